@@ -1,0 +1,33 @@
+/*
+ * buf: a growable writer of bytes.
+ *
+ * Zero-initialised is empty and valid. buf_fini() may be called on it at any time.
+ */
+#ifndef SERVICE_BASE_BUF_H
+#define SERVICE_BASE_BUF_H
+
+#include "service/base/base.h"
+
+struct buf {
+    char *ptr;
+    size_t len;
+    size_t cap;
+};
+
+void buf_fini(struct buf *buf);
+void buf_reset(struct buf *buf); /* Length 0, memory kept. */
+void buf_reserve(struct buf *buf, size_t more);
+void buf_put(struct buf *buf, str bytes);
+void buf_put_char(struct buf *buf, char byte);
+void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A JSON string with its quotes; invalid UTF-8 becomes U+FFFD, controls are escaped. */
+void buf_put_json_string(struct buf *buf, str text);
+void buf_put_u32_le(struct buf *buf, uint32_t value);
+void buf_put_u64_le(struct buf *buf, uint64_t value);
+
+static inline str buf_str(const struct buf *buf)
+{
+    return (str){buf->ptr, buf->len};
+}
+
+#endif

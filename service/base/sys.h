@@ -1,0 +1,27 @@
+/*
+ * sys: what the shell asks of the operating system: time, randomness, log lines.
+ *
+ * Threading: every function may be called from any thread. Not for the engine.
+ */
+#ifndef SERVICE_BASE_SYS_H
+#define SERVICE_BASE_SYS_H
+
+#include "service/base/base.h"
+
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR,
+};
+
+uint64_t sys_now_ms(void); /* Wall clock, Unix milliseconds. */
+uint64_t sys_monotonic_us(void);
+void sys_random(void *ret, size_t bytes);
+
+void log_level_set(enum log_level level);
+/* One line on stderr: time, level, `event`, then the fields as given ("key=value ..."). */
+void log_line(enum log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
