@@ -120,6 +120,7 @@ __attribute__((format(printf, 2, 0))) static str print(struct arena *arena, cons
 {
     va_list again;
 
+    assert(format != NULL);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     assert(len >= 0);

@@ -53,6 +53,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_list args;
     va_list again;
 
+    assert(format != NULL);
     va_start(args, format);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
