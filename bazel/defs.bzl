@@ -36,7 +36,8 @@ _TEST_ENV = {
 _TEST_DATA = ["//bazel:tsan.supp"]
 
 def c_library(name, copts = [], **kwargs):
-    cc_library(name = name, copts = COPTS + copts, **kwargs)
+    # Static only: no shared object to link for each library that nobody loads.
+    cc_library(name = name, copts = COPTS + copts, linkstatic = True, **kwargs)
 
 def c_binary(name, copts = [], **kwargs):
     cc_binary(name = name, copts = COPTS + copts, **kwargs)

@@ -101,6 +101,7 @@ def _generated_cc_library(name, deps, **kwargs):
         srcs = [":" + name + "_gen"],
         copts = ["-w"],
         includes = ["."],
+        linkstatic = True,
         deps = deps,
         **kwargs
     )
@@ -198,4 +199,4 @@ def descriptor_library(name, srcs, **kwargs):
     """`const unsigned char <name>[]`, `const size_t <name>_size`, in "<package>/<name>.h"."""
     _descriptor_set(name = name + "_set", srcs = srcs, imports = _package_protos())
     _embed(name = name + "_gen", src = ":" + name + "_set", symbol = name)
-    cc_library(name = name, srcs = [":" + name + "_gen"], **kwargs)
+    cc_library(name = name, srcs = [":" + name + "_gen"], linkstatic = True, **kwargs)

@@ -7,7 +7,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INPUT_BYTES_MAX = 4 << 20 };
+enum {
+    INPUT_BYTES_MAX = 4 << 20
+};
 
 static bool replay_file(const char *path)
 {

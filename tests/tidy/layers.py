@@ -1,0 +1,84 @@
+"""Who may include whom.
+
+One row for each folder: what it may include of ours besides itself, and whose libraries. A
+longer path wins over a shorter one, so a single file can have a row of its own.
+"""
+import os
+
+API = ("polos/v1/", "google/rpc/", "google/protobuf/")
+JOURNAL = ("polos/journal/v1/", "google/protobuf/")
+RECORDS = ("polos/journal/v1/records.pb.h",)
+
+# folder or file: (ours, other people's)
+LAYERS = {
+    "service/base": ((), ()),
+    "service/engine": (("service/base/",), ()),
+    "service/codec": (("service/base/", "service/engine/") + JOURNAL, ("protobuf-c/",)),
+    "service/net": (("service/base/",), ("curl/",)),
+    "service/llm": (("service/base/", "service/net/"), ("curl/",)),
+    "service/agents": (("service/base/", "service/codec/"), ()),
+    "service/hosts": (("service/base/", "service/engine/"), ()),
+    "service/metrics": (("service/base/",), ()),
+    "service/auth": (("service/base/",), ()),
+    "service/runtime": (
+        (
+            "service/base/",
+            "service/engine/",
+            "service/codec/",
+            "service/agents/",
+            "service/metrics/",
+            "service/llm/provider.h",
+            "service/hosts/host.h",
+            "storage/store.h",
+            "storage/keys.h",
+        ),
+        (),
+    ),
+    "service/api": (
+        ("service/base/", "service/runtime/", "service/auth/") + API,
+        ("protobuf-c/",),
+    ),
+    "service/rpc": (
+        ("service/base/", "service/api/", "service/auth/", "protos/", "grpc/") + API,
+        ("grpc/", "protobuf-c/"),
+    ),
+    "service/gateway": (("service/base/", "service/api/") + API, ("protobuf-c/",)),
+    # The only place that names concrete stores, providers and transports.
+    "service/main.c": (("service/", "storage/"), ()),
+    "service/config": (("service/base/",), ()),
+    "storage": (("service/base/",) + RECORDS, ("pb.h", "pb_encode.h", "pb_decode.h")),
+    "storage/rocksdb_store.c": (
+        ("service/base/", "storage/") + RECORDS,
+        ("pb.h", "pb_encode.h", "pb_decode.h", "rocksdb/"),
+    ),
+    "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
+}
+
+LIBRARIES = ("grpc/", "curl/", "rocksdb/", "protobuf-c/", "cjson/", "pb.h", "pb_")
+ANYTHING = ("tests/", "bazel/tools/")
+
+
+def row_of(path):
+    stem = os.path.splitext(path)[0]
+    rows = [key for key in LAYERS if path == key or stem == key or path.startswith(key + "/")]
+    return LAYERS[max(rows, key=len)] if rows else None
+
+
+def refusal(path, included):
+    """Why this file may not include that header; None if it may."""
+    if path.startswith(ANYTHING):
+        return None
+    row = row_of(path)
+    if row is None:
+        return "this folder has no row in tests/tidy/layers.py"
+    if included.startswith("../") or "/../" in included:
+        return f"{included} is not a path from the root"
+    if os.path.dirname(included) == os.path.dirname(path):
+        return None
+    ours, others = row
+    if included.startswith(ours) or included.startswith(others or ("\0",)):
+        return None
+    is_ours = included.startswith(("service/", "storage/", "clients/", "tests/", "polos/"))
+    if is_ours or included.startswith(LIBRARIES):
+        return f"{os.path.dirname(path)} may not include {included}"
+    return None

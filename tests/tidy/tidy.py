@@ -1,0 +1,272 @@
+#!/usr/bin/python3
+"""tidy: the style that a machine can check, over the whole tree.
+
+    tests/tidy/tidy.py [FOLDER]     prints PATH:LINE: sentence, exit code 1 if there are any
+
+Each rule is a function of the tree that yields (path, line, sentence). A new rule: a function,
+a row in RULES, and a planted violation in tidy_test.py. Who may include whom: layers.py.
+"""
+import ast
+import fnmatch
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import layers
+
+LINE_MAX = 100
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 800
+README_LINES_MAX = 40
+
+SKIPPED_FOLDERS = {
+    ".cache", ".git", ".pytest_cache", ".tools", ".venv", "__pycache__", "node_modules", "out"
+}
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+C_FILES = (".c", ".h")
+CODE_FILES = (".c", ".h", ".bzl", ".py", ".sh", ".bazel", ".proto", ".ts", ".js")
+
+# Folders that explain themselves to whoever opens them.
+README_FOLDERS = (
+    "service/*", "storage", "tests/*", "clients/*", "bazel", "protos", "docs"
+)
+ENGINE_FORBIDDEN = re.compile(
+    r"\b(time|clock_gettime|gettimeofday|rand|random|malloc|calloc|realloc|free|getenv"
+    r"|printf|fprintf|puts|pthread_\w+|exit)\s*\("
+)
+UNOWNED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b(?!\([a-z][\w-]*\))")
+MACHINE_PATH = re.compile(r"(?:^|[\s\"'(=`])/(?:work|home|Users)/")
+
+
+class Tree:
+    """The files of a checkout by their path from its root."""
+
+    def __init__(self, root):
+        self.root = root
+        self.paths = []
+        self._texts = {}
+        for folder, folders, files in os.walk(root):
+            folders[:] = sorted(
+                f for f in folders if f not in SKIPPED_FOLDERS and not f.startswith("bazel-")
+            )
+            for name in sorted(files):
+                if not any(fnmatch.fnmatch(name, pattern) for pattern in GENERATED):
+                    self.paths.append(os.path.relpath(os.path.join(folder, name), root))
+
+    def text(self, path):
+        if path not in self._texts:
+            with open(os.path.join(self.root, path), encoding="utf-8", errors="replace") as file:
+                self._texts[path] = file.read()
+        return self._texts[path]
+
+    def lines(self, path):
+        return enumerate(self.text(path).splitlines(), 1)
+
+    def having(self, *endings):
+        return [path for path in self.paths if path.endswith(endings)]
+
+
+def strip_comments(text):
+    """C without comments and strings, line for line."""
+    pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+    return re.sub(pattern, lambda m: "\n" * m.group().count("\n"), text, flags=re.S)
+
+
+def line_length(tree):
+    for path in tree.having(".c", ".h", ".bzl", ".py"):
+        for number, line in tree.lines(path):
+            if len(line) > LINE_MAX:
+                yield path, number, f"{len(line)} characters, at most {LINE_MAX}"
+
+
+def c_functions(tree, path):
+    """(first line, length) of each function: braces in column one, nothing else has them."""
+    start = None
+    for number, line in tree.lines(path):
+        if line == "{":
+            start = number
+        elif line == "}" and start is not None:
+            yield start, number - start + 1
+            start = None
+
+
+def python_functions(tree, path):
+    try:
+        module = ast.parse(tree.text(path))
+    except SyntaxError:
+        return
+    for node in ast.walk(module):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.lineno, node.end_lineno - node.lineno + 1
+
+
+def function_length(tree):
+    for endings, functions in ((C_FILES, c_functions), ((".py",), python_functions)):
+        for path in tree.having(*endings):
+            for number, length in functions(tree, path):
+                if length > FUNCTION_LINES_MAX:
+                    sentence = f"a function of {length} lines, at most {FUNCTION_LINES_MAX}"
+                    yield path, number, sentence
+
+
+def file_length(tree):
+    for path in tree.having(*C_FILES):
+        length = len(tree.text(path).splitlines())
+        if length > FILE_LINES_MAX:
+            yield path, length, f"{length} lines, at most {FILE_LINES_MAX}"
+
+
+def header_guard(tree):
+    for path in tree.having(".h"):
+        guard = re.sub(r"[^A-Z0-9]", "_", path.upper())
+        text = strip_comments(tree.text(path)).strip()
+        if not re.match(rf"#ifndef {guard}\n#define {guard}\n", text):
+            yield path, 1, f"the guard is not {guard}"
+        if not tree.text(path).endswith("\n#endif\n"):
+            yield path, 1, "#endif of the guard is not the last line"
+
+
+def owner_of_later_work(tree):
+    for path in tree.having(*CODE_FILES):
+        for number, line in tree.lines(path):
+            if UNOWNED.search(line):
+                yield path, number, "work left for later has no owner: write it as NOTE(owner)"
+
+
+def include_layers(tree):
+    include = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
+    for path in tree.having(*C_FILES):
+        for number, line in tree.lines(path):
+            match = include.match(line)
+            if match:
+                why = layers.refusal(path, match.group(1) or match.group(2))
+                if why:
+                    yield path, number, why
+
+
+def engine_is_pure(tree):
+    for path in tree.having(*C_FILES):
+        if path.startswith("service/engine/"):
+            text = strip_comments(tree.text(path))
+            for number, line in enumerate(text.splitlines(), 1):
+                match = ENGINE_FORBIDDEN.search(line)
+                if match:
+                    yield path, number, f"the engine may not call {match.group(1)}"
+
+
+def package_of(tree, path):
+    folder = os.path.dirname(path)
+    while folder and os.path.join(folder, "BUILD.bazel") not in tree.paths:
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def is_listed(build, name):
+    """As "x.c", as "x" (a list of names gets ".c" later), or by a glob."""
+    if f'"{name}"' in build or f'"{os.path.splitext(name)[0]}"' in build:
+        return True
+    globs = " ".join(re.findall(r"glob\((.*?)\)", build, re.S))
+    return any(fnmatch.fnmatch(name, glob) for glob in re.findall(r'"([^"]+)"', globs))
+
+
+def listed_in_build(tree):
+    for path in tree.having(*C_FILES):
+        package = package_of(tree, path)
+        build = os.path.join(package, "BUILD.bazel")
+        if build not in tree.paths or not is_listed(
+            tree.text(build), os.path.relpath(path, package or ".")
+        ):
+            yield path, 1, f"no target lists it (looked in {build})"
+
+
+def readme(tree):
+    folders = {os.path.dirname(path) for path in tree.paths}
+    for path in list(folders):
+        while os.path.dirname(path):
+            path = os.path.dirname(path)
+            folders.add(path)
+    for folder in sorted(folders):
+        depth = folder.count("/")
+        wanted = any(
+            fnmatch.fnmatch(folder, p) and p.count("/") == depth for p in README_FOLDERS
+        )
+        path = os.path.join(folder, "README.md")
+        if wanted and path not in tree.paths:
+            yield path, 1, "missing"
+        elif wanted and not folder.startswith("clients"):
+            length = len(tree.text(path).splitlines())
+            if length > README_LINES_MAX:
+                yield path, length, f"{length} lines, at most {README_LINES_MAX}"
+
+
+def machine_paths(tree):
+    for path in tree.having(*CODE_FILES, ".md", ".txt", ".json", "run"):
+        for number, line in tree.lines(path):
+            if MACHINE_PATH.search(line):
+                yield path, number, "a path of somebody's machine"
+
+
+def clang_format():
+    """Version 14, from ./run's environment or Debian; None where there is neither."""
+    beside = os.path.join(os.environ.get("POLOS_WORKSPACE", "."), ".venv/bin/clang-format")
+    for program in (beside, "clang-format-14", "clang-format"):
+        path = shutil.which(program)
+        if path:
+            version = subprocess.run([path, "--version"], stdout=subprocess.PIPE, text=True)
+            if "version 14." in version.stdout:
+                return path
+    return None
+
+
+def formatting(tree):
+    program = clang_format()
+    paths = tree.having(*C_FILES)
+    if not program or not paths:
+        return
+    done = subprocess.run(
+        [program, "--dry-run", *paths], cwd=tree.root, stderr=subprocess.PIPE, text=True
+    )
+    seen = set()
+    for path, line in re.findall(r"^(\S+?):(\d+):\d+: warning: code should be", done.stderr, re.M):
+        if path not in seen:
+            seen.add(path)
+            yield path, int(line), "clang-format 14 would write it otherwise (clang-format -i)"
+
+
+RULES = (
+    line_length,
+    function_length,
+    file_length,
+    header_guard,
+    owner_of_later_work,
+    include_layers,
+    engine_is_pure,
+    listed_in_build,
+    readme,
+    machine_paths,
+    formatting,
+)
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("POLOS_WORKSPACE", ".")
+    tree = Tree(root)
+    total = failed = 0
+    for rule in RULES:
+        found = list(rule(tree))
+        for path, number, sentence in found:
+            print(f"{path}:{number}: {sentence} [{rule.__name__}]")
+        total += 1
+        failed += bool(found)
+    skipped = 0 if clang_format() else 1
+    if skipped:
+        print("skipped: there is no clang-format 14 here [formatting]")
+    print(f"{len(tree.paths)} files")
+    print(f"{total - failed - skipped} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not tree.paths else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

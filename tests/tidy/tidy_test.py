@@ -1,0 +1,147 @@
+"""Goal:   each rule of tidy finds what it is there for, and lets good code pass.
+Method: a small good tree in a temporary folder; one violation planted at a time.
+"""
+import os
+import tempfile
+import unittest
+
+import layers
+import tidy
+
+GOOD = {
+    ".clang-format": "BasedOnStyle: LLVM\nIndentWidth: 4\nBreakBeforeBraces: Linux\n"
+    "AllowShortFunctionsOnASingleLine: None\n",
+    "service/base/BUILD.bazel": 'c_library(name = "base", srcs = ["x.c"], hdrs = ["x.h"])\n',
+    "service/base/README.md": "# base\n",
+    "service/base/x.c": '#include "service/base/x.h"\n\nint base_x(void)\n{\n    return 1;\n}\n',
+    "service/base/x.h": (
+        "/* x: one. */\n#ifndef SERVICE_BASE_X_H\n#define SERVICE_BASE_X_H\n\n"
+        "int base_x(void);\n\n#endif\n"
+    ),
+    "service/engine/BUILD.bazel": 'c_library(name = "engine", srcs = glob(["*.c"]))\n',
+    "service/engine/README.md": "# engine\n",
+    "service/engine/e.c": (
+        '#include "service/base/x.h"\n\n/* Never calls time(NULL). */\n'
+        "int engine_e(int due_time)\n{\n    return base_x() + due_time;\n}\n"
+    ),
+}
+
+
+class PlantedTest(unittest.TestCase):
+    def tree(self, changes=None):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        for path, text in dict(GOOD, **(changes or {})).items():
+            if text is None:
+                continue
+            full = os.path.join(folder.name, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full, "w", encoding="utf-8") as file:
+                file.write(text)
+        return tidy.Tree(folder.name)
+
+    def assert_caught(self, rule, path, text, where=None):
+        self.assertEqual([], list(rule(self.tree())))
+        found = list(rule(self.tree({path: text})))
+        self.assertIn(where or path, [place for place, _, _ in found])
+
+    def test_good_tree_passes_every_rule(self):
+        for rule in tidy.RULES:
+            self.assertEqual([], list(rule(self.tree())), rule.__name__)
+
+    def test_long_line(self):
+        self.assert_caught(tidy.line_length, "service/base/x.c", "/* " + "x" * 95 + " */\n")
+
+    def test_line_of_exactly_the_limit(self):
+        tree = self.tree({"service/base/x.c": "x" * 100 + "\n"})
+        self.assertEqual([], list(tidy.line_length(tree)))
+
+    def test_long_function(self):
+        text = "int f(void)\n{\n" + "    g();\n" * 69 + "}\n"
+        self.assert_caught(tidy.function_length, "service/base/x.c", text)
+
+    def test_function_of_exactly_the_limit(self):
+        text = "int f(void)\n{\n" + "    g();\n" * 68 + "}\n"
+        tree = self.tree({"service/base/x.c": text})
+        self.assertEqual([], list(tidy.function_length(tree)))
+
+    def test_long_python_function(self):
+        text = "def f():\n" + "    pass\n" * 70
+        self.assert_caught(tidy.function_length, "service/base/x.py", text)
+
+    def test_long_file(self):
+        self.assert_caught(tidy.file_length, "service/base/x.c", "\n" * 801)
+
+    def test_guard_of_another_path(self):
+        text = GOOD["service/base/x.h"].replace("BASE_X", "ENGINE_X")
+        self.assert_caught(tidy.header_guard, "service/base/x.h", text)
+
+    def test_guard_that_closes_too_early(self):
+        text = GOOD["service/base/x.h"] + "int after;\n"
+        self.assert_caught(tidy.header_guard, "service/base/x.h", text)
+
+    def test_later_work_without_owner(self):
+        for word in ("TO" + "DO", "FIX" + "ME"):
+            text = f"/* {word}: tidy up. */\n"
+            self.assert_caught(tidy.owner_of_later_work, "service/base/x.c", text)
+            tree = self.tree({"service/base/x.c": f"/* {word}(anna): tidy up. */\n"})
+            self.assertEqual([], list(tidy.owner_of_later_work(tree)))
+
+    def test_include_up_the_layers(self):
+        text = '#include "service/engine/engine.h"\n'
+        self.assert_caught(tidy.include_layers, "service/base/x.c", text)
+
+    def test_include_of_a_library_that_is_not_ours_to_use(self):
+        text = "#include <rocksdb/c.h>\n"
+        self.assert_caught(tidy.include_layers, "service/engine/e.c", text)
+
+    def test_folder_without_a_row(self):
+        self.assert_caught(tidy.include_layers, "service/new/n.c", "#include <stdio.h>\n")
+
+    def test_forbidden_calls_in_the_engine(self):
+        for name in ("time", "rand", "malloc", "calloc", "free", "getenv", "printf"):
+            text = f"int engine_e(void)\n{{\n    return {name}(0);\n}}\n"
+            self.assert_caught(tidy.engine_is_pure, "service/engine/e.c", text)
+
+    def test_file_that_no_target_lists(self):
+        self.assert_caught(tidy.listed_in_build, "service/base/y.c", "int y;\n")
+
+    def test_folder_without_readme(self):
+        self.assert_caught(
+            tidy.readme, "service/engine/README.md", None, "service/engine/README.md"
+        )
+
+    def test_long_readme(self):
+        self.assert_caught(tidy.readme, "service/base/README.md", "x\n" * 41)
+
+    def test_machine_path(self):
+        text = '#define DATA "/' + 'work/data"\n'
+        self.assert_caught(tidy.machine_paths, "service/base/x.c", text)
+
+    @unittest.skipUnless(tidy.clang_format(), "there is no clang-format 14 here")
+    def test_formatting(self):
+        self.assert_caught(tidy.formatting, "service/base/x.c", "int  f( void ) {return 1;}\n")
+
+
+class LayersTest(unittest.TestCase):
+    def test_only_one_file_of_storage_sees_rocksdb(self):
+        self.assertIsNone(layers.refusal("storage/rocksdb_store.c", "rocksdb/c.h"))
+        self.assertIsNotNone(layers.refusal("storage/memory_store.c", "rocksdb/c.h"))
+
+    def test_only_rpc_sees_grpc(self):
+        self.assertIsNone(layers.refusal("service/rpc/server.c", "grpc/grpc.h"))
+        for folder in ("api", "runtime", "engine", "llm", "hosts", "gateway"):
+            self.assertIsNotNone(layers.refusal(f"service/{folder}/x.c", "grpc/grpc.h"), folder)
+
+    def test_runtime_sees_the_store_and_not_its_kinds(self):
+        self.assertIsNone(layers.refusal("service/runtime/x.c", "storage/store.h"))
+        self.assertIsNotNone(layers.refusal("service/runtime/x.c", "storage/rocksdb_store.h"))
+
+    def test_transports_do_not_see_each_other_or_the_engine(self):
+        self.assertIsNotNone(layers.refusal("service/rpc/x.c", "service/gateway/http.h"))
+        self.assertIsNotNone(layers.refusal("service/gateway/x.c", "service/rpc/server.h"))
+        self.assertIsNotNone(layers.refusal("service/rpc/x.c", "service/engine/engine.h"))
+
+
+if __name__ == "__main__":
+    unittest.main()
