@@ -1,0 +1,151 @@
+#include "storage/keys.h"
+
+struct writer {
+    char *ret;
+    size_t len;
+};
+
+static void put(struct writer *writer, const void *bytes, size_t len)
+{
+    assert(writer->len + len <= KEY_BYTES_MAX);
+    memcpy(writer->ret + writer->len, bytes, len);
+    writer->len += len;
+}
+
+static void put_big_endian(struct writer *writer, uint32_t value, size_t len)
+{
+    assert(writer->len + len <= KEY_BYTES_MAX);
+    for (size_t i = len; i-- > 0;) {
+        writer->ret[writer->len++] = (char)(uint8_t)(value >> (8 * i));
+    }
+}
+
+static struct writer start(char *ret, struct key_space space)
+{
+    struct writer writer = {ret, 0};
+
+    put_big_endian(&writer, space.partition, 2);
+    put_big_endian(&writer, space.project, 4);
+    assert(writer.len == KEY_SPACE_BYTES);
+    return writer;
+}
+
+static str finish(struct writer writer)
+{
+    return (str){writer.ret, writer.len};
+}
+
+str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint32_t seq)
+{
+    struct writer writer = start(ret, space);
+
+    put(&writer, run.bytes, sizeof(run.bytes));
+    put_big_endian(&writer, seq, 4);
+    assert(writer.len == KEY_JOURNAL_BYTES);
+    return finish(writer);
+}
+
+str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run)
+{
+    struct writer writer = start(ret, space);
+
+    put(&writer, run.bytes, sizeof(run.bytes));
+    assert(writer.len == KEY_RUN_BYTES);
+    return finish(writer);
+}
+
+str key_definition(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name)
+{
+    assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
+    struct writer writer = start(ret, space);
+
+    put(&writer, &kind, 1);
+    put(&writer, name.ptr, name.len);
+    return finish(writer);
+}
+
+str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES])
+{
+    struct writer writer = start(ret, space);
+
+    put(&writer, hash, KEY_HASH_BYTES);
+    return finish(writer);
+}
+
+str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name)
+{
+    assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
+    struct writer writer = start(ret, space);
+
+    put(&writer, name.ptr, name.len);
+    return finish(writer);
+}
+
+str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition)
+{
+    struct writer writer = {ret, 0};
+
+    put_big_endian(&writer, partition, 2);
+    return finish(writer);
+}
+
+str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space)
+{
+    return finish(start(ret, space));
+}
+
+str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind)
+{
+    struct writer writer = start(ret, space);
+
+    put(&writer, &kind, 1);
+    return finish(writer);
+}
+
+static uint32_t big_endian(const char *bytes, size_t len)
+{
+    uint32_t value = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+bool key_read_space(str key, struct key_space *ret)
+{
+    if (key.len < KEY_SPACE_BYTES) {
+        return false;
+    }
+    ret->partition = (uint16_t)big_endian(key.ptr, 2);
+    ret->project = big_endian(key.ptr + 2, 4);
+    return true;
+}
+
+bool key_read_run(str key, uuid *ret)
+{
+    if (key.len != KEY_RUN_BYTES && key.len != KEY_JOURNAL_BYTES) {
+        return false;
+    }
+    memcpy(ret->bytes, key.ptr + KEY_SPACE_BYTES, sizeof(ret->bytes));
+    return true;
+}
+
+bool key_read_journal_seq(str key, uint32_t *ret)
+{
+    if (key.len != KEY_JOURNAL_BYTES) {
+        return false;
+    }
+    *ret = big_endian(key.ptr + KEY_RUN_BYTES, 4);
+    return true;
+}
+
+bool key_read_definition(str key, uint8_t *ret_kind, str *ret_name)
+{
+    if (key.len <= KEY_SPACE_BYTES + 1) {
+        return false;
+    }
+    *ret_kind = (uint8_t)key.ptr[KEY_SPACE_BYTES];
+    *ret_name = (str){key.ptr + KEY_SPACE_BYTES + 1, key.len - KEY_SPACE_BYTES - 1};
+    return true;
+}

@@ -1,0 +1,52 @@
+/*
+ * keys: builds every key of every table, and takes them apart again.
+ *
+ * Integers are big-endian, so byte order is number order, and ids of version 7 put runs in
+ * the order they were started in. Every key starts with partition and project: one project
+ * is one range in each table.
+ *
+ *   journal                  space | run 16 | seq 4
+ *   snapshots, runs, active  space | run 16
+ *   definitions              space | kind 1 | name
+ *   blobs, idempotency       space | hash 16
+ *   meta                     space | name
+ */
+#ifndef STORAGE_KEYS_H
+#define STORAGE_KEYS_H
+
+#include "service/base/base.h"
+#include "service/base/uuid.h"
+
+enum {
+    KEY_SPACE_BYTES = 6, /* partition 2, project 4 */
+    KEY_RUN_BYTES = KEY_SPACE_BYTES + 16,
+    KEY_JOURNAL_BYTES = KEY_RUN_BYTES + 4,
+    KEY_HASH_BYTES = 16,
+    KEY_NAME_BYTES_MAX = 256, /* Names are limited at the edge. */
+    KEY_BYTES_MAX = KEY_SPACE_BYTES + 1 + KEY_NAME_BYTES_MAX,
+};
+
+struct key_space {
+    uint16_t partition;
+    uint32_t project;
+};
+
+/* Each returns the bytes it wrote into ret. */
+str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint32_t seq);
+str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run);
+str key_definition(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
+str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES]);
+str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
+
+/* Prefixes for scans; all records of one run: key_run(). */
+str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition);
+str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space);
+str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind);
+
+/* False when the key is too short to hold what is asked: it came from a disk. */
+[[nodiscard]] bool key_read_space(str key, struct key_space *ret);
+[[nodiscard]] bool key_read_run(str key, uuid *ret); /* Journal keys too. */
+[[nodiscard]] bool key_read_journal_seq(str key, uint32_t *ret);
+[[nodiscard]] bool key_read_definition(str key, uint8_t *ret_kind, str *ret_name);
+
+#endif

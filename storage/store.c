@@ -1,0 +1,129 @@
+#include "storage/store.h"
+
+#include "service/base/buf.h"
+
+/*
+ * One entry of a batch, little-endian:
+ *   u8 table, with the top bit set for a delete | u32 key bytes | u32 value bytes | key | value
+ */
+enum {
+    ENTRY_HEAD_BYTES = 9,
+    ENTRY_IS_DELETE = 0x80,
+};
+static_assert((int)STORE_TABLE_COUNT < (int)ENTRY_IS_DELETE, "tables would reach the delete bit");
+
+static void append(struct store_batch *batch, unsigned head, str key, str value)
+{
+    assert(key.len > 0 && key.len <= UINT16_MAX);
+    assert(value.len <= UINT32_MAX);
+    buf_reserve(&batch->bytes, ENTRY_HEAD_BYTES + key.len + value.len);
+    buf_put_char(&batch->bytes, (char)(uint8_t)head);
+    buf_put_u32_le(&batch->bytes, (uint32_t)key.len);
+    buf_put_u32_le(&batch->bytes, (uint32_t)value.len);
+    buf_put(&batch->bytes, key);
+    buf_put(&batch->bytes, value);
+    batch->count++;
+}
+
+void store_batch_put(struct store_batch *batch, enum store_table table, str key, str value)
+{
+    assert((unsigned)table < STORE_TABLE_COUNT);
+    append(batch, (unsigned)table, key, value);
+}
+
+void store_batch_delete(struct store_batch *batch, enum store_table table, str key)
+{
+    assert((unsigned)table < STORE_TABLE_COUNT);
+    append(batch, (unsigned)table | ENTRY_IS_DELETE, key, STR_EMPTY);
+}
+
+void store_batch_reset(struct store_batch *batch)
+{
+    buf_reset(&batch->bytes);
+    batch->count = 0;
+}
+
+void store_batch_fini(struct store_batch *batch)
+{
+    buf_fini(&batch->bytes);
+    batch->count = 0;
+}
+
+static uint32_t u32_le(const char *bytes)
+{
+    uint32_t value = 0;
+
+    for (size_t i = 4; i-- > 0;) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct store_entry *ret)
+{
+    assert(*cursor <= batch->bytes.len);
+    if (*cursor == batch->bytes.len) {
+        return false;
+    }
+    const char *entry = batch->bytes.ptr + *cursor;
+    unsigned head = (uint8_t)entry[0];
+
+    assert(batch->bytes.len - *cursor >= ENTRY_HEAD_BYTES);
+    *ret = (struct store_entry){
+        .table = (enum store_table)(head & ~(unsigned)ENTRY_IS_DELETE),
+        .is_delete = (head & ENTRY_IS_DELETE) != 0,
+        .key = {entry + ENTRY_HEAD_BYTES, u32_le(entry + 1)},
+    };
+    ret->value = (str){ret->key.ptr + ret->key.len, u32_le(entry + 5)};
+    *cursor += ENTRY_HEAD_BYTES + ret->key.len + ret->value.len;
+    assert(*cursor <= batch->bytes.len);
+    return true;
+}
+
+status store_commit(const struct store *store, const struct store_batch *batch)
+{
+    assert(store->vtable != NULL);
+    if (batch->count == 0) {
+        return STATUS_OK;
+    }
+    return store->vtable->commit(store->self, batch);
+}
+
+status store_get(const struct store *store, enum store_table table, str key, struct arena *arena,
+                 str *ret)
+{
+    assert((unsigned)table < STORE_TABLE_COUNT);
+    assert(key.len > 0);
+    return store->vtable->get(store->self, table, key, arena, ret);
+}
+
+status store_scan(const struct store *store, enum store_table table, str prefix, str from,
+                  bool reverse, size_t limit, store_visit *visit, void *context)
+{
+    assert((unsigned)table < STORE_TABLE_COUNT);
+    assert(visit != NULL);
+    if (limit == 0) {
+        return STATUS_OK;
+    }
+    return store->vtable->scan(store->self, table, prefix, from, reverse, limit, visit, context);
+}
+
+status store_checkpoint(const struct store *store, const char *path)
+{
+    assert(path != NULL);
+    return store->vtable->checkpoint(store->self, path);
+}
+
+void store_stats(const struct store *store, struct store_stats *ret)
+{
+    assert(store->vtable != NULL);
+    store->vtable->stats(store->self, ret);
+}
+
+void store_close(struct store *store)
+{
+    if (store->vtable != NULL) {
+        store->vtable->close(store->self);
+    }
+    *store = (struct store){NULL, NULL};
+}

@@ -1,0 +1,101 @@
+/*
+ * store: what the runtime asks of a disk: ordered tables, one atomic durable batch.
+ *
+ * A store knows bytes and keys, not runs. The runtime's partition thread is the only
+ * writer; there are no transactions and no read-modify-write. A commit is atomic and
+ * durable, or it did not happen, or its outcome is unknown (UNAVAILABLE): then the caller
+ * must drop what it held in memory and read again.
+ *
+ * Order:     within a table, keys sort as bytes.
+ * Threading: commit and checkpoint from one thread; get, scan and stats from any thread. A
+ *            visit may read the store, but never commit to it.
+ */
+#ifndef STORAGE_STORE_H
+#define STORAGE_STORE_H
+
+#include "service/base/arena.h"
+#include "service/base/base.h"
+#include "service/base/buf.h"
+
+enum store_table {
+    STORE_META, /* Format version, counters. */
+    STORE_JOURNAL, /* run, seq -> record. Append-only. */
+    STORE_SNAPSHOTS, /* run -> state after seq. */
+    STORE_RUNS, /* run -> index row, for lists. */
+    STORE_ACTIVE, /* run -> row, while it is not terminal. What recovery scans. */
+    STORE_DEFINITIONS, /* kind, name -> definition. */
+    STORE_BLOBS, /* hash -> bytes. */
+    STORE_IDEMPOTENCY, /* hash of a key -> run. */
+    STORE_TABLE_COUNT,
+};
+
+/* A batch being built. Zero-initialised is empty; reusable after store_batch_reset(). */
+struct store_batch {
+    struct buf bytes; /* Entries, in order: see store.c. */
+    size_t count;
+};
+
+void store_batch_put(struct store_batch *batch, enum store_table table, str key, str value);
+void store_batch_delete(struct store_batch *batch, enum store_table table, str key);
+void store_batch_reset(struct store_batch *batch);
+void store_batch_fini(struct store_batch *batch);
+
+/* One entry of a batch, for those who implement a store. */
+struct store_entry {
+    enum store_table table;
+    bool is_delete;
+    str key;
+    str value;
+};
+/* Walks a batch: *cursor starts at 0. False at the end. */
+bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct store_entry *ret);
+
+struct store_stats {
+    uint64_t bytes_on_disk; /* 0 for the memory store. */
+    uint64_t bytes_free; /* On the volume; UINT64_MAX for the memory store. */
+    uint64_t commits; /* Since open. */
+    bool is_low_on_space; /* New work must be refused; see store_stats(). */
+};
+
+/* Return false to stop early: the scan then ends with OK. key and value are borrowed for
+ * the call. */
+typedef bool store_visit(void *context, str key, str value);
+
+struct store_vtable {
+    status (*commit)(void *self, const struct store_batch *batch);
+    /* Not found: CODE_NOT_FOUND. The value lives in the arena. */
+    status (*get)(void *self, enum store_table table, str key, struct arena *arena, str *ret);
+    status (*scan)(void *self, enum store_table table, str prefix, str from, bool reverse,
+                   size_t limit, store_visit *visit, void *context);
+    status (*checkpoint)(void *self, const char *path);
+    void (*stats)(void *self, struct store_stats *ret);
+    void (*close)(void *self);
+};
+
+struct store {
+    const struct store_vtable *vtable;
+    void *self;
+};
+
+/*
+ * commit: all entries or none, and synced to disk before it returns OK.
+ *   RESOURCE_EXHAUSTED: refused before anything was written (low on space, and the batch
+ *                       puts more than it deletes is not asked: every commit is refused
+ *                       only below the hard floor; see rocksdb_store.h).
+ *   UNAVAILABLE:        the outcome is unknown; read again before going on.
+ *   DATA_LOSS:          the store is damaged and refuses to go on.
+ */
+status store_commit(const struct store *store, const struct store_batch *batch);
+status store_get(const struct store *store, enum store_table table, str key, struct arena *arena,
+                 str *ret);
+/* Visits keys that start with `prefix`, from `from` on (both inclusive; an empty `from` starts
+ * at the end the direction asks for), at most `limit` of them. A damaged block is DATA_LOSS,
+ * never a short answer. */
+status store_scan(const struct store *store, enum store_table table, str prefix, str from,
+                  bool reverse, size_t limit, store_visit *visit, void *context);
+/* A consistent copy in a new folder at `path`. */
+status store_checkpoint(const struct store *store, const char *path);
+void store_stats(const struct store *store, struct store_stats *ret);
+void store_close(struct store *store); /* Flushes; the struct is empty afterwards. */
+
+#endif
