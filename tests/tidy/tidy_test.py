@@ -124,7 +124,7 @@ class PlantedTest(unittest.TestCase):
 
 
 class LayersTest(unittest.TestCase):
-    def test_only_one_file_of_storage_sees_rocksdb(self):
+    def test_only_its_own_files_of_storage_see_rocksdb(self):
         self.assertIsNone(layers.refusal("storage/rocksdb_store.c", "rocksdb/c.h"))
         self.assertIsNotNone(layers.refusal("storage/memory_store.c", "rocksdb/c.h"))
 
