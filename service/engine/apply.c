@@ -1,0 +1,189 @@
+/*
+ * apply: what an event means. It never refuses, and a meaning once given is kept for ever.
+ */
+#include "service/engine/states.h"
+
+static struct effect *open_effect(struct run *run, const struct event *event)
+{
+    struct effect *effect = states_effect(run, event->effect);
+    assert(effect != NULL);
+    assert(effect->state != EFFECT_CLOSED);
+    return effect;
+}
+
+static struct effect *add_effect(struct run *run, const struct event *event, enum effect_kind kind)
+{
+    assert(run->effect_count < ENGINE_EFFECTS_MAX);
+    assert(event->effect == run->effect_next);
+    struct effect *effect = &run->effects[run->effect_count++];
+    memset(effect, 0, sizeof(*effect));
+    effect->id = run->effect_next++;
+    effect->kind = (uint8_t)kind;
+    effect->state = EFFECT_READY;
+    effect->since_ms = event->time_ms;
+    return effect;
+}
+
+/* The turn's effects are over: their entries make room for the next ones. */
+static void clear_effects(struct run *run)
+{
+    memset(run->effects, 0, sizeof(run->effects));
+    run->effect_count = 0;
+}
+
+static void close_effect(struct effect *effect)
+{
+    uint32_t id = effect->id;
+    uint8_t kind = effect->kind;
+    memset(effect, 0, sizeof(*effect));
+    effect->id = id;
+    effect->kind = kind;
+    assert(effect->state == EFFECT_CLOSED);
+}
+
+static void apply_started(struct run *run, const struct event *event)
+{
+    const struct run_spec *spec = &event->run_started.spec;
+    assert(run->state == RUN_NEW);
+    assert(run->seq == 0);
+    run->id = event->run_started.id;
+    run->kind = (uint8_t)spec->kind;
+    run->started_ms = event->time_ms;
+    run->deadline_ms = spec->deadline_ms;
+    run->steps_max = spec->steps_max;
+    run->tokens_max = spec->tokens_max;
+}
+
+static void apply_ended(struct run *run, const struct event *event, enum run_state state)
+{
+    states_move(run, state);
+    clear_effects(run);
+    run->ended_ms = event->time_ms;
+}
+
+static void apply_model_requested(struct run *run, const struct event *event)
+{
+    states_move(run, RUN_THINKING);
+    struct effect *effect = states_effect(run, event->effect);
+    if (effect == NULL) {
+        assert(!states_has_open_effect(run));
+        clear_effects(run);
+        effect = add_effect(run, event, EFFECT_MODEL);
+    }
+    assert(effect->kind == EFFECT_MODEL);
+    assert(event->attempt == effect->attempt + 1);
+    effect->attempt = event->attempt;
+    effect->state = EFFECT_READY;
+    effect->due_ms = 0;
+}
+
+static void apply_model_replied(struct run *run, const struct event *event)
+{
+    const struct engine_usage *usage = &event->model_replied.usage;
+    assert(open_effect(run, event)->kind == EFFECT_MODEL);
+    clear_effects(run);
+    run->steps++;
+    run->input_tokens += usage->input;
+    run->output_tokens += usage->output;
+    run->cache_read_tokens += usage->cache_read;
+    run->cache_write_tokens += usage->cache_write;
+    run->reasoning_tokens += usage->reasoning;
+    run->usage_incomplete |= !usage->known;
+}
+
+static void apply_model_failed(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    effect->failures++;
+    if (event->model_failed.retry_at_ms == 0) {
+        close_effect(effect);
+        return;
+    }
+    effect->state = EFFECT_BACKOFF;
+    effect->due_ms = event->model_failed.retry_at_ms;
+}
+
+static void apply_task_requested(struct run *run, const struct event *event)
+{
+    states_move(run, RUN_ACTING);
+    struct effect *effect = add_effect(run, event, event->task_requested.kind);
+    assert(effect_is_task(effect));
+    effect->deadline_ms = event->task_requested.deadline_ms;
+    effect->at_most_once = event->task_requested.at_most_once;
+}
+
+static void apply_lease_granted(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->state == EFFECT_READY);
+    assert(event->attempt == effect->attempt + 1);
+    effect->attempt = event->attempt;
+    effect->state = EFFECT_LEASED;
+    effect->host = str_hash(event->lease_granted.host_id) | 1; /* 0 says "none". */
+}
+
+static void apply_lease_lost(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->state == EFFECT_LEASED);
+    effect->state = EFFECT_READY;
+    effect->host = 0;
+    effect->failures++;
+}
+
+static void apply_step_settled(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(event->step_settled.number == effect->steps + 1);
+    effect->steps++;
+    if (effect->kind == EFFECT_BODY) {
+        run->steps++;
+    }
+}
+
+void engine_apply(struct run *run, const struct event *event)
+{
+    assert(!engine_is_terminal(run));
+    switch (event->kind) {
+    case EVENT_RUN_STARTED:
+        apply_started(run, event);
+        break;
+    case EVENT_RUN_COMPLETED:
+        apply_ended(run, event, RUN_COMPLETED);
+        break;
+    case EVENT_RUN_FAILED:
+        apply_ended(run, event, RUN_FAILED);
+        break;
+    case EVENT_RUN_CANCELLED:
+        apply_ended(run, event, RUN_CANCELLED);
+        break;
+    case EVENT_MODEL_REQUESTED:
+        apply_model_requested(run, event);
+        break;
+    case EVENT_MODEL_REPLIED:
+        apply_model_replied(run, event);
+        break;
+    case EVENT_MODEL_FAILED:
+        apply_model_failed(run, event);
+        break;
+    case EVENT_TASK_REQUESTED:
+        apply_task_requested(run, event);
+        break;
+    case EVENT_TASK_SETTLED:
+        close_effect(open_effect(run, event));
+        break;
+    case EVENT_STEP_SETTLED:
+        apply_step_settled(run, event);
+        break;
+    case EVENT_LEASE_GRANTED:
+        apply_lease_granted(run, event);
+        break;
+    case EVENT_LEASE_LOST:
+        apply_lease_lost(run, event);
+        break;
+    case EVENT_NONE:
+    case EVENT_COUNT:
+        assert(false);
+    }
+    run->seq++;
+}

@@ -1,0 +1,404 @@
+/*
+ * decide: what follows from a command. May change from release to release, never runs on replay.
+ *
+ * A handler works on a draft, a copy of the run to which each event is applied as it is emitted,
+ * so that it sees what its own events did and never guesses.
+ */
+#include "service/engine/states.h"
+
+struct draft {
+    struct run run;
+    struct step *step;
+    uint64_t now_ms;
+};
+
+typedef enum verdict decide_function(struct draft *draft, const struct command *command);
+
+void engine_init(struct run *run)
+{
+    memset(run, 0, sizeof(*run));
+    run->effect_next = 1;
+}
+
+static void emit(struct draft *draft, struct event event)
+{
+    assert(draft->step->count < ENGINE_EVENTS_MAX);
+    event.time_ms = draft->now_ms;
+    engine_apply(&draft->run, &event);
+    draft->step->events[draft->step->count++] = event;
+}
+
+static void emit_model_requested(struct draft *draft, uint32_t effect, uint32_t attempt)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_MODEL_REQUESTED,
+                    .effect = effect,
+                    .attempt = attempt,
+                });
+}
+
+static void emit_failed(struct draft *draft, str reason, str message)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_FAILED,
+                    .run_failed = {.reason = reason, .message = message},
+                });
+}
+
+static void emit_completed(struct draft *draft, str stop_reason)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_COMPLETED,
+                    .run_completed = {.stop_reason = stop_reason},
+                });
+}
+
+static void emit_settled(struct draft *draft, uint32_t effect, uint32_t attempt,
+                         const struct outcome *outcome)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_SETTLED,
+                    .effect = effect,
+                    .attempt = attempt,
+                    .task_settled = {.outcome = *outcome},
+                });
+}
+
+static struct outcome failed_outcome(str type, str message)
+{
+    return (struct outcome){.failed = true, .error_type = type, .error_message = message};
+}
+
+/* An agent's turn is over: the next model call, unless a limit says stop. */
+static void next_turn(struct draft *draft)
+{
+    const struct run *run = &draft->run;
+    assert(run->kind == RUN_KIND_AGENT);
+    if (run->steps >= run->steps_max) {
+        emit_completed(draft, STR("max_steps"));
+        return;
+    }
+    if (run->tokens_max != 0 && run->input_tokens + run->output_tokens >= run->tokens_max) {
+        emit_completed(draft, STR("max_tokens"));
+        return;
+    }
+    emit_model_requested(draft, run->effect_next, 1);
+}
+
+/* A task was settled: the turn ends with its last one, a workflow with its only one. */
+static void after_settled(struct draft *draft, const struct outcome *outcome, str reason)
+{
+    if (draft->run.kind == RUN_KIND_AGENT) {
+        if (!states_has_open_effect(&draft->run)) {
+            next_turn(draft);
+        }
+        return;
+    }
+    if (outcome->failed) {
+        emit_failed(draft, reason, outcome->error_message);
+        return;
+    }
+    emit_completed(draft, STR("end"));
+}
+
+static enum verdict decide_start(struct draft *draft, const struct command *command)
+{
+    const struct run_spec *spec = &command->start.spec;
+    assert(spec->kind > RUN_KIND_NONE && spec->kind < RUN_KIND_COUNT);
+    assert(spec->kind != RUN_KIND_AGENT || spec->steps_max > 0);
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_STARTED,
+                    .run_started = {.id = command->start.id, .spec = *spec},
+                });
+    if (spec->kind == RUN_KIND_AGENT) {
+        emit_model_requested(draft, draft->run.effect_next, 1);
+        return VERDICT_OK;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_REQUESTED,
+                    .effect = draft->run.effect_next,
+                    .task_requested = {.kind = EFFECT_BODY,
+                                       .name = spec->name,
+                                       .input = spec->input},
+                });
+    return VERDICT_OK;
+}
+
+static void request_tool(struct draft *draft, const struct tool_call *call)
+{
+    uint32_t effect = draft->run.effect_next;
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_REQUESTED,
+                    .effect = effect,
+                    .task_requested =
+                        {
+                            .kind = EFFECT_TOOL,
+                            .name = call->name,
+                            .call_id = call->call_id,
+                            .input = call->arguments,
+                            .deadline_ms =
+                                call->timeout_ms == 0 ? 0 : draft->now_ms + call->timeout_ms,
+                            .at_most_once = call->at_most_once,
+                        },
+                });
+    if (call->refusal_type != NULL) {
+        struct outcome outcome =
+            failed_outcome(str_of(call->refusal_type), call->refusal_message);
+        emit_settled(draft, effect, 0, &outcome);
+    }
+}
+
+static enum verdict decide_model_replied(struct draft *draft, const struct command *command)
+{
+    static const char *const stop_reasons[] = {
+        [REPLY_STOP_END] = "end",
+        [REPLY_STOP_TOOLS] = "tools",
+        [REPLY_STOP_LENGTH] = "length",
+        [REPLY_STOP_CONTENT_FILTER] = "content_filter",
+        [REPLY_STOP_REFUSAL] = "refusal",
+    };
+    static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
+    bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
+    assert(wants_tools == (command->model_replied.call_count > 0));
+    assert(command->model_replied.call_count <= ENGINE_TOOL_CALLS_MAX);
+    emit(draft, (struct event){
+                    .kind = EVENT_MODEL_REPLIED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .model_replied = {.reply = command->model_replied.reply,
+                                      .stop = command->model_replied.stop,
+                                      .usage = command->model_replied.usage},
+                });
+    if (!wants_tools) {
+        emit_completed(draft, str_of(stop_reasons[command->model_replied.stop]));
+        return VERDICT_OK;
+    }
+    for (size_t i = 0; i < command->model_replied.call_count; i++) {
+        request_tool(draft, &command->model_replied.calls[i]);
+    }
+    if (!states_has_open_effect(&draft->run)) {
+        next_turn(draft); /* Every call was refused: the model is told, and tries again. */
+    }
+    return VERDICT_OK;
+}
+
+/* Doubles with each failure, half of it drawn at random; the server's hint is a floor. */
+static uint64_t retry_delay_ms(const struct effect *effect, const struct command *command)
+{
+    uint64_t delay = ENGINE_RETRY_BASE_MS;
+    for (uint32_t i = 0; i < effect->failures && delay < ENGINE_RETRY_MAX_MS; i++) {
+        delay *= 2;
+    }
+    delay = delay < ENGINE_RETRY_MAX_MS ? delay : ENGINE_RETRY_MAX_MS;
+    delay = delay / 2 + command->model_failed.jitter % (delay / 2);
+    uint64_t hint = command->model_failed.retry_after_ms;
+    return delay > hint ? delay : hint;
+}
+
+static enum verdict decide_model_failed(struct draft *draft, const struct command *command)
+{
+    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    bool again = command->model_failed.retryable &&
+                 effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX;
+    uint64_t retry_at_ms = again ? draft->now_ms + retry_delay_ms(effect, command) : 0;
+    emit(draft, (struct event){
+                    .kind = EVENT_MODEL_FAILED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .model_failed = {.reason = command->model_failed.reason,
+                                     .message = command->model_failed.message,
+                                     .retry_at_ms = retry_at_ms},
+                });
+    if (!again) {
+        emit_failed(draft, command->model_failed.reason, command->model_failed.message);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict decide_model_reissue(struct draft *draft, const struct command *command)
+{
+    emit_model_requested(draft, command->effect, command->attempt + 1);
+    return VERDICT_OK;
+}
+
+static enum verdict decide_lease_grant(struct draft *draft, const struct command *command)
+{
+    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    if (effect->state != EFFECT_READY || !effect_is_task(effect)) {
+        return VERDICT_REFUSED;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_LEASE_GRANTED,
+                    .effect = command->effect,
+                    .attempt = command->attempt + 1,
+                    .lease_granted = {.host_id = command->lease.host_id},
+                });
+    return VERDICT_OK;
+}
+
+static enum verdict decide_lease_lost(struct draft *draft, const struct command *command)
+{
+    const struct effect effect = *engine_effect(&draft->run, command->effect);
+    if (effect.state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_LEASE_LOST,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .lease_lost = {.cause = command->lease_lost.cause},
+                });
+    struct outcome outcome;
+    if (effect.at_most_once) {
+        outcome = failed_outcome(STR("OUTCOME_UNKNOWN"),
+                                 STR("its host was lost while it was at work, and it is declared "
+                                     "at most once: whether it took effect is unknown"));
+    } else if (effect.failures + 1 >= ENGINE_TASK_LEASES_MAX) {
+        outcome = failed_outcome(STR("HOST_LOST"),
+                                 STR("every host that worked on it was lost; it is given up"));
+    } else {
+        return VERDICT_OK;
+    }
+    emit_settled(draft, command->effect, command->attempt, &outcome);
+    after_settled(draft, &outcome, outcome.error_type);
+    return VERDICT_OK;
+}
+
+static enum verdict decide_step_done(struct draft *draft, const struct command *command)
+{
+    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    if (effect->state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    if (command->step.number <= effect->steps) {
+        return VERDICT_DONE_BEFORE;
+    }
+    if (command->step.number != effect->steps + 1) {
+        return VERDICT_GAP;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_STEP_SETTLED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .step_settled = {.number = command->step.number,
+                                     .key = command->step.key,
+                                     .outcome = command->step.outcome},
+                });
+    return VERDICT_OK;
+}
+
+static enum verdict decide_task_done(struct draft *draft, const struct command *command)
+{
+    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    if (effect->state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    emit_settled(draft, command->effect, command->attempt, &command->task.outcome);
+    str reason = draft->run.kind == RUN_KIND_TOOL ? STR("TOOL_FAILED") : STR("WORKFLOW_FAILED");
+    after_settled(draft, &command->task.outcome, reason);
+    return VERDICT_OK;
+}
+
+/* The task's own time is up: the model is told, a workflow fails. */
+static void time_out_task(struct draft *draft, const struct effect *effect)
+{
+    struct outcome outcome =
+        failed_outcome(STR("TIMEOUT"), STR("it did not finish within its timeout"));
+    emit_settled(draft, effect->id, effect->attempt, &outcome);
+    after_settled(draft, &outcome, outcome.error_type);
+}
+
+static enum verdict decide_time(struct draft *draft, const struct command *command)
+{
+    const struct run before = draft->run;
+    if (before.deadline_ms != 0 && draft->now_ms >= before.deadline_ms) {
+        emit_failed(draft, STR("DEADLINE_EXCEEDED"), command->time.message);
+        return VERDICT_OK;
+    }
+    for (uint32_t i = 0; i < before.effect_count; i++) {
+        const struct effect *effect = &before.effects[i];
+        if (effect->state == EFFECT_BACKOFF && draft->now_ms >= effect->due_ms) {
+            emit_model_requested(draft, effect->id, effect->attempt + 1);
+        } else if (effect->state != EFFECT_CLOSED && effect_is_task(effect) &&
+                   effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
+            time_out_task(draft, effect);
+        }
+    }
+    return draft->step->count > 0 ? VERDICT_OK : VERDICT_DONE_BEFORE;
+}
+
+static enum verdict decide_cancel(struct draft *draft, const struct command *command)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_CANCELLED,
+                    .run_cancelled = {.cause = command->cancel.cause},
+                });
+    return VERDICT_OK;
+}
+
+enum {
+    LIVE = STATE_BIT(RUN_THINKING) | STATE_BIT(RUN_ACTING),
+};
+
+/* One row per command: where it is welcome, whether it is about an open effect's attempt. */
+static const struct {
+    unsigned allowed;
+    bool answers_effect;
+    decide_function *decide;
+} commands[] = {
+    [COMMAND_START] = {STATE_BIT(RUN_NEW), false, decide_start},
+    [COMMAND_MODEL_REPLIED] = {STATE_BIT(RUN_THINKING), true, decide_model_replied},
+    [COMMAND_MODEL_FAILED] = {STATE_BIT(RUN_THINKING), true, decide_model_failed},
+    [COMMAND_MODEL_REISSUE] = {STATE_BIT(RUN_THINKING), true, decide_model_reissue},
+    [COMMAND_LEASE_GRANT] = {STATE_BIT(RUN_ACTING), true, decide_lease_grant},
+    [COMMAND_LEASE_LOST] = {STATE_BIT(RUN_ACTING), true, decide_lease_lost},
+    [COMMAND_STEP_DONE] = {STATE_BIT(RUN_ACTING), true, decide_step_done},
+    [COMMAND_TASK_DONE] = {STATE_BIT(RUN_ACTING), true, decide_task_done},
+    [COMMAND_TIME] = {LIVE, false, decide_time},
+    [COMMAND_CANCEL] = {LIVE, false, decide_cancel},
+};
+static_assert(COUNT_OF(commands) == COMMAND_COUNT);
+
+/* Whether the effect a command answers is still awaited. */
+static enum verdict judge_effect(const struct run *run, const struct command *command)
+{
+    const struct effect *effect = engine_effect(run, command->effect);
+    if (effect == NULL) {
+        bool was_given = command->effect != 0 && command->effect < run->effect_next;
+        return was_given ? VERDICT_DONE_BEFORE : VERDICT_STALE;
+    }
+    if (effect->attempt != command->attempt) {
+        return VERDICT_STALE;
+    }
+    bool is_model_command = command->kind == COMMAND_MODEL_REPLIED ||
+                            command->kind == COMMAND_MODEL_FAILED ||
+                            command->kind == COMMAND_MODEL_REISSUE;
+    if (is_model_command && (effect->kind != EFFECT_MODEL || effect->state != EFFECT_READY)) {
+        return VERDICT_STALE;
+    }
+    return VERDICT_OK;
+}
+
+enum verdict engine_decide(const struct run *run, const struct command *command, struct step *ret)
+{
+    assert(command->kind < COMMAND_COUNT);
+    assert(engine_broken_invariant(run) == NULL);
+    ret->count = 0;
+    if (engine_is_terminal(run)) {
+        return VERDICT_TERMINAL;
+    }
+    if (commands[command->kind].answers_effect) {
+        enum verdict verdict = judge_effect(run, command);
+        if (verdict != VERDICT_OK) {
+            return verdict;
+        }
+    }
+    if (!(commands[command->kind].allowed & STATE_BIT(run->state))) {
+        return VERDICT_REFUSED;
+    }
+    struct draft draft = {.run = *run, .step = ret, .now_ms = command->now_ms};
+    enum verdict verdict = commands[command->kind].decide(&draft, command);
+    assert((verdict == VERDICT_OK) == (ret->count > 0));
+    assert(engine_broken_invariant(&draft.run) == NULL);
+    return verdict;
+}

@@ -1,0 +1,338 @@
+/*
+ * engine: the life of one run, as a pure function.
+ *
+ *   command --engine_decide--> events --(the runtime commits)--> engine_apply --> run
+ *
+ * The engine reads no clock, allocates nothing, logs nothing and calls nobody. An event that
+ * orders an effect is the durable intent; the runtime performs it after the commit, and the
+ * effects still open in the state are what is owed after a restart, so there is no outbox.
+ * Payloads pass through as borrowed bytes; the engine never looks into them.
+ *
+ *                 MODEL_REQUESTED              TASK_REQUESTED (one per tool call)
+ *   NEW --START--> THINKING ----MODEL_REPLIED----> ACTING ----last TASK_SETTLED----+
+ *    |              ^   |                                                         |
+ *    |              +---|---------------------------------------------------------+
+ *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
+ *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
+ *
+ *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
+ *   hosts. Nothing else is ever awaited, so a run is terminal or owes an effect.
+ *
+ * Invariant: a non-terminal started run has an open effect; a terminal run has none.
+ * Threading: none of its business; every function touches its arguments only.
+ */
+#ifndef SERVICE_ENGINE_ENGINE_H
+#define SERVICE_ENGINE_ENGINE_H
+
+#include "service/base/base.h"
+#include "service/base/uuid.h"
+
+enum {
+    ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
+    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX,
+    ENGINE_EVENTS_MAX = 2 * ENGINE_TOOL_CALLS_MAX + 4, /* Per decision. */
+    ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
+    ENGINE_TASK_LEASES_MAX = 5, /* Hosts one task may lose before it is given up. */
+    ENGINE_RETRY_BASE_MS = 500, /* Doubled by each failed attempt ... */
+    ENGINE_RETRY_MAX_MS = 30000, /* ... up to this, unless the server's hint says longer. */
+};
+
+enum run_kind {
+    RUN_KIND_NONE,
+    RUN_KIND_AGENT,
+    RUN_KIND_WORKFLOW,
+    RUN_KIND_TOOL,
+    RUN_KIND_COUNT,
+};
+
+enum run_state {
+    RUN_NEW,
+    RUN_THINKING,
+    RUN_ACTING,
+    RUN_COMPLETED,
+    RUN_FAILED,
+    RUN_CANCELLED,
+    RUN_STATE_COUNT,
+};
+
+enum effect_kind {
+    EFFECT_NONE,
+    EFFECT_MODEL,
+    EFFECT_TOOL, /* A tool call of an agent run: a task. */
+    EFFECT_BODY, /* The code of a workflow or tool run: a task. */
+    EFFECT_KIND_COUNT,
+};
+
+enum effect_state {
+    EFFECT_CLOSED,
+    EFFECT_READY, /* Model: the call is out. Task: no host has it. */
+    EFFECT_LEASED, /* Task: a host has it. */
+    EFFECT_BACKOFF, /* Model: to be ordered again at due_ms. */
+};
+
+struct effect {
+    uint32_t id; /* From 1, never used again in its run. */
+    uint32_t attempt; /* Model: calls ordered. Task: leases granted; the epoch. */
+    uint32_t failures; /* Model: attempts that failed. Task: leases lost. */
+    uint32_t steps; /* Task: steps settled. */
+    uint64_t host; /* Task, leased: hash of the host's id. */
+    uint64_t since_ms; /* When it was ordered. */
+    uint64_t due_ms; /* Backoff: order again then. */
+    uint64_t deadline_ms; /* Task: give up then; 0: with the run. */
+    uint8_t kind; /* enum effect_kind */
+    uint8_t state; /* enum effect_state */
+    uint8_t at_most_once; /* Task: a lost lease settles it. */
+    uint8_t reserved[5]; /* Zero: the state is compared as bytes. */
+};
+
+/* The state of one run. A value: no pointers, no padding left to chance. */
+struct run {
+    uuid id;
+    uint32_t seq; /* Of the last event applied. */
+    uint32_t effect_next; /* Ids below it were given out. */
+    uint32_t steps; /* Agents: model calls answered. Others: steps settled. */
+    uint32_t steps_max; /* Agents. */
+    uint64_t started_ms;
+    uint64_t ended_ms; /* 0: it has not. */
+    uint64_t deadline_ms; /* 0: none. */
+    uint64_t tokens_max; /* 0: no limit. */
+    uint64_t input_tokens;
+    uint64_t output_tokens;
+    uint64_t cache_read_tokens;
+    uint64_t cache_write_tokens;
+    uint64_t reasoning_tokens;
+    uint8_t kind; /* enum run_kind */
+    uint8_t state; /* enum run_state */
+    uint8_t usage_incomplete;
+    uint8_t reserved;
+    uint32_t effect_count; /* Open or closed entries at the front of `effects`. */
+    struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
+};
+
+enum command_kind {
+    COMMAND_START,
+    COMMAND_MODEL_REPLIED,
+    COMMAND_MODEL_FAILED,
+    COMMAND_MODEL_REISSUE, /* After a restart: the call in flight died with the process. */
+    COMMAND_LEASE_GRANT,
+    COMMAND_LEASE_LOST,
+    COMMAND_STEP_DONE,
+    COMMAND_TASK_DONE,
+    COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
+    COMMAND_CANCEL,
+    COMMAND_COUNT,
+};
+
+enum event_kind {
+    EVENT_NONE,
+    EVENT_RUN_STARTED,
+    EVENT_RUN_COMPLETED,
+    EVENT_RUN_FAILED,
+    EVENT_RUN_CANCELLED,
+    EVENT_MODEL_REQUESTED,
+    EVENT_MODEL_REPLIED,
+    EVENT_MODEL_FAILED,
+    EVENT_TASK_REQUESTED,
+    EVENT_TASK_SETTLED,
+    EVENT_STEP_SETTLED,
+    EVENT_LEASE_GRANTED,
+    EVENT_LEASE_LOST,
+    EVENT_COUNT,
+};
+
+/* What a run is started with. */
+struct run_spec {
+    enum run_kind kind;
+    str name; /* Of the agent, workflow or tool. */
+    str input; /* JSON text. */
+    str options; /* JSON object merged into the model calls; empty: none. */
+    str definition_hash; /* Agents: 16 bytes, of the definition the run is pinned to. */
+    str session_id;
+    str user_id;
+    str conversation_id;
+    str idempotency_key;
+    uuid parent; /* Zero: none. */
+    uuid root; /* The run itself for a root. */
+    uint64_t deadline_ms; /* 0: none. */
+    uint64_t tokens_max; /* 0: no limit. */
+    uint32_t steps_max; /* Agents: at least 1. */
+};
+
+struct engine_usage {
+    uint64_t input;
+    uint64_t output;
+    uint64_t cache_read;
+    uint64_t cache_write;
+    uint64_t reasoning;
+    bool known;
+};
+
+/* How a step or a task ended. */
+struct outcome {
+    bool failed;
+    str value; /* JSON text; not when failed. */
+    str error_type;
+    str error_message;
+    str error_stack;
+};
+
+/* A tool call of a model's reply, judged by the runtime. */
+struct tool_call {
+    str call_id;
+    str name;
+    str arguments;
+    const char *refusal_type; /* Not NULL: not to be run; settled at once with this error. */
+    str refusal_message;
+    uint64_t timeout_ms; /* 0: none. */
+    bool at_most_once;
+};
+
+enum reply_stop {
+    REPLY_STOP_END, /* Nothing is left to do. */
+    REPLY_STOP_TOOLS, /* Tool calls are to be run. */
+    REPLY_STOP_LENGTH,
+    REPLY_STOP_CONTENT_FILTER,
+    REPLY_STOP_REFUSAL,
+    REPLY_STOP_COUNT,
+};
+
+struct command {
+    enum command_kind kind;
+    uint64_t now_ms; /* Stamped by the runtime; the engine's only clock. */
+    uint32_t effect; /* Which effect it is about; 0: none. */
+    uint32_t attempt; /* And which attempt of it. */
+    union {
+        struct {
+            uuid id;
+            struct run_spec spec;
+        } start;
+        struct {
+            str reply; /* Opaque: the packed reply. */
+            enum reply_stop stop;
+            struct engine_usage usage;
+            const struct tool_call *calls;
+            size_t call_count;
+        } model_replied;
+        struct {
+            str reason;
+            str message;
+            bool retryable;
+            uint64_t retry_after_ms;
+            uint32_t jitter; /* Random, any value. */
+        } model_failed;
+        struct {
+            str host_id;
+        } lease;
+        struct {
+            str cause;
+        } lease_lost;
+        struct {
+            uint32_t number;
+            str key;
+            struct outcome outcome;
+        } step;
+        struct {
+            struct outcome outcome;
+        } task;
+        struct {
+            str message; /* What to say if the run's own deadline has passed. */
+        } time;
+        struct {
+            str cause;
+        } cancel;
+    };
+};
+
+struct event {
+    enum event_kind kind;
+    uint64_t time_ms;
+    uint32_t effect;
+    uint32_t attempt;
+    union {
+        struct {
+            uuid id;
+            struct run_spec spec;
+        } run_started;
+        struct {
+            str stop_reason; /* "end", "max_steps", "max_tokens", "length", "content_filter",
+                                "refusal"; for workflows and tools "end". */
+        } run_completed;
+        struct {
+            str reason;
+            str message;
+        } run_failed;
+        struct {
+            str cause;
+        } run_cancelled;
+        struct {
+            str reply;
+            enum reply_stop stop;
+            struct engine_usage usage;
+        } model_replied;
+        struct {
+            str reason;
+            str message;
+            uint64_t retry_at_ms; /* 0: not again. */
+        } model_failed;
+        struct {
+            enum effect_kind kind; /* EFFECT_TOOL or EFFECT_BODY. */
+            str name;
+            str call_id;
+            str input;
+            uint64_t deadline_ms;
+            bool at_most_once;
+        } task_requested;
+        struct {
+            struct outcome outcome;
+        } task_settled;
+        struct {
+            uint32_t number;
+            str key;
+            struct outcome outcome;
+        } step_settled;
+        struct {
+            str host_id;
+        } lease_granted;
+        struct {
+            str cause;
+        } lease_lost;
+    };
+};
+
+/* A decision: the events of one transition. */
+struct step {
+    struct event events[ENGINE_EVENTS_MAX];
+    size_t count;
+};
+
+enum verdict {
+    VERDICT_OK,
+    VERDICT_STALE, /* The effect or attempt it answers is no longer awaited. */
+    VERDICT_DONE_BEFORE, /* A repetition of what is settled: acknowledge it, change nothing. */
+    VERDICT_GAP, /* STEP_DONE: numbers before this one are missing. */
+    VERDICT_TERMINAL, /* The run has ended. */
+    VERDICT_REFUSED, /* Not in this state. */
+};
+
+void engine_init(struct run *run);
+enum verdict engine_decide(const struct run *run, const struct command *command, struct step *ret);
+void engine_apply(struct run *run, const struct event *event);
+
+bool engine_is_terminal(const struct run *run);
+/* Nothing is at work for it: every open effect waits for a host or for a retry's time. */
+bool engine_is_waiting(const struct run *run);
+/* When COMMAND_TIME is to be given; 0: never. */
+uint64_t engine_next_deadline(const struct run *run);
+/* The open effect with this id, or NULL. */
+const struct effect *engine_effect(const struct run *run, uint32_t id);
+/* NULL, or which law the state breaks. For simulation and tests. */
+const char *engine_broken_invariant(const struct run *run);
+
+const char *engine_event_name(enum event_kind kind); /* "RUN_STARTED" */
+const char *engine_state_name(enum run_state state); /* "thinking" */
+static inline bool effect_is_task(const struct effect *effect)
+{
+    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
+}
+
+#endif
