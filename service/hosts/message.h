@@ -1,0 +1,166 @@
+/*
+ * message: what hosts and the server say to each other, as plain structs.
+ *
+ * The wire form is the API's affair (protos/polos/v1/tools.proto says what each field means);
+ * these structs borrow their bytes for the call they are passed to.
+ */
+#ifndef SERVICE_HOSTS_MESSAGE_H
+#define SERVICE_HOSTS_MESSAGE_H
+
+#include "service/base/base.h"
+#include "service/base/payload.h"
+#include "service/base/uuid.h"
+
+enum task_kind {
+    TASK_TOOL,
+    TASK_WORKFLOW,
+    TASK_KIND_COUNT,
+};
+
+/* A task is an effect of a run. On the wire: "<run uuid>.<effect>". */
+struct task_ref {
+    uuid run;
+    uint32_t effect;
+};
+
+enum {
+    TASK_ID_BYTES = 48,
+};
+
+void task_ref_format(struct task_ref task, char ret[TASK_ID_BYTES]);
+bool task_ref_parse(str text, struct task_ref *ret);
+
+static inline bool task_ref_equal(struct task_ref a, struct task_ref b)
+{
+    return a.effect == b.effect && uuid_equal(a.run, b.run);
+}
+
+struct host_outcome {
+    bool failed;
+    str value; /* JSON text. */
+    str error_type;
+    str error_message;
+    str error_stack;
+};
+
+struct held_task {
+    struct task_ref task;
+    uint32_t epoch;
+};
+
+struct host_offer {
+    enum task_kind kind;
+    str name;
+};
+
+struct host_hello {
+    str host_id;
+    str deployment;
+    uint32_t slots;
+    const struct host_offer *offers;
+    size_t offer_count;
+    str session; /* Empty: a new one. */
+    uint64_t ack; /* Of the message that carried it. */
+    const struct held_task *held;
+    size_t held_count;
+    str user_agent;
+};
+
+enum host_message_kind {
+    HOST_MESSAGE_NONE, /* Only the acknowledgement. */
+    HOST_MESSAGE_STEP_DONE,
+    HOST_MESSAGE_ORDER,
+    HOST_MESSAGE_TASK_DONE,
+    HOST_MESSAGE_DELTA,
+    HOST_MESSAGE_HEARTBEAT,
+    HOST_MESSAGE_DRAIN,
+};
+
+struct host_message {
+    uint64_t seq; /* 0: unnumbered. */
+    uint64_t ack;
+    enum host_message_kind kind;
+    struct task_ref task; /* STEP_DONE, ORDER, TASK_DONE, DELTA. */
+    uint32_t epoch;
+    uint32_t number; /* STEP_DONE. */
+    str key; /* STEP_DONE, ORDER. */
+    str text; /* DELTA. */
+    struct host_outcome outcome; /* STEP_DONE, TASK_DONE. */
+};
+
+struct settled_step {
+    str key;
+    struct host_outcome outcome;
+};
+
+/* Work for a host. */
+struct host_task {
+    struct task_ref task;
+    uint32_t epoch;
+    enum task_kind kind;
+    str name;
+    str input;
+    const struct settled_step *steps;
+    size_t step_count;
+    uint64_t deadline_ms;
+    str agent_id;
+    str call_id;
+    str session_id;
+    str user_id;
+    str conversation_id;
+    uuid root;
+};
+
+enum server_message_kind {
+    SERVER_MESSAGE_ACK, /* Only the acknowledgement. */
+    SERVER_MESSAGE_WELCOME,
+    SERVER_MESSAGE_TASK,
+    SERVER_MESSAGE_CANCEL,
+    SERVER_MESSAGE_DRAIN,
+    SERVER_MESSAGE_REFUSED,
+};
+
+struct server_message {
+    uint64_t seq; /* 0: unnumbered. */
+    uint64_t ack;
+    enum server_message_kind kind;
+    struct {
+        str session;
+        bool resumed;
+        uint64_t lease_ms;
+        uint64_t heartbeat_ms;
+        const struct held_task *lost;
+        size_t lost_count;
+    } welcome;
+    const struct host_task *task; /* TASK. */
+    struct held_task cancelled; /* CANCEL. */
+    str cause; /* CANCEL, DRAIN. */
+    struct {
+        uint64_t seq;
+        const char *reason;
+        str message;
+        struct task_ref task;
+        bool has_task;
+    } refused;
+};
+
+/* One open stream of a host, given by the API. */
+struct host_link;
+struct host_session;
+
+struct host_link_vtable {
+    struct payload *(*pack)(const struct server_message *message);
+    /* Takes one reference of the payload; never blocks. */
+    void (*send)(struct host_link *link, struct payload *payload);
+    /* Ends the stream; no call follows. */
+    void (*close)(struct host_link *link, enum code code, const char *reason, str message);
+};
+
+struct host_link {
+    const struct host_link_vtable *vtable;
+    /* NULL at first; set by hosts_hello(), NULL again once the link was closed or its session is
+     * over. What still arrives from a link without a session is dropped. */
+    struct host_session *session;
+};
+
+#endif
