@@ -1,0 +1,88 @@
+/*
+ * codec: engine events to journal records and back.
+ *
+ * A record holds the events of one transition, under the seq of the first. Each is a fixed
+ * little-endian envelope and an opaque protobuf body:
+ *
+ *   u8 format (1) | u8 kind | u16 flags | u32 body_bytes | u64 time_ms | u32 crc32c | u32 seq
+ *
+ * The checksum covers the envelope before it, the seq and the body. Flag 1 marks the last event of
+ * a record, so that a record that lost its tail is refused like any damaged one. Replay dispatches
+ * on the envelope and parses only what it needs.
+ *
+ * Invariant: a body's numbers of event kinds, run kinds, effect kinds and stops are those of the
+ *            engine's enums, which are therefore never renumbered.
+ */
+#ifndef SERVICE_CODEC_CODEC_H
+#define SERVICE_CODEC_CODEC_H
+
+#include "service/base/arena.h"
+#include "service/base/buf.h"
+#include "service/engine/engine.h"
+
+enum {
+    CODEC_ENVELOPE_BYTES = 24,
+};
+
+/* Appends the record of one transition. The first event gets first_seq. */
+void codec_encode(const struct event *events, size_t count, uint32_t first_seq, struct buf *ret);
+
+/* One event of a record, not parsed yet. */
+struct codec_entry {
+    enum event_kind kind;
+    uint32_t seq;
+    uint64_t time_ms;
+    str body;
+};
+
+/* Walks a record: *cursor starts at 0. OK with *ret_end true at the end. DATA_LOSS: the bytes
+ * are damaged. FAILED_PRECONDITION: a newer format or an unknown kind. */
+status codec_next(str record, size_t *cursor, struct codec_entry *ret, bool *ret_end);
+/* Parses a body. The event's payloads point into the arena or the record. */
+status codec_decode(const struct codec_entry *entry, struct arena *arena, struct event *ret);
+
+/* The event as a JSON object (without seq, time, kind, effect, attempt), for people. `reply`
+ * blocks of a model are rendered as {"text","reasoning","tool_calls"...}. Values that are JSON
+ * are spliced in byte for byte; what is not is shown as a string. */
+void codec_render(const struct event *event, struct buf *ret);
+
+/* A run's state, for snapshots: format, checksum and a nanopb body. A snapshot that is refused
+ * costs nothing but time: the state is replayed from the first event. */
+void codec_encode_run(const struct run *run, struct buf *ret);
+status codec_decode_run(str bytes, struct run *ret);
+
+enum {
+    CODEC_PARKED_MAX = 4,
+    CODEC_NAME_MAX = 128,
+};
+
+/* An index row; see RunRow in records.proto (nanopb). */
+struct run_row {
+    enum run_kind kind;
+    uint32_t status; /* RunStatus of the API: 1 running ... 5 cancelled. */
+    char name[CODEC_NAME_MAX + 1];
+    uint64_t created_ms;
+    uint64_t ended_ms;
+    uint64_t next_deadline_ms;
+    uint32_t last_seq;
+    bool load;
+    uint32_t parked_count;
+    struct {
+        uint32_t effect;
+        enum effect_kind kind;
+        char name[CODEC_NAME_MAX + 1];
+    } parked[CODEC_PARKED_MAX];
+};
+
+size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max);
+status codec_decode_row(str bytes, struct run_row *ret);
+
+struct idempotency_row {
+    uuid run;
+    uint8_t digest[16];
+};
+
+size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, size_t bytes_max);
+status codec_decode_idempotency(str bytes, struct idempotency_row *ret);
+
+#endif

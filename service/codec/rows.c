@@ -1,0 +1,126 @@
+#include <pb_decode.h>
+#include <pb_encode.h>
+
+#include "polos/journal/v1/records.pb.h"
+#include "service/codec/codec.h"
+
+static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->name.bytes) == CODEC_NAME_MAX,
+              "records.options");
+static_assert(sizeof(((polos_journal_v1_ParkedTask *)NULL)->name.bytes) == CODEC_NAME_MAX,
+              "records.options");
+static_assert(COUNT_OF(((polos_journal_v1_RunRow *)NULL)->parked) == CODEC_PARKED_MAX,
+              "records.options");
+
+static size_t encode(const pb_msgdesc_t *fields, const void *message, char *ret, size_t bytes_max)
+{
+    pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)ret, bytes_max);
+    bool encoded = pb_encode(&stream, fields, message);
+
+    assert(encoded && "the caller's buffer is too small");
+    return stream.bytes_written;
+}
+
+static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
+{
+    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)bytes.ptr, bytes.len);
+
+    return pb_decode(&stream, fields, ret);
+}
+
+/* Names end in NUL here and have a length on disk. */
+static pb_size_t name_to(const char *name, pb_byte_t *ret)
+{
+    size_t len = strnlen(name, CODEC_NAME_MAX + 1);
+
+    assert(len <= CODEC_NAME_MAX);
+    memcpy(ret, name, len);
+    return (pb_size_t)len;
+}
+
+static void name_from(const pb_byte_t *name, size_t len, char *ret)
+{
+    assert(len <= CODEC_NAME_MAX);
+    memcpy(ret, name, len);
+    ret[len] = '\0';
+}
+
+size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
+{
+    polos_journal_v1_RunRow body = {
+        .kind = (uint32_t)row->kind,
+        .status = row->status,
+        .created_ms = row->created_ms,
+        .ended_ms = row->ended_ms,
+        .next_deadline_ms = row->next_deadline_ms,
+        .last_seq = row->last_seq,
+        .load = row->load,
+        .parked_count = (pb_size_t)row->parked_count,
+    };
+
+    assert(row->parked_count <= CODEC_PARKED_MAX);
+    body.name.size = name_to(row->name, body.name.bytes);
+    for (uint32_t i = 0; i < row->parked_count; i++) {
+        body.parked[i].effect = row->parked[i].effect;
+        body.parked[i].kind = (uint32_t)row->parked[i].kind;
+        body.parked[i].name.size = name_to(row->parked[i].name, body.parked[i].name.bytes);
+    }
+    return encode(polos_journal_v1_RunRow_fields, &body, ret, bytes_max);
+}
+
+status codec_decode_row(str bytes, struct run_row *ret)
+{
+    polos_journal_v1_RunRow body = polos_journal_v1_RunRow_init_zero;
+
+    if (!decode(polos_journal_v1_RunRow_fields, bytes, &body)) {
+        return status_make(CODE_DATA_LOSS, "row of a run: damaged");
+    }
+    if (body.kind >= RUN_KIND_COUNT) {
+        return status_make(CODE_FAILED_PRECONDITION,
+                           "row of a run: a kind of run this release does not know");
+    }
+    for (size_t i = 0; i < body.parked_count; i++) {
+        if (body.parked[i].kind >= EFFECT_KIND_COUNT) {
+            return status_make(CODE_FAILED_PRECONDITION,
+                               "row of a run: a kind of task this release does not know");
+        }
+    }
+    memset(ret, 0, sizeof(*ret));
+    ret->kind = (enum run_kind)body.kind;
+    ret->status = body.status;
+    name_from(body.name.bytes, body.name.size, ret->name);
+    ret->created_ms = body.created_ms;
+    ret->ended_ms = body.ended_ms;
+    ret->next_deadline_ms = body.next_deadline_ms;
+    ret->last_seq = body.last_seq;
+    ret->load = body.load;
+    ret->parked_count = body.parked_count;
+    for (size_t i = 0; i < body.parked_count; i++) {
+        ret->parked[i].effect = body.parked[i].effect;
+        ret->parked[i].kind = (enum effect_kind)body.parked[i].kind;
+        name_from(body.parked[i].name.bytes, body.parked[i].name.size, ret->parked[i].name);
+    }
+    return STATUS_OK;
+}
+
+size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, size_t bytes_max)
+{
+    polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;
+
+    static_assert(sizeof(body.run_id) == sizeof(row->run.bytes), "records.options");
+    static_assert(sizeof(body.digest) == sizeof(row->digest), "records.options");
+    memcpy(body.run_id, row->run.bytes, sizeof(body.run_id));
+    memcpy(body.digest, row->digest, sizeof(body.digest));
+    return encode(polos_journal_v1_IdempotencyRow_fields, &body, ret, bytes_max);
+}
+
+status codec_decode_idempotency(str bytes, struct idempotency_row *ret)
+{
+    polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;
+
+    if (!decode(polos_journal_v1_IdempotencyRow_fields, bytes, &body)) {
+        return status_make(CODE_DATA_LOSS, "row of an idempotency key: damaged");
+    }
+    memcpy(ret->run.bytes, body.run_id, sizeof(body.run_id));
+    memcpy(ret->digest, body.digest, sizeof(body.digest));
+    return STATUS_OK;
+}

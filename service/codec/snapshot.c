@@ -1,0 +1,166 @@
+#include <pb_decode.h>
+#include <pb_encode.h>
+
+#include "polos/journal/v1/records.pb.h"
+#include "service/base/crc32c.h"
+#include "service/codec/codec.h"
+
+/* u8 format (1) | u8[3] zero | u32 crc32c of the body, little-endian | body */
+enum {
+    HEAD_BYTES = 8,
+};
+static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->effects) == ENGINE_EFFECTS_MAX,
+              "records.options");
+static_assert(RUN_THINKING == 1 && RUN_ACTING == 2 && RUN_COMPLETED == 3, "disk");
+static_assert(RUN_FAILED == 4 && RUN_CANCELLED == 5 && RUN_STATE_COUNT == 6, "disk");
+static_assert(EFFECT_CLOSED == 0 && EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
+static_assert(EFFECT_BACKOFF == 3, "disk");
+
+static void effect_to(const struct effect *effect, polos_journal_v1_EffectState *ret)
+{
+    *ret = (polos_journal_v1_EffectState){
+        .id = effect->id,
+        .attempt = effect->attempt,
+        .failures = effect->failures,
+        .steps = effect->steps,
+        .host = effect->host,
+        .since_ms = effect->since_ms,
+        .due_ms = effect->due_ms,
+        .deadline_ms = effect->deadline_ms,
+        .kind = effect->kind,
+        .state = effect->state,
+        .at_most_once = effect->at_most_once != 0,
+    };
+}
+
+static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
+{
+    *ret = (polos_journal_v1_RunSnapshot){
+        .seq = run->seq,
+        .effect_next = run->effect_next,
+        .steps = run->steps,
+        .steps_max = run->steps_max,
+        .started_ms = run->started_ms,
+        .ended_ms = run->ended_ms,
+        .deadline_ms = run->deadline_ms,
+        .tokens_max = run->tokens_max,
+        .input_tokens = run->input_tokens,
+        .output_tokens = run->output_tokens,
+        .cache_read_tokens = run->cache_read_tokens,
+        .cache_write_tokens = run->cache_write_tokens,
+        .reasoning_tokens = run->reasoning_tokens,
+        .kind = run->kind,
+        .state = run->state,
+        .usage_incomplete = run->usage_incomplete != 0,
+        .effects_count = (pb_size_t)run->effect_count,
+    };
+    memcpy(ret->id, run->id.bytes, sizeof(ret->id));
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        effect_to(&run->effects[i], &ret->effects[i]);
+    }
+}
+
+void codec_encode_run(const struct run *run, struct buf *ret)
+{
+    polos_journal_v1_RunSnapshot body;
+
+    assert(run->effect_count <= ENGINE_EFFECTS_MAX);
+    run_to(run, &body);
+    buf_reserve(ret, HEAD_BYTES + polos_journal_v1_RunSnapshot_size);
+    char *start = ret->ptr + ret->len;
+    pb_ostream_t stream =
+        pb_ostream_from_buffer((pb_byte_t *)start + HEAD_BYTES, polos_journal_v1_RunSnapshot_size);
+    bool encoded = pb_encode(&stream, polos_journal_v1_RunSnapshot_fields, &body);
+    assert(encoded);
+    buf_put(ret, str_make("\1\0\0", 4));
+    buf_put_u32_le(ret, crc32c(0, str_make(start + HEAD_BYTES, stream.bytes_written)));
+    ret->len += stream.bytes_written;
+}
+
+static bool effect_from(const polos_journal_v1_EffectState *body, struct effect *ret)
+{
+    if (body->kind >= EFFECT_KIND_COUNT || body->state > EFFECT_BACKOFF) {
+        return false;
+    }
+    ret->id = body->id;
+    ret->attempt = body->attempt;
+    ret->failures = body->failures;
+    ret->steps = body->steps;
+    ret->host = body->host;
+    ret->since_ms = body->since_ms;
+    ret->due_ms = body->due_ms;
+    ret->deadline_ms = body->deadline_ms;
+    ret->kind = (uint8_t)body->kind;
+    ret->state = (uint8_t)body->state;
+    ret->at_most_once = body->at_most_once;
+    return true;
+}
+
+/* *ret is zeroed, so that equal states are equal bytes. */
+static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
+{
+    if (body->kind >= RUN_KIND_COUNT || body->state >= RUN_STATE_COUNT) {
+        return false;
+    }
+    memcpy(ret->id.bytes, body->id, sizeof(ret->id.bytes));
+    ret->seq = body->seq;
+    ret->effect_next = body->effect_next;
+    ret->steps = body->steps;
+    ret->steps_max = body->steps_max;
+    ret->started_ms = body->started_ms;
+    ret->ended_ms = body->ended_ms;
+    ret->deadline_ms = body->deadline_ms;
+    ret->tokens_max = body->tokens_max;
+    ret->input_tokens = body->input_tokens;
+    ret->output_tokens = body->output_tokens;
+    ret->cache_read_tokens = body->cache_read_tokens;
+    ret->cache_write_tokens = body->cache_write_tokens;
+    ret->reasoning_tokens = body->reasoning_tokens;
+    ret->kind = (uint8_t)body->kind;
+    ret->state = (uint8_t)body->state;
+    ret->usage_incomplete = body->usage_incomplete;
+    ret->effect_count = body->effects_count;
+    for (size_t i = 0; i < body->effects_count; i++) {
+        if (!effect_from(&body->effects[i], &ret->effects[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint32_t read_crc(const char *at)
+{
+    const uint8_t *bytes = (const uint8_t *)at;
+
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+           (uint32_t)bytes[3] << 24;
+}
+
+status codec_decode_run(str bytes, struct run *ret)
+{
+    polos_journal_v1_RunSnapshot body = polos_journal_v1_RunSnapshot_init_zero;
+    struct run run;
+
+    if (bytes.len < HEAD_BYTES) {
+        return status_make(CODE_DATA_LOSS, "snapshot: it is cut off");
+    }
+    if (memcmp(bytes.ptr, "\1\0\0", 4) != 0) {
+        return status_make(CODE_FAILED_PRECONDITION,
+                           "snapshot: damaged, or in the format of a newer release");
+    }
+    str packed = {bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES};
+    if (read_crc(bytes.ptr + 4) != crc32c(0, packed)) {
+        return status_make(CODE_DATA_LOSS, "snapshot: the checksum does not match");
+    }
+    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)packed.ptr, packed.len);
+    if (!pb_decode(&stream, polos_journal_v1_RunSnapshot_fields, &body)) {
+        return status_make(CODE_DATA_LOSS, "snapshot: the body is damaged");
+    }
+    memset(&run, 0, sizeof(run));
+    if (!run_from(&body, &run)) {
+        return status_make(CODE_FAILED_PRECONDITION,
+                           "snapshot: a state this release does not know");
+    }
+    memcpy(ret, &run, sizeof(run));
+    return STATUS_OK;
+}
