@@ -111,10 +111,11 @@ def bazel_rows(suite, events, exit_code):
     rows += [
         Row(label, failed=1, note="did not build") for label in sorted(set(broken) - set(statuses))
     ]
-    # 3: tests failed; 4: there were none. Any other needs something that did not build.
-    explained = broken or "FAILED_TO_BUILD" in statuses.values()
-    if exit_code not in (0, 3, 4) and not explained:
-        rows.append(Row("build", failed=1, note=f"Bazel's exit code is {exit_code}"))
+    # 3: tests failed, and they have told. 4: there were none. 1: something did not build.
+    explained = exit_code in (0, 3) or broken or "FAILED_TO_BUILD" in statuses.values()
+    if not explained:
+        note = "there are no tests" if exit_code == 4 else f"Bazel's exit code is {exit_code}"
+        rows.append(Row("build", failed=1, note=note))
     for row in rows:
         row.name = f"{suite} {row.name}"
     return rows
@@ -134,9 +135,10 @@ def pytest_rows(suite, path, exit_code):
             row.skipped += 1
         else:
             row.passed += 1
-    if exit_code not in (0, 5) and not any(row.failed for row in rows.values()):
+    if exit_code != 0 and not any(row.failed for row in rows.values()):
         name = f"{suite} pytest"
-        rows[name] = Row(name, failed=1, note=f"exit code {exit_code}")
+        note = "there are no tests" if exit_code == 5 else f"exit code {exit_code}"
+        rows[name] = Row(name, failed=1, note=note)
     return list(rows.values())
 
 

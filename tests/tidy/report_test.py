@@ -124,6 +124,12 @@ class RunTest(unittest.TestCase):
         (self.folder / "python.pytest.rc").write_text("4\n")
         self.assertEqual((1, "0 passed, 1 failed, 0 skipped"), self.report())
 
+    def test_a_suite_that_lost_its_tests(self):
+        (self.folder / "python.pytest.xml").write_text("<testsuites/>")
+        (self.folder / "python.pytest.rc").write_text("5\n")
+        self.bazel(4)
+        self.assertEqual((1, "0 passed, 2 failed, 0 skipped"), self.report())
+
     def test_a_command(self):
         (self.folder / "buf-lint.command.rc").write_text("0\n")
         self.assertEqual((0, "1 passed, 0 failed, 0 skipped"), self.report())
