@@ -2,6 +2,7 @@
 
 #include "service/base/sys.h"
 #include "storage/gate.h"
+#include "storage/kept.h"
 #include "storage/keys.h"
 #include "storage/range.h"
 #include "storage/rocksdb_options.h"
@@ -207,9 +208,10 @@ static status check_watermark(struct rocksdb_store *self, struct arena *arena)
         return arena_fail(arena, CODE_DATA_LOSS,
                           "the log of the store in %s ends at entry %llu, but %llu had been "
                           "acknowledged: a log file is damaged; restore a checkpoint, or empty "
-                          "%s/" WATERMARK_NAME " to go on with what is left",
+                          "%s/" WATERMARK_NAME " to go on with what is left (the files as they "
+                          "were found are in %s/" KEPT_REFUSED ")",
                           self->path, (unsigned long long)sequence,
-                          (unsigned long long)self->watermark.sequence, self->path);
+                          (unsigned long long)self->watermark.sequence, self->path, self->path);
     }
     return STATUS_OK;
 }
@@ -240,13 +242,21 @@ static status open_database(struct rocksdb_store *self, struct arena *arena)
                           "less than %llu MiB are free on the volume of %s: free some space",
                           (unsigned long long)(self->space.free_bytes_hard / 4 >> 20), self->path);
     }
+    kept_save(self->path);
     /* With a watermark there was a store: making a new one would bury what is left of it. */
-    TRY(open_families(self, !had_watermark, arena));
-    status checked = check_database(self, had_watermark, arena);
-    if (checked.code != CODE_OK) {
+    status opened = open_families(self, !had_watermark, arena);
+    if (opened.code == CODE_OK) {
+        opened = check_database(self, had_watermark, arena);
+    }
+    if (opened.code != CODE_OK) {
         close_database(self);
     }
-    return checked;
+    if (opened.code == CODE_DATA_LOSS) {
+        kept_refuse(self->path);
+    } else {
+        kept_drop(self->path);
+    }
+    return opened;
 }
 
 /* A new folder is lost with the power unless its parent is synced too. */
