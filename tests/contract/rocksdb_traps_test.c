@@ -185,7 +185,9 @@ static void fill(uint32_t count, bool closes)
 
 static void path_in(const char *name, char ret[2 * PATH_BYTES])
 {
-    snprintf(ret, 2 * PATH_BYTES, "%s/%s", folder, name);
+    int len = snprintf(ret, 2 * PATH_BYTES, "%s/%s", folder, name);
+
+    assert_true(len > 0 && len < 2 * PATH_BYTES);
 }
 
 /* The names that end so, sorted; how many there are. */

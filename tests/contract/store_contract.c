@@ -94,9 +94,10 @@ static void ask(const struct store *store, enum store_table table, const struct 
 {
     struct seen seen = {.stop_after = question->stop_after};
 
-    status outcome =
-        store_scan(store, table, str_of(question->prefix), str_of(question->from),
-                   question->reverse, question->limit == 0 ? SIZE_MAX : question->limit, see, &seen);
+    size_t limit = question->limit == 0 ? SIZE_MAX : question->limit;
+
+    status outcome = store_scan(store, table, str_of(question->prefix), str_of(question->from),
+                                question->reverse, limit, see, &seen);
     assert_int_equal(outcome.code, CODE_OK);
     buf_put_char(&seen.text, '\0');
     assert_string_equal(seen.text.ptr, question->answer);
