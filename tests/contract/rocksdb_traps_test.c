@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ enum {
 
 static const struct key_space space = {0, 1};
 static const uuid run = {{1, 2, 3}};
-static char program[PATH_BYTES];
+static char program[PATH_MAX];
 static char folder[PATH_BYTES];
 
 /* ---- A store, opened and read ---- */
