@@ -1,0 +1,95 @@
+/*
+ * call: one API call as a handler sees it, whatever carries it.
+ *
+ * A transport embeds struct api_call, unpacks the request and calls the handler of the
+ * method's row; the handler answers now or later, from any thread. gRPC is the first
+ * transport, HTTP for browsers the second; neither knows a handler, no handler knows them.
+ *
+ * Invariant: finish is called exactly once per call, closed or not; a second one is dropped.
+ * Order:     start; message*; writable and closed as they happen; released last.
+ * Threading: the transport calls a call's handlers one at a time. send, finish, ref, unref,
+ *            queued_bytes may be called from any thread and never block.
+ */
+#ifndef SERVICE_API_CALL_H
+#define SERVICE_API_CALL_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "service/base/arena.h"
+#include "service/base/base.h"
+#include "service/base/payload.h"
+
+struct api_call;
+struct api_method;
+
+/* How a call failed, for the status and its google.rpc.Status detail. */
+struct api_error {
+    enum code code;
+    const char *reason; /* Static, stable, in capitals: "RUN_NOT_FOUND". */
+    str field; /* The field to blame, as a path in the proto; empty: none. */
+    str message; /* A sentence that says what to do. */
+    uint64_t retry_after_ms; /* 0: no hint. */
+};
+
+struct api_call_vtable {
+    /* Sends one packed message; takes one reference of the payload. After finish, or when the
+     * peer is gone, it is dropped. */
+    void (*send)(struct api_call *call, struct payload *payload);
+    /* error NULL: OK. Copies what it needs. Messages sent before it go out first. */
+    void (*finish)(struct api_call *call, const struct api_error *error);
+    void (*ref)(struct api_call *call);
+    void (*unref)(struct api_call *call);
+    /* Bytes sent by the handler and not yet taken by the peer's flow control. When it had
+     * been over API_CALL_HIGH_WATER_BYTES and falls under a quarter of it, `writable` is called. */
+    size_t (*queued_bytes)(const struct api_call *call);
+    /* A request header, lower-case name; empty when absent. Valid while the call lives. */
+    str (*header)(const struct api_call *call, const char *name);
+};
+
+enum {
+    API_CALL_HIGH_WATER_BYTES = 256 * 1024,
+};
+
+struct api_call {
+    const struct api_call_vtable *vtable;
+    const struct api_method *method;
+    void *service; /* What the methods were registered with: struct api *. */
+    void *user; /* The handler's own. */
+};
+
+enum api_method_kind {
+    API_UNARY,
+    API_SERVER_STREAM,
+    API_BIDI,
+};
+
+struct api_method {
+    const char *path; /* "/polos.v1.RunService/Get" */
+    enum api_method_kind kind;
+    const ProtobufCMessageDescriptor *request;
+    const ProtobufCMessageDescriptor *response;
+    /* Unary and server streams: the request, borrowed for the call. Bidi: request is NULL. */
+    void (*start)(struct api_call *call, const ProtobufCMessage *request);
+    /* Bidi: a message, borrowed; NULL: the peer sends no more. */
+    void (*message)(struct api_call *call, const ProtobufCMessage *message);
+    void (*writable)(struct api_call *call); /* May be NULL. */
+    /* The peer cancelled, its deadline passed, or the connection broke. May be NULL: then the
+     * transport finishes the call for the handler. */
+    void (*closed)(struct api_call *call);
+    /* Nothing follows: finished, sent or lost, and no reference is left. Free `user`; a reference
+     * kept until here would keep the call for ever. May be NULL. */
+    void (*released)(struct api_call *call);
+};
+
+/* Packs and sends one message. */
+void api_call_send(struct api_call *call, const ProtobufCMessage *message);
+/* Packs, sends, finishes with OK. */
+void api_call_reply(struct api_call *call, const ProtobufCMessage *message);
+void api_call_fail(struct api_call *call, const struct api_error *error);
+/* One field is wrong: INVALID_ARGUMENT, reason INVALID_FIELD. */
+void api_call_reject(struct api_call *call, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct payload *api_pack(const ProtobufCMessage *message);
+
+#endif

@@ -1,0 +1,668 @@
+#include "service/rpc/call.h"
+
+#include <stdlib.h>
+
+#include <grpc/byte_buffer.h>
+#include <grpc/slice.h>
+
+#include "service/rpc/methods.h"
+
+static const char details_key[] = "grpc-status-details-bin";
+
+static void on_accepted(void *owner, bool ok);
+static void on_received(void *owner, bool ok);
+static void on_sent(void *owner, bool ok);
+static void on_closed(void *owner, bool ok);
+static const struct api_call_vtable vtable;
+
+static str slice_str(const grpc_slice *slice)
+{
+    return str_make(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
+}
+
+static struct rpc_call *call_of(const struct api_call *api)
+{
+    return container_of(api, struct rpc_call, api);
+}
+
+static bool is_streaming(const struct rpc_call *call)
+{
+    return call->api.method != NULL && call->api.method->kind != API_UNARY;
+}
+
+/* To be flushed before the thread waits again. */
+static void touch(struct rpc_call *call)
+{
+    if (call->dirty) {
+        return;
+    }
+    call->dirty = true;
+    call->dirty_next = call->loop->dirty;
+    call->loop->dirty = call;
+}
+
+static void start_batch(struct rpc_call *call, const grpc_op *ops, size_t count,
+                        struct loop_op *tag)
+{
+    grpc_call_error failed = grpc_call_start_batch(call->core, ops, count, tag, NULL);
+
+    assert(failed == GRPC_CALL_OK);
+    (void)failed;
+}
+
+/* ---- the queue ---- */
+
+static size_t charge_of(struct payload *payload)
+{
+    return payload_bytes(payload).len + CALL_MESSAGE_OVERHEAD_BYTES;
+}
+
+static void discharge(struct rpc_call *call, size_t charge)
+{
+    size_t before = atomic_fetch_sub(&call->queued_bytes, charge);
+
+    assert(before >= charge);
+    (void)before;
+}
+
+static void queue_grow(struct rpc_call *call)
+{
+    uint32_t cap = call->queue_cap == 0 ? 8 : 2 * call->queue_cap;
+    struct payload **queue = xmalloc(cap * sizeof(struct payload *));
+
+    for (uint32_t i = 0; i < call->queue_len; i++) {
+        queue[i] = call->queue[(call->queue_first + i) & (call->queue_cap - 1)];
+    }
+    free(call->queue);
+    call->queue = queue;
+    call->queue_cap = cap;
+    call->queue_first = 0;
+}
+
+static void queue_push(struct rpc_call *call, struct payload *payload)
+{
+    if (call->queue_len == call->queue_cap) {
+        queue_grow(call);
+    }
+    call->queue[(call->queue_first + call->queue_len) & (call->queue_cap - 1)] = payload;
+    call->queue_len++;
+}
+
+static struct payload *queue_pop(struct rpc_call *call)
+{
+    assert(call->queue_len > 0);
+    struct payload *payload = call->queue[call->queue_first];
+
+    call->queue_first = (call->queue_first + 1) & (call->queue_cap - 1);
+    call->queue_len--;
+    return payload;
+}
+
+static void drop(struct rpc_call *call, struct payload *payload)
+{
+    discharge(call, charge_of(payload));
+    payload_unref(payload);
+}
+
+static void drop_queue(struct rpc_call *call)
+{
+    while (call->queue_len > 0) {
+        drop(call, queue_pop(call));
+    }
+}
+
+/* ---- birth and death ---- */
+
+static void link_call(struct rpc_call *call)
+{
+    struct loop *loop = call->loop;
+
+    call->next = loop->calls;
+    call->link = &loop->calls;
+    if (loop->calls != NULL) {
+        loop->calls->link = &call->next;
+    }
+    loop->calls = call;
+    loop->call_count++;
+}
+
+static void unlink_call(struct rpc_call *call)
+{
+    assert(call->loop->call_count > 0);
+    *call->link = call->next;
+    if (call->next != NULL) {
+        call->next->link = call->link;
+    }
+    call->loop->call_count--;
+}
+
+void call_arm(struct loop *loop)
+{
+    struct rpc_call *call = xcalloc(1, sizeof(*call));
+
+    call->api.vtable = &vtable;
+    call->loop = loop;
+    call->accepted = (struct loop_op){on_accepted, call};
+    call->received = (struct loop_op){on_received, call};
+    call->sent = (struct loop_op){on_sent, call};
+    call->closed = (struct loop_op){on_closed, call};
+    call->end = wire_status_ok();
+    atomic_init(&call->references, 1);
+    grpc_call_details_init(&call->details);
+    grpc_metadata_array_init(&call->headers);
+    link_call(call);
+    grpc_call_error failed =
+        grpc_server_request_call(loop->server, &call->core, &call->details, &call->headers,
+                                 loop->queue, loop->queue, &call->accepted);
+    assert(failed == GRPC_CALL_OK);
+    (void)failed;
+}
+
+static void release(struct rpc_call *call)
+{
+    assert(!call->send_busy && !call->receive_busy && !call->dirty);
+    assert(atomic_load(&call->references) == 0);
+    if (call->started && call->api.method->released != NULL) {
+        call->api.method->released(&call->api);
+    }
+    drop_queue(call);
+    assert(atomic_load(&call->queued_bytes) == 0);
+    free(call->queue);
+    wire_status_fini(&call->end);
+    grpc_call_details_destroy(&call->details);
+    grpc_metadata_array_destroy(&call->headers);
+    if (call->core != NULL) {
+        grpc_call_unref(call->core);
+    }
+    unlink_call(call);
+    free(call);
+}
+
+static void run_release(struct loop_post *post)
+{
+    struct rpc_call *call = container_of(post, struct rpc_call, release);
+
+    call->release_due = true;
+    touch(call);
+}
+
+static void call_ref(struct api_call *api)
+{
+    unsigned before = atomic_fetch_add_explicit(&call_of(api)->references, 1, memory_order_relaxed);
+
+    assert(before > 0);
+    (void)before;
+}
+
+static void call_unref(struct api_call *api)
+{
+    struct rpc_call *call = call_of(api);
+    unsigned before = atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel);
+
+    assert(before > 0);
+    if (before > 1) {
+        return;
+    }
+    if (loop_is_current(call->loop)) {
+        run_release(&call->release);
+        return;
+    }
+    loop_post(call->loop, &call->release);
+}
+
+/* ---- what handlers ask for, on the loop's thread ---- */
+
+static void do_send(struct rpc_call *call, struct payload *payload)
+{
+    if (call->ended || call->gone) {
+        drop(call, payload);
+        return;
+    }
+    queue_push(call, payload);
+    touch(call);
+}
+
+static void do_finish(struct rpc_call *call, struct wire_status end)
+{
+    bool first = !call->ended;
+
+    call->handler_done = true;
+    if (first) {
+        call->ended = true;
+        call->end = end;
+    } else {
+        wire_status_fini(&end);
+    }
+    touch(call);
+}
+
+static void tell_closed(struct rpc_call *call)
+{
+    const struct api_method *method = call->api.method;
+
+    if (call->handler_done || call->closed_told) {
+        return;
+    }
+    call->closed_told = true;
+    if (call->started && method->closed != NULL) {
+        method->closed(&call->api);
+    } else {
+        call->handler_done = true;
+    }
+}
+
+/* The peer does not read. A status would wait behind the data for ever, so the stream is
+ * reset with it; the core then completes RECV_CLOSE, and the handler hears of it there. */
+static void do_give_up(struct rpc_call *call)
+{
+    if (call->gone || call->close_done) {
+        return;
+    }
+    call->gone = true;
+    drop_queue(call);
+    grpc_call_cancel_with_status(call->core, GRPC_STATUS_RESOURCE_EXHAUSTED,
+                                 "the stream is not read fast enough: too much was waiting to "
+                                 "be sent; read faster, or reconnect and go on from there",
+                                 NULL);
+}
+
+void call_end(struct rpc_call *call, const struct api_error *error)
+{
+    if (call->core == NULL || call->ended || call->gone) {
+        return;
+    }
+    call->ended = true;
+    call->end = wire_status_of(error);
+    tell_closed(call);
+    touch(call);
+}
+
+void call_end_for_shutdown(struct rpc_call *call)
+{
+    call_end(call, &(struct api_error){
+                       .code = CODE_UNAVAILABLE,
+                       .reason = "SERVER_SHUTTING_DOWN",
+                       .message = STR("server is shutting down; reconnect"),
+                   });
+}
+
+/* ---- what handlers ask for, on any thread ---- */
+
+struct call_post {
+    struct loop_post post;
+    struct rpc_call *call;
+    struct payload *payload;
+    struct wire_status end;
+};
+
+/* Whatever is on its way through the inbox comes first. */
+static bool acts_now(struct rpc_call *call)
+{
+    return loop_is_current(call->loop) && atomic_load(&call->posted) == 0;
+}
+
+static struct call_post *post_new(struct rpc_call *call, void (*run)(struct loop_post *post))
+{
+    struct call_post *post = xmalloc(sizeof(*post));
+
+    *post = (struct call_post){.post.run = run, .call = call};
+    call_ref(&call->api);
+    atomic_fetch_add(&call->posted, 1);
+    return post;
+}
+
+static void post_free(struct loop_post *base)
+{
+    struct call_post *post = container_of(base, struct call_post, post);
+
+    atomic_fetch_sub(&post->call->posted, 1);
+    call_unref(&post->call->api);
+    free(post);
+}
+
+static void run_send(struct loop_post *base)
+{
+    struct call_post *post = container_of(base, struct call_post, post);
+
+    do_send(post->call, post->payload);
+    post_free(base);
+}
+
+static void run_finish(struct loop_post *base)
+{
+    struct call_post *post = container_of(base, struct call_post, post);
+
+    do_finish(post->call, post->end);
+    post_free(base);
+}
+
+static void run_give_up(struct loop_post *base)
+{
+    do_give_up(container_of(base, struct call_post, post)->call);
+    post_free(base);
+}
+
+static void give_up(struct rpc_call *call)
+{
+    if (atomic_exchange(&call->overflowed, true)) {
+        return;
+    }
+    if (acts_now(call)) {
+        do_give_up(call);
+        return;
+    }
+    loop_post(call->loop, &post_new(call, run_give_up)->post);
+}
+
+static void call_send(struct api_call *api, struct payload *payload)
+{
+    struct rpc_call *call = call_of(api);
+    size_t charge = charge_of(payload);
+    size_t before = atomic_fetch_add(&call->queued_bytes, charge);
+
+    if (before + charge > CALL_QUEUED_BYTES_MAX && before > 0) {
+        drop(call, payload);
+        give_up(call);
+        return;
+    }
+    if (before + charge > API_CALL_HIGH_WATER_BYTES) {
+        atomic_store(&call->was_high, true);
+    }
+    if (acts_now(call)) {
+        do_send(call, payload);
+        return;
+    }
+    struct call_post *post = post_new(call, run_send);
+    post->payload = payload;
+    loop_post(call->loop, &post->post);
+}
+
+static void call_finish(struct api_call *api, const struct api_error *error)
+{
+    struct rpc_call *call = call_of(api);
+    struct wire_status end = wire_status_of(error);
+
+    if (acts_now(call)) {
+        do_finish(call, end);
+        return;
+    }
+    struct call_post *post = post_new(call, run_finish);
+    post->end = end;
+    loop_post(call->loop, &post->post);
+}
+
+static size_t call_queued_bytes(const struct api_call *api)
+{
+    return atomic_load(&call_of(api)->queued_bytes);
+}
+
+static str call_header(const struct api_call *api, const char *name)
+{
+    const grpc_metadata_array *headers = &call_of(api)->headers;
+
+    for (size_t i = 0; i < headers->count; i++) {
+        if (str_is(slice_str(&headers->metadata[i].key), name)) {
+            return slice_str(&headers->metadata[i].value);
+        }
+    }
+    return STR_EMPTY;
+}
+
+static const struct api_call_vtable vtable = {
+    .send = call_send,
+    .finish = call_finish,
+    .ref = call_ref,
+    .unref = call_unref,
+    .queued_bytes = call_queued_bytes,
+    .header = call_header,
+};
+
+/* ---- handing requests to the handler ---- */
+
+static void reject(struct rpc_call *call, status why, str field)
+{
+    bool exhausted = why.code == CODE_RESOURCE_EXHAUSTED;
+    const char *reason = field.len > 0 ? "INVALID_FIELD" : "INVALID_REQUEST";
+
+    call_end(call, &(struct api_error){
+                       .code = why.code,
+                       .reason = exhausted ? "REQUEST_TOO_LARGE" : reason,
+                       .field = field,
+                       .message = str_of(why.why),
+                   });
+}
+
+static void deliver(struct rpc_call *call, grpc_byte_buffer *bytes)
+{
+    const struct api_method *method = call->api.method;
+    struct arena *arena = &call->loop->arena;
+    const ProtobufCMessage *request = NULL;
+    str field = STR_EMPTY;
+    status unpacked = wire_unpack(method->request, bytes, arena, &request, &field);
+
+    if (!status_is_ok(unpacked)) {
+        reject(call, unpacked, field);
+    } else if (call->started) {
+        method->message(&call->api, request);
+    } else {
+        call->started = true;
+        method->start(&call->api, request);
+    }
+    arena_reset(arena);
+}
+
+/* No message: the peer has half-closed, or the call has failed and RECV_CLOSE will tell. */
+static void deliver_end(struct rpc_call *call)
+{
+    call->half_closed = true;
+    if (grpc_call_failed_before_recv_message(call->core)) {
+        return;
+    }
+    if (call->started) {
+        call->api.method->message(&call->api, NULL);
+        return;
+    }
+    reject(call, status_make(CODE_INVALID_ARGUMENT, "the call has no request message"), STR_EMPTY);
+}
+
+static void reject_unknown(struct rpc_call *call)
+{
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    str path = slice_str(&call->details.method);
+    path.len = path.len < 200 ? path.len : 200;
+    call_end(call, &(struct api_error){
+                       .code = CODE_UNIMPLEMENTED,
+                       .reason = "METHOD_NOT_FOUND",
+                       .message = arena_printf(&arena,
+                                               "this server has no method " STR_FMT
+                                               "; server reflection lists those it has",
+                                               STR_ARG(path)),
+                   });
+    arena_fini(&arena);
+}
+
+/* ---- completions ---- */
+
+static void start_close(struct rpc_call *call)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
+
+    op.data.recv_close_on_server.cancelled = &call->cancelled;
+    start_batch(call, &op, 1, &call->closed);
+}
+
+static void on_accepted(void *owner, bool ok)
+{
+    struct rpc_call *call = (struct rpc_call *)owner;
+
+    if (!ok) { /* The server is shutting down. */
+        assert(call->core == NULL);
+        call->complete = true;
+        call_unref(&call->api);
+        return;
+    }
+    call_arm(call->loop);
+    start_close(call);
+    const struct method_row *row =
+        methods_find(call->loop->methods, slice_str(&call->details.method));
+    if (row == NULL) {
+        reject_unknown(call);
+        return;
+    }
+    if (call->loop->stopping) { /* It was accepted just before the end. */
+        call_end_for_shutdown(call);
+        return;
+    }
+    call->api.method = row->method;
+    call->api.service = row->service;
+    if (row->method->kind == API_BIDI) {
+        call->started = true;
+        row->method->start(&call->api, NULL);
+    }
+    touch(call);
+}
+
+static void on_received(void *owner, bool ok)
+{
+    struct rpc_call *call = (struct rpc_call *)owner;
+    grpc_byte_buffer *bytes = ok ? call->incoming : NULL;
+
+    call->receive_busy = false;
+    call->incoming = NULL;
+    if (call->handler_done || call->ended || call->gone) {
+        call->half_closed = true; /* Nothing more is read. */
+    } else if (bytes == NULL) {
+        deliver_end(call);
+    } else {
+        deliver(call, bytes);
+    }
+    grpc_byte_buffer_destroy(bytes);
+    touch(call);
+}
+
+static void on_sent(void *owner, bool ok)
+{
+    struct rpc_call *call = (struct rpc_call *)owner;
+
+    (void)ok; /* When it failed, RECV_CLOSE tells the same. */
+    assert(call->send_busy);
+    call->send_busy = false;
+    if (call->outgoing != NULL) {
+        grpc_byte_buffer_destroy(call->outgoing);
+        call->outgoing = NULL;
+        discharge(call, call->outgoing_charge);
+    }
+    bool listening = call->started && !call->handler_done && !call->ended && !call->gone;
+    bool low = atomic_load(&call->queued_bytes) < API_CALL_HIGH_WATER_BYTES / 4;
+    if (listening && low && atomic_exchange(&call->was_high, false) &&
+        call->api.method->writable != NULL) {
+        call->api.method->writable(&call->api);
+    }
+    touch(call);
+}
+
+static void on_closed(void *owner, bool ok)
+{
+    struct rpc_call *call = (struct rpc_call *)owner;
+
+    (void)ok; /* Always true. */
+    assert(!call->close_done);
+    call->close_done = true;
+    if (call->cancelled != 0 || !call->end_sent) {
+        call->gone = true;
+        drop_queue(call);
+        tell_closed(call);
+    }
+    touch(call);
+}
+
+/* ---- the one place that starts batches ---- */
+
+static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
+{
+    struct payload *payload = queue_pop(call);
+
+    call->outgoing_charge = charge_of(payload);
+    call->outgoing = wire_wrap(payload);
+    op->op = GRPC_OP_SEND_MESSAGE;
+    op->data.send_message.send_message = call->outgoing;
+    /* The transport may wait for what follows. Beside initial metadata it would for ever. */
+    op->flags = alone && call->queue_len > 0 ? GRPC_WRITE_BUFFER_HINT : 0;
+}
+
+static void add_end(struct rpc_call *call, grpc_op *op)
+{
+    op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+    op->data.send_status_from_server.status = (grpc_status_code)call->end.code;
+    op->data.send_status_from_server.status_details = &call->end.message;
+    if (call->end.code != CODE_OK) {
+        call->trailer.key = grpc_slice_from_static_string(details_key);
+        call->trailer.value = call->end.details;
+        op->data.send_status_from_server.trailing_metadata = &call->trailer;
+        op->data.send_status_from_server.trailing_metadata_count = 1;
+    }
+    call->end_sent = true;
+}
+
+static void flush_send(struct rpc_call *call)
+{
+    grpc_op ops[3] = {0};
+    size_t count = 0;
+    /* A stream's headers go out at once: they tell the client that it was accepted. */
+    bool opening = call->started && is_streaming(call) && !call->headers_sent;
+    bool due = call->queue_len > 0 || call->ended || opening;
+
+    if (!due || call->send_busy || call->end_sent || call->gone) {
+        return;
+    }
+    if (!call->headers_sent) {
+        ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
+        call->headers_sent = true;
+    }
+    if (call->queue_len > 0) {
+        add_message(call, &ops[count], count == 0);
+        count++;
+    }
+    if (call->ended && call->queue_len == 0) {
+        add_end(call, &ops[count++]);
+    }
+    assert(count > 0);
+    call->send_busy = true;
+    start_batch(call, ops, count, &call->sent);
+}
+
+static void flush_receive(struct rpc_call *call)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    bool wanted = call->api.method != NULL &&
+                  (!call->started || call->api.method->kind == API_BIDI) && !call->half_closed;
+    bool over = call->handler_done || call->ended || call->gone || call->close_done;
+    /* A peer that sends without reading holds up itself, not us. */
+    bool full = atomic_load(&call->queued_bytes) > API_CALL_HIGH_WATER_BYTES;
+
+    if (!wanted || over || full || call->receive_busy) {
+        return;
+    }
+    op.data.recv_message.recv_message = &call->incoming;
+    call->receive_busy = true;
+    start_batch(call, &op, 1, &call->received);
+}
+
+void call_flush(struct rpc_call *call)
+{
+    if (call->release_due) {
+        release(call);
+        return;
+    }
+    if (call->complete) {
+        return;
+    }
+    flush_send(call);
+    flush_receive(call);
+    if (call->handler_done && call->close_done && !call->send_busy && !call->receive_busy) {
+        call->complete = true;
+        call_unref(&call->api);
+    }
+}

@@ -1,0 +1,278 @@
+#include "service/rpc/server.h"
+
+#include <stdlib.h>
+
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
+
+#include "service/base/sys.h"
+#include "service/rpc/call.h"
+#include "service/rpc/health.h"
+#include "service/rpc/listener.h"
+#include "service/rpc/loop.h"
+#include "service/rpc/methods.h"
+#include "service/rpc/reflection.h"
+
+enum {
+    THREADS = 2,
+    THREADS_MAX = 64,
+    MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
+    CONNECTIONS_IDLE_S = 1800,
+    /* After the grace: until cancelled calls have been let go of by everybody. */
+    LET_GO_MS = 5000,
+};
+
+struct rpc_server {
+    grpc_server *core;
+    struct methods *methods;
+    struct descriptors *descriptors;
+    struct health health;
+    struct reflection reflection;
+    struct loop *loops;
+    uint32_t loop_count;
+    uint16_t port;
+    bool draining;
+    struct loop_op down; /* Every connection is closed. */
+    struct inbox *events; /* To the main thread: down, and each loop's idle. */
+    struct inbox_node down_event;
+};
+
+/* ---- start ---- */
+
+static void log_core(gpr_log_func_args *args)
+{
+    const char *file = strrchr(args->file, '/');
+
+    log_line(LOG_WARN, "grpc", "at=%s:%d message=\"%s\"", file == NULL ? args->file : file + 1,
+             args->line, args->message);
+}
+
+static void on_down(void *owner, bool ok)
+{
+    struct rpc_server *server = (struct rpc_server *)owner;
+
+    assert(ok);
+    (void)ok;
+    inbox_push_always(server->events, &server->down_event);
+}
+
+static grpc_server *core_new(const struct rpc_server_options *options, uint32_t message_bytes_max)
+{
+    uint32_t idle_s =
+        options->connections_idle_s == 0 ? CONNECTIONS_IDLE_S : options->connections_idle_s;
+    const struct {
+        const char *key;
+        int value;
+    } settings[] = {
+        {GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int)message_bytes_max},
+        {GRPC_ARG_MAX_METADATA_SIZE, 16 * 1024},
+        /* Clients may ping every 10 s and more, without calls too; we look for dead ones. */
+        {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10000},
+        {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+        {GRPC_ARG_KEEPALIVE_TIME_MS, 30000},
+        {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000},
+        {GRPC_ARG_MAX_CONNECTION_IDLE_MS, (int)(idle_s * 1000)},
+        {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000},
+        /* Beyond this, calls of one connection wait in the client, without a word. */
+        {GRPC_ARG_MAX_CONCURRENT_STREAMS, 10000},
+        /* The size limit looks at compressed bytes: a bomb would pass it. */
+        {GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1},
+        {GRPC_ARG_ENABLE_CHANNELZ, 0},
+        /* Else a second server binds the same port and takes half of the connections. */
+        {GRPC_ARG_ALLOW_REUSEPORT, 0},
+    };
+    grpc_arg args[COUNT_OF(settings)];
+
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        args[i] = (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)settings[i].key};
+        args[i].value.integer = settings[i].value;
+    }
+    grpc_channel_args all = {COUNT_OF(args), args};
+    return grpc_server_create(&all, NULL);
+}
+
+static void add_methods(struct rpc_server *server, const struct rpc_server_options *options)
+{
+    server->methods = methods_new();
+    methods_add(server->methods, options->methods, options->service);
+    health_init(&server->health, server->methods);
+    methods_add(server->methods, health_methods, &server->health);
+    server->descriptors = descriptors_new(options->descriptors);
+    assert(server->descriptors != NULL && "the embedded descriptors are damaged");
+    server->reflection = (struct reflection){server->methods, server->descriptors};
+    methods_add(server->methods, reflection_methods, &server->reflection);
+}
+
+static void add_loops(struct rpc_server *server, uint32_t count, uint32_t message_bytes_max)
+{
+    server->loops = xcalloc(count, sizeof(*server->loops));
+    server->loop_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        loop_init(&server->loops[i], server->core, server->methods, message_bytes_max);
+    }
+}
+
+/* The loops must have ended, or never have been started. */
+static void server_free(struct rpc_server *server)
+{
+    grpc_server_destroy(server->core);
+    for (uint32_t i = 0; i < server->loop_count; i++) {
+        loop_fini(&server->loops[i]);
+    }
+    free(server->loops);
+    methods_free(server->methods);
+    descriptors_free(server->descriptors);
+    while (inbox_take(server->events, 1) != NULL) {
+    }
+    inbox_free(server->events);
+    free(server);
+    grpc_shutdown();
+}
+
+/* The core insists on a shutdown before it destroys a server that has queues. */
+static void discard(struct rpc_server *server)
+{
+    grpc_completion_queue *queue = server->loops[0].queue;
+
+    grpc_server_shutdown_and_notify(server->core, queue, &server->down);
+    grpc_event event = grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    assert(event.tag == &server->down);
+    (void)event;
+    for (uint32_t i = 0; i < server->loop_count; i++) {
+        queue = server->loops[i].queue;
+        grpc_completion_queue_shutdown(queue);
+        event = grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        assert(event.type == GRPC_QUEUE_SHUTDOWN);
+    }
+    server_free(server);
+}
+
+status rpc_server_start(const struct rpc_server_options *options, struct arena *arena,
+                        struct rpc_server **ret)
+{
+    assert(options->threads <= THREADS_MAX);
+    uint32_t threads = options->threads == 0 ? THREADS : options->threads;
+    uint32_t message_bytes_max =
+        options->message_bytes_max == 0 ? MESSAGE_BYTES_MAX : options->message_bytes_max;
+
+    gpr_set_log_function(log_core);
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    grpc_init();
+    struct rpc_server *server = xcalloc(1, sizeof(*server));
+    server->core = core_new(options, message_bytes_max);
+    server->events = inbox_new(1, NULL, NULL);
+    server->down = (struct loop_op){on_down, server};
+    add_methods(server, options);
+    add_loops(server, threads, message_bytes_max);
+    status opened = listener_open(server->core, options->address, arena, &server->port);
+    if (!status_is_ok(opened)) {
+        discard(server);
+        return opened;
+    }
+    grpc_server_start(server->core);
+    for (uint32_t i = 0; i < threads; i++) {
+        loop_start(&server->loops[i], i);
+    }
+    *ret = server;
+    return STATUS_OK;
+}
+
+uint16_t rpc_server_port(const struct rpc_server *server)
+{
+    return server->port;
+}
+
+/* ---- end ---- */
+
+struct order {
+    struct loop_post post;
+    struct rpc_server *server;
+    struct loop *loop;
+};
+
+static void order_loops(struct rpc_server *server, void (*run)(struct loop_post *post))
+{
+    for (uint32_t i = 0; i < server->loop_count; i++) {
+        struct order *order = xmalloc(sizeof(*order));
+        *order = (struct order){{.run = run}, server, &server->loops[i]};
+        loop_post(order->loop, &order->post);
+    }
+}
+
+static void tell_health(struct loop_post *post)
+{
+    struct order *order = container_of(post, struct order, post);
+
+    for (struct rpc_call *call = order->loop->calls; call != NULL; call = call->next) {
+        health_changed(&call->api);
+    }
+    free(order);
+}
+
+/* Unary calls end by themselves soon; a stream might never. */
+static void end_streams(struct loop_post *post)
+{
+    struct order *order = container_of(post, struct order, post);
+
+    for (struct rpc_call *call = order->loop->calls; call != NULL; call = call->next) {
+        if (call->api.method != NULL && call->api.method->kind != API_UNARY) {
+            call_end_for_shutdown(call);
+        }
+    }
+    loop_quiesce(order->loop, order->server->events);
+    free(order);
+}
+
+void rpc_server_drain(struct rpc_server *server)
+{
+    if (server->draining) {
+        return;
+    }
+    server->draining = true;
+    health_set(&server->health, false);
+    order_loops(server, tell_health);
+    grpc_server_shutdown_and_notify(server->core, server->loops[0].queue, &server->down);
+}
+
+/* One event has come; false: none in time. */
+static bool wait_event(struct rpc_server *server, uint64_t until_us)
+{
+    uint64_t now_us = sys_monotonic_us();
+    int64_t wait_ms = now_us >= until_us ? 0 : (int64_t)((until_us - now_us + 999) / 1000);
+
+    if (!inbox_wait(server->events, wait_ms)) {
+        return false;
+    }
+    struct inbox_node *event = inbox_take(server->events, 1);
+    assert(event != NULL);
+    (void)event;
+    return true;
+}
+
+void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
+{
+    uint32_t awaited = 1 + server->loop_count; /* down, and every loop idle */
+    uint64_t until_us = sys_monotonic_us() + (uint64_t)grace_ms * 1000;
+
+    rpc_server_drain(server);
+    order_loops(server, end_streams);
+    while (awaited > 0 && wait_event(server, until_us)) {
+        awaited--;
+    }
+    if (awaited > 0) {
+        grpc_server_cancel_all_calls(server->core);
+        until_us = sys_monotonic_us() + (uint64_t)LET_GO_MS * 1000;
+        while (awaited > 0 && wait_event(server, until_us)) {
+            awaited--;
+        }
+    }
+    if (awaited > 0) {
+        /* Somebody still holds a call: freeing what it points to would be worse. */
+        log_line(LOG_ERROR, "rpc_stop_incomplete", "awaited=%u", awaited);
+        return;
+    }
+    for (uint32_t i = 0; i < server->loop_count; i++) {
+        loop_stop(&server->loops[i]);
+    }
+    server_free(server);
+}

@@ -1,0 +1,36 @@
+/*
+ * server: the gRPC transport: carries API calls over the C core.
+ *
+ * Accepting connections and serving calls are kept apart, because the listener will one day
+ * sit behind a frame guard of our own. Handlers run on the loop thread that owns their call;
+ * what they or anybody send later is queued to that thread, so nobody else runs transport work.
+ *
+ * Threading: start, listen, drain and stop from the main thread.
+ */
+#ifndef SERVICE_RPC_SERVER_H
+#define SERVICE_RPC_SERVER_H
+
+#include "service/api/call.h"
+
+struct rpc_server;
+
+struct rpc_server_options {
+    const char *address; /* "127.0.0.1:8080"; port 0: any free one. */
+    uint32_t threads; /* Completion queues, one thread each. 0: 2. */
+    uint32_t message_bytes_max; /* Received. 0: 4 MiB. */
+    uint32_t connections_idle_s; /* 0: 1800. */
+    const struct api_method *methods; /* Ends with a row whose path is NULL. */
+    void *service; /* For api_call.service. */
+    str descriptors; /* A FileDescriptorSet of everything served, for reflection. */
+};
+
+/* Binds and serves. FAILED_PRECONDITION: the address is taken or not ours; `why` in the arena. */
+status rpc_server_start(const struct rpc_server_options *options, struct arena *arena,
+                        struct rpc_server **ret);
+uint16_t rpc_server_port(const struct rpc_server *server);
+/* Health answers NOT_SERVING, no new connections or calls; calls in flight go on. */
+void rpc_server_drain(struct rpc_server *server);
+/* Waits up to grace_ms for calls in flight, cancels the rest, ends the threads, frees. */
+void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms);
+
+#endif
