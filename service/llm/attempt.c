@@ -1,0 +1,220 @@
+#include "service/llm/attempt.h"
+
+#include <stdlib.h>
+
+#include "service/llm/stream.h"
+#include "service/net/http_header.h"
+
+enum {
+    ERROR_BYTES_MAX = 1 << 20, /* More of an error's body is not read. */
+};
+
+enum framing {
+    FRAMING_UNKNOWN, /* The first byte that is no blank will tell. */
+    FRAMING_STREAM,
+    FRAMING_BODY, /* One JSON text. */
+    FRAMING_ERROR,
+};
+
+struct attempt {
+    const struct provider_row *row;
+    struct reply reply;
+    void *codec; /* What row->codec remembers. */
+    struct stream stream;
+    enum framing framing;
+    enum attempt_state state;
+    struct failure failure;
+    uint32_t http_status;
+    uint64_t now_ms;
+    struct buf headers;
+    struct buf body;
+    bool is_web_page;
+};
+
+static bool take_record(void *context, str event, str data)
+{
+    struct attempt *attempt = (struct attempt *)context;
+    enum codec_step step =
+        attempt->row->codec->record(attempt->codec, event, data, &attempt->failure);
+
+    switch (step) {
+    case CODEC_MORE:
+        return true;
+    case CODEC_ENDED:
+        attempt->state = ATTEMPT_WHOLE;
+        return false;
+    case CODEC_FAILED:
+        attempt->state = ATTEMPT_FAILED;
+        return false;
+    }
+    return false;
+}
+
+struct attempt *attempt_new(const struct provider_row *row, const struct reply_options *options)
+{
+    assert(row != NULL && row->codec != NULL);
+    struct attempt *attempt = (struct attempt *)xcalloc(1, sizeof(*attempt));
+
+    attempt->row = row;
+    reply_init(&attempt->reply, options);
+    attempt->codec = row->codec->open(row, &attempt->reply);
+    stream_init(&attempt->stream, STREAM_EVENTS, 0, take_record, attempt);
+    return attempt;
+}
+
+void attempt_free(struct attempt *attempt)
+{
+    if (attempt == NULL) {
+        return;
+    }
+    attempt->row->codec->close(attempt->codec);
+    stream_fini(&attempt->stream);
+    reply_fini(&attempt->reply);
+    failure_fini(&attempt->failure);
+    buf_fini(&attempt->headers);
+    buf_fini(&attempt->body);
+    free(attempt);
+}
+
+void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms)
+{
+    attempt->http_status = http_status;
+    attempt->now_ms = now_ms;
+    buf_reset(&attempt->headers);
+    buf_put(&attempt->headers, headers);
+    attempt->is_web_page = http_content_type_is(headers, STR("text/html"));
+    if (http_status < 200 || http_status >= 300) {
+        attempt->framing = FRAMING_ERROR;
+    } else if (http_content_type_is(headers, STR("application/x-ndjson")) ||
+               http_content_type_is(headers, STR("application/jsonl"))) {
+        attempt->framing = FRAMING_STREAM;
+        attempt->stream.framing = STREAM_LINES;
+    }
+}
+
+static enum attempt_state fail(struct attempt *attempt, const char *reason, bool retryable,
+                               const char *why)
+{
+    enum code code = retryable ? CODE_UNAVAILABLE : CODE_RESOURCE_EXHAUSTED;
+
+    failure_set(&attempt->failure, code, reason, retryable, "%s", why);
+    attempt->state = ATTEMPT_FAILED;
+    return attempt->state;
+}
+
+static enum framing sniff(str bytes)
+{
+    str text = str_trim(bytes);
+
+    if (text.len == 0) {
+        return FRAMING_UNKNOWN;
+    }
+    return text.ptr[0] == '{' || text.ptr[0] == '[' ? FRAMING_BODY : FRAMING_STREAM;
+}
+
+static enum attempt_state collect(struct attempt *attempt, str bytes)
+{
+    if (attempt->framing == FRAMING_ERROR) {
+        size_t room = ERROR_BYTES_MAX - attempt->body.len;
+
+        buf_put(&attempt->body, str_make(bytes.ptr, bytes.len < room ? bytes.len : room));
+        return ATTEMPT_OPEN;
+    }
+    if (bytes.len > REPLY_BYTES_MAX - attempt->body.len) {
+        return fail(attempt, "REPLY_TOO_LARGE", false, "the reply is longer than 16 MiB");
+    }
+    buf_put(&attempt->body, bytes);
+    return ATTEMPT_OPEN;
+}
+
+enum attempt_state attempt_bytes(struct attempt *attempt, str bytes)
+{
+    if (attempt->state != ATTEMPT_OPEN || bytes.len == 0) {
+        return attempt->state;
+    }
+    if (attempt->framing == FRAMING_UNKNOWN) {
+        attempt->framing = sniff(bytes);
+    }
+    if (attempt->framing != FRAMING_STREAM) {
+        return collect(attempt, bytes);
+    }
+    status fed = stream_feed(&attempt->stream, bytes);
+
+    if (!status_is_ok(fed) && attempt->state == ATTEMPT_OPEN) {
+        return fail(attempt, "REPLY_TOO_LARGE", false, fed.why);
+    }
+    return attempt->state;
+}
+
+static enum attempt_state take_step(struct attempt *attempt, enum codec_step step)
+{
+    assert(step != CODEC_MORE);
+    attempt->state = step == CODEC_ENDED ? ATTEMPT_WHOLE : ATTEMPT_FAILED;
+    return attempt->state;
+}
+
+static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end end)
+{
+    const struct codec *codec = attempt->row->codec;
+
+    if (end == ATTEMPT_END_CLEAN) {
+        status finished = stream_finish(&attempt->stream);
+
+        if (!status_is_ok(finished)) {
+            return fail(attempt, "REPLY_TOO_LARGE", false, finished.why);
+        }
+        if (attempt->state != ATTEMPT_OPEN) {
+            return attempt->state;
+        }
+    }
+    take_step(attempt, codec->finish(attempt->codec, &attempt->failure));
+    if (attempt->state == ATTEMPT_FAILED && end == ATTEMPT_END_BROKEN) {
+        failure_clear(&attempt->failure);
+    }
+    return attempt->state;
+}
+
+enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
+{
+    if (attempt->state != ATTEMPT_OPEN) {
+        return attempt->state;
+    }
+    if (attempt->framing == FRAMING_ERROR) {
+        failure_from_http(&attempt->failure, attempt->http_status, buf_str(&attempt->headers),
+                          buf_str(&attempt->body), attempt->now_ms);
+        attempt->state = ATTEMPT_FAILED;
+        return attempt->state;
+    }
+    if (end == ATTEMPT_END_CLEAN && attempt->is_web_page) {
+        failure_set(&attempt->failure, CODE_FAILED_PRECONDITION, "NOT_A_MODEL", false,
+                    "the server answered with a web page; check the base URL");
+        attempt->state = ATTEMPT_FAILED;
+        return attempt->state;
+    }
+    if (attempt->framing != FRAMING_BODY) {
+        return end_stream(attempt, end);
+    }
+    if (end == ATTEMPT_END_BROKEN) {
+        attempt->state = ATTEMPT_FAILED;
+        return attempt->state;
+    }
+    return take_step(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
+                                                        &attempt->failure));
+}
+
+bool attempt_has_shown(const struct attempt *attempt)
+{
+    return attempt->reply.shown;
+}
+
+void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_reply *ret)
+{
+    assert(attempt->state == ATTEMPT_WHOLE);
+    reply_finish(&attempt->reply, arena, ret);
+}
+
+struct failure *attempt_failure(struct attempt *attempt)
+{
+    assert(attempt->state == ATTEMPT_FAILED);
+    return &attempt->failure;
+}

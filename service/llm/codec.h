@@ -1,0 +1,35 @@
+/*
+ * codec: one way of talking to a model, without a socket: a request to bytes, bytes to a reply.
+ *
+ * A codec is stateless tables and functions; what it must remember of one reply lives in the
+ * value that open() returns.
+ */
+#ifndef SERVICE_LLM_CODEC_H
+#define SERVICE_LLM_CODEC_H
+
+#include "service/llm/failure.h"
+#include "service/llm/provider.h"
+#include "service/llm/reply.h"
+
+struct provider_row;
+
+enum codec_step {
+    CODEC_MORE,
+    CODEC_ENDED, /* The reply is whole; nothing that may follow matters. */
+    CODEC_FAILED, /* The failure says why. */
+};
+
+struct codec {
+    const char *name;
+    void (*put_body)(const struct provider_row *row, const struct model_request *request,
+                     struct buf *ret);
+    void *(*open)(const struct provider_row *row, struct reply *reply);
+    void (*close)(void *self);
+    enum codec_step (*record)(void *self, str event, str data, struct failure *failure);
+    /* A whole reply in one JSON text, whether or not a stream was asked for. */
+    enum codec_step (*body)(void *self, str json, struct failure *failure);
+    /* The stream is over: CODEC_ENDED when what came makes a whole reply. */
+    enum codec_step (*finish)(void *self, struct failure *failure);
+};
+
+#endif

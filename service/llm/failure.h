@@ -1,0 +1,39 @@
+/*
+ * failure: what went wrong with a model call, and whether trying again makes sense.
+ *
+ * Providers say the same thing with different codes, statuses and shapes; the table here
+ * knows them. The order of belief: x-should-retry, then the error's own code, then the HTTP
+ * status, since one status (429) stands for both "soon" and "never".
+ */
+#ifndef SERVICE_LLM_FAILURE_H
+#define SERVICE_LLM_FAILURE_H
+
+#include "service/base/buf.h"
+
+enum {
+    FAILURE_MESSAGE_BYTES_MAX = 600,
+};
+
+struct failure {
+    enum code code; /* CODE_OK: none. */
+    const char *reason; /* Static. */
+    struct buf message;
+    uint32_t http_status;
+    bool retryable;
+    uint64_t retry_after_ms;
+};
+
+void failure_fini(struct failure *failure);
+void failure_clear(struct failure *failure); /* None again. */
+
+void failure_set(struct failure *failure, enum code code, const char *reason, bool retryable,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* From a response that is no success: header lines as they came, body of any kind. */
+void failure_from_http(struct failure *failure, uint32_t http_status, str headers, str body,
+                       uint64_t now_ms);
+/* From an error inside a stream, or in the body of a 200: an object or a string. */
+void failure_from_error(struct failure *failure, str error_json);
+/* Blots out a secret the provider repeated. */
+void failure_redact(struct failure *failure, str secret);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * llm: the real model client: provider rows, codecs, one curl_multi thread.
+ *
+ * Threading: the sink is called on the model thread, so it must only enqueue.
+ */
+#ifndef SERVICE_LLM_LLM_H
+#define SERVICE_LLM_LLM_H
+
+#include "service/llm/provider.h"
+
+struct llm;
+
+struct llm_options {
+    struct model_sink sink;
+    /* Looks up a setting such as OPENAI_API_KEY; NULL: the environment. */
+    const char *(*setting)(void *context, const char *name);
+    void *setting_context;
+    uint64_t first_byte_ms; /* 0: 300,000. */
+    uint64_t idle_ms; /* Between bytes; 0: 90,000. */
+    uint64_t retry_budget_ms; /* For all retries of a call before content; 0: 60,000. */
+    uint32_t attempts_max; /* 0: 4. */
+    size_t calls_max; /* In flight; more wait in a queue. 0: 256. */
+};
+
+struct llm *llm_start(const struct llm_options *options);
+void llm_stop(struct llm *llm); /* Ends the thread; calls in flight are dropped without a word. */
+struct model_client llm_client(struct llm *llm);
+
+#endif

@@ -1,0 +1,600 @@
+#include "service/llm/openai_chat.h"
+
+#include <stdlib.h>
+
+#include "service/base/json.h"
+#include "service/llm/details.h"
+
+enum {
+    NO_BLOCK = -1,
+    NO_INDEX = -1,
+};
+
+/* A tool call under assembly. */
+struct slot {
+    size_t block;
+    int64_t index; /* The server's, or NO_INDEX. */
+};
+
+struct chat {
+    struct reply *reply;
+    ssize_t text_block; /* NO_BLOCK until the first piece, as the next two. */
+    ssize_t reasoning_block;
+    ssize_t refusal_block;
+    struct slot *slots;
+    size_t slot_count;
+    struct details details; /* reasoning_details, to be sent back. */
+    struct buf scratch;
+    bool chosen; /* A choice came: this is a reply, if not yet a whole one. */
+    bool finished; /* A finish reason came. */
+    bool done; /* [DONE] came. */
+    status fault; /* The first limit that was hit. */
+};
+
+static const struct {
+    const char *word;
+    enum model_stop stop;
+} stops[] = {
+    {"stop", MODEL_STOP_END},
+    {"eos", MODEL_STOP_END},
+    {"eos_token", MODEL_STOP_END},
+    {"end_turn", MODEL_STOP_END},
+    {"stop_sequence", MODEL_STOP_SEQUENCE},
+    {"length", MODEL_STOP_MAX_TOKENS},
+    {"max_tokens", MODEL_STOP_MAX_TOKENS},
+    {"model_length", MODEL_STOP_MAX_TOKENS},
+    {"tool_calls", MODEL_STOP_TOOL_USE},
+    {"function_call", MODEL_STOP_TOOL_USE},
+    {"content_filter", MODEL_STOP_CONTENT_FILTER},
+    {"sensitive", MODEL_STOP_CONTENT_FILTER},
+    {"refusal", MODEL_STOP_REFUSAL},
+};
+
+static void *chat_open(const struct provider_row *row, struct reply *reply)
+{
+    struct chat *chat = (struct chat *)xcalloc(1, sizeof(*chat));
+
+    (void)row;
+    assert(reply != NULL);
+    chat->reply = reply;
+    chat->text_block = NO_BLOCK;
+    chat->reasoning_block = NO_BLOCK;
+    chat->refusal_block = NO_BLOCK;
+    return chat;
+}
+
+static void chat_close(void *self)
+{
+    struct chat *chat = (struct chat *)self;
+
+    if (chat == NULL) {
+        return;
+    }
+    free(chat->slots);
+    details_fini(&chat->details);
+    buf_fini(&chat->scratch);
+    free(chat);
+}
+
+static void note(struct chat *chat, status outcome)
+{
+    if (status_is_ok(chat->fault)) {
+        chat->fault = outcome;
+    }
+}
+
+/* Appends the characters of a raw string to a block, which is opened by its first byte. */
+static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t *block, str raw)
+{
+    size_t opened;
+
+    buf_reset(&chat->scratch);
+    if (!json_string_decode(raw, &chat->scratch) || chat->scratch.len == 0) {
+        return;
+    }
+    if (*block == NO_BLOCK) {
+        status outcome = reply_open(chat->reply, kind, &opened);
+
+        if (!status_is_ok(outcome)) {
+            note(chat, outcome);
+            return;
+        }
+        *block = (ssize_t)opened;
+    }
+    note(chat, reply_append(chat->reply, (size_t)*block, buf_str(&chat->scratch)));
+}
+
+static void append_text(struct chat *chat, str raw)
+{
+    append_string(chat, MODEL_BLOCK_TEXT, &chat->text_block, raw);
+}
+
+static void append_reasoning(struct chat *chat, str raw)
+{
+    append_string(chat, MODEL_BLOCK_REASONING, &chat->reasoning_block, raw);
+}
+
+/* Mistral: {"type":"thinking","thinking":[{"type":"text","text":"..."}]}. */
+static void take_thinking(struct chat *chat, str thinking)
+{
+    struct json_iterator parts = json_elements(thinking);
+    str part;
+    str text;
+
+    append_reasoning(chat, thinking);
+    while (json_next_element(&parts, &part)) {
+        if (json_object_get(part, STR("text"), &text)) {
+            append_reasoning(chat, text);
+        }
+    }
+}
+
+/* A string, null, or an array of typed parts. */
+static void take_content(struct chat *chat, str content)
+{
+    struct json_iterator parts = json_elements(content);
+    str part;
+    str value;
+
+    append_text(chat, content);
+    while (json_next_element(&parts, &part)) {
+        if (json_object_get(part, STR("thinking"), &value)) {
+            take_thinking(chat, value);
+        } else if (json_object_get(part, STR("text"), &value)) {
+            append_text(chat, value);
+        } else if (json_object_get(part, STR("refusal"), &value)) {
+            append_string(chat, MODEL_BLOCK_REFUSAL, &chat->refusal_block, value);
+        }
+    }
+}
+
+static void take_details(struct chat *chat, str details)
+{
+    struct json_iterator elements = json_elements(details);
+    str element;
+
+    while (json_next_element(&elements, &element)) {
+        if (details_bytes(&chat->details) + element.len > REPLY_BYTES_MAX) {
+            note(chat, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+            return;
+        }
+        details_add(&chat->details, element);
+    }
+}
+
+static struct slot *slot_of_index(struct chat *chat, int64_t index)
+{
+    for (size_t i = chat->slot_count; i > 0; i--) {
+        if (chat->slots[i - 1].index == index) {
+            return &chat->slots[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static struct slot *slot_of_id(struct chat *chat, str call_id)
+{
+    for (size_t i = chat->slot_count; i > 0; i--) {
+        const struct reply_block *block = &chat->reply->blocks[chat->slots[i - 1].block];
+
+        if (str_equal(buf_str(&block->call_id), call_id)) {
+            return &chat->slots[i - 1];
+        }
+    }
+    return NULL;
+}
+
+static struct slot *open_slot(struct chat *chat, int64_t index)
+{
+    size_t count = chat->slot_count + 1;
+    size_t block;
+    status outcome = reply_open(chat->reply, MODEL_BLOCK_TOOL_CALL, &block);
+
+    if (!status_is_ok(outcome)) {
+        note(chat, outcome);
+        return NULL;
+    }
+    chat->slots = (struct slot *)xrealloc(chat->slots, count * sizeof(*chat->slots));
+    chat->slots[count - 1] = (struct slot){.block = block, .index = index};
+    chat->slot_count = count;
+    return &chat->slots[count - 1];
+}
+
+/* A delta of a tool call, taken apart. Strings are decoded; empty when absent. */
+struct call_delta {
+    int64_t index;
+    struct buf call_id;
+    struct buf name;
+    str arguments; /* Raw. */
+    str extra; /* Raw extra_content, to be sent back. */
+};
+
+/* Whether a delta that names an occupied index nevertheless begins another call: servers
+ * send index 0 for every call. */
+static bool begins_another(const struct chat *chat, const struct slot *slot,
+                           const struct call_delta *delta)
+{
+    const struct reply_block *block = &chat->reply->blocks[slot->block];
+    str old_id = buf_str(&block->call_id);
+    str new_id = buf_str(&delta->call_id);
+
+    if (new_id.len > 0 && old_id.len > 0) {
+        return !str_equal(new_id, old_id);
+    }
+    if (delta->name.len == 0 || block->name.len == 0) {
+        return false;
+    }
+    return json_is_object(buf_str(&block->text)) ||
+           !str_equal(buf_str(&delta->name), buf_str(&block->name));
+}
+
+static struct slot *find_slot(struct chat *chat, const struct call_delta *delta)
+{
+    if (delta->index != NO_INDEX) {
+        struct slot *slot = slot_of_index(chat, delta->index);
+
+        return slot != NULL && begins_another(chat, slot, delta) ? NULL : slot;
+    }
+    if (delta->call_id.len > 0) {
+        struct slot *slot = slot_of_id(chat, buf_str(&delta->call_id));
+
+        if (slot != NULL) {
+            return slot;
+        }
+    }
+    if (delta->name.len > 0 || chat->slot_count == 0) {
+        return NULL;
+    }
+    return &chat->slots[chat->slot_count - 1];
+}
+
+static void append_arguments(struct chat *chat, size_t block, str raw)
+{
+    enum json_kind kind = json_kind_of(raw);
+
+    if (kind == JSON_STRING) {
+        ssize_t opened = (ssize_t)block;
+
+        append_string(chat, MODEL_BLOCK_TOOL_CALL, &opened, raw);
+    } else if (kind == JSON_OBJECT) {
+        note(chat, reply_append(chat->reply, block, raw));
+    }
+}
+
+static void fill_slot(struct chat *chat, const struct slot *slot, const struct call_delta *delta)
+{
+    struct reply_block *block = &chat->reply->blocks[slot->block];
+
+    assert(block->kind == MODEL_BLOCK_TOOL_CALL);
+    if (block->call_id.len == 0) {
+        buf_put(&block->call_id, buf_str(&delta->call_id));
+    }
+    if (block->name.len == 0) {
+        buf_put(&block->name, buf_str(&delta->name));
+    }
+    if (delta->extra.len > 0) {
+        buf_reset(&block->raw);
+        buf_printf(&block->raw, "{\"extra_content\":" STR_FMT "}", STR_ARG(delta->extra));
+    }
+    append_arguments(chat, slot->block, delta->arguments);
+}
+
+static void read_call(str call, struct call_delta *ret)
+{
+    str value;
+    uint64_t index;
+
+    ret->index = NO_INDEX;
+    if (json_object_get(call, STR("index"), &value) && json_to_u64(value, &index) &&
+        index <= INT32_MAX) {
+        ret->index = (int64_t)index;
+    }
+    if (json_object_get(call, STR("id"), &value)) {
+        (void)json_string_decode(value, &ret->call_id);
+    }
+    if (str_is(buf_str(&ret->call_id), "null")) {
+        buf_reset(&ret->call_id);
+    }
+    (void)json_object_get_kind(call, STR("extra_content"), JSON_OBJECT, &ret->extra);
+    if (json_object_get(call, STR("function"), &value)) {
+        str name;
+
+        if (json_object_get(value, STR("name"), &name)) {
+            (void)json_string_decode(name, &ret->name);
+        }
+        (void)json_object_get(value, STR("arguments"), &ret->arguments);
+    }
+}
+
+/* whole: each element is a call of its own, whatever its id says. */
+static void take_calls(struct chat *chat, str calls, bool whole)
+{
+    struct json_iterator elements = json_elements(calls);
+    str call;
+
+    while (json_next_element(&elements, &call)) {
+        struct call_delta delta = {0};
+
+        if (json_kind_of(call) != JSON_OBJECT) {
+            continue;
+        }
+        read_call(call, &delta);
+        struct slot *slot = whole ? NULL : find_slot(chat, &delta);
+
+        if (slot == NULL) {
+            slot = open_slot(chat, delta.index);
+        }
+        if (slot != NULL) {
+            fill_slot(chat, slot, &delta);
+        }
+        buf_fini(&delta.call_id);
+        buf_fini(&delta.name);
+    }
+}
+
+static bool has_text(str raw)
+{
+    return json_kind_of(raw) == JSON_STRING && raw.len > 2;
+}
+
+/* The delta of a chunk, or the message of a whole reply. */
+static void take_message(struct chat *chat, str message, bool whole)
+{
+    str value;
+    str reasoning;
+
+    /* Some servers send the same reasoning under both names. */
+    if (json_object_get(message, STR("reasoning_content"), &reasoning) && has_text(reasoning)) {
+        append_reasoning(chat, reasoning);
+    } else if (json_object_get(message, STR("reasoning"), &reasoning)) {
+        append_reasoning(chat, reasoning);
+    }
+    if (json_object_get(message, STR("reasoning_details"), &value)) {
+        take_details(chat, value);
+    }
+    if (json_object_get(message, STR("content"), &value)) {
+        take_content(chat, value);
+    }
+    if (json_object_get(message, STR("refusal"), &value)) {
+        append_string(chat, MODEL_BLOCK_REFUSAL, &chat->refusal_block, value);
+    }
+    if (json_object_get(message, STR("tool_calls"), &value)) {
+        take_calls(chat, value, whole);
+    }
+}
+
+static void take_finish(struct chat *chat, str raw)
+{
+    struct reply *reply = chat->reply;
+
+    if (!has_text(raw)) {
+        return;
+    }
+    chat->finished = true;
+    buf_reset(&reply->stop_raw);
+    (void)json_string_decode(raw, &reply->stop_raw);
+    reply->stop = MODEL_STOP_OTHER;
+    for (size_t i = 0; i < COUNT_OF(stops); i++) {
+        if (str_is(buf_str(&reply->stop_raw), stops[i].word)) {
+            reply->stop = stops[i].stop;
+        }
+    }
+}
+
+static void take_choices(struct chat *chat, str choices)
+{
+    struct json_iterator elements = json_elements(choices);
+    str choice;
+    str value;
+    uint64_t index;
+
+    while (json_next_element(&elements, &choice)) {
+        if (json_object_get(choice, STR("index"), &value) && json_to_u64(value, &index) &&
+            index > 0) {
+            continue; /* One answer is what a run can use. */
+        }
+        if (json_kind_of(choice) != JSON_OBJECT) {
+            continue;
+        }
+        chat->chosen = true;
+        /* Perplexity sends the delta and, beside it, the message so far. */
+        if (json_object_get_kind(choice, STR("delta"), JSON_OBJECT, &value)) {
+            take_message(chat, value, false);
+        } else if (json_object_get(choice, STR("message"), &value)) {
+            take_message(chat, value, true);
+        }
+        if (json_object_get(choice, STR("finish_reason"), &value)) {
+            take_finish(chat, value);
+        }
+    }
+}
+
+static uint64_t number_at(str object, const char *first, const char *second)
+{
+    uint64_t number = 0;
+    str value;
+
+    if (!json_object_get(object, str_of(first), &value)) {
+        return 0;
+    }
+    if (second != NULL && !json_object_get(value, str_of(second), &value)) {
+        return 0;
+    }
+    return json_to_u64(value, &number) ? number : 0;
+}
+
+static void take_usage(struct reply *reply, str usage)
+{
+    static const char *const caches[][2] = {
+        {"prompt_tokens_details", "cached_tokens"},
+        {"prompt_cache_hit_tokens", NULL},
+        {"cached_tokens", NULL},
+    };
+
+    if (json_kind_of(usage) != JSON_OBJECT) {
+        return;
+    }
+    reply->usage = (struct model_usage){.known = true};
+    reply->usage.input = number_at(usage, "prompt_tokens", NULL);
+    reply->usage.output = number_at(usage, "completion_tokens", NULL);
+    reply->usage.cache_write = number_at(usage, "prompt_tokens_details", "cache_write_tokens");
+    reply->usage.reasoning = number_at(usage, "completion_tokens_details", "reasoning_tokens");
+    for (size_t i = 0; i < COUNT_OF(caches) && reply->usage.cache_read == 0; i++) {
+        reply->usage.cache_read = number_at(usage, caches[i][0], caches[i][1]);
+    }
+}
+
+static void take_name(struct buf *ret, str object, const char *key)
+{
+    str value;
+
+    if (ret->len == 0 && json_object_get(object, str_of(key), &value)) {
+        (void)json_string_decode(value, ret);
+    }
+}
+
+/* A chunk, or a whole reply: they differ only in what a choice holds. */
+static void take_object(struct chat *chat, str object)
+{
+    struct reply *reply = chat->reply;
+    str value;
+    str usage;
+
+    take_name(&reply->response_id, object, "id");
+    take_name(&reply->model, object, "model");
+    if (json_object_get(object, STR("choices"), &value)) {
+        take_choices(chat, value);
+    }
+    if (json_object_get(object, STR("usage"), &value)) {
+        take_usage(reply, value);
+    }
+    if (!reply->usage.known && json_object_get(object, STR("x_groq"), &value) &&
+        json_object_get(value, STR("usage"), &usage)) {
+        take_usage(reply, usage);
+    }
+}
+
+/* The error an object carries, if any. */
+static bool find_error(str object, bool is_error_event, str *ret)
+{
+    str value;
+
+    if (json_object_get(object, STR("error"), &value) && json_kind_of(value) != JSON_NULL) {
+        *ret = value;
+        return true;
+    }
+    bool named =
+        json_object_get(object, STR("object"), &value) && json_string_is(value, STR("error"));
+
+    *ret = object;
+    return named || is_error_event;
+}
+
+static enum codec_step fail_on_limit(const struct chat *chat, struct failure *failure)
+{
+    failure_set(failure, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s", chat->fault.why);
+    return CODEC_FAILED;
+}
+
+static enum codec_step take_json(struct chat *chat, str json, bool is_error_event,
+                                 struct failure *failure)
+{
+    str error;
+
+    if (json_kind_of(json) != JSON_OBJECT || !json_check(json)) {
+        failure_set(failure, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
+                    "the server sent something that is no JSON object in place of a reply");
+        return CODEC_FAILED;
+    }
+    bool is_error = find_error(json, is_error_event, &error);
+
+    take_object(chat, json);
+    if (is_error) {
+        failure_from_error(failure, error);
+        return CODEC_FAILED;
+    }
+    return status_is_ok(chat->fault) ? CODEC_MORE : fail_on_limit(chat, failure);
+}
+
+/* Called once, when the reply is whole. */
+static void settle(struct chat *chat)
+{
+    struct reply *reply = chat->reply;
+    str details = details_finish(&chat->details);
+
+    if (details.len > 0) {
+        size_t block = (size_t)chat->reasoning_block;
+
+        if (chat->reasoning_block == NO_BLOCK) {
+            note(chat, reply_open(reply, MODEL_BLOCK_OPAQUE, &block));
+        }
+        if (status_is_ok(chat->fault)) {
+            struct buf *raw = &reply->blocks[block].raw;
+
+            buf_put(raw, STR("{\"reasoning_details\":["));
+            buf_put(raw, details);
+            buf_put(raw, STR("]}"));
+        }
+    }
+    if (reply->stop != MODEL_STOP_MAX_TOKENS && chat->slot_count > 0) {
+        reply->stop = MODEL_STOP_TOOL_USE;
+    } else if (!chat->finished) {
+        reply->stop = MODEL_STOP_END;
+    }
+}
+
+static enum codec_step chat_finish(void *self, struct failure *failure)
+{
+    struct chat *chat = (struct chat *)self;
+
+    if (str_is(buf_str(&chat->reply->stop_raw), "error") ||
+        str_is(buf_str(&chat->reply->stop_raw), "insufficient_system_resource")) {
+        failure_set(failure, CODE_UNAVAILABLE, "MODEL_SERVER_ERROR", true,
+                    "the server broke the reply off: %.*s",
+                    STR_ARG(buf_str(&chat->reply->stop_raw)));
+        return CODEC_FAILED;
+    }
+    if (!chat->chosen || (!chat->finished && !chat->done)) {
+        failure_set(failure, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true,
+                    "the reply ended before it was whole");
+        return CODEC_FAILED;
+    }
+    settle(chat);
+    return status_is_ok(chat->fault) ? CODEC_ENDED : fail_on_limit(chat, failure);
+}
+
+static enum codec_step chat_record(void *self, str event, str data, struct failure *failure)
+{
+    struct chat *chat = (struct chat *)self;
+
+    data = str_trim(data);
+    if (str_is(data, "[DONE]")) {
+        chat->done = true;
+        return chat_finish(self, failure);
+    }
+    if (data.len == 0 || str_is(event, "ping")) {
+        return CODEC_MORE;
+    }
+    return take_json(chat, data, str_is(event, "error"), failure);
+}
+
+static enum codec_step chat_body(void *self, str json, struct failure *failure)
+{
+    struct chat *chat = (struct chat *)self;
+
+    if (take_json(chat, json, false, failure) == CODEC_FAILED) {
+        return CODEC_FAILED;
+    }
+    chat->done = true; /* A whole JSON text cannot have been cut. */
+    return chat_finish(self, failure);
+}
+
+const struct codec openai_chat_codec = {
+    .name = "openai_chat",
+    .put_body = openai_chat_put_body,
+    .open = chat_open,
+    .close = chat_close,
+    .record = chat_record,
+    .body = chat_body,
+    .finish = chat_finish,
+};

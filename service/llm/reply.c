@@ -1,0 +1,240 @@
+#include "service/llm/reply.h"
+
+#include <stdlib.h>
+
+#include "service/base/json.h"
+#include "service/base/utf8.h"
+
+static const str replacement = {"\xef\xbf\xbd", 3};
+
+void reply_init(struct reply *reply, const struct reply_options *options)
+{
+    *reply = (struct reply){.options = *options, .stop = MODEL_STOP_OTHER};
+}
+
+void reply_fini(struct reply *reply)
+{
+    for (size_t i = 0; i < reply->block_count; i++) {
+        struct reply_block *block = &reply->blocks[i];
+
+        buf_fini(&block->text);
+        buf_fini(&block->call_id);
+        buf_fini(&block->name);
+        buf_fini(&block->raw);
+    }
+    free(reply->blocks);
+    buf_fini(&reply->stop_raw);
+    buf_fini(&reply->response_id);
+    buf_fini(&reply->model);
+}
+
+status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_block)
+{
+    if (reply->block_count == REPLY_BLOCKS_MAX) {
+        return status_make(CODE_RESOURCE_EXHAUSTED, "the reply has more than 1024 blocks");
+    }
+    size_t count = reply->block_count + 1;
+
+    if ((count & (count - 1)) == 0) { /* Doubles at each power of two. */
+        reply->blocks =
+            (struct reply_block *)xrealloc(reply->blocks, 2 * count * sizeof(*reply->blocks));
+    }
+    reply->blocks[reply->block_count] = (struct reply_block){.kind = kind};
+    *ret_block = reply->block_count;
+    reply->block_count = count;
+    return STATUS_OK;
+}
+
+static enum model_delta_kind delta_kind_of(enum model_block_kind kind)
+{
+    if (kind == MODEL_BLOCK_REASONING) {
+        return MODEL_DELTA_REASONING;
+    }
+    return kind == MODEL_BLOCK_TOOL_CALL ? MODEL_DELTA_TOOL_ARGUMENTS : MODEL_DELTA_TEXT;
+}
+
+/* Appends what is whole; what is not UTF-8 is replaced, NUL is dropped. */
+static void append_clean(struct buf *ret, str text)
+{
+    size_t at = 0;
+
+    buf_reserve(ret, text.len);
+    while (at < text.len) {
+        size_t start = at;
+
+        while (at < text.len && (uint8_t)(text.ptr[at] - 1) < 0x7f) {
+            at++;
+        }
+        buf_put(ret, str_make(text.ptr + start, at - start));
+        if (at == text.len) {
+            return;
+        }
+        size_t len = utf8_len(text, at);
+
+        if (len == 0) {
+            buf_put(ret, replacement);
+        } else if (text.ptr[at] != '\0') {
+            buf_put(ret, str_make(text.ptr + at, len));
+        }
+        at += len == 0 ? 1 : len;
+    }
+}
+
+static void show_from(struct reply *reply, const struct reply_block *block, size_t start)
+{
+    assert(start <= block->text.len);
+    if (start == block->text.len) {
+        return;
+    }
+    reply->shown = true;
+    if (reply->options.delta != NULL) {
+        reply->options.delta(reply->options.context, delta_kind_of(block->kind),
+                             str_make(block->text.ptr + start, block->text.len - start));
+    }
+}
+
+static void flush_held(struct reply_block *block)
+{
+    append_clean(&block->text, str_make(block->held, block->held_len));
+    block->held_len = 0;
+}
+
+/* Moves bytes into the character that is held until it is whole or hopeless; returns how
+ * many it took. */
+static size_t complete_held(struct reply_block *block, str bytes)
+{
+    size_t taken = 0;
+
+    while (block->held_len > 0 && taken < bytes.len) {
+        if (((uint8_t)bytes.ptr[taken] & 0xc0) != 0x80) {
+            flush_held(block);
+            break;
+        }
+        assert(block->held_len < sizeof(block->held));
+        block->held[block->held_len++] = bytes.ptr[taken++];
+        if (utf8_tail_len(str_make(block->held, block->held_len)) != block->held_len) {
+            flush_held(block);
+        }
+    }
+    return taken;
+}
+
+status reply_append(struct reply *reply, size_t block_index, str bytes)
+{
+    assert(block_index < reply->block_count);
+    struct reply_block *block = &reply->blocks[block_index];
+    size_t start = block->text.len;
+
+    if (bytes.len > REPLY_BYTES_MAX - reply->bytes) {
+        return status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB");
+    }
+    reply->bytes += bytes.len;
+    size_t taken = complete_held(block, bytes);
+    str rest = str_make(bytes.ptr + taken, bytes.len - taken);
+
+    if (rest.len > 0) {
+        size_t tail = utf8_tail_len(rest);
+
+        append_clean(&block->text, str_make(rest.ptr, rest.len - tail));
+        memcpy(block->held, rest.ptr + rest.len - tail, tail);
+        block->held_len = tail;
+    }
+    show_from(reply, block, start);
+    return STATUS_OK;
+}
+
+bool reply_has_call(const struct reply *reply)
+{
+    for (size_t i = 0; i < reply->block_count; i++) {
+        if (reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_used(const struct reply *reply, size_t until, str call_id)
+{
+    uint64_t hash = str_hash(call_id);
+
+    for (size_t i = 0; i < reply->options.used_id_count; i++) {
+        if (reply->options.used_ids[i] == hash) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < until; i++) {
+        if (str_equal(buf_str(&reply->blocks[i].call_id), call_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t mix(uint64_t value)
+{
+    value ^= value >> 30;
+    value *= 0xbf58476d1ce4e5b9u;
+    value ^= value >> 27;
+    value *= 0x94d049bb133111ebu;
+    return value ^ value >> 31;
+}
+
+/* The provider's own id where there is one that nothing else in the conversation has. */
+static void settle_call_id(struct reply *reply, size_t at)
+{
+    struct buf *call_id = &reply->blocks[at].call_id;
+    uint64_t salt = at;
+
+    while (call_id->len == 0 || str_is(buf_str(call_id), "null") ||
+           is_used(reply, at, buf_str(call_id))) {
+        buf_reset(call_id);
+        buf_printf(call_id, "call_%016llx",
+                   (unsigned long long)mix(reply->options.id_seed + salt * 0x9e3779b97f4a7c15u));
+        salt += REPLY_BLOCKS_MAX;
+    }
+}
+
+static void finish_call(const struct reply_block *block, struct arena *arena,
+                        struct model_block *ret)
+{
+    str arguments = str_trim(buf_str(&block->text));
+
+    ret->call_id = arena_copy(arena, buf_str(&block->call_id));
+    ret->name = arena_copy(arena, buf_str(&block->name));
+    ret->arguments = arguments.len == 0 ? STR("{}") : arena_copy(arena, arguments);
+    ret->arguments_invalid = !json_is_object(ret->arguments);
+}
+
+static void finish_block(struct reply *reply, struct reply_block *block)
+{
+    size_t start = block->text.len;
+
+    flush_held(block);
+    show_from(reply, block, start);
+}
+
+void reply_finish(struct reply *reply, struct arena *arena, struct model_reply *ret)
+{
+    struct model_block *blocks =
+        (struct model_block *)arena_zalloc(arena, (reply->block_count + 1) * sizeof(*blocks));
+
+    for (size_t i = 0; i < reply->block_count; i++) {
+        struct reply_block *block = &reply->blocks[i];
+
+        finish_block(reply, block);
+        blocks[i].kind = block->kind;
+        blocks[i].raw = arena_copy(arena, buf_str(&block->raw));
+        if (block->kind == MODEL_BLOCK_TOOL_CALL) {
+            settle_call_id(reply, i);
+            finish_call(block, arena, &blocks[i]);
+        } else {
+            blocks[i].text = arena_copy(arena, buf_str(&block->text));
+        }
+    }
+    *ret = (struct model_reply){.blocks = blocks, .block_count = reply->block_count};
+    ret->usage = reply->usage;
+    ret->stop = reply->stop;
+    ret->stop_raw = arena_copy(arena, buf_str(&reply->stop_raw));
+    ret->response_id = arena_copy(arena, buf_str(&reply->response_id));
+    ret->model = arena_copy(arena, buf_str(&reply->model));
+}
