@@ -1,0 +1,246 @@
+#include "tests/unit/codec/samples.h"
+
+enum type {
+    TEXT,
+    ID,
+    HASH, /* Text of 16 bytes, or none. */
+    U64,
+    U32,
+    FLAG,
+    RUN_KIND,
+    TASK_KIND,
+    STOP,
+};
+
+static const struct field {
+    enum event_kind kind;
+    enum type type;
+    size_t offset;
+    const char *name;
+} fields[] = {
+#define FIELD(kind, type, member)                                                                  \
+    {                                                                                              \
+        EVENT_##kind, type, offsetof(struct event, member), #member                                \
+    }
+    FIELD(RUN_STARTED, ID, run_started.id),
+    FIELD(RUN_STARTED, RUN_KIND, run_started.spec.kind),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.name),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.input),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.options),
+    FIELD(RUN_STARTED, HASH, run_started.spec.definition_hash),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.session_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.user_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.conversation_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.idempotency_key),
+    FIELD(RUN_STARTED, ID, run_started.spec.parent),
+    FIELD(RUN_STARTED, ID, run_started.spec.root),
+    FIELD(RUN_STARTED, U64, run_started.spec.deadline_ms),
+    FIELD(RUN_STARTED, U64, run_started.spec.tokens_max),
+    FIELD(RUN_STARTED, U32, run_started.spec.steps_max),
+    FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
+    FIELD(RUN_FAILED, TEXT, run_failed.reason),
+    FIELD(RUN_FAILED, TEXT, run_failed.message),
+    FIELD(RUN_CANCELLED, TEXT, run_cancelled.cause),
+    FIELD(MODEL_REQUESTED, U32, effect),
+    FIELD(MODEL_REQUESTED, U32, attempt),
+    FIELD(MODEL_REPLIED, U32, effect),
+    FIELD(MODEL_REPLIED, U32, attempt),
+    FIELD(MODEL_REPLIED, TEXT, model_replied.reply),
+    FIELD(MODEL_REPLIED, STOP, model_replied.stop),
+    FIELD(MODEL_REPLIED, U64, model_replied.usage.input),
+    FIELD(MODEL_REPLIED, U64, model_replied.usage.output),
+    FIELD(MODEL_REPLIED, U64, model_replied.usage.cache_read),
+    FIELD(MODEL_REPLIED, U64, model_replied.usage.cache_write),
+    FIELD(MODEL_REPLIED, U64, model_replied.usage.reasoning),
+    FIELD(MODEL_REPLIED, FLAG, model_replied.usage.known),
+    FIELD(MODEL_FAILED, U32, effect),
+    FIELD(MODEL_FAILED, U32, attempt),
+    FIELD(MODEL_FAILED, TEXT, model_failed.reason),
+    FIELD(MODEL_FAILED, TEXT, model_failed.message),
+    FIELD(MODEL_FAILED, U64, model_failed.retry_at_ms),
+    FIELD(TASK_REQUESTED, U32, effect),
+    FIELD(TASK_REQUESTED, TASK_KIND, task_requested.kind),
+    FIELD(TASK_REQUESTED, TEXT, task_requested.name),
+    FIELD(TASK_REQUESTED, TEXT, task_requested.call_id),
+    FIELD(TASK_REQUESTED, TEXT, task_requested.input),
+    FIELD(TASK_REQUESTED, U64, task_requested.deadline_ms),
+    FIELD(TASK_REQUESTED, FLAG, task_requested.at_most_once),
+    FIELD(TASK_SETTLED, U32, effect),
+    FIELD(TASK_SETTLED, U32, attempt),
+    FIELD(TASK_SETTLED, FLAG, task_settled.outcome.failed),
+    FIELD(TASK_SETTLED, TEXT, task_settled.outcome.value),
+    FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_type),
+    FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_message),
+    FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_stack),
+    FIELD(STEP_SETTLED, U32, effect),
+    FIELD(STEP_SETTLED, U32, attempt),
+    FIELD(STEP_SETTLED, U32, step_settled.number),
+    FIELD(STEP_SETTLED, TEXT, step_settled.key),
+    FIELD(STEP_SETTLED, FLAG, step_settled.outcome.failed),
+    FIELD(STEP_SETTLED, TEXT, step_settled.outcome.value),
+    FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_type),
+    FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_message),
+    FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_stack),
+    FIELD(LEASE_GRANTED, U32, effect),
+    FIELD(LEASE_GRANTED, U32, attempt),
+    FIELD(LEASE_GRANTED, TEXT, lease_granted.host_id),
+    FIELD(LEASE_LOST, U32, effect),
+    FIELD(LEASE_LOST, U32, attempt),
+    FIELD(LEASE_LOST, TEXT, lease_lost.cause),
+#undef FIELD
+};
+
+uint64_t sample_random(uint64_t *seed)
+{
+    uint64_t z = (*seed += 0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+static str random_text(uint64_t *seed, size_t len, struct arena *arena)
+{
+    char *text = (char *)arena_alloc(arena, len + 1);
+
+    for (size_t i = 0; i < len; i++) {
+        text[i] = (char)(uint8_t)sample_random(seed);
+    }
+    return (str){text, len};
+}
+
+static void fill_random(const struct field *field, uint64_t *seed, size_t bytes_max,
+                        struct arena *arena, void *member)
+{
+    uint64_t number = sample_random(seed);
+    unsigned shift = (unsigned)(sample_random(seed) % 64);
+
+    switch (field->type) {
+    case TEXT:
+        *(str *)member =
+            random_text(seed, number % 4 == 0 ? 0 : (size_t)(number % (bytes_max + 1)), arena);
+        break;
+    case HASH:
+        *(str *)member = random_text(seed, number % 2 == 0 ? 0 : 16, arena);
+        break;
+    case ID:
+        memcpy(member, random_text(seed, sizeof(uuid), arena).ptr, sizeof(uuid));
+        break;
+    case U64:
+        *(uint64_t *)member = number >> shift;
+        break;
+    case U32:
+        *(uint32_t *)member = (uint32_t)(number >> shift);
+        break;
+    case FLAG:
+        *(bool *)member = number % 2 == 0;
+        break;
+    case RUN_KIND:
+        *(enum run_kind *)member = (enum run_kind)(1 + number % (RUN_KIND_COUNT - 1));
+        break;
+    case TASK_KIND:
+        *(enum effect_kind *)member = number % 2 == 0 ? EFFECT_TOOL : EFFECT_BODY;
+        break;
+    case STOP:
+        *(enum reply_stop *)member = (enum reply_stop)(number % REPLY_STOP_COUNT);
+        break;
+    }
+}
+
+void sample_fill(enum event_kind kind, uint64_t *seed, size_t bytes_max, struct arena *arena,
+                 struct event *ret)
+{
+    *ret = (struct event){.kind = kind, .time_ms = sample_random(seed)};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (fields[i].kind == kind) {
+            fill_random(&fields[i], seed, bytes_max, arena, (char *)ret + fields[i].offset);
+        }
+    }
+}
+
+static void fill_fixed(const struct field *field, size_t row, struct arena *arena, void *member)
+{
+    switch (field->type) {
+    case TEXT:
+        *(str *)member = arena_printf(arena, "%s", strrchr(field->name, '.') + 1);
+        break;
+    case HASH:
+        *(str *)member = STR("0123456789abcdef");
+        break;
+    case ID:
+        memcpy(member, "ABCDEFGHIJKLMNOP", sizeof(uuid));
+        break;
+    case U64:
+        *(uint64_t *)member = 1700000000000 + row;
+        break;
+    case U32:
+        *(uint32_t *)member = (uint32_t)(300 + row);
+        break;
+    case FLAG:
+        *(bool *)member = true;
+        break;
+    case RUN_KIND:
+        *(enum run_kind *)member = RUN_KIND_WORKFLOW;
+        break;
+    case TASK_KIND:
+        *(enum effect_kind *)member = EFFECT_BODY;
+        break;
+    case STOP:
+        *(enum reply_stop *)member = REPLY_STOP_REFUSAL;
+        break;
+    }
+}
+
+void sample_fixed(enum event_kind kind, struct arena *arena, struct event *ret)
+{
+    size_t row = 0; /* Of this kind: rows for new events above it change nothing. */
+
+    *ret = (struct event){.kind = kind, .time_ms = 1750000000000};
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (fields[i].kind == kind) {
+            fill_fixed(&fields[i], row++, arena, (char *)ret + fields[i].offset);
+        }
+    }
+}
+
+static bool same(const struct field *field, const void *a, const void *b)
+{
+    switch (field->type) {
+    case TEXT:
+    case HASH:
+        return str_equal(*(const str *)a, *(const str *)b);
+    case ID:
+        return memcmp(a, b, sizeof(uuid)) == 0;
+    case U64:
+        return *(const uint64_t *)a == *(const uint64_t *)b;
+    case U32:
+        return *(const uint32_t *)a == *(const uint32_t *)b;
+    case FLAG:
+        return *(const bool *)a == *(const bool *)b;
+    case RUN_KIND:
+        return *(const enum run_kind *)a == *(const enum run_kind *)b;
+    case TASK_KIND:
+        return *(const enum effect_kind *)a == *(const enum effect_kind *)b;
+    case STOP:
+        return *(const enum reply_stop *)a == *(const enum reply_stop *)b;
+    }
+    return false;
+}
+
+const char *sample_difference(const struct event *a, const struct event *b)
+{
+    if (a->kind != b->kind) {
+        return "kind";
+    }
+    if (a->time_ms != b->time_ms) {
+        return "time_ms";
+    }
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        const struct field *field = &fields[i];
+        if (field->kind == a->kind &&
+            !same(field, (const char *)a + field->offset, (const char *)b + field->offset)) {
+            return field->name;
+        }
+    }
+    return NULL;
+}
