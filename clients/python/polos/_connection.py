@@ -1,0 +1,159 @@
+"""A client's end on one event loop: its channel, and the host that comes with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+
+from . import _registry
+from ._rpc import REGISTER, Endpoint, Wire
+from ._session import Offers
+from .agent import Agent
+from .host import Host, quiet
+from .tool import Tool
+from .v1 import agents_pb2, tools_pb2
+from .workflow import Workflow
+
+
+class Connection:
+    """Made on a running loop, used on that loop only; ends with it, or by close()."""
+
+    def __init__(
+        self, endpoint: Endpoint, metadata: list[tuple[str, str]], deployment: str, slots: int
+    ) -> None:
+        self.wire = Wire(endpoint, metadata)
+        self.host: Host | None = None
+        self._deployment = deployment
+        self._slots = slots
+        self._lock = asyncio.Lock()
+        self._registered: dict[str, bytes] = {}  # agent definitions the server has
+        self._agents: dict[str, Agent] = {}  # whose tools tasks are resolved by
+        self._guard = asyncio.get_running_loop().create_task(
+            self._close_with_loop(), name="polos-connection"
+        )
+        quiet(self._guard)
+
+    # ---- what a run needs ----
+
+    async def ready_for_agent(self, agent: Agent, give_up_at: float | None = None) -> None:
+        """Returns when the server knows the agent and a host here offers its tools."""
+        async with self._lock:
+            self._agents[agent.id] = agent
+            if agent.tools:
+                await self._offer(agent.tools)
+            await self._register(agent, give_up_at)
+
+    async def ready_for(self, task: Workflow) -> None:
+        """Returns when a host here offers a workflow or a tool."""
+        async with self._lock:
+            await self._offer([task])
+
+    async def serve(self) -> Host:
+        """The host, offering everything defined so far, agents included."""
+        async with self._lock:
+            for agent in _registry.agents.values():
+                self._agents[agent.id] = agent
+            agents = [agent.definition() for agent in _registry.agents.values()]
+            await self._offer([], agents)
+            assert self.host is not None
+            for definition in agents:
+                self._registered[definition.id] = definition.SerializeToString(deterministic=True)
+            return self.host
+
+    def forget(self, agent: Agent) -> None:
+        """The server does not know the agent after all."""
+        self._registered.pop(agent.id, None)
+
+    async def _register(self, agent: Agent, give_up_at: float | None) -> None:
+        definition = agent.definition()
+        packed = definition.SerializeToString(deterministic=True)
+        if self._registered.get(agent.id) == packed:
+            return
+        request = agents_pb2.AgentServiceRegisterRequest(agent=definition)
+        await self.wire.call(REGISTER, request, give_up_at=give_up_at)
+        self._registered[agent.id] = packed
+
+    # ---- the host ----
+
+    async def _offer(
+        self,
+        wanted: Iterable[Workflow],
+        agents: Iterable[agents_pb2.AgentDefinition] = (),
+    ) -> None:
+        """Sees to a host that offers at least these; what else is defined goes along."""
+        wanted = list(wanted)
+        if self.host is not None and self.host.failure is not None:
+            await self.host.stop()
+            self.host = None
+        host = self.host
+        if host is not None and _covers(host.offers, wanted) and not agents:
+            return
+        offers = _everything(wanted, agents, host.offers if host else Offers())
+        if host is not None:
+            await host.offer(offers)
+            return
+        host = Host(
+            self.wire,
+            self._resolve,
+            offers=offers,
+            deployment=self._deployment,
+            slots=self._slots,
+        )
+        try:
+            await host.start()
+        except BaseException:
+            await host.stop()
+            raise
+        self.host = host
+
+    def _resolve(self, task: tools_pb2.Task) -> Workflow | None:
+        """The code for a task: an agent's own tool first, then what is defined under the name."""
+        if task.kind != tools_pb2.TASK_KIND_TOOL:
+            return _registry.workflows.get(task.name)
+        agent = self._agents.get(task.agent_id)
+        own = next((t for t in agent.tools if t.id == task.name), None) if agent else None
+        return own or _registry.tools.get(task.name)
+
+    # ---- the end ----
+
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Stops the host and closes the channel; what was settled stays settled."""
+        self._guard.cancel()
+        if self.host is not None:
+            await self.host.stop(grace_seconds)
+            self.host = None
+        await self.wire.close()
+        await asyncio.gather(self._guard, return_exceptions=True)
+
+    async def _close_with_loop(self) -> None:
+        """Waits for the end of the loop, which cancels it as asyncio.run() does."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            with contextlib.suppress(Exception):
+                await self.wire.close()
+
+
+def _covers(offers: Offers, wanted: Iterable[Workflow]) -> bool:
+    tools = {tool.name for tool in offers.tools}
+    workflows = {workflow.id for workflow in offers.workflows}
+    return all(w.id in (tools if isinstance(w, Tool) else workflows) for w in wanted)
+
+
+def _everything(
+    wanted: Iterable[Workflow],
+    agents: Iterable[agents_pb2.AgentDefinition],
+    before: Offers,
+) -> Offers:
+    tools = {tool.name: tool for tool in before.tools}
+    workflows = {workflow.id: workflow for workflow in before.workflows}
+    for each in [*_registry.tools.values(), *_registry.workflows.values(), *wanted]:
+        if isinstance(each, Tool):
+            tools[each.id] = each.definition()
+        else:
+            workflows[each.id] = tools_pb2.WorkflowDefinition(
+                id=each.id, description=each.description
+            )
+    known = {agent.id: agent for agent in [*before.agents, *agents]}
+    return Offers(tuple(tools.values()), tuple(workflows.values()), tuple(known.values()))

@@ -1,0 +1,266 @@
+"""A run's facts and deltas as the events of a stream.
+
+The interesting part is what happens to text already shown when the server has to call the model
+again: the new attempt's text is held back while it repeats what was shown, and when it says
+something else, that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._json import dumps
+from ._results import iso, parsed, usage_of
+from .types import StreamEvent
+from .v1 import common_pb2, runs_pb2
+
+
+@dataclass
+class _Effect:
+    """What was shown of one model call."""
+
+    step: int
+    attempt: int = 1
+    shown: str = ""  # to the consumer, over all attempts
+    text: str = ""  # of this attempt
+    chunks: int = 0
+    done: bool = False
+
+
+@dataclass
+class Narrator:
+    """Turns what Watch sends into StreamEvents; one per watch, fed in order."""
+
+    run_id: str
+    agent_id: str
+    _effects: dict[int, _Effect] = field(default_factory=dict)
+    _calls: dict[int, dict[str, Any]] = field(default_factory=dict)  # tool tasks by effect
+    _results: list[dict[str, Any]] = field(default_factory=list)  # of the turn
+    _step: int = 0  # the turn at work
+    _step_open: bool = False
+    _step_began_ms: int = 0
+    _reply: dict[str, Any] = field(default_factory=dict)
+    _failure: dict[str, Any] = field(default_factory=dict)  # of the attempt before
+    _count: int = 0
+    _seq: int = 0
+
+    def text(self) -> str:
+        """The text of all turns so far, without what was void."""
+        return "".join(effect.shown for effect in self._effects.values())
+
+    def tell(self, response: runs_pb2.RunServiceWatchResponse) -> Iterator[StreamEvent]:
+        """The events of one message; often none."""
+        kind = response.WhichOneof("event")
+        if kind == "fact":
+            self._seq = response.fact.seq
+            events = self._fact(response.fact)
+        elif kind == "delta":
+            events = self._delta(response.delta)
+        elif kind == "ended":
+            events = self._ended(response.ended)
+        else:
+            return
+        time_ms = response.fact.time_ms if kind == "fact" else 0
+        if kind == "ended":
+            time_ms = response.ended.ended_at_ms
+        for event_type, data in events:
+            self._count += 1
+            yield StreamEvent(
+                id=f"{self._seq}.{self._count}",
+                sequence_id=self._count,
+                topic=f"workflow/{self.agent_id}/{self.run_id}",
+                event_type=event_type,
+                data={**data, "_metadata": {"execution_id": self.run_id}},
+                created_at=iso(time_ms) if time_ms else None,
+            )
+
+    # ---- facts ----
+
+    def _fact(self, fact: runs_pb2.HistoryEvent) -> Iterator[tuple[str, dict[str, Any]]]:
+        found = parsed(fact.data_json)
+        data: dict[str, Any] = found if isinstance(found, dict) else {}
+        if fact.type == "RUN_STARTED":
+            yield "agent_start", {
+                "agent_id": self.agent_id,
+                "run_id": self.run_id,
+                "input": data.get("input"),
+            }
+        elif fact.type == "MODEL_REQUESTED":
+            yield from self._model_requested(fact)
+        elif fact.type == "MODEL_REPLIED":
+            yield from self._model_replied(fact, data)
+        elif fact.type == "MODEL_FAILED":
+            self._failure = data
+        elif fact.type == "TASK_REQUESTED":
+            yield from self._task_requested(fact, data)
+        elif fact.type == "TASK_SETTLED":
+            yield from self._task_settled(fact, data)
+
+    def _model_requested(
+        self, fact: runs_pb2.HistoryEvent
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fact.effect_id in self._effects:
+            yield from self._new_attempt(self._effects[fact.effect_id], fact.attempt)
+            return
+        yield from self._finish_step(fact.time_ms)
+        self._step += 1
+        self._step_open = True
+        self._step_began_ms = fact.time_ms
+        self._effects[fact.effect_id] = _Effect(step=self._step, attempt=fact.attempt)
+        yield "step_start", {"step": self._step}
+        yield "stream_start", {"step": self._step}
+
+    def _model_replied(
+        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        effect = self._effects.setdefault(fact.effect_id, _Effect(step=max(1, self._step)))
+        if effect.done:
+            return
+        yield from self._new_attempt(effect, fact.attempt)
+        if "content" in data:
+            yield from self._shown_so_far(effect, str(data["content"] or ""), final=True)
+        effect.done = True
+        self._reply = data
+        for call in data.get("tool_calls") or []:
+            yield "tool_call", _tool_call_data(
+                effect.step,
+                str(call.get("call_id", "")),
+                str(call.get("name", "")),
+                _text(call.get("arguments_json", call.get("arguments", ""))),
+            )
+
+    def _task_requested(
+        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        if fact.effect_id in self._calls:
+            return
+        call = {
+            "step": self._step,
+            "tool_name": str(data.get("name", "")),
+            "tool_call_id": str(data.get("call_id", "")),
+            "arguments": _text(data.get("input_json", data.get("input", ""))),
+        }
+        self._calls[fact.effect_id] = call
+        yield "tool_start", dict(call)
+
+    def _task_settled(
+        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        call = self._calls.get(fact.effect_id, {"step": self._step, "tool_name": ""})
+        error = data.get("error")
+        result = {
+            **call,
+            "status": "failed" if error else "completed",
+            "result": None if error else _value(data),
+            "error": error.get("message", "") if isinstance(error, dict) else error,
+        }
+        self._results.append(result)
+        yield "tool_finish", dict(result)
+
+    def _finish_step(self, time_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        if not self._step_open:
+            return
+        self._step_open = False
+        reply, results = self._reply, self._results
+        self._reply, self._results = {}, []
+        yield "step_finish", {
+            "step": self._step,
+            "step_type": "agent_step",
+            "output": reply.get("content") or "",
+            "usage": reply.get("usage") or {},
+            "tool_results": results,
+            "duration_ms": max(0, time_ms - self._step_began_ms),
+        }
+
+    def _ended(self, run: common_pb2.Run) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield from self._finish_step(run.ended_at_ms)
+        if run.status == common_pb2.RUN_STATUS_COMPLETED:
+            yield "agent_finish", {
+                "result": parsed(run.result_json),
+                "usage": usage_of(run.usage).model_dump(),
+                "total_steps": run.total_steps,
+                "stop_reason": run.stop_reason,
+            }
+            return
+        cancelled = run.status == common_pb2.RUN_STATUS_CANCELLED
+        yield "agent_cancel" if cancelled else "error", {
+            "reason": run.error.reason,
+            "error": run.error.message,
+            "usage": usage_of(run.usage).model_dump(),
+            "total_steps": run.total_steps,
+        }
+
+    # ---- text ----
+
+    def _delta(self, delta: runs_pb2.Delta) -> Iterator[tuple[str, dict[str, Any]]]:
+        effect = self._effects.setdefault(
+            delta.effect_id, _Effect(step=delta.step or self._step, attempt=delta.attempt)
+        )
+        if effect.done or delta.attempt < effect.attempt:
+            return
+        yield from self._new_attempt(effect, delta.attempt)
+        if delta.kind == runs_pb2.Delta.KIND_TEXT:
+            yield from self._shown_so_far(effect, effect.text + delta.text)
+        elif delta.kind == runs_pb2.Delta.KIND_REASONING:
+            yield "reasoning_delta", {"content": delta.text, "step": effect.step}
+        elif delta.kind == runs_pb2.Delta.KIND_TOOL_ARGUMENTS:
+            yield "tool_arguments_delta", {"content": delta.text, "step": effect.step}
+        elif delta.kind == runs_pb2.Delta.KIND_PROGRESS:
+            yield "tool_progress", {"content": delta.text, "step": effect.step}
+
+    def _new_attempt(self, effect: _Effect, attempt: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        if attempt <= effect.attempt:
+            return
+        effect.attempt = attempt
+        effect.text = ""
+        failure, self._failure = self._failure, {}
+        yield "retry", {
+            "step": effect.step,
+            "attempt": attempt,
+            "voided": effect.shown,
+            "reason": failure.get("reason", ""),
+            "error": failure.get("message", ""),
+        }
+
+    def _shown_so_far(
+        self, effect: _Effect, text: str, *, final: bool = False
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Shows what `text`, this attempt's so far, has beyond what was shown."""
+        effect.text = text
+        if text == effect.shown or (effect.shown.startswith(text) and not final):
+            return
+        restarted = not text.startswith(effect.shown)
+        piece = text if restarted else text[len(effect.shown) :]
+        effect.shown = text
+        effect.chunks += 1
+        yield "text_delta", {
+            "content": piece,
+            "step": effect.step,
+            "chunk_index": effect.chunks - 1,
+            "restarted": restarted,
+        }
+
+
+def _tool_call_data(step: int, call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    return {
+        "step": step,
+        "tool_name": name,
+        "tool_call": {
+            "id": call_id,
+            "call_id": call_id,
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        },
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value)
+
+
+def _value(data: dict[str, Any]) -> Any:
+    if "value_json" in data:
+        return parsed(_text(data["value_json"]))
+    return data.get("value", data.get("result"))

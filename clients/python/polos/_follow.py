@@ -1,0 +1,78 @@
+"""Following a run across disconnects and restarts of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+
+from ._rpc import RUN_WATCH, Wire, backoff, error_from
+from .errors import PolosError, UnavailableError
+from .v1 import common_pb2, runs_pb2
+
+# A stream that ends with one of these was cut; the rest will not get better by asking again.
+_CUT = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none for one that is away
+
+
+async def follow(
+    wire: Wire, run_id: str, *, deltas: bool
+) -> AsyncIterator[runs_pb2.RunServiceWatchResponse]:
+    """Every fact and delta of a run from its start, then its end; no gap, no repetition.
+
+    Waits for a server that is away for as long as the caller does. Raises NotFoundError and the
+    like for what waiting does not cure.
+    """
+    position = ""
+    cuts = 0
+    while True:
+        request = runs_pb2.RunServiceWatchRequest(
+            run_id=run_id, from_position=position, deltas=deltas
+        )
+        call = wire.server_stream(RUN_WATCH, request)
+        try:
+            async for response in call:
+                cuts = 0
+                wire.contacted = True
+                position = response.position or position
+                yield response
+                if response.WhichOneof("event") == "ended":
+                    return
+            cuts += 1
+        except grpc.aio.AioRpcError as error:
+            cuts = _count_cut(error, cuts, wire)
+        finally:
+            call.cancel()
+        await asyncio.sleep(backoff(cuts, most=1.0))
+
+
+def _count_cut(error: grpc.aio.AioRpcError, cuts: int, wire: Wire) -> int:
+    told: PolosError = error_from(error, wire.endpoint.url)
+    away = isinstance(told, UnavailableError) and wire.contacted
+    if error.code() not in _CUT or (not away and cuts >= CUTS_IN_A_ROW_MAX):
+        raise told from None
+    return cuts + 1
+
+
+async def wait_until_ended(wire: Wire, run_id: str) -> common_pb2.Run:
+    """The run, once it has ended."""
+    events = follow(wire, run_id, deltas=False)
+    try:
+        async for response in events:
+            if response.WhichOneof("event") == "ended":
+                return response.ended
+    finally:
+        await events.aclose()  # type: ignore[attr-defined]
+    raise AssertionError("follow() ends with the run's end")

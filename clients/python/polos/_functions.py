@@ -1,0 +1,77 @@
+"""What a decorated function takes: its parameters, its input model, its id."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from .errors import UnsupportedFeatureError
+
+_ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+
+
+def checked_id(name: Any, what: str) -> str:
+    """An id as the server takes it, or ValueError."""
+    if not isinstance(name, str) or not _ID.fullmatch(name):
+        raise ValueError(
+            f"{what} id {name!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.'"
+        )
+    return name
+
+
+def refuse(what: str, **arguments: Any) -> None:
+    """Raises for each argument of a feature this release does not have, when it was given."""
+    for name, value in arguments.items():
+        if value is not None and value is not False and value != []:
+            raise UnsupportedFeatureError(f"{what}({name}=...)")
+
+
+def annotations_of(func: Callable[..., Any], depth: int) -> dict[str, Any]:
+    """A function's annotations, strings evaluated, also in the scope that decorates it.
+
+    `depth`: frames between the decorator's caller and this function.
+    """
+    try:
+        return inspect.get_annotations(func, eval_str=True)
+    except Exception:
+        frame = sys._getframe(depth)
+        scope = {**getattr(func, "__globals__", {}), **frame.f_globals, **frame.f_locals}
+        try:
+            return inspect.get_annotations(func, eval_str=True, locals=scope)
+        except Exception:
+            return {}
+
+
+class Parameters:
+    """How many arguments a function wants beside the context, and of what type."""
+
+    def __init__(self, func: Callable[..., Any], what: str, depth: int = 3) -> None:
+        name = getattr(func, "__name__", repr(func))
+        positional = [
+            parameter
+            for parameter in inspect.signature(func).parameters.values()
+            if parameter.kind
+            in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        ]
+        required = [p for p in positional if p.default is inspect.Parameter.empty]
+        if not positional or len(required) > 2:
+            raise TypeError(
+                f"{what} {name!r} takes (ctx) or (ctx, input); "
+                f"its signature is {inspect.signature(func)}"
+            )
+        self.takes_input = len(positional) >= 2
+        self.input_name = positional[1].name if self.takes_input else ""
+        self.input_optional = self.takes_input and positional[1] not in required
+        annotations = annotations_of(func, depth)
+        self.input_type: Any = annotations.get(self.input_name)
+        self.model: type[BaseModel] | None = None
+        if isinstance(self.input_type, type) and issubclass(self.input_type, BaseModel):
+            self.model = self.input_type
+        self.annotated = self.takes_input and (
+            positional[1].annotation is not inspect.Parameter.empty
+        )

@@ -1,0 +1,51 @@
+"""How a step or a task ended, between Python and the wire."""
+
+from __future__ import annotations
+
+import traceback
+
+from ._json import NotJsonError, class_path
+from .v1 import tools_pb2
+
+STACK_BYTES_MAX = 16 * 1024
+# What fits into one message of the server with room for its envelope.
+VALUE_BYTES_MAX = 3 * 1024 * 1024
+MESSAGE_CHARACTERS_MAX = 8 * 1024
+
+
+class OutcomeTooLargeError(ValueError):
+    """A step or a tool gave back more than one message holds."""
+
+
+def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
+    """An outcome with a value; `what` names the step or tool for the error when it is too large."""
+    size = len(text.encode())
+    if size > VALUE_BYTES_MAX:
+        raise OutcomeTooLargeError(
+            f"{what} gave back {size:,} bytes of JSON; at most {VALUE_BYTES_MAX:,} can be kept: "
+            "store the data elsewhere and give back where it is"
+        )
+    return tools_pb2.TaskOutcome(value_json=text)
+
+
+def error_outcome(error: BaseException, what: str) -> tools_pb2.TaskOutcome:
+    """An outcome with an error: its class, its text, its stack."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, NotJsonError):
+        message = f"{what} gave back a value that has no JSON form: {message}"
+    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return tools_pb2.TaskOutcome(
+        error=tools_pb2.TaskError(
+            type=class_path(type(error)).removeprefix("polos.errors."),
+            message=_clean(message)[:MESSAGE_CHARACTERS_MAX],
+            stack=_tail(_clean(stack), STACK_BYTES_MAX),
+        )
+    )
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _tail(text: str, most: int) -> str:
+    return text.encode()[-most:].decode("utf-8", "ignore")

@@ -1,0 +1,163 @@
+"""Runs of the wire as the models of polos.types, and ended runs as results or exceptions."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import ValidationError
+
+from .agent import Agent, schema_path
+from .errors import OutputError, RunCancelledError, RunFailedError, WorkflowTimeoutError
+from .types import AgentResult, Step, ToolCall, ToolCallFunction, ToolResult, Usage
+from .v1 import common_pb2
+
+STATUS_WORDS = {
+    common_pb2.RUN_STATUS_UNSPECIFIED: "unknown",
+    common_pb2.RUN_STATUS_RUNNING: "running",
+    common_pb2.RUN_STATUS_WAITING: "waiting",
+    common_pb2.RUN_STATUS_COMPLETED: "completed",
+    common_pb2.RUN_STATUS_FAILED: "failed",
+    common_pb2.RUN_STATUS_CANCELLED: "cancelled",
+}
+
+
+def usage_of(usage: common_pb2.Usage) -> Usage:
+    return Usage(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_creation_input_tokens=usage.cache_creation_input_tokens,
+    )
+
+
+def parsed(text: str) -> Any:
+    """A value kept as JSON text; what is no JSON stays the text it is."""
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def tool_call_of(call_id: str, name: str, arguments: str) -> ToolCall:
+    return ToolCall(
+        id=call_id, call_id=call_id, function=ToolCallFunction(name=name, arguments=arguments)
+    )
+
+
+def tool_result_of(result: common_pb2.ToolResult) -> ToolResult:
+    failed = result.HasField("error")
+    return ToolResult(
+        tool_name=result.tool_name,
+        status="failed" if failed else "completed",
+        result=None if failed else parsed(result.result_json),
+        error=result.error.message if failed else None,
+        tool_call_id=result.call_id,
+        tool_call_call_id=result.call_id,
+    )
+
+
+def step_of(step: common_pb2.Step) -> Step:
+    return Step(
+        step=step.number,
+        content=step.content,
+        tool_calls=[tool_call_of(c.call_id, c.name, c.arguments_json) for c in step.tool_calls],
+        tool_results=[tool_result_of(result) for result in step.tool_results],
+        usage=usage_of(step.usage),
+    )
+
+
+def agent_result(agent: Agent | None, run: common_pb2.Run, timeout: float | None) -> AgentResult:
+    """The result of an ended agent run; raises when it did not complete or does not fit."""
+    raise_unless_completed(run, timeout)
+    steps = [step_of(step) for step in run.steps]
+    return AgentResult(
+        agent_run_id=run.id,
+        result=_answer(agent, run),
+        result_schema=None if agent is None else schema_path(agent),
+        tool_results=[result for step in steps for result in step.tool_results],
+        total_steps=run.total_steps,
+        usage=usage_of(run.usage),
+        steps=steps,
+        stop_reason=run.stop_reason,
+    )
+
+
+def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
+    """RunCancelledError, WorkflowTimeoutError or RunFailedError for a run that did not complete."""
+    if run.status == common_pb2.RUN_STATUS_COMPLETED:
+        return
+    reason, message = run.error.reason, run.error.message
+    if run.status == common_pb2.RUN_STATUS_CANCELLED:
+        raise RunCancelledError(run.id, message or "the run was cancelled", reason=reason)
+    if reason == "DEADLINE_EXCEEDED":
+        raise WorkflowTimeoutError(run.id, timeout, message)
+    raise RunFailedError(run.id, message or f"run {run.id} failed", reason=reason)
+
+
+def _answer(agent: Agent | None, run: common_pb2.Run) -> Any:
+    value = parsed(run.result_json)
+    if agent is None or agent.output_schema is None:
+        return value
+    text = value if isinstance(value, str) else run.result_json
+    try:
+        if isinstance(value, str):
+            return agent.output_schema.model_validate_json(value)
+        return agent.output_schema.model_validate(value)
+    except ValidationError as error:
+        raise OutputError(
+            f"the answer of agent {agent.id!r} does not fit {schema_path(agent)} "
+            f"({error.error_count()} problems): {_first(error)}; the run ended with stop reason "
+            f"{run.stop_reason!r}",
+            run_id=run.id,
+            text=text,
+        ) from error
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, found['loc'])) or 'the answer'}: {found['msg']}"
+
+
+def run_dict(run: common_pb2.Run) -> dict[str, Any]:
+    """A run as a plain dict, as ExecutionHandle.get() gives it."""
+    return {
+        "id": run.id,
+        "workflow_id": run.name,
+        "status": STATUS_WORDS.get(run.status, "unknown"),
+        "payload": parsed(run.input_json),
+        "result": parsed(run.result_json),
+        "error": run.error.message if run.HasField("error") else None,
+        "error_reason": run.error.reason if run.HasField("error") else None,
+        "created_at": iso(run.created_at_ms),
+        "completed_at": iso(run.ended_at_ms) if run.ended_at_ms else None,
+        "parent_execution_id": run.parent_run_id or None,
+        "root_execution_id": run.root_run_id or run.id,
+        "session_id": run.session_id or None,
+        "user_id": run.user_id or None,
+        "conversation_id": run.conversation_id or None,
+        "stop_reason": run.stop_reason or None,
+        "steps": [step_of(step).model_dump() for step in run.steps],
+        "total_steps": run.total_steps,
+        "usage": usage_of(run.usage).model_dump(),
+        "waiting": [
+            {"kind": w.kind, "name": w.name, "since_ms": w.since_ms, "message": w.message}
+            for w in run.waiting
+        ],
+    }
+
+
+def iso(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, timezone.utc).isoformat()
+
+
+def ended(run: common_pb2.Run) -> bool:
+    return run.status in (
+        common_pb2.RUN_STATUS_COMPLETED,
+        common_pb2.RUN_STATUS_FAILED,
+        common_pb2.RUN_STATUS_CANCELLED,
+    )

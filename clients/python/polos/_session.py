@@ -1,0 +1,397 @@
+"""The host protocol without any I/O: numbers, acknowledgements, resume, held tasks.
+
+Messages go in, messages and events come out; the stream, the clock and the user's code are the
+affair of host.py. A task is held from the moment it arrives until its TaskDone is acknowledged
+(which means: durable), it is cancelled, or the server says it is lost; connections may come and
+go meanwhile. The surprising part: a task that comes again with a higher epoch while its code is
+still at work is not started twice. The work goes on, and its answers carry the new epoch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from .v1 import agents_pb2, tools_pb2
+
+
+class ProtocolError(Exception):
+    """The peer broke a rule; the stream has to be dialled again."""
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a host tells the server it has."""
+
+    tools: tuple[agents_pb2.ToolDefinition, ...] = ()
+    workflows: tuple[tools_pb2.WorkflowDefinition, ...] = ()
+    agents: tuple[agents_pb2.AgentDefinition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Welcomed:
+    """The session stands."""
+
+    resumed: bool
+    lease_seconds: float
+    heartbeat_seconds: float
+    server_version: str
+
+
+@dataclass(frozen=True)
+class TaskGiven:
+    """Start working on this."""
+
+    task: tools_pb2.Task
+
+
+@dataclass(frozen=True)
+class TaskStopped:
+    """Stop working on this; no answer is wanted."""
+
+    task_id: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class StepDurable:
+    """A StepDone is on the server's disk."""
+
+    task_id: str
+    number: int
+
+
+@dataclass(frozen=True)
+class TaskDurable:
+    """A TaskDone is on the server's disk; the task is no longer held."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
+class StepRefused:
+    """The server does not take this step, and will not later."""
+
+    task_id: str
+    number: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TaskRefused:
+    """The server does not take this task's answer; another answer may be given."""
+
+    task_id: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ServerDraining:
+    """The server is going away; dial again."""
+
+    cause: str
+
+
+Event = (
+    Welcomed
+    | TaskGiven
+    | TaskStopped
+    | StepDurable
+    | TaskDurable
+    | StepRefused
+    | TaskRefused
+    | ServerDraining
+)
+
+# Refusals after which nothing this host says about the task counts.
+_TASK_IS_GONE = frozenset({"STALE_EPOCH", "UNKNOWN_TASK", "TASK_SETTLED", "RUN_ENDED", "NOT_FOUND"})
+
+
+@dataclass
+class _Sent:
+    message: tools_pb2.HostMessage
+    void: bool = False  # nobody waits for its acknowledgement
+
+
+@dataclass
+class _Held:
+    epoch: int
+    steps: int  # settled, those that came with the task included
+    done: bool = False  # its TaskDone was given
+
+
+@dataclass
+class Session:
+    """One host's side of ToolService.Connect.
+
+    Order: hello(); then receive() each message and send what take() gives; after the stream broke,
+    hello() again. take() gives nothing before Welcome has been received.
+    """
+
+    host_id: str
+    deployment: str
+    slots: int
+    offers: Offers
+    user_agent: str = ""
+    name: str = ""  # Welcome.session
+    welcomed: bool = False  # on this stream
+    _held: dict[str, _Held] = field(default_factory=dict)
+    _sent: int = 0  # number of the last numbered message
+    _dealt: int = 0  # number of the last server message dealt with
+    _told: int = 0  # the acknowledgement the server has last been sent
+    _unacknowledged: deque[_Sent] = field(default_factory=deque)
+    _outgoing: deque[tools_pb2.HostMessage] = field(default_factory=deque)
+
+    # ---- the stream ----
+
+    def hello(self, *, fresh: bool = False) -> tools_pb2.HostMessage:
+        """The first message of a stream. `fresh`: a new session, as when the offers changed."""
+        if fresh:
+            self.name = ""
+        self.welcomed = False
+        self._outgoing.clear()
+        return tools_pb2.HostMessage(
+            ack=self._dealt if self.name else 0,
+            hello=tools_pb2.Hello(
+                host_id=self.host_id,
+                deployment=self.deployment,
+                slots=self.slots,
+                tools=self.offers.tools,
+                workflows=self.offers.workflows,
+                agents=self.offers.agents,
+                session=self.name,
+                held=[
+                    tools_pb2.HeldTask(task_id=task_id, epoch=held.epoch)
+                    for task_id, held in self._held.items()
+                ],
+                user_agent=self.user_agent,
+            ),
+        )
+
+    def receive(self, message: tools_pb2.ServerMessage) -> list[Event]:
+        """Deals with one message of the server. Raises ProtocolError when it makes no sense."""
+        kind = message.WhichOneof("message")
+        if kind == "welcome":
+            return self._receive_welcome(message)
+        if not self.welcomed:
+            raise ProtocolError(f"{kind or 'an acknowledgement'} came before Welcome")
+        events: list[Event] = []
+        if kind == "refused" and self._is_new(message.seq):
+            events += self._receive_refused(message.refused)
+        events += self._acknowledged(message.ack)
+        if not self._is_new(message.seq):
+            return events
+        if message.seq:
+            self._dealt = message.seq
+        if kind == "task":
+            events += self._receive_task(message.task)
+        elif kind == "cancel":
+            events += self._receive_cancel(message.cancel)
+        elif kind == "drain":
+            events.append(ServerDraining(message.drain.cause))
+        return events
+
+    def take(self) -> list[tools_pb2.HostMessage]:
+        """What is to be sent now, in order; each carries the acknowledgement that is due."""
+        if not self.welcomed:
+            return []
+        messages = list(self._outgoing)
+        self._outgoing.clear()
+        for message in messages:
+            message.ack = self._dealt
+        if messages:
+            self._told = self._dealt
+        return messages
+
+    @property
+    def acknowledgement_due(self) -> bool:
+        """Whether the server has not been told yet what was dealt with."""
+        return self.welcomed and self._told < self._dealt
+
+    def acknowledge(self) -> None:
+        """Sends an acknowledgement alone, when one is due."""
+        if self.acknowledgement_due and not self._outgoing:
+            self._outgoing.append(tools_pb2.HostMessage())
+
+    # ---- the work ----
+
+    def heartbeat(self) -> None:
+        """Renews the leases."""
+        if self.welcomed:
+            self._outgoing.append(tools_pb2.HostMessage(heartbeat=tools_pb2.Heartbeat()))
+
+    def drain(self, cause: str) -> None:
+        """Asks for no more tasks."""
+        self._queue(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause=cause)))
+
+    def step_done(self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome) -> int:
+        """Reports a settled step; its number, or 0 when the task is no longer held."""
+        held = self._held.get(task_id)
+        if held is None or held.done:
+            return 0
+        held.steps += 1
+        done = tools_pb2.StepDone(
+            task_id=task_id, epoch=held.epoch, number=held.steps, key=key, outcome=outcome
+        )
+        self._queue(tools_pb2.HostMessage(step_done=done))
+        return held.steps
+
+    def task_done(self, task_id: str, outcome: tools_pb2.TaskOutcome) -> bool:
+        """Reports a task's end; False when the task is no longer held."""
+        held = self._held.get(task_id)
+        if held is None or held.done:
+            return False
+        held.done = True
+        done = tools_pb2.TaskDone(task_id=task_id, epoch=held.epoch, outcome=outcome)
+        self._queue(tools_pb2.HostMessage(task_done=done))
+        return True
+
+    def holds(self, task_id: str) -> bool:
+        """Whether the task's answer is still wanted or on its way."""
+        return task_id in self._held
+
+    @property
+    def held_count(self) -> int:
+        """Tasks at work or with an answer that is not durable yet."""
+        return len(self._held)
+
+    @property
+    def unacknowledged_count(self) -> int:
+        """Messages the server has not acknowledged."""
+        return len(self._unacknowledged)
+
+    # ---- inside ----
+
+    def _queue(self, message: tools_pb2.HostMessage) -> None:
+        self._sent += 1
+        message.seq = self._sent
+        self._unacknowledged.append(_Sent(message))
+        if self.welcomed:
+            self._outgoing.append(message)
+
+    def _is_new(self, seq: int) -> bool:
+        if seq == 0 or seq == self._dealt + 1:
+            return True
+        if seq <= self._dealt:
+            return False
+        raise ProtocolError(f"server message {seq} came after {self._dealt}")
+
+    def _receive_welcome(self, message: tools_pb2.ServerMessage) -> list[Event]:
+        if self.welcomed:
+            raise ProtocolError("a second Welcome came")
+        welcome = message.welcome
+        if welcome.resumed and not self.name:
+            raise ProtocolError("the server resumed a session that was not asked for")
+        self.welcomed = True
+        self.name = welcome.session
+        events: list[Event] = [
+            Welcomed(
+                resumed=welcome.resumed,
+                lease_seconds=welcome.lease_ms / 1000,
+                heartbeat_seconds=welcome.heartbeat_ms / 1000,
+                server_version=welcome.server_version,
+            )
+        ]
+        if welcome.resumed:
+            events += self._acknowledged(message.ack)
+        for lost in welcome.lost:
+            events += self._drop(lost.task_id, "lease lost")
+        if not welcome.resumed:
+            self._renumber()
+        self._told = 0
+        self._outgoing.extend(sent.message for sent in self._unacknowledged)
+        return events
+
+    def _renumber(self) -> None:
+        """A new session: numbers start at 1; what nobody waits for is not said again."""
+        kept = [sent for sent in self._unacknowledged if not sent.void]
+        self._sent = self._dealt = 0
+        self._unacknowledged.clear()
+        for sent in kept:
+            self._sent += 1
+            sent.message.seq = self._sent
+            self._unacknowledged.append(sent)
+
+    def _acknowledged(self, ack: int) -> list[Event]:
+        if ack > self._sent:
+            raise ProtocolError(f"message {ack} was acknowledged; the last one sent is {self._sent}")
+        events: list[Event] = []
+        while self._unacknowledged and self._unacknowledged[0].message.seq <= ack:
+            sent = self._unacknowledged.popleft()
+            kind = sent.message.WhichOneof("message")
+            if sent.void:
+                continue
+            if kind == "step_done":
+                done = sent.message.step_done
+                events.append(StepDurable(done.task_id, done.number))
+            elif kind == "task_done":
+                self._held.pop(sent.message.task_done.task_id, None)
+                events.append(TaskDurable(sent.message.task_done.task_id))
+        return events
+
+    def _receive_task(self, task: tools_pb2.Task) -> list[Event]:
+        held = self._held.get(task.task_id)
+        if held is None:
+            self._held[task.task_id] = _Held(epoch=task.epoch, steps=len(task.steps))
+            return [TaskGiven(task)]
+        if task.epoch > held.epoch:
+            held.epoch = task.epoch
+            self._send_again_as(task.task_id, task.epoch)
+        return []
+
+    def _send_again_as(self, task_id: str, epoch: int) -> None:
+        """What was said under the old epoch will be refused: say it again under the new one."""
+        for sent in self._about(task_id):
+            again = tools_pb2.HostMessage()
+            again.CopyFrom(sent.message)
+            _body(again).epoch = epoch
+            sent.void = True
+            self._queue(again)
+
+    def _about(self, task_id: str) -> list[_Sent]:
+        return [s for s in self._unacknowledged if not s.void and _task_id(s.message) == task_id]
+
+    def _receive_cancel(self, cancel: tools_pb2.CancelTask) -> list[Event]:
+        held = self._held.get(cancel.task_id)
+        if held is None or cancel.epoch < held.epoch:
+            return []
+        return self._drop(cancel.task_id, cancel.cause)
+
+    def _receive_refused(self, refused: tools_pb2.Refused) -> list[Event]:
+        sent = next(
+            (s for s in self._unacknowledged if s.message.seq == refused.refused_seq), None
+        )
+        if sent is None or sent.void or not _task_id(sent.message):
+            return []
+        task_id, kind = _task_id(sent.message), sent.message.WhichOneof("message")
+        sent.void = True
+        held = self._held[task_id]
+        if refused.reason in _TASK_IS_GONE:
+            return self._drop(task_id, refused.message)
+        if kind == "step_done":
+            held.steps -= 1
+            number = sent.message.step_done.number
+            return [StepRefused(task_id, number, refused.reason, refused.message)]
+        held.done = False
+        return [TaskRefused(task_id, refused.reason, refused.message)]
+
+    def _drop(self, task_id: str, cause: str) -> list[Event]:
+        for sent in self._about(task_id):
+            sent.void = True
+        if self._held.pop(task_id, None) is None:
+            return []
+        return [TaskStopped(task_id, cause)]
+
+
+def _body(message: tools_pb2.HostMessage) -> tools_pb2.StepDone | tools_pb2.TaskDone:
+    if message.WhichOneof("message") == "step_done":
+        return message.step_done
+    return message.task_done
+
+
+def _task_id(message: tools_pb2.HostMessage) -> str:
+    """The task a numbered message is about; empty for the others."""
+    kind = message.WhichOneof("message")
+    return _body(message).task_id if kind in ("step_done", "task_done") else ""

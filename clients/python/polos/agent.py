@@ -1,0 +1,258 @@
+"""Agents: a model, a prompt and tools, run by the server's durable loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from . import _registry
+from ._functions import checked_id, refuse
+from ._json import NotJsonError, class_path, dumps, schema_of
+from .errors import InvalidArgumentError, UnsupportedFeatureError
+from .stop_conditions import combined
+from .tool import Tool
+from .types import AgentResult
+from .v1 import agents_pb2
+
+if TYPE_CHECKING:
+    from .client import PolosClient
+    from .stream import StreamResult
+
+Input = str | list[dict[str, Any]]
+
+
+class Agent:
+    """A model, a prompt and tools under an id.
+
+    The loop runs in the server: it calls the model, has the tools run by a host (this process, or
+    any other that offers them), feeds their results back, and writes every fact down before it
+    goes on. A run survives the end of the server and of this process.
+
+    Args:
+        id: 1 to 128 letters, digits, '_', '-' or '.'.
+        provider: a provider the server knows: "openai", "groq", "scripted", ...
+        model: the model's name as the provider knows it.
+        description: for people.
+        system_prompt: what the model is told first.
+        tools: functions decorated with @tool.
+        temperature: as the provider defines it; None: its default.
+        max_output_tokens: per model call; None: the provider's default.
+        provider_base_url: where the provider is reached, instead of its usual address.
+        provider_llm_api: "chat_completions" (the one this release speaks) or None.
+        stop_conditions: max_steps(...), max_tokens(...).
+        output_schema: a pydantic model the answer has to fit; `AgentResult.result` is one of it.
+
+    The other arguments belong to features this release does not have and raise
+    UnsupportedFeatureError.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        provider: str,
+        model: str,
+        description: str | None = None,
+        system_prompt: str | None = None,
+        tools: list[Any] | None = None,
+        temperature: float | None = None,
+        max_output_tokens: int | None = None,
+        provider_base_url: str | None = None,
+        provider_llm_api: str | None = None,
+        queue: Any = None,
+        stop_conditions: list[Any] | None = None,
+        output_schema: type[Any] | None = None,
+        on_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_end: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_agent_step_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_agent_step_end: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_tool_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        on_tool_end: Callable[..., Any] | list[Callable[..., Any]] | None = None,
+        guardrails: Any = None,
+        guardrail_max_retries: int = 2,
+        compaction: Any = None,
+        stream_to_workflow: bool = False,
+        channels: Any = None,
+        conversation_history: int | None = None,
+    ) -> None:
+        refuse(
+            "Agent",
+            queue=queue,
+            on_start=on_start,
+            on_end=on_end,
+            on_agent_step_start=on_agent_step_start,
+            on_agent_step_end=on_agent_step_end,
+            on_tool_start=on_tool_start,
+            on_tool_end=on_tool_end,
+            guardrails=guardrails,
+            guardrail_max_retries=None if guardrail_max_retries == 2 else guardrail_max_retries,
+            compaction=compaction,
+            stream_to_workflow=stream_to_workflow,
+            channels=channels,
+            conversation_history=conversation_history,
+        )
+        if provider_llm_api not in (None, "chat_completions"):
+            raise UnsupportedFeatureError(
+                f"Agent(provider_llm_api={provider_llm_api!r})", '"chat_completions" is'
+            )
+        self.id = checked_id(id, "agent")
+        self.provider = provider
+        self.model = model
+        self.description = description or ""
+        self.system_prompt = system_prompt
+        self.tools = _checked_tools(self.id, tools or [])
+        self.temperature = temperature
+        self.max_output_tokens = max_output_tokens
+        self.provider_base_url = provider_base_url
+        self.stop_conditions = list(stop_conditions or [])
+        self.output_schema = _checked_schema(self.id, output_schema)
+        self._definition = self._define()
+        _registry.agents[self.id] = self
+
+    def __repr__(self) -> str:
+        return f"<Agent {self.id}>"
+
+    def definition(self) -> agents_pb2.AgentDefinition:
+        """As the server stores it."""
+        return self._definition
+
+    def _define(self) -> agents_pb2.AgentDefinition:
+        stop = combined(self.stop_conditions)
+        schema = "" if self.output_schema is None else _schema_text(self.output_schema)
+        return agents_pb2.AgentDefinition(
+            id=self.id,
+            description=self.description,
+            provider=self.provider,
+            model=self.model,
+            system_prompt=self.system_prompt or "",
+            tools=[tool.definition() for tool in self.tools],
+            temperature=self.temperature,
+            max_output_tokens=self.max_output_tokens or 0,
+            base_url=self.provider_base_url or "",
+            max_steps=stop.max_steps,
+            max_total_tokens=stop.max_total_tokens,
+            output_schema_json=schema,
+        )
+
+    async def run(
+        self,
+        client: PolosClient,
+        input: Input,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        session_id: str | UUID | None = None,
+        user_id: str | None = None,
+        conversation_id: str | UUID | None = None,
+        timeout: float | None = 600.0,
+        **provider_kwargs: Any,
+    ) -> AgentResult:
+        """Runs the agent and returns its answer.
+
+        The first call of a script attaches this process as a host for the tools defined so far;
+        it leaves with the event loop or with `await client.close()`. The run survives the server:
+        when it goes away and comes back in time, the answer arrives as if nothing had happened.
+
+        Args:
+            client: which server.
+            input: what the user says, or messages: [{"role": "user", "content": "..."}, ...].
+            session_id, user_id, conversation_id: kept with the run; tools see them in their context.
+            timeout: seconds the run may take; None: the server's own limit only.
+            provider_kwargs: anything else goes into the body of the model call as it is.
+
+        Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, OutputError (the answer
+            does not fit output_schema), UnavailableError (no server), InvalidArgumentError.
+        """
+        refuse("agent.run", initial_state=initial_state)
+        run_id = await client._start_agent(
+            self, input, provider_kwargs, session_id, user_id, conversation_id, timeout
+        )
+        return await client._agent_result(self, run_id, timeout)
+
+    async def stream(
+        self,
+        client: PolosClient,
+        input: Input,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        session_id: str | UUID | None = None,
+        user_id: str | None = None,
+        run_timeout_seconds: int | None = None,
+        conversation_id: str | UUID | None = None,
+        timeout: float | None = None,
+        **provider_kwargs: Any,
+    ) -> StreamResult:
+        """Starts a run and returns at once; the result's `text_chunks` and `events` follow it.
+
+        Arguments and errors as for run(); `run_timeout_seconds` and `timeout` mean the same.
+        """
+        from .stream import StreamResult
+
+        refuse("agent.stream", initial_state=initial_state)
+        limit = run_timeout_seconds if timeout is None else timeout
+        run_id = await client._start_agent(
+            self, input, provider_kwargs, session_id, user_id, conversation_id, limit
+        )
+        return StreamResult(client, self, run_id, session_id=session_id, user_id=user_id)
+
+    def with_input(self, input: Input, **options: Any) -> Any:
+        """Not in this release."""
+        raise UnsupportedFeatureError("agent.with_input")
+
+
+def _checked_tools(agent_id: str, tools: list[Any]) -> list[Tool]:
+    names: set[str] = set()
+    for tool in tools:
+        if isinstance(tool, dict):
+            raise UnsupportedFeatureError(
+                f"Agent(tools=[{{...}}]) with a provider's built-in tool in agent {agent_id!r}"
+            )
+        if not isinstance(tool, Tool):
+            name = getattr(tool, "__name__", repr(tool))
+            raise TypeError(
+                f"{name} in the tools of agent {agent_id!r} is no tool: decorate it with @tool"
+            )
+        if tool.id in names:
+            raise ValueError(f"agent {agent_id!r} has two tools named {tool.id!r}")
+        names.add(tool.id)
+    return list(tools)
+
+
+def _checked_schema(agent_id: str, schema: type[Any] | None) -> type[BaseModel] | None:
+    if schema is None or (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return schema
+    raise TypeError(f"the output_schema of agent {agent_id!r} must be a pydantic BaseModel class")
+
+
+def _schema_text(schema: type[BaseModel]) -> str:
+    return json.dumps(schema_of(schema, closed=True), ensure_ascii=False)
+
+
+def input_json(input: Any) -> str:
+    """An agent's input as the API takes it, or InvalidArgumentError."""
+    if isinstance(input, list) and all(isinstance(message, dict) for message in input) and input:
+        pass
+    elif not isinstance(input, str):
+        raise InvalidArgumentError(
+            "input must be a text, or a list of messages with role and content, "
+            f"not {type(input).__name__}",
+            field="input",
+        )
+    return _jsonable(input, "input")
+
+
+def options_json(provider_kwargs: dict[str, Any]) -> str:
+    """A run's provider options as the API takes them, or InvalidArgumentError."""
+    return _jsonable(provider_kwargs, "provider_kwargs") if provider_kwargs else ""
+
+
+def _jsonable(value: Any, field: str) -> str:
+    try:
+        return dumps(value)
+    except NotJsonError as error:
+        raise InvalidArgumentError(f"{field} has no JSON form: {error}", field=field) from error
+
+
+def schema_path(agent: Agent) -> str | None:
+    """The class path of an agent's output schema; None for free text."""
+    return None if agent.output_schema is None else class_path(agent.output_schema)

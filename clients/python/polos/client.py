@@ -1,0 +1,397 @@
+"""PolosClient: which server, and what can be asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ._connection import Connection
+from ._follow import wait_until_ended
+from ._json import NotJsonError, dumps
+from ._results import (
+    agent_result,
+    ended,
+    iso,
+    parsed,
+    raise_unless_completed,
+    run_dict,
+)
+from ._rpc import (
+    AGENT_START,
+    RUN_CANCEL,
+    RUN_GET,
+    RUN_HISTORY,
+    RUN_LIST,
+    WORKFLOW_START,
+    Endpoint,
+)
+from .agent import Agent, Input, input_json, options_json
+from .errors import (
+    ConflictError,
+    InvalidArgumentError,
+    NotFoundError,
+    PermissionDeniedError,
+    PolosError,
+    UnsupportedFeatureError,
+    WorkflowTimeoutError,
+)
+from .host import current_task
+from .tool import Tool
+from .types import AgentResult, HistoryEvent
+from .v1 import agents_pb2, common_pb2, runs_pb2, workflows_pb2
+
+if TYPE_CHECKING:
+    from .workflow import Workflow
+
+DEFAULT_URL = "http://localhost:8080"
+DEFAULT_SLOTS = 100
+GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
+
+
+class ExecutionHandle(BaseModel):
+    """A run that was started. `id` is its UUID."""
+
+    id: str
+    workflow_id: str | None = None
+    created_at: str | None = None
+    parent_execution_id: str | None = None
+    root_workflow_id: str | None = None
+    root_execution_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    step_key: str | None = None
+
+    async def get(self, client: PolosClient) -> dict[str, Any]:
+        """The run as it stands: id, workflow_id, status ("running", "waiting", "completed",
+        "failed", "cancelled"), payload, result, error, waiting, ..."""
+        return await client.get_execution(self.id)
+
+    async def cancel(self, client: PolosClient) -> bool:
+        """Cancels the run; False when it had ended."""
+        return await client.cancel_execution(self.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The handle's plain values, without what is not set."""
+        return self.model_dump(exclude_none=True)
+
+
+class PolosClient:
+    """A server's address and the credentials for it; connects when it is first used.
+
+    May be used from several event loops; each gets a connection of its own, which ends with its
+    loop or by close().
+
+    Args:
+        api_url: where polosd listens. Default: $POLOS_API_URL, else http://localhost:8080.
+        api_key: default: $POLOS_API_KEY; may be empty.
+        project_id: default: $POLOS_PROJECT_ID; may be empty.
+        deployment_id: the code version this process runs. Default: $POLOS_DEPLOYMENT_ID, else
+            "default".
+    """
+
+    def __init__(
+        self,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        project_id: str | None = None,
+        deployment_id: str | None = None,
+    ) -> None:
+        self.api_url = api_url or os.environ.get("POLOS_API_URL") or DEFAULT_URL
+        self.api_key = api_key or os.environ.get("POLOS_API_KEY") or ""
+        self.project_id = project_id or os.environ.get("POLOS_PROJECT_ID") or ""
+        self.deployment_id = deployment_id or os.environ.get("POLOS_DEPLOYMENT_ID") or "default"
+        self.local_mode = os.environ.get("POLOS_LOCAL_MODE", "").lower() in ("1", "true", "yes")
+        self.max_concurrent_workflows = _slots()
+        self._endpoint = Endpoint(self.api_url)
+        if self.local_mode and not self._endpoint.local:
+            raise InvalidArgumentError(
+                f"POLOS_LOCAL_MODE is for a server on this machine, not for {self.api_url}",
+                field="api_url",
+            )
+        self._connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connection] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    @classmethod
+    def from_env(cls) -> PolosClient:
+        """A client as the environment says; the same as PolosClient()."""
+        return cls()
+
+    def __repr__(self) -> str:
+        return f"<PolosClient {self.api_url}>"
+
+    async def __aenter__(self) -> PolosClient:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends this loop's connection and its host; tasks at work go to another host."""
+        connection = self._connections.pop(asyncio.get_running_loop(), None)
+        if connection is not None:
+            await connection.close()
+
+    # ---- runs ----
+
+    async def get_execution(self, execution_id: str) -> dict[str, Any]:
+        """A run as it stands, as a dict. Raises NotFoundError when there is none."""
+        return run_dict(await self._get_run(execution_id))
+
+    async def cancel_execution(self, execution_id: str, cause: str = "") -> bool:
+        """Cancels a run; False when it had ended. Raises NotFoundError when there is none."""
+        request = runs_pb2.RunServiceCancelRequest(run_id=execution_id, cause=cause)
+        try:
+            await self._connection().wire.call(RUN_CANCEL, request)
+        except ConflictError:
+            return False
+        return True
+
+    async def history(self, execution_id: str) -> list[HistoryEvent]:
+        """The run's journal, oldest first. Raises NotFoundError when there is none."""
+        events: list[HistoryEvent] = []
+        from_seq = 0
+        while True:
+            request = runs_pb2.RunServiceHistoryRequest(
+                run_id=execution_id, from_seq=from_seq, page_size=1000
+            )
+            page = await self._connection().wire.call(RUN_HISTORY, request)
+            events += [_history_event(event) for event in page.events]
+            from_seq = page.next_from_seq
+            if from_seq == 0:
+                return events
+
+    async def list_executions(
+        self, workflow_id: str = "", limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first, without payload, steps and result; `workflow_id` empty: any."""
+        found: list[dict[str, Any]] = []
+        token = ""
+        while len(found) < limit:
+            request = runs_pb2.RunServiceListRequest(
+                page_size=min(500, limit - len(found)), page_token=token, name=workflow_id
+            )
+            page = await self._connection().wire.call(RUN_LIST, request)
+            found += [run_dict(run) for run in page.runs]
+            token = page.next_page_token
+            if not token:
+                break
+        return found
+
+    async def invoke(
+        self,
+        workflow_id: str,
+        payload: Any = None,
+        queue_name: str | None = None,
+        queue_concurrency_limit: int | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: dict[str, Any] | None = None,
+        run_timeout_seconds: int | None = None,
+    ) -> ExecutionHandle:
+        """Starts a run of a workflow by its id, wherever it is hosted, and returns its handle."""
+        unsupported = {
+            "queue_name": queue_name,
+            "queue_concurrency_limit": queue_concurrency_limit,
+            "concurrency_key": concurrency_key,
+            "initial_state": initial_state,
+        }
+        for name, value in unsupported.items():
+            if value is not None:
+                raise UnsupportedFeatureError(f"client.invoke({name}=...)")
+        try:
+            text = dumps(payload)
+        except NotJsonError as error:
+            raise InvalidArgumentError(
+                f"the payload has no JSON form: {error}", field="payload"
+            ) from error
+        return await self._start(
+            workflow_id,
+            text,
+            common_pb2.RUN_KIND_WORKFLOW,
+            _options(session_id, user_id, None, run_timeout_seconds),
+            None,
+        )
+
+    # ---- for agents, workflows and tools ----
+
+    def _connection(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        connection = self._connections.get(loop)
+        if connection is None:
+            connection = self._connections[loop] = Connection(
+                self._endpoint, self._metadata(), self.deployment_id, self.max_concurrent_workflows
+            )
+        return connection
+
+    def _metadata(self) -> list[tuple[str, str]]:
+        headers = []
+        if self.api_key:
+            if not self.api_key.isascii() or not self.api_key.isprintable():
+                raise PermissionDeniedError("the API key holds characters no key has")
+            headers.append(("authorization", f"Bearer {self.api_key}"))
+        if self.project_id:
+            headers.append(("x-project-id", self.project_id))
+        return headers
+
+    async def _start_agent(
+        self,
+        agent: Agent,
+        input: Input,
+        provider_kwargs: dict[str, Any],
+        session_id: Any,
+        user_id: str | None,
+        conversation_id: Any,
+        timeout: float | None,
+    ) -> str:
+        """Starts a run, exactly once, however often it takes to reach the server; its id."""
+        refuse_inside_task("agent.run and agent.stream")
+        request = agents_pb2.AgentServiceStartRequest(
+            agent_id=agent.id,
+            input_json=input_json(input),
+            provider_options_json=options_json(provider_kwargs),
+            options=_options(session_id, user_id, conversation_id, timeout),
+        )
+        give_up_at = _give_up_at(timeout)
+        connection = self._connection()
+        await connection.ready_for_agent(agent, give_up_at)
+        try:
+            started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
+        except NotFoundError:  # another data directory since it was registered
+            connection.forget(agent)
+            await connection.ready_for_agent(agent, give_up_at)
+            started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
+        return started.run_id
+
+    async def _agent_result(
+        self, agent: Agent, run_id: str, timeout: float | None
+    ) -> AgentResult:
+        run = await self._wait(run_id, timeout)
+        if run.total_steps and not run.steps:
+            run = await self._get_run(run_id)
+        return agent_result(agent, run, timeout)
+
+    async def _start_task(
+        self, task: Workflow, payload_json: str, **options: Any
+    ) -> ExecutionHandle:
+        refuse_inside_task(f"{task.kind}.run and {task.kind}.invoke")
+        kind = (
+            common_pb2.RUN_KIND_TOOL if isinstance(task, Tool) else common_pb2.RUN_KIND_WORKFLOW
+        )
+        timeout = options["timeout"]
+        start = _options(options["session_id"], options["user_id"], None, timeout)
+        await self._connection().ready_for(task)
+        return await self._start(task.id, payload_json, kind, start, _give_up_at(timeout))
+
+    async def _start(
+        self,
+        name: str,
+        payload_json: str,
+        kind: common_pb2.RunKind,
+        options: common_pb2.StartOptions,
+        give_up_at: float | None,
+    ) -> ExecutionHandle:
+        request = workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id=name, input_json=payload_json, options=options, kind=kind
+        )
+        wire = self._connection().wire
+        started = await wire.call(WORKFLOW_START, request, give_up_at=give_up_at)
+        return ExecutionHandle(
+            id=started.run_id,
+            workflow_id=name,
+            created_at=iso(time.time_ns() // 1_000_000),
+            root_workflow_id=name,
+            root_execution_id=started.run_id,
+            session_id=options.session_id or None,
+            user_id=options.user_id or None,
+        )
+
+    async def _run_task(self, task: Workflow, payload_json: str, **options: Any) -> Any:
+        handle = await self._start_task(task, payload_json, **options)
+        run = await self._wait(handle.id, options["timeout"])
+        raise_unless_completed(run, options["timeout"])
+        return parsed(run.result_json)
+
+    async def _get_run(self, run_id: str) -> common_pb2.Run:
+        request = runs_pb2.RunServiceGetRequest(run_id=run_id)
+        return (await self._connection().wire.call(RUN_GET, request)).run
+
+    async def _wait(self, run_id: str, timeout: float | None) -> common_pb2.Run:
+        """The ended run; WorkflowTimeoutError when the server does not end it in time either."""
+        wire = self._connection().wire
+        patience = None if timeout is None else timeout + GRACE_SECONDS
+        try:
+            return await asyncio.wait_for(wait_until_ended(wire, run_id), patience)
+        except asyncio.TimeoutError:
+            raise await self._timed_out(run_id, timeout) from None
+
+    async def _timed_out(self, run_id: str, timeout: float | None) -> PolosError:
+        request = runs_pb2.RunServiceGetRequest(run_id=run_id)
+        soon = time.monotonic() + 1.0
+        try:
+            run = (await self._connection().wire.call(RUN_GET, request, give_up_at=soon)).run
+        except PolosError as error:
+            return WorkflowTimeoutError(run_id, timeout, error.message)
+        waits = "" if ended(run) else "; ".join(w.message for w in run.waiting if w.message)
+        return WorkflowTimeoutError(run_id, timeout, waits)
+
+
+def refuse_inside_task(what: str) -> None:
+    """Runs started from inside a task would start again when the task is repeated."""
+    if current_task.get() is not None:
+        raise RuntimeError(
+            f"{what} cannot be called inside a tool or workflow: the call would be made again "
+            "whenever the task is repeated. Child runs (ctx.step.invoke_and_wait, "
+            "ctx.step.agent_invoke_and_wait) are not supported by this release"
+        )
+
+
+def _options(
+    session_id: Any, user_id: str | None, conversation_id: Any, timeout: float | None
+) -> common_pb2.StartOptions:
+    if timeout is not None and not timeout > 0:
+        raise InvalidArgumentError(
+            f"timeout is {timeout}: it is more than 0 seconds, or None", field="timeout"
+        )
+    return common_pb2.StartOptions(
+        idempotency_key=str(uuid.uuid4()),
+        run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
+        session_id="" if session_id is None else str(session_id),
+        user_id="" if user_id is None else str(user_id),
+        conversation_id="" if conversation_id is None else str(conversation_id),
+    )
+
+
+def _give_up_at(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _slots() -> int:
+    text = os.environ.get("POLOS_MAX_CONCURRENT_WORKFLOWS", "")
+    if not text:
+        return DEFAULT_SLOTS
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise InvalidArgumentError(
+            f"POLOS_MAX_CONCURRENT_WORKFLOWS is {text!r}: it is a number from 1 to 10000",
+            field="max_concurrent_workflows",
+        )
+    return int(text)
+
+
+def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:
+    data = parsed(event.data_json)
+    return HistoryEvent(
+        seq=event.seq,
+        time_ms=event.time_ms,
+        type=event.type,
+        effect_id=event.effect_id,
+        attempt=event.attempt,
+        data=data if isinstance(data, dict) else {},
+    )

@@ -1,0 +1,90 @@
+"""What workflows and tools are told about the run they work for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, NoReturn
+
+from .errors import UnsupportedFeatureError
+from .step import Settle, Step
+from .v1 import tools_pb2
+
+
+class WorkflowContext:
+    """The first argument of every workflow and tool.
+
+    Attributes:
+        workflow_id: the workflow's or tool's id.
+        execution_id: the run: a UUID.
+        deployment_id: the code version this host runs.
+        session_id, user_id, conversation_id: as given at the run's start; empty when not given.
+        root_execution_id: the top of the run's tree.
+        task_id: unique for ever and the same in every repetition of this call: the idempotency key
+            for whatever it does outside.
+        retry_count: how often the work was given to a host before.
+        created_at: when this host got it.
+        deadline: when its answer is no longer wanted; None: never.
+        workflow_type: "workflow" or "tool".
+        agent_id: the agent whose model asked for it; empty otherwise.
+        call_id: the model's id for the call; empty otherwise.
+        step: durable steps.
+    """
+
+    def __init__(
+        self,
+        task: tools_pb2.Task,
+        *,
+        deployment_id: str,
+        settle: Settle,
+        workflow_type: str = "workflow",
+    ) -> None:
+        self.workflow_id = task.name
+        self.execution_id = task.run_id
+        self.deployment_id = deployment_id
+        self.session_id = task.session_id
+        self.user_id = task.user_id
+        self.conversation_id = task.conversation_id
+        self.parent_execution_id: str | None = None
+        self.root_execution_id = task.root_run_id or task.run_id
+        self.root_workflow_id = task.agent_id or task.name
+        self.retry_count = max(0, task.epoch - 1)
+        self.created_at = datetime.now(timezone.utc)
+        self.deadline = (
+            datetime.fromtimestamp(task.deadline_ms / 1000, timezone.utc)
+            if task.deadline_ms
+            else None
+        )
+        self.workflow_type = workflow_type
+        self.task_id = task.task_id
+        self.agent_id = task.agent_id
+        self.call_id = task.call_id
+        settled: Mapping[str, tools_pb2.TaskOutcome] = {s.key: s.outcome for s in task.steps}
+        self.step = Step(self, settled, settle)
+
+    @property
+    def state(self) -> NoReturn:
+        """Not in this release."""
+        raise UnsupportedFeatureError("ctx.state")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain values, for logs."""
+        return {
+            "workflow_id": self.workflow_id,
+            "execution_id": self.execution_id,
+            "deployment_id": self.deployment_id,
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+            "conversation_id": self.conversation_id,
+            "root_execution_id": self.root_execution_id,
+            "retry_count": self.retry_count,
+            "created_at": self.created_at.isoformat(),
+            "workflow_type": self.workflow_type,
+            "task_id": self.task_id,
+            "agent_id": self.agent_id,
+            "call_id": self.call_id,
+        }
+
+
+class AgentContext(WorkflowContext):
+    """As WorkflowContext; `agent_id` is the agent it belongs to."""

@@ -1,0 +1,159 @@
+"""Following an agent run as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from ._facts import Narrator
+from ._follow import follow
+from ._results import raise_unless_completed
+from .types import AgentResult, StreamEvent
+from .v1 import common_pb2
+
+if TYPE_CHECKING:
+    from .agent import Agent
+    from .client import PolosClient
+
+
+class TextChunk(str):
+    """A piece of the answer.
+
+    Attributes:
+        step: the turn it belongs to, from 1.
+        restarted: True where the server had to call the model again and the model now says
+            something else: what was shown of this turn is void and the turn begins anew with this
+            chunk, which then starts with a line break.
+    """
+
+    step: int = 0
+    restarted: bool = False
+
+
+class StreamResult:
+    """A run that was started; follow it, or just wait for its result.
+
+    Every iteration of `text_chunks` or `events` follows the run from its start, also when it has
+    ended meanwhile, and survives the server being away.
+    """
+
+    def __init__(
+        self,
+        client: PolosClient,
+        agent: Agent,
+        run_id: str,
+        *,
+        session_id: Any = None,
+        user_id: str | None = None,
+    ) -> None:
+        self._client = client
+        self._agent = agent
+        self._run_id = run_id
+        self.session_id = None if session_id is None else str(session_id)
+        self.user_id = user_id
+
+    @property
+    def id(self) -> str:
+        """The run: a UUID."""
+        return self._run_id
+
+    @property
+    def agent_run_id(self) -> str:
+        """The same as `id`."""
+        return self._run_id
+
+    @property
+    def workflow_id(self) -> str:
+        """The agent's id."""
+        return self._agent.id
+
+    @property
+    def root_execution_id(self) -> str:
+        """The same as `id`: agent runs are roots."""
+        return self._run_id
+
+    @property
+    def text_chunks(self) -> AsyncIterator[TextChunk]:
+        """The answer as it is written. See TextChunk for what a repeated model call looks like.
+
+        Raises RunFailedError, RunCancelledError or WorkflowTimeoutError when the run ends badly.
+        """
+        return self._text_chunks()
+
+    @property
+    def events(self) -> AsyncIterator[StreamEvent]:
+        """Everything that happens, as StreamEvents; the last one is `agent_finish`, or `error` or
+        `agent_cancel` with the `reason` and the sentence (`error`).
+
+        Types: agent_start, step_start, stream_start, text_delta {content, step, chunk_index,
+        restarted}, reasoning_delta, tool_call {tool_name, tool_call}, tool_start, tool_finish
+        {tool_name, status, result, error}, step_finish {step, output, usage, tool_results,
+        duration_ms}, retry {step, attempt, voided} (the model was called again; `voided` is the
+        text shown before), agent_finish {result, usage, total_steps, stop_reason}.
+        """
+        return self._events()
+
+    async def text(self) -> str:
+        """The whole text of all turns, once the run has ended; errors as text_chunks."""
+        narrator = self._narrator()
+        async for response in follow(self._wire(), self._run_id, deltas=False):
+            for _ in narrator.tell(response):
+                pass
+            self._check(response.ended if response.HasField("ended") else None)
+        return narrator.text()
+
+    async def result(self) -> AgentResult:
+        """The result, once the run has ended; errors as agent.run()."""
+        return await self._client._agent_result(self._agent, self._run_id, None)
+
+    async def get(self) -> dict[str, Any]:
+        """The run as it stands, as a dict: status, steps, usage, what it waits for."""
+        return await self._client.get_execution(self._run_id)
+
+    async def cancel(self) -> bool:
+        """Cancels the run; False when it had ended."""
+        return await self._client.cancel_execution(self._run_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The handle's plain values."""
+        return {
+            "id": self._run_id,
+            "workflow_id": self._agent.id,
+            "root_execution_id": self._run_id,
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+        }
+
+    # ---- inside ----
+
+    def _wire(self) -> Any:
+        return self._client._connection().wire
+
+    def _narrator(self) -> Narrator:
+        return Narrator(run_id=self._run_id, agent_id=self._agent.id)
+
+    def _check(self, ended: common_pb2.Run | None) -> None:
+        if ended is not None:
+            raise_unless_completed(ended, None)
+
+    async def _events(self) -> AsyncIterator[StreamEvent]:
+        narrator = self._narrator()
+        async for response in follow(self._wire(), self._run_id, deltas=True):
+            for event in narrator.tell(response):
+                yield event
+
+    async def _text_chunks(self) -> AsyncIterator[TextChunk]:
+        narrator = self._narrator()
+        async for response in follow(self._wire(), self._run_id, deltas=True):
+            for event in narrator.tell(response):
+                if event.event_type == "text_delta":
+                    yield _chunk(event.data)
+            self._check(response.ended if response.HasField("ended") else None)
+
+
+def _chunk(data: dict[str, Any]) -> TextChunk:
+    restarted = bool(data["restarted"])
+    chunk = TextChunk("\n" + data["content"] if restarted else data["content"])
+    chunk.restarted = restarted
+    chunk.step = data["step"]
+    return chunk

@@ -1,0 +1,157 @@
+"""Tools: functions a model may call. They run in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, overload
+
+from . import _registry
+from ._functions import refuse
+from ._json import schema_of
+from .v1 import agents_pb2
+from .workflow import Function, Workflow
+
+
+class Tool(Workflow):
+    """A function a model may call: `fn(ctx)` or `fn(ctx, input: SomeModel)`, async or sync.
+
+    What it returns (a pydantic model, or anything with a JSON form) goes to the model; what it
+    raises goes to the model too, as an error, and the agent goes on. A finished call is never made
+    again; a call whose host died is, with the same `ctx.task_id`.
+
+    Attributes:
+        parameters: JSON Schema of the input.
+        timeout: seconds a call may take; None: until its run's deadline.
+        at_most_once: a call whose host died is not made again, it fails with "outcome unknown".
+    """
+
+    kind = "tool"
+
+    def __init__(
+        self,
+        id: str,
+        description: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        func: Function | None = None,
+        queue: Any = None,
+        on_start: Any = None,
+        on_end: Any = None,
+        approval: Any = None,
+        *,
+        timeout: float | None = None,
+        at_most_once: bool = False,
+        _depth: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
+        if func is None:
+            raise TypeError(f"tool {id!r} needs a function: Tool(id, func=...) or @tool")
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"the timeout of tool {id!r} is {timeout}: it is more than 0 seconds")
+        super().__init__(id, func, description, _depth=_depth)
+        wants = self.parameters_of
+        if wants.annotated and wants.model is None and wants.input_type not in (dict, Any):
+            if parameters is None:
+                raise TypeError(
+                    f"the parameter {wants.input_name!r} of tool {self.id!r} must be a pydantic "
+                    "BaseModel (or a dict, with parameters= giving its JSON Schema)"
+                )
+        self.parameters: dict[str, Any] = parameters or (
+            schema_of(wants.model)
+            if wants.model is not None
+            else {"type": "object", "properties": {}}
+        )
+        self.timeout = timeout
+        self.at_most_once = at_most_once
+        self._definition = self._define()
+
+    def _register(self) -> None:
+        _registry.tools[self.id] = self
+
+    def definition(self) -> agents_pb2.ToolDefinition:
+        """As the server and the model see it."""
+        return self._definition
+
+    def _define(self) -> agents_pb2.ToolDefinition:
+        return agents_pb2.ToolDefinition(
+            name=self.id,
+            description=self.description,
+            parameters_json=json.dumps(self.parameters, ensure_ascii=False),
+            timeout_ms=0 if self.timeout is None else max(1, round(self.timeout * 1000)),
+            at_most_once=self.at_most_once,
+        )
+
+    def to_llm_tool_definition(self) -> dict[str, Any]:
+        """The function definition in the form most providers take."""
+        return {
+            "type": "function",
+            "function": {
+                "name": self.id,
+                "description": self.description,
+                "parameters": self.parameters,
+            },
+        }
+
+
+@overload
+def tool(id: Function) -> Tool: ...
+
+
+@overload
+def tool(
+    id: str | None = None,
+    description: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    queue: Any = None,
+    on_start: Any = None,
+    on_end: Any = None,
+    approval: Any = None,
+    *,
+    timeout: float | None = None,
+    at_most_once: bool = False,
+    **kwargs: Any,
+) -> Callable[[Function], Tool]: ...
+
+
+def tool(
+    id: str | Function | None = None,
+    description: str | None = None,
+    parameters: dict[str, Any] | None = None,
+    queue: Any = None,
+    on_start: Any = None,
+    on_end: Any = None,
+    approval: Any = None,
+    *,
+    timeout: float | None = None,
+    at_most_once: bool = False,
+    **kwargs: Any,
+) -> Tool | Callable[[Function], Tool]:
+    """Makes a function a Tool: `@tool` or `@tool(description="...")`.
+
+    Args:
+        id: its name for the model; default: the function's.
+        description: what the model reads; default: the docstring.
+        parameters: JSON Schema of the input, instead of the one of the input's model.
+        timeout: seconds a call may take from the moment it is sent here.
+        at_most_once: never repeat a call whose host died.
+
+    All other arguments belong to features this release does not have and raise
+    UnsupportedFeatureError.
+    """
+    if callable(id):
+        return Tool(id.__name__, func=id)
+    name = id
+    refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
+
+    def decorate(func: Function) -> Tool:
+        return Tool(
+            name or func.__name__,
+            description,
+            parameters,
+            func,
+            timeout=timeout,
+            at_most_once=at_most_once,
+        )
+
+    return decorate

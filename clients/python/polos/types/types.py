@@ -1,0 +1,117 @@
+"""What runs give back, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class Usage(BaseModel):
+    """Tokens as the provider counted them, summed over the model calls of a run or turn."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+
+class ToolCallFunction(BaseModel):
+    """A tool's name and the raw argument text the model sent (JSON unless the model erred)."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A tool call the model asked for."""
+
+    id: str
+    type: str = "function"
+    function: ToolCallFunction
+    call_id: str | None = None
+
+
+class ToolResult(BaseModel):
+    """What came of a tool call.
+
+    `status` is "completed" or "failed"; then `error` is the sentence the model was shown.
+    """
+
+    tool_name: str
+    status: str
+    result: Any | None = None
+    result_schema: str | None = None
+    error: str | None = None
+    tool_call_id: str
+    tool_call_call_id: str
+
+
+class Step(BaseModel):
+    """One turn of an agent, from 1: a model call and the tools it asked for."""
+
+    step: int
+    content: Any | None = None
+    tool_calls: list[ToolCall] = []
+    tool_results: list[ToolResult] = []
+    usage: Usage | None = None
+    raw_output: Any | None = None
+
+
+class AgentResult(BaseModel):
+    """How an agent run ended.
+
+    Attributes:
+        agent_run_id: the run.
+        result: the answer: text, or an instance of the agent's output_schema.
+        result_schema: the output_schema's "module.Class"; None for text.
+        tool_results: every tool call of the run, in order.
+        total_steps: model calls that gave an answer.
+        usage: tokens of all of them.
+        steps: the turns.
+        stop_reason: "end", "max_steps", "max_tokens", "length", "content_filter" or "refusal".
+    """
+
+    agent_run_id: str
+    result: Any | None = None
+    result_schema: str | None = None
+    tool_results: list[ToolResult] = []
+    total_steps: int
+    usage: Usage
+    steps: list[Step] = []
+    stop_reason: str = ""
+
+
+class StreamEvent(BaseModel):
+    """One event of a run's stream; `StreamResult.events` lists the types.
+
+    `id` is the position in the stream: opaque, unique, in order.
+    """
+
+    id: str
+    sequence_id: int
+    topic: str
+    event_type: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    created_at: str | None = None
+
+
+class HistoryEvent(BaseModel):
+    """One event of a run's journal.
+
+    Attributes:
+        seq: from 1, without gaps.
+        time_ms: Unix milliseconds when it was decided.
+        type: "RUN_STARTED", "MODEL_REQUESTED", ...
+        effect_id: the effect (model call, task) it is about; 0: none.
+        attempt: which attempt of it, from 1; 0: none.
+        data: the rest.
+    """
+
+    seq: int
+    time_ms: int
+    type: str
+    effect_id: int = 0
+    attempt: int = 0
+    data: dict[str, Any] = Field(default_factory=dict)
