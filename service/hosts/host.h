@@ -38,10 +38,12 @@ void hosts_free(struct hosts *hosts); /* Links are forgotten, not closed. */
 
 /*
  * A stream's first message. On OK the session is bound to the link and Welcome was sent; a
- * session it resumes sends again what was not acknowledged. `why` is in the arena.
- *   INVALID_ARGUMENT:   a field is wrong; *ret_field names it.
- *   ALREADY_EXISTS:     another living stream has this host id.
- *   RESOURCE_EXHAUSTED: too many sessions.
+ * session it resumes sends again what was not acknowledged. On failure the link is bound to
+ * nothing and is the caller's to close. `why` is in the arena.
+ *   INVALID_ARGUMENT:    a field is wrong; *ret_field names it.
+ *   ALREADY_EXISTS:      another living stream has this host id.
+ *   RESOURCE_EXHAUSTED:  too many sessions.
+ *   FAILED_PRECONDITION: the link has said hello before.
  */
 status hosts_hello(struct hosts *hosts, struct host_link *link, const struct host_hello *hello,
                    uint64_t now_ms, struct arena *arena, const char **ret_field,
@@ -63,8 +65,8 @@ void hosts_dealt(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The message was refused; tells the host and counts it as dealt with. */
 void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, const char *reason,
                   str message, const struct task_ref *task);
-/* The message could not be made durable: closes the stream (UNAVAILABLE) and takes the message
- * for new when the host, having dialled again, sends it again. */
+/* The message could not be made durable: closes the stream (UNAVAILABLE) and takes it and every
+ * later open one for new when the host, having dialled again, sends them again. */
 void hosts_forget(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The stream is gone; the lease runs on. Not for a link that hosts closed. */
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms);
@@ -79,7 +81,8 @@ str host_session_host_id(const struct host_session *session);
 struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name);
 /* Whether any session, busy or away within its lease, offers it. */
 bool hosts_offer(const struct hosts *hosts, enum task_kind kind, str name);
-/* Occupies a slot and sends the task. The session came from hosts_pick() in this turn. */
+/* Sends the task, and takes a slot for it if none is reserved. The session came from hosts_pick()
+ * in this turn. */
 void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task);
 /* Takes the slot of a task that was granted in the journal before it is sent, so that the
  * picks of one turn do not overbook. hosts_give() follows after the commit, or hosts_release(). */
@@ -89,10 +92,16 @@ void hosts_reserve(struct hosts *hosts, struct host_session *session, struct tas
 void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */
 void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
-/* After a restart: the journal says that a host holds it. Lost when that host does not claim it
- * within a lease from the last such call for it. */
-void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, str host_id,
+/* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
+ * when that host does not claim it within a lease from the last such call for it. */
+void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
                   uint64_t now_ms);
+
+/* What the journal keeps of a host's id; never 0. */
+static inline uint64_t host_hash_of(str host_id)
+{
+    return str_hash(host_id) | 1;
+}
 
 /* A task nobody took waits in line (once, however often it is parked). RESOURCE_EXHAUSTED when
  * the line is full. */
@@ -108,7 +117,7 @@ bool hosts_next_ready(struct hosts *hosts, struct task_ref *ret_task);
 void hosts_tick(struct hosts *hosts, uint64_t now_ms);
 /* When hosts_tick() is next due; 0: never. */
 uint64_t hosts_next_deadline(const struct hosts *hosts);
-/* Tells every connected host to dial again later. */
+/* Gives out nothing more and tells every host to dial again later. `cause` is static. */
 void hosts_drain(struct hosts *hosts, const char *cause);
 
 struct hosts_stats {

@@ -1,0 +1,485 @@
+#include "service/hosts/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "service/hosts/session.h"
+
+enum {
+    LEASE_MS_DEFAULT = 15000,
+    SESSIONS_MAX_DEFAULT = 1000,
+    OFFERS_MAX_DEFAULT = 1000,
+    PARKED_MAX_DEFAULT = 4000000,
+    SLOTS_MAX_DEFAULT = 10000,
+};
+
+static void set_defaults(struct hosts_options *options)
+{
+    options->lease_ms = options->lease_ms == 0 ? LEASE_MS_DEFAULT : options->lease_ms;
+    options->sessions_max =
+        options->sessions_max == 0 ? SESSIONS_MAX_DEFAULT : options->sessions_max;
+    options->offers_max = options->offers_max == 0 ? OFFERS_MAX_DEFAULT : options->offers_max;
+    options->parked_max = options->parked_max == 0 ? PARKED_MAX_DEFAULT : options->parked_max;
+    options->slots_max = options->slots_max == 0 ? SLOTS_MAX_DEFAULT : options->slots_max;
+}
+
+struct hosts *hosts_new(const struct hosts_options *options)
+{
+    assert(options->lost != NULL && options->random != NULL);
+    struct hosts *hosts = (struct hosts *)xcalloc(1, sizeof(*hosts));
+
+    hosts->options = *options;
+    set_defaults(&hosts->options);
+    assert(hosts->options.parked_max < LINES_NONE);
+    sessions_init(hosts);
+    tasks_init(&hosts->tasks);
+    lines_init(&hosts->lines);
+    return hosts;
+}
+
+static void free_over(struct hosts *hosts)
+{
+    while (!list_is_empty(&hosts->over)) {
+        struct host_session *session = container_of(hosts->over.next, struct host_session, flush);
+
+        assert(session->is_over && session->link == NULL);
+        list_remove(&session->flush);
+        free((char *)session->host_id.ptr);
+        free(session);
+    }
+}
+
+static void lose_quietly(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+{
+    (void)context, (void)task, (void)epoch, (void)cause;
+}
+
+static struct host_session *first_of(const struct list *leases)
+{
+    return list_is_empty(leases) ? NULL : container_of(leases->next, struct host_session, lease);
+}
+
+void hosts_free(struct hosts *hosts)
+{
+    struct host_session *session;
+
+    if (hosts == NULL) {
+        return;
+    }
+    hosts->options.lost = lose_quietly;
+    while ((session = first_of(&hosts->leases)) != NULL) {
+        if (session->link != NULL) {
+            session_leave(hosts, session);
+        }
+        session_end(hosts, session, "");
+    }
+    free_over(hosts);
+    sessions_fini(hosts);
+    tasks_fini(&hosts->tasks);
+    lines_fini(&hosts->lines);
+    free(hosts);
+}
+
+void hosts_set_clock(struct hosts *hosts, uint64_t now_ms)
+{
+    if (now_ms + hosts->clock_ahead < hosts->clock) {
+        hosts->clock_ahead = hosts->clock - now_ms;
+    }
+    hosts->clock = now_ms + hosts->clock_ahead;
+}
+
+/* What arrives. */
+
+/* Closes the stream of a host that broke a rule; its lease runs on. */
+__attribute__((format(printf, 5, 6))) static enum host_receipt
+break_off(struct hosts *hosts, struct host_session *session, enum code code, const char *reason,
+          const char *format, ...)
+{
+    char message[256];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    assert(len > 0 && (size_t)len < sizeof(message));
+    session_close(hosts, session, code, reason, str_make(message, (size_t)len));
+    return HOST_RECEIPT_CLOSED;
+}
+
+static bool must_be_numbered(enum host_message_kind kind)
+{
+    switch (kind) {
+    case HOST_MESSAGE_STEP_DONE:
+    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_TASK_DONE:
+    case HOST_MESSAGE_DRAIN:
+        return true;
+    case HOST_MESSAGE_NONE:
+    case HOST_MESSAGE_DELTA:
+    case HOST_MESSAGE_HEARTBEAT:
+        return false;
+    }
+    assert(false && "no such kind");
+    return false;
+}
+
+/* HOST_RECEIPT_COMMAND: it is new. */
+static enum host_receipt take_number(struct hosts *hosts, struct host_session *session,
+                                     uint64_t seq)
+{
+    switch (window_receive(&session->inbound, seq)) {
+    case WINDOW_NEW:
+        return HOST_RECEIPT_COMMAND;
+    case WINDOW_REPEATED:
+        session_owe_ack(hosts, session);
+        return HOST_RECEIPT_DROP;
+    case WINDOW_GAP:
+        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "SEQUENCE_GAP",
+                         "Message %llu came after %llu; number messages without gaps. Dial again "
+                         "with the session and send again what was not acknowledged.",
+                         (unsigned long long)seq, (unsigned long long)session->inbound.received);
+    case WINDOW_FULL:
+        return break_off(hosts, session, CODE_RESOURCE_EXHAUSTED, "TOO_MANY_OPEN",
+                         "%d messages wait for their acknowledgement; dial again with the session "
+                         "and send no more than that ahead.",
+                         WINDOW_MAX);
+    }
+    assert(false && "no such verdict");
+    return HOST_RECEIPT_CLOSED;
+}
+
+static bool holds(const struct hosts *hosts, const struct host_session *session,
+                  const struct host_message *message)
+{
+    const struct task_entry *entry = tasks_find(&hosts->tasks, message->task);
+
+    return entry != NULL && entry->session == session && entry->is_given &&
+           entry->held.epoch == message->epoch;
+}
+
+/* A refusal may end the stream of a host that reads nothing. */
+static enum host_receipt refused(const struct host_session *session)
+{
+    return session->link == NULL ? HOST_RECEIPT_CLOSED : HOST_RECEIPT_DROP;
+}
+
+static enum host_receipt receive_answer(struct hosts *hosts, struct host_session *session,
+                                        const struct host_message *message)
+{
+    if (holds(hosts, session, message)) {
+        return HOST_RECEIPT_COMMAND;
+    }
+    session_refuse(hosts, session, message->seq, "STALE_EPOCH",
+                   STR("The task is not this host's any more; stop it. The answer was not taken."),
+                   &message->task);
+    return refused(session);
+}
+
+static enum host_receipt receive_order(struct hosts *hosts, struct host_session *session,
+                                       const struct host_message *message)
+{
+    session_refuse(hosts, session, message->seq, "UNIMPLEMENTED",
+                   STR("This release takes no orders (sleep, child run, suspend); settle the step "
+                       "in the host."),
+                   &message->task);
+    return refused(session);
+}
+
+static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *session,
+                                      const struct host_message *message)
+{
+    enum host_receipt receipt = HOST_RECEIPT_DROP;
+
+    switch (message->kind) {
+    case HOST_MESSAGE_STEP_DONE:
+    case HOST_MESSAGE_TASK_DONE:
+        return receive_answer(hosts, session, message);
+    case HOST_MESSAGE_ORDER:
+        return receive_order(hosts, session, message);
+    case HOST_MESSAGE_DELTA:
+        receipt = holds(hosts, session, message) ? HOST_RECEIPT_SHOW : HOST_RECEIPT_DROP;
+        break;
+    case HOST_MESSAGE_DRAIN:
+        session->is_draining = true;
+        session_update(hosts, session);
+        break;
+    case HOST_MESSAGE_NONE:
+    case HOST_MESSAGE_HEARTBEAT:
+        break;
+    }
+    if (message->seq != 0) {
+        session_deal(hosts, session, message->seq);
+    }
+    return receipt;
+}
+
+enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *session,
+                                const struct host_message *message, uint64_t now_ms)
+{
+    assert(session->link != NULL && session->link->session == session);
+    hosts_set_clock(hosts, now_ms);
+    session_touch(hosts, session);
+    if (!outbox_acknowledge(&session->outbound, message->ack)) {
+        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "ACK_BEYOND",
+                         "Message %llu is acknowledged, but only %llu were sent; acknowledge the "
+                         "highest number dealt with.",
+                         (unsigned long long)message->ack,
+                         (unsigned long long)session->outbound.sent);
+    }
+    session_update(hosts, session);
+    if (message->seq == 0 && must_be_numbered(message->kind)) {
+        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
+                         "A step, an order, the end of a task and a drain are numbered from 1 "
+                         "within a session; seq was 0.");
+    }
+    if (message->seq != 0) {
+        enum host_receipt receipt = take_number(hosts, session, message->seq);
+
+        if (receipt != HOST_RECEIPT_COMMAND) {
+            return receipt;
+        }
+    }
+    return receive_kind(hosts, session, message);
+}
+
+void hosts_dealt(struct hosts *hosts, uint64_t number, uint64_t seq)
+{
+    struct host_session *session = sessions_find_number(hosts, number);
+
+    if (session != NULL) {
+        session_deal(hosts, session, seq);
+    }
+}
+
+void hosts_refuse(struct hosts *hosts, uint64_t number, uint64_t seq, const char *reason,
+                  str message, const struct task_ref *task)
+{
+    struct host_session *session = sessions_find_number(hosts, number);
+
+    assert(reason != NULL);
+    if (session != NULL) {
+        session_refuse(hosts, session, seq, reason, message, task);
+    }
+}
+
+void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
+{
+    struct host_session *session = sessions_find_number(hosts, number);
+
+    if (session == NULL || !window_is_open(&session->inbound, seq)) {
+        return;
+    }
+    window_forget(&session->inbound, seq);
+    session_close(hosts, session, CODE_UNAVAILABLE, "NOT_DURABLE",
+                  STR("A message could not be made durable; dial again with the session in a "
+                      "while and send again what was not acknowledged."));
+}
+
+void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms)
+{
+    hosts_set_clock(hosts, now_ms);
+    session_leave(hosts, session);
+    if (session->is_draining && session->held.count == 0) {
+        session_end(hosts, session, "drained");
+    }
+}
+
+void hosts_flush(struct hosts *hosts)
+{
+    while (!list_is_empty(&hosts->acks_due)) {
+        struct host_session *session =
+            container_of(hosts->acks_due.next, struct host_session, flush);
+        struct server_message message = {.kind = SERVER_MESSAGE_ACK};
+
+        session_send_once(session, &message);
+        assert(list_is_empty(&session->flush));
+    }
+    free_over(hosts);
+}
+
+uint64_t host_session_number(const struct host_session *session)
+{
+    return session->number;
+}
+
+str host_session_host_id(const struct host_session *session)
+{
+    return session->host_id;
+}
+
+/* Tasks. */
+
+struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name)
+{
+    const struct line_name *line = lines_find(&hosts->lines, kind, name);
+    struct host_session *session = line == NULL ? NULL : lines_pick(line);
+
+    if (session != NULL) {
+        assert(session->held.count < session->slots);
+        session->picked = ++hosts->picks;
+    }
+    return session;
+}
+
+bool hosts_offer(const struct hosts *hosts, enum task_kind kind, str name)
+{
+    const struct line_name *line = lines_find(&hosts->lines, kind, name);
+
+    return line != NULL && line->offer_count > 0;
+}
+
+void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
+                   uint32_t epoch)
+{
+    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once");
+    if (session->is_over) {
+        return;
+    }
+    lines_unpark(&hosts->lines, task);
+    session_hold(hosts, session, (struct held_task){task, epoch}, false);
+}
+
+void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task)
+{
+    if (session->is_over) {
+        return;
+    }
+    struct task_entry *entry = tasks_find(&hosts->tasks, task->task);
+
+    if (entry == NULL) {
+        hosts_reserve(hosts, session, task->task, task->epoch);
+        entry = tasks_find(&hosts->tasks, task->task);
+    }
+    assert(entry->session == session && entry->held.epoch == task->epoch && !entry->is_given);
+    entry->is_given = true;
+    session_send(hosts, session,
+                 &(struct server_message){.kind = SERVER_MESSAGE_TASK, .task = task});
+}
+
+void hosts_release(struct hosts *hosts, struct task_ref task)
+{
+    struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry != NULL) {
+        session_drop(hosts, entry);
+    }
+}
+
+void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
+{
+    struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry == NULL) {
+        return;
+    }
+    struct host_session *session = entry->session;
+    struct server_message message = {
+        .kind = SERVER_MESSAGE_CANCEL, .cancelled = entry->held, .cause = str_of(cause)};
+    bool must_be_told = entry->is_given && !session->is_expected;
+
+    session_drop(hosts, entry);
+    if (must_be_told) {
+        session_send(hosts, session, &message);
+    }
+}
+
+void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
+                  uint64_t now_ms)
+{
+    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once");
+    hosts_set_clock(hosts, now_ms);
+    lines_unpark(&hosts->lines, task);
+
+    struct host_session *session = sessions_find_expected(hosts, host_hash);
+
+    if (session == NULL) {
+        session = session_new_expected(hosts, host_hash);
+    }
+    session_touch(hosts, session);
+    session_hold(hosts, session, (struct held_task){task, epoch}, true);
+}
+
+status hosts_park(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task)
+{
+    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once or parked once");
+    if (lines_is_parked(&hosts->lines, task)) {
+        return STATUS_OK;
+    }
+    if (lines_parked_count(&hosts->lines) >= hosts->options.parked_max) {
+        return status_make(CODE_RESOURCE_EXHAUSTED,
+                           "Too many tasks wait for a host; connect more hosts and try again.");
+    }
+    lines_park(&hosts->lines, kind, name, task);
+    return STATUS_OK;
+}
+
+void hosts_unpark(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task)
+{
+    (void)kind, (void)name; /* A task waits in one line only. */
+    lines_unpark(&hosts->lines, task);
+}
+
+bool hosts_next_ready(struct hosts *hosts, struct task_ref *ret_task)
+{
+    return lines_next(&hosts->lines, ret_task);
+}
+
+/* Time and the end. */
+
+void hosts_tick(struct hosts *hosts, uint64_t now_ms)
+{
+    struct host_session *session;
+
+    hosts_set_clock(hosts, now_ms);
+    while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= hosts->clock) {
+        session_close(hosts, session, CODE_UNAVAILABLE, "LEASE_EXPIRED",
+                      STR("Nothing was heard from the host for a whole lease, so its tasks went to "
+                          "others; dial again and send heartbeats."));
+        session_end(hosts, session, "lease expired");
+    }
+}
+
+uint64_t hosts_next_deadline(const struct hosts *hosts)
+{
+    const struct host_session *session = first_of(&hosts->leases);
+
+    if (session == NULL) {
+        return 0;
+    }
+    assert(session->lease_end > hosts->clock_ahead);
+    return session->lease_end - hosts->clock_ahead;
+}
+
+void hosts_tell_to_leave(struct hosts *hosts, struct host_session *session)
+{
+    if (!hosts->is_draining || session->link == NULL || session->is_told_to_leave) {
+        return;
+    }
+    session->is_told_to_leave = true;
+    session_send(hosts, session,
+                 &(struct server_message){.kind = SERVER_MESSAGE_DRAIN,
+                                          .cause = str_of(hosts->drain_cause)});
+}
+
+void hosts_drain(struct hosts *hosts, const char *cause)
+{
+    hosts->is_draining = true;
+    hosts->drain_cause = cause;
+    for (struct list *at = hosts->leases.next; at != &hosts->leases; at = at->next) {
+        struct host_session *session = container_of(at, struct host_session, lease);
+
+        session_update(hosts, session);
+        hosts_tell_to_leave(hosts, session);
+    }
+}
+
+void hosts_stats(const struct hosts *hosts, struct hosts_stats *ret)
+{
+    *ret = (struct hosts_stats){
+        .sessions = hosts->session_count - hosts->expected_count,
+        .connected = hosts->connected_count,
+        .held = hosts->tasks.by_ref.count - hosts->expected_tasks,
+        .parked = lines_parked_count(&hosts->lines),
+        .expected = hosts->expected_tasks,
+    };
+}

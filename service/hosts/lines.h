@@ -1,0 +1,92 @@
+/*
+ * lines: for each name, who may run it now and who waits in line for it.
+ *
+ * The names that have both stand in a heap by when they were served last, so that finding the
+ * next task costs nothing when there is none and no name starves while others come and go.
+ *
+ * Invariant: a name exists while somebody offers it or waits for it; a task waits once.
+ * Order:     within a name, first in, first out; among names, the one not served for longest.
+ */
+#ifndef SERVICE_HOSTS_LINES_H
+#define SERVICE_HOSTS_LINES_H
+
+#include "service/base/map.h"
+#include "service/hosts/message.h"
+
+enum {
+    LINES_NONE = UINT32_MAX,
+};
+
+struct host_session;
+
+/* A session that may be picked, and which of its offers it is. */
+struct candidate {
+    struct host_session *session;
+    uint32_t offer;
+};
+
+struct line_name {
+    char *text; /* NULL: free. */
+    uint32_t len;
+    enum task_kind kind;
+    uint32_t offer_count; /* Sessions that offer it, candidates or not. */
+    struct candidate *candidates;
+    uint32_t candidate_count;
+    uint32_t candidate_capacity;
+    uint32_t first; /* In `parked`; LINES_NONE: nobody waits. */
+    uint32_t last;
+    uint64_t turn; /* When it was served or began to wait last. */
+    uint32_t heap_at; /* LINES_NONE: not ready. */
+    uint32_t next_free;
+};
+
+struct parked_task {
+    struct task_ref task;
+    uint32_t name; /* LINES_NONE: free. */
+    uint32_t prev;
+    uint32_t next; /* In its line, or among the free. */
+};
+
+struct lines {
+    struct line_name *names;
+    uint32_t name_used;
+    uint32_t name_capacity;
+    uint32_t name_free;
+    struct map by_name;
+    struct parked_task *parked;
+    uint32_t parked_used;
+    uint32_t parked_capacity;
+    uint32_t parked_free;
+    struct map by_task;
+    uint32_t *ready; /* A heap of names by `turn`. */
+    uint32_t ready_count;
+    uint32_t ready_capacity;
+    uint64_t turn;
+};
+
+void lines_init(struct lines *lines);
+void lines_fini(struct lines *lines);
+
+/* NULL: nobody offers it, nobody waits for it. */
+const struct line_name *lines_find(const struct lines *lines, enum task_kind kind, str name);
+/* The least busy candidate; NULL: none. */
+struct host_session *lines_pick(const struct line_name *name);
+
+uint32_t lines_offer(struct lines *lines, enum task_kind kind, str name);
+void lines_withdraw(struct lines *lines, uint32_t name); /* Not a candidate any more. */
+/* The session's offers become candidates, or are no longer. */
+void lines_enter(struct lines *lines, struct host_session *session);
+void lines_leave(struct lines *lines, struct host_session *session);
+
+bool lines_is_parked(const struct lines *lines, struct task_ref task);
+void lines_park(struct lines *lines, enum task_kind kind, str name, struct task_ref task);
+/* False: it did not wait. */
+bool lines_unpark(struct lines *lines, struct task_ref task);
+bool lines_next(struct lines *lines, struct task_ref *ret);
+
+static inline uint32_t lines_parked_count(const struct lines *lines)
+{
+    return lines->by_task.count;
+}
+
+#endif

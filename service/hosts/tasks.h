@@ -1,0 +1,54 @@
+/*
+ * tasks: which session holds which task.
+ *
+ * Invariant: a task is in the table once.
+ * Order:     a session's tasks are linked in the order it was given them.
+ */
+#ifndef SERVICE_HOSTS_TASKS_H
+#define SERVICE_HOSTS_TASKS_H
+
+#include "service/base/map.h"
+#include "service/hosts/message.h"
+
+enum {
+    TASKS_NONE = UINT32_MAX,
+};
+
+struct task_entry {
+    struct held_task held;
+    struct host_session *session; /* NULL: the entry is free. */
+    uint32_t prev; /* Among the session's; TASKS_NONE ends. */
+    uint32_t next; /* Or among the free. */
+    bool is_given; /* False: only reserved; the host does not know of it. */
+};
+
+/* A session's part of the table. */
+struct task_list {
+    uint32_t first;
+    uint32_t last;
+    uint32_t count;
+};
+
+struct tasks {
+    struct task_entry *entries;
+    uint32_t used; /* Entries that were ever taken. */
+    uint32_t capacity;
+    uint32_t free;
+    struct map by_ref;
+};
+
+#define TASK_LIST_EMPTY ((struct task_list){TASKS_NONE, TASKS_NONE, 0})
+
+void tasks_init(struct tasks *tasks);
+void tasks_fini(struct tasks *tasks);
+/* NULL: nobody holds it. Valid until the next tasks_add(). */
+struct task_entry *tasks_find(const struct tasks *tasks, struct task_ref task);
+struct task_entry *tasks_add(struct tasks *tasks, struct task_list *list,
+                             struct host_session *session, struct held_task held);
+void tasks_remove(struct tasks *tasks, struct task_list *list, struct task_entry *entry);
+/* NULL: the list is empty. */
+struct task_entry *tasks_first(const struct tasks *tasks, const struct task_list *list);
+
+uint64_t task_ref_hash(struct task_ref task);
+
+#endif
