@@ -13,6 +13,7 @@ static void on_accepted(void *owner, bool ok);
 static void on_received(void *owner, bool ok);
 static void on_sent(void *owner, bool ok);
 static void on_closed(void *owner, bool ok);
+static void run_release(struct loop_post *post);
 static const struct api_call_vtable vtable;
 
 static str slice_str(const grpc_slice *slice)
@@ -146,6 +147,7 @@ void call_arm(struct loop *loop)
     call->received = (struct loop_op){on_received, call};
     call->sent = (struct loop_op){on_sent, call};
     call->closed = (struct loop_op){on_closed, call};
+    call->release.run = run_release;
     call->end = wire_status_ok();
     atomic_init(&call->references, 1);
     grpc_call_details_init(&call->details);

@@ -1,0 +1,48 @@
+"""Many calls and many watchers: what they share, what they cost, and that nothing stays behind."""
+import unittest
+
+from tests.integration.rpc_transport.harness import ServerTest
+
+WATCHERS = 1000
+CALLS = 5000
+
+
+class LoadTest(ServerTest):
+    def test_a_payload_is_shared_by_a_thousand_streams(self):
+        calls = [self.api.watch("hold") for _ in range(WATCHERS)]
+        while self.server.stats()["held"] < WATCHERS:
+            pass
+        before_kib = self.server.stats()["rss_kib"]
+        # 20 messages of 50 KB: 1 MB if shared, 1 GB if each stream had its own copy.
+        self.assertEqual(self.server.tell("publish 20 50000"), f"published {WATCHERS}")
+        first = [next(call).position[-3:] for call in calls]  # All has been queued by now.
+        grown_kib = self.server.stats()["rss_kib"] - before_kib
+        self.assertLess(grown_kib, 50 * 1024)
+        self.assertEqual(first, ["y/0"] * WATCHERS)
+        for call in calls:
+            numbers = [int(next(call).position.rsplit("/", 1)[1]) for _ in range(19)]
+            self.assertEqual(numbers, list(range(1, 20)))
+        self.server.tell("release")
+        for call in calls:
+            self.assertEqual(list(call), [])
+
+    def test_calls_leave_nothing_behind(self):
+        def round_trip(count):
+            for i in range(count):
+                self.assertEqual(self.api.get(f"echo {i}").run.id, f"echo {i}")
+            return self.server.stats()["rss_kib"]
+
+        warm_kib = round_trip(1000)
+        end_kib = round_trip(CALLS)
+        stats = self.server.stats()
+        self.assertEqual(stats["started"], CALLS + 1000)
+        self.assertGreaterEqual(stats["released"], CALLS + 1000 - 1)
+        self.assertLess(end_kib - warm_kib, 2048)
+
+    def test_start_is_quick_and_small(self):
+        # Generous: a loaded machine, and builds with sanitizers.
+        self.assertLess(self.server.start_us, 500000)
+
+
+if __name__ == "__main__":
+    unittest.main()
