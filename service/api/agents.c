@@ -1,0 +1,98 @@
+#include "polos/v1/agents.pb-c.h"
+#include "service/api/check.h"
+#include "service/api/definition.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/start.h"
+
+static void registered(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    char hex[2 * sizeof(request->define.ret_hash) + 1] = "";
+    for (size_t i = 0; i < sizeof(request->define.ret_hash); i++) {
+        static const char digits[] = "0123456789abcdef";
+        hex[2 * i] = digits[request->define.ret_hash[i] >> 4];
+        hex[2 * i + 1] = digits[request->define.ret_hash[i] & 15];
+    }
+    Polos__V1__AgentServiceRegisterResponse response =
+        POLOS__V1__AGENT_SERVICE_REGISTER_RESPONSE__INIT;
+    response.definition_hash = hex;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static bool take_agent(struct check *check, const Polos__V1__AgentDefinition *agent,
+                       struct request *request)
+{
+    if (agent == NULL) {
+        return check_fault(check, "agent", "it is required");
+    }
+    struct agent_definition *definition = arena_zalloc(check->arena, sizeof(*definition));
+    request->define.definition = definition;
+    return definition_take(check, "agent.", agent, definition);
+}
+
+void agents_register(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_REGISTER, registered);
+    struct check check = {.arena = &request->arena};
+    if (take_agent(&check, proto->agent, request)) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(call, &check.error);
+    exchange_end(request);
+}
+
+static void answer_started(struct api_call *call, char *run_id, bool existed)
+{
+    Polos__V1__AgentServiceStartResponse response = POLOS__V1__AGENT_SERVICE_START_RESPONSE__INIT;
+    response.run_id = run_id;
+    response.existed = existed;
+    api_call_reply(call, &response.base);
+}
+
+static void answer_ended(struct api_call *call, Polos__V1__Run *run)
+{
+    Polos__V1__AgentServiceRunResponse response = POLOS__V1__AGENT_SERVICE_RUN_RESPONSE__INIT;
+    response.run = run;
+    api_call_reply(call, &response.base);
+}
+
+static const struct start_answers answers = {
+    .started = answer_started,
+    .ended = answer_ended,
+};
+
+void agents_start(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__AgentServiceStartRequest *proto = (const void *)message;
+    struct start_form form = {
+        .kind = RUN_KIND_AGENT,
+        .name = str_of(proto->agent_id),
+        .name_field = "agent_id",
+        .input_json = str_of(proto->input_json),
+        .input = str_of(proto->input),
+        .options_json = str_of(proto->provider_options_json),
+        .options = proto->options,
+    };
+    start_begin(call, &form, &answers, false);
+}
+
+void agents_run(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__AgentServiceRunRequest *proto = (const void *)message;
+    struct start_form form = {
+        .kind = RUN_KIND_AGENT,
+        .name = str_of(proto->agent_id),
+        .name_field = "agent_id",
+        .input_json = str_of(proto->input_json),
+        .input = str_of(proto->input),
+        .options_json = str_of(proto->provider_options_json),
+        .options = proto->options,
+    };
+    start_begin(call, &form, &answers, true);
+}

@@ -1,0 +1,95 @@
+#include "service/api/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "service/agents/definition.h"
+#include "service/base/json.h"
+
+bool check_fault(struct check *check, const char *field, const char *format, ...)
+{
+    assert(field != NULL);
+    if (check->error.code != CODE_OK) {
+        return false;
+    }
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    check->error = (struct api_error){
+        .code = CODE_INVALID_ARGUMENT,
+        .reason = "INVALID_FIELD",
+        .field = arena_copy(check->arena, str_of(field)),
+        .message = arena_printf(check->arena, "%s: %s", field, text),
+    };
+    return false;
+}
+
+bool check_name(struct check *check, const char *field, str name)
+{
+    if (name_is_valid(name)) {
+        return true;
+    }
+    if (name.len == 0) {
+        return check_fault(check, field, "it is required");
+    }
+    return check_fault(
+        check, field, "\"%.*s\" is no name: use 1 to %d letters, digits, '_', '-' or '.'",
+        (int)(name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX), name.ptr, NAME_BYTES_MAX);
+}
+
+bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max)
+{
+    return text.len <= bytes_max ||
+           check_fault(check, field, "it has %zu bytes, the limit is %zu", text.len, bytes_max);
+}
+
+bool check_range(struct check *check, const char *field, int64_t value, int64_t min, int64_t max)
+{
+    assert(min <= max);
+    return (value >= min && value <= max) ||
+           check_fault(check, field, "%" PRId64 " is not in %" PRId64 " to %" PRId64, value, min,
+                       max);
+}
+
+bool check_json(struct check *check, const char *field, str text)
+{
+    if (text.len == 0) {
+        return check_fault(check, field, "it is required, as JSON text");
+    }
+    status valid = json_validate(text, check->arena);
+    return status_is_ok(valid) || check_fault(check, field, "%s", valid.why);
+}
+
+bool check_json_object(struct check *check, const char *field, str text)
+{
+    if (text.len == 0) {
+        return true;
+    }
+    if (!check_json(check, field, text)) {
+        return false;
+    }
+    return json_is_object(text) ||
+           check_fault(check, field, "it has to be a JSON object, such as {\"top_p\": 0.9}");
+}
+
+bool check_uuid(struct check *check, const char *field, str text, uuid *ret)
+{
+    if (text.len == 0) {
+        return check_fault(check, field, "it is required");
+    }
+    return uuid_parse(text, ret) ||
+           check_fault(check, field,
+                       "it is no UUID; pass it as a start call or a list answered it");
+}
+
+bool check_page_size(struct check *check, int32_t asked, size_t otherwise, size_t max, size_t *ret)
+{
+    assert(otherwise > 0 && otherwise <= max);
+    if (!check_range(check, "page_size", asked, 0, (int64_t)max)) {
+        return false;
+    }
+    *ret = asked == 0 ? otherwise : (size_t)asked;
+    return true;
+}

@@ -1,0 +1,38 @@
+/*
+ * check: what came from outside, field by field; the first fault is kept.
+ *
+ * Every function returns whether the field is fine, so that checks chain with &&.
+ */
+#ifndef SERVICE_API_CHECK_H
+#define SERVICE_API_CHECK_H
+
+#include "service/api/call.h"
+#include "service/base/arena.h"
+#include "service/base/uuid.h"
+
+enum {
+    CHECK_LABEL_BYTES_MAX = 200, /* Session, user, conversation, idempotency key. */
+    CHECK_CAUSE_BYTES_MAX = 1000,
+};
+
+struct check {
+    struct arena *arena; /* Holds the error's texts. */
+    struct api_error error; /* code OK: no fault so far. */
+};
+
+/* Notes a fault of the field; always false. */
+bool check_fault(struct check *check, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* 1 to 128 bytes of letters, digits, '_', '-', '.'. */
+bool check_name(struct check *check, const char *field, str name);
+bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max);
+bool check_range(struct check *check, const char *field, int64_t value, int64_t min, int64_t max);
+/* Not empty, JSON; the fault says at which byte. */
+bool check_json(struct check *check, const char *field, str text);
+/* Empty, or a JSON object. */
+bool check_json_object(struct check *check, const char *field, str text);
+bool check_uuid(struct check *check, const char *field, str text, uuid *ret);
+/* 0 stands for `otherwise`. */
+bool check_page_size(struct check *check, int32_t asked, size_t otherwise, size_t max, size_t *ret);
+
+#endif

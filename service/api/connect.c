@@ -1,0 +1,194 @@
+/*
+ * connect: a host's stream.
+ *
+ *   NEW --Hello--> OPEN --the host leaves, or breaks a rule--> LEAVING
+ *                                 (REQUEST_HOST_GONE is out; its done finishes the call)
+ *
+ * The runtime may close the stream at any time; then it has let go of the link, and what the
+ * host still says is passed over there.
+ */
+#include <stdlib.h>
+
+#include "polos/v1/tools.pb-c.h"
+#include "service/api/api.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/host_wire.h"
+
+enum connect_state {
+    CONNECT_NEW,
+    CONNECT_OPEN,
+    CONNECT_LEAVING, /* Also: refused before Hello. */
+};
+
+/* call->user. Lives until `released`: the runtime lets go of the link before the call is
+ * finished, and each request that names the link holds the call. */
+struct connect {
+    struct host_link link; /* The partition thread's, once Hello was posted. */
+    struct api_call *call; /* Constant. */
+    enum connect_state state; /* The call's thread's. */
+    struct api_error leaving; /* Why; code OK: the host hung up. Written before HOST_GONE. */
+    struct arena arena; /* Of `leaving`. */
+    bool is_greeted; /* The partition thread's: Hello was answered. */
+    bool is_finished; /* The partition thread's, once Hello was posted. */
+};
+
+static void finish(struct connect *connect, const struct api_error *error)
+{
+    if (connect->is_finished) {
+        return;
+    }
+    connect->is_finished = true;
+    connect->call->vtable->finish(connect->call, error);
+}
+
+static void link_send(struct host_link *link, struct payload *payload)
+{
+    struct connect *connect = container_of(link, struct connect, link);
+    connect->call->vtable->send(connect->call, payload);
+}
+
+static void link_close(struct host_link *link, enum code code, const char *reason, str message)
+{
+    struct connect *connect = container_of(link, struct connect, link);
+    if (!connect->is_greeted) {
+        return; /* Hello is refused: its answer finishes the call, and names the field. */
+    }
+    struct api_error error = {.code = code, .reason = reason, .message = message};
+    finish(connect, code == CODE_OK ? NULL : &error);
+}
+
+static const struct host_link_vtable link_vtable = {
+    .pack = host_wire_pack,
+    .send = link_send,
+    .close = link_close,
+};
+
+static void greeted(struct request *request, const struct failure *failure)
+{
+    struct connect *connect = exchange_call(request)->user;
+    connect->is_greeted = true;
+    struct api_error error;
+    if (exchange_error_of(failure, &error)) {
+        finish(connect, &error);
+    }
+    exchange_end(request);
+}
+
+static void gone(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    struct connect *connect = exchange_call(request)->user;
+    finish(connect, connect->leaving.code == CODE_OK ? NULL : &connect->leaving);
+    exchange_end(request);
+}
+
+static void leave(struct connect *connect, const struct api_error *why)
+{
+    enum connect_state before = connect->state;
+    connect->state = CONNECT_LEAVING;
+    if (before == CONNECT_LEAVING) {
+        return;
+    }
+    if (before == CONNECT_NEW) {
+        finish(connect, why);
+        return;
+    }
+    if (why != NULL) {
+        connect->leaving = *why;
+        connect->leaving.field = arena_copy(&connect->arena, why->field);
+        connect->leaving.message = arena_copy(&connect->arena, why->message);
+    }
+    struct request *request = exchange_new(connect->call, REQUEST_HOST_GONE, gone);
+    request->host.link = &connect->link;
+    exchange_post_always(request);
+}
+
+static void take_hello(struct connect *connect, const Polos__V1__HostMessage *message)
+{
+    struct request *request = exchange_new(connect->call, REQUEST_HOST_HELLO, greeted);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = true;
+    if (message->message_case != POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO) {
+        is_fine = check_fault(&check, "message", "the first message of a stream has to be hello");
+    } else if (message->seq != 0) {
+        is_fine = check_fault(&check, "seq", "leave it 0: hello is not numbered");
+    }
+    request->hello.link = &connect->link;
+    if (!is_fine || !host_wire_hello(&check, message->hello, request)) {
+        leave(connect, &check.error);
+        exchange_end(request);
+        return;
+    }
+    if (!exchange_try_post(request)) {
+        struct api_error busy = exchange_error_busy();
+        leave(connect, &busy);
+        return;
+    }
+    connect->state = CONNECT_OPEN;
+}
+
+static void take_message(struct connect *connect, const Polos__V1__HostMessage *message)
+{
+    struct request *request = exchange_new(connect->call, REQUEST_HOST_MESSAGE, exchange_ignore);
+    struct check check = {.arena = &request->arena};
+    request->host.link = &connect->link;
+    if (!host_wire_message(&check, message, &request->host.message)) {
+        leave(connect, &check.error);
+        exchange_end(request);
+        return;
+    }
+    if (!exchange_try_post(request)) {
+        /* The host dials again with its session, and sends again what was not acknowledged. */
+        struct api_error busy = exchange_error_busy();
+        leave(connect, &busy);
+    }
+}
+
+void connect_start(struct api_call *call, const ProtobufCMessage *request)
+{
+    assert(request == NULL);
+    assert(call->user == NULL);
+    struct connect *connect = xcalloc(1, sizeof(*connect));
+    connect->link.vtable = &link_vtable;
+    connect->call = call;
+    arena_init(&connect->arena, 0);
+    call->user = connect;
+}
+
+void connect_message(struct api_call *call, const ProtobufCMessage *message)
+{
+    struct connect *connect = call->user;
+    assert(connect != NULL && connect->call == call);
+    if (message == NULL) {
+        leave(connect, NULL);
+        return;
+    }
+    switch (connect->state) {
+    case CONNECT_NEW:
+        take_hello(connect, (const void *)message);
+        break;
+    case CONNECT_OPEN:
+        take_message(connect, (const void *)message);
+        break;
+    case CONNECT_LEAVING:
+        break;
+    }
+}
+
+void connect_closed(struct api_call *call)
+{
+    static const struct api_error lost = {
+        .code = CODE_CANCELLED,
+        .reason = "CALLER_GONE",
+        .message = {"The host has gone.", 18},
+    };
+    leave(call->user, &lost);
+}
+
+void connect_released(struct api_call *call)
+{
+    struct connect *connect = call->user;
+    arena_fini(&connect->arena);
+    free(connect);
+}

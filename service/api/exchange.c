@@ -1,0 +1,113 @@
+#include "service/api/exchange.h"
+
+#include "service/api/api.h"
+#include "service/api/handlers.h"
+
+enum {
+    BUSY_RETRY_MS = 100,
+};
+
+static struct runtime *runtime_of(const struct api_call *call)
+{
+    assert(call->service != NULL);
+    const struct api *api = call->service;
+    return api->runtime;
+}
+
+struct request *exchange_new(struct api_call *call, enum request_kind kind, exchange_done *done)
+{
+    assert(call != NULL);
+    assert(done != NULL);
+    struct request *request = request_new(kind);
+    request->done = done;
+    request->context = call;
+    call->vtable->ref(call);
+    return request;
+}
+
+struct api_call *exchange_call(const struct request *request)
+{
+    assert(request->context != NULL);
+    return request->context;
+}
+
+void exchange_end(struct request *request)
+{
+    struct api_call *call = exchange_call(request);
+    request_free(request);
+    call->vtable->unref(call);
+}
+
+void exchange_ignore(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    exchange_end(request);
+}
+
+bool exchange_try_post(struct request *request)
+{
+    if (runtime_post(runtime_of(exchange_call(request)), request)) {
+        return true;
+    }
+    exchange_end(request);
+    return false;
+}
+
+bool exchange_post(struct request *request)
+{
+    struct api_call *call = exchange_call(request);
+    if (exchange_try_post(request)) {
+        return true;
+    }
+    struct api_error error = exchange_error_busy();
+    api_call_fail(call, &error);
+    return false;
+}
+
+void exchange_post_always(struct request *request)
+{
+    runtime_post_always(runtime_of(exchange_call(request)), request);
+}
+
+struct api_error exchange_error_busy(void)
+{
+    return (struct api_error){
+        .code = CODE_RESOURCE_EXHAUSTED,
+        .reason = "SERVER_BUSY",
+        .message = STR("The server has more requests waiting than it takes; try again later."),
+        .retry_after_ms = BUSY_RETRY_MS,
+    };
+}
+
+bool exchange_error_of(const struct failure *failure, struct api_error *ret)
+{
+    if (failure == NULL || failure->code == CODE_OK) {
+        return false;
+    }
+    assert(failure->reason != NULL);
+    *ret = (struct api_error){
+        .code = failure->code,
+        .reason = failure->reason,
+        .field = failure->field,
+        .message = failure->message,
+        .retry_after_ms = failure->retry_after_ms,
+    };
+    return true;
+}
+
+bool exchange_failed(struct request *request, const struct failure *failure)
+{
+    struct api_error error;
+    if (!exchange_error_of(failure, &error)) {
+        return false;
+    }
+    api_call_fail(exchange_call(request), &error);
+    exchange_end(request);
+    return true;
+}
+
+void exchange_closed(struct api_call *call)
+{
+    /* Its request is out; see handlers.h. */
+    assert(call != NULL);
+}

@@ -1,0 +1,40 @@
+/*
+ * exchange: one request to the runtime on behalf of one call.
+ *
+ * Invariant: a call is referenced while a request of it is out, so `done` may always use it.
+ * Threading: new and post on the thread of the call's handler; the rest in `done`, on the
+ *            partition thread. After exchange_post() the request may already be gone.
+ *
+ * call->user is written in `start`, before anything is posted, and never again; it is freed in
+ * `released`. What it points to says, field by field, which thread owns what.
+ */
+#ifndef SERVICE_API_EXCHANGE_H
+#define SERVICE_API_EXCHANGE_H
+
+#include "service/api/call.h"
+#include "service/runtime/runtime.h"
+
+typedef void exchange_done(struct request *request, const struct failure *failure);
+
+/* request->context is the call. */
+struct request *exchange_new(struct api_call *call, enum request_kind kind, exchange_done *done);
+/* False: the inbox was full; the request is freed and nothing was answered. */
+[[nodiscard]] bool exchange_try_post(struct request *request);
+/* As above, and then answers RESOURCE_EXHAUSTED. */
+bool exchange_post(struct request *request);
+/* For what may not be lost. */
+void exchange_post_always(struct request *request);
+
+struct api_call *exchange_call(const struct request *request);
+/* True: it failed, the call was told, the request is freed; return. */
+[[nodiscard]] bool exchange_failed(struct request *request, const struct failure *failure);
+/* The call was answered: frees the request, lets go of the call. */
+void exchange_end(struct request *request);
+/* A `done` that waits for nothing. */
+void exchange_ignore(struct request *request, const struct failure *failure);
+
+/* The one place where failures become errors. False: it is no failure. */
+[[nodiscard]] bool exchange_error_of(const struct failure *failure, struct api_error *ret);
+struct api_error exchange_error_busy(void);
+
+#endif

@@ -1,0 +1,171 @@
+#include "service/api/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "service/api/api.h"
+#include "service/api/run_view.h"
+#include "service/api/text.h"
+#include "service/base/buf.h"
+
+void position_format(struct position position, char ret[POSITION_BYTES])
+{
+    assert(position.effect != 0 || (position.attempt == 0 && position.offset == 0));
+    int len = snprintf(ret, POSITION_BYTES, "%" PRIu32 ".%" PRIu32 ".%" PRIu32 ".%" PRIu64,
+                       position.seq, position.effect, position.attempt, position.offset);
+    assert(len > 0 && len < POSITION_BYTES);
+}
+
+/* Takes a number without leading zeros, up to max, from the front of rest. */
+static bool take_number(str *rest, uint64_t max, uint64_t *ret)
+{
+    uint64_t value = 0;
+    size_t len = 0;
+    for (; len < rest->len && rest->ptr[len] >= '0' && rest->ptr[len] <= '9'; len++) {
+        uint64_t digit = (uint64_t)(rest->ptr[len] - '0');
+        if (value > (max - digit) / 10) {
+            return false;
+        }
+        value = 10 * value + digit;
+    }
+    if (len == 0 || (len > 1 && rest->ptr[0] == '0')) {
+        return false;
+    }
+    *rest = str_make(rest->ptr + len, rest->len - len);
+    *ret = value;
+    return true;
+}
+
+bool position_parse(str text, struct position *ret)
+{
+    static const uint64_t max[] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT64_MAX};
+    uint64_t numbers[COUNT_OF(max)] = {0};
+    str rest = text;
+    for (size_t i = 0; i < COUNT_OF(max); i++) {
+        if (i > 0) {
+            if (rest.len == 0 || rest.ptr[0] != '.') {
+                return false;
+            }
+            rest = str_make(rest.ptr + 1, rest.len - 1);
+        }
+        if (!take_number(&rest, max[i], &numbers[i])) {
+            return false;
+        }
+    }
+    bool has_effect = numbers[1] != 0;
+    bool is_whole = rest.len == 0 && has_effect == (numbers[2] != 0);
+    if (!is_whole || (!has_effect && numbers[3] != 0)) {
+        return false;
+    }
+    *ret = (struct position){
+        .seq = (uint32_t)numbers[0],
+        .effect = (uint32_t)numbers[1],
+        .attempt = (uint32_t)numbers[2],
+        .offset = numbers[3],
+    };
+    return true;
+}
+
+Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const struct event *event,
+                                      struct arena *arena)
+{
+    struct buf data = {0};
+    codec_render(event, &data);
+    Polos__V1__HistoryEvent *shown = arena_alloc(arena, sizeof(*shown));
+    polos__v1__history_event__init(shown);
+    shown->seq = entry->seq;
+    shown->time_ms = (int64_t)entry->time_ms;
+    shown->type = (char *)engine_event_name(event->kind);
+    shown->effect_id = event->effect;
+    shown->attempt = event->attempt;
+    shown->data_json = text_of(arena, buf_str(&data));
+    buf_fini(&data);
+    return shown;
+}
+
+static struct payload *pack_at(struct position position,
+                               Polos__V1__RunServiceWatchResponse *response)
+{
+    char text[POSITION_BYTES];
+    position_format(position, text);
+    response->position = text;
+    return api_pack(&response->base);
+}
+
+static void pack_fact(const struct codec_entry *entry, const struct event *event,
+                      void (*each)(void *context, struct payload *payload), void *context)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
+    response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_FACT;
+    response.fact = format_event(entry, event, &arena);
+    each(context, pack_at((struct position){.seq = entry->seq}, &response));
+    arena_fini(&arena);
+}
+
+static_assert((int)POLOS__V1__DELTA__KIND__KIND_TEXT == MODEL_DELTA_TEXT + 1);
+static_assert((int)POLOS__V1__DELTA__KIND__KIND_REASONING == MODEL_DELTA_REASONING + 1);
+static_assert((int)POLOS__V1__DELTA__KIND__KIND_TOOL_ARGUMENTS == MODEL_DELTA_TOOL_ARGUMENTS + 1);
+
+static struct payload *pack_delta(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
+                                  uint32_t step, unsigned kind, str text)
+{
+    assert(kind >= POLOS__V1__DELTA__KIND__KIND_TEXT &&
+           kind <= POLOS__V1__DELTA__KIND__KIND_PROGRESS);
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__Delta delta = POLOS__V1__DELTA__INIT;
+    delta.effect_id = effect;
+    delta.attempt = attempt;
+    delta.kind = (Polos__V1__Delta__Kind)kind;
+    delta.text = text_of(&arena, text);
+    delta.step = (int32_t)step;
+    Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
+    response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_DELTA;
+    response.delta = &delta;
+    struct position position = {
+        .seq = seq,
+        .effect = effect,
+        .attempt = attempt,
+        .offset = offset,
+    };
+    struct payload *ret = pack_at(position, &response);
+    arena_fini(&arena);
+    return ret;
+}
+
+static struct payload *pack_caught_up(uint32_t seq)
+{
+    Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
+    response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_CAUGHT_UP;
+    response.caught_up = true;
+    return pack_at((struct position){.seq = seq}, &response);
+}
+
+static struct payload *pack_ended(const struct run_report *report)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
+    response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_ENDED;
+    Polos__V1__Run *run = NULL;
+    if (!status_is_ok(run_view(report, &arena, &run))) {
+        run = run_view_state(report, &arena); /* That it ended is known all the same. */
+    }
+    response.ended = run;
+    struct payload *ret = pack_at((struct position){.seq = report->state.seq}, &response);
+    arena_fini(&arena);
+    return ret;
+}
+
+const struct runtime_format *api_format(void)
+{
+    static const struct runtime_format format = {
+        .fact = pack_fact,
+        .delta = pack_delta,
+        .caught_up = pack_caught_up,
+        .ended = pack_ended,
+    };
+    return &format;
+}

@@ -1,0 +1,31 @@
+/*
+ * format: what watchers are sent, and the positions they come back with.
+ *
+ * A position is the seq of the last fact shown and, inside a model call that has not ended, the
+ * effect, its attempt and the byte up to which its text was shown: "12.3.1.480".
+ */
+#ifndef SERVICE_API_FORMAT_H
+#define SERVICE_API_FORMAT_H
+
+#include "polos/v1/runs.pb-c.h"
+#include "service/runtime/runtime.h"
+
+enum {
+    POSITION_BYTES = 56, /* With the NUL. */
+};
+
+struct position {
+    uint32_t seq;
+    uint32_t effect; /* 0: no delta was shown after the fact; then attempt and offset are 0. */
+    uint32_t attempt;
+    uint64_t offset;
+};
+
+void position_format(struct position position, char ret[POSITION_BYTES]);
+/* Only what position_format() writes. */
+bool position_parse(str text, struct position *ret);
+
+Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const struct event *event,
+                                      struct arena *arena);
+
+#endif

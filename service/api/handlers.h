@@ -1,0 +1,50 @@
+/*
+ * handlers: what the rows of methods.c point to.
+ *
+ * Order: `closed` of a unary handler does nothing: its request is out, and the answer to it
+ *        finishes the call whether anybody listens or not.
+ */
+#ifndef SERVICE_API_HANDLERS_H
+#define SERVICE_API_HANDLERS_H
+
+#include "service/api/call.h"
+
+/* agents.c */
+void agents_register(struct api_call *call, const ProtobufCMessage *request);
+void agents_start(struct api_call *call, const ProtobufCMessage *request);
+void agents_run(struct api_call *call, const ProtobufCMessage *request);
+
+/* workflows.c */
+void workflows_start(struct api_call *call, const ProtobufCMessage *request);
+void workflows_run(struct api_call *call, const ProtobufCMessage *request);
+
+/* start.c: of every call that starts a run. */
+void start_closed(struct api_call *call);
+void start_released(struct api_call *call);
+
+/* runs.c */
+void runs_get(struct api_call *call, const ProtobufCMessage *request);
+void runs_list(struct api_call *call, const ProtobufCMessage *request);
+void runs_history(struct api_call *call, const ProtobufCMessage *request);
+void runs_cancel(struct api_call *call, const ProtobufCMessage *request);
+
+/* watch.c */
+void watch_start(struct api_call *call, const ProtobufCMessage *request);
+void watch_writable(struct api_call *call);
+void watch_closed(struct api_call *call);
+void watch_released(struct api_call *call);
+
+/* connect.c */
+void connect_start(struct api_call *call, const ProtobufCMessage *request);
+void connect_message(struct api_call *call, const ProtobufCMessage *message);
+void connect_closed(struct api_call *call);
+void connect_released(struct api_call *call);
+
+/* unimplemented.c */
+void unimplemented_start(struct api_call *call, const ProtobufCMessage *request);
+bool unimplemented_knows(const char *path); /* Has a sentence for it. */
+
+/* exchange.c */
+void exchange_closed(struct api_call *call);
+
+#endif

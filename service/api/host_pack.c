@@ -1,0 +1,156 @@
+#include "service/api/api.h"
+#include "service/api/host_wire.h"
+#include "service/api/text.h"
+
+static char *task_id(struct arena *arena, struct task_ref task)
+{
+    char *ret = arena_alloc(arena, TASK_ID_BYTES);
+    task_ref_format(task, ret);
+    return ret;
+}
+
+static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct host_outcome *from)
+{
+    Polos__V1__TaskOutcome *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__task_outcome__init(ret);
+    if (!from->failed) {
+        ret->result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+        ret->value_json = text_of(arena, from->value);
+        return ret;
+    }
+    Polos__V1__TaskError *error = arena_alloc(arena, sizeof(*error));
+    polos__v1__task_error__init(error);
+    error->type = text_of(arena, from->error_type);
+    error->message = text_of(arena, from->error_message);
+    error->stack = text_of(arena, from->error_stack);
+    ret->result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
+    ret->error = error;
+    return ret;
+}
+
+static void put_welcome(struct arena *arena, const struct server_message *from,
+                        Polos__V1__ServerMessage *ret)
+{
+    Polos__V1__Welcome *welcome = arena_alloc(arena, sizeof(*welcome));
+    polos__v1__welcome__init(welcome);
+    welcome->session = text_of(arena, from->welcome.session);
+    welcome->resumed = from->welcome.resumed;
+    welcome->lease_ms = (int64_t)from->welcome.lease_ms;
+    welcome->heartbeat_ms = (int64_t)from->welcome.heartbeat_ms;
+    welcome->server_version = (char *)API_VERSION;
+    welcome->n_lost = from->welcome.lost_count;
+    welcome->lost = arena_alloc(arena, welcome->n_lost * sizeof(*welcome->lost));
+    for (size_t i = 0; i < welcome->n_lost; i++) {
+        welcome->lost[i] = arena_alloc(arena, sizeof(*welcome->lost[i]));
+        polos__v1__held_task__init(welcome->lost[i]);
+        welcome->lost[i]->task_id = task_id(arena, from->welcome.lost[i].task);
+        welcome->lost[i]->epoch = from->welcome.lost[i].epoch;
+    }
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME;
+    ret->welcome = welcome;
+}
+
+static void put_steps(struct arena *arena, const struct host_task *from, Polos__V1__Task *ret)
+{
+    ret->n_steps = from->step_count;
+    ret->steps = arena_alloc(arena, from->step_count * sizeof(*ret->steps));
+    for (size_t i = 0; i < from->step_count; i++) {
+        ret->steps[i] = arena_alloc(arena, sizeof(*ret->steps[i]));
+        polos__v1__settled_step__init(ret->steps[i]);
+        ret->steps[i]->key = text_of(arena, from->steps[i].key);
+        ret->steps[i]->outcome = outcome(arena, &from->steps[i].outcome);
+    }
+}
+
+static void put_task(struct arena *arena, const struct host_task *from,
+                     Polos__V1__ServerMessage *ret)
+{
+    assert(from->kind < TASK_KIND_COUNT);
+    Polos__V1__Task *task = arena_alloc(arena, sizeof(*task));
+    polos__v1__task__init(task);
+    task->task_id = task_id(arena, from->task);
+    task->epoch = from->epoch;
+    task->kind = from->kind == TASK_TOOL ? POLOS__V1__TASK_KIND__TASK_KIND_TOOL
+                                         : POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW;
+    task->name = text_of(arena, from->name);
+    task->input_json = text_of(arena, from->input);
+    task->deadline_ms = (int64_t)from->deadline_ms;
+    task->run_id = text_of_uuid(arena, from->task.run);
+    task->agent_id = text_of(arena, from->agent_id);
+    task->call_id = text_of(arena, from->call_id);
+    task->session_id = text_of(arena, from->session_id);
+    task->user_id = text_of(arena, from->user_id);
+    task->conversation_id = text_of(arena, from->conversation_id);
+    task->root_run_id = text_of_uuid(arena, from->root);
+    put_steps(arena, from, task);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+    ret->task = task;
+}
+
+static void put_cancel(struct arena *arena, const struct server_message *from,
+                       Polos__V1__ServerMessage *ret)
+{
+    Polos__V1__CancelTask *cancel = arena_alloc(arena, sizeof(*cancel));
+    polos__v1__cancel_task__init(cancel);
+    cancel->task_id = task_id(arena, from->cancelled.task);
+    cancel->epoch = from->cancelled.epoch;
+    cancel->cause = text_of(arena, from->cause);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL;
+    ret->cancel = cancel;
+}
+
+static void put_drain(struct arena *arena, const struct server_message *from,
+                      Polos__V1__ServerMessage *ret)
+{
+    Polos__V1__Drain *drain = arena_alloc(arena, sizeof(*drain));
+    polos__v1__drain__init(drain);
+    drain->cause = text_of(arena, from->cause);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN;
+    ret->drain = drain;
+}
+
+static void put_refused(struct arena *arena, const struct server_message *from,
+                        Polos__V1__ServerMessage *ret)
+{
+    Polos__V1__Refused *refused = arena_alloc(arena, sizeof(*refused));
+    polos__v1__refused__init(refused);
+    refused->refused_seq = from->refused.seq;
+    refused->reason = text_of(arena, str_of(from->refused.reason));
+    refused->message = text_of(arena, from->refused.message);
+    if (from->refused.has_task) {
+        refused->task_id = task_id(arena, from->refused.task);
+    }
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED;
+    ret->refused = refused;
+}
+
+struct payload *host_wire_pack(const struct server_message *message)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__ServerMessage ret = POLOS__V1__SERVER_MESSAGE__INIT;
+    ret.seq = message->seq;
+    ret.ack = message->ack;
+    switch (message->kind) {
+    case SERVER_MESSAGE_ACK:
+        break;
+    case SERVER_MESSAGE_WELCOME:
+        put_welcome(&arena, message, &ret);
+        break;
+    case SERVER_MESSAGE_TASK:
+        put_task(&arena, message->task, &ret);
+        break;
+    case SERVER_MESSAGE_CANCEL:
+        put_cancel(&arena, message, &ret);
+        break;
+    case SERVER_MESSAGE_DRAIN:
+        put_drain(&arena, message, &ret);
+        break;
+    case SERVER_MESSAGE_REFUSED:
+        put_refused(&arena, message, &ret);
+        break;
+    }
+    struct payload *payload = api_pack(&ret.base);
+    arena_fini(&arena);
+    return payload;
+}

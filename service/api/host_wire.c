@@ -1,0 +1,246 @@
+#include "service/api/host_wire.h"
+
+#include "service/api/definition.h"
+#include "service/base/json.h"
+#include "service/base/utf8.h"
+
+static str copied(struct check *check, const char *text)
+{
+    return arena_copy(check->arena, str_of(text));
+}
+
+static bool check_len(struct check *check, const char *field, str text, size_t min, size_t max)
+{
+    if (text.len < min) {
+        return check_fault(check, field, "it is required");
+    }
+    return check_bytes(check, field, text, max);
+}
+
+static bool take_task_id(struct check *check, const char *field, const char *text,
+                         struct task_ref *ret)
+{
+    return task_ref_parse(str_of(text), ret) ||
+           check_fault(check, field, "pass task_id as the Task message gave it");
+}
+
+static bool take_offers(struct check *check, const Polos__V1__Hello *hello, struct host_hello *ret)
+{
+    size_t count = hello->n_tools + hello->n_workflows;
+    struct host_offer *offers = arena_zalloc(check->arena, count * sizeof(*offers));
+    for (size_t i = 0; i < count; i++) {
+        bool is_tool = i < hello->n_tools;
+        size_t index = is_tool ? i : i - hello->n_tools;
+        const char *name = is_tool ? hello->tools[index]->name : hello->workflows[index]->id;
+        str field = is_tool ? arena_printf(check->arena, "hello.tools[%zu].name", index)
+                            : arena_printf(check->arena, "hello.workflows[%zu].id", index);
+        if (!check_name(check, field.ptr, str_of(name))) {
+            return false;
+        }
+        offers[i] = (struct host_offer){
+            .kind = is_tool ? TASK_TOOL : TASK_WORKFLOW,
+            .name = copied(check, name),
+        };
+    }
+    ret->offers = offers;
+    ret->offer_count = count;
+    return true;
+}
+
+static bool take_held(struct check *check, const Polos__V1__Hello *hello, struct host_hello *ret)
+{
+    struct held_task *held = arena_zalloc(check->arena, hello->n_held * sizeof(*held));
+    for (size_t i = 0; i < hello->n_held; i++) {
+        str field = arena_printf(check->arena, "hello.held[%zu].task_id", i);
+        if (!take_task_id(check, field.ptr, hello->held[i]->task_id, &held[i].task)) {
+            return false;
+        }
+        held[i].epoch = hello->held[i]->epoch;
+    }
+    ret->held = held;
+    ret->held_count = hello->n_held;
+    return true;
+}
+
+static bool take_agents(struct check *check, const Polos__V1__Hello *hello, struct request *request)
+{
+    size_t count = hello->n_agents;
+    struct agent_definition *agents = arena_zalloc(check->arena, count * sizeof(*agents));
+    for (size_t i = 0; i < count; i++) {
+        str prefix = arena_printf(check->arena, "hello.agents[%zu].", i);
+        if (!definition_take(check, prefix.ptr, hello->agents[i], &agents[i])) {
+            return false;
+        }
+    }
+    request->hello.definitions = agents;
+    request->hello.definition_count = count;
+    return true;
+}
+
+bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct request *request)
+{
+    assert(check->arena == &request->arena);
+    assert(request->kind == REQUEST_HOST_HELLO);
+    str deployment = str_of(hello->deployment);
+    struct host_hello *ret = &request->hello.hello;
+    *ret = (struct host_hello){
+        .host_id = copied(check, hello->host_id),
+        .deployment = deployment.len == 0 ? STR("default") : arena_copy(check->arena, deployment),
+        .slots = hello->slots,
+        .session = copied(check, hello->session),
+        .user_agent = copied(check, hello->user_agent),
+    };
+    return check_len(check, "hello.host_id", ret->host_id, 1, NAME_BYTES_MAX) &&
+           check_bytes(check, "hello.deployment", ret->deployment, NAME_BYTES_MAX) &&
+           check_bytes(check, "hello.session", ret->session, NAME_BYTES_MAX) &&
+           check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
+           take_offers(check, hello, ret) && take_held(check, hello, ret) &&
+           take_agents(check, hello, request);
+}
+
+/* At most bytes_max, without cutting a character. */
+static str cut(str text, size_t bytes_max)
+{
+    if (text.len <= bytes_max) {
+        return text;
+    }
+    str head = str_make(text.ptr, bytes_max);
+    return str_make(head.ptr, head.len - utf8_tail_len(head));
+}
+
+static struct host_outcome error_outcome(struct check *check, const Polos__V1__TaskError *error)
+{
+    str type = str_of(error->type);
+    return (struct host_outcome){
+        .failed = true,
+        .error_type = type.len == 0 ? STR("Error") : arena_copy(check->arena, type),
+        .error_message = copied(check, error->message),
+        .error_stack = arena_copy(check->arena, cut(str_of(error->stack), HOST_STACK_BYTES_MAX)),
+    };
+}
+
+static bool take_outcome(struct check *check, const char *field,
+                         const Polos__V1__TaskOutcome *outcome, struct host_outcome *ret)
+{
+    if (outcome == NULL || outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT__NOT_SET) {
+        return check_fault(check, field, "set value_json or error");
+    }
+    if (outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT_ERROR) {
+        *ret = error_outcome(check, outcome->error);
+        return true;
+    }
+    *ret = (struct host_outcome){.value = copied(check, outcome->value_json)};
+    return true;
+}
+
+static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
+                           struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_STEP_DONE;
+    ret->epoch = done->epoch;
+    ret->number = done->number;
+    ret->key = copied(check, done->key);
+    return take_task_id(check, "step_done.task_id", done->task_id, &ret->task) &&
+           check_len(check, "step_done.key", ret->key, 1, HOST_STEP_KEY_BYTES_MAX) &&
+           take_outcome(check, "step_done.outcome", done->outcome, &ret->outcome) &&
+           (ret->outcome.failed ||
+            check_json(check, "step_done.outcome.value_json", ret->outcome.value));
+}
+
+static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
+                           struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_TASK_DONE;
+    ret->epoch = done->epoch;
+    if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task) ||
+        !take_outcome(check, "task_done.outcome", done->outcome, &ret->outcome)) {
+        return false;
+    }
+    if (!ret->outcome.failed) {
+        status valid = json_validate(ret->outcome.value, check->arena);
+        if (!status_is_ok(valid)) {
+            ret->outcome = (struct host_outcome){
+                .failed = true,
+                .error_type = STR("INVALID_RESULT"),
+                .error_message = arena_printf(check->arena, "the result is %s", valid.why),
+            };
+        }
+    }
+    return true;
+}
+
+static bool take_order(struct check *check, const Polos__V1__Order *order, struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_ORDER;
+    ret->epoch = order->epoch;
+    ret->key = copied(check, order->key);
+    return take_task_id(check, "order.task_id", order->task_id, &ret->task) &&
+           check_len(check, "order.key", ret->key, 1, HOST_STEP_KEY_BYTES_MAX);
+}
+
+static bool take_delta(struct check *check, const Polos__V1__HostDelta *delta,
+                       struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_DELTA;
+    ret->epoch = delta->epoch;
+    ret->text = copied(check, delta->text);
+    return take_task_id(check, "delta.task_id", delta->task_id, &ret->task) &&
+           check_bytes(check, "delta.text", ret->text, HOST_DELTA_BYTES_MAX);
+}
+
+static bool check_numbering(struct check *check, const struct host_message *message)
+{
+    switch (message->kind) {
+    case HOST_MESSAGE_NONE:
+    case HOST_MESSAGE_DELTA:
+    case HOST_MESSAGE_HEARTBEAT:
+        return message->seq == 0 ||
+               check_fault(check, "seq",
+                           "leave it 0: an acknowledgement alone, a delta and a "
+                           "heartbeat are not numbered");
+    case HOST_MESSAGE_STEP_DONE:
+    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_TASK_DONE:
+        return message->seq != 0 ||
+               check_fault(check, "seq", "it is required: this message is numbered, from 1");
+    case HOST_MESSAGE_DRAIN:
+        break;
+    }
+    return true;
+}
+
+bool host_wire_message(struct check *check, const Polos__V1__HostMessage *message,
+                       struct host_message *ret)
+{
+    *ret = (struct host_message){.seq = message->seq, .ack = message->ack};
+    bool is_fine = true;
+    switch ((int)message->message_case) {
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE:
+        is_fine = take_step_done(check, message->step_done, ret);
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER:
+        is_fine = take_order(check, message->order, ret);
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE:
+        is_fine = take_task_done(check, message->task_done, ret);
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA:
+        is_fine = take_delta(check, message->delta, ret);
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT:
+        ret->kind = HOST_MESSAGE_HEARTBEAT;
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN:
+        ret->kind = HOST_MESSAGE_DRAIN;
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE__NOT_SET:
+        ret->kind = HOST_MESSAGE_NONE;
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO:
+    default:
+        return check_fault(check, "hello",
+                           "it is the first message of a stream, and only that; "
+                           "dial again to say it again");
+    }
+    return is_fine && check_numbering(check, ret);
+}

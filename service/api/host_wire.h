@@ -1,0 +1,28 @@
+/*
+ * host_wire: the host protocol between its wire form and the plain structs of service/hosts.
+ *
+ * What is wrong with a message ends the stream, because a host that does not speak the protocol
+ * cannot be helped by going on; but a result that is no JSON settles its task as failed, since
+ * the run must not hang on a tool's mistake.
+ */
+#ifndef SERVICE_API_HOST_WIRE_H
+#define SERVICE_API_HOST_WIRE_H
+
+#include "polos/v1/tools.pb-c.h"
+#include "service/api/check.h"
+#include "service/runtime/runtime.h"
+
+enum {
+    HOST_STEP_KEY_BYTES_MAX = 512,
+    HOST_DELTA_BYTES_MAX = 64 * 1024,
+    HOST_STACK_BYTES_MAX = 16 * 1024,
+};
+
+/* Fills request->hello, but for the link. The check's arena must be the request's. */
+bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct request *request);
+/* Everything but Hello. The result lives as long as the check's arena. */
+bool host_wire_message(struct check *check, const Polos__V1__HostMessage *message,
+                       struct host_message *ret);
+struct payload *host_wire_pack(const struct server_message *message);
+
+#endif

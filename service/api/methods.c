@@ -1,0 +1,144 @@
+#include "polos/v1/agents.pb-c.h"
+#include "polos/v1/runs.pb-c.h"
+#include "polos/v1/suspend.pb-c.h"
+#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/workflows.pb-c.h"
+#include "service/api/api.h"
+#include "service/api/handlers.h"
+
+static const struct api_method rows[] = {
+    {
+        .path = "/polos.v1.AgentService/Register",
+        .request = &polos__v1__agent_service_register_request__descriptor,
+        .response = &polos__v1__agent_service_register_response__descriptor,
+        .start = agents_register,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.AgentService/Start",
+        .request = &polos__v1__agent_service_start_request__descriptor,
+        .response = &polos__v1__agent_service_start_response__descriptor,
+        .start = agents_start,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.AgentService/Run",
+        .request = &polos__v1__agent_service_run_request__descriptor,
+        .response = &polos__v1__agent_service_run_response__descriptor,
+        .start = agents_run,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/Start",
+        .request = &polos__v1__workflow_service_start_request__descriptor,
+        .response = &polos__v1__workflow_service_start_response__descriptor,
+        .start = workflows_start,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/Run",
+        .request = &polos__v1__workflow_service_run_request__descriptor,
+        .response = &polos__v1__workflow_service_run_response__descriptor,
+        .start = workflows_run,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.ToolService/Connect",
+        .kind = API_BIDI,
+        .request = &polos__v1__host_message__descriptor,
+        .response = &polos__v1__server_message__descriptor,
+        .start = connect_start,
+        .message = connect_message,
+        .closed = connect_closed,
+        .released = connect_released,
+    },
+    {
+        .path = "/polos.v1.RunService/Get",
+        .request = &polos__v1__run_service_get_request__descriptor,
+        .response = &polos__v1__run_service_get_response__descriptor,
+        .start = runs_get,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/List",
+        .request = &polos__v1__run_service_list_request__descriptor,
+        .response = &polos__v1__run_service_list_response__descriptor,
+        .start = runs_list,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/History",
+        .request = &polos__v1__run_service_history_request__descriptor,
+        .response = &polos__v1__run_service_history_response__descriptor,
+        .start = runs_history,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Watch",
+        .kind = API_SERVER_STREAM,
+        .request = &polos__v1__run_service_watch_request__descriptor,
+        .response = &polos__v1__run_service_watch_response__descriptor,
+        .start = watch_start,
+        .writable = watch_writable,
+        .closed = watch_closed,
+        .released = watch_released,
+    },
+    {
+        .path = "/polos.v1.RunService/Cancel",
+        .request = &polos__v1__run_service_cancel_request__descriptor,
+        .response = &polos__v1__run_service_cancel_response__descriptor,
+        .start = runs_cancel,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Fork",
+        .request = &polos__v1__run_service_fork_request__descriptor,
+        .response = &polos__v1__run_service_fork_response__descriptor,
+        .start = unimplemented_start,
+    },
+    {
+        .path = "/polos.v1.RunService/Retry",
+        .request = &polos__v1__run_service_retry_request__descriptor,
+        .response = &polos__v1__run_service_retry_response__descriptor,
+        .start = unimplemented_start,
+    },
+    {
+        .path = "/polos.v1.SuspendService/List",
+        .request = &polos__v1__suspend_service_list_request__descriptor,
+        .response = &polos__v1__suspend_service_list_response__descriptor,
+        .start = unimplemented_start,
+    },
+    {
+        .path = "/polos.v1.SuspendService/Get",
+        .request = &polos__v1__suspend_service_get_request__descriptor,
+        .response = &polos__v1__suspend_service_get_response__descriptor,
+        .start = unimplemented_start,
+    },
+    {
+        .path = "/polos.v1.SuspendService/Resume",
+        .request = &polos__v1__suspend_service_resume_request__descriptor,
+        .response = &polos__v1__suspend_service_resume_response__descriptor,
+        .start = unimplemented_start,
+    },
+    {.path = NULL},
+};
+
+const struct api_method *api_methods(void)
+{
+    return rows;
+}
+
+void api_init(struct api *api, struct runtime *runtime, size_t input_bytes_max)
+{
+    enum {
+        INPUT_BYTES_MAX = 1 << 20,
+    };
+    assert(runtime != NULL);
+    api->runtime = runtime;
+    api->input_bytes_max = input_bytes_max == 0 ? INPUT_BYTES_MAX : input_bytes_max;
+    atomic_init(&api->ticket, 0);
+}

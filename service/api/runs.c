@@ -1,0 +1,236 @@
+#include "polos/v1/runs.pb-c.h"
+#include "service/api/check.h"
+#include "service/api/exchange.h"
+#include "service/api/format.h"
+#include "service/api/handlers.h"
+#include "service/api/run_view.h"
+#include "service/api/text.h"
+
+enum {
+    LIST_PAGE = 50,
+    LIST_PAGE_MAX = 500,
+    HISTORY_PAGE = 200,
+    HISTORY_PAGE_MAX = 1000,
+    /* A page ends early at this size: many clients take no more than 4 MiB. */
+    HISTORY_BYTES_MAX = 2 << 20,
+};
+
+static void fail_unreadable(struct api_call *call, status outcome)
+{
+    struct api_error error = {
+        .code = outcome.code,
+        .reason = "RUN_UNREADABLE",
+        .message = str_of(outcome.why),
+    };
+    api_call_fail(call, &error);
+}
+
+/* Posts the request if all is fine, else answers with the fault. */
+static void post_checked(struct request *request, bool is_fine, const struct check *check)
+{
+    if (is_fine) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(exchange_call(request), &check->error);
+    exchange_end(request);
+}
+
+/* The answers of Get and Cancel. */
+typedef void answer_run(struct api_call *call, Polos__V1__Run *run);
+
+static void reported(struct request *request, const struct failure *failure, answer_run *answer)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct api_call *call = exchange_call(request);
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__Run *run = NULL;
+    status viewed = run_view(request->report.ret, &arena, &run);
+    if (status_is_ok(viewed)) {
+        answer(call, run);
+    } else {
+        fail_unreadable(call, viewed);
+    }
+    arena_fini(&arena);
+    exchange_end(request);
+}
+
+static void answer_get(struct api_call *call, Polos__V1__Run *run)
+{
+    Polos__V1__RunServiceGetResponse response = POLOS__V1__RUN_SERVICE_GET_RESPONSE__INIT;
+    response.run = run;
+    api_call_reply(call, &response.base);
+}
+
+static void got(struct request *request, const struct failure *failure)
+{
+    reported(request, failure, answer_get);
+}
+
+void runs_get(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_GET, got);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
+    post_checked(request, is_fine, &check);
+}
+
+static void answer_cancel(struct api_call *call, Polos__V1__Run *run)
+{
+    Polos__V1__RunServiceCancelResponse response = POLOS__V1__RUN_SERVICE_CANCEL_RESPONSE__INIT;
+    response.run = run;
+    api_call_reply(call, &response.base);
+}
+
+static void cancelled(struct request *request, const struct failure *failure)
+{
+    reported(request, failure, answer_cancel);
+}
+
+void runs_cancel(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceCancelRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_CANCEL, cancelled);
+    struct check check = {.arena = &request->arena};
+    str cause = str_of(proto->cause);
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+                   check_bytes(&check, "cause", cause, CHECK_CAUSE_BYTES_MAX);
+    request->text = arena_copy(&request->arena, cause);
+    post_checked(request, is_fine, &check);
+}
+
+static void listed(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct arena *arena = &request->arena;
+    size_t count = request->list.ret_count;
+    Polos__V1__RunServiceListResponse response = POLOS__V1__RUN_SERVICE_LIST_RESPONSE__INIT;
+    response.n_runs = count;
+    response.runs = arena_alloc(arena, count * sizeof(*response.runs));
+    for (size_t i = 0; i < count; i++) {
+        response.runs[i] = run_view_line(&request->list.ret_lines[i], arena);
+    }
+    if (!uuid_is_zero(request->list.ret_next)) {
+        response.next_page_token = text_of_uuid(arena, request->list.ret_next);
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static bool take_list(struct check *check, const Polos__V1__RunServiceListRequest *proto,
+                      struct request *request)
+{
+    str token = str_of(proto->page_token);
+    str name = str_of(proto->name);
+    request->list.kind = (enum run_kind)proto->kind;
+    request->list.status = (uint32_t)proto->status;
+    request->list.name = arena_copy(check->arena, name);
+    if (token.len > 0 && !uuid_parse(token, &request->list.before)) {
+        return check_fault(check, "page_token", "pass next_page_token of the page before");
+    }
+    return check_page_size(check, proto->page_size, LIST_PAGE, LIST_PAGE_MAX,
+                           &request->list.limit) &&
+           check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
+           check_range(check, "status", (int64_t)proto->status, 0,
+                       POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
+           (name.len == 0 || check_name(check, "name", name));
+}
+
+void runs_list(struct api_call *call, const ProtobufCMessage *message)
+{
+    struct request *request = exchange_new(call, REQUEST_LIST, listed);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = take_list(&check, (const void *)message, request);
+    post_checked(request, is_fine, &check);
+}
+
+/* A page of history being filled. */
+struct page {
+    struct arena *arena;
+    Polos__V1__RunServiceHistoryResponse response;
+    uint32_t from_seq;
+    size_t events_max;
+    size_t bytes;
+};
+
+/* False: the page is full, and the entry is the first of the next one. */
+static bool page_has_room(const struct page *page)
+{
+    return page->response.n_events < page->events_max &&
+           (page->response.n_events == 0 || page->bytes < HISTORY_BYTES_MAX);
+}
+
+static status page_add_record(struct page *page, str record)
+{
+    size_t cursor = 0;
+    while (page->response.next_from_seq == 0) {
+        struct codec_entry entry;
+        struct event event;
+        bool end = false;
+        TRY(codec_next(record, &cursor, &entry, &end));
+        if (end) {
+            return STATUS_OK;
+        }
+        if (entry.seq < page->from_seq) {
+            continue;
+        }
+        if (!page_has_room(page)) {
+            page->response.next_from_seq = entry.seq;
+            return STATUS_OK;
+        }
+        TRY(codec_decode(&entry, page->arena, &event));
+        Polos__V1__HistoryEvent *shown = format_event(&entry, &event, page->arena);
+        page->response.events[page->response.n_events++] = shown;
+        page->bytes += strlen(shown->data_json);
+    }
+    return STATUS_OK;
+}
+
+static status page_fill(struct page *page, const struct request *request)
+{
+    for (size_t i = 0; i < request->history.ret_count; i++) {
+        TRY(page_add_record(page, request->history.ret_records[i]));
+    }
+    return STATUS_OK;
+}
+
+static void history_read(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct page page = {
+        .arena = &request->arena,
+        .response = POLOS__V1__RUN_SERVICE_HISTORY_RESPONSE__INIT,
+        .from_seq = request->history.from_seq,
+        .events_max = request->history.limit - 1, /* One more was asked for, to see what follows. */
+    };
+    page.response.events = arena_alloc(page.arena, page.events_max * sizeof(*page.response.events));
+    status filled = page_fill(&page, request);
+    if (status_is_ok(filled)) {
+        api_call_reply(exchange_call(request), &page.response.base);
+    } else {
+        fail_unreadable(exchange_call(request), filled);
+    }
+    exchange_end(request);
+}
+
+void runs_history(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_HISTORY, history_read);
+    struct check check = {.arena = &request->arena};
+    size_t size = 0;
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+                   check_range(&check, "from_seq", proto->from_seq, 0, UINT32_MAX) &&
+                   check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX, &size);
+    request->history.from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
+    request->history.limit = size + 1;
+    post_checked(request, is_fine, &check);
+}

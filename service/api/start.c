@@ -1,0 +1,265 @@
+#include "service/api/start.h"
+
+#include <stdlib.h>
+
+#include "service/agents/transcript.h"
+#include "service/api/api.h"
+#include "service/api/check.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/run_view.h"
+#include "service/api/text.h"
+#include "service/base/hash.h"
+
+#define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
+
+/*
+ * STARTING --the start is durable--> WAITING --the run ended--> ANSWERED
+ *     \_____________ CLOSED ____________/   the caller is gone
+ *
+ * Whoever finds that the other was there first posts the REQUEST_FORGET.
+ */
+enum start_stage {
+    STAGE_STARTING,
+    STAGE_WAITING,
+    STAGE_CLOSED,
+    STAGE_ANSWERED,
+};
+
+/* call->user of every start call. */
+struct start {
+    const struct start_answers *answers; /* Constant. */
+    bool waits; /* Constant. */
+    uint64_t ticket; /* Constant. */
+    atomic_int stage; /* Any thread. */
+};
+
+static struct start *start_of(const struct api_call *call)
+{
+    assert(call->user != NULL);
+    return call->user;
+}
+
+static void fail_unreadable(struct api_call *call, status outcome)
+{
+    struct api_error error = {
+        .code = outcome.code,
+        .reason = "RUN_UNREADABLE",
+        .message = str_of(outcome.why),
+    };
+    api_call_fail(call, &error);
+}
+
+static void post_forget(struct api_call *call)
+{
+    struct request *forget = exchange_new(call, REQUEST_FORGET, exchange_ignore);
+    forget->report.ticket = start_of(call)->ticket;
+    exchange_post_always(forget);
+}
+
+static void waited(struct request *request, const struct failure *failure)
+{
+    atomic_store(&start_of(exchange_call(request))->stage, STAGE_ANSWERED);
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct api_call *call = exchange_call(request);
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__Run *run = NULL;
+    status viewed = run_view(request->report.ret, &arena, &run);
+    if (status_is_ok(viewed)) {
+        start_of(call)->answers->ended(call, run);
+    } else {
+        fail_unreadable(call, viewed);
+    }
+    arena_fini(&arena);
+    exchange_end(request);
+}
+
+static void wait_for_end(struct api_call *call, uuid run)
+{
+    struct start *start = start_of(call);
+    struct request *wait = exchange_new(call, REQUEST_WAIT, waited);
+    wait->run = run;
+    wait->report.ticket = start->ticket;
+    exchange_post_always(wait);
+    int stage = STAGE_STARTING;
+    if (!atomic_compare_exchange_strong(&start->stage, &stage, STAGE_WAITING)) {
+        assert(stage == STAGE_CLOSED);
+        post_forget(call);
+    }
+}
+
+static void started(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct api_call *call = exchange_call(request);
+    struct start *start = start_of(call);
+    if (start->waits) {
+        wait_for_end(call, request->start.ret_run);
+    } else {
+        char *run_id = text_of_uuid(&request->arena, request->start.ret_run);
+        start->answers->started(call, run_id, request->start.ret_existed);
+    }
+    exchange_end(request);
+}
+
+static void put_hashed(struct buf *buf, str text)
+{
+    buf_put_u64_le(buf, text.len);
+    buf_put(buf, text);
+}
+
+static void digest(const struct run_spec *spec, uint64_t timeout_ms, uint8_t ret[16])
+{
+    struct buf buf = {0};
+    buf_put_char(&buf, (char)spec->kind);
+    put_hashed(&buf, spec->name);
+    put_hashed(&buf, spec->input);
+    put_hashed(&buf, spec->options);
+    put_hashed(&buf, spec->session_id);
+    put_hashed(&buf, spec->user_id);
+    put_hashed(&buf, spec->conversation_id);
+    buf_put_u64_le(&buf, timeout_ms);
+    hash128(buf_str(&buf), ret);
+    buf_fini(&buf);
+}
+
+static bool take_options(struct check *check, const Polos__V1__StartOptions *options,
+                         struct request *request)
+{
+    if (options == NULL) {
+        return true;
+    }
+    struct run_spec *spec = &request->start.spec;
+    struct arena *arena = &request->arena;
+    const struct {
+        const char *field;
+        const char *text;
+        str *ret;
+    } labels[] = {
+        {"options.idempotency_key", options->idempotency_key, &spec->idempotency_key},
+        {"options.session_id", options->session_id, &spec->session_id},
+        {"options.user_id", options->user_id, &spec->user_id},
+        {"options.conversation_id", options->conversation_id, &spec->conversation_id},
+    };
+    for (size_t i = 0; i < COUNT_OF(labels); i++) {
+        str text = str_of(labels[i].text);
+        if (!check_bytes(check, labels[i].field, text, CHECK_LABEL_BYTES_MAX)) {
+            return false;
+        }
+        *labels[i].ret = arena_copy(arena, text);
+    }
+    request->start.timeout_ms = (uint64_t)options->run_timeout_ms;
+    return check_range(check, "options.run_timeout_ms", options->run_timeout_ms, 0, TIMEOUT_MS_MAX);
+}
+
+/* Plain text becomes the JSON string it stands for. */
+static str json_string(struct arena *arena, str text)
+{
+    struct buf buf = {0};
+    buf_put_json_string(&buf, text);
+    str ret = arena_copy(arena, buf_str(&buf));
+    buf_fini(&buf);
+    return ret;
+}
+
+static bool take_agent_input(struct check *check, const struct start_form *form, size_t bytes_max,
+                             str *ret)
+{
+    if (form->input.len > 0 && form->input_json.len > 0) {
+        return check_fault(check, "input", "set input or input_json, not both");
+    }
+    if (form->input.len > 0) {
+        *ret = json_string(check->arena, form->input);
+        return check_bytes(check, "input", form->input, bytes_max);
+    }
+    if (form->input_json.len == 0) {
+        return check_fault(check, "input", "it is required: say something in input or input_json");
+    }
+    if (!check_bytes(check, "input_json", form->input_json, bytes_max) ||
+        !check_json(check, "input_json", form->input_json)) {
+        return false;
+    }
+    *ret = arena_copy(check->arena, form->input_json);
+    status fits = transcript_check_input(*ret, check->arena);
+    return status_is_ok(fits) || check_fault(check, "input_json", "%s", fits.why);
+}
+
+static bool take_input(struct check *check, const struct start_form *form, size_t bytes_max,
+                       str *ret)
+{
+    if (form->kind == RUN_KIND_AGENT) {
+        return take_agent_input(check, form, bytes_max, ret);
+    }
+    if (form->input_json.len == 0) {
+        *ret = STR("null");
+        return true;
+    }
+    *ret = arena_copy(check->arena, form->input_json);
+    return check_bytes(check, "input_json", form->input_json, bytes_max) &&
+           check_json(check, "input_json", form->input_json);
+}
+
+static bool take_form(struct check *check, const struct start_form *form, size_t bytes_max,
+                      struct request *request)
+{
+    struct run_spec *spec = &request->start.spec;
+    if (!check_name(check, form->name_field, form->name) ||
+        !take_input(check, form, bytes_max, &spec->input) ||
+        !check_bytes(check, "provider_options_json", form->options_json, bytes_max) ||
+        !check_json_object(check, "provider_options_json", form->options_json) ||
+        !take_options(check, form->options, request)) {
+        return false;
+    }
+    spec->kind = form->kind;
+    spec->name = arena_copy(check->arena, form->name);
+    spec->options = arena_copy(check->arena, form->options_json);
+    digest(spec, request->start.timeout_ms, request->start.digest);
+    return true;
+}
+
+static struct start *start_new(struct api_call *call, const struct start_answers *answers,
+                               bool waits)
+{
+    struct api *api = call->service;
+    struct start *start = xcalloc(1, sizeof(*start));
+    start->answers = answers;
+    start->waits = waits;
+    start->ticket = atomic_fetch_add(&api->ticket, 1) + 1;
+    atomic_init(&start->stage, STAGE_STARTING);
+    return start;
+}
+
+void start_begin(struct api_call *call, const struct start_form *form,
+                 const struct start_answers *answers, bool waits)
+{
+    assert(form->kind > RUN_KIND_NONE && form->kind < RUN_KIND_COUNT);
+    assert(call->user == NULL);
+    const struct api *api = call->service;
+    call->user = start_new(call, answers, waits);
+    struct request *request = exchange_new(call, REQUEST_START, started);
+    struct check check = {.arena = &request->arena};
+    if (take_form(&check, form, api->input_bytes_max, request)) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(call, &check.error);
+    exchange_end(request);
+}
+
+void start_closed(struct api_call *call)
+{
+    struct start *start = start_of(call);
+    if (atomic_exchange(&start->stage, STAGE_CLOSED) == STAGE_WAITING) {
+        post_forget(call);
+    }
+}
+
+void start_released(struct api_call *call)
+{
+    free(call->user);
+}

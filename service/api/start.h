@@ -1,0 +1,35 @@
+/*
+ * start: runs of any kind are started here, whichever service was asked.
+ *
+ * The digest that an idempotency key is bound to covers what the run would be, not the bytes of
+ * the request: Start and Run, `input` and the equal `input_json`, are the same request.
+ */
+#ifndef SERVICE_API_START_H
+#define SERVICE_API_START_H
+
+#include "polos/v1/common.pb-c.h"
+#include "service/api/call.h"
+#include "service/engine/engine.h"
+
+/* A start request in neutral form; borrowed for start_begin(). */
+struct start_form {
+    enum run_kind kind;
+    str name;
+    const char *name_field;
+    str input_json;
+    str input; /* Plain text; agents only. */
+    str options_json; /* Agents only. */
+    const Polos__V1__StartOptions *options; /* NULL: none. */
+};
+
+/* How one service words its answers. */
+struct start_answers {
+    void (*started)(struct api_call *call, char *run_id, bool existed);
+    void (*ended)(struct api_call *call, Polos__V1__Run *run); /* Of calls that wait. */
+};
+
+/* `answers` is static. waits: answer when the run has ended, not when it has started. */
+void start_begin(struct api_call *call, const struct start_form *form,
+                 const struct start_answers *answers, bool waits);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * text: values as the C strings that protobuf-c takes.
+ *
+ * A string field must hold UTF-8, or the receiver refuses the whole message; what models and tools
+ * sent need not. Bytes that are none become U+FFFD, and so does NUL, which would end the string.
+ */
+#ifndef SERVICE_API_TEXT_H
+#define SERVICE_API_TEXT_H
+
+#include "service/base/arena.h"
+#include "service/base/uuid.h"
+
+/* Never NULL. */
+char *text_of(struct arena *arena, str text);
+char *text_of_uuid(struct arena *arena, uuid id);
+/* "2026-11-22T09:00:00.000Z" */
+char *text_of_time(struct arena *arena, uint64_t unix_ms);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * watch: a stream that follows one run.
+ *
+ *   start --REQUEST_WATCH--> followed --end()--> finished
+ *                               |  ^
+ *                        closed |  | writable --REQUEST_WATCH_MORE
+ *                               v
+ *                        REQUEST_WATCH_END --end() or done()--> finished
+ */
+#include <stdlib.h>
+
+#include "polos/v1/runs.pb-c.h"
+#include "service/api/check.h"
+#include "service/api/exchange.h"
+#include "service/api/format.h"
+#include "service/api/handlers.h"
+
+/* call->user. Lives until `released`; the runtime lets go of the watcher before the call is
+ * finished, and a call is never released before that. */
+struct watch {
+    struct watcher watcher; /* The partition thread's, once posted. */
+    struct api_call *call; /* Constant. */
+    uuid run; /* Constant. */
+    bool is_posted; /* The call's thread's. */
+    bool is_finished; /* The partition thread's. */
+};
+
+static struct watch *watch_of(struct watcher *watcher)
+{
+    return container_of(watcher, struct watch, watcher);
+}
+
+static void push(struct watcher *watcher, struct payload *payload)
+{
+    struct watch *watch = watch_of(watcher);
+    assert(!watch->is_finished);
+    watch->call->vtable->send(watch->call, payload);
+}
+
+static size_t queued_bytes(struct watcher *watcher)
+{
+    const struct api_call *call = watch_of(watcher)->call;
+    return call->vtable->queued_bytes(call);
+}
+
+static void finish(struct watch *watch, const struct failure *failure)
+{
+    if (watch->is_finished) {
+        return;
+    }
+    watch->is_finished = true;
+    struct api_error error;
+    bool is_failure = exchange_error_of(failure, &error);
+    watch->call->vtable->finish(watch->call, is_failure ? &error : NULL);
+}
+
+static void ended(struct watcher *watcher, const struct failure *failure)
+{
+    finish(watch_of(watcher), failure);
+}
+
+static void watched(struct request *request, const struct failure *failure)
+{
+    struct api_error error;
+    if (exchange_error_of(failure, &error)) {
+        finish(watch_of(request->watch.watcher), failure);
+    }
+    exchange_end(request);
+}
+
+static void left(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    static const struct failure gone = {
+        .code = CODE_CANCELLED,
+        .reason = "CALLER_GONE",
+        .message = {"The caller has gone.", 20},
+    };
+    finish(watch_of(request->watch.watcher), &gone);
+    exchange_end(request);
+}
+
+static bool take_position(struct check *check, str text, struct watcher *ret)
+{
+    if (text.len == 0) {
+        return true;
+    }
+    struct position position;
+    if (!position_parse(text, &position)) {
+        return check_fault(check, "from_position",
+                           "pass a position that Watch answered, or nothing to start over");
+    }
+    ret->seq = position.seq;
+    ret->effect = position.effect;
+    ret->attempt = position.attempt;
+    ret->offset = position.offset;
+    return true;
+}
+
+static struct watch *watch_new(struct api_call *call)
+{
+    struct watch *watch = xcalloc(1, sizeof(*watch));
+    watch->call = call;
+    watch->watcher.push = push;
+    watch->watcher.queued_bytes = queued_bytes;
+    watch->watcher.end = ended;
+    return watch;
+}
+
+void watch_start(struct api_call *call, const ProtobufCMessage *message)
+{
+    assert(call->user == NULL);
+    const Polos__V1__RunServiceWatchRequest *proto = (const void *)message;
+    struct watch *watch = watch_new(call);
+    call->user = watch;
+    watch->watcher.deltas = proto->deltas;
+    struct request *request = exchange_new(call, REQUEST_WATCH, watched);
+    request->watch.watcher = &watch->watcher;
+    struct check check = {.arena = &request->arena};
+    if (check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+        take_position(&check, str_of(proto->from_position), &watch->watcher)) {
+        watch->run = request->run;
+        watch->is_posted = exchange_post(request);
+        return;
+    }
+    api_call_fail(call, &check.error);
+    exchange_end(request);
+}
+
+static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
+{
+    struct watch *watch = call->user;
+    assert(watch != NULL && watch->call == call);
+    if (!watch->is_posted) {
+        return; /* Refused at once: nobody knows the watcher. */
+    }
+    struct request *request = exchange_new(call, kind, done);
+    request->run = watch->run;
+    request->watch.watcher = &watch->watcher;
+    exchange_post_always(request);
+}
+
+void watch_writable(struct api_call *call)
+{
+    post(call, REQUEST_WATCH_MORE, exchange_ignore);
+}
+
+void watch_closed(struct api_call *call)
+{
+    post(call, REQUEST_WATCH_END, left);
+}
+
+void watch_released(struct api_call *call)
+{
+    free(call->user);
+}
