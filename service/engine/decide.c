@@ -114,36 +114,34 @@ static enum verdict decide_start(struct draft *draft, const struct command *comm
         emit_model_requested(draft, draft->run.effect_next, 1);
         return VERDICT_OK;
     }
-    emit(draft, (struct event){
-                    .kind = EVENT_TASK_REQUESTED,
-                    .effect = draft->run.effect_next,
-                    .task_requested = {.kind = EFFECT_BODY,
-                                       .name = spec->name,
-                                       .input = spec->input},
-                });
+    emit(draft,
+         (struct event){
+             .kind = EVENT_TASK_REQUESTED,
+             .effect = draft->run.effect_next,
+             .task_requested = {.kind = EFFECT_BODY, .name = spec->name, .input = spec->input},
+         });
     return VERDICT_OK;
 }
 
 static void request_tool(struct draft *draft, const struct tool_call *call)
 {
     uint32_t effect = draft->run.effect_next;
-    emit(draft, (struct event){
-                    .kind = EVENT_TASK_REQUESTED,
-                    .effect = effect,
-                    .task_requested =
-                        {
-                            .kind = EFFECT_TOOL,
-                            .name = call->name,
-                            .call_id = call->call_id,
-                            .input = call->arguments,
-                            .deadline_ms =
-                                call->timeout_ms == 0 ? 0 : draft->now_ms + call->timeout_ms,
-                            .at_most_once = call->at_most_once,
-                        },
-                });
+    emit(draft,
+         (struct event){
+             .kind = EVENT_TASK_REQUESTED,
+             .effect = effect,
+             .task_requested =
+                 {
+                     .kind = EFFECT_TOOL,
+                     .name = call->name,
+                     .call_id = call->call_id,
+                     .input = call->arguments,
+                     .deadline_ms = call->timeout_ms == 0 ? 0 : draft->now_ms + call->timeout_ms,
+                     .at_most_once = call->at_most_once,
+                 },
+         });
     if (call->refusal_type != NULL) {
-        struct outcome outcome =
-            failed_outcome(str_of(call->refusal_type), call->refusal_message);
+        struct outcome outcome = failed_outcome(str_of(call->refusal_type), call->refusal_message);
         emit_settled(draft, effect, 0, &outcome);
     }
 }
@@ -151,10 +149,8 @@ static void request_tool(struct draft *draft, const struct tool_call *call)
 static enum verdict decide_model_replied(struct draft *draft, const struct command *command)
 {
     static const char *const stop_reasons[] = {
-        [REPLY_STOP_END] = "end",
-        [REPLY_STOP_TOOLS] = "tools",
-        [REPLY_STOP_LENGTH] = "length",
-        [REPLY_STOP_CONTENT_FILTER] = "content_filter",
+        [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
+        [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
         [REPLY_STOP_REFUSAL] = "refusal",
     };
     static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
@@ -198,8 +194,8 @@ static uint64_t retry_delay_ms(const struct effect *effect, const struct command
 static enum verdict decide_model_failed(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
-    bool again = command->model_failed.retryable &&
-                 effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX;
+    bool again =
+        command->model_failed.retryable && effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX;
     uint64_t retry_at_ms = again ? draft->now_ms + retry_delay_ms(effect, command) : 0;
     emit(draft, (struct event){
                     .kind = EVENT_MODEL_FAILED,

@@ -1,0 +1,182 @@
+/*
+ * acts: what is done in the world, once the events that order it are on disk.
+ */
+#include <stdlib.h>
+
+#include "service/runtime/internal.h"
+
+struct act *act_add(struct runtime *runtime, enum act_kind kind, struct live_run *run)
+{
+    if (runtime->act_count == runtime->act_capacity) {
+        runtime->act_capacity = runtime->act_capacity == 0 ? 256 : runtime->act_capacity * 2;
+        runtime->acts = xrealloc(runtime->acts, runtime->act_capacity * sizeof(runtime->acts[0]));
+    }
+    struct act *act = &runtime->acts[runtime->act_count++];
+    *act = (struct act){.kind = kind, .run = run};
+    return act;
+}
+
+struct failure failure_make(enum code code, const char *reason, str message)
+{
+    return (struct failure){.code = code, .reason = reason, .message = message};
+}
+
+static void request_finish(struct runtime *runtime, struct request *request)
+{
+    request->node.next = runtime->finished == NULL ? NULL : &runtime->finished->node;
+    runtime->finished = request;
+}
+
+void request_answer(struct runtime *runtime, struct request *request, const struct failure *failure)
+{
+    if (request->done != NULL) {
+        request->done(request, failure);
+        return;
+    }
+    request_finish(runtime, request);
+}
+
+void request_answer_later(struct runtime *runtime, struct request *request)
+{
+    if (request->done == NULL) {
+        request_finish(runtime, request); /* Its bytes live until the turn's end. */
+        return;
+    }
+    act_add(runtime, ACT_ANSWER, NULL)->request = request;
+}
+
+void request_fail(struct runtime *runtime, struct request *request, enum code code,
+                  const char *reason, const char *message)
+{
+    struct failure failure = failure_make(code, reason, str_of(message));
+    request_answer(runtime, request, &failure);
+}
+
+static void release(struct runtime *runtime, const struct act *act)
+{
+    struct task_ref task = {act->run->state.id, act->effect};
+    if (act->kind == ACT_CANCEL && act->attempt != 0) {
+        hosts_cancel(runtime->hosts, task, act->text);
+        return;
+    }
+    hosts_release(runtime->hosts, task);
+}
+
+static void park(struct runtime *runtime, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    if (effect == NULL || effect->state != EFFECT_READY) {
+        return; /* Settled later in the same turn. */
+    }
+    struct event task;
+    status found = command_task(runtime, run, id, &runtime->scratch, &task);
+    struct task_ref ref = {run->state.id, id};
+    if (status_is_ok(found)) {
+        found =
+            hosts_park(runtime->hosts, task_kind_of(run, effect), task.task_requested.name, ref);
+    }
+    if (!status_is_ok(found)) {
+        /* The line is full: its run is still there, and its deadline still ends it. */
+        runs_recover_later(runtime, run, runtime->now_ms + RECOVER_AGAIN_MS);
+    }
+}
+
+static void perform(struct runtime *runtime, const struct act *act)
+{
+    switch (act->kind) {
+    case ACT_ANSWER:
+        request_answer(runtime, act->request, NULL);
+        break;
+    case ACT_READ:
+        query_read(runtime, act->request);
+        break;
+    case ACT_HELLO:
+        task_hello(runtime, act->request);
+        break;
+    case ACT_MODEL:
+        model_perform(runtime, act->run, act->effect, act->attempt);
+        break;
+    case ACT_GIVE:
+        task_give(runtime, act);
+        break;
+    case ACT_PARK:
+        park(runtime, act->run, act->effect);
+        break;
+    case ACT_RELEASE:
+    case ACT_CANCEL:
+        release(runtime, act);
+        break;
+    case ACT_DEALT:
+        hosts_dealt(runtime->hosts, act->session_number, act->seq);
+        break;
+    case ACT_REFUSE:
+        hosts_refuse(runtime->hosts, act->session_number, act->seq, act->text, act->message, NULL);
+        break;
+    case ACT_PUBLISH:
+        watch_publish(runtime, act->run, act->record);
+        break;
+    case ACT_ENDED:
+        model_forget(runtime, act->run);
+        watch_ended(runtime, act->run);
+        query_wait_ended(runtime, act->run);
+        break;
+    }
+    arena_reset(&runtime->scratch);
+}
+
+void acts_perform(struct runtime *runtime)
+{
+    /* By index: carrying out an act may note another. */
+    for (size_t i = 0; i < runtime->act_count; i++) {
+        struct act act = runtime->acts[i];
+        perform(runtime, &act);
+    }
+    runtime->act_count = 0;
+}
+
+/* The commit failed: nothing that depended on it is done, and who asked is told. */
+static void abandon(struct runtime *runtime, const struct act *act, const struct failure *failure)
+{
+    switch (act->kind) {
+    case ACT_ANSWER:
+        request_answer(runtime, act->request, failure);
+        break;
+    case ACT_READ:
+        query_read(runtime, act->request);
+        break;
+    case ACT_HELLO:
+        act->request->hello.link->vtable->close(act->request->hello.link, failure->code,
+                                                failure->reason, failure->message);
+        request_answer(runtime, act->request, failure);
+        break;
+    case ACT_GIVE:
+        hosts_release(runtime->hosts, (struct task_ref){act->run->state.id, act->effect});
+        break;
+    case ACT_DEALT:
+        /* Not acknowledged: the host sends it again when it dials again, which it must. */
+        hosts_forget(runtime->hosts, act->session_number, act->seq);
+        break;
+    case ACT_REFUSE:
+        hosts_refuse(runtime->hosts, act->session_number, act->seq, act->text, act->message, NULL);
+        break;
+    case ACT_MODEL:
+    case ACT_PARK:
+    case ACT_RELEASE:
+    case ACT_CANCEL:
+    case ACT_PUBLISH:
+    case ACT_ENDED:
+        break;
+    }
+    arena_reset(&runtime->scratch);
+}
+
+void acts_abandon(struct runtime *runtime, status why)
+{
+    struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
+    failure.retry_after_ms = RECOVER_AGAIN_MS;
+    for (size_t i = 0; i < runtime->act_count; i++) {
+        struct act act = runtime->acts[i];
+        abandon(runtime, &act, &failure);
+    }
+    runtime->act_count = 0;
+}

@@ -1,0 +1,350 @@
+/*
+ * commands: from a command to the open batch, and what is to be done about its events.
+ */
+#include "service/runtime/internal.h"
+
+enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect)
+{
+    bool is_workflow = effect->kind == EFFECT_BODY && run->state.kind == RUN_KIND_WORKFLOW;
+    return is_workflow ? TASK_WORKFLOW : TASK_TOOL;
+}
+
+static status find_task(str record, uint32_t effect, struct arena *arena, struct event *ret,
+                        bool *ret_found)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (entry.kind != EVENT_TASK_REQUESTED) {
+            continue;
+        }
+        struct event event;
+        TRY(codec_decode(&entry, arena, &event));
+        if (event.effect == effect) {
+            *ret = event;
+            *ret_found = true;
+            return STATUS_OK;
+        }
+    }
+}
+
+status command_task(struct runtime *runtime, const struct live_run *run, uint32_t effect,
+                    struct arena *arena, struct event *ret)
+{
+    (void)runtime;
+    bool found = false;
+    for (size_t i = run->record_count; i > 0 && !found; i--) {
+        TRY(find_task(run->records[i - 1], effect, arena, ret, &found));
+    }
+    return found ? STATUS_OK : status_make(CODE_DATA_LOSS, "the journal lacks a task it ordered");
+}
+
+/* A task is over without its host having said so: whoever has it is told, a place in the line is
+ * given up. */
+static void withdraw_task(struct runtime *runtime, struct live_run *run,
+                          const struct effect *effect, const char *cause)
+{
+    struct act *act = act_add(runtime, ACT_CANCEL, run);
+    act->effect = effect->id;
+    act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
+    act->text = cause;
+    if (effect->state == EFFECT_LEASED) {
+        return;
+    }
+    struct event task;
+    status found = command_task(runtime, run, effect->id, &runtime->scratch, &task);
+    if (status_is_ok(found)) {
+        struct task_ref ref = {run->state.id, effect->id};
+        hosts_unpark(runtime->hosts, task_kind_of(run, effect), task.task_requested.name, ref);
+    }
+    arena_reset(&runtime->scratch);
+}
+
+static void note_end(struct runtime *runtime, struct live_run *run, const char *cause)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->state != EFFECT_CLOSED && effect_is_task(effect)) {
+            withdraw_task(runtime, run, effect, cause);
+        }
+    }
+}
+
+/* Before an event is applied: what it does to effects that are out. */
+static void note_before(struct runtime *runtime, struct live_run *run, const struct event *event,
+                        enum command_kind command)
+{
+    switch (event->kind) {
+    case EVENT_TASK_SETTLED:
+        if (command == COMMAND_TASK_DONE) {
+            act_add(runtime, ACT_RELEASE, run)->effect = event->effect;
+        } else if (command == COMMAND_TIME) {
+            withdraw_task(runtime, run, engine_effect(&run->state, event->effect), "deadline");
+        }
+        break;
+    case EVENT_RUN_FAILED:
+        note_end(runtime, run, "the run failed");
+        break;
+    case EVENT_RUN_CANCELLED:
+        note_end(runtime, run, "the run was cancelled");
+        break;
+    case EVENT_NONE:
+    case EVENT_RUN_STARTED:
+    case EVENT_RUN_COMPLETED:
+    case EVENT_MODEL_REQUESTED:
+    case EVENT_MODEL_REPLIED:
+    case EVENT_MODEL_FAILED:
+    case EVENT_TASK_REQUESTED:
+    case EVENT_STEP_SETTLED:
+    case EVENT_LEASE_GRANTED:
+    case EVENT_LEASE_LOST:
+    case EVENT_COUNT:
+        break;
+    }
+}
+
+static void put_record(struct runtime *runtime, struct live_run *run, const struct step *step)
+{
+    char key[KEY_BYTES_MAX];
+    uint32_t first = run->state.seq + 1;
+    buf_reset(&runtime->record);
+    codec_encode(step->events, step->count, first, &runtime->record);
+    str record = buf_str(&runtime->record);
+    store_batch_put(&runtime->batch, STORE_JOURNAL,
+                    key_journal(key, runtime->options.space, run->state.id, first), record);
+    if (run->record_count == 0 || run->state.kind == RUN_KIND_AGENT) {
+        runs_keep_record(run, record);
+        record = run->records[run->record_count - 1];
+    } else if (run->watchers != NULL) {
+        record = arena_copy(&runtime->turn_arena, record);
+    }
+    if (run->watchers != NULL) {
+        act_add(runtime, ACT_PUBLISH, run)->record = record;
+    }
+}
+
+static void put_snapshot(struct runtime *runtime, struct live_run *run)
+{
+    bool is_due = run->state.seq - run->snapshot_seq >= runtime->options.snapshot_every;
+    if (!is_due || run->state.kind == RUN_KIND_AGENT) {
+        return;
+    }
+    char key[KEY_BYTES_MAX];
+    buf_reset(&runtime->packed);
+    codec_encode_run(&run->state, &runtime->packed);
+    store_batch_put(&runtime->batch, STORE_SNAPSHOTS,
+                    key_run(key, runtime->options.space, run->state.id), buf_str(&runtime->packed));
+    run->snapshot_seq = run->state.seq;
+}
+
+static void grant_ready(struct runtime *runtime, struct live_run *run)
+{
+    uint32_t ready[ENGINE_EFFECTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->state == EFFECT_READY && effect_is_task(effect)) {
+            ready[count++] = effect->id;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        command_grant(runtime, run, ready[i]);
+    }
+}
+
+enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command)
+{
+    command->now_ms = runtime->now_ms;
+    enum verdict verdict = engine_decide(&run->state, command, &runtime->step);
+    runtime->stats.commands++;
+    if (verdict != VERDICT_OK) {
+        runtime->stats.stale++;
+        return verdict;
+    }
+    runs_touch(runtime, run);
+    put_record(runtime, run, &runtime->step);
+    bool wants_grants = false;
+    for (size_t i = 0; i < runtime->step.count; i++) {
+        const struct event *event = &runtime->step.events[i];
+        note_before(runtime, run, event, command->kind);
+        engine_apply(&run->state, event);
+        wants_grants |= event->kind == EVENT_TASK_REQUESTED || event->kind == EVENT_LEASE_LOST;
+        if (event->kind == EVENT_MODEL_REQUESTED) {
+            struct act *act = act_add(runtime, ACT_MODEL, run);
+            act->effect = event->effect;
+            act->attempt = event->attempt;
+        }
+    }
+    runtime->stats.events += runtime->step.count;
+    put_snapshot(runtime, run);
+    if (engine_is_terminal(&run->state)) {
+        act_add(runtime, ACT_ENDED, run);
+    } else if (wants_grants) {
+        grant_ready(runtime, run);
+    }
+    return VERDICT_OK;
+}
+
+void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    if (effect == NULL || effect->state != EFFECT_READY || !effect_is_task(effect)) {
+        return;
+    }
+    struct event task;
+    status found = command_task(runtime, run, id, &runtime->turn_arena, &task);
+    assert(status_is_ok(found)); /* The record is one we keep and have read before. */
+    struct host_session *session =
+        hosts_pick(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+    if (session == NULL) {
+        act_add(runtime, ACT_PARK, run)->effect = id;
+        return;
+    }
+    struct command grant = {
+        .kind = COMMAND_LEASE_GRANT,
+        .effect = id,
+        .attempt = effect->attempt,
+        .lease = {.host_id = host_session_host_id(session)},
+    };
+    enum verdict verdict = command_submit(runtime, run, &grant);
+    assert(verdict == VERDICT_OK);
+    effect = engine_effect(&run->state, id);
+    struct task_ref ref = {run->state.id, id};
+    hosts_reserve(runtime->hosts, session, ref, effect->attempt);
+    struct act *act = act_add(runtime, ACT_GIVE, run);
+    act->effect = id;
+    act->attempt = effect->attempt;
+    act->session = session;
+}
+
+static uint32_t row_status(const struct run *run)
+{
+    static const uint32_t ended[] = {
+        [RUN_COMPLETED] = 3,
+        [RUN_FAILED] = 4,
+        [RUN_CANCELLED] = 5,
+    };
+    if (engine_is_terminal(run)) {
+        return ended[run->state];
+    }
+    return engine_is_waiting(run) ? 2 : 1;
+}
+
+/* A waiting run whose open effects are all tasks without a host need not be loaded to be in line.
+ */
+static void row_parked(const struct live_run *run, struct run_row *row)
+{
+    row->load = true;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->state == EFFECT_CLOSED) {
+            continue;
+        }
+        if (effect->kind != EFFECT_BODY || count == CODEC_PARKED_MAX) {
+            return; /* A tool's name is in the journal only. */
+        }
+        row->parked[count].effect = effect->id;
+        row->parked[count].kind = (enum effect_kind)effect->kind;
+        memcpy(row->parked[count].name, run->name, sizeof(run->name));
+        count++;
+    }
+    row->parked_count = count;
+    row->load = false;
+}
+
+void command_row(const struct runtime *runtime, const struct live_run *run, struct run_row *ret)
+{
+    (void)runtime;
+    memset(ret, 0, sizeof(*ret));
+    ret->kind = (enum run_kind)run->state.kind;
+    ret->status = row_status(&run->state);
+    memcpy(ret->name, run->name, sizeof(run->name));
+    ret->created_ms = run->state.started_ms;
+    ret->ended_ms = run->state.ended_ms;
+    ret->next_deadline_ms = engine_next_deadline(&run->state);
+    ret->last_seq = run->state.seq;
+    if (ret->status == 2) {
+        row_parked(run, ret);
+    } else {
+        ret->load = !engine_is_terminal(&run->state);
+    }
+}
+
+static bool row_equal(const struct run_row *a, const struct run_row *b)
+{
+    struct run_row left = *a;
+    left.last_seq = b->last_seq; /* Lists may lag behind by events; never by a status. */
+    return memcmp(&left, b, sizeof(left)) == 0;
+}
+
+static void seal_run(struct runtime *runtime, struct live_run *run)
+{
+    struct run_row row;
+    command_row(runtime, run, &row);
+    timers_arm(runtime->timers, run->state.id, row.next_deadline_ms);
+    if (run->row_written && row_equal(&run->row, &row)) {
+        return;
+    }
+    char key_bytes[KEY_BYTES_MAX];
+    char bytes[2048];
+    str key = key_run(key_bytes, runtime->options.space, run->state.id);
+    str value = str_make(bytes, codec_encode_row(&row, bytes, sizeof(bytes)));
+    store_batch_put(&runtime->batch, STORE_RUNS, key, value);
+    if (engine_is_terminal(&run->state)) {
+        if (run->row_written) {
+            store_batch_delete(&runtime->batch, STORE_ACTIVE, key);
+        }
+    } else {
+        store_batch_put(&runtime->batch, STORE_ACTIVE, key, value);
+    }
+    run->row = row;
+    run->row_written = true;
+}
+
+void command_seal(struct runtime *runtime)
+{
+    for (struct live_run *run = runtime->touched; run != NULL; run = run->touched_next) {
+        if (run->state.seq > 0) {
+            seal_run(runtime, run);
+        }
+    }
+}
+
+static void recover_effect(struct runtime *runtime, struct live_run *run, struct effect effect)
+{
+    if (effect.kind == EFFECT_MODEL) {
+        if (effect.state == EFFECT_READY) {
+            struct command again = {
+                .kind = COMMAND_MODEL_REISSUE,
+                .effect = effect.id,
+                .attempt = effect.attempt,
+            };
+            enum verdict verdict = command_submit(runtime, run, &again);
+            assert(verdict == VERDICT_OK);
+        }
+        return;
+    }
+    if (effect.state == EFFECT_LEASED) {
+        struct task_ref ref = {run->state.id, effect.id};
+        hosts_expect(runtime->hosts, ref, effect.attempt, effect.host, runtime->now_ms);
+        return;
+    }
+    command_grant(runtime, run, effect.id);
+}
+
+void command_recover(struct runtime *runtime, struct live_run *run)
+{
+    const struct run state = run->state;
+    for (uint32_t i = 0; i < state.effect_count; i++) {
+        if (state.effects[i].state != EFFECT_CLOSED) {
+            recover_effect(runtime, run, state.effects[i]);
+        }
+    }
+    timers_arm(runtime->timers, run->state.id, engine_next_deadline(&run->state));
+}

@@ -1,0 +1,277 @@
+/*
+ * internal: what the files of the runtime share; nobody else includes it.
+ *
+ * A turn has three phases. In the first, requests become commands: events are applied to the
+ * run in memory, written into the open batch, and what is to be done about them is noted as
+ * acts. The batch is committed. Only then the acts are carried out, in order. When the commit
+ * fails no act is: the touched runs are dropped from memory, read again, and recovered.
+ */
+#ifndef SERVICE_RUNTIME_INTERNAL_H
+#define SERVICE_RUNTIME_INTERNAL_H
+
+#include "service/runtime/runtime.h"
+#include "service/runtime/timers.h"
+
+enum {
+    DEFINITIONS_MAX = 10000, /* Distinct ones in memory. */
+    MODEL_TEXT_BYTES_MAX = 4 << 20, /* Kept of one call for late watchers. */
+    BATCH_BYTES_MAX = 8 << 20, /* Over it, the turn takes no more requests. */
+    WATCH_CHUNK_RECORDS = 256, /* Replayed per watcher and turn. */
+    REPORT_EVENTS_MAX = 100000,
+    IDLE_MS = 2000, /* A run nobody touched that long leaves memory, if it may. */
+    RECOVER_AGAIN_MS = 500, /* After a failed commit. */
+};
+
+/* A definition in memory. Kept while runs use it. */
+struct definition {
+    struct definition *next;
+    uint8_t hash[16];
+    struct arena arena;
+    struct agent_definition agent;
+    bool is_newest; /* Of its id. */
+};
+
+/* The text a model call has shown so far, for watchers who come late. */
+struct model_text {
+    struct buf bytes;
+    struct {
+        unsigned kind;
+        size_t end;
+    } * parts;
+    size_t part_count;
+    size_t part_capacity;
+};
+
+/* A run in memory. */
+struct live_run {
+    struct live_run *hash_next;
+    struct live_run *older; /* In the order of last use. */
+    struct live_run *newer;
+    struct live_run *touched_next; /* Touched in this turn. */
+    struct run state;
+    char name[NAME_BYTES_MAX + 1];
+    struct run_row row; /* As last written. */
+    bool row_written;
+    bool is_touched;
+    bool is_dropped; /* The turn's end frees it. */
+    bool needs_recovery;
+    uint64_t used_ms;
+    uint32_t snapshot_seq;
+    struct definition *definition; /* Agents. */
+    /* Journal records, copied: all of an agent's, the first of others. */
+    str *records;
+    size_t record_count;
+    size_t record_capacity;
+    uint64_t model_call; /* In flight; 0: none. */
+    struct model_text model_text;
+    struct watcher *watchers;
+    size_t watcher_count;
+    struct request *waits; /* Chained through inbox_node. */
+};
+
+enum act_kind {
+    ACT_ANSWER, /* request->done(request, failure) */
+    ACT_READ, /* A request that only reads: carried out now. */
+    ACT_HELLO, /* A host came. */
+    ACT_MODEL, /* Start the model call. */
+    ACT_GIVE, /* Send a granted task. */
+    ACT_PARK, /* Nobody took it. */
+    ACT_RELEASE, /* A task was settled by its host. */
+    ACT_CANCEL, /* A task was settled without its host. */
+    ACT_DEALT, /* A host's message is durable. */
+    ACT_REFUSE, /* A host's message was refused. */
+    ACT_PUBLISH, /* Show a record to watchers. */
+    ACT_ENDED, /* Tell those who wait. */
+};
+
+struct act {
+    enum act_kind kind;
+    struct live_run *run;
+    struct request *request;
+    struct host_session *session; /* GIVE. */
+    uint64_t session_number; /* DEALT, REFUSE. */
+    uint64_t seq; /* DEALT, REFUSE: the message's; PUBLISH: the record's first. */
+    uint32_t effect;
+    uint32_t attempt;
+    str record; /* PUBLISH. */
+    const char *text; /* REFUSE: reason; CANCEL: cause. Static. */
+    str message; /* REFUSE. */
+};
+
+struct model_slot {
+    uuid run;
+    uint32_t generation;
+    uint32_t effect;
+    uint32_t attempt;
+    uint32_t next_free;
+    bool in_use;
+};
+
+struct lost_task {
+    struct task_ref task;
+    uint32_t epoch;
+    const char *cause;
+};
+
+struct watch_todo {
+    uuid run;
+    struct watcher *watcher;
+};
+
+struct runtime {
+    struct runtime_options options;
+    struct store store;
+    struct hosts *hosts;
+    struct timers *timers;
+    struct inbox *inbox;
+    struct store_batch batch;
+    struct arena turn_arena; /* Until the end of the turn. */
+    struct arena scratch; /* Until the end of one act. */
+    struct buf record;
+    struct buf packed;
+    struct step step;
+    uint64_t now_ms;
+    bool is_draining;
+    bool batch_failed;
+
+    struct live_run **buckets;
+    size_t bucket_mask;
+    size_t run_count;
+    struct live_run *oldest;
+    struct live_run *newest;
+    struct live_run *touched;
+    uuid *recovering; /* Runs that need recovery. */
+    size_t recovering_count;
+    size_t recovering_capacity;
+    uint64_t recover_at_ms; /* Not before. */
+
+    struct definition *definitions;
+    size_t definition_count;
+
+    struct act *acts;
+    size_t act_count;
+    size_t act_capacity;
+
+    struct request *finished; /* Without done: freed at the end of the turn. */
+    struct inbox_node *pending; /* Taken, but the batch was full. */
+
+    struct model_slot *slots;
+    size_t slot_capacity;
+    uint32_t slot_free;
+
+    struct lost_task *lost;
+    size_t lost_count;
+    size_t lost_capacity;
+
+    struct watch_todo *todo; /* Watchers that go on reading next turn. */
+    size_t todo_count;
+    size_t todo_capacity;
+
+    struct task_ref ready; /* A parked task for which a slot is free. */
+    bool has_ready;
+
+    /* Idempotency keys put by this turn and not yet in the store. */
+    struct {
+        uint8_t key[16];
+        struct idempotency_row row;
+    } * keys;
+    size_t key_count;
+    size_t key_capacity;
+
+    uint64_t ticket;
+    struct runtime_stats stats;
+    void *thread;
+};
+
+/* acts.c */
+struct act *act_add(struct runtime *runtime, enum act_kind kind, struct live_run *run);
+void acts_perform(struct runtime *runtime);
+void acts_abandon(struct runtime *runtime, status why);
+void request_answer(struct runtime *runtime, struct request *request,
+                    const struct failure *failure);
+/* Answers after the commit. */
+void request_answer_later(struct runtime *runtime, struct request *request);
+struct failure failure_make(enum code code, const char *reason, str message);
+void request_fail(struct runtime *runtime, struct request *request, enum code code,
+                  const char *reason, const char *message);
+
+/* runs.c */
+/* NOT_FOUND when there is none; DATA_LOSS when its journal is damaged. Borrowed until the turn's
+ * end. */
+status runs_get(struct runtime *runtime, uuid id, struct live_run **ret);
+struct live_run *runs_find(const struct runtime *runtime, uuid id); /* In memory, or NULL. */
+struct live_run *runs_insert(struct runtime *runtime, uuid id);
+void runs_touch(struct runtime *runtime, struct live_run *run);
+void runs_keep_record(struct live_run *run, str record);
+void runs_drop(struct runtime *runtime, struct live_run *run);
+void runs_evict(struct runtime *runtime);
+uint64_t runs_next_eviction_ms(const struct runtime *runtime);
+void runs_free_all(struct runtime *runtime);
+bool runs_may_leave(const struct live_run *run);
+/* Its effects are to be put in motion again, in a later turn. Keeps it in memory. */
+void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t at_ms);
+
+/* commands.c */
+/* Decides, applies, writes into the batch, notes acts. */
+enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command);
+/* Grants the task to a host that is free, or parks it. */
+void command_grant(struct runtime *runtime, struct live_run *run, uint32_t effect);
+/* After the last command of the turn: rows of the touched runs. */
+void command_seal(struct runtime *runtime);
+void command_row(const struct runtime *runtime, const struct live_run *run, struct run_row *ret);
+/* What the run's effects need again after a restart or a failed commit. */
+void command_recover(struct runtime *runtime, struct live_run *run);
+/* The TASK_REQUESTED event of an open task. DATA_LOSS when it is not there. */
+status command_task(struct runtime *runtime, const struct live_run *run, uint32_t effect,
+                    struct arena *arena, struct event *ret);
+enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect);
+
+/* starts.c */
+void handle_register(struct runtime *runtime, struct request *request);
+void handle_start(struct runtime *runtime, struct request *request);
+status definition_put(struct runtime *runtime, const struct agent_definition *agent,
+                      uint8_t ret_hash[16]);
+status definition_by_hash(struct runtime *runtime, const uint8_t hash[16], struct definition **ret);
+/* The definition the run is pinned to, in run->definition. */
+status definition_of(struct runtime *runtime, struct live_run *run);
+void definitions_free(struct runtime *runtime);
+
+/* models.c */
+void model_perform(struct runtime *runtime, struct live_run *run, uint32_t effect,
+                   uint32_t attempt);
+void handle_model_delta(struct runtime *runtime, struct request *request);
+void handle_model_done(struct runtime *runtime, struct request *request);
+void handle_model_failed(struct runtime *runtime, struct request *request);
+void model_forget(struct runtime *runtime, struct live_run *run);
+
+/* tasks.c */
+void handle_host_message(struct runtime *runtime, struct request *request);
+void handle_host_gone(struct runtime *runtime, struct request *request);
+void task_hello(struct runtime *runtime, struct request *request);
+void task_give(struct runtime *runtime, const struct act *act);
+void tasks_handle_lost(struct runtime *runtime);
+void tasks_handle_ready(struct runtime *runtime);
+void tasks_note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause);
+
+/* watch.c */
+void watch_begin(struct runtime *runtime, struct request *request);
+void watch_more(struct runtime *runtime, struct request *request);
+void watch_end(struct runtime *runtime, struct request *request);
+void watch_publish(struct runtime *runtime, struct live_run *run, str record);
+void watch_delta(struct runtime *runtime, struct live_run *run, uint32_t effect, uint32_t attempt,
+                 unsigned kind, str text);
+void watch_ended(struct runtime *runtime, struct live_run *run);
+void watch_work(struct runtime *runtime);
+void watch_drop_all(struct runtime *runtime, struct live_run *run, const struct failure *failure);
+
+/* queries.c */
+void query_read(struct runtime *runtime, struct request *request);
+status query_report(struct runtime *runtime, struct live_run *run, struct arena *arena,
+                    struct run_report *ret);
+void query_wait_ended(struct runtime *runtime, struct live_run *run);
+void handle_forget(struct runtime *runtime, struct request *request);
+
+/* recovery.c */
+status recovery_run(struct runtime *runtime, struct arena *arena);
+
+#endif

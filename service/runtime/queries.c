@@ -1,0 +1,308 @@
+/*
+ * queries: requests that only read, carried out after the turn's commit.
+ */
+#include "service/runtime/internal.h"
+
+enum {
+    LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
+};
+
+static void fail_read(struct runtime *runtime, struct request *request, status why)
+{
+    bool is_missing = why.code == CODE_NOT_FOUND;
+    request_fail(runtime, request, why.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
+                 why.why);
+}
+
+struct last {
+    struct arena *arena;
+    str record;
+};
+
+static bool visit_last(void *context, str key, str value)
+{
+    (void)key;
+    struct last *last = context;
+    last->record = arena_copy(last->arena, value);
+    return true;
+}
+
+/* All records of an agent's run are in memory; of others the first, and the last is read. */
+static status report_records(struct runtime *runtime, struct live_run *run, struct arena *arena,
+                             struct run_report *ret)
+{
+    ret->records = run->records;
+    ret->record_count = run->record_count;
+    if (run->state.kind == RUN_KIND_AGENT || !engine_is_terminal(&run->state)) {
+        return STATUS_OK;
+    }
+    struct last last = {arena, STR_EMPTY};
+    char key[KEY_BYTES_MAX];
+    TRY(store_scan(&runtime->store, STORE_JOURNAL,
+                   key_run(key, runtime->options.space, run->state.id), STR_EMPTY, true, 1,
+                   visit_last, &last));
+    str *records = arena_alloc(arena, 2 * sizeof(records[0]));
+    records[0] = run->records[0];
+    records[1] = last.record;
+    ret->records = records;
+    ret->record_count = str_equal(records[0], records[1]) ? 1 : 2;
+    return STATUS_OK;
+}
+
+status query_report(struct runtime *runtime, struct live_run *run, struct arena *arena,
+                    struct run_report *ret)
+{
+    *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
+    TRY(report_records(runtime, run, arena, ret));
+    if (run->state.kind == RUN_KIND_AGENT) {
+        TRY(definition_of(runtime, run));
+        ret->is_structured = run->definition->agent.output_schema_json.len > 0;
+    }
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->state == EFFECT_CLOSED || !effect_is_task(effect)) {
+            continue;
+        }
+        struct event task;
+        TRY(command_task(runtime, run, effect->id, arena, &task));
+        ret->effect_names[i] = task.task_requested.name;
+        ret->has_offer[i] =
+            hosts_offer(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+    }
+    return STATUS_OK;
+}
+
+static void answer_report(struct runtime *runtime, struct request *request, struct live_run *run)
+{
+    struct run_report report;
+    status built = query_report(runtime, run, &request->arena, &report);
+    if (!status_is_ok(built)) {
+        fail_read(runtime, request, built);
+        return;
+    }
+    request->report.ret = &report;
+    request_answer(runtime, request, NULL);
+}
+
+static void read_run(struct runtime *runtime, struct request *request)
+{
+    struct live_run *run;
+    status found = runs_get(runtime, request->run, &run);
+    if (!status_is_ok(found)) {
+        fail_read(runtime, request, found);
+        return;
+    }
+    if (request->kind == REQUEST_WAIT && !engine_is_terminal(&run->state)) {
+        request->node.next = run->waits == NULL ? NULL : &run->waits->node;
+        run->waits = request;
+        return;
+    }
+    answer_report(runtime, request, run);
+}
+
+void query_wait_ended(struct runtime *runtime, struct live_run *run)
+{
+    while (run->waits != NULL) {
+        struct request *request = run->waits;
+        struct inbox_node *next = request->node.next;
+        run->waits = next == NULL ? NULL : container_of(next, struct request, node);
+        answer_report(runtime, request, run);
+    }
+}
+
+void handle_forget(struct runtime *runtime, struct request *request)
+{
+    struct live_run *run = runs_find(runtime, request->run);
+    struct request *before = NULL;
+    struct request *wait = run == NULL ? NULL : run->waits;
+    while (wait != NULL && wait->report.ticket != request->report.ticket) {
+        before = wait;
+        struct inbox_node *next = wait->node.next;
+        wait = next == NULL ? NULL : container_of(next, struct request, node);
+    }
+    if (wait != NULL) {
+        struct inbox_node *next = wait->node.next;
+        if (before != NULL) {
+            before->node.next = next;
+        } else {
+            run->waits = next == NULL ? NULL : container_of(next, struct request, node);
+        }
+        request_fail(runtime, wait, CODE_CANCELLED, "CALLER_GONE", "the caller went away");
+    }
+    request_answer(runtime, request, NULL);
+}
+
+struct listing {
+    struct request *request;
+    struct run_line *lines;
+    size_t examined;
+    uuid last;
+    status status;
+};
+
+static bool matches(const struct request *request, const struct run_row *row)
+{
+    bool kind = request->list.kind == RUN_KIND_NONE || request->list.kind == row->kind;
+    bool standing = request->list.status == 0 || request->list.status == row->status;
+    bool name = request->list.name.len == 0 || str_is(request->list.name, row->name);
+    return kind && standing && name;
+}
+
+static bool visit_row(void *context, str key, str value)
+{
+    struct listing *listing = context;
+    struct request *request = listing->request;
+    struct run_line line;
+    if (!key_read_run(key, &line.id)) {
+        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
+        return false;
+    }
+    if (uuid_equal(line.id, request->list.before)) {
+        return true; /* Where the page before ended. */
+    }
+    listing->status = codec_decode_row(value, &line.row);
+    if (!status_is_ok(listing->status)) {
+        return false;
+    }
+    listing->last = line.id;
+    listing->examined++;
+    if (matches(request, &line.row)) {
+        listing->lines[request->list.ret_count++] = line;
+    }
+    return request->list.ret_count < request->list.limit && listing->examined < LIST_EXAMINED_MAX;
+}
+
+static void read_list(struct runtime *runtime, struct request *request)
+{
+    assert(request->list.limit > 0);
+    struct listing listing = {
+        .request = request,
+        .lines = arena_alloc(&request->arena, request->list.limit * sizeof(struct run_line)),
+    };
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    bool is_first = uuid_is_zero(request->list.before);
+    str from = is_first ? STR_EMPTY : key_run(from_bytes, space, request->list.before);
+    request->list.ret_count = 0;
+    status scanned = store_scan(&runtime->store, STORE_RUNS, key_prefix_space(prefix_bytes, space),
+                                from, true, SIZE_MAX, visit_row, &listing);
+    scanned = status_is_ok(scanned) ? listing.status : scanned;
+    if (!status_is_ok(scanned)) {
+        fail_read(runtime, request, scanned);
+        return;
+    }
+    bool stopped =
+        request->list.ret_count == request->list.limit || listing.examined == LIST_EXAMINED_MAX;
+    request->list.ret_lines = listing.lines;
+    request->list.ret_next = stopped ? listing.last : (uuid){{0}};
+    request_answer(runtime, request, NULL);
+}
+
+struct reading {
+    struct request *request;
+    str *records;
+    uint32_t start;
+    uint64_t end; /* Events from this seq on are not wanted. */
+};
+
+static bool visit_record(void *context, str key, str value)
+{
+    struct reading *reading = context;
+    uint32_t seq;
+    if (key_read_journal_seq(key, &seq) && seq >= reading->end) {
+        return false;
+    }
+    reading->records[reading->request->history.ret_count++] =
+        arena_copy(&reading->request->arena, value);
+    return reading->request->history.ret_count < reading->request->history.limit;
+}
+
+static bool visit_first(void *context, str key, str value)
+{
+    (void)value;
+    struct reading *reading = context;
+    return !key_read_journal_seq(key, &reading->start);
+}
+
+static status read_records(struct runtime *runtime, struct request *request)
+{
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    uint32_t from_seq = request->history.from_seq;
+    struct reading reading = {
+        .request = request,
+        .records = arena_alloc(&request->arena, request->history.limit * sizeof(str)),
+        .start = from_seq,
+        .end = (uint64_t)from_seq + request->history.limit,
+    };
+    str prefix = key_run(prefix_bytes, space, request->run);
+    request->history.ret_count = 0;
+    request->history.ret_records = reading.records;
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix,
+                   key_journal(from_bytes, space, request->run, from_seq), true, 1, visit_first,
+                   &reading));
+    return store_scan(&runtime->store, STORE_JOURNAL, prefix,
+                      key_journal(from_bytes, space, request->run, reading.start), false, SIZE_MAX,
+                      visit_record, &reading);
+}
+
+static void read_history(struct runtime *runtime, struct request *request)
+{
+    assert(request->history.limit > 0);
+    struct live_run *run;
+    status read = runs_get(runtime, request->run, &run);
+    if (status_is_ok(read)) {
+        read = read_records(runtime, request);
+    }
+    if (!status_is_ok(read)) {
+        fail_read(runtime, request, read);
+        return;
+    }
+    request_answer(runtime, request, NULL);
+}
+
+void query_read(struct runtime *runtime, struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_GET:
+    case REQUEST_WAIT:
+    case REQUEST_CANCEL: /* After the cancellation: the run as it is now. */
+        read_run(runtime, request);
+        break;
+    case REQUEST_LIST:
+        read_list(runtime, request);
+        break;
+    case REQUEST_HISTORY:
+        read_history(runtime, request);
+        break;
+    case REQUEST_WATCH:
+        watch_begin(runtime, request);
+        break;
+    case REQUEST_WATCH_MORE:
+        watch_more(runtime, request);
+        break;
+    case REQUEST_WATCH_END:
+        watch_end(runtime, request);
+        break;
+    case REQUEST_FORGET:
+        handle_forget(runtime, request);
+        break;
+    case REQUEST_STATS:
+        runtime_stats(runtime, request->stats.ret);
+        request_answer(runtime, request, NULL);
+        break;
+    case REQUEST_REGISTER:
+    case REQUEST_START:
+    case REQUEST_HOST_HELLO:
+    case REQUEST_HOST_MESSAGE:
+    case REQUEST_HOST_GONE:
+    case REQUEST_MODEL_DELTA:
+    case REQUEST_MODEL_DONE:
+    case REQUEST_MODEL_FAILED:
+    case REQUEST_DRAIN:
+    case REQUEST_KIND_COUNT:
+        assert(false);
+    }
+}

@@ -1,0 +1,244 @@
+/*
+ * runtime: the shell around the pure engine: one partition, one thread, one store.
+ *
+ * Everybody posts requests; the partition thread drains them in bounded batches, decides,
+ * commits the whole batch with one synced write, applies, and only then acts: answers callers,
+ * calls models, gives tasks to hosts. runtime_turn() is one such round; production calls it from
+ * the thread, the simulation from its world.
+ *
+ * Order:     a caller's answer follows the commit of what it asked for.
+ * Threading: runtime_post() from any thread. Everything else from the partition thread.
+ */
+#ifndef SERVICE_RUNTIME_RUNTIME_H
+#define SERVICE_RUNTIME_RUNTIME_H
+
+#include "service/agents/definition.h"
+#include "service/base/arena.h"
+#include "service/base/inbox.h"
+#include "service/base/payload.h"
+#include "service/codec/codec.h"
+#include "service/engine/engine.h"
+#include "service/hosts/host.h"
+#include "service/llm/provider.h"
+#include "storage/keys.h"
+#include "storage/store.h"
+
+struct runtime;
+
+enum request_kind {
+    /* From callers. */
+    REQUEST_REGISTER, /* definition */
+    REQUEST_START, /* start */
+    REQUEST_GET, /* run */
+    REQUEST_WAIT, /* run: answered when it has ended */
+    REQUEST_LIST, /* list */
+    REQUEST_HISTORY, /* run, history */
+    REQUEST_CANCEL, /* run, text: cause */
+    REQUEST_WATCH, /* run, watch */
+    REQUEST_WATCH_MORE, /* watch.watcher: it can take more */
+    REQUEST_WATCH_END, /* watch.watcher: its caller is gone; it may have ended before */
+    REQUEST_FORGET, /* wait: the caller of a REQUEST_WAIT is gone */
+    /* From hosts, for one link in order. */
+    REQUEST_HOST_HELLO, /* link, hello, definitions */
+    REQUEST_HOST_MESSAGE, /* link, message */
+    REQUEST_HOST_GONE, /* link */
+    /* From models. */
+    REQUEST_MODEL_DELTA,
+    REQUEST_MODEL_DONE,
+    REQUEST_MODEL_FAILED,
+    /* From the main thread. */
+    REQUEST_DRAIN, /* no new work, hosts are told */
+    REQUEST_STATS,
+    REQUEST_KIND_COUNT,
+};
+
+/* How a request failed; `message` and `field` in the request's arena or static. */
+struct failure {
+    enum code code; /* CODE_OK: it did not. */
+    const char *reason;
+    str field;
+    str message;
+    uint64_t retry_after_ms;
+};
+
+/* A run as the runtime answers it: its state and, where asked for, its records. */
+struct run_report {
+    struct run state;
+    str name;
+    const str *records; /* Agents: all. Others: the first and the last. In order. */
+    size_t record_count;
+    bool is_structured; /* Agents: the definition has an output schema. */
+    bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
+    str effect_names[ENGINE_EFFECTS_MAX]; /* Per effect: tool, workflow; empty for models. */
+    bool wants_json; /* Agents: the definition has an output schema. */
+};
+
+struct run_line {
+    uuid id;
+    struct run_row row;
+};
+
+/* Follows one run. Owned by the API's call; calls come from the partition thread. */
+struct watcher {
+    /* Sends one thing; bytes are packed once per fact or delta and shared by all watchers. */
+    void (*push)(struct watcher *watcher, struct payload *payload);
+    /* Bytes pushed that the peer has not taken. */
+    size_t (*queued_bytes)(struct watcher *watcher);
+    /* It has ended: with `failure` NULL after the run's end was pushed. Nothing follows; the
+     * runtime has forgotten the watcher. */
+    void (*end)(struct watcher *watcher, const struct failure *failure);
+    bool deltas; /* Wants deltas. */
+    /* The runtime's own: */
+    struct watcher *next;
+    uuid run;
+    uint32_t seq; /* Facts up to here were pushed. */
+    uint32_t effect; /* The model call whose deltas were pushed last, ... */
+    uint32_t attempt; /* ... its attempt, ... */
+    uint64_t offset; /* ... and up to which byte. */
+    bool is_live; /* Has read the journal to its end. */
+    bool is_stalled; /* Waits for REQUEST_WATCH_MORE. */
+    bool caught_up_said;
+};
+
+struct request {
+    struct inbox_node node;
+    enum request_kind kind;
+    struct arena arena; /* Owns every str below. */
+    /*
+     * Called once on the partition thread. NULL: nobody waits. The request is freed by whoever
+     * `done` belongs to, with request_free(); without `done`, by the runtime.
+     */
+    void (*done)(struct request *request, const struct failure *failure);
+    void *context; /* The caller's. */
+    uuid run;
+    str text;
+    union {
+        struct {
+            const struct agent_definition *definition;
+            uint8_t ret_hash[16];
+        } define;
+        struct {
+            struct run_spec spec; /* Without root, definition_hash, limits: the runtime's. */
+            uint64_t timeout_ms; /* 0: the default. */
+            uint8_t digest[16]; /* Of the request, for idempotency. */
+            uuid ret_run;
+            bool ret_existed;
+        } start;
+        struct {
+            const struct run_report *ret; /* GET, WAIT, CANCEL. Valid during done. */
+            /* WAIT: a number of the caller's, never used twice; FORGET: of which WAIT, whose `done`
+             * is then called with CANCELLED, unless it was answered before. */
+            uint64_t ticket;
+        } report;
+        struct {
+            enum run_kind kind; /* RUN_KIND_NONE: any. */
+            uint32_t status; /* 0: any. */
+            str name; /* Empty: any. */
+            uuid before; /* Zero: from the newest. */
+            size_t limit;
+            const struct run_line *ret_lines;
+            size_t ret_count;
+            uuid ret_next; /* Zero: no more. */
+        } list;
+        struct {
+            uint32_t from_seq;
+            size_t limit;
+            const str *ret_records; /* Every record that holds events of [from_seq, +limit). */
+            size_t ret_count;
+        } history;
+        struct {
+            struct watcher *watcher;
+        } watch;
+        struct {
+            struct host_link *link;
+            struct host_hello hello;
+            const struct agent_definition *definitions;
+            size_t definition_count;
+        } hello;
+        struct {
+            struct host_link *link;
+            struct host_message message;
+        } host;
+        struct {
+            uint64_t call;
+            enum model_delta_kind kind;
+            const struct model_reply *reply;
+            struct model_failure failure;
+        } model;
+        struct {
+            struct runtime_stats *ret;
+        } stats;
+    };
+};
+
+struct request *request_new(enum request_kind kind);
+void request_free(struct request *request);
+
+/* What a fact, a delta or an end looks like on the wire is the API's affair. */
+struct runtime_format {
+    /* `each` takes the reference. */
+    void (*fact)(const struct codec_entry *entry, const struct event *event,
+                 void (*each)(void *context, struct payload *payload), void *context);
+    /* kind: the API's Delta.Kind, which is enum model_delta_kind + 1, or 4 for progress. offset:
+     * behind the text. */
+    struct payload *(*delta)(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
+                             uint32_t step, unsigned kind, str text);
+    struct payload *(*caught_up)(uint32_t seq);
+    struct payload *(*ended)(const struct run_report *report);
+};
+
+struct runtime_options {
+    struct store store; /* Taken: closed by runtime_free(). */
+    struct model_client models;
+    const struct runtime_format *format;
+    struct key_space space;
+    uint64_t (*now_ms)(void *context);
+    void (*random)(void *context, void *ret, size_t bytes);
+    void *context;
+    size_t inbox_max; /* 0: 65,536. */
+    size_t batch_max; /* Requests per turn; 0: 1,024. */
+    size_t runs_max; /* Runs in memory; 0: 50,000. */
+    size_t watchers_max; /* Per run; 0: 10,000. */
+    size_t input_bytes_max; /* 0: 1 MiB. */
+    uint64_t lease_ms; /* 0: 15,000. */
+    uint64_t run_timeout_ms; /* Default for a start that says none; 0: 24 hours. */
+    uint32_t snapshot_every; /* Events; 0: 64. */
+};
+
+/* Recovers what the store holds. `why` in the arena. */
+status runtime_new(const struct runtime_options *options, struct arena *arena,
+                   struct runtime **ret);
+void runtime_free(struct runtime *runtime);
+
+/* Before runtime_start(): the model client needs the sink, and the sink the runtime. */
+void runtime_set_models(struct runtime *runtime, struct model_client models);
+
+/* False: the inbox is full; the request stays the caller's (answer RESOURCE_EXHAUSTED). */
+[[nodiscard]] bool runtime_post(struct runtime *runtime, struct request *request);
+/* For what may not be lost: completions, disconnects. */
+void runtime_post_always(struct runtime *runtime, struct request *request);
+
+/* Feeds requests; give it to llm_start(). */
+struct model_sink runtime_model_sink(struct runtime *runtime);
+
+/* One round. Returns when the next one is due at the latest (Unix ms; 0: only on a request). */
+uint64_t runtime_turn(struct runtime *runtime);
+/* Production: a thread that waits and turns until stopped. */
+void runtime_start(struct runtime *runtime);
+void runtime_stop(struct runtime *runtime);
+
+struct runtime_stats {
+    uint64_t turns;
+    uint64_t commits;
+    uint64_t events;
+    uint64_t commands;
+    uint64_t stale;
+    size_t runs_in_memory;
+    size_t runs_live;
+    struct hosts_stats hosts;
+    struct store_stats store;
+};
+
+void runtime_stats(struct runtime *runtime, struct runtime_stats *ret);
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * starts: definitions and new runs.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "service/agents/transcript.h"
+#include "service/base/hash.h"
+#include "service/runtime/internal.h"
+
+enum {
+    DEFINITION_AGENT = 1, /* Kinds in the keys of STORE_DEFINITIONS. */
+    KEY_HASH_BYTES_EACH = 16,
+};
+
+static void unlink_newest(struct runtime *runtime, str id)
+{
+    for (struct definition *d = runtime->definitions; d != NULL; d = d->next) {
+        if (d->is_newest && str_equal(d->agent.id, id)) {
+            d->is_newest = false;
+        }
+    }
+}
+
+static struct definition *find_hash(struct runtime *runtime, const uint8_t hash[16])
+{
+    for (struct definition *d = runtime->definitions; d != NULL; d = d->next) {
+        if (memcmp(d->hash, hash, sizeof(d->hash)) == 0) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static status remember(struct runtime *runtime, const uint8_t hash[16], str encoded,
+                       struct definition **ret)
+{
+    if (runtime->definition_count >= DEFINITIONS_MAX) {
+        return status_make(CODE_RESOURCE_EXHAUSTED, "too many agent definitions are in use");
+    }
+    struct definition *definition = xcalloc(1, sizeof(*definition));
+    arena_init(&definition->arena, 0);
+    memcpy(definition->hash, hash, sizeof(definition->hash));
+    status decoded = agent_definition_decode(arena_copy(&definition->arena, encoded),
+                                             &definition->arena, &definition->agent);
+    if (!status_is_ok(decoded)) {
+        arena_fini(&definition->arena);
+        free(definition);
+        return decoded;
+    }
+    definition->next = runtime->definitions;
+    runtime->definitions = definition;
+    runtime->definition_count++;
+    *ret = definition;
+    return STATUS_OK;
+}
+
+status definition_put(struct runtime *runtime, const struct agent_definition *agent,
+                      uint8_t ret_hash[16])
+{
+    char key[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    buf_reset(&runtime->packed);
+    agent_definition_encode(agent, &runtime->packed);
+    str encoded = buf_str(&runtime->packed);
+    agent_definition_hash(encoded, ret_hash);
+    struct definition *definition = find_hash(runtime, ret_hash);
+    if (definition != NULL && definition->is_newest) {
+        return STATUS_OK;
+    }
+    if (definition == NULL) {
+        TRY(remember(runtime, ret_hash, encoded, &definition));
+        store_batch_put(&runtime->batch, STORE_BLOBS, key_hash(key, space, ret_hash), encoded);
+    }
+    unlink_newest(runtime, definition->agent.id);
+    definition->is_newest = true;
+    store_batch_put(&runtime->batch, STORE_DEFINITIONS,
+                    key_definition(key, space, DEFINITION_AGENT, definition->agent.id),
+                    str_make(ret_hash, KEY_HASH_BYTES_EACH));
+    return STATUS_OK;
+}
+
+status definition_by_hash(struct runtime *runtime, const uint8_t hash[16], struct definition **ret)
+{
+    *ret = find_hash(runtime, hash);
+    if (*ret != NULL) {
+        return STATUS_OK;
+    }
+    char key[KEY_BYTES_MAX];
+    str encoded;
+    TRY(store_get(&runtime->store, STORE_BLOBS, key_hash(key, runtime->options.space, hash),
+                  &runtime->turn_arena, &encoded));
+    return remember(runtime, hash, encoded, ret);
+}
+
+status definition_of(struct runtime *runtime, struct live_run *run)
+{
+    if (run->definition != NULL) {
+        return STATUS_OK;
+    }
+    size_t cursor = 0;
+    struct codec_entry entry;
+    struct event event;
+    bool at_end;
+    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
+    TRY(codec_decode(&entry, &runtime->turn_arena, &event));
+    if (entry.kind != EVENT_RUN_STARTED ||
+        event.run_started.spec.definition_hash.len != KEY_HASH_BYTES_EACH) {
+        return status_make(CODE_DATA_LOSS, "the run's start names no definition");
+    }
+    const char *hash = event.run_started.spec.definition_hash.ptr;
+    return definition_by_hash(runtime, (const uint8_t *)hash, &run->definition);
+}
+
+static status definition_newest(struct runtime *runtime, str id, struct definition **ret)
+{
+    for (struct definition *d = runtime->definitions; d != NULL; d = d->next) {
+        if (d->is_newest && str_equal(d->agent.id, id)) {
+            *ret = d;
+            return STATUS_OK;
+        }
+    }
+    char key[KEY_BYTES_MAX];
+    str hash;
+    TRY(store_get(&runtime->store, STORE_DEFINITIONS,
+                  key_definition(key, runtime->options.space, DEFINITION_AGENT, id),
+                  &runtime->turn_arena, &hash));
+    if (hash.len != KEY_HASH_BYTES_EACH) {
+        return status_make(CODE_DATA_LOSS, "an agent definition's hash is damaged");
+    }
+    TRY(definition_by_hash(runtime, (const uint8_t *)hash.ptr, ret));
+    (*ret)->is_newest = true;
+    return STATUS_OK;
+}
+
+void definitions_free(struct runtime *runtime)
+{
+    while (runtime->definitions != NULL) {
+        struct definition *next = runtime->definitions->next;
+        arena_fini(&runtime->definitions->arena);
+        free(runtime->definitions);
+        runtime->definitions = next;
+    }
+    runtime->definition_count = 0;
+}
+
+void handle_register(struct runtime *runtime, struct request *request)
+{
+    status put = definition_put(runtime, request->define.definition, request->define.ret_hash);
+    if (!status_is_ok(put)) {
+        request_fail(runtime, request, put.code, "DEFINITIONS_EXHAUSTED", put.why);
+        return;
+    }
+    request_answer_later(runtime, request);
+}
+
+static bool find_key(struct runtime *runtime, const uint8_t key[16], struct idempotency_row *ret)
+{
+    for (size_t i = 0; i < runtime->key_count; i++) {
+        if (memcmp(runtime->keys[i].key, key, sizeof(runtime->keys[i].key)) == 0) {
+            *ret = runtime->keys[i].row;
+            return true;
+        }
+    }
+    char bytes[KEY_BYTES_MAX];
+    str value;
+    status found =
+        store_get(&runtime->store, STORE_IDEMPOTENCY, key_hash(bytes, runtime->options.space, key),
+                  &runtime->scratch, &value);
+    bool ok = status_is_ok(found) && status_is_ok(codec_decode_idempotency(value, ret));
+    arena_reset(&runtime->scratch);
+    return ok;
+}
+
+static void put_key(struct runtime *runtime, const uint8_t key[16], struct idempotency_row row)
+{
+    char bytes[KEY_BYTES_MAX];
+    char value[64];
+    if (runtime->key_count == runtime->key_capacity) {
+        runtime->key_capacity = runtime->key_capacity == 0 ? 64 : runtime->key_capacity * 2;
+        runtime->keys = xrealloc(runtime->keys, runtime->key_capacity * sizeof(runtime->keys[0]));
+    }
+    memcpy(runtime->keys[runtime->key_count].key, key, KEY_HASH_BYTES_EACH);
+    runtime->keys[runtime->key_count++].row = row;
+    size_t len = codec_encode_idempotency(&row, value, sizeof(value));
+    store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,
+                    key_hash(bytes, runtime->options.space, key), str_make(value, len));
+}
+
+/* True when the key has been used: the request is answered. */
+static bool answer_repeated(struct runtime *runtime, struct request *request, const uint8_t key[16])
+{
+    struct idempotency_row row;
+    if (request->start.spec.idempotency_key.len == 0 || !find_key(runtime, key, &row)) {
+        return false;
+    }
+    if (memcmp(row.digest, request->start.digest, sizeof(row.digest)) != 0) {
+        struct failure failure =
+            failure_make(CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                         STR("this idempotency key has started a run with another request; use a "
+                             "new key for a new request"));
+        failure.field = STR("options.idempotency_key");
+        request_answer(runtime, request, &failure);
+        return true;
+    }
+    request->start.ret_run = row.run;
+    request->start.ret_existed = true;
+    request_answer_later(runtime, request); /* Its start may be in this very batch. */
+    return true;
+}
+
+static void check_request(const struct definition *definition, const struct run_spec *spec,
+                          struct model_request *ret)
+{
+    *ret = (struct model_request){
+        .provider = definition->agent.provider,
+        .model = definition->agent.model,
+        .base_url = definition->agent.base_url,
+        .temperature = NAN,
+        .options_json = spec->options.len > 0 ? spec->options : definition->agent.options_json,
+        .attempt = 1,
+    };
+}
+
+/* Fills in what the definition says and refuses what could never work. */
+static bool prepare_agent(struct runtime *runtime, struct request *request)
+{
+    struct run_spec *spec = &request->start.spec;
+    struct definition *definition;
+    struct arena *arena = &request->arena;
+    struct failure failure = {.field = STR("agent_id")};
+    status found = definition_newest(runtime, spec->name, &definition);
+    if (!status_is_ok(found)) {
+        failure.code = found.code;
+        failure.reason = found.code == CODE_NOT_FOUND ? "AGENT_NOT_FOUND" : "STORE_DAMAGED";
+        failure.message = arena_printf(arena,
+                                       "no agent '" STR_FMT
+                                       "' is registered; connect a host that defines it, or call "
+                                       "AgentService.Register",
+                                       STR_ARG(spec->name));
+        request_answer(runtime, request, &failure);
+        return false;
+    }
+    found = transcript_check_input(spec->input, arena);
+    if (!status_is_ok(found)) {
+        failure = failure_make(found.code, "INVALID_FIELD", str_of(found.why));
+        failure.field = STR("input_json");
+        request_answer(runtime, request, &failure);
+        return false;
+    }
+    struct model_request model;
+    check_request(definition, spec, &model);
+    found = model_client_check(&runtime->options.models, &model, arena);
+    if (!status_is_ok(found)) {
+        bool is_key = found.code == CODE_FAILED_PRECONDITION;
+        failure = failure_make(found.code, is_key ? "PROVIDER_KEY_MISSING" : "INVALID_PROVIDER",
+                               str_of(found.why));
+        failure.field = STR("agent.provider");
+        request_answer(runtime, request, &failure);
+        return false;
+    }
+    uint32_t steps = definition->agent.max_steps;
+    spec->steps_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
+    spec->tokens_max = definition->agent.max_total_tokens;
+    spec->definition_hash = arena_copy(arena, str_make(definition->hash, KEY_HASH_BYTES_EACH));
+    return true;
+}
+
+static bool may_start(struct runtime *runtime, struct request *request)
+{
+    if (runtime->is_draining) {
+        request_fail(runtime, request, CODE_UNAVAILABLE, "DRAINING",
+                     "the server is shutting down; try again in a moment");
+        return false;
+    }
+    struct store_stats stats;
+    store_stats(&runtime->store, &stats);
+    if (stats.is_low_on_space) {
+        struct failure failure = failure_make(
+            CODE_RESOURCE_EXHAUSTED, "LOW_DISK",
+            STR("the server's disk is nearly full, so no new run is started; runs under way go "
+                "on. Free some space and try again"));
+        failure.retry_after_ms = 5000;
+        request_answer(runtime, request, &failure);
+        return false;
+    }
+    return true;
+}
+
+static uuid new_id(struct runtime *runtime)
+{
+    uint8_t random[10];
+    runtime->options.random(runtime->options.context, random, sizeof(random));
+    return uuid_v7(runtime->now_ms, random);
+}
+
+void handle_start(struct runtime *runtime, struct request *request)
+{
+    struct run_spec *spec = &request->start.spec;
+    uint8_t key[KEY_HASH_BYTES_EACH];
+    hash128(spec->idempotency_key, key);
+    if (answer_repeated(runtime, request, key) || !may_start(runtime, request)) {
+        return;
+    }
+    if (spec->kind == RUN_KIND_AGENT && !prepare_agent(runtime, request)) {
+        return;
+    }
+    uint64_t timeout_ms = request->start.timeout_ms;
+    timeout_ms = timeout_ms == 0 ? runtime->options.run_timeout_ms : timeout_ms;
+    spec->deadline_ms = runtime->now_ms + timeout_ms;
+    struct command start = {.kind = COMMAND_START, .start = {.id = new_id(runtime)}};
+    spec->root = uuid_is_zero(spec->root) ? start.start.id : spec->root;
+    start.start.spec = *spec;
+    struct live_run *run = runs_insert(runtime, start.start.id);
+    assert(spec->name.len <= NAME_BYTES_MAX);
+    memcpy(run->name, spec->name.ptr, spec->name.len);
+    if (spec->kind == RUN_KIND_AGENT) {
+        run->state.kind = RUN_KIND_AGENT; /* So that its records are kept; the event says it too. */
+        status found = definition_by_hash(runtime, (const uint8_t *)spec->definition_hash.ptr,
+                                          &run->definition);
+        assert(status_is_ok(found));
+    }
+    enum verdict verdict = command_submit(runtime, run, &start);
+    assert(verdict == VERDICT_OK);
+    if (spec->idempotency_key.len > 0) {
+        struct idempotency_row row = {.run = start.start.id};
+        memcpy(row.digest, request->start.digest, sizeof(row.digest));
+        put_key(runtime, key, row);
+    }
+    request->start.ret_run = start.start.id;
+    request->start.ret_existed = false;
+    request_answer_later(runtime, request);
+}

@@ -1,0 +1,311 @@
+/*
+ * tasks: what hosts say, and the work they are given.
+ */
+#include "service/runtime/internal.h"
+
+void tasks_note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+{
+    struct runtime *runtime = context;
+    if (runtime->lost_count == runtime->lost_capacity) {
+        runtime->lost_capacity = runtime->lost_capacity == 0 ? 64 : runtime->lost_capacity * 2;
+        runtime->lost = xrealloc(runtime->lost, runtime->lost_capacity * sizeof(runtime->lost[0]));
+    }
+    runtime->lost[runtime->lost_count++] = (struct lost_task){task, epoch, cause};
+}
+
+void tasks_handle_lost(struct runtime *runtime)
+{
+    /* The list may not grow meanwhile: nothing below calls what notes a loss. */
+    size_t count = runtime->lost_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct lost_task *lost = &runtime->lost[i];
+        struct live_run *run;
+        if (!status_is_ok(runs_get(runtime, lost->task.run, &run))) {
+            continue;
+        }
+        struct command command = {
+            .kind = COMMAND_LEASE_LOST,
+            .effect = lost->task.effect,
+            .attempt = lost->epoch,
+            .lease_lost = {.cause = str_of(lost->cause)},
+        };
+        enum verdict verdict = command_submit(runtime, run, &command);
+        (void)verdict; /* Settled or granted anew meanwhile: nothing is lost. */
+    }
+    assert(runtime->lost_count == count);
+    runtime->lost_count = 0;
+}
+
+static void grant_parked(struct runtime *runtime, struct task_ref task)
+{
+    struct live_run *run;
+    if (status_is_ok(runs_get(runtime, task.run, &run))) {
+        command_grant(runtime, run, task.effect);
+    }
+}
+
+void tasks_handle_ready(struct runtime *runtime)
+{
+    if (runtime->has_ready) {
+        runtime->has_ready = false;
+        grant_parked(runtime, runtime->ready);
+    }
+    struct task_ref task;
+    for (size_t i = 0; i < runtime->options.batch_max && hosts_next_ready(runtime->hosts, &task);
+         i++) {
+        grant_parked(runtime, task);
+    }
+}
+
+void task_hello(struct runtime *runtime, struct request *request)
+{
+    const char *field = NULL;
+    struct host_session *session;
+    status heard = hosts_hello(runtime->hosts, request->hello.link, &request->hello.hello,
+                               runtime->now_ms, &request->arena, &field, &session);
+    if (status_is_ok(heard)) {
+        request_answer(runtime, request, NULL);
+        return;
+    }
+    bool is_field = heard.code == CODE_INVALID_ARGUMENT;
+    struct failure failure =
+        failure_make(heard.code, is_field ? "INVALID_FIELD" : "HELLO_REFUSED", str_of(heard.why));
+    failure.field = str_of(field);
+    request->hello.link->vtable->close(request->hello.link, failure.code, failure.reason,
+                                       failure.message);
+    request_answer(runtime, request, &failure);
+}
+
+void handle_host_gone(struct runtime *runtime, struct request *request)
+{
+    struct host_link *link = request->host.link;
+    if (link->session != NULL) {
+        hosts_disconnected(runtime->hosts, link->session, runtime->now_ms);
+    }
+    request_answer_later(runtime, request);
+}
+
+static struct outcome outcome_of(const struct host_outcome *from)
+{
+    return (struct outcome){
+        .failed = from->failed,
+        .value = from->value,
+        .error_type = from->error_type,
+        .error_message = from->error_message,
+        .error_stack = from->error_stack,
+    };
+}
+
+static enum verdict submit_message(struct runtime *runtime, struct live_run *run,
+                                   const struct host_message *message)
+{
+    struct command command = {
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+    };
+    if (message->kind == HOST_MESSAGE_STEP_DONE) {
+        command.kind = COMMAND_STEP_DONE;
+        command.step.number = message->number;
+        command.step.key = message->key;
+        command.step.outcome = outcome_of(&message->outcome);
+    } else {
+        assert(message->kind == HOST_MESSAGE_TASK_DONE);
+        command.kind = COMMAND_TASK_DONE;
+        command.task.outcome = outcome_of(&message->outcome);
+    }
+    return command_submit(runtime, run, &command);
+}
+
+static void note_verdict(struct runtime *runtime, struct host_session *session, uint64_t seq,
+                         enum verdict verdict)
+{
+    struct act *act = act_add(runtime, ACT_DEALT, NULL);
+    act->session_number = host_session_number(session);
+    act->seq = seq;
+    switch (verdict) {
+    case VERDICT_OK:
+    case VERDICT_DONE_BEFORE:
+    case VERDICT_TERMINAL:
+        return;
+    case VERDICT_STALE:
+    case VERDICT_REFUSED:
+        act->text = "STALE_EPOCH";
+        act->message = STR("the task is no longer this host's; stop working on it");
+        break;
+    case VERDICT_GAP:
+        act->text = "STEP_GAP";
+        act->message = STR("an earlier step of the task is missing; number steps from 1, without "
+                           "gaps, in the order they are sent");
+        break;
+    }
+    act->kind = ACT_REFUSE;
+}
+
+static void submit_for_host(struct runtime *runtime, struct request *request)
+{
+    const struct host_message *message = &request->host.message;
+    struct host_session *session = request->host.link->session;
+    struct live_run *run;
+    status found = runs_get(runtime, message->task.run, &run);
+    enum verdict verdict = VERDICT_STALE;
+    if (status_is_ok(found)) {
+        verdict = submit_message(runtime, run, message);
+    }
+    note_verdict(runtime, session, message->seq, verdict);
+}
+
+static void show_progress(struct runtime *runtime, const struct host_message *message)
+{
+    enum {
+        DELTA_PROGRESS = 4, /* Delta.Kind of the API. */
+    };
+    struct live_run *run = runs_find(runtime, message->task.run);
+    if (run != NULL) {
+        watch_delta(runtime, run, message->task.effect, message->epoch, DELTA_PROGRESS,
+                    message->text);
+    }
+}
+
+void handle_host_message(struct runtime *runtime, struct request *request)
+{
+    struct host_session *session = request->host.link->session;
+    if (session == NULL) {
+        request_answer(runtime, request, NULL); /* The link was closed meanwhile. */
+        return;
+    }
+    switch (hosts_receive(runtime->hosts, session, &request->host.message, runtime->now_ms)) {
+    case HOST_RECEIPT_COMMAND:
+        submit_for_host(runtime, request);
+        break;
+    case HOST_RECEIPT_SHOW:
+        show_progress(runtime, &request->host.message);
+        break;
+    case HOST_RECEIPT_DROP:
+    case HOST_RECEIPT_CLOSED:
+        break;
+    }
+    request_answer_later(runtime, request);
+}
+
+struct steps {
+    struct arena *arena;
+    uint32_t effect;
+    struct settled_step *steps;
+    size_t count;
+    size_t capacity;
+    status status;
+};
+
+static status read_steps(struct steps *steps, str record)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end || steps->count == steps->capacity) {
+            return STATUS_OK;
+        }
+        if (entry.kind != EVENT_STEP_SETTLED) {
+            continue;
+        }
+        struct event event;
+        entry.body = arena_copy(steps->arena, entry.body);
+        TRY(codec_decode(&entry, steps->arena, &event));
+        if (event.effect != steps->effect) {
+            continue;
+        }
+        const struct outcome *outcome = &event.step_settled.outcome;
+        steps->steps[steps->count++] = (struct settled_step){
+            .key = event.step_settled.key,
+            .outcome = {.failed = outcome->failed,
+                        .value = outcome->value,
+                        .error_type = outcome->error_type,
+                        .error_message = outcome->error_message,
+                        .error_stack = outcome->error_stack},
+        };
+    }
+}
+
+static bool visit_steps(void *context, str key, str value)
+{
+    (void)key;
+    struct steps *steps = context;
+    steps->status = read_steps(steps, value);
+    return status_is_ok(steps->status) && steps->count < steps->capacity;
+}
+
+/* The steps its run has settled, so that the host replays without a round trip. */
+static status load_steps(struct runtime *runtime, const struct live_run *run,
+                         const struct effect *effect, struct steps *ret)
+{
+    *ret = (struct steps){.arena = &runtime->scratch, .effect = effect->id};
+    if (effect->steps == 0) {
+        return STATUS_OK;
+    }
+    char key[KEY_BYTES_MAX];
+    ret->capacity = effect->steps;
+    ret->steps = arena_alloc(&runtime->scratch, ret->capacity * sizeof(ret->steps[0]));
+    TRY(store_scan(&runtime->store, STORE_JOURNAL,
+                   key_run(key, runtime->options.space, run->state.id), STR_EMPTY, false, SIZE_MAX,
+                   visit_steps, ret));
+    TRY(ret->status);
+    return ret->count == effect->steps
+               ? STATUS_OK
+               : status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
+}
+
+static status build_task(struct runtime *runtime, struct live_run *run, const struct effect *effect,
+                         struct host_task *ret)
+{
+    struct event task;
+    struct event started;
+    struct steps steps;
+    struct codec_entry entry;
+    size_t cursor = 0;
+    bool at_end;
+    TRY(command_task(runtime, run, effect->id, &runtime->scratch, &task));
+    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
+    TRY(codec_decode(&entry, &runtime->scratch, &started));
+    TRY(load_steps(runtime, run, effect, &steps));
+    const struct run_spec *spec = &started.run_started.spec;
+    uint64_t deadline_ms = effect->deadline_ms;
+    *ret = (struct host_task){
+        .task = {run->state.id, effect->id},
+        .epoch = effect->attempt,
+        .kind = task_kind_of(run, effect),
+        .name = task.task_requested.name,
+        .input = task.task_requested.input,
+        .steps = steps.steps,
+        .step_count = steps.count,
+        .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
+        .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
+        .call_id = task.task_requested.call_id,
+        .session_id = spec->session_id,
+        .user_id = spec->user_id,
+        .conversation_id = spec->conversation_id,
+        .root = spec->root,
+    };
+    return STATUS_OK;
+}
+
+void task_give(struct runtime *runtime, const struct act *act)
+{
+    struct live_run *run = act->run;
+    struct task_ref ref = {run->state.id, act->effect};
+    const struct effect *effect = engine_effect(&run->state, act->effect);
+    bool is_current =
+        effect != NULL && effect->attempt == act->attempt && effect->state == EFFECT_LEASED;
+    if (!is_current) {
+        hosts_release(runtime->hosts, ref); /* Over already, in the same turn. */
+        return;
+    }
+    struct host_task task;
+    status built = build_task(runtime, run, effect, &task);
+    if (!status_is_ok(built)) {
+        hosts_release(runtime->hosts, ref);
+        tasks_note_lost(runtime, ref, act->attempt, built.why);
+        return;
+    }
+    hosts_give(runtime->hosts, act->session, &task);
+}

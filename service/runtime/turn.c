@@ -1,0 +1,343 @@
+/*
+ * turn: one round of the partition: requests in, one commit, acts out.
+ */
+#include <stdlib.h>
+
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+struct request *request_new(enum request_kind kind)
+{
+    assert(kind < REQUEST_KIND_COUNT);
+    struct request *request = xcalloc(1, sizeof(*request));
+    request->kind = kind;
+    arena_init(&request->arena, 0);
+    return request;
+}
+
+void request_free(struct request *request)
+{
+    arena_fini(&request->arena);
+    free(request);
+}
+
+bool runtime_post(struct runtime *runtime, struct request *request)
+{
+    return inbox_push(runtime->inbox, &request->node);
+}
+
+void runtime_post_always(struct runtime *runtime, struct request *request)
+{
+    inbox_push_always(runtime->inbox, &request->node);
+}
+
+static void handle_cancel(struct runtime *runtime, struct request *request)
+{
+    struct live_run *run;
+    status found = runs_get(runtime, request->run, &run);
+    if (!status_is_ok(found)) {
+        bool is_missing = found.code == CODE_NOT_FOUND;
+        request_fail(runtime, request, found.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
+                     found.why);
+        return;
+    }
+    struct command command = {.kind = COMMAND_CANCEL, .cancel = {.cause = request->text}};
+    if (command_submit(runtime, run, &command) != VERDICT_OK) {
+        request_fail(runtime, request, CODE_FAILED_PRECONDITION, "RUN_ENDED",
+                     "the run has ended and cannot be cancelled");
+        return;
+    }
+    act_add(runtime, ACT_READ, NULL)->request = request;
+}
+
+static void handle_hello(struct runtime *runtime, struct request *request)
+{
+    for (size_t i = 0; i < request->hello.definition_count; i++) {
+        uint8_t hash[16];
+        status put = definition_put(runtime, &request->hello.definitions[i], hash);
+        if (!status_is_ok(put)) {
+            struct host_link *link = request->hello.link;
+            link->vtable->close(link, put.code, "DEFINITIONS_EXHAUSTED", str_of(put.why));
+            request_fail(runtime, request, put.code, "DEFINITIONS_EXHAUSTED", put.why);
+            return;
+        }
+    }
+    act_add(runtime, ACT_HELLO, NULL)->request = request;
+}
+
+static void handle_drain(struct runtime *runtime, struct request *request)
+{
+    runtime->is_draining = true;
+    hosts_drain(runtime->hosts, "the server is shutting down");
+    request_answer_later(runtime, request);
+}
+
+static void handle(struct runtime *runtime, struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_REGISTER:
+        handle_register(runtime, request);
+        break;
+    case REQUEST_START:
+        handle_start(runtime, request);
+        break;
+    case REQUEST_CANCEL:
+        handle_cancel(runtime, request);
+        break;
+    case REQUEST_HOST_HELLO:
+        handle_hello(runtime, request);
+        break;
+    case REQUEST_HOST_MESSAGE:
+        handle_host_message(runtime, request);
+        break;
+    case REQUEST_HOST_GONE:
+        handle_host_gone(runtime, request);
+        break;
+    case REQUEST_MODEL_DELTA:
+        handle_model_delta(runtime, request);
+        break;
+    case REQUEST_MODEL_DONE:
+        handle_model_done(runtime, request);
+        break;
+    case REQUEST_MODEL_FAILED:
+        handle_model_failed(runtime, request);
+        break;
+    case REQUEST_DRAIN:
+        handle_drain(runtime, request);
+        break;
+    case REQUEST_GET:
+    case REQUEST_WAIT:
+    case REQUEST_LIST:
+    case REQUEST_HISTORY:
+    case REQUEST_WATCH:
+    case REQUEST_WATCH_MORE:
+    case REQUEST_WATCH_END:
+    case REQUEST_FORGET:
+    case REQUEST_STATS:
+        act_add(runtime, ACT_READ, NULL)->request = request;
+        break;
+    case REQUEST_KIND_COUNT:
+        assert(false);
+    }
+}
+
+static void handle_inbox(struct runtime *runtime)
+{
+    struct inbox_node *node = runtime->pending;
+    if (node == NULL) {
+        node = inbox_take(runtime->inbox, runtime->options.batch_max);
+    }
+    while (node != NULL && runtime->batch.bytes.len < BATCH_BYTES_MAX) {
+        struct inbox_node *next = node->next;
+        handle(runtime, container_of(node, struct request, node));
+        node = next;
+    }
+    runtime->pending = node;
+}
+
+/* What a run says when its own deadline has passed: what it was waiting for. */
+static str deadline_message(struct runtime *runtime, struct live_run *run)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        struct event task;
+        if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
+            !status_is_ok(command_task(runtime, run, effect->id, &runtime->turn_arena, &task))) {
+            continue;
+        }
+        str name = task.task_requested.name;
+        bool is_offered = hosts_offer(runtime->hosts, task_kind_of(run, effect), name);
+        return arena_printf(&runtime->turn_arena,
+                            "the run's deadline passed while it waited for a host to run '" STR_FMT
+                            "'; %s",
+                            STR_ARG(name),
+                            is_offered ? "every host that offers it was busy: add hosts or slots"
+                                       : "no connected host offers it: start one that does");
+    }
+    return STR("the run's deadline passed before it was done; give it a longer run_timeout_ms");
+}
+
+static void handle_timers(struct runtime *runtime)
+{
+    uuid id;
+    for (size_t i = 0;
+         i < runtime->options.batch_max && timers_pop_due(runtime->timers, runtime->now_ms, &id);
+         i++) {
+        struct live_run *run;
+        if (!status_is_ok(runs_get(runtime, id, &run))) {
+            log_line(LOG_ERROR, "timer_run_missing", "i=%zu", i);
+            continue;
+        }
+        struct command command = {.kind = COMMAND_TIME};
+        if (run->state.deadline_ms != 0 && runtime->now_ms >= run->state.deadline_ms) {
+            command.time.message = deadline_message(runtime, run);
+        }
+        if (command_submit(runtime, run, &command) != VERDICT_OK) {
+            timers_arm(runtime->timers, id, engine_next_deadline(&run->state));
+        }
+    }
+}
+
+static void handle_recovering(struct runtime *runtime)
+{
+    if (runtime->now_ms < runtime->recover_at_ms) {
+        return;
+    }
+    for (size_t i = 0; i < runtime->options.batch_max && runtime->recovering_count > 0; i++) {
+        uuid id = runtime->recovering[--runtime->recovering_count];
+        struct live_run *run = runs_find(runtime, id);
+        if (run == NULL || !run->needs_recovery) {
+            continue;
+        }
+        run->needs_recovery = false;
+        if (!engine_is_terminal(&run->state)) {
+            command_recover(runtime, run);
+        }
+    }
+}
+
+/* Reads the run again and hands over those who watch it and wait for it. */
+static void reload(struct runtime *runtime, struct live_run *run, const struct failure *failure)
+{
+    struct watcher *watchers = run->watchers;
+    struct request *waits = run->waits;
+    size_t watcher_count = run->watcher_count;
+    uuid id = run->state.id;
+    model_forget(runtime, run);
+    run->watchers = NULL;
+    run->waits = NULL;
+    run->is_touched = false;
+    runs_drop(runtime, run);
+    timers_arm(runtime->timers, id, 0);
+    struct live_run *again = NULL;
+    status loaded = runs_get(runtime, id, &again);
+    if (!status_is_ok(loaded)) {
+        struct live_run gone = {.watchers = watchers, .waits = waits};
+        watch_drop_all(runtime, &gone, failure);
+        while (gone.waits != NULL) {
+            struct request *wait = gone.waits;
+            struct inbox_node *next = wait->node.next;
+            gone.waits = next == NULL ? NULL : container_of(next, struct request, node);
+            request_answer(runtime, wait, failure);
+        }
+        return;
+    }
+    again->watchers = watchers;
+    again->watcher_count = watcher_count;
+    again->waits = waits;
+    if (engine_is_terminal(&again->state)) { /* The commit whose outcome was unknown did happen. */
+        watch_ended(runtime, again);
+        query_wait_ended(runtime, again);
+        return;
+    }
+    runs_recover_later(runtime, again, runtime->now_ms + RECOVER_AGAIN_MS);
+}
+
+static void fail_turn(struct runtime *runtime, status why)
+{
+    log_line(LOG_ERROR, "commit_failed", "code=%s why=\"%s\" acts=%zu", code_name(why.code),
+             why.why, runtime->act_count);
+    struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
+    acts_abandon(runtime, why);
+    definitions_free(runtime); /* What was registered in this turn may not exist. */
+    for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
+        run->definition = NULL;
+    }
+    struct live_run *run = runtime->touched;
+    runtime->touched = NULL;
+    while (run != NULL) {
+        struct live_run *next = run->touched_next;
+        run->touched_next = NULL;
+        reload(runtime, run, &failure);
+        run = next;
+    }
+}
+
+static void untouch(struct runtime *runtime)
+{
+    struct live_run *run = runtime->touched;
+    runtime->touched = NULL;
+    while (run != NULL) {
+        struct live_run *next = run->touched_next;
+        run->touched_next = NULL;
+        run->is_touched = false;
+        if (engine_is_terminal(&run->state) && runs_may_leave(run)) {
+            runs_drop(runtime, run);
+        }
+        run = next;
+    }
+}
+
+static void commit(struct runtime *runtime)
+{
+    command_seal(runtime);
+    if (runtime->batch.count > 0) {
+        status committed = store_commit(&runtime->store, &runtime->batch);
+        store_batch_reset(&runtime->batch);
+        runtime->stats.commits++;
+        if (!status_is_ok(committed)) {
+            fail_turn(runtime, committed);
+            return;
+        }
+    }
+    acts_perform(runtime);
+    watch_work(runtime);
+    acts_perform(runtime);
+    untouch(runtime);
+}
+
+static void free_finished(struct runtime *runtime)
+{
+    while (runtime->finished != NULL) {
+        struct request *request = runtime->finished;
+        struct inbox_node *next = request->node.next;
+        runtime->finished = next == NULL ? NULL : container_of(next, struct request, node);
+        request_free(request);
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    if (a == 0 || b == 0) {
+        return a | b;
+    }
+    return a < b ? a : b;
+}
+
+static uint64_t next_due(struct runtime *runtime)
+{
+    if (!runtime->has_ready) {
+        runtime->has_ready = hosts_next_ready(runtime->hosts, &runtime->ready);
+    }
+    bool is_busy = runtime->has_ready || runtime->pending != NULL || runtime->todo_count > 0 ||
+                   runtime->lost_count > 0;
+    if (is_busy) {
+        return runtime->now_ms;
+    }
+    uint64_t due = timers_next_ms(runtime->timers);
+    due = earlier(due, hosts_next_deadline(runtime->hosts));
+    due = earlier(due, runs_next_eviction_ms(runtime));
+    if (runtime->recovering_count > 0) {
+        due = earlier(due, runtime->recover_at_ms);
+    }
+    return due;
+}
+
+uint64_t runtime_turn(struct runtime *runtime)
+{
+    runtime->now_ms = runtime->options.now_ms(runtime->options.context);
+    runtime->stats.turns++;
+    handle_recovering(runtime);
+    handle_timers(runtime);
+    handle_inbox(runtime);
+    hosts_tick(runtime->hosts, runtime->now_ms);
+    tasks_handle_lost(runtime);
+    tasks_handle_ready(runtime);
+    commit(runtime);
+    hosts_flush(runtime->hosts);
+    free_finished(runtime);
+    runtime->key_count = 0;
+    arena_reset(&runtime->turn_arena);
+    runs_evict(runtime);
+    return next_due(runtime);
+}
