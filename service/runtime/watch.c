@@ -379,6 +379,9 @@ void watch_end(struct runtime *runtime, struct request *request)
 void watch_work(struct runtime *runtime)
 {
     size_t count = runtime->todo_count;
+    if (count == 0) {
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         struct watch_todo todo = runtime->todo[i];
         struct live_run *run = runs_find(runtime, todo.run);
