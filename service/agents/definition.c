@@ -1,0 +1,237 @@
+#include "service/agents/definition.h"
+
+#include <math.h>
+
+#include "polos/journal/v1/journal.pb-c.h"
+#include "service/base/hash.h"
+#include "service/base/json.h"
+#include "service/base/utf8.h"
+#include "service/codec/body.h"
+
+bool name_is_valid(str name)
+{
+    if (name.len == 0 || name.len > NAME_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char byte = name.ptr[i];
+        bool letter = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+        bool digit = byte >= '0' && byte <= '9';
+        if (!letter && !digit && byte != '_' && byte != '-' && byte != '.') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What a check is about, so that a failure can name the field. */
+struct checker {
+    struct arena *arena;
+    const char *prefix; /* "tools[3]." or "". */
+    const char **ret_field;
+};
+
+static status refuse(const struct checker *checker, const char *field, const char *why)
+{
+    str path = arena_printf(checker->arena, "%s%s", checker->prefix, field);
+
+    *checker->ret_field = path.ptr;
+    return arena_fail(checker->arena, CODE_INVALID_ARGUMENT, "%s %s", path.ptr, why);
+}
+
+static status check_name(const struct checker *checker, const char *field, str name)
+{
+    if (name_is_valid(name)) {
+        return STATUS_OK;
+    }
+    return refuse(checker, field,
+                  name.len == 0 ? "is required: 1 to 128 letters, digits, '_', '-', '.'"
+                                : "must be 1 to 128 letters, digits, '_', '-', '.'");
+}
+
+static status check_required(const struct checker *checker, const char *field, str text)
+{
+    if (text.len == 0) {
+        return refuse(checker, field, "is required");
+    }
+    return utf8_is_valid(text) ? STATUS_OK : refuse(checker, field, "must be UTF-8 text");
+}
+
+static status check_text(const struct checker *checker, const char *field, str text)
+{
+    return utf8_is_valid(text) ? STATUS_OK : refuse(checker, field, "must be UTF-8 text");
+}
+
+static status check_object(const struct checker *checker, const char *field, str json)
+{
+    if (json.len == 0) {
+        return STATUS_OK;
+    }
+    status valid = json_validate(json, checker->arena);
+    if (!status_is_ok(valid)) {
+        return refuse(checker, field,
+                      arena_printf(checker->arena, "is not JSON: %s", valid.why).ptr);
+    }
+    return json_is_object(json) ? STATUS_OK : refuse(checker, field, "must be a JSON object");
+}
+
+static bool tool_is_repeated(const struct agent_definition *definition, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (str_equal(definition->tools[i].name, definition->tools[at].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static status check_tools(const struct agent_definition *definition, struct arena *arena,
+                          const char **ret_field)
+{
+    const struct checker top = {arena, "", ret_field};
+
+    if (definition->tool_count > AGENT_TOOLS_MAX) {
+        static_assert(AGENT_TOOLS_MAX == 128, "the sentence says so");
+        return refuse(&top, "tools", "must be at most 128");
+    }
+    for (size_t i = 0; i < definition->tool_count; i++) {
+        const struct tool_definition *tool = &definition->tools[i];
+        const struct checker checker = {arena, arena_printf(arena, "tools[%zu].", i).ptr,
+                                        ret_field};
+        TRY(check_name(&checker, "name", tool->name));
+        if (tool_is_repeated(definition, i)) {
+            return refuse(&checker, "name", "is the name of an earlier tool too");
+        }
+        TRY(check_text(&checker, "description", tool->description));
+        TRY(check_object(&checker, "parameters_json", tool->parameters_json));
+    }
+    return STATUS_OK;
+}
+
+static status check_limits(const struct agent_definition *definition, const struct checker *checker)
+{
+    if (!isnan(definition->temperature) &&
+        (!isfinite(definition->temperature) || definition->temperature < 0)) {
+        return refuse(checker, "temperature", "must be a number from 0 up");
+    }
+    if (definition->max_steps > AGENT_STEPS_MAX) {
+        static_assert(AGENT_STEPS_MAX == 1000, "the sentence says so");
+        return refuse(checker, "max_steps", "must be at most 1000; 0: the server's default");
+    }
+    if (definition->base_url.len > 0 && !str_starts_with(definition->base_url, STR("http://")) &&
+        !str_starts_with(definition->base_url, STR("https://"))) {
+        return refuse(checker, "base_url", "must begin with http:// or https://");
+    }
+    return STATUS_OK;
+}
+
+status agent_definition_check(const struct agent_definition *definition, struct arena *arena,
+                              const char **ret_field)
+{
+    const struct checker checker = {arena, "", ret_field};
+
+    TRY(check_name(&checker, "id", definition->id));
+    TRY(check_text(&checker, "description", definition->description));
+    TRY(check_required(&checker, "provider", definition->provider));
+    TRY(check_required(&checker, "model", definition->model));
+    TRY(check_text(&checker, "system_prompt", definition->system_prompt));
+    TRY(check_text(&checker, "base_url", definition->base_url));
+    TRY(check_limits(definition, &checker));
+    TRY(check_object(&checker, "provider_options_json", definition->options_json));
+    TRY(check_object(&checker, "output_schema_json", definition->output_schema_json));
+    return check_tools(definition, arena, ret_field);
+}
+
+static void tool_to(const struct tool_definition *tool, Polos__Journal__V1__ToolRecord *ret)
+{
+    polos__journal__v1__tool_record__init(ret);
+    ret->name = body_bytes(tool->name);
+    ret->description = body_bytes(tool->description);
+    ret->parameters_json = body_bytes(tool->parameters_json);
+    ret->timeout_ms = tool->timeout_ms;
+    ret->at_most_once = tool->at_most_once;
+}
+
+void agent_definition_encode(const struct agent_definition *definition, struct buf *ret)
+{
+    Polos__Journal__V1__AgentRecord body = POLOS__JOURNAL__V1__AGENT_RECORD__INIT;
+    Polos__Journal__V1__ToolRecord tools[AGENT_TOOLS_MAX];
+    Polos__Journal__V1__ToolRecord *list[AGENT_TOOLS_MAX];
+
+    assert(definition->tool_count <= AGENT_TOOLS_MAX);
+    for (size_t i = 0; i < definition->tool_count; i++) {
+        tool_to(&definition->tools[i], &tools[i]);
+        list[i] = &tools[i];
+    }
+    body.id = body_bytes(definition->id);
+    body.description = body_bytes(definition->description);
+    body.provider = body_bytes(definition->provider);
+    body.model = body_bytes(definition->model);
+    body.system_prompt = body_bytes(definition->system_prompt);
+    body.n_tools = definition->tool_count;
+    body.tools = list;
+    if (!isnan(definition->temperature)) {
+        body._temperature_case = POLOS__JOURNAL__V1__AGENT_RECORD___TEMPERATURE_TEMPERATURE;
+        body.temperature = definition->temperature;
+    }
+    body.max_output_tokens = definition->max_output_tokens;
+    body.base_url = body_bytes(definition->base_url);
+    body.options_json = body_bytes(definition->options_json);
+    body.max_steps = definition->max_steps;
+    body.max_total_tokens = definition->max_total_tokens;
+    body.output_schema_json = body_bytes(definition->output_schema_json);
+    body_pack(&body.base, ret);
+}
+
+static const struct tool_definition *tools_from(const Polos__Journal__V1__AgentRecord *body,
+                                                struct arena *arena)
+{
+    struct tool_definition *tools =
+        (struct tool_definition *)arena_zalloc(arena, body->n_tools * sizeof(*tools));
+
+    for (size_t i = 0; i < body->n_tools; i++) {
+        const Polos__Journal__V1__ToolRecord *tool = body->tools[i];
+        tools[i].name = body_str(tool->name);
+        tools[i].description = body_str(tool->description);
+        tools[i].parameters_json = body_str(tool->parameters_json);
+        tools[i].timeout_ms = tool->timeout_ms;
+        tools[i].at_most_once = tool->at_most_once;
+    }
+    return tools;
+}
+
+status agent_definition_decode(str bytes, struct arena *arena, struct agent_definition *ret)
+{
+    const Polos__Journal__V1__AgentRecord *body =
+        (const Polos__Journal__V1__AgentRecord *)body_unpack(
+            &polos__journal__v1__agent_record__descriptor, bytes, arena);
+
+    if (body == NULL || body->n_tools > AGENT_TOOLS_MAX) {
+        return status_make(CODE_DATA_LOSS, "definition of an agent: damaged");
+    }
+    bool has_temperature =
+        body->_temperature_case == POLOS__JOURNAL__V1__AGENT_RECORD___TEMPERATURE_TEMPERATURE;
+    *ret = (struct agent_definition){
+        .id = body_str(body->id),
+        .description = body_str(body->description),
+        .provider = body_str(body->provider),
+        .model = body_str(body->model),
+        .system_prompt = body_str(body->system_prompt),
+        .tools = tools_from(body, arena),
+        .tool_count = body->n_tools,
+        .temperature = has_temperature ? body->temperature : NAN,
+        .max_output_tokens = body->max_output_tokens,
+        .base_url = body_str(body->base_url),
+        .options_json = body_str(body->options_json),
+        .max_steps = body->max_steps,
+        .max_total_tokens = body->max_total_tokens,
+        .output_schema_json = body_str(body->output_schema_json),
+    };
+    return STATUS_OK;
+}
+
+void agent_definition_hash(str encoded, uint8_t ret[16])
+{
+    static_assert(HASH_BYTES == 16, "the journal keeps 16 bytes");
+    hash128(encoded, ret);
+}

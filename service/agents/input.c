@@ -1,0 +1,182 @@
+#include "service/agents/input.h"
+
+#include "service/agents/transcript.h"
+#include "service/base/json.h"
+
+enum {
+    LIST_MIN = 16,
+};
+
+static const struct role_row {
+    const char *name;
+    enum model_role role;
+} role_rows[] = {
+    {"system", MODEL_ROLE_SYSTEM},
+    {"user", MODEL_ROLE_USER},
+    {"assistant", MODEL_ROLE_ASSISTANT},
+};
+
+void message_list_add(struct message_list *list, struct model_message message, struct arena *arena)
+{
+    assert(list->count <= list->cap);
+    if (list->count == list->cap) {
+        size_t cap = list->cap == 0 ? LIST_MIN : 2 * list->cap;
+        struct model_message *items =
+            (struct model_message *)arena_alloc(arena, cap * sizeof(*items));
+        if (list->count > 0) {
+            memcpy(items, list->items, list->count * sizeof(*items));
+        }
+        list->items = items;
+        list->cap = cap;
+    }
+    list->items[list->count++] = message;
+}
+
+str input_text(str raw, struct arena *arena)
+{
+    struct buf text = {NULL, 0, 0};
+    str trimmed = str_trim(raw);
+
+    if (json_kind_of(trimmed) != JSON_STRING || !json_check(trimmed)) {
+        return raw;
+    }
+    if (memchr(trimmed.ptr, '\\', trimmed.len) == NULL) {
+        return (str){trimmed.ptr + 1, trimmed.len - 2};
+    }
+    bool decoded = json_string_decode(trimmed, &text);
+    str copy = decoded ? arena_copy(arena, buf_str(&text)) : raw;
+    buf_fini(&text);
+    return copy;
+}
+
+static void add_text(struct message_list *list, enum model_role role, str text, struct arena *arena)
+{
+    struct model_block *block = (struct model_block *)arena_zalloc(arena, sizeof(*block));
+
+    block->kind = MODEL_BLOCK_TEXT;
+    block->text = text;
+    message_list_add(list, (struct model_message){.role = role, .blocks = block, .block_count = 1},
+                     arena);
+}
+
+static bool read_role(str raw, enum model_role *ret)
+{
+    for (size_t i = 0; i < COUNT_OF(role_rows); i++) {
+        if (json_string_is(raw, str_of(role_rows[i].name))) {
+            *ret = role_rows[i].role;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t count_elements(str array)
+{
+    struct json_iterator iterator = json_elements(array);
+    size_t count = 0;
+    str element;
+
+    while (json_next_element(&iterator, &element)) {
+        count++;
+    }
+    return count;
+}
+
+/* [{"type":"text","text":"..."}, ...] */
+static status add_parts(struct message_list *list, enum model_role role, str parts, size_t at,
+                        struct arena *arena)
+{
+    struct json_iterator iterator = json_elements(parts);
+    size_t total = count_elements(parts);
+    size_t count = 0;
+    str part;
+
+    if (total == 0) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "input[%zu].content must not be empty", at);
+    }
+    struct model_block *blocks = (struct model_block *)arena_zalloc(arena, total * sizeof(*blocks));
+    while (json_next_element(&iterator, &part)) {
+        str type;
+        str text;
+        if (!json_object_get_kind(part, STR("type"), JSON_STRING, &type) ||
+            !json_string_is(type, STR("text")) ||
+            !json_object_get_kind(part, STR("text"), JSON_STRING, &text)) {
+            return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                              "input[%zu].content[%zu] must be {\"type\":\"text\",\"text\":...}: "
+                              "other parts are not supported",
+                              at, count);
+        }
+        blocks[count].kind = MODEL_BLOCK_TEXT;
+        blocks[count++].text = input_text(text, arena);
+    }
+    assert(count == total);
+    message_list_add(
+        list, (struct model_message){.role = role, .blocks = blocks, .block_count = count}, arena);
+    return STATUS_OK;
+}
+
+static status add_message(struct message_list *list, str message, size_t at, struct arena *arena)
+{
+    enum model_role role;
+    str raw;
+
+    if (json_kind_of(message) != JSON_OBJECT) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "input[%zu] must be an object with \"role\" and \"content\"", at);
+    }
+    if (!json_object_get(message, STR("role"), &raw) || !read_role(raw, &role)) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "input[%zu].role must be \"system\", \"user\" or \"assistant\"", at);
+    }
+    if (!json_object_get(message, STR("content"), &raw) ||
+        (json_kind_of(raw) != JSON_STRING && json_kind_of(raw) != JSON_ARRAY)) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "input[%zu].content must be a string or an array of text parts", at);
+    }
+    if (json_kind_of(raw) == JSON_ARRAY) {
+        return add_parts(list, role, raw, at, arena);
+    }
+    str text = input_text(raw, arena);
+    if (text.len == 0) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "input[%zu].content must not be empty", at);
+    }
+    add_text(list, role, text, arena);
+    return STATUS_OK;
+}
+
+status input_messages(str input_json, struct arena *arena, struct message_list *ret)
+{
+    str message;
+    size_t at = 0;
+
+    status valid = json_validate(input_json, arena);
+    if (!status_is_ok(valid)) {
+        return arena_fail(arena, valid.code, "input is not JSON: %s", valid.why);
+    }
+    str input = str_trim(input_json);
+    if (json_kind_of(input) == JSON_STRING) {
+        str text = input_text(input, arena);
+        if (text.len == 0) {
+            return status_make(CODE_INVALID_ARGUMENT, "input must not be empty");
+        }
+        add_text(ret, MODEL_ROLE_USER, text, arena);
+        return STATUS_OK;
+    }
+    if (json_kind_of(input) != JSON_ARRAY) {
+        return status_make(CODE_INVALID_ARGUMENT, "input must be a JSON string, or a JSON array of "
+                                                  "{\"role\",\"content\"} messages");
+    }
+    struct json_iterator iterator = json_elements(input);
+    while (json_next_element(&iterator, &message)) {
+        TRY(add_message(ret, message, at++, arena));
+    }
+    return at > 0 ? STATUS_OK
+                  : status_make(CODE_INVALID_ARGUMENT, "input must have at least one message");
+}
+
+status transcript_check_input(str input_json, struct arena *arena)
+{
+    struct message_list list = {NULL, 0, 0};
+
+    return input_messages(input_json, arena, &list);
+}

@@ -1,0 +1,274 @@
+#include "service/agents/transcript.h"
+
+#include "service/agents/input.h"
+#include "service/base/json.h"
+#include "service/codec/codec.h"
+
+/* A tool call of the turn that is being read, and what came of it. */
+struct task {
+    uint32_t effect;
+    str call_id;
+    bool settled;
+    bool answered; /* Its result has been taken. */
+    struct outcome outcome;
+};
+
+struct builder {
+    struct arena *arena;
+    struct message_list messages;
+    bool started;
+    str options; /* Of the run. */
+    uint32_t attempt;
+    const struct model_reply *reply; /* Of the turn; NULL before the first. */
+    str origin;
+    struct task tasks[ENGINE_TOOL_CALLS_MAX];
+    size_t task_count;
+};
+
+static str result_text(const struct task *task, struct arena *arena)
+{
+    const struct outcome *outcome = &task->outcome;
+
+    if (!outcome->failed) {
+        return outcome->value.len == 0 ? STR("null") : input_text(outcome->value, arena);
+    }
+    str message = outcome->error_message.len > 0 ? outcome->error_message : outcome->error_type;
+    if (message.len == 0) {
+        message = STR("the tool failed");
+    }
+    struct buf text = {NULL, 0, 0};
+    buf_put(&text, STR("Error: "));
+    buf_put(&text, message);
+    str copy = arena_copy(arena, buf_str(&text));
+    buf_fini(&text);
+    return copy;
+}
+
+static struct task *take_task(struct builder *builder, str call_id)
+{
+    for (size_t i = 0; i < builder->task_count; i++) {
+        struct task *task = &builder->tasks[i];
+        if (!task->answered && str_equal(task->call_id, call_id)) {
+            task->answered = true;
+            return task;
+        }
+    }
+    return NULL;
+}
+
+/* Providers refuse a conversation in which a call has no result, so every call gets one. */
+static struct model_block result_of(struct builder *builder, const struct model_block *call)
+{
+    const struct task *task = take_task(builder, call->call_id);
+    struct model_block block = {
+        .kind = MODEL_BLOCK_TOOL_RESULT,
+        .call_id = call->call_id,
+        .name = call->name,
+        .is_error = true,
+    };
+
+    if (task == NULL) {
+        static_assert(ENGINE_TOOL_CALLS_MAX == 32, "the sentence says so");
+        block.text = STR("Error: this call was not run: at most 32 calls are run in one turn");
+    } else if (!task->settled) {
+        block.text = STR("Error: this call has no result");
+    } else {
+        block.text = result_text(task, builder->arena);
+        block.is_error = task->outcome.failed;
+    }
+    return block;
+}
+
+static void add_results(struct builder *builder, size_t call_count)
+{
+    const struct model_reply *reply = builder->reply;
+    struct model_block *blocks =
+        (struct model_block *)arena_alloc(builder->arena, call_count * sizeof(*blocks));
+    size_t count = 0;
+
+    for (size_t i = 0; i < reply->block_count; i++) {
+        if (reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
+            blocks[count++] = result_of(builder, &reply->blocks[i]);
+        }
+    }
+    assert(count == call_count);
+    message_list_add(&builder->messages,
+                     (struct model_message){
+                         .role = MODEL_ROLE_TOOL, .blocks = blocks, .block_count = call_count},
+                     builder->arena);
+}
+
+/* The turn that was read becomes messages. */
+static void end_turn(struct builder *builder)
+{
+    const struct model_reply *reply = builder->reply;
+    size_t call_count = 0;
+
+    if (reply == NULL || reply->block_count == 0) {
+        return;
+    }
+    message_list_add(&builder->messages,
+                     (struct model_message){.role = MODEL_ROLE_ASSISTANT,
+                                            .blocks = reply->blocks,
+                                            .block_count = reply->block_count,
+                                            .origin = builder->origin},
+                     builder->arena);
+    for (size_t i = 0; i < reply->block_count; i++) {
+        call_count += reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL;
+    }
+    if (call_count > 0) {
+        add_results(builder, call_count);
+    }
+}
+
+static status begin_turn(struct builder *builder, const struct event *event)
+{
+    struct model_reply *reply = (struct model_reply *)arena_alloc(builder->arena, sizeof(*reply));
+
+    end_turn(builder);
+    builder->task_count = 0;
+    builder->reply = reply;
+    return transcript_unpack_reply(event->model_replied.reply, builder->arena, reply,
+                                   &builder->origin);
+}
+
+static status begin_run(struct builder *builder, const struct event *event)
+{
+    const struct run_spec *spec = &event->run_started.spec;
+
+    if (builder->started) {
+        return status_make(CODE_DATA_LOSS, "history: the run starts twice");
+    }
+    builder->started = true;
+    builder->options = spec->options;
+    return input_messages(spec->input, builder->arena, &builder->messages);
+}
+
+static void add_task(struct builder *builder, const struct event *event)
+{
+    if (builder->task_count < ENGINE_TOOL_CALLS_MAX) {
+        builder->tasks[builder->task_count++] =
+            (struct task){.effect = event->effect, .call_id = event->task_requested.call_id};
+    }
+}
+
+static void settle_task(struct builder *builder, const struct event *event)
+{
+    for (size_t i = 0; i < builder->task_count; i++) {
+        if (builder->tasks[i].effect == event->effect) {
+            builder->tasks[i].settled = true;
+            builder->tasks[i].outcome = event->task_settled.outcome;
+        }
+    }
+}
+
+/* The kinds of events a conversation is made of; the others are not even parsed. */
+static bool matters(enum event_kind kind)
+{
+    return kind == EVENT_RUN_STARTED || kind == EVENT_MODEL_REQUESTED ||
+           kind == EVENT_MODEL_REPLIED || kind == EVENT_TASK_REQUESTED ||
+           kind == EVENT_TASK_SETTLED;
+}
+
+static status read_event(struct builder *builder, const struct codec_entry *entry)
+{
+    struct event event;
+
+    TRY(codec_decode(entry, builder->arena, &event));
+    if (event.kind == EVENT_RUN_STARTED) {
+        return begin_run(builder, &event);
+    }
+    if (event.kind == EVENT_MODEL_REPLIED) {
+        return begin_turn(builder, &event);
+    }
+    if (event.kind == EVENT_MODEL_REQUESTED) {
+        builder->attempt = event.attempt;
+    } else if (event.kind == EVENT_TASK_REQUESTED) {
+        add_task(builder, &event);
+    } else {
+        settle_task(builder, &event);
+    }
+    return STATUS_OK;
+}
+
+static status read_record(struct builder *builder, str record)
+{
+    struct codec_entry entry;
+    size_t cursor = 0;
+    bool end = false;
+
+    while (true) {
+        TRY(codec_next(record, &cursor, &entry, &end));
+        if (end) {
+            return STATUS_OK;
+        }
+        if (matters(entry.kind)) {
+            TRY(read_event(builder, &entry));
+        }
+    }
+}
+
+static status merge_options(str base, str overlay, struct arena *arena, str *ret)
+{
+    struct buf merged = {NULL, 0, 0};
+
+    if ((base.len > 0 && !json_is_object(base)) || (overlay.len > 0 && !json_is_object(overlay))) {
+        return status_make(CODE_INVALID_ARGUMENT, "the provider's options are not a JSON object");
+    }
+    if (base.len == 0 || overlay.len == 0) {
+        *ret = base.len == 0 ? overlay : base;
+        return STATUS_OK;
+    }
+    json_object_merge(base, overlay, &merged);
+    *ret = arena_copy(arena, buf_str(&merged));
+    buf_fini(&merged);
+    return STATUS_OK;
+}
+
+static const struct model_tool *tools_of(const struct agent_definition *definition,
+                                         struct arena *arena)
+{
+    struct model_tool *tools =
+        (struct model_tool *)arena_alloc(arena, definition->tool_count * sizeof(*tools));
+
+    for (size_t i = 0; i < definition->tool_count; i++) {
+        tools[i] = (struct model_tool){
+            .name = definition->tools[i].name,
+            .description = definition->tools[i].description,
+            .parameters_json = definition->tools[i].parameters_json,
+        };
+    }
+    return tools;
+}
+
+status transcript_request(const struct agent_definition *definition, const str *records,
+                          size_t record_count, struct arena *arena, struct model_request *ret)
+{
+    struct builder builder = {.arena = arena, .attempt = 1};
+    str options;
+
+    for (size_t i = 0; i < record_count; i++) {
+        TRY(read_record(&builder, records[i]));
+    }
+    if (!builder.started) {
+        return status_make(CODE_DATA_LOSS, "history: the run's start is missing");
+    }
+    end_turn(&builder);
+    TRY(merge_options(definition->options_json, builder.options, arena, &options));
+    *ret = (struct model_request){
+        .provider = definition->provider,
+        .model = definition->model,
+        .base_url = definition->base_url,
+        .system = definition->system_prompt,
+        .messages = builder.messages.items,
+        .message_count = builder.messages.count,
+        .tools = tools_of(definition, arena),
+        .tool_count = definition->tool_count,
+        .temperature = definition->temperature,
+        .max_output_tokens = definition->max_output_tokens,
+        .output_schema_json = definition->output_schema_json,
+        .options_json = options,
+        .attempt = builder.attempt,
+    };
+    return STATUS_OK;
+}

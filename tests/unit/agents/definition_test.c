@@ -1,0 +1,253 @@
+/*
+ * Goal:   a bad definition is refused under the path of its field; a good one comes back as it
+ *         was, and equal ones have equal hashes.
+ * Method: one change at a time to a full definition.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "service/agents/definition.h"
+
+static struct tool_definition tools[2];
+static struct tool_definition many[AGENT_TOOLS_MAX + 1];
+
+static struct agent_definition full(void)
+{
+    tools[0] = (struct tool_definition){.name = STR("get_weather"),
+                                        .description = STR("Weather of a city."),
+                                        .parameters_json = STR("{\"type\":\"object\" }"),
+                                        .timeout_ms = 5000,
+                                        .at_most_once = true};
+    tools[1] = (struct tool_definition){.name = STR("now")};
+    return (struct agent_definition){.id = STR("weather-agent.v2"),
+                                     .description = STR("d"),
+                                     .provider = STR("openai"),
+                                     .model = STR("gpt-4o-mini"),
+                                     .system_prompt = STR("Be \xc3\xa9xact."),
+                                     .tools = tools,
+                                     .tool_count = 2,
+                                     .temperature = 0,
+                                     .max_output_tokens = 100,
+                                     .base_url = STR("http://localhost:1"),
+                                     .options_json = STR("{\"seed\": 1}"),
+                                     .max_steps = 7,
+                                     .max_total_tokens = 1ull << 40,
+                                     .output_schema_json = STR("{}")};
+}
+
+static void refused(const struct agent_definition *definition, const char *field)
+{
+    const char *actual = "";
+    struct arena arena;
+
+    arena_init(&arena, 0);
+    status outcome = agent_definition_check(definition, &arena, &actual);
+    assert_int_equal(outcome.code, CODE_INVALID_ARGUMENT);
+    assert_string_equal(actual, field);
+    assert_true(strncmp(outcome.why, field, strlen(field)) == 0);
+    assert_true(strlen(outcome.why) > strlen(field) + 5);
+    arena_fini(&arena);
+}
+
+static void test_accepts_what_is_right(void **state)
+{
+    struct agent_definition definition = full();
+    const char *field = NULL;
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(agent_definition_check(&definition, &arena, &field).code, CODE_OK);
+    definition = (struct agent_definition){
+        .id = STR("a"), .provider = STR("scripted"), .model = STR("m"), .temperature = NAN};
+    assert_int_equal(agent_definition_check(&definition, &arena, &field).code, CODE_OK);
+    assert_null(field);
+    arena_fini(&arena);
+}
+
+static void test_refuses_bad_texts(void **state)
+{
+    static const struct {
+        const char *field;
+        size_t offset;
+        str value;
+    } rows[] = {
+        {"id", offsetof(struct agent_definition, id), {"", 0}},
+        {"id", offsetof(struct agent_definition, id), {"a b", 3}},
+        {"id", offsetof(struct agent_definition, id), {"a\0b", 3}},
+        {"description", offsetof(struct agent_definition, description), {"\xff", 1}},
+        {"provider", offsetof(struct agent_definition, provider), {"", 0}},
+        {"model", offsetof(struct agent_definition, model), {"", 0}},
+        {"model", offsetof(struct agent_definition, model), {"\xc3", 1}},
+        {"system_prompt", offsetof(struct agent_definition, system_prompt), {"\xed\xa0\x80", 3}},
+        {"base_url", offsetof(struct agent_definition, base_url), {"ftp://x", 7}},
+        {"provider_options_json", offsetof(struct agent_definition, options_json), {"[1]", 3}},
+        {"provider_options_json", offsetof(struct agent_definition, options_json), {"{", 1}},
+        {"output_schema_json", offsetof(struct agent_definition, output_schema_json), {"1", 1}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct agent_definition definition = full();
+        *(str *)((char *)&definition + rows[i].offset) = rows[i].value;
+        refused(&definition, rows[i].field);
+    }
+}
+
+static void test_refuses_bad_numbers_and_tools(void **state)
+{
+    struct agent_definition definition = full();
+
+    (void)state;
+    definition.temperature = -0.5;
+    refused(&definition, "temperature");
+    definition.temperature = INFINITY;
+    refused(&definition, "temperature");
+    definition = full();
+    definition.max_steps = AGENT_STEPS_MAX + 1;
+    refused(&definition, "max_steps");
+    definition = full();
+    tools[1].name = STR("");
+    refused(&definition, "tools[1].name");
+    definition = full();
+    tools[1].name = tools[0].name;
+    refused(&definition, "tools[1].name");
+    definition = full();
+    tools[0].parameters_json = STR("{\"a\":}");
+    refused(&definition, "tools[0].parameters_json");
+    definition = full();
+    tools[0].parameters_json = STR("\"x\"");
+    refused(&definition, "tools[0].parameters_json");
+    definition.tools = many;
+    definition.tool_count = COUNT_OF(many);
+    refused(&definition, "tools");
+}
+
+static void test_names(void **state)
+{
+    char name[NAME_BYTES_MAX + 1];
+
+    (void)state;
+    memset(name, 'x', sizeof(name));
+    assert_true(name_is_valid((str){name, NAME_BYTES_MAX}));
+    assert_false(name_is_valid((str){name, NAME_BYTES_MAX + 1}));
+    assert_false(name_is_valid(STR_EMPTY));
+    assert_true(name_is_valid(STR("aZ09_-.")));
+    for (int byte = 1; byte < 256; byte++) {
+        char one = (char)byte;
+        bool good = strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.",
+                           byte) != NULL;
+        assert_int_equal(name_is_valid((str){&one, 1}), good);
+    }
+}
+
+static void test_comes_back_as_it_was(void **state)
+{
+    struct agent_definition definition = full();
+    struct agent_definition back;
+    struct buf bytes = {0};
+    struct buf again = {0};
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 0);
+    agent_definition_encode(&definition, &bytes);
+    assert_int_equal(agent_definition_decode(buf_str(&bytes), &arena, &back).code, CODE_OK);
+    assert_true(str_equal(back.id, definition.id));
+    assert_true(str_equal(back.description, definition.description));
+    assert_true(str_equal(back.provider, definition.provider));
+    assert_true(str_equal(back.model, definition.model));
+    assert_true(str_equal(back.system_prompt, definition.system_prompt));
+    assert_true(str_equal(back.base_url, definition.base_url));
+    assert_true(str_equal(back.options_json, definition.options_json));
+    assert_true(str_equal(back.output_schema_json, definition.output_schema_json));
+    assert_true(back.temperature == 0);
+    assert_int_equal(back.max_output_tokens, 100);
+    assert_int_equal(back.max_steps, 7);
+    assert_true(back.max_total_tokens == 1ull << 40);
+    assert_int_equal(back.tool_count, 2);
+    assert_true(str_equal(back.tools[0].name, tools[0].name));
+    assert_true(str_equal(back.tools[0].description, tools[0].description));
+    assert_true(str_equal(back.tools[0].parameters_json, tools[0].parameters_json));
+    assert_int_equal(back.tools[0].timeout_ms, 5000);
+    assert_true(back.tools[0].at_most_once);
+    assert_false(back.tools[1].at_most_once);
+    agent_definition_encode(&back, &again);
+    assert_true(str_equal(buf_str(&bytes), buf_str(&again)));
+    definition.temperature = NAN;
+    buf_reset(&bytes);
+    agent_definition_encode(&definition, &bytes);
+    assert_int_equal(agent_definition_decode(buf_str(&bytes), &arena, &back).code, CODE_OK);
+    assert_true(isnan(back.temperature));
+    arena_fini(&arena);
+    buf_fini(&again);
+    buf_fini(&bytes);
+}
+
+static void test_hash_names_the_bytes(void **state)
+{
+    struct agent_definition definition = full();
+    struct buf bytes = {0};
+    uint8_t first[16];
+    uint8_t second[16];
+
+    (void)state;
+    agent_definition_encode(&definition, &bytes);
+    agent_definition_hash(buf_str(&bytes), first);
+    agent_definition_hash(buf_str(&bytes), second);
+    assert_memory_equal(first, second, sizeof(first));
+    buf_reset(&bytes);
+    tools[0].timeout_ms++;
+    agent_definition_encode(&definition, &bytes);
+    agent_definition_hash(buf_str(&bytes), second);
+    assert_memory_not_equal(first, second, sizeof(first));
+    buf_fini(&bytes);
+}
+
+static void test_refuses_damaged_bytes(void **state)
+{
+    struct agent_definition definition = full();
+    struct agent_definition back;
+    struct buf bytes = {0};
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 0);
+    agent_definition_encode(&definition, &bytes);
+    for (size_t len = 0; len < bytes.len; len++) {
+        char *exact = xmalloc(len > 0 ? len : 1);
+        memcpy(exact, bytes.ptr, len);
+        status outcome = agent_definition_decode((str){exact, len}, &arena, &back);
+        assert_true(outcome.code == CODE_OK || outcome.code == CODE_DATA_LOSS);
+        free(exact);
+    }
+    assert_int_equal(agent_definition_decode(STR("\x0a\x05x"), &arena, &back).code, CODE_DATA_LOSS);
+    buf_reset(&bytes);
+    for (int i = 0; i <= AGENT_TOOLS_MAX; i++) {
+        buf_put(&bytes, STR("\x32\0"));
+    }
+    assert_int_equal(agent_definition_decode(buf_str(&bytes), &arena, &back).code, CODE_DATA_LOSS);
+    arena_fini(&arena);
+    buf_fini(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_accepts_what_is_right),
+        cmocka_unit_test(test_refuses_bad_texts),
+        cmocka_unit_test(test_refuses_bad_numbers_and_tools),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_comes_back_as_it_was),
+        cmocka_unit_test(test_hash_names_the_bytes),
+        cmocka_unit_test(test_refuses_damaged_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
