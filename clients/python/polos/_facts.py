@@ -13,7 +13,7 @@ from typing import Any
 
 from ._json import dumps
 from ._results import iso, parsed, usage_of
-from .types import StreamEvent
+from .types import StreamEvent, Usage
 from .v1 import common_pb2, runs_pb2
 
 
@@ -119,16 +119,17 @@ class Narrator:
         if effect.done:
             return
         yield from self._new_attempt(effect, fact.attempt)
-        if "content" in data:
-            yield from self._shown_so_far(effect, str(data["content"] or ""), final=True)
+        reply = data.get("reply") or {}
+        text = str(reply.get("text") or reply.get("refusal") or "")
+        yield from self._shown_so_far(effect, text, final=True)
         effect.done = True
-        self._reply = data
-        for call in data.get("tool_calls") or []:
+        self._reply = {"content": text, "usage": _usage(data.get("usage"))}
+        for call in reply.get("tool_calls") or []:
             yield "tool_call", _tool_call_data(
                 effect.step,
                 str(call.get("call_id", "")),
                 str(call.get("name", "")),
-                _text(call.get("arguments_json", call.get("arguments", ""))),
+                _text(call.get("arguments", "")),
             )
 
     def _task_requested(
@@ -140,7 +141,7 @@ class Narrator:
             "step": self._step,
             "tool_name": str(data.get("name", "")),
             "tool_call_id": str(data.get("call_id", "")),
-            "arguments": _text(data.get("input_json", data.get("input", ""))),
+            "arguments": _text(data.get("input", "")),
         }
         self._calls[fact.effect_id] = call
         yield "tool_start", dict(call)
@@ -153,7 +154,7 @@ class Narrator:
         result = {
             **call,
             "status": "failed" if error else "completed",
-            "result": None if error else _value(data),
+            "result": None if error else data.get("value"),
             "error": error.get("message", "") if isinstance(error, dict) else error,
         }
         self._results.append(result)
@@ -168,8 +169,8 @@ class Narrator:
         yield "step_finish", {
             "step": self._step,
             "step_type": "agent_step",
-            "output": reply.get("content") or "",
-            "usage": reply.get("usage") or {},
+            "output": reply.get("content", ""),
+            "usage": reply.get("usage", {}),
             "tool_results": results,
             "duration_ms": max(0, time_ms - self._step_began_ms),
         }
@@ -260,7 +261,10 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else dumps(value)
 
 
-def _value(data: dict[str, Any]) -> Any:
-    if "value_json" in data:
-        return parsed(_text(data["value_json"]))
-    return data.get("value", data.get("result"))
+def _usage(usage: Any) -> dict[str, Any]:
+    """One turn's tokens; empty where the provider did not say."""
+    if not isinstance(usage, dict):
+        return {}
+    known = {name: int(usage.get(name, 0)) for name in Usage.model_fields}
+    known["total_tokens"] = known["input_tokens"] + known["output_tokens"]
+    return known

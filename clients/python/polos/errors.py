@@ -36,7 +36,7 @@ class UnsupportedFeatureError(PolosError, NotImplementedError):
 
     def __init__(self, what: str, instead: str = "") -> None:
         sentence = f"{what} is not supported by this release"
-        super().__init__(f"{sentence}; {instead}" if instead else sentence, reason="UNSUPPORTED")
+        super().__init__(f"{sentence}; {instead}" if instead else sentence)
         self.what = what
 
 

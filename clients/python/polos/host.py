@@ -116,6 +116,7 @@ class Host:
         self._running: dict[str, _Running] = {}
         self._wake = asyncio.Event()  # there is something to send
         self._redial = asyncio.Event()  # the stream is to be dialled anew, in a new session
+        self._open = asyncio.Event()  # Welcome came on this stream
         self._settled = asyncio.Event()  # something stopped being held
         self._ready: asyncio.Future[None] | None = None
         self._heartbeat_seconds = HEARTBEAT_SECONDS
@@ -241,6 +242,7 @@ class Host:
         """One stream, until it ends: by an error, by the server, or because of _redial."""
         fresh = self._redial.is_set()
         self._redial.clear()
+        self._open.clear()
         call = self._wire.bidi(TOOL_CONNECT)
         await call.write(self._session.hello(fresh=fresh))
         tasks = [
@@ -297,6 +299,7 @@ class Host:
             self._ack_timer = None
 
     async def _beat(self) -> None:
+        await self._open.wait()
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
             self._session.heartbeat()
@@ -332,6 +335,7 @@ class Host:
 
     def _welcomed(self, event: Welcomed) -> None:
         self._wire.contacted = True
+        self._open.set()
         if event.heartbeat_seconds > 0:
             self._heartbeat_seconds = event.heartbeat_seconds
         if self._ready is not None and not self._ready.done():

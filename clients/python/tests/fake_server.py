@@ -1,0 +1,272 @@
+"""A SIMULATED server: the host protocol and a canned Watch, for tests of the protocol alone.
+
+It keeps the rules of protos/polos/v1/tools.proto (numbers, acknowledgements, resume, epochs) and
+lets a test cut streams, forget sessions and hold acknowledgements back. It has no journal and no
+agent loop: what depends on those is tested against the real polosd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from polos.v1 import (
+    agents_pb2,
+    agents_pb2_grpc,
+    common_pb2,
+    runs_pb2,
+    runs_pb2_grpc,
+    tools_pb2,
+    tools_pb2_grpc,
+)
+
+CUT = "cut"  # in a watch script: the stream breaks here
+
+
+@dataclass
+class FakeSession:
+    """The server's side of one host session."""
+
+    name: str
+    hello: tools_pb2.Hello
+    outgoing: asyncio.Queue[tools_pb2.ServerMessage | None]
+    sent: list[tools_pb2.ServerMessage] = field(default_factory=list)  # numbered, unacknowledged
+    sent_seq: int = 0
+    dealt: int = 0
+    connected: bool = True
+
+
+class FakeServer(
+    tools_pb2_grpc.ToolServiceServicer,
+    agents_pb2_grpc.AgentServiceServicer,
+    runs_pb2_grpc.RunServiceServicer,
+):
+    """Order: start(); what the test wants; stop()."""
+
+    def __init__(self, *, lease_ms: int = 15000, heartbeat_ms: int = 5000) -> None:
+        self.lease_ms = lease_ms
+        self.heartbeat_ms = heartbeat_ms
+        self.sessions: dict[str, FakeSession] = {}
+        self.hellos: list[tools_pb2.Hello] = []
+        self.heard: list[tools_pb2.HostMessage] = []  # numbered messages, dealt with once
+        self.repeated = 0  # numbered messages that came again
+        self.heartbeats = 0
+        self.hold_acks = False
+        self.lost: list[tools_pb2.HeldTask] = []  # told in the next Welcome
+        self.registered: dict[str, agents_pb2.AgentDefinition] = {}
+        self.starts: list[agents_pb2.AgentServiceStartRequest] = []
+        self.start_errors: list[grpc.StatusCode] = []  # answered before a start succeeds
+        self.watch_script: list[runs_pb2.RunServiceWatchResponse | str] = []
+        self.watches: list[str] = []  # from_position of each Watch
+        self.runs: dict[str, common_pb2.Run] = {}
+        self._changed = asyncio.Condition()
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, port: int = 0) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        tools_pb2_grpc.add_ToolServiceServicer_to_server(self, self._server)
+        agents_pb2_grpc.add_AgentServiceServicer_to_server(self, self._server)
+        runs_pb2_grpc.add_RunServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        await self._server.stop(0)
+
+    async def restart(self) -> None:
+        """All connections break; no session is remembered."""
+        port = self.port
+        await self.stop()
+        self.sessions.clear()
+        await self.start(port)
+
+    async def until(self, condition: Any, seconds: float = 5.0) -> None:
+        """Waits for condition(), which is looked at again after everything that happens."""
+        async with self._changed:
+            await asyncio.wait_for(self._changed.wait_for(condition), seconds)
+
+    async def _note(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    # ---- ToolService ----
+
+    async def Connect(  # noqa: N802 (gRPC's name)
+        self, requests: AsyncIterator[tools_pb2.HostMessage], context: Any
+    ) -> AsyncIterator[tools_pb2.ServerMessage]:
+        first = await anext(requests)
+        session, welcome = self._welcome(first)
+        yield welcome
+        for message in list(session.sent) if welcome.welcome.resumed else []:
+            yield message
+        await self._note()
+        reader = asyncio.create_task(self._read(session, requests))
+        try:
+            while (message := await session.outgoing.get()) is not None:
+                message.ack = session.dealt
+                yield message
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+        finally:
+            session.connected = False
+            reader.cancel()
+            await self._note()
+
+    def _welcome(
+        self, message: tools_pb2.HostMessage
+    ) -> tuple[FakeSession, tools_pb2.ServerMessage]:
+        hello = message.hello
+        self.hellos.append(hello)
+        session = self.sessions.get(hello.session)
+        resumed = session is not None
+        if session is None:
+            session = FakeSession(f"session-{uuid.uuid4()}", hello, asyncio.Queue())
+            self.sessions[session.name] = session
+        else:
+            session.outgoing = asyncio.Queue()
+            session.connected = True
+            session.sent = [m for m in session.sent if m.seq > message.ack]
+        lost, self.lost = self.lost, []
+        return session, tools_pb2.ServerMessage(
+            ack=session.dealt,
+            welcome=tools_pb2.Welcome(
+                session=session.name,
+                resumed=resumed,
+                lease_ms=self.lease_ms,
+                heartbeat_ms=self.heartbeat_ms,
+                lost=lost,
+                server_version="fake/0",
+            ),
+        )
+
+    async def _read(
+        self, session: FakeSession, requests: AsyncIterator[tools_pb2.HostMessage]
+    ) -> None:
+        async for message in requests:
+            session.sent = [m for m in session.sent if m.seq > message.ack]
+            if message.WhichOneof("message") == "heartbeat":
+                self.heartbeats += 1
+            if message.seq:
+                self._deal(session, message)
+            await self._note()
+
+    def _deal(self, session: FakeSession, message: tools_pb2.HostMessage) -> None:
+        if message.seq <= session.dealt:
+            self.repeated += 1
+        else:
+            assert message.seq == session.dealt + 1, "the host left a gap"
+            session.dealt = message.seq
+            self.heard.append(message)
+        if not self.hold_acks:
+            session.outgoing.put_nowait(tools_pb2.ServerMessage())
+
+    @property
+    def session(self) -> FakeSession:
+        """The one that is connected."""
+        return next(s for s in self.sessions.values() if s.connected)
+
+    def send(self, message: tools_pb2.ServerMessage) -> None:
+        """Numbers a message and sends it."""
+        session = self.session
+        session.sent_seq += 1
+        message.seq = session.sent_seq
+        session.sent.append(message)
+        session.outgoing.put_nowait(message)
+
+    def give(self, name: str, value: Any = None, **fields: Any) -> str:
+        """Gives a tool task; its id."""
+        task_id = fields.pop("task_id", None) or f"{uuid.uuid4()}.1"
+        task = tools_pb2.Task(
+            task_id=task_id,
+            epoch=fields.pop("epoch", 1),
+            kind=fields.pop("kind", tools_pb2.TASK_KIND_TOOL),
+            name=name,
+            input_json=fields.pop("input_json", json.dumps(value)),
+            run_id=task_id.split(".")[0],
+            **fields,
+        )
+        self.send(tools_pb2.ServerMessage(task=task))
+        return task_id
+
+    def cut(self) -> None:
+        """Breaks the stream; the session is remembered."""
+        self.session.outgoing.put_nowait(None)
+
+    def release_acks(self) -> None:
+        self.hold_acks = False
+        self.session.outgoing.put_nowait(tools_pb2.ServerMessage())
+
+    def done(self, task_id: str) -> tools_pb2.TaskOutcome | None:
+        """How a task ended, as far as was heard."""
+        for message in self.heard:
+            if message.WhichOneof("message") == "task_done":
+                if message.task_done.task_id == task_id:
+                    return message.task_done.outcome
+        return None
+
+    async def outcome(self, task_id: str) -> tools_pb2.TaskOutcome:
+        await self.until(lambda: self.done(task_id) is not None)
+        found = self.done(task_id)
+        assert found is not None
+        return found
+
+    # ---- AgentService ----
+
+    async def Register(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.registered[request.agent.id] = request.agent
+        return agents_pb2.AgentServiceRegisterResponse(definition_hash="00")
+
+    async def Start(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.starts.append(request)
+        if self.start_errors:
+            await context.abort(self.start_errors.pop(0), "not now")
+        if request.agent_id not in self.registered:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", "agent_id")
+        return agents_pb2.AgentServiceStartResponse(run_id="run-1")
+
+    # ---- RunService ----
+
+    async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Plays watch_script from the position on; positions are indexes."""
+        self.watches.append(request.from_position)
+        at = int(request.from_position or 0)
+        while at < len(self.watch_script):
+            item = self.watch_script[at]
+            at += 1
+            if isinstance(item, str):
+                self.watch_script[at - 1] = runs_pb2.RunServiceWatchResponse(caught_up=True)
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+                return
+            item.position = str(at)
+            if request.deltas or item.WhichOneof("event") != "delta":
+                yield item
+
+    async def Get(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.run_id not in self.runs:
+            await refuse(context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id")
+        return runs_pb2.RunServiceGetResponse(run=self.runs[request.run_id])
+
+
+async def refuse(context: Any, code: grpc.StatusCode, reason: str, field_name: str) -> None:
+    """Aborts with details as polosd sends them."""
+    details = [any_pb2.Any(), any_pb2.Any()]
+    details[0].Pack(error_details_pb2.ErrorInfo(reason=reason, domain="polos"))
+    violation = error_details_pb2.BadRequest.FieldViolation(field=field_name, description="no")
+    details[1].Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    status = status_pb2.Status(code=code.value[0], message="it is not there", details=details)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    await context.abort(code, "it is not there")

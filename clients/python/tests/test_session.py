@@ -1,0 +1,349 @@
+"""The host protocol's state machine, message by message, and under a hostile network."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from polos._session import (
+    Offers,
+    ProtocolError,
+    Session,
+    StepDurable,
+    StepRefused,
+    TaskDurable,
+    TaskGiven,
+    TaskRefused,
+    TaskStopped,
+    Welcomed,
+)
+from polos.v1 import tools_pb2
+
+VALUE = tools_pb2.TaskOutcome(value_json="1")
+
+
+def new_session() -> Session:
+    return Session("host-1", "default", 10, Offers())
+
+
+def welcome(name: str = "s1", *, resumed: bool = False, ack: int = 0, lost: tuple = ()):
+    held = [tools_pb2.HeldTask(task_id=task, epoch=epoch) for task, epoch in lost]
+    return tools_pb2.ServerMessage(
+        ack=ack,
+        welcome=tools_pb2.Welcome(
+            session=name, resumed=resumed, lease_ms=15000, heartbeat_ms=5000, lost=held
+        ),
+    )
+
+
+def task(seq: int, task_id: str = "r.1", epoch: int = 1, steps: int = 0, ack: int = 0):
+    settled = [tools_pb2.SettledStep(key=f"s{i}", outcome=VALUE) for i in range(steps)]
+    body = tools_pb2.Task(task_id=task_id, epoch=epoch, name="t", steps=settled)
+    return tools_pb2.ServerMessage(seq=seq, ack=ack, task=body)
+
+
+def acked(ack: int) -> tools_pb2.ServerMessage:
+    return tools_pb2.ServerMessage(ack=ack)
+
+
+def refused(seq: int, refused_seq: int, reason: str, ack: int = 0):
+    body = tools_pb2.Refused(refused_seq=refused_seq, reason=reason, message="no")
+    return tools_pb2.ServerMessage(seq=seq, ack=ack, refused=body)
+
+
+def opened() -> Session:
+    session = new_session()
+    session.hello()
+    session.receive(welcome())
+    return session
+
+
+def test_nothing_is_said_before_welcome():
+    session = new_session()
+    hello = session.hello()
+    session.heartbeat()
+    assert hello.hello.host_id == "host-1" and hello.seq == 0
+    assert session.take() == []
+    assert session.receive(welcome()) == [Welcomed(False, 15.0, 5.0, "")]
+
+
+def test_a_message_before_welcome_is_an_error():
+    session = new_session()
+    session.hello()
+    with pytest.raises(ProtocolError):
+        session.receive(task(1))
+
+
+def test_a_task_goes_from_given_to_durable():
+    session = opened()
+    (given,) = session.receive(task(1))
+    assert isinstance(given, TaskGiven) and session.held_count == 1
+    assert session.step_done("r.1", "a", VALUE) == 1
+    assert session.task_done("r.1", VALUE)
+    sent = session.take()
+    assert [(m.seq, m.ack, m.WhichOneof("message")) for m in sent] == [
+        (1, 1, "step_done"),
+        (2, 1, "task_done"),
+    ]
+    assert session.receive(acked(1)) == [StepDurable("r.1", 1)]
+    assert session.receive(acked(2)) == [TaskDurable("r.1")]
+    assert session.held_count == 0 and session.unacknowledged_count == 0
+
+
+def test_steps_count_on_from_those_that_came():
+    session = opened()
+    session.receive(task(1, steps=3))
+    assert session.step_done("r.1", "d", VALUE) == 4
+
+
+def test_repetitions_are_passed_over_and_gaps_are_errors():
+    session = opened()
+    assert len(session.receive(task(1))) == 1
+    assert session.receive(task(1)) == []
+    with pytest.raises(ProtocolError):
+        session.receive(task(3))
+
+
+def test_an_acknowledgement_waits_for_a_message_but_not_for_ever():
+    session = opened()
+    session.receive(task(1))
+    assert session.take() == [] and session.acknowledgement_due
+    session.acknowledge()
+    (alone,) = session.take()
+    assert alone.ack == 1 and alone.seq == 0 and alone.WhichOneof("message") is None
+    assert not session.acknowledgement_due
+
+
+def test_acknowledging_what_was_never_sent_is_an_error():
+    session = opened()
+    with pytest.raises(ProtocolError):
+        session.receive(acked(1))
+
+
+def test_resume_sends_again_what_was_not_acknowledged():
+    session = opened()
+    session.receive(task(1))
+    session.step_done("r.1", "a", VALUE)
+    session.step_done("r.1", "b", VALUE)
+    session.take()
+    hello = session.hello()
+    assert hello.ack == 1 and hello.hello.session == "s1"
+    assert [(h.task_id, h.epoch) for h in hello.hello.held] == [("r.1", 1)]
+    events = session.receive(welcome(resumed=True, ack=1))
+    assert StepDurable("r.1", 1) in events
+    (again,) = session.take()
+    assert again.seq == 2 and again.step_done.key == "b"
+
+
+def test_a_new_session_renumbers_what_was_not_acknowledged():
+    session = opened()
+    session.receive(task(1))
+    session.step_done("r.1", "a", VALUE)
+    session.take()
+    session.receive(acked(1))
+    session.step_done("r.1", "b", VALUE)
+    session.task_done("r.1", VALUE)
+    session.hello()
+    session.receive(welcome("s2"))
+    sent = session.take()
+    assert [(m.seq, m.WhichOneof("message")) for m in sent] == [(1, "step_done"), (2, "task_done")]
+    assert sent[0].step_done.number == 2
+    assert len(session.receive(task(1, "r.2"))) == 1  # the server's numbers start again too
+    assert session.receive(acked(2)) == [StepDurable("r.1", 2), TaskDurable("r.1")]
+
+
+def test_what_is_settled_while_away_is_said_later():
+    session = opened()
+    session.receive(task(1))
+    session.hello()
+    assert session.task_done("r.1", VALUE) and session.take() == []
+    session.receive(welcome(resumed=True))
+    assert [m.WhichOneof("message") for m in session.take()] == ["task_done"]
+
+
+def test_lost_tasks_are_stopped_and_not_spoken_of_again():
+    session = opened()
+    session.receive(task(1))
+    session.step_done("r.1", "a", VALUE)
+    session.hello()
+    events = session.receive(welcome("s2", lost=(("r.1", 1),)))
+    assert TaskStopped("r.1", "lease lost") in events
+    assert session.take() == []
+    assert session.step_done("r.1", "b", VALUE) == 0
+    assert not session.task_done("r.1", VALUE)
+
+
+def test_a_cancelled_task_is_stopped_once():
+    session = opened()
+    session.receive(task(1, epoch=2))
+    stale = tools_pb2.CancelTask(task_id="r.1", epoch=1, cause="lease lost")
+    assert session.receive(tools_pb2.ServerMessage(seq=2, cancel=stale)) == []
+    cancel = tools_pb2.CancelTask(task_id="r.1", epoch=2, cause="run cancelled")
+    assert session.receive(tools_pb2.ServerMessage(seq=3, cancel=cancel)) == [
+        TaskStopped("r.1", "run cancelled")
+    ]
+    assert session.receive(tools_pb2.ServerMessage(seq=4, cancel=cancel)) == []
+
+
+def test_a_higher_epoch_takes_over_the_work_that_is_under_way():
+    session = opened()
+    session.receive(task(1))
+    session.step_done("r.1", "a", VALUE)
+    session.take()
+    assert session.receive(task(2, epoch=2)) == []  # not started a second time
+    (again,) = session.take()
+    assert again.seq == 2 and again.step_done.epoch == 2 and again.step_done.number == 1
+    assert session.receive(acked(1)) == []  # the old one was dropped by the server
+    assert session.receive(acked(2)) == [StepDurable("r.1", 1)]
+    session.task_done("r.1", VALUE)
+    assert session.take()[0].task_done.epoch == 2
+
+
+def test_a_refused_step_fails_and_its_number_is_free_again():
+    session = opened()
+    session.receive(task(1))
+    session.step_done("r.1", "a", VALUE)
+    session.take()
+    events = session.receive(refused(2, 1, "INVALID_FIELD", ack=1))
+    assert events == [StepRefused("r.1", 1, "INVALID_FIELD", "no")]
+    assert session.step_done("r.1", "b", VALUE) == 1
+
+
+def test_a_refused_answer_may_be_given_again():
+    session = opened()
+    session.receive(task(1))
+    session.task_done("r.1", VALUE)
+    session.take()
+    assert session.receive(refused(2, 1, "INVALID_FIELD", ack=1)) == [
+        TaskRefused("r.1", "INVALID_FIELD", "no")
+    ]
+    assert session.task_done("r.1", VALUE)
+
+
+def test_a_stale_answer_ends_the_task():
+    session = opened()
+    session.receive(task(1))
+    session.task_done("r.1", VALUE)
+    session.take()
+    assert session.receive(refused(2, 1, "STALE_EPOCH", ack=1)) == [TaskStopped("r.1", "no")]
+    assert session.held_count == 0
+
+
+class Peer:
+    """A model of the server, for the test below: deals once per number and once per step."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.session_count = 0
+        self.settled: dict[str, list[str]] = {}
+        self.ended: dict[str, int] = {}
+        self.forget_session()
+
+    def forget_session(self) -> None:
+        self.name = ""
+        self.dealt = 0
+        self.outbox: list[tools_pb2.ServerMessage] = []
+        self.sent = 0
+
+    def hello(self, message: tools_pb2.HostMessage) -> list[tools_pb2.ServerMessage]:
+        resumed = bool(self.name) and message.hello.session == self.name
+        if not resumed:
+            self.forget_session()
+            self.session_count += 1
+            self.name = f"s{self.session_count}"
+        self.outbox = [m for m in self.outbox if m.seq > message.ack]
+        return [welcome(self.name, resumed=resumed, ack=self.dealt), *self.outbox]
+
+    def give(self, task_id: str) -> tools_pb2.ServerMessage:
+        self.sent += 1
+        message = task(self.sent, task_id)
+        self.outbox.append(message)
+        return message
+
+    def receive(self, message: tools_pb2.HostMessage) -> None:
+        if message.seq and message.seq <= self.dealt:
+            return
+        self.outbox = [m for m in self.outbox if m.seq > message.ack]
+        if not message.seq:
+            return
+        assert message.seq == self.dealt + 1, "gap"
+        self.dealt = message.seq
+        kind = message.WhichOneof("message")
+        if kind == "step_done":
+            keys = self.settled.setdefault(message.step_done.task_id, [])
+            number = message.step_done.number
+            if number == len(keys) + 1:
+                keys.append(message.step_done.key)
+            else:
+                assert number <= len(keys), "step gap"
+                assert keys[number - 1] == message.step_done.key, "another step under a number"
+        elif kind == "task_done":
+            task_id = message.task_done.task_id
+            self.ended[task_id] = self.ended.get(task_id, 0) + 1
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_step_counts_once_under_any_losses(seed):
+    """Messages are lost from any point of a stream on, streams break, the server forgets."""
+    chance = random.Random(seed)
+    session, peer = new_session(), Peer()
+    wanted = {f"r{i}.1": chance.randint(0, 4) for i in range(6)}
+    to_give = list(wanted)
+    done_steps: dict[str, int] = {}
+    durable: set[tuple[str, int]] = set()
+    finished: set[str] = set()
+
+    def hear(messages):
+        for message in messages:
+            for event in session.receive(message):
+                if isinstance(event, TaskGiven):
+                    assert event.task.task_id not in done_steps, "started twice"
+                    done_steps[event.task.task_id] = 0
+                elif isinstance(event, StepDurable):
+                    assert (event.task_id, event.number) not in durable
+                    durable.add((event.task_id, event.number))
+                elif isinstance(event, TaskDurable):
+                    assert event.task_id not in finished
+                    finished.add(event.task_id)
+
+    connected = False
+    for _ in range(3000):
+        if len(finished) == len(wanted):
+            break
+        if not connected:
+            replies = peer.hello(session.hello())
+            if chance.random() < 0.3:
+                continue  # the stream broke before Welcome arrived
+            hear(replies)
+            connected = True
+            continue
+        for message in session.take():
+            if chance.random() < 0.05:
+                connected = False  # this one and all after it are lost
+                break
+            peer.receive(message)
+        if not connected:
+            continue
+        if chance.random() < 0.05:
+            connected = False
+            if chance.random() < 0.4:
+                peer.forget_session()
+            continue
+        if chance.random() < 0.7:
+            hear([acked(peer.dealt)])
+        if to_give and chance.random() < 0.3:
+            hear([peer.give(to_give.pop())])
+        at_work = [t for t in done_steps if session.holds(t)]
+        if at_work:
+            chosen = chance.choice(at_work)
+            if done_steps[chosen] < wanted[chosen]:
+                if session.step_done(chosen, f"k{done_steps[chosen]}", VALUE):
+                    done_steps[chosen] += 1
+            else:
+                session.task_done(chosen, VALUE)
+        if chance.random() < 0.3:
+            session.acknowledge()
+    assert finished == set(wanted)
+    for task_id, count in wanted.items():
+        assert peer.settled.get(task_id, []) == [f"k{i}" for i in range(count)]
