@@ -34,7 +34,7 @@ static bool take_agent(struct check *check, const Polos__V1__AgentDefinition *ag
     return definition_take(check, "agent.", agent, definition);
 }
 
-void agents_register(struct api_call *call, const ProtobufCMessage *message)
+void agent_service_register(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, REQUEST_REGISTER, registered);
@@ -67,7 +67,7 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
-void agents_start(struct api_call *call, const ProtobufCMessage *message)
+void agent_service_start(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceStartRequest *proto = (const void *)message;
     struct start_form form = {
@@ -82,7 +82,7 @@ void agents_start(struct api_call *call, const ProtobufCMessage *message)
     start_begin(call, &form, &answers, false);
 }
 
-void agents_run(struct api_call *call, const ProtobufCMessage *message)
+void agent_service_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRunRequest *proto = (const void *)message;
     struct start_form form = {

@@ -10,23 +10,23 @@
 #include "service/api/call.h"
 
 /* agents.c */
-void agents_register(struct api_call *call, const ProtobufCMessage *request);
-void agents_start(struct api_call *call, const ProtobufCMessage *request);
-void agents_run(struct api_call *call, const ProtobufCMessage *request);
+void agent_service_register(struct api_call *call, const ProtobufCMessage *request);
+void agent_service_start(struct api_call *call, const ProtobufCMessage *request);
+void agent_service_run(struct api_call *call, const ProtobufCMessage *request);
 
 /* workflows.c */
-void workflows_start(struct api_call *call, const ProtobufCMessage *request);
-void workflows_run(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_start(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_run(struct api_call *call, const ProtobufCMessage *request);
 
 /* start.c: of every call that starts a run. */
 void start_closed(struct api_call *call);
 void start_released(struct api_call *call);
 
 /* runs.c */
-void runs_get(struct api_call *call, const ProtobufCMessage *request);
-void runs_list(struct api_call *call, const ProtobufCMessage *request);
-void runs_history(struct api_call *call, const ProtobufCMessage *request);
-void runs_cancel(struct api_call *call, const ProtobufCMessage *request);
+void run_service_get(struct api_call *call, const ProtobufCMessage *request);
+void run_service_list(struct api_call *call, const ProtobufCMessage *request);
+void run_service_history(struct api_call *call, const ProtobufCMessage *request);
+void run_service_cancel(struct api_call *call, const ProtobufCMessage *request);
 
 /* watch.c */
 void watch_start(struct api_call *call, const ProtobufCMessage *request);

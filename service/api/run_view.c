@@ -344,7 +344,7 @@ static char *result_of(const struct fold *fold)
     if (fold->report->state.kind != RUN_KIND_AGENT) {
         return text_of(fold->arena, fold->value);
     }
-    if (fold->report->wants_json && json_is_valid(fold->answer)) {
+    if (fold->report->is_structured && json_is_valid(fold->answer)) {
         return text_of(fold->arena, fold->answer);
     }
     struct buf quoted = {0};

@@ -70,7 +70,7 @@ static void got(struct request *request, const struct failure *failure)
     reported(request, failure, answer_get);
 }
 
-void runs_get(struct api_call *call, const ProtobufCMessage *message)
+void run_service_get(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, REQUEST_GET, got);
@@ -91,7 +91,7 @@ static void cancelled(struct request *request, const struct failure *failure)
     reported(request, failure, answer_cancel);
 }
 
-void runs_cancel(struct api_call *call, const ProtobufCMessage *message)
+void run_service_cancel(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceCancelRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, REQUEST_CANCEL, cancelled);
@@ -142,7 +142,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
            (name.len == 0 || check_name(check, "name", name));
 }
 
-void runs_list(struct api_call *call, const ProtobufCMessage *message)
+void run_service_list(struct api_call *call, const ProtobufCMessage *message)
 {
     struct request *request = exchange_new(call, REQUEST_LIST, listed);
     struct check check = {.arena = &request->arena};
@@ -221,7 +221,7 @@ static void history_read(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void runs_history(struct api_call *call, const ProtobufCMessage *message)
+void run_service_history(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, REQUEST_HISTORY, history_read);

@@ -31,6 +31,7 @@ struct start {
     const struct start_answers *answers; /* Constant. */
     bool waits; /* Constant. */
     uint64_t ticket; /* Constant. */
+    uuid run; /* Written before the stage becomes WAITING. */
     atomic_int stage; /* Any thread. */
 };
 
@@ -53,6 +54,7 @@ static void fail_unreadable(struct api_call *call, status outcome)
 static void post_forget(struct api_call *call)
 {
     struct request *forget = exchange_new(call, REQUEST_FORGET, exchange_ignore);
+    forget->run = start_of(call)->run;
     forget->report.ticket = start_of(call)->ticket;
     exchange_post_always(forget);
 }
@@ -81,6 +83,7 @@ static void wait_for_end(struct api_call *call, uuid run)
 {
     struct start *start = start_of(call);
     struct request *wait = exchange_new(call, REQUEST_WAIT, waited);
+    start->run = run;
     wait->run = run;
     wait->report.ticket = start->ticket;
     exchange_post_always(wait);

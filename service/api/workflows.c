@@ -39,7 +39,7 @@ static bool kind_of(struct api_call *call, Polos__V1__RunKind kind, enum run_kin
     return true;
 }
 
-void workflows_start(struct api_call *call, const ProtobufCMessage *message)
+void workflow_service_start(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceStartRequest *proto = (const void *)message;
     struct start_form form = {
@@ -53,7 +53,7 @@ void workflows_start(struct api_call *call, const ProtobufCMessage *message)
     }
 }
 
-void workflows_run(struct api_call *call, const ProtobufCMessage *message)
+void workflow_service_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceRunRequest *proto = (const void *)message;
     struct start_form form = {

@@ -1,0 +1,301 @@
+#include "service/config.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum config_type {
+    CONFIG_TEXT, /* Not empty. */
+    CONFIG_LOG_LEVEL,
+    CONFIG_NUMBER,
+};
+
+struct config_row {
+    const char *name; /* Of the option, without the dashes. */
+    enum config_type type;
+    size_t offset; /* In struct config. */
+    const char *otherwise; /* The default, as one would write it. */
+    uint64_t min; /* NUMBER. */
+    uint64_t max;
+    const char *sentence;
+};
+
+#define AT(field) offsetof(struct config, field)
+#define MS_PER_DAY ((uint64_t)24 * 3600 * 1000)
+#define GIB ((uint64_t)1 << 30)
+
+static const struct config_row rows[] = {
+    {"listen", CONFIG_TEXT, AT(listen), "127.0.0.1:8080", 0, 0,
+     "Address and port to serve gRPC on; port 0 takes any free one."},
+    {"data", CONFIG_TEXT, AT(data), "./polos-data", 0, 0,
+     "Folder of the store; made if it is missing. One polosd at a time."},
+    {"log-level", CONFIG_LOG_LEVEL, AT(log_level), "info", 0, 0,
+     "The least important log line that is written: debug, info, warn or error."},
+    {"threads", CONFIG_NUMBER, AT(threads), "2", 1, 64, "Threads that serve gRPC."},
+    {"message-bytes-max", CONFIG_NUMBER, AT(message_bytes_max), "4194304", 65536, 256 << 20,
+     "Bytes of a message the server receives."},
+    {"input-bytes-max", CONFIG_NUMBER, AT(input_bytes_max), "1048576", 1024, 64 << 20,
+     "Bytes of a run's input; less than message-bytes-max."},
+    {"connection-idle-s", CONFIG_NUMBER, AT(connection_idle_s), "1800", 10, 7 * 24 * 3600,
+     "Seconds without a call after which a connection is closed."},
+    {"run-timeout-ms", CONFIG_NUMBER, AT(run_timeout_ms), "86400000", 1, 366 * MS_PER_DAY,
+     "Milliseconds a run may take when its start says nothing."},
+    {"lease-ms", CONFIG_NUMBER, AT(lease_ms), "15000", 100, MS_PER_DAY,
+     "Milliseconds of silence after which a host is lost and its tasks go to another one."},
+    {"runs-max", CONFIG_NUMBER, AT(runs_max), "50000", 1, 10000000,
+     "Runs kept in memory; the others are read again when something happens to them."},
+    {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
+    {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
+     "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},
+    {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,
+     "Requests that share one commit."},
+    {"snapshot-every", CONFIG_NUMBER, AT(snapshot_every), "64", 1, 100000,
+     "Events of a run between snapshots of its state."},
+    {"free-bytes-soft", CONFIG_NUMBER, AT(free_bytes_soft), "1073741824", 1, 1024 * GIB,
+     "Free bytes on the volume of the store below which no run is started."},
+    {"free-bytes-hard", CONFIG_NUMBER, AT(free_bytes_hard), "268435456", 1, 1024 * GIB,
+     "Free bytes on the volume below which nothing is written; at most free-bytes-soft."},
+    {"cache-bytes", CONFIG_NUMBER, AT(cache_bytes), "67108864", 1 << 20, 1024 * GIB,
+     "Bytes of the store's block cache."},
+    {"model-first-byte-ms", CONFIG_NUMBER, AT(model_first_byte_ms), "300000", 100, MS_PER_DAY,
+     "Milliseconds a model may take to begin its answer."},
+    {"model-idle-ms", CONFIG_NUMBER, AT(model_idle_ms), "90000", 100, MS_PER_DAY,
+     "Milliseconds of silence in the middle of an answer after which it is given up."},
+    {"model-attempts-max", CONFIG_NUMBER, AT(model_attempts_max), "4", 1, 100,
+     "Tries of one model call while nothing of its answer has come."},
+    {"model-retry-budget-ms", CONFIG_NUMBER, AT(model_retry_budget_ms), "60000", 1, MS_PER_DAY,
+     "Milliseconds all those tries may take together."},
+    {"model-calls-max", CONFIG_NUMBER, AT(model_calls_max), "256", 1, 100000,
+     "Model calls in flight; more wait in line."},
+    {"drain-ms", CONFIG_NUMBER, AT(drain_ms), "10000", 0, 3600000,
+     "Milliseconds that calls in flight may take to finish after SIGTERM."},
+};
+
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug",
+    [LOG_INFO] = "info",
+    [LOG_WARN] = "warn",
+    [LOG_ERROR] = "error",
+};
+
+enum {
+    VARIABLE_BYTES = 64,
+};
+
+static void variable_of(const struct config_row *row, char ret[VARIABLE_BYTES])
+{
+    static const char prefix[] = "POLOSD_";
+    size_t len = strlen(row->name);
+    assert(sizeof(prefix) + len <= VARIABLE_BYTES);
+    memcpy(ret, prefix, sizeof(prefix));
+    char *at = ret + sizeof(prefix) - 1;
+    for (size_t i = 0; i <= len; i++) {
+        char letter = row->name[i];
+        at[i] = letter == '-' ? '_' : (char)toupper((unsigned char)letter);
+    }
+}
+
+static bool parse_number(const char *text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (*text < '0' || *text > '9' || value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = 10 * value + digit;
+    }
+    *ret = value;
+    return true;
+}
+
+static status set_number(const struct config_row *row, const char *source, const char *text,
+                         struct arena *arena, uint64_t *ret)
+{
+    uint64_t value = 0;
+    if (!parse_number(text, &value) || value < row->min || value > row->max) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not \"%s\"",
+                          source, row->min, row->max, text);
+    }
+    *ret = value;
+    return STATUS_OK;
+}
+
+static status set_level(const char *source, const char *text, struct arena *arena,
+                        enum log_level *ret)
+{
+    for (size_t i = 0; i < COUNT_OF(level_names); i++) {
+        if (strcmp(level_names[i], text) == 0) {
+            *ret = (enum log_level)i;
+            return STATUS_OK;
+        }
+    }
+    return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                      "%s takes debug, info, warn or error, not \"%s\"", source, text);
+}
+
+/* source: what the user wrote it as, for the sentence. */
+static status set(struct config *config, const struct config_row *row, const char *source,
+                  const char *text, struct arena *arena)
+{
+    void *at = (char *)config + row->offset;
+    switch (row->type) {
+    case CONFIG_TEXT:
+        if (*text == '\0') {
+            return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s may not be empty", source);
+        }
+        *(const char **)at = text;
+        return STATUS_OK;
+    case CONFIG_LOG_LEVEL:
+        return set_level(source, text, arena, at);
+    case CONFIG_NUMBER:
+        return set_number(row, source, text, arena, at);
+    }
+    assert(false);
+    return STATUS_OK;
+}
+
+static status read_environment(const char *(*lookup)(const char *name), struct arena *arena,
+                               struct config *config)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char variable[VARIABLE_BYTES];
+        variable_of(&rows[i], variable);
+        const char *text = lookup(variable);
+        if (text != NULL) {
+            TRY(set(config, &rows[i], variable, text, arena));
+        }
+    }
+    return STATUS_OK;
+}
+
+static const struct config_row *find(str name)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (str_is(name, rows[i].name)) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* True when the argument asks for something else than serving. */
+static bool find_action(const char *argument, enum config_action *ret)
+{
+    static const struct {
+        const char *argument;
+        enum config_action action;
+    } actions[] = {
+        {"--help", CONFIG_HELP},
+        {"-h", CONFIG_HELP},
+        {"--help=markdown", CONFIG_HELP_MARKDOWN},
+        {"--version", CONFIG_VERSION},
+    };
+    for (size_t i = 0; i < COUNT_OF(actions); i++) {
+        if (strcmp(actions[i].argument, argument) == 0) {
+            *ret = actions[i].action;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Reads the option at *at, with its value, and moves *at behind them. */
+static status read_option(const char *const *arguments, size_t count, size_t *at,
+                          struct arena *arena, struct config *config)
+{
+    const char *argument = arguments[(*at)++];
+    const char *equals = strchr(argument, '=');
+    size_t len = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
+    bool is_option = len > 2 && memcmp(argument, "--", 2) == 0;
+    const struct config_row *row = is_option ? find(str_make(argument + 2, len - 2)) : NULL;
+    if (row == NULL) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "there is no option \"%.*s\"; polosd --help lists them all", (int)len,
+                          argument);
+    }
+    const char *source = arena_printf(arena, "--%s", row->name).ptr;
+    if (equals != NULL) {
+        return set(config, row, source, equals + 1, arena);
+    }
+    if (*at == count) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s takes a value", source);
+    }
+    return set(config, row, source, arguments[(*at)++], arena);
+}
+
+static status check_together(const struct config *config)
+{
+    if (config->free_bytes_hard > config->free_bytes_soft) {
+        return status_make(CODE_INVALID_ARGUMENT,
+                           "free-bytes-hard may not be more than free-bytes-soft");
+    }
+    if (config->input_bytes_max >= config->message_bytes_max) {
+        return status_make(CODE_INVALID_ARGUMENT,
+                           "input-bytes-max has to be less than message-bytes-max");
+    }
+    return STATUS_OK;
+}
+
+status config_read(const char *const *arguments, size_t count,
+                   const char *(*lookup)(const char *name), struct arena *arena, struct config *ret,
+                   enum config_action *ret_action)
+{
+    struct config config = {0};
+    enum config_action action = CONFIG_SERVE;
+    for (size_t i = 0; i < count; i++) {
+        if (find_action(arguments[i], &action)) {
+            *ret_action = action;
+            return STATUS_OK;
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        TRY(set(&config, &rows[i], rows[i].name, rows[i].otherwise, arena));
+    }
+    TRY(read_environment(lookup, arena, &config));
+    for (size_t at = 0; at < count;) {
+        TRY(read_option(arguments, count, &at, arena, &config));
+    }
+    TRY(check_together(&config));
+    *ret = config;
+    *ret_action = action;
+    return STATUS_OK;
+}
+
+void config_help(struct buf *ret)
+{
+    buf_put(ret, STR("polosd: a durable runtime for AI agents, behind gRPC.\n\n"
+                     "  polosd [--option value]...\n"
+                     "  polosd --help | --version\n\n"
+                     "Each option is also read from the environment: --run-timeout-ms as "
+                     "POLOSD_RUN_TIMEOUT_MS.\n\n"));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        buf_printf(ret, "  --%-22s %s\n  %-24s Default: %s\n", rows[i].name, rows[i].sentence, "",
+                   rows[i].otherwise);
+    }
+}
+
+void config_help_markdown(struct buf *ret)
+{
+    buf_put(ret,
+            STR("# Configuration\n\n"
+                "Every setting of `polosd` is an option and an environment variable; the option "
+                "wins. This page is\nprinted by `polosd --help=markdown`.\n\n"
+                "| option | variable | default | from | to | what it is |\n"
+                "| --- | --- | --- | --- | --- | --- |\n"));
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char variable[VARIABLE_BYTES];
+        variable_of(&rows[i], variable);
+        buf_printf(ret, "| `--%s` | `%s` | `%s` | ", rows[i].name, variable, rows[i].otherwise);
+        if (rows[i].type == CONFIG_NUMBER) {
+            buf_printf(ret, "%" PRIu64 " | %" PRIu64, rows[i].min, rows[i].max);
+        } else {
+            buf_put(ret, STR(" | "));
+        }
+        buf_printf(ret, " | %s |\n", rows[i].sentence);
+    }
+}

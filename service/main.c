@@ -1,0 +1,191 @@
+/*
+ * main: puts polosd together; the only place that names concrete stores, providers, transports.
+ *
+ * Order: the runtime needs the model client, which needs the runtime's sink, hence
+ *        runtime_set_models(). Down it goes the other way round: callers first, the store last,
+ *        and the engine stays up until the last caller has its answer.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "protos/api_descriptors.h"
+#include "service/api/api.h"
+#include "service/base/sys.h"
+#include "service/config.h"
+#include "service/llm/llm.h"
+#include "service/rpc/server.h"
+#include "service/runtime/runtime.h"
+#include "storage/rocksdb_store.h"
+
+enum {
+    EXIT_START_FAILED = 1,
+    EXIT_USAGE = 2,
+};
+
+static const char *environment(const char *name)
+{
+    return getenv(name);
+}
+
+static uint64_t now_ms(void *context)
+{
+    (void)context;
+    return sys_now_ms();
+}
+
+static void random_bytes(void *context, void *ret, size_t bytes)
+{
+    (void)context;
+    sys_random(ret, bytes);
+}
+
+/* The signals main waits for, blocked in every thread that is started later. */
+static sigset_t signals_block(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+static void say_ready(const struct config *config, const struct rpc_server *server)
+{
+    const char *colon = strrchr(config->listen, ':');
+    int host_len = colon == NULL ? (int)strlen(config->listen) : (int)(colon - config->listen);
+    printf("polosd ready address=%.*s:%u data=%s pid=%d\n", host_len, config->listen,
+           (unsigned)rpc_server_port(server), config->data, (int)getpid());
+    fflush(stdout);
+}
+
+/* Serves until told to stop; a second signal ends the process at once. */
+static status serve(const struct config *config, struct runtime *runtime, struct arena *arena,
+                    const sigset_t *signals)
+{
+    struct api api;
+    api_init(&api, runtime, config->input_bytes_max);
+    struct rpc_server_options options = {
+        .address = config->listen,
+        .threads = (uint32_t)config->threads,
+        .message_bytes_max = (uint32_t)config->message_bytes_max,
+        .connections_idle_s = (uint32_t)config->connection_idle_s,
+        .methods = api_methods(),
+        .service = &api,
+        .descriptors = str_make(api_descriptors, api_descriptors_size),
+    };
+    struct rpc_server *server = NULL;
+    TRY(rpc_server_start(&options, arena, &server));
+    say_ready(config, server);
+    int signal_number = 0;
+    sigwait(signals, &signal_number);
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    log_line(LOG_INFO, "draining", "signal=%d grace_ms=%u", signal_number,
+             (unsigned)config->drain_ms);
+    rpc_server_drain(server);
+    runtime_post_always(runtime, request_new(REQUEST_DRAIN));
+    rpc_server_stop(server, (uint32_t)config->drain_ms);
+    return STATUS_OK;
+}
+
+static status run_with_models(const struct config *config, struct runtime *runtime,
+                              struct arena *arena, const sigset_t *signals)
+{
+    struct llm_options options = {
+        .sink = runtime_model_sink(runtime),
+        .first_byte_ms = config->model_first_byte_ms,
+        .idle_ms = config->model_idle_ms,
+        .retry_budget_ms = config->model_retry_budget_ms,
+        .attempts_max = (uint32_t)config->model_attempts_max,
+        .calls_max = config->model_calls_max,
+    };
+    struct llm *llm = llm_start(&options);
+    runtime_set_models(runtime, llm_client(llm));
+    runtime_start(runtime);
+    status served = serve(config, runtime, arena, signals);
+    runtime_stop(runtime);
+    llm_stop(llm);
+    return served;
+}
+
+static status run(const struct config *config, struct arena *arena, const sigset_t *signals)
+{
+    struct rocksdb_store_options store = {
+        .path = config->data,
+        .free_bytes_soft = config->free_bytes_soft,
+        .free_bytes_hard = config->free_bytes_hard,
+        .cache_bytes = config->cache_bytes,
+    };
+    struct runtime_options options = {
+        .format = api_format(),
+        .now_ms = now_ms,
+        .random = random_bytes,
+        .inbox_max = config->inbox_max,
+        .batch_max = config->batch_max,
+        .runs_max = config->runs_max,
+        .watchers_max = config->watchers_max,
+        .input_bytes_max = config->input_bytes_max,
+        .lease_ms = config->lease_ms,
+        .run_timeout_ms = config->run_timeout_ms,
+        .snapshot_every = (uint32_t)config->snapshot_every,
+    };
+    TRY(rocksdb_store_open(&store, arena, &options.store));
+    struct runtime *runtime = NULL;
+    TRY(runtime_new(&options, arena, &runtime));
+    status served = run_with_models(config, runtime, arena, signals);
+    runtime_free(runtime);
+    return served;
+}
+
+static int print(void (*page)(struct buf *ret))
+{
+    struct buf text = {0};
+    page(&text);
+    fwrite(text.ptr, 1, text.len, stdout);
+    buf_fini(&text);
+    return EXIT_SUCCESS;
+}
+
+static int act(enum config_action action, const struct config *config, struct arena *arena)
+{
+    switch (action) {
+    case CONFIG_HELP:
+        return print(config_help);
+    case CONFIG_HELP_MARKDOWN:
+        return print(config_help_markdown);
+    case CONFIG_VERSION:
+        puts(API_VERSION);
+        return EXIT_SUCCESS;
+    case CONFIG_SERVE:
+        break;
+    }
+    log_level_set(config->log_level);
+    sigset_t signals = signals_block();
+    status ran = run(config, arena, &signals);
+    if (!status_is_ok(ran)) {
+        fprintf(stderr, "polosd: %s\n", ran.why);
+        return EXIT_START_FAILED;
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct config config;
+    enum config_action action = CONFIG_SERVE;
+    status read = config_read((const char *const *)argv + 1, (size_t)argc - 1, environment, &arena,
+                              &config, &action);
+    int ret = EXIT_USAGE;
+    if (status_is_ok(read)) {
+        ret = act(action, &config, &arena);
+    } else {
+        fprintf(stderr, "polosd: %s\n", read.why);
+    }
+    arena_fini(&arena);
+    return ret;
+}
