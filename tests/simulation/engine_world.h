@@ -1,0 +1,73 @@
+/*
+ * engine_world: one run of the pure engine, with a journal of real records, in a hostile world.
+ *
+ * The faults it may draw: death before and after each commit; model calls that fail, answer
+ * late, twice, or die with the process; hosts that repeat steps, skip some, answer twice, under
+ * an epoch they lost, or vanish; alarms that ring early; a clock that jumps; commands about
+ * effects that never were.
+ *
+ * What it may not: lose a record, or answer in the name of the present attempt what is false.
+ */
+#ifndef TESTS_SIMULATION_ENGINE_WORLD_H
+#define TESTS_SIMULATION_ENGINE_WORLD_H
+
+#include "service/base/arena.h"
+#include "service/base/buf.h"
+#include "tests/simulation/draw.h"
+#include "tests/simulation/ledger.h"
+
+enum {
+    WORLD_PENDING_MAX = 512,
+    WORLD_RECORDS_MAX = 4096,
+};
+
+enum pending_kind {
+    PENDING_MODEL, /* A call at the provider; dies with the process. */
+    PENDING_TASK, /* A task waiting for a host; forgotten with the process. */
+    PENDING_LEASE, /* A task at a host; hosts outlive the process. */
+};
+
+struct pending {
+    enum pending_kind kind;
+    uint32_t effect;
+    uint32_t attempt;
+    uint32_t steps_told; /* LEASE: numbers the host has used. */
+    bool is_old; /* It was answered: whatever it says now must change nothing. */
+};
+
+struct engine_counts {
+    uint64_t runs, commits, events, crashes, stale, jumps, repeats, reissues, leases_lost, timeouts;
+    uint64_t completed, failed, cancelled, snapshots, commands;
+};
+
+struct engine_world {
+    struct draw draw;
+    uint64_t seed;
+    uint64_t now_ms;
+    bool calm; /* No more faults: everything must end. */
+    bool trace;
+    unsigned model_failure_percent;
+    struct arena arena; /* Of the seed's texts. */
+    struct run live;
+    struct ledger ledger;
+    struct buf journal;
+    struct {
+        size_t from;
+        size_t len;
+        uint32_t first_seq;
+    } records[WORLD_RECORDS_MAX];
+    size_t record_count;
+    struct buf snapshot;
+    size_t snapshot_records; /* How many records it stands for. */
+    struct pending pending[WORLD_PENDING_MAX];
+    size_t pending_count;
+    struct step step;
+    struct engine_counts counts;
+    const char *broken; /* The law; NULL while all is well. */
+};
+
+/* One seed from birth to end; world->broken says how it went. */
+void engine_world_run(struct engine_world *world, uint64_t seed);
+void engine_world_fini(struct engine_world *world);
+
+#endif
