@@ -216,5 +216,8 @@ void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_re
 struct failure *attempt_failure(struct attempt *attempt)
 {
     assert(attempt->state == ATTEMPT_FAILED);
+    if (attempt->failure.http_status == 0) {
+        attempt->failure.http_status = attempt->http_status;
+    }
     return &attempt->failure;
 }

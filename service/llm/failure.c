@@ -456,6 +456,18 @@ void failure_from_http(struct failure *failure, uint32_t http_status, str header
     failure->retry_after_ms = wait_ms(headers, now_ms);
 }
 
+bool failure_set_reason(struct failure *failure, str reason)
+{
+    for (enum kind kind = KIND_NONE; kind < KIND_COUNT; kind++) {
+        if (str_is(reason, kinds[kind].reason)) {
+            failure_clear(failure);
+            apply_kind(failure, kind);
+            return true;
+        }
+    }
+    return false;
+}
+
 void failure_redact(struct failure *failure, str secret)
 {
     if (secret.len < 4 || failure->message.len < secret.len) {

@@ -33,6 +33,8 @@ void failure_from_http(struct failure *failure, uint32_t http_status, str header
                        uint64_t now_ms);
 /* From an error inside a stream, or in the body of a 200: an object or a string. */
 void failure_from_error(struct failure *failure, str error_json);
+/* By a reason of the table ("RATE_LIMITED"), without a message; false: it is not there. */
+bool failure_set_reason(struct failure *failure, str reason);
 /* Blots out a secret the provider repeated. */
 void failure_redact(struct failure *failure, str secret);
 

@@ -1,0 +1,727 @@
+#include "service/llm/llm.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "service/base/json.h"
+#include "service/base/map.h"
+#include "service/base/sys.h"
+#include "service/llm/attempt.h"
+#include "service/llm/scripted.h"
+#include "service/net/http_client.h"
+
+enum {
+    CONNECT_MS = 10000,
+    BACKOFF_MS_FIRST = 500,
+    BACKOFF_MS_MAX = 8000,
+    HEADERS_MAX = 4,
+    CALLS_GROW = 64,
+};
+
+/*
+ * The life of a call; it may be cancelled in every state.
+ *
+ *   start --> [queued] --> [asking] --> done | failed
+ *               ^             |
+ *               +--[resting]<-+   a failure before any content, worth another attempt
+ *   start --> [playing] --> done | failed      the scripted provider
+ */
+enum call_state {
+    CALL_POSTED,
+    CALL_QUEUED, /* Waits for a free place. */
+    CALL_ASKING, /* Holds a place and an HTTP call. */
+    CALL_RESTING, /* Its timer starts the next attempt. */
+    CALL_PLAYING, /* Its timer shows the next delta. */
+};
+
+struct llm_call {
+    struct http_task task;
+    struct llm *llm;
+    uint64_t number;
+    uint32_t slot; /* Its place in llm->calls. */
+    enum call_state state;
+    const struct provider_row *row;
+    struct llm_call *next; /* In the queue. */
+    struct timer timer;
+    struct arena arena;
+    struct failure refusal; /* Found by start(): nothing is asked. */
+
+    /* A real provider. */
+    const char *url;
+    const char *headers[HEADERS_MAX];
+    size_t header_count;
+    str key;
+    struct buf body;
+    uint64_t *used_ids;
+    size_t used_id_count;
+    struct attempt *attempt;
+    struct http_call *http;
+    uint32_t attempts;
+    bool fresh_connection;
+    uint64_t give_up_us; /* Set by the first failure. */
+
+    /* The scripted one. */
+    struct scripted_plan plan;
+    size_t delta; /* The next to show. */
+};
+
+struct llm_cancel {
+    struct http_task task;
+    struct llm *llm;
+    uint64_t number;
+};
+
+struct llm {
+    struct llm_options options;
+    struct http_client *http;
+    /* All below belongs to the model thread. */
+    struct llm_call **calls; /* NULL: a free slot. */
+    uint32_t *free_slots;
+    uint32_t free_slot_count;
+    uint32_t slot_count;
+    struct map by_number;
+    struct llm_call *queue;
+    struct llm_call **queue_end;
+    size_t asking_count;
+    struct timer pump; /* Starts queued calls, away from curl's callbacks. */
+};
+
+static const char *setting(const struct llm *llm, const char *name)
+{
+    if (name == NULL) {
+        return NULL;
+    }
+    const char *value = llm->options.setting == NULL
+                            ? getenv(name)
+                            : llm->options.setting(llm->options.setting_context, name);
+
+    return value == NULL || *value == '\0' ? NULL : value;
+}
+
+static str base_url_of(const struct llm *llm, const struct provider_row *row,
+                       const struct model_request *request)
+{
+    const char *set = setting(llm, row->base_url_setting);
+
+    if (request->base_url.len > 0) {
+        return request->base_url;
+    }
+    return str_of(set != NULL ? set : row->base_url);
+}
+
+/* Visible ASCII without blanks, so that nothing can end a header or a request line. */
+static bool is_plain(str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static status check_address(const struct llm *llm, const struct provider_row *row,
+                            const struct model_request *request, struct arena *arena)
+{
+    str url = base_url_of(llm, row, request);
+
+    if (url.len == 0) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "provider %s has no base URL: set %s, or give base_url", row->name,
+                          row->base_url_setting);
+    }
+    if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://"))) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "base_url must begin with https:// or http://");
+    }
+    if (!is_plain(url) || url.len > 2000) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "base_url holds a blank or a control character, or is too long");
+    }
+    return STATUS_OK;
+}
+
+static status check_key(const struct llm *llm, const struct provider_row *row, struct arena *arena)
+{
+    const char *key = setting(llm, row->key_setting);
+
+    if (key == NULL && (row->quirks & PROVIDER_KEY_OPTIONAL) == 0) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "provider %s needs a key: set %s where the server runs", row->name,
+                          row->key_setting);
+    }
+    if (key != NULL && !is_plain(str_of(key))) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "%s holds a blank or a control character", row->key_setting);
+    }
+    return STATUS_OK;
+}
+
+static status check_json(const struct model_request *request, struct arena *arena)
+{
+    if (request->options_json.len > 0 && !json_is_object(request->options_json)) {
+        return status_make(CODE_INVALID_ARGUMENT, "options must be a JSON object");
+    }
+    if (request->output_schema_json.len > 0 && !json_is_object(request->output_schema_json)) {
+        return status_make(CODE_INVALID_ARGUMENT, "the output schema must be a JSON object");
+    }
+    for (size_t i = 0; i < request->tool_count; i++) {
+        const struct model_tool *tool = &request->tools[i];
+
+        if (tool->name.len == 0) {
+            return arena_fail(arena, CODE_INVALID_ARGUMENT, "tools[%zu] has no name", i);
+        }
+        if (tool->parameters_json.len > 0 && !json_is_object(tool->parameters_json)) {
+            return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                              "the parameters of tool " STR_FMT " must be a JSON object",
+                              STR_ARG(tool->name));
+        }
+    }
+    return STATUS_OK;
+}
+
+static status llm_check(void *self, const struct model_request *request, struct arena *arena)
+{
+    const struct llm *llm = (const struct llm *)self;
+    const struct provider_row *row = provider_find(request->provider);
+
+    if (row == NULL) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "unknown provider \"" STR_FMT "\"; known are " STR_FMT,
+                          STR_ARG(request->provider), STR_ARG(provider_names(arena)));
+    }
+    TRY(check_json(request, arena));
+    if (row->codec == NULL) {
+        return scripted_check(request, arena);
+    }
+    if (request->model.len == 0) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
+    }
+    TRY(check_address(llm, row, request, arena));
+    return check_key(llm, row, arena);
+}
+
+static struct llm_call *call_new(struct llm *llm, uint64_t number)
+{
+    struct llm_call *call = (struct llm_call *)xcalloc(1, sizeof(*call));
+
+    call->llm = llm;
+    call->number = number;
+    arena_init(&call->arena, 0);
+    return call;
+}
+
+static void call_free(struct llm_call *call)
+{
+    attempt_free(call->attempt);
+    failure_fini(&call->refusal);
+    buf_fini(&call->body);
+    free(call->used_ids);
+    arena_fini(&call->arena);
+    free(call);
+}
+
+static void schedule_pump(struct llm *llm)
+{
+    if (llm->pump.place == 0) {
+        http_client_arm(llm->http, &llm->pump, sys_monotonic_us());
+    }
+}
+
+static void unqueue(struct llm *llm, const struct llm_call *call)
+{
+    struct llm_call **link = &llm->queue;
+
+    while (*link != call) {
+        assert(*link != NULL);
+        link = &(*link)->next;
+    }
+    *link = call->next;
+    if (call->next == NULL) {
+        llm->queue_end = link;
+    }
+}
+
+/* Gives back its place. */
+static void end_asking(struct llm_call *call)
+{
+    assert(call->state == CALL_ASKING && call->llm->asking_count > 0);
+    call->llm->asking_count--;
+    call->http = NULL;
+    schedule_pump(call->llm);
+}
+
+static void forget(struct llm_call *call)
+{
+    struct llm *llm = call->llm;
+
+    if (call->state == CALL_QUEUED) {
+        unqueue(llm, call);
+    }
+    http_client_disarm(llm->http, &call->timer);
+    map_remove(&llm->by_number, call->slot);
+    llm->calls[call->slot] = NULL;
+    llm->free_slots[llm->free_slot_count++] = call->slot;
+    call_free(call);
+}
+
+static void tell_failed(struct llm_call *call, const struct failure *failure, bool partial)
+{
+    const struct model_sink *sink = &call->llm->options.sink;
+    struct model_failure told = {
+        .code = failure->code,
+        .reason = failure->reason,
+        .message = buf_str(&failure->message),
+        .http_status = failure->http_status,
+        .retryable = failure->retryable,
+        .partial = partial,
+        .retry_after_ms = failure->retry_after_ms,
+    };
+
+    assert(failure->code != CODE_OK && failure->reason != NULL);
+    log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempts=%u",
+             (unsigned long long)call->number, call->row == NULL ? "?" : call->row->name,
+             failure->reason, (unsigned)failure->http_status, (unsigned)call->attempts);
+    sink->failed(sink->context, call->number, &told);
+}
+
+static void take_delta(void *context, enum model_delta_kind kind, str text)
+{
+    const struct llm_call *call = (const struct llm_call *)context;
+    const struct model_sink *sink = &call->llm->options.sink;
+
+    sink->delta(sink->context, call->number, kind, text);
+}
+
+/* How long to rest before the next attempt; false: it is not worth it. */
+static bool rest_ms(struct llm_call *call, const struct failure *failure, uint64_t *ret)
+{
+    const struct llm_options *options = &call->llm->options;
+    uint64_t now_us = sys_monotonic_us();
+    uint64_t most = (uint64_t)BACKOFF_MS_FIRST << (call->attempts < 8 ? call->attempts : 8);
+    uint64_t random;
+
+    if (call->give_up_us == 0) {
+        call->give_up_us = now_us + options->retry_budget_ms * 1000;
+    }
+    if (!failure->retryable || call->attempts >= options->attempts_max) {
+        return false;
+    }
+    sys_random(&random, sizeof(random));
+    most = most < BACKOFF_MS_MAX ? most : BACKOFF_MS_MAX;
+    uint64_t jitter = random % (most + 1);
+    uint64_t hint = failure->retry_after_ms;
+
+    hint += hint == 0 ? 0 : (random >> 32) % (hint / 10 + 1);
+    *ret = jitter > hint ? jitter : hint;
+    return *ret < UINT32_MAX && now_us + *ret * 1000 <= call->give_up_us;
+}
+
+/* The attempt is over without a reply. Its HTTP call is gone. */
+static void attempt_failed(struct llm_call *call, struct failure *failure)
+{
+    bool shown = attempt_has_shown(call->attempt);
+    uint64_t wait_ms = 0;
+
+    failure_redact(failure, call->key);
+    end_asking(call);
+    if (shown || !rest_ms(call, failure, &wait_ms)) {
+        tell_failed(call, failure, shown);
+        forget(call);
+        return;
+    }
+    log_line(LOG_INFO, "model_retry", "call=%llu provider=%s reason=%s http=%u wait_ms=%llu",
+             (unsigned long long)call->number, call->row->name, failure->reason,
+             (unsigned)failure->http_status, (unsigned long long)wait_ms);
+    attempt_free(call->attempt);
+    call->attempt = NULL;
+    call->state = CALL_RESTING;
+    http_client_arm(call->llm->http, &call->timer, sys_monotonic_us() + wait_ms * 1000);
+}
+
+static void attempt_whole(struct llm_call *call)
+{
+    const struct model_sink *sink = &call->llm->options.sink;
+    struct model_reply reply;
+
+    end_asking(call);
+    attempt_reply(call->attempt, &call->arena, &reply);
+    sink->done(sink->context, call->number, &reply);
+    forget(call);
+}
+
+static void on_head(void *context, uint32_t http_status, str headers)
+{
+    struct llm_call *call = (struct llm_call *)context;
+
+    attempt_head(call->attempt, http_status, headers, sys_now_ms());
+}
+
+static void on_bytes(void *context, str bytes)
+{
+    struct llm_call *call = (struct llm_call *)context;
+
+    switch (attempt_bytes(call->attempt, bytes)) {
+    case ATTEMPT_OPEN:
+        return;
+    case ATTEMPT_WHOLE:
+        http_call_release(call->http);
+        attempt_whole(call);
+        return;
+    case ATTEMPT_FAILED:
+        http_call_drop(call->http);
+        attempt_failed(call, attempt_failure(call->attempt));
+        return;
+    }
+}
+
+/* What the transport has to say when the provider said nothing. */
+static void name_fault(struct failure *failure, const struct http_end *end)
+{
+    static const struct {
+        enum code code;
+        const char *reason;
+    } rows[] = {
+        [HTTP_FAULT_NONE] = {CODE_UNAVAILABLE, "MODEL_INCOMPLETE"},
+        [HTTP_FAULT_URL] = {CODE_INVALID_ARGUMENT, "BAD_URL"},
+        [HTTP_FAULT_CONNECT] = {CODE_UNAVAILABLE, "CONNECT_FAILED"},
+        [HTTP_FAULT_CERTIFICATE] = {CODE_FAILED_PRECONDITION, "CERTIFICATE_REFUSED"},
+        [HTTP_FAULT_FIRST_BYTE] = {CODE_DEADLINE_EXCEEDED, "FIRST_BYTE_TIMEOUT"},
+        [HTTP_FAULT_IDLE] = {CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT"},
+        [HTTP_FAULT_LOST] = {CODE_UNAVAILABLE, "CONNECTION_LOST"},
+        [HTTP_FAULT_OTHER] = {CODE_UNAVAILABLE, "TRANSPORT_FAILED"},
+    };
+
+    failure_set(failure, rows[end->fault].code, rows[end->fault].reason,
+                end->transient || end->fault == HTTP_FAULT_NONE, "%s", end->why);
+}
+
+static void on_done(void *context, const struct http_end *end)
+{
+    struct llm_call *call = (struct llm_call *)context;
+    bool clean = end->fault == HTTP_FAULT_NONE;
+
+    call->fresh_connection = end->wants_fresh;
+    if (attempt_end(call->attempt, clean ? ATTEMPT_END_CLEAN : ATTEMPT_END_BROKEN) ==
+        ATTEMPT_WHOLE) {
+        attempt_whole(call);
+        return;
+    }
+    struct failure *failure = attempt_failure(call->attempt);
+
+    if (failure->code == CODE_OK) {
+        name_fault(failure, end);
+    }
+    attempt_failed(call, failure);
+}
+
+static void ask(struct llm_call *call)
+{
+    struct llm *llm = call->llm;
+    struct reply_options options = {
+        .delta = take_delta,
+        .context = call,
+        .used_ids = call->used_ids,
+        .used_id_count = call->used_id_count,
+    };
+    struct http_request request = {
+        .method = "POST",
+        .url = call->url,
+        .headers = call->headers,
+        .header_count = call->header_count,
+        .body = buf_str(&call->body),
+        .connect_ms = CONNECT_MS,
+        .first_byte_ms = llm->options.first_byte_ms,
+        .idle_ms = llm->options.idle_ms,
+        .fresh_connection = call->fresh_connection,
+        .http_1 = (call->row->quirks & PROVIDER_HTTP_1) != 0,
+    };
+    struct http_handler handler = {call, on_head, on_bytes, on_done};
+
+    sys_random(&options.id_seed, sizeof(options.id_seed));
+    call->attempts++;
+    call->state = CALL_ASKING;
+    llm->asking_count++;
+    call->attempt = attempt_new(call->row, &options);
+    call->http = http_call_start(llm->http, &request, &handler);
+}
+
+static void pump(struct timer *timer)
+{
+    struct llm *llm = container_of(timer, struct llm, pump);
+
+    while (llm->queue != NULL && llm->asking_count < llm->options.calls_max) {
+        struct llm_call *call = llm->queue;
+
+        unqueue(llm, call);
+        ask(call);
+    }
+}
+
+static void enqueue(struct llm_call *call)
+{
+    struct llm *llm = call->llm;
+
+    call->state = CALL_QUEUED;
+    call->next = NULL;
+    *llm->queue_end = call;
+    llm->queue_end = &call->next;
+    schedule_pump(llm);
+}
+
+static void play_end(struct llm_call *call)
+{
+    const struct model_sink *sink = &call->llm->options.sink;
+
+    if (call->plan.fails) {
+        sink->failed(sink->context, call->number, &call->plan.failure);
+    } else {
+        sink->done(sink->context, call->number, &call->plan.reply);
+    }
+    forget(call);
+}
+
+/* Shows the next delta, or all that is left when there is no pause between them. */
+static void play(struct llm_call *call)
+{
+    const struct scripted_plan *plan = &call->plan;
+
+    do {
+        if (call->delta == plan->delta_count) {
+            play_end(call);
+            return;
+        }
+        const struct scripted_delta *delta = &plan->deltas[call->delta++];
+
+        take_delta(call, delta->kind, delta->text);
+    } while (plan->delta_ms == 0);
+    http_client_arm(call->llm->http, &call->timer,
+                    sys_monotonic_us() + plan->delta_ms * (uint64_t)1000);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct llm_call *call = container_of(timer, struct llm_call, timer);
+
+    if (call->state == CALL_PLAYING) {
+        play(call);
+    } else {
+        assert(call->state == CALL_RESTING);
+        enqueue(call);
+    }
+}
+
+static uint64_t slot_hash(const void *context, uint32_t slot)
+{
+    const struct llm *llm = (const struct llm *)context;
+
+    return map_hash_u64(llm->calls[slot]->number);
+}
+
+static bool slot_equal(const void *context, uint32_t slot, const void *key)
+{
+    const struct llm *llm = (const struct llm *)context;
+
+    return llm->calls[slot]->number == *(const uint64_t *)key;
+}
+
+static const struct map_keys slot_keys = {slot_hash, slot_equal};
+
+static void remember(struct llm *llm, struct llm_call *call)
+{
+    if (llm->free_slot_count == 0) {
+        uint32_t count = llm->slot_count == 0 ? CALLS_GROW : llm->slot_count * 2;
+
+        llm->calls = (struct llm_call **)xrealloc(llm->calls, count * sizeof(*llm->calls));
+        llm->free_slots = (uint32_t *)xrealloc(llm->free_slots, count * sizeof(*llm->free_slots));
+        for (uint32_t slot = count; slot > llm->slot_count; slot--) {
+            llm->free_slots[llm->free_slot_count++] = slot - 1;
+            llm->calls[slot - 1] = NULL;
+        }
+        llm->slot_count = count;
+    }
+    call->slot = llm->free_slots[--llm->free_slot_count];
+    llm->calls[call->slot] = call;
+    map_add(&llm->by_number, call->slot);
+}
+
+/* On the model thread: the call begins. */
+static void begin(struct http_task *task)
+{
+    struct llm_call *call = container_of(task, struct llm_call, task);
+    uint32_t slot;
+
+    assert(!map_find(&call->llm->by_number, map_hash_u64(call->number), &call->number, &slot));
+    (void)slot;
+    remember(call->llm, call);
+    call->timer.fire = on_timer;
+    if (call->refusal.code != CODE_OK) {
+        tell_failed(call, &call->refusal, false);
+        forget(call);
+    } else if (call->row->codec != NULL) {
+        enqueue(call);
+    } else {
+        call->state = CALL_PLAYING;
+        play(call);
+    }
+}
+
+/* BASE[?query] to BASE/path[?query]. */
+static const char *make_url(struct arena *arena, str base, const char *path)
+{
+    const char *mark = (const char *)memchr(base.ptr, '?', base.len);
+    size_t len = mark == NULL ? base.len : (size_t)(mark - base.ptr);
+    str query = str_make(base.ptr + len, base.len - len);
+
+    while (len > 0 && base.ptr[len - 1] == '/') {
+        len--;
+    }
+    return arena_printf(arena, "%.*s%s" STR_FMT, (int)len, base.ptr, path, STR_ARG(query)).ptr;
+}
+
+static void put_headers(struct llm_call *call, const char *key)
+{
+    call->headers[call->header_count++] = "Content-Type: application/json";
+    call->headers[call->header_count++] = "Accept: text/event-stream, application/json";
+    if (key != NULL) {
+        const char *form =
+            call->row->auth == PROVIDER_AUTH_BEARER ? "Authorization: Bearer" : "api-key:";
+        str header = arena_printf(&call->arena, "%s %s", form, key);
+
+        call->headers[call->header_count++] = header.ptr;
+        call->key = arena_copy(&call->arena, str_of(key));
+    }
+    assert(call->header_count <= HEADERS_MAX);
+}
+
+static void note_used_ids(struct llm_call *call, const struct model_request *request)
+{
+    size_t cap = 0;
+
+    for (size_t i = 0; i < request->message_count; i++) {
+        for (size_t j = 0; j < request->messages[i].block_count; j++) {
+            const struct model_block *block = &request->messages[i].blocks[j];
+
+            if (block->kind != MODEL_BLOCK_TOOL_CALL) {
+                continue;
+            }
+            if (call->used_id_count == cap) {
+                cap = cap == 0 ? 16 : cap * 2;
+                call->used_ids =
+                    (uint64_t *)xrealloc(call->used_ids, cap * sizeof(*call->used_ids));
+            }
+            call->used_ids[call->used_id_count++] = str_hash(block->call_id);
+        }
+    }
+}
+
+static void prepare(struct llm_call *call, const struct model_request *request)
+{
+    struct llm *llm = call->llm;
+    status checked = llm_check(llm, request, &call->arena);
+
+    call->row = provider_find(request->provider);
+    if (!status_is_ok(checked)) {
+        failure_set(&call->refusal, checked.code, "REQUEST_REFUSED", false, "%s", checked.why);
+        return;
+    }
+    if (call->row->codec == NULL) {
+        scripted_make(request, &call->arena, &call->plan);
+        return;
+    }
+    call->url = make_url(&call->arena, base_url_of(llm, call->row, request), call->row->path);
+    put_headers(call, setting(llm, call->row->key_setting));
+    call->row->codec->put_body(call->row, request, &call->body);
+    note_used_ids(call, request);
+}
+
+static void llm_start_call(void *self, uint64_t number, const struct model_request *request)
+{
+    struct llm *llm = (struct llm *)self;
+    struct llm_call *call = call_new(llm, number);
+
+    prepare(call, request);
+    call->task.run = begin;
+    http_client_post(llm->http, &call->task);
+}
+
+static void cancel_call(struct llm_call *call)
+{
+    if (call->state == CALL_ASKING) {
+        http_call_drop(call->http);
+        end_asking(call);
+    }
+    forget(call);
+}
+
+static void cancel_now(struct http_task *task)
+{
+    struct llm_cancel *cancel = container_of(task, struct llm_cancel, task);
+    struct llm *llm = cancel->llm;
+    uint32_t slot;
+
+    if (map_find(&llm->by_number, map_hash_u64(cancel->number), &cancel->number, &slot)) {
+        cancel_call(llm->calls[slot]);
+    }
+    free(cancel);
+}
+
+static void llm_cancel_call(void *self, uint64_t number)
+{
+    struct llm *llm = (struct llm *)self;
+    struct llm_cancel *cancel = (struct llm_cancel *)xcalloc(1, sizeof(*cancel));
+
+    cancel->task.run = cancel_now;
+    cancel->llm = llm;
+    cancel->number = number;
+    http_client_post(llm->http, &cancel->task);
+}
+
+struct llm *llm_start(const struct llm_options *options)
+{
+    struct llm *llm = (struct llm *)xcalloc(1, sizeof(*llm));
+    struct llm_options *own = &llm->options;
+
+    assert(options->sink.delta != NULL && options->sink.done != NULL);
+    *own = *options;
+    own->first_byte_ms = own->first_byte_ms == 0 ? 300000 : own->first_byte_ms;
+    own->idle_ms = own->idle_ms == 0 ? 90000 : own->idle_ms;
+    own->retry_budget_ms = own->retry_budget_ms == 0 ? 60000 : own->retry_budget_ms;
+    own->attempts_max = own->attempts_max == 0 ? 4 : own->attempts_max;
+    own->calls_max = own->calls_max == 0 ? 256 : own->calls_max;
+    map_init(&llm->by_number, &slot_keys, llm);
+    llm->queue_end = &llm->queue;
+    llm->pump.fire = pump;
+    llm->http = http_client_start(own->calls_max);
+    return llm;
+}
+
+void llm_stop(struct llm *llm)
+{
+    if (llm == NULL) {
+        return;
+    }
+    http_client_stop(llm->http);
+    for (uint32_t slot = 0; slot < llm->slot_count; slot++) {
+        if (llm->calls[slot] != NULL) {
+            cancel_call(llm->calls[slot]);
+        }
+    }
+    http_client_disarm(llm->http, &llm->pump);
+    http_client_free(llm->http);
+    map_fini(&llm->by_number);
+    free(llm->calls);
+    free(llm->free_slots);
+    free(llm);
+}
+
+struct model_client llm_client(struct llm *llm)
+{
+    static const struct model_client_vtable vtable = {
+        .check = llm_check,
+        .start = llm_start_call,
+        .cancel = llm_cancel_call,
+    };
+
+    return (struct model_client){&vtable, llm};
+}

@@ -1,0 +1,527 @@
+#include "service/llm/scripted.h"
+
+#include "service/base/json.h"
+#include "service/base/utf8.h"
+#include "service/llm/failure.h"
+#include "service/llm/synthesis.h"
+
+enum {
+    DELTA_MS_MAX = 60000,
+    CALLS_MAX = 64, /* In one entry. */
+};
+
+/* What an answer depends on. */
+struct scene {
+    const struct model_request *request;
+    struct arena *arena;
+    str input; /* The last user text. */
+    str tool_result; /* The last result behind it. */
+    size_t turn; /* Assistant messages behind it. */
+    uint64_t chunk;
+};
+
+/* An answer under construction. */
+struct take {
+    struct scene *scene;
+    struct model_block *blocks;
+    size_t block_count;
+    struct scripted_delta *deltas;
+    size_t delta_count;
+    size_t delta_cap;
+    size_t bytes;
+};
+
+static status refuse(struct arena *arena, size_t entry, const char *what)
+{
+    return arena_fail(arena, CODE_INVALID_ARGUMENT, "options.script[%zu]: %s", entry, what);
+}
+
+static status check_calls(str calls, size_t at, struct arena *arena)
+{
+    struct json_iterator elements = json_elements(calls);
+    size_t count = 0;
+    str call;
+    str value;
+
+    if (json_kind_of(calls) != JSON_ARRAY) {
+        return refuse(arena, at, "tool_calls must be an array");
+    }
+    while (json_next_element(&elements, &call)) {
+        if (!json_object_get_kind(call, STR("name"), JSON_STRING, &value)) {
+            return refuse(arena, at, "each of tool_calls needs a name");
+        }
+        if (json_object_get(call, STR("arguments"), &value) && json_kind_of(value) != JSON_OBJECT &&
+            json_kind_of(value) != JSON_STRING) {
+            return refuse(arena, at, "arguments must be an object or a string");
+        }
+        if (++count > CALLS_MAX) {
+            return refuse(arena, at, "more than 64 tool_calls");
+        }
+    }
+    return STATUS_OK;
+}
+
+static status check_entry(str entry, size_t at, struct arena *arena)
+{
+    struct json_iterator members = json_members(entry);
+    str key;
+    str value;
+
+    if (json_kind_of(entry) != JSON_OBJECT) {
+        return refuse(arena, at, "must be an object");
+    }
+    while (json_next_member(&members, &key, &value)) {
+        if (json_string_is(key, STR("text")) || json_string_is(key, STR("reasoning"))) {
+            if (json_kind_of(value) != JSON_STRING) {
+                return refuse(arena, at, "text and reasoning must be strings");
+            }
+        } else if (json_string_is(key, STR("tool_calls"))) {
+            TRY(check_calls(value, at, arena));
+        } else if (json_string_is(key, STR("error"))) {
+            if (json_kind_of(value) != JSON_OBJECT) {
+                return refuse(arena, at, "error must be an object");
+            }
+        } else {
+            return refuse(arena, at, "knows only text, reasoning, tool_calls and error");
+        }
+    }
+    return STATUS_OK;
+}
+
+static status check_number(str options, const char *name, uint64_t max, struct arena *arena)
+{
+    uint64_t number;
+    str value;
+
+    if (json_object_get(options, str_of(name), &value) &&
+        (!json_to_u64(value, &number) || number > max)) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "options.%s must be a whole number from 0 to %llu", name,
+                          (unsigned long long)max);
+    }
+    return STATUS_OK;
+}
+
+status scripted_check(const struct model_request *request, struct arena *arena)
+{
+    str options = request->options_json;
+    size_t at = 0;
+    str script;
+    str entry;
+
+    if (options.len == 0) {
+        return STATUS_OK;
+    }
+    if (!json_is_object(options)) {
+        return status_make(CODE_INVALID_ARGUMENT, "options must be a JSON object");
+    }
+    TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
+    TRY(check_number(options, "chunk", 1 << 20, arena));
+    if (!json_object_get(options, STR("script"), &script)) {
+        return STATUS_OK;
+    }
+    if (json_kind_of(script) != JSON_ARRAY) {
+        return status_make(CODE_INVALID_ARGUMENT, "options.script must be an array of entries");
+    }
+    struct json_iterator entries = json_elements(script);
+
+    while (json_next_element(&entries, &entry)) {
+        TRY(check_entry(entry, at++, arena));
+    }
+    return STATUS_OK;
+}
+
+static str block_text(const struct model_message *message, enum model_block_kind kind)
+{
+    for (size_t i = message->block_count; i > 0; i--) {
+        if (message->blocks[i - 1].kind == kind) {
+            return message->blocks[i - 1].text;
+        }
+    }
+    return STR("");
+}
+
+static struct scene read_scene(const struct model_request *request, struct arena *arena)
+{
+    struct scene scene = {.request = request, .arena = arena};
+    str value;
+
+    scene.input = STR("");
+    scene.tool_result = STR("");
+    for (size_t i = 0; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+
+        if (message->role == MODEL_ROLE_USER) {
+            scene.input = block_text(message, MODEL_BLOCK_TEXT);
+            scene.tool_result = STR("");
+            scene.turn = 0;
+        } else if (message->role == MODEL_ROLE_ASSISTANT) {
+            scene.turn++;
+        } else if (message->role == MODEL_ROLE_TOOL) {
+            scene.tool_result = block_text(message, MODEL_BLOCK_TOOL_RESULT);
+        }
+    }
+    if (json_object_get(request->options_json, STR("chunk"), &value)) {
+        (void)json_to_u64(value, &scene.chunk);
+    }
+    return scene;
+}
+
+/* Replaces the placeholders; inside JSON text what they stand for is escaped. */
+static str expand(struct scene *scene, str text, bool in_json)
+{
+    const struct {
+        str name;
+        str value;
+    } rows[] = {
+        {STR("{{input}}"), scene->input},
+        {STR("{{tool_result}}"), scene->tool_result},
+    };
+    struct buf out = {0};
+    size_t at = 0;
+
+    if (text.len == 0 || memmem(text.ptr, text.len, "{{", 2) == NULL) {
+        return arena_copy(scene->arena, text);
+    }
+    while (at < text.len) {
+        str rest = str_make(text.ptr + at, text.len - at);
+        size_t row = 0;
+
+        while (row < COUNT_OF(rows) && !str_starts_with(rest, rows[row].name)) {
+            row++;
+        }
+        if (row == COUNT_OF(rows)) {
+            buf_put_char(&out, text.ptr[at++]);
+            continue;
+        }
+        size_t start = out.len;
+
+        at += rows[row].name.len;
+        if (!in_json) {
+            buf_put(&out, rows[row].value);
+            continue;
+        }
+        buf_put_json_string(&out, rows[row].value);
+        memmove(out.ptr + start, out.ptr + start + 1, out.len - start - 2);
+        out.len -= 2;
+    }
+    str copy = arena_copy(scene->arena, buf_str(&out));
+
+    buf_fini(&out);
+    return copy;
+}
+
+/* The bytes of the next delta: so many characters, or a word with the blank behind it. */
+static size_t delta_len(const struct scene *scene, str text)
+{
+    size_t at = 0;
+
+    for (uint64_t count = 0; at < text.len; count++) {
+        size_t len = utf8_len(text, at);
+
+        if (scene->chunk > 0 && count == scene->chunk) {
+            break;
+        }
+        if (scene->chunk == 0 && at > 0 && text.ptr[at - 1] == ' ' && text.ptr[at] != ' ') {
+            break;
+        }
+        at += len == 0 ? 1 : len;
+    }
+    return at;
+}
+
+static void add_delta(struct take *take, enum model_delta_kind kind, str text)
+{
+    if (take->delta_count == take->delta_cap) {
+        size_t cap = take->delta_cap == 0 ? 16 : take->delta_cap * 2;
+        struct scripted_delta *deltas =
+            (struct scripted_delta *)arena_alloc(take->scene->arena, cap * sizeof(*deltas));
+
+        if (take->delta_count > 0) {
+            memcpy(deltas, take->deltas, take->delta_count * sizeof(*deltas));
+        }
+        take->deltas = deltas;
+        take->delta_cap = cap;
+    }
+    take->deltas[take->delta_count++] = (struct scripted_delta){kind, text};
+}
+
+static void say(struct take *take, enum model_block_kind kind, enum model_delta_kind delta,
+                str text)
+{
+    if (text.len == 0) {
+        return;
+    }
+    take->blocks[take->block_count++] = (struct model_block){.kind = kind, .text = text};
+    take->bytes += text.len;
+    for (size_t at = 0; at < text.len;) {
+        str rest = str_make(text.ptr + at, text.len - at);
+        size_t len = delta_len(take->scene, rest);
+
+        add_delta(take, delta, str_make(rest.ptr, len));
+        at += len;
+    }
+}
+
+static void call(struct take *take, str name, str arguments)
+{
+    const struct scene *scene = take->scene;
+    struct model_block *block = &take->blocks[take->block_count++];
+
+    *block = (struct model_block){.kind = MODEL_BLOCK_TOOL_CALL, .name = name};
+    block->call_id = arena_printf(scene->arena, "call_%zu_%zu", scene->request->message_count,
+                                  take->block_count);
+    block->arguments = str_trim(arguments).len == 0 ? STR("{}") : arguments;
+    block->arguments_invalid = !json_is_object(block->arguments);
+    take->bytes += arguments.len;
+    add_delta(take, MODEL_DELTA_TOOL_ARGUMENTS, block->arguments);
+}
+
+static str decoded_member(struct arena *arena, str object, const char *name)
+{
+    struct buf decoded = {0};
+    str raw = STR("");
+
+    (void)json_object_get(object, str_of(name), &raw);
+    (void)json_string_decode(raw, &decoded);
+    str copy = arena_copy(arena, buf_str(&decoded));
+
+    buf_fini(&decoded);
+    return copy;
+}
+
+static void play_calls(struct take *take, str calls)
+{
+    struct scene *scene = take->scene;
+    struct json_iterator elements = json_elements(calls);
+    str element;
+
+    while (json_next_element(&elements, &element)) {
+        str arguments = STR("{}");
+
+        (void)json_object_get(element, STR("arguments"), &arguments);
+        if (json_kind_of(arguments) == JSON_STRING) {
+            arguments = expand(scene, decoded_member(scene->arena, element, "arguments"), false);
+        } else {
+            arguments = expand(scene, arguments, true);
+        }
+        call(take, decoded_member(scene->arena, element, "name"), arguments);
+    }
+}
+
+static size_t count_elements(str array)
+{
+    struct json_iterator elements = json_elements(array);
+    size_t count = 0;
+    str element;
+
+    while (json_next_element(&elements, &element)) {
+        count++;
+    }
+    return count;
+}
+
+static void reserve_blocks(struct take *take, size_t count)
+{
+    take->blocks =
+        (struct model_block *)arena_zalloc(take->scene->arena, (count + 1) * sizeof(*take->blocks));
+}
+
+static void play_entry(struct take *take, str entry)
+{
+    struct scene *scene = take->scene;
+    str calls = STR("");
+
+    (void)json_object_get(entry, STR("tool_calls"), &calls);
+    reserve_blocks(take, 2 + count_elements(calls));
+    say(take, MODEL_BLOCK_REASONING, MODEL_DELTA_REASONING,
+        expand(scene, decoded_member(scene->arena, entry, "reasoning"), false));
+    say(take, MODEL_BLOCK_TEXT, MODEL_DELTA_TEXT,
+        expand(scene, decoded_member(scene->arena, entry, "text"), false));
+    play_calls(take, calls);
+}
+
+/* One sentence for each result behind the last user message. */
+static void put_results(const struct model_request *request, struct buf *ret)
+{
+    size_t from = request->message_count;
+
+    while (from > 0 && request->messages[from - 1].role != MODEL_ROLE_USER) {
+        from--;
+    }
+    for (size_t i = from; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+
+        for (size_t j = 0; j < message->block_count; j++) {
+            const struct model_block *block = &message->blocks[j];
+
+            if (block->kind == MODEL_BLOCK_TOOL_RESULT) {
+                buf_put(ret, ret->len == 0 ? STR_EMPTY : STR(" "));
+                buf_put(ret, block->name.len == 0 ? STR("The tool") : block->name);
+                buf_put(ret, block->is_error ? STR(" failed: ") : STR(" answered: "));
+                buf_put(ret, block->text);
+            }
+        }
+    }
+}
+
+/* Without a script. */
+static void improvise(struct take *take)
+{
+    struct scene *scene = take->scene;
+    const struct model_request *request = scene->request;
+    struct buf text = {0};
+
+    reserve_blocks(take, 1);
+    if (request->tool_count > 0 && scene->turn == 0) {
+        str schema = request->tools[0].parameters_json;
+
+        synthesis_put(schema.len == 0 ? STR("{\"type\":\"object\"}") : schema, scene->input, &text);
+        call(take, arena_copy(scene->arena, request->tools[0].name),
+             arena_copy(scene->arena, buf_str(&text)));
+        buf_fini(&text);
+        return;
+    }
+    if (request->output_schema_json.len > 0) {
+        synthesis_put(request->output_schema_json, scene->input, &text);
+    } else {
+        put_results(request, &text);
+        if (text.len == 0) {
+            buf_put(&text, STR("This is the scripted model. You said: "));
+            buf_put(&text, scene->input);
+        }
+    }
+    say(take, MODEL_BLOCK_TEXT, MODEL_DELTA_TEXT, arena_copy(scene->arena, buf_str(&text)));
+    buf_fini(&text);
+}
+
+static uint64_t request_bytes(const struct model_request *request)
+{
+    uint64_t bytes = request->system.len;
+
+    for (size_t i = 0; i < request->message_count; i++) {
+        for (size_t j = 0; j < request->messages[i].block_count; j++) {
+            const struct model_block *block = &request->messages[i].blocks[j];
+
+            bytes += block->text.len + block->arguments.len + block->name.len;
+        }
+    }
+    for (size_t i = 0; i < request->tool_count; i++) {
+        bytes += request->tools[i].parameters_json.len + request->tools[i].description.len;
+    }
+    return bytes;
+}
+
+static bool has_call(const struct take *take)
+{
+    return take->block_count > 0 &&
+           take->blocks[take->block_count - 1].kind == MODEL_BLOCK_TOOL_CALL;
+}
+
+static void finish(const struct take *take, struct scripted_plan *ret)
+{
+    const struct scene *scene = take->scene;
+    bool called = has_call(take);
+
+    ret->deltas = take->deltas;
+    ret->delta_count = take->delta_count;
+    ret->reply = (struct model_reply){
+        .blocks = take->blocks,
+        .block_count = take->block_count,
+        .stop = called ? MODEL_STOP_TOOL_USE : MODEL_STOP_END,
+        .stop_raw = called ? STR("tool_calls") : STR("stop"),
+        .response_id = arena_printf(scene->arena, "scripted-%zu", scene->request->message_count),
+        .model = STR("scripted"),
+    };
+    ret->reply.usage.known = true;
+    ret->reply.usage.input = request_bytes(scene->request) / 4 + 1;
+    ret->reply.usage.output = take->bytes / 4 + 1;
+}
+
+static uint64_t number_of(str object, const char *name, uint64_t otherwise)
+{
+    uint64_t number;
+    str value;
+
+    if (!json_object_get(object, str_of(name), &value) || !json_to_u64(value, &number)) {
+        return otherwise;
+    }
+    return number;
+}
+
+static void fail_by_entry(struct scene *scene, str error, struct scripted_plan *ret)
+{
+    struct failure failure = {0};
+    uint64_t after = number_of(error, "after_chunks", 0);
+    str reason = decoded_member(scene->arena, error, "reason");
+    str retryable = STR("");
+
+    if (!failure_set_reason(&failure, reason)) {
+        failure_set(&failure, CODE_UNAVAILABLE, "SCRIPTED_ERROR", false, "unused");
+    }
+    (void)json_object_get(error, STR("retryable"), &retryable);
+    (void)json_to_bool(retryable, &failure.retryable);
+    ret->fails = true;
+    ret->delta_count = after < ret->delta_count ? (size_t)after : ret->delta_count;
+    ret->failure = (struct model_failure){
+        .code = failure.code,
+        .reason = failure.reason,
+        .message = arena_printf(scene->arena, "the script says so: " STR_FMT, STR_ARG(reason)),
+        .retryable = failure.retryable,
+        .partial = ret->delta_count > 0,
+    };
+    failure_fini(&failure);
+}
+
+static bool find_entry(str script, size_t turn, str *ret)
+{
+    struct json_iterator entries = json_elements(script);
+    bool found = json_next_element(&entries, ret);
+
+    for (size_t i = 0; i < turn && found; i++) {
+        found = json_next_element(&entries, ret);
+    }
+    return found;
+}
+
+static void fail_exhausted(const struct scene *scene, struct scripted_plan *ret)
+{
+    ret->fails = true;
+    ret->failure = (struct model_failure){
+        .code = CODE_FAILED_PRECONDITION,
+        .reason = "SCRIPT_EXHAUSTED",
+        .message = arena_printf(
+            scene->arena, "the script has no entry %zu: add one for each model call", scene->turn),
+    };
+}
+
+void scripted_make(const struct model_request *request, struct arena *arena,
+                   struct scripted_plan *ret)
+{
+    struct scene scene = read_scene(request, arena);
+    struct take take = {.scene = &scene};
+    str script;
+    str entry;
+    str error;
+
+    *ret = (struct scripted_plan){0};
+    ret->delta_ms = (uint32_t)number_of(request->options_json, "delta_ms", 0);
+    if (!json_object_get(request->options_json, STR("script"), &script)) {
+        improvise(&take);
+        finish(&take, ret);
+        return;
+    }
+    if (!find_entry(script, scene.turn, &entry)) {
+        fail_exhausted(&scene, ret);
+        return;
+    }
+    play_entry(&take, entry);
+    finish(&take, ret);
+    if (json_object_get(entry, STR("error"), &error)) {
+        uint64_t attempts = number_of(error, "attempts", 0);
+
+        if (attempts == 0 || request->attempt <= attempts) {
+            fail_by_entry(&scene, error, ret);
+        }
+    }
+}
