@@ -146,10 +146,8 @@ class Session:
 
     # ---- the stream ----
 
-    def hello(self, *, fresh: bool = False) -> tools_pb2.HostMessage:
-        """The first message of a stream. `fresh`: a new session, as when the offers changed."""
-        if fresh:
-            self.name = ""
+    def hello(self) -> tools_pb2.HostMessage:
+        """The first message of a stream, also when the offers have changed."""
         self.welcomed = False
         self._outgoing.clear()
         return tools_pb2.HostMessage(

@@ -115,7 +115,7 @@ class Host:
         )
         self._running: dict[str, _Running] = {}
         self._wake = asyncio.Event()  # there is something to send
-        self._redial = asyncio.Event()  # the stream is to be dialled anew, in a new session
+        self._redial = asyncio.Event()  # the stream is to be dialled anew
         self._open = asyncio.Event()  # Welcome came on this stream
         self._settled = asyncio.Event()  # something stopped being held
         self._ready: asyncio.Future[None] | None = None
@@ -240,11 +240,10 @@ class Host:
 
     async def _stream(self) -> None:
         """One stream, until it ends: by an error, by the server, or because of _redial."""
-        fresh = self._redial.is_set()
         self._redial.clear()
         self._open.clear()
         call = self._wire.bidi(TOOL_CONNECT)
-        await call.write(self._session.hello(fresh=fresh))
+        await call.write(self._session.hello())
         tasks = [
             asyncio.create_task(self._read(call), name="polos-host-read"),
             asyncio.create_task(self._write(call), name="polos-host-write"),
