@@ -234,10 +234,12 @@ static status load_run(struct runtime *runtime, struct live_run *run)
         str snapshot;
         status found =
             store_get(&runtime->store, STORE_SNAPSHOTS, prefix, &runtime->scratch, &snapshot);
-        if (status_is_ok(found)) {
-            TRY(codec_decode_run(snapshot, &run->state));
-            run->snapshot_seq = run->state.seq;
-        } else if (found.code != CODE_NOT_FOUND) {
+        struct run state;
+        if (status_is_ok(found) && status_is_ok(codec_decode_run(snapshot, &state)) &&
+            uuid_equal(state.id, id)) {
+            run->state = state; /* A damaged one is passed over: the journal has it all. */
+            run->snapshot_seq = state.seq;
+        } else if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
             return found;
         }
     }

@@ -70,7 +70,6 @@ struct run_report {
     bool is_structured; /* Agents: the definition has an output schema. */
     bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
     str effect_names[ENGINE_EFFECTS_MAX]; /* Per effect: tool, workflow; empty for models. */
-    bool wants_json; /* Agents: the definition has an output schema. */
 };
 
 struct run_line {
