@@ -14,9 +14,12 @@ RECORDS = ("polos/journal/v1/records.pb.h",)
 LAYERS = {
     "service/base": ((), ()),
     "service/engine": (("service/base/",), ()),
-    "service/codec": (("service/base/", "service/engine/") + JOURNAL, ("protobuf-c/",)),
+    "service/codec": (
+        ("service/base/", "service/engine/") + JOURNAL + RECORDS,
+        ("protobuf-c/", "pb_encode.h", "pb_decode.h"),
+    ),
     "service/net": (("service/base/",), ("curl/",)),
-    "service/llm": (("service/base/", "service/net/"), ("curl/",)),
+    "service/llm": (("service/base/", "service/net/"), ()),
     # Between the facts of a run and the request to a model: it knows the words of both.
     "service/agents": (
         (
@@ -24,8 +27,9 @@ LAYERS = {
             "service/codec/",
             "service/engine/engine.h",
             "service/llm/provider.h",
-        ),
-        (),
+        )
+        + JOURNAL,
+        ("protobuf-c/",),
     ),
     "service/hosts": (("service/base/", "service/engine/"), ()),
     "service/metrics": (("service/base/",), ()),
@@ -44,8 +48,18 @@ LAYERS = {
         ),
         (),
     ),
+    # What the runtime's requests are made of, besides the runtime.
     "service/api": (
-        ("service/base/", "service/runtime/", "service/auth/") + API,
+        (
+            "service/base/",
+            "service/runtime/",
+            "service/auth/",
+            "service/agents/",
+            "service/codec/codec.h",
+            "service/engine/engine.h",
+            "service/hosts/message.h",
+        )
+        + API,
         ("protobuf-c/",),
     ),
     "service/rpc": (
@@ -54,7 +68,7 @@ LAYERS = {
     ),
     "service/gateway": (("service/base/", "service/api/") + API, ("protobuf-c/",)),
     # The only place that names concrete stores, providers and transports.
-    "service/main.c": (("service/", "storage/"), ()),
+    "service/main.c": (("service/", "storage/", "protos/"), ()),
     "service/config": (("service/base/",), ()),
     "storage": (("service/base/",) + RECORDS, ("pb.h", "pb_encode.h", "pb_decode.h")),
     "storage/rocksdb_": (
