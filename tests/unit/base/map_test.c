@@ -4,12 +4,15 @@
  * Method: a model (an array of flags) and a seeded random walk over it, with a good hash, a poor
  *         one and a constant one.
  */
-#include "service/base/map.h"
-
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/base/map.h"
 
 enum {
     NUMBERS = 512,

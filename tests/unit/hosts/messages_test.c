@@ -1,0 +1,372 @@
+/*
+ * Goal:   numbers, acknowledgements and refusals: what is new is told once, what is repeated is
+ *         dropped and acknowledged again, what breaks a rule ends the stream and not the session.
+ * Method: one host, message by message.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "service/hosts/window.h"
+#include "tests/unit/hosts/fixture.h"
+
+static uint64_t number_of(const struct test_link *link)
+{
+    return host_session_number(link->link.session);
+}
+
+/* Dials again with the session of `link`, and reads the Welcome. */
+static const struct wire *dial_again(struct fixture *fixture, const struct test_link *link,
+                                     struct test_link *again)
+{
+    link_init(again);
+    assert_int_equal(say_hello(fixture, again, "h", 8, "a", link->wires[0].token, NULL, 0),
+                     CODE_OK);
+    return link_next(again, SERVER_MESSAGE_WELCOME);
+}
+
+static void start(struct fixture *fixture, struct test_link *link)
+{
+    fixture_init(fixture, NULL);
+    connect_host(fixture, link, "h", 8, "a");
+    dispatch(fixture, "a", 1, 1);
+    link_next(link, SERVER_MESSAGE_TASK);
+}
+
+static void acknowledges_in_order_only(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    start(&fixture, &link);
+    for (uint64_t seq = 1; seq <= 40; seq++) {
+        assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
+                         HOST_RECEIPT_COMMAND);
+    }
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    for (uint64_t seq = 40; seq > 2; seq--) {
+        hosts_dealt(fixture.hosts, number_of(&link), seq);
+    }
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    hosts_dealt(fixture.hosts, number_of(&link), 1);
+    hosts_dealt(fixture.hosts, number_of(&link), 1);
+    hosts_dealt(fixture.hosts, number_of(&link), 77);
+    hosts_flush(fixture.hosts);
+    const struct wire *ack = link_next(&link, SERVER_MESSAGE_ACK);
+    assert_int_equal(ack->ack, 1);
+    assert_int_equal(ack->seq, 0);
+    hosts_dealt(fixture.hosts, number_of(&link), 2);
+    /* A message that goes out anyway carries it. */
+    dispatch(&fixture, "a", 2, 1);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->ack, 40);
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    fixture_fini(&fixture);
+}
+
+static void drops_repetitions(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    start(&fixture, &link);
+    receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1), HOST_RECEIPT_DROP);
+    hosts_dealt(fixture.hosts, number_of(&link), 1);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
+    /* The acknowledgement was lost, say: it is sent again. */
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1), HOST_RECEIPT_DROP);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
+    fixture_fini(&fixture);
+}
+
+static void ends_streams_that_break_rules(void **state)
+{
+    (void)state;
+    static const struct {
+        struct host_message message;
+        const char *reason;
+    } rows[] = {
+        {{.seq = 3, .kind = HOST_MESSAGE_HEARTBEAT}, "SEQUENCE_GAP"},
+        {{.seq = UINT64_MAX, .kind = HOST_MESSAGE_STEP_DONE}, "SEQUENCE_GAP"},
+        {{.kind = HOST_MESSAGE_STEP_DONE}, "UNNUMBERED"},
+        {{.kind = HOST_MESSAGE_TASK_DONE}, "UNNUMBERED"},
+        {{.kind = HOST_MESSAGE_ORDER}, "UNNUMBERED"},
+        {{.kind = HOST_MESSAGE_DRAIN}, "UNNUMBERED"},
+        {{.ack = 2, .kind = HOST_MESSAGE_HEARTBEAT}, "ACK_BEYOND"},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct fixture fixture;
+        struct test_link link;
+        struct test_link again;
+
+        start(&fixture, &link);
+        receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
+        assert_int_equal(
+            hosts_receive(fixture.hosts, link.link.session, &rows[i].message, fixture.now_ms),
+            HOST_RECEIPT_CLOSED);
+        assert_true(link.is_closed);
+        assert_null(link.link.session);
+        assert_int_equal(link.code, CODE_FAILED_PRECONDITION);
+        assert_string_equal(link.reason, rows[i].reason);
+        assert_true(strlen(link.text) > 30);
+        assert_null(dispatch(&fixture, "a", 2, 1));
+
+        /* The session goes on where it was. */
+        assert_true(dial_again(&fixture, &link, &again)->resumed);
+        assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, 2, 1, 1),
+                         HOST_RECEIPT_COMMAND);
+        assert_int_equal(fixture.lost_count, 0);
+        fixture_fini(&fixture);
+    }
+}
+
+static void too_many_open(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    start(&fixture, &link);
+    for (uint64_t seq = 1; seq <= WINDOW_MAX; seq++) {
+        assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
+                         HOST_RECEIPT_COMMAND);
+    }
+    uint64_t number = number_of(&link);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, WINDOW_MAX + 1, 1, 1),
+                     HOST_RECEIPT_CLOSED);
+    assert_int_equal(link.code, CODE_RESOURCE_EXHAUSTED);
+    hosts_dealt(fixture.hosts, number, 1);
+    assert_int_equal(dial_again(&fixture, &link, &again)->ack, 1);
+    assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, WINDOW_MAX + 1, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+    fixture_fini(&fixture);
+}
+
+static void refuses_answers_for_what_is_not_held(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link other;
+    uint64_t seq = 0;
+
+    start(&fixture, &link);
+    struct host_session *session = link.link.session;
+    connect_host(&fixture, &other, "i", 1, "b");
+    dispatch(&fixture, "b", 2, 1);
+    hosts_reserve(fixture.hosts, session, task_number(3), 1);
+
+    const struct {
+        uint32_t task;
+        uint32_t epoch;
+    } rows[] = {{1, 2}, {1, 0}, {2, 1}, {3, 1}, {4, 1}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        enum host_message_kind kind = i % 2 == 0 ? HOST_MESSAGE_STEP_DONE : HOST_MESSAGE_TASK_DONE;
+
+        seq++;
+        assert_int_equal(receive(&fixture, &link, kind, seq, rows[i].task, rows[i].epoch),
+                         HOST_RECEIPT_DROP);
+        const struct wire *refused = link_next(&link, SERVER_MESSAGE_REFUSED);
+        assert_string_equal(refused->reason, "STALE_EPOCH");
+        assert_int_equal(refused->refused_seq, seq);
+        assert_int_equal(refused->ack, seq);
+        assert_int_equal(refused->seq, 1 + seq);
+        assert_true(refused->has_task);
+        assert_true(task_ref_equal(refused->task.task, task_number(rows[i].task)));
+    }
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_ORDER, ++seq, 1, 1), HOST_RECEIPT_DROP);
+    assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "UNIMPLEMENTED");
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, ++seq, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+    fixture_fini(&fixture);
+}
+
+static void the_engine_refuses(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+    struct task_ref task = task_number(1);
+
+    start(&fixture, &link);
+    uint64_t number = number_of(&link);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1);
+    }
+    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("A step is missing."), &task);
+    const struct wire *refused = link_next(&link, SERVER_MESSAGE_REFUSED);
+    assert_int_equal(refused->refused_seq, 2);
+    assert_int_equal(refused->ack, 0);
+    assert_string_equal(refused->text, "A step is missing.");
+    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("Twice."), NULL); /* Dealt with. */
+    assert_true(link_is_quiet(&link));
+    disconnect(&fixture, &link);
+
+    /* Refused and dealt with while the host is away: it hears of both. */
+    hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
+    hosts_dealt(fixture.hosts, number, 3);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(dial_again(&fixture, &link, &again)->ack, 3);
+    link_next(&again, SERVER_MESSAGE_TASK);
+    assert_int_equal(link_next(&again, SERVER_MESSAGE_REFUSED)->refused_seq, 2);
+    assert_int_equal(link_next(&again, SERVER_MESSAGE_REFUSED)->refused_seq, 1);
+    assert_true(link_is_quiet(&again));
+    fixture_fini(&fixture);
+}
+
+static void forgets_what_was_not_durable(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    start(&fixture, &link);
+    uint64_t number = number_of(&link);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1);
+    }
+    hosts_dealt(fixture.hosts, number, 3);
+    hosts_forget(fixture.hosts, number, 2);
+    assert_true(link.is_closed);
+    assert_int_equal(link.code, CODE_UNAVAILABLE);
+    hosts_forget(fixture.hosts, number, 2);
+    hosts_forget(fixture.hosts, number, 4);
+    hosts_refuse(fixture.hosts, number, 4, "STEP_GAP", STR("x"), NULL); /* Not open any more. */
+
+    assert_int_equal(dial_again(&fixture, &link, &again)->ack, 0);
+    const enum host_receipt receipts[] = {HOST_RECEIPT_DROP, HOST_RECEIPT_COMMAND,
+                                          HOST_RECEIPT_DROP, HOST_RECEIPT_COMMAND,
+                                          HOST_RECEIPT_COMMAND};
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
+                         receipts[seq - 1]);
+        hosts_dealt(fixture.hosts, number, seq);
+    }
+    link_next(&again, SERVER_MESSAGE_TASK);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&again, SERVER_MESSAGE_ACK)->ack, 5);
+    fixture_fini(&fixture);
+}
+
+static void shows_deltas_of_held_tasks(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    start(&fixture, &link);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DELTA, 0, 1, 1), HOST_RECEIPT_SHOW);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DELTA, 0, 1, 2), HOST_RECEIPT_DROP);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DELTA, 0, 2, 1), HOST_RECEIPT_DROP);
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    fixture_fini(&fixture);
+}
+
+static void host_drains(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    start(&fixture, &link);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DRAIN, 1, 0, 0), HOST_RECEIPT_DROP);
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    disconnect(&fixture, &link);
+    dial_again(&fixture, &link, &again);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    hosts_release(fixture.hosts, task_number(1));
+    disconnect(&fixture, &again);
+    assert_int_equal(fixture_stats(&fixture).sessions, 0); /* Nothing to come back for. */
+    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_int_equal(fixture.lost_count, 0);
+    fixture_fini(&fixture);
+}
+
+static void server_drains(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link other;
+    struct test_link again;
+    struct test_link late;
+
+    start(&fixture, &link);
+    connect_host(&fixture, &other, "i", 1, "a");
+    disconnect(&fixture, &other);
+    hosts_drain(fixture.hosts, "shutting down");
+    const struct wire *drain = link_next(&link, SERVER_MESSAGE_DRAIN);
+    assert_string_equal(drain->text, "shutting down");
+    assert_int_equal(drain->seq, 2);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, 1, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+    disconnect(&fixture, &link);
+    dial_again(&fixture, &link, &again);
+    link_next(&again, SERVER_MESSAGE_TASK);
+    link_next(&again, SERVER_MESSAGE_DRAIN);
+    assert_true(link_is_quiet(&again)); /* Said once, sent again. */
+    connect_host(&fixture, &late, "j", 1, "a");
+    link_next(&late, SERVER_MESSAGE_DRAIN);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    fixture_fini(&fixture);
+}
+
+static void host_that_does_not_acknowledge(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    uint32_t given = 0;
+
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 8, "a");
+    while (dispatch(&fixture, "a", ++given, 1) != NULL) {
+        hosts_release(fixture.hosts, task_number(given));
+        assert_true(given < 1000);
+    }
+    assert_int_equal(given - 1, 8 * 2 + 64);
+    acknowledge(&fixture, &link, 1);
+    assert_non_null(dispatch(&fixture, "a", given, 1));
+    acknowledge(&fixture, &link, 1); /* Again: no harm. */
+    fixture_fini(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(acknowledges_in_order_only),
+        cmocka_unit_test(drops_repetitions),
+        cmocka_unit_test(ends_streams_that_break_rules),
+        cmocka_unit_test(too_many_open),
+        cmocka_unit_test(refuses_answers_for_what_is_not_held),
+        cmocka_unit_test(the_engine_refuses),
+        cmocka_unit_test(forgets_what_was_not_durable),
+        cmocka_unit_test(shows_deltas_of_held_tasks),
+        cmocka_unit_test(host_drains),
+        cmocka_unit_test(server_drains),
+        cmocka_unit_test(host_that_does_not_acknowledge),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+"""A planted bug that property_test must catch."""
+
+load("//bazel:defs.bzl", "c_test")
+
+_FILES = [
+    "hello",
+    "host",
+    "lines",
+    "outbox",
+    "session",
+    "tasks",
+    "window",
+]
+
+_HEADERS = [
+    "lines",
+    "list",
+    "outbox",
+    "session",
+    "tasks",
+    "window",
+]
+
+def mutant(name, file, sed):
+    """Runs the property test on a copy of service/hosts with `sed` applied to one file.
+
+    Fails to build when the expression changes nothing, so a mutant cannot die unseen.
+    """
+    native.genrule(
+        name = name + "_source",
+        testonly = True,
+        srcs = ["//service/hosts:%s.c" % file],
+        outs = ["%s_%s.c" % (name, file)],
+        cmd = "sed '%s' $< > $@ && ! cmp -s $< $@" % sed,
+    )
+    c_test(
+        name = name,
+        srcs = [
+            "property_test.c",
+            "sim.c",
+            "sim.h",
+            "sim_host.c",
+            "sim_server.c",
+            "%s_%s.c" % (name, file),
+        ] + ["//service/hosts:%s.c" % other for other in _FILES if other != file] +
+               ["//service/hosts:%s.h" % header for header in _HEADERS],
+        copts = ["-DMUTANT"],
+        deps = [
+            "//service/base",
+            "//service/hosts:headers",
+        ],
+    )

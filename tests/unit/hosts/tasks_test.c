@@ -1,0 +1,358 @@
+/*
+ * Goal:   tasks go to the least busy host with a free slot, wait in fair lines for one, and come
+ *         back when a lease ends; nobody is ever overbooked.
+ * Method: a few hosts of the fixture; for the lines also a hundred thousand tasks.
+ */
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/hosts/fixture.h"
+
+static void park(struct fixture *fixture, const char *name, uint32_t task)
+{
+    assert_int_equal(hosts_park(fixture->hosts, TASK_TOOL, str_of(name), task_number(task)).code,
+                     CODE_OK);
+}
+
+/* The next task's number, or 0. */
+static uint32_t next_ready(struct fixture *fixture)
+{
+    struct task_ref task;
+
+    return hosts_next_ready(fixture->hosts, &task) ? task.effect : 0;
+}
+
+static void picks_the_least_busy(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[3];
+    uint32_t task = 0;
+
+    fixture_init(&fixture, NULL);
+    struct host_session *small = connect_host(&fixture, &links[0], "small", 1, "a");
+    struct host_session *large = connect_host(&fixture, &links[1], "large", 4, "a,b");
+    struct host_session *other = connect_host(&fixture, &links[2], "other", 9, "c,@a");
+
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), small);
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large);
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large);
+    hosts_release(fixture.hosts, task_number(1));
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), small);
+    assert_ptr_equal(dispatch(&fixture, "b", ++task, 1), large);
+    assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large);
+    assert_null(dispatch(&fixture, "a", ++task, 1));
+    assert_null(dispatch(&fixture, "b", ++task, 1));
+    assert_null(dispatch(&fixture, "nobody offers it", ++task, 1));
+    /* Busy is still offered; kinds do not mix. */
+    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("nobody offers it")));
+    assert_false(hosts_offer(fixture.hosts, TASK_WORKFLOW, STR("b")));
+    assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a")), other);
+    hosts_release(fixture.hosts, task_number(999));
+    hosts_cancel(fixture.hosts, task_number(999), "nobody has it");
+    assert_int_equal(fixture_stats(&fixture).held, 5);
+    fixture_fini(&fixture);
+}
+
+static void equals_take_turns(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[3];
+    struct host_session *sessions[3];
+
+    fixture_init(&fixture, NULL);
+    sessions[0] = connect_host(&fixture, &links[0], "x", 5, "a,b");
+    sessions[1] = connect_host(&fixture, &links[1], "y", 5, "a");
+    sessions[2] = connect_host(&fixture, &links[2], "z", 5, "b,a");
+    for (uint32_t i = 0; i < 9; i++) {
+        assert_ptr_equal(dispatch(&fixture, "a", 1, 1), sessions[i % 3]);
+        hosts_release(fixture.hosts, task_number(1));
+    }
+    fixture_fini(&fixture);
+}
+
+static void reservations_take_slots(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a")), task_number(1), 5);
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a")), task_number(2), 1);
+    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_true(link_is_quiet(&link));
+    hosts_release(fixture.hosts, task_number(2));
+    hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(1), .epoch = 5});
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->task.epoch, 5);
+    assert_int_equal(fixture_stats(&fixture).held, 1);
+
+    /* A cancelled reservation is no business of the host's. */
+    hosts_reserve(fixture.hosts, session, task_number(3), 1);
+    hosts_cancel(fixture.hosts, task_number(3), "run cancelled");
+    assert_true(link_is_quiet(&link));
+    hosts_cancel(fixture.hosts, task_number(1), "run cancelled");
+    const struct wire *cancel = link_next(&link, SERVER_MESSAGE_CANCEL);
+    assert_int_equal(cancel->task.epoch, 5);
+    assert_string_equal(cancel->text, "run cancelled");
+    assert_int_equal(fixture_stats(&fixture).held, 0);
+    fixture_fini(&fixture);
+}
+
+static void gives_to_a_host_that_has_just_gone(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    fixture_init(&fixture, NULL);
+    struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
+    hosts_reserve(fixture.hosts, session, task_number(1), 1);
+    disconnect(&fixture, &link);
+    hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(1), .epoch = 1});
+    link_init(&again);
+    assert_int_equal(say_hello(&fixture, &again, "h", 2, "a", link.wires[0].token, NULL, 0),
+                     CODE_OK);
+    link_next(&again, SERVER_MESSAGE_WELCOME);
+    assert_int_equal(link_next(&again, SERVER_MESSAGE_TASK)->seq, 1);
+    fixture_fini(&fixture);
+}
+
+static void a_task_done_holds_its_slot(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 1, "a");
+    dispatch(&fixture, "a", 1, 1);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, 1, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    hosts_release(fixture.hosts, task_number(1));
+    assert_non_null(dispatch(&fixture, "a", 2, 1));
+    fixture_fini(&fixture);
+}
+
+static void leases_end(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link half_open;
+    struct test_link alive;
+    struct test_link gone;
+
+    fixture_init(&fixture, NULL);
+    assert_int_equal(hosts_next_deadline(fixture.hosts), 0);
+    connect_host(&fixture, &half_open, "half", 2, "a");
+    dispatch(&fixture, "a", 1, 4);
+    dispatch(&fixture, "a", 2, 1);
+    fixture.now_ms += 100;
+    connect_host(&fixture, &gone, "gone", 2, "b");
+    dispatch(&fixture, "b", 3, 1);
+    disconnect(&fixture, &gone);
+    connect_host(&fixture, &alive, "alive", 2, "c");
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms - 100 + LEASE_MS);
+
+    fixture.now_ms += LEASE_MS - 101;
+    hosts_tick(fixture.hosts, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 0);
+    fixture.now_ms += 1;
+    hosts_tick(fixture.hosts, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 2);
+    assert_int_equal(fixture.lost[0].held.epoch, 4);
+    assert_string_equal(fixture.lost[1].cause, "lease expired");
+    assert_true(half_open.is_closed);
+    assert_string_equal(half_open.reason, "LEASE_EXPIRED");
+    assert_non_null(strstr(half_open.text, "heartbeats"));
+    assert_null(half_open.link.session);
+    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("b")));
+
+    /* Any message renews, also a late one. */
+    fixture.now_ms += 100;
+    receive(&fixture, &alive, HOST_MESSAGE_NONE, 0, 0, 0);
+    hosts_tick(fixture.hosts, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 3);
+    assert_false(alive.is_closed);
+    assert_int_equal(fixture_stats(&fixture).sessions, 1);
+    assert_int_equal(fixture_stats(&fixture).held, 0);
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
+    fixture_fini(&fixture);
+}
+
+static void clocks_that_step_back(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link first;
+    struct test_link second;
+
+    fixture_init(&fixture, NULL);
+    fixture.now_ms = 1000000;
+    connect_host(&fixture, &first, "first", 1, "a");
+    fixture.now_ms -= 900000;
+    connect_host(&fixture, &second, "second", 1, "a");
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
+    fixture.now_ms += LEASE_MS - 1;
+    hosts_tick(fixture.hosts, fixture.now_ms);
+    assert_int_equal(fixture_stats(&fixture).sessions, 2);
+    fixture.now_ms += 1;
+    hosts_tick(fixture.hosts, fixture.now_ms);
+    assert_int_equal(fixture_stats(&fixture).sessions, 0);
+    fixture_fini(&fixture);
+}
+
+static void lines_are_first_in_first_out(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    for (uint32_t task = 1; task <= 5; task++) {
+        park(&fixture, "a", task);
+    }
+    park(&fixture, "a", 1); /* Keeps its place. */
+    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(3));
+    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(3));
+    assert_int_equal(fixture_stats(&fixture).parked, 4);
+    assert_int_equal(next_ready(&fixture), 0); /* Nobody offers it. */
+    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(5));
+
+    struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
+    assert_int_equal(next_ready(&fixture), 1);
+    hosts_reserve(fixture.hosts, session, task_number(1), 1);
+    assert_int_equal(next_ready(&fixture), 2);
+    hosts_reserve(fixture.hosts, session, task_number(2), 1);
+    assert_int_equal(next_ready(&fixture), 0); /* No slot. */
+    hosts_release(fixture.hosts, task_number(1));
+    /* Given without having been popped: it does not wait any more. */
+    hosts_reserve(fixture.hosts, session, task_number(4), 1);
+    assert_int_equal(fixture_stats(&fixture).parked, 0);
+    disconnect(&fixture, &link);
+    park(&fixture, "a", 6);
+    assert_int_equal(next_ready(&fixture), 0);
+    fixture_fini(&fixture);
+}
+
+static void lines_are_limited(void **state)
+{
+    (void)state;
+    struct hosts_options limits = {.parked_max = 2};
+    struct fixture fixture;
+
+    fixture_init(&fixture, &limits);
+    park(&fixture, "a", 1);
+    park(&fixture, "b", 2);
+    park(&fixture, "b", 2);
+    assert_int_equal(hosts_park(fixture.hosts, TASK_TOOL, STR("c"), task_number(3)).code,
+                     CODE_RESOURCE_EXHAUSTED);
+    hosts_unpark(fixture.hosts, TASK_TOOL, STR("b"), task_number(2));
+    park(&fixture, "c", 3);
+    fixture_fini(&fixture);
+}
+
+/* One slot, many names with long lines, and a name that comes anew each time. */
+static void no_name_starves(void **state)
+{
+    (void)state;
+    enum {
+        NAMES = 7,
+        ROUNDS = 20,
+    };
+    struct fixture fixture;
+    struct test_link link;
+    uint32_t served[NAMES + 1] = {0};
+    uint32_t fresh = 100000;
+
+    fixture_init(&fixture, NULL);
+    struct host_session *session = connect_host(&fixture, &link, "h", 1, "a,b,c,d,e,f,g,fresh");
+    for (uint32_t task = 0; task < NAMES * ROUNDS; task++) {
+        char name[2] = {(char)('a' + task % NAMES), '\0'};
+
+        park(&fixture, name, 1000 * (task % NAMES + 1) + task / NAMES);
+    }
+    for (uint32_t i = 0; i < (NAMES + 1) * ROUNDS; i++) {
+        park(&fixture, "fresh", ++fresh);
+        uint32_t task = next_ready(&fixture);
+
+        assert_int_not_equal(task, 0);
+        served[task >= 100000 ? NAMES : task / 1000 - 1]++;
+        hosts_reserve(fixture.hosts, session, task_number(task), 1);
+        assert_int_equal(next_ready(&fixture), 0);
+        hosts_release(fixture.hosts, task_number(task));
+        if (task < 100000) { /* The fresh one gives up. */
+            hosts_unpark(fixture.hosts, TASK_TOOL, STR("fresh"), task_number(fresh));
+        }
+        for (uint32_t name = 0; name < NAMES; name++) {
+            assert_true(served[name] + 1 >= i / (NAMES + 1));
+        }
+    }
+    fixture_fini(&fixture);
+}
+
+static void many_wait_in_little_memory(void **state)
+{
+    (void)state;
+    enum {
+        TASKS = 300000,
+    };
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    struct mallinfo2 before = mallinfo2();
+    for (uint32_t task = 1; task <= TASKS; task++) {
+        park(&fixture, task % 2 == 0 ? "even" : "odd", task);
+    }
+    struct mallinfo2 after = mallinfo2();
+    size_t bytes = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+    assert_true(bytes <= (size_t)TASKS * 64);
+
+    /* Out of the middle, then the rest, both lines in turn. */
+    for (uint32_t task = 1000; task < 2000; task++) {
+        hosts_unpark(fixture.hosts, TASK_TOOL, STR("any"), task_number(task));
+    }
+    struct host_session *session = connect_host(&fixture, &link, "h", 1, "odd,even");
+    for (uint32_t task = 1; task <= TASKS; task++) {
+        if (task >= 1000 && task < 2000) {
+            continue;
+        }
+        assert_int_equal(next_ready(&fixture), task);
+        hosts_reserve(fixture.hosts, session, task_number(task), 1);
+        hosts_release(fixture.hosts, task_number(task));
+    }
+    assert_int_equal(fixture_stats(&fixture).parked, 0);
+    fixture_fini(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(picks_the_least_busy),
+        cmocka_unit_test(equals_take_turns),
+        cmocka_unit_test(reservations_take_slots),
+        cmocka_unit_test(gives_to_a_host_that_has_just_gone),
+        cmocka_unit_test(a_task_done_holds_its_slot),
+        cmocka_unit_test(leases_end),
+        cmocka_unit_test(clocks_that_step_back),
+        cmocka_unit_test(lines_are_first_in_first_out),
+        cmocka_unit_test(lines_are_limited),
+        cmocka_unit_test(no_name_starves),
+        cmocka_unit_test(many_wait_in_little_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
