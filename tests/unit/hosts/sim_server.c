@@ -250,11 +250,12 @@ static void deal(struct sim *sim, const struct sim_taken *taken)
 {
     const struct host_message *message = &taken->message;
     struct sim_task *task = &sim->tasks[message->task.effect];
+    bool is_stale = task->state != SIM_TASK_LEASED || task->epoch != message->epoch;
     bool is_gap = message->kind == HOST_MESSAGE_STEP_DONE && message->number > task->settled + 1;
 
-    if (task->state != SIM_TASK_LEASED || task->epoch != message->epoch || is_gap) {
-        hosts_refuse(sim->hosts, taken->session, message->seq, is_gap ? "STEP_GAP" : "STALE_EPOCH",
-                     STR("No."), &message->task);
+    if (is_stale || is_gap) {
+        hosts_refuse(sim->hosts, taken->session, message->seq,
+                     is_stale ? "STALE_EPOCH" : "STEP_GAP", STR("No."), &message->task);
         return;
     }
     if (message->kind == HOST_MESSAGE_STEP_DONE) {
