@@ -386,8 +386,13 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
 void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
                   uint64_t now_ms)
 {
-    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once");
+    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
     hosts_set_clock(hosts, now_ms);
+    if (entry != NULL && entry->held.epoch == epoch) {
+        return;
+    }
+    hosts_cancel(hosts, task, "lease lost");
     lines_unpark(&hosts->lines, task);
 
     struct host_session *session = sessions_find_expected(hosts, host_hash);

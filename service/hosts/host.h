@@ -93,7 +93,8 @@ void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */
 void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
 /* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
- * when that host does not claim it within a lease from the last such call for it. */
+ * when that host does not claim it within a lease from the last such call for it. A task that is
+ * held in this epoch stays where it is: a run may be read again without a restart. */
 void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
                   uint64_t now_ms);
 

@@ -420,6 +420,32 @@ static void expected_of_a_host_that_is_there(void **state)
     fixture_fini(&fixture);
 }
 
+/* After a failed commit the runtime reads a run again and expects what it finds. */
+static void expected_while_it_is_held(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    uint64_t host = host_hash_of(STR("h"));
+
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 4, "a");
+    dispatch(&fixture, "a", 1, 1);
+    link_next(&link, SERVER_MESSAGE_TASK);
+    hosts_expect(fixture.hosts, task_number(1), 1, host, fixture.now_ms);
+    assert_int_equal(fixture_stats(&fixture).expected, 0);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+
+    /* Another epoch is in the journal: this host's is worth nothing. */
+    hosts_expect(fixture.hosts, task_number(1), 2, host, fixture.now_ms);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_CANCEL)->task.epoch, 1);
+    hosts_expect(fixture.hosts, task_number(1), 2, host, fixture.now_ms);
+    assert_int_equal(fixture_stats(&fixture).expected, 1);
+    assert_int_equal(fixture_stats(&fixture).held, 0);
+    fixture_fini(&fixture);
+}
+
 static void sessions_are_limited(void **state)
 {
     (void)state;
@@ -465,6 +491,7 @@ int main(void)
         cmocka_unit_test(claims_nothing_of_others),
         cmocka_unit_test(expected_after_a_restart),
         cmocka_unit_test(expected_of_a_host_that_is_there),
+        cmocka_unit_test(expected_while_it_is_held),
         cmocka_unit_test(sessions_are_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
