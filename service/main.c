@@ -78,7 +78,10 @@ static status serve(const struct config *config, struct runtime *runtime, struct
         .descriptors = str_make(api_descriptors, api_descriptors_size),
     };
     struct rpc_server *server = NULL;
-    TRY(rpc_server_start(&options, arena, &server));
+    status started = rpc_server_start(&options, arena, &server);
+    if (!status_is_ok(started)) {
+        return arena_fail(arena, started.code, "cannot listen: %s", started.why);
+    }
     say_ready(config, server);
     int signal_number = 0;
     sigwait(signals, &signal_number);
@@ -134,7 +137,11 @@ static status run(const struct config *config, struct arena *arena, const sigset
     };
     TRY(rocksdb_store_open(&store, arena, &options.store));
     struct runtime *runtime = NULL;
-    TRY(runtime_new(&options, arena, &runtime));
+    status recovered = runtime_new(&options, arena, &runtime);
+    if (!status_is_ok(recovered)) {
+        store_close(&options.store);
+        return recovered;
+    }
     status served = run_with_models(config, runtime, arena, signals);
     runtime_free(runtime);
     return served;

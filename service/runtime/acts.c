@@ -52,6 +52,17 @@ void request_fail(struct runtime *runtime, struct request *request, enum code co
     request_answer(runtime, request, &failure);
 }
 
+void request_fail_run(struct runtime *runtime, struct request *request, status why)
+{
+    bool is_missing = why.code == CODE_NOT_FOUND;
+    struct failure failure = failure_make(
+        why.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
+        is_missing ? STR("there is no run with this id; RunService.List shows those there are")
+                   : str_of(why.why));
+    failure.field = is_missing ? STR("run_id") : STR_EMPTY;
+    request_answer(runtime, request, &failure);
+}
+
 static void release(struct runtime *runtime, const struct act *act)
 {
     struct task_ref task = {act->run->state.id, act->effect};

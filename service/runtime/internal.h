@@ -178,7 +178,8 @@ struct runtime {
     size_t key_count;
     size_t key_capacity;
 
-    uint64_t ticket;
+    uint64_t id_ms; /* Of the newest run's id. */
+    uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
     void *thread;
 };
@@ -194,6 +195,8 @@ void request_answer_later(struct runtime *runtime, struct request *request);
 struct failure failure_make(enum code code, const char *reason, str message);
 void request_fail(struct runtime *runtime, struct request *request, enum code code,
                   const char *reason, const char *message);
+/* The run it names could not be read. */
+void request_fail_run(struct runtime *runtime, struct request *request, status why);
 
 /* runs.c */
 /* NOT_FOUND when there is none; DATA_LOSS when its journal is damaged. Borrowed until the turn's

@@ -7,13 +7,6 @@ enum {
     LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
 };
 
-static void fail_read(struct runtime *runtime, struct request *request, status why)
-{
-    bool is_missing = why.code == CODE_NOT_FOUND;
-    request_fail(runtime, request, why.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
-                 why.why);
-}
-
 struct last {
     struct arena *arena;
     str record;
@@ -77,7 +70,7 @@ static void answer_report(struct runtime *runtime, struct request *request, stru
     struct run_report report;
     status built = query_report(runtime, run, &request->arena, &report);
     if (!status_is_ok(built)) {
-        fail_read(runtime, request, built);
+        request_fail_run(runtime, request, built);
         return;
     }
     request->report.ret = &report;
@@ -89,7 +82,7 @@ static void read_run(struct runtime *runtime, struct request *request)
     struct live_run *run;
     status found = runs_get(runtime, request->run, &run);
     if (!status_is_ok(found)) {
-        fail_read(runtime, request, found);
+        request_fail_run(runtime, request, found);
         return;
     }
     if (request->kind == REQUEST_WAIT && !engine_is_terminal(&run->state)) {
@@ -189,7 +182,7 @@ static void read_list(struct runtime *runtime, struct request *request)
                                 from, true, SIZE_MAX, visit_row, &listing);
     scanned = status_is_ok(scanned) ? listing.status : scanned;
     if (!status_is_ok(scanned)) {
-        fail_read(runtime, request, scanned);
+        request_fail_run(runtime, request, scanned);
         return;
     }
     bool stopped =
@@ -257,7 +250,7 @@ static void read_history(struct runtime *runtime, struct request *request)
         read = read_records(runtime, request);
     }
     if (!status_is_ok(read)) {
-        fail_read(runtime, request, read);
+        request_fail_run(runtime, request, read);
         return;
     }
     request_answer(runtime, request, NULL);

@@ -287,11 +287,23 @@ static bool may_start(struct runtime *runtime, struct request *request)
     return true;
 }
 
+/* Ids sort in the order of their starts, within one millisecond too: a counter from a random start
+ * takes the 12 bits after the time. */
 static uuid new_id(struct runtime *runtime)
 {
     uint8_t random[10];
     runtime->options.random(runtime->options.context, random, sizeof(random));
-    return uuid_v7(runtime->now_ms, random);
+    uint32_t drawn = ((uint32_t)random[0] << 8 | random[1]) & 0x3ff;
+    bool is_later = runtime->now_ms > runtime->id_ms;
+    runtime->id_count = is_later ? drawn : runtime->id_count + 1;
+    runtime->id_ms = is_later ? runtime->now_ms : runtime->id_ms;
+    if (runtime->id_count > 0xfff) {
+        runtime->id_ms++;
+        runtime->id_count = drawn;
+    }
+    random[0] = (uint8_t)(runtime->id_count >> 8);
+    random[1] = (uint8_t)runtime->id_count;
+    return uuid_v7(runtime->id_ms, random);
 }
 
 void handle_start(struct runtime *runtime, struct request *request)

@@ -36,15 +36,16 @@ static void handle_cancel(struct runtime *runtime, struct request *request)
     struct live_run *run;
     status found = runs_get(runtime, request->run, &run);
     if (!status_is_ok(found)) {
-        bool is_missing = found.code == CODE_NOT_FOUND;
-        request_fail(runtime, request, found.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
-                     found.why);
+        request_fail_run(runtime, request, found);
         return;
     }
     struct command command = {.kind = COMMAND_CANCEL, .cancel = {.cause = request->text}};
     if (command_submit(runtime, run, &command) != VERDICT_OK) {
-        request_fail(runtime, request, CODE_FAILED_PRECONDITION, "RUN_ENDED",
-                     "the run has ended and cannot be cancelled");
+        struct failure failure =
+            failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
+                         STR("the run has ended and can no longer be cancelled"));
+        failure.field = STR("run_id");
+        request_answer(runtime, request, &failure);
         return;
     }
     act_add(runtime, ACT_READ, NULL)->request = request;

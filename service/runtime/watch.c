@@ -324,9 +324,7 @@ void watch_begin(struct runtime *runtime, struct request *request)
     struct live_run *run;
     status found = runs_get(runtime, request->run, &run);
     if (!status_is_ok(found)) {
-        bool is_missing = found.code == CODE_NOT_FOUND;
-        request_fail(runtime, request, found.code, is_missing ? "RUN_NOT_FOUND" : "STORE_DAMAGED",
-                     found.why);
+        request_fail_run(runtime, request, found);
         return;
     }
     if (run->watcher_count >= runtime->options.watchers_max) {

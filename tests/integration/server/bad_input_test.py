@@ -1,0 +1,258 @@
+"""Goal: whatever a person gets wrong is answered by name, and nothing is lost.
+Method: the real polosd, one mistake at a time; after each the server still answers."""
+import json
+import socket
+import subprocess
+import sys
+import unittest
+
+import grpc
+
+from tests.lib import polosd
+from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, tools_pb2, workflows_pb2
+
+TOOL = agents_pb2.ToolDefinition(
+    name="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
+
+
+class BadInput(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = polosd.Server(env={"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.close()
+
+    def refused(self, code, reason, field, call, *args, **kwargs):
+        with self.assertRaises(grpc.RpcError) as caught:
+            call(*args, **kwargs)
+        error = caught.exception
+        self.assertEqual(error.code(), code, error.details())
+        got_reason, got_field, message = polosd.details_of(error)
+        self.assertEqual((got_reason, got_field), (reason, field), message)
+        self.assertGreater(len(message), 20)
+        return message
+
+    def run_agent(self, agent_id, **fields):
+        return self.server.agents.Run(
+            agents_pb2.AgentServiceRunRequest(agent_id=agent_id, **fields), timeout=20).run
+
+    def test_unknown_agent(self):
+        message = self.refused(grpc.StatusCode.NOT_FOUND, "AGENT_NOT_FOUND", "agent_id",
+                               self.run_agent, "nobody", input="hi")
+        self.assertIn("'nobody'", message)
+
+    def test_unknown_provider_names_the_known_ones(self):
+        definition = agents_pb2.AgentDefinition(id="odd", provider="nosuch", model="m")
+        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        message = self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER",
+                               "agent.provider", self.run_agent, "odd", input="hi")
+        self.assertIn("nosuch", message)
+        self.assertIn("openai", message)
+
+    def test_missing_key_names_the_variable(self):
+        definition = agents_pb2.AgentDefinition(id="keyless", provider="openai", model="m")
+        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        message = self.refused(grpc.StatusCode.FAILED_PRECONDITION, "PROVIDER_KEY_MISSING",
+                               "agent.provider", self.run_agent, "keyless", input="hi")
+        self.assertIn("OPENAI_API_KEY", message)
+
+    def test_bad_definitions(self):
+        for definition, field in [
+            (agents_pb2.AgentDefinition(id="", provider="scripted", model="m"), "agent.id"),
+            (agents_pb2.AgentDefinition(id="a b", provider="scripted", model="m"), "agent.id"),
+            (agents_pb2.AgentDefinition(id="a", model="m"), "agent.provider"),
+            (agents_pb2.AgentDefinition(id="a", provider="scripted"), "agent.model"),
+            (agents_pb2.AgentDefinition(id="a", provider="scripted", model="m",
+                                        provider_options_json="[1]"),
+             "agent.provider_options_json"),
+            (agents_pb2.AgentDefinition(
+                id="a", provider="scripted", model="m",
+                tools=[TOOL, agents_pb2.ToolDefinition(name="b", parameters_json="{")]),
+             "agent.tools[1].parameters_json"),
+        ]:
+            with self.subTest(field=field):
+                request = agents_pb2.AgentServiceRegisterRequest(agent=definition)
+                self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", field,
+                             self.server.agents.Register, request)
+
+    def test_bad_starts(self):
+        self.server.agent("ok", [{"text": "fine"}])
+        start = self.server.agents.Start
+        request = agents_pb2.AgentServiceStartRequest
+        options = common_pb2.StartOptions
+        for message, field in [
+            (request(agent_id="ok", input="a", input_json='"b"'), "input"),
+            (request(agent_id="ok", input_json='{"a":'), "input_json"),
+            (request(agent_id="ok", input_json="17"), "input_json"),
+            (request(agent_id="ok", input="a", provider_options_json="3"),
+             "provider_options_json"),
+            (request(agent_id="ok", input="a", options=options(idempotency_key="k" * 201)),
+             "options.idempotency_key"),
+            (request(agent_id="ok", input="a", options=options(run_timeout_ms=-1)),
+             "options.run_timeout_ms"),
+            (request(agent_id="ok", input="a" * (1 << 20 | 1)), "input"),
+        ]:
+            with self.subTest(field=field):
+                self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", field, start,
+                             message)
+
+    def test_oversize_message(self):
+        request = agents_pb2.AgentServiceStartRequest(agent_id="ok", input="a" * (5 << 20))
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.server.agents.Start(request)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    def test_unknown_run(self):
+        run_id = "01890000-0000-7000-8000-000000000000"
+        self.refused(grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id", self.server.get, run_id)
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "run_id",
+                     self.server.get, "17")
+        self.refused(grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id",
+                     lambda: list(self.server.watch(run_id)))
+
+    def test_bad_position(self):
+        run_id = self.server.start_workflow("nobody")
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "from_position",
+                     lambda: list(self.server.watch(run_id, position="x.y")))
+        self.refused(grpc.StatusCode.OUT_OF_RANGE, "POSITION_AHEAD", "from_position",
+                     lambda: list(self.server.watch(run_id, position="999.0.0.0")))
+
+    def test_what_this_release_leaves_out_says_so(self):
+        run_id = self.server.start_workflow("nobody")
+        calls = [
+            lambda: self.server.runs.Fork(runs_pb2.RunServiceForkRequest(run_id=run_id)),
+            lambda: self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)),
+            lambda: self.server.suspend.List(polosd.suspend_pb2.SuspendServiceListRequest()),
+            lambda: self.server.suspend.Get(polosd.suspend_pb2.SuspendServiceGetRequest()),
+            lambda: self.server.suspend.Resume(polosd.suspend_pb2.SuspendServiceResumeRequest()),
+        ]
+        for call in calls:
+            with self.assertRaises(grpc.RpcError) as caught:
+                call()
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+            self.assertIn("release", caught.exception.details())
+
+    def test_reused_key(self):
+        first = self.server.start_workflow("nobody", 1, key="one")
+        self.assertEqual(self.server.start_workflow("nobody", 1, key="one"), first)
+        self.refused(grpc.StatusCode.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                     "options.idempotency_key", self.server.start_workflow, "nobody", 2, "one")
+
+    def test_cancelling_twice(self):
+        run_id = self.server.start_workflow("nobody")
+        request = runs_pb2.RunServiceCancelRequest(run_id=run_id, cause="enough")
+        run = self.server.runs.Cancel(request).run
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_CANCELLED)
+        self.assertIn("enough", run.error.message)
+        self.refused(grpc.StatusCode.FAILED_PRECONDITION, "RUN_ENDED", "run_id",
+                     self.server.runs.Cancel, request)
+
+    def test_model_gets_told_of_bad_arguments_and_unknown_tools(self):
+        self.server.agent("clumsy", [
+            {"tool_calls": [{"name": "add", "arguments": "{not json"}]},
+            {"tool_calls": [{"name": "subtract", "arguments": {}}]},
+            {"text": "sorry"},
+        ], tools=[TOOL])
+        run = self.run_agent("clumsy", input="go")
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(json.loads(run.result_json), "sorry")
+        self.assertEqual(run.steps[0].tool_results[0].error.reason, "INVALID_ARGUMENTS")
+        self.assertEqual(run.steps[1].tool_results[0].error.reason, "UNKNOWN_TOOL")
+        self.assertIn("add", run.steps[1].tool_results[0].error.message)
+
+    def test_a_tool_that_raises_is_told_to_the_model(self):
+        self.server.agent("brave", [
+            {"tool_calls": [{"name": "add", "arguments": {"a": 1}}]},
+            {"text": "it said: {{tool_result}}"},
+        ], tools=[TOOL])
+        host = polosd.Host(self.server, tools=["add"],
+                           work=lambda h, t: h.failed(t, "ValueError", "no good"))
+        host.start()
+        try:
+            run = self.run_agent("brave", input="go")
+        finally:
+            host.close()
+        self.assertEqual(json.loads(run.result_json), "it said: Error: no good")
+        self.assertEqual(run.steps[0].tool_results[0].error.reason, "ValueError")
+
+    def test_a_tool_nobody_hosts_waits_visibly_until_the_deadline(self):
+        self.server.agent("lonely", [
+            {"tool_calls": [{"name": "add", "arguments": {"a": 1}}]},
+        ], tools=[TOOL])
+        run_id = self.server.start_agent("lonely", timeout_ms=700)
+        for answer in self.server.watch(run_id):
+            if answer.fact.type == "TASK_REQUESTED":
+                run = self.server.get(run_id)
+                self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
+                self.assertEqual(run.waiting[0].name, "add")
+                self.assertIn("no connected host offers tool add", run.waiting[0].message)
+                self.assertEqual(run.waiting[0].deadline_ms, run.deadline_ms)
+            ended = answer.ended
+        self.assertEqual(ended.status, common_pb2.RUN_STATUS_FAILED)
+        self.assertEqual(ended.error.reason, "DEADLINE_EXCEEDED")
+        self.assertIn("'add'", ended.error.message)
+
+    def test_garbage_on_the_port(self):
+        host, port = self.server.address.rsplit(":", 1)
+        for garbage in [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 4096, bytes(range(256)) * 64,
+                        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 512]:
+            with socket.create_connection((host, int(port)), 5) as connection:
+                connection.sendall(garbage)
+        self.assertTrue(self.server.start_workflow("nobody"))
+
+    def test_a_second_server_on_the_same_folder(self):
+        second = subprocess.run(
+            [polosd.BINARY, "--listen", "127.0.0.1:0", "--data", self.server.data],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+        self.assertEqual(second.returncode, 1)
+        self.assertEqual(second.stdout, b"")
+        self.assertIn(self.server.data, second.stderr.decode())
+        self.assertIn("another", second.stderr.decode())
+
+    def test_a_port_that_is_taken(self):
+        other = polosd.Server()
+        other.address = self.server.address
+        self.assertFalse(other.try_start())
+        self.assertIn(self.server.address, other.log())
+        other.close()
+
+    def test_hosts_that_break_the_rules(self):
+        hello = tools_pb2.Hello(host_id="h", slots=1)
+        for messages, code in [
+            ([tools_pb2.HostMessage(seq=1, step_done=tools_pb2.StepDone())],
+             grpc.StatusCode.INVALID_ARGUMENT),
+            ([tools_pb2.HostMessage(hello=tools_pb2.Hello(slots=1))],
+             grpc.StatusCode.INVALID_ARGUMENT),
+            ([tools_pb2.HostMessage(hello=tools_pb2.Hello(host_id="h"))],
+             grpc.StatusCode.INVALID_ARGUMENT),
+            ([tools_pb2.HostMessage(hello=hello),
+              tools_pb2.HostMessage(seq=5, task_done=tools_pb2.TaskDone(
+                  task_id="01890000-0000-7000-8000-000000000000.1", epoch=1,
+                  outcome=tools_pb2.TaskOutcome(value_json="1")))],
+             grpc.StatusCode.FAILED_PRECONDITION),
+        ]:
+            with self.subTest(messages=messages), self.assertRaises(grpc.RpcError) as caught:
+                list(self.server.tools.Connect(iter(messages), timeout=5))
+            self.assertEqual(caught.exception.code(), code, caught.exception.details())
+
+    def test_a_workflow_input_that_is_no_json(self):
+        request = workflows_pb2.WorkflowServiceStartRequest(workflow_id="w", input_json="{")
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "input_json",
+                     self.server.workflows.Start, request)
+
+
+class CommandLine(unittest.TestCase):
+    def test_mistakes_are_named(self):
+        for arguments, word in [(["--nosuch"], "--nosuch"), (["--lease-ms", "x"], "lease-ms"),
+                                (["--listen", "nowhere"], "listen")]:
+            with self.subTest(arguments=arguments):
+                done = subprocess.run([polosd.BINARY] + arguments, stdin=subprocess.DEVNULL,
+                                      capture_output=True, timeout=20, check=False)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(word, done.stderr.decode())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

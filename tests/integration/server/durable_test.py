@@ -1,0 +1,309 @@
+"""Goal: each row of the failure table, as a user meets it.
+Method: the real polosd, killed, restarted, drained, with hosts that die, dial again or fall silent;
+what is claimed is read from the journal afterwards."""
+import json
+import os
+import sys
+import threading
+import unittest
+
+import grpc
+
+from tests.lib import polosd
+from tests.lib.polosd import agents_pb2, common_pb2, tools_pb2
+
+ADD = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
+ONCE = agents_pb2.ToolDefinition(name="pay", parameters_json='{"type":"object"}',
+                                 at_most_once=True)
+CALL = [{"tool_calls": [{"name": "add", "arguments": {"a": 1}}]}, {"text": "got {{tool_result}}"}]
+
+
+def types(events):
+    return [event.type for event in events]
+
+
+class Durable(unittest.TestCase):
+    def setUp(self):
+        self.server = polosd.Server(["--lease-ms", "600"]).start()
+        self.addCleanup(self.server.close)
+        self.hosts = []
+        self.addCleanup(lambda: [host.close() for host in self.hosts])
+
+    def host(self, **fields):
+        host = polosd.Host(self.server, **fields).start()
+        self.hosts.append(host)
+        return host
+
+    def wait_for(self, run_id, event_type, count=1):
+        """Follows the run until the fact has come `count` times."""
+        for answer in self.server.watch(run_id):
+            count -= answer.fact.type == event_type
+            if count == 0:
+                return
+        raise AssertionError("the run ended before " + event_type)
+
+    def test_a_start_is_there_after_a_kill_and_its_key_finds_it(self):
+        run_id = self.server.start_workflow("later", {"n": 1}, key="k1")
+        self.server.kill()
+        self.server.start()
+        self.assertEqual(self.server.start_workflow("later", {"n": 1}, key="k1"), run_id)
+        self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_WAITING)
+        self.host(workflows=["later"], work=lambda h, t: h.done(t, json.loads(t.input_json)["n"]))
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+
+    def test_a_model_call_that_died_is_made_again_and_a_finished_one_is_not(self):
+        self.server.agent("slow", CALL[:1] + [{"text": "word " * 50}], tools=[ADD],
+                          options={"delta_ms": 20, "chunk": 5})
+        self.host(tools=["add"], work=lambda h, t: h.done(t, 3))
+        run_id = self.server.start_agent("slow")
+        attempts = set()
+        for answer in self.server.watch(run_id):
+            if answer.HasField("delta") and answer.delta.step == 2:
+                attempts.add(answer.delta.attempt)
+                break
+        self.server.kill()
+        self.server.start()
+        shown = ""
+        for answer in self.server.watch(run_id):
+            if answer.HasField("delta") and answer.delta.step == 2:
+                attempts.add(answer.delta.attempt)
+                shown += answer.delta.text
+            if answer.HasField("ended"):
+                run = answer.ended
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(attempts, {1, 2})
+        self.assertEqual(shown, "word " * 50)
+        events = self.server.history(run_id)
+        self.assertEqual(
+            [(e.effect_id, e.attempt) for e in events if e.type == "MODEL_REQUESTED"],
+            [(1, 1), (3, 1), (3, 2)])
+        self.assertEqual([e.effect_id for e in events if e.type == "MODEL_REPLIED"], [1, 3])
+
+    def test_a_host_at_work_through_a_restart_keeps_its_task(self):
+        at_work, go_on = threading.Event(), threading.Event()
+
+        def work(host, task):
+            at_work.set()
+            threading.Thread(target=lambda: go_on.wait(20) and host.done(task, 5)).start()
+
+        self.server.agent("a", CALL, tools=[ADD])
+        host = self.host(tools=["add"], work=work)
+        run_id = self.server.start_agent("a")
+        self.assertTrue(at_work.wait(10))
+        host.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(host.welcome.wait(10))
+        go_on.set()
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(json.loads(run.result_json), "got 5")
+        self.assertEqual(len(host.tasks), 1)
+        self.assertEqual(types(self.server.history(run_id)).count("LEASE_GRANTED"), 1)
+
+    def test_a_dead_hosts_task_goes_to_another_with_its_steps(self):
+        stepped = threading.Event()
+
+        def die(host, task):
+            host.step(task, 1, "first", 0)
+            stepped.set()
+
+        def finish(host, task):
+            self.assertEqual(task.epoch, 2)
+            self.assertEqual([(s.key, s.outcome.value_json) for s in task.steps],
+                             [("first", "0")])
+            host.step(task, 2, "second", 1)
+            host.done(task, "done")
+
+        first = self.host(workflows=["w"], work=die, host_id="first")
+        run_id = self.server.start_workflow("w")
+        self.wait_for(run_id, "STEP_SETTLED")
+        first.close()
+        self.host(workflows=["w"], work=finish, host_id="second")
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(run.result_json, '"done"')
+        self.assertEqual(types(self.server.history(run_id)), [
+            "RUN_STARTED", "TASK_REQUESTED", "LEASE_GRANTED", "STEP_SETTLED", "LEASE_LOST",
+            "LEASE_GRANTED", "STEP_SETTLED", "TASK_SETTLED", "RUN_COMPLETED"])
+
+    def test_an_at_most_once_tool_of_a_dead_host_is_not_sent_again(self):
+        self.server.agent("payer", [
+            {"tool_calls": [{"name": "pay", "arguments": {}}]}, {"text": "{{tool_result}}"},
+        ], tools=[ONCE])
+        got = threading.Event()
+        first = self.host(tools=["pay"], work=lambda h, t: got.set(), host_id="first")
+        run_id = self.server.start_agent("payer")
+        self.assertTrue(got.wait(10))
+        first.close()
+        second = self.host(tools=["pay"], work=lambda h, t: h.done(t, 1), host_id="second")
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(run.steps[0].tool_results[0].error.reason, "OUTCOME_UNKNOWN")
+        self.assertEqual(second.tasks, [])
+
+    def test_a_watcher_goes_on_at_its_position(self):
+        self.server.agent("talker", [{"text": "abcdefghij" * 20}],
+                          options={"delta_ms": 2, "chunk": 3})
+        run_id = self.server.start_agent("talker")
+        text, seqs, position, ended = "", [], "", None
+        while ended is None:
+            taken = 0
+            for answer in self.server.watch(run_id, position):
+                position = answer.position
+                text += answer.delta.text
+                if answer.HasField("fact"):
+                    seqs.append(answer.fact.seq)
+                if answer.HasField("ended"):
+                    ended = answer.ended
+                taken += 1
+                if taken == 7:
+                    break
+        self.assertEqual(seqs, [1, 2, 3, 4])
+        # The reply's fact supersedes what deltas were left when the watcher was away.
+        self.assertTrue(("abcdefghij" * 20).startswith(text), text)
+        self.assertEqual(json.loads(ended.result_json), "abcdefghij" * 20)
+
+    def test_a_drained_server_lets_calls_finish_and_sends_watchers_away(self):
+        self.server.agent("slow", [{"text": "x" * 40}], options={"delta_ms": 10, "chunk": 1})
+        call = self.server.agents.Run.future(
+            agents_pb2.AgentServiceRunRequest(agent_id="slow", input="go"))
+        run_id = ""
+        while not run_id:
+            found = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(name="slow"))
+            run_id = found.runs[0].id if found.runs else ""
+        watch = self.server.watch(run_id)
+        next(watch)
+        self.assertEqual(self.server.stop(), 0)
+        self.assertEqual(call.result(10).run.status, common_pb2.RUN_STATUS_COMPLETED)
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(watch)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.server.start()
+        self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_full_disk_refuses_new_work_and_serves_the_rest(self):
+        run_id = self.server.start_workflow("w")
+        self.server.stop()
+        space = os.statvfs(self.server.root)
+        self.server.options += ["--free-bytes-soft", str(space.f_bavail * space.f_frsize * 2)]
+        self.server.start()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.server.start_workflow("w")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        self.assertEqual(polosd.details_of(caught.exception)[0], "LOW_DISK")
+        self.assertEqual(self.server.get(run_id).id, run_id)
+        self.host(workflows=["w"], work=lambda h, t: h.done(t, 1))
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+
+    def test_a_message_sent_twice_counts_once(self):
+        def work(host, task):
+            host.step(task, 1, "k", 1)
+            host.step(task, 1, "k", 2)
+            host.step(task, 3, "gap", 3)
+            host.done(task, "end")
+
+        host = self.host(workflows=["w"], work=work)
+        run_id = self.server.start_workflow("w")
+        self.server.wait_ended(run_id)
+        events = [e for e in self.server.history(run_id) if e.type == "STEP_SETTLED"]
+        self.assertEqual([json.loads(e.data_json)["value"] for e in events], [1])
+        self.assertEqual([r.reason for r in host.refused], ["STEP_GAP"])
+
+    def test_slots_are_never_overbooked_and_the_line_is_served_in_order(self):
+        lock, state = threading.Lock(), {"now": 0, "most": 0, "order": []}
+
+        def work(host, task):
+            with lock:
+                state["now"] += 1
+                state["most"] = max(state["most"], state["now"])
+                state["order"].append(json.loads(task.input_json))
+                state["now"] -= 1
+            host.done(task, 1)
+
+        runs = [self.server.start_workflow("w", n) for n in range(20)]
+        self.host(workflows=["w"], work=work, slots=1)
+        for run_id in runs:
+            self.server.wait_ended(run_id)
+        self.assertEqual(state["order"], list(range(20)))
+        self.assertEqual(state["most"], 1)
+
+    def test_parallel_tool_calls_run_side_by_side(self):
+        self.server.agent("many", [
+            {"tool_calls": [{"name": "add", "arguments": {"n": n}} for n in range(5)]},
+            {"text": "done"},
+        ], tools=[ADD])
+        tasks, all_here = [], threading.Event()
+
+        def work(host, task):
+            tasks.append(task)
+            if len(tasks) == 5:
+                for held in reversed(tasks):
+                    host.done(held, json.loads(held.input_json)["n"])
+                all_here.set()
+
+        self.host(tools=["add"], work=work)
+        run = self.server.wait_ended(self.server.start_agent("many"))
+        self.assertTrue(all_here.is_set())
+        self.assertEqual([r.result_json for r in run.steps[0].tool_results],
+                         ["0", "1", "2", "3", "4"])
+
+    def test_a_cancelled_run_tells_its_host(self):
+        got = threading.Event()
+        host = self.host(workflows=["w"], work=lambda h, t: got.set())
+        run_id = self.server.start_workflow("w")
+        self.assertTrue(got.wait(10))
+        task_id = host.tasks[0].task_id
+        self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=run_id))
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_CANCELLED)
+        # The next task comes after the cancellation on the same stream.
+        got.clear()
+        other = self.server.start_workflow("w")
+        self.assertTrue(got.wait(10))
+        self.assertNotIn(task_id, host.held)
+        host.done(host.tasks[1], 1)
+        self.server.wait_ended(other)
+
+    def test_lists_newest_first_in_pages(self):
+        runs = [self.server.start_workflow("w%d" % (n % 2), n) for n in range(7)]
+        request = polosd.runs_pb2.RunServiceListRequest(page_size=3)
+        found = []
+        while True:
+            page = self.server.runs.List(request)
+            found += [run.id for run in page.runs]
+            if not page.next_page_token:
+                break
+            request.page_token = page.next_page_token
+        self.assertEqual(found, runs[::-1])
+        named = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(
+            name="w1", status=common_pb2.RUN_STATUS_WAITING))
+        self.assertEqual([run.id for run in named.runs], runs[5::-2])
+
+    def test_limits_end_an_agents_loop(self):
+        self.server.agent("loop", [{"tool_calls": [{"name": "add", "arguments": {}}],
+                                    "text": "again"}] * 5, tools=[ADD], max_steps=3)
+        self.host(tools=["add"], work=lambda h, t: h.done(t, 1))
+        run = self.server.wait_ended(self.server.start_agent("loop"))
+        self.assertEqual((run.stop_reason, run.total_steps), ("max_steps", 3))
+        self.assertEqual(json.loads(run.result_json), "again")
+
+    def test_a_silent_host_is_given_up(self):
+        """Half-open: the stream stays, nothing comes."""
+        silent = threading.Event()
+
+        def messages():
+            yield tools_pb2.HostMessage(hello=tools_pb2.Hello(
+                host_id="silent", slots=1, workflows=[tools_pb2.WorkflowDefinition(id="w")]))
+            silent.wait(30)
+
+        stream = self.server.tools.Connect(messages())
+        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        run_id = self.server.start_workflow("w")
+        self.assertEqual(next(stream).WhichOneof("message"), "task")
+        self.host(workflows=["w"], work=lambda h, t: h.done(t, 1), host_id="lively")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+        with self.assertRaises(grpc.RpcError):
+            list(stream)
+        silent.set()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

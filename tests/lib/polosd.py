@@ -1,0 +1,290 @@
+"""The real polosd under a test: started on a free port and a folder of its own, ended by its pid.
+
+Needs the stubs that ./run makes from protos/ (package polos.v1) and grpcio.
+"""
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, runs_pb2, runs_pb2_grpc,
+                      suspend_pb2, suspend_pb2_grpc, tools_pb2, tools_pb2_grpc, workflows_pb2,
+                      workflows_pb2_grpc)
+
+BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
+READY_S = 20
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2)
+
+
+class Server:
+    """One polosd. `data` is kept over restarts and removed by close()."""
+
+    def __init__(self, options=(), env=None):
+        self.root = tempfile.mkdtemp(prefix="polosd-")
+        self.data = os.path.join(self.root, "data")
+        self.options = list(options)
+        self.env = dict(env or {})
+        self.process = None
+        self.address = "127.0.0.1:0"
+        self.channel = None
+
+    def start(self, env=None):
+        """Starts it on the port it had before, if any, and waits for its ready line."""
+        if not self.try_start(env):
+            raise AssertionError("polosd did not start: " + self.log())
+        return self
+
+    def try_start(self, env=None):
+        errors = open(os.path.join(self.root, "stderr"), "ab")
+        self.process = subprocess.Popen(
+            [BINARY, "--listen", self.address, "--data", self.data] + self.options,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            env=dict(os.environ, **self.env, **(env or {})))
+        errors.close()
+        line = self.process.stdout.readline().decode()
+        if not line.startswith("polosd ready "):
+            self.process.stdout.close()
+            self.process.wait(READY_S)
+            return False
+        self.address = line.split("address=")[1].split()[0]
+        self.connect()
+        return True
+
+    def connect(self):
+        if self.channel is not None:
+            self.channel.close()
+        # A subchannel that backs off would add seconds to a restart.
+        options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50),
+                   ("grpc.use_local_subchannel_pool", 1)]
+        self.channel = grpc.insecure_channel(self.address, options)
+        self.agents = agents_pb2_grpc.AgentServiceStub(self.channel)
+        self.workflows = workflows_pb2_grpc.WorkflowServiceStub(self.channel)
+        self.runs = runs_pb2_grpc.RunServiceStub(self.channel)
+        self.tools = tools_pb2_grpc.ToolServiceStub(self.channel)
+        self.suspend = suspend_pb2_grpc.SuspendServiceStub(self.channel)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self):
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self):
+        status = self.process.wait(READY_S)
+        self.process.stdout.close()
+        return status
+
+    def log(self):
+        with open(os.path.join(self.root, "stderr"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def close(self):
+        if self.channel is not None:
+            self.channel.close()
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # ---- calls ----
+
+    def agent(self, agent_id, script, tools=(), **fields):
+        """Registers an agent of the scripted provider that says `script`, turn by turn."""
+        options = {"script": script}
+        options.update(fields.pop("options", {}))
+        definition = agents_pb2.AgentDefinition(
+            id=agent_id, provider="scripted", model="test", tools=tools,
+            provider_options_json=json.dumps(options), **fields)
+        self.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+
+    def start_agent(self, agent_id, text="hello", key="", timeout_ms=0):
+        return self.agents.Start(agents_pb2.AgentServiceStartRequest(
+            agent_id=agent_id, input=text, options=options_of(key, timeout_ms))).run_id
+
+    def start_workflow(self, workflow_id, value=None, key="", timeout_ms=0):
+        return self.workflows.Start(workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id=workflow_id, input_json=json.dumps(value),
+            options=options_of(key, timeout_ms))).run_id
+
+    def get(self, run_id):
+        return self.runs.Get(runs_pb2.RunServiceGetRequest(run_id=run_id)).run
+
+    def history(self, run_id):
+        events, start = [], 1
+        while start:
+            page = self.runs.History(
+                runs_pb2.RunServiceHistoryRequest(run_id=run_id, from_seq=start, page_size=500))
+            events.extend(page.events)
+            start = page.next_from_seq
+        return events
+
+    def watch(self, run_id, position="", deltas=True, timeout=30):
+        return self.runs.Watch(runs_pb2.RunServiceWatchRequest(
+            run_id=run_id, from_position=position, deltas=deltas), timeout=timeout)
+
+    def wait_ended(self, run_id, timeout=30):
+        """The run as its watch ended, taken up again as often as the server goes away."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                for answer in self.watch(run_id, deltas=False, timeout=timeout):
+                    if answer.HasField("ended"):
+                        return answer.ended
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+        raise AssertionError("run %s did not end" % run_id)
+
+
+def options_of(key="", timeout_ms=0):
+    return common_pb2.StartOptions(idempotency_key=key, run_timeout_ms=timeout_ms)
+
+
+def details_of(error):
+    """(reason, field, message) of a failed call."""
+    status = status_pb2.Status()
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            status.ParseFromString(value)
+    reason, field = "", ""
+    for detail in status.details:
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(request):
+            field = request.field_violations[0].field
+    return reason, field, error.details()
+
+
+class Host:
+    """A host written against the protocol alone: it runs `work(host, task)` for each task, on one
+    thread, and keeps what was not acknowledged for the next session."""
+
+    def __init__(self, server, tools=(), workflows=(), work=None, slots=100, host_id="host-1"):
+        self.server = server
+        self.hello = dict(
+            host_id=host_id, slots=slots,
+            tools=[agents_pb2.ToolDefinition(name=n) for n in tools],
+            workflows=[tools_pb2.WorkflowDefinition(id=n) for n in workflows])
+        self.work = work
+        self.session = ""
+        self.seq = 0
+        self.unacknowledged = []  # (seq, message), in order
+        self.held = {}  # task id -> epoch
+        self.acknowledged = []  # messages, in order
+        self.tasks = []  # every task received
+        self.refused = []
+        self.out = None
+        self.thread = None
+        self.welcome = threading.Event()
+        self.ended = threading.Event()  # Of the stream: the heartbeat's end.
+        self.lock = threading.Lock()
+        self.closed = False
+
+    def start(self):
+        self.closed = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def run(self):
+        while not self.closed:
+            try:
+                self.serve()
+            except grpc.RpcError:
+                time.sleep(0.02)  # The server is away: this paces dialling, nothing waits for it.
+
+    def close(self):
+        self.closed = True
+        if self.out is not None:
+            self.out.put(None)
+        if self.thread is not None:
+            self.thread.join(10)
+
+    def serve(self):
+        self.out = queue.Queue()
+        held = [tools_pb2.HeldTask(task_id=t, epoch=e) for t, e in self.held.items()]
+        self.out.put(tools_pb2.HostMessage(
+            hello=tools_pb2.Hello(session=self.session, held=held, **self.hello)))
+        self.ended = threading.Event()
+        try:
+            for message in self.server.tools.Connect(iter(self.out.get, None)):
+                self.receive(message)
+        finally:
+            self.ended.set()
+            self.out.put(None)
+
+    def beat(self, out, ended, every_s):
+        while not ended.wait(every_s):
+            out.put(tools_pb2.HostMessage(heartbeat=tools_pb2.Heartbeat()))
+
+    def receive(self, message):
+        kind = message.WhichOneof("message")
+        if kind == "welcome":
+            self.welcomed(message.welcome)
+        with self.lock:
+            while self.unacknowledged and self.unacknowledged[0][0] <= message.ack:
+                self.acknowledged.append(self.unacknowledged.pop(0)[1])
+        if kind == "task":
+            self.out.put(tools_pb2.HostMessage(ack=message.seq))
+            self.tasks.append(message.task)
+            self.held[message.task.task_id] = message.task.epoch
+            self.work(self, message.task)
+        elif kind == "cancel":
+            self.out.put(tools_pb2.HostMessage(ack=message.seq))
+            self.held.pop(message.cancel.task_id, None)
+        elif kind == "refused":
+            self.refused.append(message.refused)
+
+    def welcomed(self, welcome):
+        with self.lock:
+            for lost in welcome.lost:
+                self.held.pop(lost.task_id, None)
+            if not welcome.resumed:
+                self.seq = 0
+                messages = [m for _, m in self.unacknowledged]
+                self.unacknowledged = []
+                for body in messages:
+                    self.number(body)
+            self.session = welcome.session
+            beat = (self.out, self.ended, welcome.heartbeat_ms / 1000)
+            threading.Thread(target=self.beat, args=beat, daemon=True).start()
+            for seq, body in self.unacknowledged:
+                self.out.put(tools_pb2.HostMessage(seq=seq, **body))
+        self.welcome.set()
+
+    def number(self, body):
+        self.seq += 1
+        self.unacknowledged.append((self.seq, body))
+        return self.seq
+
+    def send(self, **body):
+        with self.lock:
+            seq = self.number(body)
+            self.out.put(tools_pb2.HostMessage(seq=seq, **body))
+
+    def step(self, task, number, key, value):
+        outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
+        self.send(step_done=tools_pb2.StepDone(task_id=task.task_id, epoch=task.epoch,
+                                               number=number, key=key, outcome=outcome))
+
+    def done(self, task, value):
+        outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
+        self.held.pop(task.task_id, None)
+        self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+                                               outcome=outcome))
+
+    def failed(self, task, kind, text):
+        error = tools_pb2.TaskError(type=kind, message=text)
+        self.held.pop(task.task_id, None)
+        self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+                                               outcome=tools_pb2.TaskOutcome(error=error)))
