@@ -7,6 +7,7 @@
  * The runtime may close the stream at any time; then it has let go of the link, and what the
  * host still says is passed over there.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "polos/v1/tools.pb-c.h"
@@ -21,6 +22,13 @@ enum connect_state {
     CONNECT_LEAVING, /* Also: refused before Hello. */
 };
 
+/* HOST_GONE must not overtake Hello, so who comes second posts it. */
+enum greeting {
+    GREETING_PENDING,
+    GREETING_DONE, /* Hello was answered. */
+    GREETING_LEFT, /* The host left first. */
+};
+
 /* call->user. Lives until `released`: the runtime lets go of the link before the call is
  * finished, and each request that names the link holds the call. */
 struct connect {
@@ -29,6 +37,7 @@ struct connect {
     enum connect_state state; /* The call's thread's. */
     struct api_error leaving; /* Why; code OK: the host hung up. Written before HOST_GONE. */
     struct arena arena; /* Of `leaving`. */
+    atomic_int greeting; /* enum greeting; any thread. */
     bool is_greeted; /* The partition thread's: Hello was answered. */
     bool is_finished; /* The partition thread's, once Hello was posted. */
 };
@@ -64,6 +73,21 @@ static const struct host_link_vtable link_vtable = {
     .close = link_close,
 };
 
+static void gone(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    struct connect *connect = exchange_call(request)->user;
+    finish(connect, connect->leaving.code == CODE_OK ? NULL : &connect->leaving);
+    exchange_end(request);
+}
+
+static void post_gone(struct connect *connect)
+{
+    struct request *request = exchange_new(connect->call, REQUEST_HOST_GONE, gone);
+    request->host.link = &connect->link;
+    exchange_post_always(request);
+}
+
 static void greeted(struct request *request, const struct failure *failure)
 {
     struct connect *connect = exchange_call(request)->user;
@@ -72,14 +96,11 @@ static void greeted(struct request *request, const struct failure *failure)
     if (exchange_error_of(failure, &error)) {
         finish(connect, &error);
     }
-    exchange_end(request);
-}
-
-static void gone(struct request *request, const struct failure *failure)
-{
-    (void)failure;
-    struct connect *connect = exchange_call(request)->user;
-    finish(connect, connect->leaving.code == CODE_OK ? NULL : &connect->leaving);
+    int greeting = GREETING_PENDING;
+    if (!atomic_compare_exchange_strong(&connect->greeting, &greeting, GREETING_DONE)) {
+        assert(greeting == GREETING_LEFT);
+        post_gone(connect);
+    }
     exchange_end(request);
 }
 
@@ -99,9 +120,9 @@ static void leave(struct connect *connect, const struct api_error *why)
         connect->leaving.field = arena_copy(&connect->arena, why->field);
         connect->leaving.message = arena_copy(&connect->arena, why->message);
     }
-    struct request *request = exchange_new(connect->call, REQUEST_HOST_GONE, gone);
-    request->host.link = &connect->link;
-    exchange_post_always(request);
+    if (atomic_exchange(&connect->greeting, GREETING_LEFT) == GREETING_DONE) {
+        post_gone(connect);
+    }
 }
 
 static void take_hello(struct connect *connect, const Polos__V1__HostMessage *message)
@@ -152,6 +173,7 @@ void connect_start(struct api_call *call, const ProtobufCMessage *request)
     struct connect *connect = xcalloc(1, sizeof(*connect));
     connect->link.vtable = &link_vtable;
     connect->call = call;
+    atomic_init(&connect->greeting, GREETING_PENDING);
     arena_init(&connect->arena, 0);
     call->user = connect;
 }

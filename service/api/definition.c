@@ -82,5 +82,10 @@ bool definition_take(struct check *check, const char *prefix,
     }
     const char *field = "";
     status valid = agent_definition_check(ret, arena, &field);
-    return status_is_ok(valid) || check_fault(check, path(check, prefix, field), "%s", valid.why);
+    if (status_is_ok(valid)) {
+        return true;
+    }
+    /* The sentence begins with the field. */
+    size_t said = str_starts_with(str_of(valid.why), str_of(field)) ? strlen(field) : 0;
+    return check_fault(check, path(check, prefix, field), "it%s", valid.why + said);
 }

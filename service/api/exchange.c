@@ -79,6 +79,16 @@ struct api_error exchange_error_busy(void)
     };
 }
 
+void exchange_fail_read(struct api_call *call, status why)
+{
+    struct api_error error = {
+        .code = why.code,
+        .reason = "STORE_DAMAGED",
+        .message = str_of(why.why),
+    };
+    api_call_fail(call, &error);
+}
+
 bool exchange_error_of(const struct failure *failure, struct api_error *ret)
 {
     if (failure == NULL || failure->code == CODE_OK) {

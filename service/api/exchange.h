@@ -36,5 +36,7 @@ void exchange_ignore(struct request *request, const struct failure *failure);
 /* The one place where failures become errors. False: it is no failure. */
 [[nodiscard]] bool exchange_error_of(const struct failure *failure, struct api_error *ret);
 struct api_error exchange_error_busy(void);
+/* What was read from the store makes no sense. */
+void exchange_fail_read(struct api_call *call, status why);
 
 #endif

@@ -15,16 +15,6 @@ enum {
     HISTORY_BYTES_MAX = 2 << 20,
 };
 
-static void fail_unreadable(struct api_call *call, status outcome)
-{
-    struct api_error error = {
-        .code = outcome.code,
-        .reason = "RUN_UNREADABLE",
-        .message = str_of(outcome.why),
-    };
-    api_call_fail(call, &error);
-}
-
 /* Posts the request if all is fine, else answers with the fault. */
 static void post_checked(struct request *request, bool is_fine, const struct check *check)
 {
@@ -52,7 +42,7 @@ static void reported(struct request *request, const struct failure *failure, ans
     if (status_is_ok(viewed)) {
         answer(call, run);
     } else {
-        fail_unreadable(call, viewed);
+        exchange_fail_read(call, viewed);
     }
     arena_fini(&arena);
     exchange_end(request);
@@ -216,7 +206,7 @@ static void history_read(struct request *request, const struct failure *failure)
     if (status_is_ok(filled)) {
         api_call_reply(exchange_call(request), &page.response.base);
     } else {
-        fail_unreadable(exchange_call(request), filled);
+        exchange_fail_read(exchange_call(request), filled);
     }
     exchange_end(request);
 }

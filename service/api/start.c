@@ -41,16 +41,6 @@ static struct start *start_of(const struct api_call *call)
     return call->user;
 }
 
-static void fail_unreadable(struct api_call *call, status outcome)
-{
-    struct api_error error = {
-        .code = outcome.code,
-        .reason = "RUN_UNREADABLE",
-        .message = str_of(outcome.why),
-    };
-    api_call_fail(call, &error);
-}
-
 static void post_forget(struct api_call *call)
 {
     struct request *forget = exchange_new(call, REQUEST_FORGET, exchange_ignore);
@@ -73,7 +63,7 @@ static void waited(struct request *request, const struct failure *failure)
     if (status_is_ok(viewed)) {
         start_of(call)->answers->ended(call, run);
     } else {
-        fail_unreadable(call, viewed);
+        exchange_fail_read(call, viewed);
     }
     arena_fini(&arena);
     exchange_end(request);

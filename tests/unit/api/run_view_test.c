@@ -1,0 +1,483 @@
+/*
+ * Goal:   a run looks to callers as its records say: turns, tool results in the order of the calls,
+ *         the answer, errors, and sentences for whatever is waited for.
+ * Method: records made by hand with the codec, states filled in by hand; damaged bytes too.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "service/agents/transcript.h"
+#include "service/api/run_view.h"
+
+/* A run being written down. */
+struct story {
+    struct arena arena;
+    struct run_report report;
+    str records[16];
+};
+
+static void story_init(struct story *story, enum run_kind kind)
+{
+    memset(story, 0, sizeof(*story));
+    arena_init(&story->arena, 0);
+    engine_init(&story->report.state);
+    struct run *state = &story->report.state;
+    for (size_t i = 0; i < sizeof(state->id.bytes); i++) {
+        state->id.bytes[i] = (uint8_t)(i + 1);
+    }
+    state->kind = (uint8_t)kind;
+    state->started_ms = 1000;
+    state->deadline_ms = 90000;
+    story->report.name = STR("weather");
+    story->report.records = story->records;
+}
+
+static void story_fini(struct story *story)
+{
+    arena_fini(&story->arena);
+}
+
+static void tell(struct story *story, const struct event *events, size_t count)
+{
+    struct buf record = {0};
+    struct run *state = &story->report.state;
+    codec_encode(events, count, state->seq + 1, &record);
+    state->seq += (uint32_t)count;
+    assert_true(story->report.record_count < COUNT_OF(story->records));
+    story->records[story->report.record_count++] = arena_copy(&story->arena, buf_str(&record));
+    buf_fini(&record);
+}
+
+static void tell_started(struct story *story, str input)
+{
+    struct event event = {
+        .kind = EVENT_RUN_STARTED,
+        .run_started = {.id = story->report.state.id,
+                        .spec = {.kind = (enum run_kind)story->report.state.kind,
+                                 .name = story->report.name,
+                                 .input = input,
+                                 .session_id = STR("s"),
+                                 .user_id = STR("u"),
+                                 .conversation_id = STR("c"),
+                                 .root = story->report.state.id,
+                                 .steps_max = 20}},
+    };
+    tell(story, &event, 1);
+}
+
+static struct event replied(struct story *story, const struct model_block *blocks, size_t count)
+{
+    struct model_reply reply = {.blocks = blocks, .block_count = count, .model = STR("m-1")};
+    struct buf packed = {0};
+    transcript_pack_reply(&reply, STR("scripted/m"), &packed);
+    struct event event = {
+        .kind = EVENT_MODEL_REPLIED,
+        .effect = 1,
+        .attempt = 1,
+        .model_replied = {.reply = arena_copy(&story->arena, buf_str(&packed)),
+                          .usage = {.input = 10, .output = 5, .reasoning = 2, .known = true}},
+    };
+    buf_fini(&packed);
+    return event;
+}
+
+static struct event requested(uint32_t effect, str call_id)
+{
+    return (struct event){
+        .kind = EVENT_TASK_REQUESTED,
+        .effect = effect,
+        .task_requested = {.kind = EFFECT_TOOL,
+                           .name = STR("get"),
+                           .call_id = call_id,
+                           .input = STR("{}")},
+    };
+}
+
+static struct event settled(uint32_t effect, struct outcome outcome)
+{
+    return (struct event){
+        .kind = EVENT_TASK_SETTLED,
+        .effect = effect,
+        .attempt = 1,
+        .task_settled = {.outcome = outcome},
+    };
+}
+
+static Polos__V1__Run *view(struct story *story)
+{
+    Polos__V1__Run *run = NULL;
+    status viewed = run_view(&story->report, &story->arena, &run);
+    assert_int_equal(viewed.code, CODE_OK);
+    /* Whatever it holds can be packed and read by others. */
+    struct buf packed = {0};
+    buf_reserve(&packed, polos__v1__run__get_packed_size(run));
+    size_t len = polos__v1__run__pack(run, (uint8_t *)packed.ptr);
+    Polos__V1__Run *back = polos__v1__run__unpack(NULL, len, (const uint8_t *)packed.ptr);
+    assert_non_null(back);
+    polos__v1__run__free_unpacked(back, NULL);
+    buf_fini(&packed);
+    return run;
+}
+
+/* Two calls; the second settles first, the first fails. */
+static void tell_two_calls(struct story *story)
+{
+    const struct model_block blocks[] = {
+        {.kind = MODEL_BLOCK_REASONING, .text = STR("hidden")},
+        {.kind = MODEL_BLOCK_TEXT, .text = STR("Let me ")},
+        {.kind = MODEL_BLOCK_TEXT, .text = STR("see.")},
+        {.kind = MODEL_BLOCK_TOOL_CALL,
+         .call_id = STR("a"),
+         .name = STR("get"),
+         .arguments = STR("{\"n\":1}")},
+        {.kind = MODEL_BLOCK_TOOL_CALL,
+         .call_id = STR("b"),
+         .name = STR("get"),
+         .arguments = STR("{\"n\":2}")},
+    };
+    struct event events[] = {
+        replied(story, blocks, COUNT_OF(blocks)),
+        requested(2, STR("a")),
+        requested(3, STR("b")),
+    };
+    tell(story, events, COUNT_OF(events));
+    struct event second = settled(3, (struct outcome){.value = STR("{\"t\":21}")});
+    tell(story, &second, 1);
+}
+
+static void an_agent_with_tools(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("\"Paris?\""));
+    tell_two_calls(&story);
+    Polos__V1__Run *run = view(&story);
+    assert_int_equal(run->n_steps, 1);
+    assert_int_equal(run->steps[0]->n_tool_calls, 2);
+    assert_int_equal(run->steps[0]->n_tool_results, 1); /* The other one is at work. */
+    assert_string_equal(run->steps[0]->tool_results[0]->call_id, "b");
+    assert_string_equal(run->result_json, "");
+
+    struct event first = settled(2, (struct outcome){.failed = true,
+                                                     .error_type = STR("KeyError"),
+                                                     .error_message = STR("no such city")});
+    tell(&story, &first, 1);
+    const struct model_block answer = {.kind = MODEL_BLOCK_TEXT, .text = STR("21 \"degrees\"")};
+    struct event last[] = {
+        replied(&story, &answer, 1),
+        {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
+    };
+    tell(&story, last, COUNT_OF(last));
+    story.report.state.state = RUN_COMPLETED;
+    story.report.state.steps = 2;
+    story.report.state.input_tokens = 20;
+    story.report.state.output_tokens = 10;
+    run = view(&story);
+    assert_string_equal(run->id, "01020304-0506-0708-090a-0b0c0d0e0f10");
+    assert_string_equal(run->root_run_id, run->id);
+    assert_string_equal(run->input_json, "\"Paris?\"");
+    assert_string_equal(run->session_id, "s");
+    assert_string_equal(run->user_id, "u");
+    assert_string_equal(run->conversation_id, "c");
+    assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
+    assert_string_equal(run->result_json, "\"21 \\\"degrees\\\"\"");
+    assert_string_equal(run->stop_reason, "end");
+    assert_int_equal(run->total_steps, 2);
+    assert_int_equal(run->usage->total_tokens, 30);
+    assert_false(run->usage->incomplete);
+    assert_int_equal(run->n_waiting, 0);
+    assert_int_equal(run->last_seq, story.report.state.seq);
+
+    assert_int_equal(run->n_steps, 2);
+    const Polos__V1__Step *step = run->steps[0];
+    assert_int_equal(step->number, 1);
+    assert_string_equal(step->content, "Let me see.");
+    assert_int_equal(step->usage->reasoning_tokens, 2);
+    assert_int_equal(step->n_tool_results, 2);
+    assert_string_equal(step->tool_results[0]->call_id, "a"); /* In the order of the calls. */
+    assert_string_equal(step->tool_results[0]->error->reason, "KeyError");
+    assert_string_equal(step->tool_results[0]->error->message, "no such city");
+    assert_string_equal(step->tool_results[0]->result_json, "");
+    assert_string_equal(step->tool_results[1]->result_json, "{\"t\":21}");
+    assert_string_equal(step->tool_results[1]->arguments_json, "{\"n\":2}");
+    assert_int_equal(run->steps[1]->number, 2);
+    assert_int_equal(run->steps[1]->n_tool_calls, 0);
+    story_fini(&story);
+}
+
+static void tell_answer(struct story *story, str text, bool is_structured)
+{
+    story_init(story, RUN_KIND_AGENT);
+    story->report.is_structured = is_structured;
+    tell_started(story, STR("\"x\""));
+    const struct model_block answer = {.kind = MODEL_BLOCK_TEXT, .text = text};
+    struct event last[] = {
+        replied(story, &answer, 1),
+        {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
+    };
+    tell(story, last, COUNT_OF(last));
+    story->report.state.state = RUN_COMPLETED;
+}
+
+static void results(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool is_structured;
+        const char *result;
+    } rows[] = {
+        {"{\"a\": 1}", false, "\"{\\\"a\\\": 1}\""},
+        {"{\"a\": 1}", true, "{\"a\": 1}"},
+        {"not JSON", true, "\"not JSON\""},
+        {"", false, "\"\""},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct story story;
+        tell_answer(&story, str_of(rows[i].text), rows[i].is_structured);
+        assert_string_equal(view(&story)->result_json, rows[i].result);
+        story_fini(&story);
+    }
+}
+
+static void a_refusal_is_shown(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("\"x\""));
+    const struct model_block block = {.kind = MODEL_BLOCK_REFUSAL, .text = STR("I may not.")};
+    struct event last[] = {
+        replied(&story, &block, 1),
+        {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("refusal")}},
+    };
+    tell(&story, last, COUNT_OF(last));
+    story.report.state.state = RUN_COMPLETED;
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->steps[0]->content, "I may not.");
+    assert_string_equal(run->stop_reason, "refusal");
+    story_fini(&story);
+}
+
+static void workflows(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_WORKFLOW);
+    tell_started(&story, STR("null"));
+    struct event last[] = {
+        settled(1, (struct outcome){.value = STR("[1, 2]")}),
+        {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
+    };
+    tell(&story, last, COUNT_OF(last));
+    story.report.state.state = RUN_COMPLETED;
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->result_json, "[1, 2]");
+    assert_string_equal(run->stop_reason, ""); /* Agents only. */
+    assert_int_equal(run->n_steps, 0);
+    story_fini(&story);
+}
+
+static void errors(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_TOOL);
+    tell_started(&story, STR("null"));
+    struct event failed = {
+        .kind = EVENT_RUN_FAILED,
+        .run_failed = {.reason = STR("TOOL_FAILED"), .message = STR("it broke")},
+    };
+    tell(&story, &failed, 1);
+    story.report.state.state = RUN_FAILED;
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->error->reason, "TOOL_FAILED");
+    assert_string_equal(run->error->message, "it broke");
+    assert_string_equal(run->result_json, "");
+    story_fini(&story);
+
+    story_init(&story, RUN_KIND_TOOL);
+    tell_started(&story, STR("null"));
+    struct event cancelled = {.kind = EVENT_RUN_CANCELLED};
+    tell(&story, &cancelled, 1);
+    story.report.state.state = RUN_CANCELLED;
+    run = view(&story);
+    assert_string_equal(run->error->reason, "CANCELLED");
+    assert_true(strlen(run->error->message) > 0);
+    story_fini(&story);
+}
+
+static void open_effect(struct story *story, enum effect_kind kind, enum effect_state effect_state)
+{
+    struct run *state = &story->report.state;
+    state->state = kind == EFFECT_MODEL ? RUN_THINKING : RUN_ACTING;
+    state->effect_next = 3;
+    state->effect_count = 1;
+    state->effects[0] = (struct effect){
+        .id = 2,
+        .attempt = 3,
+        .failures = 2,
+        .since_ms = 5000,
+        .due_ms = 1700000000000,
+        .kind = (uint8_t)kind,
+        .state = (uint8_t)effect_state,
+    };
+    story->report.effect_names[0] = kind == EFFECT_MODEL ? STR_EMPTY : STR("get_weather");
+}
+
+static void sentences(void **state)
+{
+    (void)state;
+    static const struct {
+        enum run_kind run;
+        enum effect_kind kind;
+        enum effect_state state;
+        bool has_offer;
+        const char *word;
+        const char *message;
+        bool is_waiting;
+    } rows[] = {
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, false, "tool",
+         "no connected host offers tool get_weather; start one or wait until the deadline", true},
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, true, "tool",
+         "every host that offers tool get_weather is busy", true},
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_LEASED, true, "tool", "a host works on it", false},
+        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_READY, false, "workflow",
+         "no connected host offers workflow get_weather; start one or wait until the deadline",
+         true},
+        {RUN_KIND_TOOL, EFFECT_BODY, EFFECT_READY, true, "tool",
+         "every host that offers tool get_weather is busy", true},
+        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_READY, false, "model",
+         "the model is answering, attempt 3", false},
+        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_BACKOFF, false, "retry",
+         "2 model calls failed; the next attempt is at 2023-11-14T22:13:20.000Z", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct story story;
+        story_init(&story, rows[i].run);
+        tell_started(&story, STR("null"));
+        open_effect(&story, rows[i].kind, rows[i].state);
+        story.report.has_offer[0] = rows[i].has_offer;
+        Polos__V1__Run *run = view(&story);
+        assert_int_equal(run->n_waiting, 1);
+        assert_string_equal(run->waiting[0]->kind, rows[i].word);
+        assert_string_equal(run->waiting[0]->message, rows[i].message);
+        assert_int_equal(run->waiting[0]->since_ms, 5000);
+        assert_int_equal(run->waiting[0]->deadline_ms, 90000); /* The run's. */
+        assert_int_equal(run->status, rows[i].is_waiting
+                                          ? POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING
+                                          : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING);
+        story_fini(&story);
+    }
+}
+
+static void sentences_know_the_journal(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("\"x\""));
+    struct event lease = {
+        .kind = EVENT_LEASE_GRANTED,
+        .effect = 2,
+        .attempt = 3,
+        .lease_granted = {.host_id = STR("web-1")},
+    };
+    tell(&story, &lease, 1);
+    open_effect(&story, EFFECT_TOOL, EFFECT_LEASED);
+    story.report.state.effects[0].deadline_ms = 60000;
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->waiting[0]->message, "host web-1 works on it");
+    assert_int_equal(run->waiting[0]->deadline_ms, 60000);
+
+    struct event failed = {
+        .kind = EVENT_MODEL_FAILED,
+        .effect = 2,
+        .attempt = 3,
+        .model_failed = {.reason = STR("RATE_LIMITED"), .message = STR("slow down")},
+    };
+    tell(&story, &failed, 1);
+    open_effect(&story, EFFECT_MODEL, EFFECT_BACKOFF);
+    run = view(&story);
+    assert_string_equal(run->waiting[0]->message,
+                        "2 model calls failed, the last with: slow down -- the next attempt is "
+                        "at 2023-11-14T22:13:20.000Z");
+    story_fini(&story);
+}
+
+static void bytes_that_are_no_utf8(void **state)
+{
+    (void)state;
+    struct story story;
+    tell_answer(&story, STR("a\xFFz"), false);
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->steps[0]->content, "a\xEF\xBF\xBDz");
+    assert_string_equal(run->result_json, "\"a\xEF\xBF\xBDz\"");
+    story_fini(&story);
+}
+
+/* Any flipped byte is found; the state can still be shown. */
+static void damage_is_told(void **state)
+{
+    (void)state;
+    struct story story;
+    tell_answer(&story, STR("fine"), false);
+    str good = story.records[1];
+    size_t told = 0;
+    for (size_t i = 0; i < good.len; i++) {
+        char *bad = arena_cstr(&story.arena, good);
+        bad[i] = (char)(bad[i] ^ 1);
+        story.records[1] = str_make(bad, good.len);
+        Polos__V1__Run *run = NULL;
+        status viewed = run_view(&story.report, &story.arena, &run);
+        told += viewed.code != CODE_OK;
+    }
+    assert_int_equal(told, good.len);
+    Polos__V1__Run *run = run_view_state(&story.report, &story.arena);
+    assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
+    story_fini(&story);
+}
+
+static void lines(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct run_line line = {
+        .row = {.kind = RUN_KIND_TOOL,
+                .status = POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED,
+                .name = "get",
+                .created_ms = 5,
+                .ended_ms = 6,
+                .last_seq = 7},
+    };
+    Polos__V1__Run *run = run_view_line(&line, &arena);
+    assert_string_equal(run->name, "get");
+    assert_int_equal(run->kind, POLOS__V1__RUN_KIND__RUN_KIND_TOOL);
+    assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED);
+    assert_int_equal(run->created_at_ms, 5);
+    assert_int_equal(run->ended_at_ms, 6);
+    assert_int_equal(run->last_seq, 7);
+    arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_agent_with_tools),
+        cmocka_unit_test(results),
+        cmocka_unit_test(a_refusal_is_shown),
+        cmocka_unit_test(workflows),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(sentences),
+        cmocka_unit_test(sentences_know_the_journal),
+        cmocka_unit_test(bytes_that_are_no_utf8),
+        cmocka_unit_test(damage_is_told),
+        cmocka_unit_test(lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
