@@ -1,10 +1,16 @@
 """Many calls and many watchers: what they share, what they cost, and that nothing stays behind."""
+import random
+import threading
 import unittest
+
+import grpc
 
 from tests.integration.rpc_transport.harness import ServerTest
 
 WATCHERS = 1000
 CALLS = 5000
+CHURNERS = 8
+CHURN = 150
 
 
 class LoadTest(ServerTest):
@@ -38,6 +44,54 @@ class LoadTest(ServerTest):
         self.assertEqual(stats["started"], CALLS + 1000)
         self.assertGreaterEqual(stats["released"], CALLS + 1000 - 1)
         self.assertLess(end_kib - warm_kib, 2048)
+
+    def churn(self, seed):
+        """One client's life: calls of every kind, ended in every way, at every moment."""
+        dice = random.Random(seed)
+        for _ in range(CHURN):
+            kind = dice.randrange(6)
+            try:
+                if kind == 0:
+                    self.api.get("echo")
+                elif kind == 1:
+                    self.api.get("hold", timeout=dice.uniform(0.0, 0.02))
+                elif kind == 2:
+                    self.api.get_later("hold").cancel()
+                elif kind == 3:
+                    call = self.api.watch("hold", timeout=dice.uniform(0.0, 0.05))
+                    for _ in zip(call, range(dice.randrange(3))):
+                        pass
+                    call.cancel()
+                elif kind == 4:
+                    call = self.api.watch(f"count 50 {dice.randrange(2000)}")
+                    for _ in zip(call, range(dice.randrange(60))):
+                        pass
+                    call.cancel()
+                else:
+                    path = "/polos.v1.ToolService/Connect"
+                    messages = [self.api.request(path, seq=i) for i in range(dice.randrange(5))]
+                    call = self.api.connect(iter(messages))
+                    for _ in zip(call, range(dice.randrange(6))):
+                        pass
+                    call.cancel()
+            except grpc.RpcError as error:
+                self.codes.add(error.code())
+
+    def test_churn(self):
+        """Calls end on one thread while another sends: nothing is lost, freed twice or kept."""
+        self.codes = set()
+        churners = [threading.Thread(target=self.churn, args=(i,)) for i in range(CHURNERS)]
+        for churner in churners:
+            churner.start()
+        while any(churner.is_alive() for churner in churners):
+            self.server.tell("publish 3 700")
+            self.server.tell("release")
+        self.assertLessEqual(
+            self.codes, {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
+        )
+        last = self.stop()
+        self.assertGreater(last["started"], CHURNERS * CHURN // 4)
+        self.assertEqual(last["started"], last["released"], last)
 
     def test_start_is_quick_and_small(self):
         # Generous: a loaded machine, and builds with sanitizers.

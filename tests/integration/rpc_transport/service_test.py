@@ -1,4 +1,5 @@
 """What the transport serves itself, and how it ends: reflection, health, drain and stop."""
+import os
 import shutil
 import subprocess
 import unittest
@@ -18,6 +19,8 @@ from tests.integration.rpc_transport.harness import (
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 FILES, SERVICES, ERROR = 4, 6, 7  # ServerReflectionResponse.message_response
 VERSIONS = ("v1", "v1alpha")
+TOOLS = os.path.join(os.environ.get("POLOS_WORKSPACE", "."), ".tools", "bin")
+GRPCURL = shutil.which("grpcurl", path=os.pathsep.join((TOOLS, os.environ.get("PATH", ""))))
 
 
 def file_names(answer):
@@ -84,15 +87,15 @@ class ReflectionTest(ServerTest):
         answers = [dict(fields(data)) for data in call(iter(questions), timeout=20)]
         self.assertEqual([ERROR in a for a in answers], [True, False, False])
 
-    @unittest.skipUnless(shutil.which("grpcurl"), "there is no grpcurl on the PATH")
+    @unittest.skipUnless(GRPCURL, "there is no grpcurl (./run setup installs it)")
     def test_grpcurl(self):
         address = f"127.0.0.1:{self.server.port}"
         listed = subprocess.run(
-            ["grpcurl", "-plaintext", address, "list"], capture_output=True, text=True, check=True
+            [GRPCURL, "-plaintext", address, "list"], capture_output=True, text=True, check=True
         )
         self.assertIn("polos.v1.RunService", listed.stdout)
         described = subprocess.run(
-            ["grpcurl", "-plaintext", address, "describe", "polos.v1.RunService.Watch"],
+            [GRPCURL, "-plaintext", address, "describe", "polos.v1.RunService.Watch"],
             capture_output=True,
             text=True,
             check=True,
