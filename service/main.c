@@ -35,6 +35,12 @@ static uint64_t now_ms(void *context)
     return sys_now_ms();
 }
 
+static uint64_t monotonic_ms(void *context)
+{
+    (void)context;
+    return sys_monotonic_us() / 1000;
+}
+
 static void random_bytes(void *context, void *ret, size_t bytes)
 {
     (void)context;
@@ -125,6 +131,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
     struct runtime_options options = {
         .format = api_format(),
         .now_ms = now_ms,
+        .monotonic_ms = monotonic_ms,
         .random = random_bytes,
         .inbox_max = config->inbox_max,
         .batch_max = config->batch_max,

@@ -332,7 +332,7 @@ static void recover_effect(struct runtime *runtime, struct live_run *run, struct
     }
     if (effect.state == EFFECT_LEASED) {
         struct task_ref ref = {run->state.id, effect.id};
-        hosts_expect(runtime->hosts, ref, effect.attempt, effect.host, runtime->now_ms);
+        hosts_expect(runtime->hosts, ref, effect.attempt, effect.host, runtime->lease_now_ms);
         return;
     }
     command_grant(runtime, run, effect.id);

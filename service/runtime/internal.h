@@ -131,8 +131,9 @@ struct runtime {
     struct buf packed;
     struct step step;
     uint64_t now_ms;
+    uint64_t lease_now_ms; /* Monotonic: leases do not run out because a clock was set. */
     bool is_draining;
-    bool batch_failed;
+    bool is_starting; /* Owed effects come before requests: a host may claim its task. */
 
     struct live_run **buckets;
     size_t bucket_mask;
@@ -273,6 +274,9 @@ status query_report(struct runtime *runtime, struct live_run *run, struct arena 
                     struct run_report *ret);
 void query_wait_ended(struct runtime *runtime, struct live_run *run);
 void handle_forget(struct runtime *runtime, struct request *request);
+
+/* turn.c */
+void turn_read_clocks(struct runtime *runtime);
 
 /* recovery.c */
 status recovery_run(struct runtime *runtime, struct arena *arena);

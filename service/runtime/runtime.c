@@ -21,6 +21,7 @@ struct runtime_thread {
 
 static void set_defaults(struct runtime_options *options)
 {
+    options->monotonic_ms = options->monotonic_ms == NULL ? options->now_ms : options->monotonic_ms;
     options->inbox_max = options->inbox_max == 0 ? 65536 : options->inbox_max;
     options->batch_max = options->batch_max == 0 ? 1024 : options->batch_max;
     options->runs_max = options->runs_max == 0 ? 50000 : options->runs_max;
@@ -45,7 +46,8 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     runtime->options = *options;
     set_defaults(&runtime->options);
     runtime->store = options->store;
-    runtime->now_ms = options->now_ms(options->context);
+    runtime->is_starting = true;
+    turn_read_clocks(runtime);
     runtime->timers = timers_new();
     runtime->inbox = inbox_new(runtime->options.inbox_max, NULL, NULL);
     runtime->hosts = hosts_new(&(struct hosts_options){

@@ -192,6 +192,7 @@ struct runtime_options {
     const struct runtime_format *format;
     struct key_space space;
     uint64_t (*now_ms)(void *context);
+    uint64_t (*monotonic_ms)(void *context); /* For leases; NULL: now_ms. */
     void (*random)(void *context, void *ret, size_t bytes);
     void *context;
     size_t inbox_max; /* 0: 65,536. */

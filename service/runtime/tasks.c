@@ -62,7 +62,7 @@ void task_hello(struct runtime *runtime, struct request *request)
     const char *field = NULL;
     struct host_session *session;
     status heard = hosts_hello(runtime->hosts, request->hello.link, &request->hello.hello,
-                               runtime->now_ms, &request->arena, &field, &session);
+                               runtime->lease_now_ms, &request->arena, &field, &session);
     if (status_is_ok(heard)) {
         request_answer(runtime, request, NULL);
         return;
@@ -80,7 +80,7 @@ void handle_host_gone(struct runtime *runtime, struct request *request)
 {
     struct host_link *link = request->host.link;
     if (link->session != NULL) {
-        hosts_disconnected(runtime->hosts, link->session, runtime->now_ms);
+        hosts_disconnected(runtime->hosts, link->session, runtime->lease_now_ms);
     }
     request_answer_later(runtime, request);
 }
@@ -173,7 +173,7 @@ void handle_host_message(struct runtime *runtime, struct request *request)
         request_answer(runtime, request, NULL); /* The link was closed meanwhile. */
         return;
     }
-    switch (hosts_receive(runtime->hosts, session, &request->host.message, runtime->now_ms)) {
+    switch (hosts_receive(runtime->hosts, session, &request->host.message, runtime->lease_now_ms)) {
     case HOST_RECEIPT_COMMAND:
         submit_for_host(runtime, request);
         break;

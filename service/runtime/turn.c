@@ -305,6 +305,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* The hosts' next deadline by the wall clock. */
+static uint64_t lease_due(const struct runtime *runtime)
+{
+    uint64_t due = hosts_next_deadline(runtime->hosts);
+    if (due == 0) {
+        return 0;
+    }
+    return runtime->now_ms + (due > runtime->lease_now_ms ? due - runtime->lease_now_ms : 0);
+}
+
 static uint64_t next_due(struct runtime *runtime)
 {
     if (!runtime->has_ready) {
@@ -316,7 +326,7 @@ static uint64_t next_due(struct runtime *runtime)
         return runtime->now_ms;
     }
     uint64_t due = timers_next_ms(runtime->timers);
-    due = earlier(due, hosts_next_deadline(runtime->hosts));
+    due = earlier(due, lease_due(runtime));
     due = earlier(due, runs_next_eviction_ms(runtime));
     if (runtime->recovering_count > 0) {
         due = earlier(due, runtime->recover_at_ms);
@@ -324,21 +334,42 @@ static uint64_t next_due(struct runtime *runtime)
     return due;
 }
 
-uint64_t runtime_turn(struct runtime *runtime)
+void turn_read_clocks(struct runtime *runtime)
 {
     runtime->now_ms = runtime->options.now_ms(runtime->options.context);
-    runtime->stats.turns++;
-    handle_recovering(runtime);
-    handle_timers(runtime);
-    handle_inbox(runtime);
-    hosts_tick(runtime->hosts, runtime->now_ms);
+    runtime->lease_now_ms = runtime->options.monotonic_ms(runtime->options.context);
+}
+
+/* Hosts are given up only once everything they said has been heard. */
+static void handle_hosts(struct runtime *runtime)
+{
+    if (runtime->pending == NULL && inbox_count(runtime->inbox) == 0) {
+        hosts_tick(runtime->hosts, runtime->lease_now_ms);
+    }
     tasks_handle_lost(runtime);
     tasks_handle_ready(runtime);
+}
+
+uint64_t runtime_turn(struct runtime *runtime)
+{
+    turn_read_clocks(runtime);
+    runtime->stats.turns++;
+    handle_recovering(runtime);
+    if (!runtime->is_starting) {
+        handle_timers(runtime);
+        handle_inbox(runtime);
+        handle_hosts(runtime);
+    }
     commit(runtime);
     hosts_flush(runtime->hosts);
     free_finished(runtime);
     runtime->key_count = 0;
     arena_reset(&runtime->turn_arena);
     runs_evict(runtime);
+    if (runtime->is_starting) {
+        runtime->is_starting =
+            runtime->recovering_count > 0 && runtime->now_ms >= runtime->recover_at_ms;
+        return runtime->now_ms;
+    }
     return next_due(runtime);
 }
