@@ -1,9 +1,9 @@
 #include "storage/memory_store.h"
 
+#include <stdlib.h>
+
 #include "storage/gate.h"
 #include "storage/range.h"
-
-#include <stdlib.h>
 
 /*
  * One skip list per table. A row is one allocation: its links, then the key; the value has
@@ -232,8 +232,8 @@ static struct row *first_row(struct table *table, str prefix, str from, bool rev
         return find_before(table, from, true, NULL);
     }
     struct buf end = {0};
-    struct row *row = range_end(prefix, &end) ? find_before(table, buf_str(&end), false, NULL)
-                                              : last_row(table);
+    struct row *row =
+        range_end(prefix, &end) ? find_before(table, buf_str(&end), false, NULL) : last_row(table);
     buf_fini(&end);
     return row;
 }

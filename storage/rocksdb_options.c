@@ -1,20 +1,16 @@
 #include "storage/rocksdb_options.h"
 
-#include "storage/keys.h"
-
 #include <stdlib.h>
+
+#include "storage/keys.h"
 
 static const uint64_t mib = 1 << 20;
 
 const char *const family_names[FAMILY_COUNT] = {
-    [STORE_META] = "meta",
-    [STORE_JOURNAL] = "journal",
-    [STORE_SNAPSHOTS] = "snapshots",
-    [STORE_RUNS] = "runs",
-    [STORE_ACTIVE] = "active",
-    [STORE_DEFINITIONS] = "definitions",
-    [STORE_BLOBS] = "blobs",
-    [STORE_IDEMPOTENCY] = "idempotency",
+    [STORE_META] = "meta",           [STORE_JOURNAL] = "journal",
+    [STORE_SNAPSHOTS] = "snapshots", [STORE_RUNS] = "runs",
+    [STORE_ACTIVE] = "active",       [STORE_DEFINITIONS] = "definitions",
+    [STORE_BLOBS] = "blobs",         [STORE_IDEMPOTENCY] = "idempotency",
     [FAMILY_OWN] = "default",
 };
 
@@ -67,8 +63,8 @@ static void set_family(rocksdb_options_t *options, rocksdb_cache_t *cache, bool 
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
     rocksdb_block_based_options_set_format_version(table, 5);
     rocksdb_block_based_options_set_block_size(table, is_journal ? 16384 : 4096);
-    rocksdb_block_based_options_set_filter_policy(
-        table, rocksdb_filterpolicy_create_ribbon_hybrid(10, 1));
+    rocksdb_block_based_options_set_filter_policy(table,
+                                                  rocksdb_filterpolicy_create_ribbon_hybrid(10, 1));
     rocksdb_block_based_options_set_whole_key_filtering(table, !is_journal);
     rocksdb_options_set_block_based_table_factory(options, table);
     rocksdb_block_based_options_destroy(table);

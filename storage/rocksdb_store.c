@@ -1,14 +1,5 @@
 #include "storage/rocksdb_store.h"
 
-#include "service/base/sys.h"
-#include "storage/gate.h"
-#include "storage/kept.h"
-#include "storage/keys.h"
-#include "storage/range.h"
-#include "storage/rocksdb_options.h"
-#include "storage/space.h"
-#include "storage/watermark.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,6 +11,14 @@
 #include <pb_encode.h>
 
 #include "polos/journal/v1/records.pb.h"
+#include "service/base/sys.h"
+#include "storage/gate.h"
+#include "storage/kept.h"
+#include "storage/keys.h"
+#include "storage/range.h"
+#include "storage/rocksdb_options.h"
+#include "storage/space.h"
+#include "storage/watermark.h"
 
 enum {
     FORMAT = 1, /* Of the layout of keys and records. */
@@ -95,16 +94,16 @@ static status open_failure(char *error, const char *path, struct arena *arena)
     }
     if (has(what, "Column families not opened")) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "the store in %s was written by a newer release: use that one (%s)",
-                          path, what);
+                          "the store in %s was written by a newer release: use that one (%s)", path,
+                          what);
     }
     if (has(what, "No space left")) {
         return arena_fail(arena, CODE_RESOURCE_EXHAUSTED, "no space to open %s: free some (%s)",
                           path, what);
     }
     if (has(what, "Permission denied") || has(what, "Read-only file system")) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT, "the folder %s cannot be written: %s",
-                          path, what);
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "the folder %s cannot be written: %s", path,
+                          what);
     }
     if (has(what, "Corruption") || has(what, "No such file") || has(what, "does not exist")) {
         return arena_fail(arena, CODE_DATA_LOSS,
@@ -465,9 +464,8 @@ static status get_inside(struct rocksdb_store *self, enum store_table table, str
     char *error = NULL;
 
     TRY(self->closed);
-    rocksdb_pinnableslice_t *slice =
-        rocksdb_get_pinned_cf(self->db, self->tuning.read, self->families[table], key.ptr,
-                              key.len, &error);
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
+        self->db, self->tuning.read, self->families[table], key.ptr, key.len, &error);
     if (error != NULL) {
         return read_failure(error, table);
     }
@@ -581,8 +579,8 @@ static status scan_inside(struct rocksdb_store *self, const struct scan *scan)
     return outcome;
 }
 
-static status rocks_scan(void *context, enum store_table table, str prefix, str from,
-                         bool reverse, size_t limit, store_visit *visit, void *visit_context)
+static status rocks_scan(void *context, enum store_table table, str prefix, str from, bool reverse,
+                         size_t limit, store_visit *visit, void *visit_context)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
     struct scan scan = {table, prefix, from, reverse, limit, visit, visit_context};
@@ -728,10 +726,10 @@ static struct rocksdb_store *new_store(const struct rocksdb_store_options *optio
     self->path = xstrndup(options->path, strlen(options->path));
     self->batch = rocksdb_writebatch_create();
     self->watermark_file.fd = -1;
-    self->free_bytes_soft = options->free_bytes_soft == 0 ? (uint64_t)1 << 30
-                                                          : options->free_bytes_soft;
-    self->space.free_bytes_hard = options->free_bytes_hard == 0 ? (uint64_t)256 << 20
-                                                                : options->free_bytes_hard;
+    self->free_bytes_soft =
+        options->free_bytes_soft == 0 ? (uint64_t)1 << 30 : options->free_bytes_soft;
+    self->space.free_bytes_hard =
+        options->free_bytes_hard == 0 ? (uint64_t)256 << 20 : options->free_bytes_hard;
     self->space.folder = self->path;
     return self;
 }

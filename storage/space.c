@@ -1,11 +1,11 @@
 #include "storage/space.h"
 
-#include "service/base/sys.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+
+#include "service/base/sys.h"
 
 enum {
     ASK_COMMITS = 32,

@@ -1,7 +1,5 @@
 #include "storage/watermark.h"
 
-#include "service/base/crc32c.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 #include <pb_encode.h>
 
 #include "polos/journal/v1/records.pb.h"
+#include "service/base/crc32c.h"
 
 /* A slot: magic 4 | body bytes 4 | crc32c of the body 4 | StoreWatermark | zeros. */
 enum {

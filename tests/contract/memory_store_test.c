@@ -2,12 +2,15 @@
  * Goal:   the memory store keeps the contract, and its planted faults do what they say.
  * Method: the contract; then one commit per fault.
  */
-#include "storage/memory_store.h"
-#include "tests/contract/store_contract.h"
-
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
+
+#include "storage/memory_store.h"
+#include "tests/contract/store_contract.h"
 
 static void open_memory(struct contract *contract)
 {

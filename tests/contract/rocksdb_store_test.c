@@ -2,20 +2,23 @@
  * Goal:   the RocksDB store keeps the contract.
  * Method: the contract, in a fresh folder for each test.
  */
-#include "storage/rocksdb_store.h"
-#include "tests/contract/store_contract.h"
-
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "storage/rocksdb_store.h"
+#include "tests/contract/store_contract.h"
+
 static void open_rocksdb(struct contract *contract)
 {
-    struct rocksdb_store_options options = {.path = contract->path, .free_bytes_soft = 1,
-                                            .free_bytes_hard = 1};
+    struct rocksdb_store_options options = {
+        .path = contract->path, .free_bytes_soft = 1, .free_bytes_hard = 1};
     struct arena arena;
 
     arena_init(&arena, 0);

@@ -3,14 +3,14 @@
  * Method: this program, run again as a child, fills a folder and dies without closing it; the
  *         folder is then damaged in one way, opened and read to its end.
  */
-#include "storage/keys.h"
-#include "storage/rocksdb_store.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -21,6 +21,9 @@
 
 #include <cmocka.h>
 #include <rocksdb/c.h>
+
+#include "storage/keys.h"
+#include "storage/rocksdb_store.h"
 
 enum {
     VALUE_BYTES = 300,
@@ -399,7 +402,10 @@ static void largest_table(char ret[2 * PATH_BYTES])
 static void damaged_table_is_never_a_short_history(void **state)
 {
     (void)state;
-    enum { FLIPS = 24, SEQS = 500 };
+    enum {
+        FLIPS = 24,
+        SEQS = 500
+    };
     char table[2 * PATH_BYTES];
     int reported = 0;
 
@@ -540,9 +546,8 @@ static void newer_layout_is_refused(void **state)
     for (size_t i = 0; i < count; i++) {
         each[i] = options;
     }
-    rocksdb_t *db = rocksdb_open_column_families(options, folder, (int)count,
-                                                 (const char *const *)families, each, handles,
-                                                 &error);
+    rocksdb_t *db = rocksdb_open_column_families(
+        options, folder, (int)count, (const char *const *)families, each, handles, &error);
     assert_null(error);
     handles[count] = rocksdb_create_column_family(db, options, "of_the_future", &error);
     assert_null(error);

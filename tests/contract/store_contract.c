@@ -4,15 +4,18 @@
  */
 #include "tests/contract/store_contract.h"
 
-#include "storage/keys.h"
-
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "storage/keys.h"
 
 static const struct store *store_of(void **state)
 {
@@ -150,14 +153,16 @@ static void keys_sort_as_bytes(void **state)
     assert_int_equal(store_commit(store, &batch).code, CODE_OK);
     store_batch_fini(&batch);
     ask(store, STORE_RUNS,
-        &(struct question){.prefix = "", .from = "",
-                           .answer = "a=1 aa=2 b=3 \x80=4 \xff=5 \xff\xff=6 "});
+        &(struct question){
+            .prefix = "", .from = "", .answer = "a=1 aa=2 b=3 \x80=4 \xff=5 \xff\xff=6 "});
     ask(store, STORE_RUNS,
-        &(struct question){.prefix = "", .from = "", .reverse = true,
+        &(struct question){.prefix = "",
+                           .from = "",
+                           .reverse = true,
                            .answer = "\xff\xff=6 \xff=5 \x80=4 b=3 aa=2 a=1 "});
     ask(store, STORE_RUNS,
-        &(struct question){.prefix = "\xff", .from = "", .reverse = true,
-                           .answer = "\xff\xff=6 \xff=5 "});
+        &(struct question){
+            .prefix = "\xff", .from = "", .reverse = true, .answer = "\xff\xff=6 \xff=5 "});
 }
 
 static const struct question questions[] = {
@@ -341,10 +346,9 @@ static struct walk walk_over(const struct store *store, str prefix, str from, bo
 {
     struct walk walk = {.step = reverse ? -1 : 1};
 
-    assert_int_equal(store_scan(store, STORE_JOURNAL, prefix, from, reverse, SIZE_MAX,
-                                walk_journal, &walk)
-                         .code,
-                     CODE_OK);
+    assert_int_equal(
+        store_scan(store, STORE_JOURNAL, prefix, from, reverse, SIZE_MAX, walk_journal, &walk).code,
+        CODE_OK);
     return walk;
 }
 

@@ -16,8 +16,6 @@
  * kept, sync_file_range) changes nothing durable and needs no cover. Streams (fopen) and the
  * ...at() calls are not tracked: what they write is taken to last.
  */
-#include "tests/crash/disk_model.h"
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +28,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "tests/crash/disk_model.h"
 
 enum {
     FDS_MAX = 65536,

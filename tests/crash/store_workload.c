@@ -12,12 +12,12 @@
  * many records that has, so that half a batch shows. Exit status of verify: 0 good, 1 bad, 2 the
  * store would not open.
  */
-#include "storage/keys.h"
-#include "storage/rocksdb_store.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "storage/keys.h"
+#include "storage/rocksdb_store.h"
 
 enum {
     RUNS = 16,

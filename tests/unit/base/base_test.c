@@ -2,18 +2,21 @@
  * Goal:   each small value of base keeps its promise, at its edges too.
  * Method: known answers (published vectors where there are some), then boundaries.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
 #include "service/base/arena.h"
 #include "service/base/base.h"
 #include "service/base/buf.h"
 #include "service/base/crc32c.h"
 #include "service/base/sys.h"
 #include "service/base/uuid.h"
-
-#include <setjmp.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static void assert_str(str actual, const char *expected)
 {

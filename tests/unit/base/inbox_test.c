@@ -4,14 +4,17 @@
  * Method: single-threaded rules first; then four producers against one consumer, every node
  *         counted. Run it under --config=tsan too.
  */
-#include "service/base/inbox.h"
-
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/base/inbox.h"
 
 enum {
     PRODUCERS = 4,

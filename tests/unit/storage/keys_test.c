@@ -2,11 +2,14 @@
  * Goal:   keys have the bytes that are on disk, sort as numbers do, and come apart again.
  * Method: one literal per kind; then pairs around every carry, compared as numbers and bytes.
  */
-#include "storage/keys.h"
-
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
+
+#include "storage/keys.h"
 
 static const struct key_space space = {0x0102, 0x03040506};
 static const uuid run = {{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab,
@@ -28,7 +31,8 @@ static void layouts(void **state)
 
     assert_bytes(key_journal(key, space, run, 0x0708090a), STR(SPACE RUN "\x07\x08\x09\x0a"));
     assert_bytes(key_run(key, space, run), STR(SPACE RUN));
-    assert_bytes(key_definition(key, space, 3, STR("agent")), STR(SPACE "\x03" "agent"));
+    assert_bytes(key_definition(key, space, 3, STR("agent")), STR(SPACE "\x03"
+                                                                        "agent"));
     assert_bytes(key_hash(key, space, run.bytes), STR(SPACE RUN));
     assert_bytes(key_meta(key, space, STR("next")), STR(SPACE "next"));
     assert_bytes(key_prefix_partition(key, 0x0102), STR("\x01\x02"));
@@ -95,8 +99,8 @@ static int sign(int order)
 static void sequence_order_is_byte_order(void **state)
 {
     (void)state;
-    static const uint32_t seqs[] = {0, 1, 2, 127, 128, 255, 256, 65535, 65536, 0x7fffffff,
-                                    0x80000000, UINT32_MAX};
+    static const uint32_t seqs[] = {0,   1,     2,     127,        128,        255,
+                                    256, 65535, 65536, 0x7fffffff, 0x80000000, UINT32_MAX};
     char a[KEY_BYTES_MAX];
     char b[KEY_BYTES_MAX];
 
@@ -105,8 +109,7 @@ static void sequence_order_is_byte_order(void **state)
             str first = key_journal(a, space, run, seqs[i]);
             str second = key_journal(b, space, run, seqs[j]);
 
-            assert_int_equal(sign(memcmp(first.ptr, second.ptr, first.len)),
-                             (i > j) - (i < j));
+            assert_int_equal(sign(memcmp(first.ptr, second.ptr, first.len)), (i > j) - (i < j));
         }
     }
 }
