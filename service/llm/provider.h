@@ -134,7 +134,8 @@ struct model_client_vtable {
     /* Copies what it needs of the request. `call` is the caller's number, unique for ever.
      * Transport retries before any content are the client's own affair. */
     void (*start)(void *self, uint64_t call, const struct model_request *request);
-    /* No sink call follows, or one that was under way. Unknown calls are passed over. */
+    /* Asks the model thread to drop the call: what it has already said may still reach the
+     * sink, which knows it by its number. Unknown calls are passed over. */
     void (*cancel)(void *self, uint64_t call);
 };
 

@@ -1,0 +1,368 @@
+"""Goal:   a model call ends well, or with a failure that says why, whatever the network does;
+        it is made again only while nothing was shown.
+Method: the real client against a server that cuts, stalls and refuses as each case says.
+        Deadlines are configured small; no case waits for anything but an event.
+"""
+import json
+import time
+import unittest
+
+from tests.integration.llm_transport.probe import KEY, ask
+from tests.integration.llm_transport.replay import (
+    CUT,
+    HANG,
+    Pause,
+    Raw,
+    ReplayServer,
+    Response,
+    chunk,
+    split,
+    sse,
+)
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2}
+HELLO = sse(
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "Grüße, "}),
+    chunk({"content": "Welt 😀"}),
+    chunk({}, "stop"),
+    {"id": "r1", "model": "m1", "choices": [], "usage": USAGE},
+)
+SAID = "Grüße, Welt 😀"
+WEATHER_TOOL = {
+    "name": "get_weather",
+    "description": "Weather of a place",
+    "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+}
+
+
+def error(**members):
+    return json.dumps({"error": members}).encode()
+
+
+def refusal(status, body=b'{"error":{"message":"no"}}', **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(body, status=status, headers=names, content_type="application/json")
+
+
+class Streams(unittest.TestCase):
+    def check_hello(self, outcome):
+        self.assertEqual(outcome.last["event"], "done", outcome.events)
+        self.assertEqual(outcome.shown(), SAID)
+        self.assertEqual(outcome.blocks("text")[0]["text"], SAID)
+        self.assertEqual((outcome.last["input"], outcome.last["output"]), (5, 2))
+
+    def test_streams_however_the_bytes_arrive(self):
+        for seed in range(5):
+            with ReplayServer(Response(*split(HELLO, seed))) as server:
+                self.check_hello(ask(server.url))
+        with ReplayServer(Response(HELLO)) as server:
+            self.check_hello(ask(server.url))
+
+    def test_body_without_length_ends_with_the_connection(self):
+        raw = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + HELLO
+        with ReplayServer(Raw(raw, CUT)) as server:
+            self.check_hello(ask(server.url))
+
+    def test_done_counts_although_the_connection_stays_open(self):
+        with ReplayServer(Response(HELLO, HANG)) as server:
+            self.check_hello(ask(server.url, idle_ms=30000))
+
+    def test_reply_is_whole_when_only_the_end_of_the_body_is_lost(self):
+        without_done = HELLO.replace(b"data: [DONE]\n\n", b"")
+        with ReplayServer(Response(without_done, CUT)) as server:
+            self.check_hello(ask(server.url))
+            self.assertEqual(len(server.requests), 1)
+
+    def test_json_body_in_place_of_a_stream(self):
+        body = json.dumps(
+            {
+                "model": "m1",
+                "choices": [{"message": {"content": SAID}, "finish_reason": "stop"}],
+                "usage": USAGE,
+            }
+        ).encode()
+        with ReplayServer(Response(*split(body, 1), content_type="application/json")) as server:
+            self.check_hello(ask(server.url))
+
+    def test_slow_stream_has_no_total_limit(self):
+        pieces = []
+        for piece in HELLO.splitlines(keepends=True):
+            pieces += [piece, Pause(0.1)]
+        begun = time.monotonic()
+        with ReplayServer(Response(*pieces)) as server:
+            self.check_hello(ask(server.url, first_byte_ms=600, idle_ms=600))
+        self.assertGreater(time.monotonic() - begun, 0.9)
+
+    def test_comments_keep_a_thinking_stream_alive(self):
+        alive = [b": keep-alive\n\n", Pause(0.15)] * 8
+        with ReplayServer(Response(*alive, HELLO)) as server:
+            self.check_hello(ask(server.url, first_byte_ms=700, idle_ms=700))
+
+    def test_connection_is_used_again(self):
+        with ReplayServer(Response(HELLO)) as server:
+            outcome = ask(server.url, repeat=3)
+            self.check_hello(outcome)
+            self.assertEqual((len(server.requests), server.connections), (3, 1))
+
+    def test_calls_beyond_the_limit_wait_their_turn(self):
+        with ReplayServer(Response(Pause(0.05), HELLO)) as server:
+            outcome = ask(server.url, count=7, calls_max=2)
+            ended = [event["call"] for event in outcome.events if event["event"] == "done"]
+            self.assertEqual(sorted(ended), list(range(1, 8)))
+            self.assertEqual(server.busy_most, 2)
+
+
+class Requests(unittest.TestCase):
+    def sent(self, **members):
+        with ReplayServer(Response(HELLO)) as server:
+            ask(server.url, **members)
+            return server.requests[0]
+
+    def test_request_is_what_the_dialect_wants(self):
+        schema = '{"type":"object","properties":{"n":{"const":9007199254740993}}}'
+        request = self.sent(
+            system="Be brief.",
+            tools=[WEATHER_TOOL],
+            output_schema=json.loads(schema),
+            options={"seed": 7, "stream_options": {"include_usage": False}},
+        )
+        self.assertEqual(request.line, "POST /v1/chat/completions HTTP/1.1")
+        self.assertEqual(request.headers["authorization"], f"Bearer {KEY}")
+        self.assertEqual(request.headers["content-type"], "application/json")
+        self.assertNotIn("expect", request.headers)
+        self.assertNotIn("accept-encoding", request.headers)
+        body = request.json
+        self.assertEqual(body["model"], "m1")
+        self.assertEqual(
+            body["messages"],
+            [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}],
+        )
+        self.assertEqual(body["tools"], [{"type": "function", "function": WEATHER_TOOL}])
+        self.assertIs(body["stream"], True)
+        self.assertEqual(body["stream_options"], {"include_usage": False})
+        self.assertEqual(body["seed"], 7)
+        self.assertIn(b"9007199254740993", request.body)
+
+    def test_large_request_is_sent_at_once(self):
+        text = "é" * 2_000_000
+        request = self.sent(messages=[{"role": "user", "text": text}])
+        self.assertNotIn("expect", request.headers)
+        self.assertEqual(request.json["messages"][0]["content"], text)
+
+    def test_tool_loop_goes_back_in_order(self):
+        call = {"id": "call_1", "name": "get_weather", "arguments": '{"place": "Rome"}'}
+        request = self.sent(
+            messages=[
+                {"role": "user", "text": "weather?"},
+                {"role": "assistant", "origin": "openai/m1", "calls": [call]},
+                {"role": "tool", "result": {"id": "call_1", "name": "get_weather", "text": "22"}},
+            ]
+        )
+        function = {"name": "get_weather", "arguments": '{"place": "Rome"}'}
+        self.assertEqual(
+            request.json["messages"][1:],
+            [
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+                },
+                {"role": "tool", "tool_call_id": "call_1", "content": "22"},
+            ],
+        )
+
+
+class Retries(unittest.TestCase):
+    def check_retried(self, *responses, least=2, **members):
+        with ReplayServer(*responses) as server:
+            outcome = ask(server.url, **members)
+            self.assertEqual(outcome.last["event"], "done", outcome.events)
+            self.assertEqual(outcome.shown(), SAID)
+            self.assertEqual(len(server.requests), least)
+
+    def check_failed(self, *responses, asked=1, **members):
+        with ReplayServer(*responses) as server:
+            outcome = ask(server.url, **members)
+            self.assertEqual(outcome.last["event"], "failed", outcome.events)
+            self.assertEqual(len(server.requests), asked)
+            return outcome
+
+    def test_busy_servers_are_asked_again(self):
+        for status in (408, 409, 429, 498, 500, 502, 503, 504, 529):
+            with self.subTest(status=status):
+                self.check_retried(refusal(status, retry_after_ms="1"), Response(HELLO))
+
+    def test_servers_hint_is_honoured(self):
+        begun = time.monotonic()
+        self.check_retried(refusal(429, retry_after_ms="1200"), Response(HELLO))
+        self.assertGreater(time.monotonic() - begun, 1.2)
+
+    def test_hint_beyond_the_budget_ends_the_call_at_once(self):
+        for hint in ({"retry_after": "3600"}, {"x_ratelimit_remaining_requests": "0",
+                                               "x_ratelimit_reset_requests": "1h0m0s"}):
+            begun = time.monotonic()
+            failed = self.check_failed(refusal(429, **hint))
+            self.assertEqual(failed.last["retry_after_ms"], 3600000)
+            self.assertEqual(failed.last["reason"], "RATE_LIMITED")
+            self.assertTrue(failed.last["retryable"])
+            self.assertLess(time.monotonic() - begun, 5)
+
+    def test_some_failures_are_for_ever(self):
+        cases = [
+            (429, error(message="x", code="insufficient_quota"), "QUOTA"),
+            (402, b"{}", "QUOTA"),
+            (400, error(message="x", code="context_length_exceeded"), "CONTEXT_TOO_LONG"),
+            (400, b"plain words", "MODEL_REFUSED_REQUEST"),
+            (401, b'{"detail":"Invalid API Key"}', "KEY_REFUSED"),
+            (403, b"<html>no</html>", "FORBIDDEN"),
+            (404, error(message="x", code="model_not_found"), "MODEL_NOT_FOUND"),
+            (413, b"", "REQUEST_TOO_LARGE"),
+            (422, b'{"detail":[{"msg":"Field required"}]}', "MODEL_REFUSED_REQUEST"),
+            (302, b"", "REDIRECTED"),
+        ]
+        for status, body, reason in cases:
+            with self.subTest(status=status):
+                failed = self.check_failed(refusal(status, body))
+                self.assertEqual(failed.last["reason"], reason)
+                self.assertEqual(failed.last["http"], status)
+                self.assertFalse(failed.last["retryable"])
+                self.assertFalse(failed.last["partial"])
+                self.assertNotEqual(failed.last["message"], "")
+
+    def test_server_may_forbid_a_retry(self):
+        self.check_failed(refusal(500, x_should_retry="false"))
+
+    def test_attempts_are_counted(self):
+        self.check_failed(refusal(500, retry_after_ms="1"), asked=3, attempts_max=3)
+
+    def test_key_is_never_repeated(self):
+        failed = self.check_failed(refusal(401, error(message=f"bad key {KEY}!")))
+        self.assertEqual(failed.last["message"], "bad key " + "*" * len(KEY) + "!")
+        self.assertNotIn(KEY, failed.log)
+
+    def test_loss_before_content_is_repaired(self):
+        head = sse(chunk({"role": "assistant", "content": ""}), done=False)
+        cases = [Raw(CUT), Raw(b"HTTP/1.1 200 OK\r\nContent-", CUT), Response(CUT)]
+        cases += [Response(head, CUT), Response(head), Response()]
+        for number, lost in enumerate(cases):
+            with self.subTest(number=number):
+                self.check_retried(lost, Response(HELLO))
+
+    def test_loss_after_content_is_told_and_not_repaired(self):
+        shown = sse(chunk({"content": "Grü"}), done=False)
+        for number, lost in enumerate([Response(shown, CUT), Response(shown)]):
+            with self.subTest(number=number):
+                failed = self.check_failed(lost)
+                self.assertTrue(failed.last["partial"])
+                self.assertTrue(failed.last["retryable"])
+                self.assertEqual(failed.shown(), "Grü")
+
+    def test_every_cut_gives_a_whole_reply_or_a_failure(self):
+        end = HELLO.index(b'"finish_reason": "stop"')
+
+        def choose(number, _):
+            return Response(HELLO[: number * 13], CUT)
+
+        rounds = len(HELLO) // 13
+        with ReplayServer(choose=choose) as server:
+            outcome = ask(server.url, repeat=rounds, attempts_max=1)
+        ends = {e["call"]: e for e in outcome.events if e["event"] in ("done", "failed")}
+        self.assertEqual(len(ends), rounds)
+        for number in range(rounds):
+            whole = ends[number + 1]["event"] == "done"
+            self.assertEqual(whole and number * 13 < end, False, number)
+            self.assertTrue(whole or number * 13 < end + 40, number)
+
+    def test_errors_in_the_stream(self):
+        busy = {"error": {"message": "busy", "code": "server_is_overloaded"}}
+        self.check_retried(Response(sse(busy, done=False)), Response(HELLO))
+        shown = chunk({"content": "Grü"})
+        failed = self.check_failed(Response(sse(shown, busy, done=False)))
+        self.assertEqual(failed.last["reason"], "MODEL_OVERLOADED")
+        self.assertTrue(failed.last["partial"])
+        filtered = error(message="filtered", code="content_filter", status=400)
+        failed = self.check_failed(Response(filtered, content_type="application/json"))
+        self.assertEqual(failed.last["reason"], "CONTENT_FILTERED")
+
+    def test_garbage_is_named(self):
+        failed = self.check_failed(
+            Response(b"<html>Sign in</html>", content_type="text/html"), attempts_max=2
+        )
+        self.assertEqual(failed.last["reason"], "NOT_A_MODEL")
+        failed = self.check_failed(Response(b"data: {{{\n\n"), attempts_max=1)
+        self.assertEqual(failed.last["reason"], "MODEL_GARBLED")
+        failed = self.check_failed(Raw(b"SSH-2.0-OpenSSH_9.2\r\n", CUT), attempts_max=1)
+        self.assertEqual(failed.last["reason"], "TRANSPORT_FAILED")
+
+    def test_nobody_listens(self):
+        with ReplayServer(Response()) as server:
+            url = server.url
+        failed = ask(url, attempts_max=2)
+        self.assertEqual(failed.last["reason"], "CONNECT_FAILED")
+        self.assertTrue(failed.last["retryable"])
+
+
+class Deadlines(unittest.TestCase):
+    def test_silence_before_the_first_byte(self):
+        for response in (Raw(HANG), Response(HANG)):
+            with ReplayServer(response) as server:
+                outcome = ask(server.url, first_byte_ms=150, attempts_max=1)
+                self.assertEqual(outcome.last["reason"], "FIRST_BYTE_TIMEOUT")
+                self.assertEqual(outcome.last["code"], "DEADLINE_EXCEEDED")
+                self.assertFalse(outcome.last["partial"])
+                self.assertTrue(server.hung_up.wait(10))
+
+    def test_silence_in_the_middle(self):
+        shown = sse(chunk({"content": "Grü"}), done=False)
+        with ReplayServer(Response(shown, HANG)) as server:
+            outcome = ask(server.url, first_byte_ms=30000, idle_ms=150)
+            self.assertEqual(outcome.last["reason"], "IDLE_TIMEOUT")
+            self.assertTrue(outcome.last["partial"])
+            self.assertEqual(len(server.requests), 1)
+
+    def test_silent_server_is_asked_again(self):
+        with ReplayServer(Raw(HANG), Response(HELLO)) as server:
+            outcome = ask(server.url, first_byte_ms=150, idle_ms=20000)
+            self.assertEqual(outcome.last["event"], "done")
+            self.assertEqual(server.connections, 2)
+
+    def test_cancel_ends_the_connection_and_nothing_follows(self):
+        shown = sse(chunk({"content": "Grü"}), done=False)
+        with ReplayServer(Response(shown, HANG)) as server:
+            outcome = ask(server.url, cancel_after=1)
+            self.assertEqual([event["event"] for event in outcome.events], ["cancelled"])
+            self.assertTrue(server.hung_up.wait(10))
+
+
+class Refusals(unittest.TestCase):
+    def check_refused(self, code, words, **members):
+        outcome = ask(**members)
+        self.assertEqual(outcome.last["event"], "refused", outcome.events)
+        self.assertEqual(outcome.last["code"], code)
+        for word in words:
+            self.assertIn(word, outcome.last["message"])
+
+    def test_what_could_never_work_is_refused(self):
+        self.check_refused(
+            "INVALID_ARGUMENT", ['"opanai"', "openai", "scripted"], provider="opanai"
+        )
+        self.check_refused("FAILED_PRECONDITION", ["GROQ_API_KEY"], provider="groq")
+        self.check_refused(
+            "FAILED_PRECONDITION", ["OPENAI_COMPATIBLE_BASE_URL"], provider="openai_compatible"
+        )
+        self.check_refused("INVALID_ARGUMENT", ["https://"], base_url="ftp://x")
+        self.check_refused("INVALID_ARGUMENT", ["base_url"], base_url="http://x y/")
+        self.check_refused("INVALID_ARGUMENT", ["options"], options=[1])
+        self.check_refused("INVALID_ARGUMENT", ["model"], model="")
+        self.check_refused(
+            "INVALID_ARGUMENT", ["get_weather"], tools=[dict(WEATHER_TOOL, parameters=[1])]
+        )
+        self.check_refused(
+            "INVALID_ARGUMENT", ["script[1]"], provider="scripted",
+            options={"script": [{"text": "a"}, {"txt": "b"}]},
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
