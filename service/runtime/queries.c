@@ -53,6 +53,9 @@ status query_report(struct runtime *runtime, struct live_run *run, struct arena 
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
+        if (effect->kind == EFFECT_MODEL && run->definition != NULL) {
+            ret->effect_names[i] = run->definition->agent.model;
+        }
         if (effect->state == EFFECT_CLOSED || !effect_is_task(effect)) {
             continue;
         }

@@ -69,7 +69,7 @@ struct run_report {
     size_t record_count;
     bool is_structured; /* Agents: the definition has an output schema. */
     bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
-    str effect_names[ENGINE_EFFECTS_MAX]; /* Per effect: tool, workflow; empty for models. */
+    str effect_names[ENGINE_EFFECTS_MAX]; /* Per effect: the tool's, workflow's or model's name. */
 };
 
 struct run_line {
