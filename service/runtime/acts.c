@@ -152,8 +152,8 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
     case ACT_ANSWER:
         request_answer(runtime, act->request, failure);
         break;
-    case ACT_READ:
-        query_read(runtime, act->request);
+    case ACT_READ: /* Of a cancellation: the run as it would have been. */
+        request_answer(runtime, act->request, failure);
         break;
     case ACT_HELLO:
         act->request->hello.link->vtable->close(act->request->hello.link, failure->code,
@@ -181,13 +181,24 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
     arena_reset(&runtime->scratch);
 }
 
+/* Mere reads wait until the touched runs have been read again. */
+static bool is_mere_read(const struct act *act)
+{
+    return act->kind == ACT_READ && act->request->kind != REQUEST_CANCEL;
+}
+
 void acts_abandon(struct runtime *runtime, status why)
 {
+    size_t kept = 0;
     struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
     failure.retry_after_ms = RECOVER_AGAIN_MS;
     for (size_t i = 0; i < runtime->act_count; i++) {
         struct act act = runtime->acts[i];
-        abandon(runtime, &act, &failure);
+        if (is_mere_read(&act)) {
+            runtime->acts[kept++] = act;
+        } else {
+            abandon(runtime, &act, &failure);
+        }
     }
-    runtime->act_count = 0;
+    runtime->act_count = kept;
 }

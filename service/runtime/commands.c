@@ -319,7 +319,8 @@ void command_seal(struct runtime *runtime)
 static void recover_effect(struct runtime *runtime, struct live_run *run, struct effect effect)
 {
     if (effect.kind == EFFECT_MODEL) {
-        if (effect.state == EFFECT_READY) {
+        /* One that is in flight was ordered since the run was read again. */
+        if (effect.state == EFFECT_READY && run->model_call == 0) {
             struct command again = {
                 .kind = COMMAND_MODEL_REISSUE,
                 .effect = effect.id,

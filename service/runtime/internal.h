@@ -188,6 +188,7 @@ struct runtime {
 /* acts.c */
 struct act *act_add(struct runtime *runtime, enum act_kind kind, struct live_run *run);
 void acts_perform(struct runtime *runtime);
+/* Leaves the acts that only read. */
 void acts_abandon(struct runtime *runtime, status why);
 void request_answer(struct runtime *runtime, struct request *request,
                     const struct failure *failure);
@@ -266,6 +267,8 @@ void watch_delta(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  unsigned kind, str text);
 void watch_ended(struct runtime *runtime, struct live_run *run);
 void watch_work(struct runtime *runtime);
+/* After the run was read again: live watchers go on from the journal where facts were not shown. */
+void watch_reread(struct runtime *runtime, struct live_run *run);
 void watch_drop_all(struct runtime *runtime, struct live_run *run, const struct failure *failure);
 
 /* queries.c */

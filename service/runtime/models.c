@@ -138,6 +138,11 @@ static void submit_reply(struct runtime *runtime, struct live_run *run,
                          const struct model_slot *slot, struct request *request)
 {
     const struct model_reply *reply = request->model.reply;
+    status found = definition_of(runtime, run);
+    if (!status_is_ok(found)) {
+        fail_call(runtime, run, slot->effect, slot->attempt, "DEFINITION_MISSING", found.why);
+        return;
+    }
     struct command command = {
         .kind = COMMAND_MODEL_REPLIED,
         .effect = slot->effect,

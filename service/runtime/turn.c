@@ -226,6 +226,7 @@ static void reload(struct runtime *runtime, struct live_run *run, const struct f
     again->watchers = watchers;
     again->watcher_count = watcher_count;
     again->waits = waits;
+    watch_reread(runtime, again);
     if (engine_is_terminal(&again->state)) { /* The commit whose outcome was unknown did happen. */
         watch_ended(runtime, again);
         query_wait_ended(runtime, again);
@@ -234,8 +235,51 @@ static void reload(struct runtime *runtime, struct live_run *run, const struct f
     runs_recover_later(runtime, again, runtime->now_ms + RECOVER_AGAIN_MS);
 }
 
+/* A task that the failed turn took from its host. */
+struct withdrawn {
+    struct task_ref task;
+    const char *cause; /* NULL: the host itself had settled it. */
+};
+
+static struct withdrawn *note_withdrawn(struct runtime *runtime, size_t *ret_count)
+{
+    size_t bytes = (runtime->act_count + 1) * sizeof(struct withdrawn);
+    struct withdrawn *list = arena_alloc(&runtime->turn_arena, bytes);
+    *ret_count = 0;
+    for (size_t i = 0; i < runtime->act_count; i++) {
+        const struct act *act = &runtime->acts[i];
+        if (act->kind == ACT_RELEASE || act->kind == ACT_CANCEL) {
+            list[(*ret_count)++] = (struct withdrawn){
+                .task = {act->run->state.id, act->effect},
+                .cause = act->kind == ACT_CANCEL ? act->text : NULL,
+            };
+        }
+    }
+    return list;
+}
+
+/* When the commit did happen after all, those tasks are over and hold no slot any more. */
+static void release_withdrawn(struct runtime *runtime, const struct withdrawn *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct live_run *run = runs_find(runtime, list[i].task.run);
+        const struct effect *effect =
+            run == NULL ? NULL : engine_effect(&run->state, list[i].task.effect);
+        if (run == NULL || (effect != NULL && effect->state == EFFECT_LEASED)) {
+            continue;
+        }
+        if (list[i].cause == NULL) {
+            hosts_release(runtime->hosts, list[i].task);
+        } else {
+            hosts_cancel(runtime->hosts, list[i].task, list[i].cause);
+        }
+    }
+}
+
 static void fail_turn(struct runtime *runtime, status why)
 {
+    size_t withdrawn_count;
+    struct withdrawn *withdrawn = note_withdrawn(runtime, &withdrawn_count);
     log_line(LOG_ERROR, "commit_failed", "code=%s why=\"%s\" acts=%zu", code_name(why.code),
              why.why, runtime->act_count);
     struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
@@ -252,6 +296,8 @@ static void fail_turn(struct runtime *runtime, status why)
         reload(runtime, run, &failure);
         run = next;
     }
+    release_withdrawn(runtime, withdrawn, withdrawn_count);
+    acts_perform(runtime); /* The reads that are left. */
 }
 
 static void untouch(struct runtime *runtime)

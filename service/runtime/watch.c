@@ -61,22 +61,37 @@ static bool is_full(struct watcher *watcher)
     return watcher->queued_bytes(watcher) >= HIGH_WATER_BYTES;
 }
 
-static void push_live(struct runtime *runtime, struct live_run *run, struct payload *payload,
-                      bool is_delta)
+struct delta {
+    struct payload *payload;
+    uint32_t effect;
+    uint32_t attempt;
+    uint64_t offset; /* Behind its text; 0: it is progress, not a model's text. */
+};
+
+static void push_delta(struct watcher *watcher, const struct delta *delta)
 {
-    (void)runtime;
+    watcher->push(watcher, delta->payload);
+    if (delta->offset > 0) {
+        watcher->effect = delta->effect;
+        watcher->attempt = delta->attempt;
+        watcher->offset = delta->offset;
+    }
+}
+
+static void push_live(struct live_run *run, const struct delta *delta)
+{
     for (struct watcher *watcher = run->watchers; watcher != NULL; watcher = watcher->next) {
-        if (!watcher->is_live || (is_delta && !watcher->deltas)) {
+        if (!watcher->is_live || !watcher->deltas) {
             continue;
         }
         if (is_full(watcher)) {
             stall(watcher);
             continue;
         }
-        payload_ref(payload);
-        watcher->push(watcher, payload);
+        payload_ref(delta->payload);
+        push_delta(watcher, delta);
     }
-    payload_unref(payload);
+    payload_unref(delta->payload);
 }
 
 static void each_live(void *context, struct payload *payload)
@@ -164,10 +179,14 @@ void watch_delta(struct runtime *runtime, struct live_run *run, uint32_t effect,
     if (run->watchers == NULL) {
         return;
     }
-    uint64_t offset = is_model ? run->model_text.bytes.len : 0;
-    struct payload *payload = runtime->options.format->delta(
-        run->state.seq, effect, attempt, offset, run->state.steps + 1, kind, text);
-    push_live(runtime, run, payload, true);
+    struct delta delta = {
+        .effect = effect,
+        .attempt = attempt,
+        .offset = is_model ? run->model_text.bytes.len : 0,
+    };
+    delta.payload = runtime->options.format->delta(run->state.seq, effect, attempt, delta.offset,
+                                                   run->state.steps + 1, kind, text);
+    push_live(run, &delta);
 }
 
 static const struct effect *model_effect(const struct live_run *run)
@@ -193,9 +212,11 @@ static void push_text(struct runtime *runtime, struct live_run *run, struct watc
         size_t begin = start > from ? start : from;
         if (begin < end) {
             str text = str_make(run->model_text.bytes.ptr + begin, end - begin);
-            watcher->push(watcher, runtime->options.format->delta(
-                                       run->state.seq, effect->id, effect->attempt, end,
-                                       run->state.steps + 1, run->model_text.parts[i].kind, text));
+            struct delta delta = {.effect = effect->id, .attempt = effect->attempt, .offset = end};
+            delta.payload = runtime->options.format->delta(
+                run->state.seq, effect->id, effect->attempt, end, run->state.steps + 1,
+                run->model_text.parts[i].kind, text);
+            push_delta(watcher, &delta);
         }
         start = end;
     }
@@ -371,6 +392,16 @@ void watch_end(struct runtime *runtime, struct request *request)
     }
     todo_remove(runtime, request->watch.watcher);
     request_answer(runtime, request, NULL);
+}
+
+void watch_reread(struct runtime *runtime, struct live_run *run)
+{
+    for (struct watcher *watcher = run->watchers; watcher != NULL; watcher = watcher->next) {
+        if (watcher->is_live && watcher->seq < run->state.seq) {
+            watcher->is_live = false;
+            todo_add(runtime, watcher);
+        }
+    }
 }
 
 /* One more chunk for each watcher that has not caught up. */
