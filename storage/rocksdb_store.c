@@ -15,6 +15,7 @@
 #include "storage/gate.h"
 #include "storage/kept.h"
 #include "storage/keys.h"
+#include "storage/manifest.h"
 #include "storage/range.h"
 #include "storage/rocksdb_options.h"
 #include "storage/space.h"
@@ -244,6 +245,9 @@ static status open_database(struct rocksdb_store *self, struct arena *arena)
     kept_save(self->path);
     /* With a watermark there was a store: making a new one would bury what is left of it. */
     status opened = open_families(self, !had_watermark, arena);
+    if (opened.code == CODE_DATA_LOSS && manifest_mend(self->path)) {
+        opened = open_families(self, false, arena);
+    }
     if (opened.code == CODE_OK) {
         opened = check_database(self, had_watermark, arena);
     }

@@ -6,144 +6,27 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <rocksdb/c.h>
 
-#include "storage/keys.h"
-#include "storage/rocksdb_store.h"
+#include "tests/contract/trap_store.h"
 
 enum {
-    VALUE_BYTES = 300,
     PATH_BYTES = 512,
 };
 
-static const struct key_space space = {0, 1};
-static const uuid run = {{1, 2, 3}};
 static char program[PATH_MAX];
 static char folder[PATH_BYTES];
-
-/* ---- A store, opened and read ---- */
-
-static struct rocksdb_store_options small_options(const char *path)
-{
-    return (struct rocksdb_store_options){
-        .path = path,
-        .free_bytes_soft = 1,
-        .free_bytes_hard = 1,
-        .memtable_bytes = 256 << 10,
-    };
-}
-
-static struct arena last_arena;
-
-static status try_open(const char *path, struct store *ret)
-{
-    struct rocksdb_store_options options = small_options(path);
-
-    arena_reset(&last_arena);
-    status opened = rocksdb_store_open(&options, &last_arena, ret);
-    if (opened.code != CODE_OK) {
-        print_message("%s: %s\n", code_name(opened.code), opened.why);
-    }
-    return opened;
-}
-
-static void must_open(const char *path, struct store *ret)
-{
-    status opened = try_open(path, ret);
-
-    assert_int_equal(opened.code, CODE_OK);
-}
-
-static void assert_refused(const char *path, enum code code, const char *part)
-{
-    struct store store;
-    status opened = try_open(path, &store);
-
-    assert_int_equal(opened.code, code);
-    assert_non_null(strstr(opened.why, part));
-}
-
-static void fill_value(uint32_t seq, char ret[VALUE_BYTES])
-{
-    uint32_t state = seq * 2654435761u + 1;
-
-    for (size_t i = 0; i < VALUE_BYTES; i++) {
-        state = state * 1664525u + 1013904223u;
-        ret[i] = (char)(state >> 24);
-    }
-}
-
-static status put_seq(struct store *store, uint32_t seq)
-{
-    struct store_batch batch = {0};
-    char key[KEY_BYTES_MAX];
-    char value[VALUE_BYTES];
-
-    fill_value(seq, value);
-    store_batch_put(&batch, STORE_JOURNAL, key_journal(key, space, run, seq),
-                    str_make(value, sizeof(value)));
-    store_batch_put(&batch, STORE_RUNS, key_run(key, space, run), str_make(&seq, sizeof(seq)));
-    status outcome = store_commit(store, &batch);
-    store_batch_fini(&batch);
-    return outcome;
-}
-
-struct reading {
-    uint32_t seq; /* The last one seen. */
-    bool is_broken; /* A gap, or a value that was never written. */
-};
-
-static bool read_one(void *context, str key, str value)
-{
-    struct reading *reading = (struct reading *)context;
-    char expected[VALUE_BYTES];
-    uint32_t seq = 0;
-
-    if (!key_read_journal_seq(key, &seq) || seq != reading->seq + 1) {
-        reading->is_broken = true;
-    }
-    fill_value(seq, expected);
-    if (!str_equal(value, str_make(expected, sizeof(expected)))) {
-        reading->is_broken = true;
-    }
-    reading->seq = seq;
-    return true;
-}
-
-static status read_all(const struct store *store, struct reading *ret)
-{
-    char key[KEY_BYTES_MAX];
-
-    *ret = (struct reading){0, false};
-    return store_scan(store, STORE_JOURNAL, key_run(key, space, run), STR_EMPTY, false, SIZE_MAX,
-                      read_one, ret);
-}
-
-static void assert_opens_with(const char *path, uint32_t seq_min, uint32_t seq_max)
-{
-    struct reading reading;
-    struct store store;
-
-    must_open(path, &store);
-    assert_int_equal(read_all(&store, &reading).code, CODE_OK);
-    store_close(&store);
-    assert_false(reading.is_broken);
-    assert_in_range(reading.seq, seq_min, seq_max);
-}
 
 /* ---- The child ---- */
 
@@ -151,11 +34,11 @@ static int child_main(const char *path, uint32_t count, bool closes)
 {
     struct store store;
 
-    if (try_open(path, &store).code != CODE_OK) {
+    if (trap_try_open(path, &store).code != CODE_OK) {
         return 2;
     }
     for (uint32_t seq = 1; seq <= count; seq++) {
-        if (put_seq(&store, seq).code != CODE_OK) {
+        if (trap_put_seq(&store, seq).code != CODE_OK) {
             return 3;
         }
     }
@@ -183,6 +66,15 @@ static int run_child(const char *path, uint32_t count, bool closes)
 static void fill(uint32_t count, bool closes)
 {
     assert_int_equal(run_child(folder, count, closes), 0);
+}
+
+static int clean_up(void **state)
+{
+    (void)state;
+    char command[PATH_BYTES + 16];
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+    return system(command);
 }
 
 /* ---- Damage ---- */
@@ -262,7 +154,7 @@ static void death_loses_nothing(void **state)
 {
     (void)state;
     fill(200, false);
-    assert_opens_with(folder, 200, 200);
+    trap_opens_with(folder, 200, 200);
 }
 
 static void flipped_bit_in_live_log_is_refused(void **state)
@@ -274,16 +166,16 @@ static void flipped_bit_in_live_log_is_refused(void **state)
     last_log(log);
     off_t at = size_of(log) / 2;
     flip(log, at);
-    assert_refused(folder, CODE_DATA_LOSS, "acknowledged");
+    trap_refused(folder, CODE_DATA_LOSS, "acknowledged");
 
     /* Recovery has deleted that log; what was found is still there, and can be repaired. */
     char refused[2 * PATH_BYTES];
     char kept_log[4 * PATH_BYTES];
     path_in("refused", refused);
     snprintf(kept_log, sizeof(kept_log), "%s%s", refused, strrchr(log, '/'));
-    assert_refused(folder, CODE_DATA_LOSS, "acknowledged");
+    trap_refused(folder, CODE_DATA_LOSS, "acknowledged");
     flip(kept_log, at);
-    assert_opens_with(refused, 200, 200);
+    trap_opens_with(refused, 200, 200);
 }
 
 static void nothing_is_kept_when_all_is_well(void **state)
@@ -293,7 +185,7 @@ static void nothing_is_kept_when_all_is_well(void **state)
     struct stat info;
 
     fill(100, false);
-    assert_opens_with(folder, 100, 100);
+    trap_opens_with(folder, 100, 100);
     path_in("before-recovery", path);
     assert_int_not_equal(stat(path, &info), 0);
     path_in("refused", path);
@@ -308,7 +200,7 @@ static void torn_tail_is_accepted(void **state)
     fill(100, false);
     last_log(log);
     assert_int_equal(truncate(log, size_of(log) - 5), 0);
-    assert_opens_with(folder, 99, 99);
+    trap_opens_with(folder, 99, 99);
 }
 
 static void zeros_after_the_tail_are_accepted(void **state)
@@ -319,7 +211,7 @@ static void zeros_after_the_tail_are_accepted(void **state)
     fill(100, false);
     last_log(log);
     append_bytes(log, '\0', 40000);
-    assert_opens_with(folder, 100, 100);
+    trap_opens_with(folder, 100, 100);
 }
 
 static void garbage_after_the_tail_is_accepted(void **state)
@@ -330,7 +222,7 @@ static void garbage_after_the_tail_is_accepted(void **state)
     fill(100, false);
     last_log(log);
     append_bytes(log, '?', 3000);
-    assert_opens_with(folder, 100, 100);
+    trap_opens_with(folder, 100, 100);
 }
 
 static void missing_log_is_refused(bool oldest)
@@ -343,7 +235,7 @@ static void missing_log_is_refused(bool oldest)
     assert_true(count >= 2);
     path_in(logs[oldest ? 0 : count - 1], path);
     assert_int_equal(unlink(path), 0);
-    assert_refused(folder, CODE_DATA_LOSS, "");
+    trap_refused(folder, CODE_DATA_LOSS, "");
 }
 
 static void missing_oldest_log_is_refused(void **state)
@@ -365,12 +257,12 @@ static enum code open_and_read(uint32_t seq_expected)
 {
     struct reading reading;
     struct store store;
-    status opened = try_open(folder, &store);
+    status opened = trap_try_open(folder, &store);
 
     if (opened.code != CODE_OK) {
         return opened.code;
     }
-    status outcome = read_all(&store, &reading);
+    status outcome = trap_read_all(&store, &reading);
     assert_false(reading.is_broken);
     if (outcome.code == CODE_OK) {
         assert_int_equal(reading.seq, seq_expected);
@@ -422,7 +314,7 @@ static void damaged_table_is_never_a_short_history(void **state)
     }
     print_message("%d of %d flips reported, the others hit no data\n", reported, FLIPS);
     assert_true(reported >= FLIPS * 3 / 4);
-    assert_opens_with(folder, SEQS, SEQS);
+    trap_opens_with(folder, SEQS, SEQS);
 }
 
 static void missing_table_is_refused(void **state)
@@ -433,7 +325,7 @@ static void missing_table_is_refused(void **state)
     fill(500, true);
     largest_table(table);
     assert_int_equal(unlink(table), 0);
-    assert_refused(folder, CODE_DATA_LOSS, folder);
+    trap_refused(folder, CODE_DATA_LOSS, folder);
 }
 
 static void missing_current_is_refused(void **state)
@@ -446,9 +338,61 @@ static void missing_current_is_refused(void **state)
     path_in("CURRENT", current);
     path_in("AWAY", away);
     assert_int_equal(rename(current, away), 0);
-    assert_refused(folder, CODE_DATA_LOSS, folder);
+    trap_refused(folder, CODE_DATA_LOSS, folder);
     assert_int_equal(rename(away, current), 0);
-    assert_opens_with(folder, 100, 100);
+    trap_opens_with(folder, 100, 100);
+}
+
+/* ---- The manifest ---- */
+
+static void manifest(char ret[2 * PATH_BYTES])
+{
+    char name[64] = {0};
+
+    path_in("CURRENT", ret);
+    int fd = open(ret, O_RDONLY);
+    assert_true(fd >= 0);
+    ssize_t len = read(fd, name, sizeof(name) - 1);
+    close(fd);
+    assert_true(len > 1);
+    name[len - 1] = '\0';
+    path_in(name, ret);
+}
+
+static void garbage_after_the_manifest_is_cut_off(void **state)
+{
+    (void)state;
+    char path[2 * PATH_BYTES];
+
+    fill(3000, false);
+    manifest(path);
+    append_bytes(path, '?', 700);
+    trap_opens_with(folder, 3000, 3000);
+}
+
+/* Where the damage is in the last record it looks like a torn tail and is cut off: then
+ * everything must be there without it. */
+static void damaged_manifest_loses_nothing(void **state)
+{
+    (void)state;
+    enum {
+        FLIPS = 12,
+        SEQS = 1500
+    };
+    char path[2 * PATH_BYTES];
+    int refused = 0;
+
+    for (int i = 0; i < FLIPS; i++) {
+        fill(SEQS, false);
+        manifest(path);
+        flip(path, i == 0 ? size_of(path) - 5 : size_of(path) * i / FLIPS);
+        enum code code = open_and_read(SEQS);
+        assert_true(code == CODE_DATA_LOSS || code == CODE_OK);
+        refused += code == CODE_DATA_LOSS;
+        (void)clean_up(NULL);
+    }
+    print_message("%d of %d refused, the others whole\n", refused, FLIPS);
+    assert_true(refused >= FLIPS / 2);
 }
 
 /* ---- The watermark itself ---- */
@@ -461,9 +405,9 @@ static void missing_watermark_is_refused(void **state)
     fill(100, false);
     path_in("WATERMARK", path);
     assert_int_equal(unlink(path), 0);
-    assert_refused(folder, CODE_DATA_LOSS, "WATERMARK");
+    trap_refused(folder, CODE_DATA_LOSS, "WATERMARK");
     append_bytes(path, '\0', 0); /* An empty file: the operator's word. */
-    assert_opens_with(folder, 100, 100);
+    trap_opens_with(folder, 100, 100);
 }
 
 static void torn_watermark_slot_is_survived(void **state)
@@ -477,7 +421,7 @@ static void torn_watermark_slot_is_survived(void **state)
     last_log(log);
     flip(path, 14);
     flip(log, 2000);
-    assert_refused(folder, CODE_DATA_LOSS, "acknowledged");
+    trap_refused(folder, CODE_DATA_LOSS, "acknowledged");
 }
 
 static void damaged_watermark_is_refused(void **state)
@@ -489,9 +433,9 @@ static void damaged_watermark_is_refused(void **state)
     path_in("WATERMARK", path);
     flip(path, 14);
     flip(path, 4096 + 14);
-    assert_refused(folder, CODE_DATA_LOSS, "WATERMARK is damaged");
+    trap_refused(folder, CODE_DATA_LOSS, "WATERMARK is damaged");
     flip(path, 14);
-    assert_opens_with(folder, 300, 300);
+    trap_opens_with(folder, 300, 300);
 }
 
 /* ---- Opening ---- */
@@ -501,12 +445,12 @@ static void second_open_is_refused(void **state)
     (void)state;
     struct store store;
 
-    must_open(folder, &store);
-    assert_refused(folder, CODE_FAILED_PRECONDITION, folder);
+    trap_must_open(folder, &store);
+    trap_refused(folder, CODE_FAILED_PRECONDITION, folder);
     assert_int_equal(WEXITSTATUS(run_child(folder, 1, true)), 2);
-    assert_int_equal(put_seq(&store, 1).code, CODE_OK);
+    assert_int_equal(trap_put_seq(&store, 1).code, CODE_OK);
     store_close(&store);
-    assert_opens_with(folder, 1, 1);
+    trap_opens_with(folder, 1, 1);
 }
 
 static void bad_paths_are_refused(void **state)
@@ -515,15 +459,15 @@ static void bad_paths_are_refused(void **state)
     char path[2 * PATH_BYTES];
     struct store store;
 
-    must_open(folder, &store);
+    trap_must_open(folder, &store);
     store_close(&store);
     path_in("CURRENT", path);
-    assert_refused(path, CODE_INVALID_ARGUMENT, "not a folder");
+    trap_refused(path, CODE_INVALID_ARGUMENT, "not a folder");
     path_in("CURRENT/below", path);
-    assert_refused(path, CODE_INVALID_ARGUMENT, "cannot make");
-    assert_refused("", CODE_INVALID_ARGUMENT, "path");
+    trap_refused(path, CODE_INVALID_ARGUMENT, "cannot make");
+    trap_refused("", CODE_INVALID_ARGUMENT, "path");
     path_in("some/levels/deep", path);
-    must_open(path, &store);
+    trap_must_open(path, &store);
     store_close(&store);
 }
 
@@ -536,7 +480,7 @@ static void newer_layout_is_refused(void **state)
     struct store store;
     rocksdb_options_t *options = rocksdb_options_create();
 
-    must_open(folder, &store);
+    trap_must_open(folder, &store);
     store_close(&store);
     char **families = rocksdb_list_column_families(options, folder, &count, &error);
     assert_null(error);
@@ -557,7 +501,7 @@ static void newer_layout_is_refused(void **state)
     rocksdb_close(db);
     rocksdb_list_column_families_destroy(families, count);
     rocksdb_options_destroy(options);
-    assert_refused(folder, CODE_FAILED_PRECONDITION, "newer release");
+    trap_refused(folder, CODE_FAILED_PRECONDITION, "newer release");
 }
 
 static void checkpoint_is_a_store(void **state)
@@ -567,156 +511,19 @@ static void checkpoint_is_a_store(void **state)
     struct store store;
 
     path_in("copy", copy);
-    must_open(folder, &store);
+    trap_must_open(folder, &store);
     for (uint32_t seq = 1; seq <= 100; seq++) {
-        assert_int_equal(put_seq(&store, seq).code, CODE_OK);
+        assert_int_equal(trap_put_seq(&store, seq).code, CODE_OK);
     }
     assert_int_equal(store_checkpoint(&store, copy).code, CODE_OK);
     assert_int_equal(store_checkpoint(&store, copy).code, CODE_ALREADY_EXISTS);
-    assert_int_equal(put_seq(&store, 101).code, CODE_OK);
+    assert_int_equal(trap_put_seq(&store, 101).code, CODE_OK);
     store_close(&store);
-    assert_opens_with(copy, 100, 100);
-    assert_opens_with(folder, 101, 101);
-}
-
-/* ---- A full disk ---- */
-
-enum {
-    VOLUME_BYTES = 96 << 20,
-    SOFT_BYTES = 64 << 20,
-    HARD_BYTES = 32 << 20,
-};
-
-static bool mount_small_volume(void)
-{
-    /* As root a mount namespace is ours to have; otherwise a user namespace may give one. */
-    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-        return false;
-    }
-    char size[32];
-    snprintf(size, sizeof(size), "size=%d", VOLUME_BYTES);
-    (void)mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-    (void)mkdir(folder, 0700);
-    return mount("tmpfs", folder, "tmpfs", 0, size) == 0;
-}
-
-/* Grows the ballast until only so much of the volume is free. */
-static void leave_free(const char *ballast, uint64_t free_bytes)
-{
-    struct statvfs volume;
-    int fd = open(ballast, O_CREAT | O_RDWR, 0600);
-
-    assert_true(fd >= 0);
-    assert_int_equal(fstatvfs(fd, &volume), 0);
-    uint64_t now_free = (uint64_t)volume.f_bavail * volume.f_frsize;
-    assert_true(now_free > free_bytes);
-    off_t bytes = size_of(ballast) + (off_t)(now_free - free_bytes);
-    assert_int_equal(posix_fallocate(fd, 0, bytes), 0);
-    close(fd);
-}
-
-static void check_full_disk(const char *path, const char *ballast)
-{
-    struct rocksdb_store_options options = small_options(path);
-    struct store_stats stats;
-    struct reading reading;
-    struct store store;
-    uint32_t seq = 0;
-    status outcome = STATUS_OK;
-
-    options.free_bytes_soft = SOFT_BYTES;
-    options.free_bytes_hard = HARD_BYTES;
-    assert_int_equal(rocksdb_store_open(&options, &last_arena, &store).code, CODE_OK);
-    assert_int_equal(put_seq(&store, ++seq).code, CODE_OK);
-    store_stats(&store, &stats);
-    assert_false(stats.is_low_on_space);
-
-    leave_free(ballast, SOFT_BYTES - 1);
-    store_stats(&store, &stats);
-    assert_true(stats.is_low_on_space);
-    assert_int_equal(put_seq(&store, ++seq).code, CODE_OK);
-
-    leave_free(ballast, HARD_BYTES - 1);
-    for (int i = 0; i < 100 && outcome.code == CODE_OK; i++) {
-        outcome = put_seq(&store, ++seq);
-    }
-    assert_int_equal(outcome.code, CODE_RESOURCE_EXHAUSTED);
-    assert_int_equal(put_seq(&store, seq).code, CODE_RESOURCE_EXHAUSTED);
-    assert_int_equal(read_all(&store, &reading).code, CODE_OK);
-    assert_int_equal(reading.seq, seq - 1);
-
-    assert_int_equal(unlink(ballast), 0);
-    assert_int_equal(put_seq(&store, seq).code, CODE_OK);
-    store_stats(&store, &stats);
-    assert_false(stats.is_low_on_space);
-    assert_int_equal(read_all(&store, &reading).code, CODE_OK);
-    assert_int_equal(reading.seq, seq);
-    assert_false(reading.is_broken);
-
-    store_close(&store);
-    leave_free(ballast, HARD_BYTES / 4 - 1);
-    assert_int_equal(rocksdb_store_open(&options, &last_arena, &store).code,
-                     CODE_RESOURCE_EXHAUSTED);
-    assert_int_equal(unlink(ballast), 0);
-    assert_opens_with(path, seq, seq);
-}
-
-enum {
-    EXIT_SKIPPED = 77,
-};
-
-static void full_disk_in_child(void **state)
-{
-    (void)state;
-    char path[2 * PATH_BYTES];
-    char ballast[2 * PATH_BYTES];
-
-    path_in("store", path);
-    path_in("ballast", ballast);
-    check_full_disk(path, ballast);
-}
-
-/* In a process of its own: a mount namespace must be entered before there are threads. */
-static int full_disk_main(const char *path)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(full_disk_in_child)};
-
-    snprintf(folder, sizeof(folder), "%s", path);
-    if (!mount_small_volume()) {
-        return EXIT_SKIPPED;
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
-
-static void full_disk_is_refused_early(void **state)
-{
-    (void)state;
-    int exited = 0;
-    pid_t child = fork();
-
-    if (child == 0) {
-        execl(program, program, "full_disk", folder, (char *)NULL);
-        _exit(127);
-    }
-    assert_int_equal(waitpid(child, &exited, 0), child);
-    assert_true(WIFEXITED(exited));
-    if (WEXITSTATUS(exited) == EXIT_SKIPPED) {
-        print_message("skipped: no right to mount a small volume here\n");
-        skip();
-    }
-    assert_int_equal(WEXITSTATUS(exited), 0);
+    trap_opens_with(copy, 100, 100);
+    trap_opens_with(folder, 101, 101);
 }
 
 /* ---- ---- */
-
-static int clean_up(void **state)
-{
-    (void)state;
-    char command[PATH_BYTES + 16];
-
-    snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-    return system(command);
-}
 
 #define TRAP(function) cmocka_unit_test_setup_teardown(function, clean_up, clean_up)
 
@@ -734,6 +541,8 @@ int main(int argc, char **argv)
         TRAP(damaged_table_is_never_a_short_history),
         TRAP(missing_table_is_refused),
         TRAP(missing_current_is_refused),
+        TRAP(garbage_after_the_manifest_is_cut_off),
+        TRAP(damaged_manifest_loses_nothing),
         TRAP(missing_watermark_is_refused),
         TRAP(torn_watermark_slot_is_survived),
         TRAP(damaged_watermark_is_refused),
@@ -741,17 +550,13 @@ int main(int argc, char **argv)
         TRAP(bad_paths_are_refused),
         TRAP(newer_layout_is_refused),
         TRAP(checkpoint_is_a_store),
-        TRAP(full_disk_is_refused_early),
     };
     const char *base = getenv("TEST_TMPDIR");
 
-    arena_init(&last_arena, 0);
+    trap_init();
     if (argc == 5) {
         return child_main(argv[2], (uint32_t)strtoul(argv[3], NULL, 10),
                           strcmp(argv[4], "close") == 0);
-    }
-    if (argc == 3) {
-        return full_disk_main(argv[2]);
     }
     snprintf(folder, sizeof(folder), "%s/traps.%d", base == NULL ? "/tmp" : base, (int)getpid());
     if (realpath("/proc/self/exe", program) == NULL) {
