@@ -5,25 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import grpc
 import grpc.aio
 
 from ._rpc import RUN_WATCH, Wire, backoff, error_from
-from .errors import PolosError, UnavailableError
+from .errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
 from .v1 import common_pb2, runs_pb2
 
-# A stream that ends with one of these was cut; the rest will not get better by asking again.
-_CUT = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.UNKNOWN,
-        grpc.StatusCode.INTERNAL,
-    }
-)
 CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none for one that is away
 
 
@@ -60,8 +47,10 @@ async def follow(
 
 def _count_cut(error: grpc.aio.AioRpcError, cuts: int, wire: Wire) -> int:
     told: PolosError = error_from(error, wire.endpoint.url)
-    away = isinstance(told, UnavailableError) and wire.contacted
-    if error.code() not in _CUT or (not away and cuts >= CUTS_IN_A_ROW_MAX):
+    if isinstance(told, UnavailableError) and wire.contacted:
+        return cuts + 1
+    may_pass = (UnavailableError, ResourceExhaustedError, ServerError)
+    if not isinstance(told, may_pass) or cuts >= CUTS_IN_A_ROW_MAX:
         raise told from None
     return cuts + 1
 

@@ -63,9 +63,10 @@ def class_at(path: str) -> type[BaseModel] | None:
 
 
 def dumps_step(value: Any) -> str:
-    """As dumps(), but a pydantic model leaves its class behind, so that loads_step() restores it."""
-    if isinstance(value, BaseModel) and class_at(class_path(type(value))) is type(value):
-        return f'{{"{MODEL_KEY}":{json.dumps(class_path(type(value)))},"{VALUE_KEY}":{dumps(value)}}}'
+    """As dumps(), but a pydantic model leaves its class behind for loads_step()."""
+    path = class_path(type(value))
+    if isinstance(value, BaseModel) and class_at(path) is type(value):
+        return f'{{"{MODEL_KEY}":{json.dumps(path)},"{VALUE_KEY}":{dumps(value)}}}'
     return dumps(value)
 
 

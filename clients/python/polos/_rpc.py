@@ -136,6 +136,16 @@ RUN_WATCH = Method(
 )
 TOOL_CONNECT = Method("ToolService", "Connect", tools_pb2.HostMessage, tools_pb2.ServerMessage)
 
+# What a broken connection looks like; grpc.aio says INTERNAL when it breaks while it writes.
+_BROKEN = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 _ERROR_CLASSES: dict[grpc.StatusCode, type[PolosError]] = {
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: UnavailableError,
@@ -154,13 +164,19 @@ def error_from(error: grpc.aio.AioRpcError, url: str) -> PolosError:
     """The exception for a failed call, with the reason and field of its google.rpc.Status."""
     reason, field, retry_after = _details(error)
     message = error.details() or error.code().name
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and not reason:
+        if "larger than max" in message:  # the transport's word for it
+            return InvalidArgumentError(
+                f"the request is too large for the server: {message}; send less, or store the "
+                "data elsewhere and send where it is",
+                reason="MESSAGE_TOO_LARGE",
+            )
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return ResourceExhaustedError(
             message, reason=reason, field=field, retry_after=retry_after
         )
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-        if not reason:  # the transport's word, not the server's
-            return unreachable(url, message)
+    if error.code() in _BROKEN and not reason:  # the transport's word, not the server's
+        return unreachable(url, message)
     known = _ERROR_CLASSES.get(error.code(), ServerError)
     return known(message, reason=reason or error.code().name, field=field)
 
@@ -198,7 +214,7 @@ def _details(error: grpc.aio.AioRpcError) -> tuple[str, str, float | None]:
 
 
 def backoff(failures: int, base: float = 0.1, most: float = 2.0) -> float:
-    """Seconds to wait after so many failures in a row: doubled each time, a quarter of it random."""
+    """Seconds to wait after so many failures in a row: doubled each time, a quarter random."""
     full = min(most, base * 2.0 ** min(failures - 1, 16))
     return full * random.uniform(0.75, 1.0)
 

@@ -314,7 +314,7 @@ class Session:
 
     def _acknowledged(self, ack: int) -> list[Event]:
         if ack > self._sent:
-            raise ProtocolError(f"message {ack} was acknowledged; the last one sent is {self._sent}")
+            raise ProtocolError(f"message {ack} was acknowledged; the last sent is {self._sent}")
         events: list[Event] = []
         while self._unacknowledged and self._unacknowledged[0].message.seq <= ack:
             sent = self._unacknowledged.popleft()

@@ -157,7 +157,8 @@ class Agent:
         Args:
             client: which server.
             input: what the user says, or messages: [{"role": "user", "content": "..."}, ...].
-            session_id, user_id, conversation_id: kept with the run; tools see them in their context.
+            session_id, user_id, conversation_id: kept with the run; tools see them in
+                their context.
             timeout: seconds the run may take; None: the server's own limit only.
             provider_kwargs: anything else goes into the body of the model call as it is.
 

@@ -123,7 +123,9 @@ class Polos:
             await connection.close(grace_seconds)
             await self.client.close()
 
-    async def invoke(self, workflow_id: str, payload: Any = None, **options: Any) -> ExecutionHandle:
+    async def invoke(
+        self, workflow_id: str, payload: Any = None, **options: Any
+    ) -> ExecutionHandle:
         """As PolosClient.invoke()."""
         return await self.client.invoke(workflow_id, payload, **options)
 

@@ -111,7 +111,8 @@ class WorkflowTimeoutError(PolosError, TimeoutError):
     ) -> None:
         given = "" if timeout_seconds is None else f" within {timeout_seconds:g} s"
         waits = f"; {message}" if message else ""
-        super().__init__(f"run {execution_id} did not end{given}{waits}", reason="DEADLINE_EXCEEDED")
+        sentence = f"run {execution_id} did not end{given}{waits}"
+        super().__init__(sentence, reason="DEADLINE_EXCEEDED")
         self.execution_id = execution_id
         self.timeout_seconds = timeout_seconds
 

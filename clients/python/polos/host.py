@@ -60,9 +60,6 @@ Resolve = Callable[[tools_pb2.Task], Workflow | None]
 
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
 HEARTBEAT_SECONDS = 5.0  # until the server says what it wants
-# What dialling again does not cure.
-_FATAL = (InvalidArgumentError, PermissionDeniedError, ServerError)
-
 # The task whose code is running; None outside.
 current_task: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "polos_task", default=None
@@ -203,10 +200,8 @@ class Host:
                 failures = 0
             failures += 1
             self._session.welcomed = False
-            if told is not None and not isinstance(told, UnavailableError):
-                if isinstance(told, _FATAL):
-                    return self._give_up(told)
-            elif told is not None and not self._wire.contacted and time.monotonic() > give_up_at:
+            late = not self._wire.contacted and time.monotonic() > give_up_at
+            if told is not None and (late or _is_final(told)):
                 return self._give_up(told)
             if self._redial.is_set():
                 continue
@@ -233,6 +228,7 @@ class Host:
 
     def _give_up(self, error: PolosError) -> None:
         self.failure = error
+        log.error("this host gave up: %s", error)
         for running in list(self._running.values()):
             running.stop()
         if self._ready is not None and not self._ready.done():
@@ -411,6 +407,13 @@ class Host:
         future = running.durable[number] = asyncio.get_running_loop().create_future()
         self._wake.set()
         await future
+
+
+def _is_final(error: PolosError) -> bool:
+    """Whether dialling again does not cure it."""
+    if isinstance(error, ServerError):
+        return error.reason == "UNIMPLEMENTED"
+    return isinstance(error, (InvalidArgumentError, PermissionDeniedError))
 
 
 def _what(task: tools_pb2.Task) -> str:

@@ -252,7 +252,7 @@ def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:
 def _value_of(
     outcome: tools_pb2.TaskOutcome, key: str, func: Callable[..., Any] | None
 ) -> Any:
-    """What the code is given: the same in the execution that ran the step and in every later one."""
+    """What the code is given: the same when the step ran and whenever it is replayed."""
     if outcome.WhichOneof("result") == "error":
         raise _failure(outcome, key)
     value = loads_step(outcome.value_json or "null")

@@ -39,7 +39,9 @@ class StopCondition:
     max_total_tokens: int = 0
 
 
-def max_steps(config: MaxStepsConfig | dict[str, Any] | None = None, **kwargs: Any) -> StopCondition:
+def max_steps(
+    config: MaxStepsConfig | dict[str, Any] | None = None, **kwargs: Any
+) -> StopCondition:
     """Ends the run after so many model calls: `max_steps(MaxStepsConfig(count=5))`."""
     return StopCondition(max_steps=MaxStepsConfig.model_validate(_merged(config, kwargs)).count)
 

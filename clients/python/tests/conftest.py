@@ -25,7 +25,8 @@ from polos import PolosClient, _registry  # noqa: E402
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test sees another's definitions, nor the caller's POLOS_ variables or keys."""
     for name in list(os.environ):
-        if name.startswith(("POLOS_API", "POLOS_PROJECT", "POLOS_DEPLOY", "POLOS_LOCAL", "OPENAI_")):
+        kept = name in ("POLOS_REQUIRE_SERVER", "POLOS_FIXTURES")
+        if name.startswith(("POLOS_", "OPENAI_")) and not kept:
             monkeypatch.delenv(name)
     _registry.clear()
     yield

@@ -24,6 +24,7 @@ from polos import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
+from polos._rpc import error_from
 from polos.v1 import common_pb2, runs_pb2
 
 
@@ -277,6 +278,16 @@ async def test_errors_carry_reason_field_and_sentence(fake, fake_client):
         await fake_client.get_execution("nothing")
     assert (caught.value.reason, caught.value.field) == ("RUN_NOT_FOUND", "run_id")
     assert str(caught.value) == "it is not there (RUN_NOT_FOUND, field run_id)"
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "INTERNAL", "UNKNOWN", "CANCELLED"])
+def test_a_broken_connection_is_no_verdict(code):
+    """grpc.aio says INTERNAL when the connection breaks while it writes: dial again."""
+    nothing = grpc.aio.Metadata()
+    broken = grpc.aio.AioRpcError(
+        grpc.StatusCode[code], nothing, nothing, details="Internal error from Core"
+    )
+    assert isinstance(error_from(broken, "http://x"), UnavailableError)
 
 
 async def test_no_server_is_said_with_its_address_and_what_to_do(monkeypatch):
