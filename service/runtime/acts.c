@@ -170,8 +170,12 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
     case ACT_REFUSE:
         hosts_refuse(runtime->hosts, act->session_number, act->seq, act->text, act->message, NULL);
         break;
-    case ACT_MODEL:
     case ACT_PARK:
+        if (!act->run->is_touched) { /* Else its run is read again and recovered. */
+            park(runtime, act->run, act->effect);
+        }
+        break;
+    case ACT_MODEL:
     case ACT_RELEASE:
     case ACT_CANCEL:
     case ACT_PUBLISH:

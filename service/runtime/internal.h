@@ -57,6 +57,7 @@ struct live_run {
     bool needs_recovery;
     uint64_t used_ms;
     uint32_t snapshot_seq;
+    uint32_t durable_seq; /* Events up to here are on disk, and live watchers have seen them. */
     struct definition *definition; /* Agents. */
     /* Journal records, copied: all of an agent's, the first of others. */
     str *records;

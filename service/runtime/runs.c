@@ -267,6 +267,7 @@ status runs_get(struct runtime *runtime, uuid id, struct live_run **ret)
         }
         command_row(runtime, run, &run->row);
         run->row_written = true;
+        run->durable_seq = run->state.seq;
         timers_arm(runtime->timers, id, engine_next_deadline(&run->state));
     }
     *ret = run;

@@ -327,6 +327,9 @@ static void commit(struct runtime *runtime)
             return;
         }
     }
+    for (struct live_run *run = runtime->touched; run != NULL; run = run->touched_next) {
+        run->durable_seq = run->state.seq;
+    }
     acts_perform(runtime);
     watch_work(runtime);
     acts_perform(runtime);
