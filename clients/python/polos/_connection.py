@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from . import _registry
-from ._rpc import REGISTER, Endpoint, Wire
+from ._rpc import REGISTER, Endpoint, Wire, unreachable
 from ._session import Offers
 from .agent import Agent
 from .host import Host, quiet
@@ -41,13 +43,13 @@ class Connection:
         async with self._lock:
             self._agents[agent.id] = agent
             if agent.tools:
-                await self._offer(agent.tools)
+                await self._in_time(self._offer(agent.tools), give_up_at)
             await self._register(agent, give_up_at)
 
-    async def ready_for(self, task: Workflow) -> None:
+    async def ready_for(self, task: Workflow, give_up_at: float | None = None) -> None:
         """Returns when a host here offers a workflow or a tool."""
         async with self._lock:
-            await self._offer([task])
+            await self._in_time(self._offer([task]), give_up_at)
 
     async def serve(self) -> Host:
         """The host, offering everything defined so far, agents included."""
@@ -73,6 +75,13 @@ class Connection:
         request = agents_pb2.AgentServiceRegisterRequest(agent=definition)
         await self.wire.call(REGISTER, request, give_up_at=give_up_at)
         self._registered[agent.id] = packed
+
+    async def _in_time(self, work: Coroutine[Any, Any, None], give_up_at: float | None) -> None:
+        left = None if give_up_at is None else max(0.05, give_up_at - time.monotonic())
+        try:
+            await asyncio.wait_for(work, left)
+        except asyncio.TimeoutError:
+            raise unreachable(self.wire.endpoint.url, "it did not come back in time") from None
 
     # ---- the host ----
 

@@ -226,6 +226,8 @@ class PolosClient:
         loop = asyncio.get_running_loop()
         connection = self._connections.get(loop)
         if connection is None:
+            for other in [other for other in self._connections if other.is_closed()]:
+                del self._connections[other]
             connection = self._connections[loop] = Connection(
                 self._endpoint, self._metadata(), self.deployment_id, self.max_concurrent_workflows
             )
@@ -287,8 +289,9 @@ class PolosClient:
         )
         timeout = options["timeout"]
         start = _options(options["session_id"], options["user_id"], None, timeout)
-        await self._connection().ready_for(task)
-        return await self._start(task.id, payload_json, kind, start, _give_up_at(timeout))
+        give_up_at = _give_up_at(timeout)
+        await self._connection().ready_for(task, give_up_at)
+        return await self._start(task.id, payload_json, kind, start, give_up_at)
 
     async def _start(
         self,

@@ -120,6 +120,7 @@ class Host:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._draining = False
+        self._last: PolosError | None = None  # why the last stream ended
         self.failure: PolosError | None = None  # why the host gave up; None: it did not
 
     # ---- life ----
@@ -186,7 +187,7 @@ class Host:
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), patience)
         except asyncio.TimeoutError:
-            raise unreachable(self._wire.endpoint.url, "no answer") from None
+            raise self._last or unreachable(self._wire.endpoint.url, "no answer") from None
 
     # ---- the stream ----
 
@@ -200,6 +201,7 @@ class Host:
                 failures = 0
             failures += 1
             self._session.welcomed = False
+            self._last = told
             late = not self._wire.contacted and time.monotonic() > give_up_at
             if told is not None and (late or _is_final(told)):
                 return self._give_up(told)

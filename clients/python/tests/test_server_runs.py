@@ -26,6 +26,7 @@ from polos import (
     PolosError,
     RunCancelledError,
     RunFailedError,
+    UnavailableError,
     WorkflowTimeoutError,
     max_steps,
     tool,
@@ -451,6 +452,16 @@ async def test_killed_anywhere(server, client, seed):
     assert types["MODEL_REPLIED"] == 4 and types["TASK_SETTLED"] == 3
 
 
+async def test_a_start_gives_up_with_its_timeout(server, client):
+    await scripted().run(client, "go", script=[{"text": "first"}])
+    server.kill()
+    for agent in (scripted(), scripted(id="b", tools=[weather()])):
+        with pytest.raises(UnavailableError, match=server.url):
+            await agent.run(client, "go", timeout=0.5)
+    server.start()
+    assert (await agent.run(client, "go", script=[{"text": "back"}])).result == "back"
+
+
 async def test_a_start_waits_for_a_server_that_is_away(server, client):
     agent = scripted()
     await agent.run(client, "go", script=[{"text": "first"}])
@@ -575,6 +586,24 @@ def test_the_demo_with_a_key_asks_the_provider(model):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "The model is gpt-4o-mini of OpenAI at http" in done.stdout
     assert len(model.requests) == 5 and model.requests[0]["model"] == "gpt-4o-mini"
+
+
+def test_the_demo_ends_quietly_on_ctrl_c():
+    program = polosd.binary()
+    demo = subprocess.Popen(
+        [sys.executable, "-u", str(HERE.parent / "demo/main.py"), str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert demo.stdout is not None
+    pid = next(line.split("pid ")[1].split(")")[0] for line in demo.stdout if "is ready" in line)
+    demo.send_signal(signal.SIGINT)
+    _, errors = demo.communicate(timeout=30)
+    assert demo.returncode == 130 and errors.strip() == "Interrupted."
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
 
 
 def test_the_demo_without_a_server_says_so(tmp_path):
