@@ -77,6 +77,11 @@ static void set_family(rocksdb_options_t *options, rocksdb_cache_t *cache, bool 
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
     rocksdb_options_set_bottommost_compression(options, rocksdb_zstd_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    /* A large payload is written once, to a file of its own, and not again by each compaction. */
+    rocksdb_options_set_enable_blob_files(options, 1);
+    rocksdb_options_set_min_blob_size(options, 16 * 1024);
+    rocksdb_options_set_blob_compression_type(options, rocksdb_lz4_compression);
+    rocksdb_options_set_enable_blob_gc(options, 1);
 }
 
 /* The database's options with more_options in them, or NULL. */

@@ -317,6 +317,45 @@ static void damaged_table_is_never_a_short_history(void **state)
     trap_opens_with(folder, SEQS, SEQS);
 }
 
+/* Large values lie in files of their own; damage there is as visible. */
+static void damaged_large_value_is_reported(void **state)
+{
+    (void)state;
+    enum {
+        LARGE = 256 * 1024
+    };
+    char blobs[64][64];
+    char path[2 * PATH_BYTES];
+    struct store store;
+    struct store_batch batch = {0};
+    char *value = calloc(1, LARGE);
+
+    assert_non_null(value);
+    for (size_t i = 0; i < LARGE; i++) {
+        value[i] = (char)(i * 2654435761u >> 13); /* Nothing compression would shrink away. */
+    }
+    assert_int_equal(trap_try_open(folder, &store).code, CODE_OK);
+    store_batch_put(&batch, STORE_JOURNAL, STR("some key of a run, long enough"),
+                    str_make(value, LARGE));
+    assert_int_equal(store_commit(&store, &batch).code, CODE_OK);
+    store_close(&store);
+    assert_true(names(".blob", blobs) > 0);
+    path_in(blobs[0], path);
+    flip(path, size_of(path) / 2);
+    assert_int_equal(trap_try_open(folder, &store).code, CODE_OK);
+    struct arena arena;
+    str found;
+    arena_init(&arena, 0);
+    assert_int_equal(
+        store_get(&store, STORE_JOURNAL, STR("some key of a run, long enough"), &arena, &found)
+            .code,
+        CODE_DATA_LOSS);
+    arena_fini(&arena);
+    store_close(&store);
+    store_batch_fini(&batch);
+    free(value);
+}
+
 static void missing_table_is_refused(void **state)
 {
     (void)state;
@@ -539,6 +578,7 @@ int main(int argc, char **argv)
         TRAP(missing_oldest_log_is_refused),
         TRAP(missing_newest_log_is_refused),
         TRAP(damaged_table_is_never_a_short_history),
+        TRAP(damaged_large_value_is_reported),
         TRAP(missing_table_is_refused),
         TRAP(missing_current_is_refused),
         TRAP(garbage_after_the_manifest_is_cut_off),
