@@ -6,6 +6,7 @@
  *         (POLOS_FIXTURES, or ../shared/fixtures/llm); without them the test is skipped.
  */
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,0 +1,127 @@
+/*
+ * Goal:   a provider's refusal is understood: what it is, whether to try again, and when.
+ * Method: status, headers and body as providers send them, and the verdict as one line.
+ */
+#include "service/llm/failure.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const uint64_t now_ms = 784111777000; /* Sun, 06 Nov 1994 08:49:37 GMT */
+
+static const struct {
+    uint32_t http_status;
+    const char *headers;
+    const char *body;
+    const char *expected;
+} rows[] = {
+    {429, "Retry-After: 20\r\n", "{\"error\":{\"message\":\"m\",\"code\":\"rate_limit_exceeded\"}}",
+     "RATE_LIMITED again 20000 m"},
+    {429, "retry-after-ms: 150\r\nretry-after: 9\r\n", "{\"error\":{\"message\":\"m\"}}",
+     "RATE_LIMITED again 150 m"},
+    {429, "retry-after: Sun, 06 Nov 1994 08:49:40 GMT\r\n", "{\"message\":\"m\"}",
+     "RATE_LIMITED again 3000 m"},
+    {429, "retry-after: Sun, 06 Nov 1994 08:00:00 GMT\r\n", "{\"message\":\"m\"}",
+     "RATE_LIMITED again 0 m"},
+    {429, "retry-after: 1.5\r\n", "{\"message\":\"m\"}", "RATE_LIMITED again 1500 m"},
+    {429, "retry-after: soon\r\n", "{\"message\":\"m\"}", "RATE_LIMITED again 0 m"},
+    {429,
+     "x-ratelimit-remaining-tokens: 0\r\nx-ratelimit-reset-tokens: 6m0s\r\n"
+     "x-ratelimit-reset-requests: 9h\r\nx-ratelimit-remaining-requests: 5\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 360000 m"},
+    {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 17.379s\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 17379 m"},
+    {429, "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 120ms\r\n",
+     "{\"message\":\"m\"}", "RATE_LIMITED again 120 m"},
+    {429, "", "{\"error\":{\"message\":\"m\",\"type\":\"insufficient_quota\",\"code\":null}}",
+     "QUOTA never 0 m"},
+    {429, "", "{\"error\":{\"message\":\"m\",\"type\":\"tokens\",\"code\":\"insufficient_quota\"}}",
+     "QUOTA never 0 m"},
+    {402, "", "{\"error\":{\"message\":\"m\",\"type\":\"billing_error\"}}", "QUOTA never 0 m"},
+    {500, "x-should-retry: false\r\n", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR never 0 m"},
+    {400, "x-should-retry: true\r\n", "{\"message\":\"m\"}", "MODEL_REFUSED_REQUEST again 0 m"},
+    {503, "", "<html>Bad gateway</html>",
+     "MODEL_OVERLOADED again 0 the server answered HTTP 503 without a reason"},
+    {502, "", "", "MODEL_SERVER_ERROR again 0 the server answered HTTP 502 without a reason"},
+    {529, "", "{\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}",
+     "MODEL_OVERLOADED again 0 m"},
+    {422, "", "Unprocessable\nwords", "MODEL_REFUSED_REQUEST never 0 Unprocessable words"},
+    {422, "", "{\"detail\":[{\"msg\":\"f\"}]}", "MODEL_REFUSED_REQUEST never 0 [{\"msg\":\"f\"}]"},
+    {401, "", "{\"detail\":\"Invalid API Key\"}", "KEY_REFUSED never 0 Invalid API Key"},
+    {400, "", "{\"code\":\"Client specified\",\"error\":\"bad key\"}",
+     "MODEL_REFUSED_REQUEST never 0 bad key"},
+    {400, "", "{\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}",
+     "MODEL_REFUSED_REQUEST never 0 m"},
+    {400, "",
+     "{\"error\":{\"message\":\"This model's maximum context length is 5\",\"code\":null}}",
+     "CONTEXT_TOO_LONG never 0 This model's maximum context length is 5"},
+    {400, "", "{\"error\":{\"message\":\"m\",\"code\":\"content_filter\"}}",
+     "CONTENT_FILTERED never 0 m"},
+    {404, "", "{\"error\":{\"message\":\"m\"}}", "MODEL_NOT_FOUND never 0 m"},
+    {307, "", "", "REDIRECTED never 0 the server answered HTTP 307 without a reason"},
+};
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct failure failure = {0};
+        struct buf line = {0};
+
+        failure_from_http(&failure, rows[i].http_status, str_of(rows[i].headers),
+                          str_of(rows[i].body), now_ms);
+        buf_printf(&line, "%s %s %llu " STR_FMT, failure.reason,
+                   failure.retryable ? "again" : "never",
+                   (unsigned long long)failure.retry_after_ms, STR_ARG(buf_str(&failure.message)));
+        if (!str_is(buf_str(&line), rows[i].expected)) {
+            fail_msg("row %zu:\n     got " STR_FMT "\nexpected %s", i, STR_ARG(buf_str(&line)),
+                     rows[i].expected);
+        }
+        assert_int_equal(failure.http_status, rows[i].http_status);
+        buf_fini(&line);
+        failure_fini(&failure);
+    }
+}
+
+static void test_messages_are_bounded_text(void **state)
+{
+    struct failure failure = {0};
+    struct buf body = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 1000; i++) {
+        buf_put(&body, STR("\xf0\x9f\x98\x80\x01\xff"));
+    }
+    failure_from_http(&failure, 400, STR(""), buf_str(&body), now_ms);
+    assert_true(failure.message.len <= FAILURE_MESSAGE_BYTES_MAX);
+    assert_true(str_starts_with(buf_str(&failure.message),
+                                STR("\xf0\x9f\x98\x80 \xef\xbf\xbd\xf0\x9f\x98\x80")));
+    buf_fini(&body);
+    failure_fini(&failure);
+}
+
+static void test_secrets_are_blotted_out(void **state)
+{
+    struct failure failure = {0};
+
+    (void)state;
+    failure_set(&failure, CODE_UNAUTHENTICATED, "X", false, "%s", "sk-123 and sk-123sk-12");
+    failure_redact(&failure, STR("sk-123"));
+    assert_true(str_is(buf_str(&failure.message), "****** and ******sk-12"));
+    failure_redact(&failure, STR(""));
+    failure_fini(&failure);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_messages_are_bounded_text),
+        cmocka_unit_test(test_secrets_are_blotted_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
