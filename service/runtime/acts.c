@@ -45,6 +45,16 @@ void request_answer_later(struct runtime *runtime, struct request *request)
     act_add(runtime, ACT_ANSWER, NULL)->request = request;
 }
 
+void request_fail_later(struct runtime *runtime, struct request *request,
+                        const struct failure *failure)
+{
+    struct failure *copy = arena_alloc(&request->arena, sizeof(*copy));
+    *copy = *failure;
+    struct act *act = act_add(runtime, ACT_ANSWER, NULL);
+    act->request = request;
+    act->failure = copy;
+}
+
 void request_fail(struct runtime *runtime, struct request *request, enum code code,
                   const char *reason, const char *message)
 {
@@ -96,7 +106,7 @@ static void perform(struct runtime *runtime, const struct act *act)
 {
     switch (act->kind) {
     case ACT_ANSWER:
-        request_answer(runtime, act->request, NULL);
+        request_answer(runtime, act->request, act->failure);
         break;
     case ACT_READ:
         query_read(runtime, act->request);

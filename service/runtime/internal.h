@@ -89,6 +89,7 @@ struct act {
     enum act_kind kind;
     struct live_run *run;
     struct request *request;
+    const struct failure *failure; /* ANSWER: NULL, or in the request's arena. */
     struct host_session *session; /* GIVE. */
     uint64_t session_number; /* DEALT, REFUSE. */
     uint64_t seq; /* DEALT, REFUSE: the message's; PUBLISH: the record's first. */
@@ -195,6 +196,9 @@ void request_answer(struct runtime *runtime, struct request *request,
                     const struct failure *failure);
 /* Answers after the commit. */
 void request_answer_later(struct runtime *runtime, struct request *request);
+/* Refuses after the commit: the reason is a fact of this very turn. */
+void request_fail_later(struct runtime *runtime, struct request *request,
+                        const struct failure *failure);
 struct failure failure_make(enum code code, const char *reason, str message);
 void request_fail(struct runtime *runtime, struct request *request, enum code code,
                   const char *reason, const char *message);

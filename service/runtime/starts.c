@@ -200,7 +200,7 @@ static bool answer_repeated(struct runtime *runtime, struct request *request, co
                          STR("this idempotency key has started a run with another request; use a "
                              "new key for a new request"));
         failure.field = STR("options.idempotency_key");
-        request_answer(runtime, request, &failure);
+        request_fail_later(runtime, request, &failure);
         return true;
     }
     request->start.ret_run = row.run;

@@ -45,7 +45,7 @@ static void handle_cancel(struct runtime *runtime, struct request *request)
             failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
                          STR("the run has ended and can no longer be cancelled"));
         failure.field = STR("run_id");
-        request_answer(runtime, request, &failure);
+        request_fail_later(runtime, request, &failure);
         return;
     }
     act_add(runtime, ACT_READ, NULL)->request = request;
