@@ -3,13 +3,13 @@
  *         bytes are cut, and never holds more than its limit.
  * Method: known texts with the records written beside them; each cut at every pair of places.
  */
-#include "service/llm/stream.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/llm/stream.h"
 
 struct log {
     struct buf text; /* "event=data|" for each record. */
