@@ -63,6 +63,7 @@ static void test_events(void **state)
     (void)state;
     check("data: a\n\ndata:b\n\n", STREAM_EVENTS, "=a|=b|");
     check("data: a\r\n\r\ndata: b\r\rdata: c\n\r\n", STREAM_EVENTS, "=a|=b|=c|");
+    check("event: x\r\ndata: a\r\ndata: b\r\n\r\n", STREAM_EVENTS, "x=a\nb|");
     check("event: x\ndata: a\n\ndata: b\n\n", STREAM_EVENTS, "x=a|=b|");
     check("data: a\ndata\ndata:  b\n\n", STREAM_EVENTS, "=a\n\n b|");
     check(": c\nid: 1\nretry: 2\nwhat: 3\ndata: a\n\n", STREAM_EVENTS, "=a|");
