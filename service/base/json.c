@@ -1,8 +1,8 @@
 #include "service/base/json.h"
 
-#include "service/base/utf8.h"
-
 #include <stdlib.h>
+
+#include "service/base/utf8.h"
 
 struct checker {
     const char *at;

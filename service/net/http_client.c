@@ -1,6 +1,5 @@
 #include "service/net/http_client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -8,6 +7,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <curl/curl.h>
 
 #include "service/base/buf.h"
 #include "service/base/sys.h"

@@ -3,11 +3,10 @@
  *         it is taken apart and put together.
  * Method: every function on the text as it is; for valid text, the promises.
  */
-#include "service/base/json.h"
-
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "service/base/json.h"
 #include "service/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

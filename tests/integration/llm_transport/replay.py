@@ -97,6 +97,8 @@ class ReplayServer:
 
     def __exit__(self, *_):
         self.closing.set()
+        # Closing alone would leave it listening while the other thread is in accept().
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         with self.lock:
             for connection in self.open:

@@ -4,13 +4,12 @@
  * Method: tables of good and bad texts; every prefix of a rich text through every function,
  *         each in a heap copy of its exact size, for the sanitizers to watch.
  */
-#include "service/base/json.h"
-
 #include <setjmp.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
+#include "service/base/json.h"
 #include "service/base/utf8.h"
 
 static void assert_str(str actual, const char *expected)

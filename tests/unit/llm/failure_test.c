@@ -2,13 +2,13 @@
  * Goal:   a provider's refusal is understood: what it is, whether to try again, and when.
  * Method: status, headers and body as providers send them, and the verdict as one line.
  */
-#include "service/llm/failure.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/llm/failure.h"
 
 static const uint64_t now_ms = 784111777000; /* Sun, 06 Nov 1994 08:49:37 GMT */
 

@@ -120,6 +120,15 @@ static const struct shape texts[] = {
      "\\u003d\","
      "\"index\":0,\"text\":\"ab\"},{\"type\":\"reasoning.encrypted\",\"data\":\"q "
      "\",\"index\":1}]} stop:end/stop"},
+    {"two signed reasoning details stay two",
+     {"{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"
+      "\"a\",\"signature\":\"s\"},{\"type\":\"reasoning.text\",\"text\":\"b\",\"signature\":\"t\"}]"
+      "}}]}",
+      FINISH("stop")},
+     NULL,
+     "opaque()raw:{\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\"a\","
+     "\"signature\":\"s\"},"
+     "{\"type\":\"reasoning.text\",\"text\":\"b\",\"signature\":\"t\"}]} stop:end/stop"},
     {"one whole reasoning detail stays as it came",
      {"{\"choices\":[{\"delta\":{\"reasoning_details\":[{\"type\" : \"reasoning.text\","
       "\"text\":\"\\u0061\",\"signature\":\"s\"}]}}]}",

@@ -2,8 +2,6 @@
  * Goal:   the scripted provider answers as its script says, from the request alone.
  * Method: conversations and the plan they must give; each plan is made twice and must be equal.
  */
-#include "service/llm/scripted.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -11,6 +9,7 @@
 #include <cmocka.h>
 
 #include "service/base/json.h"
+#include "service/llm/scripted.h"
 #include "service/llm/synthesis.h"
 
 static const struct model_tool weather = {

@@ -3,13 +3,13 @@
  *         bytes are cut, and never holds more than its limit.
  * Method: known texts with the records written beside them; each cut at every pair of places.
  */
-#include "service/llm/stream.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/llm/stream.h"
 
 struct log {
     struct buf text; /* "event=data|" for each record. */
@@ -63,6 +63,7 @@ static void test_events(void **state)
     (void)state;
     check("data: a\n\ndata:b\n\n", STREAM_EVENTS, "=a|=b|");
     check("data: a\r\n\r\ndata: b\r\rdata: c\n\r\n", STREAM_EVENTS, "=a|=b|=c|");
+    check("event: x\r\ndata: a\r\ndata: b\r\n\r\n", STREAM_EVENTS, "x=a\nb|");
     check("event: x\ndata: a\n\ndata: b\n\n", STREAM_EVENTS, "x=a|=b|");
     check("data: a\ndata\ndata:  b\n\n", STREAM_EVENTS, "=a\n\n b|");
     check(": c\nid: 1\nretry: 2\nwhat: 3\ndata: a\n\n", STREAM_EVENTS, "=a|");

@@ -2,13 +2,13 @@
  * Goal:   timers come out in the order they are due, whatever is armed, armed again and disarmed.
  * Method: random operations beside a plain array that is searched for its least.
  */
-#include "service/net/timer_heap.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "service/net/timer_heap.h"
 
 enum {
     TIMERS = 100,

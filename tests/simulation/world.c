@@ -1,0 +1,430 @@
+#include "tests/simulation/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "storage/memory_store.h"
+
+enum {
+    HOSTILE_MS = 90000,
+    CALM_MS = 1200000, /* Longer than any run's deadline. */
+    TICKS_MAX = 400000,
+    EPOCH_MS_LOW = 1700000000,
+};
+
+/* ---- Drawing, saying, expecting. ---- */
+
+bool world_is_well(const struct world *world)
+{
+    return world->broken == NULL;
+}
+
+void world_expect(struct world *world, bool holds, const char *law)
+{
+    if (!holds && world->broken == NULL) {
+        world->broken = law;
+        world->detail[0] = '\0';
+        world_say(world, "BROKEN: %s", law);
+    }
+}
+
+void world_detail(struct world *world, const char *format, ...)
+{
+    if (world->detail[0] != '\0') {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(world->detail, sizeof(world->detail), format, args);
+    va_end(args);
+}
+
+uint64_t world_below(struct world *world, uint64_t bound)
+{
+    return draw_below(&world->draw, bound);
+}
+
+bool world_fault(struct world *world, unsigned percent)
+{
+    return !world->calm && draw_chance(&world->draw, percent);
+}
+
+uint64_t world_wall_ms(const struct world *world)
+{
+    return world->time_ms + (uint64_t)world->skew_ms;
+}
+
+void world_say(const struct world *world, const char *format, ...)
+{
+    if (!world->trace) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    printf("%9llu ", (unsigned long long)(world->time_ms % 1000000000));
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+void world_mix(struct world *world, str bytes)
+{
+    world->digest = (world->digest ^ str_hash(bytes)) * 0x100000001B3u;
+}
+
+/* ---- The agenda. ---- */
+
+static bool is_before(const struct agenda_item *a, const struct agenda_item *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->order < b->order;
+}
+
+static void swap(struct agenda_item *a, struct agenda_item *b)
+{
+    struct agenda_item between = *a;
+    *a = *b;
+    *b = between;
+}
+
+void world_at(struct world *world, uint64_t delay_ms, world_act *act, void *context,
+              uint64_t number)
+{
+    struct agenda *agenda = &world->agenda;
+    if (agenda->count == agenda->capacity) {
+        agenda->capacity = agenda->capacity == 0 ? 256 : agenda->capacity * 2;
+        agenda->items = xrealloc(agenda->items, agenda->capacity * sizeof(agenda->items[0]));
+    }
+    size_t at = agenda->count++;
+    agenda->items[at] = (struct agenda_item){
+        world->time_ms + delay_ms, ++agenda->order, act, context, number};
+    while (at > 0 && is_before(&agenda->items[at], &agenda->items[(at - 1) / 2])) {
+        swap(&agenda->items[at], &agenda->items[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+}
+
+static struct agenda_item agenda_pop(struct agenda *agenda)
+{
+    struct agenda_item first = agenda->items[0];
+    agenda->items[0] = agenda->items[--agenda->count];
+    for (size_t at = 0;;) {
+        size_t least = at;
+        for (size_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+            if (child < agenda->count && is_before(&agenda->items[child], &agenda->items[least])) {
+                least = child;
+            }
+        }
+        if (least == at) {
+            return first;
+        }
+        swap(&agenda->items[at], &agenda->items[least]);
+        at = least;
+    }
+}
+
+/* ---- The process. ---- */
+
+static uint64_t now_ms(void *context)
+{
+    return world_wall_ms(context);
+}
+
+static void random_bytes(void *context, void *ret, size_t bytes)
+{
+    struct world *world = context;
+    for (size_t i = 0; i < bytes; i++) {
+        ((uint8_t *)ret)[i] = (uint8_t)draw_u64(&world->noise);
+    }
+}
+
+bool world_sees(struct world *world)
+{
+    if (world->is_dead || world->runtime == NULL || !world_is_well(world)) {
+        return false;
+    }
+    if (world->acts_until_death == 0) {
+        world_say(world, "process: dies between acts");
+        world->is_dead = true;
+        return false;
+    }
+    world->acts_until_death -= world->acts_until_death != UINT64_MAX;
+    return true;
+}
+
+bool world_post(struct world *world, struct request *request)
+{
+    bool must_arrive = request->kind == REQUEST_HOST_GONE || request->kind == REQUEST_WATCH_END ||
+                       request->kind == REQUEST_FORGET || request->kind == REQUEST_WATCH_MORE ||
+                       request->kind == REQUEST_HOST_MESSAGE ||
+                       request->kind == REQUEST_HOST_HELLO;
+    if (world->runtime == NULL) {
+        request_free(request);
+        return false;
+    }
+    if (must_arrive) {
+        runtime_post_always(world->runtime, request);
+        return true;
+    }
+    if (!runtime_post(world->runtime, request)) {
+        world->counts.snubs++;
+        request_free(request);
+        return false;
+    }
+    return true;
+}
+
+static void draw_options(struct world *world)
+{
+    static const uint32_t batches[] = {1, 2, 8, 64, 1024};
+    static const uint32_t snapshots[] = {1, 2, 3, 8, 64};
+    world->lease_ms = 9000 + world_below(world, 12000);
+    world->options = (struct runtime_options){
+        .format = &world_format,
+        .space = {.partition = 1, .project = 7},
+        .now_ms = now_ms,
+        .random = random_bytes,
+        .context = world,
+        .inbox_max = world_below(world, 4) == 0 ? 8 : 0,
+        .batch_max = batches[world_below(world, COUNT_OF(batches))],
+        .runs_max = world_below(world, 3) == 0 ? 2 : 0,
+        .lease_ms = world->lease_ms,
+        .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
+    };
+}
+
+static void start_process(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    struct runtime_options options = world->options;
+    options.store = world_store(world);
+    options.models = world_models(world);
+    world->is_dead = false;
+    world->acts_until_death = UINT64_MAX;
+    world->life++;
+    status made = runtime_new(&options, &world->arena, &world->runtime);
+    world_expect(world, status_is_ok(made), "the-process-starts-again");
+    if (!status_is_ok(made)) {
+        world_detail(world, "%s", made.why);
+        world->runtime = NULL;
+        return;
+    }
+    world->due_ms = world->time_ms;
+    world_say(world, "process: starts, life %llu", (unsigned long long)world->life);
+}
+
+static void end_process(struct world *world)
+{
+    world_say(world, "process: gone");
+    struct runtime *runtime = world->runtime;
+    world->is_dead = true;
+    runtime_free(runtime);
+    world->runtime = NULL;
+    world->due_ms = 0;
+    world_models_end_life(world);
+    world_hosts_end_life(world);
+    world_expect(world, world->open_requests == 0, "every-request-is-answered");
+    world_at(world, world_below(world, 4000), start_process, NULL, 0);
+}
+
+static void turn(struct world *world)
+{
+    uint64_t due_ms = runtime_turn(world->runtime);
+    world->counts.turns++;
+    if (world->is_dead || world->acts_until_death != UINT64_MAX) {
+        world->counts.crashes++;
+        end_process(world);
+        return;
+    }
+    world->due_ms = due_ms == 0 ? 0 : due_ms - (uint64_t)world->skew_ms;
+    if (world_fault(world, 15)) {
+        uint64_t longest_ms = world_below(world, 20) == 0 ? 20000 : 500;
+        world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
+    }
+    if (world_is_well(world)) {
+        books_check(world);
+    }
+}
+
+static void drain_done(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    ((struct world *)request->context)->open_requests--;
+    request_free(request);
+}
+
+static void stop_politely(struct world *world)
+{
+    struct request *request = request_new(REQUEST_DRAIN);
+    request->context = world;
+    request->done = drain_done;
+    runtime_post_always(world->runtime, request);
+    world->open_requests++;
+    uint64_t turns = world_below(world, 4);
+    for (uint64_t i = 0; i < turns && world->runtime != NULL && world_is_well(world); i++) {
+        turn(world);
+    }
+    if (world->runtime != NULL) {
+        world->counts.stops++;
+        end_process(world);
+    }
+}
+
+static void trouble(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    if (world->calm) {
+        return;
+    }
+    unsigned what = (unsigned)world_below(world, 8);
+    if (what == 0 && world->runtime != NULL) {
+        world->counts.crashes++;
+        end_process(world);
+    } else if (what == 1 && world->runtime != NULL) {
+        stop_politely(world);
+    } else if (what == 2) {
+        world->counts.clock_jumps++;
+        world->skew_ms += (int64_t)world_below(world, 60000);
+    } else if (what == 3) {
+        world->counts.clock_jumps++;
+        world->skew_ms -= (int64_t)world_below(world, 20000);
+    }
+    world_at(world, 1000 + world_below(world, 12000), trouble, NULL, 0);
+}
+
+/* ---- Time. ---- */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool step(struct world *world)
+{
+    bool has_item = world->agenda.count > 0;
+    bool is_up = world->runtime != NULL;
+    uint64_t item_ms = has_item ? world->agenda.items[0].at_ms : UINT64_MAX;
+    uint64_t turn_ms = later(world->due_ms, world->asleep_until_ms);
+    if (is_up && world->due_ms != 0 && turn_ms <= item_ms) {
+        world->time_ms = later(world->time_ms, turn_ms);
+        turn(world);
+        return true;
+    }
+    if (!has_item) {
+        return false;
+    }
+    struct agenda_item item = agenda_pop(&world->agenda);
+    world->time_ms = later(world->time_ms, item.at_ms);
+    item.act(world, item.context, item.number);
+    bool is_awake = world->runtime != NULL && world->time_ms >= world->asleep_until_ms;
+    if (is_awake && world_is_well(world) && world_below(world, 100) < 70) {
+        turn(world);
+    } else if (world->runtime != NULL &&
+               (world->due_ms == 0 || world->due_ms > world->time_ms + 50)) {
+        world->due_ms = world->time_ms + world_below(world, 50); /* The thread wakes up later. */
+    }
+    return true;
+}
+
+static void begin(struct world *world, uint64_t seed)
+{
+    world->seed = seed;
+    world->draw.state = seed * 0x2545F4914F6CDD1Du;
+    world->noise.state = ~seed;
+    world->broken = NULL;
+    world->detail[0] = '\0';
+    world->digest = 0xCBF29CE484222325u;
+    world->calm = false;
+    world->time_ms = (uint64_t)EPOCH_MS_LOW * 1000;
+    world->skew_ms = 0;
+    world->asleep_until_ms = 0;
+    world->ticks = 0;
+    world->agenda.count = 0;
+    world->agenda.order = 0;
+    world->life = 0;
+    world->call_count = 0;
+    world->call_number = 0;
+    world->registered = 0;
+    world->open_requests = 0;
+    world->runtime = NULL;
+    world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
+    arena_init(&world->arena, 0);
+    memory_store_open(&world->store);
+    draw_options(world);
+    start_process(world, NULL, 0);
+    world_hosts_begin(world);
+    world_callers_begin(world);
+    world_at(world, 5000, trouble, NULL, 0);
+}
+
+static void calm_down(struct world *world)
+{
+    world_say(world, "the world calms down");
+    world->calm = true;
+    world->provider_failure_percent = 10;
+    world_hosts_calm(world);
+}
+
+static void check_end(struct world *world)
+{
+    const char *what = world_callers_wait_for(world);
+    world_expect(world, what == NULL, "everybody-gets-what-was-promised");
+    if (what != NULL) {
+        world_detail(world, "%s is still open", what);
+    }
+    for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
+        bool has_ended = world->books[i]->ledger.ended != EVENT_NONE;
+        world_expect(world, has_ended, "every-run-ends");
+    }
+}
+
+static void end(struct world *world)
+{
+    world->counts.seeds++;
+    if (world->runtime != NULL) {
+        end_process(world);
+    }
+    store_close(&world->store);
+    books_free(world);
+    world_hosts_free(world);
+    arena_fini(&world->arena);
+}
+
+static bool has_time(const struct world *world, uint64_t until_ms)
+{
+    return world_is_well(world) && world->time_ms < until_ms && world->ticks < TICKS_MAX;
+}
+
+static bool is_all_over(const struct world *world)
+{
+    for (size_t i = 0; i < world->book_count; i++) {
+        if (world->books[i]->ledger.ended == EVENT_NONE) {
+            return false;
+        }
+    }
+    return world_callers_are_done(world) && world->open_requests == 0;
+}
+
+void world_run(struct world *world, uint64_t seed)
+{
+    begin(world, seed);
+    uint64_t start_ms = world->time_ms;
+    while (has_time(world, start_ms + HOSTILE_MS) && step(world)) {
+        world->ticks++;
+    }
+    if (world_is_well(world)) {
+        calm_down(world);
+    }
+    while (has_time(world, start_ms + HOSTILE_MS + CALM_MS) && !is_all_over(world) && step(world)) {
+        world->ticks++;
+    }
+    if (world_is_well(world)) {
+        check_end(world);
+    }
+    end(world);
+}
+
+void world_fini(struct world *world)
+{
+    free(world->agenda.items);
+    free(world->calls);
+}

@@ -1,0 +1,204 @@
+/*
+ * world: one partition, whole, in an invented world.
+ *
+ * Real: engine, codec, runtime, hosts, timers, recovery, keys, agents, the memory store.
+ * Invented: the clock, the provider, the hosts' processes, the callers, the watchers.
+ *
+ * The faults it may draw:
+ *   process   dies before a commit, after it, or after any number of the acts that follow it;
+ *             is stopped politely; stays down for a while; its thread sleeps while work piles up
+ *   store     a commit is refused, lost, or of unknown outcome
+ *   provider  fails for ever or for a while, cuts off, calls unknown tools, sends arguments that
+ *             are no JSON, answers after it was cancelled, answers twice
+ *   hosts     vanish, dial again with or without their session, repeat what they said, speak under
+ *             old epochs, leave gaps, fall silent on a stream that looks alive, say they leave
+ *   callers   go away and ask again, with one idempotency key or none; watchers are slow, go away
+ *             and come back where they were
+ *   clock     jumps forward, steps back
+ * What it may not: change what was committed, or break a rule of a contract in a header.
+ *
+ * Everything runs in one thread, and one seed draws everything: a seed is a whole history.
+ */
+#ifndef TESTS_SIMULATION_WORLD_H
+#define TESTS_SIMULATION_WORLD_H
+
+#include "service/runtime/runtime.h"
+#include "tests/simulation/draw.h"
+#include "tests/simulation/ledger.h"
+
+enum {
+    WORLD_HOSTS = 4,
+    WORLD_STARTS_MAX = 16,
+    WORLD_RUNS_MAX = 256,
+    WORLD_CALLS_MAX = 4096,
+    WORLD_STEPS_MAX = 4096,
+};
+
+struct world;
+
+/* Something that will happen. `number` tells a late happening from a present one. */
+typedef void world_act(struct world *world, void *context, uint64_t number);
+
+struct agenda_item {
+    uint64_t at_ms;
+    uint64_t order;
+    world_act *act;
+    void *context;
+    uint64_t number;
+};
+
+struct agenda {
+    struct agenda_item *items; /* A heap by (at_ms, order). */
+    size_t count;
+    size_t capacity;
+    uint64_t order;
+};
+
+/* What the committed records say of one run. */
+struct book_step {
+    uint32_t effect;
+    uint32_t number;
+    uint64_t key;
+    uint64_t value;
+};
+
+struct book {
+    uuid id;
+    struct ledger ledger;
+    struct run folded; /* The journal, folded by the engine. */
+    str marker; /* The run's input: names the start it came from. */
+    uint64_t definition; /* Hash of its definition's hash; 0: none. */
+    uint64_t key; /* Hash of its idempotency key; 0: none. */
+    uint64_t *facts; /* Hash of each event, by seq - 1. */
+    uint32_t facts_capacity;
+    struct book_step *steps;
+    size_t step_count;
+    size_t step_capacity;
+    bool has_active_row;
+    struct run_row row;
+    uint32_t calls_seen[LEDGER_EFFECTS_MAX + 1]; /* Last attempt started at the provider. */
+    uint32_t gives_seen[LEDGER_EFFECTS_MAX + 1]; /* Last epoch sent to a host. */
+};
+
+struct world_counts {
+    uint64_t seeds, runs, completed, failed, cancelled, commits, turns, events;
+    uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
+    uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
+    uint64_t snapshots, stalls, snubs, stale;
+};
+
+struct sim_host;
+struct sim_start;
+
+struct sim_call {
+    bool in_use;
+    bool is_over; /* Answered or cancelled. */
+    uint64_t call;
+    uint64_t life; /* Of the process that asked. */
+    uint64_t number;
+    uint64_t text_seed;
+    size_t shown;
+    size_t text_len;
+    uint32_t turn;
+};
+
+struct world {
+    uint64_t seed;
+    struct draw draw;
+    struct draw noise; /* What only the program draws, so that worlds stay comparable. */
+    bool trace;
+    bool calm;
+    const char *broken;
+    char detail[256];
+    uint64_t digest; /* Of all that was committed and sent. */
+    struct arena arena; /* Lives as long as the seed. */
+    uint64_t time_ms; /* True time; the program sees it skewed. */
+    int64_t skew_ms;
+    uint64_t ticks;
+    struct agenda agenda;
+    struct world_counts counts;
+
+    struct runtime *runtime; /* NULL: the process is down. */
+    uint64_t life; /* Goes up with each start of the process. */
+    uint64_t asleep_until_ms; /* True time: its thread does not get to run before. */
+    uint64_t due_ms; /* True time of the runtime's next turn; 0: none. */
+    bool is_dead; /* From here on the process does nothing that is seen. */
+    uint64_t acts_until_death; /* UINT64_MAX: it lives. */
+    struct store store; /* The real one. */
+    struct runtime_options options;
+    uint64_t lease_ms;
+
+    struct book *books[WORLD_RUNS_MAX];
+    size_t book_count;
+
+    struct sim_call *calls; /* Ring of the provider's calls. */
+    size_t call_count;
+    uint64_t call_number;
+    unsigned provider_failure_percent;
+
+    struct sim_host *hosts[WORLD_HOSTS];
+    struct sim_start *starts[WORLD_STARTS_MAX];
+    size_t start_count;
+    uint64_t definitions[8]; /* Hash of definition hash, by version. */
+    size_t definition_count;
+    uint64_t registered; /* Versions whose registration was answered. */
+    size_t open_requests; /* Posted and not answered. */
+};
+
+/* world.c */
+void world_expect(struct world *world, bool holds, const char *law);
+bool world_is_well(const struct world *world);
+bool world_fault(struct world *world, unsigned percent); /* Never when calm. */
+uint64_t world_below(struct world *world, uint64_t bound);
+void world_at(struct world *world, uint64_t delay_ms, world_act *act, void *context,
+              uint64_t number);
+uint64_t world_wall_ms(const struct world *world);
+void world_say(const struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void world_detail(struct world *world, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void world_mix(struct world *world, str bytes); /* Into the digest. */
+/* An act of the program that the world would see. False: the process has died before it. */
+bool world_sees(struct world *world);
+/* False: the process is down, or its inbox is full; the request is freed. */
+bool world_post(struct world *world, struct request *request);
+void world_run(struct world *world, uint64_t seed);
+void world_fini(struct world *world);
+
+/* books.c */
+void books_take(struct world *world, const struct store_batch *batch);
+void books_check(struct world *world); /* After a turn. */
+struct book *books_find(struct world *world, uuid id); /* Or NULL. */
+struct book *books_find_marker(struct world *world, str marker);
+void books_free(struct world *world);
+
+/* world_store.c */
+struct store world_store(struct world *world);
+
+/* world_models.c */
+struct model_client world_models(struct world *world);
+/* The text a call shows from `from` on. */
+void world_model_text(uint64_t text_seed, size_t from, size_t len, char *ret);
+uint64_t world_text_seed(const struct world *world, str marker, uint32_t turn, uint32_t attempt);
+void world_models_end_life(struct world *world);
+
+/* world_hosts.c */
+void world_hosts_begin(struct world *world);
+void world_hosts_end_life(struct world *world); /* The process is gone: their streams break. */
+void world_hosts_calm(struct world *world);
+void world_hosts_free(struct world *world);
+const struct agent_definition *world_definition(struct world *world, unsigned version);
+
+/* world_callers.c */
+void world_callers_begin(struct world *world);
+bool world_callers_are_done(const struct world *world);
+const struct sim_start *world_start_of(const struct world *world, str marker);
+const char *world_callers_wait_for(const struct world *world);
+
+/* world_watchers.c: a caller that follows a run to its end, whatever happens. */
+struct sim_follow;
+struct sim_follow *world_follow(struct world *world, uuid run, bool deltas);
+bool world_follow_is_done(const struct sim_follow *follow);
+extern const struct runtime_format world_format;
+
+#endif

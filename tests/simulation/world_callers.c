@@ -1,0 +1,499 @@
+/*
+ * The callers: each wants one run, asks until it has it, and then waits, watches, reads and
+ * cancels. What it is answered is held against the books.
+ */
+#include "service/base/hash.h"
+#include "tests/simulation/world.h"
+
+enum {
+    FOLLOWS_MAX = 3,
+    LIST_LIMIT = 1000,
+};
+
+struct sim_start {
+    struct world *world;
+    unsigned index;
+    enum run_kind kind;
+    str name;
+    str marker;
+    str key; /* Empty: none. */
+    uint64_t timeout_ms;
+    unsigned tries;
+    bool is_acked;
+    bool is_given_up; /* Nobody knows whether it was started, and nobody may ask again. */
+    bool is_waited; /* The wait was answered with the end. */
+    uuid run;
+    struct sim_follow *follows[FOLLOWS_MAX];
+    size_t follow_count;
+};
+
+struct ask {
+    struct world *world;
+    struct sim_start *start;
+    unsigned version;
+    uint64_t registered; /* When it was asked. */
+    uint32_t seen; /* Events committed when it was asked. */
+    str marker;
+    bool is_answered;
+    bool is_other; /* Another request under a used key. */
+};
+
+static uint64_t tickets;
+
+static bool is_passing(const struct failure *failure)
+{
+    return failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
+}
+
+static struct ask *ask_new(struct sim_start *start)
+{
+    struct ask *ask = arena_zalloc(&start->world->arena, sizeof(*ask));
+    ask->world = start->world;
+    ask->start = start;
+    return ask;
+}
+
+static bool ask_post(struct ask *ask, struct request *request,
+                     void (*done)(struct request *request, const struct failure *failure))
+{
+    request->context = ask;
+    request->done = done;
+    if (!world_post(ask->world, request)) {
+        return false;
+    }
+    ask->world->open_requests++;
+    return true;
+}
+
+/* The ask, once; NULL: nobody heard the answer. */
+static struct ask *ask_answered(struct request *request)
+{
+    struct ask *ask = request->context;
+    struct world *world = ask->world;
+    world->open_requests--;
+    world_expect(world, !ask->is_answered, "answered-once");
+    ask->is_answered = true;
+    return world->is_dead || !world_sees(world) ? NULL : ask;
+}
+
+static void fail_law(struct ask *ask, const struct failure *failure, bool may, const char *law)
+{
+    world_expect(ask->world, may, law);
+    if (!may) {
+        world_detail(ask->world, "%s: " STR_FMT, failure == NULL ? "answered" : failure->reason,
+                     STR_ARG(failure == NULL ? STR_EMPTY : failure->message));
+    }
+}
+
+/* ---- Reading. ---- */
+
+static void judge_report(struct ask *ask, const struct run_report *report)
+{
+    const struct book *book = books_find(ask->world, ask->start->run);
+    bool is_durable = memcmp(&report->state, &book->folded, sizeof(report->state)) == 0;
+    world_expect(ask->world, is_durable, "reads-see-what-is-durable");
+    world_expect(ask->world, str_equal(report->name, ask->start->name), "reports-name-the-run");
+}
+
+static void get_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    if (ask != NULL && failure == NULL) {
+        judge_report(ask, request->report.ret);
+    } else if (ask != NULL) {
+        fail_law(ask, failure, is_passing(failure), "promised-runs-can-be-read");
+    }
+    request_free(request);
+}
+
+static void history_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    if (ask != NULL && failure != NULL) {
+        fail_law(ask, failure, is_passing(failure), "promised-runs-can-be-read");
+    } else if (ask != NULL) {
+        const struct book *book = books_find(ask->world, ask->start->run);
+        uint32_t next = request->history.from_seq;
+        for (size_t i = 0; i < request->history.ret_count; i++) {
+            size_t cursor = 0;
+            struct codec_entry entry;
+            bool is_end = false;
+            while (status_is_ok(codec_next(request->history.ret_records[i], &cursor, &entry,
+                                           &is_end)) &&
+                   !is_end) {
+                if (entry.seq >= request->history.from_seq) {
+                    world_expect(ask->world, entry.seq == next++, "history-is-without-gap");
+                }
+            }
+        }
+        uint64_t wanted = (uint64_t)request->history.from_seq + request->history.limit;
+        uint64_t there = (uint64_t)book->ledger.events + 1;
+        world_expect(ask->world, next >= (wanted < there ? wanted : there), "history-is-whole");
+        world_expect(ask->world, next <= there, "reads-see-what-is-durable");
+    }
+    request_free(request);
+}
+
+static void list_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    if (ask != NULL && failure != NULL) {
+        fail_law(ask, failure, is_passing(failure), "runs-can-be-listed");
+    } else if (ask != NULL) {
+        world_expect(ask->world, request->list.ret_count == ask->world->book_count,
+                     "every-run-is-listed-once");
+        for (size_t i = 0; i < request->list.ret_count; i++) {
+            const struct run_line *line = &request->list.ret_lines[i];
+            const struct book *book = books_find(ask->world, line->id);
+            world_expect(ask->world, book != NULL && book->row.status == line->row.status,
+                         "lists-know-the-status");
+            world_expect(ask->world,
+                         i == 0 || memcmp(&line[-1].id, &line->id, sizeof(line->id)) > 0,
+                         "the-newest-run-is-listed-first");
+        }
+    }
+    request_free(request);
+}
+
+static void read_something(struct sim_start *start)
+{
+    struct world *world = start->world;
+    struct ask *ask = ask_new(start);
+    unsigned what = (unsigned)world_below(world, 3);
+    struct request *request =
+        request_new(what == 0 ? REQUEST_GET : what == 1 ? REQUEST_HISTORY : REQUEST_LIST);
+    request->run = start->run;
+    if (what == 1) {
+        request->history.from_seq = 1 + (uint32_t)world_below(world, 12);
+        const struct book *book = books_find(world, start->run);
+        if (request->history.from_seq > book->ledger.events) {
+            request->history.from_seq = 1;
+        }
+        request->history.limit = 1 + world_below(world, 20);
+    } else if (what == 2) {
+        request->list.limit = LIST_LIMIT;
+    }
+    ask_post(ask, request, what == 0 ? get_done : what == 1 ? history_done : list_done);
+}
+
+/* ---- Waiting and cancelling. ---- */
+
+static void wait_for_end(struct world *world, void *context, uint64_t number);
+
+static void wait_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    struct sim_start *start = ((struct ask *)request->context)->start;
+    struct world *world = start->world;
+    if (ask != NULL && failure == NULL) {
+        const struct book *book = books_find(world, start->run);
+        world_expect(world, book->ledger.ended != EVENT_NONE, "waits-end-with-the-run");
+        judge_report(ask, request->report.ret);
+        start->is_waited = true;
+    } else {
+        if (ask != NULL) {
+            bool may = is_passing(failure) || failure->code == CODE_CANCELLED;
+            fail_law(ask, failure, may, "promised-runs-can-be-waited-for");
+        }
+        world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);
+    }
+    request_free(request);
+}
+
+static void forget_done(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    ask_answered(request);
+    request_free(request);
+}
+
+static void forget(struct world *world, void *context, uint64_t ticket)
+{
+    struct sim_start *start = context;
+    (void)world;
+    struct request *request = request_new(REQUEST_FORGET);
+    request->run = start->run;
+    request->report.ticket = ticket;
+    ask_post(ask_new(start), request, forget_done);
+}
+
+static void wait_for_end(struct world *world, void *context, uint64_t number)
+{
+    struct sim_start *start = context;
+    (void)number;
+    struct request *request = request_new(REQUEST_WAIT);
+    request->run = start->run;
+    request->report.ticket = ++tickets;
+    uint64_t ticket = tickets;
+    if (!ask_post(ask_new(start), request, wait_done)) {
+        world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);
+    } else if (world_fault(world, 25)) {
+        world_at(world, world_below(world, 8000), forget, start, ticket);
+    }
+}
+
+static void cancel_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    if (ask != NULL) {
+        const struct book *book = books_find(ask->world, ask->start->run);
+        bool has_ended = book->ledger.ended != EVENT_NONE;
+        if (failure == NULL) {
+            world_expect(ask->world, has_ended, "a-cancelled-run-has-ended");
+        } else {
+            bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
+            fail_law(ask, failure, is_late || is_passing(failure), "live-runs-can-be-cancelled");
+        }
+    }
+    request_free(request);
+}
+
+static void cancel(struct world *world, void *context, uint64_t number)
+{
+    struct sim_start *start = context;
+    (void)number, (void)world;
+    struct request *request = request_new(REQUEST_CANCEL);
+    request->run = start->run;
+    request->text = STR("the caller changed its mind");
+    ask_post(ask_new(start), request, cancel_done);
+}
+
+/* ---- Starting. ---- */
+
+static void ask_for_run(struct world *world, void *context, uint64_t is_other);
+
+static void poke(struct world *world, void *context, uint64_t number)
+{
+    struct sim_start *start = context;
+    read_something(start);
+    if (start->key.len > 0 && world_fault(world, 20)) {
+        ask_for_run(world, start, 1);
+    }
+    if (world_callers_are_done(world) || number > 200) {
+        return;
+    }
+    world_at(world, 200 + world_below(world, 15000), poke, start, number + 1);
+}
+
+static void begin_life(struct sim_start *start)
+{
+    struct world *world = start->world;
+    start->follow_count = world_below(world, FOLLOWS_MAX);
+    for (size_t i = 0; i < start->follow_count; i++) {
+        start->follows[i] = world_follow(world, start->run, world_below(world, 3) > 0);
+    }
+    wait_for_end(world, start, 0);
+    world_at(world, world_below(world, 4000), poke, start, 0);
+    if (world_fault(world, 12)) {
+        world_at(world, world_below(world, 40000), cancel, start, 0);
+    }
+}
+
+static void judge_start(struct ask *ask, const struct request *request)
+{
+    struct sim_start *start = ask->start;
+    struct world *world = ask->world;
+    const struct book *book = books_find(world, request->start.ret_run);
+    world_expect(world, !ask->is_other, "a-key-is-for-one-request");
+    world_expect(world, book != NULL, "acknowledged-starts-are-durable");
+    if (!world_is_well(world)) {
+        return;
+    }
+    world_expect(world, str_equal(book->marker, ask->marker), "a-start-gets-its-own-run");
+    world_expect(world, !start->is_acked || uuid_equal(start->run, request->start.ret_run),
+                 "a-key-finds-its-run");
+    world_expect(world, !request->start.ret_existed || start->key.len > 0,
+                 "only-a-key-finds-a-run");
+    world->counts.starts_repeated += request->start.ret_existed;
+    if (!start->is_acked) {
+        start->is_acked = true;
+        start->run = request->start.ret_run;
+        start->marker = ask->marker;
+        begin_life(start);
+    }
+}
+
+static void start_failed(struct ask *ask, const struct failure *failure)
+{
+    struct sim_start *start = ask->start;
+    struct world *world = ask->world;
+    bool is_known = failure != NULL && failure->code == CODE_RESOURCE_EXHAUSTED;
+    if (failure != NULL) {
+        bool is_unregistered = failure->code == CODE_NOT_FOUND && ask->registered == 0;
+        bool is_reused = failure->code == CODE_ALREADY_EXISTS && ask->is_other;
+        fail_law(ask, failure, is_passing(failure) || is_unregistered || is_reused,
+                 "good-starts-are-taken");
+        is_known |= is_unregistered;
+    }
+    if (start->is_acked || ask->is_other) {
+        return;
+    }
+    if (start->key.len == 0 && !is_known) {
+        start->is_given_up = true;
+        return;
+    }
+    if (start->key.len == 0) {
+        world_expect(world, books_find_marker(world, ask->marker) == NULL,
+                     "refused-starts-leave-nothing");
+    }
+    world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
+}
+
+static void start_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    if (ask != NULL && failure == NULL) {
+        judge_start(ask, request);
+    } else {
+        start_failed(request->context, ask == NULL ? NULL : failure);
+    }
+    request_free(request);
+}
+
+static void ask_for_run(struct world *world, void *context, uint64_t is_other)
+{
+    struct sim_start *start = context;
+    if (!is_other && (start->is_given_up || (start->is_acked && start->key.len == 0))) {
+        return;
+    }
+    struct ask *ask = ask_new(start);
+    ask->registered = world->registered;
+    ask->is_other = is_other;
+    ask->marker = start->marker;
+    if (start->key.len == 0) {
+        ask->marker = arena_printf(&world->arena, "\"s%u-%u\"", start->index, start->tries);
+    }
+    start->tries++;
+    struct request *request = request_new(REQUEST_START);
+    request->start.spec.kind = start->kind;
+    request->start.spec.name = start->name;
+    request->start.spec.input = ask->marker;
+    request->start.spec.idempotency_key = start->key;
+    request->start.spec.session_id = STR("session");
+    request->start.timeout_ms = start->timeout_ms;
+    hash128(is_other ? STR("other") : ask->marker, request->start.digest);
+    if (!ask_post(ask, request, start_done) && !is_other) {
+        world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
+    }
+    if (start->key.len > 0 && world_fault(world, 15)) {
+        ask_for_run(world, start, is_other); /* At once, in the same batch. */
+    }
+}
+
+/* ---- Registering. ---- */
+
+static void ask_register(struct world *world, void *context, uint64_t version);
+
+static void register_done(struct request *request, const struct failure *failure)
+{
+    struct ask *ask = ask_answered(request);
+    unsigned version = ((struct ask *)request->context)->version;
+    struct world *world = ((struct ask *)request->context)->world;
+    if (ask != NULL && failure == NULL) {
+        str hash = str_make(request->define.ret_hash, sizeof(request->define.ret_hash));
+        world_expect(world, str_hash(hash) == world->definitions[version],
+                     "a-definition-has-its-hash");
+        world->registered |= 1u << version;
+    } else {
+        if (ask != NULL) {
+            fail_law(ask, failure, is_passing(failure), "good-definitions-are-taken");
+        }
+        world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
+    }
+    request_free(request);
+}
+
+static void ask_register(struct world *world, void *context, uint64_t version)
+{
+    (void)context;
+    struct ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
+    ask->world = world;
+    ask->version = (unsigned)version;
+    struct request *request = request_new(REQUEST_REGISTER);
+    request->define.definition = world_definition(world, (unsigned)version);
+    if (!ask_post(ask, request, register_done)) {
+        world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
+    }
+}
+
+static void draw_start(struct world *world, struct sim_start *start)
+{
+    static const struct {
+        enum run_kind kind;
+        const char *name;
+    } kinds[] = {
+        {RUN_KIND_AGENT, "helper"}, {RUN_KIND_AGENT, "helper"}, {RUN_KIND_AGENT, "helper"},
+        {RUN_KIND_WORKFLOW, "flow"}, {RUN_KIND_WORKFLOW, "sleepy"}, {RUN_KIND_TOOL, "add"},
+        {RUN_KIND_TOOL, "solo"}, {RUN_KIND_WORKFLOW, "unknown"},
+    };
+    size_t kind = world_below(world, COUNT_OF(kinds));
+    start->world = world;
+    start->kind = kinds[kind].kind;
+    start->name = str_of(kinds[kind].name);
+    start->marker = arena_printf(&world->arena, "\"s%u\"", start->index);
+    start->key = world_below(world, 100) < 70
+                     ? arena_printf(&world->arena, "key-%u", start->index)
+                     : STR_EMPTY;
+    start->timeout_ms = 5000 + world_below(world, 300000);
+}
+
+static void hash_definitions(struct world *world)
+{
+    world->definition_count = 3;
+    for (unsigned i = 0; i < world->definition_count; i++) {
+        struct buf encoded = {0};
+        uint8_t hash[16];
+        agent_definition_encode(world_definition(world, i), &encoded);
+        agent_definition_hash(buf_str(&encoded), hash);
+        world->definitions[i] = str_hash(str_make(hash, sizeof(hash)));
+        buf_fini(&encoded);
+    }
+}
+
+void world_callers_begin(struct world *world)
+{
+    tickets = 0;
+    hash_definitions(world);
+    world_at(world, 1, ask_register, NULL, 0);
+    world_at(world, world_below(world, 60000), ask_register, NULL, 1);
+    world->start_count = 3 + world_below(world, WORLD_STARTS_MAX - 3);
+    for (unsigned i = 0; i < world->start_count; i++) {
+        struct sim_start *start = arena_zalloc(&world->arena, sizeof(*start));
+        start->index = i;
+        draw_start(world, start);
+        world->starts[i] = start;
+        world_at(world, world_below(world, 50000), ask_for_run, start, 0);
+    }
+}
+
+static const char *wait_of(const struct sim_start *start)
+{
+    if (start->is_given_up) {
+        return NULL;
+    }
+    if (!start->is_acked) {
+        return "a start";
+    }
+    for (size_t i = 0; i < start->follow_count; i++) {
+        if (!world_follow_is_done(start->follows[i])) {
+            return "a watcher";
+        }
+    }
+    return start->is_waited ? NULL : "a wait";
+}
+
+const char *world_callers_wait_for(const struct world *world)
+{
+    for (size_t i = 0; i < world->start_count; i++) {
+        const char *what = wait_of(world->starts[i]);
+        if (what != NULL) {
+            return what;
+        }
+    }
+    return NULL;
+}
+
+bool world_callers_are_done(const struct world *world)
+{
+    return world_callers_wait_for(world) == NULL;
+}

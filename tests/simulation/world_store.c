@@ -1,0 +1,98 @@
+/*
+ * The store as the partition sees it: the memory store, with faults and deaths around commits.
+ */
+#include "storage/memory_store.h"
+#include "tests/simulation/world.h"
+
+static void draw_death(struct world *world)
+{
+    if (world_fault(world, 2)) {
+        world->acts_until_death = world_below(world, 4) == 0 ? 0 : world_below(world, 30);
+    }
+}
+
+static status commit_for_real(struct world *world, const struct store_batch *batch)
+{
+    status committed = store_commit(&world->store, batch);
+    books_take(world, batch);
+    world->counts.commits++;
+    return committed;
+}
+
+static status commit(void *self, const struct store_batch *batch)
+{
+    struct world *world = self;
+    static const struct {
+        enum memory_store_fault fault;
+        const char *name;
+    } faults[] = {
+        {MEMORY_STORE_FAULT_REFUSE, "refused"},
+        {MEMORY_STORE_FAULT_LOST, "lost"},
+        {MEMORY_STORE_FAULT_UNKNOWN, "unknown"},
+    };
+    world_expect(world, batch->count > 0, "no-empty-commits");
+    if (world->is_dead) {
+        return status_make(CODE_UNAVAILABLE, "the process is dead");
+    }
+    if (world_fault(world, 2)) {
+        size_t which = world_below(world, COUNT_OF(faults));
+        world->counts.store_faults++;
+        world_say(world, "store: the next commit is %s", faults[which].name);
+        memory_store_fault(&world->store, faults[which].fault);
+        status outcome = store_commit(&world->store, batch);
+        if (faults[which].fault == MEMORY_STORE_FAULT_UNKNOWN) {
+            books_take(world, batch);
+        }
+        return outcome;
+    }
+    if (world_fault(world, 1)) {
+        world_say(world, "store: died before the commit");
+        world->is_dead = true;
+        return status_make(CODE_UNAVAILABLE, "the process is dead");
+    }
+    draw_death(world);
+    return commit_for_real(world, batch);
+}
+
+static status get(void *self, enum store_table table, str key, struct arena *arena, str *ret)
+{
+    struct world *world = self;
+    return store_get(&world->store, table, key, arena, ret);
+}
+
+static status scan(void *self, enum store_table table, str prefix, str from, bool reverse,
+                   size_t limit, store_visit *visit, void *context)
+{
+    struct world *world = self;
+    return store_scan(&world->store, table, prefix, from, reverse, limit, visit, context);
+}
+
+static status checkpoint(void *self, const char *path)
+{
+    struct world *world = self;
+    return store_checkpoint(&world->store, path);
+}
+
+static void stats(void *self, struct store_stats *ret)
+{
+    struct world *world = self;
+    store_stats(&world->store, ret);
+}
+
+static void close_nothing(void *self)
+{
+    (void)self; /* It survives the process. */
+}
+
+struct store world_store(struct world *world)
+{
+    static const struct store_vtable vtable = {
+        .commit = commit,
+        .get = get,
+        .scan = scan,
+        .checkpoint = checkpoint,
+        .stats = stats,
+        .close = close_nothing,
+    };
+    return (struct store){.vtable = &vtable, .self = world};
+}
