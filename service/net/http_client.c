@@ -230,6 +230,8 @@ static void setup_curl(struct http_client *client)
 
 static void set_connection(CURL *easy, const struct http_request *request)
 {
+    /* Where OpenSSL's users say which certificates they trust; the library does not look. */
+    const char *own_authorities = getenv("SSL_CERT_FILE");
     long version = request->http_1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
 
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -239,6 +241,9 @@ static void set_connection(CURL *easy, const struct http_request *request)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, version);
+    if (own_authorities != NULL) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, own_authorities);
+    }
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
 }
 

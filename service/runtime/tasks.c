@@ -23,6 +23,10 @@ void tasks_handle_lost(struct runtime *runtime)
         if (!status_is_ok(runs_get(runtime, lost->task.run, &run))) {
             continue;
         }
+        const struct effect *effect = engine_effect(&run->state, lost->task.effect);
+        if (effect != NULL && effect->state == EFFECT_LEASED && effect->attempt == lost->epoch) {
+            hosts_release(runtime->hosts, lost->task); /* Its run, read again, expects it. */
+        }
         struct command command = {
             .kind = COMMAND_LEASE_LOST,
             .effect = lost->task.effect,

@@ -276,9 +276,10 @@ static void check_live(struct world *world, const struct book *book)
     if (live->needs_recovery) {
         return;
     }
-    bool is_calling = book->folded.state == RUN_THINKING && engine_is_waiting(&book->folded) == false;
-    bool has_call = live->model_call != 0;
-    world_expect(world, !has_call || is_calling, "no-call-that-nobody-awaits");
+    bool is_calling =
+        book->folded.state == RUN_THINKING && !engine_is_waiting(&book->folded);
+    world_expect(world, live->model_call == 0 || is_calling, "no-call-that-nobody-awaits");
+    world_expect(world, live->model_call != 0 || !is_calling, "owed-calls-are-out");
 }
 
 static void check_slots(struct world *world)

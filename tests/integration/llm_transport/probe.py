@@ -37,7 +37,7 @@ class Outcome:
         return [block for block in self.last["blocks"] if block["kind"] == kind]
 
 
-def ask(base_url="", **members):
+def ask(base_url="", environment=None, **members):
     """One call (or `count` of them) of the user text "hello"."""
     spec = {
         "provider": "openai",
@@ -47,11 +47,12 @@ def ask(base_url="", **members):
         "retry_budget_ms": 20000,
     }
     spec.update(members)
-    environment = dict(os.environ, OPENAI_API_KEY=KEY, NO_PROXY="*", no_proxy="*")
+    variables = dict(os.environ, OPENAI_API_KEY=KEY, NO_PROXY="*", no_proxy="*")
+    variables.update(environment or {})
     ran = subprocess.run(
         [PROBE],
         input=json.dumps(spec).encode(),
-        env=environment,
+        env=variables,
         capture_output=True,
         timeout=60,
         check=False,

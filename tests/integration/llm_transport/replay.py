@@ -77,7 +77,8 @@ class Request:
 class ReplayServer:
     """Plays `responses` in turn, the last one for ever; or asks a function for each request."""
 
-    def __init__(self, *responses, choose=None):
+    def __init__(self, *responses, choose=None, tls=None):
+        self.tls = tls
         self.responses = list(responses)
         self.choose = choose
         self.requests = []
@@ -88,7 +89,8 @@ class ReplayServer:
         self.lock = threading.Lock()
         self.closing = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        address = f"127.0.0.1:{self.listener.getsockname()[1]}/v1"
+        self.url = ("https://" if tls else "http://") + address
         self.open = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -118,6 +120,8 @@ class ReplayServer:
 
     def _serve(self, connection):
         try:
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
             reader = connection.makefile("rb")
             while True:
                 request = self._read(reader)

@@ -4,6 +4,11 @@ Method: the real client against a server that cuts, stalls and refuses as each c
         Deadlines are configured small; no case waits for anything but an event.
 """
 import json
+import os
+import shutil
+import ssl
+import subprocess
+import tempfile
 import time
 import unittest
 
@@ -333,6 +338,28 @@ class Deadlines(unittest.TestCase):
             outcome = ask(server.url, cancel_after=1)
             self.assertEqual([event["event"] for event in outcome.events], ["cancelled"])
             self.assertTrue(server.hung_up.wait(10))
+
+
+@unittest.skipIf(shutil.which("openssl") is None, "no openssl command")
+class Tls(unittest.TestCase):
+    def test_only_certificates_we_trust(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = (os.path.join(folder, name) for name in ("c.pem", "k.pem"))
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                 "-keyout", key, "-out", certificate, "-subj", "/CN=127.0.0.1",
+                 "-addext", "subjectAltName=IP:127.0.0.1"],
+                check=True, capture_output=True,
+            )
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            with ReplayServer(Response(*split(HELLO, 3)), tls=context) as server:
+                refused = ask(server.url)
+                self.assertEqual(refused.last["reason"], "CERTIFICATE_REFUSED")
+                self.assertEqual(server.requests, [])
+                trusted = ask(server.url, environment={"SSL_CERT_FILE": certificate})
+                self.assertEqual(trusted.last["event"], "done", trusted.events)
+                self.assertEqual(trusted.shown(), SAID)
 
 
 class Refusals(unittest.TestCase):
