@@ -31,14 +31,33 @@ static void clear_effects(struct run *run)
     run->effect_count = 0;
 }
 
-static void close_effect(struct effect *effect)
+/* Closed entries make room: what is open stays in the order it was opened. */
+static void close_effect(struct run *run, struct effect *effect)
 {
-    uint32_t id = effect->id;
-    uint8_t kind = effect->kind;
-    memset(effect, 0, sizeof(*effect));
-    effect->id = id;
-    effect->kind = kind;
-    assert(effect->state == EFFECT_CLOSED);
+    size_t index = (size_t)(effect - run->effects);
+    assert(index < run->effect_count);
+    run->effect_count--;
+    memmove(effect, effect + 1, (run->effect_count - index) * sizeof(*effect));
+    memset(&run->effects[run->effect_count], 0, sizeof(*effect));
+}
+
+/* A task is over, or its code is: what it waited for is of no more interest. */
+static void close_waits(struct run *run, uint32_t owner)
+{
+    for (uint32_t i = run->effect_count; i > 0; i--) {
+        struct effect *effect = &run->effects[i - 1];
+        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+            close_effect(run, effect);
+        }
+    }
+}
+
+/* The run's time begins anew after each wait. */
+static void restart_clock(struct run *run, uint64_t now_ms)
+{
+    if (run->timeout_ms != 0) {
+        run->deadline_ms = now_ms + run->timeout_ms;
+    }
 }
 
 static void apply_started(struct run *run, const struct event *event)
@@ -50,8 +69,10 @@ static void apply_started(struct run *run, const struct event *event)
     run->kind = (uint8_t)spec->kind;
     run->started_ms = event->time_ms;
     run->deadline_ms = spec->deadline_ms;
+    run->timeout_ms = spec->deadline_ms == 0 ? 0 : spec->deadline_ms - event->time_ms;
     run->steps_max = spec->steps_max;
     run->tokens_max = spec->tokens_max;
+    run->retries_max = spec->retries_max;
 }
 
 static void apply_ended(struct run *run, const struct event *event, enum run_state state)
@@ -96,7 +117,7 @@ static void apply_model_failed(struct run *run, const struct event *event)
     struct effect *effect = open_effect(run, event);
     effect->failures++;
     if (event->model_failed.retry_at_ms == 0) {
-        close_effect(effect);
+        close_effect(run, effect);
         return;
     }
     effect->state = EFFECT_BACKOFF;
@@ -141,6 +162,98 @@ static void apply_step_settled(struct run *run, const struct event *event)
     }
 }
 
+static void apply_wait_set(struct run *run, const struct event *event)
+{
+    assert(states_effect(run, event->wait_set.owner) != NULL);
+    struct effect *effect = add_effect(run, event, event->wait_set.kind);
+    effect->owner = event->wait_set.owner;
+    effect->key = engine_key(event->wait_set.key);
+    effect->due_ms = event->wait_set.due_ms;
+    effect->remaining = event->wait_set.children;
+    for (uint32_t i = 0; i < run->kept_count; i++) {
+        if (effect->kind == EFFECT_SUSPENSION && run->kept[i] == effect->key) {
+            run->kept[i] = run->kept[--run->kept_count];
+            run->kept[run->kept_count] = 0;
+        }
+    }
+}
+
+static void apply_wait_settled(struct run *run, const struct event *event)
+{
+    struct effect *wait = open_effect(run, event);
+    struct effect *owner = states_effect(run, wait->owner);
+    assert(owner != NULL);
+    owner->remaining++;
+    if (owner->state == EFFECT_PARKED) {
+        owner->state = EFFECT_READY;
+    }
+    close_effect(run, wait);
+    restart_clock(run, event->time_ms);
+}
+
+static void apply_child_settled(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->kind == EFFECT_CHILDREN);
+    assert(effect->remaining > 0);
+    effect->remaining--;
+}
+
+static void apply_resume_kept(struct run *run, const struct event *event)
+{
+    assert(run->kept_count < ENGINE_KEPT_MAX);
+    run->kept[run->kept_count++] = engine_key(event->resume_kept.key);
+}
+
+static void apply_task_parked(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->state == EFFECT_LEASED);
+    effect->state = event->task_parked.is_ready ? EFFECT_READY : EFFECT_PARKED;
+    effect->host = 0;
+}
+
+static void apply_task_failed(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->state == EFFECT_LEASED);
+    effect->state = EFFECT_BACKOFF;
+    effect->host = 0;
+    effect->due_ms = event->task_failed.retry_at_ms;
+    close_waits(run, event->effect);
+    run->retries++;
+}
+
+static void apply_task_requeued(struct run *run, const struct event *event)
+{
+    struct effect *effect = open_effect(run, event);
+    assert(effect->state == EFFECT_BACKOFF);
+    effect->state = EFFECT_READY;
+    effect->due_ms = 0;
+    restart_clock(run, event->time_ms);
+}
+
+static void apply_task_settled(struct run *run, const struct event *event)
+{
+    close_waits(run, event->effect);
+    close_effect(run, open_effect(run, event));
+}
+
+static void apply_cancel_requested(struct run *run, const struct event *event)
+{
+    run->is_cancelling = 1;
+    run->deadline_ms = event->cancel_requested.deadline_ms;
+    run->timeout_ms = 0;
+    close_waits(run, 0);
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        struct effect *effect = &run->effects[i];
+        if (effect->state == EFFECT_PARKED || effect->state == EFFECT_BACKOFF) {
+            effect->state = EFFECT_READY;
+            effect->due_ms = 0;
+        }
+    }
+}
+
 void engine_apply(struct run *run, const struct event *event)
 {
     assert(!engine_is_terminal(run));
@@ -170,7 +283,7 @@ void engine_apply(struct run *run, const struct event *event)
         apply_task_requested(run, event);
         break;
     case EVENT_TASK_SETTLED:
-        close_effect(open_effect(run, event));
+        apply_task_settled(run, event);
         break;
     case EVENT_STEP_SETTLED:
         apply_step_settled(run, event);
@@ -180,6 +293,30 @@ void engine_apply(struct run *run, const struct event *event)
         break;
     case EVENT_LEASE_LOST:
         apply_lease_lost(run, event);
+        break;
+    case EVENT_WAIT_SET:
+        apply_wait_set(run, event);
+        break;
+    case EVENT_WAIT_SETTLED:
+        apply_wait_settled(run, event);
+        break;
+    case EVENT_CHILD_SETTLED:
+        apply_child_settled(run, event);
+        break;
+    case EVENT_RESUME_KEPT:
+        apply_resume_kept(run, event);
+        break;
+    case EVENT_TASK_PARKED:
+        apply_task_parked(run, event);
+        break;
+    case EVENT_TASK_FAILED:
+        apply_task_failed(run, event);
+        break;
+    case EVENT_TASK_REQUEUED:
+        apply_task_requeued(run, event);
+        break;
+    case EVENT_CANCEL_REQUESTED:
+        apply_cancel_requested(run, event);
         break;
     case EVENT_NONE:
     case EVENT_COUNT:

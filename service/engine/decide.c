@@ -278,20 +278,203 @@ static enum verdict decide_step_done(struct draft *draft, const struct command *
                     .attempt = command->attempt,
                     .step_settled = {.number = command->step.number,
                                      .key = command->step.key,
-                                     .outcome = command->step.outcome},
+                                     .outcome = command->step.outcome,
+                                     .state = command->step.state},
                 });
     return VERDICT_OK;
+}
+
+static uint64_t run_retry_delay_ms(const struct run *run)
+{
+    uint64_t delay = ENGINE_RUN_RETRY_BASE_MS;
+    for (uint32_t i = 0; i < run->retries && delay < ENGINE_RUN_RETRY_MAX_MS; i++) {
+        delay *= 2;
+    }
+    return delay < ENGINE_RUN_RETRY_MAX_MS ? delay : ENGINE_RUN_RETRY_MAX_MS;
+}
+
+static void emit_cancelled(struct draft *draft, str cause)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_CANCELLED,
+                    .run_cancelled = {.cause = cause},
+                });
 }
 
 static enum verdict decide_task_done(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
+    const struct outcome *outcome = &command->task.outcome;
     if (effect->state != EFFECT_LEASED) {
         return VERDICT_STALE;
     }
-    emit_settled(draft, command->effect, command->attempt, &command->task.outcome);
+    bool again = outcome->failed && command->task.is_retryable && !draft->run.is_cancelling &&
+                 draft->run.kind == RUN_KIND_WORKFLOW &&
+                 draft->run.retries < draft->run.retries_max;
+    if (again) {
+        uint64_t retry_at_ms = draft->now_ms + run_retry_delay_ms(&draft->run);
+        emit(draft, (struct event){
+                        .kind = EVENT_TASK_FAILED,
+                        .effect = command->effect,
+                        .attempt = command->attempt,
+                        .task_failed = {.outcome = *outcome,
+                                        .state = command->task.state,
+                                        .retry_at_ms = retry_at_ms},
+                    });
+        return VERDICT_OK;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_SETTLED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .task_settled = {.outcome = *outcome, .state = command->task.state},
+                });
+    if (draft->run.is_cancelling && (outcome->failed || command->task.is_cancelled)) {
+        emit_cancelled(draft, STR("cancelled; its code has cleaned up"));
+        return VERDICT_OK;
+    }
     str reason = draft->run.kind == RUN_KIND_TOOL ? STR("TOOL_FAILED") : STR("WORKFLOW_FAILED");
-    after_settled(draft, &command->task.outcome, reason);
+    after_settled(draft, outcome, reason);
+    return VERDICT_OK;
+}
+
+static void emit_wait_settled(struct draft *draft, const struct effect *wait, str key,
+                              const struct outcome *outcome, str by)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_WAIT_SETTLED,
+                    .effect = wait->id,
+                    .wait_settled = {.kind = wait->kind,
+                                     .owner = wait->owner,
+                                     .key = key,
+                                     .outcome = *outcome,
+                                     .by = by},
+                });
+}
+
+static uint32_t wait_count(const struct run *run)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        count += effect_is_wait(&run->effects[i]);
+    }
+    return count;
+}
+
+static enum verdict decide_order(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    uint64_t key = engine_key(command->order.key);
+    if (task->state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    if (engine_wait(&draft->run, task->id, key) != NULL) {
+        return VERDICT_DONE_BEFORE;
+    }
+    bool is_wait = command->order.kind != EFFECT_ORDER;
+    bool is_full = wait_count(&draft->run) >= ENGINE_WAITS_MAX;
+    struct outcome refusal = failed_outcome(
+        STR("TOO_MANY_WAITS"), STR("the run waits for as much as it may at once (32); wait for "
+                                   "some of it before more"));
+    if (draft->run.is_cancelling) {
+        refusal = failed_outcome(STR("CANCELLED"), STR("the run is being cancelled: its code may "
+                                                       "clean up, but not wait"));
+    }
+    bool is_refused = is_full || (is_wait && draft->run.is_cancelling);
+    uint32_t id = draft->run.effect_next;
+    emit(draft, (struct event){
+                    .kind = EVENT_WAIT_SET,
+                    .effect = id,
+                    .wait_set = {.kind = command->order.kind,
+                                 .owner = task->id,
+                                 .key = command->order.key,
+                                 .data = command->order.data,
+                                 .due_ms = command->order.due_ms,
+                                 .children = command->order.children},
+                });
+    if (is_refused || command->order.is_settled) {
+        const struct outcome *outcome = is_refused ? &refusal : &command->order.outcome;
+        emit_wait_settled(draft, engine_effect(&draft->run, id), command->order.key, outcome,
+                          command->order.by);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict decide_resume(struct draft *draft, const struct command *command)
+{
+    uint64_t key = engine_key(command->resume.key);
+    const struct effect *wait = engine_wait(&draft->run, 0, key);
+    if (wait != NULL && wait->kind == EFFECT_SUSPENSION) {
+        const struct effect found = *wait;
+        struct outcome outcome = {.value = command->resume.data};
+        emit_wait_settled(draft, &found, command->resume.key, &outcome, command->resume.by);
+        return VERDICT_OK;
+    }
+    if (engine_has_kept(&draft->run, key)) {
+        return VERDICT_DONE_BEFORE;
+    }
+    if (draft->run.kept_count == ENGINE_KEPT_MAX || draft->run.is_cancelling) {
+        return VERDICT_REFUSED;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_RESUME_KEPT,
+                    .resume_kept = {.key = command->resume.key,
+                                    .data = command->resume.data,
+                                    .by = command->resume.by},
+                });
+    return VERDICT_OK;
+}
+
+static enum verdict decide_wait_done(struct draft *draft, const struct command *command)
+{
+    const struct effect *wait = engine_effect(&draft->run, command->effect);
+    if (wait->kind != EFFECT_EVENT) {
+        return VERDICT_REFUSED;
+    }
+    const struct effect found = *wait;
+    emit_wait_settled(draft, &found, STR_EMPTY, &command->wait_done.outcome, STR_EMPTY);
+    return VERDICT_OK;
+}
+
+static enum verdict decide_child_done(struct draft *draft, const struct command *command)
+{
+    const struct effect *wait = engine_effect(&draft->run, command->effect);
+    if (wait->kind != EFFECT_CHILDREN) {
+        return VERDICT_REFUSED;
+    }
+    const struct effect found = *wait;
+    emit(draft, (struct event){
+                    .kind = EVENT_CHILD_SETTLED,
+                    .effect = command->effect,
+                    .child_settled = {.index = command->child_done.index,
+                                      .child = command->child_done.child,
+                                      .outcome = command->child_done.outcome},
+                });
+    if (found.remaining == 1) {
+        struct outcome all = {0};
+        emit_wait_settled(draft, &found, STR_EMPTY, &all, STR_EMPTY);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict decide_park(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    if (task->state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    bool waits = false;
+    for (uint32_t i = 0; i < draft->run.effect_count; i++) {
+        const struct effect *wait = &draft->run.effects[i];
+        waits |= effect_is_wait(wait) && wait->owner == task->id;
+    }
+    bool is_ready = task->remaining > command->park.outcomes_seen || !waits;
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_PARKED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .task_parked = {.is_ready = is_ready},
+                });
     return VERDICT_OK;
 }
 
@@ -304,30 +487,82 @@ static void time_out_task(struct draft *draft, const struct effect *effect)
     after_settled(draft, &outcome, outcome.error_type);
 }
 
+static void end_wait(struct draft *draft, const struct effect *wait)
+{
+    struct outcome outcome = {.value = STR("null")};
+    if (wait->kind != EFFECT_SLEEP) {
+        outcome = failed_outcome(STR("TIMEOUT"), STR("nothing came before the step's timeout"));
+    }
+    emit_wait_settled(draft, wait, STR_EMPTY, &outcome, STR_EMPTY);
+}
+
+/* What is due of one effect; `effect` is as it was when the time came. */
+static void time_effect(struct draft *draft, const struct effect *effect)
+{
+    if (engine_is_terminal(&draft->run) || engine_effect(&draft->run, effect->id) == NULL) {
+        return; /* Gone with one that was due before it. */
+    }
+    bool is_due = effect->due_ms != 0 && draft->now_ms >= effect->due_ms;
+    if (is_due && effect_is_wait(effect)) {
+        end_wait(draft, effect);
+    } else if (is_due && effect->kind == EFFECT_MODEL) {
+        emit_model_requested(draft, effect->id, effect->attempt + 1);
+    } else if (is_due) {
+        emit(draft, (struct event){
+                        .kind = EVENT_TASK_REQUEUED,
+                        .effect = effect->id,
+                        .attempt = effect->attempt,
+                    });
+    } else if (effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
+        time_out_task(draft, effect);
+    }
+}
+
 static enum verdict decide_time(struct draft *draft, const struct command *command)
 {
     const struct run before = draft->run;
-    if (before.deadline_ms != 0 && draft->now_ms >= before.deadline_ms) {
+    bool is_over = before.deadline_ms != 0 && draft->now_ms >= before.deadline_ms &&
+                   !engine_is_clock_stopped(&before);
+    if (is_over && before.is_cancelling) {
+        emit_cancelled(draft, STR("cancelled; its code did not clean up in time"));
+        return VERDICT_OK;
+    }
+    if (is_over) {
         emit_failed(draft, STR("DEADLINE_EXCEEDED"), command->time.message);
         return VERDICT_OK;
     }
     for (uint32_t i = 0; i < before.effect_count; i++) {
-        const struct effect *effect = &before.effects[i];
-        if (effect->state == EFFECT_BACKOFF && draft->now_ms >= effect->due_ms) {
-            emit_model_requested(draft, effect->id, effect->attempt + 1);
-        } else if (effect->state != EFFECT_CLOSED && effect_is_task(effect) &&
-                   effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
-            time_out_task(draft, effect);
-        }
+        time_effect(draft, &before.effects[i]);
     }
     return draft->step->count > 0 ? VERDICT_OK : VERDICT_DONE_BEFORE;
 }
 
+/* Code that has begun gets the chance to clean up. */
+static bool has_begun(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *effect = &run->effects[i];
+        if (effect->kind == EFFECT_BODY && (effect->state == EFFECT_LEASED || effect->steps > 0 ||
+                                            effect->remaining > 0 || run->effect_count > 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum verdict decide_cancel(struct draft *draft, const struct command *command)
 {
+    if (draft->run.is_cancelling) {
+        return VERDICT_DONE_BEFORE;
+    }
+    if (!has_begun(&draft->run)) {
+        emit_cancelled(draft, command->cancel.cause);
+        return VERDICT_OK;
+    }
     emit(draft, (struct event){
-                    .kind = EVENT_RUN_CANCELLED,
-                    .run_cancelled = {.cause = command->cancel.cause},
+                    .kind = EVENT_CANCEL_REQUESTED,
+                    .cancel_requested = {.cause = command->cancel.cause,
+                                         .deadline_ms = draft->now_ms + ENGINE_CLEANUP_MS},
                 });
     return VERDICT_OK;
 }
@@ -352,6 +587,11 @@ static const struct {
     [COMMAND_TASK_DONE] = {STATE_BIT(RUN_ACTING), true, decide_task_done},
     [COMMAND_TIME] = {LIVE, false, decide_time},
     [COMMAND_CANCEL] = {LIVE, false, decide_cancel},
+    [COMMAND_ORDER] = {STATE_BIT(RUN_ACTING), true, decide_order},
+    [COMMAND_RESUME] = {LIVE, false, decide_resume},
+    [COMMAND_WAIT_DONE] = {STATE_BIT(RUN_ACTING), true, decide_wait_done},
+    [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
+    [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

@@ -15,8 +15,13 @@
  *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
  *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
  *
+ *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
+ *            LEASED --park--> PARKED --a wait settled--> READY
+ *            LEASED --failed, tried again--> BACKOFF --time--> READY
+ *   Its code's waits (a time, an answer, an event, children) are effects of their own.
+ *
  *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
- *   hosts. Nothing else is ever awaited, so a run is terminal or owes an effect.
+ *   hosts and for what the code waits for, so a run is terminal or owes an effect.
  *
  * Invariant: a non-terminal started run has an open effect; a terminal run has none.
  * Threading: none of its business; every function touches its arguments only.
@@ -29,12 +34,17 @@
 
 enum {
     ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
-    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX,
-    ENGINE_EVENTS_MAX = 2 * ENGINE_TOOL_CALLS_MAX + 4, /* Per decision. */
+    ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
+    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX,
+    ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
+    ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
     ENGINE_TASK_LEASES_MAX = 5, /* Hosts one task may lose before it is given up. */
     ENGINE_RETRY_BASE_MS = 500, /* Doubled by each failed attempt ... */
     ENGINE_RETRY_MAX_MS = 30000, /* ... up to this, unless the server's hint says longer. */
+    ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
+    ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. */
+    ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
 };
 
 enum run_kind {
@@ -60,6 +70,11 @@ enum effect_kind {
     EFFECT_MODEL,
     EFFECT_TOOL, /* A tool call of an agent run: a task. */
     EFFECT_BODY, /* The code of a workflow or tool run: a task. */
+    EFFECT_SLEEP, /* The waits of a task's code: for a time, ... */
+    EFFECT_SUSPENSION, /* ... an answer from outside, ... */
+    EFFECT_EVENT, /* ... an event of a topic, ... */
+    EFFECT_CHILDREN, /* ... runs it started. */
+    EFFECT_ORDER, /* Done at once: a publication, a resume, children nobody waits for. */
     EFFECT_KIND_COUNT,
 };
 
@@ -67,7 +82,8 @@ enum effect_state {
     EFFECT_CLOSED,
     EFFECT_READY, /* Model: the call is out. Task: no host has it. */
     EFFECT_LEASED, /* Task: a host has it. */
-    EFFECT_BACKOFF, /* Model: to be ordered again at due_ms. */
+    EFFECT_BACKOFF, /* Model, body: to be ordered again at due_ms. */
+    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. */
 };
 
 struct effect {
@@ -77,8 +93,11 @@ struct effect {
     uint32_t steps; /* Task: steps settled. */
     uint64_t host; /* Task, leased: hash of the host's id. */
     uint64_t since_ms; /* When it was ordered. */
-    uint64_t due_ms; /* Backoff: order again then. */
+    uint64_t due_ms; /* Backoff: order again then. Wait: it ends then; 0: never by itself. */
     uint64_t deadline_ms; /* Task: give up then; 0: with the run. */
+    uint64_t key; /* Wait: hash of its step's key. */
+    uint32_t owner; /* Wait: the task whose code waits. */
+    uint32_t remaining; /* Children: how many have not ended. Task: waits that have. */
     uint8_t kind; /* enum effect_kind */
     uint8_t state; /* enum effect_state */
     uint8_t at_most_once; /* Task: a lost lease settles it. */
@@ -101,11 +120,17 @@ struct run {
     uint64_t cache_read_tokens;
     uint64_t cache_write_tokens;
     uint64_t reasoning_tokens;
+    uint64_t timeout_ms; /* What deadline_ms is set to anew after each wait; 0: none. */
+    uint64_t kept[ENGINE_KEPT_MAX]; /* Hashes of the keys of resumes that came early. */
+    uint32_t kept_count;
+    uint32_t retries; /* Of the run, after failures. */
+    uint32_t retries_max;
     uint8_t kind; /* enum run_kind */
     uint8_t state; /* enum run_state */
     uint8_t usage_incomplete;
-    uint8_t reserved;
-    uint32_t effect_count; /* Open or closed entries at the front of `effects`. */
+    uint8_t is_cancelling; /* Its code is cleaning up. */
+    uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
+    uint32_t reserved; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 
@@ -120,6 +145,11 @@ enum command_kind {
     COMMAND_TASK_DONE,
     COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
     COMMAND_CANCEL,
+    COMMAND_ORDER, /* A task's code wants something that outlives it. */
+    COMMAND_RESUME, /* An answer from outside. */
+    COMMAND_WAIT_DONE, /* An event has come. */
+    COMMAND_CHILD_DONE,
+    COMMAND_PARK, /* A host lets go of a task that only waits. */
     COMMAND_COUNT,
 };
 
@@ -137,6 +167,14 @@ enum event_kind {
     EVENT_STEP_SETTLED,
     EVENT_LEASE_GRANTED,
     EVENT_LEASE_LOST,
+    EVENT_WAIT_SET,
+    EVENT_WAIT_SETTLED,
+    EVENT_CHILD_SETTLED,
+    EVENT_RESUME_KEPT,
+    EVENT_TASK_PARKED,
+    EVENT_TASK_FAILED, /* The run will be tried again. */
+    EVENT_TASK_REQUEUED,
+    EVENT_CANCEL_REQUESTED,
     EVENT_COUNT,
 };
 
@@ -156,6 +194,10 @@ struct run_spec {
     uint64_t deadline_ms; /* 0: none. */
     uint64_t tokens_max; /* 0: no limit. */
     uint32_t steps_max; /* Agents: at least 1. */
+    uint32_t retries_max; /* Workflows. */
+    uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
+    uint32_t parent_index; /* Which of its children this is, from 0. */
+    str state; /* JSON text; empty: none. */
 };
 
 struct engine_usage {
@@ -230,10 +272,40 @@ struct command {
             uint32_t number;
             str key;
             struct outcome outcome;
+            str state; /* JSON text; empty: as it was. */
         } step;
         struct {
             struct outcome outcome;
+            str state;
+            bool is_retryable;
+            bool is_cancelled; /* The code ended because it saw the cancellation. */
         } task;
+        struct {
+            enum effect_kind kind; /* SLEEP ... ORDER. */
+            str key;
+            str data; /* Opaque, for the journal: what is shown, the children, the topic. */
+            uint64_t due_ms; /* 0: never. */
+            uint32_t children; /* CHILDREN: how many, at least 1. */
+            bool is_settled; /* ORDER always; SUSPENSION: a resume was kept for it. */
+            struct outcome outcome; /* When it is settled. */
+            str by;
+        } order;
+        struct {
+            str key;
+            str data;
+            str by;
+        } resume;
+        struct {
+            struct outcome outcome;
+        } wait_done;
+        struct {
+            uint32_t index;
+            uuid child;
+            struct outcome outcome;
+        } child_done;
+        struct {
+            uint32_t outcomes_seen;
+        } park;
         struct {
             str message; /* What to say if the run's own deadline has passed. */
         } time;
@@ -284,12 +356,51 @@ struct event {
         } task_requested;
         struct {
             struct outcome outcome;
+            str state;
         } task_settled;
         struct {
             uint32_t number;
             str key;
             struct outcome outcome;
+            str state;
         } step_settled;
+        struct {
+            enum effect_kind kind;
+            uint32_t owner;
+            str key;
+            str data;
+            uint64_t due_ms;
+            uint32_t children;
+        } wait_set;
+        struct {
+            enum effect_kind kind;
+            uint32_t owner;
+            str key; /* Empty where it is in WAIT_SET only. */
+            struct outcome outcome; /* CHILDREN: no value; it is in their CHILD_SETTLED. */
+            str by;
+        } wait_settled;
+        struct {
+            uint32_t index;
+            uuid child;
+            struct outcome outcome;
+        } child_settled;
+        struct {
+            str key;
+            str data;
+            str by;
+        } resume_kept;
+        struct {
+            bool is_ready; /* A wait had ended before the host knew: it is given again at once. */
+        } task_parked;
+        struct {
+            struct outcome outcome;
+            str state;
+            uint64_t retry_at_ms;
+        } task_failed;
+        struct {
+            str cause;
+            uint64_t deadline_ms;
+        } cancel_requested;
         struct {
             str host_id;
         } lease_granted;
@@ -334,5 +445,21 @@ static inline bool effect_is_task(const struct effect *effect)
 {
     return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
 }
+
+static inline bool effect_is_wait(const struct effect *effect)
+{
+    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_ORDER;
+}
+
+/* What is kept of a step's key. */
+static inline uint64_t engine_key(str key)
+{
+    return str_hash(key) | 1;
+}
+/* The open wait with this key of this task's code, or NULL. owner 0: of any. */
+const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);
+bool engine_has_kept(const struct run *run, uint64_t key);
+/* Only waits are open, or tasks whose code waits: the run's clock stands still. */
+bool engine_is_clock_stopped(const struct run *run);
 
 #endif

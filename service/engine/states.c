@@ -32,6 +32,14 @@ static const char *const event_names[] = {
     [EVENT_STEP_SETTLED] = "STEP_SETTLED",
     [EVENT_LEASE_GRANTED] = "LEASE_GRANTED",
     [EVENT_LEASE_LOST] = "LEASE_LOST",
+    [EVENT_WAIT_SET] = "WAIT_SET",
+    [EVENT_WAIT_SETTLED] = "WAIT_SETTLED",
+    [EVENT_CHILD_SETTLED] = "CHILD_SETTLED",
+    [EVENT_RESUME_KEPT] = "RESUME_KEPT",
+    [EVENT_TASK_PARKED] = "TASK_PARKED",
+    [EVENT_TASK_FAILED] = "TASK_FAILED",
+    [EVENT_TASK_REQUEUED] = "TASK_REQUEUED",
+    [EVENT_CANCEL_REQUESTED] = "CANCEL_REQUESTED",
 };
 static_assert(COUNT_OF(event_names) == EVENT_COUNT);
 
@@ -80,6 +88,17 @@ bool engine_is_terminal(const struct run *run)
     return run->state >= RUN_COMPLETED;
 }
 
+static bool code_waits(const struct run *run, const struct effect *task)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *wait = &run->effects[i];
+        if (effect_is_wait(wait) && wait->owner == task->id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool engine_is_waiting(const struct run *run)
 {
     if (engine_is_terminal(run)) {
@@ -87,13 +106,49 @@ bool engine_is_waiting(const struct run *run)
     }
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
-        bool at_work = effect->state == EFFECT_LEASED ||
+        bool at_work = (effect->state == EFFECT_LEASED && !code_waits(run, effect)) ||
                        (effect->state == EFFECT_READY && effect->kind == EFFECT_MODEL);
         if (at_work) {
             return false;
         }
     }
     return run->state != RUN_NEW;
+}
+
+bool engine_is_clock_stopped(const struct run *run)
+{
+    if (run->state != RUN_ACTING || run->is_cancelling) {
+        return false;
+    }
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *effect = &run->effects[i];
+        if (effect_is_task(effect) && !code_waits(run, effect)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *effect = &run->effects[i];
+        if (effect_is_wait(effect) && effect->key == key &&
+            (owner == 0 || effect->owner == owner)) {
+            return effect;
+        }
+    }
+    return NULL;
+}
+
+bool engine_has_kept(const struct run *run, uint64_t key)
+{
+    for (uint32_t i = 0; i < run->kept_count; i++) {
+        if (run->kept[i] == key) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -109,14 +164,13 @@ uint64_t engine_next_deadline(const struct run *run)
     if (run->state == RUN_NEW || engine_is_terminal(run)) {
         return 0;
     }
-    uint64_t next = run->deadline_ms;
+    uint64_t next = engine_is_clock_stopped(run) ? 0 : run->deadline_ms;
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
-        if (effect->state == EFFECT_BACKOFF) {
+        if (effect->state == EFFECT_BACKOFF || effect_is_wait(effect)) {
             next = earlier(next, effect->due_ms);
-        } else if (effect->state != EFFECT_CLOSED) {
-            next = earlier(next, effect->deadline_ms);
         }
+        next = earlier(next, effect->deadline_ms);
     }
     return next;
 }
@@ -131,25 +185,50 @@ const struct effect *engine_effect(const struct run *run, uint32_t id)
     return NULL;
 }
 
+static const char *broken_wait(const struct run *run, const struct effect *wait)
+{
+    const struct effect *owner = engine_effect(run, wait->owner);
+    if (owner == NULL || !effect_is_task(owner)) {
+        return "a wait belongs to no open task";
+    }
+    if (wait->state != EFFECT_READY || wait->key == 0) {
+        return "a wait has a wrong state or no key";
+    }
+    return (wait->kind == EFFECT_CHILDREN) == (wait->remaining > 0) ? NULL
+                                                                    : "a wait for nobody";
+}
+
+static const char *broken_task(const struct run *run, const struct effect *task)
+{
+    if (task->state == EFFECT_LEASED && task->attempt == 0) {
+        return "a leased task has no epoch";
+    }
+    if ((task->state == EFFECT_LEASED) != (task->host != 0)) {
+        return "a lease and its host disagree";
+    }
+    if (task->state == EFFECT_PARKED && !code_waits(run, task)) {
+        return "a parked task waits for nothing";
+    }
+    bool backs_off = task->state == EFFECT_BACKOFF;
+    return backs_off && task->kind != EFFECT_BODY ? "a tool call backs off" : NULL;
+}
+
 static const char *broken_effect(const struct run *run, const struct effect *effect)
 {
     if (effect->id == 0 || effect->id >= run->effect_next) {
         return "an effect's id was never given out";
     }
-    bool is_model = effect->kind == EFFECT_MODEL;
-    if (is_model && effect->state == EFFECT_LEASED) {
-        return "a model call is leased";
+    if (effect->state == EFFECT_CLOSED) {
+        return "a closed effect is kept";
     }
-    if (!is_model && effect->state == EFFECT_BACKOFF) {
-        return "a task backs off";
+    if (effect_is_wait(effect)) {
+        return broken_wait(run, effect);
     }
-    if (effect->state == EFFECT_LEASED && effect->attempt == 0) {
-        return "a leased task has no epoch";
+    if (effect_is_task(effect)) {
+        return broken_task(run, effect);
     }
-    if ((effect->state == EFFECT_LEASED) != (effect->host != 0)) {
-        return "a lease and its host disagree";
-    }
-    return NULL;
+    bool is_model_state = effect->state == EFFECT_READY || effect->state == EFFECT_BACKOFF;
+    return is_model_state ? NULL : "a model call is leased";
 }
 
 const char *engine_broken_invariant(const struct run *run)

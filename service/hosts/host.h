@@ -92,6 +92,17 @@ void hosts_reserve(struct hosts *hosts, struct host_session *session, struct tas
 void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */
 void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
+/* Tells the host that holds the task that its run is being cancelled; the task stays its own until
+ * it says TaskDone. Unknown tasks are passed over. */
+void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause);
+/* Sends an order's outcome (numbered) to the host that holds the task; without one, nothing: the
+ * outcome comes with the task when it is given again. */
+void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
+                   const struct host_outcome *outcome);
+/* Tasks that hosts_hello() took over from an earlier session or from before a restart, and whose
+ * outcomes may have been lost on the way: their settled orders are to be sent again. False: none
+ * left. */
+bool hosts_next_adopted(struct hosts *hosts, struct task_ref *ret);
 /* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
  * when that host does not claim it within a lease from the last such call for it. A task that is
  * held in this epoch stays where it is: a run may be read again without a restart. */

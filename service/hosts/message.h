@@ -66,6 +66,42 @@ struct host_hello {
     str user_agent;
 };
 
+enum host_order_kind {
+    HOST_ORDER_SLEEP, /* due_ms */
+    HOST_ORDER_SUSPEND, /* data, due_ms (0: never) */
+    HOST_ORDER_INVOKE, /* children, waits */
+    HOST_ORDER_AWAIT_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
+    HOST_ORDER_PUBLISH, /* topic, event_type, data */
+    HOST_ORDER_RESUME, /* run, step_key, data */
+};
+
+/* A run to be started by a task's code. */
+struct host_child {
+    unsigned kind; /* RunKind of the API: 1 agent, 2 workflow, 3 tool. */
+    str name;
+    str input; /* JSON text. */
+    str options; /* JSON object; empty: none. */
+    uint64_t timeout_ms; /* 0: the default. */
+    str session_id;
+    str user_id;
+    str conversation_id;
+    str state; /* JSON text; empty: none. */
+    int32_t max_retries; /* 0: the default; negative: none. */
+};
+
+struct host_order {
+    enum host_order_kind kind;
+    uint64_t due_ms;
+    str data; /* JSON text. */
+    str topic;
+    str event_type;
+    const struct host_child *children;
+    size_t child_count;
+    bool waits;
+    uuid run;
+    str step_key;
+};
+
 enum host_message_kind {
     HOST_MESSAGE_NONE, /* Only the acknowledgement. */
     HOST_MESSAGE_STEP_DONE,
@@ -74,6 +110,7 @@ enum host_message_kind {
     HOST_MESSAGE_DELTA,
     HOST_MESSAGE_HEARTBEAT,
     HOST_MESSAGE_DRAIN,
+    HOST_MESSAGE_PARK,
 };
 
 struct host_message {
@@ -86,11 +123,18 @@ struct host_message {
     str key; /* STEP_DONE, ORDER. */
     str text; /* DELTA. */
     struct host_outcome outcome; /* STEP_DONE, TASK_DONE. */
+    str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
+    bool is_retryable; /* TASK_DONE that failed. */
+    bool is_cancelled; /* TASK_DONE: because of the cancellation. */
+    uint32_t outcomes_seen; /* PARK. */
+    struct host_order order; /* ORDER. */
 };
 
 struct settled_step {
     str key;
     struct host_outcome outcome;
+    bool is_order;
+    const char *kind; /* "step", "sleep", "suspend", "event", "invoke", "order". */
 };
 
 /* Work for a host. */
@@ -109,6 +153,13 @@ struct host_task {
     str user_id;
     str conversation_id;
     uuid root;
+    uint32_t settled_count; /* Of `steps`, those that are no orders. */
+    bool is_cancelling;
+    str state; /* JSON text; empty: none. */
+    uint32_t retry_count;
+    uuid parent; /* Zero: none. */
+    str root_name;
+    uint64_t created_ms;
 };
 
 enum server_message_kind {
@@ -118,6 +169,7 @@ enum server_message_kind {
     SERVER_MESSAGE_CANCEL,
     SERVER_MESSAGE_DRAIN,
     SERVER_MESSAGE_REFUSED,
+    SERVER_MESSAGE_OUTCOME,
 };
 
 struct server_message {
@@ -142,6 +194,11 @@ struct server_message {
         struct task_ref task;
         bool has_task;
     } refused;
+    struct {
+        struct task_ref task;
+        str key;
+        struct host_outcome outcome;
+    } outcome;
 };
 
 /* One open stream of a host, given by the API. */

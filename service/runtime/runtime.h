@@ -38,6 +38,13 @@ enum request_kind {
     REQUEST_WATCH_MORE, /* watch.watcher: it can take more */
     REQUEST_WATCH_END, /* watch.watcher: its caller is gone; it may have ended before */
     REQUEST_FORGET, /* wait: the caller of a REQUEST_WAIT is gone */
+    REQUEST_RESUME, /* run, resume */
+    REQUEST_SUSPENSIONS, /* suspensions; run zero: of all runs */
+    REQUEST_SUSPENSION, /* run, suspensions with step_key */
+    REQUEST_PUBLISH, /* publish */
+    REQUEST_SUBSCRIBE, /* subscribe */
+    REQUEST_SUBSCRIBE_MORE, /* subscribe.subscriber: it can take more */
+    REQUEST_SUBSCRIBE_END, /* subscribe.subscriber: its caller is gone */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */
     REQUEST_HOST_MESSAGE, /* link, message */
@@ -69,7 +76,10 @@ struct run_report {
     size_t record_count;
     bool is_structured; /* Agents: the definition has an output schema. */
     bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
-    str effect_names[ENGINE_EFFECTS_MAX]; /* Per effect: the tool's, workflow's or model's name. */
+    /* Per effect: the tool's, workflow's or model's name; of a wait its step's key. */
+    str effect_names[ENGINE_EFFECTS_MAX];
+    str state_json; /* Workflows, tools: empty: none. */
+    str cancel_cause; /* Empty: nobody asked for it. */
 };
 
 struct run_line {
@@ -99,6 +109,43 @@ struct watcher {
     bool caught_up_said;
 };
 
+/* A suspension as the runtime answers it. */
+struct suspension {
+    uuid run;
+    uuid root;
+    str name; /* The run's. */
+    str step_key;
+    str data; /* JSON text. */
+    uint64_t since_ms;
+    uint64_t deadline_ms; /* 0: none. */
+    bool is_open;
+    str by;
+    str answer; /* JSON text; empty: none, or it timed out. */
+    uint64_t resumed_ms;
+};
+
+struct topic_event {
+    uint64_t sequence; /* Given by the runtime, from 1. */
+    str topic;
+    str type;
+    str data; /* JSON text. */
+    uint64_t created_ms;
+    uuid run; /* Zero: a caller. */
+};
+
+/* Follows one topic. As struct watcher. */
+struct subscriber {
+    void (*push)(struct subscriber *subscriber, const struct topic_event *event);
+    size_t (*queued_bytes)(struct subscriber *subscriber);
+    void (*end)(struct subscriber *subscriber, const struct failure *failure);
+    bool follows; /* False: ends with the topic's last event. */
+    uint64_t sequence; /* Events up to here were pushed; UINT64_MAX: only new ones are wanted. */
+    /* The runtime's own: */
+    struct subscriber *next;
+    str topic;
+    bool is_stalled;
+};
+
 struct request {
     struct inbox_node node;
     enum request_kind kind;
@@ -119,6 +166,7 @@ struct request {
         struct {
             struct run_spec spec; /* Without root, definition_hash, limits: the runtime's. */
             uint64_t timeout_ms; /* 0: the default. */
+            int32_t max_retries; /* 0: the default; negative: none. */
             uint8_t digest[16]; /* Of the request, for idempotency. */
             uuid ret_run;
             bool ret_existed;
@@ -130,6 +178,7 @@ struct request {
             uint64_t ticket;
         } report;
         struct {
+            uuid parent; /* Zero: any. */
             enum run_kind kind; /* RUN_KIND_NONE: any. */
             uint32_t status; /* 0: any. */
             str name; /* Empty: any. */
@@ -164,6 +213,30 @@ struct request {
             const struct model_reply *reply;
             struct model_failure failure;
         } model;
+        struct {
+            str key;
+            str data; /* JSON text. */
+            str by;
+            bool ret_accepted;
+            bool ret_kept;
+        } resume;
+        struct {
+            str step_key;
+            size_t limit;
+            uint64_t after_ms; /* List: after this since_ms and run; 0: from the first. */
+            uuid after_run;
+            const struct suspension *ret; /* In the request's arena. */
+            size_t ret_count;
+            bool ret_more;
+        } suspensions;
+        struct {
+            const struct topic_event *events; /* topic, type, data. */
+            size_t count;
+            uint64_t ret_first; /* Sequence of the first; the others follow. */
+        } publish;
+        struct {
+            struct subscriber *subscriber; /* Its topic is request->text. */
+        } subscribe;
         struct {
             struct runtime_stats *ret;
         } stats;
