@@ -72,6 +72,29 @@ str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash
     return finish(writer);
 }
 
+str key_link(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail)
+{
+    assert(tail.len <= KEY_NAME_BYTES_MAX);
+    struct writer writer = start(ret, space);
+
+    put(&writer, &kind, 1);
+    if (tail.len > 0) {
+        put(&writer, tail.ptr, tail.len);
+    }
+    return finish(writer);
+}
+
+str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES],
+              uint64_t sequence)
+{
+    struct writer writer = start(ret, space);
+
+    put(&writer, hash, KEY_HASH_BYTES);
+    put_big_endian(&writer, (uint32_t)(sequence >> 32), 4);
+    put_big_endian(&writer, (uint32_t)sequence, 4);
+    return finish(writer);
+}
+
 str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name)
 {
     assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
@@ -137,6 +160,25 @@ bool key_read_journal_seq(str key, uint32_t *ret)
         return false;
     }
     *ret = big_endian(key.ptr + KEY_RUN_BYTES, 4);
+    return true;
+}
+
+bool key_read_link(str key, str *ret_tail)
+{
+    if (key.len < KEY_SPACE_BYTES + 1) {
+        return false;
+    }
+    *ret_tail = (str){key.ptr + KEY_SPACE_BYTES + 1, key.len - KEY_SPACE_BYTES - 1};
+    return true;
+}
+
+bool key_read_topic_sequence(str key, uint64_t *ret)
+{
+    if (key.len != KEY_SPACE_BYTES + KEY_HASH_BYTES + 8) {
+        return false;
+    }
+    const char *at = key.ptr + KEY_SPACE_BYTES + KEY_HASH_BYTES;
+    *ret = (uint64_t)big_endian(at, 4) << 32 | big_endian(at + 4, 4);
     return true;
 }
 

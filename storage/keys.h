@@ -9,6 +9,8 @@
  *   snapshots, runs, active  space | run 16
  *   definitions              space | kind 1 | name
  *   blobs, idempotency       space | hash 16
+ *   links                    space | kind 1 | tail
+ *   topics                   space | hash 16 | sequence 8
  *   meta                     space | name
  */
 #ifndef STORAGE_KEYS_H
@@ -36,6 +38,10 @@ str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint3
 str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run);
 str key_definition(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
 str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES]);
+/* The tail is the caller's: at most KEY_NAME_BYTES_MAX bytes. Empty: the prefix of the kind. */
+str key_link(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail);
+str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES],
+              uint64_t sequence);
 str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
 
 /* Prefixes for scans; all records of one run: key_run(). */
@@ -47,6 +53,8 @@ str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint
 [[nodiscard]] bool key_read_space(str key, struct key_space *ret);
 [[nodiscard]] bool key_read_run(str key, uuid *ret); /* Journal keys too. */
 [[nodiscard]] bool key_read_journal_seq(str key, uint32_t *ret);
+[[nodiscard]] bool key_read_link(str key, str *ret_tail);
+[[nodiscard]] bool key_read_topic_sequence(str key, uint64_t *ret);
 [[nodiscard]] bool key_read_definition(str key, uint8_t *ret_kind, str *ret_name);
 
 #endif

@@ -72,6 +72,8 @@ static const char *const damaged[STORE_TABLE_COUNT] = {
     [STORE_DEFINITIONS] = "the table definitions is damaged: restore a checkpoint",
     [STORE_BLOBS] = "the table blobs is damaged: restore a checkpoint",
     [STORE_IDEMPOTENCY] = "the table idempotency is damaged: restore a checkpoint",
+    [STORE_LINKS] = "the table links is damaged: restore a checkpoint",
+    [STORE_TOPICS] = "the table topics is damaged: restore a checkpoint",
 };
 
 /* ---- Opening ---- */

@@ -26,6 +26,8 @@ enum store_table {
     STORE_DEFINITIONS, /* kind, name -> definition. */
     STORE_BLOBS, /* hash -> bytes. */
     STORE_IDEMPOTENCY, /* hash of a key -> run. */
+    STORE_LINKS, /* kind, tail -> what it points to: children, suspensions, who awaits a topic. */
+    STORE_TOPICS, /* topic, sequence -> event. */
     STORE_TABLE_COUNT,
 };
 

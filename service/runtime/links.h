@@ -1,0 +1,47 @@
+/*
+ * links: index rows that lead from one thing to another: parent to child, time to suspension,
+ * topic to those who await it.
+ *
+ * A row is written in the batch of the event that makes it true and deleted in the batch of the
+ * one that ends it, so it never says what the journal does not.
+ */
+#ifndef SERVICE_RUNTIME_LINKS_H
+#define SERVICE_RUNTIME_LINKS_H
+
+#include "service/base/uuid.h"
+#include "service/runtime/runtime.h"
+
+enum link_kind {
+    LINK_CHILD = 1, /* parent 16 | child 16 */
+    LINK_SUSPENSION = 2, /* since_ms 8 | run 16 | effect 4 */
+    LINK_AWAIT = 3, /* topic hash 16 | run 16 | effect 4 */
+    LINK_TRIGGER = 4, /* workflow's name -> struct link_trigger and the topic */
+};
+
+enum {
+    LINK_TAIL_BYTES = 48,
+};
+
+struct link_tail {
+    char bytes[LINK_TAIL_BYTES];
+    size_t len;
+};
+
+struct link_tail link_child(uuid parent, uuid child);
+struct link_tail link_children(uuid parent); /* The prefix of all. */
+struct link_tail link_suspension(uint64_t since_ms, uuid run, uint32_t effect);
+struct link_tail link_await(const uint8_t topic[16], uuid run, uint32_t effect);
+struct link_tail link_awaits(const uint8_t topic[16]);
+
+static inline str link_str(const struct link_tail *tail)
+{
+    return str_make(tail->bytes, tail->len);
+}
+
+/* From a key's tail. False: damaged. */
+[[nodiscard]] bool link_read_child(str tail, uuid *ret);
+[[nodiscard]] bool link_read_suspension(str tail, uint64_t *ret_since_ms, uuid *ret_run,
+                                        uint32_t *ret_effect);
+[[nodiscard]] bool link_read_await(str tail, uuid *ret_run, uint32_t *ret_effect);
+
+#endif
