@@ -237,8 +237,7 @@ static bool claim(struct hosts *hosts, const struct claimant *host, const struct
     if (host->session->held.count >= host->session->slots) {
         return false;
     }
-    session_drop(hosts, entry);
-    session_hold(hosts, host->session, *held, true);
+    session_adopt(hosts, host->session, entry);
     return true;
 }
 

@@ -112,6 +112,7 @@ static bool must_be_numbered(enum host_message_kind kind)
     case HOST_MESSAGE_STEP_DONE:
     case HOST_MESSAGE_ORDER:
     case HOST_MESSAGE_TASK_DONE:
+    case HOST_MESSAGE_PARK:
     case HOST_MESSAGE_DRAIN:
         return true;
     case HOST_MESSAGE_NONE:
@@ -175,16 +176,6 @@ static enum host_receipt receive_answer(struct hosts *hosts, struct host_session
     return refused(session);
 }
 
-static enum host_receipt receive_order(struct hosts *hosts, struct host_session *session,
-                                       const struct host_message *message)
-{
-    session_refuse(hosts, session, message->seq, "UNIMPLEMENTED",
-                   STR("This release takes no orders (sleep, child run, suspend); settle the step "
-                       "in the host."),
-                   &message->task);
-    return refused(session);
-}
-
 static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *session,
                                       const struct host_message *message)
 {
@@ -192,10 +183,10 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
 
     switch (message->kind) {
     case HOST_MESSAGE_STEP_DONE:
-    case HOST_MESSAGE_TASK_DONE:
-        return receive_answer(hosts, session, message);
     case HOST_MESSAGE_ORDER:
-        return receive_order(hosts, session, message);
+    case HOST_MESSAGE_TASK_DONE:
+    case HOST_MESSAGE_PARK:
+        return receive_answer(hosts, session, message);
     case HOST_MESSAGE_DELTA:
         receipt = holds(hosts, session, message) ? HOST_RECEIPT_SHOW : HOST_RECEIPT_DROP;
         break;
@@ -228,9 +219,10 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     }
     session_update(hosts, session);
     if (message->seq == 0 && must_be_numbered(message->kind)) {
-        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
-                         "A step, an order, the end of a task and a drain are numbered from 1 "
-                         "within a session; seq was 0.");
+        return break_off(
+            hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
+            "A step, an order, the end of a task, a park and a drain are numbered from "
+            "1 within a session; seq was 0.");
     }
     if (message->seq != 0) {
         enum host_receipt receipt = take_number(hosts, session, message->seq);
@@ -381,6 +373,61 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
     if (must_be_told) {
         session_send(hosts, session, &message);
     }
+}
+
+/* The entry of a task that a host knows it has, and that can be told more; NULL: there is none.
+ * What an expected host has to know it is told when it has come and adopted the task. */
+static const struct task_entry *find_told(const struct hosts *hosts, struct task_ref task)
+{
+    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry == NULL || !entry->is_given || entry->session->is_expected) {
+        return NULL;
+    }
+    return entry;
+}
+
+void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+
+    assert(cause != NULL);
+    if (entry != NULL) {
+        session_send(hosts, entry->session,
+                     &(struct server_message){.kind = SERVER_MESSAGE_CANCEL,
+                                              .cancelled = entry->held,
+                                              .cause = str_of(cause)});
+    }
+}
+
+void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
+                   const struct host_outcome *outcome)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+
+    assert(key.len > 0);
+    if (entry != NULL) {
+        session_send(
+            hosts, entry->session,
+            &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
+                                     .outcome = {.task = task, .key = key, .outcome = *outcome}});
+    }
+}
+
+bool hosts_next_adopted(struct hosts *hosts, struct task_ref *ret)
+{
+    while (hosts->adopted_read < hosts->adopted_count) {
+        struct task_ref task = hosts->adopted[hosts->adopted_read++];
+        struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+        if (entry != NULL && entry->is_adopted) {
+            entry->is_adopted = false;
+            *ret = task;
+            return true;
+        }
+    }
+    hosts->adopted_count = hosts->adopted_read = 0;
+    return false;
 }
 
 void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,

@@ -88,20 +88,23 @@ void hosts_give(struct hosts *hosts, struct host_session *session, const struct 
  * picks of one turn do not overbook. hosts_give() follows after the commit, or hosts_release(). */
 void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
                    uint32_t epoch);
-/* The task is settled; its slot is free. Unknown tasks are passed over. */
+/* The task is settled or its host let go of it (PARK); its slot is free. Unknown tasks are passed
+ * over. */
 void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */
 void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
-/* Tells the host that holds the task that its run is being cancelled; the task stays its own until
- * it says TaskDone. Unknown tasks are passed over. */
+/* Tells the host that holds the task (numbered) that its run is being cancelled; the task stays its
+ * own until it says TaskDone. Unknown tasks are passed over; one that is only reserved says so
+ * itself when it is given. */
 void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause);
 /* Sends an order's outcome (numbered) to the host that holds the task; without one, nothing: the
  * outcome comes with the task when it is given again. */
 void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
                    const struct host_outcome *outcome);
 /* Tasks that hosts_hello() took over from an earlier session or from before a restart, and whose
- * outcomes may have been lost on the way: their settled orders are to be sent again. False: none
- * left. */
+ * outcomes may have been lost on the way: their settled orders, and the interruption of those that
+ * are being cancelled, are to be sent again. Each is told once, and not when it is no longer held.
+ * False: none left. */
 bool hosts_next_adopted(struct hosts *hosts, struct task_ref *ret);
 /* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
  * when that host does not claim it within a lease from the last such call for it. A task that is

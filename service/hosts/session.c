@@ -4,6 +4,7 @@
 
 enum {
     SESSIONS_CAPACITY_MIN = 16,
+    ADOPTED_CAPACITY_MIN = 16,
 };
 
 static const struct host_session *session_at(const void *context, uint32_t index)
@@ -81,6 +82,7 @@ void sessions_fini(struct hosts *hosts)
     map_fini(&hosts->by_hash);
     free(hosts->sessions);
     free(hosts->holes);
+    free(hosts->adopted);
 }
 
 struct host_session *sessions_find_number(const struct hosts *hosts, uint64_t number)
@@ -419,4 +421,29 @@ void session_drop(struct hosts *hosts, struct task_entry *entry)
     hosts->expected_tasks -= session->is_expected ? 1 : 0;
     tasks_remove(&hosts->tasks, &session->held, entry);
     session_update(hosts, session);
+}
+
+static void note_adopted(struct hosts *hosts, struct task_ref task)
+{
+    if (hosts->adopted_count == hosts->adopted_capacity) {
+        uint32_t wider =
+            hosts->adopted_capacity == 0 ? ADOPTED_CAPACITY_MIN : hosts->adopted_capacity * 2;
+
+        assert(wider > hosts->adopted_capacity);
+        hosts->adopted =
+            (struct task_ref *)xrealloc(hosts->adopted, wider * sizeof(*hosts->adopted));
+        hosts->adopted_capacity = wider;
+    }
+    hosts->adopted[hosts->adopted_count++] = task;
+}
+
+void session_adopt(struct hosts *hosts, struct host_session *session, struct task_entry *entry)
+{
+    struct held_task held = entry->held;
+
+    assert(entry->is_given && entry->session != session);
+    session_drop(hosts, entry);
+    session_hold(hosts, session, held, true);
+    tasks_find(&hosts->tasks, held.task)->is_adopted = true;
+    note_adopted(hosts, held.task);
 }

@@ -85,6 +85,10 @@ struct hosts {
     struct list leases;
     struct list acks_due;
     struct list over;
+    struct task_ref *adopted; /* A queue; what is no longer `is_adopted` is passed over. */
+    uint32_t adopted_count;
+    uint32_t adopted_read;
+    uint32_t adopted_capacity;
     struct tasks tasks;
     struct lines lines;
 };
@@ -140,5 +144,7 @@ void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t 
 void session_hold(struct hosts *hosts, struct host_session *session, struct held_task held,
                   bool is_given);
 void session_drop(struct hosts *hosts, struct task_entry *entry);
+/* The session takes a given task over from another one. */
+void session_adopt(struct hosts *hosts, struct host_session *session, struct task_entry *entry);
 
 #endif

@@ -20,6 +20,7 @@ struct task_entry {
     uint32_t prev; /* Among the session's; TASKS_NONE ends. */
     uint32_t next; /* Or among the free. */
     bool is_given; /* False: only reserved; the host does not know of it. */
+    bool is_adopted; /* Changed over, and hosts_next_adopted() has not told so. */
 };
 
 /* A session's part of the table. */

@@ -44,6 +44,11 @@ struct payload *wire_pack(const struct server_message *message)
         wire.has_task = message->refused.has_task;
         wire.task.task = message->refused.task;
         break;
+    case SERVER_MESSAGE_OUTCOME:
+        wire.task.task = message->outcome.task;
+        copy_text(wire.text, sizeof(wire.text), message->outcome.key);
+        copy_text(wire.value, sizeof(wire.value), message->outcome.outcome.value);
+        break;
     case SERVER_MESSAGE_ACK:
         break;
     }

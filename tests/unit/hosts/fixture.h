@@ -20,7 +20,7 @@ struct wire {
     uint64_t seq;
     uint64_t ack;
     enum server_message_kind kind;
-    struct held_task task; /* TASK, CANCEL, REFUSED. */
+    struct held_task task; /* TASK, CANCEL, REFUSED, OUTCOME. */
     bool has_task;
     char token[33];
     bool resumed;
@@ -30,7 +30,8 @@ struct wire {
     size_t lost_count;
     uint64_t refused_seq;
     const char *reason;
-    char text[200]; /* The cause or the refusal's sentence. */
+    char text[200]; /* The cause, the refusal's sentence or the outcome's key. */
+    char value[40]; /* OUTCOME. */
 };
 
 struct test_link {

@@ -304,6 +304,66 @@ static void host_id_whose_stream_is_gone(void **state)
     fixture_fini(&fixture);
 }
 
+/* The numbers of the tasks that changed over, in a string of digits. */
+static const char *adopted(struct fixture *fixture)
+{
+    static char digits[16];
+    size_t count = 0;
+    struct task_ref task;
+
+    while (hosts_next_adopted(fixture->hosts, &task)) {
+        assert_true(task.effect < 10 && count + 1 < sizeof(digits));
+        digits[count++] = (char)('0' + task.effect);
+    }
+    digits[count] = '\0';
+    return digits;
+}
+
+static void tells_what_changed_over(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[5];
+    struct held_task held[] = {held_number(3, 1), held_number(1, 1), held_number(2, 1)};
+    struct host_outcome outcome = {.value = STR("null")};
+
+    fixture_init(&fixture, NULL);
+    hosts_expect(fixture.hosts, task_number(3), 1, host_hash_of(STR("h")), fixture.now_ms);
+    /* What an expected host has to know waits until it has come. */
+    hosts_outcome(fixture.hosts, task_number(3), STR("k"), &outcome);
+    hosts_interrupt(fixture.hosts, task_number(3), "run cancelled");
+    link_init(&links[0]);
+    assert_int_equal(say_hello(&fixture, &links[0], "h", 5, "a", "", held, 1), CODE_OK);
+    assert_string_equal(adopted(&fixture), "3");
+    assert_string_equal(adopted(&fixture), "");
+    dispatch(&fixture, "a", 1, 1);
+    dispatch(&fixture, "a", 2, 1);
+    dispatch(&fixture, "a", 4, 1);
+
+    /* The session goes on: nothing of it was lost on the way. */
+    disconnect(&fixture, &links[0]);
+    link_init(&links[1]);
+    assert_int_equal(say_hello(&fixture, &links[1], "h", 5, "a", links[0].wires[0].token, held, 3),
+                     CODE_OK);
+    assert_string_equal(adopted(&fixture), "");
+
+    /* Without it the tasks change over, twice here before anybody asks; one is released before. */
+    for (size_t i = 2; i < 4; i++) {
+        disconnect(&fixture, &links[i - 1]);
+        link_init(&links[i]);
+        assert_int_equal(say_hello(&fixture, &links[i], "h", 5, "a", "", held, 3), CODE_OK);
+    }
+    hosts_release(fixture.hosts, task_number(1));
+    dispatch(&fixture, "a", 1, 2);
+    assert_string_equal(adopted(&fixture), "32");
+    assert_string_equal(adopted(&fixture), "");
+    hosts_outcome(fixture.hosts, task_number(2), STR("k"), &outcome);
+    link_next(&links[3], SERVER_MESSAGE_WELCOME);
+    link_next(&links[3], SERVER_MESSAGE_TASK);
+    assert_int_equal(link_next(&links[3], SERVER_MESSAGE_OUTCOME)->seq, 2);
+    fixture_fini(&fixture);
+}
+
 static void claims_no_more_than_its_slots(void **state)
 {
     (void)state;
@@ -487,6 +547,7 @@ int main(void)
         cmocka_unit_test(token_of_another_host),
         cmocka_unit_test(host_id_that_is_alive),
         cmocka_unit_test(host_id_whose_stream_is_gone),
+        cmocka_unit_test(tells_what_changed_over),
         cmocka_unit_test(claims_no_more_than_its_slots),
         cmocka_unit_test(claims_nothing_of_others),
         cmocka_unit_test(expected_after_a_restart),

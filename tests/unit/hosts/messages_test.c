@@ -101,6 +101,7 @@ static void ends_streams_that_break_rules(void **state)
         {{.kind = HOST_MESSAGE_STEP_DONE}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_TASK_DONE}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_ORDER}, "UNNUMBERED"},
+        {{.kind = HOST_MESSAGE_PARK}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_DRAIN}, "UNNUMBERED"},
         {{.ack = 2, .kind = HOST_MESSAGE_HEARTBEAT}, "ACK_BEYOND"},
     };
@@ -168,15 +169,18 @@ static void refuses_answers_for_what_is_not_held(void **state)
     dispatch(&fixture, "b", 2, 1);
     hosts_reserve(fixture.hosts, session, task_number(3), 1);
 
-    const struct {
+    static const struct {
         uint32_t task;
         uint32_t epoch;
     } rows[] = {{1, 2}, {1, 0}, {2, 1}, {3, 1}, {4, 1}};
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        enum host_message_kind kind = i % 2 == 0 ? HOST_MESSAGE_STEP_DONE : HOST_MESSAGE_TASK_DONE;
+    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE, HOST_MESSAGE_ORDER,
+                                                   HOST_MESSAGE_TASK_DONE, HOST_MESSAGE_PARK};
+    for (size_t i = 0; i < COUNT_OF(rows) * COUNT_OF(kinds); i++) {
+        uint32_t task = rows[i / COUNT_OF(kinds)].task;
+        uint32_t epoch = rows[i / COUNT_OF(kinds)].epoch;
 
         seq++;
-        assert_int_equal(receive(&fixture, &link, kind, seq, rows[i].task, rows[i].epoch),
+        assert_int_equal(receive(&fixture, &link, kinds[i % COUNT_OF(kinds)], seq, task, epoch),
                          HOST_RECEIPT_DROP);
         const struct wire *refused = link_next(&link, SERVER_MESSAGE_REFUSED);
         assert_string_equal(refused->reason, "STALE_EPOCH");
@@ -184,14 +188,57 @@ static void refuses_answers_for_what_is_not_held(void **state)
         assert_int_equal(refused->ack, seq);
         assert_int_equal(refused->seq, 1 + seq);
         assert_true(refused->has_task);
-        assert_true(task_ref_equal(refused->task.task, task_number(rows[i].task)));
+        assert_true(task_ref_equal(refused->task.task, task_number(task)));
     }
-    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_ORDER, ++seq, 1, 1), HOST_RECEIPT_DROP);
-    assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "UNIMPLEMENTED");
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&link));
-    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, ++seq, 1, 1),
-                     HOST_RECEIPT_COMMAND);
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        assert_int_equal(receive(&fixture, &link, kinds[i], ++seq, 1, 1), HOST_RECEIPT_COMMAND);
+    }
+    fixture_fini(&fixture);
+}
+
+static void send_outcome(struct fixture *fixture, uint32_t task, const char *key)
+{
+    struct host_outcome outcome = {.value = STR("{\"n\": 1}")};
+
+    hosts_outcome(fixture->hosts, task_number(task), str_of(key), &outcome);
+}
+
+static void outcomes_are_kept_until_acknowledged(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    start(&fixture, &link);
+    struct host_session *session = link.link.session;
+    send_outcome(&fixture, 1, "first");
+    const struct wire *outcome = link_next(&link, SERVER_MESSAGE_OUTCOME);
+    assert_int_equal(outcome->seq, 2);
+    assert_true(task_ref_equal(outcome->task.task, task_number(1)));
+    assert_string_equal(outcome->text, "first");
+    assert_string_equal(outcome->value, "{\"n\": 1}");
+    acknowledge(&fixture, &link, 2);
+
+    /* Of nobody's task, and of one that will bring it along when it is given. */
+    hosts_reserve(fixture.hosts, session, task_number(2), 1);
+    send_outcome(&fixture, 2, "along");
+    send_outcome(&fixture, 999, "nobody's");
+    assert_true(link_is_quiet(&link));
+
+    send_outcome(&fixture, 1, "second");
+    disconnect(&fixture, &link);
+    send_outcome(&fixture, 1, "third");
+    dial_again(&fixture, &link, &again);
+    outcome = link_next(&again, SERVER_MESSAGE_OUTCOME);
+    assert_int_equal(outcome->seq, 3);
+    assert_string_equal(outcome->text, "second");
+    outcome = link_next(&again, SERVER_MESSAGE_OUTCOME);
+    assert_int_equal(outcome->seq, 4);
+    assert_string_equal(outcome->text, "third");
+    assert_true(link_is_quiet(&again));
     fixture_fini(&fixture);
 }
 
@@ -361,6 +408,7 @@ int main(void)
         cmocka_unit_test(ends_streams_that_break_rules),
         cmocka_unit_test(too_many_open),
         cmocka_unit_test(refuses_answers_for_what_is_not_held),
+        cmocka_unit_test(outcomes_are_kept_until_acknowledged),
         cmocka_unit_test(the_engine_refuses),
         cmocka_unit_test(forgets_what_was_not_durable),
         cmocka_unit_test(shows_deltas_of_held_tasks),

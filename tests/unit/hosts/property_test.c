@@ -1,7 +1,8 @@
 /*
  * Goal:   over streams that break, double and delay at any message, with hosts and servers that
  *         die, every step of a task counts once, no host is overbooked, no epoch of a task is at
- *         two hosts, what is acknowledged is durable, every task ends, and nothing is left.
+ *         two hosts, what is acknowledged is durable, no outcome and no interruption is missed,
+ *         every task ends, and nothing is left.
  * Method: sim.h, 2,000 seeds. Compiled with MUTANT, a copy of the module with one planted bug is
  *         run instead, and the test passes when it is caught.
  *

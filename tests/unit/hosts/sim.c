@@ -38,6 +38,21 @@ struct task_ref sim_task_ref(uint32_t task)
     return (struct task_ref){.run = {{7}}, .effect = task};
 }
 
+bool sim_is_order(const struct sim_task *task, uint32_t steps)
+{
+    return steps < task->plan && (task->orders >> steps & 1) != 0;
+}
+
+uint32_t sim_orders(const struct sim_task *task, uint32_t steps)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < steps; i++) {
+        count += sim_is_order(task, i) ? 1 : 0;
+    }
+    return count;
+}
+
 static void crash(struct sim *sim, struct sim_host *host)
 {
     if (host->link != NULL) {
@@ -114,7 +129,13 @@ static void server_step(struct sim *sim)
     } else if (choice < 97) {
         sim->now_ms += sim_below(sim, SIM_LEASE_MS / 4);
     } else if (choice < 98) {
-        sim_server_cancel(sim, sim_below(sim, SIM_TASKS));
+        uint32_t task = sim_below(sim, SIM_TASKS);
+
+        if (sim_chance(sim, 50)) {
+            sim_server_cancel(sim, task);
+        } else {
+            sim_server_interrupt(sim, task);
+        }
     } else if (choice < 99) {
         sim->now_ms -= sim_below(sim, SIM_LEASE_MS);
     } else if (sim_chance(sim, 50)) {
@@ -208,6 +229,8 @@ const char *sim_run(uint64_t seed)
     for (uint32_t i = 0; i < SIM_TASKS; i++) {
         sim->tasks[i].name = sim_below(sim, SIM_NAMES);
         sim->tasks[i].plan = sim_below(sim, SIM_STEPS_MAX + 1);
+        sim->tasks[i].orders = sim_below(sim, 1 << SIM_STEPS_MAX);
+        sim->tasks[i].never_parks = sim_chance(sim, 50);
     }
     sim_server_start(sim);
     for (uint32_t i = 0; i < FAULTY_STEPS && sim->failure == NULL; i++) {

@@ -18,7 +18,8 @@ enum {
     SIM_HOSTS = 3,
     SIM_NAMES = 3,
     SIM_TASKS = 10,
-    SIM_STEPS_MAX = 3,
+    SIM_STEPS_MAX = 4,
+    SIM_WORK_MAX = 4 * SIM_TASKS, /* A parked task may come back before its park is acknowledged. */
     SIM_SLOTS_MAX = 3,
     SIM_UNACKED_MAX = 512,
     SIM_QUEUE_MAX = 1024,
@@ -36,10 +37,11 @@ struct sim_wire {
     uint64_t ack;
     enum server_message_kind kind;
     struct held_task task;
-    uint32_t steps; /* TASK: how many are settled. */
+    uint32_t steps; /* TASK: how many are settled. OUTCOME: which one it settles. */
+    bool is_interrupted; /* TASK, CANCEL: the code is to end, and to say so. */
     char token[33];
     bool resumed;
-    struct held_task lost[SIM_TASKS];
+    struct held_task lost[SIM_WORK_MAX];
     uint32_t lost_count;
     bool is_stale; /* REFUSED. */
 };
@@ -47,7 +49,7 @@ struct sim_wire {
 struct sim_hello {
     char token[33];
     uint64_t ack;
-    struct held_task held[SIM_TASKS];
+    struct held_task held[SIM_WORK_MAX];
     uint32_t held_count;
 };
 
@@ -72,8 +74,10 @@ struct sim_link {
 
 struct sim_work {
     struct held_task held;
-    uint32_t steps; /* Sent. */
-    bool is_done; /* TaskDone was sent, but not acknowledged. */
+    uint32_t steps; /* Sent, or known to be settled. */
+    bool is_waiting; /* For the outcome of the next step, an order. */
+    bool is_interrupted;
+    bool is_done; /* TaskDone or Park was sent, but not acknowledged. */
 };
 
 struct sim_host {
@@ -85,7 +89,7 @@ struct sim_host {
     bool is_welcome;
     bool is_draining;
     char token[33];
-    struct sim_work work[SIM_TASKS];
+    struct sim_work work[SIM_WORK_MAX];
     uint32_t work_count;
     struct host_message unacked[SIM_UNACKED_MAX];
     uint32_t unacked_count;
@@ -96,6 +100,7 @@ struct sim_host {
 enum sim_task_state {
     SIM_TASK_READY,
     SIM_TASK_LEASED,
+    SIM_TASK_PARKED, /* Only waits for the outcome of an order. */
     SIM_TASK_OVER,
 };
 
@@ -104,7 +109,11 @@ struct sim_task {
     enum sim_task_state state;
     uint32_t name;
     uint32_t plan; /* Steps it takes. */
+    uint32_t orders; /* Bits of the steps, from step 1, that are orders. */
     uint32_t settled;
+    bool is_asked; /* The next step is an order, and its outcome is awaited. */
+    bool is_interrupted; /* Nothing settles any more; the code has to end it. */
+    bool never_parks; /* So that an outcome that is lost on the way is missed for ever. */
     uint32_t epoch;
     uint32_t host; /* That the epoch was granted to. */
     uint32_t incarnation;
@@ -149,6 +158,9 @@ void sim_fail(struct sim *sim, const char *failure);
 uint32_t sim_below(struct sim *sim, uint32_t limit);
 bool sim_chance(struct sim *sim, uint32_t percent);
 struct task_ref sim_task_ref(uint32_t task);
+/* Whether the step after `steps` is an order, and how many of `steps` are. */
+bool sim_is_order(const struct sim_task *task, uint32_t steps);
+uint32_t sim_orders(const struct sim_task *task, uint32_t steps);
 
 void sim_host_start(struct sim *sim, uint32_t index);
 void sim_host_dial(struct sim *sim, struct sim_host *host);
@@ -164,6 +176,7 @@ void sim_server_read(struct sim *sim, struct sim_link *link);
 void sim_server_gone(struct sim *sim, struct sim_link *link);
 void sim_server_turn(struct sim *sim, bool commits);
 void sim_server_cancel(struct sim *sim, uint32_t task);
+void sim_server_interrupt(struct sim *sim, uint32_t task);
 void sim_host_id(const struct sim_link *link, char ret[16]);
 
 #endif

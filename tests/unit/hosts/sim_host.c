@@ -95,6 +95,12 @@ static void stop_work(struct sim_host *host, struct held_task held)
     }
 }
 
+/* Once it is acknowledged, the host is rid of the task. */
+static bool ends_work(enum host_message_kind kind)
+{
+    return kind == HOST_MESSAGE_TASK_DONE || kind == HOST_MESSAGE_PARK;
+}
+
 /* "Acknowledged" must mean "durable". */
 static void check_durable(struct sim *sim, const struct host_message *message)
 {
@@ -106,7 +112,11 @@ static void check_durable(struct sim *sim, const struct host_message *message)
     if (task->state != SIM_TASK_LEASED || task->epoch != message->epoch) {
         return;
     }
-    if (message->kind == HOST_MESSAGE_TASK_DONE || task->settled < message->number) {
+    if (message->kind == HOST_MESSAGE_ORDER && task->is_asked &&
+        task->settled + 1 == message->number) {
+        return;
+    }
+    if (ends_work(message->kind) || task->settled < message->number) {
         sim_fail(sim, "acknowledged, but not durable");
     }
 }
@@ -126,7 +136,7 @@ static void take_ack(struct sim *sim, struct sim_host *host, uint64_t ack)
             continue;
         }
         check_durable(sim, message);
-        if (message->kind == HOST_MESSAGE_TASK_DONE) {
+        if (ends_work(message->kind)) {
             stop_work(host, (struct held_task){message->task, message->epoch});
         }
     }
@@ -202,13 +212,44 @@ static void take_task(struct sim *sim, struct sim_host *host, const struct sim_w
     if (works_elsewhere(sim, host, wire->task)) {
         sim_fail(sim, "two hosts hold one epoch of a task");
     }
-    if (host->work_count == SIM_TASKS) {
+    if (host->work_count == SIM_WORK_MAX) {
         sim_fail(sim, "a host holds more tasks than there are");
         return;
     }
-    host->work[host->work_count++] = (struct sim_work){.held = wire->task, .steps = wire->steps};
+    host->work[host->work_count++] = (struct sim_work){
+        .held = wire->task, .steps = wire->steps, .is_interrupted = wire->is_interrupted};
     if (busy_count(host) > host->slots) {
         sim_fail(sim, "more tasks than slots");
+    }
+}
+
+/* The code sees it where it waits, and ends; what has said its last word is past that. */
+static void take_cancel(struct sim_host *host, const struct sim_wire *wire)
+{
+    uint32_t at = find_work(host, wire->task);
+
+    if (!wire->is_interrupted) {
+        stop_work(host, wire->task);
+    } else if (at != UINT32_MAX) {
+        host->work[at].is_interrupted = true;
+        host->work[at].is_waiting = false;
+    }
+}
+
+/* An outcome may come again, and for a task that the host has let go of. */
+static void take_outcome(struct sim *sim, struct sim_host *host, const struct sim_wire *wire)
+{
+    if (sim->tasks[wire->task.task.effect].settled < wire->steps) {
+        sim_fail(sim, "an outcome is not durable");
+    }
+    for (uint32_t i = 0; i < host->work_count; i++) {
+        struct sim_work *work = &host->work[i];
+
+        if (work->is_waiting && !work->is_done &&
+            task_ref_equal(work->held.task, wire->task.task) && work->steps + 1 == wire->steps) {
+            work->steps = wire->steps;
+            work->is_waiting = false;
+        }
     }
 }
 
@@ -233,7 +274,10 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
         take_task(sim, host, wire);
         break;
     case SERVER_MESSAGE_CANCEL:
-        stop_work(host, wire->task);
+        take_cancel(host, wire);
+        break;
+    case SERVER_MESSAGE_OUTCOME:
+        take_outcome(sim, host, wire);
         break;
     case SERVER_MESSAGE_REFUSED:
         if (!wire->is_stale) {
@@ -268,25 +312,47 @@ void sim_host_read(struct sim *sim, struct sim_host *host)
     }
 }
 
+/* What the code does next; false: it waits. */
+static bool next_message(struct sim *sim, struct sim_work *work, struct host_message *ret)
+{
+    const struct sim_task *task = &sim->tasks[work->held.task.effect];
+
+    *ret = (struct host_message){.task = work->held.task, .epoch = work->held.epoch};
+    if (work->is_waiting) {
+        ret->kind = HOST_MESSAGE_PARK;
+        ret->outcomes_seen = sim_orders(task, work->steps);
+        work->is_done = !task->never_parks && sim_chance(sim, 20);
+        return work->is_done;
+    }
+    if (work->is_interrupted || work->steps == task->plan) {
+        ret->kind = HOST_MESSAGE_TASK_DONE;
+        ret->is_cancelled = work->is_interrupted;
+        work->is_done = true;
+        return true;
+    }
+    ret->number = work->steps + 1;
+    if (sim_is_order(task, work->steps)) {
+        ret->kind = HOST_MESSAGE_ORDER;
+        work->is_waiting = true;
+    } else {
+        ret->kind = HOST_MESSAGE_STEP_DONE;
+        work->steps++;
+    }
+    return true;
+}
+
 void sim_host_work(struct sim *sim, struct sim_host *host)
 {
+    struct host_message message;
+
     if (host->work_count == 0) {
         return;
     }
     struct sim_work *work = &host->work[sim_below(sim, host->work_count)];
-    struct host_message message = {.task = work->held.task, .epoch = work->held.epoch};
 
-    if (work->is_done) {
-        return;
+    if (!work->is_done && next_message(sim, work, &message)) {
+        send_numbered(sim, host, message);
     }
-    if (work->steps < sim->tasks[work->held.task.effect].plan) {
-        message.kind = HOST_MESSAGE_STEP_DONE;
-        message.number = ++work->steps;
-    } else {
-        message.kind = HOST_MESSAGE_TASK_DONE;
-        work->is_done = true;
-    }
-    send_numbered(sim, host, message);
 }
 
 void sim_host_say(struct sim *sim, struct sim_host *host, enum host_message_kind kind)

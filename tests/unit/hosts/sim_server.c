@@ -9,6 +9,8 @@ void sim_host_id(const struct sim_link *link, char ret[16])
     snprintf(ret, 16, "h%u.%u", link->host, link->incarnation);
 }
 
+static const char interruption[] = "interrupted";
+
 static uint64_t hash_of_holder(uint32_t host, uint32_t incarnation)
 {
     struct sim_link link = {.host = host, .incarnation = incarnation};
@@ -23,7 +25,7 @@ static struct payload *pack(const struct server_message *message)
     struct sim_wire wire = {.seq = message->seq, .ack = message->ack, .kind = message->kind};
 
     if (message->kind == SERVER_MESSAGE_WELCOME) {
-        assert(message->welcome.lost_count <= SIM_TASKS);
+        assert(message->welcome.lost_count <= SIM_WORK_MAX);
         memcpy(wire.token, message->welcome.session.ptr, 32);
         wire.resumed = message->welcome.resumed;
         wire.lost_count = (uint32_t)message->welcome.lost_count;
@@ -31,8 +33,13 @@ static struct payload *pack(const struct server_message *message)
     } else if (message->kind == SERVER_MESSAGE_TASK) {
         wire.task = (struct held_task){message->task->task, message->task->epoch};
         wire.steps = (uint32_t)message->task->step_count;
+        wire.is_interrupted = message->task->is_cancelling;
     } else if (message->kind == SERVER_MESSAGE_CANCEL) {
         wire.task = message->cancelled;
+        wire.is_interrupted = str_is(message->cause, interruption);
+    } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
+        wire.task.task = message->outcome.task;
+        wire.steps = (uint32_t)(message->outcome.key.ptr[0] - '0');
     } else if (message->kind == SERVER_MESSAGE_REFUSED) {
         wire.is_stale = strcmp(message->refused.reason, "STALE_EPOCH") == 0;
     }
@@ -125,6 +132,36 @@ void sim_server_restart(struct sim *sim)
     sim_server_start(sim);
 }
 
+static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
+{
+    char key = (char)('0' + step);
+    struct host_outcome outcome = {.value = STR("null")};
+
+    hosts_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
+}
+
+static void tell_again(struct sim *sim, const struct sim_link *link)
+{
+    struct task_ref ref;
+
+    while (hosts_next_adopted(sim->hosts, &ref)) {
+        const struct sim_task *task = &sim->tasks[ref.effect];
+
+        if (task->state != SIM_TASK_LEASED || task->host != link->host ||
+            task->incarnation != link->incarnation) {
+            sim_fail(sim, "adopted what is not its own");
+        }
+        for (uint32_t step = 0; step < task->settled; step++) {
+            if (sim_is_order(task, step)) {
+                send_outcome(sim, ref.effect, step + 1);
+            }
+        }
+        if (task->is_interrupted) {
+            hosts_interrupt(sim->hosts, ref, interruption);
+        }
+    }
+}
+
 static void read_hello(struct sim *sim, struct sim_link *link)
 {
     struct sim_host *host = &sim->host[link->host];
@@ -154,6 +191,7 @@ static void read_hello(struct sim *sim, struct sim_link *link)
     status outcome =
         hosts_hello(sim->hosts, &link->link, &hello, sim->now_ms, &sim->arena, &field, &session);
     if (status_is_ok(outcome)) {
+        tell_again(sim, link);
         return;
     }
     link->is_closed = true;
@@ -246,26 +284,98 @@ void sim_server_cancel(struct sim *sim, uint32_t number)
     settle(sim, number);
 }
 
+static void make_ready(struct sim *sim, uint32_t number)
+{
+    sim->tasks[number].state = SIM_TASK_READY;
+    park(sim, number);
+}
+
+void sim_server_interrupt(struct sim *sim, uint32_t number)
+{
+    struct sim_task *task = &sim->tasks[number];
+
+    task->is_interrupted = true;
+    hosts_interrupt(sim->hosts, sim_task_ref(number), interruption);
+    if (task->state == SIM_TASK_PARKED) {
+        make_ready(sim, number);
+    }
+}
+
+static void deal_order(struct sim *sim, const struct host_message *message)
+{
+    struct sim_task *task = &sim->tasks[message->task.effect];
+
+    if (message->number <= task->settled) {
+        send_outcome(sim, message->task.effect, message->number);
+    } else {
+        task->is_asked = true;
+    }
+}
+
+static void deal_park(struct sim *sim, const struct host_message *message)
+{
+    struct sim_task *task = &sim->tasks[message->task.effect];
+
+    hosts_release(sim->hosts, message->task);
+    task->state = SIM_TASK_PARKED;
+    if (task->is_interrupted || message->outcomes_seen < sim_orders(task, task->settled)) {
+        make_ready(sim, message->task.effect);
+    } else if (!task->is_asked) {
+        sim_fail(sim, "parked, but nothing is awaited");
+    }
+}
+
+static void deal_done(struct sim *sim, const struct host_message *message)
+{
+    const struct sim_task *task = &sim->tasks[message->task.effect];
+    bool is_early = task->settled != task->plan;
+
+    if (is_early && !(task->is_interrupted && message->is_cancelled)) {
+        sim_fail(sim, "a task ended without its steps");
+    }
+    settle(sim, message->task.effect);
+}
+
 static void deal(struct sim *sim, const struct sim_taken *taken)
 {
     const struct host_message *message = &taken->message;
     struct sim_task *task = &sim->tasks[message->task.effect];
     bool is_stale = task->state != SIM_TASK_LEASED || task->epoch != message->epoch;
-    bool is_gap = message->kind == HOST_MESSAGE_STEP_DONE && message->number > task->settled + 1;
 
-    if (is_stale || is_gap) {
+    if (is_stale || message->number > task->settled + 1) {
         hosts_refuse(sim->hosts, taken->session, message->seq,
                      is_stale ? "STALE_EPOCH" : "STEP_GAP", STR("No."), &message->task);
         return;
     }
     if (message->kind == HOST_MESSAGE_STEP_DONE) {
         task->settled = message->number > task->settled ? message->number : task->settled;
-    } else if (task->settled != task->plan) {
-        sim_fail(sim, "a task ended without its steps");
+    } else if (message->kind == HOST_MESSAGE_ORDER) {
+        deal_order(sim, message);
+    } else if (message->kind == HOST_MESSAGE_PARK) {
+        deal_park(sim, message);
     } else {
-        settle(sim, message->task.effect);
+        deal_done(sim, message);
     }
     hosts_dealt(sim->hosts, taken->session, message->seq);
+}
+
+/* What the code waits for comes, now or later. */
+static void settle_orders(struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_TASKS; i++) {
+        struct sim_task *task = &sim->tasks[i];
+
+        if (!task->is_asked || task->is_interrupted || !sim_chance(sim, 40)) {
+            continue;
+        }
+        task->is_asked = false;
+        task->settled++;
+        if (task->state == SIM_TASK_PARKED) {
+            make_ready(sim, i);
+        } else {
+            send_outcome(sim, i, task->settled);
+        }
+    }
 }
 
 /* Any pending command whose task has no earlier one. */
@@ -318,8 +428,7 @@ static void handle_lost(struct sim *sim)
         struct sim_task *task = &sim->tasks[sim->lost[i].task.effect];
 
         if (task->state == SIM_TASK_LEASED && task->epoch == sim->lost[i].epoch) {
-            task->state = SIM_TASK_READY;
-            park(sim, sim->lost[i].task.effect);
+            make_ready(sim, sim->lost[i].task.effect);
         }
     }
     sim->lost_count = 0;
@@ -356,7 +465,11 @@ static void give(struct sim *sim)
         const struct sim_grant *granted = &sim->grants[i];
         const struct sim_task *task = &sim->tasks[granted->held.task.effect];
         struct host_task work = {
-            .task = granted->held.task, .epoch = granted->held.epoch, .step_count = task->settled};
+            .task = granted->held.task,
+            .epoch = granted->held.epoch,
+            .step_count = task->settled,
+            .is_cancelling = task->is_interrupted,
+        };
 
         if (task->state == SIM_TASK_LEASED && task->epoch == granted->held.epoch) {
             hosts_give(sim->hosts, granted->session, &work);
@@ -370,6 +483,7 @@ void sim_server_turn(struct sim *sim, bool commits)
 {
     if (commits) {
         commit(sim);
+        settle_orders(sim);
     } else {
         forget(sim);
     }

@@ -145,6 +145,60 @@ static void a_task_done_holds_its_slot(void **state)
     fixture_fini(&fixture);
 }
 
+static void an_interrupted_task_stays_held(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
+    dispatch(&fixture, "a", 1, 4);
+    link_next(&link, SERVER_MESSAGE_TASK);
+    hosts_reserve(fixture.hosts, session, task_number(2), 1);
+    hosts_interrupt(fixture.hosts, task_number(2), "run cancelled"); /* It will say so itself. */
+    hosts_interrupt(fixture.hosts, task_number(999), "run cancelled");
+    assert_true(link_is_quiet(&link));
+    hosts_interrupt(fixture.hosts, task_number(1), "run cancelled");
+    const struct wire *cancel = link_next(&link, SERVER_MESSAGE_CANCEL);
+    assert_int_equal(cancel->seq, 2);
+    assert_int_equal(cancel->task.epoch, 4);
+    assert_string_equal(cancel->text, "run cancelled");
+    assert_int_equal(fixture_stats(&fixture).held, 2);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 4),
+                     HOST_RECEIPT_COMMAND);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, 2, 1, 4),
+                     HOST_RECEIPT_COMMAND);
+    fixture_fini(&fixture);
+}
+
+static void a_parked_task_frees_its_slot_and_comes_again(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 1, "a");
+    dispatch(&fixture, "a", 1, 1);
+    link_next(&link, SERVER_MESSAGE_TASK);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_PARK, 1, 1, 1), HOST_RECEIPT_COMMAND);
+    assert_null(dispatch(&fixture, "a", 2, 1));
+    hosts_release(fixture.hosts, task_number(1));
+    hosts_dealt(fixture.hosts, host_session_number(link.link.session), 1);
+    assert_non_null(dispatch(&fixture, "a", 2, 1));
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->ack, 1);
+    /* What the host still says in the old epoch is too late. */
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_ORDER, 2, 1, 1), HOST_RECEIPT_DROP);
+    assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "STALE_EPOCH");
+    hosts_release(fixture.hosts, task_number(2));
+    park(&fixture, "a", 1);
+    assert_int_equal(next_ready(&fixture), 1);
+    dispatch(&fixture, "a", 1, 2);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->task.epoch, 2);
+    fixture_fini(&fixture);
+}
+
 static void leases_end(void **state)
 {
     (void)state;
@@ -347,6 +401,8 @@ int main(void)
         cmocka_unit_test(reservations_take_slots),
         cmocka_unit_test(gives_to_a_host_that_has_just_gone),
         cmocka_unit_test(a_task_done_holds_its_slot),
+        cmocka_unit_test(an_interrupted_task_stays_held),
+        cmocka_unit_test(a_parked_task_frees_its_slot_and_comes_again),
         cmocka_unit_test(leases_end),
         cmocka_unit_test(clocks_that_step_back),
         cmocka_unit_test(lines_are_first_in_first_out),
