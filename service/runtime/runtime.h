@@ -45,6 +45,8 @@ enum request_kind {
     REQUEST_SUBSCRIBE, /* subscribe */
     REQUEST_SUBSCRIBE_MORE, /* subscribe.subscriber: it can take more */
     REQUEST_SUBSCRIBE_END, /* subscribe.subscriber: its caller is gone */
+    REQUEST_FORK, /* run, fork */
+    REQUEST_RETRY, /* run; report.ret: the run after it */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */
     REQUEST_HOST_MESSAGE, /* link, message */
@@ -133,6 +135,14 @@ struct topic_event {
     uuid run; /* Zero: a caller. */
 };
 
+/* A workflow of a hello that a topic's events start. */
+struct trigger_offer {
+    str workflow;
+    str topic;
+    uint32_t batch_size; /* 0 or 1: a run per event. */
+    uint64_t batch_timeout_ms; /* 0: only full batches. */
+};
+
 /* Follows one topic. As struct watcher. */
 struct subscriber {
     void (*push)(struct subscriber *subscriber, const struct topic_event *event);
@@ -172,7 +182,7 @@ struct request {
             bool ret_existed;
         } start;
         struct {
-            const struct run_report *ret; /* GET, WAIT, CANCEL. Valid during done. */
+            const struct run_report *ret; /* GET, WAIT, CANCEL, RETRY. Valid during done. */
             /* WAIT: a number of the caller's, never used twice; FORGET: of which WAIT, whose `done`
              * is then called with CANCELLED, unless it was answered before. */
             uint64_t ticket;
@@ -202,6 +212,8 @@ struct request {
             struct host_hello hello;
             const struct agent_definition *definitions;
             size_t definition_count;
+            const struct trigger_offer *triggers;
+            size_t trigger_count;
         } hello;
         struct {
             struct host_link *link;
@@ -237,6 +249,10 @@ struct request {
         struct {
             struct subscriber *subscriber; /* Its topic is request->text. */
         } subscribe;
+        struct {
+            uint32_t after_seq; /* The last event to keep; at least 1. */
+            uuid ret_run;
+        } fork;
         struct {
             struct runtime_stats *ret;
         } stats;
