@@ -124,6 +124,7 @@ struct suspension {
     str by;
     str answer; /* JSON text; empty: none, or it timed out. */
     uint64_t resumed_ms;
+    uint32_t effect; /* With since_ms and run its place in the list. */
 };
 
 struct topic_event {
@@ -235,8 +236,9 @@ struct request {
         struct {
             str step_key;
             size_t limit;
-            uint64_t after_ms; /* List: after this since_ms and run; 0: from the first. */
+            uint64_t after_ms; /* List: after this since_ms, run and effect; 0: from the first. */
             uuid after_run;
+            uint32_t after_effect;
             const struct suspension *ret; /* In the request's arena. */
             size_t ret_count;
             bool ret_more;
