@@ -8,3 +8,4 @@ cc_binary = native.cc_binary
 cc_library = native.cc_library
 cc_test = native.cc_test
 sh_test = native.sh_test
+sh_binary = native.sh_binary

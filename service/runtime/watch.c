@@ -184,8 +184,8 @@ void watch_delta(struct runtime *runtime, struct live_run *run, uint32_t effect,
         .attempt = attempt,
         .offset = is_model ? run->model_text.bytes.len : 0,
     };
-    delta.payload = runtime->options.format->delta(run->durable_seq, effect, attempt,
-                                                   delta.offset, run->state.steps + 1, kind, text);
+    delta.payload = runtime->options.format->delta(run->durable_seq, effect, attempt, delta.offset,
+                                                   run->state.steps + 1, kind, text);
     push_live(run, &delta);
 }
 

@@ -240,8 +240,8 @@ static void check_book(struct world *world, const struct book *book)
     world_expect(world, law == NULL, law);
     bool has_ended = book->ledger.ended != EVENT_NONE;
     world_expect(world, book->has_active_row == !has_ended, "live-runs-are-in-the-active-table");
-    uint32_t standing = has_ended ? ended[book->ledger.ended]
-                                  : (engine_is_waiting(&book->folded) ? 2 : 1);
+    uint32_t standing =
+        has_ended ? ended[book->ledger.ended] : (engine_is_waiting(&book->folded) ? 2 : 1);
     world_expect(world, book->row.status == standing, "lists-know-the-status");
     if (!has_ended && !book->row.load) {
         check_parked(world, book);
@@ -276,8 +276,7 @@ static void check_live(struct world *world, const struct book *book)
     if (live->needs_recovery) {
         return;
     }
-    bool is_calling =
-        book->folded.state == RUN_THINKING && !engine_is_waiting(&book->folded);
+    bool is_calling = book->folded.state == RUN_THINKING && !engine_is_waiting(&book->folded);
     world_expect(world, live->model_call == 0 || is_calling, "no-call-that-nobody-awaits");
     world_expect(world, live->model_call != 0 || !is_calling, "owed-calls-are-out");
 }

@@ -18,13 +18,20 @@ static void print_counts(const struct engine_counts *counts)
         const char *name;
         uint64_t value;
     } rows[] = {
-        {"runs", counts->runs},           {"completed", counts->completed},
-        {"failed", counts->failed},       {"cancelled", counts->cancelled},
-        {"commands", counts->commands},   {"commits", counts->commits},
-        {"events", counts->events},       {"refused", counts->stale},
-        {"crashes", counts->crashes},     {"reissues", counts->reissues},
-        {"leases lost", counts->leases_lost}, {"alarms", counts->timeouts},
-        {"repeats", counts->repeats},     {"clock jumps", counts->jumps},
+        {"runs", counts->runs},
+        {"completed", counts->completed},
+        {"failed", counts->failed},
+        {"cancelled", counts->cancelled},
+        {"commands", counts->commands},
+        {"commits", counts->commits},
+        {"events", counts->events},
+        {"refused", counts->stale},
+        {"crashes", counts->crashes},
+        {"reissues", counts->reissues},
+        {"leases lost", counts->leases_lost},
+        {"alarms", counts->timeouts},
+        {"repeats", counts->repeats},
+        {"clock jumps", counts->jumps},
         {"snapshots", counts->snapshots},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

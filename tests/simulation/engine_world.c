@@ -145,8 +145,7 @@ static void commit(struct engine_world *world)
     size_t index = world->record_count++;
     world->records[index].from = world->journal.len;
     world->records[index].first_seq = world->ledger.events + 1;
-    codec_encode(world->step.events, world->step.count, world->ledger.events + 1,
-                 &world->journal);
+    codec_encode(world->step.events, world->step.count, world->ledger.events + 1, &world->journal);
     world->records[index].len = world->journal.len - world->records[index].from;
     struct run scratch = world->live;
     fold_record(world, index, &scratch, world->step.events);
@@ -198,9 +197,8 @@ static void recover(struct engine_world *world)
             pend(world, PENDING_TASK, effect->id, effect->attempt);
             continue;
         }
-        reissues[count++] = (struct command){.kind = COMMAND_MODEL_REISSUE,
-                                             .effect = effect->id,
-                                             .attempt = effect->attempt};
+        reissues[count++] = (struct command){
+            .kind = COMMAND_MODEL_REISSUE, .effect = effect->id, .attempt = effect->attempt};
     }
     for (size_t i = 0; i < count; i++) {
         world->counts.reissues++;
@@ -247,8 +245,8 @@ static void trace_decision(const struct engine_world *world, const struct comman
         return;
     }
     static const char *const names[] = {
-        "START",       "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
-        "LEASE_LOST",  "STEP_DONE",     "TASK_DONE",    "TIME",          "CANCEL",
+        "START",      "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
+        "LEASE_LOST", "STEP_DONE",     "TASK_DONE",    "TIME",          "CANCEL",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
@@ -275,11 +273,11 @@ static void check_decision(struct engine_world *world, const struct command *com
             }
             expect(world, calls < command->model_replied.call_count, "one-task-per-call");
             const struct tool_call *call = &command->model_replied.calls[calls++];
-            expect(world, str_equal(events[i].task_requested.call_id, call->call_id) &&
-                              str_equal(events[i].task_requested.input, call->arguments),
+            expect(world,
+                   str_equal(events[i].task_requested.call_id, call->call_id) &&
+                       str_equal(events[i].task_requested.input, call->arguments),
                    "calls-in-order-with-their-arguments");
-            bool settles = i + 1 < world->step.count &&
-                           events[i + 1].kind == EVENT_TASK_SETTLED &&
+            bool settles = i + 1 < world->step.count && events[i + 1].kind == EVENT_TASK_SETTLED &&
                            events[i + 1].effect == events[i].effect;
             expect(world, settles == (call->refusal_type != NULL), "refused-calls-are-not-run");
         }
@@ -405,8 +403,7 @@ static struct command model_answer(struct engine_world *world, const struct pend
         command.model_failed.reason = STR("RATE_LIMITED");
         command.model_failed.message = text(world, "failure");
         command.model_failed.retryable = draw_chance(draw, 85);
-        command.model_failed.retry_after_ms =
-            draw_chance(draw, 20) ? draw_below(draw, 60000) : 0;
+        command.model_failed.retry_after_ms = draw_chance(draw, 20) ? draw_below(draw, 60000) : 0;
         command.model_failed.jitter = (uint32_t)draw_u64(draw);
         return command;
     }
@@ -430,9 +427,8 @@ static struct command model_answer(struct engine_world *world, const struct pend
 static struct outcome draw_outcome(struct engine_world *world)
 {
     if (draw_chance(&world->draw, 25)) {
-        return (struct outcome){.failed = true,
-                                .error_type = STR("ValueError"),
-                                .error_message = text(world, "error")};
+        return (struct outcome){
+            .failed = true, .error_type = STR("ValueError"), .error_message = text(world, "error")};
     }
     return (struct outcome){.value = text(world, "value")};
 }
@@ -546,8 +542,8 @@ static void ring(struct engine_world *world)
         return;
     }
     world->counts.timeouts += is_due;
-    submit(world, (struct command){.kind = COMMAND_TIME,
-                                   .time = {.message = STR("it ran too long")}});
+    submit(world,
+           (struct command){.kind = COMMAND_TIME, .time = {.message = STR("it ran too long")}});
 }
 
 static void pass_time(struct engine_world *world)

@@ -197,10 +197,8 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         return NULL;
     }
     static const char *const reasons[] = {
-        [REPLY_STOP_END] = "end",
-        [REPLY_STOP_TOOLS] = "",
-        [REPLY_STOP_LENGTH] = "length",
-        [REPLY_STOP_CONTENT_FILTER] = "content_filter",
+        [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
+        [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
         [REPLY_STOP_REFUSAL] = "refusal",
     };
     LAW("stop-reason-is-true", str_is(reason, reasons[ledger->stop]));
@@ -272,9 +270,9 @@ const char *ledger_settle(struct ledger *ledger)
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
-        bool is_lost = effect->is_open && !effect->is_leased &&
-                       (effect->leases_lost >= 5 ||
-                        (effect->at_most_once && effect->leases_lost > 0));
+        bool is_lost =
+            effect->is_open && !effect->is_leased &&
+            (effect->leases_lost >= 5 || (effect->at_most_once && effect->leases_lost > 0));
         LAW("given-up-tasks-are-settled", !is_lost);
     }
     return NULL;

@@ -15,8 +15,7 @@ static struct {
 static void say_failed(const char *law)
 {
     printf("FAILED seed=%llu law=%s\nreplay: bazel run %s -- --seed=%llu --trace\n",
-           (unsigned long long)report.seed, law, report.target,
-           (unsigned long long)report.seed);
+           (unsigned long long)report.seed, law, report.target, (unsigned long long)report.seed);
     report.failed++;
 }
 

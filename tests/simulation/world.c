@@ -95,8 +95,8 @@ void world_at(struct world *world, uint64_t delay_ms, world_act *act, void *cont
         agenda->items = xrealloc(agenda->items, agenda->capacity * sizeof(agenda->items[0]));
     }
     size_t at = agenda->count++;
-    agenda->items[at] = (struct agenda_item){
-        world->time_ms + delay_ms, ++agenda->order, act, context, number};
+    agenda->items[at] =
+        (struct agenda_item){world->time_ms + delay_ms, ++agenda->order, act, context, number};
     while (at > 0 && is_before(&agenda->items[at], &agenda->items[(at - 1) / 2])) {
         swap(&agenda->items[at], &agenda->items[(at - 1) / 2]);
         at = (at - 1) / 2;
@@ -155,8 +155,7 @@ bool world_post(struct world *world, struct request *request)
 {
     bool must_arrive = request->kind == REQUEST_HOST_GONE || request->kind == REQUEST_WATCH_END ||
                        request->kind == REQUEST_FORGET || request->kind == REQUEST_WATCH_MORE ||
-                       request->kind == REQUEST_HOST_MESSAGE ||
-                       request->kind == REQUEST_HOST_HELLO;
+                       request->kind == REQUEST_HOST_MESSAGE || request->kind == REQUEST_HOST_HELLO;
     if (world->runtime == NULL) {
         request_free(request);
         return false;

@@ -182,7 +182,7 @@ void world_model_text(uint64_t text_seed, size_t from, size_t len, char *ret);
 uint64_t world_text_seed(const struct world *world, str marker, uint32_t turn, uint32_t attempt);
 void world_models_end_life(struct world *world);
 
-/* world_hosts.c */
+/* world_host_life.c */
 void world_hosts_begin(struct world *world);
 void world_hosts_end_life(struct world *world); /* The process is gone: their streams break. */
 void world_hosts_calm(struct world *world);

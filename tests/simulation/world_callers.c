@@ -118,8 +118,8 @@ static void history_done(struct request *request, const struct failure *failure)
             size_t cursor = 0;
             struct codec_entry entry;
             bool is_end = false;
-            while (status_is_ok(codec_next(request->history.ret_records[i], &cursor, &entry,
-                                           &is_end)) &&
+            while (status_is_ok(
+                       codec_next(request->history.ret_records[i], &cursor, &entry, &is_end)) &&
                    !is_end) {
                 if (entry.seq >= request->history.from_seq) {
                     world_expect(ask->world, entry.seq == next++, "history-is-without-gap");
@@ -160,8 +160,9 @@ static void read_something(struct sim_start *start)
     struct world *world = start->world;
     struct ask *ask = ask_new(start);
     unsigned what = (unsigned)world_below(world, 3);
-    struct request *request =
-        request_new(what == 0 ? REQUEST_GET : what == 1 ? REQUEST_HISTORY : REQUEST_LIST);
+    struct request *request = request_new(what == 0   ? REQUEST_GET
+                                          : what == 1 ? REQUEST_HISTORY
+                                                      : REQUEST_LIST);
     request->run = start->run;
     if (what == 1) {
         request->history.from_seq = 1 + (uint32_t)world_below(world, 12);
@@ -422,18 +423,17 @@ static void draw_start(struct world *world, struct sim_start *start)
         enum run_kind kind;
         const char *name;
     } kinds[] = {
-        {RUN_KIND_AGENT, "helper"}, {RUN_KIND_AGENT, "helper"}, {RUN_KIND_AGENT, "helper"},
-        {RUN_KIND_WORKFLOW, "flow"}, {RUN_KIND_WORKFLOW, "sleepy"}, {RUN_KIND_TOOL, "add"},
-        {RUN_KIND_TOOL, "solo"}, {RUN_KIND_WORKFLOW, "unknown"},
+        {RUN_KIND_AGENT, "helper"},  {RUN_KIND_AGENT, "helper"},     {RUN_KIND_AGENT, "helper"},
+        {RUN_KIND_WORKFLOW, "flow"}, {RUN_KIND_WORKFLOW, "sleepy"},  {RUN_KIND_TOOL, "add"},
+        {RUN_KIND_TOOL, "solo"},     {RUN_KIND_WORKFLOW, "unknown"},
     };
     size_t kind = world_below(world, COUNT_OF(kinds));
     start->world = world;
     start->kind = kinds[kind].kind;
     start->name = str_of(kinds[kind].name);
     start->marker = arena_printf(&world->arena, "\"s%u\"", start->index);
-    start->key = world_below(world, 100) < 70
-                     ? arena_printf(&world->arena, "key-%u", start->index)
-                     : STR_EMPTY;
+    start->key = world_below(world, 100) < 70 ? arena_printf(&world->arena, "key-%u", start->index)
+                                              : STR_EMPTY;
     start->timeout_ms = 5000 + world_below(world, 300000);
 }
 

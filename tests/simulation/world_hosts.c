@@ -1,104 +1,14 @@
 /*
- * The hosts' processes: each keeps one side of the host protocol as tools.proto tells it, works
- * on what it is given, and meets every accident a process and its network can have.
+ * What hosts say and hear: each keeps its side of the protocol as tools.proto tells it, works on
+ * what it is given, and holds every message of the server against the books.
  */
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/simulation/world_hosts.h"
 
-#include "tests/simulation/world.h"
+static struct world *current;
 
-enum {
-    HELD_MAX = 64,
-    UNACKNOWLEDGED_MAX = 4096,
-    INBOX_MAX = 4096,
-    SLOTS_MAX = 3,
-    LINKS_MAX = 4096,
-};
-
-struct sim_link {
-    struct host_link link;
-    struct sim_host *host;
-    bool is_open;
-    bool is_closed; /* By the server: nothing may follow. */
-    bool is_deaf; /* Looks alive; nothing passes either way. */
-};
-
-struct sim_task {
-    struct task_ref task;
-    uint32_t epoch;
-    uint32_t steps; /* Said, those that came with the task included. */
-    bool is_done; /* Its end was said. */
-};
-
-struct sim_sent {
-    struct host_message message;
-    bool is_void; /* Nobody waits for its acknowledgement. */
-};
-
-struct sim_host {
-    struct world *world;
-    unsigned index;
-    unsigned incarnation;
-    uint64_t number; /* Of the process; late happenings of an earlier one are passed over. */
-    char id[32];
-    uint32_t slots;
-    struct sim_link *link; /* NULL: not connected. */
-    bool is_welcomed;
-    bool is_leaving;
-    str token;
-    uint64_t sent;
-    uint64_t dealt;
-    struct sim_task held[HELD_MAX];
-    size_t held_count;
-    struct sim_sent unacknowledged[UNACKNOWLEDGED_MAX];
-    size_t unacknowledged_count;
-    const struct server_message *inbox[INBOX_MAX]; /* On the way to it. */
-    size_t inbox_count;
-};
-
-static struct world *current; /* A link's pack() has no context. */
-
-static const struct {
-    const char *tools[5];
-    const char *workflows[3];
-} offers[WORLD_HOSTS] = {
-    {{"add", "search", "send", "slow"}, {"flow"}},
-    {{"add", "slow"}, {"flow", "sleepy"}},
-    {{"search", "send"}, {NULL}},
-    {{"solo"}, {"sleepy"}},
-};
-
-/* ---- Definitions. ---- */
-
-const struct agent_definition *world_definition(struct world *world, unsigned version)
+void sim_host_set_world(struct world *world)
 {
-    static const struct {
-        const char *name;
-        uint64_t timeout_ms;
-        bool at_most_once;
-    } rows[] = {
-        {"add", 0, false}, {"search", 0, false}, {"send", 0, true},
-        {"slow", 5000, false}, {"nowhere", 8000, false},
-    };
-    struct tool_definition *tools = arena_zalloc(&world->arena, sizeof(*tools) * COUNT_OF(rows));
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        tools[i] = (struct tool_definition){.name = str_of(rows[i].name),
-                                            .timeout_ms = rows[i].timeout_ms,
-                                            .at_most_once = rows[i].at_most_once};
-    }
-    struct agent_definition *definition = arena_zalloc(&world->arena, sizeof(*definition));
-    *definition = (struct agent_definition){
-        .id = STR("helper"),
-        .provider = STR("invented"),
-        .model = STR("m"),
-        .system_prompt = arena_printf(&world->arena, "%u", version),
-        .tools = tools,
-        .tool_count = COUNT_OF(rows),
-        .temperature = 0.5,
-        .max_steps = version == 0 ? 3 : 5,
-        .max_total_tokens = version == 1 ? 300 : 0,
-    };
-    return definition;
+    current = world;
 }
 
 /* ---- What the server may send. ---- */
@@ -112,8 +22,9 @@ static void judge_steps(struct world *world, const struct book *book, const stru
             continue;
         }
         bool is_there = number < task->step_count;
-        world_expect(world, is_there && str_hash(task->steps[number].key) == step->key &&
-                                str_hash(task->steps[number].outcome.value) == step->value,
+        world_expect(world,
+                     is_there && str_hash(task->steps[number].key) == step->key &&
+                         str_hash(task->steps[number].outcome.value) == step->value,
                      "a-task-carries-its-settled-steps");
         if (!world_is_well(world)) {
             return;
@@ -186,7 +97,8 @@ static void judge_holder(struct sim_host *host, const struct server_message *mes
     const struct task_ref *task = &message->task->task;
     const struct book *book = books_find(world, task->run);
     const struct ledger_effect *effect = ledger_open(&book->ledger, task->effect);
-    bool is_current = effect != NULL && effect->is_leased && effect->attempt == message->task->epoch;
+    bool is_current =
+        effect != NULL && effect->is_leased && effect->attempt == message->task->epoch;
     world_expect(world, !is_current || effect->host == host_hash_of(str_of(host->id)),
                  "tasks-go-to-their-holder");
 }
@@ -212,15 +124,13 @@ static void link_send(struct host_link *link, struct payload *payload)
     payload_unref(payload);
 }
 
-static void dial(struct world *world, void *context, uint64_t number);
-
-static void lose_link(struct sim_host *host, uint64_t again_ms)
+void sim_host_lose_link(struct sim_host *host, uint64_t again_ms)
 {
     host->link = NULL;
     host->is_welcomed = false;
     host->inbox_count = 0;
     host->number++;
-    world_at(host->world, again_ms, dial, host, host->number);
+    world_at(host->world, again_ms, sim_host_dial, host, host->number);
 }
 
 static void link_close(struct host_link *link, enum code code, const char *reason, str message)
@@ -231,8 +141,8 @@ static void link_close(struct host_link *link, enum code code, const char *reaso
     if (!world_sees(world)) {
         return;
     }
-    static const char *const wrong[] = {"SEQUENCE_GAP", "ACK_BEYOND", "UNNUMBERED",
-                                        "INVALID_FIELD", "UNACKNOWLEDGED"};
+    static const char *const wrong[] = {"SEQUENCE_GAP", "ACK_BEYOND", "UNNUMBERED", "INVALID_FIELD",
+                                        "UNACKNOWLEDGED"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         world_expect(world, strcmp(reason, wrong[i]) != 0, "orderly-hosts-are-not-sent-away");
     }
@@ -243,11 +153,11 @@ static void link_close(struct host_link *link, enum code code, const char *reaso
     it->is_open = false;
     it->is_closed = true;
     if (it->host->link == it) {
-        lose_link(it->host, 100 + world_below(world, 4000));
+        sim_host_lose_link(it->host, 100 + world_below(world, 4000));
     }
 }
 
-static const struct host_link_vtable link_vtable = {
+const struct host_link_vtable sim_link_vtable = {
     .pack = pack,
     .send = link_send,
     .close = link_close,
@@ -255,14 +165,14 @@ static const struct host_link_vtable link_vtable = {
 
 /* ---- What a host says. ---- */
 
-static bool is_connected(const struct sim_host *host)
+bool sim_host_is_connected(const struct sim_host *host)
 {
     return host->link != NULL && host->is_welcomed && host->link->is_open;
 }
 
-static void post(struct sim_host *host, const struct host_message *message)
+void sim_host_post(struct sim_host *host, const struct host_message *message)
 {
-    if (!is_connected(host) || host->link->is_deaf) {
+    if (!sim_host_is_connected(host) || host->link->is_deaf) {
         return;
     }
     struct request *request = request_new(REQUEST_HOST_MESSAGE);
@@ -272,12 +182,12 @@ static void post(struct sim_host *host, const struct host_message *message)
     world_post(host->world, request); /* When it is down, the stream breaks too. */
 }
 
-static void say(struct sim_host *host, struct host_message message, bool is_void)
+void sim_host_say(struct sim_host *host, struct host_message message, bool is_void)
 {
     assert(host->unacknowledged_count < UNACKNOWLEDGED_MAX);
     message.seq = ++host->sent;
     host->unacknowledged[host->unacknowledged_count++] = (struct sim_sent){message, is_void};
-    post(host, &message);
+    sim_host_post(host, &message);
 }
 
 static struct sim_task *find_held(struct sim_host *host, struct task_ref task)
@@ -354,7 +264,7 @@ static void hear_ack(struct sim_host *host, uint64_t ack)
             host->unacknowledged_count * sizeof(host->unacknowledged[0]));
 }
 
-static void renumber(struct sim_host *host)
+void sim_host_renumber(struct sim_host *host)
 {
     size_t kept = 0;
     for (size_t i = 0; i < host->unacknowledged_count; i++) {
@@ -381,11 +291,11 @@ static void hear_welcome(struct sim_host *host, const struct server_message *mes
         drop(host, message->welcome.lost[i].task);
     }
     if (!message->welcome.resumed) {
-        renumber(host);
+        sim_host_renumber(host);
     }
     host->world->counts.reconnects++;
     for (size_t i = 0; i < host->unacknowledged_count; i++) {
-        post(host, &host->unacknowledged[i].message);
+        sim_host_post(host, &host->unacknowledged[i].message);
     }
 }
 
@@ -406,7 +316,7 @@ static void hear_again(struct sim_host *host, struct sim_task *held, uint32_t ep
             struct host_message again = sent->message;
             again.epoch = epoch;
             sent->is_void = true;
-            say(host, again, false);
+            sim_host_say(host, again, false);
         }
     }
 }
@@ -515,9 +425,8 @@ static struct sim_task *find_by_name(struct sim_host *host, uint64_t name)
 static struct host_outcome draw_outcome(struct world *world)
 {
     if (world_below(world, 100) < 15) {
-        return (struct host_outcome){.failed = true,
-                                     .error_type = STR("ValueError"),
-                                     .error_message = STR("it went wrong")};
+        return (struct host_outcome){
+            .failed = true, .error_type = STR("ValueError"), .error_message = STR("it went wrong")};
     }
     uint64_t value = world_below(world, 1000000);
     return (struct host_outcome){
@@ -547,14 +456,14 @@ static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task
         message.key = STR("order");
     }
     world->counts.stale++;
-    say(host, message, true);
+    sim_host_say(host, message, true);
 }
 
 static void speak_again(struct sim_host *host)
 {
     if (host->unacknowledged_count > 0) {
         size_t pick = world_below(host->world, host->unacknowledged_count);
-        post(host, &host->unacknowledged[pick].message);
+        sim_host_post(host, &host->unacknowledged[pick].message);
     }
 }
 
@@ -570,7 +479,7 @@ static void do_step(struct sim_host *host, struct sim_task *task)
         .key = arena_printf(&world->arena, "k%u", task->steps),
         .outcome = draw_outcome(world),
     };
-    say(host, message, false);
+    sim_host_say(host, message, false);
 }
 
 static void do_end(struct sim_host *host, struct sim_task *task)
@@ -582,7 +491,7 @@ static void do_end(struct sim_host *host, struct sim_task *task)
         .epoch = task->epoch,
         .outcome = draw_outcome(host->world),
     };
-    say(host, message, false);
+    sim_host_say(host, message, false);
 }
 
 static void show_progress(struct sim_host *host, const struct sim_task *task)
@@ -593,7 +502,7 @@ static void show_progress(struct sim_host *host, const struct sim_task *task)
         .epoch = task->epoch,
         .text = STR("half way"),
     };
-    post(host, &message);
+    sim_host_post(host, &message);
 }
 
 static void work(struct world *world, void *context, uint64_t number)
@@ -618,224 +527,5 @@ static void work(struct world *world, void *context, uint64_t number)
         world_at(world, work_delay_ms(world), work, host, number);
     } else {
         do_end(host, task);
-    }
-}
-
-/* ---- Life. ---- */
-
-static void new_process(struct sim_host *host)
-{
-    struct world *world = host->world;
-    bool same_name = world_fault(world, 25) && host->incarnation > 0;
-    host->incarnation += !same_name;
-    snprintf(host->id, sizeof(host->id), "h%u-%u", host->index, host->incarnation);
-    host->slots = 1 + (uint32_t)world_below(world, SLOTS_MAX);
-    host->token = STR_EMPTY;
-    host->sent = 0;
-    host->dealt = 0;
-    host->held_count = 0;
-    host->unacknowledged_count = 0;
-    host->is_leaving = false;
-}
-
-static void gone_done(struct request *request, const struct failure *failure)
-{
-    struct world *world = request->context;
-    (void)failure;
-    world->open_requests--;
-    request_free(request);
-}
-
-/* The server learns that a stream has broken. */
-static void tell_gone(struct world *world, void *context, uint64_t life)
-{
-    struct sim_link *link = context;
-    if (!link->is_open || world->life != life) {
-        return;
-    }
-    link->is_open = false;
-    struct request *request = request_new(REQUEST_HOST_GONE);
-    request->host.link = &link->link;
-    request->context = world;
-    request->done = gone_done;
-    if (world_post(world, request)) {
-        world->open_requests++;
-    }
-}
-
-static void break_link(struct sim_host *host, uint64_t again_ms)
-{
-    struct world *world = host->world;
-    if (host->link == NULL) {
-        return;
-    }
-    struct sim_link *link = host->link;
-    lose_link(host, again_ms);
-    if (world_fault(world, 30)) {
-        world_at(world, world_below(world, 30000), tell_gone, link, world->life);
-    } else {
-        tell_gone(world, link, world->life);
-    }
-}
-
-static void hello_done(struct request *request, const struct failure *failure)
-{
-    struct world *world = request->context;
-    (void)failure; /* The link was closed, or the process is gone: dialled again either way. */
-    world->open_requests--;
-    request_free(request);
-}
-
-static void fill_offers(struct sim_host *host, struct host_hello *hello)
-{
-    struct host_offer *list = arena_zalloc(&host->world->arena, 8 * sizeof(*list));
-    for (size_t i = 0; i < COUNT_OF(offers[0].tools) && offers[host->index].tools[i]; i++) {
-        list[hello->offer_count++] =
-            (struct host_offer){TASK_TOOL, str_of(offers[host->index].tools[i])};
-    }
-    for (size_t i = 0; i < COUNT_OF(offers[0].workflows) && offers[host->index].workflows[i]; i++) {
-        list[hello->offer_count++] =
-            (struct host_offer){TASK_WORKFLOW, str_of(offers[host->index].workflows[i])};
-    }
-    hello->offers = list;
-}
-
-static void fill_hello(struct sim_host *host, struct host_hello *hello)
-{
-    struct arena *arena = &host->world->arena;
-    struct held_task *held = arena_alloc(arena, (host->held_count + 1) * sizeof(*held));
-    for (size_t i = 0; i < host->held_count; i++) {
-        held[i] = (struct held_task){host->held[i].task, host->held[i].epoch};
-    }
-    *hello = (struct host_hello){
-        .host_id = arena_copy(arena, str_of(host->id)),
-        .slots = host->slots,
-        .session = host->token,
-        .ack = host->token.len > 0 ? host->dealt : 0,
-        .held = held,
-        .held_count = host->held_count,
-    };
-    fill_offers(host, hello);
-}
-
-static void dial(struct world *world, void *context, uint64_t number)
-{
-    struct sim_host *host = context;
-    if (host->number != number || host->link != NULL) {
-        return;
-    }
-    if (world_fault(world, 10)) {
-        host->token = STR_EMPTY; /* It forgot, and does not know what the session was sent. */
-        renumber(host);
-    }
-    struct sim_link *link = arena_zalloc(&world->arena, sizeof(*link));
-    link->link.vtable = &link_vtable;
-    link->host = host;
-    link->is_open = true;
-    struct request *request = request_new(REQUEST_HOST_HELLO);
-    request->hello.link = &link->link;
-    fill_hello(host, &request->hello.hello);
-    if (host->index == 0) {
-        request->hello.definitions = world_definition(world, (unsigned)world_below(world, 3));
-        request->hello.definition_count = 1;
-    }
-    request->context = world;
-    request->done = hello_done;
-    host->link = link;
-    host->is_welcomed = false;
-    if (!world_post(world, request)) {
-        lose_link(host, 500 + world_below(world, 2000));
-        return;
-    }
-    world->open_requests++;
-}
-
-static void die(struct sim_host *host)
-{
-    world_say(host->world, "host %s: dies", host->id);
-    host->world->counts.host_deaths++;
-    uint64_t again_ms = 100 + world_below(host->world, 20000);
-    if (host->link != NULL) {
-        break_link(host, again_ms);
-    } else {
-        host->number++;
-        world_at(host->world, again_ms, dial, host, host->number);
-    }
-    new_process(host);
-}
-
-static void leave(struct sim_host *host)
-{
-    if (!host->is_leaving) {
-        host->is_leaving = true;
-        say(host, (struct host_message){.kind = HOST_MESSAGE_DRAIN}, false);
-    } else if (host->held_count == 0) {
-        die(host);
-    }
-}
-
-/* Heartbeats, acknowledgements and accidents, as long as the world turns. */
-static void beat(struct world *world, void *context, uint64_t number)
-{
-    struct sim_host *host = context;
-    (void)number;
-    struct host_message heartbeat = {.kind = HOST_MESSAGE_HEARTBEAT};
-    post(host, &heartbeat);
-    if (host->is_leaving) {
-        leave(host);
-    } else if (world_fault(world, 4)) {
-        die(host);
-    } else if (world_fault(world, 8)) {
-        break_link(host, 50 + world_below(world, 25000));
-    } else if (host->link != NULL && world_fault(world, 4)) {
-        host->link->is_deaf = true;
-        world_say(world, "host %s: deaf", host->id);
-    } else if (host->link != NULL && host->link->is_deaf && world_below(world, 3) == 0) {
-        break_link(host, 50);
-    } else if (is_connected(host) && world_fault(world, 2)) {
-        leave(host);
-    }
-    world_at(world, world->lease_ms / 3, beat, host, 0);
-}
-
-void world_hosts_begin(struct world *world)
-{
-    current = world;
-    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        struct sim_host *host = xcalloc(1, sizeof(*host));
-        world->hosts[i] = host;
-        host->world = world;
-        host->index = i;
-        new_process(host);
-        world_at(world, world_below(world, 4000), dial, host, host->number);
-        world_at(world, world_below(world, 5000), beat, host, 0);
-    }
-}
-
-void world_hosts_end_life(struct world *world)
-{
-    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        struct sim_host *host = world->hosts[i];
-        if (host->link != NULL) {
-            host->link->is_open = false;
-            lose_link(host, 100 + world_below(world, 5000));
-        }
-    }
-}
-
-void world_hosts_calm(struct world *world)
-{
-    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        if (world->hosts[i]->link != NULL && world->hosts[i]->link->is_deaf) {
-            break_link(world->hosts[i], 50);
-        }
-    }
-}
-
-void world_hosts_free(struct world *world)
-{
-    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
-        free(world->hosts[i]);
-        world->hosts[i] = NULL;
     }
 }

@@ -74,9 +74,9 @@ static struct book *judge_start(struct world *world, const struct model_request 
     world_expect(world, book->calls_seen[id] < request->attempt, "one-call-per-attempt");
     book->calls_seen[id] = request->attempt;
     unsigned version = request->system.len == 0 ? 99 : (unsigned)(request->system.ptr[0] - '0');
-    world_expect(world,
-                 version < world->definition_count && world->definitions[version] == book->definition,
-                 "a-run-keeps-its-definition");
+    world_expect(
+        world, version < world->definition_count && world->definitions[version] == book->definition,
+        "a-run-keeps-its-definition");
     return book;
 }
 
@@ -95,8 +95,9 @@ static void judge_results(struct world *world, const struct model_request *reque
                 continue;
             }
             bool is_there = answered->role == MODEL_ROLE_TOOL && result < answered->block_count;
-            world_expect(world, is_there && str_equal(answered->blocks[result].call_id,
-                                                      asked->blocks[j].call_id),
+            world_expect(world,
+                         is_there &&
+                             str_equal(answered->blocks[result].call_id, asked->blocks[j].call_id),
                          "every-call-has-its-result");
             if (!world_is_well(world)) {
                 return;
@@ -146,9 +147,11 @@ static size_t draw_tool_calls(struct world *world, struct sim_call *call,
         const char *name;
         const char *arguments;
     } kinds[] = {
-        {"add", "{\"a\":1}"},  {"add", "{\"a\":2, \"b\" : 3}"}, {"search", "{}"},
-        {"slow", "{}"},        {"send", "{\"to\":\"x\"}"},      {"nowhere", "{}"},
-        {"no_such_tool", "{}"}, {"add", "[1]"},                 {"add", "{\"broken\""},
+        {"add", "{\"a\":1}"},       {"add", "{\"a\":2, \"b\" : 3}"},
+        {"search", "{}"},           {"slow", "{}"},
+        {"send", "{\"to\":\"x\"}"}, {"nowhere", "{}"},
+        {"no_such_tool", "{}"},     {"add", "[1]"},
+        {"add", "{\"broken\""},
     };
     static const size_t sizes[] = {1, 1, 2, 2, 3, 4, 6, CALLS_PER_REPLY_MAX};
     size_t count = sizes[world_below(world, world->calm ? 4 : COUNT_OF(sizes))];
@@ -171,12 +174,13 @@ static void answer_reply(struct world *world, struct sim_call *call)
     char text[TEXT_BYTES_MAX];
     bool wants_tools = world_below(world, 100) < 65;
     static const enum model_stop stops[] = {
-        MODEL_STOP_END,     MODEL_STOP_END,          MODEL_STOP_END,     MODEL_STOP_MAX_TOKENS,
-        MODEL_STOP_REFUSAL, MODEL_STOP_CONTENT_FILTER, MODEL_STOP_SEQUENCE,
+        MODEL_STOP_END,        MODEL_STOP_END,     MODEL_STOP_END,
+        MODEL_STOP_MAX_TOKENS, MODEL_STOP_REFUSAL, MODEL_STOP_CONTENT_FILTER,
+        MODEL_STOP_SEQUENCE,
     };
     world_model_text(call->text_seed, 0, call->text_len, text);
-    blocks[0] = (struct model_block){.kind = MODEL_BLOCK_TEXT,
-                                     .text = str_make(text, call->text_len)};
+    blocks[0] =
+        (struct model_block){.kind = MODEL_BLOCK_TEXT, .text = str_make(text, call->text_len)};
     struct model_reply reply = {
         .blocks = blocks,
         .block_count = 1,
@@ -276,7 +280,8 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     };
     world_say(world, "provider: call of %.6s.. turn %u attempt %u", book->marker.ptr, turn,
               request->attempt);
-    uint64_t delay_ms = world_fault(world, 3) ? world_below(world, 120000) : world_below(world, 900);
+    uint64_t delay_ms =
+        world_fault(world, 3) ? world_below(world, 120000) : world_below(world, 900);
     bool in_pieces = world_below(world, 100) < 70;
     world_at(world, delay_ms, in_pieces ? show : answer, NULL, call->number);
 }

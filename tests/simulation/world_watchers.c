@@ -146,8 +146,7 @@ static void see_text(struct sim_follow *follow, const struct shown *shown, const
     world_expect(world, effect != NULL && effect->attempt == shown->attempt,
                  "text-is-of-the-call-in-flight");
     static char wanted[SHOWN_TEXT_MAX];
-    uint64_t seed =
-        world_text_seed(world, book->marker, book->ledger.replies, shown->attempt);
+    uint64_t seed = world_text_seed(world, book->marker, book->ledger.replies, shown->attempt);
     world_model_text(seed, begin, shown->text_len, wanted);
     world_expect(world, memcmp(wanted, text, shown->text_len) == 0, "text-is-the-calls");
     follow->effect = shown->effect;

@@ -1,0 +1,88 @@
+/*
+ * polos_host: runs tools and workflows of this process for polosd.
+ *
+ * A task is given to a function, which returns at once and settles the task later, from the
+ * loop: so one thread works on thousands. Work that blocks belongs on a thread of its own, whose
+ * result comes back through polos_loop_post(). The host dials again for as long as it lives;
+ * tasks go on meanwhile, and what they settled is sent again when the server is back.
+ *
+ * Threading: as polos.h.
+ */
+#ifndef CLIENTS_C_POLOS_HOST_H
+#define CLIENTS_C_POLOS_HOST_H
+
+#include "clients/c/polos.h"
+
+struct polos_host;
+struct polos_task;
+
+struct polos_host_options {
+    const char *host_id; /* Unique to this process. NULL: made from its name and chance. */
+    const char *deployment; /* The code version. NULL: "default". */
+    uint32_t slots; /* Tasks at once, 1 to 10,000. 0: 100. */
+    /* Optional: the server said Welcome. resumed: to the session that was cut. */
+    void (*connected)(void *context, bool resumed);
+    /* Optional: the server refuses this host, and dialling again will not help. */
+    void (*refused)(void *context, const struct polos_error *error);
+    void *context;
+};
+
+/* How a step or a task ended. Everything is copied. */
+struct polos_outcome {
+    const char *value_json; /* NULL: it failed, and the others say why. */
+    const char *error_type; /* A stable word. */
+    const char *error_message; /* For people and for the model. */
+};
+
+/* The task is yours until polos_task_done(). */
+typedef void polos_task_given(void *context, struct polos_task *task);
+
+struct polos_host *polos_host_new(struct polos_client *client,
+                                  const struct polos_host_options *options);
+/* Offers are made before polos_host_start(); what is passed is copied. */
+void polos_host_offer_tool(struct polos_host *host, const Polos__V1__ToolDefinition *tool,
+                           polos_task_given *given, void *context);
+void polos_host_offer_workflow(struct polos_host *host, const char *id, const char *description,
+                               polos_task_given *given, void *context);
+/* An agent that this host defines; its loop runs in the server. */
+void polos_host_offer_agent(struct polos_host *host, const Polos__V1__AgentDefinition *agent);
+void polos_host_start(struct polos_host *host);
+/* Takes no more tasks, leaves when those at work are settled, and calls stopped(context). */
+void polos_host_stop(struct polos_host *host, void (*stopped)(void *context), void *context);
+void polos_host_free(struct polos_host *host); /* After `stopped`, or never started. NULL too. */
+
+/* ---- a task ---- */
+
+/* As it arrived. Borrowed until polos_task_done(). */
+const Polos__V1__Task *polos_task_message(const struct polos_task *task);
+/* For the owner's use; NULL at first. */
+void polos_task_set_context(struct polos_task *task, void *context);
+void *polos_task_context(const struct polos_task *task);
+
+/* How the run settled this step before; NULL: not yet, do it. */
+const Polos__V1__TaskOutcome *polos_task_settled(const struct polos_task *task, const char *key);
+
+/* NULL: the step is on the server's disk. Otherwise it is not, and will not be. */
+typedef void polos_step_settled(void *context, struct polos_task *task,
+                                const struct polos_error *error);
+
+/*
+ * A step of the task is settled: makes it durable. Steps may follow each other without waiting.
+ * Every step needs a key of its own in the task, 1 to 512 bytes.
+ * False: nobody wants to know any more; `settled` is not called.
+ */
+bool polos_step_done(struct polos_task *task, const char *key, const struct polos_outcome *outcome,
+                     polos_step_settled *settled, void *context);
+
+/* Shows progress to watchers; never a fact. At most 64 KiB of UTF-8. */
+void polos_task_progress(struct polos_task *task, const char *text);
+
+/* The task's answer is no longer wanted: stop(task, cause) is called at most once. Optional. */
+void polos_task_on_stop(struct polos_task *task,
+                        void (*stop)(struct polos_task *task, const char *cause));
+
+/* The task has ended. Must be called once for each task, also when it was stopped; the pointer
+ * is dead afterwards. The answer is sent until the server has it. */
+void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome);
+
+#endif

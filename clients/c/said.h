@@ -1,0 +1,65 @@
+/*
+ * said: what a host says or has said, kept until it is sent or acknowledged.
+ *
+ * A message is packed when it is sent, not before: its number and its task's epoch may change.
+ */
+#ifndef CLIENTS_C_SAID_H
+#define CLIENTS_C_SAID_H
+
+#include "clients/c/session.h"
+
+/* gRPC's, as far as errors made here have one. */
+enum {
+    CODE_INVALID_ARGUMENT = 3,
+    CODE_ABORTED = 10,
+};
+
+enum said_kind {
+    SAID_STEP_DONE,
+    SAID_TASK_DONE,
+    SAID_DRAIN,
+    /* Unnumbered: */
+    SAID_DELTA,
+    SAID_HEARTBEAT,
+    SAID_ACK,
+};
+
+struct said {
+    struct said *next;
+    enum said_kind kind;
+    bool is_void; /* Nobody waits for its acknowledgement. */
+    uint32_t epoch;
+    uint32_t number; /* Of a step. */
+    uint64_t seq;
+    struct polos_task *task; /* NULL: about none. */
+    polos_step_settled *settled; /* NULL: called, or nobody to call. */
+    void *context;
+    /* In `memory`: */
+    size_t bytes;
+    char *text; /* A step's key, a delta's text, a cause. */
+    char *value_json; /* NULL: an error. */
+    char *error_type;
+    char *error_message;
+    char memory[];
+};
+
+struct said_list {
+    struct said *first;
+    struct said *last;
+};
+
+void polos_said_push(struct said_list *list, struct said *node);
+struct said *polos_said_pop(struct said_list *list); /* NULL: empty. */
+struct said *polos_said_find(const struct said_list *list, uint64_t seq);
+
+struct said *polos_said_alone(enum said_kind kind, const char *text);
+/* Counts itself among the task's nodes. */
+struct said *polos_said_about(enum said_kind kind, struct polos_task *task, const char *text,
+                              const struct polos_outcome *outcome);
+/* The same under the task's epoch of today, with its callback. */
+struct said *polos_said_again(const struct said *node);
+bool polos_said_is_numbered(const struct said *node);
+/* Points into the node. */
+void polos_said_write(struct said *node, struct polos_session_message *ret);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * session: a host's side of ToolService.Connect without any I/O.
+ *
+ * Messages go in, messages and callbacks come out; the stream and the clock are host.c's. A task
+ * is held from the moment it arrives until its TaskDone is acknowledged (which means: durable),
+ * it is cancelled, or the server says it is lost; connections may come and go meanwhile. The
+ * surprising part: a task that comes again with a higher epoch while it is at work is not given
+ * out twice. The work goes on, and its answers carry the new epoch.
+ *
+ * Order: polos_session_hello(), then polos_session_receive() for each message, sending what
+ * polos_session_next() gives; after the stream broke, hello again.
+ */
+#ifndef CLIENTS_C_SESSION_H
+#define CLIENTS_C_SESSION_H
+
+#include "clients/c/polos_host.h"
+
+struct polos_session;
+
+struct polos_session_events {
+    void (*welcomed)(void *context, const Polos__V1__Welcome *welcome);
+    void (*given)(void *context, struct polos_task *task);
+    /* There is something to send. */
+    void (*ready)(void *context);
+    /* The server is going away: dial again. */
+    void (*draining)(void *context);
+};
+
+/* A message to the server with room for what it is made of. Not to be moved. */
+struct polos_session_message {
+    Polos__V1__HostMessage message;
+    Polos__V1__StepDone step_done;
+    Polos__V1__TaskDone task_done;
+    Polos__V1__HostDelta delta;
+    Polos__V1__Heartbeat heartbeat;
+    Polos__V1__Drain drain;
+    Polos__V1__TaskOutcome outcome;
+    Polos__V1__TaskError error;
+};
+
+struct polos_session *polos_session_new(const struct polos_session_events *events, void *context);
+/* Ends nothing: tasks that their owners still have are freed with polos_task_done(). */
+void polos_session_free(struct polos_session *session);
+
+/* The first message of a stream: calls send() with `hello`, completed by the session. */
+void polos_session_hello(struct polos_session *session, const Polos__V1__Hello *hello,
+                         void (*send)(void *context, const Polos__V1__HostMessage *message),
+                         void *context);
+/* The stream is gone. */
+void polos_session_cut(struct polos_session *session);
+/* Takes what it needs out of the message. False: the server broke a rule; dial again. */
+bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessage *message);
+/* The next message to send; false: none now. Valid until the next call of any function here. */
+bool polos_session_next(struct polos_session *session, struct polos_session_message *ret);
+bool polos_session_has_next(const struct polos_session *session);
+
+/* The server has not been told yet what was dealt with. */
+bool polos_session_owes_ack(const struct polos_session *session);
+void polos_session_ack(struct polos_session *session); /* Sends one alone, when it is owed. */
+void polos_session_heartbeat(struct polos_session *session);
+void polos_session_drain(struct polos_session *session, const char *cause);
+
+bool polos_session_is_open(const struct polos_session *session); /* Welcome has come. */
+size_t polos_session_held(const struct polos_session *session);
+/* Nothing is held, and the server knows all that was said. */
+bool polos_session_is_settled(const struct polos_session *session);
+
+#endif

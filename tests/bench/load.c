@@ -1,0 +1,171 @@
+/*
+ * load: puts load on a running polosd and measures what comes back. Client and host at once, in
+ * one thread, through the C client.
+ *
+ *   load steps  --in-flight N --steps M     N workflow runs, each M durable steps one by one
+ *   load agents --in-flight N --count R     R agent runs, N at a time: model, tool, model
+ *   load watch  --watchers W --rate D       D progress deltas a second to W watchers of one run
+ *   load park   --count R                   starts R runs that nobody hosts
+ *   load live   --count R                   R runs at work, until standard input ends
+ *
+ * Every mode: --address HOST:PORT [--server-pid PID]. Prints one line of JSON.
+ */
+#include "tests/bench/load.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mode {
+    const char *name;
+    void (*run)(struct load *load);
+};
+
+static const struct mode modes[] = {
+    {"steps", load_steps}, {"agents", load_agents}, {"watch", load_watch},
+    {"park", load_park},   {"live", load_live},
+};
+
+void load_must(const struct polos_error *error)
+{
+    if (error != NULL) {
+        fprintf(stderr, "load: %s %s: %s\n", error->reason, error->field, error->message);
+        exit(1);
+    }
+}
+
+static void refused(void *context, const struct polos_error *error)
+{
+    (void)context;
+    load_must(error);
+}
+
+static void connected(void *context, bool resumed)
+{
+    struct load *load = context;
+
+    (void)resumed;
+    polos_loop_stop(load->loop);
+}
+
+static void make_host(struct load *load, uint32_t slots)
+{
+    struct polos_host_options options = {
+        .slots = slots, .connected = connected, .refused = refused, .context = load};
+
+    load->host = polos_host_new(load->client, &options);
+}
+
+void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos_task_given *given)
+{
+    make_host(load, slots);
+    polos_host_offer_workflow(load->host, id, "", given, load);
+    polos_host_start(load->host);
+    polos_loop_run(load->loop);
+}
+
+void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
+{
+    Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
+
+    tool.name = (char *)name;
+    tool.parameters_json = (char *)"{\"type\":\"object\"}";
+    make_host(load, slots);
+    polos_host_offer_tool(load->host, &tool, given, load);
+    polos_host_start(load->host);
+    polos_loop_run(load->loop);
+}
+
+void load_start(struct load *load, const char *workflow, polos_answered *started)
+{
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+
+    request.workflow_id = (char *)workflow;
+    polos_call(load->client, POLOS_WORKFLOW_START, &request.base, 0, started, load);
+}
+
+static void stopped(void *context)
+{
+    struct load *load = context;
+
+    polos_loop_stop(load->loop);
+}
+
+static int run(const struct mode *mode, const struct load_options *options)
+{
+    struct load load = {.options = *options};
+
+    load.tally.server_pid = options->server_pid;
+    load.loop = polos_loop_new();
+    load.client = polos_client_new(load.loop, options->address, 4);
+    mode->run(&load);
+    if (load.host != NULL) {
+        polos_host_stop(load.host, stopped, &load);
+        polos_loop_run(load.loop);
+        polos_host_free(load.host);
+    }
+    polos_client_free(load.client);
+    polos_loop_free(load.loop);
+    tally_fini(&load.tally);
+    return 0;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: load steps|agents|watch|park|live --address HOST:PORT\n"
+                    "            [--in-flight N] [--count N] [--steps N] [--watchers N]\n"
+                    "            [--rate N] [--seconds N] [--server-pid PID]\n");
+    return 2;
+}
+
+static bool parse(int argc, char **argv, struct load_options *ret)
+{
+    static const struct option names[] = {
+        {"address", required_argument, NULL, 'a'},
+        {"in-flight", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'c'},
+        {"steps", required_argument, NULL, 's'},
+        {"watchers", required_argument, NULL, 'w'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'},
+        {"server-pid", required_argument, NULL, 'p'},
+        {NULL, 0, NULL, 0},
+    };
+    unsigned *const numbers[] = {
+        ['i'] = &ret->in_flight,  ['c'] = &ret->count, ['s'] = &ret->steps,
+        ['w'] = &ret->watchers,   ['r'] = &ret->rate,  ['t'] = &ret->seconds,
+        ['p'] = &ret->server_pid,
+    };
+    int name;
+
+    while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (name == '?') {
+            return false;
+        }
+        if (name == 'a') {
+            ret->address = optarg;
+        } else {
+            *numbers[name] = (unsigned)strtoul(optarg, NULL, 10);
+        }
+    }
+    return ret->address != NULL && ret->in_flight > 0 && ret->count > 0 && ret->steps > 0 &&
+           ret->watchers > 0 && ret->seconds > 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct load_options options = {
+        .in_flight = 1, .count = 1, .steps = 100, .watchers = 1, .rate = 20, .seconds = 2};
+
+    if (!parse(argc, argv, &options) || optind + 1 != argc) {
+        return usage();
+    }
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (strcmp(argv[optind], modes[i].name) == 0) {
+            return run(&modes[i], &options);
+        }
+    }
+    return usage();
+}

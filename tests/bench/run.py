@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+"""bench: what polosd costs on this machine, beside what this machine can do at all.
+
+    ./run bench [--quick] [--json FILE] [--doc docs/benchmarks.md] [--only WORD]
+
+Each round takes every figure once, on fresh data folders, the limits of the machine in the same
+minute; what is printed is the median of the rounds. Nothing here passes or fails: a target that
+is missed is marked.
+"""
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+# Bazel's `run` says where it was called; its tests say where the sources are.
+ROOT = os.path.abspath(
+    os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    or os.environ.get("POLOS_WORKSPACE")
+    or os.path.join(os.path.dirname(__file__), "..", "..")
+)
+MARKS = ("<!-- figures begin -->\n", "<!-- figures end -->\n")
+
+# What each round does. --quick is for seeing that everything runs, not for figures.
+SIZES = {
+    "rounds": 3, "steps": {1: 2000, 64: 500, 256: 500}, "agents": {1: 400, 64: 6000, 256: 6000},
+    "seconds": 2, "watchers": 1000, "rates": (20, 50), "python_steps": {1: 500, 64: 50, 256: 50},
+    "live": 10000, "park": 100000, "cold_starts": 4, "limit_seconds": 1, "appends": 2000,
+}
+QUICK = {
+    "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
+    "seconds": 1, "watchers": 50, "rates": (20,), "python_steps": {1: 50, 64: 5, 256: 2},
+    "live": 500, "park": 1000, "cold_starts": 2, "limit_seconds": 1, "appends": 100,
+}
+
+# name: (unit, target as "<= 5" or None, the figure it is held against)
+ROWS = {
+    "append_p50": ("ms", None, None),
+    "append_growing_p50": ("ms", None, None),
+    "appends": ("/s", None, None),
+    "empty_call_p50": ("ms", None, None),
+    "empty_calls": ("/s", None, None),
+    "step_p50_at_1": ("ms", "<= 0.8", "append_p50 + empty_call_p50"),
+    "step_p99_at_1": ("ms", None, None),
+    "steps_at_1": ("/s", None, "appends"),
+    "step_p50_at_64": ("ms", None, None),
+    "steps_at_64": ("/s", None, "appends"),
+    "step_p50_at_256": ("ms", None, None),
+    "step_p99_at_256": ("ms", None, None),
+    "steps_at_256": ("/s", ">= 20000", "appends"),
+    "server_cpu_per_step_at_1": ("us", None, None),
+    "server_cpu_per_step_at_256": ("us", None, None),
+    "host_cpu_per_step_at_256": ("us", None, None),
+    "disk_per_step": ("bytes", "<= 819", None),
+    "python_step_p50_at_1": ("ms", None, "append_p50 + empty_call_p50"),
+    "python_steps_at_1": ("/s", None, None),
+    "python_steps_at_64": ("/s", None, None),
+    "python_steps_at_256": ("/s", None, None),
+    "agent_run_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
+    "agent_run_p99_at_1": ("ms", None, None),
+    "agent_runs_at_64": ("/s", ">= 1000", "empty_calls"),
+    "agent_run_p50_at_64": ("ms", None, None),
+    "agent_run_p99_at_64": ("ms", None, None),
+    "agent_runs_at_256": ("/s", None, "empty_calls"),
+    "server_cpu_per_agent_run": ("us", None, None),
+    "disk_per_agent_run": ("bytes", None, None),
+    "delta_p50_to_1": ("ms", None, None),
+    "delta_p99_to_1": ("ms", None, None),
+    "delta_p50_to_many_at_20": ("ms", None, None),
+    "delta_p99_to_many_at_20": ("ms", "<= 10", None),
+    "delta_p50_to_many_at_50": ("ms", None, None),
+    "delta_p99_to_many_at_50": ("ms", None, None),
+    "deltas_to_1": ("/s", None, "empty_calls"),
+    "deltas_to_many": ("/s", None, "empty_calls"),
+    "server_cpu_per_delta_to_many": ("us", None, None),
+    "cold_start": ("ms", "<= 75", None),
+    "rss_idle": ("MB", "<= 30", None),
+    "rss_live_runs": ("MB", None, None),
+    "park_starts": ("/s", None, "empty_calls"),
+    "rss_parked_runs": ("MB", None, None),
+    "restart_with_parked_runs": ("ms", None, None),
+    "rss_after_restart": ("MB", None, None),
+    "binary": ("MB", None, None),
+    "binary_stripped": ("MB", None, None),
+}
+
+# Rows that --quick has no size for.
+ONLY_FULL = {"delta_p50_to_many_at_50", "delta_p99_to_many_at_50"}
+
+
+class Server:
+    """A polosd on a data folder; ready when this returns."""
+
+    def __init__(self, program, data, *arguments):
+        began = time.monotonic()
+        self.data = data
+        self.process = subprocess.Popen(
+            [program, "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error", *arguments],
+            stdout=subprocess.PIPE, text=True,
+        )
+        line = self.process.stdout.readline()
+        self.ready_ms = 1000 * (time.monotonic() - began)
+        found = re.search(r"^polosd ready address=(\S+)", line)
+        if not found:
+            self.kill()
+            raise SystemExit(f"bench: polosd did not get ready: {line!r}")
+        self.address = found.group(1)
+        self.pid = self.process.pid
+
+    def rss_mb(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) / 1024
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Bench:
+    """The programs, the sizes, and what was measured: {row: [one value a round]}."""
+
+    def __init__(self, options, sizes, folder):
+        self.options = options
+        self.sizes = sizes
+        self.folder = folder
+        self.samples = {}
+        self.skipped = {}
+
+    def note(self, row, value):
+        assert row in ROWS, row
+        self.samples.setdefault(row, []).append(value)
+
+    @contextlib.contextmanager
+    def server(self, *arguments):
+        data = tempfile.mkdtemp(dir=self.folder)
+        server = Server(self.options.polosd, os.path.join(data, "store"), *arguments)
+        try:
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(data)
+
+    def load(self, server, mode, **options):
+        command = [self.options.load, mode, "--address", server.address]
+        command += ["--server-pid", str(server.pid)]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        return answer_of(command)
+
+
+def answer_of(command, environment=None):
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, timeout=170, check=False, env=environment
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"bench: {' '.join(command)} failed")
+    return json.loads(done.stdout)
+
+
+def folder_bytes(folder):
+    return sum(entry.stat().st_size for entry in os.scandir(folder))
+
+
+# ---- the machine ----
+
+
+def appends(bench, growing):
+    """Seconds of each synced append of 4 KiB: to a file that grows, or one written before."""
+    path = os.path.join(bench.folder, "appends")
+    count = bench.sizes["appends"]
+    block = os.urandom(4096)
+    file = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    if not growing:
+        os.write(file, bytes(4096 * count))
+        os.fsync(file)
+        os.lseek(file, 0, os.SEEK_SET)
+    taken = []
+    for _ in range(count):
+        began = time.perf_counter()
+        os.write(file, block)
+        os.fdatasync(file)
+        taken.append(time.perf_counter() - began)
+    os.close(file)
+    os.unlink(path)
+    return taken
+
+
+def measure_limits(bench):
+    taken = appends(bench, growing=False)
+    bench.note("append_p50", 1000 * statistics.median(taken))
+    bench.note("appends", len(taken) / sum(taken))
+    bench.note("append_growing_p50", 1000 * statistics.median(appends(bench, growing=True)))
+    with bench.server() as server:
+        for concurrency in (1, 64):
+            command = [bench.options.grpc_limit, "--address", server.address]
+            command += ["--concurrency", str(concurrency)]
+            command += ["--seconds", str(bench.sizes["limit_seconds"])]
+            found = answer_of(command)
+            if concurrency == 1:
+                bench.note("empty_call_p50", found["p50_us"] / 1000)
+            else:
+                bench.note("empty_calls", found["calls_per_s"])
+
+
+# ---- the server ----
+
+
+def measure_steps(bench):
+    for in_flight, steps in bench.sizes["steps"].items():
+        with bench.server() as server:
+            before = folder_bytes(server.data)
+            found = bench.load(server, "steps", in_flight=in_flight, steps=steps)
+            bench.note(f"steps_at_{in_flight}", found["steps_per_s"])
+            bench.note(f"step_p50_at_{in_flight}", found["p50_us"] / 1000)
+            if in_flight != 64:
+                bench.note(f"step_p99_at_{in_flight}", found["p99_us"] / 1000)
+                bench.note(f"server_cpu_per_step_at_{in_flight}", found["server_cpu_us_each"])
+            if in_flight == 256:
+                bench.note("host_cpu_per_step_at_256", found["load_cpu_us_each"])
+                grown = folder_bytes(server.data) - before
+                bench.note("disk_per_step", grown / (in_flight * steps))
+
+
+def measure_python(bench):
+    program = os.path.join(ROOT, "clients", "python", "bench", "host_bench.py")
+    known = subprocess.run(
+        [sys.executable, "-c", "import grpc, pydantic, polos.v1.tools_pb2"], check=False,
+        stderr=subprocess.DEVNULL, cwd=os.path.join(ROOT, "clients", "python"),
+    )
+    if known.returncode != 0:
+        bench.skipped["python"] = "this Python does not have what the SDK needs (./run setup)"
+        return
+    for in_flight, steps in bench.sizes["python_steps"].items():
+        with bench.server() as server:
+            command = [sys.executable, program, "--url", f"http://{server.address}"]
+            found = answer_of(command + ["--in-flight", str(in_flight), "--steps", str(steps)])
+            bench.note(f"python_steps_at_{in_flight}", found["steps_per_s"])
+            if in_flight == 1:
+                bench.note("python_step_p50_at_1", found["step_p50_ms"])
+
+
+def measure_agents(bench):
+    for in_flight, count in bench.sizes["agents"].items():
+        with bench.server() as server:
+            before = folder_bytes(server.data)
+            found = bench.load(server, "agents", in_flight=in_flight, count=count)
+            if in_flight != 1:
+                bench.note(f"agent_runs_at_{in_flight}", found["runs_per_s"])
+            if in_flight != 256:
+                bench.note(f"agent_run_p50_at_{in_flight}", found["p50_us"] / 1000)
+                bench.note(f"agent_run_p99_at_{in_flight}", found["p99_us"] / 1000)
+            if in_flight == 64:
+                bench.note("server_cpu_per_agent_run", found["server_cpu_us_each"])
+                grown = folder_bytes(server.data) - before
+                bench.note("disk_per_agent_run", grown / count)
+
+
+def measure_watch(bench):
+    seconds, many = bench.sizes["seconds"], bench.sizes["watchers"]
+    with bench.server() as server:
+        found = bench.load(server, "watch", watchers=1, rate=20, seconds=seconds)
+        bench.note("delta_p50_to_1", found["p50_us"] / 1000)
+        bench.note("delta_p99_to_1", found["p99_us"] / 1000)
+        found = bench.load(server, "watch", watchers=1, rate=0, seconds=seconds)
+        bench.note("deltas_to_1", found["deltas_per_s"])
+        for rate in bench.sizes["rates"]:
+            found = bench.load(server, "watch", watchers=many, rate=rate, seconds=seconds)
+            bench.note(f"delta_p50_to_many_at_{rate}", found["p50_us"] / 1000)
+            bench.note(f"delta_p99_to_many_at_{rate}", found["p99_us"] / 1000)
+        found = bench.load(server, "watch", watchers=many, rate=0, seconds=seconds)
+        bench.note("deltas_to_many", found["deltas_per_s"])
+        bench.note("server_cpu_per_delta_to_many", found["server_cpu_us_each"])
+
+
+def measure_live(bench):
+    count = bench.sizes["live"]
+    with bench.server() as server:
+        command = [bench.options.load, "live", "--address", server.address, "--count", str(count)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            bench.note("rss_live_runs", server.rss_mb())
+            process.stdin.close()
+
+
+def measure_restart(bench):
+    data = tempfile.mkdtemp(dir=bench.folder)
+    server = Server(bench.options.polosd, os.path.join(data, "store"))
+    found = bench.load(server, "park", count=bench.sizes["park"])
+    bench.note("park_starts", found["starts_per_s"])
+    bench.note("rss_parked_runs", server.rss_mb())
+    server.kill()
+    server = Server(bench.options.polosd, server.data)
+    bench.note("restart_with_parked_runs", server.ready_ms)
+    bench.note("rss_after_restart", server.rss_mb())
+    server.kill()
+    shutil.rmtree(data)
+
+
+def measure_cold(bench):
+    starts = []
+    for _ in range(bench.sizes["cold_starts"]):
+        with bench.server() as server:
+            starts.append(server.ready_ms)
+            idle = server.rss_mb()
+    bench.note("cold_start", statistics.median(starts))
+    bench.note("rss_idle", idle)
+
+
+def measure_size(bench):
+    stripped = os.path.join(bench.folder, "stripped")
+    subprocess.run(["strip", "-o", stripped, bench.options.polosd], check=True)
+    bench.note("binary", os.stat(bench.options.polosd).st_size / 1e6)
+    bench.note("binary_stripped", os.stat(stripped).st_size / 1e6)
+
+
+MEASURES = (
+    measure_limits, measure_steps, measure_agents, measure_watch, measure_cold, measure_live,
+    measure_restart, measure_python, measure_size,
+)
+
+
+# ---- the report ----
+
+
+def verdict(value, target):
+    if target is None:
+        return ""
+    sign, number = target.split()
+    met = value <= float(number) if sign == "<=" else value >= float(number)
+    return "met" if met else "MISSED"
+
+
+def figures(bench):
+    medians = {row: statistics.median(values) for row, values in bench.samples.items()}
+    for row, (unit, target, limit) in ROWS.items():
+        if row not in medians:
+            continue
+        value = medians[row]
+        base = sum(medians.get(name, 0) for name in limit.split(" + ")) if limit else 0
+        yield {
+            "name": row, "value": value, "unit": unit, "target": target,
+            "verdict": verdict(value, target), "limit": limit,
+            "ratio": value / base if base else None, "samples": bench.samples[row],
+        }
+
+
+def number(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(rows):
+    yield "| figure | median | range | target | | of the machine's limit |"
+    yield "|---|---:|---|---|---|---|"
+    for row in rows:
+        low, high = number(min(row["samples"])), number(max(row["samples"]))
+        ratio = f"{row['ratio']:.2f} x {row['limit']}" if row["ratio"] else ""
+        yield (
+            f"| {row['name']} | {number(row['value'])} {row['unit']} | {low} to {high} "
+            f"| {row['target'] or ''} | {row['verdict']} | {ratio} |"
+        )
+
+
+def write_doc(path, header, lines):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    before, rest = text.split(MARKS[0], 1)
+    after = rest.split(MARKS[1], 1)[1]
+    body = header + "\n\n" + "\n".join(lines) + "\n"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + MARKS[0] + body + MARKS[1] + after)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    out = os.path.join(ROOT, "out", "bin")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("--only", default="", help="only the measures with this word in their name")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures there")
+    parser.add_argument("--doc", metavar="FILE", help="put the table between the marks of this page")
+    parser.add_argument("--folder", help="where the data folders go: on the disk to measure",
+                        default=os.path.join(ROOT, ".cache", "bench"))
+    parser.add_argument("--polosd", default=os.path.join(out, "service", "polosd"))
+    parser.add_argument("--load", default=os.path.join(out, "tests", "bench", "load"))
+    parser.add_argument("--grpc-limit", default=os.path.join(out, "tests", "bench", "grpc_limit"))
+    return parser.parse_args()
+
+
+def machine():
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "cpus": os.cpu_count(), "kernel": platform.release(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def main():
+    options = arguments()
+    sizes = QUICK if options.quick else SIZES
+    before = machine()
+    os.makedirs(options.folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=options.folder) as folder:
+        bench = Bench(options, sizes, folder)
+        for turn in range(sizes["rounds"]):
+            for measure in MEASURES:
+                if options.only in measure.__name__:
+                    name = measure.__name__.removeprefix("measure_")
+                    print(f"round {turn + 1} of {sizes['rounds']}: {name}", file=sys.stderr)
+                    measure(bench)
+    rows = list(figures(bench))
+    header = (
+        f"{before['date']}, {before['cpus']} CPUs, Linux {before['kernel']}, load "
+        f"{before['load_average']} before; medians of {sizes['rounds']}; "
+        f"many = {sizes['watchers']:,} watchers, live = {sizes['live']:,} runs, "
+        f"parked = {sizes['park']:,} runs"
+    )
+    print(header, *table(rows), sep="\n")
+    for what, why in bench.skipped.items():
+        print(f"skipped: {what}: {why}")
+    if options.json:
+        report = {"machine": before, "quick": options.quick, "sizes": sizes, "figures": rows,
+                  "skipped": bench.skipped}
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1)
+    if options.doc:
+        write_doc(options.doc, header, table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+/*
+ * world_hosts: one host's process, as its two halves know it: what is said and heard
+ * (world_hosts.c), and how it comes and goes (world_host_life.c).
+ */
+#ifndef TESTS_SIMULATION_WORLD_HOSTS_H
+#define TESTS_SIMULATION_WORLD_HOSTS_H
+
+#include "tests/simulation/world.h"
+
+enum {
+    HELD_MAX = 64,
+    UNACKNOWLEDGED_MAX = 4096,
+    INBOX_MAX = 4096,
+};
+
+struct sim_link {
+    struct host_link link;
+    struct sim_host *host;
+    bool is_open;
+    bool is_closed; /* By the server: nothing may follow. */
+    bool is_deaf; /* Looks alive; nothing passes either way. */
+};
+
+struct sim_task {
+    struct task_ref task;
+    uint32_t epoch;
+    uint32_t steps; /* Said, those that came with the task included. */
+    bool is_done; /* Its end was said. */
+};
+
+struct sim_sent {
+    struct host_message message;
+    bool is_void; /* Nobody waits for its acknowledgement. */
+};
+
+struct sim_host {
+    struct world *world;
+    unsigned index;
+    unsigned incarnation;
+    uint64_t number; /* Of the process; late happenings of an earlier one are passed over. */
+    char id[32];
+    uint32_t slots;
+    struct sim_link *link; /* NULL: not connected. */
+    bool is_welcomed;
+    bool is_leaving;
+    str token;
+    uint64_t sent;
+    uint64_t dealt;
+    struct sim_task held[HELD_MAX];
+    size_t held_count;
+    struct sim_sent unacknowledged[UNACKNOWLEDGED_MAX];
+    size_t unacknowledged_count;
+    const struct server_message *inbox[INBOX_MAX]; /* On the way to it. */
+    size_t inbox_count;
+};
+
+extern const struct host_link_vtable sim_link_vtable;
+
+/* A link's pack() has no context: the world it is in. */
+void sim_host_set_world(struct world *world);
+
+bool sim_host_is_connected(const struct sim_host *host);
+/* Says it on the present stream, if it can be said. */
+void sim_host_post(struct sim_host *host, const struct host_message *message);
+/* Numbers it and keeps it until it is acknowledged. */
+void sim_host_say(struct sim_host *host, struct host_message message, bool is_void);
+/* A new session: numbers start at 1, and what nobody waits for is not said again. */
+void sim_host_renumber(struct sim_host *host);
+/* The stream is over; dials again in a while. */
+void sim_host_lose_link(struct sim_host *host, uint64_t again_ms);
+/* The agenda's: first message of a new stream. */
+void sim_host_dial(struct world *world, void *context, uint64_t number);
+
+#endif

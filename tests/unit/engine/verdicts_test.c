@@ -1,0 +1,254 @@
+/*
+ * Goal:   every command in every situation gets the verdict the table says, and a refusal writes
+ *         nothing.
+ * Method: bring a run into each situation by commands, then give every kind of command: about the
+ *         effect that is open, about another attempt of it, about one long settled, about none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "service/engine/engine.h"
+
+enum situation {
+    NEW,
+    THINKING,
+    BACKOFF,
+    TOOL_READY,
+    TOOL_LEASED,
+    BODY_READY,
+    BODY_LEASED,
+    COMPLETED,
+    FAILED,
+    CANCELLED,
+    SITUATION_COUNT,
+};
+
+enum {
+    NOW_MS = 1000,
+};
+
+static const struct tool_call calls[] = {{
+    .call_id = {"c", 1},
+    .name = {"add", 3},
+    .arguments = {"{}", 2},
+}};
+
+static struct command make(enum command_kind kind, uint32_t effect, uint32_t attempt)
+{
+    struct command command = {.kind = kind, .now_ms = NOW_MS, .effect = effect, .attempt = attempt};
+    if (kind == COMMAND_START) {
+        command.start.spec = (struct run_spec){.kind = RUN_KIND_AGENT, .steps_max = 9};
+    } else if (kind == COMMAND_MODEL_REPLIED) {
+        command.model_replied.stop = REPLY_STOP_TOOLS;
+        command.model_replied.calls = calls;
+        command.model_replied.call_count = COUNT_OF(calls);
+    } else if (kind == COMMAND_MODEL_FAILED) {
+        command.model_failed.retryable = true;
+    } else if (kind == COMMAND_STEP_DONE) {
+        command.step.number = 1;
+    }
+    return command;
+}
+
+static enum verdict give(struct run *run, const struct command *command)
+{
+    static struct step step;
+    enum verdict verdict = engine_decide(run, command, &step);
+    assert_int_equal(verdict == VERDICT_OK, step.count > 0);
+    for (size_t i = 0; i < step.count; i++) {
+        engine_apply(run, &step.events[i]);
+    }
+    return verdict;
+}
+
+static void must(struct run *run, struct command command)
+{
+    assert_int_equal(give(run, &command), VERDICT_OK);
+}
+
+static void bring(struct run *run, enum situation situation)
+{
+    engine_init(run);
+    if (situation == NEW) {
+        return;
+    }
+    struct command start = make(COMMAND_START, 0, 0);
+    if (situation == BODY_READY || situation == BODY_LEASED) {
+        start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
+    }
+    must(run, start);
+    if (situation == BACKOFF) {
+        must(run, make(COMMAND_MODEL_FAILED, 1, 1));
+    } else if (situation == TOOL_READY || situation == TOOL_LEASED) {
+        must(run, make(COMMAND_MODEL_REPLIED, 1, 1));
+    } else if (situation == COMPLETED) {
+        struct command reply = make(COMMAND_MODEL_REPLIED, 1, 1);
+        reply.model_replied.stop = REPLY_STOP_END;
+        reply.model_replied.call_count = 0;
+        must(run, reply);
+    } else if (situation == FAILED) {
+        struct command failure = make(COMMAND_MODEL_FAILED, 1, 1);
+        failure.model_failed.retryable = false;
+        must(run, failure);
+    } else if (situation == CANCELLED) {
+        must(run, make(COMMAND_CANCEL, 0, 0));
+    }
+    if (situation == TOOL_LEASED || situation == BODY_LEASED) {
+        must(run, make(COMMAND_LEASE_GRANT, run->effects[0].id, 0));
+    }
+}
+
+/* O ok, S stale, D done before, G gap, T terminal, R refused; a letter for each kind of command. */
+static char letter(enum verdict verdict)
+{
+    return "OSDGTR"[verdict];
+}
+
+static const struct {
+    const char *name;
+    const char *present; /* About the open effect, under its attempt. */
+    const char *other; /* Under another attempt. */
+    uint32_t effect;
+    uint32_t attempt;
+} table[] = {
+    /*              replied failed reissue grant lost step done time cancel, after start */
+    [NEW] = {"new", "OSSSSSSSRR", "OSSSSSSSRR", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRDO", "RSSSSSSSDO", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRDO", "RSSSSSSSDO", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSDO", "RSSSSSSSDO", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOODO", "RSSSSSSSDO", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSDO", "RSSSSSSSDO", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOODO", "RSSSSSSSDO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
+};
+static_assert(COUNT_OF(table) == SITUATION_COUNT);
+
+static void check_row(enum situation situation, uint32_t effect, uint32_t attempt,
+                      const char *expected)
+{
+    char actual[COMMAND_COUNT + 1] = {0};
+    for (int kind = 0; kind < COMMAND_COUNT; kind++) {
+        struct run run;
+        bring(&run, situation);
+        struct command command = make((enum command_kind)kind, effect, attempt);
+        actual[kind] = letter(give(&run, &command));
+    }
+    if (strcmp(actual, expected) != 0) {
+        fail_msg("%s, effect %u attempt %u: %s, expected %s", table[situation].name, effect,
+                 attempt, actual, expected);
+    }
+}
+
+static void about_the_open_effect(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SITUATION_COUNT; i++) {
+        check_row((enum situation)i, table[i].effect, table[i].attempt, table[i].present);
+    }
+}
+
+static void about_another_attempt(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SITUATION_COUNT; i++) {
+        check_row((enum situation)i, table[i].effect, table[i].attempt + 1, table[i].other);
+    }
+}
+
+static void about_a_settled_effect(void **state)
+{
+    (void)state;
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDO");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDO");
+}
+
+static void about_no_effect(void **state)
+{
+    (void)state;
+    for (int i = THINKING; i <= BODY_LEASED; i++) {
+        check_row((enum situation)i, 77, 1, "RSSSSSSSDO");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSDO");
+    }
+}
+
+static void steps_in_order_only(void **state)
+{
+    (void)state;
+    struct run run;
+    bring(&run, BODY_LEASED);
+    static const struct {
+        uint32_t number;
+        enum verdict verdict;
+    } rows[] = {
+        {2, VERDICT_GAP},          {0, VERDICT_DONE_BEFORE}, {1, VERDICT_OK},
+        {1, VERDICT_DONE_BEFORE},  {3, VERDICT_GAP},         {2, VERDICT_OK},
+        {UINT32_MAX, VERDICT_GAP}, {1, VERDICT_DONE_BEFORE},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct command command = make(COMMAND_STEP_DONE, 1, 1);
+        command.step.number = rows[i].number;
+        assert_int_equal(give(&run, &command), rows[i].verdict);
+    }
+    assert_int_equal(run.steps, 2);
+}
+
+static void the_largest_turn_fits(void **state)
+{
+    (void)state;
+    struct tool_call many[ENGINE_TOOL_CALLS_MAX];
+    for (size_t i = 0; i < COUNT_OF(many); i++) {
+        many[i] = calls[0];
+        many[i].refusal_type = "UNKNOWN_TOOL";
+    }
+    struct run run;
+    bring(&run, THINKING);
+    struct command reply = make(COMMAND_MODEL_REPLIED, 1, 1);
+    reply.model_replied.calls = many;
+    reply.model_replied.call_count = COUNT_OF(many);
+    assert_int_equal(give(&run, &reply), VERDICT_OK);
+    assert_int_equal(run.state, RUN_THINKING);
+    assert_int_equal(run.effects[0].id, 2 + ENGINE_TOOL_CALLS_MAX);
+}
+
+static void the_wait_before_a_retry(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t failures;
+        uint32_t jitter;
+        uint64_t hint_ms;
+        uint64_t wait_ms;
+    } rows[] = {
+        {0, 0, 0, 250},     {0, 249, 0, 499},  {0, 250, 0, 250},
+        {1, 0, 0, 500},     {3, 0, 0, 2000},   {3, 1999, 0, 3999},
+        {0, 0, 7000, 7000}, {3, 0, 100, 2000}, {0, 0, 90000, 90000},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct run run;
+        bring(&run, THINKING);
+        run.effects[0].failures = rows[i].failures;
+        struct command failure = make(COMMAND_MODEL_FAILED, 1, 1);
+        failure.model_failed.jitter = rows[i].jitter;
+        failure.model_failed.retry_after_ms = rows[i].hint_ms;
+        must(&run, failure);
+        assert_int_equal(run.effects[0].due_ms - NOW_MS, rows[i].wait_ms);
+        assert_int_equal(engine_next_deadline(&run), NOW_MS + rows[i].wait_ms);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(about_the_open_effect),   cmocka_unit_test(about_another_attempt),
+        cmocka_unit_test(about_a_settled_effect),  cmocka_unit_test(about_no_effect),
+        cmocka_unit_test(steps_in_order_only),     cmocka_unit_test(the_largest_turn_fits),
+        cmocka_unit_test(the_wait_before_a_retry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
