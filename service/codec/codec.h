@@ -47,7 +47,7 @@ status codec_decode(const struct codec_entry *entry, struct arena *arena, struct
 void codec_render(const struct event *event, struct buf *ret);
 
 /* A run's state, for snapshots: format, checksum and a nanopb body. A snapshot that is refused
- * costs nothing but time: the state is replayed from the first event. */
+ * (an older release's too) costs nothing but time: the state is replayed from the first event. */
 void codec_encode_run(const struct run *run, struct buf *ret);
 status codec_decode_run(str bytes, struct run *ret);
 
@@ -56,16 +56,21 @@ enum {
     CODEC_NAME_MAX = 128,
 };
 
-/* An index row; see RunRow in records.proto (nanopb). */
+/* An index row; see RunRow in records.proto (nanopb).
+ *
+ * `parked` is not EFFECT_PARKED: it names the tasks that are EFFECT_READY, for which any host may
+ * ask. A task that is EFFECT_PARKED must not be given out until a wait of its code has settled, and
+ * the waits themselves are no tasks, so neither is ever listed; the times at which waits end by
+ * themselves are in next_deadline_ms. A run that only waits thus has parked_count 0. */
 struct run_row {
     enum run_kind kind;
     uint32_t status; /* RunStatus of the API: 1 running ... 5 cancelled. */
     char name[CODEC_NAME_MAX + 1];
     uint64_t created_ms;
     uint64_t ended_ms;
-    uint64_t next_deadline_ms;
+    uint64_t next_deadline_ms; /* engine_next_deadline(). */
     uint32_t last_seq;
-    bool load;
+    bool load; /* Recovery needs the run itself; then parked_count is 0. */
     uint32_t parked_count;
     struct {
         uint32_t effect;

@@ -8,9 +8,15 @@ static_assert(EVENT_RUN_CANCELLED == 4 && EVENT_MODEL_REQUESTED == 5, "disk");
 static_assert(EVENT_MODEL_REPLIED == 6 && EVENT_MODEL_FAILED == 7, "disk");
 static_assert(EVENT_TASK_REQUESTED == 8 && EVENT_TASK_SETTLED == 9, "disk");
 static_assert(EVENT_STEP_SETTLED == 10 && EVENT_LEASE_GRANTED == 11, "disk");
-static_assert(EVENT_LEASE_LOST == 12 && EVENT_COUNT == 13, "a new kind needs a row below");
+static_assert(EVENT_LEASE_LOST == 12 && EVENT_WAIT_SET == 13 && EVENT_WAIT_SETTLED == 14, "disk");
+static_assert(EVENT_CHILD_SETTLED == 15 && EVENT_RESUME_KEPT == 16, "disk");
+static_assert(EVENT_TASK_PARKED == 17 && EVENT_TASK_FAILED == 18, "disk");
+static_assert(EVENT_TASK_REQUEUED == 19 && EVENT_CANCEL_REQUESTED == 20, "disk");
+static_assert(EVENT_COUNT == 21, "a new kind needs a row below");
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
 static_assert(EFFECT_MODEL == 1 && EFFECT_TOOL == 2 && EFFECT_BODY == 3, "disk");
+static_assert(EFFECT_SLEEP == 4 && EFFECT_SUSPENSION == 5 && EFFECT_EVENT == 6, "disk");
+static_assert(EFFECT_CHILDREN == 7 && EFFECT_ORDER == 8 && EFFECT_KIND_COUNT == 9, "disk");
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
 
@@ -61,6 +67,10 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->deadline_ms = spec->deadline_ms;
     body->tokens_max = spec->tokens_max;
     body->steps_max = spec->steps_max;
+    body->retries_max = spec->retries_max;
+    body->parent_effect = spec->parent_effect;
+    body->parent_index = spec->parent_index;
+    body->state = body_bytes(spec->state);
 }
 
 static status run_started_from(const ProtobufCMessage *message, struct event *ret)
@@ -90,6 +100,10 @@ static status run_started_from(const ProtobufCMessage *message, struct event *re
     spec->deadline_ms = body->deadline_ms;
     spec->tokens_max = body->tokens_max;
     spec->steps_max = body->steps_max;
+    spec->retries_max = body->retries_max;
+    spec->parent_effect = body->parent_effect;
+    spec->parent_index = body->parent_index;
+    spec->state = body_str(body->state);
     return STATUS_OK;
 }
 
@@ -278,6 +292,7 @@ static void task_settled_to(const struct event *event, struct event_body *ret)
     ret->task_settled.effect = event->effect;
     ret->task_settled.attempt = event->attempt;
     ret->task_settled.outcome = outcome_to(&event->task_settled.outcome, ret);
+    ret->task_settled.state = body_bytes(event->task_settled.state);
 }
 
 static status task_settled_from(const ProtobufCMessage *message, struct event *ret)
@@ -286,6 +301,7 @@ static status task_settled_from(const ProtobufCMessage *message, struct event *r
 
     ret->effect = body->effect;
     ret->attempt = body->attempt;
+    ret->task_settled.state = body_str(body->state);
     return outcome_from(body->outcome, &ret->task_settled.outcome);
 }
 
@@ -296,6 +312,7 @@ static void step_settled_to(const struct event *event, struct event_body *ret)
     ret->step_settled.number = event->step_settled.number;
     ret->step_settled.key = body_bytes(event->step_settled.key);
     ret->step_settled.outcome = outcome_to(&event->step_settled.outcome, ret);
+    ret->step_settled.state = body_bytes(event->step_settled.state);
 }
 
 static status step_settled_from(const ProtobufCMessage *message, struct event *ret)
@@ -306,6 +323,7 @@ static status step_settled_from(const ProtobufCMessage *message, struct event *r
     ret->attempt = body->attempt;
     ret->step_settled.number = body->number;
     ret->step_settled.key = body_str(body->key);
+    ret->step_settled.state = body_str(body->state);
     return outcome_from(body->outcome, &ret->step_settled.outcome);
 }
 
@@ -344,6 +362,178 @@ static status lease_lost_from(const ProtobufCMessage *message, struct event *ret
     return STATUS_OK;
 }
 
+/* What a task's code may ask for. */
+static bool is_ordered(uint32_t kind)
+{
+    return kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER;
+}
+
+static void wait_set_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__WaitSet *body = &ret->wait_set;
+
+    assert(is_ordered((uint32_t)event->wait_set.kind));
+    body->effect = event->effect;
+    body->kind = (uint32_t)event->wait_set.kind;
+    body->owner = event->wait_set.owner;
+    body->key = body_bytes(event->wait_set.key);
+    body->data = body_bytes(event->wait_set.data);
+    body->due_ms = event->wait_set.due_ms;
+    body->children = event->wait_set.children;
+}
+
+static status wait_set_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__WaitSet *body = (const Polos__Journal__V1__WaitSet *)message;
+
+    if (!is_ordered(body->kind)) {
+        return newer("WAIT_SET: a kind of wait this release does not know");
+    }
+    ret->effect = body->effect;
+    ret->wait_set.kind = (enum effect_kind)body->kind;
+    ret->wait_set.owner = body->owner;
+    ret->wait_set.key = body_str(body->key);
+    ret->wait_set.data = body_str(body->data);
+    ret->wait_set.due_ms = body->due_ms;
+    ret->wait_set.children = body->children;
+    return STATUS_OK;
+}
+
+static void wait_settled_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__WaitSettled *body = &ret->wait_settled;
+
+    assert(is_ordered((uint32_t)event->wait_settled.kind));
+    body->effect = event->effect;
+    body->kind = (uint32_t)event->wait_settled.kind;
+    body->owner = event->wait_settled.owner;
+    body->key = body_bytes(event->wait_settled.key);
+    body->outcome = outcome_to(&event->wait_settled.outcome, ret);
+    body->by = body_bytes(event->wait_settled.by);
+}
+
+static status wait_settled_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__WaitSettled *body = (const Polos__Journal__V1__WaitSettled *)message;
+
+    if (!is_ordered(body->kind)) {
+        return newer("WAIT_SETTLED: a kind of wait this release does not know");
+    }
+    ret->effect = body->effect;
+    ret->wait_settled.kind = (enum effect_kind)body->kind;
+    ret->wait_settled.owner = body->owner;
+    ret->wait_settled.key = body_str(body->key);
+    ret->wait_settled.by = body_str(body->by);
+    return outcome_from(body->outcome, &ret->wait_settled.outcome);
+}
+
+static void child_settled_to(const struct event *event, struct event_body *ret)
+{
+    ret->child_settled.effect = event->effect;
+    ret->child_settled.index = event->child_settled.index;
+    ret->child_settled.child = id_bytes(&event->child_settled.child);
+    ret->child_settled.outcome = outcome_to(&event->child_settled.outcome, ret);
+}
+
+static status child_settled_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__ChildSettled *body =
+        (const Polos__Journal__V1__ChildSettled *)message;
+
+    if (!id_read(body->child, &ret->child_settled.child)) {
+        return damaged("CHILD_SETTLED: the child's id is not 16 bytes long");
+    }
+    ret->effect = body->effect;
+    ret->child_settled.index = body->index;
+    return outcome_from(body->outcome, &ret->child_settled.outcome);
+}
+
+static void resume_kept_to(const struct event *event, struct event_body *ret)
+{
+    ret->resume_kept.key = body_bytes(event->resume_kept.key);
+    ret->resume_kept.data = body_bytes(event->resume_kept.data);
+    ret->resume_kept.by = body_bytes(event->resume_kept.by);
+}
+
+static status resume_kept_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__ResumeKept *body = (const Polos__Journal__V1__ResumeKept *)message;
+
+    ret->resume_kept.key = body_str(body->key);
+    ret->resume_kept.data = body_str(body->data);
+    ret->resume_kept.by = body_str(body->by);
+    return STATUS_OK;
+}
+
+static void task_parked_to(const struct event *event, struct event_body *ret)
+{
+    ret->task_parked.effect = event->effect;
+    ret->task_parked.attempt = event->attempt;
+    ret->task_parked.is_ready = event->task_parked.is_ready;
+}
+
+static status task_parked_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__TaskParked *body = (const Polos__Journal__V1__TaskParked *)message;
+
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->task_parked.is_ready = body->is_ready;
+    return STATUS_OK;
+}
+
+static void task_failed_to(const struct event *event, struct event_body *ret)
+{
+    ret->task_failed.effect = event->effect;
+    ret->task_failed.attempt = event->attempt;
+    ret->task_failed.outcome = outcome_to(&event->task_failed.outcome, ret);
+    ret->task_failed.state = body_bytes(event->task_failed.state);
+    ret->task_failed.retry_at_ms = event->task_failed.retry_at_ms;
+}
+
+static status task_failed_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__TaskFailed *body = (const Polos__Journal__V1__TaskFailed *)message;
+
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->task_failed.state = body_str(body->state);
+    ret->task_failed.retry_at_ms = body->retry_at_ms;
+    return outcome_from(body->outcome, &ret->task_failed.outcome);
+}
+
+static void task_requeued_to(const struct event *event, struct event_body *ret)
+{
+    ret->task_requeued.effect = event->effect;
+    ret->task_requeued.attempt = event->attempt;
+}
+
+static status task_requeued_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__TaskRequeued *body =
+        (const Polos__Journal__V1__TaskRequeued *)message;
+
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    return STATUS_OK;
+}
+
+static void cancel_requested_to(const struct event *event, struct event_body *ret)
+{
+    ret->cancel_requested.cause = body_bytes(event->cancel_requested.cause);
+    ret->cancel_requested.deadline_ms = event->cancel_requested.deadline_ms;
+}
+
+static status cancel_requested_from(const ProtobufCMessage *message, struct event *ret)
+{
+    const Polos__Journal__V1__CancelRequested *body =
+        (const Polos__Journal__V1__CancelRequested *)message;
+
+    ret->cancel_requested.cause = body_str(body->cause);
+    ret->cancel_requested.deadline_ms = body->deadline_ms;
+    return STATUS_OK;
+}
+
 static const struct event_row rows[] = {
     [EVENT_NONE] = {NULL, NULL, NULL},
     [EVENT_RUN_STARTED] = {&polos__journal__v1__run_started__descriptor, run_started_to,
@@ -370,6 +560,21 @@ static const struct event_row rows[] = {
                              lease_granted_from},
     [EVENT_LEASE_LOST] = {&polos__journal__v1__lease_lost__descriptor, lease_lost_to,
                           lease_lost_from},
+    [EVENT_WAIT_SET] = {&polos__journal__v1__wait_set__descriptor, wait_set_to, wait_set_from},
+    [EVENT_WAIT_SETTLED] = {&polos__journal__v1__wait_settled__descriptor, wait_settled_to,
+                            wait_settled_from},
+    [EVENT_CHILD_SETTLED] = {&polos__journal__v1__child_settled__descriptor, child_settled_to,
+                             child_settled_from},
+    [EVENT_RESUME_KEPT] = {&polos__journal__v1__resume_kept__descriptor, resume_kept_to,
+                           resume_kept_from},
+    [EVENT_TASK_PARKED] = {&polos__journal__v1__task_parked__descriptor, task_parked_to,
+                           task_parked_from},
+    [EVENT_TASK_FAILED] = {&polos__journal__v1__task_failed__descriptor, task_failed_to,
+                           task_failed_from},
+    [EVENT_TASK_REQUEUED] = {&polos__journal__v1__task_requeued__descriptor, task_requeued_to,
+                             task_requeued_from},
+    [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
+                                cancel_requested_to, cancel_requested_from},
 };
 static_assert(COUNT_OF(rows) == EVENT_COUNT, "one row per kind of event");
 

@@ -25,6 +25,14 @@ struct event_body {
         Polos__Journal__V1__StepSettled step_settled;
         Polos__Journal__V1__LeaseGranted lease_granted;
         Polos__Journal__V1__LeaseLost lease_lost;
+        Polos__Journal__V1__WaitSet wait_set;
+        Polos__Journal__V1__WaitSettled wait_settled;
+        Polos__Journal__V1__ChildSettled child_settled;
+        Polos__Journal__V1__ResumeKept resume_kept;
+        Polos__Journal__V1__TaskParked task_parked;
+        Polos__Journal__V1__TaskFailed task_failed;
+        Polos__Journal__V1__TaskRequeued task_requeued;
+        Polos__Journal__V1__CancelRequested cancel_requested;
     };
     Polos__Journal__V1__Outcome outcome;
     Polos__Journal__V1__ModelUsage usage;

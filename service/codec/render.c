@@ -10,7 +10,12 @@ struct object {
 };
 
 static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow", "tool"};
-static const char *const effect_kinds[EFFECT_KIND_COUNT] = {"none", "model", "tool", "body"};
+static const char *const effect_kinds[] = {
+    [EFFECT_NONE] = "none",         [EFFECT_MODEL] = "model",           [EFFECT_TOOL] = "tool",
+    [EFFECT_BODY] = "body",         [EFFECT_SLEEP] = "sleep",           [EFFECT_EVENT] = "event",
+    [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_ORDER] = "order",
+};
+static_assert(COUNT_OF(effect_kinds) == EFFECT_KIND_COUNT, "a new kind needs a name");
 static const char *const stops[REPLY_STOP_COUNT] = {"end", "tools", "length", "content_filter",
                                                     "refusal"};
 
@@ -43,11 +48,17 @@ static void put_text(struct object *object, const char *key, str text)
     }
 }
 
+/* Of things counted from 0. */
+static void put_index(struct object *object, const char *key, uint64_t number)
+{
+    put_key(object, key);
+    buf_printf(object->buf, "%llu", (unsigned long long)number);
+}
+
 static void put_number(struct object *object, const char *key, uint64_t number)
 {
     if (number != 0) {
-        put_key(object, key);
-        buf_printf(object->buf, "%llu", (unsigned long long)number);
+        put_index(object, key, number);
     }
 }
 
@@ -113,9 +124,15 @@ static void put_run_started(struct object *object, const struct event *event)
     put_text(object, "idempotency_key", spec->idempotency_key);
     put_id(object, "parent_run_id", spec->parent);
     put_id(object, "root_run_id", spec->root);
+    if (spec->parent_effect != 0) {
+        put_number(object, "parent_effect", spec->parent_effect);
+        put_index(object, "parent_index", spec->parent_index);
+    }
     put_number(object, "deadline_ms", spec->deadline_ms);
     put_number(object, "max_total_tokens", spec->tokens_max);
     put_number(object, "max_steps", spec->steps_max);
+    put_number(object, "max_retries", spec->retries_max);
+    put_json(object, "state", spec->state);
 }
 
 /* The texts of all blocks of a kind as one. */
@@ -236,59 +253,143 @@ static void put_outcome(struct object *object, const struct outcome *outcome)
     object_end(&error);
 }
 
-static void put_event(struct object *object, const struct event *event)
+static void put_run_completed(struct object *object, const struct event *event)
 {
-    switch (event->kind) {
-    case EVENT_NONE:
-    case EVENT_COUNT:
-    case EVENT_MODEL_REQUESTED:
-        break;
-    case EVENT_RUN_STARTED:
-        put_run_started(object, event);
-        break;
-    case EVENT_RUN_COMPLETED:
-        put_text(object, "stop_reason", event->run_completed.stop_reason);
-        break;
-    case EVENT_RUN_FAILED:
-        put_text(object, "reason", event->run_failed.reason);
-        put_text(object, "message", event->run_failed.message);
-        break;
-    case EVENT_RUN_CANCELLED:
-        put_text(object, "cause", event->run_cancelled.cause);
-        break;
-    case EVENT_MODEL_REPLIED:
-        put_model_replied(object, event);
-        break;
-    case EVENT_MODEL_FAILED:
-        put_text(object, "reason", event->model_failed.reason);
-        put_text(object, "message", event->model_failed.message);
-        put_number(object, "retry_at_ms", event->model_failed.retry_at_ms);
-        break;
-    case EVENT_TASK_REQUESTED:
-        put_task_requested(object, event);
-        break;
-    case EVENT_TASK_SETTLED:
-        put_outcome(object, &event->task_settled.outcome);
-        break;
-    case EVENT_STEP_SETTLED:
-        put_number(object, "number", event->step_settled.number);
-        put_text(object, "key", event->step_settled.key);
-        put_outcome(object, &event->step_settled.outcome);
-        break;
-    case EVENT_LEASE_GRANTED:
-        put_text(object, "host_id", event->lease_granted.host_id);
-        break;
-    case EVENT_LEASE_LOST:
-        put_text(object, "cause", event->lease_lost.cause);
-        break;
-    }
+    put_text(object, "stop_reason", event->run_completed.stop_reason);
 }
+
+static void put_run_failed(struct object *object, const struct event *event)
+{
+    put_text(object, "reason", event->run_failed.reason);
+    put_text(object, "message", event->run_failed.message);
+}
+
+static void put_run_cancelled(struct object *object, const struct event *event)
+{
+    put_text(object, "cause", event->run_cancelled.cause);
+}
+
+static void put_model_failed(struct object *object, const struct event *event)
+{
+    put_text(object, "reason", event->model_failed.reason);
+    put_text(object, "message", event->model_failed.message);
+    put_number(object, "retry_at_ms", event->model_failed.retry_at_ms);
+}
+
+static void put_task_settled(struct object *object, const struct event *event)
+{
+    put_outcome(object, &event->task_settled.outcome);
+    put_json(object, "state", event->task_settled.state);
+}
+
+static void put_step_settled(struct object *object, const struct event *event)
+{
+    put_number(object, "number", event->step_settled.number);
+    put_text(object, "key", event->step_settled.key);
+    put_outcome(object, &event->step_settled.outcome);
+    put_json(object, "state", event->step_settled.state);
+}
+
+static void put_lease_granted(struct object *object, const struct event *event)
+{
+    put_text(object, "host_id", event->lease_granted.host_id);
+}
+
+static void put_lease_lost(struct object *object, const struct event *event)
+{
+    put_text(object, "cause", event->lease_lost.cause);
+}
+
+static void put_wait_set(struct object *object, const struct event *event)
+{
+    assert(event->wait_set.kind < EFFECT_KIND_COUNT);
+    put_text(object, "kind", str_of(effect_kinds[event->wait_set.kind]));
+    put_number(object, "task", event->wait_set.owner);
+    put_text(object, "key", event->wait_set.key);
+    put_json(object, "data", event->wait_set.data);
+    put_number(object, "until_ms", event->wait_set.due_ms);
+    put_number(object, "children", event->wait_set.children);
+}
+
+static void put_wait_settled(struct object *object, const struct event *event)
+{
+    assert(event->wait_settled.kind < EFFECT_KIND_COUNT);
+    put_text(object, "kind", str_of(effect_kinds[event->wait_settled.kind]));
+    put_number(object, "task", event->wait_settled.owner);
+    put_text(object, "key", event->wait_settled.key);
+    put_outcome(object, &event->wait_settled.outcome);
+    put_text(object, "by", event->wait_settled.by);
+}
+
+static void put_child_settled(struct object *object, const struct event *event)
+{
+    put_index(object, "index", event->child_settled.index);
+    put_id(object, "child_run_id", event->child_settled.child);
+    put_outcome(object, &event->child_settled.outcome);
+}
+
+static void put_resume_kept(struct object *object, const struct event *event)
+{
+    put_text(object, "key", event->resume_kept.key);
+    put_json(object, "data", event->resume_kept.data);
+    put_text(object, "by", event->resume_kept.by);
+}
+
+static void put_task_parked(struct object *object, const struct event *event)
+{
+    put_true(object, "is_ready", event->task_parked.is_ready);
+}
+
+static void put_task_failed(struct object *object, const struct event *event)
+{
+    put_outcome(object, &event->task_failed.outcome);
+    put_json(object, "state", event->task_failed.state);
+    put_number(object, "retry_at_ms", event->task_failed.retry_at_ms);
+}
+
+static void put_cancel_requested(struct object *object, const struct event *event)
+{
+    put_text(object, "cause", event->cancel_requested.cause);
+    put_number(object, "deadline_ms", event->cancel_requested.deadline_ms);
+}
+
+/* The envelope says it all. */
+static void put_nothing(struct object *object, const struct event *event)
+{
+    (void)object;
+    (void)event;
+}
+
+static void (*const putters[])(struct object *object, const struct event *event) = {
+    [EVENT_NONE] = put_nothing,
+    [EVENT_RUN_STARTED] = put_run_started,
+    [EVENT_RUN_COMPLETED] = put_run_completed,
+    [EVENT_RUN_FAILED] = put_run_failed,
+    [EVENT_RUN_CANCELLED] = put_run_cancelled,
+    [EVENT_MODEL_REQUESTED] = put_nothing,
+    [EVENT_MODEL_REPLIED] = put_model_replied,
+    [EVENT_MODEL_FAILED] = put_model_failed,
+    [EVENT_TASK_REQUESTED] = put_task_requested,
+    [EVENT_TASK_SETTLED] = put_task_settled,
+    [EVENT_STEP_SETTLED] = put_step_settled,
+    [EVENT_LEASE_GRANTED] = put_lease_granted,
+    [EVENT_LEASE_LOST] = put_lease_lost,
+    [EVENT_WAIT_SET] = put_wait_set,
+    [EVENT_WAIT_SETTLED] = put_wait_settled,
+    [EVENT_CHILD_SETTLED] = put_child_settled,
+    [EVENT_RESUME_KEPT] = put_resume_kept,
+    [EVENT_TASK_PARKED] = put_task_parked,
+    [EVENT_TASK_FAILED] = put_task_failed,
+    [EVENT_TASK_REQUEUED] = put_nothing,
+    [EVENT_CANCEL_REQUESTED] = put_cancel_requested,
+};
+static_assert(COUNT_OF(putters) == EVENT_COUNT, "one row per kind of event");
 
 void codec_render(const struct event *event, struct buf *ret)
 {
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
     struct object object = object_begin(ret);
 
-    put_event(&object, event);
+    putters[event->kind](&object, event);
     object_end(&object);
 }

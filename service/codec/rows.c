@@ -44,6 +44,12 @@ static void name_from(const pb_byte_t *name, size_t len, char *ret)
     ret[len] = '\0';
 }
 
+/* Waits are never in line for a host. */
+static bool is_task(uint32_t kind)
+{
+    return kind == EFFECT_TOOL || kind == EFFECT_BODY;
+}
+
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
 {
     polos_journal_v1_RunRow body = {
@@ -60,6 +66,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
     assert(row->parked_count <= CODEC_PARKED_MAX);
     body.name.size = name_to(row->name, body.name.bytes);
     for (uint32_t i = 0; i < row->parked_count; i++) {
+        assert(is_task((uint32_t)row->parked[i].kind));
         body.parked[i].effect = row->parked[i].effect;
         body.parked[i].kind = (uint32_t)row->parked[i].kind;
         body.parked[i].name.size = name_to(row->parked[i].name, body.parked[i].name.bytes);
@@ -79,7 +86,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
                            "row of a run: a kind of run this release does not know");
     }
     for (size_t i = 0; i < body.parked_count; i++) {
-        if (body.parked[i].kind >= EFFECT_KIND_COUNT) {
+        if (!is_task(body.parked[i].kind)) {
             return status_make(CODE_FAILED_PRECONDITION,
                                "row of a run: a kind of task this release does not know");
         }

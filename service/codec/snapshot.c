@@ -5,16 +5,23 @@
 #include "service/base/crc32c.h"
 #include "service/codec/codec.h"
 
-/* u8 format (1) | u8[3] zero | u32 crc32c of the body, little-endian | body */
+/* u8 format (2) | u8[3] zero | u32 crc32c of the body, little-endian | body
+ *
+ * Format 1 kept closed effects and no timeout. It is refused like a newer one, since the journal
+ * says it all: such a run is replayed once, and then has a snapshot of this format. */
 enum {
     HEAD_BYTES = 8,
 };
+static const char format[] = "\2\0\0"; /* And the NUL. */
+static_assert(sizeof(format) == 4, "of the head");
 static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->effects) == ENGINE_EFFECTS_MAX,
+              "records.options");
+static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->kept) == ENGINE_KEPT_MAX,
               "records.options");
 static_assert(RUN_THINKING == 1 && RUN_ACTING == 2 && RUN_COMPLETED == 3, "disk");
 static_assert(RUN_FAILED == 4 && RUN_CANCELLED == 5 && RUN_STATE_COUNT == 6, "disk");
 static_assert(EFFECT_CLOSED == 0 && EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
-static_assert(EFFECT_BACKOFF == 3, "disk");
+static_assert(EFFECT_BACKOFF == 3 && EFFECT_PARKED == 4, "disk");
 
 static void effect_to(const struct effect *effect, polos_journal_v1_EffectState *ret)
 {
@@ -30,6 +37,9 @@ static void effect_to(const struct effect *effect, polos_journal_v1_EffectState 
         .kind = effect->kind,
         .state = effect->state,
         .at_most_once = effect->at_most_once != 0,
+        .key = effect->key,
+        .owner = effect->owner,
+        .remaining = effect->remaining,
     };
 }
 
@@ -53,8 +63,14 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .state = run->state,
         .usage_incomplete = run->usage_incomplete != 0,
         .effects_count = (pb_size_t)run->effect_count,
+        .timeout_ms = run->timeout_ms,
+        .kept_count = (pb_size_t)run->kept_count,
+        .retries = run->retries,
+        .retries_max = run->retries_max,
+        .is_cancelling = run->is_cancelling != 0,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
+    memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
     for (uint32_t i = 0; i < run->effect_count; i++) {
         effect_to(&run->effects[i], &ret->effects[i]);
     }
@@ -65,6 +81,7 @@ void codec_encode_run(const struct run *run, struct buf *ret)
     polos_journal_v1_RunSnapshot body;
 
     assert(run->effect_count <= ENGINE_EFFECTS_MAX);
+    assert(run->kept_count <= ENGINE_KEPT_MAX);
     run_to(run, &body);
     buf_reserve(ret, HEAD_BYTES + polos_journal_v1_RunSnapshot_size);
     char *start = ret->ptr + ret->len;
@@ -72,14 +89,14 @@ void codec_encode_run(const struct run *run, struct buf *ret)
         pb_ostream_from_buffer((pb_byte_t *)start + HEAD_BYTES, polos_journal_v1_RunSnapshot_size);
     bool encoded = pb_encode(&stream, polos_journal_v1_RunSnapshot_fields, &body);
     assert(encoded);
-    buf_put(ret, str_make("\1\0\0", 4));
+    buf_put(ret, str_make(format, sizeof(format)));
     buf_put_u32_le(ret, crc32c(0, str_make(start + HEAD_BYTES, stream.bytes_written)));
     ret->len += stream.bytes_written;
 }
 
 static bool effect_from(const polos_journal_v1_EffectState *body, struct effect *ret)
 {
-    if (body->kind >= EFFECT_KIND_COUNT || body->state > EFFECT_BACKOFF) {
+    if (body->kind >= EFFECT_KIND_COUNT || body->state > EFFECT_PARKED) {
         return false;
     }
     ret->id = body->id;
@@ -93,6 +110,9 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
     ret->kind = (uint8_t)body->kind;
     ret->state = (uint8_t)body->state;
     ret->at_most_once = body->at_most_once;
+    ret->key = body->key;
+    ret->owner = body->owner;
+    ret->remaining = body->remaining;
     return true;
 }
 
@@ -119,6 +139,12 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->kind = (uint8_t)body->kind;
     ret->state = (uint8_t)body->state;
     ret->usage_incomplete = body->usage_incomplete;
+    ret->timeout_ms = body->timeout_ms;
+    ret->kept_count = body->kept_count;
+    memcpy(ret->kept, body->kept, body->kept_count * sizeof(ret->kept[0]));
+    ret->retries = body->retries;
+    ret->retries_max = body->retries_max;
+    ret->is_cancelling = body->is_cancelling;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {
         if (!effect_from(&body->effects[i], &ret->effects[i])) {
@@ -144,9 +170,9 @@ status codec_decode_run(str bytes, struct run *ret)
     if (bytes.len < HEAD_BYTES) {
         return status_make(CODE_DATA_LOSS, "snapshot: it is cut off");
     }
-    if (memcmp(bytes.ptr, "\1\0\0", 4) != 0) {
+    if (memcmp(bytes.ptr, format, sizeof(format)) != 0) {
         return status_make(CODE_FAILED_PRECONDITION,
-                           "snapshot: damaged, or in the format of a newer release");
+                           "snapshot: damaged, or in the format of another release");
     }
     str packed = {bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES};
     if (read_crc(bytes.ptr + 4) != crc32c(0, packed)) {
