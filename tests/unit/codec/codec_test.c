@@ -14,13 +14,25 @@
 #include "service/codec/codec.h"
 #include "tests/unit/codec/samples.h"
 
-static const struct golden {
+struct golden {
     enum event_kind kind;
     const char *hex;
-} goldens[] = {
+};
+static const struct golden first_release[] = {
 #include "tests/unit/codec/golden.inc"
 };
-static_assert(COUNT_OF(goldens) == EVENT_COUNT - 1, "every kind has its golden bytes");
+static const struct golden second_release[] = {
+#include "tests/unit/codec/golden_2.inc"
+};
+static_assert(COUNT_OF(first_release) == EVENT_LEASE_LOST, "they are never taken away");
+
+static const struct {
+    const struct golden *rows;
+    size_t count;
+} goldens[SAMPLE_RELEASE + 1] = {
+    [1] = {first_release, COUNT_OF(first_release)},
+    [2] = {second_release, COUNT_OF(second_release)},
+};
 
 static status decode_first(str record, struct arena *arena, struct event *ret)
 {
@@ -119,6 +131,10 @@ static void test_round_trips_big_and_empty(void **state)
         struct event bare = {.kind = (enum event_kind)kind};
         if (kind == EVENT_TASK_REQUESTED) {
             bare.task_requested.kind = EFFECT_TOOL;
+        } else if (kind == EVENT_WAIT_SET) {
+            bare.wait_set.kind = EFFECT_SLEEP;
+        } else if (kind == EVENT_WAIT_SETTLED) {
+            bare.wait_settled.kind = EFFECT_ORDER;
         }
         check_round_trip(&bare, 1, &arena);
     }
@@ -150,7 +166,7 @@ static void encode_all(struct arena *arena, uint32_t first_seq, struct buf *ret)
     struct event events[EVENT_COUNT - 1];
 
     for (int kind = 1; kind < EVENT_COUNT; kind++) {
-        sample_fixed((enum event_kind)kind, arena, &events[kind - 1]);
+        sample_fixed((enum event_kind)kind, SAMPLE_RELEASE, arena, &events[kind - 1]);
     }
     codec_encode(events, COUNT_OF(events), first_seq, ret);
 }
@@ -271,9 +287,27 @@ static void test_says_what_is_newer(void **state)
         {1, EVENT_RUN_STARTED, 1, {"", 0}, CODE_FAILED_PRECONDITION},
         {1, EVENT_MODEL_REPLIED, 1, {"\x20\x05", 2}, CODE_FAILED_PRECONDITION},
         {1, EVENT_TASK_REQUESTED, 1, {"\x10\x01", 2}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_TASK_REQUESTED, 1, {"\x10\x04", 2}, CODE_FAILED_PRECONDITION},
         {1, EVENT_TASK_REQUESTED, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_WAIT_SET, 1, {"\x10\x04", 2}, CODE_OK},
+        {1, EVENT_WAIT_SET, 1, {"\x10\x08", 2}, CODE_OK},
+        {1, EVENT_WAIT_SET, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_WAIT_SET, 1, {"\x10\x03", 2}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_WAIT_SET, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x08\x2a\x00", 4}, CODE_OK},
+        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x03\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
+        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x09\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
         /* Damage under a right checksum. */
         {1, EVENT_TASK_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+        {1, EVENT_TASK_FAILED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x04", 2}, CODE_DATA_LOSS},
+        {1, EVENT_CHILD_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+        {1, EVENT_CHILD_SETTLED, 1, {"\x22\x00", 2}, CODE_OK},
+        {1, EVENT_CHILD_SETTLED, 1, {"\x1a\x01x\x22\x00", 5}, CODE_DATA_LOSS},
+        {1, EVENT_TASK_PARKED, 1, {"\x18", 1}, CODE_DATA_LOSS},
+        {1, EVENT_TASK_REQUEUED, 1, {"\x0a\x00", 2}, CODE_DATA_LOSS},
+        {1, EVENT_RESUME_KEPT, 1, {"\x12\x02x", 3}, CODE_DATA_LOSS},
+        {1, EVENT_CANCEL_REQUESTED, 1, {"\x11\1\2\3\4\5\6\7\x08", 9}, CODE_DATA_LOSS},
         {1,
          EVENT_RUN_STARTED,
          1,
@@ -322,53 +356,82 @@ static void to_hex(str bytes, struct buf *ret)
     }
 }
 
-static void test_golden_bytes(void **state)
+static const struct golden *golden_of(enum event_kind kind, uint32_t release)
 {
+    for (size_t i = 0; i < goldens[release].count; i++) {
+        if (goldens[release].rows[i].kind == kind) {
+            return &goldens[release].rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* An event with the fields of a release is written as that release wrote it. */
+static void check_golden(enum event_kind kind, uint32_t release, struct arena *arena)
+{
+    const struct golden *golden = golden_of(kind, release);
     struct buf record = {0};
     struct buf hex = {0};
-    struct arena arena;
     struct event event;
+
+    sample_fixed(kind, release, arena, &event);
+    codec_encode(&event, 1, 9, &record);
+    to_hex(buf_str(&record), &hex);
+    if (golden == NULL && getenv("PRINT_GOLDEN") != NULL) {
+        printf("{EVENT_%s,\n \"%.*s\"},\n", engine_event_name(kind), STR_ARG(buf_str(&hex)));
+    } else if (golden == NULL || !str_is(buf_str(&hex), golden->hex)) {
+        fail_msg("release %u: %s is now written as %.*s", release, engine_event_name(kind),
+                 STR_ARG(buf_str(&hex)));
+    }
+    buf_fini(&hex);
+    buf_fini(&record);
+}
+
+static void test_golden_bytes(void **state)
+{
+    struct arena arena;
 
     (void)state;
     arena_init(&arena, 0);
     for (int kind = 1; kind < EVENT_COUNT; kind++) {
-        const struct golden *golden = &goldens[kind - 1];
-        assert_int_equal(golden->kind, kind);
-        sample_fixed((enum event_kind)kind, &arena, &event);
-        buf_reset(&record);
-        buf_reset(&hex);
-        codec_encode(&event, 1, 9, &record);
-        to_hex(buf_str(&record), &hex);
-        if (getenv("PRINT_GOLDEN") != NULL) {
-            printf("    {EVENT_%d,\n     \"%.*s\"},\n", kind, STR_ARG(buf_str(&hex)));
-        } else if (!str_is(buf_str(&hex), golden->hex)) {
-            fail_msg("kind %d is now written as %.*s", kind, STR_ARG(buf_str(&hex)));
+        check_golden((enum event_kind)kind, sample_release((enum event_kind)kind), &arena);
+    }
+    for (uint32_t release = 1; release <= SAMPLE_RELEASE; release++) {
+        for (size_t i = 0; i < goldens[release].count; i++) {
+            check_golden(goldens[release].rows[i].kind, release, &arena);
         }
     }
-    buf_fini(&hex);
-    buf_fini(&record);
     arena_fini(&arena);
 }
 
+static void read_golden(const struct golden *golden, uint32_t release, struct arena *arena)
+{
+    size_t len = strlen(golden->hex) / 2;
+    char *bytes = (char *)arena_alloc(arena, len);
+    struct event expected;
+    struct event event;
+
+    for (size_t at = 0; at < len; at++) {
+        unsigned byte;
+        assert_int_equal(sscanf(golden->hex + 2 * at, "%2x", &byte), 1);
+        bytes[at] = (char)(uint8_t)byte;
+    }
+    sample_fixed(golden->kind, release, arena, &expected);
+    assert_int_equal(decode_first((str){bytes, len}, arena, &event).code, CODE_OK);
+    assert_null(sample_difference(&expected, &event));
+}
+
+/* What an older release did not write is empty. */
 static void test_golden_bytes_are_read(void **state)
 {
     struct arena arena;
 
     (void)state;
     arena_init(&arena, 0);
-    for (size_t i = 0; i < COUNT_OF(goldens); i++) {
-        size_t len = strlen(goldens[i].hex) / 2;
-        char *bytes = (char *)arena_alloc(&arena, len);
-        struct event expected;
-        struct event event;
-        for (size_t at = 0; at < len; at++) {
-            unsigned byte;
-            assert_int_equal(sscanf(goldens[i].hex + 2 * at, "%2x", &byte), 1);
-            bytes[at] = (char)(uint8_t)byte;
+    for (uint32_t release = 1; release <= SAMPLE_RELEASE; release++) {
+        for (size_t i = 0; i < goldens[release].count; i++) {
+            read_golden(&goldens[release].rows[i], release, &arena);
         }
-        sample_fixed(goldens[i].kind, &arena, &expected);
-        assert_int_equal(decode_first((str){bytes, len}, &arena, &event).code, CODE_OK);
-        assert_null(sample_difference(&expected, &event));
     }
     arena_fini(&arena);
 }

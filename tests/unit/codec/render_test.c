@@ -81,6 +81,127 @@ static void test_run_events(void **state)
     check(&failed, "{\"reason\":\"RATE_LIMITED\",\"retry_at_ms\":1750000000000}");
 }
 
+static void test_waits(void **state)
+{
+    static const struct {
+        enum effect_kind kind;
+        const char *shown;
+    } kinds[] = {
+        {EFFECT_SLEEP, "{\"kind\":\"sleep\",\"task\":1}"},
+        {EFFECT_SUSPENSION, "{\"kind\":\"suspension\",\"task\":1}"},
+        {EFFECT_EVENT, "{\"kind\":\"event\",\"task\":1}"},
+        {EFFECT_CHILDREN, "{\"kind\":\"children\",\"task\":1}"},
+        {EFFECT_ORDER, "{\"kind\":\"order\",\"task\":1}"},
+    };
+    struct event set = {.kind = EVENT_WAIT_SET, .effect = 2, .wait_set = {.owner = 1}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        set.wait_set.kind = kinds[i].kind;
+        check(&set, kinds[i].shown);
+    }
+    set.wait_set.kind = EFFECT_SUSPENSION;
+    set.wait_set.key = STR("approve:1");
+    set.wait_set.data = STR("{\"sum\": 1.50, \"sum\":2}");
+    set.wait_set.due_ms = 1750000000000;
+    check(&set, "{\"kind\":\"suspension\",\"task\":1,\"key\":\"approve:1\","
+                "\"data\":{\"sum\": 1.50, \"sum\":2},\"until_ms\":1750000000000}");
+    set.wait_set.kind = EFFECT_CHILDREN;
+    set.wait_set.data = STR("{cut");
+    set.wait_set.due_ms = 0;
+    set.wait_set.children = 3;
+    check(&set, "{\"kind\":\"children\",\"task\":1,\"key\":\"approve:1\",\"data\":\"{cut\","
+                "\"children\":3}");
+}
+
+static void test_ends_of_waits(void **state)
+{
+    struct event settled = {.kind = EVENT_WAIT_SETTLED,
+                            .wait_settled = {.kind = EFFECT_SUSPENSION, .owner = 1}};
+    struct event child = {.kind = EVENT_CHILD_SETTLED, .child_settled = {.index = 0}};
+    struct event kept = {.kind = EVENT_RESUME_KEPT};
+
+    (void)state;
+    settled.wait_settled.key = STR("approve");
+    settled.wait_settled.outcome.value = STR("[true , 1.0]");
+    settled.wait_settled.by = STR("user:\"ann\"");
+    check(&settled, "{\"kind\":\"suspension\",\"task\":1,\"key\":\"approve\","
+                    "\"value\":[true , 1.0],\"by\":\"user:\\\"ann\\\"\"}");
+    settled.wait_settled.outcome = (struct outcome){
+        .failed = true, .error_type = STR("TIMEOUT"), .error_message = STR("too late")};
+    settled.wait_settled.key = STR_EMPTY;
+    settled.wait_settled.by = STR_EMPTY;
+    check(&settled, "{\"kind\":\"suspension\",\"task\":1,"
+                    "\"error\":{\"type\":\"TIMEOUT\",\"message\":\"too late\"}}");
+    child.child_settled.child.bytes[15] = 7;
+    child.child_settled.outcome.value = STR("null");
+    check(&child, "{\"index\":0,\"child_run_id\":\"00000000-0000-0000-0000-000000000007\","
+                  "\"value\":null}");
+    child.child_settled.index = 2;
+    child.child_settled.outcome = (struct outcome){.failed = true, .error_type = STR("E")};
+    check(&child, "{\"index\":2,\"child_run_id\":\"00000000-0000-0000-0000-000000000007\","
+                  "\"error\":{\"type\":\"E\"}}");
+    kept.resume_kept.key = STR("approve");
+    kept.resume_kept.data = STR("{ }");
+    kept.resume_kept.by = STR("ann");
+    check(&kept, "{\"key\":\"approve\",\"data\":{ },\"by\":\"ann\"}");
+}
+
+static void test_tasks_that_wait_or_try_again(void **state)
+{
+    struct event parked = {.kind = EVENT_TASK_PARKED, .effect = 1, .attempt = 1};
+    struct event failed = {.kind = EVENT_TASK_FAILED, .effect = 1, .attempt = 2};
+    struct event requeued = {.kind = EVENT_TASK_REQUEUED, .effect = 1, .attempt = 2};
+    struct event cancel = {.kind = EVENT_CANCEL_REQUESTED};
+    struct event settled = {.kind = EVENT_STEP_SETTLED};
+
+    (void)state;
+    check(&parked, "{}");
+    parked.task_parked.is_ready = true;
+    check(&parked, "{\"is_ready\":true}");
+    failed.task_failed.outcome = (struct outcome){.failed = true,
+                                                  .error_type = STR("E"),
+                                                  .error_message = STR("no"),
+                                                  .error_stack = STR("s")};
+    failed.task_failed.state = STR("{\"n\":1}");
+    failed.task_failed.retry_at_ms = 1750000000000;
+    check(&failed, "{\"error\":{\"type\":\"E\",\"message\":\"no\",\"stack\":\"s\"},"
+                   "\"state\":{\"n\":1},\"retry_at_ms\":1750000000000}");
+    check(&requeued, "{}");
+    cancel.cancel_requested.cause = STR("by ann");
+    cancel.cancel_requested.deadline_ms = 1750000030000;
+    check(&cancel, "{\"cause\":\"by ann\",\"deadline_ms\":1750000030000}");
+    settled.step_settled.number = 1;
+    settled.step_settled.outcome.value = STR("1");
+    settled.step_settled.state = STR("{\"seen\":[ ]}");
+    check(&settled, "{\"number\":1,\"value\":1,\"state\":{\"seen\":[ ]}}");
+    settled = (struct event){.kind = EVENT_TASK_SETTLED};
+    settled.task_settled.outcome.value = STR("2");
+    settled.task_settled.state = STR("{}");
+    check(&settled, "{\"value\":2,\"state\":{}}");
+}
+
+static void test_start_of_a_child(void **state)
+{
+    struct event started = {.kind = EVENT_RUN_STARTED};
+
+    (void)state;
+    started.run_started.id.bytes[15] = 1;
+    started.run_started.spec =
+        (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("w"), .retries_max = 3};
+    started.run_started.spec.parent_index = 1; /* Of nobody: not shown. */
+    check(&started, "{\"run_id\":\"00000000-0000-0000-0000-000000000001\",\"kind\":\"workflow\","
+                    "\"name\":\"w\",\"max_retries\":3}");
+    started.run_started.spec.parent.bytes[15] = 2;
+    started.run_started.spec.parent_effect = 4;
+    started.run_started.spec.parent_index = 0;
+    started.run_started.spec.retries_max = 0;
+    started.run_started.spec.state = STR("{\"a\": 1}");
+    check(&started, "{\"run_id\":\"00000000-0000-0000-0000-000000000001\",\"kind\":\"workflow\","
+                    "\"name\":\"w\",\"parent_run_id\":\"00000000-0000-0000-0000-000000000002\","
+                    "\"parent_effect\":4,\"parent_index\":0,\"state\":{\"a\": 1}}");
+}
+
 static Polos__Journal__V1__ModelBlock block_of(enum body_block_kind kind, str text)
 {
     Polos__Journal__V1__ModelBlock block = POLOS__JOURNAL__V1__MODEL_BLOCK__INIT;
@@ -156,6 +277,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_stay_byte_for_byte),
         cmocka_unit_test(test_run_events),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_ends_of_waits),
+        cmocka_unit_test(test_tasks_that_wait_or_try_again),
+        cmocka_unit_test(test_start_of_a_child),
         cmocka_unit_test(test_reply_is_opened),
         cmocka_unit_test(test_any_event_is_valid_json),
     };

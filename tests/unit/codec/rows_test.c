@@ -10,47 +10,41 @@
 
 #include <cmocka.h>
 
+#include "service/base/crc32c.h"
 #include "service/codec/codec.h"
 #include "tests/unit/codec/samples.h"
 
+static void random_bytes(uint64_t *seed, void *ret, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        ((uint8_t *)ret)[i] = (uint8_t)sample_random(seed);
+    }
+}
+
+/* All bytes are random but those that have few values, so that a field which is forgotten shows. */
 static void random_effect(uint64_t *seed, struct effect *ret)
 {
-    ret->id = (uint32_t)sample_random(seed);
-    ret->attempt = (uint32_t)sample_random(seed) % 4;
-    ret->failures = (uint32_t)sample_random(seed) % 3;
-    ret->steps = (uint32_t)sample_random(seed) % 3;
-    ret->host = sample_random(seed);
-    ret->since_ms = sample_random(seed);
-    ret->due_ms = sample_random(seed) % 2 == 0 ? 0 : sample_random(seed);
-    ret->deadline_ms = sample_random(seed);
-    ret->kind = (uint8_t)(sample_random(seed) % EFFECT_KIND_COUNT);
-    ret->state = (uint8_t)(sample_random(seed) % (EFFECT_BACKOFF + 1));
-    ret->at_most_once = (uint8_t)(sample_random(seed) % 2);
+    random_bytes(seed, ret, sizeof(*ret));
+    ret->due_ms = sample_random(seed) % 2 == 0 ? 0 : ret->due_ms;
+    ret->kind %= EFFECT_KIND_COUNT;
+    ret->state %= EFFECT_PARKED + 1;
+    ret->at_most_once %= 2;
+    memset(ret->reserved, 0, sizeof(ret->reserved));
 }
 
 static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
 {
-    memset(ret, 0, sizeof(*ret));
-    for (size_t i = 0; i < sizeof(ret->id.bytes); i++) {
-        ret->id.bytes[i] = (uint8_t)sample_random(seed);
-    }
-    ret->seq = (uint32_t)sample_random(seed);
-    ret->effect_next = (uint32_t)sample_random(seed);
-    ret->steps = (uint32_t)sample_random(seed);
-    ret->steps_max = (uint32_t)sample_random(seed);
-    ret->started_ms = sample_random(seed);
-    ret->ended_ms = sample_random(seed);
-    ret->deadline_ms = sample_random(seed);
-    ret->tokens_max = sample_random(seed);
-    ret->input_tokens = sample_random(seed);
-    ret->output_tokens = sample_random(seed);
-    ret->cache_read_tokens = sample_random(seed);
-    ret->cache_write_tokens = sample_random(seed);
-    ret->reasoning_tokens = sample_random(seed);
-    ret->kind = (uint8_t)(sample_random(seed) % RUN_KIND_COUNT);
-    ret->state = (uint8_t)(sample_random(seed) % RUN_STATE_COUNT);
-    ret->usage_incomplete = (uint8_t)(sample_random(seed) % 2);
+    random_bytes(seed, ret, sizeof(*ret));
+    ret->kind %= RUN_KIND_COUNT;
+    ret->state %= RUN_STATE_COUNT;
+    ret->usage_incomplete %= 2;
+    ret->is_cancelling %= 2;
+    ret->reserved = 0;
+    ret->kept_count %= ENGINE_KEPT_MAX + 1;
+    memset(ret->kept + ret->kept_count, 0,
+           (ENGINE_KEPT_MAX - ret->kept_count) * sizeof(ret->kept[0]));
     ret->effect_count = effect_count;
+    memset(ret->effects, 0, sizeof(ret->effects));
     for (uint32_t i = 0; i < effect_count; i++) {
         random_effect(seed, &ret->effects[i]);
     }
@@ -118,10 +112,147 @@ static void test_snapshot_refuses_damage(void **state)
     codec_encode_run(&run, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
     run.state = RUN_ACTING;
-    run.effects[1].state = EFFECT_BACKOFF + 1;
+    run.effects[1].state = EFFECT_PARKED;
+    buf_reset(&bytes);
+    codec_encode_run(&run, &bytes);
+    assert_false(snapshot_is_refused(buf_str(&bytes)));
+    run.effects[1].state = EFFECT_PARKED + 1;
     buf_reset(&bytes);
     codec_encode_run(&run, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
+    run.effects[1].state = EFFECT_READY;
+    run.effects[1].kind = EFFECT_KIND_COUNT;
+    buf_reset(&bytes);
+    codec_encode_run(&run, &bytes);
+    assert_true(snapshot_is_refused(buf_str(&bytes)));
+    buf_fini(&bytes);
+}
+
+/* As large as a state can be. */
+static void test_snapshot_of_the_most(void **state)
+{
+    struct buf bytes = {0};
+    struct run run;
+    struct run back;
+
+    (void)state;
+    memset(&run, 0xff, sizeof(run));
+    run.kind = RUN_KIND_COUNT - 1;
+    run.state = RUN_STATE_COUNT - 1;
+    run.usage_incomplete = 1;
+    run.is_cancelling = 1;
+    run.reserved = 0;
+    run.kept_count = ENGINE_KEPT_MAX;
+    run.effect_count = ENGINE_EFFECTS_MAX;
+    for (uint32_t i = 0; i < ENGINE_EFFECTS_MAX; i++) {
+        run.effects[i].kind = EFFECT_KIND_COUNT - 1;
+        run.effects[i].state = EFFECT_PARKED;
+        run.effects[i].at_most_once = 1;
+        memset(run.effects[i].reserved, 0, sizeof(run.effects[i].reserved));
+    }
+    codec_encode_run(&run, &bytes);
+    assert_int_equal(codec_decode_run(buf_str(&bytes), &back).code, CODE_OK);
+    assert_memory_equal(&run, &back, sizeof(run));
+    buf_fini(&bytes);
+}
+
+/* A head with a right checksum around any body. */
+static str forge_snapshot(char format, str body, struct buf *ret)
+{
+    buf_reset(ret);
+    buf_put_char(ret, format);
+    buf_put(ret, (str){"\0\0\0", 3});
+    buf_put_u32_le(ret, crc32c(0, body));
+    buf_put(ret, body);
+    return buf_str(ret);
+}
+
+static void test_snapshot_refuses_what_is_too_much(void **state)
+{
+    struct buf bytes = {0};
+    struct buf body = {0};
+    struct run run;
+
+    (void)state;
+    for (size_t count = 1; count <= ENGINE_EFFECTS_MAX + 1; count++) {
+        buf_put(&body, (str){"\x92\x01\x02\x08\x05", 5}); /* An effect with an id. */
+        bool is_refused = snapshot_is_refused(forge_snapshot(2, buf_str(&body), &bytes));
+        assert_true(is_refused == (count > ENGINE_EFFECTS_MAX));
+    }
+    buf_reset(&body);
+    for (size_t count = 1; count <= ENGINE_KEPT_MAX + 1; count++) {
+        buf_put(&body, (str){"\xa1\x01\1\2\3\4\5\6\7\x08", 10});
+        bool is_refused = snapshot_is_refused(forge_snapshot(2, buf_str(&body), &bytes));
+        assert_true(is_refused == (count > ENGINE_KEPT_MAX));
+    }
+    assert_false(snapshot_is_refused(forge_snapshot(2, (str){"\x10\x03", 2}, &bytes)));
+    assert_int_equal(codec_decode_run(forge_snapshot(1, (str){"\x10\x03", 2}, &bytes), &run).code,
+                     CODE_FAILED_PRECONDITION);
+    assert_int_equal(codec_decode_run(forge_snapshot(3, (str){"\x10\x03", 2}, &bytes), &run).code,
+                     CODE_FAILED_PRECONDITION);
+    buf_fini(&body);
+    buf_fini(&bytes);
+}
+
+/* Format 2 as it was first written: where it changes, the format must. */
+static void test_snapshot_golden_bytes(void **state)
+{
+    static const char golden[] =
+        "02000000dd853dd60a104142434445464748494a4b4c4d4e4f501002180320042805300638074008"
+        "4809500a580b600c680d700e7802800102880101920123081410151816201728183019381a401b48"
+        "0750045801611c00000000000000681d701e98010fa2011010000000000000001100000000000000"
+        "a80112b00113b80101";
+    struct run run = {
+        .seq = 2,
+        .effect_next = 3,
+        .steps = 4,
+        .steps_max = 5,
+        .started_ms = 6,
+        .ended_ms = 7,
+        .deadline_ms = 8,
+        .tokens_max = 9,
+        .input_tokens = 10,
+        .output_tokens = 11,
+        .cache_read_tokens = 12,
+        .cache_write_tokens = 13,
+        .reasoning_tokens = 14,
+        .timeout_ms = 15,
+        .kept = {16, 17},
+        .kept_count = 2,
+        .retries = 18,
+        .retries_max = 19,
+        .kind = RUN_KIND_WORKFLOW,
+        .state = RUN_ACTING,
+        .usage_incomplete = 1,
+        .is_cancelling = 1,
+        .effect_count = 1,
+        .effects = {{.id = 20,
+                     .attempt = 21,
+                     .failures = 22,
+                     .steps = 23,
+                     .host = 24,
+                     .since_ms = 25,
+                     .due_ms = 26,
+                     .deadline_ms = 27,
+                     .key = 28,
+                     .owner = 29,
+                     .remaining = 30,
+                     .kind = EFFECT_CHILDREN,
+                     .state = EFFECT_PARKED,
+                     .at_most_once = 1}},
+    };
+    struct buf bytes = {0};
+    struct buf hex = {0};
+
+    (void)state;
+    memcpy(run.id.bytes, "ABCDEFGHIJKLMNOP", sizeof(run.id.bytes));
+    codec_encode_run(&run, &bytes);
+    for (size_t i = 0; i < bytes.len; i++) {
+        buf_printf(&hex, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
+    }
+    buf_put_char(&hex, '\0');
+    assert_string_equal(hex.ptr, golden);
+    buf_fini(&hex);
     buf_fini(&bytes);
 }
 
@@ -181,8 +312,12 @@ static void test_row_refuses_what_is_too_much(void **state)
     assert_int_equal(codec_decode_row((str){bytes, 3 + 128}, &back).code, CODE_OK);
     assert_int_equal(strlen(back.name), 128);
     assert_int_equal(codec_decode_row((str){"\x08\x04", 2}, &back).code, CODE_FAILED_PRECONDITION);
-    assert_int_equal(codec_decode_row((str){"\x3a\x02\x10\x07", 4}, &back).code,
-                     CODE_FAILED_PRECONDITION);
+    for (char kind = 0; kind < EFFECT_KIND_COUNT + 1; kind++) {
+        char parked[] = {0x3a, 0x02, 0x10, kind};
+        bool is_task = kind == EFFECT_TOOL || kind == EFFECT_BODY;
+        assert_int_equal(codec_decode_row((str){parked, 4}, &back).code,
+                         is_task ? CODE_OK : CODE_FAILED_PRECONDITION);
+    }
     assert_int_equal(codec_decode_row((str){"\x08", 1}, &back).code, CODE_DATA_LOSS);
 }
 
@@ -226,6 +361,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot_comes_back_as_bytes),
         cmocka_unit_test(test_snapshot_refuses_damage),
+        cmocka_unit_test(test_snapshot_of_the_most),
+        cmocka_unit_test(test_snapshot_refuses_what_is_too_much),
+        cmocka_unit_test(test_snapshot_golden_bytes),
         cmocka_unit_test(test_row_comes_back),
         cmocka_unit_test(test_row_refuses_what_is_too_much),
         cmocka_unit_test(test_row_survives_any_bytes),

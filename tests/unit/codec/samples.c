@@ -9,19 +9,22 @@ enum type {
     FLAG,
     RUN_KIND,
     TASK_KIND,
+    WAIT_KIND,
     STOP,
 };
 
 static const struct field {
+    uint32_t release; /* The first that writes it. */
     enum event_kind kind;
     enum type type;
     size_t offset;
     const char *name;
 } fields[] = {
-#define FIELD(kind, type, member)                                                                  \
+#define SINCE(release, kind, type, member)                                                         \
     {                                                                                              \
-        EVENT_##kind, type, offsetof(struct event, member), #member                                \
+        release, EVENT_##kind, type, offsetof(struct event, member), #member                       \
     }
+#define FIELD(kind, type, member) SINCE(1, kind, type, member)
     FIELD(RUN_STARTED, ID, run_started.id),
     FIELD(RUN_STARTED, RUN_KIND, run_started.spec.kind),
     FIELD(RUN_STARTED, TEXT, run_started.spec.name),
@@ -37,6 +40,10 @@ static const struct field {
     FIELD(RUN_STARTED, U64, run_started.spec.deadline_ms),
     FIELD(RUN_STARTED, U64, run_started.spec.tokens_max),
     FIELD(RUN_STARTED, U32, run_started.spec.steps_max),
+    SINCE(2, RUN_STARTED, U32, run_started.spec.retries_max),
+    SINCE(2, RUN_STARTED, U32, run_started.spec.parent_effect),
+    SINCE(2, RUN_STARTED, U32, run_started.spec.parent_index),
+    SINCE(2, RUN_STARTED, TEXT, run_started.spec.state),
     FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
     FIELD(RUN_FAILED, TEXT, run_failed.reason),
     FIELD(RUN_FAILED, TEXT, run_failed.message),
@@ -72,6 +79,7 @@ static const struct field {
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_type),
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_message),
     FIELD(TASK_SETTLED, TEXT, task_settled.outcome.error_stack),
+    SINCE(2, TASK_SETTLED, TEXT, task_settled.state),
     FIELD(STEP_SETTLED, U32, effect),
     FIELD(STEP_SETTLED, U32, attempt),
     FIELD(STEP_SETTLED, U32, step_settled.number),
@@ -81,13 +89,59 @@ static const struct field {
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_type),
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_message),
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_stack),
+    SINCE(2, STEP_SETTLED, TEXT, step_settled.state),
     FIELD(LEASE_GRANTED, U32, effect),
     FIELD(LEASE_GRANTED, U32, attempt),
     FIELD(LEASE_GRANTED, TEXT, lease_granted.host_id),
     FIELD(LEASE_LOST, U32, effect),
     FIELD(LEASE_LOST, U32, attempt),
     FIELD(LEASE_LOST, TEXT, lease_lost.cause),
+    SINCE(2, WAIT_SET, U32, effect),
+    SINCE(2, WAIT_SET, WAIT_KIND, wait_set.kind),
+    SINCE(2, WAIT_SET, U32, wait_set.owner),
+    SINCE(2, WAIT_SET, TEXT, wait_set.key),
+    SINCE(2, WAIT_SET, TEXT, wait_set.data),
+    SINCE(2, WAIT_SET, U64, wait_set.due_ms),
+    SINCE(2, WAIT_SET, U32, wait_set.children),
+    SINCE(2, WAIT_SETTLED, U32, effect),
+    SINCE(2, WAIT_SETTLED, WAIT_KIND, wait_settled.kind),
+    SINCE(2, WAIT_SETTLED, U32, wait_settled.owner),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.key),
+    SINCE(2, WAIT_SETTLED, FLAG, wait_settled.outcome.failed),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.outcome.value),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.outcome.error_type),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.outcome.error_message),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.outcome.error_stack),
+    SINCE(2, WAIT_SETTLED, TEXT, wait_settled.by),
+    SINCE(2, CHILD_SETTLED, U32, effect),
+    SINCE(2, CHILD_SETTLED, U32, child_settled.index),
+    SINCE(2, CHILD_SETTLED, ID, child_settled.child),
+    SINCE(2, CHILD_SETTLED, FLAG, child_settled.outcome.failed),
+    SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.value),
+    SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_type),
+    SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_message),
+    SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_stack),
+    SINCE(2, RESUME_KEPT, TEXT, resume_kept.key),
+    SINCE(2, RESUME_KEPT, TEXT, resume_kept.data),
+    SINCE(2, RESUME_KEPT, TEXT, resume_kept.by),
+    SINCE(2, TASK_PARKED, U32, effect),
+    SINCE(2, TASK_PARKED, U32, attempt),
+    SINCE(2, TASK_PARKED, FLAG, task_parked.is_ready),
+    SINCE(2, TASK_FAILED, U32, effect),
+    SINCE(2, TASK_FAILED, U32, attempt),
+    SINCE(2, TASK_FAILED, FLAG, task_failed.outcome.failed),
+    SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.value),
+    SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_type),
+    SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_message),
+    SINCE(2, TASK_FAILED, TEXT, task_failed.outcome.error_stack),
+    SINCE(2, TASK_FAILED, TEXT, task_failed.state),
+    SINCE(2, TASK_FAILED, U64, task_failed.retry_at_ms),
+    SINCE(2, TASK_REQUEUED, U32, effect),
+    SINCE(2, TASK_REQUEUED, U32, attempt),
+    SINCE(2, CANCEL_REQUESTED, TEXT, cancel_requested.cause),
+    SINCE(2, CANCEL_REQUESTED, U64, cancel_requested.deadline_ms),
 #undef FIELD
+#undef SINCE
 };
 
 uint64_t sample_random(uint64_t *seed)
@@ -141,6 +195,9 @@ static void fill_random(const struct field *field, uint64_t *seed, size_t bytes_
     case TASK_KIND:
         *(enum effect_kind *)member = number % 2 == 0 ? EFFECT_TOOL : EFFECT_BODY;
         break;
+    case WAIT_KIND:
+        *(enum effect_kind *)member = (enum effect_kind)(EFFECT_SLEEP + number % 5);
+        break;
     case STOP:
         *(enum reply_stop *)member = (enum reply_stop)(number % REPLY_STOP_COUNT);
         break;
@@ -185,22 +242,38 @@ static void fill_fixed(const struct field *field, size_t row, struct arena *aren
     case TASK_KIND:
         *(enum effect_kind *)member = EFFECT_BODY;
         break;
+    case WAIT_KIND:
+        *(enum effect_kind *)member = EFFECT_SUSPENSION;
+        break;
     case STOP:
         *(enum reply_stop *)member = REPLY_STOP_REFUSAL;
         break;
     }
 }
 
-void sample_fixed(enum event_kind kind, struct arena *arena, struct event *ret)
+void sample_fixed(enum event_kind kind, uint32_t release, struct arena *arena, struct event *ret)
 {
     size_t row = 0; /* Of this kind: rows for new events above it change nothing. */
 
     *ret = (struct event){.kind = kind, .time_ms = 1750000000000};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
-        if (fields[i].kind == kind) {
+        if (fields[i].kind == kind && fields[i].release <= release) {
             fill_fixed(&fields[i], row++, arena, (char *)ret + fields[i].offset);
         }
     }
+}
+
+uint32_t sample_release(enum event_kind kind)
+{
+    uint32_t release = 0;
+
+    for (size_t i = 0; i < COUNT_OF(fields); i++) {
+        if (fields[i].kind == kind && fields[i].release > release) {
+            release = fields[i].release;
+        }
+    }
+    assert(release > 0 && release <= SAMPLE_RELEASE);
+    return release;
 }
 
 static bool same(const struct field *field, const void *a, const void *b)
@@ -220,6 +293,7 @@ static bool same(const struct field *field, const void *a, const void *b)
     case RUN_KIND:
         return *(const enum run_kind *)a == *(const enum run_kind *)b;
     case TASK_KIND:
+    case WAIT_KIND:
         return *(const enum effect_kind *)a == *(const enum effect_kind *)b;
     case STOP:
         return *(const enum reply_stop *)a == *(const enum reply_stop *)b;
