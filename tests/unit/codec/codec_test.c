@@ -261,87 +261,89 @@ static str forge(uint8_t format, uint8_t kind, uint8_t flags, str body, struct b
     return buf_str(ret);
 }
 
+/* {format, kind, flags, body, expected} */
+static const struct {
+    uint8_t format;
+    uint8_t kind;
+    uint8_t flags;
+    str body;
+    enum code code;
+} forgeries[] = {
+    {1, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_OK},
+    {2, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_FAILED_PRECONDITION},
+    {0, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_DATA_LOSS},
+    {1, EVENT_NONE, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_COUNT, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, 255, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_MODEL_REQUESTED, 3, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_MODEL_REQUESTED, 0, {"", 0}, CODE_DATA_LOSS},
+    /* A field of a newer release is passed over. */
+    {1, EVENT_RUN_CANCELLED, 1, {"\x0a\x01x\x7a\x02zz", 7}, CODE_OK},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x7d\x01\x02\x03\x04\x79\1\2\3\4\5\6\7\x08", 14}, CODE_OK},
+    /* Values of our own enums that we do not have. */
+    {1, EVENT_RUN_STARTED, 1, {"\x10\x04", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_RUN_STARTED, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_MODEL_REPLIED, 1, {"\x20\x05", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_TASK_REQUESTED, 1, {"\x10\x01", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_TASK_REQUESTED, 1, {"\x10\x04", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_TASK_REQUESTED, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_WAIT_SET, 1, {"\x10\x04", 2}, CODE_OK},
+    {1, EVENT_WAIT_SET, 1, {"\x10\x08", 2}, CODE_OK},
+    {1, EVENT_WAIT_SET, 1, {"", 0}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_WAIT_SET, 1, {"\x10\x03", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_WAIT_SET, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_WAIT_SETTLED, 1, {"\x10\x08\x2a\x00", 4}, CODE_OK},
+    {1, EVENT_WAIT_SETTLED, 1, {"\x10\x03\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
+    {1, EVENT_WAIT_SETTLED, 1, {"\x10\x09\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
+    /* Damage under a right checksum. */
+    {1, EVENT_TASK_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+    {1, EVENT_TASK_FAILED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+    {1, EVENT_WAIT_SETTLED, 1, {"\x10\x04", 2}, CODE_DATA_LOSS},
+    {1, EVENT_CHILD_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+    {1, EVENT_CHILD_SETTLED, 1, {"\x22\x00", 2}, CODE_OK},
+    {1, EVENT_CHILD_SETTLED, 1, {"\x1a\x01x\x22\x00", 5}, CODE_DATA_LOSS},
+    {1, EVENT_TASK_PARKED, 1, {"\x18", 1}, CODE_DATA_LOSS},
+    {1, EVENT_TASK_REQUEUED, 1, {"\x0a\x00", 2}, CODE_DATA_LOSS},
+    {1, EVENT_RESUME_KEPT, 1, {"\x12\x02x", 3}, CODE_DATA_LOSS},
+    {1, EVENT_CANCEL_REQUESTED, 1, {"\x11\1\2\3\4\5\6\7\x08", 9}, CODE_DATA_LOSS},
+    {1,
+     EVENT_RUN_STARTED,
+     1,
+     {"\x0a\x03"
+      "abc\x10\x01",
+      7},
+     CODE_DATA_LOSS},
+    {1, EVENT_RUN_STARTED, 1, {"\x10\x01\x32\x01z", 5}, CODE_DATA_LOSS},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x0a\x05x", 3}, CODE_DATA_LOSS},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x0a", 1}, CODE_DATA_LOSS},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x02\x00", 2}, CODE_DATA_LOSS},
+    {1, EVENT_RUN_CANCELLED, 1, {"\x0b\x0c", 2}, CODE_DATA_LOSS},
+    {1,
+     EVENT_RUN_CANCELLED,
+     1,
+     {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
+     CODE_DATA_LOSS},
+    {1,
+     EVENT_MODEL_REQUESTED,
+     1,
+     {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11},
+     CODE_DATA_LOSS},
+    {1, EVENT_MODEL_REQUESTED, 1, {"\x08\x80\x80\x80\x80\x10", 6}, CODE_DATA_LOSS},
+};
+
 static void test_says_what_is_newer(void **state)
 {
-    /* {format, kind, flags, body, expected} */
-    static const struct {
-        uint8_t format;
-        uint8_t kind;
-        uint8_t flags;
-        str body;
-        enum code code;
-    } rows[] = {
-        {1, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_OK},
-        {2, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_FAILED_PRECONDITION},
-        {0, EVENT_MODEL_REQUESTED, 1, {"\x08\x01\x10\x02", 4}, CODE_DATA_LOSS},
-        {1, EVENT_NONE, 1, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_COUNT, 1, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, 255, 1, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_MODEL_REQUESTED, 3, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_MODEL_REQUESTED, 0, {"", 0}, CODE_DATA_LOSS},
-        /* A field of a newer release is passed over. */
-        {1, EVENT_RUN_CANCELLED, 1, {"\x0a\x01x\x7a\x02zz", 7}, CODE_OK},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x7d\x01\x02\x03\x04\x79\1\2\3\4\5\6\7\x08", 14}, CODE_OK},
-        /* Values of our own enums that we do not have. */
-        {1, EVENT_RUN_STARTED, 1, {"\x10\x04", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_RUN_STARTED, 1, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_MODEL_REPLIED, 1, {"\x20\x05", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_TASK_REQUESTED, 1, {"\x10\x01", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_TASK_REQUESTED, 1, {"\x10\x04", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_TASK_REQUESTED, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_WAIT_SET, 1, {"\x10\x04", 2}, CODE_OK},
-        {1, EVENT_WAIT_SET, 1, {"\x10\x08", 2}, CODE_OK},
-        {1, EVENT_WAIT_SET, 1, {"", 0}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_WAIT_SET, 1, {"\x10\x03", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_WAIT_SET, 1, {"\x10\x09", 2}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x08\x2a\x00", 4}, CODE_OK},
-        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x03\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
-        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x09\x2a\x00", 4}, CODE_FAILED_PRECONDITION},
-        /* Damage under a right checksum. */
-        {1, EVENT_TASK_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
-        {1, EVENT_TASK_FAILED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
-        {1, EVENT_WAIT_SETTLED, 1, {"\x10\x04", 2}, CODE_DATA_LOSS},
-        {1, EVENT_CHILD_SETTLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
-        {1, EVENT_CHILD_SETTLED, 1, {"\x22\x00", 2}, CODE_OK},
-        {1, EVENT_CHILD_SETTLED, 1, {"\x1a\x01x\x22\x00", 5}, CODE_DATA_LOSS},
-        {1, EVENT_TASK_PARKED, 1, {"\x18", 1}, CODE_DATA_LOSS},
-        {1, EVENT_TASK_REQUEUED, 1, {"\x0a\x00", 2}, CODE_DATA_LOSS},
-        {1, EVENT_RESUME_KEPT, 1, {"\x12\x02x", 3}, CODE_DATA_LOSS},
-        {1, EVENT_CANCEL_REQUESTED, 1, {"\x11\1\2\3\4\5\6\7\x08", 9}, CODE_DATA_LOSS},
-        {1,
-         EVENT_RUN_STARTED,
-         1,
-         {"\x0a\x03"
-          "abc\x10\x01",
-          7},
-         CODE_DATA_LOSS},
-        {1, EVENT_RUN_STARTED, 1, {"\x10\x01\x32\x01z", 5}, CODE_DATA_LOSS},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x0a\x05x", 3}, CODE_DATA_LOSS},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x08\x01", 2}, CODE_DATA_LOSS},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x0a", 1}, CODE_DATA_LOSS},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x02\x00", 2}, CODE_DATA_LOSS},
-        {1, EVENT_RUN_CANCELLED, 1, {"\x0b\x0c", 2}, CODE_DATA_LOSS},
-        {1,
-         EVENT_RUN_CANCELLED,
-         1,
-         {"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
-         CODE_DATA_LOSS},
-        {1,
-         EVENT_MODEL_REQUESTED,
-         1,
-         {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11},
-         CODE_DATA_LOSS},
-        {1, EVENT_MODEL_REQUESTED, 1, {"\x08\x80\x80\x80\x80\x10", 6}, CODE_DATA_LOSS},
-    };
     struct buf record = {0};
     struct arena arena;
 
     (void)state;
     arena_init(&arena, 0);
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        status outcome = read_all(
-            forge(rows[i].format, rows[i].kind, rows[i].flags, rows[i].body, &record), &arena);
-        if (outcome.code != rows[i].code) {
+    for (size_t i = 0; i < COUNT_OF(forgeries); i++) {
+        status outcome = read_all(forge(forgeries[i].format, forgeries[i].kind, forgeries[i].flags,
+                                        forgeries[i].body, &record),
+                                  &arena);
+        if (outcome.code != forgeries[i].code) {
             fail_msg("row %zu: %s (%s)", i, code_name(outcome.code), outcome.why);
         }
     }
