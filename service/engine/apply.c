@@ -69,7 +69,7 @@ static void apply_started(struct run *run, const struct event *event)
     run->kind = (uint8_t)spec->kind;
     run->started_ms = event->time_ms;
     run->deadline_ms = spec->deadline_ms;
-    run->timeout_ms = spec->deadline_ms == 0 ? 0 : spec->deadline_ms - event->time_ms;
+    run->timeout_ms = spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
     run->steps_max = spec->steps_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;

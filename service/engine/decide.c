@@ -361,6 +361,11 @@ static uint32_t wait_count(const struct run *run)
     return count;
 }
 
+bool engine_may_wait(const struct run *run)
+{
+    return !run->is_cancelling && wait_count(run) < ENGINE_WAITS_MAX;
+}
+
 static enum verdict decide_order(struct draft *draft, const struct command *command)
 {
     const struct effect *task = engine_effect(&draft->run, command->effect);

@@ -458,6 +458,8 @@ static inline uint64_t engine_key(str key)
 }
 /* The open wait with this key of this task's code, or NULL. owner 0: of any. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);
+/* Whether one more wait would not be refused at once. */
+bool engine_may_wait(const struct run *run);
 bool engine_has_kept(const struct run *run, uint64_t key);
 /* Only waits are open, or tasks whose code waits: the run's clock stands still. */
 bool engine_is_clock_stopped(const struct run *run);

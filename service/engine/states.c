@@ -194,8 +194,7 @@ static const char *broken_wait(const struct run *run, const struct effect *wait)
     if (wait->state != EFFECT_READY || wait->key == 0) {
         return "a wait has a wrong state or no key";
     }
-    return (wait->kind == EFFECT_CHILDREN) == (wait->remaining > 0) ? NULL
-                                                                    : "a wait for nobody";
+    return (wait->kind == EFFECT_CHILDREN) == (wait->remaining > 0) ? NULL : "a wait for nobody";
 }
 
 static const char *broken_task(const struct run *run, const struct effect *task)

@@ -136,6 +136,13 @@ static void perform(struct runtime *runtime, const struct act *act)
     case ACT_PUBLISH:
         watch_publish(runtime, act->run, act->record);
         break;
+    case ACT_OUTCOME:
+        order_outcome(runtime, act);
+        break;
+    case ACT_INTERRUPT:
+        hosts_interrupt(runtime->hosts, (struct task_ref){act->run->state.id, act->effect},
+                        "cancelled");
+        break;
     case ACT_ENDED:
         model_forget(runtime, act->run);
         watch_ended(runtime, act->run);
@@ -162,7 +169,7 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
     case ACT_ANSWER:
         request_answer(runtime, act->request, failure);
         break;
-    case ACT_READ: /* Of a cancellation: the run as it would have been. */
+    case ACT_READ: /* Of a cancellation or a retry: the run as it would have been. */
         request_answer(runtime, act->request, failure);
         break;
     case ACT_HELLO:
@@ -190,6 +197,8 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
     case ACT_CANCEL:
     case ACT_PUBLISH:
     case ACT_ENDED:
+    case ACT_OUTCOME:
+    case ACT_INTERRUPT:
         break;
     }
     arena_reset(&runtime->scratch);
@@ -198,7 +207,8 @@ static void abandon(struct runtime *runtime, const struct act *act, const struct
 /* Mere reads wait until the touched runs have been read again. */
 static bool is_mere_read(const struct act *act)
 {
-    return act->kind == ACT_READ && act->request->kind != REQUEST_CANCEL;
+    return act->kind == ACT_READ && act->request->kind != REQUEST_CANCEL &&
+           act->request->kind != REQUEST_RETRY;
 }
 
 void acts_abandon(struct runtime *runtime, status why)

@@ -75,6 +75,16 @@ static void note_end(struct runtime *runtime, struct live_run *run, const char *
     }
 }
 
+static void note_cancel(struct runtime *runtime, struct live_run *run)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect_is_task(effect) && effect->state == EFFECT_LEASED) {
+            act_add(runtime, ACT_INTERRUPT, run)->effect = effect->id;
+        }
+    }
+}
+
 /* Before an event is applied: what it does to effects that are out. */
 static void note_before(struct runtime *runtime, struct live_run *run, const struct event *event,
                         enum command_kind command)
@@ -87,25 +97,51 @@ static void note_before(struct runtime *runtime, struct live_run *run, const str
             withdraw_task(runtime, run, engine_effect(&run->state, event->effect), "deadline");
         }
         break;
+    case EVENT_TASK_FAILED:
+    case EVENT_TASK_PARKED: /* At once: it may be granted again in this very turn. */
+        hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect});
+        break;
     case EVENT_RUN_FAILED:
         note_end(runtime, run, "the run failed");
         break;
     case EVENT_RUN_CANCELLED:
         note_end(runtime, run, "the run was cancelled");
         break;
+    case EVENT_CANCEL_REQUESTED:
+        note_cancel(runtime, run);
+        break;
+    case EVENT_MODEL_REQUESTED: {
+        struct act *act = act_add(runtime, ACT_MODEL, run);
+        act->effect = event->effect;
+        act->attempt = event->attempt;
+        break;
+    }
     case EVENT_NONE:
     case EVENT_RUN_STARTED:
     case EVENT_RUN_COMPLETED:
-    case EVENT_MODEL_REQUESTED:
     case EVENT_MODEL_REPLIED:
     case EVENT_MODEL_FAILED:
     case EVENT_TASK_REQUESTED:
     case EVENT_STEP_SETTLED:
     case EVENT_LEASE_GRANTED:
     case EVENT_LEASE_LOST:
+    case EVENT_WAIT_SET:
+    case EVENT_WAIT_SETTLED:
+    case EVENT_CHILD_SETTLED:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_REQUEUED:
     case EVENT_COUNT:
         break;
     }
+    waits_note(runtime, run, event);
+}
+
+/* Whether a task may be ready now that a host is to be found for. */
+static bool makes_ready(enum event_kind kind)
+{
+    return kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_LOST || kind == EVENT_WAIT_SETTLED ||
+           kind == EVENT_TASK_PARKED || kind == EVENT_TASK_REQUEUED ||
+           kind == EVENT_CANCEL_REQUESTED;
 }
 
 static void put_record(struct runtime *runtime, struct live_run *run, const struct step *step)
@@ -157,37 +193,100 @@ static void grant_ready(struct runtime *runtime, struct live_run *run)
     }
 }
 
+static void note_state(struct live_run *run, const struct event *event)
+{
+    run->may_have_state |=
+        (event->kind == EVENT_RUN_STARTED && event->run_started.spec.state.len > 0) ||
+        (event->kind == EVENT_STEP_SETTLED && event->step_settled.state.len > 0) ||
+        (event->kind == EVENT_TASK_SETTLED && event->task_settled.state.len > 0);
+}
+
+/* What follows for other runs, in the same batch. */
+static void follow_up(struct runtime *runtime, struct live_run *run, const struct step *step,
+                      bool wants_grants)
+{
+    bool is_cancelled = false;
+    for (size_t i = 0; i < step->count; i++) {
+        is_cancelled |= step->events[i].kind == EVENT_CANCEL_REQUESTED ||
+                        step->events[i].kind == EVENT_RUN_CANCELLED;
+    }
+    if (engine_is_terminal(&run->state)) {
+        act_add(runtime, ACT_ENDED, run);
+        waits_tell_parent(runtime, run, step);
+    } else if (wants_grants) {
+        grant_ready(runtime, run);
+    }
+    if (is_cancelled) {
+        waits_cancel_children(runtime, run);
+    }
+}
+
 enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command)
 {
+    struct step *step = &runtime->step;
     command->now_ms = runtime->now_ms;
-    enum verdict verdict = engine_decide(&run->state, command, &runtime->step);
+    enum verdict verdict = engine_decide(&run->state, command, step);
     runtime->stats.commands++;
     if (verdict != VERDICT_OK) {
         runtime->stats.stale++;
         return verdict;
     }
     runs_touch(runtime, run);
-    put_record(runtime, run, &runtime->step);
+    put_record(runtime, run, step);
     bool wants_grants = false;
-    for (size_t i = 0; i < runtime->step.count; i++) {
-        const struct event *event = &runtime->step.events[i];
-        note_before(runtime, run, event, command->kind);
-        engine_apply(&run->state, event);
-        wants_grants |= event->kind == EVENT_TASK_REQUESTED || event->kind == EVENT_LEASE_LOST;
-        if (event->kind == EVENT_MODEL_REQUESTED) {
-            struct act *act = act_add(runtime, ACT_MODEL, run);
-            act->effect = event->effect;
-            act->attempt = event->attempt;
-        }
+    for (size_t i = 0; i < step->count; i++) {
+        note_before(runtime, run, &step->events[i], command->kind);
+        note_state(run, &step->events[i]);
+        engine_apply(&run->state, &step->events[i]);
+        wants_grants |= makes_ready(step->events[i].kind);
     }
-    runtime->stats.events += runtime->step.count;
+    runtime->stats.events += step->count;
     put_snapshot(runtime, run);
-    if (engine_is_terminal(&run->state)) {
-        act_add(runtime, ACT_ENDED, run);
-    } else if (wants_grants) {
-        grant_ready(runtime, run);
+    bool is_plain = step->count == 1 && !wants_grants && !engine_is_terminal(&run->state);
+    if (!is_plain) {
+        struct step copy = *step; /* What follows decides for other runs. */
+        follow_up(runtime, run, &copy, wants_grants);
     }
     return VERDICT_OK;
+}
+
+void command_replay(struct runtime *runtime, struct live_run *run, const struct step *step)
+{
+    uint32_t first = run->state.seq + 1;
+    buf_reset(&runtime->record);
+    codec_encode(step->events, step->count, first, &runtime->record);
+    runs_keep_record(run, buf_str(&runtime->record));
+    for (size_t i = 0; i < step->count; i++) {
+        const struct event *event = &step->events[i];
+        engine_apply(&run->state, event);
+        if (event->kind == EVENT_RUN_STARTED) {
+            str name = event->run_started.spec.name;
+            memcpy(run->name, name.ptr, name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX);
+        }
+    }
+}
+
+void command_replay_commit(struct runtime *runtime, struct live_run *run)
+{
+    uint32_t seq = 1;
+    runs_touch(runtime, run);
+    for (size_t i = 0; i < run->record_count; i++) {
+        char key[KEY_BYTES_MAX];
+        size_t cursor = 0;
+        struct codec_entry entry;
+        bool at_end = false;
+        store_batch_put(&runtime->batch, STORE_JOURNAL,
+                        key_journal(key, runtime->options.space, run->state.id, seq),
+                        run->records[i]);
+        while (status_is_ok(codec_next(run->records[i], &cursor, &entry, &at_end)) && !at_end) {
+            seq = entry.seq + 1;
+        }
+    }
+    assert(seq == run->state.seq + 1);
+    waits_restore(runtime, run);
+    if (run->state.kind != RUN_KIND_AGENT) {
+        runs_keep_first(run);
+    }
 }
 
 void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
@@ -235,18 +334,20 @@ static uint32_t row_status(const struct run *run)
     return engine_is_waiting(run) ? 2 : 1;
 }
 
-/* A waiting run whose open effects are all tasks without a host need not be loaded to be in line.
- */
+/* A waiting run need not be loaded to be in line, or to be woken by a timer or a wait's end. */
 static void row_parked(const struct live_run *run, struct run_row *row)
 {
     row->load = true;
     uint32_t count = 0;
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
-        if (effect->state == EFFECT_CLOSED) {
+        bool rests = effect_is_wait(effect) || effect->state == EFFECT_PARKED ||
+                     effect->state == EFFECT_BACKOFF;
+        if (rests) {
             continue;
         }
-        if (effect->kind != EFFECT_BODY || count == CODEC_PARKED_MAX) {
+        bool in_line = effect->kind == EFFECT_BODY && effect->state == EFFECT_READY;
+        if (!in_line || count == CODEC_PARKED_MAX) {
             return; /* A tool's name is in the journal only. */
         }
         row->parked[count].effect = effect->id;

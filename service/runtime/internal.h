@@ -9,6 +9,7 @@
 #ifndef SERVICE_RUNTIME_INTERNAL_H
 #define SERVICE_RUNTIME_INTERNAL_H
 
+#include "service/runtime/links.h"
 #include "service/runtime/runtime.h"
 #include "service/runtime/timers.h"
 
@@ -20,6 +21,7 @@ enum {
     REPORT_EVENTS_MAX = 100000,
     IDLE_MS = 2000, /* A run nobody touched that long leaves memory, if it may. */
     RECOVER_AGAIN_MS = 500, /* After a failed commit. */
+    RUN_RETRIES_DEFAULT = 2,
 };
 
 /* A definition in memory. Kept while runs use it. */
@@ -40,6 +42,15 @@ struct model_text {
     } * parts;
     size_t part_count;
     size_t part_capacity;
+};
+
+/* What the state does not hold of an open wait. */
+struct live_wait {
+    struct live_wait *next;
+    uint32_t effect;
+    uint8_t topic[16]; /* EFFECT_EVENT. */
+    size_t key_len;
+    char key[]; /* The step's. */
 };
 
 /* A run in memory. */
@@ -63,6 +74,9 @@ struct live_run {
     str *records;
     size_t record_count;
     size_t record_capacity;
+    struct live_wait *open_waits;
+    bool waits_known; /* open_waits has all of the state's. */
+    bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
     uint64_t model_call; /* In flight; 0: none. */
     struct model_text model_text;
     struct watcher *watchers;
@@ -83,6 +97,8 @@ enum act_kind {
     ACT_REFUSE, /* A host's message was refused. */
     ACT_PUBLISH, /* Show a record to watchers. */
     ACT_ENDED, /* Tell those who wait. */
+    ACT_OUTCOME, /* A wait was settled: tell the host that has its task. */
+    ACT_INTERRUPT, /* A run is being cancelled: tell the host that has its task. */
 };
 
 struct act {
@@ -98,6 +114,10 @@ struct act {
     str record; /* PUBLISH. */
     const char *text; /* REFUSE: reason; CANCEL: cause. Static. */
     str message; /* REFUSE. */
+    uint32_t wait; /* OUTCOME: the wait; `effect` is its task. */
+    enum effect_kind wait_kind; /* OUTCOME */
+    str key; /* OUTCOME. */
+    struct outcome outcome; /* OUTCOME. */
 };
 
 struct model_slot {
@@ -181,6 +201,15 @@ struct runtime {
     size_t key_count;
     size_t key_capacity;
 
+    /* Children started by this turn: their links are not in the store yet. */
+    struct {
+        uuid parent;
+        uuid child;
+    } * born;
+    size_t born_count;
+    size_t born_capacity;
+
+    struct topics *topics;
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
@@ -213,6 +242,7 @@ struct live_run *runs_find(const struct runtime *runtime, uuid id); /* In memory
 struct live_run *runs_insert(struct runtime *runtime, uuid id);
 void runs_touch(struct runtime *runtime, struct live_run *run);
 void runs_keep_record(struct live_run *run, str record);
+void runs_keep_first(struct live_run *run); /* And no other record. */
 void runs_drop(struct runtime *runtime, struct live_run *run);
 void runs_evict(struct runtime *runtime);
 uint64_t runs_next_eviction_ms(const struct runtime *runtime);
@@ -224,6 +254,10 @@ void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t 
 /* commands.c */
 /* Decides, applies, writes into the batch, notes acts. */
 enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command);
+/* For a copy of another run's facts: applies a transition as it is and keeps its record. */
+void command_replay(struct runtime *runtime, struct live_run *run, const struct step *step);
+/* Writes the kept records, and the index rows of what is open, into the batch. */
+void command_replay_commit(struct runtime *runtime, struct live_run *run);
 /* Grants the task to a host that is free, or parks it. */
 void command_grant(struct runtime *runtime, struct live_run *run, uint32_t effect);
 /* After the last command of the turn: rows of the touched runs. */
@@ -236,7 +270,92 @@ status command_task(struct runtime *runtime, const struct live_run *run, uint32_
                     struct arena *arena, struct event *ret);
 enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect);
 
+/* waits.c */
+/* The wait's step key and topic. DATA_LOSS when the journal lacks them. */
+status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
+                 const struct live_wait **ret);
+/* Index rows and memory of waits, as events set and end them. Before the event is applied. */
+void waits_note(struct runtime *runtime, struct live_run *run, const struct event *event);
+void waits_free(struct live_run *run);
+/* Index rows and memory of all open waits, from the records in memory. */
+void waits_restore(struct runtime *runtime, struct live_run *run);
+/* Cancels the runs this one started, in the same batch. */
+void waits_cancel_children(struct runtime *runtime, struct live_run *run);
+/* The run has ended: its parent, where one waits, is told in the same batch. */
+void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct step *step);
+
+/* forks.c */
+void handle_fork(struct runtime *runtime, struct request *request);
+void handle_retry(struct runtime *runtime, struct request *request);
+
+/* orders.c */
+enum verdict order_submit(struct runtime *runtime, struct live_run *run,
+                          const struct host_message *message, struct arena *arena);
+void order_outcome(struct runtime *runtime, const struct act *act);
+/* Sends the outcomes of all settled orders of a task once more. */
+void order_resend(struct runtime *runtime, struct task_ref task);
+
+/* replay.c */
+struct replay {
+    struct settled_step *steps; /* Of one task, in order. */
+    size_t count;
+    uint32_t settled_count; /* Those that are no orders. */
+    str state; /* JSON text; empty: none. */
+    str cancel_cause; /* Empty: nobody asked for it. */
+};
+
+/* Reads the run's journal: the settled steps and orders of a task (0: none of them), its state. */
+status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
+                   struct replay *ret);
+/* [{"run_id","status","result","error"}] of the children an effect counted. */
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
+                       str *ret);
+/* The WAIT_SET event of a wait. */
+status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
+                       struct event *ret);
+/* The text of an agent's last reply as JSON. */
+str replay_answer(const struct live_run *run, struct arena *arena);
+struct host_outcome replay_outcome(const struct outcome *outcome);
+
+/* suspensions.c */
+void handle_resume(struct runtime *runtime, struct request *request);
+enum verdict suspension_answer(struct runtime *runtime, uuid run, str key, str data, str by,
+                               struct arena *arena, bool *ret_accepted, bool *ret_kept);
+void suspensions_read(struct runtime *runtime, struct request *request);
+/* The kept answer to a suspension to come. NOT_FOUND when there is none. */
+status suspension_kept(struct runtime *runtime, uuid run, str key, struct arena *arena,
+                       struct outcome *ret, str *ret_by);
+
+/* topics.c */
+struct topics *topics_new(void);
+void topics_free(struct topics *topics);
+/* Gives sequences and writes into the batch. */
+status topic_publish(struct runtime *runtime, const struct topic_event *events, size_t count,
+                     uint64_t *ret_first);
+/* The sequence of the topic's last event; 0: none. */
+status topic_last(struct runtime *runtime, str topic, uint64_t *ret);
+void topic_hash(str topic, uint8_t ret[16]);
+/* An event as JSON, for those who awaited it. */
+str topic_render(const struct topic_event *event, struct arena *arena);
+/* Wakes those who await what was published; starts what it triggers. */
+void topics_work(struct runtime *runtime);
+uint64_t topics_next_due_ms(const struct runtime *runtime); /* 0: nothing to do. */
+void topics_forget(struct runtime *runtime); /* After a failed commit. */
+status topics_recover(struct runtime *runtime);
+void handle_publish(struct runtime *runtime, struct request *request);
+void subscribe_begin(struct runtime *runtime, struct request *request);
+void subscribe_more(struct runtime *runtime, struct request *request);
+void subscribe_end(struct runtime *runtime, struct request *request);
+
 /* starts.c */
+/* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;
+ * what it says is in the arena. */
+bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_ms,
+               int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id);
+uuid start_new_id(struct runtime *runtime);
+/* Whether start_run would refuse it. */
+bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
+                 struct failure *ret_failure);
 void handle_register(struct runtime *runtime, struct request *request);
 void handle_start(struct runtime *runtime, struct request *request);
 status definition_put(struct runtime *runtime, const struct agent_definition *agent,

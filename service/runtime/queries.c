@@ -42,28 +42,55 @@ static status report_records(struct runtime *runtime, struct live_run *run, stru
     return STATUS_OK;
 }
 
+/* State and cancellation stand in the journal; it is read only where there may be one. */
+static status report_state(struct runtime *runtime, struct live_run *run, struct arena *arena,
+                           struct run_report *ret)
+{
+    bool is_cancelled = run->state.is_cancelling || run->state.state == RUN_CANCELLED;
+    if (run->state.kind == RUN_KIND_AGENT || !(run->may_have_state || is_cancelled)) {
+        return STATUS_OK;
+    }
+    struct replay replay;
+    TRY(replay_read(runtime, run->state.id, 0, arena, &replay));
+    ret->state_json = replay.state;
+    ret->cancel_cause = replay.cancel_cause;
+    return STATUS_OK;
+}
+
+static status report_effect(struct runtime *runtime, struct live_run *run, uint32_t index,
+                            struct arena *arena, struct run_report *ret)
+{
+    const struct effect *effect = &run->state.effects[index];
+    if (effect->kind == EFFECT_MODEL && run->definition != NULL) {
+        ret->effect_names[index] = run->definition->agent.model;
+    }
+    if (effect_is_wait(effect)) {
+        const struct live_wait *wait;
+        TRY(wait_find(runtime, run, effect->id, &wait));
+        ret->effect_names[index] = arena_copy(arena, str_make(wait->key, wait->key_len));
+    }
+    if (effect_is_task(effect)) {
+        struct event task;
+        TRY(command_task(runtime, run, effect->id, arena, &task));
+        ret->effect_names[index] = task.task_requested.name;
+        ret->has_offer[index] =
+            hosts_offer(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+    }
+    return STATUS_OK;
+}
+
 status query_report(struct runtime *runtime, struct live_run *run, struct arena *arena,
                     struct run_report *ret)
 {
     *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
     TRY(report_records(runtime, run, arena, ret));
+    TRY(report_state(runtime, run, arena, ret));
     if (run->state.kind == RUN_KIND_AGENT) {
         TRY(definition_of(runtime, run));
         ret->is_structured = run->definition->agent.output_schema_json.len > 0;
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
-        const struct effect *effect = &run->state.effects[i];
-        if (effect->kind == EFFECT_MODEL && run->definition != NULL) {
-            ret->effect_names[i] = run->definition->agent.model;
-        }
-        if (effect->state == EFFECT_CLOSED || !effect_is_task(effect)) {
-            continue;
-        }
-        struct event task;
-        TRY(command_task(runtime, run, effect->id, arena, &task));
-        ret->effect_names[i] = task.task_requested.name;
-        ret->has_offer[i] =
-            hosts_offer(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+        TRY(report_effect(runtime, run, i, arena, ret));
     }
     return STATUS_OK;
 }
@@ -265,6 +292,7 @@ void query_read(struct runtime *runtime, struct request *request)
     case REQUEST_GET:
     case REQUEST_WAIT:
     case REQUEST_CANCEL: /* After the cancellation: the run as it is now. */
+    case REQUEST_RETRY: /* The new run. */
         read_run(runtime, request);
         break;
     case REQUEST_LIST:
@@ -289,6 +317,22 @@ void query_read(struct runtime *runtime, struct request *request)
         runtime_stats(runtime, request->stats.ret);
         request_answer(runtime, request, NULL);
         break;
+    case REQUEST_SUSPENSIONS:
+    case REQUEST_SUSPENSION:
+        suspensions_read(runtime, request);
+        break;
+    case REQUEST_SUBSCRIBE:
+        subscribe_begin(runtime, request);
+        break;
+    case REQUEST_SUBSCRIBE_MORE:
+        subscribe_more(runtime, request);
+        break;
+    case REQUEST_SUBSCRIBE_END:
+        subscribe_end(runtime, request);
+        break;
+    case REQUEST_FORK:
+    case REQUEST_RESUME:
+    case REQUEST_PUBLISH:
     case REQUEST_REGISTER:
     case REQUEST_START:
     case REQUEST_HOST_HELLO:

@@ -77,6 +77,14 @@ void runs_keep_record(struct live_run *run, str record)
     run->records[run->record_count++] = str_make(copy, record.len);
 }
 
+void runs_keep_first(struct live_run *run)
+{
+    for (size_t i = 1; i < run->record_count; i++) {
+        free((char *)run->records[i].ptr);
+    }
+    run->record_count = run->record_count > 0 ? 1 : 0;
+}
+
 static void run_free(struct live_run *run)
 {
     assert(run->watchers == NULL);
@@ -85,6 +93,7 @@ static void run_free(struct live_run *run)
         free((char *)run->records[i].ptr);
     }
     free(run->records);
+    waits_free(run);
     buf_fini(&run->model_text.bytes);
     free(run->model_text.parts);
     free(run);
@@ -267,6 +276,7 @@ status runs_get(struct runtime *runtime, uuid id, struct live_run **ret)
         }
         command_row(runtime, run, &run->row);
         run->row_written = true;
+        run->may_have_state = true; /* Who knows. */
         run->durable_seq = run->state.seq;
         timers_arm(runtime->timers, id, engine_next_deadline(&run->state));
     }

@@ -56,11 +56,15 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
         .lost = tasks_note_lost,
         .random = session_random,
     });
+    runtime->topics = topics_new();
     arena_init(&runtime->turn_arena, TURN_ARENA_BYTES_MAX);
     arena_init(&runtime->scratch, TURN_ARENA_BYTES_MAX);
     runtime->buckets = xcalloc(BUCKETS, sizeof(runtime->buckets[0]));
     runtime->bucket_mask = BUCKETS - 1;
     status recovered = recovery_run(runtime, arena);
+    if (status_is_ok(recovered)) {
+        recovered = topics_recover(runtime);
+    }
     if (!status_is_ok(recovered)) {
         runtime->store = (struct store){0}; /* Still the caller's. */
         runtime_free(runtime);
@@ -139,6 +143,8 @@ void runtime_free(struct runtime *runtime)
     free(runtime->lost);
     free(runtime->todo);
     free(runtime->keys);
+    free(runtime->born);
+    topics_free(runtime->topics);
     if (runtime->store.vtable != NULL) {
         store_close(&runtime->store);
     }

@@ -222,42 +222,40 @@ static void check_request(const struct definition *definition, const struct run_
     };
 }
 
-/* Fills in what the definition says and refuses what could never work. */
-static bool prepare_agent(struct runtime *runtime, struct request *request)
+static bool refuse_start(struct failure *ret, enum code code, const char *reason, const char *field,
+                         str message)
 {
-    struct run_spec *spec = &request->start.spec;
+    *ret = failure_make(code, reason, message);
+    ret->field = str_of(field);
+    return false;
+}
+
+/* Fills in what the definition says and refuses what could never work. */
+static bool prepare_agent(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
+                          struct failure *ret)
+{
     struct definition *definition;
-    struct arena *arena = &request->arena;
-    struct failure failure = {.field = STR("agent_id")};
     status found = definition_newest(runtime, spec->name, &definition);
     if (!status_is_ok(found)) {
-        failure.code = found.code;
-        failure.reason = found.code == CODE_NOT_FOUND ? "AGENT_NOT_FOUND" : "STORE_DAMAGED";
-        failure.message = arena_printf(arena,
-                                       "no agent '" STR_FMT
-                                       "' is registered; connect a host that defines it, or call "
-                                       "AgentService.Register",
-                                       STR_ARG(spec->name));
-        request_answer(runtime, request, &failure);
-        return false;
+        const char *reason = found.code == CODE_NOT_FOUND ? "AGENT_NOT_FOUND" : "STORE_DAMAGED";
+        str message = arena_printf(arena,
+                                   "no agent '" STR_FMT
+                                   "' is registered; connect a host that defines it, or call "
+                                   "AgentService.Register",
+                                   STR_ARG(spec->name));
+        return refuse_start(ret, found.code, reason, "agent_id", message);
     }
     found = transcript_check_input(spec->input, arena);
     if (!status_is_ok(found)) {
-        failure = failure_make(found.code, "INVALID_FIELD", str_of(found.why));
-        failure.field = STR("input_json");
-        request_answer(runtime, request, &failure);
-        return false;
+        return refuse_start(ret, found.code, "INVALID_FIELD", "input_json", str_of(found.why));
     }
     struct model_request model;
     check_request(definition, spec, &model);
     found = model_client_check(&runtime->options.models, &model, arena);
     if (!status_is_ok(found)) {
         bool is_key = found.code == CODE_FAILED_PRECONDITION;
-        failure = failure_make(found.code, is_key ? "PROVIDER_KEY_MISSING" : "INVALID_PROVIDER",
-                               str_of(found.why));
-        failure.field = STR("agent.provider");
-        request_answer(runtime, request, &failure);
-        return false;
+        return refuse_start(ret, found.code, is_key ? "PROVIDER_KEY_MISSING" : "INVALID_PROVIDER",
+                            "agent.provider", str_of(found.why));
     }
     uint32_t steps = definition->agent.max_steps;
     spec->steps_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
@@ -289,7 +287,7 @@ static bool may_start(struct runtime *runtime, struct request *request)
 
 /* Ids sort in the order of their starts, within one millisecond too: a counter from a random start
  * takes the 12 bits after the time. */
-static uuid new_id(struct runtime *runtime)
+uuid start_new_id(struct runtime *runtime)
 {
     uint8_t random[10];
     runtime->options.random(runtime->options.context, random, sizeof(random));
@@ -306,26 +304,53 @@ static uuid new_id(struct runtime *runtime)
     return uuid_v7(runtime->id_ms, random);
 }
 
-void handle_start(struct runtime *runtime, struct request *request)
+bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
+                 struct failure *ret_failure)
 {
-    struct run_spec *spec = &request->start.spec;
-    uint8_t key[KEY_HASH_BYTES_EACH];
-    hash128(spec->idempotency_key, key);
-    if (answer_repeated(runtime, request, key) || !may_start(runtime, request)) {
+    return spec->kind != RUN_KIND_AGENT || prepare_agent(runtime, spec, arena, ret_failure);
+}
+
+static void note_child(struct runtime *runtime, uuid parent, uuid child)
+{
+    char key[KEY_BYTES_MAX];
+    if (uuid_is_zero(parent)) {
         return;
     }
-    if (spec->kind == RUN_KIND_AGENT && !prepare_agent(runtime, request)) {
-        return;
+    struct link_tail tail = link_child(parent, child);
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY);
+    if (runtime->born_count == runtime->born_capacity) {
+        runtime->born_capacity = runtime->born_capacity == 0 ? 64 : runtime->born_capacity * 2;
+        runtime->born = xrealloc(runtime->born, runtime->born_capacity * sizeof(runtime->born[0]));
     }
-    uint64_t timeout_ms = request->start.timeout_ms;
+    runtime->born[runtime->born_count].parent = parent;
+    runtime->born[runtime->born_count++].child = child;
+}
+
+static uint32_t retries_of(const struct run_spec *spec, int32_t max_retries)
+{
+    if (spec->kind != RUN_KIND_WORKFLOW || max_retries < 0) {
+        return 0;
+    }
+    return max_retries == 0 ? RUN_RETRIES_DEFAULT : (uint32_t)max_retries;
+}
+
+bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_ms,
+               int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id)
+{
+    if (!start_check(runtime, spec, arena, ret_failure)) {
+        return false;
+    }
     timeout_ms = timeout_ms == 0 ? runtime->options.run_timeout_ms : timeout_ms;
     spec->deadline_ms = runtime->now_ms + timeout_ms;
-    struct command start = {.kind = COMMAND_START, .start = {.id = new_id(runtime)}};
+    spec->retries_max = retries_of(spec, max_retries);
+    struct command start = {.kind = COMMAND_START, .start = {.id = start_new_id(runtime)}};
     spec->root = uuid_is_zero(spec->root) ? start.start.id : spec->root;
     start.start.spec = *spec;
     struct live_run *run = runs_insert(runtime, start.start.id);
     assert(spec->name.len <= NAME_BYTES_MAX);
     memcpy(run->name, spec->name.ptr, spec->name.len);
+    run->waits_known = true;
     if (spec->kind == RUN_KIND_AGENT) {
         run->state.kind = RUN_KIND_AGENT; /* So that its records are kept; the event says it too. */
         status found = definition_by_hash(runtime, (const uint8_t *)spec->definition_hash.ptr,
@@ -334,12 +359,30 @@ void handle_start(struct runtime *runtime, struct request *request)
     }
     enum verdict verdict = command_submit(runtime, run, &start);
     assert(verdict == VERDICT_OK);
+    note_child(runtime, spec->parent, start.start.id);
+    *ret_id = start.start.id;
+    return true;
+}
+
+void handle_start(struct runtime *runtime, struct request *request)
+{
+    struct run_spec *spec = &request->start.spec;
+    uint8_t key[KEY_HASH_BYTES_EACH];
+    hash128(spec->idempotency_key, key);
+    if (answer_repeated(runtime, request, key) || !may_start(runtime, request)) {
+        return;
+    }
+    struct failure failure;
+    if (!start_run(runtime, spec, request->start.timeout_ms, request->start.max_retries,
+                   &request->arena, &failure, &request->start.ret_run)) {
+        request_answer(runtime, request, &failure);
+        return;
+    }
     if (spec->idempotency_key.len > 0) {
-        struct idempotency_row row = {.run = start.start.id};
+        struct idempotency_row row = {.run = request->start.ret_run};
         memcpy(row.digest, request->start.digest, sizeof(row.digest));
         put_key(runtime, key, row);
     }
-    request->start.ret_run = start.start.id;
     request->start.ret_existed = false;
     request_answer_later(runtime, request);
 }

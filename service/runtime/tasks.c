@@ -68,6 +68,10 @@ void task_hello(struct runtime *runtime, struct request *request)
     status heard = hosts_hello(runtime->hosts, request->hello.link, &request->hello.hello,
                                runtime->lease_now_ms, &request->arena, &field, &session);
     if (status_is_ok(heard)) {
+        struct task_ref adopted;
+        while (hosts_next_adopted(runtime->hosts, &adopted)) {
+            order_resend(runtime, adopted);
+        }
         request_answer(runtime, request, NULL);
         return;
     }
@@ -100,24 +104,63 @@ static struct outcome outcome_of(const struct host_outcome *from)
     };
 }
 
-static enum verdict submit_message(struct runtime *runtime, struct live_run *run,
-                                   const struct host_message *message)
+static enum verdict submit_task_done(struct runtime *runtime, struct live_run *run,
+                                     const struct host_message *message)
 {
     struct command command = {
+        .kind = COMMAND_TASK_DONE,
         .effect = message->task.effect,
         .attempt = message->epoch,
+        .task = {.outcome = outcome_of(&message->outcome),
+                 .state = message->state,
+                 .is_retryable = message->is_retryable,
+                 .is_cancelled = message->is_cancelled},
     };
-    if (message->kind == HOST_MESSAGE_STEP_DONE) {
-        command.kind = COMMAND_STEP_DONE;
-        command.step.number = message->number;
-        command.step.key = message->key;
-        command.step.outcome = outcome_of(&message->outcome);
-    } else {
-        assert(message->kind == HOST_MESSAGE_TASK_DONE);
-        command.kind = COMMAND_TASK_DONE;
-        command.task.outcome = outcome_of(&message->outcome);
-    }
     return command_submit(runtime, run, &command);
+}
+
+static enum verdict submit_step_done(struct runtime *runtime, struct live_run *run,
+                                     const struct host_message *message)
+{
+    struct command command = {
+        .kind = COMMAND_STEP_DONE,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .step = {.number = message->number,
+                 .key = message->key,
+                 .outcome = outcome_of(&message->outcome),
+                 .state = message->state},
+    };
+    return command_submit(runtime, run, &command);
+}
+
+static enum verdict submit_message(struct runtime *runtime, struct live_run *run,
+                                   struct request *request)
+{
+    const struct host_message *message = &request->host.message;
+    struct command park = {
+        .kind = COMMAND_PARK,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .park = {.outcomes_seen = message->outcomes_seen},
+    };
+    switch (message->kind) {
+    case HOST_MESSAGE_STEP_DONE:
+        return submit_step_done(runtime, run, message);
+    case HOST_MESSAGE_TASK_DONE:
+        return submit_task_done(runtime, run, message);
+    case HOST_MESSAGE_ORDER:
+        return order_submit(runtime, run, message, &request->arena);
+    case HOST_MESSAGE_PARK:
+        return command_submit(runtime, run, &park);
+    case HOST_MESSAGE_NONE:
+    case HOST_MESSAGE_DELTA:
+    case HOST_MESSAGE_HEARTBEAT:
+    case HOST_MESSAGE_DRAIN:
+        break;
+    }
+    assert(false); /* hosts_receive() keeps the others. */
+    return VERDICT_REFUSED;
 }
 
 static void note_verdict(struct runtime *runtime, struct host_session *session, uint64_t seq,
@@ -153,7 +196,7 @@ static void submit_for_host(struct runtime *runtime, struct request *request)
     status found = runs_get(runtime, message->task.run, &run);
     enum verdict verdict = VERDICT_STALE;
     if (status_is_ok(found)) {
-        verdict = submit_message(runtime, run, message);
+        verdict = submit_message(runtime, run, request);
     }
     note_verdict(runtime, session, message->seq, verdict);
 }
@@ -191,72 +234,18 @@ void handle_host_message(struct runtime *runtime, struct request *request)
     request_answer_later(runtime, request);
 }
 
-struct steps {
-    struct arena *arena;
-    uint32_t effect;
-    struct settled_step *steps;
-    size_t count;
-    size_t capacity;
-    status status;
-};
-
-static status read_steps(struct steps *steps, str record)
+/* The name of the run at the top of the tree; empty when it cannot be read. */
+static str root_name(struct runtime *runtime, const struct live_run *run,
+                     const struct run_spec *spec)
 {
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end || steps->count == steps->capacity) {
-            return STATUS_OK;
-        }
-        if (entry.kind != EVENT_STEP_SETTLED) {
-            continue;
-        }
-        struct event event;
-        entry.body = arena_copy(steps->arena, entry.body);
-        TRY(codec_decode(&entry, steps->arena, &event));
-        if (event.effect != steps->effect) {
-            continue;
-        }
-        const struct outcome *outcome = &event.step_settled.outcome;
-        steps->steps[steps->count++] = (struct settled_step){
-            .key = event.step_settled.key,
-            .outcome = {.failed = outcome->failed,
-                        .value = outcome->value,
-                        .error_type = outcome->error_type,
-                        .error_message = outcome->error_message,
-                        .error_stack = outcome->error_stack},
-        };
+    struct live_run *root;
+    if (uuid_is_zero(spec->root) || uuid_equal(spec->root, run->state.id)) {
+        return spec->name;
     }
-}
-
-static bool visit_steps(void *context, str key, str value)
-{
-    (void)key;
-    struct steps *steps = context;
-    steps->status = read_steps(steps, value);
-    return status_is_ok(steps->status) && steps->count < steps->capacity;
-}
-
-/* The steps its run has settled, so that the host replays without a round trip. */
-static status load_steps(struct runtime *runtime, const struct live_run *run,
-                         const struct effect *effect, struct steps *ret)
-{
-    *ret = (struct steps){.arena = &runtime->scratch, .effect = effect->id};
-    if (effect->steps == 0) {
-        return STATUS_OK;
+    if (!status_is_ok(runs_get(runtime, spec->root, &root))) {
+        return STR_EMPTY;
     }
-    char key[KEY_BYTES_MAX];
-    ret->capacity = effect->steps;
-    ret->steps = arena_alloc(&runtime->scratch, ret->capacity * sizeof(ret->steps[0]));
-    TRY(store_scan(&runtime->store, STORE_JOURNAL,
-                   key_run(key, runtime->options.space, run->state.id), STR_EMPTY, false, SIZE_MAX,
-                   visit_steps, ret));
-    TRY(ret->status);
-    return ret->count == effect->steps
-               ? STATUS_OK
-               : status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
+    return arena_copy(&runtime->turn_arena, str_of(root->name));
 }
 
 static status build_task(struct runtime *runtime, struct live_run *run, const struct effect *effect,
@@ -264,15 +253,22 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
 {
     struct event task;
     struct event started;
-    struct steps steps;
     struct codec_entry entry;
+    struct replay replay = {0};
     size_t cursor = 0;
     bool at_end;
-    TRY(command_task(runtime, run, effect->id, &runtime->scratch, &task));
     TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, &runtime->scratch, &started));
-    TRY(load_steps(runtime, run, effect, &steps));
+    TRY(codec_decode(&entry, &runtime->turn_arena, &started));
     const struct run_spec *spec = &started.run_started.spec;
+    str root = root_name(runtime, run, spec); /* May read a run, which resets the scratch arena. */
+    TRY(command_task(runtime, run, effect->id, &runtime->scratch, &task));
+    replay.state = spec->state;
+    if (effect->steps > 0 || effect->remaining > 0 || effect->attempt > 1) {
+        TRY(replay_read(runtime, run->state.id, effect->id, &runtime->scratch, &replay));
+        if (replay.settled_count != effect->steps) {
+            return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
+        }
+    }
     uint64_t deadline_ms = effect->deadline_ms;
     *ret = (struct host_task){
         .task = {run->state.id, effect->id},
@@ -280,8 +276,12 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
         .kind = task_kind_of(run, effect),
         .name = task.task_requested.name,
         .input = task.task_requested.input,
-        .steps = steps.steps,
-        .step_count = steps.count,
+        .steps = replay.steps,
+        .step_count = replay.count,
+        .settled_count = replay.settled_count,
+        .state = replay.state,
+        .is_cancelling = run->state.is_cancelling,
+        .retry_count = run->state.retries,
         .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
         .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
         .call_id = task.task_requested.call_id,
@@ -289,6 +289,9 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
         .user_id = spec->user_id,
         .conversation_id = spec->conversation_id,
         .root = spec->root,
+        .root_name = root,
+        .parent = spec->parent,
+        .created_ms = run->state.started_ms,
     };
     return STATUS_OK;
 }

@@ -40,7 +40,8 @@ static void handle_cancel(struct runtime *runtime, struct request *request)
         return;
     }
     struct command command = {.kind = COMMAND_CANCEL, .cancel = {.cause = request->text}};
-    if (command_submit(runtime, run, &command) != VERDICT_OK) {
+    enum verdict verdict = command_submit(runtime, run, &command);
+    if (verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE) {
         struct failure failure =
             failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
                          STR("the run has ended and can no longer be cancelled"));
@@ -106,6 +107,23 @@ static void handle(struct runtime *runtime, struct request *request)
     case REQUEST_DRAIN:
         handle_drain(runtime, request);
         break;
+    case REQUEST_FORK:
+        handle_fork(runtime, request);
+        break;
+    case REQUEST_RETRY:
+        handle_retry(runtime, request);
+        break;
+    case REQUEST_RESUME:
+        handle_resume(runtime, request);
+        break;
+    case REQUEST_PUBLISH:
+        handle_publish(runtime, request);
+        break;
+    case REQUEST_SUSPENSIONS:
+    case REQUEST_SUSPENSION:
+    case REQUEST_SUBSCRIBE:
+    case REQUEST_SUBSCRIBE_MORE:
+    case REQUEST_SUBSCRIBE_END:
     case REQUEST_GET:
     case REQUEST_WAIT:
     case REQUEST_LIST:
@@ -284,6 +302,7 @@ static void fail_turn(struct runtime *runtime, status why)
              why.why, runtime->act_count);
     struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
     acts_abandon(runtime, why);
+    topics_forget(runtime);
     definitions_free(runtime); /* What was registered in this turn may not exist. */
     for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
         run->definition = NULL;
@@ -377,6 +396,7 @@ static uint64_t next_due(struct runtime *runtime)
     uint64_t due = timers_next_ms(runtime->timers);
     due = earlier(due, lease_due(runtime));
     due = earlier(due, runs_next_eviction_ms(runtime));
+    due = earlier(due, topics_next_due_ms(runtime));
     if (runtime->recovering_count > 0) {
         due = earlier(due, runtime->recover_at_ms);
     }
@@ -405,6 +425,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     runtime->stats.turns++;
     handle_recovering(runtime);
     if (!runtime->is_starting) {
+        topics_work(runtime);
         handle_timers(runtime);
         handle_inbox(runtime);
         handle_hosts(runtime);
@@ -413,6 +434,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     hosts_flush(runtime->hosts);
     free_finished(runtime);
     runtime->key_count = 0;
+    runtime->born_count = 0;
     arena_reset(&runtime->turn_arena);
     runs_evict(runtime);
     if (runtime->is_starting) {

@@ -1,0 +1,326 @@
+/*
+ * orders: what a task's code wants that outlives it: to wait, to start runs, to publish, to answer.
+ *
+ * What can be done at once is done in the batch that records the order; its outcome is part of the
+ * same transition, so an order that is sent twice is never carried out twice.
+ */
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+struct order {
+    struct runtime *runtime;
+    struct live_run *run;
+    const struct host_message *message;
+    struct arena *arena;
+    struct command command;
+    struct run_spec *children; /* To be started with the order. */
+};
+
+static struct outcome failed(const char *type, str message)
+{
+    return (struct outcome){.failed = true, .error_type = str_of(type), .error_message = message};
+}
+
+static void settle(struct order *order, struct outcome outcome)
+{
+    order->command.order.is_settled = true;
+    order->command.order.outcome = outcome;
+}
+
+/* An order that can't be carried out settles as failed: the code is told. */
+static void refuse(struct order *order, const struct failure *failure)
+{
+    order->command.order.kind = EFFECT_ORDER;
+    order->command.order.children = 0;
+    settle(order, failed(failure->reason, failure->message));
+}
+
+static void log_damage(const char *what, status why)
+{
+    log_line(LOG_ERROR, "journal_unreadable", "what=%s why=\"%s\"", what, why.why);
+}
+
+static str object(struct arena *arena, const struct buf *text)
+{
+    return arena_copy(arena, buf_str(text));
+}
+
+static void prepare_suspend(struct order *order)
+{
+    const struct host_order *wanted = &order->message->order;
+    order->command.order.kind = EFFECT_SUSPENSION;
+    order->command.order.data = wanted->data;
+    order->command.order.due_ms = wanted->due_ms;
+    struct outcome kept;
+    str by;
+    if (engine_has_kept(&order->run->state, engine_key(order->message->key)) &&
+        status_is_ok(suspension_kept(order->runtime, order->run->state.id, order->message->key,
+                                     order->arena, &kept, &by))) {
+        settle(order, kept);
+        order->command.order.by = by;
+    }
+}
+
+static void prepare_await(struct order *order)
+{
+    const struct host_order *wanted = &order->message->order;
+    struct buf text = {0};
+    buf_printf(&text, "{\"topic\":");
+    buf_put_json_string(&text, wanted->topic);
+    buf_printf(&text, ",\"event_type\":");
+    buf_put_json_string(&text, wanted->event_type);
+    buf_put_char(&text, '}');
+    order->command.order.kind = EFFECT_EVENT;
+    order->command.order.data = object(order->arena, &text);
+    order->command.order.due_ms = wanted->due_ms;
+    buf_fini(&text);
+}
+
+static void prepare_publish(struct order *order)
+{
+    const struct host_order *wanted = &order->message->order;
+    struct topic_event event = {
+        .topic = wanted->topic,
+        .type = wanted->event_type,
+        .data = wanted->data,
+        .run = order->run->state.id,
+    };
+    uint64_t sequence = 0;
+    status published = topic_publish(order->runtime, &event, 1, &sequence);
+    if (!status_is_ok(published)) {
+        settle(order, failed("STORE_DAMAGED", str_of(published.why)));
+        return;
+    }
+    settle(order, (struct outcome){.value = arena_printf(order->arena, "{\"sequence\":%llu}",
+                                                         (unsigned long long)sequence)});
+}
+
+static void prepare_resume(struct order *order)
+{
+    const struct host_order *wanted = &order->message->order;
+    char by[UUID_TEXT_BYTES];
+    bool accepted = false;
+    bool kept = false;
+    uuid_format(order->run->state.id, by);
+    enum verdict verdict =
+        suspension_answer(order->runtime, wanted->run, wanted->step_key, wanted->data,
+                          arena_printf(order->arena, "run %s", by), order->arena, &accepted, &kept);
+    if (verdict == VERDICT_REFUSED || verdict == VERDICT_TERMINAL || verdict == VERDICT_STALE) {
+        settle(order, failed("RESUME_REFUSED",
+                             STR("there is no such run, it has ended, or it was sent too many "
+                                 "answers it has not asked for")));
+        return;
+    }
+    settle(order, (struct outcome){
+                      .value = arena_printf(order->arena, "{\"accepted\":%s,\"kept\":%s}",
+                                            accepted ? "true" : "false", kept ? "true" : "false")});
+}
+
+static enum run_kind kind_of(unsigned kind)
+{
+    assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT); /* Checked at the edge. */
+    return (enum run_kind)kind;
+}
+
+static struct run_spec child_spec(const struct order *order, const struct host_child *child)
+{
+    return (struct run_spec){
+        .kind = kind_of(child->kind),
+        .name = child->name,
+        .input = child->input.len == 0 ? STR("null") : child->input,
+        .options = child->options,
+        .session_id = child->session_id,
+        .user_id = child->user_id,
+        .conversation_id = child->conversation_id,
+        .state = child->state,
+        .parent = order->run->state.id,
+    };
+}
+
+static status root_of(struct order *order, uuid *ret)
+{
+    size_t cursor = 0;
+    struct codec_entry entry;
+    struct event event;
+    bool at_end;
+    TRY(codec_next(order->run->records[0], &cursor, &entry, &at_end));
+    TRY(codec_decode(&entry, order->arena, &event));
+    *ret = event.run_started.spec.root;
+    return STATUS_OK;
+}
+
+static void prepare_invoke(struct order *order)
+{
+    const struct host_order *wanted = &order->message->order;
+    uuid root;
+    struct failure failure = failure_make(CODE_DATA_LOSS, "STORE_DAMAGED", STR("damaged"));
+    if (!status_is_ok(root_of(order, &root))) {
+        refuse(order, &failure);
+        return;
+    }
+    order->command.order.kind = wanted->waits ? EFFECT_CHILDREN : EFFECT_ORDER;
+    order->command.order.children = wanted->waits ? (uint32_t)wanted->child_count : 0;
+    if (wanted->waits && !engine_may_wait(&order->run->state)) {
+        return; /* The engine refuses it, and says why; nothing is started. */
+    }
+    order->children = arena_alloc(order->arena, wanted->child_count * sizeof(order->children[0]));
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        order->children[i] = child_spec(order, &wanted->children[i]);
+        order->children[i].root = root;
+        order->children[i].parent_index = (uint32_t)i;
+        if (!start_check(order->runtime, &order->children[i], order->arena, &failure)) {
+            order->children = NULL; /* All or none. */
+            refuse(order, &failure);
+            return;
+        }
+    }
+}
+
+static void prepare(struct order *order)
+{
+    order->command.order.key = order->message->key;
+    order->command.order.kind = EFFECT_ORDER;
+    switch (order->message->order.kind) {
+    case HOST_ORDER_SLEEP:
+        order->command.order.kind = EFFECT_SLEEP;
+        order->command.order.due_ms = order->message->order.due_ms;
+        break;
+    case HOST_ORDER_SUSPEND:
+        prepare_suspend(order);
+        break;
+    case HOST_ORDER_INVOKE:
+        prepare_invoke(order);
+        break;
+    case HOST_ORDER_AWAIT_EVENT:
+        prepare_await(order);
+        break;
+    case HOST_ORDER_PUBLISH:
+        prepare_publish(order);
+        break;
+    case HOST_ORDER_RESUME:
+        prepare_resume(order);
+        break;
+    }
+}
+
+/* The ids come before the order's record, which names them. */
+static void start_children(struct order *order, uint32_t effect, uuid *ids)
+{
+    const struct host_order *wanted = &order->message->order;
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        struct failure failure;
+        order->children[i].parent_effect = wanted->waits ? effect : 0;
+        bool started =
+            start_run(order->runtime, &order->children[i], wanted->children[i].timeout_ms,
+                      wanted->children[i].max_retries, order->arena, &failure, &ids[i]);
+        assert(started); /* Checked above, in the same turn. */
+    }
+}
+
+static void name_children(struct order *order, const uuid *ids)
+{
+    const struct host_order *wanted = &order->message->order;
+    struct buf text = {0};
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        char id[UUID_TEXT_BYTES];
+        uuid_format(ids[i], id);
+        buf_printf(&text, "%c{\"run_id\":\"%s\",\"name\":\"" STR_FMT "\"}", i == 0 ? '[' : ',', id,
+                   STR_ARG(wanted->children[i].name));
+    }
+    buf_put_char(&text, ']');
+    order->command.order.data = object(order->arena, &text);
+    if (!wanted->waits) {
+        settle(order, (struct outcome){.value = order->command.order.data});
+    }
+    buf_fini(&text);
+}
+
+/* True when the order stands already: its outcome is on its way, or is sent again. */
+static bool is_repeated(struct order *order, enum verdict *ret)
+{
+    const struct effect *task = engine_effect(&order->run->state, order->message->task.effect);
+    if (task == NULL || task->attempt != order->message->epoch || task->state != EFFECT_LEASED) {
+        *ret = VERDICT_STALE;
+        return true;
+    }
+    uint64_t key = engine_key(order->message->key);
+    *ret = VERDICT_DONE_BEFORE;
+    if (engine_wait(&order->run->state, task->id, key) != NULL) {
+        return true;
+    }
+    if (task->remaining == 0) {
+        return false; /* None of its orders has been settled. */
+    }
+    struct replay replay;
+    status read =
+        replay_read(order->runtime, order->run->state.id, task->id, order->arena, &replay);
+    for (size_t i = 0; status_is_ok(read) && i < replay.count; i++) {
+        if (replay.steps[i].is_order && str_equal(replay.steps[i].key, order->message->key)) {
+            struct act *act = act_add(order->runtime, ACT_OUTCOME, order->run);
+            act->effect = task->id;
+            act->key = order->message->key;
+            act->wait_kind = EFFECT_ORDER;
+            act->outcome = (struct outcome){.failed = replay.steps[i].outcome.failed,
+                                            .value = replay.steps[i].outcome.value,
+                                            .error_type = replay.steps[i].outcome.error_type,
+                                            .error_message = replay.steps[i].outcome.error_message};
+            return true;
+        }
+    }
+    return false;
+}
+
+enum verdict order_submit(struct runtime *runtime, struct live_run *run,
+                          const struct host_message *message, struct arena *arena)
+{
+    struct order order = {
+        .runtime = runtime,
+        .run = run,
+        .message = message,
+        .arena = arena,
+        .command = {.kind = COMMAND_ORDER,
+                    .effect = message->task.effect,
+                    .attempt = message->epoch},
+    };
+    enum verdict verdict;
+    if (is_repeated(&order, &verdict)) {
+        return verdict;
+    }
+    prepare(&order);
+    if (order.children != NULL) {
+        uuid *ids = arena_alloc(arena, message->order.child_count * sizeof(ids[0]));
+        start_children(&order, run->state.effect_next, ids);
+        name_children(&order, ids);
+    }
+    return command_submit(runtime, run, &order.command);
+}
+
+void order_outcome(struct runtime *runtime, const struct act *act)
+{
+    struct task_ref task = {act->run->state.id, act->effect};
+    struct host_outcome outcome = replay_outcome(&act->outcome);
+    if (act->wait_kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
+        status read =
+            replay_children(runtime, task.run, act->wait, &runtime->scratch, &outcome.value);
+        if (!status_is_ok(read)) {
+            log_damage("children", read);
+            return;
+        }
+    }
+    hosts_outcome(runtime->hosts, task, act->key, &outcome);
+}
+
+void order_resend(struct runtime *runtime, struct task_ref task)
+{
+    struct replay replay;
+    status read = replay_read(runtime, task.run, task.effect, &runtime->scratch, &replay);
+    if (!status_is_ok(read)) {
+        log_damage("orders", read);
+        return;
+    }
+    for (size_t i = 0; i < replay.count; i++) {
+        if (replay.steps[i].is_order) {
+            hosts_outcome(runtime->hosts, task, replay.steps[i].key, &replay.steps[i].outcome);
+        }
+    }
+}

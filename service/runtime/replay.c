@@ -1,0 +1,385 @@
+/*
+ * replay: what a task's code has settled so far, read from its run's journal.
+ */
+#include "service/agents/transcript.h"
+#include "service/base/json.h"
+#include "service/runtime/internal.h"
+
+struct order {
+    struct order *next;
+    uint32_t effect;
+    uint32_t owner;
+    enum effect_kind kind;
+    str key;
+};
+
+struct child {
+    struct child *next; /* Newest first. */
+    uint32_t effect;
+    uint32_t index;
+    uuid id;
+    struct outcome outcome;
+};
+
+struct reading {
+    struct arena *arena;
+    uint32_t task;
+    struct replay *replay;
+    size_t capacity;
+    struct order *orders;
+    struct child *children;
+    status status;
+};
+
+struct host_outcome replay_outcome(const struct outcome *outcome)
+{
+    return (struct host_outcome){
+        .failed = outcome->failed,
+        .value = outcome->value,
+        .error_type = outcome->error_type,
+        .error_message = outcome->error_message,
+        .error_stack = outcome->error_stack,
+    };
+}
+
+static const char *kind_name(enum effect_kind kind)
+{
+    switch (kind) {
+    case EFFECT_SLEEP:
+        return "sleep";
+    case EFFECT_SUSPENSION:
+        return "suspend";
+    case EFFECT_EVENT:
+        return "event";
+    case EFFECT_CHILDREN:
+        return "invoke";
+    case EFFECT_NONE:
+    case EFFECT_MODEL:
+    case EFFECT_TOOL:
+    case EFFECT_BODY:
+    case EFFECT_ORDER:
+    case EFFECT_KIND_COUNT:
+        break;
+    }
+    return "order";
+}
+
+static void add_step(struct reading *reading, struct settled_step step)
+{
+    struct replay *replay = reading->replay;
+    if (replay->count == reading->capacity) {
+        size_t capacity = reading->capacity == 0 ? 16 : reading->capacity * 2;
+        struct settled_step *steps = arena_alloc(reading->arena, capacity * sizeof(steps[0]));
+        if (replay->count > 0) {
+            memcpy(steps, replay->steps, replay->count * sizeof(steps[0]));
+        }
+        replay->steps = steps;
+        reading->capacity = capacity;
+    }
+    replay->steps[replay->count++] = step;
+    replay->settled_count += !step.is_order;
+}
+
+static const struct order *find_order(const struct reading *reading, uint32_t effect)
+{
+    const struct order *order = reading->orders;
+    while (order != NULL && order->effect != effect) {
+        order = order->next;
+    }
+    return order;
+}
+
+static void put_error(struct buf *text, const struct outcome *outcome)
+{
+    buf_printf(text, "\"error\":{\"type\":");
+    buf_put_json_string(text, outcome->error_type);
+    buf_printf(text, ",\"message\":");
+    buf_put_json_string(text, outcome->error_message);
+    buf_put_char(text, '}');
+}
+
+static void put_child(struct buf *text, const struct child *child)
+{
+    char id[UUID_TEXT_BYTES];
+    uuid_format(child->id, id);
+    bool is_cancelled = child->outcome.failed && str_is(child->outcome.error_type, "CANCELLED");
+    const char *standing = !child->outcome.failed ? "completed"
+                           : is_cancelled         ? "cancelled"
+                                                  : "failed";
+    buf_printf(text, "{\"run_id\":\"%s\",\"status\":\"%s\",", id, standing);
+    if (child->outcome.failed) {
+        put_error(text, &child->outcome);
+    } else {
+        str value = child->outcome.value;
+        buf_printf(text, "\"result\":");
+        buf_put(text, value.len == 0 ? STR("null") : value);
+    }
+    buf_put_char(text, '}');
+}
+
+static str render_children(const struct reading *reading, uint32_t effect)
+{
+    struct buf text = {0};
+    buf_put_char(&text, '[');
+    bool more = true;
+    for (uint32_t index = 0; more; index++) {
+        more = false;
+        for (const struct child *child = reading->children; child != NULL; child = child->next) {
+            if (child->effect == effect && child->index == index) {
+                buf_put(&text, index == 0 ? STR_EMPTY : STR(","));
+                put_child(&text, child);
+                more = true;
+            }
+        }
+    }
+    buf_put_char(&text, ']');
+    str ret = arena_copy(reading->arena, buf_str(&text));
+    buf_fini(&text);
+    return ret;
+}
+
+static void read_wait_set(struct reading *reading, const struct event *event)
+{
+    struct order *order = arena_zalloc(reading->arena, sizeof(*order));
+    order->effect = event->effect;
+    order->owner = event->wait_set.owner;
+    order->kind = event->wait_set.kind;
+    order->key = event->wait_set.key;
+    order->next = reading->orders;
+    reading->orders = order;
+}
+
+static void read_wait_settled(struct reading *reading, const struct event *event)
+{
+    const struct order *order = find_order(reading, event->effect);
+    if (order == NULL || order->owner != reading->task) {
+        return;
+    }
+    struct outcome outcome = event->wait_settled.outcome;
+    if (order->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
+        outcome.value = render_children(reading, event->effect);
+    }
+    add_step(reading, (struct settled_step){
+                          .key = order->key,
+                          .outcome = replay_outcome(&outcome),
+                          .is_order = true,
+                          .kind = kind_name(order->kind),
+                      });
+}
+
+static void read_child(struct reading *reading, const struct event *event)
+{
+    struct child *child = arena_zalloc(reading->arena, sizeof(*child));
+    child->effect = event->effect;
+    child->index = event->child_settled.index;
+    child->id = event->child_settled.child;
+    child->outcome = event->child_settled.outcome;
+    child->next = reading->children;
+    reading->children = child;
+}
+
+static void take_state(struct reading *reading, str state)
+{
+    if (state.len > 0) {
+        reading->replay->state = state;
+    }
+}
+
+static void read_step(struct reading *reading, const struct event *event)
+{
+    take_state(reading, event->step_settled.state);
+    if (event->effect == reading->task) {
+        add_step(reading, (struct settled_step){
+                              .key = event->step_settled.key,
+                              .outcome = replay_outcome(&event->step_settled.outcome),
+                              .kind = "step",
+                          });
+    }
+}
+
+static void read_event(struct reading *reading, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_RUN_STARTED:
+        take_state(reading, event->run_started.spec.state);
+        break;
+    case EVENT_STEP_SETTLED:
+        read_step(reading, event);
+        break;
+    case EVENT_TASK_SETTLED:
+        take_state(reading, event->task_settled.state);
+        break;
+    case EVENT_TASK_FAILED:
+        take_state(reading, event->task_failed.state);
+        break;
+    case EVENT_WAIT_SET:
+        read_wait_set(reading, event);
+        break;
+    case EVENT_WAIT_SETTLED:
+        read_wait_settled(reading, event);
+        break;
+    case EVENT_CHILD_SETTLED:
+        read_child(reading, event);
+        break;
+    case EVENT_CANCEL_REQUESTED:
+        reading->replay->cancel_cause = event->cancel_requested.cause;
+        break;
+    case EVENT_NONE:
+    case EVENT_RUN_COMPLETED:
+    case EVENT_RUN_FAILED:
+    case EVENT_RUN_CANCELLED:
+    case EVENT_MODEL_REQUESTED:
+    case EVENT_MODEL_REPLIED:
+    case EVENT_MODEL_FAILED:
+    case EVENT_TASK_REQUESTED:
+    case EVENT_LEASE_GRANTED:
+    case EVENT_LEASE_LOST:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_REQUEUED:
+    case EVENT_COUNT:
+        break;
+    }
+}
+
+static status read_record(struct reading *reading, str record)
+{
+    size_t cursor = 0;
+    str copy = arena_copy(reading->arena, record);
+    for (;;) {
+        struct codec_entry entry;
+        struct event event;
+        bool at_end;
+        TRY(codec_next(copy, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        TRY(codec_decode(&entry, reading->arena, &event));
+        read_event(reading, &event);
+    }
+}
+
+static bool visit(void *context, str key, str value)
+{
+    (void)key;
+    struct reading *reading = context;
+    reading->status = read_record(reading, value);
+    return status_is_ok(reading->status);
+}
+
+static status read_all(struct runtime *runtime, uuid run, struct reading *reading)
+{
+    char key[KEY_BYTES_MAX];
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
+                   STR_EMPTY, false, SIZE_MAX, visit, reading));
+    return reading->status;
+}
+
+status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
+                   struct replay *ret)
+{
+    *ret = (struct replay){0};
+    struct reading reading = {.arena = arena, .task = task, .replay = ret};
+    return read_all(runtime, run, &reading);
+}
+
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
+                       str *ret)
+{
+    struct replay ignored = {0};
+    struct reading reading = {.arena = arena, .replay = &ignored};
+    TRY(read_all(runtime, run, &reading));
+    *ret = render_children(&reading, effect);
+    return STATUS_OK;
+}
+
+struct setting {
+    struct arena *arena;
+    uint32_t effect;
+    struct event *ret;
+    bool found;
+    status status;
+};
+
+static status find_set(struct setting *setting, str record)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (entry.kind != EVENT_WAIT_SET) {
+            continue;
+        }
+        struct event event;
+        entry.body = arena_copy(setting->arena, entry.body);
+        TRY(codec_decode(&entry, setting->arena, &event));
+        if (event.effect == setting->effect) {
+            *setting->ret = event;
+            setting->found = true;
+            return STATUS_OK;
+        }
+    }
+}
+
+static bool visit_set(void *context, str key, str value)
+{
+    (void)key;
+    struct setting *setting = context;
+    setting->status = find_set(setting, value);
+    return status_is_ok(setting->status) && !setting->found;
+}
+
+status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
+                       struct event *ret)
+{
+    char key[KEY_BYTES_MAX];
+    struct setting setting = {.arena = arena, .effect = effect, .ret = ret};
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
+                   STR_EMPTY, false, SIZE_MAX, visit_set, &setting));
+    TRY(setting.status);
+    return setting.found ? STATUS_OK
+                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
+}
+
+/* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for
+ * it and it is JSON. */
+str replay_answer(const struct live_run *run, struct arena *arena)
+{
+    struct buf text = {0};
+    bool found = false;
+    for (size_t i = run->record_count; i > 0 && !found; i--) {
+        size_t cursor = 0;
+        struct codec_entry entry;
+        bool at_end = false;
+        while (status_is_ok(codec_next(run->records[i - 1], &cursor, &entry, &at_end)) && !at_end) {
+            struct event event;
+            struct model_reply reply;
+            str origin;
+            if (entry.kind != EVENT_MODEL_REPLIED ||
+                !status_is_ok(codec_decode(&entry, arena, &event)) ||
+                !status_is_ok(
+                    transcript_unpack_reply(event.model_replied.reply, arena, &reply, &origin))) {
+                continue;
+            }
+            found = true;
+            buf_reset(&text);
+            for (size_t block = 0; block < reply.block_count; block++) {
+                if (reply.blocks[block].kind == MODEL_BLOCK_TEXT) {
+                    buf_put(&text, reply.blocks[block].text);
+                }
+            }
+        }
+    }
+    bool is_raw = run->definition != NULL && run->definition->agent.output_schema_json.len > 0 &&
+                  status_is_ok(json_validate(buf_str(&text), arena));
+    struct buf quoted = {0};
+    buf_put_json_string(&quoted, buf_str(&text));
+    str ret = arena_copy(arena, is_raw ? buf_str(&text) : buf_str(&quoted));
+    buf_fini(&quoted);
+    buf_fini(&text);
+    return ret;
+}

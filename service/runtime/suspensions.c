@@ -1,0 +1,323 @@
+/*
+ * suspensions: runs that wait for an answer from outside: listed, looked at, answered.
+ *
+ * An index row leads from the time a run was suspended to the run; everything else about it is
+ * in its journal. An answer that comes before its suspension is a fact of its own and is found
+ * there when the code gets to it; one that comes twice changes nothing.
+ */
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+struct search {
+    struct runtime *runtime;
+    struct arena *arena;
+    str key;
+    /* The suspension with this key that came last. */
+    bool found;
+    uint32_t effect;
+    struct suspension last;
+    /* The answer that was kept for it. */
+    bool kept_found;
+    struct outcome kept;
+    str kept_by;
+    uuid root;
+    str name;
+    status status;
+};
+
+static void search_set(struct search *search, const struct event *event)
+{
+    if (event->wait_set.kind != EFFECT_SUSPENSION || !str_equal(event->wait_set.key, search->key)) {
+        return;
+    }
+    search->found = true;
+    search->effect = event->effect;
+    search->last = (struct suspension){
+        .step_key = event->wait_set.key,
+        .data = event->wait_set.data,
+        .since_ms = event->time_ms,
+        .deadline_ms = event->wait_set.due_ms,
+        .is_open = true,
+    };
+}
+
+static void search_event(struct search *search, const struct event *event)
+{
+    if (event->kind == EVENT_RUN_STARTED) {
+        search->root = event->run_started.spec.root;
+        search->name = event->run_started.spec.name;
+    } else if (event->kind == EVENT_WAIT_SET) {
+        search_set(search, event);
+    } else if (event->kind == EVENT_WAIT_SETTLED && search->found &&
+               event->effect == search->effect) {
+        search->last.is_open = false;
+        search->last.by = event->wait_settled.by;
+        search->last.answer = event->wait_settled.outcome.value;
+        search->last.resumed_ms = event->time_ms;
+    } else if (event->kind == EVENT_RESUME_KEPT && str_equal(event->resume_kept.key, search->key)) {
+        search->kept_found = true;
+        search->kept = (struct outcome){.value = event->resume_kept.data};
+        search->kept_by = event->resume_kept.by;
+    }
+}
+
+static status search_record(struct search *search, str record)
+{
+    size_t cursor = 0;
+    str copy = arena_copy(search->arena, record);
+    for (;;) {
+        struct codec_entry entry;
+        struct event event;
+        bool at_end;
+        TRY(codec_next(copy, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        TRY(codec_decode(&entry, search->arena, &event));
+        search_event(search, &event);
+    }
+}
+
+static bool visit(void *context, str key, str value)
+{
+    (void)key;
+    struct search *search = context;
+    search->status = search_record(search, value);
+    return status_is_ok(search->status);
+}
+
+static status search_run(struct runtime *runtime, uuid run, str key, struct arena *arena,
+                         struct search *ret)
+{
+    char bytes[KEY_BYTES_MAX];
+    *ret = (struct search){.runtime = runtime, .arena = arena, .key = key};
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(bytes, runtime->options.space, run),
+                   STR_EMPTY, false, SIZE_MAX, visit, ret));
+    TRY(ret->status);
+    ret->last.run = run;
+    ret->last.root = ret->root;
+    ret->last.name = ret->name;
+    return STATUS_OK;
+}
+
+status suspension_kept(struct runtime *runtime, uuid run, str key, struct arena *arena,
+                       struct outcome *ret, str *ret_by)
+{
+    struct search search;
+    TRY(search_run(runtime, run, key, arena, &search));
+    if (!search.kept_found) {
+        return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
+    }
+    *ret = search.kept;
+    *ret_by = search.kept_by;
+    return STATUS_OK;
+}
+
+/* What the code is given: the data, and who gave it. */
+static str answer_of(str data, str by, struct arena *arena)
+{
+    struct buf text = {0};
+    buf_printf(&text, "{\"data\":");
+    buf_put(&text, data.len == 0 ? STR("null") : data);
+    buf_printf(&text, ",\"resumed_by\":");
+    buf_put_json_string(&text, by);
+    buf_put_char(&text, '}');
+    str ret = arena_copy(arena, buf_str(&text));
+    buf_fini(&text);
+    return ret;
+}
+
+static bool is_open(const struct live_run *run, str key)
+{
+    const struct effect *wait = engine_wait(&run->state, 0, engine_key(key));
+    return wait != NULL && wait->kind == EFFECT_SUSPENSION;
+}
+
+enum verdict suspension_answer(struct runtime *runtime, uuid id, str key, str data, str by,
+                               struct arena *arena, bool *ret_accepted, bool *ret_kept)
+{
+    struct live_run *run;
+    struct search search;
+    *ret_accepted = false;
+    *ret_kept = false;
+    if (!status_is_ok(runs_get(runtime, id, &run))) {
+        return VERDICT_STALE;
+    }
+    bool opens = is_open(run, key);
+    if (!opens && status_is_ok(search_run(runtime, id, key, arena, &search)) && search.found &&
+        !search.last.is_open) {
+        return VERDICT_DONE_BEFORE;
+    }
+    struct command command = {
+        .kind = COMMAND_RESUME,
+        .resume = {.key = key, .data = answer_of(data, by, arena), .by = by},
+    };
+    enum verdict verdict = command_submit(runtime, run, &command);
+    *ret_accepted = verdict == VERDICT_OK;
+    *ret_kept = !opens && (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE);
+    return verdict;
+}
+
+static void refuse_resume(struct runtime *runtime, struct request *request, enum verdict verdict)
+{
+    struct failure failure;
+    if (verdict == VERDICT_STALE) {
+        request_fail_run(runtime, request,
+                         status_make(CODE_NOT_FOUND, "there is no run with this id"));
+        return;
+    }
+    if (verdict == VERDICT_TERMINAL) {
+        failure = failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
+                               STR("the run has ended without asking for this answer"));
+        failure.field = STR("run_id");
+    } else {
+        failure = failure_make(CODE_RESOURCE_EXHAUSTED, "TOO_MANY_ANSWERS",
+                               STR("the run keeps as many early answers as it may (8), or is being "
+                                   "cancelled"));
+        failure.field = STR("step_key");
+    }
+    request_fail_later(runtime, request, &failure);
+}
+
+void handle_resume(struct runtime *runtime, struct request *request)
+{
+    enum verdict verdict = suspension_answer(
+        runtime, request->run, request->resume.key, request->resume.data, request->resume.by,
+        &request->arena, &request->resume.ret_accepted, &request->resume.ret_kept);
+    if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
+        request_answer_later(runtime, request);
+        return;
+    }
+    refuse_resume(runtime, request, verdict);
+}
+
+struct listing {
+    struct runtime *runtime;
+    struct request *request;
+    struct suspension *found;
+    uuid only; /* Zero: of all runs. */
+    bool has_after;
+    char after[KEY_BYTES_MAX];
+    size_t after_len;
+};
+
+static status add_found(struct listing *listing, uuid run, uint32_t effect)
+{
+    struct runtime *runtime = listing->runtime;
+    struct request *request = listing->request;
+    struct live_run *live;
+    const struct live_wait *wait;
+    struct search search;
+    TRY(runs_get(runtime, run, &live));
+    if (engine_effect(&live->state, effect) == NULL) {
+        return STATUS_OK; /* Its row was read before this turn ended it. */
+    }
+    TRY(wait_find(runtime, live, effect, &wait));
+    str key = arena_copy(&request->arena, str_make(wait->key, wait->key_len));
+    TRY(search_run(runtime, run, key, &request->arena, &search));
+    if (search.found && search.last.is_open) {
+        listing->found[request->suspensions.ret_count++] = search.last;
+    }
+    return STATUS_OK;
+}
+
+static bool visit_row(void *context, str key, str value)
+{
+    (void)value;
+    struct listing *listing = context;
+    struct request *request = listing->request;
+    uint64_t since_ms;
+    uuid run;
+    uint32_t effect;
+    str tail;
+    if (!key_read_link(key, &tail) || !link_read_suspension(tail, &since_ms, &run, &effect)) {
+        return true;
+    }
+    bool is_after = listing->has_after && key.len == listing->after_len &&
+                    memcmp(key.ptr, listing->after, key.len) <= 0;
+    bool is_wanted = uuid_is_zero(listing->only) || uuid_equal(listing->only, run);
+    if (is_after || !is_wanted) {
+        return true;
+    }
+    if (request->suspensions.ret_count == request->suspensions.limit) {
+        request->suspensions.ret_more = true;
+        return false;
+    }
+    status added = add_found(listing, run, effect);
+    if (!status_is_ok(added)) {
+        log_line(LOG_ERROR, "suspension_unreadable", "why=\"%s\"", added.why);
+    }
+    return true;
+}
+
+/* After the last one of the page before: its time and run; the effect does not matter, since a
+ * page's token names the last of them. */
+static void list_after(struct listing *listing)
+{
+    const struct request *request = listing->request;
+    if (request->suspensions.after_ms == 0) {
+        return;
+    }
+    struct link_tail tail =
+        link_suspension(request->suspensions.after_ms, request->suspensions.after_run, UINT32_MAX);
+    str key =
+        key_link(listing->after, listing->runtime->options.space, LINK_SUSPENSION, link_str(&tail));
+    listing->after_len = key.len;
+    listing->has_after = true;
+}
+
+static void read_list(struct runtime *runtime, struct request *request)
+{
+    struct listing listing = {.runtime = runtime, .request = request, .only = request->run};
+    char prefix[KEY_BYTES_MAX];
+    size_t bytes = (request->suspensions.limit + 1) * sizeof(listing.found[0]);
+    listing.found = arena_alloc(&request->arena, bytes);
+    list_after(&listing);
+    str from = listing.has_after ? str_make(listing.after, listing.after_len) : STR_EMPTY;
+    status scanned =
+        store_scan(&runtime->store, STORE_LINKS,
+                   key_link(prefix, runtime->options.space, LINK_SUSPENSION, STR_EMPTY), from,
+                   false, SIZE_MAX, visit_row, &listing);
+    if (!status_is_ok(scanned)) {
+        request_fail(runtime, request, scanned.code, "STORE_DAMAGED", scanned.why);
+        return;
+    }
+    request->suspensions.ret = listing.found;
+    request_answer(runtime, request, NULL);
+}
+
+static void read_one(struct runtime *runtime, struct request *request)
+{
+    struct search search;
+    struct live_run *run;
+    status found = runs_get(runtime, request->run, &run);
+    if (status_is_ok(found)) {
+        found = search_run(runtime, request->run, request->suspensions.step_key, &request->arena,
+                           &search);
+    }
+    if (!status_is_ok(found)) {
+        request_fail_run(runtime, request, found);
+        return;
+    }
+    if (!search.found) {
+        struct failure failure = failure_make(CODE_NOT_FOUND, "SUSPENSION_NOT_FOUND",
+                                              STR("the run has no suspension under this step key; "
+                                                  "SuspendService.List shows those that are open"));
+        failure.field = STR("step_key");
+        request_answer(runtime, request, &failure);
+        return;
+    }
+    search.last.is_open &= is_open(run, request->suspensions.step_key);
+    request->suspensions.ret = &search.last;
+    request->suspensions.ret_count = 1;
+    request_answer(runtime, request, NULL);
+}
+
+void suspensions_read(struct runtime *runtime, struct request *request)
+{
+    if (request->kind == REQUEST_SUSPENSION) {
+        read_one(runtime, request);
+        return;
+    }
+    read_list(runtime, request);
+}

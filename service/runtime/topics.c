@@ -1,0 +1,518 @@
+/*
+ * topics: events by topic: numbered, kept, awaited, followed.
+ *
+ * An event is a row under its topic and sequence. Who awaits a topic is an index row that says from
+ * which sequence on, so a wake-up is never a fact that could be lost: it follows from the rows, and
+ * after a restart every row is looked at once.
+ */
+#include <stdlib.h>
+
+#include "service/base/crc32c.h"
+#include "service/base/hash.h"
+#include "service/base/json.h"
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+enum {
+    WAKES_MAX = 1024, /* Waits looked at per turn. */
+    CHUNK_EVENTS = 256, /* Pushed to a subscriber per turn. */
+    SUBSCRIBER_HIGH_WATER = 256 * 1024,
+    HEADER_BYTES = 4 + 8 + 16 + 2 + 2,
+};
+
+struct topic {
+    struct topic *next;
+    uint8_t hash[16];
+    uint64_t last; /* Sequence of its last event. */
+    bool is_new; /* Has events nobody was woken for yet. */
+    struct subscriber *subscribers;
+};
+
+struct topics {
+    struct topic *known;
+    bool any_new;
+    bool any_behind; /* A subscriber has more to read. */
+};
+
+struct topics *topics_new(void)
+{
+    return xcalloc(1, sizeof(struct topics));
+}
+
+void topics_free(struct topics *topics)
+{
+    while (topics != NULL && topics->known != NULL) {
+        struct topic *next = topics->known->next;
+        free(topics->known);
+        topics->known = next;
+    }
+    free(topics);
+}
+
+void topic_hash(str topic, uint8_t ret[16])
+{
+    hash128(topic, ret);
+}
+
+static bool visit_last(void *context, str key, str value)
+{
+    (void)value;
+    return key_read_topic_sequence(key, context) && false;
+}
+
+static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct topic **ret)
+{
+    for (struct topic *topic = runtime->topics->known; topic != NULL; topic = topic->next) {
+        if (memcmp(topic->hash, hash, sizeof(topic->hash)) == 0) {
+            *ret = topic;
+            return STATUS_OK;
+        }
+    }
+    char key[KEY_BYTES_MAX];
+    uint64_t last = 0;
+    str prefix = key_topic(key, runtime->options.space, hash, 0);
+    prefix.len -= 8;
+    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1, visit_last, &last));
+    struct topic *topic = xcalloc(1, sizeof(*topic));
+    memcpy(topic->hash, hash, sizeof(topic->hash));
+    topic->last = last;
+    topic->next = runtime->topics->known;
+    runtime->topics->known = topic;
+    *ret = topic;
+    return STATUS_OK;
+}
+
+status topic_last(struct runtime *runtime, str name, uint64_t *ret)
+{
+    uint8_t hash[16];
+    struct topic *topic;
+    topic_hash(name, hash);
+    TRY(topic_find(runtime, hash, &topic));
+    *ret = topic->last;
+    return STATUS_OK;
+}
+
+/* u32 crc32c | u64 created_ms | run 16 | u16 topic bytes | u16 type bytes | topic | type | data */
+static void encode(const struct topic_event *event, struct buf *ret)
+{
+    buf_reset(ret);
+    buf_put_u32_le(ret, 0);
+    buf_put_u64_le(ret, event->created_ms);
+    buf_put(ret, str_make(event->run.bytes, sizeof(event->run.bytes)));
+    buf_put_char(ret, (char)(event->topic.len & 0xff));
+    buf_put_char(ret, (char)(event->topic.len >> 8));
+    buf_put_char(ret, (char)(event->type.len & 0xff));
+    buf_put_char(ret, (char)(event->type.len >> 8));
+    buf_put(ret, event->topic);
+    buf_put(ret, event->type);
+    buf_put(ret, event->data);
+    uint32_t sum = crc32c(0, str_make(ret->ptr + 4, ret->len - 4));
+    for (size_t i = 0; i < 4; i++) {
+        ret->ptr[i] = (char)(uint8_t)(sum >> (8 * i));
+    }
+}
+
+static uint64_t little_endian(const char *bytes, size_t len)
+{
+    uint64_t value = 0;
+    for (size_t i = len; i-- > 0;) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+/* Points into `bytes`. */
+static status decode(str bytes, uint64_t sequence, struct topic_event *ret)
+{
+    if (bytes.len < HEADER_BYTES ||
+        crc32c(0, str_make(bytes.ptr + 4, bytes.len - 4)) != little_endian(bytes.ptr, 4)) {
+        return status_make(CODE_DATA_LOSS, "an event of a topic is damaged");
+    }
+    size_t topic_len = (size_t)little_endian(bytes.ptr + 28, 2);
+    size_t type_len = (size_t)little_endian(bytes.ptr + 30, 2);
+    if (bytes.len < HEADER_BYTES + topic_len + type_len) {
+        return status_make(CODE_DATA_LOSS, "an event of a topic is cut short");
+    }
+    const char *at = bytes.ptr + HEADER_BYTES;
+    *ret = (struct topic_event){
+        .sequence = sequence,
+        .topic = str_make(at, topic_len),
+        .type = str_make(at + topic_len, type_len),
+        .data =
+            str_make(at + topic_len + type_len, bytes.len - HEADER_BYTES - topic_len - type_len),
+        .created_ms = little_endian(bytes.ptr + 4, 8),
+    };
+    memcpy(ret->run.bytes, bytes.ptr + 12, sizeof(ret->run.bytes));
+    return STATUS_OK;
+}
+
+status topic_publish(struct runtime *runtime, const struct topic_event *events, size_t count,
+                     uint64_t *ret_first)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t hash[16];
+        struct topic *topic;
+        char key[KEY_BYTES_MAX];
+        topic_hash(events[i].topic, hash);
+        TRY(topic_find(runtime, hash, &topic));
+        struct topic_event event = events[i];
+        event.created_ms = runtime->now_ms;
+        encode(&event, &runtime->packed);
+        topic->last++;
+        topic->is_new = true;
+        store_batch_put(&runtime->batch, STORE_TOPICS,
+                        key_topic(key, runtime->options.space, hash, topic->last),
+                        buf_str(&runtime->packed));
+        if (i == 0) {
+            *ret_first = topic->last;
+        }
+    }
+    runtime->topics->any_new = true;
+    return STATUS_OK;
+}
+
+str topic_render(const struct topic_event *event, struct arena *arena)
+{
+    struct buf text = {0};
+    char run[UUID_TEXT_BYTES];
+    uuid_format(event->run, run);
+    buf_printf(&text, "{\"sequence\":%llu,\"topic\":", (unsigned long long)event->sequence);
+    buf_put_json_string(&text, event->topic);
+    buf_printf(&text, ",\"event_type\":");
+    buf_put_json_string(&text, event->type);
+    buf_printf(&text, ",\"data\":");
+    buf_put(&text, event->data.len == 0 ? STR("null") : event->data);
+    buf_printf(&text, ",\"created_at_ms\":%llu,\"run_id\":\"%s\"}",
+               (unsigned long long)event->created_ms, uuid_is_zero(event->run) ? "" : run);
+    str ret = arena_copy(arena, buf_str(&text));
+    buf_fini(&text);
+    return ret;
+}
+
+struct match {
+    struct arena *arena;
+    str type; /* Empty: any. */
+    struct topic_event event;
+    bool found;
+    status status;
+};
+
+static bool visit_match(void *context, str key, str value)
+{
+    struct match *match = context;
+    uint64_t sequence;
+    if (!key_read_topic_sequence(key, &sequence)) {
+        return true;
+    }
+    str copy = arena_copy(match->arena, value);
+    match->status = decode(copy, sequence, &match->event);
+    match->found = status_is_ok(match->status) &&
+                   (match->type.len == 0 || str_equal(match->type, match->event.type));
+    return status_is_ok(match->status) && !match->found;
+}
+
+/* The first event after a sequence, of a type. */
+static status first_after(struct runtime *runtime, const uint8_t hash[16], uint64_t after, str type,
+                          struct arena *arena, struct topic_event *ret, bool *ret_found)
+{
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct match match = {.arena = arena, .type = type};
+    str from = key_topic(from_bytes, runtime->options.space, hash, after + 1);
+    str prefix = key_topic(prefix_bytes, runtime->options.space, hash, 0);
+    prefix.len -= 8;
+    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_match,
+                   &match));
+    TRY(match.status);
+    *ret_found = match.found;
+    *ret = match.event;
+    return STATUS_OK;
+}
+
+struct awaiting {
+    uuid run;
+    uint32_t effect;
+    uint64_t after;
+};
+
+struct wakes {
+    struct awaiting list[WAKES_MAX];
+    size_t count;
+    char last[KEY_BYTES_MAX + 1]; /* Where the next chunk begins. */
+    size_t last_len;
+};
+
+static bool visit_await(void *context, str key, str value)
+{
+    struct wakes *wakes = context;
+    struct awaiting *next = &wakes->list[wakes->count];
+    str tail;
+    memcpy(wakes->last, key.ptr, key.len);
+    wakes->last[key.len] = 0;
+    wakes->last_len = key.len + 1;
+    if (key_read_link(key, &tail) && link_read_await(tail, &next->run, &next->effect) &&
+        value.len == 8) {
+        next->after = little_endian(value.ptr, 8);
+        wakes->count++;
+    }
+    return wakes->count < WAKES_MAX;
+}
+
+static str awaited_type(str data, struct arena *arena)
+{
+    str raw;
+    struct buf text = {0};
+    str ret = STR_EMPTY;
+    if (json_object_get(data, STR("event_type"), &raw) && json_string_decode(raw, &text)) {
+        ret = arena_copy(arena, buf_str(&text));
+    }
+    buf_fini(&text);
+    return ret;
+}
+
+static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting)
+{
+    struct live_run *run;
+    struct event set;
+    struct topic_event event;
+    bool found = false;
+    TRY(runs_get(runtime, awaiting->run, &run));
+    if (engine_effect(&run->state, awaiting->effect) == NULL) {
+        return STATUS_OK;
+    }
+    TRY(replay_wait_set(runtime, awaiting->run, awaiting->effect, &runtime->turn_arena, &set));
+    str type = awaited_type(set.wait_set.data, &runtime->turn_arena);
+    TRY(first_after(runtime, hash, awaiting->after, type, &runtime->turn_arena, &event, &found));
+    if (!found) {
+        return STATUS_OK;
+    }
+    struct command command = {
+        .kind = COMMAND_WAIT_DONE,
+        .effect = awaiting->effect,
+        .wait_done = {.outcome = {.value = topic_render(&event, &runtime->turn_arena)}},
+    };
+    enum verdict verdict = command_submit(runtime, run, &command);
+    (void)verdict; /* It may have ended by its timeout, in this very turn. */
+    return STATUS_OK;
+}
+
+static status wake_chunk(struct runtime *runtime, const struct topic *topic, struct wakes *wakes)
+{
+    char key[KEY_BYTES_MAX];
+    struct link_tail tail = link_awaits(topic->hash);
+    str from = str_make(wakes->last, wakes->last_len);
+    wakes->count = 0;
+    TRY(store_scan(&runtime->store, STORE_LINKS,
+                   key_link(key, runtime->options.space, LINK_AWAIT, link_str(&tail)), from, false,
+                   SIZE_MAX, visit_await, wakes));
+    for (size_t i = 0; i < wakes->count; i++) {
+        TRY(wake(runtime, topic->hash, &wakes->list[i]));
+    }
+    return STATUS_OK;
+}
+
+/* Every wait of the topic is looked at once; what was woken is deleted with this batch. */
+static void wake_topic(struct runtime *runtime, struct topic *topic)
+{
+    static struct wakes wakes;
+    status woken;
+    wakes.last_len = 0;
+    topic->is_new = false;
+    do {
+        woken = wake_chunk(runtime, topic, &wakes);
+    } while (status_is_ok(woken) && wakes.count == WAKES_MAX);
+    if (!status_is_ok(woken)) {
+        log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
+    }
+}
+
+static void detach(struct topic *topic, struct subscriber *subscriber)
+{
+    struct subscriber **link = &topic->subscribers;
+    while (*link != NULL && *link != subscriber) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        *link = subscriber->next;
+    }
+}
+
+struct feeding {
+    struct subscriber *subscriber;
+    status status;
+};
+
+static bool visit_feed(void *context, str key, str value)
+{
+    struct feeding *feeding = context;
+    struct subscriber *subscriber = feeding->subscriber;
+    struct topic_event event;
+    uint64_t sequence;
+    if (!key_read_topic_sequence(key, &sequence)) {
+        return true;
+    }
+    feeding->status = decode(value, sequence, &event);
+    if (!status_is_ok(feeding->status)) {
+        return false;
+    }
+    subscriber->push(subscriber, &event);
+    subscriber->sequence = sequence;
+    return subscriber->queued_bytes(subscriber) < SUBSCRIBER_HIGH_WATER;
+}
+
+/* A chunk of what the subscriber has not seen. */
+static void feed(struct runtime *runtime, struct topic *topic, struct subscriber *subscriber)
+{
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct feeding feeding = {.subscriber = subscriber};
+    str from = key_topic(from_bytes, runtime->options.space, topic->hash, subscriber->sequence + 1);
+    str prefix = key_topic(prefix_bytes, runtime->options.space, topic->hash, 0);
+    prefix.len -= 8;
+    status read = STATUS_OK;
+    if (subscriber->sequence < topic->last) {
+        read = store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, CHUNK_EVENTS,
+                          visit_feed, &feeding);
+        read = status_is_ok(read) ? feeding.status : read;
+    }
+    bool is_done = subscriber->sequence >= topic->last && !subscriber->follows;
+    if (is_done || !status_is_ok(read)) {
+        struct failure failure = failure_make(read.code, "STORE_DAMAGED", str_of(read.why));
+        detach(topic, subscriber);
+        subscriber->end(subscriber, status_is_ok(read) ? NULL : &failure);
+        return;
+    }
+    subscriber->is_stalled = subscriber->queued_bytes(subscriber) >= SUBSCRIBER_HIGH_WATER;
+    runtime->topics->any_behind |= !subscriber->is_stalled && subscriber->sequence < topic->last;
+}
+
+void subscribe_begin(struct runtime *runtime, struct request *request)
+{
+    struct subscriber *subscriber = request->subscribe.subscriber;
+    uint8_t hash[16];
+    struct topic *topic;
+    topic_hash(request->text, hash);
+    status found = topic_find(runtime, hash, &topic);
+    if (!status_is_ok(found)) {
+        request_fail(runtime, request, found.code, "STORE_DAMAGED", found.why);
+        return;
+    }
+    if (subscriber->sequence == UINT64_MAX) {
+        subscriber->sequence = topic->last;
+    }
+    subscriber->next = topic->subscribers;
+    topic->subscribers = subscriber;
+    request_answer(runtime, request, NULL);
+    feed(runtime, topic, subscriber);
+}
+
+static struct topic *topic_of(struct runtime *runtime, const struct subscriber *subscriber)
+{
+    for (struct topic *topic = runtime->topics->known; topic != NULL; topic = topic->next) {
+        for (struct subscriber *s = topic->subscribers; s != NULL; s = s->next) {
+            if (s == subscriber) {
+                return topic;
+            }
+        }
+    }
+    return NULL;
+}
+
+void subscribe_more(struct runtime *runtime, struct request *request)
+{
+    struct subscriber *subscriber = request->subscribe.subscriber;
+    struct topic *topic = topic_of(runtime, subscriber);
+    if (topic != NULL) {
+        feed(runtime, topic, subscriber);
+    }
+    request_answer(runtime, request, NULL);
+}
+
+void subscribe_end(struct runtime *runtime, struct request *request)
+{
+    struct topic *topic = topic_of(runtime, request->subscribe.subscriber);
+    if (topic != NULL) {
+        detach(topic, request->subscribe.subscriber);
+    }
+    request_answer(runtime, request, NULL);
+}
+
+void handle_publish(struct runtime *runtime, struct request *request)
+{
+    status published = topic_publish(runtime, request->publish.events, request->publish.count,
+                                     &request->publish.ret_first);
+    if (!status_is_ok(published)) {
+        request_fail(runtime, request, published.code, "STORE_DAMAGED", published.why);
+        return;
+    }
+    request_answer_later(runtime, request);
+}
+
+/* Before this turn's requests: everything published so far is committed. */
+void topics_work(struct runtime *runtime)
+{
+    struct topics *topics = runtime->topics;
+    if (!topics->any_new && !topics->any_behind) {
+        return;
+    }
+    bool any_new = false;
+    topics->any_behind = false;
+    for (struct topic *topic = topics->known; topic != NULL; topic = topic->next) {
+        struct subscriber *next;
+        for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
+            next = s->next;
+            if (!s->is_stalled) {
+                feed(runtime, topic, s);
+            }
+        }
+        if (topic->is_new) {
+            wake_topic(runtime, topic);
+        }
+        any_new |= topic->is_new;
+    }
+    topics->any_new = any_new;
+}
+
+uint64_t topics_next_due_ms(const struct runtime *runtime)
+{
+    bool is_busy = runtime->topics->any_new || runtime->topics->any_behind;
+    return is_busy ? runtime->now_ms : 0;
+}
+
+void topics_forget(struct runtime *runtime)
+{
+    struct topic **link = &runtime->topics->known;
+    while (*link != NULL) {
+        struct topic *topic = *link;
+        topic->last = 0;
+        char key[KEY_BYTES_MAX];
+        str prefix = key_topic(key, runtime->options.space, topic->hash, 0);
+        prefix.len -= 8;
+        status read = store_scan(&runtime->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1,
+                                 visit_last, &topic->last);
+        (void)read; /* The next publication meets the same damage, and says so. */
+        link = &topic->next;
+    }
+}
+
+static bool visit_topic_of_await(void *context, str key, str value)
+{
+    (void)value;
+    struct runtime *runtime = context;
+    str tail;
+    struct topic *topic;
+    if (key_read_link(key, &tail) && tail.len >= 16 &&
+        status_is_ok(topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) {
+        topic->is_new = true;
+        runtime->topics->any_new = true;
+    }
+    return true;
+}
+
+status topics_recover(struct runtime *runtime)
+{
+    char key[KEY_BYTES_MAX];
+    return store_scan(&runtime->store, STORE_LINKS,
+                      key_link(key, runtime->options.space, LINK_AWAIT, STR_EMPTY), STR_EMPTY,
+                      false, SIZE_MAX, visit_topic_of_await, runtime);
+}

@@ -1,0 +1,379 @@
+/*
+ * waits: what the code of a task waits for, beyond what the engine's state holds.
+ *
+ * The state keeps a hash of a step's key; the key itself and the topic are in the journal and,
+ * while the run is in memory, here.
+ */
+#include <stdlib.h>
+
+#include "service/base/json.h"
+#include "service/runtime/internal.h"
+
+static void remember(struct live_run *run, uint32_t effect, enum effect_kind kind, str key,
+                     str data)
+{
+    struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
+    wait->effect = effect;
+    wait->key_len = key.len;
+    memcpy(wait->key, key.ptr, key.len);
+    if (kind == EFFECT_EVENT) {
+        str topic;
+        struct buf text = {0};
+        if (json_object_get(data, STR("topic"), &topic) && json_string_decode(topic, &text)) {
+            topic_hash(buf_str(&text), wait->topic);
+        }
+        buf_fini(&text);
+    }
+    wait->next = run->open_waits;
+    run->open_waits = wait;
+}
+
+static struct live_wait *known(const struct live_run *run, uint32_t effect)
+{
+    struct live_wait *wait = run->open_waits;
+    while (wait != NULL && wait->effect != effect) {
+        wait = wait->next;
+    }
+    return wait;
+}
+
+static void forget(struct live_run *run, uint32_t effect)
+{
+    struct live_wait **link = &run->open_waits;
+    while (*link != NULL && (*link)->effect != effect) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        struct live_wait *wait = *link;
+        *link = wait->next;
+        free(wait);
+    }
+}
+
+void waits_free(struct live_run *run)
+{
+    while (run->open_waits != NULL) {
+        forget(run, run->open_waits->effect);
+    }
+}
+
+struct finding {
+    struct runtime *runtime;
+    struct live_run *run;
+    status status;
+};
+
+static status find_in(struct finding *finding, str record)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        struct event event;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (entry.kind != EVENT_WAIT_SET) {
+            continue;
+        }
+        TRY(codec_decode(&entry, &finding->runtime->scratch, &event));
+        bool is_open = engine_effect(&finding->run->state, event.effect) != NULL;
+        if (is_open && known(finding->run, event.effect) == NULL) {
+            remember(finding->run, event.effect, event.wait_set.kind, event.wait_set.key,
+                     event.wait_set.data);
+        }
+    }
+}
+
+static bool visit(void *context, str key, str value)
+{
+    (void)key;
+    struct finding *finding = context;
+    finding->status = find_in(finding, value);
+    return status_is_ok(finding->status);
+}
+
+status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
+                 const struct live_wait **ret)
+{
+    if (!run->waits_known) {
+        struct finding finding = {.runtime = runtime, .run = run};
+        char key[KEY_BYTES_MAX];
+        TRY(store_scan(&runtime->store, STORE_JOURNAL,
+                       key_run(key, runtime->options.space, run->state.id), STR_EMPTY, false,
+                       SIZE_MAX, visit, &finding));
+        TRY(finding.status);
+        run->waits_known = true;
+    }
+    *ret = known(run, effect);
+    return *ret != NULL ? STATUS_OK
+                        : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
+}
+
+static void put_link(struct runtime *runtime, enum link_kind kind, struct link_tail tail, str value)
+{
+    char key[KEY_BYTES_MAX];
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, (uint8_t)kind, link_str(&tail)), value);
+}
+
+static void delete_link(struct runtime *runtime, enum link_kind kind, struct link_tail tail)
+{
+    char key[KEY_BYTES_MAX];
+    store_batch_delete(&runtime->batch, STORE_LINKS,
+                       key_link(key, runtime->options.space, (uint8_t)kind, link_str(&tail)));
+}
+
+/* A wait for an event sees what is published after it began. */
+static void put_await(struct runtime *runtime, struct live_run *run, const struct event *event)
+{
+    uint8_t value[8];
+    uint64_t last = 0;
+    struct buf topic = {0};
+    str raw;
+    if (json_object_get(event->wait_set.data, STR("topic"), &raw) &&
+        json_string_decode(raw, &topic)) {
+        status found = topic_last(runtime, buf_str(&topic), &last);
+        assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
+    }
+    buf_fini(&topic);
+    for (size_t i = 0; i < sizeof(value); i++) {
+        value[i] = (uint8_t)(last >> (8 * i));
+    }
+    put_link(runtime, LINK_AWAIT,
+             link_await(known(run, event->effect)->topic, run->state.id, event->effect),
+             str_make(value, sizeof(value)));
+}
+
+static void note_set(struct runtime *runtime, struct live_run *run, const struct event *event)
+{
+    enum effect_kind kind = event->wait_set.kind;
+    remember(run, event->effect, kind, event->wait_set.key, event->wait_set.data);
+    if (kind == EFFECT_SUSPENSION) {
+        put_link(runtime, LINK_SUSPENSION,
+                 link_suspension(event->time_ms, run->state.id, event->effect), STR_EMPTY);
+    } else if (kind == EFFECT_EVENT) {
+        put_await(runtime, run, event);
+    }
+}
+
+static void drop_wait(struct runtime *runtime, struct live_run *run, const struct effect *effect)
+{
+    const struct live_wait *wait;
+    if (effect->kind == EFFECT_SUSPENSION) {
+        delete_link(runtime, LINK_SUSPENSION,
+                    link_suspension(effect->since_ms, run->state.id, effect->id));
+    } else if (effect->kind == EFFECT_EVENT &&
+               status_is_ok(wait_find(runtime, run, effect->id, &wait))) {
+        delete_link(runtime, LINK_AWAIT, link_await(wait->topic, run->state.id, effect->id));
+    }
+    forget(run, effect->id);
+}
+
+/* owner 0: all of the run. */
+static void drop_waits(struct runtime *runtime, struct live_run *run, uint32_t owner)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+            drop_wait(runtime, run, effect);
+        }
+    }
+}
+
+static void note_outcome(struct runtime *runtime, struct live_run *run, const struct event *event)
+{
+    const struct effect *wait = engine_effect(&run->state, event->effect);
+    const struct effect *task = engine_effect(&run->state, event->wait_settled.owner);
+    const struct live_wait *found;
+    if (task == NULL || task->state != EFFECT_LEASED ||
+        !status_is_ok(wait_find(runtime, run, event->effect, &found))) {
+        return;
+    }
+    struct act *act = act_add(runtime, ACT_OUTCOME, run);
+    const struct outcome *outcome = &event->wait_settled.outcome;
+    act->effect = task->id;
+    act->wait = event->effect;
+    act->wait_kind = wait == NULL ? EFFECT_ORDER : (enum effect_kind)wait->kind;
+    act->key = arena_copy(&runtime->turn_arena, str_make(found->key, found->key_len));
+    act->outcome = (struct outcome){
+        .failed = outcome->failed,
+        .value = arena_copy(&runtime->turn_arena, outcome->value),
+        .error_type = arena_copy(&runtime->turn_arena, outcome->error_type),
+        .error_message = arena_copy(&runtime->turn_arena, outcome->error_message),
+    };
+}
+
+void waits_note(struct runtime *runtime, struct live_run *run, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_WAIT_SET:
+        note_set(runtime, run, event);
+        break;
+    case EVENT_WAIT_SETTLED:
+        note_outcome(runtime, run, event);
+        drop_wait(runtime, run, engine_effect(&run->state, event->effect));
+        break;
+    case EVENT_TASK_SETTLED:
+    case EVENT_TASK_FAILED:
+        drop_waits(runtime, run, event->effect);
+        break;
+    case EVENT_CANCEL_REQUESTED:
+    case EVENT_RUN_FAILED:
+    case EVENT_RUN_CANCELLED:
+    case EVENT_RUN_COMPLETED:
+        drop_waits(runtime, run, 0);
+        break;
+    case EVENT_NONE:
+    case EVENT_RUN_STARTED:
+    case EVENT_MODEL_REQUESTED:
+    case EVENT_MODEL_REPLIED:
+    case EVENT_MODEL_FAILED:
+    case EVENT_TASK_REQUESTED:
+    case EVENT_STEP_SETTLED:
+    case EVENT_LEASE_GRANTED:
+    case EVENT_LEASE_LOST:
+    case EVENT_CHILD_SETTLED:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_REQUEUED:
+    case EVENT_COUNT:
+        break;
+    }
+}
+
+void waits_restore(struct runtime *runtime, struct live_run *run)
+{
+    for (size_t i = 0; i < run->record_count; i++) {
+        size_t cursor = 0;
+        struct codec_entry entry;
+        bool at_end = false;
+        while (status_is_ok(codec_next(run->records[i], &cursor, &entry, &at_end)) && !at_end) {
+            struct event event;
+            if (entry.kind == EVENT_WAIT_SET &&
+                status_is_ok(codec_decode(&entry, &runtime->turn_arena, &event)) &&
+                engine_effect(&run->state, event.effect) != NULL) {
+                note_set(runtime, run, &event);
+            }
+        }
+    }
+    run->waits_known = true;
+}
+
+struct children {
+    struct arena *arena;
+    uuid *ids;
+    size_t count;
+    size_t capacity;
+};
+
+static void add_child(struct children *children, uuid id)
+{
+    if (children->count == children->capacity) {
+        size_t capacity = children->capacity == 0 ? 16 : children->capacity * 2;
+        uuid *ids = arena_alloc(children->arena, capacity * sizeof(ids[0]));
+        if (children->count > 0) {
+            memcpy(ids, children->ids, children->count * sizeof(ids[0]));
+        }
+        children->ids = ids;
+        children->capacity = capacity;
+    }
+    children->ids[children->count++] = id;
+}
+
+static bool visit_child(void *context, str key, str value)
+{
+    (void)value;
+    str tail;
+    uuid child;
+    if (key_read_link(key, &tail) && link_read_child(tail, &child)) {
+        add_child(context, child);
+    }
+    return true;
+}
+
+void waits_cancel_children(struct runtime *runtime, struct live_run *run)
+{
+    char key[KEY_BYTES_MAX];
+    struct children children = {.arena = &runtime->turn_arena};
+    struct link_tail tail = link_children(run->state.id);
+    status scanned = store_scan(&runtime->store, STORE_LINKS,
+                                key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)),
+                                STR_EMPTY, false, SIZE_MAX, visit_child, &children);
+    (void)scanned; /* What a damaged index hides stays as it is; the journal is not touched. */
+    for (size_t i = 0; i < runtime->born_count; i++) {
+        if (uuid_equal(runtime->born[i].parent, run->state.id)) {
+            add_child(&children, runtime->born[i].child);
+        }
+    }
+    for (size_t i = 0; i < children.count; i++) {
+        struct live_run *child;
+        struct command cancel = {
+            .kind = COMMAND_CANCEL,
+            .cancel = {.cause = STR("the run that started it was cancelled")},
+        };
+        if (status_is_ok(runs_get(runtime, children.ids[i], &child)) &&
+            command_submit(runtime, child, &cancel) == VERDICT_OK) {
+            waits_cancel_children(runtime, child);
+        }
+    }
+}
+
+static status started_spec(struct runtime *runtime, const struct live_run *run,
+                           struct run_spec *ret)
+{
+    size_t cursor = 0;
+    struct codec_entry entry;
+    struct event event;
+    bool at_end;
+    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
+    TRY(codec_decode(&entry, &runtime->turn_arena, &event));
+    *ret = event.run_started.spec;
+    return STATUS_OK;
+}
+
+/* What the parent is told: the result as JSON, or why there is none. */
+static struct outcome final_outcome(struct runtime *runtime, struct live_run *run,
+                                    const struct step *step)
+{
+    const struct event *last = &step->events[step->count - 1];
+    if (last->kind == EVENT_RUN_FAILED) {
+        return (struct outcome){.failed = true,
+                                .error_type = last->run_failed.reason,
+                                .error_message = last->run_failed.message};
+    }
+    if (last->kind == EVENT_RUN_CANCELLED) {
+        return (struct outcome){.failed = true,
+                                .error_type = STR("CANCELLED"),
+                                .error_message = last->run_cancelled.cause};
+    }
+    for (size_t i = 0; i < step->count; i++) {
+        if (step->events[i].kind == EVENT_TASK_SETTLED && run->state.kind != RUN_KIND_AGENT) {
+            return step->events[i].task_settled.outcome;
+        }
+    }
+    return (struct outcome){.value = replay_answer(run, &runtime->turn_arena)};
+}
+
+void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct step *step)
+{
+    struct run_spec spec;
+    struct live_run *parent;
+    status found = started_spec(runtime, run, &spec);
+    if (!status_is_ok(found) || uuid_is_zero(spec.parent) || spec.parent_effect == 0) {
+        return;
+    }
+    struct command command = {
+        .kind = COMMAND_CHILD_DONE,
+        .effect = spec.parent_effect,
+        .attempt = 0,
+        .child_done = {.index = spec.parent_index,
+                       .child = run->state.id,
+                       .outcome = final_outcome(runtime, run, step)},
+    };
+    if (status_is_ok(runs_get(runtime, spec.parent, &parent))) {
+        enum verdict verdict = command_submit(runtime, parent, &command);
+        (void)verdict; /* The parent has ended, or waits no more. */
+    }
+}
