@@ -32,6 +32,7 @@ LAYERS = {
         ("protobuf-c/",),
     ),
     "service/hosts": (("service/base/", "service/engine/"), ()),
+    "service/schedule": (("service/base/",), ()),
     "service/metrics": (("service/base/",), ()),
     "service/auth": (("service/base/",), ()),
     "service/runtime": (
