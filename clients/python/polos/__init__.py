@@ -3,17 +3,20 @@
     from polos import Agent, PolosClient, tool, WorkflowContext
 
 Define tools and agents, run them with `agent.run(client, ...)` or follow them with
-`agent.stream(client, ...)`. The loop runs in the server; the tools run here.
+`agent.stream(client, ...)`. The loop runs in the server; the tools run here. Workflows are durable
+functions: `@workflow`, `ctx.step`.
 """
 
-from .agent import Agent
+from ._state import WorkflowState
+from .agent import Agent, AgentRunConfig
 from .app import Polos
-from .client import ExecutionHandle, PolosClient
+from .client import ExecutionHandle, PolosClient, batch_agent_invoke, batch_invoke
 from .context import AgentContext, WorkflowContext
 from .errors import (
     ConflictError,
     ExecutionCancelledError,
     InvalidArgumentError,
+    NonDeterminismError,
     NotFoundError,
     OutputError,
     PermissionDeniedError,
@@ -27,14 +30,20 @@ from .errors import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
+from .features import events
+from .features.events import BatchEventPayload, EventData, EventPayload
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
 from .tool import Tool, tool
 from .types import (
     AgentResult,
+    BatchStepResult,
+    BatchWorkflowInput,
     HistoryEvent,
+    ResumeResult,
     Step,
     StreamEvent,
+    Suspension,
     ToolCall,
     ToolCallFunction,
     ToolResult,
@@ -48,13 +57,20 @@ __all__ = [
     "Agent",
     "AgentContext",
     "AgentResult",
+    "AgentRunConfig",
+    "BatchEventPayload",
+    "BatchStepResult",
+    "BatchWorkflowInput",
     "ConflictError",
+    "EventData",
+    "EventPayload",
     "ExecutionCancelledError",
     "ExecutionHandle",
     "HistoryEvent",
     "InvalidArgumentError",
     "MaxStepsConfig",
     "MaxTokensConfig",
+    "NonDeterminismError",
     "NotFoundError",
     "OutputError",
     "PermissionDeniedError",
@@ -62,6 +78,7 @@ __all__ = [
     "PolosClient",
     "PolosError",
     "ResourceExhaustedError",
+    "ResumeResult",
     "RunCancelledError",
     "RunFailedError",
     "ServerError",
@@ -69,6 +86,7 @@ __all__ = [
     "StepExecutionError",
     "StreamEvent",
     "StreamResult",
+    "Suspension",
     "TextChunk",
     "Tool",
     "ToolCall",
@@ -79,7 +97,11 @@ __all__ = [
     "Usage",
     "Workflow",
     "WorkflowContext",
+    "WorkflowState",
     "WorkflowTimeoutError",
+    "batch_agent_invoke",
+    "batch_invoke",
+    "events",
     "get_all_workflows",
     "get_workflow",
     "max_steps",

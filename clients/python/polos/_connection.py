@@ -108,6 +108,7 @@ class Connection:
             offers=offers,
             deployment=self._deployment,
             slots=self._slots,
+            prepare=self._prepare,
         )
         try:
             await host.start()
@@ -115,6 +116,13 @@ class Connection:
             await host.stop()
             raise
         self.host = host
+
+    async def _prepare(self, target: Any) -> None:
+        """Before code starts a child run: the server knows it, and a host here offers it."""
+        if isinstance(target, Agent):
+            await self.ready_for_agent(target)
+        elif isinstance(target, Workflow):
+            await self.ready_for(target)
 
     def _resolve(self, task: tools_pb2.Task) -> Workflow | None:
         """The code for a task: an agent's own tool first, then what is defined under the name."""
@@ -161,8 +169,6 @@ def _everything(
         if isinstance(each, Tool):
             tools[each.id] = each.definition()
         else:
-            workflows[each.id] = tools_pb2.WorkflowDefinition(
-                id=each.id, description=each.description
-            )
+            workflows[each.id] = each.offer()
     known = {agent.id: agent for agent in [*before.agents, *agents]}
     return Offers(tuple(tools.values()), tuple(workflows.values()), tuple(known.values()))

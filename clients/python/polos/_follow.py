@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import grpc.aio
 
-from ._rpc import RUN_WATCH, Wire, backoff, error_from
+from ._rpc import RUN_WATCH, SUBSCRIBE, Wire, backoff, error_from
 from .errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
-from .v1 import common_pb2, runs_pb2
+from .v1 import common_pb2, runs_pb2, workflows_pb2
 
 CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none for one that is away
 
@@ -37,6 +37,33 @@ async def follow(
                 yield response
                 if response.WhichOneof("event") == "ended":
                     return
+            cuts += 1
+        except grpc.aio.AioRpcError as error:
+            cuts = _count_cut(error, cuts, wire)
+        finally:
+            call.cancel()
+        await asyncio.sleep(backoff(cuts, most=1.0))
+
+
+async def subscribe(
+    wire: Wire, topic: str, after: int, *, follow: bool = True
+) -> AsyncIterator[workflows_pb2.TopicEvent]:
+    """The events of a topic after a number (0: all that are kept; -1: only new ones), for ever;
+    or those that are there, without `follow`."""
+    cuts = 0
+    while True:
+        request = workflows_pb2.WorkflowServiceSubscribeRequest(
+            topic=topic, after_sequence=after, follow=follow
+        )
+        call = wire.server_stream(SUBSCRIBE, request)
+        try:
+            async for response in call:
+                cuts = 0
+                wire.contacted = True
+                after = response.event.sequence
+                yield response.event
+            if not follow:
+                return
             cuts += 1
         except grpc.aio.AioRpcError as error:
             cuts = _count_cut(error, cuts, wire)

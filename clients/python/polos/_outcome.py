@@ -28,17 +28,20 @@ def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
     return tools_pb2.TaskOutcome(value_json=text)
 
 
-def error_outcome(error: BaseException, what: str) -> tools_pb2.TaskOutcome:
-    """An outcome with an error: its class, its text, its stack."""
-    message = str(error) or type(error).__name__
+def error_outcome(
+    error: BaseException, what: str, *, type: str = "", retryable: bool = False
+) -> tools_pb2.TaskOutcome:
+    """An outcome with an error: its class (or `type`), its text, its stack."""
+    message = str(error) or error.__class__.__name__
     if isinstance(error, NotJsonError):
         message = f"{what} gave back a value that has no JSON form: {message}"
-    stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    stack = "".join(traceback.format_exception(error.__class__, error, error.__traceback__))
     return tools_pb2.TaskOutcome(
         error=tools_pb2.TaskError(
-            type=class_path(type(error)).removeprefix("polos.errors."),
+            type=type or class_path(error.__class__).removeprefix("polos.errors."),
             message=_clean(message)[:MESSAGE_CHARACTERS_MAX],
             stack=_tail(_clean(stack), STACK_BYTES_MAX),
+            retryable=retryable,
         )
     )
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from .agent import Agent, schema_path
 from .errors import OutputError, RunCancelledError, RunFailedError, WorkflowTimeoutError
-from .types import AgentResult, Step, ToolCall, ToolCallFunction, ToolResult, Usage
-from .v1 import common_pb2
+from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
+from .v1 import common_pb2, suspend_pb2
 
 STATUS_WORDS = {
     common_pb2.RUN_STATUS_UNSPECIFIED: "unknown",
@@ -128,13 +128,19 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "workflow_id": run.name,
-        "status": STATUS_WORDS.get(run.status, "unknown"),
+        "status": _status(run),
         "payload": parsed(run.input_json),
         "result": parsed(run.result_json),
         "error": run.error.message if run.HasField("error") else None,
         "error_reason": run.error.reason if run.HasField("error") else None,
         "created_at": iso(run.created_at_ms),
         "completed_at": iso(run.ended_at_ms) if run.ended_at_ms else None,
+        "cancelled_at": (
+            iso(run.ended_at_ms) if run.status == common_pb2.RUN_STATUS_CANCELLED else None
+        ),
+        "cancelling": run.cancelling,
+        "retry_count": run.retry_count,
+        "state": parsed(run.state_json),
         "parent_execution_id": run.parent_run_id or None,
         "root_execution_id": run.root_run_id or run.id,
         "session_id": run.session_id or None,
@@ -149,6 +155,35 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
             for w in run.waiting
         ],
     }
+
+
+def _status(run: common_pb2.Run) -> str:
+    """A word; "queued": no host has begun it yet."""
+    hosted = run.kind in (common_pb2.RUN_KIND_WORKFLOW, common_pb2.RUN_KIND_TOOL)
+    if run.status == common_pb2.RUN_STATUS_WAITING and hosted and not run.total_steps:
+        if run.waiting and all(w.kind in ("workflow", "tool") for w in run.waiting):
+            return "queued"
+    return STATUS_WORDS.get(run.status, "unknown")
+
+
+def suspension_of(found: suspend_pb2.Suspension) -> Suspension:
+    return Suspension(
+        run_id=found.run_id,
+        step_key=found.step_key,
+        data=parsed(found.data_json),
+        name=found.name,
+        root_run_id=found.root_run_id or found.run_id,
+        since=_time(found.since_ms),
+        deadline=_time(found.deadline_ms) if found.deadline_ms else None,
+        is_open=found.open,
+        resumed_by=found.resumed_by or None,
+        answer=parsed(found.answer_json),
+        resumed_at=_time(found.resumed_at_ms) if found.resumed_at_ms else None,
+    )
+
+
+def _time(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms / 1000, timezone.utc)
 
 
 def iso(time_ms: int) -> str:

@@ -27,7 +27,7 @@ from .errors import (
 )
 
 try:
-    from .v1 import agents_pb2, runs_pb2, tools_pb2, workflows_pb2
+    from .v1 import agents_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
 except ImportError as error:  # a checkout where the protos were not compiled yet
     raise ImportError(
         "polos.v1 is missing: run clients/python/generate.py (./run does), "
@@ -133,6 +133,36 @@ RUN_CANCEL = Method(
 )
 RUN_WATCH = Method(
     "RunService", "Watch", runs_pb2.RunServiceWatchRequest, runs_pb2.RunServiceWatchResponse
+)
+PUBLISH = Method(
+    "WorkflowService",
+    "Publish",
+    workflows_pb2.WorkflowServicePublishRequest,
+    workflows_pb2.WorkflowServicePublishResponse,
+)
+SUBSCRIBE = Method(
+    "WorkflowService",
+    "Subscribe",
+    workflows_pb2.WorkflowServiceSubscribeRequest,
+    workflows_pb2.WorkflowServiceSubscribeResponse,
+)
+SUSPENSION_LIST = Method(
+    "SuspendService",
+    "List",
+    suspend_pb2.SuspendServiceListRequest,
+    suspend_pb2.SuspendServiceListResponse,
+)
+SUSPENSION_GET = Method(
+    "SuspendService",
+    "Get",
+    suspend_pb2.SuspendServiceGetRequest,
+    suspend_pb2.SuspendServiceGetResponse,
+)
+RESUME = Method(
+    "SuspendService",
+    "Resume",
+    suspend_pb2.SuspendServiceResumeRequest,
+    suspend_pb2.SuspendServiceResumeResponse,
 )
 TOOL_CONNECT = Method("ToolService", "Connect", tools_pb2.HostMessage, tools_pb2.ServerMessage)
 

@@ -2,9 +2,10 @@
 
 Messages go in, messages and events come out; the stream, the clock and the user's code are the
 affair of host.py. A task is held from the moment it arrives until its TaskDone is acknowledged
-(which means: durable), it is cancelled, or the server says it is lost; connections may come and
-go meanwhile. The surprising part: a task that comes again with a higher epoch while its code is
-still at work is not started twice. The work goes on, and its answers carry the new epoch.
+(which means: durable) or its Park is, it is stopped, or the server says it is lost; connections
+may come and go meanwhile. The surprising part: a task that comes again with a higher epoch while
+its code is still at work is not started twice. The work goes on, and its answers carry the new
+epoch. Orders without an outcome are said again in every new session: asking twice is asking once.
 """
 
 from __future__ import annotations
@@ -88,6 +89,39 @@ class TaskRefused:
 
 
 @dataclass(frozen=True)
+class OrderSettled:
+    """What an order asked for has come about, or will not."""
+
+    task_id: str
+    key: str
+    outcome: tools_pb2.TaskOutcome
+
+
+@dataclass(frozen=True)
+class OrderRefused:
+    """The server does not take this order, and will not later."""
+
+    task_id: str
+    key: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class TaskCancelling:
+    """The task's run is being cancelled: let its code see that, and clean up."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
+class TaskParked:
+    """A Park is dealt with; the task is no longer held."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
 class ServerDraining:
     """The server is going away; dial again."""
 
@@ -102,11 +136,17 @@ Event = (
     | TaskDurable
     | StepRefused
     | TaskRefused
+    | OrderSettled
+    | OrderRefused
+    | TaskCancelling
+    | TaskParked
     | ServerDraining
 )
 
 # Refusals after which nothing this host says about the task counts.
 _TASK_IS_GONE = frozenset({"STALE_EPOCH", "UNKNOWN_TASK", "TASK_SETTLED", "RUN_ENDED", "NOT_FOUND"})
+# CancelTask.cause of a run whose code may clean up; with any other the task is no longer wanted.
+CANCELLED = "cancelled"
 
 
 @dataclass
@@ -119,6 +159,10 @@ class _Sent:
 class _Held:
     epoch: int
     steps: int  # settled, those that came with the task included
+    outcomes: set[str] = field(default_factory=set)  # keys of the orders known to be settled
+    open: dict[str, tools_pb2.Order] = field(default_factory=dict)  # orders without an outcome
+    seen: int | None = None  # outcomes the code has seen, once its host lets go of it
+    parked: bool = False  # its Park was given
     done: bool = False  # its TaskDone was given
 
 
@@ -185,6 +229,8 @@ class Session:
             self._dealt = message.seq
         if kind == "task":
             events += self._receive_task(message.task)
+        elif kind == "outcome":
+            events += self._receive_outcome(message.outcome)
         elif kind == "cancel":
             events += self._receive_cancel(message.cancel)
         elif kind == "drain":
@@ -224,25 +270,74 @@ class Session:
         """Asks for no more tasks."""
         self._queue(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause=cause)))
 
-    def step_done(self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome) -> int:
-        """Reports a settled step; its number, or 0 when the task is no longer held."""
-        held = self._held.get(task_id)
-        if held is None or held.done:
+    def step_done(
+        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str = ""
+    ) -> int:
+        """Reports a settled step; its number, or 0 when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
             return 0
         held.steps += 1
         done = tools_pb2.StepDone(
-            task_id=task_id, epoch=held.epoch, number=held.steps, key=key, outcome=outcome
+            task_id=task_id,
+            epoch=held.epoch,
+            number=held.steps,
+            key=key,
+            outcome=outcome,
+            state_json=state_json,
         )
         self._queue(tools_pb2.HostMessage(step_done=done))
         return held.steps
 
-    def task_done(self, task_id: str, outcome: tools_pb2.TaskOutcome) -> bool:
-        """Reports a task's end; False when the task is no longer held."""
+    def order(self, task_id: str, order: tools_pb2.Order) -> bool:
+        """Asks for what an order with a key says; False when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
+            return False
+        order.task_id, order.epoch = task_id, held.epoch
+        held.open[order.key] = order
+        self._queue(tools_pb2.HostMessage(order=order))
+        return True
+
+    def let_go(self, task_id: str) -> bool:
+        """The code is being stopped because it only waits: outcomes that come from now on are for
+        its next life. park() follows. False when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
+            return False
+        held.seen = len(held.outcomes)
+        return True
+
+    def park(self, task_id: str) -> bool:
+        """Gives back a task whose code was stopped after let_go()."""
         held = self._held.get(task_id)
-        if held is None or held.done:
+        if held is None or held.seen is None or held.parked:
+            return False
+        held.parked = True
+        park = tools_pb2.Park(task_id=task_id, epoch=held.epoch, outcomes_seen=held.seen)
+        self._queue(tools_pb2.HostMessage(park=park))
+        return True
+
+    def task_done(
+        self,
+        task_id: str,
+        outcome: tools_pb2.TaskOutcome,
+        state_json: str = "",
+        cancelled: bool = False,
+    ) -> bool:
+        """Reports a task's end; False when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
             return False
         held.done = True
-        done = tools_pb2.TaskDone(task_id=task_id, epoch=held.epoch, outcome=outcome)
+        held.open.clear()
+        done = tools_pb2.TaskDone(
+            task_id=task_id,
+            epoch=held.epoch,
+            outcome=outcome,
+            state_json=state_json,
+            cancelled=cancelled,
+        )
         self._queue(tools_pb2.HostMessage(task_done=done))
         return True
 
@@ -261,6 +356,10 @@ class Session:
         return len(self._unacknowledged)
 
     # ---- inside ----
+
+    def _at_work(self, task_id: str) -> _Held | None:
+        held = self._held.get(task_id)
+        return None if held is None or held.done or held.seen is not None else held
 
     def _queue(self, message: tools_pb2.HostMessage) -> None:
         self._sent += 1
@@ -305,12 +404,25 @@ class Session:
     def _renumber(self) -> None:
         """A new session: numbers start at 1; what nobody waits for is not said again."""
         kept = [sent for sent in self._unacknowledged if not sent.void]
+        again = [
+            _Sent(tools_pb2.HostMessage(order=order))
+            for task_id in self._held
+            for order in self._acknowledged_orders(task_id)
+        ]
         self._sent = self._dealt = 0
         self._unacknowledged.clear()
-        for sent in kept:
+        for sent in again + kept:
             self._sent += 1
             sent.message.seq = self._sent
             self._unacknowledged.append(sent)
+
+    def _acknowledged_orders(self, task_id: str) -> list[tools_pb2.Order]:
+        """Open orders of a task that are not among what will be sent again anyway."""
+        held = self._held[task_id]
+        if not held.open:
+            return []
+        waiting = {s.message.order.key for s in self._about(task_id) if s.message.HasField("order")}
+        return [order for key, order in held.open.items() if key not in waiting]
 
     def _acknowledged(self, ack: int) -> list[Event]:
         if ack > self._sent:
@@ -327,26 +439,66 @@ class Session:
             elif kind == "task_done":
                 self._held.pop(sent.message.task_done.task_id, None)
                 events.append(TaskDurable(sent.message.task_done.task_id))
+            elif kind == "park":
+                self._held.pop(sent.message.park.task_id, None)
+                events.append(TaskParked(sent.message.park.task_id))
         return events
 
     def _receive_task(self, task: tools_pb2.Task) -> list[Event]:
         held = self._held.get(task.task_id)
+        if held is not None and held.parked and task.epoch > held.epoch:
+            self._drop(task.task_id, "")  # its Park was dealt with
+            held = None
         if held is None:
-            self._held[task.task_id] = _Held(epoch=task.epoch, steps=len(task.steps))
+            orders = {step.key for step in task.steps if step.is_order}
+            count = task.settled_count or len(task.steps) - len(orders)
+            self._held[task.task_id] = _Held(task.epoch, count, outcomes=orders)
             return [TaskGiven(task)]
-        if task.epoch > held.epoch:
-            held.epoch = task.epoch
-            self._send_again_as(task.task_id, task.epoch)
-        return []
+        if task.epoch <= held.epoch:
+            return []
+        held.epoch = task.epoch
+        self._send_again_as(task.task_id, task.epoch)
+        events: list[Event] = []
+        for step in task.steps:
+            if step.is_order:
+                events += self._order_settled(task.task_id, step.key, step.outcome)
+        if task.cancelling and self._at_work(task.task_id) is not None:
+            events.append(TaskCancelling(task.task_id))
+        return events
+
+    def _receive_outcome(self, outcome: tools_pb2.Outcome) -> list[Event]:
+        return self._order_settled(outcome.task_id, outcome.key, outcome.outcome)
+
+    def _order_settled(
+        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome
+    ) -> list[Event]:
+        """An outcome counts once, and only while the code is there to see it."""
+        held = self._at_work(task_id)
+        if held is None:
+            return []
+        held.outcomes.add(key)
+        if held.open.pop(key, None) is None:
+            return []
+        for sent in self._about(task_id):
+            if sent.message.HasField("order") and sent.message.order.key == key:
+                sent.void = True
+        return [OrderSettled(task_id, key, outcome)]
 
     def _send_again_as(self, task_id: str, epoch: int) -> None:
         """What was said under the old epoch will be refused: say it again under the new one."""
+        held = self._held[task_id]
+        orders = self._acknowledged_orders(task_id)
         for sent in self._about(task_id):
             again = tools_pb2.HostMessage()
             again.CopyFrom(sent.message)
             _body(again).epoch = epoch
             sent.void = True
+            if again.HasField("order"):
+                held.open[again.order.key] = again.order
             self._queue(again)
+        for order in orders:
+            order.epoch = epoch
+            self._queue(tools_pb2.HostMessage(order=order))
 
     def _about(self, task_id: str) -> list[_Sent]:
         return [s for s in self._unacknowledged if not s.void and _task_id(s.message) == task_id]
@@ -355,6 +507,9 @@ class Session:
         held = self._held.get(cancel.task_id)
         if held is None or cancel.epoch < held.epoch:
             return []
+        if cancel.cause == CANCELLED:
+            at_work = self._at_work(cancel.task_id) is not None
+            return [TaskCancelling(cancel.task_id)] if at_work else []
         return self._drop(cancel.task_id, cancel.cause)
 
     def _receive_refused(self, refused: tools_pb2.Refused) -> list[Event]:
@@ -372,6 +527,12 @@ class Session:
             held.steps -= 1
             number = sent.message.step_done.number
             return [StepRefused(task_id, number, refused.reason, refused.message)]
+        if kind == "order":
+            key = sent.message.order.key
+            held.open.pop(key, None)
+            return [OrderRefused(task_id, key, refused.reason, refused.message)]
+        if kind == "park":
+            return self._drop(task_id, refused.message)
         held.done = False
         return [TaskRefused(task_id, refused.reason, refused.message)]
 
@@ -383,13 +544,19 @@ class Session:
         return [TaskStopped(task_id, cause)]
 
 
-def _body(message: tools_pb2.HostMessage) -> tools_pb2.StepDone | tools_pb2.TaskDone:
-    if message.WhichOneof("message") == "step_done":
+_Body = tools_pb2.StepDone | tools_pb2.TaskDone | tools_pb2.Order | tools_pb2.Park
+
+
+def _body(message: tools_pb2.HostMessage) -> _Body:
+    kind = message.WhichOneof("message")
+    if kind == "step_done":
         return message.step_done
-    return message.task_done
+    if kind == "order":
+        return message.order
+    return message.park if kind == "park" else message.task_done
 
 
 def _task_id(message: tools_pb2.HostMessage) -> str:
     """The task a numbered message is about; empty for the others."""
     kind = message.WhichOneof("message")
-    return _body(message).task_id if kind in ("step_done", "task_done") else ""
+    return _body(message).task_id if kind in ("step_done", "task_done", "order", "park") else ""

@@ -50,6 +50,8 @@ class Agent:
     UnsupportedFeatureError.
     """
 
+    kind = "agent"
+
     def __init__(
         self,
         id: str,
@@ -196,9 +198,58 @@ class Agent:
         )
         return StreamResult(client, self, run_id, session_id=session_id, user_id=user_id)
 
-    def with_input(self, input: Input, **options: Any) -> Any:
-        """Not in this release."""
-        raise UnsupportedFeatureError("agent.with_input")
+    def with_input(
+        self,
+        input: Input,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        session_id: str | UUID | None = None,
+        user_id: str | None = None,
+        streaming: bool = False,
+        run_timeout_seconds: float | None = None,
+        conversation_id: str | UUID | None = None,
+        **kwargs: Any,
+    ) -> AgentRunConfig:
+        """This agent with what it is to be run with, for ctx.step.agent_invoke and its kin.
+
+        Arguments as for run(); session and user default to those of the run that invokes it.
+        """
+        return AgentRunConfig(
+            self,
+            input,
+            session_id,
+            user_id,
+            streaming,
+            initial_state,
+            run_timeout_seconds,
+            conversation_id=conversation_id,
+            **kwargs,
+        )
+
+
+class AgentRunConfig:
+    """An agent with what it is to be run with; made by agent.with_input()."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        input: Input,
+        session_id: str | UUID | None = None,
+        user_id: str | None = None,
+        streaming: bool = False,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: float | None = None,
+        conversation_id: str | UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        refuse("agent.with_input", initial_state=initial_state)
+        self.agent = agent
+        self.input = input
+        self.session_id = session_id
+        self.user_id = user_id
+        self.streaming = streaming  # every run can be followed; nothing depends on it
+        self.run_timeout_seconds = run_timeout_seconds
+        self.conversation_id = conversation_id
+        self.kwargs = kwargs
 
 
 def _checked_tools(agent_id: str, tools: list[Any]) -> list[Tool]:

@@ -12,6 +12,7 @@ from ._connection import Connection
 from ._functions import refuse
 from .client import ExecutionHandle, PolosClient
 from .host import Host
+from .types import BatchWorkflowInput, ResumeResult
 
 log = logging.getLogger("polos")
 
@@ -128,6 +129,28 @@ class Polos:
     ) -> ExecutionHandle:
         """As PolosClient.invoke()."""
         return await self.client.invoke(workflow_id, payload, **options)
+
+    async def batch_invoke(
+        self,
+        workflows: list[BatchWorkflowInput],
+        session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[ExecutionHandle]:
+        """As PolosClient.batch_invoke()."""
+        return await self.client.batch_invoke(workflows, session_id, user_id)
+
+    async def resume(
+        self,
+        suspend_workflow_id: str,
+        suspend_execution_id: str,
+        suspend_step_key: str,
+        data: Any = None,
+        resumed_by: str | None = None,
+    ) -> ResumeResult:
+        """As PolosClient.resume()."""
+        return await self.client.resume(
+            suspend_workflow_id, suspend_execution_id, suspend_step_key, data, resumed_by
+        )
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """As PolosClient.get_execution()."""

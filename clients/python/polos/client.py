@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 import uuid
 import weakref
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from ._children import start_options
 from ._connection import Connection
+from ._execution import current_task
 from ._follow import wait_until_ended
 from ._json import NotJsonError, dumps
 from ._results import (
@@ -21,17 +24,22 @@ from ._results import (
     parsed,
     raise_unless_completed,
     run_dict,
+    suspension_of,
 )
 from ._rpc import (
     AGENT_START,
+    RESUME,
     RUN_CANCEL,
     RUN_GET,
     RUN_HISTORY,
     RUN_LIST,
+    SUSPENSION_GET,
+    SUSPENSION_LIST,
     WORKFLOW_START,
     Endpoint,
 )
-from .agent import Agent, Input, input_json, options_json
+from ._state import state_json
+from .agent import Agent, AgentRunConfig, Input, input_json, options_json
 from .errors import (
     ConflictError,
     InvalidArgumentError,
@@ -41,16 +49,16 @@ from .errors import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
-from .host import current_task
 from .tool import Tool
-from .types import AgentResult, HistoryEvent
-from .v1 import agents_pb2, common_pb2, runs_pb2, workflows_pb2
+from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
+from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 
 if TYPE_CHECKING:
     from .workflow import Workflow
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
+SUSPENSIONS_SEARCHED = 5000  # for one below the run that was named
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
 
 
@@ -68,8 +76,8 @@ class ExecutionHandle(BaseModel):
     step_key: str | None = None
 
     async def get(self, client: PolosClient) -> dict[str, Any]:
-        """The run as it stands: id, workflow_id, status ("running", "waiting", "completed",
-        "failed", "cancelled"), payload, result, error, waiting, ..."""
+        """The run as it stands: id, workflow_id, status ("queued", "running", "waiting",
+        "completed", "failed", "cancelled"), payload, result, error, state, waiting, ..."""
         return await client.get_execution(self.id)
 
     async def cancel(self, client: PolosClient) -> bool:
@@ -193,15 +201,15 @@ class PolosClient:
         concurrency_key: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
-        initial_state: dict[str, Any] | None = None,
-        run_timeout_seconds: int | None = None,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
     ) -> ExecutionHandle:
         """Starts a run of a workflow by its id, wherever it is hosted, and returns its handle."""
         unsupported = {
             "queue_name": queue_name,
             "queue_concurrency_limit": queue_concurrency_limit,
             "concurrency_key": concurrency_key,
-            "initial_state": initial_state,
         }
         for name, value in unsupported.items():
             if value is not None:
@@ -212,13 +220,106 @@ class PolosClient:
             raise InvalidArgumentError(
                 f"the payload has no JSON form: {error}", field="payload"
             ) from error
-        return await self._start(
-            workflow_id,
-            text,
-            common_pb2.RUN_KIND_WORKFLOW,
-            _options(session_id, user_id, None, run_timeout_seconds),
-            None,
+        options = _options(
+            session_id=session_id,
+            user_id=user_id,
+            timeout=run_timeout_seconds,
+            initial_state=state_json(initial_state),
+            max_retries=max_retries,
         )
+        kind = common_pb2.RUN_KIND_WORKFLOW
+        return await self._start(workflow_id, text, kind, options, None)
+
+    async def batch_invoke(
+        self,
+        workflows: list[BatchWorkflowInput],
+        session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> list[ExecutionHandle]:
+        """Starts runs of workflows by their ids; their handles, in order."""
+        starts = [
+            self.invoke(
+                each.id,
+                each.payload,
+                session_id=session_id,
+                user_id=user_id,
+                initial_state=each.initial_state,
+                run_timeout_seconds=each.run_timeout_seconds,
+            )
+            for each in workflows
+        ]
+        return list(await asyncio.gather(*starts))
+
+    # ---- suspensions ----
+
+    async def resume(
+        self,
+        suspend_workflow_id: str,
+        suspend_execution_id: str,
+        suspend_step_key: str,
+        data: Any = None,
+        resumed_by: str | None = None,
+    ) -> ResumeResult:
+        """Answers a suspension; the run goes on.
+
+        An answer that comes early is kept for the suspension; a second one changes nothing and the
+        result says so. Raises ConflictError when the run has ended, NotFoundError when there is
+        none.
+
+        Args:
+            suspend_workflow_id: the suspended run's workflow, for the reader.
+            suspend_execution_id: the run that called ctx.step.suspend, or the top of its tree.
+            suspend_step_key: the step's key.
+            data: the answer: anything with a JSON form.
+            resumed_by: who answers, for the history; default: this process and machine.
+        """
+        try:
+            text = dumps(data)
+        except NotJsonError as error:
+            raise InvalidArgumentError(
+                f"the answer has no JSON form: {error}", field="data"
+            ) from error
+        request = suspend_pb2.SuspendServiceResumeRequest(
+            run_id=await self._suspended_run(suspend_execution_id, suspend_step_key),
+            step_key=suspend_step_key,
+            data_json=text,
+            resumed_by=resumed_by or f"python on {socket.gethostname()}",
+        )
+        told = await self._connection().wire.call(RESUME, request)
+        return ResumeResult(accepted=told.accepted, kept=told.kept)
+
+    async def list_suspensions(
+        self, execution_id: str = "", limit: int = 50
+    ) -> list[Suspension]:
+        """Open suspensions, oldest first; `execution_id` empty: of all runs."""
+        found: list[Suspension] = []
+        token = ""
+        while len(found) < limit:
+            request = suspend_pb2.SuspendServiceListRequest(
+                page_size=min(500, limit - len(found)), page_token=token, run_id=execution_id
+            )
+            page = await self._connection().wire.call(SUSPENSION_LIST, request)
+            found += [suspension_of(each) for each in page.suspensions]
+            token = page.next_page_token
+            if not token:
+                break
+        return found
+
+    async def get_suspension(self, execution_id: str, step_key: str) -> Suspension:
+        """A suspension, open or answered. Raises NotFoundError when there is none."""
+        request = suspend_pb2.SuspendServiceGetRequest(run_id=execution_id, step_key=step_key)
+        told = await self._connection().wire.call(SUSPENSION_GET, request)
+        return suspension_of(told.suspension)
+
+    async def _suspended_run(self, execution_id: str, step_key: str) -> str:
+        """The run that is suspended: the one named, else one below it in its tree."""
+        try:
+            return (await self.get_suspension(execution_id, step_key)).run_id
+        except NotFoundError:
+            for each in await self.list_suspensions(limit=SUSPENSIONS_SEARCHED):
+                if each.root_run_id == execution_id and each.step_key == step_key:
+                    return each.run_id
+        return execution_id  # not suspended yet: the server keeps the answer
 
     # ---- for agents, workflows and tools ----
 
@@ -272,6 +373,26 @@ class PolosClient:
             started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
         return started.run_id
 
+    async def _start_configured(self, config: AgentRunConfig) -> ExecutionHandle:
+        run_id = await self._start_agent(
+            config.agent,
+            config.input,
+            config.kwargs,
+            config.session_id,
+            config.user_id,
+            config.conversation_id,
+            config.run_timeout_seconds,
+        )
+        return ExecutionHandle(
+            id=run_id,
+            workflow_id=config.agent.id,
+            created_at=iso(time.time_ns() // 1_000_000),
+            root_workflow_id=config.agent.id,
+            root_execution_id=run_id,
+            session_id=None if config.session_id is None else str(config.session_id),
+            user_id=config.user_id,
+        )
+
     async def _agent_result(
         self, agent: Agent, run_id: str, timeout: float | None
     ) -> AgentResult:
@@ -287,9 +408,8 @@ class PolosClient:
         kind = (
             common_pb2.RUN_KIND_TOOL if isinstance(task, Tool) else common_pb2.RUN_KIND_WORKFLOW
         )
-        timeout = options["timeout"]
-        start = _options(options["session_id"], options["user_id"], None, timeout)
-        give_up_at = _give_up_at(timeout)
+        start = _options(**options)
+        give_up_at = _give_up_at(options["timeout"])
         await self._connection().ready_for(task, give_up_at)
         return await self._start(task.id, payload_json, kind, start, give_up_at)
 
@@ -351,25 +471,41 @@ def refuse_inside_task(what: str) -> None:
     if current_task.get() is not None:
         raise RuntimeError(
             f"{what} cannot be called inside a tool or workflow: the call would be made again "
-            "whenever the task is repeated. Child runs (ctx.step.invoke_and_wait, "
-            "ctx.step.agent_invoke_and_wait) are not supported by this release"
+            "whenever the code runs again. Use ctx.step.invoke_and_wait or "
+            "ctx.step.agent_invoke_and_wait"
         )
 
 
 def _options(
-    session_id: Any, user_id: str | None, conversation_id: Any, timeout: float | None
+    session_id: Any = None,
+    user_id: str | None = None,
+    conversation_id: Any = None,
+    timeout: float | None = None,
+    initial_state: str = "",
+    max_retries: int | None = None,
 ) -> common_pb2.StartOptions:
-    if timeout is not None and not timeout > 0:
-        raise InvalidArgumentError(
-            f"timeout is {timeout}: it is more than 0 seconds, or None", field="timeout"
-        )
-    return common_pb2.StartOptions(
-        idempotency_key=str(uuid.uuid4()),
-        run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
-        session_id="" if session_id is None else str(session_id),
-        user_id="" if user_id is None else str(user_id),
-        conversation_id="" if conversation_id is None else str(conversation_id),
+    options = start_options(
+        session_id, user_id, conversation_id, timeout, initial_state, max_retries
     )
+    options.idempotency_key = str(uuid.uuid4())
+    return options
+
+
+async def batch_invoke(
+    client: PolosClient,
+    workflows: list[BatchWorkflowInput],
+    session_id: str | None = None,
+    user_id: str | None = None,
+) -> list[ExecutionHandle]:
+    """As client.batch_invoke()."""
+    return await client.batch_invoke(workflows, session_id, user_id)
+
+
+async def batch_agent_invoke(
+    client: PolosClient, agents: list[AgentRunConfig]
+) -> list[ExecutionHandle]:
+    """Starts runs of agents (`agent.with_input(...)`); their handles, in order."""
+    return [await client._start_configured(config) for config in agents]
 
 
 def _give_up_at(timeout: float | None) -> float | None:

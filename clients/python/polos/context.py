@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import Any
 
-from .errors import UnsupportedFeatureError
-from .step import Settle, Step
+from ._execution import Execution
+from .step import Step
 from .v1 import tools_pb2
 
 
@@ -19,37 +18,48 @@ class WorkflowContext:
         execution_id: the run: a UUID.
         deployment_id: the code version this host runs.
         session_id, user_id, conversation_id: as given at the run's start; empty when not given.
-        root_execution_id: the top of the run's tree.
+        parent_execution_id: the run that started this one; None for a root.
+        root_execution_id, root_workflow_id: the top of the run's tree.
         task_id: unique for ever and the same in every repetition of this call: the idempotency key
             for whatever it does outside.
-        retry_count: how often the work was given to a host before.
-        created_at: when this host got it.
+        retry_count: how often the run was tried before, after failures.
+        attempt: how often the work was given to a host, this time included.
+        created_at: when the run was started.
         deadline: when its answer is no longer wanted; None: never.
         workflow_type: "workflow" or "tool".
         agent_id: the agent whose model asked for it; empty otherwise.
         call_id: the model's id for the call; empty otherwise.
         step: durable steps.
+        state: what the run keeps beside its steps; an instance of the workflow's `state_schema`,
+            else a dict. Change it in place or assign it; it is kept with the next step.
+        is_cancelling: the run is being cancelled; only clean up.
     """
 
     def __init__(
         self,
         task: tools_pb2.Task,
+        execution: Execution,
         *,
         deployment_id: str,
-        settle: Settle,
         workflow_type: str = "workflow",
     ) -> None:
+        self._execution = execution
         self.workflow_id = task.name
         self.execution_id = task.run_id
         self.deployment_id = deployment_id
         self.session_id = task.session_id
         self.user_id = task.user_id
         self.conversation_id = task.conversation_id
-        self.parent_execution_id: str | None = None
+        self.parent_execution_id = task.parent_run_id or None
         self.root_execution_id = task.root_run_id or task.run_id
-        self.root_workflow_id = task.agent_id or task.name
-        self.retry_count = max(0, task.epoch - 1)
-        self.created_at = datetime.now(timezone.utc)
+        self.root_workflow_id = task.root_name or task.agent_id or task.name
+        self.retry_count = task.retry_count
+        self.attempt = task.epoch
+        self.created_at = (
+            datetime.fromtimestamp(task.created_at_ms / 1000, timezone.utc)
+            if task.created_at_ms
+            else datetime.now(timezone.utc)
+        )
         self.deadline = (
             datetime.fromtimestamp(task.deadline_ms / 1000, timezone.utc)
             if task.deadline_ms
@@ -59,13 +69,19 @@ class WorkflowContext:
         self.task_id = task.task_id
         self.agent_id = task.agent_id
         self.call_id = task.call_id
-        settled: Mapping[str, tools_pb2.TaskOutcome] = {s.key: s.outcome for s in task.steps}
-        self.step = Step(self, settled, settle)
+        self.step = Step(self, execution)
 
     @property
-    def state(self) -> NoReturn:
-        """Not in this release."""
-        raise UnsupportedFeatureError("ctx.state")
+    def state(self) -> Any:
+        return self._execution.state.value
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._execution.state.replace(value)
+
+    @property
+    def is_cancelling(self) -> bool:
+        return self._execution.cancelling
 
     def to_dict(self) -> dict[str, Any]:
         """The plain values, for logs."""
@@ -76,7 +92,9 @@ class WorkflowContext:
             "session_id": self.session_id,
             "user_id": self.user_id,
             "conversation_id": self.conversation_id,
+            "parent_execution_id": self.parent_execution_id,
             "root_execution_id": self.root_execution_id,
+            "root_workflow_id": self.root_workflow_id,
             "retry_count": self.retry_count,
             "created_at": self.created_at.isoformat(),
             "workflow_type": self.workflow_type,

@@ -6,6 +6,8 @@ it blames (a path as in the protos, or empty) and a sentence that says what to d
 
 from __future__ import annotations
 
+import asyncio
+
 
 class PolosError(Exception):
     """Base of everything this package raises on its own.
@@ -143,8 +145,20 @@ class StepExecutionError(PolosError):
         self.error_type = error_type
 
 
-class ExecutionCancelledError(PolosError):
-    """The server does not want this task's answer any more."""
+class NonDeterminismError(PolosError):
+    """Code that runs again asks for other steps than its run's history has."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="NON_DETERMINISM")
+
+
+class ExecutionCancelledError(asyncio.CancelledError):
+    """The run is being cancelled, or the server does not want this task's answer any more.
+
+    As every cancellation in asyncio it is no Exception: `except Exception` does not hold it up.
+    """
 
     def __init__(self, message: str = "Execution cancelled") -> None:
-        super().__init__(message, reason="CANCELLED")
+        super().__init__(message)
+        self.message = message
+        self.reason = "CANCELLED"

@@ -15,73 +15,113 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from ._json import dumps
-from ._outcome import error_outcome, value_outcome
+from ._execution import CodeStopped, Execution, current_task, wait_threshold
+from ._json import NotJsonError, dumps
+from ._outcome import OutcomeTooLargeError, error_outcome, value_outcome
 from ._rpc import FIRST_CONTACT_SECONDS, TOOL_CONNECT, Wire, backoff, error_from, unreachable
 from ._session import (
     Event,
     Offers,
+    OrderRefused,
+    OrderSettled,
     ProtocolError,
     ServerDraining,
     Session,
     StepDurable,
     StepRefused,
+    TaskCancelling,
     TaskDurable,
     TaskGiven,
+    TaskParked,
     TaskRefused,
     TaskStopped,
     Welcomed,
 )
 from .context import WorkflowContext
 from .errors import (
-    ExecutionCancelledError,
     InvalidArgumentError,
+    NonDeterminismError,
     PermissionDeniedError,
     PolosError,
     ServerError,
     StepExecutionError,
     UnavailableError,
+    UnsupportedFeatureError,
 )
 from .tool import Tool
 from .v1 import tools_pb2
-from .workflow import Workflow
+from .workflow import InputError, Workflow
 
 log = logging.getLogger("polos")
 
 Stream = grpc.aio.StreamStreamCall[tools_pb2.HostMessage, tools_pb2.ServerMessage]
 Resolve = Callable[[tools_pb2.Task], Workflow | None]
+Prepare = Callable[[Any], Awaitable[None]]
 
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
 HEARTBEAT_SECONDS = 5.0  # until the server says what it wants
-# The task whose code is running; None outside.
-current_task: contextvars.ContextVar[str | None] = contextvars.ContextVar(
-    "polos_task", default=None
-)
 
 
 class UnknownTaskError(LookupError):
     """A task for something this host does not have."""
 
 
-@dataclass
+# What fails a workflow for good; other exceptions of its code may pass when it is tried again.
+_LASTING = (
+    StepExecutionError,
+    InputError,
+    InvalidArgumentError,
+    UnknownTaskError,
+    UnsupportedFeatureError,
+    NotJsonError,
+    OutcomeTooLargeError,
+)
+
+
 class _Running:
     """A task at work."""
 
-    work: asyncio.Task[None] | None = None
-    stopped: bool = False  # the server does not want its answer
-    durable: dict[int, asyncio.Future[None]] = field(default_factory=dict)  # by step number
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.work: asyncio.Task[None] | None = None
+        self.stopped = False  # the server does not want its answer
 
     def stop(self) -> None:
         self.stopped = True
         if self.work is not None:
             self.work.cancel()
+
+
+class _Line:
+    """How executions speak to the server: the session, and whoever sends what it queues."""
+
+    def __init__(self, session: Session, wake: asyncio.Event, prepare: Prepare | None) -> None:
+        self._session = session
+        self._wake = wake
+        self._prepare = prepare
+
+    def step_done(
+        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str
+    ) -> int:
+        self._wake.set()
+        return self._session.step_done(task_id, key, outcome, state_json)
+
+    def order(self, task_id: str, order: tools_pb2.Order) -> bool:
+        self._wake.set()
+        return self._session.order(task_id, order)
+
+    def let_go(self, task_id: str) -> bool:
+        return self._session.let_go(task_id)
+
+    async def prepare(self, target: Any) -> None:
+        if self._prepare is not None:
+            await self._prepare(target)
 
 
 class Host:
@@ -99,6 +139,7 @@ class Host:
         offers: Offers,
         deployment: str,
         slots: int,
+        prepare: Prepare | None = None,
     ) -> None:
         self._wire = wire
         self._resolve = resolve
@@ -111,7 +152,9 @@ class Host:
             f"host={socket.gethostname()}",
         )
         self._running: dict[str, _Running] = {}
+        self._threshold = wait_threshold()
         self._wake = asyncio.Event()  # there is something to send
+        self._line = _Line(self._session, self._wake, prepare)
         self._redial = asyncio.Event()  # the stream is to be dialled anew
         self._open = asyncio.Event()  # Welcome came on this stream
         self._settled = asyncio.Event()  # something stopped being held
@@ -311,24 +354,14 @@ class Host:
             self._begin(event.task)
         elif isinstance(event, TaskStopped):
             self._stop_task(event.task_id, event.cause)
-        elif isinstance(event, StepDurable):
-            future = self._waiter(event.task_id, event.number)
-            if future is not None and not future.done():
-                future.set_result(None)
-        elif isinstance(event, StepRefused):
-            future = self._waiter(event.task_id, event.number)
-            if future is not None and not future.done():
-                future.set_exception(StepExecutionError(event.message, error_type=event.reason))
         elif isinstance(event, TaskRefused):
             self._answer_refused(event)
-        elif isinstance(event, TaskDurable):
+        elif isinstance(event, (TaskDurable, TaskParked)):
             self._settled.set()
         elif isinstance(event, ServerDraining):
             log.info("polosd is going away: %s", event.cause)
-
-    def _waiter(self, task_id: str, number: int) -> asyncio.Future[None] | None:
-        running = self._running.get(task_id)
-        return None if running is None else running.durable.pop(number, None)
+        elif (running := self._running.get(event.task_id)) is not None:
+            _tell(running.execution, event)
 
     def _welcomed(self, event: Welcomed) -> None:
         self._wire.contacted = True
@@ -358,57 +391,106 @@ class Host:
     def _begin(self, task: tools_pb2.Task) -> None:
         context = contextvars.copy_context()
         context.run(current_task.set, task.task_id)
-        running = _Running()
+        running = _Running(Execution(task, self._line, self._threshold))
         self._running[task.task_id] = running
         running.work = context.run(
             asyncio.get_running_loop().create_task, self._work(task, running)
         )
+        running.work.set_name("polos-task")
         quiet(running.work)
 
     async def _work(self, task: tools_pb2.Task, running: _Running) -> None:
         """Runs a task's code and reports how it ended, unless nobody wants to know."""
+        execution = running.execution
         try:
             outcome = await self._outcome(task, running)
-        except asyncio.CancelledError as error:
-            if running.stopped or _cancelled_from_outside():
-                raise
-            outcome = error_outcome(error, _what(task))  # the code's own doing
         finally:
-            for future in running.durable.values():
-                future.cancel()
+            execution.close()
             if self._running.get(task.task_id) is running:
                 del self._running[task.task_id]
-        if not running.stopped:
-            self._session.task_done(task.task_id, outcome)
-            self._wake.set()
+        if running.stopped:
+            return
+        if execution.parked:
+            self._session.park(task.task_id)
+        else:
+            changed = _last_state(execution)
+            self._session.task_done(task.task_id, outcome, changed, execution.cancel_shown)
+        self._wake.set()
 
     async def _outcome(self, task: tools_pb2.Task, running: _Running) -> tools_pb2.TaskOutcome:
-        what = _what(task)
+        execution, what = running.execution, _what(task)
         try:
             found = self._resolve(task)
             if found is None:
                 raise UnknownTaskError(f"this host does not have {what}")
             ctx = WorkflowContext(
                 task,
+                execution,
                 deployment_id=self._session.deployment,
-                settle=lambda key, outcome: self._settle(task.task_id, running, key, outcome),
                 workflow_type="tool" if isinstance(found, Tool) else "workflow",
             )
-            value = await found._execute(ctx, task.input_json)
+            await execution.begin(found.state_schema)
+            try:
+                value = await found._execute(ctx, task.input_json)
+            finally:
+                if execution.cancel_shown and not running.stopped:
+                    _uncancel()
+                    await found._cancelled(ctx, task.input_json)
+            if not execution.cancel_shown:
+                execution.check_complete()
             return value_outcome(dumps(value), what)
         except (Exception, SystemExit) as error:
-            return error_outcome(error, what)
+            return _failed(execution.failure or error, task, what)
+        except asyncio.CancelledError as error:
+            if running.stopped:
+                raise
+            if not execution.parked and not execution.cancel_shown and _cancelled_from_outside():
+                raise
+            return _failed(execution.failure or error, task, what)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # CodeStopped, alone or in a group
+            return _failed(execution.failure or error, task, what)
 
-    async def _settle(
-        self, task_id: str, running: _Running, key: str, outcome: tools_pb2.TaskOutcome
-    ) -> None:
-        """Returns when the step is on the server's disk."""
-        number = 0 if running.stopped else self._session.step_done(task_id, key, outcome)
-        if number == 0:
-            raise ExecutionCancelledError()
-        future = running.durable[number] = asyncio.get_running_loop().create_future()
-        self._wake.set()
-        await future
+
+def _tell(execution: Execution, event: Event) -> None:
+    """Hands on what the server says about a task at work."""
+    if isinstance(event, StepDurable):
+        execution.durable(event.number)
+    elif isinstance(event, StepRefused):
+        error = StepExecutionError(event.message, error_type=event.reason)
+        execution.refused(event.number, error)
+    elif isinstance(event, OrderSettled):
+        execution.settled(event.key, event.outcome)
+    elif isinstance(event, OrderRefused):
+        error = StepExecutionError(event.message, error_type=event.reason)
+        execution.order_refused(event.key, error)
+    elif isinstance(event, TaskCancelling):
+        execution.cancel()
+
+
+def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.TaskOutcome:
+    """A task's error."""
+    if isinstance(error, NonDeterminismError):
+        return error_outcome(error, what, type=error.reason)
+    passing = isinstance(error, Exception) and not isinstance(error, _LASTING)
+    retryable = passing and task.kind == tools_pb2.TASK_KIND_WORKFLOW
+    return error_outcome(error, what, retryable=retryable)
+
+
+def _last_state(execution: Execution) -> str:
+    try:
+        return execution.state.changed()
+    except Exception as error:
+        log.error("the last state of task %s is not kept: %s", execution.task_id, error)
+        return ""
+
+
+def _uncancel() -> None:
+    """The code has seen its cancellation; what runs now is not to be cancelled again."""
+    uncancel = getattr(asyncio.current_task(), "uncancel", None)  # Python 3.11
+    if uncancel is not None:
+        uncancel()
 
 
 def _is_final(error: PolosError) -> bool:

@@ -10,42 +10,50 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Hashable, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from . import _threads
-from ._json import dumps_step, loads_step
+from . import _children, _threads
+from ._execution import Execution
+from ._json import NotJsonError, dumps, dumps_step, loads_step
 from ._outcome import error_outcome, value_outcome
-from .errors import ExecutionCancelledError, StepExecutionError, UnsupportedFeatureError
+from .errors import InvalidArgumentError, StepExecutionError, UnsupportedFeatureError
+from .features.event_types import EventPayload, iso_time
+from .trace import Span
+from .types import BatchStepResult, BatchWorkflowInput
 from .v1 import tools_pb2
 
 if TYPE_CHECKING:
+    from .agent import AgentRunConfig
+    from .client import ExecutionHandle
     from .context import WorkflowContext
+    from .workflow import Workflow
 
-KEY_BYTES_MAX = 512
-
-Settle = Callable[[str, tools_pb2.TaskOutcome], Awaitable[None]]
+State = BaseModel | dict[str, Any] | None
 
 
 class Step:
     """Units of work whose outcome is kept: done once, remembered for ever.
 
-    A step is named by its key, unique in its run. When a host dies and the code runs again, a step
-    that has settled is answered from the journal; its function is not called. Outcomes include
-    failures and falsy values. A key may be used once per execution; in a loop, put the counter
-    into it.
+    A step is named by its key, unique in its run. When the code runs again (its host died, or let
+    go of it because it only waited), a step that has settled is answered from the journal; its
+    function is not called. Outcomes include failures and falsy values. A key may be used once per
+    execution; in a loop, put the counter into it. All steps may be used in parallel
+    (asyncio.gather), in workflows and in tools.
+
+    Every step raises StepExecutionError when it failed for good, now or in an earlier execution,
+    and ExecutionCancelledError (an asyncio.CancelledError) where the code is told that its run is
+    being cancelled.
     """
 
-    def __init__(
-        self, ctx: WorkflowContext, settled: Mapping[str, tools_pb2.TaskOutcome], settle: Settle
-    ) -> None:
+    def __init__(self, ctx: WorkflowContext, execution: Execution) -> None:
         self._ctx = ctx
-        self._settled = dict(settled)
-        self._settle = settle
-        self._used: set[str] = set()
+        self._execution = execution
+
+    # ---- work ----
 
     async def run(
         self,
@@ -68,25 +76,23 @@ class Step:
 
         Returns: what func returned, or what it returned in an earlier execution: pydantic models
             as models, otherwise as JSON gives it back, or as func's return annotation says.
-
-        Raises:
-            StepExecutionError: func failed for good, now or in an earlier execution.
         """
-        settled = self._use(step_key)
+        settled = await self._execution.recall(step_key, "step")
         if settled is not None:
             return _value_of(settled, step_key, func)
-        try:
-            value = await _retried(
-                lambda: _call(func, *args, **kwargs), max_retries, base_delay, max_delay
-            )
-            outcome = value_outcome(dumps_step(value), f"step {step_key!r}")
-        except (ExecutionCancelledError, UnsupportedFeatureError):
-            raise
-        except Exception as error:
-            outcome = error_outcome(error, f"step {step_key!r}")
-            await self._keep(step_key, outcome)
-            raise _failure(outcome, step_key) from error
-        await self._keep(step_key, outcome)
+        with self._execution.working():
+            try:
+                value = await _retried(
+                    lambda: _call(func, *args, **kwargs), max_retries, base_delay, max_delay
+                )
+                outcome = value_outcome(dumps_step(value), f"step {step_key!r}")
+            except UnsupportedFeatureError:
+                raise
+            except Exception as error:
+                outcome = error_outcome(error, f"step {step_key!r}")
+                await self._execution.settle(step_key, outcome)
+                raise _failure(outcome, step_key) from error
+            await self._execution.settle(step_key, outcome)
         return _value_of(outcome, step_key, func)
 
     async def uuid(self, step_key: str) -> str:
@@ -101,31 +107,19 @@ class Step:
         """A random number in [0, 1), the same when the code runs again."""
         return float(await self._recorded(step_key, random.random))
 
-    # ---- inside ----
+    @contextlib.contextmanager
+    def trace(self, name: str, attributes: dict[str, Any] | None = None) -> Iterator[Span]:
+        """A named stretch of the code: times and attributes, for whoever looks; not durable."""
+        span = Span(name, attributes)
+        try:
+            yield span
+        except BaseException as error:
+            span.record_exception(error)
+            raise
+        finally:
+            span.end()
 
-    def _use(self, key: str) -> tools_pb2.TaskOutcome | None:
-        if not isinstance(key, str) or not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
-            raise ValueError(f"a step key is a text of 1 to {KEY_BYTES_MAX} bytes, not {key!r}")
-        if key in self._used:
-            raise ValueError(
-                f"step key {key!r} is used twice in this execution: every step needs a key of its "
-                "own (in a loop, put the counter into it)"
-            )
-        self._used.add(key)
-        return self._settled.get(key)
-
-    async def _keep(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
-        await self._settle(key, outcome)
-        self._settled[key] = outcome
-
-    async def _recorded(self, key: str, make: Callable[[], Any]) -> Any:
-        settled = self._use(key)
-        if settled is None:
-            settled = value_outcome(json.dumps(make()), f"step {key!r}")
-            await self._keep(key, settled)
-        return _value_of(settled, key, None)
-
-    # ---- what this release does not have ----
+    # ---- waits ----
 
     async def wait_for(
         self,
@@ -136,32 +130,89 @@ class Step:
         days: float | None = None,
         weeks: float | None = None,
     ) -> None:
-        """Not in this release."""
-        _unsupported("wait_for", "asyncio.sleep waits, but not durably")
+        """Waits so long; the wait survives server and host, and costs nothing."""
+        given = [(seconds, 1), (minutes, 60), (hours, 3600), (days, 86400), (weeks, 604800)]
+        total = sum(amount * unit for amount, unit in given if amount is not None)
+        if all(amount is None for amount, _ in given) or not 0 <= total < 1e10:
+            raise ValueError(
+                f"wait_for({step_key!r}) waits {total} s: give seconds, minutes, hours, days or "
+                "weeks, 0 or more"
+            )
+        await self._sleep(step_key, lambda: _now_ms() + round(total * 1000))
 
     async def wait_until(self, step_key: str, timestamp: datetime) -> None:
-        """Not in this release."""
-        _unsupported("wait_until")
+        """Waits for a time; one without a time zone is taken as UTC."""
+        if timestamp.tzinfo is None:
+            timestamp = timestamp.replace(tzinfo=timezone.utc)
+        until_ms = max(1, round(timestamp.timestamp() * 1000))
+        await self._sleep(step_key, lambda: until_ms)
 
-    async def wait_for_event(self, step_key: str, topic: str, timeout: int | None = None) -> Any:
-        """Not in this release."""
-        _unsupported("wait_for_event")
+    async def wait_for_event(
+        self,
+        step_key: str,
+        topic: str,
+        timeout: float | None = None,
+        event_type: str | None = None,
+    ) -> EventPayload:
+        """The next event of a topic that is published from now on.
+
+        Args:
+            timeout: seconds after which the step fails (`error_type` "TIMEOUT"); None: never.
+            event_type: only events of this type.
+        """
+        deadline = _deadline(step_key, timeout)
+
+        def order() -> tools_pb2.Order:
+            body = tools_pb2.AwaitEvent(
+                topic=topic, event_type=event_type or "", deadline_ms=deadline()
+            )
+            return tools_pb2.Order(key=step_key, await_event=body)
+
+        value = await self._ordered(step_key, "event", order)
+        return EventPayload.model_validate(value)
+
+    async def suspend(
+        self, step_key: str, data: dict[str, Any] | BaseModel | Any, timeout: float | None = None
+    ) -> Any:
+        """Waits for an answer from outside: `client.resume(...)` of anybody, anywhere.
+
+        Args:
+            data: what the suspension shows to whoever looks at it.
+            timeout: seconds after which the step fails (`error_type` "TIMEOUT"); None: never.
+
+        Returns: {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
+        """
+        text = _text(data, f"the data of suspend({step_key!r})")
+        deadline = _deadline(step_key, timeout)
+        if self._ctx.execution_id != self._ctx.root_execution_id:
+            await self._announce(step_key, text)
+
+        def order() -> tools_pb2.Order:
+            body = tools_pb2.Suspend(data_json=text, deadline_ms=deadline())
+            return tools_pb2.Order(key=step_key, suspend=body)
+
+        answer = await self._ordered(step_key, "suspend", order)
+        return self._resumed(step_key, answer)
+
+    # ---- events and answers ----
 
     async def publish_event(
-        self, step_key: str, topic: str, data: dict[str, Any], event_type: str | None = None
+        self, step_key: str, topic: str, data: Any, event_type: str | None = None
     ) -> None:
-        """Not in this release."""
-        _unsupported("publish_event")
+        """Publishes an event, once, however often the code runs."""
+        text = _text(data, f"the data of publish_event({step_key!r})")
+
+        def order() -> tools_pb2.Order:
+            body = tools_pb2.Publish(topic=topic, event_type=event_type or "", data_json=text)
+            return tools_pb2.Order(key=step_key, publish=body)
+
+        await self._ordered(step_key, "publish", order)
 
     async def publish_workflow_event(
-        self, step_key: str, data: dict[str, Any], event_type: str | None = None
+        self, step_key: str, data: Any, event_type: str | None = None
     ) -> None:
-        """Not in this release."""
-        _unsupported("publish_workflow_event")
-
-    async def suspend(self, step_key: str, data: Any, timeout: int | None = None) -> Any:
-        """Not in this release."""
-        _unsupported("suspend")
+        """Publishes an event to those who follow the run (`events.stream_workflow`)."""
+        await self.publish_event(step_key, self._own_topic(), data, event_type)
 
     async def resume(
         self,
@@ -169,54 +220,210 @@ class Step:
         suspend_step_key: str,
         suspend_execution_id: str,
         suspend_workflow_id: str,
-        data: Any,
+        data: dict[str, Any] | BaseModel | Any,
     ) -> None:
-        """Not in this release."""
-        _unsupported("resume")
+        """Answers another run's suspension, once; nothing happens when it was answered before."""
+        text = _text(data, f"the data of resume({step_key!r})")
 
-    async def invoke(self, step_key: str, workflow: Any, payload: Any, **options: Any) -> Any:
-        """Not in this release."""
-        _unsupported("invoke")
+        def order() -> tools_pb2.Order:
+            body = tools_pb2.ResumeRun(
+                run_id=suspend_execution_id, step_key=suspend_step_key, data_json=text
+            )
+            return tools_pb2.Order(key=step_key, resume=body)
+
+        await self._ordered(step_key, "resume", order)
+
+    # ---- child runs ----
+
+    async def invoke(
+        self,
+        step_key: str,
+        workflow: str | Workflow,
+        payload: Any = None,
+        initial_state: State = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+    ) -> ExecutionHandle:
+        """Starts a run of a workflow or tool and goes on; its handle."""
+        _children.refuse_queues("ctx.step.invoke", queue, concurrency_key)
+        child = _children.Child.of_workflow(
+            workflow, payload, initial_state, run_timeout_seconds, max_retries
+        )
+        return (await self._started(step_key, [child]))[0]
 
     async def invoke_and_wait(
-        self, step_key: str, workflow: Any, payload: Any, **options: Any
+        self,
+        step_key: str,
+        workflow: str | Workflow,
+        payload: Any = None,
+        initial_state: State = None,
+        queue: str | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
     ) -> Any:
-        """Not in this release."""
-        _unsupported("invoke_and_wait")
+        """Starts a run of a workflow or tool and waits for its result.
 
-    async def batch_invoke(self, step_key: str, workflows: list[Any]) -> Any:
-        """Not in this release."""
-        _unsupported("batch_invoke")
+        Raises StepExecutionError when the run failed or was cancelled.
+        """
+        _children.refuse_queues("ctx.step.invoke_and_wait", queue, concurrency_key)
+        child = _children.Child.of_workflow(
+            workflow, payload, initial_state, run_timeout_seconds, max_retries
+        )
+        return await self._result(step_key, child)
 
-    async def batch_invoke_and_wait(self, step_key: str, workflows: list[Any]) -> Any:
-        """Not in this release."""
-        _unsupported("batch_invoke_and_wait")
+    async def batch_invoke(
+        self, step_key: str, workflows: list[BatchWorkflowInput]
+    ) -> list[ExecutionHandle]:
+        """Starts runs and goes on; their handles, in order."""
+        children = [_children.Child.of_batch(each) for each in workflows]
+        return await self._started(step_key, children)
 
-    async def agent_invoke(self, step_key: str, config: Any) -> Any:
-        """Not in this release."""
-        _unsupported("agent_invoke")
+    async def batch_invoke_and_wait(
+        self, step_key: str, workflows: list[BatchWorkflowInput]
+    ) -> list[BatchStepResult]:
+        """Starts runs and waits for all of them; how each ended, in order."""
+        children = [_children.Child.of_batch(each) for each in workflows]
+        return await self._results(step_key, children)
 
-    async def agent_invoke_and_wait(self, step_key: str, config: Any) -> Any:
-        """Not in this release."""
-        _unsupported("agent_invoke_and_wait")
+    async def agent_invoke(self, step_key: str, config: AgentRunConfig) -> ExecutionHandle:
+        """Starts a run of an agent (`agent.with_input(...)`) and goes on; its handle."""
+        return (await self._started(step_key, [_children.Child.of_agent(config)]))[0]
 
-    async def batch_agent_invoke(self, step_key: str, configs: list[Any]) -> Any:
-        """Not in this release."""
-        _unsupported("batch_agent_invoke")
+    async def agent_invoke_and_wait(self, step_key: str, config: AgentRunConfig) -> Any:
+        """Starts a run of an agent (`agent.with_input(...)`) and waits for its AgentResult.
 
-    async def batch_agent_invoke_and_wait(self, step_key: str, configs: list[Any]) -> Any:
-        """Not in this release."""
-        _unsupported("batch_agent_invoke_and_wait")
+        Raises StepExecutionError when the run failed or was cancelled.
+        """
+        return await self._result(step_key, _children.Child.of_agent(config))
 
-    def trace(
-        self, name: str, attributes: dict[str, Any] | None = None
-    ) -> contextlib.AbstractContextManager[None]:
-        """Not in this release."""
-        _unsupported("trace")
+    async def batch_agent_invoke(
+        self, step_key: str, configs: list[AgentRunConfig]
+    ) -> list[ExecutionHandle]:
+        """Starts runs of agents and goes on; their handles, in order."""
+        return await self._started(step_key, [_children.Child.of_agent(c) for c in configs])
+
+    async def batch_agent_invoke_and_wait(
+        self, step_key: str, configs: list[AgentRunConfig]
+    ) -> list[BatchStepResult]:
+        """Starts runs of agents and waits for all of them; how each ended, in order."""
+        return await self._results(step_key, [_children.Child.of_agent(c) for c in configs])
+
+    # ---- inside ----
+
+    async def _recorded(self, key: str, make: Callable[[], Any]) -> Any:
+        settled = await self._execution.recall(key, "step")
+        if settled is None:
+            settled = value_outcome(json.dumps(make()), f"step {key!r}")
+            with self._execution.working():
+                await self._execution.settle(key, settled)
+        return _value_of(settled, key, None)
+
+    async def _ordered(self, key: str, kind: str, make: Callable[[], tools_pb2.Order]) -> Any:
+        """The value of an order's outcome, from the history or from the server."""
+        outcome = await self._execution.recall(key, kind)
+        if outcome is None:
+            outcome = await self._execution.order(make(), kind)
+        return _value_of(outcome, key, None)
+
+    async def _sleep(self, key: str, until_ms: Callable[[], int]) -> None:
+        await self._ordered(
+            key,
+            "sleep",
+            lambda: tools_pb2.Order(key=key, sleep=tools_pb2.Sleep(until_ms=until_ms())),
+        )
+
+    def _own_topic(self) -> str:
+        return f"workflow/{self._ctx.root_workflow_id}/{self._ctx.root_execution_id}"
+
+    async def _announce(self, step_key: str, data_json: str) -> None:
+        """Tells those who follow the root of a tree that a run below it is suspended."""
+        key = f"polos.suspended.{step_key}"[:512]
+        data = {**_as_object(json.loads(data_json)), "_execution_id": self._ctx.execution_id}
+        await self.publish_event(key, self._own_topic(), data, f"suspend_{step_key}"[:200])
+
+    def _resumed(self, step_key: str, answer: Any) -> dict[str, Any]:
+        told = answer if isinstance(answer, dict) and "data" in answer else {"data": answer}
+        resumed_ms = told.get("resumed_at_ms")
+        topic = self._own_topic()
+        return {
+            "id": f"{self._ctx.execution_id}:{step_key}",
+            "sequence_id": told.get("sequence") or 0,
+            "topic": topic,
+            "event_type": f"resume_{step_key}",
+            "data": told["data"],
+            "resumed_by": told.get("resumed_by") or None,
+            "created_at": iso_time(resumed_ms) if isinstance(resumed_ms, int) else None,
+        }
+
+    async def _children_of(self, key: str, children: list[_children.Child], wait: bool) -> Any:
+        kind = "invoke_and_wait" if wait else "invoke"
+        outcome = await self._execution.recall(key, kind)
+        if outcome is None:
+            for target in {id(c.target): c.target for c in children if c.target}.values():
+                await self._execution.prepare(target)
+            order = _children.order(key, children, self._ctx, wait)
+            outcome = await self._execution.order(order, kind)
+        found = _value_of(outcome, key, None)
+        if not isinstance(found, list) or len(found) != len(children):
+            raise StepExecutionError(f"step {key!r}: the server told of no {len(children)} runs")
+        return found
+
+    async def _started(
+        self, key: str, children: list[_children.Child]
+    ) -> list[ExecutionHandle]:
+        if not children:
+            await self._recorded(key, list)
+            return []
+        found = await self._children_of(key, children, wait=False)
+        return [_children.handle(key, c, told, self._ctx) for c, told in zip(children, found)]
+
+    async def _result(self, key: str, child: _children.Child) -> Any:
+        (told,) = await self._children_of(key, [child], wait=True)
+        error = _children.error_of(told)
+        if error is not None:
+            reason, message = error
+            raise StepExecutionError(
+                f"step {key!r} failed: {child.name}: {message}", error_type=reason
+            )
+        value = _children.value_of(child, told)
+        func = getattr(child.target, "func", None)
+        adapter = None if func is None else _adapter(func)
+        return value if adapter is None else adapter.validate_python(value)
+
+    async def _results(
+        self, key: str, children: list[_children.Child]
+    ) -> list[BatchStepResult]:
+        if not children:
+            await self._recorded(key, list)
+            return []
+        found = await self._children_of(key, children, wait=True)
+        return [_children.batch_result(c, told) for c, told in zip(children, found)]
 
 
-def _unsupported(method: str, instead: str = "") -> NoReturn:
-    raise UnsupportedFeatureError(f"ctx.step.{method}", instead)
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
+    if timeout is None:
+        return lambda: 0
+    if not 0 < timeout < 1e10:
+        raise ValueError(f"the timeout of step {key!r} is {timeout}: it is more than 0 seconds")
+    return lambda: _now_ms() + max(1, round(timeout * 1000))
+
+
+def _text(value: Any, what: str) -> str:
+    try:
+        return dumps(value)
+    except NotJsonError as error:
+        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field="data") from error
+
+
+def _as_object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"data": value}
 
 
 async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -233,7 +440,7 @@ async def _retried(
     for attempt in range(max_retries + 1):
         try:
             return await call()
-        except (ExecutionCancelledError, UnsupportedFeatureError):
+        except UnsupportedFeatureError:
             raise
         except Exception:
             if attempt == max_retries:

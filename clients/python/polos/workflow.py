@@ -12,8 +12,11 @@ from pydantic import BaseModel, ValidationError
 from . import _registry, _threads
 from ._functions import Parameters, checked_id, refuse
 from ._json import dumps
+from ._state import state_json
 from .context import WorkflowContext
 from .errors import InvalidArgumentError
+from .features.event_types import event_fields
+from .v1 import tools_pb2
 
 if TYPE_CHECKING:
     from .client import ExecutionHandle, PolosClient
@@ -28,13 +31,17 @@ class InputError(ValueError):
 class Workflow:
     """A durable function: `fn(ctx)` or `fn(ctx, payload)`, async or sync.
 
-    When its host dies it runs again from the top, on whatever host offers it; the steps it had
-    settled (`ctx.step.run`) are answered from the journal.
+    When its host dies, or lets go of it because it only waits, it runs again from the top, on
+    whatever host offers it; the steps it had settled (`ctx.step`) are answered from the journal.
 
     Attributes:
         id: its name for the server.
         description: for people.
         func: the decorated function.
+        state_schema: what `ctx.state` is an instance of; None: a dict.
+        on_cancel: called with the same arguments when the function ended because its run is being
+            cancelled.
+        trigger: the topic whose events start runs; None: none.
     """
 
     kind = "workflow"
@@ -45,10 +52,19 @@ class Workflow:
         func: Function,
         description: str | None = None,
         *,
+        state_schema: type[BaseModel] | None = None,
+        on_cancel: Function | None = None,
+        trigger: tools_pb2.EventTrigger | None = None,
         _depth: int = 4,
     ) -> None:
         self.id = checked_id(id, self.kind)
         self.func = func
+        self.state_schema = _checked_state(self.id, state_schema)
+        self.on_cancel = on_cancel
+        self.trigger = trigger
+        self._on_cancel_takes_input = (
+            on_cancel is not None and Parameters(on_cancel, "on_cancel", _depth).takes_input
+        )
         self.description = (description or inspect.getdoc(func) or "").strip()
         self.parameters_of = Parameters(func, self.kind, _depth)
         self._register()
@@ -58,6 +74,12 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
+
+    def offer(self) -> tools_pb2.WorkflowDefinition:
+        """As hosts offer it to the server."""
+        return tools_pb2.WorkflowDefinition(
+            id=self.id, description=self.description, trigger=self.trigger
+        )
 
     # ---- as a caller ----
 
@@ -71,26 +93,28 @@ class Workflow:
         user_id: str | None = None,
         timeout: float | None = 600.0,
         initial_state: BaseModel | dict[str, Any] | None = None,
+        max_retries: int | None = None,
     ) -> Any:
         """Starts a run, waits for it and returns its result as JSON gives it back.
 
-        `timeout`: seconds the run may take; None: the server's own limit only.
+        Args:
+            timeout: seconds the run may take, waits not counted; None: the server's own limit.
+            initial_state: what `ctx.state` begins with.
+            max_retries: how often a workflow that raises is tried again, after a pause, with its
+                settled steps; None: twice.
 
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, UnavailableError,
             InvalidArgumentError.
         """
-        refuse(
-            f"{self.kind}.run",
-            queue=queue,
-            concurrency_key=concurrency_key,
-            initial_state=initial_state,
-        )
+        refuse(f"{self.kind}.run", queue=queue, concurrency_key=concurrency_key)
         return await client._run_task(
             self,
             self._payload_json(payload),
             session_id=session_id,
             user_id=user_id,
             timeout=timeout,
+            initial_state=state_json(initial_state),
+            max_retries=max_retries,
         )
 
     async def invoke(
@@ -103,20 +127,18 @@ class Workflow:
         user_id: str | None = None,
         initial_state: BaseModel | dict[str, Any] | None = None,
         run_timeout_seconds: int | None = None,
+        max_retries: int | None = None,
     ) -> ExecutionHandle:
-        """Starts a run and returns its handle at once; errors as run()."""
-        refuse(
-            f"{self.kind}.invoke",
-            queue=queue,
-            concurrency_key=concurrency_key,
-            initial_state=initial_state,
-        )
+        """Starts a run and returns its handle at once; arguments and errors as run()."""
+        refuse(f"{self.kind}.invoke", queue=queue, concurrency_key=concurrency_key)
         return await client._start_task(
             self,
             self._payload_json(payload),
             session_id=session_id,
             user_id=user_id,
             timeout=run_timeout_seconds,
+            initial_state=state_json(initial_state),
+            max_retries=max_retries,
         )
 
     def _payload_json(self, payload: Any) -> str:
@@ -132,11 +154,14 @@ class Workflow:
 
     async def _execute(self, ctx: WorkflowContext, input_json: str) -> Any:
         """Runs the function on a task's input; what it raises is the task's error."""
-        arguments = self._arguments(input_json)
-        if inspect.iscoroutinefunction(self.func):
-            return await self.func(ctx, *arguments)
-        value = await _threads.run(self.func, ctx, *arguments)
-        return await value if inspect.isawaitable(value) else value
+        return await _called(self.func, ctx, *self._arguments(input_json))
+
+    async def _cancelled(self, ctx: WorkflowContext, input_json: str) -> None:
+        """Runs on_cancel, after the function ended because of a cancellation."""
+        if self.on_cancel is None:
+            return
+        arguments = self._arguments(input_json) if self._on_cancel_takes_input else []
+        await _called(self.on_cancel, ctx, *arguments)
 
     def _arguments(self, input_json: str) -> list[Any]:
         wants = self.parameters_of
@@ -149,13 +174,52 @@ class Workflow:
                 f"the arguments of {self.kind} {self.id!r} are not valid JSON: {error}"
             ) from error
         if wants.model is None:
-            return [value]
+            return [value if self.trigger is None else event_fields(value)]
         try:
             return [wants.model.model_validate({} if value is None else value)]
         except ValidationError as error:
             raise InputError(
                 f"the arguments of {self.kind} {self.id!r} do not fit: {_sentences(error)}"
             ) from error
+
+
+async def _called(func: Function, *arguments: Any) -> Any:
+    if inspect.iscoroutinefunction(func):
+        return await func(*arguments)
+    value = await _threads.run(func, *arguments)
+    return await value if inspect.isawaitable(value) else value
+
+
+def _checked_state(name: str, schema: Any) -> type[BaseModel] | None:
+    if schema is None:
+        return None
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        raise TypeError(f"the state_schema of {name!r} must be a WorkflowState class")
+    required = [key for key, found in schema.model_fields.items() if found.is_required()]
+    if required:
+        raise TypeError(
+            f"the state_schema of {name!r} needs defaults for {', '.join(required)}: a run may "
+            "begin without an initial state"
+        )
+    return schema
+
+
+def _trigger(
+    topic: str | None, batch_size: int, batch_timeout_seconds: float | None
+) -> tools_pb2.EventTrigger | None:
+    if topic is None:
+        if batch_size != 1 or batch_timeout_seconds is not None:
+            raise ValueError("batch_size and batch_timeout_seconds need trigger_on_event")
+        return None
+    if not isinstance(topic, str) or not 1 <= len(topic.encode()) <= 512:
+        raise ValueError(f"trigger_on_event is a topic of 1 to 512 bytes, not {topic!r}")
+    if batch_size < 1 or (batch_timeout_seconds is not None and not batch_timeout_seconds > 0):
+        raise ValueError("batch_size is 1 or more, batch_timeout_seconds more than 0")
+    return tools_pb2.EventTrigger(
+        topic=topic,
+        batch_size=batch_size,
+        batch_timeout_ms=round((batch_timeout_seconds or 0) * 1000),
+    )
 
 
 def _sentences(error: ValidationError) -> str:
@@ -177,11 +241,12 @@ def workflow(
     queue: Any = None,
     trigger_on_event: str | None = None,
     batch_size: int = 1,
-    batch_timeout_seconds: int | None = None,
+    batch_timeout_seconds: float | None = None,
     schedule: Any = None,
     on_start: Any = None,
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
+    on_cancel: Function | None = None,
 ) -> Callable[[Function], Workflow]: ...
 
 
@@ -191,17 +256,24 @@ def workflow(
     queue: Any = None,
     trigger_on_event: str | None = None,
     batch_size: int = 1,
-    batch_timeout_seconds: int | None = None,
+    batch_timeout_seconds: float | None = None,
     schedule: Any = None,
     on_start: Any = None,
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
+    on_cancel: Function | None = None,
 ) -> Workflow | Callable[[Function], Workflow]:
     """Makes a function a Workflow: `@workflow` or `@workflow(id="...")`.
 
     Args:
         id: its name; default: the function's.
         description: for people; default: the docstring.
+        trigger_on_event: each event of this topic starts a run; its payload is an EventPayload.
+        batch_size: start a run for so many events; its payload is a BatchEventPayload.
+        batch_timeout_seconds: ... or for as many as came within this time of the first.
+        state_schema: a WorkflowState class; `ctx.state` is one of it.
+        on_cancel: fn(ctx) or fn(ctx, payload), called when the function ended because its run is
+            being cancelled; it may use durable steps.
 
     All other arguments belong to features this release does not have and raise
     UnsupportedFeatureError.
@@ -209,20 +281,18 @@ def workflow(
     if callable(id):
         return Workflow(id.__name__, id)
     name = id
-    refuse(
-        "workflow",
-        queue=queue,
-        trigger_on_event=trigger_on_event,
-        batch_size=None if batch_size == 1 else batch_size,
-        batch_timeout_seconds=batch_timeout_seconds,
-        schedule=schedule,
-        on_start=on_start,
-        on_end=on_end,
-        state_schema=state_schema,
-    )
+    refuse("workflow", queue=queue, schedule=schedule, on_start=on_start, on_end=on_end)
+    trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
 
     def decorate(func: Function) -> Workflow:
-        return Workflow(name or func.__name__, func, description)
+        return Workflow(
+            name or func.__name__,
+            func,
+            description,
+            state_schema=state_schema,
+            on_cancel=on_cancel,
+            trigger=trigger,
+        )
 
     return decorate
 

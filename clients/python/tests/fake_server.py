@@ -202,6 +202,31 @@ class FakeServer(
         self.send(tools_pb2.ServerMessage(task=task))
         return task_id
 
+    def orders(self, task_id: str) -> list[tools_pb2.Order]:
+        """What a task has asked for, as often as it was heard."""
+        found = [m.order for m in self.heard if m.WhichOneof("message") == "order"]
+        return [order for order in found if order.task_id == task_id]
+
+    async def order(self, task_id: str, key: str) -> tools_pb2.Order:
+        await self.until(lambda: any(o.key == key for o in self.orders(task_id)))
+        return next(o for o in self.orders(task_id) if o.key == key)
+
+    def settle(self, task_id: str, key: str, value: Any = None, *, error: str = "") -> None:
+        """Answers an order."""
+        outcome = tools_pb2.Outcome(
+            task_id=task_id, key=key, outcome=outcome_of(value, error=error)
+        )
+        self.send(tools_pb2.ServerMessage(outcome=outcome))
+
+    def interrupt(self, task_id: str, epoch: int = 1, cause: str = "cancelled") -> None:
+        cancel = tools_pb2.CancelTask(task_id=task_id, epoch=epoch, cause=cause)
+        self.send(tools_pb2.ServerMessage(cancel=cancel))
+
+    def said(self, kind: str, task_id: str = "") -> list[Any]:
+        """The numbered messages of a kind, of a task."""
+        found = [getattr(m, kind) for m in self.heard if m.WhichOneof("message") == kind]
+        return [m for m in found if not task_id or m.task_id == task_id]
+
     def cut(self) -> None:
         """Breaks the stream; the session is remembered."""
         self.session.outgoing.put_nowait(None)
@@ -259,6 +284,21 @@ class FakeServer(
         if request.run_id not in self.runs:
             await refuse(context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id")
         return runs_pb2.RunServiceGetResponse(run=self.runs[request.run_id])
+
+
+def outcome_of(value: Any = None, *, error: str = "") -> tools_pb2.TaskOutcome:
+    if error:
+        told = tools_pb2.TaskError(type=error, message=f"{error} happened")
+        return tools_pb2.TaskOutcome(error=told)
+    return tools_pb2.TaskOutcome(value_json=json.dumps(value))
+
+
+def settled_step(
+    key: str, value: Any = None, *, kind: str = "step", error: str = ""
+) -> tools_pb2.SettledStep:
+    return tools_pb2.SettledStep(
+        key=key, outcome=outcome_of(value, error=error), is_order=kind != "step", kind=kind
+    )
 
 
 async def refuse(context: Any, code: grpc.StatusCode, reason: str, field_name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from polos import PolosClient, StepExecutionError, UnsupportedFeatureError, tool, workflow
+from polos import PolosClient, StepExecutionError, tool, workflow
 from polos.v1 import tools_pb2
 
 
@@ -248,17 +248,6 @@ async def test_a_key_used_twice_is_an_error(fake, fake_client):
     await serve(fake_client)
     outcome = await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))
     assert "step key 'same' is used twice" in outcome.error.message
-
-
-async def test_what_steps_cannot_do_yet_is_said(fake, fake_client):
-    @workflow
-    async def flow(ctx):
-        await ctx.step.suspend("s", data={})
-
-    await serve(fake_client)
-    error = (await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))).error
-    assert error.message == "ctx.step.suspend is not supported by this release"
-    assert error.type == UnsupportedFeatureError.__name__
 
 
 async def test_a_broken_stream_loses_and_repeats_nothing(fake, fake_client):

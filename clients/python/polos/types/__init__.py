@@ -2,9 +2,13 @@
 
 from .types import (
     AgentResult,
+    BatchStepResult,
+    BatchWorkflowInput,
     HistoryEvent,
+    ResumeResult,
     Step,
     StreamEvent,
+    Suspension,
     ToolCall,
     ToolCallFunction,
     ToolResult,
@@ -13,9 +17,13 @@ from .types import (
 
 __all__ = [
     "AgentResult",
+    "BatchStepResult",
+    "BatchWorkflowInput",
     "HistoryEvent",
+    "ResumeResult",
     "Step",
     "StreamEvent",
+    "Suspension",
     "ToolCall",
     "ToolCallFunction",
     "ToolResult",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -81,6 +82,70 @@ class AgentResult(BaseModel):
     usage: Usage
     steps: list[Step] = []
     stop_reason: str = ""
+
+
+class BatchWorkflowInput(BaseModel):
+    """A run to be started among others.
+
+    Attributes:
+        id: the workflow's id.
+        payload: its payload.
+        initial_state: what `ctx.state` begins with.
+        run_timeout_seconds: seconds it may take, waits not counted.
+    """
+
+    id: str
+    payload: Any | None = None
+    initial_state: BaseModel | dict[str, Any] | None = None
+    run_timeout_seconds: float | None = None
+
+
+class BatchStepResult(BaseModel):
+    """How one run of a batch ended: `result`, or `error` when it failed or was cancelled."""
+
+    workflow_id: str
+    success: bool
+    result: Any | None = None
+    error: str | None = None
+
+
+class ResumeResult(BaseModel):
+    """What became of an answer to a suspension.
+
+    Attributes:
+        accepted: False: it had been answered before; this answer changed nothing.
+        kept: the run is not suspended there yet; the answer is kept until it is.
+    """
+
+    accepted: bool
+    kept: bool = False
+
+
+class Suspension(BaseModel):
+    """A run's wait for an answer from outside.
+
+    Attributes:
+        run_id, step_key: where; what client.resume() takes.
+        data: what the run shows.
+        name: the run's workflow, agent or tool.
+        root_run_id: the top of its tree.
+        since: when it began.
+        deadline: when it times out; None: never.
+        is_open: False: it was answered, or timed out.
+        resumed_by, answer, resumed_at: who answered, what and when; None: nobody yet.
+    """
+
+    run_id: str
+    step_key: str
+    data: Any = None
+    name: str = ""
+    root_run_id: str = ""
+    since: datetime
+    deadline: datetime | None = None
+    is_open: bool = True
+    resumed_by: str | None = None
+    answer: Any = None
+    resumed_at: datetime | None = None
 
 
 class StreamEvent(BaseModel):

@@ -1,0 +1,224 @@
+"""Child runs: what a step asks the server to start, and how it hears of their ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from . import _registry
+from ._functions import checked_id, refuse
+from ._json import NotJsonError, dumps
+from ._state import state_json
+from .errors import InvalidArgumentError, PolosError
+from .types import AgentResult, BatchStepResult, BatchWorkflowInput, Usage
+from .v1 import common_pb2, tools_pb2
+
+if TYPE_CHECKING:
+    from .agent import AgentRunConfig
+    from .client import ExecutionHandle
+    from .context import WorkflowContext
+
+
+@dataclass
+class Child:
+    """A run to be started; `target` is what it runs, where this process defines it."""
+
+    name: str
+    kind: common_pb2.RunKind
+    input_json: str
+    options: common_pb2.StartOptions
+    provider_options_json: str = ""
+    target: Any = None
+
+    @classmethod
+    def of_workflow(
+        cls,
+        workflow: Any,
+        payload: Any,
+        initial_state: Any = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+    ) -> Child:
+        """A workflow or tool, itself or its id; ids nobody here knows are workflows elsewhere."""
+        target = _known(workflow) if isinstance(workflow, str) else workflow
+        name = workflow if isinstance(workflow, str) else getattr(workflow, "id", None)
+        checked_id(name, "workflow")
+        kind = getattr(target, "kind", "workflow")
+        if kind == "agent":
+            return cls.of_agent(target.with_input(payload))
+        return cls(
+            name=str(name),
+            kind=(
+                common_pb2.RUN_KIND_TOOL if kind == "tool" else common_pb2.RUN_KIND_WORKFLOW
+            ),
+            input_json=_payload(payload, str(name)),
+            options=start_options(
+                timeout=run_timeout_seconds,
+                initial_state=state_json(initial_state),
+                max_retries=max_retries,
+            ),
+            target=target,
+        )
+
+    @classmethod
+    def of_batch(cls, each: BatchWorkflowInput | dict[str, Any]) -> Child:
+        found = BatchWorkflowInput.model_validate(each) if isinstance(each, dict) else each
+        return cls.of_workflow(
+            found.id, found.payload, found.initial_state, found.run_timeout_seconds
+        )
+
+    @classmethod
+    def of_agent(cls, config: AgentRunConfig) -> Child:
+        from .agent import AgentRunConfig, input_json, options_json
+
+        if not isinstance(config, AgentRunConfig):
+            raise TypeError(
+                f"an agent is invoked with agent.with_input(...), not {type(config).__name__}"
+            )
+        return cls(
+            name=config.agent.id,
+            kind=common_pb2.RUN_KIND_AGENT,
+            input_json=input_json(config.input),
+            options=start_options(
+                session_id=config.session_id,
+                user_id=config.user_id,
+                conversation_id=config.conversation_id,
+                timeout=config.run_timeout_seconds,
+            ),
+            provider_options_json=options_json(config.kwargs),
+            target=config.agent,
+        )
+
+
+def start_options(
+    session_id: Any = None,
+    user_id: str | None = None,
+    conversation_id: Any = None,
+    timeout: float | None = None,
+    initial_state: str = "",
+    max_retries: int | None = None,
+) -> common_pb2.StartOptions:
+    """As the API takes them; raises InvalidArgumentError for a timeout that is none."""
+    if timeout is not None and not timeout > 0:
+        raise InvalidArgumentError(
+            f"timeout is {timeout}: it is more than 0 seconds, or None", field="timeout"
+        )
+    if max_retries is not None and not 0 <= max_retries <= 100:
+        raise InvalidArgumentError(
+            f"max_retries is {max_retries}: it is 0 to 100, or None", field="max_retries"
+        )
+    return common_pb2.StartOptions(
+        run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
+        session_id="" if session_id is None else str(session_id),
+        user_id="" if user_id is None else str(user_id),
+        conversation_id="" if conversation_id is None else str(conversation_id),
+        initial_state_json=initial_state,
+        max_retries=0 if max_retries is None else (max_retries or -1),
+    )
+
+
+def refuse_queues(what: str, queue: Any, concurrency_key: Any) -> None:
+    refuse(what, queue=queue, concurrency_key=concurrency_key)
+
+
+def _known(name: str) -> Any:
+    return (
+        _registry.workflows.get(name) or _registry.tools.get(name) or _registry.agents.get(name)
+    )
+
+
+def _payload(payload: Any, name: str) -> str:
+    try:
+        return dumps(payload)
+    except NotJsonError as error:
+        raise InvalidArgumentError(
+            f"the payload of {name!r} has no JSON form: {error}", field="payload"
+        ) from error
+
+
+def order(key: str, children: list[Child], ctx: WorkflowContext, wait: bool) -> tools_pb2.Order:
+    """The order for a step's children; session and user are inherited where not given."""
+    specs = []
+    for child in children:
+        options = common_pb2.StartOptions()
+        options.CopyFrom(child.options)
+        options.session_id = options.session_id or ctx.session_id
+        options.user_id = options.user_id or ctx.user_id
+        specs.append(
+            tools_pb2.ChildSpec(
+                kind=child.kind,
+                name=child.name,
+                input_json=child.input_json,
+                provider_options_json=child.provider_options_json,
+                options=options,
+            )
+        )
+    return tools_pb2.Order(key=key, invoke=tools_pb2.Invoke(children=specs, wait=wait))
+
+
+def handle(
+    key: str, child: Child, told: dict[str, Any], ctx: WorkflowContext
+) -> ExecutionHandle:
+    from .client import ExecutionHandle
+
+    return ExecutionHandle(
+        id=told["run_id"],
+        workflow_id=child.name,
+        parent_execution_id=ctx.execution_id,
+        root_workflow_id=ctx.root_workflow_id,
+        root_execution_id=ctx.root_execution_id,
+        session_id=child.options.session_id or ctx.session_id or None,
+        user_id=child.options.user_id or ctx.user_id or None,
+        step_key=key,
+    )
+
+
+def error_of(told: dict[str, Any]) -> tuple[str, str] | None:
+    """Reason and sentence of a child that did not complete; None: it did."""
+    status = str(told.get("status") or "").lower().removeprefix("run_status_")
+    if status in ("completed", "") and not told.get("error"):
+        return None
+    error = told.get("error")
+    if isinstance(error, dict):
+        reason = error.get("reason") or error.get("type") or ""
+        return str(reason or status.upper()), str(error.get("message") or f"the run was {status}")
+    return status.upper(), str(error or f"the run was {status}")
+
+
+def value_of(child: Child, told: dict[str, Any]) -> Any:
+    """A completed child's result; of an agent an AgentResult."""
+    value = told.get("result")
+    if child.kind != common_pb2.RUN_KIND_AGENT:
+        return value
+    from .agent import schema_path
+
+    agent = child.target
+    schema = None if agent is None else agent.output_schema
+    usage = told.get("usage")
+    return AgentResult(
+        agent_run_id=told.get("run_id", ""),
+        result=value if schema is None else _fitted(schema, value),
+        result_schema=None if agent is None else schema_path(agent),
+        total_steps=told.get("total_steps") or 0,
+        usage=Usage.model_validate(usage if isinstance(usage, dict) else {}),
+        stop_reason=told.get("stop_reason") or "",
+    )
+
+
+def _fitted(schema: type[BaseModel], value: Any) -> BaseModel:
+    if isinstance(value, str):
+        return schema.model_validate_json(value)
+    return schema.model_validate(value)
+
+
+def batch_result(child: Child, told: dict[str, Any]) -> BatchStepResult:
+    error = error_of(told)
+    if error is not None:
+        return BatchStepResult(workflow_id=child.name, success=False, error=error[1])
+    try:
+        value = value_of(child, told)
+    except (PolosError, ValueError) as problem:
+        return BatchStepResult(workflow_id=child.name, success=False, error=str(problem))
+    return BatchStepResult(workflow_id=child.name, success=True, result=value)
