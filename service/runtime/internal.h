@@ -210,6 +210,7 @@ struct runtime {
     size_t born_capacity;
 
     struct topics *topics;
+    struct trigger *triggers;
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
@@ -342,10 +343,22 @@ void topics_work(struct runtime *runtime);
 uint64_t topics_next_due_ms(const struct runtime *runtime); /* 0: nothing to do. */
 void topics_forget(struct runtime *runtime); /* After a failed commit. */
 status topics_recover(struct runtime *runtime);
+/* The topic's events after a sequence, until `each` returns false. */
+status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t after,
+                   bool (*each)(void *context, const struct topic_event *event), void *context);
 void handle_publish(struct runtime *runtime, struct request *request);
 void subscribe_begin(struct runtime *runtime, struct request *request);
 void subscribe_more(struct runtime *runtime, struct request *request);
 void subscribe_end(struct runtime *runtime, struct request *request);
+
+/* triggers.c */
+void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer);
+/* The topic has new events, all committed. */
+void triggers_work(struct runtime *runtime, const uint8_t topic[16]);
+void triggers_tick(struct runtime *runtime);
+uint64_t triggers_next_due_ms(const struct runtime *runtime);
+status triggers_recover(struct runtime *runtime);
+void triggers_free(struct runtime *runtime);
 
 /* starts.c */
 /* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;

@@ -65,6 +65,9 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     if (status_is_ok(recovered)) {
         recovered = topics_recover(runtime);
     }
+    if (status_is_ok(recovered)) {
+        recovered = triggers_recover(runtime);
+    }
     if (!status_is_ok(recovered)) {
         runtime->store = (struct store){0}; /* Still the caller's. */
         runtime_free(runtime);
@@ -145,6 +148,7 @@ void runtime_free(struct runtime *runtime)
     free(runtime->keys);
     free(runtime->born);
     topics_free(runtime->topics);
+    triggers_free(runtime);
     if (runtime->store.vtable != NULL) {
         store_close(&runtime->store);
     }

@@ -229,6 +229,38 @@ static status first_after(struct runtime *runtime, const uint8_t hash[16], uint6
     return STATUS_OK;
 }
 
+struct visiting {
+    bool (*each)(void *context, const struct topic_event *event);
+    void *context;
+    status status;
+};
+
+static bool visit_one(void *context, str key, str value)
+{
+    struct visiting *visiting = context;
+    struct topic_event event;
+    uint64_t sequence;
+    if (!key_read_topic_sequence(key, &sequence)) {
+        return true;
+    }
+    visiting->status = decode(value, sequence, &event);
+    return status_is_ok(visiting->status) && visiting->each(visiting->context, &event);
+}
+
+status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t after,
+                   bool (*each)(void *context, const struct topic_event *event), void *context)
+{
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct visiting visiting = {.each = each, .context = context};
+    str from = key_topic(from_bytes, runtime->options.space, hash, after + 1);
+    str prefix = key_topic(prefix_bytes, runtime->options.space, hash, 0);
+    prefix.len -= 8;
+    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_one,
+                   &visiting));
+    return visiting.status;
+}
+
 struct awaiting {
     uuid run;
     uint32_t effect;
@@ -467,6 +499,7 @@ void topics_work(struct runtime *runtime)
         }
         if (topic->is_new) {
             wake_topic(runtime, topic);
+            triggers_work(runtime, topic->hash);
         }
         any_new |= topic->is_new;
     }

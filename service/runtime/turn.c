@@ -64,6 +64,9 @@ static void handle_hello(struct runtime *runtime, struct request *request)
             return;
         }
     }
+    for (size_t i = 0; i < request->hello.trigger_count; i++) {
+        triggers_offer(runtime, &request->hello.triggers[i]);
+    }
     act_add(runtime, ACT_HELLO, NULL)->request = request;
 }
 
@@ -303,6 +306,10 @@ static void fail_turn(struct runtime *runtime, status why)
     struct failure failure = failure_make(why.code, "STORE_REFUSED", str_of(why.why));
     acts_abandon(runtime, why);
     topics_forget(runtime);
+    status reread = triggers_recover(runtime);
+    if (!status_is_ok(reread)) {
+        log_line(LOG_ERROR, "triggers_unreadable", "why=\"%s\"", reread.why);
+    }
     definitions_free(runtime); /* What was registered in this turn may not exist. */
     for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
         run->definition = NULL;
@@ -397,6 +404,7 @@ static uint64_t next_due(struct runtime *runtime)
     due = earlier(due, lease_due(runtime));
     due = earlier(due, runs_next_eviction_ms(runtime));
     due = earlier(due, topics_next_due_ms(runtime));
+    due = earlier(due, triggers_next_due_ms(runtime));
     if (runtime->recovering_count > 0) {
         due = earlier(due, runtime->recover_at_ms);
     }
@@ -426,6 +434,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     handle_recovering(runtime);
     if (!runtime->is_starting) {
         topics_work(runtime);
+        triggers_tick(runtime);
         handle_timers(runtime);
         handle_inbox(runtime);
         handle_hosts(runtime);

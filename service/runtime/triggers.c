@@ -1,0 +1,247 @@
+/*
+ * triggers: workflows that a topic's events start, singly or in batches.
+ *
+ * A trigger's position is a row, moved in the batch that starts the run: no event is skipped, none
+ * starts two runs, also across crashes. A trigger that is new begins with what comes after it.
+ */
+#include <stdlib.h>
+
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+enum {
+    RUNS_PER_TURN_MAX = 256,
+    ROW_HEADER_BYTES = 8 + 8 + 4,
+    BATCH_SIZE_MAX = 1000,
+};
+
+struct trigger {
+    struct trigger *next;
+    char workflow[NAME_BYTES_MAX + 1];
+    char topic[513];
+    uint8_t hash[16];
+    uint32_t batch_size;
+    uint64_t batch_timeout_ms;
+    uint64_t position; /* Events up to here have started runs. */
+    uint64_t due_ms; /* When a batch that is not full is started; 0: none waits. */
+};
+
+static void put_row(struct runtime *runtime, const struct trigger *trigger)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf row = {0};
+    buf_put_u64_le(&row, trigger->position);
+    buf_put_u64_le(&row, trigger->batch_timeout_ms);
+    buf_put_u32_le(&row, trigger->batch_size);
+    buf_put(&row, str_of(trigger->topic));
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, LINK_TRIGGER, str_of(trigger->workflow)),
+                    buf_str(&row));
+    buf_fini(&row);
+}
+
+static struct trigger *find(const struct runtime *runtime, str workflow)
+{
+    struct trigger *trigger = runtime->triggers;
+    while (trigger != NULL && !str_is(workflow, trigger->workflow)) {
+        trigger = trigger->next;
+    }
+    return trigger;
+}
+
+static struct trigger *add(struct runtime *runtime, str workflow, str topic)
+{
+    struct trigger *trigger = xcalloc(1, sizeof(*trigger));
+    assert(workflow.len <= NAME_BYTES_MAX && topic.len < sizeof(trigger->topic));
+    memcpy(trigger->workflow, workflow.ptr, workflow.len);
+    memcpy(trigger->topic, topic.ptr, topic.len);
+    topic_hash(topic, trigger->hash);
+    trigger->next = runtime->triggers;
+    runtime->triggers = trigger;
+    return trigger;
+}
+
+static void set_topic(struct trigger *trigger, str topic)
+{
+    memset(trigger->topic, 0, sizeof(trigger->topic));
+    memcpy(trigger->topic, topic.ptr, topic.len);
+    topic_hash(topic, trigger->hash);
+}
+
+void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer)
+{
+    struct trigger *trigger = find(runtime, offer->workflow);
+    uint32_t batch_size = offer->batch_size == 0 ? 1 : offer->batch_size;
+    batch_size = batch_size > BATCH_SIZE_MAX ? BATCH_SIZE_MAX : batch_size;
+    bool is_same = trigger != NULL && str_is(offer->topic, trigger->topic);
+    if (is_same && trigger->batch_size == batch_size &&
+        trigger->batch_timeout_ms == offer->batch_timeout_ms) {
+        return;
+    }
+    if (trigger == NULL) {
+        trigger = add(runtime, offer->workflow, offer->topic);
+    }
+    if (!is_same) {
+        set_topic(trigger, offer->topic);
+        status found = topic_last(runtime, offer->topic, &trigger->position);
+        (void)found; /* A damaged topic is met, and reported, by its first event. */
+    }
+    trigger->batch_size = batch_size;
+    trigger->batch_timeout_ms = offer->batch_timeout_ms;
+    put_row(runtime, trigger);
+}
+
+struct collecting {
+    struct arena *arena;
+    struct buf text;
+    uint64_t last;
+    uint64_t first_ms; /* When the oldest of them was published. */
+    size_t count;
+    size_t count_max;
+    status status;
+};
+
+static bool visit_event(void *context, const struct topic_event *event)
+{
+    struct collecting *collecting = context;
+    if (collecting->count == 0) {
+        collecting->first_ms = event->created_ms;
+    } else {
+        buf_put_char(&collecting->text, ',');
+    }
+    buf_put(&collecting->text, topic_render(event, collecting->arena));
+    collecting->last = event->sequence;
+    collecting->count++;
+    return collecting->count < collecting->count_max;
+}
+
+static bool start(struct runtime *runtime, struct trigger *trigger,
+                  const struct collecting *collecting)
+{
+    struct arena *arena = &runtime->turn_arena;
+    str events = buf_str(&collecting->text);
+    str input = trigger->batch_size > 1
+                    ? arena_printf(arena, "{\"events\":[" STR_FMT "]}", STR_ARG(events))
+                    : arena_copy(arena, events);
+    struct run_spec spec = {
+        .kind = RUN_KIND_WORKFLOW,
+        .name = str_of(trigger->workflow),
+        .input = input,
+    };
+    struct failure failure;
+    uuid id;
+    return start_run(runtime, &spec, 0, 0, arena, &failure, &id);
+}
+
+/* One run of what has come, when it is enough or old enough. True: there may be more. */
+static bool fire(struct runtime *runtime, struct trigger *trigger)
+{
+    struct collecting collecting = {
+        .arena = &runtime->turn_arena,
+        .count_max = trigger->batch_size,
+    };
+    status read = topic_visit(runtime, trigger->hash, trigger->position, visit_event, &collecting);
+    bool is_full = collecting.count == trigger->batch_size;
+    uint64_t due_ms = collecting.count == 0 || trigger->batch_timeout_ms == 0
+                          ? 0
+                          : collecting.first_ms + trigger->batch_timeout_ms;
+    bool is_due = due_ms != 0 && runtime->now_ms >= due_ms;
+    bool starts = status_is_ok(read) && collecting.count > 0 && (is_full || is_due) &&
+                  start(runtime, trigger, &collecting);
+    if (starts) {
+        trigger->position = collecting.last;
+        put_row(runtime, trigger);
+    }
+    trigger->due_ms = starts ? 0 : due_ms;
+    if (!status_is_ok(read)) {
+        log_line(LOG_ERROR, "trigger_unreadable", "workflow=%s why=\"%s\"", trigger->workflow,
+                 read.why);
+    }
+    buf_fini(&collecting.text);
+    return starts;
+}
+
+void triggers_work(struct runtime *runtime, const uint8_t topic[16])
+{
+    for (struct trigger *trigger = runtime->triggers; trigger != NULL; trigger = trigger->next) {
+        if (memcmp(trigger->hash, topic, sizeof(trigger->hash)) != 0) {
+            continue;
+        }
+        size_t count = 0;
+        while (count < RUNS_PER_TURN_MAX && fire(runtime, trigger)) {
+            count++;
+        }
+        if (count == RUNS_PER_TURN_MAX) {
+            trigger->due_ms = runtime->now_ms; /* Goes on next turn. */
+        }
+    }
+}
+
+void triggers_tick(struct runtime *runtime)
+{
+    for (struct trigger *trigger = runtime->triggers; trigger != NULL; trigger = trigger->next) {
+        if (trigger->due_ms != 0 && runtime->now_ms >= trigger->due_ms) {
+            trigger->due_ms = 0;
+            triggers_work(runtime, trigger->hash);
+        }
+    }
+}
+
+uint64_t triggers_next_due_ms(const struct runtime *runtime)
+{
+    uint64_t due_ms = 0;
+    for (const struct trigger *trigger = runtime->triggers; trigger != NULL;
+         trigger = trigger->next) {
+        if (trigger->due_ms != 0 && (due_ms == 0 || trigger->due_ms < due_ms)) {
+            due_ms = trigger->due_ms;
+        }
+    }
+    return due_ms;
+}
+
+static uint64_t little_endian(const char *bytes, size_t len)
+{
+    uint64_t value = 0;
+    for (size_t i = len; i-- > 0;) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+static bool visit_row(void *context, str key, str value)
+{
+    struct runtime *runtime = context;
+    str workflow;
+    bool is_whole = key_read_link(key, &workflow) && workflow.len <= NAME_BYTES_MAX &&
+                    value.len > ROW_HEADER_BYTES && value.len <= ROW_HEADER_BYTES + 512;
+    if (!is_whole) {
+        log_line(LOG_ERROR, "trigger_damaged", "bytes=%zu", value.len);
+        return true;
+    }
+    str topic = str_make(value.ptr + ROW_HEADER_BYTES, value.len - ROW_HEADER_BYTES);
+    struct trigger *trigger = add(runtime, workflow, topic);
+    trigger->position = little_endian(value.ptr, 8);
+    trigger->batch_timeout_ms = little_endian(value.ptr + 8, 8);
+    trigger->batch_size = (uint32_t)little_endian(value.ptr + 16, 4);
+    trigger->due_ms = runtime->now_ms; /* Look at it once. */
+    return true;
+}
+
+void triggers_free(struct runtime *runtime)
+{
+    while (runtime->triggers != NULL) {
+        struct trigger *next = runtime->triggers->next;
+        free(runtime->triggers);
+        runtime->triggers = next;
+    }
+}
+
+/* From the rows: at the start, and after a commit that failed. */
+status triggers_recover(struct runtime *runtime)
+{
+    char key[KEY_BYTES_MAX];
+    triggers_free(runtime);
+    return store_scan(&runtime->store, STORE_LINKS,
+                      key_link(key, runtime->options.space, LINK_TRIGGER, STR_EMPTY), STR_EMPTY,
+                      false, SIZE_MAX, visit_row, runtime);
+}
