@@ -368,9 +368,9 @@ class Execution:
 
     async def _be_new(self, key: str, kind: str) -> None:
         """The code asks for a step the history does not have."""
-        if self._next < len(self._history) and self._is_alone():
-            self._fail(self._divergence(repr(key), kind))
         if not self.cancelling or self.cancel_shown:
+            if self._next < len(self._history) and self._is_alone():
+                self._fail(self._divergence(repr(key), kind))
             return
         future = asyncio.get_running_loop().create_future()
         self._hanging.add(future)

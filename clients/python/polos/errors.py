@@ -151,6 +151,9 @@ class NonDeterminismError(PolosError):
     def __init__(self, message: str) -> None:
         super().__init__(message, reason="NON_DETERMINISM")
 
+    def __str__(self) -> str:
+        return self.message  # it has several lines
+
 
 class ExecutionCancelledError(asyncio.CancelledError):
     """The run is being cancelled, or the server does not want this task's answer any more.

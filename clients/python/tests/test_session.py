@@ -8,12 +8,16 @@ import pytest
 
 from polos._session import (
     Offers,
+    OrderRefused,
+    OrderSettled,
     ProtocolError,
     Session,
     StepDurable,
     StepRefused,
+    TaskCancelling,
     TaskDurable,
     TaskGiven,
+    TaskParked,
     TaskRefused,
     TaskStopped,
     Welcomed,
@@ -230,6 +234,171 @@ def test_a_stale_answer_ends_the_task():
     assert session.held_count == 0
 
 
+# ---- orders ----
+
+
+def order(key: str = "w") -> tools_pb2.Order:
+    return tools_pb2.Order(key=key, sleep=tools_pb2.Sleep(until_ms=1))
+
+
+def outcome(seq: int, key: str = "w", task_id: str = "r.1", ack: int = 0):
+    body = tools_pb2.Outcome(task_id=task_id, key=key, outcome=VALUE)
+    return tools_pb2.ServerMessage(seq=seq, ack=ack, outcome=body)
+
+
+def cancel(seq: int, epoch: int = 1, cause: str = "cancelled"):
+    body = tools_pb2.CancelTask(task_id="r.1", epoch=epoch, cause=cause)
+    return tools_pb2.ServerMessage(seq=seq, cancel=body)
+
+
+def kinds(messages) -> list[tuple[int, str]]:
+    return [(m.seq, m.WhichOneof("message")) for m in messages]
+
+
+def at_work(**fields) -> Session:
+    session = opened()
+    session.receive(task(1, **fields))
+    return session
+
+
+def test_an_order_is_settled_once_and_not_a_step():
+    session = at_work()
+    assert session.order("r.1", order())
+    (sent,) = session.take()
+    assert (sent.seq, sent.order.task_id, sent.order.epoch, sent.order.key) == (1, "r.1", 1, "w")
+    assert session.receive(acked(1)) == []
+    assert session.receive(outcome(2)) == [OrderSettled("r.1", "w", VALUE)]
+    assert session.receive(outcome(3)) == []  # again
+    assert session.receive(outcome(4, "other")) == []  # never asked for
+    assert session.step_done("r.1", "a", VALUE) == 1
+
+
+def test_orders_that_came_settled_do_not_count_as_steps():
+    session = opened()
+    steps = [
+        tools_pb2.SettledStep(key="a", outcome=VALUE),
+        tools_pb2.SettledStep(key="w", outcome=VALUE, is_order=True),
+    ]
+    body = tools_pb2.Task(task_id="r.1", epoch=3, name="t", steps=steps, settled_count=1)
+    session.receive(tools_pb2.ServerMessage(seq=1, task=body))
+    assert session.step_done("r.1", "b", VALUE) == 2
+    session.order("r.1", order("v"))
+    session.let_go("r.1")
+    session.park("r.1")
+    assert session.take()[-1].park.outcomes_seen == 1
+
+
+def test_resume_sends_unacknowledged_orders_again_and_no_others():
+    session = at_work()
+    session.order("r.1", order("v"))
+    session.order("r.1", order("w"))
+    session.take()
+    session.hello()
+    session.receive(welcome(resumed=True, ack=1))
+    assert [m.order.key for m in session.take()] == ["w"]
+
+
+def test_a_new_session_asks_again_for_everything_that_is_open():
+    session = at_work()
+    for key in ("u", "v", "w"):
+        session.order("r.1", order(key))
+    session.take()
+    session.receive(acked(3))
+    session.receive(outcome(2, "v"))
+    session.step_done("r.1", "a", VALUE)
+    session.order("r.1", order("x"))
+    session.hello()
+    session.receive(welcome("s2"))
+    sent = session.take()
+    assert kinds(sent) == [(1, "order"), (2, "order"), (3, "step_done"), (4, "order")]
+    assert [m.order.key for m in sent if m.HasField("order")] == ["u", "w", "x"]
+    assert session.receive(outcome(1, "u")) == [OrderSettled("r.1", "u", VALUE)]
+
+
+def test_an_order_settled_before_it_was_acknowledged_is_not_asked_for_again():
+    session = at_work()
+    session.order("r.1", order())
+    session.take()
+    session.receive(outcome(2))
+    session.hello()
+    session.receive(welcome("s2"))
+    assert session.take() == []
+
+
+def test_a_higher_epoch_moves_open_orders_and_brings_outcomes():
+    session = at_work()
+    for key in ("u", "v"):
+        session.order("r.1", order(key))
+    session.take()
+    session.receive(acked(2))
+    session.order("r.1", order("w"))
+    session.take()
+    steps = [tools_pb2.SettledStep(key="u", outcome=VALUE, is_order=True)]
+    body = tools_pb2.Task(task_id="r.1", epoch=2, name="t", steps=steps, cancelling=True)
+    events = session.receive(tools_pb2.ServerMessage(seq=2, task=body))
+    assert events == [OrderSettled("r.1", "u", VALUE), TaskCancelling("r.1")]
+    sent = session.take()
+    assert {m.order.key for m in sent} >= {"v", "w"} and {m.order.epoch for m in sent} == {2}
+
+
+def test_a_refused_order_is_told():
+    session = at_work()
+    session.order("r.1", order())
+    session.take()
+    events = session.receive(refused(2, 1, "INVALID_FIELD", ack=1))
+    assert events == [OrderRefused("r.1", "w", "INVALID_FIELD", "no")]
+    session.hello()
+    session.receive(welcome("s2"))
+    assert session.take() == []
+
+
+def test_a_parked_task_is_held_until_the_server_knows():
+    session = at_work()
+    session.order("r.1", order())
+    assert session.let_go("r.1") and not session.let_go("r.1")
+    assert session.receive(outcome(2)) == []  # for the next execution
+    assert session.step_done("r.1", "a", VALUE) == 0 and not session.order("r.1", order("x"))
+    assert session.park("r.1") and not session.park("r.1")
+    sent = session.take()
+    assert kinds(sent) == [(1, "order"), (2, "park")] and sent[1].park.outcomes_seen == 0
+    assert session.holds("r.1") and [h.task_id for h in session.hello().hello.held] == ["r.1"]
+    session.receive(welcome("s2"))
+    assert kinds(session.take()) == [(1, "order"), (2, "park")]
+    assert session.receive(acked(2)) == [TaskParked("r.1")]
+    assert session.held_count == 0
+
+
+def test_a_parked_task_comes_again_with_a_new_epoch():
+    session = at_work()
+    session.order("r.1", order())
+    session.let_go("r.1")
+    session.park("r.1")
+    session.take()
+    (given,) = session.receive(task(2, epoch=2))  # before the Park was acknowledged
+    assert isinstance(given, TaskGiven) and session.order("r.1", order())
+    assert session.take()[-1].order.epoch == 2
+    assert session.receive(acked(2)) == []
+    assert session.holds("r.1")
+
+
+def test_a_cancellation_is_shown_and_another_cause_stops():
+    session = at_work()
+    assert session.receive(cancel(2)) == [TaskCancelling("r.1")]
+    assert session.holds("r.1") and session.step_done("r.1", "refund", VALUE) == 1
+    assert session.task_done("r.1", VALUE, '{"n":1}', cancelled=True)
+    done = session.take()[-1].task_done
+    assert done.cancelled and done.state_json == '{"n":1}'
+    other = at_work()
+    assert other.receive(cancel(2, cause="lease lost")) == [TaskStopped("r.1", "lease lost")]
+
+
+def test_a_cancellation_of_code_that_is_let_go_of_waits_for_its_next_execution():
+    session = at_work()
+    session.order("r.1", order())
+    session.let_go("r.1")
+    assert session.receive(cancel(2)) == [] and session.park("r.1")
+
+
 class Peer:
     """A model of the server, for the test below: deals once per number and once per step."""
 
@@ -237,12 +406,15 @@ class Peer:
         self.name = ""
         self.session_count = 0
         self.settled: dict[str, list[str]] = {}
+        self.ordered: dict[str, set[str]] = {}
+        self.answered: set[tuple[str, str]] = set()
         self.ended: dict[str, int] = {}
         self.forget_session()
 
     def forget_session(self) -> None:
         self.name = ""
         self.dealt = 0
+        self.news: list[tools_pb2.ServerMessage] = []  # not delivered on this stream yet
         self.outbox: list[tools_pb2.ServerMessage] = []
         self.sent = 0
 
@@ -253,12 +425,21 @@ class Peer:
             self.session_count += 1
             self.name = f"s{self.session_count}"
         self.outbox = [m for m in self.outbox if m.seq > message.ack]
+        self.news = []
         return [welcome(self.name, resumed=resumed, ack=self.dealt), *self.outbox]
 
     def give(self, task_id: str) -> tools_pb2.ServerMessage:
         self.sent += 1
         message = task(self.sent, task_id)
         self.outbox.append(message)
+        return message
+
+    def answer(self, task_id: str, key: str) -> tools_pb2.ServerMessage:
+        self.answered.add((task_id, key))
+        self.sent += 1
+        message = outcome(self.sent, key, task_id)
+        self.outbox.append(message)
+        self.news.append(message)
         return message
 
     def receive(self, message: tools_pb2.HostMessage) -> None:
@@ -278,6 +459,11 @@ class Peer:
             else:
                 assert number <= len(keys), "step gap"
                 assert keys[number - 1] == message.step_done.key, "another step under a number"
+        elif kind == "order":
+            task_id, key = message.order.task_id, message.order.key
+            self.ordered.setdefault(task_id, set()).add(key)
+            if (task_id, key) in self.answered:
+                self.answer(task_id, key)  # asked again: told again
         elif kind == "task_done":
             task_id = message.task_done.task_id
             self.ended[task_id] = self.ended.get(task_id, 0) + 1
@@ -347,3 +533,81 @@ def test_every_step_counts_once_under_any_losses(seed):
     assert finished == set(wanted)
     for task_id, count in wanted.items():
         assert peer.settled.get(task_id, []) == [f"k{i}" for i in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_order_is_answered_once_under_any_losses(seed):
+    """As above: each task settles orders and steps in turn; outcomes are lost with sessions."""
+    chance = random.Random(seed)
+    session, peer = new_session(), Peer()
+    tasks = [f"r{i}.1" for i in range(5)]
+    to_give = list(tasks)
+    progress: dict[str, int] = {}  # even: an order is next, odd: a step is
+    open_orders: set[str] = set()
+    finished: set[str] = set()
+    settled: list[tuple[str, str]] = []
+
+    def hear(messages):
+        for message in messages:
+            for event in session.receive(message):
+                if isinstance(event, TaskGiven):
+                    assert event.task.task_id not in progress, "started twice"
+                    progress[event.task.task_id] = 0
+                elif isinstance(event, OrderSettled):
+                    settled.append((event.task_id, event.key))
+                    open_orders.discard(event.task_id)
+                    progress[event.task_id] += 1
+                elif isinstance(event, TaskDurable):
+                    finished.add(event.task_id)
+
+    connected = False
+    for _ in range(5000):
+        if len(finished) == len(tasks):
+            break
+        if not connected:
+            replies = peer.hello(session.hello())
+            if chance.random() < 0.3:
+                continue
+            hear(replies)
+            connected = True
+            continue
+        for message in session.take():
+            if chance.random() < 0.05:
+                connected = False
+                break
+            peer.receive(message)
+        if not connected:
+            continue
+        if chance.random() < 0.05:
+            connected = False
+            if chance.random() < 0.5:
+                peer.forget_session()
+            continue
+        if chance.random() < 0.7:
+            hear([acked(peer.dealt)])
+        if to_give and chance.random() < 0.3:
+            hear([*peer.news, peer.give(to_give.pop())])
+            peer.news = []
+        asked = [(t, k) for t in tasks for k in peer.ordered.get(t, ())]
+        due = [each for each in asked if each not in peer.answered]
+        if due and chance.random() < 0.4:
+            peer.answer(*chance.choice(sorted(due)))
+        if peer.news and chance.random() < 0.6:
+            news, peer.news = peer.news, []
+            hear(news)
+        free = [t for t in progress if session.holds(t) and t not in open_orders]
+        if free:
+            chosen = chance.choice(free)
+            at = progress[chosen]
+            if at == 6:
+                session.task_done(chosen, VALUE)
+            elif at % 2 == 0:
+                session.order(chosen, order(f"o{at}"))
+                open_orders.add(chosen)
+            elif session.step_done(chosen, f"s{at}", VALUE):
+                progress[chosen] += 1
+        if chance.random() < 0.3:
+            session.acknowledge()
+    assert finished == set(tasks)
+    assert sorted(settled) == sorted((t, f"o{n}") for t in tasks for n in (0, 2, 4))
+    assert all(peer.settled[t] == ["s1", "s3", "s5"] for t in tasks)
