@@ -1,0 +1,862 @@
+"""Waits, children, parking, cancellation, state and replay against a SIMULATED server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from fake_server import FakeServer, settled_step
+from pydantic import BaseModel
+
+from polos import (
+    Agent,
+    BatchWorkflowInput,
+    EventPayload,
+    ExecutionCancelledError,
+    InvalidArgumentError,
+    PolosClient,
+    StepExecutionError,
+    WorkflowState,
+    tool,
+    workflow,
+)
+from polos.v1 import common_pb2, tools_pb2
+
+FLOW = tools_pb2.TASK_KIND_WORKFLOW
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No task is let go of unless a test wants it."""
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "60")
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+
+
+async def serve(client: PolosClient):
+    return await client._connection().serve()
+
+
+def give(fake: FakeServer, steps: list[tools_pb2.SettledStep] | None = None, **fields: Any) -> str:
+    """Gives a task of the workflow "flow"."""
+    value = fields.pop("value", None)
+    return fake.give("flow", value, kind=FLOW, steps=steps or [], **fields)
+
+
+async def value_of(fake: FakeServer, task_id: str) -> Any:
+    outcome = await fake.outcome(task_id)
+    assert outcome.WhichOneof("result") == "value_json", outcome.error.message
+    return json.loads(outcome.value_json)
+
+
+async def error_of(fake: FakeServer, task_id: str) -> tools_pb2.TaskError:
+    outcome = await fake.outcome(task_id)
+    assert outcome.WhichOneof("result") == "error", outcome.value_json
+    return outcome.error
+
+
+# ---- what is ordered, and what comes of it ----
+
+
+async def test_a_sleep_is_an_order_and_goes_on_in_place(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.wait_for("nap", minutes=1, seconds=1)
+        await ctx.step.wait_until("later", datetime(2100, 1, 1))
+        return "awake"
+
+    await serve(fake_client)
+    task_id = give(fake)
+    nap = await fake.order(task_id, "nap")
+    left = nap.sleep.until_ms / 1000 - datetime.now(timezone.utc).timestamp()
+    assert 55 < left <= 61 and (nap.task_id, nap.epoch) == (task_id, 1)
+    fake.settle(task_id, "nap")
+    later = await fake.order(task_id, "later")
+    assert later.sleep.until_ms == datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp() * 1000
+    fake.settle(task_id, "later")
+    assert await value_of(fake, task_id) == "awake"
+    assert fake.said("park") == [] and fake.said("step_done") == []
+
+
+@pytest.mark.parametrize("given", [{}, {"seconds": -1}, {"weeks": 1e9}])
+async def test_a_wait_of_no_length_is_refused(fake, fake_client, given):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.wait_for("w", **given)
+
+    await serve(fake_client)
+    assert "wait_for('w') waits" in (await error_of(fake, give(fake))).message
+
+
+async def test_suspend_gives_the_event(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        answer = await ctx.step.suspend("approve", data={"amount": 7}, timeout=30)
+        return [answer.get("data"), answer["event_type"], answer["resumed_by"]]
+
+    await serve(fake_client)
+    task_id = give(fake)
+    order = await fake.order(task_id, "approve")
+    assert json.loads(order.suspend.data_json) == {"amount": 7} and order.suspend.deadline_ms > 0
+    fake.settle(task_id, "approve", {"data": {"ok": True}, "resumed_by": "ann"})
+    assert await value_of(fake, task_id) == [{"ok": True}, "resume_approve", "ann"]
+
+
+async def test_a_suspension_below_the_root_is_announced_at_the_root(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.suspend("approve", data={"amount": 7})
+
+    await serve(fake_client)
+    task_id = give(fake, root_run_id="root", root_name="top")
+    order = await fake.order(task_id, "polos.suspended.approve")
+    assert (order.publish.topic, order.publish.event_type) == (
+        "workflow/top/root",
+        "suspend_approve",
+    )
+    assert json.loads(order.publish.data_json)["amount"] == 7
+    fake.settle(task_id, "polos.suspended.approve", {"sequence": 1})
+    await fake.order(task_id, "approve")
+
+
+async def test_a_timeout_is_a_step_failure_with_its_type(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.wait_for_event("e", topic="t", timeout=5)
+        except StepExecutionError as error:
+            return error.error_type
+
+    await serve(fake_client)
+    task_id = give(fake)
+    assert (await fake.order(task_id, "e")).await_event.topic == "t"
+    fake.settle(task_id, "e", error="TIMEOUT")
+    assert await value_of(fake, task_id) == "TIMEOUT"
+
+
+async def test_events_are_awaited_and_published(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        event = await ctx.step.wait_for_event("e", topic="t")
+        assert isinstance(event, EventPayload)
+        await ctx.step.publish_event("p", topic="u", data={"n": event.data["n"]}, event_type="x")
+        await ctx.step.publish_workflow_event("q", data={"half": True}, event_type="progress")
+        return [event.sequence_id, event.event_type, event.created_at.year, event.id]
+
+    await serve(fake_client)
+    task_id = give(fake, root_run_id="root", root_name="top")
+    event = {"sequence": 4, "topic": "t", "event_type": "made", "data": {"n": 1},
+             "created_at_ms": 1_700_000_000_000}
+    await fake.order(task_id, "e")
+    fake.settle(task_id, "e", event)
+    order = await fake.order(task_id, "p")
+    assert (order.publish.topic, order.publish.event_type) == ("u", "x")
+    assert json.loads(order.publish.data_json) == {"n": 1}
+    fake.settle(task_id, "p", {"sequence": 1})
+    assert (await fake.order(task_id, "q")).publish.topic == "workflow/top/root"
+    fake.settle(task_id, "q", {"sequence": 1})
+    assert await value_of(fake, task_id) == [4, "made", 2023, "t:4"]
+
+
+async def test_resume_orders_an_answer(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.resume("r", "approve", "run-7", "other", {"ok": 1})
+
+    await serve(fake_client)
+    task_id = give(fake)
+    order = (await fake.order(task_id, "r")).resume
+    assert (order.run_id, order.step_key, order.data_json) == ("run-7", "approve", '{"ok":1}')
+    fake.settle(task_id, "r", {"accepted": True})
+    assert await value_of(fake, task_id) is None
+
+
+class Out(BaseModel):
+    n: int
+
+
+async def test_children_are_started_and_awaited(fake, fake_client):
+    @workflow
+    async def child(ctx, payload) -> Out:
+        return Out(n=1)
+
+    @tool
+    async def helper(ctx):
+        return None
+
+    @workflow
+    async def flow(ctx):
+        handle = await ctx.step.invoke("i", child, {"a": 1}, run_timeout_seconds=9)
+        found = await ctx.step.invoke_and_wait("w", child, {"a": 2}, initial_state={"s": 1})
+        other = await ctx.step.invoke_and_wait("t", "helper", None, max_retries=0)
+        return [handle.id, handle.workflow_id, handle.step_key, type(found).__name__, other]
+
+    await serve(fake_client)
+    task_id = give(fake, session_id="s1", user_id="u1")
+    order = (await fake.order(task_id, "i")).invoke
+    (spec,) = order.children
+    assert not order.wait and (spec.kind, spec.name) == (common_pb2.RUN_KIND_WORKFLOW, "child")
+    assert spec.input_json == '{"a":1}' and spec.options.run_timeout_ms == 9000
+    assert (spec.options.session_id, spec.options.user_id) == ("s1", "u1")
+    fake.settle(task_id, "i", [{"run_id": "c1"}])
+    order = (await fake.order(task_id, "w")).invoke
+    assert order.wait and order.children[0].options.initial_state_json == '{"s":1}'
+    fake.settle(task_id, "w", [{"run_id": "c2", "status": "completed", "result": {"n": 5}}])
+    order = (await fake.order(task_id, "t")).invoke
+    assert order.children[0].kind == common_pb2.RUN_KIND_TOOL
+    assert order.children[0].options.max_retries == -1
+    fake.settle(task_id, "t", [{"run_id": "c3", "status": "completed", "result": "h"}])
+    assert await value_of(fake, task_id) == ["c1", "child", "i", "Out", "h"]
+
+
+async def test_a_failed_child_is_a_step_failure_and_part_of_a_batch(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.invoke_and_wait("one", "child", {})
+        except StepExecutionError as error:
+            first = [error.error_type, error.message]
+        inputs = [BatchWorkflowInput(id="child", payload=n) for n in range(3)]
+        results = await ctx.step.batch_invoke_and_wait("many", inputs)
+        handles = await ctx.step.batch_invoke("go", inputs)
+        assert await ctx.step.batch_invoke_and_wait("none", []) == []
+        return [first, [r.model_dump() for r in results], [h.id for h in handles]]
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.order(task_id, "one")
+    failed = {"run_id": "a", "status": "failed", "error": {"reason": "BROKEN", "message": "no"}}
+    fake.settle(task_id, "one", [failed])
+    order = (await fake.order(task_id, "many")).invoke
+    assert [c.input_json for c in order.children] == ["0", "1", "2"]
+    cancelled = {"run_id": "b", "status": "cancelled"}
+    fine = {"run_id": "c", "status": "completed", "result": 0}
+    fake.settle(task_id, "many", [failed, cancelled, fine])
+    await fake.order(task_id, "go")
+    fake.settle(task_id, "go", [{"run_id": n} for n in "xyz"])
+    first, results, handles = await value_of(fake, task_id)
+    assert first == ["BROKEN", "step 'one' failed: child: no"]
+    assert [(r["success"], r["result"], r["error"]) for r in results] == [
+        (False, None, "no"),
+        (False, None, "the run was cancelled"),
+        (True, 0, None),
+    ]
+    assert handles == ["x", "y", "z"]
+
+
+async def test_agents_are_invoked_with_their_session_and_options(fake, fake_client):
+    agent = Agent(id="writer", provider="scripted", model="m", output_schema=Out)
+
+    @workflow
+    async def flow(ctx):
+        found = await ctx.step.agent_invoke_and_wait(
+            "a", agent.with_input("hi", session_id="mine", reasoning={"effort": "low"})
+        )
+        handles = await ctx.step.batch_agent_invoke("b", [agent.with_input("x")])
+        results = await ctx.step.batch_agent_invoke_and_wait("c", [agent.with_input("y")])
+        return [found.result.n, found.agent_run_id, handles[0].id, results[0].result.result.n]
+
+    await serve(fake_client)
+    task_id = give(fake, session_id="flow", user_id="u")
+    (spec,) = (await fake.order(task_id, "a")).invoke.children
+    assert (spec.kind, spec.input_json) == (common_pb2.RUN_KIND_AGENT, '"hi"')
+    assert (spec.options.session_id, spec.options.user_id) == ("mine", "u")
+    assert json.loads(spec.provider_options_json) == {"reasoning": {"effort": "low"}}
+    fake.settle(task_id, "a", [{"run_id": "r1", "status": "completed", "result": {"n": 3}}])
+    await fake.order(task_id, "b")
+    fake.settle(task_id, "b", [{"run_id": "r2"}])
+    await fake.order(task_id, "c")
+    fake.settle(task_id, "c", [{"run_id": "r3", "status": "completed", "result": '{"n":4}'}])
+    assert await value_of(fake, task_id) == [3, "r1", "r2", 4]
+
+
+async def test_everything_works_inside_a_tool_and_in_parallel(fake, fake_client):
+    @tool
+    async def wide(ctx):
+        async def branch(n):
+            await ctx.step.wait_for(f"w{n}", hours=1)
+            return await ctx.step.run(f"s{n}", lambda: n)
+
+        return await asyncio.gather(*(branch(n) for n in range(4)))
+
+    await serve(fake_client)
+    task_id = fake.give("wide", {})
+    await fake.until(lambda: len(fake.orders(task_id)) == 4)
+    for n in (2, 0, 3, 1):
+        fake.settle(task_id, f"w{n}")
+    assert await value_of(fake, task_id) == [0, 1, 2, 3]
+
+
+async def test_more_waits_than_the_server_takes_are_held_back(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await asyncio.gather(*(ctx.step.suspend(f"s{n}", {}) for n in range(40)))
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.until(lambda: len(fake.orders(task_id)) == 31)
+    for n in range(40):
+        await fake.order(task_id, f"s{n}")
+        fake.settle(task_id, f"s{n}", n)
+    await value_of(fake, task_id)
+
+
+async def test_a_refused_order_is_an_error_that_may_be_caught(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.publish_event("p", topic="", data={})
+        except StepExecutionError as error:
+            return error.error_type
+
+    await serve(fake_client)
+    fake.hold_acks = True
+    task_id = give(fake)
+    await fake.order(task_id, "p")
+    body = tools_pb2.Refused(refused_seq=1, reason="INVALID_FIELD", message="topic")
+    fake.hold_acks = False
+    fake.send(tools_pb2.ServerMessage(refused=body))
+    assert await value_of(fake, task_id) == "INVALID_FIELD"
+
+
+async def test_waits_survive_cut_streams_and_restarted_servers(fake, fake_client):
+    begun = 0
+
+    @workflow
+    async def flow(ctx):
+        nonlocal begun
+        begun += 1
+        await ctx.step.wait_for("a", hours=1)
+        await ctx.step.wait_for("b", hours=1)
+        return "ok"
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.order(task_id, "a")
+    fake.cut()
+    await fake.until(lambda: len(fake.hellos) == 2)
+    fake.settle(task_id, "a")
+    await fake.order(task_id, "b")
+    fake.heard.clear()
+    await fake.restart()
+    await fake.order(task_id, "b")  # asked again
+    fake.settle(task_id, "b")
+    assert await value_of(fake, task_id) == "ok" and begun == 1
+
+
+# ---- replay ----
+
+
+async def test_a_replay_answers_orders_without_the_server(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.wait_for("nap", hours=1)
+        answer = await ctx.step.suspend("ask", {})
+        return [answer["data"], await ctx.step.run("last", lambda: "new")]
+
+    await serve(fake_client)
+    steps = [
+        settled_step("nap", None, kind="sleep"),
+        settled_step("ask", {"data": 5}, kind="suspend"),
+    ]
+    task_id = give(fake, steps, epoch=2)
+    assert await value_of(fake, task_id) == [5, "new"]
+    assert fake.orders(task_id) == []
+    assert [s.number for s in fake.said("step_done")] == [1]
+
+
+async def test_a_replay_takes_the_way_of_the_first_execution(fake, fake_client):
+    """The reminder fired, was acted on, and only then came the answer."""
+
+    @workflow
+    async def flow(ctx):
+        answer = asyncio.create_task(ctx.step.suspend("answer", {}))
+        reminder = asyncio.create_task(ctx.step.wait_for("reminder", hours=1))
+        way = []
+        await asyncio.wait([answer, reminder], return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            way.append(await ctx.step.run("remind", lambda: "reminded"))
+        way.append((await answer)["data"])
+        return way
+
+    await serve(fake_client)
+    steps = [
+        settled_step("reminder", None, kind="sleep"),
+        settled_step("remind", "reminded"),
+        settled_step("answer", {"data": "yes"}, kind="suspend"),
+    ]
+    assert await value_of(fake, give(fake, steps)) == ["reminded", "yes"]
+
+
+async def test_parallel_branches_are_answered_in_the_order_of_the_history(fake, fake_client):
+    seen: list[int] = []
+
+    @workflow
+    async def flow(ctx):
+        async def branch(n):
+            await ctx.step.run(f"s{n}", lambda: n)
+            seen.append(n)
+
+        await asyncio.gather(*(branch(n) for n in range(50)))
+
+    await serve(fake_client)
+    order = [*range(1, 50, 2), *range(48, -1, -2)]
+    await value_of(fake, give(fake, [settled_step(f"s{n}", n) for n in order]))
+    assert seen == order
+
+
+async def test_steps_asked_for_in_another_order_are_answered_all_the_same(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        return [await ctx.step.run(key, lambda: "new") for key in ("b", "a")]
+
+    await serve(fake_client)
+    steps = [settled_step("a", 1), settled_step("b", 2)]
+    assert await value_of(fake, give(fake, steps)) == [2, 1]
+
+
+async def test_another_step_than_the_history_has_is_told_side_by_side(fake, fake_client):
+    ran: list[str] = []
+
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.run("a", lambda: 1)
+            await ctx.step.run("changed", ran.append, "changed")
+        except Exception:
+            pass  # cannot hold it up
+        await ctx.step.run("b", ran.append, "b")
+
+    await serve(fake_client)
+    steps = [settled_step("a", 1), settled_step("nap", None, kind="sleep")]
+    error = await error_of(fake, give(fake, steps))
+    assert error.type == "NON_DETERMINISM" and not error.retryable and ran == []
+    lines = [line.split() for line in error.message.splitlines()]
+    assert ["'a'", "'a'"] in lines
+    assert ["'nap'", "(sleep)", "'changed'", "(step)", "<-", "differs"] in lines
+
+
+async def test_a_key_that_became_another_kind_of_step_is_an_error(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.suspend("a", {})
+
+    await serve(fake_client)
+    for step in (settled_step("a", 1), settled_step("a", None, kind="sleep")):
+        error = await error_of(fake, give(fake, [step]))
+        assert error.type == "NON_DETERMINISM" and "'a' (suspend)" in error.message
+
+
+async def test_code_that_ends_before_its_history_is_an_error(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        return await ctx.step.run("a", lambda: 1)
+
+    await serve(fake_client)
+    error = await error_of(fake, give(fake, [settled_step("a", 1), settled_step("b", 2)]))
+    assert error.type == "NON_DETERMINISM" and "the end of the code" in error.message
+
+
+async def test_a_step_that_was_at_work_in_another_branch_is_not_an_error(fake, fake_client):
+    """Slow had begun but not settled when the host died; the other branch was ahead."""
+
+    @workflow
+    async def flow(ctx):
+        async def quick():
+            await asyncio.sleep(0.02)
+            return [await ctx.step.run(f"q{n}", lambda: "new") for n in range(2)]
+
+        return await asyncio.gather(ctx.step.run("slow", lambda: "slow"), quick())
+
+    await serve(fake_client)
+    steps = [settled_step("q0", "old"), settled_step("q1", "old")]
+    assert await value_of(fake, give(fake, steps)) == ["slow", ["old", "old"]]
+
+
+# ---- parking ----
+
+
+async def test_code_that_only_waits_is_let_go_of(fake, fake_client, at_once):
+    ways: list[str] = []
+
+    @workflow
+    async def flow(ctx):
+        await ctx.step.run("first", lambda: 1)
+        try:
+            await ctx.step.wait_for("nap", hours=1)
+        except Exception:
+            ways.append("caught")
+        finally:
+            ways.append("finally")
+            await ctx.step.run("tidy", ways.append, "tidy")
+        return "done"
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.until(lambda: fake.said("park"))
+    (park,) = fake.said("park")
+    assert (park.task_id, park.epoch, park.outcomes_seen) == (task_id, 1, 0)
+    await fake.until(lambda: fake_client._connection().host.held_count == 0)
+    assert ways == ["finally"] and [s.key for s in fake.said("step_done")] == ["first"]
+    assert fake.done(task_id) is None
+    steps = [settled_step("first", 1), settled_step("nap", None, kind="sleep")]
+    give(fake, steps, task_id=task_id, epoch=2, settled_count=1)
+    assert await value_of(fake, task_id) == "done"
+    assert ways == ["finally", "finally", "tidy"]
+    assert fake.said("step_done")[-1].number == 2
+
+
+async def test_parallel_waits_are_let_go_of_together(fake, fake_client, at_once):
+    @workflow
+    async def flow(ctx):
+        first = ctx.step.suspend("a", {})
+        second = ctx.step.wait_for("b", hours=1)
+        left = asyncio.create_task(ctx.step.wait_for("left behind", hours=1))
+        return [await asyncio.gather(first, second), left]
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.until(lambda: fake.said("park"))
+    assert {o.key for o in fake.orders(task_id)} == {"a", "b", "left behind"}
+    await fake.until(lambda: fake_client._connection().host.held_count == 0)
+
+
+async def test_code_with_a_step_at_work_is_kept(fake, fake_client, at_once):
+    go_on = asyncio.Event()
+
+    @workflow
+    async def flow(ctx):
+        await asyncio.gather(ctx.step.wait_for("nap", hours=1), ctx.step.run("busy", go_on.wait))
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.order(task_id, "nap")
+    await asyncio.sleep(0.1)  # long enough to be let go of, were it not busy
+    assert fake.said("park") == []
+    go_on.set()
+    await fake.until(lambda: fake.said("park"))
+
+
+async def test_an_outcome_that_comes_while_the_code_unwinds_is_not_counted(
+    fake, fake_client, at_once
+):
+    unwinding, go_on = asyncio.Event(), asyncio.Event()
+
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.wait_for("nap", hours=1)
+        finally:
+            unwinding.set()
+            await go_on.wait()
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await asyncio.wait_for(unwinding.wait(), 5)
+    fake.settle(task_id, "nap")
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await fake.until(lambda: fake.said("park"))
+    assert fake.said("park")[0].outcomes_seen == 0
+
+
+async def test_code_that_does_not_end_when_let_go_of_is_cancelled(fake, fake_client, at_once):
+    @workflow
+    async def flow(ctx):
+        wait = asyncio.create_task(ctx.step.wait_for("nap", hours=1))
+        await asyncio.sleep(60)
+        await wait
+
+    await serve(fake_client)
+    give(fake)
+    await fake.until(lambda: fake.said("park"), 10)
+
+
+def test_a_threshold_that_is_no_number_is_named(monkeypatch):
+    from polos._execution import wait_threshold
+
+    for text in ("soon", "-1", "inf"):
+        monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", text)
+        with pytest.raises(InvalidArgumentError, match="POLOS_WAIT_THRESHOLD_SECONDS"):
+            wait_threshold()
+
+
+# ---- cancellation ----
+
+
+async def test_a_cancellation_is_seen_at_the_wait_and_cleans_up(fake, fake_client):
+    ways: list[str] = []
+
+    async def undo(ctx, payload):
+        await ctx.step.run("undo", ways.append, f"undo {payload}")
+
+    @workflow(on_cancel=undo)
+    async def flow(ctx, payload):
+        try:
+            await ctx.step.suspend("ask", {})
+        except Exception:
+            ways.append("caught")
+        except ExecutionCancelledError:
+            ways.append(f"told {ctx.is_cancelling}")
+            raise
+        finally:
+            await ctx.step.run("tidy", ways.append, "tidy")
+
+    await serve(fake_client)
+    task_id = give(fake, value=7)
+    await fake.order(task_id, "ask")
+    fake.interrupt(task_id)
+    fake.interrupt(task_id)  # told twice, seen once
+    error = await error_of(fake, task_id)
+    assert error.type == "ExecutionCancelledError" and not error.retryable
+    assert ways == ["told True", "tidy", "undo 7"]
+    assert [s.key for s in fake.said("step_done")] == ["tidy", "undo"]
+    assert fake.said("task_done")[0].cancelled
+
+
+async def test_a_step_at_work_ends_before_the_cancellation_is_seen(fake, fake_client):
+    go_on = asyncio.Event()
+
+    @workflow
+    async def flow(ctx):
+        await ctx.step.run("charge", go_on.wait)
+        await ctx.step.run("ship", lambda: "must not")
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await asyncio.sleep(0.05)
+    fake.interrupt(task_id)
+    await asyncio.sleep(0.05)
+    go_on.set()
+    await error_of(fake, task_id)
+    assert [s.key for s in fake.said("step_done")] == ["charge"]
+    assert fake.said("task_done")[0].cancelled
+
+
+async def test_all_parallel_branches_see_the_cancellation(fake, fake_client):
+    seen: list[int] = []
+
+    @workflow
+    async def flow(ctx):
+        async def branch(n):
+            try:
+                await ctx.step.suspend(f"s{n}", {})
+            finally:
+                seen.append(n)
+
+        try:
+            await asyncio.gather(*(branch(n) for n in range(3)))
+        finally:
+            await ctx.step.run("tidy", lambda: None)
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.until(lambda: len(fake.orders(task_id)) == 3)
+    fake.interrupt(task_id)
+    await error_of(fake, task_id)
+    assert sorted(seen) == [0, 1, 2] and [s.key for s in fake.said("step_done")] == ["tidy"]
+
+
+async def test_a_task_that_comes_cancelled_is_replayed_up_to_its_wait(fake, fake_client):
+    ran: list[str] = []
+
+    @workflow
+    async def flow(ctx):
+        done = []
+        try:
+            done.append(await ctx.step.run("a", lambda: "never"))
+            await ctx.step.suspend("ask", {})
+        finally:
+            await ctx.step.run("undo 1", lambda: "never")
+            await ctx.step.run("undo 2", ran.append, done[0])
+
+    await serve(fake_client)
+    steps = [settled_step("a", "kept"), settled_step("undo 1", None)]
+    task_id = give(fake, steps, epoch=3, cancelling=True)
+    await error_of(fake, task_id)
+    assert ran == ["kept"] and fake.orders(task_id) == []
+    assert [(s.key, s.number) for s in fake.said("step_done")] == [("undo 2", 3)]
+    assert fake.said("task_done")[0].cancelled
+
+
+async def test_code_that_ends_by_itself_is_not_cancelled(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        return await ctx.step.run("a", lambda: "never")
+
+    await serve(fake_client)
+    task_id = give(fake, [settled_step("a", "kept")], cancelling=True)
+    assert await value_of(fake, task_id) == "kept"
+    assert not fake.said("task_done")[0].cancelled
+
+
+async def test_code_that_holds_the_cancellation_up_is_cancelled_all_the_same(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.suspend("ask", {})
+        except asyncio.CancelledError:
+            return "went on"
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.order(task_id, "ask")
+    fake.interrupt(task_id)
+    assert await value_of(fake, task_id) == "went on"
+    assert fake.said("task_done")[0].cancelled
+
+
+async def test_a_cancelled_wait_outside_steps_is_interrupted(fake, fake_client):
+    begun = asyncio.Event()
+
+    @tool
+    async def endless(ctx):
+        begun.set()
+        await asyncio.sleep(60)
+
+    await serve(fake_client)
+    task_id = fake.give("endless", {})
+    await asyncio.wait_for(begun.wait(), 5)
+    fake.interrupt(task_id)
+    await error_of(fake, task_id)
+    assert fake.said("task_done")[0].cancelled
+
+
+# ---- state ----
+
+
+class Counter(WorkflowState):
+    count: int = 0
+    names: list[str] = []
+
+
+async def test_state_is_kept_with_the_step_that_changed_it(fake, fake_client):
+    @workflow(state_schema=Counter)
+    async def flow(ctx):
+        await ctx.step.run("a", lambda: 1)
+        ctx.state.count += 1
+        await ctx.step.run("b", lambda: 1)
+        await ctx.step.run("c", lambda: 1)
+        ctx.state.names.append("end")
+        return ctx.state.count
+
+    await serve(fake_client)
+    task_id = give(fake)
+    assert await value_of(fake, task_id) == 1
+    assert [s.state_json for s in fake.said("step_done")] == ["", '{"count":1,"names":[]}', ""]
+    assert fake.said("task_done")[0].state_json == '{"count":1,"names":["end"]}'
+
+
+async def test_a_replay_builds_the_state_anew_from_the_initial_one(fake, fake_client):
+    seen: list[int] = []
+
+    @workflow(state_schema=Counter)
+    async def flow(ctx):
+        for n in range(3):
+            seen.append(ctx.state.count)
+            ctx.state.count += 1
+            await ctx.step.run(f"s{n}", lambda: None)
+        return ctx.state.count
+
+    await serve(fake_client)
+    task_id = give(fake, state_json='{"count":10}')
+    assert await value_of(fake, task_id) == 13 and seen == [10, 11, 12]
+    first = fake.said("step_done")[0]
+    assert first.key == "polos.initial_state" and json.loads(first.outcome.value_json) == {
+        "count": 10
+    }
+    seen.clear()
+    steps = [settled_step("polos.initial_state", {"count": 10}), settled_step("s0"),
+             settled_step("s1")]
+    task_id = give(fake, steps, state_json='{"count":12,"names":[]}')
+    assert await value_of(fake, task_id) == 13 and seen == [10, 11, 12]
+
+
+async def test_the_kept_state_counts_where_code_does_not_build_it_again(fake, fake_client):
+    @workflow(state_schema=Counter)
+    async def flow(ctx):
+        await ctx.step.run("a", lambda: None)
+        return ctx.state.count
+
+    await serve(fake_client)
+    task_id = give(fake, [settled_step("a")], state_json='{"count":5,"names":[]}')
+    assert await value_of(fake, task_id) == 5
+
+
+async def test_state_without_a_schema_is_a_dict_and_bad_state_is_named(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        ctx.state["n"] = 1
+        ctx.state = {**ctx.state, "m": 2}
+        return ctx.state
+
+    @workflow(id="typed", state_schema=Counter)
+    async def typed(ctx):
+        return None
+
+    await serve(fake_client)
+    assert await value_of(fake, give(fake)) == {"n": 1, "m": 2}
+    task_id = fake.give("typed", None, kind=FLOW, state_json='{"count":"x"}')
+    assert "the state does not fit" in (await error_of(fake, task_id)).message
+    with pytest.raises(TypeError, match="needs defaults for n"):
+        workflow(id="w", state_schema=Out)(lambda ctx: None)
+
+
+# ---- what may be tried again, triggers, traces ----
+
+
+async def test_what_a_workflow_raises_may_be_tried_again_and_what_a_step_raises_not(
+    fake, fake_client
+):
+    @workflow
+    async def flow(ctx, payload):
+        if payload == "step":
+            await ctx.step.run("s", lambda: 1 / 0, max_retries=0)
+        raise LookupError("maybe later")
+
+    @tool
+    async def broken(ctx):
+        raise LookupError("no")
+
+    await serve(fake_client)
+    assert (await error_of(fake, give(fake, value="code"))).retryable
+    assert not (await error_of(fake, give(fake, value="step"))).retryable
+    assert not (await error_of(fake, fake.give("broken", {}))).retryable
+
+
+async def test_triggers_are_offered_and_events_have_their_documented_names(fake, fake_client):
+    @workflow(trigger_on_event="orders", batch_size=10, batch_timeout_seconds=0.5)
+    async def flow(ctx, payload):
+        return [event["sequence_id"] for event in payload["events"]]
+
+    await serve(fake_client)
+    (offered,) = fake.hellos[-1].workflows
+    trigger = offered.trigger
+    assert (trigger.topic, trigger.batch_size, trigger.batch_timeout_ms) == ("orders", 10, 500)
+    event = {"sequence": 3, "topic": "orders", "data": {}, "created_at_ms": 1}
+    assert await value_of(fake, give(fake, value={"events": [event]})) == [3]
+    for wrong in ({"batch_size": 2}, {"trigger_on_event": ""},
+                  {"trigger_on_event": "t", "batch_size": 0}):
+        with pytest.raises(ValueError):
+            workflow(id="w", **wrong)
+
+
+async def test_the_context_tells_of_its_run(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        with ctx.step.trace("look", {"a": 1}) as span:
+            span.set_attribute("b", 2)
+            span.add_event("seen")
+        return [ctx.parent_execution_id, ctx.root_workflow_id, ctx.retry_count, ctx.attempt,
+                ctx.created_at == datetime.fromtimestamp(5, timezone.utc) + timedelta(0)]
+
+    await serve(fake_client)
+    task_id = give(fake, parent_run_id="p", root_name="top", retry_count=2, epoch=4,
+                   created_at_ms=5000)
+    assert await value_of(fake, task_id) == ["p", "top", 2, 4, True]
