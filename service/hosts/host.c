@@ -167,12 +167,17 @@ static enum host_receipt refused(const struct host_session *session)
 static enum host_receipt receive_answer(struct hosts *hosts, struct host_session *session,
                                         const struct host_message *message)
 {
+    const char *reason = "STALE_EPOCH";
+    str why = STR("The task is not this host's any more; stop it. The answer was not taken.");
+
     if (holds(hosts, session, message)) {
-        return HOST_RECEIPT_COMMAND;
+        if (message->fault.len == 0) {
+            return HOST_RECEIPT_COMMAND;
+        }
+        reason = "INVALID_FIELD";
+        why = message->fault;
     }
-    session_refuse(hosts, session, message->seq, "STALE_EPOCH",
-                   STR("The task is not this host's any more; stop it. The answer was not taken."),
-                   &message->task);
+    session_refuse(hosts, session, message->seq, reason, why, &message->task);
     return refused(session);
 }
 

@@ -128,6 +128,7 @@ struct host_message {
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     uint32_t outcomes_seen; /* PARK. */
     struct host_order order; /* ORDER. */
+    str fault; /* STEP_DONE, ORDER: not empty: what is wrong with it; it is refused. */
 };
 
 struct settled_step {

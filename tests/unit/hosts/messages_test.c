@@ -198,6 +198,33 @@ static void refuses_answers_for_what_is_not_held(void **state)
     fixture_fini(&fixture);
 }
 
+static void refuses_what_is_wrong_in_itself(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE, HOST_MESSAGE_ORDER};
+
+    start(&fixture, &link);
+    for (uint64_t seq = 1; seq <= COUNT_OF(kinds); seq++) {
+        struct host_message message = host_says(kinds[seq - 1], seq, 1, 1);
+
+        message.fault = STR("order.sleep.until_ms: it is required");
+        assert_int_equal(hosts_receive(fixture.hosts, link.link.session, &message, fixture.now_ms),
+                         HOST_RECEIPT_DROP);
+        const struct wire *refused = link_next(&link, SERVER_MESSAGE_REFUSED);
+        assert_string_equal(refused->reason, "INVALID_FIELD");
+        assert_string_equal(refused->text, "order.sleep.until_ms: it is required");
+        assert_int_equal(refused->refused_seq, seq);
+        assert_int_equal(refused->ack, seq);
+        assert_true(task_ref_equal(refused->task.task, task_number(1)));
+    }
+    /* The stream and the task go on. */
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, 3, 1, 1),
+                     HOST_RECEIPT_COMMAND);
+    fixture_fini(&fixture);
+}
+
 static void send_outcome(struct fixture *fixture, uint32_t task, const char *key)
 {
     struct host_outcome outcome = {.value = STR("{\"n\": 1}")};
@@ -408,6 +435,7 @@ int main(void)
         cmocka_unit_test(ends_streams_that_break_rules),
         cmocka_unit_test(too_many_open),
         cmocka_unit_test(refuses_answers_for_what_is_not_held),
+        cmocka_unit_test(refuses_what_is_wrong_in_itself),
         cmocka_unit_test(outcomes_are_kept_until_acknowledged),
         cmocka_unit_test(the_engine_refuses),
         cmocka_unit_test(forgets_what_was_not_durable),
