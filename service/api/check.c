@@ -45,6 +45,14 @@ bool check_bytes(struct check *check, const char *field, str text, size_t bytes_
            check_fault(check, field, "it has %zu bytes, the limit is %zu", text.len, bytes_max);
 }
 
+bool check_some(struct check *check, const char *field, str text, size_t bytes_max)
+{
+    if (text.len == 0) {
+        return check_fault(check, field, "it is required");
+    }
+    return check_bytes(check, field, text, bytes_max);
+}
+
 bool check_range(struct check *check, const char *field, int64_t value, int64_t min, int64_t max)
 {
     assert(min <= max);
@@ -60,6 +68,25 @@ bool check_json(struct check *check, const char *field, str text)
     }
     status valid = json_validate(text, check->arena);
     return status_is_ok(valid) || check_fault(check, field, "%s", valid.why);
+}
+
+bool check_value(struct check *check, const char *field, str text, str *ret)
+{
+    size_t bytes_max = check->json_bytes_max == 0 ? SIZE_MAX : check->json_bytes_max;
+    if (!check_bytes(check, field, text, bytes_max)) {
+        return false;
+    }
+    *ret = arena_copy(check->arena, text);
+    return check_json(check, field, *ret);
+}
+
+bool check_value_or_null(struct check *check, const char *field, str text, str *ret)
+{
+    if (text.len == 0) {
+        *ret = STR("null");
+        return true;
+    }
+    return check_value(check, field, text, ret);
 }
 
 bool check_json_object(struct check *check, const char *field, str text)

@@ -13,11 +13,15 @@
 enum {
     CHECK_LABEL_BYTES_MAX = 200, /* Session, user, conversation, idempotency key. */
     CHECK_CAUSE_BYTES_MAX = 1000,
+    CHECK_STEP_KEY_BYTES_MAX = 512,
+    CHECK_TOPIC_BYTES_MAX = 512,
+    CHECK_EVENT_TYPE_BYTES_MAX = 200,
 };
 
 struct check {
     struct arena *arena; /* Holds the error's texts. */
     struct api_error error; /* code OK: no fault so far. */
+    size_t json_bytes_max; /* Of the values that runs are given; 0: no limit. */
 };
 
 /* Notes a fault of the field; always false. */
@@ -26,9 +30,15 @@ bool check_fault(struct check *check, const char *field, const char *format, ...
 /* 1 to 128 bytes of letters, digits, '_', '-', '.'. */
 bool check_name(struct check *check, const char *field, str name);
 bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max);
+/* Not empty, at most bytes_max. */
+bool check_some(struct check *check, const char *field, str text, size_t bytes_max);
 bool check_range(struct check *check, const char *field, int64_t value, int64_t min, int64_t max);
 /* Not empty, JSON; the fault says at which byte. */
 bool check_json(struct check *check, const char *field, str text);
+/* JSON of at most json_bytes_max; empty stands for null, or is a fault when it is required. The
+ * copy lives as long as the check's arena. */
+bool check_value(struct check *check, const char *field, str text, str *ret);
+bool check_value_or_null(struct check *check, const char *field, str text, str *ret);
 /* Empty, or a JSON object. */
 bool check_json_object(struct check *check, const char *field, str text);
 bool check_uuid(struct check *check, const char *field, str text, uuid *ret);

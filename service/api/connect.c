@@ -151,8 +151,9 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
 
 static void take_message(struct connect *connect, const Polos__V1__HostMessage *message)
 {
+    const struct api *api = connect->call->service;
     struct request *request = exchange_new(connect->call, REQUEST_HOST_MESSAGE, exchange_ignore);
-    struct check check = {.arena = &request->arena};
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
     request->host.link = &connect->link;
     if (!host_wire_message(&check, message, &request->host.message)) {
         leave(connect, &check.error);

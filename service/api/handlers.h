@@ -18,6 +18,13 @@ void agent_service_run(struct api_call *call, const ProtobufCMessage *request);
 void workflow_service_start(struct api_call *call, const ProtobufCMessage *request);
 void workflow_service_run(struct api_call *call, const ProtobufCMessage *request);
 
+/* topics.c */
+void workflow_service_publish(struct api_call *call, const ProtobufCMessage *request);
+void subscribe_start(struct api_call *call, const ProtobufCMessage *request);
+void subscribe_writable(struct api_call *call);
+void subscribe_closed(struct api_call *call);
+void subscribe_released(struct api_call *call);
+
 /* start.c: of every call that starts a run. */
 void start_closed(struct api_call *call);
 void start_released(struct api_call *call);
@@ -27,6 +34,13 @@ void run_service_get(struct api_call *call, const ProtobufCMessage *request);
 void run_service_list(struct api_call *call, const ProtobufCMessage *request);
 void run_service_history(struct api_call *call, const ProtobufCMessage *request);
 void run_service_cancel(struct api_call *call, const ProtobufCMessage *request);
+void run_service_fork(struct api_call *call, const ProtobufCMessage *request);
+void run_service_retry(struct api_call *call, const ProtobufCMessage *request);
+
+/* suspend.c */
+void suspend_service_list(struct api_call *call, const ProtobufCMessage *request);
+void suspend_service_get(struct api_call *call, const ProtobufCMessage *request);
+void suspend_service_resume(struct api_call *call, const ProtobufCMessage *request);
 
 /* watch.c */
 void watch_start(struct api_call *call, const ProtobufCMessage *request);
@@ -39,10 +53,6 @@ void connect_start(struct api_call *call, const ProtobufCMessage *request);
 void connect_message(struct api_call *call, const ProtobufCMessage *message);
 void connect_closed(struct api_call *call);
 void connect_released(struct api_call *call);
-
-/* unimplemented.c */
-void unimplemented_start(struct api_call *call, const ProtobufCMessage *request);
-bool unimplemented_knows(const char *path); /* Has a sentence for it. */
 
 /* exchange.c */
 void exchange_closed(struct api_call *call);

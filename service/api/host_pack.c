@@ -59,6 +59,8 @@ static void put_steps(struct arena *arena, const struct host_task *from, Polos__
         polos__v1__settled_step__init(ret->steps[i]);
         ret->steps[i]->key = text_of(arena, from->steps[i].key);
         ret->steps[i]->outcome = outcome(arena, &from->steps[i].outcome);
+        ret->steps[i]->is_order = from->steps[i].is_order;
+        ret->steps[i]->kind = (char *)from->steps[i].kind;
     }
 }
 
@@ -82,9 +84,30 @@ static void put_task(struct arena *arena, const struct host_task *from,
     task->user_id = text_of(arena, from->user_id);
     task->conversation_id = text_of(arena, from->conversation_id);
     task->root_run_id = text_of_uuid(arena, from->root);
+    task->settled_count = from->settled_count;
+    task->cancelling = from->is_cancelling;
+    task->state_json = text_of(arena, from->state);
+    task->retry_count = from->retry_count;
+    if (!uuid_is_zero(from->parent)) {
+        task->parent_run_id = text_of_uuid(arena, from->parent);
+    }
+    task->root_name = text_of(arena, from->root_name);
+    task->created_at_ms = (int64_t)from->created_ms;
     put_steps(arena, from, task);
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     ret->task = task;
+}
+
+static void put_outcome(struct arena *arena, const struct server_message *from,
+                        Polos__V1__ServerMessage *ret)
+{
+    Polos__V1__Outcome *settled = arena_alloc(arena, sizeof(*settled));
+    polos__v1__outcome__init(settled);
+    settled->task_id = task_id(arena, from->outcome.task);
+    settled->key = text_of(arena, from->outcome.key);
+    settled->outcome = outcome(arena, &from->outcome.outcome);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
+    ret->outcome = settled;
 }
 
 static void put_cancel(struct arena *arena, const struct server_message *from,
@@ -139,6 +162,9 @@ struct payload *host_wire_pack(const struct server_message *message)
         break;
     case SERVER_MESSAGE_TASK:
         put_task(&arena, message->task, &ret);
+        break;
+    case SERVER_MESSAGE_OUTCOME:
+        put_outcome(&arena, message, &ret);
         break;
     case SERVER_MESSAGE_CANCEL:
         put_cancel(&arena, message, &ret);

@@ -1,20 +1,14 @@
 #include "service/api/host_wire.h"
 
 #include "service/api/definition.h"
+#include "service/api/host_order.h"
+#include "service/api/options.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 
 static str copied(struct check *check, const char *text)
 {
     return arena_copy(check->arena, str_of(text));
-}
-
-static bool check_len(struct check *check, const char *field, str text, size_t min, size_t max)
-{
-    if (text.len < min) {
-        return check_fault(check, field, "it is required");
-    }
-    return check_bytes(check, field, text, max);
 }
 
 static bool take_task_id(struct check *check, const char *field, const char *text,
@@ -77,6 +71,42 @@ static bool take_agents(struct check *check, const Polos__V1__Hello *hello, stru
     return true;
 }
 
+static bool take_trigger(struct check *check, size_t index,
+                         const Polos__V1__WorkflowDefinition *workflow, struct trigger_offer *ret)
+{
+    const Polos__V1__EventTrigger *trigger = workflow->trigger;
+    const char *prefix = arena_printf(check->arena, "hello.workflows[%zu].trigger.", index).ptr;
+    *ret = (struct trigger_offer){
+        .workflow = copied(check, workflow->id),
+        .topic = copied(check, trigger->topic),
+        .batch_size = trigger->batch_size,
+        .batch_timeout_ms = (uint64_t)trigger->batch_timeout_ms,
+    };
+    const char *topic = arena_printf(check->arena, "%stopic", prefix).ptr;
+    const char *size = arena_printf(check->arena, "%sbatch_size", prefix).ptr;
+    const char *timeout = arena_printf(check->arena, "%sbatch_timeout_ms", prefix).ptr;
+    return check_some(check, topic, ret->topic, CHECK_TOPIC_BYTES_MAX) &&
+           check_range(check, size, trigger->batch_size, 0, HOST_TRIGGER_BATCH_MAX) &&
+           check_range(check, timeout, trigger->batch_timeout_ms, 0, HOST_TRIGGER_TIMEOUT_MS_MAX);
+}
+
+static bool take_triggers(struct check *check, const Polos__V1__Hello *hello,
+                          struct request *request)
+{
+    struct trigger_offer *triggers =
+        arena_zalloc(check->arena, hello->n_workflows * sizeof(*triggers));
+    size_t count = 0;
+    for (size_t i = 0; i < hello->n_workflows; i++) {
+        if (hello->workflows[i]->trigger != NULL &&
+            !take_trigger(check, i, hello->workflows[i], &triggers[count++])) {
+            return false;
+        }
+    }
+    request->hello.triggers = triggers;
+    request->hello.trigger_count = count;
+    return true;
+}
+
 bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct request *request)
 {
     assert(check->arena == &request->arena);
@@ -90,12 +120,12 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
         .session = copied(check, hello->session),
         .user_agent = copied(check, hello->user_agent),
     };
-    return check_len(check, "hello.host_id", ret->host_id, 1, NAME_BYTES_MAX) &&
+    return check_some(check, "hello.host_id", ret->host_id, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.deployment", ret->deployment, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.session", ret->session, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
            take_offers(check, hello, ret) && take_held(check, hello, ret) &&
-           take_agents(check, hello, request);
+           take_triggers(check, hello, request) && take_agents(check, hello, request);
 }
 
 /* At most bytes_max, without cutting a character. */
@@ -133,6 +163,27 @@ static bool take_outcome(struct check *check, const char *field,
     return true;
 }
 
+/* What user code can get wrong is its task's affair only: the message is refused, the stream goes
+ * on. Always true. */
+static bool note_fault(struct check *check, bool is_fine, struct host_message *ret)
+{
+    if (!is_fine) {
+        ret->fault = check->error.message;
+        check->error = (struct api_error){0};
+    }
+    return true;
+}
+
+static bool check_step_done(struct check *check, const Polos__V1__StepDone *done,
+                            struct host_message *ret)
+{
+    return check_some(check, "step_done.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
+           take_outcome(check, "step_done.outcome", done->outcome, &ret->outcome) &&
+           (ret->outcome.failed ||
+            check_json(check, "step_done.outcome.value_json", ret->outcome.value)) &&
+           options_check_state(check, "step_done.state_json", ret->state);
+}
+
 static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
                            struct host_message *ret)
 {
@@ -140,11 +191,15 @@ static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
     ret->epoch = done->epoch;
     ret->number = done->number;
     ret->key = copied(check, done->key);
+    ret->state = copied(check, done->state_json);
     return take_task_id(check, "step_done.task_id", done->task_id, &ret->task) &&
-           check_len(check, "step_done.key", ret->key, 1, HOST_STEP_KEY_BYTES_MAX) &&
-           take_outcome(check, "step_done.outcome", done->outcome, &ret->outcome) &&
-           (ret->outcome.failed ||
-            check_json(check, "step_done.outcome.value_json", ret->outcome.value));
+           note_fault(check, check_step_done(check, done, ret), ret);
+}
+
+static struct host_outcome invalid_result(str message)
+{
+    return (struct host_outcome){
+        .failed = true, .error_type = STR("INVALID_RESULT"), .error_message = message};
 }
 
 static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
@@ -152,19 +207,25 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
 {
     ret->kind = HOST_MESSAGE_TASK_DONE;
     ret->epoch = done->epoch;
+    ret->is_cancelled = done->cancelled;
+    ret->state = copied(check, done->state_json);
     if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task) ||
         !take_outcome(check, "task_done.outcome", done->outcome, &ret->outcome)) {
         return false;
     }
+    ret->is_retryable = ret->outcome.failed && done->outcome->error->retryable;
     if (!ret->outcome.failed) {
         status valid = json_validate(ret->outcome.value, check->arena);
         if (!status_is_ok(valid)) {
-            ret->outcome = (struct host_outcome){
-                .failed = true,
-                .error_type = STR("INVALID_RESULT"),
-                .error_message = arena_printf(check->arena, "the result is %s", valid.why),
-            };
+            ret->outcome =
+                invalid_result(arena_printf(check->arena, "the result is %s", valid.why));
         }
+    }
+    if (!options_check_state(check, "the state", ret->state)) {
+        ret->outcome = invalid_result(check->error.message);
+        ret->state = STR_EMPTY;
+        ret->is_retryable = false;
+        check->error = (struct api_error){0};
     }
     return true;
 }
@@ -175,7 +236,18 @@ static bool take_order(struct check *check, const Polos__V1__Order *order, struc
     ret->epoch = order->epoch;
     ret->key = copied(check, order->key);
     return take_task_id(check, "order.task_id", order->task_id, &ret->task) &&
-           check_len(check, "order.key", ret->key, 1, HOST_STEP_KEY_BYTES_MAX);
+           note_fault(check,
+                      check_some(check, "order.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
+                          host_order_take(check, order, &ret->order),
+                      ret);
+}
+
+static bool take_park(struct check *check, const Polos__V1__Park *park, struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_PARK;
+    ret->epoch = park->epoch;
+    ret->outcomes_seen = park->outcomes_seen;
+    return take_task_id(check, "park.task_id", park->task_id, &ret->task);
 }
 
 static bool take_delta(struct check *check, const Polos__V1__HostDelta *delta,
@@ -201,6 +273,7 @@ static bool check_numbering(struct check *check, const struct host_message *mess
     case HOST_MESSAGE_STEP_DONE:
     case HOST_MESSAGE_ORDER:
     case HOST_MESSAGE_TASK_DONE:
+    case HOST_MESSAGE_PARK:
         return message->seq != 0 ||
                check_fault(check, "seq", "it is required: this message is numbered, from 1");
     case HOST_MESSAGE_DRAIN:
@@ -223,6 +296,9 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
         break;
     case POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE:
         is_fine = take_task_done(check, message->task_done, ret);
+        break;
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_PARK:
+        is_fine = take_park(check, message->park, ret);
         break;
     case POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA:
         is_fine = take_delta(check, message->delta, ret);

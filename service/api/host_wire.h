@@ -2,8 +2,9 @@
  * host_wire: the host protocol between its wire form and the plain structs of service/hosts.
  *
  * What is wrong with a message ends the stream, because a host that does not speak the protocol
- * cannot be helped by going on; but a result that is no JSON settles its task as failed, since
- * the run must not hang on a tool's mistake.
+ * cannot be helped by going on. But what the user's code got wrong is between it and its task: a
+ * step or an order that asks for nonsense is refused (host_message.fault), and a result that is no
+ * JSON settles its task as failed, since the run must not hang on a tool's mistake.
  */
 #ifndef SERVICE_API_HOST_WIRE_H
 #define SERVICE_API_HOST_WIRE_H
@@ -13,9 +14,10 @@
 #include "service/runtime/runtime.h"
 
 enum {
-    HOST_STEP_KEY_BYTES_MAX = 512,
     HOST_DELTA_BYTES_MAX = 64 * 1024,
     HOST_STACK_BYTES_MAX = 16 * 1024,
+    HOST_TRIGGER_BATCH_MAX = 1000,
+    HOST_TRIGGER_TIMEOUT_MS_MAX = 7 * 24 * 3600 * 1000,
 };
 
 /* Fills request->hello, but for the link. The check's arena must be the request's. */

@@ -84,8 +84,11 @@ Polos__V1__Run *run_view_state(const struct run_report *report, struct arena *ar
     run->root_run_id = run->id;
     run->created_at_ms = (int64_t)state->started_ms;
     run->ended_at_ms = (int64_t)state->ended_ms;
-    run->deadline_ms = (int64_t)state->deadline_ms;
+    run->deadline_ms = engine_is_clock_stopped(state) ? 0 : (int64_t)state->deadline_ms;
     run->last_seq = state->seq;
+    run->state_json = text_of(arena, report->state_json);
+    run->retry_count = (int32_t)state->retries;
+    run->cancelling = state->is_cancelling && !engine_is_terminal(state);
     struct engine_usage usage = {
         .input = state->input_tokens,
         .output = state->output_tokens,
@@ -260,7 +263,10 @@ static void fold_started(struct fold *fold, const struct event *event)
 
 static void fold_cancelled(struct fold *fold, str cause)
 {
-    str sentence = cause.len > 0 ? cause : STR("The run was cancelled; start another one.");
+    /* Why somebody asked for it tells more than how its code ended. */
+    str asked = fold->report->cancel_cause;
+    str known = asked.len > 0 ? asked : cause;
+    str sentence = known.len > 0 ? known : STR("The run was cancelled; start another one.");
     fold->run->error = error_of(fold->arena, STR("CANCELLED"), sentence);
 }
 
@@ -308,12 +314,23 @@ static status fold_event(struct fold *fold, const struct event *event)
     case EVENT_LEASE_GRANTED:
         fold_lease(fold, event, event->lease_granted.host_id);
         break;
+    case EVENT_TASK_FAILED:
+        fold->hints.failure = event->task_failed.outcome.error_message;
+        fold_lease(fold, event, STR_EMPTY);
+        break;
     case EVENT_LEASE_LOST:
+    case EVENT_TASK_PARKED:
         fold_lease(fold, event, STR_EMPTY);
         break;
     case EVENT_NONE:
     case EVENT_MODEL_REQUESTED:
     case EVENT_STEP_SETTLED:
+    case EVENT_WAIT_SET:
+    case EVENT_WAIT_SETTLED:
+    case EVENT_CHILD_SETTLED:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_REQUEUED:
+    case EVENT_CANCEL_REQUESTED:
     case EVENT_COUNT:
         break;
     }

@@ -34,13 +34,94 @@ static str model_sentence(const struct effect *effect, str failure, struct arena
         effect->failures, STR_ARG(failure), due);
 }
 
+static str body_sentence(const struct effect *effect, const char *what, str failure,
+                         struct arena *arena)
+{
+    assert(effect->state == EFFECT_BACKOFF);
+    const char *due = text_of_time(arena, effect->due_ms);
+    if (failure.len == 0) {
+        return arena_printf(arena, "the %s failed; it is tried again at %s", what, due);
+    }
+    return arena_printf(arena, "the %s failed with: " STR_FMT " -- it is tried again at %s", what,
+                        STR_ARG(failure), due);
+}
+
+static str wait_sentence(const struct effect *effect, struct arena *arena)
+{
+    const char *due = effect->due_ms == 0 ? NULL : text_of_time(arena, effect->due_ms);
+    const char *until = due == NULL ? "" : arena_printf(arena, ", until %s", due).ptr;
+    switch ((enum effect_kind)effect->kind) {
+    case EFFECT_SLEEP:
+        return arena_printf(arena, "it sleeps%s", until);
+    case EFFECT_SUSPENSION:
+        return arena_printf(arena, "it waits for an answer, which SuspendService.Resume gives%s",
+                            until);
+    case EFFECT_EVENT:
+        return arena_printf(
+            arena, "it waits for an event, which WorkflowService.Publish can send%s", until);
+    case EFFECT_CHILDREN:
+        return arena_printf(arena, "it waits for %u of the runs it started to end",
+                            effect->remaining);
+    case EFFECT_NONE:
+    case EFFECT_MODEL:
+    case EFFECT_TOOL:
+    case EFFECT_BODY:
+    case EFFECT_ORDER:
+    case EFFECT_KIND_COUNT:
+        break;
+    }
+    assert(false && "no wait");
+    return STR_EMPTY;
+}
+
 static const char *kind_word(const struct run *state, const struct effect *effect)
 {
+    static const char *const waits[EFFECT_KIND_COUNT] = {
+        [EFFECT_SLEEP] = "sleep",
+        [EFFECT_SUSPENSION] = "suspension",
+        [EFFECT_EVENT] = "event",
+        [EFFECT_CHILDREN] = "child",
+    };
+    if (waits[effect->kind] != NULL) {
+        return waits[effect->kind];
+    }
+    if (effect->state == EFFECT_BACKOFF) {
+        return "retry";
+    }
     if (effect->kind == EFFECT_MODEL) {
-        return effect->state == EFFECT_BACKOFF ? "retry" : "model";
+        return "model";
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     return is_workflow ? "workflow" : "tool";
+}
+
+/* A wait ends by itself, or never; all else is given up with the run at the latest. */
+static uint64_t deadline_of(const struct run *state, const struct effect *effect)
+{
+    if (effect_is_wait(effect)) {
+        return effect->due_ms;
+    }
+    return effect->deadline_ms != 0 ? effect->deadline_ms : state->deadline_ms;
+}
+
+static str sentence_of(const struct run_report *report, size_t index,
+                       const struct run_waiting_hints *hints, struct arena *arena)
+{
+    const struct run *state = &report->state;
+    const struct effect *effect = &state->effects[index];
+    if (effect->kind == EFFECT_MODEL) {
+        return model_sentence(effect, hints->failure, arena);
+    }
+    if (effect_is_wait(effect)) {
+        return wait_sentence(effect, arena);
+    }
+    bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
+    const char *what = is_workflow ? "workflow" : "tool";
+    if (effect->state == EFFECT_BACKOFF) {
+        return body_sentence(effect, what, hints->failure, arena);
+    }
+    return task_sentence(effect, report->has_offer[index], what, report->effect_names[index],
+                         hints->hosts[index], arena);
 }
 
 static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t index,
@@ -49,23 +130,23 @@ static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t i
     const struct effect *effect = &report->state.effects[index];
     Polos__V1__Waiting *waiting = arena_alloc(arena, sizeof(*waiting));
     polos__v1__waiting__init(waiting);
-    const char *kind = kind_word(&report->state, effect);
     str name = report->effect_names[index];
-    str sentence;
-    if (effect->kind == EFFECT_MODEL) {
-        name = name.len > 0 ? name : hints->model;
-        sentence = model_sentence(effect, hints->failure, arena);
-    } else {
-        sentence =
-            task_sentence(effect, report->has_offer[index], kind, name, hints->hosts[index], arena);
+    if (effect->kind == EFFECT_MODEL && name.len == 0) {
+        name = hints->model;
     }
-    waiting->kind = text_of(arena, str_of(kind));
+    waiting->kind = text_of(arena, str_of(kind_word(&report->state, effect)));
     waiting->name = text_of(arena, name);
     waiting->since_ms = (int64_t)effect->since_ms;
-    waiting->deadline_ms =
-        (int64_t)(effect->deadline_ms != 0 ? effect->deadline_ms : report->state.deadline_ms);
-    waiting->message = text_of(arena, sentence);
+    waiting->deadline_ms = (int64_t)deadline_of(&report->state, effect);
+    waiting->message = text_of(arena, sentence_of(report, index, hints, arena));
     return waiting;
+}
+
+/* A parked task is nobody's affair; what its code waits for is listed by itself. */
+static bool is_shown(const struct effect *effect)
+{
+    return effect->kind != EFFECT_NONE && effect->state != EFFECT_CLOSED &&
+           effect->state != EFFECT_PARKED;
 }
 
 void run_waiting(const struct run_report *report, const struct run_waiting_hints *hints,
@@ -78,8 +159,7 @@ void run_waiting(const struct run_report *report, const struct run_waiting_hints
     }
     run->waiting = arena_alloc(arena, ENGINE_EFFECTS_MAX * sizeof(*run->waiting));
     for (size_t i = 0; i < state->effect_count; i++) {
-        const struct effect *effect = &state->effects[i];
-        if (effect->kind != EFFECT_NONE && effect->state != EFFECT_CLOSED) {
+        if (is_shown(&state->effects[i])) {
             run->waiting[run->n_waiting++] = waiting_for(report, i, hints, arena);
         }
     }

@@ -10,7 +10,7 @@
 /* What the journal tells beyond the state; empty where it is not known. */
 struct run_waiting_hints {
     str model; /* As the provider named it last. */
-    str failure; /* Of the last model call that failed. */
+    str failure; /* Of the last model call, or attempt of the run, that failed. */
     str hosts[ENGINE_EFFECTS_MAX]; /* Per effect: who has it. */
 };
 

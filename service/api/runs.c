@@ -93,6 +93,49 @@ void run_service_cancel(struct api_call *call, const ProtobufCMessage *message)
     post_checked(request, is_fine, &check);
 }
 
+static void answer_retry(struct api_call *call, Polos__V1__Run *run)
+{
+    Polos__V1__RunServiceRetryResponse response = POLOS__V1__RUN_SERVICE_RETRY_RESPONSE__INIT;
+    response.run = run;
+    api_call_reply(call, &response.base);
+}
+
+static void retried(struct request *request, const struct failure *failure)
+{
+    reported(request, failure, answer_retry);
+}
+
+void run_service_retry(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceRetryRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_RETRY, retried);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
+    post_checked(request, is_fine, &check);
+}
+
+static void forked(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__RunServiceForkResponse response = POLOS__V1__RUN_SERVICE_FORK_RESPONSE__INIT;
+    response.run_id = text_of_uuid(&request->arena, request->fork.ret_run);
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void run_service_fork(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceForkRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_FORK, forked);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+                   check_range(&check, "after_seq", proto->after_seq, 1, UINT32_MAX);
+    request->fork.after_seq = (uint32_t)proto->after_seq;
+    post_checked(request, is_fine, &check);
+}
+
 static void listed(struct request *request, const struct failure *failure)
 {
     if (exchange_failed(request, failure)) {
@@ -118,6 +161,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
 {
     str token = str_of(proto->page_token);
     str name = str_of(proto->name);
+    str parent = str_of(proto->parent_run_id);
     request->list.kind = (enum run_kind)proto->kind;
     request->list.status = (uint32_t)proto->status;
     request->list.name = arena_copy(check->arena, name);
@@ -129,7 +173,8 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
            check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
            check_range(check, "status", (int64_t)proto->status, 0,
                        POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
-           (name.len == 0 || check_name(check, "name", name));
+           (name.len == 0 || check_name(check, "name", name)) &&
+           (parent.len == 0 || check_uuid(check, "parent_run_id", parent, &request->list.parent));
 }
 
 void run_service_list(struct api_call *call, const ProtobufCMessage *message)

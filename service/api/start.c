@@ -7,11 +7,10 @@
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
+#include "service/api/options.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/base/hash.h"
-
-#define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
 
 /*
  * STARTING --the start is durable--> WAITING --the run ended--> ANSWERED
@@ -106,7 +105,9 @@ static void put_hashed(struct buf *buf, str text)
     buf_put(buf, text);
 }
 
-static void digest(const struct run_spec *spec, uint64_t timeout_ms, uint8_t ret[16])
+/* What is not asked for is not hashed, so that a key stays good when options are added. */
+static void digest(const struct run_spec *spec, uint64_t timeout_ms, int32_t max_retries,
+                   uint8_t ret[16])
 {
     struct buf buf = {0};
     buf_put_char(&buf, (char)spec->kind);
@@ -117,37 +118,30 @@ static void digest(const struct run_spec *spec, uint64_t timeout_ms, uint8_t ret
     put_hashed(&buf, spec->user_id);
     put_hashed(&buf, spec->conversation_id);
     buf_put_u64_le(&buf, timeout_ms);
+    if (spec->state.len > 0 || max_retries != 0) {
+        put_hashed(&buf, spec->state);
+        buf_put_u64_le(&buf, (uint64_t)(int64_t)max_retries);
+    }
     hash128(buf_str(&buf), ret);
     buf_fini(&buf);
 }
 
-static bool take_options(struct check *check, const Polos__V1__StartOptions *options,
+static bool take_options(struct check *check, const struct start_form *form,
                          struct request *request)
 {
-    if (options == NULL) {
-        return true;
-    }
     struct run_spec *spec = &request->start.spec;
-    struct arena *arena = &request->arena;
-    const struct {
-        const char *field;
-        const char *text;
-        str *ret;
-    } labels[] = {
-        {"options.idempotency_key", options->idempotency_key, &spec->idempotency_key},
-        {"options.session_id", options->session_id, &spec->session_id},
-        {"options.user_id", options->user_id, &spec->user_id},
-        {"options.conversation_id", options->conversation_id, &spec->conversation_id},
-    };
-    for (size_t i = 0; i < COUNT_OF(labels); i++) {
-        str text = str_of(labels[i].text);
-        if (!check_bytes(check, labels[i].field, text, CHECK_LABEL_BYTES_MAX)) {
-            return false;
-        }
-        *labels[i].ret = arena_copy(arena, text);
+    struct start_options options;
+    if (!options_take(check, "options.", form->kind, form->options, &options)) {
+        return false;
     }
-    request->start.timeout_ms = (uint64_t)options->run_timeout_ms;
-    return check_range(check, "options.run_timeout_ms", options->run_timeout_ms, 0, TIMEOUT_MS_MAX);
+    spec->idempotency_key = options.idempotency_key;
+    spec->session_id = options.session_id;
+    spec->user_id = options.user_id;
+    spec->conversation_id = options.conversation_id;
+    spec->state = options.state;
+    request->start.timeout_ms = options.timeout_ms;
+    request->start.max_retries = options.max_retries;
+    return true;
 }
 
 /* Plain text becomes the JSON string it stands for. */
@@ -194,7 +188,7 @@ static bool take_input(struct check *check, const struct start_form *form, size_
     }
     *ret = arena_copy(check->arena, form->input_json);
     return check_bytes(check, "input_json", form->input_json, bytes_max) &&
-           check_json(check, "input_json", form->input_json);
+           check_json(check, "input_json", *ret);
 }
 
 static bool take_form(struct check *check, const struct start_form *form, size_t bytes_max,
@@ -205,13 +199,13 @@ static bool take_form(struct check *check, const struct start_form *form, size_t
         !take_input(check, form, bytes_max, &spec->input) ||
         !check_bytes(check, "provider_options_json", form->options_json, bytes_max) ||
         !check_json_object(check, "provider_options_json", form->options_json) ||
-        !take_options(check, form->options, request)) {
+        !take_options(check, form, request)) {
         return false;
     }
     spec->kind = form->kind;
     spec->name = arena_copy(check->arena, form->name);
     spec->options = arena_copy(check->arena, form->options_json);
-    digest(spec, request->start.timeout_ms, request->start.digest);
+    digest(spec, request->start.timeout_ms, request->start.max_retries, request->start.digest);
     return true;
 }
 

@@ -11,148 +11,9 @@
 
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
-#include "polos/v1/suspend.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
-#include "storage/memory_store.h"
-#include "tests/unit/api/simulated_call.h"
-
-/* A server without a network. */
-struct world {
-    struct arena arena;
-    struct runtime *runtime;
-    struct api api;
-    struct model_sink sink;
-    uint64_t now_ms;
-    uint64_t random;
-    uint64_t model_call; /* The one that was started last. */
-    unsigned model_calls;
-};
-
-static uint64_t world_now(void *context)
-{
-    return ((struct world *)context)->now_ms;
-}
-
-static void world_random(void *context, void *ret, size_t bytes)
-{
-    struct world *world = context;
-    for (size_t i = 0; i < bytes; i++) {
-        world->random = world->random * 6364136223846793005u + 1442695040888963407u;
-        ((uint8_t *)ret)[i] = (uint8_t)(world->random >> 56);
-    }
-}
-
-static status model_check(void *self, const struct model_request *request, struct arena *arena)
-{
-    (void)self;
-    return str_is(request->provider, "simulated")
-               ? STATUS_OK
-               : arena_fail(arena, CODE_INVALID_ARGUMENT, "unknown provider");
-}
-
-static void model_start(void *self, uint64_t call, const struct model_request *request)
-{
-    (void)request;
-    struct world *world = self;
-    world->model_call = call;
-    world->model_calls++;
-}
-
-static void model_cancel(void *self, uint64_t call)
-{
-    (void)self;
-    (void)call;
-}
-
-static const struct model_client_vtable model_vtable = {
-    .check = model_check,
-    .start = model_start,
-    .cancel = model_cancel,
-};
-
-static void world_init(struct world *world, size_t inbox_max)
-{
-    memset(world, 0, sizeof(*world));
-    arena_init(&world->arena, 0);
-    world->now_ms = 1700000000000;
-    struct runtime_options options = {
-        .models = {&model_vtable, world},
-        .format = api_format(),
-        .now_ms = world_now,
-        .random = world_random,
-        .context = world,
-        .inbox_max = inbox_max,
-    };
-    memory_store_open(&options.store);
-    status made = runtime_new(&options, &world->arena, &world->runtime);
-    assert_int_equal(made.code, CODE_OK);
-    world->sink = runtime_model_sink(world->runtime);
-    api_init(&world->api, world->runtime, 1000);
-}
-
-static void turns(struct world *world)
-{
-    for (int i = 0; i < 4; i++) {
-        world->now_ms++;
-        runtime_turn(world->runtime);
-    }
-}
-
-static void world_fini(struct world *world)
-{
-    runtime_free(world->runtime);
-    arena_fini(&world->arena);
-}
-
-static void model_says(struct world *world, const char *text)
-{
-    struct model_block block = {.kind = MODEL_BLOCK_TEXT, .text = str_of(text)};
-    struct model_reply reply = {
-        .blocks = &block,
-        .block_count = 1,
-        .usage = {.input = 3, .output = 4, .known = true},
-        .model = STR("m"),
-    };
-    world->sink.done(world->sink.context, world->model_call, &reply);
-}
-
-static void free_message(void *message)
-{
-    protobuf_c_message_free_unpacked(message, NULL);
-}
-
-/* A unary call with its answer, after some turns. NULL: it failed; see *ret_error. */
-static void *ask(struct world *world, const char *path, const ProtobufCMessage *request,
-                 enum code expected)
-{
-    struct simulated_call *call = simulated_call_start(&world->api, path, request);
-    turns(world);
-    assert_int_equal(call->finishes, 1);
-    assert_int_equal(call->error.code, expected);
-    void *ret = NULL;
-    if (expected == CODE_OK) {
-        assert_int_equal(call->sent_count, 1);
-        ret = simulated_call_sent(call, 0);
-    }
-    simulated_call_release(call);
-    return ret;
-}
-
-/* A call that is refused: its reason and field. */
-static void refused(struct world *world, const char *path, const ProtobufCMessage *request,
-                    enum code code, const char *reason, const char *field)
-{
-    struct simulated_call *call = simulated_call_start(&world->api, path, request);
-    turns(world);
-    assert_int_equal(call->finishes, 1);
-    assert_int_equal(call->error.code, code);
-    assert_string_equal(call->error.reason, reason);
-    assert_true(str_is(call->error.field, field));
-    assert_true(call->error.message.len > 0);
-    assert_int_equal(call->sent_count, 0);
-    simulated_call_release(call);
-}
+#include "tests/unit/api/world.h"
 
 static void register_agent(struct world *world)
 {
@@ -164,7 +25,7 @@ static void register_agent(struct world *world)
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     request.agent = &agent;
     Polos__V1__AgentServiceRegisterResponse *response =
-        ask(world, "/polos.v1.AgentService/Register", &request.base, CODE_OK);
+        world_ask(world, "/polos.v1.AgentService/Register", &request.base, CODE_OK);
     assert_int_equal(strlen(response->definition_hash), 32);
     free_message(response);
 }
@@ -177,25 +38,12 @@ static Polos__V1__AgentServiceRunRequest run_request(void)
     return request;
 }
 
-/* Starts a workflow nobody offers; its id in ret. */
-static void start_workflow(struct world *world, char ret[UUID_TEXT_BYTES])
-{
-    Polos__V1__WorkflowServiceStartRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
-    request.workflow_id = (char *)"flow";
-    Polos__V1__WorkflowServiceStartResponse *response =
-        ask(world, "/polos.v1.WorkflowService/Start", &request.base, CODE_OK);
-    assert_int_equal(strlen(response->run_id), UUID_TEXT_BYTES - 1);
-    memcpy(ret, response->run_id, UUID_TEXT_BYTES);
-    free_message(response);
-}
-
 static void cancel(struct world *world, char *run_id)
 {
     Polos__V1__RunServiceCancelRequest request = POLOS__V1__RUN_SERVICE_CANCEL_REQUEST__INIT;
     request.run_id = run_id;
     Polos__V1__RunServiceCancelResponse *response =
-        ask(world, "/polos.v1.RunService/Cancel", &request.base, CODE_OK);
+        world_ask(world, "/polos.v1.RunService/Cancel", &request.base, CODE_OK);
     assert_int_equal(response->run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
     free_message(response);
 }
@@ -209,11 +57,11 @@ static void a_run_is_answered_when_it_ends(void **state)
     Polos__V1__AgentServiceRunRequest request = run_request();
     struct simulated_call *call =
         simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &request.base);
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(call->finishes, 0);
     assert_int_equal(world.model_calls, 1);
-    model_says(&world, "good day");
-    turns(&world);
+    world_model_says(&world, "good day");
+    world_turns(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_OK);
     Polos__V1__AgentServiceRunResponse *response = simulated_call_sent(call, 0);
@@ -222,7 +70,7 @@ static void a_run_is_answered_when_it_ends(void **state)
     assert_int_equal(response->run->usage->total_tokens, 7);
     free_message(response);
     simulated_call_closed(call); /* Transports may say so late. */
-    turns(&world);
+    world_turns(&world);
     simulated_call_release(call);
     world_fini(&world);
 }
@@ -242,17 +90,17 @@ static void a_caller_that_goes_away_stops_nothing(void **state)
             runtime_turn(world.runtime);
         }
         simulated_call_closed(call);
-        turns(&world);
+        world_turns(&world);
         assert_int_equal(call->finishes, 1);
         assert_int_equal(call->error.code, CODE_CANCELLED);
         simulated_call_release(call);
 
-        model_says(&world, "to nobody");
-        turns(&world);
+        world_model_says(&world, "to nobody");
+        world_turns(&world);
         Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
         list.status = POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED;
         Polos__V1__RunServiceListResponse *runs =
-            ask(&world, "/polos.v1.RunService/List", &list.base, CODE_OK);
+            world_ask(&world, "/polos.v1.RunService/List", &list.base, CODE_OK);
         assert_int_equal(runs->n_runs, 1);
         assert_string_equal(runs->runs[0]->name, "helper");
         free_message(runs);
@@ -273,12 +121,12 @@ static void the_same_key_finds_the_same_run(void **state)
     request.input = (char *)"hello";
     request.options = &options;
     const char *path = "/polos.v1.AgentService/Start";
-    Polos__V1__AgentServiceStartResponse *first = ask(&world, path, &request.base, CODE_OK);
+    Polos__V1__AgentServiceStartResponse *first = world_ask(&world, path, &request.base, CODE_OK);
     assert_false(first->existed);
 
     request.input = (char *)"";
     request.input_json = (char *)"\"hello\""; /* The same, in other words. */
-    Polos__V1__AgentServiceStartResponse *second = ask(&world, path, &request.base, CODE_OK);
+    Polos__V1__AgentServiceStartResponse *second = world_ask(&world, path, &request.base, CODE_OK);
     assert_true(second->existed);
     assert_string_equal(first->run_id, second->run_id);
     assert_int_equal(world.model_calls, 1);
@@ -288,9 +136,9 @@ static void the_same_key_finds_the_same_run(void **state)
     run.options = &options;
     struct simulated_call *call =
         simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &run.base);
-    turns(&world);
-    model_says(&world, "once");
-    turns(&world);
+    world_turns(&world);
+    world_model_says(&world, "once");
+    world_turns(&world);
     assert_int_equal(call->finishes, 1);
     Polos__V1__AgentServiceRunResponse *ended = simulated_call_sent(call, 0);
     assert_string_equal(ended->run->id, first->run_id);
@@ -298,12 +146,12 @@ static void the_same_key_finds_the_same_run(void **state)
     simulated_call_release(call);
 
     request.input_json = (char *)"\"something else\"";
-    refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
-            "options.idempotency_key");
+    world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "options.idempotency_key");
     options.session_id = (char *)"other";
     request.input_json = (char *)"\"hello\"";
-    refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
-            "options.idempotency_key");
+    world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "options.idempotency_key");
     free_message(first);
     free_message(second);
     world_fini(&world);
@@ -357,8 +205,8 @@ static void a_bad_start_names_the_field(void **state)
         request.input_json = (char *)rows[i].input_json;
         request.provider_options_json = (char *)rows[i].options_json;
         request.options = &options;
-        refused(&world, "/polos.v1.AgentService/Start", &request.base, rows[i].code, rows[i].reason,
-                rows[i].field);
+        world_refused(&world, "/polos.v1.AgentService/Start", &request.base, rows[i].code,
+                      rows[i].reason, rows[i].field);
     }
     assert_int_equal(world.model_calls, 0);
     world_fini(&world);
@@ -383,20 +231,22 @@ static void a_bad_definition_names_the_field(void **state)
     Polos__V1__AgentServiceRegisterRequest request =
         POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
     const char *path = "/polos.v1.AgentService/Register";
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent");
     request.agent = &agent;
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-            "agent.tools[1].name");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "agent.tools[1].name");
     bad.name = (char *)"better";
     bad.timeout_ms = -1;
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-            "agent.tools[1].timeout_ms");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "agent.tools[1].timeout_ms");
     bad.timeout_ms = 0;
     agent.max_steps = 1001;
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent.max_steps");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "agent.max_steps");
     agent.max_steps = 0;
     agent.model = (char *)"";
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent.model");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "agent.model");
     world_fini(&world);
 }
 
@@ -414,7 +264,7 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     assert_string_equal(second->error.reason, "SERVER_BUSY");
     assert_int_equal(second->error.retry_after_ms, 100);
     simulated_call_release(second);
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(first->error.code, CODE_OK);
     simulated_call_release(first);
     world_fini(&world);
@@ -426,7 +276,7 @@ static void history_comes_in_pages(void **state)
     struct world world;
     world_init(&world, 0);
     char run_id[UUID_TEXT_BYTES];
-    start_workflow(&world, run_id);
+    world_start_workflow(&world, run_id);
     cancel(&world, run_id);
     Polos__V1__RunServiceHistoryRequest request = POLOS__V1__RUN_SERVICE_HISTORY_REQUEST__INIT;
     request.run_id = run_id;
@@ -434,7 +284,7 @@ static void history_comes_in_pages(void **state)
     static const char *const types[] = {"RUN_STARTED", "TASK_REQUESTED", "RUN_CANCELLED"};
     for (int64_t seq = 1; seq <= 3; seq++) {
         Polos__V1__RunServiceHistoryResponse *page =
-            ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
+            world_ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
         assert_int_equal(page->n_events, 1);
         assert_int_equal(page->events[0]->seq, seq);
         assert_string_equal(page->events[0]->type, types[seq - 1]);
@@ -445,13 +295,13 @@ static void history_comes_in_pages(void **state)
     request.from_seq = 2;
     request.page_size = 0;
     Polos__V1__RunServiceHistoryResponse *rest =
-        ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
+        world_ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
     assert_int_equal(rest->n_events, 2);
     assert_int_equal(rest->events[0]->seq, 2);
     free_message(rest);
     request.page_size = 1001;
-    refused(&world, "/polos.v1.RunService/History", &request.base, CODE_INVALID_ARGUMENT,
-            "INVALID_FIELD", "page_size");
+    world_refused(&world, "/polos.v1.RunService/History", &request.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "page_size");
     world_fini(&world);
 }
 
@@ -462,19 +312,19 @@ static void lists_come_in_pages(void **state)
     world_init(&world, 0);
     char ids[3][UUID_TEXT_BYTES];
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
-        start_workflow(&world, ids[i]);
+        world_start_workflow(&world, ids[i]);
     }
     Polos__V1__RunServiceListRequest request = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
     request.page_size = 2;
     Polos__V1__RunServiceListResponse *page =
-        ask(&world, "/polos.v1.RunService/List", &request.base, CODE_OK);
+        world_ask(&world, "/polos.v1.RunService/List", &request.base, CODE_OK);
     assert_int_equal(page->n_runs, 2);
     assert_string_equal(page->runs[0]->id, ids[2]); /* Newest first. */
     assert_string_equal(page->runs[1]->id, ids[1]);
     assert_int_equal(page->runs[0]->status, POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
     request.page_token = page->next_page_token;
     Polos__V1__RunServiceListResponse *rest =
-        ask(&world, "/polos.v1.RunService/List", &request.base, CODE_OK);
+        world_ask(&world, "/polos.v1.RunService/List", &request.base, CODE_OK);
     assert_int_equal(rest->n_runs, 1);
     assert_string_equal(rest->runs[0]->id, ids[0]);
     assert_string_equal(rest->next_page_token, "");
@@ -498,13 +348,13 @@ static void a_watch_ends_with_its_run(void **state)
     struct world world;
     world_init(&world, 0);
     char run_id[UUID_TEXT_BYTES];
-    start_workflow(&world, run_id);
+    world_start_workflow(&world, run_id);
     struct simulated_call *call = watch(&world, run_id, "");
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(call->finishes, 0);
     assert_int_equal(call->sent_count, 3); /* Two facts, caught up. */
     cancel(&world, run_id);
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_OK);
     assert_int_equal(call->sent_count, 5); /* The cancellation, the end. */
@@ -513,12 +363,12 @@ static void a_watch_ends_with_its_run(void **state)
     assert_string_equal(end->ended->id, run_id);
     free_message(end);
     simulated_call_closed(call);
-    turns(&world);
+    world_turns(&world);
     simulated_call_release(call);
 
     /* Taken up behind the first fact: nothing twice, nothing missing. */
     call = watch(&world, run_id, "1.0.0.0");
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->sent_count, 3);
     Polos__V1__RunServiceWatchResponse *first = simulated_call_sent(call, 0);
@@ -535,13 +385,13 @@ static void a_watcher_that_goes_away_is_forgotten(void **state)
         struct world world;
         world_init(&world, 0);
         char run_id[UUID_TEXT_BYTES];
-        start_workflow(&world, run_id);
+        world_start_workflow(&world, run_id);
         struct simulated_call *call = watch(&world, run_id, "");
         for (int turn = 0; turn < when; turn++) {
             runtime_turn(world.runtime);
         }
         simulated_call_closed(call);
-        turns(&world);
+        world_turns(&world);
         assert_int_equal(call->finishes, 1);
         simulated_call_release(call);
         cancel(&world, run_id); /* Nobody is pushed to. */
@@ -556,66 +406,16 @@ static void a_bad_watch_is_refused(void **state)
     world_init(&world, 0);
     Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
     const char *path = "/polos.v1.RunService/Watch";
-    refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "run_id");
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "run_id");
     request.run_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10";
-    refused(&world, path, &request.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
+    world_refused(&world, path, &request.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
     request.from_position = (char *)"end";
     struct simulated_call *call = simulated_call_start(&world.api, path, &request.base);
     assert_true(str_is(call->error.field, "from_position"));
     simulated_call_closed(call); /* Late: the runtime has never heard of this watcher. */
-    turns(&world);
+    world_turns(&world);
     simulated_call_release(call);
     world_fini(&world);
-}
-
-/* A host that offers the workflow "flow". */
-static struct simulated_call *connect_host(struct world *world)
-{
-    struct simulated_call *call =
-        simulated_call_start(&world->api, "/polos.v1.ToolService/Connect", NULL);
-    Polos__V1__WorkflowDefinition flow = POLOS__V1__WORKFLOW_DEFINITION__INIT;
-    flow.id = (char *)"flow";
-    Polos__V1__WorkflowDefinition *flows[] = {&flow};
-    Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
-    hello.host_id = (char *)"host-1";
-    hello.slots = 1;
-    hello.workflows = flows;
-    hello.n_workflows = 1;
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
-    message.hello = &hello;
-    simulated_call_message(call, &message.base);
-    return call;
-}
-
-/* The newest message of that kind; NULL: none. */
-static Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind)
-{
-    for (size_t i = call->sent_count; i-- > 0;) {
-        Polos__V1__ServerMessage *message = simulated_call_sent(call, i);
-        if ((int)message->message_case == kind) {
-            return message;
-        }
-        free_message(message);
-    }
-    return NULL;
-}
-
-static void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,
-                          const char *value_json)
-{
-    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
-    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
-    outcome.value_json = (char *)value_json;
-    Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
-    done.task_id = task->task_id;
-    done.epoch = task->epoch;
-    done.outcome = &outcome;
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = seq;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
-    message.task_done = &done;
-    simulated_call_message(call, &message.base);
 }
 
 static void a_host_takes_work(void **state)
@@ -623,8 +423,8 @@ static void a_host_takes_work(void **state)
     (void)state;
     struct world world;
     world_init(&world, 0);
-    struct simulated_call *host = connect_host(&world);
-    turns(&world);
+    struct simulated_call *host = world_connect_host(&world);
+    world_turns(&world);
     Polos__V1__ServerMessage *welcome = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME);
     assert_non_null(welcome);
     assert_true(strlen(welcome->welcome->session) > 0);
@@ -640,18 +440,18 @@ static void a_host_takes_work(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char run_id[UUID_TEXT_BYTES];
-        start_workflow(&world, run_id);
+        world_start_workflow(&world, run_id);
         Polos__V1__ServerMessage *given = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
         assert_non_null(given);
         assert_string_equal(given->task->run_id, run_id);
         assert_string_equal(given->task->name, "flow");
         assert_string_equal(given->task->input_json, "null");
         say_task_done(host, given->task, i + 1, rows[i].value);
-        turns(&world);
+        world_turns(&world);
         Polos__V1__RunServiceGetRequest get = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
         get.run_id = run_id;
         Polos__V1__RunServiceGetResponse *got =
-            ask(&world, "/polos.v1.RunService/Get", &get.base, CODE_OK);
+            world_ask(&world, "/polos.v1.RunService/Get", &get.base, CODE_OK);
         assert_int_equal(got->run->status, rows[i].status);
         free_message(got);
         free_message(given);
@@ -661,7 +461,7 @@ static void a_host_takes_work(void **state)
     }
     assert_int_equal(host->finishes, 0);
     simulated_call_message(host, NULL);
-    turns(&world);
+    world_turns(&world);
     assert_int_equal(host->finishes, 1);
     assert_int_equal(host->error.code, CODE_OK);
     simulated_call_release(host);
@@ -670,13 +470,13 @@ static void a_host_takes_work(void **state)
 
 static void expect_stream_error(struct world *world, struct simulated_call *call, const char *field)
 {
-    turns(world);
+    world_turns(world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_INVALID_ARGUMENT);
     assert_string_equal(call->error.reason, "INVALID_FIELD");
     assert_true(str_is(call->error.field, field));
     simulated_call_closed(call);
-    turns(world);
+    world_turns(world);
     simulated_call_release(call);
 }
 
@@ -716,17 +516,17 @@ static void a_host_that_breaks_the_rules_is_told(void **state)
     simulated_call_message(call, &greeting.base);
     expect_stream_error(&world, call, "hello.slots");
 
-    call = connect_host(&world);
+    call = world_connect_host(&world);
     hello.slots = 1;
     simulated_call_message(call, &greeting.base); /* A second Hello. */
     expect_stream_error(&world, call, "hello");
 
-    call = connect_host(&world);
+    call = world_connect_host(&world);
     heartbeat.seq = 1;
     simulated_call_message(call, &heartbeat.base);
     expect_stream_error(&world, call, "seq");
 
-    call = connect_host(&world);
+    call = world_connect_host(&world);
     Polos__V1__Task task = POLOS__V1__TASK__INIT;
     task.task_id = (char *)"nonsense";
     say_task_done(call, &task, 1, "1");
@@ -740,36 +540,31 @@ static void a_host_that_goes_away_is_let_go(void **state)
     for (int when = 0; when < 3; when++) {
         struct world world;
         world_init(&world, 0);
-        struct simulated_call *host = connect_host(&world);
+        struct simulated_call *host = world_connect_host(&world);
         for (int turn = 0; turn < when; turn++) {
             runtime_turn(world.runtime);
         }
         simulated_call_closed(host);
-        turns(&world);
+        world_turns(&world);
         assert_int_equal(host->finishes, 1);
         simulated_call_release(host);
         char run_id[UUID_TEXT_BYTES];
-        start_workflow(&world, run_id); /* Goes to nobody, and nothing touches the dead stream. */
+        world_start_workflow(&world,
+                             run_id); /* Goes to nobody, and nothing touches the dead stream. */
         world_fini(&world);
     }
 }
 
-static void what_is_not_there_says_so(void **state)
+static void agents_are_no_workflows(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world, 0);
-    Polos__V1__RunServiceForkRequest fork = POLOS__V1__RUN_SERVICE_FORK_REQUEST__INIT;
-    refused(&world, "/polos.v1.RunService/Fork", &fork.base, CODE_UNIMPLEMENTED,
-            "NOT_IN_THIS_RELEASE", "");
-    Polos__V1__SuspendServiceListRequest list = POLOS__V1__SUSPEND_SERVICE_LIST_REQUEST__INIT;
-    refused(&world, "/polos.v1.SuspendService/List", &list.base, CODE_UNIMPLEMENTED,
-            "NOT_IN_THIS_RELEASE", "");
     Polos__V1__WorkflowServiceStartRequest start = POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
     start.workflow_id = (char *)"flow";
     start.kind = POLOS__V1__RUN_KIND__RUN_KIND_AGENT;
-    refused(&world, "/polos.v1.WorkflowService/Start", &start.base, CODE_INVALID_ARGUMENT,
-            "INVALID_FIELD", "kind");
+    world_refused(&world, "/polos.v1.WorkflowService/Start", &start.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "kind");
     world_fini(&world);
 }
 
@@ -790,7 +585,7 @@ int main(void)
         cmocka_unit_test(a_host_takes_work),
         cmocka_unit_test(a_host_that_breaks_the_rules_is_told),
         cmocka_unit_test(a_host_that_goes_away_is_let_go),
-        cmocka_unit_test(what_is_not_there_says_so),
+        cmocka_unit_test(agents_are_no_workflows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

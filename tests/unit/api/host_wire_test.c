@@ -10,8 +10,19 @@
 
 #include "service/api/api.h"
 #include "service/api/host_wire.h"
+#include "service/api/options.h"
 
 static const char task_id[] = "01020304-0506-7708-890a-0b0c0d0e0f10.7";
+
+/* Of this length; used up by the next call. */
+static char *long_text(size_t len, char filler)
+{
+    static char text[OPTIONS_STATE_BYTES_MAX + 2];
+    assert_true(len < sizeof(text));
+    memset(text, filler, len);
+    text[len] = '\0';
+    return text;
+}
 
 struct taken {
     struct arena arena;
@@ -38,6 +49,21 @@ static void refuse(const Polos__V1__HostMessage *message, const char *field)
     arena_fini(&taken.arena);
 }
 
+/* It is refused with a sentence that names the field, and the stream goes on. */
+static void fault(const Polos__V1__HostMessage *message, const char *field)
+{
+    struct taken taken;
+    take(&taken, message);
+    assert_true(taken.is_fine);
+    char begin[128];
+    snprintf(begin, sizeof(begin), "%s: ", field);
+    if (!str_starts_with(taken.message.fault, str_of(begin))) {
+        fail_msg("%s is not blamed, but \"" STR_FMT "\"", field, STR_ARG(taken.message.fault));
+    }
+    assert_int_equal(taken.message.task.effect, 7);
+    arena_fini(&taken.arena);
+}
+
 static void steps(void **state)
 {
     (void)state;
@@ -50,6 +76,7 @@ static void steps(void **state)
     done.number = 2;
     done.key = (char *)"fetch";
     done.outcome = &outcome;
+    done.state_json = (char *)"{\"n\":  1}";
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
     message.seq = 9;
     message.ack = 3;
@@ -66,20 +93,26 @@ static void steps(void **state)
     assert_int_equal(taken.message.number, 2);
     assert_true(str_is(taken.message.key, "fetch"));
     assert_true(str_is(taken.message.outcome.value, outcome.value_json)); /* Byte for byte. */
+    assert_true(str_is(taken.message.state, done.state_json));
+    assert_int_equal(taken.message.fault.len, 0);
     arena_fini(&taken.arena);
 
+    done.state_json = (char *)"{'n': 1}";
+    fault(&message, "step_done.state_json");
+    done.state_json = long_text(OPTIONS_STATE_BYTES_MAX + 1, '1');
+    fault(&message, "step_done.state_json");
     outcome.value_json = (char *)"{";
-    refuse(&message, "step_done.outcome.value_json");
+    fault(&message, "step_done.outcome.value_json");
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT__NOT_SET;
-    refuse(&message, "step_done.outcome");
+    fault(&message, "step_done.outcome");
     done.outcome = NULL;
-    refuse(&message, "step_done.outcome");
+    fault(&message, "step_done.outcome");
     done.key = (char *)"";
-    refuse(&message, "step_done.key");
-    static char key[HOST_STEP_KEY_BYTES_MAX + 2];
-    memset(key, 'k', sizeof(key) - 1);
-    done.key = key;
-    refuse(&message, "step_done.key");
+    fault(&message, "step_done.key");
+    done.key = long_text(CHECK_STEP_KEY_BYTES_MAX + 1, 'k');
+    fault(&message, "step_done.key");
+    message.seq = 0;
+    refuse(&message, "seq");
     done.task_id = (char *)"7";
     refuse(&message, "step_done.task_id");
 }
@@ -123,6 +156,68 @@ static void errors(void **state)
 
     message.seq = 0;
     refuse(&message, "seq");
+    done.outcome = NULL;
+    refuse(&message, "task_done.outcome");
+}
+
+static void ends(void **state)
+{
+    (void)state;
+    Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
+    error.retryable = true;
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
+    outcome.error = &error;
+    Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
+    done.task_id = (char *)task_id;
+    done.outcome = &outcome;
+    done.state_json = (char *)"[1]";
+    done.cancelled = true;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.seq = 1;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
+    message.task_done = &done;
+    struct taken taken;
+    take(&taken, &message);
+    assert_true(taken.message.is_retryable);
+    assert_true(taken.message.is_cancelled);
+    assert_true(str_is(taken.message.state, "[1]"));
+    arena_fini(&taken.arena);
+
+    /* A state that is none fails the task, for good. */
+    done.state_json = (char *)"[1";
+    take(&taken, &message);
+    assert_true(taken.is_fine);
+    assert_true(str_is(taken.message.outcome.error_type, "INVALID_RESULT"));
+    assert_true(str_starts_with(taken.message.outcome.error_message, STR("the state: ")));
+    assert_false(taken.message.is_retryable);
+    assert_int_equal(taken.message.state.len, 0);
+    arena_fini(&taken.arena);
+}
+
+static void parks(void **state)
+{
+    (void)state;
+    Polos__V1__Park park = POLOS__V1__PARK__INIT;
+    park.task_id = (char *)task_id;
+    park.epoch = 4;
+    park.outcomes_seen = 3;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.seq = 2;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_PARK;
+    message.park = &park;
+    struct taken taken;
+    take(&taken, &message);
+    assert_true(taken.is_fine);
+    assert_int_equal(taken.message.kind, HOST_MESSAGE_PARK);
+    assert_int_equal(taken.message.task.effect, 7);
+    assert_int_equal(taken.message.epoch, 4);
+    assert_int_equal(taken.message.outcomes_seen, 3);
+    arena_fini(&taken.arena);
+    message.seq = 0;
+    refuse(&message, "seq");
+    park.task_id = (char *)"";
+    refuse(&message, "park.task_id");
 }
 
 static void unnumbered(void **state)
@@ -198,6 +293,11 @@ static void hello(void **state)
     proto.n_held = 1;
     proto.agents = agents;
     proto.n_agents = 1;
+    Polos__V1__EventTrigger trigger = POLOS__V1__EVENT_TRIGGER__INIT;
+    trigger.topic = (char *)"orders";
+    trigger.batch_size = 20;
+    trigger.batch_timeout_ms = 5000;
+    flow.trigger = &trigger;
     struct request *request = request_new(REQUEST_HOST_HELLO);
     struct check check = {.arena = &request->arena};
     assert_true(host_wire_hello(&check, &proto, request));
@@ -212,6 +312,27 @@ static void hello(void **state)
     assert_int_equal(got->held[0].epoch, 2);
     assert_int_equal(request->hello.definition_count, 1);
     assert_true(str_is(request->hello.definitions[0].id, "a"));
+    assert_int_equal(request->hello.trigger_count, 1);
+    assert_true(str_is(request->hello.triggers[0].workflow, "flow"));
+    assert_true(str_is(request->hello.triggers[0].topic, "orders"));
+    assert_int_equal(request->hello.triggers[0].batch_size, 20);
+    assert_int_equal(request->hello.triggers[0].batch_timeout_ms, 5000);
+
+    trigger.batch_timeout_ms = -1;
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.batch_timeout_ms"));
+    check.error = (struct api_error){0};
+    trigger.batch_size = HOST_TRIGGER_BATCH_MAX + 1;
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.batch_size"));
+    check.error = (struct api_error){0};
+    trigger.topic = (char *)"";
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.topic"));
+    check.error = (struct api_error){0};
+    flow.trigger = NULL;
+    assert_true(host_wire_hello(&check, &proto, request));
+    assert_int_equal(request->hello.trigger_count, 0);
 
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
@@ -251,8 +372,11 @@ static void tasks_go_out(void **state)
 {
     (void)state;
     const struct settled_step settled[] = {
-        {.key = STR("one"), .outcome = {.value = STR("1")}},
-        {.key = STR("two"), .outcome = {.failed = true, .error_type = STR("E")}},
+        {.key = STR("one"), .outcome = {.value = STR("1")}, .kind = "step"},
+        {.key = STR("two"),
+         .is_order = true,
+         .kind = "sleep",
+         .outcome = {.failed = true, .error_type = STR("E")}},
     };
     struct host_task task = {
         .task = ref(),
@@ -267,6 +391,13 @@ static void tasks_go_out(void **state)
         .call_id = STR("call"),
         .session_id = STR("s"),
         .root = ref().run,
+        .settled_count = 1,
+        .is_cancelling = true,
+        .state = STR("{\"k\" : 0}"),
+        .retry_count = 2,
+        .parent = ref().run,
+        .root_name = STR("top"),
+        .created_ms = 44,
     };
     struct server_message message = {
         .seq = 5, .ack = 6, .kind = SERVER_MESSAGE_TASK, .task = &task};
@@ -283,6 +414,22 @@ static void tasks_go_out(void **state)
     assert_int_equal(got->task->n_steps, 2);
     assert_string_equal(got->task->steps[0]->outcome->value_json, "1");
     assert_string_equal(got->task->steps[1]->outcome->error->type, "E");
+    assert_false(got->task->steps[0]->is_order);
+    assert_true(got->task->steps[1]->is_order);
+    assert_string_equal(got->task->steps[0]->kind, "step");
+    assert_string_equal(got->task->steps[1]->kind, "sleep");
+    assert_int_equal(got->task->settled_count, 1);
+    assert_true(got->task->cancelling);
+    assert_string_equal(got->task->state_json, "{\"k\" : 0}");
+    assert_int_equal(got->task->retry_count, 2);
+    assert_string_equal(got->task->parent_run_id, got->task->run_id);
+    assert_string_equal(got->task->root_name, "top");
+    assert_int_equal(got->task->created_at_ms, 44);
+    polos__v1__server_message__free_unpacked(got, NULL);
+
+    task.parent = (uuid){{0}};
+    got = packed(&message);
+    assert_string_equal(got->task->parent_run_id, "");
     polos__v1__server_message__free_unpacked(got, NULL);
 }
 
@@ -318,6 +465,22 @@ static void the_rest_goes_out(void **state)
     polos__v1__server_message__free_unpacked(got, NULL);
 
     message = (struct server_message){
+        .seq = 3,
+        .kind = SERVER_MESSAGE_OUTCOME,
+        .outcome = {.task = ref(),
+                    .key = STR("wait"),
+                    .outcome = {.failed = true,
+                                .error_type = STR("TIMEOUT"),
+                                .error_message = STR("nobody answered")}},
+    };
+    got = packed(&message);
+    assert_string_equal(got->outcome->task_id, task_id);
+    assert_string_equal(got->outcome->key, "wait");
+    assert_string_equal(got->outcome->outcome->error->type, "TIMEOUT");
+    assert_string_equal(got->outcome->outcome->error->message, "nobody answered");
+    polos__v1__server_message__free_unpacked(got, NULL);
+
+    message = (struct server_message){
         .kind = SERVER_MESSAGE_REFUSED,
         .refused = {.seq = 4, .reason = "STEP_GAP", .message = STR("why")},
     };
@@ -342,6 +505,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps),        cmocka_unit_test(errors),
+        cmocka_unit_test(ends),         cmocka_unit_test(parks),
         cmocka_unit_test(unnumbered),   cmocka_unit_test(hello),
         cmocka_unit_test(tasks_go_out), cmocka_unit_test(the_rest_goes_out),
     };

@@ -321,6 +321,7 @@ static void open_effect(struct story *story, enum effect_kind kind, enum effect_
         .id = 2,
         .attempt = 3,
         .failures = 2,
+        .remaining = 4,
         .since_ms = 5000,
         .due_ms = 1700000000000,
         .kind = (uint8_t)kind,
@@ -351,6 +352,8 @@ static void sentences(void **state)
          true},
         {RUN_KIND_TOOL, EFFECT_BODY, EFFECT_READY, true, "tool",
          "every host that offers tool get_weather is busy", true},
+        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_BACKOFF, true, "retry",
+         "the workflow failed; it is tried again at 2023-11-14T22:13:20.000Z", true},
         {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_READY, false, "model",
          "the model is answering, attempt 3", false},
         {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_BACKOFF, false, "retry",
@@ -373,6 +376,92 @@ static void sentences(void **state)
                                           : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING);
         story_fini(&story);
     }
+}
+
+static void waits_of_code(void **state)
+{
+    (void)state;
+    static const struct {
+        enum effect_kind kind;
+        uint64_t due_ms;
+        const char *word;
+        const char *message;
+    } rows[] = {
+        {EFFECT_SLEEP, 1700000000000, "sleep", "it sleeps, until 2023-11-14T22:13:20.000Z"},
+        {EFFECT_SUSPENSION, 0, "suspension",
+         "it waits for an answer, which SuspendService.Resume gives"},
+        {EFFECT_SUSPENSION, 1700000000000, "suspension",
+         "it waits for an answer, which SuspendService.Resume gives, until "
+         "2023-11-14T22:13:20.000Z"},
+        {EFFECT_EVENT, 0, "event", "it waits for an event, which WorkflowService.Publish can send"},
+        {EFFECT_CHILDREN, 0, "child", "it waits for 4 of the runs it started to end"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct story story;
+        story_init(&story, RUN_KIND_WORKFLOW);
+        tell_started(&story, STR("null"));
+        open_effect(&story, rows[i].kind, EFFECT_READY);
+        struct run *run_state = &story.report.state;
+        run_state->effects[0].due_ms = rows[i].due_ms;
+        run_state->effects[0].owner = 1;
+        run_state->effects[1] =
+            (struct effect){.id = 1, .kind = EFFECT_BODY, .state = EFFECT_PARKED, .since_ms = 1};
+        run_state->effect_count = 2;
+        story.report.effect_names[0] = STR("my step");
+        Polos__V1__Run *run = view(&story);
+        assert_int_equal(run->n_waiting, 1); /* Not the parked task, which nobody has. */
+        assert_string_equal(run->waiting[0]->kind, rows[i].word);
+        assert_string_equal(run->waiting[0]->name, "my step");
+        assert_string_equal(run->waiting[0]->message, rows[i].message);
+        assert_int_equal(run->waiting[0]->since_ms, 5000);
+        assert_int_equal(run->waiting[0]->deadline_ms, rows[i].due_ms); /* Not the run's. */
+        assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
+        assert_int_equal(run->deadline_ms, 0); /* Its clock stands still. */
+        story_fini(&story);
+    }
+}
+
+static void state_and_retries(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_WORKFLOW);
+    tell_started(&story, STR("null"));
+    struct event failed = {
+        .kind = EVENT_TASK_FAILED,
+        .effect = 2,
+        .attempt = 1,
+        .task_failed = {.outcome = {.failed = true,
+                                    .error_type = STR("KeyError"),
+                                    .error_message = STR("no such key")},
+                        .retry_at_ms = 5},
+    };
+    tell(&story, &failed, 1);
+    open_effect(&story, EFFECT_BODY, EFFECT_BACKOFF);
+    story.report.state.retries = 2;
+    story.report.state.is_cancelling = 1;
+    story.report.state_json = STR("{\"n\": 1}");
+    Polos__V1__Run *run = view(&story);
+    assert_string_equal(run->state_json, "{\"n\": 1}");
+    assert_int_equal(run->retry_count, 2);
+    assert_true(run->cancelling);
+    assert_string_equal(run->waiting[0]->kind, "retry");
+    assert_string_equal(run->waiting[0]->message,
+                        "the workflow failed with: no such key -- it is tried again at "
+                        "2023-11-14T22:13:20.000Z");
+
+    /* It has ended: no longer cancelling, and the cause is the one that was asked with. */
+    struct event cancelled = {.kind = EVENT_RUN_CANCELLED,
+                              .run_cancelled = {.cause = STR("its code has cleaned up")}};
+    tell(&story, &cancelled, 1);
+    story.report.state.effect_count = 0;
+    story.report.state.state = RUN_CANCELLED;
+    story.report.cancel_cause = STR("changed my mind");
+    run = view(&story);
+    assert_false(run->cancelling);
+    assert_string_equal(run->error->reason, "CANCELLED");
+    assert_string_equal(run->error->message, "changed my mind");
+    story_fini(&story);
 }
 
 static void sentences_know_the_journal(void **state)
@@ -474,6 +563,8 @@ int main(void)
         cmocka_unit_test(workflows),
         cmocka_unit_test(errors),
         cmocka_unit_test(sentences),
+        cmocka_unit_test(waits_of_code),
+        cmocka_unit_test(state_and_retries),
         cmocka_unit_test(sentences_know_the_journal),
         cmocka_unit_test(bytes_that_are_no_utf8),
         cmocka_unit_test(damage_is_told),

@@ -1,0 +1,167 @@
+#include "service/api/host_order.h"
+
+#include "service/agents/transcript.h"
+#include "service/api/options.h"
+
+/* The end of the year 9999. */
+#define DUE_MS_MAX ((int64_t)253402300799999)
+
+static str copied(struct check *check, const char *text)
+{
+    return arena_copy(check->arena, str_of(text));
+}
+
+static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto, struct host_order *ret)
+{
+    ret->kind = HOST_ORDER_SLEEP;
+    ret->due_ms = (uint64_t)proto->until_ms;
+    return check_range(check, "order.sleep.until_ms", proto->until_ms, 1, DUE_MS_MAX);
+}
+
+static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
+                         struct host_order *ret)
+{
+    ret->kind = HOST_ORDER_SUSPEND;
+    ret->due_ms = (uint64_t)proto->deadline_ms;
+    return check_value_or_null(check, "order.suspend.data_json", str_of(proto->data_json),
+                               &ret->data) &&
+           check_range(check, "order.suspend.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
+}
+
+/* The path of a child's field. */
+static const char *path(struct check *check, size_t index, const char *field)
+{
+    return arena_printf(check->arena, "order.invoke.children[%zu].%s", index, field).ptr;
+}
+
+static bool take_child_input(struct check *check, size_t index, enum run_kind kind, str input,
+                             str *ret)
+{
+    const char *field = path(check, index, "input_json");
+    if (kind != RUN_KIND_AGENT) {
+        return check_value_or_null(check, field, input, ret);
+    }
+    if (!check_value(check, field, input, ret)) {
+        return false;
+    }
+    status fits = transcript_check_input(*ret, check->arena);
+    return status_is_ok(fits) || check_fault(check, field, "%s", fits.why);
+}
+
+static bool take_child_options(struct check *check, size_t index, enum run_kind kind,
+                               const Polos__V1__ChildSpec *proto, struct host_child *ret)
+{
+    struct start_options options;
+    const char *field = path(check, index, "provider_options_json");
+    ret->options = copied(check, proto->provider_options_json);
+    if (kind != RUN_KIND_AGENT && ret->options.len > 0) {
+        return check_fault(check, field, "leave it empty: only agents have provider options");
+    }
+    if (!check_json_object(check, field, ret->options) ||
+        !options_take(check, path(check, index, "options."), kind, proto->options, &options)) {
+        return false;
+    }
+    ret->timeout_ms = options.timeout_ms;
+    ret->session_id = options.session_id;
+    ret->user_id = options.user_id;
+    ret->conversation_id = options.conversation_id;
+    ret->state = options.state;
+    ret->max_retries = options.max_retries;
+    return true;
+}
+
+static bool take_child(struct check *check, size_t index, const Polos__V1__ChildSpec *proto,
+                       struct host_child *ret)
+{
+    enum run_kind kind = (enum run_kind)proto->kind;
+    if ((int)proto->kind <= RUN_KIND_NONE || (int)proto->kind >= RUN_KIND_COUNT) {
+        return check_fault(check, path(check, index, "kind"),
+                           "%d is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT",
+                           (int)proto->kind);
+    }
+    ret->kind = kind;
+    ret->name = copied(check, proto->name);
+    return check_name(check, path(check, index, "name"), ret->name) &&
+           take_child_input(check, index, kind, str_of(proto->input_json), &ret->input) &&
+           take_child_options(check, index, kind, proto, ret);
+}
+
+static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto, struct host_order *ret)
+{
+    if (!check_range(check, "order.invoke.children", (int64_t)proto->n_children, 1,
+                     HOST_CHILDREN_MAX)) {
+        return false;
+    }
+    struct host_child *children = arena_zalloc(check->arena, proto->n_children * sizeof(*children));
+    for (size_t i = 0; i < proto->n_children; i++) {
+        if (!take_child(check, i, proto->children[i], &children[i])) {
+            return false;
+        }
+    }
+    ret->kind = HOST_ORDER_INVOKE;
+    ret->children = children;
+    ret->child_count = proto->n_children;
+    ret->waits = proto->wait;
+    return true;
+}
+
+static bool take_await(struct check *check, const Polos__V1__AwaitEvent *proto,
+                       struct host_order *ret)
+{
+    ret->kind = HOST_ORDER_AWAIT_EVENT;
+    ret->topic = copied(check, proto->topic);
+    ret->event_type = copied(check, proto->event_type);
+    ret->due_ms = (uint64_t)proto->deadline_ms;
+    return check_some(check, "order.await_event.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
+           check_bytes(check, "order.await_event.event_type", ret->event_type,
+                       CHECK_EVENT_TYPE_BYTES_MAX) &&
+           check_range(check, "order.await_event.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
+}
+
+static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
+                         struct host_order *ret)
+{
+    ret->kind = HOST_ORDER_PUBLISH;
+    ret->topic = copied(check, proto->topic);
+    ret->event_type = copied(check, proto->event_type);
+    return check_some(check, "order.publish.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
+           check_bytes(check, "order.publish.event_type", ret->event_type,
+                       CHECK_EVENT_TYPE_BYTES_MAX) &&
+           check_value_or_null(check, "order.publish.data_json", str_of(proto->data_json),
+                               &ret->data);
+}
+
+static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
+                        struct host_order *ret)
+{
+    ret->kind = HOST_ORDER_RESUME;
+    ret->step_key = copied(check, proto->step_key);
+    return check_uuid(check, "order.resume.run_id", str_of(proto->run_id), &ret->run) &&
+           check_some(check, "order.resume.step_key", ret->step_key, CHECK_STEP_KEY_BYTES_MAX) &&
+           check_value_or_null(check, "order.resume.data_json", str_of(proto->data_json),
+                               &ret->data);
+}
+
+bool host_order_take(struct check *check, const Polos__V1__Order *proto, struct host_order *ret)
+{
+    *ret = (struct host_order){0};
+    switch ((int)proto->order_case) {
+    case POLOS__V1__ORDER__ORDER_SLEEP:
+        return take_sleep(check, proto->sleep, ret);
+    case POLOS__V1__ORDER__ORDER_SUSPEND:
+        return take_suspend(check, proto->suspend, ret);
+    case POLOS__V1__ORDER__ORDER_INVOKE:
+        return take_invoke(check, proto->invoke, ret);
+    case POLOS__V1__ORDER__ORDER_AWAIT_EVENT:
+        return take_await(check, proto->await_event, ret);
+    case POLOS__V1__ORDER__ORDER_PUBLISH:
+        return take_publish(check, proto->publish, ret);
+    case POLOS__V1__ORDER__ORDER_RESUME:
+        return take_resume(check, proto->resume, ret);
+    case POLOS__V1__ORDER__ORDER__NOT_SET:
+    default:
+        return check_fault(check, "order",
+                           "set one of sleep, suspend, invoke, await_event, publish and resume, "
+                           "as this server's protos have them");
+    }
+}

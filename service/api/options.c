@@ -1,0 +1,78 @@
+#include "service/api/options.h"
+
+#define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
+
+static const char *path(struct check *check, const char *prefix, const char *field)
+{
+    return arena_printf(check->arena, "%s%s", prefix, field).ptr;
+}
+
+static bool take_labels(struct check *check, const char *prefix,
+                        const Polos__V1__StartOptions *proto, struct start_options *ret)
+{
+    const struct {
+        const char *field;
+        const char *text;
+        str *ret;
+    } labels[] = {
+        {"idempotency_key", proto->idempotency_key, &ret->idempotency_key},
+        {"session_id", proto->session_id, &ret->session_id},
+        {"user_id", proto->user_id, &ret->user_id},
+        {"conversation_id", proto->conversation_id, &ret->conversation_id},
+    };
+    for (size_t i = 0; i < COUNT_OF(labels); i++) {
+        str text = str_of(labels[i].text);
+        if (!check_bytes(check, path(check, prefix, labels[i].field), text,
+                         CHECK_LABEL_BYTES_MAX)) {
+            return false;
+        }
+        *labels[i].ret = arena_copy(check->arena, text);
+    }
+    return true;
+}
+
+bool options_check_state(struct check *check, const char *field, str state)
+{
+    return state.len == 0 || (check_bytes(check, field, state, OPTIONS_STATE_BYTES_MAX) &&
+                              check_json(check, field, state));
+}
+
+static bool take_state(struct check *check, const char *prefix, enum run_kind kind, str state,
+                       struct start_options *ret)
+{
+    const char *field = path(check, prefix, "initial_state_json");
+    if (kind == RUN_KIND_AGENT && state.len > 0) {
+        return check_fault(check, field, "leave it empty: agents have no state");
+    }
+    ret->state = arena_copy(check->arena, state);
+    return options_check_state(check, field, state);
+}
+
+static bool take_retries(struct check *check, const char *prefix, enum run_kind kind,
+                         int32_t max_retries, struct start_options *ret)
+{
+    const char *field = path(check, prefix, "max_retries");
+    if (kind != RUN_KIND_WORKFLOW && max_retries > 0) {
+        return check_fault(check, field, "leave it 0: only workflows are tried again");
+    }
+    ret->max_retries = max_retries < 0 ? -1 : max_retries;
+    return max_retries <= OPTIONS_RETRIES_MAX ||
+           check_fault(check, field, "%d is over %d, the most there is", (int)max_retries,
+                       OPTIONS_RETRIES_MAX);
+}
+
+bool options_take(struct check *check, const char *prefix, enum run_kind kind,
+                  const Polos__V1__StartOptions *proto, struct start_options *ret)
+{
+    assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT);
+    *ret = (struct start_options){0};
+    if (proto == NULL) {
+        return true;
+    }
+    ret->timeout_ms = (uint64_t)proto->run_timeout_ms;
+    return take_labels(check, prefix, proto, ret) &&
+           check_range(check, path(check, prefix, "run_timeout_ms"), proto->run_timeout_ms, 0,
+                       TIMEOUT_MS_MAX) &&
+           take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
+           take_retries(check, prefix, kind, proto->max_retries, ret);
+}

@@ -1,0 +1,182 @@
+#include <inttypes.h>
+
+#include "polos/v1/suspend.pb-c.h"
+#include "service/api/api.h"
+#include "service/api/check.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/text.h"
+
+enum {
+    SUSPENSIONS_PAGE = 50,
+    SUSPENSIONS_PAGE_MAX = 500,
+    /* A page ends early at this size: many clients take no more than 4 MiB. */
+    SUSPENSIONS_BYTES_MAX = 2 << 20,
+    HEX_MS = 16,
+    HEX_EFFECT = 8,
+    TOKEN_LEN = HEX_MS + UUID_TEXT_BYTES - 1 + HEX_EFFECT,
+};
+
+/* A page's token names its last suspension: when, whose, which; each of a fixed width. */
+static char *format_token(struct arena *arena, const struct suspension *last)
+{
+    char run[UUID_TEXT_BYTES];
+    uuid_format(last->run, run);
+    str token =
+        arena_printf(arena, "%016" PRIx64 "%s%08" PRIx32, last->since_ms, run, last->effect);
+    assert(token.len == TOKEN_LEN);
+    return (char *)token.ptr;
+}
+
+static bool parse_hex(str text, uint64_t *ret)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *digit = text.ptr[i] == '\0' ? NULL : strchr(digits, text.ptr[i]);
+        if (digit == NULL) {
+            return false;
+        }
+        value = value << 4 | (uint64_t)(digit - digits);
+    }
+    *ret = value;
+    return true;
+}
+
+static bool take_token(struct check *check, str token, struct request *request)
+{
+    uint64_t effect = 0;
+    if (token.len == 0) {
+        return true;
+    }
+    bool is_fine = token.len == TOKEN_LEN &&
+                   parse_hex(str_make(token.ptr, HEX_MS), &request->suspensions.after_ms) &&
+                   uuid_parse(str_make(token.ptr + HEX_MS, UUID_TEXT_BYTES - 1),
+                              &request->suspensions.after_run) &&
+                   parse_hex(str_make(token.ptr + TOKEN_LEN - HEX_EFFECT, HEX_EFFECT), &effect);
+    request->suspensions.after_effect = (uint32_t)effect;
+    return is_fine || check_fault(check, "page_token", "pass next_page_token of the page before");
+}
+
+static Polos__V1__Suspension *view(const struct suspension *from, struct arena *arena)
+{
+    Polos__V1__Suspension *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__suspension__init(ret);
+    ret->run_id = text_of_uuid(arena, from->run);
+    ret->step_key = text_of(arena, from->step_key);
+    ret->data_json = text_of(arena, from->data);
+    ret->since_ms = (int64_t)from->since_ms;
+    ret->deadline_ms = (int64_t)from->deadline_ms;
+    ret->name = text_of(arena, from->name);
+    ret->root_run_id = text_of_uuid(arena, from->root);
+    ret->open = from->is_open;
+    ret->resumed_by = text_of(arena, from->by);
+    ret->answer_json = text_of(arena, from->answer);
+    ret->resumed_at_ms = (int64_t)from->resumed_ms;
+    return ret;
+}
+
+static void listed(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct arena *arena = &request->arena;
+    const struct suspension *found = request->suspensions.ret;
+    size_t count = request->suspensions.ret_count;
+    Polos__V1__SuspendServiceListResponse response = POLOS__V1__SUSPEND_SERVICE_LIST_RESPONSE__INIT;
+    response.suspensions = arena_alloc(arena, count * sizeof(*response.suspensions));
+    size_t shown = 0;
+    for (size_t bytes = 0; shown < count && bytes < SUSPENSIONS_BYTES_MAX; shown++) {
+        response.suspensions[shown] = view(&found[shown], arena);
+        bytes += polos__v1__suspension__get_packed_size(response.suspensions[shown]);
+    }
+    response.n_suspensions = shown;
+    if (shown > 0 && (shown < count || request->suspensions.ret_more)) {
+        response.next_page_token = format_token(arena, &found[shown - 1]);
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void finish(struct request *request, bool is_fine, const struct check *check)
+{
+    if (is_fine) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(exchange_call(request), &check->error);
+    exchange_end(request);
+}
+
+void suspend_service_list(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__SuspendServiceListRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_SUSPENSIONS, listed);
+    struct check check = {.arena = &request->arena};
+    str run_id = str_of(proto->run_id);
+    bool is_fine = check_page_size(&check, proto->page_size, SUSPENSIONS_PAGE, SUSPENSIONS_PAGE_MAX,
+                                   &request->suspensions.limit) &&
+                   take_token(&check, str_of(proto->page_token), request) &&
+                   (run_id.len == 0 || check_uuid(&check, "run_id", run_id, &request->run));
+    finish(request, is_fine, &check);
+}
+
+static void got(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    assert(request->suspensions.ret_count == 1);
+    Polos__V1__SuspendServiceGetResponse response = POLOS__V1__SUSPEND_SERVICE_GET_RESPONSE__INIT;
+    response.suspension = view(request->suspensions.ret, &request->arena);
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+/* Which suspension a request is about. */
+static bool take_step(struct check *check, const char *run_id, const char *step_key,
+                      struct request *request, str *ret_key)
+{
+    *ret_key = arena_copy(check->arena, str_of(step_key));
+    return check_uuid(check, "run_id", str_of(run_id), &request->run) &&
+           check_some(check, "step_key", *ret_key, CHECK_STEP_KEY_BYTES_MAX);
+}
+
+void suspend_service_get(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__SuspendServiceGetRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_SUSPENSION, got);
+    struct check check = {.arena = &request->arena};
+    bool is_fine =
+        take_step(&check, proto->run_id, proto->step_key, request, &request->suspensions.step_key);
+    finish(request, is_fine, &check);
+}
+
+static void resumed(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__SuspendServiceResumeResponse response =
+        POLOS__V1__SUSPEND_SERVICE_RESUME_RESPONSE__INIT;
+    response.accepted = request->resume.ret_accepted;
+    response.kept = request->resume.ret_kept;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void suspend_service_resume(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__SuspendServiceResumeRequest *proto = (const void *)message;
+    const struct api *api = call->service;
+    struct request *request = exchange_new(call, REQUEST_RESUME, resumed);
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    str by = arena_copy(&request->arena, str_of(proto->resumed_by));
+    request->resume.by = by;
+    bool is_fine =
+        take_step(&check, proto->run_id, proto->step_key, request, &request->resume.key) &&
+        check_value_or_null(&check, "data_json", str_of(proto->data_json), &request->resume.data) &&
+        check_bytes(&check, "resumed_by", by, CHECK_LABEL_BYTES_MAX);
+    finish(request, is_fine, &check);
+}

@@ -1,0 +1,229 @@
+/*
+ * topics: events published, and streams that follow a topic.
+ *
+ *   start --REQUEST_SUBSCRIBE--> followed --end()--> finished
+ *                                  |  ^
+ *                           closed |  | writable --REQUEST_SUBSCRIBE_MORE
+ *                                  v
+ *                           REQUEST_SUBSCRIBE_END --done()--> finished
+ */
+#include <stdlib.h>
+
+#include "polos/v1/workflows.pb-c.h"
+#include "service/api/api.h"
+#include "service/api/check.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/text.h"
+
+enum {
+    PUBLISH_EVENTS_MAX = 1000,
+};
+
+static void published(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    size_t count = request->publish.count;
+    Polos__V1__WorkflowServicePublishResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_PUBLISH_RESPONSE__INIT;
+    response.n_sequences = count;
+    response.sequences = arena_alloc(&request->arena, count * sizeof(*response.sequences));
+    for (size_t i = 0; i < count; i++) {
+        response.sequences[i] = (int64_t)(request->publish.ret_first + i);
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static bool take_event(struct check *check, size_t index, const Polos__V1__TopicEvent *proto,
+                       struct topic_event *ret)
+{
+    const char *type = arena_printf(check->arena, "events[%zu].event_type", index).ptr;
+    const char *data = arena_printf(check->arena, "events[%zu].data_json", index).ptr;
+    ret->type = arena_copy(check->arena, str_of(proto->event_type));
+    return check_bytes(check, type, ret->type, CHECK_EVENT_TYPE_BYTES_MAX) &&
+           check_value_or_null(check, data, str_of(proto->data_json), &ret->data);
+}
+
+static bool take_events(struct check *check, const Polos__V1__WorkflowServicePublishRequest *proto,
+                        struct request *request)
+{
+    str topic = arena_copy(check->arena, str_of(proto->topic));
+    if (!check_some(check, "topic", topic, CHECK_TOPIC_BYTES_MAX) ||
+        !check_range(check, "events", (int64_t)proto->n_events, 1, PUBLISH_EVENTS_MAX)) {
+        return false;
+    }
+    struct topic_event *events = arena_zalloc(check->arena, proto->n_events * sizeof(*events));
+    for (size_t i = 0; i < proto->n_events; i++) {
+        events[i].topic = topic;
+        if (!take_event(check, i, proto->events[i], &events[i])) {
+            return false;
+        }
+    }
+    request->publish.events = events;
+    request->publish.count = proto->n_events;
+    return true;
+}
+
+void workflow_service_publish(struct api_call *call, const ProtobufCMessage *message)
+{
+    const struct api *api = call->service;
+    struct request *request = exchange_new(call, REQUEST_PUBLISH, published);
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    if (take_events(&check, (const void *)message, request)) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(call, &check.error);
+    exchange_end(request);
+}
+
+/* call->user. Lives until `released`; the runtime lets go of the subscriber before the call is
+ * finished, and a call is never released before that. */
+struct subscription {
+    struct subscriber subscriber; /* The partition thread's, once posted. */
+    struct api_call *call; /* Constant. */
+    char *topic; /* Constant; subscriber.topic. */
+    bool is_posted; /* The call's thread's. */
+    bool is_finished; /* The partition thread's. */
+};
+
+static struct subscription *subscription_of(struct subscriber *subscriber)
+{
+    return container_of(subscriber, struct subscription, subscriber);
+}
+
+static void push(struct subscriber *subscriber, const struct topic_event *event)
+{
+    struct subscription *subscription = subscription_of(subscriber);
+    assert(!subscription->is_finished);
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__TopicEvent shown = POLOS__V1__TOPIC_EVENT__INIT;
+    shown.sequence = (int64_t)event->sequence;
+    shown.topic = text_of(&arena, event->topic);
+    shown.event_type = text_of(&arena, event->type);
+    shown.data_json = text_of(&arena, event->data);
+    shown.created_at_ms = (int64_t)event->created_ms;
+    if (!uuid_is_zero(event->run)) {
+        shown.run_id = text_of_uuid(&arena, event->run);
+    }
+    Polos__V1__WorkflowServiceSubscribeResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_RESPONSE__INIT;
+    response.event = &shown;
+    api_call_send(subscription->call, &response.base);
+    arena_fini(&arena);
+}
+
+static size_t queued_bytes(struct subscriber *subscriber)
+{
+    const struct api_call *call = subscription_of(subscriber)->call;
+    return call->vtable->queued_bytes(call);
+}
+
+static void finish(struct subscription *subscription, const struct failure *failure)
+{
+    if (subscription->is_finished) {
+        return;
+    }
+    subscription->is_finished = true;
+    struct api_error error;
+    bool is_failure = exchange_error_of(failure, &error);
+    subscription->call->vtable->finish(subscription->call, is_failure ? &error : NULL);
+}
+
+static void ended(struct subscriber *subscriber, const struct failure *failure)
+{
+    finish(subscription_of(subscriber), failure);
+}
+
+static void subscribed(struct request *request, const struct failure *failure)
+{
+    struct api_error error;
+    if (exchange_error_of(failure, &error)) {
+        finish(subscription_of(request->subscribe.subscriber), failure);
+    }
+    exchange_end(request);
+}
+
+static void left(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    static const struct failure gone = {
+        .code = CODE_CANCELLED,
+        .reason = "CALLER_GONE",
+        .message = {"The caller has gone.", 20},
+    };
+    finish(subscription_of(request->subscribe.subscriber), &gone);
+    exchange_end(request);
+}
+
+static struct subscription *subscription_new(struct api_call *call, str topic)
+{
+    struct subscription *subscription = xcalloc(1, sizeof(*subscription));
+    subscription->call = call;
+    subscription->topic = xstrndup(topic.ptr, topic.len);
+    subscription->subscriber.topic = str_make(subscription->topic, topic.len);
+    subscription->subscriber.push = push;
+    subscription->subscriber.queued_bytes = queued_bytes;
+    subscription->subscriber.end = ended;
+    return subscription;
+}
+
+static struct request *request_of(struct api_call *call, enum request_kind kind,
+                                  exchange_done *done)
+{
+    struct subscription *subscription = call->user;
+    assert(subscription != NULL && subscription->call == call);
+    struct request *request = exchange_new(call, kind, done);
+    request->subscribe.subscriber = &subscription->subscriber;
+    request->text = arena_copy(&request->arena, str_of(subscription->topic));
+    return request;
+}
+
+void subscribe_start(struct api_call *call, const ProtobufCMessage *message)
+{
+    assert(call->user == NULL);
+    const Polos__V1__WorkflowServiceSubscribeRequest *proto = (const void *)message;
+    struct subscription *subscription = subscription_new(call, str_of(proto->topic));
+    call->user = subscription;
+    subscription->subscriber.follows = proto->follow;
+    subscription->subscriber.sequence =
+        proto->after_sequence < 0 ? UINT64_MAX : (uint64_t)proto->after_sequence;
+    struct request *request = request_of(call, REQUEST_SUBSCRIBE, subscribed);
+    struct check check = {.arena = &request->arena};
+    if (check_some(&check, "topic", request->text, CHECK_TOPIC_BYTES_MAX)) {
+        subscription->is_posted = exchange_post(request);
+        return;
+    }
+    api_call_fail(call, &check.error);
+    exchange_end(request);
+}
+
+static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
+{
+    const struct subscription *subscription = call->user;
+    if (!subscription->is_posted) {
+        return; /* Refused at once: nobody knows the subscriber. */
+    }
+    exchange_post_always(request_of(call, kind, done));
+}
+
+void subscribe_writable(struct api_call *call)
+{
+    post(call, REQUEST_SUBSCRIBE_MORE, exchange_ignore);
+}
+
+void subscribe_closed(struct api_call *call)
+{
+    post(call, REQUEST_SUBSCRIBE_END, left);
+}
+
+void subscribe_released(struct api_call *call)
+{
+    struct subscription *subscription = call->user;
+    free(subscription->topic);
+    free(subscription);
+}

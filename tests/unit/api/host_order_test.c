@@ -1,0 +1,368 @@
+/*
+ * Goal:   what a task's code asks for means the same on the wire and in struct host_order, and
+ *         what makes no sense is named by its field, one row each.
+ * Method: orders made by hand; a good one of each kind, and then everything that is wrong with it.
+ */
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "service/api/host_order.h"
+#include "service/api/options.h"
+
+enum {
+    JSON_BYTES_MAX = 100,
+};
+
+struct taken {
+    struct arena arena;
+    struct check check;
+    struct host_order order;
+};
+
+static bool take(struct taken *ret, const Polos__V1__Order *proto)
+{
+    memset(ret, 0, sizeof(*ret));
+    arena_init(&ret->arena, 0);
+    ret->check.arena = &ret->arena;
+    ret->check.json_bytes_max = JSON_BYTES_MAX;
+    bool is_fine = host_order_take(&ret->check, proto, &ret->order);
+    assert_int_equal(is_fine, ret->check.error.code == CODE_OK);
+    return is_fine;
+}
+
+static void fine(struct taken *ret, const Polos__V1__Order *proto)
+{
+    if (!take(ret, proto)) {
+        fail_msg(STR_FMT, STR_ARG(ret->check.error.message));
+    }
+}
+
+static void fault(const Polos__V1__Order *proto, const char *field, const char *sentence)
+{
+    struct taken taken;
+    assert_false(take(&taken, proto));
+    assert_int_equal(taken.check.error.code, CODE_INVALID_ARGUMENT);
+    if (!str_is(taken.check.error.field, field)) {
+        fail_msg("\"" STR_FMT "\" is blamed for %s", STR_ARG(taken.check.error.field), field);
+    }
+    char whole[300];
+    snprintf(whole, sizeof(whole), "%s: %s", field, sentence);
+    if (!str_is(taken.check.error.message, whole)) {
+        fail_msg("says: " STR_FMT, STR_ARG(taken.check.error.message));
+    }
+    arena_fini(&taken.arena);
+}
+
+static char *text_of_len(size_t len)
+{
+    static char text[OPTIONS_STATE_BYTES_MAX + 2];
+    assert_true(len < sizeof(text));
+    memset(text, '1', len);
+    text[len] = '\0';
+    return text;
+}
+
+static const int64_t end_of_time = 253402300799999;
+
+static void sleeps(void **state)
+{
+    (void)state;
+    Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    order.sleep = &sleep;
+    sleep.until_ms = end_of_time;
+    struct taken taken;
+    fine(&taken, &order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_SLEEP);
+    assert_int_equal(taken.order.due_ms, end_of_time);
+    arena_fini(&taken.arena);
+
+    sleep.until_ms = 0; /* Would mean for ever. */
+    fault(&order, "order.sleep.until_ms", "0 is not in 1 to 253402300799999");
+    sleep.until_ms = -1;
+    fault(&order, "order.sleep.until_ms", "-1 is not in 1 to 253402300799999");
+    sleep.until_ms = end_of_time + 1;
+    fault(&order, "order.sleep.until_ms", "253402300800000 is not in 1 to 253402300799999");
+    order.order_case = POLOS__V1__ORDER__ORDER__NOT_SET;
+    fault(&order, "order",
+          "set one of sleep, suspend, invoke, await_event, publish and resume, as this server's "
+          "protos have them");
+}
+
+static void suspends(void **state)
+{
+    (void)state;
+    Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    order.suspend = &suspend;
+    suspend.data_json = (char *)"{\"ask\":  1}";
+    suspend.deadline_ms = 77;
+    struct taken taken;
+    fine(&taken, &order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_SUSPEND);
+    assert_true(str_is(taken.order.data, suspend.data_json)); /* Byte for byte. */
+    assert_int_equal(taken.order.due_ms, 77);
+    arena_fini(&taken.arena);
+    suspend.data_json = (char *)"";
+    suspend.deadline_ms = 0;
+    fine(&taken, &order);
+    assert_true(str_is(taken.order.data, "null"));
+    assert_int_equal(taken.order.due_ms, 0);
+    arena_fini(&taken.arena);
+
+    suspend.deadline_ms = -5;
+    fault(&order, "order.suspend.deadline_ms", "-5 is not in 0 to 253402300799999");
+    suspend.data_json = text_of_len(JSON_BYTES_MAX + 1);
+    fault(&order, "order.suspend.data_json", "it has 101 bytes, the limit is 100");
+}
+
+static void awaits(void **state)
+{
+    (void)state;
+    Polos__V1__AwaitEvent await = POLOS__V1__AWAIT_EVENT__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
+    order.await_event = &await;
+    await.topic = (char *)"orders/eu";
+    await.event_type = (char *)"created";
+    await.deadline_ms = 5;
+    struct taken taken;
+    fine(&taken, &order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_AWAIT_EVENT);
+    assert_true(str_is(taken.order.topic, "orders/eu"));
+    assert_true(str_is(taken.order.event_type, "created"));
+    assert_int_equal(taken.order.due_ms, 5);
+    arena_fini(&taken.arena);
+
+    await.deadline_ms = INT64_MIN;
+    fault(&order, "order.await_event.deadline_ms",
+          "-9223372036854775808 is not in 0 to 253402300799999");
+    await.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
+    fault(&order, "order.await_event.event_type", "it has 201 bytes, the limit is 200");
+    await.topic = text_of_len(CHECK_TOPIC_BYTES_MAX + 1);
+    fault(&order, "order.await_event.topic", "it has 513 bytes, the limit is 512");
+    await.topic = (char *)"";
+    fault(&order, "order.await_event.topic", "it is required");
+}
+
+static void publishes(void **state)
+{
+    (void)state;
+    Polos__V1__Publish publish = POLOS__V1__PUBLISH__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
+    order.publish = &publish;
+    publish.topic = (char *)"t";
+    publish.data_json = (char *)"[]";
+    struct taken taken;
+    fine(&taken, &order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_PUBLISH);
+    assert_true(str_is(taken.order.topic, "t"));
+    assert_true(str_is(taken.order.data, "[]"));
+    arena_fini(&taken.arena);
+
+    publish.data_json = text_of_len(JSON_BYTES_MAX + 1);
+    fault(&order, "order.publish.data_json", "it has 101 bytes, the limit is 100");
+    publish.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
+    fault(&order, "order.publish.event_type", "it has 201 bytes, the limit is 200");
+    publish.topic = (char *)"";
+    fault(&order, "order.publish.topic", "it is required");
+}
+
+static void resumes(void **state)
+{
+    (void)state;
+    Polos__V1__ResumeRun resume = POLOS__V1__RESUME_RUN__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_RESUME;
+    order.resume = &resume;
+    resume.run_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10";
+    resume.step_key = (char *)"approve";
+    resume.data_json = (char *)"true";
+    struct taken taken;
+    fine(&taken, &order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_RESUME);
+    assert_int_equal(taken.order.run.bytes[15], 16);
+    assert_true(str_is(taken.order.step_key, "approve"));
+    assert_true(str_is(taken.order.data, "true"));
+    arena_fini(&taken.arena);
+
+    resume.step_key = text_of_len(CHECK_STEP_KEY_BYTES_MAX + 1);
+    fault(&order, "order.resume.step_key", "it has 513 bytes, the limit is 512");
+    resume.step_key = (char *)"";
+    fault(&order, "order.resume.step_key", "it is required");
+    resume.run_id = (char *)"7";
+    fault(&order, "order.resume.run_id",
+          "it is no UUID; pass it as a start call or a list answered it");
+}
+
+/* An order of three children: an agent, a workflow and a tool. */
+struct family {
+    Polos__V1__StartOptions options;
+    Polos__V1__ChildSpec specs[3];
+    Polos__V1__ChildSpec *children[3];
+    Polos__V1__Invoke invoke;
+    Polos__V1__Order order;
+};
+
+static void family_init(struct family *family)
+{
+    static const Polos__V1__RunKind kinds[] = {
+        POLOS__V1__RUN_KIND__RUN_KIND_AGENT,
+        POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW,
+        POLOS__V1__RUN_KIND__RUN_KIND_TOOL,
+    };
+    polos__v1__start_options__init(&family->options);
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        polos__v1__child_spec__init(&family->specs[i]);
+        family->specs[i].kind = kinds[i];
+        family->specs[i].name = (char *)"child";
+        family->children[i] = &family->specs[i];
+    }
+    family->specs[0].input_json = (char *)"\"hello\"";
+    family->specs[1].options = &family->options;
+    polos__v1__invoke__init(&family->invoke);
+    family->invoke.children = family->children;
+    family->invoke.n_children = COUNT_OF(kinds);
+    polos__v1__order__init(&family->order);
+    family->order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
+    family->order.invoke = &family->invoke;
+}
+
+static void invokes(void **state)
+{
+    (void)state;
+    struct family family;
+    family_init(&family);
+    family.specs[0].provider_options_json = (char *)"{\"top_p\": 1}";
+    family.specs[2].input_json = (char *)"{\"n\":  1}";
+    family.options.run_timeout_ms = 9;
+    family.options.session_id = (char *)"s";
+    family.options.user_id = (char *)"u";
+    family.options.conversation_id = (char *)"c";
+    family.options.idempotency_key = (char *)"ignored";
+    family.options.initial_state_json = (char *)"{}";
+    family.options.max_retries = -7;
+    family.invoke.wait = true;
+    struct taken taken;
+    fine(&taken, &family.order);
+    assert_int_equal(taken.order.kind, HOST_ORDER_INVOKE);
+    assert_true(taken.order.waits);
+    assert_int_equal(taken.order.child_count, 3);
+    const struct host_child *children = taken.order.children;
+    assert_int_equal(children[0].kind, RUN_KIND_AGENT);
+    assert_true(str_is(children[0].input, "\"hello\""));
+    assert_true(str_is(children[0].options, "{\"top_p\": 1}"));
+    assert_int_equal(children[1].kind, RUN_KIND_WORKFLOW);
+    assert_true(str_is(children[1].name, "child"));
+    assert_true(str_is(children[1].input, "null"));
+    assert_int_equal(children[1].timeout_ms, 9);
+    assert_true(str_is(children[1].session_id, "s"));
+    assert_true(str_is(children[1].user_id, "u"));
+    assert_true(str_is(children[1].conversation_id, "c"));
+    assert_true(str_is(children[1].state, "{}"));
+    assert_int_equal(children[1].max_retries, -1);
+    assert_int_equal(children[2].kind, RUN_KIND_TOOL);
+    assert_true(str_is(children[2].input, "{\"n\":  1}"));
+    assert_int_equal(children[2].timeout_ms, 0);
+    arena_fini(&taken.arena);
+}
+
+static void how_many_children(void **state)
+{
+    (void)state;
+    static Polos__V1__ChildSpec *many[HOST_CHILDREN_MAX + 1];
+    struct family family;
+    family_init(&family);
+    for (size_t i = 0; i < COUNT_OF(many); i++) {
+        many[i] = &family.specs[1];
+    }
+    family.invoke.children = many;
+    family.invoke.n_children = HOST_CHILDREN_MAX;
+    struct taken taken;
+    fine(&taken, &family.order);
+    assert_int_equal(taken.order.child_count, HOST_CHILDREN_MAX);
+    assert_false(taken.order.waits);
+    arena_fini(&taken.arena);
+    family.invoke.n_children = HOST_CHILDREN_MAX + 1;
+    fault(&family.order, "order.invoke.children", "1001 is not in 1 to 1000");
+    family.invoke.n_children = 0;
+    fault(&family.order, "order.invoke.children", "0 is not in 1 to 1000");
+}
+
+static void bad_children(void **state)
+{
+    (void)state;
+    struct family family;
+    family_init(&family);
+    family.specs[0].kind = POLOS__V1__RUN_KIND__RUN_KIND_UNSPECIFIED;
+    fault(&family.order, "order.invoke.children[0].kind",
+          "0 is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT");
+    family.specs[0].kind = (Polos__V1__RunKind)4;
+    fault(&family.order, "order.invoke.children[0].kind",
+          "4 is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT");
+
+    family_init(&family);
+    family.specs[1].name = (char *)"a flow";
+    fault(&family.order, "order.invoke.children[1].name",
+          "\"a flow\" is no name: use 1 to 128 letters, digits, '_', '-' or '.'");
+    family.specs[0].input_json = (char *)""; /* An agent has to be told something. */
+    fault(&family.order, "order.invoke.children[0].input_json", "it is required, as JSON text");
+
+    family_init(&family);
+    family.specs[2].input_json = text_of_len(JSON_BYTES_MAX + 1);
+    fault(&family.order, "order.invoke.children[2].input_json",
+          "it has 101 bytes, the limit is 100");
+    family.specs[1].provider_options_json = (char *)"{}";
+    fault(&family.order, "order.invoke.children[1].provider_options_json",
+          "leave it empty: only agents have provider options");
+    family.specs[0].provider_options_json = (char *)"[]";
+    fault(&family.order, "order.invoke.children[0].provider_options_json",
+          "it has to be a JSON object, such as {\"top_p\": 0.9}");
+}
+
+static void bad_options(void **state)
+{
+    (void)state;
+    struct family family;
+    family_init(&family);
+    family.options.max_retries = OPTIONS_RETRIES_MAX + 1;
+    fault(&family.order, "order.invoke.children[1].options.max_retries",
+          "101 is over 100, the most there is");
+    family.options.initial_state_json = text_of_len(OPTIONS_STATE_BYTES_MAX + 1);
+    fault(&family.order, "order.invoke.children[1].options.initial_state_json",
+          "it has 1048577 bytes, the limit is 1048576");
+    family.options.run_timeout_ms = -1;
+    fault(&family.order, "order.invoke.children[1].options.run_timeout_ms",
+          "-1 is not in 0 to 31622400000");
+    family.options.user_id = (char *)text_of_len(CHECK_LABEL_BYTES_MAX + 1);
+    fault(&family.order, "order.invoke.children[1].options.user_id",
+          "it has 201 bytes, the limit is 200");
+
+    family_init(&family);
+    family.specs[0].options = &family.options;
+    family.options.initial_state_json = (char *)"{}";
+    fault(&family.order, "order.invoke.children[0].options.initial_state_json",
+          "leave it empty: agents have no state");
+    family.specs[0].options = NULL;
+    family.specs[2].options = &family.options;
+    family.options.max_retries = 1;
+    fault(&family.order, "order.invoke.children[2].options.max_retries",
+          "leave it 0: only workflows are tried again");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sleeps),       cmocka_unit_test(suspends),
+        cmocka_unit_test(awaits),       cmocka_unit_test(publishes),
+        cmocka_unit_test(resumes),      cmocka_unit_test(invokes),
+        cmocka_unit_test(bad_children), cmocka_unit_test(how_many_children),
+        cmocka_unit_test(bad_options),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,641 @@
+/*
+ * Goal:   a workflow's waits as callers see and end them: suspensions listed, looked at and
+ *         answered once; topics published and followed; children found; a cancellation and its end.
+ * Method: world.h; a host said by hand orders what a workflow's code would.
+ */
+#include <setjmp.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "polos/v1/runs.pb-c.h"
+#include "polos/v1/suspend.pb-c.h"
+#include "polos/v1/workflows.pb-c.h"
+#include "tests/unit/api/world.h"
+
+#define NOBODY ((char *)"01020304-0506-7708-890a-0b0c0d0e0f10")
+
+/* A run of "flow" on a host, whose code is the test. */
+struct play {
+    struct world world;
+    struct simulated_call *host;
+    char run_id[UUID_TEXT_BYTES];
+    Polos__V1__ServerMessage *given; /* Its task. */
+    uint64_t seq; /* Of the host's last message. */
+};
+
+static void play_init(struct play *play)
+{
+    memset(play, 0, sizeof(*play));
+    world_init(&play->world, 0);
+    play->host = world_connect_host(&play->world);
+    world_turns(&play->world);
+    world_start_workflow(&play->world, play->run_id);
+    play->given = last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    assert_non_null(play->given);
+}
+
+static void play_fini(struct play *play)
+{
+    free_message(play->given);
+    simulated_call_message(play->host, NULL);
+    world_turns(&play->world);
+    simulated_call_release(play->host);
+    world_fini(&play->world);
+}
+
+static void say_order(struct play *play, const char *key, Polos__V1__Order *order)
+{
+    order->task_id = play->given->task->task_id;
+    order->epoch = play->given->task->epoch;
+    order->key = (char *)key;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.seq = ++play->seq;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
+    message.order = order;
+    simulated_call_message(play->host, &message.base);
+    world_turns(&play->world);
+}
+
+static void order_suspend(struct play *play, const char *key)
+{
+    Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
+    suspend.data_json = (char *)"{\"ask\":  1}";
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    order.suspend = &suspend;
+    say_order(play, key, &order);
+}
+
+static Polos__V1__Run *get_run(struct play *play, Polos__V1__RunServiceGetResponse **ret)
+{
+    Polos__V1__RunServiceGetRequest request = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
+    request.run_id = play->run_id;
+    *ret = world_ask(&play->world, "/polos.v1.RunService/Get", &request.base, CODE_OK);
+    return (*ret)->run;
+}
+
+/* 'a': accepted, 'k': accepted and kept for later, '-': not accepted. */
+static char resume(struct play *play, const char *key)
+{
+    Polos__V1__SuspendServiceResumeRequest request =
+        POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
+    request.run_id = play->run_id;
+    request.step_key = (char *)key;
+    request.data_json = (char *)"{\"yes\": true}";
+    request.resumed_by = (char *)"ann";
+    Polos__V1__SuspendServiceResumeResponse *response =
+        world_ask(&play->world, "/polos.v1.SuspendService/Resume", &request.base, CODE_OK);
+    char ret = response->accepted ? (response->kept ? 'k' : 'a') : '-';
+    free_message(response);
+    return ret;
+}
+
+static Polos__V1__ServerMessage *outcome_of(const struct play *play, const char *key)
+{
+    Polos__V1__ServerMessage *message =
+        last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME);
+    assert_non_null(message);
+    assert_string_equal(message->outcome->key, key);
+    assert_string_equal(message->outcome->task_id, play->given->task->task_id);
+    return message;
+}
+
+static void a_suspension_is_answered_once(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    order_suspend(&play, "approve");
+    Polos__V1__RunServiceGetResponse *got;
+    Polos__V1__Run *run = get_run(&play, &got);
+    assert_int_equal(run->n_waiting, 2); /* The host that works on it, and the answer. */
+    assert_string_equal(run->waiting[1]->kind, "suspension");
+    assert_string_equal(run->waiting[1]->name, "approve");
+    free_message(got);
+
+    Polos__V1__SuspendServiceGetRequest get = POLOS__V1__SUSPEND_SERVICE_GET_REQUEST__INIT;
+    get.run_id = play.run_id;
+    get.step_key = (char *)"approve";
+    Polos__V1__SuspendServiceGetResponse *one =
+        world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
+    assert_true(one->suspension->open);
+    assert_string_equal(one->suspension->run_id, play.run_id);
+    assert_string_equal(one->suspension->root_run_id, play.run_id);
+    assert_string_equal(one->suspension->name, "flow");
+    assert_string_equal(one->suspension->data_json, "{\"ask\":  1}");
+    assert_string_equal(one->suspension->resumed_by, "");
+    free_message(one);
+
+    assert_int_equal(resume(&play, "approve"), 'a');
+    Polos__V1__ServerMessage *outcome = outcome_of(&play, "approve");
+    assert_non_null(strstr(outcome->outcome->outcome->value_json, "{\"yes\": true}"));
+    assert_non_null(strstr(outcome->outcome->outcome->value_json, "\"ann\""));
+    free_message(outcome);
+    assert_int_equal(resume(&play, "approve"), '-');
+    one = world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
+    assert_false(one->suspension->open);
+    assert_string_equal(one->suspension->resumed_by, "ann");
+    assert_true(one->suspension->resumed_at_ms > one->suspension->since_ms);
+    free_message(one);
+
+    say_task_done(play.host, play.given->task, ++play.seq, "1");
+    world_turns(&play.world);
+    get.step_key = (char *)"nothing";
+    world_refused(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_NOT_FOUND,
+                  "SUSPENSION_NOT_FOUND", "step_key");
+    get.run_id = NOBODY;
+    world_refused(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_NOT_FOUND,
+                  "RUN_NOT_FOUND", "run_id");
+    play_fini(&play);
+}
+
+static void an_early_answer_is_kept(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    assert_int_equal(resume(&play, "later"), 'k');
+    order_suspend(&play, "later");
+    free_message(outcome_of(&play, "later"));
+    assert_int_equal(resume(&play, "later"), '-');
+    say_task_done(play.host, play.given->task, ++play.seq, "1");
+    world_turns(&play.world);
+    Polos__V1__SuspendServiceResumeRequest request =
+        POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
+    request.run_id = play.run_id;
+    request.step_key = (char *)"never";
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
+                  CODE_FAILED_PRECONDITION, "RUN_ENDED", "run_id");
+    play_fini(&play);
+}
+
+/* The keys on a page, each a letter; the token of the next page in ret_token. */
+static void list_page(struct play *play, const char *run_id, char *ret_token, char *ret_keys)
+{
+    Polos__V1__SuspendServiceListRequest request = POLOS__V1__SUSPEND_SERVICE_LIST_REQUEST__INIT;
+    request.page_size = 2;
+    request.page_token = ret_token;
+    request.run_id = (char *)run_id;
+    Polos__V1__SuspendServiceListResponse *page =
+        world_ask(&play->world, "/polos.v1.SuspendService/List", &request.base, CODE_OK);
+    for (size_t i = 0; i < page->n_suspensions; i++) {
+        assert_int_equal(strlen(page->suspensions[i]->step_key), 1);
+        assert_true(page->suspensions[i]->open);
+        ret_keys[i] = page->suspensions[i]->step_key[0];
+    }
+    ret_keys[page->n_suspensions] = '\0';
+    assert_true(strlen(page->next_page_token) < 64);
+    memcpy(ret_token, page->next_page_token, strlen(page->next_page_token) + 1);
+    free_message(page);
+}
+
+static void suspensions_come_in_pages(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"a", "b", "c", "d", "e"};
+    struct play play;
+    play_init(&play);
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        order_suspend(&play, keys[i]);
+    }
+    assert_int_equal(resume(&play, "b"), 'a');
+    char token[64] = "";
+    char page[4];
+    list_page(&play, "", token, page);
+    assert_string_equal(page, "ac");
+    list_page(&play, play.run_id, token, page);
+    assert_string_equal(page, "de");
+    assert_string_equal(token, "");
+    list_page(&play, NOBODY, token, page);
+    assert_string_equal(page, "");
+    play_fini(&play);
+}
+
+static void a_bad_suspension_call_names_the_field(void **state)
+{
+    (void)state;
+    static char key[514];
+    memset(key, 'k', sizeof(key) - 1);
+    static char json[1002];
+    memset(json, '1', sizeof(json) - 1);
+    static const struct {
+        const char *run_id;
+        const char *key;
+        const char *data;
+        const char *by;
+        const char *field;
+    } rows[] = {
+        {"", "k", "1", "", "run_id"},        {"7", "k", "1", "", "run_id"},
+        {NULL, "", "1", "", "step_key"},     {NULL, key, "1", "", "step_key"},
+        {NULL, "k", "{1}", "", "data_json"}, {NULL, "k", json, "", "data_json"},
+        {NULL, "k", "1", key, "resumed_by"},
+    };
+    struct world world;
+    world_init(&world, 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Polos__V1__SuspendServiceResumeRequest request =
+            POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
+        request.run_id = rows[i].run_id == NULL ? NOBODY : (char *)rows[i].run_id;
+        request.step_key = (char *)rows[i].key;
+        request.data_json = (char *)rows[i].data;
+        request.resumed_by = (char *)rows[i].by;
+        world_refused(&world, "/polos.v1.SuspendService/Resume", &request.base,
+                      CODE_INVALID_ARGUMENT, "INVALID_FIELD", rows[i].field);
+    }
+    Polos__V1__SuspendServiceResumeRequest good = POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
+    good.run_id = NOBODY;
+    good.step_key = (char *)"k";
+    world_refused(&world, "/polos.v1.SuspendService/Resume", &good.base, CODE_NOT_FOUND,
+                  "RUN_NOT_FOUND", "run_id");
+
+    static const char *const tokens[] = {
+        "x",
+        "0000018bcfe56800-01020304-0506-7708-890a-0b0c0d0e0f1000000001",
+        "0000018bcfe5680001020304-0506-7708-890a-0b0c0d0e0f100000000X",
+        "0000018BCFE5680001020304-0506-7708-890a-0b0c0d0e0f1000000001",
+    };
+    for (size_t i = 0; i < COUNT_OF(tokens); i++) {
+        Polos__V1__SuspendServiceListRequest list = POLOS__V1__SUSPEND_SERVICE_LIST_REQUEST__INIT;
+        list.page_token = (char *)tokens[i];
+        world_refused(&world, "/polos.v1.SuspendService/List", &list.base, CODE_INVALID_ARGUMENT,
+                      "INVALID_FIELD", "page_token");
+    }
+    world_fini(&world);
+}
+
+/* Publishes that many; the first sequence. */
+static int64_t publish(struct world *world, size_t count)
+{
+    Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
+    event.event_type = (char *)"created";
+    event.data_json = (char *)"{\"n\":  1}";
+    Polos__V1__TopicEvent *events[8];
+    for (size_t i = 0; i < count; i++) {
+        events[i] = &event;
+    }
+    Polos__V1__WorkflowServicePublishRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_PUBLISH_REQUEST__INIT;
+    request.topic = (char *)"orders";
+    request.events = events;
+    request.n_events = count;
+    Polos__V1__WorkflowServicePublishResponse *response =
+        world_ask(world, "/polos.v1.WorkflowService/Publish", &request.base, CODE_OK);
+    assert_int_equal(response->n_sequences, count);
+    int64_t first = response->sequences[0];
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(response->sequences[i], first + (int64_t)i);
+    }
+    free_message(response);
+    return first;
+}
+
+static struct simulated_call *subscribe(struct world *world, int64_t after, bool follow)
+{
+    Polos__V1__WorkflowServiceSubscribeRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
+    request.topic = (char *)"orders";
+    request.after_sequence = after;
+    request.follow = follow;
+    struct simulated_call *call =
+        simulated_call_start(&world->api, "/polos.v1.WorkflowService/Subscribe", &request.base);
+    world_turns(world);
+    return call;
+}
+
+/* It was sent exactly these. */
+static void expect_events(const struct simulated_call *call, int64_t first, size_t count)
+{
+    assert_int_equal(call->sent_count, count);
+    for (size_t i = 0; i < count; i++) {
+        Polos__V1__WorkflowServiceSubscribeResponse *sent = simulated_call_sent(call, i);
+        assert_int_equal(sent->event->sequence, first + (int64_t)i);
+        assert_string_equal(sent->event->topic, "orders");
+        assert_string_equal(sent->event->event_type, "created");
+        assert_string_equal(sent->event->data_json, "{\"n\":  1}");
+        assert_string_equal(sent->event->run_id, "");
+        assert_true(sent->event->created_at_ms > 0);
+        free_message(sent);
+    }
+}
+
+static void topics_are_followed(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    assert_int_equal(publish(&world, 3), 1);
+    struct simulated_call *all = subscribe(&world, 0, false);
+    expect_events(all, 1, 3);
+    assert_int_equal(all->finishes, 1);
+    assert_int_equal(all->error.code, CODE_OK);
+    simulated_call_release(all);
+    struct simulated_call *rest = subscribe(&world, 2, true);
+    struct simulated_call *fresh = subscribe(&world, -1, true);
+    expect_events(rest, 3, 1);
+    expect_events(fresh, 4, 0);
+    assert_int_equal(publish(&world, 2), 4);
+    world_turns(&world);
+    expect_events(rest, 3, 3);
+    expect_events(fresh, 4, 2);
+
+    /* One that takes nothing more is sent nothing more until it does. */
+    fresh->queued_bytes = API_CALL_HIGH_WATER_BYTES;
+    publish(&world, 3);
+    world_turns(&world);
+    size_t stalled_at = fresh->sent_count;
+    publish(&world, 5);
+    world_turns(&world);
+    assert_int_equal(fresh->sent_count, stalled_at);
+    expect_events(rest, 3, 11);
+    fresh->queued_bytes = 0;
+    fresh->api.method->writable(&fresh->api);
+    world_turns(&world);
+    expect_events(fresh, 4, 10);
+
+    simulated_call_closed(rest);
+    simulated_call_closed(fresh);
+    world_turns(&world);
+    assert_int_equal(rest->error.code, CODE_CANCELLED);
+    publish(&world, 1); /* To nobody. */
+    simulated_call_release(rest);
+    simulated_call_release(fresh);
+    world_fini(&world);
+}
+
+/* It goes away before, while and after the runtime hears of it. */
+static void a_subscriber_that_goes_away_is_forgotten(void **state)
+{
+    (void)state;
+    for (int when = 0; when < 4; when++) {
+        struct world world;
+        world_init(&world, 0);
+        publish(&world, 2);
+        Polos__V1__WorkflowServiceSubscribeRequest request =
+            POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
+        request.topic = (char *)"orders";
+        request.follow = true;
+        struct simulated_call *call =
+            simulated_call_start(&world.api, "/polos.v1.WorkflowService/Subscribe", &request.base);
+        for (int turn = 0; turn < when; turn++) {
+            runtime_turn(world.runtime);
+        }
+        simulated_call_closed(call);
+        world_turns(&world);
+        assert_int_equal(call->finishes, 1);
+        simulated_call_release(call);
+        publish(&world, 1);
+        world_fini(&world);
+    }
+}
+
+static void a_bad_topic_call_names_the_field(void **state)
+{
+    (void)state;
+    static char text[1102];
+    memset(text, '1', sizeof(text) - 1);
+    static char topic[514];
+    memset(topic, 't', sizeof(topic) - 1);
+    static const struct {
+        const char *topic;
+        size_t count;
+        const char *type;
+        const char *data;
+        const char *field;
+    } rows[] = {
+        {"", 1, "", "1", "topic"},
+        {topic, 1, "", "1", "topic"},
+        {"t", 0, "", "1", "events"},
+        {"t", 1001, "", "1", "events"},
+        {"t", 2, text, "1", "events[0].event_type"},
+        {"t", 2, "", "{", "events[0].data_json"},
+        {"t", 2, "", text, "events[0].data_json"},
+    };
+    struct world world;
+    world_init(&world, 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
+        event.event_type = (char *)rows[i].type;
+        event.data_json = (char *)rows[i].data;
+        static Polos__V1__TopicEvent *events[1001];
+        for (size_t n = 0; n < rows[i].count; n++) {
+            events[n] = &event;
+        }
+        Polos__V1__WorkflowServicePublishRequest request =
+            POLOS__V1__WORKFLOW_SERVICE_PUBLISH_REQUEST__INIT;
+        request.topic = (char *)rows[i].topic;
+        request.events = events;
+        request.n_events = rows[i].count;
+        world_refused(&world, "/polos.v1.WorkflowService/Publish", &request.base,
+                      CODE_INVALID_ARGUMENT, "INVALID_FIELD", rows[i].field);
+    }
+    Polos__V1__WorkflowServiceSubscribeRequest follow =
+        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
+    const char *path = "/polos.v1.WorkflowService/Subscribe";
+    world_refused(&world, path, &follow.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "topic");
+    struct simulated_call *call = simulated_call_start(&world.api, path, &follow.base);
+    simulated_call_closed(call); /* Late: the runtime has never heard of this subscriber. */
+    world_turns(&world);
+    simulated_call_release(call);
+    world_fini(&world);
+}
+
+static void children_are_found_by_their_parent(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    Polos__V1__ChildSpec spec = POLOS__V1__CHILD_SPEC__INIT;
+    spec.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
+    spec.name = (char *)"other";
+    Polos__V1__ChildSpec *specs[] = {&spec, &spec};
+    Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
+    invoke.children = specs;
+    invoke.n_children = COUNT_OF(specs);
+    invoke.wait = true;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
+    order.invoke = &invoke;
+    say_order(&play, "both", &order);
+    Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
+    list.parent_run_id = play.run_id;
+    Polos__V1__RunServiceListResponse *runs =
+        world_ask(&play.world, "/polos.v1.RunService/List", &list.base, CODE_OK);
+    assert_int_equal(runs->n_runs, 2);
+    assert_string_equal(runs->runs[0]->name, "other");
+    free_message(runs);
+    Polos__V1__RunServiceGetResponse *got;
+    Polos__V1__Run *run = get_run(&play, &got);
+    assert_string_equal(run->waiting[run->n_waiting - 1]->kind, "child");
+    assert_string_equal(run->waiting[run->n_waiting - 1]->message,
+                        "it waits for 2 of the runs it started to end");
+    free_message(got);
+    list.parent_run_id = (char *)"mother";
+    world_refused(&play.world, "/polos.v1.RunService/List", &list.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "parent_run_id");
+    play_fini(&play);
+}
+
+static void a_cancelled_run_cleans_up(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    Polos__V1__RunServiceCancelRequest request = POLOS__V1__RUN_SERVICE_CANCEL_REQUEST__INIT;
+    request.run_id = play.run_id;
+    request.cause = (char *)"changed my mind";
+    Polos__V1__RunServiceCancelResponse *asked =
+        world_ask(&play.world, "/polos.v1.RunService/Cancel", &request.base, CODE_OK);
+    assert_true(asked->run->cancelling);
+    assert_null(asked->run->error);
+    free_message(asked);
+    Polos__V1__ServerMessage *told = last_of(play.host, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL);
+    assert_non_null(told);
+    assert_string_equal(told->cancel->task_id, play.given->task->task_id);
+    free_message(told);
+
+    Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
+    outcome.error = &error;
+    Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
+    done.task_id = play.given->task->task_id;
+    done.epoch = play.given->task->epoch;
+    done.outcome = &outcome;
+    done.cancelled = true;
+    done.state_json = (char *)"{\"swept\": true}";
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.seq = ++play.seq;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
+    message.task_done = &done;
+    simulated_call_message(play.host, &message.base);
+    world_turns(&play.world);
+    Polos__V1__RunServiceGetResponse *got;
+    Polos__V1__Run *run = get_run(&play, &got);
+    assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
+    assert_false(run->cancelling);
+    assert_string_equal(run->error->reason, "CANCELLED");
+    assert_string_equal(run->error->message, "changed my mind");
+    assert_string_equal(run->state_json, "{\"swept\": true}");
+    free_message(got);
+    play_fini(&play);
+}
+
+static void an_order_that_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    order.sleep = &sleep;
+    say_order(&play, "nap", &order);
+    Polos__V1__ServerMessage *refused =
+        last_of(play.host, POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED);
+    assert_non_null(refused);
+    assert_string_equal(refused->refused->reason, "INVALID_FIELD");
+    assert_string_equal(refused->refused->message,
+                        "order.sleep.until_ms: 0 is not in 1 to 253402300799999");
+    assert_string_equal(refused->refused->task_id, play.given->task->task_id);
+    free_message(refused);
+    assert_int_equal(play.host->finishes, 0);
+    order_suspend(&play, "nap"); /* The task goes on. */
+    assert_int_equal(resume(&play, "nap"), 'a');
+    play_fini(&play);
+}
+
+static void states_and_retries_of_a_start(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
+    options.idempotency_key = (char *)"k";
+    options.initial_state_json = (char *)"{\"n\": 1}";
+    options.max_retries = 3;
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    request.workflow_id = (char *)"flow";
+    request.options = &options;
+    const char *path = "/polos.v1.WorkflowService/Start";
+    Polos__V1__WorkflowServiceStartResponse *started =
+        world_ask(&world, path, &request.base, CODE_OK);
+    Polos__V1__RunServiceGetRequest get = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
+    get.run_id = started->run_id;
+    Polos__V1__RunServiceGetResponse *got =
+        world_ask(&world, "/polos.v1.RunService/Get", &get.base, CODE_OK);
+    assert_string_equal(got->run->state_json, "{\"n\": 1}");
+    free_message(got);
+    free_message(started);
+
+    started = world_ask(&world, path, &request.base, CODE_OK);
+    assert_true(started->existed);
+    free_message(started);
+    options.max_retries = 4; /* Another request. */
+    world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "options.idempotency_key");
+    options.max_retries = 101;
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.max_retries");
+    options.initial_state_json = (char *)"{n}";
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.initial_state_json");
+    world_fini(&world);
+}
+
+static void forks_and_retries(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    Polos__V1__RunServiceForkRequest fork = POLOS__V1__RUN_SERVICE_FORK_REQUEST__INIT;
+    const char *path = "/polos.v1.RunService/Fork";
+    fork.run_id = play.run_id;
+    static const int64_t bad[] = {0, -1, (int64_t)UINT32_MAX + 1};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        fork.after_seq = bad[i];
+        world_refused(&play.world, path, &fork.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                      "after_seq");
+    }
+    fork.after_seq = 2; /* The start: RUN_STARTED, TASK_REQUESTED. */
+    Polos__V1__RunServiceForkResponse *forked = world_ask(&play.world, path, &fork.base, CODE_OK);
+    assert_string_not_equal(forked->run_id, play.run_id);
+    free_message(forked);
+    fork.run_id = NOBODY;
+    world_refused(&play.world, path, &fork.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
+
+    Polos__V1__RunServiceRetryRequest retry = POLOS__V1__RUN_SERVICE_RETRY_REQUEST__INIT;
+    path = "/polos.v1.RunService/Retry";
+    retry.run_id = (char *)"";
+    world_refused(&play.world, path, &retry.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "run_id");
+    retry.run_id = play.run_id;
+    world_refused(&play.world, path, &retry.base, CODE_FAILED_PRECONDITION, "RUN_NOT_FAILED",
+                  "run_id");
+    say_task_done(play.host, play.given->task, ++play.seq, "NaN"); /* No JSON: it failed. */
+    world_turns(&play.world);
+    Polos__V1__RunServiceRetryResponse *again = world_ask(&play.world, path, &retry.base, CODE_OK);
+    assert_true(again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING ||
+                again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
+    free_message(again);
+    play_fini(&play);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_suspension_is_answered_once),
+        cmocka_unit_test(an_early_answer_is_kept),
+        cmocka_unit_test(suspensions_come_in_pages),
+        cmocka_unit_test(a_bad_suspension_call_names_the_field),
+        cmocka_unit_test(topics_are_followed),
+        cmocka_unit_test(a_subscriber_that_goes_away_is_forgotten),
+        cmocka_unit_test(a_bad_topic_call_names_the_field),
+        cmocka_unit_test(children_are_found_by_their_parent),
+        cmocka_unit_test(a_cancelled_run_cleans_up),
+        cmocka_unit_test(an_order_that_makes_no_sense_is_refused),
+        cmocka_unit_test(states_and_retries_of_a_start),
+        cmocka_unit_test(forks_and_retries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+#include "tests/unit/api/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "polos/v1/workflows.pb-c.h"
+#include "storage/memory_store.h"
+
+static uint64_t world_now(void *context)
+{
+    return ((struct world *)context)->now_ms;
+}
+
+static void world_random(void *context, void *ret, size_t bytes)
+{
+    struct world *world = context;
+    for (size_t i = 0; i < bytes; i++) {
+        world->random = world->random * 6364136223846793005u + 1442695040888963407u;
+        ((uint8_t *)ret)[i] = (uint8_t)(world->random >> 56);
+    }
+}
+
+static status model_check(void *self, const struct model_request *request, struct arena *arena)
+{
+    (void)self;
+    return str_is(request->provider, "simulated")
+               ? STATUS_OK
+               : arena_fail(arena, CODE_INVALID_ARGUMENT, "unknown provider");
+}
+
+static void model_start(void *self, uint64_t call, const struct model_request *request)
+{
+    (void)request;
+    struct world *world = self;
+    world->model_call = call;
+    world->model_calls++;
+}
+
+static void model_cancel(void *self, uint64_t call)
+{
+    (void)self;
+    (void)call;
+}
+
+static const struct model_client_vtable model_vtable = {
+    .check = model_check,
+    .start = model_start,
+    .cancel = model_cancel,
+};
+
+void world_init(struct world *world, size_t inbox_max)
+{
+    memset(world, 0, sizeof(*world));
+    arena_init(&world->arena, 0);
+    world->now_ms = 1700000000000;
+    struct runtime_options options = {
+        .models = {&model_vtable, world},
+        .format = api_format(),
+        .now_ms = world_now,
+        .random = world_random,
+        .context = world,
+        .inbox_max = inbox_max,
+    };
+    memory_store_open(&options.store);
+    status made = runtime_new(&options, &world->arena, &world->runtime);
+    assert_int_equal(made.code, CODE_OK);
+    world->sink = runtime_model_sink(world->runtime);
+    api_init(&world->api, world->runtime, 1000);
+}
+
+void world_turns(struct world *world)
+{
+    for (int i = 0; i < 4; i++) {
+        world->now_ms++;
+        runtime_turn(world->runtime);
+    }
+}
+
+void world_fini(struct world *world)
+{
+    runtime_free(world->runtime);
+    arena_fini(&world->arena);
+}
+
+void world_model_says(struct world *world, const char *text)
+{
+    struct model_block block = {.kind = MODEL_BLOCK_TEXT, .text = str_of(text)};
+    struct model_reply reply = {
+        .blocks = &block,
+        .block_count = 1,
+        .usage = {.input = 3, .output = 4, .known = true},
+        .model = STR("m"),
+    };
+    world->sink.done(world->sink.context, world->model_call, &reply);
+}
+
+void free_message(void *message)
+{
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+void *world_ask(struct world *world, const char *path, const ProtobufCMessage *request,
+                enum code expected)
+{
+    struct simulated_call *call = simulated_call_start(&world->api, path, request);
+    world_turns(world);
+    assert_int_equal(call->finishes, 1);
+    assert_int_equal(call->error.code, expected);
+    void *ret = NULL;
+    if (expected == CODE_OK) {
+        assert_int_equal(call->sent_count, 1);
+        ret = simulated_call_sent(call, 0);
+    }
+    simulated_call_release(call);
+    return ret;
+}
+
+void world_refused(struct world *world, const char *path, const ProtobufCMessage *request,
+                   enum code code, const char *reason, const char *field)
+{
+    struct simulated_call *call = simulated_call_start(&world->api, path, request);
+    world_turns(world);
+    assert_int_equal(call->finishes, 1);
+    assert_int_equal(call->error.code, code);
+    assert_string_equal(call->error.reason, reason);
+    assert_true(str_is(call->error.field, field));
+    assert_true(call->error.message.len > 0);
+    assert_int_equal(call->sent_count, 0);
+    simulated_call_release(call);
+}
+
+void world_start_workflow(struct world *world, char ret[UUID_TEXT_BYTES])
+{
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    request.workflow_id = (char *)"flow";
+    Polos__V1__WorkflowServiceStartResponse *response =
+        world_ask(world, "/polos.v1.WorkflowService/Start", &request.base, CODE_OK);
+    assert_int_equal(strlen(response->run_id), UUID_TEXT_BYTES - 1);
+    memcpy(ret, response->run_id, UUID_TEXT_BYTES);
+    free_message(response);
+}
+
+struct simulated_call *world_connect_host(struct world *world)
+{
+    struct simulated_call *call =
+        simulated_call_start(&world->api, "/polos.v1.ToolService/Connect", NULL);
+    Polos__V1__WorkflowDefinition flow = POLOS__V1__WORKFLOW_DEFINITION__INIT;
+    flow.id = (char *)"flow";
+    Polos__V1__WorkflowDefinition *flows[] = {&flow};
+    Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+    hello.host_id = (char *)"host-1";
+    hello.slots = 1;
+    hello.workflows = flows;
+    hello.n_workflows = 1;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
+    message.hello = &hello;
+    simulated_call_message(call, &message.base);
+    return call;
+}
+
+Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind)
+{
+    for (size_t i = call->sent_count; i-- > 0;) {
+        Polos__V1__ServerMessage *message = simulated_call_sent(call, i);
+        if ((int)message->message_case == kind) {
+            return message;
+        }
+        free_message(message);
+    }
+    return NULL;
+}
+
+void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,
+                   const char *value_json)
+{
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = (char *)value_json;
+    Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
+    done.task_id = task->task_id;
+    done.epoch = task->epoch;
+    done.outcome = &outcome;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.seq = seq;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
+    message.task_done = &done;
+    simulated_call_message(call, &message.base);
+}

@@ -1,0 +1,44 @@
+/*
+ * world: a server without a network: the handlers over the real runtime and the memory store, a
+ * simulated transport, clock and model. Turns are taken by hand, so every order can be had.
+ */
+#ifndef TESTS_UNIT_API_WORLD_H
+#define TESTS_UNIT_API_WORLD_H
+
+#include "polos/v1/tools.pb-c.h"
+#include "tests/unit/api/simulated_call.h"
+
+struct world {
+    struct arena arena;
+    struct runtime *runtime;
+    struct api api;
+    struct model_sink sink;
+    uint64_t now_ms;
+    uint64_t random;
+    uint64_t model_call; /* The one that was started last. */
+    unsigned model_calls;
+};
+
+void world_init(struct world *world, size_t inbox_max);
+void world_fini(struct world *world);
+void world_turns(struct world *world);
+void world_model_says(struct world *world, const char *text);
+
+/* A unary call with its answer, after some turns; NULL when it fails as expected. */
+void *world_ask(struct world *world, const char *path, const ProtobufCMessage *request,
+                enum code expected);
+/* A call that is refused: its reason and field. */
+void world_refused(struct world *world, const char *path, const ProtobufCMessage *request,
+                   enum code code, const char *reason, const char *field);
+void free_message(void *message);
+
+/* Starts the workflow "flow"; its id in ret. */
+void world_start_workflow(struct world *world, char ret[UUID_TEXT_BYTES]);
+/* A host that offers the workflow "flow". */
+struct simulated_call *world_connect_host(struct world *world);
+/* The newest message of that kind; NULL: none. */
+Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind);
+void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,
+                   const char *value_json);
+
+#endif
