@@ -293,11 +293,6 @@ static void hello(void **state)
     proto.n_held = 1;
     proto.agents = agents;
     proto.n_agents = 1;
-    Polos__V1__EventTrigger trigger = POLOS__V1__EVENT_TRIGGER__INIT;
-    trigger.topic = (char *)"orders";
-    trigger.batch_size = 20;
-    trigger.batch_timeout_ms = 5000;
-    flow.trigger = &trigger;
     struct request *request = request_new(REQUEST_HOST_HELLO);
     struct check check = {.arena = &request->arena};
     assert_true(host_wire_hello(&check, &proto, request));
@@ -312,27 +307,6 @@ static void hello(void **state)
     assert_int_equal(got->held[0].epoch, 2);
     assert_int_equal(request->hello.definition_count, 1);
     assert_true(str_is(request->hello.definitions[0].id, "a"));
-    assert_int_equal(request->hello.trigger_count, 1);
-    assert_true(str_is(request->hello.triggers[0].workflow, "flow"));
-    assert_true(str_is(request->hello.triggers[0].topic, "orders"));
-    assert_int_equal(request->hello.triggers[0].batch_size, 20);
-    assert_int_equal(request->hello.triggers[0].batch_timeout_ms, 5000);
-
-    trigger.batch_timeout_ms = -1;
-    assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.batch_timeout_ms"));
-    check.error = (struct api_error){0};
-    trigger.batch_size = HOST_TRIGGER_BATCH_MAX + 1;
-    assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.batch_size"));
-    check.error = (struct api_error){0};
-    trigger.topic = (char *)"";
-    assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[0].trigger.topic"));
-    check.error = (struct api_error){0};
-    flow.trigger = NULL;
-    assert_true(host_wire_hello(&check, &proto, request));
-    assert_int_equal(request->hello.trigger_count, 0);
 
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
@@ -345,6 +319,47 @@ static void hello(void **state)
     flow.id = (char *)"a flow";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[0].id"));
+    request_free(request);
+}
+
+static void triggers(void **state)
+{
+    (void)state;
+    Polos__V1__EventTrigger trigger = POLOS__V1__EVENT_TRIGGER__INIT;
+    Polos__V1__WorkflowDefinition plain = POLOS__V1__WORKFLOW_DEFINITION__INIT;
+    plain.id = (char *)"plain";
+    Polos__V1__WorkflowDefinition flow = POLOS__V1__WORKFLOW_DEFINITION__INIT;
+    flow.id = (char *)"flow";
+    flow.trigger = &trigger;
+    Polos__V1__WorkflowDefinition *flows[] = {&plain, &flow};
+    Polos__V1__Hello proto = POLOS__V1__HELLO__INIT;
+    proto.host_id = (char *)"h";
+    proto.slots = 3;
+    proto.workflows = flows;
+    proto.n_workflows = COUNT_OF(flows);
+    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct check check = {.arena = &request->arena};
+    trigger.topic = (char *)"orders";
+    trigger.batch_size = 20;
+    trigger.batch_timeout_ms = 5000;
+    assert_true(host_wire_hello(&check, &proto, request));
+    assert_int_equal(request->hello.trigger_count, 1);
+    assert_true(str_is(request->hello.triggers[0].workflow, "flow"));
+    assert_true(str_is(request->hello.triggers[0].topic, "orders"));
+    assert_int_equal(request->hello.triggers[0].batch_size, 20);
+    assert_int_equal(request->hello.triggers[0].batch_timeout_ms, 5000);
+
+    trigger.batch_timeout_ms = -1;
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_timeout_ms"));
+    check.error = (struct api_error){0};
+    trigger.batch_size = HOST_TRIGGER_BATCH_MAX + 1;
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_size"));
+    check.error = (struct api_error){0};
+    trigger.topic = (char *)"";
+    assert_false(host_wire_hello(&check, &proto, request));
+    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.topic"));
     request_free(request);
 }
 
@@ -504,10 +519,15 @@ static void the_rest_goes_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps),        cmocka_unit_test(errors),
-        cmocka_unit_test(ends),         cmocka_unit_test(parks),
-        cmocka_unit_test(unnumbered),   cmocka_unit_test(hello),
-        cmocka_unit_test(tasks_go_out), cmocka_unit_test(the_rest_goes_out),
+        cmocka_unit_test(steps),
+        cmocka_unit_test(errors),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(parks),
+        cmocka_unit_test(unnumbered),
+        cmocka_unit_test(hello),
+        cmocka_unit_test(triggers),
+        cmocka_unit_test(tasks_go_out),
+        cmocka_unit_test(the_rest_goes_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,12 +9,12 @@ import sys
 
 FOLDERS = ("agents", "api", "engine", "hosts", "llm", "rpc", "runtime")
 REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FORBIDDEN|CANCELLED'
-                    r'|REDIRECTED|SUPERSEDED|UNACKNOWLEDGED|DRAINING|UNIMPLEMENTED|UNNUMBERED)"')
+                    r'|REDIRECTED|SUPERSEDED|UNACKNOWLEDGED|DRAINING|UNNUMBERED)"')
 # Names of environment variables look the same.
 VARIABLE = re.compile(r"_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
-EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE)_(STARTED|COMPLETED|FAILED|CANCELLED|REQUESTED"
-                    r"|REPLIED|SETTLED|GRANTED|LOST)$")
+EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL)_(STARTED|COMPLETED"
+                    r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED|REQUEUED)$")
 
 
 def reasons_of_sources(root):

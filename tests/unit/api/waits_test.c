@@ -101,6 +101,17 @@ static Polos__V1__ServerMessage *outcome_of(const struct play *play, const char 
     return message;
 }
 
+static size_t count_outcomes(const struct play *play)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < play->host->sent_count; i++) {
+        Polos__V1__ServerMessage *message = simulated_call_sent(play->host, i);
+        count += message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME ? 1 : 0;
+        free_message(message);
+    }
+    return count;
+}
+
 static void a_suspension_is_answered_once(void **state)
 {
     (void)state;
@@ -132,6 +143,9 @@ static void a_suspension_is_answered_once(void **state)
     assert_non_null(strstr(outcome->outcome->outcome->value_json, "{\"yes\": true}"));
     assert_non_null(strstr(outcome->outcome->outcome->value_json, "\"ann\""));
     free_message(outcome);
+    assert_int_equal(count_outcomes(&play), 1);
+    order_suspend(&play, "approve"); /* The same order: the outcome comes again. */
+    assert_int_equal(count_outcomes(&play), 2);
     assert_int_equal(resume(&play, "approve"), '-');
     one = world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
     assert_false(one->suspension->open);
