@@ -14,7 +14,8 @@ REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FOR
 VARIABLE = re.compile(r"_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
 EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL)_(STARTED|COMPLETED"
-                    r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED|REQUEUED)$")
+                    r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED"
+                    r"|REQUEUED)$")
 
 
 def reasons_of_sources(root):
