@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
 SUSPENSIONS_SEARCHED = 5000  # for one below the run that was named
+_STOPS_CLOCK = frozenset({"sleep", "suspension", "event", "child"})  # Waiting.kind
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
 
 
@@ -79,6 +80,13 @@ class ExecutionHandle(BaseModel):
         """The run as it stands: id, workflow_id, status ("queued", "running", "waiting",
         "completed", "failed", "cancelled"), payload, result, error, state, waiting, ..."""
         return await client.get_execution(self.id)
+
+    async def result(self, client: PolosClient, timeout: float | None = None) -> Any:
+        """Waits for the run's end and returns its result as JSON gives it back.
+
+        `timeout`: seconds to wait here; the run goes on. Raises as Workflow.run().
+        """
+        return await client._result_of(self.id, timeout)
 
     async def cancel(self, client: PolosClient) -> bool:
         """Cancels the run; False when it had ended."""
@@ -442,28 +450,43 @@ class PolosClient:
         raise_unless_completed(run, options["timeout"])
         return parsed(run.result_json)
 
+    async def _result_of(self, run_id: str, timeout: float | None) -> Any:
+        run = await self._wait(run_id, timeout, own_clock=True)
+        raise_unless_completed(run, timeout)
+        return parsed(run.result_json)
+
     async def _get_run(self, run_id: str) -> common_pb2.Run:
         request = runs_pb2.RunServiceGetRequest(run_id=run_id)
         return (await self._connection().wire.call(RUN_GET, request)).run
 
-    async def _wait(self, run_id: str, timeout: float | None) -> common_pb2.Run:
-        """The ended run; WorkflowTimeoutError when the server does not end it in time either."""
-        wire = self._connection().wire
-        patience = None if timeout is None else timeout + GRACE_SECONDS
-        try:
-            return await asyncio.wait_for(wait_until_ended(wire, run_id), patience)
-        except asyncio.TimeoutError:
-            raise await self._timed_out(run_id, timeout) from None
+    async def _wait(
+        self, run_id: str, timeout: float | None, *, own_clock: bool = False
+    ) -> common_pb2.Run:
+        """The ended run; WorkflowTimeoutError when the server does not end it in time either.
 
-    async def _timed_out(self, run_id: str, timeout: float | None) -> PolosError:
+        `own_clock`: the timeout is this call's; otherwise it is the run's, whose clock stops while
+        the run waits for a time, an answer, an event or a child.
+        """
+        wire = self._connection().wire
+        patience = None if timeout is None else timeout + (0 if own_clock else GRACE_SECONDS)
+        while True:
+            try:
+                return await asyncio.wait_for(wait_until_ended(wire, run_id), patience)
+            except asyncio.TimeoutError:
+                told = await self._look(run_id)
+            if isinstance(told, PolosError):
+                raise WorkflowTimeoutError(run_id, timeout, told.message)
+            if own_clock or not any(wait.kind in _STOPS_CLOCK for wait in told.waiting):
+                waits = "" if ended(told) else "; ".join(w.message for w in told.waiting)
+                raise WorkflowTimeoutError(run_id, timeout, waits)
+
+    async def _look(self, run_id: str) -> common_pb2.Run | PolosError:
         request = runs_pb2.RunServiceGetRequest(run_id=run_id)
         soon = time.monotonic() + 1.0
         try:
-            run = (await self._connection().wire.call(RUN_GET, request, give_up_at=soon)).run
+            return (await self._connection().wire.call(RUN_GET, request, give_up_at=soon)).run
         except PolosError as error:
-            return WorkflowTimeoutError(run_id, timeout, error.message)
-        waits = "" if ended(run) else "; ".join(w.message for w in run.waiting if w.message)
-        return WorkflowTimeoutError(run_id, timeout, waits)
+            return error
 
 
 def refuse_inside_task(what: str) -> None:

@@ -147,7 +147,7 @@ async def test_a_tool_by_itself_and_a_workflow(client):
     found = await flow.run(client, {"n": 1})
     assert found == {"one": 2, "kinds": ["str", "int", "float"]}
     handle = await flow.invoke(client, {"n": 1})
-    while (run := await handle.get(client))["status"] in ("running", "waiting"):
+    while (run := await handle.get(client))["status"] in ("queued", "running", "waiting"):
         await asyncio.sleep(0.02)
     assert run["status"] == "completed" and run["result"]["one"] == 2
     assert (await types_of(client, handle.id))["STEP_SETTLED"] == 4
@@ -221,9 +221,9 @@ async def test_a_tool_the_agent_does_not_have_is_told_to_the_model(client):
 async def test_a_workflow_nobody_hosts_waits_visibly_until_its_deadline(client):
     handle = await client.invoke("nobody-has-this", {}, run_timeout_seconds=1)
     run = await handle.get(client)
-    assert run["status"] == "waiting"
+    assert run["status"] == "queued"
     assert "nobody-has-this" in run["waiting"][0]["message"]
-    while (run := await handle.get(client))["status"] == "waiting":
+    while (run := await handle.get(client))["status"] == "queued":
         await asyncio.sleep(0.05)
     assert run["status"] == "failed" and run["error_reason"] == "DEADLINE_EXCEEDED"
 
@@ -508,7 +508,7 @@ async def test_another_process_takes_over_from_a_dead_one(impatient_server, tmp_
     first.wait()
     second = start_worker()
     try:
-        while (run := await handle.get(client))["status"] in ("running", "waiting"):
+        while (run := await handle.get(client))["status"] in ("queued", "running", "waiting"):
             await asyncio.sleep(0.1)
         assert run["status"] == "completed" and run["result"] == ["one", "two"]
         assert Counter(lines()) == {"begun": 2, "one": 1, "waiting": 2, "two": 1}
