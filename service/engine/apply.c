@@ -41,22 +41,23 @@ static void close_effect(struct run *run, struct effect *effect)
     memset(&run->effects[run->effect_count], 0, sizeof(*effect));
 }
 
-/* A task is over, or its code is: what it waited for is of no more interest. */
-static void close_waits(struct run *run, uint32_t owner)
-{
-    for (uint32_t i = run->effect_count; i > 0; i--) {
-        struct effect *effect = &run->effects[i - 1];
-        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
-            close_effect(run, effect);
-        }
-    }
-}
-
 /* The run's time begins anew after each wait. */
 static void restart_clock(struct run *run, uint64_t now_ms)
 {
     if (run->timeout_ms != 0) {
         run->deadline_ms = now_ms + run->timeout_ms;
+    }
+}
+
+/* A task is over, or its code is: what it waited for is of no more interest. owner 0: of all. */
+static void close_waits(struct run *run, uint32_t owner, uint64_t now_ms)
+{
+    for (uint32_t i = run->effect_count; i > 0; i--) {
+        struct effect *effect = &run->effects[i - 1];
+        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+            close_effect(run, effect);
+            restart_clock(run, now_ms);
+        }
     }
 }
 
@@ -187,8 +188,10 @@ static void apply_wait_settled(struct run *run, const struct event *event)
     if (owner->state == EFFECT_PARKED) {
         owner->state = EFFECT_READY;
     }
+    if (wait->kind != EFFECT_ORDER) {
+        restart_clock(run, event->time_ms);
+    }
     close_effect(run, wait);
-    restart_clock(run, event->time_ms);
 }
 
 static void apply_child_settled(struct run *run, const struct event *event)
@@ -220,7 +223,7 @@ static void apply_task_failed(struct run *run, const struct event *event)
     effect->state = EFFECT_BACKOFF;
     effect->host = 0;
     effect->due_ms = event->task_failed.retry_at_ms;
-    close_waits(run, event->effect);
+    close_waits(run, event->effect, event->time_ms);
     run->retries++;
 }
 
@@ -235,16 +238,16 @@ static void apply_task_requeued(struct run *run, const struct event *event)
 
 static void apply_task_settled(struct run *run, const struct event *event)
 {
-    close_waits(run, event->effect);
+    close_waits(run, event->effect, event->time_ms);
     close_effect(run, open_effect(run, event));
 }
 
 static void apply_cancel_requested(struct run *run, const struct event *event)
 {
+    close_waits(run, 0, event->time_ms);
     run->is_cancelling = 1;
     run->deadline_ms = event->cancel_requested.deadline_ms;
     run->timeout_ms = 0;
-    close_waits(run, 0);
     for (uint32_t i = 0; i < run->effect_count; i++) {
         struct effect *effect = &run->effects[i];
         if (effect->state == EFFECT_PARKED || effect->state == EFFECT_BACKOFF) {

@@ -53,6 +53,14 @@ static void emit_completed(struct draft *draft, str stop_reason)
                 });
 }
 
+static void emit_cancelled(struct draft *draft, str cause)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_RUN_CANCELLED,
+                    .run_cancelled = {.cause = cause},
+                });
+}
+
 static void emit_settled(struct draft *draft, uint32_t effect, uint32_t attempt,
                          const struct outcome *outcome)
 {
@@ -256,6 +264,10 @@ static enum verdict decide_lease_lost(struct draft *draft, const struct command 
         return VERDICT_OK;
     }
     emit_settled(draft, command->effect, command->attempt, &outcome);
+    if (draft->run.is_cancelling) {
+        emit_cancelled(draft, STR("cancelled; its code was lost while it cleaned up"));
+        return VERDICT_OK;
+    }
     after_settled(draft, &outcome, outcome.error_type);
     return VERDICT_OK;
 }
@@ -291,14 +303,6 @@ static uint64_t run_retry_delay_ms(const struct run *run)
         delay *= 2;
     }
     return delay < ENGINE_RUN_RETRY_MAX_MS ? delay : ENGINE_RUN_RETRY_MAX_MS;
-}
-
-static void emit_cancelled(struct draft *draft, str cause)
-{
-    emit(draft, (struct event){
-                    .kind = EVENT_RUN_CANCELLED,
-                    .run_cancelled = {.cause = cause},
-                });
 }
 
 static enum verdict decide_task_done(struct draft *draft, const struct command *command)
@@ -385,7 +389,8 @@ static enum verdict decide_order(struct draft *draft, const struct command *comm
         refusal = failed_outcome(STR("CANCELLED"), STR("the run is being cancelled: its code may "
                                                        "clean up, but not wait"));
     }
-    bool is_refused = is_full || (is_wait && draft->run.is_cancelling);
+    bool is_refused =
+        is_wait && !command->order.is_settled && (is_full || draft->run.is_cancelling);
     uint32_t id = draft->run.effect_next;
     emit(draft, (struct event){
                     .kind = EVENT_WAIT_SET,
@@ -408,8 +413,8 @@ static enum verdict decide_order(struct draft *draft, const struct command *comm
 static enum verdict decide_resume(struct draft *draft, const struct command *command)
 {
     uint64_t key = engine_key(command->resume.key);
-    const struct effect *wait = engine_wait(&draft->run, 0, key);
-    if (wait != NULL && wait->kind == EFFECT_SUSPENSION) {
+    const struct effect *wait = engine_suspension(&draft->run, key);
+    if (wait != NULL) {
         const struct effect found = *wait;
         struct outcome outcome = {.value = command->resume.data};
         emit_wait_settled(draft, &found, command->resume.key, &outcome, command->resume.by);

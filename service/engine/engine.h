@@ -35,7 +35,7 @@
 enum {
     ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
     ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
-    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX,
+    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And an order. */
     ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
     ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
@@ -456,8 +456,10 @@ static inline uint64_t engine_key(str key)
 {
     return str_hash(key) | 1;
 }
-/* The open wait with this key of this task's code, or NULL. owner 0: of any. */
+/* The open wait with this key of this task's code, or NULL. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);
+/* The oldest open suspension with this key of any task's code, or NULL. */
+const struct effect *engine_suspension(const struct run *run, uint64_t key);
 /* Whether one more wait would not be refused at once. */
 bool engine_may_wait(const struct run *run);
 bool engine_has_kept(const struct run *run, uint64_t key);

@@ -133,9 +133,18 @@ const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t
 {
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
-        if (effect_is_wait(effect) && effect->key == key &&
-            (owner == 0 || effect->owner == owner)) {
+        if (effect_is_wait(effect) && effect->key == key && effect->owner == owner) {
             return effect;
+        }
+    }
+    return NULL;
+}
+
+const struct effect *engine_suspension(const struct run *run, uint64_t key)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        if (run->effects[i].kind == EFFECT_SUSPENSION && run->effects[i].key == key) {
+            return &run->effects[i];
         }
     }
     return NULL;

@@ -129,8 +129,7 @@ static str answer_of(str data, str by, struct arena *arena)
 
 static bool is_open(const struct live_run *run, str key)
 {
-    const struct effect *wait = engine_wait(&run->state, 0, engine_key(key));
-    return wait != NULL && wait->kind == EFFECT_SUSPENSION;
+    return engine_suspension(&run->state, engine_key(key)) != NULL;
 }
 
 enum verdict suspension_answer(struct runtime *runtime, uuid id, str key, str data, str by,
