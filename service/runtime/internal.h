@@ -211,6 +211,7 @@ struct runtime {
 
     struct topics *topics;
     struct trigger *triggers;
+    struct schedules *schedules;
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
@@ -359,6 +360,22 @@ void triggers_tick(struct runtime *runtime);
 uint64_t triggers_next_due_ms(const struct runtime *runtime);
 status triggers_recover(struct runtime *runtime);
 void triggers_free(struct runtime *runtime);
+
+/* schedules.c */
+struct schedules *schedules_new(void);
+void schedules_free(struct schedules *schedules);
+/* Whether it can be kept. What a refusal says is in the arena. */
+bool schedules_check(struct runtime *runtime, const struct schedule_offer *offer,
+                     struct arena *arena, struct failure *ret);
+/* One that was checked. Returns its next tick. */
+uint64_t schedules_put(struct runtime *runtime, const struct schedule_offer *offer);
+void schedules_tick(struct runtime *runtime);
+uint64_t schedules_next_due_ms(const struct runtime *runtime); /* 0: nothing to do. */
+/* From the rows: at the start, and after a commit that failed. */
+status schedules_recover(struct runtime *runtime);
+void schedules_read(struct runtime *runtime, struct request *request);
+void handle_put_schedule(struct runtime *runtime, struct request *request);
+void handle_delete_schedule(struct runtime *runtime, struct request *request);
 
 /* starts.c */
 /* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;

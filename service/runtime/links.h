@@ -16,6 +16,8 @@ enum link_kind {
     LINK_SUSPENSION = 2, /* since_ms 8 | run 16 | effect 4 */
     LINK_AWAIT = 3, /* topic hash 16 | run 16 | effect 4 */
     LINK_TRIGGER = 4, /* workflow's name -> struct link_trigger and the topic */
+    LINK_SCHEDULE = 5, /* workflow's name, '/', key -> struct schedule_row */
+    LINK_SCHEDULE_INPUT = 6, /* as LINK_SCHEDULE -> JSON text */
 };
 
 enum {

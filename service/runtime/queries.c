@@ -330,6 +330,11 @@ void query_read(struct runtime *runtime, struct request *request)
     case REQUEST_SUBSCRIBE_END:
         subscribe_end(runtime, request);
         break;
+    case REQUEST_SCHEDULES:
+        schedules_read(runtime, request);
+        break;
+    case REQUEST_PUT_SCHEDULE:
+    case REQUEST_DELETE_SCHEDULE:
     case REQUEST_FORK:
     case REQUEST_RESUME:
     case REQUEST_PUBLISH:

@@ -57,6 +57,7 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
         .random = session_random,
     });
     runtime->topics = topics_new();
+    runtime->schedules = schedules_new();
     arena_init(&runtime->turn_arena, TURN_ARENA_BYTES_MAX);
     arena_init(&runtime->scratch, TURN_ARENA_BYTES_MAX);
     runtime->buckets = xcalloc(BUCKETS, sizeof(runtime->buckets[0]));
@@ -67,6 +68,9 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     }
     if (status_is_ok(recovered)) {
         recovered = triggers_recover(runtime);
+    }
+    if (status_is_ok(recovered)) {
+        recovered = schedules_recover(runtime);
     }
     if (!status_is_ok(recovered)) {
         runtime->store = (struct store){0}; /* Still the caller's. */
@@ -149,6 +153,7 @@ void runtime_free(struct runtime *runtime)
     free(runtime->born);
     topics_free(runtime->topics);
     triggers_free(runtime);
+    schedules_free(runtime->schedules);
     if (runtime->store.vtable != NULL) {
         store_close(&runtime->store);
     }

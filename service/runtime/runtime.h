@@ -47,6 +47,9 @@ enum request_kind {
     REQUEST_SUBSCRIBE_END, /* subscribe.subscriber: its caller is gone */
     REQUEST_FORK, /* run, fork */
     REQUEST_RETRY, /* run; report.ret: the run after it */
+    REQUEST_PUT_SCHEDULE, /* put_schedule */
+    REQUEST_SCHEDULES, /* schedules */
+    REQUEST_DELETE_SCHEDULE, /* schedules.id */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */
     REQUEST_HOST_MESSAGE, /* link, message */
@@ -144,6 +147,33 @@ struct trigger_offer {
     uint64_t batch_timeout_ms; /* 0: only full batches. */
 };
 
+/* When the clock is to start a workflow; see schedules.c. */
+struct schedule_offer {
+    str workflow;
+    str key; /* Tells the workflow's schedules apart. */
+    str cron;
+    str zone;
+    str input; /* JSON text of every run; empty: each is told its tick. */
+    bool keeps_input; /* `input` is not looked at: a schedule that is there keeps what it has. */
+    str field; /* What names of fields begin with, in a refusal. */
+};
+
+/* A schedule as the runtime answers it. */
+struct schedule_view {
+    str id; /* The workflow's name, '/', the key. */
+    str workflow;
+    str key;
+    str cron;
+    str zone;
+    str input; /* Empty: none. */
+    str problem; /* Why it rests, as its zone is gone; empty: it does not. */
+    uint64_t created_ms;
+    uint64_t next_ms; /* 0: none. */
+    uint64_t last_ms; /* The tick of the last run; 0: none. */
+    uuid last_run;
+    uint64_t skipped; /* Ticks that found the run before them not ended. */
+};
+
 /* Follows one topic. As struct watcher. */
 struct subscriber {
     void (*push)(struct subscriber *subscriber, const struct topic_event *event);
@@ -215,6 +245,8 @@ struct request {
             size_t definition_count;
             const struct trigger_offer *triggers;
             size_t trigger_count;
+            const struct schedule_offer *schedules;
+            size_t schedule_count;
         } hello;
         struct {
             struct host_link *link;
@@ -258,6 +290,18 @@ struct request {
         struct {
             struct runtime_stats *ret;
         } stats;
+        struct {
+            struct schedule_offer offer;
+            uint64_t ret_next_ms;
+        } put_schedule;
+        struct {
+            str id; /* List: after this one; empty: from the first. */
+            str workflow; /* Empty: of all. */
+            size_t limit;
+            const struct schedule_view *ret; /* In the request's arena. */
+            size_t ret_count;
+            bool ret_more;
+        } schedules;
     };
 };
 
@@ -294,6 +338,7 @@ struct runtime_options {
     uint64_t lease_ms; /* 0: 15,000. */
     uint64_t run_timeout_ms; /* Default for a start that says none; 0: 24 hours. */
     uint32_t snapshot_every; /* Events; 0: 64. */
+    const char *zone_folder; /* Of schedules' time zones; NULL: only UTC is known. Kept. */
 };
 
 /* Recovers what the store holds. `why` in the arena. */

@@ -52,8 +52,27 @@ static void handle_cancel(struct runtime *runtime, struct request *request)
     act_add(runtime, ACT_READ, NULL)->request = request;
 }
 
+/* False: the host was refused. */
+static bool check_schedules(struct runtime *runtime, struct request *request)
+{
+    for (size_t i = 0; i < request->hello.schedule_count; i++) {
+        struct failure failure;
+        const struct schedule_offer *offer = &request->hello.schedules[i];
+        if (!schedules_check(runtime, offer, &request->arena, &failure)) {
+            struct host_link *link = request->hello.link;
+            link->vtable->close(link, failure.code, failure.reason, failure.message);
+            request_answer(runtime, request, &failure);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void handle_hello(struct runtime *runtime, struct request *request)
 {
+    if (!check_schedules(runtime, request)) {
+        return;
+    }
     for (size_t i = 0; i < request->hello.definition_count; i++) {
         uint8_t hash[16];
         status put = definition_put(runtime, &request->hello.definitions[i], hash);
@@ -63,6 +82,9 @@ static void handle_hello(struct runtime *runtime, struct request *request)
             request_fail(runtime, request, put.code, "DEFINITIONS_EXHAUSTED", put.why);
             return;
         }
+    }
+    for (size_t i = 0; i < request->hello.schedule_count; i++) {
+        schedules_put(runtime, &request->hello.schedules[i]);
     }
     for (size_t i = 0; i < request->hello.trigger_count; i++) {
         triggers_offer(runtime, &request->hello.triggers[i]);
@@ -122,6 +144,13 @@ static void handle(struct runtime *runtime, struct request *request)
     case REQUEST_PUBLISH:
         handle_publish(runtime, request);
         break;
+    case REQUEST_PUT_SCHEDULE:
+        handle_put_schedule(runtime, request);
+        break;
+    case REQUEST_DELETE_SCHEDULE:
+        handle_delete_schedule(runtime, request);
+        break;
+    case REQUEST_SCHEDULES:
     case REQUEST_SUSPENSIONS:
     case REQUEST_SUSPENSION:
     case REQUEST_SUBSCRIBE:
@@ -310,6 +339,10 @@ static void fail_turn(struct runtime *runtime, status why)
     if (!status_is_ok(reread)) {
         log_line(LOG_ERROR, "triggers_unreadable", "why=\"%s\"", reread.why);
     }
+    reread = schedules_recover(runtime);
+    if (!status_is_ok(reread)) {
+        log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", reread.why);
+    }
     definitions_free(runtime); /* What was registered in this turn may not exist. */
     for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
         run->definition = NULL;
@@ -405,6 +438,7 @@ static uint64_t next_due(struct runtime *runtime)
     due = earlier(due, runs_next_eviction_ms(runtime));
     due = earlier(due, topics_next_due_ms(runtime));
     due = earlier(due, triggers_next_due_ms(runtime));
+    due = earlier(due, schedules_next_due_ms(runtime));
     if (runtime->recovering_count > 0) {
         due = earlier(due, runtime->recover_at_ms);
     }
@@ -435,6 +469,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     if (!runtime->is_starting) {
         topics_work(runtime);
         triggers_tick(runtime);
+        schedules_tick(runtime);
         handle_timers(runtime);
         handle_inbox(runtime);
         handle_hosts(runtime);

@@ -42,6 +42,7 @@ LAYERS = {
             "service/codec/",
             "service/agents/",
             "service/metrics/",
+            "service/schedule/",
             "service/llm/provider.h",
             "service/hosts/host.h",
             "storage/store.h",
