@@ -33,6 +33,12 @@ static void print_counts(const struct engine_counts *counts)
         {"repeats", counts->repeats},
         {"clock jumps", counts->jumps},
         {"snapshots", counts->snapshots},
+        {"waits", counts->waits},
+        {"parks", counts->parks},
+        {"answers kept", counts->kept},
+        {"children ended", counts->children},
+        {"retries", counts->retries},
+        {"clean-ups", counts->cleanups},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf("%s%llu %s", i == 0 ? "" : ", ", (unsigned long long)rows[i].value, rows[i].name);

@@ -67,6 +67,18 @@ static struct pending *find_pending(struct engine_world *world, enum pending_kin
     return NULL;
 }
 
+/* Tasks without a host wait for one, each once. */
+static void line_up(struct engine_world *world)
+{
+    for (uint32_t i = 0; i < world->live.effect_count; i++) {
+        const struct effect *effect = &world->live.effects[i];
+        if (effect_is_task(effect) && effect->state == EFFECT_READY &&
+            find_pending(world, PENDING_TASK, effect->id, effect->attempt) == NULL) {
+            pend(world, PENDING_TASK, effect->id, effect->attempt);
+        }
+    }
+}
+
 /* What was asked of the outside by an event, once it is committed. */
 static void perform(struct engine_world *world, const struct event *event)
 {
@@ -74,14 +86,21 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_MODEL_REQUESTED:
         pend(world, PENDING_MODEL, event->effect, event->attempt);
         break;
-    case EVENT_TASK_REQUESTED:
-        pend(world, PENDING_TASK, event->effect, 0);
-        break;
-    case EVENT_LEASE_GRANTED:
+    case EVENT_LEASE_GRANTED: {
+        const struct effect *effect = engine_effect(&world->live, event->effect);
         pend(world, PENDING_LEASE, event->effect, event->attempt);
+        struct pending *lease = &world->pending[world->pending_count - 1];
+        lease->steps_told = effect->steps;
+        lease->outcomes_seen = effect->remaining;
         break;
+    }
+    case EVENT_TASK_REQUESTED:
     case EVENT_LEASE_LOST:
-        pend(world, PENDING_TASK, event->effect, event->attempt);
+    case EVENT_WAIT_SETTLED:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_REQUEUED:
+    case EVENT_CANCEL_REQUESTED:
+        line_up(world);
         break;
     case EVENT_TASK_SETTLED:
     case EVENT_RUN_STARTED:
@@ -91,10 +110,21 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_MODEL_REPLIED:
     case EVENT_MODEL_FAILED:
     case EVENT_STEP_SETTLED:
+    case EVENT_WAIT_SET:
+    case EVENT_CHILD_SETTLED:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_FAILED:
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
     }
+    struct engine_counts *counts = &world->counts;
+    counts->waits += event->kind == EVENT_WAIT_SET;
+    counts->parks += event->kind == EVENT_TASK_PARKED;
+    counts->kept += event->kind == EVENT_RESUME_KEPT;
+    counts->children += event->kind == EVENT_CHILD_SETTLED;
+    counts->retries += event->kind == EVENT_TASK_FAILED;
+    counts->cleanups += event->kind == EVENT_CANCEL_REQUESTED;
 }
 
 /* ---- The journal. ---- */
@@ -190,16 +220,13 @@ static void recover(struct engine_world *world)
     size_t count = 0;
     for (uint32_t i = 0; i < world->live.effect_count; i++) {
         const struct effect *effect = &world->live.effects[i];
-        if (effect->state != EFFECT_READY) {
-            continue;
-        }
-        if (effect_is_task(effect)) {
-            pend(world, PENDING_TASK, effect->id, effect->attempt);
+        if (effect->state != EFFECT_READY || effect->kind != EFFECT_MODEL) {
             continue;
         }
         reissues[count++] = (struct command){
             .kind = COMMAND_MODEL_REISSUE, .effect = effect->id, .attempt = effect->attempt};
     }
+    line_up(world);
     for (size_t i = 0; i < count; i++) {
         world->counts.reissues++;
         submit(world, reissues[i]);
@@ -247,6 +274,7 @@ static void trace_decision(const struct engine_world *world, const struct comman
     static const char *const names[] = {
         "START",      "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
         "LEASE_LOST", "STEP_DONE",     "TASK_DONE",    "TIME",          "CANCEL",
+        "ORDER",      "RESUME",        "WAIT_DONE",    "CHILD_DONE",    "PARK",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
@@ -291,7 +319,24 @@ static void check_decision(struct engine_world *world, const struct command *com
         expect(world, wait_ms <= (hint_ms > 30000 ? hint_ms : 30000), "retry-waits-are-bounded");
     }
     if (command->kind == COMMAND_CANCEL) {
-        expect(world, world->ledger.ended == EVENT_RUN_CANCELLED, "cancel-cancels");
+        expect(world, world->ledger.ended == EVENT_RUN_CANCELLED || world->ledger.is_cancelling,
+               "cancel-cancels");
+    }
+    if (command->kind == COMMAND_RESUME) {
+        const struct event *event = &events[0];
+        bool is_given = event->kind == EVENT_WAIT_SETTLED &&
+                        str_equal(event->wait_settled.outcome.value, command->resume.data) &&
+                        str_equal(event->wait_settled.by, command->resume.by);
+        expect(world, is_given || event->kind == EVENT_RESUME_KEPT, "answers-are-given-or-kept");
+    }
+    if (command->kind == COMMAND_TASK_DONE && world->ledger.ended == EVENT_NONE) {
+        bool again = events[0].kind == EVENT_TASK_FAILED;
+        expect(world, !again || command->task.is_retryable, "only-what-may-succeed-is-tried-again");
+    }
+    if (command->kind == COMMAND_PARK) {
+        bool has_more = engine_effect(&world->live, command->effect)->remaining >
+                        command->park.outcomes_seen;
+        expect(world, !has_more || events[0].task_parked.is_ready, "unseen-outcomes-are-given");
     }
     if (command->kind == COMMAND_TIME) {
         uint64_t due_ms = ledger_next_deadline(&world->ledger);
@@ -359,7 +404,7 @@ static void start(struct engine_world *world)
     struct command command = {.kind = COMMAND_START};
     struct run_spec *spec = &command.start.spec;
     spec->kind = 1 + (enum run_kind)draw_below(draw, 3);
-    if (draw_chance(draw, 50)) {
+    if (draw_chance(draw, 25)) {
         spec->kind = RUN_KIND_AGENT;
     }
     spec->name = STR("weather");
@@ -367,6 +412,7 @@ static void start(struct engine_world *world)
     spec->steps_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
     spec->tokens_max = draw_chance(draw, 30) ? 1 + draw_below(draw, 800) : 0;
     spec->deadline_ms = draw_chance(draw, 30) ? world->now_ms + draw_below(draw, 90000) : 0;
+    spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
     spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
     for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
         command.start.id.bytes[i] = (uint8_t)draw_below(draw, 256);
@@ -433,27 +479,83 @@ static struct outcome draw_outcome(struct engine_world *world)
     return (struct outcome){.value = text(world, "value")};
 }
 
-/* A host does what hosts do, in order or not; it never answers twice for a number it means. */
-static void speak_host(struct engine_world *world, struct pending *lease)
+static str draw_key(struct engine_world *world)
 {
-    struct command command = {.effect = lease->effect, .attempt = lease->attempt};
-    unsigned what = (unsigned)draw_below(&world->draw, world->calm ? 3 : 10);
-    if (what == 0) {
-        command.kind = COMMAND_TASK_DONE;
-        command.task.outcome = draw_outcome(world);
-        lease->is_old = true;
-        submit(world, command);
-        return;
+    return arena_printf(&world->arena, "k%u", (unsigned)draw_below(&world->draw, 14));
+}
+
+/* Something that outlives the code; what was answered early is settled at once, as the runtime
+ * does. */
+static void speak_order(struct engine_world *world, const struct pending *lease)
+{
+    struct draw *draw = &world->draw;
+    struct command command = {
+        .kind = COMMAND_ORDER,
+        .effect = lease->effect,
+        .attempt = lease->attempt,
+        .order = {.kind = EFFECT_SLEEP + (enum effect_kind)draw_below(draw, 5),
+                  .key = draw_key(world),
+                  .data = text(world, "data")},
+    };
+    bool ends = draw_chance(draw, 60) || command.order.kind == EFFECT_SLEEP;
+    command.order.due_ms = ends ? world->now_ms + draw_below(draw, 40000) : 0;
+    if (command.order.kind == EFFECT_CHILDREN) {
+        command.order.due_ms = 0;
+        command.order.children = 1 + (uint32_t)draw_below(draw, 5);
+    } else if (command.order.kind == EFFECT_ORDER) {
+        command.order.due_ms = 0;
+        command.order.is_settled = true;
+        command.order.outcome = draw_outcome(world);
+    } else if (command.order.kind == EFFECT_SUSPENSION) {
+        command.order.is_settled = ledger_has_kept(&world->ledger, command.order.key);
+        command.order.by = STR("somebody");
+        command.order.outcome.value = STR("{\"answer\":1}");
     }
-    if (fault(world, 6)) {
-        command.kind = COMMAND_LEASE_LOST;
-        command.lease_lost.cause = STR("lease ran out");
-        lease->is_old = true;
-        world->counts.leases_lost++;
-        submit(world, command);
-        return;
-    }
-    command.kind = COMMAND_STEP_DONE;
+    submit(world, command);
+}
+
+static void speak_park(struct engine_world *world, struct pending *lease)
+{
+    struct command command = {
+        .kind = COMMAND_PARK,
+        .effect = lease->effect,
+        .attempt = lease->attempt,
+    };
+    const struct ledger_effect *effect = ledger_open(&world->ledger, lease->effect);
+    command.park.outcomes_seen =
+        effect != NULL && draw_chance(&world->draw, 70) ? effect->outcomes : lease->outcomes_seen;
+    lease->is_old = true;
+    submit(world, command);
+}
+
+static void speak_done(struct engine_world *world, struct pending *lease)
+{
+    struct command command = {
+        .kind = COMMAND_TASK_DONE,
+        .effect = lease->effect,
+        .attempt = lease->attempt,
+        .task = {.outcome = draw_outcome(world)},
+    };
+    command.task.is_retryable = command.task.outcome.failed && draw_chance(&world->draw, 60);
+    command.task.is_cancelled = world->ledger.is_cancelling && draw_chance(&world->draw, 70);
+    lease->is_old = true;
+    submit(world, command);
+}
+
+static void speak_lost(struct engine_world *world, struct pending *lease)
+{
+    lease->is_old = true;
+    world->counts.leases_lost++;
+    submit(world, (struct command){.kind = COMMAND_LEASE_LOST,
+                                   .effect = lease->effect,
+                                   .attempt = lease->attempt,
+                                   .lease_lost = {.cause = STR("lease ran out")}});
+}
+
+static void speak_step(struct engine_world *world, struct pending *lease)
+{
+    struct command command = {
+        .kind = COMMAND_STEP_DONE, .effect = lease->effect, .attempt = lease->attempt};
     command.step.number = lease->steps_told + 1;
     if (fault(world, 25)) {
         command.step.number = (uint32_t)draw_below(&world->draw, lease->steps_told + 4);
@@ -465,6 +567,23 @@ static void speak_host(struct engine_world *world, struct pending *lease)
         lease->steps_told++;
     }
     submit(world, command);
+}
+
+/* A host does what hosts do, in order or not; it never answers twice for a number it means. */
+static void speak_host(struct engine_world *world, struct pending *lease)
+{
+    bool waits = ledger_code_waits(&world->ledger, lease->effect);
+    if (draw_below(&world->draw, world->calm ? 3 : 12) == 0) {
+        speak_done(world, lease);
+    } else if (fault(world, 6)) {
+        speak_lost(world, lease);
+    } else if (draw_chance(&world->draw, waits ? 30 : 2)) {
+        speak_park(world, lease);
+    } else if (fault(world, world->likes_to_wait ? 90 : 45)) {
+        speak_order(world, lease);
+    } else {
+        speak_step(world, lease);
+    }
 }
 
 static void speak(struct engine_world *world, size_t index)
@@ -504,6 +623,64 @@ static void speak(struct engine_world *world, size_t index)
     }
 }
 
+static uint32_t draw_wait(struct engine_world *world)
+{
+    uint32_t waits[LEDGER_EFFECTS_MAX];
+    size_t count = 0;
+    for (uint32_t id = 1; id <= world->ledger.effect_count; id++) {
+        const struct ledger_effect *effect = ledger_open(&world->ledger, id);
+        if (effect != NULL && ledger_is_wait(effect)) {
+            waits[count++] = id;
+        }
+    }
+    return count == 0 ? 0 : waits[draw_below(&world->draw, count)];
+}
+
+static void resume(struct engine_world *world, str key)
+{
+    submit(world, (struct command){.kind = COMMAND_RESUME,
+                                   .resume = {.key = key,
+                                              .data = STR("{\"answer\":1}"),
+                                              .by = STR("somebody")}});
+}
+
+/* The key is known to who asks for it by its hash alone. */
+static void resume_wait(struct engine_world *world, const struct ledger_effect *wait)
+{
+    for (unsigned i = 0; i < 14; i++) {
+        str key = arena_printf(&world->arena, "k%u", i);
+        if (str_hash(key) == wait->key) {
+            resume(world, key);
+        }
+    }
+}
+
+/* What was waited for happens: a child ends, an event comes, somebody answers. */
+static void speak_outside(struct engine_world *world)
+{
+    uint32_t id = draw_wait(world);
+    if (id == 0) {
+        return;
+    }
+    const struct ledger_effect wait = world->ledger.effects[id];
+    if (wait.kind == EFFECT_CHILDREN) {
+        uint32_t index = (uint32_t)draw_below(&world->draw, wait.children);
+        while (wait.children_told >> index & 1) {
+            index = (index + 1) % wait.children;
+        }
+        submit(world, (struct command){.kind = COMMAND_CHILD_DONE,
+                                       .effect = id,
+                                       .child_done = {.index = index,
+                                                      .outcome = draw_outcome(world)}});
+    } else if (wait.kind == EFFECT_EVENT) {
+        submit(world, (struct command){.kind = COMMAND_WAIT_DONE,
+                                       .effect = id,
+                                       .wait_done = {.outcome = draw_outcome(world)}});
+    } else if (wait.kind == EFFECT_SUSPENSION) {
+        resume_wait(world, &wait);
+    }
+}
+
 /* A command about anything at all, as long as nobody awaits it. */
 static void speak_noise(struct engine_world *world)
 {
@@ -520,12 +697,18 @@ static void speak_noise(struct engine_world *world)
     static const enum command_kind kinds[] = {
         COMMAND_START,      COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT,
         COMMAND_LEASE_LOST, COMMAND_STEP_DONE,     COMMAND_TASK_DONE,
+        COMMAND_WAIT_DONE,  COMMAND_CHILD_DONE,    COMMAND_PARK,
+        COMMAND_ORDER,
     };
     command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
     if (draw_chance(draw, 30)) {
         command = model_answer(world, &about);
     } else if (command.kind == COMMAND_START) {
         command.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
+    } else if (command.kind == COMMAND_ORDER) {
+        command.order.kind = EFFECT_SLEEP;
+        command.order.key = draw_key(world);
+        command.order.due_ms = world->now_ms;
     }
     command.now_ms = world->now_ms;
     if (ledger_verdict(&world->ledger, &command) != VERDICT_OK) {
@@ -576,6 +759,12 @@ static void tick(struct engine_world *world)
     if (fault(world, 8)) {
         speak_noise(world);
     }
+    if (fault(world, 6)) {
+        resume(world, draw_key(world));
+    }
+    if (world->calm || draw_chance(&world->draw, 25)) {
+        speak_outside(world);
+    }
     if (fault(world, 2)) {
         crash(world);
     }
@@ -603,8 +792,8 @@ static void check_owed(struct engine_world *world)
             expect(world, find_pending(world, PENDING_MODEL, id, effect->attempt) != NULL,
                    "owed-calls-are-out");
         } else if (effect->is_leased) {
-            is_at_work = true;
-        } else if (effect->kind != EFFECT_MODEL) {
+            is_at_work |= !ledger_code_waits(&world->ledger, id);
+        } else if (ledger_is_in_line(effect)) {
             expect(world, find_pending(world, PENDING_TASK, id, effect->attempt) != NULL,
                    "owed-tasks-are-in-line");
         }
@@ -659,6 +848,7 @@ void engine_world_run(struct engine_world *world, uint64_t seed)
     world->now_ms = 1700000000000;
     world->calm = false;
     world->model_failure_percent = draw_chance(&world->draw, 15) ? 95 : 25;
+    world->likes_to_wait = draw_chance(&world->draw, 20);
     world->broken = NULL;
     world->record_count = 0;
     world->pending_count = 0;

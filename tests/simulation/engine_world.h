@@ -3,7 +3,8 @@
  *
  * The faults it may draw: death before and after each commit; model calls that fail, answer
  * late, twice, or die with the process; hosts that repeat steps, skip some, answer twice, under
- * an epoch they lost, or vanish; alarms that ring early; a clock that jumps; commands about
+ * an epoch they lost, park with outcomes they have not seen, or vanish; answers from outside that
+ * come early, twice or never; children that end in any order; alarms that ring early; a clock that jumps; commands about
  * effects that never were.
  *
  * What it may not: lose a record, or answer in the name of the present attempt what is false.
@@ -32,12 +33,14 @@ struct pending {
     uint32_t effect;
     uint32_t attempt;
     uint32_t steps_told; /* LEASE: numbers the host has used. */
+    uint32_t outcomes_seen; /* LEASE: of orders, those that came with the task included. */
     bool is_old; /* It was answered: whatever it says now must change nothing. */
 };
 
 struct engine_counts {
     uint64_t runs, commits, events, crashes, stale, jumps, repeats, reissues, leases_lost, timeouts;
     uint64_t completed, failed, cancelled, snapshots, commands;
+    uint64_t waits, parks, kept, retries, cleanups, children;
 };
 
 struct engine_world {
@@ -46,6 +49,7 @@ struct engine_world {
     uint64_t now_ms;
     bool calm; /* No more faults: everything must end. */
     bool trace;
+    bool likes_to_wait; /* Its code waits for more than it may. */
     unsigned model_failure_percent;
     struct arena arena; /* Of the seed's texts. */
     struct run live;

@@ -43,6 +43,110 @@ static const char *order_effect(struct ledger *ledger, uint32_t id, enum effect_
     return NULL;
 }
 
+bool ledger_code_waits(const struct ledger *ledger, uint32_t task)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && ledger_is_wait(effect) && effect->owner == task) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int find_kept(const struct ledger *ledger, str key)
+{
+    for (uint32_t i = 0; i < ledger->kept_count; i++) {
+        if (ledger->kept[i].key == str_hash(key)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool ledger_has_kept(const struct ledger *ledger, str key)
+{
+    return find_kept(ledger, key) >= 0;
+}
+
+static bool is_suspended(const struct ledger *ledger, str key)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && effect->kind == EFFECT_SUSPENSION && effect->key == str_hash(key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct ledger_effect *find_wait(const struct ledger *ledger, uint32_t owner, str key)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && ledger_is_wait(effect) && effect->key == str_hash(key) &&
+            effect->owner == owner) {
+            return effect;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t wait_count(const struct ledger *ledger)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        count += ledger->effects[id].is_open && ledger_is_wait(&ledger->effects[id]);
+    }
+    return count;
+}
+
+/* The running time is counted anew. */
+static void restart_clock(struct ledger *ledger, uint64_t now_ms)
+{
+    if (ledger->timeout_ms != 0) {
+        ledger->deadline_ms = now_ms + ledger->timeout_ms;
+    }
+}
+
+/* Whoever waited waits no more; owner 0: all. */
+static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
+{
+    uint32_t count = 0;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        struct ledger_effect *effect = &ledger->effects[id];
+        if (effect->is_open && ledger_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+            close_effect(ledger, effect);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The time of a run stands still while all its code waits. */
+static bool is_clock_stopped(const struct ledger *ledger)
+{
+    uint32_t tasks = 0;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        bool is_task = effect->is_open && !ledger_is_wait(effect);
+        tasks += is_task;
+        if (is_task && (effect->kind == EFFECT_MODEL || !ledger_code_waits(ledger, id))) {
+            return false;
+        }
+    }
+    return tasks > 0 && !ledger->is_cancelling;
+}
+
+/* Code that was never at work has nothing to clean up. */
+static bool has_begun(const struct ledger *ledger)
+{
+    const struct ledger_effect *body = ledger_open(ledger, 1);
+    return body != NULL && body->kind == EFFECT_BODY &&
+           (body->is_leased || body->steps > 0 || body->outcomes > 0 ||
+            ledger_code_waits(ledger, 1));
+}
+
 static const char *add_started(struct ledger *ledger, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
@@ -52,6 +156,9 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->deadline_ms = spec->deadline_ms;
     ledger->tokens_max = spec->tokens_max;
     ledger->steps_max = spec->steps_max;
+    ledger->retries_max = spec->retries_max;
+    ledger->timeout_ms =
+        spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
     return NULL;
 }
 
@@ -131,7 +238,7 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
 {
     const struct outcome *outcome = &event->task_settled.outcome;
     struct ledger_effect *effect = open_effect(ledger, event->effect);
-    LAW("settled-once", effect != NULL && effect->kind != EFFECT_MODEL);
+    LAW("settled-once", effect != NULL && ledger_is_task(effect));
     LAW("settled-under-its-epoch", event->attempt == effect->attempt);
     bool by_host = effect->is_leased || effect->attempt == 0;
     bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT") &&
@@ -141,6 +248,9 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     LAW("given-up-is-a-failure", !given_up || effect->is_leased || outcome->failed);
     LAW("unknown-outcome-says-so", !(effect->at_most_once && effect->leases_lost > 0) ||
                                        str_is(outcome->error_type, "OUTCOME_UNKNOWN"));
+    if (end_waits(ledger, event->effect) > 0) {
+        restart_clock(ledger, event->time_ms);
+    }
     close_effect(ledger, effect);
     return NULL;
 }
@@ -148,7 +258,7 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
 static const char *add_step_settled(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
-    LAW("step-of-an-open-task", effect != NULL && effect->kind != EFFECT_MODEL);
+    LAW("step-of-an-open-task", effect != NULL && ledger_is_task(effect));
     LAW("step-under-a-valid-epoch", effect->is_leased && event->attempt == effect->attempt);
     LAW("steps-without-gap", event->step_settled.number == effect->steps + 1);
     effect->steps++;
@@ -159,10 +269,12 @@ static const char *add_step_settled(struct ledger *ledger, const struct event *e
 static const char *add_lease_granted(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
-    LAW("lease-of-an-open-task", effect != NULL && effect->kind != EFFECT_MODEL);
+    LAW("lease-of-an-open-task", effect != NULL && ledger_is_task(effect));
     LAW("one-holder", !effect->is_leased);
+    LAW("parked-tasks-are-not-given", !effect->is_parked);
+    LAW("tasks-that-back-off-are-not-given", effect->retry_at_ms == 0);
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
-    LAW("at-most-once", !effect->at_most_once || effect->attempt == 0);
+    LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
     LAW("leases-max", effect->leases_lost < 5);
     effect->is_leased = true;
     effect->attempt = event->attempt;
@@ -178,6 +290,159 @@ static const char *add_lease_lost(struct ledger *ledger, const struct event *eve
     effect->is_leased = false;
     effect->host = 0;
     effect->leases_lost++;
+    return NULL;
+}
+
+static const char *add_wait_set(struct ledger *ledger, const struct event *event)
+{
+    const struct ledger_effect *owner = ledger_open(ledger, event->wait_set.owner);
+    enum effect_kind kind = event->wait_set.kind;
+    LAW("a-wait-has-a-kind", kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER);
+    LAW("a-wait-belongs-to-an-open-task", owner != NULL && ledger_is_task(owner));
+    LAW("only-code-at-work-waits", owner->is_leased);
+    LAW("one-wait-per-step",
+        find_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
+    LAW("children-are-counted", (kind == EFFECT_CHILDREN) == (event->wait_set.children > 0));
+    LAW("ledger-too-small", event->wait_set.children <= LEDGER_CHILDREN_MAX);
+    const char *law = order_effect(ledger, event->effect, kind);
+    LAW(law, law == NULL);
+    struct ledger_effect *effect = &ledger->effects[event->effect];
+    effect->owner = event->wait_set.owner;
+    effect->key = str_hash(event->wait_set.key);
+    effect->due_ms = event->wait_set.due_ms;
+    effect->children = event->wait_set.children;
+    int kept = kind == EFFECT_SUSPENSION ? find_kept(ledger, event->wait_set.key) : -1;
+    if (kept >= 0) {
+        effect->was_answered_early = true;
+        effect->early_answer = ledger->kept[kept].answer;
+        ledger->kept[kept] = ledger->kept[--ledger->kept_count];
+    }
+    return NULL;
+}
+
+static const char *judge_wait_settled(const struct ledger *ledger,
+                                      const struct ledger_effect *effect,
+                                      const struct event *event)
+{
+    const struct outcome *outcome = &event->wait_settled.outcome;
+    bool is_due = effect->due_ms != 0 && event->time_ms >= effect->due_ms;
+    bool is_refused = outcome->failed && (str_is(outcome->error_type, "TOO_MANY_WAITS") ||
+                                          str_is(outcome->error_type, "CANCELLED"));
+    bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT");
+    uint64_t all = effect->children == 64 ? UINT64_MAX : ((uint64_t)1 << effect->children) - 1;
+    LAW("sleeps-end-in-time", effect->kind != EFFECT_SLEEP || is_refused || is_due);
+    LAW("waits-time-out-in-time", !timed_out || effect->kind == EFFECT_ORDER || is_due);
+    LAW("all-children-end-first", effect->kind != EFFECT_CHILDREN || outcome->failed ||
+                                      effect->children_told == all);
+    LAW("the-kept-answer-is-given", !effect->was_answered_early || is_refused ||
+                                        str_hash(outcome->value) == effect->early_answer);
+    LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_ORDER ||
+                                  ledger->is_cancelling || wait_count(ledger) > 32);
+    return NULL;
+}
+
+static const char *add_wait_settled(struct ledger *ledger, const struct event *event)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("a-wait-is-settled-once", effect != NULL && ledger_is_wait(effect));
+    LAW("a-wait-keeps-its-owner", effect->owner == event->wait_settled.owner);
+    LAW("a-wait-keeps-its-kind", effect->kind == event->wait_settled.kind);
+    const char *law = judge_wait_settled(ledger, effect, event);
+    LAW(law, law == NULL);
+    struct ledger_effect *owner = open_effect(ledger, effect->owner);
+    LAW("a-wait-belongs-to-an-open-task", owner != NULL);
+    owner->outcomes++;
+    owner->is_parked = false;
+    if (effect->kind != EFFECT_ORDER) {
+        restart_clock(ledger, event->time_ms);
+    }
+    close_effect(ledger, effect);
+    return NULL;
+}
+
+static const char *add_child_settled(struct ledger *ledger, const struct event *event)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("a-child-is-awaited", effect != NULL && effect->kind == EFFECT_CHILDREN);
+    LAW("a-child-has-its-place", event->child_settled.index < effect->children);
+    uint64_t bit = (uint64_t)1 << event->child_settled.index;
+    LAW("a-child-ends-once", (effect->children_told & bit) == 0);
+    effect->children_told |= bit;
+    return NULL;
+}
+
+static const char *add_resume_kept(struct ledger *ledger, const struct event *event)
+{
+    LAW("open-suspensions-are-answered", !is_suspended(ledger, event->resume_kept.key));
+    LAW("one-answer-is-kept", !ledger_has_kept(ledger, event->resume_kept.key));
+    LAW("kept-answers-max", ledger->kept_count < LEDGER_KEPT_MAX);
+    ledger->kept[ledger->kept_count].key = str_hash(event->resume_kept.key);
+    ledger->kept[ledger->kept_count++].answer = str_hash(event->resume_kept.data);
+    return NULL;
+}
+
+static const char *add_task_parked(struct ledger *ledger, const struct event *event)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("parked-by-its-holder", effect != NULL && effect->is_leased);
+    LAW("parked-under-its-epoch", event->attempt == effect->attempt);
+    effect->is_leased = false;
+    effect->host = 0;
+    effect->is_parked = !event->task_parked.is_ready;
+    return NULL;
+}
+
+static const char *add_task_failed(struct ledger *ledger, const struct event *event)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    uint64_t retry_at_ms = event->task_failed.retry_at_ms;
+    LAW("only-workflows-are-tried-again",
+        effect != NULL && effect->kind == EFFECT_BODY && ledger->kind == RUN_KIND_WORKFLOW);
+    LAW("failed-under-its-epoch", effect->is_leased && event->attempt == effect->attempt);
+    LAW("only-failures-are-tried-again", event->task_failed.outcome.failed);
+    LAW("nothing-new-while-cancelling", !ledger->is_cancelling);
+    LAW("run-retries-max", ledger->retries < ledger->retries_max);
+    LAW("run-retries-wait-a-while",
+        retry_at_ms >= event->time_ms + 1000 && retry_at_ms <= event->time_ms + 60000);
+    if (end_waits(ledger, event->effect) > 0) {
+        restart_clock(ledger, event->time_ms);
+    }
+    effect->is_leased = false;
+    effect->host = 0;
+    effect->retry_at_ms = retry_at_ms;
+    ledger->retries++;
+    return NULL;
+}
+
+static const char *add_task_requeued(struct ledger *ledger, const struct event *event)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("only-what-backs-off-is-requeued",
+        effect != NULL && effect->kind == EFFECT_BODY && effect->retry_at_ms != 0);
+    LAW("retry-not-before-its-time", event->time_ms >= effect->retry_at_ms);
+    effect->retry_at_ms = 0;
+    restart_clock(ledger, event->time_ms);
+    return NULL;
+}
+
+/* Its code is told, gets some time to clean up, and waits for nothing else. */
+static const char *add_cancel_requested(struct ledger *ledger, const struct event *event)
+{
+    uint64_t deadline_ms = event->cancel_requested.deadline_ms;
+    LAW("cancelled-once", !ledger->is_cancelling);
+    LAW("only-code-that-has-begun-cleans-up", has_begun(ledger));
+    LAW("cleaning-up-has-its-time",
+        deadline_ms > event->time_ms && deadline_ms <= event->time_ms + 30000);
+    ledger->is_cancelling = true;
+    ledger->deadline_ms = deadline_ms;
+    ledger->timeout_ms = 0;
+    end_waits(ledger, 0);
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        if (ledger_is_task(&ledger->effects[id])) {
+            ledger->effects[id].is_parked = false;
+            ledger->effects[id].retry_at_ms = 0;
+        }
+    }
     return NULL;
 }
 
@@ -223,7 +488,10 @@ static const char *add_ended(struct ledger *ledger, const struct event *event)
         LAW("completed-owing-nothing", ledger->open_count == 0);
         law = add_completed(ledger, event);
     } else if (event->kind == EVENT_RUN_FAILED) {
+        LAW("a-cancelled-run-does-not-fail", !ledger->is_cancelling);
         law = add_failed(ledger, event);
+    } else {
+        LAW("code-that-has-begun-cleans-up", ledger->is_cancelling || !has_begun(ledger));
     }
     ledger->ended = event->kind;
     return law;
@@ -257,6 +525,22 @@ const char *ledger_add(struct ledger *ledger, const struct event *event)
         return add_lease_granted(ledger, event);
     case EVENT_LEASE_LOST:
         return add_lease_lost(ledger, event);
+    case EVENT_WAIT_SET:
+        return add_wait_set(ledger, event);
+    case EVENT_WAIT_SETTLED:
+        return add_wait_settled(ledger, event);
+    case EVENT_CHILD_SETTLED:
+        return add_child_settled(ledger, event);
+    case EVENT_RESUME_KEPT:
+        return add_resume_kept(ledger, event);
+    case EVENT_TASK_PARKED:
+        return add_task_parked(ledger, event);
+    case EVENT_TASK_FAILED:
+        return add_task_failed(ledger, event);
+    case EVENT_TASK_REQUEUED:
+        return add_task_requeued(ledger, event);
+    case EVENT_CANCEL_REQUESTED:
+        return add_cancel_requested(ledger, event);
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
@@ -274,14 +558,43 @@ const char *ledger_settle(struct ledger *ledger)
             effect->is_open && !effect->is_leased &&
             (effect->leases_lost >= 5 || (effect->at_most_once && effect->leases_lost > 0));
         LAW("given-up-tasks-are-settled", !is_lost);
+        LAW("a-wait-belongs-to-an-open-task",
+            !effect->is_open || !ledger_is_wait(effect) ||
+                (ledger_open(ledger, effect->owner) != NULL &&
+                 ledger_is_task(ledger_open(ledger, effect->owner))));
+        LAW("parked-tasks-wait-for-something",
+            !effect->is_open || !effect->is_parked || ledger_code_waits(ledger, id));
+        LAW("orders-are-done-at-once", !effect->is_open || effect->kind != EFFECT_ORDER);
+        LAW("kept-answers-are-used", !effect->is_open || !effect->was_answered_early);
+        LAW("nobody-waits-for-children-that-ended",
+            !effect->is_open || effect->kind != EFFECT_CHILDREN ||
+                (uint32_t)__builtin_popcountll(effect->children_told) < effect->children);
     }
+    LAW("nothing-new-while-cancelling",
+        !is_live || !ledger->is_cancelling || wait_count(ledger) == 0);
+    LAW("waits-max", !is_live || wait_count(ledger) <= 32);
+    return NULL;
+}
+
+static const char *compare_wait(const struct ledger_effect *mine, const struct effect *theirs)
+{
+    uint32_t told = (uint32_t)__builtin_popcountll(mine->children_told);
+    LAW("state-kind", theirs->kind == mine->kind);
+    LAW("state-owner", theirs->owner == mine->owner && theirs->key == (mine->key | 1));
+    LAW("state-due", theirs->due_ms == mine->due_ms);
+    LAW("state-children", theirs->remaining == mine->children - told);
     return NULL;
 }
 
 static const char *compare_effect(const struct ledger_effect *mine, const struct effect *theirs)
 {
+    if (ledger_is_wait(mine)) {
+        return compare_wait(mine, theirs);
+    }
     bool is_leased = theirs->state == EFFECT_LEASED;
     bool waits = theirs->state == EFFECT_BACKOFF;
+    LAW("state-parked", (theirs->state == EFFECT_PARKED) == mine->is_parked);
+    LAW("state-outcomes", theirs->remaining == mine->outcomes);
     LAW("state-kind", theirs->kind == mine->kind);
     LAW("state-attempt", theirs->attempt == mine->attempt);
     LAW("state-lease", is_leased == mine->is_leased && theirs->host == mine->host);
@@ -327,6 +640,12 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-ended", !has_ended || run->state == ends[ledger->ended]);
     LAW("state-steps", run->steps == ledger->steps);
     LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
+    LAW("state-retries", run->retries == ledger->retries);
+    LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
+    LAW("state-kept", run->kept_count == ledger->kept_count);
+    for (uint32_t i = 0; i < ledger->kept_count; i++) {
+        LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
+    }
     LAW("state-deadlines", engine_next_deadline(run) == ledger_next_deadline(ledger));
     return compare_effects(ledger, run);
 }
@@ -342,11 +661,12 @@ uint64_t ledger_next_deadline(const struct ledger *ledger)
     if (!ledger->is_started || ledger->ended != EVENT_NONE) {
         return 0;
     }
-    uint64_t next = ledger->deadline_ms;
+    uint64_t next = is_clock_stopped(ledger) ? 0 : ledger->deadline_ms;
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(ledger, id);
         if (effect != NULL) {
             next = earlier(next, earlier(effect->retry_at_ms, effect->deadline_ms));
+            next = earlier(next, effect->due_ms);
         }
     }
     return next;
@@ -376,12 +696,25 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_MODEL_REISSUE:
         return is_model && effect->retry_at_ms == 0 ? VERDICT_OK : VERDICT_REFUSED;
     case COMMAND_LEASE_GRANT:
-        return !is_model && !effect->is_leased ? VERDICT_OK : VERDICT_REFUSED;
+        return ledger_is_in_line(effect) ? VERDICT_OK : VERDICT_REFUSED;
     case COMMAND_LEASE_LOST:
     case COMMAND_TASK_DONE:
-        return !is_model && effect->is_leased ? VERDICT_OK : VERDICT_REFUSED;
+    case COMMAND_PARK:
+        return effect->is_leased ? VERDICT_OK : VERDICT_REFUSED;
     case COMMAND_STEP_DONE:
-        return is_model ? VERDICT_REFUSED : step_verdict(effect, command->step.number);
+        return !ledger_is_task(effect) ? VERDICT_REFUSED
+                                       : step_verdict(effect, command->step.number);
+    case COMMAND_ORDER:
+        if (!effect->is_leased) {
+            return VERDICT_REFUSED;
+        }
+        return find_wait(ledger, command->effect, command->order.key) != NULL ? VERDICT_DONE_BEFORE
+                                                                              : VERDICT_OK;
+    case COMMAND_WAIT_DONE:
+        return effect->kind == EFFECT_EVENT ? VERDICT_OK : VERDICT_REFUSED;
+    case COMMAND_CHILD_DONE:
+        return effect->kind == EFFECT_CHILDREN ? VERDICT_OK : VERDICT_REFUSED;
+    case COMMAND_RESUME:
     case COMMAND_START:
     case COMMAND_TIME:
     case COMMAND_CANCEL:
@@ -389,6 +722,18 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
         break;
     }
     return VERDICT_REFUSED;
+}
+
+static enum verdict resume_verdict(const struct ledger *ledger, str key)
+{
+    if (is_suspended(ledger, key)) {
+        return VERDICT_OK;
+    }
+    if (ledger_has_kept(ledger, key)) {
+        return VERDICT_DONE_BEFORE;
+    }
+    bool has_room = ledger->kept_count < LEDGER_KEPT_MAX && !ledger->is_cancelling;
+    return has_room ? VERDICT_OK : VERDICT_REFUSED;
 }
 
 enum verdict ledger_verdict(const struct ledger *ledger, const struct command *command)
@@ -403,7 +748,10 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
         return VERDICT_REFUSED;
     }
     if (command->kind == COMMAND_CANCEL) {
-        return VERDICT_OK;
+        return ledger->is_cancelling ? VERDICT_DONE_BEFORE : VERDICT_OK;
+    }
+    if (command->kind == COMMAND_RESUME) {
+        return resume_verdict(ledger, command->resume.key);
     }
     if (command->kind == COMMAND_TIME) {
         uint64_t due_ms = ledger_next_deadline(ledger);

@@ -13,6 +13,8 @@
 
 enum {
     LEDGER_EFFECTS_MAX = 512,
+    LEDGER_KEPT_MAX = 8,
+    LEDGER_CHILDREN_MAX = 64, /* Of one wait. */
 };
 
 struct ledger_effect {
@@ -25,8 +27,17 @@ struct ledger_effect {
     uint32_t leases_lost;
     uint32_t steps;
     uint64_t host;
-    uint64_t retry_at_ms; /* Model: waits until then; 0: the call is out. */
+    uint64_t retry_at_ms; /* Model, body: waits until then; 0: it does not. */
     uint64_t deadline_ms;
+    bool is_parked; /* Task. */
+    uint32_t outcomes; /* Task: of its waits and orders. */
+    uint32_t owner; /* Wait: the task whose code waits. */
+    uint64_t key; /* Wait: hash of its step's key. */
+    uint64_t due_ms; /* Wait: 0: never by itself. */
+    uint32_t children; /* Wait: how many were started, ... */
+    uint64_t children_told; /* ... and which of them have ended, as bits. */
+    bool was_answered_early; /* Suspension: an answer had been kept, ... */
+    uint64_t early_answer; /* ... and its hash. */
 };
 
 struct ledger {
@@ -44,6 +55,15 @@ struct ledger {
     uint32_t open_count;
     bool gave_up_model;
     enum reply_stop stop; /* Of the last reply. */
+    uint64_t timeout_ms; /* Of the running time between waits; 0: none. */
+    uint32_t retries;
+    uint32_t retries_max;
+    bool is_cancelling;
+    struct {
+        uint64_t key;
+        uint64_t answer;
+    } kept[LEDGER_KEPT_MAX]; /* Answers to suspensions to come. */
+    uint32_t kept_count;
     struct ledger_effect effects[LEDGER_EFFECTS_MAX + 1]; /* By id. */
 };
 
@@ -58,6 +78,23 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run);
 enum verdict ledger_verdict(const struct ledger *ledger, const struct command *command);
 /* The earliest time something is due; 0: nothing is. */
 uint64_t ledger_next_deadline(const struct ledger *ledger);
+/* Whether the code of a task waits for anything. */
+bool ledger_code_waits(const struct ledger *ledger, uint32_t task);
+bool ledger_has_kept(const struct ledger *ledger, str key);
+static inline bool ledger_is_wait(const struct ledger_effect *effect)
+{
+    return effect->kind >= EFFECT_SLEEP;
+}
+static inline bool ledger_is_task(const struct ledger_effect *effect)
+{
+    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
+}
+/* A task that waits for a host. */
+static inline bool ledger_is_in_line(const struct ledger_effect *effect)
+{
+    return ledger_is_task(effect) && effect->is_open && !effect->is_leased && !effect->is_parked &&
+           effect->retry_at_ms == 0;
+}
 const struct ledger_effect *ledger_open(const struct ledger *ledger, uint32_t id); /* Or NULL. */
 
 #endif

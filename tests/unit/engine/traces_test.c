@@ -6,7 +6,9 @@
  * Commands: at MS | start KIND [steps=N] [tokens=N] [deadline=MS] | cancel | time
  *   reply E.A [STOP | CALL...] [used=N], a CALL is NAME[!REFUSAL][@TIMEOUT_MS][#once]
  *   fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A HOST | lost E.A
- *   step E.A NUMBER | done E.A [failed]
+ *   step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
+ *   order E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
+ *   event E.0 | child E.0 INDEX [failed]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +78,23 @@ static void read_start(const struct words *words, struct command *command)
     spec->steps_max = (uint32_t)option(words, "steps", 10);
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
+    spec->retries_max = (uint32_t)option(words, "retries", 0);
+}
+
+static void read_order(const struct words *words, str key, struct command *command)
+{
+    static const char *const kinds[] = {"sleep", "suspend", "event", "", "now"};
+    command->order.key = key;
+    command->order.children = (uint32_t)option(words, "children", 0);
+    command->order.kind = command->order.children > 0 ? EFFECT_CHILDREN : EFFECT_SLEEP;
+    for (unsigned i = 0; i < COUNT_OF(kinds); i++) {
+        if (flag(words, kinds[i])) {
+            command->order.kind = EFFECT_SLEEP + (enum effect_kind)i;
+        }
+    }
+    command->order.due_ms = option(words, "due", 0);
+    command->order.is_settled = flag(words, "settled") || command->order.kind == EFFECT_ORDER;
+    command->order.outcome.value = STR("1");
 }
 
 static struct tool_call read_call(struct player *player, char *word)
@@ -147,6 +166,25 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_TASK_DONE:
         command->task.outcome =
             (struct outcome){.failed = flag(words, "failed"), .error_type = STR("ValueError")};
+        command->task.is_retryable = flag(words, "retryable");
+        command->task.is_cancelled = flag(words, "cancelled");
+        break;
+    case COMMAND_ORDER:
+        read_order(words, third, command);
+        break;
+    case COMMAND_RESUME:
+        command->resume.key = third;
+        command->resume.data = STR("\"yes\"");
+        break;
+    case COMMAND_CHILD_DONE:
+        command->child_done.index = (uint32_t)strtoul(third.ptr, NULL, 10);
+        command->child_done.outcome.failed = flag(words, "failed");
+        break;
+    case COMMAND_PARK:
+        command->park.outcomes_seen = (uint32_t)option(words, "seen", 0);
+        break;
+    case COMMAND_WAIT_DONE:
+        command->wait_done.outcome.value = STR("1");
         break;
     case COMMAND_CANCEL:
         command->cancel.cause = STR("asked");
@@ -168,6 +206,9 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_LEASE_GRANT] = "grant", [COMMAND_LEASE_LOST] = "lost",
         [COMMAND_STEP_DONE] = "step",    [COMMAND_TASK_DONE] = "done",
         [COMMAND_TIME] = "time",         [COMMAND_CANCEL] = "cancel",
+        [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
+        [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
+        [COMMAND_PARK] = "park",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);
@@ -202,6 +243,12 @@ static void print_event(struct buf *text, const struct event *event)
         more = event->task_requested.name;
     } else if (event->kind == EVENT_TASK_SETTLED && event->task_settled.outcome.failed) {
         more = event->task_settled.outcome.error_type;
+    } else if (event->kind == EVENT_WAIT_SET) {
+        more = event->wait_set.key;
+    } else if (event->kind == EVENT_WAIT_SETTLED && event->wait_settled.outcome.failed) {
+        more = event->wait_settled.outcome.error_type;
+    } else if (event->kind == EVENT_TASK_PARKED) {
+        more = event->task_parked.is_ready ? STR("ready") : STR("waits");
     }
     buf_printf(text, more.len > 0 ? "(" STR_FMT ")" : "%.*s", STR_ARG(more));
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,9 @@ enum situation {
     TOOL_LEASED,
     BODY_READY,
     BODY_LEASED,
+    BODY_PARKED, /* On a sleep. */
+    BODY_BACKOFF,
+    BODY_CLEANUP, /* Leased, cancelled. */
     COMPLETED,
     FAILED,
     CANCELLED,
@@ -50,6 +54,12 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
         command.model_failed.retryable = true;
     } else if (kind == COMMAND_STEP_DONE) {
         command.step.number = 1;
+    } else if (kind == COMMAND_ORDER) {
+        command.order.kind = EFFECT_SLEEP;
+        command.order.key = (str){"nap", 3};
+        command.order.due_ms = NOW_MS + 500;
+    } else if (kind == COMMAND_RESUME) {
+        command.resume.key = (str){"approval", 8};
     }
     return command;
 }
@@ -77,8 +87,8 @@ static void bring(struct run *run, enum situation situation)
         return;
     }
     struct command start = make(COMMAND_START, 0, 0);
-    if (situation == BODY_READY || situation == BODY_LEASED) {
-        start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
+    if (situation >= BODY_READY && situation <= BODY_CLEANUP) {
+        start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW, .retries_max = 1};
     }
     must(run, start);
     if (situation == BACKOFF) {
@@ -97,8 +107,19 @@ static void bring(struct run *run, enum situation situation)
     } else if (situation == CANCELLED) {
         must(run, make(COMMAND_CANCEL, 0, 0));
     }
-    if (situation == TOOL_LEASED || situation == BODY_LEASED) {
+    if (situation == TOOL_LEASED || (situation >= BODY_LEASED && situation <= BODY_CLEANUP)) {
         must(run, make(COMMAND_LEASE_GRANT, run->effects[0].id, 0));
+    }
+    if (situation == BODY_PARKED) {
+        must(run, make(COMMAND_ORDER, 1, 1));
+        must(run, make(COMMAND_PARK, 1, 1));
+    } else if (situation == BODY_BACKOFF) {
+        struct command done = make(COMMAND_TASK_DONE, 1, 1);
+        done.task.outcome.failed = true;
+        done.task.is_retryable = true;
+        must(run, done);
+    } else if (situation == BODY_CLEANUP) {
+        must(run, make(COMMAND_CANCEL, 0, 0));
     }
 }
 
@@ -115,17 +136,21 @@ static const struct {
     uint32_t effect;
     uint32_t attempt;
 } table[] = {
-    /*              replied failed reissue grant lost step done time cancel, after start */
-    [NEW] = {"new", "OSSSSSSSRR", "OSSSSSSSRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRDO", "RSSSSSSSDO", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRDO", "RSSSSSSSDO", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSDO", "RSSSSSSSDO", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOODO", "RSSSSSSSDO", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSDO", "RSSSSSSSDO", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOODO", "RSSSSSSSDO", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTT", "TTTTTTTTTT", 1, 1},
+    /*       replied failed reissue grant lost step done time cancel order resume event child park,
+     *       after start */
+    [NEW] = {"new", "OSSSSSSSRRSRSSS", "OSSSSSSSRRSRSSS", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRDORORRR", "RSSSSSSSDOSOSSS", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRDORORRR", "RSSSSSSSDOSOSSS", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRS", "RSSSSSSSDOSOSSS", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORRO", "RSSSSSSSDOSOSSS", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORRO", "RSSSSSSSDOSOSSS", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRRO", "RSSSSSSSDDSRSSS", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -164,17 +189,110 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDO");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDO");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDD");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDD");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
-    for (int i = THINKING; i <= BODY_LEASED; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSDO");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSDO");
+    for (int i = THINKING; i <= BODY_BACKOFF; i++) {
+        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSS");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSS");
     }
+}
+
+/* What may be given about a wait: the code waits for a time, an answer, an event, children. */
+static void about_a_wait(void **state)
+{
+    (void)state;
+    static const struct {
+        enum effect_kind kind;
+        const char *expected;
+    } rows[] = {
+        {EFFECT_SLEEP, "RSSSRSSSDOSORRS"},
+        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRS"},
+        {EFFECT_EVENT, "RSSSRSSSDOSOORS"},
+        {EFFECT_CHILDREN, "RSSSRSSSDOSOROS"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char actual[COMMAND_COUNT + 1] = {0};
+        for (int kind = 0; kind < COMMAND_COUNT; kind++) {
+            struct run run;
+            bring(&run, BODY_LEASED);
+            struct command order = make(COMMAND_ORDER, 1, 1);
+            order.order.kind = rows[i].kind;
+            order.order.children = rows[i].kind == EFFECT_CHILDREN ? 2 : 0;
+            must(&run, order);
+            struct command command = make((enum command_kind)kind, 2, 0);
+            actual[kind] = letter(give(&run, &command));
+        }
+        assert_string_equal(actual, rows[i].expected);
+    }
+}
+
+static void an_order_that_stands_is_done_before(void **state)
+{
+    (void)state;
+    struct run run;
+    bring(&run, BODY_LEASED);
+    must(&run, make(COMMAND_ORDER, 1, 1));
+    struct command again = make(COMMAND_ORDER, 1, 1);
+    assert_int_equal(give(&run, &again), VERDICT_DONE_BEFORE);
+}
+
+static struct command wait_for(const char *key, enum effect_kind kind)
+{
+    struct command order = make(COMMAND_ORDER, 1, 1);
+    order.order.kind = kind;
+    order.order.key = str_of(key);
+    return order;
+}
+
+/* More waits than a run may have are refused at once; what is done at once is not a wait. */
+static void waits_have_a_limit(void **state)
+{
+    (void)state;
+    struct run run;
+    char key[16];
+    bring(&run, BODY_LEASED);
+    for (int i = 0; i < ENGINE_WAITS_MAX; i++) {
+        snprintf(key, sizeof(key), "w%d", i);
+        assert_true(engine_may_wait(&run));
+        must(&run, wait_for(key, EFFECT_EVENT));
+    }
+    assert_false(engine_may_wait(&run));
+    must(&run, wait_for("one too many", EFFECT_EVENT));
+    assert_int_equal(run.effect_count, 1 + ENGINE_WAITS_MAX);
+    assert_int_equal(run.effects[0].remaining, 1);
+    struct command publish = wait_for("publish", EFFECT_ORDER);
+    static struct step step;
+    publish.order.is_settled = true;
+    publish.order.outcome.value = STR("7");
+    assert_int_equal(engine_decide(&run, &publish, &step), VERDICT_OK);
+    assert_false(step.events[1].wait_settled.outcome.failed);
+}
+
+static void answers_are_kept_once_and_used_once(void **state)
+{
+    (void)state;
+    struct run run;
+    char key[16];
+    bring(&run, BODY_LEASED);
+    for (int i = 0; i < ENGINE_KEPT_MAX; i++) {
+        snprintf(key, sizeof(key), "s%d", i);
+        struct command resume = make(COMMAND_RESUME, 0, 0);
+        resume.resume.key = str_of(key);
+        must(&run, resume);
+        assert_int_equal(give(&run, &resume), VERDICT_DONE_BEFORE);
+    }
+    struct command more = make(COMMAND_RESUME, 0, 0);
+    assert_int_equal(give(&run, &more), VERDICT_REFUSED);
+    struct command order = wait_for("s3", EFFECT_SUSPENSION);
+    order.order.is_settled = true;
+    must(&run, order);
+    assert_false(engine_has_kept(&run, engine_key(STR("s3"))));
+    assert_int_equal(give(&run, &more), VERDICT_OK);
 }
 
 static void steps_in_order_only(void **state)
@@ -248,7 +366,10 @@ int main(void)
         cmocka_unit_test(about_the_open_effect),   cmocka_unit_test(about_another_attempt),
         cmocka_unit_test(about_a_settled_effect),  cmocka_unit_test(about_no_effect),
         cmocka_unit_test(steps_in_order_only),     cmocka_unit_test(the_largest_turn_fits),
-        cmocka_unit_test(the_wait_before_a_retry),
+        cmocka_unit_test(the_wait_before_a_retry), cmocka_unit_test(about_a_wait),
+        cmocka_unit_test(an_order_that_stands_is_done_before),
+        cmocka_unit_test(waits_have_a_limit),
+        cmocka_unit_test(answers_are_kept_once_and_used_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
