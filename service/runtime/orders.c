@@ -318,6 +318,9 @@ void order_resend(struct runtime *runtime, struct task_ref task)
         log_damage("orders", read);
         return;
     }
+    if (replay.cancel_cause.len > 0) {
+        hosts_interrupt(runtime->hosts, task, "cancelled");
+    }
     for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_order) {
             hosts_outcome(runtime->hosts, task, replay.steps[i].key, &replay.steps[i].outcome);

@@ -195,6 +195,50 @@ static bool visit_row(void *context, str key, str value)
     return request->list.ret_count < request->list.limit && listing->examined < LIST_EXAMINED_MAX;
 }
 
+struct family {
+    struct runtime *runtime;
+    struct listing *listing;
+};
+
+/* A child's row, by its link. */
+static bool visit_child(void *context, str key, str value)
+{
+    (void)value;
+    struct family *family = context;
+    struct runtime *runtime = family->runtime;
+    char row_key[KEY_BYTES_MAX];
+    str tail;
+    str row;
+    uuid child;
+    if (!key_read_link(key, &tail) || !link_read_child(tail, &child)) {
+        return true;
+    }
+    status found =
+        store_get(&runtime->store, STORE_RUNS, key_run(row_key, runtime->options.space, child),
+                  &runtime->scratch, &row);
+    if (!status_is_ok(found)) {
+        family->listing->status = found.code == CODE_NOT_FOUND ? STATUS_OK : found;
+        return found.code == CODE_NOT_FOUND;
+    }
+    return visit_row(family->listing, str_make(row_key, KEY_RUN_BYTES), row);
+}
+
+static status scan_children(struct runtime *runtime, const struct request *request,
+                            struct listing *listing)
+{
+    char prefix_bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    struct family family = {runtime, listing};
+    struct link_tail prefix = link_children(request->list.parent);
+    struct link_tail from = link_child(request->list.parent, request->list.before);
+    bool is_first = uuid_is_zero(request->list.before);
+    return store_scan(
+        &runtime->store, STORE_LINKS, key_link(prefix_bytes, space, LINK_CHILD, link_str(&prefix)),
+        is_first ? STR_EMPTY : key_link(from_bytes, space, LINK_CHILD, link_str(&from)), true,
+        SIZE_MAX, visit_child, &family);
+}
+
 static void read_list(struct runtime *runtime, struct request *request)
 {
     assert(request->list.limit > 0);
@@ -208,8 +252,11 @@ static void read_list(struct runtime *runtime, struct request *request)
     bool is_first = uuid_is_zero(request->list.before);
     str from = is_first ? STR_EMPTY : key_run(from_bytes, space, request->list.before);
     request->list.ret_count = 0;
-    status scanned = store_scan(&runtime->store, STORE_RUNS, key_prefix_space(prefix_bytes, space),
-                                from, true, SIZE_MAX, visit_row, &listing);
+    status scanned =
+        uuid_is_zero(request->list.parent)
+            ? store_scan(&runtime->store, STORE_RUNS, key_prefix_space(prefix_bytes, space), from,
+                         true, SIZE_MAX, visit_row, &listing)
+            : scan_children(runtime, request, &listing);
     scanned = status_is_ok(scanned) ? listing.status : scanned;
     if (!status_is_ok(scanned)) {
         request_fail_run(runtime, request, scanned);

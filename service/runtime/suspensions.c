@@ -5,6 +5,7 @@
  * in its journal. An answer that comes before its suspension is a fact of its own and is found
  * there when the code gets to it; one that comes twice changes nothing.
  */
+#include "service/base/json.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -33,6 +34,7 @@ static void search_set(struct search *search, const struct event *event)
     search->found = true;
     search->effect = event->effect;
     search->last = (struct suspension){
+        .effect = event->effect,
         .step_key = event->wait_set.key,
         .data = event->wait_set.data,
         .since_ms = event->time_ms,
@@ -52,7 +54,10 @@ static void search_event(struct search *search, const struct event *event)
                event->effect == search->effect) {
         search->last.is_open = false;
         search->last.by = event->wait_settled.by;
-        search->last.answer = event->wait_settled.outcome.value;
+        str answer;
+        if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
+            search->last.answer = answer;
+        }
         search->last.resumed_ms = event->time_ms;
     } else if (event->kind == EVENT_RESUME_KEPT && str_equal(event->resume_kept.key, search->key)) {
         search->kept_found = true;
@@ -249,8 +254,7 @@ static bool visit_row(void *context, str key, str value)
     return true;
 }
 
-/* After the last one of the page before: its time and run; the effect does not matter, since a
- * page's token names the last of them. */
+/* After the last one of the page before. */
 static void list_after(struct listing *listing)
 {
     const struct request *request = listing->request;
@@ -258,7 +262,8 @@ static void list_after(struct listing *listing)
         return;
     }
     struct link_tail tail =
-        link_suspension(request->suspensions.after_ms, request->suspensions.after_run, UINT32_MAX);
+        link_suspension(request->suspensions.after_ms, request->suspensions.after_run,
+                        request->suspensions.after_effect);
     str key =
         key_link(listing->after, listing->runtime->options.space, LINK_SUSPENSION, link_str(&tail));
     listing->after_len = key.len;

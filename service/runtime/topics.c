@@ -39,9 +39,22 @@ struct topics *topics_new(void)
     return xcalloc(1, sizeof(struct topics));
 }
 
+static void end_subscribers(struct topic *topic)
+{
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
+                     STR("the server is shutting down; subscribe again in a moment"));
+    while (topic->subscribers != NULL) {
+        struct subscriber *subscriber = topic->subscribers;
+        topic->subscribers = subscriber->next;
+        subscriber->end(subscriber, &failure);
+    }
+}
+
 void topics_free(struct topics *topics)
 {
     while (topics != NULL && topics->known != NULL) {
+        end_subscribers(topics->known);
         struct topic *next = topics->known->next;
         free(topics->known);
         topics->known = next;
