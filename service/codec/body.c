@@ -124,6 +124,10 @@ static bool set_scalar(ProtobufCType type, const struct wire_field *field, void 
         *(uint32_t *)member = (uint32_t)field->number;
         return field->number <= UINT32_MAX;
     }
+    if (type == PROTOBUF_C_TYPE_SINT32) { /* Zigzag: 0, -1, 1, -2 ... */
+        *(int32_t *)member = (int32_t)(field->number >> 1) ^ -(int32_t)(field->number & 1);
+        return field->number <= UINT32_MAX;
+    }
     if (type == PROTOBUF_C_TYPE_BOOL) {
         *(protobuf_c_boolean *)member = field->number != 0;
         return true;

@@ -54,6 +54,7 @@ status codec_decode_run(str bytes, struct run *ret);
 enum {
     CODEC_PARKED_MAX = 4,
     CODEC_NAME_MAX = 128,
+    CODEC_KEY_MAX = 200,
 };
 
 /* An index row; see RunRow in records.proto (nanopb).
@@ -77,6 +78,12 @@ struct run_row {
         enum effect_kind kind;
         char name[CODEC_NAME_MAX + 1];
     } parked[CODEC_PARKED_MAX];
+    /* Where the parked task waits for its turn before it asks for a host; empty: nowhere. Only of
+     * workflows and tools, whose one task is their body. */
+    char queue[CODEC_NAME_MAX + 1];
+    char concurrency_key[CODEC_KEY_MAX + 1];
+    int32_t priority;
+    bool has_begun; /* It has been on a host before. */
 };
 
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max);

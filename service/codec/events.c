@@ -71,6 +71,9 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->parent_effect = spec->parent_effect;
     body->parent_index = spec->parent_index;
     body->state = body_bytes(spec->state);
+    body->queue = body_bytes(spec->queue);
+    body->concurrency_key = body_bytes(spec->concurrency_key);
+    body->priority = spec->priority;
 }
 
 static status run_started_from(const ProtobufCMessage *message, struct event *ret)
@@ -104,6 +107,9 @@ static status run_started_from(const ProtobufCMessage *message, struct event *re
     spec->parent_effect = body->parent_effect;
     spec->parent_index = body->parent_index;
     spec->state = body_str(body->state);
+    spec->queue = body_str(body->queue);
+    spec->concurrency_key = body_str(body->concurrency_key);
+    spec->priority = body->priority;
     return STATUS_OK;
 }
 

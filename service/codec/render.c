@@ -133,6 +133,12 @@ static void put_run_started(struct object *object, const struct event *event)
     put_number(object, "max_steps", spec->steps_max);
     put_number(object, "max_retries", spec->retries_max);
     put_json(object, "state", spec->state);
+    put_text(object, "queue", spec->queue);
+    put_text(object, "concurrency_key", spec->concurrency_key);
+    if (spec->priority != 0) {
+        put_key(object, "priority");
+        buf_printf(object->buf, "%d", (int)spec->priority);
+    }
 }
 
 /* The texts of all blocks of a kind as one. */

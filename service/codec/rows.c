@@ -8,6 +8,10 @@ static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->name.bytes) == CODEC_NAM
               "records.options");
 static_assert(sizeof(((polos_journal_v1_ParkedTask *)NULL)->name.bytes) == CODEC_NAME_MAX,
               "records.options");
+static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->queue.bytes) == CODEC_NAME_MAX,
+              "records.options");
+static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->concurrency_key.bytes) == CODEC_KEY_MAX,
+              "records.options");
 static_assert(COUNT_OF(((polos_journal_v1_RunRow *)NULL)->parked) == CODEC_PARKED_MAX,
               "records.options");
 
@@ -28,18 +32,23 @@ static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
 }
 
 /* Names end in NUL here and have a length on disk. */
+static pb_size_t text_to(const char *text, size_t bytes_max, pb_byte_t *ret)
+{
+    size_t len = strnlen(text, bytes_max + 1);
+
+    assert(len <= bytes_max);
+    memcpy(ret, text, len);
+    return (pb_size_t)len;
+}
+
 static pb_size_t name_to(const char *name, pb_byte_t *ret)
 {
-    size_t len = strnlen(name, CODEC_NAME_MAX + 1);
-
-    assert(len <= CODEC_NAME_MAX);
-    memcpy(ret, name, len);
-    return (pb_size_t)len;
+    return text_to(name, CODEC_NAME_MAX, ret);
 }
 
 static void name_from(const pb_byte_t *name, size_t len, char *ret)
 {
-    assert(len <= CODEC_NAME_MAX);
+    assert(len <= CODEC_KEY_MAX);
     memcpy(ret, name, len);
     ret[len] = '\0';
 }
@@ -61,10 +70,15 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .last_seq = row->last_seq,
         .load = row->load,
         .parked_count = (pb_size_t)row->parked_count,
+        .priority = row->priority,
+        .has_begun = row->has_begun,
     };
 
     assert(row->parked_count <= CODEC_PARKED_MAX);
     body.name.size = name_to(row->name, body.name.bytes);
+    body.queue.size = name_to(row->queue, body.queue.bytes);
+    body.concurrency_key.size =
+        text_to(row->concurrency_key, CODEC_KEY_MAX, body.concurrency_key.bytes);
     for (uint32_t i = 0; i < row->parked_count; i++) {
         assert(is_task((uint32_t)row->parked[i].kind));
         body.parked[i].effect = row->parked[i].effect;
@@ -100,6 +114,10 @@ status codec_decode_row(str bytes, struct run_row *ret)
     ret->next_deadline_ms = body.next_deadline_ms;
     ret->last_seq = body.last_seq;
     ret->load = body.load;
+    name_from(body.queue.bytes, body.queue.size, ret->queue);
+    name_from(body.concurrency_key.bytes, body.concurrency_key.size, ret->concurrency_key);
+    ret->priority = body.priority;
+    ret->has_begun = body.has_begun;
     ret->parked_count = body.parked_count;
     for (size_t i = 0; i < body.parked_count; i++) {
         ret->parked[i].effect = body.parked[i].effect;

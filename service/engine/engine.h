@@ -198,6 +198,9 @@ struct run_spec {
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     str state; /* JSON text; empty: none. */
+    str queue; /* Workflows, tools: where the task waits for its turn; empty: nowhere. */
+    str concurrency_key;
+    int32_t priority; /* Within the key; higher ones first. */
 };
 
 struct engine_usage {

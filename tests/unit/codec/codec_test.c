@@ -24,6 +24,9 @@ static const struct golden first_release[] = {
 static const struct golden second_release[] = {
 #include "tests/unit/codec/golden_2.inc"
 };
+static const struct golden third_release[] = {
+#include "tests/unit/codec/golden_3.inc"
+};
 static_assert(COUNT_OF(first_release) == EVENT_LEASE_LOST, "they are never taken away");
 
 static const struct {
@@ -32,6 +35,7 @@ static const struct {
 } goldens[SAMPLE_RELEASE + 1] = {
     [1] = {first_release, COUNT_OF(first_release)},
     [2] = {second_release, COUNT_OF(second_release)},
+    [3] = {third_release, COUNT_OF(third_release)},
 };
 
 static status decode_first(str record, struct arena *arena, struct event *ret)

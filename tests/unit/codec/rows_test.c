@@ -273,11 +273,15 @@ static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
         ret->parked[i].kind = EFFECT_BODY;
         memset(ret->parked[i].name, 'a' + (int)i, name_bytes);
     }
+    memset(ret->queue, 'q', name_bytes);
+    memset(ret->concurrency_key, 'k', name_bytes == CODEC_NAME_MAX ? CODEC_KEY_MAX : name_bytes);
+    ret->priority = parked % 2 == 0 ? INT32_MIN : INT32_MAX;
+    ret->has_begun = parked > 0;
 }
 
 static void test_row_comes_back(void **state)
 {
-    char bytes[1024];
+    char bytes[2048];
     struct run_row row;
     struct run_row back;
 
@@ -295,7 +299,7 @@ static void test_row_comes_back(void **state)
 
 static void test_row_refuses_what_is_too_much(void **state)
 {
-    char bytes[1024];
+    char bytes[2048];
     struct run_row row;
     struct run_row back;
 
