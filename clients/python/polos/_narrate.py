@@ -9,64 +9,69 @@ from .types import StreamEvent
 from .v1 import common_pb2, runs_pb2
 
 
-def run_event(
-    told: runs_pb2.RunServiceWatchResponse,
-    last_seq: int,
-    workflow_id: str,
-    run_id: str,
-    topic: str,
-) -> StreamEvent | None:
-    """What a message of Watch is to those who follow a workflow; None: nothing."""
-    kind = told.WhichOneof("event")
-    if kind == "fact":
-        found = _of_fact(told.fact, workflow_id)
-        seq, time_ms = told.fact.seq, told.fact.time_ms
-    elif kind == "ended":
-        found = _of_end(told.ended)
-        seq, time_ms = last_seq + 1, told.ended.ended_at_ms
-    else:
+class RunNarrator:
+    """Turns what Watch sends of a workflow run into StreamEvents; one per watch, fed in order."""
+
+    def __init__(self, workflow_id: str, run_id: str, topic: str) -> None:
+        self._workflow_id = workflow_id
+        self._run_id = run_id
+        self._topic = topic
+        self._keys: dict[int, str] = {}  # of the waits, by effect
+        self._seq = 0
+
+    def tell(self, told: runs_pb2.RunServiceWatchResponse) -> StreamEvent | None:
+        """What a message is to those who follow; None: nothing."""
+        kind = told.WhichOneof("event")
+        if kind == "fact":
+            found, self._seq = self._fact(told.fact), told.fact.seq
+            time_ms = told.fact.time_ms
+        elif kind == "ended":
+            found, self._seq = _of_end(told.ended), self._seq + 1
+            time_ms = told.ended.ended_at_ms
+        else:
+            return None
+        if found is None:
+            return None
+        return StreamEvent(
+            id=f"{self._run_id}:{self._seq}",
+            sequence_id=self._seq,
+            topic=self._topic,
+            event_type=found[0],
+            data={**found[1], "_metadata": {"execution_id": self._run_id}},
+            created_at=iso(time_ms) if time_ms else None,
+        )
+
+    def _fact(self, fact: runs_pb2.HistoryEvent) -> tuple[str, dict[str, Any]] | None:
+        whole = parsed(fact.data_json)
+        data: dict[str, Any] = whole if isinstance(whole, dict) else {}
+        kind = str(data.get("kind") or "")
+        if fact.type == "RUN_STARTED":
+            payload = data.get("input")
+            return "workflow_start", {"workflow_id": self._workflow_id, "payload": payload}
+        if fact.type == "STEP_SETTLED":
+            return "step_finish", _step(str(data.get("key")), "step", data)
+        if fact.type == "WAIT_SET":
+            key = self._keys[fact.effect_id] = str(data.get("key"))
+            return (f"suspend_{key}", _object(data.get("data"))) if kind == "suspension" else None
+        if fact.type == "WAIT_SETTLED":
+            key = self._keys.pop(fact.effect_id, "") or str(data.get("key"))
+            answer = data.get("value")
+            if kind == "suspension" and isinstance(answer, dict):
+                shown = _object(answer.get("data"))
+                return f"resume_{key}", {**shown, "_resumed_by": answer.get("resumed_by")}
+            return "step_finish", _step(key, kind, data)
         return None
-    if found is None:
-        return None
-    return StreamEvent(
-        id=f"{run_id}:{seq}",
-        sequence_id=seq,
-        topic=topic,
-        event_type=found[0],
-        data={**found[1], "_metadata": {"execution_id": run_id}},
-        created_at=iso(time_ms) if time_ms else None,
-    )
 
 
-def _of_fact(
-    fact: runs_pb2.HistoryEvent, workflow_id: str
-) -> tuple[str, dict[str, Any]] | None:
-    whole = parsed(fact.data_json)
-    data: dict[str, Any] = whole if isinstance(whole, dict) else {}
-    key = str(data.get("key") or "")
-    if fact.type == "RUN_STARTED":
-        return "workflow_start", {"workflow_id": workflow_id, "payload": data.get("input")}
-    if fact.type == "STEP_SETTLED":
-        return "step_finish", _step(key, "step", data)
-    if fact.type == "WAIT_SET" and data.get("kind") == "suspension":
-        shown = data.get("data")
-        return f"suspend_{key}", shown if isinstance(shown, dict) else {"data": shown}
-    if fact.type == "WAIT_SETTLED" and data.get("kind") == "suspension" and "error" not in data:
-        answer = data.get("result", data.get("value"))
-        return f"resume_{key}", {
-            **(answer if isinstance(answer, dict) else {"data": answer}),
-            "_resumed_by": data.get("by"),
-        }
-    if fact.type == "WAIT_SETTLED":
-        return "step_finish", _step(key, str(data.get("kind") or "order"), data)
-    return None
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"data": value}
 
 
 def _step(key: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
     return {
         "step_key": key,
         "step_type": kind,
-        "output": data.get("result", data.get("value")),
+        "output": data.get("value"),
         "error": data.get("error"),
     }
 

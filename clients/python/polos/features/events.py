@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .._follow import follow, subscribe
 from .._json import NotJsonError, dumps
-from .._narrate import run_event
+from .._narrate import RunNarrator
 from .._results import iso, parsed
 from .._rpc import PUBLISH
 from ..errors import InvalidArgumentError
@@ -123,10 +123,9 @@ async def stream_workflow(
                 found.put_nowait(_stream_event(event))
 
     async def read_run() -> None:
-        last_seq = 0
+        narrator = RunNarrator(workflow_id, workflow_run_id, topic)
         async for told in follow(wire, workflow_run_id, deltas=False):
-            last_seq = told.fact.seq if told.HasField("fact") else last_seq
-            event = run_event(told, last_seq, workflow_id, workflow_run_id, topic)
+            event = narrator.tell(told)
             if told.HasField("ended"):  # what it published just before comes first
                 await read_topic(follow=False)
             if event is not None and event.sequence_id > (last_sequence_id or 0):
