@@ -20,6 +20,7 @@ LAYERS = {
     ),
     "service/net": (("service/base/",), ("curl/",)),
     "service/llm": (("service/base/", "service/net/"), ()),
+    "service/llm/tree": (("service/base/",), ("cjson/",)),
     # Between the facts of a run and the request to a model: it knows the words of both.
     "service/agents": (
         (
