@@ -8,7 +8,7 @@
  *   load park   --count R                   starts R runs that nobody hosts
  *   load live   --count R                   R runs at work, until standard input ends
  *
- * Every mode: --address HOST:PORT [--server-pid PID]. Prints one line of JSON.
+ * Every mode: --address HOST:PORT [--connections N] [--server-pid PID]. Prints one line of JSON.
  */
 #include "tests/bench/load.h"
 
@@ -99,7 +99,7 @@ static int run(const struct mode *mode, const struct load_options *options)
 
     load.tally.server_pid = options->server_pid;
     load.loop = polos_loop_new();
-    load.client = polos_client_new(load.loop, options->address, 4);
+    load.client = polos_client_new(load.loop, options->address, options->connections);
     mode->run(&load);
     if (load.host != NULL) {
         polos_host_stop(load.host, stopped, &load);
@@ -116,27 +116,23 @@ static int usage(void)
 {
     fprintf(stderr, "usage: load steps|agents|watch|park|live --address HOST:PORT\n"
                     "            [--in-flight N] [--count N] [--steps N] [--watchers N]\n"
-                    "            [--rate N] [--seconds N] [--server-pid PID]\n");
+                    "            [--rate N] [--seconds N] [--connections N] [--server-pid PID]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct load_options *ret)
 {
     static const struct option names[] = {
-        {"address", required_argument, NULL, 'a'},
-        {"in-flight", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'c'},
-        {"steps", required_argument, NULL, 's'},
-        {"watchers", required_argument, NULL, 'w'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'},
-        {"server-pid", required_argument, NULL, 'p'},
-        {NULL, 0, NULL, 0},
+        {"address", required_argument, NULL, 'a'},     {"in-flight", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'c'},       {"steps", required_argument, NULL, 's'},
+        {"watchers", required_argument, NULL, 'w'},    {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'},     {"server-pid", required_argument, NULL, 'p'},
+        {"connections", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
     };
     unsigned *const numbers[] = {
-        ['i'] = &ret->in_flight,  ['c'] = &ret->count, ['s'] = &ret->steps,
-        ['w'] = &ret->watchers,   ['r'] = &ret->rate,  ['t'] = &ret->seconds,
-        ['p'] = &ret->server_pid,
+        ['i'] = &ret->in_flight,  ['c'] = &ret->count,       ['s'] = &ret->steps,
+        ['w'] = &ret->watchers,   ['r'] = &ret->rate,        ['t'] = &ret->seconds,
+        ['p'] = &ret->server_pid, ['n'] = &ret->connections,
     };
     int name;
 
@@ -156,8 +152,13 @@ static bool parse(int argc, char **argv, struct load_options *ret)
 
 int main(int argc, char **argv)
 {
-    struct load_options options = {
-        .in_flight = 1, .count = 1, .steps = 100, .watchers = 1, .rate = 20, .seconds = 2};
+    struct load_options options = {.in_flight = 1,
+                                   .count = 1,
+                                   .steps = 100,
+                                   .watchers = 1,
+                                   .rate = 20,
+                                   .seconds = 2,
+                                   .connections = 4};
 
     if (!parse(argc, argv, &options) || optind + 1 != argc) {
         return usage();

@@ -18,6 +18,7 @@ struct load_options {
     unsigned watchers;
     unsigned rate; /* Deltas per second; 0: as many as go. */
     unsigned seconds;
+    unsigned connections;
     unsigned server_pid;
 };
 

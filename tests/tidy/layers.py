@@ -76,6 +76,7 @@ LAYERS = {
         ("service/base/", "storage/") + RECORDS,
         ("pb.h", "pb_encode.h", "pb_decode.h", "rocksdb/"),
     ),
+    "clients/c/examples": (("clients/c/",), ()),
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }
 

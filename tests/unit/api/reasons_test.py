@@ -11,7 +11,7 @@ FOLDERS = ("agents", "api", "engine", "hosts", "llm", "rpc", "runtime")
 REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FORBIDDEN|CANCELLED'
                     r'|REDIRECTED|SUPERSEDED|UNACKNOWLEDGED|DRAINING|UNIMPLEMENTED|UNNUMBERED)"')
 # Names of environment variables look the same.
-VARIABLE = re.compile(r"_(API_KEY|BASE_URL|TOKEN)$")
+VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
 EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE)_(STARTED|COMPLETED|FAILED|CANCELLED|REQUESTED"
                     r"|REPLIED|SETTLED|GRANTED|LOST)$")
