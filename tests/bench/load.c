@@ -17,6 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    PATIENCE_US = 10 * 1000 * 1000, /* Until a server that does not answer is taken for none. */
+};
+
 struct mode {
     const char *name;
     void (*run)(struct load *load);
@@ -46,7 +50,18 @@ static void connected(void *context, bool resumed)
     struct load *load = context;
 
     (void)resumed;
-    polos_loop_stop(load->loop);
+    if (!load->is_connected) {
+        load->is_connected = true;
+        polos_loop_stop(load->loop);
+    }
+}
+
+static void give_up(void *context)
+{
+    const struct load *load = context;
+
+    fprintf(stderr, "load: no polosd answers at %s\n", load->options.address);
+    exit(1);
 }
 
 static void make_host(struct load *load, uint32_t slots)
@@ -57,12 +72,21 @@ static void make_host(struct load *load, uint32_t slots)
     load->host = polos_host_new(load->client, &options);
 }
 
+static void start_host(struct load *load)
+{
+    struct polos_timer patience = {.due = give_up, .context = load};
+
+    polos_timer_set(load->loop, &patience, polos_now_us() + PATIENCE_US);
+    polos_host_start(load->host);
+    polos_loop_run(load->loop);
+    polos_timer_clear(load->loop, &patience);
+}
+
 void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos_task_given *given)
 {
     make_host(load, slots);
     polos_host_offer_workflow(load->host, id, "", given, load);
-    polos_host_start(load->host);
-    polos_loop_run(load->loop);
+    start_host(load);
 }
 
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
@@ -73,8 +97,7 @@ void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_t
     tool.parameters_json = (char *)"{\"type\":\"object\"}";
     make_host(load, slots);
     polos_host_offer_tool(load->host, &tool, given, load);
-    polos_host_start(load->host);
-    polos_loop_run(load->loop);
+    start_host(load);
 }
 
 void load_start(struct load *load, const char *workflow, polos_answered *started)

@@ -27,6 +27,7 @@ struct load {
     struct polos_loop *loop;
     struct polos_client *client;
     struct polos_host *host;
+    bool is_connected; /* It was; what comes later is a server that was away. */
     struct tally tally;
 };
 
