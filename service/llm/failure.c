@@ -5,6 +5,7 @@
 
 #include "service/base/json.h"
 #include "service/base/utf8.h"
+#include "service/llm/tree.h"
 #include "service/net/http_header.h"
 
 enum kind {
@@ -84,13 +85,14 @@ static const struct {
     {"invalid_request_error", KIND_BAD_REQUEST},
 };
 
-/* The parts of an error, wherever the provider put them. Raw JSON, or empty. */
+/* The parts of an error, wherever the provider put them; NULL where it says nothing. */
 struct parts {
-    str message; /* Raw JSON string; or plain text when `plain`. */
-    bool plain;
-    str code;
-    str type;
-    str status;
+    const struct cJSON *message;
+    const char *message_name; /* The member it was found in. */
+    const struct cJSON *code;
+    const struct cJSON *type;
+    const struct cJSON *status;
+    const struct cJSON *details;
 };
 
 void failure_fini(struct failure *failure)
@@ -148,54 +150,58 @@ static void put_message(struct buf *ret, str text)
     }
 }
 
-static void put_part(struct buf *ret, const struct parts *parts)
+static void put_part(struct buf *ret, const struct parts *parts, str error)
 {
-    struct buf decoded = {0};
+    str raw;
 
-    if (parts->plain) {
-        put_message(ret, parts->message);
-    } else if (json_string_decode(parts->message, &decoded)) {
-        put_message(ret, buf_str(&decoded));
-    } else {
-        put_message(ret, parts->message); /* {"detail":[{...}]}: better shown than lost. */
+    if (tree_kind(parts->message) == JSON_STRING) {
+        put_message(ret, tree_str(parts->message));
+    } else if (parts->message != NULL &&
+               json_object_get(error, str_of(parts->message_name), &raw)) {
+        put_message(ret, raw); /* {"detail":[{...}]}: better shown than lost. */
     }
-    buf_fini(&decoded);
 }
 
-static bool first_of(str object, const char *const *names, size_t count, str *ret)
+static const struct cJSON *first_of(const struct cJSON *object, const char *const *names,
+                                    size_t count, const char **ret_name)
 {
-    str value;
-
     for (size_t i = 0; i < count; i++) {
-        if (json_object_get(object, str_of(names[i]), &value) && json_kind_of(value) != JSON_NULL) {
-            *ret = value;
-            return true;
+        const struct cJSON *value = tree_get(object, names[i]);
+
+        if (value != NULL) {
+            *ret_name = names[i];
+            return value;
         }
     }
-    return false;
+    return NULL;
 }
 
-static void find_parts(str error, struct parts *ret)
+static struct parts find_parts(const struct cJSON *error)
 {
     static const char *const messages[] = {"message", "detail", "error", "msg"};
-    static const char *const codes[] = {"code"};
     static const char *const types[] = {"type", "error_type"};
     static const char *const statuses[] = {"status_code", "status", "http_status"};
+    struct parts parts = {0};
+    const char *name;
 
-    if (json_kind_of(error) != JSON_OBJECT) {
-        ret->message = error;
-        return;
+    if (tree_kind(error) == JSON_STRING) {
+        parts.message = error;
+        return parts;
     }
-    (void)first_of(error, messages, COUNT_OF(messages), &ret->message);
-    (void)first_of(error, codes, COUNT_OF(codes), &ret->code);
-    (void)first_of(error, types, COUNT_OF(types), &ret->type);
-    (void)first_of(error, statuses, COUNT_OF(statuses), &ret->status);
+    parts.message = first_of(error, messages, COUNT_OF(messages), &parts.message_name);
+    parts.code = tree_get(error, "code");
+    parts.type = first_of(error, types, COUNT_OF(types), &name);
+    parts.status = first_of(error, statuses, COUNT_OF(statuses), &name);
+    parts.details = tree_get(error, "details");
+    return parts;
 }
 
-static enum kind kind_of_word(str raw)
+static enum kind kind_of_word(const struct cJSON *value)
 {
+    str word = tree_str(value);
+
     for (size_t i = 0; i < COUNT_OF(words); i++) {
-        if (json_string_is(raw, str_of(words[i].word))) {
+        if (str_is(word, words[i].word)) {
             return words[i].kind;
         }
     }
@@ -237,17 +243,12 @@ static enum kind kind_of_status(uint32_t http_status)
 }
 
 /* A number that is an HTTP status, bare or quoted; else 0. */
-static uint32_t status_in(str raw)
+static uint32_t status_in(const struct cJSON *value)
 {
-    uint64_t value = 0;
+    uint64_t number = 0;
+    bool found = tree_u64(value, &number) || json_to_u64(tree_str(value), &number);
 
-    if (raw.len > 2 && raw.ptr[0] == '"') {
-        raw = str_make(raw.ptr + 1, raw.len - 2);
-    }
-    if (!json_to_u64(raw, &value) || value < 400 || value > 599) {
-        return 0;
-    }
-    return (uint32_t)value;
+    return found && number >= 400 && number <= 599 ? (uint32_t)number : 0;
 }
 
 static bool speaks_of_context(const struct buf *message)
@@ -262,10 +263,43 @@ static bool speaks_of_context(const struct buf *message)
     return speaks;
 }
 
+/* Google names the allowance that is used up; one for a day does not come back in a minute,
+ * whatever the same error says of waiting. */
+static bool is_spent_for_today(const struct cJSON *details)
+{
+    const struct cJSON *detail = tree_first(details);
+
+    for (; detail != NULL; detail = tree_next(detail)) {
+        const struct cJSON *broken = tree_first(tree_get(detail, "violations"));
+
+        for (; broken != NULL; broken = tree_next(broken)) {
+            str quota = tree_str(tree_get(broken, "quotaId"));
+
+            if (quota.len > 0 && memmem(quota.ptr, quota.len, "PerDay", 6) != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static enum kind kind_of_code(const struct parts *parts)
+{
+    enum kind kind = kind_of_word(parts->code);
+
+    if (kind != KIND_NONE) {
+        return kind;
+    }
+    if (is_spent_for_today(parts->details)) {
+        return KIND_QUOTA;
+    }
+    return kind_of_word(tree_get(parts->details, "error_code"));
+}
+
 static enum kind decide_kind(const struct parts *parts, uint32_t http_status,
                              const struct buf *message)
 {
-    enum kind by_code = kind_of_word(parts->code);
+    enum kind by_code = kind_of_code(parts);
     enum kind by_type = kind_of_word(parts->type);
     enum kind by_status = kind_of_status(http_status);
 
@@ -287,21 +321,6 @@ static void apply_kind(struct failure *failure, enum kind kind)
     failure->code = kinds[kind].code;
     failure->reason = kinds[kind].reason;
     failure->retryable = kinds[kind].retryable;
-}
-
-void failure_from_error(struct failure *failure, str error_json)
-{
-    struct parts parts = {0};
-
-    failure_clear(failure);
-    find_parts(error_json, &parts);
-    put_part(&failure->message, &parts);
-    uint32_t http_status = status_in(parts.status);
-
-    if (http_status == 0) {
-        http_status = status_in(parts.code);
-    }
-    apply_kind(failure, decide_kind(&parts, http_status, &failure->message));
 }
 
 /* "1.5" or "20" in thousandths; false for anything else. */
@@ -431,29 +450,66 @@ static void put_plain(struct failure *failure, str body, uint32_t http_status)
     }
 }
 
+/* Google's RetryInfo: {"retryDelay": "22s"} among the details. */
+static uint64_t delay_in(const struct cJSON *details)
+{
+    const struct cJSON *detail = tree_first(details);
+    uint64_t wait = 0;
+
+    for (; detail != NULL && wait == 0; detail = tree_next(detail)) {
+        if (!parse_duration(tree_str(tree_get(detail, "retryDelay")), &wait)) {
+            wait = 0;
+        }
+    }
+    return wait;
+}
+
+/* What the error itself says; `otherwise` is shown when that is nothing for people. */
+static void take_error(struct failure *failure, str error, str otherwise, uint32_t http_status)
+{
+    struct cJSON *tree = tree_new(error);
+    struct parts parts = find_parts(tree);
+
+    failure_clear(failure);
+    put_part(&failure->message, &parts, error);
+    if (failure->message.len == 0) {
+        put_plain(failure, otherwise, http_status);
+    }
+    if (http_status == 0) {
+        http_status = status_in(parts.status);
+    }
+    if (http_status == 0) {
+        http_status = status_in(parts.code);
+    }
+    apply_kind(failure, decide_kind(&parts, http_status, &failure->message));
+    failure->retry_after_ms = delay_in(parts.details);
+    tree_free(tree);
+}
+
 void failure_from_http(struct failure *failure, uint32_t http_status, str headers, str body,
                        uint64_t now_ms)
 {
-    struct parts parts = {0};
-    str error = STR_EMPTY;
+    struct json_iterator elements = json_elements(body);
+    str error = body;
     str word;
 
-    failure_clear(failure);
-    if (json_kind_of(body) == JSON_OBJECT && json_check(body)) {
-        bool nested = json_object_get_kind(body, STR("error"), JSON_OBJECT, &error);
-
-        find_parts(nested ? error : body, &parts);
-        put_part(&failure->message, &parts);
+    if (json_check(body)) {
+        (void)json_next_element(&elements, &error); /* Google: [{"error": ...}] */
+        (void)json_object_get_kind(error, STR("error"), JSON_OBJECT, &error);
     }
-    if (failure->message.len == 0) {
-        put_plain(failure, body, http_status);
-    }
-    apply_kind(failure, decide_kind(&parts, http_status, &failure->message));
+    take_error(failure, error, body, http_status);
     if (http_header_get(headers, STR("x-should-retry"), &word)) {
         failure->retryable = str_is(word, "true") || (failure->retryable && !str_is(word, "false"));
     }
+    uint64_t wait = wait_ms(headers, now_ms);
+
     failure->http_status = http_status;
-    failure->retry_after_ms = wait_ms(headers, now_ms);
+    failure->retry_after_ms = wait > 0 ? wait : failure->retry_after_ms;
+}
+
+void failure_from_error(struct failure *failure, str error_json)
+{
+    take_error(failure, error_json, error_json, 0);
 }
 
 bool failure_set_reason(struct failure *failure, str reason)

@@ -6,6 +6,7 @@
 #include "service/base/json.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
+#include "service/llm/address.h"
 #include "service/llm/attempt.h"
 #include "service/llm/scripted.h"
 #include "service/net/http_client.h"
@@ -141,18 +142,53 @@ static status check_address(const struct llm *llm, const struct provider_row *ro
     return STATUS_OK;
 }
 
-static status check_key(const struct llm *llm, const struct provider_row *row, struct arena *arena)
+static bool may_have_key(const struct llm *llm, const struct provider_row *row,
+                         const struct model_request *request)
 {
-    const char *key = setting(llm, row->key_setting);
+    struct address_trust trust = {
+        .row_url = str_of(row->base_url),
+        .set_url = str_of(setting(llm, row->base_url_setting)),
+        .key_hosts = str_of(setting(llm, "POLOSD_KEY_HOSTS")),
+    };
 
-    if (key == NULL && (row->quirks & PROVIDER_KEY_OPTIONAL) == 0) {
+    return address_may_have_key(&trust, base_url_of(llm, row, request));
+}
+
+static status refuse_key(const struct provider_row *row, const struct model_request *request,
+                         struct arena *arena)
+{
+    str host = address_host(request->base_url);
+
+    if (host.len == 0) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "provider %s needs a key: set %s where the server runs", row->name,
+                          "%s is sent only to a plain host[:port] named in POLOSD_KEY_HOSTS, "
+                          "which base_url is not",
                           row->key_setting);
     }
-    if (key != NULL && !is_plain(str_of(key))) {
+    return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                      "%s may not be sent to the base_url of this agent: add " STR_FMT
+                      " to POLOSD_KEY_HOSTS where the server runs, or set %s to it",
+                      row->key_setting, STR_ARG(host), row->base_url_setting);
+}
+
+static status check_key(const struct llm *llm, const struct provider_row *row,
+                        const struct model_request *request, struct arena *arena)
+{
+    const char *key = setting(llm, row->key_setting);
+    bool optional = (row->quirks & PROVIDER_KEY_OPTIONAL) != 0;
+
+    if (key == NULL) {
+        return optional ? STATUS_OK
+                        : arena_fail(arena, CODE_FAILED_PRECONDITION,
+                                     "provider %s needs a key: set %s where the server runs",
+                                     row->name, row->key_setting);
+    }
+    if (!is_plain(str_of(key))) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
                           "%s holds a blank or a control character", row->key_setting);
+    }
+    if (!optional && !may_have_key(llm, row, request)) {
+        return refuse_key(row, request, arena);
     }
     return STATUS_OK;
 }
@@ -198,7 +234,7 @@ static status llm_check(void *self, const struct model_request *request, struct 
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
     }
     TRY(check_address(llm, row, request, arena));
-    return check_key(llm, row, arena);
+    return check_key(llm, row, request, arena);
 }
 
 static struct llm_call *call_new(struct llm *llm, uint64_t number)
@@ -615,6 +651,19 @@ static void note_used_ids(struct llm_call *call, const struct model_request *req
     }
 }
 
+/* NULL: the call goes out without one. */
+static const char *key_for(const struct llm_call *call, const struct model_request *request)
+{
+    const char *key = setting(call->llm, call->row->key_setting);
+
+    if (key == NULL || may_have_key(call->llm, call->row, request)) {
+        return key;
+    }
+    log_line(LOG_INFO, "model_key_kept", "call=%llu provider=%s key=%s",
+             (unsigned long long)call->number, call->row->name, call->row->key_setting);
+    return NULL;
+}
+
 static void prepare(struct llm_call *call, const struct model_request *request)
 {
     struct llm *llm = call->llm;
@@ -630,7 +679,7 @@ static void prepare(struct llm_call *call, const struct model_request *request)
         return;
     }
     call->url = make_url(&call->arena, base_url_of(llm, call->row, request), call->row->path);
-    put_headers(call, setting(llm, call->row->key_setting));
+    put_headers(call, key_for(call, request));
     call->row->codec->put_body(call->row, request, &call->body);
     note_used_ids(call, request);
 }

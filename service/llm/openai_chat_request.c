@@ -350,10 +350,47 @@ static void put_settings(struct buf *ret, const struct provider_row *row,
     }
 }
 
+/* Most servers of the dialect spell {"reasoning": {"effort": "low"}} as "reasoning_effort": "low".
+ * Of both the later one wins, since a run's options stand behind those of its agent. A
+ * `reasoning` that says no effort is left alone. */
+static void put_options(struct buf *ret, const struct provider_row *row, str options)
+{
+    struct json_iterator members = json_members(options);
+    str reasoning = STR_EMPTY;
+    str effort;
+    str key;
+    str value;
+
+    (void)json_object_get(options, STR("reasoning"), &reasoning);
+    if ((row->quirks & PROVIDER_REASONING_OBJECT) != 0 ||
+        !json_object_get_kind(reasoning, STR("effort"), JSON_STRING, &effort)) {
+        buf_put(ret, options);
+        return;
+    }
+    str chosen = effort;
+
+    buf_put_char(ret, '{');
+    while (json_next_member(&members, &key, &value)) {
+        if (json_string_is(key, STR("reasoning"))) {
+            chosen = effort;
+        } else if (json_string_is(key, STR("reasoning_effort"))) {
+            chosen = value;
+        } else {
+            buf_put(ret, ret->len > 1 ? STR(",") : STR_EMPTY);
+            buf_put(ret, key);
+            buf_put_char(ret, ':');
+            buf_put(ret, value);
+        }
+    }
+    put_raw_member(ret, "reasoning_effort", chosen);
+    buf_put_char(ret, '}');
+}
+
 void openai_chat_put_body(const struct provider_row *row, const struct model_request *request,
                           struct buf *ret)
 {
     struct buf body = {0};
+    struct buf options = {0};
 
     assert(row != NULL && request->model.len > 0);
     /* The order of keys is fixed and the conversation only grows: a stable prefix is what the
@@ -365,9 +402,11 @@ void openai_chat_put_body(const struct provider_row *row, const struct model_req
     put_settings(&body, row, request);
     buf_put_char(&body, '}');
     if (request->options_json.len > 0) {
-        json_object_merge(buf_str(&body), request->options_json, ret);
+        put_options(&options, row, request->options_json);
+        json_object_merge(buf_str(&body), buf_str(&options), ret);
     } else {
         buf_put(ret, buf_str(&body));
     }
+    buf_fini(&options);
     buf_fini(&body);
 }

@@ -36,6 +36,7 @@ static const struct provider_row rows[] = {
         .base_url = "https://openrouter.ai/api/v1",
         .base_url_setting = "OPENROUTER_BASE_URL",
         .key_setting = "OPENROUTER_API_KEY",
+        .quirks = PROVIDER_REASONING_OBJECT,
     },
     {
         .name = "deepseek",

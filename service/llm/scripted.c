@@ -4,6 +4,7 @@
 #include "service/base/utf8.h"
 #include "service/llm/failure.h"
 #include "service/llm/synthesis.h"
+#include "service/llm/tree.h"
 
 enum {
     DELTA_MS_MAX = 60000,
@@ -13,6 +14,7 @@ enum {
 /* What an answer depends on. */
 struct scene {
     const struct model_request *request;
+    const struct cJSON *options; /* NULL: none were given. */
     struct arena *arena;
     str input; /* The last user text. */
     str tool_result; /* The last result behind it. */
@@ -36,22 +38,20 @@ static status refuse(struct arena *arena, size_t entry, const char *what)
     return arena_fail(arena, CODE_INVALID_ARGUMENT, "options.script[%zu]: %s", entry, what);
 }
 
-static status check_calls(str calls, size_t at, struct arena *arena)
+static status check_calls(const struct cJSON *calls, size_t at, struct arena *arena)
 {
-    struct json_iterator elements = json_elements(calls);
     size_t count = 0;
-    str call;
-    str value;
 
-    if (json_kind_of(calls) != JSON_ARRAY) {
+    if (tree_kind(calls) != JSON_ARRAY) {
         return refuse(arena, at, "tool_calls must be an array");
     }
-    while (json_next_element(&elements, &call)) {
-        if (!json_object_get_kind(call, STR("name"), JSON_STRING, &value)) {
+    for (const struct cJSON *call = tree_first(calls); call != NULL; call = tree_next(call)) {
+        enum json_kind arguments = tree_kind(tree_get(call, "arguments"));
+
+        if (tree_kind(tree_get(call, "name")) != JSON_STRING) {
             return refuse(arena, at, "each of tool_calls needs a name");
         }
-        if (json_object_get(call, STR("arguments"), &value) && json_kind_of(value) != JSON_OBJECT &&
-            json_kind_of(value) != JSON_STRING) {
+        if (arguments != JSON_NONE && arguments != JSON_OBJECT && arguments != JSON_STRING) {
             return refuse(arena, at, "arguments must be an object or a string");
         }
         if (++count > CALLS_MAX) {
@@ -61,40 +61,46 @@ static status check_calls(str calls, size_t at, struct arena *arena)
     return STATUS_OK;
 }
 
-static status check_entry(str entry, size_t at, struct arena *arena)
+static status check_member(const struct cJSON *member, size_t at, struct arena *arena)
 {
-    struct json_iterator members = json_members(entry);
-    str key;
-    str value;
+    str name = tree_name(member);
+    enum json_kind kind = tree_kind(member);
 
-    if (json_kind_of(entry) != JSON_OBJECT) {
+    if (str_is(name, "text") || str_is(name, "reasoning")) {
+        bool fits = kind == JSON_STRING || kind == JSON_NONE;
+
+        return fits ? STATUS_OK : refuse(arena, at, "text and reasoning must be strings");
+    }
+    if (str_is(name, "tool_calls")) {
+        return kind == JSON_NONE ? STATUS_OK : check_calls(member, at, arena);
+    }
+    if (str_is(name, "error")) {
+        bool fits = kind == JSON_OBJECT || kind == JSON_NONE;
+
+        return fits ? STATUS_OK : refuse(arena, at, "error must be an object");
+    }
+    return refuse(arena, at, "knows only text, reasoning, tool_calls and error");
+}
+
+static status check_entry(const struct cJSON *entry, size_t at, struct arena *arena)
+{
+    if (tree_kind(entry) != JSON_OBJECT) {
         return refuse(arena, at, "must be an object");
     }
-    while (json_next_member(&members, &key, &value)) {
-        if (json_string_is(key, STR("text")) || json_string_is(key, STR("reasoning"))) {
-            if (json_kind_of(value) != JSON_STRING) {
-                return refuse(arena, at, "text and reasoning must be strings");
-            }
-        } else if (json_string_is(key, STR("tool_calls"))) {
-            TRY(check_calls(value, at, arena));
-        } else if (json_string_is(key, STR("error"))) {
-            if (json_kind_of(value) != JSON_OBJECT) {
-                return refuse(arena, at, "error must be an object");
-            }
-        } else {
-            return refuse(arena, at, "knows only text, reasoning, tool_calls and error");
-        }
+    for (const struct cJSON *member = tree_first(entry); member != NULL;
+         member = tree_next(member)) {
+        TRY(check_member(member, at, arena));
     }
     return STATUS_OK;
 }
 
-static status check_number(str options, const char *name, uint64_t max, struct arena *arena)
+static status check_number(const struct cJSON *options, const char *name, uint64_t max,
+                           struct arena *arena)
 {
+    const struct cJSON *value = tree_get(options, name);
     uint64_t number;
-    str value;
 
-    if (json_object_get(options, str_of(name), &value) &&
-        (!json_to_u64(value, &number) || number > max)) {
+    if (value != NULL && (!tree_u64(value, &number) || number > max)) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "options.%s must be a whole number from 0 to %llu", name,
                           (unsigned long long)max);
@@ -102,12 +108,25 @@ static status check_number(str options, const char *name, uint64_t max, struct a
     return STATUS_OK;
 }
 
+static status check_options(const struct cJSON *options, struct arena *arena)
+{
+    const struct cJSON *script = tree_get(options, "script");
+    size_t at = 0;
+
+    TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
+    TRY(check_number(options, "chunk", 1 << 20, arena));
+    if (script != NULL && tree_kind(script) != JSON_ARRAY) {
+        return status_make(CODE_INVALID_ARGUMENT, "options.script must be an array of entries");
+    }
+    for (const struct cJSON *entry = tree_first(script); entry != NULL; entry = tree_next(entry)) {
+        TRY(check_entry(entry, at++, arena));
+    }
+    return STATUS_OK;
+}
+
 status scripted_check(const struct model_request *request, struct arena *arena)
 {
     str options = request->options_json;
-    size_t at = 0;
-    str script;
-    str entry;
 
     if (options.len == 0) {
         return STATUS_OK;
@@ -115,20 +134,17 @@ status scripted_check(const struct model_request *request, struct arena *arena)
     if (!json_is_object(options)) {
         return status_make(CODE_INVALID_ARGUMENT, "options must be a JSON object");
     }
-    TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
-    TRY(check_number(options, "chunk", 1 << 20, arena));
-    if (!json_object_get(options, STR("script"), &script)) {
-        return STATUS_OK;
-    }
-    if (json_kind_of(script) != JSON_ARRAY) {
-        return status_make(CODE_INVALID_ARGUMENT, "options.script must be an array of entries");
-    }
-    struct json_iterator entries = json_elements(script);
+    struct cJSON *tree = tree_new(options);
 
-    while (json_next_element(&entries, &entry)) {
-        TRY(check_entry(entry, at++, arena));
+    if (tree == NULL) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "options of the scripted provider must be shorter than %d bytes",
+                          TREE_BYTES_MAX);
     }
-    return STATUS_OK;
+    status checked = check_options(tree, arena);
+
+    tree_free(tree);
+    return checked;
 }
 
 static str block_text(const struct model_message *message, enum model_block_kind kind)
@@ -141,10 +157,10 @@ static str block_text(const struct model_message *message, enum model_block_kind
     return STR("");
 }
 
-static struct scene read_scene(const struct model_request *request, struct arena *arena)
+static struct scene read_scene(const struct model_request *request, const struct cJSON *options,
+                               struct arena *arena)
 {
-    struct scene scene = {.request = request, .arena = arena};
-    str value;
+    struct scene scene = {.request = request, .options = options, .arena = arena};
 
     scene.input = STR("");
     scene.tool_result = STR("");
@@ -161,9 +177,7 @@ static struct scene read_scene(const struct model_request *request, struct arena
             scene.tool_result = block_text(message, MODEL_BLOCK_TOOL_RESULT);
         }
     }
-    if (json_object_get(request->options_json, STR("chunk"), &value)) {
-        (void)json_to_u64(value, &scene.chunk);
-    }
+    (void)tree_u64(tree_get(options, "chunk"), &scene.chunk);
     return scene;
 }
 
@@ -277,45 +291,39 @@ static void call(struct take *take, str name, str arguments)
     add_delta(take, MODEL_DELTA_TOOL_ARGUMENTS, block->arguments);
 }
 
-static str decoded_member(struct arena *arena, str object, const char *name)
+static str text_member(struct arena *arena, const struct cJSON *object, const char *name)
 {
-    struct buf decoded = {0};
-    str raw = STR("");
-
-    (void)json_object_get(object, str_of(name), &raw);
-    (void)json_string_decode(raw, &decoded);
-    str copy = arena_copy(arena, buf_str(&decoded));
-
-    buf_fini(&decoded);
-    return copy;
+    return arena_copy(arena, tree_str(tree_get(object, name)));
 }
 
-static void play_calls(struct take *take, str calls)
+/* Arguments that are an object go on byte for byte, so they are taken from the text: `raws`
+ * are the same calls as they stand there. */
+static void play_calls(struct take *take, const struct cJSON *calls, str raws)
 {
-    struct scene *scene = take->scene;
-    struct json_iterator elements = json_elements(calls);
-    str element;
+    struct arena *arena = take->scene->arena;
+    struct json_iterator elements = json_elements(raws);
+    const struct cJSON *element = tree_first(calls);
+    str raw;
 
-    while (json_next_element(&elements, &element)) {
+    for (; json_next_element(&elements, &raw); element = tree_next(element)) {
+        const struct cJSON *given = tree_get(element, "arguments");
         str arguments = STR("{}");
 
-        (void)json_object_get(element, STR("arguments"), &arguments);
-        if (json_kind_of(arguments) == JSON_STRING) {
-            arguments = expand(scene, decoded_member(scene->arena, element, "arguments"), false);
-        } else {
-            arguments = expand(scene, arguments, true);
+        if (tree_kind(given) == JSON_STRING) {
+            arguments = expand(take->scene, tree_str(given), false);
+        } else if (given != NULL && json_object_get(raw, STR("arguments"), &arguments)) {
+            arguments = expand(take->scene, arguments, true);
         }
-        call(take, decoded_member(scene->arena, element, "name"), arguments);
+        call(take, text_member(arena, element, "name"), arguments);
     }
 }
 
-static size_t count_elements(str array)
+static size_t count_children(const struct cJSON *container)
 {
-    struct json_iterator elements = json_elements(array);
     size_t count = 0;
-    str element;
 
-    while (json_next_element(&elements, &element)) {
+    for (const struct cJSON *child = tree_first(container); child != NULL;
+         child = tree_next(child)) {
         count++;
     }
     return count;
@@ -327,18 +335,19 @@ static void reserve_blocks(struct take *take, size_t count)
         (struct model_block *)arena_zalloc(take->scene->arena, (count + 1) * sizeof(*take->blocks));
 }
 
-static void play_entry(struct take *take, str entry)
+static void play_entry(struct take *take, const struct cJSON *entry, str raw)
 {
     struct scene *scene = take->scene;
-    str calls = STR("");
+    const struct cJSON *calls = tree_get(entry, "tool_calls");
+    str raw_calls = STR("");
 
-    (void)json_object_get(entry, STR("tool_calls"), &calls);
-    reserve_blocks(take, 2 + count_elements(calls));
+    (void)json_object_get(raw, STR("tool_calls"), &raw_calls);
+    reserve_blocks(take, 2 + count_children(calls));
     say(take, MODEL_BLOCK_REASONING, MODEL_DELTA_REASONING,
-        expand(scene, decoded_member(scene->arena, entry, "reasoning"), false));
+        expand(scene, tree_str(tree_get(entry, "reasoning")), false));
     say(take, MODEL_BLOCK_TEXT, MODEL_DELTA_TEXT,
-        expand(scene, decoded_member(scene->arena, entry, "text"), false));
-    play_calls(take, calls);
+        expand(scene, tree_str(tree_get(entry, "text")), false));
+    play_calls(take, calls, raw_calls);
 }
 
 /* One sentence for each result behind the last user message. */
@@ -438,29 +447,17 @@ static void finish(const struct take *take, struct scripted_plan *ret)
     ret->reply.usage.output = take->bytes / 4 + 1;
 }
 
-static uint64_t number_of(str object, const char *name, uint64_t otherwise)
-{
-    uint64_t number;
-    str value;
-
-    if (!json_object_get(object, str_of(name), &value) || !json_to_u64(value, &number)) {
-        return otherwise;
-    }
-    return number;
-}
-
-static void fail_by_entry(struct scene *scene, str error, struct scripted_plan *ret)
+static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct scripted_plan *ret)
 {
     struct failure failure = {0};
-    uint64_t after = number_of(error, "after_chunks", 0);
-    str reason = decoded_member(scene->arena, error, "reason");
-    str retryable = STR("");
+    str reason = text_member(scene->arena, error, "reason");
+    uint64_t after = 0;
 
+    (void)tree_u64(tree_get(error, "after_chunks"), &after);
     if (!failure_set_reason(&failure, reason)) {
         failure_set(&failure, CODE_UNAVAILABLE, "SCRIPTED_ERROR", false, "unused");
     }
-    (void)json_object_get(error, STR("retryable"), &retryable);
-    (void)json_to_bool(retryable, &failure.retryable);
+    (void)tree_bool(tree_get(error, "retryable"), &failure.retryable);
     ret->fails = true;
     ret->delta_count = after < ret->delta_count ? (size_t)after : ret->delta_count;
     ret->failure = (struct model_failure){
@@ -473,15 +470,21 @@ static void fail_by_entry(struct scene *scene, str error, struct scripted_plan *
     failure_fini(&failure);
 }
 
-static bool find_entry(str script, size_t turn, str *ret)
+/* The entry of this turn, and where it stands in the text. */
+static const struct cJSON *find_entry(const struct scene *scene, str *ret_raw)
 {
-    struct json_iterator entries = json_elements(script);
-    bool found = json_next_element(&entries, ret);
+    str script = STR("");
 
-    for (size_t i = 0; i < turn && found; i++) {
-        found = json_next_element(&entries, ret);
+    (void)json_object_get(scene->request->options_json, STR("script"), &script);
+    struct json_iterator raws = json_elements(script);
+    const struct cJSON *entry = tree_first(tree_get(scene->options, "script"));
+    bool found = json_next_element(&raws, ret_raw);
+
+    for (size_t i = 0; i < scene->turn && found; i++) {
+        found = json_next_element(&raws, ret_raw);
+        entry = tree_next(entry);
     }
-    return found;
+    return entry;
 }
 
 static void fail_exhausted(const struct scene *scene, struct scripted_plan *ret)
@@ -495,33 +498,42 @@ static void fail_exhausted(const struct scene *scene, struct scripted_plan *ret)
     };
 }
 
+static void play_script(struct take *take, struct scripted_plan *ret)
+{
+    struct scene *scene = take->scene;
+    str raw = STR("");
+    const struct cJSON *entry = find_entry(scene, &raw);
+    const struct cJSON *error = tree_get(entry, "error");
+    uint64_t attempts = 0;
+
+    if (entry == NULL) {
+        fail_exhausted(scene, ret);
+        return;
+    }
+    play_entry(take, entry, raw);
+    finish(take, ret);
+    (void)tree_u64(tree_get(error, "attempts"), &attempts);
+    if (error != NULL && (attempts == 0 || scene->request->attempt <= attempts)) {
+        fail_by_entry(scene, error, ret);
+    }
+}
+
 void scripted_make(const struct model_request *request, struct arena *arena,
                    struct scripted_plan *ret)
 {
-    struct scene scene = read_scene(request, arena);
+    struct cJSON *options = tree_new(request->options_json);
+    struct scene scene = read_scene(request, options, arena);
     struct take take = {.scene = &scene};
-    str script;
-    str entry;
-    str error;
+    uint64_t delta_ms = 0;
 
     *ret = (struct scripted_plan){0};
-    ret->delta_ms = (uint32_t)number_of(request->options_json, "delta_ms", 0);
-    if (!json_object_get(request->options_json, STR("script"), &script)) {
+    (void)tree_u64(tree_get(options, "delta_ms"), &delta_ms);
+    ret->delta_ms = (uint32_t)delta_ms;
+    if (tree_get(options, "script") == NULL) {
         improvise(&take);
         finish(&take, ret);
-        return;
+    } else {
+        play_script(&take, ret);
     }
-    if (!find_entry(script, scene.turn, &entry)) {
-        fail_exhausted(&scene, ret);
-        return;
-    }
-    play_entry(&take, entry);
-    finish(&take, ret);
-    if (json_object_get(entry, STR("error"), &error)) {
-        uint64_t attempts = number_of(error, "attempts", 0);
-
-        if (attempts == 0 || request->attempt <= attempts) {
-            fail_by_entry(&scene, error, ret);
-        }
-    }
+    tree_free(options);
 }

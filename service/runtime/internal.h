@@ -430,6 +430,8 @@ void query_read(struct runtime *runtime, struct request *request);
 status query_report(struct runtime *runtime, struct live_run *run, struct arena *arena,
                     struct run_report *ret);
 void query_wait_ended(struct runtime *runtime, struct live_run *run);
+void query_refuse_waits(struct runtime *runtime, struct live_run *run,
+                        const struct failure *failure);
 void handle_forget(struct runtime *runtime, struct request *request);
 
 /* turn.c */

@@ -133,6 +133,17 @@ void query_wait_ended(struct runtime *runtime, struct live_run *run)
     }
 }
 
+void query_refuse_waits(struct runtime *runtime, struct live_run *run,
+                        const struct failure *failure)
+{
+    while (run->waits != NULL) {
+        struct request *request = run->waits;
+        struct inbox_node *next = request->node.next;
+        run->waits = next == NULL ? NULL : container_of(next, struct request, node);
+        request_answer(runtime, request, failure);
+    }
+}
+
 void handle_forget(struct runtime *runtime, struct request *request)
 {
     struct live_run *run = runs_find(runtime, request->run);

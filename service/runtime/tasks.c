@@ -213,9 +213,25 @@ static void show_progress(struct runtime *runtime, const struct host_message *me
     }
 }
 
+/* The stream's Hello is in this very turn, and answered at its end. */
+static bool says_hello(const struct runtime *runtime, const struct host_link *link)
+{
+    for (size_t i = 0; i < runtime->act_count; i++) {
+        const struct act *act = &runtime->acts[i];
+        if (act->kind == ACT_HELLO && act->request->hello.link == link) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void handle_host_message(struct runtime *runtime, struct request *request)
 {
     struct host_session *session = request->host.link->session;
+    if (session == NULL && says_hello(runtime, request->host.link)) {
+        runtime_post_always(runtime, request); /* Said without waiting for Welcome: next turn. */
+        return;
+    }
     if (session == NULL) {
         request_answer(runtime, request, NULL); /* The link was closed meanwhile. */
         return;

@@ -95,6 +95,14 @@ static void handle_hello(struct runtime *runtime, struct request *request)
 static void handle_drain(struct runtime *runtime, struct request *request)
 {
     runtime->is_draining = true;
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
+                     STR("the server is shutting down; the run goes on when it is back"));
+    for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
+        if (engine_is_waiting(&run->state)) { /* Nothing is at work that could end it in time. */
+            query_refuse_waits(runtime, run, &failure);
+        }
+    }
     hosts_drain(runtime->hosts, "the server is shutting down");
     request_answer_later(runtime, request);
 }
@@ -265,12 +273,7 @@ static void reload(struct runtime *runtime, struct live_run *run, const struct f
     if (!status_is_ok(loaded)) {
         struct live_run gone = {.watchers = watchers, .waits = waits};
         watch_drop_all(runtime, &gone, failure);
-        while (gone.waits != NULL) {
-            struct request *wait = gone.waits;
-            struct inbox_node *next = wait->node.next;
-            gone.waits = next == NULL ? NULL : container_of(next, struct request, node);
-            request_answer(runtime, wait, failure);
-        }
+        query_refuse_waits(runtime, &gone, failure);
         return;
     }
     again->watchers = watchers;

@@ -8,7 +8,7 @@
  *   load park   --count R                   starts R runs that nobody hosts
  *   load live   --count R                   R runs at work, until standard input ends
  *
- * Every mode: --address HOST:PORT [--server-pid PID]. Prints one line of JSON.
+ * Every mode: --address HOST:PORT [--connections N] [--server-pid PID]. Prints one line of JSON.
  */
 #include "tests/bench/load.h"
 
@@ -16,6 +16,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    PATIENCE_US = 10 * 1000 * 1000, /* Until a server that does not answer is taken for none. */
+};
 
 struct mode {
     const char *name;
@@ -46,7 +50,18 @@ static void connected(void *context, bool resumed)
     struct load *load = context;
 
     (void)resumed;
-    polos_loop_stop(load->loop);
+    if (!load->is_connected) {
+        load->is_connected = true;
+        polos_loop_stop(load->loop);
+    }
+}
+
+static void give_up(void *context)
+{
+    const struct load *load = context;
+
+    fprintf(stderr, "load: no polosd answers at %s\n", load->options.address);
+    exit(1);
 }
 
 static void make_host(struct load *load, uint32_t slots)
@@ -57,12 +72,21 @@ static void make_host(struct load *load, uint32_t slots)
     load->host = polos_host_new(load->client, &options);
 }
 
+static void start_host(struct load *load)
+{
+    struct polos_timer patience = {.due = give_up, .context = load};
+
+    polos_timer_set(load->loop, &patience, polos_now_us() + PATIENCE_US);
+    polos_host_start(load->host);
+    polos_loop_run(load->loop);
+    polos_timer_clear(load->loop, &patience);
+}
+
 void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos_task_given *given)
 {
     make_host(load, slots);
     polos_host_offer_workflow(load->host, id, "", given, load);
-    polos_host_start(load->host);
-    polos_loop_run(load->loop);
+    start_host(load);
 }
 
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
@@ -73,8 +97,7 @@ void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_t
     tool.parameters_json = (char *)"{\"type\":\"object\"}";
     make_host(load, slots);
     polos_host_offer_tool(load->host, &tool, given, load);
-    polos_host_start(load->host);
-    polos_loop_run(load->loop);
+    start_host(load);
 }
 
 void load_start(struct load *load, const char *workflow, polos_answered *started)
@@ -99,7 +122,7 @@ static int run(const struct mode *mode, const struct load_options *options)
 
     load.tally.server_pid = options->server_pid;
     load.loop = polos_loop_new();
-    load.client = polos_client_new(load.loop, options->address, 4);
+    load.client = polos_client_new(load.loop, options->address, options->connections);
     mode->run(&load);
     if (load.host != NULL) {
         polos_host_stop(load.host, stopped, &load);
@@ -116,27 +139,23 @@ static int usage(void)
 {
     fprintf(stderr, "usage: load steps|agents|watch|park|live --address HOST:PORT\n"
                     "            [--in-flight N] [--count N] [--steps N] [--watchers N]\n"
-                    "            [--rate N] [--seconds N] [--server-pid PID]\n");
+                    "            [--rate N] [--seconds N] [--connections N] [--server-pid PID]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct load_options *ret)
 {
     static const struct option names[] = {
-        {"address", required_argument, NULL, 'a'},
-        {"in-flight", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'c'},
-        {"steps", required_argument, NULL, 's'},
-        {"watchers", required_argument, NULL, 'w'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'},
-        {"server-pid", required_argument, NULL, 'p'},
-        {NULL, 0, NULL, 0},
+        {"address", required_argument, NULL, 'a'},     {"in-flight", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'c'},       {"steps", required_argument, NULL, 's'},
+        {"watchers", required_argument, NULL, 'w'},    {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'},     {"server-pid", required_argument, NULL, 'p'},
+        {"connections", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
     };
     unsigned *const numbers[] = {
-        ['i'] = &ret->in_flight,  ['c'] = &ret->count, ['s'] = &ret->steps,
-        ['w'] = &ret->watchers,   ['r'] = &ret->rate,  ['t'] = &ret->seconds,
-        ['p'] = &ret->server_pid,
+        ['i'] = &ret->in_flight,  ['c'] = &ret->count,       ['s'] = &ret->steps,
+        ['w'] = &ret->watchers,   ['r'] = &ret->rate,        ['t'] = &ret->seconds,
+        ['p'] = &ret->server_pid, ['n'] = &ret->connections,
     };
     int name;
 
@@ -156,8 +175,13 @@ static bool parse(int argc, char **argv, struct load_options *ret)
 
 int main(int argc, char **argv)
 {
-    struct load_options options = {
-        .in_flight = 1, .count = 1, .steps = 100, .watchers = 1, .rate = 20, .seconds = 2};
+    struct load_options options = {.in_flight = 1,
+                                   .count = 1,
+                                   .steps = 100,
+                                   .watchers = 1,
+                                   .rate = 20,
+                                   .seconds = 2,
+                                   .connections = 4};
 
     if (!parse(argc, argv, &options) || optind + 1 != argc) {
         return usage();

@@ -18,6 +18,7 @@ struct load_options {
     unsigned watchers;
     unsigned rate; /* Deltas per second; 0: as many as go. */
     unsigned seconds;
+    unsigned connections;
     unsigned server_pid;
 };
 
@@ -26,6 +27,7 @@ struct load {
     struct polos_loop *loop;
     struct polos_client *client;
     struct polos_host *host;
+    bool is_connected; /* It was; what comes later is a server that was away. */
     struct tally tally;
 };
 

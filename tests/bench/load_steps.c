@@ -1,4 +1,7 @@
-/* Durable steps: the next step of a run starts when the one before is on the server's disk. */
+/*
+ * Durable steps: the next step of a run starts when the one before is on the server's disk. In
+ * the end each run is asked how many it has.
+ */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +11,7 @@
 struct work {
     struct steps *steps;
     struct polos_task *task;
+    char run_id[40];
     unsigned done;
     uint64_t said_us;
 };
@@ -17,6 +21,7 @@ struct steps {
     struct work *works;
     unsigned given; /* Tasks. */
     unsigned ended;
+    unsigned checked;
 };
 
 static struct steps steps;
@@ -59,7 +64,9 @@ static void given(void *context, struct polos_task *task)
 {
     struct load *load = context;
 
-    steps.works[steps.given++] = (struct work){.steps = &steps, .task = task};
+    struct work *work = &steps.works[steps.given++];
+    *work = (struct work){.steps = &steps, .task = task};
+    snprintf(work->run_id, sizeof(work->run_id), "%s", polos_task_message(task)->run_id);
     if (steps.given < load->options.in_flight) {
         return;
     }
@@ -76,6 +83,34 @@ static void started(void *context, const struct polos_error *error, const Protob
     load_must(error);
 }
 
+static void found(void *context, const struct polos_error *error, const ProtobufCMessage *answer)
+{
+    const struct load *load = context;
+    const Polos__V1__RunServiceGetResponse *response = (const void *)answer;
+
+    load_must(error);
+    if (response->run->total_steps != (int32_t)load->options.steps) {
+        fprintf(stderr, "load: run %s has %d steps\n", response->run->id,
+                response->run->total_steps);
+        exit(1);
+    }
+    if (++steps.checked == load->options.in_flight) {
+        polos_loop_stop(load->loop);
+    }
+}
+
+/* What was acknowledged is there. */
+static void check(struct load *load)
+{
+    for (unsigned i = 0; i < load->options.in_flight; i++) {
+        Polos__V1__RunServiceGetRequest request = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
+
+        request.run_id = steps.works[i].run_id;
+        polos_call(load->client, POLOS_RUN_GET, &request.base, 10000, found, load);
+    }
+    polos_loop_run(load->loop);
+}
+
 void load_steps(struct load *load)
 {
     double total = (double)load->options.in_flight * load->options.steps;
@@ -88,8 +123,10 @@ void load_steps(struct load *load)
         load_start(load, "bench-steps", started);
     }
     polos_loop_run(load->loop);
+    check(load);
     printf("{\"bench\": \"steps\", \"in_flight\": %u, \"steps\": %u, \"steps_per_s\": %.0f, ",
            load->options.in_flight, load->options.steps, tally_per_second(&load->tally, total));
     tally_print(&load->tally, total);
     printf("}\n");
+    free(steps.works);
 }

@@ -100,11 +100,11 @@ ONLY_FULL = {"delta_p50_to_many_at_50", "delta_p99_to_many_at_50"}
 class Server:
     """A polosd on a data folder; ready when this returns."""
 
-    def __init__(self, program, data, *arguments):
+    def __init__(self, program, data):
         began = time.monotonic()
         self.data = data
         self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error", *arguments],
+            [program, "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error"],
             stdout=subprocess.PIPE, text=True,
         )
         line = self.process.stdout.readline()
@@ -141,9 +141,9 @@ class Bench:
         self.samples.setdefault(row, []).append(value)
 
     @contextlib.contextmanager
-    def server(self, *arguments):
+    def server(self):
         data = tempfile.mkdtemp(dir=self.folder)
-        server = Server(self.options.polosd, os.path.join(data, "store"), *arguments)
+        server = Server(self.options.polosd, os.path.join(data, "store"))
         try:
             yield server
         finally:
@@ -388,7 +388,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
     parser.add_argument("--only", default="", help="only the measures with this word in their name")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
-    parser.add_argument("--doc", metavar="FILE", help="put the table between the marks of this page")
+    parser.add_argument("--doc", metavar="FILE", help="put the table between that page's marks")
     parser.add_argument("--folder", help="where the data folders go: on the disk to measure",
                         default=os.path.join(ROOT, ".cache", "bench"))
     parser.add_argument("--polosd", default=os.path.join(out, "service", "polosd"))

@@ -86,7 +86,9 @@ static uint32_t percentile(const struct tally *tally, double share)
 
 void tally_print(struct tally *tally, double units)
 {
-    qsort(tally->latencies_us, tally->count, sizeof(uint32_t), by_size);
+    if (tally->count > 0) {
+        qsort(tally->latencies_us, tally->count, sizeof(uint32_t), by_size);
+    }
     printf("\"p50_us\": %u, \"p99_us\": %u, \"seconds\": %.3f, \"load_cpu_us_each\": %.1f",
            percentile(tally, 0.50), percentile(tally, 0.99),
            (double)(tally->ended_us - tally->began_us) / 1e6, (double)tally->own_cpu_us / units);

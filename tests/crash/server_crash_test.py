@@ -118,7 +118,7 @@ def check(load):
 
 
 def check_steps(load, histories):
-    """Each step and task the host was told is durable stands in the history once, as it was sent."""
+    """What the host was told is durable stands in the history once, as it was sent."""
     for message in load.host.acknowledged:
         body = message.get("step_done") or message["task_done"]
         run_id, effect = body.task_id.split(".")

@@ -20,6 +20,7 @@ LAYERS = {
     ),
     "service/net": (("service/base/",), ("curl/",)),
     "service/llm": (("service/base/", "service/net/"), ()),
+    "service/llm/tree": (("service/base/",), ("cjson/",)),
     # Between the facts of a run and the request to a model: it knows the words of both.
     "service/agents": (
         (
@@ -77,6 +78,7 @@ LAYERS = {
         ("service/base/", "storage/") + RECORDS,
         ("pb.h", "pb_encode.h", "pb_decode.h", "rocksdb/"),
     ),
+    "clients/c/examples": (("clients/c/",), ()),
     "clients/c": (("service/base/", "polos/v1/", "google/"), ("grpc/", "protobuf-c/")),
 }
 

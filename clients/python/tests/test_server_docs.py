@@ -132,7 +132,7 @@ async def test_direct_execution_and_streaming(server, model, client, capsys):
     assert [r.result["city"] for r in response.tool_results] == ["NYC", "London"]
     assert response.total_steps == 2 and len(response.steps) == 2
     assert response.usage.input_tokens == 20 and response.usage.total_tokens == 30
-    assert model.requests[0]["reasoning"] == {"effort": "medium"}  # as it was given
+    assert model.requests[0]["reasoning_effort"] == "medium"  # as Chat Completions spells it
 
     model.script = [Turn(text="Tokyo is rainy today, they say.")]
     await execute(snippets()[STREAM], names)

@@ -48,6 +48,7 @@ def ask(base_url="", environment=None, **members):
     }
     spec.update(members)
     variables = dict(os.environ, OPENAI_API_KEY=KEY, NO_PROXY="*", no_proxy="*")
+    variables["POLOSD_KEY_HOSTS"] = "127.0.0.1"
     variables.update(environment or {})
     ran = subprocess.run(
         [PROBE],

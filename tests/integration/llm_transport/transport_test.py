@@ -391,5 +391,51 @@ class Refusals(unittest.TestCase):
         )
 
 
+class Keys(unittest.TestCase):
+    """A key goes only where the people who run the server have said."""
+
+    def sent_key(self, path="", **environment):
+        """The Authorization header the server gets from an agent that names its URL."""
+        with ReplayServer(Response(HELLO)) as server:
+            values = {name: value.replace("URL", server.url).replace(
+                "HOST", server.url.split("/")[2]) for name, value in environment.items()}
+            provider = values.pop("provider", "openai")
+            variables = dict({"POLOSD_KEY_HOSTS": ""}, **values)
+            outcome = ask(server.url + path, variables, provider=provider)
+            if outcome.last["event"] == "done":
+                return server.requests[0].headers.get("authorization", "none")
+            self.assertEqual(server.requests, [])
+            self.assertEqual(outcome.last["event"], "refused", outcome.events)
+            self.assertEqual(outcome.last["code"], "FAILED_PRECONDITION")
+            self.assertNotIn(KEY, outcome.last["message"])
+            for word in ("POLOSD_KEY_HOSTS", "OPENAI_BASE_URL", "OPENAI_API_KEY", "127.0.0.1:"):
+                self.assertIn(word, outcome.last["message"])
+            return "refused"
+
+    def test_key_goes_where_it_may(self):
+        bearer = f"Bearer {KEY}"
+        self.assertEqual(self.sent_key(OPENAI_BASE_URL="URL"), bearer)
+        self.assertEqual(self.sent_key("/", OPENAI_BASE_URL="URL"), bearer)
+        self.assertEqual(self.sent_key(POLOSD_KEY_HOSTS="a.example, HOST"), bearer)
+        self.assertEqual(self.sent_key(POLOSD_KEY_HOSTS="127.0.0.1"), bearer)
+
+    def test_key_goes_nowhere_else(self):
+        self.assertEqual(self.sent_key(), "refused")
+        self.assertEqual(self.sent_key("/more", OPENAI_BASE_URL="URL"), "refused")
+        self.assertEqual(self.sent_key(POLOSD_KEY_HOSTS="127.0.0.1:1,localhost"), "refused")
+        self.assertEqual(self.sent_key(OPENAI_BASE_URL="http://127.0.0.1:1/v1"), "refused")
+        self.assertEqual(self.sent_key(OLLAMA_BASE_URL="URL"), "refused")
+
+    def test_servers_without_keys_are_asked_without_one(self):
+        for provider in ("ollama", "openai_compatible"):
+            variable = provider.upper() + "_API_KEY"
+            self.assertEqual(self.sent_key(provider=provider), "none")
+            self.assertEqual(self.sent_key(provider=provider, **{variable: "k"}), "none")
+            self.assertEqual(
+                self.sent_key(provider=provider, POLOSD_KEY_HOSTS="HOST", **{variable: "k"}),
+                "Bearer k",
+            )
+
+
 if __name__ == "__main__":
     unittest.main()

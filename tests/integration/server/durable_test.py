@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 import unittest
 
 import grpc
@@ -178,6 +179,44 @@ class Durable(unittest.TestCase):
         self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
         self.server.start()
         self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_drained_server_does_not_wait_for_runs_that_wait(self):
+        call = self.server.workflows.Run.future(
+            polosd.workflows_pb2.WorkflowServiceRunRequest(workflow_id="nobody"))
+        found = []
+        while not found:
+            found = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(name="nobody")).runs
+        began = time.monotonic()
+        self.assertEqual(self.server.stop(), 0)
+        self.assertEqual(call.exception(10).code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertLess(time.monotonic() - began, 9)  # --drain-ms is 10 s.
+
+    def test_what_is_said_right_after_hello_is_heard(self):
+        run_id = self.server.start_workflow("w")
+        first = self.host(workflows=["w"], work=lambda h, t: None, host_id="one")
+        self.wait_for(run_id, "LEASE_GRANTED")
+        task = None
+        while task is None:
+            task = first.tasks[0] if first.tasks else None
+        first.close()
+        held = [tools_pb2.HeldTask(task_id=task.task_id, epoch=task.epoch)]
+        done = tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+                                  outcome=tools_pb2.TaskOutcome(value_json="1"))
+        self.server.kill()
+        self.server.start()
+        stop = threading.Event()
+
+        def messages():
+            yield tools_pb2.HostMessage(hello=tools_pb2.Hello(
+                host_id="one", slots=1, held=held,
+                workflows=[tools_pb2.WorkflowDefinition(id="w")]))
+            yield tools_pb2.HostMessage(seq=1, task_done=done)
+            stop.wait(20)
+
+        stream = self.server.tools.Connect(messages())
+        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+        stop.set()
 
     def test_a_full_disk_refuses_new_work_and_serves_the_rest(self):
         run_id = self.server.start_workflow("w")

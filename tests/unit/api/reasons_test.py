@@ -11,7 +11,7 @@ FOLDERS = ("agents", "api", "engine", "hosts", "llm", "rpc", "runtime")
 REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FORBIDDEN|CANCELLED'
                     r'|REDIRECTED|SUPERSEDED|UNACKNOWLEDGED|DRAINING|UNNUMBERED)"')
 # Names of environment variables look the same.
-VARIABLE = re.compile(r"_(API_KEY|BASE_URL|TOKEN)$")
+VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
 EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL)_(STARTED|COMPLETED"
                     r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED"

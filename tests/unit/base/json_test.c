@@ -5,6 +5,9 @@
  *         each in a heap copy of its exact size, for the sanitizers to watch.
  */
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <cmocka.h>

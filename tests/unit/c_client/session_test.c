@@ -485,6 +485,25 @@ static void test_a_stale_answer_ends_the_task(void **state)
     close_session(&fixture);
 }
 
+static void test_a_drain_is_said_once_in_every_session(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    open_session(&fixture);
+    polos_session_drain(fixture.session, "over");
+    expect_said(&fixture, "1^0 (9);");
+    dial(&fixture);
+    assert_true(receive_welcome(&fixture, "s2", false, 0, NULL));
+    expect_said(&fixture, "1^0 (9);");
+    assert_false(polos_session_is_settled(fixture.session));
+    assert_true(receive_ack(&fixture, 1));
+    dial(&fixture);
+    assert_true(receive_welcome(&fixture, "s3", false, 0, NULL));
+    expect_said(&fixture, "1^0 (9);");
+    close_session(&fixture);
+}
+
 /* ---- under losses ---- */
 
 struct peer_task {
@@ -698,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_step_gives_its_number_back),
         cmocka_unit_test(test_a_refused_answer_becomes_an_error),
         cmocka_unit_test(test_a_stale_answer_ends_the_task),
+        cmocka_unit_test(test_a_drain_is_said_once_in_every_session),
         cmocka_unit_test(test_every_step_counts_once_under_any_losses),
     };
 

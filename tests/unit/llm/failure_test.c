@@ -61,6 +61,29 @@ static const struct {
     {400, "", "{\"error\":{\"message\":\"m\",\"code\":\"content_filter\"}}",
      "CONTENT_FILTERED never 0 m"},
     {404, "", "{\"error\":{\"message\":\"m\"}}", "MODEL_NOT_FOUND never 0 m"},
+    {429, "",
+     "[{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":["
+     "{\"violations\":[{\"quotaId\":\"RequestsPerMinute\"}]},{\"retryDelay\":\"22s\"}]}}]",
+     "RATE_LIMITED again 22000 m"},
+    {429, "retry-after: 1\r\n",
+     "{\"error\":{\"message\":\"m\",\"details\":[{\"retryDelay\":\"22.5s\"}]}}",
+     "RATE_LIMITED again 1000 m"},
+    {429, "",
+     "{\"error\":{\"message\":\"m\",\"details\":[{\"retryDelay\":\"soon\"},"
+     "{\"violations\":[{},{\"quotaId\":\"RequestsPerDayPerProject\"}]}]}}",
+     "QUOTA never 0 m"},
+    {429, "",
+     "{\"error\":{\"message\":\"m\",\"details\":{\"error_code\":"
+     "\"enforced_spend_limit_reached\"}}}",
+     "QUOTA never 0 m"},
+    {400, "", "{\"error\":{\"message\":\"half \\ud83d, nul \\u0000.\"}} \n",
+     "MODEL_REFUSED_REQUEST never 0 half \xef\xbf\xbd, nul ."},
+    {400, "", "{\"Error\":{\"message\":\"m\"},\"message\":null,\"detail\":\"d\"}",
+     "MODEL_REFUSED_REQUEST never 0 d"},
+    {400, "", "{\"detail\":[{\"at\":9007199254740993}]}",
+     "MODEL_REFUSED_REQUEST never 0 [{\"at\":9007199254740993}]"},
+    {400, "", "\"just \\\"words\\\"\"", "MODEL_REFUSED_REQUEST never 0 just \"words\""},
+    {400, "", "[]", "MODEL_REFUSED_REQUEST never 0 []"},
     {307, "", "", "REDIRECTED never 0 the server answered HTTP 307 without a reason"},
 };
 
@@ -81,6 +104,36 @@ static void test_refusals(void **state)
                      rows[i].expected);
         }
         assert_int_equal(failure.http_status, rows[i].http_status);
+        buf_fini(&line);
+        failure_fini(&failure);
+    }
+}
+
+static void test_errors_without_a_response(void **state)
+{
+    static const struct {
+        const char *error;
+        const char *expected;
+    } errors[] = {
+        {"{\"message\":\"m\",\"code\":503}", "MODEL_OVERLOADED m"},
+        {"{\"message\":\"m\",\"code\":\"429\"}", "RATE_LIMITED m"},
+        {"{\"message\":\"m\",\"status_code\":401,\"code\":500}", "KEY_REFUSED m"},
+        {"{\"message\":\"m\",\"type\":\"overloaded_error\"}", "MODEL_OVERLOADED m"},
+        {"\"the prompt is too long\"", "CONTEXT_TOO_LONG the prompt is too long"},
+        {"{\"code\":500}", "MODEL_SERVER_ERROR {\"code\":500}"},
+        {"7", "MODEL_ERROR 7"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(errors); i++) {
+        struct failure failure = {0};
+        struct buf line = {0};
+
+        failure_from_error(&failure, str_of(errors[i].error));
+        buf_printf(&line, "%s " STR_FMT, failure.reason, STR_ARG(buf_str(&failure.message)));
+        if (!str_is(buf_str(&line), errors[i].expected)) {
+            fail_msg("%s: " STR_FMT, errors[i].error, STR_ARG(buf_str(&line)));
+        }
         buf_fini(&line);
         failure_fini(&failure);
     }
@@ -119,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_errors_without_a_response),
         cmocka_unit_test(test_messages_are_bounded_text),
         cmocka_unit_test(test_secrets_are_blotted_out),
     };

@@ -79,6 +79,50 @@ static void test_servers_differ(void **state)
                "\"json_object\"},\"max_tokens\":5" TAIL);
 }
 
+static void check_options(const char *provider, const char *options, const char *sent)
+{
+    struct model_request request = {
+        .model = STR("m"), .temperature = NAN, .options_json = str_of(options)};
+    bool streams = !str_is(str_of(provider), "mistral");
+    struct buf expected = {0};
+
+    buf_printf(&expected, "{\"model\":\"m\",\"messages\":[],\"stream\":true%s%s%s}",
+               streams ? ",\"stream_options\":{\"include_usage\":true}" : "",
+               *sent == '\0' ? "" : ",", sent);
+    buf_put_char(&expected, '\0');
+    check_body(provider, &request, expected.ptr);
+    buf_fini(&expected);
+}
+
+static void test_effort_is_spelled_as_the_server_does(void **state)
+{
+    static const char asked[] =
+        "{\"seed\": 9007199254740993,\"reasoning\":{\"effort\":\"medium\"}}";
+    static const char *const flat[] = {
+        "openai",   "azure",  "groq", "xai",      "deepseek", "mistral",
+        "together", "ollama", "vllm", "llamacpp", "lmstudio", "openai_compatible",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(flat); i++) {
+        check_options(flat[i], asked, "\"seed\":9007199254740993,\"reasoning_effort\":\"medium\"");
+    }
+    check_options("openrouter", asked,
+                  "\"seed\":9007199254740993,\"reasoning\":{\"effort\":\"medium\"}");
+    check_options("openrouter", "{\"reasoning_effort\":\"low\"}", "\"reasoning_effort\":\"low\"");
+    check_options("openai", "{\"reasoning\":{\"effort\":\"low\"}}", "\"reasoning_effort\":\"low\"");
+    check_options("openai", "{\"reasoning\":{\"effort\":\"low\"},\"reasoning_effort\":\"high\"}",
+                  "\"reasoning_effort\":\"high\"");
+    check_options("openai", "{\"reasoning\":{\"effort\":\"x\"},\"reasoning\":{\"effort\":\"y\"}}",
+                  "\"reasoning_effort\":\"y\"");
+    check_options("openai", "{\"reasoning_effort\":\"low\",\"reasoning\":{\"effort\":\"high\"}}",
+                  "\"reasoning_effort\":\"high\"");
+    check_options("openai", "{\"reasoning\":{\"max_tokens\":5}}",
+                  "\"reasoning\":{\"max_tokens\":5}");
+    check_options("openai", "{\"reasoning\":null}", "\"reasoning\":null");
+    check_options("openai", "{}", "");
+}
+
 #define S(text)                                                                                    \
     {                                                                                              \
         text, sizeof(text) - 1                                                                     \
@@ -211,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_servers_differ),
+        cmocka_unit_test(test_effort_is_spelled_as_the_server_does),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_reasoning_goes_back_where_it_must),
         cmocka_unit_test(test_call_ids_fit_mistral),

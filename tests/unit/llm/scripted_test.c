@@ -113,6 +113,35 @@ static void test_follows_the_script(void **state)
     check_plan(&talk, " failed SCRIPT_EXHAUSTED");
 }
 
+static void test_arguments_go_on_byte_for_byte(void **state)
+{
+    struct talk talk;
+
+    (void)state;
+    talk_make(&talk, "x",
+              "{\"script\":[{\"tool_calls\":[{\"name\":\"f\",\"arguments\":"
+              "{\"n\" : 9033012299842426000,\"s\":\"\\ud83d\\u0000\"}},"
+              "{\"name\":\"g\",\"arguments\":null},"
+              "{\"name\":\"h\",\"arguments\":\"{\\\"n\\\":1e400}\"}]}]}",
+              0);
+    check_plan(&talk,
+               "2<{\"n\" : 9033012299842426000,\"s\":\"\\ud83d\\u0000\"}>2<{}>2<{\"n\":1e400}> "
+               "f{\"n\" : 9033012299842426000,\"s\":\"\\ud83d\\u0000\"} g{} h{\"n\":1e400} "
+               "/tool_calls");
+}
+
+static void test_null_is_absent(void **state)
+{
+    struct talk talk;
+
+    (void)state;
+    talk_make(&talk, "x",
+              "{\"delta_ms\":null,\"chunk\":null,\"script\":[{\"text\":\"a\",\"reasoning\":null,"
+              "\"tool_calls\":null,\"error\":null}]}",
+              0);
+    check_plan(&talk, "0<a> a /stop");
+}
+
 static void test_starts_again_with_each_user_message(void **state)
 {
     struct talk talk;
@@ -187,6 +216,8 @@ static void test_refuses_what_is_no_script(void **state)
         {"{\"script\":[{\"tool_calls\":[{\"name\":\"f\",\"arguments\":[]}]}]}", "arguments"},
         {"{\"script\":[{\"error\":\"x\"}]}", "error"},
         {"{\"delta_ms\":-1}", "options.delta_ms"},
+        {"{\"delta_ms\":60001}", "options.delta_ms"},
+        {"{\"delta_ms\":1.5}", "options.delta_ms"},
         {"{\"chunk\":\"x\"}", "options.chunk"},
     };
     struct talk talk;
@@ -269,6 +300,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_follows_the_script),
+        cmocka_unit_test(test_arguments_go_on_byte_for_byte),
+        cmocka_unit_test(test_null_is_absent),
         cmocka_unit_test(test_starts_again_with_each_user_message),
         cmocka_unit_test(test_cuts_by_characters),
         cmocka_unit_test(test_fails_as_told),
