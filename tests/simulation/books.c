@@ -200,6 +200,8 @@ static void take_entry(struct world *world, const struct store_entry *entry)
     case STORE_DEFINITIONS:
     case STORE_BLOBS:
     case STORE_IDEMPOTENCY:
+    case STORE_LINKS:
+    case STORE_TOPICS:
     case STORE_TABLE_COUNT:
         break;
     }
@@ -211,7 +213,9 @@ static void check_parked(struct world *world, const struct book *book)
     uint32_t owed = 0;
     for (uint32_t id = 1; id <= book->ledger.effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(&book->ledger, id);
-        if (effect == NULL) {
+        bool rests = effect != NULL && (ledger_is_wait(effect) || effect->is_parked ||
+                                        effect->retry_at_ms != 0);
+        if (effect == NULL || rests) {
             continue;
         }
         bool is_named = false;
@@ -219,7 +223,7 @@ static void check_parked(struct world *world, const struct book *book)
             is_named |= book->row.parked[i].effect == id;
         }
         owed++;
-        world_expect(world, is_named && !effect->is_leased && effect->kind != EFFECT_MODEL,
+        world_expect(world, is_named && ledger_is_in_line(effect),
                      "rows-say-what-is-owed");
     }
     world_expect(world, owed == book->row.parked_count, "rows-say-what-is-owed");
@@ -292,7 +296,7 @@ static void check_slots(struct world *world)
         for (uint32_t id = 1; id <= ledger->effect_count && ledger->ended == EVENT_NONE; id++) {
             const struct ledger_effect *effect = ledger_open(ledger, id);
             leased += effect != NULL && effect->is_leased;
-            in_line += effect != NULL && !effect->is_leased && effect->kind != EFFECT_MODEL;
+            in_line += effect != NULL && ledger_is_in_line(effect);
         }
     }
     bool settles = world->runtime->lost_count == 0 && world->runtime->recovering_count == 0 &&

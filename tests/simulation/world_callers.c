@@ -240,7 +240,8 @@ static void cancel_done(struct request *request, const struct failure *failure)
         const struct book *book = books_find(ask->world, ask->start->run);
         bool has_ended = book->ledger.ended != EVENT_NONE;
         if (failure == NULL) {
-            world_expect(ask->world, has_ended, "a-cancelled-run-has-ended");
+            world_expect(ask->world, has_ended || book->ledger.is_cancelling,
+                         "a-cancelled-run-ends-or-cleans-up");
         } else {
             bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
             fail_law(ask, failure, is_late || is_passing(failure), "live-runs-can-be-cancelled");
