@@ -202,7 +202,7 @@ static status zone_of(struct runtime *runtime, str name, struct arena *arena,
     }
     entry = xcalloc(1, sizeof(*entry));
     arena_init(&entry->arena, 0);
-    status opened = zone_open(folder, name, &entry->arena, &entry->zone);
+    status opened = zone_open(folder == NULL ? "" : folder, name, &entry->arena, &entry->zone);
     if (!status_is_ok(opened)) {
         status copy = arena_fail(arena, opened.code, "%s", opened.why);
         arena_fini(&entry->arena);
