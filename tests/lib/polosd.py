@@ -183,6 +183,7 @@ class Host:
         self.acknowledged = []  # messages, in order
         self.tasks = []  # every task received
         self.refused = []
+        self.outcomes = queue.Queue()
         self.out = None
         self.thread = None
         self.welcome = threading.Event()
@@ -241,9 +242,21 @@ class Host:
             self.work(self, message.task)
         elif kind == "cancel":
             self.out.put(tools_pb2.HostMessage(ack=message.seq))
-            self.held.pop(message.cancel.task_id, None)
+            self.cancelled(message.cancel)
+        elif kind == "outcome":
+            self.out.put(tools_pb2.HostMessage(ack=message.seq))
+            self.outcomes.put(message.outcome)
         elif kind == "refused":
             self.refused.append(message.refused)
+
+    def cancelled(self, cancel):
+        """Cleans up at once, where it is asked to."""
+        held = self.held.pop(cancel.task_id, None)
+        if cancel.cause == "cancelled" and held is not None:
+            self.send(task_done=tools_pb2.TaskDone(
+                task_id=cancel.task_id, epoch=cancel.epoch, cancelled=True,
+                outcome=tools_pb2.TaskOutcome(
+                    error=tools_pb2.TaskError(type="CANCELLED", message="cleaned up"))))
 
     def welcomed(self, welcome):
         with self.lock:
@@ -283,8 +296,15 @@ class Host:
         self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=outcome))
 
-    def failed(self, task, kind, text):
-        error = tools_pb2.TaskError(type=kind, message=text)
+    def order(self, task, key, **order):
+        self.send(order=tools_pb2.Order(task_id=task.task_id, epoch=task.epoch, key=key, **order))
+
+    def park(self, task, seen=0):
+        self.held.pop(task.task_id, None)
+        self.send(park=tools_pb2.Park(task_id=task.task_id, epoch=task.epoch, outcomes_seen=seen))
+
+    def failed(self, task, kind, text, retryable=False):
+        error = tools_pb2.TaskError(type=kind, message=text, retryable=retryable)
         self.held.pop(task.task_id, None)
         self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=tools_pb2.TaskOutcome(error=error)))

@@ -119,21 +119,6 @@ class BadInput(unittest.TestCase):
         self.refused(grpc.StatusCode.OUT_OF_RANGE, "POSITION_AHEAD", "from_position",
                      lambda: list(self.server.watch(run_id, position="999.0.0.0")))
 
-    def test_what_this_release_leaves_out_says_so(self):
-        run_id = self.server.start_workflow("nobody")
-        calls = [
-            lambda: self.server.runs.Fork(runs_pb2.RunServiceForkRequest(run_id=run_id)),
-            lambda: self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)),
-            lambda: self.server.suspend.List(polosd.suspend_pb2.SuspendServiceListRequest()),
-            lambda: self.server.suspend.Get(polosd.suspend_pb2.SuspendServiceGetRequest()),
-            lambda: self.server.suspend.Resume(polosd.suspend_pb2.SuspendServiceResumeRequest()),
-        ]
-        for call in calls:
-            with self.assertRaises(grpc.RpcError) as caught:
-                call()
-            self.assertEqual(caught.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
-            self.assertIn("release", caught.exception.details())
-
     def test_reused_key(self):
         first = self.server.start_workflow("nobody", 1, key="one")
         self.assertEqual(self.server.start_workflow("nobody", 1, key="one"), first)

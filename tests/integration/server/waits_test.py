@@ -1,0 +1,351 @@
+"""Goal: what code waits for outlives everything: hosts that park or die, servers that are killed.
+Method: the real polosd and a host written from the protocol; callers answer, publish, cancel, fork;
+the journal says what happened."""
+import json
+import queue
+import sys
+import threading
+import time
+import unittest
+
+import grpc
+
+from tests.lib import polosd
+from tests.lib.polosd import common_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
+
+
+def child(name, value=None, kind=common_pb2.RUN_KIND_WORKFLOW):
+    return tools_pb2.ChildSpec(kind=kind, name=name, input_json=json.dumps(value))
+
+
+class Waits(unittest.TestCase):
+    def setUp(self):
+        self.server = polosd.Server(["--lease-ms", "900"]).start()
+        self.addCleanup(self.server.close)
+        self.hosts = []
+        self.addCleanup(lambda: [host.close() for host in self.hosts])
+        self.tasks = queue.Queue()
+
+    def host(self, *workflows, **fields):
+        fields.setdefault("work", lambda host, task: self.tasks.put(task))
+        host = polosd.Host(self.server, workflows=workflows, **fields).start()
+        self.hosts.append(host)
+        return host
+
+    def task(self):
+        return self.tasks.get(timeout=20)
+
+    def outcome(self, host):
+        return json.loads(host.outcomes.get(timeout=20).outcome.value_json)
+
+    def restart(self, host):
+        host.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(host.welcome.wait(10))
+
+    def resume(self, run_id, key, data, by="tester"):
+        return self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
+            run_id=run_id, step_key=key, data_json=json.dumps(data), resumed_by=by))
+
+    def suspended(self, run_id=""):
+        return self.server.suspend.List(
+            suspend_pb2.SuspendServiceListRequest(run_id=run_id)).suspensions
+
+    def until(self, run_id, event_type, count=1):
+        for answer in self.server.watch(run_id):
+            count -= answer.fact.type == event_type
+            if count == 0:
+                return
+        raise AssertionError("the run ended before " + event_type)
+
+    def test_a_suspension_is_listed_answered_and_told(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json='{"q":1}'))
+        self.until(run_id, "WAIT_SET")
+        [found] = self.suspended()
+        self.assertEqual((found.run_id, found.step_key, found.data_json, found.open),
+                         (run_id, "ask", '{"q":1}', True))
+        run = self.server.get(run_id)
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
+        self.assertEqual((run.waiting[-1].kind, run.waiting[-1].name), ("suspension", "ask"))
+        self.assertTrue(self.resume(run_id, "ask", {"yes": True}).accepted)
+        self.assertEqual(self.outcome(host), {"data": {"yes": True}, "resumed_by": "tester"})
+        again = self.resume(run_id, "ask", {"yes": False})
+        self.assertEqual((again.accepted, again.kept), (False, False))
+        self.assertEqual(list(self.suspended()), [])
+        one = self.server.suspend.Get(
+            suspend_pb2.SuspendServiceGetRequest(run_id=run_id, step_key="ask")).suspension
+        self.assertEqual((one.open, one.resumed_by, one.answer_json),
+                         (False, "tester", '{"yes": true}'))
+        host.done(task, 1)
+        self.server.wait_ended(run_id)
+        self.assertFalse(self.resume(run_id, "ask", 3).accepted)
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.resume(run_id, "other", 3)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+
+    def test_an_early_answer_is_kept_through_a_kill(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        early = self.resume(run_id, "ask", 7)
+        self.assertEqual((early.accepted, early.kept), (True, True))
+        self.assertFalse(self.resume(run_id, "ask", 8).accepted)
+        self.restart(host)
+        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        self.assertEqual(self.outcome(host)["data"], 7)
+        host.done(task, 1)
+        self.server.wait_ended(run_id)
+
+    def test_a_suspension_times_out(self):
+        host = self.host("w")
+        self.server.start_workflow("w")
+        task = self.task()
+        soon = int(time.time() * 1000) + 300
+        host.order(task, "ask", suspend=tools_pb2.Suspend(deadline_ms=soon))
+        self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
+
+    def test_a_parked_sleep_wakes_on_another_host_after_a_kill(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.step(task, 1, "before", 5)
+        due = int(time.time() * 1000) + 1500
+        host.order(task, "nap", sleep=tools_pb2.Sleep(until_ms=due))
+        host.park(task)
+        self.until(run_id, "TASK_PARKED")
+        host.close()
+        self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_WAITING)
+        self.server.kill()
+        self.server.start()
+        second = self.host("w", host_id="second")
+        again = self.task()
+        self.assertGreaterEqual(time.time() * 1000, due)
+        self.assertEqual([(s.key, s.is_order, s.outcome.value_json) for s in again.steps],
+                         [("before", False, "5"), ("nap", True, "null")])
+        self.assertEqual((again.settled_count, again.epoch), (1, 2))
+        second.done(again, "awake")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"awake"')
+
+    def test_a_stale_park_is_given_again_at_once(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        self.until(run_id, "WAIT_SET")
+        self.resume(run_id, "ask", 1)
+        host.park(task)  # It has not seen the outcome.
+        again = self.task()
+        self.assertEqual(again.steps[0].key, "ask")
+        host.done(again, 1)
+        self.server.wait_ended(run_id)
+
+    def test_children_are_awaited_in_order_whatever_becomes_of_them(self):
+        self.server.agent("talker", [{"text": "hello"}])
+        host = self.host("parent", "good", "bad", work=self.run_family)
+        run_id = self.server.start_workflow("parent")
+        run = self.server.wait_ended(run_id)
+        results = json.loads(run.result_json)
+        self.assertEqual([(r["status"], r.get("result")) for r in results],
+                         [("completed", 2), ("failed", None), ("completed", "hello")])
+        self.assertEqual(results[1]["error"]["message"], "no good")
+        family = self.server.runs.List(runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs
+        self.assertEqual(sorted(r.name for r in family), ["bad", "good", "talker"])
+        self.assertEqual(host.refused, [])
+
+    def run_family(self, host, task):
+        if task.name == "parent":
+            agent = child("talker", "hi", common_pb2.RUN_KIND_AGENT)
+            host.order(task, "kids", invoke=tools_pb2.Invoke(
+                children=[child("good", 1), child("bad"), agent], wait=True))
+            threading.Thread(target=self.finish_family, args=(host, task)).start()
+        elif task.name == "good":
+            host.done(task, json.loads(task.input_json) + 1)
+        else:
+            host.failed(task, "ValueError", "no good")
+
+    def finish_family(self, host, task):
+        host.done(task, self.outcome(host))
+
+    def test_children_nobody_waits_for_are_started_once(self):
+        host = self.host("parent", "kid")
+        run_id = self.server.start_workflow("parent")
+        task = self.task()
+        order = tools_pb2.Invoke(children=[child("kid", 1)])
+        host.order(task, "go", invoke=order)
+        host.order(task, "go", invoke=order)
+        first = self.outcome(host)
+        self.assertEqual(self.outcome(host), first)
+        kid = self.task()
+        self.assertEqual((kid.name, kid.parent_run_id), ("kid", run_id))
+        family = self.server.runs.List(runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs
+        self.assertEqual([r.id for r in family], [first[0]["run_id"]])
+
+    def test_a_cancelled_tree_ends_and_its_code_cleans_up(self):
+        host = self.host("parent", "kid")
+        run_id = self.server.start_workflow("parent")
+        task = self.task()
+        host.order(task, "kids", invoke=tools_pb2.Invoke(children=[child("kid")], wait=True))
+        kid = self.task()
+        host.order(kid, "ask", suspend=tools_pb2.Suspend())
+        self.until(kid.run_id, "WAIT_SET")
+        self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id, cause="enough"))
+        for ended in (run_id, kid.run_id):
+            run = self.server.wait_ended(ended)
+            self.assertEqual(run.status, common_pb2.RUN_STATUS_CANCELLED)
+        self.assertIn("enough", self.server.get(run_id).error.message)
+        self.assertEqual(list(self.suspended()), [])
+        self.assertIn("CANCEL_REQUESTED", [e.type for e in self.server.history(run_id)])
+
+    def test_a_cancelled_child_is_told_to_its_parent(self):
+        host = self.host("parent", "kid")
+        run_id = self.server.start_workflow("parent")
+        task = self.task()
+        host.order(task, "kids", invoke=tools_pb2.Invoke(children=[child("kid")], wait=True))
+        kid = self.task()
+        self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=kid.run_id))
+        self.assertEqual(self.outcome(host)[0]["status"], "cancelled")
+        host.done(task, "went on")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_parked_run_that_is_cancelled_is_given_once_more_to_clean_up(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.park(task)
+        self.until(run_id, "TASK_PARKED")
+        self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id))
+        again = self.task()
+        self.assertTrue(again.cancelling)
+        host.step(again, 1, "cleanup", "done")
+        host.cancelled(tools_pb2.CancelTask(task_id=again.task_id, epoch=again.epoch,
+                                            cause="cancelled"))
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_CANCELLED)
+        self.assertIn("STEP_SETTLED", [e.type for e in self.server.history(run_id)])
+
+    def test_an_awaited_event_wakes_those_who_wait_and_only_for_what_comes(self):
+        host = self.host("w")
+        self.publish("news", "old")
+        self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "news", await_event=tools_pb2.AwaitEvent(topic="news"))
+        self.until(task.run_id, "WAIT_SET")
+        self.restart(host)
+        self.assertEqual(self.publish("other", "no"), [1])
+        self.assertEqual(self.publish("news", "new"), [2])
+        event = self.outcome(host)
+        self.assertEqual((event["sequence"], event["data"], event["topic"]), (2, "new", "news"))
+        host.order(task, "say", publish=tools_pb2.Publish(topic="news", data_json='"mine"'))
+        self.assertEqual(self.outcome(host), {"sequence": 3})
+        heard = list(self.server.workflows.Subscribe(
+            workflows_pb2.WorkflowServiceSubscribeRequest(topic="news", after_sequence=1)))
+        self.assertEqual([json.loads(h.event.data_json) for h in heard], ["new", "mine"])
+        self.assertEqual(heard[1].event.run_id, task.run_id)
+
+    def publish(self, topic, *data):
+        events = [workflows_pb2.TopicEvent(data_json=json.dumps(d)) for d in data]
+        return list(self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
+            topic=topic, events=events)).sequences)
+
+    def test_a_follower_hears_what_comes(self):
+        stream = self.server.workflows.Subscribe(workflows_pb2.WorkflowServiceSubscribeRequest(
+            topic="t", follow=True), timeout=20)
+        self.publish("t", *range(600))
+        self.assertEqual([next(stream).event.sequence for _ in range(600)],
+                         list(range(1, 601)))
+        self.publish("t", "last")
+        self.assertEqual(next(stream).event.data_json, '"last"')
+
+    def test_events_start_workflows_once_each(self):
+        single = tools_pb2.WorkflowDefinition(
+            id="each", trigger=tools_pb2.EventTrigger(topic="orders"))
+        batch = tools_pb2.WorkflowDefinition(
+            id="many", trigger=tools_pb2.EventTrigger(topic="orders", batch_size=3))
+        host = self.host()
+        host.close()
+        host.hello["workflows"] = [single, batch]
+        host.welcome.clear()
+        host.start()
+        self.assertTrue(host.welcome.wait(10))
+        self.publish("orders", 1, 2)
+        inputs = [json.loads(self.task().input_json)["data"] for _ in range(2)]
+        self.assertEqual(sorted(inputs), [1, 2])
+        self.restart(host)
+        self.publish("orders", 3)
+        found = {task.name: json.loads(task.input_json) for task in (self.task(), self.task())}
+        self.assertEqual(found["each"]["data"], 3)
+        self.assertEqual([e["data"] for e in found["many"]["events"]], [1, 2, 3])
+        runs = self.server.runs.List(runs_pb2.RunServiceListRequest()).runs
+        self.assertEqual(sorted(r.name for r in runs), ["each", "each", "each", "many"])
+
+    def test_a_failed_run_is_tried_again_with_its_steps(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.step(task, 1, "once", 1)
+        host.failed(task, "ConnectionError", "flaky", retryable=True)
+        again = self.task()
+        self.assertEqual((again.retry_count, [s.key for s in again.steps]), (1, ["once"]))
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(run_id).retry_count, 1)
+
+    def test_the_clock_stands_still_while_code_waits(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w", timeout_ms=900)
+        task = self.task()
+        due = int(time.time() * 1000) + 1300
+        host.order(task, "nap", sleep=tools_pb2.Sleep(until_ms=due))
+        self.assertIsNone(self.outcome(host))
+        host.done(task, "in time")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"in time"')
+
+    def test_a_fork_goes_on_from_a_point_and_a_retry_from_the_last_good_one(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w", {"n": 1})
+        task = self.task()
+        host.step(task, 1, "a", 1)
+        host.step(task, 2, "b", 2)
+        host.failed(task, "ValueError", "broken")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
+        settled = [e.seq for e in self.server.history(run_id) if e.type == "STEP_SETTLED"]
+        fork_id = self.server.runs.Fork(
+            runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=settled[0])).run_id
+        forked = self.task()
+        self.assertEqual((forked.run_id, [s.key for s in forked.steps]), (fork_id, ["a"]))
+        host.done(forked, "forked")
+        self.assertEqual(self.server.wait_ended(fork_id).result_json, '"forked"')
+        retried = self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)).run
+        task = self.task()
+        self.assertEqual((task.run_id, [s.key for s in task.steps]), (retried.id, ["a", "b"]))
+        host.done(task, "fixed")
+        self.assertEqual(self.server.wait_ended(retried.id).result_json, '"fixed"')
+        self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_FAILED)
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=fork_id))
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+
+    def test_state_is_durable_with_the_step_that_changed_it(self):
+        host = self.host("w")
+        request = workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id="w", options=common_pb2.StartOptions(initial_state_json='{"n":0}'))
+        run_id = self.server.workflows.Start(request).run_id
+        task = self.task()
+        self.assertEqual(task.state_json, '{"n":0}')
+        host.send(step_done=tools_pb2.StepDone(
+            task_id=task.task_id, epoch=task.epoch, number=1, key="k", state_json='{"n":1}',
+            outcome=tools_pb2.TaskOutcome(value_json="1")))
+        self.until(run_id, "STEP_SETTLED")
+        host.close()
+        second = self.host("w", host_id="second")
+        again = self.task()
+        self.assertEqual(again.state_json, '{"n":1}')
+        second.done(again, 1)
+        self.assertEqual(self.server.wait_ended(run_id).state_json, '{"n":1}')
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
