@@ -404,6 +404,7 @@ static void seal_run(struct runtime *runtime, struct live_run *run)
     } else {
         store_batch_put(&runtime->batch, STORE_ACTIVE, key, value);
     }
+    alarm_put(runtime, run, alarm_of(&row));
     run->row = row;
     run->row_written = true;
 }

@@ -62,6 +62,7 @@ struct live_run {
     struct run state;
     char name[NAME_BYTES_MAX + 1];
     struct run_row row; /* As last written. */
+    uint64_t alarm_ms; /* Of its LINK_TIMER row; 0: it has none. */
     bool row_written;
     bool is_touched;
     bool is_dropped; /* The turn's end frees it. */
@@ -163,6 +164,7 @@ struct runtime {
     struct live_run *oldest;
     struct live_run *newest;
     struct live_run *touched;
+    uint64_t alarms_until_ms; /* Rows of alarms due before it are among the timers. */
     uuid *recovering; /* Runs that need recovery. */
     size_t recovering_count;
     size_t recovering_capacity;
@@ -252,6 +254,17 @@ void runs_free_all(struct runtime *runtime);
 bool runs_may_leave(const struct live_run *run);
 /* Its effects are to be put in motion again, in a later turn. Keeps it in memory. */
 void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t at_ms);
+
+/* alarms.c */
+/* Whether an alarm is near enough to be kept in memory for a run that is not. */
+bool alarm_is_near(const struct runtime *runtime, uint64_t due_ms);
+/* What the run's row of alarms is to be; 0: none. */
+uint64_t alarm_of(const struct run_row *row);
+/* Into the batch: moves the run's row. */
+void alarm_put(struct runtime *runtime, struct live_run *run, uint64_t due_ms);
+/* Takes alarms that have come near into memory. */
+void alarms_work(struct runtime *runtime);
+uint64_t alarms_next_due_ms(const struct runtime *runtime);
 
 /* commands.c */
 /* Decides, applies, writes into the batch, notes acts. */

@@ -47,6 +47,14 @@ struct link_tail link_suspension(uint64_t since_ms, uuid run, uint32_t effect)
     return tail;
 }
 
+struct link_tail link_timer(uint64_t due_ms, uuid run)
+{
+    struct link_tail tail = {.len = 0};
+    put_number(&tail, due_ms, 8);
+    put(&tail, run.bytes, sizeof(run.bytes));
+    return tail;
+}
+
 struct link_tail link_awaits(const uint8_t topic[16])
 {
     struct link_tail tail = {.len = 0};
@@ -68,6 +76,16 @@ bool link_read_child(str tail, uuid *ret)
         return false;
     }
     memcpy(ret->bytes, tail.ptr + 16, sizeof(ret->bytes));
+    return true;
+}
+
+bool link_read_timer(str tail, uint64_t *ret_due_ms, uuid *ret_run)
+{
+    if (tail.len != 24) {
+        return false;
+    }
+    *ret_due_ms = number(tail.ptr, 8);
+    memcpy(ret_run->bytes, tail.ptr + 8, sizeof(ret_run->bytes));
     return true;
 }
 

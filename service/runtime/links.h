@@ -18,6 +18,7 @@ enum link_kind {
     LINK_TRIGGER = 4, /* workflow's name -> struct link_trigger and the topic */
     LINK_SCHEDULE = 5, /* workflow's name, '/', key -> struct schedule_row */
     LINK_SCHEDULE_INPUT = 6, /* as LINK_SCHEDULE -> JSON text */
+    LINK_TIMER = 9, /* due_ms 8 | run 16; of runs that need not be in memory */
 };
 
 enum {
@@ -31,6 +32,7 @@ struct link_tail {
 
 struct link_tail link_child(uuid parent, uuid child);
 struct link_tail link_children(uuid parent); /* The prefix of all. */
+struct link_tail link_timer(uint64_t due_ms, uuid run);
 struct link_tail link_suspension(uint64_t since_ms, uuid run, uint32_t effect);
 struct link_tail link_await(const uint8_t topic[16], uuid run, uint32_t effect);
 struct link_tail link_awaits(const uint8_t topic[16]);
@@ -42,6 +44,7 @@ static inline str link_str(const struct link_tail *tail)
 
 /* From a key's tail. False: damaged. */
 [[nodiscard]] bool link_read_child(str tail, uuid *ret);
+[[nodiscard]] bool link_read_timer(str tail, uint64_t *ret_due_ms, uuid *ret_run);
 [[nodiscard]] bool link_read_suspension(str tail, uint64_t *ret_since_ms, uuid *ret_run,
                                         uint32_t *ret_effect);
 [[nodiscard]] bool link_read_await(str tail, uuid *ret_run, uint32_t *ret_effect);

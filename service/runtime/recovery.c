@@ -27,7 +27,6 @@ static status park_row(struct runtime *runtime, uuid id, const struct run_row *r
         struct task_ref task = {id, row->parked[i].effect};
         TRY(hosts_park(runtime->hosts, kind, str_of(row->parked[i].name), task));
     }
-    timers_arm(runtime->timers, id, row->next_deadline_ms);
     return STATUS_OK;
 }
 

@@ -149,6 +149,9 @@ void runs_evict(struct runtime *runtime)
             break;
         }
         if (runs_may_leave(run)) {
+            if (run->alarm_ms != 0 && !alarm_is_near(runtime, run->alarm_ms)) {
+                timers_arm(runtime->timers, run->state.id, 0);
+            }
             runs_drop(runtime, run);
         } else {
             order_remove(runtime, run);
@@ -276,6 +279,7 @@ status runs_get(struct runtime *runtime, uuid id, struct live_run **ret)
         }
         command_row(runtime, run, &run->row);
         run->row_written = true;
+        run->alarm_ms = alarm_of(&run->row);
         run->may_have_state = true; /* Who knows. */
         run->durable_seq = run->state.seq;
         timers_arm(runtime->timers, id, engine_next_deadline(&run->state));

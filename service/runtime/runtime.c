@@ -206,7 +206,7 @@ void runtime_stats(struct runtime *runtime, struct runtime_stats *ret)
 {
     *ret = runtime->stats;
     ret->runs_in_memory = runtime->run_count;
-    ret->runs_live = timers_count(runtime->timers); /* Every live run has a deadline. */
+    ret->timers = timers_count(runtime->timers);
     hosts_stats(runtime->hosts, &ret->hosts);
     store_stats(&runtime->store, &ret->store);
 }

@@ -370,7 +370,7 @@ struct runtime_stats {
     uint64_t commands;
     uint64_t stale;
     size_t runs_in_memory;
-    size_t runs_live;
+    size_t timers; /* In memory: of runs there and of those whose time is near. */
     struct hosts_stats hosts;
     struct store_stats store;
 };

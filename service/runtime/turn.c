@@ -440,6 +440,7 @@ static uint64_t next_due(struct runtime *runtime)
     due = earlier(due, lease_due(runtime));
     due = earlier(due, runs_next_eviction_ms(runtime));
     due = earlier(due, topics_next_due_ms(runtime));
+    due = earlier(due, alarms_next_due_ms(runtime));
     due = earlier(due, triggers_next_due_ms(runtime));
     due = earlier(due, schedules_next_due_ms(runtime));
     if (runtime->recovering_count > 0) {
@@ -470,6 +471,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     runtime->stats.turns++;
     handle_recovering(runtime);
     if (!runtime->is_starting) {
+        alarms_work(runtime);
         topics_work(runtime);
         triggers_tick(runtime);
         schedules_tick(runtime);
