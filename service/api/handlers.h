@@ -25,6 +25,11 @@ void subscribe_writable(struct api_call *call);
 void subscribe_closed(struct api_call *call);
 void subscribe_released(struct api_call *call);
 
+/* schedules.c */
+void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMessage *request);
+
 /* start.c: of every call that starts a run. */
 void start_closed(struct api_call *call);
 void start_released(struct api_call *call);

@@ -3,6 +3,7 @@
 #include "service/api/definition.h"
 #include "service/api/host_order.h"
 #include "service/api/options.h"
+#include "service/api/schedules.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 
@@ -90,6 +91,37 @@ static bool take_trigger(struct check *check, size_t index,
            check_range(check, timeout, trigger->batch_timeout_ms, 0, HOST_TRIGGER_TIMEOUT_MS_MAX);
 }
 
+static bool take_schedule(struct check *check, size_t index,
+                          const Polos__V1__WorkflowDefinition *workflow, struct schedule_offer *ret)
+{
+    const Polos__V1__Schedule *schedule = workflow->schedule;
+    str prefix = arena_printf(check->arena, "hello.workflows[%zu].schedule.", index);
+    *ret = (struct schedule_offer){
+        .workflow = copied(check, workflow->id),
+        .cron = copied(check, schedule->cron),
+        .keeps_input = true,
+        .field = prefix,
+    };
+    return schedule_take(check, prefix.ptr, schedule->key, schedule->timezone, ret);
+}
+
+static bool take_schedules(struct check *check, const Polos__V1__Hello *hello,
+                           struct request *request)
+{
+    struct schedule_offer *schedules =
+        arena_zalloc(check->arena, hello->n_workflows * sizeof(*schedules));
+    size_t count = 0;
+    for (size_t i = 0; i < hello->n_workflows; i++) {
+        if (hello->workflows[i]->schedule != NULL &&
+            !take_schedule(check, i, hello->workflows[i], &schedules[count++])) {
+            return false;
+        }
+    }
+    request->hello.schedules = schedules;
+    request->hello.schedule_count = count;
+    return true;
+}
+
 static bool take_triggers(struct check *check, const Polos__V1__Hello *hello,
                           struct request *request)
 {
@@ -125,7 +157,8 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
            check_bytes(check, "hello.session", ret->session, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
            take_offers(check, hello, ret) && take_held(check, hello, ret) &&
-           take_triggers(check, hello, request) && take_agents(check, hello, request);
+           take_triggers(check, hello, request) && take_schedules(check, hello, request) &&
+           take_agents(check, hello, request);
 }
 
 /* At most bytes_max, without cutting a character. */

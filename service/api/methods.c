@@ -64,6 +64,27 @@ static const struct api_method rows[] = {
         .released = subscribe_released,
     },
     {
+        .path = "/polos.v1.WorkflowService/PutSchedule",
+        .request = &polos__v1__workflow_service_put_schedule_request__descriptor,
+        .response = &polos__v1__workflow_service_put_schedule_response__descriptor,
+        .start = workflow_service_put_schedule,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/ListSchedules",
+        .request = &polos__v1__workflow_service_list_schedules_request__descriptor,
+        .response = &polos__v1__workflow_service_list_schedules_response__descriptor,
+        .start = workflow_service_list_schedules,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/DeleteSchedule",
+        .request = &polos__v1__workflow_service_delete_schedule_request__descriptor,
+        .response = &polos__v1__workflow_service_delete_schedule_response__descriptor,
+        .start = workflow_service_delete_schedule,
+        .closed = exchange_closed,
+    },
+    {
         .path = "/polos.v1.ToolService/Connect",
         .kind = API_BIDI,
         .request = &polos__v1__host_message__descriptor,

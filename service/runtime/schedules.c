@@ -21,6 +21,8 @@ enum {
     SCHEDULES_MAX = 100000,
     RUNS_PER_TURN_MAX = 256,
     NOT_NOW_MS = 5000, /* Looked at again, when a run could not be started. */
+    /* A page ends early at this size: many clients take no more than 4 MiB. */
+    PAGE_BYTES_MAX = 2 << 20,
 };
 
 /* Zones in memory, shared. Read once: a newer file counts after a restart. */
@@ -262,7 +264,10 @@ static bool refuse(struct arena *arena, const struct schedule_offer *offer, enum
 {
     *ret = failure_make(code, reason, arena_copy(arena, str_of(why)));
     if (field != NULL) {
+        str said = STR("time zone: "); /* The field says it. */
+        why += str_starts_with(str_of(why), said) ? said.len : 0;
         ret->field = arena_printf(arena, STR_FMT "%s", STR_ARG(offer->field), field);
+        ret->message = arena_printf(arena, STR_FMT ": %s", STR_ARG(ret->field), why);
     }
     return false;
 }
@@ -616,6 +621,7 @@ struct listing {
     struct request *request;
     struct schedule_view *views;
     size_t count;
+    size_t bytes; /* Of inputs. */
     status status;
 };
 
@@ -630,7 +636,7 @@ static bool visit_listed(void *context, str key, str value)
     if (schedule == NULL) {
         return true; /* Damaged: the log says so. */
     }
-    if (listing->count == request->schedules.limit) {
+    if (listing->count == request->schedules.limit || listing->bytes > PAGE_BYTES_MAX) {
         request->schedules.ret_more = true;
         return false;
     }
@@ -649,6 +655,7 @@ static bool visit_listed(void *context, str key, str value)
         .skipped = schedule->row.skipped,
     };
     listing->status = input_of(listing->runtime, schedule, &request->arena, &view->input);
+    listing->bytes += view->input.len;
     return status_is_ok(listing->status);
 }
 

@@ -1,0 +1,162 @@
+#include "service/api/schedules.h"
+
+#include "polos/v1/workflows.pb-c.h"
+#include "service/api/api.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/text.h"
+
+enum {
+    SCHEDULES_PAGE = 100,
+    SCHEDULES_PAGE_MAX = 1000,
+    ZONE_BYTES_MAX = 64,
+};
+
+static_assert((int)SCHEDULE_ID_BYTES_MAX <= (int)KEY_NAME_BYTES_MAX, "an id is the tail of a key");
+
+static const char *field_of(struct check *check, const char *prefix, const char *name)
+{
+    return arena_printf(check->arena, "%s%s", prefix, name).ptr;
+}
+
+static bool take_key(struct check *check, const char *prefix, const char *key, str *ret)
+{
+    str given = str_of(key);
+    *ret = given.len == 0 ? STR("global") : arena_copy(check->arena, given);
+    return check_bytes(check, field_of(check, prefix, "key"), *ret, SCHEDULE_KEY_BYTES_MAX);
+}
+
+bool schedule_take(struct check *check, const char *prefix, const char *key, const char *timezone,
+                   struct schedule_offer *ret)
+{
+    str zone = str_of(timezone);
+    ret->zone = zone.len == 0 ? STR("UTC") : arena_copy(check->arena, zone);
+    const char *zone_field = field_of(check, prefix, "timezone");
+    return take_key(check, prefix, key, &ret->key) &&
+           check_bytes(check, zone_field, ret->zone, ZONE_BYTES_MAX);
+}
+
+static void finish(struct request *request, bool is_fine, const struct check *check)
+{
+    if (is_fine) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(exchange_call(request), &check->error);
+    exchange_end(request);
+}
+
+static void was_put(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    const struct schedule_offer *offer = &request->put_schedule.offer;
+    Polos__V1__WorkflowServicePutScheduleResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_PUT_SCHEDULE_RESPONSE__INIT;
+    str id = arena_printf(&request->arena, STR_FMT "/" STR_FMT, STR_ARG(offer->workflow),
+                          STR_ARG(offer->key));
+    response.schedule_id = text_of(&request->arena, id);
+    response.next_tick_ms = (int64_t)request->put_schedule.ret_next_ms;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServicePutScheduleRequest *proto = (const void *)message;
+    const struct api *api = call->service;
+    struct request *request = exchange_new(call, REQUEST_PUT_SCHEDULE, was_put);
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    struct schedule_offer *offer = &request->put_schedule.offer;
+    offer->workflow = arena_copy(&request->arena, str_of(proto->workflow_id));
+    offer->cron = arena_copy(&request->arena, str_of(proto->cron));
+    str input = str_of(proto->input_json);
+    bool is_fine = check_name(&check, "workflow_id", offer->workflow) &&
+                   schedule_take(&check, "", proto->key, proto->timezone, offer) &&
+                   (input.len == 0 || check_value(&check, "input_json", input, &offer->input));
+    finish(request, is_fine, &check);
+}
+
+static Polos__V1__WorkflowSchedule *view(const struct schedule_view *from, struct arena *arena)
+{
+    Polos__V1__WorkflowSchedule *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__workflow_schedule__init(ret);
+    ret->schedule_id = text_of(arena, from->id);
+    ret->workflow_id = text_of(arena, from->workflow);
+    ret->key = text_of(arena, from->key);
+    ret->cron = text_of(arena, from->cron);
+    ret->timezone = text_of(arena, from->zone);
+    ret->input_json = text_of(arena, from->input);
+    ret->next_tick_ms = (int64_t)from->next_ms;
+    ret->last_tick_ms = (int64_t)from->last_ms;
+    if (!uuid_is_zero(from->last_run)) {
+        ret->last_run_id = text_of_uuid(arena, from->last_run);
+    }
+    ret->skipped_ticks = (int64_t)from->skipped;
+    ret->created_at_ms = (int64_t)from->created_ms;
+    ret->problem = text_of(arena, from->problem);
+    return ret;
+}
+
+static void listed(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct arena *arena = &request->arena;
+    size_t count = request->schedules.ret_count;
+    Polos__V1__WorkflowServiceListSchedulesResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_LIST_SCHEDULES_RESPONSE__INIT;
+    response.schedules = arena_alloc(arena, count * sizeof(*response.schedules));
+    response.n_schedules = count;
+    for (size_t i = 0; i < count; i++) {
+        response.schedules[i] = view(&request->schedules.ret[i], arena);
+    }
+    if (request->schedules.ret_more) { /* The token is the id of the last. */
+        response.next_page_token = response.schedules[count - 1]->schedule_id;
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServiceListSchedulesRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_SCHEDULES, listed);
+    struct check check = {.arena = &request->arena};
+    request->schedules.workflow = arena_copy(&request->arena, str_of(proto->workflow_id));
+    request->schedules.id = arena_copy(&request->arena, str_of(proto->page_token));
+    bool is_fine = (request->schedules.workflow.len == 0 ||
+                    check_name(&check, "workflow_id", request->schedules.workflow)) &&
+                   check_page_size(&check, proto->page_size, SCHEDULES_PAGE, SCHEDULES_PAGE_MAX,
+                                   &request->schedules.limit) &&
+                   check_bytes(&check, "page_token", request->schedules.id, SCHEDULE_ID_BYTES_MAX);
+    finish(request, is_fine, &check);
+}
+
+static void deleted(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__WorkflowServiceDeleteScheduleResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_DELETE_SCHEDULE_RESPONSE__INIT;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServiceDeleteScheduleRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_DELETE_SCHEDULE, deleted);
+    struct check check = {.arena = &request->arena};
+    str key;
+    bool is_fine = check_name(&check, "workflow_id", str_of(proto->workflow_id)) &&
+                   take_key(&check, "", proto->key, &key);
+    if (is_fine) {
+        request->schedules.id =
+            arena_printf(&request->arena, "%s/" STR_FMT, proto->workflow_id, STR_ARG(key));
+    }
+    finish(request, is_fine, &check);
+}
