@@ -57,6 +57,8 @@ static const struct config_row rows[] = {
      "Free bytes on the volume below which nothing is written; at most free-bytes-soft."},
     {"cache-bytes", CONFIG_NUMBER, AT(cache_bytes), "67108864", 1 << 20, 1024 * GIB,
      "Bytes of the store's block cache."},
+    {"zone-folder", CONFIG_TEXT, AT(zone_folder), "/usr/share/zoneinfo", 0, 0,
+     "Folder of the time zones of schedules (Debian's package tzdata); read once per zone."},
     {"model-first-byte-ms", CONFIG_NUMBER, AT(model_first_byte_ms), "300000", 100, MS_PER_DAY,
      "Milliseconds a model may take to begin its answer."},
     {"model-idle-ms", CONFIG_NUMBER, AT(model_idle_ms), "90000", 100, MS_PER_DAY,

@@ -142,6 +142,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .lease_ms = config->lease_ms,
         .run_timeout_ms = config->run_timeout_ms,
         .snapshot_every = (uint32_t)config->snapshot_every,
+        .zone_folder = config->zone_folder,
     };
     TRY(rocksdb_store_open(&store, arena, &options.store));
     struct runtime *runtime = NULL;
