@@ -30,8 +30,9 @@ from .errors import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
-from .features import events
+from .features import events, schedules
 from .features.events import BatchEventPayload, EventData, EventPayload
+from .features.schedules import ScheduleInfo, SchedulePayload
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
 from .tool import Tool, tool
@@ -81,6 +82,8 @@ __all__ = [
     "ResumeResult",
     "RunCancelledError",
     "RunFailedError",
+    "ScheduleInfo",
+    "SchedulePayload",
     "ServerError",
     "Step",
     "StepExecutionError",
@@ -106,6 +109,7 @@ __all__ = [
     "get_workflow",
     "max_steps",
     "max_tokens",
+    "schedules",
     "tool",
     "workflow",
 ]

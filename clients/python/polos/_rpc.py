@@ -146,6 +146,24 @@ SUBSCRIBE = Method(
     workflows_pb2.WorkflowServiceSubscribeRequest,
     workflows_pb2.WorkflowServiceSubscribeResponse,
 )
+SCHEDULE_PUT = Method(
+    "WorkflowService",
+    "PutSchedule",
+    workflows_pb2.WorkflowServicePutScheduleRequest,
+    workflows_pb2.WorkflowServicePutScheduleResponse,
+)
+SCHEDULE_LIST = Method(
+    "WorkflowService",
+    "ListSchedules",
+    workflows_pb2.WorkflowServiceListSchedulesRequest,
+    workflows_pb2.WorkflowServiceListSchedulesResponse,
+)
+SCHEDULE_DELETE = Method(
+    "WorkflowService",
+    "DeleteSchedule",
+    workflows_pb2.WorkflowServiceDeleteScheduleRequest,
+    workflows_pb2.WorkflowServiceDeleteScheduleResponse,
+)
 SUSPENSION_LIST = Method(
     "SuspendService",
     "List",

@@ -16,6 +16,7 @@ from ._state import state_json
 from .context import WorkflowContext
 from .errors import InvalidArgumentError
 from .features.event_types import event_fields
+from .features.schedule_types import schedule_offer
 from .v1 import tools_pb2
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Workflow:
         on_cancel: called with the same arguments when the function ended because its run is being
             cancelled.
         trigger: the topic whose events start runs; None: none.
+        schedule: when the clock starts runs; None: it does not, or the server is told otherwise.
     """
 
     kind = "workflow"
@@ -55,6 +57,7 @@ class Workflow:
         state_schema: type[BaseModel] | None = None,
         on_cancel: Function | None = None,
         trigger: tools_pb2.EventTrigger | None = None,
+        schedule: tools_pb2.Schedule | None = None,
         _depth: int = 4,
     ) -> None:
         self.id = checked_id(id, self.kind)
@@ -62,6 +65,7 @@ class Workflow:
         self.state_schema = _checked_state(self.id, state_schema)
         self.on_cancel = on_cancel
         self.trigger = trigger
+        self.schedule = schedule
         self._on_cancel_takes_input = (
             on_cancel is not None and Parameters(on_cancel, "on_cancel", _depth).takes_input
         )
@@ -78,7 +82,10 @@ class Workflow:
     def offer(self) -> tools_pb2.WorkflowDefinition:
         """As hosts offer it to the server."""
         return tools_pb2.WorkflowDefinition(
-            id=self.id, description=self.description, trigger=self.trigger
+            id=self.id,
+            description=self.description,
+            trigger=self.trigger,
+            schedule=self.schedule,
         )
 
     # ---- as a caller ----
@@ -242,7 +249,7 @@ def workflow(
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
-    schedule: Any = None,
+    schedule: bool | str | dict[str, Any] | None = None,
     on_start: Any = None,
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
@@ -257,7 +264,7 @@ def workflow(
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
-    schedule: Any = None,
+    schedule: bool | str | dict[str, Any] | None = None,
     on_start: Any = None,
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
@@ -271,6 +278,10 @@ def workflow(
         trigger_on_event: each event of this topic starts a run; its payload is an EventPayload.
         batch_size: start a run for so many events; its payload is a BatchEventPayload.
         batch_timeout_seconds: ... or for as many as came within this time of the first.
+        schedule: "30 9 * * MON-FRI", in UTC, or {"cron": ..., "timezone": "Europe/Berlin", "key":
+            "global"}: the clock starts runs; the payload is a SchedulePayload. True: it may, as
+            schedules.create() says. Neither a queue nor trigger_on_event may be given beside it.
+            The server keeps a schedule that is no longer given here, until schedules.delete().
         state_schema: a WorkflowState class; `ctx.state` is one of it.
         on_cancel: fn(ctx) or fn(ctx, payload), called when the function ended because its run is
             being cancelled; it may use durable steps.
@@ -281,7 +292,8 @@ def workflow(
     if callable(id):
         return Workflow(id.__name__, id)
     name = id
-    refuse("workflow", queue=queue, schedule=schedule, on_start=on_start, on_end=on_end)
+    offered = schedule_offer(schedule, queue=queue, topic=trigger_on_event)
+    refuse("workflow", queue=queue, on_start=on_start, on_end=on_end)
     trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
 
     def decorate(func: Function) -> Workflow:
@@ -292,6 +304,7 @@ def workflow(
             state_schema=state_schema,
             on_cancel=on_cancel,
             trigger=trigger,
+            schedule=offered,
         )
 
     return decorate

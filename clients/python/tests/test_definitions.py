@@ -177,8 +177,8 @@ def test_a_workflow_takes_typed_and_untyped_payloads():
     assert polos.get_all_workflows() == {"untyped": untyped, "typed": other}
     with pytest.raises(ValueError, match="workflow 'typed' do not fit: city: Field required"):
         other._arguments("{}")
-    with pytest.raises(UnsupportedFeatureError, match="schedule"):
-        workflow(schedule="* * * * *")
+    with pytest.raises(UnsupportedFeatureError, match="on_start"):
+        workflow(on_start="x")
 
 
 def test_every_export_exists():

@@ -1,1 +1,1 @@
-"""What goes on beside runs: events."""
+"""What goes on beside runs: events, schedules."""

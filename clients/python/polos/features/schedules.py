@@ -1,0 +1,89 @@
+"""Schedules: have the clock start workflows.
+
+    await schedules.create(client, "report", "30 9 * * MON-FRI", timezone="Europe/Berlin")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._json import NotJsonError, dumps
+from .._rpc import SCHEDULE_DELETE, SCHEDULE_LIST, SCHEDULE_PUT
+from ..errors import InvalidArgumentError
+from ..v1 import workflows_pb2
+from .schedule_types import ScheduleInfo, SchedulePayload, schedule_info
+
+if TYPE_CHECKING:
+    from ..client import PolosClient
+    from ..workflow import Workflow
+
+__all__ = ["ScheduleInfo", "SchedulePayload", "create", "delete", "list_schedules"]
+
+
+async def create(
+    client: PolosClient,
+    workflow: str | Workflow,
+    cron: str,
+    timezone: str = "UTC",
+    key: str = "global",
+    payload: Any = None,
+) -> str:
+    """Has the clock start a workflow, or changes when it does; the schedule's id.
+
+    Args:
+        workflow: it or its id. It need not be hosted yet.
+        cron: minute, hour, day of month, month, day of week: "30 9 * * MON-FRI"; or "@hourly",
+            "@daily", "@weekly", "@monthly", "@yearly".
+        timezone: whose clocks on the wall are meant.
+        key: tells the workflow's schedules apart; one with this key is replaced. With the same
+            cron and timezone it goes on from its last tick.
+        payload: what each run is told; None: a SchedulePayload.
+
+    Raises: InvalidArgumentError: `field` is what is wrong with it.
+    """
+    request = workflows_pb2.WorkflowServicePutScheduleRequest(
+        workflow_id=_id_of(workflow),
+        cron=cron,
+        timezone=timezone,
+        key=key,
+        input_json="" if payload is None else _json(payload),
+    )
+    answer = await client._connection().wire.call(SCHEDULE_PUT, request)
+    return answer.schedule_id
+
+
+async def list_schedules(
+    client: PolosClient, workflow: str | Workflow | None = None
+) -> list[ScheduleInfo]:
+    """All schedules, or those of a workflow, by id."""
+    found: list[ScheduleInfo] = []
+    request = workflows_pb2.WorkflowServiceListSchedulesRequest(
+        workflow_id="" if workflow is None else _id_of(workflow)
+    )
+    while True:
+        page = await client._connection().wire.call(SCHEDULE_LIST, request)
+        found += [schedule_info(schedule) for schedule in page.schedules]
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token
+
+
+async def delete(client: PolosClient, workflow: str | Workflow, key: str = "global") -> None:
+    """Ends a schedule; runs it has started go on. Raises NotFoundError: there is none."""
+    request = workflows_pb2.WorkflowServiceDeleteScheduleRequest(
+        workflow_id=_id_of(workflow), key=key
+    )
+    await client._connection().wire.call(SCHEDULE_DELETE, request)
+
+
+def _id_of(workflow: str | Workflow) -> str:
+    return workflow if isinstance(workflow, str) else workflow.id
+
+
+def _json(payload: Any) -> str:
+    try:
+        return dumps(payload)
+    except NotJsonError as error:
+        raise InvalidArgumentError(
+            f"the payload of a schedule has no JSON form: {error}", field="payload"
+        ) from error
