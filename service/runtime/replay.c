@@ -267,11 +267,43 @@ static bool visit(void *context, str key, str value)
     return status_is_ok(reading->status);
 }
 
+struct visiting {
+    store_visit *each;
+    void *context;
+    bool is_over;
+};
+
+static bool visit_each(void *context, str key, str value)
+{
+    struct visiting *visiting = context;
+    visiting->is_over = !visiting->each(visiting->context, key, value);
+    return !visiting->is_over;
+}
+
+status replay_each(struct runtime *runtime, uuid run, store_visit *each, void *context)
+{
+    char bytes[KEY_BYTES_MAX];
+    struct visiting visiting = {.each = each, .context = context};
+    str prefix = key_run(bytes, runtime->options.space, run);
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, STR_EMPTY, false, SIZE_MAX, visit_each,
+                   &visiting));
+    const struct live_run *live = runs_find(runtime, run);
+    bool has_more = live != NULL && live->is_touched;
+    size_t cursor = 0;
+    struct store_entry entry;
+    while (has_more && !visiting.is_over &&
+           store_batch_next(&runtime->batch, &cursor, &entry)) {
+        if (entry.table == STORE_JOURNAL && entry.key.len > prefix.len &&
+            memcmp(entry.key.ptr, prefix.ptr, prefix.len) == 0) {
+            visit_each(&visiting, entry.key, entry.value);
+        }
+    }
+    return STATUS_OK;
+}
+
 static status read_all(struct runtime *runtime, uuid run, struct reading *reading)
 {
-    char key[KEY_BYTES_MAX];
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
-                   STR_EMPTY, false, SIZE_MAX, visit, reading));
+    TRY(replay_each(runtime, run, visit, reading));
     return reading->status;
 }
 
@@ -336,10 +368,8 @@ static bool visit_set(void *context, str key, str value)
 status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
                        struct event *ret)
 {
-    char key[KEY_BYTES_MAX];
     struct setting setting = {.arena = arena, .effect = effect, .ret = ret};
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
-                   STR_EMPTY, false, SIZE_MAX, visit_set, &setting));
+    TRY(replay_each(runtime, run, visit_set, &setting));
     TRY(setting.status);
     return setting.found ? STATUS_OK
                          : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");

@@ -13,7 +13,7 @@ struct search {
     struct runtime *runtime;
     struct arena *arena;
     str key;
-    /* The suspension with this key that came last. */
+    uint32_t only; /* Of the suspensions with this key; 0: the last one. */
     bool found;
     uint32_t effect;
     struct suspension last;
@@ -28,7 +28,9 @@ struct search {
 
 static void search_set(struct search *search, const struct event *event)
 {
-    if (event->wait_set.kind != EFFECT_SUSPENSION || !str_equal(event->wait_set.key, search->key)) {
+    bool is_it = search->only == 0 || search->only == event->effect;
+    if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it ||
+        !str_equal(event->wait_set.key, search->key)) {
         return;
     }
     search->found = true;
@@ -91,13 +93,11 @@ static bool visit(void *context, str key, str value)
     return status_is_ok(search->status);
 }
 
-static status search_run(struct runtime *runtime, uuid run, str key, struct arena *arena,
-                         struct search *ret)
+static status search_run(struct runtime *runtime, uuid run, str key, uint32_t only,
+                         struct arena *arena, struct search *ret)
 {
-    char bytes[KEY_BYTES_MAX];
-    *ret = (struct search){.runtime = runtime, .arena = arena, .key = key};
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(bytes, runtime->options.space, run),
-                   STR_EMPTY, false, SIZE_MAX, visit, ret));
+    *ret = (struct search){.runtime = runtime, .arena = arena, .key = key, .only = only};
+    TRY(replay_each(runtime, run, visit, ret));
     TRY(ret->status);
     ret->last.run = run;
     ret->last.root = ret->root;
@@ -109,7 +109,7 @@ status suspension_kept(struct runtime *runtime, uuid run, str key, struct arena 
                        struct outcome *ret, str *ret_by)
 {
     struct search search;
-    TRY(search_run(runtime, run, key, arena, &search));
+    TRY(search_run(runtime, run, key, 0, arena, &search));
     if (!search.kept_found) {
         return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
     }
@@ -148,7 +148,7 @@ enum verdict suspension_answer(struct runtime *runtime, uuid id, str key, str da
         return VERDICT_STALE;
     }
     bool opens = is_open(run, key);
-    if (!opens && status_is_ok(search_run(runtime, id, key, arena, &search)) && search.found &&
+    if (!opens && status_is_ok(search_run(runtime, id, key, 0, arena, &search)) && search.found &&
         !search.last.is_open) {
         return VERDICT_DONE_BEFORE;
     }
@@ -218,7 +218,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
     }
     TRY(wait_find(runtime, live, effect, &wait));
     str key = arena_copy(&request->arena, str_make(wait->key, wait->key_len));
-    TRY(search_run(runtime, run, key, &request->arena, &search));
+    TRY(search_run(runtime, run, key, effect, &request->arena, &search));
     if (search.found && search.last.is_open) {
         listing->found[request->suspensions.ret_count++] = search.last;
     }
@@ -296,8 +296,8 @@ static void read_one(struct runtime *runtime, struct request *request)
     struct live_run *run;
     status found = runs_get(runtime, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(runtime, request->run, request->suspensions.step_key, &request->arena,
-                           &search);
+        found = search_run(runtime, request->run, request->suspensions.step_key, 0,
+                           &request->arena, &search);
     }
     if (!status_is_ok(found)) {
         request_fail_run(runtime, request, found);
