@@ -15,7 +15,7 @@ import contextvars
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ._outcome import value_outcome
 from ._state import State
@@ -195,6 +195,18 @@ class Execution:
         self._be_patient()
         self._touch()
 
+    def hurry(self) -> None:
+        """Its host is leaving: code that only waits is let go of at once."""
+        self._threshold = QUIET_SECONDS
+        self._touch()
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether the code may be let go of."""
+        return not (self._busy or self._over or self.parked or self.cancelling) and any(
+            wait.is_wait and not wait.future.done() for wait in self._waits.values()
+        )
+
     def _be_patient(self) -> None:
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(CANCEL_PATIENCE_SECONDS, self._show_cancel)
@@ -249,7 +261,7 @@ class Execution:
 
     def settled(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
         wait = self._waits.get(key)
-        if wait is not None and not wait.future.done():
+        if wait is not None and not wait.future.done() and not self._is_cancellation(outcome):
             wait.future.set_result(outcome)
             self._touch()
 
@@ -281,6 +293,8 @@ class Execution:
             await self._until_turn(number)
         self._last_asker = asker
         self._tell(number)
+        if self._is_cancellation(step.outcome):
+            await self._until_shown()
         return step.outcome
 
     @contextmanager
@@ -368,10 +382,23 @@ class Execution:
 
     async def _be_new(self, key: str, kind: str) -> None:
         """The code asks for a step the history does not have."""
-        if not self.cancelling or self.cancel_shown:
-            if self._next < len(self._history) and self._is_alone():
-                self._fail(self._divergence(repr(key), kind))
-            return
+        if self.cancelling and not self.cancel_shown:
+            await self._until_shown()
+        elif self._next < len(self._history) and self._is_alone():
+            self._fail(self._divergence(repr(key), kind))
+
+    def _is_cancellation(self, outcome: tools_pb2.TaskOutcome) -> bool:
+        """A wait the server refused because the run is being cancelled, before the code saw that:
+        it sees the cancellation there, and not a step that failed."""
+        return (
+            self.cancelling
+            and not self.cancel_shown
+            and outcome.WhichOneof("result") == "error"
+            and outcome.error.type == "CANCELLED"
+        )
+
+    async def _until_shown(self) -> NoReturn:
+        """Awaits the cancellation of the code, which comes when nothing else is at work."""
         future = asyncio.get_running_loop().create_future()
         self._hanging.add(future)
         self._show_when_quiet = True
@@ -399,7 +426,7 @@ class Execution:
         if self.cancelling:
             if self._show_when_quiet and not self.cancel_shown:
                 self._quiet_timer = loop.call_later(QUIET_SECONDS, self._show_cancel)
-        elif any(w.is_wait and not w.future.done() for w in self._waits.values()):
+        elif self.only_waits:
             self._quiet_timer = loop.call_later(self._threshold, self._park)
 
     # ---- inside: the history ----

@@ -351,6 +351,11 @@ class Session:
         return len(self._held)
 
     @property
+    def parking_count(self) -> int:
+        """Tasks let go of, of which the server does not know yet."""
+        return sum(held.seen is not None for held in self._held.values())
+
+    @property
     def unacknowledged_count(self) -> int:
         """Messages the server has not acknowledged."""
         return len(self._unacknowledged)

@@ -65,6 +65,7 @@ Resolve = Callable[[tools_pb2.Task], Workflow | None]
 Prepare = Callable[[Any], Awaitable[None]]
 
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
+PARK_SECONDS = 2.0  # what giving tasks back may take that only wait, when the host leaves
 HEARTBEAT_SECONDS = 5.0  # until the server says what it wants
 
 
@@ -205,12 +206,20 @@ class Host:
             raise self.failure
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
-        """Takes no new tasks, lets those at work end for so long, stops the others, and leaves."""
+        """Takes no new tasks, gives back those that only wait, lets those at work end for so long,
+        stops the others, and leaves."""
         self._draining = True
         self._session.drain("the host is shutting down")
         self._wake.set()
+        for running in list(self._running.values()):
+            running.execution.hurry()
         give_up_at = time.monotonic() + grace_seconds
-        while self._session.held_count and (left := give_up_at - time.monotonic()) > 0:
+        park_until = time.monotonic() + PARK_SECONDS if self._session.welcomed else 0.0
+        while self._session.held_count:
+            wanted = park_until if self._gives_back() else 0.0
+            left = max(give_up_at, wanted) - time.monotonic()
+            if left <= 0:
+                break
             self._settled.clear()
             try:
                 await asyncio.wait_for(self._settled.wait(), left)
@@ -223,6 +232,11 @@ class Host:
             self._loop_task.cancel()
             works.append(self._loop_task)
         await asyncio.gather(*works, return_exceptions=True)
+
+    def _gives_back(self) -> bool:
+        """Whether there are tasks that only wait, or whose Park is on its way."""
+        waiting = any(running.execution.only_waits for running in self._running.values())
+        return waiting or self._session.parking_count > 0
 
     async def _until_ready(self) -> None:
         assert self._ready is not None

@@ -68,6 +68,15 @@ def server(tmp_path: Path) -> Iterator[polosd.Polosd]:
 
 
 @pytest.fixture
+def impatient_server(tmp_path: Path) -> Iterator[polosd.Polosd]:
+    """The real polosd, with short leases."""
+    running = polosd.Polosd(polosd.binary(), tmp_path / "data", {"POLOSD_LEASE_MS": "1500"})
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
 async def client(server: polosd.Polosd) -> AsyncIterator[PolosClient]:
     client = PolosClient(api_url=server.url)
     yield client

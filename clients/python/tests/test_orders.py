@@ -578,6 +578,23 @@ async def test_code_that_does_not_end_when_let_go_of_is_cancelled(fake, fake_cli
     await fake.until(lambda: fake.said("park"), 10)
 
 
+async def test_a_host_that_leaves_gives_back_what_only_waits(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        await ctx.step.suspend("ask", {})
+
+    @tool
+    async def busy(ctx):
+        await asyncio.sleep(60)
+
+    host = await serve(fake_client)
+    task_id = give(fake)
+    fake.give("busy", {})
+    await fake.order(task_id, "ask")
+    await asyncio.wait_for(host.stop(), 1.5)
+    assert [park.task_id for park in fake.said("park")] == [task_id]
+
+
 def test_a_threshold_that_is_no_number_is_named(monkeypatch):
     from polos._execution import wait_threshold
 
@@ -683,6 +700,28 @@ async def test_a_task_that_comes_cancelled_is_replayed_up_to_its_wait(fake, fake
     assert ran == ["kept"] and fake.orders(task_id) == []
     assert [(s.key, s.number) for s in fake.said("step_done")] == [("undo 2", 3)]
     assert fake.said("task_done")[0].cancelled
+
+
+async def test_a_wait_refused_because_of_the_cancellation_is_where_it_is_seen(fake, fake_client):
+    """The server had the cancellation before the order, live and in a replay."""
+    seen: list[str] = []
+
+    @workflow
+    async def flow(ctx):
+        try:
+            await ctx.step.wait_for("w", hours=1)
+        except asyncio.CancelledError:
+            await ctx.step.run("tidy", seen.append, "tidy")
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await fake.order(task_id, "w")
+    fake.interrupt(task_id)
+    fake.settle(task_id, "w", error="CANCELLED")
+    await fake.outcome(task_id)
+    refused = settled_step("w", kind="sleep", error="CANCELLED")
+    await fake.outcome(give(fake, [refused], cancelling=True))
+    assert seen == ["tidy", "tidy"] and all(d.cancelled for d in fake.said("task_done"))
 
 
 async def test_code_that_ends_by_itself_is_not_cancelled(fake, fake_client):

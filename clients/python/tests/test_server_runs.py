@@ -472,15 +472,6 @@ async def test_a_start_waits_for_a_server_that_is_away(server, client):
     assert (await running).result == "second"
 
 
-@pytest.fixture
-def impatient_server(tmp_path: Path):
-    """The real polosd, with short leases."""
-    running = polosd.Polosd(polosd.binary(), tmp_path / "data", {"POLOSD_LEASE_MS": "1500"})
-    running.start()
-    yield running
-    running.stop()
-
-
 async def test_another_process_takes_over_from_a_dead_one(impatient_server, tmp_path):
     """A worker is killed in the middle of a workflow; the next one does only what is left."""
     server = impatient_server
