@@ -55,23 +55,46 @@ static struct book *open_book(struct world *world, uuid id, const struct event *
     book->marker = arena_copy(&world->arena, spec->input);
     book->definition = spec->definition_hash.len == 0 ? 0 : str_hash(spec->definition_hash);
     book->key = spec->idempotency_key.len == 0 ? 0 : str_hash(spec->idempotency_key);
+    book->parent = spec->parent;
+    book->parent_effect = spec->parent_effect;
+    book->parent_index = spec->parent_index;
+    book->born = world->event_number + 1;
+    book->is_fork = books_find_marker(world, spec->input) != NULL;
+    book->is_copying = book->is_fork;
+    world->counts.forks += book->is_fork;
     world->books[world->book_count++] = book;
     world->counts.runs++;
     return book;
 }
 
-static void note_step(struct book *book, const struct event *event)
+static void put_step(struct book *book, struct book_step step)
 {
     if (book->step_count == book->step_capacity) {
         book->step_capacity = book->step_capacity == 0 ? 16 : book->step_capacity * 2;
         book->steps = xrealloc(book->steps, book->step_capacity * sizeof(book->steps[0]));
     }
-    book->steps[book->step_count++] = (struct book_step){
-        .effect = event->effect,
-        .number = event->step_settled.number,
-        .key = str_hash(event->step_settled.key),
-        .value = str_hash(event->step_settled.outcome.value),
-    };
+    book->steps[book->step_count++] = step;
+}
+
+static void note_step(struct book *book, const struct event *event)
+{
+    if (event->kind == EVENT_STEP_SETTLED) {
+        put_step(book, (struct book_step){
+                           .effect = event->effect,
+                           .number = event->step_settled.number,
+                           .key = str_hash(event->step_settled.key),
+                           .value = str_hash(event->step_settled.outcome.value),
+                       });
+        return;
+    }
+    const struct book_wait *wait = books_wait_of(book, event->effect);
+    if (event->kind == EVENT_WAIT_SETTLED && wait != NULL) {
+        put_step(book, (struct book_step){
+                           .effect = wait->owner,
+                           .key = str_hash(wait->key),
+                           .value = wait->value,
+                       });
+    }
 }
 
 static void note_fact(struct book *book, const struct codec_entry *entry)
@@ -79,8 +102,10 @@ static void note_fact(struct book *book, const struct codec_entry *entry)
     if (entry->seq > book->facts_capacity) {
         book->facts_capacity = book->facts_capacity == 0 ? 64 : book->facts_capacity * 2;
         book->facts = xrealloc(book->facts, book->facts_capacity * sizeof(book->facts[0]));
+        book->kinds = xrealloc(book->kinds, book->facts_capacity);
     }
     book->facts[entry->seq - 1] = str_hash(entry->body) * 31 + (uint64_t)entry->kind;
+    book->kinds[entry->seq - 1] = (uint8_t)entry->kind;
 }
 
 static void count_end(struct world *world, enum event_kind kind)
@@ -100,10 +125,12 @@ static void take_event(struct world *world, struct book *book, const struct code
         world_detail(world, "%s at seq %u", engine_event_name(event->kind), entry->seq);
         return;
     }
+    world->event_number++;
     note_fact(book, entry);
-    if (event->kind == EVENT_STEP_SETTLED) {
-        note_step(book, event);
-    }
+    books_note_wait(world, book, event);
+    books_note_family(world, book, event);
+    note_step(book, event);
+    book->is_changed = true;
     engine_apply(&book->folded, event);
     world->counts.events++;
     count_end(world, event->kind);
@@ -138,6 +165,7 @@ static void take_record(struct world *world, uuid id, uint32_t first_seq, str re
     if (world_is_well(world)) {
         const char *law = ledger_settle(&book->ledger);
         world_expect(world, law == NULL, law);
+        book->kinds[book->ledger.events - 1] |= 0x80;
     }
 }
 
@@ -163,6 +191,7 @@ static void take_row(struct world *world, const struct store_entry *entry, uuid 
     if (!world_is_well(world)) {
         return;
     }
+    book->is_changed = true;
     if (is_active) {
         book->has_active_row = !entry->is_delete;
     }
@@ -196,12 +225,16 @@ static void take_entry(struct world *world, const struct store_entry *entry)
             take_row(world, entry, id);
         }
         break;
+    case STORE_LINKS:
+        books_take_link(world, entry);
+        break;
+    case STORE_TOPICS:
+        books_take_topic(world, entry);
+        break;
     case STORE_META:
     case STORE_DEFINITIONS:
     case STORE_BLOBS:
     case STORE_IDEMPOTENCY:
-    case STORE_LINKS:
-    case STORE_TOPICS:
     case STORE_TABLE_COUNT:
         break;
     }
@@ -262,7 +295,16 @@ void books_take(struct world *world, const struct store_batch *batch)
         arena_reset(&scratch);
     }
     for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
-        check_book(world, world->books[i]);
+        if (world->books[i]->is_changed) {
+            check_book(world, world->books[i]);
+        }
+    }
+    if (world_is_well(world)) {
+        books_check_commit(world);
+    }
+    for (size_t i = 0; i < world->book_count; i++) {
+        world->books[i]->is_changed = false;
+        world->books[i]->is_copying = false;
     }
 }
 
@@ -321,13 +363,19 @@ void books_check(struct world *world)
     if (world_is_well(world)) {
         check_slots(world);
     }
+    if (world_is_well(world)) {
+        books_check_due(world);
+    }
 }
 
 void books_free(struct world *world)
 {
     for (size_t i = 0; i < world->book_count; i++) {
         free(world->books[i]->facts);
+        free(world->books[i]->kinds);
         free(world->books[i]->steps);
+        free(world->books[i]->waits);
+        free(world->books[i]->answers);
         free(world->books[i]);
     }
     world->book_count = 0;

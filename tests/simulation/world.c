@@ -124,6 +124,11 @@ static struct agenda_item agenda_pop(struct agenda *agenda)
 
 /* ---- The process. ---- */
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static uint64_t now_ms(void *context)
 {
     return world_wall_ms(context);
@@ -155,6 +160,8 @@ bool world_post(struct world *world, struct request *request)
 {
     bool must_arrive = request->kind == REQUEST_HOST_GONE || request->kind == REQUEST_WATCH_END ||
                        request->kind == REQUEST_FORGET || request->kind == REQUEST_WATCH_MORE ||
+                       request->kind == REQUEST_SUBSCRIBE_MORE ||
+                       request->kind == REQUEST_SUBSCRIBE_END ||
                        request->kind == REQUEST_HOST_MESSAGE || request->kind == REQUEST_HOST_HELLO;
     if (world->runtime == NULL) {
         request_free(request);
@@ -208,6 +215,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
         return;
     }
     world->due_ms = world->time_ms;
+    world->trouble_ms = later(world->trouble_ms, world->time_ms);
     world_say(world, "process: starts, life %llu", (unsigned long long)world->life);
 }
 
@@ -238,6 +246,7 @@ static void turn(struct world *world)
     if (world_fault(world, 15)) {
         uint64_t longest_ms = world_below(world, 20) == 0 ? 20000 : 500;
         world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
+        world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
     }
     if (world_is_well(world)) {
         books_check(world);
@@ -275,6 +284,7 @@ static void trouble(struct world *world, void *context, uint64_t number)
         return;
     }
     unsigned what = (unsigned)world_below(world, 8);
+    world->trouble_ms = later(world->trouble_ms, world->time_ms);
     if (what == 0 && world->runtime != NULL) {
         world->counts.crashes++;
         end_process(world);
@@ -291,11 +301,6 @@ static void trouble(struct world *world, void *context, uint64_t number)
 }
 
 /* ---- Time. ---- */
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 static bool step(struct world *world)
 {
@@ -344,14 +349,21 @@ static void begin(struct world *world, uint64_t seed)
     world->call_number = 0;
     world->registered = 0;
     world->open_requests = 0;
+    world->child_number = 0;
+    world->event_number = 0;
+    world->trouble_ms = world->time_ms;
+    world->calm_ms = 0;
     world->runtime = NULL;
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
     arena_init(&world->arena, 0);
     memory_store_open(&world->store);
+    books_begin(world);
     draw_options(world);
     start_process(world, NULL, 0);
     world_hosts_begin(world);
     world_callers_begin(world);
+    world_meddlers_begin(world);
+    world_subscribers_begin(world);
     world_at(world, 5000, trouble, NULL, 0);
 }
 
@@ -359,6 +371,7 @@ static void calm_down(struct world *world)
 {
     world_say(world, "the world calms down");
     world->calm = true;
+    world->calm_ms = world->time_ms;
     world->provider_failure_percent = 10;
     world_hosts_calm(world);
 }
@@ -370,6 +383,7 @@ static void check_end(struct world *world)
     if (what != NULL) {
         world_detail(world, "%s is still open", what);
     }
+    world_expect(world, world_subscribers_are_done(world), "subscribers-see-every-event");
     for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
         bool has_ended = world->books[i]->ledger.ended != EVENT_NONE;
         world_expect(world, has_ended, "every-run-ends");
@@ -400,7 +414,8 @@ static bool is_all_over(const struct world *world)
             return false;
         }
     }
-    return world_callers_are_done(world) && world->open_requests == 0;
+    return world_callers_are_done(world) && world_subscribers_are_done(world) &&
+           world->open_requests == 0;
 }
 
 void world_run(struct world *world, uint64_t seed)
@@ -426,4 +441,8 @@ void world_fini(struct world *world)
 {
     free(world->agenda.items);
     free(world->calls);
+    free(world->links);
+    for (unsigned i = 0; i < WORLD_TOPICS; i++) {
+        free(world->topics[i].events);
+    }
 }

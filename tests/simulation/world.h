@@ -12,8 +12,11 @@
  *             are no JSON, answers after it was cancelled, answers twice
  *   hosts     vanish, dial again with or without their session, repeat what they said, speak under
  *             old epochs, leave gaps, fall silent on a stream that looks alive, say they leave
- *   callers   go away and ask again, with one idempotency key or none; watchers are slow, go away
- *             and come back where they were
+ *   code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
+ *             parked, fails and is tried again, cleans up or does not
+ *   callers   go away and ask again, with one idempotency key or none; answer early, twice, late or
+ *             never; cancel, fork and retry; watchers and subscribers are slow, go away and come
+ *             back where they were
  *   clock     jumps forward, steps back
  * What it may not: change what was committed, or break a rule of a contract in a header.
  *
@@ -29,7 +32,8 @@
 enum {
     WORLD_HOSTS = 4,
     WORLD_STARTS_MAX = 16,
-    WORLD_RUNS_MAX = 256,
+    WORLD_RUNS_MAX = 1024,
+    WORLD_TOPICS = 3,
     WORLD_CALLS_MAX = 4096,
     WORLD_STEPS_MAX = 4096,
 };
@@ -56,10 +60,36 @@ struct agenda {
 
 /* What the committed records say of one run. */
 struct book_step {
-    uint32_t effect;
-    uint32_t number;
+    uint32_t effect; /* The task. */
+    uint32_t number; /* 0: an order. */
     uint64_t key;
+    uint64_t value; /* 0: it is put together when it is told. */
+};
+
+/* What code has waited for, or had done at once. */
+struct book_wait {
+    uint32_t effect;
+    uint32_t owner;
+    enum effect_kind kind;
+    str key;
+    str data;
+    uint64_t since_ms;
+    uint64_t due_ms;
+    bool is_open;
+    bool is_settled; /* Else it was cut off by its task's end. */
+    bool failed;
     uint64_t value;
+    unsigned topic; /* EVENT */
+    str type; /* EVENT: empty: any. */
+    uint64_t after; /* EVENT: sequence of the topic's last event when it began. */
+    uint64_t fits_ms; /* EVENT: true time since which an event is there; 0: none is. */
+    uint32_t children;
+};
+
+struct book_answer {
+    str key;
+    str by;
+    bool is_kept; /* For a suspension to come. */
 };
 
 struct book {
@@ -71,9 +101,25 @@ struct book {
     uint64_t key; /* Hash of its idempotency key; 0: none. */
     uint64_t *facts; /* Hash of each event, by seq - 1. */
     uint32_t facts_capacity;
+    uint8_t *kinds; /* Of each event; with the high bit, the last of its record. */
     struct book_step *steps;
     size_t step_count;
     size_t step_capacity;
+    struct book_wait *waits;
+    size_t wait_count;
+    size_t wait_capacity;
+    struct book_answer *answers;
+    size_t answer_count;
+    size_t answer_capacity;
+    uuid parent; /* Zero: none. */
+    uint32_t parent_effect;
+    uint32_t parent_index;
+    uint64_t born; /* Number of its first event in the world, ... */
+    uint64_t cancelled; /* ... of its cancellation; 0: never. */
+    bool is_fork;
+    bool is_copying; /* The commit at hand holds another run's facts. */
+    bool is_told; /* Its parent was. */
+    bool is_changed; /* By the commit at hand. */
     bool has_active_row;
     struct run_row row;
     uint32_t calls_seen[LEDGER_EFFECTS_MAX + 1]; /* Last attempt started at the provider. */
@@ -85,6 +131,29 @@ struct world_counts {
     uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
+    uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
+    uint64_t feeds, suspended;
+};
+
+/* A row of the index of links, as bytes. */
+struct sim_link_row {
+    uint8_t kind;
+    char tail[48];
+    size_t len;
+};
+
+struct sim_event {
+    str type;
+    str data;
+    uint64_t at_ms; /* True time. */
+    uuid run;
+};
+
+struct sim_topic {
+    uint8_t hash[16];
+    struct sim_event *events; /* By sequence - 1. */
+    size_t count;
+    size_t capacity;
 };
 
 struct sim_host;
@@ -143,6 +212,15 @@ struct world {
     size_t definition_count;
     uint64_t registered; /* Versions whose registration was answered. */
     size_t open_requests; /* Posted and not answered. */
+
+    uint64_t child_number; /* Tells apart what code and callers make up. */
+    uint64_t event_number; /* Of the event at hand. */
+    uint64_t trouble_ms; /* True time of the last accident that delays what is due. */
+    uint64_t calm_ms; /* True time at which the world calmed down. */
+    struct sim_link_row *links;
+    size_t link_count;
+    size_t link_capacity;
+    struct sim_topic topics[WORLD_TOPICS];
 };
 
 /* world.c */
@@ -171,6 +249,19 @@ void books_check(struct world *world); /* After a turn. */
 struct book *books_find(struct world *world, uuid id); /* Or NULL. */
 struct book *books_find_marker(struct world *world, str marker);
 void books_free(struct world *world);
+/* The last wait or order under this key, or NULL. */
+struct book_wait *books_wait(const struct book *book, uint32_t owner, str key);
+struct book_wait *books_wait_of(const struct book *book, uint32_t effect);
+
+/* books_waits.c: waits, families, links, topics */
+void books_begin(struct world *world);
+void books_note_wait(struct world *world, struct book *book, const struct event *event);
+void books_note_family(struct world *world, struct book *book, const struct event *event);
+void books_take_link(struct world *world, const struct store_entry *entry);
+void books_take_topic(struct world *world, const struct store_entry *entry);
+void books_check_commit(struct world *world); /* What must be true of each commit as a whole. */
+void books_check_due(struct world *world); /* What should have happened by now. */
+str world_topic_name(unsigned topic);
 
 /* world_store.c */
 struct store world_store(struct world *world);
@@ -188,6 +279,17 @@ void world_hosts_end_life(struct world *world); /* The process is gone: their st
 void world_hosts_calm(struct world *world);
 void world_hosts_free(struct world *world);
 const struct agent_definition *world_definition(struct world *world, unsigned version);
+
+/* world_work.c */
+/* The holder of a cancelled run's task had every chance to be told, and was not. */
+bool world_work_is_untold(const struct world *world, uuid run);
+
+/* world_meddlers.c: those who answer, cancel, fork, retry and publish */
+void world_meddlers_begin(struct world *world);
+
+/* world_subscribers.c */
+void world_subscribers_begin(struct world *world);
+bool world_subscribers_are_done(const struct world *world);
 
 /* world_callers.c */
 void world_callers_begin(struct world *world);

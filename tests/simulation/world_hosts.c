@@ -16,22 +16,26 @@ void sim_host_set_world(struct world *world)
 static void judge_steps(struct world *world, const struct book *book, const struct host_task *task)
 {
     uint32_t number = 0;
+    uint32_t settled = 0;
     for (size_t i = 0; i < book->step_count; i++) {
         const struct book_step *step = &book->steps[i];
         if (step->effect != task->task.effect) {
             continue;
         }
-        bool is_there = number < task->step_count;
+        const struct settled_step *told = &task->steps[number];
         world_expect(world,
-                     is_there && str_hash(task->steps[number].key) == step->key &&
-                         str_hash(task->steps[number].outcome.value) == step->value,
+                     number < task->step_count && str_hash(told->key) == step->key &&
+                         told->is_order == (step->number == 0) &&
+                         (step->value == 0 || str_hash(told->outcome.value) == step->value),
                      "a-task-carries-its-settled-steps");
         if (!world_is_well(world)) {
             return;
         }
+        settled += step->number != 0;
         number++;
     }
-    world_expect(world, number == task->step_count, "a-task-carries-its-settled-steps");
+    world_expect(world, number == task->step_count && settled == task->settled_count,
+                 "a-task-carries-its-settled-steps");
 }
 
 static void judge_task(struct world *world, const struct host_task *task)
@@ -54,13 +58,50 @@ static void judge_task(struct world *world, const struct host_task *task)
     book->gives_seen[id] = task->epoch;
     world->counts.gives++;
     judge_steps(world, book, task);
+    world_expect(world, task->is_cancelling == book->ledger.is_cancelling,
+                 "a-task-says-whether-it-is-cancelled");
+    world_expect(world, task->retry_count == book->ledger.retries, "a-task-counts-its-retries");
+    world_expect(world, uuid_equal(task->parent, book->parent), "a-task-knows-its-parent");
+}
+
+static uint32_t count_told(str text)
+{
+    uint32_t count = 0;
+    static const char what[] = "\"status\":";
+    for (size_t i = 0; i + sizeof(what) - 1 <= text.len; i++) {
+        count += memcmp(text.ptr + i, what, sizeof(what) - 1) == 0;
+    }
+    return count;
+}
+
+static void judge_outcome(struct world *world, const struct server_message *message)
+{
+    const struct host_outcome *outcome = &message->outcome.outcome;
+    const struct book *book = books_find(world, message->outcome.task.run);
+    const struct book_wait *wait =
+        book == NULL ? NULL
+                     : books_wait(book, message->outcome.task.effect, message->outcome.key);
+    world_expect(world, wait != NULL && wait->is_settled, "outcomes-are-durable");
+    if (!world_is_well(world)) {
+        return;
+    }
+    world_expect(world, wait->failed == outcome->failed, "outcomes-are-as-they-are-written");
+    world_expect(world,
+                 wait->value != 0 ? str_hash(outcome->value) == wait->value
+                                  : count_told(outcome->value) == wait->children,
+                 "outcomes-are-as-they-are-written");
 }
 
 static const struct host_task *copy_task(struct arena *arena, const struct host_task *task)
 {
     struct host_task *copy = arena_alloc(arena, sizeof(*copy));
     *copy = *task;
-    copy->steps = NULL; /* Judged already; only their number is used. */
+    struct settled_step *steps = arena_alloc(arena, task->step_count * sizeof(*steps) + 1);
+    for (size_t i = 0; i < task->step_count; i++) { /* Their outcomes are judged already. */
+        steps[i] = (struct settled_step){.key = arena_copy(arena, task->steps[i].key),
+                                         .is_order = task->steps[i].is_order};
+    }
+    copy->steps = steps;
     copy->name = arena_copy(arena, task->name);
     copy->input = arena_copy(arena, task->input);
     return copy;
@@ -76,6 +117,15 @@ static struct payload *pack(const struct server_message *message)
             judge_task(world, message->task);
         }
         copy.task = copy_task(arena, message->task);
+    }
+    if (message->kind == SERVER_MESSAGE_OUTCOME) {
+        if (!world->is_dead) {
+            judge_outcome(world, message);
+        }
+        copy.outcome.key = arena_copy(arena, message->outcome.key);
+    }
+    if (message->kind == SERVER_MESSAGE_CANCEL) {
+        copy.cause = arena_copy(arena, message->cause);
     }
     if (message->kind == SERVER_MESSAGE_WELCOME) {
         size_t bytes = message->welcome.lost_count * sizeof(struct held_task);
@@ -202,7 +252,8 @@ static struct sim_task *find_held(struct sim_host *host, struct task_ref task)
 
 static bool is_about_task(const struct host_message *message)
 {
-    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE;
+    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE ||
+           message->kind == HOST_MESSAGE_ORDER || message->kind == HOST_MESSAGE_PARK;
 }
 
 static void unhold(struct sim_host *host, struct task_ref task)
@@ -233,6 +284,11 @@ static void judge_durable(struct sim_host *host, const struct host_message *mess
     const struct ledger_effect *effect = ledger_open(&book->ledger, message->task.effect);
     bool is_over = book->ledger.ended != EVENT_NONE || effect == NULL;
     bool is_written = is_over;
+    if (message->kind == HOST_MESSAGE_ORDER) {
+        is_written |= books_wait(book, message->task.effect, message->key) != NULL;
+    } else if (message->kind != HOST_MESSAGE_STEP_DONE) {
+        is_written = is_written || !effect->is_leased || effect->attempt > message->epoch;
+    }
     for (size_t i = 0; i < book->step_count && message->kind == HOST_MESSAGE_STEP_DONE; i++) {
         is_written |= book->steps[i].effect == message->task.effect &&
                       book->steps[i].number == message->number &&
@@ -255,7 +311,10 @@ static void hear_ack(struct sim_host *host, uint64_t ack)
             continue;
         }
         judge_durable(host, &sent->message);
-        if (sent->message.kind == HOST_MESSAGE_TASK_DONE) {
+        const struct sim_task *held = find_held(host, sent->message.task);
+        bool is_let_go = held != NULL && held->is_parked && held->epoch == sent->message.epoch;
+        if (sent->message.kind == HOST_MESSAGE_TASK_DONE ||
+            (sent->message.kind == HOST_MESSAGE_PARK && is_let_go)) {
             unhold(host, sent->message.task);
         }
     }
@@ -283,6 +342,7 @@ static void hear_welcome(struct sim_host *host, const struct server_message *mes
 {
     world_expect(host->world, !host->is_welcomed, "one-welcome-per-stream");
     host->is_welcomed = true;
+    host->welcomed_ms = host->world->time_ms;
     host->token = message->welcome.session;
     if (message->welcome.resumed) {
         hear_ack(host, message->ack);
@@ -299,54 +359,51 @@ static void hear_welcome(struct sim_host *host, const struct server_message *mes
     }
 }
 
-static void work(struct world *world, void *context, uint64_t number);
-
 /* A task comes again with a higher epoch while it is at work: what was said is said again. */
-static void hear_again(struct sim_host *host, struct sim_task *held, uint32_t epoch)
+static void hear_again(struct sim_host *host, struct sim_task *held, const struct host_task *task)
 {
-    if (epoch <= held->epoch) {
-        return;
-    }
-    held->epoch = epoch;
+    held->epoch = task->epoch;
     size_t count = host->unacknowledged_count;
     for (size_t i = 0; i < count; i++) {
         struct sim_sent *sent = &host->unacknowledged[i];
         if (!sent->is_void && is_about_task(&sent->message) &&
             task_ref_equal(sent->message.task, held->task)) {
             struct host_message again = sent->message;
-            again.epoch = epoch;
+            again.epoch = task->epoch;
             sent->is_void = true;
-            sim_host_say(host, again, false);
+            if (again.kind != HOST_MESSAGE_ORDER) { /* The code says it again. */
+                sim_host_say(host, again, false);
+            }
         }
     }
-}
-
-static uint64_t work_delay_ms(struct world *world)
-{
-    return world_fault(world, 10) ? world_below(world, 25000) : 5 + world_below(world, 1200);
+    sim_work_again(host, held, task);
 }
 
 static void hear_task(struct sim_host *host, const struct host_task *task)
 {
     struct world *world = host->world;
     struct sim_task *held = find_held(host, task->task);
-    if (held != NULL) {
-        hear_again(host, held, task->epoch);
+    if (held != NULL && task->epoch <= held->epoch) {
         return;
     }
+    if (held != NULL && !held->is_parked && held->is_cancelled == task->is_cancelling) {
+        hear_again(host, held, task);
+        return;
+    }
+    drop(host, task->task); /* Its code begins anew. */
     assert(host->held_count < HELD_MAX);
-    host->held[host->held_count++] = (struct sim_task){
+    held = &host->held[host->held_count++];
+    *held = (struct sim_task){
         .task = task->task,
         .epoch = task->epoch,
-        .steps = (uint32_t)task->step_count,
+        .steps = task->settled_count,
     };
     size_t busy = 0;
     for (size_t i = 0; i < host->held_count; i++) {
-        busy += !host->held[i].is_done;
+        busy += !host->held[i].is_done && !host->held[i].is_parked;
     }
     world_expect(world, busy <= host->slots, "slots-are-not-overbooked");
-    uint64_t name = str_hash(str_make(&task->task, sizeof(task->task)));
-    world_at(world, work_delay_ms(world), work, host, name);
+    sim_work_begin(host, held, task);
 }
 
 static void hear_refused(struct sim_host *host, const struct server_message *message)
@@ -390,8 +447,19 @@ static void hear_message(struct sim_host *host, const struct server_message *mes
         hear_task(host, message->task);
     } else if (message->kind == SERVER_MESSAGE_CANCEL) {
         struct sim_task *held = find_held(host, message->cancelled.task);
-        if (held != NULL && message->cancelled.epoch >= held->epoch) {
+        if (held == NULL || message->cancelled.epoch < held->epoch) {
+            return;
+        }
+        if (str_is(message->cause, "cancelled")) {
+            held->is_cancelled = true;
+            sim_work_later(host, held);
+        } else {
             drop(host, message->cancelled.task);
+        }
+    } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
+        struct sim_task *held = find_held(host, message->outcome.task);
+        if (held != NULL) {
+            sim_work_hear(host, held, message->outcome.key);
         }
     }
 }
@@ -407,125 +475,4 @@ static void hear(struct world *world, void *context, uint64_t number)
     host->inbox_count--;
     memmove(&host->inbox[0], &host->inbox[1], host->inbox_count * sizeof(host->inbox[0]));
     hear_message(host, message);
-}
-
-/* ---- Work. ---- */
-
-static struct sim_task *find_by_name(struct sim_host *host, uint64_t name)
-{
-    for (size_t i = 0; i < host->held_count; i++) {
-        struct task_ref task = host->held[i].task;
-        if (str_hash(str_make(&task, sizeof(task))) == name) {
-            return &host->held[i];
-        }
-    }
-    return NULL;
-}
-
-static struct host_outcome draw_outcome(struct world *world)
-{
-    if (world_below(world, 100) < 15) {
-        return (struct host_outcome){
-            .failed = true, .error_type = STR("ValueError"), .error_message = STR("it went wrong")};
-    }
-    uint64_t value = world_below(world, 1000000);
-    return (struct host_outcome){
-        .value = arena_printf(&world->arena, "%llu", (unsigned long long)value)};
-}
-
-/* Answers nobody asked for: an older epoch, a missing number, a task it never had. */
-static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task)
-{
-    struct world *world = host->world;
-    struct host_message message = {
-        .kind = HOST_MESSAGE_TASK_DONE,
-        .task = task->task,
-        .epoch = task->epoch - 1,
-        .outcome = draw_outcome(world),
-    };
-    unsigned what = (unsigned)world_below(world, 4);
-    if (what == 0) {
-        message.task.effect += 100;
-    } else if (what == 1) {
-        message.kind = HOST_MESSAGE_STEP_DONE;
-        message.epoch = task->epoch;
-        message.number = task->steps + 2 + (uint32_t)world_below(world, 3);
-        message.key = STR("gap");
-    } else if (what == 2) {
-        message.kind = HOST_MESSAGE_ORDER;
-        message.key = STR("order");
-    }
-    world->counts.stale++;
-    sim_host_say(host, message, true);
-}
-
-static void speak_again(struct sim_host *host)
-{
-    if (host->unacknowledged_count > 0) {
-        size_t pick = world_below(host->world, host->unacknowledged_count);
-        sim_host_post(host, &host->unacknowledged[pick].message);
-    }
-}
-
-static void do_step(struct sim_host *host, struct sim_task *task)
-{
-    struct world *world = host->world;
-    task->steps++;
-    struct host_message message = {
-        .kind = HOST_MESSAGE_STEP_DONE,
-        .task = task->task,
-        .epoch = task->epoch,
-        .number = task->steps,
-        .key = arena_printf(&world->arena, "k%u", task->steps),
-        .outcome = draw_outcome(world),
-    };
-    sim_host_say(host, message, false);
-}
-
-static void do_end(struct sim_host *host, struct sim_task *task)
-{
-    task->is_done = true;
-    struct host_message message = {
-        .kind = HOST_MESSAGE_TASK_DONE,
-        .task = task->task,
-        .epoch = task->epoch,
-        .outcome = draw_outcome(host->world),
-    };
-    sim_host_say(host, message, false);
-}
-
-static void show_progress(struct sim_host *host, const struct sim_task *task)
-{
-    struct host_message message = {
-        .kind = HOST_MESSAGE_DELTA,
-        .task = task->task,
-        .epoch = task->epoch,
-        .text = STR("half way"),
-    };
-    sim_host_post(host, &message);
-}
-
-static void work(struct world *world, void *context, uint64_t number)
-{
-    struct sim_host *host = context;
-    struct sim_task *task = find_by_name(host, number);
-    if (task == NULL || task->is_done) {
-        return;
-    }
-    if (world_fault(world, 6)) {
-        speak_out_of_turn(host, task);
-    }
-    if (world_fault(world, 6)) {
-        speak_again(host);
-    }
-    if (world_below(world, 100) < 15) {
-        show_progress(host, task);
-    }
-    uint32_t planned = (uint32_t)(number % 5);
-    if (task->steps < planned) {
-        do_step(host, task);
-        world_at(world, work_delay_ms(world), work, host, number);
-    } else {
-        do_end(host, task);
-    }
 }

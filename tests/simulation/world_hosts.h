@@ -21,11 +21,49 @@ struct sim_link {
     bool is_deaf; /* Looks alive; nothing passes either way. */
 };
 
+enum sim_op_kind {
+    OP_STEP,
+    OP_SLEEP,
+    OP_SUSPEND,
+    OP_AWAIT,
+    OP_CHILDREN,
+    OP_START, /* Children nobody waits for. */
+    OP_PUBLISH,
+    OP_RESUME,
+};
+
+enum sim_op_state {
+    OP_STATE_NEW,
+    OP_STATE_SAID,
+    OP_STATE_SETTLED,
+};
+
+enum {
+    OPS_MAX = 6,
+};
+
+/* A line of a task's code; what it is follows from the task's name. */
+struct sim_op {
+    enum sim_op_kind kind;
+    enum sim_op_state state;
+    bool is_joined; /* The code goes on when it is settled. */
+    uint64_t amount;
+};
+
 struct sim_task {
     struct task_ref task;
     uint32_t epoch;
     uint32_t steps; /* Said, those that came with the task included. */
     bool is_done; /* Its end was said. */
+    bool is_parked; /* That the host lets go of it was said. */
+    bool is_cancelled; /* It was told so. */
+    unsigned cleaned; /* What it has done about it. */
+    unsigned depth; /* Of its run below a caller's. */
+    uint64_t given_ms;
+    uint32_t outcomes_seen;
+    bool leaves_early; /* Its code ends while something is still awaited. */
+    struct sim_op ops[OPS_MAX];
+    size_t op_count;
 };
 
 struct sim_sent {
@@ -42,6 +80,7 @@ struct sim_host {
     uint32_t slots;
     struct sim_link *link; /* NULL: not connected. */
     bool is_welcomed;
+    uint64_t welcomed_ms;
     bool is_leaving;
     str token;
     uint64_t sent;
@@ -53,6 +92,12 @@ struct sim_host {
     const struct server_message *inbox[INBOX_MAX]; /* On the way to it. */
     size_t inbox_count;
 };
+
+/* world_work.c */
+void sim_work_begin(struct sim_host *host, struct sim_task *task, const struct host_task *given);
+void sim_work_again(struct sim_host *host, struct sim_task *task, const struct host_task *given);
+void sim_work_hear(struct sim_host *host, struct sim_task *task, str key);
+void sim_work_later(struct sim_host *host, const struct sim_task *task);
 
 extern const struct host_link_vtable sim_link_vtable;
 

@@ -42,6 +42,41 @@ static uint32_t count_turns(const struct model_request *request)
     return turns;
 }
 
+/* The open model call of a run; 0: none. */
+static uint32_t open_call(const struct book *book)
+{
+    uint32_t id = 0;
+    for (uint32_t i = 1; i <= book->ledger.effect_count; i++) {
+        const struct ledger_effect *effect = ledger_open(&book->ledger, i);
+        id = effect != NULL && effect->kind == EFFECT_MODEL ? i : id;
+    }
+    return book->ledger.ended == EVENT_NONE ? id : 0;
+}
+
+static bool may_ask(const struct book *book, const struct model_request *request)
+{
+    uint32_t id = open_call(book);
+    return id != 0 && book->ledger.effects[id].attempt == request->attempt &&
+           book->ledger.replies == count_turns(request) && book->calls_seen[id] < request->attempt;
+}
+
+/* A fork begins with the same words as the run it was made from. */
+static struct book *find_caller(struct world *world, const struct model_request *request)
+{
+    struct book *found = NULL;
+    struct buf marker = {0};
+    buf_put_json_string(&marker, request->messages[0].blocks[0].text);
+    for (size_t i = 0; i < world->book_count; i++) {
+        struct book *book = world->books[i];
+        if (str_equal(book->marker, buf_str(&marker)) &&
+            (found == NULL || !may_ask(found, request))) {
+            found = book;
+        }
+    }
+    buf_fini(&marker);
+    return found;
+}
+
 /* A call is made when its request is on disk, once for each attempt, with the facts so far. */
 static struct book *judge_start(struct world *world, const struct model_request *request)
 {
@@ -50,19 +85,12 @@ static struct book *judge_start(struct world *world, const struct model_request 
     if (!world_is_well(world)) {
         return NULL;
     }
-    struct buf marker = {0};
-    buf_put_json_string(&marker, request->messages[0].blocks[0].text);
-    struct book *book = books_find_marker(world, buf_str(&marker));
-    buf_fini(&marker);
+    struct book *book = find_caller(world, request);
     world_expect(world, book != NULL, "acts-follow-their-commit");
     if (book == NULL) {
         return NULL;
     }
-    uint32_t id = 0;
-    for (uint32_t i = 1; i <= book->ledger.effect_count; i++) {
-        const struct ledger_effect *effect = ledger_open(&book->ledger, i);
-        id = effect != NULL && effect->kind == EFFECT_MODEL ? i : id;
-    }
+    uint32_t id = open_call(book);
     world_expect(world, id != 0, "settled-calls-are-not-made-again");
     if (id == 0) {
         return NULL;

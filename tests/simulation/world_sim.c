@@ -50,6 +50,18 @@ static void print_counts(const struct world_counts *counts)
         {"facts shown", counts->facts_shown},
         {"deltas shown", counts->deltas},
         {"full watchers", counts->stalls},
+        {"waits", counts->waits},
+        {"suspensions", counts->suspended},
+        {"answers", counts->answers},
+        {"answers kept", counts->kept},
+        {"parks", counts->parks},
+        {"children told", counts->children},
+        {"events published", counts->published},
+        {"events awaited", counts->awaited},
+        {"events fed", counts->feeds},
+        {"forks", counts->forks},
+        {"retries", counts->retries},
+        {"clean-ups", counts->cleanups},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf("%s%llu %s", i == 0 ? "" : ", ", (unsigned long long)rows[i].value, rows[i].name);

@@ -37,6 +37,7 @@ static status commit(void *self, const struct store_batch *batch)
     if (world_fault(world, 2)) {
         size_t which = world_below(world, COUNT_OF(faults));
         world->counts.store_faults++;
+        world->trouble_ms = world->time_ms > world->trouble_ms ? world->time_ms : world->trouble_ms;
         world_say(world, "store: the next commit is %s", faults[which].name);
         memory_store_fault(&world->store, faults[which].fault);
         status outcome = store_commit(&world->store, batch);

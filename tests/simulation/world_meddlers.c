@@ -1,0 +1,418 @@
+/*
+ * Those who answer, cancel, fork, retry and publish, at any time; and, once the world is calm, a
+ * janitor that answers every suspension and publishes what may still be awaited, so that every run
+ * can end.
+ */
+#include "tests/simulation/world.h"
+
+enum {
+    JANITOR_MS = 4000,
+    PUBLISHES_AFTER_MS = 40000, /* Longer than a lost wake-up may stay unseen. */
+    LIST_ALL = 1000,
+};
+
+struct meddling {
+    struct world *world;
+    uuid run;
+    str key;
+    str by;
+    uint32_t after_seq;
+    unsigned topic;
+    struct topic_event *events;
+    size_t count;
+    size_t limit; /* Of a page. */
+    bool is_first;
+    bool is_answered;
+};
+
+static struct meddling *meddling_new(struct world *world, uuid run)
+{
+    struct meddling *it = arena_zalloc(&world->arena, sizeof(*it));
+    it->world = world;
+    it->run = run;
+    return it;
+}
+
+static void post(struct meddling *it, struct request *request,
+                 void (*done)(struct request *request, const struct failure *failure))
+{
+    request->context = it;
+    request->done = done;
+    request->run = it->run;
+    if (world_post(it->world, request)) {
+        it->world->open_requests++;
+    }
+}
+
+/* Once; NULL: nobody heard the answer. */
+static struct meddling *answered(struct request *request)
+{
+    struct meddling *it = request->context;
+    it->world->open_requests--;
+    world_expect(it->world, !it->is_answered, "answered-once");
+    it->is_answered = true;
+    return it->world->is_dead || !world_sees(it->world) ? NULL : it;
+}
+
+static bool is_passing(const struct failure *failure)
+{
+    return failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
+}
+
+static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
+{
+    world_expect(world, may, law);
+    if (!may) {
+        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
+    }
+}
+
+/* ---- Answering. ---- */
+
+static bool has_answer(const struct book *book, str key, str by, bool is_kept)
+{
+    for (size_t i = 0; i < book->answer_count; i++) {
+        const struct book_answer *answer = &book->answers[i];
+        if (str_equal(answer->key, key) && answer->is_kept == is_kept &&
+            (by.len == 0 || str_equal(answer->by, by))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool was_suspended(const struct book *book, str key)
+{
+    for (size_t i = 0; i < book->wait_count; i++) {
+        const struct book_wait *wait = &book->waits[i];
+        if (wait->kind == EFFECT_SUSPENSION && wait->is_settled && str_equal(wait->key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge_resume(const struct meddling *it, const struct request *request)
+{
+    struct world *world = it->world;
+    const struct book *book = books_find(world, it->run);
+    if (request->resume.ret_accepted) {
+        world_expect(world, has_answer(book, it->key, it->by, request->resume.ret_kept),
+                     "an-accepted-answer-is-written");
+        return;
+    }
+    world_expect(world, !has_answer(book, it->key, it->by, true) &&
+                            !has_answer(book, it->key, it->by, false),
+                 "an-answer-that-came-second-changes-nothing");
+    world_expect(world, request->resume.ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
+                                                 : was_suspended(book, it->key),
+                 "an-answer-is-second-to-another");
+}
+
+static void resume_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    if (it != NULL && failure == NULL) {
+        judge_resume(it, request);
+    } else if (it != NULL) {
+        const struct book *book = books_find(it->world, it->run);
+        bool is_late = failure->code == CODE_FAILED_PRECONDITION &&
+                       book->ledger.ended != EVENT_NONE;
+        fail_law(it->world, failure, is_late || is_passing(failure), "answers-are-taken");
+    }
+    request_free(request);
+}
+
+static void resume(struct world *world, uuid run, str key)
+{
+    struct meddling *it = meddling_new(world, run);
+    struct request *request = request_new(REQUEST_RESUME);
+    it->key = key;
+    it->by = arena_printf(&world->arena, "caller-%llu", (unsigned long long)++world->child_number);
+    request->resume.key = key;
+    request->resume.data = STR("{\"yes\":true}");
+    request->resume.by = it->by;
+    post(it, request, resume_done);
+}
+
+static void resume_something(struct world *world, const struct book *book)
+{
+    str key = arena_printf(&world->arena, "k%u", (unsigned)world_below(world, 6));
+    for (size_t i = 0; i < book->wait_count && world_below(world, 10) < 7; i++) {
+        if (book->waits[i].kind == EFFECT_SUSPENSION) {
+            key = book->waits[i].key;
+        }
+    }
+    resume(world, book->id, key);
+    if (world_below(world, 3) == 0) {
+        resume(world, book->id, key); /* Twice, perhaps in one turn. */
+    }
+}
+
+/* ---- Listing. ---- */
+
+static void list(struct world *world, struct meddling *it, const struct suspension *after);
+
+static size_t count_open(const struct world *world)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < world->book_count; i++) {
+        for (size_t j = 0; j < world->books[i]->wait_count; j++) {
+            const struct book_wait *wait = &world->books[i]->waits[j];
+            count += wait->is_open && wait->kind == EFFECT_SUSPENSION;
+        }
+    }
+    return count;
+}
+
+static void judge_suspension(struct world *world, const struct suspension *suspension)
+{
+    const struct book *book = books_find(world, suspension->run);
+    const struct book_wait *wait =
+        book == NULL ? NULL : books_wait_of(book, suspension->effect);
+    world_expect(world, wait != NULL && wait->is_open && wait->kind == EFFECT_SUSPENSION,
+                 "what-is-listed-is-suspended");
+    if (world_is_well(world)) {
+        world_expect(world,
+                     str_equal(wait->key, suspension->step_key) &&
+                         str_equal(wait->data, suspension->data) &&
+                         wait->since_ms == suspension->since_ms &&
+                         wait->due_ms == suspension->deadline_ms && suspension->is_open,
+                     "a-listed-suspension-is-the-runs");
+    }
+}
+
+static void list_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    if (it == NULL || failure != NULL) {
+        if (it != NULL) {
+            fail_law(it->world, failure, is_passing(failure), "suspensions-can-be-listed");
+        }
+        request_free(request);
+        return;
+    }
+    struct world *world = it->world;
+    size_t count = request->suspensions.ret_count;
+    for (size_t i = 0; i < count && world_is_well(world); i++) {
+        const struct suspension *suspension = &request->suspensions.ret[i];
+        judge_suspension(world, suspension);
+        world_expect(world, i == 0 || suspension[-1].since_ms <= suspension->since_ms,
+                     "the-oldest-is-listed-first");
+        if (world->calm) {
+            resume(world, suspension->run, arena_copy(&world->arena, suspension->step_key));
+        }
+    }
+    bool is_all = it->is_first && !request->suspensions.ret_more;
+    world_expect(world, !is_all || count == count_open(world), "all-suspensions-are-listed");
+    if (request->suspensions.ret_more && world_is_well(world)) {
+        world_expect(world, count == it->limit, "pages-are-full");
+        struct suspension last = request->suspensions.ret[count - 1];
+        list(world, meddling_new(world, it->run), &last);
+    }
+    request_free(request);
+}
+
+static void list(struct world *world, struct meddling *it, const struct suspension *after)
+{
+    struct request *request = request_new(REQUEST_SUSPENSIONS);
+    it->is_first = after == NULL;
+    it->limit = world_below(world, 2) == 0 ? LIST_ALL : 1 + world_below(world, 4);
+    request->suspensions.limit = it->limit;
+    if (after != NULL) {
+        request->suspensions.after_ms = after->since_ms;
+        request->suspensions.after_run = after->run;
+        request->suspensions.after_effect = after->effect;
+    }
+    post(it, request, list_done);
+}
+
+/* ---- Publishing. ---- */
+
+static void publish_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    if (it != NULL && failure != NULL) {
+        fail_law(it->world, failure, is_passing(failure), "events-can-be-published");
+    } else if (it != NULL) {
+        const struct sim_topic *topic = &it->world->topics[it->topic];
+        for (size_t i = 0; i < it->count; i++) {
+            uint64_t sequence = request->publish.ret_first + i;
+            bool is_there =
+                sequence > 0 && sequence <= topic->count &&
+                str_equal(topic->events[sequence - 1].data, it->events[i].data);
+            world_expect(it->world, is_there, "acknowledged-events-are-durable");
+        }
+    }
+    request_free(request);
+}
+
+static void publish(struct world *world, unsigned topic, const char *type, size_t count)
+{
+    struct meddling *it = meddling_new(world, (uuid){{0}});
+    struct request *request = request_new(REQUEST_PUBLISH);
+    it->topic = topic;
+    it->count = count;
+    it->events = arena_zalloc(&world->arena, count * sizeof(*it->events));
+    for (size_t i = 0; i < count; i++) {
+        it->events[i] = (struct topic_event){
+            .topic = world_topic_name(topic),
+            .type = str_of(type),
+            .data = arena_printf(&world->arena, "%llu", (unsigned long long)++world->child_number),
+        };
+    }
+    request->publish.events = it->events;
+    request->publish.count = count;
+    post(it, request, publish_done);
+}
+
+/* ---- Forking, retrying, cancelling. ---- */
+
+static void judge_fork(struct world *world, const struct book *source, uuid id, uint32_t after_seq)
+{
+    const struct book *fork = books_find(world, id);
+    world_expect(world, fork != NULL && fork->ledger.events >= after_seq,
+                 "acknowledged-forks-are-durable");
+    for (uint32_t i = 0; i < after_seq && world_is_well(world); i++) {
+        world_expect(world, (source->kinds[i] & 0x7f) == (fork->kinds[i] & 0x7f),
+                     "a-fork-begins-with-the-facts");
+    }
+}
+
+static void fork_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    const struct book *source = it == NULL ? NULL : books_find(it->world, it->run);
+    bool is_end = source != NULL && it->after_seq <= source->ledger.events &&
+                  (source->kinds[it->after_seq - 1] & 0x80);
+    if (it != NULL && failure == NULL) {
+        world_expect(it->world, is_end, "forks-begin-between-transitions");
+        judge_fork(it->world, source, request->fork.ret_run, it->after_seq);
+    } else if (it != NULL) {
+        bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
+        bool may = is_passing(failure) || failure->code == CODE_FAILED_PRECONDITION ||
+                   (failure->code == CODE_INVALID_ARGUMENT && (!is_end || is_last));
+        fail_law(it->world, failure, may, "runs-can-be-forked");
+    }
+    request_free(request);
+}
+
+static void fork_run(struct world *world, const struct book *book)
+{
+    struct meddling *it = meddling_new(world, book->id);
+    struct request *request = request_new(REQUEST_FORK);
+    it->after_seq = 1 + (uint32_t)world_below(world, book->ledger.events);
+    while (world_below(world, 10) < 8 && it->after_seq < book->ledger.events &&
+           !(book->kinds[it->after_seq - 1] & 0x80)) {
+        it->after_seq++;
+    }
+    request->fork.after_seq = it->after_seq;
+    post(it, request, fork_done);
+}
+
+static void retry_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    if (it != NULL) {
+        const struct book *source = books_find(it->world, it->run);
+        bool has_failed = source->ledger.ended == EVENT_RUN_FAILED;
+        if (failure == NULL) {
+            const struct book *book = books_find(it->world, request->report.ret->state.id);
+            world_expect(it->world, has_failed, "only-failed-runs-are-retried");
+            world_expect(it->world, book != NULL && book->is_fork,
+                         "acknowledged-retries-are-durable");
+        } else {
+            bool may = is_passing(failure) || failure->code == CODE_FAILED_PRECONDITION;
+            fail_law(it->world, failure, may, "failed-runs-can-be-retried");
+        }
+    }
+    request_free(request);
+}
+
+static void retry(struct world *world, const struct book *book)
+{
+    post(meddling_new(world, book->id), request_new(REQUEST_RETRY), retry_done);
+}
+
+static void cancel_done(struct request *request, const struct failure *failure)
+{
+    struct meddling *it = answered(request);
+    if (it != NULL) {
+        const struct book *book = books_find(it->world, it->run);
+        bool has_ended = book->ledger.ended != EVENT_NONE;
+        if (failure == NULL) {
+            world_expect(it->world, has_ended || book->ledger.is_cancelling,
+                         "a-cancelled-run-ends-or-cleans-up");
+        } else {
+            bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
+            fail_law(it->world, failure, is_late || is_passing(failure),
+                     "live-runs-can-be-cancelled");
+        }
+    }
+    request_free(request);
+}
+
+static void cancel(struct world *world, const struct book *book)
+{
+    struct request *request = request_new(REQUEST_CANCEL);
+    request->text = STR("somebody meddled");
+    post(meddling_new(world, book->id), request, cancel_done);
+}
+
+/* ---- When. ---- */
+
+static void meddle(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    if (world->calm) {
+        return;
+    }
+    world_at(world, 100 + world_below(world, 5000), meddle, NULL, 0);
+    unsigned what = (unsigned)world_below(world, 100);
+    unsigned topic = (unsigned)world_below(world, WORLD_TOPICS);
+    if (what < 25) {
+        publish(world, topic, world_below(world, 2) == 0 ? "a" : "b", 1 + world_below(world, 3));
+        return;
+    }
+    if (world->book_count == 0) {
+        return;
+    }
+    const struct book *book = world->books[world_below(world, world->book_count)];
+    if (what < 65) {
+        resume_something(world, book);
+    } else if (what < 75) {
+        list(world, meddling_new(world, (uuid){{0}}), NULL);
+    } else if (what < 82) {
+        cancel(world, book);
+    } else if (what < 90 && world->book_count < 60) {
+        fork_run(world, book);
+    } else if (world->book_count < 60) {
+        for (size_t i = 0; i < world->book_count; i++) {
+            book = world->books[i]->ledger.ended == EVENT_RUN_FAILED ? world->books[i] : book;
+        }
+        retry(world, book);
+    }
+}
+
+static void tidy_up(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    world_at(world, JANITOR_MS, tidy_up, NULL, 0);
+    if (!world->calm) {
+        return;
+    }
+    list(world, meddling_new(world, (uuid){{0}}), NULL);
+    if (world->time_ms < world->calm_ms + PUBLISHES_AFTER_MS) {
+        return;
+    }
+    for (unsigned i = 0; i < WORLD_TOPICS; i++) {
+        publish(world, i, "a", 1);
+        publish(world, i, "b", 1);
+    }
+}
+
+void world_meddlers_begin(struct world *world)
+{
+    world_at(world, 2000, meddle, NULL, 0);
+    world_at(world, JANITOR_MS, tidy_up, NULL, 0);
+}

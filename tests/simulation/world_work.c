@@ -1,0 +1,440 @@
+/*
+ * What a task's code does: lines that follow from the task's name, so that every host that is
+ * given it does the same, and goes on where its steps end. The code waits, is parked, is told of
+ * a cancellation and cleans up, speaks out of turn and repeats itself.
+ */
+#include "tests/simulation/world_hosts.h"
+
+static void work(struct world *world, void *context, uint64_t number);
+
+static uint64_t work_delay_ms(struct world *world)
+{
+    return world_fault(world, 10) ? world_below(world, 25000) : 5 + world_below(world, 1200);
+}
+
+static uint64_t name_of(const struct sim_task *task)
+{
+    struct task_ref ref = task->task;
+    return str_hash(str_make(&ref, sizeof(ref)));
+}
+
+void sim_work_later(struct sim_host *host, const struct sim_task *task)
+{
+    world_at(host->world, work_delay_ms(host->world), work, host, name_of(task));
+}
+
+/* ---- The code. ---- */
+
+static enum sim_op_kind draw_kind(struct draw *draw, unsigned depth)
+{
+    static const struct {
+        unsigned percent;
+        enum sim_op_kind kind;
+    } rows[] = {
+        {40, OP_STEP},    {54, OP_SLEEP}, {66, OP_SUSPEND}, {76, OP_AWAIT},
+        {84, OP_PUBLISH}, {90, OP_RESUME}, {97, OP_CHILDREN}, {100, OP_START},
+    };
+    unsigned at = (unsigned)draw_below(draw, 100);
+    size_t row = 0;
+    while (at >= rows[row].percent) {
+        row++;
+    }
+    bool is_deep = depth >= 2 && (rows[row].kind == OP_CHILDREN || rows[row].kind == OP_START);
+    return is_deep ? OP_STEP : rows[row].kind;
+}
+
+static void write_code(const struct world *world, struct sim_task *task)
+{
+    struct draw draw = {name_of(task) ^ world->seed * 0x9E3779B97F4A7C15u};
+    task->op_count = draw_below(&draw, OPS_MAX);
+    task->leaves_early = draw_chance(&draw, 15);
+    for (size_t i = 0; i < task->op_count; i++) {
+        task->ops[i] = (struct sim_op){
+            .kind = draw_kind(&draw, task->depth),
+            .is_joined = draw_chance(&draw, 70),
+            .amount = draw_u64(&draw),
+        };
+    }
+}
+
+/* An order's key or a step's: the code's line. */
+static str key_of(struct world *world, size_t line)
+{
+    return arena_printf(&world->arena, "k%zu", line);
+}
+
+static struct sim_op *find_op(struct world *world, struct sim_task *task, str key)
+{
+    for (size_t i = 0; i < task->op_count; i++) {
+        if (str_equal(key_of(world, i), key)) {
+            return &task->ops[i];
+        }
+    }
+    return NULL;
+}
+
+static void take_steps(struct world *world, struct sim_task *task, const struct host_task *given)
+{
+    task->outcomes_seen = 0;
+    for (size_t i = 0; i < given->step_count; i++) {
+        struct sim_op *op = find_op(world, task, given->steps[i].key);
+        task->outcomes_seen += given->steps[i].is_order;
+        if (op != NULL) {
+            op->state = OP_STATE_SETTLED;
+        }
+    }
+}
+
+void sim_work_begin(struct sim_host *host, struct sim_task *task, const struct host_task *given)
+{
+    struct world *world = host->world;
+    const struct book *book = books_find(world, task->task.run);
+    bool is_below = book->marker.len > 2 && book->marker.ptr[1] == 'x';
+    task->depth = is_below ? (unsigned)(book->marker.ptr[2] - '0') : 0;
+    task->given_ms = world->time_ms;
+    task->is_cancelled = given->is_cancelling;
+    write_code(world, task);
+    take_steps(world, task, given);
+    sim_work_later(host, task);
+}
+
+/* What was ordered is ordered again: who held the task meanwhile may have failed with it. */
+void sim_work_again(struct sim_host *host, struct sim_task *task, const struct host_task *given)
+{
+    for (size_t i = 0; i < task->op_count; i++) {
+        struct sim_op *op = &task->ops[i];
+        if (op->kind != OP_STEP && op->state == OP_STATE_SAID) {
+            op->state = OP_STATE_NEW;
+        }
+    }
+    struct sim_task before = *task;
+    take_steps(host->world, task, given);
+    for (size_t i = 0; i < task->op_count; i++) { /* Its own steps it goes on saying. */
+        if (task->ops[i].kind == OP_STEP) {
+            task->ops[i].state = before.ops[i].state;
+        }
+    }
+    sim_work_later(host, task);
+}
+
+void sim_work_hear(struct sim_host *host, struct sim_task *task, str key)
+{
+    struct sim_op *op = find_op(host->world, task, key);
+    if (op == NULL || op->state == OP_STATE_SETTLED || task->is_parked) {
+        return;
+    }
+    op->state = OP_STATE_SETTLED;
+    task->outcomes_seen++;
+    sim_work_later(host, task);
+}
+
+bool world_work_is_untold(const struct world *world, uuid run)
+{
+    enum {
+        CHANCE_MS = 15000,
+    };
+    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
+        const struct sim_host *host = world->hosts[i];
+        bool hears = sim_host_is_connected(host) && !host->link->is_deaf &&
+                     host->welcomed_ms + CHANCE_MS < world->time_ms &&
+                     world->trouble_ms + CHANCE_MS < world->time_ms;
+        for (size_t j = 0; j < host->held_count && hears; j++) {
+            const struct sim_task *task = &host->held[j];
+            if (uuid_equal(task->task.run, run) && !task->is_done && !task->is_parked &&
+                !task->is_cancelled && task->given_ms + CHANCE_MS < world->time_ms) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* ---- Saying. ---- */
+
+static struct host_outcome draw_outcome(struct world *world)
+{
+    if (world_below(world, 100) < 15) {
+        return (struct host_outcome){
+            .failed = true, .error_type = STR("ValueError"), .error_message = STR("it went wrong")};
+    }
+    uint64_t value = world_below(world, 1000000);
+    return (struct host_outcome){
+        .value = arena_printf(&world->arena, "%llu", (unsigned long long)value)};
+}
+
+/* Answers nobody asked for: an older epoch, a missing number, a task it never had. */
+static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task)
+{
+    struct world *world = host->world;
+    struct host_message message = {
+        .kind = HOST_MESSAGE_TASK_DONE,
+        .task = task->task,
+        .epoch = task->epoch - 1,
+        .outcome = draw_outcome(world),
+    };
+    unsigned what = (unsigned)world_below(world, 5);
+    if (what == 0) {
+        message.task.effect += 100;
+    } else if (what == 1) {
+        message.kind = HOST_MESSAGE_STEP_DONE;
+        message.epoch = task->epoch;
+        message.number = task->steps + 2 + (uint32_t)world_below(world, 3);
+        message.key = STR("gap");
+    } else if (what == 2) {
+        message.kind = HOST_MESSAGE_ORDER;
+        message.key = STR("order");
+        message.order.kind = HOST_ORDER_SLEEP;
+        message.order.due_ms = 1;
+    } else if (what == 3) {
+        message.kind = HOST_MESSAGE_PARK;
+    }
+    world->counts.stale++;
+    sim_host_say(host, message, true);
+}
+
+static void speak_again(struct sim_host *host)
+{
+    if (host->unacknowledged_count > 0) {
+        size_t pick = world_below(host->world, host->unacknowledged_count);
+        sim_host_post(host, &host->unacknowledged[pick].message);
+    }
+}
+
+static struct host_message message_of(const struct sim_task *task, enum host_message_kind kind)
+{
+    return (struct host_message){.kind = kind, .task = task->task, .epoch = task->epoch};
+}
+
+static void do_step(struct sim_host *host, struct sim_task *task, str key)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_STEP_DONE);
+    message.number = ++task->steps;
+    message.key = key;
+    message.outcome = draw_outcome(host->world);
+    sim_host_say(host, message, false);
+}
+
+static void do_end(struct sim_host *host, struct sim_task *task)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_TASK_DONE);
+    message.outcome = draw_outcome(host->world);
+    message.is_retryable = message.outcome.failed && world_below(host->world, 100) < 60;
+    task->is_done = true;
+    sim_host_say(host, message, false);
+}
+
+static void draw_children(struct world *world, const struct sim_task *task,
+                          struct host_order *order)
+{
+    static const struct {
+        unsigned kind;
+        const char *name;
+    } kinds[] = {
+        {2, "flow"}, {2, "flow"},   {2, "sleepy"}, {2, "unknown"}, {3, "add"},
+        {3, "solo"}, {1, "helper"}, {1, "helper"}, {1, "ghost"},
+    };
+    size_t count = 1 + world_below(world, world_below(world, 5) == 0 ? 6 : 2);
+    struct host_child *children = arena_zalloc(&world->arena, count * sizeof(*children));
+    for (size_t i = 0; i < count; i++) {
+        /* One whose agent nobody has defined spoils the order: rare. */
+        size_t bound = world_below(world, 6) == 0 ? COUNT_OF(kinds) : COUNT_OF(kinds) - 1;
+        size_t kind = world_below(world, bound);
+        children[i] = (struct host_child){
+            .kind = kinds[kind].kind,
+            .name = str_of(kinds[kind].name),
+            .input = arena_printf(&world->arena, "\"x%u-%llu\"", task->depth + 1,
+                                  (unsigned long long)++world->child_number),
+            .timeout_ms = 5000 + world_below(world, 60000),
+            .session_id = STR("session"),
+            .max_retries = (int32_t)world_below(world, 4) - 1,
+        };
+    }
+    order->kind = HOST_ORDER_INVOKE;
+    order->children = children;
+    order->child_count = count;
+}
+
+static void draw_resume(struct world *world, const struct sim_task *task, struct host_order *order)
+{
+    const struct book *book = world->books[world_below(world, world->book_count)];
+    order->kind = HOST_ORDER_RESUME;
+    order->run = world_below(world, 10) == 0 ? task->task.run : book->id;
+    order->step_key = key_of(world, world_below(world, OPS_MAX));
+    order->data = STR("{\"from\":\"code\"}");
+    for (size_t i = 0; i < book->wait_count; i++) {
+        if (book->waits[i].is_open && book->waits[i].kind == EFFECT_SUSPENSION) {
+            order->step_key = book->waits[i].key;
+        }
+    }
+}
+
+static uint64_t draw_due(struct world *world, uint64_t amount)
+{
+    return amount % 2 == 0 ? 0 : world_wall_ms(world) + 2000 + amount / 2 % 20000;
+}
+
+static struct host_order draw_order(struct world *world, const struct sim_task *task,
+                                    const struct sim_op *op)
+{
+    struct host_order order = {.kind = HOST_ORDER_SLEEP};
+    static const char *const types[] = {"", "a", "b"};
+    switch (op->kind) {
+    case OP_STEP:
+        assert(false);
+        break;
+    case OP_SLEEP:
+        order.due_ms = world_wall_ms(world) + (op->amount % 4 == 0 ? 0 : op->amount % 25000);
+        break;
+    case OP_SUSPEND:
+        order.kind = HOST_ORDER_SUSPEND;
+        order.data = STR("{\"ask\":\"may I\"}");
+        order.due_ms = draw_due(world, op->amount);
+        break;
+    case OP_AWAIT:
+        order.kind = HOST_ORDER_AWAIT_EVENT;
+        order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_TOPICS));
+        order.event_type = str_of(types[op->amount / 5 % 3]);
+        order.due_ms = draw_due(world, op->amount);
+        break;
+    case OP_CHILDREN:
+    case OP_START:
+        draw_children(world, task, &order);
+        order.waits = op->kind == OP_CHILDREN;
+        break;
+    case OP_PUBLISH:
+        order.kind = HOST_ORDER_PUBLISH;
+        order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_TOPICS));
+        order.event_type = str_of(types[1 + op->amount / 5 % 2]);
+        order.data = STR("{\"n\":1}");
+        break;
+    case OP_RESUME:
+        draw_resume(world, task, &order);
+        break;
+    }
+    return order;
+}
+
+static void do_order(struct sim_host *host, struct sim_task *task, struct sim_op *op, str key)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_ORDER);
+    message.key = key;
+    message.order = draw_order(host->world, task, op);
+    op->state = OP_STATE_SAID;
+    sim_host_say(host, message, false);
+    if (world_fault(host->world, 10)) {
+        sim_host_say(host, message, false); /* Under two numbers: it is one order. */
+    }
+}
+
+static void show_progress(struct sim_host *host, const struct sim_task *task)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_DELTA);
+    message.text = STR("half way");
+    sim_host_post(host, &message);
+}
+
+/* ---- Working. ---- */
+
+/* It waits: the host is patient for a while, and then lets go of it. */
+static void wait(struct sim_host *host, struct sim_task *task)
+{
+    struct world *world = host->world;
+    if (world_below(world, 100) < 60) {
+        world_at(world, 500 + world_below(world, 4000), work, host, name_of(task));
+        return;
+    }
+    struct host_message message = message_of(task, HOST_MESSAGE_PARK);
+    message.outcomes_seen = task->outcomes_seen;
+    task->is_parked = true;
+    sim_host_say(host, message, false);
+}
+
+/* A step, something nobody may wait for, and the end; or nothing at all. */
+static void clean_up(struct sim_host *host, struct sim_task *task)
+{
+    struct world *world = host->world;
+    unsigned what = task->cleaned++;
+    if (what == 0 && world_below(world, 2) == 0) {
+        do_step(host, task, arena_printf(&world->arena, "c%u", task->steps + 1));
+    } else if (what == 1 && world_below(world, 2) == 0) {
+        struct sim_op op = {
+            .kind = world_below(world, 2) == 0 ? OP_PUBLISH : OP_SLEEP,
+            .amount = world_below(world, 1000),
+        };
+        op.kind = task->depth < 2 && world_below(world, 4) == 0 ? OP_START : op.kind;
+        do_order(host, task, &op, arena_printf(&world->arena, "farewell-%u", task->epoch));
+    } else if (what >= 2) {
+        struct host_message message = message_of(task, HOST_MESSAGE_TASK_DONE);
+        message.outcome = draw_outcome(world);
+        message.is_cancelled = world_below(world, 100) < 80;
+        task->is_done = true;
+        sim_host_say(host, message, false);
+        return;
+    }
+    if (!world_fault(world, 5)) {
+        sim_work_later(host, task);
+    }
+}
+
+/* The next line; false: it has to wait for one. */
+static bool do_line(struct sim_host *host, struct sim_task *task)
+{
+    struct world *world = host->world;
+    bool is_open = false;
+    for (size_t i = 0; i < task->op_count; i++) {
+        struct sim_op *op = &task->ops[i];
+        if (op->state == OP_STATE_NEW && op->kind == OP_STEP) {
+            op->state = OP_STATE_SETTLED;
+            do_step(host, task, key_of(world, i));
+            sim_work_later(host, task);
+            return true;
+        }
+        if (op->state == OP_STATE_NEW) {
+            do_order(host, task, op, key_of(world, i));
+            sim_work_later(host, task);
+            return true;
+        }
+        if (op->state == OP_STATE_SAID && op->is_joined) {
+            return false;
+        }
+        is_open |= op->state == OP_STATE_SAID;
+    }
+    if (is_open && !task->leaves_early) {
+        return false;
+    }
+    do_end(host, task);
+    return true;
+}
+
+static struct sim_task *find_by_name(struct sim_host *host, uint64_t name)
+{
+    for (size_t i = 0; i < host->held_count; i++) {
+        if (name_of(&host->held[i]) == name) {
+            return &host->held[i];
+        }
+    }
+    return NULL;
+}
+
+static void work(struct world *world, void *context, uint64_t number)
+{
+    struct sim_host *host = context;
+    struct sim_task *task = find_by_name(host, number);
+    if (task == NULL || task->is_done || task->is_parked) {
+        return;
+    }
+    if (world_fault(world, 6)) {
+        speak_out_of_turn(host, task);
+    }
+    if (world_fault(world, 6)) {
+        speak_again(host);
+    }
+    if (world_below(world, 100) < 15) {
+        show_progress(host, task);
+    }
+    if (task->is_cancelled) {
+        clean_up(host, task);
+    } else if (!do_line(host, task)) {
+        wait(host, task);
+    }
+}
