@@ -76,6 +76,7 @@ struct run_row {
     struct {
         uint32_t effect;
         enum effect_kind kind;
+        uint64_t deployment; /* engine_pin(). */
         char name[CODEC_NAME_MAX + 1];
     } parked[CODEC_PARKED_MAX];
     /* Where the parked task waits for its turn before it asks for a host; empty: nowhere. Only of

@@ -338,6 +338,7 @@ static void lease_granted_to(const struct event *event, struct event_body *ret)
     ret->lease_granted.effect = event->effect;
     ret->lease_granted.attempt = event->attempt;
     ret->lease_granted.host_id = body_bytes(event->lease_granted.host_id);
+    ret->lease_granted.deployment = body_bytes(event->lease_granted.deployment);
 }
 
 static status lease_granted_from(const ProtobufCMessage *message, struct event *ret)
@@ -348,6 +349,7 @@ static status lease_granted_from(const ProtobufCMessage *message, struct event *
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->lease_granted.host_id = body_str(body->host_id);
+    ret->lease_granted.deployment = body_str(body->deployment);
     return STATUS_OK;
 }
 
@@ -495,6 +497,7 @@ static void task_failed_to(const struct event *event, struct event_body *ret)
     ret->task_failed.outcome = outcome_to(&event->task_failed.outcome, ret);
     ret->task_failed.state = body_bytes(event->task_failed.state);
     ret->task_failed.retry_at_ms = event->task_failed.retry_at_ms;
+    ret->task_failed.is_mismatch = event->task_failed.is_mismatch;
 }
 
 static status task_failed_from(const ProtobufCMessage *message, struct event *ret)
@@ -505,6 +508,7 @@ static status task_failed_from(const ProtobufCMessage *message, struct event *re
     ret->attempt = body->attempt;
     ret->task_failed.state = body_str(body->state);
     ret->task_failed.retry_at_ms = body->retry_at_ms;
+    ret->task_failed.is_mismatch = body->is_mismatch;
     return outcome_from(body->outcome, &ret->task_failed.outcome);
 }
 

@@ -299,6 +299,7 @@ static void put_step_settled(struct object *object, const struct event *event)
 static void put_lease_granted(struct object *object, const struct event *event)
 {
     put_text(object, "host_id", event->lease_granted.host_id);
+    put_text(object, "deployment", event->lease_granted.deployment);
 }
 
 static void put_lease_lost(struct object *object, const struct event *event)

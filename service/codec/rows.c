@@ -83,6 +83,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         assert(is_task((uint32_t)row->parked[i].kind));
         body.parked[i].effect = row->parked[i].effect;
         body.parked[i].kind = (uint32_t)row->parked[i].kind;
+        body.parked[i].deployment = row->parked[i].deployment;
         body.parked[i].name.size = name_to(row->parked[i].name, body.parked[i].name.bytes);
     }
     return encode(polos_journal_v1_RunRow_fields, &body, ret, bytes_max);
@@ -122,6 +123,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
     for (size_t i = 0; i < body.parked_count; i++) {
         ret->parked[i].effect = body.parked[i].effect;
         ret->parked[i].kind = (enum effect_kind)body.parked[i].kind;
+        ret->parked[i].deployment = body.parked[i].deployment;
         name_from(body.parked[i].name.bytes, body.parked[i].name.size, ret->parked[i].name);
     }
     return STATUS_OK;

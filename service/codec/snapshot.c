@@ -40,6 +40,8 @@ static void effect_to(const struct effect *effect, polos_journal_v1_EffectState 
         .key = effect->key,
         .owner = effect->owner,
         .remaining = effect->remaining,
+        .mismatches = effect->mismatches,
+        .pin = effect->pin,
     };
 }
 
@@ -68,6 +70,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .retries = run->retries,
         .retries_max = run->retries_max,
         .is_cancelling = run->is_cancelling != 0,
+        .deployment = run->deployment,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
@@ -113,6 +116,8 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
     ret->key = body->key;
     ret->owner = body->owner;
     ret->remaining = body->remaining;
+    ret->mismatches = (uint8_t)body->mismatches;
+    ret->pin = body->pin;
     return true;
 }
 
@@ -145,6 +150,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->retries = body->retries;
     ret->retries_max = body->retries_max;
     ret->is_cancelling = body->is_cancelling;
+    ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {
         if (!effect_from(&body->effects[i], &ret->effects[i])) {

@@ -142,6 +142,21 @@ static void apply_lease_granted(struct run *run, const struct event *event)
     effect->attempt = event->attempt;
     effect->state = EFFECT_LEASED;
     effect->host = str_hash(event->lease_granted.host_id) | 1; /* 0 says "none". */
+    effect->key = 0;
+    if (event->lease_granted.deployment.len > 0) {
+        effect->key = engine_key(event->lease_granted.deployment);
+        run->deployment = run->deployment == 0 ? effect->key : run->deployment;
+    }
+}
+
+/* The code that has the task has added to its history: from now on it is the code that fits. */
+static void pin_task(struct run *run, struct effect *task)
+{
+    task->mismatches = 0;
+    if (task->key != 0) {
+        task->pin = task->key;
+        run->deployment = task->kind == EFFECT_BODY ? task->key : run->deployment;
+    }
 }
 
 static void apply_lease_lost(struct run *run, const struct event *event)
@@ -158,6 +173,7 @@ static void apply_step_settled(struct run *run, const struct event *event)
     struct effect *effect = open_effect(run, event);
     assert(event->step_settled.number == effect->steps + 1);
     effect->steps++;
+    pin_task(run, effect);
     if (effect->kind == EFFECT_BODY) {
         run->steps++;
     }
@@ -166,6 +182,7 @@ static void apply_step_settled(struct run *run, const struct event *event)
 static void apply_wait_set(struct run *run, const struct event *event)
 {
     assert(states_effect(run, event->wait_set.owner) != NULL);
+    pin_task(run, states_effect(run, event->wait_set.owner));
     struct effect *effect = add_effect(run, event, event->wait_set.kind);
     effect->owner = event->wait_set.owner;
     effect->key = engine_key(event->wait_set.key);
@@ -214,6 +231,7 @@ static void apply_task_parked(struct run *run, const struct event *event)
     assert(effect->state == EFFECT_LEASED);
     effect->state = event->task_parked.is_ready ? EFFECT_READY : EFFECT_PARKED;
     effect->host = 0;
+    effect->mismatches = 0;
 }
 
 static void apply_task_failed(struct run *run, const struct event *event)
@@ -223,6 +241,10 @@ static void apply_task_failed(struct run *run, const struct event *event)
     effect->state = EFFECT_BACKOFF;
     effect->host = 0;
     effect->due_ms = event->task_failed.retry_at_ms;
+    if (event->task_failed.is_mismatch) {
+        effect->mismatches = (uint8_t)(effect->mismatches + (effect->mismatches < UINT8_MAX));
+        return;
+    }
     close_waits(run, event->effect, event->time_ms);
     run->retries++;
 }
@@ -238,6 +260,10 @@ static void apply_task_requeued(struct run *run, const struct event *event)
 
 static void apply_task_settled(struct run *run, const struct event *event)
 {
+    struct effect *task = open_effect(run, event);
+    if (task->state == EFFECT_LEASED) {
+        pin_task(run, task);
+    }
     close_waits(run, event->effect, event->time_ms);
     close_effect(run, open_effect(run, event));
 }

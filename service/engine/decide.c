@@ -235,7 +235,8 @@ static enum verdict decide_lease_grant(struct draft *draft, const struct command
                     .kind = EVENT_LEASE_GRANTED,
                     .effect = command->effect,
                     .attempt = command->attempt + 1,
-                    .lease_granted = {.host_id = command->lease.host_id},
+                    .lease_granted = {.host_id = command->lease.host_id,
+                                      .deployment = command->lease.deployment},
                 });
     return VERDICT_OK;
 }
@@ -296,13 +297,30 @@ static enum verdict decide_step_done(struct draft *draft, const struct command *
     return VERDICT_OK;
 }
 
-static uint64_t run_retry_delay_ms(const struct run *run)
+/* Doubles with each try before. */
+static uint64_t run_retry_delay_ms(uint32_t tries)
 {
     uint64_t delay = ENGINE_RUN_RETRY_BASE_MS;
-    for (uint32_t i = 0; i < run->retries && delay < ENGINE_RUN_RETRY_MAX_MS; i++) {
+    for (uint32_t i = 0; i < tries && delay < ENGINE_RUN_RETRY_MAX_MS; i++) {
         delay *= 2;
     }
     return delay < ENGINE_RUN_RETRY_MAX_MS ? delay : ENGINE_RUN_RETRY_MAX_MS;
+}
+
+/* The run will be tried again with its history: by other code, or after a failure. Code that does
+ * not fit has nothing to say about the run's state. */
+static void emit_task_failed(struct draft *draft, const struct command *command, bool is_mismatch,
+                             uint32_t tries)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_FAILED,
+                    .effect = command->effect,
+                    .attempt = command->attempt,
+                    .task_failed = {.outcome = command->task.outcome,
+                                    .state = is_mismatch ? STR_EMPTY : command->task.state,
+                                    .retry_at_ms = draft->now_ms + run_retry_delay_ms(tries),
+                                    .is_mismatch = is_mismatch},
+                });
 }
 
 static enum verdict decide_task_done(struct draft *draft, const struct command *command)
@@ -315,16 +333,11 @@ static enum verdict decide_task_done(struct draft *draft, const struct command *
     bool again = outcome->failed && command->task.is_retryable && !draft->run.is_cancelling &&
                  draft->run.kind == RUN_KIND_WORKFLOW &&
                  draft->run.retries < draft->run.retries_max;
-    if (again) {
-        uint64_t retry_at_ms = draft->now_ms + run_retry_delay_ms(&draft->run);
-        emit(draft, (struct event){
-                        .kind = EVENT_TASK_FAILED,
-                        .effect = command->effect,
-                        .attempt = command->attempt,
-                        .task_failed = {.outcome = *outcome,
-                                        .state = command->task.state,
-                                        .retry_at_ms = retry_at_ms},
-                    });
+    bool is_mismatch = outcome->failed && !draft->run.is_cancelling &&
+                       str_is(outcome->error_type, ENGINE_NON_DETERMINISM);
+    if (again || is_mismatch) {
+        uint32_t tries = is_mismatch ? effect->mismatches : draft->run.retries;
+        emit_task_failed(draft, command, is_mismatch, tries);
         return VERDICT_OK;
     }
     emit(draft, (struct event){
@@ -488,6 +501,25 @@ static enum verdict decide_park(struct draft *draft, const struct command *comma
     return VERDICT_OK;
 }
 
+static void emit_requeued(struct draft *draft, const struct effect *task)
+{
+    emit(draft, (struct event){
+                    .kind = EVENT_TASK_REQUEUED,
+                    .effect = task->id,
+                    .attempt = task->attempt,
+                });
+}
+
+static enum verdict decide_code_came(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    if (!effect_is_stopped(task)) {
+        return VERDICT_STALE;
+    }
+    emit_requeued(draft, task);
+    return VERDICT_OK;
+}
+
 /* The task's own time is up: the model is told, a workflow fails. */
 static void time_out_task(struct draft *draft, const struct effect *effect)
 {
@@ -513,18 +545,14 @@ static void time_effect(struct draft *draft, const struct effect *effect)
         return; /* Gone with one that was due before it. */
     }
     bool is_due = effect->due_ms != 0 && draft->now_ms >= effect->due_ms;
-    if (is_due && effect_is_wait(effect)) {
+    if (effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
+        time_out_task(draft, effect);
+    } else if (is_due && effect_is_wait(effect)) {
         end_wait(draft, effect);
     } else if (is_due && effect->kind == EFFECT_MODEL) {
         emit_model_requested(draft, effect->id, effect->attempt + 1);
     } else if (is_due) {
-        emit(draft, (struct event){
-                        .kind = EVENT_TASK_REQUEUED,
-                        .effect = effect->id,
-                        .attempt = effect->attempt,
-                    });
-    } else if (effect->deadline_ms != 0 && draft->now_ms >= effect->deadline_ms) {
-        time_out_task(draft, effect);
+        emit_requeued(draft, effect);
     }
 }
 
@@ -602,6 +630,7 @@ static const struct {
     [COMMAND_WAIT_DONE] = {STATE_BIT(RUN_ACTING), true, decide_wait_done},
     [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
     [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
+    [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

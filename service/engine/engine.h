@@ -43,9 +43,15 @@ enum {
     ENGINE_RETRY_BASE_MS = 500, /* Doubled by each failed attempt ... */
     ENGINE_RETRY_MAX_MS = 30000, /* ... up to this, unless the server's hint says longer. */
     ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
-    ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. */
+    ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. Code that does not fit waits as long. */
     ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
+    ENGINE_PIN_NONE = 0, /* Any deployment. */
+    ENGINE_PIN_NEWEST = 2, /* No deployment's hash: that which dialled in last. */
 };
+
+/* The type of a task's error when its code asks for other steps than its history holds. The code
+ * is to blame, not the run, which goes on when code comes that fits. */
+#define ENGINE_NON_DETERMINISM "NON_DETERMINISM"
 
 enum run_kind {
     RUN_KIND_NONE,
@@ -82,7 +88,7 @@ enum effect_state {
     EFFECT_CLOSED,
     EFFECT_READY, /* Model: the call is out. Task: no host has it. */
     EFFECT_LEASED, /* Task: a host has it. */
-    EFFECT_BACKOFF, /* Model, body: to be ordered again at due_ms. */
+    EFFECT_BACKOFF, /* Model, task: to be ordered again at due_ms. */
     EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. */
 };
 
@@ -95,13 +101,15 @@ struct effect {
     uint64_t since_ms; /* When it was ordered. */
     uint64_t due_ms; /* Backoff: order again then. Wait: it ends then; 0: never by itself. */
     uint64_t deadline_ms; /* Task: give up then; 0: with the run. */
-    uint64_t key; /* Wait: hash of its step's key. */
+    uint64_t key; /* Wait: hash of its step's key. Task: of the deployment that had it last. */
+    uint64_t pin; /* Task: hash of the deployment whose code it is bound to; 0: the run's. */
     uint32_t owner; /* Wait: the task whose code waits. */
     uint32_t remaining; /* Children: how many have not ended. Task: waits that have. */
     uint8_t kind; /* enum effect_kind */
     uint8_t state; /* enum effect_state */
     uint8_t at_most_once; /* Task: a lost lease settles it. */
-    uint8_t reserved[5]; /* Zero: the state is compared as bytes. */
+    uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
+    uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
 };
 
 /* The state of one run. A value: no pointers, no padding left to chance. */
@@ -121,6 +129,7 @@ struct run {
     uint64_t cache_write_tokens;
     uint64_t reasoning_tokens;
     uint64_t timeout_ms; /* What deadline_ms is set to anew after each wait; 0: none. */
+    uint64_t deployment; /* Hash of the deployment the run stays with; 0: none yet. */
     uint64_t kept[ENGINE_KEPT_MAX]; /* Hashes of the keys of resumes that came early. */
     uint32_t kept_count;
     uint32_t retries; /* Of the run, after failures. */
@@ -150,6 +159,7 @@ enum command_kind {
     COMMAND_WAIT_DONE, /* An event has come. */
     COMMAND_CHILD_DONE,
     COMMAND_PARK, /* A host lets go of a task that only waits. */
+    COMMAND_CODE_CAME, /* A host dialled in that offers a task whose code did not fit. */
     COMMAND_COUNT,
 };
 
@@ -267,6 +277,7 @@ struct command {
         } model_failed;
         struct {
             str host_id;
+            str deployment;
         } lease;
         struct {
             str cause;
@@ -399,6 +410,7 @@ struct event {
             struct outcome outcome;
             str state;
             uint64_t retry_at_ms;
+            bool is_mismatch; /* ENGINE_NON_DETERMINISM: counts for no retry, ends no wait. */
         } task_failed;
         struct {
             str cause;
@@ -406,6 +418,7 @@ struct event {
         } cancel_requested;
         struct {
             str host_id;
+            str deployment; /* Empty: of an older release. */
         } lease_granted;
         struct {
             str cause;
@@ -454,11 +467,20 @@ static inline bool effect_is_wait(const struct effect *effect)
     return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_ORDER;
 }
 
-/* What is kept of a step's key. */
+/* What is kept of a step's key, and of a deployment's name. */
 static inline uint64_t engine_key(str key)
 {
     return str_hash(key) | 1;
 }
+/* Its code did not fit its history: it is tried again in a while, or when other code comes. */
+static inline bool effect_is_stopped(const struct effect *effect)
+{
+    return effect->state == EFFECT_BACKOFF && effect->mismatches > 0;
+}
+
+/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NONE,
+ * ENGINE_PIN_NEWEST or a hash. Code that did not fit is tried in turn with the newest one. */
+uint64_t engine_pin(const struct run *run, const struct effect *task);
 /* The open wait with this key of this task's code, or NULL. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);
 /* The oldest open suspension with this key of any task's code, or NULL. */
@@ -466,7 +488,7 @@ const struct effect *engine_suspension(const struct run *run, uint64_t key);
 /* Whether one more wait would not be refused at once. */
 bool engine_may_wait(const struct run *run);
 bool engine_has_kept(const struct run *run, uint64_t key);
-/* Only waits are open, or tasks whose code waits: the run's clock stands still. */
+/* Only waits are open, or tasks whose code waits or did not fit: the run's clock stands still. */
 bool engine_is_clock_stopped(const struct run *run);
 
 #endif

@@ -122,11 +122,19 @@ bool engine_is_clock_stopped(const struct run *run)
     }
     for (uint32_t i = 0; i < run->effect_count; i++) {
         const struct effect *effect = &run->effects[i];
-        if (effect_is_task(effect) && !code_waits(run, effect)) {
+        if (effect_is_task(effect) && !code_waits(run, effect) && !effect_is_stopped(effect)) {
             return false;
         }
     }
     return true;
+}
+
+uint64_t engine_pin(const struct run *run, const struct effect *task)
+{
+    assert(effect_is_task(task));
+    uint64_t pin = task->pin != 0 ? task->pin : run->deployment;
+    bool has_failed = task->mismatches > 0 && task->key == pin;
+    return has_failed && pin != 0 ? ENGINE_PIN_NEWEST : pin;
 }
 
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key)
@@ -217,7 +225,7 @@ static const char *broken_task(const struct run *run, const struct effect *task)
     if (task->state == EFFECT_PARKED && !code_waits(run, task)) {
         return "a parked task waits for nothing";
     }
-    bool backs_off = task->state == EFFECT_BACKOFF;
+    bool backs_off = task->state == EFFECT_BACKOFF && !effect_is_stopped(task);
     return backs_off && task->kind != EFFECT_BODY ? "a tool call backs off" : NULL;
 }
 

@@ -272,9 +272,9 @@ static void trace_decision(const struct engine_world *world, const struct comman
         return;
     }
     static const char *const names[] = {
-        "START",      "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
-        "LEASE_LOST", "STEP_DONE",     "TASK_DONE",    "TIME",          "CANCEL",
-        "ORDER",      "RESUME",        "WAIT_DONE",    "CHILD_DONE",    "PARK",
+        "START",     "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT", "LEASE_LOST",
+        "STEP_DONE", "TASK_DONE",     "TIME",         "CANCEL",        "ORDER",       "RESUME",
+        "WAIT_DONE", "CHILD_DONE",    "PARK",         "CODE_CAME",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
@@ -331,11 +331,15 @@ static void check_decision(struct engine_world *world, const struct command *com
     }
     if (command->kind == COMMAND_TASK_DONE && world->ledger.ended == EVENT_NONE) {
         bool again = events[0].kind == EVENT_TASK_FAILED;
-        expect(world, !again || command->task.is_retryable, "only-what-may-succeed-is-tried-again");
+        bool is_mismatch = str_is(command->task.outcome.error_type, ENGINE_NON_DETERMINISM);
+        expect(world, !again || is_mismatch || command->task.is_retryable,
+               "only-what-may-succeed-is-tried-again");
+        expect(world, again || !is_mismatch || world->ledger.is_cancelling,
+               "code-that-does-not-fit-ends-no-run");
     }
     if (command->kind == COMMAND_PARK) {
-        bool has_more = engine_effect(&world->live, command->effect)->remaining >
-                        command->park.outcomes_seen;
+        bool has_more =
+            engine_effect(&world->live, command->effect)->remaining > command->park.outcomes_seen;
         expect(world, !has_more || events[0].task_parked.is_ready, "unseen-outcomes-are-given");
     }
     if (command->kind == COMMAND_TIME) {
@@ -537,6 +541,12 @@ static void speak_done(struct engine_world *world, struct pending *lease)
         .task = {.outcome = draw_outcome(world)},
     };
     command.task.is_retryable = command.task.outcome.failed && draw_chance(&world->draw, 60);
+    if (fault(world, 30)) {
+        command.task.outcome = (struct outcome){.failed = true,
+                                                .error_type = STR(ENGINE_NON_DETERMINISM),
+                                                .error_message = text(world, "other steps")};
+        command.task.state = STR("{\"of\":\"other code\"}");
+    }
     command.task.is_cancelled = world->ledger.is_cancelling && draw_chance(&world->draw, 70);
     lease->is_old = true;
     submit(world, command);
@@ -567,6 +577,25 @@ static void speak_step(struct engine_world *world, struct pending *lease)
         lease->steps_told++;
     }
     submit(world, command);
+}
+
+static str draw_deployment(struct engine_world *world)
+{
+    static const char *const names[] = {"", "v1", "v2", "v3"};
+    return str_of(names[draw_below(&world->draw, COUNT_OF(names))]);
+}
+
+/* Some host dials in that offers what was stopped. */
+static void speak_code_came(struct engine_world *world)
+{
+    for (uint32_t id = 1; id <= world->ledger.effect_count; id++) {
+        const struct ledger_effect *effect = ledger_open(&world->ledger, id);
+        if (effect != NULL && effect->mismatches > 0 && effect->retry_at_ms != 0) {
+            submit(world, (struct command){
+                              .kind = COMMAND_CODE_CAME, .effect = id, .attempt = effect->attempt});
+            return;
+        }
+    }
 }
 
 /* A host does what hosts do, in order or not; it never answers twice for a number it means. */
@@ -604,10 +633,11 @@ static void speak(struct engine_world *world, size_t index)
         submit(world, command);
         break;
     case PENDING_TASK:
-        command = (struct command){.kind = COMMAND_LEASE_GRANT,
-                                   .effect = it->effect,
-                                   .attempt = it->attempt,
-                                   .lease = {.host_id = text(world, "host")}};
+        command = (struct command){
+            .kind = COMMAND_LEASE_GRANT,
+            .effect = it->effect,
+            .attempt = it->attempt,
+            .lease = {.host_id = text(world, "host"), .deployment = draw_deployment(world)}};
         if (ledger_verdict(&world->ledger, &command) != VERDICT_OK || !again) {
             unpend(world, index);
         }
@@ -638,10 +668,10 @@ static uint32_t draw_wait(struct engine_world *world)
 
 static void resume(struct engine_world *world, str key)
 {
-    submit(world, (struct command){.kind = COMMAND_RESUME,
-                                   .resume = {.key = key,
-                                              .data = STR("{\"answer\":1}"),
-                                              .by = STR("somebody")}});
+    submit(world,
+           (struct command){
+               .kind = COMMAND_RESUME,
+               .resume = {.key = key, .data = STR("{\"answer\":1}"), .by = STR("somebody")}});
 }
 
 /* The key is known to who asks for it by its hash alone. */
@@ -668,10 +698,10 @@ static void speak_outside(struct engine_world *world)
         while (wait.children_told >> index & 1) {
             index = (index + 1) % wait.children;
         }
-        submit(world, (struct command){.kind = COMMAND_CHILD_DONE,
-                                       .effect = id,
-                                       .child_done = {.index = index,
-                                                      .outcome = draw_outcome(world)}});
+        submit(world,
+               (struct command){.kind = COMMAND_CHILD_DONE,
+                                .effect = id,
+                                .child_done = {.index = index, .outcome = draw_outcome(world)}});
     } else if (wait.kind == EFFECT_EVENT) {
         submit(world, (struct command){.kind = COMMAND_WAIT_DONE,
                                        .effect = id,
@@ -695,10 +725,9 @@ static void speak_noise(struct engine_world *world)
     }
     struct command command = {.effect = about.effect, .attempt = about.attempt};
     static const enum command_kind kinds[] = {
-        COMMAND_START,      COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT,
-        COMMAND_LEASE_LOST, COMMAND_STEP_DONE,     COMMAND_TASK_DONE,
-        COMMAND_WAIT_DONE,  COMMAND_CHILD_DONE,    COMMAND_PARK,
-        COMMAND_ORDER,
+        COMMAND_START,     COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT, COMMAND_LEASE_LOST,
+        COMMAND_STEP_DONE, COMMAND_TASK_DONE,     COMMAND_WAIT_DONE,   COMMAND_CHILD_DONE,
+        COMMAND_PARK,      COMMAND_ORDER,         COMMAND_CODE_CAME,
     };
     command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
     if (draw_chance(draw, 30)) {
@@ -761,6 +790,9 @@ static void tick(struct engine_world *world)
     }
     if (fault(world, 6)) {
         resume(world, draw_key(world));
+    }
+    if (fault(world, 3)) {
+        speak_code_came(world);
     }
     if (world->calm || draw_chance(&world->draw, 25)) {
         speak_outside(world);

@@ -131,11 +131,26 @@ static bool is_clock_stopped(const struct ledger *ledger)
         const struct ledger_effect *effect = &ledger->effects[id];
         bool is_task = effect->is_open && !ledger_is_wait(effect);
         tasks += is_task;
-        if (is_task && (effect->kind == EFFECT_MODEL || !ledger_code_waits(ledger, id))) {
+        bool is_stopped = effect->mismatches > 0 && effect->retry_at_ms != 0;
+        if (is_task && !is_stopped &&
+            (effect->kind == EFFECT_MODEL || !ledger_code_waits(ledger, id))) {
             return false;
         }
     }
     return tasks > 0 && !ledger->is_cancelling;
+}
+
+/* Code that added to a task's history binds the task; the code of a run's body binds the run. */
+static void bind_task(struct ledger *ledger, struct ledger_effect *task)
+{
+    task->mismatches = 0;
+    if (task->deployment == 0) {
+        return;
+    }
+    task->pin = task->deployment;
+    if (task->kind == EFFECT_BODY) {
+        ledger->deployment = task->deployment;
+    }
 }
 
 /* Code that was never at work has nothing to clean up. */
@@ -248,6 +263,9 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     LAW("given-up-is-a-failure", !given_up || effect->is_leased || outcome->failed);
     LAW("unknown-outcome-says-so", !(effect->at_most_once && effect->leases_lost > 0) ||
                                        str_is(outcome->error_type, "OUTCOME_UNKNOWN"));
+    if (effect->is_leased) {
+        bind_task(ledger, effect);
+    }
     if (end_waits(ledger, event->effect) > 0) {
         restart_clock(ledger, event->time_ms);
     }
@@ -261,6 +279,7 @@ static const char *add_step_settled(struct ledger *ledger, const struct event *e
     LAW("step-of-an-open-task", effect != NULL && ledger_is_task(effect));
     LAW("step-under-a-valid-epoch", effect->is_leased && event->attempt == effect->attempt);
     LAW("steps-without-gap", event->step_settled.number == effect->steps + 1);
+    bind_task(ledger, effect);
     effect->steps++;
     ledger->steps += effect->kind == EFFECT_BODY;
     return NULL;
@@ -279,6 +298,11 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     effect->is_leased = true;
     effect->attempt = event->attempt;
     effect->host = str_hash(event->lease_granted.host_id) | 1;
+    str deployment = event->lease_granted.deployment;
+    effect->deployment = deployment.len == 0 ? 0 : str_hash(deployment) | 1;
+    if (ledger->deployment == 0) {
+        ledger->deployment = effect->deployment;
+    }
     return NULL;
 }
 
@@ -295,17 +319,17 @@ static const char *add_lease_lost(struct ledger *ledger, const struct event *eve
 
 static const char *add_wait_set(struct ledger *ledger, const struct event *event)
 {
-    const struct ledger_effect *owner = ledger_open(ledger, event->wait_set.owner);
+    struct ledger_effect *owner = open_effect(ledger, event->wait_set.owner);
     enum effect_kind kind = event->wait_set.kind;
     LAW("a-wait-has-a-kind", kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER);
     LAW("a-wait-belongs-to-an-open-task", owner != NULL && ledger_is_task(owner));
     LAW("only-code-at-work-waits", owner->is_leased);
-    LAW("one-wait-per-step",
-        find_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
+    LAW("one-wait-per-step", find_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
     LAW("children-are-counted", (kind == EFFECT_CHILDREN) == (event->wait_set.children > 0));
     LAW("ledger-too-small", event->wait_set.children <= LEDGER_CHILDREN_MAX);
     const char *law = order_effect(ledger, event->effect, kind);
     LAW(law, law == NULL);
+    bind_task(ledger, owner);
     struct ledger_effect *effect = &ledger->effects[event->effect];
     effect->owner = event->wait_set.owner;
     effect->key = str_hash(event->wait_set.key);
@@ -321,8 +345,7 @@ static const char *add_wait_set(struct ledger *ledger, const struct event *event
 }
 
 static const char *judge_wait_settled(const struct ledger *ledger,
-                                      const struct ledger_effect *effect,
-                                      const struct event *event)
+                                      const struct ledger_effect *effect, const struct event *event)
 {
     const struct outcome *outcome = &event->wait_settled.outcome;
     bool is_due = effect->due_ms != 0 && event->time_ms >= effect->due_ms;
@@ -332,8 +355,8 @@ static const char *judge_wait_settled(const struct ledger *ledger,
     uint64_t all = effect->children == 64 ? UINT64_MAX : ((uint64_t)1 << effect->children) - 1;
     LAW("sleeps-end-in-time", effect->kind != EFFECT_SLEEP || is_refused || is_due);
     LAW("waits-time-out-in-time", !timed_out || effect->kind == EFFECT_ORDER || is_due);
-    LAW("all-children-end-first", effect->kind != EFFECT_CHILDREN || outcome->failed ||
-                                      effect->children_told == all);
+    LAW("all-children-end-first",
+        effect->kind != EFFECT_CHILDREN || outcome->failed || effect->children_told == all);
     LAW("the-kept-answer-is-given", !effect->was_answered_early || is_refused ||
                                         str_hash(outcome->value) == effect->early_answer);
     LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_ORDER ||
@@ -389,6 +412,7 @@ static const char *add_task_parked(struct ledger *ledger, const struct event *ev
     effect->is_leased = false;
     effect->host = 0;
     effect->is_parked = !event->task_parked.is_ready;
+    effect->mismatches = 0;
     return NULL;
 }
 
@@ -396,20 +420,29 @@ static const char *add_task_failed(struct ledger *ledger, const struct event *ev
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
     uint64_t retry_at_ms = event->task_failed.retry_at_ms;
-    LAW("only-workflows-are-tried-again",
-        effect != NULL && effect->kind == EFFECT_BODY && ledger->kind == RUN_KIND_WORKFLOW);
+    bool is_mismatch = event->task_failed.is_mismatch;
+    LAW("only-tasks-are-tried-again", effect != NULL && ledger_is_task(effect));
+    LAW("only-workflows-are-tried-again", is_mismatch || ledger->kind == RUN_KIND_WORKFLOW);
+    LAW("a-mismatch-says-so",
+        is_mismatch == str_is(event->task_failed.outcome.error_type, ENGINE_NON_DETERMINISM));
+    LAW("code-that-does-not-fit-changes-nothing",
+        !is_mismatch || event->task_failed.state.len == 0);
     LAW("failed-under-its-epoch", effect->is_leased && event->attempt == effect->attempt);
     LAW("only-failures-are-tried-again", event->task_failed.outcome.failed);
     LAW("nothing-new-while-cancelling", !ledger->is_cancelling);
-    LAW("run-retries-max", ledger->retries < ledger->retries_max);
+    LAW("run-retries-max", is_mismatch || ledger->retries < ledger->retries_max);
     LAW("run-retries-wait-a-while",
         retry_at_ms >= event->time_ms + 1000 && retry_at_ms <= event->time_ms + 60000);
-    if (end_waits(ledger, event->effect) > 0) {
-        restart_clock(ledger, event->time_ms);
-    }
     effect->is_leased = false;
     effect->host = 0;
     effect->retry_at_ms = retry_at_ms;
+    if (is_mismatch) {
+        effect->mismatches++;
+        return NULL;
+    }
+    if (end_waits(ledger, event->effect) > 0) {
+        restart_clock(ledger, event->time_ms);
+    }
     ledger->retries++;
     return NULL;
 }
@@ -418,8 +451,9 @@ static const char *add_task_requeued(struct ledger *ledger, const struct event *
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
     LAW("only-what-backs-off-is-requeued",
-        effect != NULL && effect->kind == EFFECT_BODY && effect->retry_at_ms != 0);
-    LAW("retry-not-before-its-time", event->time_ms >= effect->retry_at_ms);
+        effect != NULL && ledger_is_task(effect) && effect->retry_at_ms != 0);
+    LAW("retry-not-before-its-time",
+        event->time_ms >= effect->retry_at_ms || effect->mismatches > 0);
     effect->retry_at_ms = 0;
     restart_clock(ledger, event->time_ms);
     return NULL;
@@ -597,6 +631,9 @@ static const char *compare_effect(const struct ledger_effect *mine, const struct
     LAW("state-outcomes", theirs->remaining == mine->outcomes);
     LAW("state-kind", theirs->kind == mine->kind);
     LAW("state-attempt", theirs->attempt == mine->attempt);
+    LAW("state-pin", theirs->key == mine->deployment && theirs->pin == mine->pin);
+    LAW("state-mismatches",
+        theirs->mismatches == (mine->mismatches < UINT8_MAX ? mine->mismatches : UINT8_MAX));
     LAW("state-lease", is_leased == mine->is_leased && theirs->host == mine->host);
     LAW("state-steps", theirs->steps == mine->steps);
     LAW("state-retry", waits == (mine->retry_at_ms != 0) && theirs->due_ms == mine->retry_at_ms);
@@ -642,6 +679,7 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
+    LAW("state-deployment", run->deployment == ledger->deployment);
     LAW("state-kept", run->kept_count == ledger->kept_count);
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
         LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
@@ -714,6 +752,8 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
         return effect->kind == EFFECT_EVENT ? VERDICT_OK : VERDICT_REFUSED;
     case COMMAND_CHILD_DONE:
         return effect->kind == EFFECT_CHILDREN ? VERDICT_OK : VERDICT_REFUSED;
+    case COMMAND_CODE_CAME:
+        return effect->mismatches > 0 && effect->retry_at_ms != 0 ? VERDICT_OK : VERDICT_REFUSED;
     case COMMAND_RESUME:
     case COMMAND_START:
     case COMMAND_TIME:

@@ -25,6 +25,9 @@ struct ledger_effect {
     uint32_t attempt; /* Model: ordered last. Task: lease granted last. */
     uint32_t failures;
     uint32_t leases_lost;
+    uint32_t mismatches; /* Task: in a row that its code did not fit. */
+    uint64_t deployment; /* Task: that had it last, ... */
+    uint64_t pin; /* ... and whose code added to its history last; hashes, 0: none. */
     uint32_t steps;
     uint64_t host;
     uint64_t retry_at_ms; /* Model, body: waits until then; 0: it does not. */
@@ -58,6 +61,7 @@ struct ledger {
     uint64_t timeout_ms; /* Of the running time between waits; 0: none. */
     uint32_t retries;
     uint32_t retries_max;
+    uint64_t deployment; /* It stays with; a hash, 0: none. */
     bool is_cancelling;
     struct {
         uint64_t key;

@@ -27,6 +27,9 @@ static const struct golden second_release[] = {
 static const struct golden third_release[] = {
 #include "tests/unit/codec/golden_3.inc"
 };
+static const struct golden fourth_release[] = {
+#include "tests/unit/codec/golden_4.inc"
+};
 static_assert(COUNT_OF(first_release) == EVENT_LEASE_LOST, "they are never taken away");
 
 static const struct {
@@ -36,6 +39,7 @@ static const struct {
     [1] = {first_release, COUNT_OF(first_release)},
     [2] = {second_release, COUNT_OF(second_release)},
     [3] = {third_release, COUNT_OF(third_release)},
+    [4] = {fourth_release, COUNT_OF(fourth_release)},
 };
 
 static status decode_first(str record, struct arena *arena, struct event *ret)

@@ -271,6 +271,7 @@ static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
     for (uint32_t i = 0; i < parked; i++) {
         ret->parked[i].effect = UINT32_MAX - i;
         ret->parked[i].kind = EFFECT_BODY;
+        ret->parked[i].deployment = i % 2 == 0 ? 0 : UINT64_MAX - i;
         memset(ret->parked[i].name, 'a' + (int)i, name_bytes);
     }
     memset(ret->queue, 'q', name_bytes);

@@ -8,7 +8,8 @@
  *   fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A HOST | lost E.A
  *   step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
  *   order E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
- *   event E.0 | child E.0 INDEX [failed]
+ *   event E.0 | child E.0 INDEX [failed] | code E.A
+ *   of versions: grant E.A HOST DEPLOYMENT | done E.A misfit; the state says whom a task is for
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,8 @@ static void read_rest(struct player *player, const struct words *words, struct c
         break;
     case COMMAND_LEASE_GRANT:
         command->lease.host_id = third;
+        command->lease.deployment =
+            words->count > 3 ? arena_copy(&player->arena, str_of(words->word[3])) : STR_EMPTY;
         break;
     case COMMAND_STEP_DONE:
         command->step.number = (uint32_t)strtoul(third.ptr, NULL, 10);
@@ -166,6 +169,10 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_TASK_DONE:
         command->task.outcome =
             (struct outcome){.failed = flag(words, "failed"), .error_type = STR("ValueError")};
+        if (flag(words, "misfit")) {
+            command->task.outcome =
+                (struct outcome){.failed = true, .error_type = STR(ENGINE_NON_DETERMINISM)};
+        }
         command->task.is_retryable = flag(words, "retryable");
         command->task.is_cancelled = flag(words, "cancelled");
         break;
@@ -192,6 +199,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_MODEL_REISSUE:
     case COMMAND_LEASE_LOST:
     case COMMAND_TIME:
+    case COMMAND_CODE_CAME:
     case COMMAND_COUNT:
         break;
     }
@@ -208,7 +216,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_TIME] = "time",         [COMMAND_CANCEL] = "cancel",
         [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
         [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
-        [COMMAND_PARK] = "park",
+        [COMMAND_PARK] = "park",         [COMMAND_CODE_CAME] = "code",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);
@@ -253,6 +261,27 @@ static void print_event(struct buf *text, const struct event *event)
     buf_printf(text, more.len > 0 ? "(" STR_FMT ")" : "%.*s", STR_ARG(more));
 }
 
+/* Whom the tasks without a host wait for; deployments are called v1, v2, v3. */
+static void print_pins(struct buf *text, const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *task = &run->effects[i];
+        if (!effect_is_task(task) || task->state == EFFECT_LEASED) {
+            continue;
+        }
+        uint64_t pin = engine_pin(run, task);
+        for (unsigned number = 1; number <= 3; number++) {
+            char name[3] = {'v', (char)('0' + number), '\0'};
+            if (pin == engine_key(str_of(name))) {
+                buf_printf(text, ", %u for %s", task->id, name);
+            }
+        }
+        if (pin == ENGINE_PIN_NEWEST) {
+            buf_printf(text, ", %u for the newest", task->id);
+        }
+    }
+}
+
 static void print_decision(struct player *player, enum verdict verdict)
 {
     static const char *const verdicts[] = {"ok",  "stale",    "done before",
@@ -266,6 +295,7 @@ static void print_decision(struct player *player, enum verdict verdict)
     uint64_t next_ms = engine_next_deadline(&player->run);
     buf_printf(text, " => %s", engine_state_name((enum run_state)player->run.state));
     buf_printf(text, "%s", engine_is_waiting(&player->run) ? ", waiting" : "");
+    print_pins(text, &player->run);
     buf_printf(text, next_ms == 0 ? "\n" : ", alarm at %llu\n", (unsigned long long)next_ms);
 }
 

@@ -24,6 +24,7 @@ enum situation {
     BODY_LEASED,
     BODY_PARKED, /* On a sleep. */
     BODY_BACKOFF,
+    BODY_STOPPED, /* Its code did not fit. */
     BODY_CLEANUP, /* Leased, cancelled. */
     COMPLETED,
     FAILED,
@@ -80,6 +81,14 @@ static void must(struct run *run, struct command command)
     assert_int_equal(give(run, &command), VERDICT_OK);
 }
 
+static struct command mismatch(uint32_t effect, uint32_t attempt)
+{
+    struct command done = make(COMMAND_TASK_DONE, effect, attempt);
+    done.task.outcome.failed = true;
+    done.task.outcome.error_type = STR(ENGINE_NON_DETERMINISM);
+    return done;
+}
+
 static void bring(struct run *run, enum situation situation)
 {
     engine_init(run);
@@ -118,6 +127,8 @@ static void bring(struct run *run, enum situation situation)
         done.task.outcome.failed = true;
         done.task.is_retryable = true;
         must(run, done);
+    } else if (situation == BODY_STOPPED) {
+        must(run, mismatch(1, 1));
     } else if (situation == BODY_CLEANUP) {
         must(run, make(COMMAND_CANCEL, 0, 0));
     }
@@ -136,21 +147,22 @@ static const struct {
     uint32_t effect;
     uint32_t attempt;
 } table[] = {
-    /*       replied failed reissue grant lost step done time cancel order resume event child park,
-     *       after start */
-    [NEW] = {"new", "OSSSSSSSRRSRSSS", "OSSSSSSSRRSRSSS", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRDORORRR", "RSSSSSSSDOSOSSS", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRDORORRR", "RSSSSSSSDOSOSSS", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRS", "RSSSSSSSDOSOSSS", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORRO", "RSSSSSSSDOSOSSS", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORRO", "RSSSSSSSDOSOSSS", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRS", "RSSSSSSSDOSOSSS", 1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRRO", "RSSSSSSSDDSRSSS", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTT", 1, 1},
+    /*       replied failed reissue grant lost step done time cancel order resume event child park
+     *       code came, after start */
+    [NEW] = {"new", "OSSSSSSSRRSRSSSS", "OSSSSSSSRRSRSSSS", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRDORORRRR", "RSSSSSSSDOSOSSSS", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRDORORRRR", "RSSSSSSSDOSOSSSS", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORROS", "RSSSSSSSDOSOSSSS", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORROS", "RSSSSSSSDOSOSSSS", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSORRSO", "RSSSSSSSDOSOSSSS", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRROS", "RSSSSSSSDDSRSSSS", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -189,16 +201,16 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDD");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDD");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDDD");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDDD");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSS");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSS");
+        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSSS");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSSS");
     }
 }
 
@@ -210,10 +222,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSDOSORRS"},
-        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRS"},
-        {EFFECT_EVENT, "RSSSRSSSDOSOORS"},
-        {EFFECT_CHILDREN, "RSSSRSSSDOSOROS"},
+        {EFFECT_SLEEP, "RSSSRSSSDOSORRSS"},
+        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRSS"},
+        {EFFECT_EVENT, "RSSSRSSSDOSOORSS"},
+        {EFFECT_CHILDREN, "RSSSRSSSDOSOROSS"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};
