@@ -4,19 +4,9 @@
 
 #include "clients/c/memory.h"
 
-static size_t hash_of(const char *id)
-{
-    uint64_t hash = 14695981039346656037u;
-
-    for (; *id != '\0'; id++) {
-        hash = (hash ^ (uint8_t)*id) * 1099511628211u;
-    }
-    return (size_t)(hash ^ hash >> 32);
-}
-
 static struct polos_task **bucket_of(const struct polos_held *held, const char *id)
 {
-    return &held->buckets[hash_of(id) & (held->bucket_count - 1)];
+    return &held->buckets[polos_hash(id) & (held->bucket_count - 1)];
 }
 
 struct polos_task *polos_held_find(const struct polos_held *held, const char *id)
@@ -80,4 +70,20 @@ void polos_held_fini(struct polos_held *held)
 {
     free(held->buckets);
     *held = (struct polos_held){0};
+}
+
+bool polos_task_is_at_work(const struct polos_task *task)
+{
+    return task->is_held && task->is_owned && !task->is_done;
+}
+
+void polos_task_let_go(struct polos_task *task)
+{
+    if (task->is_held || task->is_owned || task->nodes > 0) {
+        return;
+    }
+    assert(task->waiting.first == NULL);
+    polos_replay_fini(&task->replay);
+    polos__v1__task__free_unpacked(task->message, NULL);
+    free(task);
 }

@@ -1,10 +1,12 @@
 /*
- * held: the tasks of a session by their id.
+ * held: a task, and the tasks of a session by their id.
  */
 #ifndef CLIENTS_C_HELD_H
 #define CLIENTS_C_HELD_H
 
 #include "clients/c/polos_host.h"
+#include "clients/c/replay.h"
+#include "clients/c/said.h"
 
 struct polos_session;
 
@@ -14,12 +16,17 @@ struct polos_task {
     Polos__V1__Task *message;
     uint32_t epoch;
     uint32_t steps; /* Settled, those that came with the task included. */
+    uint32_t outcomes; /* Of orders; those that came with the task included. */
+    struct said_list waiting; /* Orders the server has, without an outcome. */
+    struct replay replay; /* Of message->steps. */
     size_t nodes; /* Messages about it that are kept. */
     bool is_held; /* Its answer is wanted or on its way. */
     bool is_done; /* Its TaskDone was given. */
-    bool is_owned; /* Its owner has not called polos_task_done(). */
+    bool is_owned; /* Its owner has not called polos_task_done() or another end. */
+    bool is_cancelling; /* Its owner was told. */
     bool is_answer_refused;
     void (*stop)(struct polos_task *task, const char *cause);
+    void (*cancel)(struct polos_task *task);
     void *context;
 };
 
@@ -34,5 +41,10 @@ struct polos_task *polos_held_find(const struct polos_held *held, const char *id
 void polos_held_add(struct polos_held *held, struct polos_task *task);
 void polos_held_remove(struct polos_held *held, struct polos_task *task);
 void polos_held_fini(struct polos_held *held);
+
+/* What its owner says counts. */
+bool polos_task_is_at_work(const struct polos_task *task);
+/* Frees it when neither its owner nor a message needs it. */
+void polos_task_let_go(struct polos_task *task);
 
 #endif

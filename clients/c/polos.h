@@ -20,6 +20,7 @@
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/common.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
+#include "polos/v1/suspend.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 
@@ -74,6 +75,10 @@ enum polos_method {
     POLOS_RUN_LIST,
     POLOS_RUN_HISTORY,
     POLOS_RUN_CANCEL,
+    POLOS_WORKFLOW_PUBLISH,
+    POLOS_SUSPEND_LIST,
+    POLOS_SUSPEND_GET,
+    POLOS_SUSPEND_RESUME,
     POLOS_METHOD_COUNT,
 };
 

@@ -59,8 +59,8 @@ const Polos__V1__Task *polos_task_message(const struct polos_task *task);
 void polos_task_set_context(struct polos_task *task, void *context);
 void *polos_task_context(const struct polos_task *task);
 
-/* How the run settled this step before; NULL: not yet, do it. */
-const Polos__V1__TaskOutcome *polos_task_settled(const struct polos_task *task, const char *key);
+/* How the run settled this step or order before; NULL: not yet, do it. */
+const Polos__V1__TaskOutcome *polos_task_settled(struct polos_task *task, const char *key);
 
 /* NULL: the step is on the server's disk. Otherwise it is not, and will not be. */
 typedef void polos_step_settled(void *context, struct polos_task *task,
@@ -77,12 +77,54 @@ bool polos_step_done(struct polos_task *task, const char *key, const struct polo
 /* Shows progress to watchers; never a fact. At most 64 KiB of UTF-8. */
 void polos_task_progress(struct polos_task *task, const char *text);
 
+/* ---- orders: what outlives the task's code ---- */
+
+/* Without an error: what was ordered has come about, or failed as `outcome` says; both last as
+ * long as the call. Not called once the task was parked or done. */
+typedef void polos_order_settled(void *context, struct polos_task *task,
+                                 const struct polos_error *error,
+                                 const Polos__V1__TaskOutcome *outcome);
+
+/*
+ * Orders something under a key of its own in the task. What an earlier life of the task ordered
+ * is ordered again, unless polos_task_settled() knows how it ended. `order` is copied; its
+ * task_id, epoch and key are set here. The others below are for one kind each.
+ * False: nobody wants to know any more; `settled` is not called.
+ */
+bool polos_order(struct polos_task *task, const char *key, const Polos__V1__Order *order,
+                 polos_order_settled *settled, void *context);
+bool polos_order_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+                       polos_order_settled *settled, void *context);
+bool polos_order_suspend(struct polos_task *task, const char *key,
+                         const Polos__V1__Suspend *suspend, polos_order_settled *settled,
+                         void *context);
+bool polos_order_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
+                        polos_order_settled *settled, void *context);
+bool polos_order_await(struct polos_task *task, const char *key,
+                       const Polos__V1__AwaitEvent *awaited, polos_order_settled *settled,
+                       void *context);
+bool polos_order_publish(struct polos_task *task, const char *key,
+                         const Polos__V1__Publish *publish, polos_order_settled *settled,
+                         void *context);
+
+/* ---- its end ---- */
+
 /* The task's answer is no longer wanted: stop(task, cause) is called at most once. Optional. */
 void polos_task_on_stop(struct polos_task *task,
                         void (*stop)(struct polos_task *task, const char *cause));
 
-/* The task has ended. Must be called once for each task, also when it was stopped; the pointer
- * is dead afterwards. The answer is sent until the server has it. */
+/* The task's run is being cancelled: cancel(task) is called at most once, and the task may clean
+ * up with steps before it ends. Optional: without it such a task ends as cancelled by itself, and
+ * stop(task, "cancelled") is called. */
+void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_task *task));
+
+/* The task has ended. One of these three must be called once for each task, also when it was
+ * stopped; the pointer is dead afterwards. The answer is sent until the server has it. */
 void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome);
+/* It ended because its run is being cancelled; `cause` is for people. */
+void polos_task_cancelled(struct polos_task *task, const char *cause);
+/* It only waits for what it ordered: it is given again, with its steps, when something of that
+ * has ended. */
+void polos_task_park(struct polos_task *task);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "clients/c/held.h"
 #include "clients/c/memory.h"
+#include "clients/c/session.h"
 
 void polos_said_push(struct said_list *list, struct said *node)
 {
@@ -36,6 +37,33 @@ struct said *polos_said_find(const struct said_list *list, uint64_t seq)
         node = node->next;
     }
     return node;
+}
+
+struct said *polos_said_find_order(const struct said_list *list, const struct polos_task *task,
+                                   const char *key)
+{
+    struct said *node = list->first;
+
+    while (node != NULL && (node->kind != SAID_ORDER || node->task != task || node->is_void ||
+                            strcmp(node->text, key) != 0)) {
+        node = node->next;
+    }
+    return node;
+}
+
+void polos_said_remove(struct said_list *list, struct said *node)
+{
+    struct said **at = &list->first;
+    struct said *before = NULL;
+
+    while (*at != node) {
+        assert(*at != NULL);
+        before = *at;
+        at = &(*at)->next;
+    }
+    *at = node->next;
+    list->last = list->last == node ? before : list->last;
+    node->next = NULL;
 }
 
 static size_t size_of(const char *text)
@@ -90,13 +118,70 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
     return node;
 }
 
+static Polos__V1__Order *copy_order(const Polos__V1__Order *order)
+{
+    size_t bytes = polos__v1__order__get_packed_size(order);
+    uint8_t *packed = memory_zeroed(bytes, 1);
+
+    polos__v1__order__pack(order, packed);
+    Polos__V1__Order *copy = polos__v1__order__unpack(NULL, bytes, packed);
+    assert(copy != NULL);
+    free(packed);
+    return copy;
+}
+
+struct said *polos_said_order(struct polos_task *task, const char *key,
+                              const Polos__V1__Order *order)
+{
+    struct said *node = polos_said_about(SAID_ORDER, task, key, NULL);
+
+    node->order = copy_order(order);
+    return node;
+}
+
+void polos_said_free(struct said *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    struct polos_task *task = node->task;
+    if (node->order != NULL) {
+        polos__v1__order__free_unpacked(node->order, NULL);
+    }
+    free(node);
+    if (task != NULL) {
+        assert(task->nodes > 0);
+        task->nodes--;
+        polos_task_let_go(task);
+    }
+}
+
+void polos_said_settle(struct said *node, const struct polos_error *error,
+                       const Polos__V1__TaskOutcome *outcome)
+{
+    polos_step_settled *settled = node->settled;
+    polos_order_settled *came = node->came;
+
+    node->settled = NULL;
+    node->came = NULL;
+    if (settled != NULL) {
+        settled(node->context, node->task, error);
+    }
+    if (came != NULL && node->task->is_owned) {
+        came(node->context, node->task, error, outcome);
+    }
+}
+
 struct said *polos_said_again(const struct said *node)
 {
     const struct polos_outcome outcome = {node->value_json, node->error_type, node->error_message};
     struct said *again = polos_said_about(node->kind, node->task, node->text, &outcome);
 
+    again->order = node->order == NULL ? NULL : copy_order(node->order);
+    again->is_cancelled = node->is_cancelled;
     again->number = node->number;
     again->settled = node->settled;
+    again->came = node->came;
     again->context = node->context;
     return again;
 }
@@ -144,8 +229,30 @@ static void write_task_done(struct said *node, struct polos_session_message *ret
     ret->task_done.task_id = node->task->message->task_id;
     ret->task_done.epoch = node->epoch;
     ret->task_done.outcome = write_outcome(node, ret);
+    ret->task_done.cancelled = node->is_cancelled;
     ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     ret->message.task_done = &ret->task_done;
+}
+
+/* Borrows all but what is filled in here. */
+static void write_order(struct said *node, struct polos_session_message *ret)
+{
+    ret->order = *node->order;
+    ret->order.task_id = node->task->message->task_id;
+    ret->order.epoch = node->epoch;
+    ret->order.key = node->text;
+    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
+    ret->message.order = &ret->order;
+}
+
+static void write_park(struct said *node, struct polos_session_message *ret)
+{
+    polos__v1__park__init(&ret->park);
+    ret->park.task_id = node->task->message->task_id;
+    ret->park.epoch = node->epoch;
+    ret->park.outcomes_seen = node->number;
+    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_PARK;
+    ret->message.park = &ret->park;
 }
 
 static void write_delta(struct said *node, struct polos_session_message *ret)
@@ -183,7 +290,8 @@ static void write_nothing(struct said *node, struct polos_session_message *ret)
 void polos_said_write(struct said *node, struct polos_session_message *ret)
 {
     static void (*const writers[])(struct said *, struct polos_session_message *) = {
-        [SAID_STEP_DONE] = write_step_done, [SAID_TASK_DONE] = write_task_done,
+        [SAID_STEP_DONE] = write_step_done, [SAID_ORDER] = write_order,
+        [SAID_TASK_DONE] = write_task_done, [SAID_PARK] = write_park,
         [SAID_DRAIN] = write_drain,         [SAID_DELTA] = write_delta,
         [SAID_HEARTBEAT] = write_heartbeat, [SAID_ACK] = write_nothing,
     };

@@ -6,7 +6,9 @@
 #ifndef CLIENTS_C_SAID_H
 #define CLIENTS_C_SAID_H
 
-#include "clients/c/session.h"
+#include "clients/c/polos_host.h"
+
+struct polos_session_message;
 
 /* gRPC's, as far as errors made here have one. */
 enum {
@@ -16,7 +18,9 @@ enum {
 
 enum said_kind {
     SAID_STEP_DONE,
+    SAID_ORDER,
     SAID_TASK_DONE,
+    SAID_PARK,
     SAID_DRAIN,
     /* Unnumbered: */
     SAID_DELTA,
@@ -29,14 +33,17 @@ struct said {
     enum said_kind kind;
     bool is_void; /* Nobody waits for its acknowledgement. */
     uint32_t epoch;
-    uint32_t number; /* Of a step. */
+    bool is_cancelled; /* TASK_DONE: because the run is being cancelled. */
+    uint32_t number; /* Of a step; PARK: of outcomes. */
     uint64_t seq;
     struct polos_task *task; /* NULL: about none. */
-    polos_step_settled *settled; /* NULL: called, or nobody to call. */
+    polos_step_settled *settled; /* STEP_DONE; NULL: called, or nobody to call. */
+    polos_order_settled *came; /* ORDER; the same. */
     void *context;
+    Polos__V1__Order *order; /* ORDER; the node's. */
     /* In `memory`: */
     size_t bytes;
-    char *text; /* A step's key, a delta's text, a cause. */
+    char *text; /* A step's or order's key, a delta's text, a cause. */
     char *value_json; /* NULL: an error. */
     char *error_type;
     char *error_message;
@@ -51,11 +58,22 @@ struct said_list {
 void polos_said_push(struct said_list *list, struct said *node);
 struct said *polos_said_pop(struct said_list *list); /* NULL: empty. */
 struct said *polos_said_find(const struct said_list *list, uint64_t seq);
+/* An order that waits for its outcome. */
+struct said *polos_said_find_order(const struct said_list *list, const struct polos_task *task,
+                                   const char *key);
+void polos_said_remove(struct said_list *list, struct said *node);
 
 struct said *polos_said_alone(enum said_kind kind, const char *text);
 /* Counts itself among the task's nodes. */
 struct said *polos_said_about(enum said_kind kind, struct polos_task *task, const char *text,
                               const struct polos_outcome *outcome);
+struct said *polos_said_order(struct polos_task *task, const char *key,
+                              const Polos__V1__Order *order);
+/* Accepts NULL. May free its task, too. */
+void polos_said_free(struct said *node);
+/* Calls who waits for it, at most once. */
+void polos_said_settle(struct said *node, const struct polos_error *error,
+                       const Polos__V1__TaskOutcome *outcome);
 /* The same under the task's epoch of today, with its callback. */
 struct said *polos_said_again(const struct said *node);
 bool polos_said_is_numbered(const struct said *node);

@@ -2,9 +2,8 @@
 
 #include <assert.h>
 
-#include "clients/c/held.h"
 #include "clients/c/memory.h"
-#include "clients/c/said.h"
+#include "clients/c/task.h"
 
 struct polos_session {
     const struct polos_session_events *events;
@@ -23,26 +22,7 @@ struct polos_session {
 
 /* ---- what is said ---- */
 
-static void task_let_go(struct polos_task *task)
-{
-    if (!task->is_held && !task->is_owned && task->nodes == 0) {
-        polos__v1__task__free_unpacked(task->message, NULL);
-        free(task);
-    }
-}
-
-static void node_free(struct said *node)
-{
-    struct polos_task *task = node == NULL ? NULL : node->task;
-
-    free(node);
-    if (task != NULL) {
-        task->nodes--;
-        task_let_go(task);
-    }
-}
-
-static void say(struct polos_session *session, struct said *node)
+void polos_session_say(struct polos_session *session, struct said *node)
 {
     if (polos_said_is_numbered(node)) {
         node->seq = ++session->numbered;
@@ -53,13 +33,12 @@ static void say(struct polos_session *session, struct said *node)
     }
 }
 
-/* Messages that are worth nothing unless they are sent at once. */
-static void say_if_open(struct polos_session *session, struct said *node)
+void polos_session_say_if_open(struct polos_session *session, struct said *node)
 {
     if (session->is_open) {
-        say(session, node);
+        polos_session_say(session, node);
     } else {
-        node_free(node);
+        polos_said_free(node);
     }
 }
 
@@ -75,7 +54,7 @@ bool polos_session_next(struct polos_session *session, struct polos_session_mess
     }
     struct said *node = polos_said_pop(&session->unsent);
 
-    node_free(session->last);
+    polos_said_free(session->last);
     session->last = NULL;
     polos_said_write(node, ret);
     ret->message.ack = session->dealt;
@@ -90,16 +69,6 @@ bool polos_session_next(struct polos_session *session, struct polos_session_mess
 
 /* ---- tasks ---- */
 
-static void settle_step(struct said *node, const struct polos_error *error)
-{
-    polos_step_settled *settled = node->settled;
-
-    node->settled = NULL;
-    if (settled != NULL) {
-        settled(node->context, node->task, error);
-    }
-}
-
 static void void_list(struct said_list *list, struct polos_task *task, const char *cause)
 {
     const struct polos_error error = {CODE_ABORTED, "TASK_STOPPED", "", cause};
@@ -107,8 +76,19 @@ static void void_list(struct said_list *list, struct polos_task *task, const cha
     for (struct said *node = list->first; node != NULL; node = node->next) {
         if (node->task == task && !node->is_void) {
             node->is_void = true;
-            settle_step(node, &error);
+            polos_said_settle(node, &error, NULL);
         }
+    }
+}
+
+static void void_waiting(struct polos_task *task, const char *cause)
+{
+    const struct polos_error error = {CODE_ABORTED, "TASK_STOPPED", "", cause};
+
+    for (struct said *node = polos_said_pop(&task->waiting); node != NULL;
+         node = polos_said_pop(&task->waiting)) {
+        polos_said_settle(node, &error, NULL);
+        polos_said_free(node);
     }
 }
 
@@ -122,101 +102,42 @@ static void drop(struct polos_session *session, struct polos_task *task, const c
     task->nodes++; /* Callbacks may let go of it. */
     void_list(&session->unacknowledged, task, cause);
     void_list(&session->unsent, task, cause);
-    if (task->is_owned && task->stop != NULL) {
-        task->stop(task, cause);
-    }
+    void_waiting(task, cause);
+    polos_task_stop(task, cause);
     task->nodes--;
-    task_let_go(task);
-}
-
-static void answer(struct polos_task *task, const struct polos_outcome *outcome)
-{
-    task->is_done = true;
-    say(task->session, polos_said_about(SAID_TASK_DONE, task, "", outcome));
-}
-
-bool polos_step_done(struct polos_task *task, const char *key, const struct polos_outcome *outcome,
-                     polos_step_settled *settled, void *context)
-{
-    assert(task->is_owned);
-    if (!task->is_held) {
-        return false;
-    }
-    struct said *node = polos_said_about(SAID_STEP_DONE, task, key, outcome);
-
-    node->number = ++task->steps;
-    node->settled = settled;
-    node->context = context;
-    say(task->session, node);
-    return true;
-}
-
-void polos_task_progress(struct polos_task *task, const char *text)
-{
-    assert(task->is_owned);
-    if (task->is_held) {
-        say_if_open(task->session, polos_said_about(SAID_DELTA, task, text, NULL));
-    }
-}
-
-void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome)
-{
-    assert(task->is_owned);
-    task->is_owned = false;
-    if (task->is_held) {
-        answer(task, outcome);
-        return;
-    }
-    task_let_go(task);
-}
-
-const Polos__V1__Task *polos_task_message(const struct polos_task *task)
-{
-    return task->message;
-}
-
-void polos_task_set_context(struct polos_task *task, void *context)
-{
-    task->context = context;
-}
-
-void *polos_task_context(const struct polos_task *task)
-{
-    return task->context;
-}
-
-void polos_task_on_stop(struct polos_task *task,
-                        void (*stop)(struct polos_task *task, const char *cause))
-{
-    task->stop = stop;
-}
-
-const Polos__V1__TaskOutcome *polos_task_settled(const struct polos_task *task, const char *key)
-{
-    for (size_t i = 0; i < task->message->n_steps; i++) {
-        if (strcmp(task->message->steps[i]->key, key) == 0) {
-            return task->message->steps[i]->outcome;
-        }
-    }
-    return NULL;
+    polos_task_let_go(task);
 }
 
 /* ---- what the server says ---- */
 
+/* The node was taken from its list. */
+static void acknowledge_node(struct polos_session *session, struct said *node)
+{
+    struct polos_task *task = node->task;
+    bool ends_task = node->kind == SAID_TASK_DONE || node->kind == SAID_PARK;
+
+    if (node->is_void) {
+        polos_said_free(node);
+        return;
+    }
+    if (node->kind == SAID_ORDER && polos_task_is_at_work(task)) {
+        polos_said_push(&task->waiting, node);
+        return;
+    }
+    if (node->kind == SAID_STEP_DONE) {
+        polos_said_settle(node, NULL, NULL);
+    }
+    if (ends_task && task->is_held) {
+        task->is_held = false;
+        polos_held_remove(&session->held, task);
+    }
+    polos_said_free(node);
+}
+
 static void acknowledge_list(struct polos_session *session, struct said_list *list, uint64_t ack)
 {
     while (list->first != NULL && polos_said_is_numbered(list->first) && list->first->seq <= ack) {
-        struct said *node = polos_said_pop(list);
-
-        if (!node->is_void && node->kind == SAID_STEP_DONE) {
-            settle_step(node, NULL);
-        }
-        /* A callback may have ended the task. */
-        if (!node->is_void && node->kind == SAID_TASK_DONE && node->task->is_held) {
-            node->task->is_held = false;
-            polos_held_remove(&session->held, node->task);
-        }
-        node_free(node);
+        acknowledge_node(session, polos_said_pop(list));
     }
 }
 
@@ -230,6 +151,25 @@ static bool acknowledged(struct polos_session *session, uint64_t ack)
     return true;
 }
 
+static void number_again(struct polos_session *session, struct said *node)
+{
+    node->seq = ++session->numbered;
+    polos_said_push(&session->unsent, node);
+}
+
+/* The new session is to answer, and knows of no order yet. */
+static void order_again(struct polos_session *session)
+{
+    for (size_t i = 0; i < session->held.bucket_count; i++) {
+        for (struct polos_task *task = session->held.buckets[i]; task != NULL; task = task->next) {
+            for (struct said *node = polos_said_pop(&task->waiting); node != NULL;
+                 node = polos_said_pop(&task->waiting)) {
+                number_again(session, node);
+            }
+        }
+    }
+}
+
 /* A new session: numbers start at 1; what nobody waits for is not said again. */
 static void renumber(struct polos_session *session)
 {
@@ -237,13 +177,13 @@ static void renumber(struct polos_session *session)
 
     session->unsent = (struct said_list){0};
     session->numbered = session->dealt = 0;
+    order_again(session);
     for (struct said *node = polos_said_pop(&kept); node != NULL; node = polos_said_pop(&kept)) {
         if (node->is_void || node->kind == SAID_DRAIN) {
-            node_free(node);
-            continue;
+            polos_said_free(node);
+        } else {
+            number_again(session, node);
         }
-        node->seq = ++session->numbered;
-        polos_said_push(&session->unsent, node);
     }
 }
 
@@ -279,6 +219,7 @@ static bool receive_welcome(struct polos_session *session, const Polos__V1__Serv
 static void say_again(struct polos_session *session, struct polos_task *task)
 {
     struct said *lists[] = {session->unacknowledged.first, session->unsent.first};
+    struct said_list waiting = task->waiting;
     uint64_t last = session->numbered;
 
     for (size_t i = 0; i < 2; i++) {
@@ -286,43 +227,105 @@ static void say_again(struct polos_session *session, struct polos_task *task)
             if (polos_said_is_numbered(node) && node->task == task && !node->is_void &&
                 node->seq <= last) {
                 node->is_void = true;
-                say(session, polos_said_again(node));
+                polos_session_say(session, polos_said_again(node));
                 node->settled = NULL;
+                node->came = NULL;
             }
         }
     }
+    task->waiting = (struct said_list){0};
+    for (struct said *node = polos_said_pop(&waiting); node != NULL;
+         node = polos_said_pop(&waiting)) {
+        node->epoch = task->epoch;
+        polos_session_say(session, node);
+    }
+}
+
+/* An outcome counts once, and only while the code is there to see it. */
+static void receive_outcome(struct polos_session *session, const char *task_id, const char *key,
+                            const Polos__V1__TaskOutcome *outcome)
+{
+    struct polos_task *task = polos_held_find(&session->held, task_id);
+
+    if (task == NULL || !polos_task_is_at_work(task)) {
+        return;
+    }
+    struct said *node = polos_said_find_order(&task->waiting, task, key);
+    if (node != NULL) {
+        polos_said_remove(&task->waiting, node);
+        polos_task_came(task, node, outcome);
+        polos_said_free(node);
+        return;
+    }
+    /* It came before the order was acknowledged. */
+    node = polos_said_find_order(&session->unacknowledged, task, key);
+    node = node == NULL ? polos_said_find_order(&session->unsent, task, key) : node;
+    if (node != NULL) {
+        node->is_void = true;
+        polos_task_came(task, node, outcome);
+    }
+}
+
+/* The task is at work here, and its epoch went up. */
+static void receive_epoch(struct polos_session *session, struct polos_task *task,
+                          const Polos__V1__Task *message)
+{
+    task->epoch = message->epoch;
+    say_again(session, task);
+    task->nodes++; /* Callbacks may let go of it. */
+    for (size_t i = 0; i < message->n_steps; i++) {
+        if (message->steps[i]->is_order) {
+            receive_outcome(session, message->task_id, message->steps[i]->key,
+                            message->steps[i]->outcome);
+        }
+    }
+    if (message->cancelling) {
+        polos_task_cancel(task);
+    }
+    task->nodes--;
+    polos_task_let_go(task);
 }
 
 static void receive_task(struct polos_session *session, Polos__V1__ServerMessage *message)
 {
     struct polos_task *task = polos_held_find(&session->held, message->task->task_id);
 
-    if (task != NULL) {
-        if (message->task->epoch > task->epoch) {
-            task->epoch = message->task->epoch;
-            say_again(session, task);
-        }
+    if (task != NULL && message->task->epoch <= task->epoch) {
         return;
     }
-    task = memory_zeroed(1, sizeof(*task));
-    task->session = session;
-    task->message = message->task;
-    task->epoch = message->task->epoch;
-    task->steps = (uint32_t)message->task->n_steps;
-    task->is_held = task->is_owned = true;
+    if (task != NULL && (task->is_owned || task->is_done)) {
+        receive_epoch(session, task, message->task);
+        return;
+    }
+    drop(session, task, "parked"); /* If there is one: its Park was dealt with. */
+    task = polos_task_new(session, message->task);
     message->task = NULL;
     message->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET;
     polos_held_add(&session->held, task);
+    task->nodes++;
     session->events->given(session->context, task);
+    if (task->message->cancelling) {
+        polos_task_cancel(task);
+    }
+    task->nodes--;
+    polos_task_let_go(task);
 }
 
 static void receive_cancel(struct polos_session *session, const Polos__V1__CancelTask *cancel)
 {
     struct polos_task *task = polos_held_find(&session->held, cancel->task_id);
 
-    if (task != NULL && cancel->epoch >= task->epoch) {
-        drop(session, task, cancel->cause);
+    if (task == NULL || cancel->epoch < task->epoch) {
+        return;
     }
+    if (strcmp(cancel->cause, "cancelled") != 0) {
+        drop(session, task, cancel->cause);
+        return;
+    }
+    task->nodes++;
+    polos_task_cancel(task);
+    task->nodes--;
+    polos_task_let_go(task);
 }
 
 /* Refusals after which nothing this host says about the task counts. */
@@ -349,7 +352,7 @@ static void answer_refused(struct polos_session *session, struct polos_task *tas
         return;
     }
     task->is_answer_refused = true;
-    answer(task, &failed);
+    polos_task_answer(task, &failed, false);
 }
 
 static void receive_refused(struct polos_session *session, const Polos__V1__Refused *refused)
@@ -365,12 +368,16 @@ static void receive_refused(struct polos_session *session, const Polos__V1__Refu
         return;
     }
     node->is_void = true;
-    if (node->kind == SAID_STEP_DONE) {
-        node->task->steps--;
-        settle_step(node, &error);
-    } else if (node->kind == SAID_TASK_DONE) {
+    if (node->kind == SAID_TASK_DONE) {
         answer_refused(session, node->task, refused->message);
+        return;
     }
+    if (node->kind == SAID_PARK) {
+        drop(session, node->task, refused->message);
+        return;
+    }
+    node->task->steps -= node->kind == SAID_STEP_DONE;
+    polos_said_settle(node, &error, NULL);
 }
 
 static void receive_new(struct polos_session *session, Polos__V1__ServerMessage *message)
@@ -379,6 +386,9 @@ static void receive_new(struct polos_session *session, Polos__V1__ServerMessage 
         receive_task(session, message);
     } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL) {
         receive_cancel(session, message->cancel);
+    } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME) {
+        receive_outcome(session, message->outcome->task_id, message->outcome->key,
+                        message->outcome->outcome);
     } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN) {
         session->events->draining(session->context);
     }
@@ -423,7 +433,7 @@ struct polos_session *polos_session_new(const struct polos_session_events *event
 static void forget_list(struct said_list *list)
 {
     for (struct said *node = polos_said_pop(list); node != NULL; node = polos_said_pop(list)) {
-        node_free(node);
+        polos_said_free(node);
     }
 }
 
@@ -434,7 +444,7 @@ void polos_session_free(struct polos_session *session)
             drop(session, session->held.buckets[i], "the host is gone");
         }
     }
-    node_free(session->last);
+    polos_said_free(session->last);
     forget_list(&session->unacknowledged);
     forget_list(&session->unsent);
     polos_held_fini(&session->held);
@@ -454,7 +464,7 @@ static void unsend(struct polos_session *session)
         if (polos_said_is_numbered(node)) {
             polos_said_push(&session->unsent, node);
         } else {
-            node_free(node);
+            polos_said_free(node);
         }
     }
 }
@@ -504,19 +514,19 @@ bool polos_session_owes_ack(const struct polos_session *session)
 void polos_session_ack(struct polos_session *session)
 {
     if (polos_session_owes_ack(session) && session->unsent.first == NULL) {
-        say(session, polos_said_alone(SAID_ACK, ""));
+        polos_session_say(session, polos_said_alone(SAID_ACK, ""));
     }
 }
 
 void polos_session_heartbeat(struct polos_session *session)
 {
-    say_if_open(session, polos_said_alone(SAID_HEARTBEAT, ""));
+    polos_session_say_if_open(session, polos_said_alone(SAID_HEARTBEAT, ""));
 }
 
 void polos_session_drain(struct polos_session *session, const char *cause)
 {
     session->is_drained = true;
-    say(session, polos_said_alone(SAID_DRAIN, cause));
+    polos_session_say(session, polos_said_alone(SAID_DRAIN, cause));
 }
 
 bool polos_session_is_open(const struct polos_session *session)

@@ -2,10 +2,11 @@
  * session: a host's side of ToolService.Connect without any I/O.
  *
  * Messages go in, messages and callbacks come out; the stream and the clock are host.c's. A task
- * is held from the moment it arrives until its TaskDone is acknowledged (which means: durable),
- * it is cancelled, or the server says it is lost; connections may come and go meanwhile. The
- * surprising part: a task that comes again with a higher epoch while it is at work is not given
- * out twice. The work goes on, and its answers carry the new epoch.
+ * is held from the moment it arrives until its TaskDone or Park is acknowledged (which means:
+ * durable), it is stopped, or the server says it is lost; connections may come and go meanwhile.
+ * The surprising part: a task that comes again with a higher epoch while it is at work is not
+ * given out twice. The work goes on, and its answers carry the new epoch. Orders without an
+ * outcome are said again in every new session: asking twice is asking once.
  *
  * Order: polos_session_hello(), then polos_session_receive() for each message, sending what
  * polos_session_next() gives; after the stream broke, hello again.
@@ -16,6 +17,7 @@
 #include "clients/c/polos_host.h"
 
 struct polos_session;
+struct said;
 
 struct polos_session_events {
     void (*welcomed)(void *context, const Polos__V1__Welcome *welcome);
@@ -30,7 +32,9 @@ struct polos_session_events {
 struct polos_session_message {
     Polos__V1__HostMessage message;
     Polos__V1__StepDone step_done;
+    Polos__V1__Order order;
     Polos__V1__TaskDone task_done;
+    Polos__V1__Park park;
     Polos__V1__HostDelta delta;
     Polos__V1__Heartbeat heartbeat;
     Polos__V1__Drain drain;
@@ -59,6 +63,11 @@ bool polos_session_owes_ack(const struct polos_session *session);
 void polos_session_ack(struct polos_session *session); /* Sends one alone, when it is owed. */
 void polos_session_heartbeat(struct polos_session *session);
 void polos_session_drain(struct polos_session *session, const char *cause);
+
+/* For a task's owner: takes the node, and numbers it. */
+void polos_session_say(struct polos_session *session, struct said *node);
+/* For what is worth nothing unless it is sent at once. */
+void polos_session_say_if_open(struct polos_session *session, struct said *node);
 
 bool polos_session_is_open(const struct polos_session *session); /* Welcome has come. */
 size_t polos_session_held(const struct polos_session *session);

@@ -1,0 +1,255 @@
+#include "clients/c/task.h"
+
+#include <assert.h>
+
+#include "clients/c/memory.h"
+#include "clients/c/session.h"
+
+struct polos_task *polos_task_new(struct polos_session *session, Polos__V1__Task *message)
+{
+    struct polos_task *task = memory_zeroed(1, sizeof(*task));
+
+    task->session = session;
+    task->message = message;
+    task->epoch = message->epoch;
+    task->is_held = task->is_owned = true;
+    for (size_t i = 0; i < message->n_steps; i++) {
+        task->outcomes += message->steps[i]->is_order;
+    }
+    task->steps = message->settled_count;
+    return task;
+}
+
+/* ---- what its owner asks ---- */
+
+const Polos__V1__Task *polos_task_message(const struct polos_task *task)
+{
+    return task->message;
+}
+
+void polos_task_set_context(struct polos_task *task, void *context)
+{
+    task->context = context;
+}
+
+void *polos_task_context(const struct polos_task *task)
+{
+    return task->context;
+}
+
+void polos_task_on_stop(struct polos_task *task,
+                        void (*stop)(struct polos_task *task, const char *cause))
+{
+    task->stop = stop;
+}
+
+void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_task *task))
+{
+    task->cancel = cancel;
+}
+
+const Polos__V1__TaskOutcome *polos_task_settled(struct polos_task *task, const char *key)
+{
+    const Polos__V1__SettledStep *step = polos_replay_find(&task->replay, task->message, key);
+
+    return step == NULL ? NULL : step->outcome;
+}
+
+/* ---- what its owner says ---- */
+
+bool polos_step_done(struct polos_task *task, const char *key, const struct polos_outcome *outcome,
+                     polos_step_settled *settled, void *context)
+{
+    assert(task->is_owned);
+    if (!polos_task_is_at_work(task)) {
+        return false;
+    }
+    struct said *node = polos_said_about(SAID_STEP_DONE, task, key, outcome);
+
+    node->number = ++task->steps;
+    node->settled = settled;
+    node->context = context;
+    polos_session_say(task->session, node);
+    return true;
+}
+
+void polos_task_progress(struct polos_task *task, const char *text)
+{
+    assert(task->is_owned);
+    if (polos_task_is_at_work(task)) {
+        polos_session_say_if_open(task->session, polos_said_about(SAID_DELTA, task, text, NULL));
+    }
+}
+
+bool polos_order(struct polos_task *task, const char *key, const Polos__V1__Order *order,
+                 polos_order_settled *settled, void *context)
+{
+    assert(task->is_owned);
+    if (!polos_task_is_at_work(task)) {
+        return false;
+    }
+    struct said *node = polos_said_order(task, key, order);
+
+    node->came = settled;
+    node->context = context;
+    polos_session_say(task->session, node);
+    return true;
+}
+
+bool polos_order_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+                       polos_order_settled *settled, void *context)
+{
+    Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+
+    sleep.until_ms = until_ms;
+    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    order.sleep = &sleep;
+    return polos_order(task, key, &order, settled, context);
+}
+
+bool polos_order_suspend(struct polos_task *task, const char *key,
+                         const Polos__V1__Suspend *suspend, polos_order_settled *settled,
+                         void *context)
+{
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+
+    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    order.suspend = (Polos__V1__Suspend *)suspend;
+    return polos_order(task, key, &order, settled, context);
+}
+
+bool polos_order_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
+                        polos_order_settled *settled, void *context)
+{
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+
+    order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
+    order.invoke = (Polos__V1__Invoke *)invoke;
+    return polos_order(task, key, &order, settled, context);
+}
+
+bool polos_order_await(struct polos_task *task, const char *key,
+                       const Polos__V1__AwaitEvent *awaited, polos_order_settled *settled,
+                       void *context)
+{
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+
+    order.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
+    order.await_event = (Polos__V1__AwaitEvent *)awaited;
+    return polos_order(task, key, &order, settled, context);
+}
+
+bool polos_order_publish(struct polos_task *task, const char *key,
+                         const Polos__V1__Publish *publish, polos_order_settled *settled,
+                         void *context)
+{
+    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+
+    order.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
+    order.publish = (Polos__V1__Publish *)publish;
+    return polos_order(task, key, &order, settled, context);
+}
+
+/* ---- its end ---- */
+
+void polos_task_forget_orders(struct polos_task *task)
+{
+    for (struct said *node = polos_said_pop(&task->waiting); node != NULL;
+         node = polos_said_pop(&task->waiting)) {
+        polos_said_free(node);
+    }
+}
+
+void polos_task_answer(struct polos_task *task, const struct polos_outcome *outcome,
+                       bool is_cancelled)
+{
+    struct said *node = polos_said_about(SAID_TASK_DONE, task, "", outcome);
+
+    assert(task->is_held);
+    task->is_done = true;
+    node->is_cancelled = is_cancelled;
+    polos_task_forget_orders(task);
+    polos_session_say(task->session, node);
+}
+
+static void end(struct polos_task *task, const struct polos_outcome *outcome, bool is_cancelled)
+{
+    bool is_at_work = polos_task_is_at_work(task);
+
+    assert(task->is_owned);
+    task->is_owned = false;
+    if (is_at_work) {
+        polos_task_answer(task, outcome, is_cancelled);
+        return;
+    }
+    polos_task_let_go(task);
+}
+
+void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome)
+{
+    end(task, outcome, false);
+}
+
+void polos_task_cancelled(struct polos_task *task, const char *cause)
+{
+    const struct polos_outcome outcome = {.error_type = "Cancelled", .error_message = cause};
+
+    end(task, &outcome, true);
+}
+
+void polos_task_park(struct polos_task *task)
+{
+    bool is_at_work = polos_task_is_at_work(task);
+
+    assert(task->is_owned);
+    task->is_owned = false;
+    if (!is_at_work) {
+        polos_task_let_go(task);
+        return;
+    }
+    struct said *node = polos_said_about(SAID_PARK, task, "", NULL);
+    node->number = task->outcomes;
+    polos_task_forget_orders(
+        task); /* The server has them; those it lacks are still on their way. */
+    polos_session_say(task->session, node);
+}
+
+/* ---- what the server says of it ---- */
+
+void polos_task_came(struct polos_task *task, struct said *node,
+                     const Polos__V1__TaskOutcome *outcome)
+{
+    assert(node->kind == SAID_ORDER && node->task == task);
+    task->outcomes++;
+    polos_said_settle(node, NULL, outcome);
+}
+
+void polos_task_cancel(struct polos_task *task)
+{
+    static const struct polos_outcome cancelled = {.error_type = "Cancelled",
+                                                   .error_message = "the run was cancelled"};
+
+    if (!polos_task_is_at_work(task) || task->is_cancelling) {
+        return;
+    }
+    task->is_cancelling = true;
+    if (task->cancel != NULL) {
+        task->cancel(task);
+        return;
+    }
+    polos_task_answer(task, &cancelled, true);
+    if (task->stop != NULL) {
+        task->stop(task, "cancelled");
+    }
+}
+
+void polos_task_stop(struct polos_task *task, const char *cause)
+{
+    bool tells = task->is_owned && !task->is_done && task->stop != NULL;
+
+    assert(!task->is_held);
+    if (tells) {
+        task->stop(task, cause);
+    }
+}

@@ -1,0 +1,303 @@
+#include "tests/unit/c_client/fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+const struct polos_outcome fixture_value = {.value_json = "1"};
+
+__attribute__((format(printf, 2, 3))) static void note(char *log, const char *format, ...)
+{
+    size_t len = strlen(log);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(log + len, LOG_BYTES - len, format, args);
+    va_end(args);
+}
+
+void fixture_expect_log(struct fixture *fixture, const char *expected)
+{
+    assert_string_equal(fixture->log, expected);
+    fixture->log[0] = '\0';
+}
+
+/* ---- what the session calls ---- */
+
+static void welcomed(void *context, const Polos__V1__Welcome *welcome)
+{
+    struct fixture *fixture = context;
+
+    note(fixture->log, "welcome%s;", welcome->resumed ? " back" : "");
+}
+
+static void stop(struct polos_task *task, const char *cause)
+{
+    struct fixture *fixture = polos_task_context(task);
+
+    note(fixture->log, "stop %s %s;", polos_task_message(task)->task_id, cause);
+    if (!fixture->holds_on) {
+        polos_task_done(task, &fixture_value);
+    }
+}
+
+static void cancel(struct polos_task *task)
+{
+    struct fixture *fixture = polos_task_context(task);
+
+    note(fixture->log, "cancel %s;", polos_task_message(task)->task_id);
+}
+
+static void given(void *context, struct polos_task *task)
+{
+    struct fixture *fixture = context;
+
+    note(fixture->log, "given %s;", polos_task_message(task)->task_id);
+    polos_task_set_context(task, fixture);
+    polos_task_on_stop(task, stop);
+    polos_task_on_cancel(task, fixture->cleans_up ? cancel : NULL);
+    fixture->task = task;
+}
+
+static void ready(void *context)
+{
+    (void)context;
+}
+
+static void draining(void *context)
+{
+    struct fixture *fixture = context;
+
+    note(fixture->log, "draining;");
+}
+
+static void settled(void *context, struct polos_task *task, const struct polos_error *error)
+{
+    struct fixture *fixture = polos_task_context(task);
+
+    note(fixture->log, "%s %s;", error == NULL ? "durable" : error->reason, (const char *)context);
+}
+
+void fixture_came(void *context, struct polos_task *task, const struct polos_error *error,
+                  const Polos__V1__TaskOutcome *outcome)
+{
+    struct fixture *fixture = polos_task_context(task);
+
+    note(fixture->log, "%s %s;", error == NULL ? outcome->value_json : error->reason,
+         (const char *)context);
+}
+
+static const struct polos_session_events events = {welcomed, given, ready, draining};
+
+/* ---- what the server says ---- */
+
+static bool receive(struct fixture *fixture, uint64_t seq, uint64_t ack,
+                    Polos__V1__ServerMessage__MessageCase message_case, void *body)
+{
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+
+    message.seq = seq;
+    message.ack = ack;
+    message.message_case = message_case;
+    message.welcome = body; /* A union of pointers. */
+    return polos_session_receive(fixture->session, &message);
+}
+
+bool fixture_receive_ack(struct fixture *fixture, uint64_t ack)
+{
+    return receive(fixture, 0, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET, NULL);
+}
+
+bool fixture_receive_welcome(struct fixture *fixture, const char *name, bool resumed, uint64_t ack,
+                             const char *lost)
+{
+    Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
+    Polos__V1__HeldTask held = POLOS__V1__HELD_TASK__INIT;
+    Polos__V1__HeldTask *helds[] = {&held};
+
+    welcome.session = (char *)name;
+    welcome.resumed = resumed;
+    held.task_id = (char *)lost;
+    welcome.n_lost = lost == NULL ? 0 : 1;
+    welcome.lost = helds;
+    return receive(fixture, 0, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME, &welcome);
+}
+
+/* The session keeps the task it is given; the others are freed here. */
+static bool receive_whole_task(struct fixture *fixture, uint64_t seq, const Polos__V1__Task *task)
+{
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    uint8_t packed[512];
+
+    message.seq = seq;
+    message.ack = fixture->ack;
+    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+    message.task = polos__v1__task__unpack(NULL, polos__v1__task__pack(task, packed), packed);
+    bool is_fine = polos_session_receive(fixture->session, &message);
+    if (message.message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK) {
+        polos__v1__task__free_unpacked(message.task, NULL);
+    }
+    return is_fine;
+}
+
+/* Steps have the key "before", orders "asked". */
+bool fixture_receive_task_with(struct fixture *fixture, uint64_t seq, const char *id,
+                               uint32_t epoch, size_t steps, size_t orders)
+{
+    Polos__V1__Task task = POLOS__V1__TASK__INIT;
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    Polos__V1__SettledStep all[2 * STEPS_MAX];
+    Polos__V1__SettledStep *pointers[2 * STEPS_MAX];
+
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = (char *)"true";
+    for (size_t i = 0; i < steps + orders; i++) {
+        polos__v1__settled_step__init(&all[i]);
+        all[i].is_order = i >= steps;
+        all[i].key = (char *)(i < steps ? "before" : "asked");
+        all[i].outcome = &outcome;
+        pointers[i] = &all[i];
+    }
+    task.task_id = (char *)id;
+    task.epoch = epoch;
+    task.n_steps = steps + orders;
+    task.steps = pointers;
+    task.settled_count = (uint32_t)steps;
+    task.cancelling = fixture->is_cancelling;
+    return receive_whole_task(fixture, seq, &task);
+}
+
+bool fixture_receive_task(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
+                          size_t steps)
+{
+    return fixture_receive_task_with(fixture, seq, id, epoch, steps, 0);
+}
+
+bool fixture_receive_outcome(struct fixture *fixture, uint64_t seq, uint64_t ack, const char *id,
+                             const char *key)
+{
+    Polos__V1__Outcome message = POLOS__V1__OUTCOME__INIT;
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = (char *)"true";
+    message.task_id = (char *)id;
+    message.key = (char *)key;
+    message.outcome = &outcome;
+    return receive(fixture, seq, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME, &message);
+}
+
+bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
+                            const char *cause)
+{
+    Polos__V1__CancelTask message = POLOS__V1__CANCEL_TASK__INIT;
+
+    message.task_id = (char *)id;
+    message.epoch = epoch;
+    message.cause = (char *)cause;
+    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL, &message);
+}
+
+bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t refused_seq,
+                             const char *reason)
+{
+    Polos__V1__Refused refused = POLOS__V1__REFUSED__INIT;
+
+    refused.refused_seq = refused_seq;
+    refused.reason = (char *)reason;
+    refused.message = (char *)"no";
+    return receive(fixture, seq, refused_seq, POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED, &refused);
+}
+
+/* ---- what the session says ---- */
+
+static void write_message(const Polos__V1__HostMessage *message, char *log)
+{
+    note(log, "%d^%d ", (int)message->seq, (int)message->ack);
+    if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE) {
+        note(log, "step %s#%u e%u;", message->step_done->key, message->step_done->number,
+             message->step_done->epoch);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE) {
+        const Polos__V1__TaskOutcome *outcome = message->task_done->outcome;
+        bool is_error = outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
+        note(log, "done e%u%s;", message->task_done->epoch,
+             message->task_done->cancelled ? " cancelled"
+             : is_error                    ? " error"
+                                           : "");
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER) {
+        note(log, "order %s(%d) e%u;", message->order->key, (int)message->order->order_case,
+             message->order->epoch);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_PARK) {
+        note(log, "park e%u seen %u;", message->park->epoch, message->park->outcomes_seen);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA) {
+        note(log, "delta %s;", message->delta->text);
+    } else {
+        note(log, "(%d);", (int)message->message_case);
+    }
+}
+
+void fixture_expect_said(struct fixture *fixture, const char *expected)
+{
+    struct polos_session_message message;
+    char said[LOG_BYTES] = "";
+
+    while (polos_session_next(fixture->session, &message)) {
+        write_message(&message.message, said);
+    }
+    assert_string_equal(said, expected);
+}
+
+static void write_hello(void *context, const Polos__V1__HostMessage *message)
+{
+    struct fixture *fixture = context;
+    const Polos__V1__Hello *hello = message->hello;
+
+    fixture->hello[0] = '\0';
+    note(fixture->hello, "%d session=%s", (int)message->ack, hello->session);
+    for (size_t i = 0; i < hello->n_held; i++) {
+        note(fixture->hello, " %s/%u", hello->held[i]->task_id, hello->held[i]->epoch);
+    }
+}
+
+void fixture_dial(struct fixture *fixture)
+{
+    Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+
+    polos_session_hello(fixture->session, &hello, write_hello, fixture);
+}
+
+void fixture_begin(struct fixture *fixture)
+{
+    *fixture = (struct fixture){0};
+    fixture->session = polos_session_new(&events, fixture);
+}
+
+void fixture_open(struct fixture *fixture)
+{
+    fixture_begin(fixture);
+    fixture_dial(fixture);
+    assert_true(fixture_receive_welcome(fixture, "s1", false, 0, NULL));
+    fixture_expect_log(fixture, "welcome;");
+}
+
+bool fixture_step(struct fixture *fixture, const char *key)
+{
+    return polos_step_done(fixture->task, key, &fixture_value, settled, (void *)key);
+}
+
+bool fixture_order(struct fixture *fixture, const char *key)
+{
+    return polos_order_sleep(fixture->task, key, 7, fixture_came, (void *)key);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    fixture->holds_on = false;
+    polos_session_free(fixture->session);
+}
