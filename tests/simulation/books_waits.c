@@ -443,7 +443,12 @@ void books_check_due(struct world *world)
             continue;
         }
         uint64_t due_ms = ledger_next_deadline(&book->ledger);
-        world_expect(world, due_ms == 0 || world_wall_ms(world) < due_ms + PATIENCE_MS,
+        bool is_new = book->due_ms != due_ms;
+        book->due_since_ms = is_new ? world->time_ms : book->due_since_ms;
+        book->due_ms = due_ms;
+        world_expect(world,
+                     due_ms == 0 || world_wall_ms(world) < due_ms + PATIENCE_MS ||
+                         world->time_ms < book->due_since_ms + PATIENCE_MS,
                      "what-is-due-happens");
         check_awaited(world, book);
         if (!world_is_well(world)) {

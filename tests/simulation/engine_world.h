@@ -4,8 +4,8 @@
  * The faults it may draw: death before and after each commit; model calls that fail, answer
  * late, twice, or die with the process; hosts that repeat steps, skip some, answer twice, under
  * an epoch they lost, park with outcomes they have not seen, or vanish; answers from outside that
- * come early, twice or never; children that end in any order; alarms that ring early; a clock that jumps; commands about
- * effects that never were.
+ * come early, twice or never; children that end in any order; alarms that ring early; a clock that
+ * jumps; commands about effects that never were.
  *
  * What it may not: lose a record, or answer in the name of the present attempt what is false.
  */

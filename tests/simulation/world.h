@@ -118,6 +118,8 @@ struct book {
     uint64_t cancelled; /* ... of its cancellation; 0: never. */
     bool is_fork;
     bool is_copying; /* The commit at hand holds another run's facts. */
+    uint64_t due_ms; /* What it is due for by its facts, ... */
+    uint64_t due_since_ms; /* ... since this true time. */
     bool is_told; /* Its parent was. */
     bool is_changed; /* By the commit at hand. */
     bool has_active_row;
