@@ -531,6 +531,8 @@ void topics_forget(struct runtime *runtime)
     while (*link != NULL) {
         struct topic *topic = *link;
         topic->last = 0;
+        topic->is_new = true; /* Whoever was woken in that turn was not. */
+        runtime->topics->any_new = true;
         char key[KEY_BYTES_MAX];
         str prefix = key_topic(key, runtime->options.space, topic->hash, 0);
         prefix.len -= 8;
