@@ -136,10 +136,10 @@ class Connection:
 
     async def close(self, grace_seconds: float = 0.0) -> None:
         """Stops the host and closes the channel; what was settled stays settled."""
-        self._guard.cancel()
         if self.host is not None:
             await self.host.stop(grace_seconds)
             self.host = None
+        self._guard.cancel()  # which closes the channel
         await self.wire.close()
         await asyncio.gather(self._guard, return_exceptions=True)
 
