@@ -202,17 +202,18 @@ static void note_state(struct live_run *run, const struct event *event)
 }
 
 /* What follows for other runs, in the same batch. */
-static void follow_up(struct runtime *runtime, struct live_run *run, const struct step *step,
-                      bool wants_grants)
+static void follow_up(struct runtime *runtime, struct live_run *run, const struct event *events,
+                      size_t count, bool wants_grants)
 {
     bool is_cancelled = false;
-    for (size_t i = 0; i < step->count; i++) {
-        is_cancelled |= step->events[i].kind == EVENT_CANCEL_REQUESTED ||
-                        step->events[i].kind == EVENT_RUN_CANCELLED;
+    for (size_t i = 0; i < count; i++) {
+        /* What its code started to clean up is not cancelled when that is done. */
+        is_cancelled |= events[i].kind == EVENT_CANCEL_REQUESTED ||
+                        (events[i].kind == EVENT_RUN_CANCELLED && !run->state.is_cancelling);
     }
     if (engine_is_terminal(&run->state)) {
         act_add(runtime, ACT_ENDED, run);
-        waits_tell_parent(runtime, run, step);
+        waits_tell_parent(runtime, run, events, count);
     } else if (wants_grants) {
         grant_ready(runtime, run);
     }
@@ -244,8 +245,10 @@ enum verdict command_submit(struct runtime *runtime, struct live_run *run, struc
     put_snapshot(runtime, run);
     bool is_plain = step->count == 1 && !wants_grants && !engine_is_terminal(&run->state);
     if (!is_plain) {
-        struct step copy = *step; /* What follows decides for other runs. */
-        follow_up(runtime, run, &copy, wants_grants);
+        size_t count = step->count; /* Copied: what follows decides for other runs. */
+        struct event *events = arena_alloc(&runtime->turn_arena, count * sizeof(events[0]));
+        memcpy(events, step->events, count * sizeof(events[0]));
+        follow_up(runtime, run, events, count, wants_grants);
     }
     return VERDICT_OK;
 }

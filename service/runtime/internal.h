@@ -297,7 +297,8 @@ void waits_restore(struct runtime *runtime, struct live_run *run);
 /* Cancels the runs this one started, in the same batch. */
 void waits_cancel_children(struct runtime *runtime, struct live_run *run);
 /* The run has ended: its parent, where one waits, is told in the same batch. */
-void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct step *step);
+void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
+                       size_t count);
 
 /* forks.c */
 void handle_fork(struct runtime *runtime, struct request *request);

@@ -313,9 +313,9 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run)
             .kind = COMMAND_CANCEL,
             .cancel = {.cause = STR("the run that started it was cancelled")},
         };
-        if (status_is_ok(runs_get(runtime, children.ids[i], &child)) &&
-            command_submit(runtime, child, &cancel) == VERDICT_OK) {
-            waits_cancel_children(runtime, child);
+        if (status_is_ok(runs_get(runtime, children.ids[i], &child))) {
+            enum verdict verdict = command_submit(runtime, child, &cancel); /* And its children. */
+            (void)verdict; /* It has ended, or is being cancelled. */
         }
     }
 }
@@ -335,9 +335,9 @@ static status started_spec(struct runtime *runtime, const struct live_run *run,
 
 /* What the parent is told: the result as JSON, or why there is none. */
 static struct outcome final_outcome(struct runtime *runtime, struct live_run *run,
-                                    const struct step *step)
+                                    const struct event *events, size_t count)
 {
-    const struct event *last = &step->events[step->count - 1];
+    const struct event *last = &events[count - 1];
     if (last->kind == EVENT_RUN_FAILED) {
         return (struct outcome){.failed = true,
                                 .error_type = last->run_failed.reason,
@@ -348,15 +348,16 @@ static struct outcome final_outcome(struct runtime *runtime, struct live_run *ru
                                 .error_type = STR("CANCELLED"),
                                 .error_message = last->run_cancelled.cause};
     }
-    for (size_t i = 0; i < step->count; i++) {
-        if (step->events[i].kind == EVENT_TASK_SETTLED && run->state.kind != RUN_KIND_AGENT) {
-            return step->events[i].task_settled.outcome;
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].kind == EVENT_TASK_SETTLED && run->state.kind != RUN_KIND_AGENT) {
+            return events[i].task_settled.outcome;
         }
     }
     return (struct outcome){.value = replay_answer(run, &runtime->turn_arena)};
 }
 
-void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct step *step)
+void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
+                       size_t count)
 {
     struct run_spec spec;
     struct live_run *parent;
@@ -370,7 +371,7 @@ void waits_tell_parent(struct runtime *runtime, struct live_run *run, const stru
         .attempt = 0,
         .child_done = {.index = spec.parent_index,
                        .child = run->state.id,
-                       .outcome = final_outcome(runtime, run, step)},
+                       .outcome = final_outcome(runtime, run, events, count)},
     };
     if (status_is_ok(runs_get(runtime, spec.parent, &parent))) {
         enum verdict verdict = command_submit(runtime, parent, &command);
