@@ -14,10 +14,11 @@ struct fork {
     uint32_t after_seq;
     bool is_exact; /* after_seq is the last event of a transition. */
     uint32_t nearest; /* The last transition's end before it. */
+    int64_t shift_ms; /* From the time of the last copied event to now. */
     status status;
 };
 
-static void rename_start(struct fork *fork, struct event *event)
+static void rename_start(const struct fork *fork, struct event *event)
 {
     struct run_spec *spec = &event->run_started.spec;
     uint64_t now_ms = fork->runtime->now_ms;
@@ -29,6 +30,58 @@ static void rename_start(struct fork *fork, struct event *event)
     spec->parent_effect = 0;
     spec->root = fork->id;
     spec->idempotency_key = STR_EMPTY;
+}
+
+static void shift(const struct fork *fork, uint64_t *ms)
+{
+    *ms = *ms == 0 ? 0 : *ms + (uint64_t)fork->shift_ms;
+}
+
+/* The copy starts now, and the rest of it is as if it had happened just now: what was left of a
+ * wait or a timeout there is left here. */
+static void date(const struct fork *fork, struct event *event)
+{
+    if (event->kind == EVENT_RUN_STARTED) {
+        rename_start(fork, event);
+        return;
+    }
+    shift(fork, &event->time_ms);
+    switch (event->kind) {
+    case EVENT_MODEL_FAILED:
+        shift(fork, &event->model_failed.retry_at_ms);
+        break;
+    case EVENT_TASK_REQUESTED:
+        shift(fork, &event->task_requested.deadline_ms);
+        break;
+    case EVENT_WAIT_SET:
+        shift(fork, &event->wait_set.due_ms);
+        break;
+    case EVENT_TASK_FAILED:
+        shift(fork, &event->task_failed.retry_at_ms);
+        break;
+    case EVENT_CANCEL_REQUESTED:
+        shift(fork, &event->cancel_requested.deadline_ms);
+        break;
+    case EVENT_NONE:
+    case EVENT_RUN_STARTED:
+    case EVENT_RUN_COMPLETED:
+    case EVENT_RUN_FAILED:
+    case EVENT_RUN_CANCELLED:
+    case EVENT_MODEL_REQUESTED:
+    case EVENT_MODEL_REPLIED:
+    case EVENT_TASK_SETTLED:
+    case EVENT_STEP_SETTLED:
+    case EVENT_LEASE_GRANTED:
+    case EVENT_LEASE_LOST:
+    case EVENT_WAIT_SETTLED:
+    case EVENT_CHILD_SETTLED:
+    case EVENT_RESUME_KEPT:
+    case EVENT_TASK_PARKED:
+    case EVENT_TASK_REQUEUED:
+        break;
+    case EVENT_COUNT:
+        assert(false);
+    }
 }
 
 static status decode_record(struct fork *fork, str record, struct step *ret, uint32_t *ret_last)
@@ -47,9 +100,7 @@ static status decode_record(struct fork *fork, str record, struct step *ret, uin
             return status_make(CODE_DATA_LOSS, "a record has too many events");
         }
         TRY(codec_decode(&entry, &fork->runtime->turn_arena, &ret->events[ret->count]));
-        if (ret->events[ret->count].kind == EVENT_RUN_STARTED) {
-            rename_start(fork, &ret->events[ret->count]);
-        }
+        date(fork, &ret->events[ret->count]);
         ret->count++;
         *ret_last = entry.seq;
     }
@@ -97,9 +148,30 @@ static bool waits_for_children(const struct run *run)
     return false;
 }
 
+static bool find_time(void *context, str key, str value)
+{
+    (void)key;
+    struct fork *fork = context;
+    size_t cursor = 0;
+    struct codec_entry entry = {0};
+    bool at_end = false;
+    do {
+        fork->status = codec_next(value, &cursor, &entry, &at_end);
+        if (status_is_ok(fork->status) && !at_end && entry.seq == fork->after_seq) {
+            fork->shift_ms = (int64_t)(fork->runtime->now_ms - entry.time_ms);
+            return false;
+        }
+    } while (status_is_ok(fork->status) && !at_end);
+    return status_is_ok(fork->status);
+}
+
 static status copy_events(struct fork *fork, uuid source)
 {
     char key[KEY_BYTES_MAX];
+    TRY(store_scan(&fork->runtime->store, STORE_JOURNAL,
+                   key_run(key, fork->runtime->options.space, source), STR_EMPTY, false, SIZE_MAX,
+                   find_time, fork));
+    TRY(fork->status);
     TRY(store_scan(&fork->runtime->store, STORE_JOURNAL,
                    key_run(key, fork->runtime->options.space, source), STR_EMPTY, false, SIZE_MAX,
                    copy_record, fork));
