@@ -242,6 +242,14 @@ void books_note_family(struct world *world, struct book *book, const struct even
     if (is_cancelled && book->cancelled == 0) {
         book->cancelled = world->event_number;
     }
+    str cause = event->kind == EVENT_CANCEL_REQUESTED ? event->cancel_requested.cause
+                : event->kind == EVENT_RUN_CANCELLED  ? event->run_cancelled.cause
+                                                      : STR_EMPTY;
+    if (str_is(cause, "the run that started it was cancelled") && !book->is_copying) {
+        const struct book *parent = books_find(world, book->parent);
+        world_expect(world, parent != NULL && parent->cancelled > book->born,
+                     "what-cleans-up-is-not-cancelled");
+    }
     if (event->kind == EVENT_CHILD_SETTLED && !book->is_copying) {
         note_child(world, book, event);
     }
@@ -249,6 +257,17 @@ void books_note_family(struct world *world, struct book *book, const struct even
         str_is(event->run_cancelled.cause, "cancelled; its code did not clean up in time")) {
         world_expect(world, !world_work_is_untold(world, book->id), "cancelled-code-is-told");
     }
+}
+
+/* A copy starts now, and the rest of it is as if it had happened just now. */
+static void check_fork(struct world *world, const struct book *fork)
+{
+    const struct run *run = &fork->folded;
+    bool is_over = engine_is_terminal(run) || run->is_cancelling || engine_is_clock_stopped(run) ||
+                   run->deadline_ms == 0;
+    bool waited = run->deadline_ms != run->started_ms + run->timeout_ms;
+    world_expect(world, is_over || waited || run->deadline_ms > world_wall_ms(world),
+                 "a-fork-has-time-to-run");
 }
 
 static void check_child(struct world *world, const struct book *child)
@@ -303,7 +322,7 @@ void books_take_link(struct world *world, const struct store_entry *entry)
         return;
     }
     uint8_t kind = (uint8_t)tail.ptr[-1];
-    if (kind != LINK_CHILD && kind != LINK_SUSPENSION && kind != LINK_AWAIT) {
+    if (kind != LINK_CHILD && kind != LINK_SUSPENSION && kind != LINK_AWAIT && kind != LINK_TIMER) {
         return;
     }
     struct sim_link_row *row = find_link(world, kind, tail);
@@ -344,6 +363,12 @@ static size_t check_rows(struct world *world, const struct book *book)
         }
         world_expect(world, is_there, "no-fact-without-its-row");
     }
+    if (book->ledger.ended == EVENT_NONE && !book->row.load && book->row.next_deadline_ms != 0) {
+        world_expect(world,
+                     has_row(world, LINK_TIMER, link_timer(book->row.next_deadline_ms, book->id)),
+                     "no-fact-without-its-row");
+        count++;
+    }
     if (!uuid_is_zero(book->parent)) {
         world_expect(world, has_row(world, LINK_CHILD, link_child(book->parent, book->id)),
                      "no-fact-without-its-row");
@@ -360,6 +385,9 @@ void books_check_commit(struct world *world)
         rows += check_rows(world, book);
         if (!uuid_is_zero(book->parent)) {
             check_child(world, book);
+        }
+        if (book->is_copying) {
+            check_fork(world, book);
         }
         if (book->is_changed && !book->is_fork) {
             check_children(world, book);

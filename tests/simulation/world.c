@@ -7,7 +7,7 @@
 
 enum {
     HOSTILE_MS = 90000,
-    CALM_MS = 1200000, /* Longer than any run's deadline. */
+    CALM_MS = 3600000, /* Longer than any run's deadline, and its code's longest sleeps. */
     TICKS_MAX = 400000,
     EPOCH_MS_LOW = 1700000000,
 };

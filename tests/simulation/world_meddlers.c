@@ -7,6 +7,7 @@
 
 enum {
     JANITOR_MS = 4000,
+    JANITOR_LATER_MS = 30000, /* When the world has been calm for long. */
     PUBLISHES_AFTER_MS = 40000, /* Longer than a lost wake-up may stay unseen. */
     LIST_ALL = 1000,
 };
@@ -397,7 +398,8 @@ static void meddle(struct world *world, void *context, uint64_t number)
 static void tidy_up(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
-    world_at(world, JANITOR_MS, tidy_up, NULL, 0);
+    bool is_late = world->calm && world->time_ms > world->calm_ms + 4 * PUBLISHES_AFTER_MS;
+    world_at(world, is_late ? JANITOR_LATER_MS : JANITOR_MS, tidy_up, NULL, 0);
     if (!world->calm) {
         return;
     }

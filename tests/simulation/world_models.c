@@ -57,6 +57,7 @@ static bool may_ask(const struct book *book, const struct model_request *request
 {
     uint32_t id = open_call(book);
     return id != 0 && book->ledger.effects[id].attempt == request->attempt &&
+           book->ledger.effects[id].retry_at_ms == 0 &&
            book->ledger.replies == count_turns(request) && book->calls_seen[id] < request->attempt;
 }
 

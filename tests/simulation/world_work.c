@@ -283,7 +283,9 @@ static struct host_order draw_order(struct world *world, const struct sim_task *
         assert(false);
         break;
     case OP_SLEEP:
-        order.due_ms = world_wall_ms(world) + (op->amount % 4 == 0 ? 0 : op->amount % 25000);
+        order.due_ms = world_wall_ms(world) + (op->amount % 4 == 0    ? 0
+                                               : op->amount % 40 == 1 ? op->amount % 800000
+                                                                      : op->amount % 25000);
         break;
     case OP_SUSPEND:
         order.kind = HOST_ORDER_SUSPEND;
