@@ -87,6 +87,9 @@ struct host_child {
     str conversation_id;
     str state; /* JSON text; empty: none. */
     int32_t max_retries; /* 0: the default; negative: none. */
+    str queue; /* Empty: the workflow's own. */
+    str concurrency_key;
+    int32_t priority;
 };
 
 struct host_order {

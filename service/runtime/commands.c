@@ -241,6 +241,7 @@ enum verdict command_submit(struct runtime *runtime, struct live_run *run, struc
         engine_apply(&run->state, &step->events[i]);
         wants_grants |= makes_ready(step->events[i].kind);
     }
+    queueing_note(runtime, run);
     runtime->stats.events += step->count;
     put_snapshot(runtime, run);
     bool is_plain = step->count == 1 && !wants_grants && !engine_is_terminal(&run->state);
@@ -265,6 +266,7 @@ void command_replay(struct runtime *runtime, struct live_run *run, const struct 
         if (event->kind == EVENT_RUN_STARTED) {
             str name = event->run_started.spec.name;
             memcpy(run->name, name.ptr, name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX);
+            queueing_seat(run, &event->run_started.spec);
         }
     }
 }
@@ -292,12 +294,10 @@ void command_replay_commit(struct runtime *runtime, struct live_run *run)
     }
 }
 
-void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
+bool command_give(struct runtime *runtime, struct live_run *run, uint32_t id)
 {
     const struct effect *effect = engine_effect(&run->state, id);
-    if (effect == NULL || effect->state != EFFECT_READY || !effect_is_task(effect)) {
-        return;
-    }
+    assert(effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect));
     struct event task;
     status found = command_task(runtime, run, id, &runtime->turn_arena, &task);
     assert(status_is_ok(found)); /* The record is one we keep and have read before. */
@@ -305,7 +305,7 @@ void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
         hosts_pick(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
     if (session == NULL) {
         act_add(runtime, ACT_PARK, run)->effect = id;
-        return;
+        return false;
     }
     struct command grant = {
         .kind = COMMAND_LEASE_GRANT,
@@ -322,6 +322,17 @@ void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
     act->effect = id;
     act->attempt = effect->attempt;
     act->session = session;
+    return true;
+}
+
+void command_grant(struct runtime *runtime, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    bool is_ready = effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect);
+    if (is_ready && !queueing_gates(run, effect)) { /* Its queue says when. */
+        bool given = command_give(runtime, run, id);
+        (void)given; /* Or it waits in the hosts' line. */
+    }
 }
 
 static uint32_t row_status(const struct run *run)
@@ -375,6 +386,7 @@ void command_row(const struct runtime *runtime, const struct live_run *run, stru
     ret->last_seq = run->state.seq;
     if (ret->status == 2) {
         row_parked(run, ret);
+        queueing_row(run, ret);
     } else {
         ret->load = !engine_is_terminal(&run->state);
     }
@@ -447,6 +459,8 @@ static void recover_effect(struct runtime *runtime, struct live_run *run, struct
 void command_recover(struct runtime *runtime, struct live_run *run)
 {
     const struct run state = run->state;
+    queueing_note(runtime, run);
+    queues_wake(runtime->queues, run->state.id); /* If it stood in the hosts' line, it may not. */
     for (uint32_t i = 0; i < state.effect_count; i++) {
         if (state.effects[i].state != EFFECT_CLOSED) {
             recover_effect(runtime, run, state.effects[i]);

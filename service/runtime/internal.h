@@ -78,6 +78,7 @@ struct live_run {
     struct live_wait *open_waits;
     bool waits_known; /* open_waits has all of the state's. */
     bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
+    struct queue_seat *seat; /* In a queue; NULL: it takes no turns. */
     uint64_t model_call; /* In flight; 0: none. */
     struct model_text model_text;
     struct watcher *watchers;
@@ -214,6 +215,7 @@ struct runtime {
     struct topics *topics;
     struct trigger *triggers;
     struct schedules *schedules;
+    struct queues *queues;
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
@@ -275,6 +277,8 @@ void command_replay(struct runtime *runtime, struct live_run *run, const struct 
 void command_replay_commit(struct runtime *runtime, struct live_run *run);
 /* Grants the task to a host that is free, or parks it. */
 void command_grant(struct runtime *runtime, struct live_run *run, uint32_t effect);
+/* As grant, though the run takes turns: it is its turn. False: no host is free. */
+bool command_give(struct runtime *runtime, struct live_run *run, uint32_t effect);
 /* After the last command of the turn: rows of the touched runs. */
 void command_seal(struct runtime *runtime);
 void command_row(const struct runtime *runtime, const struct live_run *run, struct run_row *ret);
@@ -392,6 +396,34 @@ status schedules_recover(struct runtime *runtime);
 void schedules_read(struct runtime *runtime, struct request *request);
 void handle_put_schedule(struct runtime *runtime, struct request *request);
 void handle_delete_schedule(struct runtime *runtime, struct request *request);
+
+/* queueing.c */
+/* The run was started with this. */
+void queueing_seat(struct live_run *run, const struct run_spec *spec);
+/* Whether the task asks for a host only when it is its turn. */
+bool queueing_gates(const struct live_run *run, const struct effect *effect);
+/* After each change of a run's state, and when it was read again. */
+void queueing_note(struct runtime *runtime, struct live_run *run);
+void queueing_row(const struct live_run *run, struct run_row *row);
+/* False: the row's task takes no turns. */
+bool queueing_wait_row(struct runtime *runtime, uuid id, const struct run_row *row);
+/* Gives hosts to those whose turn it is. */
+void queueing_work(struct runtime *runtime);
+/* A host got free for a task that stood in line for all of its name and queue. False: this one
+ * did not. */
+bool queueing_woken(struct runtime *runtime, uuid run);
+str queueing_sentence(struct runtime *runtime, const struct live_run *run, struct arena *arena);
+str queueing_name(const struct live_run *run);
+/* Fills in the workflow's queue; false: refused. */
+bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
+                    struct failure *ret);
+bool queueing_is_full(const struct runtime *runtime);
+/* Of a hello. */
+bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret);
+void handle_put_queue(struct runtime *runtime, struct request *request);
+void queueing_read(struct runtime *runtime, struct request *request);
+/* From the rows: at the start, and after a commit that failed. */
+status queueing_recover(struct runtime *runtime);
 
 /* starts.c */
 /* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;

@@ -18,7 +18,10 @@ enum link_kind {
     LINK_TRIGGER = 4, /* workflow's name -> struct link_trigger and the topic */
     LINK_SCHEDULE = 5, /* workflow's name, '/', key -> struct schedule_row */
     LINK_SCHEDULE_INPUT = 6, /* as LINK_SCHEDULE -> JSON text */
+    LINK_QUEUE = 7, /* queue's name -> its limits */
+    LINK_QUEUE_DEFAULT = 8, /* workflow's name -> queue's name */
     LINK_TIMER = 9, /* due_ms 8 | run 16; of runs that need not be in memory */
+    LINK_QUEUE_START = 10, /* queue's name, slot 4 -> number 8, start_ms 8; see queueing.c */
 };
 
 enum {

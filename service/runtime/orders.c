@@ -133,6 +133,9 @@ static struct run_spec child_spec(const struct order *order, const struct host_c
         .user_id = child->user_id,
         .conversation_id = child->conversation_id,
         .state = child->state,
+        .queue = child->queue,
+        .concurrency_key = child->concurrency_key,
+        .priority = child->priority,
         .parent = order->run->state.id,
     };
 }

@@ -83,6 +83,8 @@ status query_report(struct runtime *runtime, struct live_run *run, struct arena 
                     struct run_report *ret)
 {
     *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
+    ret->queue = arena_copy(arena, queueing_name(run));
+    ret->queue_sentence = queueing_sentence(runtime, run, arena);
     TRY(report_records(runtime, run, arena, ret));
     TRY(report_state(runtime, run, arena, ret));
     if (run->state.kind == RUN_KIND_AGENT) {
@@ -388,9 +390,13 @@ void query_read(struct runtime *runtime, struct request *request)
     case REQUEST_SUBSCRIBE_END:
         subscribe_end(runtime, request);
         break;
+    case REQUEST_QUEUES:
+        queueing_read(runtime, request);
+        break;
     case REQUEST_SCHEDULES:
         schedules_read(runtime, request);
         break;
+    case REQUEST_PUT_QUEUE:
     case REQUEST_PUT_SCHEDULE:
     case REQUEST_DELETE_SCHEDULE:
     case REQUEST_FORK:

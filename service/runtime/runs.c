@@ -93,6 +93,7 @@ static void run_free(struct live_run *run)
         free((char *)run->records[i].ptr);
     }
     free(run->records);
+    free(run->seat);
     waits_free(run);
     buf_fini(&run->model_text.bytes);
     free(run->model_text.parts);
@@ -209,6 +210,7 @@ static status load_record(struct load *load, str record)
             str name = event.run_started.spec.name;
             size_t len = name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX;
             memcpy(load->run->name, name.ptr, len);
+            queueing_seat(load->run, &event.run_started.spec);
         }
     }
 }

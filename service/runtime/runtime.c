@@ -58,11 +58,15 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     });
     runtime->topics = topics_new();
     runtime->schedules = schedules_new();
+    runtime->queues = queues_new();
     arena_init(&runtime->turn_arena, TURN_ARENA_BYTES_MAX);
     arena_init(&runtime->scratch, TURN_ARENA_BYTES_MAX);
     runtime->buckets = xcalloc(BUCKETS, sizeof(runtime->buckets[0]));
     runtime->bucket_mask = BUCKETS - 1;
-    status recovered = recovery_run(runtime, arena);
+    status recovered = queueing_recover(runtime);
+    if (status_is_ok(recovered)) {
+        recovered = recovery_run(runtime, arena);
+    }
     if (status_is_ok(recovered)) {
         recovered = topics_recover(runtime);
     }
@@ -154,6 +158,7 @@ void runtime_free(struct runtime *runtime)
     topics_free(runtime->topics);
     triggers_free(runtime);
     schedules_free(runtime->schedules);
+    queues_free(runtime->queues);
     if (runtime->store.vtable != NULL) {
         store_close(&runtime->store);
     }

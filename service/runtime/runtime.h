@@ -20,6 +20,7 @@
 #include "service/engine/engine.h"
 #include "service/hosts/host.h"
 #include "service/llm/provider.h"
+#include "service/runtime/queues.h"
 #include "storage/keys.h"
 #include "storage/store.h"
 
@@ -50,6 +51,8 @@ enum request_kind {
     REQUEST_PUT_SCHEDULE, /* put_schedule */
     REQUEST_SCHEDULES, /* schedules */
     REQUEST_DELETE_SCHEDULE, /* schedules.id */
+    REQUEST_PUT_QUEUE, /* put_queue */
+    REQUEST_QUEUES, /* queues */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */
     REQUEST_HOST_MESSAGE, /* link, message */
@@ -85,6 +88,8 @@ struct run_report {
     str effect_names[ENGINE_EFFECTS_MAX];
     str state_json; /* Workflows, tools: empty: none. */
     str cancel_cause; /* Empty: nobody asked for it. */
+    str queue; /* The run's; empty: none. */
+    str queue_sentence; /* Why it is not its turn; empty: it is, or needs none. */
 };
 
 struct run_line {
@@ -174,6 +179,26 @@ struct schedule_view {
     uint64_t skipped; /* Ticks that found the run before them not ended. */
 };
 
+/* A queue's definition; limits as in queues.h. */
+struct queue_offer {
+    str name;
+    struct queue_limits limits;
+};
+
+/* The queue of a workflow's runs that name none; an empty one takes it away. */
+struct queue_default_offer {
+    str workflow;
+    str queue;
+};
+
+/* A queue as the runtime answers it. */
+struct queue_report {
+    str name;
+    struct queue_limits limits;
+    uint32_t running;
+    uint32_t waiting;
+};
+
 /* Follows one topic. As struct watcher. */
 struct subscriber {
     void (*push)(struct subscriber *subscriber, const struct topic_event *event);
@@ -247,6 +272,10 @@ struct request {
             size_t trigger_count;
             const struct schedule_offer *schedules;
             size_t schedule_count;
+            const struct queue_offer *queues;
+            size_t queue_count;
+            const struct queue_default_offer *defaults; /* Of all its workflows. */
+            size_t default_count;
         } hello;
         struct {
             struct host_link *link;
@@ -302,6 +331,17 @@ struct request {
             size_t ret_count;
             bool ret_more;
         } schedules;
+        struct {
+            struct queue_offer offer;
+            struct queue_report ret;
+        } put_queue;
+        struct {
+            str after; /* Empty: from the first. */
+            size_t limit;
+            const struct queue_report *ret; /* In the request's arena. */
+            size_t ret_count;
+            bool ret_more;
+        } queues;
     };
 };
 

@@ -271,6 +271,12 @@ static bool may_start(struct runtime *runtime, struct request *request)
                      "the server is shutting down; try again in a moment");
         return false;
     }
+    if (queueing_is_full(runtime)) {
+        request_fail(runtime, request, CODE_RESOURCE_EXHAUSTED, "QUEUES_FULL",
+                     "4000000 runs are in queues, the most there may be; try again when some "
+                     "have ended");
+        return false;
+    }
     struct store_stats stats;
     store_stats(&runtime->store, &stats);
     if (stats.is_low_on_space) {
@@ -307,7 +313,8 @@ uuid start_new_id(struct runtime *runtime)
 bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure)
 {
-    return spec->kind != RUN_KIND_AGENT || prepare_agent(runtime, spec, arena, ret_failure);
+    return queueing_check(runtime, spec, arena, ret_failure) &&
+           (spec->kind != RUN_KIND_AGENT || prepare_agent(runtime, spec, arena, ret_failure));
 }
 
 static void note_child(struct runtime *runtime, uuid parent, uuid child)
@@ -351,6 +358,7 @@ bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_
     assert(spec->name.len <= NAME_BYTES_MAX);
     memcpy(run->name, spec->name.ptr, spec->name.len);
     run->waits_known = true;
+    queueing_seat(run, spec);
     if (spec->kind == RUN_KIND_AGENT) {
         run->state.kind = RUN_KIND_AGENT; /* So that its records are kept; the event says it too. */
         status found = definition_by_hash(runtime, (const uint8_t *)spec->definition_hash.ptr,

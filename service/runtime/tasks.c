@@ -43,6 +43,9 @@ void tasks_handle_lost(struct runtime *runtime)
 static void grant_parked(struct runtime *runtime, struct task_ref task)
 {
     struct live_run *run;
+    if (queueing_woken(runtime, task.run)) {
+        return;
+    }
     if (status_is_ok(runs_get(runtime, task.run, &run))) {
         command_grant(runtime, run, task.effect);
     }

@@ -73,6 +73,13 @@ static void handle_hello(struct runtime *runtime, struct request *request)
     if (!check_schedules(runtime, request)) {
         return;
     }
+    struct failure failure;
+    if (!queueing_offer(runtime, request, &failure)) {
+        struct host_link *link = request->hello.link;
+        link->vtable->close(link, failure.code, failure.reason, failure.message);
+        request_answer(runtime, request, &failure);
+        return;
+    }
     for (size_t i = 0; i < request->hello.definition_count; i++) {
         uint8_t hash[16];
         status put = definition_put(runtime, &request->hello.definitions[i], hash);
@@ -158,6 +165,10 @@ static void handle(struct runtime *runtime, struct request *request)
     case REQUEST_DELETE_SCHEDULE:
         handle_delete_schedule(runtime, request);
         break;
+    case REQUEST_PUT_QUEUE:
+        handle_put_queue(runtime, request);
+        break;
+    case REQUEST_QUEUES:
     case REQUEST_SCHEDULES:
     case REQUEST_SUSPENSIONS:
     case REQUEST_SUSPENSION:
@@ -203,6 +214,12 @@ static str deadline_message(struct runtime *runtime, struct live_run *run)
         if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
             !status_is_ok(command_task(runtime, run, effect->id, &runtime->turn_arena, &task))) {
             continue;
+        }
+        str turn = queueing_sentence(runtime, run, &runtime->turn_arena);
+        if (turn.len > 0) {
+            return arena_printf(&runtime->turn_arena,
+                                "the run's deadline passed while it waited for its turn: " STR_FMT,
+                                STR_ARG(turn));
         }
         str name = task.task_requested.name;
         bool is_offered = hosts_offer(runtime->hosts, task_kind_of(run, effect), name);
@@ -271,11 +288,13 @@ static void reload(struct runtime *runtime, struct live_run *run, const struct f
     struct live_run *again = NULL;
     status loaded = runs_get(runtime, id, &again);
     if (!status_is_ok(loaded)) {
+        queues_leave(runtime->queues, id);
         struct live_run gone = {.watchers = watchers, .waits = waits};
         watch_drop_all(runtime, &gone, failure);
         query_refuse_waits(runtime, &gone, failure);
         return;
     }
+    queueing_note(runtime, again);
     again->watchers = watchers;
     again->watcher_count = watcher_count;
     again->waits = waits;
@@ -345,6 +364,10 @@ static void fail_turn(struct runtime *runtime, status why)
     reread = schedules_recover(runtime);
     if (!status_is_ok(reread)) {
         log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", reread.why);
+    }
+    reread = queueing_recover(runtime);
+    if (!status_is_ok(reread)) {
+        log_line(LOG_ERROR, "queues_unreadable", "why=\"%s\"", reread.why);
     }
     definitions_free(runtime); /* What was registered in this turn may not exist. */
     for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
@@ -443,6 +466,7 @@ static uint64_t next_due(struct runtime *runtime)
     due = earlier(due, alarms_next_due_ms(runtime));
     due = earlier(due, triggers_next_due_ms(runtime));
     due = earlier(due, schedules_next_due_ms(runtime));
+    due = earlier(due, queues_next_due_ms(runtime->queues, runtime->now_ms));
     if (runtime->recovering_count > 0) {
         due = earlier(due, runtime->recover_at_ms);
     }
@@ -478,6 +502,7 @@ uint64_t runtime_turn(struct runtime *runtime)
         handle_timers(runtime);
         handle_inbox(runtime);
         handle_hosts(runtime);
+        queueing_work(runtime);
     }
     commit(runtime);
     hosts_flush(runtime->hosts);

@@ -1,0 +1,506 @@
+#include "service/runtime/queue_lanes.h"
+
+#include <stdlib.h>
+
+enum {
+    CAPACITY_MIN = 4,
+};
+
+void *lane_room(void *array, uint32_t count, uint32_t *capacity, size_t element_bytes)
+{
+    if (count < *capacity) {
+        return array;
+    }
+    uint32_t wider = *capacity == 0 ? CAPACITY_MIN : *capacity + *capacity / 2;
+    assert(wider > *capacity);
+    *capacity = wider;
+    return xrealloc(array, wider * element_bytes);
+}
+
+/* ---- The waiters of a lane. ---- */
+
+/* Ids sort in the order of their starts. */
+static bool goes_before(const struct waiter *waiters, uint32_t a, uint32_t b)
+{
+    const struct waiter *left = &waiters[a];
+    const struct waiter *right = &waiters[b];
+    if (left->priority != right->priority) {
+        return left->priority > right->priority;
+    }
+    return memcmp(left->task.run.bytes, right->task.run.bytes, sizeof(uuid)) < 0;
+}
+
+static void swap_waiters(struct waiter *waiters, struct queue_lane *lane, uint32_t a, uint32_t b)
+{
+    uint32_t number = lane->waiters[a];
+    lane->waiters[a] = lane->waiters[b];
+    lane->waiters[b] = number;
+    waiters[lane->waiters[a]].at = a;
+    waiters[lane->waiters[b]].at = b;
+}
+
+static void waiter_up(struct waiter *waiters, struct queue_lane *lane, uint32_t at)
+{
+    while (at > 0 && goes_before(waiters, lane->waiters[at], lane->waiters[(at - 1) / 2])) {
+        swap_waiters(waiters, lane, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}
+
+static void waiter_down(struct waiter *waiters, struct queue_lane *lane, uint32_t at)
+{
+    for (;;) {
+        uint32_t first = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+            if (child < lane->count &&
+                goes_before(waiters, lane->waiters[child], lane->waiters[first])) {
+                first = child;
+            }
+        }
+        if (first == at) {
+            return;
+        }
+        swap_waiters(waiters, lane, at, first);
+        at = first;
+    }
+}
+
+/* ---- The lanes of a line. ---- */
+
+static void swap_lanes(struct queue_lane **lanes, uint32_t a, uint32_t b)
+{
+    struct queue_lane *lane = lanes[a];
+    lanes[a] = lanes[b];
+    lanes[b] = lane;
+    lanes[a]->heap_at = a;
+    lanes[b]->heap_at = b;
+}
+
+static void lane_up(struct queue_lane **lanes, uint32_t at)
+{
+    while (at > 0 && lanes[at]->key->turn < lanes[(at - 1) / 2]->key->turn) {
+        swap_lanes(lanes, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}
+
+static void lane_down(struct queue_lane **lanes, uint32_t count, uint32_t at)
+{
+    for (;;) {
+        uint32_t first = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+            if (child < count && lanes[child]->key->turn < lanes[first]->key->turn) {
+                first = child;
+            }
+        }
+        if (first == at) {
+            return;
+        }
+        swap_lanes(lanes, at, first);
+        at = first;
+    }
+}
+
+static void leave_heap(struct queue_lane *lane)
+{
+    if (lane->heap_at == LANE_NONE) {
+        return;
+    }
+    struct queue_line *line = lane->line;
+    struct queue_lane **lanes = line->heaps[lane->has_begun].lanes;
+    uint32_t at = lane->heap_at;
+    uint32_t last = --line->heaps[lane->has_begun].count;
+    assert(at <= last && lanes[at] == lane);
+    if (at < last) {
+        swap_lanes(lanes, at, last);
+        lane_up(lanes, at);
+        lane_down(lanes, last, at);
+    }
+    lane->heap_at = LANE_NONE;
+}
+
+static void enter_heap(struct queue_lane *lane)
+{
+    if (lane->heap_at != LANE_NONE) {
+        return;
+    }
+    struct queue_line *line = lane->line;
+    bool begun = lane->has_begun;
+    line->heaps[begun].lanes = lane_room(line->heaps[begun].lanes, line->heaps[begun].count,
+                                         &line->heaps[begun].capacity, sizeof(struct queue_lane *));
+    lane->heap_at = line->heaps[begun].count++;
+    line->heaps[begun].lanes[lane->heap_at] = lane;
+    lane_up(line->heaps[begun].lanes, lane->heap_at);
+}
+
+static bool line_is_of(const struct queue_line *line, const struct queue_asker *asker)
+{
+    return line->kind == asker->kind && line->deployment == asker->deployment &&
+           str_is(asker->name, line->name);
+}
+
+static struct queue_line *line_intern(struct queue *queue, const struct queue_asker *asker)
+{
+    struct queue_line *line = queue->lines;
+    while (line != NULL && !line_is_of(line, asker)) {
+        line = line->next;
+    }
+    if (line == NULL) {
+        line = xcalloc(1, sizeof(*line));
+        line->kind = asker->kind;
+        line->name = xstrndup(asker->name.ptr, asker->name.len);
+        line->deployment = asker->deployment;
+        line->next = queue->lines;
+        queue->lines = line;
+    }
+    return line;
+}
+
+static void line_free(struct queue_line *line)
+{
+    free(line->name);
+    free(line->heaps[false].lanes);
+    free(line->heaps[true].lanes);
+    free(line);
+}
+
+static void line_forget_unused(struct queue *queue, struct queue_line *line)
+{
+    if (line->lane_count > 0) {
+        return;
+    }
+    struct queue_line **link = &queue->lines;
+    while (*link != line) {
+        link = &(*link)->next;
+    }
+    *link = line->next;
+    line_free(line);
+}
+
+/* ---- Keys. ---- */
+
+static uint64_t hash_of_key(const void *context, uint32_t number)
+{
+    return str_hash(str_of(((const struct queue *)context)->keys[number]->text));
+}
+
+static bool key_is(const void *context, uint32_t number, const void *text)
+{
+    return str_is(*(const str *)text, ((const struct queue *)context)->keys[number]->text);
+}
+
+static const struct map_keys text_keys = {hash_of_key, key_is};
+
+bool queue_key_has_room(const struct queue_key *key)
+{
+    uint32_t limit = key->queue->limits.per_key;
+    return limit == 0 || key->running < limit;
+}
+
+/* After its turn or its room has changed. */
+static void key_update(struct queue_key *key)
+{
+    for (struct queue_lane *lane = key->lanes; lane != NULL; lane = lane->next) {
+        leave_heap(lane);
+        if (queue_key_has_room(key)) {
+            enter_heap(lane);
+        }
+    }
+}
+
+struct queue_key *queue_key_intern(struct queue *queue, str text)
+{
+    uint32_t number;
+    if (map_find(&queue->by_text, str_hash(text), &text, &number)) {
+        return queue->keys[number];
+    }
+    if (queue->free_key_count > 0) {
+        number = queue->free_keys[--queue->free_key_count];
+    } else {
+        queue->keys =
+            lane_room(queue->keys, queue->key_used, &queue->key_capacity, sizeof(queue->keys[0]));
+        number = queue->key_used++;
+    }
+    struct queue_key *key = xcalloc(1, sizeof(*key));
+    key->queue = queue;
+    key->text = xstrndup(text.ptr, text.len);
+    key->number = number;
+    key->turn = ++queue->turn;
+    queue->keys[number] = key;
+    map_add(&queue->by_text, number);
+    return key;
+}
+
+static void key_free(struct queue_key *key)
+{
+    free(key->text);
+    free(key);
+}
+
+void queue_key_forget_unused(struct queue_key *key)
+{
+    if (key->running > 0 || key->lanes != NULL) {
+        return;
+    }
+    struct queue *queue = key->queue;
+    queue->free_keys = lane_room(queue->free_keys, queue->free_key_count, &queue->free_key_capacity,
+                                 sizeof(queue->free_keys[0]));
+    queue->free_keys[queue->free_key_count++] = key->number;
+    map_remove(&queue->by_text, key->number);
+    queue->keys[key->number] = NULL;
+    key_free(key);
+}
+
+void queue_key_hold(struct queue_key *key)
+{
+    key->running++;
+    key->queue->running++;
+    key->turn = ++key->queue->turn;
+    key_update(key);
+}
+
+void queue_key_release(struct queue_key *key)
+{
+    assert(key->running > 0 && key->queue->running > 0);
+    key->running--;
+    key->queue->running--;
+    key_update(key);
+}
+
+uint32_t queue_key_ahead(const struct queue_key *key, const struct waiter *waiters, uint32_t number)
+{
+    uint32_t ahead = 0;
+    for (const struct queue_lane *lane = key->lanes; lane != NULL; lane = lane->next) {
+        for (uint32_t i = 0; i < lane->count; i++) {
+            ahead += goes_before(waiters, lane->waiters[i], number);
+        }
+    }
+    return ahead;
+}
+
+/* ---- Lanes. ---- */
+
+bool lane_is_of(const struct queue_lane *lane, const struct queue_asker *asker)
+{
+    return lane->has_begun == asker->has_begun && line_is_of(lane->line, asker);
+}
+
+struct queue_lane *lane_intern(struct queue_key *key, const struct queue_asker *asker)
+{
+    struct queue_lane *lane = key->lanes;
+    while (lane != NULL && !lane_is_of(lane, asker)) {
+        lane = lane->next;
+    }
+    if (lane == NULL) {
+        lane = xcalloc(1, sizeof(*lane));
+        lane->key = key;
+        lane->line = line_intern(key->queue, asker);
+        lane->line->lane_count++;
+        lane->has_begun = asker->has_begun;
+        lane->heap_at = LANE_NONE;
+        lane->next = key->lanes;
+        key->lanes = lane;
+    }
+    return lane;
+}
+
+static void lane_free(struct queue_lane *lane)
+{
+    struct queue_lane **link = &lane->key->lanes;
+    while (*link != lane) {
+        link = &(*link)->next;
+    }
+    *link = lane->next;
+    leave_heap(lane);
+    lane->line->lane_count--;
+    line_forget_unused(lane->key->queue, lane->line);
+    free(lane->waiters);
+    free(lane);
+}
+
+void lane_add(struct waiter *waiters, uint32_t number, struct queue_lane *lane)
+{
+    assert(waiters[number].lane == NULL && !waiters[number].is_running);
+    lane->waiters =
+        lane_room(lane->waiters, lane->count, &lane->capacity, sizeof(lane->waiters[0]));
+    waiters[number].lane = lane;
+    waiters[number].at = lane->count;
+    lane->waiters[lane->count++] = number;
+    waiter_up(waiters, lane, waiters[number].at);
+    lane->key->queue->waiting++;
+    if (queue_key_has_room(lane->key)) {
+        enter_heap(lane);
+    }
+}
+
+void lane_remove(struct waiter *waiters, uint32_t number)
+{
+    struct queue_lane *lane = waiters[number].lane;
+    uint32_t at = waiters[number].at;
+    uint32_t last = --lane->count;
+    assert(lane->waiters[at] == number);
+    if (at < last) {
+        swap_waiters(waiters, lane, at, last);
+        waiter_up(waiters, lane, at);
+        waiter_down(waiters, lane, at);
+    }
+    lane->key->queue->waiting--;
+    waiters[number].lane = NULL;
+    if (lane->line->is_blocked && uuid_equal(lane->line->blocked_by, waiters[number].task.run)) {
+        lane->line->is_blocked = false; /* Another one has to stand in the hosts' line. */
+    }
+    if (lane->count == 0) {
+        lane_free(lane);
+    }
+}
+
+/* ---- The queue. ---- */
+
+struct queue *queue_new(str name)
+{
+    struct queue *queue = xcalloc(1, sizeof(*queue));
+    queue->name = xstrndup(name.ptr, name.len);
+    map_init(&queue->by_text, &text_keys, queue);
+    return queue;
+}
+
+static void lanes_free(struct queue_key *key)
+{
+    while (key->lanes != NULL) {
+        struct queue_lane *next = key->lanes->next;
+        free(key->lanes->waiters);
+        free(key->lanes);
+        key->lanes = next;
+    }
+}
+
+void queue_free(struct queue *queue)
+{
+    for (uint32_t i = 0; i < queue->key_used; i++) {
+        if (queue->keys[i] != NULL) {
+            lanes_free(queue->keys[i]);
+            key_free(queue->keys[i]);
+        }
+    }
+    while (queue->lines != NULL) {
+        struct queue_line *next = queue->lines->next;
+        line_free(queue->lines);
+        queue->lines = next;
+    }
+    map_fini(&queue->by_text);
+    free(queue->keys);
+    free(queue->free_keys);
+    free(queue->starts);
+    free(queue->name);
+    free(queue);
+}
+
+/* Keeps the newest `count` starts. */
+static void keep_starts(struct queue *queue, uint32_t count)
+{
+    if (queue->start_count > count) {
+        memmove(queue->starts, queue->starts + queue->start_count - count,
+                count * sizeof(queue->starts[0]));
+        queue->start_count = count;
+    }
+}
+
+void queue_set_limits(struct queue *queue, const struct queue_limits *limits)
+{
+    bool is_same_per_key = queue->limits.per_key == limits->per_key;
+    if (queue->limits.rate != limits->rate) {
+        keep_starts(queue, limits->rate);
+        queue->starts =
+            xrealloc(queue->starts, (limits->rate + 1) * sizeof(queue->starts[0])); /* Not 0. */
+    }
+    queue->limits = *limits;
+    for (uint32_t i = 0; i < queue->key_used && !is_same_per_key; i++) {
+        if (queue->keys[i] != NULL) {
+            key_update(queue->keys[i]);
+        }
+    }
+}
+
+bool queue_has_room(const struct queue *queue)
+{
+    return queue->limits.concurrency == 0 || queue->running < queue->limits.concurrency;
+}
+
+void queue_add_start(struct queue *queue, uint64_t number, uint64_t start_ms)
+{
+    bool is_full = queue->start_count == queue->limits.rate;
+    if (queue->limits.rate == 0 || (is_full && number < queue->starts[0].number)) {
+        return;
+    }
+    for (uint32_t i = queue->start_count; i > 0 && queue->starts[i - 1].number >= number; i--) {
+        if (queue->starts[i - 1].number == number) {
+            return; /* A row of a former, higher rate. */
+        }
+    }
+    keep_starts(queue, queue->limits.rate - 1);
+    uint32_t at = queue->start_count++;
+    while (at > 0 && queue->starts[at - 1].number > number) {
+        queue->starts[at] = queue->starts[at - 1];
+        at--;
+    }
+    queue->starts[at] = (struct queue_start){number, start_ms};
+}
+
+uint64_t queue_rate_due_ms(const struct queue *queue, uint64_t now_ms)
+{
+    uint32_t rate = queue->limits.rate;
+    if (rate == 0 || queue->start_count < rate) {
+        return 0;
+    }
+    uint64_t due_ms =
+        queue->starts[queue->start_count - rate].start_ms + queue->limits.rate_period_ms;
+    return due_ms <= now_ms ? 0 : due_ms;
+}
+
+/* Where the clock has stepped back, starts that lie in the future count from now. */
+static void pull_starts(struct queue *queue, uint64_t now_ms)
+{
+    for (uint32_t i = queue->start_count; i > 0 && queue->starts[i - 1].start_ms > now_ms; i--) {
+        queue->starts[i - 1].start_ms = now_ms;
+    }
+}
+
+/* The key that was served longest ago; within a key, who goes first. */
+static bool is_better(const struct queue_lane *a, const struct queue_lane *b,
+                      const struct waiter *waiters)
+{
+    if (b == NULL || a->key != b->key) {
+        return b == NULL || a->key->turn < b->key->turn;
+    }
+    return goes_before(waiters, a->waiters[0], b->waiters[0]);
+}
+
+uint32_t queue_choose(struct queue *queue, const struct waiter *waiters, uint64_t now_ms,
+                      uint64_t *ret_due_ms)
+{
+    const struct queue_lane *best = NULL;
+    bool is_held_up = false;
+    *ret_due_ms = 0;
+    if (!queue_has_room(queue)) {
+        return LANE_NONE;
+    }
+    pull_starts(queue, now_ms);
+    uint64_t due_ms = queue_rate_due_ms(queue, now_ms);
+    for (struct queue_line *line = queue->lines; line != NULL; line = line->next) {
+        for (unsigned begun = 0; begun < 2 && !line->is_blocked; begun++) {
+            if (line->heaps[begun].count == 0) {
+                continue;
+            }
+            if (begun == 0 && due_ms != 0) {
+                is_held_up = true;
+            } else if (is_better(line->heaps[begun].lanes[0], best, waiters)) {
+                best = line->heaps[begun].lanes[0];
+            }
+        }
+    }
+    if (best == NULL) {
+        *ret_due_ms = is_held_up ? due_ms : 0;
+        return LANE_NONE;
+    }
+    return best->waiters[0];
+}

@@ -1,0 +1,528 @@
+/*
+ * queueing: runs that take turns. What a queue decides is when a run's task may ask for a host.
+ *
+ * That it was started, and every lease, are facts of its journal; who waits and who runs follows
+ * from them. Only what does not follow has rows: the limits, and the starts a rate counts.
+ */
+#include <stdlib.h>
+
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+enum {
+    QUEUES_DEFINED_MAX = 10000,
+    QUEUED_MAX = 4000000, /* Over it, no caller starts another. */
+    LIMITS_ROW_BYTES = 3 * 4 + 8,
+    START_ROW_BYTES = 2 * 8,
+    SLOT_BYTES = 4,
+};
+
+/* ---- Places. ---- */
+
+struct queue_seat {
+    int32_t priority;
+    uint32_t queue_len;
+    uint32_t key_len;
+    char text[]; /* The queue, the key. */
+};
+
+void queueing_seat(struct live_run *run, const struct run_spec *spec)
+{
+    if (spec->queue.len == 0 || run->seat != NULL) {
+        return;
+    }
+    run->seat = xmalloc(sizeof(*run->seat) + spec->queue.len + spec->concurrency_key.len);
+    run->seat->priority = spec->priority;
+    run->seat->queue_len = (uint32_t)spec->queue.len;
+    run->seat->key_len = (uint32_t)spec->concurrency_key.len;
+    memcpy(run->seat->text, spec->queue.ptr, spec->queue.len);
+    if (spec->concurrency_key.len > 0) {
+        memcpy(run->seat->text + spec->queue.len, spec->concurrency_key.ptr,
+               spec->concurrency_key.len);
+    }
+}
+
+static struct queue_place place_of(const struct live_run *run)
+{
+    const struct queue_seat *seat = run->seat;
+    return (struct queue_place){
+        .queue = str_make(seat->text, seat->queue_len),
+        .key = str_make(seat->text + seat->queue_len, seat->key_len),
+        .priority = seat->priority,
+    };
+}
+
+static const struct effect *body_of(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        if (run->effects[i].kind == EFFECT_BODY) {
+            return &run->effects[i];
+        }
+    }
+    return NULL;
+}
+
+/* Code that was cancelled may clean up at once: it would run out of time in a line. */
+bool queueing_gates(const struct live_run *run, const struct effect *effect)
+{
+    return run->seat != NULL && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
+}
+
+void queueing_note(struct runtime *runtime, struct live_run *run)
+{
+    if (run->seat == NULL) {
+        return;
+    }
+    const struct effect *body = body_of(&run->state);
+    struct queue_place place = place_of(run);
+    if (body != NULL && body->state == EFFECT_LEASED) {
+        queues_run(runtime->queues, &place, (struct task_ref){run->state.id, body->id});
+    } else if (body != NULL && body->state == EFFECT_READY && queueing_gates(run, body)) {
+        struct queue_asker asker = {
+            .task = {run->state.id, body->id},
+            .kind = task_kind_of(run, body),
+            .name = str_of(run->name),
+            .deployment = engine_pin(&run->state, body),
+            .has_begun = body->attempt > 0,
+        };
+        queues_wait(runtime->queues, &place, &asker);
+    } else {
+        queues_leave(runtime->queues, run->state.id);
+    }
+}
+
+void queueing_row(const struct live_run *run, struct run_row *row)
+{
+    if (run->seat == NULL || row->parked_count == 0 || run->state.is_cancelling) {
+        return;
+    }
+    struct queue_place place = place_of(run);
+    assert(place.queue.len <= CODEC_NAME_MAX && place.key.len <= CODEC_KEY_MAX);
+    memcpy(row->queue, place.queue.ptr, place.queue.len);
+    memcpy(row->concurrency_key, place.key.ptr, place.key.len);
+    row->priority = place.priority;
+    row->has_begun = body_of(&run->state)->attempt > 0;
+}
+
+bool queueing_wait_row(struct runtime *runtime, uuid id, const struct run_row *row)
+{
+    if (row->queue[0] == '\0' || row->parked_count == 0) {
+        return false;
+    }
+    struct queue_place place = {str_of(row->queue), str_of(row->concurrency_key), row->priority};
+    struct queue_asker asker = {
+        .task = {id, row->parked[0].effect},
+        .kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL,
+        .name = str_of(row->name),
+        .deployment = row->parked[0].deployment,
+        .has_begun = row->has_begun,
+    };
+    queues_wait(runtime->queues, &place, &asker);
+    return true;
+}
+
+/* ---- Turns. ---- */
+
+/* A start is one of as many rows as the rate allows, taken in turn. */
+static void put_start(struct runtime *runtime, str queue, uint32_t rate, uint64_t number,
+                      uint64_t start_ms)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf tail = {0};
+    struct buf row = {0};
+    buf_put(&tail, queue);
+    buf_put_u32_le(&tail, (uint32_t)(number % rate));
+    buf_put_u64_le(&row, number);
+    buf_put_u64_le(&row, start_ms);
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, LINK_QUEUE_START, buf_str(&tail)),
+                    buf_str(&row));
+    buf_fini(&tail);
+    buf_fini(&row);
+}
+
+static void count_start(struct runtime *runtime, const struct live_run *run)
+{
+    struct queue_place place = place_of(run);
+    struct queue_limits limits;
+    if (queues_defined(runtime->queues, place.queue, &limits) && limits.rate > 0) {
+        uint64_t number = queues_count_start(runtime->queues, place.queue, runtime->now_ms);
+        put_start(runtime, place.queue, limits.rate, number, runtime->now_ms);
+    }
+}
+
+static void serve(struct runtime *runtime, struct task_ref task)
+{
+    struct live_run *run;
+    status found = runs_get(runtime, task.run, &run);
+    const struct effect *effect = NULL;
+    if (status_is_ok(found)) {
+        effect = engine_effect(&run->state, task.effect);
+    } else {
+        log_line(LOG_ERROR, "queued_run_unreadable", "why=\"%s\"", found.why);
+    }
+    bool waits = effect != NULL && effect->state == EFFECT_READY && queueing_gates(run, effect);
+    if (!waits) { /* Its row said what its journal does not. */
+        queues_leave(runtime->queues, task.run);
+        return;
+    }
+    bool is_start = effect->attempt == 0;
+    if (!command_give(runtime, run, task.effect)) {
+        queues_stall(runtime->queues, task.run);
+        return;
+    }
+    if (is_start) {
+        count_start(runtime, run);
+    }
+}
+
+void queueing_work(struct runtime *runtime)
+{
+    struct task_ref task;
+    for (size_t i = 0;
+         i < runtime->options.batch_max && queues_next(runtime->queues, runtime->now_ms, &task);
+         i++) {
+        serve(runtime, task);
+    }
+}
+
+bool queueing_woken(struct runtime *runtime, uuid run)
+{
+    struct task_ref task;
+    if (!queues_wake(runtime->queues, run)) {
+        return false;
+    }
+    /* Now: the next in the hosts' line is asked for as soon as this returns. */
+    if (queues_next(runtime->queues, runtime->now_ms, &task)) {
+        serve(runtime, task);
+    }
+    return true;
+}
+
+/* ---- What is said of it. ---- */
+
+static str ahead_text(struct arena *arena, uint32_t ahead)
+{
+    return ahead == 0   ? STR("it is next")
+           : ahead == 1 ? STR("1 is ahead of it")
+                        : arena_printf(arena, "%u are ahead of it", ahead);
+}
+
+str queueing_sentence(struct runtime *runtime, const struct live_run *run, struct arena *arena)
+{
+    struct queue_view view;
+    if (run->seat == NULL || !queues_look(runtime->queues, run->state.id, runtime->now_ms, &view)) {
+        return STR_EMPTY;
+    }
+    struct queue_place place = place_of(run);
+    str ahead = ahead_text(arena, view.ahead);
+    switch (view.obstacle) {
+    case QUEUE_OBSTACLE_NONE:
+        break;
+    case QUEUE_OBSTACLE_LIMIT:
+        return arena_printf(arena, "queue " STR_FMT " runs %u of %u; " STR_FMT,
+                            STR_ARG(place.queue), view.running, view.limits.concurrency,
+                            STR_ARG(ahead));
+    case QUEUE_OBSTACLE_KEY:
+        return arena_printf(arena,
+                            "queue " STR_FMT " runs %u of %u for key %s" STR_FMT "; " STR_FMT,
+                            STR_ARG(place.queue), view.key_running, view.limits.per_key,
+                            place.key.len == 0 ? "''" : "", STR_ARG(place.key), STR_ARG(ahead));
+    case QUEUE_OBSTACLE_RATE:
+        return arena_printf(arena,
+                            "queue " STR_FMT " begins %u runs in %llu ms; the next may begin in "
+                            "%llu ms; " STR_FMT,
+                            STR_ARG(place.queue), view.limits.rate,
+                            (unsigned long long)view.limits.rate_period_ms,
+                            (unsigned long long)(view.due_ms - runtime->now_ms), STR_ARG(ahead));
+    }
+    return STR_EMPTY; /* Only a host is missing. */
+}
+
+str queueing_name(const struct live_run *run)
+{
+    return run->seat == NULL ? STR_EMPTY : place_of(run).queue;
+}
+
+/* ---- Starts. ---- */
+
+static bool refuse(struct failure *ret, enum code code, const char *reason, const char *field,
+                   str message)
+{
+    *ret = failure_make(code, reason, message);
+    ret->field = str_of(field);
+    return false;
+}
+
+static bool check_agent(const struct run_spec *spec, struct failure *ret)
+{
+    if (spec->queue.len == 0 && spec->concurrency_key.len == 0 && spec->priority == 0) {
+        return true;
+    }
+    return refuse(ret, CODE_UNIMPLEMENTED, "QUEUE_OF_AGENT", "options.queue",
+                  STR("agents take no turns yet: leave queue, concurrency_key and priority unset, "
+                      "or start the agent from a workflow that has a queue"));
+}
+
+bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
+                    struct failure *ret)
+{
+    if (spec->kind == RUN_KIND_AGENT) {
+        return check_agent(spec, ret);
+    }
+    if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
+        spec->queue = arena_copy(arena, queues_default(runtime->queues, spec->name));
+    }
+    if (spec->queue.len == 0) {
+        bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
+        return !asks || refuse(ret, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "options.queue",
+                               STR("concurrency_key and priority say whose turn it is in a queue, "
+                                   "but none is named, and the workflow's definition has none; "
+                                   "name one, or connect the host that defines the workflow"));
+    }
+    struct queue_limits limits;
+    if (queues_defined(runtime->queues, spec->queue, &limits)) {
+        return true;
+    }
+    return refuse(ret, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "options.queue",
+                  arena_printf(arena,
+                               "no queue '" STR_FMT "' is defined; connect a host that defines it, "
+                               "or call WorkflowService.PutQueue",
+                               STR_ARG(spec->queue)));
+}
+
+bool queueing_is_full(const struct runtime *runtime)
+{
+    return queues_size(runtime->queues) >= QUEUED_MAX;
+}
+
+/* ---- Definitions. ---- */
+
+static bool is_same(const struct queue_limits *a, const struct queue_limits *b)
+{
+    return a->concurrency == b->concurrency && a->per_key == b->per_key && a->rate == b->rate &&
+           a->rate_period_ms == b->rate_period_ms;
+}
+
+static bool put_queue(struct runtime *runtime, const struct queue_offer *offer)
+{
+    struct queue_limits before = {0};
+    bool is_defined = queues_defined(runtime->queues, offer->name, &before);
+    if (!is_defined && queues_defined_count(runtime->queues) >= QUEUES_DEFINED_MAX) {
+        return false;
+    }
+    if (is_defined && is_same(&before, &offer->limits)) {
+        return true;
+    }
+    char key[KEY_BYTES_MAX];
+    struct buf row = {0};
+    buf_put_u32_le(&row, offer->limits.concurrency);
+    buf_put_u32_le(&row, offer->limits.per_key);
+    buf_put_u32_le(&row, offer->limits.rate);
+    buf_put_u64_le(&row, offer->limits.rate_period_ms);
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, LINK_QUEUE, offer->name), buf_str(&row));
+    buf_fini(&row);
+    queues_define(runtime->queues, offer->name, &offer->limits);
+    uint64_t number;
+    uint64_t start_ms;
+    for (uint32_t i = 0; before.rate != offer->limits.rate &&
+                         queues_start_at(runtime->queues, offer->name, i, &number, &start_ms);
+         i++) {
+        put_start(runtime, offer->name, offer->limits.rate, number, start_ms);
+    }
+    return true;
+}
+
+static bool put_default(struct runtime *runtime, const struct queue_default_offer *offer)
+{
+    char key[KEY_BYTES_MAX];
+    struct queue_offer queue = {.name = offer->queue};
+    struct queue_limits limits;
+    if (str_equal(queues_default(runtime->queues, offer->workflow), offer->queue)) {
+        return true;
+    }
+    bool is_known = offer->queue.len == 0 || queues_defined(runtime->queues, offer->queue, &limits);
+    if (!is_known && !put_queue(runtime, &queue)) {
+        return false;
+    }
+    str row = key_link(key, runtime->options.space, LINK_QUEUE_DEFAULT, offer->workflow);
+    if (offer->queue.len == 0) {
+        store_batch_delete(&runtime->batch, STORE_LINKS, row);
+    } else {
+        store_batch_put(&runtime->batch, STORE_LINKS, row, offer->queue);
+    }
+    queues_set_default(runtime->queues, offer->workflow, offer->queue);
+    return true;
+}
+
+static struct failure exhausted(void)
+{
+    return failure_make(CODE_RESOURCE_EXHAUSTED, "QUEUES_EXHAUSTED",
+                        STR("10000 queues are defined, the most there are; use concurrency keys "
+                            "to tell users or tenants apart"));
+}
+
+bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret)
+{
+    bool is_fine = true;
+    for (size_t i = 0; i < request->hello.queue_count && is_fine; i++) {
+        is_fine = put_queue(runtime, &request->hello.queues[i]);
+    }
+    for (size_t i = 0; i < request->hello.default_count && is_fine; i++) {
+        is_fine = put_default(runtime, &request->hello.defaults[i]);
+    }
+    if (!is_fine) {
+        *ret = exhausted();
+    }
+    return is_fine;
+}
+
+static struct queue_report report_of(const struct runtime *runtime, str name)
+{
+    struct queue_report report = {.name = name};
+    bool is_defined = queues_defined(runtime->queues, name, &report.limits);
+    (void)is_defined; /* A row whose definition did not commit is not there to be read. */
+    queues_count(runtime->queues, name, &report.running, &report.waiting);
+    return report;
+}
+
+void handle_put_queue(struct runtime *runtime, struct request *request)
+{
+    const struct queue_offer *offer = &request->put_queue.offer;
+    if (!put_queue(runtime, offer)) {
+        struct failure failure = exhausted();
+        request_answer(runtime, request, &failure);
+        return;
+    }
+    request->put_queue.ret = report_of(runtime, offer->name);
+    request_answer_later(runtime, request);
+}
+
+struct listing {
+    struct runtime *runtime;
+    struct request *request;
+    struct queue_report *reports;
+};
+
+static bool visit_report(void *context, str key, str value)
+{
+    (void)value;
+    struct listing *listing = context;
+    struct request *request = listing->request;
+    str name;
+    if (!key_read_link(key, &name) || str_equal(name, request->queues.after)) {
+        return true;
+    }
+    if (request->queues.ret_count == request->queues.limit) {
+        request->queues.ret_more = true;
+        return false;
+    }
+    listing->reports[request->queues.ret_count++] =
+        report_of(listing->runtime, arena_copy(&request->arena, name));
+    return true;
+}
+
+void queueing_read(struct runtime *runtime, struct request *request)
+{
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    assert(request->queues.limit > 0);
+    struct listing listing = {.runtime = runtime, .request = request};
+    listing.reports =
+        arena_alloc(&request->arena, request->queues.limit * sizeof(listing.reports[0]));
+    request->queues.ret = listing.reports;
+    status read =
+        store_scan(&runtime->store, STORE_LINKS, key_link(prefix, space, LINK_QUEUE, STR_EMPTY),
+                   key_link(from, space, LINK_QUEUE, request->queues.after), false, SIZE_MAX,
+                   visit_report, &listing);
+    if (!status_is_ok(read)) {
+        request_fail(runtime, request, read.code, "STORE_DAMAGED", read.why);
+        return;
+    }
+    request_answer(runtime, request, NULL);
+}
+
+/* ---- Rows. ---- */
+
+static uint64_t little_endian(const char *bytes, size_t len)
+{
+    uint64_t value = 0;
+    for (size_t i = len; i-- > 0;) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+static void log_damage(const char *what)
+{
+    log_line(LOG_ERROR, "queue_damaged", "row=%s", what);
+}
+
+static bool visit_queue(void *context, str key, str value)
+{
+    struct runtime *runtime = context;
+    str name;
+    if (!key_read_link(key, &name) || name.len > NAME_BYTES_MAX || value.len != LIMITS_ROW_BYTES) {
+        log_damage("limits");
+        return true;
+    }
+    struct queue_limits limits = {
+        .concurrency = (uint32_t)little_endian(value.ptr, 4),
+        .per_key = (uint32_t)little_endian(value.ptr + 4, 4),
+        .rate = (uint32_t)little_endian(value.ptr + 8, 4),
+        .rate_period_ms = little_endian(value.ptr + 12, 8),
+    };
+    if (limits.rate > QUEUES_RATE_MAX || (limits.rate == 0) != (limits.rate_period_ms == 0)) {
+        log_damage("limits");
+        return true;
+    }
+    queues_define(runtime->queues, name, &limits);
+    return true;
+}
+
+static bool visit_default(void *context, str key, str value)
+{
+    struct runtime *runtime = context;
+    str workflow;
+    if (!key_read_link(key, &workflow) || value.len == 0 || value.len > NAME_BYTES_MAX) {
+        log_damage("default");
+        return true;
+    }
+    queues_set_default(runtime->queues, workflow, value);
+    return true;
+}
+
+static bool visit_start(void *context, str key, str value)
+{
+    struct runtime *runtime = context;
+    str tail;
+    if (!key_read_link(key, &tail) || tail.len <= SLOT_BYTES || value.len != START_ROW_BYTES) {
+        log_damage("start");
+        return true;
+    }
+    queues_restore_start(runtime->queues, str_make(tail.ptr, tail.len - SLOT_BYTES),
+                         little_endian(value.ptr, 8), little_endian(value.ptr + 8, 8));
+    return true;
+}
+
+status queueing_recover(struct runtime *runtime)
+{
+    static const struct {
+        enum link_kind kind;
+        bool (*visit)(void *context, str key, str value);
+    } tables[] = {
+        {LINK_QUEUE, visit_queue},
+        {LINK_QUEUE_DEFAULT, visit_default},
+        {LINK_QUEUE_START, visit_start},
+    };
+    queues_forget_definitions(runtime->queues);
+    for (size_t i = 0; i < COUNT_OF(tables); i++) {
+        char key[KEY_BYTES_MAX];
+        str prefix = key_link(key, runtime->options.space, (uint8_t)tables[i].kind, STR_EMPTY);
+        TRY(store_scan(&runtime->store, STORE_LINKS, prefix, STR_EMPTY, false, SIZE_MAX,
+                       tables[i].visit, runtime));
+    }
+    return STATUS_OK;
+}
