@@ -348,9 +348,37 @@ static void release_withdrawn(struct runtime *runtime, const struct withdrawn *l
     }
 }
 
+/* Tasks whose hosts would have been told something after the commit. */
+static struct task_ref *note_untold(struct runtime *runtime, size_t *ret_count)
+{
+    size_t bytes = (runtime->act_count + 1) * sizeof(struct task_ref);
+    struct task_ref *list = arena_alloc(&runtime->turn_arena, bytes);
+    *ret_count = 0;
+    for (size_t i = 0; i < runtime->act_count; i++) {
+        const struct act *act = &runtime->acts[i];
+        if (act->kind == ACT_OUTCOME || act->kind == ACT_INTERRUPT) {
+            list[(*ret_count)++] = (struct task_ref){act->run->state.id, act->effect};
+        }
+    }
+    return list;
+}
+
+/* When the commit did happen after all, they are told now; what they know already does no harm. */
+static void tell_again(struct runtime *runtime, const struct task_ref *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !task_ref_equal(list[i], list[i - 1])) {
+            order_resend(runtime, list[i]);
+            arena_reset(&runtime->scratch);
+        }
+    }
+}
+
 static void fail_turn(struct runtime *runtime, status why)
 {
     size_t withdrawn_count;
+    size_t untold_count;
+    struct task_ref *untold = note_untold(runtime, &untold_count);
     struct withdrawn *withdrawn = note_withdrawn(runtime, &withdrawn_count);
     log_line(LOG_ERROR, "commit_failed", "code=%s why=\"%s\" acts=%zu", code_name(why.code),
              why.why, runtime->act_count);
@@ -382,6 +410,7 @@ static void fail_turn(struct runtime *runtime, status why)
         run = next;
     }
     release_withdrawn(runtime, withdrawn, withdrawn_count);
+    tell_again(runtime, untold, untold_count);
     acts_perform(runtime); /* The reads that are left. */
 }
 
