@@ -178,6 +178,7 @@ static void note_settled(struct world *world, struct book *book, const struct ev
     bool is_put_together = wait->kind == EFFECT_CHILDREN && !outcome->failed;
     wait->is_open = false;
     wait->is_settled = true;
+    wait->settled_ms = world->time_ms;
     wait->failed = outcome->failed;
     wait->value = is_put_together ? 0 : str_hash(outcome->value);
     if (event->wait_settled.by.len > 0) {
@@ -465,6 +466,7 @@ void books_check_due(struct world *world)
     if (world->time_ms < world->trouble_ms + PATIENCE_MS) {
         return;
     }
+    world_work_check_told(world);
     for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
         struct book *book = world->books[i];
         if (book->ledger.ended != EVENT_NONE) {

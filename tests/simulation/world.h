@@ -78,6 +78,7 @@ struct book_wait {
     bool is_open;
     bool is_settled; /* Else it was cut off by its task's end. */
     bool failed;
+    uint64_t settled_ms; /* True time. */
     uint64_t value;
     unsigned topic; /* EVENT */
     str type; /* EVENT: empty: any. */
@@ -285,6 +286,8 @@ const struct agent_definition *world_definition(struct world *world, unsigned ve
 /* world_work.c */
 /* The holder of a cancelled run's task had every chance to be told, and was not. */
 bool world_work_is_untold(const struct world *world, uuid run);
+/* Whoever holds a task was told of the outcomes it waits for. */
+void world_work_check_told(struct world *world);
 
 /* world_meddlers.c: those who answer, cancel, fork, retry and publish */
 void world_meddlers_begin(struct world *world);

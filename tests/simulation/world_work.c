@@ -128,25 +128,65 @@ void sim_work_hear(struct sim_host *host, struct sim_task *task, str key)
     sim_work_later(host, task);
 }
 
+enum {
+    CHANCE_MS = 15000, /* Whoever was connected for so long has heard what there is to hear. */
+};
+
+static bool hears(const struct sim_host *host)
+{
+    const struct world *world = host->world;
+    return sim_host_is_connected(host) && !host->link->is_deaf &&
+           host->welcomed_ms + CHANCE_MS < world->time_ms &&
+           world->trouble_ms + CHANCE_MS < world->time_ms;
+}
+
+static bool is_at_work(const struct world *world, const struct sim_task *task)
+{
+    return !task->is_done && !task->is_parked && task->given_ms + CHANCE_MS < world->time_ms;
+}
+
 bool world_work_is_untold(const struct world *world, uuid run)
 {
-    enum {
-        CHANCE_MS = 15000,
-    };
     for (unsigned i = 0; i < WORLD_HOSTS; i++) {
         const struct sim_host *host = world->hosts[i];
-        bool hears = sim_host_is_connected(host) && !host->link->is_deaf &&
-                     host->welcomed_ms + CHANCE_MS < world->time_ms &&
-                     world->trouble_ms + CHANCE_MS < world->time_ms;
-        for (size_t j = 0; j < host->held_count && hears; j++) {
+        for (size_t j = 0; j < host->held_count && hears(host); j++) {
             const struct sim_task *task = &host->held[j];
-            if (uuid_equal(task->task.run, run) && !task->is_done && !task->is_parked &&
-                !task->is_cancelled && task->given_ms + CHANCE_MS < world->time_ms) {
+            if (uuid_equal(task->task.run, run) && is_at_work(world, task) &&
+                !task->is_cancelled) {
                 return true;
             }
         }
     }
     return false;
+}
+
+static void check_told(struct world *world, const struct sim_host *host,
+                       const struct sim_task *task)
+{
+    const struct book *book = books_find(world, task->task.run);
+    const struct ledger_effect *effect = ledger_open(&book->ledger, task->task.effect);
+    bool is_held = book->ledger.ended == EVENT_NONE && effect != NULL && effect->is_leased &&
+                   effect->attempt == task->epoch && effect->host == host_hash_of(str_of(host->id));
+    for (size_t i = 0; i < task->op_count && is_held; i++) {
+        const struct book_wait *wait =
+            books_wait(book, task->task.effect, key_of(world, i));
+        bool is_late = wait != NULL && wait->is_settled &&
+                       wait->settled_ms + CHANCE_MS < world->time_ms;
+        world_expect(world, task->ops[i].state != OP_STATE_SAID || !is_late,
+                     "outcomes-reach-who-waits-for-them");
+    }
+}
+
+void world_work_check_told(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_HOSTS; i++) {
+        const struct sim_host *host = world->hosts[i];
+        for (size_t j = 0; j < host->held_count && hears(host); j++) {
+            if (is_at_work(world, &host->held[j])) {
+                check_told(world, host, &host->held[j]);
+            }
+        }
+    }
 }
 
 /* ---- Saying. ---- */
@@ -341,7 +381,7 @@ static void show_progress(struct sim_host *host, const struct sim_task *task)
 static void wait(struct sim_host *host, struct sim_task *task)
 {
     struct world *world = host->world;
-    if (world_below(world, 100) < 60) {
+    if (world_below(world, 100) < 75) {
         world_at(world, 500 + world_below(world, 4000), work, host, name_of(task));
         return;
     }
