@@ -30,6 +30,10 @@ void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage
 void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessage *request);
 void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMessage *request);
 
+/* queues.c */
+void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage *request);
+
 /* start.c: of every call that starts a run. */
 void start_closed(struct api_call *call);
 void start_released(struct api_call *call);

@@ -67,6 +67,9 @@ static bool take_child_options(struct check *check, size_t index, enum run_kind 
     ret->conversation_id = options.conversation_id;
     ret->state = options.state;
     ret->max_retries = options.max_retries;
+    ret->queue = options.queue;
+    ret->concurrency_key = options.concurrency_key;
+    ret->priority = options.priority;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #include "service/api/definition.h"
 #include "service/api/host_order.h"
 #include "service/api/options.h"
+#include "service/api/queues.h"
 #include "service/api/schedules.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
@@ -158,7 +159,7 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
            take_offers(check, hello, ret) && take_held(check, hello, ret) &&
            take_triggers(check, hello, request) && take_schedules(check, hello, request) &&
-           take_agents(check, hello, request);
+           queue_offers_take(check, hello, request) && take_agents(check, hello, request);
 }
 
 /* At most bytes_max, without cutting a character. */

@@ -85,6 +85,20 @@ static const struct api_method rows[] = {
         .closed = exchange_closed,
     },
     {
+        .path = "/polos.v1.WorkflowService/PutQueue",
+        .request = &polos__v1__workflow_service_put_queue_request__descriptor,
+        .response = &polos__v1__workflow_service_put_queue_response__descriptor,
+        .start = workflow_service_put_queue,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/ListQueues",
+        .request = &polos__v1__workflow_service_list_queues_request__descriptor,
+        .response = &polos__v1__workflow_service_list_queues_response__descriptor,
+        .start = workflow_service_list_queues,
+        .closed = exchange_closed,
+    },
+    {
         .path = "/polos.v1.ToolService/Connect",
         .kind = API_BIDI,
         .request = &polos__v1__host_message__descriptor,

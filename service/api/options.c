@@ -19,6 +19,7 @@ static bool take_labels(struct check *check, const char *prefix,
         {"session_id", proto->session_id, &ret->session_id},
         {"user_id", proto->user_id, &ret->user_id},
         {"conversation_id", proto->conversation_id, &ret->conversation_id},
+        {"concurrency_key", proto->concurrency_key, &ret->concurrency_key},
     };
     for (size_t i = 0; i < COUNT_OF(labels); i++) {
         str text = str_of(labels[i].text);
@@ -61,6 +62,13 @@ static bool take_retries(struct check *check, const char *prefix, enum run_kind 
                        OPTIONS_RETRIES_MAX);
 }
 
+static bool take_queue(struct check *check, const char *prefix, str queue,
+                       struct start_options *ret)
+{
+    ret->queue = arena_copy(check->arena, queue);
+    return queue.len == 0 || check_name(check, path(check, prefix, "queue"), queue);
+}
+
 bool options_take(struct check *check, const char *prefix, enum run_kind kind,
                   const Polos__V1__StartOptions *proto, struct start_options *ret)
 {
@@ -70,7 +78,9 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
         return true;
     }
     ret->timeout_ms = (uint64_t)proto->run_timeout_ms;
+    ret->priority = proto->priority;
     return take_labels(check, prefix, proto, ret) &&
+           take_queue(check, prefix, str_of(proto->queue), ret) &&
            check_range(check, path(check, prefix, "run_timeout_ms"), proto->run_timeout_ms, 0,
                        TIMEOUT_MS_MAX) &&
            take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&

@@ -21,6 +21,9 @@ struct start_options {
     str state; /* JSON text; empty: none. */
     uint64_t timeout_ms; /* 0: the default. */
     int32_t max_retries; /* 0: the default; -1: none. */
+    str queue; /* Empty: the workflow's own. */
+    str concurrency_key;
+    int32_t priority;
 };
 
 /* prefix: the path of the message, with its dot: "options.". proto NULL: all defaults. False: the

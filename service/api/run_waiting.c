@@ -74,8 +74,16 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
     return STR_EMPTY;
 }
 
-static const char *kind_word(const struct run *state, const struct effect *effect)
+/* Whether it is the run's turn that lacks. */
+static bool is_queued(const struct run_report *report, const struct effect *effect)
 {
+    return effect->kind == EFFECT_BODY && effect->state == EFFECT_READY &&
+           report->queue_sentence.len > 0;
+}
+
+static const char *kind_word(const struct run_report *report, const struct effect *effect)
+{
+    const struct run *state = &report->state;
     static const char *const waits[EFFECT_KIND_COUNT] = {
         [EFFECT_SLEEP] = "sleep",
         [EFFECT_SUSPENSION] = "suspension",
@@ -87,6 +95,9 @@ static const char *kind_word(const struct run *state, const struct effect *effec
     }
     if (effect->state == EFFECT_BACKOFF) {
         return "retry";
+    }
+    if (is_queued(report, effect)) {
+        return "queue";
     }
     if (effect->kind == EFFECT_MODEL) {
         return "model";
@@ -115,6 +126,9 @@ static str sentence_of(const struct run_report *report, size_t index,
     if (effect_is_wait(effect)) {
         return wait_sentence(effect, arena);
     }
+    if (is_queued(report, effect)) {
+        return report->queue_sentence;
+    }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";
     if (effect->state == EFFECT_BACKOFF) {
@@ -134,7 +148,10 @@ static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t i
     if (effect->kind == EFFECT_MODEL && name.len == 0) {
         name = hints->model;
     }
-    waiting->kind = text_of(arena, str_of(kind_word(&report->state, effect)));
+    if (is_queued(report, effect)) {
+        name = report->queue;
+    }
+    waiting->kind = text_of(arena, str_of(kind_word(report, effect)));
     waiting->name = text_of(arena, name);
     waiting->since_ms = (int64_t)effect->since_ms;
     waiting->deadline_ms = (int64_t)deadline_of(&report->state, effect);

@@ -122,6 +122,11 @@ static void digest(const struct run_spec *spec, uint64_t timeout_ms, int32_t max
         put_hashed(&buf, spec->state);
         buf_put_u64_le(&buf, (uint64_t)(int64_t)max_retries);
     }
+    if (spec->queue.len > 0 || spec->concurrency_key.len > 0 || spec->priority != 0) {
+        put_hashed(&buf, spec->queue);
+        put_hashed(&buf, spec->concurrency_key);
+        buf_put_u64_le(&buf, (uint64_t)(int64_t)spec->priority);
+    }
     hash128(buf_str(&buf), ret);
     buf_fini(&buf);
 }
@@ -139,6 +144,9 @@ static bool take_options(struct check *check, const struct start_form *form,
     spec->user_id = options.user_id;
     spec->conversation_id = options.conversation_id;
     spec->state = options.state;
+    spec->queue = options.queue;
+    spec->concurrency_key = options.concurrency_key;
+    spec->priority = options.priority;
     request->start.timeout_ms = options.timeout_ms;
     request->start.max_retries = options.max_retries;
     return true;

@@ -1,0 +1,175 @@
+#include "service/api/queues.h"
+
+#include "polos/v1/workflows.pb-c.h"
+#include "service/api/exchange.h"
+#include "service/api/handlers.h"
+#include "service/api/text.h"
+
+#define PERIOD_MS_MAX ((int64_t)31 * 24 * 3600 * 1000)
+
+enum {
+    LIMIT_MAX = 1000000,
+    HELLO_QUEUES_MAX = 1000,
+    QUEUES_PAGE = 100,
+    QUEUES_PAGE_MAX = 1000,
+};
+
+static const char *path(struct check *check, const char *prefix, const char *field)
+{
+    return arena_printf(check->arena, "%s%s", prefix, field).ptr;
+}
+
+static bool check_period(struct check *check, const char *prefix,
+                         const Polos__V1__QueueDefinition *proto)
+{
+    const char *field = path(check, prefix, "rate_period_ms");
+    if (proto->rate_limit == 0) {
+        return proto->rate_period_ms == 0 ||
+               check_fault(check, field, "leave it 0, or set rate_limit, too");
+    }
+    return check_range(check, field, proto->rate_period_ms, 1, PERIOD_MS_MAX);
+}
+
+bool queue_offer_take(struct check *check, const char *prefix,
+                      const Polos__V1__QueueDefinition *proto, struct queue_offer *ret)
+{
+    *ret = (struct queue_offer){
+        .name = arena_copy(check->arena, str_of(proto->name)),
+        .limits =
+            {
+                .concurrency = proto->concurrency_limit,
+                .per_key = proto->per_key_limit,
+                .rate = proto->rate_limit,
+                .rate_period_ms = (uint64_t)proto->rate_period_ms,
+            },
+    };
+    return check_name(check, path(check, prefix, "name"), ret->name) &&
+           check_range(check, path(check, prefix, "concurrency_limit"), proto->concurrency_limit, 0,
+                       LIMIT_MAX) &&
+           check_range(check, path(check, prefix, "per_key_limit"), proto->per_key_limit, 0,
+                       LIMIT_MAX) &&
+           check_range(check, path(check, prefix, "rate_limit"), proto->rate_limit, 0,
+                       QUEUES_RATE_MAX) &&
+           check_period(check, prefix, proto);
+}
+
+static bool take_default(struct check *check, size_t index,
+                         const Polos__V1__WorkflowDefinition *workflow,
+                         struct queue_default_offer *ret)
+{
+    const char *field = arena_printf(check->arena, "hello.workflows[%zu].queue", index).ptr;
+    *ret = (struct queue_default_offer){
+        .workflow = arena_copy(check->arena, str_of(workflow->id)),
+        .queue = arena_copy(check->arena, str_of(workflow->queue)),
+    };
+    return ret->queue.len == 0 || check_name(check, field, ret->queue);
+}
+
+bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struct request *request)
+{
+    struct queue_offer *queues = arena_zalloc(check->arena, hello->n_queues * sizeof(*queues));
+    struct queue_default_offer *defaults =
+        arena_zalloc(check->arena, hello->n_workflows * sizeof(*defaults));
+    if (!check_range(check, "hello.queues", (int64_t)hello->n_queues, 0, HELLO_QUEUES_MAX)) {
+        return false;
+    }
+    for (size_t i = 0; i < hello->n_queues; i++) {
+        str prefix = arena_printf(check->arena, "hello.queues[%zu].", i);
+        if (!queue_offer_take(check, prefix.ptr, hello->queues[i], &queues[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < hello->n_workflows; i++) {
+        if (!take_default(check, i, hello->workflows[i], &defaults[i])) {
+            return false;
+        }
+    }
+    request->hello.queues = queues;
+    request->hello.queue_count = hello->n_queues;
+    request->hello.defaults = defaults;
+    request->hello.default_count = hello->n_workflows;
+    return true;
+}
+
+static Polos__V1__Queue *view(const struct queue_report *from, struct arena *arena)
+{
+    Polos__V1__QueueDefinition *definition = arena_alloc(arena, sizeof(*definition));
+    polos__v1__queue_definition__init(definition);
+    definition->name = text_of(arena, from->name);
+    definition->concurrency_limit = from->limits.concurrency;
+    definition->per_key_limit = from->limits.per_key;
+    definition->rate_limit = from->limits.rate;
+    definition->rate_period_ms = (int64_t)from->limits.rate_period_ms;
+    Polos__V1__Queue *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__queue__init(ret);
+    ret->definition = definition;
+    ret->running = from->running;
+    ret->waiting = from->waiting;
+    return ret;
+}
+
+static void was_put(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__WorkflowServicePutQueueResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_RESPONSE__INIT;
+    response.queue = view(&request->put_queue.ret, &request->arena);
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void finish(struct request *request, bool is_fine, const struct check *check)
+{
+    if (is_fine) {
+        exchange_post(request);
+        return;
+    }
+    api_call_fail(exchange_call(request), &check->error);
+    exchange_end(request);
+}
+
+void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServicePutQueueRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_PUT_QUEUE, was_put);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = proto->queue == NULL ? check_fault(&check, "queue", "it is required")
+                                        : queue_offer_take(&check, "queue.", proto->queue,
+                                                           &request->put_queue.offer);
+    finish(request, is_fine, &check);
+}
+
+static void listed(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    struct arena *arena = &request->arena;
+    size_t count = request->queues.ret_count;
+    Polos__V1__WorkflowServiceListQueuesResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_RESPONSE__INIT;
+    response.queues = arena_alloc(arena, (count + 1) * sizeof(*response.queues));
+    response.n_queues = count;
+    for (size_t i = 0; i < count; i++) {
+        response.queues[i] = view(&request->queues.ret[i], arena);
+    }
+    if (request->queues.ret_more) { /* The token is the name of the last. */
+        response.next_page_token = response.queues[count - 1]->definition->name;
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServiceListQueuesRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_QUEUES, listed);
+    struct check check = {.arena = &request->arena};
+    request->queues.after = arena_copy(&request->arena, str_of(proto->page_token));
+    bool is_fine = check_page_size(&check, proto->page_size, QUEUES_PAGE, QUEUES_PAGE_MAX,
+                                   &request->queues.limit) &&
+                   check_bytes(&check, "page_token", request->queues.after, NAME_BYTES_MAX);
+    finish(request, is_fine, &check);
+}

@@ -1,0 +1,226 @@
+/*
+ * Goal:   queues can be defined by callers and hosts, listed page by page, and named by a start;
+ *         what is wrong is said with its field; a run that waits for its turn says so.
+ * Method: the handlers over the real runtime. Turns themselves: tests/unit/runtime/queues_test.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "polos/v1/runs.pb-c.h"
+#include "polos/v1/workflows.pb-c.h"
+#include "tests/unit/api/world.h"
+
+#define PUT "/polos.v1.WorkflowService/PutQueue"
+#define LIST "/polos.v1.WorkflowService/ListQueues"
+#define START "/polos.v1.WorkflowService/Start"
+
+static Polos__V1__QueueDefinition definition(const char *name, uint32_t limit)
+{
+    Polos__V1__QueueDefinition ret = POLOS__V1__QUEUE_DEFINITION__INIT;
+    ret.name = (char *)name;
+    ret.concurrency_limit = limit;
+    return ret;
+}
+
+static Polos__V1__WorkflowServicePutQueueResponse *put(struct world *world,
+                                                       Polos__V1__QueueDefinition queue)
+{
+    Polos__V1__WorkflowServicePutQueueRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_REQUEST__INIT;
+    request.queue = &queue;
+    return world_ask(world, PUT, &request.base, CODE_OK);
+}
+
+static Polos__V1__WorkflowServiceListQueuesResponse *list(struct world *world, int page_size,
+                                                          const char *token)
+{
+    Polos__V1__WorkflowServiceListQueuesRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_REQUEST__INIT;
+    request.page_size = page_size;
+    request.page_token = (char *)token;
+    return world_ask(world, LIST, &request.base, CODE_OK);
+}
+
+static void keeps_what_it_is_told(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__QueueDefinition queue = definition("mail", 5);
+    queue.per_key_limit = 2;
+    queue.rate_limit = 10;
+    queue.rate_period_ms = 60000;
+    free_message(put(&world, definition("mail", 1)));
+    free_message(put(&world, queue));
+    Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, 0, "");
+    assert_int_equal(page->n_queues, 1);
+    assert_string_equal(page->queues[0]->definition->name, "mail");
+    assert_int_equal(page->queues[0]->definition->concurrency_limit, 5);
+    assert_int_equal(page->queues[0]->definition->per_key_limit, 2);
+    assert_int_equal(page->queues[0]->definition->rate_limit, 10);
+    assert_int_equal(page->queues[0]->definition->rate_period_ms, 60000);
+    assert_int_equal(page->queues[0]->running, 0);
+    assert_int_equal(page->queues[0]->waiting, 0);
+    assert_string_equal(page->next_page_token, "");
+    free_message(page);
+    world_fini(&world);
+}
+
+static void lists_page_by_page(void **state)
+{
+    (void)state;
+    struct world world;
+    char token[16] = "";
+    world_init(&world, 0);
+    for (int i = 0; i < 7; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "q%d", 6 - i);
+        free_message(put(&world, definition(name, 1)));
+    }
+    for (int i = 0; i < 7; i++) {
+        Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, i < 6 ? 1 : 2, token);
+        assert_int_equal(page->n_queues, 1);
+        assert_int_equal(page->queues[0]->definition->name[1], '0' + i);
+        snprintf(token, sizeof(token), "%s", page->next_page_token);
+        assert_int_equal(token[0] == '\0', i == 6);
+        free_message(page);
+    }
+    world_fini(&world);
+}
+
+static void refuses_what_makes_no_sense(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__QueueDefinition wrong[7];
+    static const char *const fields[] = {
+        "queue.name",           "queue.concurrency_limit", "queue.per_key_limit",
+        "queue.rate_limit",     "queue.rate_period_ms",    "queue.rate_period_ms",
+        "queue.rate_period_ms",
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        wrong[i] = definition("mail", 1);
+    }
+    wrong[0].name = (char *)"no name";
+    wrong[1].concurrency_limit = 1000001;
+    wrong[2].per_key_limit = UINT32_MAX;
+    wrong[3].rate_limit = 10001;
+    wrong[3].rate_period_ms = 1;
+    wrong[4].rate_limit = 1;
+    wrong[5].rate_period_ms = 1;
+    wrong[6].rate_limit = 1;
+    wrong[6].rate_period_ms = -1;
+    Polos__V1__WorkflowServicePutQueueRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_REQUEST__INIT;
+    world_refused(&world, PUT, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "queue");
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        request.queue = &wrong[i];
+        world_refused(&world, PUT, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                      fields[i]);
+    }
+    Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, 0, "");
+    assert_int_equal(page->n_queues, 0);
+    free_message(page);
+    world_fini(&world);
+}
+
+static void starts_name_a_queue(void **state)
+{
+    (void)state;
+    struct world world;
+    char long_key[202];
+    world_init(&world, 0);
+    memset(long_key, 'k', sizeof(long_key) - 1);
+    long_key[sizeof(long_key) - 1] = '\0';
+    Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    request.workflow_id = (char *)"flow";
+    request.options = &options;
+    options.queue = (char *)"mail";
+    world_refused(&world, START, &request.base, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "options.queue");
+    options.queue = (char *)"no name";
+    world_refused(&world, START, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.queue");
+    options.queue = (char *)"";
+    options.concurrency_key = (char *)"acme";
+    world_refused(&world, START, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.queue");
+    options.concurrency_key = long_key;
+    world_refused(&world, START, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "options.concurrency_key");
+    world_fini(&world);
+}
+
+static void start_in(struct world *world, const char *key, char ret[UUID_TEXT_BYTES])
+{
+    Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    request.workflow_id = (char *)"flow";
+    request.options = &options;
+    options.queue = (char *)"mail";
+    options.concurrency_key = (char *)key;
+    Polos__V1__WorkflowServiceStartResponse *response =
+        world_ask(world, START, &request.base, CODE_OK);
+    snprintf(ret, UUID_TEXT_BYTES, "%s", response->run_id);
+    free_message(response);
+}
+
+static void says_that_it_waits_for_its_turn(void **state)
+{
+    (void)state;
+    struct world world;
+    char first[UUID_TEXT_BYTES];
+    char second[UUID_TEXT_BYTES];
+    world_init(&world, 0);
+    Polos__V1__QueueDefinition queue = definition("mail", 0);
+    queue.per_key_limit = 1;
+    struct simulated_call *host = world_connect_host(&world);
+    free_message(put(&world, queue));
+    start_in(&world, "acme", first);
+    start_in(&world, "acme", second);
+    Polos__V1__RunServiceGetRequest get = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
+    get.run_id = second;
+    Polos__V1__RunServiceGetResponse *got =
+        world_ask(&world, "/polos.v1.RunService/Get", &get.base, CODE_OK);
+    assert_int_equal(got->run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
+    assert_int_equal(got->run->n_waiting, 1);
+    assert_string_equal(got->run->waiting[0]->kind, "queue");
+    assert_string_equal(got->run->waiting[0]->name, "mail");
+    assert_string_equal(got->run->waiting[0]->message,
+                        "queue mail runs 1 of 1 for key acme; it is next");
+    free_message(got);
+    Polos__V1__WorkflowServicePutQueueResponse *now = put(&world, queue);
+    assert_int_equal(now->queue->running, 1);
+    assert_int_equal(now->queue->waiting, 1);
+    free_message(now);
+    Polos__V1__ServerMessage *task = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    say_task_done(host, task->task, 1, "1");
+    world_turns(&world);
+    Polos__V1__ServerMessage *next = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+    assert_string_equal(next->task->run_id, second);
+    free_message(task);
+    free_message(next);
+    simulated_call_closed(host);
+    world_turns(&world);
+    simulated_call_release(host);
+    world_fini(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keeps_what_it_is_told),           cmocka_unit_test(lists_page_by_page),
+        cmocka_unit_test(refuses_what_makes_no_sense),     cmocka_unit_test(starts_name_a_queue),
+        cmocka_unit_test(says_that_it_waits_for_its_turn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
