@@ -88,6 +88,7 @@ Polos__V1__Run *run_view_state(const struct run_report *report, struct arena *ar
     run->last_seq = state->seq;
     run->state_json = text_of(arena, report->state_json);
     run->retry_count = (int32_t)state->retries;
+    run->deployment = text_of(arena, report->deployment);
     run->cancelling = state->is_cancelling && !engine_is_terminal(state);
     struct engine_usage usage = {
         .input = state->input_tokens,

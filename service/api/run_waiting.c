@@ -2,15 +2,23 @@
 
 #include "service/api/text.h"
 
-static str task_sentence(const struct effect *effect, bool has_offer, const char *what, str name,
-                         str host, struct arena *arena)
+static str task_sentence(const struct run_report *report, size_t index, const char *what, str host,
+                         struct arena *arena)
 {
+    const struct effect *effect = &report->state.effects[index];
+    str name = report->effect_names[index];
     assert(effect_is_task(effect));
     if (effect->state == EFFECT_LEASED) {
         return host.len > 0 ? arena_printf(arena, "host " STR_FMT " works on it", STR_ARG(host))
                             : arena_printf(arena, "a host works on it");
     }
-    if (has_offer) {
+    if (report->is_held_back[index]) {
+        return arena_printf(arena,
+                            "the hosts of the deployment it stays with are busy or have just gone; "
+                            "others that offer %s " STR_FMT " have other code",
+                            what, STR_ARG(name));
+    }
+    if (report->has_offer[index]) {
         return arena_printf(arena, "every host that offers %s " STR_FMT " is busy", what,
                             STR_ARG(name));
     }
@@ -44,6 +52,16 @@ static str body_sentence(const struct effect *effect, const char *what, str fail
     }
     return arena_printf(arena, "the %s failed with: " STR_FMT " -- it is tried again at %s", what,
                         STR_ARG(failure), due);
+}
+
+static str code_sentence(const struct effect *effect, const char *what, str failure,
+                         struct arena *arena)
+{
+    assert(effect_is_stopped(effect));
+    return arena_printf(arena,
+                        "the code of the %s does not fit its history; it is tried again when a "
+                        "host dials in that offers it, and at %s. It said: " STR_FMT,
+                        what, text_of_time(arena, effect->due_ms), STR_ARG(failure));
 }
 
 static str wait_sentence(const struct effect *effect, struct arena *arena)
@@ -93,6 +111,9 @@ static const char *kind_word(const struct run_report *report, const struct effec
     if (waits[effect->kind] != NULL) {
         return waits[effect->kind];
     }
+    if (effect_is_stopped(effect)) {
+        return "code";
+    }
     if (effect->state == EFFECT_BACKOFF) {
         return "retry";
     }
@@ -131,11 +152,14 @@ static str sentence_of(const struct run_report *report, size_t index,
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";
-    if (effect->state == EFFECT_BACKOFF) {
-        return body_sentence(effect, what, hints->failure, arena);
+    str failure = report->failures[index].len > 0 ? report->failures[index] : hints->failure;
+    if (effect_is_stopped(effect)) {
+        return code_sentence(effect, what, failure, arena);
     }
-    return task_sentence(effect, report->has_offer[index], what, report->effect_names[index],
-                         hints->hosts[index], arena);
+    if (effect->state == EFFECT_BACKOFF) {
+        return body_sentence(effect, what, failure, arena);
+    }
+    return task_sentence(report, index, what, hints->hosts[index], arena);
 }
 
 static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t index,

@@ -1,5 +1,6 @@
 /* The first message of a stream: checked, matched with what is known of the host, answered. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "service/hosts/session.h"
 
@@ -332,6 +333,9 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
         (struct held_task *)arena_alloc(arena, (hello->held_count + 1) * sizeof(*lost));
 
     host.session->slots = hello->slots;
+    free((char *)host.session->deployment.ptr);
+    str deployment = hello->deployment.len == 0 ? STR("default") : hello->deployment;
+    host.session->deployment = str_make(xstrndup(deployment.ptr, deployment.len), deployment.len);
     size_t lost_count = claim_all(hosts, &host, hello, lost);
     session_set_offers(hosts, host.session, hello->offers, hello->offer_count);
     session_open(hosts, host.session, link);

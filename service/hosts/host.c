@@ -45,6 +45,7 @@ static void free_over(struct hosts *hosts)
         assert(session->is_over && session->link == NULL);
         list_remove(&session->flush);
         free((char *)session->host_id.ptr);
+        free((char *)session->deployment.ptr);
         free(session);
     }
 }
@@ -86,6 +87,9 @@ void hosts_set_clock(struct hosts *hosts, uint64_t now_ms)
         hosts->clock_ahead = hosts->clock - now_ms;
     }
     hosts->clock = now_ms + hosts->clock_ahead;
+    if (hosts->settled_at == 0) {
+        hosts->settled_at = hosts->clock + hosts->options.lease_ms;
+    }
 }
 
 /* What arrives. */
@@ -304,12 +308,19 @@ str host_session_host_id(const struct host_session *session)
     return session->host_id;
 }
 
+str host_session_deployment(const struct host_session *session)
+{
+    return session->deployment;
+}
+
 /* Tasks. */
 
-struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name)
+struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
+                                uint64_t deployment)
 {
     const struct line_name *line = lines_find(&hosts->lines, kind, name);
-    struct host_session *session = line == NULL ? NULL : lines_pick(line);
+    struct host_session *session =
+        line == NULL ? NULL : lines_pick(&hosts->lines, line, deployment);
 
     if (session != NULL) {
         assert(session->held.count < session->slots);
@@ -323,6 +334,14 @@ bool hosts_offer(const struct hosts *hosts, enum task_kind kind, str name)
     const struct line_name *line = lines_find(&hosts->lines, kind, name);
 
     return line != NULL && line->offer_count > 0;
+}
+
+bool hosts_hold_back(const struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment)
+{
+    const struct line_name *line = lines_find(&hosts->lines, kind, name);
+
+    return line != NULL && lines_pick(&hosts->lines, line, deployment) == NULL &&
+           lines_pick(&hosts->lines, line, HOSTS_ANY) != NULL;
 }
 
 void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
@@ -456,7 +475,8 @@ void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uin
     session_hold(hosts, session, (struct held_task){task, epoch}, true);
 }
 
-status hosts_park(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task)
+status hosts_park(struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment,
+                  struct task_ref task)
 {
     assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once or parked once");
     if (lines_is_parked(&hosts->lines, task)) {
@@ -466,7 +486,7 @@ status hosts_park(struct hosts *hosts, enum task_kind kind, str name, struct tas
         return status_make(CODE_RESOURCE_EXHAUSTED,
                            "Too many tasks wait for a host; connect more hosts and try again.");
     }
-    lines_park(&hosts->lines, kind, name, task);
+    lines_park(&hosts->lines, kind, name, deployment, task);
     return STATUS_OK;
 }
 
@@ -488,6 +508,9 @@ void hosts_tick(struct hosts *hosts, uint64_t now_ms)
     struct host_session *session;
 
     hosts_set_clock(hosts, now_ms);
+    if (!hosts->lines.may_move && hosts->settled_at <= hosts->clock) {
+        lines_let_move(&hosts->lines);
+    }
     while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= hosts->clock) {
         session_close(hosts, session, CODE_UNAVAILABLE, "LEASE_EXPIRED",
                       STR("Nothing was heard from the host for a whole lease, so its tasks went to "
@@ -499,12 +522,14 @@ void hosts_tick(struct hosts *hosts, uint64_t now_ms)
 uint64_t hosts_next_deadline(const struct hosts *hosts)
 {
     const struct host_session *session = first_of(&hosts->leases);
+    uint64_t due = session == NULL ? 0 : session->lease_end;
 
-    if (session == NULL) {
-        return 0;
+    if (!hosts->lines.may_move && lines_parked_count(&hosts->lines) > 0 &&
+        (due == 0 || hosts->settled_at < due)) {
+        due = hosts->settled_at;
     }
-    assert(session->lease_end > hosts->clock_ahead);
-    return session->lease_end - hosts->clock_ahead;
+    assert(due == 0 || due > hosts->clock_ahead);
+    return due == 0 ? 0 : due - hosts->clock_ahead;
 }
 
 void hosts_tell_to_leave(struct hosts *hosts, struct host_session *session)

@@ -19,6 +19,18 @@
 struct hosts;
 struct host_session;
 
+/* Which deployment's hosts a task is for: one's hash, or one of these. */
+enum {
+    HOSTS_ANY = 0,
+    HOSTS_NEWEST = 2, /* That which dialled in last. */
+};
+
+/* What is kept of a deployment's name: odd. */
+static inline uint64_t host_hash_of_deployment(str deployment)
+{
+    return str_hash(deployment) | 1;
+}
+
 struct hosts_options {
     uint64_t lease_ms; /* Silence after which a host is lost. 0: 15,000. */
     size_t sessions_max; /* 0: 1,000. */
@@ -76,11 +88,18 @@ void hosts_flush(struct hosts *hosts);
 /* A number that names a session for hosts_dealt(); never used twice. */
 uint64_t host_session_number(const struct host_session *session);
 str host_session_host_id(const struct host_session *session);
+str host_session_deployment(const struct host_session *session);
 
-/* A connected host with a free slot that offers it, the least busy first; NULL: none now. */
-struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name);
+/* A connected host with a free slot that offers it, the least busy first; NULL: none now. Of this
+ * deployment only, while a session of it, busy or away within its lease, offers the name and does
+ * not drain; else of the deployment that dialled in last, and that not before a lease has passed
+ * since the start: hosts that were there before a restart come again. */
+struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
+                                uint64_t deployment);
 /* Whether any session, busy or away within its lease, offers it. */
 bool hosts_offer(const struct hosts *hosts, enum task_kind kind, str name);
+/* Whether a host is free that offers it, but not one for those who wait for this deployment. */
+bool hosts_hold_back(const struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment);
 /* Sends the task, and takes a slot for it if none is reserved. The session came from hosts_pick()
  * in this turn. */
 void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task);
@@ -120,11 +139,12 @@ static inline uint64_t host_hash_of(str host_id)
 
 /* A task nobody took waits in line (once, however often it is parked). RESOURCE_EXHAUSTED when
  * the line is full. */
-status hosts_park(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task);
+status hosts_park(struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment,
+                  struct task_ref task);
 void hosts_unpark(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task);
-/* Pops the oldest parked task of the name that was not served for longest, among the names for
- * which a slot is free now. False: none. Takes no slot: hosts_pick() and hosts_reserve() it (or
- * park it again) before asking for the next. */
+/* Pops the oldest parked task of the line that was not served for longest, among those for which
+ * a slot is free now: a name has a line for each deployment. False: none. Takes no slot:
+ * hosts_pick() and hosts_reserve() it (or park it again) before asking for the next. */
 bool hosts_next_ready(struct hosts *hosts, struct task_ref *ret_task);
 
 /* Ends leases that ran out. After the turn's messages, so that a server that was stopped for a

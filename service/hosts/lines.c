@@ -50,7 +50,8 @@ static const struct map_keys keys_by_task = {hash_of_parked, parked_is};
 
 void lines_init(struct lines *lines)
 {
-    *lines = (struct lines){.name_free = LINES_NONE, .parked_free = LINES_NONE};
+    *lines =
+        (struct lines){.name_free = LINES_NONE, .line_free = LINES_NONE, .parked_free = LINES_NONE};
     map_init(&lines->by_name, &keys_by_name, lines);
     map_init(&lines->by_task, &keys_by_task, lines);
 }
@@ -59,14 +60,18 @@ void lines_fini(struct lines *lines)
 {
     for (uint32_t i = 0; i < lines->name_used; i++) {
         free(lines->names[i].text);
-        free(lines->names[i].candidates);
+    }
+    for (uint32_t i = 0; i < lines->line_used; i++) {
+        free(lines->lines[i].candidates);
     }
     map_fini(&lines->by_name);
     map_fini(&lines->by_task);
     free(lines->names);
+    free(lines->lines);
     free(lines->parked);
     free(lines->ready);
-    *lines = (struct lines){.name_free = LINES_NONE, .parked_free = LINES_NONE};
+    *lines =
+        (struct lines){.name_free = LINES_NONE, .line_free = LINES_NONE, .parked_free = LINES_NONE};
 }
 
 /* Room for one more element; a line of hundreds of thousands wastes a third at most. */
@@ -81,21 +86,21 @@ static void *with_room(void *array, uint32_t count, uint32_t *capacity, size_t e
     return xrealloc(array, wider * element_bytes);
 }
 
-/* The heap of ready names. */
+/* The heap of ready lines. */
 
 static bool is_before(const struct lines *lines, uint32_t a, uint32_t b)
 {
-    return lines->names[lines->ready[a]].turn < lines->names[lines->ready[b]].turn;
+    return lines->lines[lines->ready[a]].turn < lines->lines[lines->ready[b]].turn;
 }
 
 static void swap_ready(struct lines *lines, uint32_t a, uint32_t b)
 {
-    uint32_t name = lines->ready[a];
+    uint32_t line = lines->ready[a];
 
     lines->ready[a] = lines->ready[b];
-    lines->ready[b] = name;
-    lines->names[lines->ready[a]].heap_at = a;
-    lines->names[lines->ready[b]].heap_at = b;
+    lines->ready[b] = line;
+    lines->lines[lines->ready[a]].heap_at = a;
+    lines->lines[lines->ready[b]].heap_at = b;
 }
 
 static void sift_up(struct lines *lines, uint32_t at)
@@ -131,32 +136,88 @@ static void make_ready(struct lines *lines, uint32_t number)
     uint32_t at = lines->ready_count++;
 
     lines->ready[at] = number;
-    lines->names[number].heap_at = at;
+    lines->lines[number].heap_at = at;
     sift_up(lines, at);
 }
 
 static void make_unready(struct lines *lines, uint32_t number)
 {
-    uint32_t at = lines->names[number].heap_at;
+    uint32_t at = lines->lines[number].heap_at;
     uint32_t last = lines->ready_count - 1;
 
     assert(at <= last && lines->ready[at] == number);
     swap_ready(lines, at, last);
     lines->ready_count--;
-    lines->names[number].heap_at = LINES_NONE;
+    lines->lines[number].heap_at = LINES_NONE;
     if (at < last) {
         sift_up(lines, at);
         sift_down(lines, at);
     }
 }
 
-/* After its line or its candidates changed. */
+/* Whom a line gets. */
+
+static uint32_t find_line(const struct lines *lines, const struct line_name *name,
+                          uint64_t deployment)
+{
+    uint32_t number = name->lines;
+
+    while (number != LINES_NONE && lines->lines[number].deployment != deployment) {
+        number = lines->lines[number].next;
+    }
+    return number;
+}
+
+/* The line of the deployment whose hosts dialled in last; LINES_NONE: nobody is there. */
+static uint32_t newest_line(const struct lines *lines, const struct line_name *name)
+{
+    uint32_t newest = LINES_NONE;
+
+    for (uint32_t at = name->lines; at != LINES_NONE; at = lines->lines[at].next) {
+        const struct line *line = &lines->lines[at];
+
+        if (line->there_count > 0 &&
+            (newest == LINES_NONE || line->newest > lines->lines[newest].newest)) {
+            newest = at;
+        }
+    }
+    return newest;
+}
+
+/* The line whose hosts serve those who wait for a deployment, not for any; LINES_NONE: nobody
+ * does. */
+static uint32_t serving_line(const struct lines *lines, const struct line_name *name,
+                             uint64_t deployment)
+{
+    assert(deployment != HOSTS_ANY);
+    uint32_t own = find_line(lines, name, deployment);
+
+    if (own != LINES_NONE && lines->lines[own].there_count > 0) {
+        return own;
+    }
+    return lines->may_move ? newest_line(lines, name) : LINES_NONE;
+}
+
+static bool is_served(const struct lines *lines, const struct line *line)
+{
+    const struct line_name *name = &lines->names[line->name];
+
+    if (line->first == LINES_NONE || name->candidate_count == 0) {
+        return false;
+    }
+    if (line->deployment == HOSTS_ANY) {
+        return true;
+    }
+    uint32_t serving = serving_line(lines, name, line->deployment);
+
+    return serving != LINES_NONE && lines->lines[serving].candidate_count > 0;
+}
+
 static void update_ready(struct lines *lines, uint32_t number)
 {
-    const struct line_name *name = &lines->names[number];
-    bool is_ready = name->first != LINES_NONE && name->candidate_count > 0;
+    bool is_ready = is_served(lines, &lines->lines[number]);
 
-    if (is_ready == (name->heap_at != LINES_NONE)) {
+    if (is_ready == (lines->lines[number].heap_at != LINES_NONE)) {
         return;
     }
     if (is_ready) {
@@ -166,7 +227,25 @@ static void update_ready(struct lines *lines, uint32_t number)
     }
 }
 
-/* Names. */
+/* After its hosts changed: a line may have to do with those of any other one. */
+static void update_name(struct lines *lines, uint32_t name)
+{
+    for (uint32_t at = lines->names[name].lines; at != LINES_NONE; at = lines->lines[at].next) {
+        update_ready(lines, at);
+    }
+}
+
+void lines_let_move(struct lines *lines)
+{
+    lines->may_move = true;
+    for (uint32_t number = 0; number < lines->line_used; number++) {
+        if (lines->lines[number].name != LINES_NONE) {
+            update_ready(lines, number);
+        }
+    }
+}
+
+/* Names and their lines. */
 
 static bool find(const struct lines *lines, enum task_kind kind, str name, uint32_t *ret)
 {
@@ -182,7 +261,7 @@ const struct line_name *lines_find(const struct lines *lines, enum task_kind kin
     return find(lines, kind, name, &number) ? &lines->names[number] : NULL;
 }
 
-static uint32_t intern(struct lines *lines, enum task_kind kind, str text)
+static uint32_t intern_name(struct lines *lines, enum task_kind kind, str text)
 {
     uint32_t number;
 
@@ -201,28 +280,78 @@ static uint32_t intern(struct lines *lines, enum task_kind kind, str text)
         .text = xstrndup(text.ptr, text.len),
         .len = (uint32_t)text.len,
         .kind = kind,
-        .first = LINES_NONE,
-        .last = LINES_NONE,
-        .heap_at = LINES_NONE,
+        .lines = LINES_NONE,
         .next_free = LINES_NONE,
     };
     map_add(&lines->by_name, number);
     return number;
 }
 
-static void forget_unused(struct lines *lines, uint32_t number)
+static uint32_t take_line(struct lines *lines)
+{
+    if (lines->line_free != LINES_NONE) {
+        uint32_t number = lines->line_free;
+
+        lines->line_free = lines->lines[number].next;
+        return number;
+    }
+    lines->lines = (struct line *)with_room(lines->lines, lines->line_used, &lines->line_capacity,
+                                            sizeof(*lines->lines));
+    return lines->line_used++;
+}
+
+static uint32_t intern(struct lines *lines, enum task_kind kind, str text, uint64_t deployment)
+{
+    uint32_t name = intern_name(lines, kind, text);
+    uint32_t number = find_line(lines, &lines->names[name], deployment);
+
+    if (number == LINES_NONE) {
+        number = take_line(lines);
+        lines->lines[number] = (struct line){
+            .deployment = deployment,
+            .name = name,
+            .first = LINES_NONE,
+            .last = LINES_NONE,
+            .heap_at = LINES_NONE,
+            .next = lines->names[name].lines,
+        };
+        lines->names[name].lines = number;
+    }
+    return number;
+}
+
+static void forget_name(struct lines *lines, uint32_t number)
 {
     struct line_name *name = &lines->names[number];
 
-    if (name->offer_count > 0 || name->first != LINES_NONE) {
-        return;
-    }
-    assert(name->candidate_count == 0 && name->heap_at == LINES_NONE);
+    assert(name->candidate_count == 0 && name->offer_count == 0);
     map_remove(&lines->by_name, number);
     free(name->text);
-    free(name->candidates);
     *name = (struct line_name){.next_free = lines->name_free};
     lines->name_free = number;
+}
+
+static void forget_unused(struct lines *lines, uint32_t number)
+{
+    struct line *line = &lines->lines[number];
+    struct line_name *name = &lines->names[line->name];
+
+    if (line->offer_count > 0 || line->first != LINES_NONE) {
+        return;
+    }
+    assert(line->candidate_count == 0 && line->there_count == 0 && line->heap_at == LINES_NONE);
+    uint32_t *at = &name->lines;
+
+    while (*at != number) {
+        at = &lines->lines[*at].next;
+    }
+    *at = line->next;
+    if (name->lines == LINES_NONE) {
+        forget_name(lines, line->name);
+    }
+    free(line->candidates);
+    *line = (struct line){.name = LINES_NONE, .next = lines->line_free};
+    lines->line_free = number;
 }
 
 /* By the share of its slots that are taken; among equals, who was picked longest ago. */
@@ -237,45 +366,88 @@ static bool is_less_busy(const struct host_session *a, const struct host_session
     return a->picked != b->picked ? a->picked < b->picked : a->number < b->number;
 }
 
-struct host_session *lines_pick(const struct line_name *name)
+static struct host_session *pick_of(const struct line *line, struct host_session *best)
 {
-    struct host_session *best = NULL;
-
-    for (uint32_t i = 0; i < name->candidate_count; i++) {
-        if (best == NULL || is_less_busy(name->candidates[i].session, best)) {
-            best = name->candidates[i].session;
+    for (uint32_t i = 0; i < line->candidate_count; i++) {
+        if (best == NULL || is_less_busy(line->candidates[i].session, best)) {
+            best = line->candidates[i].session;
         }
     }
     return best;
 }
 
-uint32_t lines_offer(struct lines *lines, enum task_kind kind, str name)
+struct host_session *lines_pick(const struct lines *lines, const struct line_name *name,
+                                uint64_t deployment)
 {
-    uint32_t number = intern(lines, kind, name);
+    struct host_session *best = NULL;
 
-    lines->names[number].offer_count++;
+    if (deployment != HOSTS_ANY) {
+        uint32_t serving = serving_line(lines, name, deployment);
+
+        return serving == LINES_NONE ? NULL : pick_of(&lines->lines[serving], NULL);
+    }
+    for (uint32_t at = name->lines; at != LINES_NONE; at = lines->lines[at].next) {
+        best = pick_of(&lines->lines[at], best);
+    }
+    return best;
+}
+
+uint32_t lines_offer(struct lines *lines, enum task_kind kind, str name, uint64_t deployment)
+{
+    assert(deployment != HOSTS_ANY && deployment != HOSTS_NEWEST);
+    uint32_t number = intern(lines, kind, name, deployment);
+
+    lines->lines[number].offer_count++;
+    lines->names[lines->lines[number].name].offer_count++;
     return number;
 }
 
-void lines_withdraw(struct lines *lines, uint32_t name)
+void lines_withdraw(struct lines *lines, uint32_t number)
 {
-    assert(lines->names[name].offer_count > 0);
-    lines->names[name].offer_count--;
-    forget_unused(lines, name);
+    struct line *line = &lines->lines[number];
+
+    assert(line->offer_count > line->there_count);
+    line->offer_count--;
+    lines->names[line->name].offer_count--;
+    forget_unused(lines, number);
+}
+
+void lines_arrive(struct lines *lines, const struct host_session *session)
+{
+    for (uint32_t i = 0; i < session->offer_count; i++) {
+        struct line *line = &lines->lines[session->offers[i].line];
+
+        line->there_count++;
+        line->newest = session->number > line->newest ? session->number : line->newest;
+        update_name(lines, line->name);
+    }
+}
+
+void lines_depart(struct lines *lines, const struct host_session *session)
+{
+    for (uint32_t i = 0; i < session->offer_count; i++) {
+        struct line *line = &lines->lines[session->offers[i].line];
+
+        assert(line->there_count > 0);
+        line->there_count--;
+        line->newest = line->there_count > 0 ? line->newest : 0;
+        update_name(lines, line->name);
+    }
 }
 
 void lines_enter(struct lines *lines, struct host_session *session)
 {
     for (uint32_t i = 0; i < session->offer_count; i++) {
-        struct line_name *name = &lines->names[session->offers[i].name];
+        struct line *line = &lines->lines[session->offers[i].line];
 
         assert(session->offers[i].place == LINES_NONE);
-        name->candidates =
-            (struct candidate *)with_room(name->candidates, name->candidate_count,
-                                          &name->candidate_capacity, sizeof(*name->candidates));
-        session->offers[i].place = name->candidate_count;
-        name->candidates[name->candidate_count++] = (struct candidate){session, i};
-        update_ready(lines, session->offers[i].name);
+        line->candidates =
+            (struct candidate *)with_room(line->candidates, line->candidate_count,
+                                          &line->candidate_capacity, sizeof(*line->candidates));
+        session->offers[i].place = line->candidate_count;
+        line->candidates[line->candidate_count++] = (struct candidate){session, i};
+        lines->names[line->name].candidate_count++;
+        update_name(lines, line->name);
     }
 }
 
@@ -283,15 +455,16 @@ void lines_leave(struct lines *lines, struct host_session *session)
 {
     for (uint32_t i = 0; i < session->offer_count; i++) {
         struct offer *offer = &session->offers[i];
-        struct line_name *name = &lines->names[offer->name];
-        struct candidate last = name->candidates[name->candidate_count - 1];
+        struct line *line = &lines->lines[offer->line];
+        struct candidate last = line->candidates[line->candidate_count - 1];
 
-        assert(name->candidates[offer->place].session == session);
-        name->candidates[offer->place] = last;
+        assert(line->candidates[offer->place].session == session);
+        line->candidates[offer->place] = last;
         last.session->offers[last.offer].place = offer->place;
         offer->place = LINES_NONE;
-        name->candidate_count--;
-        update_ready(lines, offer->name);
+        line->candidate_count--;
+        lines->names[line->name].candidate_count--;
+        update_name(lines, line->name);
     }
 }
 
@@ -322,48 +495,49 @@ static uint32_t take_parked(struct lines *lines)
     return lines->parked_used++;
 }
 
-void lines_park(struct lines *lines, enum task_kind kind, str text, struct task_ref task)
+void lines_park(struct lines *lines, enum task_kind kind, str text, uint64_t deployment,
+                struct task_ref task)
 {
     assert(!lines_is_parked(lines, task));
-    uint32_t name_number = intern(lines, kind, text);
+    uint32_t line_number = intern(lines, kind, text, deployment);
     uint32_t number = take_parked(lines);
-    struct line_name *name = &lines->names[name_number];
+    struct line *line = &lines->lines[line_number];
 
     lines->parked[number] = (struct parked_task){
-        .task = task, .name = name_number, .prev = name->last, .next = LINES_NONE};
-    if (name->first == LINES_NONE) {
-        name->first = number;
-        name->turn = ++lines->turn;
+        .task = task, .line = line_number, .prev = line->last, .next = LINES_NONE};
+    if (line->first == LINES_NONE) {
+        line->first = number;
+        line->turn = ++lines->turn;
     } else {
-        lines->parked[name->last].next = number;
+        lines->parked[line->last].next = number;
     }
-    name->last = number;
+    line->last = number;
     map_add(&lines->by_task, number);
-    update_ready(lines, name_number);
+    update_ready(lines, line_number);
 }
 
 static void remove_parked(struct lines *lines, uint32_t number)
 {
     struct parked_task *parked = &lines->parked[number];
-    uint32_t name_number = parked->name;
-    struct line_name *name = &lines->names[name_number];
+    uint32_t line_number = parked->line;
+    struct line *line = &lines->lines[line_number];
 
-    assert(name_number != LINES_NONE);
+    assert(line_number != LINES_NONE);
     map_remove(&lines->by_task, number);
     if (parked->prev == LINES_NONE) {
-        name->first = parked->next;
+        line->first = parked->next;
     } else {
         lines->parked[parked->prev].next = parked->next;
     }
     if (parked->next == LINES_NONE) {
-        name->last = parked->prev;
+        line->last = parked->prev;
     } else {
         lines->parked[parked->next].prev = parked->prev;
     }
-    *parked = (struct parked_task){.name = LINES_NONE, .next = lines->parked_free};
+    *parked = (struct parked_task){.line = LINES_NONE, .next = lines->parked_free};
     lines->parked_free = number;
-    update_ready(lines, name_number);
-    forget_unused(lines, name_number);
+    update_ready(lines, line_number);
+    forget_unused(lines, line_number);
 }
 
 bool lines_unpark(struct lines *lines, struct task_ref task)
@@ -383,12 +557,12 @@ bool lines_next(struct lines *lines, struct task_ref *ret)
         return false;
     }
     uint32_t number = lines->ready[0];
-    struct line_name *name = &lines->names[number];
+    struct line *line = &lines->lines[number];
 
-    assert(name->first != LINES_NONE && name->candidate_count > 0);
-    *ret = lines->parked[name->first].task;
-    name->turn = ++lines->turn;
+    assert(is_served(lines, line));
+    *ret = lines->parked[line->first].task;
+    line->turn = ++lines->turn;
     sift_down(lines, 0);
-    remove_parked(lines, name->first);
+    remove_parked(lines, line->first);
     return true;
 }

@@ -247,10 +247,26 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
            session->outbound.bytes < SESSION_UNACKNOWLEDGED_BYTES_MAX;
 }
 
+static void update_there(struct hosts *hosts, struct host_session *session)
+{
+    bool is_there = !session->is_draining && !session->is_expected;
+
+    if (is_there == session->is_there) {
+        return;
+    }
+    session->is_there = is_there;
+    if (is_there) {
+        lines_arrive(&hosts->lines, session);
+    } else {
+        lines_depart(&hosts->lines, session);
+    }
+}
+
 void session_update(struct hosts *hosts, struct host_session *session)
 {
     bool is_candidate = may_be_picked(hosts, session);
 
+    update_there(hosts, session);
     if (is_candidate == session->is_candidate) {
         return;
     }
@@ -306,15 +322,20 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
         lines_leave(&hosts->lines, session);
         session->is_candidate = false;
     }
+    if (session->is_there) {
+        lines_depart(&hosts->lines, session);
+        session->is_there = false;
+    }
     session->offers = count == 0 ? NULL : (struct offer *)xcalloc(count, sizeof(struct offer));
     session->offer_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
-        uint32_t name = lines_offer(&hosts->lines, offers[i].kind, offers[i].name);
+        uint32_t line = lines_offer(&hosts->lines, offers[i].kind, offers[i].name,
+                                    host_hash_of_deployment(session->deployment));
 
-        session->offers[i] = (struct offer){.name = name, .place = LINES_NONE};
+        session->offers[i] = (struct offer){.line = line, .place = LINES_NONE};
     }
     for (uint32_t i = 0; i < old_count; i++) {
-        lines_withdraw(&hosts->lines, old[i].name);
+        lines_withdraw(&hosts->lines, old[i].line);
     }
     free(old);
     session_update(hosts, session);

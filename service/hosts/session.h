@@ -31,7 +31,7 @@ enum {
 
 /* What one session offers, and its place among the candidates of that name. */
 struct offer {
-    uint32_t name;
+    uint32_t line;
     uint32_t place;
 };
 
@@ -42,6 +42,7 @@ struct host_session {
     const struct host_link_vtable *vtable; /* Of the last link; NULL: expected. */
     str host_id; /* Owned; empty: expected. */
     uint64_t host_hash; /* Of the expected host. */
+    str deployment; /* Owned. */
     char token[SESSION_TOKEN_BYTES]; /* Zeros: expected. */
     uint32_t slots;
     struct task_list held;
@@ -50,6 +51,7 @@ struct host_session {
     uint32_t offer_count;
     bool is_expected;
     bool is_named; /* Found by its host id, or by its hash. */
+    bool is_there; /* Its deployment is, for those who wait for it. */
     bool is_candidate; /* May be picked. */
     bool is_draining;
     bool is_told_to_leave; /* The server's Drain was sent. */
@@ -68,6 +70,7 @@ struct hosts {
     uint64_t clock_ahead;
     uint64_t last_number;
     uint64_t picks;
+    uint64_t settled_at; /* By `clock`: hosts of before a restart would have come; 0: not known. */
     bool is_draining;
     const char *drain_cause;
     struct host_session **sessions; /* With holes. */
@@ -115,7 +118,7 @@ void session_unname(struct hosts *hosts, struct host_session *session);
 void session_end(struct hosts *hosts, struct host_session *session, const char *cause);
 /* Renews the lease. */
 void session_touch(struct hosts *hosts, struct host_session *session);
-/* Makes it a candidate, or no longer one, after anything changed that matters for that. */
+/* Makes it there and a candidate, or no longer, after anything changed that matters for that. */
 void session_update(struct hosts *hosts, struct host_session *session);
 
 void session_open(struct hosts *hosts, struct host_session *session, struct host_link *link);

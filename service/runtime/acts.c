@@ -93,8 +93,8 @@ static void park(struct runtime *runtime, struct live_run *run, uint32_t id)
     status found = command_task(runtime, run, id, &runtime->scratch, &task);
     struct task_ref ref = {run->state.id, id};
     if (status_is_ok(found)) {
-        found =
-            hosts_park(runtime->hosts, task_kind_of(run, effect), task.task_requested.name, ref);
+        found = hosts_park(runtime->hosts, task_kind_of(run, effect), task.task_requested.name,
+                           engine_pin(&run->state, effect), ref);
     }
     if (!status_is_ok(found)) {
         /* The line is full: its run is still there, and its deadline still ends it. */

@@ -3,6 +3,9 @@
  */
 #include "service/runtime/internal.h"
 
+static_assert((int)ENGINE_PIN_NONE == (int)HOSTS_ANY && (int)ENGINE_PIN_NEWEST == (int)HOSTS_NEWEST,
+              "a pin is a deployment");
+
 enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect)
 {
     bool is_workflow = effect->kind == EFFECT_BODY && run->state.kind == RUN_KIND_WORKFLOW;
@@ -98,6 +101,11 @@ static void note_before(struct runtime *runtime, struct live_run *run, const str
         }
         break;
     case EVENT_TASK_FAILED:
+        hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect});
+        if (event->task_failed.is_mismatch) {
+            versions_note_stopped(runtime, run, event->effect);
+        }
+        break;
     case EVENT_TASK_PARKED: /* At once: it may be granted again in this very turn. */
         hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect});
         break;
@@ -302,7 +310,8 @@ bool command_give(struct runtime *runtime, struct live_run *run, uint32_t id)
     status found = command_task(runtime, run, id, &runtime->turn_arena, &task);
     assert(status_is_ok(found)); /* The record is one we keep and have read before. */
     struct host_session *session =
-        hosts_pick(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+        hosts_pick(runtime->hosts, task_kind_of(run, effect), task.task_requested.name,
+                   engine_pin(&run->state, effect));
     if (session == NULL) {
         act_add(runtime, ACT_PARK, run)->effect = id;
         return false;
@@ -311,7 +320,8 @@ bool command_give(struct runtime *runtime, struct live_run *run, uint32_t id)
         .kind = COMMAND_LEASE_GRANT,
         .effect = id,
         .attempt = effect->attempt,
-        .lease = {.host_id = host_session_host_id(session)},
+        .lease = {.host_id = host_session_host_id(session),
+                  .deployment = host_session_deployment(session)},
     };
     enum verdict verdict = command_submit(runtime, run, &grant);
     assert(verdict == VERDICT_OK);
@@ -366,6 +376,7 @@ static void row_parked(const struct live_run *run, struct run_row *row)
         }
         row->parked[count].effect = effect->id;
         row->parked[count].kind = (enum effect_kind)effect->kind;
+        row->parked[count].deployment = engine_pin(&run->state, effect);
         memcpy(row->parked[count].name, run->name, sizeof(run->name));
         count++;
     }

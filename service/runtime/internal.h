@@ -216,6 +216,7 @@ struct runtime {
     struct trigger *triggers;
     struct schedules *schedules;
     struct queues *queues;
+    struct versions *versions;
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
     struct runtime_stats stats;
@@ -424,6 +425,22 @@ void handle_put_queue(struct runtime *runtime, struct request *request);
 void queueing_read(struct runtime *runtime, struct request *request);
 /* From the rows: at the start, and after a commit that failed. */
 status queueing_recover(struct runtime *runtime);
+
+/* versions.c */
+struct versions *versions_new(void);
+void versions_free(struct versions *versions);
+/* The code of a task did not fit its history. */
+void versions_note_stopped(struct runtime *runtime, struct live_run *run, uint32_t effect);
+/* A host has dialled in: what it offers of that is to be tried in the next turn. */
+void versions_hear(struct runtime *runtime, const struct host_hello *hello);
+bool versions_is_busy(const struct runtime *runtime);
+void versions_work(struct runtime *runtime);
+/* The name of the deployment the run stays with; empty: none yet. */
+status versions_deployment(struct runtime *runtime, const struct live_run *run,
+                           struct arena *arena, str *ret);
+/* Why a task failed last; empty: it did not. */
+status versions_failure(struct runtime *runtime, const struct live_run *run, uint32_t effect,
+                        struct arena *arena, str *ret);
 
 /* starts.c */
 /* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;

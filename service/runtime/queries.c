@@ -75,6 +75,12 @@ static status report_effect(struct runtime *runtime, struct live_run *run, uint3
         ret->effect_names[index] = task.task_requested.name;
         ret->has_offer[index] =
             hosts_offer(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);
+        ret->is_held_back[index] =
+            hosts_hold_back(runtime->hosts, task_kind_of(run, effect), task.task_requested.name,
+                            engine_pin(&run->state, effect));
+        if (effect->state == EFFECT_BACKOFF) {
+            TRY(versions_failure(runtime, run, effect->id, arena, &ret->failures[index]));
+        }
     }
     return STATUS_OK;
 }
@@ -87,6 +93,7 @@ status query_report(struct runtime *runtime, struct live_run *run, struct arena 
     ret->queue_sentence = queueing_sentence(runtime, run, arena);
     TRY(report_records(runtime, run, arena, ret));
     TRY(report_state(runtime, run, arena, ret));
+    TRY(versions_deployment(runtime, run, arena, &ret->deployment));
     if (run->state.kind == RUN_KIND_AGENT) {
         TRY(definition_of(runtime, run));
         ret->is_structured = run->definition->agent.output_schema_json.len > 0;

@@ -26,7 +26,8 @@ static status park_row(struct runtime *runtime, uuid id, const struct run_row *r
     for (uint32_t i = 0; i < row->parked_count && !takes_turns; i++) {
         enum task_kind kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
         struct task_ref task = {id, row->parked[i].effect};
-        TRY(hosts_park(runtime->hosts, kind, str_of(row->parked[i].name), task));
+        TRY(hosts_park(runtime->hosts, kind, str_of(row->parked[i].name), row->parked[i].deployment,
+                       task));
     }
     return STATUS_OK;
 }

@@ -59,6 +59,7 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     runtime->topics = topics_new();
     runtime->schedules = schedules_new();
     runtime->queues = queues_new();
+    runtime->versions = versions_new();
     arena_init(&runtime->turn_arena, TURN_ARENA_BYTES_MAX);
     arena_init(&runtime->scratch, TURN_ARENA_BYTES_MAX);
     runtime->buckets = xcalloc(BUCKETS, sizeof(runtime->buckets[0]));
@@ -159,6 +160,7 @@ void runtime_free(struct runtime *runtime)
     triggers_free(runtime);
     schedules_free(runtime->schedules);
     queues_free(runtime->queues);
+    versions_free(runtime->versions);
     if (runtime->store.vtable != NULL) {
         store_close(&runtime->store);
     }

@@ -84,6 +84,9 @@ struct run_report {
     size_t record_count;
     bool is_structured; /* Agents: the definition has an output schema. */
     bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
+    bool is_held_back[ENGINE_EFFECTS_MAX]; /* One is free, but not of the right deployment. */
+    str failures[ENGINE_EFFECTS_MAX]; /* Of tasks that are tried again: why they failed. */
+    str deployment; /* The run stays with; empty: none yet. */
     /* Per effect: the tool's, workflow's or model's name; of a wait its step's key. */
     str effect_names[ENGINE_EFFECTS_MAX];
     str state_json; /* Workflows, tools: empty: none. */

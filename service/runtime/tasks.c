@@ -75,6 +75,7 @@ void task_hello(struct runtime *runtime, struct request *request)
         while (hosts_next_adopted(runtime->hosts, &adopted)) {
             order_resend(runtime, adopted);
         }
+        versions_hear(runtime, &request->hello.hello);
         request_answer(runtime, request, NULL);
         return;
     }

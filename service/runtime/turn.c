@@ -484,7 +484,7 @@ static uint64_t next_due(struct runtime *runtime)
         runtime->has_ready = hosts_next_ready(runtime->hosts, &runtime->ready);
     }
     bool is_busy = runtime->has_ready || runtime->pending != NULL || runtime->todo_count > 0 ||
-                   runtime->lost_count > 0;
+                   runtime->lost_count > 0 || versions_is_busy(runtime);
     if (is_busy) {
         return runtime->now_ms;
     }
@@ -515,6 +515,7 @@ static void handle_hosts(struct runtime *runtime)
         hosts_tick(runtime->hosts, runtime->lease_now_ms);
     }
     tasks_handle_lost(runtime);
+    versions_work(runtime);
     tasks_handle_ready(runtime);
 }
 

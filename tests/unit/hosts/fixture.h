@@ -59,6 +59,7 @@ struct fixture {
     struct noted_loss lost[NOTED_MAX];
     size_t lost_count;
     uint64_t now_ms;
+    const char *deployment; /* Of the hellos to come. */
 };
 
 struct payload *wire_pack(const struct server_message *message);

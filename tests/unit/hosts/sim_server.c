@@ -94,8 +94,8 @@ static void count_up(void *context, uint8_t ret[16])
 
 static void park(struct sim *sim, uint32_t task)
 {
-    status parked =
-        hosts_park(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[task].name]), sim_task_ref(task));
+    status parked = hosts_park(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[task].name]),
+                               HOSTS_ANY, sim_task_ref(task));
     if (!status_is_ok(parked)) {
         sim_fail(sim, "the line is full");
     }
@@ -440,7 +440,8 @@ static void grant(struct sim *sim)
 
     while (hosts_next_ready(sim->hosts, &ref)) {
         struct sim_task *task = &sim->tasks[ref.effect];
-        struct host_session *session = hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]));
+        struct host_session *session =
+            hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]), HOSTS_ANY);
 
         if (session == NULL || task->state != SIM_TASK_READY) {
             sim_fail(sim, "ready, but nobody takes it");

@@ -16,8 +16,9 @@
 
 static void park(struct fixture *fixture, const char *name, uint32_t task)
 {
-    assert_int_equal(hosts_park(fixture->hosts, TASK_TOOL, str_of(name), task_number(task)).code,
-                     CODE_OK);
+    assert_int_equal(
+        hosts_park(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY, task_number(task)).code,
+        CODE_OK);
 }
 
 /* The next task's number, or 0. */
@@ -54,7 +55,7 @@ static void picks_the_least_busy(void **state)
     assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
     assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("nobody offers it")));
     assert_false(hosts_offer(fixture.hosts, TASK_WORKFLOW, STR("b")));
-    assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a")), other);
+    assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a"), HOSTS_ANY), other);
     hosts_release(fixture.hosts, task_number(999));
     hosts_cancel(fixture.hosts, task_number(999), "nobody has it");
     assert_int_equal(fixture_stats(&fixture).held, 5);
@@ -87,9 +88,11 @@ static void reservations_take_slots(void **state)
 
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
-    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a")), task_number(1), 5);
-    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a")), task_number(2), 1);
-    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a")));
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY),
+                  task_number(1), 5);
+    hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY),
+                  task_number(2), 1);
+    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
     assert_true(link_is_quiet(&link));
     hosts_release(fixture.hosts, task_number(2));
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(1), .epoch = 5});
@@ -312,7 +315,7 @@ static void lines_are_limited(void **state)
     park(&fixture, "a", 1);
     park(&fixture, "b", 2);
     park(&fixture, "b", 2);
-    assert_int_equal(hosts_park(fixture.hosts, TASK_TOOL, STR("c"), task_number(3)).code,
+    assert_int_equal(hosts_park(fixture.hosts, TASK_TOOL, STR("c"), HOSTS_ANY, task_number(3)).code,
                      CODE_RESOURCE_EXHAUSTED);
     hosts_unpark(fixture.hosts, TASK_TOOL, STR("b"), task_number(2));
     park(&fixture, "c", 3);

@@ -1,0 +1,281 @@
+/*
+ * versions: what becomes of runs whose code does not fit their history, and what is said of it.
+ *
+ * Such a run is tried again by itself after a while, and at once when a new process dials in that
+ * offers its task: for that they stand in a list. The list may lack some, after a restart for one:
+ * these are tried when their time comes.
+ */
+#include <stdlib.h>
+
+#include "service/base/map.h"
+#include "service/runtime/internal.h"
+
+enum {
+    STOPPED_MAX = 100000,
+    NOBODY = UINT32_MAX,
+};
+
+struct stopped {
+    struct task_ref task;
+    uint64_t offer; /* Hash of what a host must offer. */
+    uint32_t prev;
+    uint32_t next; /* In the list, or among the free. */
+};
+
+struct versions {
+    struct stopped *stopped;
+    uint32_t used;
+    uint32_t capacity;
+    uint32_t free;
+    uint32_t first;
+    struct map by_task;
+    struct task_ref *called; /* To be tried now. */
+    size_t called_count;
+    size_t called_capacity;
+};
+
+static uint64_t hash_of_task(struct task_ref task)
+{
+    return str_hash(str_make(task.run.bytes, sizeof(task.run.bytes))) + task.effect;
+}
+
+static uint64_t hash_of(const void *context, uint32_t number)
+{
+    return hash_of_task(((const struct versions *)context)->stopped[number].task);
+}
+
+static bool is_of(const void *context, uint32_t number, const void *task)
+{
+    return task_ref_equal(((const struct versions *)context)->stopped[number].task,
+                          *(const struct task_ref *)task);
+}
+
+static const struct map_keys keys_by_task = {hash_of, is_of};
+
+struct versions *versions_new(void)
+{
+    struct versions *versions = xcalloc(1, sizeof(*versions));
+    versions->free = NOBODY;
+    versions->first = NOBODY;
+    map_init(&versions->by_task, &keys_by_task, versions);
+    return versions;
+}
+
+void versions_free(struct versions *versions)
+{
+    if (versions != NULL) {
+        map_fini(&versions->by_task);
+        free(versions->stopped);
+        free(versions->called);
+        free(versions);
+    }
+}
+
+static uint64_t offer_hash(enum task_kind kind, str name)
+{
+    return str_hash(name) + (uint64_t)kind;
+}
+
+static uint32_t take_entry(struct versions *versions)
+{
+    if (versions->free != NOBODY) {
+        uint32_t number = versions->free;
+        versions->free = versions->stopped[number].next;
+        return number;
+    }
+    if (versions->used == versions->capacity) {
+        versions->capacity = versions->capacity == 0 ? 16 : versions->capacity * 2;
+        versions->stopped =
+            xrealloc(versions->stopped, versions->capacity * sizeof(versions->stopped[0]));
+    }
+    return versions->used++;
+}
+
+void versions_note_stopped(struct runtime *runtime, struct live_run *run, uint32_t effect)
+{
+    struct versions *versions = runtime->versions;
+    struct task_ref task = {run->state.id, effect};
+    struct event ordered;
+    uint32_t number;
+    if (versions->by_task.count >= STOPPED_MAX ||
+        map_find(&versions->by_task, hash_of_task(task), &task, &number) ||
+        !status_is_ok(command_task(runtime, run, effect, &runtime->turn_arena, &ordered))) {
+        return; /* It is tried when its time comes. */
+    }
+    enum task_kind kind = task_kind_of(run, engine_effect(&run->state, effect));
+    number = take_entry(versions);
+    versions->stopped[number] = (struct stopped){
+        .task = task,
+        .offer = offer_hash(kind, ordered.task_requested.name),
+        .prev = NOBODY,
+        .next = versions->first,
+    };
+    if (versions->first != NOBODY) {
+        versions->stopped[versions->first].prev = number;
+    }
+    versions->first = number;
+    map_add(&versions->by_task, number);
+}
+
+static void call(struct versions *versions, uint32_t number)
+{
+    struct stopped *stopped = &versions->stopped[number];
+    if (versions->called_count == versions->called_capacity) {
+        versions->called_capacity =
+            versions->called_capacity == 0 ? 16 : versions->called_capacity * 2;
+        versions->called =
+            xrealloc(versions->called, versions->called_capacity * sizeof(versions->called[0]));
+    }
+    versions->called[versions->called_count++] = stopped->task;
+    map_remove(&versions->by_task, number);
+    if (stopped->prev != NOBODY) {
+        versions->stopped[stopped->prev].next = stopped->next;
+    } else {
+        versions->first = stopped->next;
+    }
+    if (stopped->next != NOBODY) {
+        versions->stopped[stopped->next].prev = stopped->prev;
+    }
+    stopped->next = versions->free;
+    versions->free = number;
+}
+
+static bool offers(const struct host_hello *hello, uint64_t wanted)
+{
+    for (size_t i = 0; i < hello->offer_count; i++) {
+        if (offer_hash(hello->offers[i].kind, hello->offers[i].name) == wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void versions_hear(struct runtime *runtime, const struct host_hello *hello)
+{
+    struct versions *versions = runtime->versions;
+    if (hello->session.len > 0) {
+        return; /* The process that was there before. */
+    }
+    uint32_t next = NOBODY;
+    for (uint32_t at = versions->first; at != NOBODY; at = next) {
+        next = versions->stopped[at].next;
+        if (offers(hello, versions->stopped[at].offer)) {
+            call(versions, at);
+        }
+    }
+}
+
+bool versions_is_busy(const struct runtime *runtime)
+{
+    return runtime->versions->called_count > 0;
+}
+
+void versions_work(struct runtime *runtime)
+{
+    struct versions *versions = runtime->versions;
+    for (size_t i = 0; i < runtime->options.batch_max && versions->called_count > 0; i++) {
+        struct task_ref task = versions->called[--versions->called_count];
+        struct live_run *run;
+        if (!status_is_ok(runs_get(runtime, task.run, &run))) {
+            continue;
+        }
+        const struct effect *effect = engine_effect(&run->state, task.effect);
+        if (effect == NULL || !effect_is_stopped(effect)) {
+            continue; /* Tried or over meanwhile. */
+        }
+        struct command command = {
+            .kind = COMMAND_CODE_CAME,
+            .effect = task.effect,
+            .attempt = effect->attempt,
+        };
+        enum verdict verdict = command_submit(runtime, run, &command);
+        assert(verdict == VERDICT_OK);
+    }
+}
+
+/* ---- What is said of it. ---- */
+
+struct search {
+    struct arena *arena;
+    enum event_kind kind;
+    uint64_t wanted; /* LEASE_GRANTED: the deployment; TASK_FAILED: the effect. */
+    str ret;
+    bool found;
+    status status;
+};
+
+static void look_at(struct search *search, const struct event *event)
+{
+    if (event->kind == EVENT_LEASE_GRANTED) {
+        str deployment = event->lease_granted.deployment;
+        if (!search->found && deployment.len > 0 && engine_key(deployment) == search->wanted) {
+            search->ret = deployment;
+            search->found = true;
+        }
+    } else if (event->effect == search->wanted) {
+        search->ret = event->task_failed.outcome.error_message;
+        search->found = true;
+    }
+}
+
+static status search_record(struct search *search, str record)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (entry.kind == search->kind) {
+            struct event event;
+            entry.body = arena_copy(search->arena, entry.body);
+            TRY(codec_decode(&entry, search->arena, &event));
+            look_at(search, &event);
+        }
+    }
+}
+
+static bool visit(void *context, str key, str value)
+{
+    (void)key;
+    struct search *search = context;
+    search->status = search_record(search, value);
+    return status_is_ok(search->status) && !search->found;
+}
+
+static status search_journal(struct runtime *runtime, uuid run, struct search *search,
+                             bool backwards)
+{
+    char key[KEY_BYTES_MAX];
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
+                   STR_EMPTY, backwards, SIZE_MAX, visit, search));
+    return search->status;
+}
+
+status versions_deployment(struct runtime *runtime, const struct live_run *run, struct arena *arena,
+                           str *ret)
+{
+    *ret = STR_EMPTY;
+    if (run->state.deployment == 0) {
+        return STATUS_OK;
+    }
+    struct search search = {
+        .arena = arena,
+        .kind = EVENT_LEASE_GRANTED,
+        .wanted = run->state.deployment,
+    };
+    TRY(search_journal(runtime, run->state.id, &search, false));
+    *ret = search.ret;
+    return STATUS_OK;
+}
+
+status versions_failure(struct runtime *runtime, const struct live_run *run, uint32_t effect,
+                        struct arena *arena, str *ret)
+{
+    struct search search = {.arena = arena, .kind = EVENT_TASK_FAILED, .wanted = effect};
+    TRY(search_journal(runtime, run->state.id, &search, true));
+    *ret = search.ret;
+    return STATUS_OK;
+}
