@@ -1,0 +1,252 @@
+"""Goal: limits, keys, priorities and rates hold on the real server, across waits, hosts and kills.
+Method: the real polosd and a host written from the protocol, which holds what it is given until told
+otherwise; the journal says what was granted when."""
+import json
+import queue
+import sys
+import time
+import unittest
+
+import grpc
+
+from tests.lib import polosd
+from tests.lib.polosd import agents_pb2, common_pb2, tools_pb2, workflows_pb2
+
+
+def definition(name, limit=0, per_key=0, rate=0, period_ms=0):
+    return common_pb2.QueueDefinition(name=name, concurrency_limit=limit, per_key_limit=per_key,
+                                      rate_limit=rate, rate_period_ms=period_ms)
+
+
+class Queues(unittest.TestCase):
+    def setUp(self):
+        self.server = polosd.Server(["--lease-ms", "900"]).start()
+        self.addCleanup(self.server.close)
+        self.hosts = []
+        self.addCleanup(lambda: [host.close() for host in self.hosts])
+        self.tasks = queue.Queue()
+
+    def host(self, *workflows, queues=(), own=(), **fields):
+        fields.setdefault("work", lambda host, task: self.tasks.put(task))
+        host = polosd.Host(self.server, workflows=workflows, **fields)
+        host.hello["queues"] = list(queues)
+        for workflow in host.hello["workflows"]:
+            workflow.queue = dict(own).get(workflow.id, "")
+        host.start()
+        self.hosts.append(host)
+        self.assertTrue(host.welcome.wait(10))
+        return host
+
+    def put(self, name, **limits):
+        return self.server.workflows.PutQueue(workflows_pb2.WorkflowServicePutQueueRequest(
+            queue=definition(name, **limits))).queue
+
+    def start(self, workflow="w", name="", key="", priority=0, **options):
+        return self.server.workflows.Start(workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id=workflow, options=common_pb2.StartOptions(
+                queue=name, concurrency_key=key, priority=priority, **options))).run_id
+
+    def task(self):
+        return self.tasks.get(timeout=20)
+
+    def count(self, name):
+        """(running, waiting) of one queue."""
+        for found in self.server.workflows.ListQueues(
+                workflows_pb2.WorkflowServiceListQueuesRequest()).queues:
+            if found.definition.name == name:
+                return found.running, found.waiting
+        raise AssertionError("no queue " + name)
+
+    def quiet(self, name, running, waiting):
+        """What was asked before has been dealt with: the server answers in order."""
+        self.assertEqual(self.count(name), (running, waiting))
+        self.assertTrue(self.tasks.empty())
+
+    def granted_ms(self, run_id):
+        return [e.time_ms for e in self.server.history(run_id) if e.type == "LEASE_GRANTED"]
+
+    def test_keys_share_a_queue(self):
+        host = self.host("w", queues=[definition("mail", limit=3, per_key=2)])
+        runs = {self.start(name="mail", key=key): key for key in "aaaabbbb"}
+        first = [self.task() for _ in range(3)]
+        self.assertEqual([runs[t.run_id] for t in first], ["a", "a", "b"])
+        self.quiet("mail", 3, 5)
+        waiting = self.server.get(list(runs)[3]).waiting[0]
+        self.assertEqual((waiting.kind, waiting.name, waiting.message),
+                         ("queue", "mail", "queue mail runs 3 of 3; 1 is ahead of it"))
+        host.done(first[0], 1)  # Of a: b was served last, but a is the one with room and turn.
+        later = [self.task()]
+        self.assertEqual(runs[later[0].run_id], "a")
+        for task in first[1:] + later:
+            host.done(task, 1)
+        for _ in range(4):
+            host.done(self.task(), 1)
+        for run_id in runs:
+            self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+            self.assertEqual(len(self.granted_ms(run_id)), 1)
+        self.quiet("mail", 0, 0)
+
+    def test_priority_and_changed_limits(self):
+        host = self.host("w")
+        self.put("mail", limit=1)
+        low = [self.start(name="mail", priority=p) for p in (0, -1, 0, 5)]
+        order = []
+        for _ in low:
+            task = self.task()
+            order.append(low.index(task.run_id))
+            host.done(task, 1)
+        self.assertEqual(order, [0, 3, 2, 1])
+        for _ in range(4):
+            self.start(name="mail")
+        self.task()
+        self.quiet("mail", 1, 3)
+        after = self.put("mail", limit=3)
+        self.assertEqual(after.definition.concurrency_limit, 3)
+        self.task(), self.task()
+        self.quiet("mail", 3, 1)
+
+    def test_a_kill_keeps_line_and_places(self):
+        host = self.host("w", queues=[definition("mail", limit=2)])
+        runs = [self.start(name="mail", key=str(i % 3)) for i in range(9)]
+        held = [self.task(), self.task()]
+        self.quiet("mail", 2, 7)
+        host.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(host.welcome.wait(10))
+        self.assertEqual(self.count("mail"), (2, 7))
+        for task in held:
+            host.done(task, 1)
+        for _ in range(7):
+            host.done(self.task(), 1)
+        for run_id in runs:
+            self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+            self.assertEqual(len(self.granted_ms(run_id)), 1)
+
+    def test_a_lost_host_gives_its_places_up(self):
+        first = self.host("w", queues=[definition("mail", limit=1)], host_id="one")
+        runs = [self.start(name="mail"), self.start(name="mail")]
+        lost = self.task()
+        first.close()
+        second = self.host("w", host_id="two")
+        again = self.task()  # After the lease.
+        self.assertEqual((again.run_id, again.epoch), (lost.run_id, 2))
+        self.assertEqual(self.count("mail"), (1, 1))
+        second.done(again, 1)
+        second.done(self.task(), 1)
+        for run_id in runs:
+            self.server.wait_ended(run_id)
+
+    def test_children_wait_in_their_parents_queue(self):
+        host = self.host("w", "child", queues=[definition("mail", limit=1)])
+        parent = self.start(name="mail")
+        task = self.task()
+        children = [tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_WORKFLOW, name="child",
+                                        options=common_pb2.StartOptions(queue="mail"))] * 2
+        host.order(task, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
+        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        host.park(task, 0)
+        for _ in children:
+            child = self.task()
+            self.assertEqual((child.name, child.parent_run_id), ("child", parent))
+            self.assertEqual(self.count("mail")[0], 1)
+            host.done(child, 1)
+        again = self.task()
+        self.assertEqual(again.run_id, parent)
+        host.done(again, 2)
+        self.assertEqual(json.loads(self.server.wait_ended(parent).result_json), 2)
+
+    def test_a_rate_is_kept_by_the_clock(self):
+        self.host("w", queues=[definition("mail", rate=2, period_ms=700)],
+                  work=lambda host, task: host.done(task, 1))
+        runs = [self.start(name="mail") for _ in range(6)]
+        for run_id in runs:
+            self.server.wait_ended(run_id)
+        times = sorted(self.granted_ms(run_id)[0] for run_id in runs)
+        for earlier, later in zip(times, times[2:]):
+            self.assertGreaterEqual(later - earlier, 700)
+        self.assertLess(times[-1] - times[0], 700 * 4)
+
+    def test_cancelled_in_line(self):
+        host = self.host("w", queues=[definition("mail", limit=1)])
+        first, second, third = (self.start(name="mail") for _ in range(3))
+        task = self.task()
+        self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=second))
+        self.assertEqual(self.server.wait_ended(second).status, common_pb2.RUN_STATUS_CANCELLED)
+        host.done(task, 1)
+        self.assertEqual(self.task().run_id, third)
+        self.assertEqual(self.server.wait_ended(first).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_deadline_in_line_says_so(self):
+        self.host("w", queues=[definition("mail", limit=1)])
+        self.start(name="mail")
+        run = self.server.wait_ended(self.start(name="mail", run_timeout_ms=50))
+        self.assertEqual(run.error.reason, "DEADLINE_EXCEEDED")
+        self.assertIn("queue mail runs 1 of 1; it is next", run.error.message)
+        self.assertEqual(self.count("mail"), (1, 0))
+
+    def test_the_workflows_own_queue(self):
+        self.host("w", own={"w": "mail"}, queues=[definition("mail", per_key=1)])
+        self.start(key="acme")
+        self.start(key="acme")
+        self.task()
+        self.quiet("mail", 1, 1)
+        self.host("v", own={"v": "unheard-of"}, host_id="two")
+        self.assertEqual(self.count("unheard-of"), (0, 0))
+
+    def test_what_is_refused(self):
+        def refused(call):
+            with self.assertRaises(grpc.RpcError) as caught:
+                call()
+            return (caught.exception.code(),) + polosd.details_of(caught.exception)[:2]
+
+        code = grpc.StatusCode
+        self.assertEqual(refused(lambda: self.start(name="mail")),
+                         (code.NOT_FOUND, "QUEUE_NOT_FOUND", "options.queue"))
+        self.assertEqual(refused(lambda: self.start(key="acme")),
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "options.queue"))
+        self.assertEqual(refused(lambda: self.put("mail", rate=1)),
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "queue.rate_period_ms"))
+        self.server.agent("a", [{"text": "hi"}])
+        self.put("mail", limit=1)
+        start = agents_pb2.AgentServiceStartRequest(
+            agent_id="a", input="hello", options=common_pb2.StartOptions(queue="mail"))
+        self.assertEqual(refused(lambda: self.server.agents.Start(start)),
+                         (code.UNIMPLEMENTED, "QUEUE_OF_AGENT", "options.queue"))
+        hello = tools_pb2.HostMessage(hello=tools_pb2.Hello(
+            host_id="h", slots=1, queues=[definition("ok"), definition("no name")]))
+        self.assertEqual(
+            refused(lambda: list(self.server.tools.Connect(iter([hello]), timeout=20))),
+            (code.INVALID_ARGUMENT, "INVALID_FIELD", "hello.queues[1].name"))
+        key = "again"
+        first = self.start(name="mail", idempotency_key=key)
+        self.assertEqual(self.start(name="mail", idempotency_key=key), first)
+        self.assertEqual(refused(lambda: self.start(name="mail", key="x", idempotency_key=key))[1],
+                         "IDEMPOTENCY_KEY_REUSED")
+
+    def test_many_keys_cost_little(self):
+        """5,000 keys, one run each, are back in line after a kill, and each gets its turn."""
+        count = 5000
+        self.put("mail", limit=50, per_key=1)
+        call = self.server.workflows.Start.future
+        pending = [call(workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id="w", options=common_pb2.StartOptions(queue="mail", concurrency_key=str(i))))
+            for i in range(count)]
+        for one in pending:
+            one.result()
+        self.assertEqual(self.count("mail"), (0, count))
+        begun = time.monotonic()
+        self.server.kill()
+        self.server.start()
+        self.assertEqual(self.count("mail"), (0, count))
+        restart_s = time.monotonic() - begun
+        begun = time.monotonic()
+        self.host("w", work=lambda host, task: (self.tasks.put(task), host.done(task, 1)))
+        for _ in range(count):
+            self.task()
+        print("restart %.2f s, %d runs through 50 places in %.2f s" %
+              (restart_s, count, time.monotonic() - begun))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
