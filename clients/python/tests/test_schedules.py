@@ -1,5 +1,5 @@
-"""Schedules: what @workflow takes, and the real polosd whose clock starts runs, in a zone whose next
-minute begins when the test wants it."""
+"""Schedules: what @workflow takes, and the real polosd whose clock starts runs, in a zone whose
+next minute begins when the test wants it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def write_zone(folder, name, offset_s):
 
 
 def zone_of_next_minute(folder, name, in_s):
-    """A zone whose next minute begins in in_s seconds, rounded up; when that is, in Unix seconds."""
+    """Makes a zone whose next minute begins in in_s seconds, rounded up; the Unix time of that."""
     at_s = int(time.time()) + 1 + in_s
     write_zone(folder, name, -(at_s % 60))
     return at_s

@@ -397,6 +397,24 @@ static void gives_the_input_it_was_given(void **state)
     end(partition);
 }
 
+static bool count_row(void *context, str key, str value)
+{
+    (void)key;
+    (void)value;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* Schedules and their inputs; runs without children leave no links. */
+static size_t links_on_disk(struct partition *partition)
+{
+    size_t count = 0;
+    status scanned = store_scan(&partition->store, STORE_LINKS, STR_EMPTY, STR_EMPTY, false,
+                                SIZE_MAX, count_row, &count);
+    assert_true(status_is_ok(scanned));
+    return count;
+}
+
 static void stops_when_deleted(void **state)
 {
     (void)state;
@@ -407,6 +425,7 @@ static void stops_when_deleted(void **state)
     assert_int_equal(drop(partition, "flow/global"), CODE_OK);
     assert_int_equal(drop(partition, "flow/global"), CODE_NOT_FOUND);
     assert_int_equal(drop(partition, "flow/a"), CODE_OK);
+    assert_int_equal(links_on_disk(partition), 1);
     restart(partition);
     advance(partition, "2024-05-01 10:30");
     str input;
@@ -418,6 +437,8 @@ static void stops_when_deleted(void **state)
     advance(partition, "2024-05-01 11:30");
     assert_true(take_input(partition, &input));
     assert_member(input, "last_timestamp", "null");
+    assert_int_equal(drop(partition, "flow/global"), CODE_OK);
+    assert_int_equal(links_on_disk(partition), 0);
     end(partition);
 }
 
