@@ -102,9 +102,11 @@ static void note_fact(struct book *book, const struct codec_entry *entry)
     if (entry->seq > book->facts_capacity) {
         book->facts_capacity = book->facts_capacity == 0 ? 64 : book->facts_capacity * 2;
         book->facts = xrealloc(book->facts, book->facts_capacity * sizeof(book->facts[0]));
+        book->times = xrealloc(book->times, book->facts_capacity * sizeof(book->times[0]));
         book->kinds = xrealloc(book->kinds, book->facts_capacity);
     }
     book->facts[entry->seq - 1] = str_hash(entry->body) * 31 + (uint64_t)entry->kind;
+    book->times[entry->seq - 1] = entry->time_ms;
     book->kinds[entry->seq - 1] = (uint8_t)entry->kind;
 }
 
@@ -372,6 +374,7 @@ void books_free(struct world *world)
 {
     for (size_t i = 0; i < world->book_count; i++) {
         free(world->books[i]->facts);
+        free(world->books[i]->times);
         free(world->books[i]->kinds);
         free(world->books[i]->steps);
         free(world->books[i]->waits);

@@ -152,8 +152,22 @@ static void judge_settled(struct world *world, const struct book *book,
     }
 }
 
+/* Whether the last suspension under this key was settled. */
+static bool is_answered(const struct book *book, str key)
+{
+    bool answered = false;
+    for (size_t i = 0; i < book->wait_count; i++) {
+        const struct book_wait *wait = &book->waits[i];
+        if (wait->kind == EFFECT_SUSPENSION && str_equal(wait->key, key)) {
+            answered = wait->is_settled;
+        }
+    }
+    return answered;
+}
+
 static void note_answer(struct world *world, struct book *book, str key, str by, bool is_kept)
 {
+    world_expect(world, !is_kept || !is_answered(book, key), "a-second-answer-is-not-kept");
     if (book->answer_count == book->answer_capacity) {
         book->answer_capacity = book->answer_capacity == 0 ? 4 : book->answer_capacity * 2;
         book->answers = xrealloc(book->answers, book->answer_capacity * sizeof(book->answers[0]));

@@ -102,6 +102,7 @@ struct book {
     uint64_t key; /* Hash of its idempotency key; 0: none. */
     uint64_t *facts; /* Hash of each event, by seq - 1. */
     uint32_t facts_capacity;
+    uint64_t *times; /* Of each event. */
     uint8_t *kinds; /* Of each event; with the high bit, the last of its record. */
     struct book_step *steps;
     size_t step_count;

@@ -274,6 +274,8 @@ static void judge_fork(struct world *world, const struct book *source, uuid id, 
     const struct book *fork = books_find(world, id);
     world_expect(world, fork != NULL && fork->ledger.events >= after_seq,
                  "acknowledged-forks-are-durable");
+    world_expect(world, !world_is_well(world) || fork->times[after_seq - 1] == fork->times[0],
+                 "a-fork-ends-where-it-starts");
     for (uint32_t i = 0; i < after_seq && world_is_well(world); i++) {
         world_expect(world, (source->kinds[i] & 0x7f) == (fork->kinds[i] & 0x7f),
                      "a-fork-begins-with-the-facts");
