@@ -11,7 +11,7 @@ const char *const family_names[FAMILY_COUNT] = {
     [STORE_SNAPSHOTS] = "snapshots", [STORE_RUNS] = "runs",
     [STORE_ACTIVE] = "active",       [STORE_DEFINITIONS] = "definitions",
     [STORE_BLOBS] = "blobs",         [STORE_IDEMPOTENCY] = "idempotency",
-    [STORE_LINKS] = "links", [STORE_TOPICS] = "topics",
+    [STORE_LINKS] = "links",         [STORE_TOPICS] = "topics",
     [FAMILY_OWN] = "default",
 };
 

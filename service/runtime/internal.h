@@ -436,8 +436,8 @@ void versions_hear(struct runtime *runtime, const struct host_hello *hello);
 bool versions_is_busy(const struct runtime *runtime);
 void versions_work(struct runtime *runtime);
 /* The name of the deployment the run stays with; empty: none yet. */
-status versions_deployment(struct runtime *runtime, const struct live_run *run,
-                           struct arena *arena, str *ret);
+status versions_deployment(struct runtime *runtime, const struct live_run *run, struct arena *arena,
+                           str *ret);
 /* Why a task failed last; empty: it did not. */
 status versions_failure(struct runtime *runtime, const struct live_run *run, uint32_t effect,
                         struct arena *arena, str *ret);

@@ -291,8 +291,7 @@ status replay_each(struct runtime *runtime, uuid run, store_visit *each, void *c
     bool has_more = live != NULL && live->is_touched;
     size_t cursor = 0;
     struct store_entry entry;
-    while (has_more && !visiting.is_over &&
-           store_batch_next(&runtime->batch, &cursor, &entry)) {
+    while (has_more && !visiting.is_over && store_batch_next(&runtime->batch, &cursor, &entry)) {
         if (entry.table == STORE_JOURNAL && entry.key.len > prefix.len &&
             memcmp(entry.key.ptr, prefix.ptr, prefix.len) == 0) {
             visit_each(&visiting, entry.key, entry.value);

@@ -296,8 +296,8 @@ static void read_one(struct runtime *runtime, struct request *request)
     struct live_run *run;
     status found = runs_get(runtime, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(runtime, request->run, request->suspensions.step_key, 0,
-                           &request->arena, &search);
+        found = search_run(runtime, request->run, request->suspensions.step_key, 0, &request->arena,
+                           &search);
     }
     if (!status_is_ok(found)) {
         request_fail_run(runtime, request, found);

@@ -114,81 +114,54 @@ static void handle_drain(struct runtime *runtime, struct request *request)
     request_answer_later(runtime, request);
 }
 
+/* Reads come after the commit: they answer what is durable. */
+static void read_later(struct runtime *runtime, struct request *request)
+{
+    act_add(runtime, ACT_READ, NULL)->request = request;
+}
+
+static void (*const handlers[])(struct runtime *runtime, struct request *request) = {
+    [REQUEST_REGISTER] = handle_register,
+    [REQUEST_START] = handle_start,
+    [REQUEST_CANCEL] = handle_cancel,
+    [REQUEST_HOST_HELLO] = handle_hello,
+    [REQUEST_HOST_MESSAGE] = handle_host_message,
+    [REQUEST_HOST_GONE] = handle_host_gone,
+    [REQUEST_MODEL_DELTA] = handle_model_delta,
+    [REQUEST_MODEL_DONE] = handle_model_done,
+    [REQUEST_MODEL_FAILED] = handle_model_failed,
+    [REQUEST_DRAIN] = handle_drain,
+    [REQUEST_FORK] = handle_fork,
+    [REQUEST_RETRY] = handle_retry,
+    [REQUEST_RESUME] = handle_resume,
+    [REQUEST_PUBLISH] = handle_publish,
+    [REQUEST_PUT_SCHEDULE] = handle_put_schedule,
+    [REQUEST_DELETE_SCHEDULE] = handle_delete_schedule,
+    [REQUEST_PUT_QUEUE] = handle_put_queue,
+    [REQUEST_QUEUES] = read_later,
+    [REQUEST_SCHEDULES] = read_later,
+    [REQUEST_SUSPENSIONS] = read_later,
+    [REQUEST_SUSPENSION] = read_later,
+    [REQUEST_SUBSCRIBE] = read_later,
+    [REQUEST_SUBSCRIBE_MORE] = read_later,
+    [REQUEST_SUBSCRIBE_END] = read_later,
+    [REQUEST_GET] = read_later,
+    [REQUEST_WAIT] = read_later,
+    [REQUEST_LIST] = read_later,
+    [REQUEST_HISTORY] = read_later,
+    [REQUEST_WATCH] = read_later,
+    [REQUEST_WATCH_MORE] = read_later,
+    [REQUEST_WATCH_END] = read_later,
+    [REQUEST_FORGET] = read_later,
+    [REQUEST_STATS] = read_later,
+};
+static_assert(COUNT_OF(handlers) == REQUEST_KIND_COUNT);
+
 static void handle(struct runtime *runtime, struct request *request)
 {
-    switch (request->kind) {
-    case REQUEST_REGISTER:
-        handle_register(runtime, request);
-        break;
-    case REQUEST_START:
-        handle_start(runtime, request);
-        break;
-    case REQUEST_CANCEL:
-        handle_cancel(runtime, request);
-        break;
-    case REQUEST_HOST_HELLO:
-        handle_hello(runtime, request);
-        break;
-    case REQUEST_HOST_MESSAGE:
-        handle_host_message(runtime, request);
-        break;
-    case REQUEST_HOST_GONE:
-        handle_host_gone(runtime, request);
-        break;
-    case REQUEST_MODEL_DELTA:
-        handle_model_delta(runtime, request);
-        break;
-    case REQUEST_MODEL_DONE:
-        handle_model_done(runtime, request);
-        break;
-    case REQUEST_MODEL_FAILED:
-        handle_model_failed(runtime, request);
-        break;
-    case REQUEST_DRAIN:
-        handle_drain(runtime, request);
-        break;
-    case REQUEST_FORK:
-        handle_fork(runtime, request);
-        break;
-    case REQUEST_RETRY:
-        handle_retry(runtime, request);
-        break;
-    case REQUEST_RESUME:
-        handle_resume(runtime, request);
-        break;
-    case REQUEST_PUBLISH:
-        handle_publish(runtime, request);
-        break;
-    case REQUEST_PUT_SCHEDULE:
-        handle_put_schedule(runtime, request);
-        break;
-    case REQUEST_DELETE_SCHEDULE:
-        handle_delete_schedule(runtime, request);
-        break;
-    case REQUEST_PUT_QUEUE:
-        handle_put_queue(runtime, request);
-        break;
-    case REQUEST_QUEUES:
-    case REQUEST_SCHEDULES:
-    case REQUEST_SUSPENSIONS:
-    case REQUEST_SUSPENSION:
-    case REQUEST_SUBSCRIBE:
-    case REQUEST_SUBSCRIBE_MORE:
-    case REQUEST_SUBSCRIBE_END:
-    case REQUEST_GET:
-    case REQUEST_WAIT:
-    case REQUEST_LIST:
-    case REQUEST_HISTORY:
-    case REQUEST_WATCH:
-    case REQUEST_WATCH_MORE:
-    case REQUEST_WATCH_END:
-    case REQUEST_FORGET:
-    case REQUEST_STATS:
-        act_add(runtime, ACT_READ, NULL)->request = request;
-        break;
-    case REQUEST_KIND_COUNT:
-        assert(false);
-    }
+    assert(request->kind < REQUEST_KIND_COUNT);
+    assert(handlers[request->kind] != NULL);
+    handlers[request->kind](runtime, request);
 }
 
 static void handle_inbox(struct runtime *runtime)

@@ -535,40 +535,63 @@ def test_every_step_counts_once_under_any_losses(seed):
         assert peer.settled.get(task_id, []) == [f"k{i}" for i in range(count)]
 
 
+class Orderer:
+    """A host whose tasks settle orders and steps in turn, three of each."""
+
+    def __init__(self, session, chance):
+        self.session = session
+        self.chance = chance
+        self.progress: dict[str, int] = {}  # even: an order is next, odd: a step is
+        self.open_orders: set[str] = set()
+        self.finished: set[str] = set()
+        self.settled: list[tuple[str, str]] = []
+
+    def hear(self, messages):
+        for message in messages:
+            for event in self.session.receive(message):
+                if isinstance(event, TaskGiven):
+                    assert event.task.task_id not in self.progress, "started twice"
+                    self.progress[event.task.task_id] = 0
+                elif isinstance(event, OrderSettled):
+                    self.settled.append((event.task_id, event.key))
+                    self.open_orders.discard(event.task_id)
+                    self.progress[event.task_id] += 1
+                elif isinstance(event, TaskDurable):
+                    self.finished.add(event.task_id)
+
+    def act(self):
+        session, progress = self.session, self.progress
+        free = [t for t in progress if session.holds(t) and t not in self.open_orders]
+        if not free:
+            return
+        chosen = self.chance.choice(free)
+        at = progress[chosen]
+        if at == 6:
+            session.task_done(chosen, VALUE)
+        elif at % 2 == 0:
+            session.order(chosen, order(f"o{at}"))
+            self.open_orders.add(chosen)
+        elif session.step_done(chosen, f"s{at}", VALUE):
+            progress[chosen] += 1
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_every_order_is_answered_once_under_any_losses(seed):
     """As above: each task settles orders and steps in turn; outcomes are lost with sessions."""
     chance = random.Random(seed)
     session, peer = new_session(), Peer()
+    host = Orderer(session, chance)
     tasks = [f"r{i}.1" for i in range(5)]
     to_give = list(tasks)
-    progress: dict[str, int] = {}  # even: an order is next, odd: a step is
-    open_orders: set[str] = set()
-    finished: set[str] = set()
-    settled: list[tuple[str, str]] = []
-
-    def hear(messages):
-        for message in messages:
-            for event in session.receive(message):
-                if isinstance(event, TaskGiven):
-                    assert event.task.task_id not in progress, "started twice"
-                    progress[event.task.task_id] = 0
-                elif isinstance(event, OrderSettled):
-                    settled.append((event.task_id, event.key))
-                    open_orders.discard(event.task_id)
-                    progress[event.task_id] += 1
-                elif isinstance(event, TaskDurable):
-                    finished.add(event.task_id)
-
     connected = False
     for _ in range(5000):
-        if len(finished) == len(tasks):
+        if len(host.finished) == len(tasks):
             break
         if not connected:
             replies = peer.hello(session.hello())
             if chance.random() < 0.3:
                 continue
-            hear(replies)
+            host.hear(replies)
             connected = True
             continue
         for message in session.take():
@@ -584,9 +607,9 @@ def test_every_order_is_answered_once_under_any_losses(seed):
                 peer.forget_session()
             continue
         if chance.random() < 0.7:
-            hear([acked(peer.dealt)])
+            host.hear([acked(peer.dealt)])
         if to_give and chance.random() < 0.3:
-            hear([*peer.news, peer.give(to_give.pop())])
+            host.hear([*peer.news, peer.give(to_give.pop())])
             peer.news = []
         asked = [(t, k) for t in tasks for k in peer.ordered.get(t, ())]
         due = [each for each in asked if each not in peer.answered]
@@ -594,20 +617,10 @@ def test_every_order_is_answered_once_under_any_losses(seed):
             peer.answer(*chance.choice(sorted(due)))
         if peer.news and chance.random() < 0.6:
             news, peer.news = peer.news, []
-            hear(news)
-        free = [t for t in progress if session.holds(t) and t not in open_orders]
-        if free:
-            chosen = chance.choice(free)
-            at = progress[chosen]
-            if at == 6:
-                session.task_done(chosen, VALUE)
-            elif at % 2 == 0:
-                session.order(chosen, order(f"o{at}"))
-                open_orders.add(chosen)
-            elif session.step_done(chosen, f"s{at}", VALUE):
-                progress[chosen] += 1
+            host.hear(news)
+        host.act()
         if chance.random() < 0.3:
             session.acknowledge()
-    assert finished == set(tasks)
-    assert sorted(settled) == sorted((t, f"o{n}") for t in tasks for n in (0, 2, 4))
+    assert host.finished == set(tasks)
+    assert sorted(host.settled) == sorted((t, f"o{n}") for t in tasks for n in (0, 2, 4))
     assert all(peer.settled[t] == ["s1", "s3", "s5"] for t in tasks)

@@ -1,6 +1,6 @@
 """Goal: limits, keys, priorities and rates hold on the real server, across waits, hosts and kills.
-Method: the real polosd and a host written from the protocol, which holds what it is given until told
-otherwise; the journal says what was granted when."""
+Method: the real polosd and a host written from the protocol, which holds what it is given until
+told otherwise; the journal says what was granted when."""
 import json
 import queue
 import sys
