@@ -7,6 +7,15 @@
  *   load watch  --watchers W --rate D       D progress deltas a second to W watchers of one run
  *   load park   --count R                   starts R runs that nobody hosts
  *   load live   --count R                   R runs at work, until standard input ends
+ *   load flat --steps M --count R           R runs one by one: first gaps between steps, last gaps
+ *   load pipeline --steps M --in-flight N   one run, N steps on their way at any time
+ *   load abandon --steps M                  a run with M steps, whose host dies: prints its id
+ *   load resume --run-id ID                 ... and a new host takes it over
+ *   load sleepers --count R                 R runs that sleep for an hour
+ *   load suspend --in-flight N --count R    R answers, N runs ask: from Resume to the code
+ *   load wake --in-flight N --count R       the same when the runs are parked meanwhile
+ *   load events --in-flight N --count R     R events that N runs wait for: from Publish to the code
+ *   load children --in-flight N --count R   R child runs of N parents: from order to outcome
  *
  * Every mode: --address HOST:PORT [--connections N] [--server-pid PID]. Prints one line of JSON.
  */
@@ -27,8 +36,11 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-    {"steps", load_steps}, {"agents", load_agents}, {"watch", load_watch},
-    {"park", load_park},   {"live", load_live},
+    {"steps", load_steps},       {"agents", load_agents},     {"watch", load_watch},
+    {"park", load_park},         {"live", load_live},         {"flat", load_flat},
+    {"pipeline", load_pipeline}, {"abandon", load_abandon},   {"resume", load_resume},
+    {"sleepers", load_sleepers}, {"suspend", load_suspend},   {"wake", load_wake},
+    {"events", load_events},     {"children", load_children},
 };
 
 void load_must(const struct polos_error *error)
@@ -37,6 +49,14 @@ void load_must(const struct polos_error *error)
         fprintf(stderr, "load: %s %s: %s\n", error->reason, error->field, error->message);
         exit(1);
     }
+}
+
+void load_must_answer(void *context, const struct polos_error *error,
+                      const ProtobufCMessage *answer)
+{
+    (void)context;
+    (void)answer;
+    load_must(error);
 }
 
 static void refused(void *context, const struct polos_error *error)
@@ -64,7 +84,7 @@ static void give_up(void *context)
     exit(1);
 }
 
-static void make_host(struct load *load, uint32_t slots)
+void load_host_make(struct load *load, uint32_t slots)
 {
     struct polos_host_options options = {
         .slots = slots, .connected = connected, .refused = refused, .context = load};
@@ -72,7 +92,7 @@ static void make_host(struct load *load, uint32_t slots)
     load->host = polos_host_new(load->client, &options);
 }
 
-static void start_host(struct load *load)
+void load_host_start(struct load *load)
 {
     struct polos_timer patience = {.due = give_up, .context = load};
 
@@ -82,11 +102,26 @@ static void start_host(struct load *load)
     polos_timer_clear(load->loop, &patience);
 }
 
+static void stopped(void *context)
+{
+    struct load *load = context;
+
+    polos_loop_stop(load->loop);
+}
+
+void load_host_stop(struct load *load)
+{
+    polos_host_stop(load->host, stopped, load);
+    polos_loop_run(load->loop);
+    polos_host_free(load->host);
+    load->host = NULL;
+}
+
 void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos_task_given *given)
 {
-    make_host(load, slots);
+    load_host_make(load, slots);
     polos_host_offer_workflow(load->host, id, "", given, load);
-    start_host(load);
+    load_host_start(load);
 }
 
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
@@ -95,9 +130,9 @@ void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_t
 
     tool.name = (char *)name;
     tool.parameters_json = (char *)"{\"type\":\"object\"}";
-    make_host(load, slots);
+    load_host_make(load, slots);
     polos_host_offer_tool(load->host, &tool, given, load);
-    start_host(load);
+    load_host_start(load);
 }
 
 void load_start(struct load *load, const char *workflow, polos_answered *started)
@@ -109,13 +144,6 @@ void load_start(struct load *load, const char *workflow, polos_answered *started
     polos_call(load->client, POLOS_WORKFLOW_START, &request.base, 0, started, load);
 }
 
-static void stopped(void *context)
-{
-    struct load *load = context;
-
-    polos_loop_stop(load->loop);
-}
-
 static int run(const struct mode *mode, const struct load_options *options)
 {
     struct load load = {.options = *options};
@@ -125,9 +153,7 @@ static int run(const struct mode *mode, const struct load_options *options)
     load.client = polos_client_new(load.loop, options->address, options->connections);
     mode->run(&load);
     if (load.host != NULL) {
-        polos_host_stop(load.host, stopped, &load);
-        polos_loop_run(load.loop);
-        polos_host_free(load.host);
+        load_host_stop(&load);
     }
     polos_client_free(load.client);
     polos_loop_free(load.loop);
@@ -137,20 +163,27 @@ static int run(const struct mode *mode, const struct load_options *options)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: load steps|agents|watch|park|live --address HOST:PORT\n"
+    fprintf(stderr, "usage: load MODE --address HOST:PORT\n"
                     "            [--in-flight N] [--count N] [--steps N] [--watchers N]\n"
-                    "            [--rate N] [--seconds N] [--connections N] [--server-pid PID]\n");
+                    "            [--rate N] [--seconds N] [--connections N] [--server-pid PID]\n"
+                    "            [--run-id ID]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct load_options *ret)
 {
     static const struct option names[] = {
-        {"address", required_argument, NULL, 'a'},     {"in-flight", required_argument, NULL, 'i'},
-        {"count", required_argument, NULL, 'c'},       {"steps", required_argument, NULL, 's'},
-        {"watchers", required_argument, NULL, 'w'},    {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'},     {"server-pid", required_argument, NULL, 'p'},
-        {"connections", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
+        {"address", required_argument, NULL, 'a'},
+        {"in-flight", required_argument, NULL, 'i'},
+        {"count", required_argument, NULL, 'c'},
+        {"steps", required_argument, NULL, 's'},
+        {"watchers", required_argument, NULL, 'w'},
+        {"rate", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'},
+        {"server-pid", required_argument, NULL, 'p'},
+        {"connections", required_argument, NULL, 'n'},
+        {"run-id", required_argument, NULL, 'd'},
+        {NULL, 0, NULL, 0},
     };
     unsigned *const numbers[] = {
         ['i'] = &ret->in_flight,  ['c'] = &ret->count,       ['s'] = &ret->steps,
@@ -165,6 +198,8 @@ static bool parse(int argc, char **argv, struct load_options *ret)
         }
         if (name == 'a') {
             ret->address = optarg;
+        } else if (name == 'd') {
+            ret->run_id = optarg;
         } else {
             *numbers[name] = (unsigned)strtoul(optarg, NULL, 10);
         }

@@ -20,6 +20,7 @@ struct load_options {
     unsigned seconds;
     unsigned connections;
     unsigned server_pid;
+    const char *run_id; /* NULL: none. */
 };
 
 struct load {
@@ -36,13 +37,30 @@ void load_agents(struct load *load);
 void load_watch(struct load *load);
 void load_park(struct load *load);
 void load_live(struct load *load);
+void load_flat(struct load *load);
+void load_pipeline(struct load *load);
+void load_abandon(struct load *load);
+void load_resume(struct load *load);
+void load_sleepers(struct load *load);
+void load_suspend(struct load *load);
+void load_wake(struct load *load);
+void load_events(struct load *load);
+void load_children(struct load *load);
 
-/* A host with one offer; returns once it is connected. */
+/* A host without offers; load_host_start() returns once it is connected. */
+void load_host_make(struct load *load, uint32_t slots);
+void load_host_start(struct load *load);
+/* Returns when all that the host said is on the server's disk. */
+void load_host_stop(struct load *load);
+/* A host with one offer, connected. */
 void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos_task_given *given);
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given);
 /* Starts a run of a workflow. A refusal ends the program. */
 void load_start(struct load *load, const char *workflow, polos_answered *started);
 /* Ends the program when there is an error. */
 void load_must(const struct polos_error *error);
+/* For callers who want nothing but that. */
+void load_must_answer(void *context, const struct polos_error *error,
+                      const ProtobufCMessage *answer);
 
 #endif

@@ -76,13 +76,6 @@ static void given(void *context, struct polos_task *task)
     }
 }
 
-static void started(void *context, const struct polos_error *error, const ProtobufCMessage *answer)
-{
-    (void)context;
-    (void)answer;
-    load_must(error);
-}
-
 static void found(void *context, const struct polos_error *error, const ProtobufCMessage *answer)
 {
     const struct load *load = context;
@@ -120,7 +113,7 @@ void load_steps(struct load *load)
     assert(steps.works != NULL);
     load_host_workflow(load, "bench-steps", load->options.in_flight, given);
     for (unsigned i = 0; i < load->options.in_flight; i++) {
-        load_start(load, "bench-steps", started);
+        load_start(load, "bench-steps", load_must_answer);
     }
     polos_loop_run(load->loop);
     check(load);

@@ -2,10 +2,12 @@
 """bench: what polosd costs on this machine, beside what this machine can do at all.
 
     ./run bench [--quick] [--json FILE] [--doc docs/benchmarks.md] [--only WORD]
+                [--million]
 
-Each round takes every figure once, on fresh data folders, the limits of the machine in the same
-minute; what is printed is the median of the rounds. Nothing here passes or fails: a target that
-is missed is marked.
+Each round takes every figure once (what sleeping runs cost: the first only), on fresh data
+folders, the limits of the machine in the same minute; what is printed is the median of the
+rounds. Nothing here passes or fails: a target that is missed is marked. --million takes only one
+round, with a million sleeping runs.
 """
 import argparse
 import contextlib
@@ -35,11 +37,15 @@ SIZES = {
     "rounds": 3, "steps": {1: 2000, 64: 500, 256: 500}, "agents": {1: 400, 64: 6000, 256: 6000},
     "seconds": 2, "watchers": 1000, "rates": (20, 50), "python_steps": {1: 500, 64: 50, 256: 50},
     "live": 10000, "park": 100000, "cold_starts": 4, "limit_seconds": 1, "appends": 2000,
+    "flat": (2, 5000), "long": 10000, "sleepers": 100000,
+    "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640},
 }
 QUICK = {
     "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
     "seconds": 1, "watchers": 50, "rates": (20,), "python_steps": {1: 50, 64: 5, 256: 2},
     "live": 500, "park": 1000, "cold_starts": 2, "limit_seconds": 1, "appends": 100,
+    "flat": (1, 300), "long": 500, "sleepers": 1000,
+    "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128},
 }
 
 # name: (unit, target as "<= 5" or None, the figure it is held against)
@@ -82,6 +88,35 @@ ROWS = {
     "deltas_to_1": ("/s", None, "empty_calls"),
     "deltas_to_many": ("/s", None, "empty_calls"),
     "server_cpu_per_delta_to_many": ("us", None, None),
+    "step_growth": ("x", "<= 1.2", None),
+    "step_p50_late": ("ms", None, "append_p50 + empty_call_p50"),
+    "pipelined_steps": ("/s", ">= 20000", "appends"),
+    "resume_long_run": ("ms", "<= 250", None),
+    "replay_long_run": ("ms", None, None),
+    "suspend_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
+    "suspend_p99_at_1": ("ms", None, None),
+    "suspend_p50_at_64": ("ms", None, None),
+    "suspends_at_64": ("/s", ">= 1000", "empty_calls"),
+    "suspend_growth": ("x", "<= 1.2", None),
+    "wake_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
+    "wake_p99_at_1": ("ms", None, None),
+    "wakes_at_64": ("/s", ">= 1000", "empty_calls"),
+    "event_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
+    "event_p99_at_1": ("ms", None, None),
+    "event_p50_at_64": ("ms", None, None),
+    "events_at_64": ("/s", ">= 1000", "empty_calls"),
+    "event_growth": ("x", "<= 1.2", None),
+    "child_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
+    "child_p99_at_1": ("ms", None, None),
+    "child_p50_at_64": ("ms", None, None),
+    "children_at_64": ("/s", ">= 1000", "empty_calls"),
+    "child_growth": ("x", "<= 1.2", None),
+    "parks": ("/s", None, "empty_calls"),
+    "rss_sleeping_runs": ("MB", "<= 64", None),
+    "rss_per_sleeping_run": ("bytes", "<= 100", None),
+    "disk_per_sleeping_run": ("bytes", None, None),
+    "restart_with_sleeping_runs": ("ms", "<= 2000", None),
+    "rss_after_restart_sleeping": ("MB", "<= 64", None),
     "cold_start": ("ms", "<= 75", None),
     "rss_idle": ("MB", "<= 30", None),
     "rss_live_runs": ("MB", None, None),
@@ -100,13 +135,11 @@ ONLY_FULL = {"delta_p50_to_many_at_50", "delta_p99_to_many_at_50"}
 class Server:
     """A polosd on a data folder; ready when this returns."""
 
-    def __init__(self, program, data):
+    def __init__(self, program, data, *more):
         began = time.monotonic()
         self.data = data
-        self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error"],
-            stdout=subprocess.PIPE, text=True,
-        )
+        command = [program, "--listen", "127.0.0.1:0", "--data", data, "--log-level", "error"]
+        self.process = subprocess.Popen(command + list(more), stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.ready_ms = 1000 * (time.monotonic() - began)
         found = re.search(r"^polosd ready address=(\S+)", line)
@@ -141,9 +174,9 @@ class Bench:
         self.samples.setdefault(row, []).append(value)
 
     @contextlib.contextmanager
-    def server(self):
+    def server(self, *more):
         data = tempfile.mkdtemp(dir=self.folder)
-        server = Server(self.options.polosd, os.path.join(data, "store"))
+        server = Server(self.options.polosd, os.path.join(data, "store"), *more)
         try:
             yield server
         finally:
@@ -160,7 +193,7 @@ class Bench:
 
 def answer_of(command, environment=None):
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, timeout=170, check=False, env=environment
+        command, stdout=subprocess.PIPE, text=True, timeout=600, check=False, env=environment
     )
     if done.returncode != 0:
         raise SystemExit(f"bench: {' '.join(command)} failed")
@@ -282,6 +315,72 @@ def measure_watch(bench):
         bench.note("server_cpu_per_delta_to_many", found["server_cpu_us_each"])
 
 
+def measure_long(bench):
+    count, steps = bench.sizes["flat"]
+    with bench.server("--lease-ms", "1000") as server:
+        found = bench.load(server, "flat", count=count, steps=steps)
+        bench.note("step_growth", found["growth"])
+        bench.note("step_p50_late", found["last_p50_us"] / 1000)
+        steps = bench.sizes["long"]
+        found = bench.load(server, "pipeline", in_flight=256, steps=steps)
+        bench.note("pipelined_steps", found["steps_per_s"])
+        left = bench.load(server, "abandon", steps=steps)
+        found = bench.load(server, "resume", run_id=left["run_id"])
+        if found["steps"] != steps:
+            raise SystemExit(f"bench: {found['steps']} of {steps} steps came with the task")
+        bench.note("resume_long_run", found["resume_us"] / 1000)
+        bench.note("replay_long_run", found["replay_us"] / 1000)
+
+
+def measure_waits(bench):
+    modes = (("suspend", "suspend", "waits"), ("wake", "wake", "wakes"),
+             ("events", "event", "waits"), ("children", "child", "waits"))
+    rates = {"suspend": "suspends", "wake": "wakes", "events": "events", "children": "children"}
+    for mode, row, size in modes:
+        with bench.server() as server:
+            for in_flight, count in bench.sizes[size].items():
+                found = bench.load(server, mode, in_flight=in_flight, count=count)
+                if in_flight == 1:
+                    bench.note(f"{row}_p50_at_1", found["p50_us"] / 1000)
+                    bench.note(f"{row}_p99_at_1", found["p99_us"] / 1000)
+                else:
+                    bench.note(f"{rates[mode]}_at_{in_flight}", found["per_s"])
+                if size == "waits" and in_flight == 1:
+                    bench.note(f"{row}_growth", found["growth"])
+                elif size == "waits":
+                    bench.note(f"{row}_p50_at_{in_flight}", found["p50_us"] / 1000)
+
+
+def settled_rss_mb(server):
+    """The server lets go of runs nobody touched for two seconds."""
+    lowest = server.rss_mb()
+    for _ in range(12):
+        time.sleep(0.25)
+        lowest = min(lowest, server.rss_mb())
+    return lowest
+
+
+def measure_sleepers(bench):
+    half = bench.sizes["sleepers"] // 2
+    data = tempfile.mkdtemp(dir=bench.folder)
+    server = Server(bench.options.polosd, os.path.join(data, "store"))
+    before = folder_bytes(server.data)
+    bench.load(server, "sleepers", count=half)
+    rss_mb = settled_rss_mb(server)
+    bench.note("parks", bench.load(server, "sleepers", count=half)["parks_per_s"])
+    more_mb = settled_rss_mb(server)
+    bench.note("rss_sleeping_runs", more_mb)
+    # Of the second half: what does not grow is not theirs. May come out a little below zero.
+    bench.note("rss_per_sleeping_run", max(0, more_mb - rss_mb) * 2**20 / half)
+    bench.note("disk_per_sleeping_run", (folder_bytes(server.data) - before) / (2 * half))
+    server.kill()
+    server = Server(bench.options.polosd, server.data)
+    bench.note("restart_with_sleeping_runs", server.ready_ms)
+    bench.note("rss_after_restart_sleeping", server.rss_mb())
+    server.kill()
+    shutil.rmtree(data)
+
+
 def measure_live(bench):
     count = bench.sizes["live"]
     with bench.server() as server:
@@ -324,9 +423,12 @@ def measure_size(bench):
 
 
 MEASURES = (
-    measure_limits, measure_steps, measure_agents, measure_watch, measure_cold, measure_live,
-    measure_restart, measure_python, measure_size,
+    measure_limits, measure_steps, measure_long, measure_agents, measure_waits, measure_watch,
+    measure_cold, measure_live, measure_restart, measure_sleepers, measure_python, measure_size,
 )
+
+# In the first round only: they take long, and memory does not vary with the minute.
+ONCE = {measure_sleepers}
 
 
 # ---- the report ----
@@ -386,6 +488,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     out = os.path.join(ROOT, "out", "bin")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
+    parser.add_argument("--million", action="store_true", help="a million sleeping runs, once")
     parser.add_argument("--only", default="", help="only the measures with this word in their name")
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     parser.add_argument("--doc", metavar="FILE", help="put the table between that page's marks")
@@ -407,14 +510,16 @@ def machine():
 
 def main():
     options = arguments()
-    sizes = QUICK if options.quick else SIZES
+    sizes = dict(QUICK if options.quick else SIZES)
+    if options.million:
+        sizes.update(sleepers=1000000, rounds=1)
     before = machine()
     os.makedirs(options.folder, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=options.folder) as folder:
         bench = Bench(options, sizes, folder)
         for turn in range(sizes["rounds"]):
             for measure in MEASURES:
-                if options.only in measure.__name__:
+                if options.only in measure.__name__ and (turn == 0 or measure not in ONCE):
                     name = measure.__name__.removeprefix("measure_")
                     print(f"round {turn + 1} of {sizes['rounds']}: {name}", file=sys.stderr)
                     measure(bench)
@@ -423,7 +528,7 @@ def main():
         f"{before['date']}, {before['cpus']} CPUs, Linux {before['kernel']}, load "
         f"{before['load_average']} before; medians of {sizes['rounds']}; "
         f"many = {sizes['watchers']:,} watchers, live = {sizes['live']:,} runs, "
-        f"parked = {sizes['park']:,} runs"
+        f"parked = {sizes['park']:,} runs, sleeping = {sizes['sleepers']:,} runs"
     )
     print(header, *table(rows), sep="\n")
     for what, why in bench.skipped.items():

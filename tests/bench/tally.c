@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -82,6 +83,35 @@ static uint32_t percentile(const struct tally *tally, double share)
     size_t at = (size_t)((double)tally->count * share);
 
     return tally->count == 0 ? 0 : tally->latencies_us[at < tally->count ? at : tally->count - 1];
+}
+
+uint32_t tally_median(uint32_t *latencies_us, size_t count)
+{
+    if (count == 0) {
+        return 0;
+    }
+    qsort(latencies_us, count, sizeof(uint32_t), by_size);
+    return latencies_us[count / 2];
+}
+
+double tally_growth(const struct tally *tally)
+{
+    enum {
+        WARM_UP = 5,
+        WINDOW = 100,
+    };
+    uint32_t first[WINDOW];
+    uint32_t last[WINDOW];
+    size_t count = tally->count < 2 * (WARM_UP + WINDOW) ? tally->count / 4 : WINDOW;
+
+    if (count == 0) {
+        return 0;
+    }
+    memcpy(first, tally->latencies_us + (count < WARM_UP ? 0 : WARM_UP), count * sizeof(first[0]));
+    memcpy(last, tally->latencies_us + tally->count - count, count * sizeof(last[0]));
+    qsort(first, count, sizeof(first[0]), by_size);
+    qsort(last, count, sizeof(last[0]), by_size);
+    return (double)last[count / 4] / first[count / 4];
 }
 
 void tally_print(struct tally *tally, double units)

@@ -25,6 +25,11 @@ void tally_end(struct tally *tally);
 double tally_per_second(const struct tally *tally, double units);
 /* Prints "p50_us": .., "p99_us": .., "seconds": .., and the CPU for each unit, as members. */
 void tally_print(struct tally *tally, double units);
+/* Sorts them. 0: there are none. */
+uint32_t tally_median(uint32_t *latencies_us, size_t count);
+/* The lower quartile of the last hundred over that of the first: a busy disk spoils medians. Asked
+ * before tally_print(), which sorts. */
+double tally_growth(const struct tally *tally);
 void tally_fini(struct tally *tally);
 
 #endif
