@@ -3,7 +3,8 @@
 Method: the example runs from end to end; then 64 workflow runs of a C host do thousands of
 durable steps while the server is killed with SIGKILL and started again, three times. The load
 generator ends well only if every step was acknowledged, none was refused, and the server counts
-each exactly once; a host that would not come back with its session would never end.
+each exactly once; a host that would not come back with its session would never end. The same with
+runs that start children and wait for them: an outcome that got lost would leave a parent waiting.
 """
 import os
 import re
@@ -13,8 +14,9 @@ import sys
 import time
 
 STEPS = "1000"
+CHILDREN = "1600"
 KILLS = 3
-GROWTH_BYTES = 256 * 1024  # Between kills: some thousand steps.
+GROWTH_BYTES = 128 * 1024  # Between kills: some thousand steps, some hundred children.
 
 
 class Server:
@@ -58,8 +60,8 @@ def nobody_answers(program):
     assert done.returncode == 1 and "no polosd answers" in done.stderr, done
 
 
-def steps_through_kills(server, program):
-    command = [program, "steps", "--in-flight", "64", "--steps", STEPS]
+def through_kills(server, program, *mode):
+    command = [program, *mode]
     load = subprocess.Popen(command + ["--address", server.address], stdout=subprocess.PIPE)
     kills = 0
     for _ in range(KILLS):
@@ -82,10 +84,11 @@ def main():
     try:
         hello(server, hello_host)
         nobody_answers(load)
-        steps_through_kills(server, load)
+        through_kills(server, load, "steps", "--in-flight", "64", "--steps", STEPS)
+        through_kills(server, load, "children", "--in-flight", "16", "--count", CHILDREN)
     finally:
         server.kill()
-    print("3 passed, 0 failed")
+    print("4 passed, 0 failed")
 
 
 if __name__ == "__main__":
