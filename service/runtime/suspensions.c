@@ -195,10 +195,16 @@ void handle_resume(struct runtime *runtime, struct request *request)
     refuse_resume(runtime, request, verdict);
 }
 
+enum {
+    PAGE_BYTES_MAX = 2 << 20,
+};
+
 struct listing {
     struct runtime *runtime;
     struct request *request;
     struct suspension *found;
+    struct arena scratch; /* For one run's journal. */
+    size_t bytes; /* Of what was found. */
     uuid only; /* Zero: of all runs. */
     bool has_after;
     char after[KEY_BYTES_MAX];
@@ -212,15 +218,22 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
     struct live_run *live;
     const struct live_wait *wait;
     struct search search;
+    struct arena *scratch = &listing->scratch;
     TRY(runs_get(runtime, run, &live));
     if (engine_effect(&live->state, effect) == NULL) {
         return STATUS_OK; /* Its row was read before this turn ended it. */
     }
     TRY(wait_find(runtime, live, effect, &wait));
     str key = arena_copy(&request->arena, str_make(wait->key, wait->key_len));
-    TRY(search_run(runtime, run, key, effect, &request->arena, &search));
-    if (search.found && search.last.is_open) {
-        listing->found[request->suspensions.ret_count++] = search.last;
+    TRY(search_run(runtime, run, key, effect, scratch, &search));
+    if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
+        struct suspension *found = &listing->found[request->suspensions.ret_count++];
+        *found = search.last;
+        found->step_key = key;
+        found->name = arena_copy(&request->arena, search.last.name);
+        found->data = arena_copy(&request->arena, search.last.data);
+        found->by = found->answer = STR_EMPTY;
+        listing->bytes += key.len + found->name.len + found->data.len;
     }
     return STATUS_OK;
 }
@@ -243,11 +256,13 @@ static bool visit_row(void *context, str key, str value)
     if (is_after || !is_wanted) {
         return true;
     }
-    if (request->suspensions.ret_count == request->suspensions.limit) {
+    if (request->suspensions.ret_count == request->suspensions.limit ||
+        listing->bytes > PAGE_BYTES_MAX) {
         request->suspensions.ret_more = true;
         return false;
     }
     status added = add_found(listing, run, effect);
+    arena_reset(&listing->scratch);
     if (!status_is_ok(added)) {
         log_line(LOG_ERROR, "suspension_unreadable", "why=\"%s\"", added.why);
     }
@@ -276,12 +291,14 @@ static void read_list(struct runtime *runtime, struct request *request)
     char prefix[KEY_BYTES_MAX];
     size_t bytes = (request->suspensions.limit + 1) * sizeof(listing.found[0]);
     listing.found = arena_alloc(&request->arena, bytes);
+    arena_init(&listing.scratch, 0);
     list_after(&listing);
     str from = listing.has_after ? str_make(listing.after, listing.after_len) : STR_EMPTY;
     status scanned =
         store_scan(&runtime->store, STORE_LINKS,
                    key_link(prefix, runtime->options.space, LINK_SUSPENSION, STR_EMPTY), from,
                    false, SIZE_MAX, visit_row, &listing);
+    arena_fini(&listing.scratch);
     if (!status_is_ok(scanned)) {
         request_fail(runtime, request, scanned.code, "STORE_DAMAGED", scanned.why);
         return;
