@@ -11,7 +11,7 @@ static str task_sentence(const struct effect *effect, bool has_offer, const char
                             : arena_printf(arena, "a host works on it");
     }
     if (has_offer) {
-        return arena_printf(arena, "every host that offers %s " STR_FMT " is busy", what,
+        return arena_printf(arena, "every host that offers %s " STR_FMT " is busy or away", what,
                             STR_ARG(name));
     }
     return arena_printf(
