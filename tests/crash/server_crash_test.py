@@ -47,7 +47,7 @@ class Load:
             self.acked.notify_all()
 
     def work(self, host, task):
-        for message in host.acknowledged:
+        for message in host.durable():
             if "task_done" in message:
                 self.done.add(message["task_done"].task_id)
         if task.task_id in self.done:
@@ -72,7 +72,11 @@ class Load:
     def start_one(self, key):
         is_agent = self.next_key % 2 == 0
         start = self.server.start_agent if is_agent else self.server.start_workflow
-        self.starts[key] = start("adder" if is_agent else "steps", "go", key=key)
+        try:
+            run_id = start("adder" if is_agent else "steps", "go", key=key)
+        except ValueError:  # The channel was closed: the server is being started again.
+            return
+        self.starts[key] = run_id
         self.promised()
 
     def define(self):
@@ -119,7 +123,7 @@ def check(load):
 
 def check_steps(load, histories):
     """What the host was told is durable stands in the history once, as it was sent."""
-    for message in load.host.acknowledged:
+    for message in load.host.durable():
         body = message.get("step_done") or message["task_done"]
         run_id, effect = body.task_id.split(".")
         if run_id not in histories or body.epoch == 0:

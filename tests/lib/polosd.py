@@ -58,8 +58,7 @@ class Server:
         return True
 
     def connect(self):
-        if self.channel is not None:
-            self.channel.close()
+        old = self.channel
         # A subchannel that backs off would add seconds to a restart.
         options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 50),
                    ("grpc.use_local_subchannel_pool", 1)]
@@ -69,6 +68,8 @@ class Server:
         self.runs = runs_pb2_grpc.RunServiceStub(self.channel)
         self.tools = tools_pb2_grpc.ToolServiceStub(self.channel)
         self.suspend = suspend_pb2_grpc.SuspendServiceStub(self.channel)
+        if old is not None:
+            old.close()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -180,7 +181,9 @@ class Host:
         self.seq = 0
         self.unacknowledged = []  # (seq, message), in order
         self.held = {}  # task id -> epoch
-        self.acknowledged = []  # messages, in order
+        self.acknowledged = []  # messages, in order, refused ones too
+        self.sent = {}  # seq -> message, of this session
+        self.refused_messages = []
         self.tasks = []  # every task received
         self.refused = []
         self.out = None
@@ -200,7 +203,7 @@ class Host:
         while not self.closed:
             try:
                 self.serve()
-            except grpc.RpcError:
+            except (grpc.RpcError, ValueError):  # ValueError: the channel was closed meanwhile.
                 time.sleep(0.02)  # The server is away: this paces dialling, nothing waits for it.
 
     def close(self):
@@ -233,7 +236,10 @@ class Host:
             self.welcomed(message.welcome)
         with self.lock:
             while self.unacknowledged and self.unacknowledged[0][0] <= message.ack:
-                self.acknowledged.append(self.unacknowledged.pop(0)[1])
+                body = self.unacknowledged.pop(0)[1]
+                self.acknowledged.append(body)
+                if "task_done" in body:
+                    self.held.pop(body["task_done"].task_id, None)
         if kind == "task":
             self.out.put(tools_pb2.HostMessage(ack=message.seq))
             self.tasks.append(message.task)
@@ -244,6 +250,7 @@ class Host:
             self.held.pop(message.cancel.task_id, None)
         elif kind == "refused":
             self.refused.append(message.refused)
+            self.refused_messages.append(self.sent.get(message.refused.refused_seq))
 
     def welcomed(self, welcome):
         with self.lock:
@@ -251,6 +258,7 @@ class Host:
                 self.held.pop(lost.task_id, None)
             if not welcome.resumed:
                 self.seq = 0
+                self.sent = {}
                 messages = [m for _, m in self.unacknowledged]
                 self.unacknowledged = []
                 for body in messages:
@@ -265,12 +273,17 @@ class Host:
     def number(self, body):
         self.seq += 1
         self.unacknowledged.append((self.seq, body))
+        self.sent[self.seq] = body
         return self.seq
 
     def send(self, **body):
         with self.lock:
             seq = self.number(body)
             self.out.put(tools_pb2.HostMessage(seq=seq, **body))
+
+    def durable(self):
+        """What was acknowledged and not refused."""
+        return [m for m in self.acknowledged if not any(m is r for r in self.refused_messages)]
 
     def step(self, task, number, key, value):
         outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
@@ -279,12 +292,10 @@ class Host:
 
     def done(self, task, value):
         outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
-        self.held.pop(task.task_id, None)
         self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=outcome))
 
     def failed(self, task, kind, text):
         error = tools_pb2.TaskError(type=kind, message=text)
-        self.held.pop(task.task_id, None)
         self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=tools_pb2.TaskOutcome(error=error)))

@@ -13,6 +13,7 @@ import sys
 import time
 
 STEPS = "1000"
+ATTEMPTS = 5
 KILLS = 3
 GROWTH_BYTES = 256 * 1024  # Between kills: some thousand steps.
 
@@ -59,8 +60,20 @@ def nobody_answers(program):
 
 
 def steps_through_kills(server, program):
+    """A kill may meet one of the load's own calls, which, unlike a host's stream, are not repeated:
+    then the load says so, and the test is taken again."""
+    for _ in range(ATTEMPTS):
+        status, said, kills = one_load_through_kills(server, program)
+        if status == 0 and kills > 0:
+            return
+        assert "failed to connect" in said or "UNAVAILABLE" in said or kills == 0, said
+    raise AssertionError(said)
+
+
+def one_load_through_kills(server, program):
     command = [program, "steps", "--in-flight", "64", "--steps", STEPS]
-    load = subprocess.Popen(command + ["--address", server.address], stdout=subprocess.PIPE)
+    load = subprocess.Popen(command + ["--address", server.address], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
     kills = 0
     for _ in range(KILLS):
         before = server.bytes()
@@ -71,9 +84,9 @@ def steps_through_kills(server, program):
         server.kill()
         server.start()
         kills += 1
-    out, _ = load.communicate(timeout=120)
-    print(f"{kills} kills; {out.decode().strip()}")
-    assert load.returncode == 0 and kills > 0, (load.returncode, kills)
+    out, errors = load.communicate(timeout=120)
+    print(f"{kills} kills; {out.strip()} {errors.strip()}")
+    return load.returncode, errors, kills
 
 
 def main():
