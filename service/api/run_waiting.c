@@ -19,7 +19,7 @@ static str task_sentence(const struct run_report *report, size_t index, const ch
                             what, STR_ARG(name));
     }
     if (report->has_offer[index]) {
-        return arena_printf(arena, "every host that offers %s " STR_FMT " is busy", what,
+        return arena_printf(arena, "every host that offers %s " STR_FMT " is busy or away", what,
                             STR_ARG(name));
     }
     return arena_printf(

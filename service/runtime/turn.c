@@ -196,12 +196,12 @@ static str deadline_message(struct runtime *runtime, struct live_run *run)
         }
         str name = task.task_requested.name;
         bool is_offered = hosts_offer(runtime->hosts, task_kind_of(run, effect), name);
-        return arena_printf(&runtime->turn_arena,
-                            "the run's deadline passed while it waited for a host to run '" STR_FMT
-                            "'; %s",
-                            STR_ARG(name),
-                            is_offered ? "every host that offers it was busy: add hosts or slots"
-                                       : "no connected host offers it: start one that does");
+        return arena_printf(
+            &runtime->turn_arena,
+            "the run's deadline passed while it waited for a host to run '" STR_FMT "'; %s",
+            STR_ARG(name),
+            is_offered ? "every host that offers it was busy or away: add hosts or slots"
+                       : "no connected host offers it: start one that does");
     }
     return STR("the run's deadline passed before it was done; give it a longer run_timeout_ms");
 }

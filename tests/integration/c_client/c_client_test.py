@@ -15,6 +15,7 @@ import time
 
 STEPS = "1000"
 CHILDREN = "1600"
+ATTEMPTS = 5
 KILLS = 3
 GROWTH_BYTES = 128 * 1024  # Between kills: some thousand steps, some hundred children.
 
@@ -61,8 +62,20 @@ def nobody_answers(program):
 
 
 def through_kills(server, program, *mode):
+    """A kill may meet one of the load's own calls, which, unlike a host's stream, are not repeated:
+    then the load says so, and the test is taken again."""
+    for _ in range(ATTEMPTS):
+        status, said, kills = once_through_kills(server, program, *mode)
+        if status == 0 and kills > 0:
+            return
+        assert "failed to connect" in said or "UNAVAILABLE" in said or kills == 0, said
+    raise AssertionError(said)
+
+
+def once_through_kills(server, program, *mode):
     command = [program, *mode]
-    load = subprocess.Popen(command + ["--address", server.address], stdout=subprocess.PIPE)
+    load = subprocess.Popen(command + ["--address", server.address], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
     kills = 0
     for _ in range(KILLS):
         before = server.bytes()
@@ -73,9 +86,9 @@ def through_kills(server, program, *mode):
         server.kill()
         server.start()
         kills += 1
-    out, _ = load.communicate(timeout=120)
-    print(f"{kills} kills; {out.decode().strip()}")
-    assert load.returncode == 0 and kills > 0, (load.returncode, kills)
+    out, errors = load.communicate(timeout=120)
+    print(f"{kills} kills; {out.strip()} {errors.strip()}")
+    return load.returncode, errors, kills
 
 
 def main():

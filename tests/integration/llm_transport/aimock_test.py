@@ -18,6 +18,8 @@ from tests.integration.llm_transport.probe import ask
 
 WORKSPACE = os.environ.get("POLOS_WORKSPACE", os.getcwd())
 MOCK = os.path.join(WORKSPACE, "tests/node_modules/.bin/llmock")
+# Where the machine's Node is too old or missing, ./run puts one into the environment.
+os.environ["PATH"] = os.path.join(WORKSPACE, ".venv/bin") + os.pathsep + os.environ["PATH"]
 TEXT = "Grüße, Welt 😀, and a few words more so that the text is cut into pieces."
 CALLS = [
     {"name": "get_weather", "arguments": {"place": "東京", "note": "😀"}},

@@ -39,8 +39,10 @@ class Surface(unittest.TestCase):
         cls.server.close()
 
     def run_tool(self, command):
+        # Where the machine's Node is too old or missing, ./run puts one into the environment.
+        path = tools_folder(".venv", "bin") + os.pathsep + os.environ.get("PATH", "")
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
-                              check=False)
+                              check=False, env=dict(os.environ, PATH=path))
         self.assertEqual(done.returncode, 0, done.stderr.decode())
         return done.stdout.decode()
 
