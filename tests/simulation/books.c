@@ -248,8 +248,8 @@ static void check_parked(struct world *world, const struct book *book)
     uint32_t owed = 0;
     for (uint32_t id = 1; id <= book->ledger.effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(&book->ledger, id);
-        bool rests = effect != NULL && (ledger_is_wait(effect) || effect->is_parked ||
-                                        effect->retry_at_ms != 0);
+        bool rests = effect != NULL &&
+                     (ledger_is_wait(effect) || effect->is_parked || effect->retry_at_ms != 0);
         if (effect == NULL || rests) {
             continue;
         }
@@ -258,8 +258,7 @@ static void check_parked(struct world *world, const struct book *book)
             is_named |= book->row.parked[i].effect == id;
         }
         owed++;
-        world_expect(world, is_named && ledger_is_in_line(effect),
-                     "rows-say-what-is-owed");
+        world_expect(world, is_named && ledger_is_in_line(effect), "rows-say-what-is-owed");
     }
     world_expect(world, owed == book->row.parked_count, "rows-say-what-is-owed");
     world_expect(world, book->row.next_deadline_ms == ledger_next_deadline(&book->ledger),

@@ -27,12 +27,12 @@ static void expect_law(struct engine_world *world, const char *law)
     expect(world, law == NULL, law);
 }
 
-static bool fault(struct engine_world *world, unsigned percent)
+bool engine_world_fault(struct engine_world *world, unsigned percent)
 {
     return !world->calm && draw_chance(&world->draw, percent);
 }
 
-static str text(struct engine_world *world, const char *what)
+str engine_world_text(struct engine_world *world, const char *what)
 {
     uint64_t number = draw_below(&world->draw, 1000000);
     return arena_printf(&world->arena, "\"%s-%llu\"", what, (unsigned long long)number);
@@ -48,7 +48,7 @@ static void pend(struct engine_world *world, enum pending_kind kind, uint32_t ef
         (struct pending){.kind = kind, .effect = effect, .attempt = attempt};
 }
 
-static void unpend(struct engine_world *world, size_t index)
+void engine_world_unpend(struct engine_world *world, size_t index)
 {
     world->pending_count--;
     memmove(&world->pending[index], &world->pending[index + 1],
@@ -211,8 +211,6 @@ static void check_snapshot(struct engine_world *world)
 
 /* ---- The process. ---- */
 
-static void submit(struct engine_world *world, struct command command);
-
 /* As the runtime does after a restart: by the state alone. */
 static void recover(struct engine_world *world)
 {
@@ -229,7 +227,7 @@ static void recover(struct engine_world *world)
     line_up(world);
     for (size_t i = 0; i < count; i++) {
         world->counts.reissues++;
-        submit(world, reissues[i]);
+        engine_world_submit(world, reissues[i]);
     }
 }
 
@@ -238,7 +236,7 @@ static void crash(struct engine_world *world)
     world->counts.crashes++;
     for (size_t i = world->pending_count; i > 0; i--) {
         if (world->pending[i - 1].kind != PENDING_LEASE) {
-            unpend(world, i - 1);
+            engine_world_unpend(world, i - 1);
         }
     }
     memset(&world->live, 0xAA, sizeof(world->live));
@@ -258,10 +256,10 @@ static void lose_undelivered(struct engine_world *world)
             continue;
         }
         world->counts.leases_lost++;
-        submit(world, (struct command){.kind = COMMAND_LEASE_LOST,
-                                       .effect = id,
-                                       .attempt = effect->attempt,
-                                       .lease_lost = {.cause = STR("host gone")}});
+        engine_world_submit(world, (struct command){.kind = COMMAND_LEASE_LOST,
+                                                    .effect = id,
+                                                    .attempt = effect->attempt,
+                                                    .lease_lost = {.cause = STR("host gone")}});
     }
 }
 
@@ -367,7 +365,7 @@ static enum verdict decide(struct engine_world *world, const struct command *com
 }
 
 /* The shell's whole duty: decide, commit, apply, then perform. */
-static void submit(struct engine_world *world, struct command command)
+void engine_world_submit(struct engine_world *world, struct command command)
 {
     command.now_ms = world->now_ms;
     enum verdict verdict = decide(world, &command);
@@ -375,7 +373,7 @@ static void submit(struct engine_world *world, struct command command)
         world->counts.stale++;
         return;
     }
-    if (fault(world, 4)) {
+    if (engine_world_fault(world, 4)) {
         crash(world);
         return;
     }
@@ -384,7 +382,7 @@ static void submit(struct engine_world *world, struct command command)
         return;
     }
     check_decision(world, &command);
-    if (fault(world, 4)) {
+    if (engine_world_fault(world, 4)) {
         crash(world);
         return;
     }
@@ -395,367 +393,24 @@ static void submit(struct engine_world *world, struct command command)
     for (size_t i = 0; i < count; i++) {
         perform(world, &world->step.events[i]);
     }
-    if (fault(world, 10)) {
+    if (engine_world_fault(world, 10)) {
         take_snapshot(world);
     }
 }
 
-/* ---- Who speaks. ---- */
-
-static void start(struct engine_world *world)
-{
-    struct draw *draw = &world->draw;
-    struct command command = {.kind = COMMAND_START};
-    struct run_spec *spec = &command.start.spec;
-    spec->kind = 1 + (enum run_kind)draw_below(draw, 3);
-    if (draw_chance(draw, 25)) {
-        spec->kind = RUN_KIND_AGENT;
-    }
-    spec->name = STR("weather");
-    spec->input = text(world, "input");
-    spec->steps_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
-    spec->tokens_max = draw_chance(draw, 30) ? 1 + draw_below(draw, 800) : 0;
-    spec->deadline_ms = draw_chance(draw, 30) ? world->now_ms + draw_below(draw, 90000) : 0;
-    spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
-    spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
-    for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
-        command.start.id.bytes[i] = (uint8_t)draw_below(draw, 256);
-    }
-    spec->root = command.start.id;
-    submit(world, command);
-}
-
-static void draw_calls(struct engine_world *world, struct command *command)
-{
-    static const size_t sizes[] = {1, 1, 1, 2, 3, 5, 8, ENGINE_TOOL_CALLS_MAX};
-    size_t count = sizes[draw_below(&world->draw, COUNT_OF(sizes))];
-    struct tool_call *calls = arena_zalloc(&world->arena, count * sizeof(*calls));
-    for (size_t i = 0; i < count; i++) {
-        calls[i].call_id = text(world, "call");
-        calls[i].name = STR("lookup");
-        calls[i].arguments = text(world, "arguments");
-        calls[i].refusal_type = draw_chance(&world->draw, 15) ? "UNKNOWN_TOOL" : NULL;
-        calls[i].refusal_message = STR("there is no such tool");
-        calls[i].timeout_ms =
-            draw_chance(&world->draw, 30) ? 1 + draw_below(&world->draw, 20000) : 0;
-        calls[i].at_most_once = draw_chance(&world->draw, 20);
-    }
-    command->model_replied.calls = calls;
-    command->model_replied.call_count = count;
-}
-
-static struct command model_answer(struct engine_world *world, const struct pending *call)
-{
-    struct draw *draw = &world->draw;
-    struct command command = {.effect = call->effect, .attempt = call->attempt};
-    if (draw_chance(draw, world->calm ? 10 : world->model_failure_percent)) {
-        command.kind = COMMAND_MODEL_FAILED;
-        command.model_failed.reason = STR("RATE_LIMITED");
-        command.model_failed.message = text(world, "failure");
-        command.model_failed.retryable = draw_chance(draw, 85);
-        command.model_failed.retry_after_ms = draw_chance(draw, 20) ? draw_below(draw, 60000) : 0;
-        command.model_failed.jitter = (uint32_t)draw_u64(draw);
-        return command;
-    }
-    command.kind = COMMAND_MODEL_REPLIED;
-    command.model_replied.reply = text(world, "reply");
-    command.model_replied.stop = (enum reply_stop)draw_below(draw, REPLY_STOP_COUNT);
-    if (draw_chance(draw, 60)) {
-        command.model_replied.stop = REPLY_STOP_TOOLS;
-    }
-    command.model_replied.usage = (struct engine_usage){
-        .input = draw_below(draw, 100),
-        .output = draw_below(draw, 100),
-        .known = draw_chance(draw, 90),
-    };
-    if (command.model_replied.stop == REPLY_STOP_TOOLS) {
-        draw_calls(world, &command);
-    }
-    return command;
-}
-
-static struct outcome draw_outcome(struct engine_world *world)
-{
-    if (draw_chance(&world->draw, 25)) {
-        return (struct outcome){
-            .failed = true, .error_type = STR("ValueError"), .error_message = text(world, "error")};
-    }
-    return (struct outcome){.value = text(world, "value")};
-}
-
-static str draw_key(struct engine_world *world)
-{
-    return arena_printf(&world->arena, "k%u", (unsigned)draw_below(&world->draw, 14));
-}
-
-/* Something that outlives the code; what was answered early is settled at once, as the runtime
- * does. */
-static void speak_order(struct engine_world *world, const struct pending *lease)
-{
-    struct draw *draw = &world->draw;
-    struct command command = {
-        .kind = COMMAND_ORDER,
-        .effect = lease->effect,
-        .attempt = lease->attempt,
-        .order = {.kind = EFFECT_SLEEP + (enum effect_kind)draw_below(draw, 5),
-                  .key = draw_key(world),
-                  .data = text(world, "data")},
-    };
-    bool ends = draw_chance(draw, 60) || command.order.kind == EFFECT_SLEEP;
-    command.order.due_ms = ends ? world->now_ms + draw_below(draw, 40000) : 0;
-    if (command.order.kind == EFFECT_CHILDREN) {
-        command.order.due_ms = 0;
-        command.order.children = 1 + (uint32_t)draw_below(draw, 5);
-    } else if (command.order.kind == EFFECT_ORDER) {
-        command.order.due_ms = 0;
-        command.order.is_settled = true;
-        command.order.outcome = draw_outcome(world);
-    } else if (command.order.kind == EFFECT_SUSPENSION) {
-        command.order.is_settled = ledger_has_kept(&world->ledger, command.order.key);
-        command.order.by = STR("somebody");
-        command.order.outcome.value = STR("{\"answer\":1}");
-    }
-    submit(world, command);
-}
-
-static void speak_park(struct engine_world *world, struct pending *lease)
-{
-    struct command command = {
-        .kind = COMMAND_PARK,
-        .effect = lease->effect,
-        .attempt = lease->attempt,
-    };
-    const struct ledger_effect *effect = ledger_open(&world->ledger, lease->effect);
-    command.park.outcomes_seen =
-        effect != NULL && draw_chance(&world->draw, 70) ? effect->outcomes : lease->outcomes_seen;
-    lease->is_old = true;
-    submit(world, command);
-}
-
-static void speak_done(struct engine_world *world, struct pending *lease)
-{
-    struct command command = {
-        .kind = COMMAND_TASK_DONE,
-        .effect = lease->effect,
-        .attempt = lease->attempt,
-        .task = {.outcome = draw_outcome(world)},
-    };
-    command.task.is_retryable = command.task.outcome.failed && draw_chance(&world->draw, 60);
-    if (fault(world, 30)) {
-        command.task.outcome = (struct outcome){.failed = true,
-                                                .error_type = STR(ENGINE_NON_DETERMINISM),
-                                                .error_message = text(world, "other steps")};
-        command.task.state = STR("{\"of\":\"other code\"}");
-    }
-    command.task.is_cancelled = world->ledger.is_cancelling && draw_chance(&world->draw, 70);
-    lease->is_old = true;
-    submit(world, command);
-}
-
-static void speak_lost(struct engine_world *world, struct pending *lease)
-{
-    lease->is_old = true;
-    world->counts.leases_lost++;
-    submit(world, (struct command){.kind = COMMAND_LEASE_LOST,
-                                   .effect = lease->effect,
-                                   .attempt = lease->attempt,
-                                   .lease_lost = {.cause = STR("lease ran out")}});
-}
-
-static void speak_step(struct engine_world *world, struct pending *lease)
-{
-    struct command command = {
-        .kind = COMMAND_STEP_DONE, .effect = lease->effect, .attempt = lease->attempt};
-    command.step.number = lease->steps_told + 1;
-    if (fault(world, 25)) {
-        command.step.number = (uint32_t)draw_below(&world->draw, lease->steps_told + 4);
-        world->counts.repeats++;
-    }
-    command.step.key = text(world, "step");
-    command.step.outcome = draw_outcome(world);
-    if (command.step.number == lease->steps_told + 1) {
-        lease->steps_told++;
-    }
-    submit(world, command);
-}
-
-static str draw_deployment(struct engine_world *world)
-{
-    static const char *const names[] = {"", "v1", "v2", "v3"};
-    return str_of(names[draw_below(&world->draw, COUNT_OF(names))]);
-}
-
-/* Some host dials in that offers what was stopped. */
-static void speak_code_came(struct engine_world *world)
-{
-    for (uint32_t id = 1; id <= world->ledger.effect_count; id++) {
-        const struct ledger_effect *effect = ledger_open(&world->ledger, id);
-        if (effect != NULL && effect->mismatches > 0 && effect->retry_at_ms != 0) {
-            submit(world, (struct command){
-                              .kind = COMMAND_CODE_CAME, .effect = id, .attempt = effect->attempt});
-            return;
-        }
-    }
-}
-
-/* A host does what hosts do, in order or not; it never answers twice for a number it means. */
-static void speak_host(struct engine_world *world, struct pending *lease)
-{
-    bool waits = ledger_code_waits(&world->ledger, lease->effect);
-    if (draw_below(&world->draw, world->calm ? 3 : 12) == 0) {
-        speak_done(world, lease);
-    } else if (fault(world, 6)) {
-        speak_lost(world, lease);
-    } else if (draw_chance(&world->draw, waits ? 30 : 2)) {
-        speak_park(world, lease);
-    } else if (fault(world, world->likes_to_wait ? 90 : 45)) {
-        speak_order(world, lease);
-    } else {
-        speak_step(world, lease);
-    }
-}
-
-static void speak(struct engine_world *world, size_t index)
-{
-    struct pending *it = &world->pending[index];
-    struct command command;
-    bool again = fault(world, 15);
-    if (it->is_old) {
-        world->counts.repeats++;
-    }
-    switch (it->kind) {
-    case PENDING_MODEL:
-        command = model_answer(world, it);
-        it->is_old = true;
-        if (!again) {
-            unpend(world, index);
-        }
-        submit(world, command);
-        break;
-    case PENDING_TASK:
-        command = (struct command){
-            .kind = COMMAND_LEASE_GRANT,
-            .effect = it->effect,
-            .attempt = it->attempt,
-            .lease = {.host_id = text(world, "host"), .deployment = draw_deployment(world)}};
-        if (ledger_verdict(&world->ledger, &command) != VERDICT_OK || !again) {
-            unpend(world, index);
-        }
-        submit(world, command);
-        break;
-    case PENDING_LEASE:
-        if (it->is_old && !again) {
-            unpend(world, index);
-            break;
-        }
-        speak_host(world, it);
-        break;
-    }
-}
-
-static uint32_t draw_wait(struct engine_world *world)
-{
-    uint32_t waits[LEDGER_EFFECTS_MAX];
-    size_t count = 0;
-    for (uint32_t id = 1; id <= world->ledger.effect_count; id++) {
-        const struct ledger_effect *effect = ledger_open(&world->ledger, id);
-        if (effect != NULL && ledger_is_wait(effect)) {
-            waits[count++] = id;
-        }
-    }
-    return count == 0 ? 0 : waits[draw_below(&world->draw, count)];
-}
-
-static void resume(struct engine_world *world, str key)
-{
-    submit(world,
-           (struct command){
-               .kind = COMMAND_RESUME,
-               .resume = {.key = key, .data = STR("{\"answer\":1}"), .by = STR("somebody")}});
-}
-
-/* The key is known to who asks for it by its hash alone. */
-static void resume_wait(struct engine_world *world, const struct ledger_effect *wait)
-{
-    for (unsigned i = 0; i < 14; i++) {
-        str key = arena_printf(&world->arena, "k%u", i);
-        if (str_hash(key) == wait->key) {
-            resume(world, key);
-        }
-    }
-}
-
-/* What was waited for happens: a child ends, an event comes, somebody answers. */
-static void speak_outside(struct engine_world *world)
-{
-    uint32_t id = draw_wait(world);
-    if (id == 0) {
-        return;
-    }
-    const struct ledger_effect wait = world->ledger.effects[id];
-    if (wait.kind == EFFECT_CHILDREN) {
-        uint32_t index = (uint32_t)draw_below(&world->draw, wait.children);
-        while (wait.children_told >> index & 1) {
-            index = (index + 1) % wait.children;
-        }
-        submit(world,
-               (struct command){.kind = COMMAND_CHILD_DONE,
-                                .effect = id,
-                                .child_done = {.index = index, .outcome = draw_outcome(world)}});
-    } else if (wait.kind == EFFECT_EVENT) {
-        submit(world, (struct command){.kind = COMMAND_WAIT_DONE,
-                                       .effect = id,
-                                       .wait_done = {.outcome = draw_outcome(world)}});
-    } else if (wait.kind == EFFECT_SUSPENSION) {
-        resume_wait(world, &wait);
-    }
-}
-
-/* A command about anything at all, as long as nobody awaits it. */
-static void speak_noise(struct engine_world *world)
-{
-    struct draw *draw = &world->draw;
-    struct pending about = {
-        .effect = (uint32_t)draw_below(draw, world->ledger.effect_count + 3),
-        .attempt = (uint32_t)draw_below(draw, 7),
-    };
-    const struct ledger_effect *effect = ledger_open(&world->ledger, about.effect);
-    if (effect != NULL && draw_chance(draw, 50)) {
-        about.attempt = effect->attempt;
-    }
-    struct command command = {.effect = about.effect, .attempt = about.attempt};
-    static const enum command_kind kinds[] = {
-        COMMAND_START,     COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT, COMMAND_LEASE_LOST,
-        COMMAND_STEP_DONE, COMMAND_TASK_DONE,     COMMAND_WAIT_DONE,   COMMAND_CHILD_DONE,
-        COMMAND_PARK,      COMMAND_ORDER,         COMMAND_CODE_CAME,
-    };
-    command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
-    if (draw_chance(draw, 30)) {
-        command = model_answer(world, &about);
-    } else if (command.kind == COMMAND_START) {
-        command.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
-    } else if (command.kind == COMMAND_ORDER) {
-        command.order.kind = EFFECT_SLEEP;
-        command.order.key = draw_key(world);
-        command.order.due_ms = world->now_ms;
-    }
-    command.now_ms = world->now_ms;
-    if (ledger_verdict(&world->ledger, &command) != VERDICT_OK) {
-        submit(world, command);
-    }
-}
+/* ---- Time. ---- */
 
 /* Rings when it should, and sometimes when it should not. */
 static void ring(struct engine_world *world)
 {
     uint64_t due_ms = engine_next_deadline(&world->live);
     bool is_due = due_ms != 0 && due_ms <= world->now_ms;
-    if (!is_due && !fault(world, 3)) {
+    if (!is_due && !engine_world_fault(world, 3)) {
         return;
     }
     world->counts.timeouts += is_due;
-    submit(world,
-           (struct command){.kind = COMMAND_TIME, .time = {.message = STR("it ran too long")}});
+    engine_world_submit(
+        world, (struct command){.kind = COMMAND_TIME, .time = {.message = STR("it ran too long")}});
 }
 
 static void pass_time(struct engine_world *world)
@@ -766,7 +421,7 @@ static void pass_time(struct engine_world *world)
         return;
     }
     world->now_ms += draw_below(&world->draw, 2000);
-    if (fault(world, 2)) {
+    if (engine_world_fault(world, 2)) {
         world->counts.jumps++;
         world->now_ms += draw_below(&world->draw, 3600000);
     }
@@ -776,32 +431,32 @@ static void tick(struct engine_world *world)
 {
     pass_time(world);
     if (world->ledger.events == 0) {
-        start(world);
+        speak_start(world);
         return;
     }
     ring(world);
     lose_undelivered(world);
-    if (fault(world, 1)) {
-        submit(world, (struct command){.kind = COMMAND_CANCEL,
-                                       .cancel = {.cause = STR("the user asked")}});
+    if (engine_world_fault(world, 1)) {
+        engine_world_submit(world, (struct command){.kind = COMMAND_CANCEL,
+                                                    .cancel = {.cause = STR("the user asked")}});
     }
-    if (fault(world, 8)) {
+    if (engine_world_fault(world, 8)) {
         speak_noise(world);
     }
-    if (fault(world, 6)) {
-        resume(world, draw_key(world));
+    if (engine_world_fault(world, 6)) {
+        speak_resume(world, speak_key(world));
     }
-    if (fault(world, 3)) {
+    if (engine_world_fault(world, 3)) {
         speak_code_came(world);
     }
     if (world->calm || draw_chance(&world->draw, 25)) {
         speak_outside(world);
     }
-    if (fault(world, 2)) {
+    if (engine_world_fault(world, 2)) {
         crash(world);
     }
     if (world->pending_count > 0) {
-        speak(world, draw_below(&world->draw, world->pending_count));
+        speak_pending(world, draw_below(&world->draw, world->pending_count));
     }
 }
 
@@ -853,9 +508,10 @@ static void check_terminal(struct engine_world *world)
     size_t records_before = world->record_count;
     for (uint32_t id = 0; id <= world->ledger.effect_count && is_well(world); id++) {
         for (int kind = 0; kind < COMMAND_COUNT; kind++) {
-            submit(world, (struct command){.kind = (enum command_kind)kind,
-                                           .effect = id,
-                                           .attempt = world->ledger.effects[id].attempt});
+            engine_world_submit(world,
+                                (struct command){.kind = (enum command_kind)kind,
+                                                 .effect = id,
+                                                 .attempt = world->ledger.effects[id].attempt});
         }
     }
     expect(world, world->record_count == records_before, "terminal-means-terminal");

@@ -74,4 +74,19 @@ struct engine_world {
 void engine_world_run(struct engine_world *world, uint64_t seed);
 void engine_world_fini(struct engine_world *world);
 
+/* For those who speak. */
+void engine_world_submit(struct engine_world *world, struct command command);
+bool engine_world_fault(struct engine_world *world, unsigned percent); /* Never when calm. */
+str engine_world_text(struct engine_world *world, const char *what);
+void engine_world_unpend(struct engine_world *world, size_t index);
+
+/* engine_speakers.c */
+void speak_start(struct engine_world *world);
+void speak_pending(struct engine_world *world, size_t index);
+void speak_outside(struct engine_world *world); /* What was waited for happens. */
+void speak_resume(struct engine_world *world, str key);
+str speak_key(struct engine_world *world); /* A step's, drawn. */
+void speak_noise(struct engine_world *world); /* What nobody awaits. */
+void speak_code_came(struct engine_world *world);
+
 #endif

@@ -1,13 +1,5 @@
 #include "tests/simulation/ledger.h"
 
-/* A law as an expression that must be true; its name goes to whoever asked. */
-#define LAW(name, holds)                                                                           \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            return name;                                                                           \
-        }                                                                                          \
-    } while (0)
-
 void ledger_init(struct ledger *ledger)
 {
     memset(ledger, 0, sizeof(*ledger));
@@ -69,7 +61,7 @@ bool ledger_has_kept(const struct ledger *ledger, str key)
     return find_kept(ledger, key) >= 0;
 }
 
-static bool is_suspended(const struct ledger *ledger, str key)
+bool ledger_is_suspended(const struct ledger *ledger, str key)
 {
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
@@ -80,7 +72,7 @@ static bool is_suspended(const struct ledger *ledger, str key)
     return false;
 }
 
-static const struct ledger_effect *find_wait(const struct ledger *ledger, uint32_t owner, str key)
+const struct ledger_effect *ledger_wait(const struct ledger *ledger, uint32_t owner, str key)
 {
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
@@ -121,23 +113,6 @@ static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
         }
     }
     return count;
-}
-
-/* The time of a run stands still while all its code waits. */
-static bool is_clock_stopped(const struct ledger *ledger)
-{
-    uint32_t tasks = 0;
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = &ledger->effects[id];
-        bool is_task = effect->is_open && !ledger_is_wait(effect);
-        tasks += is_task;
-        bool is_stopped = effect->mismatches > 0 && effect->retry_at_ms != 0;
-        if (is_task && !is_stopped &&
-            (effect->kind == EFFECT_MODEL || !ledger_code_waits(ledger, id))) {
-            return false;
-        }
-    }
-    return tasks > 0 && !ledger->is_cancelling;
 }
 
 /* Code that added to a task's history binds the task; the code of a run's body binds the run. */
@@ -324,7 +299,8 @@ static const char *add_wait_set(struct ledger *ledger, const struct event *event
     LAW("a-wait-has-a-kind", kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER);
     LAW("a-wait-belongs-to-an-open-task", owner != NULL && ledger_is_task(owner));
     LAW("only-code-at-work-waits", owner->is_leased);
-    LAW("one-wait-per-step", find_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
+    LAW("one-wait-per-step",
+        ledger_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
     LAW("children-are-counted", (kind == EFFECT_CHILDREN) == (event->wait_set.children > 0));
     LAW("ledger-too-small", event->wait_set.children <= LEDGER_CHILDREN_MAX);
     const char *law = order_effect(ledger, event->effect, kind);
@@ -396,7 +372,7 @@ static const char *add_child_settled(struct ledger *ledger, const struct event *
 
 static const char *add_resume_kept(struct ledger *ledger, const struct event *event)
 {
-    LAW("open-suspensions-are-answered", !is_suspended(ledger, event->resume_kept.key));
+    LAW("open-suspensions-are-answered", !ledger_is_suspended(ledger, event->resume_kept.key));
     LAW("one-answer-is-kept", !ledger_has_kept(ledger, event->resume_kept.key));
     LAW("kept-answers-max", ledger->kept_count < LEDGER_KEPT_MAX);
     ledger->kept[ledger->kept_count].key = str_hash(event->resume_kept.key);
@@ -608,194 +584,4 @@ const char *ledger_settle(struct ledger *ledger)
         !is_live || !ledger->is_cancelling || wait_count(ledger) == 0);
     LAW("waits-max", !is_live || wait_count(ledger) <= 32);
     return NULL;
-}
-
-static const char *compare_wait(const struct ledger_effect *mine, const struct effect *theirs)
-{
-    uint32_t told = (uint32_t)__builtin_popcountll(mine->children_told);
-    LAW("state-kind", theirs->kind == mine->kind);
-    LAW("state-owner", theirs->owner == mine->owner && theirs->key == (mine->key | 1));
-    LAW("state-due", theirs->due_ms == mine->due_ms);
-    LAW("state-children", theirs->remaining == mine->children - told);
-    return NULL;
-}
-
-static const char *compare_effect(const struct ledger_effect *mine, const struct effect *theirs)
-{
-    if (ledger_is_wait(mine)) {
-        return compare_wait(mine, theirs);
-    }
-    bool is_leased = theirs->state == EFFECT_LEASED;
-    bool waits = theirs->state == EFFECT_BACKOFF;
-    LAW("state-parked", (theirs->state == EFFECT_PARKED) == mine->is_parked);
-    LAW("state-outcomes", theirs->remaining == mine->outcomes);
-    LAW("state-kind", theirs->kind == mine->kind);
-    LAW("state-attempt", theirs->attempt == mine->attempt);
-    LAW("state-pin", theirs->key == mine->deployment && theirs->pin == mine->pin);
-    LAW("state-mismatches",
-        theirs->mismatches == (mine->mismatches < UINT8_MAX ? mine->mismatches : UINT8_MAX));
-    LAW("state-lease", is_leased == mine->is_leased && theirs->host == mine->host);
-    LAW("state-steps", theirs->steps == mine->steps);
-    LAW("state-retry", waits == (mine->retry_at_ms != 0) && theirs->due_ms == mine->retry_at_ms);
-    LAW("state-deadline", theirs->deadline_ms == mine->deadline_ms);
-    LAW("state-at-most-once", theirs->at_most_once == mine->at_most_once);
-    LAW("state-failures", theirs->failures == mine->failures + mine->leases_lost);
-    return NULL;
-}
-
-static const char *compare_effects(const struct ledger *ledger, const struct run *run)
-{
-    uint32_t open_count = 0;
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *mine = ledger_open(ledger, id);
-        const struct effect *theirs = engine_effect(run, id);
-        bool is_owed = mine != NULL && ledger->ended == EVENT_NONE;
-        LAW("nothing-owed-is-forgotten", is_owed == (theirs != NULL));
-        if (is_owed) {
-            open_count++;
-            const char *law = compare_effect(mine, theirs);
-            LAW(law, law == NULL);
-        }
-    }
-    for (uint32_t i = 0; i < run->effect_count; i++) {
-        open_count -= run->effects[i].state != EFFECT_CLOSED;
-    }
-    LAW("nothing-owed-is-invented", open_count == 0);
-    return NULL;
-}
-
-const char *ledger_compare(const struct ledger *ledger, const struct run *run)
-{
-    static const enum run_state ends[EVENT_COUNT] = {
-        [EVENT_RUN_COMPLETED] = RUN_COMPLETED,
-        [EVENT_RUN_FAILED] = RUN_FAILED,
-        [EVENT_RUN_CANCELLED] = RUN_CANCELLED,
-    };
-    bool has_ended = ledger->ended != EVENT_NONE;
-    LAW("state-seq", run->seq == ledger->events);
-    LAW("state-ended", engine_is_terminal(run) == has_ended);
-    LAW("state-ended", !has_ended || run->state == ends[ledger->ended]);
-    LAW("state-steps", run->steps == ledger->steps);
-    LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
-    LAW("state-retries", run->retries == ledger->retries);
-    LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
-    LAW("state-deployment", run->deployment == ledger->deployment);
-    LAW("state-kept", run->kept_count == ledger->kept_count);
-    for (uint32_t i = 0; i < ledger->kept_count; i++) {
-        LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
-    }
-    LAW("state-deadlines", engine_next_deadline(run) == ledger_next_deadline(ledger));
-    return compare_effects(ledger, run);
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    bool is_a = b == 0 || (a != 0 && a < b);
-    return is_a ? a : b;
-}
-
-uint64_t ledger_next_deadline(const struct ledger *ledger)
-{
-    if (!ledger->is_started || ledger->ended != EVENT_NONE) {
-        return 0;
-    }
-    uint64_t next = is_clock_stopped(ledger) ? 0 : ledger->deadline_ms;
-    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
-        const struct ledger_effect *effect = ledger_open(ledger, id);
-        if (effect != NULL) {
-            next = earlier(next, earlier(effect->retry_at_ms, effect->deadline_ms));
-            next = earlier(next, effect->due_ms);
-        }
-    }
-    return next;
-}
-
-static enum verdict step_verdict(const struct ledger_effect *effect, uint32_t number)
-{
-    if (!effect->is_leased) {
-        return VERDICT_STALE;
-    }
-    if (number <= effect->steps) {
-        return VERDICT_DONE_BEFORE;
-    }
-    return number == effect->steps + 1 ? VERDICT_OK : VERDICT_GAP;
-}
-
-static enum verdict answer_verdict(const struct ledger *ledger, const struct command *command)
-{
-    const struct ledger_effect *effect = ledger_open(ledger, command->effect);
-    if (effect == NULL || effect->attempt != command->attempt) {
-        return VERDICT_REFUSED;
-    }
-    bool is_model = effect->kind == EFFECT_MODEL;
-    switch (command->kind) {
-    case COMMAND_MODEL_REPLIED:
-    case COMMAND_MODEL_FAILED:
-    case COMMAND_MODEL_REISSUE:
-        return is_model && effect->retry_at_ms == 0 ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_LEASE_GRANT:
-        return ledger_is_in_line(effect) ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_LEASE_LOST:
-    case COMMAND_TASK_DONE:
-    case COMMAND_PARK:
-        return effect->is_leased ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_STEP_DONE:
-        return !ledger_is_task(effect) ? VERDICT_REFUSED
-                                       : step_verdict(effect, command->step.number);
-    case COMMAND_ORDER:
-        if (!effect->is_leased) {
-            return VERDICT_REFUSED;
-        }
-        return find_wait(ledger, command->effect, command->order.key) != NULL ? VERDICT_DONE_BEFORE
-                                                                              : VERDICT_OK;
-    case COMMAND_WAIT_DONE:
-        return effect->kind == EFFECT_EVENT ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_CHILD_DONE:
-        return effect->kind == EFFECT_CHILDREN ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_CODE_CAME:
-        return effect->mismatches > 0 && effect->retry_at_ms != 0 ? VERDICT_OK : VERDICT_REFUSED;
-    case COMMAND_RESUME:
-    case COMMAND_START:
-    case COMMAND_TIME:
-    case COMMAND_CANCEL:
-    case COMMAND_COUNT:
-        break;
-    }
-    return VERDICT_REFUSED;
-}
-
-static enum verdict resume_verdict(const struct ledger *ledger, str key)
-{
-    if (is_suspended(ledger, key)) {
-        return VERDICT_OK;
-    }
-    if (ledger_has_kept(ledger, key)) {
-        return VERDICT_DONE_BEFORE;
-    }
-    bool has_room = ledger->kept_count < LEDGER_KEPT_MAX && !ledger->is_cancelling;
-    return has_room ? VERDICT_OK : VERDICT_REFUSED;
-}
-
-enum verdict ledger_verdict(const struct ledger *ledger, const struct command *command)
-{
-    if (ledger->ended != EVENT_NONE) {
-        return VERDICT_TERMINAL;
-    }
-    if (command->kind == COMMAND_START) {
-        return ledger->is_started ? VERDICT_REFUSED : VERDICT_OK;
-    }
-    if (!ledger->is_started) {
-        return VERDICT_REFUSED;
-    }
-    if (command->kind == COMMAND_CANCEL) {
-        return ledger->is_cancelling ? VERDICT_DONE_BEFORE : VERDICT_OK;
-    }
-    if (command->kind == COMMAND_RESUME) {
-        return resume_verdict(ledger, command->resume.key);
-    }
-    if (command->kind == COMMAND_TIME) {
-        uint64_t due_ms = ledger_next_deadline(ledger);
-        return due_ms != 0 && command->now_ms >= due_ms ? VERDICT_OK : VERDICT_DONE_BEFORE;
-    }
-    return answer_verdict(ledger, command);
 }

@@ -11,6 +11,14 @@
 
 #include "service/engine/engine.h"
 
+/* A law as an expression that must be true; its name goes to whoever asked. */
+#define LAW(name, holds)                                                                           \
+    do {                                                                                           \
+        if (!(holds)) {                                                                            \
+            return name;                                                                           \
+        }                                                                                          \
+    } while (0)
+
 enum {
     LEDGER_EFFECTS_MAX = 512,
     LEDGER_KEPT_MAX = 8,
@@ -99,6 +107,9 @@ static inline bool ledger_is_in_line(const struct ledger_effect *effect)
     return ledger_is_task(effect) && effect->is_open && !effect->is_leased && !effect->is_parked &&
            effect->retry_at_ms == 0;
 }
+/* The open wait of a task's code under a step's key, or NULL. */
+const struct ledger_effect *ledger_wait(const struct ledger *ledger, uint32_t owner, str key);
+bool ledger_is_suspended(const struct ledger *ledger, str key);
 const struct ledger_effect *ledger_open(const struct ledger *ledger, uint32_t id); /* Or NULL. */
 
 #endif

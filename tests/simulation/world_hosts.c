@@ -79,8 +79,7 @@ static void judge_outcome(struct world *world, const struct server_message *mess
     const struct host_outcome *outcome = &message->outcome.outcome;
     const struct book *book = books_find(world, message->outcome.task.run);
     const struct book_wait *wait =
-        book == NULL ? NULL
-                     : books_wait(book, message->outcome.task.effect, message->outcome.key);
+        book == NULL ? NULL : books_wait(book, message->outcome.task.effect, message->outcome.key);
     world_expect(world, wait != NULL && wait->is_settled, "outcomes-are-durable");
     if (!world_is_well(world)) {
         return;

@@ -102,11 +102,13 @@ static void judge_resume(const struct meddling *it, const struct request *reques
                      "an-accepted-answer-is-written");
         return;
     }
-    world_expect(world, !has_answer(book, it->key, it->by, true) &&
-                            !has_answer(book, it->key, it->by, false),
+    world_expect(world,
+                 !has_answer(book, it->key, it->by, true) &&
+                     !has_answer(book, it->key, it->by, false),
                  "an-answer-that-came-second-changes-nothing");
-    world_expect(world, request->resume.ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
-                                                 : was_suspended(book, it->key),
+    world_expect(world,
+                 request->resume.ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
+                                          : was_suspended(book, it->key),
                  "an-answer-is-second-to-another");
 }
 
@@ -117,8 +119,8 @@ static void resume_done(struct request *request, const struct failure *failure)
         judge_resume(it, request);
     } else if (it != NULL) {
         const struct book *book = books_find(it->world, it->run);
-        bool is_late = failure->code == CODE_FAILED_PRECONDITION &&
-                       book->ledger.ended != EVENT_NONE;
+        bool is_late =
+            failure->code == CODE_FAILED_PRECONDITION && book->ledger.ended != EVENT_NONE;
         fail_law(it->world, failure, is_late || is_passing(failure), "answers-are-taken");
     }
     request_free(request);
@@ -169,8 +171,7 @@ static size_t count_open(const struct world *world)
 static void judge_suspension(struct world *world, const struct suspension *suspension)
 {
     const struct book *book = books_find(world, suspension->run);
-    const struct book_wait *wait =
-        book == NULL ? NULL : books_wait_of(book, suspension->effect);
+    const struct book_wait *wait = book == NULL ? NULL : books_wait_of(book, suspension->effect);
     world_expect(world, wait != NULL && wait->is_open && wait->kind == EFFECT_SUSPENSION,
                  "what-is-listed-is-suspended");
     if (world_is_well(world)) {
@@ -239,9 +240,8 @@ static void publish_done(struct request *request, const struct failure *failure)
         const struct sim_topic *topic = &it->world->topics[it->topic];
         for (size_t i = 0; i < it->count; i++) {
             uint64_t sequence = request->publish.ret_first + i;
-            bool is_there =
-                sequence > 0 && sequence <= topic->count &&
-                str_equal(topic->events[sequence - 1].data, it->events[i].data);
+            bool is_there = sequence > 0 && sequence <= topic->count &&
+                            str_equal(topic->events[sequence - 1].data, it->events[i].data);
             world_expect(it->world, is_there, "acknowledged-events-are-durable");
         }
     }

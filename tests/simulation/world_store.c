@@ -28,6 +28,7 @@ static status commit(void *self, const struct store_batch *batch)
     } faults[] = {
         {MEMORY_STORE_FAULT_REFUSE, "refused"},
         {MEMORY_STORE_FAULT_LOST, "lost"},
+        {MEMORY_STORE_FAULT_UNKNOWN, "unknown"}, /* It happens, and nobody says so. */
         {MEMORY_STORE_FAULT_UNKNOWN, "unknown"},
     };
     world_expect(world, batch->count > 0, "no-empty-commits");

@@ -375,10 +375,14 @@ static void the_wait_before_a_retry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(about_the_open_effect),   cmocka_unit_test(about_another_attempt),
-        cmocka_unit_test(about_a_settled_effect),  cmocka_unit_test(about_no_effect),
-        cmocka_unit_test(steps_in_order_only),     cmocka_unit_test(the_largest_turn_fits),
-        cmocka_unit_test(the_wait_before_a_retry), cmocka_unit_test(about_a_wait),
+        cmocka_unit_test(about_the_open_effect),
+        cmocka_unit_test(about_another_attempt),
+        cmocka_unit_test(about_a_settled_effect),
+        cmocka_unit_test(about_no_effect),
+        cmocka_unit_test(steps_in_order_only),
+        cmocka_unit_test(the_largest_turn_fits),
+        cmocka_unit_test(the_wait_before_a_retry),
+        cmocka_unit_test(about_a_wait),
         cmocka_unit_test(an_order_that_stands_is_done_before),
         cmocka_unit_test(waits_have_a_limit),
         cmocka_unit_test(answers_are_kept_once_and_used_once),
