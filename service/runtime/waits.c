@@ -216,8 +216,12 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
         drop_wait(runtime, run, engine_effect(&run->state, event->effect));
         break;
     case EVENT_TASK_SETTLED:
-    case EVENT_TASK_FAILED:
         drop_waits(runtime, run, event->effect);
+        break;
+    case EVENT_TASK_FAILED:
+        if (!event->task_failed.is_mismatch) {
+            drop_waits(runtime, run, event->effect);
+        }
         break;
     case EVENT_CANCEL_REQUESTED:
     case EVENT_RUN_FAILED:

@@ -170,10 +170,11 @@ class Host:
     """A host written against the protocol alone: it runs `work(host, task)` for each task, on one
     thread, and keeps what was not acknowledged for the next session."""
 
-    def __init__(self, server, tools=(), workflows=(), work=None, slots=100, host_id="host-1"):
+    def __init__(self, server, tools=(), workflows=(), work=None, slots=100, host_id="host-1",
+                 deployment=""):
         self.server = server
         self.hello = dict(
-            host_id=host_id, slots=slots,
+            host_id=host_id, slots=slots, deployment=deployment,
             tools=[agents_pb2.ToolDefinition(name=n) for n in tools],
             workflows=[tools_pb2.WorkflowDefinition(id=n) for n in workflows])
         self.work = work

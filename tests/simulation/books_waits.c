@@ -217,7 +217,8 @@ void books_note_wait(struct world *world, struct book *book, const struct event 
         note_settled(world, book, event);
     } else if (event->kind == EVENT_RESUME_KEPT) {
         note_answer(world, book, event->resume_kept.key, event->resume_kept.by, true);
-    } else if (event->kind == EVENT_TASK_SETTLED || event->kind == EVENT_TASK_FAILED) {
+    } else if (event->kind == EVENT_TASK_SETTLED ||
+               (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch)) {
         cut_off(book, event->effect);
     } else if (event->kind == EVENT_CANCEL_REQUESTED || book->ledger.ended != EVENT_NONE) {
         cut_off(book, 0);

@@ -21,6 +21,8 @@ static const struct {
     {{"solo"}, {"sleepy"}},
 };
 
+static const char *const versions[] = {"v1", "v2", "v3"};
+
 /* ---- Definitions. ---- */
 
 const struct agent_definition *world_definition(struct world *world, unsigned version)
@@ -63,6 +65,7 @@ static void new_process(struct sim_host *host)
     host->incarnation += !same_name;
     snprintf(host->id, sizeof(host->id), "h%u-%u", host->index, host->incarnation);
     host->slots = 1 + (uint32_t)world_below(world, SLOTS_MAX);
+    host->deployment = versions[(host->index + host->incarnation) % COUNT_OF(versions)];
     host->token = STR_EMPTY;
     host->sent = 0;
     host->dealt = 0;
@@ -142,6 +145,7 @@ static void fill_hello(struct sim_host *host, struct host_hello *hello)
     }
     *hello = (struct host_hello){
         .host_id = arena_copy(arena, str_of(host->id)),
+        .deployment = str_of(host->deployment),
         .slots = host->slots,
         .session = host->token,
         .ack = host->token.len > 0 ? host->dealt : 0,

@@ -77,6 +77,7 @@ struct sim_host {
     unsigned incarnation;
     uint64_t number; /* Of the process; late happenings of an earlier one are passed over. */
     char id[32];
+    const char *deployment;
     uint32_t slots;
     struct sim_link *link; /* NULL: not connected. */
     bool is_welcomed;

@@ -30,8 +30,9 @@ from .errors import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
-from .features import events, schedules
+from .features import events, queues, schedules
 from .features.events import BatchEventPayload, EventData, EventPayload
+from .features.queues import Queue, QueueInfo, queue
 from .features.schedules import ScheduleInfo, SchedulePayload
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
@@ -78,6 +79,8 @@ __all__ = [
     "Polos",
     "PolosClient",
     "PolosError",
+    "Queue",
+    "QueueInfo",
     "ResourceExhaustedError",
     "ResumeResult",
     "RunCancelledError",
@@ -109,6 +112,8 @@ __all__ = [
     "get_workflow",
     "max_steps",
     "max_tokens",
+    "queue",
+    "queues",
     "schedules",
     "tool",
     "workflow",

@@ -12,6 +12,7 @@ from ._functions import checked_id, refuse
 from ._json import NotJsonError, dumps
 from ._state import state_json
 from .errors import InvalidArgumentError, PolosError
+from .features.queue_types import start_place
 from .types import AgentResult, BatchStepResult, BatchWorkflowInput, Usage
 from .v1 import common_pb2, tools_pb2
 
@@ -40,6 +41,9 @@ class Child:
         initial_state: Any = None,
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
+        queue: Any = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
     ) -> Child:
         """A workflow or tool, itself or its id; ids nobody here knows are workflows elsewhere."""
         target = _known(workflow) if isinstance(workflow, str) else workflow
@@ -47,6 +51,7 @@ class Child:
         checked_id(name, "workflow")
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
+            refuse("invoking an agent", queue=queue, concurrency_key=concurrency_key)
             return cls.of_agent(target.with_input(payload))
         return cls(
             name=str(name),
@@ -58,6 +63,7 @@ class Child:
                 timeout=run_timeout_seconds,
                 initial_state=state_json(initial_state),
                 max_retries=max_retries,
+                place=start_place(queue, concurrency_key, priority),
             ),
             target=target,
         )
@@ -66,7 +72,13 @@ class Child:
     def of_batch(cls, each: BatchWorkflowInput | dict[str, Any]) -> Child:
         found = BatchWorkflowInput.model_validate(each) if isinstance(each, dict) else each
         return cls.of_workflow(
-            found.id, found.payload, found.initial_state, found.run_timeout_seconds
+            found.id,
+            found.payload,
+            found.initial_state,
+            found.run_timeout_seconds,
+            queue=found.queue,
+            concurrency_key=found.concurrency_key,
+            priority=found.priority,
         )
 
     @classmethod
@@ -99,6 +111,7 @@ def start_options(
     timeout: float | None = None,
     initial_state: str = "",
     max_retries: int | None = None,
+    place: common_pb2.StartOptions | None = None,
 ) -> common_pb2.StartOptions:
     """As the API takes them; raises InvalidArgumentError for a timeout that is none."""
     if timeout is not None and not timeout > 0:
@@ -109,7 +122,7 @@ def start_options(
         raise InvalidArgumentError(
             f"max_retries is {max_retries}: it is 0 to 100, or None", field="max_retries"
         )
-    return common_pb2.StartOptions(
+    options = common_pb2.StartOptions(
         run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
         session_id="" if session_id is None else str(session_id),
         user_id="" if user_id is None else str(user_id),
@@ -117,10 +130,9 @@ def start_options(
         initial_state_json=initial_state,
         max_retries=0 if max_retries is None else (max_retries or -1),
     )
-
-
-def refuse_queues(what: str, queue: Any, concurrency_key: Any) -> None:
-    refuse(what, queue=queue, concurrency_key=concurrency_key)
+    if place is not None:
+        options.MergeFrom(place)
+    return options
 
 
 def _known(name: str) -> Any:

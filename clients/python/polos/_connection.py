@@ -14,7 +14,7 @@ from ._session import Offers
 from .agent import Agent
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, tools_pb2
+from .v1 import agents_pb2, common_pb2, tools_pb2
 from .workflow import Workflow
 
 
@@ -96,7 +96,8 @@ class Connection:
             await self.host.stop()
             self.host = None
         host = self.host
-        if host is not None and _covers(host.offers, wanted) and not agents:
+        is_known = host is not None and host.offers.queues == _queues()
+        if host is not None and is_known and _covers(host.offers, wanted) and not agents:
             return
         offers = _everything(wanted, agents, host.offers if host else Offers())
         if host is not None:
@@ -171,4 +172,10 @@ def _everything(
         else:
             workflows[each.id] = each.offer()
     known = {agent.id: agent for agent in [*before.agents, *agents]}
-    return Offers(tuple(tools.values()), tuple(workflows.values()), tuple(known.values()))
+    return Offers(
+        tuple(tools.values()), tuple(workflows.values()), tuple(known.values()), _queues()
+    )
+
+
+def _queues() -> tuple[common_pb2.QueueDefinition, ...]:
+    return tuple(queue.definition() for queue in _registry.queues.values())

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .agent import Agent
+    from .features.queue_types import Queue
     from .tool import Tool
     from .workflow import Workflow
 
 agents: dict[str, Agent] = {}
 tools: dict[str, Tool] = {}
 workflows: dict[str, Workflow] = {}
+queues: dict[str, Queue] = {}
 
 
 def clear() -> None:
@@ -19,3 +21,4 @@ def clear() -> None:
     agents.clear()
     tools.clear()
     workflows.clear()
+    queues.clear()

@@ -161,7 +161,7 @@ def _status(run: common_pb2.Run) -> str:
     """A word; "queued": no host has begun it yet."""
     hosted = run.kind in (common_pb2.RUN_KIND_WORKFLOW, common_pb2.RUN_KIND_TOOL)
     if run.status == common_pb2.RUN_STATUS_WAITING and hosted and not run.total_steps:
-        if run.waiting and all(w.kind in ("workflow", "tool") for w in run.waiting):
+        if run.waiting and all(w.kind in ("workflow", "tool", "queue") for w in run.waiting):
             return "queued"
     return STATUS_WORDS.get(run.status, "unknown")
 

@@ -146,6 +146,18 @@ SUBSCRIBE = Method(
     workflows_pb2.WorkflowServiceSubscribeRequest,
     workflows_pb2.WorkflowServiceSubscribeResponse,
 )
+QUEUE_PUT = Method(
+    "WorkflowService",
+    "PutQueue",
+    workflows_pb2.WorkflowServicePutQueueRequest,
+    workflows_pb2.WorkflowServicePutQueueResponse,
+)
+QUEUE_LIST = Method(
+    "WorkflowService",
+    "ListQueues",
+    workflows_pb2.WorkflowServiceListQueuesRequest,
+    workflows_pb2.WorkflowServiceListQueuesResponse,
+)
 SCHEDULE_PUT = Method(
     "WorkflowService",
     "PutSchedule",

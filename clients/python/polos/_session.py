@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from .v1 import agents_pb2, tools_pb2
+from .v1 import agents_pb2, common_pb2, tools_pb2
 
 
 class ProtocolError(Exception):
@@ -27,6 +27,7 @@ class Offers:
     tools: tuple[agents_pb2.ToolDefinition, ...] = ()
     workflows: tuple[tools_pb2.WorkflowDefinition, ...] = ()
     agents: tuple[agents_pb2.AgentDefinition, ...] = ()
+    queues: tuple[common_pb2.QueueDefinition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ class Session:
                 tools=self.offers.tools,
                 workflows=self.offers.workflows,
                 agents=self.offers.agents,
+                queues=self.offers.queues,
                 session=self.name,
                 held=[
                     tools_pb2.HeldTask(task_id=task_id, epoch=held.epoch)

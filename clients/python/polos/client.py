@@ -28,6 +28,7 @@ from ._results import (
 )
 from ._rpc import (
     AGENT_START,
+    QUEUE_PUT,
     RESUME,
     RUN_CANCEL,
     RUN_GET,
@@ -46,9 +47,9 @@ from .errors import (
     NotFoundError,
     PermissionDeniedError,
     PolosError,
-    UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
+from .features.queue_types import start_place
 from .tool import Tool
 from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
 from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
@@ -212,16 +213,15 @@ class PolosClient:
         initial_state: BaseModel | dict[str, Any] | None = None,
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
+        priority: int | None = None,
     ) -> ExecutionHandle:
-        """Starts a run of a workflow by its id, wherever it is hosted, and returns its handle."""
-        unsupported = {
-            "queue_name": queue_name,
-            "queue_concurrency_limit": queue_concurrency_limit,
-            "concurrency_key": concurrency_key,
-        }
-        for name, value in unsupported.items():
-            if value is not None:
-                raise UnsupportedFeatureError(f"client.invoke({name}=...)")
+        """Starts a run of a workflow by its id, wherever it is hosted, and returns its handle.
+
+        `queue_concurrency_limit` changes the queue's limit for each concurrency key first; its
+        other limits are taken away. The rest as Workflow.run().
+        """
+        if queue_concurrency_limit is not None:
+            await self._limit_queue(queue_name, queue_concurrency_limit)
         try:
             text = dumps(payload)
         except NotJsonError as error:
@@ -234,9 +234,20 @@ class PolosClient:
             timeout=run_timeout_seconds,
             initial_state=state_json(initial_state),
             max_retries=max_retries,
+            place=start_place(queue_name, concurrency_key, priority),
         )
         kind = common_pb2.RUN_KIND_WORKFLOW
         return await self._start(workflow_id, text, kind, options, None)
+
+    async def _limit_queue(self, name: str | None, limit: int) -> None:
+        if name is None or limit < 1:
+            raise InvalidArgumentError(
+                f"queue_concurrency_limit is {limit}: it is 1 or more, beside a queue_name",
+                field="queue_concurrency_limit",
+            )
+        definition = common_pb2.QueueDefinition(name=name, per_key_limit=limit)
+        request = workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
+        await self._connection().wire.call(QUEUE_PUT, request)
 
     async def batch_invoke(
         self,
@@ -253,6 +264,9 @@ class PolosClient:
                 user_id=user_id,
                 initial_state=each.initial_state,
                 run_timeout_seconds=each.run_timeout_seconds,
+                queue_name=each.queue,
+                concurrency_key=each.concurrency_key,
+                priority=each.priority,
             )
             for each in workflows
         ]
@@ -506,9 +520,10 @@ def _options(
     timeout: float | None = None,
     initial_state: str = "",
     max_retries: int | None = None,
+    place: common_pb2.StartOptions | None = None,
 ) -> common_pb2.StartOptions:
     options = start_options(
-        session_id, user_id, conversation_id, timeout, initial_state, max_retries
+        session_id, user_id, conversation_id, timeout, initial_state, max_retries, place
     )
     options.idempotency_key = str(uuid.uuid4())
     return options

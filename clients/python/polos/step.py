@@ -22,6 +22,7 @@ from ._json import NotJsonError, dumps, dumps_step, loads_step
 from ._outcome import error_outcome, value_outcome
 from .errors import InvalidArgumentError, StepExecutionError, UnsupportedFeatureError
 from .features.event_types import EventPayload, iso_time
+from .features.queue_types import Queue
 from .trace import Span
 from .types import BatchStepResult, BatchWorkflowInput
 from .v1 import tools_pb2
@@ -241,15 +242,22 @@ class Step:
         workflow: str | Workflow,
         payload: Any = None,
         initial_state: State = None,
-        queue: str | None = None,
+        queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
+        priority: int | None = None,
     ) -> ExecutionHandle:
         """Starts a run of a workflow or tool and goes on; its handle."""
-        _children.refuse_queues("ctx.step.invoke", queue, concurrency_key)
         child = _children.Child.of_workflow(
-            workflow, payload, initial_state, run_timeout_seconds, max_retries
+            workflow,
+            payload,
+            initial_state,
+            run_timeout_seconds,
+            max_retries,
+            queue,
+            concurrency_key,
+            priority,
         )
         return (await self._started(step_key, [child]))[0]
 
@@ -259,18 +267,25 @@ class Step:
         workflow: str | Workflow,
         payload: Any = None,
         initial_state: State = None,
-        queue: str | None = None,
+        queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
+        priority: int | None = None,
     ) -> Any:
         """Starts a run of a workflow or tool and waits for its result.
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        _children.refuse_queues("ctx.step.invoke_and_wait", queue, concurrency_key)
         child = _children.Child.of_workflow(
-            workflow, payload, initial_state, run_timeout_seconds, max_retries
+            workflow,
+            payload,
+            initial_state,
+            run_timeout_seconds,
+            max_retries,
+            queue,
+            concurrency_key,
+            priority,
         )
         return await self._result(step_key, child)
 

@@ -16,6 +16,7 @@ from ._state import state_json
 from .context import WorkflowContext
 from .errors import InvalidArgumentError
 from .features.event_types import event_fields
+from .features.queue_types import Queue, name_of, start_place
 from .features.schedule_types import schedule_offer
 from .v1 import tools_pb2
 
@@ -44,6 +45,7 @@ class Workflow:
             cancelled.
         trigger: the topic whose events start runs; None: none.
         schedule: when the clock starts runs; None: it does not, or the server is told otherwise.
+        queue: the name of the queue its runs wait in, unless they are started into another.
     """
 
     kind = "workflow"
@@ -58,6 +60,7 @@ class Workflow:
         on_cancel: Function | None = None,
         trigger: tools_pb2.EventTrigger | None = None,
         schedule: tools_pb2.Schedule | None = None,
+        queue: str = "",
         _depth: int = 4,
     ) -> None:
         self.id = checked_id(id, self.kind)
@@ -66,6 +69,7 @@ class Workflow:
         self.on_cancel = on_cancel
         self.trigger = trigger
         self.schedule = schedule
+        self.queue = queue
         self._on_cancel_takes_input = (
             on_cancel is not None and Parameters(on_cancel, "on_cancel", _depth).takes_input
         )
@@ -86,6 +90,7 @@ class Workflow:
             description=self.description,
             trigger=self.trigger,
             schedule=self.schedule,
+            queue=self.queue,
         )
 
     # ---- as a caller ----
@@ -94,26 +99,29 @@ class Workflow:
         self,
         client: PolosClient,
         payload: BaseModel | dict[str, Any] | Any = None,
-        queue: str | None = None,
+        queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         timeout: float | None = 600.0,
         initial_state: BaseModel | dict[str, Any] | None = None,
         max_retries: int | None = None,
+        priority: int | None = None,
     ) -> Any:
         """Starts a run, waits for it and returns its result as JSON gives it back.
 
         Args:
+            queue: the queue it waits in, or its name; None: the workflow's own.
+            concurrency_key: whose turn it is within the queue: a user, a tenant.
             timeout: seconds the run may take, waits not counted; None: the server's own limit.
             initial_state: what `ctx.state` begins with.
             max_retries: how often a workflow that raises is tried again, after a pause, with its
                 settled steps; None: twice.
+            priority: within its key, higher ones go first; None: 0.
 
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, UnavailableError,
             InvalidArgumentError.
         """
-        refuse(f"{self.kind}.run", queue=queue, concurrency_key=concurrency_key)
         return await client._run_task(
             self,
             self._payload_json(payload),
@@ -122,22 +130,23 @@ class Workflow:
             timeout=timeout,
             initial_state=state_json(initial_state),
             max_retries=max_retries,
+            place=start_place(queue, concurrency_key, priority),
         )
 
     async def invoke(
         self,
         client: PolosClient,
         payload: BaseModel | dict[str, Any] | Any = None,
-        queue: str | None = None,
+        queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
         initial_state: BaseModel | dict[str, Any] | None = None,
         run_timeout_seconds: int | None = None,
         max_retries: int | None = None,
+        priority: int | None = None,
     ) -> ExecutionHandle:
         """Starts a run and returns its handle at once; arguments and errors as run()."""
-        refuse(f"{self.kind}.invoke", queue=queue, concurrency_key=concurrency_key)
         return await client._start_task(
             self,
             self._payload_json(payload),
@@ -146,6 +155,7 @@ class Workflow:
             timeout=run_timeout_seconds,
             initial_state=state_json(initial_state),
             max_retries=max_retries,
+            place=start_place(queue, concurrency_key, priority),
         )
 
     def _payload_json(self, payload: Any) -> str:
@@ -245,7 +255,7 @@ def workflow(id: Function) -> Workflow: ...
 def workflow(
     id: str | None = None,
     description: str | None = None,
-    queue: Any = None,
+    queue: str | Queue | dict[str, Any] | None = None,
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
@@ -260,7 +270,7 @@ def workflow(
 def workflow(
     id: str | Function | None = None,
     description: str | None = None,
-    queue: Any = None,
+    queue: str | Queue | dict[str, Any] | None = None,
     trigger_on_event: str | None = None,
     batch_size: int = 1,
     batch_timeout_seconds: float | None = None,
@@ -275,6 +285,8 @@ def workflow(
     Args:
         id: its name; default: the function's.
         description: for people; default: the docstring.
+        queue: the Queue its runs wait in, its name, or {"name": ..., "concurrency_limit": 5}. A
+            name alone defines a queue without limits, where there is none.
         trigger_on_event: each event of this topic starts a run; its payload is an EventPayload.
         batch_size: start a run for so many events; its payload is a BatchEventPayload.
         batch_timeout_seconds: ... or for as many as came within this time of the first.
@@ -293,7 +305,8 @@ def workflow(
         return Workflow(id.__name__, id)
     name = id
     offered = schedule_offer(schedule, queue=queue, topic=trigger_on_event)
-    refuse("workflow", queue=queue, on_start=on_start, on_end=on_end)
+    refuse("workflow", on_start=on_start, on_end=on_end)
+    queue_name = name_of(queue)
     trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
 
     def decorate(func: Function) -> Workflow:
@@ -305,6 +318,7 @@ def workflow(
             on_cancel=on_cancel,
             trigger=trigger,
             schedule=offered,
+            queue=queue_name,
         )
 
     return decorate

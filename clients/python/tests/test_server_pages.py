@@ -20,7 +20,16 @@ from polos import PolosClient
 HERE = Path(__file__).resolve().parent
 DOCS = polosd.WORKSPACE / "docs"
 EXAMPLES = HERE.parent / "examples"
-PAGES = ["workflows", "steps", "waiting", "suspending", "events", "schedules", "cancelling"]
+PAGES = [
+    "workflows",
+    "steps",
+    "waiting",
+    "suspending",
+    "events",
+    "schedules",
+    "queues",
+    "cancelling",
+]
 PROGRAMS = sorted(path.name for path in EXAMPLES.iterdir() if re.match(r"\d\d-", path.name))
 PAGE_SECONDS = 60
 

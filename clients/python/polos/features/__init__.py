@@ -1,1 +1,1 @@
-"""What goes on beside runs: events, schedules."""
+"""What goes on beside runs: events, queues, schedules."""

@@ -92,12 +92,18 @@ class BatchWorkflowInput(BaseModel):
         payload: its payload.
         initial_state: what `ctx.state` begins with.
         run_timeout_seconds: seconds it may take, waits not counted.
+        queue: the name of the queue it waits in; None: its workflow's own.
+        concurrency_key: whose turn it is within the queue.
+        priority: within its key, higher ones go first; None: 0.
     """
 
     id: str
     payload: Any | None = None
     initial_state: BaseModel | dict[str, Any] | None = None
     run_timeout_seconds: float | None = None
+    queue: str | None = None
+    concurrency_key: str | None = None
+    priority: int | None = None
 
 
 class BatchStepResult(BaseModel):

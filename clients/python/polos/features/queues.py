@@ -1,0 +1,41 @@
+"""Queues: who may run at once, and who goes next.
+
+    emails = Queue("emails", concurrency_limit=5)
+
+    @workflow(queue=emails)
+    async def send(ctx, payload): ...
+
+    await send.invoke(client, mail, concurrency_key=user_id)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._rpc import QUEUE_LIST, QUEUE_PUT
+from ..v1 import workflows_pb2
+from .queue_types import Queue, QueueInfo, queue, queue_info
+
+if TYPE_CHECKING:
+    from ..client import PolosClient
+
+__all__ = ["Queue", "QueueInfo", "list_queues", "put", "queue"]
+
+
+async def put(client: PolosClient, queue: Queue) -> QueueInfo:
+    """Defines a queue now, or changes its limits, which hold at once; what runs goes on."""
+    request = workflows_pb2.WorkflowServicePutQueueRequest(queue=queue.definition())
+    answer = await client._connection().wire.call(QUEUE_PUT, request)
+    return queue_info(answer.queue)
+
+
+async def list_queues(client: PolosClient) -> list[QueueInfo]:
+    """All queues, by name."""
+    found: list[QueueInfo] = []
+    request = workflows_pb2.WorkflowServiceListQueuesRequest()
+    while True:
+        page = await client._connection().wire.call(QUEUE_LIST, request)
+        found += [queue_info(each) for each in page.queues]
+        if not page.next_page_token:
+            return found
+        request.page_token = page.next_page_token

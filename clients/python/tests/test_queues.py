@@ -1,0 +1,191 @@
+"""Queues: what @workflow, starts and steps take, and the real polosd that has runs take turns."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from polos import (
+    Agent,
+    BatchWorkflowInput,
+    InvalidArgumentError,
+    NotFoundError,
+    PolosClient,
+    Queue,
+    UnsupportedFeatureError,
+    WorkflowTimeoutError,
+    queue,
+    queues,
+    tool,
+    workflow,
+)
+
+SECONDS = 15
+
+
+# ---- definitions ----
+
+
+async def test_queues_are_offered(fake, fake_client):
+    mail = Queue("mail", 5)
+
+    @workflow(queue=mail)
+    async def object_(ctx):
+        return None
+
+    @workflow(queue="elsewhere")
+    async def name(ctx):
+        return None
+
+    @workflow(queue={"name": "table", "concurrency_limit": 2})
+    async def table(ctx):
+        return None
+
+    @workflow
+    async def none(ctx):
+        return None
+
+    queue("alone", rate_limit=10, rate_period=60, total_limit=3)
+    await fake_client._connection().serve()
+    hello = fake.hellos[-1]
+    own = {each.id: each.queue for each in hello.workflows}
+    assert own == {"object_": "mail", "name": "elsewhere", "table": "table", "none": ""}
+    found = {
+        q.name: (q.concurrency_limit, q.per_key_limit, q.rate_limit, q.rate_period_ms)
+        for q in hello.queues
+    }
+    assert found == {"mail": (0, 5, 0, 0), "table": (0, 2, 0, 0), "alone": (3, 0, 10, 60000)}
+    Queue("later", 1)
+    await fake_client._connection().serve()
+    assert "later" in {q.name for q in fake.hellos[-1].queues}
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"name": "no name"}, "queue id"),
+        ({"name": "q", "concurrency_limit": 0}, "concurrency_limit"),
+        ({"name": "q", "concurrency_limit": "5"}, "concurrency_limit"),
+        ({"name": "q", "total_limit": -1}, "total_limit"),
+        ({"name": "q", "rate_limit": 10_001}, "rate_limit"),
+        ({"name": "q", "rate_limit": 1, "rate_period": 0}, "rate_period"),
+    ],
+)
+def test_a_queue_that_makes_no_sense(fields, why):
+    with pytest.raises(ValueError, match=why):
+        Queue(**fields)
+
+
+def test_what_takes_no_queue():
+    with pytest.raises(UnsupportedFeatureError, match="queue"):
+        tool(queue="q")
+    with pytest.raises(UnsupportedFeatureError, match="queue"):
+        Agent(id="a", provider="scripted", model="m", queue="q")
+    with pytest.raises(ValueError, match="cannot have a queue"):
+        workflow(schedule="@daily", queue="q")
+    with pytest.raises(ValueError, match="queue id"):
+        workflow(queue="no name")
+
+
+# ---- the real server ----
+
+
+async def test_a_limit_holds_for_each_key(client):
+    at_once: dict[str, int] = {}
+    most: dict[str, int] = {}
+
+    @workflow(queue=Queue("mail", concurrency_limit=2))
+    async def send(ctx, payload):
+        at_once[payload] = at_once.get(payload, 0) + 1
+        most[payload] = max(most.get(payload, 0), at_once[payload])
+        await asyncio.sleep(0.01)
+        at_once[payload] -= 1
+        return payload
+
+    runs = [send.run(client, key, concurrency_key=key) for key in "aaaaabbbbb"]
+    assert sorted(await asyncio.gather(*runs)) == sorted("aaaaabbbbb")
+    assert most == {"a": 2, "b": 2}
+
+
+async def test_code_starts_runs_into_queues(client, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+    order = []
+    single = Queue("single", total_limit=1)
+
+    @workflow
+    async def child(ctx, payload):
+        order.append(payload)
+        return payload
+
+    @workflow(queue=single)
+    async def parent(ctx):
+        """Waits for its children in its own queue, which has one place."""
+        for number in range(2):
+            await ctx.step.invoke(f"start-{number}", child, number, queue=single, priority=-1)
+        waited = await ctx.step.invoke_and_wait("wait", child, "waited", queue="single")
+        batch = await ctx.step.batch_invoke_and_wait(
+            "batch", [BatchWorkflowInput(id="child", payload="batch", queue="single")]
+        )
+        return [waited, batch[0].result]
+
+    assert await parent.run(client) == ["waited", "batch"]
+    assert order[0] == "waited"  # Its priority is higher than that of those before it.
+
+
+async def test_a_run_says_that_it_waits_for_its_turn(client):
+    begun = asyncio.Event()
+    go = asyncio.Event()
+
+    @workflow
+    async def slow(ctx):
+        begun.set()
+        await asyncio.wait_for(go.wait(), SECONDS)
+
+    place = {"queue": Queue("mail", 1), "concurrency_key": "acme"}
+    first = await slow.invoke(client, **place)
+    await asyncio.wait_for(begun.wait(), SECONDS)
+    second = await slow.invoke(client, **place)
+    told = await second.get(client)
+    assert told["status"] == "queued"
+    assert told["waiting"][0]["kind"] == "queue"
+    message = "queue mail runs 1 of 1 for key acme; it is next"
+    assert told["waiting"][0]["message"] == message
+    (found,) = await queues.list_queues(client)
+    assert (found.name, found.concurrency_limit, found.running, found.waiting) == ("mail", 1, 1, 1)
+    with pytest.raises(WorkflowTimeoutError, match="queue mail runs 1 of 1"):
+        await slow.run(client, timeout=0.05, **place)
+    put = await queues.put(client, Queue("mail", 2))
+    assert (put.concurrency_limit, put.total_limit, put.rate_limit) == (2, None, None)
+    go.set()
+    for handle in (first, second):
+        await handle.result(client, SECONDS)
+
+
+async def test_a_client_without_code_names_queues(client, server):
+    seen = []
+
+    @workflow
+    async def work(ctx, payload):
+        seen.append(payload)
+
+    await client._connection().serve()
+    other = PolosClient(api_url=server.url)
+    try:
+        with pytest.raises(NotFoundError, match="no queue 'mail' is defined"):
+            await other.invoke("work", 1, queue_name="mail")
+        with pytest.raises(InvalidArgumentError, match="queue_name"):
+            await other.invoke("work", 1, queue_concurrency_limit=3)
+        with pytest.raises(InvalidArgumentError, match="none is named"):
+            await other.invoke("work", 1, concurrency_key="k")
+        with pytest.raises(InvalidArgumentError, match="32 bits"):
+            await other.invoke("work", 1, priority=2**31)
+        handle = await other.invoke(
+            "work", 2, queue_name="mail", queue_concurrency_limit=3, concurrency_key="k"
+        )
+        await handle.result(other, SECONDS)
+        (found,) = await queues.list_queues(other)
+        assert (found.name, found.concurrency_limit) == ("mail", 3)
+    finally:
+        await other.close()
+    assert seen == [2]

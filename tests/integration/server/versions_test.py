@@ -1,0 +1,253 @@
+"""Goal: a run stays with the code that made its history, and code that does not fit ends no run.
+Method: the real polosd and hosts of several deployments, written from the protocol; they go and
+come back, busy or at rest, before and after the server is killed; the journal says who had what."""
+import json
+import queue
+import sys
+import time
+import unittest
+
+from tests.lib import polosd
+from tests.lib.polosd import agents_pb2, common_pb2, suspend_pb2, tools_pb2
+
+MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
+LEASE_MS = 1500
+
+
+class Versions(unittest.TestCase):
+    def setUp(self):
+        self.server = polosd.Server(["--lease-ms", str(LEASE_MS)]).start()
+        self.addCleanup(self.server.close)
+        self.hosts = []
+        self.addCleanup(lambda: [host.close() for host in self.hosts])
+        self.tasks = queue.Queue()  # (host, task)
+
+    def host(self, deployment, host_id="", slots=100, **fields):
+        fields.setdefault("workflows", ["w"])
+        host = polosd.Host(self.server, deployment=deployment, slots=slots,
+                           host_id=host_id or "host-" + deployment,
+                           work=lambda host, task: self.tasks.put((host, task)), **fields)
+        self.hosts.append(host)
+        host.start()
+        self.assertTrue(host.welcome.wait(10))
+        return host
+
+    def task(self):
+        return self.tasks.get(timeout=20)
+
+    def task_of(self, host):
+        found, task = self.task()
+        self.assertIs(found, host)
+        return task
+
+    def until(self, run_id, event_type, count=1):
+        for answer in self.server.watch(run_id):
+            count -= answer.fact.type == event_type
+            if count == 0:
+                return answer.fact
+        raise AssertionError("the run ended before " + event_type)
+
+    def resume(self, run_id, key):
+        self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
+            run_id=run_id, step_key=key, data_json="1"))
+
+    def leases(self, run_id):
+        return [json.loads(event.data_json)["deployment"]
+                for event in self.server.history(run_id) if event.type == "LEASE_GRANTED"]
+
+    def ends(self, run_id, value):
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(json.loads(run.result_json), value)
+        return run
+
+    def begin(self, host):
+        """A run that has settled a step on this host and waits, without it, for an answer."""
+        run_id = self.server.start_workflow("w")
+        task = self.task_of(host)
+        host.step(task, 1, "before", 5)
+        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.park(task)
+        self.until(run_id, "TASK_PARKED")
+        return run_id
+
+    def test_a_run_stays_with_its_deployment_while_it_is_there(self):
+        old = self.host("v1", slots=1)
+        run_id = self.begin(old)
+        self.assertEqual(self.server.get(run_id).deployment, "v1")
+        other = self.server.start_workflow("w")
+        busy = self.task_of(old)
+        self.host("v2")
+        self.resume(run_id, "ask")
+        [waiting] = self.server.get(run_id).waiting
+        self.assertEqual(waiting.kind, "workflow")
+        self.assertIn("others that offer workflow w have other code", waiting.message)
+        old.done(busy, 1)
+        old.done(self.task_of(old), 2)
+        self.ends(other, 1)
+        self.assertEqual(self.ends(run_id, 2).deployment, "v1")
+        self.assertEqual(self.leases(run_id), ["v1", "v1"])
+
+    def test_one_that_waits_for_its_deployment_holds_up_nobody(self):
+        old = self.host("v1", slots=1)
+        run_id = self.begin(old)
+        blocker = self.server.start_workflow("w")
+        busy = self.task_of(old)
+        new = self.host("v2")
+        self.resume(run_id, "ask")
+        fresh = self.server.start_workflow("w")
+        new.done(self.task_of(new), "fresh")
+        self.ends(fresh, "fresh")
+        old.done(busy, 1)
+        self.ends(blocker, 1)
+        old.done(self.task_of(old), 2)
+        self.ends(run_id, 2)
+
+    def test_without_its_deployment_it_goes_to_that_which_dialled_in_last(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        self.host("v2")
+        third = self.host("v3")
+        old.close()
+        self.resume(run_id, "ask")  # v1 is away, but may come back within its lease.
+        task = self.task_of(third)
+        self.assertEqual([step.key for step in task.steps], ["before", "ask"])
+        self.assertEqual(self.server.get(run_id).deployment, "v1")
+        third.step(task, 2, "after", 6)
+        third.order(task, "again", suspend=tools_pb2.Suspend())
+        third.park(task)
+        self.until(run_id, "TASK_PARKED", 2)
+        self.assertEqual(self.server.get(run_id).deployment, "v3")
+        self.host("v1", "host-v1-again")
+        self.resume(run_id, "again")  # From now on it is a run of v3.
+        third.done(self.task_of(third), 3)
+        self.ends(run_id, 3)
+        self.assertEqual(self.leases(run_id), ["v1", "v3", "v3"])
+
+    def test_a_host_that_drains_is_not_waited_for(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        new = self.host("v2")
+        time.sleep(LEASE_MS / 1000)  # Since the server's start: only then runs may move.
+        old.send(drain=tools_pb2.Drain())
+        while old.unacknowledged:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        self.resume(run_id, "ask")
+        new.done(self.task_of(new), 1)
+        self.assertLess(time.monotonic() - begun, LEASE_MS / 2000)
+        self.ends(run_id, 1)
+
+    def test_after_a_restart_the_first_to_dial_in_does_not_get_it(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        old.close()
+        new = self.host("v2")
+        self.server.kill()
+        new.welcome.clear()
+        self.server.start()
+        self.assertTrue(new.welcome.wait(10))
+        self.resume(run_id, "ask")
+        [waiting] = self.server.get(run_id).waiting
+        self.assertIn("have just gone", waiting.message)
+        again = self.host("v1", "host-v1-again")
+        again.done(self.task_of(again), 1)
+        self.ends(run_id, 1)
+
+    def test_code_that_does_not_fit_stops_the_run_until_its_own_comes_back(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        old.close()
+        bad = self.host("v2")
+        self.resume(run_id, "ask")
+        bad.failed(self.task_of(bad), "NON_DETERMINISM", MISFIT)
+        self.until(run_id, "TASK_FAILED")
+        run = self.server.get(run_id)
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
+        self.assertEqual((run.deployment, run.retry_count), ("v1", 0))
+        [waiting] = run.waiting
+        self.assertEqual((waiting.kind, waiting.name), ("code", "w"))
+        self.assertIn("does not fit its history", waiting.message)
+        self.assertIn(MISFIT, waiting.message)
+        good = self.host("v1", "host-v1-again")
+        task = self.task_of(good)
+        self.assertEqual([step.key for step in task.steps], ["before", "ask"])
+        good.done(task, "good")
+        self.assertEqual(self.ends(run_id, "good").retry_count, 0)
+
+    def test_a_new_process_is_not_waited_for_until_the_time_comes(self):
+        bad = self.host("v1")
+        run_id = self.begin(bad)
+        self.resume(run_id, "ask")
+        for count in range(1, 5):
+            bad.failed(self.task_of(bad), "NON_DETERMINISM", MISFIT)
+            failed = self.until(run_id, "TASK_FAILED", count)
+        retry_at_ms = json.loads(failed.data_json)["retry_at_ms"]
+        self.assertEqual(retry_at_ms - failed.time_ms, 8000)
+        good = self.host("v2")  # Its own code does not fit: the newest is tried.
+        good.done(self.task_of(good), "good")
+        self.ends(run_id, "good")
+        requeued = [e for e in self.server.history(run_id) if e.type == "TASK_REQUEUED"]
+        self.assertLess(requeued[-1].time_ms, retry_at_ms)
+        self.assertEqual(self.leases(run_id), ["v1"] * 5 + ["v2"])
+
+    def test_what_it_waits_for_is_kept_while_it_is_stopped(self):
+        old = self.host("v1")
+        run_id = self.server.start_workflow("w")
+        task = self.task_of(old)
+        old.order(task, "a", suspend=tools_pb2.Suspend())
+        old.order(task, "b", suspend=tools_pb2.Suspend())
+        old.park(task)
+        self.until(run_id, "TASK_PARKED")
+        old.close()
+        bad = self.host("v2")
+        self.resume(run_id, "a")
+        bad.failed(self.task_of(bad), "NON_DETERMINISM", MISFIT)
+        self.until(run_id, "TASK_FAILED")
+        kinds = sorted(waiting.kind for waiting in self.server.get(run_id).waiting)
+        self.assertEqual(kinds, ["code", "suspension"])
+        self.server.kill()  # Nor does a kill lose anything.
+        bad.close()
+        self.server.start()
+        self.resume(run_id, "b")
+        good = self.host("v1", "host-v1-again")
+        task = self.task_of(good)
+        self.assertEqual([step.key for step in task.steps], ["a", "b"])
+        good.done(task, 1)
+        self.ends(run_id, 1)
+
+    def test_a_tool_call_is_stopped_like_a_workflow(self):
+        tool = agents_pb2.ToolDefinition(name="t")
+        self.server.agent("talker", [{"tool_calls": [{"name": "t", "arguments": {}}]},
+                                     {"text": "done"}], [tool])
+        old = self.host("v1", workflows=[], tools=["t"])
+        run_id = self.server.start_agent("talker")
+        task = self.task_of(old)
+        old.step(task, 1, "before", 5)
+        old.failed(task, "NON_DETERMINISM", MISFIT)
+        self.until(run_id, "TASK_FAILED")
+        [waiting] = self.server.get(run_id).waiting
+        self.assertEqual((waiting.kind, waiting.name), ("code", "t"))
+        self.assertIn(MISFIT, waiting.message)
+        new = self.host("v2", workflows=[], tools=["t"])
+        new.done(self.task_of(new), 7)
+        run = self.server.wait_ended(run_id)
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(run.deployment, "v1")  # Where it began.
+
+    def test_a_run_that_is_stopped_can_be_cancelled(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        self.resume(run_id, "ask")
+        old.failed(self.task_of(old), "NON_DETERMINISM", MISFIT)
+        self.until(run_id, "TASK_FAILED")
+        self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=run_id))
+        task = self.task_of(old)  # To clean up; that does not fit either.
+        self.assertTrue(task.cancelling)
+        old.failed(task, "NON_DETERMINISM", MISFIT)
+        self.assertEqual(self.server.wait_ended(run_id).status,
+                         common_pb2.RUN_STATUS_CANCELLED)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
