@@ -253,8 +253,7 @@ static void note_child(struct world *world, const struct book *parent, const str
 
 void books_note_family(struct world *world, struct book *book, const struct event *event)
 {
-    bool is_cancelled =
-        event->kind == EVENT_CANCEL_REQUESTED || event->kind == EVENT_RUN_CANCELLED;
+    bool is_cancelled = event->kind == EVENT_CANCEL_REQUESTED || event->kind == EVENT_RUN_CANCELLED;
     if (is_cancelled && book->cancelled == 0) {
         book->cancelled = world->event_number;
     }
@@ -497,8 +496,7 @@ void books_check_due(struct world *world)
                      "what-is-due-happens");
         check_awaited(world, book);
         if (!world_is_well(world)) {
-            world_detail(world, "run %.8s due %llu", book->marker.ptr,
-                         (unsigned long long)due_ms);
+            world_detail(world, "run %.8s due %llu", book->marker.ptr, (unsigned long long)due_ms);
         }
     }
 }

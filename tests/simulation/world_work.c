@@ -31,7 +31,7 @@ static enum sim_op_kind draw_kind(struct draw *draw, unsigned depth)
         unsigned percent;
         enum sim_op_kind kind;
     } rows[] = {
-        {40, OP_STEP},    {54, OP_SLEEP}, {66, OP_SUSPEND}, {76, OP_AWAIT},
+        {40, OP_STEP},    {54, OP_SLEEP},  {66, OP_SUSPEND},  {76, OP_AWAIT},
         {84, OP_PUBLISH}, {90, OP_RESUME}, {97, OP_CHILDREN}, {100, OP_START},
     };
     unsigned at = (unsigned)draw_below(draw, 100);
@@ -151,8 +151,7 @@ bool world_work_is_untold(const struct world *world, uuid run)
         const struct sim_host *host = world->hosts[i];
         for (size_t j = 0; j < host->held_count && hears(host); j++) {
             const struct sim_task *task = &host->held[j];
-            if (uuid_equal(task->task.run, run) && is_at_work(world, task) &&
-                !task->is_cancelled) {
+            if (uuid_equal(task->task.run, run) && is_at_work(world, task) && !task->is_cancelled) {
                 return true;
             }
         }
@@ -168,10 +167,9 @@ static void check_told(struct world *world, const struct sim_host *host,
     bool is_held = book->ledger.ended == EVENT_NONE && effect != NULL && effect->is_leased &&
                    effect->attempt == task->epoch && effect->host == host_hash_of(str_of(host->id));
     for (size_t i = 0; i < task->op_count && is_held; i++) {
-        const struct book_wait *wait =
-            books_wait(book, task->task.effect, key_of(world, i));
-        bool is_late = wait != NULL && wait->is_settled &&
-                       wait->settled_ms + CHANCE_MS < world->time_ms;
+        const struct book_wait *wait = books_wait(book, task->task.effect, key_of(world, i));
+        bool is_late =
+            wait != NULL && wait->is_settled && wait->settled_ms + CHANCE_MS < world->time_ms;
         world_expect(world, task->ops[i].state != OP_STATE_SAID || !is_late,
                      "outcomes-reach-who-waits-for-them");
     }

@@ -20,10 +20,8 @@ enum {
 static uuid start(struct partition *partition, uuid parent)
 {
     struct request *request = request_new(REQUEST_START);
-    request->start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW,
-                                            .name = STR("nobody"),
-                                            .input = STR("null"),
-                                            .parent = parent};
+    request->start.spec = (struct run_spec){
+        .kind = RUN_KIND_WORKFLOW, .name = STR("nobody"), .input = STR("null"), .parent = parent};
     partition_ask(partition, request);
     assert_int_equal(partition->failure.code, CODE_OK);
     uuid run = request->start.ret_run;
