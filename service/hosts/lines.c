@@ -195,7 +195,8 @@ static uint32_t serving_line(const struct lines *lines, const struct line_name *
     if (own != LINES_NONE && lines->lines[own].there_count > 0) {
         return own;
     }
-    return lines->may_move ? newest_line(lines, name) : LINES_NONE;
+    bool may_move = lines->may_move || deployment == HOSTS_NEWEST;
+    return may_move ? newest_line(lines, name) : LINES_NONE;
 }
 
 static bool is_served(const struct lines *lines, const struct line *line)

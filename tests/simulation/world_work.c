@@ -390,7 +390,8 @@ static void wait(struct sim_host *host, struct sim_task *task)
         return;
     }
     struct host_message message = message_of(task, HOST_MESSAGE_PARK);
-    message.outcomes_seen = task->outcomes_seen;
+    bool is_stale = task->outcomes_seen > 0 && world_fault(world, 10);
+    message.outcomes_seen = task->outcomes_seen - is_stale;
     task->is_parked = true;
     sim_host_say(host, message, false);
 }

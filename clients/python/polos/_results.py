@@ -140,6 +140,7 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         ),
         "cancelling": run.cancelling,
         "retry_count": run.retry_count,
+        "deployment_id": run.deployment or None,
         "state": parsed(run.state_json),
         "parent_execution_id": run.parent_run_id or None,
         "root_execution_id": run.root_run_id or run.id,

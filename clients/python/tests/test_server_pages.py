@@ -28,6 +28,7 @@ PAGES = [
     "events",
     "schedules",
     "queues",
+    "versions",
     "cancelling",
 ]
 PROGRAMS = sorted(path.name for path in EXAMPLES.iterdir() if re.match(r"\d\d-", path.name))

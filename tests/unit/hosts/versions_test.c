@@ -155,10 +155,12 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     fixture_init(&fixture, NULL);
     park(&fixture, version("v1"), 1);
     park(&fixture, HOSTS_ANY, 2);
+    park(&fixture, HOSTS_NEWEST, 3); /* It has tried its own. */
     uint64_t begun_ms = fixture.now_ms;
     struct host_session *new = connect_version(&fixture, &links[0], "new", "v2", 8);
     assert_null(pick(&fixture, version("v1")));
     assert_int_equal(next_ready(&fixture), 2);
+    assert_int_equal(next_ready(&fixture), 3);
     assert_int_equal(next_ready(&fixture), 0);
     fixture.now_ms += LEASE_MS - 1;
     receive(&fixture, &links[0], HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
