@@ -243,14 +243,9 @@ static void test_restart_keeps_line_and_places(void **state)
     assert_int_equal(before.waiting, 6);
     world_restart(world);
     struct queue_report after = world_queue(world, "mail");
-<<<<<<< HEAD
     assert_int_equal(after.limits.concurrency, before.limits.concurrency);
     assert_int_equal(after.limits.per_key, before.limits.per_key);
     assert_int_equal(after.limits.rate, before.limits.rate);
-=======
-    assert_int_equal(after.limits.concurrency, 2);
-    assert_int_equal(after.limits.per_key, 1);
->>>>>>> 3a03cf431afcc0a39580cf14b767bed1e3380367
     assert_int_equal(after.running, 2);
     assert_int_equal(after.waiting, 6);
     world_connect(world, 1, "");
