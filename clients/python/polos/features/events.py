@@ -114,9 +114,11 @@ async def stream_workflow(
     topic = f"workflow/{workflow_id}/{workflow_run_id}"
     found: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue()
     published = 0  # the last of the topic that was put
+    begun = asyncio.Event()  # a run publishes nothing before its start
 
     async def read_topic(*, follow: bool) -> None:
         nonlocal published
+        await begun.wait()
         async for event in subscribe(wire, topic, published, follow=follow):
             if event.sequence > published:
                 published = event.sequence
@@ -127,9 +129,12 @@ async def stream_workflow(
         async for told in follow(wire, workflow_run_id, deltas=False):
             event = narrator.tell(told)
             if told.HasField("ended"):  # what it published just before comes first
+                begun.set()
                 await read_topic(follow=False)
             if event is not None and event.sequence_id > (last_sequence_id or 0):
                 found.put_nowait(event)
+            if event is not None:
+                begun.set()
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
