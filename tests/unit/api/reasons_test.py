@@ -21,7 +21,7 @@ EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL)_(STA
 def reasons_of_sources(root):
     found = {}
     for folder in FOLDERS:
-        for path in glob.glob(os.path.join(root, "service", folder, "*.c")):
+        for path in glob.glob(os.path.join(root, "service", folder, "*.[ch]")):
             with open(path, encoding="utf-8") as file:
                 for reason in REASON.findall(file.read()):
                     if not VARIABLE.search(reason) and not EVENTS.match(reason):
