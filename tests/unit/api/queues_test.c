@@ -79,7 +79,7 @@ static void lists_page_by_page(void **state)
     char token[16] = "";
     world_init(&world, 0);
     for (int i = 0; i < 7; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof(name), "q%d", 6 - i);
         free_message(put(&world, definition(name, 1)));
     }
