@@ -39,12 +39,8 @@ void agent_service_register(struct api_call *call, const ProtobufCMessage *messa
     const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, REQUEST_REGISTER, registered);
     struct check check = {.arena = &request->arena};
-    if (take_agent(&check, proto->agent, request)) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(call, &check.error);
-    exchange_end(request);
+    bool is_fine = take_agent(&check, proto->agent, request);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void answer_started(struct api_call *call, char *run_id, bool existed)

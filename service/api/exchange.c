@@ -2,6 +2,7 @@
 
 #include "service/api/api.h"
 #include "service/api/handlers.h"
+#include "service/api/run_view.h"
 
 enum {
     BUSY_RETRY_MS = 100,
@@ -64,6 +65,16 @@ bool exchange_post(struct request *request)
     return false;
 }
 
+bool exchange_post_checked(struct request *request, bool is_fine, const struct check *check)
+{
+    if (is_fine) {
+        return exchange_post(request);
+    }
+    api_call_fail(exchange_call(request), &check->error);
+    exchange_end(request);
+    return false;
+}
+
 void exchange_post_always(struct request *request)
 {
     runtime_post_always(runtime_of(exchange_call(request)), request);
@@ -114,6 +125,54 @@ bool exchange_failed(struct request *request, const struct failure *failure)
     api_call_fail(exchange_call(request), &error);
     exchange_end(request);
     return true;
+}
+
+void exchange_reply_run(struct request *request, exchange_answer_run *answer)
+{
+    struct api_call *call = exchange_call(request);
+    struct arena arena;
+    arena_init(&arena, 0);
+    Polos__V1__Run *run = NULL;
+    status viewed = run_view(request->report.ret, &arena, &run);
+    if (status_is_ok(viewed)) {
+        answer(call, run);
+    } else {
+        exchange_fail_read(call, viewed);
+    }
+    arena_fini(&arena);
+    exchange_end(request);
+}
+
+void exchange_stream_finish(struct exchange_stream *stream, const struct failure *failure)
+{
+    if (stream->is_finished) {
+        return;
+    }
+    stream->is_finished = true;
+    struct api_error error;
+    bool is_failure = exchange_error_of(failure, &error);
+    stream->call->vtable->finish(stream->call, is_failure ? &error : NULL);
+}
+
+void exchange_stream_begun(struct exchange_stream *stream, struct request *request,
+                           const struct failure *failure)
+{
+    struct api_error error;
+    if (exchange_error_of(failure, &error)) {
+        exchange_stream_finish(stream, failure);
+    }
+    exchange_end(request);
+}
+
+void exchange_stream_left(struct exchange_stream *stream, struct request *request)
+{
+    static const struct failure gone = {
+        .code = CODE_CANCELLED,
+        .reason = "CALLER_GONE",
+        .message = {"The caller has gone.", 20},
+    };
+    exchange_stream_finish(stream, &gone);
+    exchange_end(request);
 }
 
 void exchange_closed(struct api_call *call)

@@ -11,7 +11,8 @@
 #ifndef SERVICE_API_EXCHANGE_H
 #define SERVICE_API_EXCHANGE_H
 
-#include "service/api/call.h"
+#include "polos/v1/common.pb-c.h"
+#include "service/api/check.h"
 #include "service/runtime/runtime.h"
 
 typedef void exchange_done(struct request *request, const struct failure *failure);
@@ -22,6 +23,8 @@ struct request *exchange_new(struct api_call *call, enum request_kind kind, exch
 [[nodiscard]] bool exchange_try_post(struct request *request);
 /* As above, and then answers RESOURCE_EXHAUSTED. */
 bool exchange_post(struct request *request);
+/* As above where all was fine; else answers with the check's fault. True: it was posted. */
+bool exchange_post_checked(struct request *request, bool is_fine, const struct check *check);
 /* For what may not be lost. */
 void exchange_post_always(struct request *request);
 
@@ -30,6 +33,10 @@ struct api_call *exchange_call(const struct request *request);
 [[nodiscard]] bool exchange_failed(struct request *request, const struct failure *failure);
 /* The call was answered: frees the request, lets go of the call. */
 void exchange_end(struct request *request);
+/* How one service words its answer about a run. */
+typedef void exchange_answer_run(struct api_call *call, Polos__V1__Run *run);
+/* Answers with the run that was reported, and ends. */
+void exchange_reply_run(struct request *request, exchange_answer_run *answer);
 /* A `done` that waits for nothing. */
 void exchange_ignore(struct request *request, const struct failure *failure);
 
@@ -38,5 +45,20 @@ void exchange_ignore(struct request *request, const struct failure *failure);
 struct api_error exchange_error_busy(void);
 /* What was read from the store makes no sense. */
 void exchange_fail_read(struct api_call *call, status why);
+
+/* A call that follows something until it is finished, once. */
+struct exchange_stream {
+    struct api_call *call; /* Constant. */
+    bool is_posted; /* The call's thread's: the runtime knows of it. */
+    bool is_finished; /* The partition thread's. */
+};
+
+/* failure NULL: it ended well. */
+void exchange_stream_finish(struct exchange_stream *stream, const struct failure *failure);
+/* `done` of the request that began it: a failure finishes it. */
+void exchange_stream_begun(struct exchange_stream *stream, struct request *request,
+                           const struct failure *failure);
+/* `done` of the request that says that the caller has gone. */
+void exchange_stream_left(struct exchange_stream *stream, struct request *request);
 
 #endif

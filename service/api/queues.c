@@ -120,16 +120,6 @@ static void was_put(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static void finish(struct request *request, bool is_fine, const struct check *check)
-{
-    if (is_fine) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(exchange_call(request), &check->error);
-    exchange_end(request);
-}
-
 void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServicePutQueueRequest *proto = (const void *)message;
@@ -138,7 +128,7 @@ void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *m
     bool is_fine = proto->queue == NULL ? check_fault(&check, "queue", "it is required")
                                         : queue_offer_take(&check, "queue.", proto->queue,
                                                            &request->put_queue.offer);
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void listed(struct request *request, const struct failure *failure)
@@ -171,5 +161,5 @@ void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage 
     bool is_fine = check_page_size(&check, proto->page_size, QUEUES_PAGE, QUEUES_PAGE_MAX,
                                    &request->queues.limit) &&
                    check_bytes(&check, "page_token", request->queues.after, NAME_BYTES_MAX);
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }

@@ -15,37 +15,12 @@ enum {
     HISTORY_BYTES_MAX = 2 << 20,
 };
 
-/* Posts the request if all is fine, else answers with the fault. */
-static void post_checked(struct request *request, bool is_fine, const struct check *check)
+static void reported(struct request *request, const struct failure *failure,
+                     exchange_answer_run *answer)
 {
-    if (is_fine) {
-        exchange_post(request);
-        return;
+    if (!exchange_failed(request, failure)) {
+        exchange_reply_run(request, answer);
     }
-    api_call_fail(exchange_call(request), &check->error);
-    exchange_end(request);
-}
-
-/* The answers of Get and Cancel. */
-typedef void answer_run(struct api_call *call, Polos__V1__Run *run);
-
-static void reported(struct request *request, const struct failure *failure, answer_run *answer)
-{
-    if (exchange_failed(request, failure)) {
-        return;
-    }
-    struct api_call *call = exchange_call(request);
-    struct arena arena;
-    arena_init(&arena, 0);
-    Polos__V1__Run *run = NULL;
-    status viewed = run_view(request->report.ret, &arena, &run);
-    if (status_is_ok(viewed)) {
-        answer(call, run);
-    } else {
-        exchange_fail_read(call, viewed);
-    }
-    arena_fini(&arena);
-    exchange_end(request);
 }
 
 static void answer_get(struct api_call *call, Polos__V1__Run *run)
@@ -66,7 +41,7 @@ void run_service_get(struct api_call *call, const ProtobufCMessage *message)
     struct request *request = exchange_new(call, REQUEST_GET, got);
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void answer_cancel(struct api_call *call, Polos__V1__Run *run)
@@ -90,7 +65,7 @@ void run_service_cancel(struct api_call *call, const ProtobufCMessage *message)
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_bytes(&check, "cause", cause, CHECK_CAUSE_BYTES_MAX);
     request->text = arena_copy(&request->arena, cause);
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void answer_retry(struct api_call *call, Polos__V1__Run *run)
@@ -111,7 +86,7 @@ void run_service_retry(struct api_call *call, const ProtobufCMessage *message)
     struct request *request = exchange_new(call, REQUEST_RETRY, retried);
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void forked(struct request *request, const struct failure *failure)
@@ -133,7 +108,7 @@ void run_service_fork(struct api_call *call, const ProtobufCMessage *message)
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_range(&check, "after_seq", proto->after_seq, 1, UINT32_MAX);
     request->fork.after_seq = (uint32_t)proto->after_seq;
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void listed(struct request *request, const struct failure *failure)
@@ -182,7 +157,7 @@ void run_service_list(struct api_call *call, const ProtobufCMessage *message)
     struct request *request = exchange_new(call, REQUEST_LIST, listed);
     struct check check = {.arena = &request->arena};
     bool is_fine = take_list(&check, (const void *)message, request);
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 /* A page of history being filled. */
@@ -267,5 +242,5 @@ void run_service_history(struct api_call *call, const ProtobufCMessage *message)
                    check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX, &size);
     request->history.from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
     request->history.limit = size + 1;
-    post_checked(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }

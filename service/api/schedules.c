@@ -36,16 +36,6 @@ bool schedule_take(struct check *check, const char *prefix, const char *key, con
            check_bytes(check, zone_field, ret->zone, ZONE_BYTES_MAX);
 }
 
-static void finish(struct request *request, bool is_fine, const struct check *check)
-{
-    if (is_fine) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(exchange_call(request), &check->error);
-    exchange_end(request);
-}
-
 static void was_put(struct request *request, const struct failure *failure)
 {
     if (exchange_failed(request, failure)) {
@@ -75,7 +65,7 @@ void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage
     bool is_fine = check_name(&check, "workflow_id", offer->workflow) &&
                    schedule_take(&check, "", proto->key, proto->timezone, offer) &&
                    (input.len == 0 || check_value(&check, "input_json", input, &offer->input));
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static Polos__V1__WorkflowSchedule *view(const struct schedule_view *from, struct arena *arena)
@@ -132,7 +122,7 @@ void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessa
                    check_page_size(&check, proto->page_size, SCHEDULES_PAGE, SCHEDULES_PAGE_MAX,
                                    &request->schedules.limit) &&
                    check_bytes(&check, "page_token", request->schedules.id, SCHEDULE_ID_BYTES_MAX);
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void deleted(struct request *request, const struct failure *failure)
@@ -158,5 +148,5 @@ void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMess
         request->schedules.id =
             arena_printf(&request->arena, "%s/" STR_FMT, proto->workflow_id, STR_ARG(key));
     }
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }

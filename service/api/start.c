@@ -54,18 +54,7 @@ static void waited(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    struct api_call *call = exchange_call(request);
-    struct arena arena;
-    arena_init(&arena, 0);
-    Polos__V1__Run *run = NULL;
-    status viewed = run_view(request->report.ret, &arena, &run);
-    if (status_is_ok(viewed)) {
-        start_of(call)->answers->ended(call, run);
-    } else {
-        exchange_fail_read(call, viewed);
-    }
-    arena_fini(&arena);
-    exchange_end(request);
+    exchange_reply_run(request, start_of(exchange_call(request))->answers->ended);
 }
 
 static void wait_for_end(struct api_call *call, uuid run)
@@ -238,12 +227,8 @@ void start_begin(struct api_call *call, const struct start_form *form,
     call->user = start_new(call, answers, waits);
     struct request *request = exchange_new(call, REQUEST_START, started);
     struct check check = {.arena = &request->arena};
-    if (take_form(&check, form, api->input_bytes_max, request)) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(call, &check.error);
-    exchange_end(request);
+    bool is_fine = take_form(&check, form, api->input_bytes_max, request);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 void start_closed(struct api_call *call)

@@ -8,7 +8,7 @@
 #define SERVICE_API_START_H
 
 #include "polos/v1/common.pb-c.h"
-#include "service/api/call.h"
+#include "service/api/exchange.h"
 #include "service/engine/engine.h"
 
 /* A start request in neutral form; borrowed for start_begin(). */
@@ -25,7 +25,7 @@ struct start_form {
 /* How one service words its answers. */
 struct start_answers {
     void (*started)(struct api_call *call, char *run_id, bool existed);
-    void (*ended)(struct api_call *call, Polos__V1__Run *run); /* Of calls that wait. */
+    exchange_answer_run *ended; /* Of calls that wait. */
 };
 
 /* `answers` is static. waits: answer when the run has ended, not when it has started. */

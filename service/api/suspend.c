@@ -99,16 +99,6 @@ static void listed(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static void finish(struct request *request, bool is_fine, const struct check *check)
-{
-    if (is_fine) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(exchange_call(request), &check->error);
-    exchange_end(request);
-}
-
 void suspend_service_list(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceListRequest *proto = (const void *)message;
@@ -119,7 +109,7 @@ void suspend_service_list(struct api_call *call, const ProtobufCMessage *message
                                    &request->suspensions.limit) &&
                    take_token(&check, str_of(proto->page_token), request) &&
                    (run_id.len == 0 || check_uuid(&check, "run_id", run_id, &request->run));
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void got(struct request *request, const struct failure *failure)
@@ -150,7 +140,7 @@ void suspend_service_get(struct api_call *call, const ProtobufCMessage *message)
     struct check check = {.arena = &request->arena};
     bool is_fine =
         take_step(&check, proto->run_id, proto->step_key, request, &request->suspensions.step_key);
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 static void resumed(struct request *request, const struct failure *failure)
@@ -178,5 +168,5 @@ void suspend_service_resume(struct api_call *call, const ProtobufCMessage *messa
         take_step(&check, proto->run_id, proto->step_key, request, &request->resume.key) &&
         check_value_or_null(&check, "data_json", str_of(proto->data_json), &request->resume.data) &&
         check_bytes(&check, "resumed_by", by, CHECK_LABEL_BYTES_MAX);
-    finish(request, is_fine, &check);
+    exchange_post_checked(request, is_fine, &check);
 }

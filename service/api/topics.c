@@ -72,22 +72,16 @@ void workflow_service_publish(struct api_call *call, const ProtobufCMessage *mes
     const struct api *api = call->service;
     struct request *request = exchange_new(call, REQUEST_PUBLISH, published);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    if (take_events(&check, (const void *)message, request)) {
-        exchange_post(request);
-        return;
-    }
-    api_call_fail(call, &check.error);
-    exchange_end(request);
+    bool is_fine = take_events(&check, (const void *)message, request);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 /* call->user. Lives until `released`; the runtime lets go of the subscriber before the call is
  * finished, and a call is never released before that. */
 struct subscription {
     struct subscriber subscriber; /* The partition thread's, once posted. */
-    struct api_call *call; /* Constant. */
+    struct exchange_stream stream;
     char *topic; /* Constant; subscriber.topic. */
-    bool is_posted; /* The call's thread's. */
-    bool is_finished; /* The partition thread's. */
 };
 
 static struct subscription *subscription_of(struct subscriber *subscriber)
@@ -98,7 +92,7 @@ static struct subscription *subscription_of(struct subscriber *subscriber)
 static void push(struct subscriber *subscriber, const struct topic_event *event)
 {
     struct subscription *subscription = subscription_of(subscriber);
-    assert(!subscription->is_finished);
+    assert(!subscription->stream.is_finished);
     struct arena arena;
     arena_init(&arena, 0);
     Polos__V1__TopicEvent shown = POLOS__V1__TOPIC_EVENT__INIT;
@@ -113,57 +107,37 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     Polos__V1__WorkflowServiceSubscribeResponse response =
         POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_RESPONSE__INIT;
     response.event = &shown;
-    api_call_send(subscription->call, &response.base);
+    api_call_send(subscription->stream.call, &response.base);
     arena_fini(&arena);
 }
 
 static size_t queued_bytes(struct subscriber *subscriber)
 {
-    const struct api_call *call = subscription_of(subscriber)->call;
+    const struct api_call *call = subscription_of(subscriber)->stream.call;
     return call->vtable->queued_bytes(call);
-}
-
-static void finish(struct subscription *subscription, const struct failure *failure)
-{
-    if (subscription->is_finished) {
-        return;
-    }
-    subscription->is_finished = true;
-    struct api_error error;
-    bool is_failure = exchange_error_of(failure, &error);
-    subscription->call->vtable->finish(subscription->call, is_failure ? &error : NULL);
 }
 
 static void ended(struct subscriber *subscriber, const struct failure *failure)
 {
-    finish(subscription_of(subscriber), failure);
+    exchange_stream_finish(&subscription_of(subscriber)->stream, failure);
 }
 
 static void subscribed(struct request *request, const struct failure *failure)
 {
-    struct api_error error;
-    if (exchange_error_of(failure, &error)) {
-        finish(subscription_of(request->subscribe.subscriber), failure);
-    }
-    exchange_end(request);
+    exchange_stream_begun(&subscription_of(request->subscribe.subscriber)->stream, request,
+                          failure);
 }
 
 static void left(struct request *request, const struct failure *failure)
 {
     (void)failure;
-    static const struct failure gone = {
-        .code = CODE_CANCELLED,
-        .reason = "CALLER_GONE",
-        .message = {"The caller has gone.", 20},
-    };
-    finish(subscription_of(request->subscribe.subscriber), &gone);
-    exchange_end(request);
+    exchange_stream_left(&subscription_of(request->subscribe.subscriber)->stream, request);
 }
 
 static struct subscription *subscription_new(struct api_call *call, str topic)
 {
     struct subscription *subscription = xcalloc(1, sizeof(*subscription));
-    subscription->call = call;
+    subscription->stream.call = call;
     subscription->topic = xstrndup(topic.ptr, topic.len);
     subscription->subscriber.topic = str_make(subscription->topic, topic.len);
     subscription->subscriber.push = push;
@@ -176,7 +150,7 @@ static struct request *request_of(struct api_call *call, enum request_kind kind,
                                   exchange_done *done)
 {
     struct subscription *subscription = call->user;
-    assert(subscription != NULL && subscription->call == call);
+    assert(subscription != NULL && subscription->stream.call == call);
     struct request *request = exchange_new(call, kind, done);
     request->subscribe.subscriber = &subscription->subscriber;
     request->text = arena_copy(&request->arena, str_of(subscription->topic));
@@ -194,18 +168,14 @@ void subscribe_start(struct api_call *call, const ProtobufCMessage *message)
         proto->after_sequence < 0 ? UINT64_MAX : (uint64_t)proto->after_sequence;
     struct request *request = request_of(call, REQUEST_SUBSCRIBE, subscribed);
     struct check check = {.arena = &request->arena};
-    if (check_some(&check, "topic", request->text, CHECK_TOPIC_BYTES_MAX)) {
-        subscription->is_posted = exchange_post(request);
-        return;
-    }
-    api_call_fail(call, &check.error);
-    exchange_end(request);
+    bool is_fine = check_some(&check, "topic", request->text, CHECK_TOPIC_BYTES_MAX);
+    subscription->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
 static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
 {
     const struct subscription *subscription = call->user;
-    if (!subscription->is_posted) {
+    if (!subscription->stream.is_posted) {
         return; /* Refused at once: nobody knows the subscriber. */
     }
     exchange_post_always(request_of(call, kind, done));

@@ -19,10 +19,8 @@
  * finished, and a call is never released before that. */
 struct watch {
     struct watcher watcher; /* The partition thread's, once posted. */
-    struct api_call *call; /* Constant. */
+    struct exchange_stream stream;
     uuid run; /* Constant. */
-    bool is_posted; /* The call's thread's. */
-    bool is_finished; /* The partition thread's. */
 };
 
 static struct watch *watch_of(struct watcher *watcher)
@@ -33,51 +31,30 @@ static struct watch *watch_of(struct watcher *watcher)
 static void push(struct watcher *watcher, struct payload *payload)
 {
     struct watch *watch = watch_of(watcher);
-    assert(!watch->is_finished);
-    watch->call->vtable->send(watch->call, payload);
+    assert(!watch->stream.is_finished);
+    watch->stream.call->vtable->send(watch->stream.call, payload);
 }
 
 static size_t queued_bytes(struct watcher *watcher)
 {
-    const struct api_call *call = watch_of(watcher)->call;
+    const struct api_call *call = watch_of(watcher)->stream.call;
     return call->vtable->queued_bytes(call);
-}
-
-static void finish(struct watch *watch, const struct failure *failure)
-{
-    if (watch->is_finished) {
-        return;
-    }
-    watch->is_finished = true;
-    struct api_error error;
-    bool is_failure = exchange_error_of(failure, &error);
-    watch->call->vtable->finish(watch->call, is_failure ? &error : NULL);
 }
 
 static void ended(struct watcher *watcher, const struct failure *failure)
 {
-    finish(watch_of(watcher), failure);
+    exchange_stream_finish(&watch_of(watcher)->stream, failure);
 }
 
 static void watched(struct request *request, const struct failure *failure)
 {
-    struct api_error error;
-    if (exchange_error_of(failure, &error)) {
-        finish(watch_of(request->watch.watcher), failure);
-    }
-    exchange_end(request);
+    exchange_stream_begun(&watch_of(request->watch.watcher)->stream, request, failure);
 }
 
 static void left(struct request *request, const struct failure *failure)
 {
     (void)failure;
-    static const struct failure gone = {
-        .code = CODE_CANCELLED,
-        .reason = "CALLER_GONE",
-        .message = {"The caller has gone.", 20},
-    };
-    finish(watch_of(request->watch.watcher), &gone);
-    exchange_end(request);
+    exchange_stream_left(&watch_of(request->watch.watcher)->stream, request);
 }
 
 static bool take_position(struct check *check, str text, struct watcher *ret)
@@ -100,7 +77,7 @@ static bool take_position(struct check *check, str text, struct watcher *ret)
 static struct watch *watch_new(struct api_call *call)
 {
     struct watch *watch = xcalloc(1, sizeof(*watch));
-    watch->call = call;
+    watch->stream.call = call;
     watch->watcher.push = push;
     watch->watcher.queued_bytes = queued_bytes;
     watch->watcher.end = ended;
@@ -117,21 +94,17 @@ void watch_start(struct api_call *call, const ProtobufCMessage *message)
     struct request *request = exchange_new(call, REQUEST_WATCH, watched);
     request->watch.watcher = &watch->watcher;
     struct check check = {.arena = &request->arena};
-    if (check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
-        take_position(&check, str_of(proto->from_position), &watch->watcher)) {
-        watch->run = request->run;
-        watch->is_posted = exchange_post(request);
-        return;
-    }
-    api_call_fail(call, &check.error);
-    exchange_end(request);
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+                   take_position(&check, str_of(proto->from_position), &watch->watcher);
+    watch->run = request->run;
+    watch->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
 static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
 {
     struct watch *watch = call->user;
-    assert(watch != NULL && watch->call == call);
-    if (!watch->is_posted) {
+    assert(watch != NULL && watch->stream.call == call);
+    if (!watch->stream.is_posted) {
         return; /* Refused at once: nobody knows the watcher. */
     }
     struct request *request = exchange_new(call, kind, done);
