@@ -358,6 +358,7 @@ static void lease_lost_to(const struct event *event, struct event_body *ret)
     ret->lease_lost.effect = event->effect;
     ret->lease_lost.attempt = event->attempt;
     ret->lease_lost.cause = body_bytes(event->lease_lost.cause);
+    ret->lease_lost.excused = event->lease_lost.is_excused;
 }
 
 static status lease_lost_from(const ProtobufCMessage *message, struct event *ret)
@@ -367,6 +368,7 @@ static status lease_lost_from(const ProtobufCMessage *message, struct event *ret
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->lease_lost.cause = body_str(body->cause);
+    ret->lease_lost.is_excused = body->excused;
     return STATUS_OK;
 }
 

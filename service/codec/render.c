@@ -305,6 +305,7 @@ static void put_lease_granted(struct object *object, const struct event *event)
 static void put_lease_lost(struct object *object, const struct event *event)
 {
     put_text(object, "cause", event->lease_lost.cause);
+    put_true(object, "excused", event->lease_lost.is_excused);
 }
 
 static void put_wait_set(struct object *object, const struct event *event)

@@ -165,7 +165,7 @@ static void apply_lease_lost(struct run *run, const struct event *event)
     assert(effect->state == EFFECT_LEASED);
     effect->state = EFFECT_READY;
     effect->host = 0;
-    effect->failures++;
+    effect->failures += event->lease_lost.is_excused ? 0 : 1;
 }
 
 static void apply_step_settled(struct run *run, const struct event *event)

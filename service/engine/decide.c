@@ -251,16 +251,17 @@ static enum verdict decide_lease_lost(struct draft *draft, const struct command 
                     .kind = EVENT_LEASE_LOST,
                     .effect = command->effect,
                     .attempt = command->attempt,
-                    .lease_lost = {.cause = command->lease_lost.cause},
+                    .lease_lost = {.cause = command->lease_lost.cause,
+                                   .is_excused = command->lease_lost.is_excused},
                 });
     struct outcome outcome;
     if (effect.at_most_once) {
         outcome = failed_outcome(STR("OUTCOME_UNKNOWN"),
                                  STR("its host was lost while it was at work, and it is declared "
                                      "at most once: whether it took effect is unknown"));
-    } else if (effect.failures + 1 >= ENGINE_TASK_LEASES_MAX) {
-        outcome = failed_outcome(STR("HOST_LOST"),
-                                 STR("every host that worked on it was lost; it is given up"));
+    } else if (!command->lease_lost.is_excused && effect.failures + 1 >= ENGINE_TASK_LEASES_MAX) {
+        outcome = failed_outcome(
+            STR("HOST_LOST"), STR("five hosts were lost while they worked on it; it is given up"));
     } else {
         return VERDICT_OK;
     }

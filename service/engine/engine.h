@@ -95,7 +95,7 @@ enum effect_state {
 struct effect {
     uint32_t id; /* From 1, never used again in its run. */
     uint32_t attempt; /* Model: calls ordered. Task: leases granted; the epoch. */
-    uint32_t failures; /* Model: attempts that failed. Task: leases lost. */
+    uint32_t failures; /* Model: attempts that failed. Task: leases lost, not excused. */
     uint32_t steps; /* Task: steps settled. */
     uint64_t host; /* Task, leased: hash of the host's id. */
     uint64_t since_ms; /* When it was ordered. */
@@ -281,6 +281,7 @@ struct command {
         } lease;
         struct {
             str cause;
+            bool is_excused; /* Does not count among the leases a task may lose. */
         } lease_lost;
         struct {
             uint32_t number;
@@ -422,6 +423,7 @@ struct event {
         } lease_granted;
         struct {
             str cause;
+            bool is_excused; /* Does not count among the leases a task may lose. */
         } lease_lost;
     };
 };

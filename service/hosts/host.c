@@ -50,9 +50,9 @@ static void free_over(struct hosts *hosts)
     }
 }
 
-static void lose_quietly(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+static void lose_quietly(void *context, const struct host_loss *loss)
 {
-    (void)context, (void)task, (void)epoch, (void)cause;
+    (void)context, (void)loss;
 }
 
 static struct host_session *first_of(const struct list *leases)

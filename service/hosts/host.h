@@ -31,6 +31,14 @@ static inline uint64_t host_hash_of_deployment(str deployment)
     return str_hash(deployment) | 1;
 }
 
+/* A lease that ended without an answer. */
+struct host_loss {
+    struct task_ref task;
+    uint32_t epoch;
+    bool is_excused; /* Expected, not given: see hosts_expect(). The host may never have had it. */
+    const char *cause; /* Static. */
+};
+
 struct hosts_options {
     uint64_t lease_ms; /* Silence after which a host is lost. 0: 15,000. */
     size_t sessions_max; /* 0: 1,000. */
@@ -38,9 +46,9 @@ struct hosts_options {
     size_t parked_max; /* Tasks waiting for a host. 0: 4,000,000. */
     uint32_t slots_max; /* 0: 10,000. */
     void *context;
-    /* A lease has ended without an answer; the task is no longer held. Called from hosts_hello(),
-     * hosts_tick() and hosts_receive() only. The callee only notes it: it calls nothing here. */
-    void (*lost)(void *context, struct task_ref task, uint32_t epoch, const char *cause);
+    /* The task is no longer held. Called from hosts_hello(), hosts_tick() and hosts_receive() only.
+     * The callee only notes it: it calls nothing here. */
+    void (*lost)(void *context, const struct host_loss *loss);
     /* 16 random bytes for a new session's name. */
     void (*random)(void *context, uint8_t ret[16]);
 };

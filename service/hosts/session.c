@@ -209,10 +209,15 @@ static void lose_tasks(struct hosts *hosts, struct host_session *session, const 
     struct task_entry *entry;
 
     while ((entry = tasks_first(&hosts->tasks, &session->held)) != NULL) {
-        struct held_task held = entry->held;
+        struct host_loss loss = {
+            .task = entry->held.task,
+            .epoch = entry->held.epoch,
+            .is_excused = session->is_expected,
+            .cause = cause,
+        };
 
         session_drop(hosts, entry);
-        hosts->options.lost(hosts->options.context, held.task, held.epoch, cause);
+        hosts->options.lost(hosts->options.context, &loss);
     }
 }
 

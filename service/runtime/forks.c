@@ -190,7 +190,7 @@ static void drop_leases(struct fork *fork)
             .kind = COMMAND_LEASE_LOST,
             .effect = state.effects[i].id,
             .attempt = state.effects[i].attempt,
-            .lease_lost = {.cause = STR("the run was forked")},
+            .lease_lost = {.cause = STR("the run was forked"), .is_excused = true},
         };
         enum verdict verdict = command_submit(fork->runtime, fork->run, &lost);
         assert(verdict == VERDICT_OK);

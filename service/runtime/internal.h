@@ -131,12 +131,6 @@ struct model_slot {
     bool in_use;
 };
 
-struct lost_task {
-    struct task_ref task;
-    uint32_t epoch;
-    const char *cause;
-};
-
 struct watch_todo {
     uuid run;
     struct watcher *watcher;
@@ -185,7 +179,7 @@ struct runtime {
     size_t slot_capacity;
     uint32_t slot_free;
 
-    struct lost_task *lost;
+    struct host_loss *lost;
     size_t lost_count;
     size_t lost_capacity;
 
@@ -475,7 +469,7 @@ void task_hello(struct runtime *runtime, struct request *request);
 void task_give(struct runtime *runtime, const struct act *act);
 void tasks_handle_lost(struct runtime *runtime);
 void tasks_handle_ready(struct runtime *runtime);
-void tasks_note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause);
+void tasks_note_lost(void *context, const struct host_loss *loss);
 
 /* watch.c */
 void watch_begin(struct runtime *runtime, struct request *request);

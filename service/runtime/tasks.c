@@ -3,14 +3,14 @@
  */
 #include "service/runtime/internal.h"
 
-void tasks_note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+void tasks_note_lost(void *context, const struct host_loss *loss)
 {
     struct runtime *runtime = context;
     if (runtime->lost_count == runtime->lost_capacity) {
         runtime->lost_capacity = runtime->lost_capacity == 0 ? 64 : runtime->lost_capacity * 2;
         runtime->lost = xrealloc(runtime->lost, runtime->lost_capacity * sizeof(runtime->lost[0]));
     }
-    runtime->lost[runtime->lost_count++] = (struct lost_task){task, epoch, cause};
+    runtime->lost[runtime->lost_count++] = *loss;
 }
 
 void tasks_handle_lost(struct runtime *runtime)
@@ -18,7 +18,7 @@ void tasks_handle_lost(struct runtime *runtime)
     /* The list may not grow meanwhile: nothing below calls what notes a loss. */
     size_t count = runtime->lost_count;
     for (size_t i = 0; i < count; i++) {
-        const struct lost_task *lost = &runtime->lost[i];
+        const struct host_loss *lost = &runtime->lost[i];
         struct live_run *run;
         if (!status_is_ok(runs_get(runtime, lost->task.run, &run))) {
             continue;
@@ -31,7 +31,7 @@ void tasks_handle_lost(struct runtime *runtime)
             .kind = COMMAND_LEASE_LOST,
             .effect = lost->task.effect,
             .attempt = lost->epoch,
-            .lease_lost = {.cause = str_of(lost->cause)},
+            .lease_lost = {.cause = str_of(lost->cause), .is_excused = lost->is_excused},
         };
         enum verdict verdict = command_submit(runtime, run, &command);
         (void)verdict; /* Settled or granted anew meanwhile: nothing is lost. */
@@ -331,7 +331,8 @@ void task_give(struct runtime *runtime, const struct act *act)
     status built = build_task(runtime, run, effect, &task);
     if (!status_is_ok(built)) {
         hosts_release(runtime->hosts, ref);
-        tasks_note_lost(runtime, ref, act->attempt, built.why);
+        struct host_loss loss = {.task = ref, .epoch = act->attempt, .cause = built.why};
+        tasks_note_lost(runtime, &loss);
         return;
     }
     hosts_give(runtime->hosts, act->session, &task);

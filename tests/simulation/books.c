@@ -120,6 +120,9 @@ static void count_end(struct world *world, enum event_kind kind)
 static void take_event(struct world *world, struct book *book, const struct codec_entry *entry,
                        const struct event *event)
 {
+    /* Restarts and doubtful commits make it forget; what is copied has its reasons elsewhere. */
+    book->ledger.life = book->is_copying ? UINT64_MAX - world->event_number
+                                         : world->life + world->counts.store_faults;
     const char *law = ledger_add(&book->ledger, event);
     world_expect(world, law == NULL, law);
     world_expect(world, entry->seq == book->ledger.events, "seqs-without-gap");

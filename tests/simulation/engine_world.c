@@ -234,6 +234,7 @@ static void recover(struct engine_world *world)
 static void crash(struct engine_world *world)
 {
     world->counts.crashes++;
+    world->ledger.life++;
     for (size_t i = world->pending_count; i > 0; i--) {
         if (world->pending[i - 1].kind != PENDING_LEASE) {
             engine_world_unpend(world, i - 1);
@@ -256,10 +257,12 @@ static void lose_undelivered(struct engine_world *world)
             continue;
         }
         world->counts.leases_lost++;
+        bool is_excused = effect->lease_life != world->ledger.life;
         engine_world_submit(world, (struct command){.kind = COMMAND_LEASE_LOST,
                                                     .effect = id,
                                                     .attempt = effect->attempt,
-                                                    .lease_lost = {.cause = STR("host gone")}});
+                                                    .lease_lost = {.cause = STR("host gone"),
+                                                                   .is_excused = is_excused}});
     }
 }
 

@@ -224,6 +224,12 @@ static const char *add_task_requested(struct ledger *ledger, const struct event 
     return NULL;
 }
 
+static bool is_given_up(const struct ledger_effect *effect)
+{
+    return effect->leases_lost - effect->leases_excused >= 5 ||
+           (effect->at_most_once && effect->leases_lost > 0);
+}
+
 static const char *add_task_settled(struct ledger *ledger, const struct event *event)
 {
     const struct outcome *outcome = &event->task_settled.outcome;
@@ -233,7 +239,7 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     bool by_host = effect->is_leased || effect->attempt == 0;
     bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT") &&
                      effect->deadline_ms != 0 && event->time_ms >= effect->deadline_ms;
-    bool given_up = effect->leases_lost >= 5 || (effect->at_most_once && effect->leases_lost > 0);
+    bool given_up = is_given_up(effect);
     LAW("settled-by-its-holder", by_host || timed_out || given_up);
     LAW("given-up-is-a-failure", !given_up || effect->is_leased || outcome->failed);
     LAW("unknown-outcome-says-so", !(effect->at_most_once && effect->leases_lost > 0) ||
@@ -269,8 +275,9 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("tasks-that-back-off-are-not-given", effect->retry_at_ms == 0);
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
-    LAW("leases-max", effect->leases_lost < 5);
+    LAW("leases-max", !is_given_up(effect));
     effect->is_leased = true;
+    effect->lease_life = ledger->life;
     effect->attempt = event->attempt;
     effect->host = str_hash(event->lease_granted.host_id) | 1;
     str deployment = event->lease_granted.deployment;
@@ -286,9 +293,12 @@ static const char *add_lease_lost(struct ledger *ledger, const struct event *eve
     struct ledger_effect *effect = open_effect(ledger, event->effect);
     LAW("lost-by-its-holder", effect != NULL && effect->is_leased);
     LAW("lost-under-its-epoch", event->attempt == effect->attempt);
+    LAW("excused-by-forgetting",
+        !event->lease_lost.is_excused || effect->lease_life != ledger->life);
     effect->is_leased = false;
     effect->host = 0;
     effect->leases_lost++;
+    effect->leases_excused += event->lease_lost.is_excused ? 1 : 0;
     return NULL;
 }
 
@@ -564,9 +574,7 @@ const char *ledger_settle(struct ledger *ledger)
     LAW("live-runs-owe-something", !is_live || ledger->open_count > 0);
     for (uint32_t id = 1; is_live && id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
-        bool is_lost =
-            effect->is_open && !effect->is_leased &&
-            (effect->leases_lost >= 5 || (effect->at_most_once && effect->leases_lost > 0));
+        bool is_lost = effect->is_open && !effect->is_leased && is_given_up(effect);
         LAW("given-up-tasks-are-settled", !is_lost);
         LAW("a-wait-belongs-to-an-open-task",
             !effect->is_open || !ledger_is_wait(effect) ||

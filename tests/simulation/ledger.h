@@ -32,7 +32,9 @@ struct ledger_effect {
     bool at_most_once;
     uint32_t attempt; /* Model: ordered last. Task: lease granted last. */
     uint32_t failures;
-    uint32_t leases_lost;
+    uint32_t leases_lost; /* All, ... */
+    uint32_t leases_excused; /* ... and those that do not count. */
+    uint64_t lease_life; /* In which the last one was granted. */
     uint32_t mismatches; /* Task: in a row that its code did not fit. */
     uint64_t deployment; /* Task: that had it last, ... */
     uint64_t pin; /* ... and whose code added to its history last; hashes, 0: none. */
@@ -64,6 +66,7 @@ struct ledger {
     uint32_t events;
     uint32_t effect_count; /* Ids given out: 1 to effect_count. */
     uint32_t open_count;
+    uint64_t life; /* Another one whenever the writer has forgotten who has what; set outside. */
     bool gave_up_model;
     enum reply_stop stop; /* Of the last reply. */
     uint64_t timeout_ms; /* Of the running time between waits; 0: none. */

@@ -37,7 +37,6 @@ static status commit(void *self, const struct store_batch *batch)
     }
     if (world_fault(world, 2)) {
         size_t which = world_below(world, COUNT_OF(faults));
-        world->counts.store_faults++;
         world->trouble_ms = world->time_ms > world->trouble_ms ? world->time_ms : world->trouble_ms;
         world_say(world, "store: the next commit is %s", faults[which].name);
         memory_store_fault(&world->store, faults[which].fault);
@@ -45,6 +44,7 @@ static status commit(void *self, const struct store_batch *batch)
         if (faults[which].fault == MEMORY_STORE_FAULT_UNKNOWN) {
             books_take(world, batch);
         }
+        world->counts.store_faults++; /* What was taken just now is doubted afterwards. */
         return outcome;
     }
     if (world_fault(world, 1)) {

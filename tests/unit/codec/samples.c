@@ -100,6 +100,7 @@ static const struct field {
     FIELD(LEASE_LOST, U32, effect),
     FIELD(LEASE_LOST, U32, attempt),
     FIELD(LEASE_LOST, TEXT, lease_lost.cause),
+    SINCE(5, LEASE_LOST, FLAG, lease_lost.is_excused),
     SINCE(2, WAIT_SET, U32, effect),
     SINCE(2, WAIT_SET, WAIT_KIND, wait_set.kind),
     SINCE(2, WAIT_SET, U32, wait_set.owner),

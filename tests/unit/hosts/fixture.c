@@ -99,15 +99,16 @@ bool link_is_quiet(const struct test_link *link)
     return link->read == link->count;
 }
 
-static void note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+static void note_lost(void *context, const struct host_loss *loss)
 {
     struct fixture *fixture = (struct fixture *)context;
 
     assert_true(fixture->lost_count < NOTED_MAX);
     struct noted_loss *noted = &fixture->lost[fixture->lost_count++];
 
-    noted->held = (struct held_task){task, epoch};
-    copy_text(noted->cause, sizeof(noted->cause), str_of(cause));
+    noted->held = (struct held_task){loss->task, loss->epoch};
+    noted->is_excused = loss->is_excused;
+    copy_text(noted->cause, sizeof(noted->cause), str_of(loss->cause));
 }
 
 static void count_up(void *context, uint8_t ret[16])

@@ -47,6 +47,7 @@ struct test_link {
 
 struct noted_loss {
     struct held_task held;
+    bool is_excused;
     char cause[64];
 };
 

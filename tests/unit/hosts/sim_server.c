@@ -75,12 +75,12 @@ static void close_link(struct host_link *base, enum code code, const char *reaso
 
 static const struct host_link_vtable vtable = {pack, send_down, close_link};
 
-static void note_lost(void *context, struct task_ref task, uint32_t epoch, const char *cause)
+static void note_lost(void *context, const struct host_loss *loss)
 {
     struct sim *sim = (struct sim *)context;
 
-    assert(cause != NULL && sim->lost_count < SIM_PENDING_MAX);
-    sim->lost[sim->lost_count++] = (struct held_task){task, epoch};
+    assert(loss->cause != NULL && sim->lost_count < SIM_PENDING_MAX);
+    sim->lost[sim->lost_count++] = (struct held_task){loss->task, loss->epoch};
 }
 
 static void count_up(void *context, uint8_t ret[16])

@@ -230,6 +230,7 @@ static void leases_end(void **state)
     assert_int_equal(fixture.lost_count, 2);
     assert_int_equal(fixture.lost[0].held.epoch, 4);
     assert_string_equal(fixture.lost[1].cause, "lease expired");
+    assert_false(fixture.lost[0].is_excused || fixture.lost[1].is_excused);
     assert_true(half_open.is_closed);
     assert_string_equal(half_open.reason, "LEASE_EXPIRED");
     assert_non_null(strstr(half_open.text, "heartbeats"));
