@@ -184,10 +184,12 @@ class Host:
         self.held = {}  # task id -> epoch
         self.acknowledged = []  # messages, in order, refused ones too
         self.sent = {}  # seq -> message, of this session
-        self.refused_messages = []
+        self.refused_ids = set()  # id() of messages that are in `acknowledged`
+        self.done_messages = {}  # task id -> its TaskDone, once acknowledged
         self.tasks = []  # every task received
         self.refused = []
         self.outcomes = queue.Queue()
+        self.on_outcome = lambda host, outcome: host.outcomes.put(outcome)
         self.out = None
         self.thread = None
         self.welcome = threading.Event()
@@ -242,6 +244,7 @@ class Host:
                 self.acknowledged.append(body)
                 if "task_done" in body:
                     self.held.pop(body["task_done"].task_id, None)
+                    self.done_messages[body["task_done"].task_id] = body
         if kind == "task":
             self.out.put(tools_pb2.HostMessage(ack=message.seq))
             self.tasks.append(message.task)
@@ -252,10 +255,10 @@ class Host:
             self.cancelled(message.cancel)
         elif kind == "outcome":
             self.out.put(tools_pb2.HostMessage(ack=message.seq))
-            self.outcomes.put(message.outcome)
+            self.on_outcome(self, message.outcome)
         elif kind == "refused":
             self.refused.append(message.refused)
-            self.refused_messages.append(self.sent.get(message.refused.refused_seq))
+            self.refused_ids.add(id(self.sent.get(message.refused.refused_seq)))
 
     def cancelled(self, cancel):
         """Cleans up at once, where it is asked to."""
@@ -297,7 +300,12 @@ class Host:
 
     def durable(self):
         """What was acknowledged and not refused."""
-        return [m for m in self.acknowledged if not any(m is r for r in self.refused_messages)]
+        return [m for m in self.acknowledged if id(m) not in self.refused_ids]
+
+    def is_done(self, task_id):
+        """Its answer was acknowledged and not refused."""
+        message = self.done_messages.get(task_id)
+        return message is not None and id(message) not in self.refused_ids
 
     def step(self, task, number, key, value):
         outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
