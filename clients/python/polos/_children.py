@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from . import _registry
 from ._functions import checked_id, refuse
-from ._json import NotJsonError, dumps
+from ._json import dumps_argument
 from ._state import state_json
 from .errors import InvalidArgumentError, PolosError
 from .features.queue_types import start_place
@@ -58,7 +58,7 @@ class Child:
             kind=(
                 common_pb2.RUN_KIND_TOOL if kind == "tool" else common_pb2.RUN_KIND_WORKFLOW
             ),
-            input_json=_payload(payload, str(name)),
+            input_json=dumps_argument(payload, f"the payload of {name!r}", "payload"),
             options=start_options(
                 timeout=run_timeout_seconds,
                 initial_state=state_json(initial_state),
@@ -139,15 +139,6 @@ def _known(name: str) -> Any:
     return (
         _registry.workflows.get(name) or _registry.tools.get(name) or _registry.agents.get(name)
     )
-
-
-def _payload(payload: Any, name: str) -> str:
-    try:
-        return dumps(payload)
-    except NotJsonError as error:
-        raise InvalidArgumentError(
-            f"the payload of {name!r} has no JSON form: {error}", field="payload"
-        ) from error
 
 
 def order(key: str, children: list[Child], ctx: WorkflowContext, wait: bool) -> tools_pb2.Order:

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from .errors import InvalidArgumentError
+
 MODEL_KEY = "$model"
 VALUE_KEY = "$value"
 
@@ -30,6 +32,14 @@ def dumps(value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise NotJsonError(f"{class_path(type(value))}: {_why(error)}") from error
     return text
+
+
+def dumps_argument(value: Any, what: str, field: str) -> str:
+    """As dumps(), of what a caller gave; raises InvalidArgumentError, which begins with `what`."""
+    try:
+        return dumps(value)
+    except NotJsonError as error:
+        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field=field) from error
 
 
 def _why(error: Exception) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -36,8 +36,10 @@ except ImportError as error:  # a checkout where the protos were not compiled ye
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+Row = TypeVar("Row")
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+PAGE_ROWS_MAX = 500
 ATTEMPT_SECONDS = 30.0  # one try of a short call
 FIRST_CONTACT_SECONDS = 3.0  # how long the very first call looks for the server
 
@@ -318,6 +320,26 @@ class Wire:
             except grpc.aio.AioRpcError as error:
                 failures += 1
                 await self._pause_or_raise(error, failures, give_up_at)
+
+    async def rows(
+        self,
+        method: Method[Any, Response],
+        request: Any,
+        rows_of: Callable[[Response], Iterable[Row]],
+        limit: int | None = None,
+    ) -> list[Row]:
+        """The rows of a list that comes in pages, `limit` at most; None: all. `request` is used up.
+        """
+        found: list[Row] = []
+        while limit is None or len(found) < limit:
+            if limit is not None:
+                request.page_size = min(PAGE_ROWS_MAX, limit - len(found))
+            page: Any = await self.call(method, request)
+            found += rows_of(page)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        return found
 
     async def _once(
         self, method: Method[Request, Response], request: Request, give_up_at: float | None

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from . import _registry
 from ._functions import checked_id, refuse
-from ._json import NotJsonError, class_path, dumps, schema_of
+from ._json import class_path, dumps_argument, schema_of
 from .errors import InvalidArgumentError, UnsupportedFeatureError
 from .stop_conditions import combined
 from .tool import Tool
@@ -290,19 +290,14 @@ def input_json(input: Any) -> str:
             f"not {type(input).__name__}",
             field="input",
         )
-    return _jsonable(input, "input")
+    return dumps_argument(input, "input", "input")
 
 
 def options_json(provider_kwargs: dict[str, Any]) -> str:
     """A run's provider options as the API takes them, or InvalidArgumentError."""
-    return _jsonable(provider_kwargs, "provider_kwargs") if provider_kwargs else ""
-
-
-def _jsonable(value: Any, field: str) -> str:
-    try:
-        return dumps(value)
-    except NotJsonError as error:
-        raise InvalidArgumentError(f"{field} has no JSON form: {error}", field=field) from error
+    if not provider_kwargs:
+        return ""
+    return dumps_argument(provider_kwargs, "provider_kwargs", "provider_kwargs")
 
 
 def schema_path(agent: Agent) -> str | None:

@@ -16,7 +16,7 @@ from ._children import start_options
 from ._connection import Connection
 from ._execution import current_task
 from ._follow import wait_until_ended
-from ._json import NotJsonError, dumps
+from ._json import dumps_argument
 from ._results import (
     agent_result,
     ended,
@@ -188,18 +188,9 @@ class PolosClient:
         self, workflow_id: str = "", limit: int = 50
     ) -> list[dict[str, Any]]:
         """Runs, newest first, without payload, steps and result; `workflow_id` empty: any."""
-        found: list[dict[str, Any]] = []
-        token = ""
-        while len(found) < limit:
-            request = runs_pb2.RunServiceListRequest(
-                page_size=min(500, limit - len(found)), page_token=token, name=workflow_id
-            )
-            page = await self._connection().wire.call(RUN_LIST, request)
-            found += [run_dict(run) for run in page.runs]
-            token = page.next_page_token
-            if not token:
-                break
-        return found
+        request = runs_pb2.RunServiceListRequest(name=workflow_id)
+        wire = self._connection().wire
+        return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
 
     async def invoke(
         self,
@@ -222,12 +213,7 @@ class PolosClient:
         """
         if queue_concurrency_limit is not None:
             await self._limit_queue(queue_name, queue_concurrency_limit)
-        try:
-            text = dumps(payload)
-        except NotJsonError as error:
-            raise InvalidArgumentError(
-                f"the payload has no JSON form: {error}", field="payload"
-            ) from error
+        text = dumps_argument(payload, "the payload", "payload")
         options = _options(
             session_id=session_id,
             user_id=user_id,
@@ -295,12 +281,7 @@ class PolosClient:
             data: the answer: anything with a JSON form.
             resumed_by: who answers, for the history; default: this process and machine.
         """
-        try:
-            text = dumps(data)
-        except NotJsonError as error:
-            raise InvalidArgumentError(
-                f"the answer has no JSON form: {error}", field="data"
-            ) from error
+        text = dumps_argument(data, "the answer", "data")
         request = suspend_pb2.SuspendServiceResumeRequest(
             run_id=await self._suspended_run(suspend_execution_id, suspend_step_key),
             step_key=suspend_step_key,
@@ -314,18 +295,10 @@ class PolosClient:
         self, execution_id: str = "", limit: int = 50
     ) -> list[Suspension]:
         """Open suspensions, oldest first; `execution_id` empty: of all runs."""
-        found: list[Suspension] = []
-        token = ""
-        while len(found) < limit:
-            request = suspend_pb2.SuspendServiceListRequest(
-                page_size=min(500, limit - len(found)), page_token=token, run_id=execution_id
-            )
-            page = await self._connection().wire.call(SUSPENSION_LIST, request)
-            found += [suspension_of(each) for each in page.suspensions]
-            token = page.next_page_token
-            if not token:
-                break
-        return found
+        request = suspend_pb2.SuspendServiceListRequest(run_id=execution_id)
+        wire = self._connection().wire
+        found = await wire.rows(SUSPENSION_LIST, request, lambda p: p.suspensions, limit)
+        return [suspension_of(each) for each in found]
 
     async def get_suspension(self, execution_id: str, step_key: str) -> Suspension:
         """A suspension, open or answered. Raises NotFoundError when there is none."""

@@ -18,9 +18,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from . import _children, _threads
 from ._execution import Execution
-from ._json import NotJsonError, dumps, dumps_step, loads_step
+from ._json import dumps_argument, dumps_step, loads_step
 from ._outcome import error_outcome, value_outcome
-from .errors import InvalidArgumentError, StepExecutionError, UnsupportedFeatureError
+from .errors import StepExecutionError, UnsupportedFeatureError
 from .features.event_types import EventPayload, iso_time
 from .features.queue_types import Queue
 from .trace import Span
@@ -183,7 +183,7 @@ class Step:
 
         Returns: {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
         """
-        text = _text(data, f"the data of suspend({step_key!r})")
+        text = dumps_argument(data, f"the data of suspend({step_key!r})", "data")
         deadline = _deadline(step_key, timeout)
         if self._ctx.execution_id != self._ctx.root_execution_id:
             await self._announce(step_key, text)
@@ -201,7 +201,7 @@ class Step:
         self, step_key: str, topic: str, data: Any, event_type: str | None = None
     ) -> None:
         """Publishes an event, once, however often the code runs."""
-        text = _text(data, f"the data of publish_event({step_key!r})")
+        text = dumps_argument(data, f"the data of publish_event({step_key!r})", "data")
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.Publish(topic=topic, event_type=event_type or "", data_json=text)
@@ -224,7 +224,7 @@ class Step:
         data: dict[str, Any] | BaseModel | Any,
     ) -> None:
         """Answers another run's suspension, once; nothing happens when it was answered before."""
-        text = _text(data, f"the data of resume({step_key!r})")
+        text = dumps_argument(data, f"the data of resume({step_key!r})", "data")
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.ResumeRun(
@@ -428,13 +428,6 @@ def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
     if not 0 < timeout < 1e10:
         raise ValueError(f"the timeout of step {key!r} is {timeout}: it is more than 0 seconds")
     return lambda: _now_ms() + max(1, round(timeout * 1000))
-
-
-def _text(value: Any, what: str) -> str:
-    try:
-        return dumps(value)
-    except NotJsonError as error:
-        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field="data") from error
 
 
 def _as_object(value: Any) -> dict[str, Any]:

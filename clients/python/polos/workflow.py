@@ -11,10 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from . import _registry, _threads
 from ._functions import Parameters, checked_id, refuse
-from ._json import dumps
+from ._json import dumps_argument
 from ._state import state_json
 from .context import WorkflowContext
-from .errors import InvalidArgumentError
 from .features.event_types import event_fields
 from .features.queue_types import Queue, name_of, start_place
 from .features.schedule_types import schedule_offer
@@ -159,13 +158,7 @@ class Workflow:
         )
 
     def _payload_json(self, payload: Any) -> str:
-        try:
-            return dumps(payload)
-        except TypeError as error:
-            raise InvalidArgumentError(
-                f"the payload of {self.kind} {self.id!r} has no JSON form: {error}",
-                field="payload",
-            ) from error
+        return dumps_argument(payload, f"the payload of {self.kind} {self.id!r}", "payload")
 
     # ---- as a host ----
 

@@ -12,11 +12,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from .._follow import follow, subscribe
-from .._json import NotJsonError, dumps
+from .._json import dumps_argument
 from .._narrate import RunNarrator
 from .._results import iso, parsed
 from .._rpc import PUBLISH
-from ..errors import InvalidArgumentError
 from ..types import StreamEvent
 from ..v1 import workflows_pb2
 from .event_types import BatchEventPayload, EventData, EventItem, EventPayload
@@ -51,7 +50,10 @@ async def batch_publish(
     request = workflows_pb2.WorkflowServicePublishRequest(
         topic=topic,
         events=[
-            workflows_pb2.TopicEvent(event_type=e.event_type or "", data_json=_data(e))
+            workflows_pb2.TopicEvent(
+                event_type=e.event_type or "",
+                data_json=dumps_argument(e.data, "the data of an event", "events.data"),
+            )
             for e in found
         ],
     )
@@ -155,15 +157,6 @@ async def stream_workflow(
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-
-
-def _data(event: EventData) -> str:
-    try:
-        return dumps(event.data)
-    except NotJsonError as error:
-        raise InvalidArgumentError(
-            f"the data of an event has no JSON form: {error}", field="events.data"
-        ) from error
 
 
 def _stream_event(event: workflows_pb2.TopicEvent) -> StreamEvent:
