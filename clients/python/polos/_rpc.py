@@ -130,6 +130,12 @@ RUN_HISTORY = Method(
     runs_pb2.RunServiceHistoryRequest,
     runs_pb2.RunServiceHistoryResponse,
 )
+RUN_FORK = Method(
+    "RunService", "Fork", runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkResponse
+)
+RUN_RETRY = Method(
+    "RunService", "Retry", runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse
+)
 RUN_CANCEL = Method(
     "RunService", "Cancel", runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse
 )
@@ -302,8 +308,9 @@ class Wire:
         request: Request,
         *,
         give_up_at: float | None = None,
+        repeat: bool = True,
     ) -> Response:
-        """A unary call that may be repeated: reads, and starts with an idempotency key.
+        """A unary call. `repeat`: it may be made again: reads, and starts with an idempotency key.
 
         An unreachable server is tried again until `give_up_at` (time.monotonic(); None: for
         ever), but only FIRST_CONTACT_SECONDS when it has never been reached.
@@ -318,6 +325,8 @@ class Wire:
                 self.contacted = True
                 return response
             except grpc.aio.AioRpcError as error:
+                if not repeat:
+                    raise error_from(error, self.endpoint.url) from None
                 failures += 1
                 await self._pause_or_raise(error, failures, give_up_at)
 

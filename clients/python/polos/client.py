@@ -31,9 +31,11 @@ from ._rpc import (
     QUEUE_PUT,
     RESUME,
     RUN_CANCEL,
+    RUN_FORK,
     RUN_GET,
     RUN_HISTORY,
     RUN_LIST,
+    RUN_RETRY,
     SUSPENSION_GET,
     SUSPENSION_LIST,
     WORKFLOW_START,
@@ -50,6 +52,7 @@ from .errors import (
     WorkflowTimeoutError,
 )
 from .features.queue_types import start_place
+from .history import History
 from .tool import Tool
 from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
 from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
@@ -170,9 +173,12 @@ class PolosClient:
             return False
         return True
 
-    async def history(self, execution_id: str) -> list[HistoryEvent]:
-        """The run's journal, oldest first. Raises NotFoundError when there is none."""
-        events: list[HistoryEvent] = []
+    async def history(self, execution_id: str) -> History:
+        """The run's journal: a list of HistoryEvent, oldest first, with text() and json().
+
+        Raises NotFoundError when there is no such run.
+        """
+        events = History()
         from_seq = 0
         while True:
             request = runs_pb2.RunServiceHistoryRequest(
@@ -183,6 +189,36 @@ class PolosClient:
             from_seq = page.next_from_seq
             if from_seq == 0:
                 return events
+
+    async def fork(self, execution_id: str, after_seq: int) -> ExecutionHandle:
+        """Starts a new run that has another one's history up to an event, and goes on from there.
+
+        The new run's steps up to there are not done again; the old run stays as it is. When the
+        connection breaks meanwhile nobody knows whether it was started: look at list_executions().
+
+        Args:
+            execution_id: a run, ended or not.
+            after_seq: HistoryEvent.seq of the last event to keep. Events that were written together
+                cannot be parted; then InvalidArgumentError names the nearest event before.
+
+        Raises ConflictError (CHILDREN_OPEN) where the run waits for children, NotFoundError.
+        """
+        source = await self._get_run(execution_id)
+        request = runs_pb2.RunServiceForkRequest(run_id=execution_id, after_seq=after_seq)
+        told = await self._connection().wire.call(RUN_FORK, request, repeat=False)
+        return _handle_of(told.run_id, source)
+
+    async def retry(self, execution_id: str) -> ExecutionHandle:
+        """Starts a new run that goes on with a failed one from its last good fact.
+
+        Settled steps and tool calls stay settled, what failed is tried again; the failed run stays
+        as it is. As for fork() when the connection breaks. Raises ConflictError (RUN_NOT_FAILED)
+        when the run has not failed, NotFoundError when there is none.
+        """
+        await self._get_run(execution_id)
+        request = runs_pb2.RunServiceRetryRequest(run_id=execution_id)
+        told = await self._connection().wire.call(RUN_RETRY, request, repeat=False)
+        return _handle_of(told.run.id, told.run)
 
     async def list_executions(
         self, workflow_id: str = "", limit: int = 50
@@ -533,6 +569,19 @@ def _slots() -> int:
             field="max_concurrent_workflows",
         )
     return int(text)
+
+
+def _handle_of(run_id: str, run: common_pb2.Run) -> ExecutionHandle:
+    """Of a run that was started just now, with what it shares with `run`."""
+    return ExecutionHandle(
+        id=run_id,
+        workflow_id=run.name,
+        created_at=iso(time.time_ns() // 1_000_000),
+        root_workflow_id=run.name,
+        root_execution_id=run_id,
+        session_id=run.session_id or None,
+        user_id=run.user_id or None,
+    )
 
 
 def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:

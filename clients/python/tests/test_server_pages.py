@@ -30,6 +30,7 @@ PAGES = [
     "queues",
     "versions",
     "cancelling",
+    "history",
 ]
 PROGRAMS = sorted(path.name for path in EXAMPLES.iterdir() if re.match(r"\d\d-", path.name))
 PAGE_SECONDS = 60
