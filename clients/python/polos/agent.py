@@ -146,8 +146,8 @@ class Agent:
         initial_state: BaseModel | dict[str, Any] | None = None,
         session_id: str | UUID | None = None,
         user_id: str | None = None,
-        conversation_id: str | UUID | None = None,
         timeout: float | None = 600.0,
+        conversation_id: str | UUID | None = None,
         **provider_kwargs: Any,
     ) -> AgentResult:
         """Runs the agent and returns its answer.

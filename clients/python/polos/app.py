@@ -8,6 +8,8 @@ import logging
 import signal
 from typing import Any
 
+from pydantic import BaseModel
+
 from ._connection import Connection
 from ._functions import refuse
 from .client import ExecutionHandle, PolosClient
@@ -125,10 +127,33 @@ class Polos:
             await self.client.close()
 
     async def invoke(
-        self, workflow_id: str, payload: Any = None, **options: Any
+        self,
+        workflow_id: str,
+        payload: Any = None,
+        queue_name: str | None = None,
+        queue_concurrency_limit: int | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
     ) -> ExecutionHandle:
         """As PolosClient.invoke()."""
-        return await self.client.invoke(workflow_id, payload, **options)
+        return await self.client.invoke(
+            workflow_id,
+            payload,
+            queue_name,
+            queue_concurrency_limit,
+            concurrency_key,
+            session_id,
+            user_id,
+            initial_state,
+            run_timeout_seconds,
+            max_retries,
+            priority,
+        )
 
     async def batch_invoke(
         self,
