@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
@@ -63,6 +64,10 @@ class Endpoint:
             raise InvalidArgumentError(
                 f"{url!r} is no server address: write http://HOST:PORT or https://HOST:PORT",
                 field="api_url",
+            )
+        if "://" not in url and ":" not in parts.netloc.rpartition("]")[2]:
+            raise InvalidArgumentError(
+                f"{url!r} names no port: write {parts.hostname}:8080", field="api_url"
             )
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -251,6 +256,9 @@ def error_from(error: grpc.aio.AioRpcError, url: str) -> PolosError:
 
 def unreachable(url: str, why: str) -> UnavailableError:
     """Says where the server was looked for and how to start one."""
+    why = re.sub(r"^failed to connect to all addresses; last error: (UNKNOWN: )?", "", why)
+    if "handshake failed" in why and url.startswith("https:"):
+        why += "; polosd itself speaks http, and https needs a proxy in front of it"
     return UnavailableError(
         f"cannot reach polosd at {url}: {why}. Start it with ./run serve, "
         "or set POLOS_API_URL to where it is",
@@ -340,6 +348,8 @@ class Wire:
         """The rows of a list that comes in pages, `limit` at most; None: all. `request` is used up.
         """
         found: list[Row] = []
+        if limit is not None and not (isinstance(limit, int) and limit > 0):
+            raise InvalidArgumentError(f"limit is {limit!r}: it is 1 or more", field="limit")
         while limit is None or len(found) < limit:
             if limit is not None:
                 request.page_size = min(PAGE_ROWS_MAX, limit - len(found))

@@ -92,4 +92,9 @@ def state_json(value: Any) -> str:
     """An initial state as the API takes it; None: none."""
     if value is None:
         return ""
-    return dumps_argument(value, "initial_state", "initial_state")
+    text = dumps_argument(value, "initial_state", "initial_state")
+    if not text.startswith("{"):
+        raise InvalidArgumentError(
+            f"initial_state is a model or a dict, not {type(value).__name__}", field="initial_state"
+        )
+    return text

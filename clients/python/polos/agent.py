@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from . import _registry
-from ._functions import checked_id, refuse
+from ._functions import check_client, checked_id, refuse
 from ._json import class_path, dumps_argument, schema_of
 from .errors import InvalidArgumentError, UnsupportedFeatureError
 from .stop_conditions import combined
@@ -168,6 +168,7 @@ class Agent:
             does not fit output_schema), UnavailableError (no server), InvalidArgumentError.
         """
         refuse("agent.run", initial_state=initial_state)
+        check_client(client, "agent.run")
         run_id = await client._start_agent(
             self, input, provider_kwargs, session_id, user_id, conversation_id, timeout
         )
@@ -193,6 +194,7 @@ class Agent:
 
         refuse("agent.stream", initial_state=initial_state)
         limit = run_timeout_seconds if timeout is None else timeout
+        check_client(client, "agent.stream")
         run_id = await client._start_agent(
             self, input, provider_kwargs, session_id, user_id, conversation_id, limit
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from ._children import start_options
+from ._children import batch_input, start_options
 from ._connection import Connection
 from ._execution import current_task
 from ._follow import wait_until_ended
@@ -58,6 +58,8 @@ from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, 
 from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .workflow import Workflow
 
 DEFAULT_URL = "http://localhost:8080"
@@ -146,17 +148,18 @@ class PolosClient:
     def __repr__(self) -> str:
         return f"<PolosClient {self.api_url}>"
 
-    async def __aenter__(self) -> PolosClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Ends this loop's connection and its host; tasks at work go to another host."""
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Ends this loop's connection and its host, which lets tasks at work end for so long; those
+        that are left go to another host."""
         connection = self._connections.pop(asyncio.get_running_loop(), None)
         if connection is not None:
-            await connection.close()
+            await connection.close(grace_seconds)
 
     # ---- runs ----
 
@@ -290,7 +293,7 @@ class PolosClient:
                 concurrency_key=each.concurrency_key,
                 priority=each.priority,
             )
-            for each in workflows
+            for each in map(batch_input, workflows)
         ]
         return list(await asyncio.gather(*starts))
 

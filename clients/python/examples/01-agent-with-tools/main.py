@@ -62,7 +62,7 @@ async def main() -> None:
     say_which()
     async with Polos() as polos:
         response = await weather_agent.run(
-            polos.client,
+            polos,
             "How warm is it in Rome, in Celsius and in Fahrenheit?",
             **script(
                 calls("get_weather", city="Rome"),
@@ -75,7 +75,7 @@ async def main() -> None:
         print(f"{len(response.tool_results)} tool calls in {response.total_steps} steps: {names}")
 
         endless = await curious_agent.run(
-            polos.client, "Go!", **script(*[calls("get_weather", city="Oslo")] * 9)
+            polos, "Go!", **script(*[calls("get_weather", city="Oslo")] * 9)
         )
         print(f"it went on for {endless.total_steps} steps and was stopped: {endless.stop_reason}")
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from .._follow import follow, subscribe
-from .._json import dumps_argument
+from .._json import dumps_argument, sentences
 from .._narrate import RunNarrator
 from .._results import iso, parsed
 from .._rpc import PUBLISH
+from ..errors import InvalidArgumentError
 from ..types import StreamEvent
 from ..v1 import workflows_pb2
 from .event_types import BatchEventPayload, EventData, EventItem, EventPayload
@@ -46,7 +49,7 @@ async def batch_publish(
 
     When the connection breaks meanwhile they are sent again: then they may be there twice.
     """
-    found = [event if isinstance(event, EventData) else EventData(**event) for event in events]
+    found = [_event_data(event) for event in events]
     request = workflows_pb2.WorkflowServicePublishRequest(
         topic=topic,
         events=[
@@ -157,6 +160,17 @@ async def stream_workflow(
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+
+
+def _event_data(event: Any) -> EventData:
+    if isinstance(event, EventData):
+        return event
+    try:
+        return EventData.model_validate(event)
+    except ValidationError as error:
+        raise InvalidArgumentError(
+            f"an event is EventData, or a dict with its fields: {sentences(error)}", field="events"
+        ) from error
 
 
 def _stream_event(event: workflows_pb2.TopicEvent) -> StreamEvent:
