@@ -35,6 +35,8 @@ async def show(client: PolosClient, arguments: argparse.Namespace) -> int:
     if arguments.json:
         return _print_json(run)
     waiting = run.pop("waiting")
+    if not run["usage"]["total_tokens"]:
+        del run["usage"]
     for name, value in run.items():
         if value not in (None, False, [], {}):
             print(f"{name:<18} {_shortened(value)}")
@@ -66,7 +68,12 @@ async def resume(client: PolosClient, arguments: argparse.Namespace) -> int:
     told = await client.resume("", arguments.run, arguments.key, arguments.data, arguments.by)
     if not told.accepted:
         return _complain(f"{arguments.key!r} had been answered; nothing has changed")
-    print("kept until the run suspends there" if told.kept else "answered")
+    if not told.kept:
+        print("answered")
+        return DONE
+    there = await client.list_suspensions(arguments.run)
+    keys = ", ".join(repr(each.step_key) for each in there) or "nothing"
+    print(f"kept until the run asks at {arguments.key!r}; now it waits for an answer at: {keys}")
     return DONE
 
 
