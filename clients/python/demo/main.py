@@ -28,7 +28,7 @@ from server import Server, ServerError, program_path  # noqa: E402
 
 from polos import (  # noqa: E402
     Agent,
-    HistoryEvent,
+    History,
     PolosClient,
     PolosError,
     WorkflowContext,
@@ -175,7 +175,7 @@ async def kill_and_start(server: Server, narration: show.Narration) -> None:
     narration.line(show.styled(again, "32"))
 
 
-def proof(events: list[HistoryEvent]) -> bool:
+def proof(events: History) -> bool:
     """Every model call and tool call began once and ended once, by both counts."""
     show.heading("   What the journal holds of it")
     show.history(events)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from polos import HistoryEvent
+from polos import History
 from polos.types import StreamEvent
 
 TTY = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -71,41 +71,11 @@ def shortened(value: Any, most: int = DETAIL_CHARACTERS) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def history(events: list[HistoryEvent]) -> None:
-    """The journal as a table."""
-    began = events[0].time_ms if events else 0
-    note(styled(f"{'seq':>4} {'ms':>7}  {'event':<16} what", "2"))
-    for event in events:
-        time = event.time_ms - began
-        note(f"{event.seq:>4} {time:>7}  {event.type:<16} {shortened(detail(event))}")
-
-
-def detail(event: HistoryEvent) -> str:
-    data = event.data
-    attempt = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-    if event.type == "RUN_STARTED":
-        return f"{data.get('name')}: {data.get('input')}"
-    if event.type == "MODEL_REPLIED":
-        return _reply(data)
-    if event.type == "TASK_REQUESTED":
-        return f"{data.get('name')} {data.get('input')}"
-    if event.type == "TASK_SETTLED":
-        return str(data["error"].get("message") if "error" in data else data.get("value"))
-    if event.type == "LEASE_GRANTED":
-        return f"to this process{attempt}"
-    if event.type in ("MODEL_FAILED", "RUN_FAILED"):
-        return f"{data.get('reason')}: {data.get('message')}"
-    if event.type in ("LEASE_LOST", "RUN_CANCELLED"):
-        return str(data.get("cause", ""))
-    return str(data.get("stop_reason", "")) + attempt
-
-
-def _reply(data: dict[str, Any]) -> str:
-    reply = data.get("reply") or {}
-    calls = ", ".join(call.get("name", "") for call in reply.get("tool_calls") or [])
-    usage = data.get("usage") or {}
-    tokens = f"{usage.get('input_tokens', 0)}+{usage.get('output_tokens', 0)} tokens"
-    return f"{'calls ' + calls if calls else reply.get('text', '')} ({tokens})"
+def history(events: History) -> None:
+    heading, *lines = events.text(DETAIL_CHARACTERS).splitlines()
+    note(styled(heading, "2"))
+    for line in lines:
+        note(line)
 
 
 def counts(rows: Iterable[tuple[str, int, int]]) -> bool:

@@ -3,7 +3,14 @@
     ./run serve &
     python clients/python/examples/steps.py
 
-Kill the server while it runs (and start it again): no step is done twice.
+Prints:
+
+    charging 42
+    shipping 42 (receipt-42)
+    {'receipt': 'receipt-42', 'parcel': 'parcel-42'}
+
+There are five seconds between the steps. Kill the server meanwhile (and start it again): no step is
+done twice.
 """
 
 import asyncio

@@ -7,14 +7,13 @@
 import asyncio
 
 import steps  # noqa: F401  what is defined is offered
-import weather  # noqa: F401
 
 from polos import Polos
 
 
 async def main() -> None:
     async with Polos() as polos:
-        print(f"serving {polos.api_url}; Ctrl-C ends it")
+        print(f"serving {polos.api_url}; Ctrl-C ends it", flush=True)
         await polos.serve()
 
 

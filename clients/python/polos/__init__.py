@@ -34,6 +34,7 @@ from .features import events, queues, schedules
 from .features.events import BatchEventPayload, EventData, EventPayload
 from .features.queues import Queue, QueueInfo, queue
 from .features.schedules import ScheduleInfo, SchedulePayload
+from .history import History
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
 from .tool import Tool, tool
@@ -68,6 +69,7 @@ __all__ = [
     "EventPayload",
     "ExecutionCancelledError",
     "ExecutionHandle",
+    "History",
     "HistoryEvent",
     "InvalidArgumentError",
     "MaxStepsConfig",

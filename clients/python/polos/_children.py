@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from . import _registry
 from ._functions import checked_id, refuse
-from ._json import NotJsonError, dumps
+from ._json import dumps_argument, sentences
 from ._state import state_json
 from .errors import InvalidArgumentError, PolosError
 from .features.queue_types import start_place
@@ -47,7 +47,12 @@ class Child:
     ) -> Child:
         """A workflow or tool, itself or its id; ids nobody here knows are workflows elsewhere."""
         target = _known(workflow) if isinstance(workflow, str) else workflow
-        name = workflow if isinstance(workflow, str) else getattr(workflow, "id", None)
+        if not isinstance(workflow, str) and not hasattr(workflow, "kind"):
+            raise TypeError(
+                f"what is invoked is a workflow, a tool or an id, not {type(workflow).__name__}: "
+                "decorate the function with @workflow"
+            )
+        name = workflow if isinstance(workflow, str) else workflow.id
         checked_id(name, "workflow")
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
@@ -58,7 +63,7 @@ class Child:
             kind=(
                 common_pb2.RUN_KIND_TOOL if kind == "tool" else common_pb2.RUN_KIND_WORKFLOW
             ),
-            input_json=_payload(payload, str(name)),
+            input_json=dumps_argument(payload, f"the payload of {name!r}", "payload"),
             options=start_options(
                 timeout=run_timeout_seconds,
                 initial_state=state_json(initial_state),
@@ -70,7 +75,7 @@ class Child:
 
     @classmethod
     def of_batch(cls, each: BatchWorkflowInput | dict[str, Any]) -> Child:
-        found = BatchWorkflowInput.model_validate(each) if isinstance(each, dict) else each
+        found = batch_input(each)
         return cls.of_workflow(
             found.id,
             found.payload,
@@ -104,6 +109,19 @@ class Child:
         )
 
 
+def batch_input(each: Any) -> BatchWorkflowInput:
+    """One of a batch, as itself or as a dict of its fields."""
+    if isinstance(each, BatchWorkflowInput):
+        return each
+    try:
+        return BatchWorkflowInput.model_validate(each)
+    except ValidationError as error:
+        raise InvalidArgumentError(
+            f"a batch is of BatchWorkflowInputs, or of dicts with their fields: {sentences(error)}",
+            field="workflows",
+        ) from error
+
+
 def start_options(
     session_id: Any = None,
     user_id: str | None = None,
@@ -114,13 +132,15 @@ def start_options(
     place: common_pb2.StartOptions | None = None,
 ) -> common_pb2.StartOptions:
     """As the API takes them; raises InvalidArgumentError for a timeout that is none."""
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
         raise InvalidArgumentError(
-            f"timeout is {timeout}: it is more than 0 seconds, or None", field="timeout"
+            f"timeout is {timeout!r}: it is more than 0 seconds, or None", field="timeout"
         )
-    if max_retries is not None and not 0 <= max_retries <= 100:
+    if max_retries is not None and not (
+        isinstance(max_retries, int) and 0 <= max_retries <= 100
+    ):
         raise InvalidArgumentError(
-            f"max_retries is {max_retries}: it is 0 to 100, or None", field="max_retries"
+            f"max_retries is {max_retries!r}: it is 0 to 100, or None", field="max_retries"
         )
     options = common_pb2.StartOptions(
         run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
@@ -139,15 +159,6 @@ def _known(name: str) -> Any:
     return (
         _registry.workflows.get(name) or _registry.tools.get(name) or _registry.agents.get(name)
     )
-
-
-def _payload(payload: Any, name: str) -> str:
-    try:
-        return dumps(payload)
-    except NotJsonError as error:
-        raise InvalidArgumentError(
-            f"the payload of {name!r} has no JSON form: {error}", field="payload"
-        ) from error
 
 
 def order(key: str, children: list[Child], ctx: WorkflowContext, wait: bool) -> tools_pb2.Order:

@@ -1,13 +1,14 @@
-"""Following a run across disconnects and restarts of the server."""
+"""Following a run or a topic across disconnects and restarts of the server."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 import grpc.aio
 
-from ._rpc import RUN_WATCH, SUBSCRIBE, Wire, backoff, error_from
+from ._rpc import RUN_WATCH, SUBSCRIBE, Method, Request, Response, Wire, backoff, error_from
 from .errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
 from .v1 import common_pb2, runs_pb2, workflows_pb2
 
@@ -16,53 +17,64 @@ CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none fo
 
 async def follow(
     wire: Wire, run_id: str, *, deltas: bool
-) -> AsyncIterator[runs_pb2.RunServiceWatchResponse]:
+) -> AsyncGenerator[runs_pb2.RunServiceWatchResponse, None]:
     """Every fact and delta of a run from its start, then its end; no gap, no repetition.
 
     Waits for a server that is away for as long as the caller does. Raises NotFoundError and the
     like for what waiting does not cure.
     """
     position = ""
-    cuts = 0
-    while True:
-        request = runs_pb2.RunServiceWatchRequest(
+
+    def request() -> runs_pb2.RunServiceWatchRequest:
+        return runs_pb2.RunServiceWatchRequest(
             run_id=run_id, from_position=position, deltas=deltas
         )
-        call = wire.server_stream(RUN_WATCH, request)
-        try:
-            async for response in call:
-                cuts = 0
-                wire.contacted = True
-                position = response.position or position
-                yield response
-                if response.WhichOneof("event") == "ended":
-                    return
-            cuts += 1
-        except grpc.aio.AioRpcError as error:
-            cuts = _count_cut(error, cuts, wire)
-        finally:
-            call.cancel()
-        await asyncio.sleep(backoff(cuts, most=1.0))
+
+    async with aclosing(_dialling(wire, RUN_WATCH, request)) as responses:
+        async for response in responses:
+            position = response.position or position
+            yield response
+            if response.WhichOneof("event") == "ended":
+                return
 
 
 async def subscribe(
     wire: Wire, topic: str, after: int, *, follow: bool = True
-) -> AsyncIterator[workflows_pb2.TopicEvent]:
+) -> AsyncGenerator[workflows_pb2.TopicEvent, None]:
     """The events of a topic after a number (0: all that are kept; -1: only new ones), for ever;
     or those that are there, without `follow`."""
-    cuts = 0
-    while True:
-        request = workflows_pb2.WorkflowServiceSubscribeRequest(
+
+    def request() -> workflows_pb2.WorkflowServiceSubscribeRequest:
+        return workflows_pb2.WorkflowServiceSubscribeRequest(
             topic=topic, after_sequence=after, follow=follow
         )
-        call = wire.server_stream(SUBSCRIBE, request)
+
+    async with aclosing(_dialling(wire, SUBSCRIBE, request, endless=follow)) as responses:
+        async for response in responses:
+            after = response.event.sequence
+            yield response.event
+
+
+async def _dialling(
+    wire: Wire,
+    method: Method[Request, Response],
+    request: Callable[[], Request],
+    *,
+    endless: bool = True,
+) -> AsyncGenerator[Response, None]:
+    """What a server stream sends, dialled again whenever it is cut; `request` says from where on.
+
+    `endless`: a stream that the server closes was cut as well.
+    """
+    cuts = 0
+    while True:
+        call = wire.server_stream(method, request())
         try:
             async for response in call:
                 cuts = 0
                 wire.contacted = True
-                after = response.event.sequence
-                yield response.event
-            if not follow:
+                yield response
+            if not endless:
                 return
             cuts += 1
         except grpc.aio.AioRpcError as error:
@@ -84,11 +96,8 @@ def _count_cut(error: grpc.aio.AioRpcError, cuts: int, wire: Wire) -> int:
 
 async def wait_until_ended(wire: Wire, run_id: str) -> common_pb2.Run:
     """The run, once it has ended."""
-    events = follow(wire, run_id, deltas=False)
-    try:
-        async for response in events:
+    async with aclosing(follow(wire, run_id, deltas=False)) as responses:
+        async for response in responses:
             if response.WhichOneof("event") == "ended":
                 return response.ended
-    finally:
-        await events.aclose()  # type: ignore[attr-defined]
     raise AssertionError("follow() ends with the run's end")

@@ -24,6 +24,15 @@ def checked_id(name: Any, what: str) -> str:
     return name
 
 
+def check_client(given: Any, what: str) -> None:
+    """Raises TypeError for what is no client."""
+    if not hasattr(given, "_connection"):
+        raise TypeError(
+            f"{what} takes a client first, not {type(given).__name__}: "
+            f"{what}(PolosClient(), ...)"
+        )
+
+
 def refuse(what: str, **arguments: Any) -> None:
     """Raises for each argument of a feature this release does not have, when it was given."""
     for name, value in arguments.items():

@@ -7,8 +7,10 @@ import json
 import sys
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
+
+from .errors import InvalidArgumentError
 
 MODEL_KEY = "$model"
 VALUE_KEY = "$value"
@@ -32,7 +34,25 @@ def dumps(value: Any) -> str:
     return text
 
 
+def dumps_argument(value: Any, what: str, field: str) -> str:
+    """As dumps(), of what a caller gave; raises InvalidArgumentError, which begins with `what`."""
+    try:
+        return dumps(value)
+    except NotJsonError as error:
+        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field=field) from error
+
+
+def sentences(error: ValidationError) -> str:
+    """Pydantic's findings in one line: "city: Field required; days: Input should be ..."."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False)
+    )
+
+
 def _why(error: Exception) -> str:
+    if "'coroutine'" in str(error):
+        return f"{error}; is an await missing?"
     if isinstance(error, UnicodeEncodeError):
         return "holds text that is not valid Unicode"
     if isinstance(error, RecursionError):

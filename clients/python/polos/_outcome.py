@@ -38,12 +38,17 @@ def error_outcome(
     stack = "".join(traceback.format_exception(error.__class__, error, error.__traceback__))
     return tools_pb2.TaskOutcome(
         error=tools_pb2.TaskError(
-            type=type or class_path(error.__class__).removeprefix("polos.errors."),
+            type=type or _name_of(error.__class__),
             message=_clean(message)[:MESSAGE_CHARACTERS_MAX],
             stack=_tail(_clean(stack), STACK_BYTES_MAX),
             retryable=retryable,
         )
     )
+
+
+def _name_of(cls: type[BaseException]) -> str:
+    """Of our own only the name: where they are defined is nobody's affair."""
+    return cls.__name__ if cls.__module__.startswith("polos.") else class_path(cls)
 
 
 def _clean(text: str) -> str:

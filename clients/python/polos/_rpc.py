@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -36,8 +37,10 @@ except ImportError as error:  # a checkout where the protos were not compiled ye
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
+Row = TypeVar("Row")
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+PAGE_ROWS_MAX = 500
 ATTEMPT_SECONDS = 30.0  # one try of a short call
 FIRST_CONTACT_SECONDS = 3.0  # how long the very first call looks for the server
 
@@ -61,6 +64,10 @@ class Endpoint:
             raise InvalidArgumentError(
                 f"{url!r} is no server address: write http://HOST:PORT or https://HOST:PORT",
                 field="api_url",
+            )
+        if "://" not in url and ":" not in parts.netloc.rpartition("]")[2]:
+            raise InvalidArgumentError(
+                f"{url!r} names no port: write {parts.hostname}:8080", field="api_url"
             )
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -127,6 +134,12 @@ RUN_HISTORY = Method(
     "History",
     runs_pb2.RunServiceHistoryRequest,
     runs_pb2.RunServiceHistoryResponse,
+)
+RUN_FORK = Method(
+    "RunService", "Fork", runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkResponse
+)
+RUN_RETRY = Method(
+    "RunService", "Retry", runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse
 )
 RUN_CANCEL = Method(
     "RunService", "Cancel", runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse
@@ -243,6 +256,9 @@ def error_from(error: grpc.aio.AioRpcError, url: str) -> PolosError:
 
 def unreachable(url: str, why: str) -> UnavailableError:
     """Says where the server was looked for and how to start one."""
+    why = re.sub(r"^failed to connect to all addresses; last error: (UNKNOWN: )?", "", why)
+    if "handshake failed" in why and url.startswith("https:"):
+        why += "; polosd itself speaks http, and https needs a proxy in front of it"
     return UnavailableError(
         f"cannot reach polosd at {url}: {why}. Start it with ./run serve, "
         "or set POLOS_API_URL to where it is",
@@ -300,8 +316,9 @@ class Wire:
         request: Request,
         *,
         give_up_at: float | None = None,
+        repeat: bool = True,
     ) -> Response:
-        """A unary call that may be repeated: reads, and starts with an idempotency key.
+        """A unary call. `repeat`: it may be made again: reads, and starts with an idempotency key.
 
         An unreachable server is tried again until `give_up_at` (time.monotonic(); None: for
         ever), but only FIRST_CONTACT_SECONDS when it has never been reached.
@@ -316,8 +333,32 @@ class Wire:
                 self.contacted = True
                 return response
             except grpc.aio.AioRpcError as error:
+                if not repeat:
+                    raise error_from(error, self.endpoint.url) from None
                 failures += 1
                 await self._pause_or_raise(error, failures, give_up_at)
+
+    async def rows(
+        self,
+        method: Method[Any, Response],
+        request: Any,
+        rows_of: Callable[[Response], Iterable[Row]],
+        limit: int | None = None,
+    ) -> list[Row]:
+        """The rows of a list that comes in pages, `limit` at most; None: all. `request` is used up.
+        """
+        found: list[Row] = []
+        if limit is not None and not (isinstance(limit, int) and limit > 0):
+            raise InvalidArgumentError(f"limit is {limit!r}: it is 1 or more", field="limit")
+        while limit is None or len(found) < limit:
+            if limit is not None:
+                request.page_size = min(PAGE_ROWS_MAX, limit - len(found))
+            page: Any = await self.call(method, request)
+            found += rows_of(page)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                break
+        return found
 
     async def _once(
         self, method: Method[Request, Response], request: Request, give_up_at: float | None

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ._json import NotJsonError, class_path, dumps
+from ._json import class_path, dumps_argument
 from ._outcome import OutcomeTooLargeError
 from .errors import InvalidArgumentError
 
@@ -74,12 +74,7 @@ class State:
         self.value = value
 
     def _text(self) -> str:
-        try:
-            return dumps(self.value)
-        except NotJsonError as error:
-            raise InvalidArgumentError(
-                f"the state has no JSON form: {error}", field="state"
-            ) from error
+        return dumps_argument(self.value, "the state", "state")
 
 
 def _fitted(schema: type[BaseModel], value: Any) -> BaseModel:
@@ -97,9 +92,9 @@ def state_json(value: Any) -> str:
     """An initial state as the API takes it; None: none."""
     if value is None:
         return ""
-    try:
-        return dumps(value)
-    except NotJsonError as error:
+    text = dumps_argument(value, "initial_state", "initial_state")
+    if not text.startswith("{"):
         raise InvalidArgumentError(
-            f"initial_state has no JSON form: {error}", field="initial_state"
-        ) from error
+            f"initial_state is a model or a dict, not {type(value).__name__}", field="initial_state"
+        )
+    return text

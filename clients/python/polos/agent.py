@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from . import _registry
-from ._functions import checked_id, refuse
-from ._json import NotJsonError, class_path, dumps, schema_of
+from ._functions import check_client, checked_id, refuse
+from ._json import class_path, dumps_argument, schema_of
 from .errors import InvalidArgumentError, UnsupportedFeatureError
 from .stop_conditions import combined
 from .tool import Tool
@@ -146,8 +146,8 @@ class Agent:
         initial_state: BaseModel | dict[str, Any] | None = None,
         session_id: str | UUID | None = None,
         user_id: str | None = None,
-        conversation_id: str | UUID | None = None,
         timeout: float | None = 600.0,
+        conversation_id: str | UUID | None = None,
         **provider_kwargs: Any,
     ) -> AgentResult:
         """Runs the agent and returns its answer.
@@ -168,6 +168,7 @@ class Agent:
             does not fit output_schema), UnavailableError (no server), InvalidArgumentError.
         """
         refuse("agent.run", initial_state=initial_state)
+        check_client(client, "agent.run")
         run_id = await client._start_agent(
             self, input, provider_kwargs, session_id, user_id, conversation_id, timeout
         )
@@ -193,6 +194,7 @@ class Agent:
 
         refuse("agent.stream", initial_state=initial_state)
         limit = run_timeout_seconds if timeout is None else timeout
+        check_client(client, "agent.stream")
         run_id = await client._start_agent(
             self, input, provider_kwargs, session_id, user_id, conversation_id, limit
         )
@@ -290,19 +292,14 @@ def input_json(input: Any) -> str:
             f"not {type(input).__name__}",
             field="input",
         )
-    return _jsonable(input, "input")
+    return dumps_argument(input, "input", "input")
 
 
 def options_json(provider_kwargs: dict[str, Any]) -> str:
     """A run's provider options as the API takes them, or InvalidArgumentError."""
-    return _jsonable(provider_kwargs, "provider_kwargs") if provider_kwargs else ""
-
-
-def _jsonable(value: Any, field: str) -> str:
-    try:
-        return dumps(value)
-    except NotJsonError as error:
-        raise InvalidArgumentError(f"{field} has no JSON form: {error}", field=field) from error
+    if not provider_kwargs:
+        return ""
+    return dumps_argument(provider_kwargs, "provider_kwargs", "provider_kwargs")
 
 
 def schema_path(agent: Agent) -> str | None:

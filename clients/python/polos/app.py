@@ -1,4 +1,4 @@
-"""Polos: a long-lived host, and a client beside it."""
+"""Polos: a long-lived host that is a client as well."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import logging
 import signal
 from typing import Any
 
-from ._connection import Connection
 from ._functions import refuse
-from .client import ExecutionHandle, PolosClient
+from .client import PolosClient
 from .host import Host
-from .types import BatchWorkflowInput, ResumeResult
 
 log = logging.getLogger("polos")
 
 DRAIN_SECONDS = 30.0
 
 
-class Polos:
-    """Everything defined in this process, offered to a server for as long as it lives.
+class Polos(PolosClient):
+    """Everything defined in this process, offered to a server for as long as it lives; and a client
+    of that server.
 
     `async with Polos() as polos:` connects and offers; `await polos.serve()` then blocks until
     SIGINT or SIGTERM, lets tasks at work end (30 s at most) and leaves. A server that goes away is
@@ -48,32 +47,20 @@ class Polos:
         log_file: str | None = None,
     ) -> None:
         refuse("Polos", channels=channels, log_file=log_file)
-        self.client = PolosClient(api_url, api_key, project_id, deployment_id)
+        super().__init__(api_url, api_key, project_id, deployment_id)
         if max_concurrent_workflows is not None:
             if not 1 <= max_concurrent_workflows <= 10_000:
                 raise ValueError(
                     f"max_concurrent_workflows is {max_concurrent_workflows}: "
                     "it is a number from 1 to 10000"
                 )
-            self.client.max_concurrent_workflows = max_concurrent_workflows
-        self._connection: Connection | None = None
+            self.max_concurrent_workflows = max_concurrent_workflows
         self._host: Host | None = None
 
     @property
-    def project_id(self) -> str:
-        return self.client.project_id
-
-    @property
-    def api_url(self) -> str:
-        return self.client.api_url
-
-    @property
-    def api_key(self) -> str:
-        return self.client.api_key
-
-    @property
-    def deployment_id(self) -> str:
-        return self.client.deployment_id
+    def client(self) -> PolosClient:
+        """This object: it is a client itself."""
+        return self
 
     async def __aenter__(self) -> Polos:
         await self.start()
@@ -89,8 +76,7 @@ class Polos:
         a definition; the message names it.
         """
         if self._host is None:
-            self._connection = self.client._connection()
-            self._host = await self._connection.serve()
+            self._host = await self._connection().serve()
 
     async def serve(self) -> None:
         """Blocks until SIGINT or SIGTERM, then drains. Raises when the server refuses this host."""
@@ -118,44 +104,9 @@ class Polos:
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Lets tasks at work end for so long, then leaves."""
+        await self.close(grace_seconds)
+
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """The same as stop()."""
         self._host = None
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close(grace_seconds)
-            await self.client.close()
-
-    async def invoke(
-        self, workflow_id: str, payload: Any = None, **options: Any
-    ) -> ExecutionHandle:
-        """As PolosClient.invoke()."""
-        return await self.client.invoke(workflow_id, payload, **options)
-
-    async def batch_invoke(
-        self,
-        workflows: list[BatchWorkflowInput],
-        session_id: str | None = None,
-        user_id: str | None = None,
-    ) -> list[ExecutionHandle]:
-        """As PolosClient.batch_invoke()."""
-        return await self.client.batch_invoke(workflows, session_id, user_id)
-
-    async def resume(
-        self,
-        suspend_workflow_id: str,
-        suspend_execution_id: str,
-        suspend_step_key: str,
-        data: Any = None,
-        resumed_by: str | None = None,
-    ) -> ResumeResult:
-        """As PolosClient.resume()."""
-        return await self.client.resume(
-            suspend_workflow_id, suspend_execution_id, suspend_step_key, data, resumed_by
-        )
-
-    async def get_execution(self, execution_id: str) -> dict[str, Any]:
-        """As PolosClient.get_execution()."""
-        return await self.client.get_execution(execution_id)
-
-    async def cancel_execution(self, execution_id: str) -> bool:
-        """As PolosClient.cancel_execution()."""
-        return await self.client.cancel_execution(execution_id)
+        await super().close(grace_seconds)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from ._children import start_options
+from ._children import batch_input, start_options
 from ._connection import Connection
 from ._execution import current_task
 from ._follow import wait_until_ended
-from ._json import NotJsonError, dumps
+from ._json import dumps_argument
 from ._results import (
     agent_result,
     ended,
@@ -31,9 +31,11 @@ from ._rpc import (
     QUEUE_PUT,
     RESUME,
     RUN_CANCEL,
+    RUN_FORK,
     RUN_GET,
     RUN_HISTORY,
     RUN_LIST,
+    RUN_RETRY,
     SUSPENSION_GET,
     SUSPENSION_LIST,
     WORKFLOW_START,
@@ -50,11 +52,14 @@ from .errors import (
     WorkflowTimeoutError,
 )
 from .features.queue_types import start_place
+from .history import History
 from .tool import Tool
 from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
 from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .workflow import Workflow
 
 DEFAULT_URL = "http://localhost:8080"
@@ -143,17 +148,18 @@ class PolosClient:
     def __repr__(self) -> str:
         return f"<PolosClient {self.api_url}>"
 
-    async def __aenter__(self) -> PolosClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def close(self) -> None:
-        """Ends this loop's connection and its host; tasks at work go to another host."""
+    async def close(self, grace_seconds: float = 0.0) -> None:
+        """Ends this loop's connection and its host, which lets tasks at work end for so long; those
+        that are left go to another host."""
         connection = self._connections.pop(asyncio.get_running_loop(), None)
         if connection is not None:
-            await connection.close()
+            await connection.close(grace_seconds)
 
     # ---- runs ----
 
@@ -170,9 +176,12 @@ class PolosClient:
             return False
         return True
 
-    async def history(self, execution_id: str) -> list[HistoryEvent]:
-        """The run's journal, oldest first. Raises NotFoundError when there is none."""
-        events: list[HistoryEvent] = []
+    async def history(self, execution_id: str) -> History:
+        """The run's journal: a list of HistoryEvent, oldest first, with text() and json().
+
+        Raises NotFoundError when there is no such run.
+        """
+        events = History()
         from_seq = 0
         while True:
             request = runs_pb2.RunServiceHistoryRequest(
@@ -184,22 +193,43 @@ class PolosClient:
             if from_seq == 0:
                 return events
 
+    async def fork(self, execution_id: str, after_seq: int) -> ExecutionHandle:
+        """Starts a new run that has another one's history up to an event, and goes on from there.
+
+        The new run's steps up to there are not done again; the old run stays as it is. When the
+        connection breaks meanwhile nobody knows whether it was started: look at list_executions().
+
+        Args:
+            execution_id: a run, ended or not.
+            after_seq: HistoryEvent.seq of the last event to keep. Events that were written together
+                cannot be parted; then InvalidArgumentError names the nearest event before.
+
+        Raises ConflictError (CHILDREN_OPEN) where the run waits for children, NotFoundError.
+        """
+        source = await self._get_run(execution_id)
+        request = runs_pb2.RunServiceForkRequest(run_id=execution_id, after_seq=after_seq)
+        told = await self._connection().wire.call(RUN_FORK, request, repeat=False)
+        return _handle_of(told.run_id, source)
+
+    async def retry(self, execution_id: str) -> ExecutionHandle:
+        """Starts a new run that goes on with a failed one from its last good fact.
+
+        Settled steps and tool calls stay settled, what failed is tried again; the failed run stays
+        as it is. As for fork() when the connection breaks. Raises ConflictError (RUN_NOT_FAILED)
+        when the run has not failed, NotFoundError when there is none.
+        """
+        await self._get_run(execution_id)
+        request = runs_pb2.RunServiceRetryRequest(run_id=execution_id)
+        told = await self._connection().wire.call(RUN_RETRY, request, repeat=False)
+        return _handle_of(told.run.id, told.run)
+
     async def list_executions(
         self, workflow_id: str = "", limit: int = 50
     ) -> list[dict[str, Any]]:
         """Runs, newest first, without payload, steps and result; `workflow_id` empty: any."""
-        found: list[dict[str, Any]] = []
-        token = ""
-        while len(found) < limit:
-            request = runs_pb2.RunServiceListRequest(
-                page_size=min(500, limit - len(found)), page_token=token, name=workflow_id
-            )
-            page = await self._connection().wire.call(RUN_LIST, request)
-            found += [run_dict(run) for run in page.runs]
-            token = page.next_page_token
-            if not token:
-                break
-        return found
+        request = runs_pb2.RunServiceListRequest(name=workflow_id)
+        wire = self._connection().wire
+        return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
 
     async def invoke(
         self,
@@ -222,12 +252,7 @@ class PolosClient:
         """
         if queue_concurrency_limit is not None:
             await self._limit_queue(queue_name, queue_concurrency_limit)
-        try:
-            text = dumps(payload)
-        except NotJsonError as error:
-            raise InvalidArgumentError(
-                f"the payload has no JSON form: {error}", field="payload"
-            ) from error
+        text = dumps_argument(payload, "the payload", "payload")
         options = _options(
             session_id=session_id,
             user_id=user_id,
@@ -268,7 +293,7 @@ class PolosClient:
                 concurrency_key=each.concurrency_key,
                 priority=each.priority,
             )
-            for each in workflows
+            for each in map(batch_input, workflows)
         ]
         return list(await asyncio.gather(*starts))
 
@@ -295,12 +320,7 @@ class PolosClient:
             data: the answer: anything with a JSON form.
             resumed_by: who answers, for the history; default: this process and machine.
         """
-        try:
-            text = dumps(data)
-        except NotJsonError as error:
-            raise InvalidArgumentError(
-                f"the answer has no JSON form: {error}", field="data"
-            ) from error
+        text = dumps_argument(data, "the answer", "data")
         request = suspend_pb2.SuspendServiceResumeRequest(
             run_id=await self._suspended_run(suspend_execution_id, suspend_step_key),
             step_key=suspend_step_key,
@@ -314,18 +334,10 @@ class PolosClient:
         self, execution_id: str = "", limit: int = 50
     ) -> list[Suspension]:
         """Open suspensions, oldest first; `execution_id` empty: of all runs."""
-        found: list[Suspension] = []
-        token = ""
-        while len(found) < limit:
-            request = suspend_pb2.SuspendServiceListRequest(
-                page_size=min(500, limit - len(found)), page_token=token, run_id=execution_id
-            )
-            page = await self._connection().wire.call(SUSPENSION_LIST, request)
-            found += [suspension_of(each) for each in page.suspensions]
-            token = page.next_page_token
-            if not token:
-                break
-        return found
+        request = suspend_pb2.SuspendServiceListRequest(run_id=execution_id)
+        wire = self._connection().wire
+        found = await wire.rows(SUSPENSION_LIST, request, lambda p: p.suspensions, limit)
+        return [suspension_of(each) for each in found]
 
     async def get_suspension(self, execution_id: str, step_key: str) -> Suspension:
         """A suspension, open or answered. Raises NotFoundError when there is none."""
@@ -560,6 +572,19 @@ def _slots() -> int:
             field="max_concurrent_workflows",
         )
     return int(text)
+
+
+def _handle_of(run_id: str, run: common_pb2.Run) -> ExecutionHandle:
+    """Of a run that was started just now, with what it shares with `run`."""
+    return ExecutionHandle(
+        id=run_id,
+        workflow_id=run.name,
+        created_at=iso(time.time_ns() // 1_000_000),
+        root_workflow_id=run.name,
+        root_execution_id=run_id,
+        session_id=run.session_id or None,
+        user_id=run.user_id or None,
+    )
 
 
 def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:

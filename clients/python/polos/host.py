@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import re
 import socket
 import sys
 import time
@@ -67,6 +68,7 @@ Prepare = Callable[[Any], Awaitable[None]]
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
 PARK_SECONDS = 2.0  # what giving tasks back may take that only wait, when the host leaves
 HEARTBEAT_SECONDS = 5.0  # until the server says what it wants
+BLOCKED_SECONDS = 1.0  # how late a heartbeat is before something is said
 
 
 class UnknownTaskError(LookupError):
@@ -161,6 +163,7 @@ class Host:
         self._settled = asyncio.Event()  # something stopped being held
         self._ready: asyncio.Future[None] | None = None
         self._heartbeat_seconds = HEARTBEAT_SECONDS
+        self._lease_seconds = 0.0
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._draining = False
@@ -274,7 +277,7 @@ class Host:
         try:
             await self._stream()
         except grpc.aio.AioRpcError as error:
-            return error_from(error, self._wire.endpoint.url)
+            return _named(error_from(error, self._wire.endpoint.url), self._session.offers)
         except asyncio.InvalidStateError:
             return UnavailableError("the stream broke before Hello was sent")
         except ProtocolError as error:
@@ -355,7 +358,18 @@ class Host:
     async def _beat(self) -> None:
         await self._open.wait()
         while True:
+            due = time.monotonic() + self._heartbeat_seconds
             await asyncio.sleep(self._heartbeat_seconds)
+            late = time.monotonic() - due
+            if late > BLOCKED_SECONDS:
+                log.warning(
+                    "the event loop was blocked for %.1f s: when that is longer than the lease "
+                    "(%.1f s) other hosts get the tasks of this one. Call blocking functions with "
+                    "ctx.step.run(key, func, ...) or asyncio.to_thread, or make the tool a plain "
+                    "def",
+                    late,
+                    self._lease_seconds,
+                )
             self._session.heartbeat()
             self._wake.set()
 
@@ -380,6 +394,7 @@ class Host:
     def _welcomed(self, event: Welcomed) -> None:
         self._wire.contacted = True
         self._open.set()
+        self._lease_seconds = event.lease_seconds
         if event.heartbeat_seconds > 0:
             self._heartbeat_seconds = event.heartbeat_seconds
         if self._ready is not None and not self._ready.done():
@@ -486,6 +501,13 @@ def _tell(execution: Execution, event: Event) -> None:
 def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.TaskOutcome:
     """A task's error."""
     if isinstance(error, NonDeterminismError):
+        log.error(
+            "%s of run %s stands still until code that fits is here (code that looks at the time "
+            "or at chance needs ctx.step.now, random and uuid): %s",
+            what,
+            task.run_id,
+            error,
+        )
         return error_outcome(error, what, type=error.reason)
     passing = isinstance(error, Exception) and not isinstance(error, _LASTING)
     retryable = passing and task.kind == tools_pb2.TASK_KIND_WORKFLOW
@@ -512,6 +534,18 @@ def _is_final(error: PolosError) -> bool:
     if isinstance(error, ServerError):
         return error.reason == "UNIMPLEMENTED"
     return isinstance(error, (InvalidArgumentError, PermissionDeniedError))
+
+
+def _named(error: PolosError, offers: Offers) -> PolosError:
+    """An error that blames hello.workflows[2] says which one that is."""
+    found = re.match(r"hello\.(workflows|tools|agents|queues)\[(\d+)\]", error.field)
+    offered = list(getattr(offers, found[1])) if found else []
+    if found is None or int(found[2]) >= len(offered):
+        return error
+    one = offered[int(found[2])]
+    name = getattr(one, "name", "") or getattr(one, "id", "")
+    error.message = f"{found[1][:-1]} {name!r}: {error.message}"
+    return error
 
 
 def _what(task: tools_pb2.Task) -> str:

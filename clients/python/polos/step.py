@@ -18,9 +18,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from . import _children, _threads
 from ._execution import Execution
-from ._json import NotJsonError, dumps, dumps_step, loads_step
+from ._json import dumps_argument, dumps_step, loads_step
 from ._outcome import error_outcome, value_outcome
-from .errors import InvalidArgumentError, StepExecutionError, UnsupportedFeatureError
+from .errors import StepExecutionError, UnsupportedFeatureError
 from .features.event_types import EventPayload, iso_time
 from .features.queue_types import Queue
 from .trace import Span
@@ -78,6 +78,7 @@ class Step:
         Returns: what func returned, or what it returned in an earlier execution: pydantic models
             as models, otherwise as JSON gives it back, or as func's return annotation says.
         """
+        _check_work(step_key, func, max_retries, base_delay, max_delay)
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:
             return _value_of(settled, step_key, func)
@@ -134,7 +135,7 @@ class Step:
         """Waits so long; the wait survives server and host, and costs nothing."""
         given = [(seconds, 1), (minutes, 60), (hours, 3600), (days, 86400), (weeks, 604800)]
         total = sum(amount * unit for amount, unit in given if amount is not None)
-        if all(amount is None for amount, _ in given) or not 0 <= total < 1e10:
+        if all(amount is None for amount, _ in given) or not 0 <= total < 1e10:  # nan, too
             raise ValueError(
                 f"wait_for({step_key!r}) waits {total} s: give seconds, minutes, hours, days or "
                 "weeks, 0 or more"
@@ -143,6 +144,10 @@ class Step:
 
     async def wait_until(self, step_key: str, timestamp: datetime) -> None:
         """Waits for a time; one without a time zone is taken as UTC."""
+        if not isinstance(timestamp, datetime):
+            raise TypeError(
+                f"wait_until({step_key!r}) waits for a datetime, not for {timestamp!r}"
+            )
         if timestamp.tzinfo is None:
             timestamp = timestamp.replace(tzinfo=timezone.utc)
         until_ms = max(1, round(timestamp.timestamp() * 1000))
@@ -183,7 +188,7 @@ class Step:
 
         Returns: {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
         """
-        text = _text(data, f"the data of suspend({step_key!r})")
+        text = dumps_argument(data, f"the data of suspend({step_key!r})", "data")
         deadline = _deadline(step_key, timeout)
         if self._ctx.execution_id != self._ctx.root_execution_id:
             await self._announce(step_key, text)
@@ -201,7 +206,7 @@ class Step:
         self, step_key: str, topic: str, data: Any, event_type: str | None = None
     ) -> None:
         """Publishes an event, once, however often the code runs."""
-        text = _text(data, f"the data of publish_event({step_key!r})")
+        text = dumps_argument(data, f"the data of publish_event({step_key!r})", "data")
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.Publish(topic=topic, event_type=event_type or "", data_json=text)
@@ -224,7 +229,7 @@ class Step:
         data: dict[str, Any] | BaseModel | Any,
     ) -> None:
         """Answers another run's suspension, once; nothing happens when it was answered before."""
-        text = _text(data, f"the data of resume({step_key!r})")
+        text = dumps_argument(data, f"the data of resume({step_key!r})", "data")
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.ResumeRun(
@@ -430,15 +435,35 @@ def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
     return lambda: _now_ms() + max(1, round(timeout * 1000))
 
 
-def _text(value: Any, what: str) -> str:
-    try:
-        return dumps(value)
-    except NotJsonError as error:
-        raise InvalidArgumentError(f"{what} has no JSON form: {error}", field="data") from error
-
-
 def _as_object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"data": value}
+
+
+def _check_work(
+    key: str, func: Any, max_retries: int, base_delay: float, max_delay: float
+) -> None:
+    """Raises TypeError or ValueError for what no try of the step can cure."""
+    if inspect.iscoroutine(func):
+        func.close()
+        raise TypeError(
+            f"step {key!r} was given a coroutine, not a function: leave the call to the step, as "
+            f"in ctx.step.run({key!r}, fetch, url)"
+        )
+    if getattr(func, "kind", None) in ("workflow", "tool", "agent"):
+        raise TypeError(
+            f"step {key!r} was given a {func.kind}: start it with ctx.step.invoke_and_wait, or "
+            "ctx.step.agent_invoke_and_wait for agents"
+        )
+    if not callable(func):
+        raise TypeError(
+            f"step {key!r} was given a {type(func).__name__}, not a function: give it the function "
+            f"and then its arguments, as in ctx.step.run({key!r}, len, text)"
+        )
+    for name, value in (
+        ("max_retries", max_retries), ("base_delay", base_delay), ("max_delay", max_delay)
+    ):
+        if not isinstance(value, (int, float)) or not value >= 0:
+            raise ValueError(f"{name} of step {key!r} is {value!r}: it is 0 or more")
 
 
 async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -461,7 +486,7 @@ async def _retried(
             if attempt == max_retries:
                 raise
             await asyncio.sleep(min(max_delay, base_delay * 2.0**attempt))
-    raise ValueError(f"max_retries is {max_retries}: it is 0 or more")
+    raise AssertionError("_check_work() has looked at max_retries")
 
 
 def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:

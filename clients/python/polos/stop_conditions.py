@@ -57,6 +57,8 @@ def max_tokens(
 def _merged(config: BaseModel | dict[str, Any] | None, kwargs: dict[str, Any]) -> Any:
     if isinstance(config, BaseModel):
         return config.model_dump()
+    if config is not None and not isinstance(config, dict):
+        raise TypeError(f"a limit is named: max_steps(count={config!r}), max_tokens(limit=...)")
     return {**(config or {}), **kwargs}
 
 

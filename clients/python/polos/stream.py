@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from ._facts import Narrator
 from ._follow import follow
-from ._results import raise_unless_completed
+from ._results import iso, raise_unless_completed
 from .types import AgentResult, StreamEvent
 from .v1 import common_pb2
 
@@ -33,6 +34,8 @@ class TextChunk(str):
 class StreamResult:
     """A run that was started; follow it, or just wait for its result.
 
+    `created_at` is ISO 8601; `parent_execution_id` and `step_key` are None: it is a root.
+
     Every iteration of `text_chunks` or `events` follows the run from its start, also when it has
     ended meanwhile, and survives the server being away.
     """
@@ -49,6 +52,9 @@ class StreamResult:
         self._client = client
         self._agent = agent
         self._run_id = run_id
+        self.created_at = iso(time.time_ns() // 1_000_000)
+        self.parent_execution_id: str | None = None
+        self.step_key: str | None = None
         self.session_id = None if session_id is None else str(session_id)
         self.user_id = user_id
 
@@ -68,8 +74,13 @@ class StreamResult:
         return self._agent.id
 
     @property
+    def root_workflow_id(self) -> str:
+        """The same as `workflow_id`: runs that are streamed are roots."""
+        return self._agent.id
+
+    @property
     def root_execution_id(self) -> str:
-        """The same as `id`: agent runs are roots."""
+        """The same as `id`."""
         return self._run_id
 
     @property
@@ -119,6 +130,8 @@ class StreamResult:
         return {
             "id": self._run_id,
             "workflow_id": self._agent.id,
+            "created_at": self.created_at,
+            "root_workflow_id": self._agent.id,
             "root_execution_id": self._run_id,
             "session_id": self.session_id,
             "user_id": self.user_id,

@@ -65,6 +65,7 @@ class Tool(Workflow):
         self.timeout = timeout
         self.at_most_once = at_most_once
         self._definition = self._define()
+        self._register()
 
     def _register(self) -> None:
         _registry.tools[self.id] = self
@@ -139,6 +140,8 @@ def tool(
     All other arguments belong to features this release does not have and raise
     UnsupportedFeatureError.
     """
+    if isinstance(id, Workflow):
+        raise TypeError(f"{id.kind} {id.id!r} is decorated twice")
     if callable(id):
         return Tool(id.__name__, func=id)
     name = id

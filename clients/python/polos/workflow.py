@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
 from pydantic import BaseModel, ValidationError
 
 from . import _registry, _threads
-from ._functions import Parameters, checked_id, refuse
-from ._json import dumps
+from ._functions import Parameters, check_client, checked_id, refuse
+from ._json import dumps_argument, sentences
 from ._state import state_json
 from .context import WorkflowContext
-from .errors import InvalidArgumentError
 from .features.event_types import event_fields
 from .features.queue_types import Queue, name_of, start_place
 from .features.schedule_types import schedule_offer
@@ -22,6 +22,8 @@ from .v1 import tools_pb2
 
 if TYPE_CHECKING:
     from .client import ExecutionHandle, PolosClient
+
+log = logging.getLogger("polos")
 
 Function = Callable[..., Any]
 
@@ -75,13 +77,28 @@ class Workflow:
         )
         self.description = (description or inspect.getdoc(func) or "").strip()
         self.parameters_of = Parameters(func, self.kind, _depth)
-        self._register()
+        if self.kind == Workflow.kind:
+            self._register()
 
     def _register(self) -> None:
+        before = _registry.workflows.get(self.id)
+        if before is not None and before is not self and _place(before.func) != _place(self.func):
+            log.warning(
+                "workflow %r is defined in %s and again in %s: the later one counts",
+                self.id,
+                _place(before.func),
+                _place(self.func),
+            )
         _registry.workflows[self.id] = self
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        raise TypeError(
+            f"{self.kind} {self.id!r} is not called but started: .run(client, payload) from "
+            "outside, ctx.step.invoke_and_wait(key, ...) inside another; .func is the function"
+        )
 
     def offer(self) -> tools_pb2.WorkflowDefinition:
         """As hosts offer it to the server."""
@@ -122,6 +139,7 @@ class Workflow:
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, UnavailableError,
             InvalidArgumentError.
         """
+        check_client(client, f"{self.kind}.run")
         return await client._run_task(
             self,
             self._payload_json(payload),
@@ -147,6 +165,7 @@ class Workflow:
         priority: int | None = None,
     ) -> ExecutionHandle:
         """Starts a run and returns its handle at once; arguments and errors as run()."""
+        check_client(client, f"{self.kind}.invoke")
         return await client._start_task(
             self,
             self._payload_json(payload),
@@ -159,13 +178,7 @@ class Workflow:
         )
 
     def _payload_json(self, payload: Any) -> str:
-        try:
-            return dumps(payload)
-        except TypeError as error:
-            raise InvalidArgumentError(
-                f"the payload of {self.kind} {self.id!r} has no JSON form: {error}",
-                field="payload",
-            ) from error
+        return dumps_argument(payload, f"the payload of {self.kind} {self.id!r}", "payload")
 
     # ---- as a host ----
 
@@ -196,8 +209,14 @@ class Workflow:
             return [wants.model.model_validate({} if value is None else value)]
         except ValidationError as error:
             raise InputError(
-                f"the arguments of {self.kind} {self.id!r} do not fit: {_sentences(error)}"
+                f"the arguments of {self.kind} {self.id!r} do not fit: {sentences(error)}"
             ) from error
+
+
+def _place(func: Function) -> str:
+    """Where a function is defined: "orders.py:12"."""
+    code = getattr(inspect.unwrap(func), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else repr(func)
 
 
 async def _called(func: Function, *arguments: Any) -> Any:
@@ -236,14 +255,6 @@ def _trigger(
         topic=topic,
         batch_size=batch_size,
         batch_timeout_ms=round((batch_timeout_seconds or 0) * 1000),
-    )
-
-
-def _sentences(error: ValidationError) -> str:
-    """Pydantic's findings in one line: "city: Field required; days: Input should be ..."."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False)
     )
 
 
@@ -301,6 +312,8 @@ def workflow(
     All other arguments belong to features this release does not have and raise
     UnsupportedFeatureError.
     """
+    if isinstance(id, Workflow):
+        raise TypeError(f"{id.kind} {id.id!r} is decorated twice")
     if callable(id):
         return Workflow(id.__name__, id)
     name = id

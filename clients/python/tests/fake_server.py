@@ -68,6 +68,7 @@ class FakeServer(
         self.watch_script: list[runs_pb2.RunServiceWatchResponse | str] = []
         self.watches: list[str] = []  # from_position of each Watch
         self.runs: dict[str, common_pb2.Run] = {}
+        self.copied: list[str] = []  # runs that were to be forked or retried
         self._changed = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -284,6 +285,14 @@ class FakeServer(
         if request.run_id not in self.runs:
             await refuse(context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id")
         return runs_pb2.RunServiceGetResponse(run=self.runs[request.run_id])
+
+    async def Fork(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Starts a run, perhaps, and breaks."""
+        self.copied.append(request.run_id)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+
+    async def Retry(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.Fork(request, context)
 
 
 def outcome_of(value: Any = None, *, error: str = "") -> tools_pb2.TaskOutcome:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 import polos
+import polos.step
 from polos import (
     Agent,
     MaxStepsConfig,
@@ -184,6 +187,152 @@ def test_a_workflow_takes_typed_and_untyped_payloads():
 def test_every_export_exists():
     for name in polos.__all__:
         assert getattr(polos, name) is not None
+
+
+# As the documentation has them; what a call may be given beyond that comes after.
+DOCUMENTED = """
+Agent.run(self, client, input, initial_state=None, session_id=None, user_id=None, timeout=600.0)
+Agent.stream(self, client, input, initial_state=None, session_id=None, user_id=None, \
+run_timeout_seconds=None)
+Agent.with_input(self, input, initial_state=None, session_id=None, user_id=None, streaming=False, \
+run_timeout_seconds=None)
+AgentRunConfig(agent, input, session_id=None, user_id=None, streaming=False, initial_state=None, \
+run_timeout_seconds=None)
+Agent(id, provider, model, description=None, system_prompt=None, tools=None, temperature=None, \
+max_output_tokens=None, provider_base_url=None, provider_llm_api=None, queue=None, \
+stop_conditions=None, output_schema=None, on_start=None, on_end=None, on_agent_step_start=None, \
+on_agent_step_end=None, on_tool_start=None, on_tool_end=None, guardrails=None, \
+guardrail_max_retries=2, compaction=None, stream_to_workflow=False)
+Workflow.invoke(self, client, payload=None, queue=None, concurrency_key=None, session_id=None, \
+user_id=None, initial_state=None, run_timeout_seconds=None)
+Workflow.run(self, client, payload=None, queue=None, concurrency_key=None, session_id=None, \
+user_id=None, timeout=600.0, initial_state=None)
+workflow(id=None, description=None, queue=None, trigger_on_event=None, batch_size=1, \
+batch_timeout_seconds=None, schedule=None, on_start=None, on_end=None, state_schema=None)
+get_workflow(workflow_id)
+get_all_workflows()
+Tool(id, description=None, parameters=None, func=None, queue=None, on_start=None, on_end=None, \
+approval=None)
+tool(id=None, description=None, parameters=None, queue=None, on_start=None, on_end=None, \
+approval=None)
+Step.run(self, step_key, func, *args, max_retries=2, base_delay=1.0, max_delay=10.0, **kwargs)
+Step.wait_for(self, step_key, seconds=None, minutes=None, hours=None, days=None, weeks=None)
+Step.wait_until(self, step_key, timestamp)
+Step.wait_for_event(self, step_key, topic, timeout=None)
+Step.publish_event(self, step_key, topic, data, event_type=None)
+Step.publish_workflow_event(self, step_key, data, event_type=None)
+Step.suspend(self, step_key, data, timeout=None)
+Step.resume(self, step_key, suspend_step_key, suspend_execution_id, suspend_workflow_id, data)
+Step.invoke(self, step_key, workflow, payload, initial_state=None, queue=None, \
+concurrency_key=None, run_timeout_seconds=None)
+Step.invoke_and_wait(self, step_key, workflow, payload, initial_state=None, queue=None, \
+concurrency_key=None, run_timeout_seconds=None)
+Step.batch_invoke(self, step_key, workflows)
+Step.batch_invoke_and_wait(self, step_key, workflows)
+Step.agent_invoke(self, step_key, config)
+Step.agent_invoke_and_wait(self, step_key, config)
+Step.batch_agent_invoke(self, step_key, configs)
+Step.batch_agent_invoke_and_wait(self, step_key, configs)
+Step.uuid(self, step_key)
+Step.now(self, step_key)
+Step.random(self, step_key)
+Step.trace(self, name, attributes=None)
+Polos(project_id=None, api_url=None, api_key=None, deployment_id=None, port=8000, \
+max_concurrent_workflows=None, channels=None, log_file=None)
+Polos.invoke(self, workflow_id, payload=None, queue_name=None, queue_concurrency_limit=None, \
+concurrency_key=None, session_id=None, user_id=None, initial_state=None, run_timeout_seconds=None)
+Polos.batch_invoke(self, workflows, session_id=None, user_id=None)
+Polos.resume(self, suspend_workflow_id, suspend_execution_id, suspend_step_key, data)
+Polos.get_execution(self, execution_id)
+Polos.cancel_execution(self, execution_id)
+PolosClient(api_url=None, api_key=None, project_id=None, deployment_id=None)
+PolosClient.invoke(self, workflow_id, payload=None, queue_name=None, queue_concurrency_limit=None, \
+concurrency_key=None, session_id=None, user_id=None, initial_state=None, run_timeout_seconds=None)
+PolosClient.batch_invoke(self, workflows, session_id=None, user_id=None)
+PolosClient.resume(self, suspend_workflow_id, suspend_execution_id, suspend_step_key, data)
+PolosClient.get_execution(self, execution_id)
+PolosClient.cancel_execution(self, execution_id)
+ExecutionHandle.get(self, client)
+ExecutionHandle.cancel(self, client)
+Queue(name, concurrency_limit=None)
+queue(name, concurrency_limit=None)
+batch_invoke(client, workflows, session_id=None, user_id=None)
+batch_agent_invoke(client, agents)
+events.batch_publish(client, topic, events, execution_id=None, root_execution_id=None)
+events.publish(client, topic, event_data, execution_id=None, root_execution_id=None)
+events.stream_topic(client, topic, last_sequence_id=None, last_timestamp=None)
+events.stream_workflow(client, workflow_id, workflow_run_id, last_sequence_id=None, \
+last_timestamp=None)
+schedules.create(client, workflow, cron, timezone='UTC', key='global')
+StepExecutionError(reason=None)
+WorkflowTimeoutError(execution_id=None, timeout_seconds=None)
+"""
+
+
+def parameters_of(signature: inspect.Signature) -> list[tuple[str, Any]]:
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        (p.name, str(p.kind) if p.kind in kinds else p.default)
+        for p in signature.parameters.values()
+    ]
+
+
+@pytest.mark.parametrize("documented", re.sub(r" *\\\n", "", DOCUMENTED).split("\n")[1:-1])
+def test_a_signature_is_the_documented_one(documented):
+    """The same parameters, in the same order; what is required there may have a default here."""
+    path, _, rest = documented.partition("(")
+    found: Any = polos
+    for name in path.split("."):
+        found = polos.step.Step if name == "Step" else getattr(found, name)
+    scope: dict[str, Any] = {}
+    exec(f"def wanted({rest}: pass", scope)
+    wanted = parameters_of(inspect.signature(scope["wanted"]))
+    has = parameters_of(inspect.signature(found))
+    for (name, default), (own_name, own_default) in zip(wanted, has, strict=False):
+        assert own_name == name
+        assert default is inspect.Parameter.empty or own_default == default, name
+    assert len(has) >= len(wanted)
+
+
+MODELS = {
+    "BatchWorkflowInput": ["id", "payload", "initial_state", "run_timeout_seconds"],
+    "BatchStepResult": ["workflow_id", "success", "result", "error"],
+    "AgentResult": [
+        "agent_run_id", "result", "result_schema", "tool_results", "total_steps", "usage",
+    ],
+    "ToolResult": [
+        "tool_name", "status", "result", "result_schema", "error", "tool_call_id",
+        "tool_call_call_id",
+    ],
+    "Step": ["step", "content", "tool_calls", "tool_results", "usage", "raw_output"],
+    "Usage": [
+        "input_tokens", "output_tokens", "total_tokens", "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+    ],
+    "ExecutionHandle": [
+        "id", "workflow_id", "created_at", "parent_execution_id", "root_workflow_id",
+        "root_execution_id", "session_id", "user_id", "step_key",
+    ],
+    "EventPayload": ["id", "sequence_id", "topic", "event_type", "data", "created_at"],
+    "SchedulePayload": [
+        "timestamp", "last_timestamp", "timezone", "schedule_id", "key", "upcoming",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_the_documented_fields(name):
+    assert list(getattr(polos, name).model_fields)[: len(MODELS[name])] == MODELS[name]
+
+
+def test_the_documented_module_paths_lead_to_the_same():
+    from polos.core.workflow import StepExecutionError
+    from polos.features import events, schedules
+    from polos.types.types import BatchWorkflowInput
+
+    assert StepExecutionError is polos.StepExecutionError
+    assert BatchWorkflowInput is polos.BatchWorkflowInput
+    assert (events, schedules) == (polos.events, polos.schedules)
 
 
 def test_a_client_reads_its_environment(monkeypatch):

@@ -35,6 +35,13 @@ def zone_of_next_minute(folder: Path, name: str, in_s: int) -> int:
     return at_s
 
 
+def zone_that_changes(folder: Path, name: str, at_s: int, before_s: int, after_s: int) -> None:
+    """A TZif file with one change of its clocks, from one offset to another."""
+    header = b"TZif" + bytes(16) + struct.pack(">6I", 0, 0, 0, 1, 2, 4)
+    kinds = struct.pack(">iBB", before_s, 0, 0) + struct.pack(">iBB", after_s, 0, 0)
+    (folder / name).write_bytes(header + struct.pack(">iB", at_s, 1) + kinds + b"TST\0")
+
+
 @pytest.fixture
 def zones(tmp_path: Path) -> Path:
     folder = tmp_path / "zones"
@@ -114,6 +121,33 @@ async def test_the_clock_starts_a_run_and_tells_it_its_tick(zones, client):
     (found,) = await schedules.list_schedules(client, tick)
     assert (found.last_tick, found.next_tick) == (payload.timestamp, payload.upcoming)
     assert found.last_run_id is not None and found.problem is None
+
+
+async def test_clocks_that_change_skip_nothing_and_repeat_nothing(zones, client):
+    """Spring: 0:00 becomes 1:00, 0:30 is missing. Fall: 1:00 becomes 0:00, 0:30 comes twice."""
+    midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    change = midnight + timedelta(days=3)
+    at_s = int(change.timestamp())
+    zone_that_changes(zones, "Spring", at_s, 0, 3600)
+    zone_that_changes(zones, "Fall", at_s, 3600, 0)
+    day = f"{change.day} {change.month} *"
+    half_hour = timedelta(minutes=30)
+    for zone, cron, due in (
+        ("Spring", f"30 0 {day}", change),
+        ("Spring", f"*/10 0 {day}", change),
+        ("Spring", f"30 1 {day}", change + half_hour),
+        ("Fall", f"30 0 {day}", change - half_hour),
+        ("Fall", f"30 1 {day}", change + 3 * half_hour),
+    ):
+
+        @workflow(id="tick", schedule={"cron": cron, "timezone": zone})
+        async def tick(ctx: WorkflowContext, payload: SchedulePayload) -> None:
+            return None
+
+        async with PolosClient(client.api_url) as host:
+            await host._connection().serve()
+            (found,) = await schedules.list_schedules(host, tick)
+        assert found.next_tick == due, (zone, cron)
 
 
 async def test_schedules_are_created_changed_listed_and_deleted(client):

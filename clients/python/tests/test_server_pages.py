@@ -14,6 +14,7 @@ from typing import Any
 
 import polosd
 import pytest
+from replay_model import Turn
 
 from polos import PolosClient
 
@@ -30,8 +31,9 @@ PAGES = [
     "queues",
     "versions",
     "cancelling",
+    "history",
 ]
-PROGRAMS = sorted(path.name for path in EXAMPLES.iterdir() if re.match(r"\d\d-", path.name))
+PROGRAMS = [*sorted(str(p.relative_to(EXAMPLES)) for p in EXAMPLES.glob("*/main.py")), "steps.py"]
 PAGE_SECONDS = 60
 
 
@@ -71,22 +73,76 @@ def test_the_links_of_a_page_lead_somewhere(page):
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_an_example_runs_by_itself(server, program, threshold):
     """Each ends by itself and prints what its docstring promises after "Prints:"."""
-    path = EXAMPLES / program / "main.py"
-    promised = re.search(r"\nPrints:\n\n(.*?)\n\"\"\"", path.read_text(), re.DOTALL)
+    path = EXAMPLES / program
+    promised = re.search(r"\nPrints.*?:\n\n(.*?)\n(\n|\"\"\")", path.read_text(), re.DOTALL)
     assert promised, f"{path} says nothing of what it prints"
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", str(path)],
-        env={
-            **os.environ,
-            "POLOS_API_URL": server.url,
-            "POLOS_WAIT_THRESHOLD_SECONDS": threshold,
-            "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=PAGE_SECONDS,
-    )
+    environment = environment_of(server, POLOS_WAIT_THRESHOLD_SECONDS=threshold)
+    done = run_program(path, environment)
     assert done.returncode == 0, done.stderr
     expected = [line.strip() for line in promised[1].splitlines() if line.strip()]
     assert [line.strip() for line in done.stdout.splitlines()] == expected, done.stderr
     assert done.stderr == ""
+
+
+def environment_of(server: polosd.Polosd, **more: str) -> dict[str, str]:
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "POLOS_API_URL": server.url, "PYTHONPATH": path, **more}
+
+
+def run_program(path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "dev", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PAGE_SECONDS,
+    )
+
+
+def test_the_examples_are_told_of():
+    """Each documented example is there, or the README says why it is not."""
+    readme = (EXAMPLES / "README.md").read_text()
+    there, missing = readme.split("\nNot there")
+    for number in range(1, 25):
+        name = next((p.name for p in EXAMPLES.glob(f"{number:02}-*")), None)
+        if name is None:
+            assert f"{number:02}" in missing, number
+        else:
+            assert f"`{name}`" in there, name
+
+
+def test_an_example_asks_the_real_model_where_a_key_is_set(model, tmp_path):
+    model.script = [
+        Turn(tool_calls=[("get_weather", '{"city":"Rome"}')]),
+        Turn(text="21 degrees."),
+        Turn(tool_calls=[("get_weather", '{"city":"Oslo"}')]),
+        Turn(tool_calls=[("get_weather", '{"city":"Bonn"}')]),
+    ]
+    server = polosd.Polosd(polosd.binary(), tmp_path / "data", model.environment)
+    server.start()
+    try:
+        path = EXAMPLES / "01-agent-with-tools/main.py"
+        done = run_program(path, environment_of(server, OPENAI_API_KEY="any"))
+    finally:
+        server.stop()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["The model is gpt-4o-mini of OpenAI.", "21 degrees."]
+    assert len(model.requests) == 4 and all("script" not in r for r in model.requests)
+
+
+async def test_the_worker_serves_until_it_is_told_to_leave(server, client):
+    environment = environment_of(server)
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, str(EXAMPLES / "worker.py"), env=environment, stdout=subprocess.PIPE
+    )
+    try:
+        assert worker.stdout is not None
+        line = await asyncio.wait_for(worker.stdout.readline(), PAGE_SECONDS)
+        assert line.decode() == f"serving {server.url}; Ctrl-C ends it\n"
+        handle = await client.invoke("fulfil-order", {"order": "42"})
+        assert (await handle.result(client, PAGE_SECONDS))["parcel"] == "parcel-42"
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), PAGE_SECONDS) == 0
+    finally:
+        if worker.returncode is None:
+            worker.kill()

@@ -24,11 +24,14 @@ from polos import (
     NotFoundError,
     PolosClient,
     PolosError,
+    Queue,
     RunCancelledError,
     RunFailedError,
     UnavailableError,
     WorkflowTimeoutError,
     max_steps,
+    queues,
+    schedules,
     tool,
     workflow,
 )
@@ -270,6 +273,33 @@ async def test_oversize_input_is_refused_and_nothing_is_lost(client):
     assert (await scripted().run(client, "go", script=[{"text": "still here"}])).result == (
         "still here"
     )
+
+
+async def test_lists_go_on_from_page_to_page(client, monkeypatch):
+    monkeypatch.setattr("polos._rpc.PAGE_ROWS_MAX", 2)
+
+    @workflow
+    async def flow(ctx):
+        await ctx.step.suspend("ask", {})
+
+    handles = [await flow.invoke(client) for _ in range(5)]
+    while len(await client.list_suspensions(limit=10)) < 5:
+        await asyncio.sleep(0.02)
+    found = [run["id"] for run in await client.list_executions("flow")]
+    assert found == [handle.id for handle in reversed(handles)]
+    assert [r["id"] for r in await client.list_executions("flow", limit=3)] == found[:3]
+    assert len({s.run_id for s in await client.list_suspensions(limit=4)}) == 4
+
+    many = 250  # More than the server puts on a page.
+    for n in range(many):
+        await schedules.create(client, "flow", "0 9 * * *", key=f"key-{n:03}")
+        await queues.put(client, Queue(f"queue-{n:03}", 1))
+    assert [s.key for s in await schedules.list_schedules(client, flow)] == [
+        f"key-{n:03}" for n in range(many)
+    ]
+    assert [q.name for q in await queues.list_queues(client)] == [
+        f"queue-{n:03}" for n in range(many)
+    ]
 
 
 async def test_wrong_ids_are_refused(client):

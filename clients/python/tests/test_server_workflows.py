@@ -246,23 +246,27 @@ async def test_a_suspension_times_out_and_bad_answers_are_refused(client, thresh
 async def test_a_suspension_below_the_root_is_answered_by_the_root(client, threshold):
     @workflow
     async def child(ctx):
-        return (await ctx.step.suspend("approve", {"n": 1}))["data"]
+        first = await ctx.step.suspend("approve", {"n": 1})
+        second = await ctx.step.suspend("sign", {"n": 2})
+        return [first["data"], second["data"]]
 
     @workflow
     async def flow(ctx):
         return await ctx.step.invoke_and_wait("c", child)
 
     handle = await flow.invoke(client)
+    shown = []
     async for event in events.stream_workflow(client, "flow", handle.id):
-        if event.event_type == "suspend_approve":
-            assert event.data["n"] == 1
-            await until_suspended_below(client, handle.id)
-            await client.resume("flow", handle.id, "approve", "yes")
-    assert await result(client, handle) == "yes"
+        kind, _, key = (event.event_type or "").partition("_")
+        if kind == "suspend":
+            shown.append(event.data["n"])
+            await until_suspended_below(client, handle.id, key)
+            await client.resume("flow", handle.id, key, f"{key}: yes")
+    assert await result(client, handle) == ["approve: yes", "sign: yes"] and shown == [1, 2]
 
 
-async def until_suspended_below(client: PolosClient, root: str) -> None:
-    while not any(s.root_run_id == root for s in await client.list_suspensions()):
+async def until_suspended_below(client: PolosClient, root: str, key: str) -> None:
+    while (root, key) not in [(s.root_run_id, s.step_key) for s in await client.list_suspensions()]:
         await asyncio.sleep(0.02)
 
 

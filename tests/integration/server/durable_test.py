@@ -3,6 +3,7 @@ Method: the real polosd, killed, restarted, drained, with hosts that die, dial a
 what is claimed is read from the journal afterwards."""
 import json
 import os
+import queue
 import sys
 import threading
 import time
@@ -23,9 +24,11 @@ def types(events):
     return [event.type for event in events]
 
 
-class Durable(unittest.TestCase):
+class Hosted(unittest.TestCase):
+    LEASE_MS = 600
+
     def setUp(self):
-        self.server = polosd.Server(["--lease-ms", "600"]).start()
+        self.server = polosd.Server(["--lease-ms", str(self.LEASE_MS)]).start()
         self.addCleanup(self.server.close)
         self.hosts = []
         self.addCleanup(lambda: [host.close() for host in self.hosts])
@@ -35,6 +38,8 @@ class Durable(unittest.TestCase):
         self.hosts.append(host)
         return host
 
+
+class Durable(Hosted):
     def wait_for(self, run_id, event_type, count=1):
         """Follows the run until the fact has come `count` times."""
         for answer in self.server.watch(run_id):
@@ -342,6 +347,117 @@ class Durable(unittest.TestCase):
         with self.assertRaises(grpc.RpcError):
             list(stream)
         silent.set()
+
+
+class Streams(Hosted):
+    """Messages doubled, late and out of order; hosts that are double, and that never answer."""
+
+    LEASE_MS = 3000  # Some of these hosts do not beat.
+
+    def raw(self, messages):
+        """A stream of our own: what is put is sent, None ends it; its answers are read by hand."""
+        messages.put(tools_pb2.HostMessage(hello=tools_pb2.Hello(
+            host_id="raw", slots=1, workflows=[tools_pb2.WorkflowDefinition(id="w")])))
+        self.addCleanup(messages.put, None)
+        stream = self.server.tools.Connect(iter(messages.get, None))
+        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        return stream
+
+    def step_of(self, task, seq, number, value):
+        return tools_pb2.HostMessage(seq=seq, step_done=tools_pb2.StepDone(
+            task_id=task.task_id, epoch=task.epoch, number=number, key="k%d" % number,
+            outcome=tools_pb2.TaskOutcome(value_json=json.dumps(value))))
+
+    def task_of(self, stream):
+        for message in stream:
+            if message.WhichOneof("message") == "task":
+                return message.task
+        raise AssertionError("the stream ended before there was a task")
+
+    def values(self, run_id):
+        return [json.loads(e.data_json)["value"] for e in self.server.history(run_id)
+                if e.type == "STEP_SETTLED"]
+
+    def test_a_message_that_comes_again_under_its_number_is_passed_over(self):
+        messages = queue.Queue()
+        stream = self.raw(messages)
+        run_id = self.server.start_workflow("w")
+        task = self.task_of(stream)
+        for value in ("first", "again", "and again"):
+            messages.put(self.step_of(task, 1, 1, value))
+        messages.put(self.step_of(task, 2, 2, "second"))
+        for value in ("late", "later"):  # Long after the messages behind it.
+            messages.put(self.step_of(task, 1, 1, value))
+        outcome = tools_pb2.TaskOutcome(value_json="1")
+        for _ in range(2):
+            messages.put(tools_pb2.HostMessage(seq=3, task_done=tools_pb2.TaskDone(
+                task_id=task.task_id, epoch=task.epoch, outcome=outcome)))
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+        self.assertEqual(self.values(run_id), ["first", "second"])
+
+    def test_messages_in_the_wrong_order_end_the_stream_and_do_not_count(self):
+        messages = queue.Queue()
+        stream = self.raw(messages)
+        run_id = self.server.start_workflow("w")
+        task = self.task_of(stream)
+        messages.put(self.step_of(task, 2, 2, "second"))
+        messages.put(self.step_of(task, 1, 1, "first"))
+        with self.assertRaises(grpc.RpcError) as caught:
+            list(stream)
+        self.assertEqual(polosd.details_of(caught.exception)[0], "SEQUENCE_GAP")
+        self.assertEqual(self.values(run_id), [])
+
+        def work(host, task):
+            host.step(task, 1, "k1", "first")
+            host.done(task, 1)
+
+        self.host(workflows=["w"], work=work)
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
+        self.assertEqual(self.values(run_id), ["first"])
+
+    def test_a_second_host_with_the_id_of_a_living_one_is_turned_away(self):
+        at_work, go_on = threading.Event(), threading.Event()
+
+        def work(host, task):
+            at_work.set()
+            threading.Thread(target=lambda: go_on.wait(20) and host.done(task, "first")).start()
+
+        self.host(workflows=["w"], work=work, host_id="same")
+        run_id = self.server.start_workflow("w")
+        self.assertTrue(at_work.wait(10))
+        twin = tools_pb2.Hello(host_id="same", slots=1,
+                               workflows=[tools_pb2.WorkflowDefinition(id="w")])
+        for session in ("", "no such session"):
+            twin.session = session
+            with self.assertRaises(grpc.RpcError) as caught:
+                list(self.server.tools.Connect(iter([tools_pb2.HostMessage(hello=twin)]),
+                                               timeout=5))
+            self.assertEqual(polosd.details_of(caught.exception)[0], "HELLO_REFUSED")
+        go_on.set()
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"first"')
+        self.assertEqual(types(self.server.history(run_id)).count("LEASE_GRANTED"), 1)
+
+    def test_a_host_that_beats_and_never_answers_is_timed_out(self):
+        """Its lease lives; the call's own timeout and the run's end what it holds."""
+        tool = agents_pb2.ToolDefinition(name="hang", parameters_json='{"type":"object"}',
+                                         timeout_ms=400)
+        self.server.agent("patient", [
+            {"tool_calls": [{"name": "hang", "arguments": {}}]}, {"text": "{{tool_result}}"},
+        ], tools=[tool])
+        got = threading.Event()
+
+        def work(host, task):
+            if task.input_json == '"last"':
+                got.set()
+
+        host = self.host(tools=["hang"], workflows=["w"], work=work)
+        run = self.server.wait_ended(self.server.start_agent("patient"))
+        self.assertEqual(run.steps[0].tool_results[0].error.reason, "TIMEOUT")
+        run = self.server.wait_ended(self.server.start_workflow("w", timeout_ms=900))
+        self.assertEqual(run.error.reason, "DEADLINE_EXCEEDED")
+        self.server.start_workflow("w", "last")
+        self.assertTrue(got.wait(10))  # It comes after the interruptions on the same stream.
+        self.assertEqual(list(host.held), [host.tasks[-1].task_id])
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Several reviewers at once: child runs, and agents with a scripted model.
+"""Several reviewers at once: child runs, and agents.
 
     ./run serve &
     python clients/python/examples/13-parallel-review/main.py
 
-Prints:
+Prints, without a key:
 
+    No OPENAI_API_KEY is set: the model is the built-in scripted one.
     grammar: 2 findings
     facts: 1 finding
     style: it failed: the style guide is missing
@@ -12,13 +13,17 @@ Prints:
 """
 
 import asyncio
+import sys
+from pathlib import Path
 
 from polos import Agent, BatchWorkflowInput, PolosClient, WorkflowContext, workflow
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from models import MODEL, say_which, script  # noqa: E402
+
 editor = Agent(
     id="editor",
-    provider="scripted",
-    model="scripted",
+    **MODEL,
     system_prompt="You decide whether a text is accepted.",
 )
 
@@ -43,8 +48,8 @@ async def parallel_review(ctx: WorkflowContext, payload: dict) -> list[str]:
     decisions = ctx.step.batch_agent_invoke_and_wait(
         "editors",
         [
-            editor.with_input(payload["text"], script=[{"text": "accept"}]),
-            editor.with_input(payload["text"], script=[{"text": "accept"}]),
+            editor.with_input(payload["text"], **script({"text": "accept"})),
+            editor.with_input(payload["text"], **script({"text": "accept"})),
         ],
     )
     found, said = await asyncio.gather(reviews, decisions)
@@ -59,6 +64,7 @@ async def parallel_review(ctx: WorkflowContext, payload: dict) -> list[str]:
 
 
 async def main() -> None:
+    say_which()
     async with PolosClient() as client:
         text = "The earth is flat. It ain't round, it ain't."
         for line in await parallel_review.run(client, {"text": text}):

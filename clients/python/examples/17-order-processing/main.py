@@ -3,8 +3,9 @@
     ./run serve &
     python clients/python/examples/17-order-processing/main.py
 
-Prints:
+Prints, without a key:
 
+    No OPENAI_API_KEY is set: the model is the built-in scripted one.
     the agent says: order A7 looks unusual
     asked for an approval of 950
     (another process) approved
@@ -13,10 +14,14 @@ Prints:
 
 import asyncio
 import sys
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from polos import Agent, PolosClient, WorkflowContext, events, tool, workflow
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from models import MODEL, calls, say_which, script  # noqa: E402
 
 
 class Query(BaseModel):
@@ -30,8 +35,7 @@ async def look_up(ctx: WorkflowContext, input: Query) -> dict:
 
 analyst = Agent(
     id="order-analyst",
-    provider="scripted",
-    model="scripted",
+    **MODEL,
     system_prompt="You judge orders.",
     tools=[look_up],
 )
@@ -40,12 +44,9 @@ analyst = Agent(
 @workflow(id="order-processing")
 async def order_processing(ctx: WorkflowContext, payload: dict) -> str:
     order = payload["order"]
-    script = [
-        {"tool_calls": [{"name": "look_up", "arguments": {"order": order}}]},
-        {"text": f"order {order} looks unusual"},
-    ]
+    says = script(calls("look_up", order=order), {"text": f"order {order} looks unusual"})
     opinion = await ctx.step.agent_invoke_and_wait(
-        "judge", analyst.with_input(f"Is {order} usual?", script=script)
+        "judge", analyst.with_input(f"Is {order} usual?", **says)
     )
     await ctx.step.publish_workflow_event("opinion", {"text": opinion.result}, "opinion")
     answer = await ctx.step.suspend(
@@ -68,6 +69,7 @@ async def approve(execution_id: str) -> None:
 
 
 async def main() -> None:
+    say_which()
     async with PolosClient() as client:
         handle = await order_processing.invoke(client, {"order": "A7", "amount": 950})
         async for event in events.stream_workflow(client, "order-processing", handle.id):

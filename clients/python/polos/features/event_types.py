@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class EventData(BaseModel):
     """An event to be published: `data` is anything with a JSON form."""
 
+    model_config = ConfigDict(extra="forbid")
+
     event_type: str | None = None
     data: Any = Field(default_factory=dict)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from .._follow import follow, subscribe
-from .._json import NotJsonError, dumps
+from .._json import dumps_argument, sentences
 from .._narrate import RunNarrator
 from .._results import iso, parsed
 from .._rpc import PUBLISH
@@ -47,11 +49,14 @@ async def batch_publish(
 
     When the connection breaks meanwhile they are sent again: then they may be there twice.
     """
-    found = [event if isinstance(event, EventData) else EventData(**event) for event in events]
+    found = [_event_data(event) for event in events]
     request = workflows_pb2.WorkflowServicePublishRequest(
         topic=topic,
         events=[
-            workflows_pb2.TopicEvent(event_type=e.event_type or "", data_json=_data(e))
+            workflows_pb2.TopicEvent(
+                event_type=e.event_type or "",
+                data_json=dumps_argument(e.data, "the data of an event", "events.data"),
+            )
             for e in found
         ],
     )
@@ -157,12 +162,14 @@ async def stream_workflow(
         await asyncio.gather(*readers, return_exceptions=True)
 
 
-def _data(event: EventData) -> str:
+def _event_data(event: Any) -> EventData:
+    if isinstance(event, EventData):
+        return event
     try:
-        return dumps(event.data)
-    except NotJsonError as error:
+        return EventData.model_validate(event)
+    except ValidationError as error:
         raise InvalidArgumentError(
-            f"the data of an event has no JSON form: {error}", field="events.data"
+            f"an event is EventData, or a dict with its fields: {sentences(error)}", field="events"
         ) from error
 
 

@@ -31,11 +31,7 @@ async def put(client: PolosClient, queue: Queue) -> QueueInfo:
 
 async def list_queues(client: PolosClient) -> list[QueueInfo]:
     """All queues, by name."""
-    found: list[QueueInfo] = []
     request = workflows_pb2.WorkflowServiceListQueuesRequest()
-    while True:
-        page = await client._connection().wire.call(QUEUE_LIST, request)
-        found += [queue_info(each) for each in page.queues]
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
+    wire = client._connection().wire
+    found = await wire.rows(QUEUE_LIST, request, lambda page: page.queues)
+    return [queue_info(each) for each in found]

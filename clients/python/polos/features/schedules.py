@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._json import NotJsonError, dumps
+from .._json import dumps_argument
 from .._rpc import SCHEDULE_DELETE, SCHEDULE_LIST, SCHEDULE_PUT
-from ..errors import InvalidArgumentError
 from ..v1 import workflows_pb2
 from .schedule_types import ScheduleInfo, SchedulePayload, schedule_info
 
@@ -46,8 +45,9 @@ async def create(
         cron=cron,
         timezone=timezone,
         key=key,
-        input_json="" if payload is None else _json(payload),
     )
+    if payload is not None:
+        request.input_json = dumps_argument(payload, "the payload of a schedule", "payload")
     answer = await client._connection().wire.call(SCHEDULE_PUT, request)
     return answer.schedule_id
 
@@ -56,16 +56,12 @@ async def list_schedules(
     client: PolosClient, workflow: str | Workflow | None = None
 ) -> list[ScheduleInfo]:
     """All schedules, or those of a workflow, by id."""
-    found: list[ScheduleInfo] = []
     request = workflows_pb2.WorkflowServiceListSchedulesRequest(
         workflow_id="" if workflow is None else _id_of(workflow)
     )
-    while True:
-        page = await client._connection().wire.call(SCHEDULE_LIST, request)
-        found += [schedule_info(schedule) for schedule in page.schedules]
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
+    wire = client._connection().wire
+    found = await wire.rows(SCHEDULE_LIST, request, lambda page: page.schedules)
+    return [schedule_info(schedule) for schedule in found]
 
 
 async def delete(client: PolosClient, workflow: str | Workflow, key: str = "global") -> None:
@@ -78,12 +74,3 @@ async def delete(client: PolosClient, workflow: str | Workflow, key: str = "glob
 
 def _id_of(workflow: str | Workflow) -> str:
     return workflow if isinstance(workflow, str) else workflow.id
-
-
-def _json(payload: Any) -> str:
-    try:
-        return dumps(payload)
-    except NotJsonError as error:
-        raise InvalidArgumentError(
-            f"the payload of a schedule has no JSON form: {error}", field="payload"
-        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Usage(BaseModel):
@@ -96,6 +96,8 @@ class BatchWorkflowInput(BaseModel):
         concurrency_key: whose turn it is within the queue.
         priority: within its key, higher ones go first; None: 0.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     id: str
     payload: Any | None = None

@@ -1,0 +1,253 @@
+"""Mistakes that users make, and what they are told: by this package, and by the real polosd."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import pytest
+
+from polos import (
+    Agent,
+    BatchWorkflowInput,
+    EventData,
+    InvalidArgumentError,
+    Polos,
+    PolosClient,
+    RunFailedError,
+    UnavailableError,
+    _registry,
+    events,
+    get_workflow,
+    max_steps,
+    tool,
+    workflow,
+)
+
+SECONDS = 15
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What this package logged; gRPC's loops log, too."""
+    return [record.getMessage() for record in caplog.records if record.name == "polos"]
+
+
+# ---- addresses ----
+
+
+@pytest.mark.parametrize("address", ["localhost", "polos.example.com", "[::1]"])
+def test_a_bare_name_needs_a_port(address):
+    with pytest.raises(InvalidArgumentError, match="names no port: write .*:8080"):
+        PolosClient(address)
+
+
+@pytest.mark.parametrize("address", ["http://localhost", "https://h.example", "h:1", "[::1]:8080"])
+def test_addresses_with_a_port_or_a_scheme_are_fine(address):
+    assert PolosClient(address).api_url == address
+
+
+async def test_a_server_that_is_not_there_is_said_in_few_words(monkeypatch):
+    monkeypatch.setattr("polos._rpc.FIRST_CONTACT_SECONDS", 0.2)
+    async with PolosClient("http://127.0.0.1:1") as client:
+        with pytest.raises(UnavailableError) as caught:
+            await client.list_executions()
+    assert "all addresses" not in str(caught.value) and "refused" in str(caught.value)
+
+
+async def test_https_at_a_server_without_it_is_explained(server, monkeypatch):
+    monkeypatch.setattr("polos._rpc.FIRST_CONTACT_SECONDS", 0.5)
+    async with PolosClient(server.url.replace("http:", "https:")) as client:
+        with pytest.raises(UnavailableError, match="polosd itself speaks http"):
+            await client.list_executions()
+
+
+# ---- definitions ----
+
+
+def test_a_tool_that_is_refused_is_not_offered():
+    with pytest.raises(TypeError, match="must be a pydantic BaseModel"):
+
+        @tool
+        async def half(ctx, x: int):
+            return x
+
+    assert _registry.tools == {} and get_workflow("half") is None
+
+
+def test_a_second_workflow_of_one_name_is_warned_of(caplog):
+    def one() -> None:
+        @workflow(id="same")
+        async def first(ctx):
+            return 1
+
+    def other() -> None:
+        @workflow(id="same")
+        async def second(ctx):
+            return 2
+
+    one()
+    one()  # The same code again, as tests and notebooks have it.
+    assert said(caplog) == []
+    other()
+    (told,) = said(caplog)
+    assert "workflow 'same' is defined in" in told and told.count("test_mistakes.py:") == 2
+
+
+def test_what_is_decorated_twice_is_refused():
+    with pytest.raises(TypeError, match="tool 'f' is decorated twice"):
+
+        @workflow
+        @tool
+        async def f(ctx):
+            return None
+
+
+def test_a_limit_without_its_name_is_explained():
+    with pytest.raises(TypeError, match=r"max_steps\(count=5\)"):
+        max_steps(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [BatchWorkflowInput, EventData])
+def test_misspelt_fields_are_refused(model):
+    with pytest.raises(ValueError, match="timeout"):
+        model(id="w", data=1, timeout=5)
+
+
+async def test_a_host_names_what_the_server_refuses(server):
+    @workflow
+    async def fine(ctx):
+        return None
+
+    @workflow(schedule="61 * * * *")
+    async def report(ctx):
+        return None
+
+    with pytest.raises(InvalidArgumentError, match="workflow 'report': .*minute: 61"):
+        async with Polos(api_url=server.url):
+            pass
+
+
+# ---- calls ----
+
+
+async def test_calls_with_wrong_arguments_name_them(client):
+    @workflow
+    async def flow(ctx, payload):
+        return payload
+
+    agent = Agent(id="a", provider="scripted", model="scripted")
+    with pytest.raises(TypeError, match=r"workflow.run takes a client first, not dict"):
+        await flow.run({"n": 1})
+    with pytest.raises(TypeError, match=r"workflow.invoke takes a client first, not dict"):
+        await flow.invoke({"n": 1})
+    with pytest.raises(TypeError, match=r"agent.run takes a client first, not str"):
+        await agent.run("hello", "you")
+    with pytest.raises(TypeError, match=r"agent.stream takes a client first, not str"):
+        await agent.stream("hello", "you")
+    with pytest.raises(TypeError, match=r"workflow 'flow' is not called but started: .run\("):
+        await flow(client, 1)
+    for options, field in (
+        ({"timeout": "5"}, "timeout"), ({"timeout": -1}, "timeout"),
+        ({"max_retries": "2"}, "max_retries"), ({"initial_state": 5}, "initial_state"),
+        ({"priority": "high"}, "priority"),
+    ):
+        with pytest.raises(InvalidArgumentError) as caught:
+            await flow.run(client, 1, **options)
+        assert caught.value.field == field, options
+    for limit in (0, -1, "10"):
+        for lists in (client.list_executions, client.list_suspensions):
+            with pytest.raises(InvalidArgumentError, match="limit is .*: it is 1 or more"):
+                await lists(limit=limit)
+    with pytest.raises(InvalidArgumentError, match="is an await missing"):
+        await flow.run(client, never := asyncio.sleep(0))
+    never.close()
+    with pytest.raises(InvalidArgumentError, match="a batch is of BatchWorkflowInputs"):
+        await client.batch_invoke([("flow", 1)])
+    with pytest.raises(InvalidArgumentError, match="an event is EventData, .*: text"):
+        await events.publish(client, "t", {"text": "hello"})
+    assert await events.publish(client, "t", {"event_type": "e", "data": 1}) == 1
+    (handle,) = await client.batch_invoke([{"id": "flow", "payload": 3}])
+    await client._connection().serve()
+    assert await handle.result(client, SECONDS) == 3
+
+
+def plain() -> int:
+    return 1
+
+
+async def later() -> int:
+    return 1
+
+
+CODE: dict[str, tuple[Any, str]] = {
+    "a result": (lambda ctx: ctx.step.run("k", plain()), "was given a int, not a function"),
+    "a coroutine": (lambda ctx: ctx.step.run("k", later()), "leave the call to the step"),
+    "a workflow": (lambda ctx: ctx.step.run("k", get_workflow("flow")), "invoke_and_wait"),
+    "retries": (lambda ctx: ctx.step.run("k", plain, max_retries=-1), "max_retries of step 'k'"),
+    "delay": (lambda ctx: ctx.step.run("k", plain, base_delay=-1), "base_delay of step 'k' is -1"),
+    "a time": (lambda ctx: ctx.step.wait_until("k", "tomorrow"), "waits for a datetime"),
+    "a function": (lambda ctx: ctx.step.invoke("k", plain), "decorate the function with @work"),
+    "a value": (lambda ctx: ctx.step.run("k", object, max_retries=0), "failed: NotJsonError: ste"),
+    "no await": (lambda ctx: ctx.step.run("k", lambda: [later()]), "is an await missing"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'later' was never awaited")
+@pytest.mark.parametrize("case", CODE)
+async def test_wrong_steps_say_what_they_want(client, case):
+    make, why = CODE[case]
+
+    @workflow
+    async def flow(ctx):
+        return await make(ctx)
+
+    with pytest.raises(RunFailedError, match=why):
+        await flow.run(client, max_retries=0)
+
+
+# ---- what the host says ----
+
+
+async def test_a_run_whose_code_does_not_fit_is_told_of(client, caplog, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+    begun = 0
+
+    @workflow
+    async def chancy(ctx):
+        nonlocal begun
+        begun += 1
+        await ctx.step.run(f"step-{begun}", plain)
+        await ctx.step.suspend("ask", {})
+
+    with caplog.at_level(logging.ERROR, "polos"):
+        handle = await chancy.invoke(client)
+        while not await client.list_suspensions(handle.id):
+            await asyncio.sleep(0.02)
+        await client.resume("chancy", handle.id, "ask", 1)
+        while not said(caplog):
+            await asyncio.sleep(0.02)
+    told = said(caplog)[0]
+    assert f"workflow 'chancy' of run {handle.id} stands still" in told
+    assert "'step-1'" in told and "'step-2'" in told and "ctx.step.now" in told
+
+
+async def test_code_that_blocks_the_loop_is_told_of(fake, fake_client, caplog, monkeypatch):
+    monkeypatch.setattr("polos.host.BLOCKED_SECONDS", 0.2)
+
+    @workflow
+    async def blocking(ctx):
+        await asyncio.sleep(0.05)
+        time.sleep(0.6)
+        return "blocked"
+
+    fake.heartbeat_ms = 100
+    await fake_client._connection().serve()
+    with caplog.at_level(logging.WARNING, "polos"):
+        task = fake.give("blocking", kind=2)
+        await fake.outcome(task)
+        beats = fake.heartbeats
+        await fake.until(lambda: fake.heartbeats > beats)
+    told = said(caplog)[0]
+    assert "the event loop was blocked for 0." in told and "asyncio.to_thread" in told
