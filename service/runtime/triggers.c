@@ -88,6 +88,7 @@ void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer)
     }
     trigger->batch_size = batch_size;
     trigger->batch_timeout_ms = offer->batch_timeout_ms;
+    trigger->due_ms = runtime->now_ms; /* What waits may be enough now, or old enough. */
     put_row(runtime, trigger);
 }
 
