@@ -109,11 +109,32 @@ static void test_a_shorter_timeout_counts_from_the_first_event(void **state)
     assert_int_equal(runs_after(4, 50000, 0), 1);
 }
 
+/* The clock is set back after a restart: what was due before it still is. */
+static void test_a_batch_does_not_wait_for_the_clock(void **state)
+{
+    (void)state;
+    struct partition partition;
+    struct host_link link;
+    partition_init(&partition, START_MS);
+    offer(&partition, &link, 5, 10000);
+    publish(&partition, 1);
+    partition_advance(&partition, START_MS + 9000);
+    partition_stop(&partition);
+    partition.now_ms = START_MS + 20000;
+    partition_begin(&partition);
+    partition.now_ms = START_MS + 12000;
+    assert_int_equal(partition.run_count, 0);
+    partition_advance(&partition, START_MS + 12000);
+    assert_int_equal(partition.run_count, 1);
+    partition_fini(&partition);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_smaller_batch_is_full),
         cmocka_unit_test(test_a_shorter_timeout_counts_from_the_first_event),
+        cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
