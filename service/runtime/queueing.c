@@ -123,21 +123,27 @@ bool queueing_wait_row(struct runtime *runtime, uuid id, const struct run_row *r
 
 /* ---- Turns. ---- */
 
+static str start_key(const struct runtime *runtime, char ret[KEY_BYTES_MAX], str queue,
+                     uint32_t slot)
+{
+    struct buf tail = {0};
+    buf_put(&tail, queue);
+    buf_put_u32_le(&tail, slot);
+    str key = key_link(ret, runtime->options.space, LINK_QUEUE_START, buf_str(&tail));
+    buf_fini(&tail);
+    return key;
+}
+
 /* A start is one of as many rows as the rate allows, taken in turn. */
 static void put_start(struct runtime *runtime, str queue, uint32_t rate, uint64_t number,
                       uint64_t start_ms)
 {
     char key[KEY_BYTES_MAX];
-    struct buf tail = {0};
     struct buf row = {0};
-    buf_put(&tail, queue);
-    buf_put_u32_le(&tail, (uint32_t)(number % rate));
     buf_put_u64_le(&row, number);
     buf_put_u64_le(&row, start_ms);
     store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_QUEUE_START, buf_str(&tail)),
-                    buf_str(&row));
-    buf_fini(&tail);
+                    start_key(runtime, key, queue, (uint32_t)(number % rate)), buf_str(&row));
     buf_fini(&row);
 }
 
@@ -324,6 +330,10 @@ static bool put_queue(struct runtime *runtime, const struct queue_offer *offer)
                     key_link(key, runtime->options.space, LINK_QUEUE, offer->name), buf_str(&row));
     buf_fini(&row);
     queues_define(runtime->queues, offer->name, &offer->limits);
+    for (uint32_t slot = offer->limits.rate; slot < before.rate; slot++) {
+        store_batch_delete(&runtime->batch, STORE_LINKS,
+                           start_key(runtime, key, offer->name, slot));
+    }
     uint64_t number;
     uint64_t start_ms;
     for (uint32_t i = 0; before.rate != offer->limits.rate &&

@@ -66,6 +66,7 @@ static status recover_loaded(struct runtime *runtime, const struct scan *scan, s
             uuid_format(scan->to_load[i], id);
             return arena_fail(arena, loaded.code, "run %s cannot be recovered: %s", id, loaded.why);
         }
+        queueing_note(runtime, run); /* Its place is taken before anybody asks for one. */
         runs_recover_later(runtime, run, runtime->now_ms);
     }
     return STATUS_OK;

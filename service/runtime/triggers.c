@@ -13,6 +13,7 @@ enum {
     RUNS_PER_TURN_MAX = 256,
     ROW_HEADER_BYTES = 8 + 8 + 4,
     BATCH_SIZE_MAX = 1000,
+    AT_ONCE_MS = 1, /* Also when the clock is set back meanwhile. */
 };
 
 struct trigger {
@@ -88,6 +89,7 @@ void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer)
     }
     trigger->batch_size = batch_size;
     trigger->batch_timeout_ms = offer->batch_timeout_ms;
+    trigger->due_ms = AT_ONCE_MS; /* What waits may be enough now, or old enough. */
     put_row(runtime, trigger);
 }
 
@@ -172,7 +174,7 @@ void triggers_work(struct runtime *runtime, const uint8_t topic[16])
             count++;
         }
         if (count == RUNS_PER_TURN_MAX) {
-            trigger->due_ms = runtime->now_ms; /* Goes on next turn. */
+            trigger->due_ms = AT_ONCE_MS; /* Goes on next turn. */
         }
     }
 }
@@ -223,7 +225,7 @@ static bool visit_row(void *context, str key, str value)
     trigger->position = little_endian(value.ptr, 8);
     trigger->batch_timeout_ms = little_endian(value.ptr + 8, 8);
     trigger->batch_size = (uint32_t)little_endian(value.ptr + 16, 4);
-    trigger->due_ms = runtime->now_ms; /* Look at it once. */
+    trigger->due_ms = AT_ONCE_MS; /* Look at it once. */
     return true;
 }
 

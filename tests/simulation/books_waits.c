@@ -14,7 +14,8 @@ enum {
 
 str world_topic_name(unsigned topic)
 {
-    static const char *const names[WORLD_TOPICS] = {"t0", "t1", "orders/\xc3\xa4"};
+    static const char *const names[WORLD_TOPICS] = {"t0", "t1", "orders/\xc3\xa4", "news",
+                                                    "clicks"};
     return str_of(names[topic]);
 }
 
@@ -25,6 +26,8 @@ void books_begin(struct world *world)
         world->topics[i].count = 0;
         hash128(world_topic_name(i), world->topics[i].hash);
     }
+    books_queues_begin(world);
+    books_clockwork_begin(world);
 }
 
 /* ---- Waits. ---- */
@@ -50,7 +53,7 @@ struct book_wait *books_wait_of(const struct book *book, uint32_t effect)
     return NULL;
 }
 
-static str text_of(struct world *world, str object, str name)
+str books_text(struct world *world, str object, str name)
 {
     str raw;
     struct buf text = {0};
@@ -64,8 +67,8 @@ static str text_of(struct world *world, str object, str name)
 
 static void note_topic(struct world *world, struct book_wait *wait)
 {
-    str name = text_of(world, wait->data, STR("topic"));
-    wait->type = text_of(world, wait->data, STR("event_type"));
+    str name = books_text(world, wait->data, STR("topic"));
+    wait->type = books_text(world, wait->data, STR("event_type"));
     wait->topic = WORLD_TOPICS;
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         wait->topic = str_equal(name, world_topic_name(i)) ? i : wait->topic;
@@ -109,7 +112,7 @@ static bool fits(const struct book_wait *wait, const struct sim_event *event)
 }
 
 /* The first that fits, of those that were published since. 0: none. */
-static uint64_t first_that_fits(const struct world *world, const struct book_wait *wait)
+uint64_t books_first_that_fits(const struct world *world, const struct book_wait *wait)
 {
     const struct sim_topic *topic = &world->topics[wait->topic];
     for (size_t i = wait->after; i < topic->count; i++) {
@@ -120,10 +123,10 @@ static uint64_t first_that_fits(const struct world *world, const struct book_wai
     return 0;
 }
 
-static uint64_t sequence_of(str object)
+uint64_t books_number(str object, str name)
 {
     str raw;
-    if (!json_object_get(object, STR("sequence"), &raw)) {
+    if (!json_object_get(object, name, &raw)) {
         return 0;
     }
     uint64_t value = 0;
@@ -133,12 +136,17 @@ static uint64_t sequence_of(str object)
     return value;
 }
 
+static uint64_t sequence_of(str object)
+{
+    return books_number(object, STR("sequence"));
+}
+
 static void judge_settled(struct world *world, const struct book *book,
                           const struct book_wait *wait, const struct outcome *outcome)
 {
     if (wait->kind == EFFECT_EVENT && !outcome->failed) {
         world->counts.awaited++;
-        world_expect(world, sequence_of(outcome->value) == first_that_fits(world, wait),
+        world_expect(world, sequence_of(outcome->value) == books_first_that_fits(world, wait),
                      "an-awaited-event-is-the-first-that-fits");
     }
     if (wait->kind == EFFECT_ORDER && !outcome->failed && sequence_of(outcome->value) > 0) {
@@ -337,6 +345,8 @@ void books_take_link(struct world *world, const struct store_entry *entry)
         return;
     }
     uint8_t kind = (uint8_t)tail.ptr[-1];
+    books_queues_take(world, kind, tail, entry);
+    books_clockwork_take(world, kind, tail, entry);
     if (kind != LINK_CHILD && kind != LINK_SUSPENSION && kind != LINK_AWAIT && kind != LINK_TIMER) {
         return;
     }
@@ -452,8 +462,11 @@ void books_take_topic(struct world *world, const struct store_entry *entry)
         .data = arena_copy(&world->arena, str_make(rest.ptr + type_len, rest.len - type_len)),
         .at_ms = world->time_ms,
     };
+    memcpy(&event->created_ms, at + 4, sizeof(event->created_ms));
     memcpy(event->run.bytes, at + 12, sizeof(event->run.bytes));
     world->counts.published++;
+    world_say(world, "  event %llu of topic %zu, dated %llu", (unsigned long long)sequence,
+              (size_t)(topic - world->topics), (unsigned long long)event->created_ms % 1000000000);
 }
 
 /* ---- What is due. ---- */
@@ -465,7 +478,7 @@ static void check_awaited(struct world *world, struct book *book)
         if (!wait->is_open || wait->kind != EFFECT_EVENT) {
             continue;
         }
-        uint64_t sequence = first_that_fits(world, wait);
+        uint64_t sequence = books_first_that_fits(world, wait);
         if (sequence == 0) {
             continue;
         }
@@ -481,11 +494,8 @@ void books_check_due(struct world *world)
         return;
     }
     world_work_check_told(world);
-    for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
-        struct book *book = world->books[i];
-        if (book->ledger.ended != EVENT_NONE) {
-            continue;
-        }
+    for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
+        struct book *book = world->live[i];
         uint64_t due_ms = ledger_next_deadline(&book->ledger);
         bool is_new = book->due_ms != due_ms;
         book->due_since_ms = is_new ? world->time_ms : book->due_since_ms;

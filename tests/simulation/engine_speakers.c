@@ -16,8 +16,8 @@ void speak_start(struct engine_world *world)
     spec->name = STR("weather");
     spec->input = engine_world_text(world, "input");
     spec->steps_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
-    spec->tokens_max = draw_chance(draw, 30) ? 1 + draw_below(draw, 800) : 0;
-    spec->deadline_ms = draw_chance(draw, 30) ? world->now_ms + draw_below(draw, 90000) : 0;
+    spec->tokens_max = draw_chance(draw, 50) ? 1 + draw_below(draw, 400) : 0;
+    spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, 90000) : 0;
     spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
     spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
     for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
@@ -78,7 +78,7 @@ static struct command model_answer(struct engine_world *world, const struct pend
 
 static struct outcome draw_outcome(struct engine_world *world)
 {
-    if (draw_chance(&world->draw, 25)) {
+    if (draw_chance(&world->draw, world->failure_percent)) {
         return (struct outcome){.failed = true,
                                 .error_type = STR("ValueError"),
                                 .error_message = engine_world_text(world, "error")};
@@ -143,8 +143,8 @@ static void speak_done(struct engine_world *world, struct pending *lease)
         .attempt = lease->attempt,
         .task = {.outcome = draw_outcome(world)},
     };
-    command.task.is_retryable = command.task.outcome.failed && draw_chance(&world->draw, 60);
-    if (engine_world_fault(world, 30)) {
+    command.task.is_retryable = command.task.outcome.failed && draw_chance(&world->draw, 70);
+    if (engine_world_fault(world, world->misfit_percent)) {
         command.task.outcome =
             (struct outcome){.failed = true,
                              .error_type = STR(ENGINE_NON_DETERMINISM),

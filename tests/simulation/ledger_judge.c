@@ -95,6 +95,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
         LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
     }
+    bool is_live = ledger->is_started && ledger->ended == EVENT_NONE;
+    LAW("state-clock", !is_live || engine_is_clock_stopped(run) == is_clock_stopped(ledger));
     LAW("state-deadlines", engine_next_deadline(run) == ledger_next_deadline(ledger));
     return compare_effects(ledger, run);
 }

@@ -194,8 +194,17 @@ static void draw_options(struct world *world)
         .batch_max = batches[world_below(world, COUNT_OF(batches))],
         .runs_max = world_below(world, 3) == 0 ? 2 : 0,
         .lease_ms = world->lease_ms,
+        .run_timeout_ms = 20000 + world_below(world, 100000),
+        .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
     };
+}
+
+static void step_back(struct world *world)
+{
+    world->counts.clock_jumps++;
+    world->skew_ms -= (int64_t)world_below(world, 20000);
+    books_queues_clock_stepped_back(world);
 }
 
 static void start_process(struct world *world, void *context, uint64_t number)
@@ -215,6 +224,10 @@ static void start_process(struct world *world, void *context, uint64_t number)
         return;
     }
     world->due_ms = world->time_ms;
+    world->upsets++;
+    if (world_fault(world, 20)) {
+        step_back(world); /* It is set when the machine comes up, too. */
+    }
     world->trouble_ms = later(world->trouble_ms, world->time_ms);
     world_say(world, "process: starts, life %llu", (unsigned long long)world->life);
 }
@@ -230,7 +243,8 @@ static void end_process(struct world *world)
     world_models_end_life(world);
     world_hosts_end_life(world);
     world_expect(world, world->open_requests == 0, "every-request-is-answered");
-    world_at(world, world_below(world, 4000), start_process, NULL, 0);
+    bool is_long = world_fault(world, 15);
+    world_at(world, world_below(world, is_long ? 25000 : 4000), start_process, NULL, 0);
 }
 
 static void turn(struct world *world)
@@ -242,14 +256,15 @@ static void turn(struct world *world)
         end_process(world);
         return;
     }
-    world->due_ms = due_ms == 0 ? 0 : due_ms - (uint64_t)world->skew_ms;
+    uint64_t wall_ms = world_wall_ms(world);
+    world->due_ms = due_ms == 0 ? 0 : world->time_ms + (due_ms > wall_ms ? due_ms - wall_ms : 0);
     if (world_fault(world, 15)) {
         uint64_t longest_ms = world_below(world, 20) == 0 ? 20000 : 500;
         world->asleep_until_ms = world->time_ms + world_below(world, longest_ms);
         world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
     }
     if (world_is_well(world)) {
-        books_check(world);
+        books_check(world, due_ms);
     }
 }
 
@@ -292,10 +307,10 @@ static void trouble(struct world *world, void *context, uint64_t number)
         stop_politely(world);
     } else if (what == 2) {
         world->counts.clock_jumps++;
-        world->skew_ms += (int64_t)world_below(world, 60000);
+        uint64_t longest_ms = world_below(world, 8) == 0 ? 3600000 : 60000;
+        world->skew_ms += (int64_t)world_below(world, longest_ms);
     } else if (what == 3) {
-        world->counts.clock_jumps++;
-        world->skew_ms -= (int64_t)world_below(world, 20000);
+        step_back(world);
     }
     world_at(world, 1000 + world_below(world, 12000), trouble, NULL, 0);
 }
@@ -352,6 +367,7 @@ static void begin(struct world *world, uint64_t seed)
     world->child_number = 0;
     world->event_number = 0;
     world->trouble_ms = world->time_ms;
+    world->upsets = 0;
     world->calm_ms = 0;
     world->runtime = NULL;
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
@@ -363,6 +379,8 @@ static void begin(struct world *world, uint64_t seed)
     world_hosts_begin(world);
     world_callers_begin(world);
     world_meddlers_begin(world);
+    world_queues_begin(world);
+    world_schedules_begin(world);
     world_subscribers_begin(world);
     world_at(world, 5000, trouble, NULL, 0);
 }
@@ -409,12 +427,8 @@ static bool has_time(const struct world *world, uint64_t until_ms)
 
 static bool is_all_over(const struct world *world)
 {
-    for (size_t i = 0; i < world->book_count; i++) {
-        if (world->books[i]->ledger.ended == EVENT_NONE) {
-            return false;
-        }
-    }
-    return world_callers_are_done(world) && world_subscribers_are_done(world) &&
+    return world->live_count == 0 && world_callers_are_done(world) &&
+           world_subscribers_are_done(world) && world_schedules_are_done(world) &&
            world->open_requests == 0;
 }
 

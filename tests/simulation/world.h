@@ -17,7 +17,9 @@
  *   callers   go away and ask again, with one idempotency key or none; answer early, twice, late or
  *             never; cancel, fork and retry; watchers and subscribers are slow, go away and come
  *             back where they were
- *   clock     jumps forward, steps back
+ *   rules     of queues, schedules and triggers change at any time, by calls and by whichever
+ *             version of a host dials in last; schedules are deleted
+ *   clock     jumps forward, sometimes over many ticks; steps back
  * What it may not: change what was committed, or break a rule of a contract in a header.
  *
  * Everything runs in one thread, and one seed draws everything: a seed is a whole history.
@@ -26,6 +28,7 @@
 #define TESTS_SIMULATION_WORLD_H
 
 #include "service/runtime/runtime.h"
+#include "service/runtime/schedule_row.h"
 #include "tests/simulation/draw.h"
 #include "tests/simulation/ledger.h"
 
@@ -33,10 +36,20 @@ enum {
     WORLD_HOSTS = 4,
     WORLD_STARTS_MAX = 16,
     WORLD_RUNS_MAX = 1024,
-    WORLD_TOPICS = 3,
+    WORLD_TOPICS = 5,
+    WORLD_CODE_TOPICS = 3, /* Those that code awaits; triggers look at the others. */
+    WORLD_QUEUES = 3,
+    WORLD_KEYS = 3, /* Concurrency keys; the first is the empty one. */
+    WORLD_SCHEDULES = 4,
+    WORLD_ZONES = 2,
+    WORLD_TRIGGERS = 2,
+    WORLD_RATE_MAX = 4,
     WORLD_CALLS_MAX = 4096,
     WORLD_STEPS_MAX = 4096,
 };
+
+/* Read by the program, and by the books for themselves. */
+#define WORLD_ZONE_FOLDER "/usr/share/zoneinfo"
 
 struct world;
 
@@ -79,6 +92,7 @@ struct book_wait {
     bool is_settled; /* Else it was cut off by its task's end. */
     bool failed;
     uint64_t settled_ms; /* True time. */
+    uint32_t told_epoch; /* Under which its host was sent the outcome last. */
     uint64_t value;
     unsigned topic; /* EVENT */
     str type; /* EVENT: empty: any. */
@@ -97,6 +111,7 @@ struct book {
     uuid id;
     struct ledger ledger;
     struct run folded; /* The journal, folded by the engine. */
+    uint32_t compared_seq; /* At which it was what the partition has in memory. */
     str marker; /* The run's input: names the start it came from. */
     uint64_t definition; /* Hash of its definition's hash; 0: none. */
     uint64_t key; /* Hash of its idempotency key; 0: none. */
@@ -118,6 +133,12 @@ struct book {
     uint32_t parent_index;
     uint64_t born; /* Number of its first event in the world, ... */
     uint64_t cancelled; /* ... of its cancellation; 0: never. */
+    str name;
+    unsigned queue; /* WORLD_QUEUES: none. */
+    unsigned queue_key;
+    int32_t priority;
+    uint64_t waits_since; /* Number of the event since which it waits for its turn; 0: no. */
+    bool is_by_machine; /* A tick or an event started it. */
     bool is_fork;
     bool is_copying; /* The commit at hand holds another run's facts. */
     uint64_t due_ms; /* What it is due for by its facts, ... */
@@ -136,7 +157,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
-    uint64_t feeds, suspended;
+    uint64_t feeds, suspended, turns_taken, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
 /* A row of the index of links, as bytes. */
@@ -150,6 +171,7 @@ struct sim_event {
     str type;
     str data;
     uint64_t at_ms; /* True time. */
+    uint64_t created_ms; /* What the program calls it. */
     uuid run;
 };
 
@@ -158,6 +180,43 @@ struct sim_topic {
     struct sim_event *events; /* By sequence - 1. */
     size_t count;
     size_t capacity;
+};
+
+/* A queue as it is committed. */
+struct sim_queue {
+    bool is_defined;
+    struct queue_limits limits;
+    uint32_t counted_count;
+    struct {
+        uint64_t at_ms; /* At the latest when the clock stepped back behind it. */
+        uint64_t begun_ms;
+    } counted[WORLD_RATE_MAX]; /* Beginnings the rate looks back at, the oldest first. */
+    uint64_t copied_ms; /* When a copy of a run may have begun last. */
+    struct {
+        uint64_t number; /* Of the event that gave a run of this key to a host. */
+        uint64_t upset; /* world.upsets then. */
+    } served[WORLD_KEYS];
+};
+
+/* A schedule as it is committed, and what follows from that. */
+struct sim_schedule {
+    bool is_there;
+    struct schedule_row row;
+    struct cron cron;
+    unsigned zone;
+    uint64_t next_ms;
+    uuid started; /* By the commit at hand, whose row is still to come. */
+    uint64_t started_tick_ms;
+    uint64_t deletions;
+};
+
+struct sim_trigger {
+    bool is_there;
+    unsigned topic;
+    uint32_t batch_size;
+    uint64_t batch_timeout_ms;
+    uint64_t position; /* By the runs it started. */
+    uint64_t written; /* By its row. */
 };
 
 struct sim_host;
@@ -203,6 +262,9 @@ struct world {
 
     struct book *books[WORLD_RUNS_MAX];
     size_t book_count;
+    struct book *live[WORLD_RUNS_MAX]; /* Those that have not ended, in no order. */
+    size_t live_count;
+    struct book *by_id[2 * WORLD_RUNS_MAX]; /* By hash, from there on. */
 
     struct sim_call *calls; /* Ring of the provider's calls. */
     size_t call_count;
@@ -225,6 +287,12 @@ struct world {
     size_t link_count;
     size_t link_capacity;
     struct sim_topic topics[WORLD_TOPICS];
+    struct sim_queue queues[WORLD_QUEUES];
+    unsigned default_queue; /* Of "sleepy"; WORLD_QUEUES: none. */
+    uint64_t upsets; /* How often the process may have forgotten the order of turns. */
+    const struct zone *zones[WORLD_ZONES];
+    struct sim_schedule schedules[WORLD_SCHEDULES];
+    struct sim_trigger triggers[WORLD_TRIGGERS];
 };
 
 /* world.c */
@@ -249,7 +317,8 @@ void world_fini(struct world *world);
 
 /* books.c */
 void books_take(struct world *world, const struct store_batch *batch);
-void books_check(struct world *world); /* After a turn. */
+/* After a turn that wants the next one by due_ms of the program's clock; 0: not by itself. */
+void books_check(struct world *world, uint64_t due_ms);
 struct book *books_find(struct world *world, uuid id); /* Or NULL. */
 struct book *books_find_marker(struct world *world, str marker);
 void books_free(struct world *world);
@@ -265,7 +334,42 @@ void books_take_link(struct world *world, const struct store_entry *entry);
 void books_take_topic(struct world *world, const struct store_entry *entry);
 void books_check_commit(struct world *world); /* What must be true of each commit as a whole. */
 void books_check_due(struct world *world); /* What should have happened by now. */
+/* Sequence of the first published event that an open wait for one is waiting for; 0: none. */
+uint64_t books_first_that_fits(const struct world *world, const struct book_wait *wait);
+uint64_t books_number(str object, str name); /* A member of a JSON object; 0: it has none. */
+str books_text(struct world *world, str object, str name);
 str world_topic_name(unsigned topic);
+
+/* books_queues.c: turns, limits and rates */
+void books_queues_begin(struct world *world);
+void books_queues_open(struct world *world, struct book *book, const struct run_spec *spec);
+/* When the ledger knows of the event and the fold does not yet. */
+void books_queues_note(struct world *world, struct book *book, const struct event *event);
+void books_queues_take(struct world *world, uint8_t kind, str name,
+                       const struct store_entry *entry);
+void books_queues_clock_stepped_back(struct world *world);
+/* Its task waits for its turn in a queue. */
+bool books_waits_for_turn(const struct book *book);
+uint32_t books_held(const struct world *world, unsigned queue, unsigned key); /* WORLD_KEYS: all. */
+uint32_t books_waiting(const struct world *world, unsigned queue);
+void books_queues_check_memory(struct world *world);
+str world_queue_name(unsigned queue);
+str world_queue_key(unsigned key);
+
+/* books_clockwork.c: schedules and triggers */
+void books_clockwork_begin(struct world *world);
+void books_clockwork_open(struct world *world, struct book *book, const struct run_spec *spec);
+void books_clockwork_take(struct world *world, uint8_t kind, str name,
+                          const struct store_entry *entry);
+void books_clockwork_check_commit(struct world *world);
+str world_zone_name(unsigned zone);
+str world_schedule_id(unsigned schedule);
+str world_schedule_workflow(unsigned schedule);
+str world_schedule_key(unsigned schedule);
+str world_trigger_workflow(unsigned trigger);
+
+/* books_rest.c: what must be true of a process that sees nothing to do */
+void books_check_rest(struct world *world, uint64_t due_ms);
 
 /* world_store.c */
 struct store world_store(struct world *world);
@@ -292,6 +396,17 @@ void world_work_check_told(struct world *world);
 
 /* world_meddlers.c: those who answer, cancel, fork, retry and publish */
 void world_meddlers_begin(struct world *world);
+void world_cancel(struct world *world, uuid run);
+
+/* world_queues.c: those who define queues, crowd them and look at them */
+void world_queues_begin(struct world *world);
+struct queue_limits world_draw_limits(struct world *world);
+
+/* world_schedules.c: those who put, delete and list schedules; what hosts offer of clockwork */
+void world_schedules_begin(struct world *world);
+void world_offer_clockwork(struct world *world, unsigned host, const char *deployment,
+                           struct request *hello);
+bool world_schedules_are_done(const struct world *world);
 
 /* world_subscribers.c */
 void world_subscribers_begin(struct world *world);

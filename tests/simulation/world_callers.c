@@ -17,8 +17,12 @@ struct sim_start {
     str name;
     str marker;
     str key; /* Empty: none. */
+    unsigned queue; /* WORLD_QUEUES: none. */
+    unsigned queue_key;
+    int32_t priority;
     uint64_t timeout_ms;
     unsigned tries;
+    unsigned asks; /* Not answered yet. */
     bool is_acked;
     bool is_given_up; /* Nobody knows whether it was started, and nobody may ask again. */
     bool is_waited; /* The wait was answered with the end. */
@@ -32,6 +36,7 @@ struct ask {
     struct sim_start *start;
     unsigned version;
     uint64_t registered; /* When it was asked. */
+    bool is_queue_known; /* When it was asked. */
     uint32_t seen; /* Events committed when it was asked. */
     str marker;
     bool is_answered;
@@ -322,6 +327,7 @@ static void start_failed(struct ask *ask, const struct failure *failure)
     bool is_known = failure != NULL && failure->code == CODE_RESOURCE_EXHAUSTED;
     if (failure != NULL) {
         bool is_unregistered = failure->code == CODE_NOT_FOUND && ask->registered == 0;
+        is_unregistered |= failure->code == CODE_NOT_FOUND && !ask->is_queue_known;
         bool is_reused = failure->code == CODE_ALREADY_EXISTS && ask->is_other;
         fail_law(ask, failure, is_passing(failure) || is_unregistered || is_reused,
                  "good-starts-are-taken");
@@ -338,12 +344,15 @@ static void start_failed(struct ask *ask, const struct failure *failure)
         world_expect(world, books_find_marker(world, ask->marker) == NULL,
                      "refused-starts-leave-nothing");
     }
-    world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
+    if (start->asks == 0) {
+        world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
+    }
 }
 
 static void start_done(struct request *request, const struct failure *failure)
 {
     struct ask *ask = ask_answered(request);
+    ((struct ask *)request->context)->start->asks--;
     if (ask != NULL && failure == NULL) {
         judge_start(ask, request);
     } else {
@@ -360,6 +369,7 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     }
     struct ask *ask = ask_new(start);
     ask->registered = world->registered;
+    ask->is_queue_known = start->queue == WORLD_QUEUES || world->queues[start->queue].is_defined;
     ask->is_other = is_other;
     ask->marker = start->marker;
     if (start->key.len == 0) {
@@ -372,9 +382,16 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     request->start.spec.input = ask->marker;
     request->start.spec.idempotency_key = start->key;
     request->start.spec.session_id = STR("session");
+    if (start->queue != WORLD_QUEUES) {
+        request->start.spec.queue = world_queue_name(start->queue);
+        request->start.spec.concurrency_key = world_queue_key(start->queue_key);
+        request->start.spec.priority = start->priority;
+    }
     request->start.timeout_ms = start->timeout_ms;
     hash128(is_other ? STR("other") : ask->marker, request->start.digest);
-    if (!ask_post(ask, request, start_done) && !is_other) {
+    if (ask_post(ask, request, start_done)) {
+        start->asks++;
+    } else if (!is_other && start->asks == 0) {
         world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
     }
     if (start->key.len > 0 && world_fault(world, 15)) {
@@ -435,6 +452,10 @@ static void draw_start(struct world *world, struct sim_start *start)
     start->marker = arena_printf(&world->arena, "\"s%u\"", start->index);
     start->key = world_below(world, 100) < 70 ? arena_printf(&world->arena, "key-%u", start->index)
                                               : STR_EMPTY;
+    bool is_queued = start->kind != RUN_KIND_AGENT && world_below(world, 2) == 0;
+    start->queue = is_queued ? (unsigned)world_below(world, WORLD_QUEUES) : WORLD_QUEUES;
+    start->queue_key = (unsigned)world_below(world, WORLD_KEYS);
+    start->priority = (int32_t)world_below(world, 3) - 1;
     start->timeout_ms = 5000 + world_below(world, 300000);
 }
 

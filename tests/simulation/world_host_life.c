@@ -12,12 +12,12 @@ enum {
 };
 
 static const struct {
-    const char *tools[5];
-    const char *workflows[3];
+    const char *tools[4];
+    const char *workflows[4];
 } offers[WORLD_HOSTS] = {
-    {{"add", "search", "send", "slow"}, {"flow"}},
-    {{"add", "slow"}, {"flow", "sleepy"}},
-    {{"search", "send"}, {NULL}},
+    {{"add", "search", "send", "slow"}, {"flow", "single", "batch"}},
+    {{"add", "slow"}, {"flow", "sleepy", "batch"}},
+    {{"search", "send"}, {"single"}},
     {{"solo"}, {"sleepy"}},
 };
 
@@ -117,8 +117,16 @@ static void break_link(struct sim_host *host, uint64_t again_ms)
 static void hello_done(struct request *request, const struct failure *failure)
 {
     struct world *world = request->context;
-    (void)failure; /* The link was closed, or the process is gone: dialled again either way. */
     world->open_requests--;
+    /* Else the link was closed, or the process is gone: dialled again either way. */
+    for (size_t i = 0; failure == NULL && !world->is_dead && i < request->hello.trigger_count;
+         i++) {
+        unsigned trigger = 0;
+        while (!str_equal(world_trigger_workflow(trigger), request->hello.triggers[i].workflow)) {
+            trigger++;
+        }
+        world_expect(world, world->triggers[trigger].is_there, "offered-triggers-are-durable");
+    }
     request_free(request);
 }
 
@@ -176,6 +184,7 @@ void sim_host_dial(struct world *world, void *context, uint64_t number)
         request->hello.definitions = world_definition(world, (unsigned)world_below(world, 3));
         request->hello.definition_count = 1;
     }
+    world_offer_clockwork(world, host->index, host->deployment, request);
     request->context = world;
     request->done = hello_done;
     host->link = link;

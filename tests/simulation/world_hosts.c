@@ -38,6 +38,15 @@ static void judge_steps(struct world *world, const struct book *book, const stru
                  "a-task-carries-its-settled-steps");
 }
 
+static void note_told(struct book *book, const struct host_task *task)
+{
+    for (size_t i = 0; i < book->wait_count; i++) {
+        struct book_wait *wait = &book->waits[i];
+        bool is_told = wait->is_settled && wait->owner == task->task.effect;
+        wait->told_epoch = is_told ? task->epoch : wait->told_epoch;
+    }
+}
+
 static void judge_task(struct world *world, const struct host_task *task)
 {
     struct book *book = books_find(world, task->task.run);
@@ -58,6 +67,7 @@ static void judge_task(struct world *world, const struct host_task *task)
     book->gives_seen[id] = task->epoch;
     world->counts.gives++;
     judge_steps(world, book, task);
+    note_told(book, task);
     world_expect(world, task->is_cancelling == book->ledger.is_cancelling,
                  "a-task-says-whether-it-is-cancelled");
     world_expect(world, task->retry_count == book->ledger.retries, "a-task-counts-its-retries");
@@ -78,12 +88,14 @@ static void judge_outcome(struct world *world, const struct server_message *mess
 {
     const struct host_outcome *outcome = &message->outcome.outcome;
     const struct book *book = books_find(world, message->outcome.task.run);
-    const struct book_wait *wait =
+    struct book_wait *wait =
         book == NULL ? NULL : books_wait(book, message->outcome.task.effect, message->outcome.key);
     world_expect(world, wait != NULL && wait->is_settled, "outcomes-are-durable");
     if (!world_is_well(world)) {
         return;
     }
+    const struct ledger_effect *task = ledger_open(&book->ledger, wait->owner);
+    wait->told_epoch = task == NULL ? 0 : task->attempt;
     world_expect(world, wait->failed == outcome->failed, "outcomes-are-as-they-are-written");
     world_expect(world,
                  wait->value != 0 ? str_hash(outcome->value) == wait->value
@@ -138,6 +150,12 @@ static struct payload *pack(const struct server_message *message)
     return payload_copy(str_make(&copy, sizeof(copy)));
 }
 
+static bool is_about_task(const struct host_message *message)
+{
+    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE ||
+           message->kind == HOST_MESSAGE_ORDER || message->kind == HOST_MESSAGE_PARK;
+}
+
 static void hear(struct world *world, void *context, uint64_t number);
 
 static void judge_holder(struct sim_host *host, const struct server_message *message)
@@ -152,6 +170,22 @@ static void judge_holder(struct sim_host *host, const struct server_message *mes
                  "tasks-go-to-their-holder");
 }
 
+static void judge_durable(struct sim_host *host, const struct host_message *message);
+
+/* What the server says it has is on its disk when it says so. */
+static void judge_ack(struct sim_host *host, const struct server_message *message)
+{
+    for (size_t i = 0; i < host->unacknowledged_count && host->is_welcomed; i++) {
+        struct sim_sent *sent = &host->unacknowledged[i];
+        sent->is_refused |=
+            message->kind == SERVER_MESSAGE_REFUSED && sent->message.seq == message->refused.seq;
+        if (sent->message.seq <= message->ack && !sent->is_void && !sent->is_refused &&
+            is_about_task(&sent->message)) {
+            judge_durable(host, &sent->message);
+        }
+    }
+}
+
 static void link_send(struct host_link *link, struct payload *payload)
 {
     struct sim_link *it = container_of(link, struct sim_link, link);
@@ -164,6 +198,7 @@ static void link_send(struct host_link *link, struct payload *payload)
         if (message->kind == SERVER_MESSAGE_TASK) {
             judge_holder(host, message);
         }
+        judge_ack(host, message);
         uint64_t mixed[] = {host->index, message->seq, message->ack, (uint64_t)message->kind};
         world_mix(world, str_make(mixed, sizeof(mixed)));
         assert(host->inbox_count < INBOX_MAX);
@@ -235,7 +270,8 @@ void sim_host_say(struct sim_host *host, struct host_message message, bool is_vo
 {
     assert(host->unacknowledged_count < UNACKNOWLEDGED_MAX);
     message.seq = ++host->sent;
-    host->unacknowledged[host->unacknowledged_count++] = (struct sim_sent){message, is_void};
+    host->unacknowledged[host->unacknowledged_count++] =
+        (struct sim_sent){.message = message, .is_void = is_void};
     sim_host_post(host, &message);
 }
 
@@ -247,12 +283,6 @@ static struct sim_task *find_held(struct sim_host *host, struct task_ref task)
         }
     }
     return NULL;
-}
-
-static bool is_about_task(const struct host_message *message)
-{
-    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE ||
-           message->kind == HOST_MESSAGE_ORDER || message->kind == HOST_MESSAGE_PARK;
 }
 
 static void unhold(struct sim_host *host, struct task_ref task)
@@ -329,6 +359,7 @@ void sim_host_renumber(struct sim_host *host)
         if (!host->unacknowledged[i].is_void) {
             host->unacknowledged[kept] = host->unacknowledged[i];
             host->unacknowledged[kept].message.seq = kept + 1;
+            host->unacknowledged[kept].is_refused = false;
             kept++;
         }
     }

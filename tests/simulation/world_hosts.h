@@ -69,6 +69,7 @@ struct sim_task {
 struct sim_sent {
     struct host_message message;
     bool is_void; /* Nobody waits for its acknowledgement. */
+    bool is_refused; /* The refusal is on its way. */
 };
 
 struct sim_host {

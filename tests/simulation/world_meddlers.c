@@ -355,14 +355,20 @@ static void cancel_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-static void cancel(struct world *world, const struct book *book)
+void world_cancel(struct world *world, uuid run)
 {
     struct request *request = request_new(REQUEST_CANCEL);
     request->text = STR("somebody meddled");
-    post(meddling_new(world, book->id), request, cancel_done);
+    post(meddling_new(world, run), request, cancel_done);
 }
 
 /* ---- When. ---- */
+
+/* A copy is told from its original by the marker; a tick's or an event's must not come twice. */
+static bool may_copy(const struct world *world, const struct book *book)
+{
+    return world->book_count < 50 && !book->is_by_machine;
+}
 
 static void meddle(struct world *world, void *context, uint64_t number)
 {
@@ -372,7 +378,8 @@ static void meddle(struct world *world, void *context, uint64_t number)
     }
     world_at(world, 100 + world_below(world, 5000), meddle, NULL, 0);
     unsigned what = (unsigned)world_below(world, 100);
-    unsigned topic = (unsigned)world_below(world, WORLD_TOPICS);
+    unsigned topic = (unsigned)world_below(world, WORLD_TOPICS + 3);
+    topic = topic < WORLD_TOPICS ? topic : WORLD_TOPICS - 1 - topic % 2; /* Of triggers. */
     if (what < 25) {
         publish(world, topic, world_below(world, 2) == 0 ? "a" : "b", 1 + world_below(world, 3));
         return;
@@ -386,12 +393,14 @@ static void meddle(struct world *world, void *context, uint64_t number)
     } else if (what < 75) {
         list(world, meddling_new(world, (uuid){{0}}), NULL);
     } else if (what < 82) {
-        cancel(world, book);
-    } else if (what < 90 && world->book_count < 60) {
+        world_cancel(world, book->id);
+    } else if (what < 90 && may_copy(world, book)) {
         fork_run(world, book);
-    } else if (world->book_count < 60) {
+    } else if (may_copy(world, book)) {
         for (size_t i = 0; i < world->book_count; i++) {
-            book = world->books[i]->ledger.ended == EVENT_RUN_FAILED ? world->books[i] : book;
+            const struct book *other = world->books[i];
+            bool has_failed = other->ledger.ended == EVENT_RUN_FAILED && !other->is_by_machine;
+            book = has_failed ? other : book;
         }
         retry(world, book);
     }
@@ -409,7 +418,7 @@ static void tidy_up(struct world *world, void *context, uint64_t number)
     if (world->time_ms < world->calm_ms + PUBLISHES_AFTER_MS) {
         return;
     }
-    for (unsigned i = 0; i < WORLD_TOPICS; i++) {
+    for (unsigned i = 0; i < WORLD_CODE_TOPICS; i++) {
         publish(world, i, "a", 1);
         publish(world, i, "b", 1);
     }

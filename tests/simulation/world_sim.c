@@ -62,6 +62,12 @@ static void print_counts(const struct world_counts *counts)
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},
+        {"turns taken in queues", counts->turns_taken},
+        {"beginnings under a rate", counts->beginnings},
+        {"ticks", counts->ticks},
+        {"ticks skipped", counts->ticks_skipped},
+        {"batches", counts->batches},
+        {"times at rest", counts->rests},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf("%s%llu %s", i == 0 ? "" : ", ", (unsigned long long)rows[i].value, rows[i].name);

@@ -1,6 +1,8 @@
 /*
  * The store as the partition sees it: the memory store, with faults and deaths around commits.
  */
+#include "service/runtime/links.h"
+#include "storage/keys.h"
 #include "storage/memory_store.h"
 #include "tests/simulation/world.h"
 
@@ -9,6 +11,25 @@ static void draw_death(struct world *world)
     if (world_fault(world, 2)) {
         world->acts_until_death = world_below(world, 4) == 0 ? 0 : world_below(world, 30);
     }
+}
+
+/* Wakes somebody, or moves what starts by itself: it must come to the same when it comes again. */
+static bool is_clockwork(const struct store_batch *batch)
+{
+    size_t cursor = 0;
+    struct store_entry entry;
+    str tail;
+    while (store_batch_next(batch, &cursor, &entry)) {
+        if (entry.table != STORE_LINKS || !key_read_link(entry.key, &tail)) {
+            continue;
+        }
+        uint8_t kind = (uint8_t)tail.ptr[-1];
+        if (kind == LINK_TRIGGER || kind == LINK_SCHEDULE ||
+            (kind == LINK_AWAIT && entry.is_delete)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static status commit_for_real(struct world *world, const struct store_batch *batch)
@@ -35,8 +56,9 @@ static status commit(void *self, const struct store_batch *batch)
     if (world->is_dead) {
         return status_make(CODE_UNAVAILABLE, "the process is dead");
     }
-    if (world_fault(world, 2)) {
+    if (world_fault(world, is_clockwork(batch) ? 8 : 2)) {
         size_t which = world_below(world, COUNT_OF(faults));
+        world->upsets++;
         world->trouble_ms = world->time_ms > world->trouble_ms ? world->time_ms : world->trouble_ms;
         world_say(world, "store: the next commit is %s", faults[which].name);
         memory_store_fault(&world->store, faults[which].fault);

@@ -184,12 +184,25 @@ static void see(struct sim_watcher *it, const struct shown *shown, const char *t
     }
 }
 
+static void disconnect(struct world *world, void *context, uint64_t number);
+
+/* Between two facts of one record. */
+static bool is_in_between(const struct sim_watcher *it, const struct shown *shown)
+{
+    const struct book *book = books_find(it->world, it->follow->run);
+    return shown->kind == SHOWN_FACT && !(book->kinds[shown->seq - 1] & 0x80);
+}
+
 static void push(struct watcher *watcher, struct payload *payload)
 {
     struct sim_watcher *it = container_of(watcher, struct sim_watcher, watcher);
     if (it->is_open && world_sees(it->world) && world_is_well(it->world)) {
         const struct shown *shown = (const struct shown *)payload_bytes(payload).ptr;
         see(it, shown, payload_bytes(payload).ptr + sizeof(*shown));
+        if (world_is_well(it->world) && is_in_between(it, shown) && world_fault(it->world, 6)) {
+            it->is_open = false; /* The stream breaks here. */
+            world_at(it->world, 0, disconnect, it->follow, it->follow->number);
+        }
     }
     payload_unref(payload);
 }

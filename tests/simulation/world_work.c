@@ -94,6 +94,8 @@ void sim_work_begin(struct sim_host *host, struct sim_task *task, const struct h
     task->given_ms = world->time_ms;
     task->is_cancelled = given->is_cancelling;
     write_code(world, task);
+    bool is_one_of_many = book->is_by_machine || book->marker.ptr[1] == 'q';
+    task->op_count = is_one_of_many && task->op_count > 2 ? 2 : task->op_count;
     take_steps(world, task, given);
     sim_work_later(host, task);
 }
@@ -291,6 +293,11 @@ static void draw_children(struct world *world, const struct sim_task *task,
             .session_id = STR("session"),
             .max_retries = (int32_t)world_below(world, 4) - 1,
         };
+        if (children[i].kind != 1 && world_below(world, 2) == 0) { /* The parent's own, too. */
+            children[i].queue = world_queue_name((unsigned)world_below(world, WORLD_QUEUES));
+            children[i].concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
+            children[i].priority = (int32_t)world_below(world, 3) - 1;
+        }
     }
     order->kind = HOST_ORDER_INVOKE;
     order->children = children;
@@ -337,7 +344,7 @@ static struct host_order draw_order(struct world *world, const struct sim_task *
         break;
     case OP_AWAIT:
         order.kind = HOST_ORDER_AWAIT_EVENT;
-        order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_TOPICS));
+        order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_CODE_TOPICS));
         order.event_type = str_of(types[op->amount / 5 % 3]);
         order.due_ms = draw_due(world, op->amount);
         break;
@@ -368,6 +375,10 @@ static void do_order(struct sim_host *host, struct sim_task *task, struct sim_op
     sim_host_say(host, message, false);
     if (world_fault(host->world, 10)) {
         sim_host_say(host, message, false); /* Under two numbers: it is one order. */
+    }
+    bool starts = message.order.kind == HOST_ORDER_INVOKE;
+    if (starts && world_fault(host->world, 8)) {
+        world_cancel(host->world, task->task.run); /* Perhaps in one turn. */
     }
 }
 

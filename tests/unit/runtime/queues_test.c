@@ -191,6 +191,26 @@ static void test_rate_survives_a_restart(void **state)
     world_end(world);
 }
 
+/* What a queue without a rate has forgotten stays forgotten. */
+static void test_a_restart_brings_no_start_back(void **state)
+{
+    (void)state;
+    struct world *world = world_new(100);
+    world_define(world, "mail", (struct queue_limits){.rate = 2, .rate_period_ms = 60000});
+    world_start(world, "mail", "", 0);
+    world_start(world, "mail", "", 0);
+    world_define(world, "mail", (struct queue_limits){0});
+    world_define(world, "mail", (struct queue_limits){.rate = 1, .rate_period_ms = 60000});
+    world_restart(world);
+    world_connect(world, 0, "");
+    world_start(world, "mail", "", 0);
+    assert_int_equal(world->given_count, 3);
+    world_start(world, "mail", "", 0);
+    assert_int_equal(world->given_count, 3);
+    world->limits_count = 0; /* The rate was not always what it is. */
+    world_end(world);
+}
+
 static void test_waiting_frees_the_place(void **state)
 {
     (void)state;
@@ -438,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_order_holds_when_hosts_are_busy),
         cmocka_unit_test(test_rate_counts_starts),
         cmocka_unit_test(test_rate_survives_a_restart),
+        cmocka_unit_test(test_a_restart_brings_no_start_back),
         cmocka_unit_test(test_waiting_frees_the_place),
         cmocka_unit_test(test_a_lost_host_keeps_the_place_until_its_lease_ends),
         cmocka_unit_test(test_restart_keeps_line_and_places),

@@ -1,0 +1,177 @@
+/*
+ * When the process sees nothing to do, there is nothing to do: whatever could go on by itself has
+ * gone on, and it wants to be woken no later than when the next thing comes due. So what is
+ * overlooked or forgotten is found at once, and not only when somebody has waited for too long.
+ */
+#include "service/hosts/lines.h"
+#include "service/hosts/session.h"
+#include "service/runtime/internal.h"
+#include "tests/simulation/world.h"
+
+/* It will look again in time: at what comes due when the clock says at_ms. */
+static bool looks_again(const struct world *world, uint64_t due_ms, uint64_t at_ms)
+{
+    return at_ms > world_wall_ms(world) && due_ms != 0 && due_ms <= at_ms;
+}
+
+/* ---- Tasks. ---- */
+
+static bool has_host(const struct world *world, enum task_kind kind, str name, uint64_t pin)
+{
+    const struct hosts *hosts = world->runtime->hosts;
+    const struct line_name *line = lines_find(&hosts->lines, kind, name);
+    return line != NULL && lines_pick(&hosts->lines, line, pin) != NULL;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When one more may begin, at the latest; 0: now. A copy of a run may have begun unseen. */
+static uint64_t rate_due_ms(const struct world *world, const struct sim_queue *queue)
+{
+    uint64_t last_ms = queue->copied_ms;
+    uint32_t rate = queue->limits.rate;
+    bool may_be_full = queue->counted_count == rate || queue->copied_ms != 0;
+    for (uint32_t i = 0; i < queue->counted_count && may_be_full; i++) {
+        last_ms = later(last_ms, queue->counted[i].begun_ms);
+    }
+    uint64_t due_ms = rate == 0 || last_ms == 0 ? 0 : last_ms + queue->limits.rate_period_ms;
+    return due_ms > world_wall_ms(world) ? due_ms : 0;
+}
+
+static void check_turn(struct world *world, const struct book *book, uint64_t due_ms)
+{
+    const struct sim_queue *queue = &world->queues[book->queue];
+    const struct queue_limits *limits = &queue->limits;
+    bool has_room =
+        (limits->concurrency == 0 ||
+         books_held(world, book->queue, WORLD_KEYS) < limits->concurrency) &&
+        (limits->per_key == 0 || books_held(world, book->queue, book->queue_key) < limits->per_key);
+    bool has_begun = ledger_open(&book->ledger, 1)->attempt > 0;
+    uint64_t rate_ms = has_begun ? 0 : rate_due_ms(world, queue);
+    world_expect(world, !has_room || (rate_ms != 0 && looks_again(world, due_ms, rate_ms)),
+                 "whose-turn-it-is-goes");
+    if (!world_is_well(world)) {
+        world_detail(world,
+                     "queue " STR_FMT ": room for " STR_FMT ", rate %u in %llu ms, the next may "
+                     "begin in %lld ms, the next turn is in %lld ms",
+                     STR_ARG(world_queue_name(book->queue)), STR_ARG(book->marker), limits->rate,
+                     (unsigned long long)limits->rate_period_ms,
+                     rate_ms == 0 ? 0 : (long long)(rate_ms - world_wall_ms(world)),
+                     due_ms == 0 ? 0 : (long long)(due_ms - world_wall_ms(world)));
+    }
+}
+
+static void check_tasks(struct world *world, const struct book *book, uint64_t due_ms)
+{
+    for (uint32_t id = 1; id <= book->ledger.effect_count && world_is_well(world); id++) {
+        const struct ledger_effect *effect = ledger_open(&book->ledger, id);
+        if (effect == NULL || !ledger_is_in_line(effect)) {
+            continue;
+        }
+        if (effect->kind != EFFECT_BODY) {
+            continue; /* The name of a tool's task is in the journal only. */
+        }
+        const struct effect *folded = engine_effect(&book->folded, id);
+        enum task_kind kind = book->ledger.kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
+        if (!has_host(world, kind, book->name, engine_pin(&book->folded, folded))) {
+            continue;
+        }
+        if (books_waits_for_turn(book)) {
+            check_turn(world, book, due_ms);
+        } else {
+            world_expect(world, false, "a-free-host-is-given-what-waits-for-it");
+        }
+    }
+}
+
+/* ---- Times. ---- */
+
+static void check_deadline(struct world *world, const struct book *book, uint64_t due_ms)
+{
+    uint64_t deadline_ms = ledger_next_deadline(&book->ledger);
+    world_expect(world, deadline_ms == 0 || looks_again(world, due_ms, deadline_ms),
+                 "what-comes-due-is-looked-at");
+}
+
+static void check_awaited(struct world *world, const struct book *book)
+{
+    for (size_t i = 0; i < book->wait_count; i++) {
+        const struct book_wait *wait = &book->waits[i];
+        bool is_there =
+            wait->is_open && wait->kind == EFFECT_EVENT && books_first_that_fits(world, wait) != 0;
+        world_expect(world, !is_there, "an-awaited-event-wakes-at-once");
+    }
+}
+
+/* Whoever holds a task and can be reached was sent the outcomes of what its code has waited for. */
+static void check_told(struct world *world, const struct book *book)
+{
+    for (size_t i = 0; i < book->wait_count; i++) {
+        const struct book_wait *wait = &book->waits[i];
+        const struct ledger_effect *task =
+            wait->is_settled ? ledger_open(&book->ledger, wait->owner) : NULL;
+        if (task == NULL || !task->is_leased || wait->told_epoch == task->attempt) {
+            continue;
+        }
+        const struct task_entry *entry =
+            tasks_find(&world->runtime->hosts->tasks, (struct task_ref){book->id, wait->owner});
+        world_expect(world, entry == NULL || entry->session->link == NULL,
+                     "outcomes-are-told-at-once");
+    }
+}
+
+static void check_schedules(struct world *world, uint64_t due_ms)
+{
+    for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
+        const struct sim_schedule *schedule = &world->schedules[i];
+        world_expect(world, !schedule->is_there || looks_again(world, due_ms, schedule->next_ms),
+                     "no-tick-is-skipped");
+    }
+}
+
+static void check_triggers(struct world *world, uint64_t due_ms)
+{
+    for (unsigned i = 0; i < WORLD_TRIGGERS; i++) {
+        const struct sim_trigger *trigger = &world->triggers[i];
+        const struct sim_topic *topic = &world->topics[trigger->topic];
+        size_t count = trigger->is_there ? topic->count - trigger->position : 0;
+        world_expect(world, count == 0 || count < trigger->batch_size, "a-full-batch-starts-a-run");
+        if (count > 0 && trigger->batch_timeout_ms != 0 && world_is_well(world)) {
+            uint64_t first_ms = topic->events[trigger->position].created_ms;
+            world_expect(world, looks_again(world, due_ms, first_ms + trigger->batch_timeout_ms),
+                         "a-batch-waits-no-longer-than-its-timeout");
+        }
+        if (!world_is_well(world)) {
+            world_detail(world, STR_FMT ": %zu of %u wait, the next turn is in %lld ms",
+                         STR_ARG(world_trigger_workflow(i)), count, trigger->batch_size,
+                         due_ms == 0 ? 0 : (long long)(due_ms - world_wall_ms(world)));
+        }
+    }
+}
+
+void books_check_rest(struct world *world, uint64_t due_ms)
+{
+    const struct runtime *runtime = world->runtime;
+    bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !runtime->is_draining &&
+                      runtime->recovering_count == 0;
+    if (!is_at_rest) {
+        return;
+    }
+    world->counts.rests++;
+    for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
+        const struct book *book = world->live[i];
+        check_tasks(world, book, due_ms);
+        check_deadline(world, book, due_ms);
+        check_awaited(world, book);
+        check_told(world, book);
+        if (!world_is_well(world)) {
+            world_detail(world, "run " STR_FMT ", the next turn in %lld ms", STR_ARG(book->marker),
+                         (long long)(due_ms - world_wall_ms(world)));
+        }
+    }
+    check_schedules(world, due_ms);
+    check_triggers(world, due_ms);
+}

@@ -1,0 +1,240 @@
+/*
+ * Those who define queues, again and again, who crowd them with runs that nobody follows, and who
+ * look at them. What they are answered is held against the books.
+ */
+#include "service/base/hash.h"
+#include "tests/simulation/world.h"
+
+enum {
+    CROWD_MAX = 5,
+};
+
+struct queue_ask {
+    struct world *world;
+    unsigned queue;
+    bool is_defined; /* When it was asked. */
+    str marker;
+    bool is_answered;
+};
+
+typedef void answer(struct request *request, const struct failure *failure);
+
+static struct queue_ask *ask_new(struct world *world, unsigned queue)
+{
+    struct queue_ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
+    ask->world = world;
+    ask->queue = queue;
+    ask->is_defined = world->queues[queue].is_defined;
+    return ask;
+}
+
+static void post(struct queue_ask *ask, struct request *request, answer *done)
+{
+    request->context = ask;
+    request->done = done;
+    if (world_post(ask->world, request)) {
+        ask->world->open_requests++;
+    }
+}
+
+/* Once; NULL: nobody heard the answer. */
+static struct queue_ask *answered(struct request *request)
+{
+    struct queue_ask *ask = request->context;
+    ask->world->open_requests--;
+    world_expect(ask->world, !ask->is_answered, "answered-once");
+    ask->is_answered = true;
+    return ask->world->is_dead || !world_sees(ask->world) ? NULL : ask;
+}
+
+static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
+{
+    bool is_passing = failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
+    world_expect(world, may || is_passing, law);
+    if (!may && !is_passing) {
+        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
+    }
+}
+
+/* ---- Defining. ---- */
+
+struct queue_limits world_draw_limits(struct world *world)
+{
+    static const uint32_t limits[] = {0, 1, 1, 2, 3};
+    bool has_rate = world_below(world, 2) == 0;
+    return (struct queue_limits){
+        .concurrency = limits[world_below(world, COUNT_OF(limits))],
+        .per_key = limits[world_below(world, COUNT_OF(limits) - 1)],
+        .rate = has_rate ? 1 + (uint32_t)world_below(world, WORLD_RATE_MAX) : 0,
+        .rate_period_ms = has_rate ? 1000 + world_below(world, 20000) : 0,
+    };
+}
+
+static void define_done(struct request *request, const struct failure *failure)
+{
+    struct queue_ask *ask = answered(request);
+    if (ask != NULL && failure != NULL) {
+        fail_law(ask->world, failure, false, "queues-can-be-defined");
+    } else if (ask != NULL) {
+        world_expect(ask->world, ask->world->queues[ask->queue].is_defined,
+                     "acknowledged-queues-are-durable");
+    }
+    request_free(request);
+}
+
+static void define_as(struct world *world, unsigned queue, struct queue_limits limits)
+{
+    struct request *request = request_new(REQUEST_PUT_QUEUE);
+    request->put_queue.offer.name = world_queue_name(queue);
+    request->put_queue.offer.limits = limits;
+    post(ask_new(world, queue), request, define_done);
+}
+
+static void define(struct world *world, unsigned queue)
+{
+    if (world_fault(world, 25)) { /* By mistake, and put right at once. */
+        define_as(world, queue, (struct queue_limits){0});
+    }
+    define_as(world, queue, world_draw_limits(world));
+}
+
+/* ---- Crowding. ---- */
+
+static void start_done(struct request *request, const struct failure *failure)
+{
+    struct queue_ask *ask = answered(request);
+    if (ask != NULL && failure != NULL) {
+        bool is_undefined = failure->code == CODE_NOT_FOUND && !ask->is_defined;
+        fail_law(ask->world, failure, is_undefined, "good-starts-are-taken");
+        bool is_there = books_find_marker(ask->world, ask->marker) != NULL;
+        world_expect(ask->world, !is_there || failure->code == CODE_UNAVAILABLE,
+                     "refused-starts-leave-nothing");
+    } else if (ask != NULL) {
+        const struct book *book = books_find(ask->world, request->start.ret_run);
+        world_expect(ask->world, book != NULL && str_equal(book->marker, ask->marker),
+                     "acknowledged-starts-are-durable");
+        const struct run_spec *spec = &request->start.spec;
+        world_expect(ask->world,
+                     !world_is_well(ask->world) ||
+                         (book->queue == ask->queue && book->priority == spec->priority &&
+                          str_equal(world_queue_key(book->queue_key), spec->concurrency_key)),
+                     "a-run-stands-where-its-start-puts-it");
+    }
+    request_free(request);
+}
+
+static void start_one(struct world *world, unsigned queue)
+{
+    struct queue_ask *ask = ask_new(world, queue);
+    struct request *request = request_new(REQUEST_START);
+    struct run_spec *spec = &request->start.spec;
+    ask->marker =
+        arena_printf(&world->arena, "\"q%llu\"", (unsigned long long)++world->child_number);
+    spec->kind = RUN_KIND_WORKFLOW;
+    spec->name = world_below(world, 4) == 0 ? STR("sleepy") : STR("flow");
+    spec->input = ask->marker;
+    spec->queue = world_queue_name(queue);
+    spec->concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
+    spec->priority = (int32_t)world_below(world, 3) - 1;
+    request->start.timeout_ms = 5000 + world_below(world, 90000);
+    post(ask, request, start_done);
+}
+
+/* ---- Looking. ---- */
+
+static void judge_report(struct world *world, const struct queue_report *report)
+{
+    unsigned number = 0;
+    while (number < WORLD_QUEUES && !str_equal(report->name, world_queue_name(number))) {
+        number++;
+    }
+    world_expect(world, number < WORLD_QUEUES && world->queues[number].is_defined,
+                 "only-defined-queues-are-listed");
+    if (!world_is_well(world)) {
+        return;
+    }
+    const struct queue_limits *limits = &world->queues[number].limits;
+    world_expect(world,
+                 report->limits.concurrency == limits->concurrency &&
+                     report->limits.per_key == limits->per_key &&
+                     report->limits.rate == limits->rate &&
+                     report->limits.rate_period_ms == limits->rate_period_ms,
+                 "a-listed-queue-has-its-limits");
+    world_expect(world,
+                 report->running == books_held(world, number, WORLD_KEYS) &&
+                     report->waiting == books_waiting(world, number),
+                 "a-listed-queue-counts-its-runs");
+    if (!world_is_well(world)) {
+        world_detail(world, "queue " STR_FMT " says %u and %u; held %u, in line %u",
+                     STR_ARG(report->name), report->running, report->waiting,
+                     books_held(world, number, WORLD_KEYS), books_waiting(world, number));
+    }
+}
+
+static void list_done(struct request *request, const struct failure *failure)
+{
+    struct queue_ask *ask = answered(request);
+    if (ask != NULL && failure != NULL) {
+        fail_law(ask->world, failure, false, "queues-can-be-listed");
+    } else if (ask != NULL) {
+        size_t defined = 0;
+        for (unsigned i = 0; i < WORLD_QUEUES; i++) {
+            defined += ask->world->queues[i].is_defined;
+        }
+        world_expect(ask->world, request->queues.ret_count == defined, "all-queues-are-listed");
+        for (size_t i = 0; i < request->queues.ret_count && world_is_well(ask->world); i++) {
+            judge_report(ask->world, &request->queues.ret[i]);
+        }
+    }
+    request_free(request);
+}
+
+static void list(struct world *world)
+{
+    struct request *request = request_new(REQUEST_QUEUES);
+    request->queues.limit = 100;
+    post(ask_new(world, 0), request, list_done);
+}
+
+/* ---- When. ---- */
+
+static void define_missing(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_QUEUES; i++) {
+        if (!world->queues[i].is_defined) {
+            define(world, i);
+        }
+    }
+}
+
+static void meddle(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    world_at(world, 500 + world_below(world, 12000), meddle, NULL, 0);
+    if (world->calm) {
+        define_missing(world);
+        return;
+    }
+    unsigned what = (unsigned)world_below(world, 10);
+    unsigned queue = (unsigned)world_below(world, WORLD_QUEUES);
+    if (what < 4) {
+        define(world, queue);
+    } else if (what < 7) {
+        list(world);
+    } else if (world->book_count < 30) {
+        size_t count = 1 + world_below(world, CROWD_MAX);
+        for (size_t i = 0; i < count; i++) {
+            start_one(world, queue);
+        }
+    }
+}
+
+void world_queues_begin(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_QUEUES; i++) {
+        if (world_below(world, 4) > 0) {
+            define(world, i);
+        }
+    }
+    world_at(world, 1000, meddle, NULL, 0);
+}

@@ -1,0 +1,282 @@
+/*
+ * Those who put schedules, replace, delete and list them; and what each host offers of clockwork:
+ * schedules, triggers and queues, as its version of the code has them.
+ */
+#include "tests/simulation/world.h"
+
+enum {
+    BY_CALLERS = WORLD_SCHEDULES - 1, /* The last one is the hosts'. */
+    TICKS_AFTER_MS = 70000, /* Of a calm world; then the clock starts nothing any more. */
+    TIDY_MS = 5000,
+};
+
+#define NO_ZONE "Nowhere/City"
+
+static const char *const crons[] = {
+    "* * * * *", "* * * * *", "*/2 * * * *", "1-59/3 * * * *", "@hourly", "16 4 * * MON-FRI",
+};
+
+struct schedule_ask {
+    struct world *world;
+    unsigned schedule;
+    bool was_there; /* When it was asked, ... */
+    uint64_t deletions; /* ... and how often it had been deleted. */
+    bool is_answered;
+};
+
+typedef void answer(struct request *request, const struct failure *failure);
+
+static struct schedule_ask *ask_new(struct world *world, unsigned schedule)
+{
+    struct schedule_ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
+    ask->world = world;
+    ask->schedule = schedule;
+    ask->was_there = world->schedules[schedule].is_there;
+    ask->deletions = world->schedules[schedule].deletions;
+    return ask;
+}
+
+static void post(struct schedule_ask *ask, struct request *request, answer *done)
+{
+    request->context = ask;
+    request->done = done;
+    if (world_post(ask->world, request)) {
+        ask->world->open_requests++;
+    }
+}
+
+/* Once; NULL: nobody heard the answer. */
+static struct schedule_ask *answered(struct request *request)
+{
+    struct schedule_ask *ask = request->context;
+    ask->world->open_requests--;
+    world_expect(ask->world, !ask->is_answered, "answered-once");
+    ask->is_answered = true;
+    return ask->world->is_dead || !world_sees(ask->world) ? NULL : ask;
+}
+
+static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
+{
+    bool is_passing = failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
+    world_expect(world, may || is_passing, law);
+    if (!may && !is_passing) {
+        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
+    }
+}
+
+/* ---- Putting and deleting. ---- */
+
+static void put_done(struct request *request, const struct failure *failure)
+{
+    struct schedule_ask *ask = answered(request);
+    if (ask != NULL && failure != NULL) {
+        bool is_bad = failure->code == CODE_INVALID_ARGUMENT &&
+                      str_is(request->put_schedule.offer.zone, NO_ZONE);
+        fail_law(ask->world, failure, is_bad, "good-schedules-are-taken");
+    } else if (ask != NULL) {
+        const struct sim_schedule *schedule = &ask->world->schedules[ask->schedule];
+        world_expect(ask->world,
+                     schedule->is_there || schedule->deletions > ask->deletions, /* At once. */
+                     "acknowledged-schedules-are-durable");
+        world_expect(ask->world, !str_is(request->put_schedule.offer.zone, NO_ZONE),
+                     "bad-schedules-are-refused");
+    }
+    request_free(request);
+}
+
+static void put(struct world *world, unsigned number)
+{
+    struct request *request = request_new(REQUEST_PUT_SCHEDULE);
+    struct schedule_offer *offer = &request->put_schedule.offer;
+    *offer = (struct schedule_offer){
+        .workflow = world_schedule_workflow(number),
+        .key = world_schedule_key(number),
+        .cron = str_of(crons[world_below(world, COUNT_OF(crons))]),
+        .zone = world_below(world, 10) == 0
+                    ? STR(NO_ZONE)
+                    : world_zone_name((unsigned)world_below(world, WORLD_ZONES)),
+    };
+    if (world_below(world, 2) == 0) {
+        offer->input = arena_printf(&request->arena, "\"tick-%u-%llu\"", number,
+                                    (unsigned long long)world_below(world, 3));
+    }
+    post(ask_new(world, number), request, put_done);
+}
+
+static void delete_done(struct request *request, const struct failure *failure)
+{
+    struct schedule_ask *ask = answered(request);
+    const struct sim_schedule *schedule =
+        ask == NULL ? NULL : &ask->world->schedules[ask->schedule];
+    if (ask != NULL && failure != NULL) {
+        bool is_missing = failure->code == CODE_NOT_FOUND &&
+                          (!ask->was_there || schedule->deletions > ask->deletions);
+        fail_law(ask->world, failure, is_missing, "schedules-can-be-deleted");
+    } else if (ask != NULL) {
+        world_expect(ask->world, schedule->deletions > ask->deletions,
+                     "acknowledged-deletions-are-durable");
+    }
+    request_free(request);
+}
+
+static void delete (struct world *world, unsigned number)
+{
+    struct request *request = request_new(REQUEST_DELETE_SCHEDULE);
+    request->schedules.id = world_schedule_id(number);
+    post(ask_new(world, number), request, delete_done);
+}
+
+/* ---- Listing. ---- */
+
+static bool is_as_written(const struct schedule_view *view, const struct sim_schedule *schedule)
+{
+    const struct schedule_row *row = &schedule->row;
+    return schedule->is_there && str_equal(view->cron, row->cron) &&
+           str_equal(view->zone, row->zone) && view->next_ms == schedule->next_ms &&
+           view->last_ms == row->last_tick_ms && view->skipped == row->skipped &&
+           uuid_equal(view->last_run, row->run) && (view->input.len > 0) == row->has_input;
+}
+
+static void list_done(struct request *request, const struct failure *failure)
+{
+    struct schedule_ask *ask = answered(request);
+    if (ask != NULL && failure != NULL) {
+        fail_law(ask->world, failure, false, "schedules-can-be-listed");
+    } else if (ask != NULL) {
+        size_t listed = 0;
+        size_t there = 0;
+        for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
+            there += ask->world->schedules[i].is_there;
+            for (size_t j = 0; j < request->schedules.ret_count; j++) {
+                const struct schedule_view *view = &request->schedules.ret[j];
+                listed += str_equal(view->id, world_schedule_id(i)) &&
+                          is_as_written(view, &ask->world->schedules[i]);
+            }
+        }
+        world_expect(ask->world, listed == there && there == request->schedules.ret_count,
+                     "schedules-are-listed-as-they-are-written");
+    }
+    request_free(request);
+}
+
+static void list(struct world *world)
+{
+    struct request *request = request_new(REQUEST_SCHEDULES);
+    request->schedules.limit = 100;
+    post(ask_new(world, 0), request, list_done);
+}
+
+/* ---- What hosts offer. ---- */
+
+static void offer_schedule(struct world *world, const char *deployment, struct request *hello)
+{
+    struct schedule_offer *offer = arena_zalloc(&hello->arena, sizeof(*offer));
+    *offer = (struct schedule_offer){
+        .workflow = world_schedule_workflow(BY_CALLERS),
+        .key = world_schedule_key(BY_CALLERS),
+        .cron = str_of(deployment[1] == '1' ? "* * * * *" : "*/2 * * * *"),
+        .zone = STR("UTC"),
+        .keeps_input = true,
+        .field = STR("hello."),
+    };
+    bool is_in_code = deployment[1] != '3' &&
+                      (!world->calm || world->time_ms < world->calm_ms + TICKS_AFTER_MS / 2);
+    hello->hello.schedules = offer;
+    hello->hello.schedule_count = is_in_code;
+}
+
+static void offer_triggers(const char *deployment, bool is_first, struct request *hello)
+{
+    static const struct trigger_offer batches[] = {
+        {.batch_size = 3, .batch_timeout_ms = 4000},
+        {.batch_size = 5, .batch_timeout_ms = 0},
+        {.batch_size = 2, .batch_timeout_ms = 1500},
+    };
+    struct trigger_offer *offers = arena_zalloc(&hello->arena, 2 * sizeof(*offers));
+    unsigned version = (unsigned)(deployment[1] - '1');
+    offers[0] = batches[version];
+    offers[0].workflow = world_trigger_workflow(1);
+    offers[0].topic = world_topic_name(version == 2 ? WORLD_CODE_TOPICS : WORLD_CODE_TOPICS + 1);
+    offers[1] = (struct trigger_offer){.workflow = world_trigger_workflow(0),
+                                       .topic = world_topic_name(WORLD_CODE_TOPICS)};
+    hello->hello.triggers = offers;
+    hello->hello.trigger_count = is_first ? 2 : 1;
+}
+
+static void offer_queues(struct world *world, const char *deployment, struct request *hello)
+{
+    struct queue_offer *queue = arena_zalloc(&hello->arena, sizeof(*queue));
+    struct queue_default_offer *workflow = arena_zalloc(&hello->arena, sizeof(*workflow));
+    queue->name = world_queue_name(1);
+    queue->limits = world_draw_limits(world);
+    workflow->workflow = STR("sleepy");
+    workflow->queue = deployment[1] == '1' ? STR_EMPTY : world_queue_name(1);
+    hello->hello.queues = queue;
+    hello->hello.queue_count = 1;
+    hello->hello.defaults = workflow;
+    hello->hello.default_count = 1;
+}
+
+void world_offer_clockwork(struct world *world, unsigned host, const char *deployment,
+                           struct request *hello)
+{
+    if (host < 2) {
+        offer_triggers(deployment, host == 0, hello);
+    } else if (host == 3) {
+        offer_schedule(world, deployment, hello);
+        offer_queues(world, deployment, hello);
+    }
+}
+
+/* ---- When. ---- */
+
+static void meddle(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    if (world->calm) {
+        return;
+    }
+    world_at(world, 500 + world_below(world, 15000), meddle, NULL, 0);
+    unsigned what = (unsigned)world_below(world, 10);
+    unsigned schedule = (unsigned)world_below(world, WORLD_SCHEDULES);
+    if (what < 5) {
+        put(world, schedule % BY_CALLERS);
+    } else if (what < 7) {
+        delete (world, schedule);
+    } else {
+        list(world);
+    }
+}
+
+static void tidy_up(struct world *world, void *context, uint64_t number)
+{
+    (void)context, (void)number;
+    world_at(world, TIDY_MS, tidy_up, NULL, 0);
+    bool is_over = world->calm && world->time_ms > world->calm_ms + TICKS_AFTER_MS;
+    for (unsigned i = 0; i < WORLD_SCHEDULES && is_over; i++) {
+        if (world->schedules[i].is_there) {
+            delete (world, i);
+        }
+    }
+}
+
+bool world_schedules_are_done(const struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
+        if (world->schedules[i].is_there) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void world_schedules_begin(struct world *world)
+{
+    for (unsigned i = 0; i < BY_CALLERS; i++) {
+        if (world_below(world, 3) > 0) {
+            put(world, i);
+        }
+    }
+    world_at(world, 1500, meddle, NULL, 0);
+    world_at(world, TIDY_MS, tidy_up, NULL, 0);
+}
