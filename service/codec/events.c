@@ -12,7 +12,8 @@ static_assert(EVENT_LEASE_LOST == 12 && EVENT_WAIT_SET == 13 && EVENT_WAIT_SETTL
 static_assert(EVENT_CHILD_SETTLED == 15 && EVENT_RESUME_KEPT == 16, "disk");
 static_assert(EVENT_TASK_PARKED == 17 && EVENT_TASK_FAILED == 18, "disk");
 static_assert(EVENT_TASK_REQUEUED == 19 && EVENT_CANCEL_REQUESTED == 20, "disk");
-static_assert(EVENT_COUNT == 21, "a new kind needs a row below");
+static_assert(EVENT_TURN_ASKED == 21 && EVENT_TURN_GIVEN == 22, "disk");
+static_assert(EVENT_COUNT == 23, "a new kind needs a row below");
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
 static_assert(EFFECT_MODEL == 1 && EFFECT_TOOL == 2 && EFFECT_BODY == 3, "disk");
 static_assert(EFFECT_SLEEP == 4 && EFFECT_SUSPENSION == 5 && EFFECT_EVENT == 6, "disk");
@@ -544,6 +545,28 @@ static status cancel_requested_from(const ProtobufCMessage *message, struct even
     return STATUS_OK;
 }
 
+static void turn_asked_to(const struct event *event, struct event_body *ret)
+{
+    ret->turn_asked.effect = event->effect;
+}
+
+static status turn_asked_from(const ProtobufCMessage *message, struct event *ret)
+{
+    ret->effect = ((const Polos__Journal__V1__TurnAsked *)message)->effect;
+    return STATUS_OK;
+}
+
+static void turn_given_to(const struct event *event, struct event_body *ret)
+{
+    ret->turn_given.effect = event->effect;
+}
+
+static status turn_given_from(const ProtobufCMessage *message, struct event *ret)
+{
+    ret->effect = ((const Polos__Journal__V1__TurnGiven *)message)->effect;
+    return STATUS_OK;
+}
+
 static const struct event_row rows[] = {
     [EVENT_NONE] = {NULL, NULL, NULL},
     [EVENT_RUN_STARTED] = {&polos__journal__v1__run_started__descriptor, run_started_to,
@@ -585,6 +608,10 @@ static const struct event_row rows[] = {
                              task_requeued_from},
     [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
                                 cancel_requested_to, cancel_requested_from},
+    [EVENT_TURN_ASKED] = {&polos__journal__v1__turn_asked__descriptor, turn_asked_to,
+                          turn_asked_from},
+    [EVENT_TURN_GIVEN] = {&polos__journal__v1__turn_given__descriptor, turn_given_to,
+                          turn_given_from},
 };
 static_assert(COUNT_OF(rows) == EVENT_COUNT, "one row per kind of event");
 

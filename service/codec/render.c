@@ -389,6 +389,8 @@ static void (*const putters[])(struct object *object, const struct event *event)
     [EVENT_TASK_FAILED] = put_task_failed,
     [EVENT_TASK_REQUEUED] = put_nothing,
     [EVENT_CANCEL_REQUESTED] = put_cancel_requested,
+    [EVENT_TURN_ASKED] = put_nothing,
+    [EVENT_TURN_GIVEN] = put_nothing,
 };
 static_assert(COUNT_OF(putters) == EVENT_COUNT, "one row per kind of event");
 

@@ -77,6 +77,17 @@ static struct outcome failed_outcome(str type, str message)
     return (struct outcome){.failed = true, .error_type = type, .error_message = message};
 }
 
+/* A queue may say when. */
+static void emit_model_call(struct draft *draft)
+{
+    uint32_t effect = draft->run.effect_next;
+    if (draft->run.turn == TURN_AWAITED) {
+        emit(draft, (struct event){.kind = EVENT_TURN_ASKED, .effect = effect});
+        return;
+    }
+    emit_model_requested(draft, effect, 1);
+}
+
 /* An agent's turn is over: the next model call, unless a limit says stop. */
 static void next_turn(struct draft *draft)
 {
@@ -90,7 +101,7 @@ static void next_turn(struct draft *draft)
         emit_completed(draft, STR("max_tokens"));
         return;
     }
-    emit_model_requested(draft, run->effect_next, 1);
+    emit_model_call(draft);
 }
 
 /* A task was settled: the turn ends with its last one, a workflow with its only one. */
@@ -119,7 +130,7 @@ static enum verdict decide_start(struct draft *draft, const struct command *comm
                     .run_started = {.id = command->start.id, .spec = *spec},
                 });
     if (spec->kind == RUN_KIND_AGENT) {
-        emit_model_requested(draft, draft->run.effect_next, 1);
+        emit_model_call(draft);
         return VERDICT_OK;
     }
     emit(draft,
@@ -228,7 +239,8 @@ static enum verdict decide_model_reissue(struct draft *draft, const struct comma
 static enum verdict decide_lease_grant(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
-    if (effect->state != EFFECT_READY || !effect_is_task(effect)) {
+    if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
+        draft->run.turn == TURN_AWAITED) {
         return VERDICT_REFUSED;
     }
     emit(draft, (struct event){
@@ -520,6 +532,48 @@ static enum verdict decide_code_came(struct draft *draft, const struct command *
     return VERDICT_OK;
 }
 
+/* The call of an agent's model, or NULL. */
+static const struct effect *model_call(const struct run *run)
+{
+    return run->state == RUN_THINKING ? &run->effects[0] : NULL;
+}
+
+static enum verdict decide_turn(struct draft *draft, const struct command *command)
+{
+    (void)command;
+    const struct effect *call = model_call(&draft->run);
+    bool is_wanted = call != NULL;
+    for (uint32_t i = 0; i < draft->run.effect_count; i++) {
+        const struct effect *effect = &draft->run.effects[i];
+        is_wanted |= effect_is_task(effect) && effect->state == EFFECT_READY;
+    }
+    if (draft->run.turn != TURN_AWAITED || !is_wanted) {
+        return VERDICT_STALE;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_TURN_GIVEN,
+                    .effect = call == NULL ? 0 : call->id,
+                });
+    if (call != NULL) {
+        emit_model_requested(draft, call->id, call->attempt + 1);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict decide_turn_back(struct draft *draft, const struct command *command)
+{
+    (void)command;
+    if (draft->run.turn != TURN_HELD) {
+        return VERDICT_STALE;
+    }
+    const struct effect *call = model_call(&draft->run);
+    emit(draft, (struct event){
+                    .kind = EVENT_TURN_ASKED,
+                    .effect = call == NULL ? 0 : call->id,
+                });
+    return VERDICT_OK;
+}
+
 /* The task's own time is up: the model is told, a workflow fails. */
 static void time_out_task(struct draft *draft, const struct effect *effect)
 {
@@ -631,6 +685,8 @@ static const struct {
     [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
     [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
     [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
+    [COMMAND_TURN] = {LIVE, false, decide_turn},
+    [COMMAND_TURN_BACK] = {LIVE, false, decide_turn_back},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

@@ -14,11 +14,15 @@
  *    |              +---|---------------------------------------------------------+
  *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
  *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
+ *    +--START (agent in a queue): THINKING with a call that waits --TURN--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
  *            LEASED --park--> PARKED --a wait settled--> READY
  *            LEASED --failed, tried again--> BACKOFF --time--> READY
  *   Its code's waits (a time, an answer, an event, children) are effects of their own.
+ *
+ *   An agent run in a queue works only while it holds its turn. It has given it back once all that
+ *   is open are tasks that rest: parked, or tried again later.
  *
  *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
  *   hosts and for what the code waits for, so a run is terminal or owes an effect.
@@ -89,7 +93,8 @@ enum effect_state {
     EFFECT_READY, /* Model: the call is out. Task: no host has it. */
     EFFECT_LEASED, /* Task: a host has it. */
     EFFECT_BACKOFF, /* Model, task: to be ordered again at due_ms. */
-    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. */
+    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. Model: the call
+                      waits for the run's turn. */
 };
 
 struct effect {
@@ -110,6 +115,13 @@ struct effect {
     uint8_t at_most_once; /* Task: a lost lease settles it. */
     uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
     uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
+};
+
+/* Agents: whether a queue decides when the run works. */
+enum turn {
+    TURN_NONE, /* It takes no turns. */
+    TURN_AWAITED,
+    TURN_HELD,
 };
 
 /* The state of one run. A value: no pointers, no padding left to chance. */
@@ -139,7 +151,8 @@ struct run {
     uint8_t usage_incomplete;
     uint8_t is_cancelling; /* Its code is cleaning up. */
     uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
-    uint32_t reserved; /* Zero. */
+    uint8_t turn; /* enum turn */
+    uint8_t reserved[3]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 
@@ -160,6 +173,9 @@ enum command_kind {
     COMMAND_CHILD_DONE,
     COMMAND_PARK, /* A host lets go of a task that only waits. */
     COMMAND_CODE_CAME, /* A host dialled in that offers a task whose code did not fit. */
+    COMMAND_TURN, /* It is an agent run's turn in its queue. */
+    COMMAND_TURN_BACK, /* It is a copy, and the turn was not its own: it waits for another. What
+                          hosts have in hand may go on. */
     COMMAND_COUNT,
 };
 
@@ -185,6 +201,8 @@ enum event_kind {
     EVENT_TASK_FAILED, /* The run will be tried again. */
     EVENT_TASK_REQUEUED,
     EVENT_CANCEL_REQUESTED,
+    EVENT_TURN_ASKED, /* Its effect is the model call that waits for the turn; 0: only tools do. */
+    EVENT_TURN_GIVEN,
     EVENT_COUNT,
 };
 
@@ -208,7 +226,7 @@ struct run_spec {
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     str state; /* JSON text; empty: none. */
-    str queue; /* Workflows, tools: where the task waits for its turn; empty: nowhere. */
+    str queue; /* Where it waits for its turn; empty: nowhere. */
     str concurrency_key;
     int32_t priority; /* Within the key; higher ones first. */
 };

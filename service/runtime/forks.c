@@ -78,6 +78,8 @@ static void date(const struct fork *fork, struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
         break;
     case EVENT_COUNT:
         assert(false);
@@ -197,6 +199,14 @@ static void drop_leases(struct fork *fork)
     }
 }
 
+/* Nor is a place in a queue. */
+static void drop_turn(struct fork *fork)
+{
+    struct command back = {.kind = COMMAND_TURN_BACK};
+    enum verdict verdict = command_submit(fork->runtime, fork->run, &back);
+    assert(verdict == VERDICT_OK || verdict == VERDICT_STALE);
+}
+
 static void abandon_fork(struct runtime *runtime, struct fork *fork)
 {
     /* Nothing was written: its records go into the batch only with command_replay_commit(). */
@@ -230,6 +240,7 @@ static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, s
                 : seq_message(arena, &fork));
     }
     command_replay_commit(runtime, fork.run);
+    drop_turn(&fork);
     drop_leases(&fork);
     command_recover(runtime, fork.run);
     *ret_id = fork.id;

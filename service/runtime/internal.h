@@ -401,7 +401,7 @@ void handle_delete_schedule(struct runtime *runtime, struct request *request);
 /* queueing.c */
 /* The run was started with this. */
 void queueing_seat(struct live_run *run, const struct run_spec *spec);
-/* Whether the task asks for a host only when it is its turn. */
+/* Whether the task asks for a host only when it is its run's turn. */
 bool queueing_gates(const struct live_run *run, const struct effect *effect);
 /* After each change of a run's state, and when it was read again. */
 void queueing_note(struct runtime *runtime, struct live_run *run);
@@ -415,10 +415,12 @@ void queueing_work(struct runtime *runtime);
 bool queueing_woken(struct runtime *runtime, uuid run);
 str queueing_sentence(struct runtime *runtime, const struct live_run *run, struct arena *arena);
 str queueing_name(const struct live_run *run);
-/* Fills in the workflow's queue; false: refused. */
+/* Fills in the workflow's queue, an agent's is its definition's; false: refused. */
 bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                     struct failure *ret);
 bool queueing_is_full(const struct runtime *runtime);
+/* Names the queue, without limits, unless it is defined. False: there are too many. */
+bool queueing_name_queue(struct runtime *runtime, str name, struct failure *ret);
 /* Of a hello. */
 bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret);
 void handle_put_queue(struct runtime *runtime, struct request *request);

@@ -237,6 +237,8 @@ static void read_event(struct reading *reading, const struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
         break;
     }

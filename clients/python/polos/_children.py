@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from . import _registry
-from ._functions import checked_id, refuse
+from ._functions import checked_id
 from ._json import NotJsonError, dumps
 from ._state import state_json
 from .errors import InvalidArgumentError, PolosError
@@ -51,8 +51,11 @@ class Child:
         checked_id(name, "workflow")
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
-            refuse("invoking an agent", queue=queue, concurrency_key=concurrency_key)
-            return cls.of_agent(target.with_input(payload))
+            return cls.of_agent(
+                target.with_input(
+                    payload, queue=queue, concurrency_key=concurrency_key, priority=priority
+                )
+            )
         return cls(
             name=str(name),
             kind=(
@@ -98,6 +101,7 @@ class Child:
                 user_id=config.user_id,
                 conversation_id=config.conversation_id,
                 timeout=config.run_timeout_seconds,
+                place=config.place,
             ),
             provider_options_json=options_json(config.kwargs),
             target=config.agent,

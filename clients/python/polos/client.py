@@ -375,6 +375,7 @@ class PolosClient:
         user_id: str | None,
         conversation_id: Any,
         timeout: float | None,
+        place: common_pb2.StartOptions,
     ) -> str:
         """Starts a run, exactly once, however often it takes to reach the server; its id."""
         refuse_inside_task("agent.run and agent.stream")
@@ -382,7 +383,7 @@ class PolosClient:
             agent_id=agent.id,
             input_json=input_json(input),
             provider_options_json=options_json(provider_kwargs),
-            options=_options(session_id, user_id, conversation_id, timeout),
+            options=_options(session_id, user_id, conversation_id, timeout, place=place),
         )
         give_up_at = _give_up_at(timeout)
         connection = self._connection()
@@ -404,6 +405,7 @@ class PolosClient:
             config.user_id,
             config.conversation_id,
             config.run_timeout_seconds,
+            config.place,
         )
         return ExecutionHandle(
             id=run_id,

@@ -30,6 +30,9 @@ static const struct golden third_release[] = {
 static const struct golden fourth_release[] = {
 #include "tests/unit/codec/golden_4.inc"
 };
+static const struct golden fifth_release[] = {
+#include "tests/unit/codec/golden_5.inc"
+};
 static_assert(COUNT_OF(first_release) == EVENT_LEASE_LOST, "they are never taken away");
 
 static const struct {
@@ -40,6 +43,7 @@ static const struct {
     [2] = {second_release, COUNT_OF(second_release)},
     [3] = {third_release, COUNT_OF(third_release)},
     [4] = {fourth_release, COUNT_OF(fourth_release)},
+    [5] = {fifth_release, COUNT_OF(fifth_release)},
 };
 
 static status decode_first(str record, struct arena *arena, struct event *ret)

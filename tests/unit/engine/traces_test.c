@@ -80,6 +80,7 @@ static void read_start(const struct words *words, struct command *command)
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
     spec->retries_max = (uint32_t)option(words, "retries", 0);
+    spec->queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
 }
 
 static void read_order(const struct words *words, str key, struct command *command)
@@ -200,6 +201,8 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_LEASE_LOST:
     case COMMAND_TIME:
     case COMMAND_CODE_CAME:
+    case COMMAND_TURN:
+    case COMMAND_TURN_BACK:
     case COMMAND_COUNT:
         break;
     }
@@ -217,6 +220,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
         [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
         [COMMAND_PARK] = "park",         [COMMAND_CODE_CAME] = "code",
+        [COMMAND_TURN] = "turn",         [COMMAND_TURN_BACK] = "turnback",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);

@@ -392,8 +392,6 @@ static void test_refusals(void **state)
         {RUN_KIND_TOOL, "nowhere", "", 0, "QUEUE_NOT_FOUND"},
         {RUN_KIND_WORKFLOW, "", "acme", 0, "INVALID_FIELD"},
         {RUN_KIND_WORKFLOW, "", "", 1, "INVALID_FIELD"},
-        {RUN_KIND_AGENT, "nowhere", "", 0, "QUEUE_OF_AGENT"},
-        {RUN_KIND_AGENT, "", "acme", 0, "QUEUE_OF_AGENT"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *reason = "";
