@@ -424,6 +424,7 @@ bool queueing_name_queue(struct runtime *runtime, str name, struct failure *ret)
 /* Of a hello. */
 bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret);
 void handle_put_queue(struct runtime *runtime, struct request *request);
+void handle_delete_queue(struct runtime *runtime, struct request *request);
 void queueing_read(struct runtime *runtime, struct request *request);
 /* From the rows: at the start, and after a commit that failed. */
 status queueing_recover(struct runtime *runtime);

@@ -406,6 +406,7 @@ void query_read(struct runtime *runtime, struct request *request)
     case REQUEST_PUT_QUEUE:
     case REQUEST_PUT_SCHEDULE:
     case REQUEST_DELETE_SCHEDULE:
+    case REQUEST_DELETE_QUEUE:
     case REQUEST_FORK:
     case REQUEST_RESUME:
     case REQUEST_PUBLISH:

@@ -413,11 +413,11 @@ static bool name_queue(struct runtime *runtime, str name)
 static bool put_default(struct runtime *runtime, const struct queue_default_offer *offer)
 {
     char key[KEY_BYTES_MAX];
-    if (str_equal(queues_default(runtime->queues, offer->workflow), offer->queue)) {
-        return true;
-    }
     if (!name_queue(runtime, offer->queue)) {
         return false;
+    }
+    if (str_equal(queues_default(runtime->queues, offer->workflow), offer->queue)) {
+        return true;
     }
     str row = key_link(key, runtime->options.space, LINK_QUEUE_DEFAULT, offer->workflow);
     if (offer->queue.len == 0) {
@@ -481,6 +481,90 @@ void handle_put_queue(struct runtime *runtime, struct request *request)
         return;
     }
     request->put_queue.ret = report_of(runtime, offer->name);
+    request_answer_later(runtime, request);
+}
+
+static void delete_start(struct runtime *runtime, str queue, uint32_t slot)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf tail = {0};
+    buf_put(&tail, queue);
+    buf_put_u32_le(&tail, slot);
+    store_batch_delete(&runtime->batch, STORE_LINKS,
+                       key_link(key, runtime->options.space, LINK_QUEUE_START, buf_str(&tail)));
+    buf_fini(&tail);
+}
+
+struct deletion {
+    struct runtime *runtime;
+    str queue;
+};
+
+/* Names that begin with this one have longer tails. */
+static bool visit_deleted_start(void *context, str key, str value)
+{
+    (void)value;
+    struct deletion *deletion = context;
+    str tail;
+    if (key_read_link(key, &tail) && tail.len == deletion->queue.len + SLOT_BYTES) {
+        store_batch_delete(&deletion->runtime->batch, STORE_LINKS, key);
+    }
+    return true;
+}
+
+/* Those on disk, left of a higher rate perhaps, and those of the open batch. */
+static status delete_starts(struct runtime *runtime, str queue, uint32_t rate)
+{
+    char key[KEY_BYTES_MAX];
+    uint64_t number;
+    uint64_t start_ms;
+    struct deletion deletion = {runtime, queue};
+    TRY(store_scan(&runtime->store, STORE_LINKS,
+                   key_link(key, runtime->options.space, LINK_QUEUE_START, queue), STR_EMPTY, false,
+                   SIZE_MAX, visit_deleted_start, &deletion));
+    for (uint32_t i = 0; queues_start_at(runtime->queues, queue, i, &number, &start_ms); i++) {
+        delete_start(runtime, queue, (uint32_t)(number % rate));
+    }
+    return STATUS_OK;
+}
+
+static bool may_delete(struct runtime *runtime, str queue, struct arena *arena, struct failure *ret)
+{
+    struct queue_report report = report_of(runtime, queue);
+    struct queue_limits limits;
+    if (!queues_defined(runtime->queues, queue, &limits)) {
+        return refuse(ret, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "name",
+                      arena_printf(arena,
+                                   "no queue '" STR_FMT
+                                   "' is defined; WorkflowService.ListQueues shows those there are",
+                                   STR_ARG(queue)));
+    }
+    bool is_idle = report.running == 0 && report.waiting == 0;
+    return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, "QUEUE_IN_USE", "name",
+                             arena_printf(arena,
+                                          "%u runs of queue '" STR_FMT
+                                          "' are at work and %u wait for their turn; cancel them "
+                                          "or let them end, and delete it then",
+                                          report.running, STR_ARG(queue), report.waiting));
+}
+
+void handle_delete_queue(struct runtime *runtime, struct request *request)
+{
+    char key[KEY_BYTES_MAX];
+    str queue = request->text;
+    struct failure failure;
+    if (!may_delete(runtime, queue, &request->arena, &failure)) {
+        request_fail_later(runtime, request, &failure);
+        return;
+    }
+    status deleted = delete_starts(runtime, queue, report_of(runtime, queue).limits.rate);
+    if (!status_is_ok(deleted)) {
+        request_fail(runtime, request, deleted.code, "STORE_DAMAGED", deleted.why);
+        return;
+    }
+    store_batch_delete(&runtime->batch, STORE_LINKS,
+                       key_link(key, runtime->options.space, LINK_QUEUE, queue));
+    queues_undefine(runtime->queues, queue);
     request_answer_later(runtime, request);
 }
 

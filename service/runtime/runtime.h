@@ -52,6 +52,7 @@ enum request_kind {
     REQUEST_SCHEDULES, /* schedules */
     REQUEST_DELETE_SCHEDULE, /* schedules.id */
     REQUEST_PUT_QUEUE, /* put_queue */
+    REQUEST_DELETE_QUEUE, /* text: its name */
     REQUEST_QUEUES, /* queues */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */

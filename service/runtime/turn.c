@@ -138,6 +138,7 @@ static void (*const handlers[])(struct runtime *runtime, struct request *request
     [REQUEST_PUT_SCHEDULE] = handle_put_schedule,
     [REQUEST_DELETE_SCHEDULE] = handle_delete_schedule,
     [REQUEST_PUT_QUEUE] = handle_put_queue,
+    [REQUEST_DELETE_QUEUE] = handle_delete_queue,
     [REQUEST_QUEUES] = read_later,
     [REQUEST_SCHEDULES] = read_later,
     [REQUEST_SUSPENSIONS] = read_later,

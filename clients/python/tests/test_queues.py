@@ -9,6 +9,7 @@ import pytest
 from polos import (
     Agent,
     BatchWorkflowInput,
+    ConflictError,
     InvalidArgumentError,
     NotFoundError,
     PolosClient,
@@ -102,7 +103,8 @@ def test_an_agent_names_its_queue():
 # ---- the real server ----
 
 
-async def test_agents_take_turns(client):
+async def test_agents_take_turns(client, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
     at_once, most, keys = 0, 0, []
     models = Queue("models", total_limit=1)
 
@@ -231,11 +233,18 @@ async def test_a_run_says_that_it_waits_for_its_turn(client):
     assert (found.name, found.concurrency_limit, found.running, found.waiting) == ("mail", 1, 1, 1)
     with pytest.raises(WorkflowTimeoutError, match="queue mail runs 1 of 1"):
         await slow.run(client, timeout=0.05, **place)
+    with pytest.raises(ConflictError, match="1 runs of queue 'mail' are at work") as caught:
+        await queues.delete_queue(client, "mail")
+    assert caught.value.reason == "QUEUE_IN_USE"
     put = await queues.put(client, Queue("mail", 2))
     assert (put.concurrency_limit, put.total_limit, put.rate_limit) == (2, None, None)
     go.set()
     for handle in (first, second):
         await handle.result(client, SECONDS)
+    await queues.delete_queue(client, put.name)
+    assert await queues.list_queues(client) == []
+    with pytest.raises(NotFoundError, match="no queue 'mail' is defined"):
+        await queues.delete_queue(client, Queue("mail"))
 
 
 async def test_a_client_without_code_names_queues(client, server):

@@ -202,6 +202,42 @@ class Queues(unittest.TestCase):
         self.host("v", own={"v": "unheard-of"}, host_id="two")
         self.assertEqual(self.count("unheard-of"), (0, 0))
 
+    def delete(self, name):
+        self.server.workflows.DeleteQueue(
+            workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name))
+
+    def test_a_queue_is_deleted_when_nothing_is_in_it(self):
+        def refused(name):
+            with self.assertRaises(grpc.RpcError) as caught:
+                self.delete(name)
+            return (caught.exception.code(),) + polosd.details_of(caught.exception)
+
+        code = grpc.StatusCode
+        self.assertEqual(refused("no name")[:3],
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "name"))
+        self.assertEqual(refused("mail")[:3], (code.NOT_FOUND, "QUEUE_NOT_FOUND", "name"))
+        host = self.host("w", own={"w": "mail"}, queues=[definition("mail", limit=1)])
+        self.start(), self.start()
+        for running, waiting in ((1, 1), (1, 0)):
+            self.assertEqual(refused("mail"), (
+                code.FAILED_PRECONDITION, "QUEUE_IN_USE", "name",
+                "%d runs of queue 'mail' are at work and %d wait for their turn; cancel them or "
+                "let them end, and delete it then" % (running, waiting)))
+            task = self.task()
+            host.done(task, 1)
+            self.server.wait_ended(task.run_id)
+        self.delete("mail")
+        self.server.kill()
+        host.closed = True
+        self.server.start()
+        self.assertEqual(refused("mail")[1], "QUEUE_NOT_FOUND")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.start()
+        self.assertEqual(polosd.details_of(caught.exception)[0], "QUEUE_NOT_FOUND")
+        self.host("w", own={"w": "mail"}, host_id="two")
+        self.start()
+        self.task()
+
     def agents_host(self, **limits):
         """An agent "a" that calls the tool "look" once, and says "found"; its queue is mail."""
         host = self.host(tools=["look"], queues=[definition("mail", **limits)])
