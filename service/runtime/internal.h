@@ -213,6 +213,7 @@ struct runtime {
     size_t born_capacity;
 
     struct topics *topics;
+    struct publications *publications;
     struct trigger *triggers;
     struct schedules *schedules;
     struct queues *queues;
@@ -368,10 +369,16 @@ status topics_recover(struct runtime *runtime);
 /* The topic's events after a sequence, until `each` returns false. */
 status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t after,
                    bool (*each)(void *context, const struct topic_event *event), void *context);
-void handle_publish(struct runtime *runtime, struct request *request);
 void subscribe_begin(struct runtime *runtime, struct request *request);
 void subscribe_more(struct runtime *runtime, struct request *request);
 void subscribe_end(struct runtime *runtime, struct request *request);
+
+/* publications.c */
+struct publications *publications_new(void);
+void publications_free(struct publications *publications);
+void publications_end_turn(struct runtime *runtime);
+void publications_forget(struct runtime *runtime); /* After a failed commit. */
+void handle_publish(struct runtime *runtime, struct request *request);
 
 /* triggers.c */
 void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer);

@@ -311,7 +311,10 @@ struct request {
         struct {
             const struct topic_event *events; /* topic, type, data. */
             size_t count;
+            str key; /* Idempotency key, of the topic; empty: none. Then one topic for all. */
+            uint8_t digest[16]; /* Of the events, for idempotency. */
             uint64_t ret_first; /* Sequence of the first; the others follow. */
+            bool ret_existed; /* The key found them. */
         } publish;
         struct {
             struct subscriber *subscriber; /* Its topic is request->text. */

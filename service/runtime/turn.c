@@ -523,6 +523,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     hosts_flush(runtime->hosts);
     free_finished(runtime);
     runtime->key_count = 0;
+    publications_end_turn(runtime);
     runtime->born_count = 0;
     arena_reset(&runtime->turn_arena);
     runs_evict(runtime);

@@ -17,6 +17,7 @@ from polos import (
     EventData,
     EventPayload,
     ExecutionHandle,
+    InvalidArgumentError,
     NotFoundError,
     PolosClient,
     RunCancelledError,
@@ -406,6 +407,22 @@ async def test_topics_keep_their_events_across_a_kill(server, client):
     again = events.stream_topic(client, "t", last_sequence_id=2)
     assert (await anext(again)).data == {"data": 2}
     await again.aclose()
+
+
+async def test_a_key_publishes_once(client):
+    event = EventData(event_type="a", data={"n": 0})
+    first = await events.publish(client, "t", event, idempotency_key="k")
+    assert await events.publish(client, "t", event, idempotency_key="k") == first
+    pair = await events.batch_publish(client, "t", [event, event], idempotency_key="pair")
+    assert pair == [first + 1, first + 2]
+    assert await events.batch_publish(client, "t", [event, event], idempotency_key="pair") == pair
+    with pytest.raises(ConflictError, match="under this idempotency key") as caught:
+        await events.publish(client, "t", EventData(data=2), idempotency_key="k")
+    assert caught.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert await events.publish(client, "t", event) == first + 3
+    for key in ("", "k" * 201):
+        with pytest.raises(InvalidArgumentError, match="idempotency_key"):
+            await events.publish(client, "t", event, idempotency_key=key)
 
 
 async def test_a_workflow_waits_for_an_event_of_its_type(client, threshold):

@@ -251,6 +251,25 @@ class Waits(unittest.TestCase):
         return list(self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
             topic=topic, events=events)).sequences)
 
+    def test_a_key_publishes_once_across_a_kill(self):
+        def publish(data):
+            return self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
+                topic="t", idempotency_key="k",
+                events=[workflows_pb2.TopicEvent(data_json=data)] * 2))
+
+        first = publish("1")
+        self.assertEqual((list(first.sequences), first.existed), ([1, 2], False))
+        self.server.kill()
+        self.server.start()
+        again = publish("1")
+        self.assertEqual((list(again.sequences), again.existed), ([1, 2], True))
+        with self.assertRaises(grpc.RpcError) as caught:
+            publish("2")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.ALREADY_EXISTS)
+        self.assertEqual(polosd.details_of(caught.exception)[:2],
+                         ("IDEMPOTENCY_KEY_REUSED", "idempotency_key"))
+        self.assertEqual(self.publish("t", 3), [3])
+
     def test_a_follower_hears_what_comes(self):
         stream = self.server.workflows.Subscribe(workflows_pb2.WorkflowServiceSubscribeRequest(
             topic="t", follow=True), timeout=20)
