@@ -499,6 +499,7 @@ static void task_failed_to(const struct event *event, struct event_body *ret)
     ret->task_failed.state = body_bytes(event->task_failed.state);
     ret->task_failed.retry_at_ms = event->task_failed.retry_at_ms;
     ret->task_failed.is_mismatch = event->task_failed.is_mismatch;
+    ret->task_failed.keeps_children = event->task_failed.keeps_children;
 }
 
 static status task_failed_from(const ProtobufCMessage *message, struct event *ret)
@@ -510,6 +511,7 @@ static status task_failed_from(const ProtobufCMessage *message, struct event *re
     ret->task_failed.state = body_str(body->state);
     ret->task_failed.retry_at_ms = body->retry_at_ms;
     ret->task_failed.is_mismatch = body->is_mismatch;
+    ret->task_failed.keeps_children = body->keeps_children;
     return outcome_from(body->outcome, &ret->task_failed.outcome);
 }
 

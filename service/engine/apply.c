@@ -49,16 +49,23 @@ static void restart_clock(struct run *run, uint64_t now_ms)
     }
 }
 
-/* A task is over, or its code is: what it waited for is of no more interest. owner 0: of all. */
-static void close_waits(struct run *run, uint32_t owner, uint64_t now_ms)
+/* owner 0: of all; kept: the kind that stays open. */
+static void close_waits_but(struct run *run, uint32_t owner, uint64_t now_ms, enum effect_kind kept)
 {
     for (uint32_t i = run->effect_count; i > 0; i--) {
         struct effect *effect = &run->effects[i - 1];
-        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+        if (effect_is_wait(effect) && effect->kind != kept &&
+            (owner == 0 || effect->owner == owner)) {
             close_effect(run, effect);
             restart_clock(run, now_ms);
         }
     }
+}
+
+/* A task is over, or its code is: what it waited for is of no more interest. */
+static void close_waits(struct run *run, uint32_t owner, uint64_t now_ms)
+{
+    close_waits_but(run, owner, now_ms, EFFECT_NONE);
 }
 
 static void apply_started(struct run *run, const struct event *event)
@@ -247,7 +254,8 @@ static void apply_task_failed(struct run *run, const struct event *event)
         effect->mismatches = (uint8_t)(effect->mismatches + (effect->mismatches < UINT8_MAX));
         return;
     }
-    close_waits(run, event->effect, event->time_ms);
+    close_waits_but(run, event->effect, event->time_ms,
+                    event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);
     run->retries++;
 }
 

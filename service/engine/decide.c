@@ -331,7 +331,8 @@ static void emit_task_failed(struct draft *draft, const struct command *command,
                     .task_failed = {.outcome = command->task.outcome,
                                     .state = is_mismatch ? STR_EMPTY : command->task.state,
                                     .retry_at_ms = draft->now_ms + run_retry_delay_ms(tries),
-                                    .is_mismatch = is_mismatch},
+                                    .is_mismatch = is_mismatch,
+                                    .keeps_children = !is_mismatch},
                 });
 }
 

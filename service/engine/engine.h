@@ -429,6 +429,7 @@ struct event {
             str state;
             uint64_t retry_at_ms;
             bool is_mismatch; /* ENGINE_NON_DETERMINISM: counts for no retry, ends no wait. */
+            bool keeps_children; /* Its waits end, but for those for children. */
         } task_failed;
         struct {
             str cause;

@@ -306,6 +306,10 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run);
 void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
                        size_t count);
 
+/* A copy of a failed run waits for the children that run had begun, where its wait for them is
+ * open; those that have ended are told of at once. */
+status waits_adopt_children(struct runtime *runtime, uuid source, struct live_run *heir);
+
 /* forks.c */
 void handle_fork(struct runtime *runtime, struct request *request);
 void handle_retry(struct runtime *runtime, struct request *request);
@@ -458,6 +462,8 @@ status versions_failure(struct runtime *runtime, const struct live_run *run, uin
 bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_ms,
                int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id);
 uuid start_new_id(struct runtime *runtime);
+/* Into the batch: the parent's cancellation is the child's. Parent zero: nothing. */
+void start_note_child(struct runtime *runtime, uuid parent, uuid child);
 /* Whether start_run would refuse it. */
 bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure);

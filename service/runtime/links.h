@@ -24,6 +24,7 @@ enum link_kind {
     LINK_QUEUE_START = 10, /* queue's name, slot 4 -> number 8, start_ms 8; see queueing.c */
     LINK_PUBLICATION = 11, /* hash of topic and key 16 -> digest 16, first sequence 8, ms 8 */
     LINK_PUBLICATION_AGE = 12, /* ms 8 | hash of topic and key 16 */
+    LINK_HEIR = 13, /* child 16 | run 16 that waits for it instead of its failed parent */
 };
 
 enum {

@@ -323,7 +323,7 @@ bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *a
            queueing_check(runtime, spec, arena, ret_failure);
 }
 
-static void note_child(struct runtime *runtime, uuid parent, uuid child)
+void start_note_child(struct runtime *runtime, uuid parent, uuid child)
 {
     char key[KEY_BYTES_MAX];
     if (uuid_is_zero(parent)) {
@@ -373,7 +373,7 @@ bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_
     }
     enum verdict verdict = command_submit(runtime, run, &start);
     assert(verdict == VERDICT_OK);
-    note_child(runtime, spec->parent, start.start.id);
+    start_note_child(runtime, spec->parent, start.start.id);
     *ret_id = start.start.id;
     return true;
 }

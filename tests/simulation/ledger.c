@@ -101,18 +101,25 @@ static void restart_clock(struct ledger *ledger, uint64_t now_ms)
     }
 }
 
-/* Whoever waited waits no more; owner 0: all. */
-static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
+/* Whoever waited waits no more, but for children where these are kept; owner 0: all. */
+static uint32_t end_some_waits(struct ledger *ledger, uint32_t owner, bool keeps_children)
 {
     uint32_t count = 0;
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && ledger_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+        bool is_kept = keeps_children && effect->kind == EFFECT_CHILDREN;
+        if (effect->is_open && ledger_is_wait(effect) && !is_kept &&
+            (owner == 0 || effect->owner == owner)) {
             close_effect(ledger, effect);
             count++;
         }
     }
     return count;
+}
+
+static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
+{
+    return end_some_waits(ledger, owner, false);
 }
 
 /* Code that added to a task's history binds the task; the code of a run's body binds the run. */
@@ -468,7 +475,8 @@ static const char *add_task_failed(struct ledger *ledger, const struct event *ev
         effect->mismatches++;
         return NULL;
     }
-    if (end_waits(ledger, event->effect) > 0) {
+    LAW("code-that-failed-keeps-its-children", event->task_failed.keeps_children);
+    if (end_some_waits(ledger, event->effect, true) > 0) {
         restart_clock(ledger, event->time_ms);
     }
     ledger->retries++;

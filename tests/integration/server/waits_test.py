@@ -246,6 +246,93 @@ class Waits(unittest.TestCase):
         self.assertEqual([json.loads(h.event.data_json) for h in heard], ["new", "mine"])
         self.assertEqual(heard[1].event.run_id, task.run_id)
 
+    def parent(self, host, *names):
+        """A parent that waits for children; its task, and theirs by name."""
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "both", invoke=tools_pb2.Invoke(
+            children=[child(name) for name in names], wait=True))
+        found = [self.task() for _ in names]
+        return run_id, task, {each.name: each for each in found}
+
+    def children_of(self, run_id):
+        return sorted(run.id for run in self.server.runs.List(
+            runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs)
+
+    def test_an_attempt_that_is_tried_again_keeps_its_children(self):
+        host = self.host("w", "a", "b")
+        run_id, task, found = self.parent(host, "a", "b")
+        host.done(found["a"], 1)
+        self.server.wait_ended(found["a"].run_id)
+        host.failed(task, "ValueError", "oh", retryable=True)
+        again = self.task()
+        self.assertEqual((again.run_id, again.epoch, len(again.steps)), (run_id, 2, 0))
+        host.order(again, "both", invoke=tools_pb2.Invoke(
+            children=[child("a"), child("b")], wait=True))
+        self.restart(host)
+        host.done(found["b"], 2)
+        told = self.outcome(host)
+        self.assertEqual([(each["run_id"], each["result"]) for each in told],
+                         [(found["a"].run_id, 1), (found["b"].run_id, 2)])
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(len(self.children_of(run_id)), 2)
+        self.assertTrue(self.tasks.empty())
+
+    def retry(self, run_id):
+        return self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)).run.id
+
+    def test_a_retried_run_waits_for_the_children_it_had_begun(self):
+        host = self.host("w", "a", "b", "c")
+        run_id, task, found = self.parent(host, "a", "b", "c")
+        host.done(found["a"], 1)  # Before the failure, ...
+        self.server.wait_ended(found["a"].run_id)
+        host.failed(task, "ValueError", "oh")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
+        host.done(found["b"], 2)  # ... between it and the retry, ...
+        self.server.wait_ended(found["b"].run_id)
+        new_id = self.retry(run_id)
+        again = self.task()
+        self.assertEqual(again.run_id, new_id)
+        host.order(again, "both", invoke=tools_pb2.Invoke(
+            children=[child(name) for name in "abc"], wait=True))
+        self.restart(host)
+        host.done(found["c"], 3)  # ... and after it.
+        self.assertEqual([each["result"] for each in self.outcome(host)], [1, 2, 3])
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(len(self.children_of(run_id)), 3)
+        self.assertTrue(self.tasks.empty())
+        settled = [e for e in self.server.history(new_id) if e.type == "CHILD_SETTLED"]
+        self.assertEqual(len(settled), 3)
+
+    def test_a_retry_of_a_retry_inherits_again(self):
+        host = self.host("w", "a")
+        run_id, task, found = self.parent(host, "a")
+        for _ in range(3):
+            host.failed(task, "ValueError", "oh")
+            self.server.wait_ended(run_id)
+            run_id = self.retry(run_id)
+            task = self.task()
+            self.assertEqual(task.run_id, run_id)
+            self.assertEqual(self.children_of(run_id), [found["a"].run_id])
+        host.done(found["a"], 1)
+        self.until(run_id, "WAIT_SETTLED")
+        host.done(task, "ok")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertTrue(self.tasks.empty())
+
+    def test_what_a_retried_run_inherited_is_cancelled_with_it(self):
+        host = self.host("w", "a")
+        run_id, task, found = self.parent(host, "a")
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        new_id = self.retry(run_id)
+        self.task()
+        self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=new_id))
+        for each in (new_id, found["a"].run_id):
+            self.assertEqual(self.server.wait_ended(each).status, common_pb2.RUN_STATUS_CANCELLED)
+
     def publish(self, topic, *data):
         events = [workflows_pb2.TopicEvent(data_json=json.dumps(d)) for d in data]
         return list(self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(

@@ -141,6 +141,7 @@ static const struct field {
     SINCE(2, TASK_FAILED, TEXT, task_failed.state),
     SINCE(2, TASK_FAILED, U64, task_failed.retry_at_ms),
     SINCE(4, TASK_FAILED, FLAG, task_failed.is_mismatch),
+    SINCE(5, TASK_FAILED, FLAG, task_failed.keeps_children),
     SINCE(2, TASK_REQUEUED, U32, effect),
     SINCE(2, TASK_REQUEUED, U32, attempt),
     SINCE(2, CANCEL_REQUESTED, TEXT, cancel_requested.cause),
