@@ -246,6 +246,109 @@ class Waits(unittest.TestCase):
         self.assertEqual([json.loads(h.event.data_json) for h in heard], ["new", "mine"])
         self.assertEqual(heard[1].event.run_id, task.run_id)
 
+    def told(self, run_id, key, data, by="tester"):
+        answer = self.resume(run_id, key, data, by)
+        return answer.accepted, answer.kept
+
+    SECOND, EARLY, NOW, EARLY_AGAIN = (False, False), (True, True), (True, False), (False, True)
+
+    def asking_agent(self, calls):
+        host = self.host(tools=["look"])
+        call = {"tool_calls": [{"name": "look", "arguments": {}}]}
+        self.server.agent("a", [call] * calls + [{"text": "done"}],
+                          tools=[polosd.agents_pb2.ToolDefinition(name="look")])
+        return host, self.server.start_agent("a")
+
+    def ask(self, host, task, **fields):
+        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}", **fields))
+
+    def test_an_answer_between_two_calls_that_ask_the_same_is_for_the_second(self):
+        host, run_id = self.asking_agent(3)
+        first = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        self.ask(host, first)
+        self.assertEqual(self.outcome(host)["data"], 1)
+        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)  # Its asker is at work.
+        host.done(first, "x")
+        second = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)  # The same, sent again.
+        self.assertEqual(self.told(run_id, "ask", 1, by="another"), self.EARLY)
+        self.restart(host)
+        self.assertEqual(self.told(run_id, "ask", 3), self.EARLY_AGAIN)
+        self.ask(host, second)
+        self.assertEqual(self.outcome(host), {"data": 1, "resumed_by": "another"})
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)
+        host.done(second, "x")
+        third = self.task()
+        self.ask(host, third)
+        self.until(run_id, "WAIT_SET", 3)
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)  # It is asked: any answer will do.
+        self.assertEqual(self.outcome(host)["data"], 1)
+        host.done(third, "x")
+        self.server.wait_ended(run_id)
+        self.assertEqual(self.told(run_id, "ask", 4), self.SECOND)
+
+    def test_an_answer_after_the_timeout_is_for_nobody(self):
+        host, run_id = self.asking_agent(2)
+        first = self.task()
+        self.ask(host, first, deadline_ms=1)
+        self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        host.done(first, "x")
+        second = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        self.ask(host, second)
+        self.until(run_id, "WAIT_SET", 2)
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)
+
+    def test_an_answer_between_two_attempts_is_for_the_next(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task)
+        self.until(run_id, "WAIT_SET")
+        host.failed(task, "ValueError", "oh", retryable=True)  # It takes its question with it.
+        self.until(run_id, "TASK_FAILED")
+        self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        again = self.task()
+        self.ask(host, again)
+        self.assertEqual(self.outcome(host)["data"], 1)
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        host.failed(again, "ValueError", "oh", retryable=True)
+        self.until(run_id, "TASK_FAILED", 2)
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)  # It was given its answer.
+        third = self.task()
+        self.assertEqual([step.key for step in third.steps], ["ask"])
+        host.done(third, "ok")
+
+    def test_a_fork_knows_of_the_answers_in_its_events(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task)
+        self.until(run_id, "WAIT_SET")
+        asked = len(self.server.history(run_id))
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)
+        answered = asked + 1
+        forks = {}
+        for seq in (2, asked, answered):
+            forks[seq] = self.server.runs.Fork(
+                runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=seq)).run_id
+        given = {self.task().run_id for _ in (2, answered)}  # That which is asked waits for it.
+        given.add(self.task().run_id)
+        self.assertEqual(given, set(forks.values()))
+        self.assertEqual(self.told(forks[2], "ask", 2), self.EARLY)
+        self.assertEqual(self.told(forks[asked], "ask", 2), self.NOW)
+        self.assertEqual(self.told(forks[answered], "ask", 2), self.SECOND)
+        kept = self.server.runs.Fork(runs_pb2.RunServiceForkRequest(
+            run_id=forks[2], after_seq=len(self.server.history(forks[2])))).run_id
+        self.assertEqual(self.told(kept, "ask", 3), self.EARLY_AGAIN)
+        self.ask(host, self.task())
+        self.until(kept, "WAIT_SETTLED")
+        self.assertEqual(self.told(kept, "ask", 3), self.SECOND)
+
     def parent(self, host, *names):
         """A parent that waits for children; its task, and theirs by name."""
         run_id = self.server.start_workflow("w")
