@@ -442,6 +442,7 @@ static void child_settled_to(const struct event *event, struct event_body *ret)
     ret->child_settled.index = event->child_settled.index;
     ret->child_settled.child = id_bytes(&event->child_settled.child);
     ret->child_settled.outcome = outcome_to(&event->child_settled.outcome, ret);
+    ret->child_settled.account = body_bytes(event->child_settled.account);
 }
 
 static status child_settled_from(const ProtobufCMessage *message, struct event *ret)
@@ -454,6 +455,7 @@ static status child_settled_from(const ProtobufCMessage *message, struct event *
     }
     ret->effect = body->effect;
     ret->child_settled.index = body->index;
+    ret->child_settled.account = body_str(body->account);
     return outcome_from(body->outcome, &ret->child_settled.outcome);
 }
 

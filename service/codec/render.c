@@ -333,6 +333,7 @@ static void put_child_settled(struct object *object, const struct event *event)
     put_index(object, "index", event->child_settled.index);
     put_id(object, "child_run_id", event->child_settled.child);
     put_outcome(object, &event->child_settled.outcome);
+    put_json(object, "account", event->child_settled.account);
 }
 
 static void put_resume_kept(struct object *object, const struct event *event)

@@ -484,7 +484,8 @@ static enum verdict decide_child_done(struct draft *draft, const struct command 
                     .effect = command->effect,
                     .child_settled = {.index = command->child_done.index,
                                       .child = command->child_done.child,
-                                      .outcome = command->child_done.outcome},
+                                      .outcome = command->child_done.outcome,
+                                      .account = command->child_done.account},
                 });
     if (found.remaining == 1) {
         struct outcome all = {0};

@@ -334,6 +334,7 @@ struct command {
             uint32_t index;
             uuid child;
             struct outcome outcome;
+            str account; /* JSON object of an agent run, beside its answer; empty: none. */
         } child_done;
         struct {
             uint32_t outcomes_seen;
@@ -415,6 +416,7 @@ struct event {
             uint32_t index;
             uuid child;
             struct outcome outcome;
+            str account; /* JSON object of an agent run, beside its answer; empty: none. */
         } child_settled;
         struct {
             str key;

@@ -345,6 +345,11 @@ status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struc
 str replay_answer(const struct live_run *run, struct arena *arena);
 struct host_outcome replay_outcome(const struct outcome *outcome);
 
+/* account.c */
+/* What a parent is told of an agent run that has ended, beside its answer: a JSON object; of other
+ * runs: empty. */
+str account_of(const struct live_run *run, struct arena *arena);
+
 /* suspensions.c */
 void handle_resume(struct runtime *runtime, struct request *request);
 enum verdict suspension_answer(struct runtime *runtime, uuid run, str key, str data, str by,

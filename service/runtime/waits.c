@@ -386,14 +386,17 @@ static void find_heirs(struct runtime *runtime, uuid child, uuid parent, struct 
     }
 }
 
-static struct command child_done(uuid child, const struct run_spec *spec,
-                                 const struct outcome *outcome)
+static struct command child_done(struct runtime *runtime, const struct live_run *child,
+                                 const struct run_spec *spec, const struct outcome *outcome)
 {
     return (struct command){
         .kind = COMMAND_CHILD_DONE,
         .effect = spec->parent_effect,
         .attempt = 0,
-        .child_done = {.index = spec->parent_index, .child = child, .outcome = *outcome},
+        .child_done = {.index = spec->parent_index,
+                       .child = child->state.id,
+                       .outcome = *outcome,
+                       .account = account_of(child, &runtime->turn_arena)},
     };
 }
 
@@ -416,10 +419,10 @@ void waits_tell_parent(struct runtime *runtime, struct live_run *run, const stru
         return;
     }
     struct outcome outcome = final_outcome(runtime, run, events, count);
-    struct command command = child_done(run->state.id, &spec, &outcome);
     if (!status_is_ok(runs_get(runtime, spec.parent, &parent))) {
         return;
     }
+    struct command command = child_done(runtime, run, &spec, &outcome);
     struct children told = {.arena = &runtime->turn_arena};
     if (parent->state.state == RUN_FAILED) {
         find_heirs(runtime, run->state.id, spec.parent, &told);
@@ -503,7 +506,7 @@ static status adopt_ended(struct adoption *adoption, struct live_run *child,
         TRY(definition_of(runtime, child));
     }
     struct outcome outcome = final_outcome(runtime, child, adoption->events, adoption->count);
-    tell(runtime, adoption->heir->state.id, child_done(child->state.id, spec, &outcome));
+    tell(runtime, adoption->heir->state.id, child_done(runtime, child, spec, &outcome));
     return STATUS_OK;
 }
 

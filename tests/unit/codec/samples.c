@@ -125,6 +125,7 @@ static const struct field {
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_type),
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_message),
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_stack),
+    SINCE(5, CHILD_SETTLED, TEXT, child_settled.account),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.key),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.data),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.by),
