@@ -12,6 +12,12 @@ static str task_sentence(const struct run_report *report, size_t index, const ch
         return host.len > 0 ? arena_printf(arena, "host " STR_FMT " works on it", STR_ARG(host))
                             : arena_printf(arena, "a host works on it");
     }
+    if (report->is_held_back[index] && engine_pin(&report->state, effect) == ENGINE_PIN_NEWEST) {
+        return arena_printf(arena,
+                            "the hosts of the newest deployment that offers %s " STR_FMT
+                            " are busy or have just gone; others that offer it have older code",
+                            what, STR_ARG(name));
+    }
     if (report->is_held_back[index]) {
         return arena_printf(arena,
                             "the hosts of the deployment it stays with are busy or have just gone; "

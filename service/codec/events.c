@@ -20,6 +20,7 @@ static_assert(EFFECT_SLEEP == 4 && EFFECT_SUSPENSION == 5 && EFFECT_EVENT == 6, 
 static_assert(EFFECT_CHILDREN == 7 && EFFECT_ORDER == 8 && EFFECT_KIND_COUNT == 9, "disk");
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
+static_assert(REPLY_STOP_PAUSE == 5, "disk");
 
 static status newer(const char *why)
 {

@@ -16,8 +16,8 @@ static const char *const effect_kinds[] = {
     [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_ORDER] = "order",
 };
 static_assert(COUNT_OF(effect_kinds) == EFFECT_KIND_COUNT, "a new kind needs a name");
-static const char *const stops[REPLY_STOP_COUNT] = {"end", "tools", "length", "content_filter",
-                                                    "refusal"};
+static const char *const stops[REPLY_STOP_COUNT] = {"end",     "tools", "length", "content_filter",
+                                                    "refusal", "pause"};
 
 static struct object object_begin(struct buf *buf)
 {

@@ -170,7 +170,7 @@ static enum verdict decide_model_replied(struct draft *draft, const struct comma
     static const char *const stop_reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
-        [REPLY_STOP_REFUSAL] = "refusal",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "pause",
     };
     static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
     bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
@@ -184,6 +184,10 @@ static enum verdict decide_model_replied(struct draft *draft, const struct comma
                                       .stop = command->model_replied.stop,
                                       .usage = command->model_replied.usage},
                 });
+    if (command->model_replied.stop == REPLY_STOP_PAUSE) {
+        next_turn(draft);
+        return VERDICT_OK;
+    }
     if (!wants_tools) {
         emit_completed(draft, str_of(stop_reasons[command->model_replied.stop]));
         return VERDICT_OK;

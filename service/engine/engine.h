@@ -49,7 +49,7 @@ enum {
     ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
     ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. Code that does not fit waits as long. */
     ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
-    ENGINE_PIN_NONE = 0, /* Any deployment. */
+    ENGINE_PIN_NONE = 0, /* Any deployment: of a run's row from an older release. */
     ENGINE_PIN_NEWEST = 2, /* No deployment's hash: that which dialled in last. */
 };
 
@@ -266,6 +266,7 @@ enum reply_stop {
     REPLY_STOP_LENGTH,
     REPLY_STOP_CONTENT_FILTER,
     REPLY_STOP_REFUSAL,
+    REPLY_STOP_PAUSE, /* The provider broke the turn off: the model is called again to go on. */
     REPLY_STOP_COUNT,
 };
 
@@ -499,8 +500,9 @@ static inline bool effect_is_stopped(const struct effect *effect)
     return effect->state == EFFECT_BACKOFF && effect->mismatches > 0;
 }
 
-/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NONE,
- * ENGINE_PIN_NEWEST or a hash. Code that did not fit is tried in turn with the newest one. */
+/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NEWEST or a
+ * hash. What nobody has had goes to the newest one; code that did not fit is tried in turn with it.
+ */
 uint64_t engine_pin(const struct run *run, const struct effect *task);
 /* The open wait with this key of this task's code, or NULL. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);

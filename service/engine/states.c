@@ -136,7 +136,7 @@ uint64_t engine_pin(const struct run *run, const struct effect *task)
     assert(effect_is_task(task));
     uint64_t pin = task->pin != 0 ? task->pin : run->deployment;
     bool has_failed = task->mismatches > 0 && task->key == pin;
-    return has_failed && pin != 0 ? ENGINE_PIN_NEWEST : pin;
+    return has_failed || pin == 0 ? ENGINE_PIN_NEWEST : pin;
 }
 
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key)

@@ -164,6 +164,9 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
 static const char *add_model_call(struct ledger *ledger, uint32_t effect)
 {
     LAW("one-turn-at-a-time", ledger->open_count == 0);
+    LAW("only-what-is-unfinished-goes-on", ledger->replies == 0 ||
+                                               ledger->stop == REPLY_STOP_TOOLS ||
+                                               ledger->stop == REPLY_STOP_PAUSE);
     LAW("steps-max", ledger->replies < ledger->steps_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
     return order_effect(ledger, effect, EFFECT_MODEL);
@@ -524,7 +527,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         LAW("workflows-end", str_is(reason, "end"));
         return NULL;
     }
-    if (ledger->stop == REPLY_STOP_TOOLS) {
+    if (ledger->stop == REPLY_STOP_TOOLS || ledger->stop == REPLY_STOP_PAUSE) {
         bool out_of_steps = ledger->replies >= ledger->steps_max;
         bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
         LAW("stopped-by-a-limit", out_of_steps || out_of_tokens);
@@ -534,7 +537,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
     static const char *const reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
-        [REPLY_STOP_REFUSAL] = "refusal",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "",
     };
     LAW("stop-reason-is-true", str_is(reason, reasons[ledger->stop]));
     return NULL;

@@ -352,6 +352,18 @@ class Queues(unittest.TestCase):
         self.assertEqual(self.count("mail"), (0, 0))
         self.assertEqual(held.run_id, first)
 
+    def test_a_turn_that_was_broken_off_goes_on(self):
+        self.server.agent("p", [{"text": "one", "pause": True}, {"text": "two", "pause": True},
+                                {"text": "three"}])
+        run = self.server.wait_ended(self.agent("p"))
+        self.assertEqual((run.result_json, run.stop_reason, run.total_steps),
+                         ('"three"', "end", 3))
+        self.assertEqual([step.content for step in self.server.get(run.id).steps],
+                         ["one", "two", "three"])
+        self.server.agent("q", [{"text": "on", "pause": True}] * 9, max_steps=2)
+        run = self.server.wait_ended(self.agent("q"))
+        self.assertEqual((run.stop_reason, run.total_steps), ("max_steps", 2))
+
     def test_a_rate_counts_the_beginnings_of_agents(self):
         self.put("mail", rate=1, period_ms=500)
         self.server.agent("b", [{"text": "hi"}])

@@ -71,6 +71,34 @@ class Versions(unittest.TestCase):
         self.until(run_id, "TASK_PARKED")
         return run_id
 
+    def test_a_new_run_goes_to_the_newest_deployment(self):
+        old = self.host("v1")
+        first = self.server.start_workflow("w")
+        held = self.task_of(old)
+        new = self.host("v2", slots=1)
+        second = self.server.start_workflow("w")  # The old one has far more room.
+        task = self.task_of(new)
+        third = self.server.start_workflow("w")
+        waiting = self.server.get(third).waiting[0]
+        self.assertEqual(waiting.message, "the hosts of the newest deployment that offers workflow "
+                         "w are busy or have just gone; others that offer it have older code")
+        self.assertTrue(self.tasks.empty())
+        new.done(task, 2)
+        self.ends(second, 2)
+        task = self.task_of(new)
+        self.assertEqual(task.run_id, third)
+        new.done(task, 3)
+        self.ends(third, 3)
+        new.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="taken back")))
+        new.close()
+        fourth = self.server.start_workflow("w")
+        old.done(self.task_of(old), 4)
+        self.ends(fourth, 4)
+        old.done(held, 1)
+        self.ends(first, 1)
+        self.assertEqual([self.leases(run_id) for run_id in (first, second, third, fourth)],
+                         [["v1"], ["v2"], ["v2"], ["v1"]])
+
     def test_a_run_stays_with_its_deployment_while_it_is_there(self):
         old = self.host("v1", slots=1)
         run_id = self.begin(old)

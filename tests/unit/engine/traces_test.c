@@ -120,7 +120,7 @@ static struct tool_call read_call(struct player *player, char *word)
 
 static void read_reply(struct player *player, const struct words *words, struct command *command)
 {
-    static const char *const stops[] = {"end", "", "length", "content_filter", "refusal"};
+    static const char *const stops[] = {"end", "", "length", "content_filter", "refusal", "pause"};
     struct tool_call *calls = arena_zalloc(&player->arena, WORDS_MAX * sizeof(*calls));
     command->model_replied.stop = REPLY_STOP_TOOLS;
     command->model_replied.usage =
@@ -280,7 +280,8 @@ static void print_pins(struct buf *text, const struct run *run)
                 buf_printf(text, ", %u for %s", task->id, name);
             }
         }
-        if (pin == ENGINE_PIN_NEWEST) {
+        bool is_bound = task->pin != 0 || run->deployment != 0;
+        if (pin == ENGINE_PIN_NEWEST && is_bound) {
             buf_printf(text, ", %u for the newest", task->id);
         }
     }
