@@ -72,6 +72,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .parked_count = (pb_size_t)row->parked_count,
         .priority = row->priority,
         .has_begun = row->has_begun,
+        .deployment = row->deployment,
     };
 
     assert(row->parked_count <= CODEC_PARKED_MAX);
@@ -119,6 +120,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
     name_from(body.concurrency_key.bytes, body.concurrency_key.size, ret->concurrency_key);
     ret->priority = body.priority;
     ret->has_begun = body.has_begun;
+    ret->deployment = body.deployment;
     ret->parked_count = body.parked_count;
     for (size_t i = 0; i < body.parked_count; i++) {
         ret->parked[i].effect = body.parked[i].effect;

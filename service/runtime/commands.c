@@ -402,6 +402,7 @@ void command_row(const struct runtime *runtime, const struct live_run *run, stru
     ret->ended_ms = run->state.ended_ms;
     ret->next_deadline_ms = engine_next_deadline(&run->state);
     ret->last_seq = run->state.seq;
+    ret->deployment = run->state.deployment;
     if (ret->status == 2) {
         row_parked(run, ret);
         queueing_row(run, ret);

@@ -252,6 +252,7 @@ struct request {
             enum run_kind kind; /* RUN_KIND_NONE: any. */
             uint32_t status; /* 0: any. */
             str name; /* Empty: any. */
+            str deployment; /* Empty: any. */
             uuid before; /* Zero: from the newest. */
             size_t limit;
             const struct run_line *ret_lines;

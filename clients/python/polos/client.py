@@ -185,14 +185,22 @@ class PolosClient:
                 return events
 
     async def list_executions(
-        self, workflow_id: str = "", limit: int = 50
+        self, workflow_id: str = "", limit: int = 50, deployment_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, without payload, steps and result; `workflow_id` empty: any."""
+        """Runs, newest first, without payload, steps and result.
+
+        Args:
+            workflow_id: only runs of this workflow, agent or tool; empty: any.
+            deployment_id: only runs that stay with this deployment; empty: any.
+        """
         found: list[dict[str, Any]] = []
         token = ""
         while len(found) < limit:
             request = runs_pb2.RunServiceListRequest(
-                page_size=min(500, limit - len(found)), page_token=token, name=workflow_id
+                page_size=min(500, limit - len(found)),
+                page_token=token,
+                name=workflow_id,
+                deployment=deployment_id,
             )
             page = await self._connection().wire.call(RUN_LIST, request)
             found += [run_dict(run) for run in page.runs]

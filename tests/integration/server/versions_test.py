@@ -8,7 +8,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, suspend_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2
 
 MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
 LEASE_MS = 1500
@@ -98,6 +98,33 @@ class Versions(unittest.TestCase):
         self.ends(first, 1)
         self.assertEqual([self.leases(run_id) for run_id in (first, second, third, fourth)],
                          [["v1"], ["v2"], ["v2"], ["v1"]])
+        self.assertEqual(self.listed("v1"), [fourth, first])
+        self.assertEqual(self.listed("v2"), [third, second])
+        self.assertEqual(self.listed("v3"), [])
+
+    def listed(self, deployment, **fields):
+        return [run.id for run in self.server.runs.List(runs_pb2.RunServiceListRequest(
+            deployment=deployment, **fields)).runs]
+
+    def test_a_run_is_listed_under_the_deployment_it_went_over_to(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        waiting = common_pb2.RUN_STATUS_WAITING
+        self.assertEqual(self.listed("v1", status=waiting), [run_id])
+        old.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="old")))
+        old.close()
+        new = self.host("v2")
+        self.resume(run_id, "ask")
+        task = self.task_of(new)
+        self.assertEqual(self.listed("v1"), [run_id])  # It has added nothing yet.
+        new.step(task, 2, "after", 6)
+        self.until(run_id, "STEP_SETTLED", 2)
+        self.assertEqual((self.listed("v1"), self.listed("v2")), ([], [run_id]))
+        new.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(new.welcome.wait(10))
+        self.assertEqual((self.listed("v1"), self.listed("v2")), ([], [run_id]))
 
     def test_a_run_stays_with_its_deployment_while_it_is_there(self):
         old = self.host("v1", slots=1)

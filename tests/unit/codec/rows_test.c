@@ -280,6 +280,7 @@ static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
     memset(ret->concurrency_key, 'k', name_bytes == CODEC_NAME_MAX ? CODEC_KEY_MAX : name_bytes);
     ret->priority = parked % 2 == 0 ? INT32_MIN : INT32_MAX;
     ret->has_begun = parked > 0;
+    ret->deployment = parked % 2 == 0 ? UINT64_MAX : 0;
 }
 
 static void test_row_comes_back(void **state)
