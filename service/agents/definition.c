@@ -139,6 +139,9 @@ status agent_definition_check(const struct agent_definition *definition, struct 
     TRY(check_limits(definition, &checker));
     TRY(check_object(&checker, "provider_options_json", definition->options_json));
     TRY(check_object(&checker, "output_schema_json", definition->output_schema_json));
+    if (definition->queue.len > 0) {
+        TRY(check_name(&checker, "queue", definition->queue));
+    }
     return check_tools(definition, arena, ret_field);
 }
 
@@ -180,6 +183,7 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     body.max_steps = definition->max_steps;
     body.max_total_tokens = definition->max_total_tokens;
     body.output_schema_json = body_bytes(definition->output_schema_json);
+    body.queue = body_bytes(definition->queue);
     body_pack(&body.base, ret);
 }
 
@@ -226,6 +230,7 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
         .max_steps = body->max_steps,
         .max_total_tokens = body->max_total_tokens,
         .output_schema_json = body_str(body->output_schema_json),
+        .queue = body_str(body->queue),
     };
     return STATUS_OK;
 }

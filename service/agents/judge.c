@@ -87,8 +87,9 @@ static enum reply_stop judge_stop(enum model_stop stop, size_t call_count)
     case MODEL_STOP_REFUSAL:
         return REPLY_STOP_REFUSAL;
     case MODEL_STOP_MAX_TOKENS:
-    case MODEL_STOP_PAUSE: /* A turn the provider broke off. */
         return call_count > 0 ? REPLY_STOP_TOOLS : REPLY_STOP_LENGTH;
+    case MODEL_STOP_PAUSE:
+        return call_count > 0 ? REPLY_STOP_TOOLS : REPLY_STOP_PAUSE;
     case MODEL_STOP_END:
     case MODEL_STOP_TOOL_USE:
     case MODEL_STOP_SEQUENCE:

@@ -76,6 +76,7 @@ bool definition_take(struct check *check, const char *prefix,
         .base_url = copied(arena, proto->base_url),
         .options_json = copied(arena, proto->provider_options_json),
         .output_schema_json = copied(arena, proto->output_schema_json),
+        .queue = copied(arena, proto->queue),
     };
     if (!take_numbers(check, prefix, proto, ret) || !take_tools(check, prefix, proto, ret)) {
         return false;

@@ -32,6 +32,7 @@ void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMess
 
 /* queues.c */
 void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *request);
+void workflow_service_delete_queue(struct api_call *call, const ProtobufCMessage *request);
 void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage *request);
 
 /* start.c: of every call that starts a run. */

@@ -99,6 +99,13 @@ static const struct api_method rows[] = {
         .closed = exchange_closed,
     },
     {
+        .path = "/polos.v1.WorkflowService/DeleteQueue",
+        .request = &polos__v1__workflow_service_delete_queue_request__descriptor,
+        .response = &polos__v1__workflow_service_delete_queue_response__descriptor,
+        .start = workflow_service_delete_queue,
+        .closed = exchange_closed,
+    },
+    {
         .path = "/polos.v1.ToolService/Connect",
         .kind = API_BIDI,
         .request = &polos__v1__host_message__descriptor,

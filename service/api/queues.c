@@ -131,6 +131,26 @@ void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *m
     exchange_post_checked(request, is_fine, &check);
 }
 
+static void was_deleted(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__WorkflowServiceDeleteQueueResponse response =
+        POLOS__V1__WORKFLOW_SERVICE_DELETE_QUEUE_RESPONSE__INIT;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+void workflow_service_delete_queue(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__WorkflowServiceDeleteQueueRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, REQUEST_DELETE_QUEUE, was_deleted);
+    struct check check = {.arena = &request->arena};
+    request->text = arena_copy(&request->arena, str_of(proto->name));
+    exchange_post_checked(request, check_name(&check, "name", request->text), &check);
+}
+
 static void listed(struct request *request, const struct failure *failure)
 {
     if (exchange_failed(request, failure)) {

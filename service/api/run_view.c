@@ -5,6 +5,10 @@
 #include "service/api/text.h"
 #include "service/base/json.h"
 
+enum {
+    STEPS_BYTES_MAX = 2 << 20, /* Of a run's answer. */
+};
+
 static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
 static_assert((int)RUN_KIND_WORKFLOW == (int)POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW);
 static_assert((int)RUN_KIND_TOOL == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL);
@@ -332,6 +336,8 @@ static status fold_event(struct fold *fold, const struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_REQUEUED:
     case EVENT_CANCEL_REQUESTED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
         break;
     }
@@ -352,6 +358,24 @@ static status fold_record(struct fold *fold, str record)
         TRY(codec_decode(&entry, fold->arena, &event));
         TRY(fold_event(fold, &event));
     }
+}
+
+static size_t step_bytes(const Polos__V1__Step *step)
+{
+    return protobuf_c_message_get_packed_size(&step->base);
+}
+
+/* What the newest leave no room for is not shown. */
+static void drop_old_steps(Polos__V1__Run *run)
+{
+    size_t bytes = 0;
+    size_t first = run->n_steps;
+    while (first > 0 && bytes + step_bytes(run->steps[first - 1]) <= STEPS_BYTES_MAX) {
+        bytes += step_bytes(run->steps[--first]);
+    }
+    run->steps_left_out = (int32_t)first;
+    run->steps = first < run->n_steps ? run->steps + first : NULL;
+    run->n_steps -= first;
 }
 
 static char *result_of(const struct fold *fold)
@@ -383,6 +407,7 @@ status run_view(const struct run_report *report, struct arena *arena, Polos__V1_
         TRY(fold_record(&fold, report->records[i]));
     }
     close_step(&fold);
+    drop_old_steps(fold.run);
     fold.run->result_json = result_of(&fold);
     run_waiting(report, &fold.hints, arena, fold.run);
     *ret = fold.run;

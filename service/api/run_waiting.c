@@ -12,6 +12,12 @@ static str task_sentence(const struct run_report *report, size_t index, const ch
         return host.len > 0 ? arena_printf(arena, "host " STR_FMT " works on it", STR_ARG(host))
                             : arena_printf(arena, "a host works on it");
     }
+    if (report->is_held_back[index] && engine_pin(&report->state, effect) == ENGINE_PIN_NEWEST) {
+        return arena_printf(arena,
+                            "the hosts of the newest deployment that offers %s " STR_FMT
+                            " are busy or have just gone; others that offer it have older code",
+                            what, STR_ARG(name));
+    }
     if (report->is_held_back[index]) {
         return arena_printf(arena,
                             "the hosts of the deployment it stays with are busy or have just gone; "
@@ -95,8 +101,10 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
 /* Whether it is the run's turn that lacks. */
 static bool is_queued(const struct run_report *report, const struct effect *effect)
 {
-    return effect->kind == EFFECT_BODY && effect->state == EFFECT_READY &&
-           report->queue_sentence.len > 0;
+    bool may_be = effect->kind == EFFECT_BODY || report->state.turn == TURN_AWAITED;
+    bool is_ready = effect->state == EFFECT_READY ||
+                    (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
+    return may_be && is_ready && !effect_is_wait(effect) && report->queue_sentence.len > 0;
 }
 
 static const char *kind_word(const struct run_report *report, const struct effect *effect)
@@ -141,14 +149,14 @@ static str sentence_of(const struct run_report *report, size_t index,
 {
     const struct run *state = &report->state;
     const struct effect *effect = &state->effects[index];
+    if (is_queued(report, effect)) {
+        return report->queue_sentence;
+    }
     if (effect->kind == EFFECT_MODEL) {
         return model_sentence(effect, hints->failure, arena);
     }
     if (effect_is_wait(effect)) {
         return wait_sentence(effect, arena);
-    }
-    if (is_queued(report, effect)) {
-        return report->queue_sentence;
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";
@@ -187,7 +195,7 @@ static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t i
 static bool is_shown(const struct effect *effect)
 {
     return effect->kind != EFFECT_NONE && effect->state != EFFECT_CLOSED &&
-           effect->state != EFFECT_PARKED;
+           (effect->state != EFFECT_PARKED || effect->kind == EFFECT_MODEL);
 }
 
 void run_waiting(const struct run_report *report, const struct run_waiting_hints *hints,

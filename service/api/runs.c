@@ -140,6 +140,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
     request->list.kind = (enum run_kind)proto->kind;
     request->list.status = (uint32_t)proto->status;
     request->list.name = arena_copy(check->arena, name);
+    request->list.deployment = arena_copy(check->arena, str_of(proto->deployment));
     if (token.len > 0 && !uuid_parse(token, &request->list.before)) {
         return check_fault(check, "page_token", "pass next_page_token of the page before");
     }
@@ -149,6 +150,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
            check_range(check, "status", (int64_t)proto->status, 0,
                        POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
            (name.len == 0 || check_name(check, "name", name)) &&
+           check_bytes(check, "deployment", request->list.deployment, NAME_BYTES_MAX) &&
            (parent.len == 0 || check_uuid(check, "parent_run_id", parent, &request->list.parent));
 }
 

@@ -15,6 +15,7 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/text.h"
+#include "service/base/hash.h"
 
 enum {
     PUBLISH_EVENTS_MAX = 1000,
@@ -28,6 +29,7 @@ static void published(struct request *request, const struct failure *failure)
     size_t count = request->publish.count;
     Polos__V1__WorkflowServicePublishResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUBLISH_RESPONSE__INIT;
+    response.existed = request->publish.ret_existed;
     response.n_sequences = count;
     response.sequences = arena_alloc(&request->arena, count * sizeof(*response.sequences));
     for (size_t i = 0; i < count; i++) {
@@ -45,6 +47,32 @@ static bool take_event(struct check *check, size_t index, const Polos__V1__Topic
     ret->type = arena_copy(check->arena, str_of(proto->event_type));
     return check_bytes(check, type, ret->type, CHECK_EVENT_TYPE_BYTES_MAX) &&
            check_value_or_null(check, data, str_of(proto->data_json), &ret->data);
+}
+
+static void digest(struct request *request)
+{
+    struct buf buf = {0};
+    for (size_t i = 0; i < request->publish.count; i++) {
+        const struct topic_event *event = &request->publish.events[i];
+        buf_put_u64_le(&buf, event->type.len);
+        buf_put(&buf, event->type);
+        buf_put_u64_le(&buf, event->data.len);
+        buf_put(&buf, event->data);
+    }
+    hash128(buf_str(&buf), request->publish.digest);
+    buf_fini(&buf);
+}
+
+static bool take_key(struct check *check, const char *key, struct request *request)
+{
+    request->publish.key = arena_copy(check->arena, str_of(key));
+    if (!check_bytes(check, "idempotency_key", request->publish.key, CHECK_LABEL_BYTES_MAX)) {
+        return false;
+    }
+    if (request->publish.key.len > 0) {
+        digest(request);
+    }
+    return true;
 }
 
 static bool take_events(struct check *check, const Polos__V1__WorkflowServicePublishRequest *proto,
@@ -72,7 +100,9 @@ void workflow_service_publish(struct api_call *call, const ProtobufCMessage *mes
     const struct api *api = call->service;
     struct request *request = exchange_new(call, REQUEST_PUBLISH, published);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    bool is_fine = take_events(&check, (const void *)message, request);
+    const Polos__V1__WorkflowServicePublishRequest *proto = (const void *)message;
+    bool is_fine =
+        take_events(&check, proto, request) && take_key(&check, proto->idempotency_key, request);
     exchange_post_checked(request, is_fine, &check);
 }
 

@@ -79,12 +79,12 @@ struct run_row {
         uint64_t deployment; /* engine_pin(). */
         char name[CODEC_NAME_MAX + 1];
     } parked[CODEC_PARKED_MAX];
-    /* Where the parked task waits for its turn before it asks for a host; empty: nowhere. Only of
-     * workflows and tools, whose one task is their body. */
+    /* Where the parked task, or an agent's model call, waits for its turn; empty: nowhere. */
     char queue[CODEC_NAME_MAX + 1];
     char concurrency_key[CODEC_KEY_MAX + 1];
     int32_t priority;
-    bool has_begun; /* It has been on a host before. */
+    bool has_begun; /* It has been at work before. */
+    uint64_t deployment; /* Hash of that which the run stays with; 0: none. */
 };
 
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max);

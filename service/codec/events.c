@@ -12,13 +12,15 @@ static_assert(EVENT_LEASE_LOST == 12 && EVENT_WAIT_SET == 13 && EVENT_WAIT_SETTL
 static_assert(EVENT_CHILD_SETTLED == 15 && EVENT_RESUME_KEPT == 16, "disk");
 static_assert(EVENT_TASK_PARKED == 17 && EVENT_TASK_FAILED == 18, "disk");
 static_assert(EVENT_TASK_REQUEUED == 19 && EVENT_CANCEL_REQUESTED == 20, "disk");
-static_assert(EVENT_COUNT == 21, "a new kind needs a row below");
+static_assert(EVENT_TURN_ASKED == 21 && EVENT_TURN_GIVEN == 22, "disk");
+static_assert(EVENT_COUNT == 23, "a new kind needs a row below");
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
 static_assert(EFFECT_MODEL == 1 && EFFECT_TOOL == 2 && EFFECT_BODY == 3, "disk");
 static_assert(EFFECT_SLEEP == 4 && EFFECT_SUSPENSION == 5 && EFFECT_EVENT == 6, "disk");
 static_assert(EFFECT_CHILDREN == 7 && EFFECT_ORDER == 8 && EFFECT_KIND_COUNT == 9, "disk");
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
+static_assert(REPLY_STOP_PAUSE == 5, "disk");
 
 static status newer(const char *why)
 {
@@ -443,6 +445,7 @@ static void child_settled_to(const struct event *event, struct event_body *ret)
     ret->child_settled.index = event->child_settled.index;
     ret->child_settled.child = id_bytes(&event->child_settled.child);
     ret->child_settled.outcome = outcome_to(&event->child_settled.outcome, ret);
+    ret->child_settled.account = body_bytes(event->child_settled.account);
 }
 
 static status child_settled_from(const ProtobufCMessage *message, struct event *ret)
@@ -455,6 +458,7 @@ static status child_settled_from(const ProtobufCMessage *message, struct event *
     }
     ret->effect = body->effect;
     ret->child_settled.index = body->index;
+    ret->child_settled.account = body_str(body->account);
     return outcome_from(body->outcome, &ret->child_settled.outcome);
 }
 
@@ -500,6 +504,7 @@ static void task_failed_to(const struct event *event, struct event_body *ret)
     ret->task_failed.state = body_bytes(event->task_failed.state);
     ret->task_failed.retry_at_ms = event->task_failed.retry_at_ms;
     ret->task_failed.is_mismatch = event->task_failed.is_mismatch;
+    ret->task_failed.keeps_children = event->task_failed.keeps_children;
 }
 
 static status task_failed_from(const ProtobufCMessage *message, struct event *ret)
@@ -511,6 +516,7 @@ static status task_failed_from(const ProtobufCMessage *message, struct event *re
     ret->task_failed.state = body_str(body->state);
     ret->task_failed.retry_at_ms = body->retry_at_ms;
     ret->task_failed.is_mismatch = body->is_mismatch;
+    ret->task_failed.keeps_children = body->keeps_children;
     return outcome_from(body->outcome, &ret->task_failed.outcome);
 }
 
@@ -543,6 +549,28 @@ static status cancel_requested_from(const ProtobufCMessage *message, struct even
 
     ret->cancel_requested.cause = body_str(body->cause);
     ret->cancel_requested.deadline_ms = body->deadline_ms;
+    return STATUS_OK;
+}
+
+static void turn_asked_to(const struct event *event, struct event_body *ret)
+{
+    ret->turn_asked.effect = event->effect;
+}
+
+static status turn_asked_from(const ProtobufCMessage *message, struct event *ret)
+{
+    ret->effect = ((const Polos__Journal__V1__TurnAsked *)message)->effect;
+    return STATUS_OK;
+}
+
+static void turn_given_to(const struct event *event, struct event_body *ret)
+{
+    ret->turn_given.effect = event->effect;
+}
+
+static status turn_given_from(const ProtobufCMessage *message, struct event *ret)
+{
+    ret->effect = ((const Polos__Journal__V1__TurnGiven *)message)->effect;
     return STATUS_OK;
 }
 
@@ -587,6 +615,10 @@ static const struct event_row rows[] = {
                              task_requeued_from},
     [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
                                 cancel_requested_to, cancel_requested_from},
+    [EVENT_TURN_ASKED] = {&polos__journal__v1__turn_asked__descriptor, turn_asked_to,
+                          turn_asked_from},
+    [EVENT_TURN_GIVEN] = {&polos__journal__v1__turn_given__descriptor, turn_given_to,
+                          turn_given_from},
 };
 static_assert(COUNT_OF(rows) == EVENT_COUNT, "one row per kind of event");
 

@@ -16,8 +16,8 @@ static const char *const effect_kinds[] = {
     [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_ORDER] = "order",
 };
 static_assert(COUNT_OF(effect_kinds) == EFFECT_KIND_COUNT, "a new kind needs a name");
-static const char *const stops[REPLY_STOP_COUNT] = {"end", "tools", "length", "content_filter",
-                                                    "refusal"};
+static const char *const stops[REPLY_STOP_COUNT] = {"end",     "tools", "length", "content_filter",
+                                                    "refusal", "pause"};
 
 static struct object object_begin(struct buf *buf)
 {
@@ -334,6 +334,7 @@ static void put_child_settled(struct object *object, const struct event *event)
     put_index(object, "index", event->child_settled.index);
     put_id(object, "child_run_id", event->child_settled.child);
     put_outcome(object, &event->child_settled.outcome);
+    put_json(object, "account", event->child_settled.account);
 }
 
 static void put_resume_kept(struct object *object, const struct event *event)
@@ -390,6 +391,8 @@ static void (*const putters[])(struct object *object, const struct event *event)
     [EVENT_TASK_FAILED] = put_task_failed,
     [EVENT_TASK_REQUEUED] = put_nothing,
     [EVENT_CANCEL_REQUESTED] = put_cancel_requested,
+    [EVENT_TURN_ASKED] = put_nothing,
+    [EVENT_TURN_GIVEN] = put_nothing,
 };
 static_assert(COUNT_OF(putters) == EVENT_COUNT, "one row per kind of event");
 

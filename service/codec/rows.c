@@ -53,10 +53,10 @@ static void name_from(const pb_byte_t *name, size_t len, char *ret)
     ret[len] = '\0';
 }
 
-/* Waits are never in line for a host. */
-static bool is_task(uint32_t kind)
+/* Waits are never in line. */
+static bool is_in_line(uint32_t kind)
 {
-    return kind == EFFECT_TOOL || kind == EFFECT_BODY;
+    return kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
 }
 
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
@@ -72,6 +72,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .parked_count = (pb_size_t)row->parked_count,
         .priority = row->priority,
         .has_begun = row->has_begun,
+        .deployment = row->deployment,
     };
 
     assert(row->parked_count <= CODEC_PARKED_MAX);
@@ -80,7 +81,7 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
     body.concurrency_key.size =
         text_to(row->concurrency_key, CODEC_KEY_MAX, body.concurrency_key.bytes);
     for (uint32_t i = 0; i < row->parked_count; i++) {
-        assert(is_task((uint32_t)row->parked[i].kind));
+        assert(is_in_line((uint32_t)row->parked[i].kind));
         body.parked[i].effect = row->parked[i].effect;
         body.parked[i].kind = (uint32_t)row->parked[i].kind;
         body.parked[i].deployment = row->parked[i].deployment;
@@ -101,7 +102,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
                            "row of a run: a kind of run this release does not know");
     }
     for (size_t i = 0; i < body.parked_count; i++) {
-        if (!is_task(body.parked[i].kind)) {
+        if (!is_in_line(body.parked[i].kind)) {
             return status_make(CODE_FAILED_PRECONDITION,
                                "row of a run: a kind of task this release does not know");
         }
@@ -119,6 +120,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
     name_from(body.concurrency_key.bytes, body.concurrency_key.size, ret->concurrency_key);
     ret->priority = body.priority;
     ret->has_begun = body.has_begun;
+    ret->deployment = body.deployment;
     ret->parked_count = body.parked_count;
     for (size_t i = 0; i < body.parked_count; i++) {
         ret->parked[i].effect = body.parked[i].effect;

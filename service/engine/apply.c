@@ -49,16 +49,23 @@ static void restart_clock(struct run *run, uint64_t now_ms)
     }
 }
 
-/* A task is over, or its code is: what it waited for is of no more interest. owner 0: of all. */
-static void close_waits(struct run *run, uint32_t owner, uint64_t now_ms)
+/* owner 0: of all; kept: the kind that stays open. */
+static void close_waits_but(struct run *run, uint32_t owner, uint64_t now_ms, enum effect_kind kept)
 {
     for (uint32_t i = run->effect_count; i > 0; i--) {
         struct effect *effect = &run->effects[i - 1];
-        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+        if (effect_is_wait(effect) && effect->kind != kept &&
+            (owner == 0 || effect->owner == owner)) {
             close_effect(run, effect);
             restart_clock(run, now_ms);
         }
     }
+}
+
+/* A task is over, or its code is: what it waited for is of no more interest. */
+static void close_waits(struct run *run, uint32_t owner, uint64_t now_ms)
+{
+    close_waits_but(run, owner, now_ms, EFFECT_NONE);
 }
 
 static void apply_started(struct run *run, const struct event *event)
@@ -74,6 +81,8 @@ static void apply_started(struct run *run, const struct event *event)
     run->steps_max = spec->steps_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;
+    bool takes_turns = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
+    run->turn = takes_turns ? TURN_AWAITED : TURN_NONE;
 }
 
 static void apply_ended(struct run *run, const struct event *event, enum run_state state)
@@ -245,7 +254,8 @@ static void apply_task_failed(struct run *run, const struct event *event)
         effect->mismatches = (uint8_t)(effect->mismatches + (effect->mismatches < UINT8_MAX));
         return;
     }
-    close_waits(run, event->effect, event->time_ms);
+    close_waits_but(run, event->effect, event->time_ms,
+                    event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);
     run->retries++;
 }
 
@@ -268,6 +278,44 @@ static void apply_task_settled(struct run *run, const struct event *event)
     close_effect(run, open_effect(run, event));
 }
 
+static void apply_turn_asked(struct run *run, const struct event *event)
+{
+    assert(run->turn != TURN_NONE);
+    run->turn = TURN_AWAITED;
+    if (event->effect == 0) {
+        return;
+    }
+    states_move(run, RUN_THINKING);
+    struct effect *effect = states_effect(run, event->effect);
+    if (effect == NULL) {
+        effect = add_effect(run, event, EFFECT_MODEL);
+    }
+    effect->state = EFFECT_PARKED;
+    effect->due_ms = 0;
+}
+
+static void apply_turn_given(struct run *run, const struct event *event)
+{
+    (void)event;
+    assert(run->turn == TURN_AWAITED);
+    run->turn = TURN_HELD;
+}
+
+/* What only rests keeps no turn. */
+static void give_turn_back(struct run *run)
+{
+    bool rests = false;
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *effect = &run->effects[i];
+        bool is_at_work = effect->state == EFFECT_READY || effect->state == EFFECT_LEASED;
+        if (effect->kind == EFFECT_MODEL || (effect->kind == EFFECT_TOOL && is_at_work)) {
+            return;
+        }
+        rests |= effect->kind == EFFECT_TOOL;
+    }
+    run->turn = rests ? TURN_AWAITED : run->turn;
+}
+
 static void apply_cancel_requested(struct run *run, const struct event *event)
 {
     close_waits(run, 0, event->time_ms);
@@ -283,73 +331,55 @@ static void apply_cancel_requested(struct run *run, const struct event *event)
     }
 }
 
+static void apply_completed(struct run *run, const struct event *event)
+{
+    apply_ended(run, event, RUN_COMPLETED);
+}
+
+static void apply_failed(struct run *run, const struct event *event)
+{
+    apply_ended(run, event, RUN_FAILED);
+}
+
+static void apply_cancelled(struct run *run, const struct event *event)
+{
+    apply_ended(run, event, RUN_CANCELLED);
+}
+
+static void (*const appliers[])(struct run *run, const struct event *event) = {
+    [EVENT_NONE] = NULL,
+    [EVENT_RUN_STARTED] = apply_started,
+    [EVENT_RUN_COMPLETED] = apply_completed,
+    [EVENT_RUN_FAILED] = apply_failed,
+    [EVENT_RUN_CANCELLED] = apply_cancelled,
+    [EVENT_MODEL_REQUESTED] = apply_model_requested,
+    [EVENT_MODEL_REPLIED] = apply_model_replied,
+    [EVENT_MODEL_FAILED] = apply_model_failed,
+    [EVENT_TASK_REQUESTED] = apply_task_requested,
+    [EVENT_TASK_SETTLED] = apply_task_settled,
+    [EVENT_STEP_SETTLED] = apply_step_settled,
+    [EVENT_LEASE_GRANTED] = apply_lease_granted,
+    [EVENT_LEASE_LOST] = apply_lease_lost,
+    [EVENT_WAIT_SET] = apply_wait_set,
+    [EVENT_WAIT_SETTLED] = apply_wait_settled,
+    [EVENT_CHILD_SETTLED] = apply_child_settled,
+    [EVENT_RESUME_KEPT] = apply_resume_kept,
+    [EVENT_TASK_PARKED] = apply_task_parked,
+    [EVENT_TASK_FAILED] = apply_task_failed,
+    [EVENT_TASK_REQUEUED] = apply_task_requeued,
+    [EVENT_CANCEL_REQUESTED] = apply_cancel_requested,
+    [EVENT_TURN_ASKED] = apply_turn_asked,
+    [EVENT_TURN_GIVEN] = apply_turn_given,
+};
+static_assert(COUNT_OF(appliers) == EVENT_COUNT);
+
 void engine_apply(struct run *run, const struct event *event)
 {
     assert(!engine_is_terminal(run));
-    switch (event->kind) {
-    case EVENT_RUN_STARTED:
-        apply_started(run, event);
-        break;
-    case EVENT_RUN_COMPLETED:
-        apply_ended(run, event, RUN_COMPLETED);
-        break;
-    case EVENT_RUN_FAILED:
-        apply_ended(run, event, RUN_FAILED);
-        break;
-    case EVENT_RUN_CANCELLED:
-        apply_ended(run, event, RUN_CANCELLED);
-        break;
-    case EVENT_MODEL_REQUESTED:
-        apply_model_requested(run, event);
-        break;
-    case EVENT_MODEL_REPLIED:
-        apply_model_replied(run, event);
-        break;
-    case EVENT_MODEL_FAILED:
-        apply_model_failed(run, event);
-        break;
-    case EVENT_TASK_REQUESTED:
-        apply_task_requested(run, event);
-        break;
-    case EVENT_TASK_SETTLED:
-        apply_task_settled(run, event);
-        break;
-    case EVENT_STEP_SETTLED:
-        apply_step_settled(run, event);
-        break;
-    case EVENT_LEASE_GRANTED:
-        apply_lease_granted(run, event);
-        break;
-    case EVENT_LEASE_LOST:
-        apply_lease_lost(run, event);
-        break;
-    case EVENT_WAIT_SET:
-        apply_wait_set(run, event);
-        break;
-    case EVENT_WAIT_SETTLED:
-        apply_wait_settled(run, event);
-        break;
-    case EVENT_CHILD_SETTLED:
-        apply_child_settled(run, event);
-        break;
-    case EVENT_RESUME_KEPT:
-        apply_resume_kept(run, event);
-        break;
-    case EVENT_TASK_PARKED:
-        apply_task_parked(run, event);
-        break;
-    case EVENT_TASK_FAILED:
-        apply_task_failed(run, event);
-        break;
-    case EVENT_TASK_REQUEUED:
-        apply_task_requeued(run, event);
-        break;
-    case EVENT_CANCEL_REQUESTED:
-        apply_cancel_requested(run, event);
-        break;
-    case EVENT_NONE:
-    case EVENT_COUNT:
-        assert(false);
+    assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
+    appliers[event->kind](run, event);
+    if (run->turn == TURN_HELD) {
+        give_turn_back(run);
     }
     run->seq++;
 }

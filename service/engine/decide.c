@@ -77,6 +77,17 @@ static struct outcome failed_outcome(str type, str message)
     return (struct outcome){.failed = true, .error_type = type, .error_message = message};
 }
 
+/* A queue may say when. */
+static void emit_model_call(struct draft *draft)
+{
+    uint32_t effect = draft->run.effect_next;
+    if (draft->run.turn == TURN_AWAITED) {
+        emit(draft, (struct event){.kind = EVENT_TURN_ASKED, .effect = effect});
+        return;
+    }
+    emit_model_requested(draft, effect, 1);
+}
+
 /* An agent's turn is over: the next model call, unless a limit says stop. */
 static void next_turn(struct draft *draft)
 {
@@ -90,7 +101,7 @@ static void next_turn(struct draft *draft)
         emit_completed(draft, STR("max_tokens"));
         return;
     }
-    emit_model_requested(draft, run->effect_next, 1);
+    emit_model_call(draft);
 }
 
 /* A task was settled: the turn ends with its last one, a workflow with its only one. */
@@ -119,7 +130,7 @@ static enum verdict decide_start(struct draft *draft, const struct command *comm
                     .run_started = {.id = command->start.id, .spec = *spec},
                 });
     if (spec->kind == RUN_KIND_AGENT) {
-        emit_model_requested(draft, draft->run.effect_next, 1);
+        emit_model_call(draft);
         return VERDICT_OK;
     }
     emit(draft,
@@ -159,7 +170,7 @@ static enum verdict decide_model_replied(struct draft *draft, const struct comma
     static const char *const stop_reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
-        [REPLY_STOP_REFUSAL] = "refusal",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "pause",
     };
     static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
     bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
@@ -173,6 +184,10 @@ static enum verdict decide_model_replied(struct draft *draft, const struct comma
                                       .stop = command->model_replied.stop,
                                       .usage = command->model_replied.usage},
                 });
+    if (command->model_replied.stop == REPLY_STOP_PAUSE) {
+        next_turn(draft);
+        return VERDICT_OK;
+    }
     if (!wants_tools) {
         emit_completed(draft, str_of(stop_reasons[command->model_replied.stop]));
         return VERDICT_OK;
@@ -228,7 +243,8 @@ static enum verdict decide_model_reissue(struct draft *draft, const struct comma
 static enum verdict decide_lease_grant(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
-    if (effect->state != EFFECT_READY || !effect_is_task(effect)) {
+    if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
+        draft->run.turn == TURN_AWAITED) {
         return VERDICT_REFUSED;
     }
     emit(draft, (struct event){
@@ -320,7 +336,8 @@ static void emit_task_failed(struct draft *draft, const struct command *command,
                     .task_failed = {.outcome = command->task.outcome,
                                     .state = is_mismatch ? STR_EMPTY : command->task.state,
                                     .retry_at_ms = draft->now_ms + run_retry_delay_ms(tries),
-                                    .is_mismatch = is_mismatch},
+                                    .is_mismatch = is_mismatch,
+                                    .keeps_children = !is_mismatch},
                 });
 }
 
@@ -472,7 +489,8 @@ static enum verdict decide_child_done(struct draft *draft, const struct command 
                     .effect = command->effect,
                     .child_settled = {.index = command->child_done.index,
                                       .child = command->child_done.child,
-                                      .outcome = command->child_done.outcome},
+                                      .outcome = command->child_done.outcome,
+                                      .account = command->child_done.account},
                 });
     if (found.remaining == 1) {
         struct outcome all = {0};
@@ -518,6 +536,48 @@ static enum verdict decide_code_came(struct draft *draft, const struct command *
         return VERDICT_STALE;
     }
     emit_requeued(draft, task);
+    return VERDICT_OK;
+}
+
+/* The call of an agent's model, or NULL. */
+static const struct effect *model_call(const struct run *run)
+{
+    return run->state == RUN_THINKING ? &run->effects[0] : NULL;
+}
+
+static enum verdict decide_turn(struct draft *draft, const struct command *command)
+{
+    (void)command;
+    const struct effect *call = model_call(&draft->run);
+    bool is_wanted = call != NULL;
+    for (uint32_t i = 0; i < draft->run.effect_count; i++) {
+        const struct effect *effect = &draft->run.effects[i];
+        is_wanted |= effect_is_task(effect) && effect->state == EFFECT_READY;
+    }
+    if (draft->run.turn != TURN_AWAITED || !is_wanted) {
+        return VERDICT_STALE;
+    }
+    emit(draft, (struct event){
+                    .kind = EVENT_TURN_GIVEN,
+                    .effect = call == NULL ? 0 : call->id,
+                });
+    if (call != NULL) {
+        emit_model_requested(draft, call->id, call->attempt + 1);
+    }
+    return VERDICT_OK;
+}
+
+static enum verdict decide_turn_back(struct draft *draft, const struct command *command)
+{
+    (void)command;
+    if (draft->run.turn != TURN_HELD) {
+        return VERDICT_STALE;
+    }
+    const struct effect *call = model_call(&draft->run);
+    emit(draft, (struct event){
+                    .kind = EVENT_TURN_ASKED,
+                    .effect = call == NULL ? 0 : call->id,
+                });
     return VERDICT_OK;
 }
 
@@ -632,6 +692,8 @@ static const struct {
     [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
     [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
     [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
+    [COMMAND_TURN] = {LIVE, false, decide_turn},
+    [COMMAND_TURN_BACK] = {LIVE, false, decide_turn_back},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

@@ -14,11 +14,15 @@
  *    |              +---|---------------------------------------------------------+
  *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
  *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
+ *    +--START (agent in a queue): THINKING with a call that waits --TURN--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
  *            LEASED --park--> PARKED --a wait settled--> READY
  *            LEASED --failed, tried again--> BACKOFF --time--> READY
  *   Its code's waits (a time, an answer, an event, children) are effects of their own.
+ *
+ *   An agent run in a queue works only while it holds its turn. It has given it back once all that
+ *   is open are tasks that rest: parked, or tried again later.
  *
  *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
  *   hosts and for what the code waits for, so a run is terminal or owes an effect.
@@ -45,7 +49,7 @@ enum {
     ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
     ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. Code that does not fit waits as long. */
     ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
-    ENGINE_PIN_NONE = 0, /* Any deployment. */
+    ENGINE_PIN_NONE = 0, /* Any deployment: of a run's row from an older release. */
     ENGINE_PIN_NEWEST = 2, /* No deployment's hash: that which dialled in last. */
 };
 
@@ -89,7 +93,8 @@ enum effect_state {
     EFFECT_READY, /* Model: the call is out. Task: no host has it. */
     EFFECT_LEASED, /* Task: a host has it. */
     EFFECT_BACKOFF, /* Model, task: to be ordered again at due_ms. */
-    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. */
+    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. Model: the call
+                      waits for the run's turn. */
 };
 
 struct effect {
@@ -110,6 +115,13 @@ struct effect {
     uint8_t at_most_once; /* Task: a lost lease settles it. */
     uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
     uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
+};
+
+/* Agents: whether a queue decides when the run works. */
+enum turn {
+    TURN_NONE, /* It takes no turns. */
+    TURN_AWAITED,
+    TURN_HELD,
 };
 
 /* The state of one run. A value: no pointers, no padding left to chance. */
@@ -139,7 +151,8 @@ struct run {
     uint8_t usage_incomplete;
     uint8_t is_cancelling; /* Its code is cleaning up. */
     uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
-    uint32_t reserved; /* Zero. */
+    uint8_t turn; /* enum turn */
+    uint8_t reserved[3]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 
@@ -160,6 +173,9 @@ enum command_kind {
     COMMAND_CHILD_DONE,
     COMMAND_PARK, /* A host lets go of a task that only waits. */
     COMMAND_CODE_CAME, /* A host dialled in that offers a task whose code did not fit. */
+    COMMAND_TURN, /* It is an agent run's turn in its queue. */
+    COMMAND_TURN_BACK, /* It is a copy, and the turn was not its own: it waits for another. What
+                          hosts have in hand may go on. */
     COMMAND_COUNT,
 };
 
@@ -185,6 +201,8 @@ enum event_kind {
     EVENT_TASK_FAILED, /* The run will be tried again. */
     EVENT_TASK_REQUEUED,
     EVENT_CANCEL_REQUESTED,
+    EVENT_TURN_ASKED, /* Its effect is the model call that waits for the turn; 0: only tools do. */
+    EVENT_TURN_GIVEN,
     EVENT_COUNT,
 };
 
@@ -208,7 +226,7 @@ struct run_spec {
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
     str state; /* JSON text; empty: none. */
-    str queue; /* Workflows, tools: where the task waits for its turn; empty: nowhere. */
+    str queue; /* Where it waits for its turn; empty: nowhere. */
     str concurrency_key;
     int32_t priority; /* Within the key; higher ones first. */
 };
@@ -248,6 +266,7 @@ enum reply_stop {
     REPLY_STOP_LENGTH,
     REPLY_STOP_CONTENT_FILTER,
     REPLY_STOP_REFUSAL,
+    REPLY_STOP_PAUSE, /* The provider broke the turn off: the model is called again to go on. */
     REPLY_STOP_COUNT,
 };
 
@@ -317,6 +336,7 @@ struct command {
             uint32_t index;
             uuid child;
             struct outcome outcome;
+            str account; /* JSON object of an agent run, beside its answer; empty: none. */
         } child_done;
         struct {
             uint32_t outcomes_seen;
@@ -398,6 +418,7 @@ struct event {
             uint32_t index;
             uuid child;
             struct outcome outcome;
+            str account; /* JSON object of an agent run, beside its answer; empty: none. */
         } child_settled;
         struct {
             str key;
@@ -412,6 +433,7 @@ struct event {
             str state;
             uint64_t retry_at_ms;
             bool is_mismatch; /* ENGINE_NON_DETERMINISM: counts for no retry, ends no wait. */
+            bool keeps_children; /* Its waits end, but for those for children. */
         } task_failed;
         struct {
             str cause;
@@ -480,8 +502,9 @@ static inline bool effect_is_stopped(const struct effect *effect)
     return effect->state == EFFECT_BACKOFF && effect->mismatches > 0;
 }
 
-/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NONE,
- * ENGINE_PIN_NEWEST or a hash. Code that did not fit is tried in turn with the newest one. */
+/* The deployment that is to work on a task while one of its hosts is there: ENGINE_PIN_NEWEST or a
+ * hash. What nobody has had goes to the newest one; code that did not fit is tried in turn with it.
+ */
 uint64_t engine_pin(const struct run *run, const struct effect *task);
 /* The open wait with this key of this task's code, or NULL. */
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key);

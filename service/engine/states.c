@@ -40,6 +40,8 @@ static const char *const event_names[] = {
     [EVENT_TASK_FAILED] = "TASK_FAILED",
     [EVENT_TASK_REQUEUED] = "TASK_REQUEUED",
     [EVENT_CANCEL_REQUESTED] = "CANCEL_REQUESTED",
+    [EVENT_TURN_ASKED] = "TURN_ASKED",
+    [EVENT_TURN_GIVEN] = "TURN_GIVEN",
 };
 static_assert(COUNT_OF(event_names) == EVENT_COUNT);
 
@@ -134,7 +136,7 @@ uint64_t engine_pin(const struct run *run, const struct effect *task)
     assert(effect_is_task(task));
     uint64_t pin = task->pin != 0 ? task->pin : run->deployment;
     bool has_failed = task->mismatches > 0 && task->key == pin;
-    return has_failed && pin != 0 ? ENGINE_PIN_NEWEST : pin;
+    return has_failed || pin == 0 ? ENGINE_PIN_NEWEST : pin;
 }
 
 const struct effect *engine_wait(const struct run *run, uint32_t owner, uint64_t key)
@@ -243,8 +245,10 @@ static const char *broken_effect(const struct run *run, const struct effect *eff
     if (effect_is_task(effect)) {
         return broken_task(run, effect);
     }
-    bool is_model_state = effect->state == EFFECT_READY || effect->state == EFFECT_BACKOFF;
-    return is_model_state ? NULL : "a model call is leased";
+    if ((effect->state == EFFECT_PARKED) != (run->turn == TURN_AWAITED)) {
+        return "a model call and the run's turn disagree";
+    }
+    return effect->state == EFFECT_LEASED ? "a model call is leased" : NULL;
 }
 
 const char *engine_broken_invariant(const struct run *run)

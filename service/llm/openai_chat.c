@@ -48,6 +48,7 @@ static const struct {
     {"content_filter", MODEL_STOP_CONTENT_FILTER},
     {"sensitive", MODEL_STOP_CONTENT_FILTER},
     {"refusal", MODEL_STOP_REFUSAL},
+    {"pause_turn", MODEL_STOP_PAUSE},
 };
 
 static void *chat_open(const struct provider_row *row, struct reply *reply)

@@ -25,6 +25,7 @@ struct scene {
 /* An answer under construction. */
 struct take {
     struct scene *scene;
+    bool pauses;
     struct model_block *blocks;
     size_t block_count;
     struct scripted_delta *deltas;
@@ -79,7 +80,12 @@ static status check_member(const struct cJSON *member, size_t at, struct arena *
 
         return fits ? STATUS_OK : refuse(arena, at, "error must be an object");
     }
-    return refuse(arena, at, "knows only text, reasoning, tool_calls and error");
+    if (str_is(name, "pause")) {
+        bool fits = kind == JSON_BOOL || kind == JSON_NONE;
+
+        return fits ? STATUS_OK : refuse(arena, at, "pause must be true or false");
+    }
+    return refuse(arena, at, "knows only text, reasoning, tool_calls, pause and error");
 }
 
 static status check_entry(const struct cJSON *entry, size_t at, struct arena *arena)
@@ -347,6 +353,7 @@ static void play_entry(struct take *take, const struct cJSON *entry, str raw)
         expand(scene, tree_str(tree_get(entry, "reasoning")), false));
     say(take, MODEL_BLOCK_TEXT, MODEL_DELTA_TEXT,
         expand(scene, tree_str(tree_get(entry, "text")), false));
+    (void)tree_bool(tree_get(entry, "pause"), &take->pauses);
     play_calls(take, calls, raw_calls);
 }
 
@@ -437,8 +444,12 @@ static void finish(const struct take *take, struct scripted_plan *ret)
     ret->reply = (struct model_reply){
         .blocks = take->blocks,
         .block_count = take->block_count,
-        .stop = called ? MODEL_STOP_TOOL_USE : MODEL_STOP_END,
-        .stop_raw = called ? STR("tool_calls") : STR("stop"),
+        .stop = take->pauses ? MODEL_STOP_PAUSE
+                : called     ? MODEL_STOP_TOOL_USE
+                             : MODEL_STOP_END,
+        .stop_raw = take->pauses ? STR("pause_turn")
+                    : called     ? STR("tool_calls")
+                                 : STR("stop"),
         .response_id = arena_printf(scene->arena, "scripted-%zu", scene->request->message_count),
         .model = STR("scripted"),
     };

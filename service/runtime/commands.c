@@ -138,6 +138,8 @@ static void note_before(struct runtime *runtime, struct live_run *run, const str
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
         break;
     }
@@ -149,7 +151,7 @@ static bool makes_ready(enum event_kind kind)
 {
     return kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_LOST || kind == EVENT_WAIT_SETTLED ||
            kind == EVENT_TASK_PARKED || kind == EVENT_TASK_REQUEUED ||
-           kind == EVENT_CANCEL_REQUESTED;
+           kind == EVENT_CANCEL_REQUESTED || kind == EVENT_TURN_GIVEN;
 }
 
 static void put_record(struct runtime *runtime, struct live_run *run, const struct step *step)
@@ -363,20 +365,25 @@ static void row_parked(const struct live_run *run, struct run_row *row)
 {
     row->load = true;
     uint32_t count = 0;
+    if (run->state.turn == TURN_HELD) {
+        return; /* Its place is known by its state. */
+    }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
+        bool in_line = (effect->kind == EFFECT_BODY && effect->state == EFFECT_READY) ||
+                       (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
         bool rests = effect_is_wait(effect) || effect->state == EFFECT_PARKED ||
                      effect->state == EFFECT_BACKOFF;
-        if (rests) {
+        if (rests && !in_line) {
             continue;
         }
-        bool in_line = effect->kind == EFFECT_BODY && effect->state == EFFECT_READY;
         if (!in_line || count == CODEC_PARKED_MAX) {
             return; /* A tool's name is in the journal only. */
         }
+        bool is_task = effect_is_task(effect);
         row->parked[count].effect = effect->id;
         row->parked[count].kind = (enum effect_kind)effect->kind;
-        row->parked[count].deployment = engine_pin(&run->state, effect);
+        row->parked[count].deployment = is_task ? engine_pin(&run->state, effect) : ENGINE_PIN_NONE;
         memcpy(row->parked[count].name, run->name, sizeof(run->name));
         count++;
     }
@@ -395,6 +402,7 @@ void command_row(const struct runtime *runtime, const struct live_run *run, stru
     ret->ended_ms = run->state.ended_ms;
     ret->next_deadline_ms = engine_next_deadline(&run->state);
     ret->last_seq = run->state.seq;
+    ret->deployment = run->state.deployment;
     if (ret->status == 2) {
         row_parked(run, ret);
         queueing_row(run, ret);

@@ -5,6 +5,7 @@
  * and put in motion as after a restart. A retry is a fork of a failed run from its last good fact.
  * The old run stays as it is.
  */
+#include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
 struct fork {
@@ -78,6 +79,8 @@ static void date(const struct fork *fork, struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
         break;
     case EVENT_COUNT:
         assert(false);
@@ -197,6 +200,14 @@ static void drop_leases(struct fork *fork)
     }
 }
 
+/* Nor is a place in a queue. */
+static void drop_turn(struct fork *fork)
+{
+    struct command back = {.kind = COMMAND_TURN_BACK};
+    enum verdict verdict = command_submit(fork->runtime, fork->run, &back);
+    assert(verdict == VERDICT_OK || verdict == VERDICT_STALE);
+}
+
 static void abandon_fork(struct runtime *runtime, struct fork *fork)
 {
     /* Nothing was written: its records go into the batch only with command_replay_commit(). */
@@ -204,8 +215,9 @@ static void abandon_fork(struct runtime *runtime, struct fork *fork)
     runs_drop(runtime, fork->run);
 }
 
-static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, struct arena *arena,
-                     struct failure *ret_failure, uuid *ret_id)
+/* adopts: children that are waited for there are the new run's from now on. */
+static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, bool adopts,
+                     struct arena *arena, struct failure *ret_failure, uuid *ret_id)
 {
     struct fork fork = {.runtime = runtime, .id = start_new_id(runtime), .after_seq = after_seq};
     fork.run = runs_insert(runtime, fork.id);
@@ -213,9 +225,9 @@ static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, s
     fork.run->may_have_state = true;
     status copied = copy_events(&fork, source);
     bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&
-                   !waits_for_children(&fork.run->state);
+                   (adopts || !waits_for_children(&fork.run->state));
     if (!is_fine) {
-        bool has_children = waits_for_children(&fork.run->state);
+        bool has_children = !adopts && waits_for_children(&fork.run->state);
         abandon_fork(runtime, &fork);
         if (!status_is_ok(copied)) {
             return refuse(ret_failure, copied.code, "STORE_DAMAGED", "run_id", str_of(copied.why));
@@ -230,7 +242,14 @@ static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, s
                 : seq_message(arena, &fork));
     }
     command_replay_commit(runtime, fork.run);
+    drop_turn(&fork);
     drop_leases(&fork);
+    if (adopts) {
+        status adopted = waits_adopt_children(runtime, source, fork.run);
+        if (!status_is_ok(adopted)) {
+            log_line(LOG_ERROR, "children_unreadable", "why=\"%s\"", adopted.why);
+        }
+    }
     command_recover(runtime, fork.run);
     *ret_id = fork.id;
     return true;
@@ -245,7 +264,7 @@ void handle_fork(struct runtime *runtime, struct request *request)
         request_fail_run(runtime, request, found);
         return;
     }
-    if (!fork_run(runtime, request->run, request->fork.after_seq, &request->arena, &failure,
+    if (!fork_run(runtime, request->run, request->fork.after_seq, false, &request->arena, &failure,
                   &request->fork.ret_run)) {
         request_answer(runtime, request, &failure);
         return;
@@ -324,7 +343,8 @@ void handle_retry(struct runtime *runtime, struct request *request)
         request_fail_run(runtime, request, found);
         return;
     }
-    if (!fork_run(runtime, request->run, good.seq, &request->arena, &failure, &request->run)) {
+    if (!fork_run(runtime, request->run, good.seq, true, &request->arena, &failure,
+                  &request->run)) {
         request_answer(runtime, request, &failure);
         return;
     }

@@ -207,6 +207,7 @@ struct runtime {
     size_t born_capacity;
 
     struct topics *topics;
+    struct publications *publications;
     struct trigger *triggers;
     struct schedules *schedules;
     struct queues *queues;
@@ -299,6 +300,10 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run);
 void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
                        size_t count);
 
+/* A copy of a failed run waits for the children that run had begun, where its wait for them is
+ * open; those that have ended are told of at once. */
+status waits_adopt_children(struct runtime *runtime, uuid source, struct live_run *heir);
+
 /* forks.c */
 void handle_fork(struct runtime *runtime, struct request *request);
 void handle_retry(struct runtime *runtime, struct request *request);
@@ -334,6 +339,11 @@ status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struc
 str replay_answer(const struct live_run *run, struct arena *arena);
 struct host_outcome replay_outcome(const struct outcome *outcome);
 
+/* account.c */
+/* What a parent is told of an agent run that has ended, beside its answer: a JSON object; of other
+ * runs: empty. */
+str account_of(const struct live_run *run, struct arena *arena);
+
 /* suspensions.c */
 void handle_resume(struct runtime *runtime, struct request *request);
 enum verdict suspension_answer(struct runtime *runtime, uuid run, str key, str data, str by,
@@ -362,10 +372,16 @@ status topics_recover(struct runtime *runtime);
 /* The topic's events after a sequence, until `each` returns false. */
 status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t after,
                    bool (*each)(void *context, const struct topic_event *event), void *context);
-void handle_publish(struct runtime *runtime, struct request *request);
 void subscribe_begin(struct runtime *runtime, struct request *request);
 void subscribe_more(struct runtime *runtime, struct request *request);
 void subscribe_end(struct runtime *runtime, struct request *request);
+
+/* publications.c */
+struct publications *publications_new(void);
+void publications_free(struct publications *publications);
+void publications_end_turn(struct runtime *runtime);
+void publications_forget(struct runtime *runtime); /* After a failed commit. */
+void handle_publish(struct runtime *runtime, struct request *request);
 
 /* triggers.c */
 void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer);
@@ -395,7 +411,7 @@ void handle_delete_schedule(struct runtime *runtime, struct request *request);
 /* queueing.c */
 /* The run was started with this. */
 void queueing_seat(struct live_run *run, const struct run_spec *spec);
-/* Whether the task asks for a host only when it is its turn. */
+/* Whether the task asks for a host only when it is its run's turn. */
 bool queueing_gates(const struct live_run *run, const struct effect *effect);
 /* After each change of a run's state, and when it was read again. */
 void queueing_note(struct runtime *runtime, struct live_run *run);
@@ -409,13 +425,16 @@ void queueing_work(struct runtime *runtime);
 bool queueing_woken(struct runtime *runtime, uuid run);
 str queueing_sentence(struct runtime *runtime, const struct live_run *run, struct arena *arena);
 str queueing_name(const struct live_run *run);
-/* Fills in the workflow's queue; false: refused. */
+/* Fills in the workflow's queue, an agent's is its definition's; false: refused. */
 bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                     struct failure *ret);
 bool queueing_is_full(const struct runtime *runtime);
+/* Names the queue, without limits, unless it is defined. False: there are too many. */
+bool queueing_name_queue(struct runtime *runtime, str name, struct failure *ret);
 /* Of a hello. */
 bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret);
 void handle_put_queue(struct runtime *runtime, struct request *request);
+void handle_delete_queue(struct runtime *runtime, struct request *request);
 void queueing_read(struct runtime *runtime, struct request *request);
 /* From the rows: at the start, and after a commit that failed. */
 status queueing_recover(struct runtime *runtime);
@@ -442,6 +461,8 @@ status versions_failure(struct runtime *runtime, const struct live_run *run, uin
 bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_ms,
                int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id);
 uuid start_new_id(struct runtime *runtime);
+/* Into the batch: the parent's cancellation is the child's. Parent zero: nothing. */
+void start_note_child(struct runtime *runtime, uuid parent, uuid child);
 /* Whether start_run would refuse it. */
 bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure);

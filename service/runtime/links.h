@@ -22,6 +22,9 @@ enum link_kind {
     LINK_QUEUE_DEFAULT = 8, /* workflow's name -> queue's name */
     LINK_TIMER = 9, /* due_ms 8 | run 16; of runs that need not be in memory */
     LINK_QUEUE_START = 10, /* queue's name, slot 4 -> number 8, start_ms 8; see queueing.c */
+    LINK_PUBLICATION = 11, /* hash of topic and key 16 -> digest 16, first sequence 8, ms 8 */
+    LINK_PUBLICATION_AGE = 12, /* ms 8 | hash of topic and key 16 */
+    LINK_HEIR = 13, /* child 16 | run 16 that waits for it instead of its failed parent */
 };
 
 enum {

@@ -188,7 +188,9 @@ static bool matches(const struct request *request, const struct run_row *row)
     bool kind = request->list.kind == RUN_KIND_NONE || request->list.kind == row->kind;
     bool standing = request->list.status == 0 || request->list.status == row->status;
     bool name = request->list.name.len == 0 || str_is(request->list.name, row->name);
-    return kind && standing && name;
+    str deployment = request->list.deployment;
+    bool stays = deployment.len == 0 || engine_key(deployment) == row->deployment;
+    return kind && standing && name && stays;
 }
 
 static bool visit_row(void *context, str key, str value)
@@ -406,6 +408,7 @@ void query_read(struct runtime *runtime, struct request *request)
     case REQUEST_PUT_QUEUE:
     case REQUEST_PUT_SCHEDULE:
     case REQUEST_DELETE_SCHEDULE:
+    case REQUEST_DELETE_QUEUE:
     case REQUEST_FORK:
     case REQUEST_RESUME:
     case REQUEST_PUBLISH:

@@ -1,5 +1,6 @@
 /*
- * queueing: runs that take turns. What a queue decides is when a run's task may ask for a host.
+ * queueing: runs that take turns. What a queue decides is when a run's task may ask for a host, and
+ * when an agent run may work at all: it has no one task, so the turn is a fact of its own.
  *
  * That it was started, and every lease, are facts of its journal; who waits and who runs follows
  * from them. Only what does not follow has rows: the limits, and the starts a rate counts.
@@ -65,12 +66,65 @@ static const struct effect *body_of(const struct run *run)
 /* Code that was cancelled may clean up at once: it would run out of time in a line. */
 bool queueing_gates(const struct live_run *run, const struct effect *effect)
 {
+    if (run->state.kind == RUN_KIND_AGENT) {
+        return run->state.turn == TURN_AWAITED;
+    }
     return run->seat != NULL && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
+}
+
+/* What waits for an agent's turn; NULL: all of it rests. */
+static const struct effect *gated_of(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        const struct effect *effect = &run->effects[i];
+        if (effect->kind == EFFECT_MODEL ||
+            (effect->kind == EFFECT_TOOL && effect->state == EFFECT_READY)) {
+            return effect;
+        }
+    }
+    return NULL;
+}
+
+/* It needs no host: it stands in the line of those that have no name. */
+static struct queue_asker agent_asker(uuid run, uint32_t effect, bool has_begun)
+{
+    return (struct queue_asker){
+        .task = {run, effect},
+        .kind = TASK_TOOL,
+        .name = STR_EMPTY,
+        .has_begun = has_begun,
+    };
+}
+
+static bool agent_has_begun(const struct run *run, const struct effect *effect)
+{
+    return run->steps > 0 || effect->attempt > 0;
+}
+
+static void note_agent(struct runtime *runtime, struct live_run *run)
+{
+    const struct effect *gated = gated_of(&run->state);
+    struct queue_place place = place_of(run);
+    if (engine_is_terminal(&run->state)) {
+        queues_leave(runtime->queues, run->state.id);
+    } else if (run->state.turn == TURN_HELD) {
+        queues_run(runtime->queues, &place, (struct task_ref){run->state.id, 0});
+    } else if (gated != NULL) {
+        bool has_begun = agent_has_begun(&run->state, gated);
+        struct queue_asker asker = agent_asker(run->state.id, gated->id, has_begun);
+        queues_wait(runtime->queues, &place, &asker);
+    } else {
+        queues_leave(runtime->queues, run->state.id);
+    }
 }
 
 void queueing_note(struct runtime *runtime, struct live_run *run)
 {
     if (run->seat == NULL) {
+        return;
+    }
+    if (run->state.kind == RUN_KIND_AGENT) {
+        note_agent(runtime, run);
         return;
     }
     const struct effect *body = body_of(&run->state);
@@ -101,7 +155,9 @@ void queueing_row(const struct live_run *run, struct run_row *row)
     memcpy(row->queue, place.queue.ptr, place.queue.len);
     memcpy(row->concurrency_key, place.key.ptr, place.key.len);
     row->priority = place.priority;
-    row->has_begun = body_of(&run->state)->attempt > 0;
+    const struct effect *first = engine_effect(&run->state, row->parked[0].effect);
+    row->has_begun = run->state.kind == RUN_KIND_AGENT ? agent_has_begun(&run->state, first)
+                                                       : first->attempt > 0;
 }
 
 bool queueing_wait_row(struct runtime *runtime, uuid id, const struct run_row *row)
@@ -117,6 +173,9 @@ bool queueing_wait_row(struct runtime *runtime, uuid id, const struct run_row *r
         .deployment = row->parked[0].deployment,
         .has_begun = row->has_begun,
     };
+    if (row->kind == RUN_KIND_AGENT) {
+        asker = agent_asker(id, row->parked[0].effect, row->has_begun);
+    }
     queues_wait(runtime->queues, &place, &asker);
     return true;
 }
@@ -157,11 +216,31 @@ static void count_start(struct runtime *runtime, const struct live_run *run)
     }
 }
 
+static void serve_agent(struct runtime *runtime, struct live_run *run)
+{
+    const struct effect *gated = gated_of(&run->state);
+    if (run->state.turn != TURN_AWAITED || gated == NULL) {
+        queues_leave(runtime->queues, run->state.id);
+        return;
+    }
+    bool is_start = !agent_has_begun(&run->state, gated);
+    struct command turn = {.kind = COMMAND_TURN};
+    enum verdict verdict = command_submit(runtime, run, &turn);
+    assert(verdict == VERDICT_OK);
+    if (is_start) {
+        count_start(runtime, run);
+    }
+}
+
 static void serve(struct runtime *runtime, struct task_ref task)
 {
     struct live_run *run;
     status found = runs_get(runtime, task.run, &run);
     const struct effect *effect = NULL;
+    if (status_is_ok(found) && run->state.kind == RUN_KIND_AGENT && run->seat != NULL) {
+        serve_agent(runtime, run);
+        return;
+    }
     if (status_is_ok(found)) {
         effect = engine_effect(&run->state, task.effect);
     } else {
@@ -242,7 +321,9 @@ str queueing_sentence(struct runtime *runtime, const struct live_run *run, struc
                             (unsigned long long)view.limits.rate_period_ms,
                             (unsigned long long)(view.due_ms - runtime->now_ms), STR_ARG(ahead));
     }
-    return STR_EMPTY; /* Only a host is missing. */
+    bool is_agent = run->state.kind == RUN_KIND_AGENT;
+    return is_agent ? arena_printf(arena, "it is its turn in queue " STR_FMT, STR_ARG(place.queue))
+                    : STR_EMPTY; /* Only a host is missing. */
 }
 
 str queueing_name(const struct live_run *run)
@@ -260,22 +341,9 @@ static bool refuse(struct failure *ret, enum code code, const char *reason, cons
     return false;
 }
 
-static bool check_agent(const struct run_spec *spec, struct failure *ret)
-{
-    if (spec->queue.len == 0 && spec->concurrency_key.len == 0 && spec->priority == 0) {
-        return true;
-    }
-    return refuse(ret, CODE_UNIMPLEMENTED, "QUEUE_OF_AGENT", "options.queue",
-                  STR("agents take no turns yet: leave queue, concurrency_key and priority unset, "
-                      "or start the agent from a workflow that has a queue"));
-}
-
 bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                     struct failure *ret)
 {
-    if (spec->kind == RUN_KIND_AGENT) {
-        return check_agent(spec, ret);
-    }
     if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
         spec->queue = arena_copy(arena, queues_default(runtime->queues, spec->name));
     }
@@ -283,8 +351,8 @@ bool queueing_check(struct runtime *runtime, struct run_spec *spec, struct arena
         bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
         return !asks || refuse(ret, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "options.queue",
                                STR("concurrency_key and priority say whose turn it is in a queue, "
-                                   "but none is named, and the workflow's definition has none; "
-                                   "name one, or connect the host that defines the workflow"));
+                                   "but none is named, and the definition of what is started has "
+                                   "none; name one, or connect the host that defines it"));
     }
     struct queue_limits limits;
     if (queues_defined(runtime->queues, spec->queue, &limits)) {
@@ -344,17 +412,22 @@ static bool put_queue(struct runtime *runtime, const struct queue_offer *offer)
     return true;
 }
 
+static bool name_queue(struct runtime *runtime, str name)
+{
+    struct queue_offer queue = {.name = name};
+    struct queue_limits limits;
+    return name.len == 0 || queues_defined(runtime->queues, name, &limits) ||
+           put_queue(runtime, &queue);
+}
+
 static bool put_default(struct runtime *runtime, const struct queue_default_offer *offer)
 {
     char key[KEY_BYTES_MAX];
-    struct queue_offer queue = {.name = offer->queue};
-    struct queue_limits limits;
+    if (!name_queue(runtime, offer->queue)) {
+        return false;
+    }
     if (str_equal(queues_default(runtime->queues, offer->workflow), offer->queue)) {
         return true;
-    }
-    bool is_known = offer->queue.len == 0 || queues_defined(runtime->queues, offer->queue, &limits);
-    if (!is_known && !put_queue(runtime, &queue)) {
-        return false;
     }
     str row = key_link(key, runtime->options.space, LINK_QUEUE_DEFAULT, offer->workflow);
     if (offer->queue.len == 0) {
@@ -373,6 +446,15 @@ static struct failure exhausted(void)
                             "to tell users or tenants apart"));
 }
 
+bool queueing_name_queue(struct runtime *runtime, str name, struct failure *ret)
+{
+    if (name_queue(runtime, name)) {
+        return true;
+    }
+    *ret = exhausted();
+    return false;
+}
+
 bool queueing_offer(struct runtime *runtime, const struct request *request, struct failure *ret)
 {
     bool is_fine = true;
@@ -381,6 +463,9 @@ bool queueing_offer(struct runtime *runtime, const struct request *request, stru
     }
     for (size_t i = 0; i < request->hello.default_count && is_fine; i++) {
         is_fine = put_default(runtime, &request->hello.defaults[i]);
+    }
+    for (size_t i = 0; i < request->hello.definition_count && is_fine; i++) {
+        is_fine = name_queue(runtime, request->hello.definitions[i].queue);
     }
     if (!is_fine) {
         *ret = exhausted();
@@ -406,6 +491,90 @@ void handle_put_queue(struct runtime *runtime, struct request *request)
         return;
     }
     request->put_queue.ret = report_of(runtime, offer->name);
+    request_answer_later(runtime, request);
+}
+
+static void delete_start(struct runtime *runtime, str queue, uint32_t slot)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf tail = {0};
+    buf_put(&tail, queue);
+    buf_put_u32_le(&tail, slot);
+    store_batch_delete(&runtime->batch, STORE_LINKS,
+                       key_link(key, runtime->options.space, LINK_QUEUE_START, buf_str(&tail)));
+    buf_fini(&tail);
+}
+
+struct deletion {
+    struct runtime *runtime;
+    str queue;
+};
+
+/* Names that begin with this one have longer tails. */
+static bool visit_deleted_start(void *context, str key, str value)
+{
+    (void)value;
+    struct deletion *deletion = context;
+    str tail;
+    if (key_read_link(key, &tail) && tail.len == deletion->queue.len + SLOT_BYTES) {
+        store_batch_delete(&deletion->runtime->batch, STORE_LINKS, key);
+    }
+    return true;
+}
+
+/* Those on disk, left of a higher rate perhaps, and those of the open batch. */
+static status delete_starts(struct runtime *runtime, str queue, uint32_t rate)
+{
+    char key[KEY_BYTES_MAX];
+    uint64_t number;
+    uint64_t start_ms;
+    struct deletion deletion = {runtime, queue};
+    TRY(store_scan(&runtime->store, STORE_LINKS,
+                   key_link(key, runtime->options.space, LINK_QUEUE_START, queue), STR_EMPTY, false,
+                   SIZE_MAX, visit_deleted_start, &deletion));
+    for (uint32_t i = 0; queues_start_at(runtime->queues, queue, i, &number, &start_ms); i++) {
+        delete_start(runtime, queue, (uint32_t)(number % rate));
+    }
+    return STATUS_OK;
+}
+
+static bool may_delete(struct runtime *runtime, str queue, struct arena *arena, struct failure *ret)
+{
+    struct queue_report report = report_of(runtime, queue);
+    struct queue_limits limits;
+    if (!queues_defined(runtime->queues, queue, &limits)) {
+        return refuse(ret, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "name",
+                      arena_printf(arena,
+                                   "no queue '" STR_FMT
+                                   "' is defined; WorkflowService.ListQueues shows those there are",
+                                   STR_ARG(queue)));
+    }
+    bool is_idle = report.running == 0 && report.waiting == 0;
+    return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, "QUEUE_IN_USE", "name",
+                             arena_printf(arena,
+                                          "%u runs of queue '" STR_FMT
+                                          "' are at work and %u wait for their turn; cancel them "
+                                          "or let them end, and delete it then",
+                                          report.running, STR_ARG(queue), report.waiting));
+}
+
+void handle_delete_queue(struct runtime *runtime, struct request *request)
+{
+    char key[KEY_BYTES_MAX];
+    str queue = request->text;
+    struct failure failure;
+    if (!may_delete(runtime, queue, &request->arena, &failure)) {
+        request_fail_later(runtime, request, &failure);
+        return;
+    }
+    status deleted = delete_starts(runtime, queue, report_of(runtime, queue).limits.rate);
+    if (!status_is_ok(deleted)) {
+        request_fail(runtime, request, deleted.code, "STORE_DAMAGED", deleted.why);
+        return;
+    }
+    store_batch_delete(&runtime->batch, STORE_LINKS,
+                       key_link(key, runtime->options.space, LINK_QUEUE, queue));
+    queues_undefine(runtime->queues, queue);
     request_answer_later(runtime, request);
 }
 

@@ -177,6 +177,24 @@ bool queues_defined(const struct queues *queues, str name, struct queue_limits *
     return true;
 }
 
+static void undefine(struct queues *queues, struct queue *queue)
+{
+    static const struct queue_limits none = {0};
+    queue->is_defined = false;
+    queue_set_limits(queue, &none);
+    queue->start_number = 0;
+    make_busy(queues, queue);
+}
+
+void queues_undefine(struct queues *queues, str name)
+{
+    struct queue *queue = find_queue(queues, name);
+    assert(queue != NULL && queue->is_defined);
+    assert(queue->running == 0 && queue->waiting == 0);
+    undefine(queues, queue);
+    queues->defined_count--;
+}
+
 size_t queues_defined_count(const struct queues *queues)
 {
     return queues->defined_count;
@@ -212,13 +230,9 @@ str queues_default(const struct queues *queues, str workflow)
 
 void queues_forget_definitions(struct queues *queues)
 {
-    static const struct queue_limits none = {0};
     forget_defaults(queues);
     for (uint32_t i = 0; i < queues->queue_used; i++) {
-        queues->queues[i]->is_defined = false;
-        queue_set_limits(queues->queues[i], &none);
-        queues->queues[i]->start_number = 0;
-        make_busy(queues, queues->queues[i]);
+        undefine(queues, queues->queues[i]);
     }
     queues->defined_count = 0;
 }

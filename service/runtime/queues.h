@@ -56,6 +56,8 @@ void queues_define(struct queues *queues, str name, const struct queue_limits *l
 /* False: nobody has defined it. */
 bool queues_defined(const struct queues *queues, str name, struct queue_limits *ret);
 size_t queues_defined_count(const struct queues *queues);
+/* Nothing waits or runs in it. */
+void queues_undefine(struct queues *queues, str name);
 /* The queue of a workflow's runs; an empty one takes it away. Empty: none. */
 void queues_set_default(struct queues *queues, str workflow, str queue);
 str queues_default(const struct queues *queues, str workflow);

@@ -5,6 +5,11 @@
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
+enum {
+    ACCOUNTS_BYTES_MAX =
+        1 << 20, /* Of an outcome that tells of children; then steps are left out. */
+};
+
 struct order {
     struct order *next;
     uint32_t effect;
@@ -19,6 +24,7 @@ struct child {
     uint32_t index;
     uuid id;
     struct outcome outcome;
+    str account; /* JSON object; empty: none. */
 };
 
 struct reading {
@@ -98,6 +104,29 @@ static void put_error(struct buf *text, const struct outcome *outcome)
     buf_put_char(text, '}');
 }
 
+/* The members of an agent's account; without its steps where there is much already. */
+static void put_account(struct buf *text, str account)
+{
+    static const char *const short_ones[] = {"total_steps", "stop_reason", "usage"};
+    str total = STR("0");
+    if (account.len == 0) {
+        return;
+    }
+    if (text->len + account.len <= ACCOUNTS_BYTES_MAX) {
+        buf_put_char(text, ',');
+        buf_put(text, str_make(account.ptr + 1, account.len - 2));
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(short_ones); i++) {
+        str value;
+        if (json_object_get(account, str_of(short_ones[i]), &value)) {
+            buf_printf(text, ",\"%s\":" STR_FMT, short_ones[i], STR_ARG(value));
+            total = i == 0 ? value : total;
+        }
+    }
+    buf_printf(text, ",\"steps\":[],\"steps_left_out\":" STR_FMT, STR_ARG(total));
+}
+
 static void put_child(struct buf *text, const struct child *child)
 {
     char id[UUID_TEXT_BYTES];
@@ -114,6 +143,7 @@ static void put_child(struct buf *text, const struct child *child)
         buf_printf(text, "\"result\":");
         buf_put(text, value.len == 0 ? STR("null") : value);
     }
+    put_account(text, child->account);
     buf_put_char(text, '}');
 }
 
@@ -174,6 +204,7 @@ static void read_child(struct reading *reading, const struct event *event)
     child->index = event->child_settled.index;
     child->id = event->child_settled.child;
     child->outcome = event->child_settled.outcome;
+    child->account = event->child_settled.account;
     child->next = reading->children;
     reading->children = child;
 }
@@ -237,6 +268,8 @@ static void read_event(struct reading *reading, const struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
         break;
     }

@@ -57,6 +57,7 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
         .random = session_random,
     });
     runtime->topics = topics_new();
+    runtime->publications = publications_new();
     runtime->schedules = schedules_new();
     runtime->queues = queues_new();
     runtime->versions = versions_new();
@@ -157,6 +158,7 @@ void runtime_free(struct runtime *runtime)
     free(runtime->keys);
     free(runtime->born);
     topics_free(runtime->topics);
+    publications_free(runtime->publications);
     triggers_free(runtime);
     schedules_free(runtime->schedules);
     queues_free(runtime->queues);

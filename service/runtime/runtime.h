@@ -52,6 +52,7 @@ enum request_kind {
     REQUEST_SCHEDULES, /* schedules */
     REQUEST_DELETE_SCHEDULE, /* schedules.id */
     REQUEST_PUT_QUEUE, /* put_queue */
+    REQUEST_DELETE_QUEUE, /* text: its name */
     REQUEST_QUEUES, /* queues */
     /* From hosts, for one link in order. */
     REQUEST_HOST_HELLO, /* link, hello, definitions */
@@ -251,6 +252,7 @@ struct request {
             enum run_kind kind; /* RUN_KIND_NONE: any. */
             uint32_t status; /* 0: any. */
             str name; /* Empty: any. */
+            str deployment; /* Empty: any. */
             uuid before; /* Zero: from the newest. */
             size_t limit;
             const struct run_line *ret_lines;
@@ -310,7 +312,10 @@ struct request {
         struct {
             const struct topic_event *events; /* topic, type, data. */
             size_t count;
+            str key; /* Idempotency key, of the topic; empty: none. Then one topic for all. */
+            uint8_t digest[16]; /* Of the events, for idempotency. */
             uint64_t ret_first; /* Sequence of the first; the others follow. */
+            bool ret_existed; /* The key found them. */
         } publish;
         struct {
             struct subscriber *subscriber; /* Its topic is request->text. */

@@ -146,6 +146,11 @@ void definitions_free(struct runtime *runtime)
 
 void handle_register(struct runtime *runtime, struct request *request)
 {
+    struct failure failure;
+    if (!queueing_name_queue(runtime, request->define.definition->queue, &failure)) {
+        request_answer(runtime, request, &failure);
+        return;
+    }
     status put = definition_put(runtime, request->define.definition, request->define.ret_hash);
     if (!status_is_ok(put)) {
         request_fail(runtime, request, put.code, "DEFINITIONS_EXHAUSTED", put.why);
@@ -260,6 +265,7 @@ static bool prepare_agent(struct runtime *runtime, struct run_spec *spec, struct
     uint32_t steps = definition->agent.max_steps;
     spec->steps_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
     spec->tokens_max = definition->agent.max_total_tokens;
+    spec->queue = spec->queue.len > 0 ? spec->queue : definition->agent.queue;
     spec->definition_hash = arena_copy(arena, str_make(definition->hash, KEY_HASH_BYTES_EACH));
     return true;
 }
@@ -313,11 +319,11 @@ uuid start_new_id(struct runtime *runtime)
 bool start_check(struct runtime *runtime, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure)
 {
-    return queueing_check(runtime, spec, arena, ret_failure) &&
-           (spec->kind != RUN_KIND_AGENT || prepare_agent(runtime, spec, arena, ret_failure));
+    return (spec->kind != RUN_KIND_AGENT || prepare_agent(runtime, spec, arena, ret_failure)) &&
+           queueing_check(runtime, spec, arena, ret_failure);
 }
 
-static void note_child(struct runtime *runtime, uuid parent, uuid child)
+void start_note_child(struct runtime *runtime, uuid parent, uuid child)
 {
     char key[KEY_BYTES_MAX];
     if (uuid_is_zero(parent)) {
@@ -367,7 +373,7 @@ bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_
     }
     enum verdict verdict = command_submit(runtime, run, &start);
     assert(verdict == VERDICT_OK);
-    note_child(runtime, spec->parent, start.start.id);
+    start_note_child(runtime, spec->parent, start.start.id);
     *ret_id = start.start.id;
     return true;
 }

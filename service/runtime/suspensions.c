@@ -16,7 +16,9 @@ struct search {
     uint32_t only; /* Of the suspensions with this key; 0: the last one. */
     bool found;
     uint32_t effect;
+    uint32_t owner; /* The task whose code asked. */
     struct suspension last;
+    str outcome; /* Of `last`, as its code was given it; empty: none, or it timed out. */
     /* The answer that was kept for it. */
     bool kept_found;
     struct outcome kept;
@@ -35,6 +37,8 @@ static void search_set(struct search *search, const struct event *event)
     }
     search->found = true;
     search->effect = event->effect;
+    search->owner = event->wait_set.owner;
+    search->outcome = STR_EMPTY;
     search->last = (struct suspension){
         .effect = event->effect,
         .step_key = event->wait_set.key,
@@ -56,6 +60,7 @@ static void search_event(struct search *search, const struct event *event)
                event->effect == search->effect) {
         search->last.is_open = false;
         search->last.by = event->wait_settled.by;
+        search->outcome = event->wait_settled.outcome.value;
         str answer;
         if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
             search->last.answer = answer;
@@ -137,6 +142,19 @@ static bool is_open(const struct live_run *run, str key)
     return engine_suspension(&run->state, engine_key(key)) != NULL;
 }
 
+/* An answer to what has been answered. While the code that asked is at work it can't ask again
+ * under the key; what asks next is other code, a later tool call of an agent, and the answer is an
+ * early one for that, unless it is the same once more. To what timed out it comes too late. */
+static bool is_second(const struct live_run *run, const struct search *search, str answer)
+{
+    if (!search->found || search->last.is_open) {
+        return false;
+    }
+    bool asker_is_there = engine_effect(&run->state, search->owner) != NULL;
+    return asker_is_there || engine_is_terminal(&run->state) || search->outcome.len == 0 ||
+           str_equal(search->outcome, answer);
+}
+
 enum verdict suspension_answer(struct runtime *runtime, uuid id, str key, str data, str by,
                                struct arena *arena, bool *ret_accepted, bool *ret_kept)
 {
@@ -148,13 +166,16 @@ enum verdict suspension_answer(struct runtime *runtime, uuid id, str key, str da
         return VERDICT_STALE;
     }
     bool opens = is_open(run, key);
-    if (!opens && status_is_ok(search_run(runtime, id, key, 0, arena, &search)) && search.found &&
-        !search.last.is_open) {
-        return VERDICT_DONE_BEFORE;
+    str answer = answer_of(data, by, arena);
+    if (!opens) {
+        status searched = search_run(runtime, id, key, 0, arena, &search);
+        if (status_is_ok(searched) && is_second(run, &search, answer)) {
+            return VERDICT_DONE_BEFORE;
+        }
     }
     struct command command = {
         .kind = COMMAND_RESUME,
-        .resume = {.key = key, .data = answer_of(data, by, arena), .by = by},
+        .resume = {.key = key, .data = answer, .by = by},
     };
     enum verdict verdict = command_submit(runtime, run, &command);
     *ret_accepted = verdict == VERDICT_OK;

@@ -482,17 +482,6 @@ void subscribe_end(struct runtime *runtime, struct request *request)
     request_answer(runtime, request, NULL);
 }
 
-void handle_publish(struct runtime *runtime, struct request *request)
-{
-    status published = topic_publish(runtime, request->publish.events, request->publish.count,
-                                     &request->publish.ret_first);
-    if (!status_is_ok(published)) {
-        request_fail(runtime, request, published.code, "STORE_DAMAGED", published.why);
-        return;
-    }
-    request_answer_later(runtime, request);
-}
-
 /* Before this turn's requests: everything published so far is committed. */
 void topics_work(struct runtime *runtime)
 {
@@ -527,6 +516,7 @@ uint64_t topics_next_due_ms(const struct runtime *runtime)
 
 void topics_forget(struct runtime *runtime)
 {
+    publications_forget(runtime);
     struct topic **link = &runtime->topics->known;
     while (*link != NULL) {
         struct topic *topic = *link;

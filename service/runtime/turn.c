@@ -138,6 +138,7 @@ static void (*const handlers[])(struct runtime *runtime, struct request *request
     [REQUEST_PUT_SCHEDULE] = handle_put_schedule,
     [REQUEST_DELETE_SCHEDULE] = handle_delete_schedule,
     [REQUEST_PUT_QUEUE] = handle_put_queue,
+    [REQUEST_DELETE_QUEUE] = handle_delete_queue,
     [REQUEST_QUEUES] = read_later,
     [REQUEST_SCHEDULES] = read_later,
     [REQUEST_SUSPENSIONS] = read_later,
@@ -179,8 +180,21 @@ static void handle_inbox(struct runtime *runtime)
 }
 
 /* What a run says when its own deadline has passed: what it was waiting for. */
+static str turn_message(struct runtime *runtime, const struct live_run *run)
+{
+    str turn = queueing_sentence(runtime, run, &runtime->turn_arena);
+    return turn.len == 0
+               ? STR_EMPTY
+               : arena_printf(&runtime->turn_arena,
+                              "the run's deadline passed while it waited for its turn: " STR_FMT,
+                              STR_ARG(turn));
+}
+
 static str deadline_message(struct runtime *runtime, struct live_run *run)
 {
+    if (run->state.turn == TURN_AWAITED) {
+        return turn_message(runtime, run);
+    }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         struct event task;
@@ -188,11 +202,9 @@ static str deadline_message(struct runtime *runtime, struct live_run *run)
             !status_is_ok(command_task(runtime, run, effect->id, &runtime->turn_arena, &task))) {
             continue;
         }
-        str turn = queueing_sentence(runtime, run, &runtime->turn_arena);
+        str turn = turn_message(runtime, run);
         if (turn.len > 0) {
-            return arena_printf(&runtime->turn_arena,
-                                "the run's deadline passed while it waited for its turn: " STR_FMT,
-                                STR_ARG(turn));
+            return turn;
         }
         str name = task.task_requested.name;
         bool is_offered = hosts_offer(runtime->hosts, task_kind_of(run, effect), name);
@@ -511,6 +523,7 @@ uint64_t runtime_turn(struct runtime *runtime)
     hosts_flush(runtime->hosts);
     free_finished(runtime);
     runtime->key_count = 0;
+    publications_end_turn(runtime);
     runtime->born_count = 0;
     arena_reset(&runtime->turn_arena);
     runs_evict(runtime);

@@ -171,12 +171,14 @@ static void drop_wait(struct runtime *runtime, struct live_run *run, const struc
     forget(run, effect->id);
 }
 
-/* owner 0: all of the run. */
-static void drop_waits(struct runtime *runtime, struct live_run *run, uint32_t owner)
+/* owner 0: all of the run; kept: the kind that stays open. */
+static void drop_waits(struct runtime *runtime, struct live_run *run, uint32_t owner,
+                       enum effect_kind kept)
 {
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
-        if (effect_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+        if (effect_is_wait(effect) && effect->kind != kept &&
+            (owner == 0 || effect->owner == owner)) {
             drop_wait(runtime, run, effect);
         }
     }
@@ -216,18 +218,19 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
         drop_wait(runtime, run, engine_effect(&run->state, event->effect));
         break;
     case EVENT_TASK_SETTLED:
-        drop_waits(runtime, run, event->effect);
+        drop_waits(runtime, run, event->effect, EFFECT_NONE);
         break;
     case EVENT_TASK_FAILED:
         if (!event->task_failed.is_mismatch) {
-            drop_waits(runtime, run, event->effect);
+            drop_waits(runtime, run, event->effect,
+                       event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);
         }
         break;
     case EVENT_CANCEL_REQUESTED:
     case EVENT_RUN_FAILED:
     case EVENT_RUN_CANCELLED:
     case EVENT_RUN_COMPLETED:
-        drop_waits(runtime, run, 0);
+        drop_waits(runtime, run, 0, EFFECT_NONE);
         break;
     case EVENT_NONE:
     case EVENT_RUN_STARTED:
@@ -242,6 +245,8 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
+    case EVENT_TURN_ASKED:
+    case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
         break;
     }
@@ -360,6 +365,50 @@ static struct outcome final_outcome(struct runtime *runtime, struct live_run *ru
     return (struct outcome){.value = replay_answer(run, &runtime->turn_arena)};
 }
 
+/* Of a parent that failed: its copies that wait for the child instead. */
+static void find_heirs(struct runtime *runtime, uuid child, uuid parent, struct children *ret)
+{
+    char key[KEY_BYTES_MAX];
+    struct link_tail tail = link_children(child);
+    status scanned = store_scan(&runtime->store, STORE_LINKS,
+                                key_link(key, runtime->options.space, LINK_HEIR, link_str(&tail)),
+                                STR_EMPTY, false, SIZE_MAX, visit_child, ret);
+    (void)scanned; /* As in waits_cancel_children(). */
+    for (size_t i = 0; i < ret->count; i++) {
+        delete_link(runtime, LINK_HEIR, link_child(child, ret->ids[i]));
+    }
+    for (size_t i = 0; i < runtime->born_count; i++) {
+        if (uuid_equal(runtime->born[i].child, child) &&
+            !uuid_equal(runtime->born[i].parent, parent)) {
+            add_child(ret, runtime->born[i].parent);
+            delete_link(runtime, LINK_HEIR, link_child(child, runtime->born[i].parent));
+        }
+    }
+}
+
+static struct command child_done(struct runtime *runtime, const struct live_run *child,
+                                 const struct run_spec *spec, const struct outcome *outcome)
+{
+    return (struct command){
+        .kind = COMMAND_CHILD_DONE,
+        .effect = spec->parent_effect,
+        .attempt = 0,
+        .child_done = {.index = spec->parent_index,
+                       .child = child->state.id,
+                       .outcome = *outcome,
+                       .account = account_of(child, &runtime->turn_arena)},
+    };
+}
+
+static void tell(struct runtime *runtime, uuid parent, struct command command)
+{
+    struct live_run *run;
+    if (status_is_ok(runs_get(runtime, parent, &run))) {
+        enum verdict verdict = command_submit(runtime, run, &command);
+        (void)verdict; /* It has ended, or waits no more. */
+    }
+}
+
 void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
                        size_t count)
 {
@@ -369,16 +418,132 @@ void waits_tell_parent(struct runtime *runtime, struct live_run *run, const stru
     if (!status_is_ok(found) || uuid_is_zero(spec.parent) || spec.parent_effect == 0) {
         return;
     }
-    struct command command = {
-        .kind = COMMAND_CHILD_DONE,
-        .effect = spec.parent_effect,
-        .attempt = 0,
-        .child_done = {.index = spec.parent_index,
-                       .child = run->state.id,
-                       .outcome = final_outcome(runtime, run, events, count)},
-    };
-    if (status_is_ok(runs_get(runtime, spec.parent, &parent))) {
-        enum verdict verdict = command_submit(runtime, parent, &command);
-        (void)verdict; /* The parent has ended, or waits no more. */
+    struct outcome outcome = final_outcome(runtime, run, events, count);
+    if (!status_is_ok(runs_get(runtime, spec.parent, &parent))) {
+        return;
     }
+    struct command command = child_done(runtime, run, &spec, &outcome);
+    struct children told = {.arena = &runtime->turn_arena};
+    if (parent->state.state == RUN_FAILED) {
+        find_heirs(runtime, run->state.id, spec.parent, &told);
+    } else {
+        add_child(&told, spec.parent);
+    }
+    for (size_t i = 0; i < told.count; i++) {
+        tell(runtime, told.ids[i], command);
+    }
+}
+
+/* ---- A failed run that goes on as a copy. ---- */
+
+struct adoption {
+    struct runtime *runtime;
+    struct live_run *heir;
+    struct children settled; /* Of the heir's facts. */
+    struct event events[ENGINE_EVENTS_MAX]; /* Of a child's last transition. */
+    size_t count;
+    status status;
+};
+
+static bool visit_settled(void *context, str key, str value)
+{
+    (void)key;
+    struct adoption *adoption = context;
+    size_t cursor = 0;
+    struct codec_entry entry;
+    bool at_end = false;
+    str copy = arena_copy(&adoption->runtime->turn_arena, value);
+    while (status_is_ok(codec_next(copy, &cursor, &entry, &at_end)) && !at_end) {
+        struct event event;
+        if (entry.kind == EVENT_CHILD_SETTLED &&
+            status_is_ok(codec_decode(&entry, &adoption->runtime->turn_arena, &event))) {
+            add_child(&adoption->settled, event.child_settled.child);
+        }
+    }
+    return true;
+}
+
+static bool visit_end(void *context, str key, str value)
+{
+    (void)key;
+    struct adoption *adoption = context;
+    size_t cursor = 0;
+    str copy = arena_copy(&adoption->runtime->turn_arena, value);
+    adoption->count = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end = false;
+        adoption->status = codec_next(copy, &cursor, &entry, &at_end);
+        if (!status_is_ok(adoption->status) || at_end || adoption->count == ENGINE_EVENTS_MAX) {
+            return status_is_ok(adoption->status);
+        }
+        adoption->status = codec_decode(&entry, &adoption->runtime->turn_arena,
+                                        &adoption->events[adoption->count++]);
+        if (!status_is_ok(adoption->status)) {
+            return false;
+        }
+    }
+}
+
+static bool is_settled(const struct adoption *adoption, uuid child)
+{
+    for (size_t i = 0; i < adoption->settled.count; i++) {
+        if (uuid_equal(adoption->settled.ids[i], child)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that has ended is told of at once. */
+static status adopt_ended(struct adoption *adoption, struct live_run *child,
+                          const struct run_spec *spec)
+{
+    struct runtime *runtime = adoption->runtime;
+    TRY(replay_each(runtime, child->state.id, visit_end, adoption)); /* The last one stays. */
+    TRY(adoption->status);
+    if (child->state.kind == RUN_KIND_AGENT) {
+        TRY(definition_of(runtime, child));
+    }
+    struct outcome outcome = final_outcome(runtime, child, adoption->events, adoption->count);
+    tell(runtime, adoption->heir->state.id, child_done(runtime, child, spec, &outcome));
+    return STATUS_OK;
+}
+
+static status adopt_child(struct adoption *adoption, uuid id)
+{
+    struct runtime *runtime = adoption->runtime;
+    struct live_run *child;
+    struct run_spec spec;
+    TRY(runs_get(runtime, id, &child));
+    TRY(started_spec(runtime, child, &spec));
+    const struct effect *wait = engine_effect(&adoption->heir->state, spec.parent_effect);
+    if (spec.parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN ||
+        is_settled(adoption, id)) {
+        return STATUS_OK;
+    }
+    if (engine_is_terminal(&child->state)) {
+        return adopt_ended(adoption, child, &spec);
+    }
+    start_note_child(runtime, adoption->heir->state.id, id);
+    put_link(runtime, LINK_HEIR, link_child(id, adoption->heir->state.id), STR_EMPTY);
+    return STATUS_OK;
+}
+
+status waits_adopt_children(struct runtime *runtime, uuid source, struct live_run *heir)
+{
+    char key[KEY_BYTES_MAX];
+    struct children children = {.arena = &runtime->turn_arena};
+    struct adoption *adoption = arena_zalloc(&runtime->turn_arena, sizeof(*adoption));
+    *adoption = (struct adoption){
+        .runtime = runtime, .heir = heir, .settled = {.arena = &runtime->turn_arena}};
+    TRY(replay_each(runtime, heir->state.id, visit_settled, adoption));
+    struct link_tail tail = link_children(source);
+    TRY(store_scan(&runtime->store, STORE_LINKS,
+                   key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY,
+                   false, SIZE_MAX, visit_child, &children));
+    for (size_t i = 0; i < children.count; i++) {
+        TRY(adopt_child(adoption, children.ids[i]));
+    }
+    return STATUS_OK;
 }

@@ -17,8 +17,10 @@ void speak_start(struct engine_world *world)
     spec->input = engine_world_text(world, "input");
     spec->steps_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
     spec->tokens_max = draw_chance(draw, 50) ? 1 + draw_below(draw, 400) : 0;
-    spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, 90000) : 0;
+    uint64_t time_ms = draw_chance(draw, 30) ? 6000 : 90000;
+    spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, time_ms) : 0;
     spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
+    spec->queue = draw_chance(draw, 30) ? STR("slow") : STR_EMPTY;
     spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
     for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
         command.start.id.bytes[i] = (uint8_t)draw_below(draw, 256);
@@ -203,6 +205,18 @@ void speak_code_came(struct engine_world *world)
     }
 }
 
+/* The queue gives the run its turn, and seldom takes it back. */
+void speak_turn(struct engine_world *world)
+{
+    struct command command = {.kind = COMMAND_TURN};
+    if (world->ledger.has_turn && engine_world_fault(world, 5)) {
+        command.kind = COMMAND_TURN_BACK;
+    }
+    if (ledger_verdict(&world->ledger, &command) == VERDICT_OK) {
+        engine_world_submit(world, command);
+    }
+}
+
 /* A host does what hosts do, in order or not; it never answers twice for a number it means. */
 static void speak_host(struct engine_world *world, struct pending *lease)
 {
@@ -333,7 +347,8 @@ void speak_noise(struct engine_world *world)
     static const enum command_kind kinds[] = {
         COMMAND_START,     COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT, COMMAND_LEASE_LOST,
         COMMAND_STEP_DONE, COMMAND_TASK_DONE,     COMMAND_WAIT_DONE,   COMMAND_CHILD_DONE,
-        COMMAND_PARK,      COMMAND_ORDER,         COMMAND_CODE_CAME,
+        COMMAND_PARK,      COMMAND_ORDER,         COMMAND_CODE_CAME,   COMMAND_TURN,
+        COMMAND_TURN_BACK,
     };
     command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
     if (draw_chance(draw, 30)) {

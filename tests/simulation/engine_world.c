@@ -67,9 +67,12 @@ static struct pending *find_pending(struct engine_world *world, enum pending_kin
     return NULL;
 }
 
-/* Tasks without a host wait for one, each once. */
+/* Tasks without a host wait for one, each once, and none before its run's turn. */
 static void line_up(struct engine_world *world)
 {
+    if (world->live.turn == TURN_AWAITED) {
+        return;
+    }
     for (uint32_t i = 0; i < world->live.effect_count; i++) {
         const struct effect *effect = &world->live.effects[i];
         if (effect_is_task(effect) && effect->state == EFFECT_READY &&
@@ -100,6 +103,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
     case EVENT_CANCEL_REQUESTED:
+    case EVENT_TURN_GIVEN:
         line_up(world);
         break;
     case EVENT_TASK_SETTLED:
@@ -114,6 +118,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_FAILED:
+    case EVENT_TURN_ASKED:
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
@@ -125,6 +130,7 @@ static void perform(struct engine_world *world, const struct event *event)
     counts->children += event->kind == EVENT_CHILD_SETTLED;
     counts->retries += event->kind == EVENT_TASK_FAILED;
     counts->cleanups += event->kind == EVENT_CANCEL_REQUESTED;
+    counts->turns += event->kind == EVENT_TURN_GIVEN;
 }
 
 /* ---- The journal. ---- */
@@ -275,7 +281,7 @@ static void trace_decision(const struct engine_world *world, const struct comman
     static const char *const names[] = {
         "START",     "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT", "LEASE_LOST",
         "STEP_DONE", "TASK_DONE",     "TIME",         "CANCEL",        "ORDER",       "RESUME",
-        "WAIT_DONE", "CHILD_DONE",    "PARK",         "CODE_CAME",
+        "WAIT_DONE", "CHILD_DONE",    "PARK",         "CODE_CAME",     "TURN",        "TURN_BACK",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
@@ -455,6 +461,9 @@ static void tick(struct engine_world *world)
     if (world->calm || draw_chance(&world->draw, 25)) {
         speak_outside(world);
     }
+    if (world->calm || draw_chance(&world->draw, 30)) {
+        speak_turn(world);
+    }
     if (engine_world_fault(world, 2)) {
         crash(world);
     }
@@ -477,13 +486,14 @@ static void check_owed(struct engine_world *world)
         if (effect == NULL) {
             continue;
         }
-        if (effect->kind == EFFECT_MODEL && effect->retry_at_ms == 0) {
+        if (effect->kind == EFFECT_MODEL && effect->retry_at_ms == 0 && !effect->awaits_turn) {
             is_at_work = true;
             expect(world, find_pending(world, PENDING_MODEL, id, effect->attempt) != NULL,
                    "owed-calls-are-out");
         } else if (effect->is_leased) {
             is_at_work |= !ledger_code_waits(&world->ledger, id);
-        } else if (ledger_is_in_line(effect)) {
+        } else if (ledger_is_in_line(effect) &&
+                   (!world->ledger.takes_turns || world->ledger.has_turn)) {
             expect(world, find_pending(world, PENDING_TASK, id, effect->attempt) != NULL,
                    "owed-tasks-are-in-line");
         }

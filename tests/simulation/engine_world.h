@@ -40,7 +40,7 @@ struct pending {
 struct engine_counts {
     uint64_t runs, commits, events, crashes, stale, jumps, repeats, reissues, leases_lost, timeouts;
     uint64_t completed, failed, cancelled, snapshots, commands;
-    uint64_t waits, parks, kept, retries, cleanups, children;
+    uint64_t waits, parks, kept, retries, cleanups, children, turns;
 };
 
 struct engine_world {
@@ -90,5 +90,6 @@ void speak_resume(struct engine_world *world, str key);
 str speak_key(struct engine_world *world); /* A step's, drawn. */
 void speak_noise(struct engine_world *world); /* What nobody awaits. */
 void speak_code_came(struct engine_world *world);
+void speak_turn(struct engine_world *world);
 
 #endif

@@ -101,18 +101,25 @@ static void restart_clock(struct ledger *ledger, uint64_t now_ms)
     }
 }
 
-/* Whoever waited waits no more; owner 0: all. */
-static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
+/* Whoever waited waits no more, but for children where these are kept; owner 0: all. */
+static uint32_t end_some_waits(struct ledger *ledger, uint32_t owner, bool keeps_children)
 {
     uint32_t count = 0;
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         struct ledger_effect *effect = &ledger->effects[id];
-        if (effect->is_open && ledger_is_wait(effect) && (owner == 0 || effect->owner == owner)) {
+        bool is_kept = keeps_children && effect->kind == EFFECT_CHILDREN;
+        if (effect->is_open && ledger_is_wait(effect) && !is_kept &&
+            (owner == 0 || effect->owner == owner)) {
             close_effect(ledger, effect);
             count++;
         }
     }
     return count;
+}
+
+static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
+{
+    return end_some_waits(ledger, owner, false);
 }
 
 /* Code that added to a task's history binds the task; the code of a run's body binds the run. */
@@ -147,21 +154,31 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->tokens_max = spec->tokens_max;
     ledger->steps_max = spec->steps_max;
     ledger->retries_max = spec->retries_max;
+    ledger->takes_turns = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
     return NULL;
 }
 
 /* A new call only when no limit forbids it; a repeated one only as the next attempt. */
+static const char *add_model_call(struct ledger *ledger, uint32_t effect)
+{
+    LAW("one-turn-at-a-time", ledger->open_count == 0);
+    LAW("only-what-is-unfinished-goes-on", ledger->replies == 0 ||
+                                               ledger->stop == REPLY_STOP_TOOLS ||
+                                               ledger->stop == REPLY_STOP_PAUSE);
+    LAW("steps-max", ledger->replies < ledger->steps_max);
+    LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
+    return order_effect(ledger, effect, EFFECT_MODEL);
+}
+
 static const char *add_model_requested(struct ledger *ledger, const struct event *event)
 {
     LAW("only-agents-think", ledger->kind == RUN_KIND_AGENT);
+    LAW("no-work-without-a-turn", !ledger->takes_turns || ledger->has_turn);
     if (event->effect > ledger->effect_count) {
-        LAW("one-turn-at-a-time", ledger->open_count == 0);
-        LAW("steps-max", ledger->replies < ledger->steps_max);
-        LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
         LAW("first-attempt-is-1", event->attempt == 1);
-        const char *law = order_effect(ledger, event->effect, EFFECT_MODEL);
+        const char *law = add_model_call(ledger, event->effect);
         LAW(law, law == NULL);
         ledger->effects[event->effect].attempt = 1;
         return NULL;
@@ -172,7 +189,51 @@ static const char *add_model_requested(struct ledger *ledger, const struct event
     LAW("retry-not-before-its-time", event->time_ms >= effect->retry_at_ms);
     effect->attempt = event->attempt;
     effect->retry_at_ms = 0;
+    effect->awaits_turn = false;
     return NULL;
+}
+
+/* A new call that waits, or one that is out and no longer awaited. */
+static const char *add_turn_asked(struct ledger *ledger, const struct event *event)
+{
+    LAW("only-agents-in-queues-take-turns", ledger->takes_turns);
+    ledger->has_turn = false;
+    if (event->effect > ledger->effect_count) {
+        const char *law = add_model_call(ledger, event->effect);
+        LAW(law, law == NULL);
+    }
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("a-turn-for-a-call", effect == NULL || effect->kind == EFFECT_MODEL);
+    if (effect != NULL) {
+        effect->awaits_turn = true;
+        effect->retry_at_ms = 0;
+    }
+    return NULL;
+}
+
+static const char *add_turn_given(struct ledger *ledger)
+{
+    LAW("only-agents-in-queues-take-turns", ledger->takes_turns);
+    LAW("one-turn-each", !ledger->has_turn);
+    ledger->has_turn = true;
+    return NULL;
+}
+
+/* What rests needs no turn: all its tasks are parked, or to be tried again later. */
+static void give_turn_back(struct ledger *ledger)
+{
+    uint32_t resting = 0;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = ledger_open(ledger, id);
+        if (effect == NULL || ledger_is_wait(effect)) {
+            continue;
+        }
+        if (!effect->is_parked && (effect->kind == EFFECT_MODEL || effect->retry_at_ms == 0)) {
+            return;
+        }
+        resting++;
+    }
+    ledger->has_turn = ledger->has_turn && resting == 0;
 }
 
 static const char *add_model_replied(struct ledger *ledger, const struct event *event)
@@ -276,6 +337,7 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
     LAW("leases-max", !is_given_up(effect));
+    LAW("no-work-without-a-turn", !ledger->takes_turns || ledger->has_turn);
     effect->is_leased = true;
     effect->lease_life = ledger->life;
     effect->attempt = event->attempt;
@@ -426,7 +488,8 @@ static const char *add_task_failed(struct ledger *ledger, const struct event *ev
         effect->mismatches++;
         return NULL;
     }
-    if (end_waits(ledger, event->effect) > 0) {
+    LAW("code-that-failed-keeps-its-children", event->task_failed.keeps_children);
+    if (end_some_waits(ledger, event->effect, true) > 0) {
         restart_clock(ledger, event->time_ms);
     }
     ledger->retries++;
@@ -474,7 +537,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         LAW("workflows-end", str_is(reason, "end"));
         return NULL;
     }
-    if (ledger->stop == REPLY_STOP_TOOLS) {
+    if (ledger->stop == REPLY_STOP_TOOLS || ledger->stop == REPLY_STOP_PAUSE) {
         bool out_of_steps = ledger->replies >= ledger->steps_max;
         bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
         LAW("stopped-by-a-limit", out_of_steps || out_of_tokens);
@@ -484,7 +547,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
     static const char *const reasons[] = {
         [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "",
         [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
-        [REPLY_STOP_REFUSAL] = "refusal",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "",
     };
     LAW("stop-reason-is-true", str_is(reason, reasons[ledger->stop]));
     return NULL;
@@ -517,11 +580,8 @@ static const char *add_ended(struct ledger *ledger, const struct event *event)
     return law;
 }
 
-const char *ledger_add(struct ledger *ledger, const struct event *event)
+static const char *add(struct ledger *ledger, const struct event *event)
 {
-    LAW("terminal-means-terminal", ledger->ended == EVENT_NONE);
-    LAW("started-first", ledger->is_started == (event->kind != EVENT_RUN_STARTED));
-    ledger->events++;
     switch (event->kind) {
     case EVENT_RUN_STARTED:
         return add_started(ledger, event);
@@ -561,11 +621,25 @@ const char *ledger_add(struct ledger *ledger, const struct event *event)
         return add_task_requeued(ledger, event);
     case EVENT_CANCEL_REQUESTED:
         return add_cancel_requested(ledger, event);
+    case EVENT_TURN_ASKED:
+        return add_turn_asked(ledger, event);
+    case EVENT_TURN_GIVEN:
+        return add_turn_given(ledger);
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
     }
     return "unknown-event";
+}
+
+const char *ledger_add(struct ledger *ledger, const struct event *event)
+{
+    LAW("terminal-means-terminal", ledger->ended == EVENT_NONE);
+    LAW("started-first", ledger->is_started == (event->kind != EVENT_RUN_STARTED));
+    ledger->events++;
+    const char *law = add(ledger, event);
+    give_turn_back(ledger);
+    return law;
 }
 
 const char *ledger_settle(struct ledger *ledger)

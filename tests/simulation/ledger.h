@@ -40,6 +40,7 @@ struct ledger_effect {
     uint64_t pin; /* ... and whose code added to its history last; hashes, 0: none. */
     uint32_t steps;
     uint64_t host;
+    bool awaits_turn; /* Model. */
     uint64_t retry_at_ms; /* Model, body: waits until then; 0: it does not. */
     uint64_t deadline_ms;
     bool is_parked; /* Task. */
@@ -74,6 +75,8 @@ struct ledger {
     uint32_t retries_max;
     uint64_t deployment; /* It stays with; a hash, 0: none. */
     bool is_cancelling;
+    bool takes_turns; /* An agent in a queue: it works only ... */
+    bool has_turn; /* ... while it has its turn. */
     struct {
         uint64_t key;
         uint64_t answer;

@@ -37,7 +37,7 @@ static const char *compare_effect(const struct ledger_effect *mine, const struct
     }
     bool is_leased = theirs->state == EFFECT_LEASED;
     bool waits = theirs->state == EFFECT_BACKOFF;
-    LAW("state-parked", (theirs->state == EFFECT_PARKED) == mine->is_parked);
+    LAW("state-parked", (theirs->state == EFFECT_PARKED) == (mine->is_parked || mine->awaits_turn));
     LAW("state-outcomes", theirs->remaining == mine->outcomes);
     LAW("state-kind", theirs->kind == mine->kind);
     LAW("state-attempt", theirs->attempt == mine->attempt);
@@ -91,6 +91,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
     LAW("state-deployment", run->deployment == ledger->deployment);
+    LAW("state-turn", has_ended || (run->turn == TURN_HELD) == ledger->has_turn);
+    LAW("state-turn", (run->turn == TURN_NONE) == !ledger->takes_turns);
     LAW("state-kept", run->kept_count == ledger->kept_count);
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
         LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
@@ -145,9 +147,12 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_MODEL_REPLIED:
     case COMMAND_MODEL_FAILED:
     case COMMAND_MODEL_REISSUE:
-        return is_model && effect->retry_at_ms == 0 ? VERDICT_OK : VERDICT_REFUSED;
+        return is_model && effect->retry_at_ms == 0 && !effect->awaits_turn ? VERDICT_OK
+                                                                            : VERDICT_REFUSED;
     case COMMAND_LEASE_GRANT:
-        return ledger_is_in_line(effect) ? VERDICT_OK : VERDICT_REFUSED;
+        return ledger_is_in_line(effect) && (!ledger->takes_turns || ledger->has_turn)
+                   ? VERDICT_OK
+                   : VERDICT_REFUSED;
     case COMMAND_LEASE_LOST:
     case COMMAND_TASK_DONE:
     case COMMAND_PARK:
@@ -172,10 +177,27 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_START:
     case COMMAND_TIME:
     case COMMAND_CANCEL:
+    case COMMAND_TURN:
+    case COMMAND_TURN_BACK:
     case COMMAND_COUNT:
         break;
     }
     return VERDICT_REFUSED;
+}
+
+/* A turn is for those who wait for it. */
+static enum verdict turn_verdict(const struct ledger *ledger, enum command_kind kind)
+{
+    bool is_wanted = false;
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = &ledger->effects[id];
+        is_wanted |= ledger_is_in_line(effect) || (effect->is_open && effect->awaits_turn);
+    }
+    if (kind == COMMAND_TURN) {
+        bool is_awaited = ledger->takes_turns && !ledger->has_turn && is_wanted;
+        return is_awaited ? VERDICT_OK : VERDICT_REFUSED;
+    }
+    return ledger->has_turn ? VERDICT_OK : VERDICT_REFUSED;
 }
 
 static enum verdict resume_verdict(const struct ledger *ledger, str key)
@@ -210,6 +232,9 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
     if (command->kind == COMMAND_TIME) {
         uint64_t due_ms = ledger_next_deadline(ledger);
         return due_ms != 0 && command->now_ms >= due_ms ? VERDICT_OK : VERDICT_DONE_BEFORE;
+    }
+    if (command->kind == COMMAND_TURN || command->kind == COMMAND_TURN_BACK) {
+        return turn_verdict(ledger, command->kind);
     }
     return answer_verdict(ledger, command);
 }

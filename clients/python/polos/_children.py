@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from . import _registry
-from ._functions import checked_id, refuse
+from ._functions import checked_id
 from ._json import dumps_argument, sentences
 from ._state import state_json
 from .errors import InvalidArgumentError, PolosError
 from .features.queue_types import start_place
-from .types import AgentResult, BatchStepResult, BatchWorkflowInput, Usage
+from .types import (
+    AgentResult,
+    BatchStepResult,
+    BatchWorkflowInput,
+    Step,
+    ToolCall,
+    ToolCallFunction,
+    ToolResult,
+    Usage,
+)
 from .v1 import common_pb2, tools_pb2
 
 if TYPE_CHECKING:
@@ -56,8 +65,11 @@ class Child:
         checked_id(name, "workflow")
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
-            refuse("invoking an agent", queue=queue, concurrency_key=concurrency_key)
-            return cls.of_agent(target.with_input(payload))
+            return cls.of_agent(
+                target.with_input(
+                    payload, queue=queue, concurrency_key=concurrency_key, priority=priority
+                )
+            )
         return cls(
             name=str(name),
             kind=(
@@ -103,6 +115,7 @@ class Child:
                 user_id=config.user_id,
                 conversation_id=config.conversation_id,
                 timeout=config.run_timeout_seconds,
+                place=config.place,
             ),
             provider_options_json=options_json(config.kwargs),
             target=config.agent,
@@ -220,13 +233,46 @@ def value_of(child: Child, told: dict[str, Any]) -> Any:
     agent = child.target
     schema = None if agent is None else agent.output_schema
     usage = told.get("usage")
+    steps = [_step_of(step) for step in told.get("steps") or []]
     return AgentResult(
         agent_run_id=told.get("run_id", ""),
         result=value if schema is None else _fitted(schema, value),
         result_schema=None if agent is None else schema_path(agent),
+        tool_results=[result for step in steps for result in step.tool_results],
+        steps=steps,
         total_steps=told.get("total_steps") or 0,
         usage=Usage.model_validate(usage if isinstance(usage, dict) else {}),
         stop_reason=told.get("stop_reason") or "",
+    )
+
+
+def _step_of(told: dict[str, Any]) -> Step:
+    calls = [
+        ToolCall(
+            id=call["call_id"],
+            call_id=call["call_id"],
+            function=ToolCallFunction(name=call["name"], arguments=call["arguments_json"]),
+        )
+        for call in told["tool_calls"]
+    ]
+    return Step(
+        step=told["step"],
+        content=told["content"],
+        tool_calls=calls,
+        tool_results=[_tool_result_of(result) for result in told["tool_results"]],
+        usage=Usage.model_validate(told["usage"]),
+    )
+
+
+def _tool_result_of(told: dict[str, Any]) -> ToolResult:
+    error = told.get("error")
+    return ToolResult(
+        tool_name=told["tool_name"],
+        status="completed" if error is None else "failed",
+        result=told.get("result"),
+        error=None if error is None else error["message"],
+        tool_call_id=told["call_id"],
+        tool_call_call_id=told["call_id"],
     )
 
 

@@ -42,7 +42,7 @@ class Connection:
         """Returns when the server knows the agent and a host here offers its tools."""
         async with self._lock:
             self._agents[agent.id] = agent
-            if agent.tools:
+            if agent.tools or _registry.queues:  # a host defines the queues
                 await self._in_time(self._offer(agent.tools), give_up_at)
             await self._register(agent, give_up_at)
 

@@ -159,10 +159,11 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
 
 
 def _status(run: common_pb2.Run) -> str:
-    """A word; "queued": no host has begun it yet."""
-    hosted = run.kind in (common_pb2.RUN_KIND_WORKFLOW, common_pb2.RUN_KIND_TOOL)
-    if run.status == common_pb2.RUN_STATUS_WAITING and hosted and not run.total_steps:
-        if run.waiting and all(w.kind in ("workflow", "tool", "queue") for w in run.waiting):
+    """A word; "queued": it has not begun, for want of a host or of its turn."""
+    is_agent = run.kind == common_pb2.RUN_KIND_AGENT
+    kinds = ("queue",) if is_agent else ("workflow", "tool", "queue")
+    if run.status == common_pb2.RUN_STATUS_WAITING and not run.total_steps:
+        if run.waiting and all(w.kind in kinds for w in run.waiting):
             return "queued"
     return STATUS_WORDS.get(run.status, "unknown")
 

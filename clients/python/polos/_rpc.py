@@ -165,6 +165,12 @@ QUEUE_PUT = Method(
     workflows_pb2.WorkflowServicePutQueueRequest,
     workflows_pb2.WorkflowServicePutQueueResponse,
 )
+QUEUE_DELETE = Method(
+    "WorkflowService",
+    "DeleteQueue",
+    workflows_pb2.WorkflowServiceDeleteQueueRequest,
+    workflows_pb2.WorkflowServiceDeleteQueueResponse,
+)
 QUEUE_LIST = Method(
     "WorkflowService",
     "ListQueues",

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from . import _registry
 from ._functions import check_client, checked_id, refuse
 from ._json import class_path, dumps_argument, schema_of
+from .features.queue_types import Queue, name_of, start_place
 from .errors import InvalidArgumentError, UnsupportedFeatureError
 from .stop_conditions import combined
 from .tool import Tool
@@ -43,6 +44,8 @@ class Agent:
         max_output_tokens: per model call; None: the provider's default.
         provider_base_url: where the provider is reached, instead of its usual address.
         provider_llm_api: "chat_completions" (the one this release speaks) or None.
+        queue: the Queue its runs wait in, its name, or {"name": ..., "concurrency_limit": 5}. A
+            name alone defines a queue without limits, where there is none.
         stop_conditions: max_steps(...), max_tokens(...).
         output_schema: a pydantic model the answer has to fit; `AgentResult.result` is one of it.
 
@@ -64,7 +67,7 @@ class Agent:
         max_output_tokens: int | None = None,
         provider_base_url: str | None = None,
         provider_llm_api: str | None = None,
-        queue: Any = None,
+        queue: str | Queue | dict[str, Any] | None = None,
         stop_conditions: list[Any] | None = None,
         output_schema: type[Any] | None = None,
         on_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
@@ -82,7 +85,6 @@ class Agent:
     ) -> None:
         refuse(
             "Agent",
-            queue=queue,
             on_start=on_start,
             on_end=on_end,
             on_agent_step_start=on_agent_step_start,
@@ -111,6 +113,7 @@ class Agent:
         self.provider_base_url = provider_base_url
         self.stop_conditions = list(stop_conditions or [])
         self.output_schema = _checked_schema(self.id, output_schema)
+        self.queue = name_of(queue)
         self._definition = self._define()
         _registry.agents[self.id] = self
 
@@ -137,6 +140,7 @@ class Agent:
             max_steps=stop.max_steps,
             max_total_tokens=stop.max_total_tokens,
             output_schema_json=schema,
+            queue=self.queue,
         )
 
     async def run(
@@ -148,6 +152,9 @@ class Agent:
         user_id: str | None = None,
         timeout: float | None = 600.0,
         conversation_id: str | UUID | None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
         **provider_kwargs: Any,
     ) -> AgentResult:
         """Runs the agent and returns its answer.
@@ -162,6 +169,9 @@ class Agent:
             session_id, user_id, conversation_id: kept with the run; tools see them in
                 their context.
             timeout: seconds the run may take; None: the server's own limit only.
+            queue: the queue it waits in, or its name; None: the agent's own.
+            concurrency_key: whose turn it is within the queue: a user, a tenant.
+            priority: within its key, higher ones go first; None: 0.
             provider_kwargs: anything else goes into the body of the model call as it is.
 
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, OutputError (the answer
@@ -169,8 +179,9 @@ class Agent:
         """
         refuse("agent.run", initial_state=initial_state)
         check_client(client, "agent.run")
+        place = start_place(queue, concurrency_key, priority)
         run_id = await client._start_agent(
-            self, input, provider_kwargs, session_id, user_id, conversation_id, timeout
+            self, input, provider_kwargs, session_id, user_id, conversation_id, timeout, place
         )
         return await client._agent_result(self, run_id, timeout)
 
@@ -184,6 +195,9 @@ class Agent:
         run_timeout_seconds: int | None = None,
         conversation_id: str | UUID | None = None,
         timeout: float | None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
         **provider_kwargs: Any,
     ) -> StreamResult:
         """Starts a run and returns at once; the result's `text_chunks` and `events` follow it.
@@ -195,8 +209,9 @@ class Agent:
         refuse("agent.stream", initial_state=initial_state)
         limit = run_timeout_seconds if timeout is None else timeout
         check_client(client, "agent.stream")
+        place = start_place(queue, concurrency_key, priority)
         run_id = await client._start_agent(
-            self, input, provider_kwargs, session_id, user_id, conversation_id, limit
+            self, input, provider_kwargs, session_id, user_id, conversation_id, limit, place
         )
         return StreamResult(client, self, run_id, session_id=session_id, user_id=user_id)
 
@@ -209,6 +224,9 @@ class Agent:
         streaming: bool = False,
         run_timeout_seconds: float | None = None,
         conversation_id: str | UUID | None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
         **kwargs: Any,
     ) -> AgentRunConfig:
         """This agent with what it is to be run with, for ctx.step.agent_invoke and its kin.
@@ -224,6 +242,9 @@ class Agent:
             initial_state,
             run_timeout_seconds,
             conversation_id=conversation_id,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            priority=priority,
             **kwargs,
         )
 
@@ -241,6 +262,9 @@ class AgentRunConfig:
         initial_state: BaseModel | dict[str, Any] | None = None,
         run_timeout_seconds: float | None = None,
         conversation_id: str | UUID | None = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
         **kwargs: Any,
     ) -> None:
         refuse("agent.with_input", initial_state=initial_state)
@@ -251,6 +275,7 @@ class AgentRunConfig:
         self.streaming = streaming  # every run can be followed; nothing depends on it
         self.run_timeout_seconds = run_timeout_seconds
         self.conversation_id = conversation_id
+        self.place = start_place(queue, concurrency_key, priority)
         self.kwargs = kwargs
 
 

@@ -224,10 +224,15 @@ class PolosClient:
         return _handle_of(told.run.id, told.run)
 
     async def list_executions(
-        self, workflow_id: str = "", limit: int = 50
+        self, workflow_id: str = "", limit: int = 50, deployment_id: str = ""
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, without payload, steps and result; `workflow_id` empty: any."""
-        request = runs_pb2.RunServiceListRequest(name=workflow_id)
+        """Runs, newest first, without payload, steps and result.
+
+        Args:
+            workflow_id: only runs of this workflow, agent or tool; empty: any.
+            deployment_id: only runs that stay with this deployment; empty: any.
+        """
+        request = runs_pb2.RunServiceListRequest(name=workflow_id, deployment=deployment_id)
         wire = self._connection().wire
         return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
 
@@ -387,6 +392,7 @@ class PolosClient:
         user_id: str | None,
         conversation_id: Any,
         timeout: float | None,
+        place: common_pb2.StartOptions,
     ) -> str:
         """Starts a run, exactly once, however often it takes to reach the server; its id."""
         refuse_inside_task("agent.run and agent.stream")
@@ -394,7 +400,7 @@ class PolosClient:
             agent_id=agent.id,
             input_json=input_json(input),
             provider_options_json=options_json(provider_kwargs),
-            options=_options(session_id, user_id, conversation_id, timeout),
+            options=_options(session_id, user_id, conversation_id, timeout, place=place),
         )
         give_up_at = _give_up_at(timeout)
         connection = self._connection()
@@ -416,6 +422,7 @@ class PolosClient:
             config.user_id,
             config.conversation_id,
             config.run_timeout_seconds,
+            config.place,
         )
         return ExecutionHandle(
             id=run_id,

@@ -95,7 +95,6 @@ def test_what_is_no_tool_is_refused():
 
 
 UNSUPPORTED = {
-    "queue": "q",
     "on_start": print,
     "on_end": print,
     "on_agent_step_start": print,

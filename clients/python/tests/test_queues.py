@@ -9,6 +9,7 @@ import pytest
 from polos import (
     Agent,
     BatchWorkflowInput,
+    ConflictError,
     InvalidArgumentError,
     NotFoundError,
     PolosClient,
@@ -80,15 +81,92 @@ def test_a_queue_that_makes_no_sense(fields, why):
 def test_what_takes_no_queue():
     with pytest.raises(UnsupportedFeatureError, match="queue"):
         tool(queue="q")
-    with pytest.raises(UnsupportedFeatureError, match="queue"):
-        Agent(id="a", provider="scripted", model="m", queue="q")
     with pytest.raises(ValueError, match="cannot have a queue"):
         workflow(schedule="@daily", queue="q")
     with pytest.raises(ValueError, match="queue id"):
         workflow(queue="no name")
 
 
+def test_an_agent_names_its_queue():
+    agent = Agent(id="a", provider="scripted", model="m", queue=Queue("models", 2))
+    assert agent.definition().queue == "models"
+    assert Agent(id="b", provider="scripted", model="m").definition().queue == ""
+    config = agent.with_input("hi", queue="other", concurrency_key="acme", priority=3)
+    assert (config.place.queue, config.place.concurrency_key) == ("other", "acme")
+    assert config.place.priority == 3
+    with pytest.raises(ValueError, match="queue id"):
+        Agent(id="c", provider="scripted", model="m", queue="no name")
+    with pytest.raises(InvalidArgumentError, match="32 bits"):
+        agent.with_input("hi", priority=2**31)
+
+
 # ---- the real server ----
+
+
+async def test_agents_take_turns(client, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+    at_once, most, keys = 0, 0, []
+    models = Queue("models", total_limit=1)
+
+    @tool
+    async def look(ctx):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        return "found"
+
+    script = [{"tool_calls": [{"name": "look", "arguments": {}}]}, {"text": "done"}]
+    agent = Agent(id="a", provider="scripted", model="m", tools=[look], queue=models)
+    bare = Agent(id="bare", provider="scripted", model="m")
+
+    @workflow(queue=models)
+    async def parent(ctx):
+        """Waits for agents in its own queue, which has one place."""
+        one = await ctx.step.agent_invoke_and_wait("one", agent.with_input("x", script=script))
+        two = await ctx.step.invoke_and_wait("two", bare, "y", queue=models, priority=2)
+        handle = await ctx.step.agent_invoke(
+            "three", bare.with_input("z", queue="models", concurrency_key="k")
+        )
+        keys.append(handle.id)
+        return [one.result, two.result]
+
+    runs = [agent.run(client, "hi", script=script, concurrency_key=key) for key in "abcabc"]
+    runs += [bare.run(client, "hello", queue=models, concurrency_key="a", priority=7)]
+    assert [r.result for r in await asyncio.gather(*runs)][:6] == ["done"] * 6
+    assert most == 1
+    assert (await parent.run(client))[0] == "done"
+    assert (await client.get_execution(keys[0]))["workflow_id"] == "bare"
+    with pytest.raises(NotFoundError, match="no queue 'nowhere' is defined"):
+        await bare.run(client, "hello", queue="nowhere")
+    with pytest.raises(InvalidArgumentError, match="none is named"):
+        await bare.run(client, "hello", concurrency_key="k")
+
+
+async def test_an_agent_says_that_it_waits_for_its_turn(client):
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    @tool
+    async def slow(ctx):
+        begun.set()
+        await asyncio.wait_for(go.wait(), SECONDS)
+
+    script = [{"tool_calls": [{"name": "slow", "arguments": {}}]}, {"text": "done"}]
+    agent = Agent(
+        id="a", provider="scripted", model="m", tools=[slow], queue=Queue("models", 1)
+    )
+    first = asyncio.create_task(agent.run(client, "hi", script=script))
+    await asyncio.wait_for(begun.wait(), SECONDS)
+    with pytest.raises(WorkflowTimeoutError, match="queue models runs 1 of 1 for key ''"):
+        await agent.run(client, "hi", script=script, timeout=0.05)
+    stream = await agent.stream(client, "hi", script=script, priority=1)
+    told = await client.get_execution(stream.id)
+    assert (told["status"], told["waiting"][0]["kind"]) == ("queued", "queue")
+    go.set()
+    assert (await first).result == (await stream.result()).result == "done"
+
+
 
 
 async def test_a_limit_holds_for_each_key(client):
@@ -155,11 +233,18 @@ async def test_a_run_says_that_it_waits_for_its_turn(client):
     assert (found.name, found.concurrency_limit, found.running, found.waiting) == ("mail", 1, 1, 1)
     with pytest.raises(WorkflowTimeoutError, match="queue mail runs 1 of 1"):
         await slow.run(client, timeout=0.05, **place)
+    with pytest.raises(ConflictError, match="1 runs of queue 'mail' are at work") as caught:
+        await queues.delete_queue(client, "mail")
+    assert caught.value.reason == "QUEUE_IN_USE"
     put = await queues.put(client, Queue("mail", 2))
     assert (put.concurrency_limit, put.total_limit, put.rate_limit) == (2, None, None)
     go.set()
     for handle in (first, second):
         await handle.result(client, SECONDS)
+    await queues.delete_queue(client, put.name)
+    assert await queues.list_queues(client) == []
+    with pytest.raises(NotFoundError, match="no queue 'mail' is defined"):
+        await queues.delete_queue(client, Queue("mail"))
 
 
 async def test_a_client_without_code_names_queues(client, server):

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from polos import (
     Agent,
@@ -17,6 +18,7 @@ from polos import (
     EventData,
     EventPayload,
     ExecutionHandle,
+    InvalidArgumentError,
     NotFoundError,
     PolosClient,
     RunCancelledError,
@@ -394,6 +396,70 @@ async def test_batches_of_the_client(client):
     assert await result(client, handle) == "y"
 
 
+class Query(BaseModel):
+    word: str
+
+
+async def test_a_childs_result_is_what_run_gives(server, client, threshold):
+    @tool
+    async def look(ctx, payload: Query):
+        if payload.word == "bad":
+            raise ValueError("no such word")
+        return {"found": payload.word}
+
+    def calls(*words):
+        return {"tool_calls": [{"name": "look", "arguments": {"word": word}} for word in words]}
+
+    agent = Agent(id="a", provider="scripted", model="scripted", tools=[look])
+    script = [calls("x", "bad"), calls("y"), {"text": "done"}]
+
+    def without_ids(result):
+        found = result.model_dump()
+        for each in [*found["steps"], found]:
+            for call in each.get("tool_calls", []) + each["tool_results"]:
+                call.update({key: None for key in call if key.endswith("id")})
+        return {**found, "agent_run_id": None}
+
+    @workflow
+    async def parent(ctx):
+        one = await ctx.step.agent_invoke_and_wait("one", agent.with_input("q", script=script))
+        (two,) = await ctx.step.batch_agent_invoke_and_wait(
+            "two", [agent.with_input("q", script=script)]
+        )
+        return [without_ids(one), without_ids(two.result)]
+
+    expected = await agent.run(client, "q", script=script)
+    assert [r.status for r in expected.tool_results] == ["completed", "failed", "completed"]
+    assert (expected.total_steps, len(expected.steps)) == (3, 3)
+    assert expected.usage.total_tokens > 0 and expected.stop_reason == "end"
+    for found in await parent.run(client):
+        assert found == without_ids(expected)
+
+
+async def test_a_childs_long_story_is_cut_at_its_beginning(client, let_go):
+    @tool
+    async def look(ctx):
+        return "x" * 20000
+
+    agent = Agent(id="a", provider="scripted", model="scripted", tools=[look])
+    script = [{"tool_calls": [{"name": "look", "arguments": {}}]}] * 8 + [{"text": "done"}]
+
+    @workflow
+    async def parent(ctx):
+        found = await ctx.step.agent_invoke_and_wait("one", agent.with_input("q", script=script))
+        many = await ctx.step.batch_agent_invoke_and_wait(
+            "many", [agent.with_input("q", script=script)] * 25
+        )
+        told = [len(each.result.steps) for each in many]
+        assert all(each.result.total_steps == 9 for each in many)
+        assert all(each.result.usage == found.usage for each in many)
+        return [[step.step for step in found.steps], found.total_steps, told]
+
+    steps, total, many = await parent.run(client)
+    assert (steps, total) == ([6, 7, 8, 9], 9)
+    assert many[0] == 4 and many[-1] == 0
+
+
 # ---- events ----
 
 
@@ -410,6 +476,22 @@ async def test_topics_keep_their_events_across_a_kill(server, client):
     again = events.stream_topic(client, "t", last_sequence_id=2)
     assert (await anext(again)).data == {"data": 2}
     await again.aclose()
+
+
+async def test_a_key_publishes_once(client):
+    event = EventData(event_type="a", data={"n": 0})
+    first = await events.publish(client, "t", event, idempotency_key="k")
+    assert await events.publish(client, "t", event, idempotency_key="k") == first
+    pair = await events.batch_publish(client, "t", [event, event], idempotency_key="pair")
+    assert pair == [first + 1, first + 2]
+    assert await events.batch_publish(client, "t", [event, event], idempotency_key="pair") == pair
+    with pytest.raises(ConflictError, match="under this idempotency key") as caught:
+        await events.publish(client, "t", EventData(data=2), idempotency_key="k")
+    assert caught.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert await events.publish(client, "t", event) == first + 3
+    for key in ("", "k" * 201):
+        with pytest.raises(InvalidArgumentError, match="idempotency_key"):
+            await events.publish(client, "t", event, idempotency_key=key)
 
 
 async def test_a_workflow_waits_for_an_event_of_its_type(client, threshold):

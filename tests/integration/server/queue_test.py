@@ -46,6 +46,14 @@ class Queues(unittest.TestCase):
             workflow_id=workflow, options=common_pb2.StartOptions(
                 queue=name, concurrency_key=key, priority=priority, **options))).run_id
 
+    def agent(self, agent="a", name="", key="", priority=0, **options):
+        return self.server.agents.Start(agents_pb2.AgentServiceStartRequest(
+            agent_id=agent, input="hello", options=common_pb2.StartOptions(
+                queue=name, concurrency_key=key, priority=priority, **options))).run_id
+
+    def types(self, run_id):
+        return [e.type for e in self.server.history(run_id)]
+
     def task(self):
         return self.tasks.get(timeout=20)
 
@@ -194,6 +202,201 @@ class Queues(unittest.TestCase):
         self.host("v", own={"v": "unheard-of"}, host_id="two")
         self.assertEqual(self.count("unheard-of"), (0, 0))
 
+    def delete(self, name):
+        self.server.workflows.DeleteQueue(
+            workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name))
+
+    def test_a_queue_is_deleted_when_nothing_is_in_it(self):
+        def refused(name):
+            with self.assertRaises(grpc.RpcError) as caught:
+                self.delete(name)
+            return (caught.exception.code(),) + polosd.details_of(caught.exception)
+
+        code = grpc.StatusCode
+        self.assertEqual(refused("no name")[:3],
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "name"))
+        self.assertEqual(refused("mail")[:3], (code.NOT_FOUND, "QUEUE_NOT_FOUND", "name"))
+        host = self.host("w", own={"w": "mail"}, queues=[definition("mail", limit=1)])
+        self.start(), self.start()
+        for running, waiting in ((1, 1), (1, 0)):
+            self.assertEqual(refused("mail"), (
+                code.FAILED_PRECONDITION, "QUEUE_IN_USE", "name",
+                "%d runs of queue 'mail' are at work and %d wait for their turn; cancel them or "
+                "let them end, and delete it then" % (running, waiting)))
+            task = self.task()
+            host.done(task, 1)
+            self.server.wait_ended(task.run_id)
+        self.delete("mail")
+        self.server.kill()
+        host.closed = True
+        self.server.start()
+        self.assertEqual(refused("mail")[1], "QUEUE_NOT_FOUND")
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.start()
+        self.assertEqual(polosd.details_of(caught.exception)[0], "QUEUE_NOT_FOUND")
+        self.host("w", own={"w": "mail"}, host_id="two")
+        self.start()
+        self.task()
+
+    def agents_host(self, **limits):
+        """An agent "a" that calls the tool "look" once, and says "found"; its queue is mail."""
+        host = self.host(tools=["look"], queues=[definition("mail", **limits)])
+        self.server.agent("a", [{"tool_calls": [{"name": "look", "arguments": {}}]},
+                                {"text": "found"}],
+                          tools=[agents_pb2.ToolDefinition(name="look")], queue="mail")
+        return host
+
+    def ended(self, run_id):
+        run = self.server.wait_ended(run_id)
+        self.assertEqual((run.status, run.result_json),
+                         (common_pb2.RUN_STATUS_COMPLETED, '"found"'))
+
+    def test_agents_call_no_model_before_their_turn(self):
+        host = self.agents_host(limit=1)
+        runs = [self.agent(priority=p) for p in (0, 0, 5)]
+        first = self.task()
+        self.quiet("mail", 1, 2)
+        self.assertEqual(self.types(runs[1]), ["RUN_STARTED", "TURN_ASKED"])
+        waiting = self.server.get(runs[1]).waiting[0]
+        self.assertEqual((waiting.kind, waiting.name, waiting.message),
+                         ("queue", "mail", "queue mail runs 1 of 1; 1 is ahead of it"))
+        host.done(first, "x")
+        self.ended(runs[0])
+        for run_id in (runs[2], runs[1]):
+            task = self.task()
+            self.assertEqual(task.run_id, run_id)
+            host.done(task, "x")
+            self.ended(run_id)
+        self.quiet("mail", 0, 0)
+        self.assertEqual(self.types(runs[1])[:4],
+                         ["RUN_STARTED", "TURN_ASKED", "TURN_GIVEN", "MODEL_REQUESTED"])
+
+    def suspend(self, host, task):
+        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}"))
+        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        host.park(task, 0)
+
+    def answer(self, run_id):
+        self.server.suspend.Resume(polosd.suspend_pb2.SuspendServiceResumeRequest(
+            run_id=run_id, step_key="ask", data_json="1"))
+
+    def test_an_agent_that_only_waits_lets_go_of_its_turn(self):
+        host = self.agents_host(limit=1)
+        first, second = self.agent(), self.agent()
+        asking = self.task()
+        self.suspend(host, asking)
+        held = self.task()
+        self.assertEqual(held.run_id, second)
+        self.answer(first)
+        self.assertEqual(self.count("mail"), (1, 1))
+        self.assertEqual(self.server.get(first).waiting[0].kind, "queue")
+        self.assertTrue(self.tasks.empty())
+        host.done(held, "x")
+        again = self.task()
+        self.assertEqual((again.run_id, again.epoch), (first, 2))
+        self.ended(second)
+        host.done(again, "x")
+        self.ended(first)
+        self.assertEqual(self.types(first).count("TURN_GIVEN"), 2)
+
+    def test_a_kill_keeps_agents_in_line_and_in_place(self):
+        host = self.agents_host(limit=1)
+        first, second, third = (self.agent(key=k) for k in "abc")
+        self.suspend(host, self.task())
+        held = self.task()
+        self.answer(first)
+        self.assertEqual(self.count("mail"), (1, 2))
+        host.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(host.welcome.wait(10))
+        self.assertEqual(self.count("mail"), (1, 2))
+        host.done(held, "x")
+        order = []
+        for _ in range(2):
+            task = self.task()
+            order.append(task.run_id)
+            self.assertEqual(self.count("mail")[0], 1)
+            host.done(task, "x")
+        self.assertEqual(sorted(order), sorted([first, third]))
+        for run_id in (first, second, third):
+            self.ended(run_id)
+
+    def test_a_fork_of_an_agent_asks_for_a_turn_of_its_own(self):
+        host = self.agents_host(limit=1)
+        first = self.agent()
+        held = self.task()
+        fork = self.server.runs.Fork(polosd.runs_pb2.RunServiceForkRequest(
+            run_id=first, after_seq=len(self.server.history(first)))).run_id
+        self.quiet("mail", 1, 1)
+        self.assertEqual(self.types(fork)[-2:], ["TURN_ASKED", "LEASE_LOST"])
+        host.done(held, "x")
+        again = self.task()
+        self.assertEqual(again.run_id, fork)
+        host.done(again, "x")
+        self.ended(first)
+        self.ended(fork)
+
+    def test_agents_are_cancelled_and_time_out_in_line(self):
+        host = self.agents_host(limit=1)
+        first, second = self.agent(), self.agent()
+        held = self.task()
+        third = self.server.wait_ended(self.agent(run_timeout_ms=50))
+        self.assertEqual(third.error.reason, "DEADLINE_EXCEEDED")
+        self.assertIn("queue mail runs 1 of 1; 1 is ahead of it", third.error.message)
+        self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=second))
+        self.assertEqual(self.server.wait_ended(second).status, common_pb2.RUN_STATUS_CANCELLED)
+        self.assertEqual(self.count("mail"), (1, 0))
+        self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=first))
+        self.server.wait_ended(first)
+        self.assertEqual(self.count("mail"), (0, 0))
+        self.assertEqual(held.run_id, first)
+
+    def test_a_turn_that_was_broken_off_goes_on(self):
+        self.server.agent("p", [{"text": "one", "pause": True}, {"text": "two", "pause": True},
+                                {"text": "three"}])
+        run = self.server.wait_ended(self.agent("p"))
+        self.assertEqual((run.result_json, run.stop_reason, run.total_steps),
+                         ('"three"', "end", 3))
+        self.assertEqual([step.content for step in self.server.get(run.id).steps],
+                         ["one", "two", "three"])
+        self.server.agent("q", [{"text": "on", "pause": True}] * 9, max_steps=2)
+        run = self.server.wait_ended(self.agent("q"))
+        self.assertEqual((run.stop_reason, run.total_steps), ("max_steps", 2))
+
+    def test_a_rate_counts_the_beginnings_of_agents(self):
+        self.put("mail", rate=1, period_ms=500)
+        self.server.agent("b", [{"text": "hi"}])
+        runs = [self.agent("b", name="mail") for _ in range(4)]
+        times = []
+        for run_id in runs:
+            self.server.wait_ended(run_id)
+            times += [e.time_ms for e in self.server.history(run_id) if e.type == "TURN_GIVEN"]
+        times.sort()
+        for earlier, later in zip(times, times[1:]):
+            self.assertGreaterEqual(later - earlier, 500)
+
+    def test_agents_as_children_take_turns(self):
+        host = self.agents_host(limit=1)
+        self.host("w", host_id="two")
+        self.start(name="mail")
+        parent = self.task()
+        options = common_pb2.StartOptions(queue="mail", concurrency_key="k")
+        children = [tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_AGENT, name="a",
+                                        input_json='"hi"', options=options)] * 2
+        self.hosts[1].order(parent, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
+        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        self.hosts[1].park(parent, 0)
+        for _ in children:
+            task = self.task()
+            self.assertEqual((task.kind, task.name), (tools_pb2.TASK_KIND_TOOL, "look"))
+            self.assertEqual(self.count("mail")[0], 1)
+            host.done(task, "x")
+        again = self.task()
+        self.assertEqual(again.run_id, parent.run_id)
+        self.hosts[1].done(again, 2)
+        self.server.wait_ended(parent.run_id)
+
     def test_what_is_refused(self):
         def refused(call):
             with self.assertRaises(grpc.RpcError) as caught:
@@ -209,10 +412,12 @@ class Queues(unittest.TestCase):
                          (code.INVALID_ARGUMENT, "INVALID_FIELD", "queue.rate_period_ms"))
         self.server.agent("a", [{"text": "hi"}])
         self.put("mail", limit=1)
-        start = agents_pb2.AgentServiceStartRequest(
-            agent_id="a", input="hello", options=common_pb2.StartOptions(queue="mail"))
-        self.assertEqual(refused(lambda: self.server.agents.Start(start)),
-                         (code.UNIMPLEMENTED, "QUEUE_OF_AGENT", "options.queue"))
+        self.assertEqual(refused(lambda: self.agent("a", name="nowhere")),
+                         (code.NOT_FOUND, "QUEUE_NOT_FOUND", "options.queue"))
+        self.assertEqual(refused(lambda: self.agent("a", key="acme")),
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "options.queue"))
+        self.assertEqual(refused(lambda: self.server.agent("b", [], queue="no name")),
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "agent.queue"))
         hello = tools_pb2.HostMessage(hello=tools_pb2.Hello(
             host_id="h", slots=1, queues=[definition("ok"), definition("no name")]))
         self.assertEqual(

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, suspend_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2
 
 MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
 LEASE_MS = 1500
@@ -70,6 +70,61 @@ class Versions(unittest.TestCase):
         host.park(task)
         self.until(run_id, "TASK_PARKED")
         return run_id
+
+    def test_a_new_run_goes_to_the_newest_deployment(self):
+        old = self.host("v1")
+        first = self.server.start_workflow("w")
+        held = self.task_of(old)
+        new = self.host("v2", slots=1)
+        second = self.server.start_workflow("w")  # The old one has far more room.
+        task = self.task_of(new)
+        third = self.server.start_workflow("w")
+        waiting = self.server.get(third).waiting[0]
+        self.assertEqual(waiting.message, "the hosts of the newest deployment that offers workflow "
+                         "w are busy or have just gone; others that offer it have older code")
+        self.assertTrue(self.tasks.empty())
+        new.done(task, 2)
+        self.ends(second, 2)
+        task = self.task_of(new)
+        self.assertEqual(task.run_id, third)
+        new.done(task, 3)
+        self.ends(third, 3)
+        new.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="taken back")))
+        new.close()
+        fourth = self.server.start_workflow("w")
+        old.done(self.task_of(old), 4)
+        self.ends(fourth, 4)
+        old.done(held, 1)
+        self.ends(first, 1)
+        self.assertEqual([self.leases(run_id) for run_id in (first, second, third, fourth)],
+                         [["v1"], ["v2"], ["v2"], ["v1"]])
+        self.assertEqual(self.listed("v1"), [fourth, first])
+        self.assertEqual(self.listed("v2"), [third, second])
+        self.assertEqual(self.listed("v3"), [])
+
+    def listed(self, deployment, **fields):
+        return [run.id for run in self.server.runs.List(runs_pb2.RunServiceListRequest(
+            deployment=deployment, **fields)).runs]
+
+    def test_a_run_is_listed_under_the_deployment_it_went_over_to(self):
+        old = self.host("v1")
+        run_id = self.begin(old)
+        waiting = common_pb2.RUN_STATUS_WAITING
+        self.assertEqual(self.listed("v1", status=waiting), [run_id])
+        old.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="old")))
+        old.close()
+        new = self.host("v2")
+        self.resume(run_id, "ask")
+        task = self.task_of(new)
+        self.assertEqual(self.listed("v1"), [run_id])  # It has added nothing yet.
+        new.step(task, 2, "after", 6)
+        self.until(run_id, "STEP_SETTLED", 2)
+        self.assertEqual((self.listed("v1"), self.listed("v2")), ([], [run_id]))
+        new.welcome.clear()
+        self.server.kill()
+        self.server.start()
+        self.assertTrue(new.welcome.wait(10))
+        self.assertEqual((self.listed("v1"), self.listed("v2")), ([], [run_id]))
 
     def test_a_run_stays_with_its_deployment_while_it_is_there(self):
         old = self.host("v1", slots=1)

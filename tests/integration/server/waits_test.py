@@ -246,10 +246,219 @@ class Waits(unittest.TestCase):
         self.assertEqual([json.loads(h.event.data_json) for h in heard], ["new", "mine"])
         self.assertEqual(heard[1].event.run_id, task.run_id)
 
+    def told(self, run_id, key, data, by="tester"):
+        answer = self.resume(run_id, key, data, by)
+        return answer.accepted, answer.kept
+
+    SECOND, EARLY, NOW, EARLY_AGAIN = (False, False), (True, True), (True, False), (False, True)
+
+    def asking_agent(self, calls):
+        host = self.host(tools=["look"])
+        call = {"tool_calls": [{"name": "look", "arguments": {}}]}
+        self.server.agent("a", [call] * calls + [{"text": "done"}],
+                          tools=[polosd.agents_pb2.ToolDefinition(name="look")])
+        return host, self.server.start_agent("a")
+
+    def ask(self, host, task, **fields):
+        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}", **fields))
+
+    def test_an_answer_between_two_calls_that_ask_the_same_is_for_the_second(self):
+        host, run_id = self.asking_agent(3)
+        first = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        self.ask(host, first)
+        self.assertEqual(self.outcome(host)["data"], 1)
+        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)  # Its asker is at work.
+        host.done(first, "x")
+        second = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)  # The same, sent again.
+        self.assertEqual(self.told(run_id, "ask", 1, by="another"), self.EARLY)
+        self.restart(host)
+        self.assertEqual(self.told(run_id, "ask", 3), self.EARLY_AGAIN)
+        self.ask(host, second)
+        self.assertEqual(self.outcome(host), {"data": 1, "resumed_by": "another"})
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)
+        host.done(second, "x")
+        third = self.task()
+        self.ask(host, third)
+        self.until(run_id, "WAIT_SET", 3)
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)  # It is asked: any answer will do.
+        self.assertEqual(self.outcome(host)["data"], 1)
+        host.done(third, "x")
+        self.server.wait_ended(run_id)
+        self.assertEqual(self.told(run_id, "ask", 4), self.SECOND)
+
+    def test_an_answer_after_the_timeout_is_for_nobody(self):
+        host, run_id = self.asking_agent(2)
+        first = self.task()
+        self.ask(host, first, deadline_ms=1)
+        self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        host.done(first, "x")
+        second = self.task()
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        self.ask(host, second)
+        self.until(run_id, "WAIT_SET", 2)
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)
+
+    def test_an_answer_between_two_attempts_is_for_the_next(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task)
+        self.until(run_id, "WAIT_SET")
+        host.failed(task, "ValueError", "oh", retryable=True)  # It takes its question with it.
+        self.until(run_id, "TASK_FAILED")
+        self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        again = self.task()
+        self.ask(host, again)
+        self.assertEqual(self.outcome(host)["data"], 1)
+        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        host.failed(again, "ValueError", "oh", retryable=True)
+        self.until(run_id, "TASK_FAILED", 2)
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)  # It was given its answer.
+        third = self.task()
+        self.assertEqual([step.key for step in third.steps], ["ask"])
+        host.done(third, "ok")
+
+    def test_a_fork_knows_of_the_answers_in_its_events(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task)
+        self.until(run_id, "WAIT_SET")
+        asked = len(self.server.history(run_id))
+        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)
+        answered = asked + 1
+        forks = {}
+        for seq in (2, asked, answered):
+            forks[seq] = self.server.runs.Fork(
+                runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=seq)).run_id
+        given = {self.task().run_id for _ in (2, answered)}  # That which is asked waits for it.
+        given.add(self.task().run_id)
+        self.assertEqual(given, set(forks.values()))
+        self.assertEqual(self.told(forks[2], "ask", 2), self.EARLY)
+        self.assertEqual(self.told(forks[asked], "ask", 2), self.NOW)
+        self.assertEqual(self.told(forks[answered], "ask", 2), self.SECOND)
+        kept = self.server.runs.Fork(runs_pb2.RunServiceForkRequest(
+            run_id=forks[2], after_seq=len(self.server.history(forks[2])))).run_id
+        self.assertEqual(self.told(kept, "ask", 3), self.EARLY_AGAIN)
+        self.ask(host, self.task())
+        self.until(kept, "WAIT_SETTLED")
+        self.assertEqual(self.told(kept, "ask", 3), self.SECOND)
+
+    def parent(self, host, *names):
+        """A parent that waits for children; its task, and theirs by name."""
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "both", invoke=tools_pb2.Invoke(
+            children=[child(name) for name in names], wait=True))
+        found = [self.task() for _ in names]
+        return run_id, task, {each.name: each for each in found}
+
+    def children_of(self, run_id):
+        return sorted(run.id for run in self.server.runs.List(
+            runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs)
+
+    def test_an_attempt_that_is_tried_again_keeps_its_children(self):
+        host = self.host("w", "a", "b")
+        run_id, task, found = self.parent(host, "a", "b")
+        host.done(found["a"], 1)
+        self.server.wait_ended(found["a"].run_id)
+        host.failed(task, "ValueError", "oh", retryable=True)
+        again = self.task()
+        self.assertEqual((again.run_id, again.epoch, len(again.steps)), (run_id, 2, 0))
+        host.order(again, "both", invoke=tools_pb2.Invoke(
+            children=[child("a"), child("b")], wait=True))
+        self.restart(host)
+        host.done(found["b"], 2)
+        told = self.outcome(host)
+        self.assertEqual([(each["run_id"], each["result"]) for each in told],
+                         [(found["a"].run_id, 1), (found["b"].run_id, 2)])
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(len(self.children_of(run_id)), 2)
+        self.assertTrue(self.tasks.empty())
+
+    def retry(self, run_id):
+        return self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)).run.id
+
+    def test_a_retried_run_waits_for_the_children_it_had_begun(self):
+        host = self.host("w", "a", "b", "c")
+        run_id, task, found = self.parent(host, "a", "b", "c")
+        host.done(found["a"], 1)  # Before the failure, ...
+        self.server.wait_ended(found["a"].run_id)
+        host.failed(task, "ValueError", "oh")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
+        host.done(found["b"], 2)  # ... between it and the retry, ...
+        self.server.wait_ended(found["b"].run_id)
+        new_id = self.retry(run_id)
+        again = self.task()
+        self.assertEqual(again.run_id, new_id)
+        host.order(again, "both", invoke=tools_pb2.Invoke(
+            children=[child(name) for name in "abc"], wait=True))
+        self.restart(host)
+        host.done(found["c"], 3)  # ... and after it.
+        self.assertEqual([each["result"] for each in self.outcome(host)], [1, 2, 3])
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(len(self.children_of(run_id)), 3)
+        self.assertTrue(self.tasks.empty())
+        settled = [e for e in self.server.history(new_id) if e.type == "CHILD_SETTLED"]
+        self.assertEqual(len(settled), 3)
+
+    def test_a_retry_of_a_retry_inherits_again(self):
+        host = self.host("w", "a")
+        run_id, task, found = self.parent(host, "a")
+        for _ in range(3):
+            host.failed(task, "ValueError", "oh")
+            self.server.wait_ended(run_id)
+            run_id = self.retry(run_id)
+            task = self.task()
+            self.assertEqual(task.run_id, run_id)
+            self.assertEqual(self.children_of(run_id), [found["a"].run_id])
+        host.done(found["a"], 1)
+        self.until(run_id, "WAIT_SETTLED")
+        host.done(task, "ok")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertTrue(self.tasks.empty())
+
+    def test_what_a_retried_run_inherited_is_cancelled_with_it(self):
+        host = self.host("w", "a")
+        run_id, task, found = self.parent(host, "a")
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        new_id = self.retry(run_id)
+        self.task()
+        self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=new_id))
+        for each in (new_id, found["a"].run_id):
+            self.assertEqual(self.server.wait_ended(each).status, common_pb2.RUN_STATUS_CANCELLED)
+
     def publish(self, topic, *data):
         events = [workflows_pb2.TopicEvent(data_json=json.dumps(d)) for d in data]
         return list(self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
             topic=topic, events=events)).sequences)
+
+    def test_a_key_publishes_once_across_a_kill(self):
+        def publish(data):
+            return self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
+                topic="t", idempotency_key="k",
+                events=[workflows_pb2.TopicEvent(data_json=data)] * 2))
+
+        first = publish("1")
+        self.assertEqual((list(first.sequences), first.existed), ([1, 2], False))
+        self.server.kill()
+        self.server.start()
+        again = publish("1")
+        self.assertEqual((list(again.sequences), again.existed), ([1, 2], True))
+        with self.assertRaises(grpc.RpcError) as caught:
+            publish("2")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.ALREADY_EXISTS)
+        self.assertEqual(polosd.details_of(caught.exception)[:2],
+                         ("IDEMPOTENCY_KEY_REUSED", "idempotency_key"))
+        self.assertEqual(self.publish("t", 3), [3])
 
     def test_a_follower_hears_what_comes(self):
         stream = self.server.workflows.Subscribe(workflows_pb2.WorkflowServiceSubscribeRequest(

@@ -13,9 +13,9 @@ REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FOR
 # Names of environment variables look the same.
 VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
-EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL)_(STARTED|COMPLETED"
+EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL|TURN)_(STARTED|COMPLETED"
                     r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED"
-                    r"|REQUEUED)$")
+                    r"|REQUEUED|ASKED|GIVEN)$")
 
 
 def reasons_of_sources(root):

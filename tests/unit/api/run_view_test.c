@@ -223,6 +223,34 @@ static void tell_answer(struct story *story, str text, bool is_structured)
     story->report.state.state = RUN_COMPLETED;
 }
 
+static void old_steps_make_room(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("\"x\""));
+    enum {
+        TURN_BYTES = 300 * 1024,
+        TURNS = 10,
+        KEPT = 6
+    };
+    char *text = arena_alloc(&story.arena, TURN_BYTES);
+    memset(text, 'x', TURN_BYTES);
+    for (int i = 0; i < TURNS; i++) {
+        text[0] = (char)('0' + i);
+        const struct model_block said = {.kind = MODEL_BLOCK_TEXT,
+                                         .text = str_make(text, TURN_BYTES)};
+        struct event reply = replied(&story, &said, 1);
+        tell(&story, &reply, 1);
+    }
+    Polos__V1__Run *run = view(&story);
+    assert_int_equal(run->n_steps, KEPT);
+    assert_int_equal(run->steps_left_out, TURNS - KEPT);
+    assert_int_equal(run->steps[0]->number, TURNS - KEPT + 1);
+    assert_int_equal(run->steps[KEPT - 1]->content[0], '9');
+    story_fini(&story);
+}
+
 static void results(void **state)
 {
     (void)state;
@@ -558,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_with_tools),
+        cmocka_unit_test(old_steps_make_room),
         cmocka_unit_test(results),
         cmocka_unit_test(a_refusal_is_shown),
         cmocka_unit_test(workflows),

@@ -66,6 +66,7 @@ void world_init(struct world *world, size_t inbox_max)
         .inbox_max = inbox_max,
     };
     memory_store_open(&options.store);
+    world->store = options.store;
     status made = runtime_new(&options, &world->arena, &world->runtime);
     assert_int_equal(made.code, CODE_OK);
     world->sink = runtime_model_sink(world->runtime);

@@ -11,6 +11,7 @@
 struct world {
     struct arena arena;
     struct runtime *runtime;
+    struct store store; /* The runtime's. */
     struct api api;
     struct model_sink sink;
     uint64_t now_ms;

@@ -39,7 +39,8 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     ret->state %= RUN_STATE_COUNT;
     ret->usage_incomplete %= 2;
     ret->is_cancelling %= 2;
-    ret->reserved = 0;
+    ret->turn %= TURN_HELD + 1;
+    memset(ret->reserved, 0, sizeof(ret->reserved));
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
            (ENGINE_KEPT_MAX - ret->kept_count) * sizeof(ret->kept[0]));
@@ -141,7 +142,8 @@ static void test_snapshot_of_the_most(void **state)
     run.state = RUN_STATE_COUNT - 1;
     run.usage_incomplete = 1;
     run.is_cancelling = 1;
-    run.reserved = 0;
+    run.turn = TURN_HELD;
+    memset(run.reserved, 0, sizeof(run.reserved));
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;
     for (uint32_t i = 0; i < ENGINE_EFFECTS_MAX; i++) {
@@ -278,6 +280,7 @@ static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
     memset(ret->concurrency_key, 'k', name_bytes == CODEC_NAME_MAX ? CODEC_KEY_MAX : name_bytes);
     ret->priority = parked % 2 == 0 ? INT32_MIN : INT32_MAX;
     ret->has_begun = parked > 0;
+    ret->deployment = parked % 2 == 0 ? UINT64_MAX : 0;
 }
 
 static void test_row_comes_back(void **state)
@@ -319,9 +322,9 @@ static void test_row_refuses_what_is_too_much(void **state)
     assert_int_equal(codec_decode_row((str){"\x08\x04", 2}, &back).code, CODE_FAILED_PRECONDITION);
     for (char kind = 0; kind < EFFECT_KIND_COUNT + 1; kind++) {
         char parked[] = {0x3a, 0x02, 0x10, kind};
-        bool is_task = kind == EFFECT_TOOL || kind == EFFECT_BODY;
+        bool is_in_line = kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
         assert_int_equal(codec_decode_row((str){parked, 4}, &back).code,
-                         is_task ? CODE_OK : CODE_FAILED_PRECONDITION);
+                         is_in_line ? CODE_OK : CODE_FAILED_PRECONDITION);
     }
     assert_int_equal(codec_decode_row((str){"\x08", 1}, &back).code, CODE_DATA_LOSS);
 }

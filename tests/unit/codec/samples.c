@@ -126,6 +126,7 @@ static const struct field {
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_type),
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_message),
     SINCE(2, CHILD_SETTLED, TEXT, child_settled.outcome.error_stack),
+    SINCE(5, CHILD_SETTLED, TEXT, child_settled.account),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.key),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.data),
     SINCE(2, RESUME_KEPT, TEXT, resume_kept.by),
@@ -142,10 +143,13 @@ static const struct field {
     SINCE(2, TASK_FAILED, TEXT, task_failed.state),
     SINCE(2, TASK_FAILED, U64, task_failed.retry_at_ms),
     SINCE(4, TASK_FAILED, FLAG, task_failed.is_mismatch),
+    SINCE(5, TASK_FAILED, FLAG, task_failed.keeps_children),
     SINCE(2, TASK_REQUEUED, U32, effect),
     SINCE(2, TASK_REQUEUED, U32, attempt),
     SINCE(2, CANCEL_REQUESTED, TEXT, cancel_requested.cause),
     SINCE(2, CANCEL_REQUESTED, U64, cancel_requested.deadline_ms),
+    SINCE(5, TURN_ASKED, U32, effect),
+    SINCE(5, TURN_GIVEN, U32, effect),
 #undef FIELD
 #undef SINCE
 };

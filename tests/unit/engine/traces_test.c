@@ -80,6 +80,7 @@ static void read_start(const struct words *words, struct command *command)
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
     spec->retries_max = (uint32_t)option(words, "retries", 0);
+    spec->queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
 }
 
 static void read_order(const struct words *words, str key, struct command *command)
@@ -119,7 +120,7 @@ static struct tool_call read_call(struct player *player, char *word)
 
 static void read_reply(struct player *player, const struct words *words, struct command *command)
 {
-    static const char *const stops[] = {"end", "", "length", "content_filter", "refusal"};
+    static const char *const stops[] = {"end", "", "length", "content_filter", "refusal", "pause"};
     struct tool_call *calls = arena_zalloc(&player->arena, WORDS_MAX * sizeof(*calls));
     command->model_replied.stop = REPLY_STOP_TOOLS;
     command->model_replied.usage =
@@ -200,6 +201,8 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_LEASE_LOST:
     case COMMAND_TIME:
     case COMMAND_CODE_CAME:
+    case COMMAND_TURN:
+    case COMMAND_TURN_BACK:
     case COMMAND_COUNT:
         break;
     }
@@ -217,6 +220,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
         [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
         [COMMAND_PARK] = "park",         [COMMAND_CODE_CAME] = "code",
+        [COMMAND_TURN] = "turn",         [COMMAND_TURN_BACK] = "turnback",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);
@@ -276,7 +280,8 @@ static void print_pins(struct buf *text, const struct run *run)
                 buf_printf(text, ", %u for %s", task->id, name);
             }
         }
-        if (pin == ENGINE_PIN_NEWEST) {
+        bool is_bound = task->pin != 0 || run->deployment != 0;
+        if (pin == ENGINE_PIN_NEWEST && is_bound) {
             buf_printf(text, ", %u for the newest", task->id);
         }
     }

@@ -26,6 +26,8 @@ enum situation {
     BODY_BACKOFF,
     BODY_STOPPED, /* Its code did not fit. */
     BODY_CLEANUP, /* Leased, cancelled. */
+    QUEUED, /* An agent that waits for its turn, ... */
+    ON_TURN, /* ... and has it. */
     COMPLETED,
     FAILED,
     CANCELLED,
@@ -99,8 +101,11 @@ static void bring(struct run *run, enum situation situation)
     if (situation >= BODY_READY && situation <= BODY_CLEANUP) {
         start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW, .retries_max = 1};
     }
+    start.start.spec.queue = situation == QUEUED || situation == ON_TURN ? STR("q") : STR_EMPTY;
     must(run, start);
-    if (situation == BACKOFF) {
+    if (situation == ON_TURN) {
+        must(run, make(COMMAND_TURN, 0, 0));
+    } else if (situation == BACKOFF) {
         must(run, make(COMMAND_MODEL_FAILED, 1, 1));
     } else if (situation == TOOL_READY || situation == TOOL_LEASED) {
         must(run, make(COMMAND_MODEL_REPLIED, 1, 1));
@@ -148,21 +153,24 @@ static const struct {
     uint32_t attempt;
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel order resume event child park
-     *       code came, after start */
-    [NEW] = {"new", "OSSSSSSSRRSRSSSS", "OSSSSSSSRRSRSSSS", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRDORORRRR", "RSSSSSSSDOSOSSSS", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRDORORRRR", "RSSSSSSSDOSOSSSS", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORROS", "RSSSSSSSDOSOSSSS", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORROS", "RSSSSSSSDOSOSSSS", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRSS", "RSSSSSSSDOSOSSSS", 1, 1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSORRSO", "RSSSSSSSDOSOSSSS", 1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRROS", "RSSSSSSSDDSRSSSS", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTT", 1, 1},
+     *       code turn turnback, after start */
+    [NEW] = {"new", "OSSSSSSSRRSRSSSSRR", "OSSSSSSSRRSRSSSSRR", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORROSSS", "RSSSSSSSDOSOSSSSSS", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORROSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSORRSOSS", "RSSSSSSSDOSOSSSSSS", 1,
+                      1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRROSSS", "RSSSSSSSDDSRSSSSSS", 1, 1},
+    [QUEUED] = {"in a queue", "RSSSRRRRDORORRRROS", "RSSSSSSSDOSOSSSSOS", 1, 0},
+    [ON_TURN] = {"on turn", "ROOORRRRDORORRRRSO", "RSSSSSSSDOSOSSSSSO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -201,16 +209,16 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDDD");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDDD");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDDDSS");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDDDSS");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSSS");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSSS");
+        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSSSSS");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSSSSS");
     }
 }
 
@@ -222,10 +230,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSDOSORRSS"},
-        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRSS"},
-        {EFFECT_EVENT, "RSSSRSSSDOSOORSS"},
-        {EFFECT_CHILDREN, "RSSSRSSSDOSOROSS"},
+        {EFFECT_SLEEP, "RSSSRSSSDOSORRSSSS"},
+        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRSSSS"},
+        {EFFECT_EVENT, "RSSSRSSSDOSOORSSSS"},
+        {EFFECT_CHILDREN, "RSSSRSSSDOSOROSSSS"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};

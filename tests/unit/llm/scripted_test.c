@@ -212,6 +212,7 @@ static void test_refuses_what_is_no_script(void **state)
         {"{\"script\":[{\"text\":\"a\"},7]}", "options.script[1]"},
         {"{\"script\":[{\"text\":7}]}", "strings"},
         {"{\"script\":[{\"txt\":\"a\"}]}", "knows only"},
+        {"{\"script\":[{\"pause\":\"yes\"}]}", "pause must be"},
         {"{\"script\":[{\"tool_calls\":[{\"arguments\":{}}]}]}", "name"},
         {"{\"script\":[{\"tool_calls\":[{\"name\":\"f\",\"arguments\":[]}]}]}", "arguments"},
         {"{\"script\":[{\"error\":\"x\"}]}", "error"},

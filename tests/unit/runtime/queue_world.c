@@ -230,6 +230,14 @@ void world_define(struct world *world, const char *queue, struct queue_limits li
     assert_int_equal(ask(world, request).code, CODE_OK);
 }
 
+const char *world_delete(struct world *world, const char *queue)
+{
+    struct request *request = request_new(REQUEST_DELETE_QUEUE);
+    request->text = str_of(queue);
+    struct answer answer = ask(world, request);
+    return answer.code == CODE_OK ? "" : answer.reason;
+}
+
 size_t world_try_start(struct world *world, enum run_kind kind, const char *queue, const char *key,
                        int32_t priority, const char **ret_reason)
 {

@@ -72,6 +72,8 @@ void world_fini(struct world *world);
 void world_turn(struct world *world); /* Until nothing is due now. */
 void world_pass(struct world *world, uint64_t ms); /* Time, with its turns. */
 void world_define(struct world *world, const char *queue, struct queue_limits limits);
+/* The reason of its refusal; "": it is gone. */
+const char *world_delete(struct world *world, const char *queue);
 /* Said by a host's hello rather than by a caller. */
 void world_connect(struct world *world, int host, const char *default_queue);
 void world_lose(struct world *world, int host); /* It dies; its lease runs on. */

@@ -397,6 +397,55 @@ static void test_the_workflows_own_queue(void **state)
     world_end(world);
 }
 
+static void test_deletion(void **state)
+{
+    (void)state;
+    struct world *world = world_new(100);
+    const struct queue_limits slow = {.concurrency = 1, .rate = 2, .rate_period_ms = 60000};
+    const char *reason = "";
+    assert_string_equal(world_delete(world, "mail"), "QUEUE_NOT_FOUND");
+    world_define(world, "mail", slow);
+    world_define(world, "mailer", (struct queue_limits){.rate = 1, .rate_period_ms = 60000});
+    size_t first = world_start(world, "mail", "", 0);
+    size_t second = world_start(world, "mail", "", 0);
+    world_done(world, world_start(world, "mailer", "", 0));
+    assert_string_equal(world_delete(world, "mail"), "QUEUE_IN_USE");
+    world_cancel(world, second);
+    assert_string_equal(world_delete(world, "mail"), "QUEUE_IN_USE");
+    world_done(world, first);
+    assert_string_equal(world_delete(world, "mail"), "");
+    assert_string_equal(world_delete(world, "mail"), "QUEUE_NOT_FOUND");
+    assert_int_equal(world_try_start(world, RUN_KIND_WORKFLOW, "mail", "", 0, &reason), SIZE_MAX);
+    assert_string_equal(reason, "QUEUE_NOT_FOUND");
+    world_restart(world);
+    world_connect(world, 0, "");
+    assert_string_equal(world_delete(world, "mail"), "QUEUE_NOT_FOUND");
+    /* Defined again it has forgotten whom it let begin; its neighbour has not. */
+    world_define(world, "mail", slow);
+    world_restart(world);
+    world_connect(world, 0, "");
+    world_done(world, world_start(world, "mail", "", 0));
+    size_t last = world_start(world, "mail", "", 0);
+    assert_int_equal(world->runs[last].epoch, 1);
+    size_t waiting = world_start(world, "mailer", "", 0);
+    assert_int_equal(world->runs[waiting].epoch, 0);
+    world->limits_count = 0; /* The world counts what the first queue of the name let begin. */
+    world_end(world);
+}
+
+static void test_a_deletion_that_does_not_commit(void **state)
+{
+    (void)state;
+    struct world *world = world_new(100);
+    world_define(world, "mail", (struct queue_limits){.concurrency = 1});
+    world_fail_next_commit(world);
+    assert_string_not_equal(world_delete(world, "mail"), "");
+    world_heal(world);
+    world_start(world, "mail", "", 0);
+    assert_int_equal(world_queue(world, "mail").running, 1);
+    world_end(world);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -412,8 +461,6 @@ static void test_refusals(void **state)
         {RUN_KIND_TOOL, "nowhere", "", 0, "QUEUE_NOT_FOUND"},
         {RUN_KIND_WORKFLOW, "", "acme", 0, "INVALID_FIELD"},
         {RUN_KIND_WORKFLOW, "", "", 1, "INVALID_FIELD"},
-        {RUN_KIND_AGENT, "nowhere", "", 0, "QUEUE_OF_AGENT"},
-        {RUN_KIND_AGENT, "", "acme", 0, "QUEUE_OF_AGENT"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const char *reason = "";
@@ -468,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_a_commit_that_fails_takes_nobodys_place),
         cmocka_unit_test(test_limits_may_change),
         cmocka_unit_test(test_the_workflows_own_queue),
+        cmocka_unit_test(test_deletion),
+        cmocka_unit_test(test_a_deletion_that_does_not_commit),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_sentences),
     };

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -44,11 +45,22 @@ async def batch_publish(
     events: list[EventData],
     execution_id: str | None = None,
     root_execution_id: str | None = None,
+    *,
+    idempotency_key: str | None = None,
 ) -> list[int]:
     """Publishes events to a topic, in order; their numbers, once they are durable.
 
-    When the connection breaks meanwhile they are sent again: then they may be there twice.
+    When the connection breaks meanwhile they are sent again, and are there once all the same.
+
+    Args:
+        idempotency_key: 1 to 200 bytes. For 24 hours, the same key and topic find what was
+            published first, whose numbers are the answer, and publish nothing; with other events
+            the call raises ConflictError. None: every call publishes.
     """
+    if idempotency_key == "":
+        raise InvalidArgumentError(
+            "idempotency_key is empty: it is 1 to 200 bytes, or None", field="idempotency_key"
+        )
     found = [_event_data(event) for event in events]
     request = workflows_pb2.WorkflowServicePublishRequest(
         topic=topic,
@@ -59,6 +71,7 @@ async def batch_publish(
             )
             for e in found
         ],
+        idempotency_key=idempotency_key or str(uuid.uuid4()),
     )
     answer = await client._connection().wire.call(PUBLISH, request)
     return list(answer.sequences)
@@ -70,9 +83,14 @@ async def publish(
     event_data: EventData,
     execution_id: str | None = None,
     root_execution_id: str | None = None,
+    *,
+    idempotency_key: str | None = None,
 ) -> int:
     """Publishes one event; as batch_publish()."""
-    return (await batch_publish(client, topic, [event_data]))[0]
+    numbers = await batch_publish(
+        client, topic, [event_data], idempotency_key=idempotency_key
+    )
+    return numbers[0]
 
 
 async def stream_topic(

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._rpc import QUEUE_LIST, QUEUE_PUT
+from .._rpc import QUEUE_DELETE, QUEUE_LIST, QUEUE_PUT
 from ..v1 import workflows_pb2
-from .queue_types import Queue, QueueInfo, queue, queue_info
+from .queue_types import Queue, QueueInfo, name_of, queue, queue_info
 
 if TYPE_CHECKING:
     from ..client import PolosClient
 
-__all__ = ["Queue", "QueueInfo", "list_queues", "put", "queue"]
+__all__ = ["Queue", "QueueInfo", "delete_queue", "list_queues", "put", "queue"]
 
 
 async def put(client: PolosClient, queue: Queue) -> QueueInfo:
@@ -27,6 +27,18 @@ async def put(client: PolosClient, queue: Queue) -> QueueInfo:
     request = workflows_pb2.WorkflowServicePutQueueRequest(queue=queue.definition())
     answer = await client._connection().wire.call(QUEUE_PUT, request)
     return queue_info(answer.queue)
+
+
+async def delete_queue(client: PolosClient, queue: str | Queue) -> None:
+    """Ends a queue that nothing waits or works in.
+
+    A process that still defines it defines it again when its host connects anew.
+
+    Raises ConflictError: runs wait or work in it; cancel them or let them end. NotFoundError: there
+    is none.
+    """
+    request = workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name_of(queue))
+    await client._connection().wire.call(QUEUE_DELETE, request)
 
 
 async def list_queues(client: PolosClient) -> list[QueueInfo]:

@@ -1,0 +1,287 @@
+/*
+ * publications: what was published under an idempotency key, so that the same call, made again, has
+ * the first one's answer.
+ *
+ * A key belongs to its topic and is kept for a day. Its rows are written in the batch of the
+ * events; those that are too old are taken away a few at a time by the keyed publications that
+ * follow, in the order of their age.
+ */
+#include <stdlib.h>
+
+#include "service/base/hash.h"
+#include "service/base/sys.h"
+#include "service/runtime/internal.h"
+
+enum {
+    ROW_BYTES = 16 + 8 + 8,
+    AGE_TAIL_BYTES = 8 + 16,
+    SWEPT_MAX = 4, /* Per publication: more than come in. */
+};
+
+#define KEPT_MS ((uint64_t)24 * 3600 * 1000) /* The proto says so. */
+
+struct publication {
+    uint8_t key[16]; /* Hash of the topic and the key. */
+    uint8_t digest[16]; /* Of the events. */
+    uint64_t first; /* Sequence. */
+    uint64_t created_ms;
+};
+
+struct publications {
+    struct publication *fresh; /* Of this turn: not in the store yet. */
+    size_t fresh_count;
+    size_t fresh_capacity;
+    char swept[AGE_TAIL_BYTES]; /* The last one taken away. */
+    uint64_t oldest_ms; /* Nothing is older; 0: not known. */
+};
+
+struct publications *publications_new(void)
+{
+    return xcalloc(1, sizeof(struct publications));
+}
+
+void publications_free(struct publications *publications)
+{
+    if (publications != NULL) {
+        free(publications->fresh);
+        free(publications);
+    }
+}
+
+void publications_end_turn(struct runtime *runtime)
+{
+    runtime->publications->fresh_count = 0;
+}
+
+void publications_forget(struct runtime *runtime)
+{
+    struct publications *publications = runtime->publications;
+    memset(publications->swept, 0, sizeof(publications->swept));
+    publications->oldest_ms = 0;
+}
+
+static void hash_key(str topic, str key, uint8_t ret[16])
+{
+    struct buf buf = {0};
+    buf_put_u64_le(&buf, topic.len);
+    buf_put(&buf, topic);
+    buf_put(&buf, key);
+    hash128(buf_str(&buf), ret);
+    buf_fini(&buf);
+}
+
+static uint64_t read_u64(const char *bytes)
+{
+    uint64_t value = 0;
+    for (size_t i = 8; i-- > 0;) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+/* Big-endian, so that the order of the rows is that of their age. */
+static str age_tail(char ret[AGE_TAIL_BYTES], const struct publication *it)
+{
+    for (size_t i = 0; i < 8; i++) {
+        ret[i] = (char)(uint8_t)(it->created_ms >> (8 * (7 - i)));
+    }
+    memcpy(ret + 8, it->key, sizeof(it->key));
+    return str_make(ret, AGE_TAIL_BYTES);
+}
+
+static bool is_too_old(const struct runtime *runtime, uint64_t created_ms)
+{
+    return runtime->now_ms >= created_ms && runtime->now_ms - created_ms >= KEPT_MS;
+}
+
+static str key_of(const struct runtime *runtime, char ret[KEY_BYTES_MAX], const uint8_t key[16])
+{
+    return key_link(ret, runtime->options.space, LINK_PUBLICATION, str_make((const char *)key, 16));
+}
+
+static const struct publication *find_fresh(const struct runtime *runtime, const uint8_t key[16])
+{
+    const struct publications *publications = runtime->publications;
+    for (size_t i = 0; i < publications->fresh_count; i++) {
+        if (memcmp(publications->fresh[i].key, key, sizeof(publications->fresh[i].key)) == 0) {
+            return &publications->fresh[i];
+        }
+    }
+    return NULL;
+}
+
+/* The key's row stays where this very turn has written another. */
+static void drop(struct runtime *runtime, const struct publication *it)
+{
+    char key[KEY_BYTES_MAX];
+    char tail[AGE_TAIL_BYTES];
+    if (find_fresh(runtime, it->key) == NULL) {
+        store_batch_delete(&runtime->batch, STORE_LINKS, key_of(runtime, key, it->key));
+    }
+    store_batch_delete(
+        &runtime->batch, STORE_LINKS,
+        key_link(key, runtime->options.space, LINK_PUBLICATION_AGE, age_tail(tail, it)));
+}
+
+/* NOT_FOUND when there is none. */
+static status find(struct runtime *runtime, const uint8_t key[16], struct publication *ret)
+{
+    const struct publication *fresh = find_fresh(runtime, key);
+    if (fresh != NULL) {
+        *ret = *fresh;
+        return STATUS_OK;
+    }
+    char bytes[KEY_BYTES_MAX];
+    str row;
+    TRY(store_get(&runtime->store, STORE_LINKS, key_of(runtime, bytes, key), &runtime->turn_arena,
+                  &row));
+    if (row.len != ROW_BYTES) {
+        return status_make(CODE_DATA_LOSS, "an idempotency key of a publication is damaged");
+    }
+    memcpy(ret->key, key, sizeof(ret->key));
+    memcpy(ret->digest, row.ptr, sizeof(ret->digest));
+    ret->first = read_u64(row.ptr + 16);
+    ret->created_ms = read_u64(row.ptr + 24);
+    return STATUS_OK;
+}
+
+static void keep(struct runtime *runtime, const struct publication *it)
+{
+    struct publications *publications = runtime->publications;
+    if (publications->fresh_count == publications->fresh_capacity) {
+        size_t capacity = publications->fresh_capacity;
+        publications->fresh_capacity = capacity == 0 ? 64 : capacity * 2;
+        publications->fresh = xrealloc(publications->fresh, publications->fresh_capacity *
+                                                                sizeof(publications->fresh[0]));
+    }
+    publications->fresh[publications->fresh_count++] = *it;
+    char key[KEY_BYTES_MAX];
+    char tail[AGE_TAIL_BYTES];
+    struct buf row = {0};
+    buf_put(&row, str_make((const char *)it->digest, sizeof(it->digest)));
+    buf_put_u64_le(&row, it->first);
+    buf_put_u64_le(&row, it->created_ms);
+    store_batch_put(&runtime->batch, STORE_LINKS, key_of(runtime, key, it->key), buf_str(&row));
+    store_batch_put(&runtime->batch, STORE_LINKS,
+                    key_link(key, runtime->options.space, LINK_PUBLICATION_AGE, age_tail(tail, it)),
+                    STR_EMPTY);
+    buf_fini(&row);
+}
+
+struct sweep {
+    struct runtime *runtime;
+    size_t count;
+};
+
+static bool visit_age(void *context, str key, str value)
+{
+    (void)value;
+    struct sweep *sweep = context;
+    struct publications *publications = sweep->runtime->publications;
+    struct publication it;
+    str tail;
+    if (!key_read_link(key, &tail) || tail.len != AGE_TAIL_BYTES) {
+        log_line(LOG_ERROR, "publication_damaged", "row=age");
+        return true;
+    }
+    it.created_ms = 0;
+    for (size_t i = 0; i < 8; i++) {
+        it.created_ms = it.created_ms << 8 | (uint8_t)tail.ptr[i];
+    }
+    memcpy(it.key, tail.ptr + 8, sizeof(it.key));
+    if (!is_too_old(sweep->runtime, it.created_ms)) {
+        publications->oldest_ms = it.created_ms;
+        return false;
+    }
+    memcpy(publications->swept, tail.ptr, AGE_TAIL_BYTES);
+    drop(sweep->runtime, &it);
+    return ++sweep->count < SWEPT_MAX;
+}
+
+/* From where the last one ended: what was deleted before it is slow to pass over. */
+static status sweep(struct runtime *runtime)
+{
+    struct publications *publications = runtime->publications;
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    struct sweep sweep = {.runtime = runtime};
+    if (publications->oldest_ms != 0 && !is_too_old(runtime, publications->oldest_ms)) {
+        return STATUS_OK;
+    }
+    publications->oldest_ms = runtime->now_ms; /* Unless one is found that is older. */
+    TRY(store_scan(
+        &runtime->store, STORE_LINKS, key_link(prefix, space, LINK_PUBLICATION_AGE, STR_EMPTY),
+        key_link(from, space, LINK_PUBLICATION_AGE, str_make(publications->swept, AGE_TAIL_BYTES)),
+        false, SIZE_MAX, visit_age, &sweep));
+    publications->oldest_ms = sweep.count == SWEPT_MAX ? 0 : publications->oldest_ms;
+    return STATUS_OK;
+}
+
+static status publish_new(struct runtime *runtime, struct request *request,
+                          struct publication *publication)
+{
+    TRY(sweep(runtime));
+    TRY(topic_publish(runtime, request->publish.events, request->publish.count,
+                      &request->publish.ret_first));
+    publication->first = request->publish.ret_first;
+    publication->created_ms = runtime->now_ms;
+    memcpy(publication->digest, request->publish.digest, sizeof(publication->digest));
+    keep(runtime, publication);
+    return STATUS_OK;
+}
+
+static void refuse_reused(struct runtime *runtime, struct request *request)
+{
+    struct failure failure =
+        failure_make(CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                     STR("other events were published to the topic under this idempotency key; "
+                         "use a new key for new events"));
+    failure.field = STR("idempotency_key");
+    request_fail_later(runtime, request, &failure);
+}
+
+/* DATA_LOSS as it comes. */
+static status publish_keyed(struct runtime *runtime, struct request *request)
+{
+    struct publication known;
+    struct publication publication = {0};
+    hash_key(request->publish.events[0].topic, request->publish.key, publication.key);
+    status found = find(runtime, publication.key, &known);
+    if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
+        return found;
+    }
+    if (status_is_ok(found) && is_too_old(runtime, known.created_ms)) {
+        drop(runtime, &known);
+        found = status_make(CODE_NOT_FOUND, "too old");
+    }
+    if (!status_is_ok(found)) {
+        TRY(publish_new(runtime, request, &publication));
+    } else if (memcmp(known.digest, request->publish.digest, sizeof(known.digest)) != 0) {
+        refuse_reused(runtime, request);
+        return STATUS_OK;
+    } else {
+        request->publish.ret_first = known.first;
+        request->publish.ret_existed = true;
+    }
+    request_answer_later(runtime, request); /* The events may be in this very batch. */
+    return STATUS_OK;
+}
+
+void handle_publish(struct runtime *runtime, struct request *request)
+{
+    status published = STATUS_OK;
+    assert(request->publish.count > 0);
+    if (request->publish.key.len > 0) {
+        published = publish_keyed(runtime, request);
+    } else {
+        published = topic_publish(runtime, request->publish.events, request->publish.count,
+                                  &request->publish.ret_first);
+        if (status_is_ok(published)) {
+            request_answer_later(runtime, request);
+        }
+    }
+    if (!status_is_ok(published)) {
+        request_fail(runtime, request, published.code, "STORE_DAMAGED", published.why);
+    }
+}
