@@ -7,6 +7,9 @@ Define tools and agents, run them with `agent.run(client, ...)` or follow them w
 functions: `@workflow`, `ctx.step`.
 """
 
+from typing import TYPE_CHECKING, NoReturn
+
+from ._missing import INSTEAD, MISSING
 from ._state import WorkflowState
 from .agent import Agent, AgentRunConfig
 from .app import Polos
@@ -55,6 +58,15 @@ from .types import (
 from .workflow import Workflow, get_all_workflows, get_workflow, workflow
 
 __version__ = "0.1.0"
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        """Says of documented names that this release does not have them."""
+        if name in MISSING:
+            raise UnsupportedFeatureError(f"polos.{name}", INSTEAD.get(name, ""))
+        raise AttributeError(f"module 'polos' has no attribute {name!r}")
+
 
 __all__ = [
     "Agent",

@@ -324,6 +324,39 @@ def test_a_model_has_the_documented_fields(name):
     assert list(getattr(polos, name).model_fields)[: len(MODELS[name])] == MODELS[name]
 
 
+EXPORTS = """
+Polos workflow Workflow get_workflow get_all_workflows PolosClient ExecutionHandle Queue queue
+batch_invoke batch_agent_invoke Agent AgentStreamHandle StreamResult stop_condition max_steps
+max_tokens executed_tool has_text MaxTokensConfig MaxStepsConfig ExecutedToolConfig HasTextConfig
+StopConditionContext tool Tool ToolApproval hook HookContext HookResult HookAction guardrail
+GuardrailContext GuardrailResult Worker WorkflowContext AgentContext WorkflowState events schedules
+SchedulePayload EventPayload BatchEventPayload BatchStepResult Step Usage ToolCall ToolResult
+ToolCallFunction AgentConfig WorkflowTimeoutError StepExecutionError BatchWorkflowInput
+sandbox_tools SandboxToolsConfig SandboxManager ManagedSandbox ExecutionEnvironment
+DockerEnvironment LocalEnvironment DockerEnvironmentConfig E2BEnvironmentConfig
+LocalEnvironmentConfig ExecToolConfig ExecOptions ExecResult GlobOptions GrepOptions GrepMatch
+EnvironmentInfo create_ask_user_tool AskUserInput AskUserField AskUserFieldOption
+create_web_search_tool WebSearchToolConfig WebSearchResult WebSearchResultItem WebSearchOptions
+WebSearchFunction Channel ChannelContext ChannelOutputMode SuspendNotification SlackChannel
+SlackChannelConfig
+""".split()
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_documented_name_is_there_or_says_that_it_is_not(name):
+    if name in polos.__all__:
+        assert getattr(polos, name) is not None
+        return
+    with pytest.raises(UnsupportedFeatureError, match=f"polos.{name} is not supported by this"):
+        exec(f"from polos import {name}", {})
+
+
+def test_other_names_are_unknown_as_ever():
+    with pytest.raises(ImportError, match="cannot import name 'Nonsense'"):
+        exec("from polos import Nonsense", {})
+    assert not hasattr(polos, "nonsense")
+
+
 def test_the_documented_module_paths_lead_to_the_same():
     from polos.core.workflow import StepExecutionError
     from polos.features import events, schedules

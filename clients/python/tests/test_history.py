@@ -339,7 +339,7 @@ async def test_fork_and_retry_are_asked_for_once(fake, fake_client):
 
 def polos(server: Any, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "polos", *words],
+        [sys.executable, "-W", "default", "-m", "polos", *words],
         env={**os.environ, "POLOS_API_URL": server.url, "PYTHONPATH": str(HERE.parent)},
         capture_output=True,
         text=True,

@@ -72,7 +72,7 @@ def run_script(text: str, url: str, folder: Path) -> subprocess.CompletedProcess
     script.write_text(PRELUDE + text)
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, "-X", "dev", str(script)],
+        [sys.executable, "-W", "default", str(script)],
         env={**os.environ, "POLOS_API_URL": url, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -91,7 +91,7 @@ def environment_of(server: polosd.Polosd, **more: str) -> dict[str, str]:
 
 def run_program(path: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-X", "dev", str(path)],
+        [sys.executable, "-W", "default", str(path)],
         env=environment,
         capture_output=True,
         text=True,

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import polosd
 import pytest
 from conftest import HERE
 from pydantic import BaseModel
@@ -296,9 +298,18 @@ asyncio.run(Polos().serve())
 MESSAGES = 7  # one, nap, tell, child, the child's answer, two, its own answer
 
 
-async def test_hosts_that_are_killed_at_every_message(impatient_server, tmp_path: Path):
+@pytest.fixture
+def server_of_the_dead(tmp_path: Path) -> Iterator[polosd.Polosd]:
+    """Its leases are short, but not so short that a host on a busy machine loses one."""
+    running = polosd.Polosd(polosd.binary(), tmp_path / "data", {"POLOSD_LEASE_MS": "4000"})
+    running.start()
+    yield running
+    running.stop()
+
+
+async def test_hosts_that_are_killed_at_every_message(server_of_the_dead, tmp_path: Path):
     """One host for each message it would send, killed before it; then one that takes all over."""
-    server = impatient_server
+    server = server_of_the_dead
     program, log = tmp_path / "doomed.py", tmp_path / "log"
     program.write_text(DOOMED)
     names = [f"flow-{n}" for n in range(1, MESSAGES + 1)]

@@ -1,0 +1,19 @@
+"""Documented names of the package that this release does not have."""
+
+MISSING = frozenset(
+    """
+    AgentConfig AgentStreamHandle AskUserField AskUserFieldOption AskUserInput Channel
+    ChannelContext ChannelOutputMode DockerConfig DockerEnvironment DockerEnvironmentConfig
+    E2BEnvironmentConfig EnvironmentInfo ExecOptions ExecResult ExecToolConfig ExecutedToolConfig
+    ExecutionEnvironment GlobOptions GrepMatch GrepOptions GuardrailContext GuardrailResult
+    HasTextConfig HookAction HookContext HookResult LocalEnvironment LocalEnvironmentConfig
+    ManagedSandbox SandboxManager SandboxToolsConfig SlackChannel SlackChannelConfig
+    StopConditionContext SuspendNotification ToolApproval WebSearchFunction WebSearchOptions
+    WebSearchResult WebSearchResultItem WebSearchToolConfig Worker create_ask_user_tool
+    create_web_search_tool executed_tool guardrail has_text hook sandbox_tools stop_condition
+    """.split()
+)
+INSTEAD = {
+    "Worker": "await Polos().serve() is a long-lived host",
+    "AgentStreamHandle": "agent.stream() gives a StreamResult",
+}
