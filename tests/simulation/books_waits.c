@@ -160,22 +160,24 @@ static void judge_settled(struct world *world, const struct book *book,
     }
 }
 
-/* Whether the last suspension under this key was settled. */
-static bool is_answered(const struct book *book, str key)
+/* Whether an answer under this key could be for nobody: the last suspension under it was settled,
+ * and its code is still at work, or it had timed out, or was given this very answer. */
+static bool is_second(const struct book *book, str key, str answer)
 {
-    bool answered = false;
+    const struct book_wait *last = NULL;
     for (size_t i = 0; i < book->wait_count; i++) {
         const struct book_wait *wait = &book->waits[i];
         if (wait->kind == EFFECT_SUSPENSION && str_equal(wait->key, key)) {
-            answered = wait->is_settled;
+            last = wait;
         }
     }
-    return answered;
+    return last != NULL && last->is_settled &&
+           (ledger_open(&book->ledger, last->owner) != NULL || last->failed ||
+            last->value == str_hash(answer));
 }
 
 static void note_answer(struct world *world, struct book *book, str key, str by, bool is_kept)
 {
-    world_expect(world, !is_kept || !is_answered(book, key), "a-second-answer-is-not-kept");
     if (book->answer_count == book->answer_capacity) {
         book->answer_capacity = book->answer_capacity == 0 ? 4 : book->answer_capacity * 2;
         book->answers = xrealloc(book->answers, book->answer_capacity * sizeof(book->answers[0]));
@@ -208,10 +210,12 @@ static void note_settled(struct world *world, struct book *book, const struct ev
     }
 }
 
-static void cut_off(struct book *book, uint32_t owner)
+/* kept: the kind that goes on. */
+static void cut_off(struct book *book, uint32_t owner, enum effect_kind kept)
 {
     for (size_t i = 0; i < book->wait_count; i++) {
-        if (owner == 0 || book->waits[i].owner == owner) {
+        bool is_its = owner == 0 || book->waits[i].owner == owner;
+        if (is_its && book->waits[i].kind != kept) {
             book->waits[i].is_open = false;
         }
     }
@@ -224,12 +228,15 @@ void books_note_wait(struct world *world, struct book *book, const struct event 
     } else if (event->kind == EVENT_WAIT_SETTLED) {
         note_settled(world, book, event);
     } else if (event->kind == EVENT_RESUME_KEPT) {
+        world_expect(world, !is_second(book, event->resume_kept.key, event->resume_kept.data),
+                     "a-second-answer-is-not-kept");
         note_answer(world, book, event->resume_kept.key, event->resume_kept.by, true);
-    } else if (event->kind == EVENT_TASK_SETTLED ||
-               (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch)) {
-        cut_off(book, event->effect);
+    } else if (event->kind == EVENT_TASK_SETTLED) {
+        cut_off(book, event->effect, EFFECT_NONE);
+    } else if (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch) {
+        cut_off(book, event->effect, EFFECT_CHILDREN);
     } else if (event->kind == EVENT_CANCEL_REQUESTED || book->ledger.ended != EVENT_NONE) {
-        cut_off(book, 0);
+        cut_off(book, 0, EFFECT_NONE);
     }
     world->counts.parks += event->kind == EVENT_TASK_PARKED;
     world->counts.retries += event->kind == EVENT_TASK_FAILED;
@@ -238,11 +245,19 @@ void books_note_wait(struct world *world, struct book *book, const struct event 
 
 /* ---- Families. ---- */
 
+/* A retried run goes on with the children of the one that failed. */
+static bool is_heir(struct world *world, const struct book *run, const struct book *child)
+{
+    const struct book *parent = books_find(world, child->parent);
+    return run->is_fork && parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
+}
+
 static void note_child(struct world *world, const struct book *parent, const struct event *event)
 {
     struct book *child = books_find(world, event->child_settled.child);
-    world_expect(world, child != NULL && uuid_equal(child->parent, parent->id),
-                 "only-children-are-told-of");
+    bool is_own = child != NULL && uuid_equal(child->parent, parent->id);
+    bool is_inherited = child != NULL && is_heir(world, parent, child);
+    world_expect(world, is_own || is_inherited, "only-children-are-told-of");
     if (!world_is_well(world)) {
         return;
     }
@@ -250,12 +265,12 @@ static void note_child(struct world *world, const struct book *parent, const str
                  child->parent_effect == event->effect &&
                      child->parent_index == event->child_settled.index,
                  "a-child-is-told-where-it-is-awaited");
-    world_expect(world, !child->is_told, "a-childs-end-is-told-once");
+    world_expect(world, !child->is_told || is_inherited, "a-childs-end-is-told-once");
     bool failed = child->ledger.ended != EVENT_RUN_COMPLETED;
     world_expect(world, child->ledger.ended != EVENT_NONE, "a-childs-end-is-told-when-it-ended");
     world_expect(world, event->child_settled.outcome.failed == failed,
                  "parent-and-child-agree-how-it-ended");
-    child->is_told = true;
+    child->is_told |= is_own;
     world->counts.children++;
 }
 
@@ -270,7 +285,8 @@ void books_note_family(struct world *world, struct book *book, const struct even
                                                       : STR_EMPTY;
     if (str_is(cause, "the run that started it was cancelled") && !book->is_copying) {
         const struct book *parent = books_find(world, book->parent);
-        world_expect(world, parent != NULL && parent->cancelled > book->born,
+        bool may_have_heir = parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
+        world_expect(world, may_have_heir || (parent != NULL && parent->cancelled > book->born),
                      "what-cleans-up-is-not-cancelled");
     }
     if (event->kind == EVENT_CHILD_SETTLED && !book->is_copying) {
@@ -337,6 +353,20 @@ static struct sim_link_row *find_link(struct world *world, uint8_t kind, str tai
     return NULL;
 }
 
+/* The row of a retried run and a child it did not start. */
+static bool is_inheritance(struct world *world, str tail)
+{
+    uuid parent;
+    uuid child;
+    assert(tail.len == sizeof(parent.bytes) + sizeof(child.bytes));
+    memcpy(parent.bytes, tail.ptr, sizeof(parent.bytes));
+    memcpy(child.bytes, tail.ptr + sizeof(parent.bytes), sizeof(child.bytes));
+    const struct book *heir = books_find(world, parent);
+    const struct book *book = books_find(world, child);
+    return heir != NULL && book != NULL && !uuid_equal(book->parent, parent) &&
+           is_heir(world, heir, book);
+}
+
 void books_take_link(struct world *world, const struct store_entry *entry)
 {
     str tail;
@@ -348,6 +378,9 @@ void books_take_link(struct world *world, const struct store_entry *entry)
     books_queues_take(world, kind, tail, entry);
     books_clockwork_take(world, kind, tail, entry);
     if (kind != LINK_CHILD && kind != LINK_SUSPENSION && kind != LINK_AWAIT && kind != LINK_TIMER) {
+        return;
+    }
+    if (kind == LINK_CHILD && is_inheritance(world, tail)) {
         return;
     }
     struct sim_link_row *row = find_link(world, kind, tail);
