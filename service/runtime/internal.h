@@ -250,6 +250,10 @@ struct live_run *runs_insert(struct runtime *runtime, uuid id);
 void runs_touch(struct runtime *runtime, struct live_run *run);
 void runs_keep_record(struct live_run *run, str record);
 void runs_keep_first(struct live_run *run); /* And no other record. */
+/* What its start says of it: its name, its seat. */
+void runs_note_start(struct live_run *run, const struct run_spec *spec);
+/* The run's first fact. DATA_LOSS when that is not its start. */
+status runs_started(const struct live_run *run, struct arena *arena, struct event *ret);
 void runs_drop(struct runtime *runtime, struct live_run *run);
 void runs_evict(struct runtime *runtime);
 uint64_t runs_next_eviction_ms(const struct runtime *runtime);

@@ -140,24 +140,12 @@ static struct run_spec child_spec(const struct order *order, const struct host_c
     };
 }
 
-static status root_of(struct order *order, uuid *ret)
-{
-    size_t cursor = 0;
-    struct codec_entry entry;
-    struct event event;
-    bool at_end;
-    TRY(codec_next(order->run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, order->arena, &event));
-    *ret = event.run_started.spec.root;
-    return STATUS_OK;
-}
-
 static void prepare_invoke(struct order *order)
 {
     const struct host_order *wanted = &order->message->order;
-    uuid root;
+    struct event started;
     struct failure failure = failure_make(CODE_DATA_LOSS, "STORE_DAMAGED", STR("damaged"));
-    if (!status_is_ok(root_of(order, &root))) {
+    if (!status_is_ok(runs_started(order->run, order->arena, &started))) {
         refuse(order, &failure);
         return;
     }
@@ -169,7 +157,7 @@ static void prepare_invoke(struct order *order)
     order->children = arena_alloc(order->arena, wanted->child_count * sizeof(order->children[0]));
     for (size_t i = 0; i < wanted->child_count; i++) {
         order->children[i] = child_spec(order, &wanted->children[i]);
-        order->children[i].root = root;
+        order->children[i].root = started.run_started.spec.root;
         order->children[i].parent_index = (uint32_t)i;
         if (!start_check(order->runtime, &order->children[i], order->arena, &failure)) {
             order->children = NULL; /* All or none. */

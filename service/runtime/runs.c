@@ -85,6 +85,27 @@ void runs_keep_first(struct live_run *run)
     run->record_count = run->record_count > 0 ? 1 : 0;
 }
 
+void runs_note_start(struct live_run *run, const struct run_spec *spec)
+{
+    size_t len = spec->name.len < NAME_BYTES_MAX ? spec->name.len : NAME_BYTES_MAX;
+    memcpy(run->name, spec->name.ptr, len);
+    queueing_seat(run, spec);
+}
+
+status runs_started(const struct live_run *run, struct arena *arena, struct event *ret)
+{
+    size_t cursor = 0;
+    struct codec_entry entry;
+    bool at_end = true;
+    if (run->record_count > 0) {
+        TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
+    }
+    if (at_end || entry.kind != EVENT_RUN_STARTED) {
+        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
+    }
+    return codec_decode(&entry, arena, ret);
+}
+
 static void run_free(struct live_run *run)
 {
     assert(run->watchers == NULL);
@@ -207,10 +228,7 @@ static status load_record(struct load *load, str record)
         }
         engine_apply(state, &event);
         if (event.kind == EVENT_RUN_STARTED) {
-            str name = event.run_started.spec.name;
-            size_t len = name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX;
-            memcpy(load->run->name, name.ptr, len);
-            queueing_seat(load->run, &event.run_started.spec);
+            runs_note_start(load->run, &event.run_started.spec);
         }
     }
 }

@@ -324,19 +324,6 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run)
     }
 }
 
-static status started_spec(struct runtime *runtime, const struct live_run *run,
-                           struct run_spec *ret)
-{
-    size_t cursor = 0;
-    struct codec_entry entry;
-    struct event event;
-    bool at_end;
-    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, &runtime->turn_arena, &event));
-    *ret = event.run_started.spec;
-    return STATUS_OK;
-}
-
 /* What the parent is told: the result as JSON, or why there is none. */
 static struct outcome final_outcome(struct runtime *runtime, struct live_run *run,
                                     const struct event *events, size_t count)
@@ -363,21 +350,22 @@ static struct outcome final_outcome(struct runtime *runtime, struct live_run *ru
 void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
                        size_t count)
 {
-    struct run_spec spec;
+    struct event started;
     struct live_run *parent;
-    status found = started_spec(runtime, run, &spec);
-    if (!status_is_ok(found) || uuid_is_zero(spec.parent) || spec.parent_effect == 0) {
+    status found = runs_started(run, &runtime->turn_arena, &started);
+    const struct run_spec *spec = &started.run_started.spec;
+    if (!status_is_ok(found) || uuid_is_zero(spec->parent) || spec->parent_effect == 0) {
         return;
     }
     struct command command = {
         .kind = COMMAND_CHILD_DONE,
-        .effect = spec.parent_effect,
+        .effect = spec->parent_effect,
         .attempt = 0,
-        .child_done = {.index = spec.parent_index,
+        .child_done = {.index = spec->parent_index,
                        .child = run->state.id,
                        .outcome = final_outcome(runtime, run, events, count)},
     };
-    if (status_is_ok(runs_get(runtime, spec.parent, &parent))) {
+    if (status_is_ok(runs_get(runtime, spec->parent, &parent))) {
         enum verdict verdict = command_submit(runtime, parent, &command);
         (void)verdict; /* The parent has ended, or waits no more. */
     }
