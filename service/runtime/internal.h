@@ -9,6 +9,7 @@
 #ifndef SERVICE_RUNTIME_INTERNAL_H
 #define SERVICE_RUNTIME_INTERNAL_H
 
+#include "service/runtime/journal.h"
 #include "service/runtime/links.h"
 #include "service/runtime/runtime.h"
 #include "service/runtime/timers.h"
@@ -329,8 +330,6 @@ struct replay {
     str cancel_cause; /* Empty: nobody asked for it. */
 };
 
-/* Visits the run's records in order: those on disk, and those of the open batch. */
-status replay_each(struct runtime *runtime, uuid run, store_visit *each, void *context);
 /* Reads the run's journal: the settled steps and orders of a task (0: none of them), its state. */
 status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
                    struct replay *ret);

@@ -57,53 +57,24 @@ void waits_free(struct live_run *run)
     }
 }
 
-struct finding {
-    struct runtime *runtime;
-    struct live_run *run;
-    status status;
-};
-
-static status find_in(struct finding *finding, str record)
+static bool find_open(void *context, uint32_t seq, const struct event *event)
 {
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        struct event event;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        if (entry.kind != EVENT_WAIT_SET) {
-            continue;
-        }
-        TRY(codec_decode(&entry, &finding->runtime->scratch, &event));
-        bool is_open = engine_effect(&finding->run->state, event.effect) != NULL;
-        if (is_open && known(finding->run, event.effect) == NULL) {
-            remember(finding->run, event.effect, event.wait_set.kind, event.wait_set.key,
-                     event.wait_set.data);
-        }
+    (void)seq;
+    struct live_run *run = context;
+    bool is_open = engine_effect(&run->state, event->effect) != NULL;
+    if (is_open && known(run, event->effect) == NULL) {
+        remember(run, event->effect, event->wait_set.kind, event->wait_set.key,
+                 event->wait_set.data);
     }
-}
-
-static bool visit(void *context, str key, str value)
-{
-    (void)key;
-    struct finding *finding = context;
-    finding->status = find_in(finding, value);
-    return status_is_ok(finding->status);
+    return true;
 }
 
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret)
 {
     if (!run->waits_known) {
-        struct finding finding = {.runtime = runtime, .run = run};
-        char key[KEY_BYTES_MAX];
-        TRY(store_scan(&runtime->store, STORE_JOURNAL,
-                       key_run(key, runtime->options.space, run->state.id), STR_EMPTY, false,
-                       SIZE_MAX, visit, &finding));
-        TRY(finding.status);
+        TRY(journal_each(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET), &runtime->scratch,
+                         find_open, run));
         run->waits_known = true;
     }
     *ret = known(run, effect);
