@@ -202,46 +202,6 @@ str topic_render(const struct topic_event *event, struct arena *arena)
     return ret;
 }
 
-struct match {
-    struct arena *arena;
-    str type; /* Empty: any. */
-    struct topic_event event;
-    bool found;
-    status status;
-};
-
-static bool visit_match(void *context, str key, str value)
-{
-    struct match *match = context;
-    uint64_t sequence;
-    if (!key_read_topic_sequence(key, &sequence)) {
-        return true;
-    }
-    str copy = arena_copy(match->arena, value);
-    match->status = decode(copy, sequence, &match->event);
-    match->found = status_is_ok(match->status) &&
-                   (match->type.len == 0 || str_equal(match->type, match->event.type));
-    return status_is_ok(match->status) && !match->found;
-}
-
-/* The first event after a sequence, of a type. */
-static status first_after(struct runtime *runtime, const uint8_t hash[16], uint64_t after, str type,
-                          struct arena *arena, struct topic_event *ret, bool *ret_found)
-{
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct match match = {.arena = arena, .type = type};
-    str from = key_topic(from_bytes, runtime->options.space, hash, after + 1);
-    str prefix = key_topic(prefix_bytes, runtime->options.space, hash, 0);
-    prefix.len -= 8;
-    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_match,
-                   &match));
-    TRY(match.status);
-    *ret_found = match.found;
-    *ret = match.event;
-    return STATUS_OK;
-}
-
 struct visiting {
     bool (*each)(void *context, const struct topic_event *event);
     void *context;
@@ -272,6 +232,22 @@ status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t aft
     TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_one,
                    &visiting));
     return visiting.status;
+}
+
+struct match {
+    struct arena *arena;
+    str type; /* Empty: any. */
+    str json; /* The event; empty: none was found. */
+};
+
+static bool match_type(void *context, const struct topic_event *event)
+{
+    struct match *match = context;
+    bool matches = match->type.len == 0 || str_equal(match->type, event->type);
+    if (matches) {
+        match->json = topic_render(event, match->arena);
+    }
+    return !matches;
 }
 
 struct awaiting {
@@ -319,22 +295,23 @@ static status wake(struct runtime *runtime, const uint8_t hash[16], const struct
 {
     struct live_run *run;
     struct event set;
-    struct topic_event event;
-    bool found = false;
     TRY(runs_get(runtime, awaiting->run, &run));
     if (engine_effect(&run->state, awaiting->effect) == NULL) {
         return STATUS_OK;
     }
     TRY(replay_wait_set(runtime, awaiting->run, awaiting->effect, &runtime->turn_arena, &set));
-    str type = awaited_type(set.wait_set.data, &runtime->turn_arena);
-    TRY(first_after(runtime, hash, awaiting->after, type, &runtime->turn_arena, &event, &found));
-    if (!found) {
+    struct match match = {
+        .arena = &runtime->turn_arena,
+        .type = awaited_type(set.wait_set.data, &runtime->turn_arena),
+    };
+    TRY(topic_visit(runtime, hash, awaiting->after, match_type, &match));
+    if (match.json.len == 0) {
         return STATUS_OK;
     }
     struct command command = {
         .kind = COMMAND_WAIT_DONE,
         .effect = awaiting->effect,
-        .wait_done = {.outcome = {.value = topic_render(&event, &runtime->turn_arena)}},
+        .wait_done = {.outcome = {.value = match.json}},
     };
     enum verdict verdict = command_submit(runtime, run, &command);
     (void)verdict; /* It may have ended by its timeout, in this very turn. */
