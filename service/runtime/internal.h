@@ -11,6 +11,7 @@
 
 #include "service/runtime/journal.h"
 #include "service/runtime/links.h"
+#include "service/runtime/order_keys.h"
 #include "service/runtime/runtime.h"
 #include "service/runtime/timers.h"
 
@@ -49,9 +50,11 @@ struct model_text {
 struct live_wait {
     struct live_wait *next;
     uint32_t effect;
+    uint32_t seq; /* Of its WAIT_SET. */
     uint8_t topic[16]; /* EFFECT_EVENT. */
-    size_t key_len;
-    char key[]; /* The step's. */
+    str key; /* The step's. */
+    str event_type; /* EFFECT_EVENT; empty: any. */
+    char bytes[]; /* Of both. */
 };
 
 /* A run in memory. */
@@ -78,6 +81,7 @@ struct live_run {
     size_t record_capacity;
     struct live_wait *open_waits;
     bool waits_known; /* open_waits has all of the state's. */
+    struct order_keys order_keys;
     bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
     struct queue_seat *seat; /* In a queue; NULL: it takes no turns. */
     uint64_t model_call; /* In flight; 0: none. */
@@ -111,7 +115,7 @@ struct act {
     const struct failure *failure; /* ANSWER: NULL, or in the request's arena. */
     struct host_session *session; /* GIVE. */
     uint64_t session_number; /* DEALT, REFUSE. */
-    uint64_t seq; /* DEALT, REFUSE: the message's; PUBLISH: the record's first. */
+    uint64_t seq; /* DEALT, REFUSE: the message's; OUTCOME: its WAIT_SET's. */
     uint32_t effect;
     uint32_t attempt;
     str record; /* PUBLISH. */
@@ -296,7 +300,7 @@ status command_task(struct runtime *runtime, const struct live_run *run, uint32_
 enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect);
 
 /* waits.c */
-/* The wait's step key and topic. DATA_LOSS when the journal lacks them. */
+/* The wait's step key, topic and event type. DATA_LOSS when the journal lacks them. */
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret);
 /* Index rows and memory of waits, as events set and end them. Before the event is applied. */
@@ -333,12 +337,10 @@ struct replay {
 /* Reads the run's journal: the settled steps and orders of a task (0: none of them), its state. */
 status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
                    struct replay *ret);
-/* [{"run_id","status","result","error"}] of the children an effect counted. */
-status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       str *ret);
-/* The WAIT_SET event of a wait. */
-status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       struct event *ret);
+/* [{"run_id","status","result","error"}] of the children an effect counted. `since` is its
+ * WAIT_SET's seq: nothing before it is read. */
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint32_t since,
+                       struct arena *arena, str *ret);
 /* The text of an agent's last reply as JSON. */
 str replay_answer(const struct live_run *run, struct arena *arena);
 struct host_outcome replay_outcome(const struct outcome *outcome);

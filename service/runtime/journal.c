@@ -7,6 +7,7 @@ struct walk {
     struct arena *arena;
     journal_visit *each;
     void *context;
+    uint32_t after; /* Transitions that begin later only. */
     bool is_over;
     status status;
 };
@@ -47,7 +48,10 @@ static void walk_batch(struct runtime *runtime, str prefix, struct walk *walk)
     while (!walk->is_over && store_batch_next(&runtime->batch, &cursor, &entry)) {
         if (entry.table == STORE_JOURNAL && entry.key.len > prefix.len &&
             memcmp(entry.key.ptr, prefix.ptr, prefix.len) == 0) {
-            visit(walk, entry.key, entry.value);
+            uint32_t seq;
+            if (key_read_journal_seq(entry.key, &seq) && seq > walk->after) {
+                visit(walk, entry.key, entry.value);
+            }
         }
     }
 }
@@ -55,11 +59,19 @@ static void walk_batch(struct runtime *runtime, str prefix, struct walk *walk)
 status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
                     journal_visit *each, void *context)
 {
+    return journal_each_after(runtime, run, 0, kinds, arena, each, context);
+}
+
+status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
+                          struct arena *arena, journal_visit *each, void *context)
+{
     char bytes[KEY_BYTES_MAX];
-    struct walk walk = {.kinds = kinds, .arena = arena, .each = each, .context = context};
+    char from_bytes[KEY_BYTES_MAX];
+    struct walk walk = {
+        .kinds = kinds, .arena = arena, .each = each, .context = context, .after = seq};
     str prefix = key_run(bytes, runtime->options.space, run);
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, STR_EMPTY, false, SIZE_MAX, visit,
-                   &walk));
+    str from = key_journal(from_bytes, runtime->options.space, run, seq + 1);
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, from, false, SIZE_MAX, visit, &walk));
     const struct live_run *live = runs_find(runtime, run);
     if (live != NULL && live->is_touched) {
         walk_batch(runtime, prefix, &walk);

@@ -23,6 +23,9 @@ typedef bool journal_visit(void *context, uint32_t seq, const struct event *even
  * their bytes. What they hold lives in the arena. DATA_LOSS: the journal is damaged. */
 status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
                     journal_visit *each, void *context);
+/* As journal_each(), without the transitions up to that of `seq`. */
+status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
+                          struct arena *arena, journal_visit *each, void *context);
 /* The newest transition first, its facts in order; those on disk only. */
 status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
                          journal_visit *each, void *context);

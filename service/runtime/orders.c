@@ -226,6 +226,25 @@ static void name_children(struct order *order, const uuid *ids)
     buf_fini(&text);
 }
 
+static bool add_key(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    order_keys_add(context, event->wait_set.owner, engine_key(event->wait_set.key));
+    return true;
+}
+
+/* False: the key is new to the task, for sure. */
+static bool may_be_known(struct order *order, uint32_t task, uint64_t key)
+{
+    struct order_keys *keys = &order->run->order_keys;
+    if (!keys->is_complete) { /* The run was read again. */
+        status read = journal_each(order->runtime, order->run->state.id,
+                                   JOURNAL_KIND(EVENT_WAIT_SET), order->arena, add_key, keys);
+        keys->is_complete = status_is_ok(read);
+    }
+    return !keys->is_complete || order_keys_has(keys, task, key);
+}
+
 /* True when the order stands already: its outcome is on its way, or is sent again. */
 static bool is_repeated(struct order *order, enum verdict *ret)
 {
@@ -239,8 +258,8 @@ static bool is_repeated(struct order *order, enum verdict *ret)
     if (engine_wait(&order->run->state, task->id, key) != NULL) {
         return true;
     }
-    if (task->remaining == 0) {
-        return false; /* None of its orders has been settled. */
+    if (task->remaining == 0 || !may_be_known(order, task->id, key)) {
+        return false; /* No order of this key has been settled. */
     }
     struct replay replay;
     status read =
@@ -291,8 +310,8 @@ void order_outcome(struct runtime *runtime, const struct act *act)
     struct task_ref task = {act->run->state.id, act->effect};
     struct host_outcome outcome = replay_outcome(&act->outcome);
     if (act->wait_kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
-        status read =
-            replay_children(runtime, task.run, act->wait, &runtime->scratch, &outcome.value);
+        status read = replay_children(runtime, task.run, act->wait, (uint32_t)act->seq,
+                                      &runtime->scratch, &outcome.value);
         if (!status_is_ok(read)) {
             log_damage("children", read);
             return;

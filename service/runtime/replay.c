@@ -23,7 +23,7 @@ struct child {
 
 struct reading {
     struct arena *arena;
-    uint32_t task;
+    uint32_t task; /* Or the effect whose children are read. */
     struct replay *replay;
     size_t capacity;
     struct order *orders;
@@ -259,40 +259,24 @@ status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct aren
     return journal_each(runtime, run, kinds_read, arena, read_event, &reading);
 }
 
-status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       str *ret)
-{
-    struct replay ignored = {0};
-    struct reading reading = {.arena = arena, .replay = &ignored};
-    TRY(journal_each(runtime, run, kinds_read, arena, read_event, &reading));
-    *ret = render_children(&reading, effect);
-    return STATUS_OK;
-}
-
-struct setting {
-    uint32_t effect;
-    struct event *ret;
-    bool found;
-};
-
-static bool find_set(void *context, uint32_t seq, const struct event *event)
+static bool read_child_of(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
-    struct setting *setting = context;
-    setting->found = event->effect == setting->effect;
-    if (setting->found) {
-        *setting->ret = *event;
+    struct reading *reading = context;
+    if (event->effect == reading->task) {
+        read_child(reading, event);
     }
-    return !setting->found;
+    return true;
 }
 
-status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       struct event *ret)
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint32_t since,
+                       struct arena *arena, str *ret)
 {
-    struct setting setting = {.effect = effect, .ret = ret};
-    TRY(journal_each(runtime, run, JOURNAL_KIND(EVENT_WAIT_SET), arena, find_set, &setting));
-    return setting.found ? STATUS_OK
-                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
+    struct reading reading = {.arena = arena, .task = effect};
+    TRY(journal_each_after(runtime, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
+                           read_child_of, &reading));
+    *ret = render_children(&reading, effect);
+    return STATUS_OK;
 }
 
 /* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for

@@ -201,7 +201,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
         return STATUS_OK; /* Its row was read before this turn ended it. */
     }
     TRY(wait_find(runtime, live, effect, &wait));
-    str key = arena_copy(&request->arena, str_make(wait->key, wait->key_len));
+    str key = arena_copy(&request->arena, wait->key);
     TRY(search_run(runtime, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
         struct suspension *found = &listing->found[request->suspensions.ret_count++];

@@ -279,31 +279,16 @@ static bool visit_await(void *context, str key, str value)
     return wakes->count < WAKES_MAX;
 }
 
-static str awaited_type(str data, struct arena *arena)
-{
-    str raw;
-    struct buf text = {0};
-    str ret = STR_EMPTY;
-    if (json_object_get(data, STR("event_type"), &raw) && json_string_decode(raw, &text)) {
-        ret = arena_copy(arena, buf_str(&text));
-    }
-    buf_fini(&text);
-    return ret;
-}
-
 static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting)
 {
     struct live_run *run;
-    struct event set;
+    const struct live_wait *wait;
     TRY(runs_get(runtime, awaiting->run, &run));
     if (engine_effect(&run->state, awaiting->effect) == NULL) {
         return STATUS_OK;
     }
-    TRY(replay_wait_set(runtime, awaiting->run, awaiting->effect, &runtime->turn_arena, &set));
-    struct match match = {
-        .arena = &runtime->turn_arena,
-        .type = awaited_type(set.wait_set.data, &runtime->turn_arena),
-    };
+    TRY(wait_find(runtime, run, awaiting->effect, &wait));
+    struct match match = {.arena = &runtime->turn_arena, .type = wait->event_type};
     TRY(topic_visit(runtime, hash, awaiting->after, match_type, &match));
     if (match.json.len == 0) {
         return STATUS_OK;

@@ -9,23 +9,47 @@
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
-static void remember(struct live_run *run, uint32_t effect, enum effect_kind kind, str key,
-                     str data)
+static void read_event_wait(str data, struct buf *ret_topic, struct buf *ret_type)
 {
-    struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
-    wait->effect = effect;
-    wait->key_len = key.len;
-    memcpy(wait->key, key.ptr, key.len);
-    if (kind == EFFECT_EVENT) {
-        str topic;
-        struct buf text = {0};
-        if (json_object_get(data, STR("topic"), &topic) && json_string_decode(topic, &text)) {
-            topic_hash(buf_str(&text), wait->topic);
-        }
-        buf_fini(&text);
+    str raw;
+    bool has_topic =
+        json_object_get(data, STR("topic"), &raw) && json_string_decode(raw, ret_topic);
+    if (!has_topic) {
+        buf_reset(ret_topic);
+    }
+    bool has_type =
+        json_object_get(data, STR("event_type"), &raw) && json_string_decode(raw, ret_type);
+    if (!has_type) {
+        buf_reset(ret_type);
+    }
+}
+
+static str put_text(struct live_wait *wait, size_t offset, str text)
+{
+    memcpy(wait->bytes + offset, text.ptr, text.len);
+    return str_make(wait->bytes + offset, text.len);
+}
+
+static void remember(struct live_run *run, uint32_t seq, const struct event *event)
+{
+    struct buf topic = {0};
+    struct buf type = {0};
+    if (event->wait_set.kind == EFFECT_EVENT) {
+        read_event_wait(event->wait_set.data, &topic, &type);
+    }
+    str key = event->wait_set.key;
+    struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len + type.len);
+    wait->effect = event->effect;
+    wait->seq = seq;
+    wait->key = put_text(wait, 0, key);
+    wait->event_type = put_text(wait, key.len, buf_str(&type));
+    if (topic.len > 0) {
+        topic_hash(buf_str(&topic), wait->topic);
     }
     wait->next = run->open_waits;
     run->open_waits = wait;
+    buf_fini(&topic);
+    buf_fini(&type);
 }
 
 static struct live_wait *known(const struct live_run *run, uint32_t effect)
@@ -55,16 +79,28 @@ void waits_free(struct live_run *run)
     while (run->open_waits != NULL) {
         forget(run, run->open_waits->effect);
     }
+    order_keys_fini(&run->order_keys);
+}
+
+static bool all_known(const struct live_run *run)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        bool is_open = effect_is_wait(effect) && effect->state != EFFECT_CLOSED;
+        if (is_open && known(run, effect->id) == NULL) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool find_open(void *context, uint32_t seq, const struct event *event)
 {
-    (void)seq;
     struct live_run *run = context;
     bool is_open = engine_effect(&run->state, event->effect) != NULL;
     if (is_open && known(run, event->effect) == NULL) {
-        remember(run, event->effect, event->wait_set.kind, event->wait_set.key,
-                 event->wait_set.data);
+        remember(run, seq, event);
+        return !all_known(run);
     }
     return true;
 }
@@ -72,11 +108,11 @@ static bool find_open(void *context, uint32_t seq, const struct event *event)
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret)
 {
-    if (!run->waits_known) {
-        TRY(journal_each(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET), &runtime->scratch,
-                         find_open, run));
-        run->waits_known = true;
+    if (!run->waits_known && !all_known(run)) {
+        TRY(journal_each_back(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
+                              &runtime->scratch, find_open, run)); /* The open batch's are known. */
     }
+    run->waits_known = true;
     *ret = known(run, effect);
     return *ret != NULL ? STATUS_OK
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
@@ -117,10 +153,11 @@ static void put_await(struct runtime *runtime, struct live_run *run, const struc
              str_make(value, sizeof(value)));
 }
 
-static void note_set(struct runtime *runtime, struct live_run *run, const struct event *event)
+static void note_set(struct runtime *runtime, struct live_run *run, uint32_t seq,
+                     const struct event *event)
 {
     enum effect_kind kind = event->wait_set.kind;
-    remember(run, event->effect, kind, event->wait_set.key, event->wait_set.data);
+    remember(run, seq, event);
     if (kind == EFFECT_SUSPENSION) {
         put_link(runtime, LINK_SUSPENSION,
                  link_suspension(event->time_ms, run->state.id, event->effect), STR_EMPTY);
@@ -153,6 +190,14 @@ static void drop_waits(struct runtime *runtime, struct live_run *run, uint32_t o
     }
 }
 
+static void note_key(struct live_run *run, const struct event *event)
+{
+    const struct effect *wait = engine_effect(&run->state, event->effect);
+    if (wait != NULL && run->order_keys.is_complete) {
+        order_keys_add(&run->order_keys, wait->owner, wait->key);
+    }
+}
+
 static void note_outcome(struct runtime *runtime, struct live_run *run, const struct event *event)
 {
     const struct effect *wait = engine_effect(&run->state, event->effect);
@@ -166,8 +211,9 @@ static void note_outcome(struct runtime *runtime, struct live_run *run, const st
     const struct outcome *outcome = &event->wait_settled.outcome;
     act->effect = task->id;
     act->wait = event->effect;
+    act->seq = found->seq;
     act->wait_kind = wait == NULL ? EFFECT_ORDER : (enum effect_kind)wait->kind;
-    act->key = arena_copy(&runtime->turn_arena, str_make(found->key, found->key_len));
+    act->key = arena_copy(&runtime->turn_arena, found->key);
     act->outcome = (struct outcome){
         .failed = outcome->failed,
         .value = arena_copy(&runtime->turn_arena, outcome->value),
@@ -180,9 +226,10 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
 {
     switch (event->kind) {
     case EVENT_WAIT_SET:
-        note_set(runtime, run, event);
+        note_set(runtime, run, run->state.seq + 1, event);
         break;
     case EVENT_WAIT_SETTLED:
+        note_key(run, event);
         note_outcome(runtime, run, event);
         drop_wait(runtime, run, engine_effect(&run->state, event->effect));
         break;
@@ -229,7 +276,7 @@ void waits_restore(struct runtime *runtime, struct live_run *run)
             if (entry.kind == EVENT_WAIT_SET &&
                 status_is_ok(codec_decode(&entry, &runtime->turn_arena, &event)) &&
                 engine_effect(&run->state, event.effect) != NULL) {
-                note_set(runtime, run, &event);
+                note_set(runtime, run, entry.seq, &event);
             }
         }
     }
