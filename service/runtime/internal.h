@@ -21,7 +21,7 @@ enum {
     BATCH_BYTES_MAX = 8 << 20, /* Over it, the turn takes no more requests. */
     WATCH_CHUNK_RECORDS = 256, /* Replayed per watcher and turn. */
     REPORT_EVENTS_MAX = 100000,
-    IDLE_MS = 2000, /* A run nobody touched that long leaves memory, if it may. */
+    IDLE_MS = 2000, /* A run nobody used that long leaves memory, if it may. */
     RECOVER_AGAIN_MS = 500, /* After a failed commit. */
     RUN_RETRIES_DEFAULT = 2,
 };
@@ -60,7 +60,7 @@ struct live_wait {
 /* A run in memory. */
 struct live_run {
     struct live_run *hash_next;
-    struct live_run *older; /* In the order of last use. */
+    struct live_run *older; /* In its list, in the order of last use. */
     struct live_run *newer;
     struct live_run *touched_next; /* Touched in this turn. */
     struct run state;
@@ -71,7 +71,9 @@ struct live_run {
     bool is_touched;
     bool is_dropped; /* The turn's end frees it. */
     bool needs_recovery;
+    bool is_resting; /* Which list it is in. */
     uint64_t used_ms;
+    uint64_t used_turn;
     uint32_t snapshot_seq;
     uint32_t durable_seq; /* Events up to here are on disk, and live watchers have seen them. */
     struct definition *definition; /* Agents. */
@@ -79,8 +81,7 @@ struct live_run {
     str *records;
     size_t record_count;
     size_t record_capacity;
-    struct live_wait *open_waits;
-    bool waits_known; /* open_waits has all of the state's. */
+    struct live_wait *open_waits; /* All, or those that were set since the run was read. */
     struct order_keys order_keys;
     bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
     struct queue_seat *seat; /* In a queue; NULL: it takes no turns. */
@@ -147,6 +148,18 @@ struct watch_todo {
     struct watcher *watcher;
 };
 
+struct run_list {
+    struct live_run *oldest;
+    struct live_run *newest;
+    size_t count;
+};
+
+/* Where the rows of alarms are read on. */
+struct alarms {
+    struct link_tail from;
+    uint64_t look_ms; /* 0: at once. */
+};
+
 struct runtime {
     struct runtime_options options;
     struct store store;
@@ -166,11 +179,11 @@ struct runtime {
 
     struct live_run **buckets;
     size_t bucket_mask;
-    size_t run_count;
-    struct live_run *oldest;
-    struct live_run *newest;
+    struct run_list at_work;
+    struct run_list resting; /* Nothing is at work for them: they only save a reading. */
+    size_t left_count; /* Runs that left memory since it was returned. */
     struct live_run *touched;
-    uint64_t alarms_until_ms; /* Rows of alarms due before it are among the timers. */
+    struct alarms alarms;
     uuid *recovering; /* Runs that need recovery. */
     size_t recovering_count;
     size_t recovering_capacity;
@@ -260,7 +273,12 @@ void runs_note_start(struct live_run *run, const struct run_spec *spec);
 /* The run's first fact. DATA_LOSS when that is not its start. */
 status runs_started(const struct live_run *run, struct arena *arena, struct event *ret);
 void runs_drop(struct runtime *runtime, struct live_run *run);
+/* At the turn's end: those that only wait leave. */
 void runs_evict(struct runtime *runtime);
+size_t runs_count(const struct runtime *runtime);
+/* All in memory. */
+struct live_run *runs_first(const struct runtime *runtime);
+struct live_run *runs_next(const struct runtime *runtime, const struct live_run *run);
 uint64_t runs_next_eviction_ms(const struct runtime *runtime);
 void runs_free_all(struct runtime *runtime);
 bool runs_may_leave(const struct live_run *run);
@@ -268,13 +286,13 @@ bool runs_may_leave(const struct live_run *run);
 void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t at_ms);
 
 /* alarms.c */
-/* Whether an alarm is near enough to be kept in memory for a run that is not. */
-bool alarm_is_near(const struct runtime *runtime, uint64_t due_ms);
 /* What the run's row of alarms is to be; 0: none. */
 uint64_t alarm_of(const struct run_row *row);
 /* Into the batch: moves the run's row. */
 void alarm_put(struct runtime *runtime, struct live_run *run, uint64_t due_ms);
-/* Takes alarms that have come near into memory. */
+/* The run is about to leave memory: from now on its row wakes it. */
+void alarm_leave(struct runtime *runtime, const struct live_run *run);
+/* Makes timers of the alarms that are due. */
 void alarms_work(struct runtime *runtime);
 uint64_t alarms_next_due_ms(const struct runtime *runtime);
 

@@ -351,7 +351,6 @@ bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_
     start.start.spec = *spec;
     struct live_run *run = runs_insert(runtime, start.start.id);
     assert(spec->name.len <= NAME_BYTES_MAX);
-    run->waits_known = true;
     run->order_keys.is_complete = true;
     runs_note_start(run, spec);
     if (spec->kind == RUN_KIND_AGENT) {

@@ -108,12 +108,12 @@ static bool find_open(void *context, uint32_t seq, const struct event *event)
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret)
 {
-    if (!run->waits_known && !all_known(run)) {
-        TRY(journal_each_back(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
-                              &runtime->scratch, find_open, run)); /* The open batch's are known. */
-    }
-    run->waits_known = true;
     *ret = known(run, effect);
+    if (*ret == NULL) { /* The run was read again since the wait was set. */
+        TRY(journal_each_back(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
+                              &runtime->scratch, find_open, run));
+        *ret = known(run, effect);
+    }
     return *ret != NULL ? STATUS_OK
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
@@ -280,7 +280,6 @@ void waits_restore(struct runtime *runtime, struct live_run *run)
             }
         }
     }
-    run->waits_known = true;
 }
 
 struct children {
