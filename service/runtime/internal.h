@@ -380,6 +380,9 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
                      uint64_t *ret_first);
 /* The sequence of the topic's last event; 0: none. */
 status topic_last(struct runtime *runtime, str topic, uint64_t *ret);
+/* As topic_last(), for a wait that gets its row in this batch. */
+status topic_await(struct runtime *runtime, const uint8_t hash[16], uuid run, uint32_t effect,
+                   uint64_t *ret_last);
 void topic_hash(str topic, uint8_t ret[16]);
 /* An event as JSON, for those who awaited it. */
 str topic_render(const struct topic_event *event, struct arena *arena);

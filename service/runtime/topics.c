@@ -25,6 +25,7 @@ struct topic {
     uint8_t hash[16];
     uint64_t last; /* Sequence of its last event. */
     bool is_new; /* Has events nobody was woken for yet. */
+    struct link_tail awaits_from; /* No row of who awaits it lies before. */
     struct subscriber *subscribers;
 };
 
@@ -89,6 +90,7 @@ static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct
     struct topic *topic = xcalloc(1, sizeof(*topic));
     memcpy(topic->hash, hash, sizeof(topic->hash));
     topic->last = last;
+    topic->awaits_from = link_awaits(hash);
     topic->next = runtime->topics->known;
     runtime->topics->known = topic;
     *ret = topic;
@@ -102,6 +104,24 @@ status topic_last(struct runtime *runtime, str name, uint64_t *ret)
     topic_hash(name, hash);
     TRY(topic_find(runtime, hash, &topic));
     *ret = topic->last;
+    return STATUS_OK;
+}
+
+static void note_await(struct topic *topic, uuid run, uint32_t effect)
+{
+    struct link_tail row = link_await(topic->hash, run, effect);
+    if (memcmp(row.bytes, topic->awaits_from.bytes, topic->awaits_from.len) < 0) {
+        topic->awaits_from = row;
+    }
+}
+
+status topic_await(struct runtime *runtime, const uint8_t hash[16], uuid run, uint32_t effect,
+                   uint64_t *ret_last)
+{
+    struct topic *topic;
+    TRY(topic_find(runtime, hash, &topic));
+    note_await(topic, run, effect);
+    *ret_last = topic->last;
     return STATUS_OK;
 }
 
@@ -279,8 +299,17 @@ static bool visit_await(void *context, str key, str value)
     return wakes->count < WAKES_MAX;
 }
 
-static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting)
+static struct link_tail awaits_end(const uint8_t hash[16])
 {
+    uuid last;
+    memset(last.bytes, 0xff, sizeof(last.bytes));
+    return link_await(hash, last, UINT32_MAX);
+}
+
+static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting,
+                   bool *ret_woken)
+{
+    *ret_woken = false;
     struct live_run *run;
     const struct live_wait *wait;
     TRY(runs_get(runtime, awaiting->run, &run));
@@ -298,12 +327,11 @@ static status wake(struct runtime *runtime, const uint8_t hash[16], const struct
         .effect = awaiting->effect,
         .wait_done = {.outcome = {.value = match.json}},
     };
-    enum verdict verdict = command_submit(runtime, run, &command);
-    (void)verdict; /* It may have ended by its timeout, in this very turn. */
-    return STATUS_OK;
+    *ret_woken = command_submit(runtime, run, &command) == VERDICT_OK;
+    return STATUS_OK; /* It may have ended by its timeout, in this very turn. */
 }
 
-static status wake_chunk(struct runtime *runtime, const struct topic *topic, struct wakes *wakes)
+static status wake_chunk(struct runtime *runtime, struct topic *topic, struct wakes *wakes)
 {
     char key[KEY_BYTES_MAX];
     struct link_tail tail = link_awaits(topic->hash);
@@ -313,22 +341,31 @@ static status wake_chunk(struct runtime *runtime, const struct topic *topic, str
                    key_link(key, runtime->options.space, LINK_AWAIT, link_str(&tail)), from, false,
                    SIZE_MAX, visit_await, wakes));
     for (size_t i = 0; i < wakes->count; i++) {
-        TRY(wake(runtime, topic->hash, &wakes->list[i]));
+        bool is_woken;
+        TRY(wake(runtime, topic->hash, &wakes->list[i], &is_woken));
+        if (!is_woken) {
+            note_await(topic, wakes->list[i].run, wakes->list[i].effect);
+        }
     }
     return STATUS_OK;
 }
 
-/* Every wait of the topic is looked at once; what was woken is deleted with this batch. */
+/* Every wait of the topic is looked at once; what was woken is deleted with this batch. Rows of
+ * waits that are over are costly to pass until the store has dropped them. */
 static void wake_topic(struct runtime *runtime, struct topic *topic)
 {
     static struct wakes wakes;
     status woken;
-    wakes.last_len = 0;
+    str from =
+        key_link(wakes.last, runtime->options.space, LINK_AWAIT, link_str(&topic->awaits_from));
+    wakes.last_len = from.len;
+    topic->awaits_from = awaits_end(topic->hash);
     topic->is_new = false;
     do {
         woken = wake_chunk(runtime, topic, &wakes);
     } while (status_is_ok(woken) && wakes.count == WAKES_MAX);
     if (!status_is_ok(woken)) {
+        topic->awaits_from = link_awaits(topic->hash);
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
 }
@@ -494,6 +531,7 @@ void topics_forget(struct runtime *runtime)
         struct topic *topic = *link;
         topic->last = 0;
         topic->is_new = true; /* Whoever was woken in that turn was not. */
+        topic->awaits_from = link_awaits(topic->hash);
         runtime->topics->any_new = true;
         char key[KEY_BYTES_MAX];
         str prefix = key_topic(key, runtime->options.space, topic->hash, 0);

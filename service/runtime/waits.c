@@ -137,19 +137,13 @@ static void put_await(struct runtime *runtime, struct live_run *run, const struc
 {
     uint8_t value[8];
     uint64_t last = 0;
-    struct buf topic = {0};
-    str raw;
-    if (json_object_get(event->wait_set.data, STR("topic"), &raw) &&
-        json_string_decode(raw, &topic)) {
-        status found = topic_last(runtime, buf_str(&topic), &last);
-        assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    }
-    buf_fini(&topic);
+    const uint8_t *topic = known(run, event->effect)->topic;
+    status found = topic_await(runtime, topic, run->state.id, event->effect, &last);
+    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
     for (size_t i = 0; i < sizeof(value); i++) {
         value[i] = (uint8_t)(last >> (8 * i));
     }
-    put_link(runtime, LINK_AWAIT,
-             link_await(known(run, event->effect)->topic, run->state.id, event->effect),
+    put_link(runtime, LINK_AWAIT, link_await(topic, run->state.id, event->effect),
              str_make(value, sizeof(value)));
 }
 
