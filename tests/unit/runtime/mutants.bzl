@@ -2,7 +2,7 @@
 
 load("//bazel:defs.bzl", "c_test")
 
-def mutant(name, file, sed, test = "queues_property_test", world = ":queue_world"):
+def mutant(name, file, sed, test = "queues_property_test", world = ":queue_world", tags = []):
     """Runs the test, which then must fail, with `sed` applied to one file of service/runtime.
 
     The mutated object stands in front of the library that holds the sound one. Fails to build when
@@ -22,6 +22,7 @@ def mutant(name, file, sed, test = "queues_property_test", world = ":queue_world
             "%s_%s.c" % (name, file),
         ],
         copts = ["-DMUTANT"],
+        tags = tags,
         deps = [
             world,
             "//service/base",
