@@ -26,7 +26,9 @@ static void read_event_wait(str data, struct buf *ret_topic, struct buf *ret_typ
 
 static str put_text(struct live_wait *wait, size_t offset, str text)
 {
-    memcpy(wait->bytes + offset, text.ptr, text.len);
+    if (text.len > 0) {
+        memcpy(wait->bytes + offset, text.ptr, text.len);
+    }
     return str_make(wait->bytes + offset, text.len);
 }
 
