@@ -42,8 +42,10 @@ static const struct config_row rows[] = {
      "Milliseconds a run may take when its start says nothing."},
     {"lease-ms", CONFIG_NUMBER, AT(lease_ms), "15000", 100, MS_PER_DAY,
      "Milliseconds of silence after which a host is lost and its tasks go to another one."},
-    {"runs-max", CONFIG_NUMBER, AT(runs_max), "50000", 1, 10000000,
-     "Runs kept in memory; the others are read again when something happens to them."},
+    {"waiting-runs-max", CONFIG_NUMBER, AT(waiting_runs_max), "1000", 1, 10000000,
+     "Runs that only wait and are kept in memory all the same, 7 kB each, so that waking them "
+     "reads "
+     "nothing; the others are on disk only."},
     {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
     {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
      "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},

@@ -136,7 +136,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .random = random_bytes,
         .inbox_max = config->inbox_max,
         .batch_max = config->batch_max,
-        .runs_max = config->runs_max,
+        .waiting_runs_max = config->waiting_runs_max,
         .watchers_max = config->watchers_max,
         .input_bytes_max = config->input_bytes_max,
         .lease_ms = config->lease_ms,

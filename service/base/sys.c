@@ -1,6 +1,7 @@
 #include "service/base/sys.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,11 @@ void sys_random(void *ret, size_t bytes)
         done += got < 0 ? 0 : (size_t)got;
     }
     assert(done == bytes);
+}
+
+void sys_return_memory(void)
+{
+    (void)malloc_trim(0); /* Whether there was any. */
 }
 
 void log_level_set(enum log_level level)

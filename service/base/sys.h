@@ -1,5 +1,5 @@
 /*
- * sys: what the shell asks of the operating system: time, randomness, log lines.
+ * sys: what the shell asks of the operating system: time, randomness, memory, log lines.
  *
  * Threading: every function may be called from any thread. Not for the engine.
  */
@@ -18,6 +18,9 @@ enum log_level {
 uint64_t sys_now_ms(void); /* Wall clock, Unix milliseconds. */
 uint64_t sys_monotonic_us(void);
 void sys_random(void *ret, size_t bytes);
+
+/* What was freed and is still held goes back to the system. Takes milliseconds. */
+void sys_return_memory(void);
 
 void log_level_set(enum log_level level);
 /* One line on stderr: time, level, `event`, then the fields as given ("key=value ..."). */

@@ -1,25 +1,23 @@
 /*
  * alarms: when runs that are not in memory want to be told the time.
  *
- * A run that only waits is a few rows on disk; the one for its next deadline sorts by time. Those
- * due within a window are among the timers in memory, the others are read when they come near, so a
- * run that sleeps for a week costs no memory until the week is over.
+ * A run that only waits is a few rows on disk; the one for its next deadline sorts by time. A row
+ * is read when it is due, so a run that sleeps costs no memory at all. Rows are read from where the
+ * last one was left, a span of time at a time: what was deleted before and lies far ahead is never
+ * passed over.
  *
  * Invariant: a run that is neither terminal nor to be loaded at a restart, and has a deadline, has
- *            one row under that deadline.
+ *            one row under that deadline. Of a run that is not in memory this row is not before
+ *            `from`, and not due before `look_ms`.
  */
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
 enum {
-    WINDOW_MS = 10 * 60 * 1000,
-    REFILL_MS = 5 * 60 * 1000, /* Before the window ends. */
+    SPAN_BYTES = 6, /* Of a row's due_ms: a span is 2^16 ms. */
+    SPAN_MS = 1 << 16,
+    BEHIND_MS = 60 * SPAN_MS,
 };
-
-bool alarm_is_near(const struct runtime *runtime, uint64_t due_ms)
-{
-    return due_ms != 0 && due_ms < runtime->alarms_until_ms;
-}
 
 uint64_t alarm_of(const struct run_row *row)
 {
@@ -47,45 +45,135 @@ void alarm_put(struct runtime *runtime, struct live_run *run, uint64_t due_ms)
     run->alarm_ms = due_ms;
 }
 
+void alarm_leave(struct runtime *runtime, const struct live_run *run)
+{
+    struct alarms *alarms = &runtime->alarms;
+    if (run->alarm_ms == 0) {
+        return; /* What timer it has stays in memory. */
+    }
+    timers_arm(runtime->timers, run->state.id, 0);
+    struct link_tail row = link_timer(run->alarm_ms, run->state.id);
+    if (memcmp(row.bytes, alarms->from.bytes, row.len) <= 0) {
+        alarms->from = row;
+    }
+    if (run->alarm_ms < alarms->look_ms) {
+        alarms->look_ms = run->alarm_ms;
+    }
+}
+
+/* From where it was left, within the first `prefix_bytes` of a row's tail. */
+static status scan(struct runtime *runtime, size_t prefix_bytes, store_visit *each, void *context)
+{
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
+    const struct link_tail *tail = &runtime->alarms.from;
+    return store_scan(&runtime->store, STORE_LINKS,
+                      key_link(prefix, space, LINK_TIMER, str_make(tail->bytes, prefix_bytes)),
+                      key_link(from, space, LINK_TIMER, link_str(tail)), false, SIZE_MAX, each,
+                      context);
+}
+
+static uint64_t from_ms(const struct alarms *alarms)
+{
+    uint64_t due_ms = 0;
+    for (size_t i = 0; i < sizeof(due_ms); i++) {
+        due_ms = due_ms << 8 | (uint8_t)alarms->from.bytes[i];
+    }
+    return due_ms;
+}
+
+struct look {
+    struct runtime *runtime;
+    size_t taken;
+    bool is_over; /* A row was met that is not to be taken now. */
+};
+
 static bool visit(void *context, str key, str value)
 {
     (void)value;
-    struct runtime *runtime = context;
+    struct look *look = context;
+    struct runtime *runtime = look->runtime;
+    struct alarms *alarms = &runtime->alarms;
     str tail;
     uint64_t due_ms;
     uuid run;
     if (!key_read_link(key, &tail) || !link_read_timer(tail, &due_ms, &run)) {
         return true;
     }
-    if (due_ms >= runtime->alarms_until_ms) {
+    alarms->from = link_timer(due_ms, run);
+    look->is_over = due_ms > runtime->now_ms || look->taken == runtime->options.batch_max;
+    if (look->is_over) {
+        alarms->look_ms = due_ms;
         return false;
     }
+    alarms->from.bytes[alarms->from.len++] = 0; /* The first key after it. */
+    look->taken++;
     if (runs_find(runtime, run) == NULL) { /* Those in memory have their timer. */
         timers_arm(runtime->timers, run, due_ms);
     }
     return true;
 }
 
+static bool visit_next(void *context, str key, str value)
+{
+    (void)value;
+    struct link_tail *next = context;
+    str tail;
+    uint64_t due_ms;
+    uuid run;
+    bool is_row = key_read_link(key, &tail) && link_read_timer(tail, &due_ms, &run);
+    if (is_row && memcmp(tail.ptr, next->bytes, next->len) < 0) {
+        memcpy(next->bytes, tail.ptr, tail.len);
+    }
+    return !is_row;
+}
+
+/* Over a time without alarms, such as that before the server was started: to the next row, or to
+ * now. */
+static status skip(struct runtime *runtime)
+{
+    struct link_tail next = link_timer(runtime->now_ms, (uuid){{0}});
+    TRY(scan(runtime, 0, visit_next, &next));
+    runtime->alarms.from = next;
+    return STATUS_OK;
+}
+
+static status look_at_span(struct look *look)
+{
+    struct runtime *runtime = look->runtime;
+    struct alarms *alarms = &runtime->alarms;
+    if (from_ms(alarms) + BEHIND_MS < runtime->now_ms) {
+        TRY(skip(runtime));
+    }
+    uint64_t next_ms = from_ms(alarms) / SPAN_MS * SPAN_MS + SPAN_MS;
+    TRY(scan(runtime, SPAN_BYTES, visit, look));
+    if (!look->is_over) {
+        alarms->from = link_timer(next_ms, (uuid){{0}});
+        alarms->look_ms = next_ms;
+        look->is_over = next_ms > runtime->now_ms;
+    }
+    return STATUS_OK;
+}
+
 void alarms_work(struct runtime *runtime)
 {
-    char prefix[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct key_space space = runtime->options.space;
-    if (runtime->now_ms + REFILL_MS < runtime->alarms_until_ms) {
+    struct look look = {.runtime = runtime};
+    status looked = STATUS_OK;
+    if (runtime->now_ms < runtime->alarms.look_ms) {
         return;
     }
-    struct link_tail from = link_timer(runtime->alarms_until_ms, (uuid){{0}});
-    runtime->alarms_until_ms = runtime->now_ms + WINDOW_MS;
-    status scanned = store_scan(
-        &runtime->store, STORE_LINKS, key_link(prefix, space, LINK_TIMER, STR_EMPTY),
-        key_link(from_bytes, space, LINK_TIMER, link_str(&from)), false, SIZE_MAX, visit, runtime);
-    if (!status_is_ok(scanned)) {
-        log_line(LOG_ERROR, "alarms_unreadable", "why=\"%s\"", scanned.why);
+    while (status_is_ok(looked) && !look.is_over) {
+        looked = look_at_span(&look);
+    }
+    if (!status_is_ok(looked)) {
+        runtime->alarms.look_ms = runtime->now_ms + SPAN_MS;
+        log_line(LOG_ERROR, "alarms_unreadable", "why=\"%s\"", looked.why);
     }
 }
 
 uint64_t alarms_next_due_ms(const struct runtime *runtime)
 {
-    return runtime->alarms_until_ms > REFILL_MS ? runtime->alarms_until_ms - REFILL_MS
-                                                : runtime->now_ms;
+    uint64_t look_ms = runtime->alarms.look_ms;
+    return look_ms == 0 ? runtime->now_ms : look_ms;
 }

@@ -274,9 +274,7 @@ void command_replay(struct runtime *runtime, struct live_run *run, const struct 
         const struct event *event = &step->events[i];
         engine_apply(&run->state, event);
         if (event->kind == EVENT_RUN_STARTED) {
-            str name = event->run_started.spec.name;
-            memcpy(run->name, name.ptr, name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX);
-            queueing_seat(run, &event->run_started.spec);
+            runs_note_start(run, &event->run_started.spec);
         }
     }
 }

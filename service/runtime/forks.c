@@ -221,7 +221,6 @@ static bool fork_run(struct runtime *runtime, uuid source, uint32_t after_seq, b
 {
     struct fork fork = {.runtime = runtime, .id = start_new_id(runtime), .after_seq = after_seq};
     fork.run = runs_insert(runtime, fork.id);
-    fork.run->waits_known = true;
     fork.run->may_have_state = true;
     status copied = copy_events(&fork, source);
     bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&

@@ -9,7 +9,9 @@
 #ifndef SERVICE_RUNTIME_INTERNAL_H
 #define SERVICE_RUNTIME_INTERNAL_H
 
+#include "service/runtime/journal.h"
 #include "service/runtime/links.h"
+#include "service/runtime/order_keys.h"
 #include "service/runtime/runtime.h"
 #include "service/runtime/timers.h"
 
@@ -19,7 +21,7 @@ enum {
     BATCH_BYTES_MAX = 8 << 20, /* Over it, the turn takes no more requests. */
     WATCH_CHUNK_RECORDS = 256, /* Replayed per watcher and turn. */
     REPORT_EVENTS_MAX = 100000,
-    IDLE_MS = 2000, /* A run nobody touched that long leaves memory, if it may. */
+    IDLE_MS = 2000, /* A run nobody used that long leaves memory, if it may. */
     RECOVER_AGAIN_MS = 500, /* After a failed commit. */
     RUN_RETRIES_DEFAULT = 2,
 };
@@ -48,15 +50,17 @@ struct model_text {
 struct live_wait {
     struct live_wait *next;
     uint32_t effect;
+    uint32_t seq; /* Of its WAIT_SET. */
     uint8_t topic[16]; /* EFFECT_EVENT. */
-    size_t key_len;
-    char key[]; /* The step's. */
+    str key; /* The step's. */
+    str event_type; /* EFFECT_EVENT; empty: any. */
+    char bytes[]; /* Of both. */
 };
 
 /* A run in memory. */
 struct live_run {
     struct live_run *hash_next;
-    struct live_run *older; /* In the order of last use. */
+    struct live_run *older; /* In its list, in the order of last use. */
     struct live_run *newer;
     struct live_run *touched_next; /* Touched in this turn. */
     struct run state;
@@ -67,7 +71,9 @@ struct live_run {
     bool is_touched;
     bool is_dropped; /* The turn's end frees it. */
     bool needs_recovery;
+    bool is_resting; /* Which list it is in. */
     uint64_t used_ms;
+    uint64_t used_turn;
     uint32_t snapshot_seq;
     uint32_t durable_seq; /* Events up to here are on disk, and live watchers have seen them. */
     struct definition *definition; /* Agents. */
@@ -75,8 +81,8 @@ struct live_run {
     str *records;
     size_t record_count;
     size_t record_capacity;
-    struct live_wait *open_waits;
-    bool waits_known; /* open_waits has all of the state's. */
+    struct live_wait *open_waits; /* All, or those that were set since the run was read. */
+    struct order_keys order_keys;
     bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
     struct queue_seat *seat; /* In a queue; NULL: it takes no turns. */
     uint64_t model_call; /* In flight; 0: none. */
@@ -110,7 +116,7 @@ struct act {
     const struct failure *failure; /* ANSWER: NULL, or in the request's arena. */
     struct host_session *session; /* GIVE. */
     uint64_t session_number; /* DEALT, REFUSE. */
-    uint64_t seq; /* DEALT, REFUSE: the message's; PUBLISH: the record's first. */
+    uint64_t seq; /* DEALT, REFUSE: the message's; OUTCOME: its WAIT_SET's. */
     uint32_t effect;
     uint32_t attempt;
     str record; /* PUBLISH. */
@@ -136,6 +142,18 @@ struct watch_todo {
     struct watcher *watcher;
 };
 
+struct run_list {
+    struct live_run *oldest;
+    struct live_run *newest;
+    size_t count;
+};
+
+/* Where the rows of alarms are read on. */
+struct alarms {
+    struct link_tail from;
+    uint64_t look_ms; /* 0: at once. */
+};
+
 struct runtime {
     struct runtime_options options;
     struct store store;
@@ -155,11 +173,11 @@ struct runtime {
 
     struct live_run **buckets;
     size_t bucket_mask;
-    size_t run_count;
-    struct live_run *oldest;
-    struct live_run *newest;
+    struct run_list at_work;
+    struct run_list resting; /* Nothing is at work for them: they only save a reading. */
+    size_t left_count; /* Runs that left memory since it was returned. */
     struct live_run *touched;
-    uint64_t alarms_until_ms; /* Rows of alarms due before it are among the timers. */
+    struct alarms alarms;
     uuid *recovering; /* Runs that need recovery. */
     size_t recovering_count;
     size_t recovering_capacity;
@@ -245,8 +263,17 @@ struct live_run *runs_insert(struct runtime *runtime, uuid id);
 void runs_touch(struct runtime *runtime, struct live_run *run);
 void runs_keep_record(struct live_run *run, str record);
 void runs_keep_first(struct live_run *run); /* And no other record. */
+/* What its start says of it: its name, its seat. */
+void runs_note_start(struct live_run *run, const struct run_spec *spec);
+/* The run's first fact. DATA_LOSS when that is not its start. */
+status runs_started(const struct live_run *run, struct arena *arena, struct event *ret);
 void runs_drop(struct runtime *runtime, struct live_run *run);
+/* At the turn's end: those that only wait leave. */
 void runs_evict(struct runtime *runtime);
+size_t runs_count(const struct runtime *runtime);
+/* All in memory. */
+struct live_run *runs_first(const struct runtime *runtime);
+struct live_run *runs_next(const struct runtime *runtime, const struct live_run *run);
 uint64_t runs_next_eviction_ms(const struct runtime *runtime);
 void runs_free_all(struct runtime *runtime);
 bool runs_may_leave(const struct live_run *run);
@@ -254,13 +281,13 @@ bool runs_may_leave(const struct live_run *run);
 void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t at_ms);
 
 /* alarms.c */
-/* Whether an alarm is near enough to be kept in memory for a run that is not. */
-bool alarm_is_near(const struct runtime *runtime, uint64_t due_ms);
 /* What the run's row of alarms is to be; 0: none. */
 uint64_t alarm_of(const struct run_row *row);
 /* Into the batch: moves the run's row. */
 void alarm_put(struct runtime *runtime, struct live_run *run, uint64_t due_ms);
-/* Takes alarms that have come near into memory. */
+/* The run is about to leave memory: from now on its row wakes it. */
+void alarm_leave(struct runtime *runtime, const struct live_run *run);
+/* Makes timers of the alarms that are due. */
 void alarms_work(struct runtime *runtime);
 uint64_t alarms_next_due_ms(const struct runtime *runtime);
 
@@ -286,7 +313,7 @@ status command_task(struct runtime *runtime, const struct live_run *run, uint32_
 enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect);
 
 /* waits.c */
-/* The wait's step key and topic. DATA_LOSS when the journal lacks them. */
+/* The wait's step key, topic and event type. DATA_LOSS when the journal lacks them. */
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret);
 /* Index rows and memory of waits, as events set and end them. Before the event is applied. */
@@ -324,17 +351,13 @@ struct replay {
     str cancel_cause; /* Empty: nobody asked for it. */
 };
 
-/* Visits the run's records in order: those on disk, and those of the open batch. */
-status replay_each(struct runtime *runtime, uuid run, store_visit *each, void *context);
 /* Reads the run's journal: the settled steps and orders of a task (0: none of them), its state. */
 status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
                    struct replay *ret);
-/* [{"run_id","status","result","error"}] of the children an effect counted. */
-status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       str *ret);
-/* The WAIT_SET event of a wait. */
-status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       struct event *ret);
+/* [{"run_id","status","result","error"}] of the children an effect counted. `since` is its
+ * WAIT_SET's seq: nothing before it is read. */
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint32_t since,
+                       struct arena *arena, str *ret);
 /* The text of an agent's last reply as JSON. */
 str replay_answer(const struct live_run *run, struct arena *arena);
 struct host_outcome replay_outcome(const struct outcome *outcome);
@@ -361,6 +384,9 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
                      uint64_t *ret_first);
 /* The sequence of the topic's last event; 0: none. */
 status topic_last(struct runtime *runtime, str topic, uint64_t *ret);
+/* As topic_last(), for a wait that gets its row in this batch. */
+status topic_await(struct runtime *runtime, const uint8_t hash[16], uuid run, uint32_t effect,
+                   uint64_t *ret_last);
 void topic_hash(str topic, uint8_t ret[16]);
 /* An event as JSON, for those who awaited it. */
 str topic_render(const struct topic_event *event, struct arena *arena);

@@ -140,24 +140,12 @@ static struct run_spec child_spec(const struct order *order, const struct host_c
     };
 }
 
-static status root_of(struct order *order, uuid *ret)
-{
-    size_t cursor = 0;
-    struct codec_entry entry;
-    struct event event;
-    bool at_end;
-    TRY(codec_next(order->run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, order->arena, &event));
-    *ret = event.run_started.spec.root;
-    return STATUS_OK;
-}
-
 static void prepare_invoke(struct order *order)
 {
     const struct host_order *wanted = &order->message->order;
-    uuid root;
+    struct event started;
     struct failure failure = failure_make(CODE_DATA_LOSS, "STORE_DAMAGED", STR("damaged"));
-    if (!status_is_ok(root_of(order, &root))) {
+    if (!status_is_ok(runs_started(order->run, order->arena, &started))) {
         refuse(order, &failure);
         return;
     }
@@ -169,7 +157,7 @@ static void prepare_invoke(struct order *order)
     order->children = arena_alloc(order->arena, wanted->child_count * sizeof(order->children[0]));
     for (size_t i = 0; i < wanted->child_count; i++) {
         order->children[i] = child_spec(order, &wanted->children[i]);
-        order->children[i].root = root;
+        order->children[i].root = started.run_started.spec.root;
         order->children[i].parent_index = (uint32_t)i;
         if (!start_check(order->runtime, &order->children[i], order->arena, &failure)) {
             order->children = NULL; /* All or none. */
@@ -238,6 +226,25 @@ static void name_children(struct order *order, const uuid *ids)
     buf_fini(&text);
 }
 
+static bool add_key(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    order_keys_add(context, event->wait_set.owner, engine_key(event->wait_set.key));
+    return true;
+}
+
+/* False: the key is new to the task, for sure. */
+static bool may_be_known(struct order *order, uint32_t task, uint64_t key)
+{
+    struct order_keys *keys = &order->run->order_keys;
+    if (!keys->is_complete) { /* The run was read again. */
+        status read = journal_each(order->runtime, order->run->state.id,
+                                   JOURNAL_KIND(EVENT_WAIT_SET), order->arena, add_key, keys);
+        keys->is_complete = status_is_ok(read);
+    }
+    return !keys->is_complete || order_keys_has(keys, task, key);
+}
+
 /* True when the order stands already: its outcome is on its way, or is sent again. */
 static bool is_repeated(struct order *order, enum verdict *ret)
 {
@@ -251,8 +258,8 @@ static bool is_repeated(struct order *order, enum verdict *ret)
     if (engine_wait(&order->run->state, task->id, key) != NULL) {
         return true;
     }
-    if (task->remaining == 0) {
-        return false; /* None of its orders has been settled. */
+    if (task->remaining == 0 || !may_be_known(order, task->id, key)) {
+        return false; /* No order of this key has been settled. */
     }
     struct replay replay;
     status read =
@@ -303,8 +310,8 @@ void order_outcome(struct runtime *runtime, const struct act *act)
     struct task_ref task = {act->run->state.id, act->effect};
     struct host_outcome outcome = replay_outcome(&act->outcome);
     if (act->wait_kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
-        status read =
-            replay_children(runtime, task.run, act->wait, &runtime->scratch, &outcome.value);
+        status read = replay_children(runtime, task.run, act->wait, (uint32_t)act->seq,
+                                      &runtime->scratch, &outcome.value);
         if (!status_is_ok(read)) {
             log_damage("children", read);
             return;

@@ -67,7 +67,7 @@ static status report_effect(struct runtime *runtime, struct live_run *run, uint3
     if (effect_is_wait(effect)) {
         const struct live_wait *wait;
         TRY(wait_find(runtime, run, effect->id, &wait));
-        ret->effect_names[index] = arena_copy(arena, str_make(wait->key, wait->key_len));
+        ret->effect_names[index] = arena_copy(arena, wait->key);
     }
     if (effect_is_task(effect)) {
         struct event task;

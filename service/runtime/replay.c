@@ -29,12 +29,11 @@ struct child {
 
 struct reading {
     struct arena *arena;
-    uint32_t task;
+    uint32_t task; /* Or the effect whose children are read. */
     struct replay *replay;
     size_t capacity;
     struct order *orders;
     struct child *children;
-    status status;
 };
 
 struct host_outcome replay_outcome(const struct outcome *outcome)
@@ -228,8 +227,17 @@ static void read_step(struct reading *reading, const struct event *event)
     }
 }
 
-static void read_event(struct reading *reading, const struct event *event)
+/* What read_event() reads. */
+static const uint32_t kinds_read =
+    JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_STEP_SETTLED) |
+    JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_TASK_FAILED) |
+    JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
+    JOURNAL_KIND(EVENT_CHILD_SETTLED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
+
+static bool read_event(void *context, uint32_t seq, const struct event *event)
 {
+    (void)seq;
+    struct reading *reading = context;
     switch (event->kind) {
     case EVENT_RUN_STARTED:
         take_state(reading, event->run_started.spec.state);
@@ -271,72 +279,9 @@ static void read_event(struct reading *reading, const struct event *event)
     case EVENT_TURN_ASKED:
     case EVENT_TURN_GIVEN:
     case EVENT_COUNT:
-        break;
+        assert(false);
     }
-}
-
-static status read_record(struct reading *reading, str record)
-{
-    size_t cursor = 0;
-    str copy = arena_copy(reading->arena, record);
-    for (;;) {
-        struct codec_entry entry;
-        struct event event;
-        bool at_end;
-        TRY(codec_next(copy, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        TRY(codec_decode(&entry, reading->arena, &event));
-        read_event(reading, &event);
-    }
-}
-
-static bool visit(void *context, str key, str value)
-{
-    (void)key;
-    struct reading *reading = context;
-    reading->status = read_record(reading, value);
-    return status_is_ok(reading->status);
-}
-
-struct visiting {
-    store_visit *each;
-    void *context;
-    bool is_over;
-};
-
-static bool visit_each(void *context, str key, str value)
-{
-    struct visiting *visiting = context;
-    visiting->is_over = !visiting->each(visiting->context, key, value);
-    return !visiting->is_over;
-}
-
-status replay_each(struct runtime *runtime, uuid run, store_visit *each, void *context)
-{
-    char bytes[KEY_BYTES_MAX];
-    struct visiting visiting = {.each = each, .context = context};
-    str prefix = key_run(bytes, runtime->options.space, run);
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, STR_EMPTY, false, SIZE_MAX, visit_each,
-                   &visiting));
-    const struct live_run *live = runs_find(runtime, run);
-    bool has_more = live != NULL && live->is_touched;
-    size_t cursor = 0;
-    struct store_entry entry;
-    while (has_more && !visiting.is_over && store_batch_next(&runtime->batch, &cursor, &entry)) {
-        if (entry.table == STORE_JOURNAL && entry.key.len > prefix.len &&
-            memcmp(entry.key.ptr, prefix.ptr, prefix.len) == 0) {
-            visit_each(&visiting, entry.key, entry.value);
-        }
-    }
-    return STATUS_OK;
-}
-
-static status read_all(struct runtime *runtime, uuid run, struct reading *reading)
-{
-    TRY(replay_each(runtime, run, visit, reading));
-    return reading->status;
+    return true;
 }
 
 status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct arena *arena,
@@ -344,67 +289,27 @@ status replay_read(struct runtime *runtime, uuid run, uint32_t task, struct aren
 {
     *ret = (struct replay){0};
     struct reading reading = {.arena = arena, .task = task, .replay = ret};
-    return read_all(runtime, run, &reading);
+    return journal_each(runtime, run, kinds_read, arena, read_event, &reading);
 }
 
-status replay_children(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       str *ret)
+static bool read_child_of(void *context, uint32_t seq, const struct event *event)
 {
-    struct replay ignored = {0};
-    struct reading reading = {.arena = arena, .replay = &ignored};
-    TRY(read_all(runtime, run, &reading));
+    (void)seq;
+    struct reading *reading = context;
+    if (event->effect == reading->task) {
+        read_child(reading, event);
+    }
+    return true;
+}
+
+status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint32_t since,
+                       struct arena *arena, str *ret)
+{
+    struct reading reading = {.arena = arena, .task = effect};
+    TRY(journal_each_after(runtime, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
+                           read_child_of, &reading));
     *ret = render_children(&reading, effect);
     return STATUS_OK;
-}
-
-struct setting {
-    struct arena *arena;
-    uint32_t effect;
-    struct event *ret;
-    bool found;
-    status status;
-};
-
-static status find_set(struct setting *setting, str record)
-{
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        if (entry.kind != EVENT_WAIT_SET) {
-            continue;
-        }
-        struct event event;
-        entry.body = arena_copy(setting->arena, entry.body);
-        TRY(codec_decode(&entry, setting->arena, &event));
-        if (event.effect == setting->effect) {
-            *setting->ret = event;
-            setting->found = true;
-            return STATUS_OK;
-        }
-    }
-}
-
-static bool visit_set(void *context, str key, str value)
-{
-    (void)key;
-    struct setting *setting = context;
-    setting->status = find_set(setting, value);
-    return status_is_ok(setting->status) && !setting->found;
-}
-
-status replay_wait_set(struct runtime *runtime, uuid run, uint32_t effect, struct arena *arena,
-                       struct event *ret)
-{
-    struct setting setting = {.arena = arena, .effect = effect, .ret = ret};
-    TRY(replay_each(runtime, run, visit_set, &setting));
-    TRY(setting.status);
-    return setting.found ? STATUS_OK
-                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
 
 /* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for

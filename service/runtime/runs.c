@@ -3,7 +3,13 @@
  */
 #include <stdlib.h>
 
+#include "service/base/sys.h"
 #include "service/runtime/internal.h"
+
+enum {
+    LOOKED_AT_MAX = 1024, /* Runs at work that are looked at per turn. */
+    LEFT_MANY = 4096, /* Worth returning their memory to the system. */
+};
 
 static struct live_run **bucket_of(const struct runtime *runtime, uuid id)
 {
@@ -22,19 +28,45 @@ struct live_run *runs_find(const struct runtime *runtime, uuid id)
     return run;
 }
 
-static void order_remove(struct runtime *runtime, struct live_run *run)
+static void list_remove(struct runtime *runtime, struct live_run *run)
 {
-    *(run->older != NULL ? &run->older->newer : &runtime->oldest) = run->newer;
-    *(run->newer != NULL ? &run->newer->older : &runtime->newest) = run->older;
-    run->older = run->newer = NULL;
+    struct run_list *list = run->is_resting ? &runtime->resting : &runtime->at_work;
+    *(run->older != NULL ? &run->older->newer : &list->oldest) = run->newer;
+    *(run->newer != NULL ? &run->newer->older : &list->newest) = run->older;
+    list->count--;
 }
 
-static void order_add(struct runtime *runtime, struct live_run *run)
+static void list_add(struct runtime *runtime, struct live_run *run, bool rests)
 {
-    run->older = runtime->newest;
+    struct run_list *list = rests ? &runtime->resting : &runtime->at_work;
+    run->is_resting = rests;
+    run->used_ms = runtime->now_ms;
+    run->older = list->newest;
     run->newer = NULL;
-    *(runtime->newest != NULL ? &runtime->newest->newer : &runtime->oldest) = run;
-    runtime->newest = run;
+    *(list->newest != NULL ? &list->newest->newer : &list->oldest) = run;
+    list->newest = run;
+    list->count++;
+}
+
+static void list_move(struct runtime *runtime, struct live_run *run, bool rests)
+{
+    list_remove(runtime, run);
+    list_add(runtime, run, rests);
+}
+
+size_t runs_count(const struct runtime *runtime)
+{
+    return runtime->at_work.count + runtime->resting.count;
+}
+
+struct live_run *runs_first(const struct runtime *runtime)
+{
+    return runtime->at_work.oldest != NULL ? runtime->at_work.oldest : runtime->resting.oldest;
+}
+
+struct live_run *runs_next(const struct runtime *runtime, const struct live_run *run)
+{
+    return run->newer != NULL || run->is_resting ? run->newer : runtime->resting.oldest;
 }
 
 struct live_run *runs_insert(struct runtime *runtime, uuid id)
@@ -46,20 +78,16 @@ struct live_run *runs_insert(struct runtime *runtime, uuid id)
     struct live_run **bucket = bucket_of(runtime, id);
     run->hash_next = *bucket;
     *bucket = run;
-    order_add(runtime, run);
-    run->used_ms = runtime->now_ms;
-    runtime->run_count++;
+    list_add(runtime, run, false);
+    run->used_turn = runtime->stats.turns;
     return run;
 }
 
 void runs_touch(struct runtime *runtime, struct live_run *run)
 {
-    if (run->used_ms != runtime->now_ms || run != runtime->newest) {
-        order_remove(runtime, run);
-        order_add(runtime, run);
-        run->used_ms = runtime->now_ms;
-    }
     if (!run->is_touched) {
+        list_move(runtime, run, false);
+        run->used_turn = runtime->stats.turns;
         run->is_touched = true;
         run->touched_next = runtime->touched;
         runtime->touched = run;
@@ -83,6 +111,27 @@ void runs_keep_first(struct live_run *run)
         free((char *)run->records[i].ptr);
     }
     run->record_count = run->record_count > 0 ? 1 : 0;
+}
+
+void runs_note_start(struct live_run *run, const struct run_spec *spec)
+{
+    size_t len = spec->name.len < NAME_BYTES_MAX ? spec->name.len : NAME_BYTES_MAX;
+    memcpy(run->name, spec->name.ptr, len);
+    queueing_seat(run, spec);
+}
+
+status runs_started(const struct live_run *run, struct arena *arena, struct event *ret)
+{
+    size_t cursor = 0;
+    struct codec_entry entry;
+    bool at_end = true;
+    if (run->record_count > 0) {
+        TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
+    }
+    if (at_end || entry.kind != EVENT_RUN_STARTED) {
+        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
+    }
+    return codec_decode(&entry, arena, ret);
 }
 
 static void run_free(struct live_run *run)
@@ -109,8 +158,7 @@ void runs_drop(struct runtime *runtime, struct live_run *run)
         link = &(*link)->hash_next;
     }
     *link = run->hash_next;
-    order_remove(runtime, run);
-    runtime->run_count--;
+    list_remove(runtime, run);
     run_free(run);
 }
 
@@ -138,40 +186,74 @@ void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t 
     runtime->recovering[runtime->recovering_count++] = run->state.id;
 }
 
-/* Terminal runs leave at once, waiting ones when they were left alone for a while or memory is
- * short; runs at work stay. */
+static bool is_idle(const struct runtime *runtime, const struct live_run *run)
+{
+    return run->used_ms + IDLE_MS <= runtime->now_ms;
+}
+
+/* Who came into memory or did something in this turn and only waits now. */
+static void rest_used(struct runtime *runtime)
+{
+    struct live_run *run = runtime->at_work.newest;
+    while (run != NULL && run->used_turn == runtime->stats.turns) {
+        struct live_run *older = run->older;
+        if (runs_may_leave(run)) {
+            list_move(runtime, run, true);
+        }
+        run = older;
+    }
+}
+
+/* Who was kept by something else than work, such as a watcher, and is no more. */
+static void rest_idle(struct runtime *runtime)
+{
+    struct live_run *run = runtime->at_work.oldest;
+    for (size_t i = 0; run != NULL && i < LOOKED_AT_MAX && is_idle(runtime, run); i++) {
+        struct live_run *newer = run->newer;
+        list_move(runtime, run, runs_may_leave(run));
+        run = newer;
+    }
+}
+
 void runs_evict(struct runtime *runtime)
 {
-    struct live_run *run = runtime->oldest;
-    for (size_t looked_at = 0; run != NULL && looked_at < 1024; looked_at++) {
-        struct live_run *next = run->newer;
-        bool is_idle = run->used_ms + IDLE_MS <= runtime->now_ms;
-        if (!is_idle && runtime->run_count <= runtime->options.runs_max) {
-            break;
-        }
+    rest_used(runtime);
+    rest_idle(runtime);
+    struct live_run *run = runtime->resting.oldest;
+    while (run != NULL &&
+           (runtime->resting.count > runtime->options.waiting_runs_max || is_idle(runtime, run))) {
+        struct live_run *newer = run->newer;
         if (runs_may_leave(run)) {
-            if (run->alarm_ms != 0 && !alarm_is_near(runtime, run->alarm_ms)) {
-                timers_arm(runtime->timers, run->state.id, 0);
-            }
+            alarm_leave(runtime, run);
             runs_drop(runtime, run);
-        } else {
-            order_remove(runtime, run);
-            order_add(runtime, run);
-            run->used_ms = runtime->now_ms;
+            runtime->left_count++;
+        } else { /* Somebody came to watch it. */
+            list_move(runtime, run, false);
         }
-        run = next;
+        run = newer;
     }
+    if (run == NULL && runtime->left_count >= LEFT_MANY) { /* Quiet after a while of work. */
+        sys_return_memory();
+        runtime->left_count = 0;
+    }
+}
+
+static uint64_t idle_at_ms(const struct live_run *run)
+{
+    return run == NULL ? 0 : run->used_ms + IDLE_MS;
 }
 
 uint64_t runs_next_eviction_ms(const struct runtime *runtime)
 {
-    return runtime->oldest == NULL ? 0 : runtime->oldest->used_ms + IDLE_MS;
+    uint64_t at_work = idle_at_ms(runtime->at_work.oldest);
+    uint64_t resting = idle_at_ms(runtime->resting.oldest);
+    return resting == 0 || (at_work != 0 && at_work < resting) ? at_work : resting;
 }
 
 void runs_free_all(struct runtime *runtime)
 {
-    while (runtime->oldest != NULL) {
-        struct live_run *run = runtime->oldest;
+    struct live_run *run;
+    while ((run = runs_first(runtime)) != NULL) {
         run->watchers = NULL;
         run->waits = NULL;
         run->is_touched = false;
@@ -207,10 +289,7 @@ static status load_record(struct load *load, str record)
         }
         engine_apply(state, &event);
         if (event.kind == EVENT_RUN_STARTED) {
-            str name = event.run_started.spec.name;
-            size_t len = name.len < NAME_BYTES_MAX ? name.len : NAME_BYTES_MAX;
-            memcpy(load->run->name, name.ptr, len);
-            queueing_seat(load->run, &event.run_started.spec);
+            runs_note_start(load->run, &event.run_started.spec);
         }
     }
 }

@@ -24,7 +24,7 @@ static void set_defaults(struct runtime_options *options)
     options->monotonic_ms = options->monotonic_ms == NULL ? options->now_ms : options->monotonic_ms;
     options->inbox_max = options->inbox_max == 0 ? 65536 : options->inbox_max;
     options->batch_max = options->batch_max == 0 ? 1024 : options->batch_max;
-    options->runs_max = options->runs_max == 0 ? 50000 : options->runs_max;
+    options->waiting_runs_max = options->waiting_runs_max == 0 ? 1000 : options->waiting_runs_max;
     options->watchers_max = options->watchers_max == 0 ? 10000 : options->watchers_max;
     options->input_bytes_max = options->input_bytes_max == 0 ? 1 << 20 : options->input_bytes_max;
     options->run_timeout_ms =
@@ -119,7 +119,7 @@ static void end_waits(struct runtime *runtime)
     struct failure failure =
         failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
                      STR("the server is shutting down; take the stream up again in a moment"));
-    for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
+    for (struct live_run *run = runs_first(runtime); run != NULL; run = runs_next(runtime, run)) {
         watch_drop_all(runtime, run, &failure);
         struct request *waits = run->waits;
         run->waits = NULL;
@@ -214,7 +214,7 @@ void runtime_stop(struct runtime *runtime)
 void runtime_stats(struct runtime *runtime, struct runtime_stats *ret)
 {
     *ret = runtime->stats;
-    ret->runs_in_memory = runtime->run_count;
+    ret->runs_in_memory = runs_count(runtime);
     ret->timers = timers_count(runtime->timers);
     hosts_stats(runtime->hosts, &ret->hosts);
     store_stats(&runtime->store, &ret->store);

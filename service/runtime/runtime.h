@@ -380,7 +380,7 @@ struct runtime_options {
     void *context;
     size_t inbox_max; /* 0: 65,536. */
     size_t batch_max; /* Requests per turn; 0: 1,024. */
-    size_t runs_max; /* Runs in memory; 0: 50,000. */
+    size_t waiting_runs_max; /* That only wait and are in memory all the same; 0: 1,000. */
     size_t watchers_max; /* Per run; 0: 10,000. */
     size_t input_bytes_max; /* 0: 1 MiB. */
     uint64_t lease_ms; /* 0: 15,000. */

@@ -98,18 +98,13 @@ status definition_of(struct runtime *runtime, struct live_run *run)
     if (run->definition != NULL) {
         return STATUS_OK;
     }
-    size_t cursor = 0;
-    struct codec_entry entry;
-    struct event event;
-    bool at_end;
-    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, &runtime->turn_arena, &event));
-    if (entry.kind != EVENT_RUN_STARTED ||
-        event.run_started.spec.definition_hash.len != KEY_HASH_BYTES_EACH) {
+    struct event started;
+    TRY(runs_started(run, &runtime->turn_arena, &started));
+    str hash = started.run_started.spec.definition_hash;
+    if (hash.len != KEY_HASH_BYTES_EACH) {
         return status_make(CODE_DATA_LOSS, "the run's start names no definition");
     }
-    const char *hash = event.run_started.spec.definition_hash.ptr;
-    return definition_by_hash(runtime, (const uint8_t *)hash, &run->definition);
+    return definition_by_hash(runtime, (const uint8_t *)hash.ptr, &run->definition);
 }
 
 static status definition_newest(struct runtime *runtime, str id, struct definition **ret)
@@ -362,9 +357,8 @@ bool start_run(struct runtime *runtime, struct run_spec *spec, uint64_t timeout_
     start.start.spec = *spec;
     struct live_run *run = runs_insert(runtime, start.start.id);
     assert(spec->name.len <= NAME_BYTES_MAX);
-    memcpy(run->name, spec->name.ptr, spec->name.len);
-    run->waits_known = true;
-    queueing_seat(run, spec);
+    run->order_keys.is_complete = true;
+    runs_note_start(run, spec);
     if (spec->kind == RUN_KIND_AGENT) {
         run->state.kind = RUN_KIND_AGENT; /* So that its records are kept; the event says it too. */
         status found = definition_by_hash(runtime, (const uint8_t *)spec->definition_hash.ptr,

@@ -10,8 +10,6 @@
 #include "service/runtime/internal.h"
 
 struct search {
-    struct runtime *runtime;
-    struct arena *arena;
     str key;
     uint32_t only; /* Of the suspensions with this key; 0: the last one. */
     bool found;
@@ -25,7 +23,6 @@ struct search {
     str kept_by;
     uuid root;
     str name;
-    status status;
 };
 
 static void search_set(struct search *search, const struct event *event)
@@ -49,8 +46,10 @@ static void search_set(struct search *search, const struct event *event)
     };
 }
 
-static void search_event(struct search *search, const struct event *event)
+static bool search_event(void *context, uint32_t seq, const struct event *event)
 {
+    (void)seq;
+    struct search *search = context;
     if (event->kind == EVENT_RUN_STARTED) {
         search->root = event->run_started.spec.root;
         search->name = event->run_started.spec.name;
@@ -71,39 +70,17 @@ static void search_event(struct search *search, const struct event *event)
         search->kept = (struct outcome){.value = event->resume_kept.data};
         search->kept_by = event->resume_kept.by;
     }
-}
-
-static status search_record(struct search *search, str record)
-{
-    size_t cursor = 0;
-    str copy = arena_copy(search->arena, record);
-    for (;;) {
-        struct codec_entry entry;
-        struct event event;
-        bool at_end;
-        TRY(codec_next(copy, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        TRY(codec_decode(&entry, search->arena, &event));
-        search_event(search, &event);
-    }
-}
-
-static bool visit(void *context, str key, str value)
-{
-    (void)key;
-    struct search *search = context;
-    search->status = search_record(search, value);
-    return status_is_ok(search->status);
+    return true;
 }
 
 static status search_run(struct runtime *runtime, uuid run, str key, uint32_t only,
                          struct arena *arena, struct search *ret)
 {
-    *ret = (struct search){.runtime = runtime, .arena = arena, .key = key, .only = only};
-    TRY(replay_each(runtime, run, visit, ret));
-    TRY(ret->status);
+    static const uint32_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
+                                  JOURNAL_KIND(EVENT_WAIT_SETTLED) |
+                                  JOURNAL_KIND(EVENT_RESUME_KEPT);
+    *ret = (struct search){.key = key, .only = only};
+    TRY(journal_each(runtime, run, kinds, arena, search_event, ret));
     ret->last.run = run;
     ret->last.root = ret->root;
     ret->last.name = ret->name;
@@ -245,7 +222,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
         return STATUS_OK; /* Its row was read before this turn ended it. */
     }
     TRY(wait_find(runtime, live, effect, &wait));
-    str key = arena_copy(&request->arena, str_make(wait->key, wait->key_len));
+    str key = arena_copy(&request->arena, wait->key);
     TRY(search_run(runtime, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
         struct suspension *found = &listing->found[request->suspensions.ret_count++];

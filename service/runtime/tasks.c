@@ -273,12 +273,8 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
 {
     struct event task;
     struct event started;
-    struct codec_entry entry;
     struct replay replay = {0};
-    size_t cursor = 0;
-    bool at_end;
-    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, &runtime->turn_arena, &started));
+    TRY(runs_started(run, &runtime->turn_arena, &started));
     const struct run_spec *spec = &started.run_started.spec;
     str root = root_name(runtime, run, spec); /* May read a run, which resets the scratch arena. */
     TRY(command_task(runtime, run, effect->id, &runtime->scratch, &task));

@@ -1,5 +1,5 @@
 /*
- * timers: when each run wants to be told the time; one entry a run.
+ * timers: when each run in memory wants to be told the time; one entry a run.
  *
  * An entry is derived from the run's state, so this may be dropped at any moment and rebuilt.
  *

@@ -25,6 +25,7 @@ struct topic {
     uint8_t hash[16];
     uint64_t last; /* Sequence of its last event. */
     bool is_new; /* Has events nobody was woken for yet. */
+    struct link_tail awaits_from; /* No row of who awaits it lies before. */
     struct subscriber *subscribers;
 };
 
@@ -89,6 +90,7 @@ static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct
     struct topic *topic = xcalloc(1, sizeof(*topic));
     memcpy(topic->hash, hash, sizeof(topic->hash));
     topic->last = last;
+    topic->awaits_from = link_awaits(hash);
     topic->next = runtime->topics->known;
     runtime->topics->known = topic;
     *ret = topic;
@@ -102,6 +104,24 @@ status topic_last(struct runtime *runtime, str name, uint64_t *ret)
     topic_hash(name, hash);
     TRY(topic_find(runtime, hash, &topic));
     *ret = topic->last;
+    return STATUS_OK;
+}
+
+static void note_await(struct topic *topic, uuid run, uint32_t effect)
+{
+    struct link_tail row = link_await(topic->hash, run, effect);
+    if (memcmp(row.bytes, topic->awaits_from.bytes, topic->awaits_from.len) < 0) {
+        topic->awaits_from = row;
+    }
+}
+
+status topic_await(struct runtime *runtime, const uint8_t hash[16], uuid run, uint32_t effect,
+                   uint64_t *ret_last)
+{
+    struct topic *topic;
+    TRY(topic_find(runtime, hash, &topic));
+    note_await(topic, run, effect);
+    *ret_last = topic->last;
     return STATUS_OK;
 }
 
@@ -202,46 +222,6 @@ str topic_render(const struct topic_event *event, struct arena *arena)
     return ret;
 }
 
-struct match {
-    struct arena *arena;
-    str type; /* Empty: any. */
-    struct topic_event event;
-    bool found;
-    status status;
-};
-
-static bool visit_match(void *context, str key, str value)
-{
-    struct match *match = context;
-    uint64_t sequence;
-    if (!key_read_topic_sequence(key, &sequence)) {
-        return true;
-    }
-    str copy = arena_copy(match->arena, value);
-    match->status = decode(copy, sequence, &match->event);
-    match->found = status_is_ok(match->status) &&
-                   (match->type.len == 0 || str_equal(match->type, match->event.type));
-    return status_is_ok(match->status) && !match->found;
-}
-
-/* The first event after a sequence, of a type. */
-static status first_after(struct runtime *runtime, const uint8_t hash[16], uint64_t after, str type,
-                          struct arena *arena, struct topic_event *ret, bool *ret_found)
-{
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct match match = {.arena = arena, .type = type};
-    str from = key_topic(from_bytes, runtime->options.space, hash, after + 1);
-    str prefix = key_topic(prefix_bytes, runtime->options.space, hash, 0);
-    prefix.len -= 8;
-    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_match,
-                   &match));
-    TRY(match.status);
-    *ret_found = match.found;
-    *ret = match.event;
-    return STATUS_OK;
-}
-
 struct visiting {
     bool (*each)(void *context, const struct topic_event *event);
     void *context;
@@ -274,6 +254,22 @@ status topic_visit(struct runtime *runtime, const uint8_t hash[16], uint64_t aft
     return visiting.status;
 }
 
+struct match {
+    struct arena *arena;
+    str type; /* Empty: any. */
+    str json; /* The event; empty: none was found. */
+};
+
+static bool match_type(void *context, const struct topic_event *event)
+{
+    struct match *match = context;
+    bool matches = match->type.len == 0 || str_equal(match->type, event->type);
+    if (matches) {
+        match->json = topic_render(event, match->arena);
+    }
+    return !matches;
+}
+
 struct awaiting {
     uuid run;
     uint32_t effect;
@@ -303,45 +299,39 @@ static bool visit_await(void *context, str key, str value)
     return wakes->count < WAKES_MAX;
 }
 
-static str awaited_type(str data, struct arena *arena)
+static struct link_tail awaits_end(const uint8_t hash[16])
 {
-    str raw;
-    struct buf text = {0};
-    str ret = STR_EMPTY;
-    if (json_object_get(data, STR("event_type"), &raw) && json_string_decode(raw, &text)) {
-        ret = arena_copy(arena, buf_str(&text));
-    }
-    buf_fini(&text);
-    return ret;
+    uuid last;
+    memset(last.bytes, 0xff, sizeof(last.bytes));
+    return link_await(hash, last, UINT32_MAX);
 }
 
-static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting)
+static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting,
+                   bool *ret_woken)
 {
+    *ret_woken = false;
     struct live_run *run;
-    struct event set;
-    struct topic_event event;
-    bool found = false;
+    const struct live_wait *wait;
     TRY(runs_get(runtime, awaiting->run, &run));
     if (engine_effect(&run->state, awaiting->effect) == NULL) {
         return STATUS_OK;
     }
-    TRY(replay_wait_set(runtime, awaiting->run, awaiting->effect, &runtime->turn_arena, &set));
-    str type = awaited_type(set.wait_set.data, &runtime->turn_arena);
-    TRY(first_after(runtime, hash, awaiting->after, type, &runtime->turn_arena, &event, &found));
-    if (!found) {
+    TRY(wait_find(runtime, run, awaiting->effect, &wait));
+    struct match match = {.arena = &runtime->turn_arena, .type = wait->event_type};
+    TRY(topic_visit(runtime, hash, awaiting->after, match_type, &match));
+    if (match.json.len == 0) {
         return STATUS_OK;
     }
     struct command command = {
         .kind = COMMAND_WAIT_DONE,
         .effect = awaiting->effect,
-        .wait_done = {.outcome = {.value = topic_render(&event, &runtime->turn_arena)}},
+        .wait_done = {.outcome = {.value = match.json}},
     };
-    enum verdict verdict = command_submit(runtime, run, &command);
-    (void)verdict; /* It may have ended by its timeout, in this very turn. */
-    return STATUS_OK;
+    *ret_woken = command_submit(runtime, run, &command) == VERDICT_OK;
+    return STATUS_OK; /* It may have ended by its timeout, in this very turn. */
 }
 
-static status wake_chunk(struct runtime *runtime, const struct topic *topic, struct wakes *wakes)
+static status wake_chunk(struct runtime *runtime, struct topic *topic, struct wakes *wakes)
 {
     char key[KEY_BYTES_MAX];
     struct link_tail tail = link_awaits(topic->hash);
@@ -351,22 +341,31 @@ static status wake_chunk(struct runtime *runtime, const struct topic *topic, str
                    key_link(key, runtime->options.space, LINK_AWAIT, link_str(&tail)), from, false,
                    SIZE_MAX, visit_await, wakes));
     for (size_t i = 0; i < wakes->count; i++) {
-        TRY(wake(runtime, topic->hash, &wakes->list[i]));
+        bool is_woken;
+        TRY(wake(runtime, topic->hash, &wakes->list[i], &is_woken));
+        if (!is_woken) {
+            note_await(topic, wakes->list[i].run, wakes->list[i].effect);
+        }
     }
     return STATUS_OK;
 }
 
-/* Every wait of the topic is looked at once; what was woken is deleted with this batch. */
+/* Every wait of the topic is looked at once; what was woken is deleted with this batch. Rows of
+ * waits that are over are costly to pass until the store has dropped them. */
 static void wake_topic(struct runtime *runtime, struct topic *topic)
 {
     static struct wakes wakes;
     status woken;
-    wakes.last_len = 0;
+    str from =
+        key_link(wakes.last, runtime->options.space, LINK_AWAIT, link_str(&topic->awaits_from));
+    wakes.last_len = from.len;
+    topic->awaits_from = awaits_end(topic->hash);
     topic->is_new = false;
     do {
         woken = wake_chunk(runtime, topic, &wakes);
     } while (status_is_ok(woken) && wakes.count == WAKES_MAX);
     if (!status_is_ok(woken)) {
+        topic->awaits_from = link_awaits(topic->hash);
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
 }
@@ -522,6 +521,7 @@ void topics_forget(struct runtime *runtime)
         struct topic *topic = *link;
         topic->last = 0;
         topic->is_new = true; /* Whoever was woken in that turn was not. */
+        topic->awaits_from = link_awaits(topic->hash);
         runtime->topics->any_new = true;
         char key[KEY_BYTES_MAX];
         str prefix = key_topic(key, runtime->options.space, topic->hash, 0);

@@ -105,7 +105,7 @@ static void handle_drain(struct runtime *runtime, struct request *request)
     struct failure failure =
         failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
                      STR("the server is shutting down; the run goes on when it is back"));
-    for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
+    for (struct live_run *run = runs_first(runtime); run != NULL; run = runs_next(runtime, run)) {
         if (engine_is_waiting(&run->state)) { /* Nothing is at work that could end it in time. */
             query_refuse_waits(runtime, run, &failure);
         }
@@ -383,7 +383,7 @@ static void fail_turn(struct runtime *runtime, status why)
         log_line(LOG_ERROR, "queues_unreadable", "why=\"%s\"", reread.why);
     }
     definitions_free(runtime); /* What was registered in this turn may not exist. */
-    for (struct live_run *run = runtime->oldest; run != NULL; run = run->newer) {
+    for (struct live_run *run = runs_first(runtime); run != NULL; run = runs_next(runtime, run)) {
         run->definition = NULL;
     }
     struct live_run *run = runtime->touched;

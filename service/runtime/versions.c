@@ -196,62 +196,31 @@ void versions_work(struct runtime *runtime)
 /* ---- What is said of it. ---- */
 
 struct search {
-    struct arena *arena;
-    enum event_kind kind;
     uint64_t wanted; /* LEASE_GRANTED: the deployment; TASK_FAILED: the effect. */
     str ret;
-    bool found;
-    status status;
 };
 
-static void look_at(struct search *search, const struct event *event)
+static bool find_deployment(void *context, uint32_t seq, const struct event *event)
 {
-    if (event->kind == EVENT_LEASE_GRANTED) {
-        str deployment = event->lease_granted.deployment;
-        if (!search->found && deployment.len > 0 && engine_key(deployment) == search->wanted) {
-            search->ret = deployment;
-            search->found = true;
-        }
-    } else if (event->effect == search->wanted) {
-        search->ret = event->task_failed.outcome.error_message;
-        search->found = true;
-    }
-}
-
-static status search_record(struct search *search, str record)
-{
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        if (entry.kind == search->kind) {
-            struct event event;
-            entry.body = arena_copy(search->arena, entry.body);
-            TRY(codec_decode(&entry, search->arena, &event));
-            look_at(search, &event);
-        }
-    }
-}
-
-static bool visit(void *context, str key, str value)
-{
-    (void)key;
+    (void)seq;
     struct search *search = context;
-    search->status = search_record(search, value);
-    return status_is_ok(search->status) && !search->found;
+    str deployment = event->lease_granted.deployment;
+    bool found = deployment.len > 0 && engine_key(deployment) == search->wanted;
+    if (found) {
+        search->ret = deployment;
+    }
+    return !found;
 }
 
-static status search_journal(struct runtime *runtime, uuid run, struct search *search,
-                             bool backwards)
+static bool find_failure(void *context, uint32_t seq, const struct event *event)
 {
-    char key[KEY_BYTES_MAX];
-    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(key, runtime->options.space, run),
-                   STR_EMPTY, backwards, SIZE_MAX, visit, search));
-    return search->status;
+    (void)seq;
+    struct search *search = context;
+    bool found = event->effect == search->wanted;
+    if (found) {
+        search->ret = event->task_failed.outcome.error_message;
+    }
+    return !found;
 }
 
 status versions_deployment(struct runtime *runtime, const struct live_run *run, struct arena *arena,
@@ -261,12 +230,9 @@ status versions_deployment(struct runtime *runtime, const struct live_run *run, 
     if (run->state.deployment == 0) {
         return STATUS_OK;
     }
-    struct search search = {
-        .arena = arena,
-        .kind = EVENT_LEASE_GRANTED,
-        .wanted = run->state.deployment,
-    };
-    TRY(search_journal(runtime, run->state.id, &search, false));
+    struct search search = {.wanted = run->state.deployment};
+    TRY(journal_each(runtime, run->state.id, JOURNAL_KIND(EVENT_LEASE_GRANTED), arena,
+                     find_deployment, &search));
     *ret = search.ret;
     return STATUS_OK;
 }
@@ -274,8 +240,9 @@ status versions_deployment(struct runtime *runtime, const struct live_run *run, 
 status versions_failure(struct runtime *runtime, const struct live_run *run, uint32_t effect,
                         struct arena *arena, str *ret)
 {
-    struct search search = {.arena = arena, .kind = EVENT_TASK_FAILED, .wanted = effect};
-    TRY(search_journal(runtime, run->state.id, &search, true));
+    struct search search = {.wanted = effect};
+    TRY(journal_each_back(runtime, run->state.id, JOURNAL_KIND(EVENT_TASK_FAILED), arena,
+                          find_failure, &search));
     *ret = search.ret;
     return STATUS_OK;
 }

@@ -9,23 +9,49 @@
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
-static void remember(struct live_run *run, uint32_t effect, enum effect_kind kind, str key,
-                     str data)
+static void read_event_wait(str data, struct buf *ret_topic, struct buf *ret_type)
 {
-    struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
-    wait->effect = effect;
-    wait->key_len = key.len;
-    memcpy(wait->key, key.ptr, key.len);
-    if (kind == EFFECT_EVENT) {
-        str topic;
-        struct buf text = {0};
-        if (json_object_get(data, STR("topic"), &topic) && json_string_decode(topic, &text)) {
-            topic_hash(buf_str(&text), wait->topic);
-        }
-        buf_fini(&text);
+    str raw;
+    bool has_topic =
+        json_object_get(data, STR("topic"), &raw) && json_string_decode(raw, ret_topic);
+    if (!has_topic) {
+        buf_reset(ret_topic);
+    }
+    bool has_type =
+        json_object_get(data, STR("event_type"), &raw) && json_string_decode(raw, ret_type);
+    if (!has_type) {
+        buf_reset(ret_type);
+    }
+}
+
+static str put_text(struct live_wait *wait, size_t offset, str text)
+{
+    if (text.len > 0) {
+        memcpy(wait->bytes + offset, text.ptr, text.len);
+    }
+    return str_make(wait->bytes + offset, text.len);
+}
+
+static void remember(struct live_run *run, uint32_t seq, const struct event *event)
+{
+    struct buf topic = {0};
+    struct buf type = {0};
+    if (event->wait_set.kind == EFFECT_EVENT) {
+        read_event_wait(event->wait_set.data, &topic, &type);
+    }
+    str key = event->wait_set.key;
+    struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len + type.len);
+    wait->effect = event->effect;
+    wait->seq = seq;
+    wait->key = put_text(wait, 0, key);
+    wait->event_type = put_text(wait, key.len, buf_str(&type));
+    if (topic.len > 0) {
+        topic_hash(buf_str(&topic), wait->topic);
     }
     wait->next = run->open_waits;
     run->open_waits = wait;
+    buf_fini(&topic);
+    buf_fini(&type);
 }
 
 static struct live_wait *known(const struct live_run *run, uint32_t effect)
@@ -55,58 +81,41 @@ void waits_free(struct live_run *run)
     while (run->open_waits != NULL) {
         forget(run, run->open_waits->effect);
     }
+    order_keys_fini(&run->order_keys);
 }
 
-struct finding {
-    struct runtime *runtime;
-    struct live_run *run;
-    status status;
-};
-
-static status find_in(struct finding *finding, str record)
+static bool all_known(const struct live_run *run)
 {
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        struct event event;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        if (entry.kind != EVENT_WAIT_SET) {
-            continue;
-        }
-        TRY(codec_decode(&entry, &finding->runtime->scratch, &event));
-        bool is_open = engine_effect(&finding->run->state, event.effect) != NULL;
-        if (is_open && known(finding->run, event.effect) == NULL) {
-            remember(finding->run, event.effect, event.wait_set.kind, event.wait_set.key,
-                     event.wait_set.data);
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        bool is_open = effect_is_wait(effect) && effect->state != EFFECT_CLOSED;
+        if (is_open && known(run, effect->id) == NULL) {
+            return false;
         }
     }
+    return true;
 }
 
-static bool visit(void *context, str key, str value)
+static bool find_open(void *context, uint32_t seq, const struct event *event)
 {
-    (void)key;
-    struct finding *finding = context;
-    finding->status = find_in(finding, value);
-    return status_is_ok(finding->status);
+    struct live_run *run = context;
+    bool is_open = engine_effect(&run->state, event->effect) != NULL;
+    if (is_open && known(run, event->effect) == NULL) {
+        remember(run, seq, event);
+        return !all_known(run);
+    }
+    return true;
 }
 
 status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret)
 {
-    if (!run->waits_known) {
-        struct finding finding = {.runtime = runtime, .run = run};
-        char key[KEY_BYTES_MAX];
-        TRY(store_scan(&runtime->store, STORE_JOURNAL,
-                       key_run(key, runtime->options.space, run->state.id), STR_EMPTY, false,
-                       SIZE_MAX, visit, &finding));
-        TRY(finding.status);
-        run->waits_known = true;
-    }
     *ret = known(run, effect);
+    if (*ret == NULL) { /* The run was read again since the wait was set. */
+        TRY(journal_each_back(runtime, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
+                              &runtime->scratch, find_open, run));
+        *ret = known(run, effect);
+    }
     return *ret != NULL ? STATUS_OK
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
@@ -130,26 +139,21 @@ static void put_await(struct runtime *runtime, struct live_run *run, const struc
 {
     uint8_t value[8];
     uint64_t last = 0;
-    struct buf topic = {0};
-    str raw;
-    if (json_object_get(event->wait_set.data, STR("topic"), &raw) &&
-        json_string_decode(raw, &topic)) {
-        status found = topic_last(runtime, buf_str(&topic), &last);
-        assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    }
-    buf_fini(&topic);
+    const uint8_t *topic = known(run, event->effect)->topic;
+    status found = topic_await(runtime, topic, run->state.id, event->effect, &last);
+    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
     for (size_t i = 0; i < sizeof(value); i++) {
         value[i] = (uint8_t)(last >> (8 * i));
     }
-    put_link(runtime, LINK_AWAIT,
-             link_await(known(run, event->effect)->topic, run->state.id, event->effect),
+    put_link(runtime, LINK_AWAIT, link_await(topic, run->state.id, event->effect),
              str_make(value, sizeof(value)));
 }
 
-static void note_set(struct runtime *runtime, struct live_run *run, const struct event *event)
+static void note_set(struct runtime *runtime, struct live_run *run, uint32_t seq,
+                     const struct event *event)
 {
     enum effect_kind kind = event->wait_set.kind;
-    remember(run, event->effect, kind, event->wait_set.key, event->wait_set.data);
+    remember(run, seq, event);
     if (kind == EFFECT_SUSPENSION) {
         put_link(runtime, LINK_SUSPENSION,
                  link_suspension(event->time_ms, run->state.id, event->effect), STR_EMPTY);
@@ -184,6 +188,14 @@ static void drop_waits(struct runtime *runtime, struct live_run *run, uint32_t o
     }
 }
 
+static void note_key(struct live_run *run, const struct event *event)
+{
+    const struct effect *wait = engine_effect(&run->state, event->effect);
+    if (wait != NULL && run->order_keys.is_complete) {
+        order_keys_add(&run->order_keys, wait->owner, wait->key);
+    }
+}
+
 static void note_outcome(struct runtime *runtime, struct live_run *run, const struct event *event)
 {
     const struct effect *wait = engine_effect(&run->state, event->effect);
@@ -197,8 +209,9 @@ static void note_outcome(struct runtime *runtime, struct live_run *run, const st
     const struct outcome *outcome = &event->wait_settled.outcome;
     act->effect = task->id;
     act->wait = event->effect;
+    act->seq = found->seq;
     act->wait_kind = wait == NULL ? EFFECT_ORDER : (enum effect_kind)wait->kind;
-    act->key = arena_copy(&runtime->turn_arena, str_make(found->key, found->key_len));
+    act->key = arena_copy(&runtime->turn_arena, found->key);
     act->outcome = (struct outcome){
         .failed = outcome->failed,
         .value = arena_copy(&runtime->turn_arena, outcome->value),
@@ -211,9 +224,10 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
 {
     switch (event->kind) {
     case EVENT_WAIT_SET:
-        note_set(runtime, run, event);
+        note_set(runtime, run, run->state.seq + 1, event);
         break;
     case EVENT_WAIT_SETTLED:
+        note_key(run, event);
         note_outcome(runtime, run, event);
         drop_wait(runtime, run, engine_effect(&run->state, event->effect));
         break;
@@ -263,11 +277,10 @@ void waits_restore(struct runtime *runtime, struct live_run *run)
             if (entry.kind == EVENT_WAIT_SET &&
                 status_is_ok(codec_decode(&entry, &runtime->turn_arena, &event)) &&
                 engine_effect(&run->state, event.effect) != NULL) {
-                note_set(runtime, run, &event);
+                note_set(runtime, run, entry.seq, &event);
             }
         }
     }
-    run->waits_known = true;
 }
 
 struct children {
@@ -327,19 +340,6 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run)
             (void)verdict; /* It has ended, or is being cancelled. */
         }
     }
-}
-
-static status started_spec(struct runtime *runtime, const struct live_run *run,
-                           struct run_spec *ret)
-{
-    size_t cursor = 0;
-    struct codec_entry entry;
-    struct event event;
-    bool at_end;
-    TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    TRY(codec_decode(&entry, &runtime->turn_arena, &event));
-    *ret = event.run_started.spec;
-    return STATUS_OK;
 }
 
 /* What the parent is told: the result as JSON, or why there is none. */
@@ -412,22 +412,23 @@ static void tell(struct runtime *runtime, uuid parent, struct command command)
 void waits_tell_parent(struct runtime *runtime, struct live_run *run, const struct event *events,
                        size_t count)
 {
-    struct run_spec spec;
+    struct event started;
     struct live_run *parent;
-    status found = started_spec(runtime, run, &spec);
-    if (!status_is_ok(found) || uuid_is_zero(spec.parent) || spec.parent_effect == 0) {
+    status found = runs_started(run, &runtime->turn_arena, &started);
+    const struct run_spec *spec = &started.run_started.spec;
+    if (!status_is_ok(found) || uuid_is_zero(spec->parent) || spec->parent_effect == 0) {
         return;
     }
     struct outcome outcome = final_outcome(runtime, run, events, count);
-    if (!status_is_ok(runs_get(runtime, spec.parent, &parent))) {
+    if (!status_is_ok(runs_get(runtime, spec->parent, &parent))) {
         return;
     }
-    struct command command = child_done(runtime, run, &spec, &outcome);
+    struct command command = child_done(runtime, run, spec, &outcome);
     struct children told = {.arena = &runtime->turn_arena};
     if (parent->state.state == RUN_FAILED) {
-        find_heirs(runtime, run->state.id, spec.parent, &told);
+        find_heirs(runtime, run->state.id, spec->parent, &told);
     } else {
-        add_child(&told, spec.parent);
+        add_child(&told, spec->parent);
     }
     for (size_t i = 0; i < told.count; i++) {
         tell(runtime, told.ids[i], command);
@@ -440,49 +441,29 @@ struct adoption {
     struct runtime *runtime;
     struct live_run *heir;
     struct children settled; /* Of the heir's facts. */
-    struct event events[ENGINE_EVENTS_MAX]; /* Of a child's last transition. */
+    struct event events[2]; /* How a child ended: its task's outcome, its own end. */
     size_t count;
-    status status;
 };
 
-static bool visit_settled(void *context, str key, str value)
+static bool note_settled(void *context, uint32_t seq, const struct event *event)
 {
-    (void)key;
+    (void)seq;
     struct adoption *adoption = context;
-    size_t cursor = 0;
-    struct codec_entry entry;
-    bool at_end = false;
-    str copy = arena_copy(&adoption->runtime->turn_arena, value);
-    while (status_is_ok(codec_next(copy, &cursor, &entry, &at_end)) && !at_end) {
-        struct event event;
-        if (entry.kind == EVENT_CHILD_SETTLED &&
-            status_is_ok(codec_decode(&entry, &adoption->runtime->turn_arena, &event))) {
-            add_child(&adoption->settled, event.child_settled.child);
-        }
-    }
+    add_child(&adoption->settled, event->child_settled.child);
     return true;
 }
 
-static bool visit_end(void *context, str key, str value)
+static bool note_end(void *context, uint32_t seq, const struct event *event)
 {
-    (void)key;
+    (void)seq;
     struct adoption *adoption = context;
-    size_t cursor = 0;
-    str copy = arena_copy(&adoption->runtime->turn_arena, value);
-    adoption->count = 0;
-    for (;;) {
-        struct codec_entry entry;
-        bool at_end = false;
-        adoption->status = codec_next(copy, &cursor, &entry, &at_end);
-        if (!status_is_ok(adoption->status) || at_end || adoption->count == ENGINE_EVENTS_MAX) {
-            return status_is_ok(adoption->status);
-        }
-        adoption->status = codec_decode(&entry, &adoption->runtime->turn_arena,
-                                        &adoption->events[adoption->count++]);
-        if (!status_is_ok(adoption->status)) {
-            return false;
-        }
+    if (event->kind == EVENT_TASK_SETTLED) { /* The last one counts. */
+        adoption->events[0] = *event;
+        adoption->count = 1;
+        return true;
     }
+    adoption->events[adoption->count++] = *event;
+    return false;
 }
 
 static bool is_settled(const struct adoption *adoption, uuid child)
@@ -499,9 +480,15 @@ static bool is_settled(const struct adoption *adoption, uuid child)
 static status adopt_ended(struct adoption *adoption, struct live_run *child,
                           const struct run_spec *spec)
 {
+    static const uint32_t kinds =
+        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED) |
+        JOURNAL_KIND(EVENT_RUN_FAILED) | JOURNAL_KIND(EVENT_RUN_CANCELLED);
     struct runtime *runtime = adoption->runtime;
-    TRY(replay_each(runtime, child->state.id, visit_end, adoption)); /* The last one stays. */
-    TRY(adoption->status);
+    adoption->count = 0;
+    TRY(journal_each(runtime, child->state.id, kinds, &runtime->turn_arena, note_end, adoption));
+    if (adoption->count == 0) {
+        return status_make(CODE_DATA_LOSS, "the journal of a run that has ended lacks its end");
+    }
     if (child->state.kind == RUN_KIND_AGENT) {
         TRY(definition_of(runtime, child));
     }
@@ -514,16 +501,17 @@ static status adopt_child(struct adoption *adoption, uuid id)
 {
     struct runtime *runtime = adoption->runtime;
     struct live_run *child;
-    struct run_spec spec;
+    struct event started;
     TRY(runs_get(runtime, id, &child));
-    TRY(started_spec(runtime, child, &spec));
-    const struct effect *wait = engine_effect(&adoption->heir->state, spec.parent_effect);
-    if (spec.parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN ||
+    TRY(runs_started(child, &runtime->turn_arena, &started));
+    const struct run_spec *spec = &started.run_started.spec;
+    const struct effect *wait = engine_effect(&adoption->heir->state, spec->parent_effect);
+    if (spec->parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN ||
         is_settled(adoption, id)) {
         return STATUS_OK;
     }
     if (engine_is_terminal(&child->state)) {
-        return adopt_ended(adoption, child, &spec);
+        return adopt_ended(adoption, child, spec);
     }
     start_note_child(runtime, adoption->heir->state.id, id);
     put_link(runtime, LINK_HEIR, link_child(id, adoption->heir->state.id), STR_EMPTY);
@@ -537,7 +525,8 @@ status waits_adopt_children(struct runtime *runtime, uuid source, struct live_ru
     struct adoption *adoption = arena_zalloc(&runtime->turn_arena, sizeof(*adoption));
     *adoption = (struct adoption){
         .runtime = runtime, .heir = heir, .settled = {.arena = &runtime->turn_arena}};
-    TRY(replay_each(runtime, heir->state.id, visit_settled, adoption));
+    TRY(journal_each(runtime, heir->state.id, JOURNAL_KIND(EVENT_CHILD_SETTLED),
+                     &runtime->turn_arena, note_settled, adoption));
     struct link_tail tail = link_children(source);
     TRY(store_scan(&runtime->store, STORE_LINKS,
                    key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY,

@@ -192,7 +192,7 @@ static void draw_options(struct world *world)
         .context = world,
         .inbox_max = world_below(world, 4) == 0 ? 8 : 0,
         .batch_max = batches[world_below(world, COUNT_OF(batches))],
-        .runs_max = world_below(world, 3) == 0 ? 2 : 0,
+        .waiting_runs_max = world_below(world, 3) == 0 ? 2 : 0,
         .lease_ms = world->lease_ms,
         .run_timeout_ms = 20000 + world_below(world, 100000),
         .zone_folder = WORLD_ZONE_FOLDER,

@@ -1,9 +1,9 @@
-"""A planted bug that queues_property_test must catch."""
+"""A planted bug that a test here must catch."""
 
 load("//bazel:defs.bzl", "c_test")
 
-def mutant(name, file, sed):
-    """Runs the property test with `sed` applied to one file of service/runtime.
+def mutant(name, file, sed, test = "queues_property_test", world = ":queue_world", tags = []):
+    """Runs the test, which then must fail, with `sed` applied to one file of service/runtime.
 
     The mutated object stands in front of the library that holds the sound one. Fails to build when
     the expression changes nothing, so a mutant cannot die unseen.
@@ -18,13 +18,16 @@ def mutant(name, file, sed):
     c_test(
         name = name,
         srcs = [
-            "queues_property_test.c",
+            test + ".c",
             "%s_%s.c" % (name, file),
         ],
         copts = ["-DMUTANT"],
+        tags = tags,
         deps = [
-            ":queue_world",
+            world,
             "//service/base",
+            "//service/hosts",
             "//service/runtime",
+            "//storage:store",
         ],
     )

@@ -89,7 +89,7 @@ static void start_process(struct world *world)
         .random = random_bytes,
         .context = world,
         .lease_ms = WORLD_LEASE_MS,
-        .runs_max = 4, /* Those who wait leave memory. */
+        .waiting_runs_max = 4, /* Those who wait leave memory. */
         .snapshot_every = 2,
     };
     status made = runtime_new(&options, &world->arena, &world->runtime);

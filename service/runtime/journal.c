@@ -1,0 +1,90 @@
+#include "service/runtime/journal.h"
+
+#include "service/runtime/internal.h"
+
+struct walk {
+    uint32_t kinds;
+    struct arena *arena;
+    journal_visit *each;
+    void *context;
+    uint32_t after; /* Transitions that begin later only. */
+    bool is_over;
+    status status;
+};
+
+static status walk_record(struct walk *walk, str record)
+{
+    size_t cursor = 0;
+    while (!walk->is_over) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            break;
+        }
+        if ((walk->kinds & JOURNAL_KIND(entry.kind)) != 0) {
+            struct event event;
+            entry.body = arena_copy(walk->arena, entry.body);
+            TRY(codec_decode(&entry, walk->arena, &event));
+            walk->is_over = !walk->each(walk->context, entry.seq, &event);
+        }
+    }
+    return STATUS_OK;
+}
+
+static bool visit(void *context, str key, str value)
+{
+    (void)key;
+    struct walk *walk = context;
+    walk->status = walk_record(walk, value);
+    walk->is_over |= !status_is_ok(walk->status);
+    return !walk->is_over;
+}
+
+static void walk_batch(struct runtime *runtime, str prefix, struct walk *walk)
+{
+    size_t cursor = 0;
+    struct store_entry entry;
+    while (!walk->is_over && store_batch_next(&runtime->batch, &cursor, &entry)) {
+        if (entry.table == STORE_JOURNAL && entry.key.len > prefix.len &&
+            memcmp(entry.key.ptr, prefix.ptr, prefix.len) == 0) {
+            uint32_t seq;
+            if (key_read_journal_seq(entry.key, &seq) && seq > walk->after) {
+                visit(walk, entry.key, entry.value);
+            }
+        }
+    }
+}
+
+status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+                    journal_visit *each, void *context)
+{
+    return journal_each_after(runtime, run, 0, kinds, arena, each, context);
+}
+
+status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
+                          struct arena *arena, journal_visit *each, void *context)
+{
+    char bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct walk walk = {
+        .kinds = kinds, .arena = arena, .each = each, .context = context, .after = seq};
+    str prefix = key_run(bytes, runtime->options.space, run);
+    str from = key_journal(from_bytes, runtime->options.space, run, seq + 1);
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, from, false, SIZE_MAX, visit, &walk));
+    const struct live_run *live = runs_find(runtime, run);
+    if (live != NULL && live->is_touched) {
+        walk_batch(runtime, prefix, &walk);
+    }
+    return walk.status;
+}
+
+status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+                         journal_visit *each, void *context)
+{
+    char bytes[KEY_BYTES_MAX];
+    struct walk walk = {.kinds = kinds, .arena = arena, .each = each, .context = context};
+    TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(bytes, runtime->options.space, run),
+                   STR_EMPTY, true, SIZE_MAX, visit, &walk));
+    return walk.status;
+}
