@@ -274,6 +274,9 @@ static void apply_task_settled(struct run *run, const struct event *event)
     if (task->state == EFFECT_LEASED) {
         pin_task(run, task);
     }
+    if (effect_is_stopped(task)) { /* It ran out of time before code came that fits. */
+        restart_clock(run, event->time_ms);
+    }
     close_waits(run, event->effect, event->time_ms);
     close_effect(run, open_effect(run, event));
 }

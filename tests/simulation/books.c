@@ -390,8 +390,8 @@ void books_check(struct world *world, uint64_t due_ms)
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
         check_live(world, world->live[i]);
     }
-    const struct live_run *run = world->runtime->oldest;
-    for (; run != NULL && world_is_well(world); run = run->newer) {
+    const struct live_run *run = runs_first(world->runtime);
+    for (; run != NULL && world_is_well(world); run = runs_next(world->runtime, run)) {
         struct book *book = books_find(world, run->state.id);
         world_expect(world, book != NULL, "only-what-is-written-is-in-memory");
         if (book != NULL && book->ledger.ended != EVENT_NONE) {

@@ -308,7 +308,8 @@ static const char *add_task_settled(struct ledger *ledger, const struct event *e
     if (effect->is_leased) {
         bind_task(ledger, effect);
     }
-    if (end_waits(ledger, event->effect) > 0) {
+    bool was_stopped = effect->mismatches > 0 && effect->retry_at_ms != 0;
+    if (end_waits(ledger, event->effect) > 0 || was_stopped) {
         restart_clock(ledger, event->time_ms);
     }
     close_effect(ledger, effect);
