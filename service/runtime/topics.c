@@ -14,7 +14,7 @@
 #include "service/runtime/internal.h"
 
 enum {
-    WAKES_MAX = 1024, /* Waits looked at per turn. */
+    WAKES_MAX = 1024, /* Waits of one topic looked at per turn. */
     CHUNK_EVENTS = 256, /* Pushed to a subscriber per turn. */
     SUBSCRIBER_HIGH_WATER = 256 * 1024,
     HEADER_BYTES = 4 + 8 + 16 + 2 + 2,
@@ -26,6 +26,8 @@ struct topic {
     uint64_t last; /* Sequence of its last event. */
     bool is_new; /* Has events nobody was woken for yet. */
     struct link_tail awaits_from; /* No row of who awaits it lies before. */
+    bool is_waking; /* Those before `wake_at` have been looked at, since is_new was set last. */
+    struct link_tail wake_at;
     struct subscriber *subscribers;
 };
 
@@ -279,24 +281,22 @@ struct awaiting {
 struct wakes {
     struct awaiting list[WAKES_MAX];
     size_t count;
-    char last[KEY_BYTES_MAX + 1]; /* Where the next chunk begins. */
-    size_t last_len;
 };
 
 static bool visit_await(void *context, str key, str value)
 {
     struct wakes *wakes = context;
+    if (wakes->count == WAKES_MAX) {
+        return false;
+    }
     struct awaiting *next = &wakes->list[wakes->count];
     str tail;
-    memcpy(wakes->last, key.ptr, key.len);
-    wakes->last[key.len] = 0;
-    wakes->last_len = key.len + 1;
     if (key_read_link(key, &tail) && link_read_await(tail, &next->run, &next->effect) &&
         value.len == 8) {
         next->after = little_endian(value.ptr, 8);
         wakes->count++;
     }
-    return wakes->count < WAKES_MAX;
+    return true;
 }
 
 static struct link_tail awaits_end(const uint8_t hash[16])
@@ -331,41 +331,47 @@ static status wake(struct runtime *runtime, const uint8_t hash[16], const struct
     return STATUS_OK; /* It may have ended by its timeout, in this very turn. */
 }
 
-static status wake_chunk(struct runtime *runtime, struct topic *topic, struct wakes *wakes)
+static status wake_chunk(struct runtime *runtime, struct topic *topic)
 {
-    char key[KEY_BYTES_MAX];
+    static struct wakes wakes;
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = runtime->options.space;
     struct link_tail tail = link_awaits(topic->hash);
-    str from = str_make(wakes->last, wakes->last_len);
-    wakes->count = 0;
+    wakes.count = 0;
     TRY(store_scan(&runtime->store, STORE_LINKS,
-                   key_link(key, runtime->options.space, LINK_AWAIT, link_str(&tail)), from, false,
-                   SIZE_MAX, visit_await, wakes));
-    for (size_t i = 0; i < wakes->count; i++) {
+                   key_link(prefix, space, LINK_AWAIT, link_str(&tail)),
+                   key_link(from, space, LINK_AWAIT, link_str(&topic->wake_at)), false, SIZE_MAX,
+                   visit_await, &wakes));
+    for (size_t i = 0; i < wakes.count; i++) {
         bool is_woken;
-        TRY(wake(runtime, topic->hash, &wakes->list[i], &is_woken));
+        TRY(wake(runtime, topic->hash, &wakes.list[i], &is_woken));
         if (!is_woken) {
-            note_await(topic, wakes->list[i].run, wakes->list[i].effect);
+            note_await(topic, wakes.list[i].run, wakes.list[i].effect);
         }
+    }
+    topic->is_waking = wakes.count == WAKES_MAX;
+    if (topic->is_waking) {
+        const struct awaiting *last = &wakes.list[WAKES_MAX - 1];
+        topic->wake_at = link_await(topic->hash, last->run, last->effect + 1);
     }
     return STATUS_OK;
 }
 
-/* Every wait of the topic is looked at once; what was woken is deleted with this batch. Rows of
- * waits that are over are costly to pass until the store has dropped them. */
+/* Every wait of the topic is looked at once, some of them a turn; what was woken is deleted with
+ * the turn's batch. Rows of waits that are over are costly to pass until the store has dropped
+ * them. Events that come meanwhile are looked at when all have had their look. */
 static void wake_topic(struct runtime *runtime, struct topic *topic)
 {
-    static struct wakes wakes;
-    status woken;
-    str from =
-        key_link(wakes.last, runtime->options.space, LINK_AWAIT, link_str(&topic->awaits_from));
-    wakes.last_len = from.len;
-    topic->awaits_from = awaits_end(topic->hash);
-    topic->is_new = false;
-    do {
-        woken = wake_chunk(runtime, topic, &wakes);
-    } while (status_is_ok(woken) && wakes.count == WAKES_MAX);
+    if (!topic->is_waking) {
+        topic->wake_at = topic->awaits_from;
+        topic->awaits_from = awaits_end(topic->hash);
+        topic->is_new = false;
+    }
+    status woken = wake_chunk(runtime, topic);
     if (!status_is_ok(woken)) {
         topic->awaits_from = link_awaits(topic->hash);
+        topic->is_waking = false;
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
 }
@@ -498,11 +504,13 @@ void topics_work(struct runtime *runtime)
                 feed(runtime, topic, s);
             }
         }
-        if (topic->is_new) {
-            wake_topic(runtime, topic);
+        if (topic->is_new && !topic->is_waking) {
             triggers_work(runtime, topic->hash);
         }
-        any_new |= topic->is_new;
+        if (topic->is_new || topic->is_waking) {
+            wake_topic(runtime, topic);
+        }
+        any_new |= topic->is_new || topic->is_waking;
     }
     topics->any_new = any_new;
 }
@@ -521,6 +529,7 @@ void topics_forget(struct runtime *runtime)
         struct topic *topic = *link;
         topic->last = 0;
         topic->is_new = true; /* Whoever was woken in that turn was not. */
+        topic->is_waking = false;
         topic->awaits_from = link_awaits(topic->hash);
         runtime->topics->any_new = true;
         char key[KEY_BYTES_MAX];

@@ -13,6 +13,7 @@ enum {
     RUNS_PER_TURN_MAX = 256,
     ROW_HEADER_BYTES = 8 + 8 + 4,
     BATCH_SIZE_MAX = 1000,
+    AGAIN_MS = 10 * 1000, /* After a start that was refused. */
     AT_ONCE_MS = 1, /* Also when the clock is set back meanwhile. */
 };
 
@@ -132,7 +133,12 @@ static bool start(struct runtime *runtime, struct trigger *trigger,
     };
     struct failure failure;
     uuid id;
-    return start_run(runtime, &spec, 0, 0, arena, &failure, &id);
+    bool is_started = start_run(runtime, &spec, 0, 0, arena, &failure, &id);
+    if (!is_started) {
+        log_line(LOG_WARN, "trigger_refused", "workflow=%s reason=%s why=\"" STR_FMT "\"",
+                 trigger->workflow, failure.reason, STR_ARG(failure.message));
+    }
+    return is_started;
 }
 
 /* One run of what has come, when it is enough or old enough. True: there may be more. */
@@ -148,13 +154,16 @@ static bool fire(struct runtime *runtime, struct trigger *trigger)
                           ? 0
                           : collecting.first_ms + trigger->batch_timeout_ms;
     bool is_due = due_ms != 0 && runtime->now_ms >= due_ms;
-    bool starts = status_is_ok(read) && collecting.count > 0 && (is_full || is_due) &&
-                  start(runtime, trigger, &collecting);
+    bool is_enough = status_is_ok(read) && collecting.count > 0 && (is_full || is_due);
+    bool starts = is_enough && start(runtime, trigger, &collecting);
     if (starts) {
         trigger->position = collecting.last;
         put_row(runtime, trigger);
+        due_ms = 0;
+    } else if (is_enough || !status_is_ok(read)) {
+        due_ms = runtime->now_ms + AGAIN_MS;
     }
-    trigger->due_ms = starts ? 0 : due_ms;
+    trigger->due_ms = due_ms;
     if (!status_is_ok(read)) {
         log_line(LOG_ERROR, "trigger_unreadable", "workflow=%s why=\"%s\"", trigger->workflow,
                  read.why);

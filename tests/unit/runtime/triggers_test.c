@@ -34,9 +34,10 @@ static void close(struct host_link *link, enum code code, const char *reason, st
 
 static const struct host_link_vtable vtable = {.pack = pack, .send = send, .close = close};
 
-static void offer(struct partition *partition, struct host_link *link, uint32_t batch_size,
-                  uint64_t batch_timeout_ms)
+static void offer_in(struct partition *partition, struct host_link *link, uint32_t batch_size,
+                     uint64_t batch_timeout_ms, str queue)
 {
+    struct queue_default_offer own = {STR("count"), queue};
     struct request *request = request_new(REQUEST_HOST_HELLO);
     struct trigger_offer trigger = {
         .workflow = STR("count"),
@@ -56,9 +57,17 @@ static void offer(struct partition *partition, struct host_link *link, uint32_t 
     };
     request->hello.triggers = &trigger;
     request->hello.trigger_count = 1;
+    request->hello.defaults = &own;
+    request->hello.default_count = 1;
     partition_ask(partition, request);
     assert_int_equal(partition->failure.code, CODE_OK);
     request_free(request);
+}
+
+static void offer(struct partition *partition, struct host_link *link, uint32_t batch_size,
+                  uint64_t batch_timeout_ms)
+{
+    offer_in(partition, link, batch_size, batch_timeout_ms, STR_EMPTY);
 }
 
 static void publish(struct partition *partition, size_t count)
@@ -129,12 +138,45 @@ static void test_a_batch_does_not_wait_for_the_clock(void **state)
     partition_fini(&partition);
 }
 
+static void put_queue(struct partition *partition)
+{
+    struct request *request = request_new(REQUEST_PUT_QUEUE);
+    request->put_queue.offer = (struct queue_offer){.name = STR("narrow")};
+    partition_ask(partition, request);
+    assert_int_equal(partition->failure.code, CODE_OK);
+    request_free(request);
+}
+
+/* Its workflow's queue was deleted: the clock would stand still if it were tried at once. */
+static void test_a_refused_start_is_tried_again(void **state)
+{
+    (void)state;
+    struct partition partition;
+    struct host_link link;
+    partition_init(&partition, START_MS);
+    put_queue(&partition);
+    offer_in(&partition, &link, 1, 0, STR("narrow"));
+    struct request *request = request_new(REQUEST_DELETE_QUEUE);
+    request->text = STR("narrow");
+    partition_ask(&partition, request);
+    assert_int_equal(partition.failure.code, CODE_OK);
+    request_free(request);
+    publish(&partition, 2);
+    partition_advance(&partition, START_MS + 60000);
+    assert_int_equal(partition.run_count, 0);
+    put_queue(&partition);
+    partition_advance(&partition, START_MS + 70000);
+    assert_int_equal(partition.run_count, 2);
+    partition_fini(&partition);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_smaller_batch_is_full),
         cmocka_unit_test(test_a_shorter_timeout_counts_from_the_first_event),
         cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
+        cmocka_unit_test(test_a_refused_start_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ enum {
     FEW = 20,
     SLEEPERS = 2500,
     WAITING_MAX = 1000, /* The runtime's default. */
+    WOKEN_MAX = 1024,
     HOUR_MS = 3600 * 1000,
     NAP_MS = 10 * 1000,
 };
@@ -284,6 +285,12 @@ static void keep_seq(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
+static void free_request(struct request *request, const struct failure *failure)
+{
+    assert_null(failure);
+    request_free(request);
+}
+
 static uint32_t last_seq(void)
 {
     uint32_t seq = 0;
@@ -363,6 +370,54 @@ static void runs_that_only_wait_are_on_disk_only(void **state)
     end();
 }
 
+static size_t most_given_in_a_turn(void)
+{
+    size_t most = 0;
+    uint64_t due_ms;
+    do {
+        size_t given = bed->host.given_count;
+        due_ms = runtime_turn(bed->partition.runtime);
+        given = bed->host.given_count - given;
+        most = given > most ? given : most;
+    } while (due_ms == bed->partition.now_ms);
+    return most;
+}
+
+static void post_event(str type)
+{
+    struct request *request = request_new(REQUEST_PUBLISH);
+    struct topic_event *event = arena_zalloc(&request->arena, sizeof(*event));
+    *event = (struct topic_event){.topic = STR("news"), .type = type, .data = STR("{}")};
+    request->publish.events = event;
+    request->publish.count = 1;
+    request->done = free_request;
+    assert_true(runtime_post(bed->partition.runtime, request));
+    runtime_turn(bed->partition.runtime);
+}
+
+/* An event that comes while they are woken is for those too who have had their look. */
+static void many_are_woken_some_a_turn(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < SLEEPERS; i++) {
+        bed->task = start();
+        snprintf(bed->key, sizeof(bed->key), "await");
+        order((struct host_order){.kind = HOST_ORDER_AWAIT_EVENT,
+                                  .topic = STR("news"),
+                                  .event_type = i % 2 == 0 ? STR("good") : STR("late")});
+        say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+    }
+    size_t given = bed->host.given_count;
+    post_event(STR("good"));
+    runtime_turn(bed->partition.runtime);
+    assert_in_range(bed->host.given_count - given, 1, WOKEN_MAX);
+    post_event(STR("late"));
+    assert_in_range(most_given_in_a_turn(), 1, WOKEN_MAX);
+    assert_int_equal(bed->host.given_count - given, SLEEPERS);
+    end();
+}
+
 /* Its row is written behind what was looked at, and is due before the next look. */
 static void a_nap_on_disk_ends_on_time(void **state)
 {
@@ -390,6 +445,7 @@ int main(void)
         cmocka_unit_test(an_order_sent_again_is_not_carried_out_again),
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
+        cmocka_unit_test(many_are_woken_some_a_turn),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 #ifdef MUTANT
