@@ -91,6 +91,7 @@ Polos__V1__Run *run_view_state(const struct run_report *report, struct arena *ar
     run->deadline_ms = engine_is_clock_stopped(state) ? 0 : (int64_t)state->deadline_ms;
     run->last_seq = state->seq;
     run->state_json = text_of(arena, report->state_json);
+    run->run_timeout_ms = (int64_t)state->timeout_ms;
     run->retry_count = (int32_t)state->retries;
     run->deployment = text_of(arena, report->deployment);
     run->cancelling = state->is_cancelling && !engine_is_terminal(state);
@@ -258,6 +259,8 @@ static void fold_started(struct fold *fold, const struct event *event)
     run->session_id = text_of(fold->arena, spec->session_id);
     run->user_id = text_of(fold->arena, spec->user_id);
     run->conversation_id = text_of(fold->arena, spec->conversation_id);
+    run->queue = text_of(fold->arena, spec->queue);
+    run->concurrency_key = text_of(fold->arena, spec->concurrency_key);
     if (!uuid_is_zero(spec->parent)) {
         run->parent_run_id = text_of_uuid(fold->arena, spec->parent);
     }

@@ -269,6 +269,9 @@ async def test_a_client_without_code_names_queues(client, server):
             "work", 2, queue_name="mail", queue_concurrency_limit=3, concurrency_key="k"
         )
         await handle.result(other, SECONDS)
+        told = await other.get_execution(handle.id)
+        place = told["queue_name"], told["concurrency_key"], told["run_timeout_seconds"]
+        assert place == ("mail", "k", 86400.0)
         (found,) = await queues.list_queues(other)
         assert (found.name, found.concurrency_limit) == ("mail", 3)
     finally:

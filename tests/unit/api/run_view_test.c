@@ -62,6 +62,8 @@ static void tell_started(struct story *story, str input)
                                  .session_id = STR("s"),
                                  .user_id = STR("u"),
                                  .conversation_id = STR("c"),
+                                 .queue = STR("q"),
+                                 .concurrency_key = STR("k"),
                                  .root = story->report.state.id,
                                  .steps_max = 20}},
     };
@@ -176,6 +178,7 @@ static void an_agent_with_tools(void **state)
     story.report.state.steps = 2;
     story.report.state.input_tokens = 20;
     story.report.state.output_tokens = 10;
+    story.report.state.timeout_ms = 60000;
     run = view(&story);
     assert_string_equal(run->id, "01020304-0506-0708-090a-0b0c0d0e0f10");
     assert_string_equal(run->root_run_id, run->id);
@@ -183,6 +186,9 @@ static void an_agent_with_tools(void **state)
     assert_string_equal(run->session_id, "s");
     assert_string_equal(run->user_id, "u");
     assert_string_equal(run->conversation_id, "c");
+    assert_string_equal(run->queue, "q");
+    assert_string_equal(run->concurrency_key, "k");
+    assert_int_equal(run->run_timeout_ms, 60000);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
     assert_string_equal(run->result_json, "\"21 \\\"degrees\\\"\"");
     assert_string_equal(run->stop_reason, "end");
