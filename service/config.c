@@ -43,9 +43,7 @@ static const struct config_row rows[] = {
     {"lease-ms", CONFIG_NUMBER, AT(lease_ms), "15000", 100, MS_PER_DAY,
      "Milliseconds of silence after which a host is lost and its tasks go to another one."},
     {"waiting-runs-max", CONFIG_NUMBER, AT(waiting_runs_max), "1000", 1, 10000000,
-     "Runs that only wait and are kept in memory all the same, 7 kB each, so that waking them "
-     "reads "
-     "nothing; the others are on disk only."},
+     "Runs that only wait and are in memory all the same, 7 kB each; the others are on disk only."},
     {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
     {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
      "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},

@@ -264,8 +264,10 @@ static bool refuse(struct arena *arena, const struct schedule_offer *offer, enum
 {
     *ret = failure_make(code, reason, arena_copy(arena, str_of(why)));
     if (field != NULL) {
-        str said = STR("time zone: "); /* The field says it. */
-        why += str_starts_with(str_of(why), said) ? said.len : 0;
+        static const char *const said[] = {"time zone: ", "cron: "}; /* The field says it. */
+        for (size_t i = 0; i < COUNT_OF(said); i++) {
+            why += str_starts_with(str_of(why), str_of(said[i])) ? strlen(said[i]) : 0;
+        }
         ret->field = arena_printf(arena, STR_FMT "%s", STR_ARG(offer->field), field);
         ret->message = arena_printf(arena, STR_FMT ": %s", STR_ARG(ret->field), why);
     }

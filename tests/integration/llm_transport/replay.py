@@ -10,6 +10,7 @@ import threading
 
 HANG = object()  # No more bytes until the client goes away.
 CUT = object()  # The connection ends here, without an end of the body.
+END = b"0\r\n\r\n"
 
 
 class Pause:
@@ -166,7 +167,8 @@ class ReplayServer:
             for name, value in response.headers.items():
                 head += f"{name}: {value}\r\n"
             connection.sendall(head.encode() + b"\r\n")
-        for piece in response.pieces:
+        last = len(response.pieces) - 1
+        for at, piece in enumerate(response.pieces):
             if piece is CUT:
                 return False
             if piece is HANG:
@@ -176,9 +178,13 @@ class ReplayServer:
                 if self.closing.wait(piece.seconds):
                     return False
                 continue
-            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece) if framed else piece)
-        if framed:
-            connection.sendall(b"0\r\n\r\n")
+            if framed:
+                piece = b"%x\r\n%s\r\n" % (len(piece), piece)
+                # In one go with the end, or the next call may come before the connection is free.
+                piece += END if at == last else b""
+            connection.sendall(piece)
+        if framed and (last < 0 or isinstance(response.pieces[last], Pause)):
+            connection.sendall(END)
         return framed
 
     def _wait_for_hang_up(self, connection):

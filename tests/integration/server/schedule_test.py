@@ -146,6 +146,7 @@ class Schedules(unittest.TestCase):
         self.assertIn("never", message)
         message = self.refused(invalid, "INVALID_FIELD", "cron", self.put, "75 * * * *")
         self.assertIn("minute", message)
+        self.assertEqual(message.count("cron"), 1, message)
         self.refused(invalid, "INVALID_FIELD", "timezone", self.put, "@daily", timezone="../x")
         message = self.refused(invalid, "INVALID_FIELD", "timezone", self.put, "@daily",
                                timezone="Europe/Berlni")
