@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench: what polosd costs on this machine, beside what this machine can do at all.
 
-    ./run bench [--quick] [--json FILE] [--doc docs/benchmarks.md] [--only WORD]
+    ./run bench [--quick] [--json FILE] [--doc docs/benchmarks.md] [--only MEASURE]
                 [--million]
 
 Each round takes every figure once (what sleeping runs cost: the first only), on fresh data
@@ -489,7 +489,9 @@ def arguments():
     out = os.path.join(ROOT, "out", "bin")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does everything run?")
     parser.add_argument("--million", action="store_true", help="a million sleeping runs, once")
-    parser.add_argument("--only", default="", help="only the measures with this word in their name")
+    names = [measure.__name__.removeprefix("measure_") for measure in MEASURES]
+    parser.add_argument("--only", choices=names, metavar="MEASURE",
+                        help="one measure: " + ", ".join(names))
     parser.add_argument("--json", metavar="FILE", help="also write the figures there")
     parser.add_argument("--doc", metavar="FILE", help="put the table between that page's marks")
     parser.add_argument("--folder", help="where the data folders go: on the disk to measure",
@@ -519,8 +521,8 @@ def main():
         bench = Bench(options, sizes, folder)
         for turn in range(sizes["rounds"]):
             for measure in MEASURES:
-                if options.only in measure.__name__ and (turn == 0 or measure not in ONCE):
-                    name = measure.__name__.removeprefix("measure_")
+                name = measure.__name__.removeprefix("measure_")
+                if options.only in (None, name) and (turn == 0 or measure not in ONCE):
                     print(f"round {turn + 1} of {sizes['rounds']}: {name}", file=sys.stderr)
                     measure(bench)
     rows = list(figures(bench))
