@@ -312,6 +312,22 @@ void world_mix(struct world *world, str bytes); /* Into the digest. */
 bool world_sees(struct world *world);
 /* False: the process is down, or its inbox is full; the request is freed. */
 bool world_post(struct world *world, struct request *request);
+
+/* world_asks.c */
+/* What somebody keeps of a request of his, in the world's arena: the first member of it. */
+struct sim_ask {
+    struct world *world;
+    bool is_answered;
+};
+typedef void request_done(struct request *request, const struct failure *failure);
+/* As world_post(). */
+bool world_ask(struct sim_ask *ask, struct request *request, request_done *done);
+/* The ask, once; NULL: nobody heard the answer. */
+void *world_answered(struct request *request);
+/* It may fail for this reason, or for one that passes. */
+void world_fail_law(struct world *world, const struct failure *failure, bool may, const char *law);
+
+/* world.c */
 void world_run(struct world *world, uint64_t seed);
 void world_fini(struct world *world);
 

@@ -32,92 +32,55 @@ struct sim_start {
 };
 
 struct ask {
-    struct world *world;
+    struct sim_ask base;
     struct sim_start *start;
     unsigned version;
     uint64_t registered; /* When it was asked. */
     bool is_queue_known; /* When it was asked. */
     uint32_t seen; /* Events committed when it was asked. */
     str marker;
-    bool is_answered;
     bool is_other; /* Another request under a used key. */
 };
 
 static uint64_t tickets;
 
-static bool is_passing(const struct failure *failure)
-{
-    return failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
-}
-
 static struct ask *ask_new(struct sim_start *start)
 {
     struct ask *ask = arena_zalloc(&start->world->arena, sizeof(*ask));
-    ask->world = start->world;
+    ask->base.world = start->world;
     ask->start = start;
     return ask;
-}
-
-static bool ask_post(struct ask *ask, struct request *request,
-                     void (*done)(struct request *request, const struct failure *failure))
-{
-    request->context = ask;
-    request->done = done;
-    if (!world_post(ask->world, request)) {
-        return false;
-    }
-    ask->world->open_requests++;
-    return true;
-}
-
-/* The ask, once; NULL: nobody heard the answer. */
-static struct ask *ask_answered(struct request *request)
-{
-    struct ask *ask = request->context;
-    struct world *world = ask->world;
-    world->open_requests--;
-    world_expect(world, !ask->is_answered, "answered-once");
-    ask->is_answered = true;
-    return world->is_dead || !world_sees(world) ? NULL : ask;
-}
-
-static void fail_law(struct ask *ask, const struct failure *failure, bool may, const char *law)
-{
-    world_expect(ask->world, may, law);
-    if (!may) {
-        world_detail(ask->world, "%s: " STR_FMT, failure == NULL ? "answered" : failure->reason,
-                     STR_ARG(failure == NULL ? STR_EMPTY : failure->message));
-    }
 }
 
 /* ---- Reading. ---- */
 
 static void judge_report(struct ask *ask, const struct run_report *report)
 {
-    const struct book *book = books_find(ask->world, ask->start->run);
+    const struct book *book = books_find(ask->base.world, ask->start->run);
     bool is_durable = memcmp(&report->state, &book->folded, sizeof(report->state)) == 0;
-    world_expect(ask->world, is_durable, "reads-see-what-is-durable");
-    world_expect(ask->world, str_equal(report->name, ask->start->name), "reports-name-the-run");
+    world_expect(ask->base.world, is_durable, "reads-see-what-is-durable");
+    world_expect(ask->base.world, str_equal(report->name, ask->start->name),
+                 "reports-name-the-run");
 }
 
 static void get_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     if (ask != NULL && failure == NULL) {
         judge_report(ask, request->report.ret);
     } else if (ask != NULL) {
-        fail_law(ask, failure, is_passing(failure), "promised-runs-can-be-read");
+        world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
     }
     request_free(request);
 }
 
 static void history_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        fail_law(ask, failure, is_passing(failure), "promised-runs-can-be-read");
+        world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
     } else if (ask != NULL) {
-        const struct book *book = books_find(ask->world, ask->start->run);
+        const struct book *book = books_find(ask->base.world, ask->start->run);
         uint32_t next = request->history.from_seq;
         for (size_t i = 0; i < request->history.ret_count; i++) {
             size_t cursor = 0;
@@ -127,32 +90,33 @@ static void history_done(struct request *request, const struct failure *failure)
                        codec_next(request->history.ret_records[i], &cursor, &entry, &is_end)) &&
                    !is_end) {
                 if (entry.seq >= request->history.from_seq) {
-                    world_expect(ask->world, entry.seq == next++, "history-is-without-gap");
+                    world_expect(ask->base.world, entry.seq == next++, "history-is-without-gap");
                 }
             }
         }
         uint64_t wanted = (uint64_t)request->history.from_seq + request->history.limit;
         uint64_t there = (uint64_t)book->ledger.events + 1;
-        world_expect(ask->world, next >= (wanted < there ? wanted : there), "history-is-whole");
-        world_expect(ask->world, next <= there, "reads-see-what-is-durable");
+        world_expect(ask->base.world, next >= (wanted < there ? wanted : there),
+                     "history-is-whole");
+        world_expect(ask->base.world, next <= there, "reads-see-what-is-durable");
     }
     request_free(request);
 }
 
 static void list_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        fail_law(ask, failure, is_passing(failure), "runs-can-be-listed");
+        world_fail_law(ask->base.world, failure, false, "runs-can-be-listed");
     } else if (ask != NULL) {
-        world_expect(ask->world, request->list.ret_count == ask->world->book_count,
+        world_expect(ask->base.world, request->list.ret_count == ask->base.world->book_count,
                      "every-run-is-listed-once");
         for (size_t i = 0; i < request->list.ret_count; i++) {
             const struct run_line *line = &request->list.ret_lines[i];
-            const struct book *book = books_find(ask->world, line->id);
-            world_expect(ask->world, book != NULL && book->row.status == line->row.status,
+            const struct book *book = books_find(ask->base.world, line->id);
+            world_expect(ask->base.world, book != NULL && book->row.status == line->row.status,
                          "lists-know-the-status");
-            world_expect(ask->world,
+            world_expect(ask->base.world,
                          i == 0 || memcmp(&line[-1].id, &line->id, sizeof(line->id)) > 0,
                          "the-newest-run-is-listed-first");
         }
@@ -179,7 +143,7 @@ static void read_something(struct sim_start *start)
     } else if (what == 2) {
         request->list.limit = LIST_LIMIT;
     }
-    ask_post(ask, request, what == 0 ? get_done : what == 1 ? history_done : list_done);
+    world_ask(&ask->base, request, what == 0 ? get_done : what == 1 ? history_done : list_done);
 }
 
 /* ---- Waiting and cancelling. ---- */
@@ -188,7 +152,7 @@ static void wait_for_end(struct world *world, void *context, uint64_t number);
 
 static void wait_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     struct sim_start *start = ((struct ask *)request->context)->start;
     struct world *world = start->world;
     if (ask != NULL && failure == NULL) {
@@ -198,8 +162,8 @@ static void wait_done(struct request *request, const struct failure *failure)
         start->is_waited = true;
     } else {
         if (ask != NULL) {
-            bool may = is_passing(failure) || failure->code == CODE_CANCELLED;
-            fail_law(ask, failure, may, "promised-runs-can-be-waited-for");
+            bool may = failure->code == CODE_CANCELLED;
+            world_fail_law(ask->base.world, failure, may, "promised-runs-can-be-waited-for");
         }
         world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);
     }
@@ -209,7 +173,7 @@ static void wait_done(struct request *request, const struct failure *failure)
 static void forget_done(struct request *request, const struct failure *failure)
 {
     (void)failure;
-    ask_answered(request);
+    world_answered(request);
     request_free(request);
 }
 
@@ -220,7 +184,7 @@ static void forget(struct world *world, void *context, uint64_t ticket)
     struct request *request = request_new(REQUEST_FORGET);
     request->run = start->run;
     request->report.ticket = ticket;
-    ask_post(ask_new(start), request, forget_done);
+    world_ask(&ask_new(start)->base, request, forget_done);
 }
 
 static void wait_for_end(struct world *world, void *context, uint64_t number)
@@ -231,7 +195,7 @@ static void wait_for_end(struct world *world, void *context, uint64_t number)
     request->run = start->run;
     request->report.ticket = ++tickets;
     uint64_t ticket = tickets;
-    if (!ask_post(ask_new(start), request, wait_done)) {
+    if (!world_ask(&ask_new(start)->base, request, wait_done)) {
         world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);
     } else if (world_fault(world, 25)) {
         world_at(world, world_below(world, 8000), forget, start, ticket);
@@ -240,16 +204,16 @@ static void wait_for_end(struct world *world, void *context, uint64_t number)
 
 static void cancel_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     if (ask != NULL) {
-        const struct book *book = books_find(ask->world, ask->start->run);
+        const struct book *book = books_find(ask->base.world, ask->start->run);
         bool has_ended = book->ledger.ended != EVENT_NONE;
         if (failure == NULL) {
-            world_expect(ask->world, has_ended || book->ledger.is_cancelling,
+            world_expect(ask->base.world, has_ended || book->ledger.is_cancelling,
                          "a-cancelled-run-ends-or-cleans-up");
         } else {
             bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
-            fail_law(ask, failure, is_late || is_passing(failure), "live-runs-can-be-cancelled");
+            world_fail_law(ask->base.world, failure, is_late, "live-runs-can-be-cancelled");
         }
     }
     request_free(request);
@@ -262,7 +226,7 @@ static void cancel(struct world *world, void *context, uint64_t number)
     struct request *request = request_new(REQUEST_CANCEL);
     request->run = start->run;
     request->text = STR("the caller changed its mind");
-    ask_post(ask_new(start), request, cancel_done);
+    world_ask(&ask_new(start)->base, request, cancel_done);
 }
 
 /* ---- Starting. ---- */
@@ -299,7 +263,7 @@ static void begin_life(struct sim_start *start)
 static void judge_start(struct ask *ask, const struct request *request)
 {
     struct sim_start *start = ask->start;
-    struct world *world = ask->world;
+    struct world *world = ask->base.world;
     const struct book *book = books_find(world, request->start.ret_run);
     world_expect(world, !ask->is_other, "a-key-is-for-one-request");
     world_expect(world, book != NULL, "acknowledged-starts-are-durable");
@@ -323,14 +287,14 @@ static void judge_start(struct ask *ask, const struct request *request)
 static void start_failed(struct ask *ask, const struct failure *failure)
 {
     struct sim_start *start = ask->start;
-    struct world *world = ask->world;
+    struct world *world = ask->base.world;
     bool is_known = failure != NULL && failure->code == CODE_RESOURCE_EXHAUSTED;
     if (failure != NULL) {
         bool is_unregistered = failure->code == CODE_NOT_FOUND && ask->registered == 0;
         is_unregistered |= failure->code == CODE_NOT_FOUND && !ask->is_queue_known;
         bool is_reused = failure->code == CODE_ALREADY_EXISTS && ask->is_other;
-        fail_law(ask, failure, is_passing(failure) || is_unregistered || is_reused,
-                 "good-starts-are-taken");
+        world_fail_law(ask->base.world, failure, is_unregistered || is_reused,
+                       "good-starts-are-taken");
         is_known |= is_unregistered;
     }
     if (start->is_acked || ask->is_other) {
@@ -351,7 +315,7 @@ static void start_failed(struct ask *ask, const struct failure *failure)
 
 static void start_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     ((struct ask *)request->context)->start->asks--;
     if (ask != NULL && failure == NULL) {
         judge_start(ask, request);
@@ -389,7 +353,7 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     }
     request->start.timeout_ms = start->timeout_ms;
     hash128(is_other ? STR("other") : ask->marker, request->start.digest);
-    if (ask_post(ask, request, start_done)) {
+    if (world_ask(&ask->base, request, start_done)) {
         start->asks++;
     } else if (!is_other && start->asks == 0) {
         world_at(world, 100 + world_below(world, 3000), ask_for_run, start, 0);
@@ -405,9 +369,9 @@ static void ask_register(struct world *world, void *context, uint64_t version);
 
 static void register_done(struct request *request, const struct failure *failure)
 {
-    struct ask *ask = ask_answered(request);
+    struct ask *ask = world_answered(request);
     unsigned version = ((struct ask *)request->context)->version;
-    struct world *world = ((struct ask *)request->context)->world;
+    struct world *world = ((struct sim_ask *)request->context)->world;
     if (ask != NULL && failure == NULL) {
         str hash = str_make(request->define.ret_hash, sizeof(request->define.ret_hash));
         world_expect(world, str_hash(hash) == world->definitions[version],
@@ -415,7 +379,7 @@ static void register_done(struct request *request, const struct failure *failure
         world->registered |= 1u << version;
     } else {
         if (ask != NULL) {
-            fail_law(ask, failure, is_passing(failure), "good-definitions-are-taken");
+            world_fail_law(ask->base.world, failure, false, "good-definitions-are-taken");
         }
         world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
     }
@@ -426,11 +390,11 @@ static void ask_register(struct world *world, void *context, uint64_t version)
 {
     (void)context;
     struct ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
-    ask->world = world;
+    ask->base.world = world;
     ask->version = (unsigned)version;
     struct request *request = request_new(REQUEST_REGISTER);
     request->define.definition = world_definition(world, (unsigned)version);
-    if (!ask_post(ask, request, register_done)) {
+    if (!world_ask(&ask->base, request, register_done)) {
         world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
     }
 }

@@ -13,7 +13,7 @@ enum {
 };
 
 struct meddling {
-    struct world *world;
+    struct sim_ask base;
     uuid run;
     str key;
     str by;
@@ -23,49 +23,20 @@ struct meddling {
     size_t count;
     size_t limit; /* Of a page. */
     bool is_first;
-    bool is_answered;
 };
 
 static struct meddling *meddling_new(struct world *world, uuid run)
 {
     struct meddling *it = arena_zalloc(&world->arena, sizeof(*it));
-    it->world = world;
+    it->base.world = world;
     it->run = run;
     return it;
 }
 
-static void post(struct meddling *it, struct request *request,
-                 void (*done)(struct request *request, const struct failure *failure))
+static void post(struct meddling *it, struct request *request, request_done *done)
 {
-    request->context = it;
-    request->done = done;
     request->run = it->run;
-    if (world_post(it->world, request)) {
-        it->world->open_requests++;
-    }
-}
-
-/* Once; NULL: nobody heard the answer. */
-static struct meddling *answered(struct request *request)
-{
-    struct meddling *it = request->context;
-    it->world->open_requests--;
-    world_expect(it->world, !it->is_answered, "answered-once");
-    it->is_answered = true;
-    return it->world->is_dead || !world_sees(it->world) ? NULL : it;
-}
-
-static bool is_passing(const struct failure *failure)
-{
-    return failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
-}
-
-static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
-{
-    world_expect(world, may, law);
-    if (!may) {
-        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
-    }
+    world_ask(&it->base, request, done);
 }
 
 /* ---- Answering. ---- */
@@ -95,7 +66,7 @@ static bool was_suspended(const struct book *book, str key)
 
 static void judge_resume(const struct meddling *it, const struct request *request)
 {
-    struct world *world = it->world;
+    struct world *world = it->base.world;
     const struct book *book = books_find(world, it->run);
     if (request->resume.ret_accepted) {
         world_expect(world, has_answer(book, it->key, it->by, request->resume.ret_kept),
@@ -114,14 +85,14 @@ static void judge_resume(const struct meddling *it, const struct request *reques
 
 static void resume_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
+    struct meddling *it = world_answered(request);
     if (it != NULL && failure == NULL) {
         judge_resume(it, request);
     } else if (it != NULL) {
-        const struct book *book = books_find(it->world, it->run);
+        const struct book *book = books_find(it->base.world, it->run);
         bool is_late =
             failure->code == CODE_FAILED_PRECONDITION && book->ledger.ended != EVENT_NONE;
-        fail_law(it->world, failure, is_late || is_passing(failure), "answers-are-taken");
+        world_fail_law(it->base.world, failure, is_late, "answers-are-taken");
     }
     request_free(request);
 }
@@ -186,15 +157,15 @@ static void judge_suspension(struct world *world, const struct suspension *suspe
 
 static void list_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
+    struct meddling *it = world_answered(request);
     if (it == NULL || failure != NULL) {
         if (it != NULL) {
-            fail_law(it->world, failure, is_passing(failure), "suspensions-can-be-listed");
+            world_fail_law(it->base.world, failure, false, "suspensions-can-be-listed");
         }
         request_free(request);
         return;
     }
-    struct world *world = it->world;
+    struct world *world = it->base.world;
     size_t count = request->suspensions.ret_count;
     for (size_t i = 0; i < count && world_is_well(world); i++) {
         const struct suspension *suspension = &request->suspensions.ret[i];
@@ -233,16 +204,16 @@ static void list(struct world *world, struct meddling *it, const struct suspensi
 
 static void publish_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
+    struct meddling *it = world_answered(request);
     if (it != NULL && failure != NULL) {
-        fail_law(it->world, failure, is_passing(failure), "events-can-be-published");
+        world_fail_law(it->base.world, failure, false, "events-can-be-published");
     } else if (it != NULL) {
-        const struct sim_topic *topic = &it->world->topics[it->topic];
+        const struct sim_topic *topic = &it->base.world->topics[it->topic];
         for (size_t i = 0; i < it->count; i++) {
             uint64_t sequence = request->publish.ret_first + i;
             bool is_there = sequence > 0 && sequence <= topic->count &&
                             str_equal(topic->events[sequence - 1].data, it->events[i].data);
-            world_expect(it->world, is_there, "acknowledged-events-are-durable");
+            world_expect(it->base.world, is_there, "acknowledged-events-are-durable");
         }
     }
     request_free(request);
@@ -284,18 +255,18 @@ static void judge_fork(struct world *world, const struct book *source, uuid id, 
 
 static void fork_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
-    const struct book *source = it == NULL ? NULL : books_find(it->world, it->run);
+    struct meddling *it = world_answered(request);
+    const struct book *source = it == NULL ? NULL : books_find(it->base.world, it->run);
     bool is_end = source != NULL && it->after_seq <= source->ledger.events &&
                   (source->kinds[it->after_seq - 1] & 0x80);
     if (it != NULL && failure == NULL) {
-        world_expect(it->world, is_end, "forks-begin-between-transitions");
-        judge_fork(it->world, source, request->fork.ret_run, it->after_seq);
+        world_expect(it->base.world, is_end, "forks-begin-between-transitions");
+        judge_fork(it->base.world, source, request->fork.ret_run, it->after_seq);
     } else if (it != NULL) {
         bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
-        bool may = is_passing(failure) || failure->code == CODE_FAILED_PRECONDITION ||
+        bool may = failure->code == CODE_FAILED_PRECONDITION ||
                    (failure->code == CODE_INVALID_ARGUMENT && (!is_end || is_last));
-        fail_law(it->world, failure, may, "runs-can-be-forked");
+        world_fail_law(it->base.world, failure, may, "runs-can-be-forked");
     }
     request_free(request);
 }
@@ -315,18 +286,18 @@ static void fork_run(struct world *world, const struct book *book)
 
 static void retry_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
+    struct meddling *it = world_answered(request);
     if (it != NULL) {
-        const struct book *source = books_find(it->world, it->run);
+        const struct book *source = books_find(it->base.world, it->run);
         bool has_failed = source->ledger.ended == EVENT_RUN_FAILED;
         if (failure == NULL) {
-            const struct book *book = books_find(it->world, request->report.ret->state.id);
-            world_expect(it->world, has_failed, "only-failed-runs-are-retried");
-            world_expect(it->world, book != NULL && book->is_fork,
+            const struct book *book = books_find(it->base.world, request->report.ret->state.id);
+            world_expect(it->base.world, has_failed, "only-failed-runs-are-retried");
+            world_expect(it->base.world, book != NULL && book->is_fork,
                          "acknowledged-retries-are-durable");
         } else {
-            bool may = is_passing(failure) || failure->code == CODE_FAILED_PRECONDITION;
-            fail_law(it->world, failure, may, "failed-runs-can-be-retried");
+            bool may = failure->code == CODE_FAILED_PRECONDITION;
+            world_fail_law(it->base.world, failure, may, "failed-runs-can-be-retried");
         }
     }
     request_free(request);
@@ -339,17 +310,16 @@ static void retry(struct world *world, const struct book *book)
 
 static void cancel_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = answered(request);
+    struct meddling *it = world_answered(request);
     if (it != NULL) {
-        const struct book *book = books_find(it->world, it->run);
+        const struct book *book = books_find(it->base.world, it->run);
         bool has_ended = book->ledger.ended != EVENT_NONE;
         if (failure == NULL) {
-            world_expect(it->world, has_ended || book->ledger.is_cancelling,
+            world_expect(it->base.world, has_ended || book->ledger.is_cancelling,
                          "a-cancelled-run-ends-or-cleans-up");
         } else {
             bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
-            fail_law(it->world, failure, is_late || is_passing(failure),
-                     "live-runs-can-be-cancelled");
+            world_fail_law(it->base.world, failure, is_late, "live-runs-can-be-cancelled");
         }
     }
     request_free(request);

@@ -10,50 +10,19 @@ enum {
 };
 
 struct queue_ask {
-    struct world *world;
+    struct sim_ask base;
     unsigned queue;
     bool is_defined; /* When it was asked. */
     str marker;
-    bool is_answered;
 };
-
-typedef void answer(struct request *request, const struct failure *failure);
 
 static struct queue_ask *ask_new(struct world *world, unsigned queue)
 {
     struct queue_ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
-    ask->world = world;
+    ask->base.world = world;
     ask->queue = queue;
     ask->is_defined = world->queues[queue].is_defined;
     return ask;
-}
-
-static void post(struct queue_ask *ask, struct request *request, answer *done)
-{
-    request->context = ask;
-    request->done = done;
-    if (world_post(ask->world, request)) {
-        ask->world->open_requests++;
-    }
-}
-
-/* Once; NULL: nobody heard the answer. */
-static struct queue_ask *answered(struct request *request)
-{
-    struct queue_ask *ask = request->context;
-    ask->world->open_requests--;
-    world_expect(ask->world, !ask->is_answered, "answered-once");
-    ask->is_answered = true;
-    return ask->world->is_dead || !world_sees(ask->world) ? NULL : ask;
-}
-
-static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
-{
-    bool is_passing = failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
-    world_expect(world, may || is_passing, law);
-    if (!may && !is_passing) {
-        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
-    }
 }
 
 /* ---- Defining. ---- */
@@ -72,11 +41,11 @@ struct queue_limits world_draw_limits(struct world *world)
 
 static void define_done(struct request *request, const struct failure *failure)
 {
-    struct queue_ask *ask = answered(request);
+    struct queue_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        fail_law(ask->world, failure, false, "queues-can-be-defined");
+        world_fail_law(ask->base.world, failure, false, "queues-can-be-defined");
     } else if (ask != NULL) {
-        world_expect(ask->world, ask->world->queues[ask->queue].is_defined,
+        world_expect(ask->base.world, ask->base.world->queues[ask->queue].is_defined,
                      "acknowledged-queues-are-durable");
     }
     request_free(request);
@@ -87,7 +56,7 @@ static void define_as(struct world *world, unsigned queue, struct queue_limits l
     struct request *request = request_new(REQUEST_PUT_QUEUE);
     request->put_queue.offer.name = world_queue_name(queue);
     request->put_queue.offer.limits = limits;
-    post(ask_new(world, queue), request, define_done);
+    world_ask(&ask_new(world, queue)->base, request, define_done);
 }
 
 static void define(struct world *world, unsigned queue)
@@ -102,20 +71,20 @@ static void define(struct world *world, unsigned queue)
 
 static void start_done(struct request *request, const struct failure *failure)
 {
-    struct queue_ask *ask = answered(request);
+    struct queue_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
         bool is_undefined = failure->code == CODE_NOT_FOUND && !ask->is_defined;
-        fail_law(ask->world, failure, is_undefined, "good-starts-are-taken");
-        bool is_there = books_find_marker(ask->world, ask->marker) != NULL;
-        world_expect(ask->world, !is_there || failure->code == CODE_UNAVAILABLE,
+        world_fail_law(ask->base.world, failure, is_undefined, "good-starts-are-taken");
+        bool is_there = books_find_marker(ask->base.world, ask->marker) != NULL;
+        world_expect(ask->base.world, !is_there || failure->code == CODE_UNAVAILABLE,
                      "refused-starts-leave-nothing");
     } else if (ask != NULL) {
-        const struct book *book = books_find(ask->world, request->start.ret_run);
-        world_expect(ask->world, book != NULL && str_equal(book->marker, ask->marker),
+        const struct book *book = books_find(ask->base.world, request->start.ret_run);
+        world_expect(ask->base.world, book != NULL && str_equal(book->marker, ask->marker),
                      "acknowledged-starts-are-durable");
         const struct run_spec *spec = &request->start.spec;
-        world_expect(ask->world,
-                     !world_is_well(ask->world) ||
+        world_expect(ask->base.world,
+                     !world_is_well(ask->base.world) ||
                          (book->queue == ask->queue && book->priority == spec->priority &&
                           str_equal(world_queue_key(book->queue_key), spec->concurrency_key)),
                      "a-run-stands-where-its-start-puts-it");
@@ -137,7 +106,7 @@ static void start_one(struct world *world, unsigned queue)
     spec->concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
     spec->priority = (int32_t)world_below(world, 3) - 1;
     request->start.timeout_ms = 5000 + world_below(world, 90000);
-    post(ask, request, start_done);
+    world_ask(&ask->base, request, start_done);
 }
 
 /* ---- Looking. ---- */
@@ -173,17 +142,18 @@ static void judge_report(struct world *world, const struct queue_report *report)
 
 static void list_done(struct request *request, const struct failure *failure)
 {
-    struct queue_ask *ask = answered(request);
+    struct queue_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        fail_law(ask->world, failure, false, "queues-can-be-listed");
+        world_fail_law(ask->base.world, failure, false, "queues-can-be-listed");
     } else if (ask != NULL) {
         size_t defined = 0;
         for (unsigned i = 0; i < WORLD_QUEUES; i++) {
-            defined += ask->world->queues[i].is_defined;
+            defined += ask->base.world->queues[i].is_defined;
         }
-        world_expect(ask->world, request->queues.ret_count == defined, "all-queues-are-listed");
-        for (size_t i = 0; i < request->queues.ret_count && world_is_well(ask->world); i++) {
-            judge_report(ask->world, &request->queues.ret[i]);
+        world_expect(ask->base.world, request->queues.ret_count == defined,
+                     "all-queues-are-listed");
+        for (size_t i = 0; i < request->queues.ret_count && world_is_well(ask->base.world); i++) {
+            judge_report(ask->base.world, &request->queues.ret[i]);
         }
     }
     request_free(request);
@@ -193,7 +163,7 @@ static void list(struct world *world)
 {
     struct request *request = request_new(REQUEST_QUEUES);
     request->queues.limit = 100;
-    post(ask_new(world, 0), request, list_done);
+    world_ask(&ask_new(world, 0)->base, request, list_done);
 }
 
 /* ---- When. ---- */

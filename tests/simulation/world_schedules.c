@@ -17,68 +17,37 @@ static const char *const crons[] = {
 };
 
 struct schedule_ask {
-    struct world *world;
+    struct sim_ask base;
     unsigned schedule;
     bool was_there; /* When it was asked, ... */
     uint64_t deletions; /* ... and how often it had been deleted. */
-    bool is_answered;
 };
-
-typedef void answer(struct request *request, const struct failure *failure);
 
 static struct schedule_ask *ask_new(struct world *world, unsigned schedule)
 {
     struct schedule_ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
-    ask->world = world;
+    ask->base.world = world;
     ask->schedule = schedule;
     ask->was_there = world->schedules[schedule].is_there;
     ask->deletions = world->schedules[schedule].deletions;
     return ask;
 }
 
-static void post(struct schedule_ask *ask, struct request *request, answer *done)
-{
-    request->context = ask;
-    request->done = done;
-    if (world_post(ask->world, request)) {
-        ask->world->open_requests++;
-    }
-}
-
-/* Once; NULL: nobody heard the answer. */
-static struct schedule_ask *answered(struct request *request)
-{
-    struct schedule_ask *ask = request->context;
-    ask->world->open_requests--;
-    world_expect(ask->world, !ask->is_answered, "answered-once");
-    ask->is_answered = true;
-    return ask->world->is_dead || !world_sees(ask->world) ? NULL : ask;
-}
-
-static void fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
-{
-    bool is_passing = failure->code == CODE_UNAVAILABLE || failure->code == CODE_RESOURCE_EXHAUSTED;
-    world_expect(world, may || is_passing, law);
-    if (!may && !is_passing) {
-        world_detail(world, "%s: " STR_FMT, failure->reason, STR_ARG(failure->message));
-    }
-}
-
 /* ---- Putting and deleting. ---- */
 
 static void put_done(struct request *request, const struct failure *failure)
 {
-    struct schedule_ask *ask = answered(request);
+    struct schedule_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
         bool is_bad = failure->code == CODE_INVALID_ARGUMENT &&
                       str_is(request->put_schedule.offer.zone, NO_ZONE);
-        fail_law(ask->world, failure, is_bad, "good-schedules-are-taken");
+        world_fail_law(ask->base.world, failure, is_bad, "good-schedules-are-taken");
     } else if (ask != NULL) {
-        const struct sim_schedule *schedule = &ask->world->schedules[ask->schedule];
-        world_expect(ask->world,
+        const struct sim_schedule *schedule = &ask->base.world->schedules[ask->schedule];
+        world_expect(ask->base.world,
                      schedule->is_there || schedule->deletions > ask->deletions, /* At once. */
                      "acknowledged-schedules-are-durable");
-        world_expect(ask->world, !str_is(request->put_schedule.offer.zone, NO_ZONE),
+        world_expect(ask->base.world, !str_is(request->put_schedule.offer.zone, NO_ZONE),
                      "bad-schedules-are-refused");
     }
     request_free(request);
@@ -100,20 +69,20 @@ static void put(struct world *world, unsigned number)
         offer->input = arena_printf(&request->arena, "\"tick-%u-%llu\"", number,
                                     (unsigned long long)world_below(world, 3));
     }
-    post(ask_new(world, number), request, put_done);
+    world_ask(&ask_new(world, number)->base, request, put_done);
 }
 
 static void delete_done(struct request *request, const struct failure *failure)
 {
-    struct schedule_ask *ask = answered(request);
+    struct schedule_ask *ask = world_answered(request);
     const struct sim_schedule *schedule =
-        ask == NULL ? NULL : &ask->world->schedules[ask->schedule];
+        ask == NULL ? NULL : &ask->base.world->schedules[ask->schedule];
     if (ask != NULL && failure != NULL) {
         bool is_missing = failure->code == CODE_NOT_FOUND &&
                           (!ask->was_there || schedule->deletions > ask->deletions);
-        fail_law(ask->world, failure, is_missing, "schedules-can-be-deleted");
+        world_fail_law(ask->base.world, failure, is_missing, "schedules-can-be-deleted");
     } else if (ask != NULL) {
-        world_expect(ask->world, schedule->deletions > ask->deletions,
+        world_expect(ask->base.world, schedule->deletions > ask->deletions,
                      "acknowledged-deletions-are-durable");
     }
     request_free(request);
@@ -123,7 +92,7 @@ static void delete (struct world *world, unsigned number)
 {
     struct request *request = request_new(REQUEST_DELETE_SCHEDULE);
     request->schedules.id = world_schedule_id(number);
-    post(ask_new(world, number), request, delete_done);
+    world_ask(&ask_new(world, number)->base, request, delete_done);
 }
 
 /* ---- Listing. ---- */
@@ -139,21 +108,21 @@ static bool is_as_written(const struct schedule_view *view, const struct sim_sch
 
 static void list_done(struct request *request, const struct failure *failure)
 {
-    struct schedule_ask *ask = answered(request);
+    struct schedule_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
-        fail_law(ask->world, failure, false, "schedules-can-be-listed");
+        world_fail_law(ask->base.world, failure, false, "schedules-can-be-listed");
     } else if (ask != NULL) {
         size_t listed = 0;
         size_t there = 0;
         for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
-            there += ask->world->schedules[i].is_there;
+            there += ask->base.world->schedules[i].is_there;
             for (size_t j = 0; j < request->schedules.ret_count; j++) {
                 const struct schedule_view *view = &request->schedules.ret[j];
                 listed += str_equal(view->id, world_schedule_id(i)) &&
-                          is_as_written(view, &ask->world->schedules[i]);
+                          is_as_written(view, &ask->base.world->schedules[i]);
             }
         }
-        world_expect(ask->world, listed == there && there == request->schedules.ret_count,
+        world_expect(ask->base.world, listed == there && there == request->schedules.ret_count,
                      "schedules-are-listed-as-they-are-written");
     }
     request_free(request);
@@ -163,7 +132,7 @@ static void list(struct world *world)
 {
     struct request *request = request_new(REQUEST_SCHEDULES);
     request->schedules.limit = 100;
-    post(ask_new(world, 0), request, list_done);
+    world_ask(&ask_new(world, 0)->base, request, list_done);
 }
 
 /* ---- What hosts offer. ---- */

@@ -58,22 +58,31 @@ def model() -> Iterator[replay_model.ReplayModel]:
     server.stop()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[polosd.Polosd]:
+def running_server(tmp_path: Path, **environment: str) -> Iterator[polosd.Polosd]:
     """The real polosd with a data directory of its own."""
-    running = polosd.Polosd(polosd.binary(), tmp_path / "data")
+    running = polosd.Polosd(polosd.binary(), tmp_path / "data", environment)
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[polosd.Polosd]:
+    yield from running_server(tmp_path)
 
 
 @pytest.fixture
 def impatient_server(tmp_path: Path) -> Iterator[polosd.Polosd]:
-    """The real polosd, with short leases."""
-    running = polosd.Polosd(polosd.binary(), tmp_path / "data", {"POLOSD_LEASE_MS": "1500"})
-    running.start()
-    yield running
-    running.stop()
+    """Its leases are short."""
+    yield from running_server(tmp_path, POLOSD_LEASE_MS="1500")
+
+
+@pytest.fixture(params=["10", "0"], ids=["in place", "let go of"])
+def threshold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether code that waits is kept, or let go of at once."""
+    seconds: str = request.param
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", seconds)
+    return seconds
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 
 import polosd
 import pytest
-from conftest import HERE
+from conftest import HERE, running_server
 from pydantic import BaseModel
 
 from polos import (
@@ -32,13 +32,6 @@ from polos import (
 )
 
 SECONDS = 20
-
-
-@pytest.fixture(params=["10", "0"], ids=["in place", "let go of"])
-def threshold(request, monkeypatch) -> str:
-    """Whether code that waits is kept, or let go of at once."""
-    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", request.param)
-    return request.param
 
 
 class Point(BaseModel):
@@ -301,10 +294,7 @@ MESSAGES = 7  # one, nap, tell, child, the child's answer, two, its own answer
 @pytest.fixture
 def server_of_the_dead(tmp_path: Path) -> Iterator[polosd.Polosd]:
     """Its leases are short, but not so short that a host on a busy machine loses one."""
-    running = polosd.Polosd(polosd.binary(), tmp_path / "data", {"POLOSD_LEASE_MS": "4000"})
-    running.start()
-    yield running
-    running.stop()
+    yield from running_server(tmp_path, POLOSD_LEASE_MS="4000")
 
 
 async def test_hosts_that_are_killed_at_every_message(server_of_the_dead, tmp_path: Path):

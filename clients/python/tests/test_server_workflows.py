@@ -35,13 +35,6 @@ from polos import (
 SECONDS = 15
 
 
-@pytest.fixture(params=["10", "0"], ids=["in place", "let go of"])
-def threshold(request, monkeypatch) -> str:
-    """Whether code that waits is kept, or let go of at once."""
-    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", request.param)
-    return request.param
-
-
 @pytest.fixture
 def let_go(monkeypatch) -> None:
     monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
