@@ -392,6 +392,7 @@ void topic_hash(str topic, uint8_t ret[16]);
 str topic_render(const struct topic_event *event, struct arena *arena);
 /* Wakes those who await what was published; starts what it triggers. */
 void topics_work(struct runtime *runtime);
+size_t topics_count(const struct runtime *runtime); /* In memory. */
 uint64_t topics_next_due_ms(const struct runtime *runtime); /* 0: nothing to do. */
 void topics_forget(struct runtime *runtime); /* After a failed commit. */
 status topics_recover(struct runtime *runtime);

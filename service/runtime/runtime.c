@@ -216,6 +216,7 @@ void runtime_stats(struct runtime *runtime, struct runtime_stats *ret)
     *ret = runtime->stats;
     ret->runs_in_memory = runs_count(runtime);
     ret->timers = timers_count(runtime->timers);
+    ret->topics = topics_count(runtime);
     hosts_stats(runtime->hosts, &ret->hosts);
     store_stats(&runtime->store, &ret->store);
 }

@@ -211,6 +211,7 @@ struct subscriber {
     bool follows; /* False: ends with the topic's last event. */
     uint64_t sequence; /* Events up to here were pushed; UINT64_MAX: only new ones are wanted. */
     /* The runtime's own: */
+    struct topic *at; /* NULL: it has ended, or not begun. */
     struct subscriber *next;
     str topic;
     bool is_stalled;
@@ -419,6 +420,7 @@ struct runtime_stats {
     uint64_t stale;
     size_t runs_in_memory;
     size_t timers; /* In memory: of runs there and of those whose time is near. */
+    size_t topics; /* In memory. */
     struct hosts_stats hosts;
     struct store_stats store;
 };

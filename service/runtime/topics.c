@@ -12,6 +12,7 @@
 #include "service/base/json.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
+#include "service/runtime/topic_table.h"
 
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per turn. */
@@ -20,19 +21,8 @@ enum {
     HEADER_BYTES = 4 + 8 + 16 + 2 + 2,
 };
 
-struct topic {
-    struct topic *next;
-    uint8_t hash[16];
-    uint64_t last; /* Sequence of its last event. */
-    bool is_new; /* Has events nobody was woken for yet. */
-    struct link_tail awaits_from; /* No row of who awaits it lies before. */
-    bool is_waking; /* Those before `wake_at` have been looked at, since is_new was set last. */
-    struct link_tail wake_at;
-    struct subscriber *subscribers;
-};
-
 struct topics {
-    struct topic *known;
+    struct topic_table table;
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
 };
@@ -50,18 +40,20 @@ static void end_subscribers(struct topic *topic)
     while (topic->subscribers != NULL) {
         struct subscriber *subscriber = topic->subscribers;
         topic->subscribers = subscriber->next;
+        subscriber->at = NULL;
         subscriber->end(subscriber, &failure);
     }
 }
 
 void topics_free(struct topics *topics)
 {
-    while (topics != NULL && topics->known != NULL) {
-        end_subscribers(topics->known);
-        struct topic *next = topics->known->next;
-        free(topics->known);
-        topics->known = next;
+    if (topics == NULL) {
+        return;
     }
+    for (struct topic *it = topics->table.busy.oldest; it != NULL; it = it->newer) {
+        end_subscribers(it);
+    }
+    topic_table_fini(&topics->table);
     free(topics);
 }
 
@@ -76,27 +68,36 @@ static bool visit_last(void *context, str key, str value)
     return key_read_topic_sequence(key, context) && false;
 }
 
-static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct topic **ret)
+static status read_last(struct runtime *runtime, const uint8_t hash[16], uint64_t *ret)
 {
-    for (struct topic *topic = runtime->topics->known; topic != NULL; topic = topic->next) {
-        if (memcmp(topic->hash, hash, sizeof(topic->hash)) == 0) {
-            *ret = topic;
-            return STATUS_OK;
-        }
-    }
     char key[KEY_BYTES_MAX];
-    uint64_t last = 0;
     str prefix = key_topic(key, runtime->options.space, hash, 0);
     prefix.len -= 8;
-    TRY(store_scan(&runtime->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1, visit_last, &last));
-    struct topic *topic = xcalloc(1, sizeof(*topic));
-    memcpy(topic->hash, hash, sizeof(topic->hash));
-    topic->last = last;
-    topic->awaits_from = link_awaits(hash);
-    topic->next = runtime->topics->known;
-    runtime->topics->known = topic;
-    *ret = topic;
+    *ret = 0;
+    return store_scan(&runtime->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1, visit_last, ret);
+}
+
+static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct topic **ret)
+{
+    struct topic_table *table = &runtime->topics->table;
+    uint64_t last;
+    *ret = topic_table_find(table, hash);
+    if (*ret != NULL) {
+        return STATUS_OK;
+    }
+    TRY(read_last(runtime, hash, &last));
+    *ret = topic_table_add(table, hash);
+    (*ret)->last = last;
+    (*ret)->awaits_from = link_awaits(hash);
     return STATUS_OK;
+}
+
+/* There is something in it that nobody was woken for. */
+static void look_at(struct runtime *runtime, struct topic *topic)
+{
+    topic->is_new = true;
+    runtime->topics->any_new = true;
+    topic_table_settle(&runtime->topics->table, topic);
 }
 
 status topic_last(struct runtime *runtime, str name, uint64_t *ret)
@@ -194,7 +195,7 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
         event.created_ms = runtime->now_ms;
         encode(&event, &runtime->packed);
         topic->last++;
-        topic->is_new = true;
+        look_at(runtime, topic);
         store_batch_put(&runtime->batch, STORE_TOPICS,
                         key_topic(key, runtime->options.space, hash, topic->last),
                         buf_str(&runtime->packed));
@@ -202,7 +203,6 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
             *ret_first = topic->last;
         }
     }
-    runtime->topics->any_new = true;
     return STATUS_OK;
 }
 
@@ -376,15 +376,16 @@ static void wake_topic(struct runtime *runtime, struct topic *topic)
     }
 }
 
-static void detach(struct topic *topic, struct subscriber *subscriber)
+static void detach(struct runtime *runtime, struct subscriber *subscriber)
 {
+    struct topic *topic = subscriber->at;
     struct subscriber **link = &topic->subscribers;
-    while (*link != NULL && *link != subscriber) {
+    while (*link != subscriber) {
         link = &(*link)->next;
     }
-    if (*link != NULL) {
-        *link = subscriber->next;
-    }
+    *link = subscriber->next;
+    subscriber->at = NULL;
+    topic_table_settle(&runtime->topics->table, topic);
 }
 
 struct feeding {
@@ -411,8 +412,9 @@ static bool visit_feed(void *context, str key, str value)
 }
 
 /* A chunk of what the subscriber has not seen. */
-static void feed(struct runtime *runtime, struct topic *topic, struct subscriber *subscriber)
+static void feed(struct runtime *runtime, struct subscriber *subscriber)
 {
+    const struct topic *topic = subscriber->at;
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct feeding feeding = {.subscriber = subscriber};
@@ -428,7 +430,7 @@ static void feed(struct runtime *runtime, struct topic *topic, struct subscriber
     bool is_done = subscriber->sequence >= topic->last && !subscriber->follows;
     if (is_done || !status_is_ok(read)) {
         struct failure failure = failure_make(read.code, "STORE_DAMAGED", str_of(read.why));
-        detach(topic, subscriber);
+        detach(runtime, subscriber);
         subscriber->end(subscriber, status_is_ok(read) ? NULL : &failure);
         return;
     }
@@ -450,69 +452,70 @@ void subscribe_begin(struct runtime *runtime, struct request *request)
     if (subscriber->sequence == UINT64_MAX) {
         subscriber->sequence = topic->last;
     }
+    subscriber->at = topic;
     subscriber->next = topic->subscribers;
     topic->subscribers = subscriber;
+    topic_table_settle(&runtime->topics->table, topic);
     request_answer(runtime, request, NULL);
-    feed(runtime, topic, subscriber);
-}
-
-static struct topic *topic_of(struct runtime *runtime, const struct subscriber *subscriber)
-{
-    for (struct topic *topic = runtime->topics->known; topic != NULL; topic = topic->next) {
-        for (struct subscriber *s = topic->subscribers; s != NULL; s = s->next) {
-            if (s == subscriber) {
-                return topic;
-            }
-        }
-    }
-    return NULL;
+    feed(runtime, subscriber);
 }
 
 void subscribe_more(struct runtime *runtime, struct request *request)
 {
     struct subscriber *subscriber = request->subscribe.subscriber;
-    struct topic *topic = topic_of(runtime, subscriber);
-    if (topic != NULL) {
-        feed(runtime, topic, subscriber);
+    if (subscriber->at != NULL) {
+        feed(runtime, subscriber);
     }
     request_answer(runtime, request, NULL);
 }
 
 void subscribe_end(struct runtime *runtime, struct request *request)
 {
-    struct topic *topic = topic_of(runtime, request->subscribe.subscriber);
-    if (topic != NULL) {
-        detach(topic, request->subscribe.subscriber);
+    if (request->subscribe.subscriber->at != NULL) {
+        detach(runtime, request->subscribe.subscriber);
     }
     request_answer(runtime, request, NULL);
+}
+
+static void work_on(struct runtime *runtime, struct topic *topic)
+{
+    if (topic->is_new && !topic->is_waking) {
+        triggers_work(runtime, topic->hash);
+    }
+    if (topic->is_new || topic->is_waking) {
+        wake_topic(runtime, topic);
+    }
+    runtime->topics->any_new |= topic->is_new || topic->is_waking;
+    struct subscriber *next;
+    for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
+        next = s->next;
+        if (!s->is_stalled) {
+            feed(runtime, s);
+        }
+    }
+    topic_table_settle(&runtime->topics->table, topic);
 }
 
 /* Before this turn's requests: everything published so far is committed. */
 void topics_work(struct runtime *runtime)
 {
     struct topics *topics = runtime->topics;
+    topic_table_trim(&topics->table);
     if (!topics->any_new && !topics->any_behind) {
         return;
     }
-    bool any_new = false;
+    topics->any_new = false;
     topics->any_behind = false;
-    for (struct topic *topic = topics->known; topic != NULL; topic = topic->next) {
-        struct subscriber *next;
-        for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
-            next = s->next;
-            if (!s->is_stalled) {
-                feed(runtime, topic, s);
-            }
-        }
-        if (topic->is_new && !topic->is_waking) {
-            triggers_work(runtime, topic->hash);
-        }
-        if (topic->is_new || topic->is_waking) {
-            wake_topic(runtime, topic);
-        }
-        any_new |= topic->is_new || topic->is_waking;
+    struct topic *next;
+    for (struct topic *topic = topics->table.busy.oldest; topic != NULL; topic = next) {
+        next = topic->newer;
+        work_on(runtime, topic);
     }
-    topics->any_new = any_new;
+}
+
+size_t topics_count(const struct runtime *runtime)
+{
+    return topic_table_count(&runtime->topics->table);
 }
 
 uint64_t topics_next_due_ms(const struct runtime *runtime)
@@ -521,24 +524,24 @@ uint64_t topics_next_due_ms(const struct runtime *runtime)
     return is_busy ? runtime->now_ms : 0;
 }
 
+static void doubt(struct runtime *runtime, struct topic *topic)
+{
+    topic->is_waking = false;
+    topic->awaits_from = link_awaits(topic->hash);
+    status read = read_last(runtime, topic->hash, &topic->last);
+    (void)read; /* The next publication meets the same damage, and says so. */
+    look_at(runtime, topic); /* Whoever was woken in that turn was not. */
+}
+
 void topics_forget(struct runtime *runtime)
 {
+    struct topic_table *table = &runtime->topics->table;
     publications_forget(runtime);
-    struct topic **link = &runtime->topics->known;
-    while (*link != NULL) {
-        struct topic *topic = *link;
-        topic->last = 0;
-        topic->is_new = true; /* Whoever was woken in that turn was not. */
-        topic->is_waking = false;
-        topic->awaits_from = link_awaits(topic->hash);
-        runtime->topics->any_new = true;
-        char key[KEY_BYTES_MAX];
-        str prefix = key_topic(key, runtime->options.space, topic->hash, 0);
-        prefix.len -= 8;
-        status read = store_scan(&runtime->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1,
-                                 visit_last, &topic->last);
-        (void)read; /* The next publication meets the same damage, and says so. */
-        link = &topic->next;
+    for (struct topic *topic = table->busy.oldest; topic != NULL; topic = topic->newer) {
+        doubt(runtime, topic);
+    }
+    while (table->idle.oldest != NULL) {
+        doubt(runtime, table->idle.oldest); /* Which makes it busy. */
     }
 }
 
@@ -550,8 +553,7 @@ static bool visit_topic_of_await(void *context, str key, str value)
     struct topic *topic;
     if (key_read_link(key, &tail) && tail.len >= 16 &&
         status_is_ok(topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) {
-        topic->is_new = true;
-        runtime->topics->any_new = true;
+        look_at(runtime, topic);
     }
     return true;
 }
