@@ -39,10 +39,10 @@ async def show(client: PolosClient, arguments: argparse.Namespace) -> int:
         del run["usage"]
     for name, value in run.items():
         if value not in (None, False, [], {}):
-            print(f"{name:<18} {_shortened(value)}")
+            print(f"{name:<19} {_shortened(value)}")
     for wait in waiting:
         about = one_line(f"{wait['kind']} {wait['name']}".strip())
-        print(f"{'waits for':<18} {about}: {_shortened(wait['message'])}")
+        print(f"{'waits for':<19} {about}: {_shortened(wait['message'])}")
     return DONE
 
 
