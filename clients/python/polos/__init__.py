@@ -7,7 +7,11 @@ Define tools and agents, run them with `agent.run(client, ...)` or follow them w
 functions: `@workflow`, `ctx.step`.
 """
 
+import os
 from typing import TYPE_CHECKING, NoReturn
+
+# Else gRPC's core writes a line of its own to stderr when a server goes. Read when it is loaded.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from ._missing import INSTEAD, MISSING
 from ._state import WorkflowState
