@@ -138,8 +138,13 @@ enum attempt_state attempt_bytes(struct attempt *attempt, str bytes)
     if (attempt->framing != FRAMING_STREAM) {
         return collect(attempt, bytes);
     }
-    status fed = stream_feed(&attempt->stream, bytes);
+    /* Blanks that came before belong to it, as if they had come along. */
+    status fed = stream_feed(&attempt->stream, buf_str(&attempt->body));
 
+    buf_reset(&attempt->body);
+    if (status_is_ok(fed)) {
+        fed = stream_feed(&attempt->stream, bytes);
+    }
     if (!status_is_ok(fed) && attempt->state == ATTEMPT_OPEN) {
         return fail(attempt, "REPLY_TOO_LARGE", false, fed.why);
     }

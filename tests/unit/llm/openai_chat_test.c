@@ -231,6 +231,10 @@ static const struct shape bytes[] = {
      {NULL},
      "data:" TEXT("a") "\n\ndata:" FINISH("eos_token"),
      "text(a) stop:end/eos_token"},
+    {"a blank in front makes it another name, wherever it is cut",
+     {NULL},
+     " data:" TEXT("lost") "\n\ndata:" TEXT("a") "\n\ndata:" FINISH("stop") "\n\n",
+     "text(a) stop:end/stop"},
     {"data over two lines",
      {NULL},
      "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"a\"}}]}\n\ndata: " FINISH(
