@@ -35,6 +35,7 @@ struct account {
     struct arena *arena;
     struct round *last;
     str stop_reason;
+    status status;
 };
 
 static status add_turn(struct account *account, const struct event *event)
@@ -89,35 +90,29 @@ static void add_result(struct round *round, const struct event *event)
     }
 }
 
-static status add_event(struct account *account, const struct event *event)
+static bool add_event(void *context, uint32_t seq, const struct event *event)
 {
+    (void)seq;
+    struct account *account = context;
     if (event->kind == EVENT_MODEL_REPLIED) {
-        return add_turn(account, event);
-    }
-    if (event->kind == EVENT_TASK_REQUESTED) {
+        account->status = add_turn(account, event);
+    } else if (event->kind == EVENT_TASK_REQUESTED) {
         add_task(account->last, event);
     } else if (event->kind == EVENT_TASK_SETTLED) {
         add_result(account->last, event);
     } else if (event->kind == EVENT_RUN_COMPLETED) {
         account->stop_reason = event->run_completed.stop_reason;
     }
-    return STATUS_OK;
+    return status_is_ok(account->status);
 }
 
 static status add_record(struct account *account, str record)
 {
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        struct event event;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        TRY(codec_decode(&entry, account->arena, &event));
-        TRY(add_event(account, &event));
-    }
+    static const uint32_t kinds =
+        JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
+        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED);
+    TRY(journal_record(record, kinds, account->arena, add_event, account));
+    return account->status;
 }
 
 static void put_text(struct buf *buf, const char *name, str text)

@@ -90,7 +90,7 @@ static void park(struct runtime *runtime, struct live_run *run, uint32_t id)
         return; /* Settled later in the same turn. */
     }
     struct event task;
-    status found = command_task(runtime, run, id, &runtime->scratch, &task);
+    status found = command_task(run, id, &runtime->scratch, &task);
     struct task_ref ref = {run->state.id, id};
     if (status_is_ok(found)) {
         found = hosts_park(runtime->hosts, task_kind_of(run, effect), task.task_requested.name,

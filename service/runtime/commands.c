@@ -12,39 +12,33 @@ enum task_kind task_kind_of(const struct live_run *run, const struct effect *eff
     return is_workflow ? TASK_WORKFLOW : TASK_TOOL;
 }
 
-static status find_task(str record, uint32_t effect, struct arena *arena, struct event *ret,
-                        bool *ret_found)
+struct task_search {
+    uint32_t effect;
+    struct event *ret;
+    bool found;
+};
+
+static bool find_task(void *context, uint32_t seq, const struct event *event)
 {
-    size_t cursor = 0;
-    for (;;) {
-        struct codec_entry entry;
-        bool at_end;
-        TRY(codec_next(record, &cursor, &entry, &at_end));
-        if (at_end) {
-            return STATUS_OK;
-        }
-        if (entry.kind != EVENT_TASK_REQUESTED) {
-            continue;
-        }
-        struct event event;
-        TRY(codec_decode(&entry, arena, &event));
-        if (event.effect == effect) {
-            *ret = event;
-            *ret_found = true;
-            return STATUS_OK;
-        }
+    (void)seq;
+    struct task_search *search = context;
+    if (event->effect == search->effect) {
+        *search->ret = *event;
+        search->found = true;
     }
+    return !search->found;
 }
 
-status command_task(struct runtime *runtime, const struct live_run *run, uint32_t effect,
-                    struct arena *arena, struct event *ret)
+status command_task(const struct live_run *run, uint32_t effect, struct arena *arena,
+                    struct event *ret)
 {
-    (void)runtime;
-    bool found = false;
-    for (size_t i = run->record_count; i > 0 && !found; i--) {
-        TRY(find_task(run->records[i - 1], effect, arena, ret, &found));
+    struct task_search search = {.effect = effect, .ret = ret};
+    for (size_t i = run->record_count; i > 0 && !search.found; i--) {
+        TRY(journal_record(run->records[i - 1], JOURNAL_KIND(EVENT_TASK_REQUESTED), arena,
+                           find_task, &search));
     }
-    return found ? STATUS_OK : status_make(CODE_DATA_LOSS, "the journal lacks a task it ordered");
+    return search.found ? STATUS_OK
+                        : status_make(CODE_DATA_LOSS, "the journal lacks a task it ordered");
 }
 
 /* A task is over without its host having said so: whoever has it is told, a place in the line is
@@ -60,7 +54,7 @@ static void withdraw_task(struct runtime *runtime, struct live_run *run,
         return;
     }
     struct event task;
-    status found = command_task(runtime, run, effect->id, &runtime->scratch, &task);
+    status found = command_task(run, effect->id, &runtime->scratch, &task);
     if (status_is_ok(found)) {
         struct task_ref ref = {run->state.id, effect->id};
         hosts_unpark(runtime->hosts, task_kind_of(run, effect), task.task_requested.name, ref);
@@ -307,7 +301,7 @@ bool command_give(struct runtime *runtime, struct live_run *run, uint32_t id)
     const struct effect *effect = engine_effect(&run->state, id);
     assert(effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect));
     struct event task;
-    status found = command_task(runtime, run, id, &runtime->turn_arena, &task);
+    status found = command_task(run, id, &runtime->turn_arena, &task);
     assert(status_is_ok(found)); /* The record is one we keep and have read before. */
     struct host_session *session =
         hosts_pick(runtime->hosts, task_kind_of(run, effect), task.task_requested.name,

@@ -308,8 +308,8 @@ void command_row(const struct runtime *runtime, const struct live_run *run, stru
 /* What the run's effects need again after a restart or a failed commit. */
 void command_recover(struct runtime *runtime, struct live_run *run);
 /* The TASK_REQUESTED event of an open task. DATA_LOSS when it is not there. */
-status command_task(struct runtime *runtime, const struct live_run *run, uint32_t effect,
-                    struct arena *arena, struct event *ret);
+status command_task(const struct live_run *run, uint32_t effect, struct arena *arena,
+                    struct event *ret);
 enum task_kind task_kind_of(const struct live_run *run, const struct effect *effect);
 
 /* waits.c */

@@ -8,6 +8,7 @@ struct walk {
     journal_visit *each;
     void *context;
     uint32_t after; /* Transitions that begin later only. */
+    bool copies; /* What is read does not outlive the visit. */
     bool is_over;
     status status;
 };
@@ -24,12 +25,19 @@ static status walk_record(struct walk *walk, str record)
         }
         if ((walk->kinds & JOURNAL_KIND(entry.kind)) != 0) {
             struct event event;
-            entry.body = arena_copy(walk->arena, entry.body);
+            entry.body = walk->copies ? arena_copy(walk->arena, entry.body) : entry.body;
             TRY(codec_decode(&entry, walk->arena, &event));
             walk->is_over = !walk->each(walk->context, entry.seq, &event);
         }
     }
     return STATUS_OK;
+}
+
+status journal_record(str record, uint32_t kinds, struct arena *arena, journal_visit *each,
+                      void *context)
+{
+    struct walk walk = {.kinds = kinds, .arena = arena, .each = each, .context = context};
+    return walk_record(&walk, record);
 }
 
 static bool visit(void *context, str key, str value)
@@ -67,8 +75,12 @@ status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint3
 {
     char bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
-    struct walk walk = {
-        .kinds = kinds, .arena = arena, .each = each, .context = context, .after = seq};
+    struct walk walk = {.kinds = kinds,
+                        .arena = arena,
+                        .each = each,
+                        .context = context,
+                        .after = seq,
+                        .copies = true};
     str prefix = key_run(bytes, runtime->options.space, run);
     str from = key_journal(from_bytes, runtime->options.space, run, seq + 1);
     TRY(store_scan(&runtime->store, STORE_JOURNAL, prefix, from, false, SIZE_MAX, visit, &walk));
@@ -83,7 +95,8 @@ status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, stru
                          journal_visit *each, void *context)
 {
     char bytes[KEY_BYTES_MAX];
-    struct walk walk = {.kinds = kinds, .arena = arena, .each = each, .context = context};
+    struct walk walk = {
+        .kinds = kinds, .arena = arena, .each = each, .context = context, .copies = true};
     TRY(store_scan(&runtime->store, STORE_JOURNAL, key_run(bytes, runtime->options.space, run),
                    STR_EMPTY, true, SIZE_MAX, visit, &walk));
     return walk.status;

@@ -26,6 +26,9 @@ status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct ar
 /* As journal_each(), without the transitions up to that of `seq`. */
 status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
                           struct arena *arena, journal_visit *each, void *context);
+/* Those of one record, in order; what they hold lives in its bytes and the arena. */
+status journal_record(str record, uint32_t kinds, struct arena *arena, journal_visit *each,
+                      void *context);
 /* The newest transition first, its facts in order; those on disk only. */
 status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
                          journal_visit *each, void *context);

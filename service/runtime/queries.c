@@ -71,7 +71,7 @@ static status report_effect(struct runtime *runtime, struct live_run *run, uint3
     }
     if (effect_is_task(effect)) {
         struct event task;
-        TRY(command_task(runtime, run, effect->id, arena, &task));
+        TRY(command_task(run, effect->id, arena, &task));
         ret->effect_names[index] = task.task_requested.name;
         ret->has_offer[index] =
             hosts_offer(runtime->hosts, task_kind_of(run, effect), task.task_requested.name);

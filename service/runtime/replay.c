@@ -312,41 +312,49 @@ status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint3
     return STATUS_OK;
 }
 
+struct last_answer {
+    struct arena *arena;
+    struct buf text;
+    bool found;
+};
+
+static bool read_answer(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct last_answer *answer = context;
+    struct model_reply reply;
+    str origin;
+    if (!status_is_ok(
+            transcript_unpack_reply(event->model_replied.reply, answer->arena, &reply, &origin))) {
+        return true;
+    }
+    answer->found = true;
+    buf_reset(&answer->text);
+    for (size_t i = 0; i < reply.block_count; i++) {
+        if (reply.blocks[i].kind == MODEL_BLOCK_TEXT) {
+            buf_put(&answer->text, reply.blocks[i].text);
+        }
+    }
+    return true;
+}
+
 /* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for
  * it and it is JSON. */
 str replay_answer(const struct live_run *run, struct arena *arena)
 {
-    struct buf text = {0};
-    bool found = false;
-    for (size_t i = run->record_count; i > 0 && !found; i--) {
-        size_t cursor = 0;
-        struct codec_entry entry;
-        bool at_end = false;
-        while (status_is_ok(codec_next(run->records[i - 1], &cursor, &entry, &at_end)) && !at_end) {
-            struct event event;
-            struct model_reply reply;
-            str origin;
-            if (entry.kind != EVENT_MODEL_REPLIED ||
-                !status_is_ok(codec_decode(&entry, arena, &event)) ||
-                !status_is_ok(
-                    transcript_unpack_reply(event.model_replied.reply, arena, &reply, &origin))) {
-                continue;
-            }
-            found = true;
-            buf_reset(&text);
-            for (size_t block = 0; block < reply.block_count; block++) {
-                if (reply.blocks[block].kind == MODEL_BLOCK_TEXT) {
-                    buf_put(&text, reply.blocks[block].text);
-                }
-            }
-        }
+    struct last_answer answer = {.arena = arena};
+    for (size_t i = run->record_count; i > 0 && !answer.found; i--) {
+        status read = journal_record(run->records[i - 1], JOURNAL_KIND(EVENT_MODEL_REPLIED), arena,
+                                     read_answer, &answer);
+        (void)read; /* It is one we keep and have read before. */
     }
+    str text = buf_str(&answer.text);
     bool is_raw = run->definition != NULL && run->definition->agent.output_schema_json.len > 0 &&
-                  status_is_ok(json_validate(buf_str(&text), arena));
+                  status_is_ok(json_validate(text, arena));
     struct buf quoted = {0};
-    buf_put_json_string(&quoted, buf_str(&text));
-    str ret = arena_copy(arena, is_raw ? buf_str(&text) : buf_str(&quoted));
+    buf_put_json_string(&quoted, text);
+    str ret = arena_copy(arena, is_raw ? text : buf_str(&quoted));
     buf_fini(&quoted);
-    buf_fini(&text);
+    buf_fini(&answer.text);
     return ret;
 }

@@ -277,7 +277,7 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
     TRY(runs_started(run, &runtime->turn_arena, &started));
     const struct run_spec *spec = &started.run_started.spec;
     str root = root_name(runtime, run, spec); /* May read a run, which resets the scratch arena. */
-    TRY(command_task(runtime, run, effect->id, &runtime->scratch, &task));
+    TRY(command_task(run, effect->id, &runtime->scratch, &task));
     replay.state = spec->state;
     if (effect->steps > 0 || effect->remaining > 0 || effect->attempt > 1) {
         TRY(replay_read(runtime, run->state.id, effect->id, &runtime->scratch, &replay));

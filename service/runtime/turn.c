@@ -199,7 +199,7 @@ static str deadline_message(struct runtime *runtime, struct live_run *run)
         const struct effect *effect = &run->state.effects[i];
         struct event task;
         if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
-            !status_is_ok(command_task(runtime, run, effect->id, &runtime->turn_arena, &task))) {
+            !status_is_ok(command_task(run, effect->id, &runtime->turn_arena, &task))) {
             continue;
         }
         str turn = turn_message(runtime, run);

@@ -99,7 +99,7 @@ void versions_note_stopped(struct runtime *runtime, struct live_run *run, uint32
     uint32_t number;
     if (versions->by_task.count >= STOPPED_MAX ||
         map_find(&versions->by_task, hash_of_task(task), &task, &number) ||
-        !status_is_ok(command_task(runtime, run, effect, &runtime->turn_arena, &ordered))) {
+        !status_is_ok(command_task(run, effect, &runtime->turn_arena, &ordered))) {
         return; /* It is tried when its time comes. */
     }
     enum task_kind kind = task_kind_of(run, engine_effect(&run->state, effect));

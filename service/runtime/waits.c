@@ -266,20 +266,27 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
     }
 }
 
+struct restoring {
+    struct runtime *runtime;
+    struct live_run *run;
+};
+
+static bool restore_set(void *context, uint32_t seq, const struct event *event)
+{
+    const struct restoring *restoring = context;
+    if (engine_effect(&restoring->run->state, event->effect) != NULL) {
+        note_set(restoring->runtime, restoring->run, seq, event);
+    }
+    return true;
+}
+
 void waits_restore(struct runtime *runtime, struct live_run *run)
 {
+    struct restoring restoring = {runtime, run};
     for (size_t i = 0; i < run->record_count; i++) {
-        size_t cursor = 0;
-        struct codec_entry entry;
-        bool at_end = false;
-        while (status_is_ok(codec_next(run->records[i], &cursor, &entry, &at_end)) && !at_end) {
-            struct event event;
-            if (entry.kind == EVENT_WAIT_SET &&
-                status_is_ok(codec_decode(&entry, &runtime->turn_arena, &event)) &&
-                engine_effect(&run->state, event.effect) != NULL) {
-                note_set(runtime, run, entry.seq, &event);
-            }
-        }
+        status read = journal_record(run->records[i], JOURNAL_KIND(EVENT_WAIT_SET),
+                                     &runtime->turn_arena, restore_set, &restoring);
+        (void)read; /* It is one we keep and have read before. */
     }
 }
 
