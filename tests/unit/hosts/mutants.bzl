@@ -1,6 +1,6 @@
 """A planted bug that property_test must catch."""
 
-load("//bazel:defs.bzl", "c_test")
+load("//bazel:defs.bzl", "c_test", "mutated_source")
 
 _FILES = [
     "hello",
@@ -23,16 +23,9 @@ _HEADERS = [
 
 def mutant(name, file, sed):
     """Runs the property test on a copy of service/hosts with `sed` applied to one file.
-
-    Fails to build when the expression changes nothing, so a mutant cannot die unseen.
     """
-    native.genrule(
-        name = name + "_source",
-        testonly = True,
-        srcs = ["//service/hosts:%s.c" % file],
-        outs = ["%s_%s.c" % (name, file)],
-        cmd = "sed '%s' $< > $@ && ! cmp -s $< $@" % sed,
-    )
+    source = "%s_%s" % (name, file)
+    mutated_source(name = source, src = "//service/hosts:%s.c" % file, sed = sed)
     c_test(
         name = name,
         srcs = [
@@ -41,7 +34,7 @@ def mutant(name, file, sed):
             "sim.h",
             "sim_host.c",
             "sim_server.c",
-            "%s_%s.c" % (name, file),
+            source + ".c",
         ] + ["//service/hosts:%s.c" % other for other in _FILES if other != file] +
                ["//service/hosts:%s.h" % header for header in _HEADERS],
         copts = ["-DMUTANT"],

@@ -1,25 +1,19 @@
 """A planted bug that a test here must catch."""
 
-load("//bazel:defs.bzl", "c_test")
+load("//bazel:defs.bzl", "c_test", "mutated_source")
 
 def mutant(name, file, sed, test = "queues_property_test", world = ":queue_world", tags = []):
     """Runs the test, which then must fail, with `sed` applied to one file of service/runtime.
 
-    The mutated object stands in front of the library that holds the sound one. Fails to build when
-    the expression changes nothing, so a mutant cannot die unseen.
+    The mutated object stands in front of the library that holds the sound one.
     """
-    native.genrule(
-        name = name + "_source",
-        testonly = True,
-        srcs = ["//service/runtime:%s.c" % file],
-        outs = ["%s_%s.c" % (name, file)],
-        cmd = "sed '%s' $< > $@ && ! cmp -s $< $@" % sed,
-    )
+    source = "%s_%s" % (name, file)
+    mutated_source(name = source, src = "//service/runtime:%s.c" % file, sed = sed)
     c_test(
         name = name,
         srcs = [
             test + ".c",
-            "%s_%s.c" % (name, file),
+            source + ".c",
         ],
         copts = ["-DMUTANT"],
         tags = tags,
