@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -328,3 +329,26 @@ class Host:
         error = tools_pb2.TaskError(type=kind, message=text, retryable=retryable)
         self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=tools_pb2.TaskOutcome(error=error)))
+
+
+class Hosted(unittest.TestCase):
+    """A server, hosts that end with it, and a queue for the tasks they are given."""
+    LEASE_MS = 900
+
+    def setUp(self):
+        self.server = Server(["--lease-ms", str(self.LEASE_MS)]).start()
+        self.addCleanup(self.server.close)
+        self.hosts = []
+        self.addCleanup(lambda: [host.close() for host in self.hosts])
+        self.tasks = queue.Queue()
+
+    def task(self):
+        return self.tasks.get(timeout=20)
+
+    def until(self, run_id, event_type, count=1):
+        """The fact, when it has come `count` times."""
+        for answer in self.server.watch(run_id):
+            count -= answer.fact.type == event_type
+            if count == 0:
+                return answer.fact
+        raise AssertionError("the run ended before " + event_type)

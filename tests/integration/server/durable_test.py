@@ -24,14 +24,8 @@ def types(events):
     return [event.type for event in events]
 
 
-class Hosted(unittest.TestCase):
+class Hosted(polosd.Hosted):
     LEASE_MS = 600
-
-    def setUp(self):
-        self.server = polosd.Server(["--lease-ms", str(self.LEASE_MS)]).start()
-        self.addCleanup(self.server.close)
-        self.hosts = []
-        self.addCleanup(lambda: [host.close() for host in self.hosts])
 
     def host(self, **fields):
         host = polosd.Host(self.server, **fields).start()
@@ -40,14 +34,6 @@ class Hosted(unittest.TestCase):
 
 
 class Durable(Hosted):
-    def wait_for(self, run_id, event_type, count=1):
-        """Follows the run until the fact has come `count` times."""
-        for answer in self.server.watch(run_id):
-            count -= answer.fact.type == event_type
-            if count == 0:
-                return
-        raise AssertionError("the run ended before " + event_type)
-
     def test_a_start_is_there_after_a_kill_and_its_key_finds_it(self):
         run_id = self.server.start_workflow("later", {"n": 1}, key="k1")
         self.server.kill()
@@ -122,7 +108,7 @@ class Durable(Hosted):
 
         first = self.host(workflows=["w"], work=die, host_id="first")
         run_id = self.server.start_workflow("w")
-        self.wait_for(run_id, "STEP_SETTLED")
+        self.until(run_id, "STEP_SETTLED")
         first.close()
         self.host(workflows=["w"], work=finish, host_id="second")
         run = self.server.wait_ended(run_id)
@@ -199,7 +185,7 @@ class Durable(Hosted):
     def test_what_is_said_right_after_hello_is_heard(self):
         run_id = self.server.start_workflow("w")
         first = self.host(workflows=["w"], work=lambda h, t: None, host_id="one")
-        self.wait_for(run_id, "LEASE_GRANTED")
+        self.until(run_id, "LEASE_GRANTED")
         task = None
         while task is None:
             task = first.tasks[0] if first.tasks else None

@@ -2,7 +2,6 @@
 Method: the real polosd and a host written from the protocol, which holds what it is given until
 told otherwise; the journal says what was granted when."""
 import json
-import queue
 import sys
 import time
 import unittest
@@ -18,14 +17,7 @@ def definition(name, limit=0, per_key=0, rate=0, period_ms=0):
                                       rate_limit=rate, rate_period_ms=period_ms)
 
 
-class Queues(unittest.TestCase):
-    def setUp(self):
-        self.server = polosd.Server(["--lease-ms", "900"]).start()
-        self.addCleanup(self.server.close)
-        self.hosts = []
-        self.addCleanup(lambda: [host.close() for host in self.hosts])
-        self.tasks = queue.Queue()
-
+class Queues(polosd.Hosted):
     def host(self, *workflows, queues=(), own=(), **fields):
         fields.setdefault("work", lambda host, task: self.tasks.put(task))
         host = polosd.Host(self.server, workflows=workflows, **fields)
@@ -53,9 +45,6 @@ class Queues(unittest.TestCase):
 
     def types(self, run_id):
         return [e.type for e in self.server.history(run_id)]
-
-    def task(self):
-        return self.tasks.get(timeout=20)
 
     def count(self, name):
         """(running, waiting) of one queue."""

@@ -2,7 +2,6 @@
 Method: the real polosd and hosts of several deployments, written from the protocol; they go and
 come back, busy or at rest, before and after the server is killed; the journal says who had what."""
 import json
-import queue
 import sys
 import time
 import unittest
@@ -11,16 +10,11 @@ from tests.lib import polosd
 from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2
 
 MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
-LEASE_MS = 1500
 
 
-class Versions(unittest.TestCase):
-    def setUp(self):
-        self.server = polosd.Server(["--lease-ms", str(LEASE_MS)]).start()
-        self.addCleanup(self.server.close)
-        self.hosts = []
-        self.addCleanup(lambda: [host.close() for host in self.hosts])
-        self.tasks = queue.Queue()  # (host, task)
+class Versions(polosd.Hosted):
+    """`tasks` has (host, task)."""
+    LEASE_MS = 1500
 
     def host(self, deployment, host_id="", slots=100, **fields):
         fields.setdefault("workflows", ["w"])
@@ -32,20 +26,10 @@ class Versions(unittest.TestCase):
         self.assertTrue(host.welcome.wait(10))
         return host
 
-    def task(self):
-        return self.tasks.get(timeout=20)
-
     def task_of(self, host):
         found, task = self.task()
         self.assertIs(found, host)
         return task
-
-    def until(self, run_id, event_type, count=1):
-        for answer in self.server.watch(run_id):
-            count -= answer.fact.type == event_type
-            if count == 0:
-                return answer.fact
-        raise AssertionError("the run ended before " + event_type)
 
     def resume(self, run_id, key):
         self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
@@ -183,14 +167,14 @@ class Versions(unittest.TestCase):
         old = self.host("v1")
         run_id = self.begin(old)
         new = self.host("v2")
-        time.sleep(LEASE_MS / 1000)  # Since the server's start: only then runs may move.
+        time.sleep(self.LEASE_MS / 1000)  # Since the server's start: only then runs may move.
         old.send(drain=tools_pb2.Drain())
         while old.unacknowledged:
             time.sleep(0.01)
         begun = time.monotonic()
         self.resume(run_id, "ask")
         new.done(self.task_of(new), 1)
-        self.assertLess(time.monotonic() - begun, LEASE_MS / 2000)
+        self.assertLess(time.monotonic() - begun, self.LEASE_MS / 2000)
         self.ends(run_id, 1)
 
     def test_after_a_restart_the_first_to_dial_in_does_not_get_it(self):

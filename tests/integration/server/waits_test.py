@@ -2,7 +2,6 @@
 Method: the real polosd and a host written from the protocol; callers answer, publish, cancel, fork;
 the journal says what happened."""
 import json
-import queue
 import sys
 import threading
 import time
@@ -18,22 +17,12 @@ def child(name, value=None, kind=common_pb2.RUN_KIND_WORKFLOW):
     return tools_pb2.ChildSpec(kind=kind, name=name, input_json=json.dumps(value))
 
 
-class Waits(unittest.TestCase):
-    def setUp(self):
-        self.server = polosd.Server(["--lease-ms", "900"]).start()
-        self.addCleanup(self.server.close)
-        self.hosts = []
-        self.addCleanup(lambda: [host.close() for host in self.hosts])
-        self.tasks = queue.Queue()
-
+class Waits(polosd.Hosted):
     def host(self, *workflows, **fields):
         fields.setdefault("work", lambda host, task: self.tasks.put(task))
         host = polosd.Host(self.server, workflows=workflows, **fields).start()
         self.hosts.append(host)
         return host
-
-    def task(self):
-        return self.tasks.get(timeout=20)
 
     def outcome(self, host):
         return json.loads(host.outcomes.get(timeout=20).outcome.value_json)
@@ -51,13 +40,6 @@ class Waits(unittest.TestCase):
     def suspended(self, run_id=""):
         return self.server.suspend.List(
             suspend_pb2.SuspendServiceListRequest(run_id=run_id)).suspensions
-
-    def until(self, run_id, event_type, count=1):
-        for answer in self.server.watch(run_id):
-            count -= answer.fact.type == event_type
-            if count == 0:
-                return
-        raise AssertionError("the run ended before " + event_type)
 
     def test_a_suspension_is_listed_answered_and_told(self):
         host = self.host("w")
