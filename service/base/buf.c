@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/endian.h"
+
 enum {
     BUF_BYTES_MIN = 64,
 };
@@ -174,9 +176,13 @@ void buf_put_json_string(struct buf *buf, str text)
 static void put_le(struct buf *buf, uint64_t value, size_t bytes)
 {
     buf_reserve(buf, bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        buf->ptr[buf->len++] = (char)(uint8_t)(value >> (8 * i));
-    }
+    endian_put_le(buf->ptr + buf->len, value, bytes);
+    buf->len += bytes;
+}
+
+void buf_put_u16_le(struct buf *buf, uint16_t value)
+{
+    put_le(buf, value, sizeof(value));
 }
 
 void buf_put_u32_le(struct buf *buf, uint32_t value)

@@ -22,6 +22,7 @@ void buf_put_char(struct buf *buf, char byte);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with its quotes; invalid UTF-8 becomes U+FFFD, controls are escaped. */
 void buf_put_json_string(struct buf *buf, str text);
+void buf_put_u16_le(struct buf *buf, uint16_t value);
 void buf_put_u32_le(struct buf *buf, uint32_t value);
 void buf_put_u64_le(struct buf *buf, uint64_t value);
 

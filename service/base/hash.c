@@ -1,5 +1,7 @@
 #include "service/base/hash.h"
 
+#include "service/base/endian.h"
+
 /* The project's key. On disk in every hash: it can never change. */
 static const uint8_t hash_key[16] = {
     'p', 'o', 'l', 'o', 's', ' ', 'h', 'a', 's', 'h', ' ', 'k', 'e', 'y', ' ', '1',
@@ -15,23 +17,6 @@ struct sip {
 static uint64_t rotate(uint64_t value, unsigned bits)
 {
     return (value << bits) | (value >> (64 - bits));
-}
-
-static uint64_t read_u64_le(const uint8_t *bytes, size_t len)
-{
-    assert(len <= 8);
-    uint64_t value = 0;
-    for (size_t i = 0; i < len; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
-}
-
-static void write_u64_le(uint64_t value, uint8_t ret[8])
-{
-    for (size_t i = 0; i < 8; i++) {
-        ret[i] = (uint8_t)(value >> (8 * i));
-    }
 }
 
 static void sip_rounds(struct sip *sip, int count)
@@ -67,8 +52,8 @@ static uint64_t sip_finish(struct sip *sip, uint64_t *v, uint64_t mark)
 void hash128_keyed(const uint8_t key[16], str bytes, uint8_t ret[HASH_BYTES])
 {
     assert(bytes.ptr != NULL || bytes.len == 0);
-    uint64_t k0 = read_u64_le(key, 8);
-    uint64_t k1 = read_u64_le(key + 8, 8);
+    uint64_t k0 = endian_get_le(key, 8);
+    uint64_t k1 = endian_get_le(key + 8, 8);
     struct sip sip = {
         .v0 = k0 ^ 0x736f6d6570736575u,
         .v1 = k1 ^ 0x646f72616e646f6du ^ 0xee,
@@ -78,11 +63,11 @@ void hash128_keyed(const uint8_t key[16], str bytes, uint8_t ret[HASH_BYTES])
     const uint8_t *at = (const uint8_t *)bytes.ptr;
     size_t left = bytes.len;
     for (; left >= 8; at += 8, left -= 8) {
-        sip_word(&sip, read_u64_le(at, 8));
+        sip_word(&sip, endian_get_le(at, 8));
     }
-    sip_word(&sip, (uint64_t)bytes.len << 56 | read_u64_le(at, left));
-    write_u64_le(sip_finish(&sip, &sip.v2, 0xee), ret);
-    write_u64_le(sip_finish(&sip, &sip.v1, 0xdd), ret + 8);
+    sip_word(&sip, (uint64_t)bytes.len << 56 | endian_get_le(at, left));
+    endian_put_le(ret, sip_finish(&sip, &sip.v2, 0xee), 8);
+    endian_put_le(ret + 8, sip_finish(&sip, &sip.v1, 0xdd), 8);
 }
 
 void hash128(str bytes, uint8_t ret[HASH_BYTES])

@@ -1,0 +1,29 @@
+/*
+ * endian: whole numbers as bytes, in either order.
+ *
+ * Little-endian inside values; big-endian inside keys, so that rows sort as their numbers do.
+ */
+#ifndef SERVICE_BASE_ENDIAN_H
+#define SERVICE_BASE_ENDIAN_H
+
+#include "service/base/base.h"
+
+/* Of at most 8 bytes; a number that is put must fit in them. */
+uint64_t endian_get_le(const void *bytes, size_t len);
+uint64_t endian_get_be(const void *bytes, size_t len);
+void endian_put_le(void *ret, uint64_t value, size_t len);
+void endian_put_be(void *ret, uint64_t value, size_t len);
+
+/* Takes a record apart from its front. Past the end it gives zeros and says so once and for all,
+ * so that a decoder asks at its end only. Texts point into the record. */
+struct endian_reader {
+    str rest;
+    bool is_short;
+};
+
+uint64_t endian_take_le(struct endian_reader *reader, size_t len);
+str endian_take_text(struct endian_reader *reader, size_t len); /* Empty when it is short. */
+/* Copied; zeros when it is short. */
+void endian_take_bytes(struct endian_reader *reader, void *ret, size_t len);
+
+#endif
