@@ -30,107 +30,59 @@ static bool goes_before(const struct waiter *waiters, uint32_t a, uint32_t b)
     return memcmp(left->task.run.bytes, right->task.run.bytes, sizeof(uuid)) < 0;
 }
 
-static void swap_waiters(struct waiter *waiters, struct queue_lane *lane, uint32_t a, uint32_t b)
+static bool waiter_is_before(const void *context, const void *a, const void *b)
 {
-    uint32_t number = lane->waiters[a];
-    lane->waiters[a] = lane->waiters[b];
-    lane->waiters[b] = number;
-    waiters[lane->waiters[a]].at = a;
-    waiters[lane->waiters[b]].at = b;
+    const struct queue *queue = context;
+    return goes_before(*queue->waiters, *(const uint32_t *)a, *(const uint32_t *)b);
 }
 
-static void waiter_up(struct waiter *waiters, struct queue_lane *lane, uint32_t at)
+static void waiter_moved(void *context, const void *number, uint32_t place)
 {
-    while (at > 0 && goes_before(waiters, lane->waiters[at], lane->waiters[(at - 1) / 2])) {
-        swap_waiters(waiters, lane, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
+    const struct queue *queue = context;
+    (*queue->waiters)[*(const uint32_t *)number].at = place;
 }
 
-static void waiter_down(struct waiter *waiters, struct queue_lane *lane, uint32_t at)
+static const struct heap_order waiter_order = {sizeof(uint32_t), waiter_is_before, waiter_moved};
+
+static uint32_t first_waiter(const struct queue_lane *lane)
 {
-    for (;;) {
-        uint32_t first = at;
-        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
-            if (child < lane->count &&
-                goes_before(waiters, lane->waiters[child], lane->waiters[first])) {
-                first = child;
-            }
-        }
-        if (first == at) {
-            return;
-        }
-        swap_waiters(waiters, lane, at, first);
-        at = first;
-    }
+    return *(const uint32_t *)heap_first(&lane->waiting);
 }
 
 /* ---- The lanes of a line. ---- */
 
-static void swap_lanes(struct queue_lane **lanes, uint32_t a, uint32_t b)
+static struct queue_lane *lane_of(const void *item)
 {
-    struct queue_lane *lane = lanes[a];
-    lanes[a] = lanes[b];
-    lanes[b] = lane;
-    lanes[a]->heap_at = a;
-    lanes[b]->heap_at = b;
+    return *(struct queue_lane *const *)item;
 }
 
-static void lane_up(struct queue_lane **lanes, uint32_t at)
+static bool lane_is_before(const void *context, const void *a, const void *b)
 {
-    while (at > 0 && lanes[at]->key->turn < lanes[(at - 1) / 2]->key->turn) {
-        swap_lanes(lanes, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
+    (void)context;
+    return lane_of(a)->key->turn < lane_of(b)->key->turn;
 }
 
-static void lane_down(struct queue_lane **lanes, uint32_t count, uint32_t at)
+static void lane_moved(void *context, const void *item, uint32_t place)
 {
-    for (;;) {
-        uint32_t first = at;
-        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
-            if (child < count && lanes[child]->key->turn < lanes[first]->key->turn) {
-                first = child;
-            }
-        }
-        if (first == at) {
-            return;
-        }
-        swap_lanes(lanes, at, first);
-        at = first;
-    }
+    (void)context;
+    lane_of(item)->heap_at = place;
 }
+
+static const struct heap_order lane_order = {sizeof(struct queue_lane *), lane_is_before,
+                                             lane_moved};
 
 static void leave_heap(struct queue_lane *lane)
 {
-    if (lane->heap_at == LANE_NONE) {
-        return;
+    if (lane->heap_at != HEAP_NONE) {
+        heap_remove(&lane->line->heaps[lane->has_begun], lane->heap_at);
     }
-    struct queue_line *line = lane->line;
-    struct queue_lane **lanes = line->heaps[lane->has_begun].lanes;
-    uint32_t at = lane->heap_at;
-    uint32_t last = --line->heaps[lane->has_begun].count;
-    assert(at <= last && lanes[at] == lane);
-    if (at < last) {
-        swap_lanes(lanes, at, last);
-        lane_up(lanes, at);
-        lane_down(lanes, last, at);
-    }
-    lane->heap_at = LANE_NONE;
 }
 
 static void enter_heap(struct queue_lane *lane)
 {
-    if (lane->heap_at != LANE_NONE) {
-        return;
+    if (lane->heap_at == HEAP_NONE) {
+        heap_add(&lane->line->heaps[lane->has_begun], &lane);
     }
-    struct queue_line *line = lane->line;
-    bool begun = lane->has_begun;
-    line->heaps[begun].lanes = lane_room(line->heaps[begun].lanes, line->heaps[begun].count,
-                                         &line->heaps[begun].capacity, sizeof(struct queue_lane *));
-    lane->heap_at = line->heaps[begun].count++;
-    line->heaps[begun].lanes[lane->heap_at] = lane;
-    lane_up(line->heaps[begun].lanes, lane->heap_at);
 }
 
 static bool line_is_of(const struct queue_line *line, const struct queue_asker *asker)
@@ -150,6 +102,8 @@ static struct queue_line *line_intern(struct queue *queue, const struct queue_as
         line->kind = asker->kind;
         line->name = xstrndup(asker->name.ptr, asker->name.len);
         line->deployment = asker->deployment;
+        heap_init(&line->heaps[false], &lane_order, NULL);
+        heap_init(&line->heaps[true], &lane_order, NULL);
         line->next = queue->lines;
         queue->lines = line;
     }
@@ -159,8 +113,8 @@ static struct queue_line *line_intern(struct queue *queue, const struct queue_as
 static void line_free(struct queue_line *line)
 {
     free(line->name);
-    free(line->heaps[false].lanes);
-    free(line->heaps[true].lanes);
+    heap_fini(&line->heaps[false]);
+    heap_fini(&line->heaps[true]);
     free(line);
 }
 
@@ -267,12 +221,13 @@ void queue_key_release(struct queue_key *key)
     key_update(key);
 }
 
-uint32_t queue_key_ahead(const struct queue_key *key, const struct waiter *waiters, uint32_t number)
+uint32_t queue_key_ahead(const struct queue_key *key, uint32_t number)
 {
+    const struct waiter *waiters = *key->queue->waiters;
     uint32_t ahead = 0;
     for (const struct queue_lane *lane = key->lanes; lane != NULL; lane = lane->next) {
-        for (uint32_t i = 0; i < lane->count; i++) {
-            ahead += goes_before(waiters, lane->waiters[i], number);
+        for (uint32_t i = 0; i < lane->waiting.count; i++) {
+            ahead += goes_before(waiters, *(const uint32_t *)heap_at(&lane->waiting, i), number);
         }
     }
     return ahead;
@@ -297,7 +252,8 @@ struct queue_lane *lane_intern(struct queue_key *key, const struct queue_asker *
         lane->line = line_intern(key->queue, asker);
         lane->line->lane_count++;
         lane->has_begun = asker->has_begun;
-        lane->heap_at = LANE_NONE;
+        lane->heap_at = HEAP_NONE;
+        heap_init(&lane->waiting, &waiter_order, key->queue);
         lane->next = key->lanes;
         key->lanes = lane;
     }
@@ -314,51 +270,43 @@ static void lane_free(struct queue_lane *lane)
     leave_heap(lane);
     lane->line->lane_count--;
     line_forget_unused(lane->key->queue, lane->line);
-    free(lane->waiters);
+    heap_fini(&lane->waiting);
     free(lane);
 }
 
-void lane_add(struct waiter *waiters, uint32_t number, struct queue_lane *lane)
+void lane_add(struct queue_lane *lane, uint32_t number)
 {
-    assert(waiters[number].lane == NULL && !waiters[number].is_running);
-    lane->waiters =
-        lane_room(lane->waiters, lane->count, &lane->capacity, sizeof(lane->waiters[0]));
-    waiters[number].lane = lane;
-    waiters[number].at = lane->count;
-    lane->waiters[lane->count++] = number;
-    waiter_up(waiters, lane, waiters[number].at);
+    struct waiter *waiter = &(*lane->key->queue->waiters)[number];
+    assert(waiter->lane == NULL && !waiter->is_running);
+    waiter->lane = lane;
+    heap_add(&lane->waiting, &number);
     lane->key->queue->waiting++;
     if (queue_key_has_room(lane->key)) {
         enter_heap(lane);
     }
 }
 
-void lane_remove(struct waiter *waiters, uint32_t number)
+void lane_remove(struct queue_lane *lane, uint32_t number)
 {
-    struct queue_lane *lane = waiters[number].lane;
-    uint32_t at = waiters[number].at;
-    uint32_t last = --lane->count;
-    assert(lane->waiters[at] == number);
-    if (at < last) {
-        swap_waiters(waiters, lane, at, last);
-        waiter_up(waiters, lane, at);
-        waiter_down(waiters, lane, at);
-    }
+    struct waiter *waiter = &(*lane->key->queue->waiters)[number];
+    assert(waiter->lane == lane);
+    heap_remove(&lane->waiting, waiter->at);
     lane->key->queue->waiting--;
-    waiters[number].lane = NULL;
-    if (lane->line->is_blocked && uuid_equal(lane->line->blocked_by, waiters[number].task.run)) {
+    waiter->lane = NULL;
+    if (lane->line->is_blocked && uuid_equal(lane->line->blocked_by, waiter->task.run)) {
         lane->line->is_blocked = false; /* Another one has to stand in the hosts' line. */
     }
-    if (lane->count == 0) {
+    if (lane->waiting.count == 0) {
         lane_free(lane);
     }
 }
 
 /* ---- The queue. ---- */
 
-struct queue *queue_new(str name)
+struct queue *queue_new(str name, struct waiter **waiters)
 {
     struct queue *queue = xcalloc(1, sizeof(*queue));
+    queue->waiters = waiters;
     queue->name = xstrndup(name.ptr, name.len);
     map_init(&queue->by_text, &text_keys, queue);
     return queue;
@@ -368,7 +316,7 @@ static void lanes_free(struct queue_key *key)
 {
     while (key->lanes != NULL) {
         struct queue_lane *next = key->lanes->next;
-        free(key->lanes->waiters);
+        heap_fini(&key->lanes->waiting);
         free(key->lanes);
         key->lanes = next;
     }
@@ -466,17 +414,15 @@ static void pull_starts(struct queue *queue, uint64_t now_ms)
 }
 
 /* The key that was served longest ago; within a key, who goes first. */
-static bool is_better(const struct queue_lane *a, const struct queue_lane *b,
-                      const struct waiter *waiters)
+static bool is_better(const struct queue_lane *a, const struct queue_lane *b)
 {
     if (b == NULL || a->key != b->key) {
         return b == NULL || a->key->turn < b->key->turn;
     }
-    return goes_before(waiters, a->waiters[0], b->waiters[0]);
+    return goes_before(*a->key->queue->waiters, first_waiter(a), first_waiter(b));
 }
 
-uint32_t queue_choose(struct queue *queue, const struct waiter *waiters, uint64_t now_ms,
-                      uint64_t *ret_due_ms)
+uint32_t queue_choose(struct queue *queue, uint64_t now_ms, uint64_t *ret_due_ms)
 {
     const struct queue_lane *best = NULL;
     bool is_held_up = false;
@@ -488,13 +434,14 @@ uint32_t queue_choose(struct queue *queue, const struct waiter *waiters, uint64_
     uint64_t due_ms = queue_rate_due_ms(queue, now_ms);
     for (struct queue_line *line = queue->lines; line != NULL; line = line->next) {
         for (unsigned begun = 0; begun < 2 && !line->is_blocked; begun++) {
-            if (line->heaps[begun].count == 0) {
+            const void *first = heap_first(&line->heaps[begun]);
+            if (first == NULL) {
                 continue;
             }
             if (begun == 0 && due_ms != 0) {
                 is_held_up = true;
-            } else if (is_better(line->heaps[begun].lanes[0], best, waiters)) {
-                best = line->heaps[begun].lanes[0];
+            } else if (is_better(lane_of(first), best)) {
+                best = lane_of(first);
             }
         }
     }
@@ -502,5 +449,5 @@ uint32_t queue_choose(struct queue *queue, const struct waiter *waiters, uint64_
         *ret_due_ms = is_held_up ? due_ms : 0;
         return LANE_NONE;
     }
-    return best->waiters[0];
+    return first_waiter(best);
 }

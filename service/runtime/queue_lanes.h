@@ -11,6 +11,7 @@
 #ifndef SERVICE_RUNTIME_QUEUE_LANES_H
 #define SERVICE_RUNTIME_QUEUE_LANES_H
 
+#include "service/base/heap.h"
 #include "service/base/map.h"
 #include "service/runtime/queues.h"
 
@@ -23,10 +24,8 @@ struct queue_lane {
     struct queue_line *line;
     struct queue_lane *next; /* Of the key. */
     bool has_begun;
-    uint32_t heap_at; /* In the line's heap; LANE_NONE: its key has no room. */
-    uint32_t *waiters; /* A heap of their numbers, the first to go on top. */
-    uint32_t count;
-    uint32_t capacity;
+    uint32_t heap_at; /* In the line's heap; HEAP_NONE: its key has no room. */
+    struct heap waiting; /* Numbers of waiters, the first to go on top. */
 };
 
 /* All who wait in a queue for the same hosts. */
@@ -38,11 +37,7 @@ struct queue_line {
     uint32_t lane_count;
     bool is_blocked; /* No host is free; one of them stands in the hosts' line. */
     uuid blocked_by;
-    struct {
-        struct queue_lane **lanes;
-        uint32_t count;
-        uint32_t capacity;
-    } heaps[2]; /* By has_begun. */
+    struct heap heaps[2]; /* Of lanes whose key has room, by has_begun. */
 };
 
 struct queue_key {
@@ -68,6 +63,7 @@ struct queue {
     uint32_t key_used;
     uint32_t key_capacity;
     struct map by_text;
+    struct waiter **waiters; /* Of struct queues. */
     struct queue_line *lines;
     struct queue_start {
         uint64_t number;
@@ -95,14 +91,13 @@ struct waiter {
 /* Room for one more element. */
 void *lane_room(void *array, uint32_t count, uint32_t *capacity, size_t element_bytes);
 
-struct queue *queue_new(str name);
+struct queue *queue_new(str name, struct waiter **waiters); /* An array that may move. */
 void queue_free(struct queue *queue);
 void queue_set_limits(struct queue *queue, const struct queue_limits *limits);
 bool queue_has_room(const struct queue *queue);
 /* The number of the waiter whose turn it is; LANE_NONE: nobody's. *ret_due_ms: when the rate lets
  * one begin who waits for nothing else; 0: there is none. */
-uint32_t queue_choose(struct queue *queue, const struct waiter *waiters, uint64_t now_ms,
-                      uint64_t *ret_due_ms);
+uint32_t queue_choose(struct queue *queue, uint64_t now_ms, uint64_t *ret_due_ms);
 /* 0: one may begin now. */
 uint64_t queue_rate_due_ms(const struct queue *queue, uint64_t now_ms);
 void queue_add_start(struct queue *queue, uint64_t number, uint64_t start_ms);
@@ -114,12 +109,11 @@ bool queue_key_has_room(const struct queue_key *key);
 void queue_key_hold(struct queue_key *key);
 void queue_key_release(struct queue_key *key);
 /* How many of the key's waiters go before this one. */
-uint32_t queue_key_ahead(const struct queue_key *key, const struct waiter *waiters,
-                         uint32_t number);
+uint32_t queue_key_ahead(const struct queue_key *key, uint32_t number);
 
 struct queue_lane *lane_intern(struct queue_key *key, const struct queue_asker *asker);
 bool lane_is_of(const struct queue_lane *lane, const struct queue_asker *asker);
-void lane_add(struct waiter *waiters, uint32_t number, struct queue_lane *lane);
-void lane_remove(struct waiter *waiters, uint32_t number); /* An empty lane is freed. */
+void lane_add(struct queue_lane *lane, uint32_t number);
+void lane_remove(struct queue_lane *lane, uint32_t number); /* An empty lane is freed. */
 
 #endif

@@ -127,7 +127,7 @@ static struct queue *intern_queue(struct queues *queues, str name)
     }
     queues->queues = lane_room(queues->queues, queues->queue_used, &queues->queue_capacity,
                                sizeof(queues->queues[0]));
-    queues->queues[queues->queue_used] = queue_new(name);
+    queues->queues[queues->queue_used] = queue_new(name, &queues->waiters);
     map_add(&queues->by_name, queues->queue_used);
     return queues->queues[queues->queue_used++];
 }
@@ -278,7 +278,7 @@ static void detach(struct queues *queues, uint32_t number)
     struct waiter *waiter = &queues->waiters[number];
     struct queue *queue = waiter->key->queue;
     if (waiter->lane != NULL) {
-        lane_remove(queues->waiters, number);
+        lane_remove(waiter->lane, number);
     } else if (waiter->is_running) {
         queue_key_release(waiter->key);
     }
@@ -300,7 +300,7 @@ void queues_wait(struct queues *queues, const struct queue_place *place,
         detach(queues, number);
     }
     struct queue_key *key = queues->waiters[number].key;
-    lane_add(queues->waiters, number, lane_intern(key, asker));
+    lane_add(lane_intern(key, asker), number);
     make_busy(queues, key->queue);
 }
 
@@ -368,7 +368,7 @@ static bool next_of(struct queues *queues, struct queue *queue, uint64_t now_ms,
                     struct task_ref *ret)
 {
     uint64_t due_ms;
-    uint32_t number = queue_choose(queue, queues->waiters, now_ms, &due_ms);
+    uint32_t number = queue_choose(queue, now_ms, &due_ms);
     if (number != LANE_NONE) {
         *ret = queues->waiters[number].task;
         return true;
@@ -477,7 +477,7 @@ bool queues_look(const struct queues *queues, uuid run, uint64_t now_ms, struct 
         .limits = queue->limits,
         .running = queue->running,
         .key_running = waiter->key->running,
-        .ahead = queue_key_ahead(waiter->key, queues->waiters, number),
+        .ahead = queue_key_ahead(waiter->key, number),
     };
     uint64_t due_ms = waiter->lane->has_begun ? 0 : queue_rate_due_ms(queue, now_ms);
     if (!queue_has_room(queue)) {
