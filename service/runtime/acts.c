@@ -3,14 +3,13 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/runtime/internal.h"
 
 struct act *act_add(struct runtime *runtime, enum act_kind kind, struct live_run *run)
 {
-    if (runtime->act_count == runtime->act_capacity) {
-        runtime->act_capacity = runtime->act_capacity == 0 ? 256 : runtime->act_capacity * 2;
-        runtime->acts = xrealloc(runtime->acts, runtime->act_capacity * sizeof(runtime->acts[0]));
-    }
+    runtime->acts = array_reserve(runtime->acts, &runtime->act_capacity, runtime->act_count + 1,
+                                  sizeof(runtime->acts[0]));
     struct act *act = &runtime->acts[runtime->act_count++];
     *act = (struct act){.kind = kind, .run = run};
     return act;

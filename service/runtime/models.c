@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
+#include "service/base/array.h"
 #include "service/runtime/internal.h"
 
 enum {
@@ -32,9 +33,8 @@ static uint32_t slot_take(struct runtime *runtime)
 {
     if (runtime->slot_free == SLOT_NONE || runtime->slot_capacity == 0) {
         size_t before = runtime->slot_capacity;
-        runtime->slot_capacity = before == 0 ? 64 : before * 2;
-        runtime->slots =
-            xrealloc(runtime->slots, runtime->slot_capacity * sizeof(runtime->slots[0]));
+        runtime->slots = array_reserve(runtime->slots, &runtime->slot_capacity, before + 1,
+                                       sizeof(runtime->slots[0]));
         runtime->slot_free = SLOT_NONE;
         for (size_t i = runtime->slot_capacity; i > before; i--) {
             runtime->slots[i - 1] =

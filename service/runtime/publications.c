@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/hash.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
@@ -148,12 +149,9 @@ static status find(struct runtime *runtime, const uint8_t key[16], struct public
 static void keep(struct runtime *runtime, const struct publication *it)
 {
     struct publications *publications = runtime->publications;
-    if (publications->fresh_count == publications->fresh_capacity) {
-        size_t capacity = publications->fresh_capacity;
-        publications->fresh_capacity = capacity == 0 ? 64 : capacity * 2;
-        publications->fresh = xrealloc(publications->fresh, publications->fresh_capacity *
-                                                                sizeof(publications->fresh[0]));
-    }
+    publications->fresh =
+        array_reserve(publications->fresh, &publications->fresh_capacity,
+                      publications->fresh_count + 1, sizeof(publications->fresh[0]));
     publications->fresh[publications->fresh_count++] = *it;
     char key[KEY_BYTES_MAX];
     char tail[AGE_TAIL_BYTES];

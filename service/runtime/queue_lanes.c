@@ -2,20 +2,7 @@
 
 #include <stdlib.h>
 
-enum {
-    CAPACITY_MIN = 4,
-};
-
-void *lane_room(void *array, uint32_t count, uint32_t *capacity, size_t element_bytes)
-{
-    if (count < *capacity) {
-        return array;
-    }
-    uint32_t wider = *capacity == 0 ? CAPACITY_MIN : *capacity + *capacity / 2;
-    assert(wider > *capacity);
-    *capacity = wider;
-    return xrealloc(array, wider * element_bytes);
-}
+#include "service/base/array.h"
 
 /* ---- The waiters of a lane. ---- */
 
@@ -171,8 +158,8 @@ struct queue_key *queue_key_intern(struct queue *queue, str text)
     if (queue->free_key_count > 0) {
         number = queue->free_keys[--queue->free_key_count];
     } else {
-        queue->keys =
-            lane_room(queue->keys, queue->key_used, &queue->key_capacity, sizeof(queue->keys[0]));
+        queue->keys = array_reserve(queue->keys, &queue->key_capacity, (size_t)queue->key_used + 1,
+                                    sizeof(queue->keys[0]));
         number = queue->key_used++;
     }
     struct queue_key *key = xcalloc(1, sizeof(*key));
@@ -197,8 +184,9 @@ void queue_key_forget_unused(struct queue_key *key)
         return;
     }
     struct queue *queue = key->queue;
-    queue->free_keys = lane_room(queue->free_keys, queue->free_key_count, &queue->free_key_capacity,
-                                 sizeof(queue->free_keys[0]));
+    queue->free_keys =
+        array_reserve(queue->free_keys, &queue->free_key_capacity,
+                      (size_t)queue->free_key_count + 1, sizeof(queue->free_keys[0]));
     queue->free_keys[queue->free_key_count++] = key->number;
     map_remove(&queue->by_text, key->number);
     queue->keys[key->number] = NULL;

@@ -59,9 +59,9 @@ struct queue {
     struct queue_key **keys; /* By number; NULL: free. */
     uint32_t *free_keys;
     uint32_t free_key_count;
-    uint32_t free_key_capacity;
+    size_t free_key_capacity;
     uint32_t key_used;
-    uint32_t key_capacity;
+    size_t key_capacity;
     struct map by_text;
     struct waiter **waiters; /* Of struct queues. */
     struct queue_line *lines;
@@ -87,9 +87,6 @@ struct waiter {
     struct queue_key *key;
     struct queue_lane *lane; /* NULL: it does not wait. */
 };
-
-/* Room for one more element. */
-void *lane_room(void *array, uint32_t count, uint32_t *capacity, size_t element_bytes);
 
 struct queue *queue_new(str name, struct waiter **waiters); /* An array that may move. */
 void queue_free(struct queue *queue);

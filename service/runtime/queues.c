@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/runtime/queue_lanes.h"
 
 struct workflow_default {
@@ -13,17 +14,17 @@ struct workflow_default {
 struct queues {
     struct queue **queues; /* By number; NULL: free. */
     uint32_t queue_used;
-    uint32_t queue_capacity;
+    size_t queue_capacity;
     struct map by_name;
     uint32_t defined_count;
     struct waiter *waiters;
     uint32_t waiter_used;
-    uint32_t waiter_capacity;
+    size_t waiter_capacity;
     uint32_t waiter_free;
     struct map by_run;
     struct workflow_default *defaults;
     uint32_t default_used;
-    uint32_t default_capacity;
+    size_t default_capacity;
     struct map by_workflow;
     struct queue *busy_first; /* To be looked at by queues_next(). */
     struct queue *busy_last;
@@ -125,8 +126,8 @@ static struct queue *intern_queue(struct queues *queues, str name)
     if (queue != NULL) {
         return queue;
     }
-    queues->queues = lane_room(queues->queues, queues->queue_used, &queues->queue_capacity,
-                               sizeof(queues->queues[0]));
+    queues->queues = array_reserve(queues->queues, &queues->queue_capacity,
+                                   (size_t)queues->queue_used + 1, sizeof(queues->queues[0]));
     queues->queues[queues->queue_used] = queue_new(name, &queues->waiters);
     map_add(&queues->by_name, queues->queue_used);
     return queues->queues[queues->queue_used++];
@@ -211,8 +212,8 @@ void queues_set_default(struct queues *queues, str workflow, str queue)
     if (queue.len == 0) {
         return;
     }
-    queues->defaults = lane_room(queues->defaults, queues->default_used, &queues->default_capacity,
-                                 sizeof(queues->defaults[0]));
+    queues->defaults = array_reserve(queues->defaults, &queues->default_capacity,
+                                     (size_t)queues->default_used + 1, sizeof(queues->defaults[0]));
     number = queues->default_used++;
     queues->defaults[number] = (struct workflow_default){
         .workflow = xstrndup(workflow.ptr, workflow.len),
@@ -253,8 +254,8 @@ static uint32_t take_waiter(struct queues *queues)
         queues->waiter_free = queues->waiters[number].at;
         return number;
     }
-    queues->waiters = lane_room(queues->waiters, queues->waiter_used, &queues->waiter_capacity,
-                                sizeof(queues->waiters[0]));
+    queues->waiters = array_reserve(queues->waiters, &queues->waiter_capacity,
+                                    (size_t)queues->waiter_used + 1, sizeof(queues->waiters[0]));
     return queues->waiter_used++;
 }
 

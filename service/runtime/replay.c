@@ -2,6 +2,7 @@
  * replay: what a task's code has settled so far, read from its run's journal.
  */
 #include "service/agents/transcript.h"
+#include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
@@ -72,15 +73,8 @@ static const char *kind_name(enum effect_kind kind)
 static void add_step(struct reading *reading, struct settled_step step)
 {
     struct replay *replay = reading->replay;
-    if (replay->count == reading->capacity) {
-        size_t capacity = reading->capacity == 0 ? 16 : reading->capacity * 2;
-        struct settled_step *steps = arena_alloc(reading->arena, capacity * sizeof(steps[0]));
-        if (replay->count > 0) {
-            memcpy(steps, replay->steps, replay->count * sizeof(steps[0]));
-        }
-        replay->steps = steps;
-        reading->capacity = capacity;
-    }
+    replay->steps = array_reserve_in(reading->arena, replay->steps, &reading->capacity,
+                                     replay->count + 1, sizeof(replay->steps[0]));
     replay->steps[replay->count++] = step;
     replay->settled_count += !step.is_order;
 }

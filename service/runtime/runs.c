@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -96,10 +97,8 @@ void runs_touch(struct runtime *runtime, struct live_run *run)
 
 void runs_keep_record(struct live_run *run, str record)
 {
-    if (run->record_count == run->record_capacity) {
-        run->record_capacity = run->record_capacity == 0 ? 4 : run->record_capacity * 2;
-        run->records = xrealloc(run->records, run->record_capacity * sizeof(run->records[0]));
-    }
+    run->records = array_reserve(run->records, &run->record_capacity, run->record_count + 1,
+                                 sizeof(run->records[0]));
     char *copy = xmalloc(record.len);
     memcpy(copy, record.ptr, record.len);
     run->records[run->record_count++] = str_make(copy, record.len);
@@ -177,12 +176,9 @@ void runs_recover_later(struct runtime *runtime, struct live_run *run, uint64_t 
         return;
     }
     run->needs_recovery = true;
-    if (runtime->recovering_count == runtime->recovering_capacity) {
-        size_t capacity = runtime->recovering_capacity;
-        runtime->recovering_capacity = capacity == 0 ? 64 : capacity * 2;
-        runtime->recovering = xrealloc(runtime->recovering, runtime->recovering_capacity *
-                                                                sizeof(runtime->recovering[0]));
-    }
+    runtime->recovering =
+        array_reserve(runtime->recovering, &runtime->recovering_capacity,
+                      runtime->recovering_count + 1, sizeof(runtime->recovering[0]));
     runtime->recovering[runtime->recovering_count++] = run->state.id;
 }
 

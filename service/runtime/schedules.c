@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/hash.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
@@ -47,7 +48,7 @@ struct schedule {
 struct schedules {
     struct schedule **list;
     uint32_t count;
-    uint32_t capacity;
+    size_t capacity;
     struct map by_id;
     struct zone_entry *zones;
     uint64_t next_ms; /* When the first is due; 0: none. */
@@ -144,11 +145,8 @@ static struct schedule *find(const struct schedules *schedules, str id)
 static struct schedule *add(struct schedules *schedules, str id, size_t workflow_len)
 {
     assert(workflow_len < id.len && id.ptr[workflow_len] == '/');
-    if (schedules->count == schedules->capacity) {
-        schedules->capacity = schedules->capacity == 0 ? 64 : schedules->capacity * 2;
-        schedules->list =
-            xrealloc(schedules->list, schedules->capacity * sizeof(schedules->list[0]));
-    }
+    schedules->list = array_reserve(schedules->list, &schedules->capacity,
+                                    (size_t)schedules->count + 1, sizeof(schedules->list[0]));
     struct schedule *schedule = xcalloc(1, sizeof(*schedule));
     schedule->id = xstrndup(id.ptr, id.len);
     schedule->workflow_len = workflow_len;

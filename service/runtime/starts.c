@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
+#include "service/base/array.h"
 #include "service/base/hash.h"
 #include "service/runtime/internal.h"
 
@@ -176,10 +177,8 @@ static void put_key(struct runtime *runtime, const uint8_t key[16], struct idemp
 {
     char bytes[KEY_BYTES_MAX];
     char value[64];
-    if (runtime->key_count == runtime->key_capacity) {
-        runtime->key_capacity = runtime->key_capacity == 0 ? 64 : runtime->key_capacity * 2;
-        runtime->keys = xrealloc(runtime->keys, runtime->key_capacity * sizeof(runtime->keys[0]));
-    }
+    runtime->keys = array_reserve(runtime->keys, &runtime->key_capacity, runtime->key_count + 1,
+                                  sizeof(runtime->keys[0]));
     memcpy(runtime->keys[runtime->key_count].key, key, KEY_HASH_BYTES_EACH);
     runtime->keys[runtime->key_count++].row = row;
     size_t len = codec_encode_idempotency(&row, value, sizeof(value));
@@ -327,10 +326,8 @@ void start_note_child(struct runtime *runtime, uuid parent, uuid child)
     struct link_tail tail = link_child(parent, child);
     store_batch_put(&runtime->batch, STORE_LINKS,
                     key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY);
-    if (runtime->born_count == runtime->born_capacity) {
-        runtime->born_capacity = runtime->born_capacity == 0 ? 64 : runtime->born_capacity * 2;
-        runtime->born = xrealloc(runtime->born, runtime->born_capacity * sizeof(runtime->born[0]));
-    }
+    runtime->born = array_reserve(runtime->born, &runtime->born_capacity, runtime->born_count + 1,
+                                  sizeof(runtime->born[0]));
     runtime->born[runtime->born_count].parent = parent;
     runtime->born[runtime->born_count++].child = child;
 }

@@ -1,15 +1,14 @@
 /*
  * tasks: what hosts say, and the work they are given.
  */
+#include "service/base/array.h"
 #include "service/runtime/internal.h"
 
 void tasks_note_lost(void *context, const struct host_loss *loss)
 {
     struct runtime *runtime = context;
-    if (runtime->lost_count == runtime->lost_capacity) {
-        runtime->lost_capacity = runtime->lost_capacity == 0 ? 64 : runtime->lost_capacity * 2;
-        runtime->lost = xrealloc(runtime->lost, runtime->lost_capacity * sizeof(runtime->lost[0]));
-    }
+    runtime->lost = array_reserve(runtime->lost, &runtime->lost_capacity, runtime->lost_count + 1,
+                                  sizeof(runtime->lost[0]));
     runtime->lost[runtime->lost_count++] = *loss;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/map.h"
 #include "service/runtime/internal.h"
 
@@ -25,7 +26,7 @@ struct stopped {
 struct versions {
     struct stopped *stopped;
     uint32_t used;
-    uint32_t capacity;
+    size_t capacity;
     uint32_t free;
     uint32_t first;
     struct map by_task;
@@ -83,11 +84,8 @@ static uint32_t take_entry(struct versions *versions)
         versions->free = versions->stopped[number].next;
         return number;
     }
-    if (versions->used == versions->capacity) {
-        versions->capacity = versions->capacity == 0 ? 16 : versions->capacity * 2;
-        versions->stopped =
-            xrealloc(versions->stopped, versions->capacity * sizeof(versions->stopped[0]));
-    }
+    versions->stopped = array_reserve(versions->stopped, &versions->capacity,
+                                      (size_t)versions->used + 1, sizeof(versions->stopped[0]));
     return versions->used++;
 }
 
@@ -120,12 +118,8 @@ void versions_note_stopped(struct runtime *runtime, struct live_run *run, uint32
 static void call(struct versions *versions, uint32_t number)
 {
     struct stopped *stopped = &versions->stopped[number];
-    if (versions->called_count == versions->called_capacity) {
-        versions->called_capacity =
-            versions->called_capacity == 0 ? 16 : versions->called_capacity * 2;
-        versions->called =
-            xrealloc(versions->called, versions->called_capacity * sizeof(versions->called[0]));
-    }
+    versions->called = array_reserve(versions->called, &versions->called_capacity,
+                                     versions->called_count + 1, sizeof(versions->called[0]));
     versions->called[versions->called_count++] = stopped->task;
     map_remove(&versions->by_task, number);
     if (stopped->prev != NOBODY) {

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
@@ -299,15 +300,8 @@ struct children {
 
 static void add_child(struct children *children, uuid id)
 {
-    if (children->count == children->capacity) {
-        size_t capacity = children->capacity == 0 ? 16 : children->capacity * 2;
-        uuid *ids = arena_alloc(children->arena, capacity * sizeof(ids[0]));
-        if (children->count > 0) {
-            memcpy(ids, children->ids, children->count * sizeof(ids[0]));
-        }
-        children->ids = ids;
-        children->capacity = capacity;
-    }
+    children->ids = array_reserve_in(children->arena, children->ids, &children->capacity,
+                                     children->count + 1, sizeof(children->ids[0]));
     children->ids[children->count++] = id;
 }
 

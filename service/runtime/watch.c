@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/runtime/internal.h"
 
 enum {
@@ -34,10 +35,8 @@ static void detach(struct live_run *run, struct watcher *watcher)
 
 static void todo_add(struct runtime *runtime, struct watcher *watcher)
 {
-    if (runtime->todo_count == runtime->todo_capacity) {
-        runtime->todo_capacity = runtime->todo_capacity == 0 ? 64 : runtime->todo_capacity * 2;
-        runtime->todo = xrealloc(runtime->todo, runtime->todo_capacity * sizeof(runtime->todo[0]));
-    }
+    runtime->todo = array_reserve(runtime->todo, &runtime->todo_capacity, runtime->todo_count + 1,
+                                  sizeof(runtime->todo[0]));
     runtime->todo[runtime->todo_count++] = (struct watch_todo){watcher->run, watcher};
 }
 
@@ -157,10 +156,8 @@ static void text_add(struct model_text *text, unsigned kind, str bytes)
         text->parts[text->part_count - 1].end = text->bytes.len;
         return;
     }
-    if (text->part_count == text->part_capacity) {
-        text->part_capacity = text->part_capacity == 0 ? 4 : text->part_capacity * 2;
-        text->parts = xrealloc(text->parts, text->part_capacity * sizeof(text->parts[0]));
-    }
+    text->parts = array_reserve(text->parts, &text->part_capacity, text->part_count + 1,
+                                sizeof(text->parts[0]));
     text->parts[text->part_count].kind = kind;
     text->parts[text->part_count++].end = text->bytes.len;
 }

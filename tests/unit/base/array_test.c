@@ -51,6 +51,26 @@ static void has_room_for_many_at_once(void **state)
     free(large);
 }
 
+static void grows_in_an_arena(void **state)
+{
+    (void)state;
+    struct arena arena;
+    uint16_t *numbers = NULL;
+    size_t capacity = 0;
+
+    arena_init(&arena, 0);
+    for (uint16_t i = 0; i < COUNT; i++) {
+        numbers = array_reserve_in(&arena, numbers, &capacity, (size_t)i + 1, sizeof(numbers[0]));
+        assert_true(capacity > i);
+        numbers[i] = i;
+    }
+    for (uint16_t i = 0; i < COUNT; i++) {
+        assert_int_equal(numbers[i], i);
+    }
+    assert_true(arena.bytes < 8 * COUNT * sizeof(numbers[0]));
+    arena_fini(&arena);
+}
+
 static void nothing_needs_no_room(void **state)
 {
     (void)state;
@@ -65,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_what_is_in_it),
         cmocka_unit_test(has_room_for_many_at_once),
+        cmocka_unit_test(grows_in_an_arena),
         cmocka_unit_test(nothing_needs_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
