@@ -30,4 +30,13 @@ static inline bool uuid_is_zero(uuid id)
     return uuid_equal(id, (uuid){{0}});
 }
 
+/* For tables in memory: the half that is random in version 7. */
+static inline uint64_t uuid_hash(uuid id)
+{
+    uint64_t tail;
+
+    memcpy(&tail, id.bytes + 8, sizeof(tail));
+    return tail;
+}
+
 #endif

@@ -9,6 +9,7 @@
 #ifndef SERVICE_RUNTIME_INTERNAL_H
 #define SERVICE_RUNTIME_INTERNAL_H
 
+#include "service/base/table.h"
 #include "service/runtime/journal.h"
 #include "service/runtime/links.h"
 #include "service/runtime/order_keys.h"
@@ -59,7 +60,7 @@ struct live_wait {
 
 /* A run in memory. */
 struct live_run {
-    struct live_run *hash_next;
+    struct table_link by_id;
     struct live_run *older; /* In its list, in the order of last use. */
     struct live_run *newer;
     struct live_run *touched_next; /* Touched in this turn. */
@@ -171,8 +172,7 @@ struct runtime {
     bool is_draining;
     bool is_starting; /* Owed effects come before requests: a host may claim its task. */
 
-    struct live_run **buckets;
-    size_t bucket_mask;
+    struct table runs; /* By their ids. */
     struct run_list at_work;
     struct run_list resting; /* Nothing is at work for them: they only save a reading. */
     size_t left_count; /* Runs that left memory since it was returned. */
@@ -255,6 +255,7 @@ void request_fail(struct runtime *runtime, struct request *request, enum code co
 void request_fail_run(struct runtime *runtime, struct request *request, status why);
 
 /* runs.c */
+void runs_init(struct runtime *runtime);
 /* NOT_FOUND when there is none; DATA_LOSS when its journal is damaged. Borrowed until the turn's
  * end. */
 status runs_get(struct runtime *runtime, uuid id, struct live_run **ret);

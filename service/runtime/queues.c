@@ -42,14 +42,9 @@ static bool queue_is(const void *context, uint32_t number, const void *key)
     return str_is(*(const str *)key, ((const struct queues *)context)->queues[number]->name);
 }
 
-static uint64_t hash_of_run(uuid run)
-{
-    return str_hash(str_make(run.bytes, sizeof(run.bytes)));
-}
-
 static uint64_t hash_of_waiter(const void *context, uint32_t number)
 {
-    return hash_of_run(((const struct queues *)context)->waiters[number].task.run);
+    return uuid_hash(((const struct queues *)context)->waiters[number].task.run);
 }
 
 static bool waiter_is(const void *context, uint32_t number, const void *key)
@@ -242,7 +237,7 @@ void queues_forget_definitions(struct queues *queues)
 
 static struct waiter *find_waiter(const struct queues *queues, uuid run, uint32_t *ret_number)
 {
-    return map_find(&queues->by_run, hash_of_run(run), &run, ret_number)
+    return map_find(&queues->by_run, uuid_hash(run), &run, ret_number)
                ? &queues->waiters[*ret_number]
                : NULL;
 }

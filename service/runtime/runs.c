@@ -12,21 +12,21 @@ enum {
     LEFT_MANY = 4096, /* Worth returning their memory to the system. */
 };
 
-static struct live_run **bucket_of(const struct runtime *runtime, uuid id)
+static bool has_id(const struct table_link *link, const void *id)
 {
-    uint64_t tail;
-    memcpy(&tail, id.bytes + 8, sizeof(tail));
-    tail *= 0x9E3779B97F4A7C15u;
-    return &runtime->buckets[(tail >> 20) & runtime->bucket_mask];
+    return uuid_equal(container_of(link, const struct live_run, by_id)->state.id,
+                      *(const uuid *)id);
+}
+
+void runs_init(struct runtime *runtime)
+{
+    table_init(&runtime->runs, has_id);
 }
 
 struct live_run *runs_find(const struct runtime *runtime, uuid id)
 {
-    struct live_run *run = *bucket_of(runtime, id);
-    while (run != NULL && !uuid_equal(run->state.id, id)) {
-        run = run->hash_next;
-    }
-    return run;
+    struct table_link *link = table_find(&runtime->runs, uuid_hash(id), &id);
+    return link == NULL ? NULL : container_of(link, struct live_run, by_id);
 }
 
 static void list_remove(struct runtime *runtime, struct live_run *run)
@@ -76,9 +76,7 @@ struct live_run *runs_insert(struct runtime *runtime, uuid id)
     struct live_run *run = xcalloc(1, sizeof(*run));
     engine_init(&run->state);
     run->state.id = id;
-    struct live_run **bucket = bucket_of(runtime, id);
-    run->hash_next = *bucket;
-    *bucket = run;
+    table_add(&runtime->runs, &run->by_id, uuid_hash(id));
     list_add(runtime, run, false);
     run->used_turn = runtime->stats.turns;
     return run;
@@ -151,12 +149,7 @@ static void run_free(struct live_run *run)
 void runs_drop(struct runtime *runtime, struct live_run *run)
 {
     assert(!run->is_touched);
-    struct live_run **link = bucket_of(runtime, run->state.id);
-    while (*link != run) {
-        assert(*link != NULL);
-        link = &(*link)->hash_next;
-    }
-    *link = run->hash_next;
+    table_remove(&runtime->runs, &run->by_id);
     list_remove(runtime, run);
     run_free(run);
 }
@@ -255,6 +248,7 @@ void runs_free_all(struct runtime *runtime)
         run->is_touched = false;
         runs_drop(runtime, run);
     }
+    table_fini(&runtime->runs);
 }
 
 struct load {

@@ -10,7 +10,6 @@
 #include "service/runtime/internal.h"
 
 enum {
-    BUCKETS = 1 << 16,
     TURN_ARENA_BYTES_MAX = 1 << 30,
 };
 
@@ -63,8 +62,7 @@ status runtime_new(const struct runtime_options *options, struct arena *arena, s
     runtime->versions = versions_new();
     arena_init(&runtime->turn_arena, TURN_ARENA_BYTES_MAX);
     arena_init(&runtime->scratch, TURN_ARENA_BYTES_MAX);
-    runtime->buckets = xcalloc(BUCKETS, sizeof(runtime->buckets[0]));
-    runtime->bucket_mask = BUCKETS - 1;
+    runs_init(runtime);
     status recovered = queueing_recover(runtime);
     if (status_is_ok(recovered)) {
         recovered = recovery_run(runtime, arena);
@@ -149,7 +147,6 @@ void runtime_free(struct runtime *runtime)
     arena_fini(&runtime->scratch);
     buf_fini(&runtime->record);
     buf_fini(&runtime->packed);
-    free(runtime->buckets);
     free(runtime->recovering);
     free(runtime->acts);
     free(runtime->slots);

@@ -21,16 +21,9 @@ struct timers {
     struct map by_run;
 };
 
-static uint64_t hash_of(uuid run)
-{
-    uint64_t tail;
-    memcpy(&tail, run.bytes + 8, sizeof(tail)); /* The random half of a version 7 id. */
-    return tail;
-}
-
 static uint64_t hash_of_number(const void *context, uint32_t number)
 {
-    return hash_of(((const struct timers *)context)->list[number].run);
+    return uuid_hash(((const struct timers *)context)->list[number].run);
 }
 
 static bool is_of_run(const void *context, uint32_t number, const void *run)
@@ -104,7 +97,7 @@ void timers_free(struct timers *timers)
 void timers_arm(struct timers *timers, uuid run, uint64_t due_ms)
 {
     uint32_t number;
-    bool is_armed = map_find(&timers->by_run, hash_of(run), &run, &number);
+    bool is_armed = map_find(&timers->by_run, uuid_hash(run), &run, &number);
     if (is_armed && due_ms == 0) {
         disarm(timers, number);
     } else if (is_armed) {

@@ -4,7 +4,6 @@
 #include <string.h>
 
 enum {
-    BUCKETS_FIRST = 256,
     IDLE_MAX = 1000,
 };
 
@@ -24,11 +23,23 @@ static void list_append(struct topic_list *list, struct topic *topic)
     list->count++;
 }
 
-static struct topic **bucket_of(const struct topic_table *table, const uint8_t hash[16])
+static uint64_t number_of(const uint8_t hash[16])
 {
     uint64_t number;
     memcpy(&number, hash, sizeof(number));
-    return &table->buckets[number & (table->bucket_count - 1)];
+    return number;
+}
+
+static bool has_hash(const struct table_link *link, const void *hash)
+{
+    const struct topic *topic = container_of(link, const struct topic, by_hash);
+    return memcmp(topic->hash, hash, sizeof(topic->hash)) == 0;
+}
+
+void topic_table_init(struct topic_table *table)
+{
+    *table = (struct topic_table){0};
+    table_init(&table->by_hash, has_hash);
 }
 
 size_t topic_table_count(const struct topic_table *table)
@@ -36,31 +47,9 @@ size_t topic_table_count(const struct topic_table *table)
     return table->busy.count + table->idle.count;
 }
 
-static void rehash(struct topic_table *table, struct topic *topic)
-{
-    for (; topic != NULL; topic = topic->newer) {
-        struct topic **bucket = bucket_of(table, topic->hash);
-        topic->chain = *bucket;
-        *bucket = topic;
-    }
-}
-
-static void grow(struct topic_table *table)
-{
-    free(table->buckets);
-    table->bucket_count = table->bucket_count == 0 ? BUCKETS_FIRST : table->bucket_count * 2;
-    table->buckets = xcalloc(table->bucket_count, sizeof(struct topic *));
-    rehash(table, table->busy.oldest);
-    rehash(table, table->idle.oldest);
-}
-
 static void forget(struct topic_table *table, struct topic *topic)
 {
-    struct topic **link = bucket_of(table, topic->hash);
-    while (*link != topic) {
-        link = &(*link)->chain;
-    }
-    *link = topic->chain;
+    table_remove(&table->by_hash, &topic->by_hash);
     list_remove(topic->is_busy ? &table->busy : &table->idle, topic);
     free(topic);
 }
@@ -73,16 +62,13 @@ void topic_table_fini(struct topic_table *table)
     while (table->idle.oldest != NULL) {
         forget(table, table->idle.oldest);
     }
-    free(table->buckets);
-    *table = (struct topic_table){0};
+    table_fini(&table->by_hash);
 }
 
 struct topic *topic_table_find(struct topic_table *table, const uint8_t hash[16])
 {
-    struct topic *topic = table->bucket_count == 0 ? NULL : *bucket_of(table, hash);
-    while (topic != NULL && memcmp(topic->hash, hash, sizeof(topic->hash)) != 0) {
-        topic = topic->chain;
-    }
+    struct table_link *link = table_find(&table->by_hash, number_of(hash), hash);
+    struct topic *topic = link == NULL ? NULL : container_of(link, struct topic, by_hash);
     if (topic != NULL && !topic->is_busy) {
         list_remove(&table->idle, topic);
         list_append(&table->idle, topic);
@@ -92,14 +78,9 @@ struct topic *topic_table_find(struct topic_table *table, const uint8_t hash[16]
 
 struct topic *topic_table_add(struct topic_table *table, const uint8_t hash[16])
 {
-    if (topic_table_count(table) >= table->bucket_count) {
-        grow(table);
-    }
     struct topic *topic = xcalloc(1, sizeof(*topic));
     memcpy(topic->hash, hash, sizeof(topic->hash));
-    struct topic **bucket = bucket_of(table, hash);
-    topic->chain = *bucket;
-    *bucket = topic;
+    table_add(&table->by_hash, &topic->by_hash, number_of(hash));
     list_append(&table->idle, topic);
     return topic;
 }

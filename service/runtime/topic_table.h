@@ -11,12 +11,13 @@
 #ifndef SERVICE_RUNTIME_TOPIC_TABLE_H
 #define SERVICE_RUNTIME_TOPIC_TABLE_H
 
+#include "service/base/table.h"
 #include "service/runtime/links.h"
 
 struct subscriber;
 
 struct topic {
-    struct topic *chain; /* Of its bucket. */
+    struct table_link by_hash;
     struct topic *older;
     struct topic *newer;
     bool is_busy; /* In which list it is. */
@@ -36,12 +37,12 @@ struct topic_list {
 };
 
 struct topic_table {
-    struct topic **buckets;
-    size_t bucket_count; /* 0 or a power of two. */
+    struct table by_hash;
     struct topic_list busy;
     struct topic_list idle;
 };
 
+void topic_table_init(struct topic_table *table);
 void topic_table_fini(struct topic_table *table);
 size_t topic_table_count(const struct topic_table *table);
 /* NULL: it is not in memory. What is found counts as used. */

@@ -29,7 +29,9 @@ struct topics {
 
 struct topics *topics_new(void)
 {
-    return xcalloc(1, sizeof(struct topics));
+    struct topics *topics = xcalloc(1, sizeof(*topics));
+    topic_table_init(&topics->table);
+    return topics;
 }
 
 static void end_subscribers(struct topic *topic)

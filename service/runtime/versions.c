@@ -37,7 +37,7 @@ struct versions {
 
 static uint64_t hash_of_task(struct task_ref task)
 {
-    return str_hash(str_make(task.run.bytes, sizeof(task.run.bytes))) + task.effect;
+    return uuid_hash(task.run) + task.effect;
 }
 
 static uint64_t hash_of(const void *context, uint32_t number)
