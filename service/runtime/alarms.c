@@ -10,6 +10,7 @@
  *            one row under that deadline. Of a run that is not in memory this row is not before
  *            `from`, and not due before `look_ms`.
  */
+#include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -76,11 +77,7 @@ static status scan(struct runtime *runtime, size_t prefix_bytes, store_visit *ea
 
 static uint64_t from_ms(const struct alarms *alarms)
 {
-    uint64_t due_ms = 0;
-    for (size_t i = 0; i < sizeof(due_ms); i++) {
-        due_ms = due_ms << 8 | (uint8_t)alarms->from.bytes[i];
-    }
-    return due_ms;
+    return endian_get_be(alarms->from.bytes, sizeof(uint64_t));
 }
 
 struct look {

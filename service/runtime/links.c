@@ -1,5 +1,7 @@
 #include "service/runtime/links.h"
 
+#include "service/base/endian.h"
+
 static void put(struct link_tail *tail, const void *bytes, size_t len)
 {
     assert(tail->len + len <= LINK_TAIL_BYTES);
@@ -9,19 +11,9 @@ static void put(struct link_tail *tail, const void *bytes, size_t len)
 
 static void put_number(struct link_tail *tail, uint64_t value, size_t len)
 {
-    for (size_t i = len; i-- > 0;) {
-        uint8_t byte = (uint8_t)(value >> (8 * i));
-        put(tail, &byte, 1);
-    }
-}
-
-static uint64_t number(const char *bytes, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < len; i++) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
+    uint8_t bytes[8];
+    endian_put_be(bytes, value, len);
+    put(tail, bytes, len);
 }
 
 struct link_tail link_children(uuid parent)
@@ -84,7 +76,7 @@ bool link_read_timer(str tail, uint64_t *ret_due_ms, uuid *ret_run)
     if (tail.len != 24) {
         return false;
     }
-    *ret_due_ms = number(tail.ptr, 8);
+    *ret_due_ms = endian_get_be(tail.ptr, 8);
     memcpy(ret_run->bytes, tail.ptr + 8, sizeof(ret_run->bytes));
     return true;
 }
@@ -94,9 +86,9 @@ bool link_read_suspension(str tail, uint64_t *ret_since_ms, uuid *ret_run, uint3
     if (tail.len != 28) {
         return false;
     }
-    *ret_since_ms = number(tail.ptr, 8);
+    *ret_since_ms = endian_get_be(tail.ptr, 8);
     memcpy(ret_run->bytes, tail.ptr + 8, sizeof(ret_run->bytes));
-    *ret_effect = (uint32_t)number(tail.ptr + 24, 4);
+    *ret_effect = (uint32_t)endian_get_be(tail.ptr + 24, 4);
     return true;
 }
 
@@ -106,6 +98,6 @@ bool link_read_await(str tail, uuid *ret_run, uint32_t *ret_effect)
         return false;
     }
     memcpy(ret_run->bytes, tail.ptr + 16, sizeof(ret_run->bytes));
-    *ret_effect = (uint32_t)number(tail.ptr + 32, 4);
+    *ret_effect = (uint32_t)endian_get_be(tail.ptr + 32, 4);
     return true;
 }

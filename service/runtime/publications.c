@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/base/endian.h"
 #include "service/base/hash.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
@@ -71,21 +72,10 @@ static void hash_key(str topic, str key, uint8_t ret[16])
     buf_fini(&buf);
 }
 
-static uint64_t read_u64(const char *bytes)
-{
-    uint64_t value = 0;
-    for (size_t i = 8; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
 /* Big-endian, so that the order of the rows is that of their age. */
 static str age_tail(char ret[AGE_TAIL_BYTES], const struct publication *it)
 {
-    for (size_t i = 0; i < 8; i++) {
-        ret[i] = (char)(uint8_t)(it->created_ms >> (8 * (7 - i)));
-    }
+    endian_put_be(ret, it->created_ms, 8);
     memcpy(ret + 8, it->key, sizeof(it->key));
     return str_make(ret, AGE_TAIL_BYTES);
 }
@@ -141,8 +131,8 @@ static status find(struct runtime *runtime, const uint8_t key[16], struct public
     }
     memcpy(ret->key, key, sizeof(ret->key));
     memcpy(ret->digest, row.ptr, sizeof(ret->digest));
-    ret->first = read_u64(row.ptr + 16);
-    ret->created_ms = read_u64(row.ptr + 24);
+    ret->first = endian_get_le(row.ptr + 16, 8);
+    ret->created_ms = endian_get_le(row.ptr + 24, 8);
     return STATUS_OK;
 }
 
@@ -182,10 +172,7 @@ static bool visit_age(void *context, str key, str value)
         log_line(LOG_ERROR, "publication_damaged", "row=age");
         return true;
     }
-    it.created_ms = 0;
-    for (size_t i = 0; i < 8; i++) {
-        it.created_ms = it.created_ms << 8 | (uint8_t)tail.ptr[i];
-    }
+    it.created_ms = endian_get_be(tail.ptr, 8);
     memcpy(it.key, tail.ptr + 8, sizeof(it.key));
     if (!is_too_old(sweep->runtime, it.created_ms)) {
         publications->oldest_ms = it.created_ms;

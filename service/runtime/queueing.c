@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -625,15 +626,6 @@ void queueing_read(struct runtime *runtime, struct request *request)
 
 /* ---- Rows. ---- */
 
-static uint64_t little_endian(const char *bytes, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
 static void log_damage(const char *what)
 {
     log_line(LOG_ERROR, "queue_damaged", "row=%s", what);
@@ -647,12 +639,12 @@ static bool visit_queue(void *context, str key, str value)
         log_damage("limits");
         return true;
     }
-    struct queue_limits limits = {
-        .concurrency = (uint32_t)little_endian(value.ptr, 4),
-        .per_key = (uint32_t)little_endian(value.ptr + 4, 4),
-        .rate = (uint32_t)little_endian(value.ptr + 8, 4),
-        .rate_period_ms = little_endian(value.ptr + 12, 8),
-    };
+    struct endian_reader reader = {.rest = value};
+    struct queue_limits limits;
+    limits.concurrency = (uint32_t)endian_take_le(&reader, 4);
+    limits.per_key = (uint32_t)endian_take_le(&reader, 4);
+    limits.rate = (uint32_t)endian_take_le(&reader, 4);
+    limits.rate_period_ms = endian_take_le(&reader, 8);
     if (limits.rate > QUEUES_RATE_MAX || (limits.rate == 0) != (limits.rate_period_ms == 0)) {
         log_damage("limits");
         return true;
@@ -682,7 +674,7 @@ static bool visit_start(void *context, str key, str value)
         return true;
     }
     queues_restore_start(runtime->queues, str_make(tail.ptr, tail.len - SLOT_BYTES),
-                         little_endian(value.ptr, 8), little_endian(value.ptr + 8, 8));
+                         endian_get_le(value.ptr, 8), endian_get_le(value.ptr + 8, 8));
     return true;
 }
 

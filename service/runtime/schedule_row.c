@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "service/base/endian.h"
+
 enum {
     FORMAT = 1,
     HEADER_BYTES = 1 + 4 * 8 + 16 + 1 + 16 + 4,
@@ -25,49 +27,26 @@ void schedule_row_encode(const struct schedule_row *row, struct buf *ret)
     buf_put(ret, row->zone);
 }
 
-struct reader {
-    const char *at;
-};
-
-static uint64_t read_number(struct reader *reader, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | (uint8_t)reader->at[i];
-    }
-    reader->at += len;
-    return value;
-}
-
-static void read_bytes(struct reader *reader, void *ret, size_t len)
-{
-    memcpy(ret, reader->at, len);
-    reader->at += len;
-}
-
 bool schedule_row_decode(str bytes, struct schedule_row *ret)
 {
     if (bytes.len < HEADER_BYTES || bytes.ptr[0] != FORMAT) {
         return false;
     }
-    struct reader reader = {bytes.ptr + 1};
+    struct endian_reader reader = {.rest = bytes};
     memset(ret, 0, sizeof(*ret));
-    ret->created_ms = read_number(&reader, 8);
-    ret->base_ms = read_number(&reader, 8);
-    ret->last_tick_ms = read_number(&reader, 8);
-    ret->skipped = read_number(&reader, 8);
-    read_bytes(&reader, ret->run.bytes, sizeof(ret->run.bytes));
-    ret->has_input = read_number(&reader, 1) != 0;
-    read_bytes(&reader, ret->input_hash, sizeof(ret->input_hash));
-    size_t cron_bytes = (size_t)read_number(&reader, 4);
-    size_t left = bytes.len - HEADER_BYTES;
-    if (cron_bytes == 0 || cron_bytes > CRON_BYTES_MAX || cron_bytes >= left ||
-        left - cron_bytes > ZONE_NAME_BYTES_MAX) {
-        return false;
-    }
-    ret->cron = str_make(reader.at, cron_bytes);
-    ret->zone = str_make(reader.at + cron_bytes, left - cron_bytes);
-    return true;
+    (void)endian_take_le(&reader, 1);
+    ret->created_ms = endian_take_le(&reader, 8);
+    ret->base_ms = endian_take_le(&reader, 8);
+    ret->last_tick_ms = endian_take_le(&reader, 8);
+    ret->skipped = endian_take_le(&reader, 8);
+    endian_take_bytes(&reader, ret->run.bytes, sizeof(ret->run.bytes));
+    ret->has_input = endian_take_le(&reader, 1) != 0;
+    endian_take_bytes(&reader, ret->input_hash, sizeof(ret->input_hash));
+    size_t cron_bytes = (size_t)endian_take_le(&reader, 4);
+    ret->cron = endian_take_text(&reader, cron_bytes);
+    ret->zone = reader.rest;
+    return !reader.is_short && cron_bytes > 0 && cron_bytes <= CRON_BYTES_MAX &&
+           ret->zone.len > 0 && ret->zone.len <= ZONE_NAME_BYTES_MAX;
 }
 
 void schedule_time(uint64_t unix_ms, char ret[SCHEDULE_TIME_BYTES])

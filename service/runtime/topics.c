@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "service/base/crc32c.h"
+#include "service/base/endian.h"
 #include "service/base/hash.h"
 #include "service/base/json.h"
 #include "service/base/sys.h"
@@ -137,51 +138,31 @@ static void encode(const struct topic_event *event, struct buf *ret)
     buf_put_u32_le(ret, 0);
     buf_put_u64_le(ret, event->created_ms);
     buf_put(ret, str_make(event->run.bytes, sizeof(event->run.bytes)));
-    buf_put_char(ret, (char)(event->topic.len & 0xff));
-    buf_put_char(ret, (char)(event->topic.len >> 8));
-    buf_put_char(ret, (char)(event->type.len & 0xff));
-    buf_put_char(ret, (char)(event->type.len >> 8));
+    buf_put_u16_le(ret, (uint16_t)event->topic.len);
+    buf_put_u16_le(ret, (uint16_t)event->type.len);
     buf_put(ret, event->topic);
     buf_put(ret, event->type);
     buf_put(ret, event->data);
-    uint32_t sum = crc32c(0, str_make(ret->ptr + 4, ret->len - 4));
-    for (size_t i = 0; i < 4; i++) {
-        ret->ptr[i] = (char)(uint8_t)(sum >> (8 * i));
-    }
-}
-
-static uint64_t little_endian(const char *bytes, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
+    endian_put_le(ret->ptr, crc32c(0, str_make(ret->ptr + 4, ret->len - 4)), 4);
 }
 
 /* Points into `bytes`. */
 static status decode(str bytes, uint64_t sequence, struct topic_event *ret)
 {
-    if (bytes.len < HEADER_BYTES ||
-        crc32c(0, str_make(bytes.ptr + 4, bytes.len - 4)) != little_endian(bytes.ptr, 4)) {
+    struct endian_reader reader = {.rest = bytes};
+    uint64_t sum = endian_take_le(&reader, 4);
+    if (bytes.len < HEADER_BYTES || crc32c(0, reader.rest) != sum) {
         return status_make(CODE_DATA_LOSS, "an event of a topic is damaged");
     }
-    size_t topic_len = (size_t)little_endian(bytes.ptr + 28, 2);
-    size_t type_len = (size_t)little_endian(bytes.ptr + 30, 2);
-    if (bytes.len < HEADER_BYTES + topic_len + type_len) {
-        return status_make(CODE_DATA_LOSS, "an event of a topic is cut short");
-    }
-    const char *at = bytes.ptr + HEADER_BYTES;
-    *ret = (struct topic_event){
-        .sequence = sequence,
-        .topic = str_make(at, topic_len),
-        .type = str_make(at + topic_len, type_len),
-        .data =
-            str_make(at + topic_len + type_len, bytes.len - HEADER_BYTES - topic_len - type_len),
-        .created_ms = little_endian(bytes.ptr + 4, 8),
-    };
-    memcpy(ret->run.bytes, bytes.ptr + 12, sizeof(ret->run.bytes));
-    return STATUS_OK;
+    *ret = (struct topic_event){.sequence = sequence, .created_ms = endian_take_le(&reader, 8)};
+    endian_take_bytes(&reader, ret->run.bytes, sizeof(ret->run.bytes));
+    size_t topic_bytes = (size_t)endian_take_le(&reader, 2);
+    size_t type_bytes = (size_t)endian_take_le(&reader, 2);
+    ret->topic = endian_take_text(&reader, topic_bytes);
+    ret->type = endian_take_text(&reader, type_bytes);
+    ret->data = reader.rest;
+    return reader.is_short ? status_make(CODE_DATA_LOSS, "an event of a topic is cut short")
+                           : STATUS_OK;
 }
 
 status topic_publish(struct runtime *runtime, const struct topic_event *events, size_t count,
@@ -295,7 +276,7 @@ static bool visit_await(void *context, str key, str value)
     str tail;
     if (key_read_link(key, &tail) && link_read_await(tail, &next->run, &next->effect) &&
         value.len == 8) {
-        next->after = little_endian(value.ptr, 8);
+        next->after = endian_get_le(value.ptr, 8);
         wakes->count++;
     }
     return true;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -210,15 +211,6 @@ uint64_t triggers_next_due_ms(const struct runtime *runtime)
     return due_ms;
 }
 
-static uint64_t little_endian(const char *bytes, size_t len)
-{
-    uint64_t value = 0;
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
 static bool visit_row(void *context, str key, str value)
 {
     struct runtime *runtime = context;
@@ -229,11 +221,14 @@ static bool visit_row(void *context, str key, str value)
         log_line(LOG_ERROR, "trigger_damaged", "bytes=%zu", value.len);
         return true;
     }
-    str topic = str_make(value.ptr + ROW_HEADER_BYTES, value.len - ROW_HEADER_BYTES);
-    struct trigger *trigger = add(runtime, workflow, topic);
-    trigger->position = little_endian(value.ptr, 8);
-    trigger->batch_timeout_ms = little_endian(value.ptr + 8, 8);
-    trigger->batch_size = (uint32_t)little_endian(value.ptr + 16, 4);
+    struct endian_reader reader = {.rest = value};
+    uint64_t position = endian_take_le(&reader, 8);
+    uint64_t batch_timeout_ms = endian_take_le(&reader, 8);
+    uint32_t batch_size = (uint32_t)endian_take_le(&reader, 4);
+    struct trigger *trigger = add(runtime, workflow, reader.rest);
+    trigger->position = position;
+    trigger->batch_timeout_ms = batch_timeout_ms;
+    trigger->batch_size = batch_size;
     trigger->due_ms = AT_ONCE_MS; /* Look at it once. */
     return true;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/base/endian.h"
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
@@ -143,9 +144,7 @@ static void put_await(struct runtime *runtime, struct live_run *run, const struc
     const uint8_t *topic = known(run, event->effect)->topic;
     status found = topic_await(runtime, topic, run->state.id, event->effect, &last);
     assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    for (size_t i = 0; i < sizeof(value); i++) {
-        value[i] = (uint8_t)(last >> (8 * i));
-    }
+    endian_put_le(value, last, sizeof(value));
     put_link(runtime, LINK_AWAIT, link_await(topic, run->state.id, event->effect),
              str_make(value, sizeof(value)));
 }
