@@ -20,6 +20,14 @@ void buf_reset(struct buf *buf)
     buf->len = 0;
 }
 
+str buf_finish(struct buf *buf, struct arena *arena)
+{
+    str written = arena_copy(arena, buf_str(buf));
+
+    buf_fini(buf);
+    return written;
+}
+
 void buf_reserve(struct buf *buf, size_t more)
 {
     assert(buf->len <= buf->cap);

@@ -6,6 +6,7 @@
 #ifndef SERVICE_BASE_BUF_H
 #define SERVICE_BASE_BUF_H
 
+#include "service/base/arena.h"
 #include "service/base/base.h"
 
 struct buf {
@@ -16,6 +17,8 @@ struct buf {
 
 void buf_fini(struct buf *buf);
 void buf_reset(struct buf *buf); /* Length 0, memory kept. */
+/* What was written, copied into the arena with a NUL behind it; the buf's own memory is freed. */
+str buf_finish(struct buf *buf, struct arena *arena);
 void buf_reserve(struct buf *buf, size_t more);
 void buf_put(struct buf *buf, str bytes);
 void buf_put_char(struct buf *buf, char byte);

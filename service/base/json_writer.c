@@ -106,3 +106,21 @@ void json_put_raw(struct json_writer *writer, const char *name, str value)
     begin_value(writer, name);
     buf_put(writer->buf, value.len == 0 ? STR("null") : value);
 }
+
+void json_put_members(struct json_writer *writer, str object)
+{
+    str text = str_trim(object);
+
+    assert(is_in_object(writer));
+    assert(text.len >= 2 && text.ptr[0] == '{' && text.ptr[text.len - 1] == '}');
+    str members = str_make(text.ptr + 1, text.len - 2);
+
+    if (str_trim(members).len == 0) {
+        return;
+    }
+    if (writer->needs_comma) {
+        buf_put_char(writer->buf, ',');
+    }
+    writer->needs_comma = true;
+    buf_put(writer->buf, members);
+}

@@ -41,5 +41,7 @@ void json_put_null(struct json_writer *writer, const char *name);
 void json_put_uuid(struct json_writer *writer, const char *name, uuid id);
 /* A JSON value, byte for byte; nothing at all becomes null. */
 void json_put_raw(struct json_writer *writer, const char *name, str value);
+/* The members of a JSON object, byte for byte, into the object that is open. */
+void json_put_members(struct json_writer *writer, str object);
 
 #endif

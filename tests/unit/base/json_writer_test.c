@@ -73,6 +73,23 @@ static void one_value_alone(void **state)
     buf_fini(&buf);
 }
 
+static void members_of_another(void **state)
+{
+    (void)state;
+    struct buf buf = {0};
+    struct json_writer writer = json_writer_of(&buf);
+
+    json_begin_object(&writer, NULL);
+    json_put_members(&writer, STR("{}"));
+    json_put_members(&writer, STR(" {\"a\" : 1, \"b\":{}} "));
+    json_put_members(&writer, STR("{ }"));
+    json_put_bool(&writer, "c", true);
+    json_put_members(&writer, STR("{\"d\":[]}"));
+    json_end_object(&writer);
+    assert_text(&buf, "{\"a\" : 1, \"b\":{},\"c\":true,\"d\":[]}");
+    buf_fini(&buf);
+}
+
 static void deepest(void **state)
 {
     (void)state;
@@ -191,9 +208,8 @@ static void random_trees(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_and_elements),
-        cmocka_unit_test(one_value_alone),
-        cmocka_unit_test(deepest),
+        cmocka_unit_test(members_and_elements), cmocka_unit_test(one_value_alone),
+        cmocka_unit_test(members_of_another),   cmocka_unit_test(deepest),
         cmocka_unit_test(random_trees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
