@@ -6,6 +6,7 @@
  */
 #include "service/agents/transcript.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/runtime/internal.h"
 
 enum {
@@ -115,78 +116,67 @@ static status add_record(struct account *account, str record)
     return account->status;
 }
 
-static void put_text(struct buf *buf, const char *name, str text)
+static void put_usage(struct json_writer *writer, const struct engine_usage *usage)
 {
-    buf_printf(buf, "\"%s\":", name);
-    buf_put_json_string(buf, text);
+    json_begin_object(writer, "usage");
+    json_put_u64(writer, "input_tokens", usage->input);
+    json_put_u64(writer, "output_tokens", usage->output);
+    json_put_u64(writer, "total_tokens", usage->input + usage->output);
+    json_put_u64(writer, "cache_read_input_tokens", usage->cache_read);
+    json_put_u64(writer, "cache_creation_input_tokens", usage->cache_write);
+    json_end_object(writer);
 }
 
-static void put_usage(struct buf *buf, const struct engine_usage *usage)
+static void put_call(struct json_writer *writer, const struct call *call)
 {
-    buf_printf(buf,
-               "\"usage\":{\"input_tokens\":%llu,\"output_tokens\":%llu,\"total_tokens\":%llu,"
-               "\"cache_read_input_tokens\":%llu,\"cache_creation_input_tokens\":%llu}",
-               (unsigned long long)usage->input, (unsigned long long)usage->output,
-               (unsigned long long)(usage->input + usage->output),
-               (unsigned long long)usage->cache_read, (unsigned long long)usage->cache_write);
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "call_id", call->id);
+    json_put_string(writer, "name", call->name);
+    json_put_string(writer, "arguments_json", call->arguments);
+    json_end_object(writer);
 }
 
-static void put_call(struct buf *buf, const struct call *call)
+static void put_result(struct json_writer *writer, const struct call *call)
 {
-    buf_put_char(buf, '{');
-    put_text(buf, "call_id", call->id);
-    buf_put_char(buf, ',');
-    put_text(buf, "name", call->name);
-    buf_put_char(buf, ',');
-    put_text(buf, "arguments_json", call->arguments);
-    buf_put_char(buf, '}');
-}
-
-static void put_result(struct buf *buf, const struct call *call)
-{
-    buf_put_char(buf, '{');
-    put_text(buf, "call_id", call->id);
-    buf_put_char(buf, ',');
-    put_text(buf, "tool_name", call->name);
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "call_id", call->id);
+    json_put_string(writer, "tool_name", call->name);
     if (call->outcome.failed) {
-        buf_put(buf, STR(",\"error\":{"));
-        put_text(buf, "type", call->outcome.error_type);
-        buf_put_char(buf, ',');
-        put_text(buf, "message", call->outcome.error_message);
-        buf_put_char(buf, '}');
+        json_begin_object(writer, "error");
+        json_put_string(writer, "type", call->outcome.error_type);
+        json_put_string(writer, "message", call->outcome.error_message);
+        json_end_object(writer);
     } else {
-        buf_put(buf, STR(",\"result\":"));
-        buf_put(buf, call->outcome.value.len == 0 ? STR("null") : call->outcome.value);
+        json_put_raw(writer, "result", call->outcome.value);
     }
-    buf_put_char(buf, '}');
+    json_end_object(writer);
 }
 
 static void put_turn(struct buf *buf, const struct round *round)
 {
-    buf_printf(buf, "{\"step\":%u,", round->number);
-    put_text(buf, "content", round->content);
-    buf_put(buf, STR(",\"tool_calls\":["));
+    struct json_writer writer = json_writer_of(buf);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "step", round->number);
+    json_put_string(&writer, "content", round->content);
+    json_begin_array(&writer, "tool_calls");
     for (size_t i = 0; i < round->call_count; i++) {
-        buf_put(buf, i == 0 ? STR_EMPTY : STR(","));
-        put_call(buf, &round->calls[i]);
+        put_call(&writer, &round->calls[i]);
     }
-    buf_put(buf, STR("],\"tool_results\":["));
-    bool is_first = true;
+    json_end_array(&writer);
+    json_begin_array(&writer, "tool_results");
     for (size_t i = 0; i < round->call_count; i++) {
         if (round->calls[i].is_settled) {
-            buf_put(buf, is_first ? STR_EMPTY : STR(","));
-            put_result(buf, &round->calls[i]);
-            is_first = false;
+            put_result(&writer, &round->calls[i]);
         }
     }
-    buf_put(buf, STR("],"));
-    put_usage(buf, &round->usage);
-    buf_put_char(buf, '}');
+    json_end_array(&writer);
+    put_usage(&writer, &round->usage);
+    json_end_object(&writer);
 }
 
 /* The newest, as many as there is room for, with the oldest of them first; and how many are not
  * among them. */
-static void put_turns(struct buf *buf, const struct account *account)
+static void put_turns(struct json_writer *writer, const struct account *account)
 {
     struct buf text = {0};
     const struct round *first = NULL;
@@ -209,13 +199,13 @@ static void put_turns(struct buf *buf, const struct account *account)
     for (const struct round *round = account->last; at > 0; round = round->before) {
         kept[--at] = &round->text;
     }
-    buf_put(buf, STR(",\"steps\":["));
+    json_begin_array(writer, "steps");
     for (size_t i = 0; i < count; i++) {
-        buf_put(buf, i == 0 ? STR_EMPTY : STR(","));
-        buf_put(buf, *kept[i]);
+        json_put_raw(writer, NULL, *kept[i]);
     }
+    json_end_array(writer);
     uint32_t total = account->last == NULL ? 0 : account->last->number;
-    buf_printf(buf, "],\"steps_left_out\":%u", first == NULL ? total : first->number - 1);
+    json_put_u64(writer, "steps_left_out", first == NULL ? total : first->number - 1);
 }
 
 str account_of(const struct live_run *run, struct arena *arena)
@@ -236,13 +226,12 @@ str account_of(const struct live_run *run, struct arena *arena)
         .cache_read = run->state.cache_read_tokens,
         .cache_write = run->state.cache_write_tokens,
     };
-    buf_printf(&buf, "{\"total_steps\":%u,", run->state.steps);
-    put_text(&buf, "stop_reason", account.stop_reason);
-    buf_put_char(&buf, ',');
-    put_usage(&buf, &usage);
-    put_turns(&buf, &account);
-    buf_put_char(&buf, '}');
-    str ret = arena_copy(arena, buf_str(&buf));
-    buf_fini(&buf);
-    return ret;
+    struct json_writer writer = json_writer_of(&buf);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "total_steps", run->state.steps);
+    json_put_string(&writer, "stop_reason", account.stop_reason);
+    put_usage(&writer, &usage);
+    put_turns(&writer, &account);
+    json_end_object(&writer);
+    return buf_finish(&buf, arena);
 }

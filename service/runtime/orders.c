@@ -4,6 +4,7 @@
  * What can be done at once is done in the batch that records the order; its outcome is part of the
  * same transition, so an order that is sent twice is never carried out twice.
  */
+#include "service/base/json_writer.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -40,11 +41,6 @@ static void log_damage(const char *what, status why)
     log_line(LOG_ERROR, "journal_unreadable", "what=%s why=\"%s\"", what, why.why);
 }
 
-static str object(struct arena *arena, const struct buf *text)
-{
-    return arena_copy(arena, buf_str(text));
-}
-
 static void prepare_suspend(struct order *order)
 {
     const struct host_order *wanted = &order->message->order;
@@ -65,15 +61,14 @@ static void prepare_await(struct order *order)
 {
     const struct host_order *wanted = &order->message->order;
     struct buf text = {0};
-    buf_printf(&text, "{\"topic\":");
-    buf_put_json_string(&text, wanted->topic);
-    buf_printf(&text, ",\"event_type\":");
-    buf_put_json_string(&text, wanted->event_type);
-    buf_put_char(&text, '}');
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "topic", wanted->topic);
+    json_put_string(&writer, "event_type", wanted->event_type);
+    json_end_object(&writer);
     order->command.order.kind = EFFECT_EVENT;
-    order->command.order.data = object(order->arena, &text);
+    order->command.order.data = buf_finish(&text, order->arena);
     order->command.order.due_ms = wanted->due_ms;
-    buf_fini(&text);
 }
 
 static void prepare_publish(struct order *order)
@@ -91,8 +86,12 @@ static void prepare_publish(struct order *order)
         settle(order, failed("STORE_DAMAGED", str_of(published.why)));
         return;
     }
-    settle(order, (struct outcome){.value = arena_printf(order->arena, "{\"sequence\":%llu}",
-                                                         (unsigned long long)sequence)});
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "sequence", sequence);
+    json_end_object(&writer);
+    settle(order, (struct outcome){.value = buf_finish(&text, order->arena)});
 }
 
 static void prepare_resume(struct order *order)
@@ -111,9 +110,13 @@ static void prepare_resume(struct order *order)
                                  "answers it has not asked for")));
         return;
     }
-    settle(order, (struct outcome){
-                      .value = arena_printf(order->arena, "{\"accepted\":%s,\"kept\":%s}",
-                                            accepted ? "true" : "false", kept ? "true" : "false")});
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_bool(&writer, "accepted", accepted);
+    json_put_bool(&writer, "kept", kept);
+    json_end_object(&writer);
+    settle(order, (struct outcome){.value = buf_finish(&text, order->arena)});
 }
 
 static enum run_kind kind_of(unsigned kind)
@@ -212,18 +215,19 @@ static void name_children(struct order *order, const uuid *ids)
 {
     const struct host_order *wanted = &order->message->order;
     struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_array(&writer, NULL);
     for (size_t i = 0; i < wanted->child_count; i++) {
-        char id[UUID_TEXT_BYTES];
-        uuid_format(ids[i], id);
-        buf_printf(&text, "%c{\"run_id\":\"%s\",\"name\":\"" STR_FMT "\"}", i == 0 ? '[' : ',', id,
-                   STR_ARG(wanted->children[i].name));
+        json_begin_object(&writer, NULL);
+        json_put_uuid(&writer, "run_id", ids[i]);
+        json_put_string(&writer, "name", wanted->children[i].name);
+        json_end_object(&writer);
     }
-    buf_put_char(&text, ']');
-    order->command.order.data = object(order->arena, &text);
+    json_end_array(&writer);
+    order->command.order.data = buf_finish(&text, order->arena);
     if (!wanted->waits) {
         settle(order, (struct outcome){.value = order->command.order.data});
     }
-    buf_fini(&text);
 }
 
 static bool add_key(void *context, uint32_t seq, const struct event *event)

@@ -4,6 +4,7 @@
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/runtime/internal.h"
 
 enum {
@@ -88,77 +89,69 @@ static const struct order *find_order(const struct reading *reading, uint32_t ef
     return order;
 }
 
-static void put_error(struct buf *text, const struct outcome *outcome)
-{
-    buf_printf(text, "\"error\":{\"type\":");
-    buf_put_json_string(text, outcome->error_type);
-    buf_printf(text, ",\"message\":");
-    buf_put_json_string(text, outcome->error_message);
-    buf_put_char(text, '}');
-}
-
 /* The members of an agent's account; without its steps where there is much already. */
-static void put_account(struct buf *text, str account)
+static void put_account(struct json_writer *writer, str account)
 {
     static const char *const short_ones[] = {"total_steps", "stop_reason", "usage"};
     str total = STR("0");
     if (account.len == 0) {
         return;
     }
-    if (text->len + account.len <= ACCOUNTS_BYTES_MAX) {
-        buf_put_char(text, ',');
-        buf_put(text, str_make(account.ptr + 1, account.len - 2));
+    if (writer->buf->len + account.len <= ACCOUNTS_BYTES_MAX) {
+        json_put_members(writer, account);
         return;
     }
     for (size_t i = 0; i < COUNT_OF(short_ones); i++) {
         str value;
         if (json_object_get(account, str_of(short_ones[i]), &value)) {
-            buf_printf(text, ",\"%s\":" STR_FMT, short_ones[i], STR_ARG(value));
+            json_put_raw(writer, short_ones[i], value);
             total = i == 0 ? value : total;
         }
     }
-    buf_printf(text, ",\"steps\":[],\"steps_left_out\":" STR_FMT, STR_ARG(total));
+    json_begin_array(writer, "steps");
+    json_end_array(writer);
+    json_put_raw(writer, "steps_left_out", total);
 }
 
-static void put_child(struct buf *text, const struct child *child)
+static void put_child(struct json_writer *writer, const struct child *child)
 {
-    char id[UUID_TEXT_BYTES];
-    uuid_format(child->id, id);
-    bool is_cancelled = child->outcome.failed && str_is(child->outcome.error_type, "CANCELLED");
-    const char *standing = !child->outcome.failed ? "completed"
-                           : is_cancelled         ? "cancelled"
-                                                  : "failed";
-    buf_printf(text, "{\"run_id\":\"%s\",\"status\":\"%s\",", id, standing);
-    if (child->outcome.failed) {
-        put_error(text, &child->outcome);
+    const struct outcome *outcome = &child->outcome;
+    bool is_cancelled = outcome->failed && str_is(outcome->error_type, "CANCELLED");
+    str standing = !outcome->failed ? STR("completed")
+                   : is_cancelled   ? STR("cancelled")
+                                    : STR("failed");
+    json_begin_object(writer, NULL);
+    json_put_uuid(writer, "run_id", child->id);
+    json_put_string(writer, "status", standing);
+    if (outcome->failed) {
+        json_begin_object(writer, "error");
+        json_put_string(writer, "type", outcome->error_type);
+        json_put_string(writer, "message", outcome->error_message);
+        json_end_object(writer);
     } else {
-        str value = child->outcome.value;
-        buf_printf(text, "\"result\":");
-        buf_put(text, value.len == 0 ? STR("null") : value);
+        json_put_raw(writer, "result", outcome->value);
     }
-    put_account(text, child->account);
-    buf_put_char(text, '}');
+    put_account(writer, child->account);
+    json_end_object(writer);
 }
 
 static str render_children(const struct reading *reading, uint32_t effect)
 {
     struct buf text = {0};
-    buf_put_char(&text, '[');
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_array(&writer, NULL);
     bool more = true;
     for (uint32_t index = 0; more; index++) {
         more = false;
         for (const struct child *child = reading->children; child != NULL; child = child->next) {
             if (child->effect == effect && child->index == index) {
-                buf_put(&text, index == 0 ? STR_EMPTY : STR(","));
-                put_child(&text, child);
+                put_child(&writer, child);
                 more = true;
             }
         }
     }
-    buf_put_char(&text, ']');
-    str ret = arena_copy(reading->arena, buf_str(&text));
-    buf_fini(&text);
-    return ret;
+    json_end_array(&writer);
+    return buf_finish(&text, reading->arena);
 }
 
 static void read_wait_set(struct reading *reading, const struct event *event)

@@ -13,6 +13,7 @@
 
 #include "service/base/array.h"
 #include "service/base/hash.h"
+#include "service/base/json_writer.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
@@ -396,34 +397,30 @@ static uint64_t latest_tick(const struct schedule *schedule, uint64_t now_ms)
     return tick_ms;
 }
 
-static void put_time(struct buf *text, const char *name, uint64_t ms)
+static void put_time(struct json_writer *writer, const char *name, uint64_t ms)
 {
-    buf_printf(text, ",\"%s\":", name);
+    char time[SCHEDULE_TIME_BYTES];
     if (ms == 0) {
-        buf_put(text, STR("null"));
+        json_put_null(writer, name);
         return;
     }
-    char time[SCHEDULE_TIME_BYTES];
     schedule_time(ms, time);
-    buf_printf(text, "\"%s\"", time);
+    json_put_string(writer, name, str_of(time));
 }
 
 static str payload(const struct schedule *schedule, uint64_t tick_ms, struct arena *arena)
 {
     struct buf text = {0};
-    buf_put(&text, STR("{\"schedule_id\":"));
-    buf_put_json_string(&text, id_of(schedule));
-    buf_put(&text, STR(",\"key\":"));
-    buf_put_json_string(&text, key_of(schedule));
-    buf_put(&text, STR(",\"timezone\":"));
-    buf_put_json_string(&text, schedule->row.zone);
-    put_time(&text, "timestamp", tick_ms);
-    put_time(&text, "last_timestamp", schedule->row.last_tick_ms);
-    put_time(&text, "upcoming", cron_next_ms(&schedule->cron, schedule->zone, tick_ms));
-    buf_put_char(&text, '}');
-    str ret = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return ret;
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "schedule_id", id_of(schedule));
+    json_put_string(&writer, "key", key_of(schedule));
+    json_put_string(&writer, "timezone", schedule->row.zone);
+    put_time(&writer, "timestamp", tick_ms);
+    put_time(&writer, "last_timestamp", schedule->row.last_tick_ms);
+    put_time(&writer, "upcoming", cron_next_ms(&schedule->cron, schedule->zone, tick_ms));
+    json_end_object(&writer);
+    return buf_finish(&text, arena);
 }
 
 static status input_of(struct runtime *runtime, const struct schedule *schedule,

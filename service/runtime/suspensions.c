@@ -6,6 +6,7 @@
  * there when the code gets to it; one that comes twice changes nothing.
  */
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -104,14 +105,12 @@ status suspension_kept(struct runtime *runtime, uuid run, str key, struct arena 
 static str answer_of(str data, str by, struct arena *arena)
 {
     struct buf text = {0};
-    buf_printf(&text, "{\"data\":");
-    buf_put(&text, data.len == 0 ? STR("null") : data);
-    buf_printf(&text, ",\"resumed_by\":");
-    buf_put_json_string(&text, by);
-    buf_put_char(&text, '}');
-    str ret = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return ret;
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_raw(&writer, "data", data);
+    json_put_string(&writer, "resumed_by", by);
+    json_end_object(&writer);
+    return buf_finish(&text, arena);
 }
 
 static bool is_open(const struct live_run *run, str key)

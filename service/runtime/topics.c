@@ -11,6 +11,7 @@
 #include "service/base/endian.h"
 #include "service/base/hash.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 #include "service/runtime/topic_table.h"
@@ -192,19 +193,20 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
 str topic_render(const struct topic_event *event, struct arena *arena)
 {
     struct buf text = {0};
-    char run[UUID_TEXT_BYTES];
-    uuid_format(event->run, run);
-    buf_printf(&text, "{\"sequence\":%llu,\"topic\":", (unsigned long long)event->sequence);
-    buf_put_json_string(&text, event->topic);
-    buf_printf(&text, ",\"event_type\":");
-    buf_put_json_string(&text, event->type);
-    buf_printf(&text, ",\"data\":");
-    buf_put(&text, event->data.len == 0 ? STR("null") : event->data);
-    buf_printf(&text, ",\"created_at_ms\":%llu,\"run_id\":\"%s\"}",
-               (unsigned long long)event->created_ms, uuid_is_zero(event->run) ? "" : run);
-    str ret = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return ret;
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "sequence", event->sequence);
+    json_put_string(&writer, "topic", event->topic);
+    json_put_string(&writer, "event_type", event->type);
+    json_put_raw(&writer, "data", event->data);
+    json_put_u64(&writer, "created_at_ms", event->created_ms);
+    if (uuid_is_zero(event->run)) {
+        json_put_string(&writer, "run_id", STR_EMPTY);
+    } else {
+        json_put_uuid(&writer, "run_id", event->run);
+    }
+    json_end_object(&writer);
+    return buf_finish(&text, arena);
 }
 
 struct visiting {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "service/base/endian.h"
+#include "service/base/json_writer.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -97,7 +98,8 @@ void triggers_offer(struct runtime *runtime, const struct trigger_offer *offer)
 
 struct collecting {
     struct arena *arena;
-    struct buf text;
+    struct buf text; /* The input of the run: one event, or the list of a batch. */
+    struct json_writer writer;
     uint64_t last;
     uint64_t first_ms; /* When the oldest of them was published. */
     size_t count;
@@ -110,27 +112,24 @@ static bool visit_event(void *context, const struct topic_event *event)
     struct collecting *collecting = context;
     if (collecting->count == 0) {
         collecting->first_ms = event->created_ms;
-    } else {
-        buf_put_char(&collecting->text, ',');
     }
-    buf_put(&collecting->text, topic_render(event, collecting->arena));
+    json_put_raw(&collecting->writer, NULL, topic_render(event, collecting->arena));
     collecting->last = event->sequence;
     collecting->count++;
     return collecting->count < collecting->count_max;
 }
 
-static bool start(struct runtime *runtime, struct trigger *trigger,
-                  const struct collecting *collecting)
+static bool start(struct runtime *runtime, struct trigger *trigger, struct collecting *collecting)
 {
     struct arena *arena = &runtime->turn_arena;
-    str events = buf_str(&collecting->text);
-    str input = trigger->batch_size > 1
-                    ? arena_printf(arena, "{\"events\":[" STR_FMT "]}", STR_ARG(events))
-                    : arena_copy(arena, events);
+    if (trigger->batch_size > 1) {
+        json_end_array(&collecting->writer);
+        json_end_object(&collecting->writer);
+    }
     struct run_spec spec = {
         .kind = RUN_KIND_WORKFLOW,
         .name = str_of(trigger->workflow),
-        .input = input,
+        .input = buf_finish(&collecting->text, arena),
     };
     struct failure failure;
     uuid id;
@@ -149,6 +148,11 @@ static bool fire(struct runtime *runtime, struct trigger *trigger)
         .arena = &runtime->turn_arena,
         .count_max = trigger->batch_size,
     };
+    collecting.writer = json_writer_of(&collecting.text);
+    if (trigger->batch_size > 1) {
+        json_begin_object(&collecting.writer, NULL);
+        json_begin_array(&collecting.writer, "events");
+    }
     status read = topic_visit(runtime, trigger->hash, trigger->position, visit_event, &collecting);
     bool is_full = collecting.count == trigger->batch_size;
     uint64_t due_ms = collecting.count == 0 || trigger->batch_timeout_ms == 0
