@@ -2,11 +2,9 @@
 
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/hosts/session.h"
 
-enum {
-    LINES_CAPACITY_MIN = 16,
-};
 static_assert(sizeof(struct parked_task) <= 40, "a hundred thousand of these may wait");
 
 static uint64_t hash_name(enum task_kind kind, str name)
@@ -48,12 +46,29 @@ static bool parked_is(const void *context, uint32_t number, const void *key)
 static const struct map_keys keys_by_name = {hash_of_name, name_is};
 static const struct map_keys keys_by_task = {hash_of_parked, parked_is};
 
+/* The heap of ready lines. */
+
+static bool is_before(const void *context, const void *a, const void *b)
+{
+    const struct line *all = ((const struct lines *)context)->lines;
+
+    return all[*(const uint32_t *)a].turn < all[*(const uint32_t *)b].turn;
+}
+
+static void moved(void *context, const void *number, uint32_t place)
+{
+    ((struct lines *)context)->lines[*(const uint32_t *)number].heap_at = place;
+}
+
+static const struct heap_order ready_order = {sizeof(uint32_t), is_before, moved};
+
 void lines_init(struct lines *lines)
 {
     *lines =
         (struct lines){.name_free = LINES_NONE, .line_free = LINES_NONE, .parked_free = LINES_NONE};
     map_init(&lines->by_name, &keys_by_name, lines);
     map_init(&lines->by_task, &keys_by_task, lines);
+    heap_init(&lines->ready, &ready_order, lines);
 }
 
 void lines_fini(struct lines *lines)
@@ -69,90 +84,9 @@ void lines_fini(struct lines *lines)
     free(lines->names);
     free(lines->lines);
     free(lines->parked);
-    free(lines->ready);
+    heap_fini(&lines->ready);
     *lines =
         (struct lines){.name_free = LINES_NONE, .line_free = LINES_NONE, .parked_free = LINES_NONE};
-}
-
-/* Room for one more element; a line of hundreds of thousands wastes a third at most. */
-static void *with_room(void *array, uint32_t count, uint32_t *capacity, size_t element_bytes)
-{
-    if (count < *capacity) {
-        return array;
-    }
-    uint32_t wider = *capacity == 0 ? LINES_CAPACITY_MIN : *capacity + *capacity / 2;
-    assert(wider > *capacity);
-    *capacity = wider;
-    return xrealloc(array, wider * element_bytes);
-}
-
-/* The heap of ready lines. */
-
-static bool is_before(const struct lines *lines, uint32_t a, uint32_t b)
-{
-    return lines->lines[lines->ready[a]].turn < lines->lines[lines->ready[b]].turn;
-}
-
-static void swap_ready(struct lines *lines, uint32_t a, uint32_t b)
-{
-    uint32_t line = lines->ready[a];
-
-    lines->ready[a] = lines->ready[b];
-    lines->ready[b] = line;
-    lines->lines[lines->ready[a]].heap_at = a;
-    lines->lines[lines->ready[b]].heap_at = b;
-}
-
-static void sift_up(struct lines *lines, uint32_t at)
-{
-    while (at > 0 && is_before(lines, at, (at - 1) / 2)) {
-        swap_ready(lines, at, (at - 1) / 2);
-        at = (at - 1) / 2;
-    }
-}
-
-static void sift_down(struct lines *lines, uint32_t at)
-{
-    for (;;) {
-        uint32_t least = at;
-
-        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
-            if (child < lines->ready_count && is_before(lines, child, least)) {
-                least = child;
-            }
-        }
-        if (least == at) {
-            return;
-        }
-        swap_ready(lines, at, least);
-        at = least;
-    }
-}
-
-static void make_ready(struct lines *lines, uint32_t number)
-{
-    lines->ready = (uint32_t *)with_room(lines->ready, lines->ready_count, &lines->ready_capacity,
-                                         sizeof(*lines->ready));
-    uint32_t at = lines->ready_count++;
-
-    lines->ready[at] = number;
-    lines->lines[number].heap_at = at;
-    sift_up(lines, at);
-}
-
-static void make_unready(struct lines *lines, uint32_t number)
-{
-    uint32_t at = lines->lines[number].heap_at;
-    uint32_t last = lines->ready_count - 1;
-
-    assert(at <= last && lines->ready[at] == number);
-    swap_ready(lines, at, last);
-    lines->ready_count--;
-    lines->lines[number].heap_at = LINES_NONE;
-    if (at < last) {
-        sift_up(lines, at);
-        sift_down(lines, at);
-    }
 }
 
 /* Whom a line gets. */
@@ -218,13 +152,13 @@ static void update_ready(struct lines *lines, uint32_t number)
 {
     bool is_ready = is_served(lines, &lines->lines[number]);
 
-    if (is_ready == (lines->lines[number].heap_at != LINES_NONE)) {
+    if (is_ready == (lines->lines[number].heap_at != HEAP_NONE)) {
         return;
     }
     if (is_ready) {
-        make_ready(lines, number);
+        heap_add(&lines->ready, &number);
     } else {
-        make_unready(lines, number);
+        heap_remove(&lines->ready, lines->lines[number].heap_at);
     }
 }
 
@@ -273,8 +207,8 @@ static uint32_t intern_name(struct lines *lines, enum task_kind kind, str text)
         number = lines->name_free;
         lines->name_free = lines->names[number].next_free;
     } else {
-        lines->names = (struct line_name *)with_room(lines->names, lines->name_used,
-                                                     &lines->name_capacity, sizeof(*lines->names));
+        lines->names = array_reserve(lines->names, &lines->name_capacity,
+                                     (size_t)lines->name_used + 1, sizeof(*lines->names));
         number = lines->name_used++;
     }
     lines->names[number] = (struct line_name){
@@ -296,8 +230,8 @@ static uint32_t take_line(struct lines *lines)
         lines->line_free = lines->lines[number].next;
         return number;
     }
-    lines->lines = (struct line *)with_room(lines->lines, lines->line_used, &lines->line_capacity,
-                                            sizeof(*lines->lines));
+    lines->lines = array_reserve(lines->lines, &lines->line_capacity, (size_t)lines->line_used + 1,
+                                 sizeof(*lines->lines));
     return lines->line_used++;
 }
 
@@ -313,7 +247,7 @@ static uint32_t intern(struct lines *lines, enum task_kind kind, str text, uint6
             .name = name,
             .first = LINES_NONE,
             .last = LINES_NONE,
-            .heap_at = LINES_NONE,
+            .heap_at = HEAP_NONE,
             .next = lines->names[name].lines,
         };
         lines->names[name].lines = number;
@@ -340,7 +274,7 @@ static void forget_unused(struct lines *lines, uint32_t number)
     if (line->offer_count > 0 || line->first != LINES_NONE) {
         return;
     }
-    assert(line->candidate_count == 0 && line->there_count == 0 && line->heap_at == LINES_NONE);
+    assert(line->candidate_count == 0 && line->there_count == 0 && line->heap_at == HEAP_NONE);
     uint32_t *at = &name->lines;
 
     while (*at != number) {
@@ -443,8 +377,8 @@ void lines_enter(struct lines *lines, struct host_session *session)
 
         assert(session->offers[i].place == LINES_NONE);
         line->candidates =
-            (struct candidate *)with_room(line->candidates, line->candidate_count,
-                                          &line->candidate_capacity, sizeof(*line->candidates));
+            array_reserve(line->candidates, &line->candidate_capacity,
+                          (size_t)line->candidate_count + 1, sizeof(*line->candidates));
         session->offers[i].place = line->candidate_count;
         line->candidates[line->candidate_count++] = (struct candidate){session, i};
         lines->names[line->name].candidate_count++;
@@ -491,8 +425,8 @@ static uint32_t take_parked(struct lines *lines)
         lines->parked_free = lines->parked[number].next;
         return number;
     }
-    lines->parked = (struct parked_task *)with_room(
-        lines->parked, lines->parked_used, &lines->parked_capacity, sizeof(*lines->parked));
+    lines->parked = array_reserve(lines->parked, &lines->parked_capacity,
+                                  (size_t)lines->parked_used + 1, sizeof(*lines->parked));
     return lines->parked_used++;
 }
 
@@ -554,16 +488,17 @@ bool lines_unpark(struct lines *lines, struct task_ref task)
 
 bool lines_next(struct lines *lines, struct task_ref *ret)
 {
-    if (lines->ready_count == 0) {
+    const uint32_t *first = heap_first(&lines->ready);
+
+    if (first == NULL) {
         return false;
     }
-    uint32_t number = lines->ready[0];
-    struct line *line = &lines->lines[number];
+    struct line *line = &lines->lines[*first];
 
     assert(is_served(lines, line));
     *ret = lines->parked[line->first].task;
     line->turn = ++lines->turn;
-    sift_down(lines, 0);
+    heap_update(&lines->ready, line->heap_at);
     remove_parked(lines, line->first);
     return true;
 }

@@ -14,6 +14,7 @@
 #ifndef SERVICE_HOSTS_LINES_H
 #define SERVICE_HOSTS_LINES_H
 
+#include "service/base/heap.h"
 #include "service/base/map.h"
 #include "service/hosts/message.h"
 
@@ -34,14 +35,14 @@ struct line {
     uint64_t turn; /* When it was served or began to wait last. */
     uint64_t newest; /* The highest number of a session that was there since somebody is; 0. */
     struct candidate *candidates;
+    size_t candidate_capacity;
     uint32_t candidate_count;
-    uint32_t candidate_capacity;
     uint32_t offer_count; /* Sessions that offer it, there or not. */
     uint32_t there_count; /* Those that do not leave, be they away within their lease. */
     uint32_t name;
     uint32_t first; /* In `parked`; LINES_NONE: nobody waits. */
     uint32_t last;
-    uint32_t heap_at; /* LINES_NONE: not ready. */
+    uint32_t heap_at; /* HEAP_NONE: not ready. */
     uint32_t next; /* Of the name, or among the free. */
 };
 
@@ -65,21 +66,19 @@ struct parked_task {
 struct lines {
     struct line_name *names;
     uint32_t name_used;
-    uint32_t name_capacity;
+    size_t name_capacity;
     uint32_t name_free;
     struct map by_name;
     struct line *lines;
     uint32_t line_used;
-    uint32_t line_capacity;
+    size_t line_capacity;
     uint32_t line_free;
     struct parked_task *parked;
     uint32_t parked_used;
-    uint32_t parked_capacity;
+    size_t parked_capacity;
     uint32_t parked_free;
     struct map by_task;
-    uint32_t *ready; /* A heap of lines by `turn`. */
-    uint32_t ready_count;
-    uint32_t ready_capacity;
+    struct heap ready; /* Of lines, by `turn`. */
     uint64_t turn;
     bool may_move; /* Who waits for a deployment that is not there goes to another one. */
 };

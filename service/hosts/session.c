@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-enum {
-    SESSIONS_CAPACITY_MIN = 16,
-    ADOPTED_CAPACITY_MIN = 16,
-};
+#include "service/base/array.h"
 
 static const struct host_session *session_at(const void *context, uint32_t index)
 {
@@ -127,15 +124,12 @@ static uint32_t take_index(struct hosts *hosts)
     if (hosts->hole_count > 0) {
         return hosts->holes[--hosts->hole_count];
     }
-    if (hosts->session_count == hosts->session_capacity) {
-        uint32_t wider =
-            hosts->session_capacity == 0 ? SESSIONS_CAPACITY_MIN : hosts->session_capacity * 2;
+    size_t hole_capacity = hosts->session_capacity; /* Any session may leave a hole. */
+    size_t count = (size_t)hosts->session_count + 1;
 
-        hosts->sessions = (struct host_session **)xrealloc(hosts->sessions,
-                                                           wider * sizeof(struct host_session *));
-        hosts->holes = (uint32_t *)xrealloc(hosts->holes, wider * sizeof(*hosts->holes));
-        hosts->session_capacity = wider;
-    }
+    hosts->holes = array_reserve(hosts->holes, &hole_capacity, count, sizeof(*hosts->holes));
+    hosts->sessions =
+        array_reserve(hosts->sessions, &hosts->session_capacity, count, sizeof(*hosts->sessions));
     return hosts->session_count;
 }
 
@@ -451,15 +445,8 @@ void session_drop(struct hosts *hosts, struct task_entry *entry)
 
 static void note_adopted(struct hosts *hosts, struct task_ref task)
 {
-    if (hosts->adopted_count == hosts->adopted_capacity) {
-        uint32_t wider =
-            hosts->adopted_capacity == 0 ? ADOPTED_CAPACITY_MIN : hosts->adopted_capacity * 2;
-
-        assert(wider > hosts->adopted_capacity);
-        hosts->adopted =
-            (struct task_ref *)xrealloc(hosts->adopted, wider * sizeof(*hosts->adopted));
-        hosts->adopted_capacity = wider;
-    }
+    hosts->adopted = array_reserve(hosts->adopted, &hosts->adopted_capacity,
+                                   (size_t)hosts->adopted_count + 1, sizeof(*hosts->adopted));
     hosts->adopted[hosts->adopted_count++] = task;
 }
 

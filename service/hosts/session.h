@@ -77,7 +77,7 @@ struct hosts {
     uint32_t *holes;
     uint32_t hole_count;
     uint32_t session_count; /* With the expected ones. */
-    uint32_t session_capacity;
+    size_t session_capacity;
     uint32_t expected_count;
     uint32_t connected_count;
     size_t expected_tasks;
@@ -91,7 +91,7 @@ struct hosts {
     struct task_ref *adopted; /* A queue; what is no longer `is_adopted` is passed over. */
     uint32_t adopted_count;
     uint32_t adopted_read;
-    uint32_t adopted_capacity;
+    size_t adopted_capacity;
     struct tasks tasks;
     struct lines lines;
 };

@@ -2,9 +2,7 @@
 
 #include <stdlib.h>
 
-enum {
-    TASKS_CAPACITY_MIN = 16,
-};
+#include "service/base/array.h"
 
 uint64_t task_ref_hash(struct task_ref task)
 {
@@ -60,12 +58,8 @@ static uint32_t take_entry(struct tasks *tasks)
         tasks->free = tasks->entries[number].next;
         return number;
     }
-    if (tasks->used == tasks->capacity) {
-        tasks->capacity = tasks->capacity == 0 ? TASKS_CAPACITY_MIN : tasks->capacity * 2;
-        assert(tasks->capacity > tasks->used);
-        tasks->entries = (struct task_entry *)xrealloc(tasks->entries,
-                                                       tasks->capacity * sizeof(*tasks->entries));
-    }
+    tasks->entries = array_reserve(tasks->entries, &tasks->capacity, (size_t)tasks->used + 1,
+                                   sizeof(*tasks->entries));
     return tasks->used++;
 }
 

@@ -33,7 +33,7 @@ struct task_list {
 struct tasks {
     struct task_entry *entries;
     uint32_t used; /* Entries that were ever taken. */
-    uint32_t capacity;
+    size_t capacity;
     uint32_t free;
     struct map by_ref;
 };
