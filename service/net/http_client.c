@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #include "service/base/buf.h"
+#include "service/base/heap.h"
 #include "service/base/sys.h"
 
 enum {
@@ -28,7 +29,7 @@ struct http_client {
     size_t connections_max;
     CURLM *multi; /* NULL until the first call. */
     size_t call_count;
-    struct timer_heap timers;
+    struct heap timers; /* By when they are due. */
     struct http_call *doomed; /* Dropped from within curl. */
     struct http_task stop_task;
 };
@@ -84,12 +85,39 @@ static void wake(void *context)
     (void)written; /* A full counter wakes as well. */
 }
 
+static struct timer *timer_of(const void *item)
+{
+    return *(struct timer *const *)item;
+}
+
+static bool is_due_before(const void *context, const void *a, const void *b)
+{
+    (void)context;
+    return timer_of(a)->due_us < timer_of(b)->due_us;
+}
+
+static void timer_moved(void *context, const void *item, uint32_t place)
+{
+    (void)context;
+    timer_of(item)->place = place == HEAP_NONE ? 0 : place + 1;
+}
+
+static const struct heap_order timer_order = {sizeof(struct timer *), is_due_before, timer_moved};
+
+/* NULL: nothing is armed. */
+static struct timer *first_timer(const struct http_client *client)
+{
+    const void *first = heap_first(&client->timers);
+
+    return first == NULL ? NULL : timer_of(first);
+}
+
 static void call_free(struct http_call *call)
 {
     struct http_client *client = call->client;
 
     assert(!client->in_curl && client->call_count > 0);
-    timer_heap_disarm(&client->timers, &call->silence);
+    http_client_disarm(client, &call->silence);
     curl_multi_remove_handle(client->multi, call->easy);
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
@@ -143,7 +171,7 @@ static void on_silence(struct timer *timer)
     uint64_t due_us = call->heard_us + call->limit_ms * 1000;
 
     if (due_us > sys_monotonic_us()) {
-        timer_heap_arm(&call->client->timers, timer, due_us);
+        http_client_arm(call->client, timer, due_us);
         return;
     }
     bool began = call->head_told;
@@ -205,8 +233,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
         call->heard_us = sys_monotonic_us();
         if (call->limit_ms != call->idle_ms) {
             call->limit_ms = call->idle_ms;
-            timer_heap_arm(&call->client->timers, &call->silence,
-                           call->heard_us + call->idle_ms * 1000);
+            http_client_arm(call->client, &call->silence, call->heard_us + call->idle_ms * 1000);
         }
         call->handler.bytes(call->handler.context, piece);
     }
@@ -293,7 +320,7 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
     call->limit_ms = request->first_byte_ms;
     call->idle_ms = request->idle_ms;
     call->silence.fire = on_silence;
-    timer_heap_arm(&client->timers, &call->silence, call->heard_us + call->limit_ms * 1000);
+    http_client_arm(client, &call->silence, call->heard_us + call->limit_ms * 1000);
     client->call_count++;
     CURLMcode failed = curl_multi_add_handle(client->multi, call->easy);
 
@@ -323,7 +350,7 @@ void http_call_release(struct http_call *call)
     call->silenced = true;
     call->heard_us = sys_monotonic_us();
     call->limit_ms = DRAIN_MS;
-    timer_heap_arm(&call->client->timers, &call->silence, call->heard_us + DRAIN_MS * 1000);
+    http_client_arm(call->client, &call->silence, call->heard_us + DRAIN_MS * 1000);
 }
 
 static void perform(struct http_client *client)
@@ -364,12 +391,12 @@ static void perform(struct http_client *client)
 static void fire_timers(struct http_client *client)
 {
     uint64_t now_us = sys_monotonic_us();
-    struct timer *timer = timer_heap_first(&client->timers);
+    struct timer *timer = first_timer(client);
 
     while (timer != NULL && timer->due_us <= now_us) {
-        timer_heap_disarm(&client->timers, timer);
+        http_client_disarm(client, timer);
         timer->fire(timer);
-        timer = timer_heap_first(&client->timers);
+        timer = first_timer(client);
     }
 }
 
@@ -387,7 +414,7 @@ static void run_tasks(struct http_client *client)
 
 static int wait_ms(const struct http_client *client)
 {
-    const struct timer *timer = timer_heap_first(&client->timers);
+    const struct timer *timer = first_timer(client);
     uint64_t now_us = sys_monotonic_us();
 
     if (timer == NULL) {
@@ -474,6 +501,7 @@ struct http_client *http_client_start(size_t connections_max)
     assert(client->wake_fd >= 0);
     client->inbox = inbox_new(SIZE_MAX, wake, client);
     client->stop_task.run = stop_now;
+    heap_init(&client->timers, &timer_order, NULL);
     start_thread(client);
     return client;
 }
@@ -489,7 +517,7 @@ void http_client_free(struct http_client *client)
 {
     while (client->timers.count > 0 && client->call_count > 0) {
         /* Released calls that were still reading. */
-        struct timer *timer = timer_heap_first(&client->timers);
+        struct timer *timer = first_timer(client);
 
         assert(timer->fire == on_silence);
         call_free(container_of(timer, struct http_call, silence));
@@ -499,7 +527,7 @@ void http_client_free(struct http_client *client)
         curl_multi_cleanup(client->multi);
         curl_global_cleanup();
     }
-    timer_heap_fini(&client->timers);
+    heap_fini(&client->timers);
     inbox_free(client->inbox);
     close(client->wake_fd);
     free(client);
@@ -513,10 +541,18 @@ void http_client_post(struct http_client *client, struct http_task *task)
 
 void http_client_arm(struct http_client *client, struct timer *timer, uint64_t due_us)
 {
-    timer_heap_arm(&client->timers, timer, due_us);
+    assert(timer->fire != NULL);
+    timer->due_us = due_us;
+    if (timer->place == 0) {
+        heap_add(&client->timers, &timer);
+    } else {
+        heap_update(&client->timers, timer->place - 1);
+    }
 }
 
 void http_client_disarm(struct http_client *client, struct timer *timer)
 {
-    timer_heap_disarm(&client->timers, timer);
+    if (timer->place != 0) {
+        heap_remove(&client->timers, timer->place - 1);
+    }
 }

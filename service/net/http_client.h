@@ -14,7 +14,6 @@
 
 #include "service/base/base.h"
 #include "service/base/inbox.h"
-#include "service/net/timer_heap.h"
 
 struct http_client;
 struct http_call;
@@ -63,13 +62,21 @@ struct http_task {
     void (*run)(struct http_task *task);
 };
 
+/* Lives inside another thing. Zero-initialised is disarmed. */
+struct timer {
+    uint64_t due_us;
+    uint32_t place; /* Among the armed ones, from 1; 0: disarmed. */
+    void (*fire)(struct timer *timer);
+};
+
 struct http_client *http_client_start(size_t connections_max);
 void http_client_stop(struct http_client *client); /* Runs what was posted, ends the thread. */
 void http_client_free(struct http_client *client); /* Every call must be dropped or over. */
 
 void http_client_post(struct http_client *client, struct http_task *task);
+/* By sys_monotonic_us(). Anew where it is armed; equal ones fire in no particular order. */
 void http_client_arm(struct http_client *client, struct timer *timer, uint64_t due_us);
-void http_client_disarm(struct http_client *client, struct timer *timer);
+void http_client_disarm(struct http_client *client, struct timer *timer); /* Also if disarmed. */
 
 /* done() is never called from within. */
 struct http_call *http_call_start(struct http_client *client, const struct http_request *request,
