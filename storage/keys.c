@@ -1,5 +1,7 @@
 #include "storage/keys.h"
 
+#include "service/base/endian.h"
+
 struct writer {
     char *ret;
     size_t len;
@@ -12,12 +14,11 @@ static void put(struct writer *writer, const void *bytes, size_t len)
     writer->len += len;
 }
 
-static void put_big_endian(struct writer *writer, uint32_t value, size_t len)
+static void put_big_endian(struct writer *writer, uint64_t value, size_t len)
 {
     assert(writer->len + len <= KEY_BYTES_MAX);
-    for (size_t i = len; i-- > 0;) {
-        writer->ret[writer->len++] = (char)(uint8_t)(value >> (8 * i));
-    }
+    endian_put_be(writer->ret + writer->len, value, len);
+    writer->len += len;
 }
 
 static struct writer start(char *ret, struct key_space space)
@@ -90,8 +91,7 @@ str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t has
     struct writer writer = start(ret, space);
 
     put(&writer, hash, KEY_HASH_BYTES);
-    put_big_endian(&writer, (uint32_t)(sequence >> 32), 4);
-    put_big_endian(&writer, (uint32_t)sequence, 4);
+    put_big_endian(&writer, sequence, 8);
     return finish(writer);
 }
 
@@ -125,23 +125,13 @@ str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint
     return finish(writer);
 }
 
-static uint32_t big_endian(const char *bytes, size_t len)
-{
-    uint32_t value = 0;
-
-    for (size_t i = 0; i < len; i++) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
 bool key_read_space(str key, struct key_space *ret)
 {
     if (key.len < KEY_SPACE_BYTES) {
         return false;
     }
-    ret->partition = (uint16_t)big_endian(key.ptr, 2);
-    ret->project = big_endian(key.ptr + 2, 4);
+    ret->partition = (uint16_t)endian_get_be(key.ptr, 2);
+    ret->project = (uint32_t)endian_get_be(key.ptr + 2, 4);
     return true;
 }
 
@@ -159,7 +149,7 @@ bool key_read_journal_seq(str key, uint32_t *ret)
     if (key.len != KEY_JOURNAL_BYTES) {
         return false;
     }
-    *ret = big_endian(key.ptr + KEY_RUN_BYTES, 4);
+    *ret = (uint32_t)endian_get_be(key.ptr + KEY_RUN_BYTES, 4);
     return true;
 }
 
@@ -178,7 +168,7 @@ bool key_read_topic_sequence(str key, uint64_t *ret)
         return false;
     }
     const char *at = key.ptr + KEY_SPACE_BYTES + KEY_HASH_BYTES;
-    *ret = (uint64_t)big_endian(at, 4) << 32 | big_endian(at + 4, 4);
+    *ret = endian_get_be(at, 8);
     return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "service/base/buf.h"
 #include "service/base/crc32c.h"
+#include "service/base/endian.h"
 
 /*
  * The format of RocksDB's logs: blocks, and in them records that never cross a block's end:
@@ -24,16 +25,6 @@ enum {
     TYPE_LAST = 4,
     MANIFEST_BYTES_MAX = 256 << 20,
 };
-
-static uint32_t little_endian(const char *bytes, size_t len)
-{
-    uint32_t value = 0;
-
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
 
 static uint32_t mask(uint32_t crc)
 {
@@ -56,12 +47,12 @@ static size_t record_bytes(str file, size_t at, unsigned *ret_type)
         return 0;
     }
     const char *head = file.ptr + at;
-    size_t bytes = HEAD_BYTES + little_endian(head + 4, 2);
+    size_t bytes = HEAD_BYTES + endian_get_le(head + 4, 2);
     unsigned type = (uint8_t)head[6];
     if (bytes > room || type < TYPE_FULL || type > TYPE_LAST) {
         return 0;
     }
-    if (mask(crc32c(0, (str){head + 6, bytes - 6})) != little_endian(head, 4)) {
+    if (mask(crc32c(0, (str){head + 6, bytes - 6})) != endian_get_le(head, 4)) {
         return 0;
     }
     *ret_type = type;

@@ -1,6 +1,7 @@
 #include "storage/store.h"
 
 #include "service/base/buf.h"
+#include "service/base/endian.h"
 
 /*
  * One entry of a batch, little-endian:
@@ -49,16 +50,6 @@ void store_batch_fini(struct store_batch *batch)
     batch->count = 0;
 }
 
-static uint32_t u32_le(const char *bytes)
-{
-    uint32_t value = 0;
-
-    for (size_t i = 4; i-- > 0;) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
 bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct store_entry *ret)
 {
     assert(*cursor <= batch->bytes.len);
@@ -72,9 +63,9 @@ bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct st
     *ret = (struct store_entry){
         .table = (enum store_table)(head & ~(unsigned)ENTRY_IS_DELETE),
         .is_delete = (head & ENTRY_IS_DELETE) != 0,
-        .key = {entry + ENTRY_HEAD_BYTES, u32_le(entry + 1)},
+        .key = {entry + ENTRY_HEAD_BYTES, endian_get_le(entry + 1, 4)},
     };
-    ret->value = (str){ret->key.ptr + ret->key.len, u32_le(entry + 5)};
+    ret->value = (str){ret->key.ptr + ret->key.len, endian_get_le(entry + 5, 4)};
     *cursor += ENTRY_HEAD_BYTES + ret->key.len + ret->value.len;
     assert(*cursor <= batch->bytes.len);
     return true;

@@ -11,6 +11,7 @@
 
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/crc32c.h"
+#include "service/base/endian.h"
 
 /* A slot: magic 4 | body bytes 4 | crc32c of the body 4 | StoreWatermark | zeros. */
 enum {
@@ -29,18 +30,6 @@ static void path_of(const char *folder, char *ret, size_t bytes)
     assert(len > 0);
 }
 
-static void put_u32(uint8_t *ret, uint32_t value)
-{
-    for (size_t i = 0; i < 4; i++) {
-        ret[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-static uint32_t get_u32(const uint8_t *bytes)
-{
-    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 static void encode(const struct watermark *watermark, uint8_t ret[SLOT_BYTES])
 {
     polos_journal_v1_StoreWatermark record = polos_journal_v1_StoreWatermark_init_zero;
@@ -54,18 +43,18 @@ static void encode(const struct watermark *watermark, uint8_t ret[SLOT_BYTES])
     assert(fits && "two integers always fit a sector");
     (void)fits;
     memcpy(ret, magic, sizeof(magic));
-    put_u32(ret + 4, (uint32_t)out.bytes_written);
-    put_u32(ret + 8, crc32c(0, str_make(body, out.bytes_written)));
+    endian_put_le(ret + 4, out.bytes_written, 4);
+    endian_put_le(ret + 8, crc32c(0, str_make(body, out.bytes_written)), 4);
 }
 
 static bool decode(const uint8_t slot[SLOT_BYTES], struct watermark *ret)
 {
     polos_journal_v1_StoreWatermark record = polos_journal_v1_StoreWatermark_init_zero;
     const uint8_t *body = slot + SLOT_HEAD_BYTES;
-    size_t len = get_u32(slot + 4);
+    size_t len = endian_get_le(slot + 4, 4);
 
     if (memcmp(slot, magic, sizeof(magic)) != 0 || len > SLOT_BYTES - SLOT_HEAD_BYTES ||
-        crc32c(0, str_make(body, len)) != get_u32(slot + 8)) {
+        crc32c(0, str_make(body, len)) != endian_get_le(slot + 8, 4)) {
         return false;
     }
     pb_istream_t in = pb_istream_from_buffer(body, len);
