@@ -1,5 +1,7 @@
 #include "service/codec/body.h"
 
+#include "service/base/endian.h"
+
 enum {
     WIRE_VARINT = 0,
     WIRE_FIXED64 = 1,
@@ -54,16 +56,11 @@ static bool read_varint(struct reader *reader, uint64_t *ret)
 /* Little-endian. */
 static bool read_fixed(struct reader *reader, size_t bytes, uint64_t *ret)
 {
-    uint64_t number = 0;
-
-    assert(bytes <= sizeof(number));
     if ((size_t)(reader->end - reader->at) < bytes) {
         return false;
     }
-    for (size_t i = 0; i < bytes; i++) {
-        number |= (uint64_t)*reader->at++ << (8 * i);
-    }
-    *ret = number;
+    *ret = endian_get_le(reader->at, bytes);
+    reader->at += bytes;
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "service/codec/codec.h"
 
 #include "service/base/crc32c.h"
+#include "service/base/endian.h"
 #include "service/codec/body.h"
 #include "service/codec/events.h"
 
@@ -16,23 +17,6 @@ enum {
     AT_SEQ = 20,
 };
 static_assert(AT_SEQ + sizeof(uint32_t) == CODEC_ENVELOPE_BYTES, "the seq ends the envelope");
-
-static void put_le(char *at, uint64_t value, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++) {
-        at[i] = (char)(uint8_t)(value >> (8 * i));
-    }
-}
-
-static uint64_t get_le(const char *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)(uint8_t)at[i] << (8 * i);
-    }
-    return value;
-}
 
 /* Of what lies before the checksum and what lies behind it. */
 static uint32_t checksum(const char *envelope, size_t body_bytes)
@@ -57,13 +41,13 @@ static void encode_event(const struct event *event, uint32_t seq, bool last, str
 
     size_t body_bytes = ret->len - start - CODEC_ENVELOPE_BYTES;
     char *envelope = ret->ptr + start;
-    put_le(envelope + AT_FORMAT, FORMAT, 1);
-    put_le(envelope + AT_KIND, (uint64_t)event->kind, 1);
-    put_le(envelope + AT_FLAGS, last ? FLAG_LAST : 0, 2);
-    put_le(envelope + AT_BODY_BYTES, body_bytes, 4);
-    put_le(envelope + AT_TIME, event->time_ms, 8);
-    put_le(envelope + AT_SEQ, seq, 4);
-    put_le(envelope + AT_CRC, checksum(envelope, body_bytes), 4);
+    endian_put_le(envelope + AT_FORMAT, FORMAT, 1);
+    endian_put_le(envelope + AT_KIND, (uint64_t)event->kind, 1);
+    endian_put_le(envelope + AT_FLAGS, last ? FLAG_LAST : 0, 2);
+    endian_put_le(envelope + AT_BODY_BYTES, body_bytes, 4);
+    endian_put_le(envelope + AT_TIME, event->time_ms, 8);
+    endian_put_le(envelope + AT_SEQ, seq, 4);
+    endian_put_le(envelope + AT_CRC, checksum(envelope, body_bytes), 4);
 }
 
 void codec_encode(const struct event *events, size_t count, uint32_t first_seq, struct buf *ret)
@@ -83,9 +67,9 @@ static status damaged(const char *why)
 /* The envelope is whole; `rest` is the record from it on. */
 static status check_envelope(str rest)
 {
-    size_t body_bytes = get_le(rest.ptr + AT_BODY_BYTES, 4);
+    size_t body_bytes = endian_get_le(rest.ptr + AT_BODY_BYTES, 4);
     size_t after = rest.len - CODEC_ENVELOPE_BYTES;
-    uint64_t flags = get_le(rest.ptr + AT_FLAGS, 2);
+    uint64_t flags = endian_get_le(rest.ptr + AT_FLAGS, 2);
 
     if (rest.ptr[AT_FORMAT] != FORMAT) {
         return rest.ptr[AT_FORMAT] == 0
@@ -96,7 +80,7 @@ static status check_envelope(str rest)
     if (body_bytes > after) {
         return damaged("journal record: an event is cut off");
     }
-    if (get_le(rest.ptr + AT_CRC, 4) != checksum(rest.ptr, body_bytes)) {
+    if (endian_get_le(rest.ptr + AT_CRC, 4) != checksum(rest.ptr, body_bytes)) {
         return damaged("journal record: the checksum does not match");
     }
     if ((flags & ~(uint64_t)FLAG_LAST) != 0 || event_row_of((uint8_t)rest.ptr[AT_KIND]) == NULL) {
@@ -125,9 +109,10 @@ status codec_next(str record, size_t *cursor, struct codec_entry *ret, bool *ret
     }
     TRY(check_envelope(rest));
     ret->kind = (enum event_kind)(uint8_t)rest.ptr[AT_KIND];
-    ret->seq = (uint32_t)get_le(rest.ptr + AT_SEQ, 4);
-    ret->time_ms = get_le(rest.ptr + AT_TIME, 8);
-    ret->body = str_make(rest.ptr + CODEC_ENVELOPE_BYTES, get_le(rest.ptr + AT_BODY_BYTES, 4));
+    ret->seq = (uint32_t)endian_get_le(rest.ptr + AT_SEQ, 4);
+    ret->time_ms = endian_get_le(rest.ptr + AT_TIME, 8);
+    ret->body =
+        str_make(rest.ptr + CODEC_ENVELOPE_BYTES, endian_get_le(rest.ptr + AT_BODY_BYTES, 4));
     *cursor += CODEC_ENVELOPE_BYTES + ret->body.len;
     return STATUS_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/crc32c.h"
+#include "service/base/endian.h"
 #include "service/codec/codec.h"
 
 /* u8 format (2) | u8[3] zero | u32 crc32c of the body, little-endian | body
@@ -162,14 +163,6 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     return true;
 }
 
-static uint32_t read_crc(const char *at)
-{
-    const uint8_t *bytes = (const uint8_t *)at;
-
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-           (uint32_t)bytes[3] << 24;
-}
-
 status codec_decode_run(str bytes, struct run *ret)
 {
     polos_journal_v1_RunSnapshot body = polos_journal_v1_RunSnapshot_init_zero;
@@ -183,7 +176,7 @@ status codec_decode_run(str bytes, struct run *ret)
                            "snapshot: damaged, or in the format of another release");
     }
     str packed = {bytes.ptr + HEAD_BYTES, bytes.len - HEAD_BYTES};
-    if (read_crc(bytes.ptr + 4) != crc32c(0, packed)) {
+    if (endian_get_le(bytes.ptr + 4, 4) != crc32c(0, packed)) {
         return status_make(CODE_DATA_LOSS, "snapshot: the checksum does not match");
     }
     pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)packed.ptr, packed.len);
