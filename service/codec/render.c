@@ -1,13 +1,8 @@
 #include "polos/journal/v1/journal.pb-c.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/codec/body.h"
 #include "service/codec/codec.h"
-
-/* One object under construction. What is empty, zero or false is left out. */
-struct object {
-    struct buf *buf;
-    bool started;
-};
 
 static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow", "tool"};
 static const char *const effect_kinds[] = {
@@ -19,130 +14,92 @@ static_assert(COUNT_OF(effect_kinds) == EFFECT_KIND_COUNT, "a new kind needs a n
 static const char *const stops[REPLY_STOP_COUNT] = {"end",     "tools", "length", "content_filter",
                                                     "refusal", "pause"};
 
-static struct object object_begin(struct buf *buf)
-{
-    buf_put_char(buf, '{');
-    return (struct object){.buf = buf, .started = false};
-}
+/* What is empty, zero or false is left out. */
 
-static void object_end(struct object *object)
-{
-    buf_put_char(object->buf, '}');
-}
-
-static void put_key(struct object *object, const char *key)
-{
-    if (object->started) {
-        buf_put_char(object->buf, ',');
-    }
-    object->started = true;
-    buf_put_json_string(object->buf, str_of(key));
-    buf_put_char(object->buf, ':');
-}
-
-static void put_text(struct object *object, const char *key, str text)
+static void put_text(struct json_writer *writer, const char *name, str text)
 {
     if (text.len > 0) {
-        put_key(object, key);
-        buf_put_json_string(object->buf, text);
+        json_put_string(writer, name, text);
     }
 }
 
-/* Of things counted from 0. */
-static void put_index(struct object *object, const char *key, uint64_t number)
-{
-    put_key(object, key);
-    buf_printf(object->buf, "%llu", (unsigned long long)number);
-}
-
-static void put_number(struct object *object, const char *key, uint64_t number)
+static void put_number(struct json_writer *writer, const char *name, uint64_t number)
 {
     if (number != 0) {
-        put_index(object, key, number);
+        json_put_u64(writer, name, number);
     }
 }
 
-static void put_true(struct object *object, const char *key, bool fact)
+static void put_true(struct json_writer *writer, const char *name, bool fact)
 {
     if (fact) {
-        put_key(object, key);
-        buf_put(object->buf, STR("true"));
+        json_put_bool(writer, name, true);
     }
 }
 
 /* Spliced in when it is JSON, else shown as text. */
-static void put_json(struct object *object, const char *key, str value)
+static void put_json(struct json_writer *writer, const char *name, str value)
 {
-    if (value.len == 0) {
-        return;
-    }
-    put_key(object, key);
     if (json_is_valid(value)) {
-        buf_put(object->buf, value);
+        json_put_raw(writer, name, value);
     } else {
-        buf_put_json_string(object->buf, value);
+        put_text(writer, name, value);
     }
 }
 
-static void put_id(struct object *object, const char *key, uuid id)
+static void put_id(struct json_writer *writer, const char *name, uuid id)
 {
-    char text[UUID_TEXT_BYTES];
-
     if (!uuid_is_zero(id)) {
-        uuid_format(id, text);
-        put_text(object, key, str_of(text));
+        json_put_uuid(writer, name, id);
     }
 }
 
-static void put_hex(struct object *object, const char *key, str bytes)
+static void put_hex(struct json_writer *writer, const char *name, str bytes)
 {
-    if (bytes.len == 0) {
-        return;
-    }
-    put_key(object, key);
-    buf_put_char(object->buf, '"');
+    struct buf text = {NULL, 0, 0};
+
     for (size_t i = 0; i < bytes.len; i++) {
-        buf_printf(object->buf, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
+        buf_printf(&text, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
     }
-    buf_put_char(object->buf, '"');
+    put_text(writer, name, buf_str(&text));
+    buf_fini(&text);
 }
 
-static void put_run_started(struct object *object, const struct event *event)
+static void put_run_started(struct json_writer *writer, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
 
     assert(spec->kind < RUN_KIND_COUNT);
-    put_id(object, "run_id", event->run_started.id);
-    put_text(object, "kind", str_of(run_kinds[spec->kind]));
-    put_text(object, "name", spec->name);
-    put_json(object, "input", spec->input);
-    put_json(object, "options", spec->options);
-    put_hex(object, "definition_hash", spec->definition_hash);
-    put_text(object, "session_id", spec->session_id);
-    put_text(object, "user_id", spec->user_id);
-    put_text(object, "conversation_id", spec->conversation_id);
-    put_text(object, "idempotency_key", spec->idempotency_key);
-    put_id(object, "parent_run_id", spec->parent);
-    put_id(object, "root_run_id", spec->root);
+    put_id(writer, "run_id", event->run_started.id);
+    put_text(writer, "kind", str_of(run_kinds[spec->kind]));
+    put_text(writer, "name", spec->name);
+    put_json(writer, "input", spec->input);
+    put_json(writer, "options", spec->options);
+    put_hex(writer, "definition_hash", spec->definition_hash);
+    put_text(writer, "session_id", spec->session_id);
+    put_text(writer, "user_id", spec->user_id);
+    put_text(writer, "conversation_id", spec->conversation_id);
+    put_text(writer, "idempotency_key", spec->idempotency_key);
+    put_id(writer, "parent_run_id", spec->parent);
+    put_id(writer, "root_run_id", spec->root);
     if (spec->parent_effect != 0) {
-        put_number(object, "parent_effect", spec->parent_effect);
-        put_index(object, "parent_index", spec->parent_index);
+        put_number(writer, "parent_effect", spec->parent_effect);
+        json_put_u64(writer, "parent_index", spec->parent_index);
     }
-    put_number(object, "deadline_ms", spec->deadline_ms);
-    put_number(object, "max_total_tokens", spec->tokens_max);
-    put_number(object, "max_steps", spec->steps_max);
-    put_number(object, "max_retries", spec->retries_max);
-    put_json(object, "state", spec->state);
-    put_text(object, "queue", spec->queue);
-    put_text(object, "concurrency_key", spec->concurrency_key);
+    put_number(writer, "deadline_ms", spec->deadline_ms);
+    put_number(writer, "max_total_tokens", spec->tokens_max);
+    put_number(writer, "max_steps", spec->steps_max);
+    put_number(writer, "max_retries", spec->retries_max);
+    put_json(writer, "state", spec->state);
+    put_text(writer, "queue", spec->queue);
+    put_text(writer, "concurrency_key", spec->concurrency_key);
     if (spec->priority != 0) {
-        put_key(object, "priority");
-        buf_printf(object->buf, "%d", (int)spec->priority);
+        json_put_i64(writer, "priority", spec->priority);
     }
 }
 
 /* The texts of all blocks of a kind as one. */
-static void put_blocks(struct object *object, const char *key, enum body_block_kind kind,
+static void put_blocks(struct json_writer *writer, const char *name, enum body_block_kind kind,
                        const Polos__Journal__V1__ModelReply *reply)
 {
     struct buf text = {NULL, 0, 0};
@@ -152,39 +109,40 @@ static void put_blocks(struct object *object, const char *key, enum body_block_k
             buf_put(&text, body_str(reply->blocks[i]->text));
         }
     }
-    put_text(object, key, buf_str(&text));
+    put_text(writer, name, buf_str(&text));
     buf_fini(&text);
 }
 
-static void put_tool_calls(struct object *object, const Polos__Journal__V1__ModelReply *reply)
+static void put_tool_call(struct json_writer *writer, const Polos__Journal__V1__ModelBlock *block)
+{
+    json_begin_object(writer, NULL);
+    put_text(writer, "call_id", body_str(block->call_id));
+    put_text(writer, "name", body_str(block->name));
+    put_json(writer, "arguments", body_str(block->arguments));
+    put_true(writer, "arguments_invalid", block->arguments_invalid);
+    json_end_object(writer);
+}
+
+static void put_tool_calls(struct json_writer *writer, const Polos__Journal__V1__ModelReply *reply)
 {
     bool started = false;
 
     for (size_t i = 0; i < reply->n_blocks; i++) {
-        const Polos__Journal__V1__ModelBlock *block = reply->blocks[i];
-        if (block->kind != BODY_BLOCK_TOOL_CALL) {
+        if (reply->blocks[i]->kind != BODY_BLOCK_TOOL_CALL) {
             continue;
         }
-        if (started) {
-            buf_put_char(object->buf, ',');
-        } else {
-            put_key(object, "tool_calls");
-            buf_put_char(object->buf, '[');
+        if (!started) {
+            json_begin_array(writer, "tool_calls");
         }
         started = true;
-        struct object call = object_begin(object->buf);
-        put_text(&call, "call_id", body_str(block->call_id));
-        put_text(&call, "name", body_str(block->name));
-        put_json(&call, "arguments", body_str(block->arguments));
-        put_true(&call, "arguments_invalid", block->arguments_invalid);
-        object_end(&call);
+        put_tool_call(writer, reply->blocks[i]);
     }
     if (started) {
-        buf_put_char(object->buf, ']');
+        json_end_array(writer);
     }
 }
 
-static void put_reply(struct object *object, str packed)
+static void put_reply(struct json_writer *writer, str packed)
 {
     struct arena arena;
 
@@ -192,184 +150,181 @@ static void put_reply(struct object *object, str packed)
     const Polos__Journal__V1__ModelReply *reply =
         (const Polos__Journal__V1__ModelReply *)body_unpack(
             &polos__journal__v1__model_reply__descriptor, packed, &arena);
-    put_key(object, "reply");
     if (reply == NULL) {
-        buf_put(object->buf, STR("null"));
+        json_put_null(writer, "reply");
     } else {
-        struct object inner = object_begin(object->buf);
-        put_blocks(&inner, "text", BODY_BLOCK_TEXT, reply);
-        put_blocks(&inner, "reasoning", BODY_BLOCK_REASONING, reply);
-        put_blocks(&inner, "refusal", BODY_BLOCK_REFUSAL, reply);
-        put_tool_calls(&inner, reply);
-        put_text(&inner, "model", body_str(reply->model));
-        put_text(&inner, "origin", body_str(reply->origin));
-        put_text(&inner, "response_id", body_str(reply->response_id));
-        put_text(&inner, "stop_raw", body_str(reply->stop_raw));
-        object_end(&inner);
+        json_begin_object(writer, "reply");
+        put_blocks(writer, "text", BODY_BLOCK_TEXT, reply);
+        put_blocks(writer, "reasoning", BODY_BLOCK_REASONING, reply);
+        put_blocks(writer, "refusal", BODY_BLOCK_REFUSAL, reply);
+        put_tool_calls(writer, reply);
+        put_text(writer, "model", body_str(reply->model));
+        put_text(writer, "origin", body_str(reply->origin));
+        put_text(writer, "response_id", body_str(reply->response_id));
+        put_text(writer, "stop_raw", body_str(reply->stop_raw));
+        json_end_object(writer);
     }
     arena_fini(&arena);
 }
 
-static void put_usage(struct object *object, const struct engine_usage *usage)
+static void put_usage(struct json_writer *writer, const struct engine_usage *usage)
 {
-    put_key(object, "usage");
     if (!usage->known) {
-        buf_put(object->buf, STR("null"));
+        json_put_null(writer, "usage");
         return;
     }
-    struct object inner = object_begin(object->buf);
-    put_number(&inner, "input_tokens", usage->input);
-    put_number(&inner, "output_tokens", usage->output);
-    put_number(&inner, "cache_read_input_tokens", usage->cache_read);
-    put_number(&inner, "cache_creation_input_tokens", usage->cache_write);
-    put_number(&inner, "reasoning_tokens", usage->reasoning);
-    object_end(&inner);
+    json_begin_object(writer, "usage");
+    put_number(writer, "input_tokens", usage->input);
+    put_number(writer, "output_tokens", usage->output);
+    put_number(writer, "cache_read_input_tokens", usage->cache_read);
+    put_number(writer, "cache_creation_input_tokens", usage->cache_write);
+    put_number(writer, "reasoning_tokens", usage->reasoning);
+    json_end_object(writer);
 }
 
-static void put_model_replied(struct object *object, const struct event *event)
+static void put_model_replied(struct json_writer *writer, const struct event *event)
 {
     assert(event->model_replied.stop < REPLY_STOP_COUNT);
-    put_reply(object, event->model_replied.reply);
-    put_text(object, "stop", str_of(stops[event->model_replied.stop]));
-    put_usage(object, &event->model_replied.usage);
+    put_reply(writer, event->model_replied.reply);
+    put_text(writer, "stop", str_of(stops[event->model_replied.stop]));
+    put_usage(writer, &event->model_replied.usage);
 }
 
-static void put_task_requested(struct object *object, const struct event *event)
+static void put_task_requested(struct json_writer *writer, const struct event *event)
 {
     assert(event->task_requested.kind < EFFECT_KIND_COUNT);
-    put_text(object, "kind", str_of(effect_kinds[event->task_requested.kind]));
-    put_text(object, "name", event->task_requested.name);
-    put_text(object, "call_id", event->task_requested.call_id);
-    put_json(object, "input", event->task_requested.input);
-    put_number(object, "deadline_ms", event->task_requested.deadline_ms);
-    put_true(object, "at_most_once", event->task_requested.at_most_once);
+    put_text(writer, "kind", str_of(effect_kinds[event->task_requested.kind]));
+    put_text(writer, "name", event->task_requested.name);
+    put_text(writer, "call_id", event->task_requested.call_id);
+    put_json(writer, "input", event->task_requested.input);
+    put_number(writer, "deadline_ms", event->task_requested.deadline_ms);
+    put_true(writer, "at_most_once", event->task_requested.at_most_once);
 }
 
-static void put_outcome(struct object *object, const struct outcome *outcome)
+static void put_outcome(struct json_writer *writer, const struct outcome *outcome)
 {
     if (!outcome->failed) {
-        put_json(object, "value", outcome->value);
+        put_json(writer, "value", outcome->value);
         return;
     }
-    put_key(object, "error");
-    struct object error = object_begin(object->buf);
-    put_text(&error, "type", outcome->error_type);
-    put_text(&error, "message", outcome->error_message);
-    put_text(&error, "stack", outcome->error_stack);
-    object_end(&error);
+    json_begin_object(writer, "error");
+    put_text(writer, "type", outcome->error_type);
+    put_text(writer, "message", outcome->error_message);
+    put_text(writer, "stack", outcome->error_stack);
+    json_end_object(writer);
 }
 
-static void put_run_completed(struct object *object, const struct event *event)
+static void put_run_completed(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "stop_reason", event->run_completed.stop_reason);
+    put_text(writer, "stop_reason", event->run_completed.stop_reason);
 }
 
-static void put_run_failed(struct object *object, const struct event *event)
+static void put_run_failed(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "reason", event->run_failed.reason);
-    put_text(object, "message", event->run_failed.message);
+    put_text(writer, "reason", event->run_failed.reason);
+    put_text(writer, "message", event->run_failed.message);
 }
 
-static void put_run_cancelled(struct object *object, const struct event *event)
+static void put_run_cancelled(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "cause", event->run_cancelled.cause);
+    put_text(writer, "cause", event->run_cancelled.cause);
 }
 
-static void put_model_failed(struct object *object, const struct event *event)
+static void put_model_failed(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "reason", event->model_failed.reason);
-    put_text(object, "message", event->model_failed.message);
-    put_number(object, "retry_at_ms", event->model_failed.retry_at_ms);
+    put_text(writer, "reason", event->model_failed.reason);
+    put_text(writer, "message", event->model_failed.message);
+    put_number(writer, "retry_at_ms", event->model_failed.retry_at_ms);
 }
 
-static void put_task_settled(struct object *object, const struct event *event)
+static void put_task_settled(struct json_writer *writer, const struct event *event)
 {
-    put_outcome(object, &event->task_settled.outcome);
-    put_json(object, "state", event->task_settled.state);
+    put_outcome(writer, &event->task_settled.outcome);
+    put_json(writer, "state", event->task_settled.state);
 }
 
-static void put_step_settled(struct object *object, const struct event *event)
+static void put_step_settled(struct json_writer *writer, const struct event *event)
 {
-    put_number(object, "number", event->step_settled.number);
-    put_text(object, "key", event->step_settled.key);
-    put_outcome(object, &event->step_settled.outcome);
-    put_json(object, "state", event->step_settled.state);
+    put_number(writer, "number", event->step_settled.number);
+    put_text(writer, "key", event->step_settled.key);
+    put_outcome(writer, &event->step_settled.outcome);
+    put_json(writer, "state", event->step_settled.state);
 }
 
-static void put_lease_granted(struct object *object, const struct event *event)
+static void put_lease_granted(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "host_id", event->lease_granted.host_id);
-    put_text(object, "deployment", event->lease_granted.deployment);
+    put_text(writer, "host_id", event->lease_granted.host_id);
+    put_text(writer, "deployment", event->lease_granted.deployment);
 }
 
-static void put_lease_lost(struct object *object, const struct event *event)
+static void put_lease_lost(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "cause", event->lease_lost.cause);
-    put_true(object, "excused", event->lease_lost.is_excused);
+    put_text(writer, "cause", event->lease_lost.cause);
+    put_true(writer, "excused", event->lease_lost.is_excused);
 }
 
-static void put_wait_set(struct object *object, const struct event *event)
+static void put_wait_set(struct json_writer *writer, const struct event *event)
 {
     assert(event->wait_set.kind < EFFECT_KIND_COUNT);
-    put_text(object, "kind", str_of(effect_kinds[event->wait_set.kind]));
-    put_number(object, "task", event->wait_set.owner);
-    put_text(object, "key", event->wait_set.key);
-    put_json(object, "data", event->wait_set.data);
-    put_number(object, "until_ms", event->wait_set.due_ms);
-    put_number(object, "children", event->wait_set.children);
+    put_text(writer, "kind", str_of(effect_kinds[event->wait_set.kind]));
+    put_number(writer, "task", event->wait_set.owner);
+    put_text(writer, "key", event->wait_set.key);
+    put_json(writer, "data", event->wait_set.data);
+    put_number(writer, "until_ms", event->wait_set.due_ms);
+    put_number(writer, "children", event->wait_set.children);
 }
 
-static void put_wait_settled(struct object *object, const struct event *event)
+static void put_wait_settled(struct json_writer *writer, const struct event *event)
 {
     assert(event->wait_settled.kind < EFFECT_KIND_COUNT);
-    put_text(object, "kind", str_of(effect_kinds[event->wait_settled.kind]));
-    put_number(object, "task", event->wait_settled.owner);
-    put_text(object, "key", event->wait_settled.key);
-    put_outcome(object, &event->wait_settled.outcome);
-    put_text(object, "by", event->wait_settled.by);
+    put_text(writer, "kind", str_of(effect_kinds[event->wait_settled.kind]));
+    put_number(writer, "task", event->wait_settled.owner);
+    put_text(writer, "key", event->wait_settled.key);
+    put_outcome(writer, &event->wait_settled.outcome);
+    put_text(writer, "by", event->wait_settled.by);
 }
 
-static void put_child_settled(struct object *object, const struct event *event)
+static void put_child_settled(struct json_writer *writer, const struct event *event)
 {
-    put_index(object, "index", event->child_settled.index);
-    put_id(object, "child_run_id", event->child_settled.child);
-    put_outcome(object, &event->child_settled.outcome);
-    put_json(object, "account", event->child_settled.account);
+    json_put_u64(writer, "index", event->child_settled.index);
+    put_id(writer, "child_run_id", event->child_settled.child);
+    put_outcome(writer, &event->child_settled.outcome);
+    put_json(writer, "account", event->child_settled.account);
 }
 
-static void put_resume_kept(struct object *object, const struct event *event)
+static void put_resume_kept(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "key", event->resume_kept.key);
-    put_json(object, "data", event->resume_kept.data);
-    put_text(object, "by", event->resume_kept.by);
+    put_text(writer, "key", event->resume_kept.key);
+    put_json(writer, "data", event->resume_kept.data);
+    put_text(writer, "by", event->resume_kept.by);
 }
 
-static void put_task_parked(struct object *object, const struct event *event)
+static void put_task_parked(struct json_writer *writer, const struct event *event)
 {
-    put_true(object, "is_ready", event->task_parked.is_ready);
+    put_true(writer, "is_ready", event->task_parked.is_ready);
 }
 
-static void put_task_failed(struct object *object, const struct event *event)
+static void put_task_failed(struct json_writer *writer, const struct event *event)
 {
-    put_outcome(object, &event->task_failed.outcome);
-    put_json(object, "state", event->task_failed.state);
-    put_number(object, "retry_at_ms", event->task_failed.retry_at_ms);
+    put_outcome(writer, &event->task_failed.outcome);
+    put_json(writer, "state", event->task_failed.state);
+    put_number(writer, "retry_at_ms", event->task_failed.retry_at_ms);
 }
 
-static void put_cancel_requested(struct object *object, const struct event *event)
+static void put_cancel_requested(struct json_writer *writer, const struct event *event)
 {
-    put_text(object, "cause", event->cancel_requested.cause);
-    put_number(object, "deadline_ms", event->cancel_requested.deadline_ms);
+    put_text(writer, "cause", event->cancel_requested.cause);
+    put_number(writer, "deadline_ms", event->cancel_requested.deadline_ms);
 }
 
 /* The envelope says it all. */
-static void put_nothing(struct object *object, const struct event *event)
+static void put_nothing(struct json_writer *writer, const struct event *event)
 {
-    (void)object;
+    (void)writer;
     (void)event;
 }
 
-static void (*const putters[])(struct object *object, const struct event *event) = {
+static void (*const putters[])(struct json_writer *writer, const struct event *event) = {
     [EVENT_NONE] = put_nothing,
     [EVENT_RUN_STARTED] = put_run_started,
     [EVENT_RUN_COMPLETED] = put_run_completed,
@@ -399,8 +354,9 @@ static_assert(COUNT_OF(putters) == EVENT_COUNT, "one row per kind of event");
 void codec_render(const struct event *event, struct buf *ret)
 {
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
-    struct object object = object_begin(ret);
+    struct json_writer writer = json_writer_of(ret);
 
-    putters[event->kind](&object, event);
-    object_end(&object);
+    json_begin_object(&writer, NULL);
+    putters[event->kind](&writer, event);
+    json_end_object(&writer);
 }
