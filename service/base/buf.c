@@ -202,3 +202,9 @@ void buf_put_u64_le(struct buf *buf, uint64_t value)
 {
     put_le(buf, value, sizeof(value));
 }
+
+void buf_put_counted(struct buf *buf, str text)
+{
+    buf_put_u64_le(buf, text.len);
+    buf_put(buf, text);
+}

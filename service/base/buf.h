@@ -28,6 +28,8 @@ void buf_put_json_string(struct buf *buf, str text);
 void buf_put_u16_le(struct buf *buf, uint16_t value);
 void buf_put_u32_le(struct buf *buf, uint32_t value);
 void buf_put_u64_le(struct buf *buf, uint64_t value);
+/* The length as 8 bytes, then the text: different lists of texts give different bytes. */
+void buf_put_counted(struct buf *buf, str text);
 
 static inline str buf_str(const struct buf *buf)
 {

@@ -1,5 +1,7 @@
 #include "service/base/uuid.h"
 
+#include "service/base/endian.h"
+
 /* Where the dashes stand in the text form. */
 static bool is_dash_at(size_t index)
 {
@@ -11,9 +13,7 @@ uuid uuid_v7(uint64_t now_ms, const uint8_t random[10])
     assert(now_ms < (uint64_t)1 << 48);
     uuid id;
 
-    for (size_t i = 0; i < 6; i++) {
-        id.bytes[i] = (uint8_t)(now_ms >> (8 * (5 - i)));
-    }
+    endian_put_be(id.bytes, now_ms, 6);
     memcpy(id.bytes + 6, random, 10);
     id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x70);
     id.bytes[8] = (uint8_t)((id.bytes[8] & 0x3f) | 0x80);
@@ -83,10 +83,5 @@ bool uuid_parse(str text, uuid *ret)
 
 uint64_t uuid_time_ms(uuid id)
 {
-    uint64_t time_ms = 0;
-
-    for (size_t i = 0; i < 6; i++) {
-        time_ms = time_ms << 8 | id.bytes[i];
-    }
-    return time_ms;
+    return endian_get_be(id.bytes, 6);
 }

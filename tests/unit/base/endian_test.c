@@ -64,6 +64,11 @@ static void written_by_buf(void **state)
     buf_put_u64_le(&buf, 0x0708090a0b0c0d0e);
     assert_int_equal(buf.len, 14);
     assert_memory_equal(buf.ptr, "\x02\x01\x06\x05\x04\x03\x0e\x0d\x0c\x0b\x0a\x09\x08\x07", 14);
+    buf_reset(&buf);
+    buf_put_counted(&buf, STR("ab"));
+    buf_put_counted(&buf, STR_EMPTY);
+    assert_int_equal(buf.len, 18);
+    assert_memory_equal(buf.ptr, "\x02\0\0\0\0\0\0\0ab\0\0\0\0\0\0\0\0", 18);
     buf_fini(&buf);
 }
 
