@@ -1,11 +1,8 @@
 #include "service/agents/input.h"
 
 #include "service/agents/transcript.h"
+#include "service/base/array.h"
 #include "service/base/json.h"
-
-enum {
-    LIST_MIN = 16,
-};
 
 static const struct role_row {
     const char *name;
@@ -19,16 +16,8 @@ static const struct role_row {
 void message_list_add(struct message_list *list, struct model_message message, struct arena *arena)
 {
     assert(list->count <= list->cap);
-    if (list->count == list->cap) {
-        size_t cap = list->cap == 0 ? LIST_MIN : 2 * list->cap;
-        struct model_message *items =
-            (struct model_message *)arena_alloc(arena, cap * sizeof(*items));
-        if (list->count > 0) {
-            memcpy(items, list->items, list->count * sizeof(*items));
-        }
-        list->items = items;
-        list->cap = cap;
-    }
+    list->items =
+        array_reserve_in(arena, list->items, &list->cap, list->count + 1, sizeof(*list->items));
     list->items[list->count++] = message;
 }
 

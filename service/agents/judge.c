@@ -31,9 +31,7 @@ static str unknown_tool_message(const struct agent_definition *definition, str n
         buf_put(&text, i > 0 ? STR(", ") : STR_EMPTY);
         buf_put(&text, definition->tools[i].name);
     }
-    str message = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return message;
+    return buf_finish(&text, arena);
 }
 
 static struct tool_call judge(const struct agent_definition *definition,

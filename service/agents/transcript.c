@@ -39,9 +39,7 @@ static str result_text(const struct task *task, struct arena *arena)
     struct buf text = {NULL, 0, 0};
     buf_put(&text, STR("Error: "));
     buf_put(&text, message);
-    str copy = arena_copy(arena, buf_str(&text));
-    buf_fini(&text);
-    return copy;
+    return buf_finish(&text, arena);
 }
 
 static struct task *take_task(struct builder *builder, str call_id)
@@ -220,8 +218,7 @@ static status merge_options(str base, str overlay, struct arena *arena, str *ret
         return STATUS_OK;
     }
     json_object_merge(base, overlay, &merged);
-    *ret = arena_copy(arena, buf_str(&merged));
-    buf_fini(&merged);
+    *ret = buf_finish(&merged, arena);
     return STATUS_OK;
 }
 

@@ -3,6 +3,7 @@
 #include "service/agents/transcript.h"
 #include "service/api/run_waiting.h"
 #include "service/api/text.h"
+#include "service/base/array.h"
 #include "service/base/json.h"
 
 enum {
@@ -171,15 +172,8 @@ static void close_step(struct fold *fold)
 static Polos__V1__Step *add_step(struct fold *fold)
 {
     Polos__V1__Run *run = fold->run;
-    if (run->n_steps == fold->step_cap) {
-        size_t cap = fold->step_cap == 0 ? 8 : 2 * fold->step_cap;
-        Polos__V1__Step **steps = arena_alloc(fold->arena, cap * sizeof(*steps));
-        if (run->n_steps > 0) {
-            memcpy(steps, run->steps, run->n_steps * sizeof(*steps));
-        }
-        run->steps = steps;
-        fold->step_cap = cap;
-    }
+    run->steps = array_reserve_in(fold->arena, run->steps, &fold->step_cap, run->n_steps + 1,
+                                  sizeof(run->steps[0]));
     Polos__V1__Step *step = arena_alloc(fold->arena, sizeof(*step));
     polos__v1__step__init(step);
     run->steps[run->n_steps++] = step;

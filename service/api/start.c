@@ -88,32 +88,26 @@ static void started(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static void put_hashed(struct buf *buf, str text)
-{
-    buf_put_u64_le(buf, text.len);
-    buf_put(buf, text);
-}
-
 /* What is not asked for is not hashed, so that a key stays good when options are added. */
 static void digest(const struct run_spec *spec, uint64_t timeout_ms, int32_t max_retries,
                    uint8_t ret[16])
 {
     struct buf buf = {0};
     buf_put_char(&buf, (char)spec->kind);
-    put_hashed(&buf, spec->name);
-    put_hashed(&buf, spec->input);
-    put_hashed(&buf, spec->options);
-    put_hashed(&buf, spec->session_id);
-    put_hashed(&buf, spec->user_id);
-    put_hashed(&buf, spec->conversation_id);
+    buf_put_counted(&buf, spec->name);
+    buf_put_counted(&buf, spec->input);
+    buf_put_counted(&buf, spec->options);
+    buf_put_counted(&buf, spec->session_id);
+    buf_put_counted(&buf, spec->user_id);
+    buf_put_counted(&buf, spec->conversation_id);
     buf_put_u64_le(&buf, timeout_ms);
     if (spec->state.len > 0 || max_retries != 0) {
-        put_hashed(&buf, spec->state);
+        buf_put_counted(&buf, spec->state);
         buf_put_u64_le(&buf, (uint64_t)(int64_t)max_retries);
     }
     if (spec->queue.len > 0 || spec->concurrency_key.len > 0 || spec->priority != 0) {
-        put_hashed(&buf, spec->queue);
-        put_hashed(&buf, spec->concurrency_key);
+        buf_put_counted(&buf, spec->queue);
+        buf_put_counted(&buf, spec->concurrency_key);
         buf_put_u64_le(&buf, (uint64_t)(int64_t)spec->priority);
     }
     hash128(buf_str(&buf), ret);
@@ -146,9 +140,7 @@ static str json_string(struct arena *arena, str text)
 {
     struct buf buf = {0};
     buf_put_json_string(&buf, text);
-    str ret = arena_copy(arena, buf_str(&buf));
-    buf_fini(&buf);
-    return ret;
+    return buf_finish(&buf, arena);
 }
 
 static bool take_agent_input(struct check *check, const struct start_form *form, size_t bytes_max,

@@ -54,10 +54,8 @@ static void digest(struct request *request)
     struct buf buf = {0};
     for (size_t i = 0; i < request->publish.count; i++) {
         const struct topic_event *event = &request->publish.events[i];
-        buf_put_u64_le(&buf, event->type.len);
-        buf_put(&buf, event->type);
-        buf_put_u64_le(&buf, event->data.len);
-        buf_put(&buf, event->data);
+        buf_put_counted(&buf, event->type);
+        buf_put_counted(&buf, event->data);
     }
     hash128(buf_str(&buf), request->publish.digest);
     buf_fini(&buf);

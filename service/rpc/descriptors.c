@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "service/base/arena.h"
+#include "service/base/array.h"
 
 /* Field numbers of google/protobuf/descriptor.proto. */
 enum {
@@ -36,6 +37,7 @@ struct descriptors {
     struct arena arena; /* Full names. */
     struct file *files;
     size_t file_count;
+    size_t file_cap;
     struct symbol *symbols; /* Sorted by name. */
     size_t symbol_count;
     size_t symbol_cap;
@@ -151,11 +153,9 @@ static str full_name(struct descriptors *descriptors, str scope, str name)
 
 static void add_symbol(struct descriptors *descriptors, str name, size_t file)
 {
-    if (descriptors->symbol_count == descriptors->symbol_cap) {
-        descriptors->symbol_cap = descriptors->symbol_cap == 0 ? 256 : 2 * descriptors->symbol_cap;
-        descriptors->symbols =
-            xrealloc(descriptors->symbols, descriptors->symbol_cap * sizeof(*descriptors->symbols));
-    }
+    descriptors->symbols =
+        array_reserve(descriptors->symbols, &descriptors->symbol_cap, descriptors->symbol_count + 1,
+                      sizeof(*descriptors->symbols));
     descriptors->symbols[descriptors->symbol_count++] = (struct symbol){name, file};
 }
 
@@ -190,11 +190,10 @@ static bool add_definitions(struct descriptors *descriptors, str message, str pa
 static bool add_file(struct descriptors *descriptors, str bytes)
 {
     size_t index = descriptors->file_count++;
-    struct file *file;
 
-    descriptors->files =
-        xrealloc(descriptors->files, descriptors->file_count * sizeof(*descriptors->files));
-    file = &descriptors->files[index];
+    descriptors->files = array_reserve(descriptors->files, &descriptors->file_cap,
+                                       descriptors->file_count, sizeof(*descriptors->files));
+    struct file *file = &descriptors->files[index];
     *file = (struct file){
         .bytes = bytes,
         .name = text_field(bytes, FILE_NAME),

@@ -65,8 +65,7 @@ void publications_forget(struct runtime *runtime)
 static void hash_key(str topic, str key, uint8_t ret[16])
 {
     struct buf buf = {0};
-    buf_put_u64_le(&buf, topic.len);
-    buf_put(&buf, topic);
+    buf_put_counted(&buf, topic);
     buf_put(&buf, key);
     hash128(buf_str(&buf), ret);
     buf_fini(&buf);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "service/base/buf.h"
+#include "service/base/endian.h"
 #include "service/schedule/zone_rule.h"
 
 struct zone {
@@ -33,20 +34,9 @@ struct counts {
     uint32_t chars;
 };
 
-static uint64_t get_big_endian(const char *at, size_t bytes)
-{
-    uint64_t value = 0;
-
-    assert(bytes <= 8);
-    for (size_t i = 0; i < bytes; i++) {
-        value = value << 8 | (uint8_t)at[i];
-    }
-    return value;
-}
-
 static int32_t get_i32(const char *at)
 {
-    return (int32_t)(uint32_t)get_big_endian(at, 4);
+    return (int32_t)(uint32_t)endian_get_be(at, 4);
 }
 
 static str str_skip(str text, size_t count)
@@ -67,12 +57,12 @@ static status read_header(str bytes, struct counts *ret)
     if (bytes.len < HEADER_BYTES || memcmp(bytes.ptr, "TZif", 4) != 0) {
         return status_make(CODE_INVALID_ARGUMENT, "it is not a time zone file");
     }
-    counts.is_utc = (uint32_t)get_big_endian(bytes.ptr + 20, 4);
-    counts.is_standard = (uint32_t)get_big_endian(bytes.ptr + 24, 4);
-    counts.leaps = (uint32_t)get_big_endian(bytes.ptr + 28, 4);
-    counts.changes = (uint32_t)get_big_endian(bytes.ptr + 32, 4);
-    counts.types = (uint32_t)get_big_endian(bytes.ptr + 36, 4);
-    counts.chars = (uint32_t)get_big_endian(bytes.ptr + 40, 4);
+    counts.is_utc = (uint32_t)endian_get_be(bytes.ptr + 20, 4);
+    counts.is_standard = (uint32_t)endian_get_be(bytes.ptr + 24, 4);
+    counts.leaps = (uint32_t)endian_get_be(bytes.ptr + 28, 4);
+    counts.changes = (uint32_t)endian_get_be(bytes.ptr + 32, 4);
+    counts.types = (uint32_t)endian_get_be(bytes.ptr + 36, 4);
+    counts.chars = (uint32_t)endian_get_be(bytes.ptr + 40, 4);
     if (counts.types == 0 || counts.types > TYPE_COUNT_MAX) {
         return damaged("its header counts no type of local time, or too many");
     }
@@ -109,7 +99,7 @@ static status read_changes(str block, const struct counts *counts, size_t time_b
 
     for (size_t i = 0; i < counts->changes; i++) {
         const char *at = block.ptr + i * time_bytes;
-        changes[i] = time_bytes == 4 ? get_i32(at) : (int64_t)get_big_endian(at, 8);
+        changes[i] = time_bytes == 4 ? get_i32(at) : (int64_t)endian_get_be(at, 8);
         if (i > 0 && changes[i] <= changes[i - 1]) {
             return damaged("its changes are not in order");
         }
