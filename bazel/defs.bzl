@@ -2,7 +2,6 @@
 
     c_library, c_binary   the native rules with our warnings, all of them errors
     c_test                a cmocka test
-    mutated_source        a copy of a file with a planted bug
     fuzz_test             LLVMFuzzerTestOneInput; `bazel test` replays its corpus
     python_test           a Python program as a test, with a shell wrapper
 """
@@ -53,19 +52,6 @@ def c_test(name, copts = [], deps = [], data = [], env = {}, size = "small", **k
         env = dict(_TEST_ENV, **env),
         deps = deps + ["@system_libs//:cmocka"],
         **kwargs
-    )
-
-def mutated_source(name, src, sed):
-    """NAME.c: a copy of src with a bug planted by `sed`.
-
-    Fails to build when the expression changes nothing, so a mutant cannot die unseen.
-    """
-    native.genrule(
-        name = name,
-        testonly = True,
-        srcs = [src],
-        outs = [name + ".c"],
-        cmd = "sed '%s' $< > $@ && ! cmp -s $< $@" % sed,
     )
 
 def fuzz_test(name, srcs, corpus, copts = [], deps = [], size = "small", **kwargs):

@@ -4,7 +4,7 @@
  * It shares no code with the engine: what the engine knows by its state, the ledger knows by
  * adding up facts. Each fact is checked against the laws; a broken one is named.
  *
- * Invariant: a law that no mutant has broken is not known to be checked; see mutants/.
+ * Invariant: a law that no mutant has broken is not known to be checked; see *_mutants.bzl.
  */
 #ifndef TESTS_SIMULATION_LEDGER_H
 #define TESTS_SIMULATION_LEDGER_H

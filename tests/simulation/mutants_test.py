@@ -5,17 +5,11 @@ Method: run every mutant over the seeds of the ordinary test; it must fail, and 
 """
 import os
 import re
+import runpy
 import subprocess
 import sys
 
 TIMEOUT_S = 120
-
-
-def sentence(binary):
-    name = os.path.basename(binary)[len("mutant_"):]
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mutants")
-    with open(os.path.join(folder, name + ".patch"), encoding="utf-8") as patch:
-        return name, patch.readline().strip()
 
 
 def run(binary, seeds):
@@ -38,13 +32,16 @@ def run(binary, seeds):
 
 def main():
     seeds = int(sys.argv[1].removeprefix("--seeds="))
+    mutants = runpy.run_path(sys.argv[2])["MUTANTS"]
+    binaries = sys.argv[3:]
     lived = 0
-    for binary in sys.argv[2:]:
-        name, what = sentence(binary)
+    for binary in binaries:
+        name = os.path.basename(binary).removeprefix("mutant_")
         law = run(binary, seeds)
         lived += law is None
-        print(f"{'LIVED ' if law is None else 'caught'} {name}: {what}\n       by: {law}")
-    print(f"{len(sys.argv) - 2 - lived} passed, {lived} failed")
+        print(f"{'LIVED ' if law is None else 'caught'} {name}: {mutants[name][0]}\n"
+              f"       by: {law}")
+    print(f"{len(binaries) - lived} passed, {lived} failed")
     return 1 if lived else 0
 
 

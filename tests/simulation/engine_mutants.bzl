@@ -1,0 +1,188 @@
+"""Bugs planted under the simulation of one run. The form: //bazel:mutants.bzl."""
+
+MUTANTS = {
+    "all_refused_forgotten": ("A turn whose only call was refused has no next one.", {
+        "if (!states_has_open_effect(&draft->run)) { next_turn(draft); } return VERDICT_OK;":
+            """if (!states_has_open_effect(&draft->run) && command->model_replied.call_count > 1) {
+            next_turn(draft); } return VERDICT_OK;""",
+    }),
+    "at_most_once_again": ("A task declared at most once is offered to a second host.", {
+        "if (effect.at_most_once)": "if (effect.at_most_once && effect.failures > 0)",
+    }),
+    "at_most_once_dropped": ("That a task is declared at most once is not kept.", {
+        "effect->at_most_once = event->task_requested.at_most_once;": "",
+    }),
+    "attempt_ignored": ("An answer to an earlier attempt is taken for the present one.", {
+        "effect->attempt != command->attempt": "effect->attempt < command->attempt",
+    }),
+    "attempts_one_more": ("A model call fails once more than it may.", {
+        "effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX":
+            "effect->failures < ENGINE_MODEL_ATTEMPTS_MAX",
+    }),
+    "cancelled_code_waits": ("Code that is being cancelled may wait for something new.", {
+        "&& (is_full || draft->run.is_cancelling)": "&& is_full",
+    }),
+    "cleanup_without_time": ("Code that cleans up may take for ever.", {
+        "if (is_over && before.is_cancelling)":
+            """if (before.is_cancelling && before.effect_count == 1) { return VERDICT_DONE_BEFORE;
+            } if (is_over && before.is_cancelling)""",
+    }),
+    "clock_not_restarted": (
+        "The run's clock is not set anew when a wait is cut off by its task's end.",
+        {
+            "restart_clock(run, now_ms);": "(void)now_ms;",
+        },
+    ),
+    "clock_runs_on": ("The run's clock goes on while all its code waits.", {
+        "run->state != RUN_ACTING || run->is_cancelling":
+            "run->state != RUN_ACTING || run->is_cancelling || run->kept_count > 0",
+    }),
+    "deadline_exclusive": ("A run lives on at the very millisecond of its deadline.", {
+        "draft->now_ms >= before.deadline_ms": "draft->now_ms > before.deadline_ms",
+    }),
+    "failed_not_terminal": ("A failed run can be cancelled.", {
+        """[RUN_FAILED] = {"failed", 0}""":
+            """[RUN_FAILED] = {"failed", STATE_BIT(RUN_CANCELLED)}""",
+        "return run->state >= RUN_COMPLETED;":
+            "return run->state >= RUN_COMPLETED && run->state != RUN_FAILED;",
+    }),
+    "first_timeout_only": ("Of several effects whose time is up, only the first is dealt with.", {
+        "time_effect(draft, &before.effects[i]);":
+            "time_effect(draft, &before.effects[i]); if (draft->step->count > 0) { break; }",
+    }),
+    "hopeless_retried": ("A failure that no other call can mend is tried again.", {
+        "command->model_failed.retryable": "command->model_failed.jitter != 0",
+    }),
+    "kept_used_twice": ("An early answer is still kept when its suspension has used it.", {
+        "run->kept[i] == effect->key": "run->kept[i] == effect->key && i > 0",
+    }),
+    "last_child_unsettled": (
+        "A wait goes on when the last of its children has ended out of order.",
+        {
+            "found.remaining == 1": "found.remaining == 1 && command->child_done.index > 0",
+        },
+    ),
+    "lease_binds": (
+        "A run goes over to another deployment before that one's code has done anything for it.",
+        {
+            "run->deployment = run->deployment == 0 ? effect->key : run->deployment;":
+                "run->deployment = effect->key;",
+        },
+    ),
+    "lease_lost_uncounted": ("A lost lease is not counted, so a task is never given up.", {
+        "effect->failures += event->lease_lost.is_excused ? 0 : 1;": "",
+    }),
+    "leases_one_more": ("A task is given to one host more than it may.", {
+        "effect.failures + 1 >= ENGINE_TASK_LEASES_MAX":
+            "effect.failures >= ENGINE_TASK_LEASES_MAX",
+    }),
+    "misfit_is_retry": (
+        "Code that does not fit uses up a retry, and what was waited for is lost.",
+        {
+            "(effect->mismatches < UINT8_MAX)); return;": "(effect->mismatches < UINT8_MAX));",
+        },
+    ),
+    "misfit_runs_out": ("The clock of a run that waits for code goes on.", {
+        "!code_waits(run, effect) && !effect_is_stopped(effect)": "!code_waits(run, effect)",
+    }),
+    "misfit_says_state": ("Code that does not fit changes the state of its run.", {
+        ".state = is_mismatch ? STR_EMPTY : command->task.state": ".state = command->task.state",
+    }),
+    "order_restarts_clock": (
+        "What is done at once sets the run's clock anew, so that a loop of it never times out.",
+        {
+            "if (wait->kind != EFFECT_ORDER) { restart_clock(run, event->time_ms); }":
+                "restart_clock(run, event->time_ms);",
+        },
+    ),
+    "output_uncounted": ("The tokens a model wrote are not added up.", {
+        "run->output_tokens += usage->output;": "",
+    }),
+    "park_unseen": (
+        "A task that its host lets go of before it has seen all outcomes is not given again.",
+        {
+            "is_ready = task->remaining > command->park.outcomes_seen || !waits":
+                "is_ready = !waits",
+        },
+    ),
+    "parked_stays": ("A parked task is not ready when a wait of its code ends.", {
+        "owner->state == EFFECT_PARKED":
+            "owner->state == EFFECT_PARKED && wait->kind != EFFECT_EVENT",
+    }),
+    "refused_call_run": ("A refused tool call is run like any other.", {
+        "call->refusal_type != NULL": "call->refusal_type != NULL && call->at_most_once",
+    }),
+    "reissue_same_attempt": ("A call is ordered again under the attempt it already had.", {
+        "emit_model_requested(draft, command->effect, command->attempt + 1);":
+            "emit_model_requested(draft, command->effect, command->attempt);",
+    }),
+    "retry_drops_children": (
+        "A run that is tried again no longer waits for the children it started.",
+        {
+            """close_waits_but(run, event->effect, event->time_ms,
+            event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);""":
+                "close_waits_but(run, event->effect, event->time_ms, EFFECT_NONE);",
+        },
+    ),
+    "retry_hint_ignored": ("The server's hint shortens the wait instead of bounding it.", {
+        "delay > hint ? delay : hint": "hint != 0 && hint < delay ? hint : delay",
+    }),
+    "retry_keeps_waits": (
+        "A run that is tried again still waits for what its failed code waited for.",
+        {
+            """close_waits_but(run, event->effect, event->time_ms,
+            event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);""":
+                "",
+        },
+    ),
+    "retry_never_due": ("A failed call is to be ordered again, but no time is noted.", {
+        "effect->due_ms = event->model_failed.retry_at_ms;": "effect->due_ms = 0;",
+    }),
+    "run_retries_one_more": ("A run is tried again once more than it may.", {
+        "draft->run.retries < draft->run.retries_max":
+            "draft->run.retries <= draft->run.retries_max",
+    }),
+    "settled_without_lease": ("A host that lost its lease settles the task.", {
+        "if (effect->state != EFFECT_LEASED) { return VERDICT_STALE; } bool again":
+            """if (effect->state != EFFECT_LEASED && effect->failures == 0) { return VERDICT_STALE;
+            } bool again""",
+    }),
+    "snapshot_without_steps": ("A snapshot forgets how many steps a task has settled.", {
+        ".steps = effect->steps,": "",
+    }),
+    "step_gap_accepted": ("A step is taken although those before it are missing.", {
+        "command->step.number != effect->steps + 1": "command->step.number > effect->steps + 2",
+    }),
+    "step_repeat_settled": ("A repeated step is answered as if it were missing, not as done.", {
+        "command->step.number <= effect->steps": "command->step.number < effect->steps",
+    }),
+    "step_without_lease": ("A host that lost its lease settles a step of the task.", {
+        "if (effect->state != EFFECT_LEASED) { return VERDICT_STALE; } if (command->step.number":
+            """if (effect->state != EFFECT_LEASED && effect->failures == 0) { return VERDICT_STALE;
+            } if (command->step.number""",
+    }),
+    "steps_max_one_more": ("An agent takes one step more than it may.", {
+        "run->steps >= run->steps_max": "run->steps > run->steps_max",
+    }),
+    "stopped_clock_runs_out": (
+        "A task that timed out while no code fitted it takes the run's time with it.",
+        {
+            "if (effect_is_stopped(task)) { restart_clock(run, event->time_ms); }": "",
+        },
+    ),
+    "tokens_max_ignored": ("Only input tokens count towards the limit.", {
+        "run->input_tokens + run->output_tokens >= run->tokens_max":
+            "run->input_tokens >= run->tokens_max",
+    }),
+    "turn_kept": ("An agent whose tools all rest keeps its turn.", {
+        "run->turn = rests ?": "run->turn = rests && run->effect_count > 4 ?",
+    }),
+    "turn_not_asked": ("After a tool an agent calls its model, though it gave its turn back.", {
+        "if (draft->run.turn == TURN_AWAITED)":
+            "if (draft->run.turn == TURN_AWAITED && draft->run.steps == 0)",
+    }),
+    "waiting_task_no_alarm": ("The deadline of a task that waits for a host rings no alarm.", {
+        "next = earlier(next, effect->deadline_ms);":
+            "if (effect->state == EFFECT_LEASED) { next = earlier(next, effect->deadline_ms); }",
+    }),
+}

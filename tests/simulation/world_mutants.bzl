@@ -1,0 +1,367 @@
+"""Bugs planted under the simulation of a partition. The form: //bazel:mutants.bzl."""
+
+MUTANTS = {
+    "ack_before_durable": ("A host is told that its step is durable before it is.", {
+        "case VERDICT_TERMINAL: return;":
+            "case VERDICT_TERMINAL: hosts_dealt(runtime->hosts, act->session_number, seq); return;",
+    }),
+    "ack_over_open": ("An acknowledgement covers messages that are still open.", {
+        """while (window->dealt < window->received && *state_of(window, window->dealt + 1) ==
+        WINDOW_STATE_DEALT) { window->dealt++; }""":
+            "window->dealt = seq;",
+    }),
+    "active_row_stays": ("A run that has ended stays in the table that recovery reads.", {
+        "if (run->row_written)": "if (!run->row_written)",
+    }),
+    "alarm_not_moved": (
+        "The alarm of a run stays where it was when its events move the deadline.",
+        {
+            "timers_arm(runtime->timers, run->state.id, row.next_deadline_ms);":
+                """if (!run->row_written) { timers_arm(runtime->timers, run->state.id,
+                row.next_deadline_ms); }""",
+        },
+    ),
+    "alarm_row_stays": ("The row of an alarm that was moved stays.", {
+        "run->alarm_ms != 0": "run->alarm_ms != 0 && due_ms == 0",
+    }),
+    "answer_before_commit": ("Callers are answered before the batch is on disk.", {
+        "act_add(runtime, ACT_ANSWER, NULL)->request = request":
+            "request_answer(runtime, request, NULL)",
+    }),
+    "await_of_lost_turn_passed_over": (
+        "A wait whose end was not committed is not looked at again.",
+        {
+            "topic->is_waking = false; topic->awaits_from = link_awaits(topic->hash);":
+                "topic->is_waking = false;",
+        },
+    ),
+    "await_passed_over": ("Who awaits a topic after somebody was woken is not looked at.", {
+        "note_await(topic, run, effect);": "(void)run, (void)effect;",
+    }),
+    "await_row_stays": ("The row of a wait for an event outlives the wait.", {
+        "delete_link(runtime, LINK_AWAIT, link_await(wait->topic, run->state.id, effect->id));":
+            "(void)wait;",
+    }),
+    "awaits_not_recovered": (
+        "After a restart nobody looks for events that came before it and woke nobody.",
+        {
+            "topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) { look_at(runtime, topic);":
+                "topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) { topic->is_new = false;",
+        },
+    ),
+    "batch_lost_with_commit": ("Triggers are not read again when a commit was lost.", {
+        "reread = triggers_recover(runtime);": "reread = STATUS_OK;",
+    }),
+    "batch_not_looked_at_again": ("A trigger that changes does not look at the events that wait.", {
+        "trigger->batch_timeout_ms = offer->batch_timeout_ms; trigger->due_ms = AT_ONCE_MS;":
+            "trigger->batch_timeout_ms = offer->batch_timeout_ms;",
+    }),
+    "batch_not_read": ("What this very turn has written of a run is not seen.", {
+        "if (live != NULL && live->is_touched)": "if (live != NULL && live->is_touched && false)",
+    }),
+    "batch_not_recovered": (
+        "After a restart a batch that is not full waits until another event comes.",
+        {
+            "trigger->due_ms = AT_ONCE_MS; return true;": "return true;",
+        },
+    ),
+    "batch_not_written": ("A trigger's position is not written with the run it starts.", {
+        "trigger->position = collecting.last; put_row(runtime, trigger);":
+            "trigger->position = collecting.last;",
+    }),
+    "batch_of_one_more": ("A batch may have one event more than its size.", {
+        ".count_max = trigger->batch_size": ".count_max = trigger->batch_size + 1",
+        "collecting.count == trigger->batch_size": "collecting.count >= trigger->batch_size",
+    }),
+    "batch_starts_early": ("A batch that is not full starts at once.", {
+        "is_due = due_ms != 0 && runtime->now_ms >= due_ms": "is_due = due_ms != 0",
+    }),
+    "batch_timer_not_armed": ("A batch that is not full waits until another event comes.", {
+        "trigger->due_ms = due_ms;": "trigger->due_ms = 0;",
+    }),
+    "call_not_cancelled": ("The model call of a run that was cancelled goes on.", {
+        "model_forget(runtime, act->run);": "",
+    }),
+    "cancel_not_told": ("A host is not told that its task is not wanted any more.", {
+        "if (must_be_told)": "if (must_be_told && session->link == NULL)",
+    }),
+    "changed_schedule_catches_up": (
+        "A schedule with other ticks catches up those before it was changed.",
+        {
+            "if (!is_same_time)": "if (!is_same_time && row->base_ms == 0)",
+        },
+    ),
+    "child_not_told": ("A parent is not told of a child that was cancelled.", {
+        "uuid_is_zero(spec->parent) || spec->parent_effect == 0":
+            """uuid_is_zero(spec->parent) || spec->parent_effect == 0 || run->state.state ==
+            RUN_CANCELLED""",
+    }),
+    "cleanup_cancelled": ("What code starts to clean up is cancelled when that is done.", {
+        "(events[i].kind == EVENT_RUN_CANCELLED && !run->state.is_cancelling)":
+            "events[i].kind == EVENT_RUN_CANCELLED",
+    }),
+    "cleanup_waits_for_turn": ("Code that was cancelled waits for its turn to clean up.", {
+        "effect->kind == EFFECT_BODY && !run->state.is_cancelling": "effect->kind == EFFECT_BODY",
+    }),
+    "default_queue_ignored": ("A workflow's own queue is not asked for.", {
+        "spec->kind == RUN_KIND_WORKFLOW": "spec->kind == RUN_KIND_TOOL",
+    }),
+    "definition_not_pinned": (
+        "A run read again goes on with another definition than it was begun with.",
+        {
+            """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); }""":
+                """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); } if
+                (runtime->definitions != NULL) { hash.ptr = (const char
+                *)runtime->definitions->hash; }""",
+        },
+    ),
+    "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
+        """store_batch_delete(&runtime->batch, STORE_LINKS, key_link(key, runtime->options.space,
+        LINK_SCHEDULE, id));""":
+            "",
+    }),
+    "deleted_schedule_fires": ("A schedule that is deleted stays in memory.", {
+        "drop(schedules, schedule);": "(void)drop;",
+    }),
+    "delta_ahead": ("A delta carries the number of an event that is not committed yet.", {
+        "delta(run->durable_seq,": "delta(run->state.seq,",
+    }),
+    "event_after_batch_missed": ("The event after a full batch is passed over.", {
+        "trigger->position = collecting.last;":
+            "trigger->position = collecting.last + (is_full && trigger->batch_size > 1);",
+    }),
+    "expect_wrong_epoch": (
+        "After a restart a host is expected to hold its task under the epoch before.",
+        {
+            "hosts_expect(runtime->hosts, ref, effect.attempt,":
+                "hosts_expect(runtime->hosts, ref, effect.attempt - 1,",
+        },
+    ),
+    "fork_keeps_times": ("The facts of a fork keep the times they had.", {
+        "(int64_t)(fork->runtime->now_ms - entry.time_ms)": "0",
+    }),
+    "handover_skips": (
+        "A watcher that comes back in the middle of a record is not shown its rest.",
+        {
+            "run->state.id, start), true, 1, visit_start":
+                "run->state.id, start), false, 1, visit_start",
+        },
+    ),
+    "key_keeps_its_turn": ("A key that was served is still the first.", {
+        "key->turn = ++key->queue->turn;": "",
+    }),
+    "key_limit_one_more": ("A key runs one more than its limit.", {
+        "key->running < limit": "key->running <= limit",
+    }),
+    "key_not_written": ("An idempotency key is known until the end of the turn only.", {
+        "store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,":
+            "if (len == 0) store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,",
+    }),
+    "last_tick_not_told": ("A run is told its own tick as the one before.", {
+        """put_time(&text, "last_timestamp", schedule->row.last_tick_ms);""":
+            """put_time(&text, "last_timestamp", tick_ms);""",
+    }),
+    "late_event_missed": ("Every fourth event of a topic wakes nobody who awaits it.", {
+        "if (matches)": "if (matches && event->sequence % 4 != 0)",
+    }),
+    "limits_not_written": ("Limits that change are not written.", {
+        """store_batch_put(&runtime->batch, STORE_LINKS, key_link(key, runtime->options.space,
+        LINK_QUEUE, offer->name), buf_str(&row));""":
+            """if (!is_defined) { store_batch_put(&runtime->batch, STORE_LINKS, key_link(key,
+            runtime->options.space, LINK_QUEUE, offer->name), buf_str(&row)); }""",
+    }),
+    "limits_wait_for_a_start": ("New limits hold only when something else happens in the queue.", {
+        "queue_set_limits(queue, limits); make_busy(queues, queue);":
+            "queue_set_limits(queue, limits);",
+    }),
+    "listed_by_key": ("Of suspensions under one key the list shows the newest only.", {
+        "search_run(runtime, run, key, effect, scratch, &search)":
+            "search_run(runtime, run, key, 0, scratch, &search)",
+    }),
+    "losses_all_excused": (
+        "Every lost lease is excused, not only those nobody knows to have been given.",
+        {
+            ".is_excused = session->is_expected,": ".is_excused = true,",
+        },
+    ),
+    "lost_not_told": ("The tasks of a host whose lease ran out are lost in silence.", {
+        "hosts->options.lost(hosts->options.context, &loss);":
+            "if (session->link != NULL) hosts->options.lost(hosts->options.context, &loss);",
+    }),
+    "lower_priority_first": ("Within a key the lower priority goes first.", {
+        "left->priority > right->priority": "left->priority < right->priority",
+    }),
+    "newborn_not_cancelled": (
+        "A child started in the turn of its parent's cancellation lives on.",
+        {
+            "uuid_equal(runtime->born[i].parent, run->state.id)":
+                "uuid_equal(runtime->born[i].parent, run->state.id) && i > 99",
+        },
+    ),
+    "newest_goes_first": ("Of the same priority the run that was started last goes first.", {
+        "memcmp(left->task.run.bytes, right->task.run.bytes, sizeof(uuid)) < 0":
+            "memcmp(left->task.run.bytes, right->task.run.bytes, sizeof(uuid)) > 0",
+    }),
+    "not_sent_again": ("A host that resumes its session is not sent again what it missed.", {
+        """seq = outbox->acknowledged + 1; seq <= outbox->sent; seq++) { struct payload *payload =
+        outbox_get(outbox, seq); payload_ref(payload);""":
+            """seq = outbox->acknowledged + 2; seq <= outbox->sent; seq++) { struct payload
+            *payload = outbox_get(outbox, seq); payload_ref(payload);""",
+    }),
+    "oldest_tick_caught_up": (
+        "What was missed is caught up by the oldest tick, and then the next.",
+        {
+            "next_ms <= now_ms": "next_ms <= tick_ms",
+            "assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms);": "",
+        },
+    ),
+    "outcomes_not_told_again": (
+        "Outcomes of a commit that did happen after all are not told to their hosts.",
+        {
+            "tell_again(runtime, untold, untold_count);": "(void)untold;",
+        },
+    ),
+    "park_lost": ("A task parked by a turn whose commit fails is in no line.", {
+        "!act->run->is_touched": "act->run->is_touched && false",
+    }),
+    "park_not_released": ("A parked task keeps its slot.", {
+        "hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect}); break;":
+            "break;",
+    }),
+    "parked_without_alarm": ("After a restart, a run that waits for a host has no deadline.", {
+        "timers_arm(runtime->timers, run, due_ms);": "",
+    }),
+    "place_kept_when_ended": ("A run that has ended keeps its place in the queue.", {
+        ".has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); } else":
+            """.has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); }
+            else if (body != NULL)""",
+    }),
+    "place_kept_when_parked": ("Code that is parked keeps its place in the queue.", {
+        ".has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); } else":
+            """.has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); }
+            else if (body == NULL || body->state != EFFECT_PARKED)""",
+    }),
+    "place_not_recovered": ("A run at work holds no place until it is recovered.", {
+        "queueing_note(runtime, run); runs_recover_later(": "runs_recover_later(",
+    }),
+    "queue_limit_one_more": ("A queue runs one more than its limit.", {
+        "queue->running < queue->limits.concurrency": "queue->running <= queue->limits.concurrency",
+    }),
+    "rate_counts_all_turns": ("To go on after a wait counts as a beginning.", {
+        "is_start = effect->attempt == 0;": "is_start = true;",
+    }),
+    "rate_forgotten_at_restart": ("After a restart the rate looks back at nothing.", {
+        "{LINK_QUEUE_START, visit_start},": "",
+    }),
+    "rate_not_waited_for": ("The process is not woken when the rate lets the next one begin.", {
+        "due_ms == 0 || queue->due_ms < due_ms ? queue->due_ms : due_ms":
+            "queue->due_ms == 0 ? 1 : due_ms",
+    }),
+    "rate_one_more": ("One more may begin than the rate says.", {
+        "queue->start_count < rate": "queue->start_count <= rate",
+    }),
+    "reads_before_reload": ("Reads of a failed turn show events that were never committed.", {
+        """return act->kind == ACT_READ && act->request->kind != REQUEST_CANCEL &&
+        act->request->kind != REQUEST_RETRY;""":
+            "return act->kind == ACT_ANSWER && act->request == NULL;",
+    }),
+    "recovery_repeats_calls": (
+        "Recovery after a failed commit orders a call again that is in flight.",
+        {
+            "effect.state == EFFECT_READY && run->model_call == 0": "effect.state == EFFECT_READY",
+        },
+    ),
+    "recovery_without_calls": (
+        "Recovery does not make the model calls again that died with the process.",
+        {
+            "effect.state == EFFECT_READY && run->model_call == 0":
+                "effect.state == EFFECT_READY && run->model_call != 0",
+        },
+    ),
+    "replaced_input_stays": ("A schedule that is replaced goes on with its old input.", {
+        "row.cron = offer->cron;":
+            """bool stays = !is_new && schedule->row.has_input && offer->input.len > 0; row.cron =
+            offer->cron;""",
+        "if (!offer->keeps_input) { put_input(": "if (!offer->keeps_input && !stays) { put_input(",
+    }),
+    "row_without_priority": ("The row of a run that waits for its turn forgets its priority.", {
+        "row->priority = place.priority;": "",
+    }),
+    "row_without_queue": ("The row of a run that waits for its turn does not say so.", {
+        "first->attempt > 0;": "first->attempt > 0; memset(row->queue, 0, sizeof(row->queue));",
+    }),
+    "second_answer_kept": ("An answer that comes second is kept for a suspension to come.", {
+        "is_second(run, &search, answer)": "is_second(run, &search, answer) && key.len > 64",
+    }),
+    "slot_not_released": ("A settled task keeps its slot.", {
+        "act_add(runtime, ACT_RELEASE, run)->effect = event->effect;":
+            "act_add(runtime, ACT_RELEASE, run)->effect = event->effect + 1;",
+    }),
+    "slot_not_released_when_unknown": (
+        "A task settled by a commit of unknown outcome keeps its slot.",
+        {
+            "release_withdrawn(runtime, withdrawn, withdrawn_count);":
+                "release_withdrawn(runtime, withdrawn, 0 * withdrawn_count);",
+        },
+    ),
+    "slots_overbooked": ("A host is given a task more than it has slots.", {
+        "session->held.count < session->slots &&": "session->held.count <= session->slots &&",
+    }),
+    "snapshot_without_tail": ("A run is loaded as its snapshot, without the events after it.", {
+        "key_journal(from, space, id, run->state.seq + 1)":
+            "key_journal(from, space, id, run->snapshot_seq > 0 ? UINT32_MAX : run->state.seq + 1)",
+    }),
+    "stalled_subscriber_skips": ("A subscriber that was slow goes on with the newest events.", {
+        "if (subscriber->at != NULL) { feed(":
+            """if (subscriber->at != NULL) { subscriber->sequence = subscriber->at->last > 3 ?
+            subscriber->at->last - 1 : subscriber->sequence; feed(""",
+    }),
+    "suspension_row_misdated": (
+        "The row of a suspension is looked for under another time when it is over.",
+        {
+            "link_suspension(effect->since_ms,": "link_suspension(runtime->now_ms,",
+        },
+    ),
+    "task_without_steps": ("A task is given to its next host without the last step it settled.", {
+        ".step_count = replay.count,": ".step_count = replay.count > 0 ? replay.count - 1 : 0,",
+    }),
+    "text_repeated": ("A watcher that was slow is shown the text of a call from its start again.", {
+        "watcher->offset = delta->offset;": "",
+    }),
+    "tick_lost_with_commit": ("Schedules are not read again when a commit was lost.", {
+        "reread = schedules_recover(runtime);": "reread = STATUS_OK;",
+    }),
+    "tick_not_waited_for": ("The process is not woken by a new schedule's first tick.", {
+        "find_next(schedules); return schedule->due_ms;": "return schedule->due_ms;",
+    }),
+    "tick_not_written": ("How far a schedule has come is not written with the run.", {
+        """assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms); put_row(runtime,
+        schedule);""":
+            "assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms);",
+    }),
+    "tick_of_downtime_lost": ("Ticks that came while the process was down are forgotten.", {
+        "set_row(runtime, add(":
+            """row.base_ms = runtime->now_ms > row.base_ms ? runtime->now_ms : row.base_ms;
+            set_row(runtime, add(""",
+    }),
+    "tick_overtakes": ("A tick starts a run while the one before is at work.", {
+        "return !engine_is_terminal(&run->state);": "return false;",
+    }),
+    "trigger_begins_at_first": ("A new trigger begins with the topic's first event.", {
+        "status found = topic_last(runtime, offer->topic, &trigger->position); (void)found;":
+            "trigger->position = 0;",
+    }),
+    "waits_not_answered": (
+        "Who waits for a run is not told that a commit of unknown outcome ended it.",
+        {
+            "query_wait_ended(runtime, again);": "",
+        },
+    ),
+    "wake_lost": ("A wake-up whose commit failed is not repeated.", {
+        "(void)read; look_at(runtime, topic);":
+            "(void)read; look_at(runtime, topic); topic->is_new = false;",
+    }),
+    "watchers_not_reread": ("Watchers are not shown what a commit of unknown outcome did write.", {
+        "watch_reread(runtime, again);": "",
+    }),
+}

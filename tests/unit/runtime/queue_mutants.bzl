@@ -1,0 +1,23 @@
+"""Bugs that queues_property_test must catch. The form: //bazel:mutants.bzl."""
+
+MUTANTS = {
+    "hosts_line_lost": ("The line of a host that has room again stays blocked.", {
+        "blocked_by, waiters[number].task.run)) { lane->line->is_blocked = false;":
+            "blocked_by, waiters[number].task.run)) { (void)lane;",
+    }),
+    "key_limit_one_more": ("A key runs one more than its limit.", {
+        "key->running < limit": "key->running <= limit",
+    }),
+    "lost_commit_keeps_place": (
+        "A run whose commit was lost keeps the place it took in that turn.",
+        {
+            "queueing_note(runtime, again);": "",
+        },
+    ),
+    "priority_reversed": ("Within a key the lower priority goes first.", {
+        "left->priority > right->priority": "left->priority < right->priority",
+    }),
+    "starts_forgotten": ("A start is not written, so a restart forgets it.", {
+        "put_start(runtime, place.queue, limits.rate, number, runtime->now_ms);": "(void)number;",
+    }),
+}

@@ -1,0 +1,44 @@
+"""Bugs that waits_test must catch. The form: //bazel:mutants.bzl."""
+
+MUTANTS = {
+    "alarm_looked_for_late": (
+        "An alarm that leaves memory does not bring the next look at the alarms forward.",
+        {
+            "alarms->look_ms = run->alarm_ms;": "(void)alarms;",
+        },
+    ),
+    "alarm_passed_over": (
+        "An alarm that leaves memory before the row that was read last is passed over.",
+        {
+            "alarms->from = row;": "(void)row;",
+        },
+    ),
+    "all_woken_in_a_turn": ("One turn wakes everybody who awaits a topic.", {
+        "WAKES_MAX = 1024": "WAKES_MAX = 9999",
+    }),
+    "children_from_the_start": (
+        "The outcomes of a run's children are read from the start of its journal.",
+        {
+            "replay_children(runtime, task.run, act->wait, (uint32_t)act->seq,":
+                "replay_children(runtime, task.run, act->wait, 0,",
+        },
+    ),
+    "event_while_waking_lost": (
+        "An event that comes while a topic wakes its waits is not looked at.",
+        {
+            "topic->is_new = true;": "topic->is_new = !topic->is_waking;",
+        },
+    ),
+    "order_carried_out_again": ("An order that a task repeats is carried out again.", {
+        "keys->count > 0": "keys->count > 9999",
+    }),
+    "order_reads_the_journal": ("Every order reads the journal, though its keys are in memory.", {
+        "return !keys->is_complete": "return keys->is_complete",
+    }),
+    "timer_stays": ("The timer of a run that leaves memory stays there.", {
+        "timers_arm(runtime->timers, run->state.id, 0);": "",
+    }),
+    "waiting_run_stays": ("A run that only waits stays in memory as if it were at work.", {
+        "list_move(runtime, run, true);": "list_move(runtime, run, false);",
+    }),
+}
