@@ -61,7 +61,7 @@ int main(int argc, char **argv)
             sim_seed_failed(world.broken);
             break;
         }
-        sim_seed_passed();
+        sim_seed_passed(str_hash(buf_str(&world.journal)) ^ str_hash(buf_str(&world.snapshot)));
     }
     print_counts(&world.counts);
     engine_world_fini(&world);

@@ -10,6 +10,7 @@ static struct {
     uint64_t seed;
     uint64_t passed;
     uint64_t failed;
+    uint64_t digest;
 } report;
 
 static void say_failed(const char *law)
@@ -67,9 +68,10 @@ void sim_seed_begin(uint64_t seed)
     report.seed = seed;
 }
 
-void sim_seed_passed(void)
+void sim_seed_passed(uint64_t digest)
 {
     report.passed++;
+    report.digest = (report.digest ^ digest) * 0x100000001B3u;
 }
 
 void sim_seed_failed(const char *law)
@@ -79,6 +81,7 @@ void sim_seed_failed(const char *law)
 
 int sim_report(void)
 {
+    printf("digest %016llx\n", (unsigned long long)report.digest);
     printf("%llu passed, %llu failed\n", (unsigned long long)report.passed,
            (unsigned long long)report.failed);
     return report.failed == 0 ? 0 : 1;

@@ -84,7 +84,7 @@ static bool run_seed(uint64_t seed)
         world_expect(&world, world.digest == digest, "the-same-seed-is-the-same-history");
     }
     if (world.broken == NULL) {
-        sim_seed_passed();
+        sim_seed_passed(world.digest);
         return true;
     }
     sim_seed_failed(world.broken);
