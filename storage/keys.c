@@ -55,7 +55,7 @@ str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run)
     return finish(writer);
 }
 
-str key_definition(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name)
+str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name)
 {
     assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
     struct writer writer = start(ret, space);
@@ -73,7 +73,7 @@ str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash
     return finish(writer);
 }
 
-str key_link(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail)
+str key_index(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail)
 {
     assert(tail.len <= KEY_NAME_BYTES_MAX);
     struct writer writer = start(ret, space);
@@ -117,7 +117,7 @@ str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space)
     return finish(start(ret, space));
 }
 
-str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind)
+str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind)
 {
     struct writer writer = start(ret, space);
 
@@ -153,7 +153,7 @@ bool key_read_journal_seq(str key, uint32_t *ret)
     return true;
 }
 
-bool key_read_link(str key, str *ret_tail)
+bool key_read_index(str key, str *ret_tail)
 {
     if (key.len < KEY_SPACE_BYTES + 1) {
         return false;
@@ -172,7 +172,7 @@ bool key_read_topic_sequence(str key, uint64_t *ret)
     return true;
 }
 
-bool key_read_definition(str key, uint8_t *ret_kind, str *ret_name)
+bool key_read_definition_name(str key, uint8_t *ret_kind, str *ret_name)
 {
     if (key.len <= KEY_SPACE_BYTES + 1) {
         return false;

@@ -7,9 +7,9 @@
  *
  *   journal                  space | run 16 | seq 4
  *   snapshots, runs, active  space | run 16
- *   definitions              space | kind 1 | name
- *   blobs, idempotency       space | hash 16
- *   links                    space | kind 1 | tail
+ *   definition names         space | kind 1 | name
+ *   definitions, idempotency space | hash 16
+ *   index                    space | kind 1 | tail
  *   topics                   space | hash 16 | sequence 8
  *   meta                     space | name
  */
@@ -36,10 +36,10 @@ struct key_space {
 /* Each returns the bytes it wrote into ret. */
 str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint32_t seq);
 str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run);
-str key_definition(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
+str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
 str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES]);
 /* The tail is the caller's: at most KEY_NAME_BYTES_MAX bytes. Empty: the prefix of the kind. */
-str key_link(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail);
+str key_index(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail);
 str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES],
               uint64_t sequence);
 str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
@@ -47,14 +47,14 @@ str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
 /* Prefixes for scans; all records of one run: key_run(). */
 str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition);
 str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space);
-str key_prefix_definitions(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind);
+str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind);
 
 /* False when the key is too short to hold what is asked: it came from a disk. */
 [[nodiscard]] bool key_read_space(str key, struct key_space *ret);
 [[nodiscard]] bool key_read_run(str key, uuid *ret); /* Journal keys too. */
 [[nodiscard]] bool key_read_journal_seq(str key, uint32_t *ret);
-[[nodiscard]] bool key_read_link(str key, str *ret_tail);
+[[nodiscard]] bool key_read_index(str key, str *ret_tail);
 [[nodiscard]] bool key_read_topic_sequence(str key, uint64_t *ret);
-[[nodiscard]] bool key_read_definition(str key, uint8_t *ret_kind, str *ret_name);
+[[nodiscard]] bool key_read_definition_name(str key, uint8_t *ret_kind, str *ret_name);
 
 #endif

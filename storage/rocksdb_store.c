@@ -69,10 +69,10 @@ static const char *const damaged[STORE_TABLE_COUNT] = {
     [STORE_SNAPSHOTS] = "the table snapshots is damaged: restore a checkpoint",
     [STORE_RUNS] = "the table runs is damaged: restore a checkpoint",
     [STORE_ACTIVE] = "the table active is damaged: restore a checkpoint",
-    [STORE_DEFINITIONS] = "the table definitions is damaged: restore a checkpoint",
-    [STORE_BLOBS] = "the table blobs is damaged: restore a checkpoint",
+    [STORE_DEFINITION_NAMES] = "the table definitions is damaged: restore a checkpoint",
+    [STORE_DEFINITIONS] = "the table blobs is damaged: restore a checkpoint",
     [STORE_IDEMPOTENCY] = "the table idempotency is damaged: restore a checkpoint",
-    [STORE_LINKS] = "the table links is damaged: restore a checkpoint",
+    [STORE_INDEX] = "the table links is damaged: restore a checkpoint",
     [STORE_TOPICS] = "the table topics is damaged: restore a checkpoint",
 };
 

@@ -17,16 +17,17 @@
 #include "service/base/base.h"
 #include "service/base/buf.h"
 
+/* The files of a store have the names the tables were born with: rocksdb_options.c. */
 enum store_table {
-    STORE_META, /* Format version, counters. */
+    STORE_META, /* Nothing but what tests put there: it is in every store on disk, so it stays. */
     STORE_JOURNAL, /* run, seq -> record. Append-only. */
     STORE_SNAPSHOTS, /* run -> state after seq. */
     STORE_RUNS, /* run -> index row, for lists. */
     STORE_ACTIVE, /* run -> row, while it is not terminal. What recovery scans. */
-    STORE_DEFINITIONS, /* kind, name -> definition. */
-    STORE_BLOBS, /* hash -> bytes. */
+    STORE_DEFINITION_NAMES, /* kind, name -> hash of the newest definition. */
+    STORE_DEFINITIONS, /* hash -> definition. */
     STORE_IDEMPOTENCY, /* hash of a key -> run. */
-    STORE_LINKS, /* kind, tail -> what it points to: children, suspensions, who awaits a topic. */
+    STORE_INDEX, /* kind, tail -> what it leads to; service/codec/index.h lists the kinds. */
     STORE_TOPICS, /* topic, sequence -> event. */
     STORE_TABLE_COUNT,
 };

@@ -10,7 +10,6 @@
  *            one row under that deadline. Of a run that is not in memory this row is not before
  *            `from`, and not due before `look_ms`.
  */
-#include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
@@ -34,14 +33,14 @@ void alarm_put(struct runtime *runtime, struct live_run *run, uint64_t due_ms)
         return;
     }
     if (run->alarm_ms != 0) {
-        struct link_tail old = link_timer(run->alarm_ms, run->state.id);
-        store_batch_delete(&runtime->batch, STORE_LINKS,
-                           key_link(key, space, LINK_TIMER, link_str(&old)));
+        struct index_tail old = alarm_row_tail(run->alarm_ms, run->state.id);
+        store_batch_delete(&runtime->batch, STORE_INDEX,
+                           key_index(key, space, INDEX_ALARM, index_tail_str(&old)));
     }
     if (due_ms != 0) {
-        struct link_tail new = link_timer(due_ms, run->state.id);
-        store_batch_put(&runtime->batch, STORE_LINKS,
-                        key_link(key, space, LINK_TIMER, link_str(&new)), STR_EMPTY);
+        struct index_tail new = alarm_row_tail(due_ms, run->state.id);
+        store_batch_put(&runtime->batch, STORE_INDEX,
+                        key_index(key, space, INDEX_ALARM, index_tail_str(&new)), STR_EMPTY);
     }
     run->alarm_ms = due_ms;
 }
@@ -53,7 +52,7 @@ void alarm_leave(struct runtime *runtime, const struct live_run *run)
         return; /* What timer it has stays in memory. */
     }
     timers_arm(runtime->timers, run->state.id, 0);
-    struct link_tail row = link_timer(run->alarm_ms, run->state.id);
+    struct index_tail row = alarm_row_tail(run->alarm_ms, run->state.id);
     if (memcmp(row.bytes, alarms->from.bytes, row.len) <= 0) {
         alarms->from = row;
     }
@@ -68,16 +67,11 @@ static status scan(struct runtime *runtime, size_t prefix_bytes, store_visit *ea
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = runtime->options.space;
-    const struct link_tail *tail = &runtime->alarms.from;
-    return store_scan(&runtime->store, STORE_LINKS,
-                      key_link(prefix, space, LINK_TIMER, str_make(tail->bytes, prefix_bytes)),
-                      key_link(from, space, LINK_TIMER, link_str(tail)), false, SIZE_MAX, each,
-                      context);
-}
-
-static uint64_t from_ms(const struct alarms *alarms)
-{
-    return endian_get_be(alarms->from.bytes, sizeof(uint64_t));
+    const struct index_tail *tail = &runtime->alarms.from;
+    return store_scan(&runtime->store, STORE_INDEX,
+                      key_index(prefix, space, INDEX_ALARM, str_make(tail->bytes, prefix_bytes)),
+                      key_index(from, space, INDEX_ALARM, index_tail_str(tail)), false, SIZE_MAX,
+                      each, context);
 }
 
 struct look {
@@ -93,21 +87,20 @@ static bool visit(void *context, str key, str value)
     struct runtime *runtime = look->runtime;
     struct alarms *alarms = &runtime->alarms;
     str tail;
-    uint64_t due_ms;
-    uuid run;
-    if (!key_read_link(key, &tail) || !link_read_timer(tail, &due_ms, &run)) {
+    struct alarm_row row;
+    if (!key_read_index(key, &tail) || !status_is_ok(alarm_row_decode(tail, &row))) {
         return true;
     }
-    alarms->from = link_timer(due_ms, run);
-    look->is_over = due_ms > runtime->now_ms || look->taken == runtime->options.batch_max;
+    alarms->from = alarm_row_tail(row.due_ms, row.run);
+    look->is_over = row.due_ms > runtime->now_ms || look->taken == runtime->options.batch_max;
     if (look->is_over) {
-        alarms->look_ms = due_ms;
+        alarms->look_ms = row.due_ms;
         return false;
     }
     alarms->from.bytes[alarms->from.len++] = 0; /* The first key after it. */
     look->taken++;
-    if (runs_find(runtime, run) == NULL) { /* Those in memory have their timer. */
-        timers_arm(runtime->timers, run, due_ms);
+    if (runs_find(runtime, row.run) == NULL) { /* Those in memory have their timer. */
+        timers_arm(runtime->timers, row.run, row.due_ms);
     }
     return true;
 }
@@ -115,11 +108,10 @@ static bool visit(void *context, str key, str value)
 static bool visit_next(void *context, str key, str value)
 {
     (void)value;
-    struct link_tail *next = context;
+    struct index_tail *next = context;
     str tail;
-    uint64_t due_ms;
-    uuid run;
-    bool is_row = key_read_link(key, &tail) && link_read_timer(tail, &due_ms, &run);
+    struct alarm_row row;
+    bool is_row = key_read_index(key, &tail) && status_is_ok(alarm_row_decode(tail, &row));
     if (is_row && memcmp(tail.ptr, next->bytes, next->len) < 0) {
         memcpy(next->bytes, tail.ptr, tail.len);
     }
@@ -130,7 +122,7 @@ static bool visit_next(void *context, str key, str value)
  * now. */
 static status skip(struct runtime *runtime)
 {
-    struct link_tail next = link_timer(runtime->now_ms, (uuid){{0}});
+    struct index_tail next = alarm_row_tail(runtime->now_ms, (uuid){{0}});
     TRY(scan(runtime, 0, visit_next, &next));
     runtime->alarms.from = next;
     return STATUS_OK;
@@ -140,13 +132,13 @@ static status look_at_span(struct look *look)
 {
     struct runtime *runtime = look->runtime;
     struct alarms *alarms = &runtime->alarms;
-    if (from_ms(alarms) + BEHIND_MS < runtime->now_ms) {
+    if (alarm_tail_due_ms(&alarms->from) + BEHIND_MS < runtime->now_ms) {
         TRY(skip(runtime));
     }
-    uint64_t next_ms = from_ms(alarms) / SPAN_MS * SPAN_MS + SPAN_MS;
+    uint64_t next_ms = alarm_tail_due_ms(&alarms->from) / SPAN_MS * SPAN_MS + SPAN_MS;
     TRY(scan(runtime, SPAN_BYTES, visit, look));
     if (!look->is_over) {
-        alarms->from = link_timer(next_ms, (uuid){{0}});
+        alarms->from = alarm_row_tail(next_ms, (uuid){{0}});
         alarms->look_ms = next_ms;
         look->is_over = next_ms > runtime->now_ms;
     }

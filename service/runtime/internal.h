@@ -10,8 +10,10 @@
 #define SERVICE_RUNTIME_INTERNAL_H
 
 #include "service/base/table.h"
+#include "service/codec/index.h"
+#include "service/codec/tree_rows.h"
+#include "service/codec/wait_rows.h"
 #include "service/runtime/journal.h"
-#include "service/runtime/links.h"
 #include "service/runtime/order_keys.h"
 #include "service/runtime/runtime.h"
 #include "service/runtime/timers.h"
@@ -67,7 +69,7 @@ struct live_run {
     struct run state;
     char name[NAME_BYTES_MAX + 1];
     struct run_row row; /* As last written. */
-    uint64_t alarm_ms; /* Of its LINK_TIMER row; 0: it has none. */
+    uint64_t alarm_ms; /* Of its INDEX_ALARM row; 0: it has none. */
     bool row_written;
     bool is_touched;
     bool is_dropped; /* The turn's end frees it. */
@@ -151,7 +153,7 @@ struct run_list {
 
 /* Where the rows of alarms are read on. */
 struct alarms {
-    struct link_tail from;
+    struct index_tail from;
     uint64_t look_ms; /* 0: at once. */
 };
 

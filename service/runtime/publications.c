@@ -9,31 +9,25 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
-#include "service/base/endian.h"
-#include "service/base/hash.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
 enum {
-    ROW_BYTES = 16 + 8 + 8,
-    AGE_TAIL_BYTES = 8 + 16,
     SWEPT_MAX = 4, /* Per publication: more than come in. */
 };
 
 #define KEPT_MS ((uint64_t)24 * 3600 * 1000) /* The proto says so. */
 
 struct publication {
-    uint8_t key[16]; /* Hash of the topic and the key. */
-    uint8_t digest[16]; /* Of the events. */
-    uint64_t first; /* Sequence. */
-    uint64_t created_ms;
+    uint8_t key[PUBLICATION_KEY_BYTES];
+    struct publication_row row;
 };
 
 struct publications {
     struct publication *fresh; /* Of this turn: not in the store yet. */
     size_t fresh_count;
     size_t fresh_capacity;
-    char swept[AGE_TAIL_BYTES]; /* The last one taken away. */
+    struct index_tail swept; /* The age of the last one taken away. */
     uint64_t oldest_ms; /* Nothing is older; 0: not known. */
 };
 
@@ -58,25 +52,15 @@ void publications_end_turn(struct runtime *runtime)
 void publications_forget(struct runtime *runtime)
 {
     struct publications *publications = runtime->publications;
-    memset(publications->swept, 0, sizeof(publications->swept));
+    publications->swept = (struct index_tail){.len = 0};
     publications->oldest_ms = 0;
 }
 
-static void hash_key(str topic, str key, uint8_t ret[16])
+static struct index_tail age_tail(const struct publication *it)
 {
-    struct buf buf = {0};
-    buf_put_counted(&buf, topic);
-    buf_put(&buf, key);
-    hash128(buf_str(&buf), ret);
-    buf_fini(&buf);
-}
-
-/* Big-endian, so that the order of the rows is that of their age. */
-static str age_tail(char ret[AGE_TAIL_BYTES], const struct publication *it)
-{
-    endian_put_be(ret, it->created_ms, 8);
-    memcpy(ret + 8, it->key, sizeof(it->key));
-    return str_make(ret, AGE_TAIL_BYTES);
+    struct publication_age_row row = {.created_ms = it->row.created_ms};
+    memcpy(row.key, it->key, sizeof(row.key));
+    return publication_age_row_tail(&row);
 }
 
 static bool is_too_old(const struct runtime *runtime, uint64_t created_ms)
@@ -86,7 +70,8 @@ static bool is_too_old(const struct runtime *runtime, uint64_t created_ms)
 
 static str key_of(const struct runtime *runtime, char ret[KEY_BYTES_MAX], const uint8_t key[16])
 {
-    return key_link(ret, runtime->options.space, LINK_PUBLICATION, str_make((const char *)key, 16));
+    return key_index(ret, runtime->options.space, INDEX_PUBLICATION,
+                     str_make((const char *)key, 16));
 }
 
 static const struct publication *find_fresh(const struct runtime *runtime, const uint8_t key[16])
@@ -104,13 +89,13 @@ static const struct publication *find_fresh(const struct runtime *runtime, const
 static void drop(struct runtime *runtime, const struct publication *it)
 {
     char key[KEY_BYTES_MAX];
-    char tail[AGE_TAIL_BYTES];
+    struct index_tail age = age_tail(it);
     if (find_fresh(runtime, it->key) == NULL) {
-        store_batch_delete(&runtime->batch, STORE_LINKS, key_of(runtime, key, it->key));
+        store_batch_delete(&runtime->batch, STORE_INDEX, key_of(runtime, key, it->key));
     }
     store_batch_delete(
-        &runtime->batch, STORE_LINKS,
-        key_link(key, runtime->options.space, LINK_PUBLICATION_AGE, age_tail(tail, it)));
+        &runtime->batch, STORE_INDEX,
+        key_index(key, runtime->options.space, INDEX_PUBLICATION_AGE, index_tail_str(&age)));
 }
 
 /* NOT_FOUND when there is none. */
@@ -123,16 +108,10 @@ static status find(struct runtime *runtime, const uint8_t key[16], struct public
     }
     char bytes[KEY_BYTES_MAX];
     str row;
-    TRY(store_get(&runtime->store, STORE_LINKS, key_of(runtime, bytes, key), &runtime->turn_arena,
+    TRY(store_get(&runtime->store, STORE_INDEX, key_of(runtime, bytes, key), &runtime->turn_arena,
                   &row));
-    if (row.len != ROW_BYTES) {
-        return status_make(CODE_DATA_LOSS, "an idempotency key of a publication is damaged");
-    }
     memcpy(ret->key, key, sizeof(ret->key));
-    memcpy(ret->digest, row.ptr, sizeof(ret->digest));
-    ret->first = endian_get_le(row.ptr + 16, 8);
-    ret->created_ms = endian_get_le(row.ptr + 24, 8);
-    return STATUS_OK;
+    return publication_row_decode(row, &ret->row);
 }
 
 static void keep(struct runtime *runtime, const struct publication *it)
@@ -143,16 +122,15 @@ static void keep(struct runtime *runtime, const struct publication *it)
                       publications->fresh_count + 1, sizeof(publications->fresh[0]));
     publications->fresh[publications->fresh_count++] = *it;
     char key[KEY_BYTES_MAX];
-    char tail[AGE_TAIL_BYTES];
-    struct buf row = {0};
-    buf_put(&row, str_make((const char *)it->digest, sizeof(it->digest)));
-    buf_put_u64_le(&row, it->first);
-    buf_put_u64_le(&row, it->created_ms);
-    store_batch_put(&runtime->batch, STORE_LINKS, key_of(runtime, key, it->key), buf_str(&row));
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_PUBLICATION_AGE, age_tail(tail, it)),
-                    STR_EMPTY);
-    buf_fini(&row);
+    struct index_tail age = age_tail(it);
+    struct buf value = {0};
+    publication_row_encode(&it->row, &value);
+    store_batch_put(&runtime->batch, STORE_INDEX, key_of(runtime, key, it->key), buf_str(&value));
+    store_batch_put(
+        &runtime->batch, STORE_INDEX,
+        key_index(key, runtime->options.space, INDEX_PUBLICATION_AGE, index_tail_str(&age)),
+        STR_EMPTY);
+    buf_fini(&value);
 }
 
 struct sweep {
@@ -165,19 +143,19 @@ static bool visit_age(void *context, str key, str value)
     (void)value;
     struct sweep *sweep = context;
     struct publications *publications = sweep->runtime->publications;
-    struct publication it;
+    struct publication_age_row age;
     str tail;
-    if (!key_read_link(key, &tail) || tail.len != AGE_TAIL_BYTES) {
+    if (!key_read_index(key, &tail) || !status_is_ok(publication_age_row_decode(tail, &age))) {
         log_line(LOG_ERROR, "publication_damaged", "row=age");
         return true;
     }
-    it.created_ms = endian_get_be(tail.ptr, 8);
-    memcpy(it.key, tail.ptr + 8, sizeof(it.key));
-    if (!is_too_old(sweep->runtime, it.created_ms)) {
-        publications->oldest_ms = it.created_ms;
+    if (!is_too_old(sweep->runtime, age.created_ms)) {
+        publications->oldest_ms = age.created_ms;
         return false;
     }
-    memcpy(publications->swept, tail.ptr, AGE_TAIL_BYTES);
+    struct publication it = {.row = {.created_ms = age.created_ms}};
+    memcpy(it.key, age.key, sizeof(it.key));
+    publications->swept = publication_age_row_tail(&age);
     drop(sweep->runtime, &it);
     return ++sweep->count < SWEPT_MAX;
 }
@@ -195,9 +173,9 @@ static status sweep(struct runtime *runtime)
     }
     publications->oldest_ms = runtime->now_ms; /* Unless one is found that is older. */
     TRY(store_scan(
-        &runtime->store, STORE_LINKS, key_link(prefix, space, LINK_PUBLICATION_AGE, STR_EMPTY),
-        key_link(from, space, LINK_PUBLICATION_AGE, str_make(publications->swept, AGE_TAIL_BYTES)),
-        false, SIZE_MAX, visit_age, &sweep));
+        &runtime->store, STORE_INDEX, key_index(prefix, space, INDEX_PUBLICATION_AGE, STR_EMPTY),
+        key_index(from, space, INDEX_PUBLICATION_AGE, index_tail_str(&publications->swept)), false,
+        SIZE_MAX, visit_age, &sweep));
     publications->oldest_ms = sweep.count == SWEPT_MAX ? 0 : publications->oldest_ms;
     return STATUS_OK;
 }
@@ -208,9 +186,9 @@ static status publish_new(struct runtime *runtime, struct request *request,
     TRY(sweep(runtime));
     TRY(topic_publish(runtime, request->publish.events, request->publish.count,
                       &request->publish.ret_first));
-    publication->first = request->publish.ret_first;
-    publication->created_ms = runtime->now_ms;
-    memcpy(publication->digest, request->publish.digest, sizeof(publication->digest));
+    publication->row.first = request->publish.ret_first;
+    publication->row.created_ms = runtime->now_ms;
+    memcpy(publication->row.digest, request->publish.digest, sizeof(publication->row.digest));
     keep(runtime, publication);
     return STATUS_OK;
 }
@@ -230,22 +208,22 @@ static status publish_keyed(struct runtime *runtime, struct request *request)
 {
     struct publication known;
     struct publication publication = {0};
-    hash_key(request->publish.events[0].topic, request->publish.key, publication.key);
+    publication_key(request->publish.events[0].topic, request->publish.key, publication.key);
     status found = find(runtime, publication.key, &known);
     if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
         return found;
     }
-    if (status_is_ok(found) && is_too_old(runtime, known.created_ms)) {
+    if (status_is_ok(found) && is_too_old(runtime, known.row.created_ms)) {
         drop(runtime, &known);
         found = status_make(CODE_NOT_FOUND, "too old");
     }
     if (!status_is_ok(found)) {
         TRY(publish_new(runtime, request, &publication));
-    } else if (memcmp(known.digest, request->publish.digest, sizeof(known.digest)) != 0) {
+    } else if (memcmp(known.row.digest, request->publish.digest, sizeof(known.row.digest)) != 0) {
         refuse_reused(runtime, request);
         return STATUS_OK;
     } else {
-        request->publish.ret_first = known.first;
+        request->publish.ret_first = known.row.first;
         request->publish.ret_existed = true;
     }
     request_answer_later(runtime, request); /* The events may be in this very batch. */

@@ -231,12 +231,12 @@ static bool visit_child(void *context, str key, str value)
     char row_key[KEY_BYTES_MAX];
     str tail;
     str row;
-    uuid child;
-    if (!key_read_link(key, &tail) || !link_read_child(tail, &child)) {
+    struct child_row link;
+    if (!key_read_index(key, &tail) || !status_is_ok(child_row_decode(tail, &link))) {
         return true;
     }
     status found =
-        store_get(&runtime->store, STORE_RUNS, key_run(row_key, runtime->options.space, child),
+        store_get(&runtime->store, STORE_RUNS, key_run(row_key, runtime->options.space, link.child),
                   &runtime->scratch, &row);
     if (!status_is_ok(found)) {
         family->listing->status = found.code == CODE_NOT_FOUND ? STATUS_OK : found;
@@ -252,13 +252,14 @@ static status scan_children(struct runtime *runtime, const struct request *reque
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = runtime->options.space;
     struct family family = {runtime, listing};
-    struct link_tail prefix = link_children(request->list.parent);
-    struct link_tail from = link_child(request->list.parent, request->list.before);
+    struct index_tail prefix = child_rows_of(request->list.parent);
+    struct index_tail from = child_row_tail(request->list.parent, request->list.before);
     bool is_first = uuid_is_zero(request->list.before);
-    return store_scan(
-        &runtime->store, STORE_LINKS, key_link(prefix_bytes, space, LINK_CHILD, link_str(&prefix)),
-        is_first ? STR_EMPTY : key_link(from_bytes, space, LINK_CHILD, link_str(&from)), true,
-        SIZE_MAX, visit_child, &family);
+    return store_scan(&runtime->store, STORE_INDEX,
+                      key_index(prefix_bytes, space, INDEX_CHILD, index_tail_str(&prefix)),
+                      is_first ? STR_EMPTY
+                               : key_index(from_bytes, space, INDEX_CHILD, index_tail_str(&from)),
+                      true, SIZE_MAX, visit_child, &family);
 }
 
 static void read_list(struct runtime *runtime, struct request *request)

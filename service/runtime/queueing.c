@@ -7,16 +7,16 @@
  */
 #include <stdlib.h>
 
-#include "service/base/endian.h"
 #include "service/base/sys.h"
+#include "service/codec/queue_rows.h"
 #include "service/runtime/internal.h"
+
+static_assert((int)NAME_BYTES_MAX == (int)QUEUE_NAME_BYTES_MAX,
+              "a name that is checked can be kept");
 
 enum {
     QUEUES_DEFINED_MAX = 10000,
     QUEUED_MAX = 4000000, /* Over it, no caller starts another. */
-    LIMITS_ROW_BYTES = 3 * 4 + 8,
-    START_ROW_BYTES = 2 * 8,
-    SLOT_BYTES = 4,
 };
 
 /* ---- Places. ---- */
@@ -187,9 +187,8 @@ static str start_key(const struct runtime *runtime, char ret[KEY_BYTES_MAX], str
                      uint32_t slot)
 {
     struct buf tail = {0};
-    buf_put(&tail, queue);
-    buf_put_u32_le(&tail, slot);
-    str key = key_link(ret, runtime->options.space, LINK_QUEUE_START, buf_str(&tail));
+    queue_start_row_put_tail(queue, slot, &tail);
+    str key = key_index(ret, runtime->options.space, INDEX_QUEUE_START, buf_str(&tail));
     buf_fini(&tail);
     return key;
 }
@@ -199,12 +198,12 @@ static void put_start(struct runtime *runtime, str queue, uint32_t rate, uint64_
                       uint64_t start_ms)
 {
     char key[KEY_BYTES_MAX];
-    struct buf row = {0};
-    buf_put_u64_le(&row, number);
-    buf_put_u64_le(&row, start_ms);
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    start_key(runtime, key, queue, (uint32_t)(number % rate)), buf_str(&row));
-    buf_fini(&row);
+    struct buf value = {0};
+    struct queue_start_row row = {.number = number, .start_ms = start_ms};
+    queue_start_row_encode(&row, &value);
+    store_batch_put(&runtime->batch, STORE_INDEX,
+                    start_key(runtime, key, queue, (uint32_t)(number % rate)), buf_str(&value));
+    buf_fini(&value);
 }
 
 static void count_start(struct runtime *runtime, const struct live_run *run)
@@ -390,17 +389,21 @@ static bool put_queue(struct runtime *runtime, const struct queue_offer *offer)
         return true;
     }
     char key[KEY_BYTES_MAX];
-    struct buf row = {0};
-    buf_put_u32_le(&row, offer->limits.concurrency);
-    buf_put_u32_le(&row, offer->limits.per_key);
-    buf_put_u32_le(&row, offer->limits.rate);
-    buf_put_u64_le(&row, offer->limits.rate_period_ms);
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_QUEUE, offer->name), buf_str(&row));
-    buf_fini(&row);
+    struct buf value = {0};
+    struct queue_row row = {
+        .concurrency = offer->limits.concurrency,
+        .per_key = offer->limits.per_key,
+        .rate = offer->limits.rate,
+        .rate_period_ms = offer->limits.rate_period_ms,
+    };
+    queue_row_encode(&row, &value);
+    store_batch_put(&runtime->batch, STORE_INDEX,
+                    key_index(key, runtime->options.space, INDEX_QUEUE, offer->name),
+                    buf_str(&value));
+    buf_fini(&value);
     queues_define(runtime->queues, offer->name, &offer->limits);
     for (uint32_t slot = offer->limits.rate; slot < before.rate; slot++) {
-        store_batch_delete(&runtime->batch, STORE_LINKS,
+        store_batch_delete(&runtime->batch, STORE_INDEX,
                            start_key(runtime, key, offer->name, slot));
     }
     uint64_t number;
@@ -430,11 +433,11 @@ static bool put_default(struct runtime *runtime, const struct queue_default_offe
     if (str_equal(queues_default(runtime->queues, offer->workflow), offer->queue)) {
         return true;
     }
-    str row = key_link(key, runtime->options.space, LINK_QUEUE_DEFAULT, offer->workflow);
+    str row = key_index(key, runtime->options.space, INDEX_QUEUE_DEFAULT, offer->workflow);
     if (offer->queue.len == 0) {
-        store_batch_delete(&runtime->batch, STORE_LINKS, row);
+        store_batch_delete(&runtime->batch, STORE_INDEX, row);
     } else {
-        store_batch_put(&runtime->batch, STORE_LINKS, row, offer->queue);
+        store_batch_put(&runtime->batch, STORE_INDEX, row, offer->queue);
     }
     queues_set_default(runtime->queues, offer->workflow, offer->queue);
     return true;
@@ -498,12 +501,7 @@ void handle_put_queue(struct runtime *runtime, struct request *request)
 static void delete_start(struct runtime *runtime, str queue, uint32_t slot)
 {
     char key[KEY_BYTES_MAX];
-    struct buf tail = {0};
-    buf_put(&tail, queue);
-    buf_put_u32_le(&tail, slot);
-    store_batch_delete(&runtime->batch, STORE_LINKS,
-                       key_link(key, runtime->options.space, LINK_QUEUE_START, buf_str(&tail)));
-    buf_fini(&tail);
+    store_batch_delete(&runtime->batch, STORE_INDEX, start_key(runtime, key, queue, slot));
 }
 
 struct deletion {
@@ -511,14 +509,13 @@ struct deletion {
     str queue;
 };
 
-/* Names that begin with this one have longer tails. */
 static bool visit_deleted_start(void *context, str key, str value)
 {
     (void)value;
     struct deletion *deletion = context;
     str tail;
-    if (key_read_link(key, &tail) && tail.len == deletion->queue.len + SLOT_BYTES) {
-        store_batch_delete(&deletion->runtime->batch, STORE_LINKS, key);
+    if (key_read_index(key, &tail) && queue_start_row_is_of(tail, deletion->queue)) {
+        store_batch_delete(&deletion->runtime->batch, STORE_INDEX, key);
     }
     return true;
 }
@@ -530,9 +527,9 @@ static status delete_starts(struct runtime *runtime, str queue, uint32_t rate)
     uint64_t number;
     uint64_t start_ms;
     struct deletion deletion = {runtime, queue};
-    TRY(store_scan(&runtime->store, STORE_LINKS,
-                   key_link(key, runtime->options.space, LINK_QUEUE_START, queue), STR_EMPTY, false,
-                   SIZE_MAX, visit_deleted_start, &deletion));
+    TRY(store_scan(&runtime->store, STORE_INDEX,
+                   key_index(key, runtime->options.space, INDEX_QUEUE_START, queue), STR_EMPTY,
+                   false, SIZE_MAX, visit_deleted_start, &deletion));
     for (uint32_t i = 0; queues_start_at(runtime->queues, queue, i, &number, &start_ms); i++) {
         delete_start(runtime, queue, (uint32_t)(number % rate));
     }
@@ -573,8 +570,8 @@ void handle_delete_queue(struct runtime *runtime, struct request *request)
         request_fail(runtime, request, deleted.code, "STORE_DAMAGED", deleted.why);
         return;
     }
-    store_batch_delete(&runtime->batch, STORE_LINKS,
-                       key_link(key, runtime->options.space, LINK_QUEUE, queue));
+    store_batch_delete(&runtime->batch, STORE_INDEX,
+                       key_index(key, runtime->options.space, INDEX_QUEUE, queue));
     queues_undefine(runtime->queues, queue);
     request_answer_later(runtime, request);
 }
@@ -591,7 +588,7 @@ static bool visit_report(void *context, str key, str value)
     struct listing *listing = context;
     struct request *request = listing->request;
     str name;
-    if (!key_read_link(key, &name) || str_equal(name, request->queues.after)) {
+    if (!key_read_index(key, &name) || str_equal(name, request->queues.after)) {
         return true;
     }
     if (request->queues.ret_count == request->queues.limit) {
@@ -614,8 +611,8 @@ void queueing_read(struct runtime *runtime, struct request *request)
         arena_alloc(&request->arena, request->queues.limit * sizeof(listing.reports[0]));
     request->queues.ret = listing.reports;
     status read =
-        store_scan(&runtime->store, STORE_LINKS, key_link(prefix, space, LINK_QUEUE, STR_EMPTY),
-                   key_link(from, space, LINK_QUEUE, request->queues.after), false, SIZE_MAX,
+        store_scan(&runtime->store, STORE_INDEX, key_index(prefix, space, INDEX_QUEUE, STR_EMPTY),
+                   key_index(from, space, INDEX_QUEUE, request->queues.after), false, SIZE_MAX,
                    visit_report, &listing);
     if (!status_is_ok(read)) {
         request_fail(runtime, request, read.code, "STORE_DAMAGED", read.why);
@@ -635,20 +632,18 @@ static bool visit_queue(void *context, str key, str value)
 {
     struct runtime *runtime = context;
     str name;
-    if (!key_read_link(key, &name) || name.len > NAME_BYTES_MAX || value.len != LIMITS_ROW_BYTES) {
+    struct queue_row row;
+    if (!key_read_index(key, &name) || !status_is_ok(queue_row_decode(name, value, &row)) ||
+        row.rate > QUEUES_RATE_MAX) {
         log_damage("limits");
         return true;
     }
-    struct endian_reader reader = {.rest = value};
-    struct queue_limits limits;
-    limits.concurrency = (uint32_t)endian_take_le(&reader, 4);
-    limits.per_key = (uint32_t)endian_take_le(&reader, 4);
-    limits.rate = (uint32_t)endian_take_le(&reader, 4);
-    limits.rate_period_ms = endian_take_le(&reader, 8);
-    if (limits.rate > QUEUES_RATE_MAX || (limits.rate == 0) != (limits.rate_period_ms == 0)) {
-        log_damage("limits");
-        return true;
-    }
+    struct queue_limits limits = {
+        .concurrency = row.concurrency,
+        .per_key = row.per_key,
+        .rate = row.rate,
+        .rate_period_ms = row.rate_period_ms,
+    };
     queues_define(runtime->queues, name, &limits);
     return true;
 }
@@ -657,11 +652,12 @@ static bool visit_default(void *context, str key, str value)
 {
     struct runtime *runtime = context;
     str workflow;
-    if (!key_read_link(key, &workflow) || value.len == 0 || value.len > NAME_BYTES_MAX) {
+    str queue;
+    if (!key_read_index(key, &workflow) || !status_is_ok(queue_default_row_decode(value, &queue))) {
         log_damage("default");
         return true;
     }
-    queues_set_default(runtime->queues, workflow, value);
+    queues_set_default(runtime->queues, workflow, queue);
     return true;
 }
 
@@ -669,30 +665,30 @@ static bool visit_start(void *context, str key, str value)
 {
     struct runtime *runtime = context;
     str tail;
-    if (!key_read_link(key, &tail) || tail.len <= SLOT_BYTES || value.len != START_ROW_BYTES) {
+    struct queue_start_row row;
+    if (!key_read_index(key, &tail) || !status_is_ok(queue_start_row_decode(tail, value, &row))) {
         log_damage("start");
         return true;
     }
-    queues_restore_start(runtime->queues, str_make(tail.ptr, tail.len - SLOT_BYTES),
-                         endian_get_le(value.ptr, 8), endian_get_le(value.ptr + 8, 8));
+    queues_restore_start(runtime->queues, row.queue, row.number, row.start_ms);
     return true;
 }
 
 status queueing_recover(struct runtime *runtime)
 {
     static const struct {
-        enum link_kind kind;
+        enum index_kind kind;
         bool (*visit)(void *context, str key, str value);
     } tables[] = {
-        {LINK_QUEUE, visit_queue},
-        {LINK_QUEUE_DEFAULT, visit_default},
-        {LINK_QUEUE_START, visit_start},
+        {INDEX_QUEUE, visit_queue},
+        {INDEX_QUEUE_DEFAULT, visit_default},
+        {INDEX_QUEUE_START, visit_start},
     };
     queues_forget_definitions(runtime->queues);
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
         char key[KEY_BYTES_MAX];
-        str prefix = key_link(key, runtime->options.space, (uint8_t)tables[i].kind, STR_EMPTY);
-        TRY(store_scan(&runtime->store, STORE_LINKS, prefix, STR_EMPTY, false, SIZE_MAX,
+        str prefix = key_index(key, runtime->options.space, (uint8_t)tables[i].kind, STR_EMPTY);
+        TRY(store_scan(&runtime->store, STORE_INDEX, prefix, STR_EMPTY, false, SIZE_MAX,
                        tables[i].visit, runtime));
     }
     return STATUS_OK;

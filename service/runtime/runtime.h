@@ -17,6 +17,7 @@
 #include "service/base/inbox.h"
 #include "service/base/payload.h"
 #include "service/codec/codec.h"
+#include "service/codec/topic_rows.h"
 #include "service/engine/engine.h"
 #include "service/hosts/host.h"
 #include "service/llm/provider.h"
@@ -137,15 +138,6 @@ struct suspension {
     str answer; /* JSON text; empty: none, or it timed out. */
     uint64_t resumed_ms;
     uint32_t effect; /* With since_ms and run its place in the list. */
-};
-
-struct topic_event {
-    uint64_t sequence; /* Given by the runtime, from 1. */
-    str topic;
-    str type;
-    str data; /* JSON text. */
-    uint64_t created_ms;
-    uuid run; /* Zero: a caller. */
 };
 
 /* A workflow of a hello that a topic's events start. */

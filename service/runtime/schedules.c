@@ -16,8 +16,15 @@
 #include "service/base/json_writer.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
+#include "service/codec/schedule_row.h"
 #include "service/runtime/internal.h"
-#include "service/runtime/schedule_row.h"
+#include "service/schedule/calendar.h"
+#include "service/schedule/cron.h"
+#include "service/schedule/zone.h"
+
+static_assert((int)CRON_BYTES_MAX == (int)SCHEDULE_CRON_BYTES_MAX, "what is parsed can be kept");
+static_assert((int)ZONE_NAME_BYTES_MAX == (int)SCHEDULE_ZONE_BYTES_MAX,
+              "what is opened can be kept");
 
 enum {
     SCHEDULES_MAX = 100000,
@@ -248,14 +255,14 @@ static void put_row(struct runtime *runtime, const struct schedule *schedule)
     char key[KEY_BYTES_MAX];
     buf_reset(&runtime->packed);
     schedule_row_encode(&schedule->row, &runtime->packed);
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_SCHEDULE, id_of(schedule)),
+    store_batch_put(&runtime->batch, STORE_INDEX,
+                    key_index(key, runtime->options.space, INDEX_SCHEDULE, id_of(schedule)),
                     buf_str(&runtime->packed));
 }
 
 static str input_key(const struct runtime *runtime, char ret[KEY_BYTES_MAX], str id)
 {
-    return key_link(ret, runtime->options.space, LINK_SCHEDULE_INPUT, id);
+    return key_index(ret, runtime->options.space, INDEX_SCHEDULE_INPUT, id);
 }
 
 static bool refuse(struct arena *arena, const struct schedule_offer *offer, enum code code,
@@ -322,9 +329,9 @@ static void put_input(struct runtime *runtime, const struct schedule_offer *offe
 {
     char key[KEY_BYTES_MAX];
     if (offer->input.len > 0) {
-        store_batch_put(&runtime->batch, STORE_LINKS, input_key(runtime, key, id), offer->input);
+        store_batch_put(&runtime->batch, STORE_INDEX, input_key(runtime, key, id), offer->input);
     } else {
-        store_batch_delete(&runtime->batch, STORE_LINKS, input_key(runtime, key, id));
+        store_batch_delete(&runtime->batch, STORE_INDEX, input_key(runtime, key, id));
     }
 }
 
@@ -399,12 +406,12 @@ static uint64_t latest_tick(const struct schedule *schedule, uint64_t now_ms)
 
 static void put_time(struct json_writer *writer, const char *name, uint64_t ms)
 {
-    char time[SCHEDULE_TIME_BYTES];
+    char time[CALENDAR_TEXT_BYTES];
     if (ms == 0) {
         json_put_null(writer, name);
         return;
     }
-    schedule_time(ms, time);
+    calendar_text(ms, time);
     json_put_string(writer, name, str_of(time));
 }
 
@@ -431,7 +438,7 @@ static status input_of(struct runtime *runtime, const struct schedule *schedule,
     if (!schedule->row.has_input) {
         return STATUS_OK;
     }
-    return store_get(&runtime->store, STORE_LINKS, input_key(runtime, key, id_of(schedule)), arena,
+    return store_get(&runtime->store, STORE_INDEX, input_key(runtime, key, id_of(schedule)), arena,
                      ret);
 }
 
@@ -548,7 +555,7 @@ static bool visit_row(void *context, str key, str value)
     struct schedule_row row;
     str id = STR_EMPTY;
     size_t workflow_len = 0;
-    bool is_whole = key_read_link(key, &id) && schedule_row_decode(value, &row);
+    bool is_whole = key_read_index(key, &id) && status_is_ok(schedule_row_decode(value, &row));
     while (is_whole && workflow_len < id.len && id.ptr[workflow_len] != '/') {
         workflow_len++;
     }
@@ -567,8 +574,8 @@ status schedules_recover(struct runtime *runtime)
     forget_all(schedules);
     schedules->is_unread = true;
     schedules->read_again_ms = runtime->now_ms + RECOVER_AGAIN_MS;
-    TRY(store_scan(&runtime->store, STORE_LINKS,
-                   key_link(key, runtime->options.space, LINK_SCHEDULE, STR_EMPTY), STR_EMPTY,
+    TRY(store_scan(&runtime->store, STORE_INDEX,
+                   key_index(key, runtime->options.space, INDEX_SCHEDULE, STR_EMPTY), STR_EMPTY,
                    false, SIZE_MAX, visit_row, runtime));
     schedules->is_unread = false;
     find_next(schedules);
@@ -605,9 +612,9 @@ void handle_delete_schedule(struct runtime *runtime, struct request *request)
         request_fail_later(runtime, request, &failure);
         return;
     }
-    store_batch_delete(&runtime->batch, STORE_LINKS,
-                       key_link(key, runtime->options.space, LINK_SCHEDULE, id));
-    store_batch_delete(&runtime->batch, STORE_LINKS, input_key(runtime, key, id));
+    store_batch_delete(&runtime->batch, STORE_INDEX,
+                       key_index(key, runtime->options.space, INDEX_SCHEDULE, id));
+    store_batch_delete(&runtime->batch, STORE_INDEX, input_key(runtime, key, id));
     drop(schedules, schedule);
     find_next(schedules);
     request_answer_later(runtime, request);
@@ -629,7 +636,7 @@ static bool visit_listed(void *context, str key, str value)
     struct request *request = listing->request;
     str id;
     const struct schedule *schedule =
-        key_read_link(key, &id) ? find(listing->runtime->schedules, id) : NULL;
+        key_read_index(key, &id) ? find(listing->runtime->schedules, id) : NULL;
     if (schedule == NULL) {
         return true; /* Damaged: the log says so. */
     }
@@ -669,14 +676,14 @@ void schedules_read(struct runtime *runtime, struct request *request)
                                    : arena_printf(&request->arena, STR_FMT "/", STR_ARG(workflow));
     str from = STR_EMPTY;
     if (request->schedules.id.len > 0) { /* The first key after it. */
-        from = key_link(key, space, LINK_SCHEDULE, request->schedules.id);
+        from = key_index(key, space, INDEX_SCHEDULE, request->schedules.id);
         memcpy(from_bytes, from.ptr, from.len);
         from_bytes[from.len] = 0;
         from = str_make(from_bytes, from.len + 1);
     }
     status read =
-        store_scan(&runtime->store, STORE_LINKS, key_link(key, space, LINK_SCHEDULE, prefix), from,
-                   false, SIZE_MAX, visit_listed, &listing);
+        store_scan(&runtime->store, STORE_INDEX, key_index(key, space, INDEX_SCHEDULE, prefix),
+                   from, false, SIZE_MAX, visit_listed, &listing);
     read = status_is_ok(read) ? listing.status : read;
     if (!status_is_ok(read)) {
         request_fail(runtime, request, read.code, "STORE_DAMAGED", read.why);

@@ -10,7 +10,7 @@
 #include "service/runtime/internal.h"
 
 enum {
-    DEFINITION_AGENT = 1, /* Kinds in the keys of STORE_DEFINITIONS. */
+    DEFINITION_AGENT = 1, /* Kinds in the keys of STORE_DEFINITION_NAMES. */
     KEY_HASH_BYTES_EACH = 16,
 };
 
@@ -71,12 +71,13 @@ status definition_put(struct runtime *runtime, const struct agent_definition *ag
     }
     if (definition == NULL) {
         TRY(remember(runtime, ret_hash, encoded, &definition));
-        store_batch_put(&runtime->batch, STORE_BLOBS, key_hash(key, space, ret_hash), encoded);
+        store_batch_put(&runtime->batch, STORE_DEFINITIONS, key_hash(key, space, ret_hash),
+                        encoded);
     }
     unlink_newest(runtime, definition->agent.id);
     definition->is_newest = true;
-    store_batch_put(&runtime->batch, STORE_DEFINITIONS,
-                    key_definition(key, space, DEFINITION_AGENT, definition->agent.id),
+    store_batch_put(&runtime->batch, STORE_DEFINITION_NAMES,
+                    key_definition_name(key, space, DEFINITION_AGENT, definition->agent.id),
                     str_make(ret_hash, KEY_HASH_BYTES_EACH));
     return STATUS_OK;
 }
@@ -89,7 +90,7 @@ status definition_by_hash(struct runtime *runtime, const uint8_t hash[16], struc
     }
     char key[KEY_BYTES_MAX];
     str encoded;
-    TRY(store_get(&runtime->store, STORE_BLOBS, key_hash(key, runtime->options.space, hash),
+    TRY(store_get(&runtime->store, STORE_DEFINITIONS, key_hash(key, runtime->options.space, hash),
                   &runtime->turn_arena, &encoded));
     return remember(runtime, hash, encoded, ret);
 }
@@ -118,8 +119,8 @@ static status definition_newest(struct runtime *runtime, str id, struct definiti
     }
     char key[KEY_BYTES_MAX];
     str hash;
-    TRY(store_get(&runtime->store, STORE_DEFINITIONS,
-                  key_definition(key, runtime->options.space, DEFINITION_AGENT, id),
+    TRY(store_get(&runtime->store, STORE_DEFINITION_NAMES,
+                  key_definition_name(key, runtime->options.space, DEFINITION_AGENT, id),
                   &runtime->turn_arena, &hash));
     if (hash.len != KEY_HASH_BYTES_EACH) {
         return status_make(CODE_DATA_LOSS, "an agent definition's hash is damaged");
@@ -323,9 +324,10 @@ void start_note_child(struct runtime *runtime, uuid parent, uuid child)
     if (uuid_is_zero(parent)) {
         return;
     }
-    struct link_tail tail = link_child(parent, child);
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY);
+    struct index_tail tail = child_row_tail(parent, child);
+    store_batch_put(&runtime->batch, STORE_INDEX,
+                    key_index(key, runtime->options.space, INDEX_CHILD, index_tail_str(&tail)),
+                    STR_EMPTY);
     runtime->born = array_reserve(runtime->born, &runtime->born_capacity, runtime->born_count + 1,
                                   sizeof(runtime->born[0]));
     runtime->born[runtime->born_count].parent = parent;

@@ -240,16 +240,14 @@ static bool visit_row(void *context, str key, str value)
     (void)value;
     struct listing *listing = context;
     struct request *request = listing->request;
-    uint64_t since_ms;
-    uuid run;
-    uint32_t effect;
+    struct suspension_row row;
     str tail;
-    if (!key_read_link(key, &tail) || !link_read_suspension(tail, &since_ms, &run, &effect)) {
+    if (!key_read_index(key, &tail) || !status_is_ok(suspension_row_decode(tail, &row))) {
         return true;
     }
     bool is_after = listing->has_after && key.len == listing->after_len &&
                     memcmp(key.ptr, listing->after, key.len) <= 0;
-    bool is_wanted = uuid_is_zero(listing->only) || uuid_equal(listing->only, run);
+    bool is_wanted = uuid_is_zero(listing->only) || uuid_equal(listing->only, row.run);
     if (is_after || !is_wanted) {
         return true;
     }
@@ -258,7 +256,7 @@ static bool visit_row(void *context, str key, str value)
         request->suspensions.ret_more = true;
         return false;
     }
-    status added = add_found(listing, run, effect);
+    status added = add_found(listing, row.run, row.effect);
     arena_reset(&listing->scratch);
     if (!status_is_ok(added)) {
         log_line(LOG_ERROR, "suspension_unreadable", "why=\"%s\"", added.why);
@@ -273,11 +271,11 @@ static void list_after(struct listing *listing)
     if (request->suspensions.after_ms == 0) {
         return;
     }
-    struct link_tail tail =
-        link_suspension(request->suspensions.after_ms, request->suspensions.after_run,
-                        request->suspensions.after_effect);
-    str key =
-        key_link(listing->after, listing->runtime->options.space, LINK_SUSPENSION, link_str(&tail));
+    struct index_tail tail =
+        suspension_row_tail(request->suspensions.after_ms, request->suspensions.after_run,
+                            request->suspensions.after_effect);
+    str key = key_index(listing->after, listing->runtime->options.space, INDEX_SUSPENSION,
+                        index_tail_str(&tail));
     listing->after_len = key.len;
     listing->has_after = true;
 }
@@ -292,8 +290,8 @@ static void read_list(struct runtime *runtime, struct request *request)
     list_after(&listing);
     str from = listing.has_after ? str_make(listing.after, listing.after_len) : STR_EMPTY;
     status scanned =
-        store_scan(&runtime->store, STORE_LINKS,
-                   key_link(prefix, runtime->options.space, LINK_SUSPENSION, STR_EMPTY), from,
+        store_scan(&runtime->store, STORE_INDEX,
+                   key_index(prefix, runtime->options.space, INDEX_SUSPENSION, STR_EMPTY), from,
                    false, SIZE_MAX, visit_row, &listing);
     arena_fini(&listing.scratch);
     if (!status_is_ok(scanned)) {

@@ -12,7 +12,7 @@
 #define SERVICE_RUNTIME_TOPIC_TABLE_H
 
 #include "service/base/table.h"
-#include "service/runtime/links.h"
+#include "service/codec/index.h"
 
 struct subscriber;
 
@@ -24,9 +24,9 @@ struct topic {
     uint8_t hash[16];
     uint64_t last; /* Sequence of its last event. */
     bool is_new; /* Has events nobody was woken for yet. */
-    struct link_tail awaits_from; /* No row of who awaits it lies before. */
+    struct index_tail awaits_from; /* No row of who awaits it lies before. */
     bool is_waking; /* Those before `wake_at` have been looked at, since is_new was set last. */
-    struct link_tail wake_at;
+    struct index_tail wake_at;
     struct subscriber *subscribers;
 };
 

@@ -7,8 +7,6 @@
  */
 #include <stdlib.h>
 
-#include "service/base/crc32c.h"
-#include "service/base/endian.h"
 #include "service/base/hash.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
@@ -20,7 +18,6 @@ enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per turn. */
     CHUNK_EVENTS = 256, /* Pushed to a subscriber per turn. */
     SUBSCRIBER_HIGH_WATER = 256 * 1024,
-    HEADER_BYTES = 4 + 8 + 16 + 2 + 2,
 };
 
 struct topics {
@@ -92,7 +89,7 @@ static status topic_find(struct runtime *runtime, const uint8_t hash[16], struct
     TRY(read_last(runtime, hash, &last));
     *ret = topic_table_add(table, hash);
     (*ret)->last = last;
-    (*ret)->awaits_from = link_awaits(hash);
+    (*ret)->awaits_from = await_rows_of(hash);
     return STATUS_OK;
 }
 
@@ -116,7 +113,7 @@ status topic_last(struct runtime *runtime, str name, uint64_t *ret)
 
 static void note_await(struct topic *topic, uuid run, uint32_t effect)
 {
-    struct link_tail row = link_await(topic->hash, run, effect);
+    struct index_tail row = await_row_tail(topic->hash, run, effect);
     if (memcmp(row.bytes, topic->awaits_from.bytes, topic->awaits_from.len) < 0) {
         topic->awaits_from = row;
     }
@@ -132,40 +129,6 @@ status topic_await(struct runtime *runtime, const uint8_t hash[16], uuid run, ui
     return STATUS_OK;
 }
 
-/* u32 crc32c | u64 created_ms | run 16 | u16 topic bytes | u16 type bytes | topic | type | data */
-static void encode(const struct topic_event *event, struct buf *ret)
-{
-    buf_reset(ret);
-    buf_put_u32_le(ret, 0);
-    buf_put_u64_le(ret, event->created_ms);
-    buf_put(ret, str_make(event->run.bytes, sizeof(event->run.bytes)));
-    buf_put_u16_le(ret, (uint16_t)event->topic.len);
-    buf_put_u16_le(ret, (uint16_t)event->type.len);
-    buf_put(ret, event->topic);
-    buf_put(ret, event->type);
-    buf_put(ret, event->data);
-    endian_put_le(ret->ptr, crc32c(0, str_make(ret->ptr + 4, ret->len - 4)), 4);
-}
-
-/* Points into `bytes`. */
-static status decode(str bytes, uint64_t sequence, struct topic_event *ret)
-{
-    struct endian_reader reader = {.rest = bytes};
-    uint64_t sum = endian_take_le(&reader, 4);
-    if (bytes.len < HEADER_BYTES || crc32c(0, reader.rest) != sum) {
-        return status_make(CODE_DATA_LOSS, "an event of a topic is damaged");
-    }
-    *ret = (struct topic_event){.sequence = sequence, .created_ms = endian_take_le(&reader, 8)};
-    endian_take_bytes(&reader, ret->run.bytes, sizeof(ret->run.bytes));
-    size_t topic_bytes = (size_t)endian_take_le(&reader, 2);
-    size_t type_bytes = (size_t)endian_take_le(&reader, 2);
-    ret->topic = endian_take_text(&reader, topic_bytes);
-    ret->type = endian_take_text(&reader, type_bytes);
-    ret->data = reader.rest;
-    return reader.is_short ? status_make(CODE_DATA_LOSS, "an event of a topic is cut short")
-                           : STATUS_OK;
-}
-
 status topic_publish(struct runtime *runtime, const struct topic_event *events, size_t count,
                      uint64_t *ret_first)
 {
@@ -177,7 +140,8 @@ status topic_publish(struct runtime *runtime, const struct topic_event *events, 
         TRY(topic_find(runtime, hash, &topic));
         struct topic_event event = events[i];
         event.created_ms = runtime->now_ms;
-        encode(&event, &runtime->packed);
+        buf_reset(&runtime->packed);
+        topic_event_encode(&event, &runtime->packed);
         topic->last++;
         look_at(runtime, topic);
         store_batch_put(&runtime->batch, STORE_TOPICS,
@@ -223,7 +187,7 @@ static bool visit_one(void *context, str key, str value)
     if (!key_read_topic_sequence(key, &sequence)) {
         return true;
     }
-    visiting->status = decode(value, sequence, &event);
+    visiting->status = topic_event_decode(value, sequence, &event);
     return status_is_ok(visiting->status) && visiting->each(visiting->context, &event);
 }
 
@@ -257,14 +221,8 @@ static bool match_type(void *context, const struct topic_event *event)
     return !matches;
 }
 
-struct awaiting {
-    uuid run;
-    uint32_t effect;
-    uint64_t after;
-};
-
 struct wakes {
-    struct awaiting list[WAKES_MAX];
+    struct await_row list[WAKES_MAX];
     size_t count;
 };
 
@@ -274,25 +232,23 @@ static bool visit_await(void *context, str key, str value)
     if (wakes->count == WAKES_MAX) {
         return false;
     }
-    struct awaiting *next = &wakes->list[wakes->count];
     str tail;
-    if (key_read_link(key, &tail) && link_read_await(tail, &next->run, &next->effect) &&
-        value.len == 8) {
-        next->after = endian_get_le(value.ptr, 8);
+    if (key_read_index(key, &tail) &&
+        status_is_ok(await_row_decode(tail, value, &wakes->list[wakes->count]))) {
         wakes->count++;
     }
     return true;
 }
 
-static struct link_tail awaits_end(const uint8_t hash[16])
+static struct index_tail awaits_end(const uint8_t hash[16])
 {
     uuid last;
     memset(last.bytes, 0xff, sizeof(last.bytes));
-    return link_await(hash, last, UINT32_MAX);
+    return await_row_tail(hash, last, UINT32_MAX);
 }
 
-static status wake(struct runtime *runtime, const uint8_t hash[16], const struct awaiting *awaiting,
-                   bool *ret_woken)
+static status wake(struct runtime *runtime, const uint8_t hash[16],
+                   const struct await_row *awaiting, bool *ret_woken)
 {
     *ret_woken = false;
     struct live_run *run;
@@ -322,12 +278,12 @@ static status wake_chunk(struct runtime *runtime, struct topic *topic)
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = runtime->options.space;
-    struct link_tail tail = link_awaits(topic->hash);
+    struct index_tail tail = await_rows_of(topic->hash);
     wakes.count = 0;
-    TRY(store_scan(&runtime->store, STORE_LINKS,
-                   key_link(prefix, space, LINK_AWAIT, link_str(&tail)),
-                   key_link(from, space, LINK_AWAIT, link_str(&topic->wake_at)), false, SIZE_MAX,
-                   visit_await, &wakes));
+    TRY(store_scan(&runtime->store, STORE_INDEX,
+                   key_index(prefix, space, INDEX_AWAIT, index_tail_str(&tail)),
+                   key_index(from, space, INDEX_AWAIT, index_tail_str(&topic->wake_at)), false,
+                   SIZE_MAX, visit_await, &wakes));
     for (size_t i = 0; i < wakes.count; i++) {
         bool is_woken;
         TRY(wake(runtime, topic->hash, &wakes.list[i], &is_woken));
@@ -337,8 +293,8 @@ static status wake_chunk(struct runtime *runtime, struct topic *topic)
     }
     topic->is_waking = wakes.count == WAKES_MAX;
     if (topic->is_waking) {
-        const struct awaiting *last = &wakes.list[WAKES_MAX - 1];
-        topic->wake_at = link_await(topic->hash, last->run, last->effect + 1);
+        const struct await_row *last = &wakes.list[WAKES_MAX - 1];
+        topic->wake_at = await_row_tail(topic->hash, last->run, last->effect + 1);
     }
     return STATUS_OK;
 }
@@ -355,7 +311,7 @@ static void wake_topic(struct runtime *runtime, struct topic *topic)
     }
     status woken = wake_chunk(runtime, topic);
     if (!status_is_ok(woken)) {
-        topic->awaits_from = link_awaits(topic->hash);
+        topic->awaits_from = await_rows_of(topic->hash);
         topic->is_waking = false;
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
@@ -387,7 +343,7 @@ static bool visit_feed(void *context, str key, str value)
     if (!key_read_topic_sequence(key, &sequence)) {
         return true;
     }
-    feeding->status = decode(value, sequence, &event);
+    feeding->status = topic_event_decode(value, sequence, &event);
     if (!status_is_ok(feeding->status)) {
         return false;
     }
@@ -512,7 +468,7 @@ uint64_t topics_next_due_ms(const struct runtime *runtime)
 static void doubt(struct runtime *runtime, struct topic *topic)
 {
     topic->is_waking = false;
-    topic->awaits_from = link_awaits(topic->hash);
+    topic->awaits_from = await_rows_of(topic->hash);
     status read = read_last(runtime, topic->hash, &topic->last);
     (void)read; /* The next publication meets the same damage, and says so. */
     look_at(runtime, topic); /* Whoever was woken in that turn was not. */
@@ -536,7 +492,7 @@ static bool visit_topic_of_await(void *context, str key, str value)
     struct runtime *runtime = context;
     str tail;
     struct topic *topic;
-    if (key_read_link(key, &tail) && tail.len >= 16 &&
+    if (key_read_index(key, &tail) && tail.len >= 16 &&
         status_is_ok(topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) {
         look_at(runtime, topic);
     }
@@ -546,7 +502,7 @@ static bool visit_topic_of_await(void *context, str key, str value)
 status topics_recover(struct runtime *runtime)
 {
     char key[KEY_BYTES_MAX];
-    return store_scan(&runtime->store, STORE_LINKS,
-                      key_link(key, runtime->options.space, LINK_AWAIT, STR_EMPTY), STR_EMPTY,
+    return store_scan(&runtime->store, STORE_INDEX,
+                      key_index(key, runtime->options.space, INDEX_AWAIT, STR_EMPTY), STR_EMPTY,
                       false, SIZE_MAX, visit_topic_of_await, runtime);
 }

@@ -6,14 +6,12 @@
  */
 #include <stdlib.h>
 
-#include "service/base/endian.h"
 #include "service/base/json_writer.h"
 #include "service/base/sys.h"
 #include "service/runtime/internal.h"
 
 enum {
     RUNS_PER_TURN_MAX = 256,
-    ROW_HEADER_BYTES = 8 + 8 + 4,
     BATCH_SIZE_MAX = 1000,
     AGAIN_MS = 10 * 1000, /* After a start that was refused. */
     AT_ONCE_MS = 1, /* Also when the clock is set back meanwhile. */
@@ -22,7 +20,7 @@ enum {
 struct trigger {
     struct trigger *next;
     char workflow[NAME_BYTES_MAX + 1];
-    char topic[513];
+    char topic[TOPIC_BYTES_MAX + 1];
     uint8_t hash[16];
     uint32_t batch_size;
     uint64_t batch_timeout_ms;
@@ -33,15 +31,19 @@ struct trigger {
 static void put_row(struct runtime *runtime, const struct trigger *trigger)
 {
     char key[KEY_BYTES_MAX];
-    struct buf row = {0};
-    buf_put_u64_le(&row, trigger->position);
-    buf_put_u64_le(&row, trigger->batch_timeout_ms);
-    buf_put_u32_le(&row, trigger->batch_size);
-    buf_put(&row, str_of(trigger->topic));
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, LINK_TRIGGER, str_of(trigger->workflow)),
-                    buf_str(&row));
-    buf_fini(&row);
+    struct buf value = {0};
+    struct trigger_row row = {
+        .topic = str_of(trigger->topic),
+        .position = trigger->position,
+        .batch_timeout_ms = trigger->batch_timeout_ms,
+        .batch_size = trigger->batch_size,
+    };
+    trigger_row_encode(&row, &value);
+    store_batch_put(
+        &runtime->batch, STORE_INDEX,
+        key_index(key, runtime->options.space, INDEX_TRIGGER, str_of(trigger->workflow)),
+        buf_str(&value));
+    buf_fini(&value);
 }
 
 static struct trigger *find(const struct runtime *runtime, str workflow)
@@ -219,20 +221,17 @@ static bool visit_row(void *context, str key, str value)
 {
     struct runtime *runtime = context;
     str workflow;
-    bool is_whole = key_read_link(key, &workflow) && workflow.len <= NAME_BYTES_MAX &&
-                    value.len > ROW_HEADER_BYTES && value.len <= ROW_HEADER_BYTES + 512;
+    struct trigger_row row;
+    bool is_whole = key_read_index(key, &workflow) && workflow.len <= NAME_BYTES_MAX &&
+                    status_is_ok(trigger_row_decode(value, &row));
     if (!is_whole) {
         log_line(LOG_ERROR, "trigger_damaged", "bytes=%zu", value.len);
         return true;
     }
-    struct endian_reader reader = {.rest = value};
-    uint64_t position = endian_take_le(&reader, 8);
-    uint64_t batch_timeout_ms = endian_take_le(&reader, 8);
-    uint32_t batch_size = (uint32_t)endian_take_le(&reader, 4);
-    struct trigger *trigger = add(runtime, workflow, reader.rest);
-    trigger->position = position;
-    trigger->batch_timeout_ms = batch_timeout_ms;
-    trigger->batch_size = batch_size;
+    struct trigger *trigger = add(runtime, workflow, row.topic);
+    trigger->position = row.position;
+    trigger->batch_timeout_ms = row.batch_timeout_ms;
+    trigger->batch_size = row.batch_size;
     trigger->due_ms = AT_ONCE_MS; /* Look at it once. */
     return true;
 }
@@ -251,7 +250,7 @@ status triggers_recover(struct runtime *runtime)
 {
     char key[KEY_BYTES_MAX];
     triggers_free(runtime);
-    return store_scan(&runtime->store, STORE_LINKS,
-                      key_link(key, runtime->options.space, LINK_TRIGGER, STR_EMPTY), STR_EMPTY,
+    return store_scan(&runtime->store, STORE_INDEX,
+                      key_index(key, runtime->options.space, INDEX_TRIGGER, STR_EMPTY), STR_EMPTY,
                       false, SIZE_MAX, visit_row, runtime);
 }

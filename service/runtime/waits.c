@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
-#include "service/base/endian.h"
 #include "service/base/json.h"
 #include "service/runtime/internal.h"
 
@@ -122,31 +121,35 @@ status wait_find(struct runtime *runtime, struct live_run *run, uint32_t effect,
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
 
-static void put_link(struct runtime *runtime, enum link_kind kind, struct link_tail tail, str value)
+static void put_row(struct runtime *runtime, enum index_kind kind, struct index_tail tail,
+                    str value)
 {
     char key[KEY_BYTES_MAX];
-    store_batch_put(&runtime->batch, STORE_LINKS,
-                    key_link(key, runtime->options.space, (uint8_t)kind, link_str(&tail)), value);
+    store_batch_put(&runtime->batch, STORE_INDEX,
+                    key_index(key, runtime->options.space, (uint8_t)kind, index_tail_str(&tail)),
+                    value);
 }
 
-static void delete_link(struct runtime *runtime, enum link_kind kind, struct link_tail tail)
+static void delete_row(struct runtime *runtime, enum index_kind kind, struct index_tail tail)
 {
     char key[KEY_BYTES_MAX];
-    store_batch_delete(&runtime->batch, STORE_LINKS,
-                       key_link(key, runtime->options.space, (uint8_t)kind, link_str(&tail)));
+    store_batch_delete(
+        &runtime->batch, STORE_INDEX,
+        key_index(key, runtime->options.space, (uint8_t)kind, index_tail_str(&tail)));
 }
 
 /* A wait for an event sees what is published after it began. */
 static void put_await(struct runtime *runtime, struct live_run *run, const struct event *event)
 {
-    uint8_t value[8];
-    uint64_t last = 0;
+    struct buf value = {0};
+    struct await_row row = {0};
     const uint8_t *topic = known(run, event->effect)->topic;
-    status found = topic_await(runtime, topic, run->state.id, event->effect, &last);
+    status found = topic_await(runtime, topic, run->state.id, event->effect, &row.after);
     assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    endian_put_le(value, last, sizeof(value));
-    put_link(runtime, LINK_AWAIT, link_await(topic, run->state.id, event->effect),
-             str_make(value, sizeof(value)));
+    await_row_encode(&row, &value);
+    put_row(runtime, INDEX_AWAIT, await_row_tail(topic, run->state.id, event->effect),
+            buf_str(&value));
+    buf_fini(&value);
 }
 
 static void note_set(struct runtime *runtime, struct live_run *run, uint32_t seq,
@@ -155,8 +158,8 @@ static void note_set(struct runtime *runtime, struct live_run *run, uint32_t seq
     enum effect_kind kind = event->wait_set.kind;
     remember(run, seq, event);
     if (kind == EFFECT_SUSPENSION) {
-        put_link(runtime, LINK_SUSPENSION,
-                 link_suspension(event->time_ms, run->state.id, event->effect), STR_EMPTY);
+        put_row(runtime, INDEX_SUSPENSION,
+                suspension_row_tail(event->time_ms, run->state.id, event->effect), STR_EMPTY);
     } else if (kind == EFFECT_EVENT) {
         put_await(runtime, run, event);
     }
@@ -166,11 +169,11 @@ static void drop_wait(struct runtime *runtime, struct live_run *run, const struc
 {
     const struct live_wait *wait;
     if (effect->kind == EFFECT_SUSPENSION) {
-        delete_link(runtime, LINK_SUSPENSION,
-                    link_suspension(effect->since_ms, run->state.id, effect->id));
+        delete_row(runtime, INDEX_SUSPENSION,
+                   suspension_row_tail(effect->since_ms, run->state.id, effect->id));
     } else if (effect->kind == EFFECT_EVENT &&
                status_is_ok(wait_find(runtime, run, effect->id, &wait))) {
-        delete_link(runtime, LINK_AWAIT, link_await(wait->topic, run->state.id, effect->id));
+        delete_row(runtime, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));
     }
     forget(run, effect->id);
 }
@@ -308,9 +311,9 @@ static bool visit_child(void *context, str key, str value)
 {
     (void)value;
     str tail;
-    uuid child;
-    if (key_read_link(key, &tail) && link_read_child(tail, &child)) {
-        add_child(context, child);
+    struct child_row row;
+    if (key_read_index(key, &tail) && status_is_ok(child_row_decode(tail, &row))) {
+        add_child(context, row.child);
     }
     return true;
 }
@@ -319,10 +322,11 @@ void waits_cancel_children(struct runtime *runtime, struct live_run *run)
 {
     char key[KEY_BYTES_MAX];
     struct children children = {.arena = &runtime->turn_arena};
-    struct link_tail tail = link_children(run->state.id);
-    status scanned = store_scan(&runtime->store, STORE_LINKS,
-                                key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)),
-                                STR_EMPTY, false, SIZE_MAX, visit_child, &children);
+    struct index_tail tail = child_rows_of(run->state.id);
+    status scanned =
+        store_scan(&runtime->store, STORE_INDEX,
+                   key_index(key, runtime->options.space, INDEX_CHILD, index_tail_str(&tail)),
+                   STR_EMPTY, false, SIZE_MAX, visit_child, &children);
     (void)scanned; /* What a damaged index hides stays as it is; the journal is not touched. */
     for (size_t i = 0; i < runtime->born_count; i++) {
         if (uuid_equal(runtime->born[i].parent, run->state.id)) {
@@ -365,23 +369,36 @@ static struct outcome final_outcome(struct runtime *runtime, struct live_run *ru
     return (struct outcome){.value = replay_answer(run, &runtime->turn_arena)};
 }
 
+static bool visit_successor(void *context, str key, str value)
+{
+    (void)value;
+    str tail;
+    struct successor_row row;
+    if (key_read_index(key, &tail) && status_is_ok(successor_row_decode(tail, &row))) {
+        add_child(context, row.successor);
+    }
+    return true;
+}
+
 /* Of a parent that failed: its copies that wait for the child instead. */
 static void find_heirs(struct runtime *runtime, uuid child, uuid parent, struct children *ret)
 {
     char key[KEY_BYTES_MAX];
-    struct link_tail tail = link_children(child);
-    status scanned = store_scan(&runtime->store, STORE_LINKS,
-                                key_link(key, runtime->options.space, LINK_HEIR, link_str(&tail)),
-                                STR_EMPTY, false, SIZE_MAX, visit_child, ret);
+    struct index_tail tail = successor_rows_of(child);
+    status scanned =
+        store_scan(&runtime->store, STORE_INDEX,
+                   key_index(key, runtime->options.space, INDEX_SUCCESSOR, index_tail_str(&tail)),
+                   STR_EMPTY, false, SIZE_MAX, visit_successor, ret);
     (void)scanned; /* As in waits_cancel_children(). */
     for (size_t i = 0; i < ret->count; i++) {
-        delete_link(runtime, LINK_HEIR, link_child(child, ret->ids[i]));
+        delete_row(runtime, INDEX_SUCCESSOR, successor_row_tail(child, ret->ids[i]));
     }
     for (size_t i = 0; i < runtime->born_count; i++) {
         if (uuid_equal(runtime->born[i].child, child) &&
             !uuid_equal(runtime->born[i].parent, parent)) {
             add_child(ret, runtime->born[i].parent);
-            delete_link(runtime, LINK_HEIR, link_child(child, runtime->born[i].parent));
+            delete_row(runtime, INDEX_SUCCESSOR,
+                       successor_row_tail(child, runtime->born[i].parent));
         }
     }
 }
@@ -514,7 +531,7 @@ static status adopt_child(struct adoption *adoption, uuid id)
         return adopt_ended(adoption, child, spec);
     }
     start_note_child(runtime, adoption->heir->state.id, id);
-    put_link(runtime, LINK_HEIR, link_child(id, adoption->heir->state.id), STR_EMPTY);
+    put_row(runtime, INDEX_SUCCESSOR, successor_row_tail(id, adoption->heir->state.id), STR_EMPTY);
     return STATUS_OK;
 }
 
@@ -527,10 +544,10 @@ status waits_adopt_children(struct runtime *runtime, uuid source, struct live_ru
         .runtime = runtime, .heir = heir, .settled = {.arena = &runtime->turn_arena}};
     TRY(journal_each(runtime, heir->state.id, JOURNAL_KIND(EVENT_CHILD_SETTLED),
                      &runtime->turn_arena, note_settled, adoption));
-    struct link_tail tail = link_children(source);
-    TRY(store_scan(&runtime->store, STORE_LINKS,
-                   key_link(key, runtime->options.space, LINK_CHILD, link_str(&tail)), STR_EMPTY,
-                   false, SIZE_MAX, visit_child, &children));
+    struct index_tail tail = child_rows_of(source);
+    TRY(store_scan(&runtime->store, STORE_INDEX,
+                   key_index(key, runtime->options.space, INDEX_CHILD, index_tail_str(&tail)),
+                   STR_EMPTY, false, SIZE_MAX, visit_child, &children));
     for (size_t i = 0; i < children.count; i++) {
         TRY(adopt_child(adoption, children.ids[i]));
     }

@@ -1,5 +1,8 @@
 #include "service/schedule/calendar.h"
 
+#include <stdio.h>
+#include <time.h>
+
 /* Years are counted from March here, so that a leap day is the last day of its year. */
 enum {
     ERA_YEARS = 400,
@@ -53,4 +56,22 @@ int calendar_month_days(int64_t year, int month)
 
     assert(next - first >= 28 && next - first <= 31);
     return (int)(next - first);
+}
+
+void calendar_text(uint64_t unix_ms, char ret[CALENDAR_TEXT_BYTES])
+{
+    time_t seconds = (time_t)(unix_ms / 1000);
+    struct tm parts;
+    size_t len = 0;
+
+    ret[0] = '\0';
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        len = strftime(ret, CALENDAR_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+    }
+    unsigned ms = (unsigned)(unix_ms % 1000);
+    if (ms != 0) {
+        snprintf(ret + len, CALENDAR_TEXT_BYTES - len, ".%03uZ", ms);
+        return;
+    }
+    snprintf(ret + len, CALENDAR_TEXT_BYTES - len, "Z");
 }

@@ -25,6 +25,13 @@ struct date calendar_date(int64_t day);
 int64_t calendar_day(int64_t year, int month, int day);
 int calendar_month_days(int64_t year, int month);
 
+enum {
+    CALENDAR_TEXT_BYTES = 32,
+};
+
+/* "2026-11-22T09:00:00Z" of a Unix time; with milliseconds where there are any. */
+void calendar_text(uint64_t unix_ms, char ret[CALENDAR_TEXT_BYTES]);
+
 /* Rounds down, also below 0. */
 static inline int64_t calendar_floor(int64_t value, int64_t unit)
 {

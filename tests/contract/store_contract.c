@@ -198,23 +198,24 @@ static void scan_questions(void **state)
     const struct store *store = store_of(state);
     struct store_batch batch = {0};
 
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("p0"), STR("5"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("p/c"), STR("3"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("p/a"), STR("1"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("q/a"), STR("6"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("p/d"), STR("4"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("o"), STR("0"));
-    store_batch_put(&batch, STORE_DEFINITIONS, STR("p/b"), STR("2"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p0"), STR("5"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/c"), STR("3"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/a"), STR("1"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("q/a"), STR("6"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/d"), STR("4"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("o"), STR("0"));
+    store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/b"), STR("2"));
     assert_int_equal(store_commit(store, &batch).code, CODE_OK);
     store_batch_fini(&batch);
     for (size_t i = 0; i < COUNT_OF(questions); i++) {
         print_message("prefix '%s' from '%s'%s\n", questions[i].prefix, questions[i].from,
                       questions[i].reverse ? " reverse" : "");
-        ask(store, STORE_DEFINITIONS, &questions[i]);
+        ask(store, STORE_DEFINITION_NAMES, &questions[i]);
     }
     struct seen seen = {0};
     assert_int_equal(
-        store_scan(store, STORE_DEFINITIONS, STR(""), STR(""), false, 0, see, &seen).code, CODE_OK);
+        store_scan(store, STORE_DEFINITION_NAMES, STR(""), STR(""), false, 0, see, &seen).code,
+        CODE_OK);
     assert_int_equal(seen.count, 0);
 }
 
@@ -266,10 +267,10 @@ static void big_values(void **state)
     for (size_t i = 0; i < bytes; i++) {
         value[i] = (char)(i * 7 + i / 251);
     }
-    put(store, STORE_BLOBS, STR("big"), str_make(value, bytes));
-    put(store, STORE_BLOBS, STR("bih"), str_make(value + 1, bytes - 1));
-    assert_value(store, STORE_BLOBS, STR("big"), str_make(value, bytes));
-    assert_value(store, STORE_BLOBS, STR("bih"), str_make(value + 1, bytes - 1));
+    put(store, STORE_DEFINITIONS, STR("big"), str_make(value, bytes));
+    put(store, STORE_DEFINITIONS, STR("bih"), str_make(value + 1, bytes - 1));
+    assert_value(store, STORE_DEFINITIONS, STR("big"), str_make(value, bytes));
+    assert_value(store, STORE_DEFINITIONS, STR("bih"), str_make(value + 1, bytes - 1));
     free(value);
 }
 

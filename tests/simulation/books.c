@@ -246,15 +246,15 @@ static void take_entry(struct world *world, const struct store_entry *entry)
             take_row(world, entry, id);
         }
         break;
-    case STORE_LINKS:
+    case STORE_INDEX:
         books_take_link(world, entry);
         break;
     case STORE_TOPICS:
         books_take_topic(world, entry);
         break;
     case STORE_META:
+    case STORE_DEFINITION_NAMES:
     case STORE_DEFINITIONS:
-    case STORE_BLOBS:
     case STORE_IDEMPOTENCY:
     case STORE_TABLE_COUNT:
         break;

@@ -5,8 +5,9 @@
  */
 #include "service/base/hash.h"
 #include "service/base/json.h"
+#include "service/codec/index.h"
 #include "service/runtime/internal.h"
-#include "service/runtime/links.h"
+#include "service/schedule/calendar.h"
 #include "tests/simulation/world.h"
 
 /* ---- Schedules. ---- */
@@ -79,11 +80,11 @@ static bool is_told(str input, const char *name, str text)
 static bool is_told_time(str input, const char *name, uint64_t ms)
 {
     str raw;
-    char time[SCHEDULE_TIME_BYTES];
+    char time[CALENDAR_TEXT_BYTES];
     if (ms == 0) {
         return json_object_get(input, str_of(name), &raw) && str_is(raw, "null");
     }
-    schedule_time(ms, time);
+    calendar_text(ms, time);
     return is_told(input, name, str_of(time));
 }
 
@@ -199,7 +200,7 @@ static void take_schedule(struct world *world, str id, const struct store_entry 
     struct schedule_row row;
     unsigned number = find_schedule(id);
     world_expect(world, number < WORLD_SCHEDULES, "a-schedule-has-the-name-it-was-given");
-    world_expect(world, entry->is_delete || schedule_row_decode(entry->value, &row),
+    world_expect(world, entry->is_delete || status_is_ok(schedule_row_decode(entry->value, &row)),
                  "rows-are-readable");
     if (!world_is_well(world)) {
         return;
@@ -360,9 +361,9 @@ void books_clockwork_open(struct world *world, struct book *book, const struct r
 void books_clockwork_take(struct world *world, uint8_t kind, str name,
                           const struct store_entry *entry)
 {
-    if (kind == LINK_SCHEDULE) {
+    if (kind == INDEX_SCHEDULE) {
         take_schedule(world, name, entry);
-    } else if (kind == LINK_TRIGGER) {
+    } else if (kind == INDEX_TRIGGER) {
         take_trigger(world, name, entry);
     }
 }

@@ -6,8 +6,8 @@
  * back at the beginnings since it was defined, at as many as the smallest rate since then let it
  * remember.
  */
+#include "service/codec/index.h"
 #include "service/runtime/internal.h"
-#include "service/runtime/links.h"
 #include "tests/simulation/world.h"
 
 str world_queue_name(unsigned queue)
@@ -271,12 +271,12 @@ static void take_limits(struct world *world, unsigned number, const struct store
 
 void books_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry)
 {
-    if (kind == LINK_QUEUE) {
+    if (kind == INDEX_QUEUE) {
         world_expect(world, queue_of(name) < WORLD_QUEUES, "a-queue-has-the-name-it-was-given");
         if (world_is_well(world)) {
             take_limits(world, queue_of(name), entry);
         }
-    } else if (kind == LINK_QUEUE_DEFAULT) {
+    } else if (kind == INDEX_QUEUE_DEFAULT) {
         world_expect(world, str_is(name, "sleepy"), "only-who-names-a-queue-has-one");
         world->default_queue = entry->is_delete ? WORLD_QUEUES : queue_of(entry->value);
     }

@@ -5,7 +5,9 @@
 
 #include "service/base/hash.h"
 #include "service/base/json.h"
-#include "service/runtime/links.h"
+#include "service/codec/index.h"
+#include "service/codec/tree_rows.h"
+#include "service/codec/wait_rows.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -370,17 +372,18 @@ static bool is_inheritance(struct world *world, str tail)
 void books_take_link(struct world *world, const struct store_entry *entry)
 {
     str tail;
-    if (!key_read_link(entry->key, &tail)) {
+    if (!key_read_index(entry->key, &tail)) {
         world_expect(world, false, "keys-are-readable");
         return;
     }
     uint8_t kind = (uint8_t)tail.ptr[-1];
     books_queues_take(world, kind, tail, entry);
     books_clockwork_take(world, kind, tail, entry);
-    if (kind != LINK_CHILD && kind != LINK_SUSPENSION && kind != LINK_AWAIT && kind != LINK_TIMER) {
+    if (kind != INDEX_CHILD && kind != INDEX_SUSPENSION && kind != INDEX_AWAIT &&
+        kind != INDEX_ALARM) {
         return;
     }
-    if (kind == LINK_CHILD && is_inheritance(world, tail)) {
+    if (kind == INDEX_CHILD && is_inheritance(world, tail)) {
         return;
     }
     struct sim_link_row *row = find_link(world, kind, tail);
@@ -398,9 +401,9 @@ void books_take_link(struct world *world, const struct store_entry *entry)
     }
 }
 
-static bool has_row(struct world *world, enum link_kind kind, struct link_tail tail)
+static bool has_row(struct world *world, enum index_kind kind, struct index_tail tail)
 {
-    return find_link(world, (uint8_t)kind, link_str(&tail)) != NULL;
+    return find_link(world, (uint8_t)kind, index_tail_str(&tail)) != NULL;
 }
 
 /* The rows the facts of a run ask for. */
@@ -411,24 +414,26 @@ static size_t check_rows(struct world *world, const struct book *book)
         const struct book_wait *wait = &book->waits[i];
         bool is_there = true;
         if (wait->is_open && wait->kind == EFFECT_SUSPENSION) {
-            is_there = has_row(world, LINK_SUSPENSION,
-                               link_suspension(wait->since_ms, book->id, wait->effect));
+            is_there = has_row(world, INDEX_SUSPENSION,
+                               suspension_row_tail(wait->since_ms, book->id, wait->effect));
             count++;
         } else if (wait->is_open && wait->kind == EFFECT_EVENT) {
-            is_there = has_row(world, LINK_AWAIT,
-                               link_await(world->topics[wait->topic].hash, book->id, wait->effect));
+            is_there =
+                has_row(world, INDEX_AWAIT,
+                        await_row_tail(world->topics[wait->topic].hash, book->id, wait->effect));
             count++;
         }
         world_expect(world, is_there, "no-fact-without-its-row");
     }
     if (book->ledger.ended == EVENT_NONE && !book->row.load && book->row.next_deadline_ms != 0) {
-        world_expect(world,
-                     has_row(world, LINK_TIMER, link_timer(book->row.next_deadline_ms, book->id)),
-                     "no-fact-without-its-row");
+        world_expect(
+            world,
+            has_row(world, INDEX_ALARM, alarm_row_tail(book->row.next_deadline_ms, book->id)),
+            "no-fact-without-its-row");
         count++;
     }
     if (!uuid_is_zero(book->parent)) {
-        world_expect(world, has_row(world, LINK_CHILD, link_child(book->parent, book->id)),
+        world_expect(world, has_row(world, INDEX_CHILD, child_row_tail(book->parent, book->id)),
                      "no-fact-without-its-row");
         count++;
     }

@@ -27,8 +27,10 @@
 #ifndef TESTS_SIMULATION_WORLD_H
 #define TESTS_SIMULATION_WORLD_H
 
+#include "service/codec/schedule_row.h"
 #include "service/runtime/runtime.h"
-#include "service/runtime/schedule_row.h"
+#include "service/schedule/cron.h"
+#include "service/schedule/zone.h"
 #include "tests/simulation/draw.h"
 #include "tests/simulation/ledger.h"
 

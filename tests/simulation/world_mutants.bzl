@@ -31,7 +31,7 @@ MUTANTS = {
     "await_of_lost_turn_passed_over": (
         "A wait whose end was not committed is not looked at again.",
         {
-            "topic->is_waking = false; topic->awaits_from = link_awaits(topic->hash);":
+            "topic->is_waking = false; topic->awaits_from = await_rows_of(topic->hash);":
                 "topic->is_waking = false;",
         },
     ),
@@ -39,7 +39,7 @@ MUTANTS = {
         "note_await(topic, run, effect);": "(void)run, (void)effect;",
     }),
     "await_row_stays": ("The row of a wait for an event outlives the wait.", {
-        "delete_link(runtime, LINK_AWAIT, link_await(wait->topic, run->state.id, effect->id));":
+        "delete_row(runtime, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));":
             "(void)wait;",
     }),
     "awaits_not_recovered": (
@@ -116,8 +116,8 @@ MUTANTS = {
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
-        """store_batch_delete(&runtime->batch, STORE_LINKS, key_link(key, runtime->options.space,
-        LINK_SCHEDULE, id));""":
+        """store_batch_delete(&runtime->batch, STORE_INDEX, key_index(key, runtime->options.space,
+        INDEX_SCHEDULE, id));""":
             "",
     }),
     "deleted_schedule_fires": ("A schedule that is deleted stays in memory.", {
@@ -165,10 +165,10 @@ MUTANTS = {
         "if (matches)": "if (matches && event->sequence % 4 != 0)",
     }),
     "limits_not_written": ("Limits that change are not written.", {
-        """store_batch_put(&runtime->batch, STORE_LINKS, key_link(key, runtime->options.space,
-        LINK_QUEUE, offer->name), buf_str(&row));""":
-            """if (!is_defined) { store_batch_put(&runtime->batch, STORE_LINKS, key_link(key,
-            runtime->options.space, LINK_QUEUE, offer->name), buf_str(&row)); }""",
+        """store_batch_put(&runtime->batch, STORE_INDEX, key_index(key, runtime->options.space,
+        INDEX_QUEUE, offer->name), buf_str(&value));""":
+            """if (!is_defined) { store_batch_put(&runtime->batch, STORE_INDEX, key_index(key,
+            runtime->options.space, INDEX_QUEUE, offer->name), buf_str(&value)); }""",
     }),
     "limits_wait_for_a_start": ("New limits hold only when something else happens in the queue.", {
         "queue_set_limits(queue, limits); make_busy(queues, queue);":
@@ -229,7 +229,7 @@ MUTANTS = {
             "break;",
     }),
     "parked_without_alarm": ("After a restart, a run that waits for a host has no deadline.", {
-        "timers_arm(runtime->timers, run, due_ms);": "",
+        "timers_arm(runtime->timers, row.run, row.due_ms);": "",
     }),
     "place_kept_when_ended": ("A run that has ended keeps its place in the queue.", {
         ".has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); } else":
@@ -251,7 +251,7 @@ MUTANTS = {
         "is_start = effect->attempt == 0;": "is_start = true;",
     }),
     "rate_forgotten_at_restart": ("After a restart the rate looks back at nothing.", {
-        "{LINK_QUEUE_START, visit_start},": "",
+        "{INDEX_QUEUE_START, visit_start},": "",
     }),
     "rate_not_waited_for": ("The process is not woken when the rate lets the next one begin.", {
         "due_ms == 0 || queue->due_ms < due_ms ? queue->due_ms : due_ms":
@@ -319,7 +319,7 @@ MUTANTS = {
     "suspension_row_misdated": (
         "The row of a suspension is looked for under another time when it is over.",
         {
-            "link_suspension(effect->since_ms,": "link_suspension(runtime->now_ms,",
+            "suspension_row_tail(effect->since_ms,": "suspension_row_tail(runtime->now_ms,",
         },
     ),
     "task_without_steps": ("A task is given to its next host without the last step it settled.", {

@@ -1,7 +1,7 @@
 /*
  * The store as the partition sees it: the memory store, with faults and deaths around commits.
  */
-#include "service/runtime/links.h"
+#include "service/codec/index.h"
 #include "storage/keys.h"
 #include "storage/memory_store.h"
 #include "tests/simulation/world.h"
@@ -20,12 +20,12 @@ static bool is_clockwork(const struct store_batch *batch)
     struct store_entry entry;
     str tail;
     while (store_batch_next(batch, &cursor, &entry)) {
-        if (entry.table != STORE_LINKS || !key_read_link(entry.key, &tail)) {
+        if (entry.table != STORE_INDEX || !key_read_index(entry.key, &tail)) {
             continue;
         }
         uint8_t kind = (uint8_t)tail.ptr[-1];
-        if (kind == LINK_TRIGGER || kind == LINK_SCHEDULE ||
-            (kind == LINK_AWAIT && entry.is_delete)) {
+        if (kind == INDEX_TRIGGER || kind == INDEX_SCHEDULE ||
+            (kind == INDEX_AWAIT && entry.is_delete)) {
             return true;
         }
     }

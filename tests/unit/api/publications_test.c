@@ -142,7 +142,7 @@ static size_t rows_of(struct world *world, uint8_t kind)
     char key[KEY_BYTES_MAX];
     size_t count = 0;
     struct key_space space = {0};
-    status scanned = store_scan(&world->store, STORE_LINKS, key_link(key, space, kind, STR_EMPTY),
+    status scanned = store_scan(&world->store, STORE_INDEX, key_index(key, space, kind, STR_EMPTY),
                                 STR_EMPTY, false, SIZE_MAX, count_row, &count);
     assert_int_equal(scanned.code, CODE_OK);
     return count;

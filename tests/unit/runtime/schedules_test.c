@@ -411,7 +411,7 @@ static bool count_row(void *context, str key, str value)
 static size_t links_on_disk(struct partition *partition)
 {
     size_t count = 0;
-    status scanned = store_scan(&partition->store, STORE_LINKS, STR_EMPTY, STR_EMPTY, false,
+    status scanned = store_scan(&partition->store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false,
                                 SIZE_MAX, count_row, &count);
     assert_true(status_is_ok(scanned));
     return count;

@@ -31,13 +31,13 @@ static void layouts(void **state)
 
     assert_bytes(key_journal(key, space, run, 0x0708090a), STR(SPACE RUN "\x07\x08\x09\x0a"));
     assert_bytes(key_run(key, space, run), STR(SPACE RUN));
-    assert_bytes(key_definition(key, space, 3, STR("agent")), STR(SPACE "\x03"
-                                                                        "agent"));
+    assert_bytes(key_definition_name(key, space, 3, STR("agent")), STR(SPACE "\x03"
+                                                                             "agent"));
     assert_bytes(key_hash(key, space, run.bytes), STR(SPACE RUN));
     assert_bytes(key_meta(key, space, STR("next")), STR(SPACE "next"));
     assert_bytes(key_prefix_partition(key, 0x0102), STR("\x01\x02"));
     assert_bytes(key_prefix_space(key, space), STR(SPACE));
-    assert_bytes(key_prefix_definitions(key, space, 3), STR(SPACE "\x03"));
+    assert_bytes(key_prefix_definition_names(key, space, 3), STR(SPACE "\x03"));
 }
 
 static void longest_name_fits(void **state)
@@ -47,7 +47,7 @@ static void longest_name_fits(void **state)
     char name[KEY_NAME_BYTES_MAX];
 
     memset(name, 'n', sizeof(name));
-    assert_int_equal(key_definition(key, space, 1, str_make(name, sizeof(name))).len,
+    assert_int_equal(key_definition_name(key, space, 1, str_make(name, sizeof(name))).len,
                      KEY_BYTES_MAX);
 }
 
@@ -70,7 +70,8 @@ static void come_apart(void **state)
     assert_true(key_read_journal_seq(journal, &seq));
     assert_int_equal(seq, UINT32_MAX);
     assert_true(key_read_run(key_run(key, space, run), &got_run));
-    assert_true(key_read_definition(key_definition(key, space, 9, STR("x")), &kind, &name));
+    assert_true(
+        key_read_definition_name(key_definition_name(key, space, 9, STR("x")), &kind, &name));
     assert_int_equal(kind, 9);
     assert_true(str_is(name, "x"));
 }
@@ -88,7 +89,7 @@ static void short_keys_are_refused(void **state)
     assert_false(key_read_run(STR(SPACE), &got_run));
     assert_false(key_read_run(STR(SPACE RUN "1"), &got_run));
     assert_false(key_read_journal_seq(STR(SPACE RUN), &seq));
-    assert_false(key_read_definition(STR(SPACE "\x01"), &kind, &name));
+    assert_false(key_read_definition_name(STR(SPACE "\x01"), &kind, &name));
 }
 
 static int sign(int order)

@@ -8,13 +8,16 @@
  *
  * Invariant: ticks up to base_ms are dealt with: one started a run, or was skipped, or missed.
  */
-#ifndef SERVICE_RUNTIME_SCHEDULE_ROW_H
-#define SERVICE_RUNTIME_SCHEDULE_ROW_H
+#ifndef SERVICE_CODEC_SCHEDULE_ROW_H
+#define SERVICE_CODEC_SCHEDULE_ROW_H
 
 #include "service/base/buf.h"
 #include "service/base/uuid.h"
-#include "service/schedule/cron.h"
-#include "service/schedule/zone.h"
+
+enum {
+    SCHEDULE_CRON_BYTES_MAX = 256,
+    SCHEDULE_ZONE_BYTES_MAX = 64,
+};
 
 struct schedule_row {
     str cron;
@@ -28,15 +31,9 @@ struct schedule_row {
     uint8_t input_hash[16];
 };
 
+/* Appends the value. */
 void schedule_row_encode(const struct schedule_row *row, struct buf *ret);
-/* Texts point into the bytes. False: damaged. */
-[[nodiscard]] bool schedule_row_decode(str bytes, struct schedule_row *ret);
-
-enum {
-    SCHEDULE_TIME_BYTES = 32,
-};
-
-/* "2026-11-22T09:00:00Z"; with milliseconds where there are any. */
-void schedule_time(uint64_t unix_ms, char ret[SCHEDULE_TIME_BYTES]);
+/* Texts point into the bytes. DATA_LOSS: they are damaged. */
+status schedule_row_decode(str bytes, struct schedule_row *ret);
 
 #endif

@@ -1,0 +1,79 @@
+/*
+ * topic_rows: what is kept of topics: their events, what these start, and the keys under which
+ * they were published.
+ *
+ *   topic event      (a table of its own)        -> u32 crc32c of what follows | u64 created_ms
+ *                                                   | run 16 | u16 topic_bytes | u16 type_bytes
+ *                                                   | topic | type | data
+ *   trigger          workflow's name             -> u64 position | u64 batch_timeout_ms
+ *                                                   | u32 batch_size | topic
+ *   publication      hash of topic and key 16    -> digest 16 | u64 first | u64 created_ms
+ *   publication age  created_ms 8 | hash 16      -> nothing
+ *
+ * Little-endian but for the age's key, which sorts by time.
+ */
+#ifndef SERVICE_CODEC_TOPIC_ROWS_H
+#define SERVICE_CODEC_TOPIC_ROWS_H
+
+#include "service/base/buf.h"
+#include "service/base/uuid.h"
+#include "service/codec/index.h"
+
+enum {
+    TOPIC_BYTES_MAX = 512, /* Of a trigger's topic. */
+    PUBLICATION_KEY_BYTES = 16,
+};
+
+/* An event of a topic; its texts are borrowed. */
+struct topic_event {
+    uint64_t sequence; /* Given by the runtime, from 1; not in the value. */
+    str topic;
+    str type;
+    str data; /* JSON text. */
+    uint64_t created_ms; /* Unix time. */
+    uuid run; /* Zero: a caller. */
+};
+
+/* Appends the value. */
+void topic_event_encode(const struct topic_event *event, struct buf *ret);
+/* Texts point into the value. DATA_LOSS: it is damaged. */
+status topic_event_decode(str value, uint64_t sequence, struct topic_event *ret);
+
+/* A workflow that a topic's events start. */
+struct trigger_row {
+    str topic;
+    uint64_t position; /* Events up to this sequence have started runs. */
+    uint64_t batch_timeout_ms; /* 0: only full batches. */
+    uint32_t batch_size; /* At most so many events start one run. */
+};
+
+/* Appends the value; the workflow's name is the key. */
+void trigger_row_encode(const struct trigger_row *row, struct buf *ret);
+/* The topic points into the value. DATA_LOSS: it is damaged. */
+status trigger_row_decode(str value, struct trigger_row *ret);
+
+/* What was published under an idempotency key. */
+struct publication_row {
+    uint8_t digest[16]; /* Of the events. */
+    uint64_t first; /* Sequence of the first of them. */
+    uint64_t created_ms; /* Unix time. */
+};
+
+/* What names it in its rows: a hash of the topic and the caller's key. */
+void publication_key(str topic, str key, uint8_t ret[PUBLICATION_KEY_BYTES]);
+/* Appends the value; the hash is the key. */
+void publication_row_encode(const struct publication_row *row, struct buf *ret);
+/* DATA_LOSS: it is damaged. */
+status publication_row_decode(str value, struct publication_row *ret);
+
+/* Finds the oldest publications first. */
+struct publication_age_row {
+    uint64_t created_ms; /* Unix time. */
+    uint8_t key[PUBLICATION_KEY_BYTES];
+};
+
+struct index_tail publication_age_row_tail(const struct publication_age_row *row);
+/* Of a key's tail. DATA_LOSS: it is damaged. */
+status publication_age_row_decode(str tail, struct publication_age_row *ret);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * wait_rows: what runs wait for, found from where it will come: people, topics, the clock.
+ *
+ *   suspension  since_ms 8 | run 16 | effect 4    -> nothing
+ *   await       topic 16 | run 16 | effect 4      -> u64 after
+ *   alarm       due_ms 8 | run 16                 -> nothing
+ *
+ * Numbers of keys are big-endian, those of values little-endian.
+ */
+#ifndef SERVICE_CODEC_WAIT_ROWS_H
+#define SERVICE_CODEC_WAIT_ROWS_H
+
+#include "service/base/buf.h"
+#include "service/base/uuid.h"
+#include "service/codec/index.h"
+
+/* An open suspension; the one that has waited longest first. */
+struct suspension_row {
+    uint64_t since_ms; /* Unix time. */
+    uuid run;
+    uint32_t effect;
+};
+
+struct index_tail suspension_row_tail(uint64_t since_ms, uuid run, uint32_t effect);
+/* Of a key's tail. DATA_LOSS: it is damaged. */
+status suspension_row_decode(str tail, struct suspension_row *ret);
+
+/* An open wait for an event of a topic. */
+struct await_row {
+    uint8_t topic[16]; /* Hash of its name. */
+    uuid run;
+    uint32_t effect;
+    uint64_t after; /* Events of the topic up to this sequence do not count. */
+};
+
+struct index_tail await_row_tail(const uint8_t topic[16], uuid run, uint32_t effect);
+struct index_tail await_rows_of(const uint8_t topic[16]); /* The prefix of all who await it. */
+/* Appends the value; await_row_tail() is the key. */
+void await_row_encode(const struct await_row *row, struct buf *ret);
+/* Of a key's tail and a value. DATA_LOSS: one is damaged. */
+status await_row_decode(str tail, str value, struct await_row *ret);
+
+/* When a run that need not be in memory wants to be told the time. */
+struct alarm_row {
+    uint64_t due_ms; /* Unix time. */
+    uuid run;
+};
+
+struct index_tail alarm_row_tail(uint64_t due_ms, uuid run);
+/* Of a key's tail. DATA_LOSS: it is damaged. */
+status alarm_row_decode(str tail, struct alarm_row *ret);
+/* Of a place among the rows, which may lie between two of them; empty: 0. */
+uint64_t alarm_tail_due_ms(const struct index_tail *tail);
+
+#endif
