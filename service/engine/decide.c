@@ -8,7 +8,7 @@
 
 struct draft {
     struct run run;
-    struct step *step;
+    struct decision *decision;
     uint64_t now_ms;
 };
 
@@ -22,10 +22,10 @@ void engine_init(struct run *run)
 
 static void emit(struct draft *draft, struct event event)
 {
-    assert(draft->step->count < ENGINE_EVENTS_MAX);
+    assert(draft->decision->count < ENGINE_EVENTS_MAX);
     event.time_ms = draft->now_ms;
     engine_apply(&draft->run, &event);
-    draft->step->events[draft->step->count++] = event;
+    draft->decision->events[draft->decision->count++] = event;
 }
 
 static void emit_model_requested(struct draft *draft, uint32_t effect, uint32_t attempt)
@@ -633,7 +633,7 @@ static enum verdict decide_time(struct draft *draft, const struct command *comma
     for (uint32_t i = 0; i < before.effect_count; i++) {
         time_effect(draft, &before.effects[i]);
     }
-    return draft->step->count > 0 ? VERDICT_OK : VERDICT_DONE_BEFORE;
+    return draft->decision->count > 0 ? VERDICT_OK : VERDICT_DONE_BEFORE;
 }
 
 /* Code that has begun gets the chance to clean up. */
@@ -717,7 +717,8 @@ static enum verdict judge_effect(const struct run *run, const struct command *co
     return VERDICT_OK;
 }
 
-enum verdict engine_decide(const struct run *run, const struct command *command, struct step *ret)
+enum verdict engine_decide(const struct run *run, const struct command *command,
+                           struct decision *ret)
 {
     assert(command->kind < COMMAND_COUNT);
     assert(engine_broken_invariant(run) == NULL);
@@ -734,7 +735,7 @@ enum verdict engine_decide(const struct run *run, const struct command *command,
     if (!(commands[command->kind].allowed & STATE_BIT(run->state))) {
         return VERDICT_REFUSED;
     }
-    struct draft draft = {.run = *run, .step = ret, .now_ms = command->now_ms};
+    struct draft draft = {.run = *run, .decision = ret, .now_ms = command->now_ms};
     enum verdict verdict = commands[command->kind].decide(&draft, command);
     assert((verdict == VERDICT_OK) == (ret->count > 0));
     assert(engine_broken_invariant(&draft.run) == NULL);

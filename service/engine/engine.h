@@ -450,8 +450,8 @@ struct event {
     };
 };
 
-/* A decision: the events of one transition. */
-struct step {
+/* The events of one transition. */
+struct decision {
     struct event events[ENGINE_EVENTS_MAX];
     size_t count;
 };
@@ -466,7 +466,8 @@ enum verdict {
 };
 
 void engine_init(struct run *run);
-enum verdict engine_decide(const struct run *run, const struct command *command, struct step *ret);
+enum verdict engine_decide(const struct run *run, const struct command *command,
+                           struct decision *ret);
 void engine_apply(struct run *run, const struct event *event);
 
 bool engine_is_terminal(const struct run *run);

@@ -148,12 +148,13 @@ static bool makes_ready(enum event_kind kind)
            kind == EVENT_CANCEL_REQUESTED || kind == EVENT_TURN_GIVEN;
 }
 
-static void put_record(struct runtime *runtime, struct live_run *run, const struct step *step)
+static void put_record(struct runtime *runtime, struct live_run *run,
+                       const struct decision *decision)
 {
     char key[KEY_BYTES_MAX];
     uint32_t first = run->state.seq + 1;
     buf_reset(&runtime->record);
-    codec_encode(step->events, step->count, first, &runtime->record);
+    codec_encode(decision->events, decision->count, first, &runtime->record);
     str record = buf_str(&runtime->record);
     store_batch_put(&runtime->batch, STORE_JOURNAL,
                     key_journal(key, runtime->options.space, run->state.id, first), record);
@@ -228,44 +229,44 @@ static void follow_up(struct runtime *runtime, struct live_run *run, const struc
 
 enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command)
 {
-    struct step *step = &runtime->step;
+    struct decision *decision = &runtime->decision;
     command->now_ms = runtime->now_ms;
-    enum verdict verdict = engine_decide(&run->state, command, step);
+    enum verdict verdict = engine_decide(&run->state, command, decision);
     runtime->stats.commands++;
     if (verdict != VERDICT_OK) {
         runtime->stats.stale++;
         return verdict;
     }
     runs_touch(runtime, run);
-    put_record(runtime, run, step);
+    put_record(runtime, run, decision);
     bool wants_grants = false;
-    for (size_t i = 0; i < step->count; i++) {
-        note_before(runtime, run, &step->events[i], command->kind);
-        note_state(run, &step->events[i]);
-        engine_apply(&run->state, &step->events[i]);
-        wants_grants |= makes_ready(step->events[i].kind);
+    for (size_t i = 0; i < decision->count; i++) {
+        note_before(runtime, run, &decision->events[i], command->kind);
+        note_state(run, &decision->events[i]);
+        engine_apply(&run->state, &decision->events[i]);
+        wants_grants |= makes_ready(decision->events[i].kind);
     }
     queueing_note(runtime, run);
-    runtime->stats.events += step->count;
+    runtime->stats.events += decision->count;
     put_snapshot(runtime, run);
-    bool is_plain = step->count == 1 && !wants_grants && !engine_is_terminal(&run->state);
+    bool is_plain = decision->count == 1 && !wants_grants && !engine_is_terminal(&run->state);
     if (!is_plain) {
-        size_t count = step->count; /* Copied: what follows decides for other runs. */
+        size_t count = decision->count; /* Copied: what follows decides for other runs. */
         struct event *events = arena_alloc(&runtime->turn_arena, count * sizeof(events[0]));
-        memcpy(events, step->events, count * sizeof(events[0]));
+        memcpy(events, decision->events, count * sizeof(events[0]));
         follow_up(runtime, run, events, count, wants_grants);
     }
     return VERDICT_OK;
 }
 
-void command_replay(struct runtime *runtime, struct live_run *run, const struct step *step)
+void command_replay(struct runtime *runtime, struct live_run *run, const struct decision *decision)
 {
     uint32_t first = run->state.seq + 1;
     buf_reset(&runtime->record);
-    codec_encode(step->events, step->count, first, &runtime->record);
+    codec_encode(decision->events, decision->count, first, &runtime->record);
     runs_keep_record(run, buf_str(&runtime->record));
-    for (size_t i = 0; i < step->count; i++) {
-        const struct event *event = &step->events[i];
+    for (size_t i = 0; i < decision->count; i++) {
+        const struct event *event = &decision->events[i];
         engine_apply(&run->state, event);
         if (event->kind == EVENT_RUN_STARTED) {
             runs_note_start(run, &event->run_started.spec);

@@ -87,7 +87,7 @@ static void date(const struct fork *fork, struct event *event)
     }
 }
 
-static status decode_record(struct fork *fork, str record, struct step *ret, uint32_t *ret_last)
+static status decode_record(struct fork *fork, str record, struct decision *ret, uint32_t *ret_last)
 {
     size_t cursor = 0;
     str copy = arena_copy(&fork->runtime->turn_arena, record);
@@ -113,15 +113,15 @@ static bool copy_record(void *context, str key, str value)
 {
     (void)key;
     struct fork *fork = context;
-    struct step step;
+    struct decision decision;
     uint32_t last = 0;
-    fork->status = decode_record(fork, value, &step, &last);
+    fork->status = decode_record(fork, value, &decision, &last);
     if (!status_is_ok(fork->status) || last > fork->after_seq) {
         return false;
     }
     fork->nearest = last;
     fork->is_exact = last == fork->after_seq;
-    command_replay(fork->runtime, fork->run, &step);
+    command_replay(fork->runtime, fork->run, &decision);
     return !fork->is_exact;
 }
 

@@ -168,7 +168,7 @@ struct runtime {
     struct arena scratch; /* Until the end of one act. */
     struct buf record;
     struct buf packed;
-    struct step step;
+    struct decision decision;
     uint64_t now_ms;
     uint64_t lease_now_ms; /* Monotonic: leases do not run out because a clock was set. */
     bool is_draining;
@@ -298,7 +298,7 @@ uint64_t alarms_next_due_ms(const struct runtime *runtime);
 /* Decides, applies, writes into the batch, notes acts. */
 enum verdict command_submit(struct runtime *runtime, struct live_run *run, struct command *command);
 /* For a copy of another run's facts: applies a transition as it is and keeps its record. */
-void command_replay(struct runtime *runtime, struct live_run *run, const struct step *step);
+void command_replay(struct runtime *runtime, struct live_run *run, const struct decision *decision);
 /* Writes the kept records, and the index rows of what is open, into the batch. */
 void command_replay_commit(struct runtime *runtime, struct live_run *run);
 /* Grants the task to a host that is free, or parks it. */

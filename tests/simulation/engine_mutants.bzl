@@ -48,7 +48,7 @@ MUTANTS = {
     }),
     "first_timeout_only": ("Of several effects whose time is up, only the first is dealt with.", {
         "time_effect(draft, &before.effects[i]);":
-            "time_effect(draft, &before.effects[i]); if (draft->step->count > 0) { break; }",
+            "time_effect(draft, &before.effects[i]); if (draft->decision->count > 0) { break; }",
     }),
     "hopeless_retried": ("A failure that no other call can mend is tried again.", {
         "command->model_failed.retryable": "command->model_failed.jitter != 0",

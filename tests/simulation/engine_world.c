@@ -181,14 +181,15 @@ static void commit(struct engine_world *world)
     size_t index = world->record_count++;
     world->records[index].from = world->journal.len;
     world->records[index].first_seq = world->ledger.events + 1;
-    codec_encode(world->step.events, world->step.count, world->ledger.events + 1, &world->journal);
+    codec_encode(world->decision.events, world->decision.count, world->ledger.events + 1,
+                 &world->journal);
     world->records[index].len = world->journal.len - world->records[index].from;
     struct run scratch = world->live;
-    fold_record(world, index, &scratch, world->step.events);
+    fold_record(world, index, &scratch, world->decision.events);
     world->counts.commits++;
-    world->counts.events += world->step.count;
-    for (size_t i = 0; i < world->step.count; i++) {
-        expect_law(world, ledger_add(&world->ledger, &world->step.events[i]));
+    world->counts.events += world->decision.count;
+    for (size_t i = 0; i < world->decision.count; i++) {
+        expect_law(world, ledger_add(&world->ledger, &world->decision.events[i]));
     }
     expect_law(world, ledger_settle(&world->ledger));
 }
@@ -286,8 +287,8 @@ static void trace_decision(const struct engine_world *world, const struct comman
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],
            command->effect, command->attempt, (int)verdict);
-    for (size_t i = 0; i < world->step.count; i++) {
-        const struct event *event = &world->step.events[i];
+    for (size_t i = 0; i < world->decision.count; i++) {
+        const struct event *event = &world->decision.events[i];
         printf(" %s %u.%u", engine_event_name(event->kind), event->effect, event->attempt);
     }
     printf("\n");
@@ -296,13 +297,13 @@ static void trace_decision(const struct engine_world *world, const struct comman
 /* What an order promises about the events it causes, beyond the laws of the journal. */
 static void check_decision(struct engine_world *world, const struct command *command)
 {
-    const struct event *events = world->step.events;
-    for (size_t i = 0; i < world->step.count; i++) {
+    const struct event *events = world->decision.events;
+    for (size_t i = 0; i < world->decision.count; i++) {
         expect(world, events[i].time_ms == command->now_ms, "events-carry-the-commands-time");
     }
     if (command->kind == COMMAND_MODEL_REPLIED) {
         size_t calls = 0;
-        for (size_t i = 0; i < world->step.count; i++) {
+        for (size_t i = 0; i < world->decision.count; i++) {
             if (events[i].kind != EVENT_TASK_REQUESTED) {
                 continue;
             }
@@ -312,7 +313,8 @@ static void check_decision(struct engine_world *world, const struct command *com
                    str_equal(events[i].task_requested.call_id, call->call_id) &&
                        str_equal(events[i].task_requested.input, call->arguments),
                    "calls-in-order-with-their-arguments");
-            bool settles = i + 1 < world->step.count && events[i + 1].kind == EVENT_TASK_SETTLED &&
+            bool settles = i + 1 < world->decision.count &&
+                           events[i + 1].kind == EVENT_TASK_SETTLED &&
                            events[i + 1].effect == events[i].effect;
             expect(world, settles == (call->refusal_type != NULL), "refused-calls-are-not-run");
         }
@@ -358,7 +360,7 @@ static void check_decision(struct engine_world *world, const struct command *com
 static enum verdict decide(struct engine_world *world, const struct command *command)
 {
     struct run before = world->live;
-    enum verdict verdict = engine_decide(&world->live, command, &world->step);
+    enum verdict verdict = engine_decide(&world->live, command, &world->decision);
     world->counts.commands++;
     trace_decision(world, command, verdict);
     expect(world, memcmp(&before, &world->live, sizeof(before)) == 0, "decide-changes-nothing");
@@ -369,7 +371,7 @@ static enum verdict decide(struct engine_world *world, const struct command *com
     } else {
         expect(world, verdict == law, "verdict-follows-from-the-facts");
     }
-    expect(world, (verdict == VERDICT_OK) == (world->step.count > 0), "refusals-write-nothing");
+    expect(world, (verdict == VERDICT_OK) == (world->decision.count > 0), "refusals-write-nothing");
     return verdict;
 }
 
@@ -395,12 +397,12 @@ void engine_world_submit(struct engine_world *world, struct command command)
         crash(world);
         return;
     }
-    size_t count = world->step.count;
+    size_t count = world->decision.count;
     for (size_t i = 0; i < count; i++) {
-        engine_apply(&world->live, &world->step.events[i]);
+        engine_apply(&world->live, &world->decision.events[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        perform(world, &world->step.events[i]);
+        perform(world, &world->decision.events[i]);
     }
     if (engine_world_fault(world, 10)) {
         take_snapshot(world);

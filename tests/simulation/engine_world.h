@@ -67,7 +67,7 @@ struct engine_world {
     size_t snapshot_records; /* How many records it stands for. */
     struct pending pending[WORLD_PENDING_MAX];
     size_t pending_count;
-    struct step step;
+    struct decision decision;
     struct engine_counts counts;
     const char *broken; /* The law; NULL while all is well. */
 };

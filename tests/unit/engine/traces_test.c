@@ -26,7 +26,7 @@ enum {
 struct player {
     struct arena arena;
     struct run run;
-    struct step step;
+    struct decision decision;
     uint64_t now_ms;
     struct buf played; /* What the file should be. */
 };
@@ -293,9 +293,9 @@ static void print_decision(struct player *player, enum verdict verdict)
                                            "gap", "terminal", "refused"};
     struct buf *text = &player->played;
     buf_printf(text, "    %s:", verdicts[verdict]);
-    for (size_t i = 0; i < player->step.count; i++) {
+    for (size_t i = 0; i < player->decision.count; i++) {
         buf_printf(text, "%s", i == 0 ? "" : ",");
-        print_event(text, &player->step.events[i]);
+        print_event(text, &player->decision.events[i]);
     }
     uint64_t next_ms = engine_next_deadline(&player->run);
     buf_printf(text, " => %s", engine_state_name((enum run_state)player->run.state));
@@ -324,9 +324,9 @@ static void play_line(struct player *player, const char *line)
         buf_put(&player->played, STR("    no such command\n"));
         return;
     }
-    enum verdict verdict = engine_decide(&player->run, &command, &player->step);
-    for (size_t i = 0; i < player->step.count; i++) {
-        engine_apply(&player->run, &player->step.events[i]);
+    enum verdict verdict = engine_decide(&player->run, &command, &player->decision);
+    for (size_t i = 0; i < player->decision.count; i++) {
+        engine_apply(&player->run, &player->decision.events[i]);
     }
     print_decision(player, verdict);
 }

@@ -69,11 +69,11 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
 
 static enum verdict give(struct run *run, const struct command *command)
 {
-    static struct step step;
-    enum verdict verdict = engine_decide(run, command, &step);
-    assert_int_equal(verdict == VERDICT_OK, step.count > 0);
-    for (size_t i = 0; i < step.count; i++) {
-        engine_apply(run, &step.events[i]);
+    static struct decision decision;
+    enum verdict verdict = engine_decide(run, command, &decision);
+    assert_int_equal(verdict == VERDICT_OK, decision.count > 0);
+    for (size_t i = 0; i < decision.count; i++) {
+        engine_apply(run, &decision.events[i]);
     }
     return verdict;
 }
@@ -286,11 +286,11 @@ static void waits_have_a_limit(void **state)
     assert_int_equal(run.effect_count, 1 + ENGINE_WAITS_MAX);
     assert_int_equal(run.effects[0].remaining, 1);
     struct command publish = wait_for("publish", EFFECT_ORDER);
-    static struct step step;
+    static struct decision decision;
     publish.order.is_settled = true;
     publish.order.outcome.value = STR("7");
-    assert_int_equal(engine_decide(&run, &publish, &step), VERDICT_OK);
-    assert_false(step.events[1].wait_settled.outcome.failed);
+    assert_int_equal(engine_decide(&run, &publish, &decision), VERDICT_OK);
+    assert_false(decision.events[1].wait_settled.outcome.failed);
 }
 
 static void answers_are_kept_once_and_used_once(void **state)
