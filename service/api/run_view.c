@@ -333,8 +333,8 @@ static status fold_event(struct fold *fold, const struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_REQUEUED:
     case EVENT_CANCEL_REQUESTED:
-    case EVENT_TURN_ASKED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_ASKED:
+    case EVENT_ADMISSION_GIVEN:
     case EVENT_COUNT:
         break;
     }

@@ -101,7 +101,7 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
 /* Whether it is the run's turn that lacks. */
 static bool is_queued(const struct run_report *report, const struct effect *effect)
 {
-    bool may_be = effect->kind == EFFECT_BODY || report->state.turn == TURN_AWAITED;
+    bool may_be = effect->kind == EFFECT_BODY || report->state.admission == ADMISSION_AWAITED;
     bool is_ready = effect->state == EFFECT_READY ||
                     (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
     return may_be && is_ready && !effect_is_wait(effect) && report->queue_sentence.len > 0;

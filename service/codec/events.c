@@ -12,7 +12,7 @@ static_assert(EVENT_LEASE_LOST == 12 && EVENT_WAIT_SET == 13 && EVENT_WAIT_SETTL
 static_assert(EVENT_CHILD_SETTLED == 15 && EVENT_RESUME_KEPT == 16, "disk");
 static_assert(EVENT_TASK_PARKED == 17 && EVENT_TASK_FAILED == 18, "disk");
 static_assert(EVENT_TASK_REQUEUED == 19 && EVENT_CANCEL_REQUESTED == 20, "disk");
-static_assert(EVENT_TURN_ASKED == 21 && EVENT_TURN_GIVEN == 22, "disk");
+static_assert(EVENT_ADMISSION_ASKED == 21 && EVENT_ADMISSION_GIVEN == 22, "disk");
 static_assert(EVENT_COUNT == 23, "a new kind needs a row below");
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
 static_assert(EFFECT_MODEL == 1 && EFFECT_TOOL == 2 && EFFECT_BODY == 3, "disk");
@@ -552,25 +552,25 @@ static status cancel_requested_from(const ProtobufCMessage *message, struct even
     return STATUS_OK;
 }
 
-static void turn_asked_to(const struct event *event, struct event_body *ret)
+static void admission_asked_to(const struct event *event, struct event_body *ret)
 {
-    ret->turn_asked.effect = event->effect;
+    ret->admission_asked.effect = event->effect;
 }
 
-static status turn_asked_from(const ProtobufCMessage *message, struct event *ret)
+static status admission_asked_from(const ProtobufCMessage *message, struct event *ret)
 {
-    ret->effect = ((const Polos__Journal__V1__TurnAsked *)message)->effect;
+    ret->effect = ((const Polos__Journal__V1__AdmissionAsked *)message)->effect;
     return STATUS_OK;
 }
 
-static void turn_given_to(const struct event *event, struct event_body *ret)
+static void admission_given_to(const struct event *event, struct event_body *ret)
 {
-    ret->turn_given.effect = event->effect;
+    ret->admission_given.effect = event->effect;
 }
 
-static status turn_given_from(const ProtobufCMessage *message, struct event *ret)
+static status admission_given_from(const ProtobufCMessage *message, struct event *ret)
 {
-    ret->effect = ((const Polos__Journal__V1__TurnGiven *)message)->effect;
+    ret->effect = ((const Polos__Journal__V1__AdmissionGiven *)message)->effect;
     return STATUS_OK;
 }
 
@@ -615,10 +615,10 @@ static const struct event_row rows[] = {
                              task_requeued_from},
     [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
                                 cancel_requested_to, cancel_requested_from},
-    [EVENT_TURN_ASKED] = {&polos__journal__v1__turn_asked__descriptor, turn_asked_to,
-                          turn_asked_from},
-    [EVENT_TURN_GIVEN] = {&polos__journal__v1__turn_given__descriptor, turn_given_to,
-                          turn_given_from},
+    [EVENT_ADMISSION_ASKED] = {&polos__journal__v1__admission_asked__descriptor, admission_asked_to,
+                               admission_asked_from},
+    [EVENT_ADMISSION_GIVEN] = {&polos__journal__v1__admission_given__descriptor, admission_given_to,
+                               admission_given_from},
 };
 static_assert(COUNT_OF(rows) == EVENT_COUNT, "one row per kind of event");
 

@@ -32,8 +32,8 @@ struct event_body {
         Polos__Journal__V1__TaskParked task_parked;
         Polos__Journal__V1__TaskFailed task_failed;
         Polos__Journal__V1__TaskRequeued task_requeued;
-        Polos__Journal__V1__TurnAsked turn_asked;
-        Polos__Journal__V1__TurnGiven turn_given;
+        Polos__Journal__V1__AdmissionAsked admission_asked;
+        Polos__Journal__V1__AdmissionGiven admission_given;
         Polos__Journal__V1__CancelRequested cancel_requested;
     };
     Polos__Journal__V1__Outcome outcome;

@@ -346,8 +346,8 @@ static void (*const putters[])(struct json_writer *writer, const struct event *e
     [EVENT_TASK_FAILED] = put_task_failed,
     [EVENT_TASK_REQUEUED] = put_nothing,
     [EVENT_CANCEL_REQUESTED] = put_cancel_requested,
-    [EVENT_TURN_ASKED] = put_nothing,
-    [EVENT_TURN_GIVEN] = put_nothing,
+    [EVENT_ADMISSION_ASKED] = put_nothing,
+    [EVENT_ADMISSION_GIVEN] = put_nothing,
 };
 static_assert(COUNT_OF(putters) == EVENT_COUNT, "one row per kind of event");
 

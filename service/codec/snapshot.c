@@ -72,7 +72,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .retries_max = run->retries_max,
         .is_cancelling = run->is_cancelling != 0,
         .deployment = run->deployment,
-        .turn = run->turn,
+        .admission = run->admission,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
@@ -126,7 +126,8 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
 /* *ret is zeroed, so that equal states are equal bytes. */
 static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
 {
-    if (body->kind >= RUN_KIND_COUNT || body->state >= RUN_STATE_COUNT || body->turn > TURN_HELD) {
+    if (body->kind >= RUN_KIND_COUNT || body->state >= RUN_STATE_COUNT ||
+        body->admission > ADMISSION_HELD) {
         return false;
     }
     memcpy(ret->id.bytes, body->id, sizeof(ret->id.bytes));
@@ -152,7 +153,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->retries = body->retries;
     ret->retries_max = body->retries_max;
     ret->is_cancelling = body->is_cancelling;
-    ret->turn = (uint8_t)body->turn;
+    ret->admission = (uint8_t)body->admission;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

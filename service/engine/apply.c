@@ -81,8 +81,8 @@ static void apply_started(struct run *run, const struct event *event)
     run->steps_max = spec->steps_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;
-    bool takes_turns = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
-    run->turn = takes_turns ? TURN_AWAITED : TURN_NONE;
+    bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
+    run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
 }
 
 static void apply_ended(struct run *run, const struct event *event, enum run_state state)
@@ -281,10 +281,10 @@ static void apply_task_settled(struct run *run, const struct event *event)
     close_effect(run, open_effect(run, event));
 }
 
-static void apply_turn_asked(struct run *run, const struct event *event)
+static void apply_admission_asked(struct run *run, const struct event *event)
 {
-    assert(run->turn != TURN_NONE);
-    run->turn = TURN_AWAITED;
+    assert(run->admission != ADMISSION_NONE);
+    run->admission = ADMISSION_AWAITED;
     if (event->effect == 0) {
         return;
     }
@@ -297,15 +297,15 @@ static void apply_turn_asked(struct run *run, const struct event *event)
     effect->due_ms = 0;
 }
 
-static void apply_turn_given(struct run *run, const struct event *event)
+static void apply_admission_given(struct run *run, const struct event *event)
 {
     (void)event;
-    assert(run->turn == TURN_AWAITED);
-    run->turn = TURN_HELD;
+    assert(run->admission == ADMISSION_AWAITED);
+    run->admission = ADMISSION_HELD;
 }
 
-/* What only rests keeps no turn. */
-static void give_turn_back(struct run *run)
+/* What only rests keeps no admission. */
+static void give_admission_back(struct run *run)
 {
     bool rests = false;
     for (uint32_t i = 0; i < run->effect_count; i++) {
@@ -316,7 +316,7 @@ static void give_turn_back(struct run *run)
         }
         rests |= effect->kind == EFFECT_TOOL;
     }
-    run->turn = rests ? TURN_AWAITED : run->turn;
+    run->admission = rests ? ADMISSION_AWAITED : run->admission;
 }
 
 static void apply_cancel_requested(struct run *run, const struct event *event)
@@ -371,8 +371,8 @@ static void (*const appliers[])(struct run *run, const struct event *event) = {
     [EVENT_TASK_FAILED] = apply_task_failed,
     [EVENT_TASK_REQUEUED] = apply_task_requeued,
     [EVENT_CANCEL_REQUESTED] = apply_cancel_requested,
-    [EVENT_TURN_ASKED] = apply_turn_asked,
-    [EVENT_TURN_GIVEN] = apply_turn_given,
+    [EVENT_ADMISSION_ASKED] = apply_admission_asked,
+    [EVENT_ADMISSION_GIVEN] = apply_admission_given,
 };
 static_assert(COUNT_OF(appliers) == EVENT_COUNT);
 
@@ -381,8 +381,8 @@ void engine_apply(struct run *run, const struct event *event)
     assert(!engine_is_terminal(run));
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
     appliers[event->kind](run, event);
-    if (run->turn == TURN_HELD) {
-        give_turn_back(run);
+    if (run->admission == ADMISSION_HELD) {
+        give_admission_back(run);
     }
     run->seq++;
 }

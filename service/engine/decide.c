@@ -81,8 +81,8 @@ static struct outcome failed_outcome(str type, str message)
 static void emit_model_call(struct draft *draft)
 {
     uint32_t effect = draft->run.effect_next;
-    if (draft->run.turn == TURN_AWAITED) {
-        emit(draft, (struct event){.kind = EVENT_TURN_ASKED, .effect = effect});
+    if (draft->run.admission == ADMISSION_AWAITED) {
+        emit(draft, (struct event){.kind = EVENT_ADMISSION_ASKED, .effect = effect});
         return;
     }
     emit_model_requested(draft, effect, 1);
@@ -244,7 +244,7 @@ static enum verdict decide_lease_grant(struct draft *draft, const struct command
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
     if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
-        draft->run.turn == TURN_AWAITED) {
+        draft->run.admission == ADMISSION_AWAITED) {
         return VERDICT_REFUSED;
     }
     emit(draft, (struct event){
@@ -545,7 +545,7 @@ static const struct effect *model_call(const struct run *run)
     return run->state == RUN_THINKING ? &run->effects[0] : NULL;
 }
 
-static enum verdict decide_turn(struct draft *draft, const struct command *command)
+static enum verdict decide_admit(struct draft *draft, const struct command *command)
 {
     (void)command;
     const struct effect *call = model_call(&draft->run);
@@ -554,11 +554,11 @@ static enum verdict decide_turn(struct draft *draft, const struct command *comma
         const struct effect *effect = &draft->run.effects[i];
         is_wanted |= effect_is_task(effect) && effect->state == EFFECT_READY;
     }
-    if (draft->run.turn != TURN_AWAITED || !is_wanted) {
+    if (draft->run.admission != ADMISSION_AWAITED || !is_wanted) {
         return VERDICT_STALE;
     }
     emit(draft, (struct event){
-                    .kind = EVENT_TURN_GIVEN,
+                    .kind = EVENT_ADMISSION_GIVEN,
                     .effect = call == NULL ? 0 : call->id,
                 });
     if (call != NULL) {
@@ -567,15 +567,15 @@ static enum verdict decide_turn(struct draft *draft, const struct command *comma
     return VERDICT_OK;
 }
 
-static enum verdict decide_turn_back(struct draft *draft, const struct command *command)
+static enum verdict decide_withdraw_admission(struct draft *draft, const struct command *command)
 {
     (void)command;
-    if (draft->run.turn != TURN_HELD) {
+    if (draft->run.admission != ADMISSION_HELD) {
         return VERDICT_STALE;
     }
     const struct effect *call = model_call(&draft->run);
     emit(draft, (struct event){
-                    .kind = EVENT_TURN_ASKED,
+                    .kind = EVENT_ADMISSION_ASKED,
                     .effect = call == NULL ? 0 : call->id,
                 });
     return VERDICT_OK;
@@ -692,8 +692,8 @@ static const struct {
     [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
     [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
     [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
-    [COMMAND_TURN] = {LIVE, false, decide_turn},
-    [COMMAND_TURN_BACK] = {LIVE, false, decide_turn_back},
+    [COMMAND_ADMIT] = {LIVE, false, decide_admit},
+    [COMMAND_WITHDRAW_ADMISSION] = {LIVE, false, decide_withdraw_admission},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

@@ -14,14 +14,14 @@
  *    |              +---|---------------------------------------------------------+
  *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
  *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
- *    +--START (agent in a queue): THINKING with a call that waits --TURN--> MODEL_REQUESTED
+ *    +--START (agent in a queue): THINKING with a call that waits --ADMIT--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
  *            LEASED --park--> PARKED --a wait settled--> READY
  *            LEASED --failed, tried again--> BACKOFF --time--> READY
  *   Its code's waits (a time, an answer, an event, children) are effects of their own.
  *
- *   An agent run in a queue works only while it holds its turn. It has given it back once all that
+ *   An agent run in a queue works only while it is admitted. It has given that back once all that
  *   is open are tasks that rest: parked, or tried again later.
  *
  *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
@@ -94,7 +94,7 @@ enum effect_state {
     EFFECT_LEASED, /* Task: a host has it. */
     EFFECT_BACKOFF, /* Model, task: to be ordered again at due_ms. */
     EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. Model: the call
-                      waits for the run's turn. */
+                      waits for the run's admission. */
 };
 
 struct effect {
@@ -117,11 +117,11 @@ struct effect {
     uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
 };
 
-/* Agents: whether a queue decides when the run works. */
-enum turn {
-    TURN_NONE, /* It takes no turns. */
-    TURN_AWAITED,
-    TURN_HELD,
+/* Agents: a queue's leave for the run to work. */
+enum admission {
+    ADMISSION_NONE, /* It needs none. */
+    ADMISSION_AWAITED,
+    ADMISSION_HELD,
 };
 
 /* The state of one run. A value: no pointers, no padding left to chance. */
@@ -151,7 +151,7 @@ struct run {
     uint8_t usage_incomplete;
     uint8_t is_cancelling; /* Its code is cleaning up. */
     uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
-    uint8_t turn; /* enum turn */
+    uint8_t admission; /* enum admission */
     uint8_t reserved[3]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
@@ -173,9 +173,10 @@ enum command_kind {
     COMMAND_CHILD_DONE,
     COMMAND_PARK, /* A host lets go of a task that only waits. */
     COMMAND_CODE_CAME, /* A host dialled in that offers a task whose code did not fit. */
-    COMMAND_TURN, /* It is an agent run's turn in its queue. */
-    COMMAND_TURN_BACK, /* It is a copy, and the turn was not its own: it waits for another. What
-                          hosts have in hand may go on. */
+    COMMAND_ADMIT, /* Its queue lets an agent run work. */
+    /* It is a copy, and the admission was not its own: it waits for another. What hosts have in
+     * hand may go on. */
+    COMMAND_WITHDRAW_ADMISSION,
     COMMAND_COUNT,
 };
 
@@ -201,8 +202,8 @@ enum event_kind {
     EVENT_TASK_FAILED, /* The run will be tried again. */
     EVENT_TASK_REQUEUED,
     EVENT_CANCEL_REQUESTED,
-    EVENT_TURN_ASKED, /* Its effect is the model call that waits for the turn; 0: only tools do. */
-    EVENT_TURN_GIVEN,
+    EVENT_ADMISSION_ASKED, /* Its effect is the model call that waits for it; 0: only tools do. */
+    EVENT_ADMISSION_GIVEN,
     EVENT_COUNT,
 };
 

@@ -40,8 +40,8 @@ static const char *const event_names[] = {
     [EVENT_TASK_FAILED] = "TASK_FAILED",
     [EVENT_TASK_REQUEUED] = "TASK_REQUEUED",
     [EVENT_CANCEL_REQUESTED] = "CANCEL_REQUESTED",
-    [EVENT_TURN_ASKED] = "TURN_ASKED",
-    [EVENT_TURN_GIVEN] = "TURN_GIVEN",
+    [EVENT_ADMISSION_ASKED] = "ADMISSION_ASKED",
+    [EVENT_ADMISSION_GIVEN] = "ADMISSION_GIVEN",
 };
 static_assert(COUNT_OF(event_names) == EVENT_COUNT);
 
@@ -245,8 +245,8 @@ static const char *broken_effect(const struct run *run, const struct effect *eff
     if (effect_is_task(effect)) {
         return broken_task(run, effect);
     }
-    if ((effect->state == EFFECT_PARKED) != (run->turn == TURN_AWAITED)) {
-        return "a model call and the run's turn disagree";
+    if ((effect->state == EFFECT_PARKED) != (run->admission == ADMISSION_AWAITED)) {
+        return "a model call and the run's admission disagree";
     }
     return effect->state == EFFECT_LEASED ? "a model call is leased" : NULL;
 }

@@ -132,8 +132,8 @@ static void note_before(struct runtime *runtime, struct live_run *run, const str
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_REQUEUED:
-    case EVENT_TURN_ASKED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_ASKED:
+    case EVENT_ADMISSION_GIVEN:
     case EVENT_COUNT:
         break;
     }
@@ -145,7 +145,7 @@ static bool makes_ready(enum event_kind kind)
 {
     return kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_LOST || kind == EVENT_WAIT_SETTLED ||
            kind == EVENT_TASK_PARKED || kind == EVENT_TASK_REQUEUED ||
-           kind == EVENT_CANCEL_REQUESTED || kind == EVENT_TURN_GIVEN;
+           kind == EVENT_CANCEL_REQUESTED || kind == EVENT_ADMISSION_GIVEN;
 }
 
 static void put_record(struct runtime *runtime, struct live_run *run,
@@ -358,7 +358,7 @@ static void row_parked(const struct live_run *run, struct run_row *row)
 {
     row->load = true;
     uint32_t count = 0;
-    if (run->state.turn == TURN_HELD) {
+    if (run->state.admission == ADMISSION_HELD) {
         return; /* Its place is known by its state. */
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {

@@ -79,8 +79,8 @@ static void date(const struct fork *fork, struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
-    case EVENT_TURN_ASKED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_ASKED:
+    case EVENT_ADMISSION_GIVEN:
         break;
     case EVENT_COUNT:
         assert(false);
@@ -203,7 +203,7 @@ static void drop_leases(struct fork *fork)
 /* Nor is a place in a queue. */
 static void drop_turn(struct fork *fork)
 {
-    struct command back = {.kind = COMMAND_TURN_BACK};
+    struct command back = {.kind = COMMAND_WITHDRAW_ADMISSION};
     enum verdict verdict = command_submit(fork->runtime, fork->run, &back);
     assert(verdict == VERDICT_OK || verdict == VERDICT_STALE);
 }

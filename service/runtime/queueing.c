@@ -68,7 +68,7 @@ static const struct effect *body_of(const struct run *run)
 bool queueing_gates(const struct live_run *run, const struct effect *effect)
 {
     if (run->state.kind == RUN_KIND_AGENT) {
-        return run->state.turn == TURN_AWAITED;
+        return run->state.admission == ADMISSION_AWAITED;
     }
     return run->seat != NULL && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
 }
@@ -108,7 +108,7 @@ static void note_agent(struct runtime *runtime, struct live_run *run)
     struct queue_place place = place_of(run);
     if (engine_is_terminal(&run->state)) {
         queues_leave(runtime->queues, run->state.id);
-    } else if (run->state.turn == TURN_HELD) {
+    } else if (run->state.admission == ADMISSION_HELD) {
         queues_run(runtime->queues, &place, (struct task_ref){run->state.id, 0});
     } else if (gated != NULL) {
         bool has_begun = agent_has_begun(&run->state, gated);
@@ -219,12 +219,12 @@ static void count_start(struct runtime *runtime, const struct live_run *run)
 static void serve_agent(struct runtime *runtime, struct live_run *run)
 {
     const struct effect *gated = gated_of(&run->state);
-    if (run->state.turn != TURN_AWAITED || gated == NULL) {
+    if (run->state.admission != ADMISSION_AWAITED || gated == NULL) {
         queues_leave(runtime->queues, run->state.id);
         return;
     }
     bool is_start = !agent_has_begun(&run->state, gated);
-    struct command turn = {.kind = COMMAND_TURN};
+    struct command turn = {.kind = COMMAND_ADMIT};
     enum verdict verdict = command_submit(runtime, run, &turn);
     assert(verdict == VERDICT_OK);
     if (is_start) {

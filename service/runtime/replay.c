@@ -263,8 +263,8 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
-    case EVENT_TURN_ASKED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_ASKED:
+    case EVENT_ADMISSION_GIVEN:
     case EVENT_COUNT:
         assert(false);
     }

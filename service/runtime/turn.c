@@ -192,7 +192,7 @@ static str turn_message(struct runtime *runtime, const struct live_run *run)
 
 static str deadline_message(struct runtime *runtime, struct live_run *run)
 {
-    if (run->state.turn == TURN_AWAITED) {
+    if (run->state.admission == ADMISSION_AWAITED) {
         return turn_message(runtime, run);
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {

@@ -262,8 +262,8 @@ void waits_note(struct runtime *runtime, struct live_run *run, const struct even
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
-    case EVENT_TURN_ASKED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_ASKED:
+    case EVENT_ADMISSION_GIVEN:
     case EVENT_COUNT:
         break;
     }

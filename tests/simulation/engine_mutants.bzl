@@ -175,11 +175,11 @@ MUTANTS = {
             "run->input_tokens >= run->tokens_max",
     }),
     "turn_kept": ("An agent whose tools all rest keeps its turn.", {
-        "run->turn = rests ?": "run->turn = rests && run->effect_count > 4 ?",
+        "run->admission = rests ?": "run->admission = rests && run->effect_count > 4 ?",
     }),
     "turn_not_asked": ("After a tool an agent calls its model, though it gave its turn back.", {
-        "if (draft->run.turn == TURN_AWAITED)":
-            "if (draft->run.turn == TURN_AWAITED && draft->run.steps == 0)",
+        "if (draft->run.admission == ADMISSION_AWAITED)":
+            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.steps == 0)",
     }),
     "waiting_task_no_alarm": ("The deadline of a task that waits for a host rings no alarm.", {
         "next = earlier(next, effect->deadline_ms);":

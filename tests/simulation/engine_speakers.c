@@ -206,11 +206,11 @@ void speak_code_came(struct engine_world *world)
 }
 
 /* The queue gives the run its turn, and seldom takes it back. */
-void speak_turn(struct engine_world *world)
+void speak_admission(struct engine_world *world)
 {
-    struct command command = {.kind = COMMAND_TURN};
-    if (world->ledger.has_turn && engine_world_fault(world, 5)) {
-        command.kind = COMMAND_TURN_BACK;
+    struct command command = {.kind = COMMAND_ADMIT};
+    if (world->ledger.is_admitted && engine_world_fault(world, 5)) {
+        command.kind = COMMAND_WITHDRAW_ADMISSION;
     }
     if (ledger_verdict(&world->ledger, &command) == VERDICT_OK) {
         engine_world_submit(world, command);
@@ -345,10 +345,19 @@ void speak_noise(struct engine_world *world)
     }
     struct command command = {.effect = about.effect, .attempt = about.attempt};
     static const enum command_kind kinds[] = {
-        COMMAND_START,     COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT, COMMAND_LEASE_LOST,
-        COMMAND_STEP_DONE, COMMAND_TASK_DONE,     COMMAND_WAIT_DONE,   COMMAND_CHILD_DONE,
-        COMMAND_PARK,      COMMAND_ORDER,         COMMAND_CODE_CAME,   COMMAND_TURN,
-        COMMAND_TURN_BACK,
+        COMMAND_START,
+        COMMAND_MODEL_REISSUE,
+        COMMAND_LEASE_GRANT,
+        COMMAND_LEASE_LOST,
+        COMMAND_STEP_DONE,
+        COMMAND_TASK_DONE,
+        COMMAND_WAIT_DONE,
+        COMMAND_CHILD_DONE,
+        COMMAND_PARK,
+        COMMAND_ORDER,
+        COMMAND_CODE_CAME,
+        COMMAND_ADMIT,
+        COMMAND_WITHDRAW_ADMISSION,
     };
     command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
     if (draw_chance(draw, 30)) {

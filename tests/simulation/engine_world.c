@@ -70,7 +70,7 @@ static struct pending *find_pending(struct engine_world *world, enum pending_kin
 /* Tasks without a host wait for one, each once, and none before its run's turn. */
 static void line_up(struct engine_world *world)
 {
-    if (world->live.turn == TURN_AWAITED) {
+    if (world->live.admission == ADMISSION_AWAITED) {
         return;
     }
     for (uint32_t i = 0; i < world->live.effect_count; i++) {
@@ -103,7 +103,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_TASK_PARKED:
     case EVENT_TASK_REQUEUED:
     case EVENT_CANCEL_REQUESTED:
-    case EVENT_TURN_GIVEN:
+    case EVENT_ADMISSION_GIVEN:
         line_up(world);
         break;
     case EVENT_TASK_SETTLED:
@@ -118,7 +118,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
     case EVENT_TASK_FAILED:
-    case EVENT_TURN_ASKED:
+    case EVENT_ADMISSION_ASKED:
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
@@ -130,7 +130,7 @@ static void perform(struct engine_world *world, const struct event *event)
     counts->children += event->kind == EVENT_CHILD_SETTLED;
     counts->retries += event->kind == EVENT_TASK_FAILED;
     counts->cleanups += event->kind == EVENT_CANCEL_REQUESTED;
-    counts->turns += event->kind == EVENT_TURN_GIVEN;
+    counts->turns += event->kind == EVENT_ADMISSION_GIVEN;
 }
 
 /* ---- The journal. ---- */
@@ -464,7 +464,7 @@ static void tick(struct engine_world *world)
         speak_outside(world);
     }
     if (world->calm || draw_chance(&world->draw, 30)) {
-        speak_turn(world);
+        speak_admission(world);
     }
     if (engine_world_fault(world, 2)) {
         crash(world);
@@ -495,7 +495,7 @@ static void check_owed(struct engine_world *world)
         } else if (effect->is_leased) {
             is_at_work |= !ledger_code_waits(&world->ledger, id);
         } else if (ledger_is_in_line(effect) &&
-                   (!world->ledger.takes_turns || world->ledger.has_turn)) {
+                   (!world->ledger.needs_admission || world->ledger.is_admitted)) {
             expect(world, find_pending(world, PENDING_TASK, id, effect->attempt) != NULL,
                    "owed-tasks-are-in-line");
         }

@@ -90,6 +90,6 @@ void speak_resume(struct engine_world *world, str key);
 str speak_key(struct engine_world *world); /* A step's, drawn. */
 void speak_noise(struct engine_world *world); /* What nobody awaits. */
 void speak_code_came(struct engine_world *world);
-void speak_turn(struct engine_world *world);
+void speak_admission(struct engine_world *world);
 
 #endif

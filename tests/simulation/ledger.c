@@ -154,7 +154,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->tokens_max = spec->tokens_max;
     ledger->steps_max = spec->steps_max;
     ledger->retries_max = spec->retries_max;
-    ledger->takes_turns = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
+    ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
     return NULL;
@@ -175,7 +175,7 @@ static const char *add_model_call(struct ledger *ledger, uint32_t effect)
 static const char *add_model_requested(struct ledger *ledger, const struct event *event)
 {
     LAW("only-agents-think", ledger->kind == RUN_KIND_AGENT);
-    LAW("no-work-without-a-turn", !ledger->takes_turns || ledger->has_turn);
+    LAW("no-work-without-a-turn", !ledger->needs_admission || ledger->is_admitted);
     if (event->effect > ledger->effect_count) {
         LAW("first-attempt-is-1", event->attempt == 1);
         const char *law = add_model_call(ledger, event->effect);
@@ -194,10 +194,10 @@ static const char *add_model_requested(struct ledger *ledger, const struct event
 }
 
 /* A new call that waits, or one that is out and no longer awaited. */
-static const char *add_turn_asked(struct ledger *ledger, const struct event *event)
+static const char *add_admission_asked(struct ledger *ledger, const struct event *event)
 {
-    LAW("only-agents-in-queues-take-turns", ledger->takes_turns);
-    ledger->has_turn = false;
+    LAW("only-agents-in-queues-take-turns", ledger->needs_admission);
+    ledger->is_admitted = false;
     if (event->effect > ledger->effect_count) {
         const char *law = add_model_call(ledger, event->effect);
         LAW(law, law == NULL);
@@ -211,16 +211,16 @@ static const char *add_turn_asked(struct ledger *ledger, const struct event *eve
     return NULL;
 }
 
-static const char *add_turn_given(struct ledger *ledger)
+static const char *add_admission_given(struct ledger *ledger)
 {
-    LAW("only-agents-in-queues-take-turns", ledger->takes_turns);
-    LAW("one-turn-each", !ledger->has_turn);
-    ledger->has_turn = true;
+    LAW("only-agents-in-queues-take-turns", ledger->needs_admission);
+    LAW("one-turn-each", !ledger->is_admitted);
+    ledger->is_admitted = true;
     return NULL;
 }
 
 /* What rests needs no turn: all its tasks are parked, or to be tried again later. */
-static void give_turn_back(struct ledger *ledger)
+static void give_admission_back(struct ledger *ledger)
 {
     uint32_t resting = 0;
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
@@ -233,7 +233,7 @@ static void give_turn_back(struct ledger *ledger)
         }
         resting++;
     }
-    ledger->has_turn = ledger->has_turn && resting == 0;
+    ledger->is_admitted = ledger->is_admitted && resting == 0;
 }
 
 static const char *add_model_replied(struct ledger *ledger, const struct event *event)
@@ -338,7 +338,7 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
     LAW("leases-max", !is_given_up(effect));
-    LAW("no-work-without-a-turn", !ledger->takes_turns || ledger->has_turn);
+    LAW("no-work-without-a-turn", !ledger->needs_admission || ledger->is_admitted);
     effect->is_leased = true;
     effect->lease_life = ledger->life;
     effect->attempt = event->attempt;
@@ -622,10 +622,10 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return add_task_requeued(ledger, event);
     case EVENT_CANCEL_REQUESTED:
         return add_cancel_requested(ledger, event);
-    case EVENT_TURN_ASKED:
-        return add_turn_asked(ledger, event);
-    case EVENT_TURN_GIVEN:
-        return add_turn_given(ledger);
+    case EVENT_ADMISSION_ASKED:
+        return add_admission_asked(ledger, event);
+    case EVENT_ADMISSION_GIVEN:
+        return add_admission_given(ledger);
     case EVENT_NONE:
     case EVENT_COUNT:
         break;
@@ -639,7 +639,7 @@ const char *ledger_add(struct ledger *ledger, const struct event *event)
     LAW("started-first", ledger->is_started == (event->kind != EVENT_RUN_STARTED));
     ledger->events++;
     const char *law = add(ledger, event);
-    give_turn_back(ledger);
+    give_admission_back(ledger);
     return law;
 }
 

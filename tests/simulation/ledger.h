@@ -75,8 +75,8 @@ struct ledger {
     uint32_t retries_max;
     uint64_t deployment; /* It stays with; a hash, 0: none. */
     bool is_cancelling;
-    bool takes_turns; /* An agent in a queue: it works only ... */
-    bool has_turn; /* ... while it has its turn. */
+    bool needs_admission; /* An agent in a queue: it works only ... */
+    bool is_admitted; /* ... while it has its turn. */
     struct {
         uint64_t key;
         uint64_t answer;

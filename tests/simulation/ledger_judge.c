@@ -91,8 +91,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
     LAW("state-deployment", run->deployment == ledger->deployment);
-    LAW("state-turn", has_ended || (run->turn == TURN_HELD) == ledger->has_turn);
-    LAW("state-turn", (run->turn == TURN_NONE) == !ledger->takes_turns);
+    LAW("state-turn", has_ended || (run->admission == ADMISSION_HELD) == ledger->is_admitted);
+    LAW("state-turn", (run->admission == ADMISSION_NONE) == !ledger->needs_admission);
     LAW("state-kept", run->kept_count == ledger->kept_count);
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
         LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
@@ -150,7 +150,7 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
         return is_model && effect->retry_at_ms == 0 && !effect->awaits_turn ? VERDICT_OK
                                                                             : VERDICT_REFUSED;
     case COMMAND_LEASE_GRANT:
-        return ledger_is_in_line(effect) && (!ledger->takes_turns || ledger->has_turn)
+        return ledger_is_in_line(effect) && (!ledger->needs_admission || ledger->is_admitted)
                    ? VERDICT_OK
                    : VERDICT_REFUSED;
     case COMMAND_LEASE_LOST:
@@ -177,8 +177,8 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_START:
     case COMMAND_TIME:
     case COMMAND_CANCEL:
-    case COMMAND_TURN:
-    case COMMAND_TURN_BACK:
+    case COMMAND_ADMIT:
+    case COMMAND_WITHDRAW_ADMISSION:
     case COMMAND_COUNT:
         break;
     }
@@ -193,11 +193,11 @@ static enum verdict turn_verdict(const struct ledger *ledger, enum command_kind 
         const struct ledger_effect *effect = &ledger->effects[id];
         is_wanted |= ledger_is_in_line(effect) || (effect->is_open && effect->awaits_turn);
     }
-    if (kind == COMMAND_TURN) {
-        bool is_awaited = ledger->takes_turns && !ledger->has_turn && is_wanted;
+    if (kind == COMMAND_ADMIT) {
+        bool is_awaited = ledger->needs_admission && !ledger->is_admitted && is_wanted;
         return is_awaited ? VERDICT_OK : VERDICT_REFUSED;
     }
-    return ledger->has_turn ? VERDICT_OK : VERDICT_REFUSED;
+    return ledger->is_admitted ? VERDICT_OK : VERDICT_REFUSED;
 }
 
 static enum verdict resume_verdict(const struct ledger *ledger, str key)
@@ -233,7 +233,7 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
         uint64_t due_ms = ledger_next_deadline(ledger);
         return due_ms != 0 && command->now_ms >= due_ms ? VERDICT_OK : VERDICT_DONE_BEFORE;
     }
-    if (command->kind == COMMAND_TURN || command->kind == COMMAND_TURN_BACK) {
+    if (command->kind == COMMAND_ADMIT || command->kind == COMMAND_WITHDRAW_ADMISSION) {
         return turn_verdict(ledger, command->kind);
     }
     return answer_verdict(ledger, command);

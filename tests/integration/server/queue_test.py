@@ -245,7 +245,7 @@ class Queues(polosd.Hosted):
         runs = [self.agent(priority=p) for p in (0, 0, 5)]
         first = self.task()
         self.quiet("mail", 1, 2)
-        self.assertEqual(self.types(runs[1]), ["RUN_STARTED", "TURN_ASKED"])
+        self.assertEqual(self.types(runs[1]), ["RUN_STARTED", "ADMISSION_ASKED"])
         waiting = self.server.get(runs[1]).waiting[0]
         self.assertEqual((waiting.kind, waiting.name, waiting.message),
                          ("queue", "mail", "queue mail runs 1 of 1; 1 is ahead of it"))
@@ -258,7 +258,7 @@ class Queues(polosd.Hosted):
             self.ended(run_id)
         self.quiet("mail", 0, 0)
         self.assertEqual(self.types(runs[1])[:4],
-                         ["RUN_STARTED", "TURN_ASKED", "TURN_GIVEN", "MODEL_REQUESTED"])
+                         ["RUN_STARTED", "ADMISSION_ASKED", "ADMISSION_GIVEN", "MODEL_REQUESTED"])
 
     def suspend(self, host, task):
         host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}"))
@@ -286,7 +286,7 @@ class Queues(polosd.Hosted):
         self.ended(second)
         host.done(again, "x")
         self.ended(first)
-        self.assertEqual(self.types(first).count("TURN_GIVEN"), 2)
+        self.assertEqual(self.types(first).count("ADMISSION_GIVEN"), 2)
 
     def test_a_kill_keeps_agents_in_line_and_in_place(self):
         host = self.agents_host(limit=1)
@@ -318,7 +318,7 @@ class Queues(polosd.Hosted):
         fork = self.server.runs.Fork(polosd.runs_pb2.RunServiceForkRequest(
             run_id=first, after_seq=len(self.server.history(first)))).run_id
         self.quiet("mail", 1, 1)
-        self.assertEqual(self.types(fork)[-2:], ["TURN_ASKED", "LEASE_LOST"])
+        self.assertEqual(self.types(fork)[-2:], ["ADMISSION_ASKED", "LEASE_LOST"])
         host.done(held, "x")
         again = self.task()
         self.assertEqual(again.run_id, fork)
@@ -360,7 +360,7 @@ class Queues(polosd.Hosted):
         times = []
         for run_id in runs:
             self.server.wait_ended(run_id)
-            times += [e.time_ms for e in self.server.history(run_id) if e.type == "TURN_GIVEN"]
+            times += [e.time_ms for e in self.server.history(run_id) if e.type == "ADMISSION_GIVEN"]
         times.sort()
         for earlier, later in zip(times, times[1:]):
             self.assertGreaterEqual(later - earlier, 500)

@@ -39,7 +39,7 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     ret->state %= RUN_STATE_COUNT;
     ret->usage_incomplete %= 2;
     ret->is_cancelling %= 2;
-    ret->turn %= TURN_HELD + 1;
+    ret->admission %= ADMISSION_HELD + 1;
     memset(ret->reserved, 0, sizeof(ret->reserved));
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
@@ -142,7 +142,7 @@ static void test_snapshot_of_the_most(void **state)
     run.state = RUN_STATE_COUNT - 1;
     run.usage_incomplete = 1;
     run.is_cancelling = 1;
-    run.turn = TURN_HELD;
+    run.admission = ADMISSION_HELD;
     memset(run.reserved, 0, sizeof(run.reserved));
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;

@@ -148,8 +148,8 @@ static const struct field {
     SINCE(2, TASK_REQUEUED, U32, attempt),
     SINCE(2, CANCEL_REQUESTED, TEXT, cancel_requested.cause),
     SINCE(2, CANCEL_REQUESTED, U64, cancel_requested.deadline_ms),
-    SINCE(5, TURN_ASKED, U32, effect),
-    SINCE(5, TURN_GIVEN, U32, effect),
+    SINCE(5, ADMISSION_ASKED, U32, effect),
+    SINCE(5, ADMISSION_GIVEN, U32, effect),
 #undef FIELD
 #undef SINCE
 };

@@ -201,8 +201,8 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_LEASE_LOST:
     case COMMAND_TIME:
     case COMMAND_CODE_CAME:
-    case COMMAND_TURN:
-    case COMMAND_TURN_BACK:
+    case COMMAND_ADMIT:
+    case COMMAND_WITHDRAW_ADMISSION:
     case COMMAND_COUNT:
         break;
     }
@@ -220,7 +220,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
         [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
         [COMMAND_PARK] = "park",         [COMMAND_CODE_CAME] = "code",
-        [COMMAND_TURN] = "turn",         [COMMAND_TURN_BACK] = "turnback",
+        [COMMAND_ADMIT] = "admit",       [COMMAND_WITHDRAW_ADMISSION] = "withdraw",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);

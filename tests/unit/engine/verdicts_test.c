@@ -26,8 +26,8 @@ enum situation {
     BODY_BACKOFF,
     BODY_STOPPED, /* Its code did not fit. */
     BODY_CLEANUP, /* Leased, cancelled. */
-    QUEUED, /* An agent that waits for its turn, ... */
-    ON_TURN, /* ... and has it. */
+    QUEUED, /* An agent that waits for its queue, ... */
+    ADMITTED, /* ... and may work. */
     COMPLETED,
     FAILED,
     CANCELLED,
@@ -101,10 +101,10 @@ static void bring(struct run *run, enum situation situation)
     if (situation >= BODY_READY && situation <= BODY_CLEANUP) {
         start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW, .retries_max = 1};
     }
-    start.start.spec.queue = situation == QUEUED || situation == ON_TURN ? STR("q") : STR_EMPTY;
+    start.start.spec.queue = situation == QUEUED || situation == ADMITTED ? STR("q") : STR_EMPTY;
     must(run, start);
-    if (situation == ON_TURN) {
-        must(run, make(COMMAND_TURN, 0, 0));
+    if (situation == ADMITTED) {
+        must(run, make(COMMAND_ADMIT, 0, 0));
     } else if (situation == BACKOFF) {
         must(run, make(COMMAND_MODEL_FAILED, 1, 1));
     } else if (situation == TOOL_READY || situation == TOOL_LEASED) {
@@ -153,7 +153,7 @@ static const struct {
     uint32_t attempt;
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel order resume event child park
-     *       code turn turnback, after start */
+     *       code admit withdraw, after start */
     [NEW] = {"new", "OSSSSSSSRRSRSSSSRR", "OSSSSSSSRRSRSSSSRR", 1, 1},
     [THINKING] = {"thinking", "ROOORRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
     [BACKOFF] = {"backing off", "RSSSRRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
@@ -167,7 +167,7 @@ static const struct {
                       1},
     [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRROSSS", "RSSSSSSSDDSRSSSSSS", 1, 1},
     [QUEUED] = {"in a queue", "RSSSRRRRDORORRRROS", "RSSSSSSSDOSOSSSSOS", 1, 0},
-    [ON_TURN] = {"on turn", "ROOORRRRDORORRRRSO", "RSSSSSSSDOSOSSSSSO", 1, 1},
+    [ADMITTED] = {"admitted", "ROOORRRRDORORRRRSO", "RSSSSSSSDOSOSSSSSO", 1, 1},
     [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
     [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
     [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
