@@ -90,7 +90,7 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
     case EFFECT_MODEL:
     case EFFECT_TOOL:
     case EFFECT_BODY:
-    case EFFECT_ORDER:
+    case EFFECT_AT_ONCE:
     case EFFECT_KIND_COUNT:
         break;
     }

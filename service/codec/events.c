@@ -17,7 +17,7 @@ static_assert(EVENT_COUNT == 23, "a new kind needs a row below");
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
 static_assert(EFFECT_MODEL == 1 && EFFECT_TOOL == 2 && EFFECT_BODY == 3, "disk");
 static_assert(EFFECT_SLEEP == 4 && EFFECT_SUSPENSION == 5 && EFFECT_EVENT == 6, "disk");
-static_assert(EFFECT_CHILDREN == 7 && EFFECT_ORDER == 8 && EFFECT_KIND_COUNT == 9, "disk");
+static_assert(EFFECT_CHILDREN == 7 && EFFECT_AT_ONCE == 8 && EFFECT_KIND_COUNT == 9, "disk");
 static_assert(REPLY_STOP_END == 0 && REPLY_STOP_TOOLS == 1 && REPLY_STOP_LENGTH == 2, "disk");
 static_assert(REPLY_STOP_CONTENT_FILTER == 3 && REPLY_STOP_REFUSAL == 4, "disk");
 static_assert(REPLY_STOP_PAUSE == 5, "disk");
@@ -377,7 +377,7 @@ static status lease_lost_from(const ProtobufCMessage *message, struct event *ret
 /* What a task's code may ask for. */
 static bool is_ordered(uint32_t kind)
 {
-    return kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER;
+    return kind >= EFFECT_SLEEP && kind <= EFFECT_AT_ONCE;
 }
 
 static void wait_set_to(const struct event *event, struct event_body *ret)

@@ -8,7 +8,7 @@ static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow
 static const char *const effect_kinds[] = {
     [EFFECT_NONE] = "none",         [EFFECT_MODEL] = "model",           [EFFECT_TOOL] = "tool",
     [EFFECT_BODY] = "body",         [EFFECT_SLEEP] = "sleep",           [EFFECT_EVENT] = "event",
-    [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_ORDER] = "order",
+    [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_AT_ONCE] = "order",
 };
 static_assert(COUNT_OF(effect_kinds) == EFFECT_KIND_COUNT, "a new kind needs a name");
 static const char *const stops[REPLY_STOP_COUNT] = {"end",     "tools", "length", "content_filter",

@@ -214,7 +214,7 @@ static void apply_wait_settled(struct run *run, const struct event *event)
     if (owner->state == EFFECT_PARKED) {
         owner->state = EFFECT_READY;
     }
-    if (wait->kind != EFFECT_ORDER) {
+    if (wait->kind != EFFECT_AT_ONCE) {
         restart_clock(run, event->time_ms);
     }
     close_effect(run, wait);

@@ -401,17 +401,17 @@ bool engine_may_wait(const struct run *run)
     return !run->is_cancelling && wait_count(run) < ENGINE_WAITS_MAX;
 }
 
-static enum verdict decide_order(struct draft *draft, const struct command *command)
+static enum verdict decide_step_request(struct draft *draft, const struct command *command)
 {
     const struct effect *task = engine_effect(&draft->run, command->effect);
-    uint64_t key = engine_key(command->order.key);
+    uint64_t key = engine_key(command->step_request.key);
     if (task->state != EFFECT_LEASED) {
         return VERDICT_STALE;
     }
     if (engine_wait(&draft->run, task->id, key) != NULL) {
         return VERDICT_DONE_BEFORE;
     }
-    bool is_wait = command->order.kind != EFFECT_ORDER;
+    bool is_wait = command->step_request.kind != EFFECT_AT_ONCE;
     bool is_full = wait_count(&draft->run) >= ENGINE_WAITS_MAX;
     struct outcome refusal = failed_outcome(
         STR("TOO_MANY_WAITS"), STR("the run waits for as much as it may at once (32); wait for "
@@ -421,22 +421,22 @@ static enum verdict decide_order(struct draft *draft, const struct command *comm
                                                        "clean up, but not wait"));
     }
     bool is_refused =
-        is_wait && !command->order.is_settled && (is_full || draft->run.is_cancelling);
+        is_wait && !command->step_request.is_settled && (is_full || draft->run.is_cancelling);
     uint32_t id = draft->run.effect_next;
     emit(draft, (struct event){
                     .kind = EVENT_WAIT_SET,
                     .effect = id,
-                    .wait_set = {.kind = command->order.kind,
+                    .wait_set = {.kind = command->step_request.kind,
                                  .owner = task->id,
-                                 .key = command->order.key,
-                                 .data = command->order.data,
-                                 .due_ms = command->order.due_ms,
-                                 .children = command->order.children},
+                                 .key = command->step_request.key,
+                                 .data = command->step_request.data,
+                                 .due_ms = command->step_request.due_ms,
+                                 .children = command->step_request.children},
                 });
-    if (is_refused || command->order.is_settled) {
-        const struct outcome *outcome = is_refused ? &refusal : &command->order.outcome;
-        emit_wait_settled(draft, engine_effect(&draft->run, id), command->order.key, outcome,
-                          command->order.by);
+    if (is_refused || command->step_request.is_settled) {
+        const struct outcome *outcome = is_refused ? &refusal : &command->step_request.outcome;
+        emit_wait_settled(draft, engine_effect(&draft->run, id), command->step_request.key, outcome,
+                          command->step_request.by);
     }
     return VERDICT_OK;
 }
@@ -686,7 +686,7 @@ static const struct {
     [COMMAND_TASK_DONE] = {STATE_BIT(RUN_ACTING), true, decide_task_done},
     [COMMAND_TIME] = {LIVE, false, decide_time},
     [COMMAND_CANCEL] = {LIVE, false, decide_cancel},
-    [COMMAND_ORDER] = {STATE_BIT(RUN_ACTING), true, decide_order},
+    [COMMAND_STEP_REQUEST] = {STATE_BIT(RUN_ACTING), true, decide_step_request},
     [COMMAND_RESUME] = {LIVE, false, decide_resume},
     [COMMAND_WAIT_DONE] = {STATE_BIT(RUN_ACTING), true, decide_wait_done},
     [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},

@@ -39,7 +39,7 @@
 enum {
     ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
     ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
-    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And an order. */
+    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And one at once. */
     ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
     ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
     ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
@@ -84,7 +84,7 @@ enum effect_kind {
     EFFECT_SUSPENSION, /* ... an answer from outside, ... */
     EFFECT_EVENT, /* ... an event of a topic, ... */
     EFFECT_CHILDREN, /* ... runs it started. */
-    EFFECT_ORDER, /* Done at once: a publication, a resume, children nobody waits for. */
+    EFFECT_AT_ONCE, /* A step request done at once: publication, resume, children left alone. */
     EFFECT_KIND_COUNT,
 };
 
@@ -167,7 +167,7 @@ enum command_kind {
     COMMAND_TASK_DONE,
     COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
     COMMAND_CANCEL,
-    COMMAND_ORDER, /* A task's code wants something that outlives it. */
+    COMMAND_STEP_REQUEST, /* A task's code wants a step that the server does. */
     COMMAND_RESUME, /* An answer from outside. */
     COMMAND_WAIT_DONE, /* An event has come. */
     COMMAND_CHILD_DONE,
@@ -316,15 +316,15 @@ struct command {
             bool is_cancelled; /* The code ended because it saw the cancellation. */
         } task;
         struct {
-            enum effect_kind kind; /* SLEEP ... ORDER. */
+            enum effect_kind kind; /* SLEEP ... AT_ONCE. */
             str key;
             str data; /* Opaque, for the journal: what is shown, the children, the topic. */
             uint64_t due_ms; /* 0: never. */
             uint32_t children; /* CHILDREN: how many, at least 1. */
-            bool is_settled; /* ORDER always; SUSPENSION: a resume was kept for it. */
+            bool is_settled; /* AT_ONCE always; SUSPENSION: a resume was kept for it. */
             struct outcome outcome; /* When it is settled. */
             str by;
-        } order;
+        } step_request;
         struct {
             str key;
             str data;
@@ -490,7 +490,7 @@ static inline bool effect_is_task(const struct effect *effect)
 
 static inline bool effect_is_wait(const struct effect *effect)
 {
-    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_ORDER;
+    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_AT_ONCE;
 }
 
 /* What is kept of a step's key, and of a deployment's name. */

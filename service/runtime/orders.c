@@ -24,15 +24,15 @@ static struct outcome failed(const char *type, str message)
 
 static void settle(struct order *order, struct outcome outcome)
 {
-    order->command.order.is_settled = true;
-    order->command.order.outcome = outcome;
+    order->command.step_request.is_settled = true;
+    order->command.step_request.outcome = outcome;
 }
 
 /* An order that can't be carried out settles as failed: the code is told. */
 static void refuse(struct order *order, const struct failure *failure)
 {
-    order->command.order.kind = EFFECT_ORDER;
-    order->command.order.children = 0;
+    order->command.step_request.kind = EFFECT_AT_ONCE;
+    order->command.step_request.children = 0;
     settle(order, failed(failure->reason, failure->message));
 }
 
@@ -44,16 +44,16 @@ static void log_damage(const char *what, status why)
 static void prepare_suspend(struct order *order)
 {
     const struct host_order *wanted = &order->message->order;
-    order->command.order.kind = EFFECT_SUSPENSION;
-    order->command.order.data = wanted->data;
-    order->command.order.due_ms = wanted->due_ms;
+    order->command.step_request.kind = EFFECT_SUSPENSION;
+    order->command.step_request.data = wanted->data;
+    order->command.step_request.due_ms = wanted->due_ms;
     struct outcome kept;
     str by;
     if (engine_has_kept(&order->run->state, engine_key(order->message->key)) &&
         status_is_ok(suspension_kept(order->runtime, order->run->state.id, order->message->key,
                                      order->arena, &kept, &by))) {
         settle(order, kept);
-        order->command.order.by = by;
+        order->command.step_request.by = by;
     }
 }
 
@@ -66,9 +66,9 @@ static void prepare_await(struct order *order)
     json_put_string(&writer, "topic", wanted->topic);
     json_put_string(&writer, "event_type", wanted->event_type);
     json_end_object(&writer);
-    order->command.order.kind = EFFECT_EVENT;
-    order->command.order.data = buf_finish(&text, order->arena);
-    order->command.order.due_ms = wanted->due_ms;
+    order->command.step_request.kind = EFFECT_EVENT;
+    order->command.step_request.data = buf_finish(&text, order->arena);
+    order->command.step_request.due_ms = wanted->due_ms;
 }
 
 static void prepare_publish(struct order *order)
@@ -152,8 +152,8 @@ static void prepare_invoke(struct order *order)
         refuse(order, &failure);
         return;
     }
-    order->command.order.kind = wanted->waits ? EFFECT_CHILDREN : EFFECT_ORDER;
-    order->command.order.children = wanted->waits ? (uint32_t)wanted->child_count : 0;
+    order->command.step_request.kind = wanted->waits ? EFFECT_CHILDREN : EFFECT_AT_ONCE;
+    order->command.step_request.children = wanted->waits ? (uint32_t)wanted->child_count : 0;
     if (wanted->waits && !engine_may_wait(&order->run->state)) {
         return; /* The engine refuses it, and says why; nothing is started. */
     }
@@ -172,12 +172,12 @@ static void prepare_invoke(struct order *order)
 
 static void prepare(struct order *order)
 {
-    order->command.order.key = order->message->key;
-    order->command.order.kind = EFFECT_ORDER;
+    order->command.step_request.key = order->message->key;
+    order->command.step_request.kind = EFFECT_AT_ONCE;
     switch (order->message->order.kind) {
     case HOST_ORDER_SLEEP:
-        order->command.order.kind = EFFECT_SLEEP;
-        order->command.order.due_ms = order->message->order.due_ms;
+        order->command.step_request.kind = EFFECT_SLEEP;
+        order->command.step_request.due_ms = order->message->order.due_ms;
         break;
     case HOST_ORDER_SUSPEND:
         prepare_suspend(order);
@@ -224,9 +224,9 @@ static void name_children(struct order *order, const uuid *ids)
         json_end_object(&writer);
     }
     json_end_array(&writer);
-    order->command.order.data = buf_finish(&text, order->arena);
+    order->command.step_request.data = buf_finish(&text, order->arena);
     if (!wanted->waits) {
-        settle(order, (struct outcome){.value = order->command.order.data});
+        settle(order, (struct outcome){.value = order->command.step_request.data});
     }
 }
 
@@ -273,7 +273,7 @@ static bool is_repeated(struct order *order, enum verdict *ret)
             struct act *act = act_add(order->runtime, ACT_OUTCOME, order->run);
             act->effect = task->id;
             act->key = order->message->key;
-            act->wait_kind = EFFECT_ORDER;
+            act->wait_kind = EFFECT_AT_ONCE;
             act->outcome = (struct outcome){.failed = replay.steps[i].outcome.failed,
                                             .value = replay.steps[i].outcome.value,
                                             .error_type = replay.steps[i].outcome.error_type,
@@ -292,7 +292,7 @@ enum verdict order_submit(struct runtime *runtime, struct live_run *run,
         .run = run,
         .message = message,
         .arena = arena,
-        .command = {.kind = COMMAND_ORDER,
+        .command = {.kind = COMMAND_STEP_REQUEST,
                     .effect = message->task.effect,
                     .attempt = message->epoch},
     };

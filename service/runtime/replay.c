@@ -64,7 +64,7 @@ static const char *kind_name(enum effect_kind kind)
     case EFFECT_MODEL:
     case EFFECT_TOOL:
     case EFFECT_BODY:
-    case EFFECT_ORDER:
+    case EFFECT_AT_ONCE:
     case EFFECT_KIND_COUNT:
         break;
     }

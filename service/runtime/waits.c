@@ -213,7 +213,7 @@ static void note_outcome(struct runtime *runtime, struct live_run *run, const st
     act->effect = task->id;
     act->wait = event->effect;
     act->seq = found->seq;
-    act->wait_kind = wait == NULL ? EFFECT_ORDER : (enum effect_kind)wait->kind;
+    act->wait_kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind;
     act->key = arena_copy(&runtime->turn_arena, found->key);
     act->outcome = (struct outcome){
         .failed = outcome->failed,

@@ -151,7 +151,7 @@ static void judge_settled(struct world *world, const struct book *book,
         world_expect(world, sequence_of(outcome->value) == books_first_that_fits(world, wait),
                      "an-awaited-event-is-the-first-that-fits");
     }
-    if (wait->kind == EFFECT_ORDER && !outcome->failed && sequence_of(outcome->value) > 0) {
+    if (wait->kind == EFFECT_AT_ONCE && !outcome->failed && sequence_of(outcome->value) > 0) {
         bool is_there = false;
         for (unsigned i = 0; i < WORLD_TOPICS; i++) {
             uint64_t sequence = sequence_of(outcome->value);

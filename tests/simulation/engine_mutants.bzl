@@ -91,7 +91,7 @@ MUTANTS = {
     "order_restarts_clock": (
         "What is done at once sets the run's clock anew, so that a loop of it never times out.",
         {
-            "if (wait->kind != EFFECT_ORDER) { restart_clock(run, event->time_ms); }":
+            "if (wait->kind != EFFECT_AT_ONCE) { restart_clock(run, event->time_ms); }":
                 "restart_clock(run, event->time_ms);",
         },
     ),

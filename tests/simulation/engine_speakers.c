@@ -99,26 +99,26 @@ static void speak_order(struct engine_world *world, const struct pending *lease)
 {
     struct draw *draw = &world->draw;
     struct command command = {
-        .kind = COMMAND_ORDER,
+        .kind = COMMAND_STEP_REQUEST,
         .effect = lease->effect,
         .attempt = lease->attempt,
-        .order = {.kind = EFFECT_SLEEP + (enum effect_kind)draw_below(draw, 5),
-                  .key = speak_key(world),
-                  .data = engine_world_text(world, "data")},
+        .step_request = {.kind = EFFECT_SLEEP + (enum effect_kind)draw_below(draw, 5),
+                         .key = speak_key(world),
+                         .data = engine_world_text(world, "data")},
     };
-    bool ends = draw_chance(draw, 60) || command.order.kind == EFFECT_SLEEP;
-    command.order.due_ms = ends ? world->now_ms + draw_below(draw, 40000) : 0;
-    if (command.order.kind == EFFECT_CHILDREN) {
-        command.order.due_ms = 0;
-        command.order.children = 1 + (uint32_t)draw_below(draw, 5);
-    } else if (command.order.kind == EFFECT_ORDER) {
-        command.order.due_ms = 0;
-        command.order.is_settled = true;
-        command.order.outcome = draw_outcome(world);
-    } else if (command.order.kind == EFFECT_SUSPENSION) {
-        command.order.is_settled = ledger_has_kept(&world->ledger, command.order.key);
-        command.order.by = STR("somebody");
-        command.order.outcome.value = STR("{\"answer\":1}");
+    bool ends = draw_chance(draw, 60) || command.step_request.kind == EFFECT_SLEEP;
+    command.step_request.due_ms = ends ? world->now_ms + draw_below(draw, 40000) : 0;
+    if (command.step_request.kind == EFFECT_CHILDREN) {
+        command.step_request.due_ms = 0;
+        command.step_request.children = 1 + (uint32_t)draw_below(draw, 5);
+    } else if (command.step_request.kind == EFFECT_AT_ONCE) {
+        command.step_request.due_ms = 0;
+        command.step_request.is_settled = true;
+        command.step_request.outcome = draw_outcome(world);
+    } else if (command.step_request.kind == EFFECT_SUSPENSION) {
+        command.step_request.is_settled = ledger_has_kept(&world->ledger, command.step_request.key);
+        command.step_request.by = STR("somebody");
+        command.step_request.outcome.value = STR("{\"answer\":1}");
     }
     engine_world_submit(world, command);
 }
@@ -354,7 +354,7 @@ void speak_noise(struct engine_world *world)
         COMMAND_WAIT_DONE,
         COMMAND_CHILD_DONE,
         COMMAND_PARK,
-        COMMAND_ORDER,
+        COMMAND_STEP_REQUEST,
         COMMAND_CODE_CAME,
         COMMAND_ADMIT,
         COMMAND_WITHDRAW_ADMISSION,
@@ -364,10 +364,10 @@ void speak_noise(struct engine_world *world)
         command = model_answer(world, &about);
     } else if (command.kind == COMMAND_START) {
         command.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
-    } else if (command.kind == COMMAND_ORDER) {
-        command.order.kind = EFFECT_SLEEP;
-        command.order.key = speak_key(world);
-        command.order.due_ms = world->now_ms;
+    } else if (command.kind == COMMAND_STEP_REQUEST) {
+        command.step_request.kind = EFFECT_SLEEP;
+        command.step_request.key = speak_key(world);
+        command.step_request.due_ms = world->now_ms;
     }
     command.now_ms = world->now_ms;
     if (ledger_verdict(&world->ledger, &command) != VERDICT_OK) {

@@ -280,9 +280,10 @@ static void trace_decision(const struct engine_world *world, const struct comman
         return;
     }
     static const char *const names[] = {
-        "START",     "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT", "LEASE_LOST",
-        "STEP_DONE", "TASK_DONE",     "TIME",         "CANCEL",        "ORDER",       "RESUME",
-        "WAIT_DONE", "CHILD_DONE",    "PARK",         "CODE_CAME",     "TURN",        "TURN_BACK",
+        "START",        "MODEL_REPLIED", "MODEL_FAILED",       "MODEL_REISSUE", "LEASE_GRANT",
+        "LEASE_LOST",   "STEP_DONE",     "TASK_DONE",          "TIME",          "CANCEL",
+        "STEP_REQUEST", "RESUME",        "WAIT_DONE",          "CHILD_DONE",    "PARK",
+        "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],

@@ -369,7 +369,7 @@ static const char *add_wait_set(struct ledger *ledger, const struct event *event
 {
     struct ledger_effect *owner = open_effect(ledger, event->wait_set.owner);
     enum effect_kind kind = event->wait_set.kind;
-    LAW("a-wait-has-a-kind", kind >= EFFECT_SLEEP && kind <= EFFECT_ORDER);
+    LAW("a-wait-has-a-kind", kind >= EFFECT_SLEEP && kind <= EFFECT_AT_ONCE);
     LAW("a-wait-belongs-to-an-open-task", owner != NULL && ledger_is_task(owner));
     LAW("only-code-at-work-waits", owner->is_leased);
     LAW("one-wait-per-step",
@@ -403,12 +403,12 @@ static const char *judge_wait_settled(const struct ledger *ledger,
     bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT");
     uint64_t all = effect->children == 64 ? UINT64_MAX : ((uint64_t)1 << effect->children) - 1;
     LAW("sleeps-end-in-time", effect->kind != EFFECT_SLEEP || is_refused || is_due);
-    LAW("waits-time-out-in-time", !timed_out || effect->kind == EFFECT_ORDER || is_due);
+    LAW("waits-time-out-in-time", !timed_out || effect->kind == EFFECT_AT_ONCE || is_due);
     LAW("all-children-end-first",
         effect->kind != EFFECT_CHILDREN || outcome->failed || effect->children_told == all);
     LAW("the-kept-answer-is-given", !effect->was_answered_early || is_refused ||
                                         str_hash(outcome->value) == effect->early_answer);
-    LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_ORDER ||
+    LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_AT_ONCE ||
                                   ledger->is_cancelling || wait_count(ledger) > 32);
     return NULL;
 }
@@ -425,7 +425,7 @@ static const char *add_wait_settled(struct ledger *ledger, const struct event *e
     LAW("a-wait-belongs-to-an-open-task", owner != NULL);
     owner->outcomes++;
     owner->is_parked = false;
-    if (effect->kind != EFFECT_ORDER) {
+    if (effect->kind != EFFECT_AT_ONCE) {
         restart_clock(ledger, event->time_ms);
     }
     close_effect(ledger, effect);
@@ -657,7 +657,7 @@ const char *ledger_settle(struct ledger *ledger)
                  ledger_is_task(ledger_open(ledger, effect->owner))));
         LAW("parked-tasks-wait-for-something",
             !effect->is_open || !effect->is_parked || ledger_code_waits(ledger, id));
-        LAW("orders-are-done-at-once", !effect->is_open || effect->kind != EFFECT_ORDER);
+        LAW("orders-are-done-at-once", !effect->is_open || effect->kind != EFFECT_AT_ONCE);
         LAW("kept-answers-are-used", !effect->is_open || !effect->was_answered_early);
         LAW("nobody-waits-for-children-that-ended",
             !effect->is_open || effect->kind != EFFECT_CHILDREN ||

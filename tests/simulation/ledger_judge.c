@@ -160,11 +160,11 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_STEP_DONE:
         return !ledger_is_task(effect) ? VERDICT_REFUSED
                                        : step_verdict(effect, command->step.number);
-    case COMMAND_ORDER:
+    case COMMAND_STEP_REQUEST:
         if (!effect->is_leased) {
             return VERDICT_REFUSED;
         }
-        return ledger_wait(ledger, command->effect, command->order.key) != NULL
+        return ledger_wait(ledger, command->effect, command->step_request.key) != NULL
                    ? VERDICT_DONE_BEFORE
                    : VERDICT_OK;
     case COMMAND_WAIT_DONE:

@@ -146,7 +146,7 @@ static void test_round_trips_big_and_empty(void **state)
         } else if (kind == EVENT_WAIT_SET) {
             bare.wait_set.kind = EFFECT_SLEEP;
         } else if (kind == EVENT_WAIT_SETTLED) {
-            bare.wait_settled.kind = EFFECT_ORDER;
+            bare.wait_settled.kind = EFFECT_AT_ONCE;
         }
         check_round_trip(&bare, 1, &arena);
     }

@@ -91,7 +91,7 @@ static void test_waits(void **state)
         {EFFECT_SUSPENSION, "{\"kind\":\"suspension\",\"task\":1}"},
         {EFFECT_EVENT, "{\"kind\":\"event\",\"task\":1}"},
         {EFFECT_CHILDREN, "{\"kind\":\"children\",\"task\":1}"},
-        {EFFECT_ORDER, "{\"kind\":\"order\",\"task\":1}"},
+        {EFFECT_AT_ONCE, "{\"kind\":\"order\",\"task\":1}"},
     };
     struct event set = {.kind = EVENT_WAIT_SET, .effect = 2, .wait_set = {.owner = 1}};
 

@@ -7,7 +7,7 @@
  *   reply E.A [STOP | CALL...] [used=N], a CALL is NAME[!REFUSAL][@TIMEOUT_MS][#once]
  *   fail E.A REASON [retry[=HINT_MS]] | reissue E.A | grant E.A HOST | lost E.A
  *   step E.A NUMBER | done E.A [failed] [retryable] [cancelled] | park E.A [seen=N]
- *   order E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
+ *   request E.A KEY [sleep|suspend|event|children=N|now] [due=MS] [settled] | resume 0.0 KEY
  *   event E.0 | child E.0 INDEX [failed] | code E.A
  *   of versions: grant E.A HOST DEPLOYMENT | done E.A misfit; the state says whom a task is for
  */
@@ -86,17 +86,19 @@ static void read_start(const struct words *words, struct command *command)
 static void read_order(const struct words *words, str key, struct command *command)
 {
     static const char *const kinds[] = {"sleep", "suspend", "event", "", "now"};
-    command->order.key = key;
-    command->order.children = (uint32_t)option(words, "children", 0);
-    command->order.kind = command->order.children > 0 ? EFFECT_CHILDREN : EFFECT_SLEEP;
+    command->step_request.key = key;
+    command->step_request.children = (uint32_t)option(words, "children", 0);
+    command->step_request.kind =
+        command->step_request.children > 0 ? EFFECT_CHILDREN : EFFECT_SLEEP;
     for (unsigned i = 0; i < COUNT_OF(kinds); i++) {
         if (flag(words, kinds[i])) {
-            command->order.kind = EFFECT_SLEEP + (enum effect_kind)i;
+            command->step_request.kind = EFFECT_SLEEP + (enum effect_kind)i;
         }
     }
-    command->order.due_ms = option(words, "due", 0);
-    command->order.is_settled = flag(words, "settled") || command->order.kind == EFFECT_ORDER;
-    command->order.outcome.value = STR("1");
+    command->step_request.due_ms = option(words, "due", 0);
+    command->step_request.is_settled =
+        flag(words, "settled") || command->step_request.kind == EFFECT_AT_ONCE;
+    command->step_request.outcome.value = STR("1");
 }
 
 static struct tool_call read_call(struct player *player, char *word)
@@ -177,7 +179,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
         command->task.is_retryable = flag(words, "retryable");
         command->task.is_cancelled = flag(words, "cancelled");
         break;
-    case COMMAND_ORDER:
+    case COMMAND_STEP_REQUEST:
         read_order(words, third, command);
         break;
     case COMMAND_RESUME:
@@ -212,15 +214,24 @@ static void read_rest(struct player *player, const struct words *words, struct c
 static bool read_command(struct player *player, char *line, struct command *ret)
 {
     static const char *const names[] = {
-        [COMMAND_START] = "start",       [COMMAND_MODEL_REPLIED] = "reply",
-        [COMMAND_MODEL_FAILED] = "fail", [COMMAND_MODEL_REISSUE] = "reissue",
-        [COMMAND_LEASE_GRANT] = "grant", [COMMAND_LEASE_LOST] = "lost",
-        [COMMAND_STEP_DONE] = "step",    [COMMAND_TASK_DONE] = "done",
-        [COMMAND_TIME] = "time",         [COMMAND_CANCEL] = "cancel",
-        [COMMAND_ORDER] = "order",       [COMMAND_RESUME] = "resume",
-        [COMMAND_WAIT_DONE] = "event",   [COMMAND_CHILD_DONE] = "child",
-        [COMMAND_PARK] = "park",         [COMMAND_CODE_CAME] = "code",
-        [COMMAND_ADMIT] = "admit",       [COMMAND_WITHDRAW_ADMISSION] = "withdraw",
+        [COMMAND_START] = "start",
+        [COMMAND_MODEL_REPLIED] = "reply",
+        [COMMAND_MODEL_FAILED] = "fail",
+        [COMMAND_MODEL_REISSUE] = "reissue",
+        [COMMAND_LEASE_GRANT] = "grant",
+        [COMMAND_LEASE_LOST] = "lost",
+        [COMMAND_STEP_DONE] = "step",
+        [COMMAND_TASK_DONE] = "done",
+        [COMMAND_TIME] = "time",
+        [COMMAND_CANCEL] = "cancel",
+        [COMMAND_STEP_REQUEST] = "request",
+        [COMMAND_RESUME] = "resume",
+        [COMMAND_WAIT_DONE] = "event",
+        [COMMAND_CHILD_DONE] = "child",
+        [COMMAND_PARK] = "park",
+        [COMMAND_CODE_CAME] = "code",
+        [COMMAND_ADMIT] = "admit",
+        [COMMAND_WITHDRAW_ADMISSION] = "withdraw",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);

@@ -57,10 +57,10 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
         command.model_failed.retryable = true;
     } else if (kind == COMMAND_STEP_DONE) {
         command.step.number = 1;
-    } else if (kind == COMMAND_ORDER) {
-        command.order.kind = EFFECT_SLEEP;
-        command.order.key = (str){"nap", 3};
-        command.order.due_ms = NOW_MS + 500;
+    } else if (kind == COMMAND_STEP_REQUEST) {
+        command.step_request.kind = EFFECT_SLEEP;
+        command.step_request.key = (str){"nap", 3};
+        command.step_request.due_ms = NOW_MS + 500;
     } else if (kind == COMMAND_RESUME) {
         command.resume.key = (str){"approval", 8};
     }
@@ -125,7 +125,7 @@ static void bring(struct run *run, enum situation situation)
         must(run, make(COMMAND_LEASE_GRANT, run->effects[0].id, 0));
     }
     if (situation == BODY_PARKED) {
-        must(run, make(COMMAND_ORDER, 1, 1));
+        must(run, make(COMMAND_STEP_REQUEST, 1, 1));
         must(run, make(COMMAND_PARK, 1, 1));
     } else if (situation == BODY_BACKOFF) {
         struct command done = make(COMMAND_TASK_DONE, 1, 1);
@@ -152,7 +152,7 @@ static const struct {
     uint32_t effect;
     uint32_t attempt;
 } table[] = {
-    /*       replied failed reissue grant lost step done time cancel order resume event child park
+    /*       replied failed reissue grant lost step done time cancel request resume event child park
      *       code admit withdraw, after start */
     [NEW] = {"new", "OSSSSSSSRRSRSSSSRR", "OSSSSSSSRRSRSSSSRR", 1, 1},
     [THINKING] = {"thinking", "ROOORRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
@@ -240,9 +240,9 @@ static void about_a_wait(void **state)
         for (int kind = 0; kind < COMMAND_COUNT; kind++) {
             struct run run;
             bring(&run, BODY_LEASED);
-            struct command order = make(COMMAND_ORDER, 1, 1);
-            order.order.kind = rows[i].kind;
-            order.order.children = rows[i].kind == EFFECT_CHILDREN ? 2 : 0;
+            struct command order = make(COMMAND_STEP_REQUEST, 1, 1);
+            order.step_request.kind = rows[i].kind;
+            order.step_request.children = rows[i].kind == EFFECT_CHILDREN ? 2 : 0;
             must(&run, order);
             struct command command = make((enum command_kind)kind, 2, 0);
             actual[kind] = letter(give(&run, &command));
@@ -256,16 +256,16 @@ static void an_order_that_stands_is_done_before(void **state)
     (void)state;
     struct run run;
     bring(&run, BODY_LEASED);
-    must(&run, make(COMMAND_ORDER, 1, 1));
-    struct command again = make(COMMAND_ORDER, 1, 1);
+    must(&run, make(COMMAND_STEP_REQUEST, 1, 1));
+    struct command again = make(COMMAND_STEP_REQUEST, 1, 1);
     assert_int_equal(give(&run, &again), VERDICT_DONE_BEFORE);
 }
 
 static struct command wait_for(const char *key, enum effect_kind kind)
 {
-    struct command order = make(COMMAND_ORDER, 1, 1);
-    order.order.kind = kind;
-    order.order.key = str_of(key);
+    struct command order = make(COMMAND_STEP_REQUEST, 1, 1);
+    order.step_request.kind = kind;
+    order.step_request.key = str_of(key);
     return order;
 }
 
@@ -285,10 +285,10 @@ static void waits_have_a_limit(void **state)
     must(&run, wait_for("one too many", EFFECT_EVENT));
     assert_int_equal(run.effect_count, 1 + ENGINE_WAITS_MAX);
     assert_int_equal(run.effects[0].remaining, 1);
-    struct command publish = wait_for("publish", EFFECT_ORDER);
+    struct command publish = wait_for("publish", EFFECT_AT_ONCE);
     static struct decision decision;
-    publish.order.is_settled = true;
-    publish.order.outcome.value = STR("7");
+    publish.step_request.is_settled = true;
+    publish.step_request.outcome.value = STR("7");
     assert_int_equal(engine_decide(&run, &publish, &decision), VERDICT_OK);
     assert_false(decision.events[1].wait_settled.outcome.failed);
 }
@@ -309,7 +309,7 @@ static void answers_are_kept_once_and_used_once(void **state)
     struct command more = make(COMMAND_RESUME, 0, 0);
     assert_int_equal(give(&run, &more), VERDICT_REFUSED);
     struct command order = wait_for("s3", EFFECT_SUSPENSION);
-    order.order.is_settled = true;
+    order.step_request.is_settled = true;
     must(&run, order);
     assert_false(engine_has_kept(&run, engine_key(STR("s3"))));
     assert_int_equal(give(&run, &more), VERDICT_OK);
