@@ -285,58 +285,30 @@ static void fold_lease(struct fold *fold, const struct event *event, str host_id
 
 static status fold_event(struct fold *fold, const struct event *event)
 {
-    switch (event->kind) {
-    case EVENT_RUN_STARTED:
+    if (event_traits(event->kind)->ends_lease) {
+        fold_lease(fold, event, STR_EMPTY);
+    }
+    if (event->kind == EVENT_RUN_STARTED) {
         fold_started(fold, event);
-        break;
-    case EVENT_RUN_COMPLETED:
-        if (fold->report->state.kind == RUN_KIND_AGENT) {
-            fold->run->stop_reason = text_of(fold->arena, event->run_completed.stop_reason);
-        }
-        break;
-    case EVENT_RUN_FAILED:
+    } else if (event->kind == EVENT_RUN_COMPLETED && fold->report->state.kind == RUN_KIND_AGENT) {
+        fold->run->stop_reason = text_of(fold->arena, event->run_completed.stop_reason);
+    } else if (event->kind == EVENT_RUN_FAILED) {
         fold->run->error =
             error_of(fold->arena, event->run_failed.reason, event->run_failed.message);
-        break;
-    case EVENT_RUN_CANCELLED:
+    } else if (event->kind == EVENT_RUN_CANCELLED) {
         fold_cancelled(fold, event->run_cancelled.cause);
-        break;
-    case EVENT_MODEL_REPLIED:
-        TRY(fold_reply(fold, event));
-        break;
-    case EVENT_MODEL_FAILED:
+    } else if (event->kind == EVENT_MODEL_REPLIED) {
+        return fold_reply(fold, event);
+    } else if (event->kind == EVENT_MODEL_FAILED) {
         fold->hints.failure = event->model_failed.message;
-        break;
-    case EVENT_TASK_REQUESTED:
+    } else if (event->kind == EVENT_TASK_REQUESTED) {
         fold_requested(fold, event);
-        break;
-    case EVENT_TASK_SETTLED:
+    } else if (event->kind == EVENT_TASK_SETTLED) {
         fold_settled(fold, event);
-        break;
-    case EVENT_LEASE_GRANTED:
+    } else if (event->kind == EVENT_LEASE_GRANTED) {
         fold_lease(fold, event, event->lease_granted.host_id);
-        break;
-    case EVENT_TASK_FAILED:
+    } else if (event->kind == EVENT_TASK_FAILED) {
         fold->hints.failure = event->task_failed.outcome.error_message;
-        fold_lease(fold, event, STR_EMPTY);
-        break;
-    case EVENT_LEASE_LOST:
-    case EVENT_TASK_PARKED:
-        fold_lease(fold, event, STR_EMPTY);
-        break;
-    case EVENT_NONE:
-    case EVENT_MODEL_REQUESTED:
-    case EVENT_STEP_SETTLED:
-    case EVENT_WAIT_SET:
-    case EVENT_WAIT_SETTLED:
-    case EVENT_CHILD_SETTLED:
-    case EVENT_RESUME_KEPT:
-    case EVENT_TASK_REQUEUED:
-    case EVENT_CANCEL_REQUESTED:
-    case EVENT_ADMISSION_ASKED:
-    case EVENT_ADMISSION_GIVEN:
-    case EVENT_COUNT:
-        break;
     }
     return STATUS_OK;
 }

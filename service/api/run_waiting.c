@@ -85,7 +85,7 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
             arena, "it waits for an event, which WorkflowService.Publish can send%s", until);
     case EFFECT_CHILDREN:
         return arena_printf(arena, "it waits for %u of the runs it started to end",
-                            effect->remaining);
+                            effect->children_left);
     case EFFECT_NONE:
     case EFFECT_MODEL:
     case EFFECT_TOOL:
@@ -194,7 +194,7 @@ static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t i
 /* A parked task is nobody's affair; what its code waits for is listed by itself. */
 static bool is_shown(const struct effect *effect)
 {
-    return effect->kind != EFFECT_NONE && effect->state != EFFECT_CLOSED &&
+    return effect->kind != EFFECT_NONE &&
            (effect->state != EFFECT_PARKED || effect->kind == EFFECT_MODEL);
 }
 

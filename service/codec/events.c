@@ -68,7 +68,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->root = id_bytes(&spec->root);
     body->deadline_ms = spec->deadline_ms;
     body->tokens_max = spec->tokens_max;
-    body->steps_max = spec->steps_max;
+    body->turns_max = spec->turns_max;
     body->retries_max = spec->retries_max;
     body->parent_effect = spec->parent_effect;
     body->parent_index = spec->parent_index;
@@ -104,7 +104,7 @@ static status run_started_from(const ProtobufCMessage *message, struct event *re
     spec->idempotency_key = body_str(body->idempotency_key);
     spec->deadline_ms = body->deadline_ms;
     spec->tokens_max = body->tokens_max;
-    spec->steps_max = body->steps_max;
+    spec->turns_max = body->turns_max;
     spec->retries_max = body->retries_max;
     spec->parent_effect = body->parent_effect;
     spec->parent_index = body->parent_index;

@@ -88,7 +88,7 @@ static void put_run_started(struct json_writer *writer, const struct event *even
     }
     put_number(writer, "deadline_ms", spec->deadline_ms);
     put_number(writer, "max_total_tokens", spec->tokens_max);
-    put_number(writer, "max_steps", spec->steps_max);
+    put_number(writer, "max_steps", spec->turns_max);
     put_number(writer, "max_retries", spec->retries_max);
     put_json(writer, "state", spec->state);
     put_text(writer, "queue", spec->queue);

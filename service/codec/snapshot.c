@@ -21,7 +21,7 @@ static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->kept) == ENGINE_K
               "records.options");
 static_assert(RUN_THINKING == 1 && RUN_ACTING == 2 && RUN_COMPLETED == 3, "disk");
 static_assert(RUN_FAILED == 4 && RUN_CANCELLED == 5 && RUN_STATE_COUNT == 6, "disk");
-static_assert(EFFECT_CLOSED == 0 && EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
+static_assert(EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
 static_assert(EFFECT_BACKOFF == 3 && EFFECT_PARKED == 4, "disk");
 
 static void effect_to(const struct effect *effect, polos_journal_v1_EffectState *ret)
@@ -40,7 +40,7 @@ static void effect_to(const struct effect *effect, polos_journal_v1_EffectState 
         .at_most_once = effect->at_most_once != 0,
         .key = effect->key,
         .owner = effect->owner,
-        .remaining = effect->remaining,
+        .remaining = effect->children_left,
         .mismatches = effect->mismatches,
         .pin = effect->pin,
     };
@@ -52,7 +52,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .seq = run->seq,
         .effect_next = run->effect_next,
         .steps = run->steps,
-        .steps_max = run->steps_max,
+        .turns_max = run->turns_max,
         .started_ms = run->started_ms,
         .ended_ms = run->ended_ms,
         .deadline_ms = run->deadline_ms,
@@ -101,7 +101,8 @@ void codec_encode_run(const struct run *run, struct buf *ret)
 
 static bool effect_from(const polos_journal_v1_EffectState *body, struct effect *ret)
 {
-    if (body->kind >= EFFECT_KIND_COUNT || body->state > EFFECT_PARKED) {
+    if (body->kind >= EFFECT_KIND_COUNT || body->state < EFFECT_READY ||
+        body->state > EFFECT_PARKED) {
         return false;
     }
     ret->id = body->id;
@@ -117,7 +118,7 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
     ret->at_most_once = body->at_most_once;
     ret->key = body->key;
     ret->owner = body->owner;
-    ret->remaining = body->remaining;
+    ret->children_left = body->remaining;
     ret->mismatches = (uint8_t)body->mismatches;
     ret->pin = body->pin;
     return true;
@@ -134,7 +135,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->seq = body->seq;
     ret->effect_next = body->effect_next;
     ret->steps = body->steps;
-    ret->steps_max = body->steps_max;
+    ret->turns_max = body->turns_max;
     ret->started_ms = body->started_ms;
     ret->ended_ms = body->ended_ms;
     ret->deadline_ms = body->deadline_ms;

@@ -7,7 +7,6 @@ static struct effect *open_effect(struct run *run, const struct event *event)
 {
     struct effect *effect = states_effect(run, event->effect);
     assert(effect != NULL);
-    assert(effect->state != EFFECT_CLOSED);
     return effect;
 }
 
@@ -24,14 +23,14 @@ static struct effect *add_effect(struct run *run, const struct event *event, enu
     return effect;
 }
 
-/* The turn's effects are over: their entries make room for the next ones. */
+/* The turn's effects are over. */
 static void clear_effects(struct run *run)
 {
     memset(run->effects, 0, sizeof(run->effects));
     run->effect_count = 0;
 }
 
-/* Closed entries make room: what is open stays in the order it was opened. */
+/* What stays open keeps the order it was opened in. */
 static void close_effect(struct run *run, struct effect *effect)
 {
     size_t index = (size_t)(effect - run->effects);
@@ -78,7 +77,7 @@ static void apply_started(struct run *run, const struct event *event)
     run->started_ms = event->time_ms;
     run->deadline_ms = spec->deadline_ms;
     run->timeout_ms = spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
-    run->steps_max = spec->steps_max;
+    run->turns_max = spec->turns_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;
     bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
@@ -97,7 +96,7 @@ static void apply_model_requested(struct run *run, const struct event *event)
     states_move(run, RUN_THINKING);
     struct effect *effect = states_effect(run, event->effect);
     if (effect == NULL) {
-        assert(!states_has_open_effect(run));
+        assert(run->effect_count == 0);
         clear_effects(run);
         effect = add_effect(run, event, EFFECT_MODEL);
     }
@@ -113,7 +112,7 @@ static void apply_model_replied(struct run *run, const struct event *event)
     const struct engine_usage *usage = &event->model_replied.usage;
     assert(open_effect(run, event)->kind == EFFECT_MODEL);
     clear_effects(run);
-    run->steps++;
+    run->turns++;
     run->input_tokens += usage->input;
     run->output_tokens += usage->output;
     run->cache_read_tokens += usage->cache_read;
@@ -151,10 +150,10 @@ static void apply_lease_granted(struct run *run, const struct event *event)
     effect->attempt = event->attempt;
     effect->state = EFFECT_LEASED;
     effect->host = str_hash(event->lease_granted.host_id) | 1; /* 0 says "none". */
-    effect->key = 0;
+    effect->deployment = 0;
     if (event->lease_granted.deployment.len > 0) {
-        effect->key = engine_key(event->lease_granted.deployment);
-        run->deployment = run->deployment == 0 ? effect->key : run->deployment;
+        effect->deployment = engine_key(event->lease_granted.deployment);
+        run->deployment = run->deployment == 0 ? effect->deployment : run->deployment;
     }
 }
 
@@ -162,9 +161,9 @@ static void apply_lease_granted(struct run *run, const struct event *event)
 static void pin_task(struct run *run, struct effect *task)
 {
     task->mismatches = 0;
-    if (task->key != 0) {
-        task->pin = task->key;
-        run->deployment = task->kind == EFFECT_BODY ? task->key : run->deployment;
+    if (task->deployment != 0) {
+        task->pin = task->deployment;
+        run->deployment = task->kind == EFFECT_BODY ? task->deployment : run->deployment;
     }
 }
 
@@ -174,7 +173,7 @@ static void apply_lease_lost(struct run *run, const struct event *event)
     assert(effect->state == EFFECT_LEASED);
     effect->state = EFFECT_READY;
     effect->host = 0;
-    effect->failures += event->lease_lost.is_excused ? 0 : 1;
+    effect->leases_lost += event->lease_lost.is_excused ? 0 : 1;
 }
 
 static void apply_step_settled(struct run *run, const struct event *event)
@@ -196,7 +195,7 @@ static void apply_wait_set(struct run *run, const struct event *event)
     effect->owner = event->wait_set.owner;
     effect->key = engine_key(event->wait_set.key);
     effect->due_ms = event->wait_set.due_ms;
-    effect->remaining = event->wait_set.children;
+    effect->children_left = event->wait_set.children;
     for (uint32_t i = 0; i < run->kept_count; i++) {
         if (effect->kind == EFFECT_SUSPENSION && run->kept[i] == effect->key) {
             run->kept[i] = run->kept[--run->kept_count];
@@ -210,7 +209,7 @@ static void apply_wait_settled(struct run *run, const struct event *event)
     struct effect *wait = open_effect(run, event);
     struct effect *owner = states_effect(run, wait->owner);
     assert(owner != NULL);
-    owner->remaining++;
+    owner->waits_settled++;
     if (owner->state == EFFECT_PARKED) {
         owner->state = EFFECT_READY;
     }
@@ -224,8 +223,8 @@ static void apply_child_settled(struct run *run, const struct event *event)
 {
     struct effect *effect = open_effect(run, event);
     assert(effect->kind == EFFECT_CHILDREN);
-    assert(effect->remaining > 0);
-    effect->remaining--;
+    assert(effect->children_left > 0);
+    effect->children_left--;
 }
 
 static void apply_resume_kept(struct run *run, const struct event *event)
@@ -349,38 +348,103 @@ static void apply_cancelled(struct run *run, const struct event *event)
     apply_ended(run, event, RUN_CANCELLED);
 }
 
-static void (*const appliers[])(struct run *run, const struct event *event) = {
-    [EVENT_NONE] = NULL,
-    [EVENT_RUN_STARTED] = apply_started,
-    [EVENT_RUN_COMPLETED] = apply_completed,
-    [EVENT_RUN_FAILED] = apply_failed,
-    [EVENT_RUN_CANCELLED] = apply_cancelled,
-    [EVENT_MODEL_REQUESTED] = apply_model_requested,
-    [EVENT_MODEL_REPLIED] = apply_model_replied,
-    [EVENT_MODEL_FAILED] = apply_model_failed,
-    [EVENT_TASK_REQUESTED] = apply_task_requested,
-    [EVENT_TASK_SETTLED] = apply_task_settled,
-    [EVENT_STEP_SETTLED] = apply_step_settled,
-    [EVENT_LEASE_GRANTED] = apply_lease_granted,
-    [EVENT_LEASE_LOST] = apply_lease_lost,
-    [EVENT_WAIT_SET] = apply_wait_set,
-    [EVENT_WAIT_SETTLED] = apply_wait_settled,
-    [EVENT_CHILD_SETTLED] = apply_child_settled,
-    [EVENT_RESUME_KEPT] = apply_resume_kept,
-    [EVENT_TASK_PARKED] = apply_task_parked,
-    [EVENT_TASK_FAILED] = apply_task_failed,
-    [EVENT_TASK_REQUEUED] = apply_task_requeued,
-    [EVENT_CANCEL_REQUESTED] = apply_cancel_requested,
-    [EVENT_ADMISSION_ASKED] = apply_admission_asked,
-    [EVENT_ADMISSION_GIVEN] = apply_admission_given,
+/* One row per event: what is true of all of its kind, and what it means. */
+static const struct {
+    struct event_traits traits;
+    void (*apply)(struct run *run, const struct event *event);
+} kinds[] = {
+    [EVENT_NONE] = {{.name = "NONE"}, NULL},
+    [EVENT_RUN_STARTED] = {{.name = "RUN_STARTED",
+                            .time_at = offsetof(struct event, run_started.spec.deadline_ms),
+                            .state_at = offsetof(struct event, run_started.spec.state)},
+                           apply_started},
+    [EVENT_RUN_COMPLETED] = {{.name = "RUN_COMPLETED", .ends_run = true}, apply_completed},
+    [EVENT_RUN_FAILED] = {{.name = "RUN_FAILED", .ends_run = true}, apply_failed},
+    [EVENT_RUN_CANCELLED] = {{.name = "RUN_CANCELLED", .ends_run = true}, apply_cancelled},
+    [EVENT_MODEL_REQUESTED] = {{.name = "MODEL_REQUESTED"}, apply_model_requested},
+    [EVENT_MODEL_REPLIED] = {{.name = "MODEL_REPLIED"}, apply_model_replied},
+    [EVENT_MODEL_FAILED] = {{.name = "MODEL_FAILED",
+                             .time_at = offsetof(struct event, model_failed.retry_at_ms)},
+                            apply_model_failed},
+    [EVENT_TASK_REQUESTED] = {{.name = "TASK_REQUESTED",
+                               .readies_task = true,
+                               .time_at = offsetof(struct event, task_requested.deadline_ms)},
+                              apply_task_requested},
+    [EVENT_TASK_SETTLED] = {{.name = "TASK_SETTLED",
+                             .ends_lease = true,
+                             .state_at = offsetof(struct event, task_settled.state)},
+                            apply_task_settled},
+    [EVENT_STEP_SETTLED] = {{.name = "STEP_SETTLED",
+                             .state_at = offsetof(struct event, step_settled.state)},
+                            apply_step_settled},
+    [EVENT_LEASE_GRANTED] = {{.name = "LEASE_GRANTED"}, apply_lease_granted},
+    [EVENT_LEASE_LOST] = {{.name = "LEASE_LOST", .ends_lease = true, .readies_task = true},
+                          apply_lease_lost},
+    [EVENT_WAIT_SET] = {{.name = "WAIT_SET", .time_at = offsetof(struct event, wait_set.due_ms)},
+                        apply_wait_set},
+    [EVENT_WAIT_SETTLED] = {{.name = "WAIT_SETTLED", .readies_task = true}, apply_wait_settled},
+    [EVENT_CHILD_SETTLED] = {{.name = "CHILD_SETTLED"}, apply_child_settled},
+    [EVENT_RESUME_KEPT] = {{.name = "RESUME_KEPT"}, apply_resume_kept},
+    [EVENT_TASK_PARKED] = {{.name = "TASK_PARKED", .ends_lease = true, .readies_task = true},
+                           apply_task_parked},
+    [EVENT_TASK_FAILED] = {{.name = "TASK_FAILED",
+                            .ends_lease = true,
+                            .time_at = offsetof(struct event, task_failed.retry_at_ms),
+                            .state_at = offsetof(struct event, task_failed.state)},
+                           apply_task_failed},
+    [EVENT_TASK_REQUEUED] = {{.name = "TASK_REQUEUED", .readies_task = true}, apply_task_requeued},
+    [EVENT_CANCEL_REQUESTED] = {{.name = "CANCEL_REQUESTED",
+                                 .readies_task = true,
+                                 .time_at = offsetof(struct event, cancel_requested.deadline_ms)},
+                                apply_cancel_requested},
+    [EVENT_ADMISSION_ASKED] = {{.name = "ADMISSION_ASKED"}, apply_admission_asked},
+    [EVENT_ADMISSION_GIVEN] = {{.name = "ADMISSION_GIVEN", .readies_task = true},
+                               apply_admission_given},
 };
-static_assert(COUNT_OF(appliers) == EVENT_COUNT);
+static_assert(COUNT_OF(kinds) == EVENT_COUNT);
+
+const struct event_traits *event_traits(enum event_kind kind)
+{
+    assert(kind > EVENT_NONE && kind < EVENT_COUNT);
+    return &kinds[kind].traits;
+}
+
+const char *engine_event_name(enum event_kind kind)
+{
+    assert(kind < EVENT_COUNT);
+    return kinds[kind].traits.name;
+}
+
+uint64_t *event_time(struct event *event)
+{
+    size_t at = event_traits(event->kind)->time_at;
+    return at == 0 ? NULL : (uint64_t *)((char *)event + at);
+}
+
+str event_state(const struct event *event)
+{
+    size_t at = event_traits(event->kind)->state_at;
+    return at == 0 ? STR_EMPTY : *(const str *)((const char *)event + at);
+}
+
+bool event_ends_waits(const struct event *event, uint32_t *ret_owner, enum effect_kind *ret_kept)
+{
+    bool fails = event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch;
+    bool ends_task = event->kind == EVENT_TASK_SETTLED || fails;
+    bool ends_all = event->kind == EVENT_CANCEL_REQUESTED || event_traits(event->kind)->ends_run;
+    if (!ends_task && !ends_all) {
+        return false;
+    }
+    *ret_owner = ends_all ? 0 : event->effect;
+    *ret_kept = fails && event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE;
+    return true;
+}
 
 void engine_apply(struct run *run, const struct event *event)
 {
     assert(!engine_is_terminal(run));
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
-    appliers[event->kind](run, event);
+    kinds[event->kind].apply(run, event);
     if (run->admission == ADMISSION_HELD) {
         give_admission_back(run);
     }

@@ -18,39 +18,6 @@ static const struct {
 };
 static_assert(COUNT_OF(states) == RUN_STATE_COUNT);
 
-static const char *const event_names[] = {
-    [EVENT_NONE] = "NONE",
-    [EVENT_RUN_STARTED] = "RUN_STARTED",
-    [EVENT_RUN_COMPLETED] = "RUN_COMPLETED",
-    [EVENT_RUN_FAILED] = "RUN_FAILED",
-    [EVENT_RUN_CANCELLED] = "RUN_CANCELLED",
-    [EVENT_MODEL_REQUESTED] = "MODEL_REQUESTED",
-    [EVENT_MODEL_REPLIED] = "MODEL_REPLIED",
-    [EVENT_MODEL_FAILED] = "MODEL_FAILED",
-    [EVENT_TASK_REQUESTED] = "TASK_REQUESTED",
-    [EVENT_TASK_SETTLED] = "TASK_SETTLED",
-    [EVENT_STEP_SETTLED] = "STEP_SETTLED",
-    [EVENT_LEASE_GRANTED] = "LEASE_GRANTED",
-    [EVENT_LEASE_LOST] = "LEASE_LOST",
-    [EVENT_WAIT_SET] = "WAIT_SET",
-    [EVENT_WAIT_SETTLED] = "WAIT_SETTLED",
-    [EVENT_CHILD_SETTLED] = "CHILD_SETTLED",
-    [EVENT_RESUME_KEPT] = "RESUME_KEPT",
-    [EVENT_TASK_PARKED] = "TASK_PARKED",
-    [EVENT_TASK_FAILED] = "TASK_FAILED",
-    [EVENT_TASK_REQUEUED] = "TASK_REQUEUED",
-    [EVENT_CANCEL_REQUESTED] = "CANCEL_REQUESTED",
-    [EVENT_ADMISSION_ASKED] = "ADMISSION_ASKED",
-    [EVENT_ADMISSION_GIVEN] = "ADMISSION_GIVEN",
-};
-static_assert(COUNT_OF(event_names) == EVENT_COUNT);
-
-const char *engine_event_name(enum event_kind kind)
-{
-    assert(kind < EVENT_COUNT);
-    return event_names[kind];
-}
-
 const char *engine_state_name(enum run_state state)
 {
     assert(state < RUN_STATE_COUNT);
@@ -64,7 +31,7 @@ void states_move(struct run *run, enum run_state next)
     run->state = (uint8_t)next;
 }
 
-struct effect *states_effect(struct run *run, uint32_t id)
+const struct effect *engine_effect(const struct run *run, uint32_t id)
 {
     assert(run->effect_count <= ENGINE_EFFECTS_MAX);
     for (uint32_t i = 0; i < run->effect_count; i++) {
@@ -75,14 +42,9 @@ struct effect *states_effect(struct run *run, uint32_t id)
     return NULL;
 }
 
-bool states_has_open_effect(const struct run *run)
+struct effect *states_effect(struct run *run, uint32_t id)
 {
-    for (uint32_t i = 0; i < run->effect_count; i++) {
-        if (run->effects[i].state != EFFECT_CLOSED) {
-            return true;
-        }
-    }
-    return false;
+    return (struct effect *)engine_effect(run, id);
 }
 
 bool engine_is_terminal(const struct run *run)
@@ -135,7 +97,7 @@ uint64_t engine_pin(const struct run *run, const struct effect *task)
 {
     assert(effect_is_task(task));
     uint64_t pin = task->pin != 0 ? task->pin : run->deployment;
-    bool has_failed = task->mismatches > 0 && task->key == pin;
+    bool has_failed = task->mismatches > 0 && task->deployment == pin;
     return has_failed || pin == 0 ? ENGINE_PIN_NEWEST : pin;
 }
 
@@ -194,16 +156,6 @@ uint64_t engine_next_deadline(const struct run *run)
     return next;
 }
 
-const struct effect *engine_effect(const struct run *run, uint32_t id)
-{
-    for (uint32_t i = 0; i < run->effect_count; i++) {
-        if (run->effects[i].id == id && run->effects[i].state != EFFECT_CLOSED) {
-            return &run->effects[i];
-        }
-    }
-    return NULL;
-}
-
 static const char *broken_wait(const struct run *run, const struct effect *wait)
 {
     const struct effect *owner = engine_effect(run, wait->owner);
@@ -213,7 +165,8 @@ static const char *broken_wait(const struct run *run, const struct effect *wait)
     if (wait->state != EFFECT_READY || wait->key == 0) {
         return "a wait has a wrong state or no key";
     }
-    return (wait->kind == EFFECT_CHILDREN) == (wait->remaining > 0) ? NULL : "a wait for nobody";
+    return (wait->kind == EFFECT_CHILDREN) == (wait->children_left > 0) ? NULL
+                                                                        : "a wait for nobody";
 }
 
 static const char *broken_task(const struct run *run, const struct effect *task)
@@ -236,8 +189,8 @@ static const char *broken_effect(const struct run *run, const struct effect *eff
     if (effect->id == 0 || effect->id >= run->effect_next) {
         return "an effect's id was never given out";
     }
-    if (effect->state == EFFECT_CLOSED) {
-        return "a closed effect is kept";
+    if (effect->state < EFFECT_READY || effect->state > EFFECT_PARKED) {
+        return "an effect is in no state";
     }
     if (effect_is_wait(effect)) {
         return broken_wait(run, effect);
@@ -256,7 +209,7 @@ const char *engine_broken_invariant(const struct run *run)
     if (run->state >= RUN_STATE_COUNT || run->effect_count > ENGINE_EFFECTS_MAX) {
         return "a field is out of range";
     }
-    bool is_open = states_has_open_effect(run);
+    bool is_open = run->effect_count > 0;
     if (engine_is_terminal(run)) {
         return is_open ? "a terminal run owes an effect" : NULL;
     }
@@ -272,7 +225,7 @@ const char *engine_broken_invariant(const struct run *run)
             return why;
         }
         bool is_model = run->effects[i].kind == EFFECT_MODEL;
-        if (run->effects[i].state != EFFECT_CLOSED && is_model != (run->state == RUN_THINKING)) {
+        if (is_model != (run->state == RUN_THINKING)) {
             return "an open effect does not fit the state";
         }
     }

@@ -10,8 +10,7 @@
 
 /* Asserts that the table allows it. */
 void states_move(struct run *run, enum run_state next);
-/* The entry with this id, open or closed; NULL when there is none. */
+/* As engine_effect(), to be changed. */
 struct effect *states_effect(struct run *run, uint32_t id);
-bool states_has_open_effect(const struct run *run);
 
 #endif

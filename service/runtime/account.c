@@ -109,7 +109,7 @@ static bool add_event(void *context, uint32_t seq, const struct event *event)
 
 static status add_record(struct account *account, str record)
 {
-    static const uint32_t kinds =
+    static const uint64_t kinds =
         JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
         JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED);
     TRY(journal_record(record, kinds, account->arena, add_event, account));

@@ -66,7 +66,7 @@ static void note_end(struct runtime *runtime, struct live_run *run, const char *
 {
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
-        if (effect->state != EFFECT_CLOSED && effect_is_task(effect)) {
+        if (effect_is_task(effect)) {
             withdraw_task(runtime, run, effect, cause);
         }
     }
@@ -86,66 +86,28 @@ static void note_cancel(struct runtime *runtime, struct live_run *run)
 static void note_before(struct runtime *runtime, struct live_run *run, const struct event *event,
                         enum command_kind command)
 {
-    switch (event->kind) {
-    case EVENT_TASK_SETTLED:
-        if (command == COMMAND_TASK_DONE) {
-            act_add(runtime, ACT_RELEASE, run)->effect = event->effect;
-        } else if (command == COMMAND_TIME) {
-            withdraw_task(runtime, run, engine_effect(&run->state, event->effect), "deadline");
-        }
-        break;
-    case EVENT_TASK_FAILED:
+    if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TASK_DONE) {
+        act_add(runtime, ACT_RELEASE, run)->effect = event->effect;
+    } else if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TIME) {
+        withdraw_task(runtime, run, engine_effect(&run->state, event->effect), "deadline");
+    } else if (event->kind == EVENT_TASK_FAILED || event->kind == EVENT_TASK_PARKED) {
+        /* At once: it may be granted again in this very turn. */
         hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect});
-        if (event->task_failed.is_mismatch) {
-            versions_note_stopped(runtime, run, event->effect);
-        }
-        break;
-    case EVENT_TASK_PARKED: /* At once: it may be granted again in this very turn. */
-        hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect});
-        break;
-    case EVENT_RUN_FAILED:
+    } else if (event->kind == EVENT_RUN_FAILED) {
         note_end(runtime, run, "the run failed");
-        break;
-    case EVENT_RUN_CANCELLED:
+    } else if (event->kind == EVENT_RUN_CANCELLED) {
         note_end(runtime, run, "the run was cancelled");
-        break;
-    case EVENT_CANCEL_REQUESTED:
+    } else if (event->kind == EVENT_CANCEL_REQUESTED) {
         note_cancel(runtime, run);
-        break;
-    case EVENT_MODEL_REQUESTED: {
+    } else if (event->kind == EVENT_MODEL_REQUESTED) {
         struct act *act = act_add(runtime, ACT_MODEL, run);
         act->effect = event->effect;
         act->attempt = event->attempt;
-        break;
     }
-    case EVENT_NONE:
-    case EVENT_RUN_STARTED:
-    case EVENT_RUN_COMPLETED:
-    case EVENT_MODEL_REPLIED:
-    case EVENT_MODEL_FAILED:
-    case EVENT_TASK_REQUESTED:
-    case EVENT_STEP_SETTLED:
-    case EVENT_LEASE_GRANTED:
-    case EVENT_LEASE_LOST:
-    case EVENT_WAIT_SET:
-    case EVENT_WAIT_SETTLED:
-    case EVENT_CHILD_SETTLED:
-    case EVENT_RESUME_KEPT:
-    case EVENT_TASK_REQUEUED:
-    case EVENT_ADMISSION_ASKED:
-    case EVENT_ADMISSION_GIVEN:
-    case EVENT_COUNT:
-        break;
+    if (event->kind == EVENT_TASK_FAILED && event->task_failed.is_mismatch) {
+        versions_note_stopped(runtime, run, event->effect);
     }
     waits_note(runtime, run, event);
-}
-
-/* Whether a task may be ready now that a host is to be found for. */
-static bool makes_ready(enum event_kind kind)
-{
-    return kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_LOST || kind == EVENT_WAIT_SETTLED ||
-           kind == EVENT_TASK_PARKED || kind == EVENT_TASK_REQUEUED ||
-           kind == EVENT_CANCEL_REQUESTED || kind == EVENT_ADMISSION_GIVEN;
 }
 
 static void put_record(struct runtime *runtime, struct live_run *run,
@@ -244,7 +206,7 @@ enum verdict command_submit(struct runtime *runtime, struct live_run *run, struc
         note_before(runtime, run, &decision->events[i], command->kind);
         note_state(run, &decision->events[i]);
         engine_apply(&run->state, &decision->events[i]);
-        wants_grants |= makes_ready(decision->events[i].kind);
+        wants_grants |= event_traits(decision->events[i].kind)->readies_task;
     }
     queueing_note(runtime, run);
     runtime->stats.events += decision->count;
@@ -474,9 +436,7 @@ void command_recover(struct runtime *runtime, struct live_run *run)
     queueing_note(runtime, run);
     queues_wake(runtime->queues, run->state.id); /* If it stood in the hosts' line, it may not. */
     for (uint32_t i = 0; i < state.effect_count; i++) {
-        if (state.effects[i].state != EFFECT_CLOSED) {
-            recover_effect(runtime, run, state.effects[i]);
-        }
+        recover_effect(runtime, run, state.effects[i]);
     }
     timers_arm(runtime->timers, run->state.id, engine_next_deadline(&run->state));
 }

@@ -33,11 +33,6 @@ static void rename_start(const struct fork *fork, struct event *event)
     spec->idempotency_key = STR_EMPTY;
 }
 
-static void shift(const struct fork *fork, uint64_t *ms)
-{
-    *ms = *ms == 0 ? 0 : *ms + (uint64_t)fork->shift_ms;
-}
-
 /* The copy starts now, and the rest of it is as if it had happened just now: what was left of a
  * wait or a timeout there is left here. */
 static void date(const struct fork *fork, struct event *event)
@@ -46,44 +41,10 @@ static void date(const struct fork *fork, struct event *event)
         rename_start(fork, event);
         return;
     }
-    shift(fork, &event->time_ms);
-    switch (event->kind) {
-    case EVENT_MODEL_FAILED:
-        shift(fork, &event->model_failed.retry_at_ms);
-        break;
-    case EVENT_TASK_REQUESTED:
-        shift(fork, &event->task_requested.deadline_ms);
-        break;
-    case EVENT_WAIT_SET:
-        shift(fork, &event->wait_set.due_ms);
-        break;
-    case EVENT_TASK_FAILED:
-        shift(fork, &event->task_failed.retry_at_ms);
-        break;
-    case EVENT_CANCEL_REQUESTED:
-        shift(fork, &event->cancel_requested.deadline_ms);
-        break;
-    case EVENT_NONE:
-    case EVENT_RUN_STARTED:
-    case EVENT_RUN_COMPLETED:
-    case EVENT_RUN_FAILED:
-    case EVENT_RUN_CANCELLED:
-    case EVENT_MODEL_REQUESTED:
-    case EVENT_MODEL_REPLIED:
-    case EVENT_TASK_SETTLED:
-    case EVENT_STEP_SETTLED:
-    case EVENT_LEASE_GRANTED:
-    case EVENT_LEASE_LOST:
-    case EVENT_WAIT_SETTLED:
-    case EVENT_CHILD_SETTLED:
-    case EVENT_RESUME_KEPT:
-    case EVENT_TASK_PARKED:
-    case EVENT_TASK_REQUEUED:
-    case EVENT_ADMISSION_ASKED:
-    case EVENT_ADMISSION_GIVEN:
-        break;
-    case EVENT_COUNT:
-        assert(false);
+    uint64_t *time_ms = event_time(event);
+    event->time_ms += (uint64_t)fork->shift_ms;
+    if (time_ms != NULL && *time_ms != 0) {
+        *time_ms += (uint64_t)fork->shift_ms;
     }
 }
 

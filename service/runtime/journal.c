@@ -3,7 +3,7 @@
 #include "service/runtime/internal.h"
 
 struct walk {
-    uint32_t kinds;
+    uint64_t kinds;
     struct arena *arena;
     journal_visit *each;
     void *context;
@@ -33,7 +33,7 @@ static status walk_record(struct walk *walk, str record)
     return STATUS_OK;
 }
 
-status journal_record(str record, uint32_t kinds, struct arena *arena, journal_visit *each,
+status journal_record(str record, uint64_t kinds, struct arena *arena, journal_visit *each,
                       void *context)
 {
     struct walk walk = {.kinds = kinds, .arena = arena, .each = each, .context = context};
@@ -64,13 +64,13 @@ static void walk_batch(struct runtime *runtime, str prefix, struct walk *walk)
     }
 }
 
-status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+status journal_each(struct runtime *runtime, uuid run, uint64_t kinds, struct arena *arena,
                     journal_visit *each, void *context)
 {
     return journal_each_after(runtime, run, 0, kinds, arena, each, context);
 }
 
-status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
+status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint64_t kinds,
                           struct arena *arena, journal_visit *each, void *context)
 {
     char bytes[KEY_BYTES_MAX];
@@ -91,7 +91,7 @@ status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint3
     return walk.status;
 }
 
-status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+status journal_each_back(struct runtime *runtime, uuid run, uint64_t kinds, struct arena *arena,
                          journal_visit *each, void *context)
 {
     char bytes[KEY_BYTES_MAX];

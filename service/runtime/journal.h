@@ -13,24 +13,24 @@
 struct runtime;
 
 /* A set of kinds. */
-#define JOURNAL_KIND(kind) (1u << (kind))
-static_assert(EVENT_COUNT <= 32, "a set of kinds is 32 bits");
+#define JOURNAL_KIND(kind) ((uint64_t)1 << (kind))
+static_assert(EVENT_COUNT <= 64, "a set of kinds is 64 bits");
 
 /* False: no more are wanted. */
 typedef bool journal_visit(void *context, uint32_t seq, const struct event *event);
 
 /* The run's facts of these kinds, in order, those of the open batch too; only they are read from
  * their bytes. What they hold lives in the arena. DATA_LOSS: the journal is damaged. */
-status journal_each(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+status journal_each(struct runtime *runtime, uuid run, uint64_t kinds, struct arena *arena,
                     journal_visit *each, void *context);
 /* As journal_each(), without the transitions up to that of `seq`. */
-status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint32_t kinds,
+status journal_each_after(struct runtime *runtime, uuid run, uint32_t seq, uint64_t kinds,
                           struct arena *arena, journal_visit *each, void *context);
 /* Those of one record, in order; what they hold lives in its bytes and the arena. */
-status journal_record(str record, uint32_t kinds, struct arena *arena, journal_visit *each,
+status journal_record(str record, uint64_t kinds, struct arena *arena, journal_visit *each,
                       void *context);
 /* The newest transition first, its facts in order; those on disk only. */
-status journal_each_back(struct runtime *runtime, uuid run, uint32_t kinds, struct arena *arena,
+status journal_each_back(struct runtime *runtime, uuid run, uint64_t kinds, struct arena *arena,
                          journal_visit *each, void *context);
 
 #endif

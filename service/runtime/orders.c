@@ -262,7 +262,7 @@ static bool is_repeated(struct order *order, enum verdict *ret)
     if (engine_wait(&order->run->state, task->id, key) != NULL) {
         return true;
     }
-    if (task->remaining == 0 || !may_be_known(order, task->id, key)) {
+    if (task->waits_settled == 0 || !may_be_known(order, task->id, key)) {
         return false; /* No order of this key has been settled. */
     }
     struct replay replay;

@@ -99,7 +99,7 @@ static struct queue_asker agent_asker(uuid run, uint32_t effect, bool has_begun)
 
 static bool agent_has_begun(const struct run *run, const struct effect *effect)
 {
-    return run->steps > 0 || effect->attempt > 0;
+    return run->turns > 0 || effect->attempt > 0;
 }
 
 static void note_agent(struct runtime *runtime, struct live_run *run)

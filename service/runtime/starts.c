@@ -258,7 +258,7 @@ static bool prepare_agent(struct runtime *runtime, struct run_spec *spec, struct
                             "agent.provider", str_of(found.why));
     }
     uint32_t steps = definition->agent.max_steps;
-    spec->steps_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
+    spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
     spec->tokens_max = definition->agent.max_total_tokens;
     spec->queue = spec->queue.len > 0 ? spec->queue : definition->agent.queue;
     spec->definition_hash = arena_copy(arena, str_make(definition->hash, KEY_HASH_BYTES_EACH));

@@ -77,7 +77,7 @@ static bool search_event(void *context, uint32_t seq, const struct event *event)
 static status search_run(struct runtime *runtime, uuid run, str key, uint32_t only,
                          struct arena *arena, struct search *ret)
 {
-    static const uint32_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
+    static const uint64_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
                                   JOURNAL_KIND(EVENT_WAIT_SETTLED) |
                                   JOURNAL_KIND(EVENT_RESUME_KEPT);
     *ret = (struct search){.key = key, .only = only};

@@ -278,7 +278,7 @@ static status build_task(struct runtime *runtime, struct live_run *run, const st
     str root = root_name(runtime, run, spec); /* May read a run, which resets the scratch arena. */
     TRY(command_task(run, effect->id, &runtime->scratch, &task));
     replay.state = spec->state;
-    if (effect->steps > 0 || effect->remaining > 0 || effect->attempt > 1) {
+    if (effect->steps > 0 || effect->waits_settled > 0 || effect->attempt > 1) {
         TRY(replay_read(runtime, run->state.id, effect->id, &runtime->scratch, &replay));
         if (replay.settled_count != effect->steps) {
             return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");

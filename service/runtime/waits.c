@@ -89,7 +89,7 @@ static bool all_known(const struct live_run *run)
 {
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
-        bool is_open = effect_is_wait(effect) && effect->state != EFFECT_CLOSED;
+        bool is_open = effect_is_wait(effect);
         if (is_open && known(run, effect->id) == NULL) {
             return false;
         }
@@ -225,47 +225,16 @@ static void note_outcome(struct runtime *runtime, struct live_run *run, const st
 
 void waits_note(struct runtime *runtime, struct live_run *run, const struct event *event)
 {
-    switch (event->kind) {
-    case EVENT_WAIT_SET:
+    uint32_t owner;
+    enum effect_kind kept;
+    if (event->kind == EVENT_WAIT_SET) {
         note_set(runtime, run, run->state.seq + 1, event);
-        break;
-    case EVENT_WAIT_SETTLED:
+    } else if (event->kind == EVENT_WAIT_SETTLED) {
         note_key(run, event);
         note_outcome(runtime, run, event);
         drop_wait(runtime, run, engine_effect(&run->state, event->effect));
-        break;
-    case EVENT_TASK_SETTLED:
-        drop_waits(runtime, run, event->effect, EFFECT_NONE);
-        break;
-    case EVENT_TASK_FAILED:
-        if (!event->task_failed.is_mismatch) {
-            drop_waits(runtime, run, event->effect,
-                       event->task_failed.keeps_children ? EFFECT_CHILDREN : EFFECT_NONE);
-        }
-        break;
-    case EVENT_CANCEL_REQUESTED:
-    case EVENT_RUN_FAILED:
-    case EVENT_RUN_CANCELLED:
-    case EVENT_RUN_COMPLETED:
-        drop_waits(runtime, run, 0, EFFECT_NONE);
-        break;
-    case EVENT_NONE:
-    case EVENT_RUN_STARTED:
-    case EVENT_MODEL_REQUESTED:
-    case EVENT_MODEL_REPLIED:
-    case EVENT_MODEL_FAILED:
-    case EVENT_TASK_REQUESTED:
-    case EVENT_STEP_SETTLED:
-    case EVENT_LEASE_GRANTED:
-    case EVENT_LEASE_LOST:
-    case EVENT_CHILD_SETTLED:
-    case EVENT_RESUME_KEPT:
-    case EVENT_TASK_PARKED:
-    case EVENT_TASK_REQUEUED:
-    case EVENT_ADMISSION_ASKED:
-    case EVENT_ADMISSION_GIVEN:
-    case EVENT_COUNT:
-        break;
+    } else if (event_ends_waits(event, &owner, &kept)) {
+        drop_waits(runtime, run, owner, kept);
     }
 }
 
@@ -497,7 +466,7 @@ static bool is_settled(const struct adoption *adoption, uuid child)
 static status adopt_ended(struct adoption *adoption, struct live_run *child,
                           const struct run_spec *spec)
 {
-    static const uint32_t kinds =
+    static const uint64_t kinds =
         JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED) |
         JOURNAL_KIND(EVENT_RUN_FAILED) | JOURNAL_KIND(EVENT_RUN_CANCELLED);
     struct runtime *runtime = adoption->runtime;

@@ -182,7 +182,7 @@ void watch_delta(struct runtime *runtime, struct live_run *run, uint32_t effect,
         .offset = is_model ? run->model_text.bytes.len : 0,
     };
     delta.payload = runtime->options.format->delta(run->durable_seq, effect, attempt, delta.offset,
-                                                   run->state.steps + 1, kind, text);
+                                                   run->state.turns + 1, kind, text);
     push_live(run, &delta);
 }
 
@@ -211,7 +211,7 @@ static void push_text(struct runtime *runtime, struct live_run *run, struct watc
             str text = str_make(run->model_text.bytes.ptr + begin, end - begin);
             struct delta delta = {.effect = effect->id, .attempt = effect->attempt, .offset = end};
             delta.payload = runtime->options.format->delta(
-                run->state.seq, effect->id, effect->attempt, end, run->state.steps + 1,
+                run->state.seq, effect->id, effect->attempt, end, run->state.turns + 1,
                 run->model_text.parts[i].kind, text);
             push_delta(watcher, &delta);
         }

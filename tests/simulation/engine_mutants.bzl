@@ -2,12 +2,12 @@
 
 MUTANTS = {
     "all_refused_forgotten": ("A turn whose only call was refused has no next one.", {
-        "if (!states_has_open_effect(&draft->run)) { next_turn(draft); } return VERDICT_OK;":
-            """if (!states_has_open_effect(&draft->run) && command->model_replied.call_count > 1) {
-            next_turn(draft); } return VERDICT_OK;""",
+        "if (draft->run.effect_count == 0) { draft_next_turn(draft); } return VERDICT_OK;":
+            """if (draft->run.effect_count == 0 && command->model_replied.call_count > 1) {
+            draft_next_turn(draft); } return VERDICT_OK;""",
     }),
     "at_most_once_again": ("A task declared at most once is offered to a second host.", {
-        "if (effect.at_most_once)": "if (effect.at_most_once && effect.failures > 0)",
+        "if (effect.at_most_once)": "if (effect.at_most_once && effect.leases_lost > 0)",
     }),
     "at_most_once_dropped": ("That a task is declared at most once is not kept.", {
         "effect->at_most_once = event->task_requested.at_most_once;": "",
@@ -59,22 +59,22 @@ MUTANTS = {
     "last_child_unsettled": (
         "A wait goes on when the last of its children has ended out of order.",
         {
-            "found.remaining == 1": "found.remaining == 1 && command->child_done.index > 0",
+            "found.children_left == 1": "found.children_left == 1 && command->child_done.index > 0",
         },
     ),
     "lease_binds": (
         "A run goes over to another deployment before that one's code has done anything for it.",
         {
-            "run->deployment = run->deployment == 0 ? effect->key : run->deployment;":
-                "run->deployment = effect->key;",
+            "run->deployment = run->deployment == 0 ? effect->deployment : run->deployment;":
+                "run->deployment = effect->deployment;",
         },
     ),
     "lease_lost_uncounted": ("A lost lease is not counted, so a task is never given up.", {
-        "effect->failures += event->lease_lost.is_excused ? 0 : 1;": "",
+        "effect->leases_lost += event->lease_lost.is_excused ? 0 : 1;": "",
     }),
     "leases_one_more": ("A task is given to one host more than it may.", {
-        "effect.failures + 1 >= ENGINE_TASK_LEASES_MAX":
-            "effect.failures >= ENGINE_TASK_LEASES_MAX",
+        "effect.leases_lost + 1 >= ENGINE_TASK_LEASES_MAX":
+            "effect.leases_lost >= ENGINE_TASK_LEASES_MAX",
     }),
     "misfit_is_retry": (
         "Code that does not fit uses up a retry, and what was waited for is lost.",
@@ -101,7 +101,7 @@ MUTANTS = {
     "park_unseen": (
         "A task that its host lets go of before it has seen all outcomes is not given again.",
         {
-            "is_ready = task->remaining > command->park.outcomes_seen || !waits":
+            "is_ready = task->waits_settled > command->park.outcomes_seen || !waits":
                 "is_ready = !waits",
         },
     ),
@@ -113,8 +113,8 @@ MUTANTS = {
         "call->refusal_type != NULL": "call->refusal_type != NULL && call->at_most_once",
     }),
     "reissue_same_attempt": ("A call is ordered again under the attempt it already had.", {
-        "emit_model_requested(draft, command->effect, command->attempt + 1);":
-            "emit_model_requested(draft, command->effect, command->attempt);",
+        "draft_request_model(draft, command->effect, command->attempt + 1);":
+            "draft_request_model(draft, command->effect, command->attempt);",
     }),
     "retry_drops_children": (
         "A run that is tried again no longer waits for the children it started.",
@@ -144,8 +144,8 @@ MUTANTS = {
     }),
     "settled_without_lease": ("A host that lost its lease settles the task.", {
         "if (effect->state != EFFECT_LEASED) { return VERDICT_STALE; } bool again":
-            """if (effect->state != EFFECT_LEASED && effect->failures == 0) { return VERDICT_STALE;
-            } bool again""",
+            """if (effect->state != EFFECT_LEASED && effect->leases_lost == 0) {
+            return VERDICT_STALE; } bool again""",
     }),
     "snapshot_without_steps": ("A snapshot forgets how many steps a task has settled.", {
         ".steps = effect->steps,": "",
@@ -158,11 +158,11 @@ MUTANTS = {
     }),
     "step_without_lease": ("A host that lost its lease settles a step of the task.", {
         "if (effect->state != EFFECT_LEASED) { return VERDICT_STALE; } if (command->step.number":
-            """if (effect->state != EFFECT_LEASED && effect->failures == 0) { return VERDICT_STALE;
-            } if (command->step.number""",
+            """if (effect->state != EFFECT_LEASED && effect->leases_lost == 0) {
+            return VERDICT_STALE; } if (command->step.number""",
     }),
-    "steps_max_one_more": ("An agent takes one step more than it may.", {
-        "run->steps >= run->steps_max": "run->steps > run->steps_max",
+    "turns_max_one_more": ("An agent takes one turn more than it may.", {
+        "run->turns >= run->turns_max": "run->turns > run->turns_max",
     }),
     "stopped_clock_runs_out": (
         "A task that timed out while no code fitted it takes the run's time with it.",
@@ -179,7 +179,7 @@ MUTANTS = {
     }),
     "turn_not_asked": ("After a tool an agent calls its model, though it gave its turn back.", {
         "if (draft->run.admission == ADMISSION_AWAITED)":
-            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.steps == 0)",
+            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0)",
     }),
     "waiting_task_no_alarm": ("The deadline of a task that waits for a host rings no alarm.", {
         "next = earlier(next, effect->deadline_ms);":

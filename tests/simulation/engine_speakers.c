@@ -15,7 +15,7 @@ void speak_start(struct engine_world *world)
     }
     spec->name = STR("weather");
     spec->input = engine_world_text(world, "input");
-    spec->steps_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
+    spec->turns_max = spec->kind == RUN_KIND_AGENT ? 1 + (uint32_t)draw_below(draw, 6) : 0;
     spec->tokens_max = draw_chance(draw, 50) ? 1 + draw_below(draw, 400) : 0;
     uint64_t time_ms = draw_chance(draw, 30) ? 6000 : 90000;
     spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, time_ms) : 0;

@@ -94,7 +94,7 @@ static void perform(struct engine_world *world, const struct event *event)
         pend(world, PENDING_LEASE, event->effect, event->attempt);
         struct pending *lease = &world->pending[world->pending_count - 1];
         lease->steps_told = effect->steps;
-        lease->outcomes_seen = effect->remaining;
+        lease->outcomes_seen = effect->waits_settled;
         break;
     }
     case EVENT_TASK_REQUESTED:
@@ -348,8 +348,8 @@ static void check_decision(struct engine_world *world, const struct command *com
                "code-that-does-not-fit-ends-no-run");
     }
     if (command->kind == COMMAND_PARK) {
-        bool has_more =
-            engine_effect(&world->live, command->effect)->remaining > command->park.outcomes_seen;
+        bool has_more = engine_effect(&world->live, command->effect)->waits_settled >
+                        command->park.outcomes_seen;
         expect(world, !has_more || events[0].task_parked.is_ready, "unseen-outcomes-are-given");
     }
     if (command->kind == COMMAND_TIME) {

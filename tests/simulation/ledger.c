@@ -152,7 +152,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->kind = spec->kind;
     ledger->deadline_ms = spec->deadline_ms;
     ledger->tokens_max = spec->tokens_max;
-    ledger->steps_max = spec->steps_max;
+    ledger->turns_max = spec->turns_max;
     ledger->retries_max = spec->retries_max;
     ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
     ledger->timeout_ms =
@@ -167,7 +167,7 @@ static const char *add_model_call(struct ledger *ledger, uint32_t effect)
     LAW("only-what-is-unfinished-goes-on", ledger->replies == 0 ||
                                                ledger->stop == REPLY_STOP_TOOLS ||
                                                ledger->stop == REPLY_STOP_PAUSE);
-    LAW("steps-max", ledger->replies < ledger->steps_max);
+    LAW("steps-max", ledger->replies < ledger->turns_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
     return order_effect(ledger, effect, EFFECT_MODEL);
 }
@@ -539,7 +539,7 @@ static const char *add_completed(struct ledger *ledger, const struct event *even
         return NULL;
     }
     if (ledger->stop == REPLY_STOP_TOOLS || ledger->stop == REPLY_STOP_PAUSE) {
-        bool out_of_steps = ledger->replies >= ledger->steps_max;
+        bool out_of_steps = ledger->replies >= ledger->turns_max;
         bool out_of_tokens = ledger->tokens_max != 0 && ledger->tokens >= ledger->tokens_max;
         LAW("stopped-by-a-limit", out_of_steps || out_of_tokens);
         LAW("stop-reason-is-true", str_is(reason, out_of_steps ? "max_steps" : "max_tokens"));

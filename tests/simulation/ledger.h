@@ -61,7 +61,7 @@ struct ledger {
     uint64_t deadline_ms;
     uint64_t tokens_max;
     uint64_t tokens;
-    uint32_t steps_max;
+    uint32_t turns_max;
     uint32_t replies;
     uint32_t steps;
     uint32_t events;

@@ -225,8 +225,8 @@ MUTANTS = {
         "!act->run->is_touched": "act->run->is_touched && false",
     }),
     "park_not_released": ("A parked task keeps its slot.", {
-        "hosts_release(runtime->hosts, (struct task_ref){run->state.id, event->effect}); break;":
-            "break;",
+        "event->kind == EVENT_TASK_FAILED || event->kind == EVENT_TASK_PARKED":
+            "event->kind == EVENT_TASK_FAILED",
     }),
     "parked_without_alarm": ("After a restart, a run that waits for a host has no deadline.", {
         "timers_arm(runtime->timers, row.run, row.due_ms);": "",

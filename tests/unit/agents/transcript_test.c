@@ -65,7 +65,7 @@ static void begin(struct history *history, const char *input, const char *option
                                                    .name = STR("a"),
                                                    .input = str_of(input),
                                                    .options = str_of(options),
-                                                   .steps_max = 5};
+                                                   .turns_max = 5};
     write_events(history, events, 2);
 }
 

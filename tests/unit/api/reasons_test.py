@@ -13,9 +13,9 @@ REASON = re.compile(r'(?<![\w"])"([A-Z]+(?:_[A-Z]+)+|QUOTA|TRUNCATED|TIMEOUT|FOR
 # Names of environment variables look the same.
 VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN)$")
 # Names of events, not of errors.
-EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL|TURN)_(STARTED|COMPLETED"
-                    r"|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST|SET|KEPT|PARKED"
-                    r"|REQUEUED|ASKED|GIVEN)$")
+EVENTS = re.compile(r"^(RUN|MODEL|TASK|STEP|LEASE|WAIT|CHILD|RESUME|CANCEL|ADMISSION)_"
+                    r"(STARTED|COMPLETED|FAILED|CANCELLED|REQUESTED|REPLIED|SETTLED|GRANTED|LOST"
+                    r"|SET|KEPT|PARKED|REQUEUED|ASKED|GIVEN)$")
 
 
 def reasons_of_sources(root):

@@ -65,7 +65,7 @@ static void tell_started(struct story *story, str input)
                                  .queue = STR("q"),
                                  .concurrency_key = STR("k"),
                                  .root = story->report.state.id,
-                                 .steps_max = 20}},
+                                 .turns_max = 20}},
     };
     tell(story, &event, 1);
 }
@@ -355,7 +355,7 @@ static void open_effect(struct story *story, enum effect_kind kind, enum effect_
         .id = 2,
         .attempt = 3,
         .failures = 2,
-        .remaining = 4,
+        .children_left = 4,
         .since_ms = 5000,
         .due_ms = 1700000000000,
         .kind = (uint8_t)kind,

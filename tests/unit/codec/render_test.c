@@ -69,7 +69,7 @@ static void test_run_events(void **state)
                                                  .input = STR("\"hi\""),
                                                  .options = STR("{\"x\":1}"),
                                                  .definition_hash = {"\0\1\xff", 3},
-                                                 .steps_max = 20};
+                                                 .turns_max = 20};
     check(&started, "{\"run_id\":\"00000000-0000-0000-0000-000000000001\",\"kind\":\"agent\","
                     "\"name\":\"a\",\"input\":\"hi\",\"options\":{\"x\":1},"
                     "\"definition_hash\":\"0001ff\",\"max_steps\":20}");

@@ -27,7 +27,7 @@ static void random_effect(uint64_t *seed, struct effect *ret)
     random_bytes(seed, ret, sizeof(*ret));
     ret->due_ms = sample_random(seed) % 2 == 0 ? 0 : ret->due_ms;
     ret->kind %= EFFECT_KIND_COUNT;
-    ret->state %= EFFECT_PARKED + 1;
+    ret->state = EFFECT_READY + ret->state % EFFECT_PARKED;
     ret->at_most_once %= 2;
     memset(ret->reserved, 0, sizeof(ret->reserved));
 }
@@ -117,6 +117,10 @@ static void test_snapshot_refuses_damage(void **state)
     buf_reset(&bytes);
     codec_encode_run(&run, &bytes);
     assert_false(snapshot_is_refused(buf_str(&bytes)));
+    run.effects[1].state = EFFECT_READY - 1;
+    buf_reset(&bytes);
+    codec_encode_run(&run, &bytes);
+    assert_true(snapshot_is_refused(buf_str(&bytes)));
     run.effects[1].state = EFFECT_PARKED + 1;
     buf_reset(&bytes);
     codec_encode_run(&run, &bytes);
@@ -177,7 +181,7 @@ static void test_snapshot_refuses_what_is_too_much(void **state)
 
     (void)state;
     for (size_t count = 1; count <= ENGINE_EFFECTS_MAX + 1; count++) {
-        buf_put(&body, (str){"\x92\x01\x02\x08\x05", 5}); /* An effect with an id. */
+        buf_put(&body, (str){"\x92\x01\x04\x08\x05\x50\x01", 7}); /* An id and a state. */
         bool is_refused = snapshot_is_refused(forge_snapshot(2, buf_str(&body), &bytes));
         assert_true(is_refused == (count > ENGINE_EFFECTS_MAX));
     }
@@ -208,7 +212,7 @@ static void test_snapshot_golden_bytes(void **state)
         .seq = 2,
         .effect_next = 3,
         .steps = 4,
-        .steps_max = 5,
+        .turns_max = 5,
         .started_ms = 6,
         .ended_ms = 7,
         .deadline_ms = 8,
@@ -238,7 +242,7 @@ static void test_snapshot_golden_bytes(void **state)
                      .deadline_ms = 27,
                      .key = 28,
                      .owner = 29,
-                     .remaining = 30,
+                     .children_left = 30,
                      .kind = EFFECT_CHILDREN,
                      .state = EFFECT_PARKED,
                      .at_most_once = 1}},

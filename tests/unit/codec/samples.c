@@ -39,7 +39,7 @@ static const struct field {
     FIELD(RUN_STARTED, ID, run_started.spec.root),
     FIELD(RUN_STARTED, U64, run_started.spec.deadline_ms),
     FIELD(RUN_STARTED, U64, run_started.spec.tokens_max),
-    FIELD(RUN_STARTED, U32, run_started.spec.steps_max),
+    FIELD(RUN_STARTED, U32, run_started.spec.turns_max),
     SINCE(2, RUN_STARTED, U32, run_started.spec.retries_max),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_effect),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_index),

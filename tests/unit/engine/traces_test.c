@@ -76,7 +76,7 @@ static void read_start(const struct words *words, struct command *command)
         spec->kind = flag(words, kinds[i]) ? (enum run_kind)i : spec->kind;
     }
     spec->name = STR("it");
-    spec->steps_max = (uint32_t)option(words, "steps", 10);
+    spec->turns_max = (uint32_t)option(words, "steps", 10);
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
     spec->retries_max = (uint32_t)option(words, "retries", 0);

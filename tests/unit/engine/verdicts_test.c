@@ -48,7 +48,7 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
 {
     struct command command = {.kind = kind, .now_ms = NOW_MS, .effect = effect, .attempt = attempt};
     if (kind == COMMAND_START) {
-        command.start.spec = (struct run_spec){.kind = RUN_KIND_AGENT, .steps_max = 9};
+        command.start.spec = (struct run_spec){.kind = RUN_KIND_AGENT, .turns_max = 9};
     } else if (kind == COMMAND_MODEL_REPLIED) {
         command.model_replied.stop = REPLY_STOP_TOOLS;
         command.model_replied.calls = calls;
@@ -284,7 +284,7 @@ static void waits_have_a_limit(void **state)
     assert_false(engine_may_wait(&run));
     must(&run, wait_for("one too many", EFFECT_EVENT));
     assert_int_equal(run.effect_count, 1 + ENGINE_WAITS_MAX);
-    assert_int_equal(run.effects[0].remaining, 1);
+    assert_int_equal(run.effects[0].waits_settled, 1);
     struct command publish = wait_for("publish", EFFECT_AT_ONCE);
     static struct decision decision;
     publish.step_request.is_settled = true;

@@ -1,0 +1,100 @@
+/* What a model said, or why it said nothing. */
+#include "service/engine/draft.h"
+
+static void request_tool(struct draft *draft, const struct tool_call *call)
+{
+    uint32_t effect = draft->run.effect_next;
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_TASK_REQUESTED,
+                          .effect = effect,
+                          .task_requested =
+                              {
+                                  .kind = EFFECT_TOOL,
+                                  .name = call->name,
+                                  .call_id = call->call_id,
+                                  .input = call->arguments,
+                                  .deadline_ms =
+                                      call->timeout_ms == 0 ? 0 : draft->now_ms + call->timeout_ms,
+                                  .at_most_once = call->at_most_once,
+                              },
+                      });
+    if (call->refusal_type != NULL) {
+        struct outcome outcome = draft_failure(str_of(call->refusal_type), call->refusal_message);
+        draft_settle_task(draft, effect, 0, &outcome);
+    }
+}
+
+enum verdict decide_model_replied(struct draft *draft, const struct command *command)
+{
+    static const char *const stop_reasons[] = {
+        [REPLY_STOP_END] = "end",         [REPLY_STOP_TOOLS] = "tools",
+        [REPLY_STOP_LENGTH] = "length",   [REPLY_STOP_CONTENT_FILTER] = "content_filter",
+        [REPLY_STOP_REFUSAL] = "refusal", [REPLY_STOP_PAUSE] = "pause",
+    };
+    static_assert(COUNT_OF(stop_reasons) == REPLY_STOP_COUNT);
+    bool wants_tools = command->model_replied.stop == REPLY_STOP_TOOLS;
+    assert(wants_tools == (command->model_replied.call_count > 0));
+    assert(command->model_replied.call_count <= ENGINE_TOOL_CALLS_MAX);
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_MODEL_REPLIED,
+                          .effect = command->effect,
+                          .attempt = command->attempt,
+                          .model_replied = {.reply = command->model_replied.reply,
+                                            .stop = command->model_replied.stop,
+                                            .usage = command->model_replied.usage},
+                      });
+    if (command->model_replied.stop == REPLY_STOP_PAUSE) {
+        draft_next_turn(draft);
+        return VERDICT_OK;
+    }
+    if (!wants_tools) {
+        draft_complete(draft, str_of(stop_reasons[command->model_replied.stop]));
+        return VERDICT_OK;
+    }
+    for (size_t i = 0; i < command->model_replied.call_count; i++) {
+        request_tool(draft, &command->model_replied.calls[i]);
+    }
+    if (draft->run.effect_count == 0) {
+        draft_next_turn(draft); /* Every call was refused: the model is told, and tries again. */
+    }
+    return VERDICT_OK;
+}
+
+/* Doubles with each failure, half of it drawn at random; the server's hint is a floor. */
+static uint64_t retry_delay_ms(const struct effect *effect, const struct command *command)
+{
+    uint64_t delay = ENGINE_RETRY_BASE_MS;
+    for (uint32_t i = 0; i < effect->failures && delay < ENGINE_RETRY_MAX_MS; i++) {
+        delay *= 2;
+    }
+    delay = delay < ENGINE_RETRY_MAX_MS ? delay : ENGINE_RETRY_MAX_MS;
+    delay = delay / 2 + command->model_failed.jitter % (delay / 2);
+    uint64_t hint = command->model_failed.retry_after_ms;
+    return delay > hint ? delay : hint;
+}
+
+enum verdict decide_model_failed(struct draft *draft, const struct command *command)
+{
+    const struct effect *effect = engine_effect(&draft->run, command->effect);
+    bool again =
+        command->model_failed.retryable && effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX;
+    uint64_t retry_at_ms = again ? draft->now_ms + retry_delay_ms(effect, command) : 0;
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_MODEL_FAILED,
+                          .effect = command->effect,
+                          .attempt = command->attempt,
+                          .model_failed = {.reason = command->model_failed.reason,
+                                           .message = command->model_failed.message,
+                                           .retry_at_ms = retry_at_ms},
+                      });
+    if (!again) {
+        draft_fail(draft, command->model_failed.reason, command->model_failed.message);
+    }
+    return VERDICT_OK;
+}
+
+enum verdict decide_model_reissue(struct draft *draft, const struct command *command)
+{
+    draft_request_model(draft, command->effect, command->attempt + 1);
+    return VERDICT_OK;
+}

@@ -1,0 +1,68 @@
+/*
+ * draft: a decision as it is being made; private to the engine.
+ *
+ * A handler works on a draft, a copy of the run to which each event is applied as it is emitted,
+ * so that it sees what its own events did and never guesses.
+ */
+#ifndef SERVICE_ENGINE_DRAFT_H
+#define SERVICE_ENGINE_DRAFT_H
+
+#include "service/engine/states.h"
+
+struct draft {
+    struct run run; /* After the events so far. */
+    struct decision *decision;
+    uint64_t now_ms;
+};
+
+/* Stamps the event, applies it and adds it to the decision. */
+void draft_emit(struct draft *draft, struct event event);
+void draft_complete(struct draft *draft, str stop_reason);
+void draft_fail(struct draft *draft, str reason, str message);
+void draft_cancel(struct draft *draft, str cause);
+void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt);
+/* A new model call; a queue may say when. */
+void draft_next_call(struct draft *draft);
+/* An agent's turn is over: the next model call, unless a limit says stop. */
+void draft_next_turn(struct draft *draft);
+void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
+                       const struct outcome *outcome);
+/* A task was settled: the turn ends with its last one, a workflow with its only one. */
+void draft_after_settled(struct draft *draft, const struct outcome *outcome, str reason);
+/* What the server itself says of a step or a task that failed. */
+struct outcome draft_failure(str type, str message);
+
+/* One for each command, called in a state and about an effect that the table in decide.c allows.
+ * OK exactly when it has emitted events. */
+typedef enum verdict decide_function(struct draft *draft, const struct command *command);
+
+/* decide_model.c */
+decide_function decide_model_replied;
+decide_function decide_model_failed;
+decide_function decide_model_reissue;
+
+/* decide_task.c */
+decide_function decide_lease_grant;
+decide_function decide_lease_lost;
+decide_function decide_step_done;
+decide_function decide_task_done;
+decide_function decide_park;
+decide_function decide_code_came;
+/* The task's own time is up: the model is told, a workflow fails. */
+void draft_time_out_task(struct draft *draft, const struct effect *effect);
+/* The task may be given out again. */
+void draft_requeue(struct draft *draft, const struct effect *task);
+
+/* decide_wait.c */
+decide_function decide_step_request;
+decide_function decide_resume;
+decide_function decide_wait_done;
+decide_function decide_child_done;
+/* The wait's own time is up. */
+void draft_end_wait(struct draft *draft, const struct effect *wait);
+
+/* decide_admission.c */
+decide_function decide_admit;
+decide_function decide_withdraw_admission;
+
+#endif

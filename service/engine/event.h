@@ -1,0 +1,222 @@
+/*
+ * event: what has happened to a run, durably: the records of its journal.
+ *
+ * A meaning once given is kept for ever. What is true of all events of a kind is a row of one
+ * table, so that those who walk a journal ask it and need not know every kind.
+ *
+ * Invariant: numbers of kinds are on disk and never change; new ones go to the end.
+ */
+#ifndef SERVICE_ENGINE_EVENT_H
+#define SERVICE_ENGINE_EVENT_H
+
+#include "service/engine/run.h"
+
+enum event_kind {
+    EVENT_NONE,
+    EVENT_RUN_STARTED,
+    EVENT_RUN_COMPLETED,
+    EVENT_RUN_FAILED,
+    EVENT_RUN_CANCELLED,
+    EVENT_MODEL_REQUESTED,
+    EVENT_MODEL_REPLIED,
+    EVENT_MODEL_FAILED,
+    EVENT_TASK_REQUESTED,
+    EVENT_TASK_SETTLED,
+    EVENT_STEP_SETTLED,
+    EVENT_LEASE_GRANTED,
+    EVENT_LEASE_LOST,
+    EVENT_WAIT_SET,
+    EVENT_WAIT_SETTLED,
+    EVENT_CHILD_SETTLED,
+    EVENT_RESUME_KEPT,
+    EVENT_TASK_PARKED,
+    EVENT_TASK_FAILED, /* The run will be tried again. */
+    EVENT_TASK_REQUEUED,
+    EVENT_CANCEL_REQUESTED,
+    EVENT_ADMISSION_ASKED, /* Its effect is the model call that waits for it; 0: only tools do. */
+    EVENT_ADMISSION_GIVEN,
+    EVENT_COUNT,
+};
+
+/* What a run is started with. */
+struct run_spec {
+    enum run_kind kind;
+    str name; /* Of the agent, workflow or tool. */
+    str input; /* JSON text. */
+    str options; /* JSON object merged into the model calls; empty: none. */
+    str definition_hash; /* Agents: 16 bytes, of the definition the run is pinned to. */
+    str session_id;
+    str user_id;
+    str conversation_id;
+    str idempotency_key;
+    uuid parent; /* Zero: none. */
+    uuid root; /* The run itself for a root. */
+    uint64_t deadline_ms; /* 0: none. */
+    uint64_t tokens_max; /* 0: no limit. */
+    uint32_t turns_max; /* Agents: at least 1. */
+    uint32_t retries_max; /* Workflows. */
+    uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
+    uint32_t parent_index; /* Which of its children this is, from 0. */
+    str state; /* JSON text; empty: none. */
+    str queue; /* Where it waits for its turn; empty: nowhere. */
+    str concurrency_key;
+    int32_t priority; /* Within the key; higher ones first. */
+};
+
+struct engine_usage {
+    uint64_t input;
+    uint64_t output;
+    uint64_t cache_read;
+    uint64_t cache_write;
+    uint64_t reasoning;
+    bool known;
+};
+
+/* How a step or a task ended. */
+struct outcome {
+    bool failed;
+    str value; /* JSON text; not when failed. */
+    str error_type;
+    str error_message;
+    str error_stack;
+};
+
+enum reply_stop {
+    REPLY_STOP_END, /* Nothing is left to do. */
+    REPLY_STOP_TOOLS, /* Tool calls are to be run. */
+    REPLY_STOP_LENGTH,
+    REPLY_STOP_CONTENT_FILTER,
+    REPLY_STOP_REFUSAL,
+    REPLY_STOP_PAUSE, /* The provider broke the turn off: the model is called again to go on. */
+    REPLY_STOP_COUNT,
+};
+
+struct event {
+    enum event_kind kind;
+    uint64_t time_ms;
+    uint32_t effect;
+    uint32_t attempt;
+    union {
+        struct {
+            uuid id;
+            struct run_spec spec;
+        } run_started;
+        struct {
+            str stop_reason; /* "end", "max_steps", "max_tokens", "length", "content_filter",
+                                "refusal"; for workflows and tools "end". */
+        } run_completed;
+        struct {
+            str reason;
+            str message;
+        } run_failed;
+        struct {
+            str cause;
+        } run_cancelled;
+        struct {
+            str reply;
+            enum reply_stop stop;
+            struct engine_usage usage;
+        } model_replied;
+        struct {
+            str reason;
+            str message;
+            uint64_t retry_at_ms; /* 0: not again. */
+        } model_failed;
+        struct {
+            enum effect_kind kind; /* EFFECT_TOOL or EFFECT_BODY. */
+            str name;
+            str call_id;
+            str input;
+            uint64_t deadline_ms;
+            bool at_most_once;
+        } task_requested;
+        struct {
+            struct outcome outcome;
+            str state;
+        } task_settled;
+        struct {
+            uint32_t number;
+            str key;
+            struct outcome outcome;
+            str state;
+        } step_settled;
+        struct {
+            enum effect_kind kind;
+            uint32_t owner;
+            str key;
+            str data;
+            uint64_t due_ms;
+            uint32_t children;
+        } wait_set;
+        struct {
+            enum effect_kind kind;
+            uint32_t owner;
+            str key; /* Empty where it is in WAIT_SET only. */
+            struct outcome outcome; /* CHILDREN: no value; it is in their CHILD_SETTLED. */
+            str by;
+        } wait_settled;
+        struct {
+            uint32_t index;
+            uuid child;
+            struct outcome outcome;
+            str account; /* JSON object of an agent run, beside its answer; empty: none. */
+        } child_settled;
+        struct {
+            str key;
+            str data;
+            str by;
+        } resume_kept;
+        struct {
+            bool is_ready; /* A wait had ended before the host knew: it is given again at once. */
+        } task_parked;
+        struct {
+            struct outcome outcome;
+            str state;
+            uint64_t retry_at_ms;
+            bool is_mismatch; /* ENGINE_NON_DETERMINISM: counts for no retry, ends no wait. */
+            bool keeps_children; /* Its waits end, but for those for children. */
+        } task_failed;
+        struct {
+            str cause;
+            uint64_t deadline_ms;
+        } cancel_requested;
+        struct {
+            str host_id;
+            str deployment; /* Empty: of an older release. */
+        } lease_granted;
+        struct {
+            str cause;
+            bool is_excused; /* Does not count among the leases a task may lose. */
+        } lease_lost;
+    };
+};
+
+/* What is true of all events of a kind. */
+struct event_traits {
+    const char *name; /* "RUN_STARTED" */
+    bool ends_run;
+    bool ends_lease; /* No host has the task any more. */
+    bool readies_task; /* A task may be ready now that a host is to be found for. */
+    size_t time_at; /* Where it holds a time to come (uint64_t, Unix ms); 0: nowhere. */
+    size_t
+        state_at; /* Where it holds the run's state as JSON (str, empty: as before); 0: nowhere. */
+};
+
+const struct event_traits *event_traits(enum event_kind kind);
+
+/* The time to come that it holds, such as a deadline or a retry's; NULL: none. */
+uint64_t *event_time(struct event *event);
+/* The run's state that the code left with it, as JSON text; empty: it says nothing of it. */
+str event_state(const struct event *event);
+/* Whether waits of code are over with it, whose, and which of them are not.
+ *   *ret_owner: the task; 0: all tasks of the run. *ret_kept: the kind that stays; EFFECT_NONE:
+ * none. A wait's own end is not meant. */
+bool event_ends_waits(const struct event *event, uint32_t *ret_owner, enum effect_kind *ret_kept);
+
+/* The events of one transition. */
+struct decision {
+    struct event events[ENGINE_EVENTS_MAX];
+    size_t count;
+};
+
+#endif

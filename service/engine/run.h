@@ -1,0 +1,161 @@
+/*
+ * run: the state of one run, as a value.
+ *
+ * What is owed to the run are its effects: model calls, tasks for hosts, and what the code of a
+ * task waits for. They are open as long as they are there.
+ *
+ * Invariant: no pointers and no padding: states are compared, copied and hashed as bytes.
+ */
+#ifndef SERVICE_ENGINE_RUN_H
+#define SERVICE_ENGINE_RUN_H
+
+#include "service/base/base.h"
+#include "service/base/uuid.h"
+
+enum {
+    ENGINE_TOOL_CALLS_MAX = 32, /* Per turn; more are refused to the model, one by one. */
+    ENGINE_WAITS_MAX = 32, /* Open waits of a run; more settle at once, as failed. */
+    ENGINE_EFFECTS_MAX = ENGINE_TOOL_CALLS_MAX + ENGINE_WAITS_MAX + 1, /* And one at once. */
+    ENGINE_KEPT_MAX = 8, /* Resumes kept for suspensions to come. */
+    ENGINE_EVENTS_MAX = 2 * ENGINE_EFFECTS_MAX + 4, /* Per decision. */
+    ENGINE_MODEL_ATTEMPTS_MAX = 5, /* Failed attempts of one model call before the run fails. */
+    ENGINE_TASK_LEASES_MAX = 5, /* Hosts one task may lose before it is given up. */
+    ENGINE_RETRY_BASE_MS = 500, /* Doubled by each failed attempt ... */
+    ENGINE_RETRY_MAX_MS = 30000, /* ... up to this, unless the server's hint says longer. */
+    ENGINE_RUN_RETRY_BASE_MS = 1000, /* A run that failed and is tried again: doubled ... */
+    ENGINE_RUN_RETRY_MAX_MS = 60000, /* ... up to this. Code that does not fit waits as long. */
+    ENGINE_CLEANUP_MS = 30000, /* What code that was cancelled may take to clean up. */
+    ENGINE_PIN_NONE = 0, /* Any deployment: of a run's row from an older release. */
+    ENGINE_PIN_NEWEST = 2, /* No deployment's hash: that which dialled in last. */
+};
+
+enum run_kind {
+    RUN_KIND_NONE,
+    RUN_KIND_AGENT,
+    RUN_KIND_WORKFLOW,
+    RUN_KIND_TOOL,
+    RUN_KIND_COUNT,
+};
+
+enum run_state {
+    RUN_NEW,
+    RUN_THINKING,
+    RUN_ACTING,
+    RUN_COMPLETED,
+    RUN_FAILED,
+    RUN_CANCELLED,
+    RUN_STATE_COUNT,
+};
+
+enum effect_kind {
+    EFFECT_NONE,
+    EFFECT_MODEL,
+    EFFECT_TOOL, /* A tool call of an agent run: a task. */
+    EFFECT_BODY, /* The code of a workflow or tool run: a task. */
+    EFFECT_SLEEP, /* The waits of a task's code: for a time, ... */
+    EFFECT_SUSPENSION, /* ... an answer from outside, ... */
+    EFFECT_EVENT, /* ... an event of a topic, ... */
+    EFFECT_CHILDREN, /* ... runs it started. */
+    EFFECT_AT_ONCE, /* A step request done at once: publication, resume, children left alone. */
+    EFFECT_KIND_COUNT,
+};
+
+/* Of an open effect; there are no others. */
+enum effect_state {
+    EFFECT_READY = 1, /* Model: the call is out. Task: no host has it. */
+    EFFECT_LEASED, /* Task: a host has it. */
+    EFFECT_BACKOFF, /* Model, task: to be asked for again at due_ms. */
+    EFFECT_PARKED, /* Task: its host let go of it; it is ready when a wait ends. Model: the call
+                      waits for the run's admission. */
+};
+
+/* What the world owes the run. Where a field has two names, the kind says which of them holds. */
+struct effect {
+    uint32_t id; /* From 1, never used again in its run. */
+    uint32_t attempt; /* Model: calls asked for. Task: leases granted; the epoch. */
+    union {
+        uint32_t failures; /* Model: attempts that failed. */
+        uint32_t leases_lost; /* Task: those that are not excused. */
+    };
+    uint32_t steps; /* Task: steps settled. */
+    uint64_t host; /* Task, leased: hash of the host's id. */
+    uint64_t since_ms; /* When it was asked for. */
+    uint64_t due_ms; /* Backoff: ask again then. Wait: it ends then; 0: never by itself. */
+    uint64_t deadline_ms; /* Task: give up then; 0: with the run. */
+    union {
+        uint64_t key; /* Wait: hash of its step's key. */
+        uint64_t deployment; /* Task: hash of that which had it last; 0: none, or not known. */
+    };
+    uint64_t pin; /* Task: hash of the deployment whose code it is bound to; 0: the run's. */
+    uint32_t owner; /* Wait: the task whose code waits. */
+    union {
+        uint32_t children_left; /* Children: how many have not ended. */
+        uint32_t waits_settled; /* Task: waits of its code that have ended. */
+    };
+    uint8_t kind; /* enum effect_kind */
+    uint8_t state; /* enum effect_state */
+    uint8_t at_most_once; /* Task: a lost lease settles it. */
+    uint8_t mismatches; /* Task: times in a row that its code did not fit; at most 255. */
+    uint8_t reserved[4]; /* Zero: the state is compared as bytes. */
+};
+
+/* Agents: a queue's leave for the run to work. */
+enum admission {
+    ADMISSION_NONE, /* It needs none. */
+    ADMISSION_AWAITED,
+    ADMISSION_HELD,
+};
+
+/* The state of one run. A value: no pointers, no padding left to chance. */
+struct run {
+    uuid id;
+    uint32_t seq; /* Of the last event applied. */
+    uint32_t effect_next; /* Ids below it were given out. */
+    union {
+        uint32_t turns; /* Agents: model calls answered. */
+        uint32_t steps; /* Others: steps settled. */
+    };
+    uint32_t turns_max; /* Agents. */
+    uint64_t started_ms;
+    uint64_t ended_ms; /* 0: it has not. */
+    uint64_t deadline_ms; /* 0: none. */
+    uint64_t tokens_max; /* 0: no limit. */
+    uint64_t input_tokens;
+    uint64_t output_tokens;
+    uint64_t cache_read_tokens;
+    uint64_t cache_write_tokens;
+    uint64_t reasoning_tokens;
+    uint64_t timeout_ms; /* What deadline_ms is set to anew after each wait; 0: none. */
+    uint64_t deployment; /* Hash of the deployment the run stays with; 0: none yet. */
+    uint64_t kept[ENGINE_KEPT_MAX]; /* Hashes of the keys of resumes that came early. */
+    uint32_t kept_count;
+    uint32_t retries; /* Of the run, after failures. */
+    uint32_t retries_max;
+    uint8_t kind; /* enum run_kind */
+    uint8_t state; /* enum run_state */
+    uint8_t usage_incomplete;
+    uint8_t is_cancelling; /* Its code is cleaning up. */
+    uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
+    uint8_t admission; /* enum admission */
+    uint8_t reserved[3]; /* Zero. */
+    struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
+};
+
+static inline bool effect_is_task(const struct effect *effect)
+{
+    return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
+}
+
+/* What its task's code waits for. */
+static inline bool effect_is_wait(const struct effect *effect)
+{
+    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_AT_ONCE;
+}
+
+/* Its code did not fit its history: it is tried again in a while, or when other code comes. */
+static inline bool effect_is_stopped(const struct effect *effect)
+{
+    return effect->state == EFFECT_BACKOFF && effect->mismatches > 0;
+}
+
+#endif
