@@ -158,8 +158,8 @@ MUTANTS = {
             "if (len == 0) store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,",
     }),
     "last_tick_not_told": ("A run is told its own tick as the one before.", {
-        """put_time(&text, "last_timestamp", schedule->row.last_tick_ms);""":
-            """put_time(&text, "last_timestamp", tick_ms);""",
+        """put_time(&writer, "last_timestamp", schedule->row.last_tick_ms);""":
+            """put_time(&writer, "last_timestamp", tick_ms);""",
     }),
     "late_event_missed": ("Every fourth event of a topic wakes nobody who awaits it.", {
         "if (matches)": "if (matches && event->sequence % 4 != 0)",

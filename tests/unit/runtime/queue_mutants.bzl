@@ -2,8 +2,8 @@
 
 MUTANTS = {
     "hosts_line_lost": ("The line of a host that has room again stays blocked.", {
-        "blocked_by, waiters[number].task.run)) { lane->line->is_blocked = false;":
-            "blocked_by, waiters[number].task.run)) { (void)lane;",
+        "blocked_by, waiter->task.run)) { lane->line->is_blocked = false;":
+            "blocked_by, waiter->task.run)) { (void)lane;",
     }),
     "key_limit_one_more": ("A key runs one more than its limit.", {
         "key->running < limit": "key->running <= limit",
