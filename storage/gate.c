@@ -23,6 +23,7 @@ void gate_enter(struct gate *gate)
         atomic_fetch_add(&gate->readers, 1);
     }
     depth++;
+    assert(depth > 0);
 }
 
 void gate_leave(struct gate *gate)
@@ -46,6 +47,7 @@ void gate_close(struct gate *gate)
 
 void gate_open(struct gate *gate)
 {
+    assert(depth == 0);
     assert(atomic_load(&gate->is_closed));
     atomic_store(&gate->is_closed, false);
 }

@@ -49,6 +49,7 @@ static void link_into(void *context, int dir_fd, const char *name)
 {
     int to_fd = *(int *)context;
 
+    assert(to_fd >= 0 && dir_fd >= 0);
     if (strncmp(name, "LOG", 3) != 0 && strcmp(name, "LOCK") != 0) {
         /* One that is there already is of an earlier, interrupted attempt: the older stays. */
         int failed = linkat(dir_fd, name, to_fd, name, 0);
@@ -88,6 +89,7 @@ static void link_all(int folder_fd)
 
 void kept_save(const char *folder)
 {
+    assert(folder != NULL);
     int folder_fd = open_folder(AT_FDCWD, folder);
     bool has_log = false;
 
@@ -103,6 +105,7 @@ void kept_save(const char *folder)
 
 void kept_drop(const char *folder)
 {
+    assert(folder != NULL);
     int folder_fd = open_folder(AT_FDCWD, folder);
     int kept_fd = folder_fd < 0 ? -1 : open_folder(folder_fd, KEPT_BEFORE_RECOVERY);
 
@@ -116,6 +119,7 @@ void kept_drop(const char *folder)
 
 void kept_refuse(const char *folder)
 {
+    assert(folder != NULL);
     int folder_fd = open_folder(AT_FDCWD, folder);
     int refused_fd = folder_fd < 0 ? -1 : open_folder(folder_fd, KEPT_REFUSED);
     bool is_first = folder_fd >= 0 && refused_fd < 0;

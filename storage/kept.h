@@ -14,7 +14,9 @@
 #define KEPT_BEFORE_RECOVERY "before-recovery"
 #define KEPT_REFUSED "refused"
 
+/* Links the files of a store with a log into KEPT_BEFORE_RECOVERY. */
 void kept_save(const char *folder);
+/* Takes those links away: the store proved whole. */
 void kept_drop(const char *folder);
 void kept_refuse(const char *folder); /* The first refused state is the one that stays. */
 

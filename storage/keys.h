@@ -35,18 +35,25 @@ struct key_space {
 
 /* Each returns the bytes it wrote into ret. */
 str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint32_t seq);
+/* Of snapshots, runs and active; also the prefix of a run's records in the journal. */
 str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run);
+/* The name: 1 to KEY_NAME_BYTES_MAX bytes. */
 str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
+/* Of definitions and of idempotency. */
 str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES]);
 /* The tail is the caller's: at most KEY_NAME_BYTES_MAX bytes. Empty: the prefix of the kind. */
 str key_index(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail);
+/* Of one event; without its last 8 bytes the prefix of the topic's. */
 str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES],
               uint64_t sequence);
+/* The name: 1 to KEY_NAME_BYTES_MAX bytes. */
 str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
 
 /* Prefixes for scans; all records of one run: key_run(). */
 str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition);
+/* Of all that is in one project of a partition. */
 str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space);
+/* Of all names of one kind of definition. */
 str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind);
 
 /* False when the key is too short to hold what is asked: it came from a disk. */

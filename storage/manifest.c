@@ -35,12 +35,14 @@ static size_t block_end(size_t at, size_t len)
 {
     size_t end = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
 
+    assert(at < len && end > at);
     return end < len ? end : len;
 }
 
 /* The length of the good record at `at`, head included, or 0. */
 static size_t record_bytes(str file, size_t at, unsigned *ret_type)
 {
+    assert(at < file.len);
     size_t room = block_end(at, file.len) - at;
 
     if (room < HEAD_BYTES) {
@@ -94,7 +96,7 @@ size_t manifest_good_bytes(str file, bool *ret_more_follows)
             return good;
         }
         at += bytes;
-        assert(at <= file.len);
+        assert(bytes >= HEAD_BYTES && at <= file.len);
         if (type == TYPE_FULL || type == TYPE_LAST) {
             good = at;
         }
@@ -185,6 +187,7 @@ bool manifest_mend(const char *folder)
     if (find_manifest(folder, path) && read_file(path, &file)) {
         size_t good = manifest_good_bytes(buf_str(&file), &more_follows);
 
+        assert(good <= file.len);
         if (good > 0 && good < file.len && !more_follows) {
             is_mended = replace(folder, path, (str){file.ptr, good});
         }

@@ -113,6 +113,7 @@ static void put(struct memory_store *self, struct table *table, str key, str val
     }
     (void)find_before(table, key, false, path);
     size_t height = random_height(self);
+    assert(height >= 1 && height <= LEVELS_MAX);
     size_t bytes = sizeof(struct row) + height * sizeof(struct row *) + key.len;
     struct row *row = (struct row *)xcalloc(1, bytes);
     char *own_key = (char *)&row->next[height];
@@ -149,6 +150,7 @@ static void erase(struct table *table, str key)
         }
     }
     row_free(row);
+    assert(find(table, key) == NULL);
 }
 
 static void write_all(struct memory_store *self, const struct store_batch *batch)
@@ -161,6 +163,7 @@ static void write_all(struct memory_store *self, const struct store_batch *batch
     for (; store_batch_next(batch, &cursor, &entry); count++) {
         struct table *table = &self->tables[entry.table];
 
+        assert((unsigned)entry.table < STORE_TABLE_COUNT);
         if (entry.is_delete) {
             erase(table, entry.key);
         } else {
@@ -246,6 +249,7 @@ static status memory_scan(void *context, enum store_table table_id, str prefix, 
 
     gate_enter(&self->gate);
     struct row *row = first_row(table, prefix, from, reverse);
+    assert(limit > 0); /* store_scan() has answered that. */
     while (row != NULL && limit-- > 0 && str_starts_with(row_key(row), prefix)) {
         if (!visit(visit_context, row_key(row), (str){row->value, row->value_bytes})) {
             break;
@@ -310,5 +314,6 @@ void memory_store_open(struct store *ret)
 void memory_store_fault(const struct store *store, enum memory_store_fault fault)
 {
     assert(store->vtable == &memory_vtable);
+    assert((unsigned)fault <= MEMORY_STORE_FAULT_UNKNOWN);
     ((struct memory_store *)store->self)->fault = fault;
 }

@@ -16,6 +16,7 @@ enum memory_store_fault {
     MEMORY_STORE_FAULT_UNKNOWN, /* UNAVAILABLE, but written. */
 };
 
+/* An empty store; store_close() frees it. */
 void memory_store_open(struct store *ret);
 /* The next commit, and only that, meets the fault. */
 void memory_store_fault(const struct store *store, enum memory_store_fault fault);

@@ -60,6 +60,7 @@ static void set_family(rocksdb_options_t *options, rocksdb_cache_t *cache, bool 
 {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 
+    assert(options != NULL && cache != NULL && memtable_bytes > 0);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);

@@ -30,6 +30,7 @@ extern const char *const family_names[FAMILY_COUNT];
 /* False when the library does not know an option we depend on. */
 [[nodiscard]] bool rocksdb_tuning_init(struct rocksdb_tuning *ret,
                                        const struct rocksdb_store_options *options);
+/* Also of one whose init failed. */
 void rocksdb_tuning_fini(struct rocksdb_tuning *tuning);
 
 #endif

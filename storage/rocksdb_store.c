@@ -86,6 +86,7 @@ static bool has(const char *text, const char *part)
 /* What the library said when it would not open, as a status. Takes `error`. */
 static status open_failure(char *error, const char *path, struct arena *arena)
 {
+    assert(error != NULL);
     const char *what = arena_cstr(arena, str_of(error));
 
     free(error);
@@ -152,6 +153,7 @@ static status open_families(struct rocksdb_store *self, bool may_create, struct 
 
 static status write_header(struct rocksdb_store *self, struct arena *arena)
 {
+    assert(self->db != NULL);
     polos_journal_v1_StoreHeader header = polos_journal_v1_StoreHeader_init_zero;
     uint8_t body[polos_journal_v1_StoreHeader_size];
     pb_ostream_t out = pb_ostream_from_buffer(body, sizeof(body));
@@ -161,7 +163,7 @@ static status write_header(struct rocksdb_store *self, struct arena *arena)
     header.created_ms = sys_now_ms();
     sys_random(header.store_id, sizeof(header.store_id));
     bool fits = pb_encode(&out, polos_journal_v1_StoreHeader_fields, &header);
-    assert(fits);
+    assert(fits && out.bytes_written > 0);
     (void)fits;
     rocksdb_put_cf(self->db, self->tuning.write, self->families[FAMILY_OWN], header_key,
                    sizeof(header_key) - 1, (const char *)body, out.bytes_written, &error);
@@ -205,6 +207,7 @@ static status check_watermark(struct rocksdb_store *self, struct arena *arena)
 {
     uint64_t sequence = rocksdb_get_latest_sequence_number(self->db);
 
+    assert(self->watermark_file.fd < 0);
     TRY(watermark_open(self->path, arena, &self->watermark_file, &self->watermark));
     if (sequence < self->watermark.sequence) {
         return arena_fail(arena, CODE_DATA_LOSS,
@@ -329,6 +332,7 @@ static const char *keep_why(struct rocksdb_store *self, const char *text)
     if (self->why_count == WHY_COUNT_MAX) {
         return "the store failed in too many ways to list: see its folder";
     }
+    assert(self->why_count < WHY_COUNT_MAX);
     self->why[self->why_count] = xstrndup(text, strlen(text));
     return self->why[self->why_count++];
 }
@@ -376,6 +380,7 @@ static bool write_watermark(struct rocksdb_store *self)
     };
 
     assert(next.sequence >= self->watermark.sequence);
+    assert(self->db != NULL && self->watermark_file.fd >= 0);
     self->watermark_failed = !watermark_write(&self->watermark_file, &next);
     self->watermark = next;
     self->watermark_us = sys_monotonic_us();
@@ -417,6 +422,7 @@ static void fill_batch(struct rocksdb_store *self, const struct store_batch *bat
     for (; store_batch_next(batch, &cursor, &entry); count++) {
         rocksdb_column_family_handle_t *family = self->families[entry.table];
 
+        assert(family != NULL);
         if (entry.is_delete) {
             rocksdb_writebatch_delete_cf(self->batch, family, entry.key.ptr, entry.key.len);
         } else {
@@ -433,6 +439,7 @@ static status rocks_commit(void *context, const struct store_batch *batch)
     char *error = NULL;
 
     TRY(may_commit(self, batch->bytes.len));
+    assert(self->db != NULL);
     fill_batch(self, batch);
     rocksdb_write(self->db, self->tuning.write, self->batch, &error);
     if (batch->bytes.len > BATCH_BYTES_KEPT) {
@@ -457,6 +464,7 @@ static status rocks_commit(void *context, const struct store_batch *batch)
 
 static status read_failure(char *error, enum store_table table)
 {
+    assert(error != NULL && (unsigned)table < STORE_TABLE_COUNT && damaged[table] != NULL);
     bool is_damage = has(error, "Corruption") || has(error, "No such file");
 
     free(error);
@@ -470,6 +478,7 @@ static status get_inside(struct rocksdb_store *self, enum store_table table, str
     char *error = NULL;
 
     TRY(self->closed);
+    assert(self->db != NULL);
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
         self->db, self->tuning.read, self->families[table], key.ptr, key.len, &error);
     if (error != NULL) {
@@ -565,6 +574,7 @@ static status scan_inside(struct rocksdb_store *self, const struct scan *scan)
     struct buf end = {0};
 
     TRY(self->closed);
+    assert(self->db != NULL && scan->limit > 0);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     /* The journal's filters know whole runs only; anything else must look everywhere. */
     bool is_one_run = scan->table == STORE_JOURNAL && scan->prefix.len >= KEY_RUN_BYTES;
@@ -619,6 +629,7 @@ static status checkpoint_inside(struct rocksdb_store *self, const char *path)
     char *error = NULL;
 
     TRY(self->closed);
+    assert(self->db != NULL);
     struct watermark before = {
         .sequence = rocksdb_get_latest_sequence_number(self->db),
         .commits = self->watermark.commits,

@@ -59,6 +59,7 @@ bool space_allows(struct space *space, size_t commit_bytes)
     if (is_time_to_ask(space, now_us)) {
         uint64_t free_bytes = space_free_bytes(space->folder);
 
+        assert(now_us >= space->asked_us); /* Monotonic. */
         space->is_short = free_bytes < space->free_bytes_hard + commit_bytes;
         space->asked_us = now_us;
         space->commits = 0;

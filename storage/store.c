@@ -40,6 +40,7 @@ void store_batch_delete(struct store_batch *batch, enum store_table table, str k
 
 void store_batch_reset(struct store_batch *batch)
 {
+    assert((batch->count == 0) == (batch->bytes.len == 0));
     buf_reset(&batch->bytes);
     batch->count = 0;
 }
@@ -56,6 +57,7 @@ bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct st
     if (*cursor == batch->bytes.len) {
         return false;
     }
+    assert(batch->count > 0);
     const char *entry = batch->bytes.ptr + *cursor;
     unsigned head = (uint8_t)entry[0];
 
@@ -66,6 +68,8 @@ bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct st
         .key = {entry + ENTRY_HEAD_BYTES, endian_get_le(entry + 1, 4)},
     };
     ret->value = (str){ret->key.ptr + ret->key.len, endian_get_le(entry + 5, 4)};
+    assert((unsigned)ret->table < STORE_TABLE_COUNT && ret->key.len > 0);
+    assert(!ret->is_delete || ret->value.len == 0);
     *cursor += ENTRY_HEAD_BYTES + ret->key.len + ret->value.len;
     assert(*cursor <= batch->bytes.len);
     return true;
@@ -85,6 +89,7 @@ status store_get(const struct store *store, enum store_table table, str key, str
 {
     assert((unsigned)table < STORE_TABLE_COUNT);
     assert(key.len > 0);
+    assert(store->vtable != NULL && arena != NULL && ret != NULL);
     return store->vtable->get(store->self, table, key, arena, ret);
 }
 
@@ -92,7 +97,7 @@ status store_scan(const struct store *store, enum store_table table, str prefix,
                   bool reverse, size_t limit, store_visit *visit, void *context)
 {
     assert((unsigned)table < STORE_TABLE_COUNT);
-    assert(visit != NULL);
+    assert(store->vtable != NULL && visit != NULL);
     if (limit == 0) {
         return STATUS_OK;
     }
@@ -101,7 +106,7 @@ status store_scan(const struct store *store, enum store_table table, str prefix,
 
 status store_checkpoint(const struct store *store, const char *path)
 {
-    assert(path != NULL);
+    assert(store->vtable != NULL && path != NULL);
     return store->vtable->checkpoint(store->self, path);
 }
 

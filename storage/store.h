@@ -38,9 +38,13 @@ struct store_batch {
     size_t count;
 };
 
+/* Copies key and value; a later entry for the same key wins. Keys: 1 to 65,535 bytes. */
 void store_batch_put(struct store_batch *batch, enum store_table table, str key, str value);
+/* Also of a key that is not there. */
 void store_batch_delete(struct store_batch *batch, enum store_table table, str key);
+/* Empty again; the memory is kept. */
 void store_batch_reset(struct store_batch *batch);
+/* Frees the memory; the batch is empty and may be used again. */
 void store_batch_fini(struct store_batch *batch);
 
 /* One entry of a batch, for those who implement a store. */
@@ -89,6 +93,7 @@ struct store {
  *   DATA_LOSS:          the store is damaged and refuses to go on.
  */
 status store_commit(const struct store *store, const struct store_batch *batch);
+/* The value is copied into the arena. NOT_FOUND: no such key. DATA_LOSS: it cannot be read. */
 status store_get(const struct store *store, enum store_table table, str key, struct arena *arena,
                  str *ret);
 /* Visits keys that start with `prefix`, from `from` on (both inclusive; an empty `from` starts
@@ -98,6 +103,7 @@ status store_scan(const struct store *store, enum store_table table, str prefix,
                   bool reverse, size_t limit, store_visit *visit, void *context);
 /* A consistent copy in a new folder at `path`. */
 status store_checkpoint(const struct store *store, const char *path);
+/* Figures that may be a second old. */
 void store_stats(const struct store *store, struct store_stats *ret);
 void store_close(struct store *store); /* Flushes; the struct is empty afterwards. */
 

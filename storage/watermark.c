@@ -21,6 +21,9 @@ enum {
     SLOT_HEAD_BYTES = 12,
 };
 
+static_assert(SLOT_BYTES <= SLOT_DISTANCE_BYTES, "slots do not overlap");
+static_assert(polos_journal_v1_StoreWatermark_size <= SLOT_BYTES - SLOT_HEAD_BYTES, "one fits");
+
 static const char magic[4] = {'P', 'W', 'M', '1'};
 
 static void path_of(const char *folder, char *ret, size_t bytes)
@@ -67,7 +70,7 @@ static bool decode(const uint8_t slot[SLOT_BYTES], struct watermark *ret)
 
 bool watermark_write(struct watermark_file *file, const struct watermark *watermark)
 {
-    assert(file->fd >= 0);
+    assert(file->fd >= 0 && file->slot < SLOT_COUNT);
     uint8_t slot[SLOT_BYTES];
     off_t at = (off_t)file->slot * SLOT_DISTANCE_BYTES;
 
@@ -146,6 +149,7 @@ status watermark_open(const char *folder, struct arena *arena, struct watermark_
     char path[4096];
     struct watermark_file file = {-1, 0};
 
+    assert(ret != NULL && ret_last != NULL);
     path_of(folder, path, sizeof(path));
     file.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0644);
     if (file.fd < 0) {

@@ -31,9 +31,11 @@ struct watermark_file {
  *   DATA_LOSS: both slots are damaged. */
 status watermark_open(const char *folder, struct arena *arena, struct watermark_file *ret,
                       struct watermark *ret_last);
+/* Whether there is such a file, damaged or not. */
 bool watermark_exists(const char *folder);
 /* False: the disk refused, and the slot says nothing any more. */
 [[nodiscard]] bool watermark_write(struct watermark_file *file, const struct watermark *watermark);
+/* Also of one that is closed. */
 void watermark_close(struct watermark_file *file);
 
 #endif

@@ -33,6 +33,7 @@ struct checker {
 
 static status refuse(const struct checker *checker, const char *field, const char *why)
 {
+    assert(field[0] != '\0' && why[0] != '\0');
     str path = arena_printf(checker->arena, "%s%s", checker->prefix, field);
 
     *checker->ret_field = path.ptr;
@@ -77,6 +78,7 @@ static status check_object(const struct checker *checker, const char *field, str
 
 static bool tool_is_repeated(const struct agent_definition *definition, size_t at)
 {
+    assert(at < definition->tool_count);
     for (size_t i = 0; i < at; i++) {
         if (str_equal(definition->tools[i].name, definition->tools[at].name)) {
             return true;
@@ -130,6 +132,8 @@ status agent_definition_check(const struct agent_definition *definition, struct 
 {
     const struct checker checker = {arena, "", ret_field};
 
+    assert(arena != NULL && ret_field != NULL);
+    assert(definition->tool_count == 0 || definition->tools != NULL);
     TRY(check_name(&checker, "id", definition->id));
     TRY(check_text(&checker, "description", definition->description));
     TRY(check_required(&checker, "provider", definition->provider));
@@ -161,7 +165,8 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     Polos__Journal__V1__ToolRecord tools[AGENT_TOOLS_MAX];
     Polos__Journal__V1__ToolRecord *list[AGENT_TOOLS_MAX];
 
-    assert(definition->tool_count <= AGENT_TOOLS_MAX);
+    assert(definition->tool_count <= AGENT_TOOLS_MAX); /* It was checked. */
+    assert(name_is_valid(definition->id));
     for (size_t i = 0; i < definition->tool_count; i++) {
         tool_to(&definition->tools[i], &tools[i]);
         list[i] = &tools[i];
@@ -190,6 +195,7 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
 static const struct tool_definition *tools_from(const Polos__Journal__V1__AgentRecord *body,
                                                 struct arena *arena)
 {
+    assert(body->n_tools <= AGENT_TOOLS_MAX);
     struct tool_definition *tools =
         (struct tool_definition *)arena_zalloc(arena, body->n_tools * sizeof(*tools));
 
@@ -238,5 +244,6 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
 void agent_definition_hash(str encoded, uint8_t ret[16])
 {
     static_assert(HASH_BYTES == 16, "the journal keeps 16 bytes");
+    assert(encoded.len > 0);
     hash128(encoded, ret);
 }

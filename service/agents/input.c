@@ -42,6 +42,7 @@ static void add_text(struct message_list *list, enum model_role role, str text, 
 {
     struct model_block *block = (struct model_block *)arena_zalloc(arena, sizeof(*block));
 
+    assert(text.len > 0);
     block->kind = MODEL_BLOCK_TEXT;
     block->text = text;
     message_list_add(list, (struct model_message){.role = role, .blocks = block, .block_count = 1},
@@ -80,6 +81,7 @@ static status add_parts(struct message_list *list, enum model_role role, str par
     size_t count = 0;
     str part;
 
+    assert(json_kind_of(parts) == JSON_ARRAY);
     if (total == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "input[%zu].content must not be empty", at);
     }
@@ -87,6 +89,7 @@ static status add_parts(struct message_list *list, enum model_role role, str par
     while (json_next_element(&iterator, &part)) {
         str type;
         str text;
+        assert(count < total);
         if (!json_object_get_kind(part, STR("type"), JSON_STRING, &type) ||
             !json_string_is(type, STR("text")) ||
             !json_object_get_kind(part, STR("text"), JSON_STRING, &text)) {

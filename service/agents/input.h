@@ -16,6 +16,7 @@ struct message_list {
     size_t cap;
 };
 
+/* Appends; what the message points to is borrowed for as long as the list is used. */
 void message_list_add(struct message_list *list, struct model_message message, struct arena *arena);
 /* The characters of a raw JSON string; other values as they are. */
 str input_text(str raw, struct arena *arena);

@@ -37,6 +37,7 @@ static str unknown_tool_message(const struct agent_definition *definition, str n
 static struct tool_call judge(const struct agent_definition *definition,
                               const struct model_block *block, bool cut, struct arena *arena)
 {
+    assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     const struct tool_definition *tool = find_tool(definition, block->name);
     struct tool_call call = {
         .call_id = block->call_id,
@@ -103,6 +104,7 @@ void transcript_judge_calls(const struct agent_definition *definition,
                             const struct tool_call **ret_calls, size_t *ret_count,
                             enum reply_stop *ret_stop)
 {
+    assert(reply->block_count == 0 || reply->blocks != NULL);
     size_t total = count_calls(reply);
     enum reply_stop stop = judge_stop(reply->stop, total);
     size_t kept = total < ENGINE_TOOL_CALLS_MAX ? total : ENGINE_TOOL_CALLS_MAX;
@@ -115,7 +117,7 @@ void transcript_judge_calls(const struct agent_definition *definition,
     if (stop != REPLY_STOP_TOOLS) {
         return;
     }
-    assert(kept > 0);
+    assert(kept > 0 && kept <= ENGINE_TOOL_CALLS_MAX);
     calls = (struct tool_call *)arena_alloc(arena, kept * sizeof(*calls));
     for (size_t i = 0; i < reply->block_count && count < kept; i++) {
         if (reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
@@ -123,6 +125,7 @@ void transcript_judge_calls(const struct agent_definition *definition,
             calls[count++] = judge(definition, &reply->blocks[i], cut, arena);
         }
     }
+    assert(count == kept);
     *ret_calls = calls;
     *ret_count = count;
 }

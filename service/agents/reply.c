@@ -15,6 +15,7 @@ static_assert(MODEL_STOP_REFUSAL == 5 && MODEL_STOP_PAUSE == 6 && MODEL_STOP_OTH
 
 static void block_to(const struct model_block *block, Polos__Journal__V1__ModelBlock *ret)
 {
+    assert((unsigned)block->kind < BODY_BLOCK_KIND_COUNT);
     polos__journal__v1__model_block__init(ret);
     ret->kind = (uint32_t)block->kind;
     ret->text = body_bytes(block->text);
@@ -31,6 +32,7 @@ void transcript_pack_reply(const struct model_reply *reply, str origin, struct b
     struct arena arena;
 
     assert(reply->block_count <= BODY_REPEATED_MAX);
+    assert((unsigned)reply->stop <= MODEL_STOP_OTHER);
     arena_init(&arena, 0);
     size_t count = reply->block_count;
     Polos__Journal__V1__ModelBlock *blocks =

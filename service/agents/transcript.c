@@ -29,6 +29,7 @@ static str result_text(const struct task *task, struct arena *arena)
 {
     const struct outcome *outcome = &task->outcome;
 
+    assert(task->settled);
     if (!outcome->failed) {
         return outcome->value.len == 0 ? STR("null") : input_text(outcome->value, arena);
     }
@@ -57,6 +58,7 @@ static struct task *take_task(struct builder *builder, str call_id)
 /* Providers refuse a conversation in which a call has no result, so every call gets one. */
 static struct model_block result_of(struct builder *builder, const struct model_block *call)
 {
+    assert(call->kind == MODEL_BLOCK_TOOL_CALL);
     const struct task *task = take_task(builder, call->call_id);
     struct model_block block = {
         .kind = MODEL_BLOCK_TOOL_RESULT,
@@ -89,7 +91,7 @@ static void add_results(struct builder *builder, size_t call_count)
             blocks[count++] = result_of(builder, &reply->blocks[i]);
         }
     }
-    assert(count == call_count);
+    assert(call_count > 0 && count == call_count);
     message_list_add(&builder->messages,
                      (struct model_message){
                          .role = MODEL_ROLE_TOOL, .blocks = blocks, .block_count = call_count},
@@ -173,6 +175,7 @@ static status read_event(struct builder *builder, const struct codec_entry *entr
     struct event event;
 
     TRY(codec_decode(entry, builder->arena, &event));
+    assert(event.kind == entry->kind);
     if (event.kind == EVENT_RUN_STARTED) {
         return begin_run(builder, &event);
     }
@@ -251,6 +254,7 @@ status transcript_request(const struct agent_definition *definition, const str *
         return status_make(CODE_DATA_LOSS, "history: the run's start is missing");
     }
     end_turn(&builder);
+    assert(builder.task_count <= ENGINE_TOOL_CALLS_MAX);
     TRY(merge_options(definition->options_json, builder.options, arena, &options));
     *ret = (struct model_request){
         .provider = definition->provider,

@@ -49,6 +49,7 @@ void codec_render(const struct event *event, struct buf *ret);
 /* A run's state, for snapshots: format, checksum and a nanopb body. A snapshot that is refused
  * (an older release's too) costs nothing but time: the state is replayed from the first event. */
 void codec_encode_run(const struct run *run, struct buf *ret);
+/* *ret stays as it is unless it is OK. DATA_LOSS: damaged. FAILED_PRECONDITION: another format. */
 status codec_decode_run(str bytes, struct run *ret);
 
 enum {
@@ -87,7 +88,9 @@ struct run_row {
     uint64_t deployment; /* Hash of that which the run stays with; 0: none. */
 };
 
+/* How many bytes it wrote; they must fit. */
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max);
+/* DATA_LOSS: damaged. FAILED_PRECONDITION: written by a newer release. */
 status codec_decode_row(str bytes, struct run_row *ret);
 
 struct idempotency_row {
@@ -95,7 +98,9 @@ struct idempotency_row {
     uint8_t digest[16];
 };
 
+/* How many bytes it wrote; they must fit. */
 size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, size_t bytes_max);
+/* DATA_LOSS: damaged. */
 status codec_decode_idempotency(str bytes, struct idempotency_row *ret);
 
 #endif

@@ -49,6 +49,7 @@ static inline str index_tail_str(const struct index_tail *tail)
 
 /* For those who make tails: appends bytes; a number of 1 to 8 bytes. There must be room. */
 void index_tail_put(struct index_tail *tail, const void *bytes, size_t len);
+/* A number of `len` bytes, 1 to 8. */
 void index_tail_put_number(struct index_tail *tail, uint64_t value, size_t len);
 
 #endif

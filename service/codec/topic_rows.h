@@ -72,6 +72,7 @@ struct publication_age_row {
     uint8_t key[PUBLICATION_KEY_BYTES];
 };
 
+/* Its key's tail. */
 struct index_tail publication_age_row_tail(const struct publication_age_row *row);
 /* Of a key's tail. DATA_LOSS: it is damaged. */
 status publication_age_row_decode(str tail, struct publication_age_row *ret);

@@ -18,6 +18,7 @@ struct child_row {
     uuid child;
 };
 
+/* Its key's tail. */
 struct index_tail child_row_tail(uuid parent, uuid child);
 struct index_tail child_rows_of(uuid parent); /* The prefix of all its children. */
 /* Of a key's tail. DATA_LOSS: it is damaged. */
@@ -28,6 +29,7 @@ struct successor_row {
     uuid successor; /* Waits for the child instead of the run that started it. */
 };
 
+/* Its key's tail. */
 struct index_tail successor_row_tail(uuid child, uuid successor);
 struct index_tail successor_rows_of(uuid child); /* The prefix of all who wait for it. */
 /* Of a key's tail. DATA_LOSS: it is damaged. */

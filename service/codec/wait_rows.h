@@ -21,6 +21,7 @@ struct suspension_row {
     uint32_t effect;
 };
 
+/* Its key's tail. */
 struct index_tail suspension_row_tail(uint64_t since_ms, uuid run, uint32_t effect);
 /* Of a key's tail. DATA_LOSS: it is damaged. */
 status suspension_row_decode(str tail, struct suspension_row *ret);
@@ -33,6 +34,7 @@ struct await_row {
     uint64_t after; /* Events of the topic up to this sequence do not count. */
 };
 
+/* Its key's tail. */
 struct index_tail await_row_tail(const uint8_t topic[16], uuid run, uint32_t effect);
 struct index_tail await_rows_of(const uint8_t topic[16]); /* The prefix of all who await it. */
 /* Appends the value; await_row_tail() is the key. */
@@ -46,6 +48,7 @@ struct alarm_row {
     uuid run;
 };
 
+/* Its key's tail. */
 struct index_tail alarm_row_tail(uint64_t due_ms, uuid run);
 /* Of a key's tail. DATA_LOSS: it is damaged. */
 status alarm_row_decode(str tail, struct alarm_row *ret);

@@ -76,6 +76,7 @@ static uint64_t retry_delay_ms(const struct effect *effect, const struct command
 enum verdict decide_model_failed(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
+    assert(effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY);
     bool again =
         command->model_failed.retryable && effect->failures + 1 < ENGINE_MODEL_ATTEMPTS_MAX;
     uint64_t retry_at_ms = again ? draft->now_ms + retry_delay_ms(effect, command) : 0;

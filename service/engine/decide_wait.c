@@ -39,7 +39,10 @@ enum verdict decide_step_request(struct draft *draft, const struct command *comm
     if (engine_wait(&draft->run, task->id, key) != NULL) {
         return VERDICT_DONE_BEFORE;
     }
+    assert(command->step_request.kind >= EFFECT_SLEEP);
+    assert(command->step_request.kind <= EFFECT_AT_ONCE);
     bool is_wait = command->step_request.kind != EFFECT_AT_ONCE;
+    assert(is_wait || command->step_request.is_settled);
     bool is_full = wait_count(&draft->run) >= ENGINE_WAITS_MAX;
     struct outcome refusal = draft_failure(
         STR("TOO_MANY_WAITS"), STR("the run waits for as much as it may at once (32); wait for "

@@ -8,6 +8,7 @@ struct outcome draft_failure(str type, str message)
 void draft_emit(struct draft *draft, struct event event)
 {
     assert(draft->decision->count < ENGINE_EVENTS_MAX);
+    assert(event.kind > EVENT_NONE && event.kind < EVENT_COUNT);
     event.time_ms = draft->now_ms;
     engine_apply(&draft->run, &event);
     draft->decision->events[draft->decision->count++] = event;

@@ -17,14 +17,19 @@ struct draft {
 
 /* Stamps the event, applies it and adds it to the decision. */
 void draft_emit(struct draft *draft, struct event event);
+/* The run ends well; the reason is for people. */
 void draft_complete(struct draft *draft, str stop_reason);
+/* The run ends with an error. */
 void draft_fail(struct draft *draft, str reason, str message);
+/* The run ends because somebody asked for it. */
 void draft_cancel(struct draft *draft, str cause);
+/* The model is called, for the first time or again. */
 void draft_request_model(struct draft *draft, uint32_t effect, uint32_t attempt);
 /* A new model call; a queue may say when. */
 void draft_next_call(struct draft *draft);
 /* An agent's turn is over: the next model call, unless a limit says stop. */
 void draft_next_turn(struct draft *draft);
+/* The task ends so; nothing follows from it yet. */
 void draft_settle_task(struct draft *draft, uint32_t effect, uint32_t attempt,
                        const struct outcome *outcome);
 /* A task was settled: the turn ends with its last one, a workflow with its only one. */

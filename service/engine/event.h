@@ -202,6 +202,7 @@ struct event_traits {
         state_at; /* Where it holds the run's state as JSON (str, empty: as before); 0: nowhere. */
 };
 
+/* Never NULL; EVENT_NONE has none. */
 const struct event_traits *event_traits(enum event_kind kind);
 
 /* The time to come that it holds, such as a deadline or a retry's; NULL: none. */

@@ -30,6 +30,8 @@ struct date calendar_date(int64_t day)
 
     assert(of_era >= 0 && of_era < ERA_DAYS);
     assert(of_year >= 0 && of_year <= 365);
+    assert(month >= 1 && month <= 12);
+    assert(weeks * 7 <= day + 4 && day + 4 - weeks * 7 < 7);
     return (struct date){
         .year = era * ERA_YEARS + year_of_era + (month <= 2),
         .month = month,
@@ -43,6 +45,7 @@ int64_t calendar_day(int64_t year, int month, int day)
     int64_t from_march = month <= 2 ? year - 1 : year;
     int64_t era = calendar_floor(from_march, ERA_YEARS);
     int64_t of_era = from_march - era * ERA_YEARS;
+    assert(of_era >= 0 && of_era < ERA_YEARS);
     int of_year = days_before_month(month <= 2 ? month + 9 : month - 3) + day - 1;
 
     assert(month >= 1 && month <= 12);
@@ -68,6 +71,7 @@ void calendar_text(uint64_t unix_ms, char ret[CALENDAR_TEXT_BYTES])
     if (gmtime_r(&seconds, &parts) != NULL) {
         len = strftime(ret, CALENDAR_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
     }
+    assert(len < CALENDAR_TEXT_BYTES - sizeof(".999Z"));
     unsigned ms = (unsigned)(unix_ms % 1000);
     if (ms != 0) {
         snprintf(ret + len, CALENDAR_TEXT_BYTES - len, ".%03uZ", ms);

@@ -20,9 +20,11 @@ struct date {
     int weekday; /* 0: Sunday. */
 };
 
+/* The date of a day. */
 struct date calendar_date(int64_t day);
 /* Day 0 or 32 of a month is a day of its neighbour. */
 int64_t calendar_day(int64_t year, int month, int day);
+/* How many days the month has: 28 to 31. */
 int calendar_month_days(int64_t year, int month);
 
 enum {

@@ -34,6 +34,7 @@ static int64_t fitting_minute(const struct cron *cron, int64_t of_day)
     uint64_t minutes = cron->minutes >> (of_day % 60) << (of_day % 60);
 
     assert(of_day >= 0 && of_day < DAY_MINUTES);
+    assert(cron->minutes != 0); /* Or the search for the next hour's first would find none. */
     if ((cron->hours >> hour & 1) && minutes != 0) {
         return hour * 60 + lowest(minutes);
     }
@@ -57,6 +58,7 @@ static int64_t fitting_time(const struct cron *cron, int64_t from_s, int64_t end
     int64_t day = calendar_floor(minute, DAY_MINUTES);
     int64_t of_day = minute - day * DAY_MINUTES;
 
+    assert(of_day >= 0 && of_day < DAY_MINUTES);
     while (day * DAY_SECONDS < end_s) {
         struct date date = calendar_date(day);
         bool month_fits = cron->months >> date.month & 1;
@@ -64,6 +66,7 @@ static int64_t fitting_time(const struct cron *cron, int64_t from_s, int64_t end
             int64_t found = fitting_minute(cron, of_day);
             if (found < DAY_MINUTES) {
                 int64_t time_s = day * DAY_SECONDS + found * MINUTE_S;
+                assert(time_s >= from_s);
                 return time_s < end_s ? time_s : NEVER;
             }
         }
@@ -79,8 +82,10 @@ static int64_t shown_before(const struct zone *zone, int64_t start_s)
     int64_t shown_s = INT64_MIN;
     int64_t at = start_s;
 
+    assert(start_s != INT64_MIN);
     while (at > start_s - LOOK_BACK_S) {
         struct zone_span span = zone_span_at(zone, at - 1);
+        assert(span.end_s <= start_s); /* So it is no bound that lies for ever ahead. */
         int64_t end_s = span.end_s + span.offset_s;
         shown_s = end_s > shown_s ? end_s : shown_s;
         if (span.start_s == INT64_MIN) {
@@ -101,6 +106,7 @@ static int64_t tick_in_span(const struct cron *cron, const struct zone *zone,
     int64_t at = from_s > span->start_s ? from_s : span->start_s;
     int64_t end_s = span->end_s < limit_s ? span->end_s : limit_s;
 
+    assert(at < end_s);
     if (has_past && at == span->start_s && !cron->hours_open &&
         fitting_time(cron, shown_s, at + span->offset_s) != NEVER) {
         return at;
@@ -129,6 +135,7 @@ uint64_t cron_next_ms(const struct cron *cron, const struct zone *zone, uint64_t
             assert(tick_s >= from_s);
             return (uint64_t)tick_s * MS;
         }
+        assert(span.end_s > at);
         at = span.end_s;
     }
     return 0;

@@ -54,6 +54,7 @@ struct number {
 
 static char peek(const struct reader *reader)
 {
+    assert(reader->at <= reader->text.len);
     return reader->at < reader->text.len ? reader->text.ptr[reader->at] : '\0';
 }
 
@@ -121,6 +122,7 @@ static void take_digits(struct reader *reader, struct number *ret)
         reader->at++;
     }
     ret->len = reader->at - ret->at;
+    assert(ret->len > 0);
 }
 
 static char upper(char c)
@@ -137,6 +139,7 @@ static bool is_word(const char *letters, const char *word)
 static status take_word(struct reader *reader, struct number *ret)
 {
     const struct field *field = reader->field;
+    assert(field->words != NULL);
     const char *letters = reader->text.ptr + reader->at;
     struct number number = {.at = reader->at};
 
@@ -195,6 +198,7 @@ static status take_range_end(struct reader *reader, const struct number *first, 
                           reader->field->name, (int)(last.at + last.len - first->at),
                           reader->text.ptr + first->at, (int)first->at + 1);
     }
+    assert(last.value <= reader->field->max);
     *ret = last.value;
     return STATUS_OK;
 }
@@ -252,6 +256,7 @@ static status take_item(struct reader *reader)
     if (peek(reader) == '/') {
         TRY(take_step(reader, is_range, &step));
     }
+    assert(step > 0 && first.value <= last && last < 64);
     for (unsigned value = first.value; value <= last; value += step) {
         reader->values |= (uint64_t)1 << value;
     }
@@ -271,6 +276,7 @@ static status take_field(struct reader *reader)
         return unexpected(reader);
     }
     skip_blanks(reader);
+    assert(reader->values != 0);
     return STATUS_OK;
 }
 
@@ -312,6 +318,7 @@ static status parse_fields(str text, struct arena *arena, struct cron *ret)
         values[i] = reader.values;
         open[i] = reader.open || is_full(reader.values, reader.field);
     }
+    assert(reader.at == reader.text.len); /* There were five fields. */
     uint64_t weekdays = values[FIELD_WEEKDAY];
     *ret = (struct cron){
         .minutes = values[FIELD_MINUTE],

@@ -92,6 +92,8 @@ static status read_offset(const char *types, size_t number, int32_t *ret)
 static status read_changes(str block, const struct counts *counts, size_t time_bytes,
                            struct arena *arena, struct zone *zone)
 {
+    assert(time_bytes == 4 || time_bytes == 8);
+    assert(block_bytes(counts, time_bytes) <= block.len);
     const char *numbers = block.ptr + counts->changes * time_bytes;
     const char *types = numbers + counts->changes;
     int64_t *changes = arena_alloc(arena, (counts->changes + 1) * sizeof(*changes));
@@ -297,6 +299,8 @@ static size_t changes_until(const struct zone *zone, int64_t utc_s)
             high = middle;
         }
     }
+    assert(low == 0 || zone->changes[low - 1] <= utc_s);
+    assert(low == zone->change_count || zone->changes[low] > utc_s);
     return low;
 }
 
@@ -350,6 +354,7 @@ size_t zone_instants(const struct zone *zone, int64_t local_s, int64_t ret[ZONE_
         if (span.start_s <= utc_s && utc_s < span.end_s) {
             ret[count++] = utc_s;
         }
+        assert(span.end_s > at);
         at = span.end_s;
     }
     return count;

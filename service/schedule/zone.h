@@ -38,7 +38,9 @@ status zone_open(const char *folder, str name, struct arena *arena, struct zone 
 /* The bytes of a TZif file (RFC 8536, version 1 and later). Leap seconds are refused. */
 status zone_parse(str bytes, struct arena *arena, struct zone **ret);
 
+/* The span that the instant is in. */
 struct zone_span zone_span_at(const struct zone *zone, int64_t utc_s);
+/* Seconds east of UTC at the instant. */
 int32_t zone_offset_at(const struct zone *zone, int64_t utc_s);
 /* When the wall shows local_s (seconds since 1970-01-01 00:00 on the wall): how many instants,
  * earliest first. 0: a missing time. Of more than two, which no real zone has, the first two. */

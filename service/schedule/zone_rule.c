@@ -19,6 +19,7 @@ static bool take_char(str *text, char wanted)
 
 static bool take_number(str *text, int min, int max, int *ret)
 {
+    assert(min <= max && max <= 999);
     size_t digits = 0;
     int value = 0;
 
@@ -135,12 +136,14 @@ static int64_t day_of_month_change(const struct zone_change *change, int64_t yea
 {
     int64_t first = calendar_day(year, change->month, 1);
     int ahead = (change->weekday - calendar_date(first).weekday + 7) % 7;
+    assert(ahead >= 0 && ahead < 7);
     int day = ahead + (change->week - 1) * 7;
 
     assert(change->week >= 1 && change->week <= 5);
     if (day >= calendar_month_days(year, change->month)) {
         day -= 7;
     }
+    assert(day >= 0 && day < calendar_month_days(year, change->month));
     return first + day;
 }
 
