@@ -1,0 +1,161 @@
+"""What the API says of a store, as plain values, and how two of them are compared. Nothing else
+here knows the fields of an answer: when the API renames one, a row in RENAMED says what the
+expected files call it."""
+import collections.abc
+import hashlib
+import json
+
+import grpc
+
+from tests.lib.polosd import common_pb2, runs_pb2, suspend_pb2, workflows_pb2
+
+# "Message.field" of today -> what it was called when the files were written.
+RENAMED = {}
+# An event's name of today -> what it was called then.
+RENAMED_EVENTS = {"ADMISSION_ASKED": "TURN_ASKED", "ADMISSION_GIVEN": "TURN_GIVEN"}
+# Not compared: sentences for people that are made when somebody asks.
+LEFT_OUT = {"Waiting.message"}
+TEXT_MAX = 200  # Longer text is known by its length and hash.
+
+
+def ask(server, topics):
+    """Everything the store can be asked for."""
+    runs = listed(server)
+    histories = {run_id: [plain(e) for e in server.history(run_id)] for run_id in runs}
+    return {
+        "runs": {run_id: plain(server.get(run_id)) for run_id in runs},
+        "histories": histories,
+        "lists": lists(server, runs),
+        "suspensions": suspensions(server),
+        "asked": {run_id: one for run_id in runs for one in [asked(server, run_id)] if one},
+        "queues": paged(server.workflows.ListQueues,
+                        workflows_pb2.WorkflowServiceListQueuesRequest, "queues"),
+        "schedules": paged(server.workflows.ListSchedules,
+                           workflows_pb2.WorkflowServiceListSchedulesRequest, "schedules"),
+        "topics": {topic: [plain(answer.event) for answer in server.workflows.Subscribe(
+            workflows_pb2.WorkflowServiceSubscribeRequest(topic=topic))] for topic in topics},
+    }
+
+
+def listed(server, **fields):
+    return [run["id"] for run in paged(server.runs.List, runs_pb2.RunServiceListRequest, "runs",
+                                       **fields)]
+
+
+def lists(server, runs):
+    found = {"all": runs}
+    for kind in ("AGENT", "WORKFLOW", "TOOL"):
+        found["kind " + kind] = listed(server, kind=getattr(common_pb2, "RUN_KIND_" + kind))
+    for status in ("COMPLETED", "FAILED", "CANCELLED"):
+        found["status " + status] = listed(server,
+                                           status=getattr(common_pb2, "RUN_STATUS_" + status))
+    for deployment in ("one", "two"):
+        found["deployment " + deployment] = listed(server, deployment=deployment)
+    found["name kid"] = listed(server, name="kid")
+    for run_id in runs:
+        below = listed(server, parent_run_id=run_id)
+        if below:
+            found["parent " + run_id] = below
+    return found
+
+
+def suspensions(server):
+    return paged(server.suspend.List, suspend_pb2.SuspendServiceListRequest, "suspensions")
+
+
+def asked(server, run_id):
+    """The run's suspension under the key that all programs use; None: it has none."""
+    try:
+        return plain(server.suspend.Get(suspend_pb2.SuspendServiceGetRequest(
+            run_id=run_id, step_key="ask")).suspension)
+    except grpc.RpcError as error:
+        if error.code() != grpc.StatusCode.NOT_FOUND:
+            raise
+        return None
+
+
+def paged(call, request, field, **fields):
+    found, token = [], ""
+    while True:
+        page = call(request(page_size=20, page_token=token, **fields))
+        found += [plain(each) for each in getattr(page, field)]
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def plain(message):
+    """Unset values too: what is not set is an answer."""
+    found = {}
+    for field in message.DESCRIPTOR.fields:
+        name = "%s.%s" % (message.DESCRIPTOR.name, field.name)
+        if name in LEFT_OUT:
+            continue
+        name = RENAMED.get(name, field.name)
+        value = getattr(message, field.name)
+        if isinstance(value, collections.abc.MutableSequence):
+            found[name] = [plain_value(field, each) for each in value]
+        elif field.message_type is not None and not message.HasField(field.name):
+            found[name] = None
+        else:
+            found[name] = plain_value(field, value)
+    return found
+
+
+def plain_value(field, value):
+    if field.message_type is not None:
+        return plain(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    if field.name == "type":
+        return RENAMED_EVENTS.get(value, value)
+    if field.name == "data_json" and value:
+        return shortened(json.loads(value))
+    return shortened(value)
+
+
+def shortened(value):
+    if isinstance(value, dict):
+        return {key: shortened(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shortened(each) for each in value]
+    if isinstance(value, str) and len(value) > TEXT_MAX:
+        digest = hashlib.sha256(value.encode()).hexdigest()[:16]
+        return "%s... %d characters, %s" % (value[:20], len(value), digest)
+    return value
+
+
+def differences(expected, found, path=""):
+    """Sentences. A field that was not there when the file was written is no difference."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return [line for key, value in expected.items() for line in (
+            differences(value, found[key], "%s.%s" % (path, key)) if key in found
+            else ["%s.%s: is missing" % (path, key)])]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        return [line for i, value in enumerate(expected)
+                for line in differences(value, found[i], "%s[%d]" % (path, i))]
+    return [] if expected == found else ["%s: %s, not %s" % (path, brief(found), brief(expected))]
+
+
+def brief(value):
+    text = json.dumps(value)
+    return text if len(text) <= TEXT_MAX else "%s... (%d characters)" % (text[:TEXT_MAX], len(text))
+
+
+def compare(expected, found, moving):
+    """Sentences. Of a run in `moving`, which goes on as soon as the server is there, only the facts
+    that were written count, and that it is there."""
+    lines = differences(sorted(expected["runs"]), sorted(found["runs"]), "runs")
+    for run_id, events in expected["histories"].items():
+        now = found["histories"].get(run_id, [])
+        now = now[:len(events)] if run_id in moving else now
+        lines += differences(events, now, "history of " + run_id)
+    for run_id, run in expected["runs"].items():
+        if run_id not in moving:
+            lines += differences(run, found["runs"].get(run_id), "run " + run_id)
+    for name, ids in expected["lists"].items():
+        lines += differences(*[[each for each in all_ids if each not in moving]
+                               for all_ids in (ids, found["lists"].get(name, []))], "list " + name)
+    for part in ("suspensions", "asked", "queues", "schedules", "topics"):
+        lines += differences(expected[part], found[part], part)
+    return lines
