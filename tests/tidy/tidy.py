@@ -24,7 +24,9 @@ README_LINES_MAX = 40
 SKIPPED_FOLDERS = {
     ".cache", ".git", ".pytest_cache", ".tools", ".venv", "__pycache__", "node_modules", "out"
 }
-GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+GENERATED = (
+    "*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", "compile_commands.json"
+)
 C_FILES = (".c", ".h")
 CODE_FILES = (".c", ".h", ".bzl", ".py", ".sh", ".bazel", ".proto", ".ts", ".js")
 
@@ -37,6 +39,7 @@ ENGINE_FORBIDDEN = re.compile(
     r"|printf|fprintf|puts|pthread_\w+|exit)\s*\("
 )
 UNOWNED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b(?!\([a-z][\w-]*\))")
+VERSION_TOLD = re.compile(r'"polos(?:d|-c|-python)/([^"\s]+)|^__version__ = "([^"]*)"')
 MACHINE_PATH = re.compile(r"(?:^|[\s\"'(=`])/(?:work|home|Users)/")
 
 
@@ -208,9 +211,23 @@ def machine_paths(tree):
                 yield path, number, "a path of somebody's machine"
 
 
+def one_version(tree):
+    """VERSION at the root says it; what tells it to others says the same."""
+    version = tree.text("VERSION").strip() if "VERSION" in tree.paths else ""
+    if not re.fullmatch(r"\d+\.\d+\.\d+(-[a-z0-9.]+)?", version):
+        yield "VERSION", 1, "is to hold one version: 1.2.3, or 1.2.3-rc.1"
+    for path in tree.having(".c", ".h", ".py"):
+        if not path.startswith("tests/"):
+            for number, line in tree.lines(path):
+                match = VERSION_TOLD.search(line)
+                if match and (match.group(1) or match.group(2)) != version:
+                    yield path, number, f"another version than VERSION's {version}"
+
+
 def clang_format():
     """Version 14, from ./run's environment or Debian; None where there is neither."""
-    beside = os.path.join(os.environ.get("POLOS_WORKSPACE", "."), ".venv/bin/clang-format")
+    workspace = os.path.abspath(os.environ.get("POLOS_WORKSPACE", "."))
+    beside = os.path.join(workspace, ".venv/bin/clang-format")
     for program in (beside, "clang-format-14", "clang-format"):
         path = shutil.which(program)
         if path:
@@ -246,6 +263,7 @@ RULES = (
     listed_in_build,
     readme,
     machine_paths,
+    one_version,
     formatting,
 )
 

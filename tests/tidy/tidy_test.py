@@ -9,6 +9,7 @@ import layers
 import tidy
 
 GOOD = {
+    "VERSION": "1.2.3\n",
     ".clang-format": "BasedOnStyle: LLVM\nIndentWidth: 4\nBreakBeforeBraces: Linux\n"
     "AllowShortFunctionsOnASingleLine: None\n",
     "service/base/BUILD.bazel": 'c_library(name = "base", srcs = ["x.c"], hdrs = ["x.h"])\n',
@@ -117,6 +118,17 @@ class PlantedTest(unittest.TestCase):
     def test_machine_path(self):
         text = '#define DATA "/' + 'work/data"\n'
         self.assert_caught(tidy.machine_paths, "service/base/x.c", text)
+
+    def test_another_version(self):
+        for text in ('#define V "polosd/1.2.4"\n', 'char v[] = "polos-c/1.2";\n'):
+            self.assert_caught(tidy.one_version, "service/base/x.c", text)
+        for text in ('__version__ = "0.1.0"\n', 'agent = f"polos-python/1.2 python/{x}"\n'):
+            self.assert_caught(tidy.one_version, "clients/python/polos/x.py", text)
+        self.assert_caught(tidy.one_version, "VERSION", "next\n")
+
+    def test_the_same_version(self):
+        text = '__version__ = "1.2.3"\nagent = f"polos-python/1.2.3 python/{x}"\n'
+        self.assertEqual([], list(tidy.one_version(self.tree({"clients/python/polos/x.py": text}))))
 
     @unittest.skipUnless(tidy.clang_format(), "there is no clang-format 14 here")
     def test_formatting(self):

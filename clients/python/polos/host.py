@@ -151,7 +151,7 @@ class Host:
             deployment=deployment,
             slots=slots,
             offers=offers,
-            user_agent=f"polos-python/0.1 python/{sys.version_info[0]}.{sys.version_info[1]} "
+            user_agent=f"polos-python/0.1.0 python/{sys.version_info[0]}.{sys.version_info[1]} "
             f"host={socket.gethostname()}",
         )
         self._running: dict[str, _Running] = {}
