@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import layers
+import words
 
 LINE_MAX = 100
 FUNCTION_LINES_MAX = 70
@@ -211,6 +212,15 @@ def machine_paths(tree):
                 yield path, number, "a path of somebody's machine"
 
 
+def one_word(tree, banned=None):
+    for path in tree.having(*CODE_FILES, ".md"):
+        rows = list(words.rows_of(path, banned))
+        for number, line in tree.lines(path) if rows else ():
+            for pattern, word, instead in rows:
+                if pattern.search(line):
+                    yield path, number, f"'{word}': write '{instead}' (docs/glossary.md)"
+
+
 def one_version(tree):
     """VERSION at the root says it; what tells it to others says the same."""
     version = tree.text("VERSION").strip() if "VERSION" in tree.paths else ""
@@ -263,6 +273,7 @@ RULES = (
     listed_in_build,
     readme,
     machine_paths,
+    one_word,
     one_version,
     formatting,
 )

@@ -119,6 +119,26 @@ class PlantedTest(unittest.TestCase):
         text = '#define DATA "/' + 'work/data"\n'
         self.assert_caught(tidy.machine_paths, "service/base/x.c", text)
 
+    BANNED = (("service/base/",), {"worker": "host", "struct step": "struct decision"}),
+
+    def banned(self, path, text):
+        return [line for _, line, _ in tidy.one_word(self.tree({path: text}), self.BANNED)]
+
+    def test_words_of_others(self):
+        bad = ("/* the worker */", "int a_worker;", "WORKERS_MAX = 1,", "int workers;",
+               "class RunWorker:", "message WorkerName {", "struct step *step;")
+        for line in bad:
+            self.assertEqual([2], self.banned("service/base/x.h", "\n" + line + "\n"), line)
+        good = ("int homeworker;", "int workerless;", "struct step_row *step;", "a struct, a step")
+        for line in good:
+            self.assertEqual([], self.banned("service/base/x.h", line + "\n"), line)
+
+    def test_words_that_are_others_only_elsewhere(self):
+        self.assertEqual([], self.banned("service/engine/e.c", "int worker;\n"))
+
+    def test_words_of_the_table_are_found(self):
+        self.assert_caught(tidy.one_word, "service/base/x.h", "int worker;\n")
+
     def test_another_version(self):
         for text in ('#define V "polosd/1.2.4"\n', 'char v[] = "polos-c/1.2";\n'):
             self.assert_caught(tidy.one_version, "service/base/x.c", text)

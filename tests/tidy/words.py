@@ -1,0 +1,35 @@
+"""Words that are not ours, folder by folder, and the word to use: see docs/glossary.md.
+
+A row is (places, {what may not stand there: what to write}). A place is the beginning of a path.
+What may not stand there is
+
+    "worker"         a word: alone or as a part of a name, in code and in comments: worker, workers,
+                     run_worker, WORKER_MAX, RunWorker; not workerless
+    "struct step"    with a blank or a "_", a phrase or a whole name: as it stands
+
+A name that goes gets its row in the commit that renames the last of it.
+"""
+import re
+
+BANNED = (
+    (
+        ("service/", "storage/", "protos/", "clients/c/"),
+        {"worker": "host", "orchestrator": "server", "activity": "task"},
+    ),
+)
+
+
+def pattern_of(word):
+    if re.search(r"[ _]", word):
+        return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+    # Without the plural's ending; a capital begins a part of a name.
+    part = rf"(?:{word}|{word.upper()}|{word.capitalize()})"
+    return re.compile(rf"(?:(?<![A-Za-z]){part}|(?<=[a-z]){word.capitalize()})(?:s|S|es)?(?![a-z])")
+
+
+def rows_of(path, banned=None):
+    """(pattern, what is written there, what to write), for one file."""
+    for places, words in BANNED if banned is None else banned:
+        if path.startswith(places):
+            for word, instead in words.items():
+                yield pattern_of(word), word, instead
