@@ -35,6 +35,9 @@ CODE_FILES = (".c", ".h", ".bzl", ".py", ".sh", ".bazel", ".proto", ".ts", ".js"
 README_FOLDERS = (
     "service/*", "storage", "tests/*", "clients/*", "bazel", "protos", "docs"
 )
+LISTED_FOLDERS = ("service/*", "storage", "clients/c")
+# Being taken apart: its table comes when its files have their places.
+UNLISTED_FOLDERS = ("service/runtime",)
 ENGINE_FORBIDDEN = re.compile(
     r"\b(time|clock_gettime|gettimeofday|rand|random|malloc|calloc|realloc|free|getenv"
     r"|printf|fprintf|puts|pthread_\w+|exit)\s*\("
@@ -205,6 +208,49 @@ def readme(tree):
                 yield path, length, f"{length} lines, at most {README_LINES_MAX}"
 
 
+def named(cell):
+    """The files of a table's cell: `x.h`, `y.{h,c}`."""
+    for name in re.findall(r"`([^`\s]+)`", cell):
+        braces = re.fullmatch(r"(.*)\{(.*)\}(.*)", name)
+        for ending in braces.group(2).split(",") if braces else ("",):
+            yield braces.group(1) + ending + braces.group(3) if braces else name
+
+
+def table_of_files(tree, path):
+    """[(line, [names in the first cell], the row)] of the tables whose first column is "file"."""
+    rows, inside = [], False
+    for number, line in tree.lines(path):
+        cells = [cell.strip() for cell in line.split("|")]
+        inside = line.startswith("|") and (inside or cells[1] == "file")
+        if inside:
+            rows.append((number, list(named(cells[1])), line))
+    return rows
+
+
+def readme_lists_files(tree):
+    """Where a README has a table of files, it has all of them and no other; elsewhere under
+    LISTED_FOLDERS the text names them. A name stands for the .c and the .h."""
+    for path in tree.paths:
+        folder, name = os.path.split(path)
+        if name != "README.md" or folder in UNLISTED_FOLDERS:
+            continue
+        rows = table_of_files(tree, path)
+        there = [file for file in tree.paths if os.path.dirname(file) == folder]
+        for number, names, _ in rows:
+            for each in names:
+                pattern = os.path.join(folder, each) + ("*" if each.endswith("/") else "")
+                if not any(fnmatch.fnmatch(p, pattern) for p in tree.paths):
+                    yield path, number, f"there is no {each}"
+        where = "\n".join(row for _, _, row in rows)
+        if any(fnmatch.fnmatch(folder, pattern) for pattern in LISTED_FOLDERS):
+            where = where or tree.text(path)
+        stems = {os.path.splitext(each)[0] for each in named(where)}
+        for file in there if where else ():
+            stem, ending = os.path.splitext(os.path.basename(file))
+            if ending in (".c", ".h", ".py") and stem not in stems:
+                yield path, 1, f"nothing in it names {os.path.basename(file)}"
+
+
 def machine_paths(tree):
     for path in tree.having(*CODE_FILES, ".md", ".txt", ".json", "run"):
         for number, line in tree.lines(path):
@@ -272,6 +318,7 @@ RULES = (
     engine_is_pure,
     listed_in_build,
     readme,
+    readme_lists_files,
     machine_paths,
     one_word,
     one_version,

@@ -13,14 +13,14 @@ GOOD = {
     ".clang-format": "BasedOnStyle: LLVM\nIndentWidth: 4\nBreakBeforeBraces: Linux\n"
     "AllowShortFunctionsOnASingleLine: None\n",
     "service/base/BUILD.bazel": 'c_library(name = "base", srcs = ["x.c"], hdrs = ["x.h"])\n',
-    "service/base/README.md": "# base\n",
+    "service/base/README.md": "# base\n\n`x.h`\n",
     "service/base/x.c": '#include "service/base/x.h"\n\nint base_x(void)\n{\n    return 1;\n}\n',
     "service/base/x.h": (
         "/* x: one. */\n#ifndef SERVICE_BASE_X_H\n#define SERVICE_BASE_X_H\n\n"
         "int base_x(void);\n\n#endif\n"
     ),
     "service/engine/BUILD.bazel": 'c_library(name = "engine", srcs = glob(["*.c"]))\n',
-    "service/engine/README.md": "# engine\n",
+    "service/engine/README.md": "# engine\n\n`e.c`\n",
     "service/engine/e.c": (
         '#include "service/base/x.h"\n\n/* Never calls time(NULL). */\n'
         "int engine_e(int due_time)\n{\n    return base_x() + due_time;\n}\n"
@@ -114,6 +114,28 @@ class PlantedTest(unittest.TestCase):
 
     def test_long_readme(self):
         self.assert_caught(tidy.readme, "service/base/README.md", "x\n" * 41)
+
+    def readme(self, *rows):
+        text = "# base\n\n| file | what |\n| --- | --- |\n" + "".join(f"{row}\n" for row in rows)
+        tree = self.tree({"service/base/README.md": text, "service/base/y.c": "int y;\n"})
+        return [(line, sentence) for _, line, sentence in tidy.readme_lists_files(tree)]
+
+    def test_readme_that_lists_its_files(self):
+        for rows in (("| `x.h` | one |", "| `y.c` | two |"), ("| `x.{h,c}`, `y.c` | both |",),
+                     ("| `x.h` | one; the rest is in `y.c` |",)):
+            self.assertEqual([], self.readme(*rows), rows)
+
+    def test_readme_that_forgets_a_file(self):
+        self.assertEqual([(1, "nothing in it names y.c")], self.readme("| `x.h` | one |"))
+
+    def test_readme_without_a_table(self):
+        for text, count in (("# base\n\n`x.h` is one.\n", 1), ("`x.{h,c}`, and `y.c`.\n", 0)):
+            tree = self.tree({"service/base/README.md": text, "service/base/y.c": "int y;\n"})
+            self.assertEqual(count, len(list(tidy.readme_lists_files(tree))), text)
+
+    def test_readme_that_lists_what_is_not_there(self):
+        found = self.readme("| `x.h`, `y.c` | one |", "| `z.h` | none |")
+        self.assertEqual([(6, "there is no z.h")], found)
 
     def test_machine_path(self):
         text = '#define DATA "/' + 'work/data"\n'
