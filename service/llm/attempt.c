@@ -23,7 +23,7 @@ struct attempt {
     struct stream stream;
     enum framing framing;
     enum attempt_state state;
-    struct failure failure;
+    struct diagnosis diagnosis;
     uint32_t http_status;
     uint64_t now_ms;
     struct buf headers;
@@ -35,7 +35,7 @@ static bool take_record(void *context, str event, str data)
 {
     struct attempt *attempt = (struct attempt *)context;
     enum codec_step step =
-        attempt->row->codec->record(attempt->codec, event, data, &attempt->failure);
+        attempt->row->codec->record(attempt->codec, event, data, &attempt->diagnosis);
 
     switch (step) {
     case CODEC_MORE:
@@ -70,7 +70,7 @@ void attempt_free(struct attempt *attempt)
     attempt->row->codec->close(attempt->codec);
     stream_fini(&attempt->stream);
     reply_fini(&attempt->reply);
-    failure_fini(&attempt->failure);
+    diagnosis_fini(&attempt->diagnosis);
     buf_fini(&attempt->headers);
     buf_fini(&attempt->body);
     free(attempt);
@@ -97,7 +97,7 @@ static enum attempt_state fail(struct attempt *attempt, const char *reason, bool
 {
     enum code code = retryable ? CODE_UNAVAILABLE : CODE_RESOURCE_EXHAUSTED;
 
-    failure_set(&attempt->failure, code, reason, retryable, "%s", why);
+    diagnosis_set(&attempt->diagnosis, code, reason, retryable, "%s", why);
     attempt->state = ATTEMPT_FAILED;
     return attempt->state;
 }
@@ -172,9 +172,9 @@ static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end e
             return attempt->state;
         }
     }
-    take_step(attempt, codec->finish(attempt->codec, &attempt->failure));
+    take_step(attempt, codec->finish(attempt->codec, &attempt->diagnosis));
     if (attempt->state == ATTEMPT_FAILED && end == ATTEMPT_END_BROKEN) {
-        failure_clear(&attempt->failure);
+        diagnosis_clear(&attempt->diagnosis);
     }
     return attempt->state;
 }
@@ -185,14 +185,14 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
         return attempt->state;
     }
     if (attempt->framing == FRAMING_ERROR) {
-        failure_from_http(&attempt->failure, attempt->http_status, buf_str(&attempt->headers),
-                          buf_str(&attempt->body), attempt->now_ms);
+        diagnosis_from_http(&attempt->diagnosis, attempt->http_status, buf_str(&attempt->headers),
+                            buf_str(&attempt->body), attempt->now_ms);
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
     }
     if (end == ATTEMPT_END_CLEAN && attempt->is_web_page) {
-        failure_set(&attempt->failure, CODE_FAILED_PRECONDITION, "NOT_A_MODEL", false,
-                    "the server answered with a web page; check the base URL");
+        diagnosis_set(&attempt->diagnosis, CODE_FAILED_PRECONDITION, "NOT_A_MODEL", false,
+                      "the server answered with a web page; check the base URL");
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
     }
@@ -204,7 +204,7 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
         return attempt->state;
     }
     return take_step(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
-                                                        &attempt->failure));
+                                                        &attempt->diagnosis));
 }
 
 bool attempt_has_shown(const struct attempt *attempt)
@@ -218,11 +218,11 @@ void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_re
     reply_finish(&attempt->reply, arena, ret);
 }
 
-struct failure *attempt_failure(struct attempt *attempt)
+struct diagnosis *attempt_diagnosis(struct attempt *attempt)
 {
     assert(attempt->state == ATTEMPT_FAILED);
-    if (attempt->failure.http_status == 0) {
-        attempt->failure.http_status = attempt->http_status;
+    if (attempt->diagnosis.http_status == 0) {
+        attempt->diagnosis.http_status = attempt->http_status;
     }
-    return &attempt->failure;
+    return &attempt->diagnosis;
 }

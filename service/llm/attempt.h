@@ -31,13 +31,13 @@ void attempt_free(struct attempt *attempt); /* Accepts NULL. */
 void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms);
 enum attempt_state attempt_bytes(struct attempt *attempt, str bytes);
 /* After a broken end the reply may be whole all the same; if not, and the provider did not
- * say why, the failure has code CODE_OK and is the transport's to name. */
+ * say why, the diagnosis has code CODE_OK and is the transport's to name. */
 enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end);
 
 bool attempt_has_shown(const struct attempt *attempt);
 /* Only for ATTEMPT_WHOLE, once. */
 void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_reply *ret);
 /* Only for ATTEMPT_FAILED. */
-struct failure *attempt_failure(struct attempt *attempt);
+struct diagnosis *attempt_diagnosis(struct attempt *attempt);
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef SERVICE_LLM_CODEC_H
 #define SERVICE_LLM_CODEC_H
 
-#include "service/llm/failure.h"
+#include "service/llm/diagnosis.h"
 #include "service/llm/provider.h"
 #include "service/llm/reply.h"
 
@@ -16,7 +16,7 @@ struct provider_row;
 enum codec_step {
     CODEC_MORE,
     CODEC_ENDED, /* The reply is whole; nothing that may follow matters. */
-    CODEC_FAILED, /* The failure says why. */
+    CODEC_FAILED, /* The diagnosis says why. */
 };
 
 struct codec {
@@ -25,11 +25,11 @@ struct codec {
                      struct buf *ret);
     void *(*open)(const struct provider_row *row, struct reply *reply);
     void (*close)(void *self);
-    enum codec_step (*record)(void *self, str event, str data, struct failure *failure);
+    enum codec_step (*record)(void *self, str event, str data, struct diagnosis *diagnosis);
     /* A whole reply in one JSON text, whether or not a stream was asked for. */
-    enum codec_step (*body)(void *self, str json, struct failure *failure);
+    enum codec_step (*body)(void *self, str json, struct diagnosis *diagnosis);
     /* The stream is over: CODEC_ENDED when what came makes a whole reply. */
-    enum codec_step (*finish)(void *self, struct failure *failure);
+    enum codec_step (*finish)(void *self, struct diagnosis *diagnosis);
 };
 
 #endif

@@ -45,7 +45,7 @@ struct llm_call {
     struct llm_call *next; /* In the queue. */
     struct timer timer;
     struct arena arena;
-    struct failure refusal; /* Found by start(): nothing is asked. */
+    struct diagnosis refusal; /* Found by start(): nothing is asked. */
 
     /* A real provider. */
     const char *url;
@@ -250,7 +250,7 @@ static struct llm_call *call_new(struct llm *llm, uint64_t number)
 static void call_free(struct llm_call *call)
 {
     attempt_free(call->attempt);
-    failure_fini(&call->refusal);
+    diagnosis_fini(&call->refusal);
     buf_fini(&call->body);
     free(call->used_ids);
     arena_fini(&call->arena);
@@ -301,23 +301,23 @@ static void forget(struct llm_call *call)
     call_free(call);
 }
 
-static void tell_failed(struct llm_call *call, const struct failure *failure, bool partial)
+static void tell_failed(struct llm_call *call, const struct diagnosis *diagnosis, bool partial)
 {
     const struct model_sink *sink = &call->llm->options.sink;
     struct model_failure told = {
-        .code = failure->code,
-        .reason = failure->reason,
-        .message = buf_str(&failure->message),
-        .http_status = failure->http_status,
-        .retryable = failure->retryable,
+        .code = diagnosis->code,
+        .reason = diagnosis->reason,
+        .message = buf_str(&diagnosis->message),
+        .http_status = diagnosis->http_status,
+        .retryable = diagnosis->retryable,
         .partial = partial,
-        .retry_after_ms = failure->retry_after_ms,
+        .retry_after_ms = diagnosis->retry_after_ms,
     };
 
-    assert(failure->code != CODE_OK && failure->reason != NULL);
+    assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
     log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempts=%u",
              (unsigned long long)call->number, call->row == NULL ? "?" : call->row->name,
-             failure->reason, (unsigned)failure->http_status, (unsigned)call->attempts);
+             diagnosis->reason, (unsigned)diagnosis->http_status, (unsigned)call->attempts);
     sink->failed(sink->context, call->number, &told);
 }
 
@@ -330,7 +330,7 @@ static void take_delta(void *context, enum model_delta_kind kind, str text)
 }
 
 /* How long to rest before the next attempt; false: it is not worth it. */
-static bool rest_ms(struct llm_call *call, const struct failure *failure, uint64_t *ret)
+static bool rest_ms(struct llm_call *call, const struct diagnosis *diagnosis, uint64_t *ret)
 {
     const struct llm_options *options = &call->llm->options;
     uint64_t now_us = sys_monotonic_us();
@@ -340,13 +340,13 @@ static bool rest_ms(struct llm_call *call, const struct failure *failure, uint64
     if (call->give_up_us == 0) {
         call->give_up_us = now_us + options->retry_budget_ms * 1000;
     }
-    if (!failure->retryable || call->attempts >= options->attempts_max) {
+    if (!diagnosis->retryable || call->attempts >= options->attempts_max) {
         return false;
     }
     sys_random(&random, sizeof(random));
     most = most < BACKOFF_MS_MAX ? most : BACKOFF_MS_MAX;
     uint64_t jitter = random % (most + 1);
-    uint64_t hint = failure->retry_after_ms;
+    uint64_t hint = diagnosis->retry_after_ms;
 
     hint += hint == 0 ? 0 : (random >> 32) % (hint / 10 + 1);
     *ret = jitter > hint ? jitter : hint;
@@ -354,21 +354,21 @@ static bool rest_ms(struct llm_call *call, const struct failure *failure, uint64
 }
 
 /* The attempt is over without a reply. Its HTTP call is gone. */
-static void attempt_failed(struct llm_call *call, struct failure *failure)
+static void attempt_failed(struct llm_call *call, struct diagnosis *diagnosis)
 {
     bool shown = attempt_has_shown(call->attempt);
     uint64_t wait_ms = 0;
 
-    failure_redact(failure, call->key);
+    diagnosis_redact(diagnosis, call->key);
     end_asking(call);
-    if (shown || !rest_ms(call, failure, &wait_ms)) {
-        tell_failed(call, failure, shown);
+    if (shown || !rest_ms(call, diagnosis, &wait_ms)) {
+        tell_failed(call, diagnosis, shown);
         forget(call);
         return;
     }
     log_line(LOG_INFO, "model_retry", "call=%llu provider=%s reason=%s http=%u wait_ms=%llu",
-             (unsigned long long)call->number, call->row->name, failure->reason,
-             (unsigned)failure->http_status, (unsigned long long)wait_ms);
+             (unsigned long long)call->number, call->row->name, diagnosis->reason,
+             (unsigned)diagnosis->http_status, (unsigned long long)wait_ms);
     attempt_free(call->attempt);
     call->attempt = NULL;
     call->state = CALL_RESTING;
@@ -406,13 +406,13 @@ static void on_bytes(void *context, str bytes)
         return;
     case ATTEMPT_FAILED:
         http_call_drop(call->http);
-        attempt_failed(call, attempt_failure(call->attempt));
+        attempt_failed(call, attempt_diagnosis(call->attempt));
         return;
     }
 }
 
 /* What the transport has to say when the provider said nothing. */
-static void name_fault(struct failure *failure, const struct http_end *end)
+static void name_fault(struct diagnosis *diagnosis, const struct http_end *end)
 {
     static const struct {
         enum code code;
@@ -428,8 +428,8 @@ static void name_fault(struct failure *failure, const struct http_end *end)
         [HTTP_FAULT_OTHER] = {CODE_UNAVAILABLE, "TRANSPORT_FAILED"},
     };
 
-    failure_set(failure, rows[end->fault].code, rows[end->fault].reason,
-                end->transient || end->fault == HTTP_FAULT_NONE, "%s", end->why);
+    diagnosis_set(diagnosis, rows[end->fault].code, rows[end->fault].reason,
+                  end->transient || end->fault == HTTP_FAULT_NONE, "%s", end->why);
 }
 
 static void on_done(void *context, const struct http_end *end)
@@ -443,12 +443,12 @@ static void on_done(void *context, const struct http_end *end)
         attempt_whole(call);
         return;
     }
-    struct failure *failure = attempt_failure(call->attempt);
+    struct diagnosis *diagnosis = attempt_diagnosis(call->attempt);
 
-    if (failure->code == CODE_OK) {
-        name_fault(failure, end);
+    if (diagnosis->code == CODE_OK) {
+        name_fault(diagnosis, end);
     }
-    attempt_failed(call, failure);
+    attempt_failed(call, diagnosis);
 }
 
 static void ask(struct llm_call *call)
@@ -671,7 +671,7 @@ static void prepare(struct llm_call *call, const struct model_request *request)
 
     call->row = provider_find(request->provider);
     if (!status_is_ok(checked)) {
-        failure_set(&call->refusal, checked.code, "REQUEST_REFUSED", false, "%s", checked.why);
+        diagnosis_set(&call->refusal, checked.code, "REQUEST_REFUSED", false, "%s", checked.why);
         return;
     }
     if (call->row->codec == NULL) {

@@ -491,30 +491,31 @@ static bool find_error(str object, bool is_error_event, str *ret)
     return named || is_error_event;
 }
 
-static enum codec_step fail_on_limit(const struct chat *chat, struct failure *failure)
+static enum codec_step fail_on_limit(const struct chat *chat, struct diagnosis *diagnosis)
 {
-    failure_set(failure, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s", chat->fault.why);
+    diagnosis_set(diagnosis, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s",
+                  chat->fault.why);
     return CODEC_FAILED;
 }
 
 static enum codec_step take_json(struct chat *chat, str json, bool is_error_event,
-                                 struct failure *failure)
+                                 struct diagnosis *diagnosis)
 {
     str error;
 
     if (json_kind_of(json) != JSON_OBJECT || !json_check(json)) {
-        failure_set(failure, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
-                    "the server sent something that is no JSON object in place of a reply");
+        diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
+                      "the server sent something that is no JSON object in place of a reply");
         return CODEC_FAILED;
     }
     bool is_error = find_error(json, is_error_event, &error);
 
     take_object(chat, json);
     if (is_error) {
-        failure_from_error(failure, error);
+        diagnosis_from_error(diagnosis, error);
         return CODEC_FAILED;
     }
-    return status_is_ok(chat->fault) ? CODEC_MORE : fail_on_limit(chat, failure);
+    return status_is_ok(chat->fault) ? CODEC_MORE : fail_on_limit(chat, diagnosis);
 }
 
 /* Called once, when the reply is whole. */
@@ -544,50 +545,50 @@ static void settle(struct chat *chat)
     }
 }
 
-static enum codec_step chat_finish(void *self, struct failure *failure)
+static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
     if (str_is(buf_str(&chat->reply->stop_raw), "error") ||
         str_is(buf_str(&chat->reply->stop_raw), "insufficient_system_resource")) {
-        failure_set(failure, CODE_UNAVAILABLE, "MODEL_SERVER_ERROR", true,
-                    "the server broke the reply off: %.*s",
-                    STR_ARG(buf_str(&chat->reply->stop_raw)));
+        diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_SERVER_ERROR", true,
+                      "the server broke the reply off: %.*s",
+                      STR_ARG(buf_str(&chat->reply->stop_raw)));
         return CODEC_FAILED;
     }
     if (!chat->chosen || (!chat->finished && !chat->done)) {
-        failure_set(failure, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true,
-                    "the reply ended before it was whole");
+        diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true,
+                      "the reply ended before it was whole");
         return CODEC_FAILED;
     }
     settle(chat);
-    return status_is_ok(chat->fault) ? CODEC_ENDED : fail_on_limit(chat, failure);
+    return status_is_ok(chat->fault) ? CODEC_ENDED : fail_on_limit(chat, diagnosis);
 }
 
-static enum codec_step chat_record(void *self, str event, str data, struct failure *failure)
+static enum codec_step chat_record(void *self, str event, str data, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
     data = str_trim(data);
     if (str_is(data, "[DONE]")) {
         chat->done = true;
-        return chat_finish(self, failure);
+        return chat_finish(self, diagnosis);
     }
     if (data.len == 0 || str_is(event, "ping")) {
         return CODEC_MORE;
     }
-    return take_json(chat, data, str_is(event, "error"), failure);
+    return take_json(chat, data, str_is(event, "error"), diagnosis);
 }
 
-static enum codec_step chat_body(void *self, str json, struct failure *failure)
+static enum codec_step chat_body(void *self, str json, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
-    if (take_json(chat, json, false, failure) == CODEC_FAILED) {
+    if (take_json(chat, json, false, diagnosis) == CODEC_FAILED) {
         return CODEC_FAILED;
     }
     chat->done = true; /* A whole JSON text cannot have been cut. */
-    return chat_finish(self, failure);
+    return chat_finish(self, diagnosis);
 }
 
 const struct codec openai_chat_codec = {

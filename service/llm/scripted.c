@@ -2,7 +2,7 @@
 
 #include "service/base/json.h"
 #include "service/base/utf8.h"
-#include "service/llm/failure.h"
+#include "service/llm/diagnosis.h"
 #include "service/llm/synthesis.h"
 #include "service/llm/tree.h"
 
@@ -460,25 +460,25 @@ static void finish(const struct take *take, struct scripted_plan *ret)
 
 static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct scripted_plan *ret)
 {
-    struct failure failure = {0};
+    struct diagnosis diagnosis = {0};
     str reason = text_member(scene->arena, error, "reason");
     uint64_t after = 0;
 
     (void)tree_u64(tree_get(error, "after_chunks"), &after);
-    if (!failure_set_reason(&failure, reason)) {
-        failure_set(&failure, CODE_UNAVAILABLE, "SCRIPTED_ERROR", false, "unused");
+    if (!diagnosis_set_reason(&diagnosis, reason)) {
+        diagnosis_set(&diagnosis, CODE_UNAVAILABLE, "SCRIPTED_ERROR", false, "unused");
     }
-    (void)tree_bool(tree_get(error, "retryable"), &failure.retryable);
+    (void)tree_bool(tree_get(error, "retryable"), &diagnosis.retryable);
     ret->fails = true;
     ret->delta_count = after < ret->delta_count ? (size_t)after : ret->delta_count;
     ret->failure = (struct model_failure){
-        .code = failure.code,
-        .reason = failure.reason,
+        .code = diagnosis.code,
+        .reason = diagnosis.reason,
         .message = arena_printf(scene->arena, "the script says so: " STR_FMT, STR_ARG(reason)),
-        .retryable = failure.retryable,
+        .retryable = diagnosis.retryable,
         .partial = ret->delta_count > 0,
     };
-    failure_fini(&failure);
+    diagnosis_fini(&diagnosis);
 }
 
 /* The entry of this turn, and where it stands in the text. */

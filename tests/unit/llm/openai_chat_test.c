@@ -410,7 +410,7 @@ static void test_broken_end_is_whole_or_the_transports(void **state)
     response.body = STR("data: " TEXT("a") "\n\ndata: {\"cho");
     outcome_read(&outcome, &response, cut_nowhere, NULL);
     assert_int_equal(outcome.state, ATTEMPT_FAILED);
-    assert_int_equal(outcome.failure->code, CODE_OK);
+    assert_int_equal(outcome.diagnosis->code, CODE_OK);
     assert_true(attempt_has_shown(outcome.attempt));
     outcome_fini(&outcome);
 }
@@ -458,7 +458,7 @@ static void test_size_is_limited(void **state)
         now = attempt_bytes(attempt, buf_str(&piece));
     }
     assert_int_equal(now, ATTEMPT_FAILED);
-    assert_string_equal(attempt_failure(attempt)->reason, "REPLY_TOO_LARGE");
+    assert_string_equal(attempt_diagnosis(attempt)->reason, "REPLY_TOO_LARGE");
     attempt_free(attempt);
     buf_fini(&piece);
 }

@@ -79,7 +79,7 @@ void outcome_read(struct outcome *outcome, const struct response *response, cut_
     if (outcome->state == ATTEMPT_WHOLE) {
         attempt_reply(outcome->attempt, &outcome->arena, &outcome->reply);
     } else {
-        outcome->failure = attempt_failure(outcome->attempt);
+        outcome->diagnosis = attempt_diagnosis(outcome->attempt);
     }
 }
 
@@ -148,13 +148,13 @@ str outcome_line(struct outcome *outcome)
     if (outcome->state == ATTEMPT_WHOLE) {
         put_reply(&line, &outcome->reply);
     } else {
-        const struct failure *failure = outcome->failure;
+        const struct diagnosis *diagnosis = outcome->diagnosis;
 
-        buf_printf(&line, "failed:%s/%s/%s%s " STR_FMT, code_name(failure->code),
-                   failure->reason == NULL ? "transport" : failure->reason,
-                   failure->retryable ? "again" : "never",
+        buf_printf(&line, "failed:%s/%s/%s%s " STR_FMT, code_name(diagnosis->code),
+                   diagnosis->reason == NULL ? "transport" : diagnosis->reason,
+                   diagnosis->retryable ? "again" : "never",
                    attempt_has_shown(outcome->attempt) ? "/shown" : "",
-                   STR_ARG(buf_str(&failure->message)));
+                   STR_ARG(buf_str(&diagnosis->message)));
     }
     str copy = arena_copy(&outcome->arena, buf_str(&line));
 

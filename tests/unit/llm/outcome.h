@@ -11,7 +11,7 @@ struct outcome {
     struct attempt *attempt;
     enum attempt_state state;
     struct model_reply reply; /* ATTEMPT_WHOLE. */
-    const struct failure *failure; /* ATTEMPT_FAILED. */
+    const struct diagnosis *diagnosis; /* ATTEMPT_FAILED. */
     struct buf shown[3]; /* The deltas of each kind, joined. */
 };
 

@@ -205,7 +205,7 @@ static void check_failure(struct recording *recording, struct outcome *outcome)
 {
     str error = member(recording->expected, "error");
     str message = text_member(&recording->arena, error, "message");
-    str told = buf_str(&outcome->failure->message);
+    str told = buf_str(&outcome->diagnosis->message);
     size_t len = message.len < 100 ? message.len : 100;
 
     if (outcome->state != ATTEMPT_FAILED) {
@@ -216,7 +216,7 @@ static void check_failure(struct recording *recording, struct outcome *outcome)
     }
     check_str(recording, "shown reasoning", buf_str(&outcome->shown[MODEL_DELTA_REASONING]),
               text_member(&recording->arena, recording->expected, "reasoning"));
-    check_number(recording, "retryable", outcome->failure->retryable,
+    check_number(recording, "retryable", outcome->diagnosis->retryable,
                  recording->response.http_status == 429);
 }
 

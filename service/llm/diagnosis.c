@@ -1,4 +1,4 @@
-#include "service/llm/failure.h"
+#include "service/llm/diagnosis.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,36 +95,36 @@ struct parts {
     const struct cJSON *details;
 };
 
-void failure_fini(struct failure *failure)
+void diagnosis_fini(struct diagnosis *diagnosis)
 {
-    buf_fini(&failure->message);
+    buf_fini(&diagnosis->message);
 }
 
-void failure_clear(struct failure *failure)
+void diagnosis_clear(struct diagnosis *diagnosis)
 {
-    buf_reset(&failure->message);
-    failure->code = CODE_OK;
-    failure->reason = NULL;
-    failure->http_status = 0;
-    failure->retryable = false;
-    failure->retry_after_ms = 0;
+    buf_reset(&diagnosis->message);
+    diagnosis->code = CODE_OK;
+    diagnosis->reason = NULL;
+    diagnosis->http_status = 0;
+    diagnosis->retryable = false;
+    diagnosis->retry_after_ms = 0;
 }
 
-void failure_set(struct failure *failure, enum code code, const char *reason, bool retryable,
-                 const char *format, ...)
+void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reason, bool retryable,
+                   const char *format, ...)
 {
-    char text[FAILURE_MESSAGE_BYTES_MAX];
+    char text[DIAGNOSIS_MESSAGE_BYTES_MAX];
     va_list args;
 
     assert(code != CODE_OK && reason != NULL);
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    failure_clear(failure);
-    failure->code = code;
-    failure->reason = reason;
-    failure->retryable = retryable;
-    buf_put(&failure->message, str_of(text));
+    diagnosis_clear(diagnosis);
+    diagnosis->code = code;
+    diagnosis->reason = reason;
+    diagnosis->retryable = retryable;
+    buf_put(&diagnosis->message, str_of(text));
 }
 
 /* Appends at most the longest message, in whole characters, without control characters. */
@@ -133,7 +133,7 @@ static void put_message(struct buf *ret, str text)
     size_t at = 0;
 
     text = str_trim(text);
-    while (at < text.len && ret->len < FAILURE_MESSAGE_BYTES_MAX - 4) {
+    while (at < text.len && ret->len < DIAGNOSIS_MESSAGE_BYTES_MAX - 4) {
         size_t len = utf8_len(text, at);
 
         if (len == 0) {
@@ -315,12 +315,12 @@ static enum kind decide_kind(const struct parts *parts, uint32_t http_status,
     return by_status != KIND_NONE ? by_status : by_code;
 }
 
-static void apply_kind(struct failure *failure, enum kind kind)
+static void apply_kind(struct diagnosis *diagnosis, enum kind kind)
 {
     assert(kind < KIND_COUNT);
-    failure->code = kinds[kind].code;
-    failure->reason = kinds[kind].reason;
-    failure->retryable = kinds[kind].retryable;
+    diagnosis->code = kinds[kind].code;
+    diagnosis->reason = kinds[kind].reason;
+    diagnosis->retryable = kinds[kind].retryable;
 }
 
 /* "1.5" or "20" in thousandths; false for anything else. */
@@ -438,14 +438,14 @@ static uint64_t wait_ms(str headers, uint64_t now_ms)
 }
 
 /* An answer of words: HTML is not shown, since its first lines say nothing. */
-static void put_plain(struct failure *failure, str body, uint32_t http_status)
+static void put_plain(struct diagnosis *diagnosis, str body, uint32_t http_status)
 {
     str text = str_trim(body);
     bool words_only = text.len > 0 && text.ptr[0] != '<';
 
-    put_message(&failure->message, words_only ? text : STR_EMPTY);
-    if (failure->message.len == 0) {
-        buf_printf(&failure->message, "the server answered HTTP %u without a reason",
+    put_message(&diagnosis->message, words_only ? text : STR_EMPTY);
+    if (diagnosis->message.len == 0) {
+        buf_printf(&diagnosis->message, "the server answered HTTP %u without a reason",
                    (unsigned)http_status);
     }
 }
@@ -465,15 +465,15 @@ static uint64_t delay_in(const struct cJSON *details)
 }
 
 /* What the error itself says; `otherwise` is shown when that is nothing for people. */
-static void take_error(struct failure *failure, str error, str otherwise, uint32_t http_status)
+static void take_error(struct diagnosis *diagnosis, str error, str otherwise, uint32_t http_status)
 {
     struct cJSON *tree = tree_new(error);
     struct parts parts = find_parts(tree);
 
-    failure_clear(failure);
-    put_part(&failure->message, &parts, error);
-    if (failure->message.len == 0) {
-        put_plain(failure, otherwise, http_status);
+    diagnosis_clear(diagnosis);
+    put_part(&diagnosis->message, &parts, error);
+    if (diagnosis->message.len == 0) {
+        put_plain(diagnosis, otherwise, http_status);
     }
     if (http_status == 0) {
         http_status = status_in(parts.status);
@@ -481,13 +481,13 @@ static void take_error(struct failure *failure, str error, str otherwise, uint32
     if (http_status == 0) {
         http_status = status_in(parts.code);
     }
-    apply_kind(failure, decide_kind(&parts, http_status, &failure->message));
-    failure->retry_after_ms = delay_in(parts.details);
+    apply_kind(diagnosis, decide_kind(&parts, http_status, &diagnosis->message));
+    diagnosis->retry_after_ms = delay_in(parts.details);
     tree_free(tree);
 }
 
-void failure_from_http(struct failure *failure, uint32_t http_status, str headers, str body,
-                       uint64_t now_ms)
+void diagnosis_from_http(struct diagnosis *diagnosis, uint32_t http_status, str headers, str body,
+                         uint64_t now_ms)
 {
     struct json_iterator elements = json_elements(body);
     str error = body;
@@ -497,40 +497,41 @@ void failure_from_http(struct failure *failure, uint32_t http_status, str header
         (void)json_next_element(&elements, &error); /* Google: [{"error": ...}] */
         (void)json_object_get_kind(error, STR("error"), JSON_OBJECT, &error);
     }
-    take_error(failure, error, body, http_status);
+    take_error(diagnosis, error, body, http_status);
     if (http_header_get(headers, STR("x-should-retry"), &word)) {
-        failure->retryable = str_is(word, "true") || (failure->retryable && !str_is(word, "false"));
+        diagnosis->retryable =
+            str_is(word, "true") || (diagnosis->retryable && !str_is(word, "false"));
     }
     uint64_t wait = wait_ms(headers, now_ms);
 
-    failure->http_status = http_status;
-    failure->retry_after_ms = wait > 0 ? wait : failure->retry_after_ms;
+    diagnosis->http_status = http_status;
+    diagnosis->retry_after_ms = wait > 0 ? wait : diagnosis->retry_after_ms;
 }
 
-void failure_from_error(struct failure *failure, str error_json)
+void diagnosis_from_error(struct diagnosis *diagnosis, str error_json)
 {
-    take_error(failure, error_json, error_json, 0);
+    take_error(diagnosis, error_json, error_json, 0);
 }
 
-bool failure_set_reason(struct failure *failure, str reason)
+bool diagnosis_set_reason(struct diagnosis *diagnosis, str reason)
 {
     for (enum kind kind = KIND_NONE; kind < KIND_COUNT; kind++) {
         if (str_is(reason, kinds[kind].reason)) {
-            failure_clear(failure);
-            apply_kind(failure, kind);
+            diagnosis_clear(diagnosis);
+            apply_kind(diagnosis, kind);
             return true;
         }
     }
     return false;
 }
 
-void failure_redact(struct failure *failure, str secret)
+void diagnosis_redact(struct diagnosis *diagnosis, str secret)
 {
-    if (secret.len < 4 || failure->message.len < secret.len) {
+    if (secret.len < 4 || diagnosis->message.len < secret.len) {
         return;
     }
-    char *at = failure->message.ptr;
-    char *end = at + failure->message.len;
+    char *at = diagnosis->message.ptr;
+    char *end = at + diagnosis->message.len;
 
     while ((size_t)(end - at) >= secret.len) {
         char *found = (char *)memmem(at, (size_t)(end - at), secret.ptr, secret.len);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "service/llm/failure.h"
+#include "service/llm/diagnosis.h"
 
 static const uint64_t now_ms = 784111777000; /* Sun, 06 Nov 1994 08:49:37 GMT */
 
@@ -91,21 +91,21 @@ static void test_refusals(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct failure failure = {0};
+        struct diagnosis diagnosis = {0};
         struct buf line = {0};
 
-        failure_from_http(&failure, rows[i].http_status, str_of(rows[i].headers),
-                          str_of(rows[i].body), now_ms);
-        buf_printf(&line, "%s %s %llu " STR_FMT, failure.reason,
-                   failure.retryable ? "again" : "never",
-                   (unsigned long long)failure.retry_after_ms, STR_ARG(buf_str(&failure.message)));
+        diagnosis_from_http(&diagnosis, rows[i].http_status, str_of(rows[i].headers),
+                            str_of(rows[i].body), now_ms);
+        buf_printf(
+            &line, "%s %s %llu " STR_FMT, diagnosis.reason, diagnosis.retryable ? "again" : "never",
+            (unsigned long long)diagnosis.retry_after_ms, STR_ARG(buf_str(&diagnosis.message)));
         if (!str_is(buf_str(&line), rows[i].expected)) {
             fail_msg("row %zu:\n     got " STR_FMT "\nexpected %s", i, STR_ARG(buf_str(&line)),
                      rows[i].expected);
         }
-        assert_int_equal(failure.http_status, rows[i].http_status);
+        assert_int_equal(diagnosis.http_status, rows[i].http_status);
         buf_fini(&line);
-        failure_fini(&failure);
+        diagnosis_fini(&diagnosis);
     }
 }
 
@@ -126,46 +126,46 @@ static void test_errors_without_a_response(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(errors); i++) {
-        struct failure failure = {0};
+        struct diagnosis diagnosis = {0};
         struct buf line = {0};
 
-        failure_from_error(&failure, str_of(errors[i].error));
-        buf_printf(&line, "%s " STR_FMT, failure.reason, STR_ARG(buf_str(&failure.message)));
+        diagnosis_from_error(&diagnosis, str_of(errors[i].error));
+        buf_printf(&line, "%s " STR_FMT, diagnosis.reason, STR_ARG(buf_str(&diagnosis.message)));
         if (!str_is(buf_str(&line), errors[i].expected)) {
             fail_msg("%s: " STR_FMT, errors[i].error, STR_ARG(buf_str(&line)));
         }
         buf_fini(&line);
-        failure_fini(&failure);
+        diagnosis_fini(&diagnosis);
     }
 }
 
 static void test_messages_are_bounded_text(void **state)
 {
-    struct failure failure = {0};
+    struct diagnosis diagnosis = {0};
     struct buf body = {0};
 
     (void)state;
     for (size_t i = 0; i < 1000; i++) {
         buf_put(&body, STR("\xf0\x9f\x98\x80\x01\xff"));
     }
-    failure_from_http(&failure, 400, STR(""), buf_str(&body), now_ms);
-    assert_true(failure.message.len <= FAILURE_MESSAGE_BYTES_MAX);
-    assert_true(str_starts_with(buf_str(&failure.message),
+    diagnosis_from_http(&diagnosis, 400, STR(""), buf_str(&body), now_ms);
+    assert_true(diagnosis.message.len <= DIAGNOSIS_MESSAGE_BYTES_MAX);
+    assert_true(str_starts_with(buf_str(&diagnosis.message),
                                 STR("\xf0\x9f\x98\x80 \xef\xbf\xbd\xf0\x9f\x98\x80")));
     buf_fini(&body);
-    failure_fini(&failure);
+    diagnosis_fini(&diagnosis);
 }
 
 static void test_secrets_are_blotted_out(void **state)
 {
-    struct failure failure = {0};
+    struct diagnosis diagnosis = {0};
 
     (void)state;
-    failure_set(&failure, CODE_UNAUTHENTICATED, "X", false, "%s", "sk-123 and sk-123sk-12");
-    failure_redact(&failure, STR("sk-123"));
-    assert_true(str_is(buf_str(&failure.message), "****** and ******sk-12"));
-    failure_redact(&failure, STR(""));
-    failure_fini(&failure);
+    diagnosis_set(&diagnosis, CODE_UNAUTHENTICATED, "X", false, "%s", "sk-123 and sk-123sk-12");
+    diagnosis_redact(&diagnosis, STR("sk-123"));
+    assert_true(str_is(buf_str(&diagnosis.message), "****** and ******sk-12"));
+    diagnosis_redact(&diagnosis, STR(""));
+    diagnosis_fini(&diagnosis);
 }
 
 int main(void)

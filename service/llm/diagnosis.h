@@ -1,0 +1,41 @@
+/*
+ * diagnosis: what went wrong with a model call, and whether trying again makes sense.
+ *
+ * Providers say the same thing with different codes, statuses and shapes; the table here
+ * knows them. The order of belief: x-should-retry, then the error's own code, then the HTTP
+ * status, since one status (429) stands for both "soon" and "never".
+ */
+#ifndef SERVICE_LLM_DIAGNOSIS_H
+#define SERVICE_LLM_DIAGNOSIS_H
+
+#include "service/base/buf.h"
+
+enum {
+    DIAGNOSIS_MESSAGE_BYTES_MAX = 600,
+};
+
+struct diagnosis {
+    enum code code; /* CODE_OK: none. */
+    const char *reason; /* Static. */
+    struct buf message;
+    uint32_t http_status;
+    bool retryable;
+    uint64_t retry_after_ms;
+};
+
+void diagnosis_fini(struct diagnosis *diagnosis);
+void diagnosis_clear(struct diagnosis *diagnosis); /* None again. */
+
+void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reason, bool retryable,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* From a response that is no success: header lines as they came, body of any kind. */
+void diagnosis_from_http(struct diagnosis *diagnosis, uint32_t http_status, str headers, str body,
+                         uint64_t now_ms);
+/* From an error inside a stream, or in the body of a 200: an object or a string. */
+void diagnosis_from_error(struct diagnosis *diagnosis, str error_json);
+/* By a reason of the table ("RATE_LIMITED"), without a message; false: it is not there. */
+bool diagnosis_set_reason(struct diagnosis *diagnosis, str reason);
+/* Blots out a secret the provider repeated. */
+void diagnosis_redact(struct diagnosis *diagnosis, str secret);
+
+#endif
