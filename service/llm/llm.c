@@ -6,16 +6,15 @@
 #include "service/base/json.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
-#include "service/llm/address.h"
 #include "service/llm/attempt.h"
 #include "service/llm/scripted.h"
+#include "service/llm/target.h"
 #include "service/net/http_client.h"
 
 enum {
     CONNECT_MS = 10000,
     BACKOFF_MS_FIRST = 500,
     BACKOFF_MS_MAX = 8000,
-    HEADERS_MAX = 4,
     CALLS_GROW = 64,
 };
 
@@ -48,10 +47,7 @@ struct llm_call {
     struct diagnosis refusal; /* Found by start(): nothing is asked. */
 
     /* A real provider. */
-    const char *url;
-    const char *headers[HEADERS_MAX];
-    size_t header_count;
-    str key;
+    struct target target;
     struct buf body;
     uint64_t *used_ids;
     size_t used_id_count;
@@ -86,112 +82,6 @@ struct llm {
     size_t asking_count;
     struct timer pump; /* Starts queued calls, away from curl's callbacks. */
 };
-
-static const char *setting(const struct llm *llm, const char *name)
-{
-    if (name == NULL) {
-        return NULL;
-    }
-    const char *value = llm->options.setting == NULL
-                            ? getenv(name)
-                            : llm->options.setting(llm->options.setting_context, name);
-
-    return value == NULL || *value == '\0' ? NULL : value;
-}
-
-static str base_url_of(const struct llm *llm, const struct provider_row *row,
-                       const struct model_request *request)
-{
-    const char *set = setting(llm, row->base_url_setting);
-
-    if (request->base_url.len > 0) {
-        return request->base_url;
-    }
-    return str_of(set != NULL ? set : row->base_url);
-}
-
-/* Visible ASCII without blanks, so that nothing can end a header or a request line. */
-static bool is_plain(str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static status check_address(const struct llm *llm, const struct provider_row *row,
-                            const struct model_request *request, struct arena *arena)
-{
-    str url = base_url_of(llm, row, request);
-
-    if (url.len == 0) {
-        return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "provider %s has no base URL: set %s, or give base_url", row->name,
-                          row->base_url_setting);
-    }
-    if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://"))) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "base_url must begin with https:// or http://");
-    }
-    if (!is_plain(url) || url.len > 2000) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "base_url holds a blank or a control character, or is too long");
-    }
-    return STATUS_OK;
-}
-
-static bool may_have_key(const struct llm *llm, const struct provider_row *row,
-                         const struct model_request *request)
-{
-    struct address_trust trust = {
-        .row_url = str_of(row->base_url),
-        .set_url = str_of(setting(llm, row->base_url_setting)),
-        .key_hosts = str_of(setting(llm, "POLOSD_KEY_HOSTS")),
-    };
-
-    return address_may_have_key(&trust, base_url_of(llm, row, request));
-}
-
-static status refuse_key(const struct provider_row *row, const struct model_request *request,
-                         struct arena *arena)
-{
-    str host = address_host(request->base_url);
-
-    if (host.len == 0) {
-        return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "%s is sent only to a plain host[:port] named in POLOSD_KEY_HOSTS, "
-                          "which base_url is not",
-                          row->key_setting);
-    }
-    return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                      "%s may not be sent to the base_url of this agent: add " STR_FMT
-                      " to POLOSD_KEY_HOSTS where the server runs, or set %s to it",
-                      row->key_setting, STR_ARG(host), row->base_url_setting);
-}
-
-static status check_key(const struct llm *llm, const struct provider_row *row,
-                        const struct model_request *request, struct arena *arena)
-{
-    const char *key = setting(llm, row->key_setting);
-    bool optional = (row->quirks & PROVIDER_KEY_OPTIONAL) != 0;
-
-    if (key == NULL) {
-        return optional ? STATUS_OK
-                        : arena_fail(arena, CODE_FAILED_PRECONDITION,
-                                     "provider %s needs a key: set %s where the server runs",
-                                     row->name, row->key_setting);
-    }
-    if (!is_plain(str_of(key))) {
-        return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "%s holds a blank or a control character", row->key_setting);
-    }
-    if (!optional && !may_have_key(llm, row, request)) {
-        return refuse_key(row, request, arena);
-    }
-    return STATUS_OK;
-}
 
 static status check_json(const struct model_request *request, struct arena *arena)
 {
@@ -233,8 +123,7 @@ static status llm_check(void *self, const struct model_request *request, struct 
     if (request->model.len == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
     }
-    TRY(check_address(llm, row, request, arena));
-    return check_key(llm, row, request, arena);
+    return target_check(&llm->options.settings, row, request, arena);
 }
 
 static struct llm_call *call_new(struct llm *llm, uint64_t number)
@@ -359,7 +248,7 @@ static void attempt_failed(struct llm_call *call, struct diagnosis *diagnosis)
     bool shown = attempt_has_shown(call->attempt);
     uint64_t wait_ms = 0;
 
-    diagnosis_redact(diagnosis, call->key);
+    diagnosis_redact(diagnosis, call->target.key);
     end_asking(call);
     if (shown || !rest_ms(call, diagnosis, &wait_ms)) {
         tell_failed(call, diagnosis, shown);
@@ -462,9 +351,9 @@ static void ask(struct llm_call *call)
     };
     struct http_request request = {
         .method = "POST",
-        .url = call->url,
-        .headers = call->headers,
-        .header_count = call->header_count,
+        .url = call->target.url,
+        .headers = call->target.headers,
+        .header_count = call->target.header_count,
         .body = buf_str(&call->body),
         .connect_ms = CONNECT_MS,
         .first_byte_ms = llm->options.first_byte_ms,
@@ -602,34 +491,6 @@ static void begin(struct http_task *task)
     }
 }
 
-/* BASE[?query] to BASE/path[?query]. */
-static const char *make_url(struct arena *arena, str base, const char *path)
-{
-    const char *mark = (const char *)memchr(base.ptr, '?', base.len);
-    size_t len = mark == NULL ? base.len : (size_t)(mark - base.ptr);
-    str query = str_make(base.ptr + len, base.len - len);
-
-    while (len > 0 && base.ptr[len - 1] == '/') {
-        len--;
-    }
-    return arena_printf(arena, "%.*s%s" STR_FMT, (int)len, base.ptr, path, STR_ARG(query)).ptr;
-}
-
-static void put_headers(struct llm_call *call, const char *key)
-{
-    call->headers[call->header_count++] = "Content-Type: application/json";
-    call->headers[call->header_count++] = "Accept: text/event-stream, application/json";
-    if (key != NULL) {
-        const char *form =
-            call->row->auth == PROVIDER_AUTH_BEARER ? "Authorization: Bearer" : "api-key:";
-        str header = arena_printf(&call->arena, "%s %s", form, key);
-
-        call->headers[call->header_count++] = header.ptr;
-        call->key = arena_copy(&call->arena, str_of(key));
-    }
-    assert(call->header_count <= HEADERS_MAX);
-}
-
 static void note_used_ids(struct llm_call *call, const struct model_request *request)
 {
     size_t cap = 0;
@@ -651,19 +512,6 @@ static void note_used_ids(struct llm_call *call, const struct model_request *req
     }
 }
 
-/* NULL: the call goes out without one. */
-static const char *key_for(const struct llm_call *call, const struct model_request *request)
-{
-    const char *key = setting(call->llm, call->row->key_setting);
-
-    if (key == NULL || may_have_key(call->llm, call->row, request)) {
-        return key;
-    }
-    log_line(LOG_INFO, "model_key_kept", "call=%llu provider=%s key=%s",
-             (unsigned long long)call->number, call->row->name, call->row->key_setting);
-    return NULL;
-}
-
 static void prepare(struct llm_call *call, const struct model_request *request)
 {
     struct llm *llm = call->llm;
@@ -678,8 +526,11 @@ static void prepare(struct llm_call *call, const struct model_request *request)
         scripted_make(request, &call->arena, &call->plan);
         return;
     }
-    call->url = make_url(&call->arena, base_url_of(llm, call->row, request), call->row->path);
-    put_headers(call, key_for(call, request));
+    target_make(&llm->options.settings, call->row, request, &call->arena, &call->target);
+    if (call->target.key_kept) {
+        log_line(LOG_INFO, "model_key_kept", "call=%llu provider=%s key=%s",
+                 (unsigned long long)call->number, call->row->name, call->row->key_setting);
+    }
     call->row->codec->put_body(call->row, request, &call->body);
     note_used_ids(call, request);
 }

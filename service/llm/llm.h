@@ -7,14 +7,13 @@
 #define SERVICE_LLM_LLM_H
 
 #include "service/llm/provider.h"
+#include "service/llm/target.h"
 
 struct llm;
 
 struct llm_options {
     struct model_sink sink;
-    /* Looks up a setting such as OPENAI_API_KEY; NULL: the environment. */
-    const char *(*setting)(void *context, const char *name);
-    void *setting_context;
+    struct settings settings;
     uint64_t first_byte_ms; /* 0: 300,000. */
     uint64_t idle_ms; /* Between bytes; 0: 90,000. */
     uint64_t retry_budget_ms; /* For all retries of a call before content; 0: 60,000. */
