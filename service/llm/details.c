@@ -1,6 +1,7 @@
 #include "service/llm/details.h"
 
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 
 void details_fini(struct details *details)
 {
@@ -69,15 +70,14 @@ static void end_open(struct details *details)
 {
     struct buf overlay = {0};
     struct buf element = {0};
+    struct json_writer writer = json_writer_of(&overlay);
 
     if (details->pieces == 1) {
         put_element(details, buf_str(&details->first));
     } else if (details->pieces > 1) {
-        buf_put_char(&overlay, '{');
-        buf_put_json_string(&overlay, str_of(details->field));
-        buf_put_char(&overlay, ':');
-        buf_put_json_string(&overlay, buf_str(&details->text));
-        buf_put_char(&overlay, '}');
+        json_begin_object(&writer, NULL);
+        json_put_string(&writer, details->field, buf_str(&details->text));
+        json_end_object(&writer);
         json_object_merge(buf_str(&details->members), buf_str(&overlay), &element);
         put_element(details, buf_str(&element));
     }

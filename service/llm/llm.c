@@ -3,9 +3,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/json.h"
-#include "service/base/map.h"
 #include "service/base/sys.h"
+#include "service/base/table.h"
 #include "service/llm/attempt.h"
 #include "service/llm/scripted.h"
 #include "service/llm/target.h"
@@ -15,7 +16,6 @@ enum {
     CONNECT_MS = 10000,
     BACKOFF_MS_FIRST = 500,
     BACKOFF_MS_MAX = 8000,
-    CALLS_GROW = 64,
 };
 
 /*
@@ -38,7 +38,9 @@ struct llm_call {
     struct http_task task;
     struct llm *llm;
     uint64_t number;
-    uint32_t slot; /* Its place in llm->calls. */
+    struct table_link link; /* By its number. */
+    struct llm_call *newer; /* In the list of all calls. */
+    struct llm_call *older;
     enum call_state state;
     const struct provider_row *row;
     struct llm_call *next; /* In the queue. */
@@ -72,11 +74,8 @@ struct llm {
     struct llm_options options;
     struct http_client *http;
     /* All below belongs to the model thread. */
-    struct llm_call **calls; /* NULL: a free slot. */
-    uint32_t *free_slots;
-    uint32_t free_slot_count;
-    uint32_t slot_count;
-    struct map by_number;
+    struct llm_call *newest;
+    struct table by_number;
     struct llm_call *queue;
     struct llm_call **queue_end;
     size_t asking_count;
@@ -184,9 +183,16 @@ static void forget(struct llm_call *call)
         unqueue(llm, call);
     }
     http_client_disarm(llm->http, &call->timer);
-    map_remove(&llm->by_number, call->slot);
-    llm->calls[call->slot] = NULL;
-    llm->free_slots[llm->free_slot_count++] = call->slot;
+    table_remove(&llm->by_number, &call->link);
+    if (call->newer != NULL) {
+        call->newer->older = call->older;
+    } else {
+        assert(llm->newest == call);
+        llm->newest = call->older;
+    }
+    if (call->older != NULL) {
+        call->older->newer = call->newer;
+    }
     call_free(call);
 }
 
@@ -436,48 +442,36 @@ static void on_timer(struct timer *timer)
     }
 }
 
-static uint64_t slot_hash(const void *context, uint32_t slot)
+static bool has_number(const struct table_link *link, const void *key)
 {
-    const struct llm *llm = (const struct llm *)context;
-
-    return map_hash_u64(llm->calls[slot]->number);
+    return container_of(link, struct llm_call, link)->number == *(const uint64_t *)key;
 }
 
-static bool slot_equal(const void *context, uint32_t slot, const void *key)
+/* NULL: no such call, or it is over. */
+static struct llm_call *find_call(const struct llm *llm, uint64_t number)
 {
-    const struct llm *llm = (const struct llm *)context;
+    struct table_link *link = table_find(&llm->by_number, number, &number);
 
-    return llm->calls[slot]->number == *(const uint64_t *)key;
+    return link == NULL ? NULL : container_of(link, struct llm_call, link);
 }
-
-static const struct map_keys slot_keys = {slot_hash, slot_equal};
 
 static void remember(struct llm *llm, struct llm_call *call)
 {
-    if (llm->free_slot_count == 0) {
-        uint32_t count = llm->slot_count == 0 ? CALLS_GROW : llm->slot_count * 2;
-
-        llm->calls = (struct llm_call **)xrealloc(llm->calls, count * sizeof(*llm->calls));
-        llm->free_slots = (uint32_t *)xrealloc(llm->free_slots, count * sizeof(*llm->free_slots));
-        for (uint32_t slot = count; slot > llm->slot_count; slot--) {
-            llm->free_slots[llm->free_slot_count++] = slot - 1;
-            llm->calls[slot - 1] = NULL;
-        }
-        llm->slot_count = count;
+    assert(find_call(llm, call->number) == NULL);
+    table_add(&llm->by_number, &call->link, call->number);
+    call->older = llm->newest;
+    if (llm->newest != NULL) {
+        llm->newest->newer = call;
     }
-    call->slot = llm->free_slots[--llm->free_slot_count];
-    llm->calls[call->slot] = call;
-    map_add(&llm->by_number, call->slot);
+    llm->newest = call;
 }
 
 /* On the model thread: the call begins. */
 static void begin(struct http_task *task)
 {
     struct llm_call *call = container_of(task, struct llm_call, task);
-    uint32_t slot;
 
-    assert(!map_find(&call->llm->by_number, map_hash_u64(call->number), &call->number, &slot));
-    (void)slot;
+    assert(call->state == CALL_POSTED);
     remember(call->llm, call);
     call->timer.fire = on_timer;
     if (call->refusal.code != CODE_OK) {
@@ -493,7 +487,7 @@ static void begin(struct http_task *task)
 
 static void note_used_ids(struct llm_call *call, const struct model_request *request)
 {
-    size_t cap = 0;
+    size_t capacity = 0;
 
     for (size_t i = 0; i < request->message_count; i++) {
         for (size_t j = 0; j < request->messages[i].block_count; j++) {
@@ -502,11 +496,8 @@ static void note_used_ids(struct llm_call *call, const struct model_request *req
             if (block->kind != MODEL_BLOCK_TOOL_CALL) {
                 continue;
             }
-            if (call->used_id_count == cap) {
-                cap = cap == 0 ? 16 : cap * 2;
-                call->used_ids =
-                    (uint64_t *)xrealloc(call->used_ids, cap * sizeof(*call->used_ids));
-            }
+            call->used_ids = (uint64_t *)array_reserve(call->used_ids, &capacity,
+                                                       call->used_id_count + 1, sizeof(uint64_t));
             call->used_ids[call->used_id_count++] = str_hash(block->call_id);
         }
     }
@@ -557,11 +548,10 @@ static void cancel_call(struct llm_call *call)
 static void cancel_now(struct http_task *task)
 {
     struct llm_cancel *cancel = container_of(task, struct llm_cancel, task);
-    struct llm *llm = cancel->llm;
-    uint32_t slot;
+    struct llm_call *call = find_call(cancel->llm, cancel->number);
 
-    if (map_find(&llm->by_number, map_hash_u64(cancel->number), &cancel->number, &slot)) {
-        cancel_call(llm->calls[slot]);
+    if (call != NULL) {
+        cancel_call(call);
     }
     free(cancel);
 }
@@ -589,7 +579,7 @@ struct llm *llm_start(const struct llm_options *options)
     own->retry_budget_ms = own->retry_budget_ms == 0 ? 60000 : own->retry_budget_ms;
     own->attempts_max = own->attempts_max == 0 ? 4 : own->attempts_max;
     own->calls_max = own->calls_max == 0 ? 256 : own->calls_max;
-    map_init(&llm->by_number, &slot_keys, llm);
+    table_init(&llm->by_number, has_number);
     llm->queue_end = &llm->queue;
     llm->pump.fire = pump;
     llm->http = http_client_start(own->calls_max);
@@ -602,16 +592,12 @@ void llm_stop(struct llm *llm)
         return;
     }
     http_client_stop(llm->http);
-    for (uint32_t slot = 0; slot < llm->slot_count; slot++) {
-        if (llm->calls[slot] != NULL) {
-            cancel_call(llm->calls[slot]);
-        }
+    while (llm->newest != NULL) {
+        cancel_call(llm->newest);
     }
     http_client_disarm(llm->http, &llm->pump);
     http_client_free(llm->http);
-    map_fini(&llm->by_number);
-    free(llm->calls);
-    free(llm->free_slots);
+    table_fini(&llm->by_number);
     free(llm);
 }
 

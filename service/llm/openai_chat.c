@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/llm/details.h"
 
 enum {
@@ -23,6 +25,7 @@ struct chat {
     ssize_t refusal_block;
     struct slot *slots;
     size_t slot_count;
+    size_t slot_capacity;
     struct details details; /* reasoning_details, to be sent back. */
     struct buf scratch;
     bool chosen; /* A choice came: this is a reply, if not yet a whole one. */
@@ -195,7 +198,8 @@ static struct slot *open_slot(struct chat *chat, int64_t index)
         note(chat, outcome);
         return NULL;
     }
-    chat->slots = (struct slot *)xrealloc(chat->slots, count * sizeof(*chat->slots));
+    chat->slots = (struct slot *)array_reserve(chat->slots, &chat->slot_capacity, count,
+                                               sizeof(*chat->slots));
     chat->slots[count - 1] = (struct slot){.block = block, .index = index};
     chat->slot_count = count;
     return &chat->slots[count - 1];
@@ -274,8 +278,12 @@ static void fill_slot(struct chat *chat, const struct slot *slot, const struct c
         buf_put(&block->name, buf_str(&delta->name));
     }
     if (delta->extra.len > 0) {
+        struct json_writer writer = json_writer_of(&block->raw);
+
         buf_reset(&block->raw);
-        buf_printf(&block->raw, "{\"extra_content\":" STR_FMT "}", STR_ARG(delta->extra));
+        json_begin_object(&writer, NULL);
+        json_put_raw(&writer, "extra_content", delta->extra);
+        json_end_object(&writer);
     }
     append_arguments(chat, slot->block, delta->arguments);
 }

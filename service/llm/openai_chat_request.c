@@ -1,31 +1,14 @@
 #include <math.h>
+#include <stdio.h>
 
 #include "service/base/json.h"
+#include "service/base/json_writer.h"
 #include "service/llm/openai_chat.h"
 #include "service/llm/providers.h"
 
-/* Members of an object under construction. */
-static void put_key(struct buf *ret, const char *key)
-{
-    assert(ret->len > 0);
-    if (ret->ptr[ret->len - 1] != '{') {
-        buf_put_char(ret, ',');
-    }
-    buf_put_json_string(ret, str_of(key));
-    buf_put_char(ret, ':');
-}
-
-static void put_string_member(struct buf *ret, const char *key, str value)
-{
-    put_key(ret, key);
-    buf_put_json_string(ret, value);
-}
-
-static void put_raw_member(struct buf *ret, const char *key, str json)
-{
-    put_key(ret, key);
-    buf_put(ret, json);
-}
+enum {
+    CALL_ID_BYTES = 9, /* Of Mistral. */
+};
 
 /* The texts of the blocks of a kind, one below the other. */
 static size_t join_texts(const struct model_message *message, enum model_block_kind kind,
@@ -43,35 +26,35 @@ static size_t join_texts(const struct model_message *message, enum model_block_k
     return count;
 }
 
-static bool put_texts_member(struct buf *ret, const char *key, const struct model_message *message,
-                             enum model_block_kind kind)
+static bool put_texts(struct json_writer *writer, const char *name,
+                      const struct model_message *message, enum model_block_kind kind)
 {
     struct buf text = {0};
     bool any = join_texts(message, kind, &text) > 0;
 
     if (any) {
-        put_string_member(ret, key, buf_str(&text));
+        json_put_string(writer, name, buf_str(&text));
     }
     buf_fini(&text);
     return any;
 }
 
-static void put_plain_message(struct buf *ret, const char *role,
+static void put_plain_message(struct json_writer *writer, const char *role,
                               const struct model_message *message)
 {
-    buf_put_char(ret, '{');
-    put_string_member(ret, "role", str_of(role));
-    if (!put_texts_member(ret, "content", message, MODEL_BLOCK_TEXT)) {
-        put_string_member(ret, "content", STR_EMPTY);
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "role", str_of(role));
+    if (!put_texts(writer, "content", message, MODEL_BLOCK_TEXT)) {
+        json_put_string(writer, "content", STR_EMPTY);
     }
-    buf_put_char(ret, '}');
+    json_end_object(writer);
 }
 
 /* Mistral takes only ids of nine letters or digits: others get a stand-in, always the same. */
-static str sent_call_id(const struct provider_row *row, str call_id, char stand_in[9])
+static str sent_call_id(const struct provider_row *row, str call_id, char stand_in[CALL_ID_BYTES])
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    bool fits = call_id.len == 9;
+    bool fits = call_id.len == CALL_ID_BYTES;
     uint64_t hash = str_hash(call_id);
 
     for (size_t i = 0; i < call_id.len && fits; i++) {
@@ -82,68 +65,58 @@ static str sent_call_id(const struct provider_row *row, str call_id, char stand_
     if (fits || (row->quirks & PROVIDER_CALL_ID_9) == 0) {
         return call_id;
     }
-    for (size_t i = 0; i < 9; i++) {
+    for (size_t i = 0; i < CALL_ID_BYTES; i++) {
         stand_in[i] = digits[hash % 36];
         hash /= 36;
     }
-    return str_make(stand_in, 9);
+    return str_make(stand_in, CALL_ID_BYTES);
 }
 
 /* Arguments that are no JSON would make some servers refuse the whole conversation. */
-static void put_arguments(struct buf *ret, const struct model_block *call)
+static void put_arguments(struct json_writer *writer, const struct model_block *call)
 {
     struct buf wrapped = {0};
+    struct json_writer inner = json_writer_of(&wrapped);
 
     if (!call->arguments_invalid) {
-        put_string_member(ret, "arguments", call->arguments);
+        json_put_string(writer, "arguments", call->arguments);
         return;
     }
-    buf_put(&wrapped, STR("{\"invalid_json\":"));
-    buf_put_json_string(&wrapped, call->arguments);
-    buf_put_char(&wrapped, '}');
-    put_string_member(ret, "arguments", buf_str(&wrapped));
+    json_begin_object(&inner, NULL);
+    json_put_string(&inner, "invalid_json", call->arguments);
+    json_end_object(&inner);
+    json_put_string(writer, "arguments", buf_str(&wrapped));
     buf_fini(&wrapped);
 }
 
-static void put_call(struct buf *ret, const struct provider_row *row,
-                     const struct model_block *call, bool same_origin)
+/* Puts an object that the members of `opaque` are spliced into, byte for byte. */
+static void put_merged(struct json_writer *writer, str object, str opaque)
 {
-    struct buf object = {0};
-    char stand_in[9];
+    struct buf merged = {0};
 
-    buf_put_char(&object, '{');
-    put_string_member(&object, "id", sent_call_id(row, call->call_id, stand_in));
-    put_string_member(&object, "type", STR("function"));
-    put_raw_member(&object, "function", STR("{"));
-    put_string_member(&object, "name", call->name);
-    put_arguments(&object, call);
-    buf_put(&object, STR("}}"));
-    if (same_origin && call->raw.len > 0) {
-        json_object_merge(buf_str(&object), call->raw, ret);
-    } else {
-        buf_put(ret, buf_str(&object));
-    }
-    buf_fini(&object);
+    json_object_merge(object, opaque, &merged);
+    json_put_raw(writer, NULL, buf_str(&merged));
+    buf_fini(&merged);
 }
 
-static void put_calls(struct buf *ret, const struct provider_row *row,
-                      const struct model_message *message, bool same_origin)
+static void put_call(struct json_writer *writer, const struct provider_row *row,
+                     const struct model_block *call, bool same_origin)
 {
-    size_t count = 0;
+    struct buf bytes = {0};
+    struct json_writer object = json_writer_of(&bytes);
+    char stand_in[CALL_ID_BYTES];
 
-    for (size_t i = 0; i < message->block_count; i++) {
-        if (message->blocks[i].kind != MODEL_BLOCK_TOOL_CALL) {
-            continue;
-        }
-        if (count == 0) {
-            put_raw_member(ret, "tool_calls", STR("["));
-        } else {
-            buf_put_char(ret, ',');
-        }
-        put_call(ret, row, &message->blocks[i], same_origin);
-        count++;
-    }
-    buf_put(ret, count == 0 ? STR_EMPTY : STR("]"));
+    assert(call->kind == MODEL_BLOCK_TOOL_CALL && call->call_id.len > 0);
+    json_begin_object(&object, NULL);
+    json_put_string(&object, "id", sent_call_id(row, call->call_id, stand_in));
+    json_put_string(&object, "type", STR("function"));
+    json_begin_object(&object, "function");
+    json_put_string(&object, "name", call->name);
+    put_arguments(&object, call);
+    json_end_object(&object);
+    json_end_object(&object);
+    put_merged(writer, buf_str(&bytes), same_origin ? call->raw : STR_EMPTY);
+    buf_fini(&bytes);
 }
 
 static bool has_call(const struct model_message *message)
@@ -156,6 +129,21 @@ static bool has_call(const struct model_message *message)
     return false;
 }
 
+static void put_calls(struct json_writer *writer, const struct provider_row *row,
+                      const struct model_message *message, bool same_origin)
+{
+    if (!has_call(message)) {
+        return;
+    }
+    json_begin_array(writer, "tool_calls");
+    for (size_t i = 0; i < message->block_count; i++) {
+        if (message->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
+            put_call(writer, row, &message->blocks[i], same_origin);
+        }
+    }
+    json_end_array(writer);
+}
+
 /* Whether the same provider wrote the message: only it may get its opaque data back. */
 static bool is_same_origin(const struct provider_row *row, str origin)
 {
@@ -165,7 +153,8 @@ static bool is_same_origin(const struct provider_row *row, str origin)
 }
 
 /* Splices what the provider gave us opaquely, such as reasoning_details, into its message. */
-static void put_with_opaque(struct buf *ret, const struct model_message *message, str object)
+static void put_with_opaque(struct json_writer *writer, const struct model_message *message,
+                            str object)
 {
     struct buf merged = {0};
 
@@ -181,84 +170,79 @@ static void put_with_opaque(struct buf *ret, const struct model_message *message
         buf_fini(&merged);
         merged = next;
     }
-    buf_put(ret, buf_str(&merged));
+    json_put_raw(writer, NULL, buf_str(&merged));
     buf_fini(&merged);
 }
 
-static void put_assistant_message(struct buf *ret, const struct provider_row *row,
+static void put_assistant_message(struct json_writer *writer, const struct provider_row *row,
                                   const struct model_message *message)
 {
     bool same_origin = is_same_origin(row, message->origin);
-    struct buf object = {0};
+    struct buf bytes = {0};
+    struct json_writer object = json_writer_of(&bytes);
 
-    buf_put_char(&object, '{');
-    put_string_member(&object, "role", STR("assistant"));
-    if (!put_texts_member(&object, "content", message, MODEL_BLOCK_TEXT) &&
-        !put_texts_member(&object, "content", message, MODEL_BLOCK_REFUSAL)) {
-        put_raw_member(&object, "content", has_call(message) ? STR("null") : STR("\"\""));
+    assert(message->role == MODEL_ROLE_ASSISTANT);
+    json_begin_object(&object, NULL);
+    json_put_string(&object, "role", STR("assistant"));
+    if (!put_texts(&object, "content", message, MODEL_BLOCK_TEXT) &&
+        !put_texts(&object, "content", message, MODEL_BLOCK_REFUSAL)) {
+        json_put_raw(&object, "content", has_call(message) ? STR("null") : STR("\"\""));
     }
     if (same_origin && (row->quirks & PROVIDER_REASONING_BACK) != 0) {
-        (void)put_texts_member(&object, "reasoning_content", message, MODEL_BLOCK_REASONING);
+        (void)put_texts(&object, "reasoning_content", message, MODEL_BLOCK_REASONING);
     }
     put_calls(&object, row, message, same_origin);
-    buf_put_char(&object, '}');
+    json_end_object(&object);
     if (same_origin) {
-        put_with_opaque(ret, message, buf_str(&object));
+        put_with_opaque(writer, message, buf_str(&bytes));
     } else {
-        buf_put(ret, buf_str(&object));
+        json_put_raw(writer, NULL, buf_str(&bytes));
     }
-    buf_fini(&object);
+    buf_fini(&bytes);
 }
 
 /* One message for each result. */
-static void put_results(struct buf *ret, const struct provider_row *row,
+static void put_results(struct json_writer *writer, const struct provider_row *row,
                         const struct model_message *message)
 {
+    assert(message->role == MODEL_ROLE_TOOL);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
-        char stand_in[9];
+        char stand_in[CALL_ID_BYTES];
 
         if (block->kind != MODEL_BLOCK_TOOL_RESULT) {
             continue;
         }
-        if (ret->ptr[ret->len - 1] != '[') {
-            buf_put_char(ret, ',');
-        }
-        buf_put_char(ret, '{');
-        put_string_member(ret, "role", STR("tool"));
-        put_string_member(ret, "tool_call_id", sent_call_id(row, block->call_id, stand_in));
-        put_string_member(ret, "content", block->text);
-        buf_put_char(ret, '}');
+        json_begin_object(writer, NULL);
+        json_put_string(writer, "role", STR("tool"));
+        json_put_string(writer, "tool_call_id", sent_call_id(row, block->call_id, stand_in));
+        json_put_string(writer, "content", block->text);
+        json_end_object(writer);
     }
 }
 
-static void put_message(struct buf *ret, const struct provider_row *row,
+static void put_message(struct json_writer *writer, const struct provider_row *row,
                         const struct model_message *message)
 {
-    if (message->role == MODEL_ROLE_TOOL) {
-        put_results(ret, row, message);
-        return;
-    }
-    if (ret->ptr[ret->len - 1] != '[') {
-        buf_put_char(ret, ',');
-    }
     switch (message->role) {
     case MODEL_ROLE_SYSTEM:
-        put_plain_message(ret, "system", message);
+        put_plain_message(writer, "system", message);
         return;
     case MODEL_ROLE_USER:
-        put_plain_message(ret, "user", message);
+        put_plain_message(writer, "user", message);
         return;
     case MODEL_ROLE_ASSISTANT:
-        put_assistant_message(ret, row, message);
+        put_assistant_message(writer, row, message);
         return;
     case MODEL_ROLE_TOOL:
+        put_results(writer, row, message);
         return;
     }
+    assert(false);
 }
 
 /* A server that knows no schema is told it in words. */
-static void put_system(struct buf *ret, const struct provider_row *row,
+static void put_system(struct json_writer *writer, const struct provider_row *row,
                        const struct model_request *request)
 {
     bool tell = (row->quirks & PROVIDER_JSON_OBJECT_ONLY) != 0;
@@ -271,83 +255,113 @@ static void put_system(struct buf *ret, const struct provider_row *row,
         buf_put(&text, request->output_schema_json);
     }
     if (text.len > 0) {
-        buf_put(ret, STR("{\"role\":\"system\",\"content\":"));
-        buf_put_json_string(ret, buf_str(&text));
-        buf_put_char(ret, '}');
+        json_begin_object(writer, NULL);
+        json_put_string(writer, "role", STR("system"));
+        json_put_string(writer, "content", buf_str(&text));
+        json_end_object(writer);
     }
     buf_fini(&text);
 }
 
-static void put_messages(struct buf *ret, const struct provider_row *row,
+static void put_messages(struct json_writer *writer, const struct provider_row *row,
                          const struct model_request *request)
 {
-    put_raw_member(ret, "messages", STR("["));
-    put_system(ret, row, request);
+    json_begin_array(writer, "messages");
+    put_system(writer, row, request);
     for (size_t i = 0; i < request->message_count; i++) {
-        put_message(ret, row, &request->messages[i]);
+        put_message(writer, row, &request->messages[i]);
     }
-    buf_put_char(ret, ']');
+    json_end_array(writer);
 }
 
-static void put_tools(struct buf *ret, const struct model_request *request)
+static void put_tool(struct json_writer *writer, const struct model_tool *tool)
+{
+    str parameters = tool->parameters_json;
+
+    assert(tool->name.len > 0);
+    if (parameters.len == 0) {
+        parameters = STR("{\"type\":\"object\",\"properties\":{}}");
+    }
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "type", STR("function"));
+    json_begin_object(writer, "function");
+    json_put_string(writer, "name", tool->name);
+    if (tool->description.len > 0) {
+        json_put_string(writer, "description", tool->description);
+    }
+    json_put_raw(writer, "parameters", parameters);
+    json_end_object(writer);
+    json_end_object(writer);
+}
+
+static void put_tools(struct json_writer *writer, const struct model_request *request)
 {
     if (request->tool_count == 0) {
         return;
     }
-    put_raw_member(ret, "tools", STR("["));
+    json_begin_array(writer, "tools");
     for (size_t i = 0; i < request->tool_count; i++) {
-        const struct model_tool *tool = &request->tools[i];
-        str parameters = tool->parameters_json;
-
-        if (parameters.len == 0) {
-            parameters = STR("{\"type\":\"object\",\"properties\":{}}");
-        }
-        buf_put(ret, i == 0 ? STR("{\"type\":\"function\",\"function\":{")
-                            : STR(",{\"type\":\"function\",\"function\":{"));
-        put_string_member(ret, "name", tool->name);
-        if (tool->description.len > 0) {
-            put_string_member(ret, "description", tool->description);
-        }
-        put_raw_member(ret, "parameters", parameters);
-        buf_put(ret, STR("}}"));
+        put_tool(writer, &request->tools[i]);
     }
-    buf_put_char(ret, ']');
+    json_end_array(writer);
 }
 
-static void put_format(struct buf *ret, const struct provider_row *row, str schema)
+static void put_format(struct json_writer *writer, const struct provider_row *row, str schema)
 {
+    bool knows_schemas = (row->quirks & PROVIDER_JSON_OBJECT_ONLY) == 0;
+
     if (schema.len == 0) {
         return;
     }
-    if ((row->quirks & PROVIDER_JSON_OBJECT_ONLY) != 0) {
-        put_raw_member(ret, "response_format", STR("{\"type\":\"json_object\"}"));
-        return;
+    json_begin_object(writer, "response_format");
+    json_put_string(writer, "type", knows_schemas ? STR("json_schema") : STR("json_object"));
+    if (knows_schemas) {
+        json_begin_object(writer, "json_schema");
+        json_put_string(writer, "name", STR("output"));
+        json_put_raw(writer, "schema", schema);
+        json_end_object(writer);
     }
-    put_raw_member(ret, "response_format",
-                   STR("{\"type\":\"json_schema\",\"json_schema\":{"
-                       "\"name\":\"output\",\"schema\":"));
-    buf_put(ret, schema);
-    buf_put(ret, STR("}}"));
+    json_end_object(writer);
 }
 
-static void put_settings(struct buf *ret, const struct provider_row *row,
+static void put_temperature(struct json_writer *writer, double temperature)
+{
+    char text[32];
+
+    if (isfinite(temperature)) {
+        int len = snprintf(text, sizeof(text), "%.10g", temperature);
+
+        assert(len > 0 && (size_t)len < sizeof(text));
+        json_put_raw(writer, "temperature", str_make(text, (size_t)len));
+    }
+}
+
+static void put_settings(struct json_writer *writer, const struct provider_row *row,
                          const struct model_request *request)
 {
     bool newer = (row->quirks & PROVIDER_MAX_COMPLETION_TOKENS) != 0;
 
-    put_format(ret, row, request->output_schema_json);
-    if (isfinite(request->temperature)) {
-        put_key(ret, "temperature");
-        buf_printf(ret, "%.10g", request->temperature);
-    }
+    put_format(writer, row, request->output_schema_json);
+    put_temperature(writer, request->temperature);
     if (request->max_output_tokens > 0) {
-        put_key(ret, newer ? "max_completion_tokens" : "max_tokens");
-        buf_printf(ret, "%u", (unsigned)request->max_output_tokens);
+        json_put_u64(writer, newer ? "max_completion_tokens" : "max_tokens",
+                     request->max_output_tokens);
     }
-    put_raw_member(ret, "stream", STR("true"));
+    json_put_bool(writer, "stream", true);
     if ((row->quirks & PROVIDER_NO_STREAM_OPTIONS) == 0) {
-        put_raw_member(ret, "stream_options", STR("{\"include_usage\":true}"));
+        json_begin_object(writer, "stream_options");
+        json_put_bool(writer, "include_usage", true);
+        json_end_object(writer);
     }
+}
+
+/* A member whose name and value stay as they came. */
+static void splice_member(struct buf *ret, str key, str value)
+{
+    buf_put_char(ret, ret->len == 0 ? '{' : ',');
+    buf_put(ret, key);
+    buf_put_char(ret, ':');
+    buf_put(ret, value);
 }
 
 /* Most servers of the dialect spell {"reasoning": {"effort": "low"}} as "reasoning_effort": "low".
@@ -361,6 +375,7 @@ static void put_options(struct buf *ret, const struct provider_row *row, str opt
     str key;
     str value;
 
+    assert(ret->len == 0);
     (void)json_object_get(options, STR("reasoning"), &reasoning);
     if ((row->quirks & PROVIDER_REASONING_OBJECT) != 0 ||
         !json_object_get_kind(reasoning, STR("effort"), JSON_STRING, &effort)) {
@@ -369,20 +384,16 @@ static void put_options(struct buf *ret, const struct provider_row *row, str opt
     }
     str chosen = effort;
 
-    buf_put_char(ret, '{');
     while (json_next_member(&members, &key, &value)) {
         if (json_string_is(key, STR("reasoning"))) {
             chosen = effort;
         } else if (json_string_is(key, STR("reasoning_effort"))) {
             chosen = value;
         } else {
-            buf_put(ret, ret->len > 1 ? STR(",") : STR_EMPTY);
-            buf_put(ret, key);
-            buf_put_char(ret, ':');
-            buf_put(ret, value);
+            splice_member(ret, key, value);
         }
     }
-    put_raw_member(ret, "reasoning_effort", chosen);
+    splice_member(ret, STR("\"reasoning_effort\""), chosen);
     buf_put_char(ret, '}');
 }
 
@@ -391,16 +402,17 @@ void openai_chat_put_body(const struct provider_row *row, const struct model_req
 {
     struct buf body = {0};
     struct buf options = {0};
+    struct json_writer writer = json_writer_of(&body);
 
-    assert(row != NULL && request->model.len > 0);
+    assert(row != NULL && row->codec == &openai_chat_codec && request->model.len > 0);
     /* The order of keys is fixed and the conversation only grows: a stable prefix is what the
      * providers' prompt caches live on. */
-    buf_put_char(&body, '{');
-    put_string_member(&body, "model", request->model);
-    put_tools(&body, request);
-    put_messages(&body, row, request);
-    put_settings(&body, row, request);
-    buf_put_char(&body, '}');
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "model", request->model);
+    put_tools(&writer, request);
+    put_messages(&writer, row, request);
+    put_settings(&writer, row, request);
+    json_end_object(&writer);
     if (request->options_json.len > 0) {
         put_options(&options, row, request->options_json);
         json_object_merge(buf_str(&body), buf_str(&options), ret);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 
@@ -35,10 +36,8 @@ status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_b
     }
     size_t count = reply->block_count + 1;
 
-    if ((count & (count - 1)) == 0) { /* Doubles at each power of two. */
-        reply->blocks =
-            (struct reply_block *)xrealloc(reply->blocks, 2 * count * sizeof(*reply->blocks));
-    }
+    reply->blocks = (struct reply_block *)array_reserve(reply->blocks, &reply->block_capacity,
+                                                        count, sizeof(*reply->blocks));
     reply->blocks[reply->block_count] = (struct reply_block){.kind = kind};
     *ret_block = reply->block_count;
     reply->block_count = count;

@@ -43,6 +43,7 @@ struct reply {
     struct reply_options options;
     struct reply_block *blocks;
     size_t block_count;
+    size_t block_capacity;
     size_t bytes;
     bool shown; /* A delta was given away: a retry would repeat it. */
     struct model_usage usage;
