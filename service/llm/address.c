@@ -32,6 +32,7 @@ static size_t host_len(str text)
     while (len < text.len && text.ptr[len] != '\0' && strchr(allowed, text.ptr[len]) != NULL) {
         len++;
     }
+    assert(len <= text.len);
     if (!bracket) {
         return len;
     }
@@ -61,6 +62,7 @@ static bool read_host(str text, struct place *ret)
 {
     size_t len = host_len(text);
 
+    assert(len <= text.len);
     ret->host = str_make(text.ptr, len);
     return len > 0 && read_port(after(text, len), &ret->port);
 }
@@ -85,6 +87,7 @@ static bool read_url(str url, struct place *ret)
     size_t len = authority_len(text);
 
     ret->rest = after(text, len);
+    assert(len + ret->rest.len == text.len);
     while (ret->rest.len > 0 && ret->rest.ptr[ret->rest.len - 1] == '/') {
         ret->rest.len--;
     }
@@ -93,6 +96,7 @@ static bool read_url(str url, struct place *ret)
 
 static bool same_host(str a, str b)
 {
+    assert(a.len > 0 && b.len > 0);
     return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
 }
 
@@ -100,6 +104,7 @@ static uint32_t port_of(const struct place *place)
 {
     uint32_t usual = place->tls ? PORT_HTTPS : PORT_HTTP;
 
+    assert(place->port <= PORT_MAX);
     return place->port == 0 ? usual : place->port;
 }
 
@@ -126,6 +131,7 @@ static bool is_named(const struct place *place, str key_hosts)
             (named.port == 0 || named.port == port_of(place))) {
             return true;
         }
+        assert(len <= rest.len);
         at += len + (comma == NULL ? 0 : 1);
     }
     return false;

@@ -37,6 +37,7 @@ static bool take_record(void *context, str event, str data)
     enum codec_step step =
         attempt->row->codec->record(attempt->codec, event, data, &attempt->diagnosis);
 
+    assert(attempt->state == ATTEMPT_OPEN && data.len > 0);
     switch (step) {
     case CODEC_MORE:
         return true;
@@ -78,6 +79,7 @@ void attempt_free(struct attempt *attempt)
 
 void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms)
 {
+    assert(http_status > 0 && attempt->framing == FRAMING_UNKNOWN);
     attempt->http_status = http_status;
     attempt->now_ms = now_ms;
     buf_reset(&attempt->headers);
@@ -97,6 +99,7 @@ static enum attempt_state fail(struct attempt *attempt, const char *reason, bool
 {
     enum code code = retryable ? CODE_UNAVAILABLE : CODE_RESOURCE_EXHAUSTED;
 
+    assert(attempt->state == ATTEMPT_OPEN && reason != NULL);
     diagnosis_set(&attempt->diagnosis, code, reason, retryable, "%s", why);
     attempt->state = ATTEMPT_FAILED;
     return attempt->state;
@@ -114,12 +117,14 @@ static enum framing sniff(str bytes)
 
 static enum attempt_state collect(struct attempt *attempt, str bytes)
 {
+    assert(attempt->framing != FRAMING_STREAM);
     if (attempt->framing == FRAMING_ERROR) {
         size_t room = ERROR_BYTES_MAX - attempt->body.len;
 
         buf_put(&attempt->body, str_make(bytes.ptr, bytes.len < room ? bytes.len : room));
         return ATTEMPT_OPEN;
     }
+    assert(attempt->body.len <= REPLY_BYTES_MAX);
     if (bytes.len > REPLY_BYTES_MAX - attempt->body.len) {
         return fail(attempt, "REPLY_TOO_LARGE", false, "the reply is longer than 16 MiB");
     }
@@ -155,6 +160,7 @@ static enum attempt_state take_step(struct attempt *attempt, enum codec_step ste
 {
     assert(step != CODEC_MORE);
     attempt->state = step == CODEC_ENDED ? ATTEMPT_WHOLE : ATTEMPT_FAILED;
+    assert(step != CODEC_FAILED || attempt->diagnosis.code != CODE_OK);
     return attempt->state;
 }
 

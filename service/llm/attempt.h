@@ -24,20 +24,24 @@ enum attempt_end {
     ATTEMPT_END_BROKEN, /* The connection went before that. */
 };
 
+/* options is copied, but what it points to must live as long; the row is static. */
 struct attempt *attempt_new(const struct provider_row *row, const struct reply_options *options);
 void attempt_free(struct attempt *attempt); /* Accepts NULL. */
 
 /* headers: lines as they came. */
 void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms);
+/* Of the body, in pieces of any size; borrowed for the call. More is passed over once the
+ * state is not ATTEMPT_OPEN. */
 enum attempt_state attempt_bytes(struct attempt *attempt, str bytes);
 /* After a broken end the reply may be whole all the same; if not, and the provider did not
  * say why, the diagnosis has code CODE_OK and is the transport's to name. */
 enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end);
 
+/* Whether a delta was given away: asking again would show it twice. */
 bool attempt_has_shown(const struct attempt *attempt);
 /* Only for ATTEMPT_WHOLE, once. */
 void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_reply *ret);
-/* Only for ATTEMPT_FAILED. */
+/* Only for ATTEMPT_FAILED; lives as long as the attempt, and is the caller's to fill in. */
 struct diagnosis *attempt_diagnosis(struct attempt *attempt);
 
 #endif

@@ -53,6 +53,7 @@ static bool continues(const struct details *details, str element, const char *fi
 {
     str open = buf_str(&details->members);
 
+    assert(details->pieces == 0 || details->field != NULL);
     return details->pieces > 0 && field != NULL && strcmp(field, details->field) == 0 &&
            same_member(open, element, STR("index")) && same_member(open, element, STR("type")) &&
            !is_signed(open);
@@ -60,6 +61,7 @@ static bool continues(const struct details *details, str element, const char *fi
 
 static void put_element(struct details *details, str element)
 {
+    assert(json_kind_of(element) != JSON_NONE);
     if (details->joined.len > 0) {
         buf_put_char(&details->joined, ',');
     }
@@ -72,6 +74,7 @@ static void end_open(struct details *details)
     struct buf element = {0};
     struct json_writer writer = json_writer_of(&overlay);
 
+    assert((details->pieces == 0) == (details->first.len == 0));
     if (details->pieces == 1) {
         put_element(details, buf_str(&details->first));
     } else if (details->pieces > 1) {
@@ -98,6 +101,7 @@ static void merge_members(struct details *details, str element)
     str key;
     str value;
 
+    assert(details->field != NULL && details->pieces > 0);
     buf_put_char(&told, '{');
     while (json_next_member(&members, &key, &value)) {
         if (json_kind_of(value) == JSON_NULL || json_string_is(key, str_of(details->field))) {
@@ -131,6 +135,7 @@ void details_add(struct details *details, str element)
         details->field = field;
         buf_put(&details->first, element);
     }
+    assert(strcmp(details->field, field) == 0);
     details->pieces++;
     merge_members(details, element);
     if (json_object_get(element, str_of(field), &text)) {
@@ -141,5 +146,6 @@ void details_add(struct details *details, str element)
 str details_finish(struct details *details)
 {
     end_open(details);
+    assert(details->pieces == 0);
     return buf_str(&details->joined);
 }

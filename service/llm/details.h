@@ -18,10 +18,11 @@ struct details {
     size_t pieces;
 };
 
-void details_fini(struct details *details);
+void details_fini(struct details *details); /* Zero-initialised is valid too. */
+/* element: JSON of any kind that passed json_check(); copied. */
 void details_add(struct details *details, str element);
 /* The elements so far, without brackets; ends the open one. */
 str details_finish(struct details *details);
-size_t details_bytes(const struct details *details);
+size_t details_bytes(const struct details *details); /* What is kept, about. */
 
 #endif

@@ -47,6 +47,7 @@ static const struct kind_row {
     [KIND_REDIRECTED] = {CODE_FAILED_PRECONDITION, "REDIRECTED", false},
 };
 static_assert(COUNT_OF(kinds) == KIND_COUNT, "one row per kind");
+static_assert(KIND_NONE == 0, "an unknown word is of no kind");
 
 /* What providers write in `code` or `type`; `code` is looked up first. */
 static const struct {
@@ -125,6 +126,7 @@ void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reas
     diagnosis->reason = reason;
     diagnosis->retryable = retryable;
     buf_put(&diagnosis->message, str_of(text));
+    assert(diagnosis->message.len < DIAGNOSIS_MESSAGE_BYTES_MAX);
 }
 
 /* Appends at most the longest message, in whole characters, without control characters. */
@@ -132,6 +134,7 @@ static void put_message(struct buf *ret, str text)
 {
     size_t at = 0;
 
+    assert(ret->len < DIAGNOSIS_MESSAGE_BYTES_MAX);
     text = str_trim(text);
     while (at < text.len && ret->len < DIAGNOSIS_MESSAGE_BYTES_MAX - 4) {
         size_t len = utf8_len(text, at);
@@ -154,6 +157,8 @@ static void put_part(struct buf *ret, const struct parts *parts, str error)
 {
     str raw;
 
+    assert(parts->message == NULL || parts->message_name != NULL ||
+           tree_kind(parts->message) == JSON_STRING);
     if (tree_kind(parts->message) == JSON_STRING) {
         put_message(ret, tree_str(parts->message));
     } else if (parts->message != NULL &&
@@ -165,6 +170,7 @@ static void put_part(struct buf *ret, const struct parts *parts, str error)
 static const struct cJSON *first_of(const struct cJSON *object, const char *const *names,
                                     size_t count, const char **ret_name)
 {
+    assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         const struct cJSON *value = tree_get(object, names[i]);
 
@@ -318,6 +324,7 @@ static enum kind decide_kind(const struct parts *parts, uint32_t http_status,
 static void apply_kind(struct diagnosis *diagnosis, enum kind kind)
 {
     assert(kind < KIND_COUNT);
+    assert(kinds[kind].code != CODE_OK && kinds[kind].reason != NULL);
     diagnosis->code = kinds[kind].code;
     diagnosis->reason = kinds[kind].reason;
     diagnosis->retryable = kinds[kind].retryable;
@@ -330,6 +337,7 @@ static bool parse_decimal(str text, uint64_t *ret_thousandths)
     uint64_t unit = 1000;
     bool fraction = false;
 
+    assert(text.len == 0 || text.ptr != NULL);
     for (size_t i = 0; i < text.len; i++) {
         char byte = text.ptr[i];
 
@@ -367,6 +375,7 @@ static bool parse_duration(str text, uint64_t *ret_ms)
         str digits = str_make(text.ptr + start, at - start);
         str rest = str_make(text.ptr + at, text.len - at);
 
+        assert(digits.len + rest.len == text.len - start);
         if (!parse_decimal(digits, &amount) || amount > UINT32_MAX * 1000ull) {
             return false;
         }
@@ -386,6 +395,7 @@ static bool parse_duration(str text, uint64_t *ret_ms)
             return false;
         }
     }
+    assert(at == text.len);
     *ret_ms = total;
     return text.len > 0;
 }
@@ -407,6 +417,8 @@ static uint64_t reset_ms(str headers)
         str reset;
         uint64_t wait;
 
+        assert(rows[i].remaining.len == strlen(rows[i].remaining.ptr));
+        assert(rows[i].reset.len == strlen(rows[i].reset.ptr));
         if (http_header_get(headers, rows[i].remaining, &remaining) && str_is(remaining, "0") &&
             http_header_get(headers, rows[i].reset, &reset) && parse_duration(reset, &wait) &&
             wait > longest) {
@@ -472,6 +484,7 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
 
     diagnosis_clear(diagnosis);
     put_part(&diagnosis->message, &parts, error);
+
     if (diagnosis->message.len == 0) {
         put_plain(diagnosis, otherwise, http_status);
     }
@@ -481,6 +494,7 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
     if (http_status == 0) {
         http_status = status_in(parts.code);
     }
+    assert(diagnosis->message.len > 0);
     apply_kind(diagnosis, decide_kind(&parts, http_status, &diagnosis->message));
     diagnosis->retry_after_ms = delay_in(parts.details);
     tree_free(tree);
@@ -493,11 +507,13 @@ void diagnosis_from_http(struct diagnosis *diagnosis, uint32_t http_status, str 
     str error = body;
     str word;
 
+    assert(http_status > 0);
     if (json_check(body)) {
         (void)json_next_element(&elements, &error); /* Google: [{"error": ...}] */
         (void)json_object_get_kind(error, STR("error"), JSON_OBJECT, &error);
     }
     take_error(diagnosis, error, body, http_status);
+    assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
     if (http_header_get(headers, STR("x-should-retry"), &word)) {
         diagnosis->retryable =
             str_is(word, "true") || (diagnosis->retryable && !str_is(word, "false"));
@@ -515,6 +531,7 @@ void diagnosis_from_error(struct diagnosis *diagnosis, str error_json)
 
 bool diagnosis_set_reason(struct diagnosis *diagnosis, str reason)
 {
+    assert(reason.len == 0 || reason.ptr != NULL);
     for (enum kind kind = KIND_NONE; kind < KIND_COUNT; kind++) {
         if (str_is(reason, kinds[kind].reason)) {
             diagnosis_clear(diagnosis);
@@ -533,12 +550,14 @@ void diagnosis_redact(struct diagnosis *diagnosis, str secret)
     char *at = diagnosis->message.ptr;
     char *end = at + diagnosis->message.len;
 
+    assert(diagnosis->message.ptr != NULL);
     while ((size_t)(end - at) >= secret.len) {
         char *found = (char *)memmem(at, (size_t)(end - at), secret.ptr, secret.len);
 
         if (found == NULL) {
             return;
         }
+        assert(found >= at && (size_t)(end - found) >= secret.len);
         memset(found, '*', secret.len);
         at = found + secret.len;
     }

@@ -23,9 +23,10 @@ struct diagnosis {
     uint64_t retry_after_ms;
 };
 
-void diagnosis_fini(struct diagnosis *diagnosis);
+void diagnosis_fini(struct diagnosis *diagnosis); /* Zero-initialised is valid, and none. */
 void diagnosis_clear(struct diagnosis *diagnosis); /* None again. */
 
+/* In words of our own, cut at the most bytes; reason is static. */
 void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reason, bool retryable,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* From a response that is no success: header lines as they came, body of any kind. */

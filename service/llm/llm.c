@@ -147,6 +147,7 @@ static void call_free(struct llm_call *call)
 
 static void schedule_pump(struct llm *llm)
 {
+    assert(llm->pump.fire != NULL);
     if (llm->pump.place == 0) {
         http_client_arm(llm->http, &llm->pump, sys_monotonic_us());
     }
@@ -160,6 +161,7 @@ static void unqueue(struct llm *llm, const struct llm_call *call)
         assert(*link != NULL);
         link = &(*link)->next;
     }
+    assert(call->state == CALL_QUEUED);
     *link = call->next;
     if (call->next == NULL) {
         llm->queue_end = link;
@@ -179,6 +181,7 @@ static void forget(struct llm_call *call)
 {
     struct llm *llm = call->llm;
 
+    assert(call->http == NULL);
     if (call->state == CALL_QUEUED) {
         unqueue(llm, call);
     }
@@ -232,6 +235,7 @@ static bool rest_ms(struct llm_call *call, const struct diagnosis *diagnosis, ui
     uint64_t most = (uint64_t)BACKOFF_MS_FIRST << (call->attempts < 8 ? call->attempts : 8);
     uint64_t random;
 
+    assert(call->attempts > 0);
     if (call->give_up_us == 0) {
         call->give_up_us = now_us + options->retry_budget_ms * 1000;
     }
@@ -254,6 +258,7 @@ static void attempt_failed(struct llm_call *call, struct diagnosis *diagnosis)
     bool shown = attempt_has_shown(call->attempt);
     uint64_t wait_ms = 0;
 
+    assert(call->attempt != NULL && diagnosis->code != CODE_OK);
     diagnosis_redact(diagnosis, call->target.key);
     end_asking(call);
     if (shown || !rest_ms(call, diagnosis, &wait_ms)) {
@@ -275,6 +280,7 @@ static void attempt_whole(struct llm_call *call)
     const struct model_sink *sink = &call->llm->options.sink;
     struct model_reply reply;
 
+    assert(call->attempt != NULL);
     end_asking(call);
     attempt_reply(call->attempt, &call->arena, &reply);
     sink->done(sink->context, call->number, &reply);
@@ -285,6 +291,7 @@ static void on_head(void *context, uint32_t http_status, str headers)
 {
     struct llm_call *call = (struct llm_call *)context;
 
+    assert(call->state == CALL_ASKING);
     attempt_head(call->attempt, http_status, headers, sys_now_ms());
 }
 
@@ -292,6 +299,7 @@ static void on_bytes(void *context, str bytes)
 {
     struct llm_call *call = (struct llm_call *)context;
 
+    assert(call->state == CALL_ASKING && bytes.len > 0);
     switch (attempt_bytes(call->attempt, bytes)) {
     case ATTEMPT_OPEN:
         return;
@@ -332,6 +340,7 @@ static void on_done(void *context, const struct http_end *end)
     struct llm_call *call = (struct llm_call *)context;
     bool clean = end->fault == HTTP_FAULT_NONE;
 
+    assert(call->state == CALL_ASKING);
     call->fresh_connection = end->wants_fresh;
     if (attempt_end(call->attempt, clean ? ATTEMPT_END_CLEAN : ATTEMPT_END_BROKEN) ==
         ATTEMPT_WHOLE) {
@@ -369,6 +378,7 @@ static void ask(struct llm_call *call)
     };
     struct http_handler handler = {call, on_head, on_bytes, on_done};
 
+    assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
     call->attempts++;
     call->state = CALL_ASKING;
@@ -393,6 +403,7 @@ static void enqueue(struct llm_call *call)
 {
     struct llm *llm = call->llm;
 
+    assert(call->row != NULL && call->row->codec != NULL);
     call->state = CALL_QUEUED;
     call->next = NULL;
     *llm->queue_end = call;
@@ -404,6 +415,7 @@ static void play_end(struct llm_call *call)
 {
     const struct model_sink *sink = &call->llm->options.sink;
 
+    assert(call->state == CALL_PLAYING && call->delta == call->plan.delta_count);
     if (call->plan.fails) {
         sink->failed(sink->context, call->number, &call->plan.failure);
     } else {
@@ -573,6 +585,7 @@ struct llm *llm_start(const struct llm_options *options)
     struct llm_options *own = &llm->options;
 
     assert(options->sink.delta != NULL && options->sink.done != NULL);
+    assert(options->sink.failed != NULL);
     *own = *options;
     own->first_byte_ms = own->first_byte_ms == 0 ? 300000 : own->first_byte_ms;
     own->idle_ms = own->idle_ms == 0 ? 90000 : own->idle_ms;

@@ -21,8 +21,9 @@ struct llm_options {
     size_t calls_max; /* In flight; more wait in a queue. 0: 256. */
 };
 
+/* Never fails; options is copied. Ended by llm_stop(). */
 struct llm *llm_start(const struct llm_options *options);
 void llm_stop(struct llm *llm); /* Ends the thread; calls in flight are dropped without a word. */
-struct model_client llm_client(struct llm *llm);
+struct model_client llm_client(struct llm *llm); /* Lives as long as the llm. */
 
 #endif

@@ -58,8 +58,8 @@ static void *chat_open(const struct provider_row *row, struct reply *reply)
 {
     struct chat *chat = (struct chat *)xcalloc(1, sizeof(*chat));
 
-    (void)row;
     assert(reply != NULL);
+    assert(row != NULL);
     chat->reply = reply;
     chat->text_block = NO_BLOCK;
     chat->reasoning_block = NO_BLOCK;
@@ -92,6 +92,7 @@ static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t
 {
     size_t opened;
 
+    assert(*block == NO_BLOCK || (size_t)*block < chat->reply->block_count);
     buf_reset(&chat->scratch);
     if (!json_string_decode(raw, &chat->scratch) || chat->scratch.len == 0) {
         return;
@@ -105,6 +106,7 @@ static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t
         }
         *block = (ssize_t)opened;
     }
+    assert(chat->reply->blocks[*block].kind == kind);
     note(chat, reply_append(chat->reply, (size_t)*block, buf_str(&chat->scratch)));
 }
 
@@ -168,6 +170,7 @@ static void take_details(struct chat *chat, str details)
 
 static struct slot *slot_of_index(struct chat *chat, int64_t index)
 {
+    assert(index != NO_INDEX);
     for (size_t i = chat->slot_count; i > 0; i--) {
         if (chat->slots[i - 1].index == index) {
             return &chat->slots[i - 1];
@@ -178,6 +181,7 @@ static struct slot *slot_of_index(struct chat *chat, int64_t index)
 
 static struct slot *slot_of_id(struct chat *chat, str call_id)
 {
+    assert(call_id.len > 0);
     for (size_t i = chat->slot_count; i > 0; i--) {
         const struct reply_block *block = &chat->reply->blocks[chat->slots[i - 1].block];
 
@@ -198,6 +202,7 @@ static struct slot *open_slot(struct chat *chat, int64_t index)
         note(chat, outcome);
         return NULL;
     }
+    assert(chat->reply->blocks[block].kind == MODEL_BLOCK_TOOL_CALL);
     chat->slots = (struct slot *)array_reserve(chat->slots, &chat->slot_capacity, count,
                                                sizeof(*chat->slots));
     chat->slots[count - 1] = (struct slot){.block = block, .index = index};
@@ -223,6 +228,7 @@ static bool begins_another(const struct chat *chat, const struct slot *slot,
     str old_id = buf_str(&block->call_id);
     str new_id = buf_str(&delta->call_id);
 
+    assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     if (new_id.len > 0 && old_id.len > 0) {
         return !str_equal(new_id, old_id);
     }
@@ -257,6 +263,7 @@ static void append_arguments(struct chat *chat, size_t block, str raw)
 {
     enum json_kind kind = json_kind_of(raw);
 
+    assert(block < chat->reply->block_count);
     if (kind == JSON_STRING) {
         ssize_t opened = (ssize_t)block;
 
@@ -271,6 +278,7 @@ static void fill_slot(struct chat *chat, const struct slot *slot, const struct c
     struct reply_block *block = &chat->reply->blocks[slot->block];
 
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
+    assert(slot->block < chat->reply->block_count);
     if (block->call_id.len == 0) {
         buf_put(&block->call_id, buf_str(&delta->call_id));
     }
@@ -293,6 +301,7 @@ static void read_call(str call, struct call_delta *ret)
     str value;
     uint64_t index;
 
+    assert(json_kind_of(call) == JSON_OBJECT && ret->call_id.len == 0);
     ret->index = NO_INDEX;
     if (json_object_get(call, STR("index"), &value) && json_to_u64(value, &index) &&
         index <= INT32_MAX) {
@@ -333,6 +342,7 @@ static void take_calls(struct chat *chat, str calls, bool whole)
         if (slot == NULL) {
             slot = open_slot(chat, delta.index);
         }
+        assert(slot == NULL || slot->block < chat->reply->block_count);
         if (slot != NULL) {
             fill_slot(chat, slot, &delta);
         }
@@ -379,6 +389,7 @@ static void take_finish(struct chat *chat, str raw)
     if (!has_text(raw)) {
         return;
     }
+    assert(json_kind_of(raw) == JSON_STRING);
     chat->finished = true;
     buf_reset(&reply->stop_raw);
     (void)json_string_decode(raw, &reply->stop_raw);
@@ -423,6 +434,7 @@ static uint64_t number_at(str object, const char *first, const char *second)
     uint64_t number = 0;
     str value;
 
+    assert(first != NULL);
     if (!json_object_get(object, str_of(first), &value)) {
         return 0;
     }
@@ -457,6 +469,7 @@ static void take_name(struct buf *ret, str object, const char *key)
 {
     str value;
 
+    assert(key != NULL);
     if (ret->len == 0 && json_object_get(object, str_of(key), &value)) {
         (void)json_string_decode(value, ret);
     }
@@ -501,6 +514,7 @@ static bool find_error(str object, bool is_error_event, str *ret)
 
 static enum codec_step fail_on_limit(const struct chat *chat, struct diagnosis *diagnosis)
 {
+    assert(!status_is_ok(chat->fault));
     diagnosis_set(diagnosis, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s",
                   chat->fault.why);
     return CODEC_FAILED;
@@ -523,6 +537,7 @@ static enum codec_step take_json(struct chat *chat, str json, bool is_error_even
         diagnosis_from_error(diagnosis, error);
         return CODEC_FAILED;
     }
+    assert(diagnosis->code == CODE_OK);
     return status_is_ok(chat->fault) ? CODEC_MORE : fail_on_limit(chat, diagnosis);
 }
 
@@ -532,6 +547,7 @@ static void settle(struct chat *chat)
     struct reply *reply = chat->reply;
     str details = details_finish(&chat->details);
 
+    assert(chat->chosen);
     if (details.len > 0) {
         size_t block = (size_t)chat->reasoning_block;
 
@@ -541,6 +557,7 @@ static void settle(struct chat *chat)
         if (status_is_ok(chat->fault)) {
             struct buf *raw = &reply->blocks[block].raw;
 
+            assert(raw->len == 0); /* settle() comes once. */
             buf_put(raw, STR("{\"reasoning_details\":["));
             buf_put(raw, details);
             buf_put(raw, STR("]}"));
@@ -557,6 +574,7 @@ static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
+    assert(chat->reply != NULL);
     if (str_is(buf_str(&chat->reply->stop_raw), "error") ||
         str_is(buf_str(&chat->reply->stop_raw), "insufficient_system_resource")) {
         diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_SERVER_ERROR", true,

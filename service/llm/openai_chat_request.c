@@ -16,6 +16,7 @@ static size_t join_texts(const struct model_message *message, enum model_block_k
 {
     size_t count = 0;
 
+    assert(kind != MODEL_BLOCK_TOOL_CALL && kind != MODEL_BLOCK_TOOL_RESULT);
     for (size_t i = 0; i < message->block_count; i++) {
         if (message->blocks[i].kind == kind) {
             buf_put(ret, count == 0 ? STR_EMPTY : STR("\n"));
@@ -42,6 +43,7 @@ static bool put_texts(struct json_writer *writer, const char *name,
 static void put_plain_message(struct json_writer *writer, const char *role,
                               const struct model_message *message)
 {
+    assert(message->role != MODEL_ROLE_ASSISTANT && message->role != MODEL_ROLE_TOOL);
     json_begin_object(writer, NULL);
     json_put_string(writer, "role", str_of(role));
     if (!put_texts(writer, "content", message, MODEL_BLOCK_TEXT)) {
@@ -57,6 +59,7 @@ static str sent_call_id(const struct provider_row *row, str call_id, char stand_
     bool fits = call_id.len == CALL_ID_BYTES;
     uint64_t hash = str_hash(call_id);
 
+    assert(call_id.len > 0);
     for (size_t i = 0; i < call_id.len && fits; i++) {
         char lower = (char)(call_id.ptr[i] | 0x20);
 
@@ -94,6 +97,7 @@ static void put_merged(struct json_writer *writer, str object, str opaque)
 {
     struct buf merged = {0};
 
+    assert(json_kind_of(object) == JSON_OBJECT);
     json_object_merge(object, opaque, &merged);
     json_put_raw(writer, NULL, buf_str(&merged));
     buf_fini(&merged);
@@ -135,6 +139,7 @@ static void put_calls(struct json_writer *writer, const struct provider_row *row
     if (!has_call(message)) {
         return;
     }
+
     json_begin_array(writer, "tool_calls");
     for (size_t i = 0; i < message->block_count; i++) {
         if (message->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
@@ -149,6 +154,7 @@ static bool is_same_origin(const struct provider_row *row, str origin)
 {
     str name = str_of(row->name);
 
+    assert(name.len > 0);
     return str_starts_with(origin, name) && origin.len > name.len && origin.ptr[name.len] == '/';
 }
 
@@ -158,6 +164,7 @@ static void put_with_opaque(struct json_writer *writer, const struct model_messa
 {
     struct buf merged = {0};
 
+    assert(json_kind_of(object) == JSON_OBJECT);
     buf_put(&merged, object);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
@@ -358,6 +365,7 @@ static void put_settings(struct json_writer *writer, const struct provider_row *
 /* A member whose name and value stay as they came. */
 static void splice_member(struct buf *ret, str key, str value)
 {
+    assert(json_kind_of(key) == JSON_STRING && value.len > 0);
     buf_put_char(ret, ret->len == 0 ? '{' : ',');
     buf_put(ret, key);
     buf_put_char(ret, ':');

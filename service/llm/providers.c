@@ -140,10 +140,19 @@ static const struct provider_row rows[] = {
     },
 };
 
+/* What a row must have to be asked. */
+static bool is_sound(const struct provider_row *row)
+{
+    return row->codec == NULL ||
+           (row->path != NULL && row->path[0] == '/' && row->key_setting != NULL &&
+            row->base_url_setting != NULL && row->codec->put_body != NULL);
+}
+
 const struct provider_row *provider_find(str name)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         if (str_is(name, rows[i].name)) {
+            assert(is_sound(&rows[i]));
             return &rows[i];
         }
     }
@@ -154,9 +163,11 @@ str provider_names(struct arena *arena)
 {
     str names = STR_EMPTY;
 
+    static_assert(COUNT_OF(rows) > 1, "there is one to name");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         names =
             arena_printf(arena, STR_FMT "%s%s", STR_ARG(names), i == 0 ? "" : ", ", rows[i].name);
     }
+    assert(names.len > 0);
     return names;
 }

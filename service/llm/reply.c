@@ -31,6 +31,7 @@ void reply_fini(struct reply *reply)
 
 status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_block)
 {
+    assert(reply->block_count <= REPLY_BLOCKS_MAX && ret_block != NULL);
     if (reply->block_count == REPLY_BLOCKS_MAX) {
         return status_make(CODE_RESOURCE_EXHAUSTED, "the reply has more than 1024 blocks");
     }
@@ -57,6 +58,7 @@ static void append_clean(struct buf *ret, str text)
 {
     size_t at = 0;
 
+    assert(text.len == 0 || text.ptr != NULL);
     buf_reserve(ret, text.len);
     while (at < text.len) {
         size_t start = at;
@@ -94,6 +96,7 @@ static void show_from(struct reply *reply, const struct reply_block *block, size
 
 static void flush_held(struct reply_block *block)
 {
+    assert(block->held_len <= sizeof(block->held));
     append_clean(&block->text, str_make(block->held, block->held_len));
     block->held_len = 0;
 }
@@ -115,6 +118,7 @@ static size_t complete_held(struct reply_block *block, str bytes)
             flush_held(block);
         }
     }
+    assert(taken == bytes.len || block->held_len == 0);
     return taken;
 }
 
@@ -134,6 +138,7 @@ status reply_append(struct reply *reply, size_t block_index, str bytes)
     if (rest.len > 0) {
         size_t tail = utf8_tail_len(rest);
 
+        assert(block->held_len == 0 && tail < sizeof(block->held));
         append_clean(&block->text, str_make(rest.ptr, rest.len - tail));
         memcpy(block->held, rest.ptr + rest.len - tail, tail);
         block->held_len = tail;
@@ -156,6 +161,7 @@ static bool is_used(const struct reply *reply, size_t until, str call_id)
 {
     uint64_t hash = str_hash(call_id);
 
+    assert(call_id.len > 0 && until < reply->block_count);
     for (size_t i = 0; i < reply->options.used_id_count; i++) {
         if (reply->options.used_ids[i] == hash) {
             return true;
@@ -184,6 +190,7 @@ static void settle_call_id(struct reply *reply, size_t at)
     struct buf *call_id = &reply->blocks[at].call_id;
     uint64_t salt = at;
 
+    assert(reply->blocks[at].kind == MODEL_BLOCK_TOOL_CALL);
     while (call_id->len == 0 || str_is(buf_str(call_id), "null") ||
            is_used(reply, at, buf_str(call_id))) {
         buf_reset(call_id);
@@ -198,6 +205,7 @@ static void finish_call(const struct reply_block *block, struct arena *arena,
 {
     str arguments = str_trim(buf_str(&block->text));
 
+    assert(block->call_id.len > 0 && block->held_len == 0);
     ret->call_id = arena_copy(arena, buf_str(&block->call_id));
     ret->name = arena_copy(arena, buf_str(&block->name));
     ret->arguments = arguments.len == 0 ? STR("{}") : arena_copy(arena, arguments);
@@ -208,6 +216,7 @@ static void finish_block(struct reply *reply, struct reply_block *block)
 {
     size_t start = block->text.len;
 
+    assert(block->kind != MODEL_BLOCK_TOOL_RESULT); /* Models give none. */
     flush_held(block);
     show_from(reply, block, start);
 }

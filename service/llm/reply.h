@@ -53,12 +53,15 @@ struct reply {
     struct buf model;
 };
 
+/* options is copied, what it points to must live as long. */
 void reply_init(struct reply *reply, const struct reply_options *options);
-void reply_fini(struct reply *reply);
+void reply_fini(struct reply *reply); /* What reply_finish() made stays: it is in the arena. */
 
 /* The index of the new block. RESOURCE_EXHAUSTED beyond the limits, here and below. */
 status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_block);
+/* Bytes at the end of a block, any piece of its text; shows what became whole. */
 status reply_append(struct reply *reply, size_t block, str bytes);
+/* Whether one of the blocks is a tool call. */
 bool reply_has_call(const struct reply *reply);
 
 /* Fills ret from what came; everything lives in the arena. Called once, at the end. */

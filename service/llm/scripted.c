@@ -1,5 +1,6 @@
 #include "service/llm/scripted.h"
 
+#include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 #include "service/llm/diagnosis.h"
@@ -10,6 +11,7 @@ enum {
     DELTA_MS_MAX = 60000,
     CALLS_MAX = 64, /* In one entry. */
 };
+static_assert(DELTA_MS_MAX <= UINT32_MAX, "a plan holds it in 32 bits");
 
 /* What an answer depends on. */
 struct scene {
@@ -28,9 +30,10 @@ struct take {
     bool pauses;
     struct model_block *blocks;
     size_t block_count;
+    size_t block_capacity;
     struct scripted_delta *deltas;
     size_t delta_count;
-    size_t delta_cap;
+    size_t delta_capacity;
     size_t bytes;
 };
 
@@ -43,6 +46,7 @@ static status check_calls(const struct cJSON *calls, size_t at, struct arena *ar
 {
     size_t count = 0;
 
+    assert(calls != NULL);
     if (tree_kind(calls) != JSON_ARRAY) {
         return refuse(arena, at, "tool_calls must be an array");
     }
@@ -56,6 +60,7 @@ static status check_calls(const struct cJSON *calls, size_t at, struct arena *ar
             return refuse(arena, at, "arguments must be an object or a string");
         }
         if (++count > CALLS_MAX) {
+            static_assert(CALLS_MAX == 64, "the sentence says so");
             return refuse(arena, at, "more than 64 tool_calls");
         }
     }
@@ -106,6 +111,7 @@ static status check_number(const struct cJSON *options, const char *name, uint64
     const struct cJSON *value = tree_get(options, name);
     uint64_t number;
 
+    assert(max <= 1ull << 53); /* Beyond it the numbers of a tree are not exact. */
     if (value != NULL && (!tree_u64(value, &number) || number > max)) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "options.%s must be a whole number from 0 to %llu", name,
@@ -119,6 +125,7 @@ static status check_options(const struct cJSON *options, struct arena *arena)
     const struct cJSON *script = tree_get(options, "script");
     size_t at = 0;
 
+    assert(tree_kind(options) == JSON_OBJECT);
     TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
     TRY(check_number(options, "chunk", 1 << 20, arena));
     if (script != NULL && tree_kind(script) != JSON_ARRAY) {
@@ -168,6 +175,7 @@ static struct scene read_scene(const struct model_request *request, const struct
 {
     struct scene scene = {.request = request, .options = options, .arena = arena};
 
+    assert(options == NULL || tree_kind(options) == JSON_OBJECT);
     scene.input = STR("");
     scene.tool_result = STR("");
     for (size_t i = 0; i < request->message_count; i++) {
@@ -222,9 +230,11 @@ static str expand(struct scene *scene, str text, bool in_json)
             continue;
         }
         buf_put_json_string(&out, rows[row].value);
+        assert(out.len >= start + 2 && out.ptr[start] == '"'); /* Its quotes go. */
         memmove(out.ptr + start, out.ptr + start + 1, out.len - start - 2);
         out.len -= 2;
     }
+    assert(at == text.len);
     str copy = arena_copy(scene->arena, buf_str(&out));
 
     buf_fini(&out);
@@ -236,6 +246,7 @@ static size_t delta_len(const struct scene *scene, str text)
 {
     size_t at = 0;
 
+    assert(text.len > 0);
     for (uint64_t count = 0; at < text.len; count++) {
         size_t len = utf8_len(text, at);
 
@@ -247,23 +258,26 @@ static size_t delta_len(const struct scene *scene, str text)
         }
         at += len == 0 ? 1 : len;
     }
+    assert(at > 0 && at <= text.len);
     return at;
 }
 
 static void add_delta(struct take *take, enum model_delta_kind kind, str text)
 {
-    if (take->delta_count == take->delta_cap) {
-        size_t cap = take->delta_cap == 0 ? 16 : take->delta_cap * 2;
-        struct scripted_delta *deltas =
-            (struct scripted_delta *)arena_alloc(take->scene->arena, cap * sizeof(*deltas));
-
-        if (take->delta_count > 0) {
-            memcpy(deltas, take->deltas, take->delta_count * sizeof(*deltas));
-        }
-        take->deltas = deltas;
-        take->delta_cap = cap;
-    }
+    assert(text.len > 0 && take->delta_count <= take->delta_capacity);
+    take->deltas = (struct scripted_delta *)array_reserve_in(
+        take->scene->arena, take->deltas, &take->delta_capacity, take->delta_count + 1,
+        sizeof(*take->deltas));
     take->deltas[take->delta_count++] = (struct scripted_delta){kind, text};
+}
+
+static struct model_block *add_block(struct take *take, enum model_block_kind kind)
+{
+    assert(take->block_count < take->block_capacity);
+    struct model_block *block = &take->blocks[take->block_count++];
+
+    *block = (struct model_block){.kind = kind};
+    return block;
 }
 
 static void say(struct take *take, enum model_block_kind kind, enum model_delta_kind delta,
@@ -272,7 +286,7 @@ static void say(struct take *take, enum model_block_kind kind, enum model_delta_
     if (text.len == 0) {
         return;
     }
-    take->blocks[take->block_count++] = (struct model_block){.kind = kind, .text = text};
+    add_block(take, kind)->text = text;
     take->bytes += text.len;
     for (size_t at = 0; at < text.len;) {
         str rest = str_make(text.ptr + at, text.len - at);
@@ -286,13 +300,14 @@ static void say(struct take *take, enum model_block_kind kind, enum model_delta_
 static void call(struct take *take, str name, str arguments)
 {
     const struct scene *scene = take->scene;
-    struct model_block *block = &take->blocks[take->block_count++];
+    struct model_block *block = add_block(take, MODEL_BLOCK_TOOL_CALL);
 
-    *block = (struct model_block){.kind = MODEL_BLOCK_TOOL_CALL, .name = name};
+    block->name = name;
     block->call_id = arena_printf(scene->arena, "call_%zu_%zu", scene->request->message_count,
                                   take->block_count);
     block->arguments = str_trim(arguments).len == 0 ? STR("{}") : arguments;
     block->arguments_invalid = !json_is_object(block->arguments);
+    assert(block->call_id.len > 0 && block->arguments.len > 0);
     take->bytes += arguments.len;
     add_delta(take, MODEL_DELTA_TOOL_ARGUMENTS, block->arguments);
 }
@@ -315,6 +330,7 @@ static void play_calls(struct take *take, const struct cJSON *calls, str raws)
         const struct cJSON *given = tree_get(element, "arguments");
         str arguments = STR("{}");
 
+        assert(element != NULL); /* Both readers see the same calls. */
         if (tree_kind(given) == JSON_STRING) {
             arguments = expand(take->scene, tree_str(given), false);
         } else if (given != NULL && json_object_get(raw, STR("arguments"), &arguments)) {
@@ -337,8 +353,10 @@ static size_t count_children(const struct cJSON *container)
 
 static void reserve_blocks(struct take *take, size_t count)
 {
+    assert(take->blocks == NULL && count > 0);
     take->blocks =
-        (struct model_block *)arena_zalloc(take->scene->arena, (count + 1) * sizeof(*take->blocks));
+        (struct model_block *)arena_zalloc(take->scene->arena, count * sizeof(*take->blocks));
+    take->block_capacity = count;
 }
 
 static void play_entry(struct take *take, const struct cJSON *entry, str raw)
@@ -347,6 +365,7 @@ static void play_entry(struct take *take, const struct cJSON *entry, str raw)
     const struct cJSON *calls = tree_get(entry, "tool_calls");
     str raw_calls = STR("");
 
+    assert(tree_kind(entry) == JSON_OBJECT);
     (void)json_object_get(raw, STR("tool_calls"), &raw_calls);
     reserve_blocks(take, 2 + count_children(calls));
     say(take, MODEL_BLOCK_REASONING, MODEL_DELTA_REASONING,
@@ -439,6 +458,8 @@ static void finish(const struct take *take, struct scripted_plan *ret)
     const struct scene *scene = take->scene;
     bool called = has_call(take);
 
+    assert(take->delta_count >= take->block_count); /* Each block is shown. */
+    assert(!called || take->blocks != NULL);
     ret->deltas = take->deltas;
     ret->delta_count = take->delta_count;
     ret->reply = (struct model_reply){
@@ -464,6 +485,7 @@ static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct
     str reason = text_member(scene->arena, error, "reason");
     uint64_t after = 0;
 
+    assert(tree_kind(error) == JSON_OBJECT && !ret->fails);
     (void)tree_u64(tree_get(error, "after_chunks"), &after);
     if (!diagnosis_set_reason(&diagnosis, reason)) {
         diagnosis_set(&diagnosis, CODE_UNAVAILABLE, "SCRIPTED_ERROR", false, "unused");
@@ -471,6 +493,7 @@ static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct
     (void)tree_bool(tree_get(error, "retryable"), &diagnosis.retryable);
     ret->fails = true;
     ret->delta_count = after < ret->delta_count ? (size_t)after : ret->delta_count;
+    assert(diagnosis.code != CODE_OK && diagnosis.reason != NULL);
     ret->failure = (struct model_failure){
         .code = diagnosis.code,
         .reason = diagnosis.reason,
@@ -500,6 +523,7 @@ static const struct cJSON *find_entry(const struct scene *scene, str *ret_raw)
 
 static void fail_exhausted(const struct scene *scene, struct scripted_plan *ret)
 {
+    assert(!ret->fails);
     ret->fails = true;
     ret->failure = (struct model_failure){
         .code = CODE_FAILED_PRECONDITION,
@@ -539,6 +563,7 @@ void scripted_make(const struct model_request *request, struct arena *arena,
 
     *ret = (struct scripted_plan){0};
     (void)tree_u64(tree_get(options, "delta_ms"), &delta_ms);
+    assert(delta_ms <= DELTA_MS_MAX); /* scripted_check() let it pass. */
     ret->delta_ms = (uint32_t)delta_ms;
     if (tree_get(options, "script") == NULL) {
         improvise(&take);

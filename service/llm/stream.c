@@ -26,6 +26,7 @@ static void dispatch(struct stream *stream)
 {
     str data = buf_str(&stream->data);
 
+    assert(data.len == 0 || data.ptr[data.len - 1] == '\n');
     if (data.len > 0) {
         data.len--; /* Each data line left a line feed; the last one is not part of it. */
     }
@@ -43,6 +44,7 @@ static status take_field(struct stream *stream, str name, str value)
         buf_put(&stream->event, value);
     }
     if (str_is(name, "data")) {
+        assert(stream->data.len <= stream->bytes_max);
         if (value.len >= stream->bytes_max - stream->data.len) {
             return too_long();
         }
@@ -58,6 +60,7 @@ static status take_event_line(struct stream *stream, str line)
         dispatch(stream);
         return STATUS_OK;
     }
+    assert(memchr(line.ptr, '\n', line.len) == NULL);
     const char *colon = (const char *)memchr(line.ptr, ':', line.len);
 
     if (colon == line.ptr) {
@@ -78,6 +81,7 @@ static status take_event_line(struct stream *stream, str line)
 
 static status take_line(struct stream *stream, str line)
 {
+    assert(line.len <= stream->bytes_max);
     if (!stream->started) {
         stream->started = true;
         if (str_starts_with(line, byte_order_mark)) {
@@ -105,6 +109,7 @@ static const char *find_line_end(const char *at, const char *end)
 /* The line is `line` so far and then `rest`. */
 static status end_line(struct stream *stream, str rest)
 {
+    assert(stream->line.len + rest.len <= stream->bytes_max);
     if (stream->line.len == 0) {
         return take_line(stream, rest);
     }
@@ -120,6 +125,7 @@ status stream_feed(struct stream *stream, str bytes)
     const char *at = bytes.ptr;
     const char *end = bytes.len == 0 ? at : at + bytes.len;
 
+    assert(stream->record != NULL && stream->line.len <= stream->bytes_max);
     while (at < end && !stream->stopped) {
         if (stream->after_cr && *at == '\n') {
             at++;
@@ -130,6 +136,7 @@ status stream_feed(struct stream *stream, str bytes)
         const char *stop = find_line_end(at, end);
         str piece = str_make(at, (size_t)(stop - at));
 
+        assert(stop >= at && stop <= end);
         if (piece.len > stream->bytes_max - stream->line.len) {
             return too_long();
         }

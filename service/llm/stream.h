@@ -40,7 +40,7 @@ struct stream {
 /* bytes_max 0: STREAM_RECORD_BYTES_MAX. */
 void stream_init(struct stream *stream, enum stream_framing framing, size_t bytes_max,
                  stream_record_fn *record, void *context);
-void stream_fini(struct stream *stream);
+void stream_fini(struct stream *stream); /* What is still open is not recorded. */
 
 /* RESOURCE_EXHAUSTED when a line or a record grows over the limit. */
 status stream_feed(struct stream *stream, str bytes);

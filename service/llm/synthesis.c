@@ -6,6 +6,7 @@ enum {
     SCHEMA_DEPTH_MAX = 16,
     VALUES_MAX = 1000, /* A schema that contains itself twice would grow without end. */
 };
+static_assert((int)SCHEMA_DEPTH_MAX < (int)JSON_DEPTH_MAX, "what is made can be read again");
 
 struct synthesis {
     str root;
@@ -32,6 +33,7 @@ static bool is_capital(char byte)
 /* The next word at or after *at; empty at the end. Moves *at behind it. */
 static str next_word(str text, size_t *at)
 {
+    assert(*at <= text.len);
     while (*at < text.len && !is_letter(text.ptr[*at])) {
         (*at)++;
     }
@@ -50,6 +52,7 @@ str synthesis_last_name(str said)
     str first_name = STR("");
     size_t at = 0;
 
+    assert(said.len == 0 || said.ptr != NULL);
     for (str word = next_word(said, &at); word.len > 0; word = next_word(said, &at)) {
         last = word;
         if (!is_capital(word.ptr[0])) {
@@ -94,6 +97,7 @@ static bool resolve(const struct synthesis *synthesis, str raw, str *ret)
     bool found = json_string_decode(raw, &path) && path.len > 1 && path.ptr[0] == '#';
     size_t place = 2;
 
+    assert(!found || path.len >= place);
     while (found && place <= path.len) {
         size_t start = place;
 
@@ -182,6 +186,7 @@ static void put_object(struct synthesis *synthesis, str schema)
     str property;
     size_t count = 0;
 
+    assert(synthesis->depth > 0 && synthesis->depth <= SCHEMA_DEPTH_MAX);
     (void)json_object_get(schema, STR("properties"), &properties);
     struct json_iterator members = json_members(properties);
 
@@ -202,6 +207,7 @@ static void put_array(struct synthesis *synthesis, str name, str schema)
 {
     str items;
 
+    assert(synthesis->depth > 0 && synthesis->depth <= SCHEMA_DEPTH_MAX);
     buf_put_char(synthesis->ret, '[');
     if (json_object_get(schema, STR("items"), &items)) {
         put_value(synthesis, name, items);
@@ -235,6 +241,8 @@ static void put_string(struct synthesis *synthesis, str raw_name)
 {
     str name = synthesis_last_name(synthesis->said);
 
+    /* A name of a property, as it stands in the schema. */
+    assert(raw_name.len == 0 || json_kind_of(raw_name) == JSON_STRING);
     if (name.len > 0) {
         buf_put_json_string(synthesis->ret, name);
     } else {
@@ -266,8 +274,10 @@ static void put_typed(struct synthesis *synthesis, str name, str schema)
 
 static void put_value(struct synthesis *synthesis, str name, str schema)
 {
+    size_t start = synthesis->ret->len;
     str other;
 
+    assert(synthesis->depth <= SCHEMA_DEPTH_MAX);
     if (synthesis->depth == SCHEMA_DEPTH_MAX || synthesis->values++ >= VALUES_MAX) {
         buf_put(synthesis->ret, STR("null"));
         return;
@@ -282,6 +292,7 @@ static void put_value(struct synthesis *synthesis, str name, str schema)
     } else {
         put_typed(synthesis, name, schema);
     }
+    assert(synthesis->ret->len > start); /* Each value leaves one. */
     synthesis->depth--;
 }
 
@@ -289,5 +300,7 @@ void synthesis_put(str schema, str said, struct buf *ret)
 {
     struct synthesis synthesis = {.root = schema, .said = said, .ret = ret};
 
+    assert(ret != NULL);
     put_value(&synthesis, STR_EMPTY, schema);
+    assert(synthesis.depth == 0);
 }

@@ -24,6 +24,7 @@ static str base_url_of(const struct settings *settings, const struct provider_ro
 {
     const char *set = setting(settings, row->base_url_setting);
 
+    assert(set == NULL || *set != '\0');
     if (request->base_url.len > 0) {
         return request->base_url;
     }
@@ -77,6 +78,7 @@ static bool may_have_key(const struct settings *settings, const struct provider_
 static status refuse_key(const struct provider_row *row, const struct model_request *request,
                          struct arena *arena)
 {
+    assert(row->key_setting != NULL && row->base_url_setting != NULL);
     str host = address_host(request->base_url);
 
     if (host.len == 0) {
@@ -97,6 +99,7 @@ static status check_key(const struct settings *settings, const struct provider_r
     const char *key = setting(settings, row->key_setting);
     bool optional = (row->quirks & PROVIDER_KEY_OPTIONAL) != 0;
 
+    assert(row->key_setting != NULL);
     if (key == NULL) {
         return optional ? STATUS_OK
                         : arena_fail(arena, CODE_FAILED_PRECONDITION,
@@ -128,6 +131,7 @@ static const char *make_url(struct arena *arena, str base, const char *path)
     size_t len = mark == NULL ? base.len : (size_t)(mark - base.ptr);
     str query = str_make(base.ptr + len, base.len - len);
 
+    assert(base.len > 0 && path[0] == '/');
     while (len > 0 && base.ptr[len - 1] == '/') {
         len--;
     }

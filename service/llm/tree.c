@@ -11,6 +11,7 @@ enum {
     NUMBER_BYTES_MAX = 63, /* cJSON stops in the middle of a longer one. */
     ESCAPE_BYTES = 6, /* \uXXXX */
 };
+static_assert(ESCAPE_BYTES == sizeof("\\uXXXX") - 1, "and no more");
 static_assert(JSON_DEPTH_MAX < CJSON_NESTING_LIMIT, "cJSON reads whatever passed the check");
 
 /* Before main(), since it changes the library for all threads. */
@@ -25,6 +26,7 @@ static struct cJSON *parse(str text)
 {
     const char *end = NULL;
 
+    assert(text.len <= TREE_BYTES_MAX);
     return cJSON_ParseWithLengthOpts(text.ptr, text.len, &end, false);
 }
 
@@ -33,6 +35,7 @@ static unsigned long escaped_at(str text, size_t at)
 {
     char digits[5] = {0};
 
+    assert(at <= text.len);
     if (text.len - at < ESCAPE_BYTES || text.ptr[at] != '\\' || text.ptr[at + 1] != 'u') {
         return 0;
     }
@@ -46,6 +49,7 @@ static size_t mend_escape(str text, size_t at, struct buf *ret)
     unsigned long character = escaped_at(text, at);
     size_t len = ESCAPE_BYTES;
 
+    assert(at + 1 < text.len && text.ptr[at] == '\\');
     if (text.ptr[at + 1] != 'u') {
         buf_put(ret, str_make(text.ptr + at, 2));
         return 2;
@@ -74,6 +78,7 @@ static size_t mend_number(str text, size_t at, struct buf *ret)
     while (at + len < text.len && strchr("0123456789+-.eE", text.ptr[at + len]) != NULL) {
         len++;
     }
+    assert(len > 0);
     if (len <= NUMBER_BYTES_MAX) {
         buf_put(ret, str_make(text.ptr + at, len));
         return len;
@@ -128,6 +133,7 @@ struct cJSON *tree_new(str text)
         root = parse(buf_str(&mended));
     }
     buf_fini(&mended);
+    assert(root != NULL); /* What passed the check is read. */
     return root;
 }
 
@@ -161,6 +167,7 @@ const struct cJSON *tree_get(const struct cJSON *object, const char *name)
         return NULL;
     }
     for (const struct cJSON *member = object->child; member != NULL; member = member->next) {
+        assert(member->string != NULL);
         found = strcmp(member->string, name) == 0 ? member : found;
     }
     return tree_kind(found) == JSON_NONE ? NULL : found;

@@ -28,12 +28,14 @@ enum json_kind tree_kind(const struct cJSON *value); /* JSON_NONE: absent. */
 const struct cJSON *tree_get(const struct cJSON *object, const char *name);
 /* The members or elements, nulls among them. */
 const struct cJSON *tree_first(const struct cJSON *container);
+/* Of the same container; NULL: that was the last. */
 const struct cJSON *tree_next(const struct cJSON *value);
-str tree_name(const struct cJSON *member);
+str tree_name(const struct cJSON *member); /* Empty when absent. */
 
 str tree_str(const struct cJSON *value); /* Empty when it is no string. */
 /* Whole numbers from 0 to 2^53, which a double holds exactly. */
 bool tree_u64(const struct cJSON *value, uint64_t *ret);
+/* False, and nothing changed, when it is none. */
 bool tree_bool(const struct cJSON *value, bool *ret);
 
 #endif

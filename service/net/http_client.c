@@ -141,6 +141,7 @@ static void free_doomed(struct http_client *client)
     while (client->doomed != NULL) {
         struct http_call *call = client->doomed;
 
+        assert(call->is_doomed && call->silenced);
         client->doomed = call->next_doomed;
         call_free(call);
     }
@@ -150,6 +151,7 @@ static void end_by_curl(struct http_call *call, CURLcode code)
 {
     struct http_end end = {.fault = HTTP_FAULT_NONE, .why = ""};
 
+    assert(!call->client->in_curl && !call->is_doomed);
     if (code != CURLE_OK) {
         end.fault = HTTP_FAULT_OTHER;
         end.why = call->why[0] != '\0' ? call->why : curl_easy_strerror(code);
@@ -170,6 +172,7 @@ static void on_silence(struct timer *timer)
     struct http_call *call = container_of(timer, struct http_call, silence);
     uint64_t due_us = call->heard_us + call->limit_ms * 1000;
 
+    assert(call->limit_ms > 0 && timer->place == 0);
     if (due_us > sys_monotonic_us()) {
         http_client_arm(call->client, timer, due_us);
         return;
@@ -347,6 +350,7 @@ void http_call_drop(struct http_call *call)
 
 void http_call_release(struct http_call *call)
 {
+    assert(!call->is_doomed);
     call->silenced = true;
     call->heard_us = sys_monotonic_us();
     call->limit_ms = DRAIN_MS;

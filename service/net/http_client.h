@@ -69,10 +69,12 @@ struct timer {
     void (*fire)(struct timer *timer);
 };
 
+/* Never fails. connections_max: at most so many at once, calls beyond them wait. */
 struct http_client *http_client_start(size_t connections_max);
 void http_client_stop(struct http_client *client); /* Runs what was posted, ends the thread. */
 void http_client_free(struct http_client *client); /* Every call must be dropped or over. */
 
+/* Runs the task on the client's thread, once; in the order of the posts. */
 void http_client_post(struct http_client *client, struct http_task *task);
 /* By sys_monotonic_us(). Anew where it is armed; equal ones fire in no particular order. */
 void http_client_arm(struct http_client *client, struct timer *timer, uint64_t due_us);

@@ -16,6 +16,7 @@ static str take_line(str *lines)
     size_t taken = feed == NULL ? len : len + 1;
     str line = str_make(lines->ptr, len);
 
+    assert(len <= taken && taken <= lines->len);
     *lines = str_make(lines->ptr + taken, lines->len - taken);
     return line;
 }
@@ -46,6 +47,7 @@ bool http_content_type_is(str lines, str type)
 {
     str value;
 
+    assert(type.len > 0);
     if (!http_header_get(lines, STR("content-type"), &value) || value.len == 0) {
         return false;
     }
@@ -65,6 +67,7 @@ bool http_date_parse(str text, uint64_t *ret_ms)
     if (text.len == 0 || text.len >= sizeof(copy)) {
         return false;
     }
+    assert(text.ptr != NULL);
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     const char *rest = strptime(copy, "%a, %d %b %Y %H:%M:%S GMT", &broken_down);
