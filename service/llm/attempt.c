@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/base/json.h"
 #include "service/llm/stream.h"
 #include "service/net/http_header.h"
 
@@ -29,11 +30,16 @@ struct attempt {
     struct buf headers;
     struct buf body;
     bool is_web_page;
+    bool at_end; /* The body is over: a record that comes now was left unended. */
 };
 
 static bool take_record(void *context, str event, str data)
 {
     struct attempt *attempt = (struct attempt *)context;
+
+    if (attempt->at_end && !json_check(data) && !str_is(str_trim(data), "[DONE]")) {
+        return false; /* It was cut: whether the reply is whole is seen without it. */
+    }
     enum codec_step step =
         attempt->row->codec->record(attempt->codec, event, data, &attempt->diagnosis);
 
@@ -169,6 +175,7 @@ static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end e
     const struct codec *codec = attempt->row->codec;
 
     if (end == ATTEMPT_END_CLEAN) {
+        attempt->at_end = true;
         status finished = stream_finish(&attempt->stream);
 
         if (!status_is_ok(finished)) {
@@ -183,6 +190,28 @@ static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end e
         diagnosis_clear(&attempt->diagnosis);
     }
     return attempt->state;
+}
+
+/* Whether JSON text ends inside a string or a container. */
+static bool is_cut(str json)
+{
+    size_t depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < json.len; i++) {
+        char byte = json.ptr[i];
+
+        if (in_string && byte == '\\') {
+            i++;
+        } else if (byte == '"') {
+            in_string = !in_string;
+        } else if (!in_string && (byte == '{' || byte == '[')) {
+            depth++;
+        } else if (!in_string && (byte == '}' || byte == ']')) {
+            depth -= depth > 0 ? 1 : 0;
+        }
+    }
+    return in_string || depth > 0;
 }
 
 enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
@@ -208,6 +237,9 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
     if (end == ATTEMPT_END_BROKEN) {
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
+    }
+    if (is_cut(buf_str(&attempt->body))) {
+        return fail(attempt, "MODEL_INCOMPLETE", true, "the reply ended before it was whole");
     }
     return take_step(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
                                                         &attempt->diagnosis));

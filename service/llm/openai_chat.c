@@ -10,6 +10,7 @@
 enum {
     NO_BLOCK = -1,
     NO_INDEX = -1,
+    LEGACY_INDEX = -2, /* Of the one call that an older server names function_call. */
 };
 
 /* A tool call under assembly. */
@@ -27,7 +28,6 @@ struct chat {
     size_t slot_count;
     size_t slot_capacity;
     struct details details; /* reasoning_details, to be sent back. */
-    struct buf scratch;
     bool chosen; /* A choice came: this is a reply, if not yet a whole one. */
     bool finished; /* A finish reason came. */
     bool done; /* [DONE] came. */
@@ -76,7 +76,6 @@ static void chat_close(void *self)
     }
     free(chat->slots);
     details_fini(&chat->details);
-    buf_fini(&chat->scratch);
     free(chat);
 }
 
@@ -87,14 +86,18 @@ static void note(struct chat *chat, status outcome)
     }
 }
 
+static bool has_text(str raw)
+{
+    return json_kind_of(raw) == JSON_STRING && raw.len > 2;
+}
+
 /* Appends the characters of a raw string to a block, which is opened by its first byte. */
 static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t *block, str raw)
 {
     size_t opened;
 
     assert(*block == NO_BLOCK || (size_t)*block < chat->reply->block_count);
-    buf_reset(&chat->scratch);
-    if (!json_string_decode(raw, &chat->scratch) || chat->scratch.len == 0) {
+    if (!has_text(raw)) {
         return;
     }
     if (*block == NO_BLOCK) {
@@ -107,7 +110,7 @@ static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t
         *block = (ssize_t)opened;
     }
     assert(chat->reply->blocks[*block].kind == kind);
-    note(chat, reply_append(chat->reply, (size_t)*block, buf_str(&chat->scratch)));
+    note(chat, reply_append_string(chat->reply, (size_t)*block, raw));
 }
 
 static void append_text(struct chat *chat, str raw)
@@ -296,6 +299,18 @@ static void fill_slot(struct chat *chat, const struct slot *slot, const struct c
     append_arguments(chat, slot->block, delta->arguments);
 }
 
+/* {"name", "arguments"}, or {"name", "input"} of a call that is no function's: what it says goes
+ * on as arguments, and is told the model if it is no object. */
+static void read_function(str function, const char *arguments, struct call_delta *ret)
+{
+    str name;
+
+    if (json_object_get(function, STR("name"), &name)) {
+        (void)json_string_decode(name, &ret->name);
+    }
+    (void)json_object_get(function, str_of(arguments), &ret->arguments);
+}
+
 static void read_call(str call, struct call_delta *ret)
 {
     str value;
@@ -314,17 +329,29 @@ static void read_call(str call, struct call_delta *ret)
         buf_reset(&ret->call_id);
     }
     (void)json_object_get_kind(call, STR("extra_content"), JSON_OBJECT, &ret->extra);
-    if (json_object_get(call, STR("function"), &value)) {
-        str name;
-
-        if (json_object_get(value, STR("name"), &name)) {
-            (void)json_string_decode(name, &ret->name);
-        }
-        (void)json_object_get(value, STR("arguments"), &ret->arguments);
+    if (json_object_get_kind(call, STR("function"), JSON_OBJECT, &value)) {
+        read_function(value, "arguments", ret);
+    } else if (json_object_get(call, STR("custom"), &value)) {
+        read_function(value, "input", ret);
     }
 }
 
-/* whole: each element is a call of its own, whatever its id says. */
+/* whole: it is a call of its own, whatever its id says. Frees what the delta holds. */
+static void take_call(struct chat *chat, struct call_delta *delta, bool whole)
+{
+    struct slot *slot = whole ? NULL : find_slot(chat, delta);
+
+    if (slot == NULL) {
+        slot = open_slot(chat, delta->index);
+    }
+    assert(slot == NULL || slot->block < chat->reply->block_count);
+    if (slot != NULL) {
+        fill_slot(chat, slot, delta);
+    }
+    buf_fini(&delta->call_id);
+    buf_fini(&delta->name);
+}
+
 static void take_calls(struct chat *chat, str calls, bool whole)
 {
     struct json_iterator elements = json_elements(calls);
@@ -333,27 +360,22 @@ static void take_calls(struct chat *chat, str calls, bool whole)
     while (json_next_element(&elements, &call)) {
         struct call_delta delta = {0};
 
-        if (json_kind_of(call) != JSON_OBJECT) {
-            continue;
+        if (json_kind_of(call) == JSON_OBJECT) {
+            read_call(call, &delta);
+            take_call(chat, &delta, whole);
         }
-        read_call(call, &delta);
-        struct slot *slot = whole ? NULL : find_slot(chat, &delta);
-
-        if (slot == NULL) {
-            slot = open_slot(chat, delta.index);
-        }
-        assert(slot == NULL || slot->block < chat->reply->block_count);
-        if (slot != NULL) {
-            fill_slot(chat, slot, &delta);
-        }
-        buf_fini(&delta.call_id);
-        buf_fini(&delta.name);
     }
 }
 
-static bool has_text(str raw)
+/* What tool_calls were called before there could be several. */
+static void take_function_call(struct chat *chat, str function, bool whole)
 {
-    return json_kind_of(raw) == JSON_STRING && raw.len > 2;
+    struct call_delta delta = {.index = LEGACY_INDEX};
+
+    if (json_kind_of(function) == JSON_OBJECT) {
+        read_function(function, "arguments", &delta);
+        take_call(chat, &delta, whole);
+    }
 }
 
 /* The delta of a chunk, or the message of a whole reply. */
@@ -380,6 +402,9 @@ static void take_message(struct chat *chat, str message, bool whole)
     if (json_object_get(message, STR("tool_calls"), &value)) {
         take_calls(chat, value, whole);
     }
+    if (json_object_get(message, STR("function_call"), &value)) {
+        take_function_call(chat, value, whole);
+    }
 }
 
 static void take_finish(struct chat *chat, str raw)
@@ -401,7 +426,29 @@ static void take_finish(struct chat *chat, str raw)
     }
 }
 
-static void take_choices(struct chat *chat, str choices)
+/* Perplexity sends the delta and, beside it, the message so far: in a stream the delta is news,
+ * in a whole reply it is empty. */
+static void take_choice(struct chat *chat, str choice, bool whole)
+{
+    str delta;
+    str message;
+    str finish;
+    bool has_delta = json_object_get_kind(choice, STR("delta"), JSON_OBJECT, &delta);
+    bool has_message = json_object_get_kind(choice, STR("message"), JSON_OBJECT, &message);
+
+    assert(json_kind_of(choice) == JSON_OBJECT);
+    chat->chosen = true;
+    if (has_message && (whole || !has_delta)) {
+        take_message(chat, message, true);
+    } else if (has_delta) {
+        take_message(chat, delta, false);
+    }
+    if (json_object_get(choice, STR("finish_reason"), &finish)) {
+        take_finish(chat, finish);
+    }
+}
+
+static void take_choices(struct chat *chat, str choices, bool whole)
 {
     struct json_iterator elements = json_elements(choices);
     str choice;
@@ -413,18 +460,8 @@ static void take_choices(struct chat *chat, str choices)
             index > 0) {
             continue; /* One answer is what a run can use. */
         }
-        if (json_kind_of(choice) != JSON_OBJECT) {
-            continue;
-        }
-        chat->chosen = true;
-        /* Perplexity sends the delta and, beside it, the message so far. */
-        if (json_object_get_kind(choice, STR("delta"), JSON_OBJECT, &value)) {
-            take_message(chat, value, false);
-        } else if (json_object_get(choice, STR("message"), &value)) {
-            take_message(chat, value, true);
-        }
-        if (json_object_get(choice, STR("finish_reason"), &value)) {
-            take_finish(chat, value);
+        if (json_kind_of(choice) == JSON_OBJECT) {
+            take_choice(chat, choice, whole);
         }
     }
 }
@@ -476,7 +513,7 @@ static void take_name(struct buf *ret, str object, const char *key)
 }
 
 /* A chunk, or a whole reply: they differ only in what a choice holds. */
-static void take_object(struct chat *chat, str object)
+static void take_object(struct chat *chat, str object, bool whole)
 {
     struct reply *reply = chat->reply;
     str value;
@@ -485,7 +522,7 @@ static void take_object(struct chat *chat, str object)
     take_name(&reply->response_id, object, "id");
     take_name(&reply->model, object, "model");
     if (json_object_get(object, STR("choices"), &value)) {
-        take_choices(chat, value);
+        take_choices(chat, value, whole);
     }
     if (json_object_get(object, STR("usage"), &value)) {
         take_usage(reply, value);
@@ -520,7 +557,7 @@ static enum codec_step fail_on_limit(const struct chat *chat, struct diagnosis *
     return CODEC_FAILED;
 }
 
-static enum codec_step take_json(struct chat *chat, str json, bool is_error_event,
+static enum codec_step take_json(struct chat *chat, str json, bool is_error_event, bool whole,
                                  struct diagnosis *diagnosis)
 {
     str error;
@@ -532,7 +569,7 @@ static enum codec_step take_json(struct chat *chat, str json, bool is_error_even
     }
     bool is_error = find_error(json, is_error_event, &error);
 
-    take_object(chat, json);
+    take_object(chat, json, whole);
     if (is_error) {
         diagnosis_from_error(diagnosis, error);
         return CODEC_FAILED;
@@ -568,6 +605,9 @@ static void settle(struct chat *chat)
     } else if (!chat->finished) {
         reply->stop = MODEL_STOP_END;
     }
+    if (reply->stop == MODEL_STOP_END && chat->refusal_block != NO_BLOCK) {
+        reply->stop = MODEL_STOP_REFUSAL; /* Servers say "stop" here too. */
+    }
 }
 
 static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
@@ -583,8 +623,9 @@ static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
         return CODEC_FAILED;
     }
     if (!chat->chosen || (!chat->finished && !chat->done)) {
-        diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true,
-                      "the reply ended before it was whole");
+        diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true, "%s",
+                      chat->chosen ? "the reply ended before it was whole"
+                                   : "the answer was empty");
         return CODEC_FAILED;
     }
     settle(chat);
@@ -603,14 +644,14 @@ static enum codec_step chat_record(void *self, str event, str data, struct diagn
     if (data.len == 0 || str_is(event, "ping")) {
         return CODEC_MORE;
     }
-    return take_json(chat, data, str_is(event, "error"), diagnosis);
+    return take_json(chat, data, str_is(event, "error"), false, diagnosis);
 }
 
 static enum codec_step chat_body(void *self, str json, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
-    if (take_json(chat, json, false, diagnosis) == CODEC_FAILED) {
+    if (take_json(chat, json, false, true, diagnosis) == CODEC_FAILED) {
         return CODEC_FAILED;
     }
     chat->done = true; /* A whole JSON text cannot have been cut. */

@@ -6,6 +6,11 @@
 #include "service/base/json.h"
 #include "service/base/utf8.h"
 
+enum {
+    ESCAPE_BYTES = 6, /* \uXXXX */
+};
+static_assert(sizeof(((struct reply_block *)0)->held_escape) == ESCAPE_BYTES, "one is held");
+
 static const str replacement = {"\xef\xbf\xbd", 3};
 
 void reply_init(struct reply *reply, const struct reply_options *options)
@@ -24,6 +29,7 @@ void reply_fini(struct reply *reply)
         buf_fini(&block->raw);
     }
     free(reply->blocks);
+    buf_fini(&reply->scratch);
     buf_fini(&reply->stop_raw);
     buf_fini(&reply->response_id);
     buf_fini(&reply->model);
@@ -122,10 +128,8 @@ static size_t complete_held(struct reply_block *block, str bytes)
     return taken;
 }
 
-status reply_append(struct reply *reply, size_t block_index, str bytes)
+static status append_bytes(struct reply *reply, struct reply_block *block, str bytes)
 {
-    assert(block_index < reply->block_count);
-    struct reply_block *block = &reply->blocks[block_index];
     size_t start = block->text.len;
 
     if (bytes.len > REPLY_BYTES_MAX - reply->bytes) {
@@ -145,6 +149,84 @@ status reply_append(struct reply *reply, size_t block_index, str bytes)
     }
     show_from(reply, block, start);
     return STATUS_OK;
+}
+
+/* Whether a \u escape of half a surrogate pair stands at `at`: \udXyy with X of `second`. */
+static bool is_half(str text, size_t at, const char *second)
+{
+    return at < text.len && text.len - at >= ESCAPE_BYTES && text.ptr[at] == '\\' &&
+           text.ptr[at + 1] == 'u' && (text.ptr[at + 2] | 0x20) == 'd' &&
+           memchr(second, text.ptr[at + 3], strlen(second)) != NULL;
+}
+
+/* Whether the text of a JSON string ends in the first half of a pair. */
+static bool ends_in_half(str text)
+{
+    size_t slashes = 0;
+
+    if (text.len < ESCAPE_BYTES || !is_half(text, text.len - ESCAPE_BYTES, "89abAB")) {
+        return false;
+    }
+    while (slashes < text.len - ESCAPE_BYTES &&
+           text.ptr[text.len - ESCAPE_BYTES - 1 - slashes] == '\\') {
+        slashes++;
+    }
+    return slashes % 2 == 0; /* Or its backslash is itself escaped. */
+}
+
+/* What was held goes in front, what is held from now on stays behind. */
+static void splice_halves(struct reply_block *block, str text, struct buf *ret)
+{
+    bool ends = ends_in_half(text);
+    size_t len = text.len - (ends ? (size_t)ESCAPE_BYTES : 0);
+
+    buf_put_char(ret, '"');
+    buf_put(ret, str_make(block->held_escape, block->held_escape_len));
+    buf_put(ret, str_make(text.ptr, len));
+    buf_put_char(ret, '"');
+    block->held_escape_len = text.len - len;
+    memcpy(block->held_escape, text.ptr + len, block->held_escape_len);
+}
+
+static void flush_halves(struct reply_block *block)
+{
+    if (block->held_escape_len > 0) {
+        flush_held(block);
+        buf_put(&block->text, replacement);
+        block->held_escape_len = 0;
+    }
+}
+
+status reply_append(struct reply *reply, size_t block_index, str bytes)
+{
+    assert(block_index < reply->block_count);
+    struct reply_block *block = &reply->blocks[block_index];
+
+    if (bytes.len > 0) {
+        flush_halves(block);
+    }
+    return append_bytes(reply, block, bytes);
+}
+
+status reply_append_string(struct reply *reply, size_t block_index, str raw)
+{
+    assert(block_index < reply->block_count && json_kind_of(raw) == JSON_STRING);
+    struct reply_block *block = &reply->blocks[block_index];
+    struct buf spliced = {0};
+    str text = str_make(raw.ptr + 1, raw.len - 2);
+
+    assert(raw.len >= 2); /* Its quotes. */
+    if (text.len > 0 && (block->held_escape_len > 0 || ends_in_half(text))) {
+        splice_halves(block, text, &spliced);
+        raw = buf_str(&spliced);
+    }
+    buf_reset(&reply->scratch);
+    bool decoded = json_string_decode(raw, &reply->scratch);
+
+    assert(decoded);
+    (void)decoded;
+    buf_fini(&spliced);
+    return append_bytes(reply, block, buf_str(&reply->scratch));
 }
 
 bool reply_has_call(const struct reply *reply)
@@ -217,6 +299,7 @@ static void finish_block(struct reply *reply, struct reply_block *block)
     size_t start = block->text.len;
 
     assert(block->kind != MODEL_BLOCK_TOOL_RESULT); /* Models give none. */
+    flush_halves(block);
     flush_held(block);
     show_from(reply, block, start);
 }

@@ -1,9 +1,9 @@
 /*
  * reply: puts a model's reply together from the pieces a codec finds.
  *
- * Pieces may end anywhere, inside a character too: what is shown and kept is whole UTF-8
- * only, with U+FFFD for bytes that are none and without NUL. Tool arguments get their checks
- * at the end, when they are whole.
+ * Pieces may end anywhere, inside a character or a pair of surrogates too: what is shown and kept
+ * is whole UTF-8 only, with U+FFFD for bytes that are none and without NUL. Tool arguments get
+ * their checks at the end, when they are whole.
  *
  * Invariant: the deltas of a kind, joined, are the texts of its blocks, joined.
  */
@@ -34,6 +34,8 @@ struct reply_block {
     struct buf text; /* A tool call's arguments. */
     char held[4]; /* The begin of a character whose rest has not come. */
     size_t held_len;
+    char held_escape[6]; /* "\ud83d": the half of a pair whose other half has not come. */
+    size_t held_escape_len; /* Of the escape, or 0. */
     struct buf call_id;
     struct buf name;
     struct buf raw;
@@ -48,6 +50,7 @@ struct reply {
     bool shown; /* A delta was given away: a retry would repeat it. */
     struct model_usage usage;
     enum model_stop stop;
+    struct buf scratch;
     struct buf stop_raw;
     struct buf response_id;
     struct buf model;
@@ -61,6 +64,9 @@ void reply_fini(struct reply *reply); /* What reply_finish() made stays: it is i
 status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_block);
 /* Bytes at the end of a block, any piece of its text; shows what became whole. */
 status reply_append(struct reply *reply, size_t block, str bytes);
+/* The same for the characters of a raw JSON string. A surrogate pair that is cut over two of them
+ * comes out whole; half a pair that stays alone is U+FFFD. */
+status reply_append_string(struct reply *reply, size_t block, str raw);
 /* Whether one of the blocks is a tool call. */
 bool reply_has_call(const struct reply *reply);
 

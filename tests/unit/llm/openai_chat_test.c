@@ -88,7 +88,13 @@ static const struct shape texts[] = {
     {"refusal",
      {"{\"choices\":[{\"delta\":{\"refusal\":\"no\"}}]}", FINISH("stop")},
      NULL,
-     "refusal(no) stop:end/stop"},
+     "refusal(no) stop:refusal/stop"},
+    {"refusal among parts, and a call beside it",
+     {"{\"choices\":[{\"delta\":{\"content\":[{\"type\":\"refusal\",\"refusal\":\"no\"}]}}]}",
+      FINISH("stop")},
+     NULL,
+     "refusal(no) stop:refusal/stop"},
+    {"an answer without a word", {TEXT(""), FINISH("stop"), DONE}, NULL, "stop:end/stop"},
     {"second choice passed over",
      {"{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"},\"finish_reason\":\"length\"},"
       "{\"index\":0,\"delta\":{\"content\":\"a\"}}]}",
@@ -211,6 +217,34 @@ static const struct shape calls[] = {
      "{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"c\",\"function\":{\"name\":\"g\","
      "\"arguments\":\"\"}}]},\"finish_reason\":\"tool_calls\"}]}",
      "call(c,f,{}) call(call_*,g,{}) stop:tool_use/tool_calls"},
+    {"the older function_call, streamed",
+     {"{\"choices\":[{\"delta\":{\"content\":null,\"function_call\":{\"name\":\"f\","
+      "\"arguments\":\"\"}}}]}",
+      "{\"choices\":[{\"delta\":{\"function_call\":{\"arguments\":\"{\\\"a\\\":\"}}}]}",
+      "{\"choices\":[{\"delta\":{\"function_call\":{\"arguments\":\" 1}\"}}}]}",
+      FINISH("function_call")},
+     NULL,
+     "call(call_*,f,{\"a\": 1}) stop:tool_use/function_call"},
+    {"the older function_call, whole",
+     {NULL},
+     "{\"choices\":[{\"message\":{\"content\":null,\"function_call\":{\"name\":\"f\","
+     "\"arguments\":\"{}\"}},\"finish_reason\":\"function_call\"}]}",
+     "call(call_*,f,{}) stop:tool_use/function_call"},
+    {"custom calls, of which one says an object",
+     {CALLS("{\"index\":0,\"id\":\"c1\",\"type\":\"custom\",\"custom\":{\"name\":\"f\",\"input\":"
+            "\"{\\\"a\\\":\"}}"),
+      CALLS("{\"index\":0,\"custom\":{\"input\":\"1}\"}}"),
+      CALLS("{\"index\":1,\"id\":\"c2\",\"type\":\"custom\",\"custom\":{\"name\":\"g\",\"input\":"
+            "\"words\"}}"),
+      FINISH("tool_calls")},
+     NULL,
+     "call(c1,f,{\"a\":1}) call(c2,g,words,invalid) stop:tool_use/tool_calls"},
+    {"a surrogate pair cut in the arguments",
+     {CALLS("{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":"
+            "\"{\\\"a\\\":\\\"\\ud83d\"}}"),
+      CALLS("{\"index\":0,\"function\":{\"arguments\":\"\\ude42\\\"}\"}}"), FINISH("tool_calls")},
+     NULL,
+     "call(c1,f,{\"a\":\"\xf0\x9f\x99\x82\"}) stop:tool_use/tool_calls"},
     {"extra content goes back",
      {CALLS("{\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"},"
             "\"extra_content\":{\"google\":{\"thought_signature\":\"s=\"}}}"),
@@ -246,18 +280,38 @@ static const struct shape bytes[] = {
      "text(a) stop:end/stop"},
     {"emoji, escapes, lone surrogate, NUL",
      {NULL},
-     "data: " TEXT("\xf0\x9f\x98\x80 \\ud83d\\ude00 \\ud83d! a\\u0000b") "\n\ndata: " FINISH(
-         "stop") "\n\n",
+     "data: " TEXT("\xf0\x9f\x98\x80 \\ud83d\\ude00 \\ud83d! a\\u0000b") "\n\ndata:"
+                                                                         " " FINISH("stop") "\n\n",
      "text(\xf0\x9f\x98\x80 \xf0\x9f\x98\x80 \xef\xbf\xbd! ab) stop:end/stop"},
     {"a character cut through two records",
      {NULL},
      "data: " TEXT("\xf0\x9f") "\n\ndata: " TEXT("\x98\x80!\xe2\x82") "\n\ndata: " TEXT(
          "\xac\xff") "\n\ndata: " FINISH("stop") "\n\n",
      "text(\xf0\x9f\x98\x80!\xe2\x82\xac\xef\xbf\xbd) stop:end/stop"},
+    {"a surrogate pair cut through two records",
+     {TEXT("a\\ud83d"), TEXT(""), TEXT("\\ude42b\\uD83D"), TEXT("c\\\\ud83d"),
+      TEXT("\\ude42\\ud83d"), FINISH("stop")},
+     NULL,
+     "text(a\xf0\x9f\x99\x82"
+     "b\xef\xbf\xbd"
+     "c\\ud83d\xef\xbf\xbd\xef\xbf\xbd) "
+     "stop:end/stop"},
+    {"cut in [DONE], when all was said",
+     {NULL},
+     "data: " TEXT("a") "\n\ndata: " FINISH("stop") "\n\ndata: [DO",
+     "text(a) stop:end/stop"},
+    {"a whole reply whose message stands beside an empty delta",
+     {NULL},
+     "{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":{\"role\":"
+     "\"assistant\","
+     "\"content\":\"a\"},\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}",
+     "text(a) stop:end/stop"},
     {"a whole reply",
      {NULL},
-     " {\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\",\"refusal\":null,"
-     "\"reasoning_content\":\"r\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,"
+     " {\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\","
+     "\"refusal\":null,"
+     "\"reasoning_content\":\"r\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_"
+     "tokens\":1,"
      "\"completion_tokens\":2}}\n",
      "reasoning(r) text(a) stop:end/stop usage:1/2/0/0/0"},
 };
@@ -270,11 +324,21 @@ static const struct shape failures[] = {
     {"nothing at all",
      {NULL},
      "",
+     "failed:UNAVAILABLE/MODEL_INCOMPLETE/again the answer was empty"},
+    {"only [DONE]", {DONE}, NULL, "failed:UNAVAILABLE/MODEL_INCOMPLETE/again the answer was empty"},
+    {"cut in a line",
+     {NULL},
+     "data: " TEXT("a") "\n\ndata: {\"choices\":[{\"del",
+     "failed:UNAVAILABLE/MODEL_INCOMPLETE/again/shown the reply ended before it was whole"},
+    {"cut in a whole reply",
+     {NULL},
+     "{\"choices\":[{\"message\":{\"content\":\"a\\\"}",
      "failed:UNAVAILABLE/MODEL_INCOMPLETE/again the reply ended before it was whole"},
-    {"only [DONE]",
-     {DONE},
-     NULL,
-     "failed:UNAVAILABLE/MODEL_INCOMPLETE/again the reply ended before it was whole"},
+    {"garbage in place of a whole reply",
+     {NULL},
+     "{\"choices\":nothing}",
+     "failed:UNAVAILABLE/MODEL_GARBLED/again the server sent something that is no JSON object in "
+     "place of a reply"},
     {"error event",
      {NULL},
      "event: error\ndata: {\"error\":{\"message\":\"bad call\",\"code\":\"tool_use_failed\","
