@@ -35,8 +35,9 @@ struct config {
     uint64_t cache_bytes;
     uint64_t model_first_byte_ms;
     uint64_t model_idle_ms;
+    uint64_t model_quiet_ms;
     uint64_t model_attempts_max;
-    uint64_t model_retry_budget_ms;
+    uint64_t model_retry_after_max_ms;
     uint64_t model_calls_max;
     uint64_t drain_ms;
 };

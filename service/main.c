@@ -108,7 +108,8 @@ static status run_with_models(const struct config *config, struct runtime *runti
         .sink = runtime_model_sink(runtime),
         .first_byte_ms = config->model_first_byte_ms,
         .idle_ms = config->model_idle_ms,
-        .retry_budget_ms = config->model_retry_budget_ms,
+        .quiet_ms = config->model_quiet_ms,
+        .retry_after_max_ms = config->model_retry_after_max_ms,
         .attempts_max = (uint32_t)config->model_attempts_max,
         .calls_max = config->model_calls_max,
     };

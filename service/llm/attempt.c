@@ -245,6 +245,11 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
                                                         &attempt->diagnosis));
 }
 
+size_t attempt_size(const struct attempt *attempt)
+{
+    return attempt->reply.bytes + attempt->reply.block_count + attempt->body.len;
+}
+
 bool attempt_has_shown(const struct attempt *attempt)
 {
     return attempt->reply.shown;

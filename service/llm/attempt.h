@@ -37,6 +37,8 @@ enum attempt_state attempt_bytes(struct attempt *attempt, str bytes);
  * say why, the diagnosis has code CODE_OK and is the transport's to name. */
 enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end);
 
+/* How much of a reply has come: it grows with what is said, not with signs of life. */
+size_t attempt_size(const struct attempt *attempt);
 /* Whether a delta was given away: asking again would show it twice. */
 bool attempt_has_shown(const struct attempt *attempt);
 /* Only for ATTEMPT_WHOLE, once. */

@@ -14,23 +14,18 @@
 
 enum {
     CONNECT_MS = 10000,
-    BACKOFF_MS_FIRST = 500,
-    BACKOFF_MS_MAX = 8000,
 };
 
 /*
  * The life of a call; it may be cancelled in every state.
  *
  *   start --> [queued] --> [asking] --> done | failed
- *               ^             |
- *               +--[resting]<-+   a failure before any content, worth another attempt
  *   start --> [playing] --> done | failed      the scripted provider
  */
 enum call_state {
     CALL_POSTED,
     CALL_QUEUED, /* Waits for a free place. */
-    CALL_ASKING, /* Holds a place and an HTTP call. */
-    CALL_RESTING, /* Its timer starts the next attempt. */
+    CALL_ASKING, /* Holds a place and an HTTP call; its timer watches that the answer grows. */
     CALL_PLAYING, /* Its timer shows the next delta. */
 };
 
@@ -55,9 +50,9 @@ struct llm_call {
     size_t used_id_count;
     struct attempt *attempt;
     struct http_call *http;
-    uint32_t attempts;
-    bool fresh_connection;
-    uint64_t give_up_us; /* Set by the first failure. */
+    uint32_t attempt_number; /* The request's. */
+    size_t size; /* Of the answer, when it last grew. */
+    uint64_t grown_us;
 
     /* The scripted one. */
     struct scripted_plan plan;
@@ -174,6 +169,7 @@ static void end_asking(struct llm_call *call)
     assert(call->state == CALL_ASKING && call->llm->asking_count > 0);
     call->llm->asking_count--;
     call->http = NULL;
+    http_client_disarm(call->llm->http, &call->timer);
     schedule_pump(call->llm);
 }
 
@@ -213,9 +209,9 @@ static void tell_failed(struct llm_call *call, const struct diagnosis *diagnosis
     };
 
     assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
-    log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempts=%u",
+    log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempt=%u",
              (unsigned long long)call->number, call->row == NULL ? "?" : call->row->name,
-             diagnosis->reason, (unsigned)diagnosis->http_status, (unsigned)call->attempts);
+             diagnosis->reason, (unsigned)diagnosis->http_status, (unsigned)call->attempt_number);
     sink->failed(sink->context, call->number, &told);
 }
 
@@ -227,52 +223,35 @@ static void take_delta(void *context, enum model_delta_kind kind, str text)
     sink->delta(sink->context, call->number, kind, text);
 }
 
-/* How long to rest before the next attempt; false: it is not worth it. */
-static bool rest_ms(struct llm_call *call, const struct diagnosis *diagnosis, uint64_t *ret)
+/* Whether there is room for another attempt; says in the message why not. */
+static void limit_attempts(const struct llm_call *call, struct diagnosis *diagnosis)
 {
     const struct llm_options *options = &call->llm->options;
-    uint64_t now_us = sys_monotonic_us();
-    uint64_t most = (uint64_t)BACKOFF_MS_FIRST << (call->attempts < 8 ? call->attempts : 8);
-    uint64_t random;
 
-    assert(call->attempts > 0);
-    if (call->give_up_us == 0) {
-        call->give_up_us = now_us + options->retry_budget_ms * 1000;
+    if (!diagnosis->retryable) {
+        return;
     }
-    if (!diagnosis->retryable || call->attempts >= options->attempts_max) {
-        return false;
+    if (diagnosis->retry_after_ms > options->retry_after_max_ms) {
+        diagnosis->retryable = false;
+        buf_printf(&diagnosis->message,
+                   "; the provider wants %llu s of pause, more than --model-retry-after-max-ms",
+                   (unsigned long long)diagnosis->retry_after_ms / 1000);
+    } else if (call->attempt_number >= options->attempts_max) {
+        diagnosis->retryable = false;
+        buf_printf(&diagnosis->message, "; given up after %u tries",
+                   (unsigned)call->attempt_number);
     }
-    sys_random(&random, sizeof(random));
-    most = most < BACKOFF_MS_MAX ? most : BACKOFF_MS_MAX;
-    uint64_t jitter = random % (most + 1);
-    uint64_t hint = diagnosis->retry_after_ms;
-
-    hint += hint == 0 ? 0 : (random >> 32) % (hint / 10 + 1);
-    *ret = jitter > hint ? jitter : hint;
-    return *ret < UINT32_MAX && now_us + *ret * 1000 <= call->give_up_us;
 }
 
 /* The attempt is over without a reply. Its HTTP call is gone. */
 static void attempt_failed(struct llm_call *call, struct diagnosis *diagnosis)
 {
-    bool shown = attempt_has_shown(call->attempt);
-    uint64_t wait_ms = 0;
-
     assert(call->attempt != NULL && diagnosis->code != CODE_OK);
     diagnosis_redact(diagnosis, call->target.key);
+    limit_attempts(call, diagnosis);
     end_asking(call);
-    if (shown || !rest_ms(call, diagnosis, &wait_ms)) {
-        tell_failed(call, diagnosis, shown);
-        forget(call);
-        return;
-    }
-    log_line(LOG_INFO, "model_retry", "call=%llu provider=%s reason=%s http=%u wait_ms=%llu",
-             (unsigned long long)call->number, call->row->name, diagnosis->reason,
-             (unsigned)diagnosis->http_status, (unsigned long long)wait_ms);
-    attempt_free(call->attempt);
-    call->attempt = NULL;
-    call->state = CALL_RESTING;
-    http_client_arm(call->llm->http, &call->timer, sys_monotonic_us() + wait_ms * 1000);
+    tell_failed(call, diagnosis, attempt_has_shown(call->attempt));
+    forget(call);
 }
 
 static void attempt_whole(struct llm_call *call)
@@ -295,6 +274,16 @@ static void on_head(void *context, uint32_t http_status, str headers)
     attempt_head(call->attempt, http_status, headers, sys_now_ms());
 }
 
+static void note_growth(struct llm_call *call)
+{
+    size_t size = attempt_size(call->attempt);
+
+    if (size != call->size) {
+        call->size = size;
+        call->grown_us = sys_monotonic_us();
+    }
+}
+
 static void on_bytes(void *context, str bytes)
 {
     struct llm_call *call = (struct llm_call *)context;
@@ -302,6 +291,7 @@ static void on_bytes(void *context, str bytes)
     assert(call->state == CALL_ASKING && bytes.len > 0);
     switch (attempt_bytes(call->attempt, bytes)) {
     case ATTEMPT_OPEN:
+        note_growth(call);
         return;
     case ATTEMPT_WHOLE:
         http_call_release(call->http);
@@ -328,6 +318,8 @@ static void name_fault(struct diagnosis *diagnosis, const struct http_end *end)
         [HTTP_FAULT_FIRST_BYTE] = {CODE_DEADLINE_EXCEEDED, "FIRST_BYTE_TIMEOUT"},
         [HTTP_FAULT_IDLE] = {CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT"},
         [HTTP_FAULT_LOST] = {CODE_UNAVAILABLE, "CONNECTION_LOST"},
+        [HTTP_FAULT_ADDRESS] = {CODE_PERMISSION_DENIED, "ADDRESS_REFUSED"},
+        [HTTP_FAULT_NOT_HTTP] = {CODE_FAILED_PRECONDITION, "NOT_A_MODEL"},
         [HTTP_FAULT_OTHER] = {CODE_UNAVAILABLE, "TRANSPORT_FAILED"},
     };
 
@@ -341,7 +333,6 @@ static void on_done(void *context, const struct http_end *end)
     bool clean = end->fault == HTTP_FAULT_NONE;
 
     assert(call->state == CALL_ASKING);
-    call->fresh_connection = end->wants_fresh;
     if (attempt_end(call->attempt, clean ? ATTEMPT_END_CLEAN : ATTEMPT_END_BROKEN) ==
         ATTEMPT_WHOLE) {
         attempt_whole(call);
@@ -353,6 +344,34 @@ static void on_done(void *context, const struct http_end *end)
         name_fault(diagnosis, end);
     }
     attempt_failed(call, diagnosis);
+}
+
+/* The server has shown nothing but signs of life for too long. */
+static void give_up(struct llm_call *call)
+{
+    http_call_drop(call->http);
+    if (attempt_end(call->attempt, ATTEMPT_END_BROKEN) == ATTEMPT_WHOLE) {
+        attempt_whole(call);
+        return;
+    }
+    struct diagnosis *diagnosis = attempt_diagnosis(call->attempt);
+
+    diagnosis_set(diagnosis, CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT", true,
+                  "the server sent nothing but signs of life for %llu ms",
+                  (unsigned long long)call->llm->options.quiet_ms);
+    attempt_failed(call, diagnosis);
+}
+
+static void watch_growth(struct llm_call *call)
+{
+    uint64_t due_us = call->grown_us + call->llm->options.quiet_ms * 1000;
+
+    assert(call->state == CALL_ASKING);
+    if (due_us > sys_monotonic_us()) {
+        http_client_arm(call->llm->http, &call->timer, due_us);
+    } else {
+        give_up(call);
+    }
 }
 
 static void ask(struct llm_call *call)
@@ -373,18 +392,19 @@ static void ask(struct llm_call *call)
         .connect_ms = CONNECT_MS,
         .first_byte_ms = llm->options.first_byte_ms,
         .idle_ms = llm->options.idle_ms,
-        .fresh_connection = call->fresh_connection,
+        .fresh_connection = call->attempt_number > 1, /* The kept one may be to blame. */
         .http_1 = (call->row->quirks & PROVIDER_HTTP_1) != 0,
     };
-    struct http_handler handler = {call, on_head, on_bytes, on_done};
+    struct http_handler handler = {call, NULL, on_head, on_bytes, on_done};
 
     assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
-    call->attempts++;
     call->state = CALL_ASKING;
     llm->asking_count++;
     call->attempt = attempt_new(call->row, &options);
     call->http = http_call_start(llm->http, &request, &handler);
+    call->grown_us = sys_monotonic_us();
+    watch_growth(call);
 }
 
 static void pump(struct timer *timer)
@@ -449,8 +469,7 @@ static void on_timer(struct timer *timer)
     if (call->state == CALL_PLAYING) {
         play(call);
     } else {
-        assert(call->state == CALL_RESTING);
-        enqueue(call);
+        watch_growth(call);
     }
 }
 
@@ -521,6 +540,7 @@ static void prepare(struct llm_call *call, const struct model_request *request)
     status checked = llm_check(llm, request, &call->arena);
 
     call->row = provider_find(request->provider);
+    call->attempt_number = request->attempt;
     if (!status_is_ok(checked)) {
         diagnosis_set(&call->refusal, checked.code, "REQUEST_REFUSED", false, "%s", checked.why);
         return;
@@ -589,7 +609,8 @@ struct llm *llm_start(const struct llm_options *options)
     *own = *options;
     own->first_byte_ms = own->first_byte_ms == 0 ? 300000 : own->first_byte_ms;
     own->idle_ms = own->idle_ms == 0 ? 90000 : own->idle_ms;
-    own->retry_budget_ms = own->retry_budget_ms == 0 ? 60000 : own->retry_budget_ms;
+    own->quiet_ms = own->quiet_ms == 0 ? 600000 : own->quiet_ms;
+    own->retry_after_max_ms = own->retry_after_max_ms == 0 ? 600000 : own->retry_after_max_ms;
     own->attempts_max = own->attempts_max == 0 ? 4 : own->attempts_max;
     own->calls_max = own->calls_max == 0 ? 256 : own->calls_max;
     table_init(&llm->by_number, has_number);

@@ -1,6 +1,9 @@
 /*
  * llm: the real model client: provider rows, codecs, one curl_multi thread.
  *
+ * A call is one request: whether another is made is the caller's to decide, who counts them and
+ * passes the count as the request's attempt. What a failure tells is whether it makes sense.
+ *
  * Threading: the sink is called on the model thread, so it must only enqueue.
  */
 #ifndef SERVICE_LLM_LLM_H
@@ -16,8 +19,9 @@ struct llm_options {
     struct settings settings;
     uint64_t first_byte_ms; /* 0: 300,000. */
     uint64_t idle_ms; /* Between bytes; 0: 90,000. */
-    uint64_t retry_budget_ms; /* For all retries of a call before content; 0: 60,000. */
-    uint32_t attempts_max; /* 0: 4. */
+    uint64_t quiet_ms; /* Of nothing but signs of life in an answer; 0: 600,000. */
+    uint64_t retry_after_max_ms; /* A server that wants a longer wait is given up; 0: 600,000. */
+    uint32_t attempts_max; /* From this attempt on no failure is worth another; 0: 4. */
     size_t calls_max; /* In flight; more wait in a queue. 0: 256. */
 };
 

@@ -69,7 +69,7 @@ struct model_request {
     uint32_t max_output_tokens; /* 0: the provider's default. */
     str output_schema_json; /* Empty: free text. */
     str options_json; /* An object merged into the body; empty: nothing. */
-    uint32_t attempt; /* From 1; for the scripted provider and the logs. */
+    uint32_t attempt; /* From 1: how often the same call has been made, this time included. */
 };
 
 enum model_stop {
@@ -107,7 +107,7 @@ struct model_failure {
     const char *reason; /* Static, stable: "RATE_LIMITED", "MODEL_INCOMPLETE", "QUOTA", ... */
     str message; /* For people: what the provider said; no secrets. */
     uint32_t http_status; /* 0: none came. */
-    bool retryable; /* Another call may succeed. */
+    bool retryable; /* Another attempt makes sense, and the client's limits leave room for it. */
     bool partial; /* Text was shown before it failed. */
     uint64_t retry_after_ms; /* The server's hint; 0: none. */
 };
@@ -131,8 +131,8 @@ struct model_client_vtable {
      * (INVALID_ARGUMENT, names the known ones), a missing key (FAILED_PRECONDITION, names the
      * environment variable), options that are no JSON object. `why` is in the arena. */
     status (*check)(void *self, const struct model_request *request, struct arena *arena);
-    /* Copies what it needs of the request. `call` is the caller's number, unique for ever.
-     * Transport retries before any content are the client's own affair. */
+    /* Copies what it needs of the request. `call` is the caller's number, unique for ever. At most
+     * one request goes out for it. */
     void (*start)(void *self, uint64_t call, const struct model_request *request);
     /* Asks the model thread to drop the call: what it has already said may still reach the
      * sink, which knows it by its number. Unknown calls are passed over. */

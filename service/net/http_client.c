@@ -13,6 +13,7 @@
 #include "service/base/buf.h"
 #include "service/base/heap.h"
 #include "service/base/sys.h"
+#include "service/net/connections.h"
 
 enum {
     HEADER_BYTES_MAX = 64 << 10,
@@ -31,6 +32,7 @@ struct http_client {
     size_t call_count;
     struct heap timers; /* By when they are due. */
     struct http_call *doomed; /* Dropped from within curl. */
+    struct connections connections;
     struct http_task stop_task;
 };
 
@@ -49,32 +51,42 @@ struct http_call {
     bool head_told;
     bool silenced; /* No callback follows. */
     bool is_doomed;
+    bool by_proxy; /* Strangers only: a proxy judges where it goes. */
+    bool address_refused;
+    bool out_of_step; /* The kept connection that was chosen has unread bytes. */
+    struct connection_use connection;
     struct http_call *next_doomed;
     char why[CURL_ERROR_SIZE];
 };
 
-/* What curl's codes mean to us; the others are HTTP_FAULT_OTHER. */
+/* What curl's codes mean to us. The others are HTTP_FAULT_OTHER and may pass. */
 static const struct fault_row {
     CURLcode curl;
     enum http_fault fault;
     bool transient;
-    bool wants_fresh;
+    const char *why; /* NULL: in curl's words. */
 } faults[] = {
-    {CURLE_URL_MALFORMAT, HTTP_FAULT_URL, false, false},
-    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_FAULT_CONNECT, true, false},
-    {CURLE_COULDNT_RESOLVE_HOST, HTTP_FAULT_CONNECT, true, false},
-    {CURLE_COULDNT_CONNECT, HTTP_FAULT_CONNECT, true, false},
-    {CURLE_OPERATION_TIMEDOUT, HTTP_FAULT_CONNECT, true, false},
-    {CURLE_SSL_CONNECT_ERROR, HTTP_FAULT_CONNECT, true, true},
-    {CURLE_PEER_FAILED_VERIFICATION, HTTP_FAULT_CERTIFICATE, false, false},
-    {CURLE_SSL_CACERT_BADFILE, HTTP_FAULT_CERTIFICATE, false, false},
-    {CURLE_HTTP2, HTTP_FAULT_LOST, true, true},
-    {CURLE_HTTP2_STREAM, HTTP_FAULT_LOST, true, true},
-    {CURLE_PARTIAL_FILE, HTTP_FAULT_LOST, true, true},
-    {CURLE_GOT_NOTHING, HTTP_FAULT_LOST, true, true},
-    {CURLE_SEND_ERROR, HTTP_FAULT_LOST, true, true},
-    {CURLE_RECV_ERROR, HTTP_FAULT_LOST, true, true},
+    {CURLE_URL_MALFORMAT, HTTP_FAULT_URL, false, NULL},
+    {CURLE_COULDNT_RESOLVE_PROXY, HTTP_FAULT_CONNECT, true, NULL},
+    {CURLE_COULDNT_RESOLVE_HOST, HTTP_FAULT_CONNECT, true, NULL},
+    {CURLE_COULDNT_CONNECT, HTTP_FAULT_CONNECT, true, NULL},
+    {CURLE_OPERATION_TIMEDOUT, HTTP_FAULT_CONNECT, true, NULL},
+    {CURLE_SSL_CONNECT_ERROR, HTTP_FAULT_CONNECT, true, NULL},
+    {CURLE_PEER_FAILED_VERIFICATION, HTTP_FAULT_CERTIFICATE, false, NULL},
+    {CURLE_SSL_CACERT_BADFILE, HTTP_FAULT_CERTIFICATE, false, NULL},
+    {CURLE_HTTP2, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_HTTP2_STREAM, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_PARTIAL_FILE, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_GOT_NOTHING, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_SEND_ERROR, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_RECV_ERROR, HTTP_FAULT_LOST, true, NULL},
+    {CURLE_UNSUPPORTED_PROTOCOL, HTTP_FAULT_NOT_HTTP, false, "what it answers is no HTTP"},
+    {CURLE_WEIRD_SERVER_REPLY, HTTP_FAULT_NOT_HTTP, false, "what it answers is no HTTP"},
+    {CURLE_WRITE_ERROR, HTTP_FAULT_OTHER, false, "the head of its answer is longer than 64 KiB"},
+    {CURLE_BAD_CONTENT_ENCODING, HTTP_FAULT_OTHER, false,
+     "its answer is compressed in a way that cannot be read here"},
 };
+static_assert(HEADER_BYTES_MAX == 64 << 10, "a sentence says so");
 
 static void wake(void *context)
 {
@@ -112,12 +124,23 @@ static struct timer *first_timer(const struct http_client *client)
     return first == NULL ? NULL : timer_of(first);
 }
 
+static void release_connection(struct http_call *call)
+{
+    long version = CURL_HTTP_VERSION_NONE;
+
+    curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
+    connections_release(&call->client->connections, &call->connection,
+                        version >= CURL_HTTP_VERSION_2_0);
+    call->connection = (struct connection_use){0};
+}
+
 static void call_free(struct http_call *call)
 {
     struct http_client *client = call->client;
 
     assert(!client->in_curl && client->call_count > 0);
     http_client_disarm(client, &call->silence);
+    release_connection(call);
     curl_multi_remove_handle(client->multi, call->easy);
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
@@ -147,23 +170,54 @@ static void free_doomed(struct http_client *client)
     }
 }
 
+static struct http_end end_of(const struct http_call *call, CURLcode code)
+{
+    struct http_end end = {
+        .fault = HTTP_FAULT_OTHER,
+        .transient = true,
+        .why = call->why[0] != '\0' ? call->why : curl_easy_strerror(code),
+    };
+
+    for (size_t i = 0; i < COUNT_OF(faults); i++) {
+        if (faults[i].curl == code) {
+            end.fault = faults[i].fault;
+            end.transient = faults[i].transient;
+            end.why = faults[i].why != NULL ? faults[i].why : end.why;
+        }
+    }
+    if (call->address_refused) {
+        return (struct http_end){.fault = HTTP_FAULT_ADDRESS, .why = "it may not be reached"};
+    }
+    if (end.fault == HTTP_FAULT_NOT_HTTP && call->connection.was_kept) {
+        return (struct http_end){HTTP_FAULT_LOST, true, "the connection was out of step"};
+    }
+    return end;
+}
+
 static void end_by_curl(struct http_call *call, CURLcode code)
 {
     struct http_end end = {.fault = HTTP_FAULT_NONE, .why = ""};
 
     assert(!call->client->in_curl && !call->is_doomed);
     if (code != CURLE_OK) {
-        end.fault = HTTP_FAULT_OTHER;
-        end.why = call->why[0] != '\0' ? call->why : curl_easy_strerror(code);
-        for (size_t i = 0; i < COUNT_OF(faults); i++) {
-            if (faults[i].curl == code) {
-                end.fault = faults[i].fault;
-                end.transient = faults[i].transient;
-                end.wants_fresh = faults[i].wants_fresh;
-            }
-        }
+        end = end_of(call, code);
     }
     call_end(call, &end);
+}
+
+/* Nothing of the request has gone out yet: it goes on a connection of its own. */
+static void begin_again(struct http_call *call)
+{
+    struct http_client *client = call->client;
+
+    assert(call->out_of_step && !call->head_told && call->connection.serial == 0);
+    call->out_of_step = false;
+    curl_multi_remove_handle(client->multi, call->easy);
+    curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
+    CURLMcode failed = curl_multi_add_handle(client->multi, call->easy);
+
+    assert(failed == CURLM_OK);
+    (void)failed;
 }
 
 /* The peer may have spoken since the timer was armed: then it is armed for the rest. */
@@ -181,7 +235,6 @@ static void on_silence(struct timer *timer)
     struct http_end end = {
         .fault = began ? HTTP_FAULT_IDLE : HTTP_FAULT_FIRST_BYTE,
         .transient = true,
-        .wants_fresh = true,
         .why = began ? "the server fell silent in the middle of its answer"
                      : "the server did not begin to answer in time",
     };
@@ -243,6 +296,92 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return call->is_doomed ? CURL_WRITEFUNC_ERROR : piece.len;
 }
 
+static bool may_reach(struct http_call *call, const struct sockaddr *address)
+{
+    bool may = call->by_proxy || call->handler.may_reach == NULL || call->silenced ||
+               call->handler.may_reach(call->handler.context, address);
+
+    call->address_refused |= !may;
+    return may;
+}
+
+/* curl wants a socket for that address. */
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_call *call = (struct http_call *)context;
+
+    assert(purpose == CURLSOCKTYPE_IPCXN); /* Nobody connects to us. */
+    (void)purpose;
+    if (!may_reach(call, &address->addr)) {
+        return CURL_SOCKET_BAD;
+    }
+    return connections_open(&call->client->connections, address->socktype, address->protocol,
+                            &address->addr, (socklen_t)address->addrlen);
+}
+
+static int on_close(void *context, curl_socket_t fd)
+{
+    struct http_client *client = (struct http_client *)context;
+
+    return connections_close(&client->connections, fd);
+}
+
+/* The request is about to go out, on a new connection or on a kept one. */
+static int on_connected(void *context, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+    struct http_call *call = (struct http_call *)context;
+    struct connections *connections = &call->client->connections;
+    int fd = connections_find(connections, own_ip, own_port);
+
+    (void)peer_ip;
+    (void)peer_port;
+    if (fd < 0) {
+        return CURL_PREREQFUNC_ABORT; /* Which one it is can't be told: it may have any state. */
+    }
+    if (!may_reach(call, connections_peer(connections, fd))) {
+        return CURL_PREREQFUNC_ABORT;
+    }
+    call->out_of_step = !connections_use(connections, fd, &call->connection);
+    return call->out_of_step ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* What the environment names for URLs of that scheme; NULL: none. */
+static const char *proxy_for(const char *url)
+{
+    bool tls = strncmp(url, "https:", 6) == 0;
+    const char *names[] = {tls ? "https_proxy" : "http_proxy", tls ? "HTTPS_PROXY" : NULL,
+                           "all_proxy", "ALL_PROXY"};
+    const char *never = getenv("no_proxy") != NULL ? getenv("no_proxy") : getenv("NO_PROXY");
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        const char *proxy = names[i] == NULL ? NULL : getenv(names[i]);
+
+        if (proxy != NULL && *proxy != '\0') {
+            return never != NULL && strcmp(never, "*") == 0 ? NULL : proxy;
+        }
+    }
+    return NULL;
+}
+
+static void set_reach(struct http_call *call, const struct http_request *request)
+{
+    CURL *easy = call->easy;
+
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    if (request->is_strangers) {
+        const char *proxy = proxy_for(request->url);
+
+        call->by_proxy = proxy != NULL;
+        curl_easy_setopt(easy, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    }
+}
+
 static void setup_curl(struct http_client *client)
 {
     CURLcode failed = curl_global_init(CURL_GLOBAL_SSL);
@@ -283,6 +422,9 @@ static void set_request(struct http_call *call, const struct http_request *reque
 
     /* Without this a body over 1 MB waits for a permission that some servers never give. */
     call->headers = curl_slist_append(NULL, "Expect:");
+    /* A compressed stream comes in lumps, so nobody is asked for one; but it is read. */
+    call->headers = curl_slist_append(call->headers, "Accept-Encoding:");
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
     for (size_t i = 0; i < request->header_count; i++) {
         call->headers = curl_slist_append(call->headers, request->headers[i]);
     }
@@ -319,6 +461,7 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
     assert(call->easy != NULL);
     set_connection(call->easy, request);
     set_request(call, request);
+    set_reach(call, request);
     call->heard_us = sys_monotonic_us();
     call->limit_ms = request->first_byte_ms;
     call->idle_ms = request->idle_ms;
@@ -388,7 +531,11 @@ static void perform(struct http_client *client)
         if (code == CURLE_OK) {
             tell_head(call); /* There was no body. */
         }
-        end_by_curl(call, code);
+        if (call->out_of_step) {
+            begin_again(call);
+        } else {
+            end_by_curl(call, code);
+        }
     }
 }
 
@@ -531,6 +678,7 @@ void http_client_free(struct http_client *client)
         curl_multi_cleanup(client->multi);
         curl_global_cleanup();
     }
+    connections_fini(&client->connections);
     heap_fini(&client->timers);
     inbox_free(client->inbox);
     close(client->wake_fd);

@@ -17,6 +17,7 @@
 
 struct http_client;
 struct http_call;
+struct sockaddr;
 
 enum http_fault {
     HTTP_FAULT_NONE,
@@ -25,20 +26,24 @@ enum http_fault {
     HTTP_FAULT_CERTIFICATE,
     HTTP_FAULT_FIRST_BYTE, /* The body did not begin in time. */
     HTTP_FAULT_IDLE, /* The body stopped for too long. */
-    HTTP_FAULT_LOST, /* The connection broke. */
+    HTTP_FAULT_LOST, /* The connection broke, or was out of step. */
+    HTTP_FAULT_ADDRESS, /* may_reach() forbids it. */
+    HTTP_FAULT_NOT_HTTP, /* What came is no HTTP. */
     HTTP_FAULT_OTHER,
 };
 
 struct http_end {
     enum http_fault fault;
-    bool transient; /* The same request may succeed in a moment. */
-    bool wants_fresh; /* ... on a connection of its own. */
+    bool transient; /* The same request may succeed in a moment, on a connection of its own. */
     const char *why; /* Borrowed for the call. */
 };
 
-/* A call's callbacks. They may drop or release the call. */
+/* A call's callbacks. They may drop or release the call, may_reach() aside. */
 struct http_handler {
     void *context;
+    /* Asked before each connection that would be made to the address, and before the request goes
+     * out on one that is open. NULL: it may go anywhere. */
+    bool (*may_reach)(void *context, const struct sockaddr *address);
     void (*head)(void *context, uint32_t http_status, str headers);
     void (*bytes)(void *context, str bytes);
     void (*done)(void *context, const struct http_end *end);
@@ -55,6 +60,9 @@ struct http_request {
     uint64_t idle_ms; /* Between bytes of the body. */
     bool fresh_connection;
     bool http_1; /* Never HTTP/2. */
+    /* The URL is a stranger's. If the environment names a proxy, the request goes through it
+     * whatever no_proxy says, and where it ends is the proxy's to judge, not may_reach()'s. */
+    bool is_strangers;
 };
 
 struct http_task {

@@ -4,12 +4,14 @@
  *     echo '{"provider": "openai", "model": "m", "base_url": "http://...", ...}' | llm_probe
  *
  * Members beside those of a request: "count" (calls at once), "calls_max", "attempts_max",
- * "first_byte_ms", "idle_ms", "retry_budget_ms", "cancel_after" (deltas), "repeat" (rounds, one
- * after the other). Prints one JSON object a line: delta, done, failed, refused, cancelled.
+ * "first_byte_ms", "idle_ms", "quiet_ms", "retry_after_max_ms", "cancel_after" (deltas), "repeat"
+ * (rounds, one after the other), "go_file" (between rounds: makes FILE.ready, then waits for FILE
+ * and removes it). Prints one JSON object a line: delta, done, failed, refused, cancelled.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "service/base/buf.h"
 #include "service/base/inbox.h"
@@ -201,7 +203,8 @@ static void read_request(struct probe *probe)
     struct json_iterator tools = json_elements(raw_of(probe->spec, "tools"));
     str element;
 
-    *request = (struct model_request){.temperature = NAN, .attempt = 1};
+    *request = (struct model_request){.temperature = NAN};
+    request->attempt = (uint32_t)number_of(probe->spec, "attempt", 1);
     request->provider = text_of(probe, probe->spec, "provider");
     request->model = text_of(probe, probe->spec, "model");
     request->base_url = text_of(probe, probe->spec, "base_url");
@@ -257,7 +260,8 @@ static void start_llm(struct probe *probe)
         .sink = {probe, on_delta, on_reply, on_failure},
         .first_byte_ms = number_of(probe->spec, "first_byte_ms", 0),
         .idle_ms = number_of(probe->spec, "idle_ms", 0),
-        .retry_budget_ms = number_of(probe->spec, "retry_budget_ms", 0),
+        .quiet_ms = number_of(probe->spec, "quiet_ms", 0),
+        .retry_after_max_ms = number_of(probe->spec, "retry_after_max_ms", 0),
         .attempts_max = (uint32_t)number_of(probe->spec, "attempts_max", 0),
         .calls_max = number_of(probe->spec, "calls_max", 0),
     };
@@ -266,12 +270,28 @@ static void start_llm(struct probe *probe)
     probe->client = llm_client(probe->llm);
 }
 
+/* The other side may do something between two rounds. */
+static void wait_for(struct probe *probe, const char *path)
+{
+    FILE *ready = fopen(arena_printf(&probe->arena, "%s.ready", path).ptr, "w");
+
+    assert(ready != NULL);
+    fclose(ready);
+    while (unlink(path) != 0) {
+        usleep(1000);
+    }
+}
+
 static void make_calls(struct probe *probe)
 {
+    str go_file = text_of(probe, probe->spec, "go_file");
     uint64_t count = number_of(probe->spec, "count", 1);
     uint64_t repeat = number_of(probe->spec, "repeat", 1);
 
     for (uint64_t round = 0; round < repeat; round++) {
+        if (round > 0 && go_file.len > 0) {
+            wait_for(probe, go_file.ptr);
+        }
         for (uint64_t i = 0; i < count; i++) {
             model_client_start(&probe->client, round * count + i + 1, &probe->request);
         }

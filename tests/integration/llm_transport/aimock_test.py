@@ -137,10 +137,11 @@ class AgainstAimock(unittest.TestCase):
         self.assertEqual(second.shown(), "It is 22 degrees.")
 
     def test_rate_limit(self):
-        outcome = self.done(messages=user("too fast"))
-        self.assertEqual(outcome.shown(), "Better.")
-        self.assertIn("model_retry", outcome.log)
-        self.assertIn("reason=RATE_LIMITED", outcome.log)
+        outcome = self.done(messages=user("too fast"), repeat=2)
+        failed = [event for event in outcome.events if event["call"] == 1][-1]
+        self.assertEqual((failed["event"], failed["reason"]), ("failed", "RATE_LIMITED"))
+        self.assertTrue(failed["retryable"])
+        self.assertEqual(outcome.shown(call=2), "Better.")
 
     def test_broken_off(self):
         outcome = ask(self.url, messages=user("break off"))
@@ -149,7 +150,7 @@ class AgainstAimock(unittest.TestCase):
         self.assertTrue(TEXT.startswith(outcome.shown()))
 
     def test_unknown_request(self):
-        outcome = ask(self.url, messages=user("nobody knows this"), attempts_max=1)
+        outcome = ask(self.url, messages=user("nobody knows this"))
         self.assertEqual(outcome.last["event"], "failed", outcome.events)
         self.assertGreaterEqual(outcome.last["http"], 400)
 

@@ -44,7 +44,6 @@ def ask(base_url="", environment=None, **members):
         "model": "m1",
         "base_url": base_url,
         "messages": [{"role": "user", "text": "hello"}],
-        "retry_budget_ms": 20000,
     }
     spec.update(members)
     variables = dict(os.environ, OPENAI_API_KEY=KEY, NO_PROXY="*", no_proxy="*")

@@ -4,6 +4,7 @@ where the connection breaks.
 It speaks HTTP/1.1 by hand, because a library would not send what is wrong.
 """
 import json
+import os
 import select
 import socket
 import threading
@@ -21,10 +22,15 @@ class Pause:
 
 
 class Response:
-    """pieces: bytes (one write each), HANG, CUT, Pause. Sent with chunked encoding."""
+    """pieces: bytes (one write each), HANG, CUT, Pause. Sent with chunked encoding.
 
-    def __init__(self, *pieces, status=200, headers=None, content_type="text/event-stream"):
+    unasked: bytes behind it, sent between two rounds of llm_probe, which go_file keeps apart."""
+
+    def __init__(self, *pieces, status=200, headers=None, content_type="text/event-stream",
+                 unasked=b"", go_file=None):
         self.pieces = pieces
+        self.unasked = unasked
+        self.go_file = go_file
         self.status = status
         self.headers = dict(headers or {})
         if content_type:
@@ -185,7 +191,16 @@ class ReplayServer:
             connection.sendall(piece)
         if framed and (last < 0 or isinstance(response.pieces[last], Pause)):
             connection.sendall(END)
+        if framed and response.unasked:
+            self._speak_unasked(connection, response)
         return framed
+
+    def _speak_unasked(self, connection, response):
+        while not os.path.exists(response.go_file + ".ready"):
+            if self.closing.wait(0.002):
+                return
+        connection.sendall(response.unasked)
+        open(response.go_file, "wb").close()
 
     def _wait_for_hang_up(self, connection):
         while not self.closing.is_set():

@@ -150,7 +150,7 @@ static void help_lists_every_row(void **state)
     struct buf help = {0};
     config_help(&help);
     buf_put_char(&help, '\0');
-    assert_non_null(strstr(help.ptr, "--model-retry-budget-ms"));
+    assert_non_null(strstr(help.ptr, "--model-retry-after-max-ms"));
     assert_non_null(strstr(help.ptr, "Default: 127.0.0.1:8080"));
     buf_fini(&help);
 }

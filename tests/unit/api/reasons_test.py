@@ -15,7 +15,7 @@ CONSTANT = re.compile(r'(?<![\w"])"([A-Z][A-Z_]+)"')
 # Rows of tables of other names, in which nothing is a reason.
 OTHER_TABLES = re.compile(r"^\s*\[(EVENT|CODE)_\w+\] = ")
 # Names of environment variables look the same.
-VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN)$|^SSL_CERT_FILE$")
+VARIABLE = re.compile(r"^POLOSD_|_(API_KEY|BASE_URL|TOKEN|PROXY)$|^SSL_CERT_FILE$")
 # What is no reason either: a method of HTTP, a zone, a code that is none, names of days and months.
 OTHERS = {"POST", "UTC", "UNKNOWN", "SUNMONTUEWEDTHUFRISAT", "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"}
 # Of the clients: only where an error is made.

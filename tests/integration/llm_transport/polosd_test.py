@@ -1,0 +1,55 @@
+"""Goal:   a run asks its model as often as the page says, and says what became of it.
+Method: the real polosd, and a server that answers as each case says; what counts is the number
+        of requests that reached it.
+"""
+import json
+import unittest
+
+from polos.v1 import agents_pb2
+
+from tests.integration.llm_transport.replay import ReplayServer, Response, chunk, sse
+from tests.lib.polosd import Server
+
+HELLO = sse(chunk({"content": "hello"}), chunk({}, "stop"))
+BUSY = Response(b'{"error":{"message":"busy"}}', status=503, content_type="application/json")
+
+
+class Polosd(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(["--model-attempts-max", "3"], {"NO_PROXY": "*", "no_proxy": "*"})
+        cls.addClassCleanup(cls.server.close)
+        cls.server.start()
+
+    def run_with(self, *responses):
+        """The run of an agent whose model answers so, and how often it was asked."""
+        with ReplayServer(*responses) as model:
+            definition = agents_pb2.AgentDefinition(
+                id="a", provider="openai_compatible", model="m", base_url=model.url)
+            self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+            run = self.server.wait_ended(self.server.start_agent("a"))
+            return run, len(model.requests)
+
+    def test_lasting_failure_is_counted_once(self):
+        run, asked = self.run_with(BUSY)
+        self.assertEqual(asked, 3)
+        self.assertEqual(run.error.reason, "MODEL_OVERLOADED")
+        self.assertIn("given up after 3 tries", run.error.message)
+
+    def test_passing_failure_is_repaired(self):
+        run, asked = self.run_with(BUSY, BUSY, Response(HELLO))
+        self.assertEqual((json.loads(run.result_json), asked), ("hello", 3))
+
+    def test_lost_content_is_said_anew(self):
+        cut = Response(sse(chunk({"content": "he"}), done=False))
+        run, asked = self.run_with(cut, Response(HELLO))
+        self.assertEqual((json.loads(run.result_json), asked), ("hello", 2))
+
+    def test_refusal_is_one(self):
+        refusal = sse(chunk({"refusal": "I cannot."}), chunk({}, "stop"))
+        run, _ = self.run_with(Response(refusal))
+        self.assertEqual(run.stop_reason, "refusal")
+
+
+if __name__ == "__main__":
+    unittest.main()
