@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 # Else gRPC's core writes a line of its own to stderr when a server goes. Read when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+from ._execution.starts import AgentRunConfig
+from ._execution.state import WorkflowState
 from ._missing import INSTEAD, MISSING
-from ._state import WorkflowState
-from .agent import Agent, AgentRunConfig
+from .agent import Agent
 from .app import Polos
-from .client import ExecutionHandle, PolosClient, batch_agent_invoke, batch_invoke
+from .client import PolosClient, batch_agent_invoke, batch_invoke
 from .context import AgentContext, WorkflowContext
 from .errors import (
     ConflictError,
@@ -37,11 +38,11 @@ from .errors import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
-from .features import events, queues, schedules
-from .features.events import BatchEventPayload, EventData, EventPayload
-from .features.queues import Queue, QueueInfo, queue
-from .features.schedules import ScheduleInfo, SchedulePayload
+from .event import BatchEventPayload, EventData, EventPayload
+from .handle import ExecutionHandle
 from .history import History
+from .queue import Queue, QueueInfo, queue
+from .schedule import ScheduleInfo, SchedulePayload
 from .stop_conditions import MaxStepsConfig, MaxTokensConfig, max_steps, max_tokens
 from .stream import StreamResult, TextChunk
 from .tool import Tool, tool

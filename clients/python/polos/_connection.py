@@ -9,8 +9,12 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from . import _registry
-from ._rpc import REGISTER, Endpoint, Wire, unreachable
-from ._session import Offers
+from ._session.machine import Offers
+from ._startable import Startable, StartableAgent
+from ._wire.channel import Wire
+from ._wire.endpoint import Endpoint
+from ._wire.errors import unreachable
+from ._wire.methods import REGISTER
 from .agent import Agent
 from .host import Host, quiet
 from .tool import Tool
@@ -30,7 +34,7 @@ class Connection:
         self._slots = slots
         self._lock = asyncio.Lock()
         self._registered: dict[str, bytes] = {}  # agent definitions the server has
-        self._agents: dict[str, Agent] = {}  # whose tools tasks are resolved by
+        self._agents: dict[str, StartableAgent] = {}  # whose tools tasks are resolved by
         self._guard = asyncio.get_running_loop().create_task(
             self._close_with_loop(), name="polos-connection"
         )
@@ -38,7 +42,7 @@ class Connection:
 
     # ---- what a run needs ----
 
-    async def ready_for_agent(self, agent: Agent, give_up_at: float | None = None) -> None:
+    async def ready_for_agent(self, agent: StartableAgent, give_up_at: float | None = None) -> None:
         """Returns when the server knows the agent and a host here offers its tools."""
         async with self._lock:
             self._agents[agent.id] = agent
@@ -46,7 +50,7 @@ class Connection:
                 await self._in_time(self._offer(agent.tools), give_up_at)
             await self._register(agent, give_up_at)
 
-    async def ready_for(self, task: Workflow, give_up_at: float | None = None) -> None:
+    async def ready_for(self, task: Startable, give_up_at: float | None = None) -> None:
         """Returns when a host here offers a workflow or a tool."""
         async with self._lock:
             await self._in_time(self._offer([task]), give_up_at)
@@ -63,11 +67,11 @@ class Connection:
                 self._registered[definition.id] = definition.SerializeToString(deterministic=True)
             return self.host
 
-    def forget(self, agent: Agent) -> None:
+    def forget(self, agent: StartableAgent) -> None:
         """The server does not know the agent after all."""
         self._registered.pop(agent.id, None)
 
-    async def _register(self, agent: Agent, give_up_at: float | None) -> None:
+    async def _register(self, agent: StartableAgent, give_up_at: float | None) -> None:
         definition = agent.definition()
         packed = definition.SerializeToString(deterministic=True)
         if self._registered.get(agent.id) == packed:
@@ -87,7 +91,7 @@ class Connection:
 
     async def _offer(
         self,
-        wanted: Iterable[Workflow],
+        wanted: Iterable[Startable],
         agents: Iterable[agents_pb2.AgentDefinition] = (),
     ) -> None:
         """Sees to a host that offers at least these; what else is defined goes along."""
@@ -153,14 +157,14 @@ class Connection:
                 await self.wire.close()
 
 
-def _covers(offers: Offers, wanted: Iterable[Workflow]) -> bool:
+def _covers(offers: Offers, wanted: Iterable[Startable]) -> bool:
     tools = {tool.name for tool in offers.tools}
     workflows = {workflow.id for workflow in offers.workflows}
     return all(w.id in (tools if isinstance(w, Tool) else workflows) for w in wanted)
 
 
 def _everything(
-    wanted: Iterable[Workflow],
+    wanted: Iterable[Startable],
     agents: Iterable[agents_pb2.AgentDefinition],
     before: Offers,
 ) -> Offers:
@@ -169,7 +173,7 @@ def _everything(
     for each in [*_registry.tools.values(), *_registry.workflows.values(), *wanted]:
         if isinstance(each, Tool):
             tools[each.id] = each.definition()
-        else:
+        elif isinstance(each, Workflow):
             workflows[each.id] = each.offer()
     known = {agent.id: agent for agent in [*before.agents, *agents]}
     return Offers(

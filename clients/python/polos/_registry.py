@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from .agent import Agent
-    from .features.queue_types import Queue
-    from .tool import Tool
-    from .workflow import Workflow
+agents: dict[str, Any] = {}
+tools: dict[str, Any] = {}
+workflows: dict[str, Any] = {}
+queues: dict[str, Any] = {}
 
-agents: dict[str, Agent] = {}
-tools: dict[str, Tool] = {}
-workflows: dict[str, Workflow] = {}
-queues: dict[str, Queue] = {}
+
+def find(name: str) -> Any:
+    """The workflow, tool or agent of this name; None: this process defines none."""
+    return workflows.get(name) or tools.get(name) or agents.get(name)
 
 
 def clear() -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
 
 from . import _registry
-from ._functions import check_client, checked_id, refuse
-from ._json import class_path, dumps_argument, schema_of
-from .features.queue_types import Queue, name_of, start_place
-from .errors import InvalidArgumentError, UnsupportedFeatureError
+from ._checks import check_client, checked_id, refuse
+from ._codec.schema import schema_of
+from ._execution.starts import AgentRunConfig
+from ._starter import Starter
+from .errors import UnsupportedFeatureError
+from .queue import Queue, name_of
 from .stop_conditions import combined
+from .stream import StreamResult
 from .tool import Tool
 from .types import AgentResult
 from .v1 import agents_pb2
-
-if TYPE_CHECKING:
-    from .client import PolosClient
-    from .stream import StreamResult
 
 Input = str | list[dict[str, Any]]
 
@@ -145,7 +144,7 @@ class Agent:
 
     async def run(
         self,
-        client: PolosClient,
+        client: Starter,
         input: Input,
         initial_state: BaseModel | dict[str, Any] | None = None,
         session_id: str | UUID | None = None,
@@ -177,17 +176,25 @@ class Agent:
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, OutputError (the answer
             does not fit output_schema), UnavailableError (no server), InvalidArgumentError.
         """
-        refuse("agent.run", initial_state=initial_state)
         check_client(client, "agent.run")
-        place = start_place(queue, concurrency_key, priority)
-        run_id = await client._start_agent(
-            self, input, provider_kwargs, session_id, user_id, conversation_id, timeout, place
+        config = self.with_input(
+            input,
+            initial_state,
+            session_id,
+            user_id,
+            run_timeout_seconds=timeout,
+            conversation_id=conversation_id,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            priority=priority,
+            **provider_kwargs,
         )
-        return await client._agent_result(self, run_id, timeout)
+        run = await client._start_agent(config)
+        return await client._agent_result(self, run.id, timeout)
 
     async def stream(
         self,
-        client: PolosClient,
+        client: Starter,
         input: Input,
         initial_state: BaseModel | dict[str, Any] | None = None,
         session_id: str | UUID | None = None,
@@ -204,16 +211,21 @@ class Agent:
 
         Arguments and errors as for run(); `run_timeout_seconds` and `timeout` mean the same.
         """
-        from .stream import StreamResult
-
-        refuse("agent.stream", initial_state=initial_state)
-        limit = run_timeout_seconds if timeout is None else timeout
         check_client(client, "agent.stream")
-        place = start_place(queue, concurrency_key, priority)
-        run_id = await client._start_agent(
-            self, input, provider_kwargs, session_id, user_id, conversation_id, limit, place
+        config = self.with_input(
+            input,
+            initial_state,
+            session_id,
+            user_id,
+            streaming=True,
+            run_timeout_seconds=run_timeout_seconds if timeout is None else timeout,
+            conversation_id=conversation_id,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            priority=priority,
+            **provider_kwargs,
         )
-        return StreamResult(client, self, run_id, session_id=session_id, user_id=user_id)
+        return StreamResult(client, self, await client._start_agent(config))
 
     def with_input(
         self,
@@ -249,36 +261,6 @@ class Agent:
         )
 
 
-class AgentRunConfig:
-    """An agent with what it is to be run with; made by agent.with_input()."""
-
-    def __init__(
-        self,
-        agent: Agent,
-        input: Input,
-        session_id: str | UUID | None = None,
-        user_id: str | None = None,
-        streaming: bool = False,
-        initial_state: BaseModel | dict[str, Any] | None = None,
-        run_timeout_seconds: float | None = None,
-        conversation_id: str | UUID | None = None,
-        queue: str | Queue | None = None,
-        concurrency_key: str | None = None,
-        priority: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        refuse("agent.with_input", initial_state=initial_state)
-        self.agent = agent
-        self.input = input
-        self.session_id = session_id
-        self.user_id = user_id
-        self.streaming = streaming  # every run can be followed; nothing depends on it
-        self.run_timeout_seconds = run_timeout_seconds
-        self.conversation_id = conversation_id
-        self.place = start_place(queue, concurrency_key, priority)
-        self.kwargs = kwargs
-
-
 def _checked_tools(agent_id: str, tools: list[Any]) -> list[Tool]:
     names: set[str] = set()
     for tool in tools:
@@ -305,28 +287,3 @@ def _checked_schema(agent_id: str, schema: type[Any] | None) -> type[BaseModel] 
 
 def _schema_text(schema: type[BaseModel]) -> str:
     return json.dumps(schema_of(schema, closed=True), ensure_ascii=False)
-
-
-def input_json(input: Any) -> str:
-    """An agent's input as the API takes it, or InvalidArgumentError."""
-    if isinstance(input, list) and all(isinstance(message, dict) for message in input) and input:
-        pass
-    elif not isinstance(input, str):
-        raise InvalidArgumentError(
-            "input must be a text, or a list of messages with role and content, "
-            f"not {type(input).__name__}",
-            field="input",
-        )
-    return dumps_argument(input, "input", "input")
-
-
-def options_json(provider_kwargs: dict[str, Any]) -> str:
-    """A run's provider options as the API takes them, or InvalidArgumentError."""
-    if not provider_kwargs:
-        return ""
-    return dumps_argument(provider_kwargs, "provider_kwargs", "provider_kwargs")
-
-
-def schema_path(agent: Agent) -> str | None:
-    """The class path of an agent's output schema; None for free text."""
-    return None if agent.output_schema is None else class_path(agent.output_schema)

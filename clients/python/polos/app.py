@@ -8,7 +8,7 @@ import logging
 import signal
 from typing import Any
 
-from ._functions import refuse
+from ._checks import refuse
 from .client import PolosClient
 from .host import Host
 

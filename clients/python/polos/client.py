@@ -8,16 +8,17 @@ import socket
 import time
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
+from typing_extensions import Self
 
-from ._children import batch_input, start_options
+from ._codec.text import dumps_argument
 from ._connection import Connection
-from ._execution import current_task
-from ._follow import wait_until_ended
-from ._json import dumps_argument
-from ._results import (
+from ._execution.children import batch_input
+from ._execution.execution import current_task
+from ._execution.starts import AgentRunConfig, StartOptions, input_json, options_json
+from ._run_models import (
     agent_result,
     ended,
     iso,
@@ -26,7 +27,9 @@ from ._results import (
     run_dict,
     suspension_of,
 )
-from ._rpc import (
+from ._startable import Startable, StartableAgent
+from ._wire.endpoint import Endpoint
+from ._wire.methods import (
     AGENT_START,
     QUEUE_PUT,
     RESUME,
@@ -39,10 +42,8 @@ from ._rpc import (
     SUSPENSION_GET,
     SUSPENSION_LIST,
     WORKFLOW_START,
-    Endpoint,
 )
-from ._state import state_json
-from .agent import Agent, AgentRunConfig, Input, input_json, options_json
+from ._wire.streams import wait_until_ended
 from .errors import (
     ConflictError,
     InvalidArgumentError,
@@ -51,56 +52,16 @@ from .errors import (
     PolosError,
     WorkflowTimeoutError,
 )
-from .features.queue_types import start_place
+from .handle import ExecutionHandle
 from .history import History
-from .tool import Tool
 from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
 from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from .workflow import Workflow
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
 SUSPENSIONS_SEARCHED = 5000  # for one below the run that was named
 _STOPS_CLOCK = frozenset({"sleep", "suspension", "event", "child"})  # Waiting.kind
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
-
-
-class ExecutionHandle(BaseModel):
-    """A run that was started. `id` is its UUID."""
-
-    id: str
-    workflow_id: str | None = None
-    created_at: str | None = None
-    parent_execution_id: str | None = None
-    root_workflow_id: str | None = None
-    root_execution_id: str | None = None
-    session_id: str | None = None
-    user_id: str | None = None
-    step_key: str | None = None
-
-    async def get(self, client: PolosClient) -> dict[str, Any]:
-        """The run as it stands: id, workflow_id, status ("queued", "running", "waiting",
-        "completed", "failed", "cancelled"), payload, result, error, state, waiting, ..."""
-        return await client.get_execution(self.id)
-
-    async def result(self, client: PolosClient, timeout: float | None = None) -> Any:
-        """Waits for the run's end and returns its result as JSON gives it back.
-
-        `timeout`: seconds to wait here; the run goes on. Raises as Workflow.run().
-        """
-        return await client._result_of(self.id, timeout)
-
-    async def cancel(self, client: PolosClient) -> bool:
-        """Cancels the run; False when it had ended."""
-        return await client.cancel_execution(self.id)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The handle's plain values, without what is not set."""
-        return self.model_dump(exclude_none=True)
 
 
 class PolosClient:
@@ -209,7 +170,7 @@ class PolosClient:
         source = await self._get_run(execution_id)
         request = runs_pb2.RunServiceForkRequest(run_id=execution_id, after_seq=after_seq)
         told = await self._connection().wire.call(RUN_FORK, request, repeat=False)
-        return _handle_of(told.run_id, source)
+        return _root_handle(told.run_id, source.name, _shared(source))
 
     async def retry(self, execution_id: str) -> ExecutionHandle:
         """Starts a new run that goes on with a failed one from its last good fact.
@@ -221,7 +182,7 @@ class PolosClient:
         await self._get_run(execution_id)
         request = runs_pb2.RunServiceRetryRequest(run_id=execution_id)
         told = await self._connection().wire.call(RUN_RETRY, request, repeat=False)
-        return _handle_of(told.run.id, told.run)
+        return _root_handle(told.run.id, told.run.name, _shared(told.run))
 
     async def list_executions(
         self, workflow_id: str = "", limit: int = 50, deployment_id: str = ""
@@ -258,16 +219,18 @@ class PolosClient:
         if queue_concurrency_limit is not None:
             await self._limit_queue(queue_name, queue_concurrency_limit)
         text = dumps_argument(payload, "the payload", "payload")
-        options = _options(
+        options = StartOptions(
             session_id=session_id,
             user_id=user_id,
             timeout=run_timeout_seconds,
-            initial_state=state_json(initial_state),
+            initial_state=initial_state,
             max_retries=max_retries,
-            place=start_place(queue_name, concurrency_key, priority),
+            queue=queue_name,
+            concurrency_key=concurrency_key,
+            priority=priority,
         )
         kind = common_pb2.RUN_KIND_WORKFLOW
-        return await self._start(workflow_id, text, kind, options, None)
+        return await self._start(workflow_id, text, kind, _started_once(options), None)
 
     async def _limit_queue(self, name: str | None, limit: int) -> None:
         if name is None or limit < 1:
@@ -383,26 +346,17 @@ class PolosClient:
             headers.append(("x-project-id", self.project_id))
         return headers
 
-    async def _start_agent(
-        self,
-        agent: Agent,
-        input: Input,
-        provider_kwargs: dict[str, Any],
-        session_id: Any,
-        user_id: str | None,
-        conversation_id: Any,
-        timeout: float | None,
-        place: common_pb2.StartOptions,
-    ) -> str:
-        """Starts a run, exactly once, however often it takes to reach the server; its id."""
+    async def _start_agent(self, config: AgentRunConfig) -> ExecutionHandle:
+        """Starts a run, exactly once, however often it takes to reach the server."""
         refuse_inside_task("agent.run and agent.stream")
+        agent, options = config.agent, config.options
         request = agents_pb2.AgentServiceStartRequest(
             agent_id=agent.id,
-            input_json=input_json(input),
-            provider_options_json=options_json(provider_kwargs),
-            options=_options(session_id, user_id, conversation_id, timeout, place=place),
+            input_json=input_json(config.input),
+            provider_options_json=options_json(config.kwargs),
+            options=_started_once(options),
         )
-        give_up_at = _give_up_at(timeout)
+        give_up_at = _give_up_at(options.timeout)
         connection = self._connection()
         await connection.ready_for_agent(agent, give_up_at)
         try:
@@ -411,31 +365,10 @@ class PolosClient:
             connection.forget(agent)
             await connection.ready_for_agent(agent, give_up_at)
             started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
-        return started.run_id
-
-    async def _start_configured(self, config: AgentRunConfig) -> ExecutionHandle:
-        run_id = await self._start_agent(
-            config.agent,
-            config.input,
-            config.kwargs,
-            config.session_id,
-            config.user_id,
-            config.conversation_id,
-            config.run_timeout_seconds,
-            config.place,
-        )
-        return ExecutionHandle(
-            id=run_id,
-            workflow_id=config.agent.id,
-            created_at=iso(time.time_ns() // 1_000_000),
-            root_workflow_id=config.agent.id,
-            root_execution_id=run_id,
-            session_id=None if config.session_id is None else str(config.session_id),
-            user_id=config.user_id,
-        )
+        return _root_handle(started.run_id, agent.id, request.options)
 
     async def _agent_result(
-        self, agent: Agent, run_id: str, timeout: float | None
+        self, agent: StartableAgent, run_id: str, timeout: float | None
     ) -> AgentResult:
         run = await self._wait(run_id, timeout)
         if run.total_steps and not run.steps:
@@ -443,16 +376,15 @@ class PolosClient:
         return agent_result(agent, run, timeout)
 
     async def _start_task(
-        self, task: Workflow, payload_json: str, **options: Any
+        self, task: Startable, payload_json: str, options: StartOptions
     ) -> ExecutionHandle:
         refuse_inside_task(f"{task.kind}.run and {task.kind}.invoke")
-        kind = (
-            common_pb2.RUN_KIND_TOOL if isinstance(task, Tool) else common_pb2.RUN_KIND_WORKFLOW
-        )
-        start = _options(**options)
-        give_up_at = _give_up_at(options["timeout"])
+        is_tool = task.kind == "tool"
+        kind = common_pb2.RUN_KIND_TOOL if is_tool else common_pb2.RUN_KIND_WORKFLOW
+        message = _started_once(options)
+        give_up_at = _give_up_at(options.timeout)
         await self._connection().ready_for(task, give_up_at)
-        return await self._start(task.id, payload_json, kind, start, give_up_at)
+        return await self._start(task.id, payload_json, kind, message, give_up_at)
 
     async def _start(
         self,
@@ -467,20 +399,12 @@ class PolosClient:
         )
         wire = self._connection().wire
         started = await wire.call(WORKFLOW_START, request, give_up_at=give_up_at)
-        return ExecutionHandle(
-            id=started.run_id,
-            workflow_id=name,
-            created_at=iso(time.time_ns() // 1_000_000),
-            root_workflow_id=name,
-            root_execution_id=started.run_id,
-            session_id=options.session_id or None,
-            user_id=options.user_id or None,
-        )
+        return _root_handle(started.run_id, name, options)
 
-    async def _run_task(self, task: Workflow, payload_json: str, **options: Any) -> Any:
-        handle = await self._start_task(task, payload_json, **options)
-        run = await self._wait(handle.id, options["timeout"])
-        raise_unless_completed(run, options["timeout"])
+    async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any:
+        handle = await self._start_task(task, payload_json, options)
+        run = await self._wait(handle.id, options.timeout)
+        raise_unless_completed(run, options.timeout)
         return parsed(run.result_json)
 
     async def _result_of(self, run_id: str, timeout: float | None) -> Any:
@@ -532,20 +456,26 @@ def refuse_inside_task(what: str) -> None:
         )
 
 
-def _options(
-    session_id: Any = None,
-    user_id: str | None = None,
-    conversation_id: Any = None,
-    timeout: float | None = None,
-    initial_state: str = "",
-    max_retries: int | None = None,
-    place: common_pb2.StartOptions | None = None,
-) -> common_pb2.StartOptions:
-    options = start_options(
-        session_id, user_id, conversation_id, timeout, initial_state, max_retries, place
+def _started_once(options: StartOptions) -> common_pb2.StartOptions:
+    """With a key under which the server starts one run, however often it is asked."""
+    message = options.message()
+    message.idempotency_key = str(uuid.uuid4())
+    return message
+
+
+def _root_handle(
+    run_id: str, name: str, options: common_pb2.StartOptions
+) -> ExecutionHandle:
+    """Of a run that was started just now."""
+    return ExecutionHandle(
+        id=run_id,
+        workflow_id=name,
+        created_at=iso(time.time_ns() // 1_000_000),
+        root_workflow_id=name,
+        root_execution_id=run_id,
+        session_id=options.session_id or None,
+        user_id=options.user_id or None,
     )
-    options.idempotency_key = str(uuid.uuid4())
-    return options
 
 
 async def batch_invoke(
@@ -562,7 +492,7 @@ async def batch_agent_invoke(
     client: PolosClient, agents: list[AgentRunConfig]
 ) -> list[ExecutionHandle]:
     """Starts runs of agents (`agent.with_input(...)`); their handles, in order."""
-    return [await client._start_configured(config) for config in agents]
+    return [await client._start_agent(config) for config in agents]
 
 
 def _give_up_at(timeout: float | None) -> float | None:
@@ -581,17 +511,9 @@ def _slots() -> int:
     return int(text)
 
 
-def _handle_of(run_id: str, run: common_pb2.Run) -> ExecutionHandle:
-    """Of a run that was started just now, with what it shares with `run`."""
-    return ExecutionHandle(
-        id=run_id,
-        workflow_id=run.name,
-        created_at=iso(time.time_ns() // 1_000_000),
-        root_workflow_id=run.name,
-        root_execution_id=run_id,
-        session_id=run.session_id or None,
-        user_id=run.user_id or None,
-    )
+def _shared(run: common_pb2.Run) -> common_pb2.StartOptions:
+    """What a copy of a run has of it."""
+    return common_pb2.StartOptions(session_id=run.session_id, user_id=run.user_id)
 
 
 def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from ._execution import Execution
+from ._execution.execution import Execution
 from .step import Step
 from .v1 import tools_pb2
 

@@ -22,11 +22,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from ._execution import CodeStopped, Execution, current_task, wait_threshold
-from ._json import NotJsonError, dumps
-from ._outcome import OutcomeTooLargeError, error_outcome, value_outcome
-from ._rpc import FIRST_CONTACT_SECONDS, TOOL_CONNECT, Wire, backoff, error_from, unreachable
-from ._session import (
+from . import _registry
+from ._codec.outcomes import OutcomeTooLargeError, error_outcome, value_outcome
+from ._codec.text import NotJsonError, dumps
+from ._execution.execution import Execution, current_task, wait_threshold
+from ._session.machine import (
     Event,
     Offers,
     OrderRefused,
@@ -44,6 +44,9 @@ from ._session import (
     TaskStopped,
     Welcomed,
 )
+from ._wire.channel import FIRST_CONTACT_SECONDS, Wire
+from ._wire.errors import backoff, error_from, unreachable
+from ._wire.methods import TOOL_CONNECT
 from .context import WorkflowContext
 from .errors import (
     InvalidArgumentError,
@@ -125,6 +128,9 @@ class _Line:
     async def prepare(self, target: Any) -> None:
         if self._prepare is not None:
             await self._prepare(target)
+
+    def find(self, name: str) -> Any:
+        return _registry.find(name)
 
 
 class Host:
@@ -478,7 +484,7 @@ class Host:
             return _failed(execution.failure or error, task, what)
         except (KeyboardInterrupt, GeneratorExit):
             raise
-        except BaseException as error:  # CodeStopped, alone or in a group
+        except BaseException as error:  # alone or in a group
             return _failed(execution.failure or error, task, what)
 
 

@@ -12,26 +12,33 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
-from . import _children, _threads
-from ._execution import Execution
-from ._json import dumps_argument, dumps_step, loads_step
-from ._outcome import error_outcome, value_outcome
+from ._codec.outcomes import error_outcome, value_outcome
+from ._codec.text import dumps_argument
+from ._codec.values import dumps_step, loads_step
+from ._execution import pool
+from ._execution.children import (
+    Child,
+    RunIdentity,
+    batch_result,
+    error_of,
+    handle_of,
+    order_of,
+    value_of,
+)
+from ._execution.execution import Execution
+from ._execution.starts import AgentRunConfig, StartOptions
+from ._startable import Startable
 from .errors import StepExecutionError, UnsupportedFeatureError
-from .features.event_types import EventPayload, iso_time
-from .features.queue_types import Queue
+from .event import EventPayload, iso_time
+from .handle import ExecutionHandle
+from .queue import Queue
 from .trace import Span
 from .types import BatchStepResult, BatchWorkflowInput
 from .v1 import tools_pb2
-
-if TYPE_CHECKING:
-    from .agent import AgentRunConfig
-    from .client import ExecutionHandle
-    from .context import WorkflowContext
-    from .workflow import Workflow
 
 State = BaseModel | dict[str, Any] | None
 
@@ -50,7 +57,7 @@ class Step:
     being cancelled.
     """
 
-    def __init__(self, ctx: WorkflowContext, execution: Execution) -> None:
+    def __init__(self, ctx: RunIdentity, execution: Execution) -> None:
         self._ctx = ctx
         self._execution = execution
 
@@ -244,7 +251,7 @@ class Step:
     async def invoke(
         self,
         step_key: str,
-        workflow: str | Workflow,
+        workflow: str | Startable,
         payload: Any = None,
         initial_state: State = None,
         queue: str | Queue | None = None,
@@ -254,22 +261,25 @@ class Step:
         priority: int | None = None,
     ) -> ExecutionHandle:
         """Starts a run of a workflow or tool and goes on; its handle."""
-        child = _children.Child.of_workflow(
+        child = Child.of_workflow(
             workflow,
             payload,
-            initial_state,
-            run_timeout_seconds,
-            max_retries,
-            queue,
-            concurrency_key,
-            priority,
+            StartOptions(
+                timeout=run_timeout_seconds,
+                initial_state=initial_state,
+                max_retries=max_retries,
+                queue=queue,
+                concurrency_key=concurrency_key,
+                priority=priority,
+            ),
+            self._execution.find,
         )
         return (await self._started(step_key, [child]))[0]
 
     async def invoke_and_wait(
         self,
         step_key: str,
-        workflow: str | Workflow,
+        workflow: str | Startable,
         payload: Any = None,
         initial_state: State = None,
         queue: str | Queue | None = None,
@@ -282,15 +292,18 @@ class Step:
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        child = _children.Child.of_workflow(
+        child = Child.of_workflow(
             workflow,
             payload,
-            initial_state,
-            run_timeout_seconds,
-            max_retries,
-            queue,
-            concurrency_key,
-            priority,
+            StartOptions(
+                timeout=run_timeout_seconds,
+                initial_state=initial_state,
+                max_retries=max_retries,
+                queue=queue,
+                concurrency_key=concurrency_key,
+                priority=priority,
+            ),
+            self._execution.find,
         )
         return await self._result(step_key, child)
 
@@ -298,38 +311,38 @@ class Step:
         self, step_key: str, workflows: list[BatchWorkflowInput]
     ) -> list[ExecutionHandle]:
         """Starts runs and goes on; their handles, in order."""
-        children = [_children.Child.of_batch(each) for each in workflows]
+        children = [Child.of_batch(each, self._execution.find) for each in workflows]
         return await self._started(step_key, children)
 
     async def batch_invoke_and_wait(
         self, step_key: str, workflows: list[BatchWorkflowInput]
     ) -> list[BatchStepResult]:
         """Starts runs and waits for all of them; how each ended, in order."""
-        children = [_children.Child.of_batch(each) for each in workflows]
+        children = [Child.of_batch(each, self._execution.find) for each in workflows]
         return await self._results(step_key, children)
 
     async def agent_invoke(self, step_key: str, config: AgentRunConfig) -> ExecutionHandle:
         """Starts a run of an agent (`agent.with_input(...)`) and goes on; its handle."""
-        return (await self._started(step_key, [_children.Child.of_agent(config)]))[0]
+        return (await self._started(step_key, [Child.of_agent(config)]))[0]
 
     async def agent_invoke_and_wait(self, step_key: str, config: AgentRunConfig) -> Any:
         """Starts a run of an agent (`agent.with_input(...)`) and waits for its AgentResult.
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        return await self._result(step_key, _children.Child.of_agent(config))
+        return await self._result(step_key, Child.of_agent(config))
 
     async def batch_agent_invoke(
         self, step_key: str, configs: list[AgentRunConfig]
     ) -> list[ExecutionHandle]:
         """Starts runs of agents and goes on; their handles, in order."""
-        return await self._started(step_key, [_children.Child.of_agent(c) for c in configs])
+        return await self._started(step_key, [Child.of_agent(c) for c in configs])
 
     async def batch_agent_invoke_and_wait(
         self, step_key: str, configs: list[AgentRunConfig]
     ) -> list[BatchStepResult]:
         """Starts runs of agents and waits for all of them; how each ended, in order."""
-        return await self._results(step_key, [_children.Child.of_agent(c) for c in configs])
+        return await self._results(step_key, [Child.of_agent(c) for c in configs])
 
     # ---- inside ----
 
@@ -378,13 +391,13 @@ class Step:
             "created_at": iso_time(resumed_ms) if isinstance(resumed_ms, int) else None,
         }
 
-    async def _children_of(self, key: str, children: list[_children.Child], wait: bool) -> Any:
+    async def _children_of(self, key: str, children: list[Child], wait: bool) -> Any:
         kind = "invoke_and_wait" if wait else "invoke"
         outcome = await self._execution.recall(key, kind)
         if outcome is None:
             for target in {id(c.target): c.target for c in children if c.target}.values():
                 await self._execution.prepare(target)
-            order = _children.order(key, children, self._ctx, wait)
+            order = order_of(key, children, self._ctx, wait)
             outcome = await self._execution.order(order, kind)
         found = _value_of(outcome, key, None)
         if not isinstance(found, list) or len(found) != len(children):
@@ -392,35 +405,35 @@ class Step:
         return found
 
     async def _started(
-        self, key: str, children: list[_children.Child]
+        self, key: str, children: list[Child]
     ) -> list[ExecutionHandle]:
         if not children:
             await self._recorded(key, list)
             return []
         found = await self._children_of(key, children, wait=False)
-        return [_children.handle(key, c, told, self._ctx) for c, told in zip(children, found)]
+        return [handle_of(key, c, told, self._ctx) for c, told in zip(children, found)]
 
-    async def _result(self, key: str, child: _children.Child) -> Any:
+    async def _result(self, key: str, child: Child) -> Any:
         (told,) = await self._children_of(key, [child], wait=True)
-        error = _children.error_of(told)
+        error = error_of(told)
         if error is not None:
             reason, message = error
             raise StepExecutionError(
                 f"step {key!r} failed: {child.name}: {message}", error_type=reason
             )
-        value = _children.value_of(child, told)
+        value = value_of(child, told)
         func = getattr(child.target, "func", None)
         adapter = None if func is None else _adapter(func)
         return value if adapter is None else adapter.validate_python(value)
 
     async def _results(
-        self, key: str, children: list[_children.Child]
+        self, key: str, children: list[Child]
     ) -> list[BatchStepResult]:
         if not children:
             await self._recorded(key, list)
             return []
         found = await self._children_of(key, children, wait=True)
-        return [_children.batch_result(c, told) for c, told in zip(children, found)]
+        return [batch_result(c, told) for c, told in zip(children, found)]
 
 
 def _now_ms() -> int:
@@ -469,7 +482,7 @@ def _check_work(
 async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if inspect.iscoroutinefunction(func):
         return await func(*args, **kwargs)
-    value = await _threads.run(func, *args, **kwargs)
+    value = await pool.run(func, *args, **kwargs)
     return await value if inspect.isawaitable(value) else value
 
 

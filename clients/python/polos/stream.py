@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ._facts import Narrator
-from ._follow import follow
-from ._results import iso, raise_unless_completed
+from ._agent_events import Narrator
+from ._run_models import raise_unless_completed
+from ._startable import StartableAgent
+from ._starter import Starter
+from ._wire.channel import Wire
+from ._wire.streams import follow
+from .handle import ExecutionHandle
 from .types import AgentResult, StreamEvent
 from .v1 import common_pb2
-
-if TYPE_CHECKING:
-    from .agent import Agent
-    from .client import PolosClient
 
 
 class TextChunk(str):
@@ -40,23 +39,15 @@ class StreamResult:
     ended meanwhile, and survives the server being away.
     """
 
-    def __init__(
-        self,
-        client: PolosClient,
-        agent: Agent,
-        run_id: str,
-        *,
-        session_id: Any = None,
-        user_id: str | None = None,
-    ) -> None:
+    def __init__(self, client: Starter, agent: StartableAgent, run: ExecutionHandle) -> None:
         self._client = client
         self._agent = agent
-        self._run_id = run_id
-        self.created_at = iso(time.time_ns() // 1_000_000)
+        self._run_id = run.id
+        self.created_at = run.created_at
         self.parent_execution_id: str | None = None
         self.step_key: str | None = None
-        self.session_id = None if session_id is None else str(session_id)
-        self.user_id = user_id
+        self.session_id = run.session_id
+        self.user_id = run.user_id
 
     @property
     def id(self) -> str:
@@ -139,7 +130,7 @@ class StreamResult:
 
     # ---- inside ----
 
-    def _wire(self) -> Any:
+    def _wire(self) -> Wire:
         return self._client._connection().wire
 
     def _narrator(self) -> Narrator:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from . import _registry
-from ._functions import refuse
-from ._json import schema_of
+from ._checks import refuse
+from ._codec.schema import schema_of
 from .v1 import agents_pb2
 from .workflow import Function, Workflow
 

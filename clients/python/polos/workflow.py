@@ -6,22 +6,23 @@ import inspect
 import json
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from pydantic import BaseModel, ValidationError
 
-from . import _registry, _threads
-from ._functions import Parameters, check_client, checked_id, refuse
-from ._json import dumps_argument, sentences
-from ._state import state_json
+from . import _registry
+from ._checks import check_client, checked_id, refuse
+from ._codec.text import dumps_argument, sentences
+from ._execution import pool
+from ._execution.starts import StartOptions
+from ._signatures import Parameters
+from ._starter import Starter
 from .context import WorkflowContext
-from .features.event_types import event_fields
-from .features.queue_types import Queue, name_of, start_place
-from .features.schedule_types import schedule_offer
+from .event import event_fields
+from .handle import ExecutionHandle
+from .queue import Queue, name_of
+from .schedule import schedule_offer
 from .v1 import tools_pb2
-
-if TYPE_CHECKING:
-    from .client import ExecutionHandle, PolosClient
 
 log = logging.getLogger("polos")
 
@@ -114,7 +115,7 @@ class Workflow:
 
     async def run(
         self,
-        client: PolosClient,
+        client: Starter,
         payload: BaseModel | dict[str, Any] | Any = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
@@ -143,17 +144,21 @@ class Workflow:
         return await client._run_task(
             self,
             self._payload_json(payload),
-            session_id=session_id,
-            user_id=user_id,
-            timeout=timeout,
-            initial_state=state_json(initial_state),
-            max_retries=max_retries,
-            place=start_place(queue, concurrency_key, priority),
+            StartOptions(
+                session_id=session_id,
+                user_id=user_id,
+                timeout=timeout,
+                initial_state=initial_state,
+                max_retries=max_retries,
+                queue=queue,
+                concurrency_key=concurrency_key,
+                priority=priority,
+            ),
         )
 
     async def invoke(
         self,
-        client: PolosClient,
+        client: Starter,
         payload: BaseModel | dict[str, Any] | Any = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
@@ -169,12 +174,16 @@ class Workflow:
         return await client._start_task(
             self,
             self._payload_json(payload),
-            session_id=session_id,
-            user_id=user_id,
-            timeout=run_timeout_seconds,
-            initial_state=state_json(initial_state),
-            max_retries=max_retries,
-            place=start_place(queue, concurrency_key, priority),
+            StartOptions(
+                session_id=session_id,
+                user_id=user_id,
+                timeout=run_timeout_seconds,
+                initial_state=initial_state,
+                max_retries=max_retries,
+                queue=queue,
+                concurrency_key=concurrency_key,
+                priority=priority,
+            ),
         )
 
     def _payload_json(self, payload: Any) -> str:
@@ -222,7 +231,7 @@ def _place(func: Function) -> str:
 async def _called(func: Function, *arguments: Any) -> Any:
     if inspect.iscoroutinefunction(func):
         return await func(*arguments)
-    value = await _threads.run(func, *arguments)
+    value = await pool.run(func, *arguments)
     return await value if inspect.isawaitable(value) else value
 
 

@@ -49,7 +49,7 @@ def test_addresses_with_a_port_or_a_scheme_are_fine(address):
 
 
 async def test_a_server_that_is_not_there_is_said_in_few_words(monkeypatch):
-    monkeypatch.setattr("polos._rpc.FIRST_CONTACT_SECONDS", 0.2)
+    monkeypatch.setattr("polos._wire.channel.FIRST_CONTACT_SECONDS", 0.2)
     async with PolosClient("http://127.0.0.1:1") as client:
         with pytest.raises(UnavailableError) as caught:
             await client.list_executions()
@@ -57,7 +57,7 @@ async def test_a_server_that_is_not_there_is_said_in_few_words(monkeypatch):
 
 
 async def test_https_at_a_server_without_it_is_explained(server, monkeypatch):
-    monkeypatch.setattr("polos._rpc.FIRST_CONTACT_SECONDS", 0.5)
+    monkeypatch.setattr("polos._wire.channel.FIRST_CONTACT_SECONDS", 0.5)
     async with PolosClient(server.url.replace("http:", "https:")) as client:
         with pytest.raises(UnavailableError, match="polosd itself speaks http"):
             await client.list_executions()

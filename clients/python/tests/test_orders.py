@@ -604,7 +604,7 @@ async def test_a_host_that_leaves_gives_back_what_only_waits(fake, fake_client):
 
 
 def test_a_threshold_that_is_no_number_is_named(monkeypatch):
-    from polos._execution import wait_threshold
+    from polos._execution.execution import wait_threshold
 
     for text in ("soon", "-1", "inf"):
         monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", text)

@@ -92,8 +92,8 @@ def test_an_agent_names_its_queue():
     assert agent.definition().queue == "models"
     assert Agent(id="b", provider="scripted", model="m").definition().queue == ""
     config = agent.with_input("hi", queue="other", concurrency_key="acme", priority=3)
-    assert (config.place.queue, config.place.concurrency_key) == ("other", "acme")
-    assert config.place.priority == 3
+    assert (config.options.queue, config.options.concurrency_key) == ("other", "acme")
+    assert config.options.priority == 3
     with pytest.raises(ValueError, match="queue id"):
         Agent(id="c", provider="scripted", model="m", queue="no name")
     with pytest.raises(InvalidArgumentError, match="32 bits"):

@@ -276,7 +276,7 @@ async def test_oversize_input_is_refused_and_nothing_is_lost(client):
 
 
 async def test_lists_go_on_from_page_to_page(client, monkeypatch):
-    monkeypatch.setattr("polos._rpc.PAGE_ROWS_MAX", 2)
+    monkeypatch.setattr("polos._wire.channel.PAGE_ROWS_MAX", 2)
 
     @workflow
     async def flow(ctx):

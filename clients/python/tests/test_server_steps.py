@@ -246,7 +246,7 @@ async def test_a_run_is_tried_again_after_growing_pauses(client):
 DOOMED = '''
 import asyncio, os, signal
 from polos import Polos, workflow
-from polos._session import Session
+from polos._session.machine import Session
 
 LAST = int(os.environ.get("LAST", "0"))  # 0: none; else killed before its LAST-th message
 NAMES = os.environ["NAMES"].split()

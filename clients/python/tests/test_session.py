@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from polos._session import (
+from polos._session.machine import (
     Offers,
     OrderRefused,
     OrderSettled,

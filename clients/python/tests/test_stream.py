@@ -24,7 +24,7 @@ from polos import (
     UnsupportedFeatureError,
     WorkflowTimeoutError,
 )
-from polos._rpc import error_from
+from polos._wire.errors import error_from
 from polos.v1 import common_pb2, runs_pb2
 
 
@@ -291,7 +291,7 @@ def test_a_broken_connection_is_no_verdict(code):
 
 
 async def test_no_server_is_said_with_its_address_and_what_to_do(monkeypatch):
-    monkeypatch.setattr("polos._rpc.FIRST_CONTACT_SECONDS", 0.3)
+    monkeypatch.setattr("polos._wire.channel.FIRST_CONTACT_SECONDS", 0.3)
     client = PolosClient(api_url="http://127.0.0.1:9")
     with pytest.raises(UnavailableError) as caught:
         await an_agent().run(client, "hi")

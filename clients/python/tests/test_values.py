@@ -10,7 +10,9 @@ import uuid
 import pytest
 from pydantic import BaseModel, Field
 
-from polos._json import NotJsonError, dumps, dumps_step, loads_step, schema_of
+from polos._codec.schema import schema_of
+from polos._codec.text import NotJsonError, dumps
+from polos._codec.values import dumps_step, loads_step
 
 
 class Colour(enum.Enum):

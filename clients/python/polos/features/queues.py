@@ -1,49 +1,13 @@
-"""Queues: who may run at once, and who goes next.
+"""As `polos.features.queues` in the documentation."""
 
-    emails = Queue("emails", concurrency_limit=5)
+from ..queue import Queue, QueueInfo, queue
+from ..queues import delete_queue, list_queues, put
 
-    @workflow(queue=emails)
-    async def send(ctx, payload): ...
-
-    await send.invoke(client, mail, concurrency_key=user_id)
-"""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from .._rpc import QUEUE_DELETE, QUEUE_LIST, QUEUE_PUT
-from ..v1 import workflows_pb2
-from .queue_types import Queue, QueueInfo, name_of, queue, queue_info
-
-if TYPE_CHECKING:
-    from ..client import PolosClient
-
-__all__ = ["Queue", "QueueInfo", "delete_queue", "list_queues", "put", "queue"]
-
-
-async def put(client: PolosClient, queue: Queue) -> QueueInfo:
-    """Defines a queue now, or changes its limits, which hold at once; what runs goes on."""
-    request = workflows_pb2.WorkflowServicePutQueueRequest(queue=queue.definition())
-    answer = await client._connection().wire.call(QUEUE_PUT, request)
-    return queue_info(answer.queue)
-
-
-async def delete_queue(client: PolosClient, queue: str | Queue) -> None:
-    """Ends a queue that nothing waits or works in.
-
-    A process that still defines it defines it again when its host connects anew.
-
-    Raises ConflictError: runs wait or work in it; cancel them or let them end. NotFoundError: there
-    is none.
-    """
-    request = workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name_of(queue))
-    await client._connection().wire.call(QUEUE_DELETE, request)
-
-
-async def list_queues(client: PolosClient) -> list[QueueInfo]:
-    """All queues, by name."""
-    request = workflows_pb2.WorkflowServiceListQueuesRequest()
-    wire = client._connection().wire
-    found = await wire.rows(QUEUE_LIST, request, lambda page: page.queues)
-    return [queue_info(each) for each in found]
+__all__ = [
+    "Queue",
+    "QueueInfo",
+    "delete_queue",
+    "list_queues",
+    "put",
+    "queue",
+]

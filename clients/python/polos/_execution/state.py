@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ._json import class_path, dumps_argument
-from ._outcome import OutcomeTooLargeError
-from .errors import InvalidArgumentError
+from .._codec.names import class_path
+from .._codec.outcomes import OutcomeTooLargeError
+from .._codec.text import dumps_argument
+from ..errors import InvalidArgumentError
 
 STATE_BYTES_MAX = 1024 * 1024
 

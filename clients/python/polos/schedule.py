@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ..v1 import tools_pb2, workflows_pb2
+from .v1 import tools_pb2, workflows_pb2
 
 
 class SchedulePayload(BaseModel):

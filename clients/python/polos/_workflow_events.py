@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._results import iso, parsed
+from ._run_models import iso, parsed
 from .types import StreamEvent
 from .v1 import common_pb2, runs_pb2
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .agent import Agent, schema_path
+from ._codec.names import class_path
+from ._startable import StartableAgent
 from .errors import OutputError, RunCancelledError, RunFailedError, WorkflowTimeoutError
 from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
 from .v1 import common_pb2, suspend_pb2
@@ -71,14 +72,16 @@ def step_of(step: common_pb2.Step) -> Step:
     )
 
 
-def agent_result(agent: Agent | None, run: common_pb2.Run, timeout: float | None) -> AgentResult:
+def agent_result(
+    agent: StartableAgent | None, run: common_pb2.Run, timeout: float | None
+) -> AgentResult:
     """The result of an ended agent run; raises when it did not complete or does not fit."""
     raise_unless_completed(run, timeout)
     steps = [step_of(step) for step in run.steps]
     return AgentResult(
         agent_run_id=run.id,
         result=_answer(agent, run),
-        result_schema=None if agent is None else schema_path(agent),
+        result_schema=schema_path(agent),
         tool_results=[result for step in steps for result in step.tool_results],
         total_steps=run.total_steps,
         usage=usage_of(run.usage),
@@ -99,7 +102,14 @@ def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
     raise RunFailedError(run.id, message or f"run {run.id} failed", reason=reason)
 
 
-def _answer(agent: Agent | None, run: common_pb2.Run) -> Any:
+def schema_path(agent: StartableAgent | None) -> str | None:
+    """The class path of an agent's output schema; None for free text."""
+    if agent is None or agent.output_schema is None:
+        return None
+    return class_path(agent.output_schema)
+
+
+def _answer(agent: StartableAgent | None, run: common_pb2.Run) -> Any:
     value = parsed(run.result_json)
     if agent is None or agent.output_schema is None:
         return value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import traceback
 
-from ._json import NotJsonError, class_path
-from .v1 import tools_pb2
+from ..v1 import tools_pb2
+from .names import class_path
+from .text import NotJsonError
 
 STACK_BYTES_MAX = 16 * 1024
 # What fits into one message of the server with room for its envelope.

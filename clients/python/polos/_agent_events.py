@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._json import dumps
-from ._results import iso, parsed, usage_of
+from ._codec.text import dumps
+from ._run_models import iso, parsed, usage_of
 from .types import StreamEvent, Usage
 from .v1 import common_pb2, runs_pb2
 

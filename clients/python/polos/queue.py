@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _registry
-from .._functions import checked_id
-from ..errors import InvalidArgumentError
-from ..v1 import common_pb2, workflows_pb2
+from . import _registry
+from ._checks import checked_id
+from .v1 import common_pb2, workflows_pb2
 
 LIMIT_MAX = 1_000_000
 RATE_MAX = 10_000
@@ -90,22 +89,6 @@ def name_of(given: Any) -> str:
     if isinstance(given, Queue):
         return given.name
     return checked_id(given, "queue")
-
-
-def start_place(
-    queue: Any, concurrency_key: str | None, priority: int | None
-) -> common_pb2.StartOptions:
-    """The part of a start's options that says whose turn it is."""
-    number = 0 if priority is None else priority
-    if not isinstance(number, int) or not -(2**31) <= number < 2**31:
-        raise InvalidArgumentError(
-            f"priority is {priority!r}: it is a number of 32 bits", field="priority"
-        )
-    return common_pb2.StartOptions(
-        queue=name_of(queue),
-        concurrency_key="" if concurrency_key is None else str(concurrency_key),
-        priority=number,
-    )
 
 
 def queue_info(found: workflows_pb2.Queue) -> QueueInfo:

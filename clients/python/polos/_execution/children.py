@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
-from . import _registry
-from ._functions import checked_id
-from ._json import dumps_argument, sentences
-from ._state import state_json
-from .errors import InvalidArgumentError, PolosError
-from .features.queue_types import start_place
-from .types import (
+from .._checks import checked_id
+from .._codec.names import class_path
+from .._codec.text import dumps_argument, sentences
+from .._startable import StartableAgent
+from ..errors import InvalidArgumentError, PolosError
+from ..handle import ExecutionHandle
+from ..types import (
     AgentResult,
     BatchStepResult,
     BatchWorkflowInput,
@@ -23,12 +24,21 @@ from .types import (
     ToolResult,
     Usage,
 )
-from .v1 import common_pb2, tools_pb2
+from ..v1 import common_pb2, tools_pb2
+from .starts import AgentRunConfig, StartOptions, input_json, options_json
 
-if TYPE_CHECKING:
-    from .agent import AgentRunConfig
-    from .client import ExecutionHandle
-    from .context import WorkflowContext
+
+class RunIdentity(Protocol):
+    """What a child inherits of the run that starts it."""
+
+    execution_id: str
+    root_execution_id: str
+    root_workflow_id: str
+    session_id: str
+    user_id: str
+
+
+Find = Callable[[str], Any]  # what this process defines under a name
 
 
 @dataclass
@@ -43,19 +53,9 @@ class Child:
     target: Any = None
 
     @classmethod
-    def of_workflow(
-        cls,
-        workflow: Any,
-        payload: Any,
-        initial_state: Any = None,
-        run_timeout_seconds: float | None = None,
-        max_retries: int | None = None,
-        queue: Any = None,
-        concurrency_key: str | None = None,
-        priority: int | None = None,
-    ) -> Child:
+    def of_workflow(cls, workflow: Any, payload: Any, options: StartOptions, find: Find) -> Child:
         """A workflow or tool, itself or its id; ids nobody here knows are workflows elsewhere."""
-        target = _known(workflow) if isinstance(workflow, str) else workflow
+        target = find(workflow) if isinstance(workflow, str) else workflow
         if not isinstance(workflow, str) and not hasattr(workflow, "kind"):
             raise TypeError(
                 f"what is invoked is a workflow, a tool or an id, not {type(workflow).__name__}: "
@@ -65,60 +65,41 @@ class Child:
         checked_id(name, "workflow")
         kind = getattr(target, "kind", "workflow")
         if kind == "agent":
-            return cls.of_agent(
-                target.with_input(
-                    payload, queue=queue, concurrency_key=concurrency_key, priority=priority
-                )
-            )
+            return cls._of_agent(target, payload, options, {})
         return cls(
             name=str(name),
             kind=(
                 common_pb2.RUN_KIND_TOOL if kind == "tool" else common_pb2.RUN_KIND_WORKFLOW
             ),
             input_json=dumps_argument(payload, f"the payload of {name!r}", "payload"),
-            options=start_options(
-                timeout=run_timeout_seconds,
-                initial_state=state_json(initial_state),
-                max_retries=max_retries,
-                place=start_place(queue, concurrency_key, priority),
-            ),
+            options=options.message(),
             target=target,
         )
 
     @classmethod
-    def of_batch(cls, each: BatchWorkflowInput | dict[str, Any]) -> Child:
+    def of_batch(cls, each: BatchWorkflowInput | dict[str, Any], find: Find) -> Child:
         found = batch_input(each)
-        return cls.of_workflow(
-            found.id,
-            found.payload,
-            found.initial_state,
-            found.run_timeout_seconds,
-            queue=found.queue,
-            concurrency_key=found.concurrency_key,
-            priority=found.priority,
-        )
+        return cls.of_workflow(found.id, found.payload, batch_options(found), find)
 
     @classmethod
     def of_agent(cls, config: AgentRunConfig) -> Child:
-        from .agent import AgentRunConfig, input_json, options_json
-
         if not isinstance(config, AgentRunConfig):
             raise TypeError(
                 f"an agent is invoked with agent.with_input(...), not {type(config).__name__}"
             )
+        return cls._of_agent(config.agent, config.input, config.options, config.kwargs)
+
+    @classmethod
+    def _of_agent(
+        cls, agent: StartableAgent, input: Any, options: StartOptions, kwargs: dict[str, Any]
+    ) -> Child:
         return cls(
-            name=config.agent.id,
+            name=agent.id,
             kind=common_pb2.RUN_KIND_AGENT,
-            input_json=input_json(config.input),
-            options=start_options(
-                session_id=config.session_id,
-                user_id=config.user_id,
-                conversation_id=config.conversation_id,
-                timeout=config.run_timeout_seconds,
-                place=config.place,
-            ),
-            provider_options_json=options_json(config.kwargs),
-            target=config.agent,
+            input_json=input_json(input),
+            options=options.message(),
+            provider_options_json=options_json(kwargs),
+            target=agent,
         )
 
 
@@ -135,46 +116,18 @@ def batch_input(each: Any) -> BatchWorkflowInput:
         ) from error
 
 
-def start_options(
-    session_id: Any = None,
-    user_id: str | None = None,
-    conversation_id: Any = None,
-    timeout: float | None = None,
-    initial_state: str = "",
-    max_retries: int | None = None,
-    place: common_pb2.StartOptions | None = None,
-) -> common_pb2.StartOptions:
-    """As the API takes them; raises InvalidArgumentError for a timeout that is none."""
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise InvalidArgumentError(
-            f"timeout is {timeout!r}: it is more than 0 seconds, or None", field="timeout"
-        )
-    if max_retries is not None and not (
-        isinstance(max_retries, int) and 0 <= max_retries <= 100
-    ):
-        raise InvalidArgumentError(
-            f"max_retries is {max_retries!r}: it is 0 to 100, or None", field="max_retries"
-        )
-    options = common_pb2.StartOptions(
-        run_timeout_ms=0 if timeout is None else max(1, round(timeout * 1000)),
-        session_id="" if session_id is None else str(session_id),
-        user_id="" if user_id is None else str(user_id),
-        conversation_id="" if conversation_id is None else str(conversation_id),
-        initial_state_json=initial_state,
-        max_retries=0 if max_retries is None else (max_retries or -1),
-    )
-    if place is not None:
-        options.MergeFrom(place)
-    return options
-
-
-def _known(name: str) -> Any:
-    return (
-        _registry.workflows.get(name) or _registry.tools.get(name) or _registry.agents.get(name)
+def batch_options(found: BatchWorkflowInput) -> StartOptions:
+    """The options of one of a batch."""
+    return StartOptions(
+        timeout=found.run_timeout_seconds,
+        initial_state=found.initial_state,
+        queue=found.queue,
+        concurrency_key=found.concurrency_key,
+        priority=found.priority,
     )
 
 
-def order(key: str, children: list[Child], ctx: WorkflowContext, wait: bool) -> tools_pb2.Order:
+def order_of(key: str, children: list[Child], ctx: RunIdentity, wait: bool) -> tools_pb2.Order:
     """The order for a step's children; session and user are inherited where not given."""
     specs = []
     for child in children:
@@ -194,11 +147,9 @@ def order(key: str, children: list[Child], ctx: WorkflowContext, wait: bool) -> 
     return tools_pb2.Order(key=key, invoke=tools_pb2.Invoke(children=specs, wait=wait))
 
 
-def handle(
-    key: str, child: Child, told: dict[str, Any], ctx: WorkflowContext
+def handle_of(
+    key: str, child: Child, told: dict[str, Any], ctx: RunIdentity
 ) -> ExecutionHandle:
-    from .client import ExecutionHandle
-
     return ExecutionHandle(
         id=told["run_id"],
         workflow_id=child.name,
@@ -228,8 +179,6 @@ def value_of(child: Child, told: dict[str, Any]) -> Any:
     value = told.get("result")
     if child.kind != common_pb2.RUN_KIND_AGENT:
         return value
-    from .agent import schema_path
-
     agent = child.target
     schema = None if agent is None else agent.output_schema
     usage = told.get("usage")
@@ -237,7 +186,7 @@ def value_of(child: Child, told: dict[str, Any]) -> Any:
     return AgentResult(
         agent_run_id=told.get("run_id", ""),
         result=value if schema is None else _fitted(schema, value),
-        result_schema=None if agent is None else schema_path(agent),
+        result_schema=None if schema is None else class_path(schema),
         tool_results=[result for step in steps for result in step.tool_results],
         steps=steps,
         total_steps=told.get("total_steps") or 0,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from .v1 import agents_pb2, common_pb2, tools_pb2
+from ..v1 import agents_pb2, common_pb2, tools_pb2
 
 
 class ProtocolError(Exception):

@@ -17,15 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 
-from ._outcome import value_outcome
-from ._state import State
-from .errors import (
+from .._codec.outcomes import value_outcome
+from ..errors import (
     ExecutionCancelledError,
     InvalidArgumentError,
     NonDeterminismError,
     StepExecutionError,
 )
-from .v1 import tools_pb2
+from ..v1 import tools_pb2
+from .state import State
 
 KEY_BYTES_MAX = 512
 WAITS_MAX = 31  # open at once; the server takes 32 in a run and needs one for what is no wait
@@ -76,6 +76,9 @@ class Line(Protocol):
 
     async def prepare(self, target: Any) -> None:
         """Makes a workflow, tool or agent known to the server."""
+
+    def find(self, name: str) -> Any:
+        """The workflow, tool or agent of this name; None: this process defines none."""
 
 
 class _Wait:
@@ -336,6 +339,10 @@ class Execution:
         """Makes a workflow, tool or agent known to the server before it is invoked."""
         with self.working():
             await self._line.prepare(target)
+
+    def find(self, name: str) -> Any:
+        """What this process defines under a name."""
+        return self._line.find(name)
 
     async def _ordered(self, order: tools_pb2.Order, is_wait: bool) -> tools_pb2.TaskOutcome:
         self._check_alive()

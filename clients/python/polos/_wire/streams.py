@@ -8,9 +8,11 @@ from contextlib import aclosing
 
 import grpc.aio
 
-from ._rpc import RUN_WATCH, SUBSCRIBE, Method, Request, Response, Wire, backoff, error_from
-from .errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
-from .v1 import common_pb2, runs_pb2, workflows_pb2
+from ..errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
+from ..v1 import common_pb2, runs_pb2, workflows_pb2
+from .channel import Wire
+from .errors import backoff, error_from
+from .methods import RUN_WATCH, SUBSCRIBE, Method, Request, Response
 
 CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none for one that is away
 

@@ -1,0 +1,1 @@
+"""One execution of a task's code."""

@@ -1,0 +1,146 @@
+"""How a run is to be started: its options, and an agent with what it is to be run with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .._checks import refuse
+from .._codec.text import dumps_argument
+from .._startable import StartableAgent
+from ..errors import InvalidArgumentError
+from ..queue import name_of
+from ..v1 import common_pb2
+from .state import state_json
+
+PRIORITY_BITS = 31
+RETRIES_MAX = 100
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """What every start takes beside its input, as the caller gave it; None: the server's default.
+
+    Attributes:
+        session_id, user_id, conversation_id: kept with the run, and seen by its code.
+        timeout: seconds the run may take, waits not counted.
+        initial_state: what `ctx.state` begins with: a model or a dict.
+        max_retries: how often a workflow that raises is tried again.
+        queue: the queue it waits in: its name, itself, or a dict of its attributes.
+        concurrency_key: whose turn it is within the queue.
+        priority: within its key, higher ones go first.
+    """
+
+    session_id: Any = None
+    user_id: Any = None
+    conversation_id: Any = None
+    timeout: float | None = None
+    initial_state: Any = None
+    max_retries: int | None = None
+    queue: Any = None
+    concurrency_key: Any = None
+    priority: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InvalidArgumentError for what is none."""
+        _check_timeout(self.timeout)
+        _check_retries(self.max_retries)
+        _check_priority(self.priority)
+
+    def message(self) -> common_pb2.StartOptions:
+        """As the API takes them."""
+        return common_pb2.StartOptions(
+            run_timeout_ms=0 if self.timeout is None else max(1, round(self.timeout * 1000)),
+            session_id=_text(self.session_id),
+            user_id=_text(self.user_id),
+            conversation_id=_text(self.conversation_id),
+            initial_state_json=state_json(self.initial_state),
+            max_retries=0 if self.max_retries is None else (self.max_retries or -1),
+            queue=name_of(self.queue),
+            concurrency_key=_text(self.concurrency_key),
+            priority=self.priority or 0,
+        )
+
+
+def _text(given: Any) -> str:
+    return "" if given is None else str(given)
+
+
+def _check_timeout(timeout: Any) -> None:
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise InvalidArgumentError(
+            f"timeout is {timeout!r}: it is more than 0 seconds, or None", field="timeout"
+        )
+
+
+def _check_retries(retries: Any) -> None:
+    if retries is not None and not (isinstance(retries, int) and 0 <= retries <= RETRIES_MAX):
+        raise InvalidArgumentError(
+            f"max_retries is {retries!r}: it is 0 to {RETRIES_MAX}, or None", field="max_retries"
+        )
+
+
+def _check_priority(priority: Any) -> None:
+    most = 2**PRIORITY_BITS
+    if priority is not None and not (isinstance(priority, int) and -most <= priority < most):
+        raise InvalidArgumentError(
+            f"priority is {priority!r}: it is a number of 32 bits", field="priority"
+        )
+
+
+class AgentRunConfig:
+    """An agent with what it is to be run with; made by agent.with_input()."""
+
+    def __init__(
+        self,
+        agent: StartableAgent,
+        input: str | list[dict[str, Any]],
+        session_id: Any = None,
+        user_id: str | None = None,
+        streaming: bool = False,
+        initial_state: Any = None,
+        run_timeout_seconds: float | None = None,
+        conversation_id: Any = None,
+        queue: Any = None,
+        concurrency_key: str | None = None,
+        priority: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        refuse("agent.with_input", initial_state=initial_state)
+        self.agent = agent
+        self.input = input
+        self.session_id = session_id
+        self.user_id = user_id
+        self.conversation_id = conversation_id
+        self.run_timeout_seconds = run_timeout_seconds
+        self.streaming = streaming  # every run can be followed; nothing depends on it
+        self.options = StartOptions(
+            session_id=session_id,
+            user_id=user_id,
+            conversation_id=conversation_id,
+            timeout=run_timeout_seconds,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            priority=priority,
+        )
+        self.kwargs = kwargs
+
+
+def input_json(input: Any) -> str:
+    """An agent's input as the API takes it, or InvalidArgumentError."""
+    if isinstance(input, list) and all(isinstance(message, dict) for message in input) and input:
+        pass
+    elif not isinstance(input, str):
+        raise InvalidArgumentError(
+            "input must be a text, or a list of messages with role and content, "
+            f"not {type(input).__name__}",
+            field="input",
+        )
+    return dumps_argument(input, "input", "input")
+
+
+def options_json(provider_kwargs: dict[str, Any]) -> str:
+    """A run's provider options as the API takes them, or InvalidArgumentError."""
+    if not provider_kwargs:
+        return ""
+    return dumps_argument(provider_kwargs, "provider_kwargs", "provider_kwargs")

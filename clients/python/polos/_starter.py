@@ -1,0 +1,35 @@
+"""A client, as far as workflows, agents and streams need one."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from ._execution.starts import AgentRunConfig, StartOptions
+from ._startable import Startable, StartableAgent
+from ._wire.channel import Wire
+from .handle import ExecutionHandle, RunReader
+from .types import AgentResult
+
+
+class HasWire(Protocol):
+    """A client's end on the running loop."""
+
+    wire: Wire
+
+
+class Starter(RunReader, Protocol):
+    """PolosClient is one."""
+
+    def _connection(self) -> HasWire: ...
+
+    async def _start_task(
+        self, task: Startable, payload_json: str, options: StartOptions
+    ) -> ExecutionHandle: ...
+
+    async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any: ...
+
+    async def _start_agent(self, config: AgentRunConfig) -> ExecutionHandle: ...
+
+    async def _agent_result(
+        self, agent: StartableAgent, run_id: str, timeout: float | None
+    ) -> AgentResult: ...

@@ -1,0 +1,1 @@
+"""The server's address, calls and streams to it, its errors; knows no tasks."""

@@ -1,0 +1,87 @@
+"""The methods of the API, found in the descriptors of its services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+try:
+    from ..v1 import agents_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
+except ImportError as error:  # a checkout where the protos were not compiled yet
+    raise ImportError(
+        "polos.v1 is missing: run clients/python/generate.py (./run does), "
+        "which needs the packages of requirements-dev.txt"
+    ) from error
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class Method(Generic[Request, Response]):
+    """One method of the API: its path and its two message types."""
+
+    def __init__(self, request: type[Request], response: type[Response]) -> None:
+        self.path = _path(request.DESCRIPTOR, response.DESCRIPTOR)
+        self.encode: Callable[[Request], bytes] = request.SerializeToString
+        self.decode: Callable[[bytes], Response] = response.FromString
+
+
+def _path(request: Any, response: Any) -> str:
+    """Of the method that takes one and answers with the other."""
+    for service in request.file.services_by_name.values():
+        for method in service.methods:
+            if (method.input_type, method.output_type) == (request, response):
+                return f"/{service.full_name}/{method.name}"
+    raise LookupError(f"no service takes {request.name} and answers {response.name}")
+
+
+REGISTER = Method(agents_pb2.AgentServiceRegisterRequest, agents_pb2.AgentServiceRegisterResponse)
+AGENT_START = Method(agents_pb2.AgentServiceStartRequest, agents_pb2.AgentServiceStartResponse)
+WORKFLOW_START = Method(
+    workflows_pb2.WorkflowServiceStartRequest, workflows_pb2.WorkflowServiceStartResponse
+)
+RUN_GET = Method(runs_pb2.RunServiceGetRequest, runs_pb2.RunServiceGetResponse)
+RUN_LIST = Method(runs_pb2.RunServiceListRequest, runs_pb2.RunServiceListResponse)
+RUN_HISTORY = Method(runs_pb2.RunServiceHistoryRequest, runs_pb2.RunServiceHistoryResponse)
+RUN_FORK = Method(runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkResponse)
+RUN_RETRY = Method(runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse)
+RUN_CANCEL = Method(runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse)
+RUN_WATCH = Method(runs_pb2.RunServiceWatchRequest, runs_pb2.RunServiceWatchResponse)
+PUBLISH = Method(
+    workflows_pb2.WorkflowServicePublishRequest, workflows_pb2.WorkflowServicePublishResponse
+)
+SUBSCRIBE = Method(
+    workflows_pb2.WorkflowServiceSubscribeRequest, workflows_pb2.WorkflowServiceSubscribeResponse
+)
+QUEUE_PUT = Method(
+    workflows_pb2.WorkflowServicePutQueueRequest, workflows_pb2.WorkflowServicePutQueueResponse
+)
+QUEUE_DELETE = Method(
+    workflows_pb2.WorkflowServiceDeleteQueueRequest,
+    workflows_pb2.WorkflowServiceDeleteQueueResponse,
+)
+QUEUE_LIST = Method(
+    workflows_pb2.WorkflowServiceListQueuesRequest, workflows_pb2.WorkflowServiceListQueuesResponse
+)
+SCHEDULE_PUT = Method(
+    workflows_pb2.WorkflowServicePutScheduleRequest,
+    workflows_pb2.WorkflowServicePutScheduleResponse,
+)
+SCHEDULE_LIST = Method(
+    workflows_pb2.WorkflowServiceListSchedulesRequest,
+    workflows_pb2.WorkflowServiceListSchedulesResponse,
+)
+SCHEDULE_DELETE = Method(
+    workflows_pb2.WorkflowServiceDeleteScheduleRequest,
+    workflows_pb2.WorkflowServiceDeleteScheduleResponse,
+)
+SUSPENSION_LIST = Method(
+    suspend_pb2.SuspendServiceListRequest, suspend_pb2.SuspendServiceListResponse
+)
+SUSPENSION_GET = Method(
+    suspend_pb2.SuspendServiceGetRequest, suspend_pb2.SuspendServiceGetResponse
+)
+RESUME = Method(suspend_pb2.SuspendServiceResumeRequest, suspend_pb2.SuspendServiceResumeResponse)
+TOOL_CONNECT = Method(tools_pb2.HostMessage, tools_pb2.ServerMessage)
