@@ -9,7 +9,7 @@ static char *task_id(struct arena *arena, struct task_ref task)
     return ret;
 }
 
-static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct host_outcome *from)
+static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct outcome *from)
 {
     Polos__V1__TaskOutcome *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__task_outcome__init(ret);

@@ -172,10 +172,10 @@ static str cut(str text, size_t bytes_max)
     return str_make(head.ptr, head.len - utf8_tail_len(head));
 }
 
-static struct host_outcome error_outcome(struct check *check, const Polos__V1__TaskError *error)
+static struct outcome error_outcome(struct check *check, const Polos__V1__TaskError *error)
 {
     str type = str_of(error->type);
-    return (struct host_outcome){
+    return (struct outcome){
         .failed = true,
         .error_type = type.len == 0 ? STR("Error") : arena_copy(check->arena, type),
         .error_message = copied(check, error->message),
@@ -184,7 +184,7 @@ static struct host_outcome error_outcome(struct check *check, const Polos__V1__T
 }
 
 static bool take_outcome(struct check *check, const char *field,
-                         const Polos__V1__TaskOutcome *outcome, struct host_outcome *ret)
+                         const Polos__V1__TaskOutcome *outcome, struct outcome *ret)
 {
     if (outcome == NULL || outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT__NOT_SET) {
         return check_fault(check, field, "set value_json or error");
@@ -193,7 +193,7 @@ static bool take_outcome(struct check *check, const char *field,
         *ret = error_outcome(check, outcome->error);
         return true;
     }
-    *ret = (struct host_outcome){.value = copied(check, outcome->value_json)};
+    *ret = (struct outcome){.value = copied(check, outcome->value_json)};
     return true;
 }
 
@@ -230,9 +230,9 @@ static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
            note_fault(check, check_step_done(check, done, ret), ret);
 }
 
-static struct host_outcome invalid_result(str message)
+static struct outcome invalid_result(str message)
 {
-    return (struct host_outcome){
+    return (struct outcome){
         .failed = true, .error_type = STR("INVALID_RESULT"), .error_message = message};
 }
 

@@ -9,6 +9,7 @@
 #ifndef SERVICE_ENGINE_EVENT_H
 #define SERVICE_ENGINE_EVENT_H
 
+#include "service/base/outcome.h"
 #include "service/engine/run.h"
 
 enum event_kind {
@@ -70,15 +71,6 @@ struct engine_usage {
     uint64_t cache_write;
     uint64_t reasoning;
     bool known;
-};
-
-/* How a step or a task ended. */
-struct outcome {
-    bool failed;
-    str value; /* JSON text; not when failed. */
-    str error_type;
-    str error_message;
-    str error_stack;
 };
 
 enum reply_stop {

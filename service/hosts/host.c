@@ -425,7 +425,7 @@ void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *caus
 }
 
 void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
-                   const struct host_outcome *outcome)
+                   const struct outcome *outcome)
 {
     const struct task_entry *entry = find_told(hosts, task);
 

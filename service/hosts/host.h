@@ -127,7 +127,7 @@ void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *caus
 /* Sends an order's outcome (numbered) to the host that holds the task; without one, nothing: the
  * outcome comes with the task when it is given again. */
 void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
-                   const struct host_outcome *outcome);
+                   const struct outcome *outcome);
 /* Tasks that hosts_hello() took over from an earlier session or from before a restart, and whose
  * outcomes may have been lost on the way: their settled orders, and the interruption of those that
  * are being cancelled, are to be sent again. Each is told once, and not when it is no longer held.

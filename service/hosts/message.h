@@ -8,6 +8,7 @@
 #define SERVICE_HOSTS_MESSAGE_H
 
 #include "service/base/base.h"
+#include "service/base/outcome.h"
 #include "service/base/payload.h"
 #include "service/base/uuid.h"
 
@@ -34,14 +35,6 @@ static inline bool task_ref_equal(struct task_ref a, struct task_ref b)
 {
     return a.effect == b.effect && uuid_equal(a.run, b.run);
 }
-
-struct host_outcome {
-    bool failed;
-    str value; /* JSON text. */
-    str error_type;
-    str error_message;
-    str error_stack;
-};
 
 struct held_task {
     struct task_ref task;
@@ -125,7 +118,7 @@ struct host_message {
     uint32_t number; /* STEP_DONE. */
     str key; /* STEP_DONE, ORDER. */
     str text; /* DELTA. */
-    struct host_outcome outcome; /* STEP_DONE, TASK_DONE. */
+    struct outcome outcome; /* STEP_DONE, TASK_DONE. */
     str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
@@ -136,7 +129,7 @@ struct host_message {
 
 struct settled_step {
     str key;
-    struct host_outcome outcome;
+    struct outcome outcome;
     bool is_order;
     const char *kind; /* "step", "sleep", "suspend", "event", "invoke", "order". */
 };
@@ -201,7 +194,7 @@ struct server_message {
     struct {
         struct task_ref task;
         str key;
-        struct host_outcome outcome;
+        struct outcome outcome;
     } outcome;
 };
 

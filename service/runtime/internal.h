@@ -363,7 +363,6 @@ status replay_children(struct runtime *runtime, uuid run, uint32_t effect, uint3
                        struct arena *arena, str *ret);
 /* The text of an agent's last reply as JSON. */
 str replay_answer(const struct live_run *run, struct arena *arena);
-struct host_outcome replay_outcome(const struct outcome *outcome);
 
 /* account.c */
 /* What a parent is told of an agent run that has ended, beside its answer: a JSON object; of other

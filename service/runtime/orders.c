@@ -312,7 +312,7 @@ enum verdict order_submit(struct runtime *runtime, struct live_run *run,
 void order_outcome(struct runtime *runtime, const struct act *act)
 {
     struct task_ref task = {act->run->state.id, act->effect};
-    struct host_outcome outcome = replay_outcome(&act->outcome);
+    struct outcome outcome = act->outcome;
     if (act->wait_kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
         status read = replay_children(runtime, task.run, act->wait, (uint32_t)act->seq,
                                       &runtime->scratch, &outcome.value);

@@ -38,17 +38,6 @@ struct reading {
     struct child *children;
 };
 
-struct host_outcome replay_outcome(const struct outcome *outcome)
-{
-    return (struct host_outcome){
-        .failed = outcome->failed,
-        .value = outcome->value,
-        .error_type = outcome->error_type,
-        .error_message = outcome->error_message,
-        .error_stack = outcome->error_stack,
-    };
-}
-
 static const char *kind_name(enum effect_kind kind)
 {
     switch (kind) {
@@ -177,7 +166,7 @@ static void read_wait_settled(struct reading *reading, const struct event *event
     }
     add_step(reading, (struct settled_step){
                           .key = order->key,
-                          .outcome = replay_outcome(&outcome),
+                          .outcome = outcome,
                           .is_order = true,
                           .kind = kind_name(order->kind),
                       });
@@ -200,7 +189,7 @@ static void read_step(struct reading *reading, const struct event *event)
     if (event->effect == reading->task) {
         add_step(reading, (struct settled_step){
                               .key = event->step_settled.key,
-                              .outcome = replay_outcome(&event->step_settled.outcome),
+                              .outcome = event->step_settled.outcome,
                               .kind = "step",
                           });
     }

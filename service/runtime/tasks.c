@@ -96,17 +96,6 @@ void handle_host_gone(struct runtime *runtime, struct request *request)
     request_answer_later(runtime, request);
 }
 
-static struct outcome outcome_of(const struct host_outcome *from)
-{
-    return (struct outcome){
-        .failed = from->failed,
-        .value = from->value,
-        .error_type = from->error_type,
-        .error_message = from->error_message,
-        .error_stack = from->error_stack,
-    };
-}
-
 static enum verdict submit_task_done(struct runtime *runtime, struct live_run *run,
                                      const struct host_message *message)
 {
@@ -114,7 +103,7 @@ static enum verdict submit_task_done(struct runtime *runtime, struct live_run *r
         .kind = COMMAND_TASK_DONE,
         .effect = message->task.effect,
         .attempt = message->epoch,
-        .task = {.outcome = outcome_of(&message->outcome),
+        .task = {.outcome = message->outcome,
                  .state = message->state,
                  .is_retryable = message->is_retryable,
                  .is_cancelled = message->is_cancelled},
@@ -131,7 +120,7 @@ static enum verdict submit_step_done(struct runtime *runtime, struct live_run *r
         .attempt = message->epoch,
         .step = {.number = message->number,
                  .key = message->key,
-                 .outcome = outcome_of(&message->outcome),
+                 .outcome = message->outcome,
                  .state = message->state},
     };
     return command_submit(runtime, run, &command);

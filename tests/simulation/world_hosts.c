@@ -86,7 +86,7 @@ static uint32_t count_told(str text)
 
 static void judge_outcome(struct world *world, const struct server_message *message)
 {
-    const struct host_outcome *outcome = &message->outcome.outcome;
+    const struct outcome *outcome = &message->outcome.outcome;
     const struct book *book = books_find(world, message->outcome.task.run);
     struct book_wait *wait =
         book == NULL ? NULL : books_wait(book, message->outcome.task.effect, message->outcome.key);

@@ -191,15 +191,15 @@ void world_work_check_told(struct world *world)
 
 /* ---- Saying. ---- */
 
-static struct host_outcome draw_outcome(struct world *world)
+static struct outcome draw_outcome(struct world *world)
 {
     if (world_below(world, 100) < 15) {
-        return (struct host_outcome){
+        return (struct outcome){
             .failed = true, .error_type = STR("ValueError"), .error_message = STR("it went wrong")};
     }
     uint64_t value = world_below(world, 1000000);
-    return (struct host_outcome){
-        .value = arena_printf(&world->arena, "%llu", (unsigned long long)value)};
+    return (struct outcome){.value =
+                                arena_printf(&world->arena, "%llu", (unsigned long long)value)};
 }
 
 /* Answers nobody asked for: an older epoch, a missing number, a task it never had. */
@@ -260,9 +260,9 @@ static void do_end(struct sim_host *host, struct sim_task *task)
     message.outcome = draw_outcome(host->world);
     message.is_retryable = message.outcome.failed && world_below(host->world, 100) < 60;
     if (world_fault(host->world, 10)) { /* It was not this code that made the history. */
-        message.outcome = (struct host_outcome){.failed = true,
-                                                .error_type = STR(ENGINE_NON_DETERMINISM),
-                                                .error_message = STR("other steps")};
+        message.outcome = (struct outcome){.failed = true,
+                                           .error_type = STR(ENGINE_NON_DETERMINISM),
+                                           .error_message = STR("other steps")};
     }
     task->is_done = true;
     sim_host_say(host, message, false);

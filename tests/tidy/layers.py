@@ -32,7 +32,7 @@ LAYERS = {
         + JOURNAL,
         ("protobuf-c/",),
     ),
-    "service/hosts": (("service/base/", "service/engine/"), ()),
+    "service/hosts": (("service/base/",), ()),
     "service/schedule": (("service/base/",), ()),
     "service/metrics": (("service/base/",), ()),
     "service/auth": (("service/base/",), ()),

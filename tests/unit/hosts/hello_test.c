@@ -325,7 +325,7 @@ static void tells_what_changed_over(void **state)
     struct fixture fixture;
     struct test_link links[5];
     struct held_task held[] = {held_number(3, 1), held_number(1, 1), held_number(2, 1)};
-    struct host_outcome outcome = {.value = STR("null")};
+    struct outcome outcome = {.value = STR("null")};
 
     fixture_init(&fixture, NULL);
     hosts_expect(fixture.hosts, task_number(3), 1, host_hash_of(STR("h")), fixture.now_ms);

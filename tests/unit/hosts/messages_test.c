@@ -227,7 +227,7 @@ static void refuses_what_is_wrong_in_itself(void **state)
 
 static void send_outcome(struct fixture *fixture, uint32_t task, const char *key)
 {
-    struct host_outcome outcome = {.value = STR("{\"n\": 1}")};
+    struct outcome outcome = {.value = STR("{\"n\": 1}")};
 
     hosts_outcome(fixture->hosts, task_number(task), str_of(key), &outcome);
 }

@@ -135,7 +135,7 @@ void sim_server_restart(struct sim *sim)
 static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
 {
     char key = (char)('0' + step);
-    struct host_outcome outcome = {.value = STR("null")};
+    struct outcome outcome = {.value = STR("null")};
 
     hosts_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
 }
