@@ -2,7 +2,7 @@
  * main: puts polosd together; the only place that names concrete stores, providers, transports.
  *
  * Order: the runtime needs the model client, which needs the runtime's sink, hence
- *        runtime_set_models(). Down it goes the other way round: callers first, the store last,
+ *        partition_set_models(). Down it goes the other way round: callers first, the store last,
  *        and the engine stays up until the last caller has its answer.
  */
 #include <malloc.h>
@@ -17,7 +17,7 @@
 #include "service/config.h"
 #include "service/llm/llm.h"
 #include "service/rpc/server.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 #include "storage/rocksdb_store.h"
 
 enum {
@@ -70,11 +70,11 @@ static void say_ready(const struct config *config, const struct rpc_server *serv
 }
 
 /* Serves until told to stop; a second signal ends the process at once. */
-static status serve(const struct config *config, struct runtime *runtime, struct arena *arena,
+static status serve(const struct config *config, struct partition *partition, struct arena *arena,
                     const sigset_t *signals)
 {
     struct api api;
-    api_init(&api, runtime, config->input_bytes_max);
+    api_init(&api, partition, config->input_bytes_max);
     struct rpc_server_options options = {
         .address = config->listen,
         .threads = (uint32_t)config->threads,
@@ -96,16 +96,16 @@ static status serve(const struct config *config, struct runtime *runtime, struct
     log_line(LOG_INFO, "draining", "signal=%d grace_ms=%u", signal_number,
              (unsigned)config->drain_ms);
     rpc_server_drain(server);
-    runtime_post_always(runtime, request_new(REQUEST_DRAIN));
+    partition_post_always(partition, request_new(REQUEST_DRAIN));
     rpc_server_stop(server, (uint32_t)config->drain_ms);
     return STATUS_OK;
 }
 
-static status run_with_models(const struct config *config, struct runtime *runtime,
+static status run_with_models(const struct config *config, struct partition *partition,
                               struct arena *arena, const sigset_t *signals)
 {
     struct llm_options options = {
-        .sink = runtime_model_sink(runtime),
+        .sink = models_sink(partition),
         .first_byte_ms = config->model_first_byte_ms,
         .idle_ms = config->model_idle_ms,
         .quiet_ms = config->model_quiet_ms,
@@ -114,10 +114,10 @@ static status run_with_models(const struct config *config, struct runtime *runti
         .calls_max = config->model_calls_max,
     };
     struct llm *llm = llm_start(&options);
-    runtime_set_models(runtime, llm_client(llm));
-    runtime_start(runtime);
-    status served = serve(config, runtime, arena, signals);
-    runtime_stop(runtime);
+    partition_set_models(partition, llm_client(llm));
+    partition_start(partition);
+    status served = serve(config, partition, arena, signals);
+    partition_stop(partition);
     llm_stop(llm);
     return served;
 }
@@ -130,7 +130,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .free_bytes_hard = config->free_bytes_hard,
         .cache_bytes = config->cache_bytes,
     };
-    struct runtime_options options = {
+    struct partition_options options = {
         .format = api_format(),
         .now_ms = now_ms,
         .monotonic_ms = monotonic_ms,
@@ -146,14 +146,14 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .zone_folder = config->zone_folder,
     };
     TRY(rocksdb_store_open(&store, arena, &options.store));
-    struct runtime *runtime = NULL;
-    status recovered = runtime_new(&options, arena, &runtime);
+    struct partition *partition = NULL;
+    status recovered = partition_new(&options, arena, &partition);
     if (!status_is_ok(recovered)) {
         store_close(&options.store);
         return recovered;
     }
-    status served = run_with_models(config, runtime, arena, signals);
-    runtime_free(runtime);
+    status served = run_with_models(config, partition, arena, signals);
+    partition_free(partition);
     return served;
 }
 

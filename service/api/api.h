@@ -12,22 +12,22 @@
 #include <stdatomic.h>
 
 #include "service/api/call.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 #define API_VERSION "polosd/0.1.0"
 
 /* What the methods are registered with: api_call.service. */
 struct api {
-    struct runtime *runtime;
+    struct partition *partition;
     size_t input_bytes_max;
     atomic_uint_fast64_t ticket; /* The last one given to a REQUEST_WAIT. */
 };
 
 /* input_bytes_max: of a run's input; 0: 1 MiB. */
-void api_init(struct api *api, struct runtime *runtime, size_t input_bytes_max);
+void api_init(struct api *api, struct partition *partition, size_t input_bytes_max);
 /* Ends with a row whose path is NULL. */
 const struct api_method *api_methods(void);
 /* For runtime_options: what facts, deltas and ends look like to watchers. */
-const struct runtime_format *api_format(void);
+const struct watch_format *api_format(void);
 
 #endif

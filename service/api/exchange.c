@@ -8,11 +8,11 @@ enum {
     BUSY_RETRY_MS = 100,
 };
 
-static struct runtime *runtime_of(const struct api_call *call)
+static struct partition *runtime_of(const struct api_call *call)
 {
     assert(call->service != NULL);
     const struct api *api = call->service;
-    return api->runtime;
+    return api->partition;
 }
 
 struct request *exchange_new(struct api_call *call, enum request_kind kind, exchange_done *done)
@@ -47,7 +47,7 @@ void exchange_ignore(struct request *request, const struct failure *failure)
 
 bool exchange_try_post(struct request *request)
 {
-    if (runtime_post(runtime_of(exchange_call(request)), request)) {
+    if (partition_post(runtime_of(exchange_call(request)), request)) {
         return true;
     }
     exchange_end(request);
@@ -77,7 +77,7 @@ bool exchange_post_checked(struct request *request, bool is_fine, const struct c
 
 void exchange_post_always(struct request *request)
 {
-    runtime_post_always(runtime_of(exchange_call(request)), request);
+    partition_post_always(runtime_of(exchange_call(request)), request);
 }
 
 struct api_error exchange_error_busy(void)

@@ -13,7 +13,7 @@
 
 #include "polos/v1/common.pb-c.h"
 #include "service/api/check.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 typedef void exchange_done(struct request *request, const struct failure *failure);
 

@@ -159,9 +159,9 @@ static struct payload *pack_ended(const struct run_report *report)
     return ret;
 }
 
-const struct runtime_format *api_format(void)
+const struct watch_format *api_format(void)
 {
-    static const struct runtime_format format = {
+    static const struct watch_format format = {
         .fact = pack_fact,
         .delta = pack_delta,
         .caught_up = pack_caught_up,

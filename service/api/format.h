@@ -8,7 +8,7 @@
 #define SERVICE_API_FORMAT_H
 
 #include "polos/v1/runs.pb-c.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 enum {
     POSITION_BYTES = 56, /* With the NUL. */

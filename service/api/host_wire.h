@@ -11,7 +11,7 @@
 
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/check.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 enum {
     HOST_DELTA_BYTES_MAX = 64 * 1024,

@@ -196,13 +196,13 @@ const struct api_method *api_methods(void)
     return rows;
 }
 
-void api_init(struct api *api, struct runtime *runtime, size_t input_bytes_max)
+void api_init(struct api *api, struct partition *partition, size_t input_bytes_max)
 {
     enum {
         INPUT_BYTES_MAX = 1 << 20,
     };
-    assert(runtime != NULL);
-    api->runtime = runtime;
+    assert(partition != NULL);
+    api->partition = partition;
     api->input_bytes_max = input_bytes_max == 0 ? INPUT_BYTES_MAX : input_bytes_max;
     atomic_init(&api->ticket, 0);
 }

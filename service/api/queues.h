@@ -7,7 +7,7 @@
 #include "polos/v1/common.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/check.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 /* prefix: the path of the message, with its dot: "queue.". */
 bool queue_offer_take(struct check *check, const char *prefix,

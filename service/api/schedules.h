@@ -5,7 +5,7 @@
 #define SERVICE_API_SCHEDULES_H
 
 #include "service/api/check.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 
 enum {
     SCHEDULE_KEY_BYTES_MAX = 120,

@@ -26,7 +26,7 @@ enum {
 
 /* An event of a topic; its texts are borrowed. */
 struct topic_event {
-    uint64_t sequence; /* Given by the runtime, from 1; not in the value. */
+    uint64_t sequence; /* Given by the partition, from 1; not in the value. */
     str topic;
     str type;
     str data; /* JSON text. */

@@ -32,7 +32,7 @@ enum command_kind {
     COMMAND_COUNT,
 };
 
-/* A tool call of a model's reply, judged by the runtime. */
+/* A tool call of a model's reply, judged by the partition. */
 struct tool_call {
     str call_id;
     str name;
@@ -45,7 +45,7 @@ struct tool_call {
 
 struct command {
     enum command_kind kind;
-    uint64_t now_ms; /* Stamped by the runtime; the engine's only clock. */
+    uint64_t now_ms; /* Stamped by the partition; the engine's only clock. */
     uint32_t effect; /* Which effect it is about; 0: none. */
     uint32_t attempt; /* And which attempt of it. */
     union {

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "service/runtime/internal.h"
+#include "service/partition/internal.h"
 #include "tests/simulation/world.h"
 
 static struct arena scratch;
@@ -332,7 +332,7 @@ void books_take(struct world *world, const struct store_batch *batch)
 /* What the partition holds in memory is what the journal folds to. */
 static void check_live(struct world *world, struct book *book)
 {
-    struct live_run *live = runs_find(world->runtime, book->id);
+    struct live_run *live = runs_find(world->partition, book->id);
     if (live == NULL) {
         world_expect(world, engine_is_terminal(&book->folded) || engine_is_waiting(&book->folded),
                      "runs-at-work-stay-in-memory");
@@ -358,7 +358,7 @@ static void check_slots(struct world *world)
     size_t leased = 0;
     size_t in_line = 0;
     size_t in_queues = 0;
-    hosts_stats(world->runtime->hosts, &stats);
+    hosts_stats(world->partition->hosts, &stats);
     for (size_t i = 0; i < world->live_count; i++) {
         const struct ledger *ledger = &world->live[i]->ledger;
         for (uint32_t id = 1; id <= ledger->effect_count; id++) {
@@ -368,8 +368,8 @@ static void check_slots(struct world *world)
         }
         in_queues += books_waits_for_turn(world->live[i]);
     }
-    bool settles = world->runtime->lost_count == 0 && world->runtime->recovering_count == 0 &&
-                   !world->runtime->has_ready;
+    bool settles = world->partition->lost_count == 0 && world->partition->recovering_count == 0 &&
+                   !world->partition->has_ready;
     world_expect(world, !settles || stats.held + stats.expected == leased,
                  "held-tasks-are-the-leased-ones");
     /* Of those in queues, only some stand in the hosts' line for all. */
@@ -384,14 +384,14 @@ static void check_slots(struct world *world)
 
 void books_check(struct world *world, uint64_t due_ms)
 {
-    if (world->runtime == NULL || world->is_dead) {
+    if (world->partition == NULL || world->is_dead) {
         return;
     }
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
         check_live(world, world->live[i]);
     }
-    const struct live_run *run = runs_first(world->runtime);
-    for (; run != NULL && world_is_well(world); run = runs_next(world->runtime, run)) {
+    const struct live_run *run = runs_first(world->partition);
+    for (; run != NULL && world_is_well(world); run = runs_next(world->partition, run)) {
         struct book *book = books_find(world, run->state.id);
         world_expect(world, book != NULL, "only-what-is-written-is-in-memory");
         if (book != NULL && book->ledger.ended != EVENT_NONE) {

@@ -7,7 +7,7 @@
  * remember.
  */
 #include "service/codec/index.h"
-#include "service/runtime/internal.h"
+#include "service/partition/internal.h"
 #include "tests/simulation/world.h"
 
 str world_queue_name(unsigned queue)
@@ -292,8 +292,8 @@ void books_queues_check_memory(struct world *world)
         uint32_t waiting;
         uint32_t held = books_held(world, i, WORLD_KEYS);
         uint32_t in_line = books_waiting(world, i);
-        queues_count(world->runtime->queues, world_queue_name(i), &running, &waiting);
-        bool is_starting = world->runtime->is_starting || world->runtime->recovering_count > 0;
+        queues_count(world->partition->queues, world_queue_name(i), &running, &waiting);
+        bool is_starting = world->partition->is_starting || world->partition->recovering_count > 0;
         world_expect(world, is_starting || (running == held && waiting == in_line),
                      "a-queue-counts-its-runs");
         if (!world_is_well(world)) {

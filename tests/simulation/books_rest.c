@@ -5,7 +5,7 @@
  */
 #include "service/hosts/lines.h"
 #include "service/hosts/session.h"
-#include "service/runtime/internal.h"
+#include "service/partition/internal.h"
 #include "tests/simulation/world.h"
 
 /* It will look again in time: at what comes due when the clock says at_ms. */
@@ -18,7 +18,7 @@ static bool looks_again(const struct world *world, uint64_t due_ms, uint64_t at_
 
 static bool has_host(const struct world *world, enum task_kind kind, str name, uint64_t pin)
 {
-    const struct hosts *hosts = world->runtime->hosts;
+    const struct hosts *hosts = world->partition->hosts;
     const struct line_name *line = lines_find(&hosts->lines, kind, name);
     return line != NULL && lines_pick(&hosts->lines, line, pin) != NULL;
 }
@@ -117,7 +117,7 @@ static void check_told(struct world *world, const struct book *book)
             continue;
         }
         const struct task_entry *entry =
-            tasks_find(&world->runtime->hosts->tasks, (struct task_ref){book->id, wait->owner});
+            tasks_find(&world->partition->hosts->tasks, (struct task_ref){book->id, wait->owner});
         world_expect(world, entry == NULL || entry->session->link == NULL,
                      "outcomes-are-told-at-once");
     }
@@ -154,9 +154,9 @@ static void check_triggers(struct world *world, uint64_t due_ms)
 
 void books_check_rest(struct world *world, uint64_t due_ms)
 {
-    const struct runtime *runtime = world->runtime;
-    bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !runtime->is_draining &&
-                      runtime->recovering_count == 0;
+    const struct partition *partition = world->partition;
+    bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !partition->is_draining &&
+                      partition->recovering_count == 0;
     if (!is_at_rest) {
         return;
     }

@@ -144,7 +144,7 @@ static void random_bytes(void *context, void *ret, size_t bytes)
 
 bool world_sees(struct world *world)
 {
-    if (world->is_dead || world->runtime == NULL || !world_is_well(world)) {
+    if (world->is_dead || world->partition == NULL || !world_is_well(world)) {
         return false;
     }
     if (world->acts_until_death == 0) {
@@ -163,15 +163,15 @@ bool world_post(struct world *world, struct request *request)
                        request->kind == REQUEST_SUBSCRIBE_MORE ||
                        request->kind == REQUEST_SUBSCRIBE_END ||
                        request->kind == REQUEST_HOST_MESSAGE || request->kind == REQUEST_HOST_HELLO;
-    if (world->runtime == NULL) {
+    if (world->partition == NULL) {
         request_free(request);
         return false;
     }
     if (must_arrive) {
-        runtime_post_always(world->runtime, request);
+        partition_post_always(world->partition, request);
         return true;
     }
-    if (!runtime_post(world->runtime, request)) {
+    if (!partition_post(world->partition, request)) {
         world->counts.snubs++;
         request_free(request);
         return false;
@@ -184,7 +184,7 @@ static void draw_options(struct world *world)
     static const uint32_t batches[] = {1, 2, 8, 64, 1024};
     static const uint32_t snapshots[] = {1, 2, 3, 8, 64};
     world->lease_ms = 9000 + world_below(world, 12000);
-    world->options = (struct runtime_options){
+    world->options = (struct partition_options){
         .format = &world_format,
         .space = {.partition = 1, .project = 7},
         .now_ms = now_ms,
@@ -210,17 +210,17 @@ static void step_back(struct world *world)
 static void start_process(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
-    struct runtime_options options = world->options;
+    struct partition_options options = world->options;
     options.store = world_store(world);
     options.models = world_models(world);
     world->is_dead = false;
     world->acts_until_death = UINT64_MAX;
     world->life++;
-    status made = runtime_new(&options, &world->arena, &world->runtime);
+    status made = partition_new(&options, &world->arena, &world->partition);
     world_expect(world, status_is_ok(made), "the-process-starts-again");
     if (!status_is_ok(made)) {
         world_detail(world, "%s", made.why);
-        world->runtime = NULL;
+        world->partition = NULL;
         return;
     }
     world->due_ms = world->time_ms;
@@ -235,10 +235,10 @@ static void start_process(struct world *world, void *context, uint64_t number)
 static void end_process(struct world *world)
 {
     world_say(world, "process: gone");
-    struct runtime *runtime = world->runtime;
+    struct partition *partition = world->partition;
     world->is_dead = true;
-    runtime_free(runtime);
-    world->runtime = NULL;
+    partition_free(partition);
+    world->partition = NULL;
     world->due_ms = 0;
     world_models_end_life(world);
     world_hosts_end_life(world);
@@ -249,7 +249,7 @@ static void end_process(struct world *world)
 
 static void turn(struct world *world)
 {
-    uint64_t due_ms = runtime_turn(world->runtime);
+    uint64_t due_ms = partition_round(world->partition);
     world->counts.turns++;
     if (world->is_dead || world->acts_until_death != UINT64_MAX) {
         world->counts.crashes++;
@@ -280,13 +280,13 @@ static void stop_politely(struct world *world)
     struct request *request = request_new(REQUEST_DRAIN);
     request->context = world;
     request->done = drain_done;
-    runtime_post_always(world->runtime, request);
+    partition_post_always(world->partition, request);
     world->open_requests++;
     uint64_t turns = world_below(world, 4);
-    for (uint64_t i = 0; i < turns && world->runtime != NULL && world_is_well(world); i++) {
+    for (uint64_t i = 0; i < turns && world->partition != NULL && world_is_well(world); i++) {
         turn(world);
     }
-    if (world->runtime != NULL) {
+    if (world->partition != NULL) {
         world->counts.stops++;
         end_process(world);
     }
@@ -300,10 +300,10 @@ static void trouble(struct world *world, void *context, uint64_t number)
     }
     unsigned what = (unsigned)world_below(world, 8);
     world->trouble_ms = later(world->trouble_ms, world->time_ms);
-    if (what == 0 && world->runtime != NULL) {
+    if (what == 0 && world->partition != NULL) {
         world->counts.crashes++;
         end_process(world);
-    } else if (what == 1 && world->runtime != NULL) {
+    } else if (what == 1 && world->partition != NULL) {
         stop_politely(world);
     } else if (what == 2) {
         world->counts.clock_jumps++;
@@ -320,7 +320,7 @@ static void trouble(struct world *world, void *context, uint64_t number)
 static bool step(struct world *world)
 {
     bool has_item = world->agenda.count > 0;
-    bool is_up = world->runtime != NULL;
+    bool is_up = world->partition != NULL;
     uint64_t item_ms = has_item ? world->agenda.items[0].at_ms : UINT64_MAX;
     uint64_t turn_ms = later(world->due_ms, world->asleep_until_ms);
     if (is_up && world->due_ms != 0 && turn_ms <= item_ms) {
@@ -334,10 +334,10 @@ static bool step(struct world *world)
     struct agenda_item item = agenda_pop(&world->agenda);
     world->time_ms = later(world->time_ms, item.at_ms);
     item.act(world, item.context, item.number);
-    bool is_awake = world->runtime != NULL && world->time_ms >= world->asleep_until_ms;
+    bool is_awake = world->partition != NULL && world->time_ms >= world->asleep_until_ms;
     if (is_awake && world_is_well(world) && world_below(world, 100) < 70) {
         turn(world);
-    } else if (world->runtime != NULL &&
+    } else if (world->partition != NULL &&
                (world->due_ms == 0 || world->due_ms > world->time_ms + 50)) {
         world->due_ms = world->time_ms + world_below(world, 50); /* The thread wakes up later. */
     }
@@ -369,7 +369,7 @@ static void begin(struct world *world, uint64_t seed)
     world->trouble_ms = world->time_ms;
     world->upsets = 0;
     world->calm_ms = 0;
-    world->runtime = NULL;
+    world->partition = NULL;
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
     arena_init(&world->arena, 0);
     memory_store_open(&world->store);
@@ -411,7 +411,7 @@ static void check_end(struct world *world)
 static void end(struct world *world)
 {
     world->counts.seeds++;
-    if (world->runtime != NULL) {
+    if (world->partition != NULL) {
         end_process(world);
     }
     store_close(&world->store);

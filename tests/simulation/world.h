@@ -1,7 +1,7 @@
 /*
  * world: one partition, whole, in an invented world.
  *
- * Real: engine, codec, runtime, hosts, timers, recovery, keys, agents, the memory store.
+ * Real: engine, codec, partition, hosts, timers, recovery, keys, agents, the memory store.
  * Invented: the clock, the provider, the hosts' processes, the callers, the watchers.
  *
  * The faults it may draw:
@@ -28,7 +28,7 @@
 #define TESTS_SIMULATION_WORLD_H
 
 #include "service/codec/schedule_row.h"
-#include "service/runtime/runtime.h"
+#include "service/partition/requests.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
 #include "tests/simulation/draw.h"
@@ -252,14 +252,14 @@ struct world {
     struct agenda agenda;
     struct world_counts counts;
 
-    struct runtime *runtime; /* NULL: the process is down. */
+    struct partition *partition; /* NULL: the process is down. */
     uint64_t life; /* Goes up with each start of the process. */
     uint64_t asleep_until_ms; /* True time: its thread does not get to run before. */
     uint64_t due_ms; /* True time of the runtime's next turn; 0: none. */
     bool is_dead; /* From here on the process does nothing that is seen. */
     uint64_t acts_until_death; /* UINT64_MAX: it lives. */
     struct store store; /* The real one. */
-    struct runtime_options options;
+    struct partition_options options;
     uint64_t lease_ms;
 
     struct book *books[WORLD_RUNS_MAX];
@@ -440,6 +440,6 @@ const char *world_callers_wait_for(const struct world *world);
 struct sim_follow;
 struct sim_follow *world_follow(struct world *world, uuid run, bool deltas);
 bool world_follow_is_done(const struct sim_follow *follow);
-extern const struct runtime_format world_format;
+extern const struct watch_format world_format;
 
 #endif

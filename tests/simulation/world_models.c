@@ -148,12 +148,12 @@ static struct sim_call *find_call(struct world *world, uint64_t number)
 
 static struct model_sink sink(struct world *world)
 {
-    return runtime_model_sink(world->runtime);
+    return models_sink(world->partition);
 }
 
 static bool is_heard(const struct world *world, const struct sim_call *call)
 {
-    return world->runtime != NULL && !world->is_dead && call->life == world->life;
+    return world->partition != NULL && !world->is_dead && call->life == world->life;
 }
 
 static void answer_failure(struct world *world, struct sim_call *call)

@@ -107,7 +107,7 @@ static struct payload *format_ended(const struct run_report *report)
     return make(&shown, STR_EMPTY);
 }
 
-const struct runtime_format world_format = {
+const struct watch_format world_format = {
     .fact = format_fact,
     .delta = format_delta,
     .caught_up = format_caught_up,

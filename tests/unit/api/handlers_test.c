@@ -87,7 +87,7 @@ static void a_caller_that_goes_away_stops_nothing(void **state)
         struct simulated_call *call =
             simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &request.base);
         for (int turn = 0; turn < when; turn++) {
-            runtime_turn(world.runtime);
+            partition_round(world.partition);
         }
         simulated_call_closed(call);
         world_turns(&world);
@@ -388,7 +388,7 @@ static void a_watcher_that_goes_away_is_forgotten(void **state)
         world_start_workflow(&world, run_id);
         struct simulated_call *call = watch(&world, run_id, "");
         for (int turn = 0; turn < when; turn++) {
-            runtime_turn(world.runtime);
+            partition_round(world.partition);
         }
         simulated_call_closed(call);
         world_turns(&world);
@@ -542,7 +542,7 @@ static void a_host_that_goes_away_is_let_go(void **state)
         world_init(&world, 0);
         struct simulated_call *host = world_connect_host(&world);
         for (int turn = 0; turn < when; turn++) {
-            runtime_turn(world.runtime);
+            partition_round(world.partition);
         }
         simulated_call_closed(host);
         world_turns(&world);

@@ -1,8 +1,8 @@
 /*
  * Goal:   schedules can be put, listed and deleted by callers, and offered by hosts; what is wrong
  *         with one is said with its field.
- * Method: the handlers over the real runtime; times are the simulated clock's. Ticks themselves:
- *         tests/unit/runtime/schedules_test.c.
+ * Method: the handlers over the real partition; times are the simulated clock's. Ticks themselves:
+ *         tests/unit/partition/schedules_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -392,7 +392,7 @@ static void a_subscriber_that_goes_away_is_forgotten(void **state)
         struct simulated_call *call =
             simulated_call_start(&world.api, "/polos.v1.WorkflowService/Subscribe", &request.base);
         for (int turn = 0; turn < when; turn++) {
-            runtime_turn(world.runtime);
+            partition_round(world.partition);
         }
         simulated_call_closed(call);
         world_turns(&world);

@@ -57,7 +57,7 @@ void world_init(struct world *world, size_t inbox_max)
     memset(world, 0, sizeof(*world));
     arena_init(&world->arena, 0);
     world->now_ms = 1700000000000;
-    struct runtime_options options = {
+    struct partition_options options = {
         .models = {&model_vtable, world},
         .format = api_format(),
         .now_ms = world_now,
@@ -67,23 +67,23 @@ void world_init(struct world *world, size_t inbox_max)
     };
     memory_store_open(&options.store);
     world->store = options.store;
-    status made = runtime_new(&options, &world->arena, &world->runtime);
+    status made = partition_new(&options, &world->arena, &world->partition);
     assert_int_equal(made.code, CODE_OK);
-    world->sink = runtime_model_sink(world->runtime);
-    api_init(&world->api, world->runtime, 1000);
+    world->sink = models_sink(world->partition);
+    api_init(&world->api, world->partition, 1000);
 }
 
 void world_turns(struct world *world)
 {
     for (int i = 0; i < 4; i++) {
         world->now_ms++;
-        runtime_turn(world->runtime);
+        partition_round(world->partition);
     }
 }
 
 void world_fini(struct world *world)
 {
-    runtime_free(world->runtime);
+    partition_free(world->partition);
     arena_fini(&world->arena);
 }
 

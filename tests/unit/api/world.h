@@ -10,7 +10,7 @@
 
 struct world {
     struct arena arena;
-    struct runtime *runtime;
+    struct partition *partition;
     struct store store; /* The runtime's. */
     struct api api;
     struct model_sink sink;

@@ -1,0 +1,237 @@
+/*
+ * account: what a parent is told of an agent run that has ended, beside its answer.
+ *
+ * The same as RunService.Get says of it, in the same words: it is written into the parent's
+ * journal, so that the parent's code is told the same whenever it runs, without asking.
+ */
+#include "service/agents/transcript.h"
+#include "service/base/json.h"
+#include "service/base/json_writer.h"
+#include "service/partition/internal.h"
+
+enum {
+    ACCOUNT_BYTES_MAX = 64 * 1024, /* Of steps; tools.proto says so. */
+};
+
+struct call {
+    str id;
+    str name;
+    str arguments;
+    uint32_t effect; /* 0: it was not run yet. */
+    bool is_settled;
+    struct outcome outcome;
+};
+
+struct round {
+    struct round *before;
+    uint32_t number;
+    str content;
+    struct engine_usage usage;
+    struct call *calls;
+    size_t call_count;
+    str text; /* As JSON. */
+};
+
+struct account {
+    struct arena *arena;
+    struct round *last;
+    str stop_reason;
+    status status;
+};
+
+static status add_turn(struct account *account, const struct event *event)
+{
+    struct model_reply reply;
+    struct buf said = {0};
+    struct buf refused = {0};
+    str origin;
+    TRY(transcript_unpack_reply(event->model_replied.reply, account->arena, &reply, &origin));
+    struct round *round = arena_zalloc(account->arena, sizeof(*round));
+    round->before = account->last;
+    round->number = account->last == NULL ? 1 : account->last->number + 1;
+    round->usage = event->model_replied.usage;
+    round->calls = arena_zalloc(account->arena, (reply.block_count + 1) * sizeof(round->calls[0]));
+    for (size_t i = 0; i < reply.block_count; i++) {
+        const struct model_block *block = &reply.blocks[i];
+        if (block->kind == MODEL_BLOCK_TEXT) {
+            buf_put(&said, block->text);
+        } else if (block->kind == MODEL_BLOCK_REFUSAL) {
+            buf_put(&refused, block->text);
+        } else if (block->kind == MODEL_BLOCK_TOOL_CALL) {
+            round->calls[round->call_count++] = (struct call){
+                .id = block->call_id, .name = block->name, .arguments = block->arguments};
+        }
+    }
+    round->content = arena_copy(account->arena, buf_str(said.len > 0 ? &said : &refused));
+    buf_fini(&said);
+    buf_fini(&refused);
+    account->last = round;
+    return STATUS_OK;
+}
+
+static void add_task(struct round *round, const struct event *event)
+{
+    for (size_t i = 0; round != NULL && i < round->call_count; i++) {
+        struct call *call = &round->calls[i];
+        if (call->effect == 0 && str_equal(call->id, event->task_requested.call_id)) {
+            call->effect = event->effect;
+            return;
+        }
+    }
+}
+
+static void add_result(struct round *round, const struct event *event)
+{
+    for (size_t i = 0; round != NULL && i < round->call_count; i++) {
+        struct call *call = &round->calls[i];
+        if (call->effect == event->effect) {
+            call->is_settled = true;
+            call->outcome = event->task_settled.outcome;
+        }
+    }
+}
+
+static bool add_event(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct account *account = context;
+    if (event->kind == EVENT_MODEL_REPLIED) {
+        account->status = add_turn(account, event);
+    } else if (event->kind == EVENT_TASK_REQUESTED) {
+        add_task(account->last, event);
+    } else if (event->kind == EVENT_TASK_SETTLED) {
+        add_result(account->last, event);
+    } else if (event->kind == EVENT_RUN_COMPLETED) {
+        account->stop_reason = event->run_completed.stop_reason;
+    }
+    return status_is_ok(account->status);
+}
+
+static status add_record(struct account *account, str record)
+{
+    static const uint64_t kinds =
+        JOURNAL_KIND(EVENT_MODEL_REPLIED) | JOURNAL_KIND(EVENT_TASK_REQUESTED) |
+        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED);
+    TRY(journal_record(record, kinds, account->arena, add_event, account));
+    return account->status;
+}
+
+static void put_usage(struct json_writer *writer, const struct engine_usage *usage)
+{
+    json_begin_object(writer, "usage");
+    json_put_u64(writer, "input_tokens", usage->input);
+    json_put_u64(writer, "output_tokens", usage->output);
+    json_put_u64(writer, "total_tokens", usage->input + usage->output);
+    json_put_u64(writer, "cache_read_input_tokens", usage->cache_read);
+    json_put_u64(writer, "cache_creation_input_tokens", usage->cache_write);
+    json_end_object(writer);
+}
+
+static void put_call(struct json_writer *writer, const struct call *call)
+{
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "call_id", call->id);
+    json_put_string(writer, "name", call->name);
+    json_put_string(writer, "arguments_json", call->arguments);
+    json_end_object(writer);
+}
+
+static void put_result(struct json_writer *writer, const struct call *call)
+{
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "call_id", call->id);
+    json_put_string(writer, "tool_name", call->name);
+    if (call->outcome.failed) {
+        json_begin_object(writer, "error");
+        json_put_string(writer, "type", call->outcome.error_type);
+        json_put_string(writer, "message", call->outcome.error_message);
+        json_end_object(writer);
+    } else {
+        json_put_raw(writer, "result", call->outcome.value);
+    }
+    json_end_object(writer);
+}
+
+static void put_turn(struct buf *buf, const struct round *round)
+{
+    struct json_writer writer = json_writer_of(buf);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "step", round->number);
+    json_put_string(&writer, "content", round->content);
+    json_begin_array(&writer, "tool_calls");
+    for (size_t i = 0; i < round->call_count; i++) {
+        put_call(&writer, &round->calls[i]);
+    }
+    json_end_array(&writer);
+    json_begin_array(&writer, "tool_results");
+    for (size_t i = 0; i < round->call_count; i++) {
+        if (round->calls[i].is_settled) {
+            put_result(&writer, &round->calls[i]);
+        }
+    }
+    json_end_array(&writer);
+    put_usage(&writer, &round->usage);
+    json_end_object(&writer);
+}
+
+/* The newest, as many as there is room for, with the oldest of them first; and how many are not
+ * among them. */
+static void put_turns(struct json_writer *writer, const struct account *account)
+{
+    struct buf text = {0};
+    const struct round *first = NULL;
+    size_t bytes = 0;
+    size_t count = 0;
+    for (struct round *round = account->last; round != NULL; round = round->before) {
+        buf_reset(&text);
+        put_turn(&text, round);
+        bytes += text.len;
+        if (bytes > ACCOUNT_BYTES_MAX) {
+            break;
+        }
+        round->text = arena_copy(account->arena, buf_str(&text));
+        first = round;
+        count++;
+    }
+    buf_fini(&text);
+    const str **kept = arena_alloc(account->arena, (count + 1) * sizeof(const str *));
+    size_t at = count;
+    for (const struct round *round = account->last; at > 0; round = round->before) {
+        kept[--at] = &round->text;
+    }
+    json_begin_array(writer, "steps");
+    for (size_t i = 0; i < count; i++) {
+        json_put_raw(writer, NULL, *kept[i]);
+    }
+    json_end_array(writer);
+    uint32_t total = account->last == NULL ? 0 : account->last->number;
+    json_put_u64(writer, "steps_left_out", first == NULL ? total : first->number - 1);
+}
+
+str account_of(const struct live_run *run, struct arena *arena)
+{
+    struct account account = {.arena = arena, .stop_reason = STR_EMPTY};
+    struct buf buf = {0};
+    if (run->state.kind != RUN_KIND_AGENT) {
+        return STR_EMPTY;
+    }
+    for (size_t i = 0; i < run->record_count; i++) {
+        if (!status_is_ok(add_record(&account, run->records[i]))) {
+            return STR_EMPTY; /* Its run could not be read again either. */
+        }
+    }
+    const struct engine_usage usage = {
+        .input = run->state.input_tokens,
+        .output = run->state.output_tokens,
+        .cache_read = run->state.cache_read_tokens,
+        .cache_write = run->state.cache_write_tokens,
+    };
+    struct json_writer writer = json_writer_of(&buf);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "total_steps", run->state.steps);
+    json_put_string(&writer, "stop_reason", account.stop_reason);
+    put_usage(&writer, &usage);
+    put_turns(&writer, &account);
+    json_end_object(&writer);
+    return buf_finish(&buf, arena);
+}

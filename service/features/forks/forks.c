@@ -1,0 +1,312 @@
+/*
+ * forks: a new run that begins with the facts of another.
+ *
+ * The events up to a point are copied under a new id; what was owed there is owed by the new run
+ * and put in motion as after a restart. A retry is a fork of a failed run from its last good fact.
+ * The old run stays as it is.
+ */
+#include "service/base/sys.h"
+#include "service/partition/internal.h"
+
+struct fork {
+    struct partition *partition;
+    struct live_run *run; /* The new one. */
+    uuid id;
+    uint32_t after_seq;
+    bool is_exact; /* after_seq is the last event of a transition. */
+    uint32_t nearest; /* The last transition's end before it. */
+    int64_t shift_ms; /* From the time of the last copied event to now. */
+    status status;
+};
+
+static void rename_start(const struct fork *fork, struct event *event)
+{
+    struct run_spec *spec = &event->run_started.spec;
+    uint64_t now_ms = fork->partition->now_ms;
+    uint64_t timeout_ms = spec->deadline_ms == 0 ? 0 : spec->deadline_ms - event->time_ms;
+    event->run_started.id = fork->id;
+    event->time_ms = now_ms;
+    spec->deadline_ms = timeout_ms == 0 ? 0 : now_ms + timeout_ms;
+    spec->parent = (uuid){{0}};
+    spec->parent_effect = 0;
+    spec->root = fork->id;
+    spec->idempotency_key = STR_EMPTY;
+}
+
+/* The copy starts now, and the rest of it is as if it had happened just now: what was left of a
+ * wait or a timeout there is left here. */
+static void date(const struct fork *fork, struct event *event)
+{
+    if (event->kind == EVENT_RUN_STARTED) {
+        rename_start(fork, event);
+        return;
+    }
+    uint64_t *time_ms = event_time(event);
+    event->time_ms += (uint64_t)fork->shift_ms;
+    if (time_ms != NULL && *time_ms != 0) {
+        *time_ms += (uint64_t)fork->shift_ms;
+    }
+}
+
+static status decode_record(struct fork *fork, str record, struct decision *ret, uint32_t *ret_last)
+{
+    size_t cursor = 0;
+    str copy = arena_copy(&fork->partition->round_arena, record);
+    ret->count = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(copy, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (ret->count == ENGINE_EVENTS_MAX) {
+            return status_make(CODE_DATA_LOSS, "a record has too many events");
+        }
+        TRY(codec_decode(&entry, &fork->partition->round_arena, &ret->events[ret->count]));
+        date(fork, &ret->events[ret->count]);
+        ret->count++;
+        *ret_last = entry.seq;
+    }
+}
+
+static bool copy_record(void *context, str key, str value)
+{
+    (void)key;
+    struct fork *fork = context;
+    struct decision decision;
+    uint32_t last = 0;
+    fork->status = decode_record(fork, value, &decision, &last);
+    if (!status_is_ok(fork->status) || last > fork->after_seq) {
+        return false;
+    }
+    fork->nearest = last;
+    fork->is_exact = last == fork->after_seq;
+    command_replay(fork->partition, fork->run, &decision);
+    return !fork->is_exact;
+}
+
+static str seq_message(struct arena *arena, const struct fork *fork)
+{
+    return arena_printf(arena,
+                        "event %u is in the middle of a transition or after the run's end; the "
+                        "nearest point before it is %u",
+                        fork->after_seq, fork->nearest);
+}
+
+static bool refuse(struct failure *ret, enum code code, const char *reason, const char *field,
+                   str message)
+{
+    *ret = failure_make(code, reason, message);
+    ret->field = str_of(field);
+    return false;
+}
+
+static bool waits_for_children(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        if (run->effects[i].kind == EFFECT_CHILDREN) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool find_time(void *context, str key, str value)
+{
+    (void)key;
+    struct fork *fork = context;
+    size_t cursor = 0;
+    struct codec_entry entry = {0};
+    bool at_end = false;
+    do {
+        fork->status = codec_next(value, &cursor, &entry, &at_end);
+        if (status_is_ok(fork->status) && !at_end && entry.seq == fork->after_seq) {
+            fork->shift_ms = (int64_t)(fork->partition->now_ms - entry.time_ms);
+            return false;
+        }
+    } while (status_is_ok(fork->status) && !at_end);
+    return status_is_ok(fork->status);
+}
+
+static status copy_events(struct fork *fork, uuid source)
+{
+    char key[KEY_BYTES_MAX];
+    TRY(store_scan(&fork->partition->store, STORE_JOURNAL,
+                   key_run(key, fork->partition->options.space, source), STR_EMPTY, false, SIZE_MAX,
+                   find_time, fork));
+    TRY(fork->status);
+    TRY(store_scan(&fork->partition->store, STORE_JOURNAL,
+                   key_run(key, fork->partition->options.space, source), STR_EMPTY, false, SIZE_MAX,
+                   copy_record, fork));
+    return fork->status;
+}
+
+/* Leases are not copied: the task is given anew, with its settled steps. */
+static void drop_leases(struct fork *fork)
+{
+    const struct run state = fork->run->state;
+    for (uint32_t i = 0; i < state.effect_count; i++) {
+        if (state.effects[i].state != EFFECT_LEASED) {
+            continue;
+        }
+        struct command lost = {
+            .kind = COMMAND_LEASE_LOST,
+            .effect = state.effects[i].id,
+            .attempt = state.effects[i].attempt,
+            .lease_lost = {.cause = STR("the run was forked"), .is_excused = true},
+        };
+        enum verdict verdict = command_submit(fork->partition, fork->run, &lost);
+        assert(verdict == VERDICT_OK);
+    }
+}
+
+/* Nor is a place in a queue. */
+static void drop_turn(struct fork *fork)
+{
+    struct command back = {.kind = COMMAND_WITHDRAW_ADMISSION};
+    enum verdict verdict = command_submit(fork->partition, fork->run, &back);
+    assert(verdict == VERDICT_OK || verdict == VERDICT_STALE);
+}
+
+static void abandon_fork(struct partition *partition, struct fork *fork)
+{
+    /* Nothing was written: its records go into the batch only with command_replay_commit(). */
+    fork->run->is_touched = false;
+    runs_drop(partition, fork->run);
+}
+
+/* adopts: children that are waited for there are the new run's from now on. */
+static bool fork_run(struct partition *partition, uuid source, uint32_t after_seq, bool adopts,
+                     struct arena *arena, struct failure *ret_failure, uuid *ret_id)
+{
+    struct fork fork = {.partition = partition, .id = start_new_id(partition), .after_seq = after_seq};
+    fork.run = runs_insert(partition, fork.id);
+    fork.run->may_have_state = true;
+    status copied = copy_events(&fork, source);
+    bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&
+                   (adopts || !waits_for_children(&fork.run->state));
+    if (!is_fine) {
+        bool has_children = !adopts && waits_for_children(&fork.run->state);
+        abandon_fork(partition, &fork);
+        if (!status_is_ok(copied)) {
+            return refuse(ret_failure, copied.code, "STORE_DAMAGED", "run_id", str_of(copied.why));
+        }
+        return refuse(
+            ret_failure,
+            has_children && fork.is_exact ? CODE_FAILED_PRECONDITION : CODE_INVALID_ARGUMENT,
+            has_children && fork.is_exact ? "CHILDREN_OPEN" : "INVALID_FIELD", "after_seq",
+            has_children && fork.is_exact
+                ? STR("the run waits for children there, which are its own; choose a "
+                      "point before they were started or after they ended")
+                : seq_message(arena, &fork));
+    }
+    command_replay_commit(partition, fork.run);
+    drop_turn(&fork);
+    drop_leases(&fork);
+    if (adopts) {
+        status adopted = waits_adopt_children(partition, source, fork.run);
+        if (!status_is_ok(adopted)) {
+            log_line(LOG_ERROR, "children_unreadable", "why=\"%s\"", adopted.why);
+        }
+    }
+    command_recover(partition, fork.run);
+    *ret_id = fork.id;
+    return true;
+}
+
+void handle_fork(struct partition *partition, struct request *request)
+{
+    struct live_run *source;
+    struct failure failure;
+    status found = runs_get(partition, request->run, &source);
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
+    if (!fork_run(partition, request->run, request->fork.after_seq, false, &request->arena, &failure,
+                  &request->fork.ret_run)) {
+        request_answer(partition, request, &failure);
+        return;
+    }
+    request_answer_later(partition, request);
+}
+
+struct last_good {
+    struct partition *partition;
+    uint32_t seq;
+    status status;
+};
+
+static bool is_bad(const struct event *event)
+{
+    return event->kind == EVENT_RUN_FAILED ||
+           (event->kind == EVENT_MODEL_FAILED && event->model_failed.retry_at_ms == 0) ||
+           (event->kind == EVENT_TASK_SETTLED && event->task_settled.outcome.failed) ||
+           (event->kind == EVENT_STEP_SETTLED && event->step_settled.outcome.failed) ||
+           (event->kind == EVENT_WAIT_SETTLED && event->wait_settled.outcome.failed);
+}
+
+/* From the newest record back: the first that is no part of the failure. */
+static bool visit_back(void *context, str key, str value)
+{
+    (void)key;
+    struct last_good *good = context;
+    size_t cursor = 0;
+    bool bad = false;
+    uint32_t last = 0;
+    for (;;) {
+        struct codec_entry entry;
+        struct event event;
+        bool at_end;
+        good->status = codec_next(value, &cursor, &entry, &at_end);
+        if (!status_is_ok(good->status)) {
+            return false;
+        }
+        if (at_end) {
+            break;
+        }
+        good->status = codec_decode(&entry, &good->partition->round_arena, &event);
+        if (!status_is_ok(good->status)) {
+            return false;
+        }
+        bad |= is_bad(&event);
+        last = entry.seq;
+    }
+    good->seq = bad ? 0 : last;
+    return bad;
+}
+
+void handle_retry(struct partition *partition, struct request *request)
+{
+    struct live_run *source;
+    struct failure failure;
+    char key[KEY_BYTES_MAX];
+    struct last_good good = {.partition = runtime};
+    status found = runs_get(partition, request->run, &source);
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
+    if (source->state.state != RUN_FAILED) {
+        failure = failure_make(CODE_FAILED_PRECONDITION, "RUN_NOT_FAILED",
+                               STR("only a run that has failed can be retried"));
+        failure.field = STR("run_id");
+        request_fail_later(partition, request, &failure);
+        return;
+    }
+    found = store_scan(&partition->store, STORE_JOURNAL,
+                       key_run(key, partition->options.space, request->run), STR_EMPTY, true,
+                       SIZE_MAX, visit_back, &good);
+    found = status_is_ok(found) ? good.status : found;
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
+    if (!fork_run(partition, request->run, good.seq, true, &request->arena, &failure,
+                  &request->run)) {
+        request_answer(partition, request, &failure);
+        return;
+    }
+    act_add(partition, ACT_READ, NULL)->request = request;
+}

@@ -1,0 +1,249 @@
+/*
+ * publications: what was published under an idempotency key, so that the same call, made again, has
+ * the first one's answer.
+ *
+ * A key belongs to its topic and is kept for a day. Its rows are written in the batch of the
+ * events; those that are too old are taken away a few at a time by the keyed publications that
+ * follow, in the order of their age.
+ */
+#include <stdlib.h>
+
+#include "service/base/array.h"
+#include "service/base/sys.h"
+#include "service/partition/internal.h"
+
+enum {
+    SWEPT_MAX = 4, /* Per publication: more than come in. */
+};
+
+#define KEPT_MS ((uint64_t)24 * 3600 * 1000) /* The proto says so. */
+
+struct publication {
+    uint8_t key[PUBLICATION_KEY_BYTES];
+    struct publication_row row;
+};
+
+struct publications {
+    struct publication *fresh; /* Of this turn: not in the store yet. */
+    size_t fresh_count;
+    size_t fresh_capacity;
+    struct index_tail swept; /* The age of the last one taken away. */
+    uint64_t oldest_ms; /* Nothing is older; 0: not known. */
+};
+
+struct publications *publications_new(void)
+{
+    return xcalloc(1, sizeof(struct publications));
+}
+
+void publications_free(struct publications *publications)
+{
+    if (publications != NULL) {
+        free(publications->fresh);
+        free(publications);
+    }
+}
+
+void publications_end_turn(struct partition *partition)
+{
+    partition->publications->fresh_count = 0;
+}
+
+void publications_forget(struct partition *partition)
+{
+    struct publications *publications = partition->publications;
+    publications->swept = (struct index_tail){.len = 0};
+    publications->oldest_ms = 0;
+}
+
+static struct index_tail age_tail(const struct publication *it)
+{
+    struct publication_age_row row = {.created_ms = it->row.created_ms};
+    memcpy(row.key, it->key, sizeof(row.key));
+    return publication_age_row_tail(&row);
+}
+
+static bool is_too_old(const struct partition *partition, uint64_t created_ms)
+{
+    return partition->now_ms >= created_ms && partition->now_ms - created_ms >= KEPT_MS;
+}
+
+static str key_of(const struct partition *partition, char ret[KEY_BYTES_MAX], const uint8_t key[16])
+{
+    return key_index(ret, partition->options.space, INDEX_PUBLICATION,
+                     str_make((const char *)key, 16));
+}
+
+static const struct publication *find_fresh(const struct partition *partition, const uint8_t key[16])
+{
+    const struct publications *publications = partition->publications;
+    for (size_t i = 0; i < publications->fresh_count; i++) {
+        if (memcmp(publications->fresh[i].key, key, sizeof(publications->fresh[i].key)) == 0) {
+            return &publications->fresh[i];
+        }
+    }
+    return NULL;
+}
+
+/* The key's row stays where this very turn has written another. */
+static void drop(struct partition *partition, const struct publication *it)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail age = age_tail(it);
+    if (find_fresh(partition, it->key) == NULL) {
+        store_batch_delete(&partition->batch, STORE_INDEX, key_of(partition, key, it->key));
+    }
+    store_batch_delete(
+        &partition->batch, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_PUBLICATION_AGE, index_tail_str(&age)));
+}
+
+/* NOT_FOUND when there is none. */
+static status find(struct partition *partition, const uint8_t key[16], struct publication *ret)
+{
+    const struct publication *fresh = find_fresh(partition, key);
+    if (fresh != NULL) {
+        *ret = *fresh;
+        return STATUS_OK;
+    }
+    char bytes[KEY_BYTES_MAX];
+    str row;
+    TRY(store_get(&partition->store, STORE_INDEX, key_of(partition, bytes, key), &partition->round_arena,
+                  &row));
+    memcpy(ret->key, key, sizeof(ret->key));
+    return publication_row_decode(row, &ret->row);
+}
+
+static void keep(struct partition *partition, const struct publication *it)
+{
+    struct publications *publications = partition->publications;
+    publications->fresh =
+        array_reserve(publications->fresh, &publications->fresh_capacity,
+                      publications->fresh_count + 1, sizeof(publications->fresh[0]));
+    publications->fresh[publications->fresh_count++] = *it;
+    char key[KEY_BYTES_MAX];
+    struct index_tail age = age_tail(it);
+    struct buf value = {0};
+    publication_row_encode(&it->row, &value);
+    store_batch_put(&partition->batch, STORE_INDEX, key_of(partition, key, it->key), buf_str(&value));
+    store_batch_put(
+        &partition->batch, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_PUBLICATION_AGE, index_tail_str(&age)),
+        STR_EMPTY);
+    buf_fini(&value);
+}
+
+struct sweep {
+    struct partition *partition;
+    size_t count;
+};
+
+static bool visit_age(void *context, str key, str value)
+{
+    (void)value;
+    struct sweep *sweep = context;
+    struct publications *publications = sweep->partition->publications;
+    struct publication_age_row age;
+    str tail;
+    if (!key_read_index(key, &tail) || !status_is_ok(publication_age_row_decode(tail, &age))) {
+        log_line(LOG_ERROR, "publication_damaged", "row=age");
+        return true;
+    }
+    if (!is_too_old(sweep->partition, age.created_ms)) {
+        publications->oldest_ms = age.created_ms;
+        return false;
+    }
+    struct publication it = {.row = {.created_ms = age.created_ms}};
+    memcpy(it.key, age.key, sizeof(it.key));
+    publications->swept = publication_age_row_tail(&age);
+    drop(sweep->partition, &it);
+    return ++sweep->count < SWEPT_MAX;
+}
+
+/* From where the last one ended: what was deleted before it is slow to pass over. */
+static status sweep(struct partition *partition)
+{
+    struct publications *publications = partition->publications;
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = partition->options.space;
+    struct sweep sweep = {.partition = runtime};
+    if (publications->oldest_ms != 0 && !is_too_old(partition, publications->oldest_ms)) {
+        return STATUS_OK;
+    }
+    publications->oldest_ms = partition->now_ms; /* Unless one is found that is older. */
+    TRY(store_scan(
+        &partition->store, STORE_INDEX, key_index(prefix, space, INDEX_PUBLICATION_AGE, STR_EMPTY),
+        key_index(from, space, INDEX_PUBLICATION_AGE, index_tail_str(&publications->swept)), false,
+        SIZE_MAX, visit_age, &sweep));
+    publications->oldest_ms = sweep.count == SWEPT_MAX ? 0 : publications->oldest_ms;
+    return STATUS_OK;
+}
+
+static status publish_new(struct partition *partition, struct request *request,
+                          struct publication *publication)
+{
+    TRY(sweep(partition));
+    TRY(topic_publish(partition, request->publish.events, request->publish.count,
+                      &request->publish.ret_first));
+    publication->row.first = request->publish.ret_first;
+    publication->row.created_ms = partition->now_ms;
+    memcpy(publication->row.digest, request->publish.digest, sizeof(publication->row.digest));
+    keep(partition, publication);
+    return STATUS_OK;
+}
+
+static void refuse_reused(struct partition *partition, struct request *request)
+{
+    struct failure failure =
+        failure_make(CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                     STR("other events were published to the topic under this idempotency key; "
+                         "use a new key for new events"));
+    failure.field = STR("idempotency_key");
+    request_fail_later(partition, request, &failure);
+}
+
+/* DATA_LOSS as it comes. */
+static status publish_keyed(struct partition *partition, struct request *request)
+{
+    struct publication known;
+    struct publication publication = {0};
+    publication_key(request->publish.events[0].topic, request->publish.key, publication.key);
+    status found = find(partition, publication.key, &known);
+    if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
+        return found;
+    }
+    if (status_is_ok(found) && is_too_old(partition, known.row.created_ms)) {
+        drop(partition, &known);
+        found = status_make(CODE_NOT_FOUND, "too old");
+    }
+    if (!status_is_ok(found)) {
+        TRY(publish_new(partition, request, &publication));
+    } else if (memcmp(known.row.digest, request->publish.digest, sizeof(known.row.digest)) != 0) {
+        refuse_reused(partition, request);
+        return STATUS_OK;
+    } else {
+        request->publish.ret_first = known.row.first;
+        request->publish.ret_existed = true;
+    }
+    request_answer_later(partition, request); /* The events may be in this very batch. */
+    return STATUS_OK;
+}
+
+void handle_publish(struct partition *partition, struct request *request)
+{
+    status published = STATUS_OK;
+    assert(request->publish.count > 0);
+    if (request->publish.key.len > 0) {
+        published = publish_keyed(partition, request);
+    } else {
+        published = topic_publish(partition, request->publish.events, request->publish.count,
+                                  &request->publish.ret_first);
+        if (status_is_ok(published)) {
+            request_answer_later(partition, request);
+        }
+    }
+    if (!status_is_ok(published)) {
+        request_fail(partition, request, published.code, "STORE_DAMAGED", published.why);
+    }
+}

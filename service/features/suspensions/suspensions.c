@@ -1,0 +1,339 @@
+/*
+ * suspensions: runs that wait for an answer from outside: listed, looked at, answered.
+ *
+ * An index row leads from the time a run was suspended to the run; everything else about it is
+ * in its journal. An answer that comes before its suspension is a fact of its own and is found
+ * there when the code gets to it; one that comes twice changes nothing.
+ */
+#include "service/base/json.h"
+#include "service/base/json_writer.h"
+#include "service/base/sys.h"
+#include "service/partition/internal.h"
+
+struct search {
+    str key;
+    uint32_t only; /* Of the suspensions with this key; 0: the last one. */
+    bool found;
+    uint32_t effect;
+    uint32_t owner; /* The task whose code asked. */
+    struct suspension last;
+    str outcome; /* Of `last`, as its code was given it; empty: none, or it timed out. */
+    /* The answer that was kept for it. */
+    bool kept_found;
+    struct outcome kept;
+    str kept_by;
+    uuid root;
+    str name;
+};
+
+static void search_set(struct search *search, const struct event *event)
+{
+    bool is_it = search->only == 0 || search->only == event->effect;
+    if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it ||
+        !str_equal(event->wait_set.key, search->key)) {
+        return;
+    }
+    search->found = true;
+    search->effect = event->effect;
+    search->owner = event->wait_set.owner;
+    search->outcome = STR_EMPTY;
+    search->last = (struct suspension){
+        .effect = event->effect,
+        .step_key = event->wait_set.key,
+        .data = event->wait_set.data,
+        .since_ms = event->time_ms,
+        .deadline_ms = event->wait_set.due_ms,
+        .is_open = true,
+    };
+}
+
+static bool search_event(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct search *search = context;
+    if (event->kind == EVENT_RUN_STARTED) {
+        search->root = event->run_started.spec.root;
+        search->name = event->run_started.spec.name;
+    } else if (event->kind == EVENT_WAIT_SET) {
+        search_set(search, event);
+    } else if (event->kind == EVENT_WAIT_SETTLED && search->found &&
+               event->effect == search->effect) {
+        search->last.is_open = false;
+        search->last.by = event->wait_settled.by;
+        search->outcome = event->wait_settled.outcome.value;
+        str answer;
+        if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
+            search->last.answer = answer;
+        }
+        search->last.resumed_ms = event->time_ms;
+    } else if (event->kind == EVENT_RESUME_KEPT && str_equal(event->resume_kept.key, search->key)) {
+        search->kept_found = true;
+        search->kept = (struct outcome){.value = event->resume_kept.data};
+        search->kept_by = event->resume_kept.by;
+    }
+    return true;
+}
+
+static status search_run(struct partition *partition, uuid run, str key, uint32_t only,
+                         struct arena *arena, struct search *ret)
+{
+    static const uint64_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
+                                  JOURNAL_KIND(EVENT_WAIT_SETTLED) |
+                                  JOURNAL_KIND(EVENT_RESUME_KEPT);
+    *ret = (struct search){.key = key, .only = only};
+    TRY(journal_each(partition, run, kinds, arena, search_event, ret));
+    ret->last.run = run;
+    ret->last.root = ret->root;
+    ret->last.name = ret->name;
+    return STATUS_OK;
+}
+
+status suspension_kept(struct partition *partition, uuid run, str key, struct arena *arena,
+                       struct outcome *ret, str *ret_by)
+{
+    struct search search;
+    TRY(search_run(partition, run, key, 0, arena, &search));
+    if (!search.kept_found) {
+        return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
+    }
+    *ret = search.kept;
+    *ret_by = search.kept_by;
+    return STATUS_OK;
+}
+
+/* What the code is given: the data, and who gave it. */
+static str answer_of(str data, str by, struct arena *arena)
+{
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_raw(&writer, "data", data);
+    json_put_string(&writer, "resumed_by", by);
+    json_end_object(&writer);
+    return buf_finish(&text, arena);
+}
+
+static bool is_open(const struct live_run *run, str key)
+{
+    return engine_suspension(&run->state, engine_key(key)) != NULL;
+}
+
+/* An answer to what has been answered. While the code that asked is at work it can't ask again
+ * under the key; what asks next is other code, a later tool call of an agent, and the answer is an
+ * early one for that, unless it is the same once more. To what timed out it comes too late. */
+static bool is_second(const struct live_run *run, const struct search *search, str answer)
+{
+    if (!search->found || search->last.is_open) {
+        return false;
+    }
+    bool asker_is_there = engine_effect(&run->state, search->owner) != NULL;
+    return asker_is_there || engine_is_terminal(&run->state) || search->outcome.len == 0 ||
+           str_equal(search->outcome, answer);
+}
+
+enum verdict suspension_answer(struct partition *partition, uuid id, str key, str data, str by,
+                               struct arena *arena, bool *ret_accepted, bool *ret_kept)
+{
+    struct live_run *run;
+    struct search search;
+    *ret_accepted = false;
+    *ret_kept = false;
+    if (!status_is_ok(runs_get(partition, id, &run))) {
+        return VERDICT_STALE;
+    }
+    bool opens = is_open(run, key);
+    str answer = answer_of(data, by, arena);
+    if (!opens) {
+        status searched = search_run(partition, id, key, 0, arena, &search);
+        if (status_is_ok(searched) && is_second(run, &search, answer)) {
+            return VERDICT_DONE_BEFORE;
+        }
+    }
+    struct command command = {
+        .kind = COMMAND_RESUME,
+        .resume = {.key = key, .data = answer, .by = by},
+    };
+    enum verdict verdict = command_submit(partition, run, &command);
+    *ret_accepted = verdict == VERDICT_OK;
+    *ret_kept = !opens && (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE);
+    return verdict;
+}
+
+static void refuse_resume(struct partition *partition, struct request *request, enum verdict verdict)
+{
+    struct failure failure;
+    if (verdict == VERDICT_STALE) {
+        request_fail_run(partition, request,
+                         status_make(CODE_NOT_FOUND, "there is no run with this id"));
+        return;
+    }
+    if (verdict == VERDICT_TERMINAL) {
+        failure = failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
+                               STR("the run has ended without asking for this answer"));
+        failure.field = STR("run_id");
+    } else {
+        failure = failure_make(CODE_RESOURCE_EXHAUSTED, "TOO_MANY_ANSWERS",
+                               STR("the run keeps as many early answers as it may (8), or is being "
+                                   "cancelled"));
+        failure.field = STR("step_key");
+    }
+    request_fail_later(partition, request, &failure);
+}
+
+void handle_resume(struct partition *partition, struct request *request)
+{
+    enum verdict verdict = suspension_answer(
+        partition, request->run, request->resume.key, request->resume.data, request->resume.by,
+        &request->arena, &request->resume.ret_accepted, &request->resume.ret_kept);
+    if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
+        request_answer_later(partition, request);
+        return;
+    }
+    refuse_resume(partition, request, verdict);
+}
+
+enum {
+    PAGE_BYTES_MAX = 2 << 20,
+};
+
+struct listing {
+    struct partition *partition;
+    struct request *request;
+    struct suspension *found;
+    struct arena scratch; /* For one run's journal. */
+    size_t bytes; /* Of what was found. */
+    uuid only; /* Zero: of all runs. */
+    bool has_after;
+    char after[KEY_BYTES_MAX];
+    size_t after_len;
+};
+
+static status add_found(struct listing *listing, uuid run, uint32_t effect)
+{
+    struct partition *partition = listing->partition;
+    struct request *request = listing->request;
+    struct live_run *live;
+    const struct live_wait *wait;
+    struct search search;
+    struct arena *scratch = &listing->scratch;
+    TRY(runs_get(partition, run, &live));
+    if (engine_effect(&live->state, effect) == NULL) {
+        return STATUS_OK; /* Its row was read before this turn ended it. */
+    }
+    TRY(wait_find(partition, live, effect, &wait));
+    str key = arena_copy(&request->arena, wait->key);
+    TRY(search_run(partition, run, key, effect, scratch, &search));
+    if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
+        struct suspension *found = &listing->found[request->suspensions.ret_count++];
+        *found = search.last;
+        found->step_key = key;
+        found->name = arena_copy(&request->arena, search.last.name);
+        found->data = arena_copy(&request->arena, search.last.data);
+        found->by = found->answer = STR_EMPTY;
+        listing->bytes += key.len + found->name.len + found->data.len;
+    }
+    return STATUS_OK;
+}
+
+static bool visit_row(void *context, str key, str value)
+{
+    (void)value;
+    struct listing *listing = context;
+    struct request *request = listing->request;
+    struct suspension_row row;
+    str tail;
+    if (!key_read_index(key, &tail) || !status_is_ok(suspension_row_decode(tail, &row))) {
+        return true;
+    }
+    bool is_after = listing->has_after && key.len == listing->after_len &&
+                    memcmp(key.ptr, listing->after, key.len) <= 0;
+    bool is_wanted = uuid_is_zero(listing->only) || uuid_equal(listing->only, row.run);
+    if (is_after || !is_wanted) {
+        return true;
+    }
+    if (request->suspensions.ret_count == request->suspensions.limit ||
+        listing->bytes > PAGE_BYTES_MAX) {
+        request->suspensions.ret_more = true;
+        return false;
+    }
+    status added = add_found(listing, row.run, row.effect);
+    arena_reset(&listing->scratch);
+    if (!status_is_ok(added)) {
+        log_line(LOG_ERROR, "suspension_unreadable", "why=\"%s\"", added.why);
+    }
+    return true;
+}
+
+/* After the last one of the page before. */
+static void list_after(struct listing *listing)
+{
+    const struct request *request = listing->request;
+    if (request->suspensions.after_ms == 0) {
+        return;
+    }
+    struct index_tail tail =
+        suspension_row_tail(request->suspensions.after_ms, request->suspensions.after_run,
+                            request->suspensions.after_effect);
+    str key = key_index(listing->after, listing->partition->options.space, INDEX_SUSPENSION,
+                        index_tail_str(&tail));
+    listing->after_len = key.len;
+    listing->has_after = true;
+}
+
+static void read_list(struct partition *partition, struct request *request)
+{
+    struct listing listing = {.partition = partition, .request = request, .only = request->run};
+    char prefix[KEY_BYTES_MAX];
+    size_t bytes = (request->suspensions.limit + 1) * sizeof(listing.found[0]);
+    listing.found = arena_alloc(&request->arena, bytes);
+    arena_init(&listing.scratch, 0);
+    list_after(&listing);
+    str from = listing.has_after ? str_make(listing.after, listing.after_len) : STR_EMPTY;
+    status scanned =
+        store_scan(&partition->store, STORE_INDEX,
+                   key_index(prefix, partition->options.space, INDEX_SUSPENSION, STR_EMPTY), from,
+                   false, SIZE_MAX, visit_row, &listing);
+    arena_fini(&listing.scratch);
+    if (!status_is_ok(scanned)) {
+        request_fail(partition, request, scanned.code, "STORE_DAMAGED", scanned.why);
+        return;
+    }
+    request->suspensions.ret = listing.found;
+    request_answer(partition, request, NULL);
+}
+
+static void read_one(struct partition *partition, struct request *request)
+{
+    struct search search;
+    struct live_run *run;
+    status found = runs_get(partition, request->run, &run);
+    if (status_is_ok(found)) {
+        found = search_run(partition, request->run, request->suspensions.step_key, 0, &request->arena,
+                           &search);
+    }
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
+    if (!search.found) {
+        struct failure failure = failure_make(CODE_NOT_FOUND, "SUSPENSION_NOT_FOUND",
+                                              STR("the run has no suspension under this step key; "
+                                                  "SuspendService.List shows those that are open"));
+        failure.field = STR("step_key");
+        request_answer(partition, request, &failure);
+        return;
+    }
+    search.last.is_open &= is_open(run, request->suspensions.step_key);
+    request->suspensions.ret = &search.last;
+    request->suspensions.ret_count = 1;
+    request_answer(partition, request, NULL);
+}
+
+void suspensions_read(struct partition *partition, struct request *request)
+{
+    if (request->kind == REQUEST_SUSPENSION) {
+        read_one(partition, request);
+        return;
+    }
+    read_list(partition, request);
+}

@@ -1,0 +1,242 @@
+/*
+ * versions: what becomes of runs whose code does not fit their history, and what is said of it.
+ *
+ * Such a run is tried again by itself after a while, and at once when a new process dials in that
+ * offers its task: for that they stand in a list. The list may lack some, after a restart for one:
+ * these are tried when their time comes.
+ */
+#include <stdlib.h>
+
+#include "service/base/array.h"
+#include "service/base/map.h"
+#include "service/partition/internal.h"
+
+enum {
+    STOPPED_MAX = 100000,
+    NOBODY = UINT32_MAX,
+};
+
+struct stopped {
+    struct task_ref task;
+    uint64_t offer; /* Hash of what a host must offer. */
+    uint32_t prev;
+    uint32_t next; /* In the list, or among the free. */
+};
+
+struct versions {
+    struct stopped *stopped;
+    uint32_t used;
+    size_t capacity;
+    uint32_t free;
+    uint32_t first;
+    struct map by_task;
+    struct task_ref *called; /* To be tried now. */
+    size_t called_count;
+    size_t called_capacity;
+};
+
+static uint64_t hash_of_task(struct task_ref task)
+{
+    return uuid_hash(task.run) + task.effect;
+}
+
+static uint64_t hash_of(const void *context, uint32_t number)
+{
+    return hash_of_task(((const struct versions *)context)->stopped[number].task);
+}
+
+static bool is_of(const void *context, uint32_t number, const void *task)
+{
+    return task_ref_equal(((const struct versions *)context)->stopped[number].task,
+                          *(const struct task_ref *)task);
+}
+
+static const struct map_keys keys_by_task = {hash_of, is_of};
+
+struct versions *versions_new(void)
+{
+    struct versions *versions = xcalloc(1, sizeof(*versions));
+    versions->free = NOBODY;
+    versions->first = NOBODY;
+    map_init(&versions->by_task, &keys_by_task, versions);
+    return versions;
+}
+
+void versions_free(struct versions *versions)
+{
+    if (versions != NULL) {
+        map_fini(&versions->by_task);
+        free(versions->stopped);
+        free(versions->called);
+        free(versions);
+    }
+}
+
+static uint64_t offer_hash(enum task_kind kind, str name)
+{
+    return str_hash(name) + (uint64_t)kind;
+}
+
+static uint32_t take_entry(struct versions *versions)
+{
+    if (versions->free != NOBODY) {
+        uint32_t number = versions->free;
+        versions->free = versions->stopped[number].next;
+        return number;
+    }
+    versions->stopped = array_reserve(versions->stopped, &versions->capacity,
+                                      (size_t)versions->used + 1, sizeof(versions->stopped[0]));
+    return versions->used++;
+}
+
+void versions_note_stopped(struct partition *partition, struct live_run *run, uint32_t effect)
+{
+    struct versions *versions = partition->versions;
+    struct task_ref task = {run->state.id, effect};
+    struct event ordered;
+    uint32_t number;
+    if (versions->by_task.count >= STOPPED_MAX ||
+        map_find(&versions->by_task, hash_of_task(task), &task, &number) ||
+        !status_is_ok(command_task(run, effect, &partition->round_arena, &ordered))) {
+        return; /* It is tried when its time comes. */
+    }
+    enum task_kind kind = task_kind_of(run, engine_effect(&run->state, effect));
+    number = take_entry(versions);
+    versions->stopped[number] = (struct stopped){
+        .task = task,
+        .offer = offer_hash(kind, ordered.task_requested.name),
+        .prev = NOBODY,
+        .next = versions->first,
+    };
+    if (versions->first != NOBODY) {
+        versions->stopped[versions->first].prev = number;
+    }
+    versions->first = number;
+    map_add(&versions->by_task, number);
+}
+
+static void call(struct versions *versions, uint32_t number)
+{
+    struct stopped *stopped = &versions->stopped[number];
+    versions->called = array_reserve(versions->called, &versions->called_capacity,
+                                     versions->called_count + 1, sizeof(versions->called[0]));
+    versions->called[versions->called_count++] = stopped->task;
+    map_remove(&versions->by_task, number);
+    if (stopped->prev != NOBODY) {
+        versions->stopped[stopped->prev].next = stopped->next;
+    } else {
+        versions->first = stopped->next;
+    }
+    if (stopped->next != NOBODY) {
+        versions->stopped[stopped->next].prev = stopped->prev;
+    }
+    stopped->next = versions->free;
+    versions->free = number;
+}
+
+static bool offers(const struct host_hello *hello, uint64_t wanted)
+{
+    for (size_t i = 0; i < hello->offer_count; i++) {
+        if (offer_hash(hello->offers[i].kind, hello->offers[i].name) == wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void versions_hear(struct partition *partition, const struct host_hello *hello)
+{
+    struct versions *versions = partition->versions;
+    if (hello->session.len > 0) {
+        return; /* The process that was there before. */
+    }
+    uint32_t next = NOBODY;
+    for (uint32_t at = versions->first; at != NOBODY; at = next) {
+        next = versions->stopped[at].next;
+        if (offers(hello, versions->stopped[at].offer)) {
+            call(versions, at);
+        }
+    }
+}
+
+bool versions_is_busy(const struct partition *partition)
+{
+    return partition->versions->called_count > 0;
+}
+
+void versions_work(struct partition *partition)
+{
+    struct versions *versions = partition->versions;
+    for (size_t i = 0; i < partition->options.batch_max && versions->called_count > 0; i++) {
+        struct task_ref task = versions->called[--versions->called_count];
+        struct live_run *run;
+        if (!status_is_ok(runs_get(partition, task.run, &run))) {
+            continue;
+        }
+        const struct effect *effect = engine_effect(&run->state, task.effect);
+        if (effect == NULL || !effect_is_stopped(effect)) {
+            continue; /* Tried or over meanwhile. */
+        }
+        struct command command = {
+            .kind = COMMAND_CODE_CAME,
+            .effect = task.effect,
+            .attempt = effect->attempt,
+        };
+        enum verdict verdict = command_submit(partition, run, &command);
+        assert(verdict == VERDICT_OK);
+    }
+}
+
+/* ---- What is said of it. ---- */
+
+struct search {
+    uint64_t wanted; /* LEASE_GRANTED: the deployment; TASK_FAILED: the effect. */
+    str ret;
+};
+
+static bool find_deployment(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct search *search = context;
+    str deployment = event->lease_granted.deployment;
+    bool found = deployment.len > 0 && engine_key(deployment) == search->wanted;
+    if (found) {
+        search->ret = deployment;
+    }
+    return !found;
+}
+
+static bool find_failure(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct search *search = context;
+    bool found = event->effect == search->wanted;
+    if (found) {
+        search->ret = event->task_failed.outcome.error_message;
+    }
+    return !found;
+}
+
+status versions_deployment(struct partition *partition, const struct live_run *run, struct arena *arena,
+                           str *ret)
+{
+    *ret = STR_EMPTY;
+    if (run->state.deployment == 0) {
+        return STATUS_OK;
+    }
+    struct search search = {.wanted = run->state.deployment};
+    TRY(journal_each(partition, run->state.id, JOURNAL_KIND(EVENT_LEASE_GRANTED), arena,
+                     find_deployment, &search));
+    *ret = search.ret;
+    return STATUS_OK;
+}
+
+status versions_failure(struct partition *partition, const struct live_run *run, uint32_t effect,
+                        struct arena *arena, str *ret)
+{
+    struct search search = {.wanted = effect};
+    TRY(journal_each_back(partition, run->state.id, JOURNAL_KIND(EVENT_TASK_FAILED), arena,
+                          find_failure, &search));
+    *ret = search.ret;
+    return STATUS_OK;
+}

@@ -1,0 +1,300 @@
+/*
+ * replay: what a task's code has settled so far, read from its run's journal.
+ */
+#include "service/agents/transcript.h"
+#include "service/base/array.h"
+#include "service/base/json.h"
+#include "service/base/json_writer.h"
+#include "service/partition/internal.h"
+
+enum {
+    ACCOUNTS_BYTES_MAX =
+        1 << 20, /* Of an outcome that tells of children; then steps are left out. */
+};
+
+struct order {
+    struct order *next;
+    uint32_t effect;
+    uint32_t owner;
+    enum effect_kind kind;
+    str key;
+};
+
+struct child {
+    struct child *next; /* Newest first. */
+    uint32_t effect;
+    uint32_t index;
+    uuid id;
+    struct outcome outcome;
+    str account; /* JSON object; empty: none. */
+};
+
+struct reading {
+    struct arena *arena;
+    uint32_t task; /* Or the effect whose children are read. */
+    struct replay *replay;
+    size_t capacity;
+    struct order *orders;
+    struct child *children;
+};
+
+static const char *kind_name(enum effect_kind kind)
+{
+    switch (kind) {
+    case EFFECT_SLEEP:
+        return "sleep";
+    case EFFECT_SUSPENSION:
+        return "suspend";
+    case EFFECT_EVENT:
+        return "event";
+    case EFFECT_CHILDREN:
+        return "invoke";
+    case EFFECT_NONE:
+    case EFFECT_MODEL:
+    case EFFECT_TOOL:
+    case EFFECT_BODY:
+    case EFFECT_AT_ONCE:
+    case EFFECT_KIND_COUNT:
+        break;
+    }
+    return "order";
+}
+
+static void add_step(struct reading *reading, struct settled_step step)
+{
+    struct replay *replay = reading->replay;
+    replay->steps = array_reserve_in(reading->arena, replay->steps, &reading->capacity,
+                                     replay->count + 1, sizeof(replay->steps[0]));
+    replay->steps[replay->count++] = step;
+    replay->settled_count += !step.is_order;
+}
+
+static const struct order *find_order(const struct reading *reading, uint32_t effect)
+{
+    const struct order *order = reading->orders;
+    while (order != NULL && order->effect != effect) {
+        order = order->next;
+    }
+    return order;
+}
+
+/* The members of an agent's account; without its steps where there is much already. */
+static void put_account(struct json_writer *writer, str account)
+{
+    static const char *const short_ones[] = {"total_steps", "stop_reason", "usage"};
+    str total = STR("0");
+    if (account.len == 0) {
+        return;
+    }
+    if (writer->buf->len + account.len <= ACCOUNTS_BYTES_MAX) {
+        json_put_members(writer, account);
+        return;
+    }
+    for (size_t i = 0; i < COUNT_OF(short_ones); i++) {
+        str value;
+        if (json_object_get(account, str_of(short_ones[i]), &value)) {
+            json_put_raw(writer, short_ones[i], value);
+            total = i == 0 ? value : total;
+        }
+    }
+    json_begin_array(writer, "steps");
+    json_end_array(writer);
+    json_put_raw(writer, "steps_left_out", total);
+}
+
+static void put_child(struct json_writer *writer, const struct child *child)
+{
+    const struct outcome *outcome = &child->outcome;
+    bool is_cancelled = outcome->failed && str_is(outcome->error_type, "CANCELLED");
+    str standing = !outcome->failed ? STR("completed")
+                   : is_cancelled   ? STR("cancelled")
+                                    : STR("failed");
+    json_begin_object(writer, NULL);
+    json_put_uuid(writer, "run_id", child->id);
+    json_put_string(writer, "status", standing);
+    if (outcome->failed) {
+        json_begin_object(writer, "error");
+        json_put_string(writer, "type", outcome->error_type);
+        json_put_string(writer, "message", outcome->error_message);
+        json_end_object(writer);
+    } else {
+        json_put_raw(writer, "result", outcome->value);
+    }
+    put_account(writer, child->account);
+    json_end_object(writer);
+}
+
+static str render_children(const struct reading *reading, uint32_t effect)
+{
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_array(&writer, NULL);
+    bool more = true;
+    for (uint32_t index = 0; more; index++) {
+        more = false;
+        for (const struct child *child = reading->children; child != NULL; child = child->next) {
+            if (child->effect == effect && child->index == index) {
+                put_child(&writer, child);
+                more = true;
+            }
+        }
+    }
+    json_end_array(&writer);
+    return buf_finish(&text, reading->arena);
+}
+
+static void read_wait_set(struct reading *reading, const struct event *event)
+{
+    struct order *order = arena_zalloc(reading->arena, sizeof(*order));
+    order->effect = event->effect;
+    order->owner = event->wait_set.owner;
+    order->kind = event->wait_set.kind;
+    order->key = event->wait_set.key;
+    order->next = reading->orders;
+    reading->orders = order;
+}
+
+static void read_wait_settled(struct reading *reading, const struct event *event)
+{
+    const struct order *order = find_order(reading, event->effect);
+    if (order == NULL || order->owner != reading->task) {
+        return;
+    }
+    struct outcome outcome = event->wait_settled.outcome;
+    if (order->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
+        outcome.value = render_children(reading, event->effect);
+    }
+    add_step(reading, (struct settled_step){
+                          .key = order->key,
+                          .outcome = outcome,
+                          .is_order = true,
+                          .kind = kind_name(order->kind),
+                      });
+}
+
+static void read_child(struct reading *reading, const struct event *event)
+{
+    struct child *child = arena_zalloc(reading->arena, sizeof(*child));
+    child->effect = event->effect;
+    child->index = event->child_settled.index;
+    child->id = event->child_settled.child;
+    child->outcome = event->child_settled.outcome;
+    child->account = event->child_settled.account;
+    child->next = reading->children;
+    reading->children = child;
+}
+
+static void read_step(struct reading *reading, const struct event *event)
+{
+    if (event->effect == reading->task) {
+        add_step(reading, (struct settled_step){
+                              .key = event->step_settled.key,
+                              .outcome = event->step_settled.outcome,
+                              .kind = "step",
+                          });
+    }
+}
+
+/* What read_event() reads. */
+static const uint64_t kinds_read =
+    JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_STEP_SETTLED) |
+    JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_TASK_FAILED) |
+    JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
+    JOURNAL_KIND(EVENT_CHILD_SETTLED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
+
+static bool read_event(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct reading *reading = context;
+    str state = event_state(event);
+    if (state.len > 0) {
+        reading->replay->state = state;
+    }
+    if (event->kind == EVENT_STEP_SETTLED) {
+        read_step(reading, event);
+    } else if (event->kind == EVENT_WAIT_SET) {
+        read_wait_set(reading, event);
+    } else if (event->kind == EVENT_WAIT_SETTLED) {
+        read_wait_settled(reading, event);
+    } else if (event->kind == EVENT_CHILD_SETTLED) {
+        read_child(reading, event);
+    } else if (event->kind == EVENT_CANCEL_REQUESTED) {
+        reading->replay->cancel_cause = event->cancel_requested.cause;
+    }
+    return true;
+}
+
+status replay_read(struct partition *partition, uuid run, uint32_t task, struct arena *arena,
+                   struct replay *ret)
+{
+    *ret = (struct replay){0};
+    struct reading reading = {.arena = arena, .task = task, .replay = ret};
+    return journal_each(partition, run, kinds_read, arena, read_event, &reading);
+}
+
+static bool read_child_of(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct reading *reading = context;
+    if (event->effect == reading->task) {
+        read_child(reading, event);
+    }
+    return true;
+}
+
+status replay_children(struct partition *partition, uuid run, uint32_t effect, uint32_t since,
+                       struct arena *arena, str *ret)
+{
+    struct reading reading = {.arena = arena, .task = effect};
+    TRY(journal_each_after(partition, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
+                           read_child_of, &reading));
+    *ret = render_children(&reading, effect);
+    return STATUS_OK;
+}
+
+struct last_answer {
+    struct arena *arena;
+    struct buf text;
+    bool found;
+};
+
+static bool read_answer(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct last_answer *answer = context;
+    struct model_reply reply;
+    str origin;
+    if (!status_is_ok(
+            transcript_unpack_reply(event->model_replied.reply, answer->arena, &reply, &origin))) {
+        return true;
+    }
+    answer->found = true;
+    buf_reset(&answer->text);
+    for (size_t i = 0; i < reply.block_count; i++) {
+        if (reply.blocks[i].kind == MODEL_BLOCK_TEXT) {
+            buf_put(&answer->text, reply.blocks[i].text);
+        }
+    }
+    return true;
+}
+
+/* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for
+ * it and it is JSON. */
+str replay_answer(const struct live_run *run, struct arena *arena)
+{
+    struct last_answer answer = {.arena = arena};
+    for (size_t i = run->record_count; i > 0 && !answer.found; i--) {
+        status read = journal_record(run->records[i - 1], JOURNAL_KIND(EVENT_MODEL_REPLIED), arena,
+                                     read_answer, &answer);
+        (void)read; /* It is one we keep and have read before. */
+    }
+    str text = buf_str(&answer.text);
+    bool is_raw = run->definition != NULL && run->definition->agent.output_schema_json.len > 0 &&
+                  status_is_ok(json_validate(text, arena));
+    struct buf quoted = {0};
+    buf_put_json_string(&quoted, text);
+    str ret = arena_copy(arena, is_raw ? text : buf_str(&quoted));
+    buf_fini(&quoted);
+    buf_fini(&answer.text);
+    return ret;
+}

@@ -1,0 +1,182 @@
+/*
+ * Goal:   events that wait for a batch are looked at when the batch's definition changes.
+ * Method: the real runtime with a clock that jumps to the times it asks for; a host that offers a
+ *         workflow with one trigger and then with another, and no further event.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/partition/partition.h"
+
+#define START_MS ((uint64_t)1800000000000)
+
+static struct payload *pack(const struct server_message *message)
+{
+    (void)message;
+    return payload_copy(STR("-"));
+}
+
+static void send(struct host_link *link, struct payload *payload)
+{
+    (void)link;
+    payload_unref(payload);
+}
+
+static void close(struct host_link *link, enum code code, const char *reason, str message)
+{
+    (void)link, (void)code, (void)reason, (void)message;
+}
+
+static const struct host_link_vtable vtable = {.pack = pack, .send = send, .close = close};
+
+static void offer_in(struct partition *partition, struct host_link *link, uint32_t batch_size,
+                     uint64_t batch_timeout_ms, str queue)
+{
+    struct queue_default_offer own = {STR("count"), queue};
+    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct trigger_offer trigger = {
+        .workflow = STR("count"),
+        .topic = STR("clicks"),
+        .batch_size = batch_size,
+        .batch_timeout_ms = batch_timeout_ms,
+    };
+    struct host_offer workflow = {TASK_WORKFLOW, STR("count")};
+    *link = (struct host_link){.vtable = &vtable};
+    request->hello.link = link;
+    request->hello.hello = (struct host_hello){
+        .host_id = arena_printf(&request->arena, "host-%u", batch_size),
+        .deployment = STR("default"),
+        .slots = 1,
+        .offers = &workflow,
+        .offer_count = 1,
+    };
+    request->hello.triggers = &trigger;
+    request->hello.trigger_count = 1;
+    request->hello.defaults = &own;
+    request->hello.default_count = 1;
+    partition_ask(partition, request);
+    assert_int_equal(partition->failure.code, CODE_OK);
+    request_free(request);
+}
+
+static void offer(struct partition *partition, struct host_link *link, uint32_t batch_size,
+                  uint64_t batch_timeout_ms)
+{
+    offer_in(partition, link, batch_size, batch_timeout_ms, STR_EMPTY);
+}
+
+static void publish(struct partition *partition, size_t count)
+{
+    struct request *request = request_new(REQUEST_PUBLISH);
+    struct topic_event events[8];
+    assert_true(count <= COUNT_OF(events));
+    for (size_t i = 0; i < count; i++) {
+        events[i] = (struct topic_event){.topic = STR("clicks"), .data = STR("{}")};
+    }
+    request->publish.events = events;
+    request->publish.count = count;
+    partition_ask(partition, request);
+    assert_int_equal(partition->failure.code, CODE_OK);
+    request_free(request);
+}
+
+static size_t runs_after(uint32_t batch_size, uint64_t batch_timeout_ms, uint64_t wait_ms)
+{
+    struct partition partition;
+    struct host_link before;
+    struct host_link after;
+    partition_init(&partition, START_MS);
+    offer(&partition, &before, 5, 0);
+    publish(&partition, 3);
+    partition_advance(&partition, START_MS + 60000);
+    assert_int_equal(partition.run_count, 0);
+    offer(&partition, &after, batch_size, batch_timeout_ms);
+    partition_advance(&partition, START_MS + 60000 + wait_ms);
+    size_t runs = partition.run_count;
+    partition_fini(&partition);
+    return runs;
+}
+
+static void test_a_smaller_batch_is_full(void **state)
+{
+    (void)state;
+    assert_int_equal(runs_after(3, 0, 0), 1);
+    assert_int_equal(runs_after(1, 0, 0), 3);
+    assert_int_equal(runs_after(4, 0, 100000), 0);
+}
+
+static void test_a_shorter_timeout_counts_from_the_first_event(void **state)
+{
+    (void)state;
+    assert_int_equal(runs_after(4, 70000, 9999), 0);
+    assert_int_equal(runs_after(4, 70000, 10000), 1);
+    assert_int_equal(runs_after(4, 50000, 0), 1);
+}
+
+/* The clock is set back after a restart: what was due before it still is. */
+static void test_a_batch_does_not_wait_for_the_clock(void **state)
+{
+    (void)state;
+    struct partition partition;
+    struct host_link link;
+    partition_init(&partition, START_MS);
+    offer(&partition, &link, 5, 10000);
+    publish(&partition, 1);
+    partition_advance(&partition, START_MS + 9000);
+    partition_stop(&partition);
+    partition.now_ms = START_MS + 20000;
+    partition_begin(&partition);
+    partition.now_ms = START_MS + 12000;
+    assert_int_equal(partition.run_count, 0);
+    partition_advance(&partition, START_MS + 12000);
+    assert_int_equal(partition.run_count, 1);
+    partition_fini(&partition);
+}
+
+static void put_queue(struct partition *partition)
+{
+    struct request *request = request_new(REQUEST_PUT_QUEUE);
+    request->put_queue.offer = (struct queue_offer){.name = STR("narrow")};
+    partition_ask(partition, request);
+    assert_int_equal(partition->failure.code, CODE_OK);
+    request_free(request);
+}
+
+/* Its workflow's queue was deleted: the clock would stand still if it were tried at once. */
+static void test_a_refused_start_is_tried_again(void **state)
+{
+    (void)state;
+    struct partition partition;
+    struct host_link link;
+    partition_init(&partition, START_MS);
+    put_queue(&partition);
+    offer_in(&partition, &link, 1, 0, STR("narrow"));
+    struct request *request = request_new(REQUEST_DELETE_QUEUE);
+    request->text = STR("narrow");
+    partition_ask(&partition, request);
+    assert_int_equal(partition.failure.code, CODE_OK);
+    request_free(request);
+    publish(&partition, 2);
+    partition_advance(&partition, START_MS + 60000);
+    assert_int_equal(partition.run_count, 0);
+    put_queue(&partition);
+    partition_advance(&partition, START_MS + 70000);
+    assert_int_equal(partition.run_count, 2);
+    partition_fini(&partition);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_smaller_batch_is_full),
+        cmocka_unit_test(test_a_shorter_timeout_counts_from_the_first_event),
+        cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
+        cmocka_unit_test(test_a_refused_start_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

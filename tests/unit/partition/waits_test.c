@@ -1,0 +1,458 @@
+/*
+ * Goal:   a wait costs the same however many came before it, and a run that only waits is on disk
+ *         only.
+ * Method: the real runtime over the memory store; one host, which does as the test says; what is
+ * read of journals is counted in rows. Built with MUTANT, the test passes when it fails.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/partition/partition.h"
+
+enum {
+    ROUNDS = 200,
+    FEW = 20,
+    SLEEPERS = 2500,
+    WAITING_MAX = 1000, /* The runtime's default. */
+    WOKEN_MAX = 1024,
+    HOUR_MS = 3600 * 1000,
+    NAP_MS = 10 * 1000,
+};
+
+#define START_MS ((uint64_t)1800000000000)
+
+struct host {
+    struct host_link link;
+    uint64_t seq;
+    uint64_t heard;
+    struct held_task given; /* Last. */
+    size_t given_count;
+    size_t outcome_count;
+};
+
+struct bed {
+    struct partition partition;
+    struct host host;
+    struct held_task task; /* Whose code waits. */
+    char key[24];
+    store_visit *visit;
+    void *context;
+    size_t rows; /* Of journals, that were read. */
+};
+
+static struct bed *bed;
+
+/* ---- The store, counted. ---- */
+
+static bool count_row(void *context, str key, str value)
+{
+    (void)context;
+    bed->rows++;
+    return bed->visit(bed->context, key, value);
+}
+
+static status count_scan(void *self, enum store_table table, str prefix, str from, bool reverse,
+                         size_t limit, store_visit *visit, void *context)
+{
+    const struct store *store = &bed->partition.store;
+    if (table != STORE_JOURNAL) {
+        return store->vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
+    }
+    bed->visit = visit;
+    bed->context = context;
+    return store->vtable->scan(self, table, prefix, from, reverse, limit, count_row, NULL);
+}
+
+/* ---- The host. ---- */
+
+struct wire {
+    enum server_message_kind kind;
+    uint64_t seq;
+    struct held_task task;
+};
+
+static struct payload *pack(const struct server_message *message)
+{
+    struct wire wire = {.kind = message->kind, .seq = message->seq};
+    if (message->kind == SERVER_MESSAGE_TASK) {
+        wire.task = (struct held_task){message->task->task, message->task->epoch};
+    }
+    assert_int_not_equal(message->kind, SERVER_MESSAGE_REFUSED);
+    return payload_copy(str_make(&wire, sizeof(wire)));
+}
+
+static void send_to(struct host_link *link, struct payload *payload)
+{
+    struct host *host = container_of(link, struct host, link);
+    struct wire wire;
+    memcpy(&wire, payload_bytes(payload).ptr, sizeof(wire));
+    payload_unref(payload);
+    host->heard = wire.seq > host->heard ? wire.seq : host->heard;
+    if (wire.kind == SERVER_MESSAGE_TASK) {
+        host->given = wire.task;
+        host->given_count++;
+    }
+    host->outcome_count += wire.kind == SERVER_MESSAGE_OUTCOME;
+}
+
+static void close_it(struct host_link *link, enum code code, const char *reason, str message)
+{
+    (void)link, (void)code, (void)reason, (void)message; /* Its lease is over. */
+}
+
+static const struct host_link_vtable vtable = {pack, send_to, close_it};
+
+static void ask(struct request *request)
+{
+    partition_ask(&bed->partition, request);
+    assert_int_equal(bed->partition.failure.code, CODE_OK);
+}
+
+static void turns(void)
+{
+    while (partition_round(bed->partition.partition) == bed->partition.now_ms) {
+    }
+}
+
+static void connect_host(const char *id)
+{
+    static const struct host_offer offers[] = {{TASK_WORKFLOW, {"flow", 4}},
+                                               {TASK_WORKFLOW, {"child", 5}}};
+    bed->host.link = (struct host_link){.vtable = &vtable};
+    bed->host.seq = bed->host.heard = 0;
+    struct request *request = request_new(REQUEST_HOST_HELLO);
+    request->hello.link = &bed->host.link;
+    request->hello.hello = (struct host_hello){
+        .host_id = str_of(id),
+        .deployment = STR("default"),
+        .slots = 2 * SLEEPERS,
+        .offers = offers,
+        .offer_count = COUNT_OF(offers),
+    };
+    ask(request);
+    request_free(request);
+    turns();
+}
+
+static void say(struct held_task task, struct host_message message)
+{
+    struct request *request = request_new(REQUEST_HOST_MESSAGE);
+    message.seq = ++bed->host.seq;
+    message.ack = bed->host.heard;
+    message.task = task.task;
+    message.epoch = task.epoch;
+    request->host.link = &bed->host.link;
+    request->host.message = message;
+    ask(request);
+    request_free(request);
+    turns();
+}
+
+static void order(struct host_order wanted)
+{
+    say(bed->task, (struct host_message){
+                       .kind = HOST_MESSAGE_ORDER, .key = str_of(bed->key), .order = wanted});
+}
+
+static struct held_task start(void)
+{
+    size_t given = bed->host.given_count;
+    struct request *request = request_new(REQUEST_START);
+    request->start.spec =
+        (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("flow"), .input = STR("null")};
+    ask(request);
+    request_free(request);
+    turns();
+    assert_int_equal(bed->host.given_count, given + 1);
+    return bed->host.given;
+}
+
+static void begin(void)
+{
+    bed = calloc(1, sizeof(*bed));
+    assert_non_null(bed);
+    partition_init(&bed->partition, START_MS);
+    bed->partition.vtable.scan = count_scan;
+    bed->partition.leaves_runs_open = true;
+    connect_host("first");
+    bed->task = start();
+}
+
+static void end(void)
+{
+    partition_fini(&bed->partition);
+    free(bed);
+}
+
+/* ---- Rounds: an order, and what ends it. ---- */
+
+static void suspend(void)
+{
+    order((struct host_order){.kind = HOST_ORDER_SUSPEND, .data = STR("{}")});
+    struct request *request = request_new(REQUEST_RESUME);
+    request->run = bed->task.task.run;
+    request->resume.key = str_of(bed->key);
+    request->resume.data = STR("{}");
+    request->resume.by = STR("test");
+    ask(request);
+    request_free(request);
+    turns();
+}
+
+static void publish(str type)
+{
+    struct topic_event event = {.topic = STR("news"), .type = type, .data = STR("{}")};
+    struct request *request = request_new(REQUEST_PUBLISH);
+    request->publish.events = &event;
+    request->publish.count = 1;
+    ask(request);
+    request_free(request);
+    turns();
+}
+
+static void await_event(void)
+{
+    size_t outcomes = bed->host.outcome_count;
+    order((struct host_order){
+        .kind = HOST_ORDER_AWAIT_EVENT, .topic = STR("news"), .event_type = STR("good")});
+    publish(STR("bad"));
+    assert_int_equal(bed->host.outcome_count, outcomes);
+    publish(STR("good"));
+}
+
+static void invoke(void)
+{
+    static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"child", 5}};
+    size_t given = bed->host.given_count;
+    order((struct host_order){
+        .kind = HOST_ORDER_INVOKE, .children = &child, .child_count = 1, .waits = true});
+    assert_int_equal(bed->host.given_count, given + 1);
+    say(bed->host.given,
+        (struct host_message){.kind = HOST_MESSAGE_TASK_DONE, .outcome = {.value = STR("1")}});
+}
+
+static size_t rows_of_round(int number, void (*round)(void))
+{
+    size_t outcomes = bed->host.outcome_count;
+    snprintf(bed->key, sizeof(bed->key), "wait-%d", number);
+    bed->rows = 0;
+    round();
+    assert_int_equal(bed->host.outcome_count, outcomes + 1);
+    return bed->rows;
+}
+
+static void costs_the_same(void (*round)(void))
+{
+    size_t early = 0;
+    begin();
+    for (int i = 0; i < ROUNDS; i++) {
+        size_t rows = rows_of_round(i, round);
+        early = i < FEW && rows > early ? rows : early;
+        assert_in_range(rows, 0, early);
+    }
+    assert_in_range(early, 0, FEW);
+    end();
+}
+
+static void an_answer_costs_the_same(void **state)
+{
+    (void)state;
+    costs_the_same(suspend);
+}
+
+static void an_event_costs_the_same(void **state)
+{
+    (void)state;
+    costs_the_same(await_event);
+}
+
+static void a_child_costs_the_same(void **state)
+{
+    (void)state;
+    costs_the_same(invoke);
+}
+
+static void keep_seq(struct request *request, const struct failure *failure)
+{
+    assert_null(failure);
+    *(uint32_t *)request->context = request->report.ret->state.seq;
+    request_free(request);
+}
+
+static void free_request(struct request *request, const struct failure *failure)
+{
+    assert_null(failure);
+    request_free(request);
+}
+
+static uint32_t last_seq(void)
+{
+    uint32_t seq = 0;
+    struct request *request = request_new(REQUEST_GET);
+    request->run = bed->task.task.run;
+    request->done = keep_seq;
+    request->context = &seq;
+    assert_true(partition_post(bed->partition.partition, request));
+    turns();
+    return seq;
+}
+
+static void an_order_sent_again_is_not_carried_out_again(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)rows_of_round(i, suspend);
+    }
+    uint32_t seq = last_seq();
+    for (int i = 0; i < ROUNDS; i++) {
+        size_t outcomes = bed->host.outcome_count;
+        snprintf(bed->key, sizeof(bed->key), "wait-%d", i);
+        order((struct host_order){.kind = HOST_ORDER_SUSPEND, .data = STR("{}")});
+        assert_int_equal(bed->host.outcome_count, outcomes + 1); /* The same one. */
+    }
+    assert_int_equal(last_seq(), seq);
+    end();
+}
+
+/* ---- Memory. ---- */
+
+/* Jumps from one time the runtime asks for to the next. */
+static void pass(uint64_t until_ms)
+{
+    struct partition *partition = &bed->partition;
+    uint64_t due_ms = partition_round(partition->partition);
+    while (due_ms != 0 && due_ms <= until_ms) {
+        partition->now_ms = due_ms > partition->now_ms ? due_ms : partition->now_ms;
+        due_ms = partition_round(partition->partition);
+    }
+    partition->now_ms = until_ms;
+    turns();
+}
+
+static void start_sleeper(uint64_t due_ms)
+{
+    bed->task = start();
+    snprintf(bed->key, sizeof(bed->key), "sleep");
+    order((struct host_order){.kind = HOST_ORDER_SLEEP, .due_ms = due_ms});
+    say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+}
+
+static struct partition_stats stats_now(void)
+{
+    struct partition_stats stats;
+    partition_stats(bed->partition.partition, &stats);
+    return stats;
+}
+
+static void runs_that_only_wait_are_on_disk_only(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < SLEEPERS; i++) {
+        start_sleeper(START_MS + HOUR_MS);
+        assert_in_range(stats_now().runs_in_memory, 0, WAITING_MAX + 1);
+        assert_in_range(stats_now().timers, 0, stats_now().runs_in_memory);
+    }
+    pass(START_MS + HOUR_MS / 2);
+    assert_in_range(stats_now().runs_in_memory, 0, 1); /* The one that is at work. */
+    assert_in_range(stats_now().timers, 0, 1);
+    pass(START_MS + HOUR_MS);
+    size_t given = bed->host.given_count;
+    connect_host("second");
+    assert_in_range(bed->host.given_count, given + SLEEPERS, given + SLEEPERS + 1);
+    end();
+}
+
+static size_t most_given_in_a_turn(void)
+{
+    size_t most = 0;
+    uint64_t due_ms;
+    do {
+        size_t given = bed->host.given_count;
+        due_ms = partition_round(bed->partition.partition);
+        given = bed->host.given_count - given;
+        most = given > most ? given : most;
+    } while (due_ms == bed->partition.now_ms);
+    return most;
+}
+
+static void post_event(str type)
+{
+    struct request *request = request_new(REQUEST_PUBLISH);
+    struct topic_event *event = arena_zalloc(&request->arena, sizeof(*event));
+    *event = (struct topic_event){.topic = STR("news"), .type = type, .data = STR("{}")};
+    request->publish.events = event;
+    request->publish.count = 1;
+    request->done = free_request;
+    assert_true(partition_post(bed->partition.partition, request));
+    partition_round(bed->partition.partition);
+}
+
+/* An event that comes while they are woken is for those too who have had their look. */
+static void many_are_woken_some_a_turn(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 0; i < SLEEPERS; i++) {
+        bed->task = start();
+        snprintf(bed->key, sizeof(bed->key), "await");
+        order((struct host_order){.kind = HOST_ORDER_AWAIT_EVENT,
+                                  .topic = STR("news"),
+                                  .event_type = i % 2 == 0 ? STR("good") : STR("late")});
+        say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+    }
+    size_t given = bed->host.given_count;
+    post_event(STR("good"));
+    partition_round(bed->partition.partition);
+    assert_in_range(bed->host.given_count - given, 1, WOKEN_MAX);
+    post_event(STR("late"));
+    assert_in_range(most_given_in_a_turn(), 1, WOKEN_MAX);
+    assert_int_equal(bed->host.given_count - given, SLEEPERS);
+    end();
+}
+
+/* Its row is written behind what was looked at, and is due before the next look. */
+static void a_nap_on_disk_ends_on_time(void **state)
+{
+    (void)state;
+    begin();
+    start_sleeper(START_MS + NAP_MS);
+    start_sleeper(START_MS + NAP_MS + 1);
+    size_t given = bed->host.given_count;
+    pass(START_MS + NAP_MS - 1);
+    assert_in_range(stats_now().runs_in_memory, 0, 1);
+    assert_int_equal(bed->host.given_count, given);
+    pass(START_MS + NAP_MS);
+    assert_int_equal(bed->host.given_count, given + 1);
+    pass(START_MS + NAP_MS + 1);
+    assert_int_equal(bed->host.given_count, given + 2);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_costs_the_same),
+        cmocka_unit_test(an_event_costs_the_same),
+        cmocka_unit_test(a_child_costs_the_same),
+        cmocka_unit_test(an_order_sent_again_is_not_carried_out_again),
+        cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
+        cmocka_unit_test(a_nap_on_disk_ends_on_time),
+        cmocka_unit_test(many_are_woken_some_a_turn),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+#ifdef MUTANT
+    /* The report goes by the last line: what failed above had to fail. */
+    printf("%s\n", failed > 0 ? "1 passed, 0 failed, 0 skipped" : "the planted bug was not caught");
+    return failed > 0 ? 0 : 1;
+#else
+    return failed;
+#endif
+}
