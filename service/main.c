@@ -15,9 +15,12 @@
 #include "service/api/api.h"
 #include "service/base/sys.h"
 #include "service/config.h"
+#include "service/features/features.h"
+#include "service/features/models/models.h"
 #include "service/llm/llm.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 #include "service/rpc/server.h"
-#include "service/partition/requests.h"
 #include "storage/rocksdb_store.h"
 
 enum {
@@ -96,7 +99,7 @@ static status serve(const struct config *config, struct partition *partition, st
     log_line(LOG_INFO, "draining", "signal=%d grace_ms=%u", signal_number,
              (unsigned)config->drain_ms);
     rpc_server_drain(server);
-    partition_post_always(partition, request_new(REQUEST_DRAIN));
+    partition_post_always(partition, request_new(&drain_operation));
     rpc_server_stop(server, (uint32_t)config->drain_ms);
     return STATUS_OK;
 }
@@ -131,6 +134,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .cache_bytes = config->cache_bytes,
     };
     struct partition_options options = {
+        .features = features_all,
         .format = api_format(),
         .now_ms = now_ms,
         .monotonic_ms = monotonic_ms,

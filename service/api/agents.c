@@ -4,17 +4,20 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/start.h"
+#include "service/base/failure.h"
+#include "service/features/definitions/definitions.h"
+#include "service/partition/request.h"
 
 static void registered(struct request *request, const struct failure *failure)
 {
     if (exchange_failed(request, failure)) {
         return;
     }
-    char hex[2 * sizeof(request->define.ret_hash) + 1] = "";
-    for (size_t i = 0; i < sizeof(request->define.ret_hash); i++) {
+    char hex[2 * sizeof(register_request(request)->ret_hash) + 1] = "";
+    for (size_t i = 0; i < sizeof(register_request(request)->ret_hash); i++) {
         static const char digits[] = "0123456789abcdef";
-        hex[2 * i] = digits[request->define.ret_hash[i] >> 4];
-        hex[2 * i + 1] = digits[request->define.ret_hash[i] & 15];
+        hex[2 * i] = digits[register_request(request)->ret_hash[i] >> 4];
+        hex[2 * i + 1] = digits[register_request(request)->ret_hash[i] & 15];
     }
     Polos__V1__AgentServiceRegisterResponse response =
         POLOS__V1__AGENT_SERVICE_REGISTER_RESPONSE__INIT;
@@ -30,14 +33,14 @@ static bool take_agent(struct check *check, const Polos__V1__AgentDefinition *ag
         return check_fault(check, "agent", "it is required");
     }
     struct agent_definition *definition = arena_zalloc(check->arena, sizeof(*definition));
-    request->define.definition = definition;
+    register_request(request)->definition = definition;
     return definition_take(check, "agent.", agent, definition);
 }
 
 void agent_service_register(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_REGISTER, registered);
+    struct request *request = exchange_new(call, &register_operation, registered);
     struct check check = {.arena = &request->arena};
     bool is_fine = take_agent(&check, proto->agent, request);
     exchange_post_checked(request, is_fine, &check);

@@ -12,7 +12,8 @@
 #include <stdatomic.h>
 
 #include "service/api/call.h"
-#include "service/partition/requests.h"
+#include "service/features/callers/callers.h"
+#include "service/features/watchers/watchers.h"
 
 #define API_VERSION "polosd/0.1.0"
 
@@ -20,7 +21,7 @@
 struct api {
     struct partition *partition;
     size_t input_bytes_max;
-    atomic_uint_fast64_t ticket; /* The last one given to a REQUEST_WAIT. */
+    atomic_uint_fast64_t ticket; /* The last one given to a &wait_operation. */
 };
 
 /* input_bytes_max: of a run's input; 0: 1 MiB. */

@@ -2,7 +2,7 @@
  * connect: a host's stream.
  *
  *   NEW --Hello--> OPEN --the host leaves, or breaks a rule--> LEAVING
- *                                 (REQUEST_HOST_GONE is out; its done finishes the call)
+ *                                 (&host_gone_operation is out; its done finishes the call)
  *
  * The runtime may close the stream at any time; then it has let go of the link, and what the
  * host still says is passed over there.
@@ -15,6 +15,9 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/host_wire.h"
+#include "service/base/failure.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/request.h"
 
 enum connect_state {
     CONNECT_NEW,
@@ -83,8 +86,8 @@ static void gone(struct request *request, const struct failure *failure)
 
 static void post_gone(struct connect *connect)
 {
-    struct request *request = exchange_new(connect->call, REQUEST_HOST_GONE, gone);
-    request->host.link = &connect->link;
+    struct request *request = exchange_new(connect->call, &host_gone_operation, gone);
+    host_request(request)->link = &connect->link;
     exchange_post_always(request);
 }
 
@@ -127,7 +130,7 @@ static void leave(struct connect *connect, const struct api_error *why)
 
 static void take_hello(struct connect *connect, const Polos__V1__HostMessage *message)
 {
-    struct request *request = exchange_new(connect->call, REQUEST_HOST_HELLO, greeted);
+    struct request *request = exchange_new(connect->call, &hello_operation, greeted);
     struct check check = {.arena = &request->arena};
     bool is_fine = true;
     if (message->message_case != POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO) {
@@ -135,7 +138,7 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
     } else if (message->seq != 0) {
         is_fine = check_fault(&check, "seq", "leave it 0: hello is not numbered");
     }
-    request->hello.link = &connect->link;
+    hello_request(request)->link = &connect->link;
     if (!is_fine || !host_wire_hello(&check, message->hello, request)) {
         leave(connect, &check.error);
         exchange_end(request);
@@ -152,10 +155,10 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
 static void take_message(struct connect *connect, const Polos__V1__HostMessage *message)
 {
     const struct api *api = connect->call->service;
-    struct request *request = exchange_new(connect->call, REQUEST_HOST_MESSAGE, exchange_ignore);
+    struct request *request = exchange_new(connect->call, &host_message_operation, exchange_ignore);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    request->host.link = &connect->link;
-    if (!host_wire_message(&check, message, &request->host.message)) {
+    host_request(request)->link = &connect->link;
+    if (!host_wire_message(&check, message, &host_request(request)->message)) {
         leave(connect, &check.error);
         exchange_end(request);
         return;

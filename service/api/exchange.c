@@ -3,23 +3,28 @@
 #include "service/api/api.h"
 #include "service/api/handlers.h"
 #include "service/api/run_view.h"
+#include "service/base/failure.h"
+#include "service/features/reports/reports.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 
 enum {
     BUSY_RETRY_MS = 100,
 };
 
-static struct partition *runtime_of(const struct api_call *call)
+static struct partition *partition_of(const struct api_call *call)
 {
     assert(call->service != NULL);
     const struct api *api = call->service;
     return api->partition;
 }
 
-struct request *exchange_new(struct api_call *call, enum request_kind kind, exchange_done *done)
+struct request *exchange_new(struct api_call *call, const struct operation *operation,
+                             exchange_done *done)
 {
     assert(call != NULL);
     assert(done != NULL);
-    struct request *request = request_new(kind);
+    struct request *request = request_new(operation);
     request->done = done;
     request->context = call;
     call->vtable->ref(call);
@@ -47,7 +52,7 @@ void exchange_ignore(struct request *request, const struct failure *failure)
 
 bool exchange_try_post(struct request *request)
 {
-    if (partition_post(runtime_of(exchange_call(request)), request)) {
+    if (partition_post(partition_of(exchange_call(request)), request)) {
         return true;
     }
     exchange_end(request);
@@ -77,7 +82,7 @@ bool exchange_post_checked(struct request *request, bool is_fine, const struct c
 
 void exchange_post_always(struct request *request)
 {
-    partition_post_always(runtime_of(exchange_call(request)), request);
+    partition_post_always(partition_of(exchange_call(request)), request);
 }
 
 struct api_error exchange_error_busy(void)
@@ -105,10 +110,10 @@ bool exchange_error_of(const struct failure *failure, struct api_error *ret)
     if (failure == NULL || failure->code == CODE_OK) {
         return false;
     }
-    assert(failure->reason != NULL);
+    assert(failure->reason != REASON_NONE);
     *ret = (struct api_error){
         .code = failure->code,
-        .reason = failure->reason,
+        .reason = reason_name(failure->reason),
         .field = failure->field,
         .message = failure->message,
         .retry_after_ms = failure->retry_after_ms,
@@ -133,7 +138,7 @@ void exchange_reply_run(struct request *request, exchange_answer_run *answer)
     struct arena arena;
     arena_init(&arena, 0);
     Polos__V1__Run *run = NULL;
-    status viewed = run_view(request->report.ret, &arena, &run);
+    status viewed = run_view(report_request(request)->ret, &arena, &run);
     if (status_is_ok(viewed)) {
         answer(call, run);
     } else {
@@ -168,7 +173,7 @@ void exchange_stream_left(struct exchange_stream *stream, struct request *reques
 {
     static const struct failure gone = {
         .code = CODE_CANCELLED,
-        .reason = "CALLER_GONE",
+        .reason = REASON_CALLER_GONE,
         .message = {"The caller has gone.", 20},
     };
     exchange_stream_finish(stream, &gone);

@@ -13,12 +13,14 @@
 
 #include "polos/v1/common.pb-c.h"
 #include "service/api/check.h"
-#include "service/partition/requests.h"
+#include "service/base/failure.h"
+#include "service/partition/request.h"
 
 typedef void exchange_done(struct request *request, const struct failure *failure);
 
 /* request->context is the call. */
-struct request *exchange_new(struct api_call *call, enum request_kind kind, exchange_done *done);
+struct request *exchange_new(struct api_call *call, const struct operation *operation,
+                             exchange_done *done);
 /* False: the inbox was full; the request is freed and nothing was answered. */
 [[nodiscard]] bool exchange_try_post(struct request *request);
 /* As above, and then answers RESOURCE_EXHAUSTED. */

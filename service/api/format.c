@@ -7,6 +7,9 @@
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/base/buf.h"
+#include "service/features/reports/reports.h"
+#include "service/features/watchers/watchers.h"
+#include "service/llm/provider.h"
 
 void position_format(struct position position, char ret[POSITION_BYTES])
 {

@@ -8,7 +8,9 @@
 #define SERVICE_API_FORMAT_H
 
 #include "polos/v1/runs.pb-c.h"
-#include "service/partition/requests.h"
+#include "service/base/arena.h"
+#include "service/base/payload.h"
+#include "service/codec/codec.h"
 
 enum {
     POSITION_BYTES = 56, /* With the NUL. */

@@ -1,5 +1,6 @@
 #include "service/api/host_wire.h"
 
+#include "service/agents/definition.h"
 #include "service/api/definition.h"
 #include "service/api/host_order.h"
 #include "service/api/options.h"
@@ -7,6 +8,10 @@
 #include "service/api/schedules.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
+#include "service/features/schedules/schedules.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/triggers/triggers.h"
+#include "service/partition/request.h"
 
 static str copied(struct check *check, const char *text)
 {
@@ -68,8 +73,8 @@ static bool take_agents(struct check *check, const Polos__V1__Hello *hello, stru
             return false;
         }
     }
-    request->hello.definitions = agents;
-    request->hello.definition_count = count;
+    hello_request(request)->definitions = agents;
+    hello_request(request)->definition_count = count;
     return true;
 }
 
@@ -118,8 +123,8 @@ static bool take_schedules(struct check *check, const Polos__V1__Hello *hello,
             return false;
         }
     }
-    request->hello.schedules = schedules;
-    request->hello.schedule_count = count;
+    hello_request(request)->schedules = schedules;
+    hello_request(request)->schedule_count = count;
     return true;
 }
 
@@ -135,17 +140,17 @@ static bool take_triggers(struct check *check, const Polos__V1__Hello *hello,
             return false;
         }
     }
-    request->hello.triggers = triggers;
-    request->hello.trigger_count = count;
+    hello_request(request)->triggers = triggers;
+    hello_request(request)->trigger_count = count;
     return true;
 }
 
 bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct request *request)
 {
     assert(check->arena == &request->arena);
-    assert(request->kind == REQUEST_HOST_HELLO);
+    assert(request->operation == &hello_operation);
     str deployment = str_of(hello->deployment);
-    struct host_hello *ret = &request->hello.hello;
+    struct host_hello *ret = &hello_request(request)->hello;
     *ret = (struct host_hello){
         .host_id = copied(check, hello->host_id),
         .deployment = deployment.len == 0 ? STR("default") : arena_copy(check->arena, deployment),

@@ -11,7 +11,8 @@
 
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/check.h"
-#include "service/partition/requests.h"
+#include "service/hosts/message.h"
+#include "service/partition/request.h"
 
 enum {
     HOST_DELTA_BYTES_MAX = 64 * 1024,

@@ -1,9 +1,14 @@
 #include "service/api/queues.h"
 
 #include "polos/v1/workflows.pb-c.h"
+#include "service/agents/definition.h"
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
+#include "service/features/queues/queues.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/request.h"
 
 #define PERIOD_MS_MAX ((int64_t)31 * 24 * 3600 * 1000)
 
@@ -84,10 +89,10 @@ bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struc
             return false;
         }
     }
-    request->hello.queues = queues;
-    request->hello.queue_count = hello->n_queues;
-    request->hello.defaults = defaults;
-    request->hello.default_count = hello->n_workflows;
+    hello_request(request)->queues = queues;
+    hello_request(request)->queue_count = hello->n_queues;
+    hello_request(request)->defaults = defaults;
+    hello_request(request)->default_count = hello->n_workflows;
     return true;
 }
 
@@ -115,7 +120,7 @@ static void was_put(struct request *request, const struct failure *failure)
     }
     Polos__V1__WorkflowServicePutQueueResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_RESPONSE__INIT;
-    response.queue = view(&request->put_queue.ret, &request->arena);
+    response.queue = view(&put_queue_request(request)->ret, &request->arena);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -123,11 +128,11 @@ static void was_put(struct request *request, const struct failure *failure)
 void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServicePutQueueRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_PUT_QUEUE, was_put);
+    struct request *request = exchange_new(call, &put_queue_operation, was_put);
     struct check check = {.arena = &request->arena};
     bool is_fine = proto->queue == NULL ? check_fault(&check, "queue", "it is required")
                                         : queue_offer_take(&check, "queue.", proto->queue,
-                                                           &request->put_queue.offer);
+                                                           &put_queue_request(request)->offer);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -145,10 +150,11 @@ static void was_deleted(struct request *request, const struct failure *failure)
 void workflow_service_delete_queue(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceDeleteQueueRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_DELETE_QUEUE, was_deleted);
+    struct request *request = exchange_new(call, &delete_queue_operation, was_deleted);
     struct check check = {.arena = &request->arena};
-    request->text = arena_copy(&request->arena, str_of(proto->name));
-    exchange_post_checked(request, check_name(&check, "name", request->text), &check);
+    str name = arena_copy(&request->arena, str_of(proto->name));
+    delete_queue_request(request)->name = name;
+    exchange_post_checked(request, check_name(&check, "name", name), &check);
 }
 
 static void listed(struct request *request, const struct failure *failure)
@@ -157,15 +163,15 @@ static void listed(struct request *request, const struct failure *failure)
         return;
     }
     struct arena *arena = &request->arena;
-    size_t count = request->queues.ret_count;
+    size_t count = queues_request(request)->ret_count;
     Polos__V1__WorkflowServiceListQueuesResponse response =
         POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_RESPONSE__INIT;
     response.queues = arena_alloc(arena, (count + 1) * sizeof(*response.queues));
     response.n_queues = count;
     for (size_t i = 0; i < count; i++) {
-        response.queues[i] = view(&request->queues.ret[i], arena);
+        response.queues[i] = view(&queues_request(request)->ret[i], arena);
     }
-    if (request->queues.ret_more) { /* The token is the name of the last. */
+    if (queues_request(request)->ret_more) { /* The token is the name of the last. */
         response.next_page_token = response.queues[count - 1]->definition->name;
     }
     api_call_reply(exchange_call(request), &response.base);
@@ -175,11 +181,12 @@ static void listed(struct request *request, const struct failure *failure)
 void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceListQueuesRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_QUEUES, listed);
+    struct request *request = exchange_new(call, &list_queues_operation, listed);
     struct check check = {.arena = &request->arena};
-    request->queues.after = arena_copy(&request->arena, str_of(proto->page_token));
-    bool is_fine = check_page_size(&check, proto->page_size, QUEUES_PAGE, QUEUES_PAGE_MAX,
-                                   &request->queues.limit) &&
-                   check_bytes(&check, "page_token", request->queues.after, NAME_BYTES_MAX);
+    queues_request(request)->after = arena_copy(&request->arena, str_of(proto->page_token));
+    bool is_fine =
+        check_page_size(&check, proto->page_size, QUEUES_PAGE, QUEUES_PAGE_MAX,
+                        &queues_request(request)->limit) &&
+        check_bytes(&check, "page_token", queues_request(request)->after, NAME_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }

@@ -7,7 +7,8 @@
 #include "polos/v1/common.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/check.h"
-#include "service/partition/requests.h"
+#include "service/features/queues/queues.h"
+#include "service/partition/request.h"
 
 /* prefix: the path of the message, with its dot: "queue.". */
 bool queue_offer_take(struct check *check, const char *prefix,

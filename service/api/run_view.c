@@ -5,6 +5,7 @@
 #include "service/api/text.h"
 #include "service/base/array.h"
 #include "service/base/json.h"
+#include "service/features/reports/reports.h"
 
 enum {
     STEPS_BYTES_MAX = 2 << 20, /* Of a run's answer. */

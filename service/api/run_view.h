@@ -8,7 +8,7 @@
 #define SERVICE_API_RUN_VIEW_H
 
 #include "polos/v1/common.pb-c.h"
-#include "service/partition/requests.h"
+#include "service/features/reports/reports.h"
 
 /* The whole run. Fails as codec_next() and codec_decode() do; `why` in the arena. */
 status run_view(const struct run_report *report, struct arena *arena, Polos__V1__Run **ret);

@@ -1,6 +1,7 @@
 #include "service/api/run_waiting.h"
 
 #include "service/api/text.h"
+#include "service/features/reports/reports.h"
 
 static str task_sentence(const struct run_report *report, size_t index, const char *what, str host,
                          struct arena *arena)

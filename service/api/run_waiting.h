@@ -5,7 +5,7 @@
 #define SERVICE_API_RUN_WAITING_H
 
 #include "polos/v1/common.pb-c.h"
-#include "service/partition/requests.h"
+#include "service/features/reports/reports.h"
 
 /* What the journal tells beyond the state; empty where it is not known. */
 struct run_waiting_hints {

@@ -1,10 +1,15 @@
 #include "polos/v1/runs.pb-c.h"
+#include "service/agents/definition.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/format.h"
 #include "service/api/handlers.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
+#include "service/features/forks/forks.h"
+#include "service/features/reports/reports.h"
+#include "service/partition/request.h"
 
 enum {
     LIST_PAGE = 50,
@@ -38,7 +43,7 @@ static void got(struct request *request, const struct failure *failure)
 void run_service_get(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_GET, got);
+    struct request *request = exchange_new(call, &get_operation, got);
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
     exchange_post_checked(request, is_fine, &check);
@@ -59,12 +64,12 @@ static void cancelled(struct request *request, const struct failure *failure)
 void run_service_cancel(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceCancelRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_CANCEL, cancelled);
+    struct request *request = exchange_new(call, &cancel_operation, cancelled);
     struct check check = {.arena = &request->arena};
     str cause = str_of(proto->cause);
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_bytes(&check, "cause", cause, CHECK_CAUSE_BYTES_MAX);
-    request->text = arena_copy(&request->arena, cause);
+    cancel_request(request)->cause = arena_copy(&request->arena, cause);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -83,7 +88,7 @@ static void retried(struct request *request, const struct failure *failure)
 void run_service_retry(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceRetryRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_RETRY, retried);
+    struct request *request = exchange_new(call, &retry_operation, retried);
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
     exchange_post_checked(request, is_fine, &check);
@@ -95,7 +100,7 @@ static void forked(struct request *request, const struct failure *failure)
         return;
     }
     Polos__V1__RunServiceForkResponse response = POLOS__V1__RUN_SERVICE_FORK_RESPONSE__INIT;
-    response.run_id = text_of_uuid(&request->arena, request->fork.ret_run);
+    response.run_id = text_of_uuid(&request->arena, fork_request(request)->ret_run);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -103,11 +108,11 @@ static void forked(struct request *request, const struct failure *failure)
 void run_service_fork(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceForkRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_FORK, forked);
+    struct request *request = exchange_new(call, &fork_operation, forked);
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_range(&check, "after_seq", proto->after_seq, 1, UINT32_MAX);
-    request->fork.after_seq = (uint32_t)proto->after_seq;
+    fork_request(request)->after_seq = (uint32_t)proto->after_seq;
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -117,15 +122,15 @@ static void listed(struct request *request, const struct failure *failure)
         return;
     }
     struct arena *arena = &request->arena;
-    size_t count = request->list.ret_count;
+    size_t count = list_request(request)->ret_count;
     Polos__V1__RunServiceListResponse response = POLOS__V1__RUN_SERVICE_LIST_RESPONSE__INIT;
     response.n_runs = count;
     response.runs = arena_alloc(arena, count * sizeof(*response.runs));
     for (size_t i = 0; i < count; i++) {
-        response.runs[i] = run_view_line(&request->list.ret_lines[i], arena);
+        response.runs[i] = run_view_line(&list_request(request)->ret_lines[i], arena);
     }
-    if (!uuid_is_zero(request->list.ret_next)) {
-        response.next_page_token = text_of_uuid(arena, request->list.ret_next);
+    if (!uuid_is_zero(list_request(request)->ret_next)) {
+        response.next_page_token = text_of_uuid(arena, list_request(request)->ret_next);
     }
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
@@ -137,26 +142,27 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
     str token = str_of(proto->page_token);
     str name = str_of(proto->name);
     str parent = str_of(proto->parent_run_id);
-    request->list.kind = (enum run_kind)proto->kind;
-    request->list.status = (uint32_t)proto->status;
-    request->list.name = arena_copy(check->arena, name);
-    request->list.deployment = arena_copy(check->arena, str_of(proto->deployment));
-    if (token.len > 0 && !uuid_parse(token, &request->list.before)) {
+    list_request(request)->kind = (enum run_kind)proto->kind;
+    list_request(request)->status = (uint32_t)proto->status;
+    list_request(request)->name = arena_copy(check->arena, name);
+    list_request(request)->deployment = arena_copy(check->arena, str_of(proto->deployment));
+    if (token.len > 0 && !uuid_parse(token, &list_request(request)->before)) {
         return check_fault(check, "page_token", "pass next_page_token of the page before");
     }
     return check_page_size(check, proto->page_size, LIST_PAGE, LIST_PAGE_MAX,
-                           &request->list.limit) &&
+                           &list_request(request)->limit) &&
            check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
            check_range(check, "status", (int64_t)proto->status, 0,
                        POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
            (name.len == 0 || check_name(check, "name", name)) &&
-           check_bytes(check, "deployment", request->list.deployment, NAME_BYTES_MAX) &&
-           (parent.len == 0 || check_uuid(check, "parent_run_id", parent, &request->list.parent));
+           check_bytes(check, "deployment", list_request(request)->deployment, NAME_BYTES_MAX) &&
+           (parent.len == 0 ||
+            check_uuid(check, "parent_run_id", parent, &list_request(request)->parent));
 }
 
 void run_service_list(struct api_call *call, const ProtobufCMessage *message)
 {
-    struct request *request = exchange_new(call, REQUEST_LIST, listed);
+    struct request *request = exchange_new(call, &list_operation, listed);
     struct check check = {.arena = &request->arena};
     bool is_fine = take_list(&check, (const void *)message, request);
     exchange_post_checked(request, is_fine, &check);
@@ -204,10 +210,10 @@ static status page_add_record(struct page *page, str record)
     return STATUS_OK;
 }
 
-static status page_fill(struct page *page, const struct request *request)
+static status page_fill(struct page *page, const struct history_request *history)
 {
-    for (size_t i = 0; i < request->history.ret_count; i++) {
-        TRY(page_add_record(page, request->history.ret_records[i]));
+    for (size_t i = 0; i < history->ret_count; i++) {
+        TRY(page_add_record(page, history->ret_records[i]));
     }
     return STATUS_OK;
 }
@@ -220,11 +226,12 @@ static void history_read(struct request *request, const struct failure *failure)
     struct page page = {
         .arena = &request->arena,
         .response = POLOS__V1__RUN_SERVICE_HISTORY_RESPONSE__INIT,
-        .from_seq = request->history.from_seq,
-        .events_max = request->history.limit - 1, /* One more was asked for, to see what follows. */
+        .from_seq = history_request(request)->from_seq,
+        .events_max =
+            history_request(request)->limit - 1, /* One more was asked for, to see what follows. */
     };
     page.response.events = arena_alloc(page.arena, page.events_max * sizeof(*page.response.events));
-    status filled = page_fill(&page, request);
+    status filled = page_fill(&page, history_request(request));
     if (status_is_ok(filled)) {
         api_call_reply(exchange_call(request), &page.response.base);
     } else {
@@ -236,13 +243,13 @@ static void history_read(struct request *request, const struct failure *failure)
 void run_service_history(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_HISTORY, history_read);
+    struct request *request = exchange_new(call, &history_operation, history_read);
     struct check check = {.arena = &request->arena};
     size_t size = 0;
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    check_range(&check, "from_seq", proto->from_seq, 0, UINT32_MAX) &&
                    check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX, &size);
-    request->history.from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
-    request->history.limit = size + 1;
+    history_request(request)->from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
+    history_request(request)->limit = size + 1;
     exchange_post_checked(request, is_fine, &check);
 }

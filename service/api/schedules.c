@@ -5,14 +5,15 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
+#include "service/features/schedules/schedules.h"
+#include "service/partition/request.h"
 
 enum {
     SCHEDULES_PAGE = 100,
     SCHEDULES_PAGE_MAX = 1000,
     ZONE_BYTES_MAX = 64,
 };
-
-static_assert((int)SCHEDULE_ID_BYTES_MAX <= (int)KEY_NAME_BYTES_MAX, "an id is the tail of a key");
 
 static const char *field_of(struct check *check, const char *prefix, const char *name)
 {
@@ -41,13 +42,13 @@ static void was_put(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    const struct schedule_offer *offer = &request->put_schedule.offer;
+    const struct schedule_offer *offer = &put_schedule_request(request)->offer;
     Polos__V1__WorkflowServicePutScheduleResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUT_SCHEDULE_RESPONSE__INIT;
     str id = arena_printf(&request->arena, STR_FMT "/" STR_FMT, STR_ARG(offer->workflow),
                           STR_ARG(offer->key));
     response.schedule_id = text_of(&request->arena, id);
-    response.next_tick_ms = (int64_t)request->put_schedule.ret_next_ms;
+    response.next_tick_ms = (int64_t)put_schedule_request(request)->ret_next_ms;
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -56,9 +57,9 @@ void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage
 {
     const Polos__V1__WorkflowServicePutScheduleRequest *proto = (const void *)message;
     const struct api *api = call->service;
-    struct request *request = exchange_new(call, REQUEST_PUT_SCHEDULE, was_put);
+    struct request *request = exchange_new(call, &put_schedule_operation, was_put);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    struct schedule_offer *offer = &request->put_schedule.offer;
+    struct schedule_offer *offer = &put_schedule_request(request)->offer;
     offer->workflow = arena_copy(&request->arena, str_of(proto->workflow_id));
     offer->cron = arena_copy(&request->arena, str_of(proto->cron));
     str input = str_of(proto->input_json);
@@ -95,15 +96,15 @@ static void listed(struct request *request, const struct failure *failure)
         return;
     }
     struct arena *arena = &request->arena;
-    size_t count = request->schedules.ret_count;
+    size_t count = schedules_request(request)->ret_count;
     Polos__V1__WorkflowServiceListSchedulesResponse response =
         POLOS__V1__WORKFLOW_SERVICE_LIST_SCHEDULES_RESPONSE__INIT;
     response.schedules = arena_alloc(arena, count * sizeof(*response.schedules));
     response.n_schedules = count;
     for (size_t i = 0; i < count; i++) {
-        response.schedules[i] = view(&request->schedules.ret[i], arena);
+        response.schedules[i] = view(&schedules_request(request)->ret[i], arena);
     }
-    if (request->schedules.ret_more) { /* The token is the id of the last. */
+    if (schedules_request(request)->ret_more) { /* The token is the id of the last. */
         response.next_page_token = response.schedules[count - 1]->schedule_id;
     }
     api_call_reply(exchange_call(request), &response.base);
@@ -113,15 +114,16 @@ static void listed(struct request *request, const struct failure *failure)
 void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceListSchedulesRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_SCHEDULES, listed);
+    struct request *request = exchange_new(call, &list_schedules_operation, listed);
     struct check check = {.arena = &request->arena};
-    request->schedules.workflow = arena_copy(&request->arena, str_of(proto->workflow_id));
-    request->schedules.id = arena_copy(&request->arena, str_of(proto->page_token));
-    bool is_fine = (request->schedules.workflow.len == 0 ||
-                    check_name(&check, "workflow_id", request->schedules.workflow)) &&
-                   check_page_size(&check, proto->page_size, SCHEDULES_PAGE, SCHEDULES_PAGE_MAX,
-                                   &request->schedules.limit) &&
-                   check_bytes(&check, "page_token", request->schedules.id, SCHEDULE_ID_BYTES_MAX);
+    schedules_request(request)->workflow = arena_copy(&request->arena, str_of(proto->workflow_id));
+    schedules_request(request)->id = arena_copy(&request->arena, str_of(proto->page_token));
+    bool is_fine =
+        (schedules_request(request)->workflow.len == 0 ||
+         check_name(&check, "workflow_id", schedules_request(request)->workflow)) &&
+        check_page_size(&check, proto->page_size, SCHEDULES_PAGE, SCHEDULES_PAGE_MAX,
+                        &schedules_request(request)->limit) &&
+        check_bytes(&check, "page_token", schedules_request(request)->id, SCHEDULE_ID_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -139,13 +141,13 @@ static void deleted(struct request *request, const struct failure *failure)
 void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceDeleteScheduleRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_DELETE_SCHEDULE, deleted);
+    struct request *request = exchange_new(call, &delete_schedule_operation, deleted);
     struct check check = {.arena = &request->arena};
     str key;
     bool is_fine = check_name(&check, "workflow_id", str_of(proto->workflow_id)) &&
                    take_key(&check, "", proto->key, &key);
     if (is_fine) {
-        request->schedules.id =
+        delete_schedule_request(request)->id =
             arena_printf(&request->arena, "%s/" STR_FMT, proto->workflow_id, STR_ARG(key));
     }
     exchange_post_checked(request, is_fine, &check);

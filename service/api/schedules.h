@@ -4,8 +4,9 @@
 #ifndef SERVICE_API_SCHEDULES_H
 #define SERVICE_API_SCHEDULES_H
 
+#include "service/agents/definition.h"
 #include "service/api/check.h"
-#include "service/partition/requests.h"
+#include "service/features/schedules/schedules.h"
 
 enum {
     SCHEDULE_KEY_BYTES_MAX = 120,

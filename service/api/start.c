@@ -10,13 +10,18 @@
 #include "service/api/options.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
 #include "service/base/hash.h"
+#include "service/features/callers/callers.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/request.h"
 
 /*
  * STARTING --the start is durable--> WAITING --the run ended--> ANSWERED
  *     \_____________ CLOSED ____________/   the caller is gone
  *
- * Whoever finds that the other was there first posts the REQUEST_FORGET.
+ * Whoever finds that the other was there first posts the &forget_operation.
  */
 enum start_stage {
     STAGE_STARTING,
@@ -42,9 +47,9 @@ static struct start *start_of(const struct api_call *call)
 
 static void post_forget(struct api_call *call)
 {
-    struct request *forget = exchange_new(call, REQUEST_FORGET, exchange_ignore);
+    struct request *forget = exchange_new(call, &forget_operation, exchange_ignore);
     forget->run = start_of(call)->run;
-    forget->report.ticket = start_of(call)->ticket;
+    forget_request(forget)->ticket = start_of(call)->ticket;
     exchange_post_always(forget);
 }
 
@@ -60,10 +65,10 @@ static void waited(struct request *request, const struct failure *failure)
 static void wait_for_end(struct api_call *call, uuid run)
 {
     struct start *start = start_of(call);
-    struct request *wait = exchange_new(call, REQUEST_WAIT, waited);
+    struct request *wait = exchange_new(call, &wait_operation, waited);
     start->run = run;
     wait->run = run;
-    wait->report.ticket = start->ticket;
+    wait_request(wait)->ticket = start->ticket;
     exchange_post_always(wait);
     int stage = STAGE_STARTING;
     if (!atomic_compare_exchange_strong(&start->stage, &stage, STAGE_WAITING)) {
@@ -80,10 +85,10 @@ static void started(struct request *request, const struct failure *failure)
     struct api_call *call = exchange_call(request);
     struct start *start = start_of(call);
     if (start->waits) {
-        wait_for_end(call, request->start.ret_run);
+        wait_for_end(call, start_request(request)->ret_run);
     } else {
-        char *run_id = text_of_uuid(&request->arena, request->start.ret_run);
-        start->answers->started(call, run_id, request->start.ret_existed);
+        char *run_id = text_of_uuid(&request->arena, start_request(request)->ret_run);
+        start->answers->started(call, run_id, start_request(request)->ret_existed);
     }
     exchange_end(request);
 }
@@ -117,7 +122,7 @@ static void digest(const struct run_spec *spec, uint64_t timeout_ms, int32_t max
 static bool take_options(struct check *check, const struct start_form *form,
                          struct request *request)
 {
-    struct run_spec *spec = &request->start.spec;
+    struct run_spec *spec = &start_request(request)->spec;
     struct start_options options;
     if (!options_take(check, "options.", form->kind, form->options, &options)) {
         return false;
@@ -130,8 +135,8 @@ static bool take_options(struct check *check, const struct start_form *form,
     spec->queue = options.queue;
     spec->concurrency_key = options.concurrency_key;
     spec->priority = options.priority;
-    request->start.timeout_ms = options.timeout_ms;
-    request->start.max_retries = options.max_retries;
+    start_request(request)->timeout_ms = options.timeout_ms;
+    start_request(request)->max_retries = options.max_retries;
     return true;
 }
 
@@ -183,7 +188,7 @@ static bool take_input(struct check *check, const struct start_form *form, size_
 static bool take_form(struct check *check, const struct start_form *form, size_t bytes_max,
                       struct request *request)
 {
-    struct run_spec *spec = &request->start.spec;
+    struct run_spec *spec = &start_request(request)->spec;
     if (!check_name(check, form->name_field, form->name) ||
         !take_input(check, form, bytes_max, &spec->input) ||
         !check_bytes(check, "provider_options_json", form->options_json, bytes_max) ||
@@ -194,7 +199,8 @@ static bool take_form(struct check *check, const struct start_form *form, size_t
     spec->kind = form->kind;
     spec->name = arena_copy(check->arena, form->name);
     spec->options = arena_copy(check->arena, form->options_json);
-    digest(spec, request->start.timeout_ms, request->start.max_retries, request->start.digest);
+    digest(spec, start_request(request)->timeout_ms, start_request(request)->max_retries,
+           start_request(request)->digest);
     return true;
 }
 
@@ -217,7 +223,7 @@ void start_begin(struct api_call *call, const struct start_form *form,
     assert(call->user == NULL);
     const struct api *api = call->service;
     call->user = start_new(call, answers, waits);
-    struct request *request = exchange_new(call, REQUEST_START, started);
+    struct request *request = exchange_new(call, &start_operation, started);
     struct check check = {.arena = &request->arena};
     bool is_fine = take_form(&check, form, api->input_bytes_max, request);
     exchange_post_checked(request, is_fine, &check);

@@ -6,6 +6,9 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
+#include "service/features/suspensions/suspensions.h"
+#include "service/partition/request.h"
 
 enum {
     SUSPENSIONS_PAGE = 50,
@@ -49,12 +52,13 @@ static bool take_token(struct check *check, str token, struct request *request)
     if (token.len == 0) {
         return true;
     }
-    bool is_fine = token.len == TOKEN_LEN &&
-                   parse_hex(str_make(token.ptr, HEX_MS), &request->suspensions.after_ms) &&
-                   uuid_parse(str_make(token.ptr + HEX_MS, UUID_TEXT_BYTES - 1),
-                              &request->suspensions.after_run) &&
-                   parse_hex(str_make(token.ptr + TOKEN_LEN - HEX_EFFECT, HEX_EFFECT), &effect);
-    request->suspensions.after_effect = (uint32_t)effect;
+    bool is_fine =
+        token.len == TOKEN_LEN &&
+        parse_hex(str_make(token.ptr, HEX_MS), &suspensions_request(request)->after_ms) &&
+        uuid_parse(str_make(token.ptr + HEX_MS, UUID_TEXT_BYTES - 1),
+                   &suspensions_request(request)->after_run) &&
+        parse_hex(str_make(token.ptr + TOKEN_LEN - HEX_EFFECT, HEX_EFFECT), &effect);
+    suspensions_request(request)->after_effect = (uint32_t)effect;
     return is_fine || check_fault(check, "page_token", "pass next_page_token of the page before");
 }
 
@@ -82,8 +86,8 @@ static void listed(struct request *request, const struct failure *failure)
         return;
     }
     struct arena *arena = &request->arena;
-    const struct suspension *found = request->suspensions.ret;
-    size_t count = request->suspensions.ret_count;
+    const struct suspension *found = suspensions_request(request)->ret;
+    size_t count = suspensions_request(request)->ret_count;
     Polos__V1__SuspendServiceListResponse response = POLOS__V1__SUSPEND_SERVICE_LIST_RESPONSE__INIT;
     response.suspensions = arena_alloc(arena, count * sizeof(*response.suspensions));
     size_t shown = 0;
@@ -92,7 +96,7 @@ static void listed(struct request *request, const struct failure *failure)
         bytes += polos__v1__suspension__get_packed_size(response.suspensions[shown]);
     }
     response.n_suspensions = shown;
-    if (shown > 0 && (shown < count || request->suspensions.ret_more)) {
+    if (shown > 0 && (shown < count || suspensions_request(request)->ret_more)) {
         response.next_page_token = format_token(arena, &found[shown - 1]);
     }
     api_call_reply(exchange_call(request), &response.base);
@@ -102,11 +106,11 @@ static void listed(struct request *request, const struct failure *failure)
 void suspend_service_list(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceListRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_SUSPENSIONS, listed);
+    struct request *request = exchange_new(call, &list_suspensions_operation, listed);
     struct check check = {.arena = &request->arena};
     str run_id = str_of(proto->run_id);
     bool is_fine = check_page_size(&check, proto->page_size, SUSPENSIONS_PAGE, SUSPENSIONS_PAGE_MAX,
-                                   &request->suspensions.limit) &&
+                                   &suspensions_request(request)->limit) &&
                    take_token(&check, str_of(proto->page_token), request) &&
                    (run_id.len == 0 || check_uuid(&check, "run_id", run_id, &request->run));
     exchange_post_checked(request, is_fine, &check);
@@ -117,9 +121,9 @@ static void got(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    assert(request->suspensions.ret_count == 1);
+    assert(suspensions_request(request)->ret_count == 1);
     Polos__V1__SuspendServiceGetResponse response = POLOS__V1__SUSPEND_SERVICE_GET_RESPONSE__INIT;
-    response.suspension = view(request->suspensions.ret, &request->arena);
+    response.suspension = view(suspensions_request(request)->ret, &request->arena);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -136,10 +140,10 @@ static bool take_step(struct check *check, const char *run_id, const char *step_
 void suspend_service_get(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceGetRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, REQUEST_SUSPENSION, got);
+    struct request *request = exchange_new(call, &get_suspension_operation, got);
     struct check check = {.arena = &request->arena};
-    bool is_fine =
-        take_step(&check, proto->run_id, proto->step_key, request, &request->suspensions.step_key);
+    bool is_fine = take_step(&check, proto->run_id, proto->step_key, request,
+                             &suspensions_request(request)->step_key);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -150,8 +154,8 @@ static void resumed(struct request *request, const struct failure *failure)
     }
     Polos__V1__SuspendServiceResumeResponse response =
         POLOS__V1__SUSPEND_SERVICE_RESUME_RESPONSE__INIT;
-    response.accepted = request->resume.ret_accepted;
-    response.kept = request->resume.ret_kept;
+    response.accepted = resume_request(request)->ret_accepted;
+    response.kept = resume_request(request)->ret_kept;
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -160,13 +164,14 @@ void suspend_service_resume(struct api_call *call, const ProtobufCMessage *messa
 {
     const Polos__V1__SuspendServiceResumeRequest *proto = (const void *)message;
     const struct api *api = call->service;
-    struct request *request = exchange_new(call, REQUEST_RESUME, resumed);
+    struct request *request = exchange_new(call, &resume_operation, resumed);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
     str by = arena_copy(&request->arena, str_of(proto->resumed_by));
-    request->resume.by = by;
+    resume_request(request)->by = by;
     bool is_fine =
-        take_step(&check, proto->run_id, proto->step_key, request, &request->resume.key) &&
-        check_value_or_null(&check, "data_json", str_of(proto->data_json), &request->resume.data) &&
+        take_step(&check, proto->run_id, proto->step_key, request, &resume_request(request)->key) &&
+        check_value_or_null(&check, "data_json", str_of(proto->data_json),
+                            &resume_request(request)->data) &&
         check_bytes(&check, "resumed_by", by, CHECK_LABEL_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }

@@ -1,12 +1,14 @@
 /*
  * topics: events published, and streams that follow a topic.
  *
- *   start --REQUEST_SUBSCRIBE--> followed --end()--> finished
+ *   start --&subscribe_operation--> followed --end()--> finished
  *                                  |  ^
- *                           closed |  | writable --REQUEST_SUBSCRIBE_MORE
+ *                           closed |  | writable --&subscribe_more_operation
  *                                  v
- *                           REQUEST_SUBSCRIBE_END --done()--> finished
+ *                           &subscribe_end_operation --done()--> finished
  */
+#include "service/features/topics/topics.h"
+
 #include <stdlib.h>
 
 #include "polos/v1/workflows.pb-c.h"
@@ -15,7 +17,11 @@
 #include "service/api/exchange.h"
 #include "service/api/handlers.h"
 #include "service/api/text.h"
+#include "service/base/failure.h"
 #include "service/base/hash.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/publications/publications.h"
+#include "service/partition/request.h"
 
 enum {
     PUBLISH_EVENTS_MAX = 1000,
@@ -26,14 +32,14 @@ static void published(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    size_t count = request->publish.count;
+    size_t count = publish_request(request)->count;
     Polos__V1__WorkflowServicePublishResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUBLISH_RESPONSE__INIT;
-    response.existed = request->publish.ret_existed;
+    response.existed = publish_request(request)->ret_existed;
     response.n_sequences = count;
     response.sequences = arena_alloc(&request->arena, count * sizeof(*response.sequences));
     for (size_t i = 0; i < count; i++) {
-        response.sequences[i] = (int64_t)(request->publish.ret_first + i);
+        response.sequences[i] = (int64_t)(publish_request(request)->ret_first + i);
     }
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
@@ -52,22 +58,23 @@ static bool take_event(struct check *check, size_t index, const Polos__V1__Topic
 static void digest(struct request *request)
 {
     struct buf buf = {0};
-    for (size_t i = 0; i < request->publish.count; i++) {
-        const struct topic_event *event = &request->publish.events[i];
+    for (size_t i = 0; i < publish_request(request)->count; i++) {
+        const struct topic_event *event = &publish_request(request)->events[i];
         buf_put_counted(&buf, event->type);
         buf_put_counted(&buf, event->data);
     }
-    hash128(buf_str(&buf), request->publish.digest);
+    hash128(buf_str(&buf), publish_request(request)->digest);
     buf_fini(&buf);
 }
 
 static bool take_key(struct check *check, const char *key, struct request *request)
 {
-    request->publish.key = arena_copy(check->arena, str_of(key));
-    if (!check_bytes(check, "idempotency_key", request->publish.key, CHECK_LABEL_BYTES_MAX)) {
+    publish_request(request)->key = arena_copy(check->arena, str_of(key));
+    if (!check_bytes(check, "idempotency_key", publish_request(request)->key,
+                     CHECK_LABEL_BYTES_MAX)) {
         return false;
     }
-    if (request->publish.key.len > 0) {
+    if (publish_request(request)->key.len > 0) {
         digest(request);
     }
     return true;
@@ -88,15 +95,15 @@ static bool take_events(struct check *check, const Polos__V1__WorkflowServicePub
             return false;
         }
     }
-    request->publish.events = events;
-    request->publish.count = proto->n_events;
+    publish_request(request)->events = events;
+    publish_request(request)->count = proto->n_events;
     return true;
 }
 
 void workflow_service_publish(struct api_call *call, const ProtobufCMessage *message)
 {
     const struct api *api = call->service;
-    struct request *request = exchange_new(call, REQUEST_PUBLISH, published);
+    struct request *request = exchange_new(call, &publish_operation, published);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
     const Polos__V1__WorkflowServicePublishRequest *proto = (const void *)message;
     bool is_fine =
@@ -152,14 +159,14 @@ static void ended(struct subscriber *subscriber, const struct failure *failure)
 
 static void subscribed(struct request *request, const struct failure *failure)
 {
-    exchange_stream_begun(&subscription_of(request->subscribe.subscriber)->stream, request,
+    exchange_stream_begun(&subscription_of(subscribe_request(request)->subscriber)->stream, request,
                           failure);
 }
 
 static void left(struct request *request, const struct failure *failure)
 {
     (void)failure;
-    exchange_stream_left(&subscription_of(request->subscribe.subscriber)->stream, request);
+    exchange_stream_left(&subscription_of(subscribe_request(request)->subscriber)->stream, request);
 }
 
 static struct subscription *subscription_new(struct api_call *call, str topic)
@@ -167,21 +174,20 @@ static struct subscription *subscription_new(struct api_call *call, str topic)
     struct subscription *subscription = xcalloc(1, sizeof(*subscription));
     subscription->stream.call = call;
     subscription->topic = xstrndup(topic.ptr, topic.len);
-    subscription->subscriber.topic = str_make(subscription->topic, topic.len);
     subscription->subscriber.push = push;
     subscription->subscriber.queued_bytes = queued_bytes;
     subscription->subscriber.end = ended;
     return subscription;
 }
 
-static struct request *request_of(struct api_call *call, enum request_kind kind,
+static struct request *request_of(struct api_call *call, const struct operation *operation,
                                   exchange_done *done)
 {
     struct subscription *subscription = call->user;
     assert(subscription != NULL && subscription->stream.call == call);
-    struct request *request = exchange_new(call, kind, done);
-    request->subscribe.subscriber = &subscription->subscriber;
-    request->text = arena_copy(&request->arena, str_of(subscription->topic));
+    struct request *request = exchange_new(call, operation, done);
+    subscribe_request(request)->subscriber = &subscription->subscriber;
+    subscribe_request(request)->topic = arena_copy(&request->arena, str_of(subscription->topic));
     return request;
 }
 
@@ -194,29 +200,30 @@ void subscribe_start(struct api_call *call, const ProtobufCMessage *message)
     subscription->subscriber.follows = proto->follow;
     subscription->subscriber.sequence =
         proto->after_sequence < 0 ? UINT64_MAX : (uint64_t)proto->after_sequence;
-    struct request *request = request_of(call, REQUEST_SUBSCRIBE, subscribed);
+    struct request *request = request_of(call, &subscribe_operation, subscribed);
     struct check check = {.arena = &request->arena};
-    bool is_fine = check_some(&check, "topic", request->text, CHECK_TOPIC_BYTES_MAX);
+    bool is_fine =
+        check_some(&check, "topic", subscribe_request(request)->topic, CHECK_TOPIC_BYTES_MAX);
     subscription->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
-static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
+static void post(struct api_call *call, const struct operation *operation, exchange_done *done)
 {
     const struct subscription *subscription = call->user;
     if (!subscription->stream.is_posted) {
         return; /* Refused at once: nobody knows the subscriber. */
     }
-    exchange_post_always(request_of(call, kind, done));
+    exchange_post_always(request_of(call, operation, done));
 }
 
 void subscribe_writable(struct api_call *call)
 {
-    post(call, REQUEST_SUBSCRIBE_MORE, exchange_ignore);
+    post(call, &subscribe_more_operation, exchange_ignore);
 }
 
 void subscribe_closed(struct api_call *call)
 {
-    post(call, REQUEST_SUBSCRIBE_END, left);
+    post(call, &subscribe_end_operation, left);
 }
 
 void subscribe_released(struct api_call *call)

@@ -1,11 +1,11 @@
 /*
  * watch: a stream that follows one run.
  *
- *   start --REQUEST_WATCH--> followed --end()--> finished
+ *   start --&watch_operation--> followed --end()--> finished
  *                               |  ^
- *                        closed |  | writable --REQUEST_WATCH_MORE
+ *                        closed |  | writable --&watch_more_operation
  *                               v
- *                        REQUEST_WATCH_END --end() or done()--> finished
+ *                        &watch_end_operation --end() or done()--> finished
  */
 #include <stdlib.h>
 
@@ -14,6 +14,9 @@
 #include "service/api/exchange.h"
 #include "service/api/format.h"
 #include "service/api/handlers.h"
+#include "service/base/failure.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/request.h"
 
 /* call->user. Lives until `released`; the runtime lets go of the watcher before the call is
  * finished, and a call is never released before that. */
@@ -48,13 +51,13 @@ static void ended(struct watcher *watcher, const struct failure *failure)
 
 static void watched(struct request *request, const struct failure *failure)
 {
-    exchange_stream_begun(&watch_of(request->watch.watcher)->stream, request, failure);
+    exchange_stream_begun(&watch_of(watch_request(request)->watcher)->stream, request, failure);
 }
 
 static void left(struct request *request, const struct failure *failure)
 {
     (void)failure;
-    exchange_stream_left(&watch_of(request->watch.watcher)->stream, request);
+    exchange_stream_left(&watch_of(watch_request(request)->watcher)->stream, request);
 }
 
 static bool take_position(struct check *check, str text, struct watcher *ret)
@@ -91,8 +94,8 @@ void watch_start(struct api_call *call, const ProtobufCMessage *message)
     struct watch *watch = watch_new(call);
     call->user = watch;
     watch->watcher.deltas = proto->deltas;
-    struct request *request = exchange_new(call, REQUEST_WATCH, watched);
-    request->watch.watcher = &watch->watcher;
+    struct request *request = exchange_new(call, &watch_operation, watched);
+    watch_request(request)->watcher = &watch->watcher;
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    take_position(&check, str_of(proto->from_position), &watch->watcher);
@@ -100,27 +103,27 @@ void watch_start(struct api_call *call, const ProtobufCMessage *message)
     watch->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
-static void post(struct api_call *call, enum request_kind kind, exchange_done *done)
+static void post(struct api_call *call, const struct operation *operation, exchange_done *done)
 {
     struct watch *watch = call->user;
     assert(watch != NULL && watch->stream.call == call);
     if (!watch->stream.is_posted) {
         return; /* Refused at once: nobody knows the watcher. */
     }
-    struct request *request = exchange_new(call, kind, done);
+    struct request *request = exchange_new(call, operation, done);
     request->run = watch->run;
-    request->watch.watcher = &watch->watcher;
+    watch_request(request)->watcher = &watch->watcher;
     exchange_post_always(request);
 }
 
 void watch_writable(struct api_call *call)
 {
-    post(call, REQUEST_WATCH_MORE, exchange_ignore);
+    post(call, &watch_more_operation, exchange_ignore);
 }
 
 void watch_closed(struct api_call *call)
 {
-    post(call, REQUEST_WATCH_END, left);
+    post(call, &watch_end_operation, left);
 }
 
 void watch_released(struct api_call *call)

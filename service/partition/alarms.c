@@ -10,8 +10,30 @@
  *            one row under that deadline. Of a run that is not in memory this row is not before
  *            `from`, and not due before `look_ms`.
  */
+#include "service/partition/alarms.h"
+
+#include <stdlib.h>
+
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/codec/wait_rows.h"
+#include "service/partition/state.h"
+#include "service/partition/timers.h"
+
+/* Where the rows of alarms are read on. */
+struct alarms {
+    struct index_tail from;
+    uint64_t look_ms; /* 0: at once. */
+};
+
+struct alarms *alarms_new(void)
+{
+    return xcalloc(1, sizeof(struct alarms));
+}
+
+void alarms_free(struct alarms *alarms)
+{
+    free(alarms);
+}
 
 enum {
     SPAN_BYTES = 6, /* Of a row's due_ms: a span is 2^16 ms. */
@@ -29,6 +51,7 @@ void alarm_put(struct partition *partition, struct live_run *run, uint64_t due_m
 {
     char key[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
+    assert(run->is_touched);
     if (run->alarm_ms == due_ms) {
         return;
     }
@@ -47,11 +70,12 @@ void alarm_put(struct partition *partition, struct live_run *run, uint64_t due_m
 
 void alarm_leave(struct partition *partition, const struct live_run *run)
 {
-    struct alarms *alarms = &partition->alarms;
+    struct alarms *alarms = partition->alarms;
     if (run->alarm_ms == 0) {
         return; /* What timer it has stays in memory. */
     }
     timers_arm(partition->timers, run->state.id, 0);
+    assert(!run->is_touched);
     struct index_tail row = alarm_row_tail(run->alarm_ms, run->state.id);
     if (memcmp(row.bytes, alarms->from.bytes, row.len) <= 0) {
         alarms->from = row;
@@ -62,12 +86,13 @@ void alarm_leave(struct partition *partition, const struct live_run *run)
 }
 
 /* From where it was left, within the first `prefix_bytes` of a row's tail. */
-static status scan(struct partition *partition, size_t prefix_bytes, store_visit *each, void *context)
+static status scan(struct partition *partition, size_t prefix_bytes, store_visit *each,
+                   void *context)
 {
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    const struct index_tail *tail = &partition->alarms.from;
+    const struct index_tail *tail = &partition->alarms->from;
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(prefix, space, INDEX_ALARM, str_make(tail->bytes, prefix_bytes)),
                       key_index(from, space, INDEX_ALARM, index_tail_str(tail)), false, SIZE_MAX,
@@ -85,7 +110,7 @@ static bool visit(void *context, str key, str value)
     (void)value;
     struct look *look = context;
     struct partition *partition = look->partition;
-    struct alarms *alarms = &partition->alarms;
+    struct alarms *alarms = partition->alarms;
     str tail;
     struct alarm_row row;
     if (!key_read_index(key, &tail) || !status_is_ok(alarm_row_decode(tail, &row))) {
@@ -124,14 +149,14 @@ static status skip(struct partition *partition)
 {
     struct index_tail next = alarm_row_tail(partition->now_ms, (uuid){{0}});
     TRY(scan(partition, 0, visit_next, &next));
-    partition->alarms.from = next;
+    partition->alarms->from = next;
     return STATUS_OK;
 }
 
 static status look_at_span(struct look *look)
 {
     struct partition *partition = look->partition;
-    struct alarms *alarms = &partition->alarms;
+    struct alarms *alarms = partition->alarms;
     if (alarm_tail_due_ms(&alarms->from) + BEHIND_MS < partition->now_ms) {
         TRY(skip(partition));
     }
@@ -147,22 +172,22 @@ static status look_at_span(struct look *look)
 
 void alarms_work(struct partition *partition)
 {
-    struct look look = {.partition = runtime};
+    struct look look = {.partition = partition};
     status looked = STATUS_OK;
-    if (partition->now_ms < partition->alarms.look_ms) {
+    if (partition->now_ms < partition->alarms->look_ms) {
         return;
     }
     while (status_is_ok(looked) && !look.is_over) {
         looked = look_at_span(&look);
     }
     if (!status_is_ok(looked)) {
-        partition->alarms.look_ms = partition->now_ms + SPAN_MS;
+        partition->alarms->look_ms = partition->now_ms + SPAN_MS;
         log_line(LOG_ERROR, "alarms_unreadable", "why=\"%s\"", looked.why);
     }
 }
 
 uint64_t alarms_next_due_ms(const struct partition *partition)
 {
-    uint64_t look_ms = partition->alarms.look_ms;
+    uint64_t look_ms = partition->alarms->look_ms;
     return look_ms == 0 ? partition->now_ms : look_ms;
 }

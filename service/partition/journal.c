@@ -1,6 +1,7 @@
 #include "service/partition/journal.h"
 
-#include "service/partition/internal.h"
+#include "service/partition/runs.h"
+#include "service/partition/state.h"
 
 struct walk {
     uint64_t kinds;

@@ -1,16 +1,21 @@
 /*
- * runtime: made, run by its thread, ended.
+ * partition: made, run by its thread, ended.
  */
-#include "service/partition/requests.h"
+#include "service/partition/partition.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "service/partition/internal.h"
+#include "service/partition/alarms.h"
+#include "service/partition/commands.h"
+#include "service/partition/recovery.h"
+#include "service/partition/round.h"
+#include "service/partition/state.h"
+#include "service/partition/timers.h"
 
 enum {
-    TURN_ARENA_BYTES_MAX = 1 << 30,
+    ROUND_ARENA_BYTES_MAX = 1 << 30,
 };
 
 struct partition_thread {
@@ -31,56 +36,37 @@ static void set_defaults(struct partition_options *options)
     options->snapshot_every = options->snapshot_every == 0 ? 64 : options->snapshot_every;
 }
 
-static void session_random(void *context, uint8_t ret[16])
+status partition_new(const struct partition_options *options, struct arena *arena,
+                     struct partition **ret)
 {
-    struct partition *partition = context;
-    partition->options.random(partition->options.context, ret, 16);
-}
-
-status partition_new(const struct partition_options *options, struct arena *arena, struct partition **ret)
-{
-    assert(options->format != NULL);
+    assert(options->features != NULL && options->format != NULL);
     assert(options->now_ms != NULL && options->random != NULL);
+    assert(options->store.vtable != NULL);
     struct partition *partition = xcalloc(1, sizeof(*partition));
     partition->options = *options;
     set_defaults(&partition->options);
     partition->store = options->store;
-    partition->is_starting = true;
     round_read_clocks(partition);
     partition->timers = timers_new();
-    partition->inbox = inbox_new(partition->options.inbox_max, NULL, NULL);
-    partition->hosts = hosts_new(&(struct hosts_options){
-        .lease_ms = options->lease_ms,
-        .context = partition,
-        .lost = tasks_note_lost,
-        .random = session_random,
-    });
-    partition->topics = topics_new();
-    partition->publications = publications_new();
-    partition->schedules = schedules_new();
-    partition->queues = queues_new();
-    partition->versions = versions_new();
-    arena_init(&partition->round_arena, TURN_ARENA_BYTES_MAX);
-    arena_init(&partition->scratch, TURN_ARENA_BYTES_MAX);
+    partition->alarms = alarms_new();
+    partition->commands = commands_new();
+    partition->requests.inbox = inbox_new(partition->options.inbox_max, NULL, NULL);
+    arena_init(&partition->round_arena, ROUND_ARENA_BYTES_MAX);
+    arena_init(&partition->scratch, ROUND_ARENA_BYTES_MAX);
     runs_init(partition);
-    status recovered = queueing_recover(partition);
+    features_start(partition);
+    status recovered = features_load(partition);
     if (status_is_ok(recovered)) {
         recovered = recovery_run(partition, arena);
-    }
-    if (status_is_ok(recovered)) {
-        recovered = topics_recover(partition);
-    }
-    if (status_is_ok(recovered)) {
-        recovered = triggers_recover(partition);
-    }
-    if (status_is_ok(recovered)) {
-        recovered = schedules_recover(partition);
+    } else {
+        recovered = arena_fail(arena, recovered.code, "%s", recovered.why);
     }
     if (!status_is_ok(recovered)) {
         partition->store = (struct store){0}; /* Still the caller's. */
         partition_free(partition);
         return recovered;
     }
+    assert(partition->batch.count == 0); /* Loading writes nothing. */
     *ret = partition;
     return STATUS_OK;
 }
@@ -91,37 +77,48 @@ void partition_set_models(struct partition *partition, struct model_client model
     partition->options.models = models;
 }
 
-static void refuse(struct request *request)
+bool partition_post(struct partition *partition, struct request *request)
 {
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
-                     STR("the server is shutting down; try again in a moment"));
-    if (request->done != NULL) {
-        request->done(request, &failure);
-    } else {
-        request_free(request);
-    }
+    assert(request->operation != NULL);
+    return inbox_push(partition->requests.inbox, &request->node);
+}
+
+void partition_post_always(struct partition *partition, struct request *request)
+{
+    assert(request->operation != NULL);
+    inbox_push_always(partition->requests.inbox, &request->node);
 }
 
 static void refuse_all(struct inbox_node *node)
 {
     while (node != NULL) {
         struct inbox_node *next = node->next;
-        refuse(container_of(node, struct request, node));
+        request_refuse(container_of(node, struct request, node));
         node = next;
     }
 }
 
-static void end_waits(struct partition *partition)
+/* Those who wait are told before what else they asked is refused. */
+static void tell_callers(struct partition *partition)
 {
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
-                     STR("the server is shutting down; take the stream up again in a moment"));
-    for (struct live_run *run = runs_first(partition); run != NULL; run = runs_next(partition, run)) {
-        watch_drop_all(partition, run, &failure);
-        struct request *waits = run->waits;
-        run->waits = NULL;
-        refuse_all(waits == NULL ? NULL : &waits->node);
+    void *self;
+    const struct feature *feature;
+    for (struct live_run *run = runs_first(partition); run != NULL;
+         run = runs_next(partition, run)) {
+        for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+            if (feature->run_ends_here != NULL) {
+                feature->run_ends_here(self, run->state.id);
+            }
+        }
+    }
+}
+
+static void refuse_requests(struct partition *partition)
+{
+    refuse_all(partition->requests.pending);
+    struct inbox_node *left;
+    while ((left = inbox_take(partition->requests.inbox, SIZE_MAX)) != NULL) {
+        refuse_all(left);
     }
 }
 
@@ -131,35 +128,20 @@ void partition_free(struct partition *partition)
         return;
     }
     assert(partition->thread == NULL);
-    end_waits(partition);
-    refuse_all(partition->pending);
-    struct inbox_node *left;
-    while ((left = inbox_take(partition->inbox, SIZE_MAX)) != NULL) {
-        refuse_all(left);
-    }
-    runs_free_all(partition);
-    definitions_free(partition);
-    hosts_free(partition->hosts);
+    partition->options.models = (struct model_client){0}; /* They are gone already. */
+    tell_callers(partition);
+    refuse_requests(partition);
+    runs_fini(partition);
+    features_stop(partition);
     timers_free(partition->timers);
-    inbox_free(partition->inbox);
+    alarms_free(partition->alarms);
+    commands_free(partition->commands);
+    inbox_free(partition->requests.inbox);
     store_batch_fini(&partition->batch);
     arena_fini(&partition->round_arena);
     arena_fini(&partition->scratch);
-    buf_fini(&partition->record);
     buf_fini(&partition->packed);
-    free(partition->recovering);
-    free(partition->acts);
-    free(partition->slots);
-    free(partition->lost);
-    free(partition->todo);
-    free(partition->keys);
-    free(partition->born);
-    topics_free(partition->topics);
-    publications_free(partition->publications);
-    triggers_free(partition);
-    schedules_free(partition->schedules);
-    queues_free(partition->queues);
-    versions_free(partition->versions);
+    free(partition->acts.list);
     if (partition->store.vtable != NULL) {
         store_close(&partition->store);
     }
@@ -174,7 +156,7 @@ static void *thread_main(void *context)
         uint64_t due_ms = partition_round(partition);
         uint64_t now_ms = partition->options.now_ms(partition->options.context);
         int64_t wait_ms = due_ms == 0 ? -1 : due_ms > now_ms ? (int64_t)(due_ms - now_ms) : 0;
-        inbox_wait(partition->inbox, wait_ms);
+        inbox_wait(partition->requests.inbox, wait_ms);
     }
     return NULL;
 }
@@ -200,7 +182,7 @@ void partition_stop(struct partition *partition)
     struct partition_thread *thread = partition->thread;
     assert(thread != NULL);
     atomic_store(&thread->stop, true);
-    struct request *wake = request_new(REQUEST_DRAIN);
+    struct request *wake = request_new(&drain_operation);
     wake->done = wake_done;
     partition_post_always(partition, wake);
     pthread_join(thread->thread, NULL);
@@ -208,12 +190,36 @@ void partition_stop(struct partition *partition)
     partition->thread = NULL;
 }
 
+static void handle_drain(struct partition *partition, struct request *request)
+{
+    partition->is_draining = true;
+    features_reach(partition, ROUND_DRAINS);
+    request_answer_later(partition, request);
+}
+
+const struct operation drain_operation = {
+    .name = "drain", .request_bytes = sizeof(struct request), .handle = handle_drain};
+
 void partition_stats(struct partition *partition, struct partition_stats *ret)
 {
     *ret = partition->stats;
     ret->runs_in_memory = runs_count(partition);
     ret->timers = timers_count(partition->timers);
-    ret->topics = topics_count(partition);
     hosts_stats(partition->hosts, &ret->hosts);
     store_stats(&partition->store, &ret->store);
 }
+
+static void handle_stats(struct partition *partition, struct request *request)
+{
+    struct stats_request *stats = container_of(request, struct stats_request, request);
+    assert(request->operation == &stats_operation);
+    partition_stats(partition, &stats->ret);
+    request_answer(partition, request, NULL);
+}
+
+const struct operation stats_operation = {
+    .name = "stats",
+    .request_bytes = sizeof(struct stats_request),
+    .is_read = true,
+    .handle = handle_stats,
+};

@@ -4,7 +4,9 @@
  * Runs that wait for a host are put in line from their index rows alone; only runs that were
  * at work are loaded. Nothing is written but the new attempts of model calls that died.
  */
-#include "service/partition/internal.h"
+#include "service/partition/recovery.h"
+
+#include "service/partition/state.h"
 
 enum {
     CHUNK_ROWS = 1024,
@@ -20,14 +22,14 @@ struct scan {
     status status;
 };
 
-static status park_row(struct partition *partition, uuid id, const struct run_row *row)
+static status tell_features(struct partition *partition, uuid id, const struct run_row *row)
 {
-    bool takes_turns = queueing_wait_row(partition, id, row);
-    for (uint32_t i = 0; i < row->parked_count && !takes_turns; i++) {
-        enum task_kind kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
-        struct task_ref task = {id, row->parked[i].effect};
-        TRY(hosts_park(partition->hosts, kind, str_of(row->parked[i].name), row->parked[i].deployment,
-                       task));
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->row_read != NULL) {
+            TRY(feature->row_read(self, id, row));
+        }
     }
     return STATUS_OK;
 }
@@ -38,8 +40,10 @@ static bool visit_row(void *context, str key, str value)
     uuid id;
     struct run_row row;
     memcpy(scan->last, key.ptr, key.len);
+    assert(key.len <= sizeof(scan->last));
     scan->last_len = key.len;
     scan->count++;
+    assert(scan->count <= CHUNK_ROWS);
     if (!key_read_run(key, &id)) {
         scan->status = status_make(CODE_DATA_LOSS, "a key in the table of live runs is damaged");
         return false;
@@ -52,11 +56,23 @@ static bool visit_row(void *context, str key, str value)
         scan->to_load[scan->load_count++] = id;
         return true;
     }
-    scan->status = park_row(scan->partition, id, &row);
+    scan->status = tell_features(scan->partition, id, &row);
     return status_is_ok(scan->status);
 }
 
-static status recover_loaded(struct partition *partition, const struct scan *scan, struct arena *arena)
+static void tell_recovering(struct partition *partition, struct live_run *run)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->reread != NULL) {
+            feature->reread(self, run);
+        }
+    }
+}
+
+static status recover_loaded(struct partition *partition, const struct scan *scan,
+                             struct arena *arena)
 {
     for (size_t i = 0; i < scan->load_count; i++) {
         struct live_run *run;
@@ -66,7 +82,7 @@ static status recover_loaded(struct partition *partition, const struct scan *sca
             uuid_format(scan->to_load[i], id);
             return arena_fail(arena, loaded.code, "run %s cannot be recovered: %s", id, loaded.why);
         }
-        queueing_note(partition, run); /* Its place is taken before anybody asks for one. */
+        tell_recovering(partition, run);
         runs_recover_later(partition, run, partition->now_ms);
     }
     return STATUS_OK;
@@ -77,7 +93,7 @@ status recovery_run(struct partition *partition, struct arena *arena)
     static struct scan scan;
     char prefix_bytes[KEY_BYTES_MAX];
     str prefix = key_prefix_space(prefix_bytes, partition->options.space);
-    scan = (struct scan){.partition = runtime};
+    scan = (struct scan){.partition = partition};
     do {
         char from_bytes[KEY_BYTES_MAX + 1];
         memcpy(from_bytes, scan.last, scan.last_len);

@@ -14,6 +14,7 @@
 
 struct timers;
 
+/* Empty. */
 struct timers *timers_new(void);
 void timers_free(struct timers *timers); /* Accepts NULL. */
 

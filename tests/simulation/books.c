@@ -4,7 +4,10 @@
  */
 #include <stdlib.h>
 
-#include "service/partition/internal.h"
+#include "service/features/callers/callers.h"
+#include "service/features/models/models.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/state.h"
 #include "tests/simulation/world.h"
 
 static struct arena scratch;
@@ -348,8 +351,10 @@ static void check_live(struct world *world, struct book *book)
         return;
     }
     bool is_calling = book->folded.state == RUN_THINKING && !engine_is_waiting(&book->folded);
-    world_expect(world, live->model_call == 0 || is_calling, "no-call-that-nobody-awaits");
-    world_expect(world, live->model_call != 0 || !is_calling, "owed-calls-are-out");
+    world_expect(world, !models_are_calling(world->partition, live) || is_calling,
+                 "no-call-that-nobody-awaits");
+    world_expect(world, models_are_calling(world->partition, live) || !is_calling,
+                 "owed-calls-are-out");
 }
 
 static void check_slots(struct world *world)
@@ -368,8 +373,8 @@ static void check_slots(struct world *world)
         }
         in_queues += books_waits_for_turn(world->live[i]);
     }
-    bool settles = world->partition->lost_count == 0 && world->partition->recovering_count == 0 &&
-                   !world->partition->has_ready;
+    bool settles =
+        tasks_are_settled(world->partition) && world->partition->runs.recovering_count == 0;
     world_expect(world, !settles || stats.held + stats.expected == leased,
                  "held-tasks-are-the-leased-ones");
     /* Of those in queues, only some stand in the hosts' line for all. */
@@ -396,7 +401,8 @@ void books_check(struct world *world, uint64_t due_ms)
         world_expect(world, book != NULL, "only-what-is-written-is-in-memory");
         if (book != NULL && book->ledger.ended != EVENT_NONE) {
             check_live(world, book);
-            world_expect(world, run->waits == NULL, "waits-end-with-the-run");
+            world_expect(world, !callers_wait_for(world->partition, run->state.id),
+                         "waits-end-with-the-run");
         }
     }
     if (world_is_well(world)) {

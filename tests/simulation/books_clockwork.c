@@ -6,7 +6,7 @@
 #include "service/base/hash.h"
 #include "service/base/json.h"
 #include "service/codec/index.h"
-#include "service/partition/internal.h"
+#include "service/partition/state.h"
 #include "service/schedule/calendar.h"
 #include "tests/simulation/world.h"
 

@@ -7,7 +7,8 @@
  * remember.
  */
 #include "service/codec/index.h"
-#include "service/partition/internal.h"
+#include "service/features/queues/queues.h"
+#include "service/partition/state.h"
 #include "tests/simulation/world.h"
 
 str world_queue_name(unsigned queue)
@@ -288,17 +289,17 @@ void books_queues_take(struct world *world, uint8_t kind, str name, const struct
 void books_queues_check_memory(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_QUEUES && world_is_well(world); i++) {
-        uint32_t running;
-        uint32_t waiting;
         uint32_t held = books_held(world, i, WORLD_KEYS);
         uint32_t in_line = books_waiting(world, i);
-        queues_count(world->partition->queues, world_queue_name(i), &running, &waiting);
-        bool is_starting = world->partition->is_starting || world->partition->recovering_count > 0;
-        world_expect(world, is_starting || (running == held && waiting == in_line),
+        struct queue_report report = queues_report(world->partition, world_queue_name(i));
+        const struct runs *runs = &world->partition->runs;
+        bool is_starting = runs->is_starting || runs->recovering_count > 0;
+        world_expect(world, is_starting || (report.running == held && report.waiting == in_line),
                      "a-queue-counts-its-runs");
         if (!world_is_well(world)) {
             world_detail(world, "queue " STR_FMT " runs %u and keeps %u; held %u, in line %u",
-                         STR_ARG(world_queue_name(i)), running, waiting, held, in_line);
+                         STR_ARG(world_queue_name(i)), report.running, report.waiting, held,
+                         in_line);
         }
     }
 }

@@ -5,7 +5,7 @@
  */
 #include "service/hosts/lines.h"
 #include "service/hosts/session.h"
-#include "service/partition/internal.h"
+#include "service/partition/state.h"
 #include "tests/simulation/world.h"
 
 /* It will look again in time: at what comes due when the clock says at_ms. */
@@ -156,7 +156,7 @@ void books_check_rest(struct world *world, uint64_t due_ms)
 {
     const struct partition *partition = world->partition;
     bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !partition->is_draining &&
-                      partition->recovering_count == 0;
+                      partition->runs.recovering_count == 0;
     if (!is_at_rest) {
         return;
     }

@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/failure.h"
+#include "service/features/callers/callers.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/topics/topics.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 #include "storage/memory_store.h"
 
 enum {
@@ -158,11 +165,12 @@ bool world_sees(struct world *world)
 
 bool world_post(struct world *world, struct request *request)
 {
-    bool must_arrive = request->kind == REQUEST_HOST_GONE || request->kind == REQUEST_WATCH_END ||
-                       request->kind == REQUEST_FORGET || request->kind == REQUEST_WATCH_MORE ||
-                       request->kind == REQUEST_SUBSCRIBE_MORE ||
-                       request->kind == REQUEST_SUBSCRIBE_END ||
-                       request->kind == REQUEST_HOST_MESSAGE || request->kind == REQUEST_HOST_HELLO;
+    bool must_arrive =
+        request->operation == &host_gone_operation || request->operation == &watch_end_operation ||
+        request->operation == &forget_operation || request->operation == &watch_more_operation ||
+        request->operation == &subscribe_more_operation ||
+        request->operation == &subscribe_end_operation ||
+        request->operation == &host_message_operation || request->operation == &hello_operation;
     if (world->partition == NULL) {
         request_free(request);
         return false;
@@ -185,6 +193,7 @@ static void draw_options(struct world *world)
     static const uint32_t snapshots[] = {1, 2, 3, 8, 64};
     world->lease_ms = 9000 + world_below(world, 12000);
     world->options = (struct partition_options){
+        .features = features_all,
         .format = &world_format,
         .space = {.partition = 1, .project = 7},
         .now_ms = now_ms,
@@ -277,7 +286,7 @@ static void drain_done(struct request *request, const struct failure *failure)
 
 static void stop_politely(struct world *world)
 {
-    struct request *request = request_new(REQUEST_DRAIN);
+    struct request *request = request_new(&drain_operation);
     request->context = world;
     request->done = drain_done;
     partition_post_always(world->partition, request);

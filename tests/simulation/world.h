@@ -27,8 +27,13 @@
 #ifndef TESTS_SIMULATION_WORLD_H
 #define TESTS_SIMULATION_WORLD_H
 
+#include "service/base/failure.h"
 #include "service/codec/schedule_row.h"
-#include "service/partition/requests.h"
+#include "service/features/features.h"
+#include "service/features/queues/queue_order.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
 #include "tests/simulation/draw.h"

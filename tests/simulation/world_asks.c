@@ -1,4 +1,6 @@
 /* What everybody who asks the program for something has in common: one answer, heard or not. */
+#include "service/base/failure.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 bool world_ask(struct sim_ask *ask, struct request *request, request_done *done)
@@ -28,7 +30,8 @@ void world_fail_law(struct world *world, const struct failure *failure, bool may
                                           failure->code == CODE_RESOURCE_EXHAUSTED);
     world_expect(world, may || is_passing, law);
     if (!may && !is_passing) {
-        world_detail(world, "%s: " STR_FMT, failure == NULL ? "answered" : failure->reason,
+        world_detail(world, "%s: " STR_FMT,
+                     failure == NULL ? "answered" : reason_name(failure->reason),
                      STR_ARG(failure == NULL ? STR_EMPTY : failure->message));
     }
 }

@@ -2,7 +2,13 @@
  * The callers: each wants one run, asks until it has it, and then waits, watches, reads and
  * cancels. What it is answered is held against the books.
  */
+#include "service/base/failure.h"
 #include "service/base/hash.h"
+#include "service/features/callers/callers.h"
+#include "service/features/definitions/definitions.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -67,7 +73,7 @@ static void get_done(struct request *request, const struct failure *failure)
 {
     struct ask *ask = world_answered(request);
     if (ask != NULL && failure == NULL) {
-        judge_report(ask, request->report.ret);
+        judge_report(ask, report_request(request)->ret);
     } else if (ask != NULL) {
         world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
     }
@@ -81,20 +87,21 @@ static void history_done(struct request *request, const struct failure *failure)
         world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
     } else if (ask != NULL) {
         const struct book *book = books_find(ask->base.world, ask->start->run);
-        uint32_t next = request->history.from_seq;
-        for (size_t i = 0; i < request->history.ret_count; i++) {
+        uint32_t next = history_request(request)->from_seq;
+        for (size_t i = 0; i < history_request(request)->ret_count; i++) {
             size_t cursor = 0;
             struct codec_entry entry;
             bool is_end = false;
-            while (status_is_ok(
-                       codec_next(request->history.ret_records[i], &cursor, &entry, &is_end)) &&
+            while (status_is_ok(codec_next(history_request(request)->ret_records[i], &cursor,
+                                           &entry, &is_end)) &&
                    !is_end) {
-                if (entry.seq >= request->history.from_seq) {
+                if (entry.seq >= history_request(request)->from_seq) {
                     world_expect(ask->base.world, entry.seq == next++, "history-is-without-gap");
                 }
             }
         }
-        uint64_t wanted = (uint64_t)request->history.from_seq + request->history.limit;
+        uint64_t wanted =
+            (uint64_t)history_request(request)->from_seq + history_request(request)->limit;
         uint64_t there = (uint64_t)book->ledger.events + 1;
         world_expect(ask->base.world, next >= (wanted < there ? wanted : there),
                      "history-is-whole");
@@ -109,10 +116,11 @@ static void list_done(struct request *request, const struct failure *failure)
     if (ask != NULL && failure != NULL) {
         world_fail_law(ask->base.world, failure, false, "runs-can-be-listed");
     } else if (ask != NULL) {
-        world_expect(ask->base.world, request->list.ret_count == ask->base.world->book_count,
+        world_expect(ask->base.world,
+                     list_request(request)->ret_count == ask->base.world->book_count,
                      "every-run-is-listed-once");
-        for (size_t i = 0; i < request->list.ret_count; i++) {
-            const struct run_line *line = &request->list.ret_lines[i];
+        for (size_t i = 0; i < list_request(request)->ret_count; i++) {
+            const struct run_line *line = &list_request(request)->ret_lines[i];
             const struct book *book = books_find(ask->base.world, line->id);
             world_expect(ask->base.world, book != NULL && book->row.status == line->row.status,
                          "lists-know-the-status");
@@ -129,19 +137,19 @@ static void read_something(struct sim_start *start)
     struct world *world = start->world;
     struct ask *ask = ask_new(start);
     unsigned what = (unsigned)world_below(world, 3);
-    struct request *request = request_new(what == 0   ? REQUEST_GET
-                                          : what == 1 ? REQUEST_HISTORY
-                                                      : REQUEST_LIST);
+    struct request *request = request_new(what == 0   ? &get_operation
+                                          : what == 1 ? &history_operation
+                                                      : &list_operation);
     request->run = start->run;
     if (what == 1) {
-        request->history.from_seq = 1 + (uint32_t)world_below(world, 12);
+        history_request(request)->from_seq = 1 + (uint32_t)world_below(world, 12);
         const struct book *book = books_find(world, start->run);
-        if (request->history.from_seq > book->ledger.events) {
-            request->history.from_seq = 1;
+        if (history_request(request)->from_seq > book->ledger.events) {
+            history_request(request)->from_seq = 1;
         }
-        request->history.limit = 1 + world_below(world, 20);
+        history_request(request)->limit = 1 + world_below(world, 20);
     } else if (what == 2) {
-        request->list.limit = LIST_LIMIT;
+        list_request(request)->limit = LIST_LIMIT;
     }
     world_ask(&ask->base, request, what == 0 ? get_done : what == 1 ? history_done : list_done);
 }
@@ -158,7 +166,7 @@ static void wait_done(struct request *request, const struct failure *failure)
     if (ask != NULL && failure == NULL) {
         const struct book *book = books_find(world, start->run);
         world_expect(world, book->ledger.ended != EVENT_NONE, "waits-end-with-the-run");
-        judge_report(ask, request->report.ret);
+        judge_report(ask, report_request(request)->ret);
         start->is_waited = true;
     } else {
         if (ask != NULL) {
@@ -181,9 +189,9 @@ static void forget(struct world *world, void *context, uint64_t ticket)
 {
     struct sim_start *start = context;
     (void)world;
-    struct request *request = request_new(REQUEST_FORGET);
+    struct request *request = request_new(&forget_operation);
     request->run = start->run;
-    request->report.ticket = ticket;
+    forget_request(request)->ticket = ticket;
     world_ask(&ask_new(start)->base, request, forget_done);
 }
 
@@ -191,9 +199,9 @@ static void wait_for_end(struct world *world, void *context, uint64_t number)
 {
     struct sim_start *start = context;
     (void)number;
-    struct request *request = request_new(REQUEST_WAIT);
+    struct request *request = request_new(&wait_operation);
     request->run = start->run;
-    request->report.ticket = ++tickets;
+    wait_request(request)->ticket = ++tickets;
     uint64_t ticket = tickets;
     if (!world_ask(&ask_new(start)->base, request, wait_done)) {
         world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);
@@ -223,9 +231,9 @@ static void cancel(struct world *world, void *context, uint64_t number)
 {
     struct sim_start *start = context;
     (void)number, (void)world;
-    struct request *request = request_new(REQUEST_CANCEL);
+    struct request *request = request_new(&cancel_operation);
     request->run = start->run;
-    request->text = STR("the caller changed its mind");
+    cancel_request(request)->cause = STR("the caller changed its mind");
     world_ask(&ask_new(start)->base, request, cancel_done);
 }
 
@@ -260,25 +268,25 @@ static void begin_life(struct sim_start *start)
     }
 }
 
-static void judge_start(struct ask *ask, const struct request *request)
+static void judge_start(struct ask *ask, struct request *request)
 {
     struct sim_start *start = ask->start;
     struct world *world = ask->base.world;
-    const struct book *book = books_find(world, request->start.ret_run);
+    const struct book *book = books_find(world, start_request(request)->ret_run);
     world_expect(world, !ask->is_other, "a-key-is-for-one-request");
     world_expect(world, book != NULL, "acknowledged-starts-are-durable");
     if (!world_is_well(world)) {
         return;
     }
     world_expect(world, str_equal(book->marker, ask->marker), "a-start-gets-its-own-run");
-    world_expect(world, !start->is_acked || uuid_equal(start->run, request->start.ret_run),
+    world_expect(world, !start->is_acked || uuid_equal(start->run, start_request(request)->ret_run),
                  "a-key-finds-its-run");
-    world_expect(world, !request->start.ret_existed || start->key.len > 0,
+    world_expect(world, !start_request(request)->ret_existed || start->key.len > 0,
                  "only-a-key-finds-a-run");
-    world->counts.starts_repeated += request->start.ret_existed;
+    world->counts.starts_repeated += start_request(request)->ret_existed;
     if (!start->is_acked) {
         start->is_acked = true;
-        start->run = request->start.ret_run;
+        start->run = start_request(request)->ret_run;
         start->marker = ask->marker;
         begin_life(start);
     }
@@ -340,19 +348,19 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
         ask->marker = arena_printf(&world->arena, "\"s%u-%u\"", start->index, start->tries);
     }
     start->tries++;
-    struct request *request = request_new(REQUEST_START);
-    request->start.spec.kind = start->kind;
-    request->start.spec.name = start->name;
-    request->start.spec.input = ask->marker;
-    request->start.spec.idempotency_key = start->key;
-    request->start.spec.session_id = STR("session");
+    struct request *request = request_new(&start_operation);
+    start_request(request)->spec.kind = start->kind;
+    start_request(request)->spec.name = start->name;
+    start_request(request)->spec.input = ask->marker;
+    start_request(request)->spec.idempotency_key = start->key;
+    start_request(request)->spec.session_id = STR("session");
     if (start->queue != WORLD_QUEUES) {
-        request->start.spec.queue = world_queue_name(start->queue);
-        request->start.spec.concurrency_key = world_queue_key(start->queue_key);
-        request->start.spec.priority = start->priority;
+        start_request(request)->spec.queue = world_queue_name(start->queue);
+        start_request(request)->spec.concurrency_key = world_queue_key(start->queue_key);
+        start_request(request)->spec.priority = start->priority;
     }
-    request->start.timeout_ms = start->timeout_ms;
-    hash128(is_other ? STR("other") : ask->marker, request->start.digest);
+    start_request(request)->timeout_ms = start->timeout_ms;
+    hash128(is_other ? STR("other") : ask->marker, start_request(request)->digest);
     if (world_ask(&ask->base, request, start_done)) {
         start->asks++;
     } else if (!is_other && start->asks == 0) {
@@ -373,7 +381,8 @@ static void register_done(struct request *request, const struct failure *failure
     unsigned version = ((struct ask *)request->context)->version;
     struct world *world = ((struct sim_ask *)request->context)->world;
     if (ask != NULL && failure == NULL) {
-        str hash = str_make(request->define.ret_hash, sizeof(request->define.ret_hash));
+        str hash = str_make(register_request(request)->ret_hash,
+                            sizeof(register_request(request)->ret_hash));
         world_expect(world, str_hash(hash) == world->definitions[version],
                      "a-definition-has-its-hash");
         world->registered |= 1u << version;
@@ -392,8 +401,8 @@ static void ask_register(struct world *world, void *context, uint64_t version)
     struct ask *ask = arena_zalloc(&world->arena, sizeof(*ask));
     ask->base.world = world;
     ask->version = (unsigned)version;
-    struct request *request = request_new(REQUEST_REGISTER);
-    request->define.definition = world_definition(world, (unsigned)version);
+    struct request *request = request_new(&register_operation);
+    register_request(request)->definition = world_definition(world, (unsigned)version);
     if (!world_ask(&ask->base, request, register_done)) {
         world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
     }

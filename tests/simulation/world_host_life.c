@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/failure.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world_hosts.h"
 
 enum {
@@ -90,8 +93,8 @@ static void tell_gone(struct world *world, void *context, uint64_t life)
         return;
     }
     link->is_open = false;
-    struct request *request = request_new(REQUEST_HOST_GONE);
-    request->host.link = &link->link;
+    struct request *request = request_new(&host_gone_operation);
+    host_request(request)->link = &link->link;
     request->context = world;
     request->done = gone_done;
     if (world_post(world, request)) {
@@ -119,10 +122,11 @@ static void hello_done(struct request *request, const struct failure *failure)
     struct world *world = request->context;
     world->open_requests--;
     /* Else the link was closed, or the process is gone: dialled again either way. */
-    for (size_t i = 0; failure == NULL && !world->is_dead && i < request->hello.trigger_count;
-         i++) {
+    for (size_t i = 0;
+         failure == NULL && !world->is_dead && i < hello_request(request)->trigger_count; i++) {
         unsigned trigger = 0;
-        while (!str_equal(world_trigger_workflow(trigger), request->hello.triggers[i].workflow)) {
+        while (!str_equal(world_trigger_workflow(trigger),
+                          hello_request(request)->triggers[i].workflow)) {
             trigger++;
         }
         world_expect(world, world->triggers[trigger].is_there, "offered-triggers-are-durable");
@@ -177,12 +181,13 @@ void sim_host_dial(struct world *world, void *context, uint64_t number)
     link->link.vtable = &sim_link_vtable;
     link->host = host;
     link->is_open = true;
-    struct request *request = request_new(REQUEST_HOST_HELLO);
-    request->hello.link = &link->link;
-    fill_hello(host, &request->hello.hello);
+    struct request *request = request_new(&hello_operation);
+    hello_request(request)->link = &link->link;
+    fill_hello(host, &hello_request(request)->hello);
     if (host->index == 0) {
-        request->hello.definitions = world_definition(world, (unsigned)world_below(world, 3));
-        request->hello.definition_count = 1;
+        hello_request(request)->definitions =
+            world_definition(world, (unsigned)world_below(world, 3));
+        hello_request(request)->definition_count = 1;
     }
     world_offer_clockwork(world, host->index, host->deployment, request);
     request->context = world;

@@ -4,6 +4,9 @@
  */
 #include "tests/simulation/world_hosts.h"
 
+#include "service/features/tasks/tasks.h"
+#include "service/partition/request.h"
+
 static struct world *current;
 
 void sim_host_set_world(struct world *world)
@@ -259,10 +262,10 @@ void sim_host_post(struct sim_host *host, const struct host_message *message)
     if (!sim_host_is_connected(host) || host->link->is_deaf) {
         return;
     }
-    struct request *request = request_new(REQUEST_HOST_MESSAGE);
-    request->host.link = &host->link->link;
-    request->host.message = *message;
-    request->host.message.ack = host->dealt;
+    struct request *request = request_new(&host_message_operation);
+    host_request(request)->link = &host->link->link;
+    host_request(request)->message = *message;
+    host_request(request)->message.ack = host->dealt;
     world_post(host->world, request); /* When it is down, the stream breaks too. */
 }
 

@@ -3,6 +3,13 @@
  * janitor that answers every suspension and publishes what may still be awaited, so that every run
  * can end.
  */
+#include "service/base/failure.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/forks/forks.h"
+#include "service/features/publications/publications.h"
+#include "service/features/reports/reports.h"
+#include "service/features/suspensions/suspensions.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -64,12 +71,12 @@ static bool was_suspended(const struct book *book, str key)
     return false;
 }
 
-static void judge_resume(const struct meddling *it, const struct request *request)
+static void judge_resume(const struct meddling *it, struct request *request)
 {
     struct world *world = it->base.world;
     const struct book *book = books_find(world, it->run);
-    if (request->resume.ret_accepted) {
-        world_expect(world, has_answer(book, it->key, it->by, request->resume.ret_kept),
+    if (resume_request(request)->ret_accepted) {
+        world_expect(world, has_answer(book, it->key, it->by, resume_request(request)->ret_kept),
                      "an-accepted-answer-is-written");
         return;
     }
@@ -78,8 +85,8 @@ static void judge_resume(const struct meddling *it, const struct request *reques
                      !has_answer(book, it->key, it->by, false),
                  "an-answer-that-came-second-changes-nothing");
     world_expect(world,
-                 request->resume.ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
-                                          : was_suspended(book, it->key),
+                 resume_request(request)->ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
+                                                   : was_suspended(book, it->key),
                  "an-answer-is-second-to-another");
 }
 
@@ -100,12 +107,12 @@ static void resume_done(struct request *request, const struct failure *failure)
 static void resume(struct world *world, uuid run, str key)
 {
     struct meddling *it = meddling_new(world, run);
-    struct request *request = request_new(REQUEST_RESUME);
+    struct request *request = request_new(&resume_operation);
     it->key = key;
     it->by = arena_printf(&world->arena, "caller-%llu", (unsigned long long)++world->child_number);
-    request->resume.key = key;
-    request->resume.data = STR("{\"yes\":true}");
-    request->resume.by = it->by;
+    resume_request(request)->key = key;
+    resume_request(request)->data = STR("{\"yes\":true}");
+    resume_request(request)->by = it->by;
     post(it, request, resume_done);
 }
 
@@ -166,9 +173,9 @@ static void list_done(struct request *request, const struct failure *failure)
         return;
     }
     struct world *world = it->base.world;
-    size_t count = request->suspensions.ret_count;
+    size_t count = suspensions_request(request)->ret_count;
     for (size_t i = 0; i < count && world_is_well(world); i++) {
-        const struct suspension *suspension = &request->suspensions.ret[i];
+        const struct suspension *suspension = &suspensions_request(request)->ret[i];
         judge_suspension(world, suspension);
         world_expect(world, i == 0 || suspension[-1].since_ms <= suspension->since_ms,
                      "the-oldest-is-listed-first");
@@ -176,11 +183,11 @@ static void list_done(struct request *request, const struct failure *failure)
             resume(world, suspension->run, arena_copy(&world->arena, suspension->step_key));
         }
     }
-    bool is_all = it->is_first && !request->suspensions.ret_more;
+    bool is_all = it->is_first && !suspensions_request(request)->ret_more;
     world_expect(world, !is_all || count == count_open(world), "all-suspensions-are-listed");
-    if (request->suspensions.ret_more && world_is_well(world)) {
+    if (suspensions_request(request)->ret_more && world_is_well(world)) {
         world_expect(world, count == it->limit, "pages-are-full");
-        struct suspension last = request->suspensions.ret[count - 1];
+        struct suspension last = suspensions_request(request)->ret[count - 1];
         list(world, meddling_new(world, it->run), &last);
     }
     request_free(request);
@@ -188,14 +195,14 @@ static void list_done(struct request *request, const struct failure *failure)
 
 static void list(struct world *world, struct meddling *it, const struct suspension *after)
 {
-    struct request *request = request_new(REQUEST_SUSPENSIONS);
+    struct request *request = request_new(&list_suspensions_operation);
     it->is_first = after == NULL;
     it->limit = world_below(world, 2) == 0 ? LIST_ALL : 1 + world_below(world, 4);
-    request->suspensions.limit = it->limit;
+    suspensions_request(request)->limit = it->limit;
     if (after != NULL) {
-        request->suspensions.after_ms = after->since_ms;
-        request->suspensions.after_run = after->run;
-        request->suspensions.after_effect = after->effect;
+        suspensions_request(request)->after_ms = after->since_ms;
+        suspensions_request(request)->after_run = after->run;
+        suspensions_request(request)->after_effect = after->effect;
     }
     post(it, request, list_done);
 }
@@ -210,7 +217,7 @@ static void publish_done(struct request *request, const struct failure *failure)
     } else if (it != NULL) {
         const struct sim_topic *topic = &it->base.world->topics[it->topic];
         for (size_t i = 0; i < it->count; i++) {
-            uint64_t sequence = request->publish.ret_first + i;
+            uint64_t sequence = publish_request(request)->ret_first + i;
             bool is_there = sequence > 0 && sequence <= topic->count &&
                             str_equal(topic->events[sequence - 1].data, it->events[i].data);
             world_expect(it->base.world, is_there, "acknowledged-events-are-durable");
@@ -222,7 +229,7 @@ static void publish_done(struct request *request, const struct failure *failure)
 static void publish(struct world *world, unsigned topic, const char *type, size_t count)
 {
     struct meddling *it = meddling_new(world, (uuid){{0}});
-    struct request *request = request_new(REQUEST_PUBLISH);
+    struct request *request = request_new(&publish_operation);
     it->topic = topic;
     it->count = count;
     it->events = arena_zalloc(&world->arena, count * sizeof(*it->events));
@@ -233,8 +240,8 @@ static void publish(struct world *world, unsigned topic, const char *type, size_
             .data = arena_printf(&world->arena, "%llu", (unsigned long long)++world->child_number),
         };
     }
-    request->publish.events = it->events;
-    request->publish.count = count;
+    publish_request(request)->events = it->events;
+    publish_request(request)->count = count;
     post(it, request, publish_done);
 }
 
@@ -261,7 +268,7 @@ static void fork_done(struct request *request, const struct failure *failure)
                   (source->kinds[it->after_seq - 1] & 0x80);
     if (it != NULL && failure == NULL) {
         world_expect(it->base.world, is_end, "forks-begin-between-transitions");
-        judge_fork(it->base.world, source, request->fork.ret_run, it->after_seq);
+        judge_fork(it->base.world, source, fork_request(request)->ret_run, it->after_seq);
     } else if (it != NULL) {
         bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
         bool may = failure->code == CODE_FAILED_PRECONDITION ||
@@ -274,13 +281,13 @@ static void fork_done(struct request *request, const struct failure *failure)
 static void fork_run(struct world *world, const struct book *book)
 {
     struct meddling *it = meddling_new(world, book->id);
-    struct request *request = request_new(REQUEST_FORK);
+    struct request *request = request_new(&fork_operation);
     it->after_seq = 1 + (uint32_t)world_below(world, book->ledger.events);
     while (world_below(world, 10) < 8 && it->after_seq < book->ledger.events &&
            !(book->kinds[it->after_seq - 1] & 0x80)) {
         it->after_seq++;
     }
-    request->fork.after_seq = it->after_seq;
+    fork_request(request)->after_seq = it->after_seq;
     post(it, request, fork_done);
 }
 
@@ -291,7 +298,8 @@ static void retry_done(struct request *request, const struct failure *failure)
         const struct book *source = books_find(it->base.world, it->run);
         bool has_failed = source->ledger.ended == EVENT_RUN_FAILED;
         if (failure == NULL) {
-            const struct book *book = books_find(it->base.world, request->report.ret->state.id);
+            const struct book *book =
+                books_find(it->base.world, report_request(request)->ret->state.id);
             world_expect(it->base.world, has_failed, "only-failed-runs-are-retried");
             world_expect(it->base.world, book != NULL && book->is_fork,
                          "acknowledged-retries-are-durable");
@@ -305,7 +313,7 @@ static void retry_done(struct request *request, const struct failure *failure)
 
 static void retry(struct world *world, const struct book *book)
 {
-    post(meddling_new(world, book->id), request_new(REQUEST_RETRY), retry_done);
+    post(meddling_new(world, book->id), request_new(&retry_operation), retry_done);
 }
 
 static void cancel_done(struct request *request, const struct failure *failure)
@@ -327,8 +335,8 @@ static void cancel_done(struct request *request, const struct failure *failure)
 
 void world_cancel(struct world *world, uuid run)
 {
-    struct request *request = request_new(REQUEST_CANCEL);
-    request->text = STR("somebody meddled");
+    struct request *request = request_new(&cancel_operation);
+    cancel_request(request)->cause = STR("somebody meddled");
     post(meddling_new(world, run), request, cancel_done);
 }
 

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "service/features/models/models.h"
 #include "tests/simulation/world.h"
 
 enum {

@@ -3,7 +3,7 @@
 MUTANTS = {
     "ack_before_durable": ("A host is told that its step is durable before it is.", {
         "case VERDICT_TERMINAL: return;":
-            "case VERDICT_TERMINAL: hosts_dealt(runtime->hosts, act->session_number, seq); return;",
+            "case VERDICT_TERMINAL: hosts_dealt(partition->hosts, act->session_number, seq); return;",
     }),
     "ack_over_open": ("An acknowledgement covers messages that are still open.", {
         """while (window->dealt < window->received && *state_of(window, window->dealt + 1) ==
@@ -16,8 +16,8 @@ MUTANTS = {
     "alarm_not_moved": (
         "The alarm of a run stays where it was when its events move the deadline.",
         {
-            "timers_arm(runtime->timers, run->state.id, row.next_deadline_ms);":
-                """if (!run->row_written) { timers_arm(runtime->timers, run->state.id,
+            "timers_arm(partition->timers, run->state.id, row.next_deadline_ms);":
+                """if (!run->row_written) { timers_arm(partition->timers, run->state.id,
                 row.next_deadline_ms); }""",
         },
     ),
@@ -25,8 +25,8 @@ MUTANTS = {
         "run->alarm_ms != 0": "run->alarm_ms != 0 && due_ms == 0",
     }),
     "answer_before_commit": ("Callers are answered before the batch is on disk.", {
-        "act_add(runtime, ACT_ANSWER, NULL)->request = request":
-            "request_answer(runtime, request, NULL)",
+        "act_add(partition, ACT_ANSWER, NULL)->request = request":
+            "request_answer(partition, request, NULL)",
     }),
     "await_of_lost_turn_passed_over": (
         "A wait whose end was not committed is not looked at again.",
@@ -39,18 +39,18 @@ MUTANTS = {
         "note_await(topic, run, effect);": "(void)run, (void)effect;",
     }),
     "await_row_stays": ("The row of a wait for an event outlives the wait.", {
-        "delete_row(runtime, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));":
+        "delete_row(partition, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));":
             "(void)wait;",
     }),
     "awaits_not_recovered": (
         "After a restart nobody looks for events that came before it and woke nobody.",
         {
-            "topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) { look_at(runtime, topic);":
-                "topic_find(runtime, (const uint8_t *)tail.ptr, &topic))) { topic->is_new = false;",
+            "topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { look_at(partition, topic);":
+                "topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new = false;",
         },
     ),
     "batch_lost_with_commit": ("Triggers are not read again when a commit was lost.", {
-        "reread = triggers_recover(runtime);": "reread = STATUS_OK;",
+        "reread = triggers_recover(partition);": "reread = STATUS_OK;",
     }),
     "batch_not_looked_at_again": ("A trigger that changes does not look at the events that wait.", {
         "trigger->batch_timeout_ms = offer->batch_timeout_ms; trigger->due_ms = AT_ONCE_MS;":
@@ -66,7 +66,7 @@ MUTANTS = {
         },
     ),
     "batch_not_written": ("A trigger's position is not written with the run it starts.", {
-        "trigger->position = collecting.last; put_row(runtime, trigger);":
+        "trigger->position = collecting.last; put_row(partition, trigger);":
             "trigger->position = collecting.last;",
     }),
     "batch_of_one_more": ("A batch may have one event more than its size.", {
@@ -74,13 +74,13 @@ MUTANTS = {
         "collecting.count == trigger->batch_size": "collecting.count >= trigger->batch_size",
     }),
     "batch_starts_early": ("A batch that is not full starts at once.", {
-        "is_due = due_ms != 0 && runtime->now_ms >= due_ms": "is_due = due_ms != 0",
+        "is_due = due_ms != 0 && partition->now_ms >= due_ms": "is_due = due_ms != 0",
     }),
     "batch_timer_not_armed": ("A batch that is not full waits until another event comes.", {
         "trigger->due_ms = due_ms;": "trigger->due_ms = 0;",
     }),
     "call_not_cancelled": ("The model call of a run that was cancelled goes on.", {
-        "model_forget(runtime, act->run);": "",
+        "model_forget(partition, act->run);": "",
     }),
     "cancel_not_told": ("A host is not told that its task is not wanted any more.", {
         "if (must_be_told)": "if (must_be_told && session->link == NULL)",
@@ -111,12 +111,12 @@ MUTANTS = {
         {
             """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); }""":
                 """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); } if
-                (runtime->definitions != NULL) { hash.ptr = (const char
-                *)runtime->definitions->hash; }""",
+                (partition->definitions != NULL) { hash.ptr = (const char
+                *)partition->definitions->hash; }""",
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
-        """store_batch_delete(&runtime->batch, STORE_INDEX, key_index(key, runtime->options.space,
+        """store_batch_delete(&partition->batch, STORE_INDEX, key_index(key, partition->options.space,
         INDEX_SCHEDULE, id));""":
             "",
     }),
@@ -133,12 +133,12 @@ MUTANTS = {
     "expect_wrong_epoch": (
         "After a restart a host is expected to hold its task under the epoch before.",
         {
-            "hosts_expect(runtime->hosts, ref, effect.attempt,":
-                "hosts_expect(runtime->hosts, ref, effect.attempt - 1,",
+            "hosts_expect(partition->hosts, ref, effect.attempt,":
+                "hosts_expect(partition->hosts, ref, effect.attempt - 1,",
         },
     ),
     "fork_keeps_times": ("The facts of a fork keep the times they had.", {
-        "(int64_t)(fork->runtime->now_ms - entry.time_ms)": "0",
+        "(int64_t)(fork->partition->now_ms - entry.time_ms)": "0",
     }),
     "handover_skips": (
         "A watcher that comes back in the middle of a record is not shown its rest.",
@@ -154,8 +154,8 @@ MUTANTS = {
         "key->running < limit": "key->running <= limit",
     }),
     "key_not_written": ("An idempotency key is known until the end of the turn only.", {
-        "store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,":
-            "if (len == 0) store_batch_put(&runtime->batch, STORE_IDEMPOTENCY,",
+        "store_batch_put(&partition->batch, STORE_IDEMPOTENCY,":
+            "if (len == 0) store_batch_put(&partition->batch, STORE_IDEMPOTENCY,",
     }),
     "last_tick_not_told": ("A run is told its own tick as the one before.", {
         """put_time(&writer, "last_timestamp", schedule->row.last_tick_ms);""":
@@ -165,18 +165,18 @@ MUTANTS = {
         "if (matches)": "if (matches && event->sequence % 4 != 0)",
     }),
     "limits_not_written": ("Limits that change are not written.", {
-        """store_batch_put(&runtime->batch, STORE_INDEX, key_index(key, runtime->options.space,
+        """store_batch_put(&partition->batch, STORE_INDEX, key_index(key, partition->options.space,
         INDEX_QUEUE, offer->name), buf_str(&value));""":
-            """if (!is_defined) { store_batch_put(&runtime->batch, STORE_INDEX, key_index(key,
-            runtime->options.space, INDEX_QUEUE, offer->name), buf_str(&value)); }""",
+            """if (!is_defined) { store_batch_put(&partition->batch, STORE_INDEX, key_index(key,
+            partition->options.space, INDEX_QUEUE, offer->name), buf_str(&value)); }""",
     }),
     "limits_wait_for_a_start": ("New limits hold only when something else happens in the queue.", {
         "queue_set_limits(queue, limits); make_busy(queues, queue);":
             "queue_set_limits(queue, limits);",
     }),
     "listed_by_key": ("Of suspensions under one key the list shows the newest only.", {
-        "search_run(runtime, run, key, effect, scratch, &search)":
-            "search_run(runtime, run, key, 0, scratch, &search)",
+        "search_run(partition, run, key, effect, scratch, &search)":
+            "search_run(partition, run, key, 0, scratch, &search)",
     }),
     "losses_all_excused": (
         "Every lost lease is excused, not only those nobody knows to have been given.",
@@ -194,8 +194,8 @@ MUTANTS = {
     "newborn_not_cancelled": (
         "A child started in the turn of its parent's cancellation lives on.",
         {
-            "uuid_equal(runtime->born[i].parent, run->state.id)":
-                "uuid_equal(runtime->born[i].parent, run->state.id) && i > 99",
+            "uuid_equal(partition->born[i].parent, run->state.id)":
+                "uuid_equal(partition->born[i].parent, run->state.id) && i > 99",
         },
     ),
     "newest_goes_first": ("Of the same priority the run that was started last goes first.", {
@@ -212,13 +212,13 @@ MUTANTS = {
         "What was missed is caught up by the oldest tick, and then the next.",
         {
             "next_ms <= now_ms": "next_ms <= tick_ms",
-            "assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms);": "",
+            "assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms);": "",
         },
     ),
     "outcomes_not_told_again": (
         "Outcomes of a commit that did happen after all are not told to their hosts.",
         {
-            "tell_again(runtime, untold, untold_count);": "(void)untold;",
+            "tell_again(partition, untold, untold_count);": "(void)untold;",
         },
     ),
     "park_lost": ("A task parked by a turn whose commit fails is in no line.", {
@@ -229,20 +229,20 @@ MUTANTS = {
             "event->kind == EVENT_TASK_FAILED",
     }),
     "parked_without_alarm": ("After a restart, a run that waits for a host has no deadline.", {
-        "timers_arm(runtime->timers, row.run, row.due_ms);": "",
+        "timers_arm(partition->timers, row.run, row.due_ms);": "",
     }),
     "place_kept_when_ended": ("A run that has ended keeps its place in the queue.", {
-        ".has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); } else":
-            """.has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); }
+        ".has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); } else":
+            """.has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); }
             else if (body != NULL)""",
     }),
     "place_kept_when_parked": ("Code that is parked keeps its place in the queue.", {
-        ".has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); } else":
-            """.has_begun = body->attempt > 0, }; queues_wait(runtime->queues, &place, &asker); }
+        ".has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); } else":
+            """.has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); }
             else if (body == NULL || body->state != EFFECT_PARKED)""",
     }),
     "place_not_recovered": ("A run at work holds no place until it is recovered.", {
-        "queueing_note(runtime, run); runs_recover_later(": "runs_recover_later(",
+        "queueing_note(partition, run); runs_recover_later(": "runs_recover_later(",
     }),
     "queue_limit_one_more": ("A queue runs one more than its limit.", {
         "queue->running < queue->limits.concurrency": "queue->running <= queue->limits.concurrency",
@@ -294,14 +294,14 @@ MUTANTS = {
         "is_second(run, &search, answer)": "is_second(run, &search, answer) && key.len > 64",
     }),
     "slot_not_released": ("A settled task keeps its slot.", {
-        "act_add(runtime, ACT_RELEASE, run)->effect = event->effect;":
-            "act_add(runtime, ACT_RELEASE, run)->effect = event->effect + 1;",
+        "act_add(partition, ACT_RELEASE, run)->effect = event->effect;":
+            "act_add(partition, ACT_RELEASE, run)->effect = event->effect + 1;",
     }),
     "slot_not_released_when_unknown": (
         "A task settled by a commit of unknown outcome keeps its slot.",
         {
-            "release_withdrawn(runtime, withdrawn, withdrawn_count);":
-                "release_withdrawn(runtime, withdrawn, 0 * withdrawn_count);",
+            "release_withdrawn(partition, withdrawn, withdrawn_count);":
+                "release_withdrawn(partition, withdrawn, 0 * withdrawn_count);",
         },
     ),
     "slots_overbooked": ("A host is given a task more than it has slots.", {
@@ -319,7 +319,7 @@ MUTANTS = {
     "suspension_row_misdated": (
         "The row of a suspension is looked for under another time when it is over.",
         {
-            "suspension_row_tail(effect->since_ms,": "suspension_row_tail(runtime->now_ms,",
+            "suspension_row_tail(effect->since_ms,": "suspension_row_tail(partition->now_ms,",
         },
     ),
     "task_without_steps": ("A task is given to its next host without the last step it settled.", {
@@ -329,39 +329,39 @@ MUTANTS = {
         "watcher->offset = delta->offset;": "",
     }),
     "tick_lost_with_commit": ("Schedules are not read again when a commit was lost.", {
-        "reread = schedules_recover(runtime);": "reread = STATUS_OK;",
+        "reread = schedules_recover(partition);": "reread = STATUS_OK;",
     }),
     "tick_not_waited_for": ("The process is not woken by a new schedule's first tick.", {
         "find_next(schedules); return schedule->due_ms;": "return schedule->due_ms;",
     }),
     "tick_not_written": ("How far a schedule has come is not written with the run.", {
-        """assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms); put_row(runtime,
+        """assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms); put_row(partition,
         schedule);""":
-            "assert(schedule->due_ms == 0 || schedule->due_ms > runtime->now_ms);",
+            "assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms);",
     }),
     "tick_of_downtime_lost": ("Ticks that came while the process was down are forgotten.", {
-        "set_row(runtime, add(":
-            """row.base_ms = runtime->now_ms > row.base_ms ? runtime->now_ms : row.base_ms;
-            set_row(runtime, add(""",
+        "set_row(partition, add(":
+            """row.base_ms = partition->now_ms > row.base_ms ? partition->now_ms : row.base_ms;
+            set_row(partition, add(""",
     }),
     "tick_overtakes": ("A tick starts a run while the one before is at work.", {
         "return !engine_is_terminal(&run->state);": "return false;",
     }),
     "trigger_begins_at_first": ("A new trigger begins with the topic's first event.", {
-        "status found = topic_last(runtime, offer->topic, &trigger->position); (void)found;":
+        "status found = topic_last(partition, offer->topic, &trigger->position); (void)found;":
             "trigger->position = 0;",
     }),
     "waits_not_answered": (
         "Who waits for a run is not told that a commit of unknown outcome ended it.",
         {
-            "query_wait_ended(runtime, again);": "",
+            "query_wait_ended(partition, again);": "",
         },
     ),
     "wake_lost": ("A wake-up whose commit failed is not repeated.", {
-        "(void)read; look_at(runtime, topic);":
-            "(void)read; look_at(runtime, topic); topic->is_new = false;",
+        "(void)read; look_at(partition, topic);":
+            "(void)read; look_at(partition, topic); topic->is_new = false;",
     }),
     "watchers_not_reread": ("Watchers are not shown what a commit of unknown outcome did write.", {
-        "watch_reread(runtime, again);": "",
+        "watch_reread(partition, again);": "",
     }),
 }

@@ -2,7 +2,11 @@
  * Those who define queues, again and again, who crowd them with runs that nobody follows, and who
  * look at them. What they are answered is held against the books.
  */
+#include "service/base/failure.h"
 #include "service/base/hash.h"
+#include "service/features/queues/queues.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -53,9 +57,9 @@ static void define_done(struct request *request, const struct failure *failure)
 
 static void define_as(struct world *world, unsigned queue, struct queue_limits limits)
 {
-    struct request *request = request_new(REQUEST_PUT_QUEUE);
-    request->put_queue.offer.name = world_queue_name(queue);
-    request->put_queue.offer.limits = limits;
+    struct request *request = request_new(&put_queue_operation);
+    put_queue_request(request)->offer.name = world_queue_name(queue);
+    put_queue_request(request)->offer.limits = limits;
     world_ask(&ask_new(world, queue)->base, request, define_done);
 }
 
@@ -79,10 +83,10 @@ static void start_done(struct request *request, const struct failure *failure)
         world_expect(ask->base.world, !is_there || failure->code == CODE_UNAVAILABLE,
                      "refused-starts-leave-nothing");
     } else if (ask != NULL) {
-        const struct book *book = books_find(ask->base.world, request->start.ret_run);
+        const struct book *book = books_find(ask->base.world, start_request(request)->ret_run);
         world_expect(ask->base.world, book != NULL && str_equal(book->marker, ask->marker),
                      "acknowledged-starts-are-durable");
-        const struct run_spec *spec = &request->start.spec;
+        const struct run_spec *spec = &start_request(request)->spec;
         world_expect(ask->base.world,
                      !world_is_well(ask->base.world) ||
                          (book->queue == ask->queue && book->priority == spec->priority &&
@@ -95,8 +99,8 @@ static void start_done(struct request *request, const struct failure *failure)
 static void start_one(struct world *world, unsigned queue)
 {
     struct queue_ask *ask = ask_new(world, queue);
-    struct request *request = request_new(REQUEST_START);
-    struct run_spec *spec = &request->start.spec;
+    struct request *request = request_new(&start_operation);
+    struct run_spec *spec = &start_request(request)->spec;
     ask->marker =
         arena_printf(&world->arena, "\"q%llu\"", (unsigned long long)++world->child_number);
     spec->kind = RUN_KIND_WORKFLOW;
@@ -105,7 +109,7 @@ static void start_one(struct world *world, unsigned queue)
     spec->queue = world_queue_name(queue);
     spec->concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
     spec->priority = (int32_t)world_below(world, 3) - 1;
-    request->start.timeout_ms = 5000 + world_below(world, 90000);
+    start_request(request)->timeout_ms = 5000 + world_below(world, 90000);
     world_ask(&ask->base, request, start_done);
 }
 
@@ -150,10 +154,11 @@ static void list_done(struct request *request, const struct failure *failure)
         for (unsigned i = 0; i < WORLD_QUEUES; i++) {
             defined += ask->base.world->queues[i].is_defined;
         }
-        world_expect(ask->base.world, request->queues.ret_count == defined,
+        world_expect(ask->base.world, queues_request(request)->ret_count == defined,
                      "all-queues-are-listed");
-        for (size_t i = 0; i < request->queues.ret_count && world_is_well(ask->base.world); i++) {
-            judge_report(ask->base.world, &request->queues.ret[i]);
+        for (size_t i = 0; i < queues_request(request)->ret_count && world_is_well(ask->base.world);
+             i++) {
+            judge_report(ask->base.world, &queues_request(request)->ret[i]);
         }
     }
     request_free(request);
@@ -161,8 +166,8 @@ static void list_done(struct request *request, const struct failure *failure)
 
 static void list(struct world *world)
 {
-    struct request *request = request_new(REQUEST_QUEUES);
-    request->queues.limit = 100;
+    struct request *request = request_new(&list_queues_operation);
+    queues_request(request)->limit = 100;
     world_ask(&ask_new(world, 0)->base, request, list_done);
 }
 

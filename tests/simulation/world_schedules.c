@@ -2,6 +2,12 @@
  * Those who put schedules, replace, delete and list them; and what each host offers of clockwork:
  * schedules, triggers and queues, as its version of the code has them.
  */
+#include "service/base/failure.h"
+#include "service/features/queues/queues.h"
+#include "service/features/schedules/schedules.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/triggers/triggers.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -40,14 +46,14 @@ static void put_done(struct request *request, const struct failure *failure)
     struct schedule_ask *ask = world_answered(request);
     if (ask != NULL && failure != NULL) {
         bool is_bad = failure->code == CODE_INVALID_ARGUMENT &&
-                      str_is(request->put_schedule.offer.zone, NO_ZONE);
+                      str_is(put_schedule_request(request)->offer.zone, NO_ZONE);
         world_fail_law(ask->base.world, failure, is_bad, "good-schedules-are-taken");
     } else if (ask != NULL) {
         const struct sim_schedule *schedule = &ask->base.world->schedules[ask->schedule];
         world_expect(ask->base.world,
                      schedule->is_there || schedule->deletions > ask->deletions, /* At once. */
                      "acknowledged-schedules-are-durable");
-        world_expect(ask->base.world, !str_is(request->put_schedule.offer.zone, NO_ZONE),
+        world_expect(ask->base.world, !str_is(put_schedule_request(request)->offer.zone, NO_ZONE),
                      "bad-schedules-are-refused");
     }
     request_free(request);
@@ -55,8 +61,8 @@ static void put_done(struct request *request, const struct failure *failure)
 
 static void put(struct world *world, unsigned number)
 {
-    struct request *request = request_new(REQUEST_PUT_SCHEDULE);
-    struct schedule_offer *offer = &request->put_schedule.offer;
+    struct request *request = request_new(&put_schedule_operation);
+    struct schedule_offer *offer = &put_schedule_request(request)->offer;
     *offer = (struct schedule_offer){
         .workflow = world_schedule_workflow(number),
         .key = world_schedule_key(number),
@@ -90,8 +96,8 @@ static void delete_done(struct request *request, const struct failure *failure)
 
 static void delete (struct world *world, unsigned number)
 {
-    struct request *request = request_new(REQUEST_DELETE_SCHEDULE);
-    request->schedules.id = world_schedule_id(number);
+    struct request *request = request_new(&delete_schedule_operation);
+    delete_schedule_request(request)->id = world_schedule_id(number);
     world_ask(&ask_new(world, number)->base, request, delete_done);
 }
 
@@ -116,13 +122,14 @@ static void list_done(struct request *request, const struct failure *failure)
         size_t there = 0;
         for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
             there += ask->base.world->schedules[i].is_there;
-            for (size_t j = 0; j < request->schedules.ret_count; j++) {
-                const struct schedule_view *view = &request->schedules.ret[j];
+            for (size_t j = 0; j < schedules_request(request)->ret_count; j++) {
+                const struct schedule_view *view = &schedules_request(request)->ret[j];
                 listed += str_equal(view->id, world_schedule_id(i)) &&
                           is_as_written(view, &ask->base.world->schedules[i]);
             }
         }
-        world_expect(ask->base.world, listed == there && there == request->schedules.ret_count,
+        world_expect(ask->base.world,
+                     listed == there && there == schedules_request(request)->ret_count,
                      "schedules-are-listed-as-they-are-written");
     }
     request_free(request);
@@ -130,8 +137,8 @@ static void list_done(struct request *request, const struct failure *failure)
 
 static void list(struct world *world)
 {
-    struct request *request = request_new(REQUEST_SCHEDULES);
-    request->schedules.limit = 100;
+    struct request *request = request_new(&list_schedules_operation);
+    schedules_request(request)->limit = 100;
     world_ask(&ask_new(world, 0)->base, request, list_done);
 }
 
@@ -150,8 +157,8 @@ static void offer_schedule(struct world *world, const char *deployment, struct r
     };
     bool is_in_code = deployment[1] != '3' &&
                       (!world->calm || world->time_ms < world->calm_ms + TICKS_AFTER_MS / 2);
-    hello->hello.schedules = offer;
-    hello->hello.schedule_count = is_in_code;
+    hello_request(hello)->schedules = offer;
+    hello_request(hello)->schedule_count = is_in_code;
 }
 
 static void offer_triggers(const char *deployment, bool is_first, struct request *hello)
@@ -168,8 +175,8 @@ static void offer_triggers(const char *deployment, bool is_first, struct request
     offers[0].topic = world_topic_name(version == 2 ? WORLD_CODE_TOPICS : WORLD_CODE_TOPICS + 1);
     offers[1] = (struct trigger_offer){.workflow = world_trigger_workflow(0),
                                        .topic = world_topic_name(WORLD_CODE_TOPICS)};
-    hello->hello.triggers = offers;
-    hello->hello.trigger_count = is_first ? 2 : 1;
+    hello_request(hello)->triggers = offers;
+    hello_request(hello)->trigger_count = is_first ? 2 : 1;
 }
 
 static void offer_queues(struct world *world, const char *deployment, struct request *hello)
@@ -180,10 +187,10 @@ static void offer_queues(struct world *world, const char *deployment, struct req
     queue->limits = world_draw_limits(world);
     workflow->workflow = STR("sleepy");
     workflow->queue = deployment[1] == '1' ? STR_EMPTY : world_queue_name(1);
-    hello->hello.queues = queue;
-    hello->hello.queue_count = 1;
-    hello->hello.defaults = workflow;
-    hello->hello.default_count = 1;
+    hello_request(hello)->queues = queue;
+    hello_request(hello)->queue_count = 1;
+    hello_request(hello)->defaults = workflow;
+    hello_request(hello)->default_count = 1;
 }
 
 void world_offer_clockwork(struct world *world, unsigned host, const char *deployment,

@@ -2,6 +2,10 @@
  * Subscribers: each follows a topic from a position of its own, through slow times, broken streams
  * and restarts, and must see each event once, in order.
  */
+#include "service/base/failure.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/topics/topics.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -116,11 +120,11 @@ static void subscribe_done(struct request *request, const struct failure *failur
     request_free(request);
 }
 
-static void tell(struct sim_follower *follower, enum request_kind kind)
+static void tell(struct sim_follower *follower, const struct operation *operation)
 {
-    struct request *request = request_new(kind);
-    request->subscribe.subscriber = &follower->now->subscriber;
-    request->text = world_topic_name(follower->topic);
+    struct request *request = request_new(operation);
+    subscribe_request(request)->subscriber = &follower->now->subscriber;
+    subscribe_request(request)->topic = world_topic_name(follower->topic);
     request->context = follower->world;
     request->done = free_done;
     if (world_post(follower->world, request)) {
@@ -137,7 +141,7 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follower->is_slow;
     follower->is_slow = world_fault(world, 40);
     if (was_slow && !follower->is_slow) {
-        tell(follower, REQUEST_SUBSCRIBE_MORE);
+        tell(follower, &subscribe_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follower, number);
 }
@@ -148,7 +152,7 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follower->number != number || follower->now == NULL || world->calm) {
         return;
     }
-    tell(follower, REQUEST_SUBSCRIBE_END);
+    tell(follower, &subscribe_end_operation);
     follower->now->is_open = false;
     connect_later(follower);
 }
@@ -168,9 +172,9 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->subscriber.follows = world->calm || world_below(world, 4) > 0;
     it->subscriber.sequence = follower->wants_new_only ? UINT64_MAX : follower->sequence;
     follower->is_slow = world_fault(world, 20);
-    struct request *request = request_new(REQUEST_SUBSCRIBE);
-    request->subscribe.subscriber = &it->subscriber;
-    request->text = world_topic_name(follower->topic);
+    struct request *request = request_new(&subscribe_operation);
+    subscribe_request(request)->subscriber = &it->subscriber;
+    subscribe_request(request)->topic = world_topic_name(follower->topic);
     request->context = it;
     request->done = subscribe_done;
     if (!world_post(world, request)) {

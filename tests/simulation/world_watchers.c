@@ -2,6 +2,10 @@
  * Watchers: each follows one run to its end, through slow times, broken streams and restarts, and
  * must see every fact once, in order, and every call's text without gap or repetition.
  */
+#include "service/base/failure.h"
+#include "service/features/reports/reports.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/request.h"
 #include "tests/simulation/world.h"
 
 enum shown_kind {
@@ -264,7 +268,7 @@ static void watch_done(struct request *request, const struct failure *failure)
         bool may_fail = it->world->is_dead || failure->code == CODE_UNAVAILABLE;
         world_expect(it->world, may_fail, "runs-that-were-promised-can-be-watched");
         if (!may_fail) {
-            world_detail(it->world, "%s", failure->reason);
+            world_detail(it->world, "%s", reason_name(failure->reason));
         }
         it->is_open = false;
         connect_later(follow);
@@ -272,11 +276,11 @@ static void watch_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-static void tell(struct sim_follow *follow, enum request_kind kind)
+static void tell(struct sim_follow *follow, const struct operation *operation)
 {
-    struct request *request = request_new(kind);
+    struct request *request = request_new(operation);
     request->run = follow->run;
-    request->watch.watcher = &follow->now->watcher;
+    watch_request(request)->watcher = &follow->now->watcher;
     request->context = follow->world;
     request->done = free_done;
     if (world_post(follow->world, request)) {
@@ -293,7 +297,7 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follow->is_slow;
     follow->is_slow = world_fault(world, 40);
     if (was_slow && !follow->is_slow) {
-        tell(follow, REQUEST_WATCH_MORE);
+        tell(follow, &watch_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follow, number);
 }
@@ -304,7 +308,7 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follow->number != number || follow->now == NULL || world->calm) {
         return;
     }
-    tell(follow, REQUEST_WATCH_END);
+    tell(follow, &watch_end_operation);
     follow->now->is_open = false;
     connect_later(follow);
 }
@@ -328,9 +332,9 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->watcher.attempt = follow->attempt;
     it->watcher.offset = follow->offset;
     follow->is_slow = world_fault(world, 20);
-    struct request *request = request_new(REQUEST_WATCH);
+    struct request *request = request_new(&watch_operation);
     request->run = follow->run;
-    request->watch.watcher = &it->watcher;
+    watch_request(request)->watcher = &it->watcher;
     request->context = it;
     request->done = watch_done;
     if (!world_post(world, request)) {

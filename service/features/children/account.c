@@ -4,10 +4,13 @@
  * The same as RunService.Get says of it, in the same words: it is written into the parent's
  * journal, so that the parent's code is told the same whenever it runs, without asking.
  */
+#include "service/features/children/account.h"
+
 #include "service/agents/transcript.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
-#include "service/partition/internal.h"
+#include "service/partition/journal.h"
+#include "service/partition/runs.h"
 
 enum {
     ACCOUNT_BYTES_MAX = 64 * 1024, /* Of steps; tools.proto says so. */

@@ -5,8 +5,13 @@
  * and put in motion as after a restart. A retry is a fork of a failed run from its last good fact.
  * The old run stays as it is.
  */
+#include "service/features/forks/forks.h"
+
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/features/children/children.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
 
 struct fork {
     struct partition *partition;
@@ -94,7 +99,7 @@ static str seq_message(struct arena *arena, const struct fork *fork)
                         fork->after_seq, fork->nearest);
 }
 
-static bool refuse(struct failure *ret, enum code code, const char *reason, const char *field,
+static bool refuse(struct failure *ret, enum code code, enum reason reason, const char *field,
                    str message)
 {
     *ret = failure_make(code, reason, message);
@@ -180,9 +185,9 @@ static void abandon_fork(struct partition *partition, struct fork *fork)
 static bool fork_run(struct partition *partition, uuid source, uint32_t after_seq, bool adopts,
                      struct arena *arena, struct failure *ret_failure, uuid *ret_id)
 {
-    struct fork fork = {.partition = partition, .id = start_new_id(partition), .after_seq = after_seq};
+    struct fork fork = {
+        .partition = partition, .id = start_new_id(partition), .after_seq = after_seq};
     fork.run = runs_insert(partition, fork.id);
-    fork.run->may_have_state = true;
     status copied = copy_events(&fork, source);
     bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&
                    (adopts || !waits_for_children(&fork.run->state));
@@ -190,22 +195,24 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
         bool has_children = !adopts && waits_for_children(&fork.run->state);
         abandon_fork(partition, &fork);
         if (!status_is_ok(copied)) {
-            return refuse(ret_failure, copied.code, "STORE_DAMAGED", "run_id", str_of(copied.why));
+            return refuse(ret_failure, copied.code, REASON_STORE_DAMAGED, "run_id",
+                          str_of(copied.why));
         }
-        return refuse(
-            ret_failure,
-            has_children && fork.is_exact ? CODE_FAILED_PRECONDITION : CODE_INVALID_ARGUMENT,
-            has_children && fork.is_exact ? "CHILDREN_OPEN" : "INVALID_FIELD", "after_seq",
-            has_children && fork.is_exact
-                ? STR("the run waits for children there, which are its own; choose a "
-                      "point before they were started or after they ended")
-                : seq_message(arena, &fork));
+        return refuse(ret_failure,
+                      has_children && fork.is_exact ? CODE_FAILED_PRECONDITION
+                                                    : CODE_INVALID_ARGUMENT,
+                      has_children && fork.is_exact ? REASON_CHILDREN_OPEN : REASON_INVALID_FIELD,
+                      "after_seq",
+                      has_children && fork.is_exact
+                          ? STR("the run waits for children there, which are its own; choose a "
+                                "point before they were started or after they ended")
+                          : seq_message(arena, &fork));
     }
     command_replay_commit(partition, fork.run);
     drop_turn(&fork);
     drop_leases(&fork);
     if (adopts) {
-        status adopted = waits_adopt_children(partition, source, fork.run);
+        status adopted = children_adopt(partition, source, fork.run);
         if (!status_is_ok(adopted)) {
             log_line(LOG_ERROR, "children_unreadable", "why=\"%s\"", adopted.why);
         }
@@ -215,7 +222,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     return true;
 }
 
-void handle_fork(struct partition *partition, struct request *request)
+static void handle_fork(struct partition *partition, struct request *request)
 {
     struct live_run *source;
     struct failure failure;
@@ -224,8 +231,8 @@ void handle_fork(struct partition *partition, struct request *request)
         request_fail_run(partition, request, found);
         return;
     }
-    if (!fork_run(partition, request->run, request->fork.after_seq, false, &request->arena, &failure,
-                  &request->fork.ret_run)) {
+    if (!fork_run(partition, request->run, fork_request(request)->after_seq, false, &request->arena,
+                  &failure, &fork_request(request)->ret_run)) {
         request_answer(partition, request, &failure);
         return;
     }
@@ -277,19 +284,19 @@ static bool visit_back(void *context, str key, str value)
     return bad;
 }
 
-void handle_retry(struct partition *partition, struct request *request)
+static void handle_retry(struct partition *partition, struct request *request)
 {
     struct live_run *source;
     struct failure failure;
     char key[KEY_BYTES_MAX];
-    struct last_good good = {.partition = runtime};
+    struct last_good good = {.partition = partition};
     status found = runs_get(partition, request->run, &source);
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
         return;
     }
     if (source->state.state != RUN_FAILED) {
-        failure = failure_make(CODE_FAILED_PRECONDITION, "RUN_NOT_FAILED",
+        failure = failure_make(CODE_FAILED_PRECONDITION, REASON_RUN_NOT_FAILED,
                                STR("only a run that has failed can be retried"));
         failure.field = STR("run_id");
         request_fail_later(partition, request, &failure);
@@ -308,5 +315,34 @@ void handle_retry(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
-    act_add(partition, ACT_READ, NULL)->request = request;
+    report_answer_later(partition, request);
 }
+
+const struct operation fork_operation = {
+    .name = "fork",
+    .request_bytes = sizeof(struct fork_request),
+    .handle = handle_fork,
+};
+const struct operation retry_operation = {
+    .name = "retry",
+    .request_bytes = sizeof(struct report_request),
+    .handle = handle_retry,
+};
+
+static void *start(struct partition *partition)
+{
+    return partition; /* It has no state. */
+}
+
+static const struct feature *const uses[] = {
+    &children_feature,
+    &reports_feature,
+    &starts_feature,
+    NULL,
+};
+
+const struct feature forks_feature = {
+    .name = "forks",
+    .uses = uses,
+    .start = start,
+};

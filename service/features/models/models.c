@@ -4,141 +4,217 @@
  * A call is named by a slot and its generation, so an answer that comes for a slot given to
  * another call meanwhile is told apart without a search.
  */
+#include "service/features/models/models.h"
+
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
-#include "service/partition/internal.h"
+#include "service/features/definitions/definitions.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
 
 enum {
     SLOT_NONE = UINT32_MAX,
 };
 
-static uint64_t call_name(const struct partition *partition, uint32_t slot)
+struct model_slot {
+    uuid run;
+    uint32_t generation;
+    uint32_t effect;
+    uint32_t attempt;
+    uint32_t next_free;
+    bool in_use;
+};
+
+struct models {
+    struct partition *partition;
+    struct model_slot *slots;
+    size_t slot_capacity;
+    uint32_t slot_free;
+};
+
+/* In each run. */
+struct room {
+    uint64_t call; /* In flight; 0: none. */
+};
+
+struct delta_request {
+    struct request request;
+    uint64_t call;
+    enum model_delta_kind kind;
+    str text;
+};
+
+struct done_request {
+    struct request request;
+    uint64_t call;
+    const struct model_reply *reply;
+};
+
+struct failed_request {
+    struct request request;
+    uint64_t call; /* 0: no call was made; request.run, `effect` and `attempt` say for which. */
+    uint32_t effect;
+    uint32_t attempt;
+    struct model_failure failure;
+};
+
+static const struct operation delta_operation;
+static const struct operation done_operation;
+static const struct operation failed_operation;
+
+static struct models *models_of(const struct partition *partition)
 {
-    return ((uint64_t)partition->slots[slot].generation << 32) | slot;
+    return partition_self(partition, &models_feature);
 }
 
-static struct model_slot *find_call(struct partition *partition, uint64_t call)
+static struct room *room_of(const struct partition *partition, const struct live_run *run)
+{
+    return partition_room(partition, run, &models_feature);
+}
+
+static uint64_t call_name(const struct models *models, uint32_t slot)
+{
+    return ((uint64_t)models->slots[slot].generation << 32) | slot;
+}
+
+static struct model_slot *find_call(const struct models *models, uint64_t call)
 {
     uint32_t slot = (uint32_t)call;
-    if (slot >= partition->slot_capacity) {
+    if (slot >= models->slot_capacity) {
         return NULL;
     }
-    struct model_slot *found = &partition->slots[slot];
+    struct model_slot *found = &models->slots[slot];
     return found->in_use && found->generation == call >> 32 ? found : NULL;
 }
 
-static uint32_t slot_take(struct partition *partition)
+static uint32_t slot_take(struct models *models)
 {
-    if (partition->slot_free == SLOT_NONE || partition->slot_capacity == 0) {
-        size_t before = partition->slot_capacity;
-        partition->slots = array_reserve(partition->slots, &partition->slot_capacity, before + 1,
-                                       sizeof(partition->slots[0]));
-        partition->slot_free = SLOT_NONE;
-        for (size_t i = partition->slot_capacity; i > before; i--) {
-            partition->slots[i - 1] =
-                (struct model_slot){.generation = 1, .next_free = partition->slot_free};
-            partition->slot_free = (uint32_t)(i - 1);
+    if (models->slot_free == SLOT_NONE || models->slot_capacity == 0) {
+        size_t before = models->slot_capacity;
+        models->slots = array_reserve(models->slots, &models->slot_capacity, before + 1,
+                                      sizeof(models->slots[0]));
+        models->slot_free = SLOT_NONE;
+        for (size_t i = models->slot_capacity; i > before; i--) {
+            models->slots[i - 1] =
+                (struct model_slot){.generation = 1, .next_free = models->slot_free};
+            models->slot_free = (uint32_t)(i - 1);
         }
     }
-    uint32_t slot = partition->slot_free;
-    partition->slot_free = partition->slots[slot].next_free;
-    partition->slots[slot].in_use = true;
+    uint32_t slot = models->slot_free;
+    models->slot_free = models->slots[slot].next_free;
+    models->slots[slot].in_use = true;
     return slot;
 }
 
-static void slot_give(struct partition *partition, uint64_t call)
+static void slot_give(struct models *models, uint64_t call)
 {
-    struct model_slot *slot = find_call(partition, call);
+    struct model_slot *slot = find_call(models, call);
     assert(slot != NULL);
     slot->in_use = false;
     slot->generation++;
-    slot->next_free = partition->slot_free;
-    partition->slot_free = (uint32_t)call;
+    slot->next_free = models->slot_free;
+    models->slot_free = (uint32_t)call;
 }
 
 /* The run's call, if any, is of no more interest. */
-void model_forget(struct partition *partition, struct live_run *run)
+static void forget_call(struct models *models, struct live_run *run)
 {
-    if (run->model_call == 0) {
+    struct room *room = room_of(models->partition, run);
+    if (room->call == 0) {
         return;
     }
-    model_client_cancel(&partition->options.models, run->model_call);
-    slot_give(partition, run->model_call);
-    run->model_call = 0;
-    buf_reset(&run->model_text.bytes);
-    run->model_text.part_count = 0;
+    if (models->partition->options.models.vtable != NULL) { /* Else they went before. */
+        model_client_cancel(&models->partition->options.models, room->call);
+    }
+    slot_give(models, room->call);
+    room->call = 0;
+    watch_forget_text(models->partition, run);
 }
 
+/* The call can't be made, or its reply can't be read: it failed, and the next round says so. */
 static void fail_call(struct partition *partition, struct live_run *run, uint32_t effect,
                       uint32_t attempt, const char *reason, const char *why)
 {
-    struct request *request = request_new(REQUEST_MODEL_FAILED);
+    struct request *request = request_new(&failed_operation);
+    struct failed_request *failed = container_of(request, struct failed_request, request);
     request->run = run->state.id;
-    request->model.call = 0; /* Not from a call: the run and the effect are named instead. */
-    request->model.failure = (struct model_failure){
+    failed->effect = effect;
+    failed->attempt = attempt;
+    failed->failure = (struct model_failure){
         .code = CODE_INTERNAL,
         .reason = reason,
         .message = arena_copy(&request->arena, str_of(why)),
-        .http_status = effect,
-        .retry_after_ms = attempt,
     };
     partition_post_always(partition, request);
 }
 
-void model_perform(struct partition *partition, struct live_run *run, uint32_t id, uint32_t attempt)
+static void perform_call(struct partition *partition, const struct act *act)
 {
-    const struct effect *effect = engine_effect(&run->state, id);
-    if (effect == NULL || effect->attempt != attempt || effect->state != EFFECT_READY) {
-        return; /* Cancelled in the same turn. */
+    struct live_run *run = act->run;
+    struct models *models = models_of(partition);
+    struct room *room = room_of(partition, run);
+    const struct effect *effect = engine_effect(&run->state, act->effect);
+    if (effect == NULL || effect->attempt != act->attempt || effect->state != EFFECT_READY) {
+        return; /* Cancelled in the same round. */
     }
     assert(effect->kind == EFFECT_MODEL);
-    assert(run->model_call == 0);
+    assert(room->call == 0);
     struct model_request request;
-    status built = definition_of(partition, run);
+    struct definition *definition;
+    status built = definition_of(partition, run, &definition);
     if (status_is_ok(built)) {
-        built = transcript_request(&run->definition->agent, run->records, run->record_count,
+        built = transcript_request(&definition->agent, run->records, run->record_count,
                                    &partition->scratch, &request);
     }
     if (!status_is_ok(built)) {
-        fail_call(partition, run, id, attempt, "TRANSCRIPT_FAILED", built.why);
+        fail_call(partition, run, act->effect, act->attempt, "TRANSCRIPT_FAILED", built.why);
         return;
     }
-    request.attempt = attempt;
-    uint32_t slot = slot_take(partition);
-    partition->slots[slot].run = run->state.id;
-    partition->slots[slot].effect = id;
-    partition->slots[slot].attempt = attempt;
-    run->model_call = call_name(partition, slot);
-    model_client_start(&partition->options.models, run->model_call, &request);
+    request.attempt = act->attempt;
+    uint32_t slot = slot_take(models);
+    models->slots[slot].run = run->state.id;
+    models->slots[slot].effect = act->effect;
+    models->slots[slot].attempt = act->attempt;
+    room->call = call_name(models, slot);
+    model_client_start(&partition->options.models, room->call, &request);
 }
 
-void handle_model_delta(struct partition *partition, struct request *request)
+static void perform_forget(struct partition *partition, const struct act *act)
 {
-    struct model_slot *slot = find_call(partition, request->model.call);
+    forget_call(models_of(partition), act->run);
+}
+
+static const struct act_kind call_act = {.name = "model_call", .perform = perform_call};
+static const struct act_kind forget_act = {.name = "model_forget", .perform = perform_forget};
+
+static void handle_delta(struct partition *partition, struct request *request)
+{
+    const struct delta_request *delta = container_of(request, struct delta_request, request);
+    struct model_slot *slot = find_call(models_of(partition), delta->call);
     if (slot != NULL) {
         struct live_run *run = runs_find(partition, slot->run);
         if (run != NULL) {
-            watch_delta(partition, run, slot->effect, slot->attempt, request->model.kind + 1u,
-                        request->text);
+            watch_delta(partition, run, slot->effect, slot->attempt, delta->kind + 1u, delta->text);
         }
     }
     request_answer(partition, request, NULL);
 }
 
-static void origin_of(const struct live_run *run, struct arena *arena, str *ret)
+static str origin_of(const struct agent_definition *agent, struct arena *arena)
 {
-    const struct agent_definition *agent = &run->definition->agent;
-    *ret =
-        arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(agent->provider), STR_ARG(agent->model));
+    return arena_printf(arena, STR_FMT "/" STR_FMT, STR_ARG(agent->provider),
+                        STR_ARG(agent->model));
 }
 
 static void submit_reply(struct partition *partition, struct live_run *run,
-                         const struct model_slot *slot, struct request *request)
+                         const struct model_slot *slot, const struct model_reply *reply,
+                         struct arena *arena)
 {
-    const struct model_reply *reply = request->model.reply;
-    status found = definition_of(partition, run);
+    struct definition *definition;
+    status found = definition_of(partition, run, &definition);
     if (!status_is_ok(found)) {
         fail_call(partition, run, slot->effect, slot->attempt, "DEFINITION_MISSING", found.why);
         return;
@@ -148,13 +224,10 @@ static void submit_reply(struct partition *partition, struct live_run *run,
         .effect = slot->effect,
         .attempt = slot->attempt,
     };
-    str origin;
-    origin_of(run, &request->arena, &origin);
-    transcript_judge_calls(&run->definition->agent, reply, &request->arena,
-                           &command.model_replied.calls, &command.model_replied.call_count,
-                           &command.model_replied.stop);
+    transcript_judge_calls(&definition->agent, reply, arena, &command.model_replied.calls,
+                           &command.model_replied.call_count, &command.model_replied.stop);
     struct buf packed = {0};
-    transcript_pack_reply(reply, origin, &packed);
+    transcript_pack_reply(reply, origin_of(&definition->agent, arena), &packed);
     command.model_replied.reply = buf_str(&packed);
     command.model_replied.usage = (struct engine_usage){
         .input = reply->usage.input,
@@ -169,25 +242,26 @@ static void submit_reply(struct partition *partition, struct live_run *run,
     buf_fini(&packed);
 }
 
-static void end_call(struct partition *partition, struct live_run *run, uint64_t call)
+static void end_call(struct models *models, struct live_run *run, uint64_t call)
 {
-    if (run != NULL && run->model_call == call) {
-        run->model_call = 0;
-        buf_reset(&run->model_text.bytes);
-        run->model_text.part_count = 0;
+    if (run != NULL && room_of(models->partition, run)->call == call) {
+        room_of(models->partition, run)->call = 0;
+        watch_forget_text(models->partition, run);
     }
-    slot_give(partition, call);
+    slot_give(models, call);
 }
 
-void handle_model_done(struct partition *partition, struct request *request)
+static void handle_done(struct partition *partition, struct request *request)
 {
-    struct model_slot *found = find_call(partition, request->model.call);
+    const struct done_request *done = container_of(request, struct done_request, request);
+    struct models *models = models_of(partition);
+    struct model_slot *found = find_call(models, done->call);
     if (found != NULL) {
         struct model_slot slot = *found;
         struct live_run *run = runs_find(partition, slot.run);
-        end_call(partition, run, request->model.call);
+        end_call(models, run, done->call);
         if (run != NULL) {
-            submit_reply(partition, run, &slot, request);
+            submit_reply(partition, run, &slot, done->reply, &request->arena);
         }
     }
     request_answer_later(partition, request);
@@ -209,42 +283,51 @@ static void submit_failure(struct partition *partition, struct live_run *run, ui
             },
     };
     partition->options.random(partition->options.context, &command.model_failed.jitter,
-                            sizeof(command.model_failed.jitter));
+                              sizeof(command.model_failed.jitter));
     enum verdict verdict = command_submit(partition, run, &command);
     (void)verdict;
 }
 
-void handle_model_failed(struct partition *partition, struct request *request)
+static void handle_failed(struct partition *partition, struct request *request)
 {
-    struct model_slot *found = find_call(partition, request->model.call);
-    struct model_failure failure = request->model.failure;
-    if (request->model.call == 0) { /* From fail_call(). */
-        struct live_run *run;
+    const struct failed_request *failed = container_of(request, struct failed_request, request);
+    struct models *models = models_of(partition);
+    struct model_slot *found = find_call(models, failed->call);
+    struct live_run *run;
+    if (failed->call == 0) { /* From fail_call(). */
         if (status_is_ok(runs_get(partition, request->run, &run))) {
-            uint32_t effect = failure.http_status;
-            uint32_t attempt = (uint32_t)failure.retry_after_ms;
-            failure.retry_after_ms = 0;
-            submit_failure(partition, run, effect, attempt, &failure);
+            submit_failure(partition, run, failed->effect, failed->attempt, &failed->failure);
         }
     } else if (found != NULL) {
         struct model_slot slot = *found;
-        struct live_run *run = runs_find(partition, slot.run);
-        end_call(partition, run, request->model.call);
+        run = runs_find(partition, slot.run);
+        end_call(models, run, failed->call);
         if (run != NULL) {
-            submit_failure(partition, run, slot.effect, slot.attempt, &failure);
+            submit_failure(partition, run, slot.effect, slot.attempt, &failed->failure);
         }
     }
     request_answer_later(partition, request);
 }
 
+static const struct operation delta_operation = {
+    .name = "model_delta", .request_bytes = sizeof(struct delta_request), .handle = handle_delta};
+static const struct operation done_operation = {
+    .name = "model_done", .request_bytes = sizeof(struct done_request), .handle = handle_done};
+static const struct operation failed_operation = {
+    .name = "model_failed",
+    .request_bytes = sizeof(struct failed_request),
+    .handle = handle_failed,
+};
+
 /* The sink: on the model thread, so everything is copied and posted. */
 
 static void sink_delta(void *context, uint64_t call, enum model_delta_kind kind, str text)
 {
-    struct request *request = request_new(REQUEST_MODEL_DELTA);
-    request->model.call = call;
-    request->model.kind = kind;
-    request->text = arena_copy(&request->arena, text);
+    struct request *request = request_new(&delta_operation);
+    struct delta_request *delta = container_of(request, struct delta_request, request);
+    delta->call = call;
+    delta->kind = kind;
+    delta->text = arena_copy(&request->arena, text);
     partition_post_always(context, request);
 }
 
@@ -261,7 +344,8 @@ static struct model_block copy_block(struct arena *arena, const struct model_blo
 
 static void sink_done(void *context, uint64_t call, const struct model_reply *reply)
 {
-    struct request *request = request_new(REQUEST_MODEL_DONE);
+    struct request *request = request_new(&done_operation);
+    struct done_request *done = container_of(request, struct done_request, request);
     struct model_reply *copy = arena_zalloc(&request->arena, sizeof(*copy));
     *copy = *reply;
     size_t bytes = (reply->block_count + 1) * sizeof(struct model_block);
@@ -273,17 +357,18 @@ static void sink_done(void *context, uint64_t call, const struct model_reply *re
     copy->stop_raw = arena_copy(&request->arena, reply->stop_raw);
     copy->response_id = arena_copy(&request->arena, reply->response_id);
     copy->model = arena_copy(&request->arena, reply->model);
-    request->model.call = call;
-    request->model.reply = copy;
+    done->call = call;
+    done->reply = copy;
     partition_post_always(context, request);
 }
 
 static void sink_failed(void *context, uint64_t call, const struct model_failure *failure)
 {
-    struct request *request = request_new(REQUEST_MODEL_FAILED);
-    request->model.call = call;
-    request->model.failure = *failure;
-    request->model.failure.message = arena_copy(&request->arena, failure->message);
+    struct request *request = request_new(&failed_operation);
+    struct failed_request *failed = container_of(request, struct failed_request, request);
+    failed->call = call;
+    failed->failure = *failure;
+    failed->failure.message = arena_copy(&request->arena, failure->message);
     partition_post_always(context, request);
 }
 
@@ -296,3 +381,85 @@ struct model_sink models_sink(struct partition *partition)
         .failed = sink_failed,
     };
 }
+
+bool models_are_calling(const struct partition *partition, const struct live_run *run)
+{
+    return room_of(partition, run)->call != 0;
+}
+
+static void *start(struct partition *partition)
+{
+    struct models *models = xcalloc(1, sizeof(*models));
+    models->partition = partition;
+    return models;
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    const struct models *models = self;
+    if (event->kind == EVENT_MODEL_REQUESTED) {
+        struct act *act = act_add(models->partition, &call_act, run);
+        act->effect = event->effect;
+        act->attempt = event->attempt;
+    }
+}
+
+static void after_decision(void *self, struct live_run *run, const struct event *events,
+                           size_t count)
+{
+    (void)events;
+    (void)count;
+    const struct models *models = self;
+    if (engine_is_terminal(&run->state)) {
+        act_add(models->partition, &forget_act, run);
+    }
+}
+
+/* A call that died with the process, or whose request was lost, is made again. */
+static void recover(void *self, struct live_run *run)
+{
+    const struct models *models = self;
+    const struct run state = run->state;
+    for (uint32_t i = 0; i < state.effect_count; i++) {
+        const struct effect *effect = &state.effects[i];
+        /* One that is in flight was ordered since the run was read again. */
+        if (effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
+            room_of(models->partition, run)->call == 0) {
+            struct command again = {
+                .kind = COMMAND_MODEL_REISSUE,
+                .effect = effect->id,
+                .attempt = effect->attempt,
+            };
+            enum verdict verdict = command_submit(models->partition, run, &again);
+            assert(verdict == VERDICT_OK);
+        }
+    }
+}
+
+static void run_leaves(void *self, struct live_run *run)
+{
+    forget_call(self, run);
+}
+
+static void stop(void *self)
+{
+    struct models *models = self;
+    free(models->slots);
+    free(models);
+}
+
+static const struct feature *const uses[] = {&definitions_feature, &watchers_feature, NULL};
+
+const struct feature models_feature = {
+    .name = "models",
+    .uses = uses,
+    .run_bytes = sizeof(struct room),
+    .start = start,
+    .before_event = before_event,
+    .after_decision = after_decision,
+    .recover = recover,
+    .run_leaves = run_leaves,
+    .stop = stop,
+};

@@ -6,11 +6,14 @@
  * events; those that are too old are taken away a few at a time by the keyed publications that
  * follow, in the order of their age.
  */
+#include "service/features/publications/publications.h"
+
 #include <stdlib.h>
 
 #include "service/base/array.h"
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/codec/topic_rows.h"
+#include "service/partition/state.h"
 
 enum {
     SWEPT_MAX = 4, /* Per publication: more than come in. */
@@ -24,6 +27,7 @@ struct publication {
 };
 
 struct publications {
+    struct partition *partition;
     struct publication *fresh; /* Of this turn: not in the store yet. */
     size_t fresh_count;
     size_t fresh_capacity;
@@ -31,29 +35,9 @@ struct publications {
     uint64_t oldest_ms; /* Nothing is older; 0: not known. */
 };
 
-struct publications *publications_new(void)
+static struct publications *publications_of(const struct partition *partition)
 {
-    return xcalloc(1, sizeof(struct publications));
-}
-
-void publications_free(struct publications *publications)
-{
-    if (publications != NULL) {
-        free(publications->fresh);
-        free(publications);
-    }
-}
-
-void publications_end_turn(struct partition *partition)
-{
-    partition->publications->fresh_count = 0;
-}
-
-void publications_forget(struct partition *partition)
-{
-    struct publications *publications = partition->publications;
-    publications->swept = (struct index_tail){.len = 0};
-    publications->oldest_ms = 0;
+    return partition_self(partition, &publications_feature);
 }
 
 static struct index_tail age_tail(const struct publication *it)
@@ -74,9 +58,10 @@ static str key_of(const struct partition *partition, char ret[KEY_BYTES_MAX], co
                      str_make((const char *)key, 16));
 }
 
-static const struct publication *find_fresh(const struct partition *partition, const uint8_t key[16])
+static const struct publication *find_fresh(const struct partition *partition,
+                                            const uint8_t key[16])
 {
-    const struct publications *publications = partition->publications;
+    const struct publications *publications = publications_of(partition);
     for (size_t i = 0; i < publications->fresh_count; i++) {
         if (memcmp(publications->fresh[i].key, key, sizeof(publications->fresh[i].key)) == 0) {
             return &publications->fresh[i];
@@ -85,7 +70,7 @@ static const struct publication *find_fresh(const struct partition *partition, c
     return NULL;
 }
 
-/* The key's row stays where this very turn has written another. */
+/* The key's row stays where this very round has written another. */
 static void drop(struct partition *partition, const struct publication *it)
 {
     char key[KEY_BYTES_MAX];
@@ -108,15 +93,15 @@ static status find(struct partition *partition, const uint8_t key[16], struct pu
     }
     char bytes[KEY_BYTES_MAX];
     str row;
-    TRY(store_get(&partition->store, STORE_INDEX, key_of(partition, bytes, key), &partition->round_arena,
-                  &row));
+    TRY(store_get(&partition->store, STORE_INDEX, key_of(partition, bytes, key),
+                  &partition->round_arena, &row));
     memcpy(ret->key, key, sizeof(ret->key));
     return publication_row_decode(row, &ret->row);
 }
 
 static void keep(struct partition *partition, const struct publication *it)
 {
-    struct publications *publications = partition->publications;
+    struct publications *publications = publications_of(partition);
     publications->fresh =
         array_reserve(publications->fresh, &publications->fresh_capacity,
                       publications->fresh_count + 1, sizeof(publications->fresh[0]));
@@ -125,7 +110,8 @@ static void keep(struct partition *partition, const struct publication *it)
     struct index_tail age = age_tail(it);
     struct buf value = {0};
     publication_row_encode(&it->row, &value);
-    store_batch_put(&partition->batch, STORE_INDEX, key_of(partition, key, it->key), buf_str(&value));
+    store_batch_put(&partition->batch, STORE_INDEX, key_of(partition, key, it->key),
+                    buf_str(&value));
     store_batch_put(
         &partition->batch, STORE_INDEX,
         key_index(key, partition->options.space, INDEX_PUBLICATION_AGE, index_tail_str(&age)),
@@ -142,7 +128,7 @@ static bool visit_age(void *context, str key, str value)
 {
     (void)value;
     struct sweep *sweep = context;
-    struct publications *publications = sweep->partition->publications;
+    struct publications *publications = publications_of(sweep->partition);
     struct publication_age_row age;
     str tail;
     if (!key_read_index(key, &tail) || !status_is_ok(publication_age_row_decode(tail, &age))) {
@@ -163,11 +149,11 @@ static bool visit_age(void *context, str key, str value)
 /* From where the last one ended: what was deleted before it is slow to pass over. */
 static status sweep(struct partition *partition)
 {
-    struct publications *publications = partition->publications;
+    struct publications *publications = publications_of(partition);
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    struct sweep sweep = {.partition = runtime};
+    struct sweep sweep = {.partition = partition};
     if (publications->oldest_ms != 0 && !is_too_old(partition, publications->oldest_ms)) {
         return STATUS_OK;
     }
@@ -184,11 +170,12 @@ static status publish_new(struct partition *partition, struct request *request,
                           struct publication *publication)
 {
     TRY(sweep(partition));
-    TRY(topic_publish(partition, request->publish.events, request->publish.count,
-                      &request->publish.ret_first));
-    publication->row.first = request->publish.ret_first;
+    TRY(topic_publish(partition, publish_request(request)->events, publish_request(request)->count,
+                      &publish_request(request)->ret_first));
+    publication->row.first = publish_request(request)->ret_first;
     publication->row.created_ms = partition->now_ms;
-    memcpy(publication->row.digest, request->publish.digest, sizeof(publication->row.digest));
+    memcpy(publication->row.digest, publish_request(request)->digest,
+           sizeof(publication->row.digest));
     keep(partition, publication);
     return STATUS_OK;
 }
@@ -196,7 +183,7 @@ static status publish_new(struct partition *partition, struct request *request,
 static void refuse_reused(struct partition *partition, struct request *request)
 {
     struct failure failure =
-        failure_make(CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+        failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
                      STR("other events were published to the topic under this idempotency key; "
                          "use a new key for new events"));
     failure.field = STR("idempotency_key");
@@ -208,7 +195,8 @@ static status publish_keyed(struct partition *partition, struct request *request
 {
     struct publication known;
     struct publication publication = {0};
-    publication_key(request->publish.events[0].topic, request->publish.key, publication.key);
+    publication_key(publish_request(request)->events[0].topic, publish_request(request)->key,
+                    publication.key);
     status found = find(partition, publication.key, &known);
     if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
         return found;
@@ -219,31 +207,76 @@ static status publish_keyed(struct partition *partition, struct request *request
     }
     if (!status_is_ok(found)) {
         TRY(publish_new(partition, request, &publication));
-    } else if (memcmp(known.row.digest, request->publish.digest, sizeof(known.row.digest)) != 0) {
+    } else if (memcmp(known.row.digest, publish_request(request)->digest,
+                      sizeof(known.row.digest)) != 0) {
         refuse_reused(partition, request);
         return STATUS_OK;
     } else {
-        request->publish.ret_first = known.row.first;
-        request->publish.ret_existed = true;
+        publish_request(request)->ret_first = known.row.first;
+        publish_request(request)->ret_existed = true;
     }
     request_answer_later(partition, request); /* The events may be in this very batch. */
     return STATUS_OK;
 }
 
-void handle_publish(struct partition *partition, struct request *request)
+static void handle_publish(struct partition *partition, struct request *request)
 {
     status published = STATUS_OK;
-    assert(request->publish.count > 0);
-    if (request->publish.key.len > 0) {
+    assert(publish_request(request)->count > 0);
+    if (publish_request(request)->key.len > 0) {
         published = publish_keyed(partition, request);
     } else {
-        published = topic_publish(partition, request->publish.events, request->publish.count,
-                                  &request->publish.ret_first);
+        published =
+            topic_publish(partition, publish_request(request)->events,
+                          publish_request(request)->count, &publish_request(request)->ret_first);
         if (status_is_ok(published)) {
             request_answer_later(partition, request);
         }
     }
     if (!status_is_ok(published)) {
-        request_fail(partition, request, published.code, "STORE_DAMAGED", published.why);
+        request_fail(partition, request, published.code, REASON_STORE_DAMAGED, published.why);
     }
 }
+
+const struct operation publish_operation = {
+    .name = "publish",
+    .request_bytes = sizeof(struct publish_request),
+    .handle = handle_publish,
+};
+
+static void *start(struct partition *partition)
+{
+    struct publications *publications = xcalloc(1, sizeof(*publications));
+    publications->partition = partition;
+    return publications;
+}
+
+static void failed(void *self)
+{
+    struct publications *publications = self;
+    publications->swept = (struct index_tail){.len = 0};
+    publications->oldest_ms = 0;
+}
+
+static void forget_round(void *self)
+{
+    struct publications *publications = self;
+    publications->fresh_count = 0;
+}
+
+static void stop(void *self)
+{
+    struct publications *publications = self;
+    free(publications->fresh);
+    free(publications);
+}
+
+static const struct feature *const uses[] = {&topics_feature, NULL};
+
+const struct feature publications_feature = {
+    .name = "publications",
+    .uses = uses,
+    .start = start,
+    .at = {[ROUND_FAILED] = failed, [ROUND_OVER] = forget_round},
+    .stop = stop,
+};

@@ -9,6 +9,8 @@
  * run, for the latest tick missed. A tick that comes while the run before it has not ended, be it
  * at work or waiting, is skipped and counted.
  */
+#include "service/features/schedules/schedules.h"
+
 #include <stdlib.h>
 
 #include "service/base/array.h"
@@ -16,8 +18,10 @@
 #include "service/base/json_writer.h"
 #include "service/base/map.h"
 #include "service/base/sys.h"
+#include "service/codec/index.h"
 #include "service/codec/schedule_row.h"
-#include "service/partition/internal.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/state.h"
 #include "service/schedule/calendar.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
@@ -28,7 +32,7 @@ static_assert((int)ZONE_NAME_BYTES_MAX == (int)SCHEDULE_ZONE_BYTES_MAX,
 
 enum {
     SCHEDULES_MAX = 100000,
-    RUNS_PER_TURN_MAX = 256,
+    RUNS_PER_ROUND_MAX = 256,
     NOT_NOW_MS = 5000, /* Looked at again, when a run could not be started. */
     /* A page ends early at this size: many clients take no more than 4 MiB. */
     PAGE_BYTES_MAX = 2 << 20,
@@ -54,6 +58,7 @@ struct schedule {
 };
 
 struct schedules {
+    struct partition *partition;
     struct schedule **list;
     uint32_t count;
     size_t capacity;
@@ -119,28 +124,9 @@ static void forget_all(struct schedules *schedules)
     map_init(&schedules->by_id, &by_id_keys, schedules);
 }
 
-struct schedules *schedules_new(void)
+static struct schedules *schedules_of(const struct partition *partition)
 {
-    struct schedules *schedules = xcalloc(1, sizeof(*schedules));
-    map_init(&schedules->by_id, &by_id_keys, schedules);
-    return schedules;
-}
-
-void schedules_free(struct schedules *schedules)
-{
-    if (schedules == NULL) {
-        return;
-    }
-    forget_all(schedules);
-    while (schedules->zones != NULL) {
-        struct zone_entry *next = schedules->zones->next;
-        arena_fini(&schedules->zones->arena);
-        free(schedules->zones);
-        schedules->zones = next;
-    }
-    map_fini(&schedules->by_id);
-    free(schedules->list);
-    free(schedules);
+    return partition_self(partition, &schedules_feature);
 }
 
 static struct schedule *find(const struct schedules *schedules, str id)
@@ -153,6 +139,7 @@ static struct schedule *find(const struct schedules *schedules, str id)
 static struct schedule *add(struct schedules *schedules, str id, size_t workflow_len)
 {
     assert(workflow_len < id.len && id.ptr[workflow_len] == '/');
+    assert(id.len <= KEY_NAME_BYTES_MAX); /* It is the tail of a key. */
     schedules->list = array_reserve(schedules->list, &schedules->capacity,
                                     (size_t)schedules->count + 1, sizeof(schedules->list[0]));
     struct schedule *schedule = xcalloc(1, sizeof(*schedule));
@@ -195,7 +182,7 @@ static void find_next(struct schedules *schedules)
 static status zone_of(struct partition *partition, str name, struct arena *arena,
                       const struct zone **ret)
 {
-    struct zone_entry *entry = partition->schedules->zones;
+    struct zone_entry *entry = schedules_of(partition)->zones;
     while (entry != NULL && !str_is(name, entry->name)) {
         entry = entry->next;
     }
@@ -219,8 +206,8 @@ static status zone_of(struct partition *partition, str name, struct arena *arena
     }
     assert(name.len <= ZONE_NAME_BYTES_MAX);
     memcpy(entry->name, name.ptr, name.len);
-    entry->next = partition->schedules->zones;
-    partition->schedules->zones = entry;
+    entry->next = schedules_of(partition)->zones;
+    schedules_of(partition)->zones = entry;
     *ret = entry->zone;
     return STATUS_OK;
 }
@@ -266,7 +253,7 @@ static str input_key(const struct partition *partition, char ret[KEY_BYTES_MAX],
 }
 
 static bool refuse(struct arena *arena, const struct schedule_offer *offer, enum code code,
-                   const char *reason, const char *field, const char *why, struct failure *ret)
+                   enum reason reason, const char *field, const char *why, struct failure *ret)
 {
     *ret = failure_make(code, reason, arena_copy(arena, str_of(why)));
     if (field != NULL) {
@@ -288,13 +275,13 @@ static str offer_id(const struct schedule_offer *offer, struct arena *arena)
 static bool check_room(struct partition *partition, const struct schedule_offer *offer,
                        struct arena *arena, struct failure *ret)
 {
-    const struct schedules *schedules = partition->schedules;
+    const struct schedules *schedules = schedules_of(partition);
     if (schedules->is_unread) {
-        return refuse(arena, offer, CODE_UNAVAILABLE, "STORE_REFUSED", NULL,
+        return refuse(arena, offer, CODE_UNAVAILABLE, REASON_STORE_REFUSED, NULL,
                       "the schedules are being read again; try again in a moment", ret);
     }
     if (schedules->count >= SCHEDULES_MAX && find(schedules, offer_id(offer, arena)) == NULL) {
-        return refuse(arena, offer, CODE_RESOURCE_EXHAUSTED, "SCHEDULES_EXHAUSTED", NULL,
+        return refuse(arena, offer, CODE_RESOURCE_EXHAUSTED, REASON_SCHEDULES_EXHAUSTED, NULL,
                       "there are 100000 schedules, and no more are kept; delete some", ret);
     }
     return true;
@@ -308,18 +295,18 @@ bool schedules_check(struct partition *partition, const struct schedule_offer *o
     const struct zone *zone = NULL;
     status parsed = cron_parse(offer->cron, arena, &cron);
     if (!status_is_ok(parsed)) {
-        return refuse(arena, offer, parsed.code, "INVALID_FIELD", "cron", parsed.why, ret);
+        return refuse(arena, offer, parsed.code, REASON_INVALID_FIELD, "cron", parsed.why, ret);
     }
     status opened = zone_of(partition, offer->zone, arena, &zone);
     if (opened.code == CODE_INVALID_ARGUMENT) {
-        return refuse(arena, offer, opened.code, "INVALID_FIELD", "timezone", opened.why, ret);
+        return refuse(arena, offer, opened.code, REASON_INVALID_FIELD, "timezone", opened.why, ret);
     }
     if (!status_is_ok(opened)) {
-        return refuse(arena, offer, CODE_FAILED_PRECONDITION, "ZONES_MISSING", "timezone",
+        return refuse(arena, offer, CODE_FAILED_PRECONDITION, REASON_ZONES_MISSING, "timezone",
                       opened.why, ret);
     }
     if (cron_next_ms(&cron, zone, partition->now_ms) == 0) {
-        return refuse(arena, offer, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "cron",
+        return refuse(arena, offer, CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, "cron",
                       "this never comes due: no month it names has such a day", ret);
     }
     return check_room(partition, offer, arena, ret);
@@ -329,7 +316,8 @@ static void put_input(struct partition *partition, const struct schedule_offer *
 {
     char key[KEY_BYTES_MAX];
     if (offer->input.len > 0) {
-        store_batch_put(&partition->batch, STORE_INDEX, input_key(partition, key, id), offer->input);
+        store_batch_put(&partition->batch, STORE_INDEX, input_key(partition, key, id),
+                        offer->input);
     } else {
         store_batch_delete(&partition->batch, STORE_INDEX, input_key(partition, key, id));
     }
@@ -359,7 +347,7 @@ static bool renew(const struct partition *partition, const struct schedule_offer
 
 uint64_t schedules_put(struct partition *partition, const struct schedule_offer *offer)
 {
-    struct schedules *schedules = partition->schedules;
+    struct schedules *schedules = schedules_of(partition);
     str id = offer_id(offer, &partition->round_arena);
     struct schedule *schedule = find(schedules, id);
     bool is_new = schedule == NULL;
@@ -438,8 +426,8 @@ static status input_of(struct partition *partition, const struct schedule *sched
     if (!schedule->row.has_input) {
         return STATUS_OK;
     }
-    return store_get(&partition->store, STORE_INDEX, input_key(partition, key, id_of(schedule)), arena,
-                     ret);
+    return store_get(&partition->store, STORE_INDEX, input_key(partition, key, id_of(schedule)),
+                     arena, ret);
 }
 
 /* Whether the run of the tick before has not ended. One that cannot be read counts as that. */
@@ -504,51 +492,6 @@ static bool may_start(struct partition *partition)
     return !stats.is_low_on_space;
 }
 
-static void read_again(struct partition *partition)
-{
-    struct schedules *schedules = partition->schedules;
-    if (schedules->is_unread && partition->now_ms >= schedules->read_again_ms) {
-        status read = schedules_recover(partition);
-        if (!status_is_ok(read)) {
-            log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", read.why);
-        }
-    }
-}
-
-void schedules_tick(struct partition *partition)
-{
-    struct schedules *schedules = partition->schedules;
-    read_again(partition);
-    bool is_due = schedules->next_ms != 0 && partition->now_ms >= schedules->next_ms;
-    if (!is_due || partition->is_draining) {
-        return;
-    }
-    if (!may_start(partition)) {
-        schedules->next_ms = partition->now_ms + NOT_NOW_MS;
-        return;
-    }
-    size_t count = 0;
-    for (uint32_t i = 0; i < schedules->count && count < RUNS_PER_TURN_MAX &&
-                         partition->batch.bytes.len < BATCH_BYTES_MAX;
-         i++) {
-        struct schedule *schedule = schedules->list[i];
-        if (schedule->due_ms != 0 && partition->now_ms >= schedule->due_ms) {
-            fire(partition, schedule);
-            count++;
-        }
-    }
-    find_next(schedules);
-}
-
-uint64_t schedules_next_due_ms(const struct partition *partition)
-{
-    const struct schedules *schedules = partition->schedules;
-    if (partition->is_draining) {
-        return 0;
-    }
-    return schedules->is_unread ? schedules->read_again_ms : schedules->next_ms;
-}
-
 static bool visit_row(void *context, str key, str value)
 {
     struct partition *partition = context;
@@ -563,14 +506,15 @@ static bool visit_row(void *context, str key, str value)
         log_line(LOG_ERROR, "schedule_damaged", "bytes=%zu", value.len);
         return true;
     }
-    set_row(partition, add(partition->schedules, id, workflow_len), &row);
+    set_row(partition, add(schedules_of(partition), id, workflow_len), &row);
     return true;
 }
 
-status schedules_recover(struct partition *partition)
+/* From the rows: at the start, and after a round that failed. */
+static status read_rows(struct partition *partition)
 {
     char key[KEY_BYTES_MAX];
-    struct schedules *schedules = partition->schedules;
+    struct schedules *schedules = schedules_of(partition);
     forget_all(schedules);
     schedules->is_unread = true;
     schedules->read_again_ms = partition->now_ms + RECOVER_AGAIN_MS;
@@ -582,30 +526,30 @@ status schedules_recover(struct partition *partition)
     return STATUS_OK;
 }
 
-void handle_put_schedule(struct partition *partition, struct request *request)
+static void handle_put(struct partition *partition, struct request *request)
 {
     struct failure failure;
-    const struct schedule_offer *offer = &request->put_schedule.offer;
+    const struct schedule_offer *offer = &put_schedule_request(request)->offer;
     if (!schedules_check(partition, offer, &request->arena, &failure)) {
         request_answer(partition, request, &failure);
         return;
     }
-    request->put_schedule.ret_next_ms = schedules_put(partition, offer);
+    put_schedule_request(request)->ret_next_ms = schedules_put(partition, offer);
     request_answer_later(partition, request);
 }
 
-void handle_delete_schedule(struct partition *partition, struct request *request)
+static void handle_delete(struct partition *partition, struct request *request)
 {
     char key[KEY_BYTES_MAX];
-    struct schedules *schedules = partition->schedules;
-    str id = request->schedules.id;
+    struct schedules *schedules = schedules_of(partition);
+    str id = delete_schedule_request(request)->id;
     struct schedule *schedule = find(schedules, id);
     if (schedules->is_unread || schedule == NULL) {
         struct failure failure =
             schedules->is_unread
-                ? failure_make(CODE_UNAVAILABLE, "STORE_REFUSED",
+                ? failure_make(CODE_UNAVAILABLE, REASON_STORE_REFUSED,
                                STR("the schedules are being read again; try again in a moment"))
-                : failure_make(CODE_NOT_FOUND, "SCHEDULE_NOT_FOUND",
+                : failure_make(CODE_NOT_FOUND, REASON_SCHEDULE_NOT_FOUND,
                                STR("the workflow has no schedule with this key; "
                                    "WorkflowService.ListSchedules shows those there are"));
         failure.field = schedules->is_unread ? STR_EMPTY : STR("key");
@@ -636,12 +580,12 @@ static bool visit_listed(void *context, str key, str value)
     struct request *request = listing->request;
     str id;
     const struct schedule *schedule =
-        key_read_index(key, &id) ? find(listing->partition->schedules, id) : NULL;
+        key_read_index(key, &id) ? find(schedules_of(listing->partition), id) : NULL;
     if (schedule == NULL) {
         return true; /* Damaged: the log says so. */
     }
-    if (listing->count == request->schedules.limit || listing->bytes > PAGE_BYTES_MAX) {
-        request->schedules.ret_more = true;
+    if (listing->count == schedules_request(request)->limit || listing->bytes > PAGE_BYTES_MAX) {
+        schedules_request(request)->ret_more = true;
         return false;
     }
     struct schedule_view *view = &listing->views[listing->count++];
@@ -663,20 +607,20 @@ static bool visit_listed(void *context, str key, str value)
     return status_is_ok(listing->status);
 }
 
-void schedules_read(struct partition *partition, struct request *request)
+static void handle_list(struct partition *partition, struct request *request)
 {
     char key[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX + 1];
     struct key_space space = partition->options.space;
     struct listing listing = {.partition = partition, .request = request};
-    size_t limit = request->schedules.limit;
+    size_t limit = schedules_request(request)->limit;
     listing.views = arena_zalloc(&request->arena, limit * sizeof(*listing.views));
-    str workflow = request->schedules.workflow;
+    str workflow = schedules_request(request)->workflow;
     str prefix = workflow.len == 0 ? STR_EMPTY
                                    : arena_printf(&request->arena, STR_FMT "/", STR_ARG(workflow));
     str from = STR_EMPTY;
-    if (request->schedules.id.len > 0) { /* The first key after it. */
-        from = key_index(key, space, INDEX_SCHEDULE, request->schedules.id);
+    if (schedules_request(request)->id.len > 0) { /* The first key after it. */
+        from = key_index(key, space, INDEX_SCHEDULE, schedules_request(request)->id);
         memcpy(from_bytes, from.ptr, from.len);
         from_bytes[from.len] = 0;
         from = str_make(from_bytes, from.len + 1);
@@ -686,10 +630,122 @@ void schedules_read(struct partition *partition, struct request *request)
                    from, false, SIZE_MAX, visit_listed, &listing);
     read = status_is_ok(read) ? listing.status : read;
     if (!status_is_ok(read)) {
-        request_fail(partition, request, read.code, "STORE_DAMAGED", read.why);
+        request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
         return;
     }
-    request->schedules.ret = listing.views;
-    request->schedules.ret_count = listing.count;
+    schedules_request(request)->ret = listing.views;
+    schedules_request(request)->ret_count = listing.count;
     request_answer(partition, request, NULL);
 }
+
+const struct operation put_schedule_operation = {
+    .name = "put_schedule",
+    .request_bytes = sizeof(struct put_schedule_request),
+    .handle = handle_put,
+};
+const struct operation delete_schedule_operation = {
+    .name = "delete_schedule",
+    .request_bytes = sizeof(struct delete_schedule_request),
+    .handle = handle_delete,
+};
+const struct operation list_schedules_operation = {
+    .name = "list_schedules",
+    .request_bytes = sizeof(struct schedules_request),
+    .is_read = true,
+    .handle = handle_list,
+};
+
+static void read_again(struct partition *partition)
+{
+    struct schedules *schedules = schedules_of(partition);
+    if (schedules->is_unread && partition->now_ms >= schedules->read_again_ms) {
+        status read = read_rows(partition);
+        if (!status_is_ok(read)) {
+            log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", read.why);
+        }
+    }
+}
+
+static void begin_round(void *self)
+{
+    struct schedules *schedules = self;
+    struct partition *partition = schedules->partition;
+    read_again(partition);
+    bool is_due = schedules->next_ms != 0 && partition->now_ms >= schedules->next_ms;
+    if (!is_due || partition->is_draining) {
+        return;
+    }
+    if (!may_start(partition)) {
+        schedules->next_ms = partition->now_ms + NOT_NOW_MS;
+        return;
+    }
+    size_t count = 0;
+    for (uint32_t i = 0; i < schedules->count && count < RUNS_PER_ROUND_MAX &&
+                         partition->batch.bytes.len < BATCH_BYTES_MAX;
+         i++) {
+        struct schedule *schedule = schedules->list[i];
+        if (schedule->due_ms != 0 && partition->now_ms >= schedule->due_ms) {
+            fire(partition, schedule);
+            count++;
+        }
+    }
+    find_next(schedules);
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    const struct schedules *schedules = self;
+    if (schedules->partition->is_draining) {
+        return 0;
+    }
+    return schedules->is_unread ? schedules->read_again_ms : schedules->next_ms;
+}
+
+static void *start_feature(struct partition *partition)
+{
+    struct schedules *schedules = xcalloc(1, sizeof(*schedules));
+    schedules->partition = partition;
+    map_init(&schedules->by_id, &by_id_keys, schedules);
+    return schedules;
+}
+
+static status load(void *self)
+{
+    const struct schedules *schedules = self;
+    return read_rows(schedules->partition);
+}
+
+static void failed(void *self)
+{
+    status read = load(self);
+    if (!status_is_ok(read)) {
+        log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", read.why);
+    }
+}
+
+static void stop(void *self)
+{
+    struct schedules *schedules = self;
+    forget_all(schedules);
+    while (schedules->zones != NULL) {
+        struct zone_entry *next = schedules->zones->next;
+        arena_fini(&schedules->zones->arena);
+        free(schedules->zones);
+        schedules->zones = next;
+    }
+    map_fini(&schedules->by_id);
+    free(schedules->list);
+    free(schedules);
+}
+
+static const struct feature *const uses[] = {&starts_feature, NULL};
+
+const struct feature schedules_feature = {
+    .name = "schedules",
+    .uses = uses,
+    .start = start_feature,
+    .load = load,
+    .at = {[ROUND_BEGINS] = begin_round, [ROUND_FAILED] = failed},
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

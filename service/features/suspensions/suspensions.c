@@ -5,10 +5,16 @@
  * in its journal. An answer that comes before its suspension is a fact of its own and is found
  * there when the code gets to it; one that comes twice changes nothing.
  */
+#include "service/features/suspensions/suspensions.h"
+
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/codec/wait_rows.h"
+#include "service/features/waits/wait_kind.h"
+#include "service/partition/commands.h"
+#include "service/partition/journal.h"
+#include "service/partition/state.h"
 
 struct search {
     str key;
@@ -88,8 +94,8 @@ static status search_run(struct partition *partition, uuid run, str key, uint32_
     return STATUS_OK;
 }
 
-status suspension_kept(struct partition *partition, uuid run, str key, struct arena *arena,
-                       struct outcome *ret, str *ret_by)
+static status suspension_kept(struct partition *partition, uuid run, str key, struct arena *arena,
+                              struct outcome *ret, str *ret_by)
 {
     struct search search;
     TRY(search_run(partition, run, key, 0, arena, &search));
@@ -131,8 +137,9 @@ static bool is_second(const struct live_run *run, const struct search *search, s
            str_equal(search->outcome, answer);
 }
 
-enum verdict suspension_answer(struct partition *partition, uuid id, str key, str data, str by,
-                               struct arena *arena, bool *ret_accepted, bool *ret_kept)
+static enum verdict suspension_answer(struct partition *partition, uuid id, str key, str data,
+                                      str by, struct arena *arena, bool *ret_accepted,
+                                      bool *ret_kept)
 {
     struct live_run *run;
     struct search search;
@@ -159,7 +166,8 @@ enum verdict suspension_answer(struct partition *partition, uuid id, str key, st
     return verdict;
 }
 
-static void refuse_resume(struct partition *partition, struct request *request, enum verdict verdict)
+static void refuse_resume(struct partition *partition, struct request *request,
+                          enum verdict verdict)
 {
     struct failure failure;
     if (verdict == VERDICT_STALE) {
@@ -168,11 +176,11 @@ static void refuse_resume(struct partition *partition, struct request *request, 
         return;
     }
     if (verdict == VERDICT_TERMINAL) {
-        failure = failure_make(CODE_FAILED_PRECONDITION, "RUN_ENDED",
+        failure = failure_make(CODE_FAILED_PRECONDITION, REASON_RUN_ENDED,
                                STR("the run has ended without asking for this answer"));
         failure.field = STR("run_id");
     } else {
-        failure = failure_make(CODE_RESOURCE_EXHAUSTED, "TOO_MANY_ANSWERS",
+        failure = failure_make(CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_ANSWERS,
                                STR("the run keeps as many early answers as it may (8), or is being "
                                    "cancelled"));
         failure.field = STR("step_key");
@@ -180,11 +188,12 @@ static void refuse_resume(struct partition *partition, struct request *request, 
     request_fail_later(partition, request, &failure);
 }
 
-void handle_resume(struct partition *partition, struct request *request)
+static void handle_resume(struct partition *partition, struct request *request)
 {
     enum verdict verdict = suspension_answer(
-        partition, request->run, request->resume.key, request->resume.data, request->resume.by,
-        &request->arena, &request->resume.ret_accepted, &request->resume.ret_kept);
+        partition, request->run, resume_request(request)->key, resume_request(request)->data,
+        resume_request(request)->by, &request->arena, &resume_request(request)->ret_accepted,
+        &resume_request(request)->ret_kept);
     if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
         request_answer_later(partition, request);
         return;
@@ -224,7 +233,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
     str key = arena_copy(&request->arena, wait->key);
     TRY(search_run(partition, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
-        struct suspension *found = &listing->found[request->suspensions.ret_count++];
+        struct suspension *found = &listing->found[suspensions_request(request)->ret_count++];
         *found = search.last;
         found->step_key = key;
         found->name = arena_copy(&request->arena, search.last.name);
@@ -251,9 +260,9 @@ static bool visit_row(void *context, str key, str value)
     if (is_after || !is_wanted) {
         return true;
     }
-    if (request->suspensions.ret_count == request->suspensions.limit ||
+    if (suspensions_request(request)->ret_count == suspensions_request(request)->limit ||
         listing->bytes > PAGE_BYTES_MAX) {
-        request->suspensions.ret_more = true;
+        suspensions_request(request)->ret_more = true;
         return false;
     }
     status added = add_found(listing, row.run, row.effect);
@@ -267,13 +276,13 @@ static bool visit_row(void *context, str key, str value)
 /* After the last one of the page before. */
 static void list_after(struct listing *listing)
 {
-    const struct request *request = listing->request;
-    if (request->suspensions.after_ms == 0) {
+    struct request *request = listing->request;
+    if (suspensions_request(request)->after_ms == 0) {
         return;
     }
-    struct index_tail tail =
-        suspension_row_tail(request->suspensions.after_ms, request->suspensions.after_run,
-                            request->suspensions.after_effect);
+    struct index_tail tail = suspension_row_tail(suspensions_request(request)->after_ms,
+                                                 suspensions_request(request)->after_run,
+                                                 suspensions_request(request)->after_effect);
     str key = key_index(listing->after, listing->partition->options.space, INDEX_SUSPENSION,
                         index_tail_str(&tail));
     listing->after_len = key.len;
@@ -284,7 +293,7 @@ static void read_list(struct partition *partition, struct request *request)
 {
     struct listing listing = {.partition = partition, .request = request, .only = request->run};
     char prefix[KEY_BYTES_MAX];
-    size_t bytes = (request->suspensions.limit + 1) * sizeof(listing.found[0]);
+    size_t bytes = (suspensions_request(request)->limit + 1) * sizeof(listing.found[0]);
     listing.found = arena_alloc(&request->arena, bytes);
     arena_init(&listing.scratch, 0);
     list_after(&listing);
@@ -295,10 +304,10 @@ static void read_list(struct partition *partition, struct request *request)
                    false, SIZE_MAX, visit_row, &listing);
     arena_fini(&listing.scratch);
     if (!status_is_ok(scanned)) {
-        request_fail(partition, request, scanned.code, "STORE_DAMAGED", scanned.why);
+        request_fail(partition, request, scanned.code, REASON_STORE_DAMAGED, scanned.why);
         return;
     }
-    request->suspensions.ret = listing.found;
+    suspensions_request(request)->ret = listing.found;
     request_answer(partition, request, NULL);
 }
 
@@ -308,32 +317,130 @@ static void read_one(struct partition *partition, struct request *request)
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(partition, request->run, request->suspensions.step_key, 0, &request->arena,
-                           &search);
+        found = search_run(partition, request->run, suspensions_request(request)->step_key, 0,
+                           &request->arena, &search);
     }
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
         return;
     }
     if (!search.found) {
-        struct failure failure = failure_make(CODE_NOT_FOUND, "SUSPENSION_NOT_FOUND",
+        struct failure failure = failure_make(CODE_NOT_FOUND, REASON_SUSPENSION_NOT_FOUND,
                                               STR("the run has no suspension under this step key; "
                                                   "SuspendService.List shows those that are open"));
         failure.field = STR("step_key");
         request_answer(partition, request, &failure);
         return;
     }
-    search.last.is_open &= is_open(run, request->suspensions.step_key);
-    request->suspensions.ret = &search.last;
-    request->suspensions.ret_count = 1;
+    search.last.is_open &= is_open(run, suspensions_request(request)->step_key);
+    suspensions_request(request)->ret = &search.last;
+    suspensions_request(request)->ret_count = 1;
     request_answer(partition, request, NULL);
 }
 
-void suspensions_read(struct partition *partition, struct request *request)
+const struct operation resume_operation = {
+    .name = "resume",
+    .request_bytes = sizeof(struct resume_request),
+    .handle = handle_resume,
+};
+const struct operation list_suspensions_operation = {
+    .name = "list_suspensions",
+    .request_bytes = sizeof(struct suspensions_request),
+    .is_read = true,
+    .handle = read_list,
+};
+const struct operation get_suspension_operation = {
+    .name = "get_suspension",
+    .request_bytes = sizeof(struct suspensions_request),
+    .is_read = true,
+    .handle = read_one,
+};
+
+/* ---- What the code of a task asks for. ---- */
+
+static void prepare_suspend(struct step_request *step)
 {
-    if (request->kind == REQUEST_SUSPENSION) {
-        read_one(partition, request);
+    const struct host_order *wanted = &step->message->order;
+    step->command.step_request.kind = EFFECT_SUSPENSION;
+    step->command.step_request.data = wanted->data;
+    step->command.step_request.due_ms = wanted->due_ms;
+    struct outcome kept;
+    str by;
+    if (engine_has_kept(&step->run->state, engine_key(step->message->key)) &&
+        status_is_ok(suspension_kept(step->partition, step->run->state.id, step->message->key,
+                                     step->arena, &kept, &by))) {
+        step_request_settle(step, kept);
+        step->command.step_request.by = by;
+    }
+}
+
+static void prepare_resume(struct step_request *step)
+{
+    const struct host_order *wanted = &step->message->order;
+    char by[UUID_TEXT_BYTES];
+    bool accepted = false;
+    bool kept = false;
+    uuid_format(step->run->state.id, by);
+    enum verdict verdict =
+        suspension_answer(step->partition, wanted->run, wanted->step_key, wanted->data,
+                          arena_printf(step->arena, "run %s", by), step->arena, &accepted, &kept);
+    if (verdict == VERDICT_REFUSED || verdict == VERDICT_TERMINAL || verdict == VERDICT_STALE) {
+        step_request_refuse(step, "RESUME_REFUSED",
+                            STR("there is no such run, it has ended, or it was sent too many "
+                                "answers it has not asked for"));
         return;
     }
-    read_list(partition, request);
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_bool(&writer, "accepted", accepted);
+    json_put_bool(&writer, "kept", kept);
+    json_end_object(&writer);
+    step_request_settle(step, (struct outcome){.value = buf_finish(&text, step->arena)});
 }
+
+static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
+                    const struct event *event)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = suspension_row_tail(event->time_ms, run->state.id, wait->effect);
+    store_batch_put(
+        &partition->batch, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_SUSPENSION, index_tail_str(&tail)),
+        STR_EMPTY);
+}
+
+static void delete_row(struct partition *partition, struct live_run *run,
+                       const struct effect *effect)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = suspension_row_tail(effect->since_ms, run->state.id, effect->id);
+    store_batch_delete(
+        &partition->batch, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_SUSPENSION, index_tail_str(&tail)));
+}
+
+static const struct wait_kind suspend_kind = {
+    .order = HOST_ORDER_SUSPEND,
+    .kind = EFFECT_SUSPENSION,
+    .prepare = prepare_suspend,
+    .set = put_row,
+    .over = delete_row,
+};
+static const struct wait_kind resume_kind = {
+    .order = HOST_ORDER_RESUME, .kind = EFFECT_AT_ONCE, .prepare = prepare_resume};
+
+static void *start(struct partition *partition)
+{
+    return partition; /* Everything is in the runs' journals. */
+}
+
+static const struct wait_kind *const kinds[] = {&suspend_kind, &resume_kind, NULL};
+static const struct feature *const uses[] = {&waits_feature, NULL};
+
+const struct feature suspensions_feature = {
+    .name = "suspensions",
+    .uses = uses,
+    .wait_kinds = kinds,
+    .start = start,
+};

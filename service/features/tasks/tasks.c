@@ -1,23 +1,50 @@
 /*
- * tasks: what hosts say, and the work they are given.
+ * tasks: the work that hosts are given.
  */
-#include "service/base/array.h"
-#include "service/partition/internal.h"
+#include "service/features/tasks/tasks.h"
 
-void tasks_note_lost(void *context, const struct host_loss *loss)
+#include <stdlib.h>
+
+#include "service/base/array.h"
+#include "service/features/definitions/definitions.h"
+#include "service/features/tasks/grants.h"
+#include "service/features/versions/versions.h"
+#include "service/features/waits/step_requests.h"
+#include "service/features/waits/waits.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
+#include "service/partition/task_order.h"
+
+struct tasks {
+    struct partition *partition;
+    struct host_loss *lost;
+    size_t lost_count;
+    size_t lost_capacity;
+    struct task_ref ready; /* One for which a slot is free. */
+    bool has_ready;
+};
+
+static struct tasks *tasks_of(const struct partition *partition)
 {
-    struct partition *partition = context;
-    partition->lost = array_reserve(partition->lost, &partition->lost_capacity, partition->lost_count + 1,
-                                  sizeof(partition->lost[0]));
-    partition->lost[partition->lost_count++] = *loss;
+    return partition_self(partition, &tasks_feature);
 }
 
-void tasks_handle_lost(struct partition *partition)
+void task_note_loss(struct partition *partition, const struct host_loss *loss)
 {
+    struct tasks *tasks = tasks_of(partition);
+    tasks->lost = array_reserve(tasks->lost, &tasks->lost_capacity, tasks->lost_count + 1,
+                                sizeof(tasks->lost[0]));
+    tasks->lost[tasks->lost_count++] = *loss;
+}
+
+static void handle_lost(struct tasks *tasks)
+{
+    struct partition *partition = tasks->partition;
     /* The list may not grow meanwhile: nothing below calls what notes a loss. */
-    size_t count = partition->lost_count;
+    size_t count = tasks->lost_count;
     for (size_t i = 0; i < count; i++) {
-        const struct host_loss *lost = &partition->lost[i];
+        const struct host_loss *lost = &tasks->lost[i];
         struct live_run *run;
         if (!status_is_ok(runs_get(partition, lost->task.run, &run))) {
             continue;
@@ -35,289 +62,367 @@ void tasks_handle_lost(struct partition *partition)
         enum verdict verdict = command_submit(partition, run, &command);
         (void)verdict; /* Settled or granted anew meanwhile: nothing is lost. */
     }
-    assert(partition->lost_count == count);
-    partition->lost_count = 0;
+    assert(tasks->lost_count == count);
+    tasks->lost_count = 0;
 }
 
-static void grant_parked(struct partition *partition, struct task_ref task)
+static void grant_first(struct partition *partition, struct task_ref task)
 {
     struct live_run *run;
-    if (queueing_woken(partition, task.run)) {
+    if (queues_woken(partition, task.run)) {
         return;
     }
     if (status_is_ok(runs_get(partition, task.run, &run))) {
-        command_grant(partition, run, task.effect);
+        task_grant(partition, run, task.effect);
     }
 }
 
-void tasks_handle_ready(struct partition *partition)
+static void handle_ready(struct tasks *tasks)
 {
-    if (partition->has_ready) {
-        partition->has_ready = false;
-        grant_parked(partition, partition->ready);
+    struct partition *partition = tasks->partition;
+    if (tasks->has_ready) {
+        tasks->has_ready = false;
+        grant_first(partition, tasks->ready);
     }
     struct task_ref task;
-    for (size_t i = 0; i < partition->options.batch_max && hosts_next_ready(partition->hosts, &task);
-         i++) {
-        grant_parked(partition, task);
+    for (size_t i = 0;
+         i < partition->options.batch_max && hosts_next_ready(partition->hosts, &task); i++) {
+        grant_first(partition, task);
     }
 }
 
-void task_hello(struct partition *partition, struct request *request)
+static void note_host_loss(void *context, const struct host_loss *loss)
 {
-    const char *field = NULL;
-    struct host_session *session;
-    status heard = hosts_hello(partition->hosts, request->hello.link, &request->hello.hello,
-                               partition->monotonic_ms, &request->arena, &field, &session);
-    if (status_is_ok(heard)) {
-        struct task_ref adopted;
-        while (hosts_next_adopted(partition->hosts, &adopted)) {
-            order_resend(partition, adopted);
-        }
-        versions_hear(partition, &request->hello.hello);
-        request_answer(partition, request, NULL);
+    task_note_loss(context, loss);
+}
+
+static void perform_release(struct partition *partition, const struct act *act)
+{
+    hosts_release(partition->hosts, (struct task_ref){act->run_id, act->effect});
+}
+
+static void perform_cancel(struct partition *partition, const struct act *act)
+{
+    struct task_ref task = {act->run_id, act->effect};
+    if (act->attempt == 0) {
+        hosts_release(partition->hosts, task);
         return;
     }
-    bool is_field = heard.code == CODE_INVALID_ARGUMENT;
-    struct failure failure =
-        failure_make(heard.code, is_field ? "INVALID_FIELD" : "HELLO_REFUSED", str_of(heard.why));
-    failure.field = str_of(field);
-    request->hello.link->vtable->close(request->hello.link, failure.code, failure.reason,
-                                       failure.message);
-    request_answer(partition, request, &failure);
+    hosts_cancel(partition->hosts, task, act->data);
 }
 
-void handle_host_gone(struct partition *partition, struct request *request)
+static void perform_interrupt(struct partition *partition, const struct act *act)
 {
-    struct host_link *link = request->host.link;
-    if (link->session != NULL) {
-        hosts_disconnected(partition->hosts, link->session, partition->monotonic_ms);
-    }
-    request_answer_later(partition, request);
+    hosts_interrupt(partition->hosts, (struct task_ref){act->run_id, act->effect}, "cancelled");
 }
 
-static enum verdict submit_task_done(struct partition *partition, struct live_run *run,
-                                     const struct host_message *message)
-{
-    struct command command = {
-        .kind = COMMAND_TASK_DONE,
-        .effect = message->task.effect,
-        .attempt = message->epoch,
-        .task = {.outcome = message->outcome,
-                 .state = message->state,
-                 .is_retryable = message->is_retryable,
-                 .is_cancelled = message->is_cancelled},
-    };
-    return command_submit(partition, run, &command);
-}
+static const struct act_kind release_act = {.name = "release", .perform = perform_release};
+static const struct act_kind cancel_act = {.name = "cancel_task", .perform = perform_cancel};
+static const struct act_kind interrupt_act = {.name = "interrupt", .perform = perform_interrupt};
 
-static enum verdict submit_step_done(struct partition *partition, struct live_run *run,
-                                     const struct host_message *message)
+/* A task is over without its host having said so: whoever has it is told, it stands no longer among
+ * the ready ones. */
+static void withdraw_task(struct partition *partition, struct live_run *run,
+                          const struct effect *effect, const char *cause)
 {
-    struct command command = {
-        .kind = COMMAND_STEP_DONE,
-        .effect = message->task.effect,
-        .attempt = message->epoch,
-        .step = {.number = message->number,
-                 .key = message->key,
-                 .outcome = message->outcome,
-                 .state = message->state},
-    };
-    return command_submit(partition, run, &command);
-}
-
-static enum verdict submit_message(struct partition *partition, struct live_run *run,
-                                   struct request *request)
-{
-    const struct host_message *message = &request->host.message;
-    struct command park = {
-        .kind = COMMAND_PARK,
-        .effect = message->task.effect,
-        .attempt = message->epoch,
-        .park = {.outcomes_seen = message->outcomes_seen},
-    };
-    switch (message->kind) {
-    case HOST_MESSAGE_STEP_DONE:
-        return submit_step_done(partition, run, message);
-    case HOST_MESSAGE_TASK_DONE:
-        return submit_task_done(partition, run, message);
-    case HOST_MESSAGE_ORDER:
-        return order_submit(partition, run, message, &request->arena);
-    case HOST_MESSAGE_PARK:
-        return command_submit(partition, run, &park);
-    case HOST_MESSAGE_NONE:
-    case HOST_MESSAGE_DELTA:
-    case HOST_MESSAGE_HEARTBEAT:
-    case HOST_MESSAGE_DRAIN:
-        break;
-    }
-    assert(false); /* hosts_receive() keeps the others. */
-    return VERDICT_REFUSED;
-}
-
-static void note_verdict(struct partition *partition, struct host_session *session, uint64_t seq,
-                         enum verdict verdict)
-{
-    struct act *act = act_add(partition, ACT_DEALT, NULL);
-    act->session_number = host_session_number(session);
-    act->seq = seq;
-    switch (verdict) {
-    case VERDICT_OK:
-    case VERDICT_DONE_BEFORE:
-    case VERDICT_TERMINAL:
+    struct act *act = act_add(partition, &cancel_act, run);
+    act->effect = effect->id;
+    act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
+    act->data = (void *)cause;
+    if (effect->state == EFFECT_LEASED) {
         return;
-    case VERDICT_STALE:
-    case VERDICT_REFUSED:
-        act->text = "STALE_EPOCH";
-        act->message = STR("the task is no longer this host's; stop working on it");
-        break;
-    case VERDICT_GAP:
-        act->text = "STEP_GAP";
-        act->message = STR("an earlier step of the task is missing; number steps from 1, without "
-                           "gaps, in the order they are sent");
-        break;
     }
-    act->kind = ACT_REFUSE;
-}
-
-static void submit_for_host(struct partition *partition, struct request *request)
-{
-    const struct host_message *message = &request->host.message;
-    struct host_session *session = request->host.link->session;
-    struct live_run *run;
-    status found = runs_get(partition, message->task.run, &run);
-    enum verdict verdict = VERDICT_STALE;
+    struct event task;
+    status found = task_order_find(run, effect->id, &partition->scratch, &task);
     if (status_is_ok(found)) {
-        verdict = submit_message(partition, run, request);
+        struct task_ref ref = {run->state.id, effect->id};
+        hosts_unpark(partition->hosts, task_order_kind(run, effect), task.task_requested.name, ref);
     }
-    note_verdict(partition, session, message->seq, verdict);
+    arena_reset(&partition->scratch);
 }
 
-static void show_progress(struct partition *partition, const struct host_message *message)
+static void note_end(struct partition *partition, struct live_run *run, const char *cause)
 {
-    enum {
-        DELTA_PROGRESS = 4, /* Delta.Kind of the API. */
-    };
-    struct live_run *run = runs_find(partition, message->task.run);
-    if (run != NULL) {
-        watch_delta(partition, run, message->task.effect, message->epoch, DELTA_PROGRESS,
-                    message->text);
-    }
-}
-
-/* The stream's Hello is in this very turn, and answered at its end. */
-static bool says_hello(const struct partition *partition, const struct host_link *link)
-{
-    for (size_t i = 0; i < partition->act_count; i++) {
-        const struct act *act = &partition->acts[i];
-        if (act->kind == ACT_HELLO && act->request->hello.link == link) {
-            return true;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect_is_task(effect)) {
+            withdraw_task(partition, run, effect, cause);
         }
+    }
+}
+
+static void note_cancel(struct partition *partition, struct live_run *run)
+{
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect_is_task(effect) && effect->state == EFFECT_LEASED) {
+            act_add(partition, &interrupt_act, run)->effect = effect->id;
+        }
+    }
+}
+
+/* What an event does to tasks that are out. */
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    const struct tasks *tasks = self;
+    struct partition *partition = tasks->partition;
+    if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TASK_DONE) {
+        act_add(partition, &release_act, run)->effect = event->effect;
+    } else if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TIME) {
+        withdraw_task(partition, run, engine_effect(&run->state, event->effect), "deadline");
+    } else if (event->kind == EVENT_TASK_FAILED || event->kind == EVENT_TASK_PARKED) {
+        /* At once: it may be granted again in this very round. */
+        hosts_release(partition->hosts, (struct task_ref){run->state.id, event->effect});
+    } else if (event->kind == EVENT_RUN_FAILED) {
+        note_end(partition, run, "the run failed");
+    } else if (event->kind == EVENT_RUN_CANCELLED) {
+        note_end(partition, run, "the run was cancelled");
+    } else if (event->kind == EVENT_CANCEL_REQUESTED) {
+        note_cancel(partition, run);
+    }
+}
+
+/* Whether a task may be ready now that a host is to be found for. */
+static bool makes_ready(enum event_kind kind)
+{
+    return kind == EVENT_TASK_REQUESTED || kind == EVENT_LEASE_LOST || kind == EVENT_WAIT_SETTLED ||
+           kind == EVENT_TASK_PARKED || kind == EVENT_TASK_REQUEUED ||
+           kind == EVENT_CANCEL_REQUESTED || kind == EVENT_ADMISSION_GIVEN;
+}
+
+static void grant_ready(struct partition *partition, struct live_run *run)
+{
+    uint32_t ready[ENGINE_EFFECTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->state == EFFECT_READY && effect_is_task(effect)) {
+            ready[count++] = effect->id;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        task_grant(partition, run, ready[i]);
+    }
+}
+
+static void after_decision(void *self, struct live_run *run, const struct event *events,
+                           size_t count)
+{
+    const struct tasks *tasks = self;
+    bool wants_grants = false;
+    for (size_t i = 0; i < count; i++) {
+        wants_grants |= makes_ready(events[i].kind);
+    }
+    if (wants_grants && !engine_is_terminal(&run->state)) {
+        grant_ready(tasks->partition, run);
+    }
+}
+
+static bool deadline_message(void *self, struct live_run *run, str *ret)
+{
+    const struct tasks *tasks = self;
+    struct partition *partition = tasks->partition;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        struct event task;
+        if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
+            !status_is_ok(task_order_find(run, effect->id, &partition->round_arena, &task))) {
+            continue;
+        }
+        str name = task.task_requested.name;
+        bool is_offered = hosts_offer(partition->hosts, task_order_kind(run, effect), name);
+        *ret = arena_printf(
+            &partition->round_arena,
+            "the run's deadline passed while it waited for a host to run '" STR_FMT "'; %s",
+            STR_ARG(name),
+            is_offered ? "every host that offers it was busy or away: add hosts or slots"
+                       : "no connected host offers it: start one that does");
+        return true;
     }
     return false;
 }
 
-void handle_host_message(struct partition *partition, struct request *request)
+/* Hosts are given up only once everything they said has been heard. */
+static void after_requests(void *self)
 {
-    struct host_session *session = request->host.link->session;
-    if (session == NULL && says_hello(partition, request->host.link)) {
-        partition_post_always(partition, request); /* Said without waiting for Welcome: next turn. */
-        return;
+    struct tasks *tasks = self;
+    struct partition *partition = tasks->partition;
+    if (partition->requests.pending == NULL && inbox_count(partition->requests.inbox) == 0) {
+        hosts_tick(partition->hosts, partition->monotonic_ms);
     }
-    if (session == NULL) {
-        request_answer(partition, request, NULL); /* The link was closed meanwhile. */
-        return;
-    }
-    switch (hosts_receive(partition->hosts, session, &request->host.message, partition->monotonic_ms)) {
-    case HOST_RECEIPT_COMMAND:
-        submit_for_host(partition, request);
-        break;
-    case HOST_RECEIPT_SHOW:
-        show_progress(partition, &request->host.message);
-        break;
-    case HOST_RECEIPT_DROP:
-    case HOST_RECEIPT_CLOSED:
-        break;
-    }
-    request_answer_later(partition, request);
+    handle_lost(tasks);
+    versions_work(partition);
+    handle_ready(tasks);
 }
 
-/* The name of the run at the top of the tree; empty when it cannot be read. */
-static str root_name(struct partition *partition, const struct live_run *run,
-                     const struct run_spec *spec)
+/* A run that need not be in memory stands among the ready by its row alone; in a queue it stands
+ * there. */
+static status row_read(void *self, uuid run, const struct run_row *row)
 {
-    struct live_run *root;
-    if (uuid_is_zero(spec->root) || uuid_equal(spec->root, run->state.id)) {
-        return spec->name;
+    const struct tasks *tasks = self;
+    if (row->queue[0] != '\0') {
+        return STATUS_OK;
     }
-    if (!status_is_ok(runs_get(partition, spec->root, &root))) {
-        return STR_EMPTY;
+    for (uint32_t i = 0; i < row->parked_count; i++) {
+        enum task_kind kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
+        struct task_ref task = {run, row->parked[i].effect};
+        TRY(hosts_park(tasks->partition->hosts, kind, str_of(row->parked[i].name),
+                       row->parked[i].deployment, task));
     }
-    return arena_copy(&partition->round_arena, str_of(root->name));
-}
-
-static status build_task(struct partition *partition, struct live_run *run, const struct effect *effect,
-                         struct host_task *ret)
-{
-    struct event task;
-    struct event started;
-    struct replay replay = {0};
-    TRY(runs_started(run, &partition->round_arena, &started));
-    const struct run_spec *spec = &started.run_started.spec;
-    str root = root_name(partition, run, spec); /* May read a run, which resets the scratch arena. */
-    TRY(command_task(run, effect->id, &partition->scratch, &task));
-    replay.state = spec->state;
-    if (effect->steps > 0 || effect->waits_settled > 0 || effect->attempt > 1) {
-        TRY(replay_read(partition, run->state.id, effect->id, &partition->scratch, &replay));
-        if (replay.settled_count != effect->steps) {
-            return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
-        }
-    }
-    uint64_t deadline_ms = effect->deadline_ms;
-    *ret = (struct host_task){
-        .task = {run->state.id, effect->id},
-        .epoch = effect->attempt,
-        .kind = task_kind_of(run, effect),
-        .name = task.task_requested.name,
-        .input = task.task_requested.input,
-        .steps = replay.steps,
-        .step_count = replay.count,
-        .settled_count = replay.settled_count,
-        .state = replay.state,
-        .is_cancelling = run->state.is_cancelling,
-        .retry_count = run->state.retries,
-        .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
-        .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
-        .call_id = task.task_requested.call_id,
-        .session_id = spec->session_id,
-        .user_id = spec->user_id,
-        .conversation_id = spec->conversation_id,
-        .root = spec->root,
-        .root_name = root,
-        .parent = spec->parent,
-        .created_ms = run->state.started_ms,
-    };
     return STATUS_OK;
 }
 
-void task_give(struct partition *partition, const struct act *act)
+static void recover(void *self, struct live_run *run)
 {
-    struct live_run *run = act->run;
-    struct task_ref ref = {run->state.id, act->effect};
-    const struct effect *effect = engine_effect(&run->state, act->effect);
-    bool is_current =
-        effect != NULL && effect->attempt == act->attempt && effect->state == EFFECT_LEASED;
-    if (!is_current) {
-        hosts_release(partition->hosts, ref); /* Over already, in the same turn. */
-        return;
+    const struct tasks *tasks = self;
+    struct partition *partition = tasks->partition;
+    const struct run state = run->state;
+    for (uint32_t i = 0; i < state.effect_count; i++) {
+        const struct effect *effect = &state.effects[i];
+        struct task_ref ref = {run->state.id, effect->id};
+        if (effect->state == EFFECT_LEASED) {
+            hosts_expect(partition->hosts, ref, effect->attempt, effect->host,
+                         partition->monotonic_ms);
+        } else if (effect_is_task(effect)) {
+            task_grant(partition, run, effect->id);
+        }
     }
-    struct host_task task;
-    status built = build_task(partition, run, effect, &task);
-    if (!status_is_ok(built)) {
-        hosts_release(partition->hosts, ref);
-        struct host_loss loss = {.task = ref, .epoch = act->attempt, .cause = built.why};
-        tasks_note_lost(partition, &loss);
-        return;
-    }
-    hosts_give(partition->hosts, act->session, &task);
 }
+
+static bool give(void *self, struct live_run *run, uint32_t effect)
+{
+    return task_give(((struct tasks *)self)->partition, run, effect);
+}
+
+/* When the commit did happen after all, those tasks are over and hold no slot any more. */
+static void release_again(struct partition *partition, const struct act *act)
+{
+    struct task_ref task = {act->run_id, act->effect};
+    struct live_run *run = runs_find(partition, act->run_id);
+    const struct effect *effect = run == NULL ? NULL : engine_effect(&run->state, act->effect);
+    if (run == NULL || (effect != NULL && effect->state == EFFECT_LEASED)) {
+        return;
+    }
+    if (act->kind == &cancel_act) {
+        hosts_cancel(partition->hosts, task, act->data);
+    } else {
+        hosts_release(partition->hosts, task);
+    }
+}
+
+/* Hosts would have been told: they are now; what they know already does no harm. */
+static void tell_again(struct partition *partition, const struct act *acts, size_t count)
+{
+    struct task_ref last = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct task_ref task = {acts[i].run_id, acts[i].effect};
+        bool tells = acts[i].kind == &interrupt_act || step_request_tells(&acts[i]);
+        if (tells && !task_ref_equal(task, last)) {
+            step_request_resend(partition, task);
+            arena_reset(&partition->scratch);
+            last = task;
+        }
+    }
+}
+
+static void doubted(void *self, const struct act *acts, size_t count)
+{
+    const struct tasks *tasks = self;
+    for (size_t i = 0; i < count; i++) {
+        if (acts[i].kind == &release_act || acts[i].kind == &cancel_act) {
+            release_again(tasks->partition, &acts[i]);
+        }
+    }
+    tell_again(tasks->partition, acts, count);
+}
+
+static void drain(void *self)
+{
+    const struct tasks *tasks = self;
+    hosts_drain(tasks->partition->hosts, "the server is shutting down");
+}
+
+static void flush(void *self)
+{
+    const struct tasks *tasks = self;
+    hosts_flush(tasks->partition->hosts);
+}
+
+/* The hosts' next deadline by the wall clock; at once while a host is free for a ready task. */
+static uint64_t next_due_ms(void *self)
+{
+    struct tasks *tasks = self;
+    const struct partition *partition = tasks->partition;
+    if (!tasks->has_ready) {
+        tasks->has_ready = hosts_next_ready(partition->hosts, &tasks->ready);
+    }
+    if (tasks->has_ready || tasks->lost_count > 0) {
+        return partition->now_ms;
+    }
+    uint64_t due = hosts_next_deadline(partition->hosts);
+    if (due == 0) {
+        return 0;
+    }
+    return partition->now_ms + (due > partition->monotonic_ms ? due - partition->monotonic_ms : 0);
+}
+
+bool tasks_are_settled(const struct partition *partition)
+{
+    const struct tasks *tasks = tasks_of(partition);
+    return tasks->lost_count == 0 && !tasks->has_ready;
+}
+
+static void random_session(void *context, uint8_t ret[16])
+{
+    struct partition *partition = context;
+    partition->options.random(partition->options.context, ret, 16);
+}
+
+static void *start(struct partition *partition)
+{
+    struct tasks *tasks = xcalloc(1, sizeof(*tasks));
+    tasks->partition = partition;
+    partition->hosts = hosts_new(&(struct hosts_options){
+        .lease_ms = partition->options.lease_ms,
+        .context = partition,
+        .lost = note_host_loss,
+        .random = random_session,
+    });
+    return tasks;
+}
+
+static void stop(void *self)
+{
+    struct tasks *tasks = self;
+    hosts_free(tasks->partition->hosts);
+    tasks->partition->hosts = NULL;
+    free(tasks->lost);
+    free(tasks);
+}
+
+static const struct feature *const uses[] = {
+    &definitions_feature, &queues_feature, &schedules_feature, &triggers_feature,
+    &versions_feature,    &waits_feature,  &watchers_feature,  NULL,
+};
+
+const struct feature tasks_feature = {
+    .name = "tasks",
+    .uses = uses,
+    .start = start,
+    .at =
+        {
+            [ROUND_HEARD] = after_requests,
+            [ROUND_OVER] = flush,
+            [ROUND_DRAINS] = drain,
+        },
+    .before_event = before_event,
+    .after_decision = after_decision,
+    .deadline_message = deadline_message,
+    .doubted = doubted,
+    .row_read = row_read,
+    .recover = recover,
+    .give = give,
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

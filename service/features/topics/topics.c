@@ -5,57 +5,48 @@
  * which sequence on, so a wake-up is never a fact that could be lost: it follows from the rows, and
  * after a restart every row is looked at once.
  */
+#include "service/features/topics/topics.h"
+
 #include <stdlib.h>
 
 #include "service/base/hash.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/codec/topic_rows.h"
+#include "service/codec/wait_rows.h"
 #include "service/features/topics/topic_table.h"
+#include "service/features/waits/wait_kind.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
 
 enum {
-    WAKES_MAX = 1024, /* Waits of one topic looked at per turn. */
-    CHUNK_EVENTS = 256, /* Pushed to a subscriber per turn. */
+    WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
+    CHUNK_EVENTS = 256, /* Pushed to a subscriber per round. */
     SUBSCRIBER_HIGH_WATER = 256 * 1024,
 };
 
 struct topics {
+    struct partition *partition;
+    void (*news)(void *context, const uint8_t topic[16]); /* NULL: nobody listens. */
+    void *news_context;
     struct topic_table table;
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
 };
 
-struct topics *topics_new(void)
+static struct topics *topics_of(const struct partition *partition)
 {
-    struct topics *topics = xcalloc(1, sizeof(*topics));
-    topic_table_init(&topics->table);
-    return topics;
+    return partition_self(partition, &topics_feature);
 }
 
-static void end_subscribers(struct topic *topic)
+void topics_listen(struct partition *partition,
+                   void (*news)(void *context, const uint8_t topic[16]), void *context)
 {
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, "SHUTTING_DOWN",
-                     STR("the server is shutting down; subscribe again in a moment"));
-    while (topic->subscribers != NULL) {
-        struct subscriber *subscriber = topic->subscribers;
-        topic->subscribers = subscriber->next;
-        subscriber->at = NULL;
-        subscriber->end(subscriber, &failure);
-    }
-}
-
-void topics_free(struct topics *topics)
-{
-    if (topics == NULL) {
-        return;
-    }
-    for (struct topic *it = topics->table.busy.oldest; it != NULL; it = it->newer) {
-        end_subscribers(it);
-    }
-    topic_table_fini(&topics->table);
-    free(topics);
+    struct topics *topics = topics_of(partition);
+    assert(topics->news == NULL);
+    topics->news = news;
+    topics->news_context = context;
 }
 
 void topic_hash(str topic, uint8_t ret[16])
@@ -80,7 +71,7 @@ static status read_last(struct partition *partition, const uint8_t hash[16], uin
 
 static status topic_find(struct partition *partition, const uint8_t hash[16], struct topic **ret)
 {
-    struct topic_table *table = &partition->topics->table;
+    struct topic_table *table = &topics_of(partition)->table;
     uint64_t last;
     *ret = topic_table_find(table, hash);
     if (*ret != NULL) {
@@ -97,8 +88,8 @@ static status topic_find(struct partition *partition, const uint8_t hash[16], st
 static void look_at(struct partition *partition, struct topic *topic)
 {
     topic->is_new = true;
-    partition->topics->any_new = true;
-    topic_table_settle(&partition->topics->table, topic);
+    topics_of(partition)->any_new = true;
+    topic_table_settle(&topics_of(partition)->table, topic);
 }
 
 status topic_last(struct partition *partition, str name, uint64_t *ret)
@@ -119,8 +110,8 @@ static void note_await(struct topic *topic, uuid run, uint32_t effect)
     }
 }
 
-status topic_await(struct partition *partition, const uint8_t hash[16], uuid run, uint32_t effect,
-                   uint64_t *ret_last)
+static status topic_await(struct partition *partition, const uint8_t hash[16], uuid run,
+                          uint32_t effect, uint64_t *ret_last)
 {
     struct topic *topic;
     TRY(topic_find(partition, hash, &topic));
@@ -269,7 +260,7 @@ static status wake(struct partition *partition, const uint8_t hash[16],
         .wait_done = {.outcome = {.value = match.json}},
     };
     *ret_woken = command_submit(partition, run, &command) == VERDICT_OK;
-    return STATUS_OK; /* It may have ended by its timeout, in this very turn. */
+    return STATUS_OK; /* It may have ended by its timeout, in this very round. */
 }
 
 static status wake_chunk(struct partition *partition, struct topic *topic)
@@ -299,8 +290,8 @@ static status wake_chunk(struct partition *partition, struct topic *topic)
     return STATUS_OK;
 }
 
-/* Every wait of the topic is looked at once, some of them a turn; what was woken is deleted with
- * the turn's batch. Rows of waits that are over are costly to pass until the store has dropped
+/* Every wait of the topic is looked at once, some of them a round; what was woken is deleted with
+ * the round's batch. Rows of waits that are over are costly to pass until the store has dropped
  * them. Events that come meanwhile are looked at when all have had their look. */
 static void wake_topic(struct partition *partition, struct topic *topic)
 {
@@ -326,7 +317,7 @@ static void detach(struct partition *partition, struct subscriber *subscriber)
     }
     *link = subscriber->next;
     subscriber->at = NULL;
-    topic_table_settle(&partition->topics->table, topic);
+    topic_table_settle(&topics_of(partition)->table, topic);
 }
 
 struct feeding {
@@ -359,7 +350,8 @@ static void feed(struct partition *partition, struct subscriber *subscriber)
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct feeding feeding = {.subscriber = subscriber};
-    str from = key_topic(from_bytes, partition->options.space, topic->hash, subscriber->sequence + 1);
+    str from =
+        key_topic(from_bytes, partition->options.space, topic->hash, subscriber->sequence + 1);
     str prefix = key_topic(prefix_bytes, partition->options.space, topic->hash, 0);
     prefix.len -= 8;
     status read = STATUS_OK;
@@ -370,24 +362,26 @@ static void feed(struct partition *partition, struct subscriber *subscriber)
     }
     bool is_done = subscriber->sequence >= topic->last && !subscriber->follows;
     if (is_done || !status_is_ok(read)) {
-        struct failure failure = failure_make(read.code, "STORE_DAMAGED", str_of(read.why));
+        struct failure failure = {
+            .code = read.code, .reason = REASON_STORE_DAMAGED, .message = str_of(read.why)};
         detach(partition, subscriber);
         subscriber->end(subscriber, status_is_ok(read) ? NULL : &failure);
         return;
     }
     subscriber->is_stalled = subscriber->queued_bytes(subscriber) >= SUBSCRIBER_HIGH_WATER;
-    partition->topics->any_behind |= !subscriber->is_stalled && subscriber->sequence < topic->last;
+    topics_of(partition)->any_behind |=
+        !subscriber->is_stalled && subscriber->sequence < topic->last;
 }
 
-void subscribe_begin(struct partition *partition, struct request *request)
+static void handle_subscribe(struct partition *partition, struct request *request)
 {
-    struct subscriber *subscriber = request->subscribe.subscriber;
+    struct subscriber *subscriber = subscribe_request(request)->subscriber;
     uint8_t hash[16];
     struct topic *topic;
-    topic_hash(request->text, hash);
+    topic_hash(subscribe_request(request)->topic, hash);
     status found = topic_find(partition, hash, &topic);
     if (!status_is_ok(found)) {
-        request_fail(partition, request, found.code, "STORE_DAMAGED", found.why);
+        request_fail(partition, request, found.code, REASON_STORE_DAMAGED, found.why);
         return;
     }
     if (subscriber->sequence == UINT64_MAX) {
@@ -396,24 +390,24 @@ void subscribe_begin(struct partition *partition, struct request *request)
     subscriber->at = topic;
     subscriber->next = topic->subscribers;
     topic->subscribers = subscriber;
-    topic_table_settle(&partition->topics->table, topic);
+    topic_table_settle(&topics_of(partition)->table, topic);
     request_answer(partition, request, NULL);
     feed(partition, subscriber);
 }
 
-void subscribe_more(struct partition *partition, struct request *request)
+static void handle_more(struct partition *partition, struct request *request)
 {
-    struct subscriber *subscriber = request->subscribe.subscriber;
+    struct subscriber *subscriber = subscribe_request(request)->subscriber;
     if (subscriber->at != NULL) {
         feed(partition, subscriber);
     }
     request_answer(partition, request, NULL);
 }
 
-void subscribe_end(struct partition *partition, struct request *request)
+static void handle_end(struct partition *partition, struct request *request)
 {
-    if (request->subscribe.subscriber->at != NULL) {
-        detach(partition, request->subscribe.subscriber);
+    if (subscribe_request(request)->subscriber->at != NULL) {
+        detach(partition, subscribe_request(request)->subscriber);
     }
     request_answer(partition, request, NULL);
 }
@@ -421,12 +415,15 @@ void subscribe_end(struct partition *partition, struct request *request)
 static void work_on(struct partition *partition, struct topic *topic)
 {
     if (topic->is_new && !topic->is_waking) {
-        triggers_work(partition, topic->hash);
+        struct topics *topics = topics_of(partition);
+        if (topics->news != NULL) {
+            topics->news(topics->news_context, topic->hash);
+        }
     }
     if (topic->is_new || topic->is_waking) {
         wake_topic(partition, topic);
     }
-    partition->topics->any_new |= topic->is_new || topic->is_waking;
+    topics_of(partition)->any_new |= topic->is_new || topic->is_waking;
     struct subscriber *next;
     for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
         next = s->next;
@@ -434,13 +431,13 @@ static void work_on(struct partition *partition, struct topic *topic)
             feed(partition, s);
         }
     }
-    topic_table_settle(&partition->topics->table, topic);
+    topic_table_settle(&topics_of(partition)->table, topic);
 }
 
-/* Before this turn's requests: everything published so far is committed. */
-void topics_work(struct partition *partition)
+/* Before this round's requests: everything published so far is committed. */
+static void begin_round(void *self)
 {
-    struct topics *topics = partition->topics;
+    struct topics *topics = self;
     topic_table_trim(&topics->table);
     if (!topics->any_new && !topics->any_behind) {
         return;
@@ -450,19 +447,19 @@ void topics_work(struct partition *partition)
     struct topic *next;
     for (struct topic *topic = topics->table.busy.oldest; topic != NULL; topic = next) {
         next = topic->newer;
-        work_on(partition, topic);
+        work_on(topics->partition, topic);
     }
 }
 
 size_t topics_count(const struct partition *partition)
 {
-    return topic_table_count(&partition->topics->table);
+    return topic_table_count(&topics_of(partition)->table);
 }
 
-uint64_t topics_next_due_ms(const struct partition *partition)
+static uint64_t next_due_ms(void *self)
 {
-    bool is_busy = partition->topics->any_new || partition->topics->any_behind;
-    return is_busy ? partition->now_ms : 0;
+    const struct topics *topics = self;
+    return topics->any_new || topics->any_behind ? topics->partition->now_ms : 0;
 }
 
 static void doubt(struct partition *partition, struct topic *topic)
@@ -471,13 +468,14 @@ static void doubt(struct partition *partition, struct topic *topic)
     topic->awaits_from = await_rows_of(topic->hash);
     status read = read_last(partition, topic->hash, &topic->last);
     (void)read; /* The next publication meets the same damage, and says so. */
-    look_at(partition, topic); /* Whoever was woken in that turn was not. */
+    look_at(partition, topic); /* Whoever was woken in that round was not. */
 }
 
-void topics_forget(struct partition *partition)
+static void failed(void *self)
 {
-    struct topic_table *table = &partition->topics->table;
-    publications_forget(partition);
+    struct topics *topics = self;
+    struct partition *partition = topics->partition;
+    struct topic_table *table = &topics->table;
     for (struct topic *topic = table->busy.oldest; topic != NULL; topic = topic->newer) {
         doubt(partition, topic);
     }
@@ -499,10 +497,155 @@ static bool visit_topic_of_await(void *context, str key, str value)
     return true;
 }
 
-status topics_recover(struct partition *partition)
+static status load(void *self)
 {
     char key[KEY_BYTES_MAX];
+    struct partition *partition = ((struct topics *)self)->partition;
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(key, partition->options.space, INDEX_AWAIT, STR_EMPTY), STR_EMPTY,
                       false, SIZE_MAX, visit_topic_of_await, partition);
 }
+
+const struct operation subscribe_operation = {
+    .name = "subscribe",
+    .request_bytes = sizeof(struct subscribe_request),
+    .is_read = true,
+    .handle = handle_subscribe,
+};
+const struct operation subscribe_more_operation = {
+    .name = "subscribe_more",
+    .request_bytes = sizeof(struct subscribe_request),
+    .is_read = true,
+    .handle = handle_more,
+};
+const struct operation subscribe_end_operation = {
+    .name = "subscribe_end",
+    .request_bytes = sizeof(struct subscribe_request),
+    .is_read = true,
+    .handle = handle_end,
+};
+
+/* ---- What the code of a task asks for. ---- */
+
+static void prepare_await(struct step_request *step)
+{
+    const struct host_order *wanted = &step->message->order;
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "topic", wanted->topic);
+    json_put_string(&writer, "event_type", wanted->event_type);
+    json_end_object(&writer);
+    step->command.step_request.kind = EFFECT_EVENT;
+    step->command.step_request.data = buf_finish(&text, step->arena);
+    step->command.step_request.due_ms = wanted->due_ms;
+}
+
+static void prepare_publish(struct step_request *step)
+{
+    const struct host_order *wanted = &step->message->order;
+    struct topic_event event = {
+        .topic = wanted->topic,
+        .type = wanted->event_type,
+        .data = wanted->data,
+        .run = step->run->state.id,
+    };
+    uint64_t sequence = 0;
+    status published = topic_publish(step->partition, &event, 1, &sequence);
+    if (!status_is_ok(published)) {
+        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), str_of(published.why));
+        return;
+    }
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "sequence", sequence);
+    json_end_object(&writer);
+    step_request_settle(step, (struct outcome){.value = buf_finish(&text, step->arena)});
+}
+
+/* A wait for an event sees what is published after it began. */
+static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
+                    const struct event *event)
+{
+    (void)event;
+    char key[KEY_BYTES_MAX];
+    struct buf value = {0};
+    struct await_row row = {0};
+    struct index_tail tail = await_row_tail(wait->topic, run->state.id, wait->effect);
+    status found = topic_await(partition, wait->topic, run->state.id, wait->effect, &row.after);
+    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
+    await_row_encode(&row, &value);
+    store_batch_put(&partition->batch, STORE_INDEX,
+                    key_index(key, partition->options.space, INDEX_AWAIT, index_tail_str(&tail)),
+                    buf_str(&value));
+    buf_fini(&value);
+}
+
+static void delete_row(struct partition *partition, struct live_run *run,
+                       const struct effect *effect)
+{
+    const struct live_wait *wait;
+    if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
+        char key[KEY_BYTES_MAX];
+        struct index_tail tail = await_row_tail(wait->topic, run->state.id, effect->id);
+        store_batch_delete(
+            &partition->batch, STORE_INDEX,
+            key_index(key, partition->options.space, INDEX_AWAIT, index_tail_str(&tail)));
+    }
+}
+
+static const struct wait_kind await_kind = {
+    .order = HOST_ORDER_AWAIT_EVENT,
+    .kind = EFFECT_EVENT,
+    .prepare = prepare_await,
+    .set = put_row,
+    .over = delete_row,
+};
+static const struct wait_kind publish_kind = {
+    .order = HOST_ORDER_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
+
+static void *start(struct partition *partition)
+{
+    struct topics *topics = xcalloc(1, sizeof(*topics));
+    topics->partition = partition;
+    topic_table_init(&topics->table);
+    return topics;
+}
+
+static void end_subscribers(struct topic *topic)
+{
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                     STR("the server is shutting down; subscribe again in a moment"));
+    while (topic->subscribers != NULL) {
+        struct subscriber *subscriber = topic->subscribers;
+        topic->subscribers = subscriber->next;
+        subscriber->at = NULL;
+        subscriber->end(subscriber, &failure);
+    }
+}
+
+static void stop(void *self)
+{
+    struct topics *topics = self;
+    for (struct topic *it = topics->table.busy.oldest; it != NULL; it = it->newer) {
+        end_subscribers(it);
+    }
+    topic_table_fini(&topics->table);
+    free(topics);
+}
+
+static const struct wait_kind *const kinds[] = {&await_kind, &publish_kind, NULL};
+static const struct feature *const uses[] = {&waits_feature, NULL};
+
+const struct feature topics_feature = {
+    .name = "topics",
+    .uses = uses,
+    .wait_kinds = kinds,
+    .start = start,
+    .load = load,
+    .at = {[ROUND_BEGINS] = begin_round, [ROUND_FAILED] = failed},
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

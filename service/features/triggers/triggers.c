@@ -4,14 +4,20 @@
  * A trigger's position is a row, moved in the batch that starts the run: no event is skipped, none
  * starts two runs, also across crashes. A trigger that is new begins with what comes after it.
  */
+#include "service/features/triggers/triggers.h"
+
 #include <stdlib.h>
 
+#include "service/agents/definition.h"
 #include "service/base/json_writer.h"
 #include "service/base/sys.h"
-#include "service/partition/internal.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/starts/starts.h"
+#include "service/features/topics/topics.h"
+#include "service/partition/state.h"
 
 enum {
-    RUNS_PER_TURN_MAX = 256,
+    RUNS_PER_ROUND_MAX = 256,
     BATCH_SIZE_MAX = 1000,
     AGAIN_MS = 10 * 1000, /* After a start that was refused. */
     AT_ONCE_MS = 1, /* Also when the clock is set back meanwhile. */
@@ -27,6 +33,16 @@ struct trigger {
     uint64_t position; /* Events up to here have started runs. */
     uint64_t due_ms; /* When a batch that is not full is started; 0: none waits. */
 };
+
+struct triggers {
+    struct partition *partition;
+    struct trigger *list;
+};
+
+static struct triggers *triggers_of(const struct partition *partition)
+{
+    return partition_self(partition, &triggers_feature);
+}
 
 static void put_row(struct partition *partition, const struct trigger *trigger)
 {
@@ -48,7 +64,7 @@ static void put_row(struct partition *partition, const struct trigger *trigger)
 
 static struct trigger *find(const struct partition *partition, str workflow)
 {
-    struct trigger *trigger = partition->triggers;
+    struct trigger *trigger = triggers_of(partition)->list;
     while (trigger != NULL && !str_is(workflow, trigger->workflow)) {
         trigger = trigger->next;
     }
@@ -62,8 +78,8 @@ static struct trigger *add(struct partition *partition, str workflow, str topic)
     memcpy(trigger->workflow, workflow.ptr, workflow.len);
     memcpy(trigger->topic, topic.ptr, topic.len);
     topic_hash(topic, trigger->hash);
-    trigger->next = partition->triggers;
-    partition->triggers = trigger;
+    trigger->next = triggers_of(partition)->list;
+    triggers_of(partition)->list = trigger;
     return trigger;
 }
 
@@ -121,7 +137,8 @@ static bool visit_event(void *context, const struct topic_event *event)
     return collecting->count < collecting->count_max;
 }
 
-static bool start(struct partition *partition, struct trigger *trigger, struct collecting *collecting)
+static bool start(struct partition *partition, struct trigger *trigger,
+                  struct collecting *collecting)
 {
     struct arena *arena = &partition->round_arena;
     if (trigger->batch_size > 1) {
@@ -138,7 +155,7 @@ static bool start(struct partition *partition, struct trigger *trigger, struct c
     bool is_started = start_run(partition, &spec, 0, 0, arena, &failure, &id);
     if (!is_started) {
         log_line(LOG_WARN, "trigger_refused", "workflow=%s reason=%s why=\"" STR_FMT "\"",
-                 trigger->workflow, failure.reason, STR_ARG(failure.message));
+                 trigger->workflow, reason_name(failure.reason), STR_ARG(failure.message));
     }
     return is_started;
 }
@@ -155,7 +172,8 @@ static bool fire(struct partition *partition, struct trigger *trigger)
         json_begin_object(&collecting.writer, NULL);
         json_begin_array(&collecting.writer, "events");
     }
-    status read = topic_visit(partition, trigger->hash, trigger->position, visit_event, &collecting);
+    status read =
+        topic_visit(partition, trigger->hash, trigger->position, visit_event, &collecting);
     bool is_full = collecting.count == trigger->batch_size;
     uint64_t due_ms = collecting.count == 0 || trigger->batch_timeout_ms == 0
                           ? 0
@@ -179,37 +197,42 @@ static bool fire(struct partition *partition, struct trigger *trigger)
     return starts;
 }
 
-void triggers_work(struct partition *partition, const uint8_t topic[16])
+/* The topic has new events, all committed. */
+static void start_runs(void *self, const uint8_t topic[16])
 {
-    for (struct trigger *trigger = partition->triggers; trigger != NULL; trigger = trigger->next) {
+    struct triggers *triggers = self;
+    struct partition *partition = triggers->partition;
+    for (struct trigger *trigger = triggers->list; trigger != NULL; trigger = trigger->next) {
         if (memcmp(trigger->hash, topic, sizeof(trigger->hash)) != 0) {
             continue;
         }
         size_t count = 0;
-        while (count < RUNS_PER_TURN_MAX && fire(partition, trigger)) {
+        while (count < RUNS_PER_ROUND_MAX && fire(partition, trigger)) {
             count++;
         }
-        if (count == RUNS_PER_TURN_MAX) {
-            trigger->due_ms = AT_ONCE_MS; /* Goes on next turn. */
+        if (count == RUNS_PER_ROUND_MAX) {
+            trigger->due_ms = AT_ONCE_MS; /* Goes on next round. */
         }
     }
 }
 
-void triggers_tick(struct partition *partition)
+static void begin_round(void *self)
 {
-    for (struct trigger *trigger = partition->triggers; trigger != NULL; trigger = trigger->next) {
+    struct triggers *triggers = self;
+    const struct partition *partition = triggers->partition;
+    for (struct trigger *trigger = triggers->list; trigger != NULL; trigger = trigger->next) {
         if (trigger->due_ms != 0 && partition->now_ms >= trigger->due_ms) {
             trigger->due_ms = 0;
-            triggers_work(partition, trigger->hash);
+            start_runs(triggers, trigger->hash);
         }
     }
 }
 
-uint64_t triggers_next_due_ms(const struct partition *partition)
+static uint64_t next_due_ms(void *self)
 {
+    const struct triggers *triggers = self;
     uint64_t due_ms = 0;
-    for (const struct trigger *trigger = partition->triggers; trigger != NULL;
-         trigger = trigger->next) {
+    for (const struct trigger *trigger = triggers->list; trigger != NULL; trigger = trigger->next) {
         if (trigger->due_ms != 0 && (due_ms == 0 || trigger->due_ms < due_ms)) {
             due_ms = trigger->due_ms;
         }
@@ -236,21 +259,62 @@ static bool visit_row(void *context, str key, str value)
     return true;
 }
 
-void triggers_free(struct partition *partition)
+static void forget_all(struct triggers *triggers)
 {
-    while (partition->triggers != NULL) {
-        struct trigger *next = partition->triggers->next;
-        free(partition->triggers);
-        partition->triggers = next;
+    while (triggers->list != NULL) {
+        struct trigger *next = triggers->list->next;
+        free(triggers->list);
+        triggers->list = next;
     }
 }
 
-/* From the rows: at the start, and after a commit that failed. */
-status triggers_recover(struct partition *partition)
+static status read_rows(struct triggers *triggers)
 {
     char key[KEY_BYTES_MAX];
-    triggers_free(partition);
+    struct partition *partition = triggers->partition;
+    forget_all(triggers);
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(key, partition->options.space, INDEX_TRIGGER, STR_EMPTY), STR_EMPTY,
                       false, SIZE_MAX, visit_row, partition);
 }
+
+static void failed(void *self)
+{
+    status read = read_rows(self);
+    if (!status_is_ok(read)) {
+        log_line(LOG_ERROR, "triggers_unreadable", "why=\"%s\"", read.why);
+    }
+}
+
+/* By now the topics are there: features start in an order of their own. */
+static status load(void *self)
+{
+    struct triggers *triggers = self;
+    topics_listen(triggers->partition, start_runs, triggers);
+    return read_rows(triggers);
+}
+
+static void *start_feature(struct partition *partition)
+{
+    struct triggers *triggers = xcalloc(1, sizeof(*triggers));
+    triggers->partition = partition;
+    return triggers;
+}
+
+static void stop(void *self)
+{
+    forget_all(self);
+    free(self);
+}
+
+static const struct feature *const uses[] = {&starts_feature, &topics_feature, NULL};
+
+const struct feature triggers_feature = {
+    .name = "triggers",
+    .uses = uses,
+    .start = start_feature,
+    .load = load,
+    .at = {[ROUND_BEGINS] = begin_round, [ROUND_FAILED] = failed},
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

@@ -5,11 +5,16 @@
  * offers its task: for that they stand in a list. The list may lack some, after a restart for one:
  * these are tried when their time comes.
  */
+#include "service/features/versions/versions.h"
+
 #include <stdlib.h>
 
 #include "service/base/array.h"
 #include "service/base/map.h"
-#include "service/partition/internal.h"
+#include "service/partition/commands.h"
+#include "service/partition/journal.h"
+#include "service/partition/state.h"
+#include "service/partition/task_order.h"
 
 enum {
     STOPPED_MAX = 100000,
@@ -24,6 +29,7 @@ struct stopped {
 };
 
 struct versions {
+    struct partition *partition;
     struct stopped *stopped;
     uint32_t used;
     size_t capacity;
@@ -53,23 +59,23 @@ static bool is_of(const void *context, uint32_t number, const void *task)
 
 static const struct map_keys keys_by_task = {hash_of, is_of};
 
-struct versions *versions_new(void)
+static void *start(struct partition *partition)
 {
     struct versions *versions = xcalloc(1, sizeof(*versions));
+    versions->partition = partition;
     versions->free = NOBODY;
     versions->first = NOBODY;
     map_init(&versions->by_task, &keys_by_task, versions);
     return versions;
 }
 
-void versions_free(struct versions *versions)
+static void stop(void *self)
 {
-    if (versions != NULL) {
-        map_fini(&versions->by_task);
-        free(versions->stopped);
-        free(versions->called);
-        free(versions);
-    }
+    struct versions *versions = self;
+    map_fini(&versions->by_task);
+    free(versions->stopped);
+    free(versions->called);
+    free(versions);
 }
 
 static uint64_t offer_hash(enum task_kind kind, str name)
@@ -89,18 +95,19 @@ static uint32_t take_entry(struct versions *versions)
     return versions->used++;
 }
 
-void versions_note_stopped(struct partition *partition, struct live_run *run, uint32_t effect)
+/* The code of a task did not fit its history. */
+static void note_stopped(struct versions *versions, struct live_run *run, uint32_t effect)
 {
-    struct versions *versions = partition->versions;
+    struct partition *partition = versions->partition;
     struct task_ref task = {run->state.id, effect};
     struct event ordered;
     uint32_t number;
     if (versions->by_task.count >= STOPPED_MAX ||
         map_find(&versions->by_task, hash_of_task(task), &task, &number) ||
-        !status_is_ok(command_task(run, effect, &partition->round_arena, &ordered))) {
+        !status_is_ok(task_order_find(run, effect, &partition->round_arena, &ordered))) {
         return; /* It is tried when its time comes. */
     }
-    enum task_kind kind = task_kind_of(run, engine_effect(&run->state, effect));
+    enum task_kind kind = task_order_kind(run, engine_effect(&run->state, effect));
     number = take_entry(versions);
     versions->stopped[number] = (struct stopped){
         .task = task,
@@ -146,7 +153,7 @@ static bool offers(const struct host_hello *hello, uint64_t wanted)
 
 void versions_hear(struct partition *partition, const struct host_hello *hello)
 {
-    struct versions *versions = partition->versions;
+    struct versions *versions = partition_self(partition, &versions_feature);
     if (hello->session.len > 0) {
         return; /* The process that was there before. */
     }
@@ -159,14 +166,15 @@ void versions_hear(struct partition *partition, const struct host_hello *hello)
     }
 }
 
-bool versions_is_busy(const struct partition *partition)
+static uint64_t next_due_ms(void *self)
 {
-    return partition->versions->called_count > 0;
+    const struct versions *versions = self;
+    return versions->called_count > 0 ? versions->partition->now_ms : 0;
 }
 
 void versions_work(struct partition *partition)
 {
-    struct versions *versions = partition->versions;
+    struct versions *versions = partition_self(partition, &versions_feature);
     for (size_t i = 0; i < partition->options.batch_max && versions->called_count > 0; i++) {
         struct task_ref task = versions->called[--versions->called_count];
         struct live_run *run;
@@ -217,8 +225,8 @@ static bool find_failure(void *context, uint32_t seq, const struct event *event)
     return !found;
 }
 
-status versions_deployment(struct partition *partition, const struct live_run *run, struct arena *arena,
-                           str *ret)
+status versions_deployment(struct partition *partition, const struct live_run *run,
+                           struct arena *arena, str *ret)
 {
     *ret = STR_EMPTY;
     if (run->state.deployment == 0) {
@@ -240,3 +248,20 @@ status versions_failure(struct partition *partition, const struct live_run *run,
     *ret = search.ret;
     return STATUS_OK;
 }
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    if (event->kind == EVENT_TASK_FAILED && event->task_failed.is_mismatch) {
+        note_stopped(self, run, event->effect);
+    }
+}
+
+const struct feature versions_feature = {
+    .name = "versions",
+    .start = start,
+    .before_event = before_event,
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

@@ -1,11 +1,14 @@
 /*
  * replay: what a task's code has settled so far, read from its run's journal.
  */
+#include "service/features/waits/replay.h"
+
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
-#include "service/partition/internal.h"
+#include "service/partition/journal.h"
+#include "service/partition/state.h"
 
 enum {
     ACCOUNTS_BYTES_MAX =
@@ -280,7 +283,7 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
 
 /* The text of an agent's last reply, as a JSON string; raw where the definition has a schema for
  * it and it is JSON. */
-str replay_answer(const struct live_run *run, struct arena *arena)
+str replay_answer(const struct live_run *run, bool is_structured, struct arena *arena)
 {
     struct last_answer answer = {.arena = arena};
     for (size_t i = run->record_count; i > 0 && !answer.found; i--) {
@@ -289,8 +292,7 @@ str replay_answer(const struct live_run *run, struct arena *arena)
         (void)read; /* It is one we keep and have read before. */
     }
     str text = buf_str(&answer.text);
-    bool is_raw = run->definition != NULL && run->definition->agent.output_schema_json.len > 0 &&
-                  status_is_ok(json_validate(text, arena));
+    bool is_raw = is_structured && status_is_ok(json_validate(text, arena));
     struct buf quoted = {0};
     buf_put_json_string(&quoted, text);
     str ret = arena_copy(arena, is_raw ? text : buf_str(&quoted));

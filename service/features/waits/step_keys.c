@@ -15,7 +15,7 @@ static uint32_t hash_of(uint32_t task, uint64_t key)
 }
 
 /* The hash's slot, or the free one where it belongs. */
-static uint32_t *slot_of(const struct order_keys *keys, uint32_t hash)
+static uint32_t *slot_of(const struct step_keys *keys, uint32_t hash)
 {
     uint32_t at = hash;
     for (;;) {
@@ -27,9 +27,9 @@ static uint32_t *slot_of(const struct order_keys *keys, uint32_t hash)
     }
 }
 
-static void grow(struct order_keys *keys)
+static void grow(struct step_keys *keys)
 {
-    struct order_keys grown = {
+    struct step_keys grown = {
         .slot_count = keys->slot_count == 0 ? SLOTS_MIN : 2 * keys->slot_count,
         .count = keys->count,
         .is_complete = keys->is_complete,
@@ -44,13 +44,13 @@ static void grow(struct order_keys *keys)
     *keys = grown;
 }
 
-void order_keys_fini(struct order_keys *keys)
+void step_keys_fini(struct step_keys *keys)
 {
     free(keys->slots);
-    *keys = (struct order_keys){0};
+    *keys = (struct step_keys){0};
 }
 
-void order_keys_add(struct order_keys *keys, uint32_t task, uint64_t key)
+void step_keys_add(struct step_keys *keys, uint32_t task, uint64_t key)
 {
     uint32_t hash = hash_of(task, key);
     if (keys->count >= keys->slot_count / 8 * 7) {
@@ -61,7 +61,7 @@ void order_keys_add(struct order_keys *keys, uint32_t task, uint64_t key)
     *slot = hash;
 }
 
-bool order_keys_has(const struct order_keys *keys, uint32_t task, uint64_t key)
+bool step_keys_has(const struct step_keys *keys, uint32_t task, uint64_t key)
 {
     return keys->count > 0 && *slot_of(keys, hash_of(task, key)) != 0;
 }

@@ -1,5 +1,5 @@
 /*
- * order_keys: which keys of orders a run's tasks have used, near enough.
+ * step_keys: which keys of step requests a run's tasks have used, near enough.
  *
  * 32 bits of a hash each, 4.6 to 9.2 bytes with the room between them: a run that has waited
  * 100,000 times holds 512 KiB while it is at work, and nothing once it has left memory. A key that
@@ -12,16 +12,16 @@
 #include "service/base/base.h"
 
 /* Zero-initialised is empty. */
-struct order_keys {
+struct step_keys {
     uint32_t *slots; /* Hashes, never 0; 0: free. */
     uint32_t slot_count; /* 0 or a power of two. */
     uint32_t count;
     bool is_complete; /* It has every key of the run. */
 };
 
-void order_keys_fini(struct order_keys *keys);
+void step_keys_fini(struct step_keys *keys);
 /* `key` is engine_key() of the order's. */
-void order_keys_add(struct order_keys *keys, uint32_t task, uint64_t key);
-bool order_keys_has(const struct order_keys *keys, uint32_t task, uint64_t key);
+void step_keys_add(struct step_keys *keys, uint32_t task, uint64_t key);
+bool step_keys_has(const struct step_keys *keys, uint32_t task, uint64_t key);
 
 #endif

@@ -4,11 +4,42 @@
  * The state keeps a hash of a step's key; the key itself and the topic are in the journal and,
  * while the run is in memory, here.
  */
+#include "service/features/waits/waits.h"
+
 #include <stdlib.h>
 
-#include "service/base/array.h"
+#include "service/base/hash.h"
 #include "service/base/json.h"
-#include "service/partition/internal.h"
+#include "service/features/waits/step_requests.h"
+#include "service/features/waits/wait_kind.h"
+#include "service/partition/journal.h"
+#include "service/partition/state.h"
+
+enum {
+    ORDER_KINDS = 8,
+};
+
+struct waits {
+    struct partition *partition;
+    const struct wait_kind *by_order[ORDER_KINDS];
+    const struct wait_kind *by_effect[EFFECT_KIND_COUNT];
+};
+
+/* In each run. */
+struct room {
+    struct live_wait *open; /* All, or those that were set since the run was read. */
+    struct step_keys step_keys;
+};
+
+static struct waits *waits_of(const struct partition *partition)
+{
+    return partition_self(partition, &waits_feature);
+}
+
+static struct room *room_of(const struct waits *waits, const struct live_run *run)
+{
+    return partition_room(waits->partition, run, &waits_feature);
+}
 
 static void read_event_wait(str data, struct buf *ret_topic, struct buf *ret_type)
 {
@@ -33,7 +64,7 @@ static str put_text(struct live_wait *wait, size_t offset, str text)
     return str_make(wait->bytes + offset, text.len);
 }
 
-static void remember(struct live_run *run, uint32_t seq, const struct event *event)
+static void remember(struct room *room, uint32_t seq, const struct event *event)
 {
     struct buf topic = {0};
     struct buf type = {0};
@@ -47,26 +78,26 @@ static void remember(struct live_run *run, uint32_t seq, const struct event *eve
     wait->key = put_text(wait, 0, key);
     wait->event_type = put_text(wait, key.len, buf_str(&type));
     if (topic.len > 0) {
-        topic_hash(buf_str(&topic), wait->topic);
+        hash128(buf_str(&topic), wait->topic);
     }
-    wait->next = run->open_waits;
-    run->open_waits = wait;
+    wait->next = room->open;
+    room->open = wait;
     buf_fini(&topic);
     buf_fini(&type);
 }
 
-static struct live_wait *known(const struct live_run *run, uint32_t effect)
+static struct live_wait *known(const struct room *room, uint32_t effect)
 {
-    struct live_wait *wait = run->open_waits;
+    struct live_wait *wait = room->open;
     while (wait != NULL && wait->effect != effect) {
         wait = wait->next;
     }
     return wait;
 }
 
-static void forget(struct live_run *run, uint32_t effect)
+static void forget(struct room *room, uint32_t effect)
 {
-    struct live_wait **link = &run->open_waits;
+    struct live_wait **link = &room->open;
     while (*link != NULL && (*link)->effect != effect) {
         link = &(*link)->next;
     }
@@ -77,20 +108,17 @@ static void forget(struct live_run *run, uint32_t effect)
     }
 }
 
-void waits_free(struct live_run *run)
-{
-    while (run->open_waits != NULL) {
-        forget(run, run->open_waits->effect);
-    }
-    order_keys_fini(&run->order_keys);
-}
+struct finding {
+    struct live_run *run;
+    struct room *room;
+};
 
-static bool all_known(const struct live_run *run)
+static bool all_known(const struct finding *finding)
 {
-    for (uint32_t i = 0; i < run->state.effect_count; i++) {
-        const struct effect *effect = &run->state.effects[i];
-        bool is_open = effect_is_wait(effect);
-        if (is_open && known(run, effect->id) == NULL) {
+    const struct run *state = &finding->run->state;
+    for (uint32_t i = 0; i < state->effect_count; i++) {
+        const struct effect *effect = &state->effects[i];
+        if (effect_is_wait(effect) && known(finding->room, effect->id) == NULL) {
             return false;
         }
     }
@@ -99,11 +127,11 @@ static bool all_known(const struct live_run *run)
 
 static bool find_open(void *context, uint32_t seq, const struct event *event)
 {
-    struct live_run *run = context;
-    bool is_open = engine_effect(&run->state, event->effect) != NULL;
-    if (is_open && known(run, event->effect) == NULL) {
-        remember(run, seq, event);
-        return !all_known(run);
+    const struct finding *finding = context;
+    bool is_open = engine_effect(&finding->run->state, event->effect) != NULL;
+    if (is_open && known(finding->room, event->effect) == NULL) {
+        remember(finding->room, seq, event);
+        return !all_known(finding);
     }
     return true;
 }
@@ -111,95 +139,66 @@ static bool find_open(void *context, uint32_t seq, const struct event *event)
 status wait_find(struct partition *partition, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret)
 {
-    *ret = known(run, effect);
+    struct finding finding = {run, room_of(waits_of(partition), run)};
+    *ret = known(finding.room, effect);
     if (*ret == NULL) { /* The run was read again since the wait was set. */
         TRY(journal_each_back(partition, run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
-                              &partition->scratch, find_open, run));
-        *ret = known(run, effect);
+                              &partition->scratch, find_open, &finding));
+        *ret = known(finding.room, effect);
     }
     return *ret != NULL ? STATUS_OK
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
 
-static void put_row(struct partition *partition, enum index_kind kind, struct index_tail tail,
-                    str value)
+static const struct wait_kind *kind_of(const struct waits *waits, unsigned kind)
 {
-    char key[KEY_BYTES_MAX];
-    store_batch_put(&partition->batch, STORE_INDEX,
-                    key_index(key, partition->options.space, (uint8_t)kind, index_tail_str(&tail)),
-                    value);
+    assert(kind < EFFECT_KIND_COUNT);
+    return waits->by_effect[kind];
 }
 
-static void delete_row(struct partition *partition, enum index_kind kind, struct index_tail tail)
-{
-    char key[KEY_BYTES_MAX];
-    store_batch_delete(
-        &partition->batch, STORE_INDEX,
-        key_index(key, partition->options.space, (uint8_t)kind, index_tail_str(&tail)));
-}
-
-/* A wait for an event sees what is published after it began. */
-static void put_await(struct partition *partition, struct live_run *run, const struct event *event)
-{
-    struct buf value = {0};
-    struct await_row row = {0};
-    const uint8_t *topic = known(run, event->effect)->topic;
-    status found = topic_await(partition, topic, run->state.id, event->effect, &row.after);
-    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    await_row_encode(&row, &value);
-    put_row(partition, INDEX_AWAIT, await_row_tail(topic, run->state.id, event->effect),
-            buf_str(&value));
-    buf_fini(&value);
-}
-
-static void note_set(struct partition *partition, struct live_run *run, uint32_t seq,
+static void note_set(struct waits *waits, struct live_run *run, uint32_t seq,
                      const struct event *event)
 {
-    enum effect_kind kind = event->wait_set.kind;
-    remember(run, seq, event);
-    if (kind == EFFECT_SUSPENSION) {
-        put_row(partition, INDEX_SUSPENSION,
-                suspension_row_tail(event->time_ms, run->state.id, event->effect), STR_EMPTY);
-    } else if (kind == EFFECT_EVENT) {
-        put_await(partition, run, event);
+    const struct wait_kind *kind = kind_of(waits, event->wait_set.kind);
+    struct room *room = room_of(waits, run);
+    remember(room, seq, event);
+    if (kind != NULL && kind->set != NULL) {
+        kind->set(waits->partition, run, known(room, event->effect), event);
     }
 }
 
-static void drop_wait(struct partition *partition, struct live_run *run, const struct effect *effect)
+static void drop_wait(struct waits *waits, struct live_run *run, const struct effect *effect)
 {
-    const struct live_wait *wait;
-    if (effect->kind == EFFECT_SUSPENSION) {
-        delete_row(partition, INDEX_SUSPENSION,
-                   suspension_row_tail(effect->since_ms, run->state.id, effect->id));
-    } else if (effect->kind == EFFECT_EVENT &&
-               status_is_ok(wait_find(partition, run, effect->id, &wait))) {
-        delete_row(partition, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));
+    const struct wait_kind *kind = kind_of(waits, effect->kind);
+    if (kind != NULL && kind->over != NULL) {
+        kind->over(waits->partition, run, effect);
     }
-    forget(run, effect->id);
+    forget(room_of(waits, run), effect->id);
 }
 
 /* owner 0: all of the run; kept: the kind that stays open. */
-static void drop_waits(struct partition *partition, struct live_run *run, uint32_t owner,
+static void drop_waits(struct waits *waits, struct live_run *run, uint32_t owner,
                        enum effect_kind kept)
 {
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         if (effect_is_wait(effect) && effect->kind != kept &&
             (owner == 0 || effect->owner == owner)) {
-            drop_wait(partition, run, effect);
+            drop_wait(waits, run, effect);
         }
     }
 }
 
-static void note_key(struct live_run *run, const struct event *event)
+static void note_key(struct room *room, const struct run *state, const struct event *event)
 {
-    const struct effect *wait = engine_effect(&run->state, event->effect);
-    if (wait != NULL && run->order_keys.is_complete) {
-        order_keys_add(&run->order_keys, wait->owner, wait->key);
+    const struct effect *wait = engine_effect(state, event->effect);
+    if (wait != NULL && room->step_keys.is_complete) {
+        step_keys_add(&room->step_keys, wait->owner, wait->key);
     }
 }
 
-static void note_outcome(struct partition *partition, struct live_run *run, const struct event *event)
+static void note_outcome(struct partition *partition, struct live_run *run,
+                         const struct event *event)
 {
     const struct effect *wait = engine_effect(&run->state, event->effect);
     const struct effect *task = engine_effect(&run->state, event->wait_settled.owner);
@@ -208,38 +207,51 @@ static void note_outcome(struct partition *partition, struct live_run *run, cons
         !status_is_ok(wait_find(partition, run, event->effect, &found))) {
         return;
     }
-    struct act *act = act_add(partition, ACT_OUTCOME, run);
-    const struct outcome *outcome = &event->wait_settled.outcome;
-    act->effect = task->id;
-    act->wait = event->effect;
-    act->seq = found->seq;
-    act->wait_kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind;
-    act->key = arena_copy(&partition->round_arena, found->key);
-    act->outcome = (struct outcome){
-        .failed = outcome->failed,
-        .value = arena_copy(&partition->round_arena, outcome->value),
-        .error_type = arena_copy(&partition->round_arena, outcome->error_type),
-        .error_message = arena_copy(&partition->round_arena, outcome->error_message),
+    struct told told = {
+        .wait = event->effect,
+        .kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind,
+        .since = found->seq,
+        .key = found->key,
+        .outcome = event->wait_settled.outcome,
     };
+    step_request_tell(partition, run, task->id, &told);
 }
 
-void waits_note(struct partition *partition, struct live_run *run, const struct event *event)
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
 {
+    (void)command;
     uint32_t owner;
     enum effect_kind kept;
-    if (event->kind == EVENT_WAIT_SET) {
-        note_set(partition, run, run->state.seq + 1, event);
+    struct waits *waits = self;
+    if (event->kind == EVENT_RUN_STARTED) {
+        room_of(waits, run)->step_keys.is_complete = true;
+    } else if (event->kind == EVENT_WAIT_SET) {
+        note_set(waits, run, run->state.seq + 1, event);
     } else if (event->kind == EVENT_WAIT_SETTLED) {
-        note_key(run, event);
-        note_outcome(partition, run, event);
-        drop_wait(partition, run, engine_effect(&run->state, event->effect));
+        note_key(room_of(waits, run), &run->state, event);
+        note_outcome(waits->partition, run, event);
+        drop_wait(waits, run, engine_effect(&run->state, event->effect));
     } else if (event_ends_waits(event, &owner, &kept)) {
-        drop_waits(partition, run, owner, kept);
+        drop_waits(waits, run, owner, kept);
     }
 }
 
+struct step_keys *waits_step_keys(struct partition *partition, const struct live_run *run)
+{
+    return &room_of(waits_of(partition), run)->step_keys;
+}
+
+const struct wait_kind *waits_kind_for(struct partition *partition, enum host_order_kind order)
+{
+    const struct waits *waits = waits_of(partition);
+    assert((size_t)order < COUNT_OF(waits->by_order));
+    assert(waits->by_order[order] != NULL); /* Some feature has a row for it. */
+    return waits->by_order[order];
+}
+
 struct restoring {
-    struct partition *partition;
+    struct waits *waits;
     struct live_run *run;
 };
 
@@ -247,278 +259,78 @@ static bool restore_set(void *context, uint32_t seq, const struct event *event)
 {
     const struct restoring *restoring = context;
     if (engine_effect(&restoring->run->state, event->effect) != NULL) {
-        note_set(restoring->partition, restoring->run, seq, event);
+        note_set(restoring->waits, restoring->run, seq, event);
     }
     return true;
 }
 
-void waits_restore(struct partition *partition, struct live_run *run)
+/* Index rows and memory of all open waits, from the records in memory. */
+static void run_copied(void *self, struct live_run *run)
 {
-    struct restoring restoring = {partition, run};
+    struct waits *waits = self;
+    struct restoring restoring = {waits, run};
     for (size_t i = 0; i < run->record_count; i++) {
         status read = journal_record(run->records[i], JOURNAL_KIND(EVENT_WAIT_SET),
-                                     &partition->round_arena, restore_set, &restoring);
+                                     &waits->partition->round_arena, restore_set, &restoring);
         (void)read; /* It is one we keep and have read before. */
     }
 }
 
-struct children {
-    struct arena *arena;
-    uuid *ids;
-    size_t count;
-    size_t capacity;
+static void run_leaves(void *self, struct live_run *run)
+{
+    struct room *room = room_of(self, run);
+    while (room->open != NULL) {
+        forget(room, room->open->effect);
+    }
+    step_keys_fini(&room->step_keys);
+}
+
+static void prepare_sleep(struct step_request *step)
+{
+    step->command.step_request.kind = EFFECT_SLEEP;
+    step->command.step_request.due_ms = step->message->order.due_ms;
+}
+
+static const struct wait_kind sleep_kind = {
+    .order = HOST_ORDER_SLEEP, .kind = EFFECT_SLEEP, .prepare = prepare_sleep};
+
+static void take_kinds(struct waits *waits, const struct feature *feature)
+{
+    for (size_t i = 0; feature->wait_kinds != NULL && feature->wait_kinds[i] != NULL; i++) {
+        const struct wait_kind *kind = feature->wait_kinds[i];
+        assert((size_t)kind->order < COUNT_OF(waits->by_order));
+        assert(waits->by_order[kind->order] == NULL); /* One feature for each. */
+        waits->by_order[kind->order] = kind;
+        if (kind->kind != EFFECT_AT_ONCE) {
+            waits->by_effect[kind->kind] = kind;
+        }
+    }
+}
+
+static void *start(struct partition *partition)
+{
+    struct waits *waits = xcalloc(1, sizeof(*waits));
+    waits->partition = partition;
+    for (size_t i = 0; partition->options.features[i] != NULL; i++) {
+        take_kinds(waits, partition->options.features[i]);
+    }
+    return waits;
+}
+
+static void stop(void *self)
+{
+    free(self);
+}
+
+static const struct wait_kind *const kinds[] = {&sleep_kind, NULL};
+
+const struct feature waits_feature = {
+    .name = "waits",
+    .wait_kinds = kinds,
+    .run_bytes = sizeof(struct room),
+    .start = start,
+    .before_event = before_event,
+    .run_leaves = run_leaves,
+    .run_copied = run_copied,
+    .stop = stop,
 };
-
-static void add_child(struct children *children, uuid id)
-{
-    children->ids = array_reserve_in(children->arena, children->ids, &children->capacity,
-                                     children->count + 1, sizeof(children->ids[0]));
-    children->ids[children->count++] = id;
-}
-
-static bool visit_child(void *context, str key, str value)
-{
-    (void)value;
-    str tail;
-    struct child_row row;
-    if (key_read_index(key, &tail) && status_is_ok(child_row_decode(tail, &row))) {
-        add_child(context, row.child);
-    }
-    return true;
-}
-
-void waits_cancel_children(struct partition *partition, struct live_run *run)
-{
-    char key[KEY_BYTES_MAX];
-    struct children children = {.arena = &partition->round_arena};
-    struct index_tail tail = child_rows_of(run->state.id);
-    status scanned =
-        store_scan(&partition->store, STORE_INDEX,
-                   key_index(key, partition->options.space, INDEX_CHILD, index_tail_str(&tail)),
-                   STR_EMPTY, false, SIZE_MAX, visit_child, &children);
-    (void)scanned; /* What a damaged index hides stays as it is; the journal is not touched. */
-    for (size_t i = 0; i < partition->born_count; i++) {
-        if (uuid_equal(partition->born[i].parent, run->state.id)) {
-            add_child(&children, partition->born[i].child);
-        }
-    }
-    for (size_t i = 0; i < children.count; i++) {
-        struct live_run *child;
-        struct command cancel = {
-            .kind = COMMAND_CANCEL,
-            .cancel = {.cause = STR("the run that started it was cancelled")},
-        };
-        if (status_is_ok(runs_get(partition, children.ids[i], &child))) {
-            enum verdict verdict = command_submit(partition, child, &cancel); /* And its children. */
-            (void)verdict; /* It has ended, or is being cancelled. */
-        }
-    }
-}
-
-/* What the parent is told: the result as JSON, or why there is none. */
-static struct outcome final_outcome(struct partition *partition, struct live_run *run,
-                                    const struct event *events, size_t count)
-{
-    const struct event *last = &events[count - 1];
-    if (last->kind == EVENT_RUN_FAILED) {
-        return (struct outcome){.failed = true,
-                                .error_type = last->run_failed.reason,
-                                .error_message = last->run_failed.message};
-    }
-    if (last->kind == EVENT_RUN_CANCELLED) {
-        return (struct outcome){.failed = true,
-                                .error_type = STR("CANCELLED"),
-                                .error_message = last->run_cancelled.cause};
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (events[i].kind == EVENT_TASK_SETTLED && run->state.kind != RUN_KIND_AGENT) {
-            return events[i].task_settled.outcome;
-        }
-    }
-    return (struct outcome){.value = replay_answer(run, &partition->round_arena)};
-}
-
-static bool visit_successor(void *context, str key, str value)
-{
-    (void)value;
-    str tail;
-    struct successor_row row;
-    if (key_read_index(key, &tail) && status_is_ok(successor_row_decode(tail, &row))) {
-        add_child(context, row.successor);
-    }
-    return true;
-}
-
-/* Of a parent that failed: its copies that wait for the child instead. */
-static void find_heirs(struct partition *partition, uuid child, uuid parent, struct children *ret)
-{
-    char key[KEY_BYTES_MAX];
-    struct index_tail tail = successor_rows_of(child);
-    status scanned =
-        store_scan(&partition->store, STORE_INDEX,
-                   key_index(key, partition->options.space, INDEX_SUCCESSOR, index_tail_str(&tail)),
-                   STR_EMPTY, false, SIZE_MAX, visit_successor, ret);
-    (void)scanned; /* As in waits_cancel_children(). */
-    for (size_t i = 0; i < ret->count; i++) {
-        delete_row(partition, INDEX_SUCCESSOR, successor_row_tail(child, ret->ids[i]));
-    }
-    for (size_t i = 0; i < partition->born_count; i++) {
-        if (uuid_equal(partition->born[i].child, child) &&
-            !uuid_equal(partition->born[i].parent, parent)) {
-            add_child(ret, partition->born[i].parent);
-            delete_row(partition, INDEX_SUCCESSOR,
-                       successor_row_tail(child, partition->born[i].parent));
-        }
-    }
-}
-
-static struct command child_done(struct partition *partition, const struct live_run *child,
-                                 const struct run_spec *spec, const struct outcome *outcome)
-{
-    return (struct command){
-        .kind = COMMAND_CHILD_DONE,
-        .effect = spec->parent_effect,
-        .attempt = 0,
-        .child_done = {.index = spec->parent_index,
-                       .child = child->state.id,
-                       .outcome = *outcome,
-                       .account = account_of(child, &partition->round_arena)},
-    };
-}
-
-static void tell(struct partition *partition, uuid parent, struct command command)
-{
-    struct live_run *run;
-    if (status_is_ok(runs_get(partition, parent, &run))) {
-        enum verdict verdict = command_submit(partition, run, &command);
-        (void)verdict; /* It has ended, or waits no more. */
-    }
-}
-
-void waits_tell_parent(struct partition *partition, struct live_run *run, const struct event *events,
-                       size_t count)
-{
-    struct event started;
-    struct live_run *parent;
-    status found = runs_started(run, &partition->round_arena, &started);
-    const struct run_spec *spec = &started.run_started.spec;
-    if (!status_is_ok(found) || uuid_is_zero(spec->parent) || spec->parent_effect == 0) {
-        return;
-    }
-    struct outcome outcome = final_outcome(partition, run, events, count);
-    if (!status_is_ok(runs_get(partition, spec->parent, &parent))) {
-        return;
-    }
-    struct command command = child_done(partition, run, spec, &outcome);
-    struct children told = {.arena = &partition->round_arena};
-    if (parent->state.state == RUN_FAILED) {
-        find_heirs(partition, run->state.id, spec->parent, &told);
-    } else {
-        add_child(&told, spec->parent);
-    }
-    for (size_t i = 0; i < told.count; i++) {
-        tell(partition, told.ids[i], command);
-    }
-}
-
-/* ---- A failed run that goes on as a copy. ---- */
-
-struct adoption {
-    struct partition *partition;
-    struct live_run *heir;
-    struct children settled; /* Of the heir's facts. */
-    struct event events[2]; /* How a child ended: its task's outcome, its own end. */
-    size_t count;
-};
-
-static bool note_settled(void *context, uint32_t seq, const struct event *event)
-{
-    (void)seq;
-    struct adoption *adoption = context;
-    add_child(&adoption->settled, event->child_settled.child);
-    return true;
-}
-
-static bool note_end(void *context, uint32_t seq, const struct event *event)
-{
-    (void)seq;
-    struct adoption *adoption = context;
-    if (event->kind == EVENT_TASK_SETTLED) { /* The last one counts. */
-        adoption->events[0] = *event;
-        adoption->count = 1;
-        return true;
-    }
-    adoption->events[adoption->count++] = *event;
-    return false;
-}
-
-static bool is_settled(const struct adoption *adoption, uuid child)
-{
-    for (size_t i = 0; i < adoption->settled.count; i++) {
-        if (uuid_equal(adoption->settled.ids[i], child)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* One that has ended is told of at once. */
-static status adopt_ended(struct adoption *adoption, struct live_run *child,
-                          const struct run_spec *spec)
-{
-    static const uint64_t kinds =
-        JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_RUN_COMPLETED) |
-        JOURNAL_KIND(EVENT_RUN_FAILED) | JOURNAL_KIND(EVENT_RUN_CANCELLED);
-    struct partition *partition = adoption->partition;
-    adoption->count = 0;
-    TRY(journal_each(partition, child->state.id, kinds, &partition->round_arena, note_end, adoption));
-    if (adoption->count == 0) {
-        return status_make(CODE_DATA_LOSS, "the journal of a run that has ended lacks its end");
-    }
-    if (child->state.kind == RUN_KIND_AGENT) {
-        TRY(definition_of(partition, child));
-    }
-    struct outcome outcome = final_outcome(partition, child, adoption->events, adoption->count);
-    tell(partition, adoption->heir->state.id, child_done(partition, child, spec, &outcome));
-    return STATUS_OK;
-}
-
-static status adopt_child(struct adoption *adoption, uuid id)
-{
-    struct partition *partition = adoption->partition;
-    struct live_run *child;
-    struct event started;
-    TRY(runs_get(partition, id, &child));
-    TRY(runs_started(child, &partition->round_arena, &started));
-    const struct run_spec *spec = &started.run_started.spec;
-    const struct effect *wait = engine_effect(&adoption->heir->state, spec->parent_effect);
-    if (spec->parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN ||
-        is_settled(adoption, id)) {
-        return STATUS_OK;
-    }
-    if (engine_is_terminal(&child->state)) {
-        return adopt_ended(adoption, child, spec);
-    }
-    start_note_child(partition, adoption->heir->state.id, id);
-    put_row(partition, INDEX_SUCCESSOR, successor_row_tail(id, adoption->heir->state.id), STR_EMPTY);
-    return STATUS_OK;
-}
-
-status waits_adopt_children(struct partition *partition, uuid source, struct live_run *heir)
-{
-    char key[KEY_BYTES_MAX];
-    struct children children = {.arena = &partition->round_arena};
-    struct adoption *adoption = arena_zalloc(&partition->round_arena, sizeof(*adoption));
-    *adoption = (struct adoption){
-        .partition = partition, .heir = heir, .settled = {.arena = &partition->round_arena}};
-    TRY(journal_each(partition, heir->state.id, JOURNAL_KIND(EVENT_CHILD_SETTLED),
-                     &partition->round_arena, note_settled, adoption));
-    struct index_tail tail = child_rows_of(source);
-    TRY(store_scan(&partition->store, STORE_INDEX,
-                   key_index(key, partition->options.space, INDEX_CHILD, index_tail_str(&tail)),
-                   STR_EMPTY, false, SIZE_MAX, visit_child, &children));
-    for (size_t i = 0; i < children.count; i++) {
-        TRY(adopt_child(adoption, children.ids[i]));
-    }
-    return STATUS_OK;
-}

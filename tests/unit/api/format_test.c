@@ -13,6 +13,7 @@
 #include "service/api/api.h"
 #include "service/api/format.h"
 #include "service/api/text.h"
+#include "service/llm/provider.h"
 
 static uint64_t random_state = 1;
 

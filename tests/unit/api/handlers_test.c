@@ -1,7 +1,7 @@
 /*
  * Goal:   every call is answered exactly once, with the right answer or an error that names the
  *         field, whatever happens to its caller and in whatever order.
- * Method: the handlers over the real runtime and the memory store; the transport, the clock and
+ * Method: the handlers over the real partition and the memory store; the transport, the clock and
  *         the model are simulated, and turns are taken by hand, so every order can be had.
  */
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
+#include "service/partition/partition.h"
 #include "tests/unit/api/world.h"
 
 static void register_agent(struct world *world)
@@ -412,7 +413,7 @@ static void a_bad_watch_is_refused(void **state)
     request.from_position = (char *)"end";
     struct simulated_call *call = simulated_call_start(&world.api, path, &request.base);
     assert_true(str_is(call->error.field, "from_position"));
-    simulated_call_closed(call); /* Late: the runtime has never heard of this watcher. */
+    simulated_call_closed(call); /* Late: the partition has never heard of this watcher. */
     world_turns(&world);
     simulated_call_release(call);
     world_fini(&world);

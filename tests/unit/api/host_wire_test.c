@@ -11,6 +11,8 @@
 #include "service/api/api.h"
 #include "service/api/host_wire.h"
 #include "service/api/options.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/request.h"
 
 static const char task_id[] = "01020304-0506-7708-890a-0b0c0d0e0f10.7";
 
@@ -293,10 +295,10 @@ static void hello(void **state)
     proto.n_held = 1;
     proto.agents = agents;
     proto.n_agents = 1;
-    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct request *request = request_new(&hello_operation);
     struct check check = {.arena = &request->arena};
     assert_true(host_wire_hello(&check, &proto, request));
-    const struct host_hello *got = &request->hello.hello;
+    const struct host_hello *got = &hello_request(request)->hello;
     assert_true(str_is(got->deployment, "default"));
     assert_int_equal(got->slots, 3);
     assert_int_equal(got->offer_count, 2);
@@ -305,8 +307,8 @@ static void hello(void **state)
     assert_int_equal(got->offers[1].kind, TASK_WORKFLOW);
     assert_int_equal(got->held_count, 1);
     assert_int_equal(got->held[0].epoch, 2);
-    assert_int_equal(request->hello.definition_count, 1);
-    assert_true(str_is(request->hello.definitions[0].id, "a"));
+    assert_int_equal(hello_request(request)->definition_count, 1);
+    assert_true(str_is(hello_request(request)->definitions[0].id, "a"));
 
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
@@ -337,17 +339,17 @@ static void triggers(void **state)
     proto.slots = 3;
     proto.workflows = flows;
     proto.n_workflows = COUNT_OF(flows);
-    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct request *request = request_new(&hello_operation);
     struct check check = {.arena = &request->arena};
     trigger.topic = (char *)"orders";
     trigger.batch_size = 20;
     trigger.batch_timeout_ms = 5000;
     assert_true(host_wire_hello(&check, &proto, request));
-    assert_int_equal(request->hello.trigger_count, 1);
-    assert_true(str_is(request->hello.triggers[0].workflow, "flow"));
-    assert_true(str_is(request->hello.triggers[0].topic, "orders"));
-    assert_int_equal(request->hello.triggers[0].batch_size, 20);
-    assert_int_equal(request->hello.triggers[0].batch_timeout_ms, 5000);
+    assert_int_equal(hello_request(request)->trigger_count, 1);
+    assert_true(str_is(hello_request(request)->triggers[0].workflow, "flow"));
+    assert_true(str_is(hello_request(request)->triggers[0].topic, "orders"));
+    assert_int_equal(hello_request(request)->triggers[0].batch_size, 20);
+    assert_int_equal(hello_request(request)->triggers[0].batch_timeout_ms, 5000);
 
     trigger.batch_timeout_ms = -1;
     assert_false(host_wire_hello(&check, &proto, request));

@@ -1,7 +1,7 @@
 /*
  * Goal:   an idempotency key publishes once to its topic, for a day, whatever becomes of the call;
  *         with other events it is refused; what is kept of old keys goes away.
- * Method: the handlers over the real runtime and the memory store, under a clock set by hand.
+ * Method: the handlers over the real partition and the memory store, under a clock set by hand.
  */
 #include <setjmp.h>
 #include <stdarg.h>

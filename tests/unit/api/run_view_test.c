@@ -11,6 +11,7 @@
 
 #include "service/agents/transcript.h"
 #include "service/api/run_view.h"
+#include "service/features/reports/reports.h"
 
 /* A run being written down. */
 struct story {

@@ -11,6 +11,7 @@
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/suspend.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
+#include "service/partition/partition.h"
 #include "tests/unit/api/world.h"
 
 #define NOBODY ((char *)"01020304-0506-7708-890a-0b0c0d0e0f10")
@@ -377,7 +378,7 @@ static void topics_are_followed(void **state)
     world_fini(&world);
 }
 
-/* It goes away before, while and after the runtime hears of it. */
+/* It goes away before, while and after the partition hears of it. */
 static void a_subscriber_that_goes_away_is_forgotten(void **state)
 {
     (void)state;
@@ -448,7 +449,7 @@ static void a_bad_topic_call_names_the_field(void **state)
     const char *path = "/polos.v1.WorkflowService/Subscribe";
     world_refused(&world, path, &follow.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "topic");
     struct simulated_call *call = simulated_call_start(&world.api, path, &follow.base);
-    simulated_call_closed(call); /* Late: the runtime has never heard of this subscriber. */
+    simulated_call_closed(call); /* Late: the partition has never heard of this subscriber. */
     world_turns(&world);
     simulated_call_release(call);
     world_fini(&world);

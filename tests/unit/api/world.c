@@ -8,6 +8,9 @@
 #include <cmocka.h>
 
 #include "polos/v1/workflows.pb-c.h"
+#include "service/features/features.h"
+#include "service/features/models/models.h"
+#include "service/partition/partition.h"
 #include "storage/memory_store.h"
 
 static uint64_t world_now(void *context)
@@ -58,6 +61,7 @@ void world_init(struct world *world, size_t inbox_max)
     arena_init(&world->arena, 0);
     world->now_ms = 1700000000000;
     struct partition_options options = {
+        .features = features_all,
         .models = {&model_vtable, world},
         .format = api_format(),
         .now_ms = world_now,

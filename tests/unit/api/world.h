@@ -1,17 +1,19 @@
 /*
- * world: a server without a network: the handlers over the real runtime and the memory store, a
+ * world: a server without a network: the handlers over the real partition and the memory store, a
  * simulated transport, clock and model. Turns are taken by hand, so every order can be had.
  */
 #ifndef TESTS_UNIT_API_WORLD_H
 #define TESTS_UNIT_API_WORLD_H
 
 #include "polos/v1/tools.pb-c.h"
+#include "service/llm/provider.h"
+#include "storage/store.h"
 #include "tests/unit/api/simulated_call.h"
 
 struct world {
     struct arena arena;
     struct partition *partition;
-    struct store store; /* The runtime's. */
+    struct store store; /* The partition's. */
     struct api api;
     struct model_sink sink;
     uint64_t now_ms;

@@ -1,6 +1,6 @@
 /*
  * Goal:   a run that only waits holds no memory, and is told the time all the same.
- * Method: the real runtime with a clock that jumps to the times it asks for: runs nobody hosts,
+ * Method: the real partition with a clock that jumps to the times it asks for: runs nobody hosts,
  * with deadlines an hour and more away, looked at after they were left alone, over restarts.
  */
 #include <setjmp.h>
@@ -11,7 +11,12 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/partition/partition.h"
+#include "service/base/failure.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
+#include "tests/unit/partition/lone_partition.h"
 
 enum {
     RUNS = 50,
@@ -21,30 +26,30 @@ enum {
 #define MINUTE_MS ((uint64_t)60000)
 #define HOUR_MS (60 * MINUTE_MS)
 
-static struct partition *begin(void)
+static struct lone_partition *begin(void)
 {
-    struct partition *partition = calloc(1, sizeof(*partition));
-    assert_non_null(partition);
-    partition_init(partition, START_MS);
-    partition->leaves_runs_open = true;
-    return partition;
+    struct lone_partition *lone = calloc(1, sizeof(*lone));
+    assert_non_null(lone);
+    lone_init(lone, START_MS);
+    lone->leaves_runs_open = true;
+    return lone;
 }
 
-static void end(struct partition *partition)
+static void end(struct lone_partition *lone)
 {
-    partition_fini(partition);
-    free(partition);
+    lone_fini(lone);
+    free(lone);
 }
 
-static uuid start(struct partition *partition, uint64_t timeout_ms)
+static uuid start(struct lone_partition *lone, uint64_t timeout_ms)
 {
-    struct request *request = request_new(REQUEST_START);
-    request->start.spec =
+    struct request *request = request_new(&start_operation);
+    start_request(request)->spec =
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("nobody"), .input = STR("null")};
-    request->start.timeout_ms = timeout_ms;
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
-    uuid run = request->start.ret_run;
+    start_request(request)->timeout_ms = timeout_ms;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
+    uuid run = start_request(request)->ret_run;
     request_free(request);
     return run;
 }
@@ -54,90 +59,90 @@ struct sizes {
     size_t timers;
 };
 
-static struct sizes sizes(struct partition *partition)
+static struct sizes sizes(struct lone_partition *lone)
 {
     struct partition_stats stats;
-    partition_stats(partition->partition, &stats);
+    partition_stats(lone->partition, &stats);
     return (struct sizes){stats.runs_in_memory, stats.timers};
 }
 
 static void keep_state(struct request *request, const struct failure *failure)
 {
     assert_null(failure);
-    *(uint8_t *)request->context = request->report.ret->state.state;
+    *(uint8_t *)request->context = report_request(request)->ret->state.state;
     request_free(request);
 }
 
-static uint8_t state_of(struct partition *partition, uuid run)
+static uint8_t state_of(struct lone_partition *lone, uuid run)
 {
     uint8_t state = RUN_NEW;
-    struct request *request = request_new(REQUEST_GET);
+    struct request *request = request_new(&get_operation);
     request->run = run;
     request->done = keep_state;
     request->context = &state;
-    assert_true(partition_post(partition->partition, request));
-    (void)partition_round(partition->partition);
+    assert_true(partition_post(lone->partition, request));
+    (void)partition_round(lone->partition);
     return state;
 }
 
 static void waiting_runs_leave_memory(void **state)
 {
     (void)state;
-    struct partition *partition = begin();
+    struct lone_partition *lone = begin();
     for (int i = 0; i < RUNS; i++) {
-        (void)start(partition, HOUR_MS);
+        (void)start(lone, HOUR_MS);
     }
-    partition_advance(partition, START_MS + MINUTE_MS);
-    assert_int_equal(sizes(partition).runs, 0);
-    assert_int_equal(sizes(partition).timers, 0);
-    partition_stop(partition);
-    partition_begin(partition);
-    partition_advance(partition, START_MS + 2 * MINUTE_MS);
-    assert_int_equal(sizes(partition).runs, 0);
-    assert_int_equal(sizes(partition).timers, 0);
-    partition_advance(partition, START_MS + HOUR_MS - 1); /* However near. */
-    assert_int_equal(sizes(partition).runs, 0);
-    assert_int_equal(sizes(partition).timers, 0);
-    end(partition);
+    lone_advance(lone, START_MS + MINUTE_MS);
+    assert_int_equal(sizes(lone).runs, 0);
+    assert_int_equal(sizes(lone).timers, 0);
+    lone_stop(lone);
+    lone_begin(lone);
+    lone_advance(lone, START_MS + 2 * MINUTE_MS);
+    assert_int_equal(sizes(lone).runs, 0);
+    assert_int_equal(sizes(lone).timers, 0);
+    lone_advance(lone, START_MS + HOUR_MS - 1); /* However near. */
+    assert_int_equal(sizes(lone).runs, 0);
+    assert_int_equal(sizes(lone).timers, 0);
+    end(lone);
 }
 
 static void far_deadlines_are_kept_to_the_millisecond(void **state)
 {
     (void)state;
     static const uint64_t far_ms[] = {7 * MINUTE_MS, HOUR_MS, 3 * HOUR_MS + 17, 50 * HOUR_MS};
-    struct partition *partition = begin();
+    struct lone_partition *lone = begin();
     uuid runs[COUNT_OF(far_ms)];
     for (size_t i = 0; i < COUNT_OF(far_ms); i++) {
-        runs[i] = start(partition, far_ms[i]);
+        runs[i] = start(lone, far_ms[i]);
     }
-    uint64_t started_ms = partition->now_ms;
+    uint64_t started_ms = lone->now_ms;
     for (size_t i = 0; i < COUNT_OF(far_ms); i++) {
-        partition_advance(partition, started_ms + far_ms[i] - 1);
-        assert_int_equal(state_of(partition, runs[i]), RUN_ACTING);
+        lone_advance(lone, started_ms + far_ms[i] - 1);
+        assert_int_equal(state_of(lone, runs[i]), RUN_ACTING);
         if (i % 2 == 1) { /* What was read into memory is read again. */
-            partition_stop(partition);
-            partition_begin(partition);
+            lone_stop(lone);
+            lone_begin(lone);
         }
-        partition_advance(partition, started_ms + far_ms[i]);
-        assert_int_equal(state_of(partition, runs[i]), RUN_FAILED);
+        lone_advance(lone, started_ms + far_ms[i]);
+        assert_int_equal(state_of(lone, runs[i]), RUN_FAILED);
     }
-    assert_int_equal(sizes(partition).timers, 0);
-    end(partition);
+    assert_int_equal(sizes(lone).timers, 0);
+    end(lone);
 }
 
 /* While the server was down. */
 static void deadlines_that_passed_are_met_at_once(void **state)
 {
     (void)state;
-    struct partition *partition = begin();
-    uuid run = start(partition, HOUR_MS);
-    partition_advance(partition, START_MS + MINUTE_MS);
-    partition_stop(partition);
-    partition->now_ms += 30 * HOUR_MS;
-    partition_begin(partition);
-    partition_advance(partition, partition->now_ms);
-    assert_int_equal(state_of(partition, run), RUN_FAILED);
-    end(partition);
+    struct lone_partition *lone = begin();
+    uuid run = start(lone, HOUR_MS);
+    lone_advance(lone, START_MS + MINUTE_MS);
+    lone_stop(lone);
+    lone->now_ms += 30 * HOUR_MS;
+    lone_begin(lone);
+    lone_advance(lone, lone->now_ms);
+    assert_int_equal(state_of(lone, run), RUN_FAILED);
+    end(lone);
 }
 
 int main(void)

@@ -11,13 +11,13 @@ MUTANTS = {
     "lost_commit_keeps_place": (
         "A run whose commit was lost keeps the place it took in that turn.",
         {
-            "queueing_note(runtime, again);": "",
+            "queueing_note(partition, again);": "",
         },
     ),
     "priority_reversed": ("Within a key the lower priority goes first.", {
         "left->priority > right->priority": "left->priority < right->priority",
     }),
     "starts_forgotten": ("A start is not written, so a restart forgets it.", {
-        "put_start(runtime, place.queue, limits.rate, number, runtime->now_ms);": "(void)number;",
+        "put_start(partition, place.queue, limits.rate, number, partition->now_ms);": "(void)number;",
     }),
 }

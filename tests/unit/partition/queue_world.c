@@ -9,6 +9,15 @@
 
 #include <cmocka.h>
 
+#include "service/base/failure.h"
+#include "service/features/features.h"
+#include "service/features/queues/queues.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 #include "storage/memory_store.h"
 
 /* What a host is sent. */
@@ -83,6 +92,7 @@ static void random_bytes(void *context, void *ret, size_t bytes)
 static void start_process(struct world *world)
 {
     struct partition_options options = {
+        .features = features_all,
         .store = {&kept_store, world},
         .format = &no_format,
         .now_ms = now_ms,
@@ -130,7 +140,7 @@ void world_turn(struct world *world)
     for (int i = 0; i < 1000 && due_ms != 0 && due_ms <= world->now_ms; i++) {
         due_ms = partition_round(world->partition);
     }
-    expect(world, due_ms == 0 || due_ms > world->now_ms, "the runtime never rests");
+    expect(world, due_ms == 0 || due_ms > world->now_ms, "the partition never rests");
 }
 
 void world_pass(struct world *world, uint64_t ms)
@@ -145,10 +155,10 @@ void world_pass(struct world *world, uint64_t ms)
         world->now_ms = due_ms > world->now_ms ? due_ms : world->now_ms;
         for (int i = 0; i < WORLD_HOSTS; i++) { /* Its heartbeat. */
             if (world->hosts[i].is_connected) {
-                struct request *request = request_new(REQUEST_HOST_MESSAGE);
-                request->host.link = &world->hosts[i].link;
-                request->host.message = (struct host_message){.kind = HOST_MESSAGE_HEARTBEAT,
-                                                              .ack = world->hosts[i].heard};
+                struct request *request = request_new(&host_message_operation);
+                host_request(request)->link = &world->hosts[i].link;
+                host_request(request)->message = (struct host_message){
+                    .kind = HOST_MESSAGE_HEARTBEAT, .ack = world->hosts[i].heard};
                 partition_post_always(world->partition, request);
             }
         }
@@ -192,15 +202,15 @@ static void answered(struct request *request, const struct failure *failure)
     struct answer *answer = request->context;
     answer->is_there = true;
     answer->code = failure == NULL ? CODE_OK : failure->code;
-    answer->reason = failure == NULL ? NULL : failure->reason;
-    if (failure == NULL && request->kind == REQUEST_START) {
-        answer->run = request->start.ret_run;
-    } else if (failure == NULL && request->kind == REQUEST_GET) {
+    answer->reason = failure == NULL ? NULL : reason_name(failure->reason);
+    if (failure == NULL && request->operation == &start_operation) {
+        answer->run = start_request(request)->ret_run;
+    } else if (failure == NULL && request->operation == &get_operation) {
         snprintf(answer->sentence, sizeof(answer->sentence), STR_FMT,
-                 STR_ARG(request->report.ret->queue_sentence));
-    } else if (failure == NULL && request->kind == REQUEST_QUEUES) {
-        assert_int_equal(request->queues.ret_count, 1);
-        answer->queue = request->queues.ret[0];
+                 STR_ARG(report_request(request)->ret->queue_sentence));
+    } else if (failure == NULL && request->operation == &list_queues_operation) {
+        assert_int_equal(queues_request(request)->ret_count, 1);
+        answer->queue = queues_request(request)->ret[0];
     }
     request_free(request);
 }
@@ -218,8 +228,8 @@ static struct answer ask(struct world *world, struct request *request)
 
 void world_define(struct world *world, const char *queue, struct queue_limits limits)
 {
-    struct request *request = request_new(REQUEST_PUT_QUEUE);
-    request->put_queue.offer = (struct queue_offer){str_of(queue), limits};
+    struct request *request = request_new(&put_queue_operation);
+    put_queue_request(request)->offer = (struct queue_offer){str_of(queue), limits};
     struct world_limits *known = world->limits;
     while (known < world->limits + world->limits_count && strcmp(known->queue, queue) != 0) {
         known++;
@@ -232,8 +242,8 @@ void world_define(struct world *world, const char *queue, struct queue_limits li
 
 const char *world_delete(struct world *world, const char *queue)
 {
-    struct request *request = request_new(REQUEST_DELETE_QUEUE);
-    request->text = str_of(queue);
+    struct request *request = request_new(&delete_queue_operation);
+    delete_queue_request(request)->name = str_of(queue);
     struct answer answer = ask(world, request);
     return answer.code == CODE_OK ? "" : answer.reason;
 }
@@ -241,8 +251,8 @@ const char *world_delete(struct world *world, const char *queue)
 size_t world_try_start(struct world *world, enum run_kind kind, const char *queue, const char *key,
                        int32_t priority, const char **ret_reason)
 {
-    struct request *request = request_new(REQUEST_START);
-    request->start.spec = (struct run_spec){
+    struct request *request = request_new(&start_operation);
+    start_request(request)->spec = (struct run_spec){
         .kind = kind,
         .name = STR("flow"),
         .input = STR("null"),
@@ -284,9 +294,9 @@ size_t world_start(struct world *world, const char *queue, const char *key, int3
 
 void world_cancel(struct world *world, size_t run)
 {
-    struct request *request = request_new(REQUEST_CANCEL);
+    struct request *request = request_new(&cancel_operation);
     request->run = world->runs[run].id;
-    request->text = STR("the test wants it");
+    cancel_request(request)->cause = STR("the test wants it");
     struct answer answer = ask(world, request);
     if (answer.code == CODE_OK) {
         world->runs[run].is_over |= world->runs[run].epoch == 0;
@@ -296,7 +306,7 @@ void world_cancel(struct world *world, size_t run)
 
 void world_sentence(struct world *world, size_t run, char ret[256])
 {
-    struct request *request = request_new(REQUEST_GET);
+    struct request *request = request_new(&get_operation);
     request->run = world->runs[run].id;
     struct answer answer = ask(world, request);
     assert_int_equal(answer.code, CODE_OK);
@@ -305,12 +315,12 @@ void world_sentence(struct world *world, size_t run, char ret[256])
 
 struct queue_report world_queue(struct world *world, const char *queue)
 {
-    struct request *request = request_new(REQUEST_QUEUES);
+    struct request *request = request_new(&list_queues_operation);
     char before[32];
     snprintf(before, sizeof(before), "%s", queue);
     before[strlen(before) - 1]--; /* Nothing sorts between. */
-    request->queues.after = str_of(before);
-    request->queues.limit = 1;
+    queues_request(request)->after = str_of(before);
+    queues_request(request)->limit = 1;
     return ask(world, request).queue;
 }
 
@@ -437,28 +447,28 @@ void world_connect(struct world *world, int number, const char *default_queue)
                                 .number = number,
                                 .life = life,
                                 .is_connected = true};
-    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct request *request = request_new(&hello_operation);
     struct queue_default_offer *defaults =
         arena_zalloc(&request->arena, sizeof(struct queue_default_offer));
     *defaults = (struct queue_default_offer){STR("flow"), str_of(default_queue)};
-    request->hello.link = &host->link;
-    request->hello.hello = (struct host_hello){
+    hello_request(request)->link = &host->link;
+    hello_request(request)->hello = (struct host_hello){
         .host_id = arena_printf(&request->arena, "host-%d-%u", number, life),
         .deployment = STR("default"),
         .slots = world->slots,
         .offers = offers,
         .offer_count = 1,
     };
-    request->hello.defaults = defaults;
-    request->hello.default_count = 1;
+    hello_request(request)->defaults = defaults;
+    hello_request(request)->default_count = 1;
     assert_int_equal(ask(world, request).code, CODE_OK);
 }
 
 void world_lose(struct world *world, int number)
 {
     struct world_host *host = &world->hosts[number];
-    struct request *request = request_new(REQUEST_HOST_GONE);
-    request->host.link = &host->link;
+    struct request *request = request_new(&host_gone_operation);
+    host_request(request)->link = &host->link;
     drop_host(world, number);
     ask(world, request);
 }
@@ -468,13 +478,13 @@ static struct request *say(struct world *world, size_t run, struct host_message 
     struct world_run *from = &world->runs[run];
     assert_true(from->host >= 0);
     struct world_host *host = &world->hosts[from->host];
-    struct request *request = request_new(REQUEST_HOST_MESSAGE);
+    struct request *request = request_new(&host_message_operation);
     message.seq = ++host->seq;
     message.ack = host->heard;
     message.task = (struct task_ref){from->id, 1};
     message.epoch = from->epoch;
-    request->host.link = &host->link;
-    request->host.message = message;
+    host_request(request)->link = &host->link;
+    host_request(request)->message = message;
     return request;
 }
 
@@ -499,7 +509,7 @@ void world_sleep(struct world *world, size_t run, uint64_t ms)
                 .kind = HOST_MESSAGE_ORDER,
                 .order = {.kind = HOST_ORDER_SLEEP, .due_ms = world->now_ms + ms},
             });
-    order->host.message.key = arena_printf(&order->arena, "nap-%u", world->runs[run].naps);
+    host_request(order)->message.key = arena_printf(&order->arena, "nap-%u", world->runs[run].naps);
     ask(world, order);
     if (world->runs[run].host < 0) {
         return; /* Its word was lost, and its stream with it. */

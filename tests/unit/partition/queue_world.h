@@ -1,14 +1,19 @@
 /*
- * queue_world: the real runtime over the memory store, with runs that take turns.
+ * queue_world: the real partition over the memory store, with runs that take turns.
  *
  * Invented: the clock, the hosts, the callers. A host holds what it was given until the test says
  * what becomes of it. The world counts what hosts hold, so that a limit that is passed is seen at
- * once, and by other means than the runtime's.
+ * once, and by other means than the partition's.
  */
 #ifndef TESTS_UNIT_PARTITION_QUEUE_WORLD_H
 #define TESTS_UNIT_PARTITION_QUEUE_WORLD_H
 
-#include "service/partition/requests.h"
+#include "service/base/arena.h"
+#include "service/base/uuid.h"
+#include "service/engine/engine.h"
+#include "service/features/queues/queues.h"
+#include "service/hosts/host.h"
+#include "storage/store.h"
 
 enum {
     WORLD_HOSTS = 3,

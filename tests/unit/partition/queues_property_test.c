@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "service/features/queues/queues.h"
 #include "tests/unit/partition/queue_world.h"
 
 enum {

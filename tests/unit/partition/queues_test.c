@@ -2,7 +2,7 @@
  * Goal:   a queue's limits hold, keys take turns, priorities go first, rates hold by the clock,
  *         and all of it stays so when code waits, hosts die, runs are cancelled and the server
  *         is started again.
- * Method: the real runtime over the memory store; a simulated clock; hosts that do as told.
+ * Method: the real partition over the memory store; a simulated clock; hosts that do as told.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "service/features/queues/queues.h"
 #include "tests/unit/partition/queue_world.h"
 
 static struct world *world_new(uint32_t slots)

@@ -1,8 +1,8 @@
 /*
  * Goal:   each tick of a schedule starts one run, whatever happens in between; what was missed is
  *         caught up by one; a run that has not ended is not overtaken.
- * Method: the real runtime with a clock that jumps to the times it asks for, over days when clocks
- *         change, restarts, downtime, commits that fail. Runs say their tick in their input.
+ * Method: the real partition with a clock that jumps to the times it asks for, over days when
+ * clocks change, restarts, downtime, commits that fail. Runs say their tick in their input.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +14,14 @@
 
 #include <cmocka.h>
 
+#include "service/base/failure.h"
 #include "service/base/json.h"
+#include "service/features/schedules/schedules.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
-#include "tests/unit/partition/partition.h"
+#include "tests/unit/partition/lone_partition.h"
 
 #define MINUTE_MS ((uint64_t)60000)
 #define HOUR_MS (60 * MINUTE_MS)
@@ -30,29 +34,29 @@ static uint64_t utc_ms(const char *text)
     return (uint64_t)timegm(&date) * 1000;
 }
 
-static struct partition *begin(const char *time)
+static struct lone_partition *begin(const char *time)
 {
-    struct partition *partition = calloc(1, sizeof(*partition));
-    assert_non_null(partition);
-    partition_init(partition, utc_ms(time));
-    return partition;
+    struct lone_partition *lone = calloc(1, sizeof(*lone));
+    assert_non_null(lone);
+    lone_init(lone, utc_ms(time));
+    return lone;
 }
 
-static void end(struct partition *partition)
+static void end(struct lone_partition *lone)
 {
-    partition_fini(partition);
-    free(partition);
+    lone_fini(lone);
+    free(lone);
 }
 
-static void advance(struct partition *partition, const char *time)
+static void advance(struct lone_partition *lone, const char *time)
 {
-    partition_advance(partition, utc_ms(time));
+    lone_advance(lone, utc_ms(time));
 }
 
-static void restart(struct partition *partition)
+static void restart(struct lone_partition *lone)
 {
-    partition_stop(partition);
-    partition_begin(partition);
+    lone_stop(lone);
+    lone_begin(lone);
 }
 
 struct put {
@@ -63,69 +67,69 @@ struct put {
     const char *input;
 };
 
-/* Its next tick; 0: refused, see partition->failure, whose texts live on in the arena. */
-static uint64_t put(struct partition *partition, struct put put)
+/* Its next tick; 0: refused, see lone->failure, whose texts live on in the arena. */
+static uint64_t put(struct lone_partition *lone, struct put put)
 {
-    struct request *request = request_new(REQUEST_PUT_SCHEDULE);
-    request->put_schedule.offer = (struct schedule_offer){
+    struct request *request = request_new(&put_schedule_operation);
+    put_schedule_request(request)->offer = (struct schedule_offer){
         .workflow = str_of(put.workflow == NULL ? "flow" : put.workflow),
         .key = str_of(put.key == NULL ? "global" : put.key),
         .cron = str_of(put.cron),
         .zone = str_of(put.zone == NULL ? "UTC" : put.zone),
         .input = str_of(put.input),
     };
-    partition_ask(partition, request);
-    struct failure *failure = &partition->failure;
-    uint64_t ret = failure->code == CODE_OK ? request->put_schedule.ret_next_ms : 0;
-    failure->message = arena_copy(&partition->arena, failure->message);
-    failure->field = arena_copy(&partition->arena, failure->field);
+    lone_ask(lone, request);
+    struct failure *failure = &lone->failure;
+    uint64_t ret = failure->code == CODE_OK ? put_schedule_request(request)->ret_next_ms : 0;
+    failure->message = arena_copy(&lone->arena, failure->message);
+    failure->field = arena_copy(&lone->arena, failure->field);
     request_free(request);
     return ret;
 }
 
-static enum code drop(struct partition *partition, const char *id)
+static enum code drop(struct lone_partition *lone, const char *id)
 {
-    struct request *request = request_new(REQUEST_DELETE_SCHEDULE);
-    request->schedules.id = str_of(id);
-    partition_ask(partition, request);
+    struct request *request = request_new(&delete_schedule_operation);
+    delete_schedule_request(request)->id = str_of(id);
+    lone_ask(lone, request);
     request_free(request);
-    return partition->failure.code;
+    return lone->failure.code;
 }
 
 /* The caller frees the request. */
-static struct request *list(struct partition *partition, const char *workflow, const char *after,
+static struct request *list(struct lone_partition *lone, const char *workflow, const char *after,
                             size_t limit)
 {
-    struct request *request = request_new(REQUEST_SCHEDULES);
-    request->schedules.workflow = str_of(workflow);
-    request->schedules.id = str_of(after);
-    request->schedules.limit = limit;
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    struct request *request = request_new(&list_schedules_operation);
+    schedules_request(request)->workflow = str_of(workflow);
+    schedules_request(request)->id = str_of(after);
+    schedules_request(request)->limit = limit;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     return request;
 }
 
-static struct schedule_view only(struct partition *partition)
+static struct schedule_view only(struct lone_partition *lone)
 {
-    struct request *request = list(partition, "", "", 10);
-    assert_int_equal(request->schedules.ret_count, 1);
-    struct schedule_view view = request->schedules.ret[0];
+    struct request *request = list(lone, "", "", 10);
+    assert_int_equal(schedules_request(request)->ret_count, 1);
+    struct schedule_view view = schedules_request(request)->ret[0];
     request_free(request); /* Its numbers live on. */
     return view;
 }
 
 /* Takes the first line of what runs were told. False: there is none. */
-static bool take_input(struct partition *partition, str *ret)
+static bool take_input(struct lone_partition *lone, str *ret)
 {
-    str all = buf_str(&partition->inputs);
+    str all = buf_str(&lone->inputs);
     const char *line_end = all.len == 0 ? NULL : memchr(all.ptr, '\n', all.len);
     if (line_end == NULL) {
         return false;
     }
     size_t len = (size_t)(line_end - all.ptr);
-    *ret = arena_copy(&partition->arena, str_make(all.ptr, len));
-    memmove(partition->inputs.ptr, line_end + 1, all.len - len - 1);
-    partition->inputs.len -= len + 1;
+    *ret = arena_copy(&lone->arena, str_make(all.ptr, len));
+    memmove(lone->inputs.ptr, line_end + 1, all.len - len - 1);
+    lone->inputs.len -= len + 1;
     return true;
 }
 
@@ -138,12 +142,12 @@ static void assert_member(str input, const char *name, const char *expected)
 }
 
 /* The ticks of the runs since it was called last, in UTC: "2024-03-29T01:30 ...". */
-static void assert_ticks(struct partition *partition, const char *expected)
+static void assert_ticks(struct lone_partition *lone, const char *expected)
 {
     struct buf ticks = {0};
     str input;
     str value;
-    while (take_input(partition, &input)) {
+    while (take_input(lone, &input)) {
         assert_true(json_object_get(input, STR("timestamp"), &value));
         if (ticks.len > 0) {
             buf_put_char(&ticks, ' ');
@@ -159,15 +163,15 @@ static void assert_ticks(struct partition *partition, const char *expected)
 static void runs_at_each_tick_and_says_which(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 10:00");
-    uint64_t next_ms = put(partition, (struct put){.cron = "0 */6 * * *", .key = "alice@x"});
+    struct lone_partition *lone = begin("2024-05-01 10:00");
+    uint64_t next_ms = put(lone, (struct put){.cron = "0 */6 * * *", .key = "alice@x"});
     assert_int_equal(next_ms, utc_ms("2024-05-01 12:00"));
-    partition_advance(partition, next_ms - 1);
-    assert_int_equal(partition->run_count, 0);
-    advance(partition, "2024-05-01 18:00");
+    lone_advance(lone, next_ms - 1);
+    assert_int_equal(lone->run_count, 0);
+    advance(lone, "2024-05-01 18:00");
     str first;
     str second;
-    assert_true(take_input(partition, &first) && take_input(partition, &second));
+    assert_true(take_input(lone, &first) && take_input(lone, &second));
     assert_string_equal(first.ptr, "{\"schedule_id\":\"flow/alice@x\",\"key\":\"alice@x\","
                                    "\"timezone\":\"UTC\",\"timestamp\":\"2024-05-01T12:00:00Z\","
                                    "\"last_timestamp\":null,"
@@ -175,81 +179,81 @@ static void runs_at_each_tick_and_says_which(void **state)
     assert_member(second, "timestamp", "\"2024-05-01T18:00:00Z\"");
     assert_member(second, "last_timestamp", "\"2024-05-01T12:00:00Z\"");
     assert_member(second, "upcoming", "\"2024-05-02T00:00:00Z\"");
-    assert_int_equal(partition->run_count, 2);
-    struct schedule_view view = only(partition);
+    assert_int_equal(lone->run_count, 2);
+    struct schedule_view view = only(lone);
     assert_int_equal(view.next_ms, utc_ms("2024-05-02 00:00"));
     assert_int_equal(view.last_ms, utc_ms("2024-05-01 18:00"));
-    assert_memory_equal(&view.last_run, &partition->newest, sizeof(uuid));
+    assert_memory_equal(&view.last_run, &lone->newest, sizeof(uuid));
     assert_int_equal(view.skipped, 0);
-    end(partition);
+    end(lone);
 }
 
 static void keeps_to_the_wall_when_clocks_change(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-03-29 12:00");
-    put(partition, (struct put){.cron = "30 2 * * *", .zone = "Europe/Berlin"});
-    advance(partition, "2024-04-01 12:00"); /* The 31st has no 02:30. */
-    assert_ticks(partition, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
-    end(partition);
-    partition = begin("2024-10-25 12:00");
-    put(partition, (struct put){.cron = "30 2 * * *", .zone = "Europe/Berlin"});
-    advance(partition, "2024-10-28 12:00"); /* The 27th has two. */
-    assert_ticks(partition, "2024-10-26T00:30 2024-10-27T00:30 2024-10-28T01:30");
-    end(partition);
+    struct lone_partition *lone = begin("2024-03-29 12:00");
+    put(lone, (struct put){.cron = "30 2 * * *", .zone = "Europe/Berlin"});
+    advance(lone, "2024-04-01 12:00"); /* The 31st has no 02:30. */
+    assert_ticks(lone, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
+    end(lone);
+    lone = begin("2024-10-25 12:00");
+    put(lone, (struct put){.cron = "30 2 * * *", .zone = "Europe/Berlin"});
+    advance(lone, "2024-10-28 12:00"); /* The 27th has two. */
+    assert_ticks(lone, "2024-10-26T00:30 2024-10-27T00:30 2024-10-28T01:30");
+    end(lone);
 }
 
 static void runs_each_hour_that_passes(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-03-30 22:59");
-    put(partition, (struct put){.cron = "0 * * * *", .zone = "Europe/Berlin"});
-    advance(partition, "2024-03-31 21:59");
-    assert_int_equal(partition->run_count, 23);
-    end(partition);
-    partition = begin("2024-10-26 21:59");
-    put(partition, (struct put){.cron = "0 * * * *", .zone = "Europe/Berlin"});
-    advance(partition, "2024-10-27 22:59");
-    assert_int_equal(partition->run_count, 25);
-    end(partition);
+    struct lone_partition *lone = begin("2024-03-30 22:59");
+    put(lone, (struct put){.cron = "0 * * * *", .zone = "Europe/Berlin"});
+    advance(lone, "2024-03-31 21:59");
+    assert_int_equal(lone->run_count, 23);
+    end(lone);
+    lone = begin("2024-10-26 21:59");
+    put(lone, (struct put){.cron = "0 * * * *", .zone = "Europe/Berlin"});
+    advance(lone, "2024-10-27 22:59");
+    assert_int_equal(lone->run_count, 25);
+    end(lone);
 }
 
 static void goes_on_after_restarts(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:59");
-    put(partition, (struct put){.cron = "*/10 * * * *", .zone = "America/New_York"});
-    uint64_t start_ms = partition->now_ms;
+    struct lone_partition *lone = begin("2024-05-01 09:59");
+    put(lone, (struct put){.cron = "*/10 * * * *", .zone = "America/New_York"});
+    uint64_t start_ms = lone->now_ms;
     for (uint64_t minute = 0; minute <= 61; minute++) {
-        partition_advance(partition, start_ms + minute * MINUTE_MS);
-        restart(partition); /* At ticks, too. */
+        lone_advance(lone, start_ms + minute * MINUTE_MS);
+        restart(lone); /* At ticks, too. */
     }
-    assert_ticks(partition, "2024-05-01T10:00 2024-05-01T10:10 2024-05-01T10:20 2024-05-01T10:30 "
-                            "2024-05-01T10:40 2024-05-01T10:50 2024-05-01T11:00");
-    end(partition);
+    assert_ticks(lone, "2024-05-01T10:00 2024-05-01T10:10 2024-05-01T10:20 2024-05-01T10:30 "
+                       "2024-05-01T10:40 2024-05-01T10:50 2024-05-01T11:00");
+    end(lone);
 }
 
 static void catches_up_with_one_run(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:59");
-    put(partition, (struct put){.cron = "*/10 * * * *"});
-    advance(partition, "2024-05-01 10:15");
-    assert_ticks(partition, "2024-05-01T10:00 2024-05-01T10:10");
-    partition_stop(partition);
-    partition->now_ms = utc_ms("2024-06-11 17:37");
-    partition_begin(partition);
-    partition_advance(partition, partition->now_ms);
+    struct lone_partition *lone = begin("2024-05-01 09:59");
+    put(lone, (struct put){.cron = "*/10 * * * *"});
+    advance(lone, "2024-05-01 10:15");
+    assert_ticks(lone, "2024-05-01T10:00 2024-05-01T10:10");
+    lone_stop(lone);
+    lone->now_ms = utc_ms("2024-06-11 17:37");
+    lone_begin(lone);
+    lone_advance(lone, lone->now_ms);
     str input;
-    assert_true(take_input(partition, &input));
+    assert_true(take_input(lone, &input));
     assert_member(input, "timestamp", "\"2024-06-11T17:30:00Z\"");
     assert_member(input, "last_timestamp", "\"2024-05-01T10:10:00Z\"");
     assert_member(input, "upcoming", "\"2024-06-11T17:40:00Z\"");
-    assert_int_equal(partition->run_count, 3);
-    restart(partition);
-    advance(partition, "2024-06-11 17:50");
-    assert_ticks(partition, "2024-06-11T17:40 2024-06-11T17:50");
-    end(partition);
+    assert_int_equal(lone->run_count, 3);
+    restart(lone);
+    advance(lone, "2024-06-11 17:50");
+    assert_ticks(lone, "2024-06-11T17:40 2024-06-11T17:50");
+    end(lone);
 }
 
 /* Against a walk from tick to tick. */
@@ -264,25 +268,25 @@ static void catches_up_the_latest_tick(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(expressions) * COUNT_OF(downtimes_ms); i++) {
         const char *text = expressions[i % COUNT_OF(expressions)];
-        struct partition *partition = begin("2023-06-24 00:59");
+        struct lone_partition *lone = begin("2023-06-24 00:59");
         struct cron cron;
         struct zone *zone;
-        assert_true(status_is_ok(cron_parse(str_of(text), &partition->arena, &cron)));
+        assert_true(status_is_ok(cron_parse(str_of(text), &lone->arena, &cron)));
         assert_true(status_is_ok(
-            zone_open("/usr/share/zoneinfo", STR("Europe/Berlin"), &partition->arena, &zone)));
-        uint64_t walked_ms = partition->now_ms;
-        uint64_t next_ms = put(partition, (struct put){.cron = text, .zone = "Europe/Berlin"});
-        partition_stop(partition);
-        partition->now_ms = next_ms + downtimes_ms[i / COUNT_OF(expressions)];
-        while ((next_ms = cron_next_ms(&cron, zone, walked_ms)) <= partition->now_ms) {
+            zone_open("/usr/share/zoneinfo", STR("Europe/Berlin"), &lone->arena, &zone)));
+        uint64_t walked_ms = lone->now_ms;
+        uint64_t next_ms = put(lone, (struct put){.cron = text, .zone = "Europe/Berlin"});
+        lone_stop(lone);
+        lone->now_ms = next_ms + downtimes_ms[i / COUNT_OF(expressions)];
+        while ((next_ms = cron_next_ms(&cron, zone, walked_ms)) <= lone->now_ms) {
             walked_ms = next_ms;
         }
-        partition_begin(partition);
-        partition_advance(partition, partition->now_ms);
-        assert_int_equal(partition->run_count, 1);
-        assert_int_equal(only(partition).last_ms, walked_ms);
-        assert_int_equal(only(partition).next_ms, next_ms);
-        end(partition);
+        lone_begin(lone);
+        lone_advance(lone, lone->now_ms);
+        assert_int_equal(lone->run_count, 1);
+        assert_int_equal(only(lone).last_ms, walked_ms);
+        assert_int_equal(only(lone).next_ms, next_ms);
+        end(lone);
     }
 }
 
@@ -295,108 +299,108 @@ static void starts_one_run_though_commits_fail(void **state)
         MEMORY_STORE_FAULT_UNKNOWN,
     };
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
-        struct partition *partition = begin("2024-05-01 09:30");
-        uint64_t next_ms = put(partition, (struct put){.cron = "0 * * * *"});
-        partition_advance(partition, next_ms - 1);
-        memory_store_fault(&partition->store, faults[i]);
-        advance(partition, "2024-05-01 11:30");
-        assert_ticks(partition, "2024-05-01T10:00 2024-05-01T11:00");
-        assert_int_equal(partition->run_count, 2);
-        assert_int_equal(only(partition).skipped, 0);
-        end(partition);
+        struct lone_partition *lone = begin("2024-05-01 09:30");
+        uint64_t next_ms = put(lone, (struct put){.cron = "0 * * * *"});
+        lone_advance(lone, next_ms - 1);
+        memory_store_fault(&lone->store, faults[i]);
+        advance(lone, "2024-05-01 11:30");
+        assert_ticks(lone, "2024-05-01T10:00 2024-05-01T11:00");
+        assert_int_equal(lone->run_count, 2);
+        assert_int_equal(only(lone).skipped, 0);
+        end(lone);
     }
 }
 
 static void forgets_what_was_not_committed(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    memory_store_fault(&partition->store, MEMORY_STORE_FAULT_LOST);
-    put(partition, (struct put){.cron = "0 * * * *"});
-    assert_int_equal(partition->failure.code, CODE_UNAVAILABLE);
-    advance(partition, "2024-05-01 12:30");
-    assert_int_equal(partition->run_count, 0);
-    put(partition, (struct put){.cron = "0 * * * *"});
-    memory_store_fault(&partition->store, MEMORY_STORE_FAULT_REFUSE);
-    assert_int_equal(drop(partition, "flow/global"), CODE_RESOURCE_EXHAUSTED);
-    advance(partition, "2024-05-01 13:00");
-    assert_ticks(partition, "2024-05-01T13:00");
-    end(partition);
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    memory_store_fault(&lone->store, MEMORY_STORE_FAULT_LOST);
+    put(lone, (struct put){.cron = "0 * * * *"});
+    assert_int_equal(lone->failure.code, CODE_UNAVAILABLE);
+    advance(lone, "2024-05-01 12:30");
+    assert_int_equal(lone->run_count, 0);
+    put(lone, (struct put){.cron = "0 * * * *"});
+    memory_store_fault(&lone->store, MEMORY_STORE_FAULT_REFUSE);
+    assert_int_equal(drop(lone, "flow/global"), CODE_RESOURCE_EXHAUSTED);
+    advance(lone, "2024-05-01 13:00");
+    assert_ticks(lone, "2024-05-01T13:00");
+    end(lone);
 }
 
 static void does_not_overtake_a_run(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    partition->leaves_runs_open = true;
-    put(partition, (struct put){.cron = "0 * * * *"});
-    put(partition, (struct put){.cron = "30 12 * * *", .key = "other"});
-    advance(partition, "2024-05-01 11:30"); /* It waits for a host, and has left the memory. */
-    assert_ticks(partition, "2024-05-01T10:00");
-    restart(partition);
-    advance(partition, "2024-05-01 12:15");
-    assert_ticks(partition, "");
-    partition_cancel_newest(partition);
-    advance(partition, "2024-05-01 13:15"); /* The other schedule's run is none of its own. */
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    lone->leaves_runs_open = true;
+    put(lone, (struct put){.cron = "0 * * * *"});
+    put(lone, (struct put){.cron = "30 12 * * *", .key = "other"});
+    advance(lone, "2024-05-01 11:30"); /* It waits for a host, and has left the memory. */
+    assert_ticks(lone, "2024-05-01T10:00");
+    restart(lone);
+    advance(lone, "2024-05-01 12:15");
+    assert_ticks(lone, "");
+    lone_cancel_newest(lone);
+    advance(lone, "2024-05-01 13:15"); /* The other schedule's run is none of its own. */
     str input;
-    assert_true(take_input(partition, &input));
+    assert_true(take_input(lone, &input));
     assert_member(input, "schedule_id", "\"flow/other\"");
-    assert_true(take_input(partition, &input));
+    assert_true(take_input(lone, &input));
     assert_member(input, "schedule_id", "\"flow/global\"");
     assert_member(input, "timestamp", "\"2024-05-01T13:00:00Z\"");
     assert_member(input, "last_timestamp", "\"2024-05-01T10:00:00Z\"");
-    struct request *request = list(partition, "flow", "", 10);
-    assert_int_equal(request->schedules.ret[0].skipped, 2);
-    assert_int_equal(request->schedules.ret[1].skipped, 0);
+    struct request *request = list(lone, "flow", "", 10);
+    assert_int_equal(schedules_request(request)->ret[0].skipped, 2);
+    assert_int_equal(schedules_request(request)->ret[1].skipped, 0);
     request_free(request);
-    end(partition);
+    end(lone);
 }
 
 static void changes_from_now_on(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "0 * * * *"});
-    advance(partition, "2024-05-01 10:30");
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "0 * * * *"});
+    advance(lone, "2024-05-01 10:30");
     struct partition_stats before;
     struct partition_stats after;
-    partition_stats(partition->partition, &before);
-    assert_int_equal(put(partition, (struct put){.cron = "0 * * * *"}), utc_ms("2024-05-01 11:00"));
-    partition_stats(partition->partition, &after);
+    partition_stats(lone->partition, &before);
+    assert_int_equal(put(lone, (struct put){.cron = "0 * * * *"}), utc_ms("2024-05-01 11:00"));
+    partition_stats(lone->partition, &after);
     assert_int_equal(before.commits, after.commits); /* As it was: nothing is written. */
-    assert_int_equal(put(partition, (struct put){.cron = "15 * * * *"}),
+    assert_int_equal(put(lone, (struct put){.cron = "15 * * * *"}),
                      utc_ms("2024-05-01 11:15")); /* Not 10:15. */
-    assert_int_equal(put(partition, (struct put){.cron = "15 * * * *", .zone = "Asia/Kolkata"}),
+    assert_int_equal(put(lone, (struct put){.cron = "15 * * * *", .zone = "Asia/Kolkata"}),
                      utc_ms("2024-05-01 10:45"));
-    advance(partition, "2024-05-01 11:00");
-    assert_ticks(partition, "2024-05-01T10:00 2024-05-01T10:45");
-    assert_int_equal(only(partition).last_ms, utc_ms("2024-05-01 10:45"));
-    end(partition);
+    advance(lone, "2024-05-01 11:00");
+    assert_ticks(lone, "2024-05-01T10:00 2024-05-01T10:45");
+    assert_int_equal(only(lone).last_ms, utc_ms("2024-05-01 10:45"));
+    end(lone);
 }
 
 static void gives_the_input_it_was_given(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
+    struct lone_partition *lone = begin("2024-05-01 09:30");
     str input;
-    put(partition, (struct put){.cron = "0 * * * *", .input = "{\"a\": 1.0}"});
-    restart(partition);
-    advance(partition, "2024-05-01 10:00");
-    assert_true(take_input(partition, &input));
+    put(lone, (struct put){.cron = "0 * * * *", .input = "{\"a\": 1.0}"});
+    restart(lone);
+    advance(lone, "2024-05-01 10:00");
+    assert_true(take_input(lone, &input));
     assert_string_equal(input.ptr, "{\"a\": 1.0}");
-    put(partition, (struct put){.cron = "0 * * * *", .input = "[2]"});
-    restart(partition);
-    advance(partition, "2024-05-01 11:00");
-    assert_true(take_input(partition, &input));
+    put(lone, (struct put){.cron = "0 * * * *", .input = "[2]"});
+    restart(lone);
+    advance(lone, "2024-05-01 11:00");
+    assert_true(take_input(lone, &input));
     assert_string_equal(input.ptr, "[2]");
-    struct request *request = list(partition, "", "", 1);
-    assert_true(str_is(request->schedules.ret[0].input, "[2]"));
+    struct request *request = list(lone, "", "", 1);
+    assert_true(str_is(schedules_request(request)->ret[0].input, "[2]"));
     request_free(request);
-    put(partition, (struct put){.cron = "0 * * * *"});
-    restart(partition);
-    advance(partition, "2024-05-01 12:00");
-    assert_ticks(partition, "2024-05-01T12:00");
-    end(partition);
+    put(lone, (struct put){.cron = "0 * * * *"});
+    restart(lone);
+    advance(lone, "2024-05-01 12:00");
+    assert_ticks(lone, "2024-05-01T12:00");
+    end(lone);
 }
 
 static bool count_row(void *context, str key, str value)
@@ -408,11 +412,11 @@ static bool count_row(void *context, str key, str value)
 }
 
 /* Schedules and their inputs; runs without children leave no links. */
-static size_t links_on_disk(struct partition *partition)
+static size_t links_on_disk(struct lone_partition *lone)
 {
     size_t count = 0;
-    status scanned = store_scan(&partition->store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false,
-                                SIZE_MAX, count_row, &count);
+    status scanned = store_scan(&lone->store, STORE_INDEX, STR_EMPTY, STR_EMPTY, false, SIZE_MAX,
+                                count_row, &count);
     assert_true(status_is_ok(scanned));
     return count;
 }
@@ -420,56 +424,56 @@ static size_t links_on_disk(struct partition *partition)
 static void stops_when_deleted(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "0 * * * *", .input = "1"});
-    put(partition, (struct put){.cron = "0 * * * *", .key = "a"});
-    put(partition, (struct put){.cron = "0 * * * *", .key = "b"});
-    assert_int_equal(drop(partition, "flow/global"), CODE_OK);
-    assert_int_equal(drop(partition, "flow/global"), CODE_NOT_FOUND);
-    assert_int_equal(drop(partition, "flow/a"), CODE_OK);
-    assert_int_equal(links_on_disk(partition), 1);
-    restart(partition);
-    advance(partition, "2024-05-01 10:30");
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "0 * * * *", .input = "1"});
+    put(lone, (struct put){.cron = "0 * * * *", .key = "a"});
+    put(lone, (struct put){.cron = "0 * * * *", .key = "b"});
+    assert_int_equal(drop(lone, "flow/global"), CODE_OK);
+    assert_int_equal(drop(lone, "flow/global"), CODE_NOT_FOUND);
+    assert_int_equal(drop(lone, "flow/a"), CODE_OK);
+    assert_int_equal(links_on_disk(lone), 1);
+    restart(lone);
+    advance(lone, "2024-05-01 10:30");
     str input;
-    assert_true(take_input(partition, &input));
+    assert_true(take_input(lone, &input));
     assert_member(input, "key", "\"b\"");
-    assert_int_equal(partition->run_count, 1);
-    put(partition, (struct put){.cron = "0 * * * *"}); /* A new one, without the old one's input. */
-    assert_int_equal(drop(partition, "flow/b"), CODE_OK);
-    advance(partition, "2024-05-01 11:30");
-    assert_true(take_input(partition, &input));
+    assert_int_equal(lone->run_count, 1);
+    put(lone, (struct put){.cron = "0 * * * *"}); /* A new one, without the old one's input. */
+    assert_int_equal(drop(lone, "flow/b"), CODE_OK);
+    advance(lone, "2024-05-01 11:30");
+    assert_true(take_input(lone, &input));
     assert_member(input, "last_timestamp", "null");
-    assert_int_equal(drop(partition, "flow/global"), CODE_OK);
-    assert_int_equal(links_on_disk(partition), 0);
-    end(partition);
+    assert_int_equal(drop(lone, "flow/global"), CODE_OK);
+    assert_int_equal(links_on_disk(lone), 0);
+    end(lone);
 }
 
 static void waits_for_room_on_the_disk(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "*/10 * * * *"});
-    partition->is_low_on_space = true;
-    advance(partition, "2024-05-01 10:05");
-    assert_int_equal(partition->run_count, 0);
-    partition->is_low_on_space = false;
-    advance(partition, "2024-05-01 10:06");
-    assert_ticks(partition, "2024-05-01T10:00");
-    end(partition);
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "*/10 * * * *"});
+    lone->is_low_on_space = true;
+    advance(lone, "2024-05-01 10:05");
+    assert_int_equal(lone->run_count, 0);
+    lone->is_low_on_space = false;
+    advance(lone, "2024-05-01 10:06");
+    assert_ticks(lone, "2024-05-01T10:00");
+    end(lone);
 }
 
 static void repeats_nothing_when_the_clock_is_set_back(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "*/10 * * * *"});
-    advance(partition, "2024-05-01 10:00");
-    partition->now_ms = utc_ms("2024-05-01 09:35");
-    put(partition, (struct put){.cron = "*/5 * * * *"}); /* Changed while it is wrong, too. */
-    restart(partition);
-    advance(partition, "2024-05-01 10:05");
-    assert_ticks(partition, "2024-05-01T09:40 2024-05-01T09:50 2024-05-01T10:00 2024-05-01T10:05");
-    end(partition);
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "*/10 * * * *"});
+    advance(lone, "2024-05-01 10:00");
+    lone->now_ms = utc_ms("2024-05-01 09:35");
+    put(lone, (struct put){.cron = "*/5 * * * *"}); /* Changed while it is wrong, too. */
+    restart(lone);
+    advance(lone, "2024-05-01 10:05");
+    assert_ticks(lone, "2024-05-01T09:40 2024-05-01T09:50 2024-05-01T10:00 2024-05-01T10:05");
+    end(lone);
 }
 
 static void keeps_thousands_apart(void **state)
@@ -478,63 +482,63 @@ static void keeps_thousands_apart(void **state)
     enum {
         COUNT = 600, /* More than one turn starts. */
     };
-    struct partition *partition = begin("2024-05-01 09:30");
+    struct lone_partition *lone = begin("2024-05-01 09:30");
     for (int i = 0; i < COUNT; i++) {
         char key[16];
         snprintf(key, sizeof(key), "k%03d", i);
-        put(partition, (struct put){.cron = "0 * * * *", .key = key});
+        put(lone, (struct put){.cron = "0 * * * *", .key = key});
     }
-    put(partition, (struct put){.cron = "0 12 * * *", .workflow = "flow-2", .key = "a"});
-    partition->now_ms = utc_ms("2024-05-01 10:00");
+    put(lone, (struct put){.cron = "0 12 * * *", .workflow = "flow-2", .key = "a"});
+    lone->now_ms = utc_ms("2024-05-01 10:00");
     int turns = 0;
-    while (partition_round(partition->partition) <= partition->now_ms) {
+    while (partition_round(lone->partition) <= lone->now_ms) {
         turns++;
     }
     assert_in_range(turns, 2, 10);
-    struct request *request = list(partition, "flow", "", 2 * COUNT);
-    assert_int_equal(request->schedules.ret_count, COUNT);
+    struct request *request = list(lone, "flow", "", 2 * COUNT);
+    assert_int_equal(schedules_request(request)->ret_count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
-        assert_int_equal(request->schedules.ret[i].last_ms, partition->now_ms);
-        assert_false(uuid_is_zero(request->schedules.ret[i].last_run));
+        assert_int_equal(schedules_request(request)->ret[i].last_ms, lone->now_ms);
+        assert_false(uuid_is_zero(schedules_request(request)->ret[i].last_run));
     }
     request_free(request);
-    partition_fini(partition);
-    free(partition);
+    lone_fini(lone);
+    free(lone);
 }
 
 static void lists_in_pages(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "1 * * * *", .workflow = "b", .key = "1"});
-    put(partition, (struct put){.cron = "2 * * * *", .workflow = "a", .key = "2"});
-    put(partition, (struct put){.cron = "3 * * * *", .workflow = "a", .key = "1"});
-    put(partition, (struct put){.cron = "4 * * * *", .workflow = "a-b", .key = "1"});
-    struct request *page = list(partition, "", "", 2);
-    assert_int_equal(page->schedules.ret_count, 2);
-    assert_true(page->schedules.ret_more);
-    assert_true(str_is(page->schedules.ret[0].id, "a-b/1"));
-    assert_true(str_is(page->schedules.ret[1].id, "a/1"));
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "1 * * * *", .workflow = "b", .key = "1"});
+    put(lone, (struct put){.cron = "2 * * * *", .workflow = "a", .key = "2"});
+    put(lone, (struct put){.cron = "3 * * * *", .workflow = "a", .key = "1"});
+    put(lone, (struct put){.cron = "4 * * * *", .workflow = "a-b", .key = "1"});
+    struct request *page = list(lone, "", "", 2);
+    assert_int_equal(schedules_request(page)->ret_count, 2);
+    assert_true(schedules_request(page)->ret_more);
+    assert_true(str_is(schedules_request(page)->ret[0].id, "a-b/1"));
+    assert_true(str_is(schedules_request(page)->ret[1].id, "a/1"));
     request_free(page);
-    page = list(partition, "", "a/1", 2);
-    assert_int_equal(page->schedules.ret_count, 2);
-    assert_false(page->schedules.ret_more);
-    assert_true(str_is(page->schedules.ret[0].cron, "2 * * * *"));
-    assert_true(str_is(page->schedules.ret[1].workflow, "b"));
+    page = list(lone, "", "a/1", 2);
+    assert_int_equal(schedules_request(page)->ret_count, 2);
+    assert_false(schedules_request(page)->ret_more);
+    assert_true(str_is(schedules_request(page)->ret[0].cron, "2 * * * *"));
+    assert_true(str_is(schedules_request(page)->ret[1].workflow, "b"));
     request_free(page);
-    page = list(partition, "a", "", 10);
-    assert_int_equal(page->schedules.ret_count, 2);
+    page = list(lone, "a", "", 10);
+    assert_int_equal(schedules_request(page)->ret_count, 2);
     request_free(page);
-    end(partition);
+    end(lone);
 }
 
-static void assert_refused(struct partition *partition, struct put refused, enum code code,
+static void assert_refused(struct lone_partition *lone, struct put refused, enum code code,
                            const char *reason, const char *field, const char *why)
 {
-    assert_int_equal(put(partition, refused), 0);
-    const struct failure *failure = &partition->failure;
+    assert_int_equal(put(lone, refused), 0);
+    const struct failure *failure = &lone->failure;
     assert_int_equal(failure->code, code);
-    assert_string_equal(failure->reason, reason);
+    assert_string_equal(reason_name(failure->reason), reason);
     assert_true(str_is(failure->field, field));
     if (memmem(failure->message.ptr, failure->message.len, why, strlen(why)) == NULL) {
         fail_msg("\"%s\" is not in: " STR_FMT, why, STR_ARG(failure->message));
@@ -544,47 +548,47 @@ static void assert_refused(struct partition *partition, struct put refused, enum
 static void refuses_what_never_comes(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    assert_refused(partition, (struct put){.cron = "60 * * * *"}, CODE_INVALID_ARGUMENT,
-                   "INVALID_FIELD", "cron", "minute");
-    assert_refused(partition, (struct put){.cron = "0 0 30 2 *"}, CODE_INVALID_ARGUMENT,
-                   "INVALID_FIELD", "cron", "never");
-    assert_refused(partition, (struct put){.cron = "0 0 * * *", .zone = "Mars/Phobos"},
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    assert_refused(lone, (struct put){.cron = "60 * * * *"}, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                   "cron", "minute");
+    assert_refused(lone, (struct put){.cron = "0 0 30 2 *"}, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                   "cron", "never");
+    assert_refused(lone, (struct put){.cron = "0 0 * * *", .zone = "Mars/Phobos"},
                    CODE_INVALID_ARGUMENT, "INVALID_FIELD", "timezone", "Mars/Phobos");
-    partition_stop(partition);
-    partition->zone_folder = "/nowhere";
-    partition_begin(partition);
-    assert_refused(partition, (struct put){.cron = "0 0 * * *", .zone = "Europe/Berlin"},
+    lone_stop(lone);
+    lone->zone_folder = "/nowhere";
+    lone_begin(lone);
+    assert_refused(lone, (struct put){.cron = "0 0 * * *", .zone = "Europe/Berlin"},
                    CODE_FAILED_PRECONDITION, "ZONES_MISSING", "timezone", "/nowhere");
-    assert_true(put(partition, (struct put){.cron = "0 0 * * *"}) > 0);
-    partition_stop(partition);
-    partition->zone_folder = NULL;
-    partition_begin(partition);
-    assert_refused(partition, (struct put){.cron = "0 0 * * *", .zone = "Europe/Berlin"},
+    assert_true(put(lone, (struct put){.cron = "0 0 * * *"}) > 0);
+    lone_stop(lone);
+    lone->zone_folder = NULL;
+    lone_begin(lone);
+    assert_refused(lone, (struct put){.cron = "0 0 * * *", .zone = "Europe/Berlin"},
                    CODE_FAILED_PRECONDITION, "ZONES_MISSING", "timezone", "UTC");
-    end(partition);
+    end(lone);
 }
 
 static void rests_while_its_zone_is_gone(void **state)
 {
     (void)state;
-    struct partition *partition = begin("2024-05-01 09:30");
-    put(partition, (struct put){.cron = "0 12 * * *", .zone = "Europe/Berlin"});
-    partition_stop(partition);
-    partition->zone_folder = "/nowhere";
-    partition_begin(partition);
-    advance(partition, "2024-05-01 11:00");
-    assert_int_equal(partition->run_count, 0);
-    struct request *request = list(partition, "", "", 1);
-    assert_true(request->schedules.ret[0].problem.len > 0);
-    assert_int_equal(request->schedules.ret[0].next_ms, 0);
+    struct lone_partition *lone = begin("2024-05-01 09:30");
+    put(lone, (struct put){.cron = "0 12 * * *", .zone = "Europe/Berlin"});
+    lone_stop(lone);
+    lone->zone_folder = "/nowhere";
+    lone_begin(lone);
+    advance(lone, "2024-05-01 11:00");
+    assert_int_equal(lone->run_count, 0);
+    struct request *request = list(lone, "", "", 1);
+    assert_true(schedules_request(request)->ret[0].problem.len > 0);
+    assert_int_equal(schedules_request(request)->ret[0].next_ms, 0);
     request_free(request);
-    partition_stop(partition);
-    partition->zone_folder = "/usr/share/zoneinfo";
-    partition_begin(partition);
-    advance(partition, "2024-05-01 11:30");
-    assert_ticks(partition, "2024-05-01T10:00");
-    end(partition);
+    lone_stop(lone);
+    lone->zone_folder = "/usr/share/zoneinfo";
+    lone_begin(lone);
+    advance(lone, "2024-05-01 11:30");
+    assert_ticks(lone, "2024-05-01T10:00");
+    end(lone);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /*
  * Goal:   there may be any number of topics: those nobody follows are on disk only, and go on where
  *         they were.
- * Method: the real runtime over the memory store; events in more topics than are kept in memory,
+ * Method: the real partition over the memory store; events in more topics than are kept in memory,
  *         with and without a subscriber, and commits that fail between.
  */
 #include <setjmp.h>
@@ -12,7 +12,13 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/partition/partition.h"
+#include "service/base/failure.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/publications/publications.h"
+#include "service/features/topics/topics.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
+#include "tests/unit/partition/lone_partition.h"
 
 enum {
     TOPICS = 3000,
@@ -30,26 +36,24 @@ static str name_of(struct request *request, int topic)
     return arena_printf(&request->arena, "topic-%d", topic);
 }
 
-static uint64_t publish(struct partition *partition, int topic)
+static uint64_t publish(struct lone_partition *lone, int topic)
 {
-    struct request *request = request_new(REQUEST_PUBLISH);
+    struct request *request = request_new(&publish_operation);
     struct topic_event event = {.topic = name_of(request, topic), .data = STR("{}")};
-    request->publish.events = &event;
-    request->publish.count = 1;
-    partition_ask(partition, request);
-    uint64_t first = partition->failure.code == CODE_OK ? request->publish.ret_first : 0;
+    publish_request(request)->events = &event;
+    publish_request(request)->count = 1;
+    lone_ask(lone, request);
+    uint64_t first = lone->failure.code == CODE_OK ? publish_request(request)->ret_first : 0;
     request_free(request);
     return first;
 }
 
-static size_t topics_in_memory(struct partition *partition)
+static size_t topics_in_memory(struct lone_partition *lone)
 {
-    struct partition_stats stats;
-    while (partition_round(partition->partition) == partition->now_ms) {
+    while (partition_round(lone->partition) == lone->now_ms) {
     }
-    partition_round(partition->partition); /* Forgets what was not needed in the turn before. */
-    partition_stats(partition->partition, &stats);
-    return stats.topics;
+    partition_round(lone->partition); /* Forgets what was not needed in the turn before. */
+    return topics_count(lone->partition);
 }
 
 static void push(struct subscriber *subscriber, const struct topic_event *event)
@@ -71,71 +75,71 @@ static void end(struct subscriber *subscriber, const struct failure *failure)
     container_of(subscriber, struct follower, subscriber)->has_ended = true;
 }
 
-static void subscribe(struct partition *partition, enum request_kind kind,
+static void subscribe(struct lone_partition *lone, const struct operation *operation,
                       struct follower *follower, int topic)
 {
-    struct request *request = request_new(kind);
-    request->text = name_of(request, topic);
-    request->subscribe.subscriber = &follower->subscriber;
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    struct request *request = request_new(operation);
+    subscribe_request(request)->topic = name_of(request, topic);
+    subscribe_request(request)->subscriber = &follower->subscriber;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
 }
 
 static void test_topics_are_forgotten_and_go_on(void **state)
 {
     (void)state;
-    struct partition partition;
-    partition_init(&partition, 1000);
+    struct lone_partition lone;
+    lone_init(&lone, 1000);
     for (int i = 0; i < TOPICS; i++) {
-        assert_int_equal(publish(&partition, i), 1);
+        assert_int_equal(publish(&lone, i), 1);
     }
-    assert_in_range(topics_in_memory(&partition), 1, KEPT_MAX);
+    assert_in_range(topics_in_memory(&lone), 1, KEPT_MAX);
     for (int i = 0; i < TOPICS; i++) {
-        assert_int_equal(publish(&partition, i), 2);
+        assert_int_equal(publish(&lone, i), 2);
     }
-    assert_in_range(topics_in_memory(&partition), 1, KEPT_MAX);
-    partition_fini(&partition);
+    assert_in_range(topics_in_memory(&lone), 1, KEPT_MAX);
+    lone_fini(&lone);
 }
 
 static void test_a_topic_with_a_subscriber_is_kept(void **state)
 {
     (void)state;
-    struct partition partition;
+    struct lone_partition lone;
     struct follower follower = {
         .subscriber = {.push = push, .queued_bytes = nothing_queued, .end = end, .follows = true}};
-    partition_init(&partition, 1000);
-    subscribe(&partition, REQUEST_SUBSCRIBE, &follower, 0);
+    lone_init(&lone, 1000);
+    subscribe(&lone, &subscribe_operation, &follower, 0);
     for (int i = 0; i < TOPICS; i++) {
-        publish(&partition, i);
+        publish(&lone, i);
     }
-    publish(&partition, 0);
-    assert_in_range(topics_in_memory(&partition), 1, KEPT_MAX + 1);
+    publish(&lone, 0);
+    assert_in_range(topics_in_memory(&lone), 1, KEPT_MAX + 1);
     assert_int_equal(follower.pushed, 2);
-    subscribe(&partition, REQUEST_SUBSCRIBE_END, &follower, 0);
-    publish(&partition, 0);
-    assert_in_range(topics_in_memory(&partition), 1, KEPT_MAX);
+    subscribe(&lone, &subscribe_end_operation, &follower, 0);
+    publish(&lone, 0);
+    assert_in_range(topics_in_memory(&lone), 1, KEPT_MAX);
     assert_int_equal(follower.pushed, 2);
     assert_false(follower.has_ended);
-    partition_fini(&partition);
+    lone_fini(&lone);
 }
 
 /* A number that was not committed is given again, also when the topic was not in memory. */
 static void test_a_lost_commit_takes_its_numbers_back(void **state)
 {
     (void)state;
-    struct partition partition;
-    partition_init(&partition, 1000);
+    struct lone_partition lone;
+    lone_init(&lone, 1000);
     for (int i = 0; i < TOPICS; i++) {
-        publish(&partition, i);
+        publish(&lone, i);
     }
     for (int i = 0; i < TOPICS; i += 50) {
-        memory_store_fault(&partition.store, MEMORY_STORE_FAULT_LOST);
-        assert_int_equal(publish(&partition, i), 0);
-        assert_int_equal(publish(&partition, i), 2);
+        memory_store_fault(&lone.store, MEMORY_STORE_FAULT_LOST);
+        assert_int_equal(publish(&lone, i), 0);
+        assert_int_equal(publish(&lone, i), 2);
     }
-    assert_in_range(topics_in_memory(&partition), 1, KEPT_MAX);
-    partition_fini(&partition);
+    assert_in_range(topics_in_memory(&lone), 1, KEPT_MAX);
+    lone_fini(&lone);
 }
 
 int main(void)

@@ -10,58 +10,61 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/partition/partition.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/request.h"
+#include "tests/unit/partition/lone_partition.h"
 
 enum {
     RUNS = 1000,
     STATUS_CANCELLED = 5, /* Of the API. */
 };
 
-static uuid start(struct partition *partition, uuid parent)
+static uuid start(struct lone_partition *lone, uuid parent)
 {
-    struct request *request = request_new(REQUEST_START);
-    request->start.spec = (struct run_spec){
+    struct request *request = request_new(&start_operation);
+    start_request(request)->spec = (struct run_spec){
         .kind = RUN_KIND_WORKFLOW, .name = STR("nobody"), .input = STR("null"), .parent = parent};
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
-    uuid run = request->start.ret_run;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
+    uuid run = start_request(request)->ret_run;
     request_free(request);
     return run;
 }
 
-static size_t count_cancelled(struct partition *partition)
+static size_t count_cancelled(struct lone_partition *lone)
 {
-    struct request *request = request_new(REQUEST_LIST);
-    request->list.limit = RUNS + 1;
-    request->list.status = STATUS_CANCELLED;
-    partition_ask(partition, request);
-    size_t count = request->list.ret_count;
+    struct request *request = request_new(&list_operation);
+    list_request(request)->limit = RUNS + 1;
+    list_request(request)->status = STATUS_CANCELLED;
+    lone_ask(lone, request);
+    size_t count = list_request(request)->ret_count;
     request_free(request);
     return count;
 }
 
 static void cancel_all_of(bool is_deep)
 {
-    struct partition *partition = calloc(1, sizeof(*partition));
-    assert_non_null(partition);
-    partition_init(partition, 1800000000000);
-    partition->leaves_runs_open = true;
-    uuid root = start(partition, (uuid){{0}});
+    struct lone_partition *lone = calloc(1, sizeof(*lone));
+    assert_non_null(lone);
+    lone_init(lone, 1800000000000);
+    lone->leaves_runs_open = true;
+    uuid root = start(lone, (uuid){{0}});
     uuid parent = root;
     for (size_t i = 1; i < RUNS; i++) {
-        uuid run = start(partition, parent);
+        uuid run = start(lone, parent);
         parent = is_deep ? run : root;
     }
-    assert_int_equal(count_cancelled(partition), 0);
-    struct request *request = request_new(REQUEST_CANCEL);
+    assert_int_equal(count_cancelled(lone), 0);
+    struct request *request = request_new(&cancel_operation);
     request->run = root;
-    request->text = STR("the test is over");
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    cancel_request(request)->cause = STR("the test is over");
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
-    assert_int_equal(count_cancelled(partition), RUNS);
-    partition_fini(partition);
-    free(partition);
+    assert_int_equal(count_cancelled(lone), RUNS);
+    lone_fini(lone);
+    free(lone);
 }
 
 static void a_deep_tree_is_cancelled_whole(void **state)

@@ -1,6 +1,6 @@
 /*
  * Goal:   events that wait for a batch are looked at when the batch's definition changes.
- * Method: the real runtime with a clock that jumps to the times it asks for; a host that offers a
+ * Method: the real partition with a clock that jumps to the times it asks for; a host that offers a
  *         workflow with one trigger and then with another, and no further event.
  */
 #include <setjmp.h>
@@ -11,7 +11,14 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/partition/partition.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/publications/publications.h"
+#include "service/features/queues/queues.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/triggers/triggers.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
+#include "tests/unit/partition/lone_partition.h"
 
 #define START_MS ((uint64_t)1800000000000)
 
@@ -34,11 +41,11 @@ static void close(struct host_link *link, enum code code, const char *reason, st
 
 static const struct host_link_vtable vtable = {.pack = pack, .send = send, .close = close};
 
-static void offer_in(struct partition *partition, struct host_link *link, uint32_t batch_size,
+static void offer_in(struct lone_partition *lone, struct host_link *link, uint32_t batch_size,
                      uint64_t batch_timeout_ms, str queue)
 {
     struct queue_default_offer own = {STR("count"), queue};
-    struct request *request = request_new(REQUEST_HOST_HELLO);
+    struct request *request = request_new(&hello_operation);
     struct trigger_offer trigger = {
         .workflow = STR("count"),
         .topic = STR("clicks"),
@@ -47,58 +54,58 @@ static void offer_in(struct partition *partition, struct host_link *link, uint32
     };
     struct host_offer workflow = {TASK_WORKFLOW, STR("count")};
     *link = (struct host_link){.vtable = &vtable};
-    request->hello.link = link;
-    request->hello.hello = (struct host_hello){
+    hello_request(request)->link = link;
+    hello_request(request)->hello = (struct host_hello){
         .host_id = arena_printf(&request->arena, "host-%u", batch_size),
         .deployment = STR("default"),
         .slots = 1,
         .offers = &workflow,
         .offer_count = 1,
     };
-    request->hello.triggers = &trigger;
-    request->hello.trigger_count = 1;
-    request->hello.defaults = &own;
-    request->hello.default_count = 1;
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    hello_request(request)->triggers = &trigger;
+    hello_request(request)->trigger_count = 1;
+    hello_request(request)->defaults = &own;
+    hello_request(request)->default_count = 1;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
 }
 
-static void offer(struct partition *partition, struct host_link *link, uint32_t batch_size,
+static void offer(struct lone_partition *lone, struct host_link *link, uint32_t batch_size,
                   uint64_t batch_timeout_ms)
 {
-    offer_in(partition, link, batch_size, batch_timeout_ms, STR_EMPTY);
+    offer_in(lone, link, batch_size, batch_timeout_ms, STR_EMPTY);
 }
 
-static void publish(struct partition *partition, size_t count)
+static void publish(struct lone_partition *lone, size_t count)
 {
-    struct request *request = request_new(REQUEST_PUBLISH);
+    struct request *request = request_new(&publish_operation);
     struct topic_event events[8];
     assert_true(count <= COUNT_OF(events));
     for (size_t i = 0; i < count; i++) {
         events[i] = (struct topic_event){.topic = STR("clicks"), .data = STR("{}")};
     }
-    request->publish.events = events;
-    request->publish.count = count;
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    publish_request(request)->events = events;
+    publish_request(request)->count = count;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
 }
 
 static size_t runs_after(uint32_t batch_size, uint64_t batch_timeout_ms, uint64_t wait_ms)
 {
-    struct partition partition;
+    struct lone_partition lone;
     struct host_link before;
     struct host_link after;
-    partition_init(&partition, START_MS);
-    offer(&partition, &before, 5, 0);
-    publish(&partition, 3);
-    partition_advance(&partition, START_MS + 60000);
-    assert_int_equal(partition.run_count, 0);
-    offer(&partition, &after, batch_size, batch_timeout_ms);
-    partition_advance(&partition, START_MS + 60000 + wait_ms);
-    size_t runs = partition.run_count;
-    partition_fini(&partition);
+    lone_init(&lone, START_MS);
+    offer(&lone, &before, 5, 0);
+    publish(&lone, 3);
+    lone_advance(&lone, START_MS + 60000);
+    assert_int_equal(lone.run_count, 0);
+    offer(&lone, &after, batch_size, batch_timeout_ms);
+    lone_advance(&lone, START_MS + 60000 + wait_ms);
+    size_t runs = lone.run_count;
+    lone_fini(&lone);
     return runs;
 }
 
@@ -122,28 +129,28 @@ static void test_a_shorter_timeout_counts_from_the_first_event(void **state)
 static void test_a_batch_does_not_wait_for_the_clock(void **state)
 {
     (void)state;
-    struct partition partition;
+    struct lone_partition lone;
     struct host_link link;
-    partition_init(&partition, START_MS);
-    offer(&partition, &link, 5, 10000);
-    publish(&partition, 1);
-    partition_advance(&partition, START_MS + 9000);
-    partition_stop(&partition);
-    partition.now_ms = START_MS + 20000;
-    partition_begin(&partition);
-    partition.now_ms = START_MS + 12000;
-    assert_int_equal(partition.run_count, 0);
-    partition_advance(&partition, START_MS + 12000);
-    assert_int_equal(partition.run_count, 1);
-    partition_fini(&partition);
+    lone_init(&lone, START_MS);
+    offer(&lone, &link, 5, 10000);
+    publish(&lone, 1);
+    lone_advance(&lone, START_MS + 9000);
+    lone_stop(&lone);
+    lone.now_ms = START_MS + 20000;
+    lone_begin(&lone);
+    lone.now_ms = START_MS + 12000;
+    assert_int_equal(lone.run_count, 0);
+    lone_advance(&lone, START_MS + 12000);
+    assert_int_equal(lone.run_count, 1);
+    lone_fini(&lone);
 }
 
-static void put_queue(struct partition *partition)
+static void put_queue(struct lone_partition *lone)
 {
-    struct request *request = request_new(REQUEST_PUT_QUEUE);
-    request->put_queue.offer = (struct queue_offer){.name = STR("narrow")};
-    partition_ask(partition, request);
-    assert_int_equal(partition->failure.code, CODE_OK);
+    struct request *request = request_new(&put_queue_operation);
+    put_queue_request(request)->offer = (struct queue_offer){.name = STR("narrow")};
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
 }
 
@@ -151,23 +158,23 @@ static void put_queue(struct partition *partition)
 static void test_a_refused_start_is_tried_again(void **state)
 {
     (void)state;
-    struct partition partition;
+    struct lone_partition lone;
     struct host_link link;
-    partition_init(&partition, START_MS);
-    put_queue(&partition);
-    offer_in(&partition, &link, 1, 0, STR("narrow"));
-    struct request *request = request_new(REQUEST_DELETE_QUEUE);
-    request->text = STR("narrow");
-    partition_ask(&partition, request);
-    assert_int_equal(partition.failure.code, CODE_OK);
+    lone_init(&lone, START_MS);
+    put_queue(&lone);
+    offer_in(&lone, &link, 1, 0, STR("narrow"));
+    struct request *request = request_new(&delete_queue_operation);
+    delete_queue_request(request)->name = STR("narrow");
+    lone_ask(&lone, request);
+    assert_int_equal(lone.failure.code, CODE_OK);
     request_free(request);
-    publish(&partition, 2);
-    partition_advance(&partition, START_MS + 60000);
-    assert_int_equal(partition.run_count, 0);
-    put_queue(&partition);
-    partition_advance(&partition, START_MS + 70000);
-    assert_int_equal(partition.run_count, 2);
-    partition_fini(&partition);
+    publish(&lone, 2);
+    lone_advance(&lone, START_MS + 60000);
+    assert_int_equal(lone.run_count, 0);
+    put_queue(&lone);
+    lone_advance(&lone, START_MS + 70000);
+    assert_int_equal(lone.run_count, 2);
+    lone_fini(&lone);
 }
 
 int main(void)

@@ -19,8 +19,8 @@ MUTANTS = {
     "children_from_the_start": (
         "The outcomes of a run's children are read from the start of its journal.",
         {
-            "replay_children(runtime, task.run, act->wait, (uint32_t)act->seq,":
-                "replay_children(runtime, task.run, act->wait, 0,",
+            "replay_children(partition, task.run, act->wait, (uint32_t)act->seq,":
+                "replay_children(partition, task.run, act->wait, 0,",
         },
     ),
     "event_while_waking_lost": (
@@ -36,9 +36,9 @@ MUTANTS = {
         "return !keys->is_complete": "return keys->is_complete",
     }),
     "timer_stays": ("The timer of a run that leaves memory stays there.", {
-        "timers_arm(runtime->timers, run->state.id, 0);": "",
+        "timers_arm(partition->timers, run->state.id, 0);": "",
     }),
     "waiting_run_stays": ("A run that only waits stays in memory as if it were at work.", {
-        "list_move(runtime, run, true);": "list_move(runtime, run, false);",
+        "list_move(partition, run, true);": "list_move(partition, run, false);",
     }),
 }

@@ -1,7 +1,7 @@
 /*
  * Goal:   a wait costs the same however many came before it, and a run that only waits is on disk
  *         only.
- * Method: the real runtime over the memory store; one host, which does as the test says; what is
+ * Method: the real partition over the memory store; one host, which does as the test says; what is
  * read of journals is counted in rows. Built with MUTANT, the test passes when it fails.
  */
 #include <setjmp.h>
@@ -13,13 +13,22 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/partition/partition.h"
+#include "service/base/failure.h"
+#include "service/codec/topic_rows.h"
+#include "service/features/publications/publications.h"
+#include "service/features/reports/reports.h"
+#include "service/features/starts/starts.h"
+#include "service/features/suspensions/suspensions.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/partition.h"
+#include "service/partition/request.h"
+#include "tests/unit/partition/lone_partition.h"
 
 enum {
     ROUNDS = 200,
     FEW = 20,
     SLEEPERS = 2500,
-    WAITING_MAX = 1000, /* The runtime's default. */
+    WAITING_MAX = 1000, /* The partition's default. */
     WOKEN_MAX = 1024,
     HOUR_MS = 3600 * 1000,
     NAP_MS = 10 * 1000,
@@ -37,7 +46,7 @@ struct host {
 };
 
 struct bed {
-    struct partition partition;
+    struct lone_partition lone;
     struct host host;
     struct held_task task; /* Whose code waits. */
     char key[24];
@@ -60,7 +69,7 @@ static bool count_row(void *context, str key, str value)
 static status count_scan(void *self, enum store_table table, str prefix, str from, bool reverse,
                          size_t limit, store_visit *visit, void *context)
 {
-    const struct store *store = &bed->partition.store;
+    const struct store *store = &bed->lone.store;
     if (table != STORE_JOURNAL) {
         return store->vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
     }
@@ -110,13 +119,13 @@ static const struct host_link_vtable vtable = {pack, send_to, close_it};
 
 static void ask(struct request *request)
 {
-    partition_ask(&bed->partition, request);
-    assert_int_equal(bed->partition.failure.code, CODE_OK);
+    lone_ask(&bed->lone, request);
+    assert_int_equal(bed->lone.failure.code, CODE_OK);
 }
 
 static void turns(void)
 {
-    while (partition_round(bed->partition.partition) == bed->partition.now_ms) {
+    while (partition_round(bed->lone.partition) == bed->lone.now_ms) {
     }
 }
 
@@ -126,9 +135,9 @@ static void connect_host(const char *id)
                                                {TASK_WORKFLOW, {"child", 5}}};
     bed->host.link = (struct host_link){.vtable = &vtable};
     bed->host.seq = bed->host.heard = 0;
-    struct request *request = request_new(REQUEST_HOST_HELLO);
-    request->hello.link = &bed->host.link;
-    request->hello.hello = (struct host_hello){
+    struct request *request = request_new(&hello_operation);
+    hello_request(request)->link = &bed->host.link;
+    hello_request(request)->hello = (struct host_hello){
         .host_id = str_of(id),
         .deployment = STR("default"),
         .slots = 2 * SLEEPERS,
@@ -142,13 +151,13 @@ static void connect_host(const char *id)
 
 static void say(struct held_task task, struct host_message message)
 {
-    struct request *request = request_new(REQUEST_HOST_MESSAGE);
+    struct request *request = request_new(&host_message_operation);
     message.seq = ++bed->host.seq;
     message.ack = bed->host.heard;
     message.task = task.task;
     message.epoch = task.epoch;
-    request->host.link = &bed->host.link;
-    request->host.message = message;
+    host_request(request)->link = &bed->host.link;
+    host_request(request)->message = message;
     ask(request);
     request_free(request);
     turns();
@@ -163,8 +172,8 @@ static void order(struct host_order wanted)
 static struct held_task start(void)
 {
     size_t given = bed->host.given_count;
-    struct request *request = request_new(REQUEST_START);
-    request->start.spec =
+    struct request *request = request_new(&start_operation);
+    start_request(request)->spec =
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("flow"), .input = STR("null")};
     ask(request);
     request_free(request);
@@ -177,16 +186,16 @@ static void begin(void)
 {
     bed = calloc(1, sizeof(*bed));
     assert_non_null(bed);
-    partition_init(&bed->partition, START_MS);
-    bed->partition.vtable.scan = count_scan;
-    bed->partition.leaves_runs_open = true;
+    lone_init(&bed->lone, START_MS);
+    bed->lone.vtable.scan = count_scan;
+    bed->lone.leaves_runs_open = true;
     connect_host("first");
     bed->task = start();
 }
 
 static void end(void)
 {
-    partition_fini(&bed->partition);
+    lone_fini(&bed->lone);
     free(bed);
 }
 
@@ -195,11 +204,11 @@ static void end(void)
 static void suspend(void)
 {
     order((struct host_order){.kind = HOST_ORDER_SUSPEND, .data = STR("{}")});
-    struct request *request = request_new(REQUEST_RESUME);
+    struct request *request = request_new(&resume_operation);
     request->run = bed->task.task.run;
-    request->resume.key = str_of(bed->key);
-    request->resume.data = STR("{}");
-    request->resume.by = STR("test");
+    resume_request(request)->key = str_of(bed->key);
+    resume_request(request)->data = STR("{}");
+    resume_request(request)->by = STR("test");
     ask(request);
     request_free(request);
     turns();
@@ -208,9 +217,9 @@ static void suspend(void)
 static void publish(str type)
 {
     struct topic_event event = {.topic = STR("news"), .type = type, .data = STR("{}")};
-    struct request *request = request_new(REQUEST_PUBLISH);
-    request->publish.events = &event;
-    request->publish.count = 1;
+    struct request *request = request_new(&publish_operation);
+    publish_request(request)->events = &event;
+    publish_request(request)->count = 1;
     ask(request);
     request_free(request);
     turns();
@@ -281,7 +290,7 @@ static void a_child_costs_the_same(void **state)
 static void keep_seq(struct request *request, const struct failure *failure)
 {
     assert_null(failure);
-    *(uint32_t *)request->context = request->report.ret->state.seq;
+    *(uint32_t *)request->context = report_request(request)->ret->state.seq;
     request_free(request);
 }
 
@@ -294,11 +303,11 @@ static void free_request(struct request *request, const struct failure *failure)
 static uint32_t last_seq(void)
 {
     uint32_t seq = 0;
-    struct request *request = request_new(REQUEST_GET);
+    struct request *request = request_new(&get_operation);
     request->run = bed->task.task.run;
     request->done = keep_seq;
     request->context = &seq;
-    assert_true(partition_post(bed->partition.partition, request));
+    assert_true(partition_post(bed->lone.partition, request));
     turns();
     return seq;
 }
@@ -323,16 +332,16 @@ static void an_order_sent_again_is_not_carried_out_again(void **state)
 
 /* ---- Memory. ---- */
 
-/* Jumps from one time the runtime asks for to the next. */
+/* Jumps from one time the partition asks for to the next. */
 static void pass(uint64_t until_ms)
 {
-    struct partition *partition = &bed->partition;
-    uint64_t due_ms = partition_round(partition->partition);
+    struct lone_partition *lone = &bed->lone;
+    uint64_t due_ms = partition_round(lone->partition);
     while (due_ms != 0 && due_ms <= until_ms) {
-        partition->now_ms = due_ms > partition->now_ms ? due_ms : partition->now_ms;
-        due_ms = partition_round(partition->partition);
+        lone->now_ms = due_ms > lone->now_ms ? due_ms : lone->now_ms;
+        due_ms = partition_round(lone->partition);
     }
-    partition->now_ms = until_ms;
+    lone->now_ms = until_ms;
     turns();
 }
 
@@ -347,7 +356,7 @@ static void start_sleeper(uint64_t due_ms)
 static struct partition_stats stats_now(void)
 {
     struct partition_stats stats;
-    partition_stats(bed->partition.partition, &stats);
+    partition_stats(bed->lone.partition, &stats);
     return stats;
 }
 
@@ -376,23 +385,23 @@ static size_t most_given_in_a_turn(void)
     uint64_t due_ms;
     do {
         size_t given = bed->host.given_count;
-        due_ms = partition_round(bed->partition.partition);
+        due_ms = partition_round(bed->lone.partition);
         given = bed->host.given_count - given;
         most = given > most ? given : most;
-    } while (due_ms == bed->partition.now_ms);
+    } while (due_ms == bed->lone.now_ms);
     return most;
 }
 
 static void post_event(str type)
 {
-    struct request *request = request_new(REQUEST_PUBLISH);
+    struct request *request = request_new(&publish_operation);
     struct topic_event *event = arena_zalloc(&request->arena, sizeof(*event));
     *event = (struct topic_event){.topic = STR("news"), .type = type, .data = STR("{}")};
-    request->publish.events = event;
-    request->publish.count = 1;
+    publish_request(request)->events = event;
+    publish_request(request)->count = 1;
     request->done = free_request;
-    assert_true(partition_post(bed->partition.partition, request));
-    partition_round(bed->partition.partition);
+    assert_true(partition_post(bed->lone.partition, request));
+    partition_round(bed->lone.partition);
 }
 
 /* An event that comes while they are woken is for those too who have had their look. */
@@ -410,7 +419,7 @@ static void many_are_woken_some_a_turn(void **state)
     }
     size_t given = bed->host.given_count;
     post_event(STR("good"));
-    partition_round(bed->partition.partition);
+    partition_round(bed->lone.partition);
     assert_in_range(bed->host.given_count - given, 1, WOKEN_MAX);
     post_event(STR("late"));
     assert_in_range(most_given_in_a_turn(), 1, WOKEN_MAX);

@@ -1,11 +1,31 @@
 /*
- * queries: requests that only read, carried out after the turn's commit.
+ * reports: runs as callers see them, read after the round's commit.
  */
-#include "service/partition/internal.h"
+#include "service/features/reports/reports.h"
+
+#include "service/codec/tree_rows.h"
+#include "service/features/definitions/definitions.h"
+#include "service/features/queues/queues.h"
+#include "service/features/versions/versions.h"
+#include "service/features/waits/replay.h"
+#include "service/features/waits/waits.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
+#include "service/partition/task_order.h"
 
 enum {
     LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
 };
+
+/* In each run. */
+struct room {
+    bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
+};
+
+static struct room *room_of(const struct partition *partition, const struct live_run *run)
+{
+    return partition_room(partition, run, &reports_feature);
+}
 
 struct last {
     struct arena *arena;
@@ -47,7 +67,8 @@ static status report_state(struct partition *partition, struct live_run *run, st
                            struct run_report *ret)
 {
     bool is_cancelled = run->state.is_cancelling || run->state.state == RUN_CANCELLED;
-    if (run->state.kind == RUN_KIND_AGENT || !(run->may_have_state || is_cancelled)) {
+    if (run->state.kind == RUN_KIND_AGENT ||
+        !(room_of(partition, run)->may_have_state || is_cancelled)) {
         return STATUS_OK;
     }
     struct replay replay;
@@ -61,8 +82,10 @@ static status report_effect(struct partition *partition, struct live_run *run, u
                             struct arena *arena, struct run_report *ret)
 {
     const struct effect *effect = &run->state.effects[index];
-    if (effect->kind == EFFECT_MODEL && run->definition != NULL) {
-        ret->effect_names[index] = run->definition->agent.model;
+    if (effect->kind == EFFECT_MODEL) {
+        struct definition *definition;
+        TRY(definition_of(partition, run, &definition));
+        ret->effect_names[index] = definition->agent.model;
     }
     if (effect_is_wait(effect)) {
         const struct live_wait *wait;
@@ -71,13 +94,13 @@ static status report_effect(struct partition *partition, struct live_run *run, u
     }
     if (effect_is_task(effect)) {
         struct event task;
-        TRY(command_task(run, effect->id, arena, &task));
+        TRY(task_order_find(run, effect->id, arena, &task));
         ret->effect_names[index] = task.task_requested.name;
         ret->has_offer[index] =
-            hosts_offer(partition->hosts, task_kind_of(run, effect), task.task_requested.name);
+            hosts_offer(partition->hosts, task_order_kind(run, effect), task.task_requested.name);
         ret->is_held_back[index] =
-            hosts_hold_back(partition->hosts, task_kind_of(run, effect), task.task_requested.name,
-                            engine_pin(&run->state, effect));
+            hosts_hold_back(partition->hosts, task_order_kind(run, effect),
+                            task.task_requested.name, engine_pin(&run->state, effect));
         if (effect->state == EFFECT_BACKOFF) {
             TRY(versions_failure(partition, run, effect->id, arena, &ret->failures[index]));
         }
@@ -85,18 +108,19 @@ static status report_effect(struct partition *partition, struct live_run *run, u
     return STATUS_OK;
 }
 
-status query_report(struct partition *partition, struct live_run *run, struct arena *arena,
-                    struct run_report *ret)
+status report_run(struct partition *partition, struct live_run *run, struct arena *arena,
+                  struct run_report *ret)
 {
     *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
-    ret->queue = arena_copy(arena, queueing_name(run));
-    ret->queue_sentence = queueing_sentence(partition, run, arena);
+    ret->queue = arena_copy(arena, queues_name(partition, run));
+    ret->queue_sentence = queues_sentence(partition, run, arena);
     TRY(report_records(partition, run, arena, ret));
     TRY(report_state(partition, run, arena, ret));
     TRY(versions_deployment(partition, run, arena, &ret->deployment));
     if (run->state.kind == RUN_KIND_AGENT) {
-        TRY(definition_of(partition, run));
-        ret->is_structured = run->definition->agent.output_schema_json.len > 0;
+        struct definition *definition;
+        TRY(definition_of(partition, run, &definition));
+        ret->is_structured = definition->agent.output_schema_json.len > 0;
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         TRY(report_effect(partition, run, i, arena, ret));
@@ -104,19 +128,19 @@ status query_report(struct partition *partition, struct live_run *run, struct ar
     return STATUS_OK;
 }
 
-static void answer_report(struct partition *partition, struct request *request, struct live_run *run)
+void report_answer(struct partition *partition, struct request *request, struct live_run *run)
 {
     struct run_report report;
-    status built = query_report(partition, run, &request->arena, &report);
+    status built = report_run(partition, run, &request->arena, &report);
     if (!status_is_ok(built)) {
         request_fail_run(partition, request, built);
         return;
     }
-    request->report.ret = &report;
+    report_request(request)->ret = &report;
     request_answer(partition, request, NULL);
 }
 
-static void read_run(struct partition *partition, struct request *request)
+static void answer_with_run(struct partition *partition, struct request *request)
 {
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
@@ -124,71 +148,76 @@ static void read_run(struct partition *partition, struct request *request)
         request_fail_run(partition, request, found);
         return;
     }
-    if (request->kind == REQUEST_WAIT && !engine_is_terminal(&run->state)) {
-        request->node.next = run->waits == NULL ? NULL : &run->waits->node;
-        run->waits = request;
+    report_answer(partition, request, run);
+}
+
+static void perform_report(struct partition *partition, const struct act *act)
+{
+    answer_with_run(partition, act->data);
+}
+
+static void abandon_report(struct partition *partition, const struct act *act,
+                           const struct failure *failure)
+{
+    request_answer(partition, act->data, failure);
+}
+
+void report_answer_later(struct partition *partition, struct request *request)
+{
+    static const struct act_kind kind = {
+        .name = "report", .perform = perform_report, .abandon = abandon_report};
+    act_add(partition, &kind, NULL)->data = request;
+}
+
+const struct operation get_operation = {
+    .name = "get",
+    .request_bytes = sizeof(struct report_request),
+    .is_read = true,
+    .handle = answer_with_run,
+};
+
+static void handle_cancel(struct partition *partition, struct request *request)
+{
+    struct live_run *run;
+    status found = runs_get(partition, request->run, &run);
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
         return;
     }
-    answer_report(partition, request, run);
+    struct command command = {.kind = COMMAND_CANCEL,
+                              .cancel = {.cause = cancel_request(request)->cause}};
+    enum verdict verdict = command_submit(partition, run, &command);
+    if (verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE) {
+        struct failure failure =
+            failure_make(CODE_FAILED_PRECONDITION, REASON_RUN_ENDED,
+                         STR("the run has ended and can no longer be cancelled"));
+        failure.field = STR("run_id");
+        request_fail_later(partition, request, &failure);
+        return;
+    }
+    report_answer_later(partition, request);
 }
 
-void query_wait_ended(struct partition *partition, struct live_run *run)
-{
-    while (run->waits != NULL) {
-        struct request *request = run->waits;
-        struct inbox_node *next = request->node.next;
-        run->waits = next == NULL ? NULL : container_of(next, struct request, node);
-        answer_report(partition, request, run);
-    }
-}
-
-void query_refuse_waits(struct partition *partition, struct live_run *run,
-                        const struct failure *failure)
-{
-    while (run->waits != NULL) {
-        struct request *request = run->waits;
-        struct inbox_node *next = request->node.next;
-        run->waits = next == NULL ? NULL : container_of(next, struct request, node);
-        request_answer(partition, request, failure);
-    }
-}
-
-void handle_forget(struct partition *partition, struct request *request)
-{
-    struct live_run *run = runs_find(partition, request->run);
-    struct request *before = NULL;
-    struct request *wait = run == NULL ? NULL : run->waits;
-    while (wait != NULL && wait->report.ticket != request->report.ticket) {
-        before = wait;
-        struct inbox_node *next = wait->node.next;
-        wait = next == NULL ? NULL : container_of(next, struct request, node);
-    }
-    if (wait != NULL) {
-        struct inbox_node *next = wait->node.next;
-        if (before != NULL) {
-            before->node.next = next;
-        } else {
-            run->waits = next == NULL ? NULL : container_of(next, struct request, node);
-        }
-        request_fail(partition, wait, CODE_CANCELLED, "CALLER_GONE", "the caller went away");
-    }
-    request_answer(partition, request, NULL);
-}
+const struct operation cancel_operation = {
+    .name = "cancel",
+    .request_bytes = sizeof(struct cancel_request),
+    .handle = handle_cancel,
+};
 
 struct listing {
-    struct request *request;
+    struct list_request *list;
     struct run_line *lines;
     size_t examined;
     uuid last;
     status status;
 };
 
-static bool matches(const struct request *request, const struct run_row *row)
+static bool matches(const struct list_request *list, const struct run_row *row)
 {
-    bool kind = request->list.kind == RUN_KIND_NONE || request->list.kind == row->kind;
-    bool standing = request->list.status == 0 || request->list.status == row->status;
-    bool name = request->list.name.len == 0 || str_is(request->list.name, row->name);
-    str deployment = request->list.deployment;
+    bool kind = list->kind == RUN_KIND_NONE || list->kind == row->kind;
+    bool standing = list->status == 0 || list->status == row->status;
+    bool name = list->name.len == 0 || str_is(list->name, row->name);
+    str deployment = list->deployment;
     bool stays = deployment.len == 0 || engine_key(deployment) == row->deployment;
     return kind && standing && name && stays;
 }
@@ -196,13 +225,13 @@ static bool matches(const struct request *request, const struct run_row *row)
 static bool visit_row(void *context, str key, str value)
 {
     struct listing *listing = context;
-    struct request *request = listing->request;
+    struct list_request *list = listing->list;
     struct run_line line;
     if (!key_read_run(key, &line.id)) {
         listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
         return false;
     }
-    if (uuid_equal(line.id, request->list.before)) {
+    if (uuid_equal(line.id, list->before)) {
         return true; /* Where the page before ended. */
     }
     listing->status = codec_decode_row(value, &line.row);
@@ -211,10 +240,10 @@ static bool visit_row(void *context, str key, str value)
     }
     listing->last = line.id;
     listing->examined++;
-    if (matches(request, &line.row)) {
-        listing->lines[request->list.ret_count++] = line;
+    if (matches(list, &line.row)) {
+        listing->lines[list->ret_count++] = line;
     }
-    return request->list.ret_count < request->list.limit && listing->examined < LIST_EXAMINED_MAX;
+    return list->ret_count < list->limit && listing->examined < LIST_EXAMINED_MAX;
 }
 
 struct family {
@@ -235,9 +264,9 @@ static bool visit_child(void *context, str key, str value)
     if (!key_read_index(key, &tail) || !status_is_ok(child_row_decode(tail, &link))) {
         return true;
     }
-    status found =
-        store_get(&partition->store, STORE_RUNS, key_run(row_key, partition->options.space, link.child),
-                  &partition->scratch, &row);
+    status found = store_get(&partition->store, STORE_RUNS,
+                             key_run(row_key, partition->options.space, link.child),
+                             &partition->scratch, &row);
     if (!status_is_ok(found)) {
         family->listing->status = found.code == CODE_NOT_FOUND ? STATUS_OK : found;
         return found.code == CODE_NOT_FOUND;
@@ -245,16 +274,16 @@ static bool visit_child(void *context, str key, str value)
     return visit_row(family->listing, str_make(row_key, KEY_RUN_BYTES), row);
 }
 
-static status scan_children(struct partition *partition, const struct request *request,
+static status scan_children(struct partition *partition, const struct list_request *list,
                             struct listing *listing)
 {
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
     struct family family = {partition, listing};
-    struct index_tail prefix = child_rows_of(request->list.parent);
-    struct index_tail from = child_row_tail(request->list.parent, request->list.before);
-    bool is_first = uuid_is_zero(request->list.before);
+    struct index_tail prefix = child_rows_of(list->parent);
+    struct index_tail from = child_row_tail(list->parent, list->before);
+    bool is_first = uuid_is_zero(list->before);
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(prefix_bytes, space, INDEX_CHILD, index_tail_str(&prefix)),
                       is_first ? STR_EMPTY
@@ -262,33 +291,33 @@ static status scan_children(struct partition *partition, const struct request *r
                       true, SIZE_MAX, visit_child, &family);
 }
 
-static void read_list(struct partition *partition, struct request *request)
+static void handle_list(struct partition *partition, struct request *request)
 {
-    assert(request->list.limit > 0);
+    struct list_request *list = list_request(request);
+    assert(list->limit > 0);
     struct listing listing = {
-        .request = request,
-        .lines = arena_alloc(&request->arena, request->list.limit * sizeof(struct run_line)),
+        .list = list,
+        .lines = arena_alloc(&request->arena, list->limit * sizeof(struct run_line)),
     };
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    bool is_first = uuid_is_zero(request->list.before);
-    str from = is_first ? STR_EMPTY : key_run(from_bytes, space, request->list.before);
-    request->list.ret_count = 0;
+    bool is_first = uuid_is_zero(list->before);
+    str from = is_first ? STR_EMPTY : key_run(from_bytes, space, list->before);
+    list->ret_count = 0;
     status scanned =
-        uuid_is_zero(request->list.parent)
+        uuid_is_zero(list->parent)
             ? store_scan(&partition->store, STORE_RUNS, key_prefix_space(prefix_bytes, space), from,
                          true, SIZE_MAX, visit_row, &listing)
-            : scan_children(partition, request, &listing);
+            : scan_children(partition, list, &listing);
     scanned = status_is_ok(scanned) ? listing.status : scanned;
     if (!status_is_ok(scanned)) {
         request_fail_run(partition, request, scanned);
         return;
     }
-    bool stopped =
-        request->list.ret_count == request->list.limit || listing.examined == LIST_EXAMINED_MAX;
-    request->list.ret_lines = listing.lines;
-    request->list.ret_next = stopped ? listing.last : (uuid){{0}};
+    bool stopped = list->ret_count == list->limit || listing.examined == LIST_EXAMINED_MAX;
+    list->ret_lines = listing.lines;
+    list->ret_next = stopped ? listing.last : (uuid){{0}};
     request_answer(partition, request, NULL);
 }
 
@@ -306,9 +335,9 @@ static bool visit_record(void *context, str key, str value)
     if (key_read_journal_seq(key, &seq) && seq >= reading->end) {
         return false;
     }
-    reading->records[reading->request->history.ret_count++] =
+    reading->records[history_request(reading->request)->ret_count++] =
         arena_copy(&reading->request->arena, value);
-    return reading->request->history.ret_count < reading->request->history.limit;
+    return history_request(reading->request)->ret_count < history_request(reading->request)->limit;
 }
 
 static bool visit_first(void *context, str key, str value)
@@ -323,16 +352,16 @@ static status read_records(struct partition *partition, struct request *request)
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    uint32_t from_seq = request->history.from_seq;
+    uint32_t from_seq = history_request(request)->from_seq;
     struct reading reading = {
         .request = request,
-        .records = arena_alloc(&request->arena, request->history.limit * sizeof(str)),
+        .records = arena_alloc(&request->arena, history_request(request)->limit * sizeof(str)),
         .start = from_seq,
-        .end = (uint64_t)from_seq + request->history.limit,
+        .end = (uint64_t)from_seq + history_request(request)->limit,
     };
     str prefix = key_run(prefix_bytes, space, request->run);
-    request->history.ret_count = 0;
-    request->history.ret_records = reading.records;
+    history_request(request)->ret_count = 0;
+    history_request(request)->ret_records = reading.records;
     TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
                    key_journal(from_bytes, space, request->run, from_seq), true, 1, visit_first,
                    &reading));
@@ -341,9 +370,9 @@ static status read_records(struct partition *partition, struct request *request)
                       visit_record, &reading);
 }
 
-static void read_history(struct partition *partition, struct request *request)
+static void handle_history(struct partition *partition, struct request *request)
 {
-    assert(request->history.limit > 0);
+    assert(history_request(request)->limit > 0);
     struct live_run *run;
     status read = runs_get(partition, request->run, &run);
     if (status_is_ok(read)) {
@@ -356,73 +385,52 @@ static void read_history(struct partition *partition, struct request *request)
     request_answer(partition, request, NULL);
 }
 
-void query_read(struct partition *partition, struct request *request)
+const struct operation list_operation = {
+    .name = "list",
+    .request_bytes = sizeof(struct list_request),
+    .is_read = true,
+    .handle = handle_list,
+};
+const struct operation history_operation = {
+    .name = "history",
+    .request_bytes = sizeof(struct history_request),
+    .is_read = true,
+    .handle = handle_history,
+};
+
+static void *start(struct partition *partition)
 {
-    switch (request->kind) {
-    case REQUEST_GET:
-    case REQUEST_WAIT:
-    case REQUEST_CANCEL: /* After the cancellation: the run as it is now. */
-    case REQUEST_RETRY: /* The new run. */
-        read_run(partition, request);
-        break;
-    case REQUEST_LIST:
-        read_list(partition, request);
-        break;
-    case REQUEST_HISTORY:
-        read_history(partition, request);
-        break;
-    case REQUEST_WATCH:
-        watch_begin(partition, request);
-        break;
-    case REQUEST_WATCH_MORE:
-        watch_more(partition, request);
-        break;
-    case REQUEST_WATCH_END:
-        watch_end(partition, request);
-        break;
-    case REQUEST_FORGET:
-        handle_forget(partition, request);
-        break;
-    case REQUEST_STATS:
-        partition_stats(partition, request->stats.ret);
-        request_answer(partition, request, NULL);
-        break;
-    case REQUEST_SUSPENSIONS:
-    case REQUEST_SUSPENSION:
-        suspensions_read(partition, request);
-        break;
-    case REQUEST_SUBSCRIBE:
-        subscribe_begin(partition, request);
-        break;
-    case REQUEST_SUBSCRIBE_MORE:
-        subscribe_more(partition, request);
-        break;
-    case REQUEST_SUBSCRIBE_END:
-        subscribe_end(partition, request);
-        break;
-    case REQUEST_QUEUES:
-        queueing_read(partition, request);
-        break;
-    case REQUEST_SCHEDULES:
-        schedules_read(partition, request);
-        break;
-    case REQUEST_PUT_QUEUE:
-    case REQUEST_PUT_SCHEDULE:
-    case REQUEST_DELETE_SCHEDULE:
-    case REQUEST_DELETE_QUEUE:
-    case REQUEST_FORK:
-    case REQUEST_RESUME:
-    case REQUEST_PUBLISH:
-    case REQUEST_REGISTER:
-    case REQUEST_START:
-    case REQUEST_HOST_HELLO:
-    case REQUEST_HOST_MESSAGE:
-    case REQUEST_HOST_GONE:
-    case REQUEST_MODEL_DELTA:
-    case REQUEST_MODEL_DONE:
-    case REQUEST_MODEL_FAILED:
-    case REQUEST_DRAIN:
-    case REQUEST_KIND_COUNT:
-        assert(false);
+    return partition; /* It has no state but its rooms. */
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    bool has_state = (event->kind == EVENT_RUN_STARTED && event->run_started.spec.state.len > 0) ||
+                     (event->kind == EVENT_STEP_SETTLED && event->step_settled.state.len > 0) ||
+                     (event->kind == EVENT_TASK_SETTLED && event->task_settled.state.len > 0);
+    if (has_state) {
+        room_of(self, run)->may_have_state = true;
     }
 }
+
+/* Who knows what was written before. */
+static void may_have_state(void *self, struct live_run *run)
+{
+    room_of(self, run)->may_have_state = true;
+}
+
+static const struct feature *const uses[] = {
+    &definitions_feature, &queues_feature, &versions_feature, &waits_feature, NULL,
+};
+
+const struct feature reports_feature = {
+    .name = "reports",
+    .uses = uses,
+    .run_bytes = sizeof(struct room),
+    .start = start,
+    .before_event = before_event,
+    .run_loaded = may_have_state,
+    .run_copied = may_have_state,
+};

@@ -1,15 +1,22 @@
 /*
- * queueing: runs that take turns. What a queue decides is when a run's task may ask for a host, and
- * when an agent run may work at all: it has no one task, so the turn is a fact of its own.
+ * queues: runs that need an admission. What a queue decides is when a run's task may ask for a
+ * host, and when an agent run may work at all: it has no one task, so the turn is a fact of its
+ * own.
  *
  * That it was started, and every lease, are facts of its journal; who waits and who runs follows
  * from them. Only what does not follow has rows: the limits, and the starts a rate counts.
  */
+#include "service/features/queues/queues.h"
+
 #include <stdlib.h>
 
+#include "service/agents/definition.h"
 #include "service/base/sys.h"
+#include "service/codec/index.h"
 #include "service/codec/queue_rows.h"
-#include "service/partition/internal.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
+#include "service/partition/task_order.h"
 
 static_assert((int)NAME_BYTES_MAX == (int)QUEUE_NAME_BYTES_MAX,
               "a name that is checked can be kept");
@@ -28,25 +35,56 @@ struct queue_seat {
     char text[]; /* The queue, the key. */
 };
 
-void queueing_seat(struct live_run *run, const struct run_spec *spec)
+struct queues_feature {
+    struct partition *partition;
+    struct queues *queues;
+};
+
+/* In each run. */
+struct room {
+    struct queue_seat *seat; /* NULL: it needs no admission. */
+};
+
+static struct queues *queues_in(const struct partition *partition)
 {
-    if (spec->queue.len == 0 || run->seat != NULL) {
+    const struct queues_feature *self = partition_self(partition, &queues_feature);
+    return self->queues;
+}
+
+static struct queue_seat **seat_of(const struct partition *partition, const struct live_run *run)
+{
+    struct room *room = partition_room(partition, run, &queues_feature);
+    return &room->seat;
+}
+
+static bool has_seat(const struct partition *partition, const struct live_run *run)
+{
+    return *seat_of(partition, run) != NULL;
+}
+
+/* The run was started with this. */
+static void run_begun(void *self, struct live_run *run, const struct run_spec *spec)
+{
+    const struct queues_feature *feature = self;
+    struct queue_seat **seat = seat_of(feature->partition, run);
+    if (spec->queue.len == 0 || *seat != NULL) {
         return;
     }
-    run->seat = xmalloc(sizeof(*run->seat) + spec->queue.len + spec->concurrency_key.len);
-    run->seat->priority = spec->priority;
-    run->seat->queue_len = (uint32_t)spec->queue.len;
-    run->seat->key_len = (uint32_t)spec->concurrency_key.len;
-    memcpy(run->seat->text, spec->queue.ptr, spec->queue.len);
+    *seat = xmalloc(sizeof(**seat) + spec->queue.len + spec->concurrency_key.len);
+    (*seat)->priority = spec->priority;
+    (*seat)->queue_len = (uint32_t)spec->queue.len;
+    (*seat)->key_len = (uint32_t)spec->concurrency_key.len;
+    memcpy((*seat)->text, spec->queue.ptr, spec->queue.len);
     if (spec->concurrency_key.len > 0) {
-        memcpy(run->seat->text + spec->queue.len, spec->concurrency_key.ptr,
+        memcpy((*seat)->text + spec->queue.len, spec->concurrency_key.ptr,
                spec->concurrency_key.len);
     }
 }
 
-static struct queue_place place_of(const struct live_run *run)
+static struct queue_place place_of(const struct partition *partition, const struct live_run *run)
 {
-    const struct queue_seat *seat = run->seat;
+    const struct queue_seat *seat = *seat_of(partition, run);
+    assert(seat != NULL);
     return (struct queue_place){
         .queue = str_make(seat->text, seat->queue_len),
         .key = str_make(seat->text + seat->queue_len, seat->key_len),
@@ -65,12 +103,13 @@ static const struct effect *body_of(const struct run *run)
 }
 
 /* Code that was cancelled may clean up at once: it would run out of time in a line. */
-bool queueing_gates(const struct live_run *run, const struct effect *effect)
+bool queues_gate(const struct partition *partition, const struct live_run *run,
+                 const struct effect *effect)
 {
     if (run->state.kind == RUN_KIND_AGENT) {
         return run->state.admission == ADMISSION_AWAITED;
     }
-    return run->seat != NULL && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
+    return has_seat(partition, run) && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
 }
 
 /* What waits for an agent's turn; NULL: all of it rests. */
@@ -105,23 +144,24 @@ static bool agent_has_begun(const struct run *run, const struct effect *effect)
 static void note_agent(struct partition *partition, struct live_run *run)
 {
     const struct effect *gated = gated_of(&run->state);
-    struct queue_place place = place_of(run);
+    struct queue_place place = place_of(partition, run);
     if (engine_is_terminal(&run->state)) {
-        queues_leave(partition->queues, run->state.id);
+        queues_leave(queues_in(partition), run->state.id);
     } else if (run->state.admission == ADMISSION_HELD) {
-        queues_run(partition->queues, &place, (struct task_ref){run->state.id, 0});
+        queues_run(queues_in(partition), &place, (struct task_ref){run->state.id, 0});
     } else if (gated != NULL) {
         bool has_begun = agent_has_begun(&run->state, gated);
         struct queue_asker asker = agent_asker(run->state.id, gated->id, has_begun);
-        queues_wait(partition->queues, &place, &asker);
+        queues_wait(queues_in(partition), &place, &asker);
     } else {
-        queues_leave(partition->queues, run->state.id);
+        queues_leave(queues_in(partition), run->state.id);
     }
 }
 
-void queueing_note(struct partition *partition, struct live_run *run)
+/* What the state says of it; said again, it changes nothing. */
+static void note(struct partition *partition, struct live_run *run)
 {
-    if (run->seat == NULL) {
+    if (!has_seat(partition, run)) {
         return;
     }
     if (run->state.kind == RUN_KIND_AGENT) {
@@ -129,29 +169,30 @@ void queueing_note(struct partition *partition, struct live_run *run)
         return;
     }
     const struct effect *body = body_of(&run->state);
-    struct queue_place place = place_of(run);
+    struct queue_place place = place_of(partition, run);
     if (body != NULL && body->state == EFFECT_LEASED) {
-        queues_run(partition->queues, &place, (struct task_ref){run->state.id, body->id});
-    } else if (body != NULL && body->state == EFFECT_READY && queueing_gates(run, body)) {
+        queues_run(queues_in(partition), &place, (struct task_ref){run->state.id, body->id});
+    } else if (body != NULL && body->state == EFFECT_READY && queues_gate(partition, run, body)) {
         struct queue_asker asker = {
             .task = {run->state.id, body->id},
-            .kind = task_kind_of(run, body),
+            .kind = task_order_kind(run, body),
             .name = str_of(run->name),
             .deployment = engine_pin(&run->state, body),
             .has_begun = body->attempt > 0,
         };
-        queues_wait(partition->queues, &place, &asker);
+        queues_wait(queues_in(partition), &place, &asker);
     } else {
-        queues_leave(partition->queues, run->state.id);
+        queues_leave(queues_in(partition), run->state.id);
     }
 }
 
-void queueing_row(const struct live_run *run, struct run_row *row)
+static void seal(void *self, struct live_run *run, struct run_row *row)
 {
-    if (run->seat == NULL || row->parked_count == 0 || run->state.is_cancelling) {
+    const struct partition *partition = ((struct queues_feature *)self)->partition;
+    if (!has_seat(partition, run) || row->parked_count == 0 || run->state.is_cancelling) {
         return;
     }
-    struct queue_place place = place_of(run);
+    struct queue_place place = place_of(partition, run);
     assert(place.queue.len <= CODEC_NAME_MAX && place.key.len <= CODEC_KEY_MAX);
     memcpy(row->queue, place.queue.ptr, place.queue.len);
     memcpy(row->concurrency_key, place.key.ptr, place.key.len);
@@ -161,10 +202,11 @@ void queueing_row(const struct live_run *run, struct run_row *row)
                                                        : first->attempt > 0;
 }
 
-bool queueing_wait_row(struct partition *partition, uuid id, const struct run_row *row)
+static status row_read(void *self, uuid id, const struct run_row *row)
 {
+    const struct queues_feature *feature = self;
     if (row->queue[0] == '\0' || row->parked_count == 0) {
-        return false;
+        return STATUS_OK;
     }
     struct queue_place place = {str_of(row->queue), str_of(row->concurrency_key), row->priority};
     struct queue_asker asker = {
@@ -177,11 +219,11 @@ bool queueing_wait_row(struct partition *partition, uuid id, const struct run_ro
     if (row->kind == RUN_KIND_AGENT) {
         asker = agent_asker(id, row->parked[0].effect, row->has_begun);
     }
-    queues_wait(partition->queues, &place, &asker);
-    return true;
+    queues_wait(feature->queues, &place, &asker);
+    return STATUS_OK;
 }
 
-/* ---- Turns. ---- */
+/* ---- Admissions. ---- */
 
 static str start_key(const struct partition *partition, char ret[KEY_BYTES_MAX], str queue,
                      uint32_t slot)
@@ -208,10 +250,10 @@ static void put_start(struct partition *partition, str queue, uint32_t rate, uin
 
 static void count_start(struct partition *partition, const struct live_run *run)
 {
-    struct queue_place place = place_of(run);
+    struct queue_place place = place_of(partition, run);
     struct queue_limits limits;
-    if (queues_defined(partition->queues, place.queue, &limits) && limits.rate > 0) {
-        uint64_t number = queues_count_start(partition->queues, place.queue, partition->now_ms);
+    if (queues_defined(queues_in(partition), place.queue, &limits) && limits.rate > 0) {
+        uint64_t number = queues_count_start(queues_in(partition), place.queue, partition->now_ms);
         put_start(partition, place.queue, limits.rate, number, partition->now_ms);
     }
 }
@@ -220,12 +262,12 @@ static void serve_agent(struct partition *partition, struct live_run *run)
 {
     const struct effect *gated = gated_of(&run->state);
     if (run->state.admission != ADMISSION_AWAITED || gated == NULL) {
-        queues_leave(partition->queues, run->state.id);
+        queues_leave(queues_in(partition), run->state.id);
         return;
     }
     bool is_start = !agent_has_begun(&run->state, gated);
-    struct command turn = {.kind = COMMAND_ADMIT};
-    enum verdict verdict = command_submit(partition, run, &turn);
+    struct command admit = {.kind = COMMAND_ADMIT};
+    enum verdict verdict = command_submit(partition, run, &admit);
     assert(verdict == VERDICT_OK);
     if (is_start) {
         count_start(partition, run);
@@ -237,7 +279,7 @@ static void serve(struct partition *partition, struct task_ref task)
     struct live_run *run;
     status found = runs_get(partition, task.run, &run);
     const struct effect *effect = NULL;
-    if (status_is_ok(found) && run->state.kind == RUN_KIND_AGENT && run->seat != NULL) {
+    if (status_is_ok(found) && run->state.kind == RUN_KIND_AGENT && has_seat(partition, run)) {
         serve_agent(partition, run);
         return;
     }
@@ -246,14 +288,15 @@ static void serve(struct partition *partition, struct task_ref task)
     } else {
         log_line(LOG_ERROR, "queued_run_unreadable", "why=\"%s\"", found.why);
     }
-    bool waits = effect != NULL && effect->state == EFFECT_READY && queueing_gates(run, effect);
+    bool waits =
+        effect != NULL && effect->state == EFFECT_READY && queues_gate(partition, run, effect);
     if (!waits) { /* Its row said what its journal does not. */
-        queues_leave(partition->queues, task.run);
+        queues_leave(queues_in(partition), task.run);
         return;
     }
     bool is_start = effect->attempt == 0;
-    if (!command_give(partition, run, task.effect)) {
-        queues_stall(partition->queues, task.run);
+    if (!feature_give(partition, run, task.effect)) {
+        queues_stall(queues_in(partition), task.run);
         return;
     }
     if (is_start) {
@@ -261,24 +304,25 @@ static void serve(struct partition *partition, struct task_ref task)
     }
 }
 
-void queueing_work(struct partition *partition)
+static void end_round(void *self)
 {
+    struct partition *partition = ((struct queues_feature *)self)->partition;
     struct task_ref task;
-    for (size_t i = 0;
-         i < partition->options.batch_max && queues_next(partition->queues, partition->now_ms, &task);
+    for (size_t i = 0; i < partition->options.batch_max &&
+                       queues_next(queues_in(partition), partition->now_ms, &task);
          i++) {
         serve(partition, task);
     }
 }
 
-bool queueing_woken(struct partition *partition, uuid run)
+bool queues_woken(struct partition *partition, uuid run)
 {
     struct task_ref task;
-    if (!queues_wake(partition->queues, run)) {
+    if (!queues_wake(queues_in(partition), run)) {
         return false;
     }
-    /* Now: the next in the hosts' line is asked for as soon as this returns. */
-    if (queues_next(partition->queues, partition->now_ms, &task)) {
+    /* Now: the next ready task is asked for as soon as this returns. */
+    if (queues_next(queues_in(partition), partition->now_ms, &task)) {
         serve(partition, task);
     }
     return true;
@@ -293,13 +337,14 @@ static str ahead_text(struct arena *arena, uint32_t ahead)
                         : arena_printf(arena, "%u are ahead of it", ahead);
 }
 
-str queueing_sentence(struct partition *partition, const struct live_run *run, struct arena *arena)
+str queues_sentence(struct partition *partition, const struct live_run *run, struct arena *arena)
 {
     struct queue_view view;
-    if (run->seat == NULL || !queues_look(partition->queues, run->state.id, partition->now_ms, &view)) {
+    if (!has_seat(partition, run) ||
+        !queues_look(queues_in(partition), run->state.id, partition->now_ms, &view)) {
         return STR_EMPTY;
     }
-    struct queue_place place = place_of(run);
+    struct queue_place place = place_of(partition, run);
     str ahead = ahead_text(arena, view.ahead);
     switch (view.obstacle) {
     case QUEUE_OBSTACLE_NONE:
@@ -326,14 +371,14 @@ str queueing_sentence(struct partition *partition, const struct live_run *run, s
                     : STR_EMPTY; /* Only a host is missing. */
 }
 
-str queueing_name(const struct live_run *run)
+str queues_name(const struct partition *partition, const struct live_run *run)
 {
-    return run->seat == NULL ? STR_EMPTY : place_of(run).queue;
+    return !has_seat(partition, run) ? STR_EMPTY : place_of(partition, run).queue;
 }
 
 /* ---- Starts. ---- */
 
-static bool refuse(struct failure *ret, enum code code, const char *reason, const char *field,
+static bool refuse(struct failure *ret, enum code code, enum reason reason, const char *field,
                    str message)
 {
     *ret = failure_make(code, reason, message);
@@ -341,33 +386,33 @@ static bool refuse(struct failure *ret, enum code code, const char *reason, cons
     return false;
 }
 
-bool queueing_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
-                    struct failure *ret)
+bool queues_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
+                  struct failure *ret)
 {
     if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
-        spec->queue = arena_copy(arena, queues_default(partition->queues, spec->name));
+        spec->queue = arena_copy(arena, queues_default(queues_in(partition), spec->name));
     }
     if (spec->queue.len == 0) {
         bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
-        return !asks || refuse(ret, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "options.queue",
+        return !asks || refuse(ret, CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, "options.queue",
                                STR("concurrency_key and priority say whose turn it is in a queue, "
                                    "but none is named, and the definition of what is started has "
                                    "none; name one, or connect the host that defines it"));
     }
     struct queue_limits limits;
-    if (queues_defined(partition->queues, spec->queue, &limits)) {
+    if (queues_defined(queues_in(partition), spec->queue, &limits)) {
         return true;
     }
-    return refuse(ret, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "options.queue",
+    return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "options.queue",
                   arena_printf(arena,
                                "no queue '" STR_FMT "' is defined; connect a host that defines it, "
                                "or call WorkflowService.PutQueue",
                                STR_ARG(spec->queue)));
 }
 
-bool queueing_is_full(const struct partition *partition)
+bool queues_are_full(const struct partition *partition)
 {
-    return queues_size(partition->queues) >= QUEUED_MAX;
+    return queues_size(queues_in(partition)) >= QUEUED_MAX;
 }
 
 /* ---- Definitions. ---- */
@@ -381,8 +426,8 @@ static bool is_same(const struct queue_limits *a, const struct queue_limits *b)
 static bool put_queue(struct partition *partition, const struct queue_offer *offer)
 {
     struct queue_limits before = {0};
-    bool is_defined = queues_defined(partition->queues, offer->name, &before);
-    if (!is_defined && queues_defined_count(partition->queues) >= QUEUES_DEFINED_MAX) {
+    bool is_defined = queues_defined(queues_in(partition), offer->name, &before);
+    if (!is_defined && queues_defined_count(queues_in(partition)) >= QUEUES_DEFINED_MAX) {
         return false;
     }
     if (is_defined && is_same(&before, &offer->limits)) {
@@ -401,7 +446,7 @@ static bool put_queue(struct partition *partition, const struct queue_offer *off
                     key_index(key, partition->options.space, INDEX_QUEUE, offer->name),
                     buf_str(&value));
     buf_fini(&value);
-    queues_define(partition->queues, offer->name, &offer->limits);
+    queues_define(queues_in(partition), offer->name, &offer->limits);
     for (uint32_t slot = offer->limits.rate; slot < before.rate; slot++) {
         store_batch_delete(&partition->batch, STORE_INDEX,
                            start_key(partition, key, offer->name, slot));
@@ -409,7 +454,7 @@ static bool put_queue(struct partition *partition, const struct queue_offer *off
     uint64_t number;
     uint64_t start_ms;
     for (uint32_t i = 0; before.rate != offer->limits.rate &&
-                         queues_start_at(partition->queues, offer->name, i, &number, &start_ms);
+                         queues_start_at(queues_in(partition), offer->name, i, &number, &start_ms);
          i++) {
         put_start(partition, offer->name, offer->limits.rate, number, start_ms);
     }
@@ -420,7 +465,7 @@ static bool name_queue(struct partition *partition, str name)
 {
     struct queue_offer queue = {.name = name};
     struct queue_limits limits;
-    return name.len == 0 || queues_defined(partition->queues, name, &limits) ||
+    return name.len == 0 || queues_defined(queues_in(partition), name, &limits) ||
            put_queue(partition, &queue);
 }
 
@@ -430,7 +475,7 @@ static bool put_default(struct partition *partition, const struct queue_default_
     if (!name_queue(partition, offer->queue)) {
         return false;
     }
-    if (str_equal(queues_default(partition->queues, offer->workflow), offer->queue)) {
+    if (str_equal(queues_default(queues_in(partition), offer->workflow), offer->queue)) {
         return true;
     }
     str row = key_index(key, partition->options.space, INDEX_QUEUE_DEFAULT, offer->workflow);
@@ -439,18 +484,18 @@ static bool put_default(struct partition *partition, const struct queue_default_
     } else {
         store_batch_put(&partition->batch, STORE_INDEX, row, offer->queue);
     }
-    queues_set_default(partition->queues, offer->workflow, offer->queue);
+    queues_set_default(queues_in(partition), offer->workflow, offer->queue);
     return true;
 }
 
 static struct failure exhausted(void)
 {
-    return failure_make(CODE_RESOURCE_EXHAUSTED, "QUEUES_EXHAUSTED",
+    return failure_make(CODE_RESOURCE_EXHAUSTED, REASON_QUEUES_EXHAUSTED,
                         STR("10000 queues are defined, the most there are; use concurrency keys "
                             "to tell users or tenants apart"));
 }
 
-bool queueing_name_queue(struct partition *partition, str name, struct failure *ret)
+bool queues_name_queue(struct partition *partition, str name, struct failure *ret)
 {
     if (name_queue(partition, name)) {
         return true;
@@ -459,42 +504,43 @@ bool queueing_name_queue(struct partition *partition, str name, struct failure *
     return false;
 }
 
-bool queueing_offer(struct partition *partition, const struct request *request, struct failure *ret)
+bool queues_offer(struct partition *partition, const struct queue_offer *offer, struct failure *ret)
 {
-    bool is_fine = true;
-    for (size_t i = 0; i < request->hello.queue_count && is_fine; i++) {
-        is_fine = put_queue(partition, &request->hello.queues[i]);
+    if (put_queue(partition, offer)) {
+        return true;
     }
-    for (size_t i = 0; i < request->hello.default_count && is_fine; i++) {
-        is_fine = put_default(partition, &request->hello.defaults[i]);
-    }
-    for (size_t i = 0; i < request->hello.definition_count && is_fine; i++) {
-        is_fine = name_queue(partition, request->hello.definitions[i].queue);
-    }
-    if (!is_fine) {
-        *ret = exhausted();
-    }
-    return is_fine;
+    *ret = exhausted();
+    return false;
 }
 
-static struct queue_report report_of(const struct partition *partition, str name)
+bool queues_offer_default(struct partition *partition, const struct queue_default_offer *offer,
+                          struct failure *ret)
+{
+    if (put_default(partition, offer)) {
+        return true;
+    }
+    *ret = exhausted();
+    return false;
+}
+
+struct queue_report queues_report(const struct partition *partition, str name)
 {
     struct queue_report report = {.name = name};
-    bool is_defined = queues_defined(partition->queues, name, &report.limits);
+    bool is_defined = queues_defined(queues_in(partition), name, &report.limits);
     (void)is_defined; /* A row whose definition did not commit is not there to be read. */
-    queues_count(partition->queues, name, &report.running, &report.waiting);
+    queues_count(queues_in(partition), name, &report.running, &report.waiting);
     return report;
 }
 
-void handle_put_queue(struct partition *partition, struct request *request)
+static void handle_put(struct partition *partition, struct request *request)
 {
-    const struct queue_offer *offer = &request->put_queue.offer;
+    const struct queue_offer *offer = &put_queue_request(request)->offer;
     if (!put_queue(partition, offer)) {
         struct failure failure = exhausted();
         request_answer(partition, request, &failure);
         return;
     }
-    request->put_queue.ret = report_of(partition, offer->name);
+    put_queue_request(request)->ret = queues_report(partition, offer->name);
     request_answer_later(partition, request);
 }
 
@@ -530,25 +576,26 @@ static status delete_starts(struct partition *partition, str queue, uint32_t rat
     TRY(store_scan(&partition->store, STORE_INDEX,
                    key_index(key, partition->options.space, INDEX_QUEUE_START, queue), STR_EMPTY,
                    false, SIZE_MAX, visit_deleted_start, &deletion));
-    for (uint32_t i = 0; queues_start_at(partition->queues, queue, i, &number, &start_ms); i++) {
+    for (uint32_t i = 0; queues_start_at(queues_in(partition), queue, i, &number, &start_ms); i++) {
         delete_start(partition, queue, (uint32_t)(number % rate));
     }
     return STATUS_OK;
 }
 
-static bool may_delete(struct partition *partition, str queue, struct arena *arena, struct failure *ret)
+static bool may_delete(struct partition *partition, str queue, struct arena *arena,
+                       struct failure *ret)
 {
-    struct queue_report report = report_of(partition, queue);
+    struct queue_report report = queues_report(partition, queue);
     struct queue_limits limits;
-    if (!queues_defined(partition->queues, queue, &limits)) {
-        return refuse(ret, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "name",
+    if (!queues_defined(queues_in(partition), queue, &limits)) {
+        return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "name",
                       arena_printf(arena,
                                    "no queue '" STR_FMT
                                    "' is defined; WorkflowService.ListQueues shows those there are",
                                    STR_ARG(queue)));
     }
     bool is_idle = report.running == 0 && report.waiting == 0;
-    return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, "QUEUE_IN_USE", "name",
+    return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, REASON_QUEUE_IN_USE, "name",
                              arena_printf(arena,
                                           "%u runs of queue '" STR_FMT
                                           "' are at work and %u wait for their turn; cancel them "
@@ -556,23 +603,23 @@ static bool may_delete(struct partition *partition, str queue, struct arena *are
                                           report.running, STR_ARG(queue), report.waiting));
 }
 
-void handle_delete_queue(struct partition *partition, struct request *request)
+static void handle_delete(struct partition *partition, struct request *request)
 {
     char key[KEY_BYTES_MAX];
-    str queue = request->text;
+    str queue = delete_queue_request(request)->name;
     struct failure failure;
     if (!may_delete(partition, queue, &request->arena, &failure)) {
         request_fail_later(partition, request, &failure);
         return;
     }
-    status deleted = delete_starts(partition, queue, report_of(partition, queue).limits.rate);
+    status deleted = delete_starts(partition, queue, queues_report(partition, queue).limits.rate);
     if (!status_is_ok(deleted)) {
-        request_fail(partition, request, deleted.code, "STORE_DAMAGED", deleted.why);
+        request_fail(partition, request, deleted.code, REASON_STORE_DAMAGED, deleted.why);
         return;
     }
     store_batch_delete(&partition->batch, STORE_INDEX,
                        key_index(key, partition->options.space, INDEX_QUEUE, queue));
-    queues_undefine(partition->queues, queue);
+    queues_undefine(queues_in(partition), queue);
     request_answer_later(partition, request);
 }
 
@@ -588,34 +635,34 @@ static bool visit_report(void *context, str key, str value)
     struct listing *listing = context;
     struct request *request = listing->request;
     str name;
-    if (!key_read_index(key, &name) || str_equal(name, request->queues.after)) {
+    if (!key_read_index(key, &name) || str_equal(name, queues_request(request)->after)) {
         return true;
     }
-    if (request->queues.ret_count == request->queues.limit) {
-        request->queues.ret_more = true;
+    if (queues_request(request)->ret_count == queues_request(request)->limit) {
+        queues_request(request)->ret_more = true;
         return false;
     }
-    listing->reports[request->queues.ret_count++] =
-        report_of(listing->partition, arena_copy(&request->arena, name));
+    listing->reports[queues_request(request)->ret_count++] =
+        queues_report(listing->partition, arena_copy(&request->arena, name));
     return true;
 }
 
-void queueing_read(struct partition *partition, struct request *request)
+static void handle_list(struct partition *partition, struct request *request)
 {
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    assert(request->queues.limit > 0);
+    assert(queues_request(request)->limit > 0);
     struct listing listing = {.partition = partition, .request = request};
     listing.reports =
-        arena_alloc(&request->arena, request->queues.limit * sizeof(listing.reports[0]));
-    request->queues.ret = listing.reports;
+        arena_alloc(&request->arena, queues_request(request)->limit * sizeof(listing.reports[0]));
+    queues_request(request)->ret = listing.reports;
     status read =
         store_scan(&partition->store, STORE_INDEX, key_index(prefix, space, INDEX_QUEUE, STR_EMPTY),
-                   key_index(from, space, INDEX_QUEUE, request->queues.after), false, SIZE_MAX,
-                   visit_report, &listing);
+                   key_index(from, space, INDEX_QUEUE, queues_request(request)->after), false,
+                   SIZE_MAX, visit_report, &listing);
     if (!status_is_ok(read)) {
-        request_fail(partition, request, read.code, "STORE_DAMAGED", read.why);
+        request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
         return;
     }
     request_answer(partition, request, NULL);
@@ -644,7 +691,7 @@ static bool visit_queue(void *context, str key, str value)
         .rate = row.rate,
         .rate_period_ms = row.rate_period_ms,
     };
-    queues_define(partition->queues, name, &limits);
+    queues_define(queues_in(partition), name, &limits);
     return true;
 }
 
@@ -657,7 +704,7 @@ static bool visit_default(void *context, str key, str value)
         log_damage("default");
         return true;
     }
-    queues_set_default(partition->queues, workflow, queue);
+    queues_set_default(queues_in(partition), workflow, queue);
     return true;
 }
 
@@ -670,12 +717,14 @@ static bool visit_start(void *context, str key, str value)
         log_damage("start");
         return true;
     }
-    queues_restore_start(partition->queues, row.queue, row.number, row.start_ms);
+    queues_restore_start(queues_in(partition), row.queue, row.number, row.start_ms);
     return true;
 }
 
-status queueing_recover(struct partition *partition)
+/* From the rows: at the start, and after a round that failed. */
+static status load(void *self)
 {
+    struct partition *partition = ((struct queues_feature *)self)->partition;
     static const struct {
         enum index_kind kind;
         bool (*visit)(void *context, str key, str value);
@@ -684,7 +733,7 @@ status queueing_recover(struct partition *partition)
         {INDEX_QUEUE_DEFAULT, visit_default},
         {INDEX_QUEUE_START, visit_start},
     };
-    queues_forget_definitions(partition->queues);
+    queues_forget_definitions(queues_in(partition));
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
         char key[KEY_BYTES_MAX];
         str prefix = key_index(key, partition->options.space, (uint8_t)tables[i].kind, STR_EMPTY);
@@ -693,3 +742,123 @@ status queueing_recover(struct partition *partition)
     }
     return STATUS_OK;
 }
+
+const struct operation put_queue_operation = {
+    .name = "put_queue", .request_bytes = sizeof(struct put_queue_request), .handle = handle_put};
+const struct operation delete_queue_operation = {
+    .name = "delete_queue",
+    .request_bytes = sizeof(struct delete_queue_request),
+    .handle = handle_delete,
+};
+const struct operation list_queues_operation = {
+    .name = "list_queues",
+    .request_bytes = sizeof(struct queues_request),
+    .is_read = true,
+    .handle = handle_list,
+};
+
+static void *start(struct partition *partition)
+{
+    struct queues_feature *feature = xcalloc(1, sizeof(*feature));
+    feature->partition = partition;
+    feature->queues = queues_new();
+    return feature;
+}
+
+static void failed(void *self)
+{
+    status read = load(self);
+    if (!status_is_ok(read)) {
+        log_line(LOG_ERROR, "queues_unreadable", "why=\"%s\"", read.why);
+    }
+}
+
+static void after_decision(void *self, struct live_run *run, const struct event *events,
+                           size_t count)
+{
+    (void)events;
+    (void)count;
+    note(((struct queues_feature *)self)->partition, run);
+}
+
+/* Its place is taken before anybody asks for one. */
+static void reread(void *self, struct live_run *run)
+{
+    note(((struct queues_feature *)self)->partition, run);
+}
+
+static void unreadable(void *self, uuid run, const struct failure *failure)
+{
+    (void)failure;
+    queues_leave(((struct queues_feature *)self)->queues, run);
+}
+
+static void recover(void *self, struct live_run *run)
+{
+    const struct queues_feature *feature = self;
+    note(feature->partition, run);
+    queues_wake(feature->queues, run->state.id); /* If it stood among the ready, it may not. */
+}
+
+static bool has_ready_task(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->effect_count; i++) {
+        if (run->effects[i].state == EFFECT_READY && effect_is_task(&run->effects[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool deadline_message(void *self, struct live_run *run, str *ret)
+{
+    struct partition *partition = ((struct queues_feature *)self)->partition;
+    bool is_awaited = run->state.admission == ADMISSION_AWAITED;
+    if (!is_awaited && !has_ready_task(&run->state)) {
+        return false;
+    }
+    str why = queues_sentence(partition, run, &partition->round_arena);
+    *ret = why.len == 0
+               ? STR_EMPTY
+               : arena_printf(&partition->round_arena,
+                              "the run's deadline passed while it waited for its turn: " STR_FMT,
+                              STR_ARG(why));
+    return is_awaited || why.len > 0;
+}
+
+static void run_leaves(void *self, struct live_run *run)
+{
+    free(*seat_of(((struct queues_feature *)self)->partition, run));
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    const struct queues_feature *feature = self;
+    return queues_next_due_ms(feature->queues, feature->partition->now_ms);
+}
+
+static void stop(void *self)
+{
+    struct queues_feature *feature = self;
+    queues_free(feature->queues);
+    free(feature);
+}
+
+const struct feature queues_feature = {
+    .name = "queues",
+    .run_bytes = sizeof(struct room),
+    .start = start,
+    .load = load,
+    .at = {[ROUND_ENDS] = end_round, [ROUND_FAILED] = failed},
+    .run_begun = run_begun,
+    .after_decision = after_decision,
+    .deadline_message = deadline_message,
+    .seal = seal,
+    .reread = reread,
+    .unreadable = unreadable,
+    .row_read = row_read,
+    .recover = recover,
+    .run_leaves = run_leaves,
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

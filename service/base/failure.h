@@ -1,0 +1,68 @@
+/*
+ * failure: why something that was asked for was not done.
+ *
+ * The one type for it, from the partition to the wire. The reasons are a closed list: programs look
+ * at them, docs/errors.md has a sentence for each (a test compares the two), and none is ever
+ * renamed or given another meaning.
+ */
+#ifndef SERVICE_BASE_FAILURE_H
+#define SERVICE_BASE_FAILURE_H
+
+#include "service/base/base.h"
+
+enum reason {
+    REASON_NONE,
+    REASON_AGENT_NOT_FOUND,
+    REASON_CALLER_GONE,
+    REASON_CHILDREN_OPEN,
+    REASON_DEFINITIONS_EXHAUSTED,
+    REASON_DRAINING,
+    REASON_HELLO_REFUSED,
+    REASON_IDEMPOTENCY_KEY_REUSED,
+    REASON_INVALID_FIELD,
+    REASON_INVALID_PROVIDER,
+    REASON_INVALID_REQUEST,
+    REASON_LOW_DISK,
+    REASON_METHOD_NOT_FOUND,
+    REASON_POSITION_AHEAD,
+    REASON_PROVIDER_KEY_MISSING,
+    REASON_QUEUES_EXHAUSTED,
+    REASON_QUEUES_FULL,
+    REASON_QUEUE_IN_USE,
+    REASON_QUEUE_NOT_FOUND,
+    REASON_REPLY_TOO_LARGE,
+    REASON_REQUEST_TOO_LARGE,
+    REASON_RUN_ENDED,
+    REASON_RUN_NOT_FAILED,
+    REASON_RUN_NOT_FOUND,
+    REASON_SCHEDULES_EXHAUSTED,
+    REASON_SCHEDULE_NOT_FOUND,
+    REASON_SERVER_BUSY,
+    REASON_SERVER_SHUTTING_DOWN,
+    REASON_SERVICE_NOT_FOUND,
+    REASON_SHUTTING_DOWN,
+    REASON_STORE_DAMAGED,
+    REASON_STORE_REFUSED,
+    REASON_SUSPENSION_NOT_FOUND,
+    REASON_TOO_MANY_ANSWERS,
+    REASON_TOO_MANY_WATCHERS,
+    REASON_ZONES_MISSING,
+    REASON_COUNT,
+};
+
+/* Texts are static or live as long as the request that failed. */
+struct failure {
+    enum code code; /* CODE_OK: it did not. */
+    enum reason reason;
+    str field; /* To blame, as a path in the request; empty: none. */
+    str message; /* A sentence that says what to do. */
+    uint64_t retry_after_ms; /* When to try again; 0: no hint. */
+};
+
+/* As it is on the wire: "RUN_NOT_FOUND". Of REASON_NONE: empty. */
+const char *reason_name(enum reason reason);
+
+/* With no field and no hint. */
+struct failure failure_make(enum code code, enum reason reason, str message);
+
+#endif

@@ -1,0 +1,255 @@
+/*
+ * callers: those who wait for a run's end.
+ */
+#include "service/features/callers/callers.h"
+
+#include <stdlib.h>
+
+#include "service/base/table.h"
+#include "service/partition/state.h"
+
+/* A run whose end somebody waits for. */
+struct awaited {
+    struct table_link by_run;
+    uuid run;
+    struct request *waits; /* Chained through inbox_node, the newest first. */
+};
+
+struct callers {
+    struct partition *partition;
+    struct table by_run;
+};
+
+static struct callers *callers_of(const struct partition *partition)
+{
+    return partition_self(partition, &callers_feature);
+}
+
+static bool is_of(const struct table_link *link, const void *run)
+{
+    return uuid_equal(container_of(link, const struct awaited, by_run)->run, *(const uuid *)run);
+}
+
+/* NULL: nobody waits for it. */
+static struct awaited *awaited_find(const struct callers *callers, uuid run)
+{
+    if (callers->by_run.count == 0) {
+        return NULL;
+    }
+    struct table_link *link = table_find(&callers->by_run, uuid_hash(run), &run);
+    return link == NULL ? NULL : container_of(link, struct awaited, by_run);
+}
+
+static struct awaited *awaited_add(struct callers *callers, uuid run)
+{
+    struct awaited *awaited = xcalloc(1, sizeof(*awaited));
+    awaited->run = run;
+    table_add(&callers->by_run, &awaited->by_run, uuid_hash(run));
+    return awaited;
+}
+
+static void awaited_drop(struct callers *callers, struct awaited *awaited)
+{
+    assert(awaited->waits == NULL);
+    table_remove(&callers->by_run, &awaited->by_run);
+    free(awaited);
+}
+
+static struct request *next_of(const struct request *request)
+{
+    struct inbox_node *next = request->node.next;
+    return next == NULL ? NULL : container_of(next, struct request, node);
+}
+
+/* NULL: no more wait for the run. */
+static struct request *take_one(struct callers *callers, uuid run)
+{
+    struct awaited *awaited = awaited_find(callers, run);
+    if (awaited == NULL) {
+        return NULL;
+    }
+    struct request *request = awaited->waits;
+    assert(request != NULL);
+    awaited->waits = next_of(request);
+    if (awaited->waits == NULL) {
+        awaited_drop(callers, awaited);
+    }
+    return request;
+}
+
+static void refuse(struct callers *callers, uuid run, const struct failure *failure)
+{
+    struct request *request;
+    while ((request = take_one(callers, run)) != NULL) {
+        request_answer(callers->partition, request, failure);
+    }
+}
+
+static void answer(struct callers *callers, struct live_run *run)
+{
+    struct request *request;
+    while ((request = take_one(callers, run->state.id)) != NULL) {
+        report_answer(callers->partition, request, run);
+    }
+}
+
+static void handle_wait(struct partition *partition, struct request *request)
+{
+    struct callers *callers = callers_of(partition);
+    struct live_run *run;
+    status found = runs_get(partition, request->run, &run);
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
+    if (engine_is_terminal(&run->state)) {
+        report_answer(partition, request, run);
+        return;
+    }
+    struct awaited *awaited = awaited_find(callers, request->run);
+    if (awaited == NULL) {
+        awaited = awaited_add(callers, request->run);
+    }
+    request->node.next = awaited->waits == NULL ? NULL : &awaited->waits->node;
+    awaited->waits = request;
+}
+
+/* Out of the chain; NULL: it was answered, or has not come. */
+static struct request *take_ticket(struct callers *callers, uuid run, uint64_t ticket)
+{
+    struct awaited *awaited = awaited_find(callers, run);
+    struct request *before = NULL;
+    struct request *wait = awaited == NULL ? NULL : awaited->waits;
+    while (wait != NULL && wait_request(wait)->ticket != ticket) {
+        before = wait;
+        wait = next_of(wait);
+    }
+    if (wait == NULL) {
+        return NULL;
+    }
+    if (before != NULL) {
+        before->node.next = wait->node.next;
+    } else {
+        awaited->waits = next_of(wait);
+    }
+    if (awaited->waits == NULL) {
+        awaited_drop(callers, awaited);
+    }
+    return wait;
+}
+
+static void handle_forget(struct partition *partition, struct request *request)
+{
+    struct request *wait =
+        take_ticket(callers_of(partition), request->run, forget_request(request)->ticket);
+    if (wait != NULL) {
+        request_fail(partition, wait, CODE_CANCELLED, REASON_CALLER_GONE, "the caller went away");
+    }
+    request_answer(partition, request, NULL);
+}
+
+const struct operation wait_operation = {
+    .name = "wait",
+    .request_bytes = sizeof(struct wait_request),
+    .is_read = true,
+    .handle = handle_wait,
+};
+const struct operation forget_operation = {
+    .name = "forget",
+    .request_bytes = sizeof(struct forget_request),
+    .is_read = true,
+    .handle = handle_forget,
+};
+
+bool callers_wait_for(const struct partition *partition, uuid run)
+{
+    return awaited_find(callers_of(partition), run) != NULL;
+}
+
+static void perform_end(struct partition *partition, const struct act *act)
+{
+    answer(callers_of(partition), act->run);
+}
+
+static void *start(struct partition *partition)
+{
+    struct callers *callers = xcalloc(1, sizeof(*callers));
+    callers->partition = partition;
+    table_init(&callers->by_run, is_of);
+    return callers;
+}
+
+static void after_decision(void *self, struct live_run *run, const struct event *events,
+                           size_t count)
+{
+    static const struct act_kind kind = {.name = "answer_waits", .perform = perform_end};
+    (void)events;
+    (void)count;
+    const struct callers *callers = self;
+    if (engine_is_terminal(&run->state)) {
+        act_add(callers->partition, &kind, run);
+    }
+}
+
+static void reread(void *self, struct live_run *run)
+{
+    if (engine_is_terminal(&run->state)) { /* The commit whose outcome was unknown did happen. */
+        answer(self, run);
+    }
+}
+
+static void unreadable(void *self, uuid run, const struct failure *failure)
+{
+    refuse(self, run, failure);
+}
+
+static bool keeps(void *self, const struct live_run *run)
+{
+    return awaited_find(self, run->state.id) != NULL;
+}
+
+/* Of runs where nothing is at work that could end them in time. */
+static void drain(void *self)
+{
+    struct callers *callers = self;
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                     STR("the server is shutting down; the run goes on when it is back"));
+    for (struct live_run *run = runs_first(callers->partition); run != NULL;
+         run = runs_next(callers->partition, run)) {
+        if (engine_is_waiting(&run->state)) {
+            refuse(callers, run->state.id, &failure);
+        }
+    }
+}
+
+static void run_ends_here(void *self, uuid run)
+{
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                     STR("the server is shutting down; try again in a moment"));
+    refuse(self, run, &failure);
+}
+
+static void stop(void *self)
+{
+    struct callers *callers = self;
+    assert(callers->by_run.count == 0); /* Who waits keeps the run in memory. */
+    table_fini(&callers->by_run);
+    free(callers);
+}
+
+static const struct feature *const uses[] = {&reports_feature, NULL};
+
+const struct feature callers_feature = {
+    .name = "callers",
+    .uses = uses,
+    .start = start,
+    .at = {[ROUND_DRAINS] = drain},
+    .after_decision = after_decision,
+    .reread = reread,
+    .unreadable = unreadable,
+    .keeps = keeps,
+    .run_ends_here = run_ends_here,
+    .stop = stop,
+};

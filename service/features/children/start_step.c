@@ -1,0 +1,106 @@
+#include "service/features/children/start_step.h"
+
+#include "service/base/json_writer.h"
+#include "service/features/starts/starts.h"
+#include "service/partition/state.h"
+
+static enum run_kind kind_of(unsigned kind)
+{
+    assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT); /* Checked at the edge. */
+    return (enum run_kind)kind;
+}
+
+static struct run_spec child_spec(const struct step_request *step, const struct host_child *child)
+{
+    return (struct run_spec){
+        .kind = kind_of(child->kind),
+        .name = child->name,
+        .input = child->input.len == 0 ? STR("null") : child->input,
+        .options = child->options,
+        .session_id = child->session_id,
+        .user_id = child->user_id,
+        .conversation_id = child->conversation_id,
+        .state = child->state,
+        .queue = child->queue,
+        .concurrency_key = child->concurrency_key,
+        .priority = child->priority,
+        .parent = step->run->state.id,
+    };
+}
+
+static void prepare_start(struct step_request *step)
+{
+    const struct host_order *wanted = &step->message->order;
+    struct event started;
+    struct failure failure;
+    if (!status_is_ok(runs_started(step->run, step->arena, &started))) {
+        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), STR("damaged"));
+        return;
+    }
+    step->command.step_request.kind = wanted->waits ? EFFECT_CHILDREN : EFFECT_AT_ONCE;
+    step->command.step_request.children = wanted->waits ? (uint32_t)wanted->child_count : 0;
+    if (wanted->waits && !engine_may_wait(&step->run->state)) {
+        return; /* The engine refuses it, and says why; nothing is started. */
+    }
+    struct run_spec *specs = arena_alloc(step->arena, wanted->child_count * sizeof(specs[0]));
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        specs[i] = child_spec(step, &wanted->children[i]);
+        specs[i].root = started.run_started.spec.root;
+        specs[i].parent_index = (uint32_t)i;
+        if (!start_check(step->partition, &specs[i], step->arena, &failure)) {
+            step_request_refuse(step, reason_name(failure.reason), failure.message);
+            return; /* All or none. */
+        }
+    }
+    step->own = specs;
+}
+
+/* The ids come before the request's record, which names them. */
+static void start_children(struct step_request *step, uint32_t effect, uuid *ids)
+{
+    const struct host_order *wanted = &step->message->order;
+    struct run_spec *specs = step->own;
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        struct failure failure;
+        specs[i].parent_effect = wanted->waits ? effect : 0;
+        bool started = start_run(step->partition, &specs[i], wanted->children[i].timeout_ms,
+                                 wanted->children[i].max_retries, step->arena, &failure, &ids[i]);
+        assert(started); /* Checked above, in the same round. */
+    }
+}
+
+static void name_children(struct step_request *step, const uuid *ids)
+{
+    const struct host_order *wanted = &step->message->order;
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_array(&writer, NULL);
+    for (size_t i = 0; i < wanted->child_count; i++) {
+        json_begin_object(&writer, NULL);
+        json_put_uuid(&writer, "run_id", ids[i]);
+        json_put_string(&writer, "name", wanted->children[i].name);
+        json_end_object(&writer);
+    }
+    json_end_array(&writer);
+    step->command.step_request.data = buf_finish(&text, step->arena);
+    if (!wanted->waits) {
+        step_request_settle(step, (struct outcome){.value = step->command.step_request.data});
+    }
+}
+
+static void carry_out(struct step_request *step)
+{
+    size_t count = step->message->order.child_count;
+    if (step->own != NULL) {
+        uuid *ids = arena_alloc(step->arena, count * sizeof(ids[0]));
+        start_children(step, step->run->state.effect_next, ids);
+        name_children(step, ids);
+    }
+}
+
+const struct wait_kind start_step_kind = {
+    .order = HOST_ORDER_INVOKE,
+    .kind = EFFECT_CHILDREN,
+    .prepare = prepare_start,
+    .carry_out = carry_out,
+};

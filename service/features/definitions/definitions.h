@@ -1,0 +1,54 @@
+/*
+ * definitions: what agents are made of, by the hash of their bytes and by their newest.
+ *
+ * A run is pinned to the definition it was started with.
+ *
+ * Threading: the partition thread; requests are made by any.
+ */
+#ifndef SERVICE_FEATURES_DEFINITIONS_DEFINITIONS_H
+#define SERVICE_FEATURES_DEFINITIONS_DEFINITIONS_H
+
+#include "service/agents/definition.h"
+#include "service/partition/feature.h"
+#include "service/partition/request.h"
+
+extern const struct feature definitions_feature;
+
+enum {
+    DEFINITION_HASH_BYTES = 16,
+};
+
+/* A definition in memory. Kept while runs use it. */
+struct definition {
+    struct definition *next;
+    uint8_t hash[DEFINITION_HASH_BYTES];
+    struct arena arena;
+    struct agent_definition agent;
+    bool is_newest; /* Of its id. */
+};
+
+/* Keeps it as the newest of its id. RESOURCE_EXHAUSTED: too many are in use. */
+status definition_put(struct partition *partition, const struct agent_definition *agent,
+                      uint8_t ret_hash[DEFINITION_HASH_BYTES]);
+/* NOT_FOUND when there is none. Borrowed until a round fails. */
+status definition_by_hash(struct partition *partition, const uint8_t hash[DEFINITION_HASH_BYTES],
+                          struct definition **ret);
+/* The newest of the agent's. NOT_FOUND when it was never registered. */
+status definition_newest(struct partition *partition, str id, struct definition **ret);
+/* The definition the run is pinned to. DATA_LOSS when its start names none. */
+status definition_of(struct partition *partition, struct live_run *run, struct definition **ret);
+
+struct register_request {
+    struct request request;
+    const struct agent_definition *definition; /* In the request's arena. */
+    uint8_t ret_hash[DEFINITION_HASH_BYTES];
+};
+extern const struct operation register_operation;
+
+static inline struct register_request *register_request(struct request *request)
+{
+    assert(request->operation == &register_operation);
+    return container_of(request, struct register_request, request);
+}
+
+#endif

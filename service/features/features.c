@@ -1,0 +1,47 @@
+#include "service/features/features.h"
+
+#include "service/features/callers/callers.h"
+#include "service/features/children/children.h"
+#include "service/features/definitions/definitions.h"
+#include "service/features/forks/forks.h"
+#include "service/features/idempotency/idempotency.h"
+#include "service/features/models/models.h"
+#include "service/features/publications/publications.h"
+#include "service/features/queues/queues.h"
+#include "service/features/reports/reports.h"
+#include "service/features/schedules/schedules.h"
+#include "service/features/starts/starts.h"
+#include "service/features/suspensions/suspensions.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/topics/topics.h"
+#include "service/features/triggers/triggers.h"
+#include "service/features/versions/versions.h"
+#include "service/features/waits/waits.h"
+#include "service/features/watchers/watchers.h"
+
+/*
+ * Queues note a run before a host is looked for. Those who are told of a run's end come before
+ * those who start something for it. Children come last: what a run's end or its cancellation does
+ * to other runs follows when all is done for the run itself.
+ */
+const struct feature *const features_all[] = {
+    &queues_feature,
+    &definitions_feature,
+    &idempotency_feature,
+    &starts_feature,
+    &topics_feature,
+    &publications_feature,
+    &triggers_feature,
+    &schedules_feature,
+    &models_feature,
+    &watchers_feature,
+    &callers_feature,
+    &tasks_feature,
+    &versions_feature,
+    &waits_feature,
+    &suspensions_feature,
+    &reports_feature,
+    &forks_feature,
+    &children_feature,
+    NULL,
+};

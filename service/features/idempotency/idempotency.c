@@ -1,0 +1,79 @@
+#include "service/features/idempotency/idempotency.h"
+
+#include <stdlib.h>
+
+#include "service/base/array.h"
+#include "service/partition/state.h"
+
+struct fresh_key {
+    uint8_t key[IDEMPOTENCY_HASH_BYTES];
+    struct idempotency_row row;
+};
+
+struct idempotency {
+    struct fresh_key *fresh; /* Of this round: not in the store yet. */
+    size_t count;
+    size_t capacity;
+};
+
+bool idempotency_find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
+                      struct idempotency_row *ret)
+{
+    const struct idempotency *idempotency = partition_self(partition, &idempotency_feature);
+    for (size_t i = 0; i < idempotency->count; i++) {
+        if (memcmp(idempotency->fresh[i].key, key, IDEMPOTENCY_HASH_BYTES) == 0) {
+            *ret = idempotency->fresh[i].row;
+            return true;
+        }
+    }
+    char bytes[KEY_BYTES_MAX];
+    str value;
+    status found =
+        store_get(&partition->store, STORE_IDEMPOTENCY,
+                  key_hash(bytes, partition->options.space, key), &partition->scratch, &value);
+    bool ok = status_is_ok(found) && status_is_ok(codec_decode_idempotency(value, ret));
+    arena_reset(&partition->scratch);
+    return ok;
+}
+
+void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
+                     const struct idempotency_row *row)
+{
+    struct idempotency *idempotency = partition_self(partition, &idempotency_feature);
+    char bytes[KEY_BYTES_MAX];
+    char value[64];
+    idempotency->fresh = array_reserve(idempotency->fresh, &idempotency->capacity,
+                                       idempotency->count + 1, sizeof(idempotency->fresh[0]));
+    struct fresh_key *fresh = &idempotency->fresh[idempotency->count++];
+    memcpy(fresh->key, key, sizeof(fresh->key));
+    fresh->row = *row;
+    size_t len = codec_encode_idempotency(row, value, sizeof(value));
+    store_batch_put(&partition->batch, STORE_IDEMPOTENCY,
+                    key_hash(bytes, partition->options.space, key), str_make(value, len));
+}
+
+static void *start(struct partition *partition)
+{
+    (void)partition;
+    return xcalloc(1, sizeof(struct idempotency));
+}
+
+static void forget_round(void *self)
+{
+    struct idempotency *idempotency = self;
+    idempotency->count = 0;
+}
+
+static void stop(void *self)
+{
+    struct idempotency *idempotency = self;
+    free(idempotency->fresh);
+    free(idempotency);
+}
+
+const struct feature idempotency_feature = {
+    .name = "idempotency",
+    .start = start,
+    .at = {[ROUND_OVER] = forget_round},
+    .stop = stop,
+};

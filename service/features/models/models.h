@@ -1,0 +1,17 @@
+/*
+ * models: the model calls in flight, and what comes back from them.
+ */
+#ifndef SERVICE_FEATURES_MODELS_MODELS_H
+#define SERVICE_FEATURES_MODELS_MODELS_H
+
+#include "service/llm/provider.h"
+#include "service/partition/feature.h"
+
+extern const struct feature models_feature;
+
+/* Whether a call of the run is in flight. */
+bool models_are_calling(const struct partition *partition, const struct live_run *run);
+/* Feeds requests; give it to llm_start(). Threading: its functions from any thread. */
+struct model_sink models_sink(struct partition *partition);
+
+#endif

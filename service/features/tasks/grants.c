@@ -1,0 +1,176 @@
+#include "service/features/tasks/grants.h"
+
+#include "service/features/queues/queues.h"
+#include "service/features/waits/replay.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
+#include "service/partition/task_order.h"
+
+void task_stand_ready(struct partition *partition, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    if (effect == NULL || effect->state != EFFECT_READY) {
+        return; /* Settled later in the same round. */
+    }
+    struct event task;
+    status found = task_order_find(run, id, &partition->scratch, &task);
+    struct task_ref ref = {run->state.id, id};
+    if (status_is_ok(found)) {
+        found = hosts_park(partition->hosts, task_order_kind(run, effect), task.task_requested.name,
+                           engine_pin(&run->state, effect), ref);
+    }
+    if (!status_is_ok(found)) {
+        /* There are too many: its run is still there, and its deadline still ends it. */
+        runs_recover_later(partition, run, partition->now_ms + RECOVER_AGAIN_MS);
+    }
+}
+
+static void perform_ready(struct partition *partition, const struct act *act)
+{
+    task_stand_ready(partition, act->run, act->effect);
+}
+
+static void abandon_ready(struct partition *partition, const struct act *act,
+                          const struct failure *failure)
+{
+    (void)failure;
+    if (!act->run->is_touched) { /* Else its run is read again and recovered. */
+        task_stand_ready(partition, act->run, act->effect);
+    }
+}
+
+/* The name of the run at the top of the tree; empty when it cannot be read. */
+static str root_name(struct partition *partition, const struct live_run *run,
+                     const struct run_spec *spec)
+{
+    struct live_run *root;
+    if (uuid_is_zero(spec->root) || uuid_equal(spec->root, run->state.id)) {
+        return spec->name;
+    }
+    if (!status_is_ok(runs_get(partition, spec->root, &root))) {
+        return STR_EMPTY;
+    }
+    return arena_copy(&partition->round_arena, str_of(root->name));
+}
+
+static status build_task(struct partition *partition, struct live_run *run,
+                         const struct effect *effect, struct host_task *ret)
+{
+    struct event task;
+    struct event started;
+    struct replay replay = {0};
+    TRY(runs_started(run, &partition->round_arena, &started));
+    const struct run_spec *spec = &started.run_started.spec;
+    str root =
+        root_name(partition, run, spec); /* May read a run, which resets the scratch arena. */
+    TRY(task_order_find(run, effect->id, &partition->scratch, &task));
+    replay.state = spec->state;
+    if (effect->steps > 0 || effect->waits_settled > 0 || effect->attempt > 1) {
+        TRY(replay_read(partition, run->state.id, effect->id, &partition->scratch, &replay));
+        if (replay.settled_count != effect->steps) {
+            return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
+        }
+    }
+    uint64_t deadline_ms = effect->deadline_ms;
+    *ret = (struct host_task){
+        .task = {run->state.id, effect->id},
+        .epoch = effect->attempt,
+        .kind = task_order_kind(run, effect),
+        .name = task.task_requested.name,
+        .input = task.task_requested.input,
+        .steps = replay.steps,
+        .step_count = replay.count,
+        .settled_count = replay.settled_count,
+        .state = replay.state,
+        .is_cancelling = run->state.is_cancelling,
+        .retry_count = run->state.retries,
+        .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
+        .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
+        .call_id = task.task_requested.call_id,
+        .session_id = spec->session_id,
+        .user_id = spec->user_id,
+        .conversation_id = spec->conversation_id,
+        .root = spec->root,
+        .root_name = root,
+        .parent = spec->parent,
+        .created_ms = run->state.started_ms,
+    };
+    return STATUS_OK;
+}
+
+static void perform_give(struct partition *partition, const struct act *act)
+{
+    struct live_run *run = act->run;
+    struct task_ref ref = {run->state.id, act->effect};
+    const struct effect *effect = engine_effect(&run->state, act->effect);
+    bool is_current =
+        effect != NULL && effect->attempt == act->attempt && effect->state == EFFECT_LEASED;
+    if (!is_current) {
+        hosts_release(partition->hosts, ref); /* Over already, in the same round. */
+        return;
+    }
+    struct host_task task;
+    status built = build_task(partition, run, effect, &task);
+    if (!status_is_ok(built)) {
+        hosts_release(partition->hosts, ref);
+        struct host_loss loss = {.task = ref, .epoch = act->attempt, .cause = built.why};
+        task_note_loss(partition, &loss);
+        return;
+    }
+    hosts_give(partition->hosts, act->data, &task);
+}
+
+static void abandon_give(struct partition *partition, const struct act *act,
+                         const struct failure *failure)
+{
+    (void)failure;
+    hosts_release(partition->hosts, (struct task_ref){act->run_id, act->effect});
+}
+
+static const struct act_kind ready_act = {
+    .name = "ready", .perform = perform_ready, .abandon = abandon_ready};
+static const struct act_kind give_act = {
+    .name = "give", .perform = perform_give, .abandon = abandon_give};
+
+bool task_give(struct partition *partition, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    assert(effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect));
+    struct event task;
+    status found = task_order_find(run, id, &partition->round_arena, &task);
+    assert(status_is_ok(found)); /* The record is one we keep and have read before. */
+    struct host_session *session =
+        hosts_pick(partition->hosts, task_order_kind(run, effect), task.task_requested.name,
+                   engine_pin(&run->state, effect));
+    if (session == NULL) {
+        act_add(partition, &ready_act, run)->effect = id;
+        return false;
+    }
+    struct command grant = {
+        .kind = COMMAND_LEASE_GRANT,
+        .effect = id,
+        .attempt = effect->attempt,
+        .lease = {.host_id = host_session_host_id(session),
+                  .deployment = host_session_deployment(session)},
+    };
+    enum verdict verdict = command_submit(partition, run, &grant);
+    assert(verdict == VERDICT_OK);
+    effect = engine_effect(&run->state, id);
+    struct task_ref ref = {run->state.id, id};
+    hosts_reserve(partition->hosts, session, ref, effect->attempt);
+    struct act *act = act_add(partition, &give_act, run);
+    act->effect = id;
+    act->attempt = effect->attempt;
+    act->data = session;
+    return true;
+}
+
+void task_grant(struct partition *partition, struct live_run *run, uint32_t id)
+{
+    const struct effect *effect = engine_effect(&run->state, id);
+    bool is_ready = effect != NULL && effect->state == EFFECT_READY && effect_is_task(effect);
+    if (is_ready && !queues_gate(partition, run, effect)) { /* Its queue says when. */
+        bool given = task_give(partition, run, id);
+        (void)given; /* Or it waits in the the ready ones. */
+    }
+}

@@ -1,0 +1,318 @@
+/*
+ * messages: what hosts say.
+ */
+#include "service/features/definitions/definitions.h"
+#include "service/features/tasks/tasks.h"
+#include "service/features/versions/versions.h"
+#include "service/features/waits/step_requests.h"
+#include "service/features/watchers/watchers.h"
+#include "service/partition/commands.h"
+#include "service/partition/state.h"
+
+static void close_link(struct host_link *link, const struct failure *failure)
+{
+    link->vtable->close(link, failure->code, reason_name(failure->reason), failure->message);
+}
+
+static void greet(struct partition *partition, struct request *request)
+{
+    const char *field = NULL;
+    struct host_session *session;
+    status heard =
+        hosts_hello(partition->hosts, hello_request(request)->link, &hello_request(request)->hello,
+                    partition->monotonic_ms, &request->arena, &field, &session);
+    if (status_is_ok(heard)) {
+        struct task_ref adopted;
+        while (hosts_next_adopted(partition->hosts, &adopted)) {
+            step_request_resend(partition, adopted);
+        }
+        versions_hear(partition, &hello_request(request)->hello);
+        request_answer(partition, request, NULL);
+        return;
+    }
+    bool is_field = heard.code == CODE_INVALID_ARGUMENT;
+    struct failure failure = failure_make(
+        heard.code, is_field ? REASON_INVALID_FIELD : REASON_HELLO_REFUSED, str_of(heard.why));
+    failure.field = str_of(field);
+    close_link(hello_request(request)->link, &failure);
+    request_answer(partition, request, &failure);
+}
+
+static void perform_hello(struct partition *partition, const struct act *act)
+{
+    greet(partition, act->data);
+}
+
+static void abandon_hello(struct partition *partition, const struct act *act,
+                          const struct failure *failure)
+{
+    close_link(hello_request(act->data)->link, failure);
+    request_answer(partition, act->data, failure);
+}
+
+static const struct act_kind hello_act = {
+    .name = "hello", .perform = perform_hello, .abandon = abandon_hello};
+
+/* What it offers that could never be served. */
+static bool check_offers(struct partition *partition, struct hello_request *hello,
+                         struct failure *ret)
+{
+    bool is_fine = true;
+    for (size_t i = 0; i < hello->schedule_count && is_fine; i++) {
+        is_fine = schedules_check(partition, &hello->schedules[i], &hello->request.arena, ret);
+    }
+    for (size_t i = 0; i < hello->queue_count && is_fine; i++) {
+        is_fine = queues_offer(partition, &hello->queues[i], ret);
+    }
+    for (size_t i = 0; i < hello->default_count && is_fine; i++) {
+        is_fine = queues_offer_default(partition, &hello->defaults[i], ret);
+    }
+    for (size_t i = 0; i < hello->definition_count && is_fine; i++) {
+        is_fine = queues_name_queue(partition, hello->definitions[i].queue, ret);
+    }
+    return is_fine;
+}
+
+static bool take_definitions(struct partition *partition, struct hello_request *hello,
+                             struct failure *ret)
+{
+    for (size_t i = 0; i < hello->definition_count; i++) {
+        uint8_t hash[DEFINITION_HASH_BYTES];
+        status put = definition_put(partition, &hello->definitions[i], hash);
+        if (!status_is_ok(put)) {
+            *ret = failure_make(put.code, REASON_DEFINITIONS_EXHAUSTED, str_of(put.why));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void handle_hello(struct partition *partition, struct request *request)
+{
+    struct hello_request *hello = hello_request(request);
+    struct failure failure;
+    if (!check_offers(partition, hello, &failure) ||
+        !take_definitions(partition, hello, &failure)) {
+        close_link(hello->link, &failure);
+        request_answer(partition, request, &failure);
+        return;
+    }
+    for (size_t i = 0; i < hello->schedule_count; i++) {
+        schedules_put(partition, &hello->schedules[i]);
+    }
+    for (size_t i = 0; i < hello->trigger_count; i++) {
+        triggers_offer(partition, &hello->triggers[i]);
+    }
+    act_add(partition, &hello_act, NULL)->data = request;
+}
+
+static void handle_gone(struct partition *partition, struct request *request)
+{
+    struct host_link *link = host_request(request)->link;
+    if (link->session != NULL) {
+        hosts_disconnected(partition->hosts, link->session, partition->monotonic_ms);
+    }
+    request_answer_later(partition, request);
+}
+
+static enum verdict submit_task_done(struct partition *partition, struct live_run *run,
+                                     const struct host_message *message)
+{
+    struct command command = {
+        .kind = COMMAND_TASK_DONE,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .task = {.outcome = message->outcome,
+                 .state = message->state,
+                 .is_retryable = message->is_retryable,
+                 .is_cancelled = message->is_cancelled},
+    };
+    return command_submit(partition, run, &command);
+}
+
+static enum verdict submit_step_done(struct partition *partition, struct live_run *run,
+                                     const struct host_message *message)
+{
+    struct command command = {
+        .kind = COMMAND_STEP_DONE,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .step = {.number = message->number,
+                 .key = message->key,
+                 .outcome = message->outcome,
+                 .state = message->state},
+    };
+    return command_submit(partition, run, &command);
+}
+
+static enum verdict submit_message(struct partition *partition, struct live_run *run,
+                                   struct request *request)
+{
+    const struct host_message *message = &host_request(request)->message;
+    struct command park = {
+        .kind = COMMAND_PARK,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .park = {.outcomes_seen = message->outcomes_seen},
+    };
+    switch (message->kind) {
+    case HOST_MESSAGE_STEP_DONE:
+        return submit_step_done(partition, run, message);
+    case HOST_MESSAGE_TASK_DONE:
+        return submit_task_done(partition, run, message);
+    case HOST_MESSAGE_ORDER:
+        return step_request_submit(partition, run, message, &request->arena);
+    case HOST_MESSAGE_PARK:
+        return command_submit(partition, run, &park);
+    case HOST_MESSAGE_NONE:
+    case HOST_MESSAGE_DELTA:
+    case HOST_MESSAGE_HEARTBEAT:
+    case HOST_MESSAGE_DRAIN:
+        break;
+    }
+    assert(false); /* hosts_receive() keeps the others. */
+    return VERDICT_REFUSED;
+}
+
+/* What becomes of a host's message. */
+struct receipt {
+    uint64_t session; /* Its number. */
+    uint64_t seq; /* The message's. */
+    const char *reason; /* Of a refusal; static. */
+    str message;
+};
+
+static void perform_acknowledge(struct partition *partition, const struct act *act)
+{
+    const struct receipt *receipt = act->data;
+    hosts_dealt(partition->hosts, receipt->session, receipt->seq);
+}
+
+/* Not acknowledged: the host sends it again when it dials again, which it must. */
+static void abandon_acknowledge(struct partition *partition, const struct act *act,
+                                const struct failure *failure)
+{
+    (void)failure;
+    const struct receipt *receipt = act->data;
+    hosts_forget(partition->hosts, receipt->session, receipt->seq);
+}
+
+static void perform_refuse(struct partition *partition, const struct act *act)
+{
+    const struct receipt *receipt = act->data;
+    hosts_refuse(partition->hosts, receipt->session, receipt->seq, receipt->reason,
+                 receipt->message, NULL);
+}
+
+static void abandon_refuse(struct partition *partition, const struct act *act,
+                           const struct failure *failure)
+{
+    (void)failure;
+    perform_refuse(partition, act);
+}
+
+static const struct act_kind acknowledge_act = {
+    .name = "acknowledge", .perform = perform_acknowledge, .abandon = abandon_acknowledge};
+static const struct act_kind refuse_act = {
+    .name = "refuse", .perform = perform_refuse, .abandon = abandon_refuse};
+
+static void note_verdict(struct partition *partition, struct host_session *session, uint64_t seq,
+                         enum verdict verdict)
+{
+    struct receipt *receipt = arena_zalloc(&partition->round_arena, sizeof(*receipt));
+    const struct act_kind *kind = &refuse_act;
+    receipt->session = host_session_number(session);
+    receipt->seq = seq;
+    switch (verdict) {
+    case VERDICT_OK:
+    case VERDICT_DONE_BEFORE:
+    case VERDICT_TERMINAL:
+        kind = &acknowledge_act;
+        break;
+    case VERDICT_STALE:
+    case VERDICT_REFUSED:
+        receipt->reason = "STALE_EPOCH";
+        receipt->message = STR("the task is no longer this host's; stop working on it");
+        break;
+    case VERDICT_GAP:
+        receipt->reason = "STEP_GAP";
+        receipt->message = STR("an earlier step of the task is missing; number steps from 1, "
+                               "without gaps, in the order they are sent");
+        break;
+    }
+    act_add(partition, kind, NULL)->data = receipt;
+}
+
+static void submit_for_host(struct partition *partition, struct request *request)
+{
+    const struct host_message *message = &host_request(request)->message;
+    struct host_session *session = host_request(request)->link->session;
+    struct live_run *run;
+    status found = runs_get(partition, message->task.run, &run);
+    enum verdict verdict = VERDICT_STALE;
+    if (status_is_ok(found)) {
+        verdict = submit_message(partition, run, request);
+    }
+    note_verdict(partition, session, message->seq, verdict);
+}
+
+static void show_progress(struct partition *partition, const struct host_message *message)
+{
+    enum {
+        DELTA_PROGRESS = 4, /* Delta.Kind of the API. */
+    };
+    struct live_run *run = runs_find(partition, message->task.run);
+    if (run != NULL) {
+        watch_delta(partition, run, message->task.effect, message->epoch, DELTA_PROGRESS,
+                    message->text);
+    }
+}
+
+/* The stream's Hello is in this very round, and answered at its end. */
+static bool says_hello(const struct partition *partition, const struct host_link *link)
+{
+    for (size_t i = 0; i < partition->acts.count; i++) {
+        const struct act *act = &partition->acts.list[i];
+        if (act->kind == &hello_act && hello_request(act->data)->link == link) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void handle_message(struct partition *partition, struct request *request)
+{
+    struct host_session *session = host_request(request)->link->session;
+    if (session == NULL && says_hello(partition, host_request(request)->link)) {
+        partition_post_always(partition,
+                              request); /* Said without waiting for Welcome: next round. */
+        return;
+    }
+    if (session == NULL) {
+        request_answer(partition, request, NULL); /* The link was closed meanwhile. */
+        return;
+    }
+    switch (hosts_receive(partition->hosts, session, &host_request(request)->message,
+                          partition->monotonic_ms)) {
+    case HOST_RECEIPT_COMMAND:
+        submit_for_host(partition, request);
+        break;
+    case HOST_RECEIPT_SHOW:
+        show_progress(partition, &host_request(request)->message);
+        break;
+    case HOST_RECEIPT_DROP:
+    case HOST_RECEIPT_CLOSED:
+        break;
+    }
+    request_answer_later(partition, request);
+}
+
+const struct operation hello_operation = {
+    .name = "hello", .request_bytes = sizeof(struct hello_request), .handle = handle_hello};
+const struct operation host_message_operation = {
+    .name = "host_message",
+    .request_bytes = sizeof(struct host_request),
+    .handle = handle_message,
+};
+const struct operation host_gone_operation = {
+    .name = "host_gone", .request_bytes = sizeof(struct host_request), .handle = handle_gone};

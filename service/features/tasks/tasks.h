@@ -1,0 +1,59 @@
+/*
+ * tasks: what hosts say, and the work they are given.
+ */
+#ifndef SERVICE_FEATURES_TASKS_TASKS_H
+#define SERVICE_FEATURES_TASKS_TASKS_H
+
+#include "service/agents/definition.h"
+#include "service/features/queues/queues.h"
+#include "service/features/schedules/schedules.h"
+#include "service/features/triggers/triggers.h"
+#include "service/hosts/host.h"
+#include "service/partition/feature.h"
+#include "service/partition/request.h"
+
+extern const struct feature tasks_feature;
+
+/* Whether every lost lease was dealt with, and no free host waits to be given a ready task. */
+bool tasks_are_settled(const struct partition *partition);
+
+/* From hosts, for one link in order. All it points to is in the request's arena. */
+struct hello_request {
+    struct request request;
+    struct host_link *link;
+    struct host_hello hello;
+    const struct agent_definition *definitions;
+    size_t definition_count;
+    const struct trigger_offer *triggers;
+    size_t trigger_count;
+    const struct schedule_offer *schedules;
+    size_t schedule_count;
+    const struct queue_offer *queues;
+    size_t queue_count;
+    const struct queue_default_offer *defaults; /* Of all its workflows. */
+    size_t default_count;
+};
+extern const struct operation hello_operation;
+
+struct host_request {
+    struct request request;
+    struct host_link *link;
+    struct host_message message; /* Not of HOST_GONE. */
+};
+extern const struct operation host_message_operation;
+extern const struct operation host_gone_operation;
+
+static inline struct hello_request *hello_request(struct request *request)
+{
+    assert(request->operation == &hello_operation);
+    return container_of(request, struct hello_request, request);
+}
+
+static inline struct host_request *host_request(struct request *request)
+{
+    assert(request->operation == &host_message_operation ||
+           request->operation == &host_gone_operation);
+    return container_of(request, struct host_request, request);
+}
+
+#endif

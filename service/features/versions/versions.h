@@ -1,0 +1,23 @@
+/*
+ * versions: what becomes of runs whose code does not fit their history, and what is said of it.
+ */
+#ifndef SERVICE_FEATURES_VERSIONS_VERSIONS_H
+#define SERVICE_FEATURES_VERSIONS_VERSIONS_H
+
+#include "service/hosts/host.h"
+#include "service/partition/feature.h"
+
+extern const struct feature versions_feature;
+
+/* A host has dialled in: what it offers of that is to be tried in the next round. */
+void versions_hear(struct partition *partition, const struct host_hello *hello);
+/* Tries them, when lost leases have been dealt with and before others get the free hosts. */
+void versions_work(struct partition *partition);
+/* The name of the deployment the run stays with; empty: none yet. */
+status versions_deployment(struct partition *partition, const struct live_run *run,
+                           struct arena *arena, str *ret);
+/* Why a task failed last; empty: it did not. */
+status versions_failure(struct partition *partition, const struct live_run *run, uint32_t effect,
+                        struct arena *arena, str *ret);
+
+#endif

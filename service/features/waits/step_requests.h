@@ -1,0 +1,36 @@
+/*
+ * step_requests: what a task's code wants that outlives it: to wait, to start runs, to publish, to
+ * answer.
+ */
+#ifndef SERVICE_FEATURES_WAITS_STEP_REQUESTS_H
+#define SERVICE_FEATURES_WAITS_STEP_REQUESTS_H
+
+#include "service/engine/engine.h"
+#include "service/hosts/host.h"
+
+struct act;
+struct live_run;
+struct partition;
+
+/* Carries it out, unless it stands already: then its outcome is on its way or is sent again. What
+ * it allocates is in the arena. */
+enum verdict step_request_submit(struct partition *partition, struct live_run *run,
+                                 const struct host_message *message, struct arena *arena);
+/* Sends the outcomes of all settled step requests of a task once more. */
+void step_request_resend(struct partition *partition, struct task_ref task);
+/* An outcome of a step request, on its way to the host that has the task. */
+struct told {
+    uint32_t wait; /* The effect. */
+    enum effect_kind kind;
+    uint32_t since; /* The seq of its WAIT_SET. */
+    str key; /* The step's. */
+    struct outcome outcome; /* Of children without a value: it is read when it is told. */
+};
+
+/* After the commit. Copies what it is given. */
+void step_request_tell(struct partition *partition, struct live_run *run, uint32_t task,
+                       const struct told *told);
+/* Whether the act would have told a host something of its task: an outcome. */
+bool step_request_tells(const struct act *act);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * wait_kind: what the code of a task may ask of the server, as rows that features fill in.
+ *
+ * A row is a kind of step request: the waits (a sleep, a suspension, an event, children) and those
+ * that settle at once (a start nobody waits for, a publication, an answer).
+ */
+#ifndef SERVICE_FEATURES_WAITS_WAIT_KIND_H
+#define SERVICE_FEATURES_WAITS_WAIT_KIND_H
+
+#include "service/engine/engine.h"
+#include "service/features/waits/waits.h"
+#include "service/hosts/host.h"
+
+/* A step request on its way to be a command. */
+struct step_request {
+    struct partition *partition;
+    struct live_run *run;
+    const struct host_message *message;
+    struct arena *arena; /* Of the request. */
+    struct command command; /* A COMMAND_STEP_REQUEST with its key; filled in by `prepare`. */
+    void *own; /* Of the kind, from `prepare` to `carry_out`. */
+};
+
+struct wait_kind {
+    enum host_order_kind order; /* What a host asks for. */
+    enum effect_kind kind; /* EFFECT_AT_ONCE: it settles at once. */
+    /* Fills in the command; may settle it. What can be done at once is done in this batch. */
+    void (*prepare)(struct step_request *step);
+    /* After every check, before the command is submitted; NULL: nothing. */
+    void (*carry_out)(struct step_request *step);
+    /* The wait's index rows, as it is set and when it is over; NULL: it has none. */
+    void (*set)(struct partition *partition, struct live_run *run, const struct live_wait *wait,
+                const struct event *event);
+    void (*over)(struct partition *partition, struct live_run *run, const struct effect *effect);
+};
+
+/* It is settled in the batch that records it. */
+void step_request_settle(struct step_request *step, struct outcome outcome);
+/* It can't be carried out: it settles as failed, and the code is told. */
+void step_request_refuse(struct step_request *step, const char *type, str message);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * failed_round: what is left of a round whose commit failed.
+ *
+ * Nothing was promised: no act was done. The touched runs are dropped and read again, since the
+ * commit may have happened all the same.
+ */
+#include "service/base/sys.h"
+#include "service/partition/round.h"
+#include "service/partition/state.h"
+#include "service/partition/timers.h"
+
+static void tell_reread(struct partition *partition, struct live_run *run)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->reread != NULL) {
+            feature->reread(self, run);
+        }
+    }
+}
+
+static void tell_unreadable(struct partition *partition, uuid run, const struct failure *failure)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->unreadable != NULL) {
+            feature->unreadable(self, run, failure);
+        }
+    }
+}
+
+static void reload(struct partition *partition, struct live_run *run, const struct failure *failure)
+{
+    uuid id = run->state.id;
+    assert(run->is_touched);
+    run->is_touched = false;
+    runs_drop(partition, run);
+    timers_arm(partition->timers, id, 0);
+    struct live_run *again = NULL;
+    if (!status_is_ok(runs_get(partition, id, &again))) {
+        tell_unreadable(partition, id, failure);
+        return;
+    }
+    assert(again->durable_seq == again->state.seq);
+    tell_reread(partition, again);
+    if (!engine_is_terminal(&again->state)) { /* Else the commit did happen. */
+        runs_recover_later(partition, again, partition->now_ms + RECOVER_AGAIN_MS);
+    }
+}
+
+static void tell_doubted(struct partition *partition, const struct act *acts, size_t count)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->doubted != NULL) {
+            feature->doubted(self, acts, count);
+        }
+    }
+}
+
+void round_fail(struct partition *partition, status why)
+{
+    size_t count = partition->acts.count;
+    assert(!status_is_ok(why));
+    assert(partition->batch.count == 0); /* What failed is not tried again. */
+    struct act *acts = arena_alloc(&partition->round_arena, (count + 1) * sizeof(acts[0]));
+    if (count > 0) {
+        memcpy(acts, partition->acts.list, count * sizeof(acts[0]));
+    }
+    log_line(LOG_ERROR, "commit_failed", "code=%s why=\"%s\" acts=%zu", code_name(why.code),
+             why.why, count);
+    struct failure failure = failure_make(why.code, REASON_STORE_REFUSED, str_of(why.why));
+    struct failure with_hint = failure;
+    with_hint.retry_after_ms = RECOVER_AGAIN_MS;
+    acts_abandon(partition, &with_hint);
+    features_reach(partition, ROUND_FAILED);
+    struct live_run *run = partition->runs.touched;
+    partition->runs.touched = NULL;
+    while (run != NULL) {
+        struct live_run *next = run->touched_next;
+        run->touched_next = NULL;
+        reload(partition, run, &failure);
+        run = next;
+    }
+    tell_doubted(partition, acts, count);
+    acts_perform(partition); /* The reads that are left. */
+}

@@ -1,0 +1,131 @@
+/*
+ * run_load: a run read from its snapshot and the journal's tail.
+ */
+#include "service/partition/alarms.h"
+#include "service/partition/runs.h"
+#include "service/partition/seal.h"
+#include "service/partition/state.h"
+#include "service/partition/timers.h"
+
+struct load {
+    struct partition *partition;
+    struct live_run *run;
+    struct arena *arena;
+    status status;
+    bool found;
+};
+
+static status load_record(struct load *load, str record)
+{
+    struct run *state = &load->run->state;
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        if (entry.seq != state->seq + 1) {
+            return status_make(CODE_DATA_LOSS, "the run's journal has a gap");
+        }
+        struct event event;
+        TRY(codec_decode(&entry, load->arena, &event));
+        if (engine_is_terminal(state)) {
+            return status_make(CODE_DATA_LOSS, "the run's journal goes on after its end");
+        }
+        engine_apply(state, &event);
+        if (event.kind == EVENT_RUN_STARTED) {
+            runs_begun(load->partition, load->run, &event.run_started.spec);
+        }
+    }
+}
+
+static bool load_visit(void *context, str key, str value)
+{
+    (void)key;
+    struct load *load = context;
+    bool keeps = load->run->record_count == 0 || load->run->state.kind == RUN_KIND_AGENT ||
+                 load->run->state.seq == 0;
+    load->found = true;
+    load->status = load_record(load, value);
+    if (keeps && status_is_ok(load->status)) {
+        runs_keep_record(load->run, value);
+    }
+    arena_reset(load->arena);
+    return status_is_ok(load->status);
+}
+
+/* Snapshot and tail; an agent's whole journal, since its next model call needs all of it. */
+static status load_run(struct partition *partition, struct live_run *run)
+{
+    char key[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    struct key_space space = partition->options.space;
+    uuid id = run->state.id;
+    struct load load = {.partition = partition, .run = run, .arena = &partition->scratch};
+    str prefix = key_run(key, space, id);
+    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix, STR_EMPTY, false, 1, load_visit,
+                   &load));
+    TRY(load.status);
+    if (!load.found) {
+        return status_make(CODE_NOT_FOUND, "there is no such run");
+    }
+    if (run->state.kind != RUN_KIND_AGENT) {
+        str snapshot;
+        status found =
+            store_get(&partition->store, STORE_SNAPSHOTS, prefix, &partition->scratch, &snapshot);
+        struct run state;
+        if (status_is_ok(found) && status_is_ok(codec_decode_run(snapshot, &state)) &&
+            uuid_equal(state.id, id)) {
+            run->state = state; /* A damaged one is passed over: the journal has it all. */
+            run->snapshot_seq = state.seq;
+        } else if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
+            return found;
+        }
+    }
+    arena_reset(&partition->scratch);
+    str start = key_journal(from, space, id, run->state.seq + 1);
+    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix, start, false, SIZE_MAX, load_visit,
+                   &load));
+    TRY(load.status);
+    return uuid_equal(run->state.id, id)
+               ? STATUS_OK
+               : status_make(CODE_DATA_LOSS, "the run's journal is another run's");
+}
+
+static void note_loaded(struct partition *partition, struct live_run *run)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->run_loaded != NULL) {
+            feature->run_loaded(self, run);
+        }
+    }
+    seal_row(partition, run, &run->row);
+    assert(run->state.seq > 0 && run->record_count > 0); /* Its journal has at least its start. */
+    run->row_written = true;
+    run->alarm_ms = alarm_of(&run->row);
+    run->durable_seq = run->state.seq;
+    timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
+}
+
+status runs_get(struct partition *partition, uuid id, struct live_run **ret)
+{
+    struct live_run *run = runs_find(partition, id);
+    if (run == NULL) {
+        run = runs_insert(partition, id);
+        status loaded = load_run(partition, run);
+        arena_reset(&partition->scratch);
+        if (!status_is_ok(loaded)) {
+            run->state.id = id; /* Whatever the bytes said. */
+            runs_drop(partition, run);
+            return loaded;
+        }
+        note_loaded(partition, run);
+        assert(!run->is_touched && !run->needs_recovery);
+    }
+    *ret = run;
+    return STATUS_OK;
+}

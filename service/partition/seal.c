@@ -1,0 +1,122 @@
+#include "service/partition/seal.h"
+
+#include "service/partition/alarms.h"
+#include "service/partition/state.h"
+#include "service/partition/timers.h"
+
+static uint32_t row_status(const struct run *run)
+{
+    static const uint32_t ended[] = {
+        [RUN_COMPLETED] = 3,
+        [RUN_FAILED] = 4,
+        [RUN_CANCELLED] = 5,
+    };
+    if (engine_is_terminal(run)) {
+        return ended[run->state];
+    }
+    return engine_is_waiting(run) ? 2 : 1;
+}
+
+/* A waiting run need not be loaded to be in line, or to be woken by a timer or a wait's end. */
+static void row_parked(const struct live_run *run, struct run_row *row)
+{
+    row->load = true;
+    uint32_t count = 0;
+    if (run->state.admission == ADMISSION_HELD) {
+        return; /* Its place is known by its state. */
+    }
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        bool in_line = (effect->kind == EFFECT_BODY && effect->state == EFFECT_READY) ||
+                       (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
+        bool rests = effect_is_wait(effect) || effect->state == EFFECT_PARKED ||
+                     effect->state == EFFECT_BACKOFF;
+        if (rests && !in_line) {
+            continue;
+        }
+        if (!in_line || count == CODEC_PARKED_MAX) {
+            return; /* A tool's name is in the journal only. */
+        }
+        bool is_task = effect_is_task(effect);
+        row->parked[count].effect = effect->id;
+        row->parked[count].kind = (enum effect_kind)effect->kind;
+        row->parked[count].deployment = is_task ? engine_pin(&run->state, effect) : ENGINE_PIN_NONE;
+        memcpy(row->parked[count].name, run->name, sizeof(run->name));
+        count++;
+    }
+    assert(count <= CODEC_PARKED_MAX);
+    row->parked_count = count;
+    row->load = false;
+}
+
+static void ask_features(struct partition *partition, struct live_run *run, struct run_row *row)
+{
+    void *self;
+    const struct feature *feature;
+    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
+        if (feature->seal != NULL) {
+            feature->seal(self, run, row);
+        }
+    }
+}
+
+void seal_row(struct partition *partition, struct live_run *run, struct run_row *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->kind = (enum run_kind)run->state.kind;
+    ret->status = row_status(&run->state);
+    memcpy(ret->name, run->name, sizeof(run->name));
+    ret->created_ms = run->state.started_ms;
+    ret->ended_ms = run->state.ended_ms;
+    ret->next_deadline_ms = engine_next_deadline(&run->state);
+    ret->last_seq = run->state.seq;
+    ret->deployment = run->state.deployment;
+    if (ret->status == 2) {
+        row_parked(run, ret);
+        ask_features(partition, run, ret);
+    } else {
+        ret->load = !engine_is_terminal(&run->state);
+    }
+}
+
+static bool row_equal(const struct run_row *a, const struct run_row *b)
+{
+    struct run_row left = *a;
+    left.last_seq = b->last_seq; /* Lists may lag behind by events; never by a status. */
+    return memcmp(&left, b, sizeof(left)) == 0;
+}
+
+static void seal_run(struct partition *partition, struct live_run *run)
+{
+    struct run_row row;
+    assert(run->is_touched);
+    seal_row(partition, run, &row);
+    timers_arm(partition->timers, run->state.id, row.next_deadline_ms);
+    if (run->row_written && row_equal(&run->row, &row)) {
+        return;
+    }
+    char key_bytes[KEY_BYTES_MAX];
+    char bytes[2048];
+    str key = key_run(key_bytes, partition->options.space, run->state.id);
+    str value = str_make(bytes, codec_encode_row(&row, bytes, sizeof(bytes)));
+    store_batch_put(&partition->batch, STORE_RUNS, key, value);
+    if (engine_is_terminal(&run->state)) {
+        if (run->row_written) {
+            store_batch_delete(&partition->batch, STORE_ACTIVE, key);
+        }
+    } else {
+        store_batch_put(&partition->batch, STORE_ACTIVE, key, value);
+    }
+    alarm_put(partition, run, alarm_of(&row));
+    run->row = row;
+    run->row_written = true;
+}
+
+void seal_touched(struct partition *partition)
+{
+    for (struct live_run *run = partition->runs.touched; run != NULL; run = run->touched_next) {
+        if (run->state.seq > 0) {
+            seal_run(partition, run);
+        }
+    }
+}
