@@ -1,10 +1,13 @@
 """Bugs planted under the simulation of a partition. The form: //bazel:mutants.bzl."""
 
 MUTANTS = {
-    "ack_before_durable": ("A host is told that its step is durable before it is.", {
-        "case VERDICT_TERMINAL: return;":
-            "case VERDICT_TERMINAL: hosts_dealt(partition->hosts, act->session_number, seq); return;",
-    }),
+    "ack_before_durable": (
+        "A host is told that its step is durable before it is.",
+        {
+            "case VERDICT_TERMINAL: kind = &acknowledge_act; break;":
+                "case VERDICT_TERMINAL: kind = &acknowledge_act; hosts_dealt(partition->hosts, receipt->session, seq); break;",
+        },
+    ),
     "ack_over_open": ("An acknowledgement covers messages that are still open.", {
         """while (window->dealt < window->received && *state_of(window, window->dealt + 1) ==
         WINDOW_STATE_DEALT) { window->dealt++; }""":
@@ -24,10 +27,13 @@ MUTANTS = {
     "alarm_row_stays": ("The row of an alarm that was moved stays.", {
         "run->alarm_ms != 0": "run->alarm_ms != 0 && due_ms == 0",
     }),
-    "answer_before_commit": ("Callers are answered before the batch is on disk.", {
-        "act_add(partition, ACT_ANSWER, NULL)->request = request":
-            "request_answer(partition, request, NULL)",
-    }),
+    "answer_before_commit": (
+        "Callers are answered before the batch is on disk.",
+        {
+            "answer_later(partition, request, NULL);":
+                "request_answer(partition, request, NULL);",
+        },
+    ),
     "await_of_lost_turn_passed_over": (
         "A wait whose end was not committed is not looked at again.",
         {
@@ -38,10 +44,13 @@ MUTANTS = {
     "await_passed_over": ("Who awaits a topic after somebody was woken is not looked at.", {
         "note_await(topic, run, effect);": "(void)run, (void)effect;",
     }),
-    "await_row_stays": ("The row of a wait for an event outlives the wait.", {
-        "delete_row(partition, INDEX_AWAIT, await_row_tail(wait->topic, run->state.id, effect->id));":
-            "(void)wait;",
-    }),
+    "await_row_stays": (
+        "The row of a wait for an event outlives the wait.",
+        {
+            ".set = put_row, .over = delete_row, }; static const struct wait_kind publish_kind":
+                ".set = put_row, }; static const struct wait_kind publish_kind",
+        },
+    ),
     "awaits_not_recovered": (
         "After a restart nobody looks for events that came before it and woke nobody.",
         {
@@ -49,9 +58,13 @@ MUTANTS = {
                 "topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new = false;",
         },
     ),
-    "batch_lost_with_commit": ("Triggers are not read again when a commit was lost.", {
-        "reread = triggers_recover(partition);": "reread = STATUS_OK;",
-    }),
+    "batch_lost_with_commit": (
+        "Triggers are not read again when a commit was lost.",
+        {
+            "status read = read_rows(self); if (!status_is_ok(read)) { log_line(LOG_ERROR, \"triggers_unreadable\"":
+                "status read = self == NULL ? read_rows(self) : STATUS_OK; if (!status_is_ok(read)) { log_line(LOG_ERROR, \"triggers_unreadable\"",
+        },
+    ),
     "batch_not_looked_at_again": ("A trigger that changes does not look at the events that wait.", {
         "trigger->batch_timeout_ms = offer->batch_timeout_ms; trigger->due_ms = AT_ONCE_MS;":
             "trigger->batch_timeout_ms = offer->batch_timeout_ms;",
@@ -79,9 +92,13 @@ MUTANTS = {
     "batch_timer_not_armed": ("A batch that is not full waits until another event comes.", {
         "trigger->due_ms = due_ms;": "trigger->due_ms = 0;",
     }),
-    "call_not_cancelled": ("The model call of a run that was cancelled goes on.", {
-        "model_forget(partition, act->run);": "",
-    }),
+    "call_not_cancelled": (
+        "The model call of a run that was cancelled goes on.",
+        {
+            "forget_call(models_of(partition), act->run);":
+                "(void)partition; (void)act;",
+        },
+    ),
     "cancel_not_told": ("A host is not told that its task is not wanted any more.", {
         "if (must_be_told)": "if (must_be_told && session->link == NULL)",
     }),
@@ -96,10 +113,13 @@ MUTANTS = {
             """uuid_is_zero(spec->parent) || spec->parent_effect == 0 || run->state.state ==
             RUN_CANCELLED""",
     }),
-    "cleanup_cancelled": ("What code starts to clean up is cancelled when that is done.", {
-        "(events[i].kind == EVENT_RUN_CANCELLED && !run->state.is_cancelling)":
-            "events[i].kind == EVENT_RUN_CANCELLED",
-    }),
+    "cleanup_cancelled": (
+        "What code starts to clean up is cancelled when that is done.",
+        {
+            "(event->kind == EVENT_RUN_CANCELLED && !run->state.is_cancelling)":
+                "(event->kind == EVENT_RUN_CANCELLED && run != NULL)",
+        },
+    ),
     "cleanup_waits_for_turn": ("Code that was cancelled waits for its turn to clean up.", {
         "effect->kind == EFFECT_BODY && !run->state.is_cancelling": "effect->kind == EFFECT_BODY",
     }),
@@ -111,8 +131,8 @@ MUTANTS = {
         {
             """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); }""":
                 """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); } if
-                (partition->definitions != NULL) { hash.ptr = (const char
-                *)partition->definitions->hash; }""",
+                (definitions_of(partition)->list != NULL) { hash.ptr = (const char
+                *)definitions_of(partition)->list->hash; }""",
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
@@ -133,8 +153,8 @@ MUTANTS = {
     "expect_wrong_epoch": (
         "After a restart a host is expected to hold its task under the epoch before.",
         {
-            "hosts_expect(partition->hosts, ref, effect.attempt,":
-                "hosts_expect(partition->hosts, ref, effect.attempt - 1,",
+            "hosts_expect(partition->hosts, ref, effect->attempt,":
+                "hosts_expect(partition->hosts, ref, effect->attempt - 1,",
         },
     ),
     "fork_keeps_times": ("The facts of a fork keep the times they had.", {
@@ -192,10 +212,10 @@ MUTANTS = {
         "left->priority > right->priority": "left->priority < right->priority",
     }),
     "newborn_not_cancelled": (
-        "A child started in the turn of its parent's cancellation lives on.",
+        "A child started in the round of its parent's cancellation lives on.",
         {
-            "uuid_equal(partition->born[i].parent, run->state.id)":
-                "uuid_equal(partition->born[i].parent, run->state.id) && i > 99",
+            "uuid_equal(fresh->fresh[i].parent, run->state.id)":
+                "uuid_equal(fresh->fresh[i].parent, run->state.id) && i > 99",
         },
     ),
     "newest_goes_first": ("Of the same priority the run that was started last goes first.", {
@@ -218,7 +238,8 @@ MUTANTS = {
     "outcomes_not_told_again": (
         "Outcomes of a commit that did happen after all are not told to their hosts.",
         {
-            "tell_again(partition, untold, untold_count);": "(void)untold;",
+            "tell_again(tasks->partition, acts, count);":
+                "tell_again(tasks->partition, acts, 0 * count);",
         },
     ),
     "park_lost": ("A task parked by a turn whose commit fails is in no line.", {
@@ -231,19 +252,27 @@ MUTANTS = {
     "parked_without_alarm": ("After a restart, a run that waits for a host has no deadline.", {
         "timers_arm(partition->timers, row.run, row.due_ms);": "",
     }),
-    "place_kept_when_ended": ("A run that has ended keeps its place in the queue.", {
-        ".has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); } else":
-            """.has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); }
-            else if (body != NULL)""",
-    }),
-    "place_kept_when_parked": ("Code that is parked keeps its place in the queue.", {
-        ".has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); } else":
-            """.has_begun = body->attempt > 0, }; queues_wait(partition->queues, &place, &asker); }
-            else if (body == NULL || body->state != EFFECT_PARKED)""",
-    }),
-    "place_not_recovered": ("A run at work holds no place until it is recovered.", {
-        "queueing_note(partition, run); runs_recover_later(": "runs_recover_later(",
-    }),
+    "place_kept_when_ended": (
+        "A run that has ended keeps its place in the queue.",
+        {
+            ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else":
+                ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else if (body != NULL)",
+        },
+    ),
+    "place_kept_when_parked": (
+        "Code that is parked keeps its place in the queue.",
+        {
+            ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else":
+                ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else if (body == NULL || body->state != EFFECT_PARKED)",
+        },
+    ),
+    "place_not_recovered": (
+        "A run at work holds no place until it is recovered.",
+        {
+            "tell_recovering(partition, run); runs_recover_later(":
+                "if (run->state.id.bytes[0] == 255) { tell_recovering(partition, run); } runs_recover_later(",
+        },
+    ),
     "queue_limit_one_more": ("A queue runs one more than its limit.", {
         "queue->running < queue->limits.concurrency": "queue->running <= queue->limits.concurrency",
     }),
@@ -260,22 +289,25 @@ MUTANTS = {
     "rate_one_more": ("One more may begin than the rate says.", {
         "queue->start_count < rate": "queue->start_count <= rate",
     }),
-    "reads_before_reload": ("Reads of a failed turn show events that were never committed.", {
-        """return act->kind == ACT_READ && act->request->kind != REQUEST_CANCEL &&
-        act->request->kind != REQUEST_RETRY;""":
-            "return act->kind == ACT_ANSWER && act->request == NULL;",
-    }),
+    "reads_before_reload": (
+        "Reads of a failed round show events that were never committed.",
+        {
+            "if (act.kind->is_read) {":
+                "if (act.kind->is_read) { act.kind->perform(partition, &act); arena_reset(&partition->scratch); } else if (act.kind->name == NULL) {",
+        },
+    ),
     "recovery_repeats_calls": (
         "Recovery after a failed commit orders a call again that is in flight.",
         {
-            "effect.state == EFFECT_READY && run->model_call == 0": "effect.state == EFFECT_READY",
+            "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call == 0":
+                "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY",
         },
     ),
     "recovery_without_calls": (
         "Recovery does not make the model calls again that died with the process.",
         {
-            "effect.state == EFFECT_READY && run->model_call == 0":
-                "effect.state == EFFECT_READY && run->model_call != 0",
+            "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call == 0":
+                "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call != 0",
         },
     ),
     "replaced_input_stays": ("A schedule that is replaced goes on with its old input.", {
@@ -293,15 +325,18 @@ MUTANTS = {
     "second_answer_kept": ("An answer that comes second is kept for a suspension to come.", {
         "is_second(run, &search, answer)": "is_second(run, &search, answer) && key.len > 64",
     }),
-    "slot_not_released": ("A settled task keeps its slot.", {
-        "act_add(partition, ACT_RELEASE, run)->effect = event->effect;":
-            "act_add(partition, ACT_RELEASE, run)->effect = event->effect + 1;",
-    }),
+    "slot_not_released": (
+        "A settled task keeps its slot.",
+        {
+            "act_add(partition, &release_act, run)->effect = event->effect;":
+                "act_add(partition, &release_act, run)->effect = event->effect + 1;",
+        },
+    ),
     "slot_not_released_when_unknown": (
         "A task settled by a commit of unknown outcome keeps its slot.",
         {
-            "release_withdrawn(partition, withdrawn, withdrawn_count);":
-                "release_withdrawn(partition, withdrawn, 0 * withdrawn_count);",
+            "if (acts[i].kind == &release_act || acts[i].kind == &cancel_act)":
+                "if ((acts[i].kind == &release_act || acts[i].kind == &cancel_act) && i > 9999)",
         },
     ),
     "slots_overbooked": ("A host is given a task more than it has slots.", {
@@ -328,9 +363,13 @@ MUTANTS = {
     "text_repeated": ("A watcher that was slow is shown the text of a call from its start again.", {
         "watcher->offset = delta->offset;": "",
     }),
-    "tick_lost_with_commit": ("Schedules are not read again when a commit was lost.", {
-        "reread = schedules_recover(partition);": "reread = STATUS_OK;",
-    }),
+    "tick_lost_with_commit": (
+        "Schedules are not read again when a commit was lost.",
+        {
+            "status read = load(self); if (!status_is_ok(read)) { log_line(LOG_ERROR, \"schedules_unreadable\"":
+                "status read = self == NULL ? load(self) : STATUS_OK; if (!status_is_ok(read)) { log_line(LOG_ERROR, \"schedules_unreadable\"",
+        },
+    ),
     "tick_not_waited_for": ("The process is not woken by a new schedule's first tick.", {
         "find_next(schedules); return schedule->due_ms;": "return schedule->due_ms;",
     }),
@@ -354,14 +393,19 @@ MUTANTS = {
     "waits_not_answered": (
         "Who waits for a run is not told that a commit of unknown outcome ended it.",
         {
-            "query_wait_ended(partition, again);": "",
+            "answer(self, run);":
+                "(void)self;",
         },
     ),
     "wake_lost": ("A wake-up whose commit failed is not repeated.", {
         "(void)read; look_at(partition, topic);":
             "(void)read; look_at(partition, topic); topic->is_new = false;",
     }),
-    "watchers_not_reread": ("Watchers are not shown what a commit of unknown outcome did write.", {
-        "watch_reread(partition, again);": "",
-    }),
+    "watchers_not_reread": (
+        "Watchers are not shown what a commit of unknown outcome did write.",
+        {
+            "if (watcher->is_live && watcher->seq < run->state.seq)":
+                "if (watcher->is_live && watcher->seq < run->state.seq && watcher->seq > 9999)",
+        },
+    ),
 }

@@ -9,9 +9,10 @@ MUTANTS = {
         "key->running < limit": "key->running <= limit",
     }),
     "lost_commit_keeps_place": (
-        "A run whose commit was lost keeps the place it took in that turn.",
+        "A run whose commit was lost keeps the place it took in that round.",
         {
-            "queueing_note(partition, again);": "",
+            "static void reread(void *self, struct live_run *run) { note(((struct queues_feature *)self)->partition, run);":
+                "static void reread(void *self, struct live_run *run) { (void)self; (void)run;",
         },
     ),
     "priority_reversed": ("Within a key the lower priority goes first.", {

@@ -19,8 +19,8 @@ MUTANTS = {
     "children_from_the_start": (
         "The outcomes of a run's children are read from the start of its journal.",
         {
-            "replay_children(partition, task.run, act->wait, (uint32_t)act->seq,":
-                "replay_children(partition, task.run, act->wait, 0,",
+            "replay_children(partition, task.run, told->wait, told->since,":
+                "replay_children(partition, task.run, told->wait, 0,",
         },
     ),
     "event_while_waking_lost": (
