@@ -5,7 +5,8 @@ MUTANTS = {
         "A host is told that its step is durable before it is.",
         {
             "case VERDICT_TERMINAL: kind = &acknowledge_act; break;":
-                "case VERDICT_TERMINAL: kind = &acknowledge_act; hosts_dealt(partition->hosts, receipt->session, seq); break;",
+                """case VERDICT_TERMINAL: kind = &acknowledge_act;
+                hosts_dealt(partition->hosts, receipt->session, seq); break;""",
         },
     ),
     "ack_over_open": ("An acknowledgement covers messages that are still open.", {
@@ -54,15 +55,19 @@ MUTANTS = {
     "awaits_not_recovered": (
         "After a restart nobody looks for events that came before it and woke nobody.",
         {
-            "topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { look_at(partition, topic);":
-                "topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new = false;",
+            """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { look_at(partition,
+            topic);""":
+                """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new =
+                false;""",
         },
     ),
     "batch_lost_with_commit": (
         "Triggers are not read again when a commit was lost.",
         {
-            "status read = read_rows(self); if (!status_is_ok(read)) { log_line(LOG_ERROR, \"triggers_unreadable\"":
-                "status read = self == NULL ? read_rows(self) : STATUS_OK; if (!status_is_ok(read)) { log_line(LOG_ERROR, \"triggers_unreadable\"",
+            """status read = read_rows(self); if (!status_is_ok(read)) { log_line(LOG_ERROR,
+            "triggers_unreadable" """:
+                """status read = self == NULL ? read_rows(self) : STATUS_OK; if
+                (!status_is_ok(read)) { log_line(LOG_ERROR, "triggers_unreadable" """,
         },
     ),
     "batch_not_looked_at_again": ("A trigger that changes does not look at the events that wait.", {
@@ -255,22 +260,27 @@ MUTANTS = {
     "place_kept_when_ended": (
         "A run that has ended keeps its place in the queue.",
         {
-            ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else":
-                ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else if (body != NULL)",
+            """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
+            &asker); } else""":
+                """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
+                &asker); } else if (body != NULL)""",
         },
     ),
     "place_kept_when_parked": (
         "Code that is parked keeps its place in the queue.",
         {
-            ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else":
-                ".has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place, &asker); } else if (body == NULL || body->state != EFFECT_PARKED)",
+            """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
+            &asker); } else""":
+                """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
+                &asker); } else if (body == NULL || body->state != EFFECT_PARKED)""",
         },
     ),
     "place_not_recovered": (
         "A run at work holds no place until it is recovered.",
         {
             "tell_recovering(partition, run); runs_recover_later(":
-                "if (run->state.id.bytes[0] == 255) { tell_recovering(partition, run); } runs_recover_later(",
+                """if (run->state.id.bytes[0] == 255) { tell_recovering(partition, run); }
+                runs_recover_later(""",
         },
     ),
     "queue_limit_one_more": ("A queue runs one more than its limit.", {
@@ -293,21 +303,25 @@ MUTANTS = {
         "Reads of a failed round show events that were never committed.",
         {
             "if (act.kind->is_read) {":
-                "if (act.kind->is_read) { act.kind->perform(partition, &act); arena_reset(&partition->scratch); } else if (act.kind->name == NULL) {",
+                """if (act.kind->is_read) { act.kind->perform(partition, &act);
+                arena_reset(&partition->scratch); } else if (act.kind->name == NULL) {""",
         },
     ),
     "recovery_repeats_calls": (
         "Recovery after a failed commit orders a call again that is in flight.",
         {
-            "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call == 0":
+            """effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
+            room_of(models->partition, run)->call == 0""":
                 "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY",
         },
     ),
     "recovery_without_calls": (
         "Recovery does not make the model calls again that died with the process.",
         {
-            "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call == 0":
-                "effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY && room_of(models->partition, run)->call != 0",
+            """effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
+            room_of(models->partition, run)->call == 0""":
+                """effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
+                room_of(models->partition, run)->call != 0""",
         },
     ),
     "replaced_input_stays": ("A schedule that is replaced goes on with its old input.", {
@@ -366,8 +380,10 @@ MUTANTS = {
     "tick_lost_with_commit": (
         "Schedules are not read again when a commit was lost.",
         {
-            "status read = load(self); if (!status_is_ok(read)) { log_line(LOG_ERROR, \"schedules_unreadable\"":
-                "status read = self == NULL ? load(self) : STATUS_OK; if (!status_is_ok(read)) { log_line(LOG_ERROR, \"schedules_unreadable\"",
+            """status read = load(self); if (!status_is_ok(read)) { log_line(LOG_ERROR,
+            "schedules_unreadable" """:
+                """status read = self == NULL ? load(self) : STATUS_OK; if
+                (!status_is_ok(read)) { log_line(LOG_ERROR, "schedules_unreadable" """,
         },
     ),
     "tick_not_waited_for": ("The process is not woken by a new schedule's first tick.", {

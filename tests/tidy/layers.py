@@ -36,14 +36,12 @@ LAYERS = {
     "service/schedule": (("service/base/",), ()),
     "service/metrics": (("service/base/",), ()),
     "service/auth": (("service/base/",), ()),
-    "service/runtime": (
+    # The core: it knows no feature by name.
+    "service/partition": (
         (
             "service/base/",
             "service/engine/",
             "service/codec/",
-            "service/agents/",
-            "service/metrics/",
-            "service/schedule/",
             "service/llm/provider.h",
             "service/hosts/host.h",
             "storage/store.h",
@@ -51,14 +49,32 @@ LAYERS = {
         ),
         (),
     ),
-    # What the runtime's requests are made of, besides the runtime.
+    # What each may call of the others: its `uses`, see feature_uses() in tidy.py.
+    "service/features": (
+        (
+            "service/base/",
+            "service/engine/",
+            "service/codec/",
+            "service/agents/",
+            "service/schedule/",
+            "service/partition/",
+            "service/features/",
+            "service/llm/provider.h",
+            "service/hosts/host.h",
+            "storage/store.h",
+            "storage/keys.h",
+        ),
+        (),
+    ),
+    # What the requests of the partition and its features are made of.
     "service/api": (
         (
             "service/base/",
-            "service/runtime/",
+            "service/partition/",
+            "service/features/",
             "service/auth/",
             "service/agents/",
-            "service/codec/codec.h",
+            "service/codec/",
             "service/engine/engine.h",
             "service/hosts/message.h",
         )

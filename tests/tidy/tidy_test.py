@@ -188,8 +188,8 @@ class LayersTest(unittest.TestCase):
             self.assertIsNotNone(layers.refusal(f"service/{folder}/x.c", "grpc/grpc.h"), folder)
 
     def test_runtime_sees_the_store_and_not_its_kinds(self):
-        self.assertIsNone(layers.refusal("service/runtime/x.c", "storage/store.h"))
-        self.assertIsNotNone(layers.refusal("service/runtime/x.c", "storage/rocksdb_store.h"))
+        self.assertIsNone(layers.refusal("service/partition/x.c", "storage/store.h"))
+        self.assertIsNotNone(layers.refusal("service/partition/x.c", "storage/rocksdb_store.h"))
 
     def test_transports_do_not_see_each_other_or_the_engine(self):
         self.assertIsNotNone(layers.refusal("service/rpc/x.c", "service/gateway/http.h"))

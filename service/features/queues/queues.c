@@ -10,21 +10,11 @@
 
 #include <stdlib.h>
 
-#include "service/agents/definition.h"
 #include "service/base/sys.h"
-#include "service/codec/index.h"
-#include "service/codec/queue_rows.h"
+#include "service/features/queues/limits.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
-
-static_assert((int)NAME_BYTES_MAX == (int)QUEUE_NAME_BYTES_MAX,
-              "a name that is checked can be kept");
-
-enum {
-    QUEUES_DEFINED_MAX = 10000,
-    QUEUED_MAX = 4000000, /* Over it, no caller starts another. */
-};
 
 /* ---- Places. ---- */
 
@@ -45,7 +35,7 @@ struct room {
     struct queue_seat *seat; /* NULL: it needs no admission. */
 };
 
-static struct queues *queues_in(const struct partition *partition)
+struct queues *queues_in(const struct partition *partition)
 {
     const struct queues_feature *self = partition_self(partition, &queues_feature);
     return self->queues;
@@ -225,36 +215,13 @@ static status row_read(void *self, uuid id, const struct run_row *row)
 
 /* ---- Admissions. ---- */
 
-static str start_key(const struct partition *partition, char ret[KEY_BYTES_MAX], str queue,
-                     uint32_t slot)
-{
-    struct buf tail = {0};
-    queue_start_row_put_tail(queue, slot, &tail);
-    str key = key_index(ret, partition->options.space, INDEX_QUEUE_START, buf_str(&tail));
-    buf_fini(&tail);
-    return key;
-}
-
-/* A start is one of as many rows as the rate allows, taken in turn. */
-static void put_start(struct partition *partition, str queue, uint32_t rate, uint64_t number,
-                      uint64_t start_ms)
-{
-    char key[KEY_BYTES_MAX];
-    struct buf value = {0};
-    struct queue_start_row row = {.number = number, .start_ms = start_ms};
-    queue_start_row_encode(&row, &value);
-    store_batch_put(&partition->batch, STORE_INDEX,
-                    start_key(partition, key, queue, (uint32_t)(number % rate)), buf_str(&value));
-    buf_fini(&value);
-}
-
 static void count_start(struct partition *partition, const struct live_run *run)
 {
     struct queue_place place = place_of(partition, run);
     struct queue_limits limits;
     if (queues_defined(queues_in(partition), place.queue, &limits) && limits.rate > 0) {
         uint64_t number = queues_count_start(queues_in(partition), place.queue, partition->now_ms);
-        put_start(partition, place.queue, limits.rate, number, partition->now_ms);
+        limits_put_start(partition, place.queue, limits.rate, number, partition->now_ms);
     }
 }
 
@@ -376,393 +343,17 @@ str queues_name(const struct partition *partition, const struct live_run *run)
     return !has_seat(partition, run) ? STR_EMPTY : place_of(partition, run).queue;
 }
 
-/* ---- Starts. ---- */
-
-static bool refuse(struct failure *ret, enum code code, enum reason reason, const char *field,
-                   str message)
-{
-    *ret = failure_make(code, reason, message);
-    ret->field = str_of(field);
-    return false;
-}
-
-bool queues_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
-                  struct failure *ret)
-{
-    if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
-        spec->queue = arena_copy(arena, queues_default(queues_in(partition), spec->name));
-    }
-    if (spec->queue.len == 0) {
-        bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
-        return !asks || refuse(ret, CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, "options.queue",
-                               STR("concurrency_key and priority say whose turn it is in a queue, "
-                                   "but none is named, and the definition of what is started has "
-                                   "none; name one, or connect the host that defines it"));
-    }
-    struct queue_limits limits;
-    if (queues_defined(queues_in(partition), spec->queue, &limits)) {
-        return true;
-    }
-    return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "options.queue",
-                  arena_printf(arena,
-                               "no queue '" STR_FMT "' is defined; connect a host that defines it, "
-                               "or call WorkflowService.PutQueue",
-                               STR_ARG(spec->queue)));
-}
-
-bool queues_are_full(const struct partition *partition)
-{
-    return queues_size(queues_in(partition)) >= QUEUED_MAX;
-}
-
-/* ---- Definitions. ---- */
-
-static bool is_same(const struct queue_limits *a, const struct queue_limits *b)
-{
-    return a->concurrency == b->concurrency && a->per_key == b->per_key && a->rate == b->rate &&
-           a->rate_period_ms == b->rate_period_ms;
-}
-
-static bool put_queue(struct partition *partition, const struct queue_offer *offer)
-{
-    struct queue_limits before = {0};
-    bool is_defined = queues_defined(queues_in(partition), offer->name, &before);
-    if (!is_defined && queues_defined_count(queues_in(partition)) >= QUEUES_DEFINED_MAX) {
-        return false;
-    }
-    if (is_defined && is_same(&before, &offer->limits)) {
-        return true;
-    }
-    char key[KEY_BYTES_MAX];
-    struct buf value = {0};
-    struct queue_row row = {
-        .concurrency = offer->limits.concurrency,
-        .per_key = offer->limits.per_key,
-        .rate = offer->limits.rate,
-        .rate_period_ms = offer->limits.rate_period_ms,
-    };
-    queue_row_encode(&row, &value);
-    store_batch_put(&partition->batch, STORE_INDEX,
-                    key_index(key, partition->options.space, INDEX_QUEUE, offer->name),
-                    buf_str(&value));
-    buf_fini(&value);
-    queues_define(queues_in(partition), offer->name, &offer->limits);
-    for (uint32_t slot = offer->limits.rate; slot < before.rate; slot++) {
-        store_batch_delete(&partition->batch, STORE_INDEX,
-                           start_key(partition, key, offer->name, slot));
-    }
-    uint64_t number;
-    uint64_t start_ms;
-    for (uint32_t i = 0; before.rate != offer->limits.rate &&
-                         queues_start_at(queues_in(partition), offer->name, i, &number, &start_ms);
-         i++) {
-        put_start(partition, offer->name, offer->limits.rate, number, start_ms);
-    }
-    return true;
-}
-
-static bool name_queue(struct partition *partition, str name)
-{
-    struct queue_offer queue = {.name = name};
-    struct queue_limits limits;
-    return name.len == 0 || queues_defined(queues_in(partition), name, &limits) ||
-           put_queue(partition, &queue);
-}
-
-static bool put_default(struct partition *partition, const struct queue_default_offer *offer)
-{
-    char key[KEY_BYTES_MAX];
-    if (!name_queue(partition, offer->queue)) {
-        return false;
-    }
-    if (str_equal(queues_default(queues_in(partition), offer->workflow), offer->queue)) {
-        return true;
-    }
-    str row = key_index(key, partition->options.space, INDEX_QUEUE_DEFAULT, offer->workflow);
-    if (offer->queue.len == 0) {
-        store_batch_delete(&partition->batch, STORE_INDEX, row);
-    } else {
-        store_batch_put(&partition->batch, STORE_INDEX, row, offer->queue);
-    }
-    queues_set_default(queues_in(partition), offer->workflow, offer->queue);
-    return true;
-}
-
-static struct failure exhausted(void)
-{
-    return failure_make(CODE_RESOURCE_EXHAUSTED, REASON_QUEUES_EXHAUSTED,
-                        STR("10000 queues are defined, the most there are; use concurrency keys "
-                            "to tell users or tenants apart"));
-}
-
-bool queues_name_queue(struct partition *partition, str name, struct failure *ret)
-{
-    if (name_queue(partition, name)) {
-        return true;
-    }
-    *ret = exhausted();
-    return false;
-}
-
-bool queues_offer(struct partition *partition, const struct queue_offer *offer, struct failure *ret)
-{
-    if (put_queue(partition, offer)) {
-        return true;
-    }
-    *ret = exhausted();
-    return false;
-}
-
-bool queues_offer_default(struct partition *partition, const struct queue_default_offer *offer,
-                          struct failure *ret)
-{
-    if (put_default(partition, offer)) {
-        return true;
-    }
-    *ret = exhausted();
-    return false;
-}
-
-struct queue_report queues_report(const struct partition *partition, str name)
-{
-    struct queue_report report = {.name = name};
-    bool is_defined = queues_defined(queues_in(partition), name, &report.limits);
-    (void)is_defined; /* A row whose definition did not commit is not there to be read. */
-    queues_count(queues_in(partition), name, &report.running, &report.waiting);
-    return report;
-}
-
-static void handle_put(struct partition *partition, struct request *request)
-{
-    const struct queue_offer *offer = &put_queue_request(request)->offer;
-    if (!put_queue(partition, offer)) {
-        struct failure failure = exhausted();
-        request_answer(partition, request, &failure);
-        return;
-    }
-    put_queue_request(request)->ret = queues_report(partition, offer->name);
-    request_answer_later(partition, request);
-}
-
-static void delete_start(struct partition *partition, str queue, uint32_t slot)
-{
-    char key[KEY_BYTES_MAX];
-    store_batch_delete(&partition->batch, STORE_INDEX, start_key(partition, key, queue, slot));
-}
-
-struct deletion {
-    struct partition *partition;
-    str queue;
-};
-
-static bool visit_deleted_start(void *context, str key, str value)
-{
-    (void)value;
-    struct deletion *deletion = context;
-    str tail;
-    if (key_read_index(key, &tail) && queue_start_row_is_of(tail, deletion->queue)) {
-        store_batch_delete(&deletion->partition->batch, STORE_INDEX, key);
-    }
-    return true;
-}
-
-/* Those on disk, left of a higher rate perhaps, and those of the open batch. */
-static status delete_starts(struct partition *partition, str queue, uint32_t rate)
-{
-    char key[KEY_BYTES_MAX];
-    uint64_t number;
-    uint64_t start_ms;
-    struct deletion deletion = {partition, queue};
-    TRY(store_scan(&partition->store, STORE_INDEX,
-                   key_index(key, partition->options.space, INDEX_QUEUE_START, queue), STR_EMPTY,
-                   false, SIZE_MAX, visit_deleted_start, &deletion));
-    for (uint32_t i = 0; queues_start_at(queues_in(partition), queue, i, &number, &start_ms); i++) {
-        delete_start(partition, queue, (uint32_t)(number % rate));
-    }
-    return STATUS_OK;
-}
-
-static bool may_delete(struct partition *partition, str queue, struct arena *arena,
-                       struct failure *ret)
-{
-    struct queue_report report = queues_report(partition, queue);
-    struct queue_limits limits;
-    if (!queues_defined(queues_in(partition), queue, &limits)) {
-        return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "name",
-                      arena_printf(arena,
-                                   "no queue '" STR_FMT
-                                   "' is defined; WorkflowService.ListQueues shows those there are",
-                                   STR_ARG(queue)));
-    }
-    bool is_idle = report.running == 0 && report.waiting == 0;
-    return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, REASON_QUEUE_IN_USE, "name",
-                             arena_printf(arena,
-                                          "%u runs of queue '" STR_FMT
-                                          "' are at work and %u wait for their turn; cancel them "
-                                          "or let them end, and delete it then",
-                                          report.running, STR_ARG(queue), report.waiting));
-}
-
-static void handle_delete(struct partition *partition, struct request *request)
-{
-    char key[KEY_BYTES_MAX];
-    str queue = delete_queue_request(request)->name;
-    struct failure failure;
-    if (!may_delete(partition, queue, &request->arena, &failure)) {
-        request_fail_later(partition, request, &failure);
-        return;
-    }
-    status deleted = delete_starts(partition, queue, queues_report(partition, queue).limits.rate);
-    if (!status_is_ok(deleted)) {
-        request_fail(partition, request, deleted.code, REASON_STORE_DAMAGED, deleted.why);
-        return;
-    }
-    store_batch_delete(&partition->batch, STORE_INDEX,
-                       key_index(key, partition->options.space, INDEX_QUEUE, queue));
-    queues_undefine(queues_in(partition), queue);
-    request_answer_later(partition, request);
-}
-
-struct listing {
-    struct partition *partition;
-    struct request *request;
-    struct queue_report *reports;
-};
-
-static bool visit_report(void *context, str key, str value)
-{
-    (void)value;
-    struct listing *listing = context;
-    struct request *request = listing->request;
-    str name;
-    if (!key_read_index(key, &name) || str_equal(name, queues_request(request)->after)) {
-        return true;
-    }
-    if (queues_request(request)->ret_count == queues_request(request)->limit) {
-        queues_request(request)->ret_more = true;
-        return false;
-    }
-    listing->reports[queues_request(request)->ret_count++] =
-        queues_report(listing->partition, arena_copy(&request->arena, name));
-    return true;
-}
-
-static void handle_list(struct partition *partition, struct request *request)
-{
-    char prefix[KEY_BYTES_MAX];
-    char from[KEY_BYTES_MAX];
-    struct key_space space = partition->options.space;
-    assert(queues_request(request)->limit > 0);
-    struct listing listing = {.partition = partition, .request = request};
-    listing.reports =
-        arena_alloc(&request->arena, queues_request(request)->limit * sizeof(listing.reports[0]));
-    queues_request(request)->ret = listing.reports;
-    status read =
-        store_scan(&partition->store, STORE_INDEX, key_index(prefix, space, INDEX_QUEUE, STR_EMPTY),
-                   key_index(from, space, INDEX_QUEUE, queues_request(request)->after), false,
-                   SIZE_MAX, visit_report, &listing);
-    if (!status_is_ok(read)) {
-        request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
-        return;
-    }
-    request_answer(partition, request, NULL);
-}
-
-/* ---- Rows. ---- */
-
-static void log_damage(const char *what)
-{
-    log_line(LOG_ERROR, "queue_damaged", "row=%s", what);
-}
-
-static bool visit_queue(void *context, str key, str value)
-{
-    struct partition *partition = context;
-    str name;
-    struct queue_row row;
-    if (!key_read_index(key, &name) || !status_is_ok(queue_row_decode(name, value, &row)) ||
-        row.rate > QUEUES_RATE_MAX) {
-        log_damage("limits");
-        return true;
-    }
-    struct queue_limits limits = {
-        .concurrency = row.concurrency,
-        .per_key = row.per_key,
-        .rate = row.rate,
-        .rate_period_ms = row.rate_period_ms,
-    };
-    queues_define(queues_in(partition), name, &limits);
-    return true;
-}
-
-static bool visit_default(void *context, str key, str value)
-{
-    struct partition *partition = context;
-    str workflow;
-    str queue;
-    if (!key_read_index(key, &workflow) || !status_is_ok(queue_default_row_decode(value, &queue))) {
-        log_damage("default");
-        return true;
-    }
-    queues_set_default(queues_in(partition), workflow, queue);
-    return true;
-}
-
-static bool visit_start(void *context, str key, str value)
-{
-    struct partition *partition = context;
-    str tail;
-    struct queue_start_row row;
-    if (!key_read_index(key, &tail) || !status_is_ok(queue_start_row_decode(tail, value, &row))) {
-        log_damage("start");
-        return true;
-    }
-    queues_restore_start(queues_in(partition), row.queue, row.number, row.start_ms);
-    return true;
-}
-
-/* From the rows: at the start, and after a round that failed. */
-static status load(void *self)
-{
-    struct partition *partition = ((struct queues_feature *)self)->partition;
-    static const struct {
-        enum index_kind kind;
-        bool (*visit)(void *context, str key, str value);
-    } tables[] = {
-        {INDEX_QUEUE, visit_queue},
-        {INDEX_QUEUE_DEFAULT, visit_default},
-        {INDEX_QUEUE_START, visit_start},
-    };
-    queues_forget_definitions(queues_in(partition));
-    for (size_t i = 0; i < COUNT_OF(tables); i++) {
-        char key[KEY_BYTES_MAX];
-        str prefix = key_index(key, partition->options.space, (uint8_t)tables[i].kind, STR_EMPTY);
-        TRY(store_scan(&partition->store, STORE_INDEX, prefix, STR_EMPTY, false, SIZE_MAX,
-                       tables[i].visit, partition));
-    }
-    return STATUS_OK;
-}
-
-const struct operation put_queue_operation = {
-    .name = "put_queue", .request_bytes = sizeof(struct put_queue_request), .handle = handle_put};
-const struct operation delete_queue_operation = {
-    .name = "delete_queue",
-    .request_bytes = sizeof(struct delete_queue_request),
-    .handle = handle_delete,
-};
-const struct operation list_queues_operation = {
-    .name = "list_queues",
-    .request_bytes = sizeof(struct queues_request),
-    .is_read = true,
-    .handle = handle_list,
-};
-
 static void *start(struct partition *partition)
 {
     struct queues_feature *feature = xcalloc(1, sizeof(*feature));
     feature->partition = partition;
     feature->queues = queues_new();
     return feature;
+}
+
+static status load(void *self)
+{
+    return limits_load(((struct queues_feature *)self)->partition);
 }
 
 static void failed(void *self)
