@@ -131,8 +131,8 @@ struct model_client_vtable {
      * (INVALID_ARGUMENT, names the known ones), a missing key (FAILED_PRECONDITION, names the
      * environment variable), options that are no JSON object. `why` is in the arena. */
     status (*check)(void *self, const struct model_request *request, struct arena *arena);
-    /* Copies what it needs of the request. `call` is the caller's number, unique for ever. At most
-     * one request goes out for it. */
+    /* Copies what it needs of the request. `call` is the caller's number, unique for ever. One
+     * request goes out for it; a second only where a kept connection was dead. */
     void (*start)(void *self, uint64_t call, const struct model_request *request);
     /* Asks the model thread to drop the call: what it has already said may still reach the
      * sink, which knows it by its number. Unknown calls are passed over. */

@@ -52,6 +52,7 @@ struct http_call {
     bool silenced; /* No callback follows. */
     bool is_doomed;
     bool by_proxy; /* Strangers only: a proxy judges where it goes. */
+    bool is_fresh; /* It takes no kept connection. */
     bool address_refused;
     bool out_of_step; /* The kept connection that was chosen has unread bytes. */
     struct connection_use connection;
@@ -212,6 +213,7 @@ static void begin_again(struct http_call *call)
 
     assert(call->out_of_step && !call->head_told && call->connection.serial == 0);
     call->out_of_step = false;
+    call->is_fresh = true;
     curl_multi_remove_handle(client->multi, call->easy);
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
     CURLMcode failed = curl_multi_add_handle(client->multi, call->easy);
@@ -335,12 +337,14 @@ static int on_connected(void *context, char *peer_ip, char *own_ip, int peer_por
 
     (void)peer_ip;
     (void)peer_port;
-    if (fd < 0) {
-        return CURL_PREREQFUNC_ABORT; /* Which one it is can't be told: it may have any state. */
+    if (fd < 0) { /* Which one it is can't be told: a new one is in step, a kept one may not be. */
+        call->out_of_step = !call->is_fresh;
+        return call->is_fresh ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
     }
     if (!may_reach(call, connections_peer(connections, fd))) {
         return CURL_PREREQFUNC_ABORT;
     }
+    release_connection(call); /* A kept one that turned out to be dead: curl tries another. */
     call->out_of_step = !connections_use(connections, fd, &call->connection);
     return call->out_of_step ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -457,6 +461,7 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
     }
     call->client = client;
     call->handler = *handler;
+    call->is_fresh = request->fresh_connection;
     call->easy = curl_easy_init();
     assert(call->easy != NULL);
     set_connection(call->easy, request);

@@ -134,6 +134,13 @@ class Streams(unittest.TestCase):
             self.check_hello(outcome)
             self.assertEqual((len(server.requests), server.connections), (3, 1))
 
+    def test_kept_connection_that_is_dead_costs_nothing(self):
+        with ReplayServer(Response(HELLO), Raw(CUT), Response(HELLO)) as server:
+            outcome = ask(server.url, repeat=2)
+            self.check_hello(outcome)
+            self.assertEqual(outcome.shown(call=2), SAID)
+            self.assertEqual((len(server.requests), server.connections), (3, 2))
+
     def test_connection_that_speaks_unasked_is_not_used_again(self):
         forged = sse(chunk({"content": "forged"}), chunk({}, "stop"))
         forged = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" \
