@@ -69,6 +69,10 @@ static const struct config_row rows[] = {
      "Tries of one model call, each one request; then the run fails."},
     {"model-retry-after-max-ms", CONFIG_NUMBER, AT(model_retry_after_max_ms), "600000", 1,
      MS_PER_DAY, "Milliseconds a provider may ask for between two tries; if more, the run fails."},
+    {"model-hosts", CONFIG_TEXT, AT(model_hosts), "local", 0, 0,
+     "What a base_url of an agent may reach besides public addresses, with commas between: hosts, "
+     "with or without a port; local: this machine, while --listen is on it only; private: "
+     "10.0.0.0/8 and its like; none."},
     {"model-calls-max", CONFIG_NUMBER, AT(model_calls_max), "256", 1, 100000,
      "Model calls in flight; more wait in line."},
     {"drain-ms", CONFIG_NUMBER, AT(drain_ms), "10000", 0, 3600000,

@@ -18,6 +18,7 @@ struct config {
     const char *listen;
     const char *data;
     const char *zone_folder;
+    const char *model_hosts;
     enum log_level log_level;
     uint64_t threads;
     uint64_t message_bytes_max;

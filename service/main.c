@@ -109,6 +109,7 @@ static status run_with_models(const struct config *config, struct partition *par
 {
     struct llm_options options = {
         .sink = models_sink(partition),
+        .rules = {.model_hosts = str_of(config->model_hosts), .listen = str_of(config->listen)},
         .first_byte_ms = config->model_first_byte_ms,
         .idle_ms = config->model_idle_ms,
         .quiet_ms = config->model_quiet_ms,

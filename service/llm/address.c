@@ -6,6 +6,8 @@ enum {
     PORT_HTTP = 80,
     PORT_HTTPS = 443,
     PORT_MAX = 65535,
+    URL_BYTES_MAX = 2000,
+    SHOWN_BYTES_MAX = 200,
 };
 
 struct place {
@@ -116,23 +118,57 @@ static bool is_url(const struct place *place, str url)
            port_of(place) == port_of(&other) && str_equal(place->rest, other.rest);
 }
 
-static bool is_named(const struct place *place, str key_hosts)
+static bool is_at(const struct place *place, str url)
 {
-    size_t at = 0;
+    struct place other;
 
-    while (at < key_hosts.len) {
-        str rest = after(key_hosts, at);
-        const char *comma = (const char *)memchr(rest.ptr, ',', rest.len);
-        size_t len = comma == NULL ? rest.len : (size_t)(comma - rest.ptr);
+    return read_url(url, &other) && same_host(place->host, other.host) &&
+           port_of(place) == port_of(&other);
+}
+
+/* The next element of a list with commas, without blanks around it. */
+static bool next_of(str *list, str *ret)
+{
+    const char *comma = list->len == 0 ? NULL : (const char *)memchr(list->ptr, ',', list->len);
+    size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
+
+    if (list->len == 0) {
+        return false;
+    }
+    *ret = str_trim(str_make(list->ptr, len));
+    *list = after(*list, comma == NULL ? len : len + 1);
+    return true;
+}
+
+/* What stands for more than one host: see --model-hosts. */
+static bool is_word(str element)
+{
+    return str_is(element, "local") || str_is(element, "private") || str_is(element, "none");
+}
+
+static bool is_named(const struct place *place, str list)
+{
+    str element;
+
+    while (next_of(&list, &element)) {
         struct place named;
 
-        if (read_host(str_trim(str_make(rest.ptr, len)), &named) &&
-            same_host(named.host, place->host) &&
+        if (!is_word(element) && read_host(element, &named) && same_host(named.host, place->host) &&
             (named.port == 0 || named.port == port_of(place))) {
             return true;
         }
-        assert(len <= rest.len);
-        at += len + (comma == NULL ? 0 : 1);
+    }
+    return false;
+}
+
+bool address_list_has(str list, const char *word)
+{
+    str element;
+
+    while (next_of(&list, &element)) {
+        if (str_is(element, word)) {
+            return true;
+        }
     }
     return false;
 }
@@ -159,4 +195,113 @@ str address_host(str url)
     str text = after(url, place.tls ? 8 : 7);
 
     return str_make(text.ptr, authority_len(text));
+}
+
+bool address_is_named(const struct address_trust *trust, str url)
+{
+    struct place place;
+
+    return read_url(url, &place) &&
+           (is_at(&place, trust->row_url) || is_at(&place, trust->set_url) ||
+            is_named(&place, trust->key_hosts) || is_named(&place, trust->model_hosts));
+}
+
+/* Visible ASCII without blanks, so that nothing can end a header or a request line. */
+static bool is_plain(str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] <= ' ' || text.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Where the host begins: behind the scheme, and behind a user's name and password. */
+static str behind_user(str url, str *ret_authority)
+{
+    str text = after(url, str_starts_with(url, STR("https://")) ? 8 : 7);
+    str authority = str_make(text.ptr, authority_len(text));
+    size_t at = authority.len;
+
+    while (at > 0 && authority.ptr[at - 1] != '@') {
+        at--;
+    }
+    *ret_authority = after(authority, at);
+    return after(text, at);
+}
+
+bool address_place(str url, str *ret_host, uint16_t *ret_port)
+{
+    struct place place = {.tls = str_starts_with(url, STR("https://"))};
+    str authority;
+
+    if (address_fault(url) != NULL) {
+        return false;
+    }
+    (void)behind_user(url, &authority);
+    bool read = read_host(authority, &place);
+
+    assert(read && place.host.len > 0); /* Or there would be a fault. */
+    (void)read;
+    *ret_host = place.host;
+    *ret_port = (uint16_t)port_of(&place);
+    return true;
+}
+
+bool address_listen(str listen, str *ret_host, uint16_t *ret_port)
+{
+    size_t len = host_len(listen);
+    str port = after(listen, len);
+    struct place place = {0};
+    bool any = str_is(port, ":0"); /* The system picks one. */
+
+    if (len == 0 || (!any && !read_port(port, &place.port))) {
+        return false;
+    }
+    *ret_host = str_make(listen.ptr, len);
+    *ret_port = (uint16_t)place.port;
+    return true;
+}
+
+const char *address_fault(str url)
+{
+    struct place place;
+    str authority;
+
+    if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://"))) {
+        return "must begin with https:// or http://";
+    }
+    if (!is_plain(url) || url.len > URL_BYTES_MAX) {
+        return "holds a blank or a control character, or is too long";
+    }
+    if (memchr(url.ptr, '#', url.len) != NULL) {
+        return "may not have a fragment: take away the # and what follows";
+    }
+    (void)behind_user(url, &authority);
+    size_t len = host_len(authority);
+
+    if (len == 0) {
+        return "names no host";
+    }
+    if (len < authority.len && authority.ptr[len] != ':') {
+        return "has a host with characters that hosts do not have";
+    }
+    return read_host(authority, &place) ? NULL : "has a port that is none from 1 to 65535";
+}
+
+str address_shown(struct arena *arena, str url)
+{
+    bool tls = str_starts_with(url, STR("https://"));
+    str authority;
+    str text = behind_user(url, &authority);
+    size_t len = 0;
+
+    while (len < text.len && text.ptr[len] != '?' && text.ptr[len] != '#') {
+        len++;
+    }
+    str kept = str_make(text.ptr, len < SHOWN_BYTES_MAX ? len : (size_t)SHOWN_BYTES_MAX);
+
+    return arena_printf(arena, "%s" STR_FMT "%s", tls ? "https://" : "http://", STR_ARG(kept),
+                        kept.len < len ? "..." : "");
 }

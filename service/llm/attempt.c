@@ -19,6 +19,8 @@ enum framing {
 
 struct attempt {
     const struct provider_row *row;
+    str asked;
+    bool hides_text;
     struct reply reply;
     void *codec; /* What row->codec remembers. */
     struct stream stream;
@@ -57,12 +59,14 @@ static bool take_record(void *context, str event, str data)
     return false;
 }
 
-struct attempt *attempt_new(const struct provider_row *row, const struct reply_options *options)
+struct attempt *attempt_new(const struct provider_row *row, str asked,
+                            const struct reply_options *options)
 {
     assert(row != NULL && row->codec != NULL);
     struct attempt *attempt = (struct attempt *)xcalloc(1, sizeof(*attempt));
 
     attempt->row = row;
+    attempt->asked = asked;
     reply_init(&attempt->reply, options);
     attempt->codec = row->codec->open(row, &attempt->reply);
     stream_init(&attempt->stream, STREAM_EVENTS, 0, take_record, attempt);
@@ -81,6 +85,11 @@ void attempt_free(struct attempt *attempt)
     buf_fini(&attempt->headers);
     buf_fini(&attempt->body);
     free(attempt);
+}
+
+void attempt_hide_text(struct attempt *attempt)
+{
+    attempt->hides_text = true;
 }
 
 void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms)
@@ -220,14 +229,22 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
         return attempt->state;
     }
     if (attempt->framing == FRAMING_ERROR) {
-        diagnosis_from_http(&attempt->diagnosis, attempt->http_status, buf_str(&attempt->headers),
-                            buf_str(&attempt->body), attempt->now_ms);
+        struct http_answer answer = {
+            .asked = attempt->asked,
+            .http_status = attempt->http_status,
+            .headers = buf_str(&attempt->headers),
+            .body = buf_str(&attempt->body),
+        };
+
+        diagnosis_from_http(&attempt->diagnosis, &answer, attempt->now_ms);
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
     }
     if (end == ATTEMPT_END_CLEAN && attempt->is_web_page) {
         diagnosis_set(&attempt->diagnosis, CODE_FAILED_PRECONDITION, "NOT_A_MODEL", false,
-                      "the server answered with a web page; check the base URL");
+                      STR_FMT
+                      " answered with a web page; check the base URL, which often ends in /v1",
+                      STR_ARG(attempt->asked));
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
     }
@@ -261,11 +278,24 @@ void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_re
     reply_finish(&attempt->reply, arena, ret);
 }
 
+static void hide_text(struct attempt *attempt)
+{
+    struct diagnosis *diagnosis = &attempt->diagnosis;
+
+    buf_reset(&diagnosis->message);
+    buf_printf(&diagnosis->message,
+               STR_FMT " answered HTTP %u; what it said is not shown, since it is an inner address",
+               STR_ARG(attempt->asked), (unsigned)attempt->http_status);
+}
+
 struct diagnosis *attempt_diagnosis(struct attempt *attempt)
 {
     assert(attempt->state == ATTEMPT_FAILED);
     if (attempt->diagnosis.http_status == 0) {
         attempt->diagnosis.http_status = attempt->http_status;
+    }
+    if (attempt->hides_text && attempt->diagnosis.code != CODE_OK) {
+        hide_text(attempt);
     }
     return &attempt->diagnosis;
 }

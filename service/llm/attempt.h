@@ -24,12 +24,16 @@ enum attempt_end {
     ATTEMPT_END_BROKEN, /* The connection went before that. */
 };
 
-/* options is copied, but what it points to must live as long; the row is static. */
-struct attempt *attempt_new(const struct provider_row *row, const struct reply_options *options);
+/* options is copied, but what it points to must live as long; the row is static. asked: the URL,
+ * for sentences; must live as long. */
+struct attempt *attempt_new(const struct provider_row *row, str asked,
+                            const struct reply_options *options);
 void attempt_free(struct attempt *attempt); /* Accepts NULL. */
 
 /* headers: lines as they came. */
 void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, uint64_t now_ms);
+/* What the server says in an error is not shown from now on. */
+void attempt_hide_text(struct attempt *attempt);
 /* Of the body, in pieces of any size; borrowed for the call. More is passed over once the
  * state is not ATTEMPT_OPEN. */
 enum attempt_state attempt_bytes(struct attempt *attempt, str bytes);

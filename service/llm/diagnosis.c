@@ -23,6 +23,7 @@ enum kind {
     KIND_BAD_REQUEST,
     KIND_TOO_LARGE,
     KIND_REDIRECTED,
+    KIND_NOT_A_MODEL,
     KIND_COUNT,
 };
 
@@ -45,6 +46,7 @@ static const struct kind_row {
     [KIND_BAD_REQUEST] = {CODE_INVALID_ARGUMENT, "MODEL_REFUSED_REQUEST", false},
     [KIND_TOO_LARGE] = {CODE_INVALID_ARGUMENT, "REQUEST_TOO_LARGE", false},
     [KIND_REDIRECTED] = {CODE_FAILED_PRECONDITION, "REDIRECTED", false},
+    [KIND_NOT_A_MODEL] = {CODE_FAILED_PRECONDITION, "NOT_A_MODEL", false},
 };
 static_assert(COUNT_OF(kinds) == KIND_COUNT, "one row per kind");
 static_assert(KIND_NONE == 0, "an unknown word is of no kind");
@@ -450,16 +452,12 @@ static uint64_t wait_ms(str headers, uint64_t now_ms)
 }
 
 /* An answer of words: HTML is not shown, since its first lines say nothing. */
-static void put_plain(struct diagnosis *diagnosis, str body, uint32_t http_status)
+static void put_plain(struct diagnosis *diagnosis, str body)
 {
     str text = str_trim(body);
     bool words_only = text.len > 0 && text.ptr[0] != '<';
 
     put_message(&diagnosis->message, words_only ? text : STR_EMPTY);
-    if (diagnosis->message.len == 0) {
-        buf_printf(&diagnosis->message, "the server answered HTTP %u without a reason",
-                   (unsigned)http_status);
-    }
 }
 
 /* Google's RetryInfo: {"retryDelay": "22s"} among the details. */
@@ -486,7 +484,7 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
     put_part(&diagnosis->message, &parts, error);
 
     if (diagnosis->message.len == 0) {
-        put_plain(diagnosis, otherwise, http_status);
+        put_plain(diagnosis, otherwise);
     }
     if (http_status == 0) {
         http_status = status_in(parts.status);
@@ -494,39 +492,119 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
     if (http_status == 0) {
         http_status = status_in(parts.code);
     }
-    assert(diagnosis->message.len > 0);
     apply_kind(diagnosis, decide_kind(&parts, http_status, &diagnosis->message));
     diagnosis->retry_after_ms = delay_in(parts.details);
     tree_free(tree);
 }
 
-void diagnosis_from_http(struct diagnosis *diagnosis, uint32_t http_status, str headers, str body,
+static bool is_web_page(const struct http_answer *answer)
+{
+    str text = str_trim(answer->body);
+
+    return http_content_type_is(answer->headers, STR("text/html")) ||
+           (text.len > 0 && text.ptr[0] == '<');
+}
+
+/* Whether a 404 is about the URL: an API that is there says in an object what it misses. */
+static bool is_about_url(const struct http_answer *answer, const struct diagnosis *diagnosis)
+{
+    str message = buf_str(&diagnosis->message);
+    bool has_object = json_kind_of(str_trim(answer->body)) == JSON_OBJECT;
+
+    return (answer->http_status == 404 || answer->http_status == 405) &&
+           (!has_object || str_is(message, "Not Found") || str_is(message, "File Not Found") ||
+            str_is(message, "Method Not Allowed"));
+}
+
+static void tell_redirect(struct diagnosis *diagnosis, const struct http_answer *answer)
+{
+    struct buf place = {0};
+    str location = STR_EMPTY;
+
+    (void)http_header_get(answer->headers, STR("location"), &location);
+    put_message(&place, str_make(location.ptr, location.len < 200 ? location.len : 200));
+    buf_reset(&diagnosis->message);
+    buf_printf(&diagnosis->message,
+               STR_FMT " answered HTTP %u, which leads to " STR_FMT
+                       "; redirects are not followed: set the base URL to where it leads",
+               STR_ARG(answer->asked), (unsigned)answer->http_status,
+               STR_ARG(place.len > 0 ? buf_str(&place) : STR("nowhere")));
+    buf_fini(&place);
+}
+
+/* Some answers are about the base URL: they name it. */
+static void tell_url(struct diagnosis *diagnosis, const struct http_answer *answer)
+{
+    static const char check[] = "check the base URL, which often ends in /v1";
+    bool page = is_web_page(answer);
+
+    if (answer->http_status >= 300 && answer->http_status < 400) {
+        tell_redirect(diagnosis, answer);
+        return;
+    }
+    bool about_url = is_about_url(answer, diagnosis);
+
+    if (!page && !about_url) {
+        return;
+    }
+    if (about_url) {
+        apply_kind(diagnosis, KIND_NOT_A_MODEL);
+    }
+    struct buf said = {0};
+
+    buf_put(&said, buf_str(&diagnosis->message));
+    buf_reset(&diagnosis->message);
+    buf_printf(&diagnosis->message, STR_FMT " answered HTTP %u", STR_ARG(answer->asked),
+               (unsigned)answer->http_status);
+    if (page) {
+        bool broken = answer->http_status >= 500; /* Or the gateway in front of it is. */
+
+        buf_printf(&diagnosis->message, " with a web page%s%s", broken ? "" : "; ",
+                   broken ? "" : check);
+    } else {
+        bool silent = said.len == 0;
+
+        buf_printf(&diagnosis->message, "%s%.*s%s; %s", silent ? "" : " (",
+                   said.len < 200 ? (int)said.len : 200, said.ptr, silent ? "" : ")", check);
+    }
+    buf_fini(&said);
+}
+
+void diagnosis_from_http(struct diagnosis *diagnosis, const struct http_answer *answer,
                          uint64_t now_ms)
 {
-    struct json_iterator elements = json_elements(body);
-    str error = body;
+    struct json_iterator elements = json_elements(answer->body);
+    str error = answer->body;
     str word;
 
-    assert(http_status > 0);
-    if (json_check(body)) {
+    assert(answer->http_status > 0);
+    if (json_check(answer->body)) {
         (void)json_next_element(&elements, &error); /* Google: [{"error": ...}] */
         (void)json_object_get_kind(error, STR("error"), JSON_OBJECT, &error);
     }
-    take_error(diagnosis, error, body, http_status);
+    take_error(diagnosis, error, answer->body, answer->http_status);
     assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
-    if (http_header_get(headers, STR("x-should-retry"), &word)) {
+    tell_url(diagnosis, answer);
+    if (diagnosis->message.len == 0) {
+        buf_printf(&diagnosis->message, STR_FMT " answered HTTP %u without a reason",
+                   STR_ARG(answer->asked), (unsigned)answer->http_status);
+    }
+    if (http_header_get(answer->headers, STR("x-should-retry"), &word)) {
         diagnosis->retryable =
             str_is(word, "true") || (diagnosis->retryable && !str_is(word, "false"));
     }
-    uint64_t wait = wait_ms(headers, now_ms);
+    uint64_t wait = wait_ms(answer->headers, now_ms);
 
-    diagnosis->http_status = http_status;
+    diagnosis->http_status = answer->http_status;
     diagnosis->retry_after_ms = wait > 0 ? wait : diagnosis->retry_after_ms;
 }
 
 void diagnosis_from_error(struct diagnosis *diagnosis, str error_json)
 {
     take_error(diagnosis, error_json, error_json, 0);
+    if (diagnosis->message.len == 0) {
+        buf_put(&diagnosis->message, STR("the server gave no reason"));
+    }
 }
 
 bool diagnosis_set_reason(struct diagnosis *diagnosis, str reason)

@@ -29,8 +29,16 @@ void diagnosis_clear(struct diagnosis *diagnosis); /* None again. */
 /* In words of our own, cut at the most bytes; reason is static. */
 void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reason, bool retryable,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* From a response that is no success: header lines as they came, body of any kind. */
-void diagnosis_from_http(struct diagnosis *diagnosis, uint32_t http_status, str headers, str body,
+/* A response that is no success. */
+struct http_answer {
+    str asked; /* The URL, for sentences. */
+    uint32_t http_status;
+    str headers; /* Lines as they came. */
+    str body; /* Of any kind. */
+};
+
+/* now_ms: what Retry-After may count from. */
+void diagnosis_from_http(struct diagnosis *diagnosis, const struct http_answer *answer,
                          uint64_t now_ms);
 /* From an error inside a stream, or in the body of a 200: an object or a string. */
 void diagnosis_from_error(struct diagnosis *diagnosis, str error_json);

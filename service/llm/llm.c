@@ -45,6 +45,7 @@ struct llm_call {
 
     /* A real provider. */
     struct target target;
+    enum target_verdict verdict; /* On the address it is connected to. */
     struct buf body;
     uint64_t *used_ids;
     size_t used_id_count;
@@ -117,7 +118,7 @@ static status llm_check(void *self, const struct model_request *request, struct 
     if (request->model.len == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
     }
-    return target_check(&llm->options.settings, row, request, arena);
+    return target_check(&llm->options.rules, row, request, arena);
 }
 
 static struct llm_call *call_new(struct llm *llm, uint64_t number)
@@ -266,11 +267,22 @@ static void attempt_whole(struct llm_call *call)
     forget(call);
 }
 
+static bool may_reach(void *context, const struct sockaddr *address)
+{
+    struct llm_call *call = (struct llm_call *)context;
+
+    call->verdict = target_judge(&call->llm->options.rules, call->target.is_strangers, address);
+    return call->verdict == TARGET_MAY || call->verdict == TARGET_MAY_INNER;
+}
+
 static void on_head(void *context, uint32_t http_status, str headers)
 {
     struct llm_call *call = (struct llm_call *)context;
 
     assert(call->state == CALL_ASKING);
+    if (call->verdict == TARGET_MAY_INNER) {
+        attempt_hide_text(call->attempt);
+    }
     attempt_head(call->attempt, http_status, headers, sys_now_ms());
 }
 
@@ -305,26 +317,42 @@ static void on_bytes(void *context, str bytes)
 }
 
 /* What the transport has to say when the provider said nothing. */
-static void name_fault(struct diagnosis *diagnosis, const struct http_end *end)
+static void name_fault(struct llm_call *call, struct diagnosis *diagnosis,
+                       const struct http_end *end)
 {
     static const struct {
         enum code code;
         const char *reason;
+        const char *check; /* What to look at. */
     } rows[] = {
-        [HTTP_FAULT_NONE] = {CODE_UNAVAILABLE, "MODEL_INCOMPLETE"},
-        [HTTP_FAULT_URL] = {CODE_INVALID_ARGUMENT, "BAD_URL"},
-        [HTTP_FAULT_CONNECT] = {CODE_UNAVAILABLE, "CONNECT_FAILED"},
-        [HTTP_FAULT_CERTIFICATE] = {CODE_FAILED_PRECONDITION, "CERTIFICATE_REFUSED"},
-        [HTTP_FAULT_FIRST_BYTE] = {CODE_DEADLINE_EXCEEDED, "FIRST_BYTE_TIMEOUT"},
-        [HTTP_FAULT_IDLE] = {CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT"},
-        [HTTP_FAULT_LOST] = {CODE_UNAVAILABLE, "CONNECTION_LOST"},
-        [HTTP_FAULT_ADDRESS] = {CODE_PERMISSION_DENIED, "ADDRESS_REFUSED"},
-        [HTTP_FAULT_NOT_HTTP] = {CODE_FAILED_PRECONDITION, "NOT_A_MODEL"},
-        [HTTP_FAULT_OTHER] = {CODE_UNAVAILABLE, "TRANSPORT_FAILED"},
+        [HTTP_FAULT_NONE] = {CODE_UNAVAILABLE, "MODEL_INCOMPLETE", ""},
+        [HTTP_FAULT_URL] = {CODE_INVALID_ARGUMENT, "BAD_URL", "; check the base URL"},
+        [HTTP_FAULT_CONNECT] = {CODE_UNAVAILABLE, "CONNECT_FAILED", "; is the server running?"},
+        [HTTP_FAULT_CERTIFICATE] = {CODE_FAILED_PRECONDITION, "CERTIFICATE_REFUSED", ""},
+        [HTTP_FAULT_FIRST_BYTE] = {CODE_DEADLINE_EXCEEDED, "FIRST_BYTE_TIMEOUT", ""},
+        [HTTP_FAULT_IDLE] = {CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT", ""},
+        [HTTP_FAULT_LOST] = {CODE_UNAVAILABLE, "CONNECTION_LOST", ""},
+        [HTTP_FAULT_ADDRESS] = {CODE_PERMISSION_DENIED, "ADDRESS_REFUSED", ""},
+        [HTTP_FAULT_NOT_HTTP] = {CODE_FAILED_PRECONDITION, "NOT_A_MODEL",
+                                 "; check host and port of the base URL"},
+        [HTTP_FAULT_OTHER] = {CODE_UNAVAILABLE, "TRANSPORT_FAILED", ""},
     };
+    bool is_set = call->row->base_url_setting != NULL && !call->target.is_strangers;
+    bool may_be_set = is_set && rows[end->fault].check[0] != '\0';
 
+    if (end->fault == HTTP_FAULT_ADDRESS) {
+        assert(call->verdict == TARGET_REFUSED || call->verdict == TARGET_OWN);
+        str why = target_refusal(call->row, call->target.shown, call->verdict, &call->arena);
+
+        diagnosis_set(diagnosis, rows[end->fault].code, rows[end->fault].reason, false, "%s",
+                      why.ptr);
+        return;
+    }
     diagnosis_set(diagnosis, rows[end->fault].code, rows[end->fault].reason,
-                  end->transient || end->fault == HTTP_FAULT_NONE, "%s", end->why);
+                  end->transient || end->fault == HTTP_FAULT_NONE, "%s: " STR_FMT ": %s%s%s%s",
+                  call->row->name, STR_ARG(call->target.shown), end->why, rows[end->fault].check,
+                  may_be_set ? " Another address is set by " : "",
+                  may_be_set ? call->row->base_url_setting : "");
 }
 
 static void on_done(void *context, const struct http_end *end)
@@ -341,7 +369,7 @@ static void on_done(void *context, const struct http_end *end)
     struct diagnosis *diagnosis = attempt_diagnosis(call->attempt);
 
     if (diagnosis->code == CODE_OK) {
-        name_fault(diagnosis, end);
+        name_fault(call, diagnosis, end);
     }
     attempt_failed(call, diagnosis);
 }
@@ -393,15 +421,16 @@ static void ask(struct llm_call *call)
         .first_byte_ms = llm->options.first_byte_ms,
         .idle_ms = llm->options.idle_ms,
         .fresh_connection = call->attempt_number > 1, /* The kept one may be to blame. */
+        .is_strangers = call->target.is_strangers,
         .http_1 = (call->row->quirks & PROVIDER_HTTP_1) != 0,
     };
-    struct http_handler handler = {call, NULL, on_head, on_bytes, on_done};
+    struct http_handler handler = {call, may_reach, on_head, on_bytes, on_done};
 
     assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
     call->state = CALL_ASKING;
     llm->asking_count++;
-    call->attempt = attempt_new(call->row, &options);
+    call->attempt = attempt_new(call->row, call->target.shown, &options);
     call->http = http_call_start(llm->http, &request, &handler);
     call->grown_us = sys_monotonic_us();
     watch_growth(call);
@@ -549,7 +578,7 @@ static void prepare(struct llm_call *call, const struct model_request *request)
         scripted_make(request, &call->arena, &call->plan);
         return;
     }
-    target_make(&llm->options.settings, call->row, request, &call->arena, &call->target);
+    target_make(&llm->options.rules, call->row, request, &call->arena, &call->target);
     if (call->target.key_kept) {
         log_line(LOG_INFO, "model_key_kept", "call=%llu provider=%s key=%s",
                  (unsigned long long)call->number, call->row->name, call->row->key_setting);

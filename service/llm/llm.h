@@ -16,7 +16,7 @@ struct llm;
 
 struct llm_options {
     struct model_sink sink;
-    struct settings settings;
+    struct target_rules rules; /* What it points to must live as long as the client. */
     uint64_t first_byte_ms; /* 0: 300,000. */
     uint64_t idle_ms; /* Between bytes; 0: 90,000. */
     uint64_t quiet_ms; /* Of nothing but signs of life in an answer; 0: 600,000. */

@@ -3,26 +3,24 @@
 #include <stdlib.h>
 
 #include "service/llm/address.h"
+#include "service/net/reach.h"
 
-enum {
-    URL_BYTES_MAX = 2000,
-};
-
-static const char *setting(const struct settings *settings, const char *name)
+static const char *setting(const struct target_rules *rules, const char *name)
 {
     if (name == NULL) {
         return NULL;
     }
+    const struct settings *settings = &rules->settings;
     const char *value =
         settings->get == NULL ? getenv(name) : settings->get(settings->context, name);
 
     return value == NULL || *value == '\0' ? NULL : value;
 }
 
-static str base_url_of(const struct settings *settings, const struct provider_row *row,
+static str base_url_of(const struct target_rules *rules, const struct provider_row *row,
                        const struct model_request *request)
 {
-    const char *set = setting(settings, row->base_url_setting);
+    const char *set = setting(rules, row->base_url_setting);
 
     assert(set == NULL || *set != '\0');
     if (request->base_url.len > 0) {
@@ -31,7 +29,86 @@ static str base_url_of(const struct settings *settings, const struct provider_ro
     return str_of(set != NULL ? set : row->base_url);
 }
 
-/* Visible ASCII without blanks, so that nothing can end a header or a request line. */
+/* Whether only this machine can reach polosd: then its own addresses are no secret to whoever can
+ * define an agent. */
+static bool is_here(str listen)
+{
+    struct sockaddr_storage address;
+    str host;
+    uint16_t port;
+
+    if (listen.len == 0 || str_starts_with(listen, STR("unix:"))) {
+        return true;
+    }
+    return address_listen(listen, &host, &port) && !str_is(host, "0.0.0.0") &&
+           !str_is(host, "[::]") && reach_parse(host, port, &address) &&
+           reach_of((const struct sockaddr *)&address) == REACH_LOCAL;
+}
+
+static struct address_trust trust_of(const struct target_rules *rules,
+                                     const struct provider_row *row)
+{
+    return (struct address_trust){
+        .row_url = str_of(row->base_url),
+        .set_url = str_of(setting(rules, row->base_url_setting)),
+        .key_hosts = str_of(setting(rules, "POLOSD_KEY_HOSTS")),
+        .model_hosts = rules->model_hosts,
+    };
+}
+
+static bool is_strangers(const struct target_rules *rules, const struct provider_row *row,
+                         const struct model_request *request)
+{
+    struct address_trust trust = trust_of(rules, row);
+
+    return request->base_url.len > 0 && !address_is_named(&trust, request->base_url);
+}
+
+/* An address that is written as a number can be judged before anybody asks for it. */
+static status check_number(const struct target_rules *rules, const struct provider_row *row,
+                           const struct model_request *request, struct arena *arena)
+{
+    struct sockaddr_storage address;
+    str host;
+    uint16_t port;
+    str url = base_url_of(rules, row, request);
+    bool placed = address_place(url, &host, &port);
+
+    assert(placed);
+    if (!placed || !reach_parse(host, port, &address)) {
+        return STATUS_OK;
+    }
+    enum target_verdict verdict =
+        target_judge(rules, is_strangers(rules, row, request), (const struct sockaddr *)&address);
+
+    if (verdict == TARGET_MAY || verdict == TARGET_MAY_INNER) {
+        return STATUS_OK;
+    }
+    str why = target_refusal(row, address_shown(arena, url), verdict, arena);
+
+    return status_make(CODE_INVALID_ARGUMENT, why.ptr);
+}
+
+static status check_address(const struct target_rules *rules, const struct provider_row *row,
+                            const struct model_request *request, struct arena *arena)
+{
+    str url = base_url_of(rules, row, request);
+    const char *from = request->base_url.len > 0 ? "base_url" : row->base_url_setting;
+
+    if (url.len == 0) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "provider %s has no base URL: set %s, or give base_url", row->name,
+                          row->base_url_setting);
+    }
+    const char *fault = address_fault(url);
+
+    if (fault != NULL) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s %s", from, fault);
+    }
+    return check_number(rules, row, request, arena);
+}
+
+/* Visible ASCII without blanks, so that nothing can end a header. */
 static bool is_plain(str text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -42,37 +119,12 @@ static bool is_plain(str text)
     return true;
 }
 
-static status check_address(const struct settings *settings, const struct provider_row *row,
-                            const struct model_request *request, struct arena *arena)
-{
-    str url = base_url_of(settings, row, request);
-
-    if (url.len == 0) {
-        return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "provider %s has no base URL: set %s, or give base_url", row->name,
-                          row->base_url_setting);
-    }
-    if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://"))) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "base_url must begin with https:// or http://");
-    }
-    if (!is_plain(url) || url.len > URL_BYTES_MAX) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "base_url holds a blank or a control character, or is too long");
-    }
-    return STATUS_OK;
-}
-
-static bool may_have_key(const struct settings *settings, const struct provider_row *row,
+static bool may_have_key(const struct target_rules *rules, const struct provider_row *row,
                          const struct model_request *request)
 {
-    struct address_trust trust = {
-        .row_url = str_of(row->base_url),
-        .set_url = str_of(setting(settings, row->base_url_setting)),
-        .key_hosts = str_of(setting(settings, "POLOSD_KEY_HOSTS")),
-    };
+    struct address_trust trust = trust_of(rules, row);
 
-    return address_may_have_key(&trust, base_url_of(settings, row, request));
+    return address_may_have_key(&trust, base_url_of(rules, row, request));
 }
 
 static status refuse_key(const struct provider_row *row, const struct model_request *request,
@@ -93,10 +145,10 @@ static status refuse_key(const struct provider_row *row, const struct model_requ
                       row->key_setting, STR_ARG(host), row->base_url_setting);
 }
 
-static status check_key(const struct settings *settings, const struct provider_row *row,
+static status check_key(const struct target_rules *rules, const struct provider_row *row,
                         const struct model_request *request, struct arena *arena)
 {
-    const char *key = setting(settings, row->key_setting);
+    const char *key = setting(rules, row->key_setting);
     bool optional = (row->quirks & PROVIDER_KEY_OPTIONAL) != 0;
 
     assert(row->key_setting != NULL);
@@ -110,18 +162,18 @@ static status check_key(const struct settings *settings, const struct provider_r
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
                           "%s holds a blank or a control character", row->key_setting);
     }
-    if (!optional && !may_have_key(settings, row, request)) {
+    if (!optional && !may_have_key(rules, row, request)) {
         return refuse_key(row, request, arena);
     }
     return STATUS_OK;
 }
 
-status target_check(const struct settings *settings, const struct provider_row *row,
+status target_check(const struct target_rules *rules, const struct provider_row *row,
                     const struct model_request *request, struct arena *arena)
 {
     assert(row->codec != NULL);
-    TRY(check_address(settings, row, request, arena));
-    return check_key(settings, row, request, arena);
+    TRY(check_address(rules, row, request, arena));
+    return check_key(rules, row, request, arena);
 }
 
 /* BASE[?query] to BASE/path[?query]. */
@@ -153,19 +205,94 @@ static void put_key(struct target *target, const struct provider_row *row, const
     target->key = arena_copy(arena, str_of(key));
 }
 
-void target_make(const struct settings *settings, const struct provider_row *row,
+void target_make(const struct target_rules *rules, const struct provider_row *row,
                  const struct model_request *request, struct arena *arena, struct target *ret)
 {
-    const char *key = setting(settings, row->key_setting);
+    const char *key = setting(rules, row->key_setting);
 
     assert(row->codec != NULL && row->path != NULL);
     *ret = (struct target){
-        .url = make_url(arena, base_url_of(settings, row, request), row->path),
-        .key_kept = key != NULL && !may_have_key(settings, row, request),
+        .url = make_url(arena, base_url_of(rules, row, request), row->path),
+        .key_kept = key != NULL && !may_have_key(rules, row, request),
+        .is_strangers = is_strangers(rules, row, request),
     };
+    ret->shown = address_shown(arena, str_of(ret->url));
     put_header(ret, "Content-Type: application/json");
     put_header(ret, "Accept: text/event-stream, application/json");
     if (key != NULL && !ret->key_kept) {
         put_key(ret, row, key, arena);
     }
+}
+
+/* Whether it is where polosd listens: there, or on every address of the machine. */
+static bool is_own(const struct target_rules *rules, const struct sockaddr *address)
+{
+    struct sockaddr_storage own;
+    struct sockaddr_storage loopback;
+    str host;
+    uint16_t port;
+
+    if (!address_listen(rules->listen, &host, &port) || port == 0) {
+        return false;
+    }
+    bool everywhere = str_is(host, "0.0.0.0") || str_is(host, "[::]");
+    const char *const here[] = {"0.0.0.0", "[::]", "127.0.0.1", "[::1]"};
+    size_t count = everywhere ? 4 : 2;
+
+    if (reach_parse(host, port, &own) && reach_equal((const struct sockaddr *)&own, address)) {
+        return true;
+    }
+    if (!everywhere && !is_here(rules->listen)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool read = reach_parse(str_of(here[i]), port, &loopback);
+
+        assert(read);
+        if (read && reach_equal((const struct sockaddr *)&loopback, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum target_verdict target_judge(const struct target_rules *rules, bool is_strangers,
+                                 const struct sockaddr *address)
+{
+    if (is_own(rules, address)) {
+        return TARGET_OWN;
+    }
+    if (!is_strangers) {
+        return TARGET_MAY;
+    }
+    switch (reach_of(address)) {
+    case REACH_PUBLIC:
+        return TARGET_MAY;
+    case REACH_LOCAL:
+        return address_list_has(rules->model_hosts, "local") && is_here(rules->listen)
+                   ? TARGET_MAY
+                   : TARGET_REFUSED;
+    case REACH_PRIVATE:
+        return address_list_has(rules->model_hosts, "private") ? TARGET_MAY_INNER : TARGET_REFUSED;
+    case REACH_SPECIAL:
+        return TARGET_REFUSED;
+    }
+    return TARGET_REFUSED;
+}
+
+str target_refusal(const struct provider_row *row, str shown, enum target_verdict verdict,
+                   struct arena *arena)
+{
+    assert(verdict == TARGET_REFUSED || verdict == TARGET_OWN);
+    if (verdict == TARGET_OWN) {
+        return arena_printf(arena,
+                            STR_FMT " is this polosd itself: set %s to where the model is, or give "
+                                    "polosd another --listen",
+                            STR_ARG(shown), row->base_url_setting);
+    }
+    return arena_printf(arena,
+                        STR_FMT " leads to an address inside the server's own network, which "
+                                "agents may not reach: set %s to it, or name its host in "
+                                "--model-hosts, where the server runs",
+                        STR_ARG(shown), row->base_url_setting);
 }

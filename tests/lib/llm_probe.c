@@ -4,9 +4,10 @@
  *     echo '{"provider": "openai", "model": "m", "base_url": "http://...", ...}' | llm_probe
  *
  * Members beside those of a request: "count" (calls at once), "calls_max", "attempts_max",
- * "first_byte_ms", "idle_ms", "quiet_ms", "retry_after_max_ms", "cancel_after" (deltas), "repeat"
- * (rounds, one after the other), "go_file" (between rounds: makes FILE.ready, then waits for FILE
- * and removes it). Prints one JSON object a line: delta, done, failed, refused, cancelled.
+ * "model_hosts", "listen", "first_byte_ms", "idle_ms", "quiet_ms", "retry_after_max_ms",
+ * "cancel_after" (deltas), "repeat" (rounds, one after the other), "go_file" (between rounds: makes
+ * FILE.ready, then waits for FILE and removes it). Prints one JSON object a line: delta, done,
+ * failed, refused, cancelled.
  */
 #include <math.h>
 #include <stdio.h>
@@ -260,6 +261,11 @@ static void start_llm(struct probe *probe)
         .sink = {probe, on_delta, on_reply, on_failure},
         .first_byte_ms = number_of(probe->spec, "first_byte_ms", 0),
         .idle_ms = number_of(probe->spec, "idle_ms", 0),
+        .rules =
+            {
+                .model_hosts = text_of(probe, probe->spec, "model_hosts"),
+                .listen = text_of(probe, probe->spec, "listen"),
+            },
         .quiet_ms = number_of(probe->spec, "quiet_ms", 0),
         .retry_after_max_ms = number_of(probe->spec, "retry_after_max_ms", 0),
         .attempts_max = (uint32_t)number_of(probe->spec, "attempts_max", 0),

@@ -43,6 +43,7 @@ def ask(base_url="", environment=None, **members):
         "provider": "openai",
         "model": "m1",
         "base_url": base_url,
+        "model_hosts": "local",
         "messages": [{"role": "user", "text": "hello"}],
     }
     spec.update(members)

@@ -4,9 +4,11 @@ Method: the real client against a server that cuts, stalls and refuses as each c
         Deadlines are configured small; no case waits for anything but an event.
 """
 import gzip
+import ipaddress
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -358,8 +360,35 @@ class Failures(unittest.TestCase):
         self.assertEqual(failed.last["reason"], "NOT_A_MODEL")
         failed = self.check_failed(Response(b"data: {{{\n\n"))
         self.assertEqual(failed.last["reason"], "MODEL_GARBLED")
-        failed = self.check_failed(Raw(b"SSH-2.0-OpenSSH_9.2\r\n", CUT))
-        self.assertEqual(failed.last["reason"], "NOT_A_MODEL")
+
+    def test_what_is_no_http_is_named_with_its_url(self):
+        frames = b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00"
+        for number, raw in enumerate((b"SSH-2.0-OpenSSH_9.2\r\n", frames)):
+            with self.subTest(number=number), ReplayServer(Raw(raw, CUT)) as server:
+                failed = ask(server.url)
+                self.assertEqual(failed.last["reason"], "NOT_A_MODEL")
+                self.assertFalse(failed.last["retryable"])
+                for words in (server.url + "/chat/completions", "no HTTP", "check host and port"):
+                    self.assertIn(words, failed.last["message"])
+
+    def test_other_answers_are_named_with_their_url(self):
+        cases = [
+            (Response(b"<html>Log in</html>", content_type="text/html"), "NOT_A_MODEL", "web page"),
+            (refusal(404, b"404 page not found"), "NOT_A_MODEL", "check the base URL"),
+            (refusal(302, b"", Location="http://elsewhere.example/v1"), "REDIRECTED",
+             "http://elsewhere.example/v1"),
+            (Response(HELLO, headers={"Content-Encoding": "zstd1"}), "TRANSPORT_FAILED",
+             "compressed"),
+            (Response(HELLO, headers={"X-Long": "x" * 70000}), "TRANSPORT_FAILED", "64 KiB"),
+        ]
+        for response, reason, words in cases:
+            with self.subTest(words=words), ReplayServer(response) as server:
+                failed = ask(server.url + "?secret=1")
+                self.assertEqual(failed.last["reason"], reason)
+                self.assertIn(words, failed.last["message"])
+                self.assertIn(server.url + "/chat/completions", failed.last["message"])
+                self.assertNotIn("secret", failed.last["message"])
+                self.assertFalse(failed.last["retryable"])
 
     def test_nobody_listens(self):
         with ReplayServer(Response()) as server:
@@ -367,6 +396,10 @@ class Failures(unittest.TestCase):
         failed = ask(url)
         self.assertEqual(failed.last["reason"], "CONNECT_FAILED")
         self.assertTrue(failed.last["retryable"])
+        for words in ("openai", url, "is the server running?"):
+            self.assertIn(words, failed.last["message"])
+        failed = ask(provider="ollama", environment={"OLLAMA_BASE_URL": url})
+        self.assertIn("OLLAMA_BASE_URL", failed.last["message"])
 
 
 class Deadlines(unittest.TestCase):
@@ -431,7 +464,9 @@ class Refusals(unittest.TestCase):
             "FAILED_PRECONDITION", ["OPENAI_COMPATIBLE_BASE_URL"], provider="openai_compatible"
         )
         self.check_refused("INVALID_ARGUMENT", ["https://"], base_url="ftp://x")
-        self.check_refused("INVALID_ARGUMENT", ["base_url"], base_url="http://x y/")
+        for url in ("http://x y/", "http://", "http:///v1", "http://x:99999/v1", "http://x:0",
+                    "http://x/v1#a", "http://%6c/v1", "http://a@", "https://[::1/v1"):
+            self.check_refused("INVALID_ARGUMENT", ["base_url"], base_url=url)
         self.check_refused("INVALID_ARGUMENT", ["options"], options=[1])
         self.check_refused("INVALID_ARGUMENT", ["model"], model="")
         self.check_refused(
@@ -441,6 +476,89 @@ class Refusals(unittest.TestCase):
             "INVALID_ARGUMENT", ["script[1]"], provider="scripted",
             options={"script": [{"text": "a"}, {"txt": "b"}]},
         )
+
+
+class Addresses(unittest.TestCase):
+    """A stranger's base URL leads to public addresses, and to what was named."""
+
+    NOBODY = {"POLOSD_KEY_HOSTS": ""}
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        NOBODY[name] = ""
+
+    def outcome(self, server, host="127.0.0.1", environment=None, **members):
+        """Of a call whose agent names the server by that host."""
+        url = server.url.replace("127.0.0.1", host)
+        return ask(url, dict(self.NOBODY, **(environment or {})),
+                   provider="openai_compatible", **members).last
+
+    def test_who_names_what(self):
+        with ReplayServer(Response(HELLO)) as server:
+            port = server.url.split(":")[2].split("/")[0]
+            here = {"POLOSD_KEY_HOSTS": "127.0.0.1"}
+            url = {"OPENAI_COMPATIBLE_BASE_URL": server.url}
+            for environment, members in (
+                ({}, {"model_hosts": "local"}),
+                ({}, {"model_hosts": "local", "listen": "127.0.0.1:1"}),
+                ({}, {"model_hosts": "local", "listen": "localhost:0"}),
+                ({}, {"model_hosts": "none, 127.0.0.1", "listen": "0.0.0.0:1"}),
+                ({}, {"model_hosts": "127.0.0.1:" + port, "listen": "0.0.0.0:1"}),
+                (here, {"model_hosts": "none"}),
+                (url, {"model_hosts": "none"}),
+            ):
+                with self.subTest(environment=environment, members=members):
+                    last = self.outcome(server, environment=environment, **members)
+                    self.assertEqual(last["event"], "done", last)
+            asked = len(server.requests)
+            for members in (
+                {"model_hosts": "none"},
+                {"model_hosts": "private"},
+                {"model_hosts": "local", "listen": "0.0.0.0:1"},
+                {"model_hosts": "local", "listen": "[::]:1"},
+                {"model_hosts": "local", "listen": "10.0.0.1:1"},
+                {"model_hosts": "127.0.0.1:1, other.example"},
+            ):
+                for host in ("127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "0.0.0.0",
+                             "[::ffff:127.0.0.1]"):
+                    with self.subTest(members=members, host=host):
+                        last = self.outcome(server, host, **members)
+                        self.assertEqual(last["event"], "refused", last)
+                        self.assertEqual(last["code"], "INVALID_ARGUMENT")
+                        for words in ("--model-hosts", "OPENAI_COMPATIBLE_BASE_URL", host):
+                            self.assertIn(words, last["message"])
+            self.assertEqual(len(server.requests), asked)
+
+    def test_special_addresses_are_refused(self):
+        for host in ("169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "10.0.0.1"):
+            last = ask(f"http://{host}/v1", self.NOBODY, provider="openai_compatible").last
+            self.assertEqual((last["event"], last["code"]), ("refused", "INVALID_ARGUMENT"), last)
+
+    @unittest.skipIf(socket.gethostname() in ("localhost", ""), "this machine has no name")
+    def test_names_are_judged_by_where_they_lead(self):
+        name = socket.gethostname()
+        try:
+            addresses = {entry[4][0] for entry in socket.getaddrinfo(name, 1)}
+        except OSError:
+            self.skipTest("the name of this machine leads nowhere")
+        if any(ipaddress.ip_address(address).is_global for address in addresses):
+            self.skipTest("the name of this machine leads outside")
+        with ReplayServer(Response(HELLO)) as server:
+            last = self.outcome(server, name, model_hosts="none")
+            self.assertEqual((last["event"], last["reason"]), ("failed", "ADDRESS_REFUSED"), last)
+            self.assertIn("--model-hosts", last["message"])
+            self.assertFalse(last["retryable"])
+            self.assertEqual(server.connections, 0)
+
+    def test_polosd_itself_is_no_model(self):
+        with ReplayServer(Response(HELLO)) as server:
+            port = server.url.split(":")[2].split("/")[0]
+            for listen in ("127.0.0.1:", "localhost:", "0.0.0.0:", "[::]:"):
+                with self.subTest(listen=listen):
+                    last = ask(provider="llamacpp", listen=listen + port,
+                               environment={"LLAMACPP_BASE_URL": server.url}).last
+                    self.assertEqual(last["event"], "refused", last)
+                    for words in ("polosd itself", "LLAMACPP_BASE_URL", "--listen"):
+                        self.assertIn(words, last["message"])
+            self.assertEqual(server.requests, [])
 
 
 class Keys(unittest.TestCase):

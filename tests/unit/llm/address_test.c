@@ -124,12 +124,98 @@ static void test_host(void **state)
     assert_true(str_is(address_host(STR("b/v1")), ""));
 }
 
+static void check_fault(const char *url, const char *expected)
+{
+    const char *fault = address_fault(str_of(url));
+
+    if (expected == NULL ? fault != NULL : fault == NULL || strstr(fault, expected) == NULL) {
+        fail_msg("%s: %s, expected %s", url, fault, expected);
+    }
+}
+
+static void test_faults(void **state)
+{
+    (void)state;
+    check_fault("http://x", NULL);
+    check_fault("https://x.example:65535/v1?a=b", NULL);
+    check_fault("http://user:pass@x:1/v1", NULL);
+    check_fault("http://[::1]:8080/v1", NULL);
+    check_fault("ftp://x", "https://");
+    check_fault("", "https://");
+    check_fault("http://", "no host");
+    check_fault("http:///v1", "no host");
+    check_fault("http://user@/v1", "no host");
+    check_fault("http://[::1/v1", "no host");
+    check_fault("http://?x", "no host");
+    check_fault("http://x:65536", "port");
+    check_fault("http://x:0", "port");
+    check_fault("http://x:", "port");
+    check_fault("http://x:1a/v1", "port");
+    check_fault("http://x/v1#y", "fragment");
+    check_fault("http://x/\r\nHost: y", "control");
+    check_fault("http://%6cocalhost/", "no host");
+    check_fault("http://x%2e/", "characters");
+    check_fault("http://a\\@b/", NULL); /* Judged by where it leads. */
+}
+
+static void check_place(const char *url, const char *expected_host, uint16_t expected_port)
+{
+    str host;
+    uint16_t port;
+
+    assert_true(address_place(str_of(url), &host, &port));
+    assert_true(str_is(host, expected_host));
+    assert_int_equal(port, expected_port);
+}
+
+static void test_places(void **state)
+{
+    str host;
+    uint16_t port;
+    struct arena arena;
+
+    (void)state;
+    check_place("http://x/v1", "x", 80);
+    check_place("https://x", "x", 443);
+    check_place("http://a:b@c@[::1]:8080/v1@d", "[::1]", 8080);
+    assert_false(address_place(STR("http://x:99999"), &host, &port));
+    assert_true(address_listen(STR("127.0.0.1:0"), &host, &port));
+    assert_true(str_is(host, "127.0.0.1") && port == 0);
+    assert_true(address_listen(STR("[::1]:8080"), &host, &port));
+    assert_true(str_is(host, "[::1]") && port == 8080);
+    assert_false(address_listen(STR("unix:/tmp/x"), &host, &port));
+    arena_init(&arena, 0);
+    assert_true(str_is(address_shown(&arena, STR("https://u:p@x:1/v1?key=k")), "https://x:1/v1"));
+    arena_fini(&arena);
+}
+
+static void test_named(void **state)
+{
+    struct address_trust named = trust;
+
+    (void)state;
+    named.model_hosts = STR("local, lan.example:9, private");
+    assert_true(address_is_named(&named, STR("http://gateway:8080/other")));
+    assert_true(address_is_named(&named, STR("http://api.openai.com:443/")));
+    assert_true(address_is_named(&named, STR("http://lan.example:9/v1")));
+    assert_true(address_is_named(&named, STR("http://models.example.com/v1")));
+    assert_false(address_is_named(&named, STR("http://lan.example/v1")));
+    assert_false(address_is_named(&named, STR("http://local/v1")));
+    assert_false(address_is_named(&named, STR("http://private/v1")));
+    assert_false(address_is_named(&named, STR("http://x@lan.example:9/v1")));
+    assert_false(address_is_named(&named, STR("http://gateway/")));
+    assert_true(address_list_has(named.model_hosts, "local"));
+    assert_true(address_list_has(named.model_hosts, "private"));
+    assert_false(address_list_has(named.model_hosts, "none"));
+    assert_false(address_list_has(STR_EMPTY, "local"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trusted),
-        cmocka_unit_test(test_not_trusted),
-        cmocka_unit_test(test_nothing_is_set),
+        cmocka_unit_test(test_faults),      cmocka_unit_test(test_places),
+        cmocka_unit_test(test_named),       cmocka_unit_test(test_trusted),
+        cmocka_unit_test(test_not_trusted), cmocka_unit_test(test_nothing_is_set),
         cmocka_unit_test(test_host),
     };
 

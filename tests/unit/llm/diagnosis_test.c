@@ -10,6 +10,8 @@
 
 #include "service/llm/diagnosis.h"
 
+#define CHECK "check the base URL, which often ends in /v1"
+
 static const uint64_t now_ms = 784111777000; /* Sun, 06 Nov 1994 08:49:37 GMT */
 
 static const struct {
@@ -44,8 +46,8 @@ static const struct {
     {500, "x-should-retry: false\r\n", "{\"message\":\"m\"}", "MODEL_SERVER_ERROR never 0 m"},
     {400, "x-should-retry: true\r\n", "{\"message\":\"m\"}", "MODEL_REFUSED_REQUEST again 0 m"},
     {503, "", "<html>Bad gateway</html>",
-     "MODEL_OVERLOADED again 0 the server answered HTTP 503 without a reason"},
-    {502, "", "", "MODEL_SERVER_ERROR again 0 the server answered HTTP 502 without a reason"},
+     "MODEL_OVERLOADED again 0 http://x/y answered HTTP 503 with a web page"},
+    {502, "", "", "MODEL_SERVER_ERROR again 0 http://x/y answered HTTP 502 without a reason"},
     {529, "", "{\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}",
      "MODEL_OVERLOADED again 0 m"},
     {422, "", "Unprocessable\nwords", "MODEL_REFUSED_REQUEST never 0 Unprocessable words"},
@@ -84,7 +86,21 @@ static const struct {
      "MODEL_REFUSED_REQUEST never 0 [{\"at\":9007199254740993}]"},
     {400, "", "\"just \\\"words\\\"\"", "MODEL_REFUSED_REQUEST never 0 just \"words\""},
     {400, "", "[]", "MODEL_REFUSED_REQUEST never 0 []"},
-    {307, "", "", "REDIRECTED never 0 the server answered HTTP 307 without a reason"},
+    {307, "", "",
+     "REDIRECTED never 0 http://x/y answered HTTP 307, which leads to nowhere; redirects are not "
+     "followed: set the base URL to where it leads"},
+    {302, "Location: https://x/login\r\n", "<html>",
+     "REDIRECTED never 0 http://x/y answered HTTP 302, which leads to https://x/login; redirects "
+     "are not followed: set the base URL to where it leads"},
+    {404, "content-type: text/html\r\n", "<html>nginx</html>",
+     "NOT_A_MODEL never 0 http://x/y answered HTTP 404 with a web page; " CHECK},
+    {404, "", "404 page not found",
+     "NOT_A_MODEL never 0 http://x/y answered HTTP 404 (404 page not found); " CHECK},
+    {404, "", "{\"detail\":\"Not Found\"}",
+     "NOT_A_MODEL never 0 http://x/y answered HTTP 404 (Not Found); " CHECK},
+    {405, "", "", "NOT_A_MODEL never 0 http://x/y answered HTTP 405; " CHECK},
+    {403, "", " <!doctype html>",
+     "FORBIDDEN never 0 http://x/y answered HTTP 403 with a web page; " CHECK},
 };
 
 static void test_refusals(void **state)
@@ -94,8 +110,14 @@ static void test_refusals(void **state)
         struct diagnosis diagnosis = {0};
         struct buf line = {0};
 
-        diagnosis_from_http(&diagnosis, rows[i].http_status, str_of(rows[i].headers),
-                            str_of(rows[i].body), now_ms);
+        struct http_answer answer = {
+            .asked = STR("http://x/y"),
+            .http_status = rows[i].http_status,
+            .headers = str_of(rows[i].headers),
+            .body = str_of(rows[i].body),
+        };
+
+        diagnosis_from_http(&diagnosis, &answer, now_ms);
         buf_printf(
             &line, "%s %s %llu " STR_FMT, diagnosis.reason, diagnosis.retryable ? "again" : "never",
             (unsigned long long)diagnosis.retry_after_ms, STR_ARG(buf_str(&diagnosis.message)));
@@ -148,7 +170,9 @@ static void test_messages_are_bounded_text(void **state)
     for (size_t i = 0; i < 1000; i++) {
         buf_put(&body, STR("\xf0\x9f\x98\x80\x01\xff"));
     }
-    diagnosis_from_http(&diagnosis, 400, STR(""), buf_str(&body), now_ms);
+    struct http_answer answer = {STR("http://x/y"), 400, STR(""), buf_str(&body)};
+
+    diagnosis_from_http(&diagnosis, &answer, now_ms);
     assert_true(diagnosis.message.len <= DIAGNOSIS_MESSAGE_BYTES_MAX);
     assert_true(str_starts_with(buf_str(&diagnosis.message),
                                 STR("\xf0\x9f\x98\x80 \xef\xbf\xbd\xf0\x9f\x98\x80")));

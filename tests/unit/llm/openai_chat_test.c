@@ -483,7 +483,7 @@ static void test_ids_of_the_conversation_are_not_given_again(void **state)
 {
     uint64_t used = str_hash(STR("c1"));
     struct reply_options options = {.used_ids = &used, .used_id_count = 1, .id_seed = 3};
-    struct attempt *attempt = attempt_new(provider_find(STR("openai")), &options);
+    struct attempt *attempt = attempt_new(provider_find(STR("openai")), STR("http://x"), &options);
     struct model_reply reply;
     struct arena arena;
 
@@ -515,7 +515,7 @@ static void test_size_is_limited(void **state)
     buf_reserve(&piece, 1 << 20);
     memset(piece.ptr, 'x', 1 << 20);
     piece.len = 1 << 20;
-    attempt = attempt_new(provider_find(STR("openai")), &options);
+    attempt = attempt_new(provider_find(STR("openai")), STR("http://x"), &options);
     attempt_head(attempt, 200, STR(""), 0);
     now = attempt_bytes(attempt, STR("data: "));
     for (size_t i = 0; i < 17 && now == ATTEMPT_OPEN; i++) {

@@ -67,7 +67,7 @@ void outcome_read(struct outcome *outcome, const struct response *response, cut_
 
     *outcome = (struct outcome){.state = ATTEMPT_OPEN};
     arena_init(&outcome->arena, 0);
-    outcome->attempt = attempt_new(response->row, &options);
+    outcome->attempt = attempt_new(response->row, STR("http://x"), &options);
     attempt_head(outcome->attempt, response->http_status, response->headers, 0);
     while (at < response->body.len && outcome->state == ATTEMPT_OPEN) {
         size_t len = cut(context, at, response->body.len - at);
