@@ -1,37 +1,13 @@
-#include <math.h>
-#include <stdio.h>
-
 #include "service/base/json.h"
-#include "service/base/json_writer.h"
 #include "service/llm/openai_chat.h"
 #include "service/llm/providers.h"
-
-enum {
-    CALL_ID_BYTES = 9, /* Of Mistral. */
-};
-
-/* The texts of the blocks of a kind, one below the other. */
-static size_t join_texts(const struct model_message *message, enum model_block_kind kind,
-                         struct buf *ret)
-{
-    size_t count = 0;
-
-    assert(kind != MODEL_BLOCK_TOOL_CALL && kind != MODEL_BLOCK_TOOL_RESULT);
-    for (size_t i = 0; i < message->block_count; i++) {
-        if (message->blocks[i].kind == kind) {
-            buf_put(ret, count == 0 ? STR_EMPTY : STR("\n"));
-            buf_put(ret, message->blocks[i].text);
-            count++;
-        }
-    }
-    return count;
-}
+#include "service/llm/request.h"
 
 static bool put_texts(struct json_writer *writer, const char *name,
                       const struct model_message *message, enum model_block_kind kind)
 {
     struct buf text = {0};
-    bool any = join_texts(message, kind, &text) > 0;
+    bool any = request_join_texts(message, kind, &text) > 0;
 
     if (any) {
         json_put_string(writer, name, buf_str(&text));
@@ -52,44 +28,13 @@ static void put_plain_message(struct json_writer *writer, const char *role,
     json_end_object(writer);
 }
 
-/* Mistral takes only ids of nine letters or digits: others get a stand-in, always the same. */
-static str sent_call_id(const struct provider_row *row, str call_id, char stand_in[CALL_ID_BYTES])
-{
-    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    bool fits = call_id.len == CALL_ID_BYTES;
-    uint64_t hash = str_hash(call_id);
-
-    assert(call_id.len > 0);
-    for (size_t i = 0; i < call_id.len && fits; i++) {
-        char lower = (char)(call_id.ptr[i] | 0x20);
-
-        fits = (call_id.ptr[i] >= '0' && call_id.ptr[i] <= '9') || (lower >= 'a' && lower <= 'z');
-    }
-    if (fits || (row->quirks & PROVIDER_CALL_ID_9) == 0) {
-        return call_id;
-    }
-    for (size_t i = 0; i < CALL_ID_BYTES; i++) {
-        stand_in[i] = digits[hash % 36];
-        hash /= 36;
-    }
-    return str_make(stand_in, CALL_ID_BYTES);
-}
-
-/* Arguments that are no JSON would make some servers refuse the whole conversation. */
 static void put_arguments(struct json_writer *writer, const struct model_block *call)
 {
-    struct buf wrapped = {0};
-    struct json_writer inner = json_writer_of(&wrapped);
+    struct buf arguments = {0};
 
-    if (!call->arguments_invalid) {
-        json_put_string(writer, "arguments", call->arguments);
-        return;
-    }
-    json_begin_object(&inner, NULL);
-    json_put_string(&inner, "invalid_json", call->arguments);
-    json_end_object(&inner);
-    json_put_string(writer, "arguments", buf_str(&wrapped));
-    buf_fini(&wrapped);
+    request_put_arguments(call, &arguments);
+    json_put_string(writer, "arguments", buf_str(&arguments));
+    buf_fini(&arguments);
 }
 
 /* Puts an object that the members of `opaque` are spliced into, byte for byte. */
@@ -108,11 +53,11 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
 {
     struct buf bytes = {0};
     struct json_writer object = json_writer_of(&bytes);
-    char stand_in[CALL_ID_BYTES];
+    char stand_in[REQUEST_CALL_ID_BYTES];
 
     assert(call->kind == MODEL_BLOCK_TOOL_CALL && call->call_id.len > 0);
     json_begin_object(&object, NULL);
-    json_put_string(&object, "id", sent_call_id(row, call->call_id, stand_in));
+    json_put_string(&object, "id", request_call_id(row, call->call_id, stand_in));
     json_put_string(&object, "type", STR("function"));
     json_begin_object(&object, "function");
     json_put_string(&object, "name", call->name);
@@ -123,20 +68,10 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
     buf_fini(&bytes);
 }
 
-static bool has_call(const struct model_message *message)
-{
-    for (size_t i = 0; i < message->block_count; i++) {
-        if (message->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void put_calls(struct json_writer *writer, const struct provider_row *row,
                       const struct model_message *message, bool same_origin)
 {
-    if (!has_call(message)) {
+    if (!request_has_call(message)) {
         return;
     }
 
@@ -147,15 +82,6 @@ static void put_calls(struct json_writer *writer, const struct provider_row *row
         }
     }
     json_end_array(writer);
-}
-
-/* Whether the same provider wrote the message: only it may get its opaque data back. */
-static bool is_same_origin(const struct provider_row *row, str origin)
-{
-    str name = str_of(row->name);
-
-    assert(name.len > 0);
-    return str_starts_with(origin, name) && origin.len > name.len && origin.ptr[name.len] == '/';
 }
 
 /* Splices what the provider gave us opaquely, such as reasoning_details, into its message. */
@@ -184,7 +110,7 @@ static void put_with_opaque(struct json_writer *writer, const struct model_messa
 static void put_assistant_message(struct json_writer *writer, const struct provider_row *row,
                                   const struct model_message *message)
 {
-    bool same_origin = is_same_origin(row, message->origin);
+    bool same_origin = request_is_from(row, message->origin);
     struct buf bytes = {0};
     struct json_writer object = json_writer_of(&bytes);
 
@@ -193,7 +119,7 @@ static void put_assistant_message(struct json_writer *writer, const struct provi
     json_put_string(&object, "role", STR("assistant"));
     if (!put_texts(&object, "content", message, MODEL_BLOCK_TEXT) &&
         !put_texts(&object, "content", message, MODEL_BLOCK_REFUSAL)) {
-        json_put_raw(&object, "content", has_call(message) ? STR("null") : STR("\"\""));
+        json_put_raw(&object, "content", request_has_call(message) ? STR("null") : STR("\"\""));
     }
     if (same_origin && (row->quirks & PROVIDER_REASONING_BACK) != 0) {
         (void)put_texts(&object, "reasoning_content", message, MODEL_BLOCK_REASONING);
@@ -215,14 +141,14 @@ static void put_results(struct json_writer *writer, const struct provider_row *r
     assert(message->role == MODEL_ROLE_TOOL);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
-        char stand_in[CALL_ID_BYTES];
+        char stand_in[REQUEST_CALL_ID_BYTES];
 
         if (block->kind != MODEL_BLOCK_TOOL_RESULT) {
             continue;
         }
         json_begin_object(writer, NULL);
         json_put_string(writer, "role", STR("tool"));
-        json_put_string(writer, "tool_call_id", sent_call_id(row, block->call_id, stand_in));
+        json_put_string(writer, "tool_call_id", request_call_id(row, block->call_id, stand_in));
         json_put_string(writer, "content", block->text);
         json_end_object(writer);
     }
@@ -283,12 +209,6 @@ static void put_messages(struct json_writer *writer, const struct provider_row *
 
 static void put_tool(struct json_writer *writer, const struct model_tool *tool)
 {
-    str parameters = tool->parameters_json;
-
-    assert(tool->name.len > 0);
-    if (parameters.len == 0) {
-        parameters = STR("{\"type\":\"object\",\"properties\":{}}");
-    }
     json_begin_object(writer, NULL);
     json_put_string(writer, "type", STR("function"));
     json_begin_object(writer, "function");
@@ -296,7 +216,7 @@ static void put_tool(struct json_writer *writer, const struct model_tool *tool)
     if (tool->description.len > 0) {
         json_put_string(writer, "description", tool->description);
     }
-    json_put_raw(writer, "parameters", parameters);
+    json_put_raw(writer, "parameters", request_parameters(tool));
     json_end_object(writer);
     json_end_object(writer);
 }
@@ -331,25 +251,13 @@ static void put_format(struct json_writer *writer, const struct provider_row *ro
     json_end_object(writer);
 }
 
-static void put_temperature(struct json_writer *writer, double temperature)
-{
-    char text[32];
-
-    if (isfinite(temperature)) {
-        int len = snprintf(text, sizeof(text), "%.10g", temperature);
-
-        assert(len > 0 && (size_t)len < sizeof(text));
-        json_put_raw(writer, "temperature", str_make(text, (size_t)len));
-    }
-}
-
 static void put_settings(struct json_writer *writer, const struct provider_row *row,
                          const struct model_request *request)
 {
     bool newer = (row->quirks & PROVIDER_MAX_COMPLETION_TOKENS) != 0;
 
     put_format(writer, row, request->output_schema_json);
-    put_temperature(writer, request->temperature);
+    request_put_temperature(writer, request->temperature);
     if (request->max_output_tokens > 0) {
         json_put_u64(writer, newer ? "max_completion_tokens" : "max_tokens",
                      request->max_output_tokens);
@@ -362,47 +270,30 @@ static void put_settings(struct json_writer *writer, const struct provider_row *
     }
 }
 
-/* A member whose name and value stay as they came. */
-static void splice_member(struct buf *ret, str key, str value)
-{
-    assert(json_kind_of(key) == JSON_STRING && value.len > 0);
-    buf_put_char(ret, ret->len == 0 ? '{' : ',');
-    buf_put(ret, key);
-    buf_put_char(ret, ':');
-    buf_put(ret, value);
-}
-
 /* Most servers of the dialect spell {"reasoning": {"effort": "low"}} as "reasoning_effort": "low".
- * Of both the later one wins, since a run's options stand behind those of its agent. A
- * `reasoning` that says no effort is left alone. */
+ * A `reasoning` that says no effort is left alone. */
 static void put_options(struct buf *ret, const struct provider_row *row, str options)
 {
-    struct json_iterator members = json_members(options);
-    str reasoning = STR_EMPTY;
     str effort;
-    str key;
-    str value;
+    bool as_it_is = (row->quirks & PROVIDER_REASONING_OBJECT) != 0;
 
     assert(ret->len == 0);
-    (void)json_object_get(options, STR("reasoning"), &reasoning);
-    if ((row->quirks & PROVIDER_REASONING_OBJECT) != 0 ||
-        !json_object_get_kind(reasoning, STR("effort"), JSON_STRING, &effort)) {
+    if (as_it_is || !request_take_effort(options, &effort, ret)) {
         buf_put(ret, options);
         return;
     }
-    str chosen = effort;
+    struct buf overlay = {0};
+    struct buf merged = {0};
+    struct json_writer writer = json_writer_of(&overlay);
 
-    while (json_next_member(&members, &key, &value)) {
-        if (json_string_is(key, STR("reasoning"))) {
-            chosen = effort;
-        } else if (json_string_is(key, STR("reasoning_effort"))) {
-            chosen = value;
-        } else {
-            splice_member(ret, key, value);
-        }
-    }
-    splice_member(ret, STR("\"reasoning_effort\""), chosen);
-    buf_put_char(ret, '}');
+    json_begin_object(&writer, NULL);
+    json_put_raw(&writer, "reasoning_effort", effort);
+    json_end_object(&writer);
+    json_object_merge(buf_str(ret), buf_str(&overlay), &merged);
+    buf_reset(ret);
+    buf_put(ret, buf_str(&merged));
+    buf_fini(&merged);
+    buf_fini(&overlay);
 }
 
 void openai_chat_put_body(const struct provider_row *row, const struct model_request *request,

@@ -1,0 +1,158 @@
+#include "service/llm/request.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "service/base/json.h"
+#include "service/llm/providers.h"
+
+enum {
+    PLAIN_ID_BYTES_MAX = 64,
+};
+
+bool request_is_from(const struct provider_row *row, str origin)
+{
+    str name = str_of(row->name);
+
+    assert(name.len > 0);
+    return str_starts_with(origin, name) && origin.len > name.len && origin.ptr[name.len] == '/';
+}
+
+static bool is_plain(str text, const char *besides)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.ptr[i];
+        char lower = (char)(byte | 0x20);
+        bool fits = (byte >= '0' && byte <= '9') || (lower >= 'a' && lower <= 'z') ||
+                    (byte != '\0' && strchr(besides, byte) != NULL);
+
+        if (!fits) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool takes_id(const struct provider_row *row, str call_id)
+{
+    if ((row->quirks & PROVIDER_CALL_ID_9) != 0) {
+        return call_id.len == REQUEST_CALL_ID_BYTES && is_plain(call_id, "");
+    }
+    if ((row->quirks & PROVIDER_CALL_ID_PLAIN) != 0) {
+        return call_id.len <= PLAIN_ID_BYTES_MAX && is_plain(call_id, "_-");
+    }
+    return true;
+}
+
+str request_call_id(const struct provider_row *row, str call_id,
+                    char stand_in[REQUEST_CALL_ID_BYTES])
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    uint64_t hash = str_hash(call_id);
+
+    assert(call_id.len > 0);
+    if (takes_id(row, call_id)) {
+        return call_id;
+    }
+    for (size_t i = 0; i < REQUEST_CALL_ID_BYTES; i++) {
+        stand_in[i] = digits[hash % 36];
+        hash /= 36;
+    }
+    return str_make(stand_in, REQUEST_CALL_ID_BYTES);
+}
+
+void request_put_arguments(const struct model_block *call, struct buf *ret)
+{
+    struct json_writer writer = json_writer_of(ret);
+
+    assert(call->kind == MODEL_BLOCK_TOOL_CALL);
+    if (!call->arguments_invalid) {
+        buf_put(ret, call->arguments);
+        return;
+    }
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "invalid_json", call->arguments);
+    json_end_object(&writer);
+}
+
+str request_parameters(const struct model_tool *tool)
+{
+    assert(tool->name.len > 0);
+    return tool->parameters_json.len > 0 ? tool->parameters_json
+                                         : STR("{\"type\":\"object\",\"properties\":{}}");
+}
+
+size_t request_join_texts(const struct model_message *message, enum model_block_kind kind,
+                          struct buf *ret)
+{
+    size_t count = 0;
+
+    assert(kind != MODEL_BLOCK_TOOL_CALL && kind != MODEL_BLOCK_TOOL_RESULT);
+    for (size_t i = 0; i < message->block_count; i++) {
+        if (message->blocks[i].kind == kind) {
+            buf_put(ret, count == 0 ? STR_EMPTY : STR("\n"));
+            buf_put(ret, message->blocks[i].text);
+            count++;
+        }
+    }
+    return count;
+}
+
+bool request_has_call(const struct model_message *message)
+{
+    for (size_t i = 0; i < message->block_count; i++) {
+        if (message->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void request_put_temperature(struct json_writer *writer, double temperature)
+{
+    char text[32];
+
+    if (isfinite(temperature)) {
+        int len = snprintf(text, sizeof(text), "%.10g", temperature);
+
+        assert(len > 0 && (size_t)len < sizeof(text));
+        json_put_raw(writer, "temperature", str_make(text, (size_t)len));
+    }
+}
+
+/* A member whose name and value stay as they came. */
+static void splice_member(struct buf *ret, str key, str value)
+{
+    assert(json_kind_of(key) == JSON_STRING && value.len > 0);
+    buf_put_char(ret, ret->len == 0 ? '{' : ',');
+    buf_put(ret, key);
+    buf_put_char(ret, ':');
+    buf_put(ret, value);
+}
+
+bool request_take_effort(str options, str *ret_effort, struct buf *ret_rest)
+{
+    struct json_iterator members = json_members(options);
+    bool found = false;
+    str key;
+    str value;
+
+    assert(ret_rest->len == 0);
+    while (json_next_member(&members, &key, &value)) {
+        if (json_string_is(key, STR("reasoning_effort"))) {
+            *ret_effort = value;
+            found = true;
+        } else if (json_string_is(key, STR("reasoning")) &&
+                   json_object_get_kind(value, STR("effort"), JSON_STRING, ret_effort)) {
+            found = true;
+        } else {
+            splice_member(ret_rest, key, value);
+        }
+    }
+    if (!found) {
+        buf_reset(ret_rest);
+    } else if (ret_rest->len > 0) {
+        buf_put_char(ret_rest, '}');
+    }
+    return found;
+}
