@@ -122,6 +122,7 @@ static bool is_at(const struct place *place, str url)
 {
     struct place other;
 
+    assert(place->host.len > 0);
     return read_url(url, &other) && same_host(place->host, other.host) &&
            port_of(place) == port_of(&other);
 }
@@ -135,6 +136,7 @@ static bool next_of(str *list, str *ret)
     if (list->len == 0) {
         return false;
     }
+    assert(len <= list->len);
     *ret = str_trim(str_make(list->ptr, len));
     *list = after(*list, comma == NULL ? len : len + 1);
     return true;
@@ -224,6 +226,7 @@ static str behind_user(str url, str *ret_authority)
     str authority = str_make(text.ptr, authority_len(text));
     size_t at = authority.len;
 
+    assert(authority.len <= text.len);
     while (at > 0 && authority.ptr[at - 1] != '@') {
         at--;
     }
@@ -300,6 +303,7 @@ str address_shown(struct arena *arena, str url)
     while (len < text.len && text.ptr[len] != '?' && text.ptr[len] != '#') {
         len++;
     }
+    assert(len <= text.len);
     str kept = str_make(text.ptr, len < SHOWN_BYTES_MAX ? len : (size_t)SHOWN_BYTES_MAX);
 
     return arena_printf(arena, "%s" STR_FMT "%s", tls ? "https://" : "http://", STR_ARG(kept),

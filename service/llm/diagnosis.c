@@ -74,6 +74,7 @@ static const struct {
     {"internal_server_error", KIND_SERVER_ERROR},
     {"InternalServerError", KIND_SERVER_ERROR},
     {"timeout_error", KIND_SERVER_ERROR},
+    {"api_error", KIND_SERVER_ERROR},
     {"context_length_exceeded", KIND_CONTEXT_TOO_LONG},
     {"exceed_context_size_error", KIND_CONTEXT_TOO_LONG},
     {"invalid_api_key", KIND_KEY_REFUSED},
@@ -511,6 +512,7 @@ static bool is_about_url(const struct http_answer *answer, const struct diagnosi
     str message = buf_str(&diagnosis->message);
     bool has_object = json_kind_of(str_trim(answer->body)) == JSON_OBJECT;
 
+    assert(answer->http_status > 0);
     return (answer->http_status == 404 || answer->http_status == 405) &&
            (!has_object || str_is(message, "Not Found") || str_is(message, "File Not Found") ||
             str_is(message, "Method Not Allowed"));
@@ -521,6 +523,7 @@ static void tell_redirect(struct diagnosis *diagnosis, const struct http_answer 
     struct buf place = {0};
     str location = STR_EMPTY;
 
+    assert(answer->http_status >= 300 && answer->http_status < 400);
     (void)http_header_get(answer->headers, STR("location"), &location);
     put_message(&place, str_make(location.ptr, location.len < 200 ? location.len : 200));
     buf_reset(&diagnosis->message);
@@ -538,6 +541,7 @@ static void tell_url(struct diagnosis *diagnosis, const struct http_answer *answ
     static const char check[] = "check the base URL, which often ends in /v1";
     bool page = is_web_page(answer);
 
+    assert(diagnosis->code != CODE_OK);
     if (answer->http_status >= 300 && answer->http_status < 400) {
         tell_redirect(diagnosis, answer);
         return;

@@ -340,6 +340,7 @@ static void name_fault(struct llm_call *call, struct diagnosis *diagnosis,
     bool is_set = call->row->base_url_setting != NULL && !call->target.is_strangers;
     bool may_be_set = is_set && rows[end->fault].check[0] != '\0';
 
+    static_assert(COUNT_OF(rows) == HTTP_FAULT_OTHER + 1, "one row per fault");
     if (end->fault == HTTP_FAULT_ADDRESS) {
         assert(call->verdict == TARGET_REFUSED || call->verdict == TARGET_OWN);
         str why = target_refusal(call->row, call->target.shown, call->verdict, &call->arena);
@@ -377,6 +378,7 @@ static void on_done(void *context, const struct http_end *end)
 /* The server has shown nothing but signs of life for too long. */
 static void give_up(struct llm_call *call)
 {
+    assert(call->state == CALL_ASKING && call->http != NULL);
     http_call_drop(call->http);
     if (attempt_end(call->attempt, ATTEMPT_END_BROKEN) == ATTEMPT_WHOLE) {
         attempt_whole(call);

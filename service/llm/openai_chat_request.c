@@ -7,6 +7,7 @@ static bool put_texts(struct json_writer *writer, const char *name,
                       const struct model_message *message, enum model_block_kind kind)
 {
     struct buf text = {0};
+
     bool any = request_join_texts(message, kind, &text) > 0;
 
     if (any) {
@@ -209,6 +210,7 @@ static void put_messages(struct json_writer *writer, const struct provider_row *
 
 static void put_tool(struct json_writer *writer, const struct model_tool *tool)
 {
+    assert(tool->name.len > 0);
     json_begin_object(writer, NULL);
     json_put_string(writer, "type", STR("function"));
     json_begin_object(writer, "function");

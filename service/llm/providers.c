@@ -1,5 +1,6 @@
 #include "service/llm/providers.h"
 
+#include "service/llm/anthropic.h"
 #include "service/llm/openai_chat.h"
 
 #define CHAT &openai_chat_codec, .path = "/chat/completions"
@@ -13,6 +14,17 @@ static const struct provider_row rows[] = {
         .base_url_setting = "OPENAI_BASE_URL",
         .key_setting = "OPENAI_API_KEY",
         .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
+    },
+    {
+        .name = "anthropic",
+        .codec = &anthropic_codec,
+        .path = "/messages",
+        .header = "anthropic-version: 2023-06-01",
+        .base_url = "https://api.anthropic.com/v1",
+        .base_url_setting = "ANTHROPIC_BASE_URL",
+        .key_setting = "ANTHROPIC_API_KEY",
+        .auth = PROVIDER_AUTH_X_API_KEY,
+        .quirks = PROVIDER_CALL_ID_PLAIN,
     },
     {
         .name = "azure", /* https://NAME.openai.azure.com/openai/v1 */

@@ -13,6 +13,7 @@
 enum provider_auth {
     PROVIDER_AUTH_BEARER, /* Authorization: Bearer KEY */
     PROVIDER_AUTH_API_KEY, /* api-key: KEY */
+    PROVIDER_AUTH_X_API_KEY, /* x-api-key: KEY */
 };
 
 enum provider_quirk {
@@ -34,7 +35,8 @@ struct provider_row {
     const char *base_url_setting; /* May be NULL, as the next. */
     const char *key_setting;
     enum provider_auth auth;
-    const char *path;
+    const char *path; /* Behind the base URL. */
+    const char *header; /* One more that it wants; NULL: none. */
     unsigned quirks;
 };
 

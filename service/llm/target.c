@@ -196,12 +196,24 @@ static void put_header(struct target *target, const char *line)
     target->headers[target->header_count++] = line;
 }
 
+static const char *key_form(enum provider_auth auth)
+{
+    switch (auth) {
+    case PROVIDER_AUTH_BEARER:
+        return "Authorization: Bearer";
+    case PROVIDER_AUTH_API_KEY:
+        return "api-key:";
+    case PROVIDER_AUTH_X_API_KEY:
+        return "x-api-key:";
+    }
+    assert(false && "of our own making");
+    return "";
+}
+
 static void put_key(struct target *target, const struct provider_row *row, const char *key,
                     struct arena *arena)
 {
-    const char *form = row->auth == PROVIDER_AUTH_BEARER ? "Authorization: Bearer" : "api-key:";
-
-    put_header(target, arena_printf(arena, "%s %s", form, key).ptr);
+    put_header(target, arena_printf(arena, "%s %s", key_form(row->auth), key).ptr);
     target->key = arena_copy(arena, str_of(key));
 }
 
@@ -219,6 +231,9 @@ void target_make(const struct target_rules *rules, const struct provider_row *ro
     ret->shown = address_shown(arena, str_of(ret->url));
     put_header(ret, "Content-Type: application/json");
     put_header(ret, "Accept: text/event-stream, application/json");
+    if (row->header != NULL) {
+        put_header(ret, row->header);
+    }
     if (key != NULL && !ret->key_kept) {
         put_key(ret, row, key, arena);
     }

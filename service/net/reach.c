@@ -47,6 +47,7 @@ static const struct {
 
 static bool begins_with(const uint8_t *address, const uint8_t *bytes, uint8_t bits)
 {
+    static_assert(sizeof(((struct network *)0)->bytes) == 16, "of an IPv6 address");
     uint8_t rest = bits % 8;
 
     assert(bits > 0 && bits <= 128);
@@ -56,6 +57,7 @@ static bool begins_with(const uint8_t *address, const uint8_t *bytes, uint8_t bi
 
 static enum reach find(const struct network *networks, size_t count, const uint8_t *address)
 {
+    assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         if (begins_with(address, networks[i].bytes, networks[i].bits)) {
             return networks[i].reach;

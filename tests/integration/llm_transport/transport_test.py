@@ -209,6 +209,15 @@ class Requests(unittest.TestCase):
         self.assertEqual(body["seed"], 7)
         self.assertIn(b"9007199254740993", request.body)
 
+    def test_each_dialect_has_its_path_and_headers(self):
+        with ReplayServer(Response(HELLO)) as server:
+            ask(server.url, {"ANTHROPIC_API_KEY": "k"}, provider="anthropic")
+            request = server.requests[0]
+        self.assertEqual(request.line, "POST /v1/messages HTTP/1.1")
+        self.assertEqual(request.headers["x-api-key"], "k")
+        self.assertEqual(request.headers["anthropic-version"], "2023-06-01")
+        self.assertNotIn("authorization", request.headers)
+
     def test_large_request_is_sent_at_once(self):
         text = "é" * 2_000_000
         request = self.sent(messages=[{"role": "user", "text": text}])

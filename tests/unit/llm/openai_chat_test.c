@@ -10,19 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/llm/outcome.h"
-
-enum {
-    RECORDS_MAX = 8,
-    SEEDS = 10,
-};
-
-struct shape {
-    const char *name;
-    const char *records[RECORDS_MAX]; /* Each becomes an event; or, alone, see below. */
-    const char *body; /* In place of records: the bytes. */
-    const char *expected;
-};
+#include "tests/unit/llm/shapes.h"
 
 #define FINISH(word) "{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"" word "\"}]}"
 #define TEXT(text) "{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text "\"}}]}"
@@ -368,92 +356,28 @@ static const struct shape failures[] = {
      "place of a reply"},
 };
 
-static void build_body(const struct shape *shape, struct buf *ret)
-{
-    if (shape->body != NULL) {
-        buf_put(ret, str_of(shape->body));
-        return;
-    }
-    for (size_t i = 0; i < RECORDS_MAX && shape->records[i] != NULL; i++) {
-        buf_printf(ret, "data: %s\n\n", shape->records[i]);
-    }
-}
-
-/* `*` in the pattern stands for sixteen characters: ids that are made. */
-static bool matches(str line, const char *pattern)
-{
-    size_t at = 0;
-
-    for (; *pattern != '\0'; pattern++) {
-        if (*pattern == '*') {
-            at += 16;
-        } else if (at >= line.len || line.ptr[at++] != *pattern) {
-            return false;
-        }
-    }
-    return at == line.len;
-}
-
-static void check_cut(const struct shape *shape, const struct response *response, cut_fn *cut,
-                      uint64_t seed)
-{
-    struct outcome outcome;
-
-    outcome_read(&outcome, response, cut, &seed);
-    str line = outcome_line(&outcome);
-
-    if (!matches(line, shape->expected)) {
-        fail_msg("%s:\n     got " STR_FMT "\nexpected %s", shape->name, STR_ARG(line),
-                 shape->expected);
-    }
-    if (outcome.state == ATTEMPT_WHOLE) {
-        str reasoning = outcome_text(&outcome, MODEL_BLOCK_REASONING);
-
-        assert_true(str_equal(buf_str(&outcome.shown[MODEL_DELTA_REASONING]), reasoning));
-    }
-    outcome_fini(&outcome);
-}
-
-static void check_shapes(const struct shape *shapes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct buf body = {0};
-        struct response response = {.row = provider_find(STR("openai")), .http_status = 200};
-
-        build_body(&shapes[i], &body);
-        response.headers = STR("");
-        response.body = buf_str(&body);
-        check_cut(&shapes[i], &response, cut_nowhere, 0);
-        check_cut(&shapes[i], &response, cut_everywhere, 0);
-        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-            check_cut(&shapes[i], &response, cut_by_seed, seed);
-        }
-        buf_fini(&body);
-    }
-}
-
 static void test_texts(void **state)
 {
     (void)state;
-    check_shapes(texts, COUNT_OF(texts));
+    shapes_check("openai", texts, COUNT_OF(texts));
 }
 
 static void test_calls(void **state)
 {
     (void)state;
-    check_shapes(calls, COUNT_OF(calls));
+    shapes_check("openai", calls, COUNT_OF(calls));
 }
 
 static void test_bytes(void **state)
 {
     (void)state;
-    check_shapes(bytes, COUNT_OF(bytes));
+    shapes_check("openai", bytes, COUNT_OF(bytes));
 }
 
 static void test_failures(void **state)
 {
     (void)state;
-    check_shapes(failures, COUNT_OF(failures));
+    shapes_check("openai", failures, COUNT_OF(failures));
 }
 
 static void test_broken_end_is_whole_or_the_transports(void **state)
