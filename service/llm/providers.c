@@ -2,6 +2,7 @@
 
 #include "service/llm/anthropic.h"
 #include "service/llm/openai_chat.h"
+#include "service/llm/openai_responses.h"
 
 #define CHAT &openai_chat_codec, .path = "/chat/completions"
 
@@ -14,6 +15,15 @@ static const struct provider_row rows[] = {
         .base_url_setting = "OPENAI_BASE_URL",
         .key_setting = "OPENAI_API_KEY",
         .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
+    },
+    {
+        .name = "openai_responses",
+        .codec = &openai_responses_codec,
+        .path = "/responses",
+        .base_url = "https://api.openai.com/v1",
+        .base_url_setting = "OPENAI_BASE_URL",
+        .key_setting = "OPENAI_API_KEY",
+        .quirks = PROVIDER_CALL_ID_PLAIN,
     },
     {
         .name = "anthropic",

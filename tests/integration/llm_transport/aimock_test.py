@@ -53,7 +53,7 @@ FIXTURES = [
     },
 ]
 # A provider for each dialect, and its word for the end of an answer.
-DIALECTS = {"openai": "stop", "anthropic": "end_turn"}
+DIALECTS = {"openai": "stop", "openai_responses": "completed", "anthropic": "end_turn"}
 TOOLS = [
     {"name": "get_weather", "description": "Weather",
      "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}},

@@ -70,8 +70,11 @@ static uint64_t number_member(str object, const char *key)
     return json_to_u64(member(object, key), &number) ? number : 0;
 }
 
-static const struct provider_row *row_of(str provider)
+static const struct provider_row *row_of(str api, str provider)
 {
+    if (str_is(api, "openai_responses")) {
+        return provider_find(api);
+    }
     if (str_is(provider, "openai_chat")) {
         return provider_find(STR("openai"));
     }
@@ -462,7 +465,8 @@ static void replay_entry(str entry)
     if (!read_file(path.ptr, &body)) {
         fail_msg("cannot read " STR_FMT, STR_ARG(path));
     }
-    recording.response.row = row_of(text_member(arena, entry, "provider"));
+    recording.response.row =
+        row_of(text_member(arena, entry, "api"), text_member(arena, entry, "provider"));
     recording.response.http_status = (uint32_t)number_member(entry, "http_status");
     recording.response.headers = headers_of(arena, entry);
     recording.response.body = buf_str(&body);
@@ -475,6 +479,7 @@ static void replay_entry(str entry)
 static bool is_spoken(str api)
 {
     return json_string_is(api, STR("openai_chat")) ||
+           json_string_is(api, STR("openai_responses")) ||
            json_string_is(api, STR("anthropic_messages"));
 }
 
