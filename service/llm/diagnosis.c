@@ -266,7 +266,8 @@ static bool speaks_of_context(const struct buf *message)
     bool speaks = strcasestr(text, "context length") != NULL ||
                   strcasestr(text, "context window") != NULL ||
                   strcasestr(text, "prompt too long") != NULL ||
-                  strcasestr(text, "prompt is too long") != NULL;
+                  strcasestr(text, "prompt is too long") != NULL ||
+                  strcasestr(text, "maximum number of tokens") != NULL;
 
     free(text);
     return speaks;
@@ -292,6 +293,19 @@ static bool is_spent_for_today(const struct cJSON *details)
     return false;
 }
 
+/* Google says of a bad key that the request is. */
+static bool names_bad_key(const struct cJSON *details)
+{
+    const struct cJSON *detail = tree_first(details);
+
+    for (; detail != NULL; detail = tree_next(detail)) {
+        if (str_is(tree_str(tree_get(detail, "reason")), "API_KEY_INVALID")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum kind kind_of_code(const struct parts *parts)
 {
     enum kind kind = kind_of_word(parts->code);
@@ -301,6 +315,9 @@ static enum kind kind_of_code(const struct parts *parts)
     }
     if (is_spent_for_today(parts->details)) {
         return KIND_QUOTA;
+    }
+    if (names_bad_key(parts->details)) {
+        return KIND_KEY_REFUSED;
     }
     return kind_of_word(tree_get(parts->details, "error_code"));
 }

@@ -1,6 +1,7 @@
 #include "service/llm/providers.h"
 
 #include "service/llm/anthropic.h"
+#include "service/llm/gemini.h"
 #include "service/llm/openai_chat.h"
 #include "service/llm/openai_responses.h"
 
@@ -35,6 +36,15 @@ static const struct provider_row rows[] = {
         .key_setting = "ANTHROPIC_API_KEY",
         .auth = PROVIDER_AUTH_X_API_KEY,
         .quirks = PROVIDER_CALL_ID_PLAIN,
+    },
+    {
+        .name = "gemini",
+        .codec = &gemini_codec,
+        .path = "/models/{model}:streamGenerateContent?alt=sse",
+        .base_url = "https://generativelanguage.googleapis.com/v1beta",
+        .base_url_setting = "GEMINI_BASE_URL",
+        .key_setting = "GEMINI_API_KEY",
+        .auth = PROVIDER_AUTH_GOOGLE,
     },
     {
         .name = "azure", /* https://NAME.openai.azure.com/openai/v1 */

@@ -14,6 +14,7 @@ enum provider_auth {
     PROVIDER_AUTH_BEARER, /* Authorization: Bearer KEY */
     PROVIDER_AUTH_API_KEY, /* api-key: KEY */
     PROVIDER_AUTH_X_API_KEY, /* x-api-key: KEY */
+    PROVIDER_AUTH_GOOGLE, /* x-goog-api-key: KEY; never in the URL, which is logged. */
 };
 
 enum provider_quirk {
@@ -35,7 +36,7 @@ struct provider_row {
     const char *base_url_setting; /* May be NULL, as the next. */
     const char *key_setting;
     enum provider_auth auth;
-    const char *path; /* Behind the base URL. */
+    const char *path; /* Behind the base URL; {model} stands for the model. May have a query. */
     const char *header; /* One more that it wants; NULL: none. */
     unsigned quirks;
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "service/base/buf.h"
 #include "service/llm/address.h"
 #include "service/net/reach.h"
 
@@ -176,18 +177,59 @@ status target_check(const struct target_rules *rules, const struct provider_row 
     return check_key(rules, row, request, arena);
 }
 
-/* BASE[?query] to BASE/path[?query]. */
-static const char *make_url(struct arena *arena, str base, const char *path)
+/* What may stand in a path as it is. */
+static bool is_plain_in_path(char byte)
+{
+    char lower = (char)(byte | 0x20);
+
+    return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') ||
+           (byte != '\0' && strchr("-._~", byte) != NULL);
+}
+
+/* The path with the model in its place. */
+static str path_of(struct arena *arena, const char *path, str model)
+{
+    static const char mark[] = "{model}";
+    const char *place = strstr(path, mark);
+    struct buf named = {0};
+
+    assert(model.len > 0);
+    if (place == NULL) {
+        return str_of(path);
+    }
+    buf_put(&named, str_make(path, (size_t)(place - path)));
+    for (size_t i = 0; i < model.len; i++) {
+        if (is_plain_in_path(model.ptr[i])) {
+            buf_put_char(&named, model.ptr[i]);
+        } else {
+            buf_printf(&named, "%%%02X", (unsigned)(uint8_t)model.ptr[i]);
+        }
+    }
+    buf_put(&named, str_of(place + sizeof(mark) - 1));
+    str copy = arena_copy(arena, buf_str(&named));
+
+    buf_fini(&named);
+    return copy;
+}
+
+/* BASE[?query] and PATH[?query] to BASE/PATH[?query[&query]]. */
+static const char *make_url(struct arena *arena, str base, str path)
 {
     const char *mark = (const char *)memchr(base.ptr, '?', base.len);
     size_t len = mark == NULL ? base.len : (size_t)(mark - base.ptr);
     str query = str_make(base.ptr + len, base.len - len);
+    bool has_query = memchr(path.ptr, '?', path.len) != NULL;
 
-    assert(base.len > 0 && path[0] == '/');
+    assert(base.len > 0 && path.ptr[0] == '/');
     while (len > 0 && base.ptr[len - 1] == '/') {
         len--;
     }
-    return arena_printf(arena, "%.*s%s" STR_FMT, (int)len, base.ptr, path, STR_ARG(query)).ptr;
+    if (has_query && query.len > 0) {
+        query = str_make(query.ptr + 1, query.len - 1);
+    }
+    return arena_printf(arena, "%.*s" STR_FMT "%s" STR_FMT, (int)len, base.ptr, STR_ARG(path),
+                        has_query && query.len > 0 ? "&" : "", STR_ARG(query))
+        .ptr;
 }
 
 static void put_header(struct target *target, const char *line)
@@ -205,6 +247,8 @@ static const char *key_form(enum provider_auth auth)
         return "api-key:";
     case PROVIDER_AUTH_X_API_KEY:
         return "x-api-key:";
+    case PROVIDER_AUTH_GOOGLE:
+        return "x-goog-api-key:";
     }
     assert(false && "of our own making");
     return "";
@@ -223,8 +267,10 @@ void target_make(const struct target_rules *rules, const struct provider_row *ro
     const char *key = setting(rules, row->key_setting);
 
     assert(row->codec != NULL && row->path != NULL);
+    str path = path_of(arena, row->path, request->model);
+
     *ret = (struct target){
-        .url = make_url(arena, base_url_of(rules, row, request), row->path),
+        .url = make_url(arena, base_url_of(rules, row, request), path),
         .key_kept = key != NULL && !may_have_key(rules, row, request),
         .is_strangers = is_strangers(rules, row, request),
     };

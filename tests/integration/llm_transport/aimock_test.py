@@ -53,7 +53,8 @@ FIXTURES = [
     },
 ]
 # A provider for each dialect, and its word for the end of an answer.
-DIALECTS = {"openai": "stop", "openai_responses": "completed", "anthropic": "end_turn"}
+DIALECTS = {"openai": "stop", "openai_responses": "completed", "anthropic": "end_turn",
+            "gemini": "STOP"}
 TOOLS = [
     {"name": "get_weather", "description": "Weather",
      "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}},
@@ -105,8 +106,9 @@ class AgainstAimock(unittest.TestCase):
         raise AssertionError("the mock server did not begin to listen")
 
     def ask(self, provider="openai", **members):
-        environment = {name + "_API_KEY": "k" for name in ("OPENAI", "ANTHROPIC")}
-        return ask(self.url, environment, provider=provider, **members)
+        environment = {name + "_API_KEY": "k" for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+        url = self.url + "beta" if provider == "gemini" else self.url
+        return ask(url, environment, provider=provider, **members)
 
     def done(self, **members):
         outcome = self.ask(**members)

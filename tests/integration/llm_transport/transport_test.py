@@ -218,6 +218,13 @@ class Requests(unittest.TestCase):
         self.assertEqual(request.headers["anthropic-version"], "2023-06-01")
         self.assertNotIn("authorization", request.headers)
 
+        with ReplayServer(Response(HELLO)) as server:
+            ask(server.url + "/?a=b", {"GEMINI_API_KEY": "k"}, provider="gemini", model="m/1 ?")
+            request = server.requests[0]
+        self.assertEqual(request.line,
+                         "POST /v1/models/m%2F1%20%3F:streamGenerateContent?alt=sse&a=b HTTP/1.1")
+        self.assertEqual(request.headers["x-goog-api-key"], "k")
+
     def test_large_request_is_sent_at_once(self):
         text = "é" * 2_000_000
         request = self.sent(messages=[{"role": "user", "text": text}])

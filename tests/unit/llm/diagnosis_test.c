@@ -62,6 +62,9 @@ static const struct {
      "CONTEXT_TOO_LONG never 0 This model's maximum context length is 5"},
     {400, "", "{\"error\":{\"message\":\"m\",\"code\":\"content_filter\"}}",
      "CONTENT_FILTERED never 0 m"},
+    {400, "",
+     "{\"error\":{\"code\":400,\"message\":\"m\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}",
+     "KEY_REFUSED never 0 m"},
     {404, "", "{\"error\":{\"message\":\"m\"}}", "MODEL_NOT_FOUND never 0 m"},
     {429, "",
      "[{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":["

@@ -478,7 +478,7 @@ static void replay_entry(str entry)
 /* Dialects there is a codec for. */
 static bool is_spoken(str api)
 {
-    return json_string_is(api, STR("openai_chat")) ||
+    return json_string_is(api, STR("openai_chat")) || json_string_is(api, STR("gemini")) ||
            json_string_is(api, STR("openai_responses")) ||
            json_string_is(api, STR("anthropic_messages"));
 }
