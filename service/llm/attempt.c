@@ -102,7 +102,8 @@ void attempt_head(struct attempt *attempt, uint32_t http_status, str headers, ui
     attempt->is_web_page = http_content_type_is(headers, STR("text/html"));
     if (http_status < 200 || http_status >= 300) {
         attempt->framing = FRAMING_ERROR;
-    } else if (http_content_type_is(headers, STR("application/x-ndjson")) ||
+    } else if ((attempt->row->codec->streams_lines && !attempt->is_web_page) ||
+               http_content_type_is(headers, STR("application/x-ndjson")) ||
                http_content_type_is(headers, STR("application/jsonl"))) {
         attempt->framing = FRAMING_STREAM;
         attempt->stream.framing = STREAM_LINES;

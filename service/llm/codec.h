@@ -21,6 +21,7 @@ enum codec_step {
 
 struct codec {
     const char *name;
+    bool streams_lines; /* A JSON text a line, whatever the media type is called. */
     void (*put_body)(const struct provider_row *row, const struct model_request *request,
                      struct buf *ret);
     void *(*open)(const struct provider_row *row, struct reply *reply);

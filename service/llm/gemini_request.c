@@ -222,29 +222,22 @@ static void put_thinking(struct json_writer *writer, str model, str effort)
     }
 }
 
-/* The members of generationConfig; the options' own win, one by one. */
-static void put_generation(const struct model_request *request, str effort, str given,
-                           struct buf *ret)
+static void put_generation(struct json_writer *writer, const struct model_request *request,
+                           str effort)
 {
-    struct buf bytes = {0};
-    struct json_writer writer = json_writer_of(&bytes);
-
-    assert(given.len == 0 || json_kind_of(given) == JSON_OBJECT);
-    json_begin_object(&writer, NULL);
+    json_begin_object(writer, "generationConfig");
     if (request->output_schema_json.len > 0) {
-        json_put_string(&writer, "responseMimeType", STR("application/json"));
-        json_put_raw(&writer, "responseJsonSchema", request->output_schema_json);
+        json_put_string(writer, "responseMimeType", STR("application/json"));
+        json_put_raw(writer, "responseJsonSchema", request->output_schema_json);
     }
-    request_put_temperature(&writer, request->temperature);
+    request_put_temperature(writer, request->temperature);
     if (request->max_output_tokens > 0) {
-        json_put_u64(&writer, "maxOutputTokens", request->max_output_tokens);
+        json_put_u64(writer, "maxOutputTokens", request->max_output_tokens);
     }
     if (effort.len > 0) {
-        put_thinking(&writer, request->model, effort);
+        put_thinking(writer, request->model, effort);
     }
-    json_end_object(&writer);
-    json_object_merge(buf_str(&bytes), given, ret);
-    buf_fini(&bytes);
+    json_end_object(writer);
 }
 
 static void put_contents(struct json_writer *writer, const struct provider_row *row,
@@ -262,34 +255,21 @@ void gemini_put_body(const struct provider_row *row, const struct model_request 
 {
     struct buf body = {0};
     struct buf rest = {0};
-    struct buf generation = {0};
-    struct buf merged = {0};
-    struct buf overlay = {0};
     struct json_writer writer = json_writer_of(&body);
-    struct json_writer last = json_writer_of(&overlay);
     str options = request->options_json;
     str effort = STR_EMPTY;
-    str given = STR_EMPTY;
 
     assert(row->codec == &gemini_codec && request->model.len > 0);
     if (request_take_effort(options, &effort, &rest)) {
         options = buf_str(&rest);
     }
-    (void)json_object_get_kind(options, STR("generationConfig"), JSON_OBJECT, &given);
-    put_generation(request, effort, given, &generation);
     json_begin_object(&writer, NULL);
     put_tools(&writer, request);
     put_system(&writer, request);
     put_contents(&writer, row, request);
+    put_generation(&writer, request, effort);
     json_end_object(&writer);
-    json_object_merge(buf_str(&body), options, &merged);
-    json_begin_object(&last, NULL);
-    json_put_raw(&last, "generationConfig", buf_str(&generation));
-    json_end_object(&last);
-    json_object_merge(buf_str(&merged), buf_str(&overlay), ret);
-    buf_fini(&overlay);
-    buf_fini(&merged);
-    buf_fini(&generation);
+    request_merge_options(buf_str(&body), options, "generationConfig", ret);
     buf_fini(&rest);
     buf_fini(&body);
 }

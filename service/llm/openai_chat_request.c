@@ -208,33 +208,6 @@ static void put_messages(struct json_writer *writer, const struct provider_row *
     json_end_array(writer);
 }
 
-static void put_tool(struct json_writer *writer, const struct model_tool *tool)
-{
-    assert(tool->name.len > 0);
-    json_begin_object(writer, NULL);
-    json_put_string(writer, "type", STR("function"));
-    json_begin_object(writer, "function");
-    json_put_string(writer, "name", tool->name);
-    if (tool->description.len > 0) {
-        json_put_string(writer, "description", tool->description);
-    }
-    json_put_raw(writer, "parameters", request_parameters(tool));
-    json_end_object(writer);
-    json_end_object(writer);
-}
-
-static void put_tools(struct json_writer *writer, const struct model_request *request)
-{
-    if (request->tool_count == 0) {
-        return;
-    }
-    json_begin_array(writer, "tools");
-    for (size_t i = 0; i < request->tool_count; i++) {
-        put_tool(writer, &request->tools[i]);
-    }
-    json_end_array(writer);
-}
-
 static void put_format(struct json_writer *writer, const struct provider_row *row, str schema)
 {
     bool knows_schemas = (row->quirks & PROVIDER_JSON_OBJECT_ONLY) == 0;
@@ -310,7 +283,7 @@ void openai_chat_put_body(const struct provider_row *row, const struct model_req
      * providers' prompt caches live on. */
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "model", request->model);
-    put_tools(&writer, request);
+    request_put_function_tools(&writer, request);
     put_messages(&writer, row, request);
     put_settings(&writer, row, request);
     json_end_object(&writer);

@@ -2,6 +2,7 @@
 
 #include "service/llm/anthropic.h"
 #include "service/llm/gemini.h"
+#include "service/llm/ollama.h"
 #include "service/llm/openai_chat.h"
 #include "service/llm/openai_responses.h"
 
@@ -136,6 +137,15 @@ static const struct provider_row rows[] = {
         .codec = CHAT,
         .base_url = "http://127.0.0.1:11434/v1",
         .base_url_setting = "OLLAMA_BASE_URL",
+        .key_setting = "OLLAMA_API_KEY",
+        .quirks = PROVIDER_KEY_OPTIONAL,
+    },
+    {
+        .name = "ollama_native",
+        .codec = &ollama_codec,
+        .path = "/api/chat",
+        .base_url = "http://127.0.0.1:11434",
+        .base_url_setting = "OLLAMA_NATIVE_BASE_URL",
         .key_setting = "OLLAMA_API_KEY",
         .quirks = PROVIDER_KEY_OPTIONAL,
     },

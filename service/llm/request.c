@@ -82,6 +82,59 @@ str request_parameters(const struct model_tool *tool)
                                          : STR("{\"type\":\"object\",\"properties\":{}}");
 }
 
+static void put_function_tool(struct json_writer *writer, const struct model_tool *tool)
+{
+    assert(tool->name.len > 0);
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "type", STR("function"));
+    json_begin_object(writer, "function");
+    json_put_string(writer, "name", tool->name);
+    if (tool->description.len > 0) {
+        json_put_string(writer, "description", tool->description);
+    }
+    json_put_raw(writer, "parameters", request_parameters(tool));
+    json_end_object(writer);
+    json_end_object(writer);
+}
+
+void request_put_function_tools(struct json_writer *writer, const struct model_request *request)
+{
+    if (request->tool_count == 0) {
+        return;
+    }
+    json_begin_array(writer, "tools");
+    for (size_t i = 0; i < request->tool_count; i++) {
+        put_function_tool(writer, &request->tools[i]);
+    }
+    json_end_array(writer);
+}
+
+void request_merge_options(str body, str options, const char *name, struct buf *ret)
+{
+    struct buf inner = {0};
+    struct buf outer = {0};
+    struct buf overlay = {0};
+    struct json_writer writer = json_writer_of(&overlay);
+    str own;
+    str given;
+
+    assert(json_kind_of(body) == JSON_OBJECT && name != NULL);
+    if (!json_object_get_kind(options, str_of(name), JSON_OBJECT, &given) ||
+        !json_object_get_kind(body, str_of(name), JSON_OBJECT, &own)) {
+        json_object_merge(body, options, ret);
+        return;
+    }
+    json_object_merge(own, given, &inner);
+    json_begin_object(&writer, NULL);
+    json_put_raw(&writer, name, buf_str(&inner));
+    json_end_object(&writer);
+    json_object_merge(body, options, &outer);
+    json_object_merge(buf_str(&outer), buf_str(&overlay), ret);
+    buf_fini(&overlay);
+    buf_fini(&outer);
+    buf_fini(&inner);
+}
+
 size_t request_join_texts(const struct model_message *message, enum model_block_kind kind,
                           struct buf *ret)
 {

@@ -31,6 +31,13 @@ size_t request_join_texts(const struct model_message *message, enum model_block_
                           struct buf *ret);
 bool request_has_call(const struct model_message *message);
 
+/* The member "tools" in the form {"type": "function", "function": {...}}, if there are any. */
+void request_put_function_tools(struct json_writer *writer, const struct model_request *request);
+
+/* The body with the options over it. The object `name`, if both have it, is not replaced but gets
+ * the options' members one by one. */
+void request_merge_options(str body, str options, const char *name, struct buf *ret);
+
 /* The member "temperature", if there is one. */
 void request_put_temperature(struct json_writer *writer, double temperature);
 

@@ -72,7 +72,7 @@ static uint64_t number_member(str object, const char *key)
 
 static const struct provider_row *row_of(str api, str provider)
 {
-    if (str_is(api, "openai_responses")) {
+    if (str_is(api, "openai_responses") || str_is(api, "ollama_native")) {
         return provider_find(api);
     }
     if (str_is(provider, "openai_chat")) {
@@ -480,6 +480,7 @@ static bool is_spoken(str api)
 {
     return json_string_is(api, STR("openai_chat")) || json_string_is(api, STR("gemini")) ||
            json_string_is(api, STR("openai_responses")) ||
+           json_string_is(api, STR("ollama_native")) ||
            json_string_is(api, STR("anthropic_messages"));
 }
 

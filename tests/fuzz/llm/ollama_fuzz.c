@@ -1,0 +1,12 @@
+/*
+ * Goal:   nothing a server of Ollama's dialect sends crashes the reader; see reply_fuzz.h.
+ */
+#include "tests/fuzz/llm/reply_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    reply_fuzz("ollama_native", data, size);
+    return 0;
+}
