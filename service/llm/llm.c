@@ -8,6 +8,7 @@
 #include "service/base/sys.h"
 #include "service/base/table.h"
 #include "service/llm/attempt.h"
+#include "service/llm/places.h"
 #include "service/llm/scripted.h"
 #include "service/llm/target.h"
 #include "service/net/http_client.h"
@@ -38,7 +39,7 @@ struct llm_call {
     struct llm_call *older;
     enum call_state state;
     const struct provider_row *row;
-    struct llm_call *next; /* In the queue. */
+    struct claim claim; /* For a place to ask. */
     struct timer timer;
     struct arena arena;
     struct diagnosis refusal; /* Found by start(): nothing is asked. */
@@ -72,10 +73,8 @@ struct llm {
     /* All below belongs to the model thread. */
     struct llm_call *newest;
     struct table by_number;
-    struct llm_call *queue;
-    struct llm_call **queue_end;
-    size_t asking_count;
-    struct timer pump; /* Starts queued calls, away from curl's callbacks. */
+    struct places places;
+    struct timer pump; /* Starts calls that have got a place, away from curl's callbacks. */
 };
 
 static status check_json(const struct model_request *request, struct arena *arena)
@@ -149,26 +148,11 @@ static void schedule_pump(struct llm *llm)
     }
 }
 
-static void unqueue(struct llm *llm, const struct llm_call *call)
-{
-    struct llm_call **link = &llm->queue;
-
-    while (*link != call) {
-        assert(*link != NULL);
-        link = &(*link)->next;
-    }
-    assert(call->state == CALL_QUEUED);
-    *link = call->next;
-    if (call->next == NULL) {
-        llm->queue_end = link;
-    }
-}
-
 /* Gives back its place. */
 static void end_asking(struct llm_call *call)
 {
-    assert(call->state == CALL_ASKING && call->llm->asking_count > 0);
-    call->llm->asking_count--;
+    assert(call->state == CALL_ASKING && call->claim.is_held);
+    places_leave(&call->llm->places, &call->claim);
     call->http = NULL;
     http_client_disarm(call->llm->http, &call->timer);
     schedule_pump(call->llm);
@@ -180,7 +164,7 @@ static void forget(struct llm_call *call)
 
     assert(call->http == NULL);
     if (call->state == CALL_QUEUED) {
-        unqueue(llm, call);
+        places_leave(&llm->places, &call->claim);
     }
     http_client_disarm(llm->http, &call->timer);
     table_remove(&llm->by_number, &call->link);
@@ -431,7 +415,6 @@ static void ask(struct llm_call *call)
     assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
     call->state = CALL_ASKING;
-    llm->asking_count++;
     call->attempt = attempt_new(call->row, call->target.shown, &options);
     call->http = http_call_start(llm->http, &request, &handler);
     call->grown_us = sys_monotonic_us();
@@ -441,25 +424,19 @@ static void ask(struct llm_call *call)
 static void pump(struct timer *timer)
 {
     struct llm *llm = container_of(timer, struct llm, pump);
+    struct claim *claim;
 
-    while (llm->queue != NULL && llm->asking_count < llm->options.calls_max) {
-        struct llm_call *call = llm->queue;
-
-        unqueue(llm, call);
-        ask(call);
+    while ((claim = places_next(&llm->places)) != NULL) {
+        ask(container_of(claim, struct llm_call, claim));
     }
 }
 
 static void enqueue(struct llm_call *call)
 {
-    struct llm *llm = call->llm;
-
     assert(call->row != NULL && call->row->codec != NULL);
     call->state = CALL_QUEUED;
-    call->next = NULL;
-    *llm->queue_end = call;
-    llm->queue_end = &call->next;
-    schedule_pump(llm);
+    places_ask(&call->llm->places, &call->claim, call->target.server);
+    schedule_pump(call->llm);
 }
 
 static void play_end(struct llm_call *call)
@@ -645,9 +622,9 @@ struct llm *llm_start(const struct llm_options *options)
     own->attempts_max = own->attempts_max == 0 ? 4 : own->attempts_max;
     own->calls_max = own->calls_max == 0 ? 256 : own->calls_max;
     table_init(&llm->by_number, has_number);
-    llm->queue_end = &llm->queue;
+    places_init(&llm->places, own->calls_max);
     llm->pump.fire = pump;
-    llm->http = http_client_start(own->calls_max);
+    llm->http = http_client_start(2 * own->calls_max); /* See places.h. */
     return llm;
 }
 
@@ -662,6 +639,7 @@ void llm_stop(struct llm *llm)
     }
     http_client_disarm(llm->http, &llm->pump);
     http_client_free(llm->http);
+    places_fini(&llm->places);
     table_fini(&llm->by_number);
     free(llm);
 }

@@ -22,7 +22,7 @@ struct llm_options {
     uint64_t quiet_ms; /* Of nothing but signs of life in an answer; 0: 600,000. */
     uint64_t retry_after_max_ms; /* A server that wants a longer wait is given up; 0: 600,000. */
     uint32_t attempts_max; /* From this attempt on no failure is worth another; 0: 4. */
-    size_t calls_max; /* In flight; more wait in a queue. 0: 256. */
+    size_t calls_max; /* In flight; more wait, see places.h. 0: 256. */
 };
 
 /* Never fails; options is copied. Ended by llm_stop(). */

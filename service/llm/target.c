@@ -261,6 +261,18 @@ static void put_key(struct target *target, const struct provider_row *row, const
     target->key = arena_copy(arena, str_of(key));
 }
 
+/* The scheme, host and port of a URL as it is shown. */
+static str server_of(str shown)
+{
+    size_t len = str_starts_with(shown, STR("https://")) ? 8 : 7;
+
+    assert(shown.len > len);
+    while (len < shown.len && shown.ptr[len] != '/') {
+        len++;
+    }
+    return str_make(shown.ptr, len);
+}
+
 void target_make(const struct target_rules *rules, const struct provider_row *row,
                  const struct model_request *request, struct arena *arena, struct target *ret)
 {
@@ -275,6 +287,7 @@ void target_make(const struct target_rules *rules, const struct provider_row *ro
         .is_strangers = is_strangers(rules, row, request),
     };
     ret->shown = address_shown(arena, str_of(ret->url));
+    ret->server = server_of(ret->shown);
     put_header(ret, "Content-Type: application/json");
     put_header(ret, "Accept: text/event-stream, application/json");
     if (row->header != NULL) {

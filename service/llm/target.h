@@ -42,6 +42,7 @@ struct target {
     str key; /* As it stands in the headers; empty: the call goes out without one. */
     bool key_kept; /* There is a key, but it may not go there. */
     str shown; /* The URL, for sentences. */
+    str server; /* Its begin, which names the server. */
     bool is_strangers;
 };
 

@@ -5,9 +5,9 @@ Method: the real polosd, and a server that answers as each case says; what count
 import json
 import unittest
 
-from polos.v1 import agents_pb2
+from polos.v1 import agents_pb2, runs_pb2
 
-from tests.integration.llm_transport.replay import ReplayServer, Response, chunk, sse
+from tests.integration.llm_transport.replay import HANG, Raw, ReplayServer, Response, chunk, sse
 from tests.lib.polosd import Server
 
 HELLO = sse(chunk({"content": "hello"}), chunk({}, "stop"))
@@ -17,16 +17,20 @@ BUSY = Response(b'{"error":{"message":"busy"}}', status=503, content_type="appli
 class Polosd(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(["--model-attempts-max", "3"], {"NO_PROXY": "*", "no_proxy": "*"})
+        cls.server = Server(["--model-attempts-max", "3", "--model-calls-max", "32"],
+                            {"NO_PROXY": "*", "no_proxy": "*"})
         cls.addClassCleanup(cls.server.close)
         cls.server.start()
+
+    def register(self, agent_id, model):
+        definition = agents_pb2.AgentDefinition(
+            id=agent_id, provider="openai_compatible", model="m", base_url=model.url)
+        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
 
     def run_with(self, *responses):
         """The run of an agent whose model answers so, and how often it was asked."""
         with ReplayServer(*responses) as model:
-            definition = agents_pb2.AgentDefinition(
-                id="a", provider="openai_compatible", model="m", base_url=model.url)
-            self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+            self.register("a", model)
             run = self.server.wait_ended(self.server.start_agent("a"))
             return run, len(model.requests)
 
@@ -44,6 +48,20 @@ class Polosd(unittest.TestCase):
         cut = Response(sse(chunk({"content": "he"}), done=False))
         run, asked = self.run_with(cut, Response(HELLO))
         self.assertEqual((json.loads(run.result_json), asked), ("hello", 2))
+
+    def test_server_that_hangs_holds_up_no_other(self):
+        with ReplayServer(Raw(HANG)) as hanging:
+            runs = []
+            self.register("h", hanging)
+            for _ in range(40):
+                runs.append(self.server.start_agent("h"))
+            while len(hanging.requests) < 32:
+                hanging.closing.wait(0.01)
+            run, asked = self.run_with(Response(HELLO))
+            self.assertEqual((json.loads(run.result_json), asked), ("hello", 1))
+            self.assertEqual(len(hanging.requests), 32)
+            for run_id in runs:
+                self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id))
 
     def test_refusal_is_one(self):
         refusal = sse(chunk({"refusal": "I cannot."}), chunk({}, "stop"))
