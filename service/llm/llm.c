@@ -239,6 +239,20 @@ static void attempt_failed(struct llm_call *call, struct diagnosis *diagnosis)
     forget(call);
 }
 
+/* An answer without a word is one, but whoever waits for words should find out why. */
+static void note_empty(const struct llm_call *call, const struct model_reply *reply)
+{
+    for (size_t i = 0; i < reply->block_count; i++) {
+        const struct model_block *block = &reply->blocks[i];
+
+        if (block->kind == MODEL_BLOCK_TOOL_CALL || block->text.len > 0) {
+            return;
+        }
+    }
+    log_line(LOG_WARN, "model_empty", "call=%llu provider=%s stop=" STR_FMT,
+             (unsigned long long)call->number, call->row->name, STR_ARG(reply->stop_raw));
+}
+
 static void attempt_whole(struct llm_call *call)
 {
     const struct model_sink *sink = &call->llm->options.sink;
@@ -247,6 +261,7 @@ static void attempt_whole(struct llm_call *call)
     assert(call->attempt != NULL);
     end_asking(call);
     attempt_reply(call->attempt, &call->arena, &reply);
+    note_empty(call, &reply);
     sink->done(sink->context, call->number, &reply);
     forget(call);
 }

@@ -162,6 +162,13 @@ class Streams(unittest.TestCase):
                         self.assertNotIn("model_retry", outcome.log)
                         self.assertEqual((len(server.requests), server.connections), (2, 2))
 
+    def test_empty_answer_is_one_and_is_logged(self):
+        with ReplayServer(Response(sse(chunk({"content": ""}), chunk({}, "stop")))) as server:
+            outcome = ask(server.url)
+            self.assertEqual((outcome.last["event"], outcome.shown()), ("done", ""))
+            self.assertIn("model_empty", outcome.log)
+            self.assertIn("stop=stop", outcome.log)
+
     def test_compressed_answers_are_read(self):
         for name, pack in (("gzip", gzip.compress), ("deflate", zlib.compress)):
             with self.subTest(name=name):
