@@ -141,7 +141,8 @@ MUTANTS = {
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
-        """store_batch_delete(&partition->batch, STORE_INDEX, key_index(key, partition->options.space,
+        """store_batch_delete(&partition->batch, STORE_INDEX, key_index(key,
+        partition->options.space,
         INDEX_SCHEDULE, id));""":
             "",
     }),

@@ -77,6 +77,7 @@ LAYERS = {
             "service/codec/",
             "service/engine/engine.h",
             "service/hosts/message.h",
+            "service/llm/provider.h",
         )
         + API,
         ("protobuf-c/",),

@@ -11,7 +11,8 @@ MUTANTS = {
     "lost_commit_keeps_place": (
         "A run whose commit was lost keeps the place it took in that round.",
         {
-            "static void reread(void *self, struct live_run *run) { note(((struct queues_feature *)self)->partition, run);":
+            """static void reread(void *self, struct live_run *run) { note(((struct
+            queues_feature *)self)->partition, run);""":
                 "static void reread(void *self, struct live_run *run) { (void)self; (void)run;",
         },
     ),
@@ -19,6 +20,7 @@ MUTANTS = {
         "left->priority > right->priority": "left->priority < right->priority",
     }),
     "starts_forgotten": ("A start is not written, so a restart forgets it.", {
-        "put_start(partition, place.queue, limits.rate, number, partition->now_ms);": "(void)number;",
+        "limits_put_start(partition, place.queue, limits.rate, number, partition->now_ms);":
+            "(void)number;",
     }),
 }
