@@ -279,4 +279,5 @@ void runs_fini(struct partition *partition)
         runs_drop(partition, run);
     }
     table_fini(&partition->runs.by_id);
+    free(partition->runs.recovering);
 }
