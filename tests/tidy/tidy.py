@@ -36,14 +36,15 @@ README_FOLDERS = (
     "service/*", "storage", "tests/*", "clients/*", "bazel", "protos", "docs"
 )
 LISTED_FOLDERS = ("service/*", "storage", "clients/c")
-# Being taken apart: its table comes when its files have their places.
-UNLISTED_FOLDERS = ()
 ENGINE_FORBIDDEN = re.compile(
     r"\b(time|clock_gettime|gettimeofday|rand|random|malloc|calloc|realloc|free|getenv"
     r"|printf|fprintf|puts|pthread_\w+|exit)\s*\("
 )
 UNOWNED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b(?!\([a-z][\w-]*\))")
 VERSION_TOLD = re.compile(r'"polos(?:d|-c|-python)/([^"\s]+)|^__version__ = "([^"]*)"')
+FEATURE_FILE = re.compile(r"service/features/(\w+)/")
+FEATURE_INCLUDE = re.compile(r'^\s*#\s*include\s*"service/features/(\w+)/')
+FEATURE_USES = re.compile(r"\buses\[\]\s*=\s*\{(.*?)\}", re.S)
 MACHINE_PATH = re.compile(r"(?:^|[\s\"'(=`])/(?:work|home|Users)/")
 
 
@@ -153,6 +154,49 @@ def include_layers(tree):
                     yield path, number, why
 
 
+def features_by_name(tree):
+    """{name: ({other: (path, line) of an include of it}, {other: (path, line) of `uses`})}"""
+    features = {}
+    for path in tree.having(*C_FILES):
+        match = FEATURE_FILE.match(path)
+        if not match:
+            continue
+        included, used = features.setdefault(match.group(1), ({}, {}))
+        for number, line in tree.lines(path):
+            other = FEATURE_INCLUDE.match(line)
+            if other and other.group(1) != match.group(1):
+                included.setdefault(other.group(1), (path, number))
+        text = strip_comments(tree.text(path))
+        for uses in FEATURE_USES.finditer(text):
+            number = text.count("\n", 0, uses.start()) + 1
+            for other in re.findall(r"&(\w+)_feature\b", uses.group(1)):
+                used[other] = (path, number)
+    return features
+
+
+def feature_uses(tree):
+    """A feature's `uses` are the features whose headers its files include, all and no others."""
+    for name, (included, used) in sorted(features_by_name(tree).items()):
+        for other in sorted(included.keys() - used.keys()):
+            yield *included[other], f"the uses of {name} do not name {other}"
+        for other in sorted(used.keys() - included.keys()):
+            yield *used[other], f"{name} includes no header of {other}, which its uses name"
+
+
+def feature_circle(tree):
+    """Features that use each other, in a circle or at once, are one feature."""
+    features = features_by_name(tree)
+    uses_of = {name: set(features[name][1]) for name in features}
+    left, before = set(features), None
+    while left != before:
+        before = left
+        used = set().union(*(uses_of[name] for name in left))
+        left = {name for name in left if name in used and left & uses_of[name]}
+    for name in sorted(left):
+        other = min(left & uses_of[name])
+        yield *features[name][1][other], f"{name} and {other} use each other, perhaps by a third"
+
+
 def engine_is_pure(tree):
     for path in tree.having(*C_FILES):
         if path.startswith("service/engine/"):
@@ -232,7 +276,7 @@ def readme_lists_files(tree):
     LISTED_FOLDERS the text names them. A name stands for the .c and the .h."""
     for path in tree.paths:
         folder, name = os.path.split(path)
-        if name != "README.md" or folder in UNLISTED_FOLDERS:
+        if name != "README.md":
             continue
         rows = table_of_files(tree, path)
         there = [file for file in tree.paths if os.path.dirname(file) == folder]
@@ -315,6 +359,8 @@ RULES = (
     header_guard,
     owner_of_later_work,
     include_layers,
+    feature_uses,
+    feature_circle,
     engine_is_pure,
     listed_in_build,
     readme,

@@ -99,6 +99,43 @@ class PlantedTest(unittest.TestCase):
     def test_folder_without_a_row(self):
         self.assert_caught(tidy.include_layers, "service/new/n.c", "#include <stdio.h>\n")
 
+    FEATURE = (
+        '#include "service/features/{0}/{0}.h"\n#include "service/features/{1}/{1}.h"\n\n'
+        "static const struct feature *const uses[] = {{{2}NULL}};\n"
+    )
+
+    def features(self, rule, *rows):
+        texts = {f"service/features/{row[0]}/{row[0]}.c": self.FEATURE.format(*row)
+                 for row in rows}
+        return [(line, sentence) for _, line, sentence in rule(self.tree(texts))]
+
+    def test_uses_that_are_what_is_included(self):
+        rows = ("a", "b", "&b_feature, "), ("b", "c", "&c_feature, "), ("c", "c", "")
+        self.assertEqual([], self.features(tidy.feature_uses, *rows))
+        self.assertEqual([], self.features(tidy.feature_circle, *rows))
+
+    def test_include_that_the_uses_do_not_name(self):
+        found = self.features(tidy.feature_uses, ("a", "b", ""))
+        self.assertEqual([(2, "the uses of a do not name b")], found)
+
+    def test_include_of_a_header_that_the_uses_do_not_name(self):
+        text = '#include "service/features/b/b.h"\n'
+        self.assert_caught(tidy.feature_uses, "service/features/a/more.h", text)
+
+    def test_use_of_what_is_not_included(self):
+        found = self.features(tidy.feature_uses, ("a", "b", "&b_feature,\n &d_feature, "))
+        self.assertEqual([(4, "a includes no header of d, which its uses name")], found)
+
+    def test_features_that_use_each_other(self):
+        rows = ("a", "b", "&b_feature, "), ("b", "c", "&c_feature, "), ("c", "a", "&a_feature, ")
+        self.assertEqual(3, len(self.features(tidy.feature_circle, *rows)))
+        self.assertEqual(1, len(self.features(tidy.feature_circle, ("a", "a", "&a_feature, "))))
+
+    def test_feature_that_only_uses_a_circle(self):
+        rows = ("a", "b", "&b_feature, "), ("b", "c", "&c_feature, "), ("c", "b", "&b_feature, ")
+        found = [sentence[:7] for _, sentence in self.features(tidy.feature_circle, *rows)]
+        self.assertEqual(["b and c", "c and b"], found)
+
     def test_forbidden_calls_in_the_engine(self):
         for name in ("time", "rand", "malloc", "calloc", "free", "getenv", "printf"):
             text = f"int engine_e(void)\n{{\n    return {name}(0);\n}}\n"
@@ -184,12 +221,21 @@ class LayersTest(unittest.TestCase):
 
     def test_only_rpc_sees_grpc(self):
         self.assertIsNone(layers.refusal("service/rpc/server.c", "grpc/grpc.h"))
-        for folder in ("api", "runtime", "engine", "llm", "hosts", "gateway"):
+        for folder in ("api", "partition", "features", "engine", "llm", "hosts", "gateway"):
             self.assertIsNotNone(layers.refusal(f"service/{folder}/x.c", "grpc/grpc.h"), folder)
 
-    def test_runtime_sees_the_store_and_not_its_kinds(self):
-        self.assertIsNone(layers.refusal("service/partition/x.c", "storage/store.h"))
-        self.assertIsNotNone(layers.refusal("service/partition/x.c", "storage/rocksdb_store.h"))
+    def test_the_store_is_seen_and_not_its_kinds(self):
+        for path in ("service/partition/x.c", "service/features/queues/x.c"):
+            self.assertIsNone(layers.refusal(path, "storage/store.h"))
+            self.assertIsNotNone(layers.refusal(path, "storage/rocksdb_store.h"))
+
+    def test_the_partition_sees_no_feature_and_no_agents(self):
+        for header in ("service/features/queues/queues.h", "service/agents/transcript.h"):
+            self.assertIsNotNone(layers.refusal("service/partition/x.c", header))
+            self.assertIsNone(layers.refusal("service/features/starts/x.c", header))
+        self.assertIsNone(
+            layers.refusal("service/features/starts/x.c", "service/partition/feature.h")
+        )
 
     def test_transports_do_not_see_each_other_or_the_engine(self):
         self.assertIsNotNone(layers.refusal("service/rpc/x.c", "service/gateway/http.h"))
