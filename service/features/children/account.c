@@ -25,8 +25,8 @@ struct call {
     struct outcome outcome;
 };
 
-struct round {
-    struct round *before;
+struct turn {
+    struct turn *before;
     uint32_t number;
     str content;
     struct engine_usage usage;
@@ -37,7 +37,7 @@ struct round {
 
 struct account {
     struct arena *arena;
-    struct round *last;
+    struct turn *last;
     str stop_reason;
     status status;
 };
@@ -49,11 +49,11 @@ static status add_turn(struct account *account, const struct event *event)
     struct buf refused = {0};
     str origin;
     TRY(transcript_unpack_reply(event->model_replied.reply, account->arena, &reply, &origin));
-    struct round *round = arena_zalloc(account->arena, sizeof(*round));
-    round->before = account->last;
-    round->number = account->last == NULL ? 1 : account->last->number + 1;
-    round->usage = event->model_replied.usage;
-    round->calls = arena_zalloc(account->arena, (reply.block_count + 1) * sizeof(round->calls[0]));
+    struct turn *turn = arena_zalloc(account->arena, sizeof(*turn));
+    turn->before = account->last;
+    turn->number = account->last == NULL ? 1 : account->last->number + 1;
+    turn->usage = event->model_replied.usage;
+    turn->calls = arena_zalloc(account->arena, (reply.block_count + 1) * sizeof(turn->calls[0]));
     for (size_t i = 0; i < reply.block_count; i++) {
         const struct model_block *block = &reply.blocks[i];
         if (block->kind == MODEL_BLOCK_TEXT) {
@@ -61,21 +61,21 @@ static status add_turn(struct account *account, const struct event *event)
         } else if (block->kind == MODEL_BLOCK_REFUSAL) {
             buf_put(&refused, block->text);
         } else if (block->kind == MODEL_BLOCK_TOOL_CALL) {
-            round->calls[round->call_count++] = (struct call){
+            turn->calls[turn->call_count++] = (struct call){
                 .id = block->call_id, .name = block->name, .arguments = block->arguments};
         }
     }
-    round->content = arena_copy(account->arena, buf_str(said.len > 0 ? &said : &refused));
+    turn->content = arena_copy(account->arena, buf_str(said.len > 0 ? &said : &refused));
     buf_fini(&said);
     buf_fini(&refused);
-    account->last = round;
+    account->last = turn;
     return STATUS_OK;
 }
 
-static void add_task(struct round *round, const struct event *event)
+static void add_task(struct turn *turn, const struct event *event)
 {
-    for (size_t i = 0; round != NULL && i < round->call_count; i++) {
-        struct call *call = &round->calls[i];
+    for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
+        struct call *call = &turn->calls[i];
         if (call->effect == 0 && str_equal(call->id, event->task_requested.call_id)) {
             call->effect = event->effect;
             return;
@@ -83,10 +83,10 @@ static void add_task(struct round *round, const struct event *event)
     }
 }
 
-static void add_result(struct round *round, const struct event *event)
+static void add_result(struct turn *turn, const struct event *event)
 {
-    for (size_t i = 0; round != NULL && i < round->call_count; i++) {
-        struct call *call = &round->calls[i];
+    for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
+        struct call *call = &turn->calls[i];
         if (call->effect == event->effect) {
             call->is_settled = true;
             call->outcome = event->task_settled.outcome;
@@ -155,25 +155,25 @@ static void put_result(struct json_writer *writer, const struct call *call)
     json_end_object(writer);
 }
 
-static void put_turn(struct buf *buf, const struct round *round)
+static void put_turn(struct buf *buf, const struct turn *turn)
 {
     struct json_writer writer = json_writer_of(buf);
     json_begin_object(&writer, NULL);
-    json_put_u64(&writer, "step", round->number);
-    json_put_string(&writer, "content", round->content);
+    json_put_u64(&writer, "step", turn->number);
+    json_put_string(&writer, "content", turn->content);
     json_begin_array(&writer, "tool_calls");
-    for (size_t i = 0; i < round->call_count; i++) {
-        put_call(&writer, &round->calls[i]);
+    for (size_t i = 0; i < turn->call_count; i++) {
+        put_call(&writer, &turn->calls[i]);
     }
     json_end_array(&writer);
     json_begin_array(&writer, "tool_results");
-    for (size_t i = 0; i < round->call_count; i++) {
-        if (round->calls[i].is_settled) {
-            put_result(&writer, &round->calls[i]);
+    for (size_t i = 0; i < turn->call_count; i++) {
+        if (turn->calls[i].is_settled) {
+            put_result(&writer, &turn->calls[i]);
         }
     }
     json_end_array(&writer);
-    put_usage(&writer, &round->usage);
+    put_usage(&writer, &turn->usage);
     json_end_object(&writer);
 }
 
@@ -182,25 +182,25 @@ static void put_turn(struct buf *buf, const struct round *round)
 static void put_turns(struct json_writer *writer, const struct account *account)
 {
     struct buf text = {0};
-    const struct round *first = NULL;
+    const struct turn *first = NULL;
     size_t bytes = 0;
     size_t count = 0;
-    for (struct round *round = account->last; round != NULL; round = round->before) {
+    for (struct turn *turn = account->last; turn != NULL; turn = turn->before) {
         buf_reset(&text);
-        put_turn(&text, round);
+        put_turn(&text, turn);
         bytes += text.len;
         if (bytes > ACCOUNT_BYTES_MAX) {
             break;
         }
-        round->text = arena_copy(account->arena, buf_str(&text));
-        first = round;
+        turn->text = arena_copy(account->arena, buf_str(&text));
+        first = turn;
         count++;
     }
     buf_fini(&text);
     const str **kept = arena_alloc(account->arena, (count + 1) * sizeof(const str *));
     size_t at = count;
-    for (const struct round *round = account->last; at > 0; round = round->before) {
-        kept[--at] = &round->text;
+    for (const struct turn *turn = account->last; at > 0; turn = turn->before) {
+        kept[--at] = &turn->text;
     }
     json_begin_array(writer, "steps");
     for (size_t i = 0; i < count; i++) {

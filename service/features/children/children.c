@@ -1,8 +1,8 @@
 /*
  * children: runs that a run's code started.
  *
- * A parent's order, its children's starts, and later each child's end and what the parent is told
- * of it, are in one batch each, so parent and child never disagree.
+ * A parent's step request, its children's starts, and later each child's end and what the parent
+ * is told of it, are in one batch each, so parent and child never disagree.
  */
 #include "service/features/children/children.h"
 

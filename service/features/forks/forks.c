@@ -166,8 +166,8 @@ static void drop_leases(struct fork *fork)
     }
 }
 
-/* Nor is a place in a queue. */
-static void drop_turn(struct fork *fork)
+/* Nor is an admission. */
+static void withdraw_admission(struct fork *fork)
 {
     struct command back = {.kind = COMMAND_WITHDRAW_ADMISSION};
     enum verdict verdict = command_submit(fork->partition, fork->run, &back);
@@ -209,7 +209,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
                           : seq_message(arena, &fork));
     }
     command_replay_commit(partition, fork.run);
-    drop_turn(&fork);
+    withdraw_admission(&fork);
     drop_leases(&fork);
     if (adopts) {
         status adopted = children_adopt(partition, source, fork.run);
@@ -231,8 +231,9 @@ static void handle_fork(struct partition *partition, struct request *request)
         request_fail_run(partition, request, found);
         return;
     }
-    if (!fork_run(partition, request->run, fork_request(request)->after_seq, false, &request->arena,
-                  &failure, &fork_request(request)->ret_run)) {
+    struct fork_request *fork = fork_request(request);
+    if (!fork_run(partition, request->run, fork->after_seq, false, &request->arena, &failure,
+                  &fork->ret_run)) {
         request_answer(partition, request, &failure);
         return;
     }

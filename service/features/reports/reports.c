@@ -322,7 +322,7 @@ static void handle_list(struct partition *partition, struct request *request)
 }
 
 struct reading {
-    struct request *request;
+    struct history_request *asked;
     str *records;
     uint32_t start;
     uint64_t end; /* Events from this seq on are not wanted. */
@@ -335,9 +335,9 @@ static bool visit_record(void *context, str key, str value)
     if (key_read_journal_seq(key, &seq) && seq >= reading->end) {
         return false;
     }
-    reading->records[history_request(reading->request)->ret_count++] =
-        arena_copy(&reading->request->arena, value);
-    return history_request(reading->request)->ret_count < history_request(reading->request)->limit;
+    struct history_request *asked = reading->asked;
+    reading->records[asked->ret_count++] = arena_copy(&asked->request.arena, value);
+    return asked->ret_count < asked->limit;
 }
 
 static bool visit_first(void *context, str key, str value)
@@ -352,16 +352,17 @@ static status read_records(struct partition *partition, struct request *request)
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    uint32_t from_seq = history_request(request)->from_seq;
+    struct history_request *asked = history_request(request);
+    uint32_t from_seq = asked->from_seq;
     struct reading reading = {
-        .request = request,
-        .records = arena_alloc(&request->arena, history_request(request)->limit * sizeof(str)),
+        .asked = asked,
+        .records = arena_alloc(&request->arena, asked->limit * sizeof(str)),
         .start = from_seq,
-        .end = (uint64_t)from_seq + history_request(request)->limit,
+        .end = (uint64_t)from_seq + asked->limit,
     };
     str prefix = key_run(prefix_bytes, space, request->run);
-    history_request(request)->ret_count = 0;
-    history_request(request)->ret_records = reading.records;
+    asked->ret_count = 0;
+    asked->ret_records = reading.records;
     TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
                    key_journal(from_bytes, space, request->run, from_seq), true, 1, visit_first,
                    &reading));

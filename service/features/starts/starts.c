@@ -27,12 +27,12 @@ struct starts {
 static bool answer_repeated(struct partition *partition, struct request *request,
                             const uint8_t key[16])
 {
+    struct start_request *start = start_request(request);
     struct idempotency_row row;
-    if (start_request(request)->spec.idempotency_key.len == 0 ||
-        !idempotency_find(partition, key, &row)) {
+    if (start->spec.idempotency_key.len == 0 || !idempotency_find(partition, key, &row)) {
         return false;
     }
-    if (memcmp(row.digest, start_request(request)->digest, sizeof(row.digest)) != 0) {
+    if (memcmp(row.digest, start->digest, sizeof(row.digest)) != 0) {
         struct failure failure =
             failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
                          STR("this idempotency key has started a run with another request; use a "
@@ -41,8 +41,8 @@ static bool answer_repeated(struct partition *partition, struct request *request
         request_fail_later(partition, request, &failure);
         return true;
     }
-    start_request(request)->ret_run = row.run;
-    start_request(request)->ret_existed = true;
+    start->ret_run = row.run;
+    start->ret_existed = true;
     request_answer_later(partition, request); /* Its start may be in this very batch. */
     return true;
 }
@@ -193,25 +193,25 @@ bool start_run(struct partition *partition, struct run_spec *spec, uint64_t time
 
 static void handle_start(struct partition *partition, struct request *request)
 {
-    struct run_spec *spec = &start_request(request)->spec;
+    struct start_request *start = start_request(request);
+    struct run_spec *spec = &start->spec;
     uint8_t key[IDEMPOTENCY_HASH_BYTES];
     hash128(spec->idempotency_key, key);
     if (answer_repeated(partition, request, key) || !may_start(partition, request)) {
         return;
     }
     struct failure failure;
-    if (!start_run(partition, spec, start_request(request)->timeout_ms,
-                   start_request(request)->max_retries, &request->arena, &failure,
-                   &start_request(request)->ret_run)) {
+    if (!start_run(partition, spec, start->timeout_ms, start->max_retries, &request->arena,
+                   &failure, &start->ret_run)) {
         request_answer(partition, request, &failure);
         return;
     }
     if (spec->idempotency_key.len > 0) {
-        struct idempotency_row row = {.run = start_request(request)->ret_run};
-        memcpy(row.digest, start_request(request)->digest, sizeof(row.digest));
+        struct idempotency_row row = {.run = start->ret_run};
+        memcpy(row.digest, start->digest, sizeof(row.digest));
         idempotency_put(partition, key, &row);
     }
-    start_request(request)->ret_existed = false;
+    start->ret_existed = false;
     request_answer_later(partition, request);
 }
 

@@ -132,8 +132,8 @@ static bool is_second(const struct live_run *run, const struct search *search, s
     if (!search->found || search->last.is_open) {
         return false;
     }
-    bool asker_is_there = engine_effect(&run->state, search->owner) != NULL;
-    return asker_is_there || engine_is_terminal(&run->state) || search->outcome.len == 0 ||
+    bool owner_is_there = engine_effect(&run->state, search->owner) != NULL;
+    return owner_is_there || engine_is_terminal(&run->state) || search->outcome.len == 0 ||
            str_equal(search->outcome, answer);
 }
 
@@ -190,10 +190,10 @@ static void refuse_resume(struct partition *partition, struct request *request,
 
 static void handle_resume(struct partition *partition, struct request *request)
 {
-    enum verdict verdict = suspension_answer(
-        partition, request->run, resume_request(request)->key, resume_request(request)->data,
-        resume_request(request)->by, &request->arena, &resume_request(request)->ret_accepted,
-        &resume_request(request)->ret_kept);
+    struct resume_request *resume = resume_request(request);
+    enum verdict verdict =
+        suspension_answer(partition, request->run, resume->key, resume->data, resume->by,
+                          &request->arena, &resume->ret_accepted, &resume->ret_kept);
     if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
         request_answer_later(partition, request);
         return;
@@ -207,7 +207,7 @@ enum {
 
 struct listing {
     struct partition *partition;
-    struct request *request;
+    struct suspensions_request *asked;
     struct suspension *found;
     struct arena scratch; /* For one run's journal. */
     size_t bytes; /* Of what was found. */
@@ -220,24 +220,25 @@ struct listing {
 static status add_found(struct listing *listing, uuid run, uint32_t effect)
 {
     struct partition *partition = listing->partition;
-    struct request *request = listing->request;
+    struct suspensions_request *asked = listing->asked;
+    struct arena *arena = &asked->request.arena;
     struct live_run *live;
     const struct live_wait *wait;
     struct search search;
     struct arena *scratch = &listing->scratch;
     TRY(runs_get(partition, run, &live));
     if (engine_effect(&live->state, effect) == NULL) {
-        return STATUS_OK; /* Its row was read before this turn ended it. */
+        return STATUS_OK; /* Its row was read before this round ended it. */
     }
     TRY(wait_find(partition, live, effect, &wait));
-    str key = arena_copy(&request->arena, wait->key);
+    str key = arena_copy(arena, wait->key);
     TRY(search_run(partition, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
-        struct suspension *found = &listing->found[suspensions_request(request)->ret_count++];
+        struct suspension *found = &listing->found[asked->ret_count++];
         *found = search.last;
         found->step_key = key;
-        found->name = arena_copy(&request->arena, search.last.name);
-        found->data = arena_copy(&request->arena, search.last.data);
+        found->name = arena_copy(arena, search.last.name);
+        found->data = arena_copy(arena, search.last.data);
         found->by = found->answer = STR_EMPTY;
         listing->bytes += key.len + found->name.len + found->data.len;
     }
@@ -248,7 +249,7 @@ static bool visit_row(void *context, str key, str value)
 {
     (void)value;
     struct listing *listing = context;
-    struct request *request = listing->request;
+    struct suspensions_request *asked = listing->asked;
     struct suspension_row row;
     str tail;
     if (!key_read_index(key, &tail) || !status_is_ok(suspension_row_decode(tail, &row))) {
@@ -260,9 +261,8 @@ static bool visit_row(void *context, str key, str value)
     if (is_after || !is_wanted) {
         return true;
     }
-    if (suspensions_request(request)->ret_count == suspensions_request(request)->limit ||
-        listing->bytes > PAGE_BYTES_MAX) {
-        suspensions_request(request)->ret_more = true;
+    if (asked->ret_count == asked->limit || listing->bytes > PAGE_BYTES_MAX) {
+        asked->ret_more = true;
         return false;
     }
     status added = add_found(listing, row.run, row.effect);
@@ -276,13 +276,12 @@ static bool visit_row(void *context, str key, str value)
 /* After the last one of the page before. */
 static void list_after(struct listing *listing)
 {
-    struct request *request = listing->request;
-    if (suspensions_request(request)->after_ms == 0) {
+    const struct suspensions_request *asked = listing->asked;
+    if (asked->after_ms == 0) {
         return;
     }
-    struct index_tail tail = suspension_row_tail(suspensions_request(request)->after_ms,
-                                                 suspensions_request(request)->after_run,
-                                                 suspensions_request(request)->after_effect);
+    struct index_tail tail =
+        suspension_row_tail(asked->after_ms, asked->after_run, asked->after_effect);
     str key = key_index(listing->after, listing->partition->options.space, INDEX_SUSPENSION,
                         index_tail_str(&tail));
     listing->after_len = key.len;
@@ -291,9 +290,10 @@ static void list_after(struct listing *listing)
 
 static void read_list(struct partition *partition, struct request *request)
 {
-    struct listing listing = {.partition = partition, .request = request, .only = request->run};
+    struct suspensions_request *asked = suspensions_request(request);
+    struct listing listing = {.partition = partition, .asked = asked, .only = request->run};
     char prefix[KEY_BYTES_MAX];
-    size_t bytes = (suspensions_request(request)->limit + 1) * sizeof(listing.found[0]);
+    size_t bytes = (asked->limit + 1) * sizeof(listing.found[0]);
     listing.found = arena_alloc(&request->arena, bytes);
     arena_init(&listing.scratch, 0);
     list_after(&listing);
@@ -307,18 +307,18 @@ static void read_list(struct partition *partition, struct request *request)
         request_fail(partition, request, scanned.code, REASON_STORE_DAMAGED, scanned.why);
         return;
     }
-    suspensions_request(request)->ret = listing.found;
+    asked->ret = listing.found;
     request_answer(partition, request, NULL);
 }
 
 static void read_one(struct partition *partition, struct request *request)
 {
+    struct suspensions_request *asked = suspensions_request(request);
     struct search search;
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(partition, request->run, suspensions_request(request)->step_key, 0,
-                           &request->arena, &search);
+        found = search_run(partition, request->run, asked->step_key, 0, &request->arena, &search);
     }
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
@@ -332,9 +332,9 @@ static void read_one(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
-    search.last.is_open &= is_open(run, suspensions_request(request)->step_key);
-    suspensions_request(request)->ret = &search.last;
-    suspensions_request(request)->ret_count = 1;
+    search.last.is_open &= is_open(run, asked->step_key);
+    asked->ret = &search.last;
+    asked->ret_count = 1;
     request_answer(partition, request, NULL);
 }
 

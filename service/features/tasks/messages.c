@@ -16,17 +16,17 @@ static void close_link(struct host_link *link, const struct failure *failure)
 
 static void greet(struct partition *partition, struct request *request)
 {
+    const struct hello_request *hello = hello_request(request);
     const char *field = NULL;
     struct host_session *session;
-    status heard =
-        hosts_hello(partition->hosts, hello_request(request)->link, &hello_request(request)->hello,
-                    partition->monotonic_ms, &request->arena, &field, &session);
+    status heard = hosts_hello(partition->hosts, hello->link, &hello->hello,
+                               partition->monotonic_ms, &request->arena, &field, &session);
     if (status_is_ok(heard)) {
         struct task_ref adopted;
         while (hosts_next_adopted(partition->hosts, &adopted)) {
             step_request_resend(partition, adopted);
         }
-        versions_hear(partition, &hello_request(request)->hello);
+        versions_hear(partition, &hello->hello);
         request_answer(partition, request, NULL);
         return;
     }
@@ -34,7 +34,7 @@ static void greet(struct partition *partition, struct request *request)
     struct failure failure = failure_make(
         heard.code, is_field ? REASON_INVALID_FIELD : REASON_HELLO_REFUSED, str_of(heard.why));
     failure.field = str_of(field);
-    close_link(hello_request(request)->link, &failure);
+    close_link(hello->link, &failure);
     request_answer(partition, request, &failure);
 }
 
@@ -245,8 +245,9 @@ static void note_verdict(struct partition *partition, struct host_session *sessi
 
 static void submit_for_host(struct partition *partition, struct request *request)
 {
-    const struct host_message *message = &host_request(request)->message;
-    struct host_session *session = host_request(request)->link->session;
+    const struct host_request *said = host_request(request);
+    const struct host_message *message = &said->message;
+    struct host_session *session = said->link->session;
     struct live_run *run;
     status found = runs_get(partition, message->task.run, &run);
     enum verdict verdict = VERDICT_STALE;
@@ -282,8 +283,9 @@ static bool says_hello(const struct partition *partition, const struct host_link
 
 static void handle_message(struct partition *partition, struct request *request)
 {
-    struct host_session *session = host_request(request)->link->session;
-    if (session == NULL && says_hello(partition, host_request(request)->link)) {
+    const struct host_request *said = host_request(request);
+    struct host_session *session = said->link->session;
+    if (session == NULL && says_hello(partition, said->link)) {
         partition_post_always(partition,
                               request); /* Said without waiting for Welcome: next round. */
         return;
@@ -292,13 +294,12 @@ static void handle_message(struct partition *partition, struct request *request)
         request_answer(partition, request, NULL); /* The link was closed meanwhile. */
         return;
     }
-    switch (hosts_receive(partition->hosts, session, &host_request(request)->message,
-                          partition->monotonic_ms)) {
+    switch (hosts_receive(partition->hosts, session, &said->message, partition->monotonic_ms)) {
     case HOST_RECEIPT_COMMAND:
         submit_for_host(partition, request);
         break;
     case HOST_RECEIPT_SHOW:
-        show_progress(partition, &host_request(request)->message);
+        show_progress(partition, &said->message);
         break;
     case HOST_RECEIPT_DROP:
     case HOST_RECEIPT_CLOSED:

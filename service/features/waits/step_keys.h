@@ -20,7 +20,7 @@ struct step_keys {
 };
 
 void step_keys_fini(struct step_keys *keys);
-/* `key` is engine_key() of the order's. */
+/* `key` is engine_key() of the step request's. */
 void step_keys_add(struct step_keys *keys, uint32_t task, uint64_t key);
 bool step_keys_has(const struct step_keys *keys, uint32_t task, uint64_t key);
 

@@ -1,5 +1,5 @@
 /*
- * watch: those who follow a run: facts from the journal first, then live.
+ * watchers: those who follow a run: facts from the journal first, then live.
  *
  * A watcher reads the journal in chunks until it has caught up, and from then on is pushed what
  * happens. One that is slow is not queued for: it falls back to reading the journal, where
@@ -508,8 +508,9 @@ static void handle_more(struct partition *partition, struct request *request)
 static void handle_end(struct partition *partition, struct request *request)
 {
     struct watchers *watchers = watchers_of(partition);
-    detach(watchers, request->run, watch_request(request)->watcher);
-    todo_remove(watchers, watch_request(request)->watcher);
+    const struct watcher *watcher = watch_request(request)->watcher;
+    detach(watchers, request->run, watcher);
+    todo_remove(watchers, watcher);
     request_answer(partition, request, NULL);
 }
 
