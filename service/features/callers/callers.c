@@ -42,6 +42,7 @@ static struct awaited *awaited_find(const struct callers *callers, uuid run)
 
 static struct awaited *awaited_add(struct callers *callers, uuid run)
 {
+    assert(awaited_find(callers, run) == NULL);
     struct awaited *awaited = xcalloc(1, sizeof(*awaited));
     awaited->run = run;
     table_add(&callers->by_run, &awaited->by_run, uuid_hash(run));
@@ -87,6 +88,7 @@ static void refuse(struct callers *callers, uuid run, const struct failure *fail
 
 static void answer(struct callers *callers, struct live_run *run)
 {
+    assert(engine_is_terminal(&run->state));
     struct request *request;
     while ((request = take_one(callers, run->state.id)) != NULL) {
         report_answer(callers->partition, request, run);
@@ -112,6 +114,7 @@ static void handle_wait(struct partition *partition, struct request *request)
     }
     request->node.next = awaited->waits == NULL ? NULL : &awaited->waits->node;
     awaited->waits = request;
+    assert(callers_wait_for(partition, request->run));
 }
 
 /* Out of the chain; NULL: it was answered, or has not come. */

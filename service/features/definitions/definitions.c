@@ -61,6 +61,7 @@ static status remember(struct definitions *definitions, const uint8_t hash[16], 
         free(definition);
         return decoded;
     }
+    assert(find_hash(definitions, hash) == NULL); /* Each is kept once. */
     definition->next = definitions->list;
     definitions->list = definition;
     definitions->count++;
@@ -87,6 +88,7 @@ status definition_put(struct partition *partition, const struct agent_definition
                         encoded);
     }
     unlink_newest(definitions_of(partition), definition->agent.id);
+    assert(definition != NULL);
     definition->is_newest = true;
     store_batch_put(&partition->batch, STORE_DEFINITION_NAMES,
                     key_definition_name(key, space, DEFINITION_AGENT, definition->agent.id),
@@ -182,8 +184,10 @@ static void forget_all(struct definitions *definitions)
         arena_fini(&definitions->list->arena);
         free(definitions->list);
         definitions->list = next;
+        assert(definitions->count > 0);
+        definitions->count--;
     }
-    definitions->count = 0;
+    assert(definitions->count == 0);
 }
 
 /* What was registered in the round that failed may not exist. */

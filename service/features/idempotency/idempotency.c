@@ -47,7 +47,10 @@ void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_
     struct fresh_key *fresh = &idempotency->fresh[idempotency->count++];
     memcpy(fresh->key, key, sizeof(fresh->key));
     fresh->row = *row;
+    assert(!uuid_is_zero(row->run));
+    assert(idempotency->count <= idempotency->capacity);
     size_t len = codec_encode_idempotency(row, value, sizeof(value));
+    assert(len > 0 && len <= sizeof(value));
     store_batch_put(&partition->batch, STORE_IDEMPOTENCY,
                     key_hash(bytes, partition->options.space, key), str_make(value, len));
 }

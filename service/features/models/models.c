@@ -104,6 +104,8 @@ static uint32_t slot_take(struct models *models)
         }
     }
     uint32_t slot = models->slot_free;
+    assert(slot < models->slot_capacity);
+    assert(!models->slots[slot].in_use);
     models->slot_free = models->slots[slot].next_free;
     models->slots[slot].in_use = true;
     return slot;
@@ -113,6 +115,7 @@ static void slot_give(struct models *models, uint64_t call)
 {
     struct model_slot *slot = find_call(models, call);
     assert(slot != NULL);
+    assert(slot->in_use);
     slot->in_use = false;
     slot->generation++;
     slot->next_free = models->slot_free;

@@ -81,6 +81,7 @@ static status report_state(struct partition *partition, struct live_run *run, st
 static status report_effect(struct partition *partition, struct live_run *run, uint32_t index,
                             struct arena *arena, struct run_report *ret)
 {
+    assert(index < run->state.effect_count);
     const struct effect *effect = &run->state.effects[index];
     if (effect->kind == EFFECT_MODEL) {
         struct definition *definition;
@@ -238,6 +239,7 @@ static bool visit_row(void *context, str key, str value)
     if (!status_is_ok(listing->status)) {
         return false;
     }
+    assert(list->ret_count < list->limit && listing->examined < LIST_EXAMINED_MAX);
     listing->last = line.id;
     listing->examined++;
     if (matches(list, &line.row)) {
@@ -336,6 +338,7 @@ static bool visit_record(void *context, str key, str value)
         return false;
     }
     struct history_request *asked = reading->asked;
+    assert(asked->ret_count < asked->limit);
     reading->records[asked->ret_count++] = arena_copy(&asked->request.arena, value);
     return asked->ret_count < asked->limit;
 }

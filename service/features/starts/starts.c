@@ -147,6 +147,8 @@ uuid start_new_id(struct partition *partition)
         starts->id_ms++;
         starts->id_count = drawn;
     }
+    assert(starts->id_count <= 0xfff);
+    assert(starts->id_ms >= partition->now_ms);
     random[0] = (uint8_t)(starts->id_count >> 8);
     random[1] = (uint8_t)starts->id_count;
     return uuid_v7(starts->id_ms, random);
@@ -179,6 +181,7 @@ bool start_run(struct partition *partition, struct run_spec *spec, uint64_t time
     struct command start = {.kind = COMMAND_START, .start = {.id = start_new_id(partition)}};
     spec->root = uuid_is_zero(spec->root) ? start.start.id : spec->root;
     start.start.spec = *spec;
+    assert(!uuid_is_zero(start.start.id));
     struct live_run *run = runs_insert(partition, start.start.id);
     assert(spec->name.len <= CODEC_NAME_MAX);
     runs_begun(partition, run, spec);

@@ -234,6 +234,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
     str key = arena_copy(arena, wait->key);
     TRY(search_run(partition, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
+        assert(asked->ret_count < asked->limit);
         struct suspension *found = &listing->found[asked->ret_count++];
         *found = search.last;
         found->step_key = key;
@@ -284,6 +285,7 @@ static void list_after(struct listing *listing)
         suspension_row_tail(asked->after_ms, asked->after_run, asked->after_effect);
     str key = key_index(listing->after, listing->partition->options.space, INDEX_SUSPENSION,
                         index_tail_str(&tail));
+    assert(key.len <= sizeof(listing->after));
     listing->after_len = key.len;
     listing->has_after = true;
 }

@@ -125,6 +125,7 @@ static const struct act_kind interrupt_act = {.name = "interrupt", .perform = pe
 static void withdraw_task(struct partition *partition, struct live_run *run,
                           const struct effect *effect, const char *cause)
 {
+    assert(effect_is_task(effect));
     struct act *act = act_add(partition, &cancel_act, run);
     act->effect = effect->id;
     act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
@@ -198,6 +199,7 @@ static void grant_ready(struct partition *partition, struct live_run *run)
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         if (effect->state == EFFECT_READY && effect_is_task(effect)) {
+            assert(count < COUNT_OF(ready));
             ready[count++] = effect->id;
         }
     }
@@ -395,6 +397,7 @@ static void *start(struct partition *partition)
 static void stop(void *self)
 {
     struct tasks *tasks = self;
+    assert(tasks->lost_count <= tasks->lost_capacity);
     hosts_free(tasks->partition->hosts);
     tasks->partition->hosts = NULL;
     free(tasks->lost);

@@ -8,6 +8,8 @@ enum {
     SLOTS_MIN = 16,
 };
 
+static_assert((SLOTS_MIN & (SLOTS_MIN - 1)) == 0, "slots are found by a mask");
+
 static uint32_t hash_of(uint32_t task, uint64_t key)
 {
     uint32_t hash = (uint32_t)(map_hash_u64(key + task) >> 32);
@@ -40,6 +42,7 @@ static void grow(struct step_keys *keys)
             *slot_of(&grown, keys->slots[i]) = keys->slots[i];
         }
     }
+    assert(grown.slot_count > grown.count);
     free(keys->slots);
     *keys = grown;
 }
@@ -56,6 +59,7 @@ void step_keys_add(struct step_keys *keys, uint32_t task, uint64_t key)
     if (keys->count >= keys->slot_count / 8 * 7) {
         grow(keys);
     }
+    assert(keys->count < keys->slot_count); /* There is always a free one. */
     uint32_t *slot = slot_of(keys, hash);
     keys->count += *slot == 0;
     *slot = hash;

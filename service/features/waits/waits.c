@@ -300,6 +300,7 @@ static void take_kinds(struct waits *waits, const struct feature *feature)
         const struct wait_kind *kind = feature->wait_kinds[i];
         assert((size_t)kind->order < COUNT_OF(waits->by_order));
         assert(waits->by_order[kind->order] == NULL); /* One feature for each. */
+        assert(kind->prepare != NULL && kind->kind < EFFECT_KIND_COUNT);
         waits->by_order[kind->order] = kind;
         if (kind->kind != EFFECT_AT_ONCE) {
             waits->by_effect[kind->kind] = kind;

@@ -111,7 +111,7 @@ static void attach(struct watchers *watchers, struct watcher *watcher)
 /* Nobody watches it any more. */
 static void forget(struct watchers *watchers, struct watched *watched)
 {
-    assert(watched->count == 0);
+    assert(watched->count == 0 && watched->watchers == NULL);
     table_remove(&watchers->by_run, &watched->by_run);
     free(watched);
 }
@@ -126,6 +126,7 @@ static void detach(struct watchers *watchers, uuid run, const struct watcher *wa
     if (link == NULL || *link == NULL) {
         return;
     }
+    assert(watched->count > 0);
     *link = watcher->next;
     watched->count--;
     if (watched->watchers == NULL) {
