@@ -174,7 +174,7 @@ MUTANTS = {
         },
     ),
     "key_keeps_its_turn": ("A key that was served is still the first.", {
-        "key->turn = ++key->queue->turn;": "",
+        "key->served = ++key->queue->served;": "",
     }),
     "key_limit_one_more": ("A key runs one more than its limit.", {
         "key->running < limit": "key->running <= limit",
@@ -197,7 +197,7 @@ MUTANTS = {
             partition->options.space, INDEX_QUEUE, offer->name), buf_str(&value)); }""",
     }),
     "limits_wait_for_a_start": ("New limits hold only when something else happens in the queue.", {
-        "queue_set_limits(queue, limits); make_busy(queues, queue);":
+        "queue_set_limits(queue, limits); make_busy(order, queue);":
             "queue_set_limits(queue, limits);",
     }),
     "listed_by_key": ("Of suspensions under one key the list shows the newest only.", {
@@ -261,19 +261,19 @@ MUTANTS = {
     "place_kept_when_ended": (
         "A run that has ended keeps its place in the queue.",
         {
-            """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
-            &asker); } else""":
-                """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
-                &asker); } else if (body != NULL)""",
+            """.has_begun = body->attempt > 0, }; queue_order_wait(queues_in(partition), &place,
+            &waiting); } else""":
+                """.has_begun = body->attempt > 0, }; queue_order_wait(queues_in(partition), &place,
+                &waiting); } else if (body != NULL)""",
         },
     ),
     "place_kept_when_parked": (
         "Code that is parked keeps its place in the queue.",
         {
-            """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
-            &asker); } else""":
-                """.has_begun = body->attempt > 0, }; queues_wait(queues_in(partition), &place,
-                &asker); } else if (body == NULL || body->state != EFFECT_PARKED)""",
+            """.has_begun = body->attempt > 0, }; queue_order_wait(queues_in(partition), &place,
+            &waiting); } else""":
+                """.has_begun = body->attempt > 0, }; queue_order_wait(queues_in(partition), &place,
+                &waiting); } else if (body == NULL || body->state != EFFECT_PARKED)""",
         },
     ),
     "place_not_recovered": (

@@ -19,6 +19,9 @@ enum {
     SWEPT_MAX = 4, /* Per publication: more than come in. */
 };
 
+static_assert((int)PUBLICATION_KEY_BYTES == (int)KEY_HASH_BYTES, "a key on disk is a hash");
+static_assert(SWEPT_MAX > 1, "more are taken away than come in");
+
 #define KEPT_MS ((uint64_t)24 * 3600 * 1000) /* The proto says so. */
 
 struct publication {
@@ -28,7 +31,7 @@ struct publication {
 
 struct publications {
     struct partition *partition;
-    struct publication *fresh; /* Of this turn: not in the store yet. */
+    struct publication *fresh; /* Of this round: not in the store yet. */
     size_t fresh_count;
     size_t fresh_capacity;
     struct index_tail swept; /* The age of the last one taken away. */
@@ -105,6 +108,7 @@ static void keep(struct partition *partition, const struct publication *it)
     publications->fresh =
         array_reserve(publications->fresh, &publications->fresh_capacity,
                       publications->fresh_count + 1, sizeof(publications->fresh[0]));
+    assert(publications->fresh_count < publications->fresh_capacity);
     publications->fresh[publications->fresh_count++] = *it;
     char key[KEY_BYTES_MAX];
     struct index_tail age = age_tail(it);
@@ -131,6 +135,7 @@ static bool visit_age(void *context, str key, str value)
     struct publications *publications = publications_of(sweep->partition);
     struct publication_age_row age;
     str tail;
+    assert(sweep->count < SWEPT_MAX);
     if (!key_read_index(key, &tail) || !status_is_ok(publication_age_row_decode(tail, &age))) {
         log_line(LOG_ERROR, "publication_damaged", "row=age");
         return true;
@@ -162,20 +167,20 @@ static status sweep(struct partition *partition)
         &partition->store, STORE_INDEX, key_index(prefix, space, INDEX_PUBLICATION_AGE, STR_EMPTY),
         key_index(from, space, INDEX_PUBLICATION_AGE, index_tail_str(&publications->swept)), false,
         SIZE_MAX, visit_age, &sweep));
+    assert(sweep.count <= SWEPT_MAX);
     publications->oldest_ms = sweep.count == SWEPT_MAX ? 0 : publications->oldest_ms;
     return STATUS_OK;
 }
 
-static status publish_new(struct partition *partition, struct request *request,
+static status publish_new(struct partition *partition, struct publish_request *publish,
                           struct publication *publication)
 {
     TRY(sweep(partition));
-    TRY(topic_publish(partition, publish_request(request)->events, publish_request(request)->count,
-                      &publish_request(request)->ret_first));
-    publication->row.first = publish_request(request)->ret_first;
+    TRY(topic_publish(partition, publish->events, publish->count, &publish->ret_first));
+    publication->row.first = publish->ret_first;
     publication->row.created_ms = partition->now_ms;
-    memcpy(publication->row.digest, publish_request(request)->digest,
-           sizeof(publication->row.digest));
+    assert(publish->ret_first > 0); /* Sequences begin with 1. */
+    memcpy(publication->row.digest, publish->digest, sizeof(publication->row.digest));
     keep(partition, publication);
     return STATUS_OK;
 }
@@ -191,12 +196,12 @@ static void refuse_reused(struct partition *partition, struct request *request)
 }
 
 /* DATA_LOSS as it comes. */
-static status publish_keyed(struct partition *partition, struct request *request)
+static status publish_keyed(struct partition *partition, struct publish_request *publish)
 {
+    assert(publish->count > 0 && publish->key.len > 0);
     struct publication known;
     struct publication publication = {0};
-    publication_key(publish_request(request)->events[0].topic, publish_request(request)->key,
-                    publication.key);
+    publication_key(publish->events[0].topic, publish->key, publication.key);
     status found = find(partition, publication.key, &known);
     if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
         return found;
@@ -206,29 +211,27 @@ static status publish_keyed(struct partition *partition, struct request *request
         found = status_make(CODE_NOT_FOUND, "too old");
     }
     if (!status_is_ok(found)) {
-        TRY(publish_new(partition, request, &publication));
-    } else if (memcmp(known.row.digest, publish_request(request)->digest,
-                      sizeof(known.row.digest)) != 0) {
-        refuse_reused(partition, request);
+        TRY(publish_new(partition, publish, &publication));
+    } else if (memcmp(known.row.digest, publish->digest, sizeof(known.row.digest)) != 0) {
+        refuse_reused(partition, &publish->request);
         return STATUS_OK;
     } else {
-        publish_request(request)->ret_first = known.row.first;
-        publish_request(request)->ret_existed = true;
+        publish->ret_first = known.row.first;
+        publish->ret_existed = true;
     }
-    request_answer_later(partition, request); /* The events may be in this very batch. */
+    request_answer_later(partition, &publish->request); /* The events may be in this very batch. */
     return STATUS_OK;
 }
 
 static void handle_publish(struct partition *partition, struct request *request)
 {
     status published = STATUS_OK;
-    assert(publish_request(request)->count > 0);
-    if (publish_request(request)->key.len > 0) {
-        published = publish_keyed(partition, request);
+    struct publish_request *publish = publish_request(request);
+    assert(publish->count > 0);
+    if (publish->key.len > 0) {
+        published = publish_keyed(partition, publish);
     } else {
-        published =
-            topic_publish(partition, publish_request(request)->events,
-                          publish_request(request)->count, &publish_request(request)->ret_first);
+        published = topic_publish(partition, publish->events, publish->count, &publish->ret_first);
         if (status_is_ok(published)) {
             request_answer_later(partition, request);
         }

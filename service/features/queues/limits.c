@@ -7,6 +7,9 @@
 #include "service/features/queues/queues.h"
 #include "service/partition/state.h"
 
+static_assert((int)CODEC_NAME_MAX == (int)QUEUE_NAME_BYTES_MAX,
+              "a queue's name has room in the row of a run");
+static_assert((int)QUEUE_NAME_BYTES_MAX <= (int)KEY_NAME_BYTES_MAX, "a name fits a row's key");
 static_assert((int)NAME_BYTES_MAX == (int)QUEUE_NAME_BYTES_MAX,
               "a name that is checked can be kept");
 
@@ -14,6 +17,8 @@ enum {
     QUEUES_DEFINED_MAX = 10000,
     QUEUED_MAX = 4000000, /* Over it, no caller starts another. */
 };
+
+static_assert(QUEUED_MAX < UINT32_MAX, "every run in a queue has a number");
 
 static str start_key(const struct partition *partition, char ret[KEY_BYTES_MAX], str queue,
                      uint32_t slot)
@@ -30,6 +35,7 @@ void limits_put_start(struct partition *partition, str queue, uint32_t rate, uin
 {
     char key[KEY_BYTES_MAX];
     struct buf value = {0};
+    assert(rate > 0);
     struct queue_start_row row = {.number = number, .start_ms = start_ms};
     queue_start_row_encode(&row, &value);
     store_batch_put(&partition->batch, STORE_INDEX,
@@ -51,7 +57,7 @@ bool queues_check(struct partition *partition, struct run_spec *spec, struct are
                   struct failure *ret)
 {
     if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
-        spec->queue = arena_copy(arena, queues_default(queues_in(partition), spec->name));
+        spec->queue = arena_copy(arena, queue_order_default(queues_in(partition), spec->name));
     }
     if (spec->queue.len == 0) {
         bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
@@ -61,7 +67,7 @@ bool queues_check(struct partition *partition, struct run_spec *spec, struct are
                                    "none; name one, or connect the host that defines it"));
     }
     struct queue_limits limits;
-    if (queues_defined(queues_in(partition), spec->queue, &limits)) {
+    if (queue_order_defined(queues_in(partition), spec->queue, &limits)) {
         return true;
     }
     return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "options.queue",
@@ -73,7 +79,7 @@ bool queues_check(struct partition *partition, struct run_spec *spec, struct are
 
 bool queues_are_full(const struct partition *partition)
 {
-    return queues_size(queues_in(partition)) >= QUEUED_MAX;
+    return queue_order_size(queues_in(partition)) >= QUEUED_MAX;
 }
 
 /* ---- Definitions. ---- */
@@ -87,8 +93,8 @@ static bool is_same(const struct queue_limits *a, const struct queue_limits *b)
 static bool put_queue(struct partition *partition, const struct queue_offer *offer)
 {
     struct queue_limits before = {0};
-    bool is_defined = queues_defined(queues_in(partition), offer->name, &before);
-    if (!is_defined && queues_defined_count(queues_in(partition)) >= QUEUES_DEFINED_MAX) {
+    bool is_defined = queue_order_defined(queues_in(partition), offer->name, &before);
+    if (!is_defined && queue_order_defined_count(queues_in(partition)) >= QUEUES_DEFINED_MAX) {
         return false;
     }
     if (is_defined && is_same(&before, &offer->limits)) {
@@ -107,15 +113,16 @@ static bool put_queue(struct partition *partition, const struct queue_offer *off
                     key_index(key, partition->options.space, INDEX_QUEUE, offer->name),
                     buf_str(&value));
     buf_fini(&value);
-    queues_define(queues_in(partition), offer->name, &offer->limits);
+    queue_order_define(queues_in(partition), offer->name, &offer->limits);
     for (uint32_t slot = offer->limits.rate; slot < before.rate; slot++) {
         store_batch_delete(&partition->batch, STORE_INDEX,
                            start_key(partition, key, offer->name, slot));
     }
     uint64_t number;
     uint64_t start_ms;
-    for (uint32_t i = 0; before.rate != offer->limits.rate &&
-                         queues_start_at(queues_in(partition), offer->name, i, &number, &start_ms);
+    for (uint32_t i = 0;
+         before.rate != offer->limits.rate &&
+         queue_order_start_at(queues_in(partition), offer->name, i, &number, &start_ms);
          i++) {
         limits_put_start(partition, offer->name, offer->limits.rate, number, start_ms);
     }
@@ -126,7 +133,7 @@ static bool name_queue(struct partition *partition, str name)
 {
     struct queue_offer queue = {.name = name};
     struct queue_limits limits;
-    return name.len == 0 || queues_defined(queues_in(partition), name, &limits) ||
+    return name.len == 0 || queue_order_defined(queues_in(partition), name, &limits) ||
            put_queue(partition, &queue);
 }
 
@@ -136,7 +143,7 @@ static bool put_default(struct partition *partition, const struct queue_default_
     if (!name_queue(partition, offer->queue)) {
         return false;
     }
-    if (str_equal(queues_default(queues_in(partition), offer->workflow), offer->queue)) {
+    if (str_equal(queue_order_default(queues_in(partition), offer->workflow), offer->queue)) {
         return true;
     }
     str row = key_index(key, partition->options.space, INDEX_QUEUE_DEFAULT, offer->workflow);
@@ -145,7 +152,7 @@ static bool put_default(struct partition *partition, const struct queue_default_
     } else {
         store_batch_put(&partition->batch, STORE_INDEX, row, offer->queue);
     }
-    queues_set_default(queues_in(partition), offer->workflow, offer->queue);
+    queue_order_set_default(queues_in(partition), offer->workflow, offer->queue);
     return true;
 }
 
@@ -187,21 +194,21 @@ bool queues_offer_default(struct partition *partition, const struct queue_defaul
 struct queue_report queues_report(const struct partition *partition, str name)
 {
     struct queue_report report = {.name = name};
-    bool is_defined = queues_defined(queues_in(partition), name, &report.limits);
+    bool is_defined = queue_order_defined(queues_in(partition), name, &report.limits);
     (void)is_defined; /* A row whose definition did not commit is not there to be read. */
-    queues_count(queues_in(partition), name, &report.running, &report.waiting);
+    queue_order_count(queues_in(partition), name, &report.running, &report.waiting);
     return report;
 }
 
 static void handle_put(struct partition *partition, struct request *request)
 {
-    const struct queue_offer *offer = &put_queue_request(request)->offer;
-    if (!put_queue(partition, offer)) {
+    struct put_queue_request *put = put_queue_request(request);
+    if (!put_queue(partition, &put->offer)) {
         struct failure failure = exhausted();
         request_answer(partition, request, &failure);
         return;
     }
-    put_queue_request(request)->ret = queues_report(partition, offer->name);
+    put->ret = queues_report(partition, put->offer.name);
     request_answer_later(partition, request);
 }
 
@@ -237,7 +244,9 @@ static status delete_starts(struct partition *partition, str queue, uint32_t rat
     TRY(store_scan(&partition->store, STORE_INDEX,
                    key_index(key, partition->options.space, INDEX_QUEUE_START, queue), STR_EMPTY,
                    false, SIZE_MAX, visit_deleted_start, &deletion));
-    for (uint32_t i = 0; queues_start_at(queues_in(partition), queue, i, &number, &start_ms); i++) {
+    for (uint32_t i = 0; queue_order_start_at(queues_in(partition), queue, i, &number, &start_ms);
+         i++) {
+        assert(rate > 0);
         delete_start(partition, queue, (uint32_t)(number % rate));
     }
     return STATUS_OK;
@@ -248,7 +257,7 @@ static bool may_delete(struct partition *partition, str queue, struct arena *are
 {
     struct queue_report report = queues_report(partition, queue);
     struct queue_limits limits;
-    if (!queues_defined(queues_in(partition), queue, &limits)) {
+    if (!queue_order_defined(queues_in(partition), queue, &limits)) {
         return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "name",
                       arena_printf(arena,
                                    "no queue '" STR_FMT
@@ -280,13 +289,13 @@ static void handle_delete(struct partition *partition, struct request *request)
     }
     store_batch_delete(&partition->batch, STORE_INDEX,
                        key_index(key, partition->options.space, INDEX_QUEUE, queue));
-    queues_undefine(queues_in(partition), queue);
+    queue_order_undefine(queues_in(partition), queue);
     request_answer_later(partition, request);
 }
 
 struct listing {
     struct partition *partition;
-    struct request *request;
+    struct queues_request *list;
     struct queue_report *reports;
 };
 
@@ -294,17 +303,18 @@ static bool visit_report(void *context, str key, str value)
 {
     (void)value;
     struct listing *listing = context;
-    struct request *request = listing->request;
+    struct queues_request *list = listing->list;
     str name;
-    if (!key_read_index(key, &name) || str_equal(name, queues_request(request)->after)) {
+    if (!key_read_index(key, &name) || str_equal(name, list->after)) {
         return true;
     }
-    if (queues_request(request)->ret_count == queues_request(request)->limit) {
-        queues_request(request)->ret_more = true;
+    assert(list->ret_count <= list->limit);
+    if (list->ret_count == list->limit) {
+        list->ret_more = true;
         return false;
     }
-    listing->reports[queues_request(request)->ret_count++] =
-        queues_report(listing->partition, arena_copy(&request->arena, name));
+    listing->reports[list->ret_count++] =
+        queues_report(listing->partition, arena_copy(&list->request.arena, name));
     return true;
 }
 
@@ -313,15 +323,14 @@ static void handle_list(struct partition *partition, struct request *request)
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
-    assert(queues_request(request)->limit > 0);
-    struct listing listing = {.partition = partition, .request = request};
-    listing.reports =
-        arena_alloc(&request->arena, queues_request(request)->limit * sizeof(listing.reports[0]));
-    queues_request(request)->ret = listing.reports;
-    status read =
-        store_scan(&partition->store, STORE_INDEX, key_index(prefix, space, INDEX_QUEUE, STR_EMPTY),
-                   key_index(from, space, INDEX_QUEUE, queues_request(request)->after), false,
-                   SIZE_MAX, visit_report, &listing);
+    struct queues_request *list = queues_request(request);
+    assert(list->limit > 0 && list->ret_count == 0 && !list->ret_more);
+    struct listing listing = {.partition = partition, .list = list};
+    listing.reports = arena_alloc(&request->arena, list->limit * sizeof(listing.reports[0]));
+    list->ret = listing.reports;
+    status read = store_scan(
+        &partition->store, STORE_INDEX, key_index(prefix, space, INDEX_QUEUE, STR_EMPTY),
+        key_index(from, space, INDEX_QUEUE, list->after), false, SIZE_MAX, visit_report, &listing);
     if (!status_is_ok(read)) {
         request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
         return;
@@ -352,7 +361,7 @@ static bool visit_queue(void *context, str key, str value)
         .rate = row.rate,
         .rate_period_ms = row.rate_period_ms,
     };
-    queues_define(queues_in(partition), name, &limits);
+    queue_order_define(queues_in(partition), name, &limits);
     return true;
 }
 
@@ -365,7 +374,7 @@ static bool visit_default(void *context, str key, str value)
         log_damage("default");
         return true;
     }
-    queues_set_default(queues_in(partition), workflow, queue);
+    queue_order_set_default(queues_in(partition), workflow, queue);
     return true;
 }
 
@@ -378,7 +387,7 @@ static bool visit_start(void *context, str key, str value)
         log_damage("start");
         return true;
     }
-    queues_restore_start(queues_in(partition), row.queue, row.number, row.start_ms);
+    queue_order_restore_start(queues_in(partition), row.queue, row.number, row.start_ms);
     return true;
 }
 
@@ -392,7 +401,7 @@ status limits_load(struct partition *partition)
         {INDEX_QUEUE_DEFAULT, visit_default},
         {INDEX_QUEUE_START, visit_start},
     };
-    queues_forget_definitions(queues_in(partition));
+    queue_order_forget_definitions(queues_in(partition));
     for (size_t i = 0; i < COUNT_OF(tables); i++) {
         char key[KEY_BYTES_MAX];
         str prefix = key_index(key, partition->options.space, (uint8_t)tables[i].kind, STR_EMPTY);

@@ -10,10 +10,10 @@
 struct partition;
 
 /* Who waits and who runs, in the order of their admission. By queues.c. */
-struct queues *queues_in(const struct partition *partition);
+struct queue_order *queues_in(const struct partition *partition);
 
-/* Into the batch: a start is one of as many rows as the rate allows, taken in turn. `rate` is not
- * 0. */
+/* Into the batch: a start is one of as many rows as the rate allows, one after the other. `rate` is
+ * not 0. */
 void limits_put_start(struct partition *partition, str queue, uint32_t rate, uint64_t number,
                       uint64_t start_ms);
 /* From the rows: at the start, and after a round that failed. Damaged ones are passed over, and

@@ -33,10 +33,11 @@ static const struct heap_order waiter_order = {sizeof(uint32_t), waiter_is_befor
 
 static uint32_t first_waiter(const struct queue_lane *lane)
 {
+    assert(lane->waiting.count > 0);
     return *(const uint32_t *)heap_first(&lane->waiting);
 }
 
-/* ---- The lanes of a line. ---- */
+/* ---- The lanes of a need of hosts. ---- */
 
 static struct queue_lane *lane_of(const void *item)
 {
@@ -46,7 +47,7 @@ static struct queue_lane *lane_of(const void *item)
 static bool lane_is_before(const void *context, const void *a, const void *b)
 {
     (void)context;
-    return lane_of(a)->key->turn < lane_of(b)->key->turn;
+    return lane_of(a)->key->served < lane_of(b)->key->served;
 }
 
 static void lane_moved(void *context, const void *item, uint32_t place)
@@ -61,61 +62,63 @@ static const struct heap_order lane_order = {sizeof(struct queue_lane *), lane_i
 static void leave_heap(struct queue_lane *lane)
 {
     if (lane->heap_at != HEAP_NONE) {
-        heap_remove(&lane->line->heaps[lane->has_begun], lane->heap_at);
+        heap_remove(&lane->need->heaps[lane->has_begun], lane->heap_at);
     }
 }
 
 static void enter_heap(struct queue_lane *lane)
 {
     if (lane->heap_at == HEAP_NONE) {
-        heap_add(&lane->line->heaps[lane->has_begun], &lane);
+        heap_add(&lane->need->heaps[lane->has_begun], &lane);
     }
 }
 
-static bool line_is_of(const struct queue_line *line, const struct queue_asker *asker)
+static bool need_is_of(const struct host_need *need, const struct waiting_task *waiting)
 {
-    return line->kind == asker->kind && line->deployment == asker->deployment &&
-           str_is(asker->name, line->name);
+    return need->kind == waiting->kind && need->deployment == waiting->deployment &&
+           str_is(waiting->name, need->name);
 }
 
-static struct queue_line *line_intern(struct queue *queue, const struct queue_asker *asker)
+static struct host_need *need_intern(struct queue *queue, const struct waiting_task *waiting)
 {
-    struct queue_line *line = queue->lines;
-    while (line != NULL && !line_is_of(line, asker)) {
-        line = line->next;
+    struct host_need *need = queue->needs;
+    while (need != NULL && !need_is_of(need, waiting)) {
+        need = need->next;
     }
-    if (line == NULL) {
-        line = xcalloc(1, sizeof(*line));
-        line->kind = asker->kind;
-        line->name = xstrndup(asker->name.ptr, asker->name.len);
-        line->deployment = asker->deployment;
-        heap_init(&line->heaps[false], &lane_order, NULL);
-        heap_init(&line->heaps[true], &lane_order, NULL);
-        line->next = queue->lines;
-        queue->lines = line;
+    if (need == NULL) {
+        need = xcalloc(1, sizeof(*need));
+        need->kind = waiting->kind;
+        need->name = xstrndup(waiting->name.ptr, waiting->name.len);
+        need->deployment = waiting->deployment;
+        heap_init(&need->heaps[false], &lane_order, NULL);
+        heap_init(&need->heaps[true], &lane_order, NULL);
+        need->next = queue->needs;
+        queue->needs = need;
     }
-    return line;
+    return need;
 }
 
-static void line_free(struct queue_line *line)
+static void need_free(struct host_need *need)
 {
-    free(line->name);
-    heap_fini(&line->heaps[false]);
-    heap_fini(&line->heaps[true]);
-    free(line);
+    free(need->name);
+    heap_fini(&need->heaps[false]);
+    heap_fini(&need->heaps[true]);
+    free(need);
 }
 
-static void line_forget_unused(struct queue *queue, struct queue_line *line)
+static void need_forget_unused(struct queue *queue, struct host_need *need)
 {
-    if (line->lane_count > 0) {
+    if (need->lane_count > 0) {
         return;
     }
-    struct queue_line **link = &queue->lines;
-    while (*link != line) {
+    assert(need->heaps[false].count == 0 && need->heaps[true].count == 0);
+    struct host_need **link = &queue->needs;
+    while (*link != need) {
+        assert(*link != NULL);
         link = &(*link)->next;
     }
-    *link = line->next;
-    line_free(line);
+    *link = need->next;
+    need_free(need);
 }
 
 /* ---- Keys. ---- */
@@ -138,7 +141,7 @@ bool queue_key_has_room(const struct queue_key *key)
     return limit == 0 || key->running < limit;
 }
 
-/* After its turn or its room has changed. */
+/* After its room has changed, or it was served. */
 static void key_update(struct queue_key *key)
 {
     for (struct queue_lane *lane = key->lanes; lane != NULL; lane = lane->next) {
@@ -157,6 +160,7 @@ struct queue_key *queue_key_intern(struct queue *queue, str text)
     }
     if (queue->free_key_count > 0) {
         number = queue->free_keys[--queue->free_key_count];
+        assert(number < queue->key_used && queue->keys[number] == NULL);
     } else {
         queue->keys = array_reserve(queue->keys, &queue->key_capacity, (size_t)queue->key_used + 1,
                                     sizeof(queue->keys[0]));
@@ -166,7 +170,7 @@ struct queue_key *queue_key_intern(struct queue *queue, str text)
     key->queue = queue;
     key->text = xstrndup(text.ptr, text.len);
     key->number = number;
-    key->turn = ++queue->turn;
+    key->served = ++queue->served;
     queue->keys[number] = key;
     map_add(&queue->by_text, number);
     return key;
@@ -184,6 +188,8 @@ void queue_key_forget_unused(struct queue_key *key)
         return;
     }
     struct queue *queue = key->queue;
+    assert(key->number < queue->key_used && queue->keys[key->number] == key);
+    assert(queue->free_key_count < queue->key_used);
     queue->free_keys =
         array_reserve(queue->free_keys, &queue->free_key_capacity,
                       (size_t)queue->free_key_count + 1, sizeof(queue->free_keys[0]));
@@ -195,9 +201,10 @@ void queue_key_forget_unused(struct queue_key *key)
 
 void queue_key_hold(struct queue_key *key)
 {
+    assert(key->running <= key->queue->running && key->queue->running < UINT32_MAX);
     key->running++;
     key->queue->running++;
-    key->turn = ++key->queue->turn;
+    key->served = ++key->queue->served;
     key_update(key);
 }
 
@@ -206,6 +213,7 @@ void queue_key_release(struct queue_key *key)
     assert(key->running > 0 && key->queue->running > 0);
     key->running--;
     key->queue->running--;
+    assert(key->running <= key->queue->running);
     key_update(key);
 }
 
@@ -223,23 +231,23 @@ uint32_t queue_key_ahead(const struct queue_key *key, uint32_t number)
 
 /* ---- Lanes. ---- */
 
-bool lane_is_of(const struct queue_lane *lane, const struct queue_asker *asker)
+bool lane_is_of(const struct queue_lane *lane, const struct waiting_task *waiting)
 {
-    return lane->has_begun == asker->has_begun && line_is_of(lane->line, asker);
+    return lane->has_begun == waiting->has_begun && need_is_of(lane->need, waiting);
 }
 
-struct queue_lane *lane_intern(struct queue_key *key, const struct queue_asker *asker)
+struct queue_lane *lane_intern(struct queue_key *key, const struct waiting_task *waiting)
 {
     struct queue_lane *lane = key->lanes;
-    while (lane != NULL && !lane_is_of(lane, asker)) {
+    while (lane != NULL && !lane_is_of(lane, waiting)) {
         lane = lane->next;
     }
     if (lane == NULL) {
         lane = xcalloc(1, sizeof(*lane));
         lane->key = key;
-        lane->line = line_intern(key->queue, asker);
-        lane->line->lane_count++;
-        lane->has_begun = asker->has_begun;
+        lane->need = need_intern(key->queue, waiting);
+        lane->need->lane_count++;
+        lane->has_begun = waiting->has_begun;
         lane->heap_at = HEAP_NONE;
         heap_init(&lane->waiting, &waiter_order, key->queue);
         lane->next = key->lanes;
@@ -250,14 +258,16 @@ struct queue_lane *lane_intern(struct queue_key *key, const struct queue_asker *
 
 static void lane_free(struct queue_lane *lane)
 {
+    assert(lane->waiting.count == 0 && lane->need->lane_count > 0);
     struct queue_lane **link = &lane->key->lanes;
     while (*link != lane) {
+        assert(*link != NULL);
         link = &(*link)->next;
     }
     *link = lane->next;
     leave_heap(lane);
-    lane->line->lane_count--;
-    line_forget_unused(lane->key->queue, lane->line);
+    lane->need->lane_count--;
+    need_forget_unused(lane->key->queue, lane->need);
     heap_fini(&lane->waiting);
     free(lane);
 }
@@ -267,6 +277,7 @@ void lane_add(struct queue_lane *lane, uint32_t number)
     struct waiter *waiter = &(*lane->key->queue->waiters)[number];
     assert(waiter->lane == NULL && !waiter->is_running);
     waiter->lane = lane;
+    assert(waiter->key == lane->key);
     heap_add(&lane->waiting, &number);
     lane->key->queue->waiting++;
     if (queue_key_has_room(lane->key)) {
@@ -277,12 +288,13 @@ void lane_add(struct queue_lane *lane, uint32_t number)
 void lane_remove(struct queue_lane *lane, uint32_t number)
 {
     struct waiter *waiter = &(*lane->key->queue->waiters)[number];
-    assert(waiter->lane == lane);
+    assert(waiter->lane == lane && waiter->key == lane->key);
+    assert(lane->key->queue->waiting > 0);
     heap_remove(&lane->waiting, waiter->at);
     lane->key->queue->waiting--;
     waiter->lane = NULL;
-    if (lane->line->is_blocked && uuid_equal(lane->line->blocked_by, waiter->task.run)) {
-        lane->line->is_blocked = false; /* Another one has to stand in the hosts' line. */
+    if (lane->need->is_blocked && uuid_equal(lane->need->blocked_by, waiter->task.run)) {
+        lane->need->is_blocked = false; /* Another one has to stand among the ready. */
     }
     if (lane->waiting.count == 0) {
         lane_free(lane);
@@ -293,6 +305,7 @@ void lane_remove(struct queue_lane *lane, uint32_t number)
 
 struct queue *queue_new(str name, struct waiter **waiters)
 {
+    assert(waiters != NULL);
     struct queue *queue = xcalloc(1, sizeof(*queue));
     queue->waiters = waiters;
     queue->name = xstrndup(name.ptr, name.len);
@@ -318,10 +331,10 @@ void queue_free(struct queue *queue)
             key_free(queue->keys[i]);
         }
     }
-    while (queue->lines != NULL) {
-        struct queue_line *next = queue->lines->next;
-        line_free(queue->lines);
-        queue->lines = next;
+    while (queue->needs != NULL) {
+        struct host_need *next = queue->needs->next;
+        need_free(queue->needs);
+        queue->needs = next;
     }
     map_fini(&queue->by_text);
     free(queue->keys);
@@ -335,6 +348,7 @@ void queue_free(struct queue *queue)
 static void keep_starts(struct queue *queue, uint32_t count)
 {
     if (queue->start_count > count) {
+        assert(queue->starts != NULL);
         memmove(queue->starts, queue->starts + queue->start_count - count,
                 count * sizeof(queue->starts[0]));
         queue->start_count = count;
@@ -343,6 +357,7 @@ static void keep_starts(struct queue *queue, uint32_t count)
 
 void queue_set_limits(struct queue *queue, const struct queue_limits *limits)
 {
+    assert(limits->rate <= QUEUES_RATE_MAX);
     bool is_same_per_key = queue->limits.per_key == limits->per_key;
     if (queue->limits.rate != limits->rate) {
         keep_starts(queue, limits->rate);
@@ -350,6 +365,7 @@ void queue_set_limits(struct queue *queue, const struct queue_limits *limits)
             xrealloc(queue->starts, (limits->rate + 1) * sizeof(queue->starts[0])); /* Not 0. */
     }
     queue->limits = *limits;
+    assert(queue->start_count <= limits->rate);
     for (uint32_t i = 0; i < queue->key_used && !is_same_per_key; i++) {
         if (queue->keys[i] != NULL) {
             key_update(queue->keys[i]);
@@ -374,12 +390,14 @@ void queue_add_start(struct queue *queue, uint64_t number, uint64_t start_ms)
         }
     }
     keep_starts(queue, queue->limits.rate - 1);
+    assert(queue->start_count < queue->limits.rate);
     uint32_t at = queue->start_count++;
     while (at > 0 && queue->starts[at - 1].number > number) {
         queue->starts[at] = queue->starts[at - 1];
         at--;
     }
     queue->starts[at] = (struct queue_start){number, start_ms};
+    assert(at == 0 || queue->starts[at - 1].number < number);
 }
 
 uint64_t queue_rate_due_ms(const struct queue *queue, uint64_t now_ms)
@@ -405,7 +423,7 @@ static void pull_starts(struct queue *queue, uint64_t now_ms)
 static bool is_better(const struct queue_lane *a, const struct queue_lane *b)
 {
     if (b == NULL || a->key != b->key) {
-        return b == NULL || a->key->turn < b->key->turn;
+        return b == NULL || a->key->served < b->key->served;
     }
     return goes_before(*a->key->queue->waiters, first_waiter(a), first_waiter(b));
 }
@@ -420,9 +438,9 @@ uint32_t queue_choose(struct queue *queue, uint64_t now_ms, uint64_t *ret_due_ms
     }
     pull_starts(queue, now_ms);
     uint64_t due_ms = queue_rate_due_ms(queue, now_ms);
-    for (struct queue_line *line = queue->lines; line != NULL; line = line->next) {
-        for (unsigned begun = 0; begun < 2 && !line->is_blocked; begun++) {
-            const void *first = heap_first(&line->heaps[begun]);
+    for (struct host_need *need = queue->needs; need != NULL; need = need->next) {
+        for (unsigned begun = 0; begun < 2 && !need->is_blocked; begun++) {
+            const void *first = heap_first(&need->heaps[begun]);
             if (first == NULL) {
                 continue;
             }
@@ -437,5 +455,6 @@ uint32_t queue_choose(struct queue *queue, uint64_t now_ms, uint64_t *ret_due_ms
         *ret_due_ms = is_held_up ? due_ms : 0;
         return LANE_NONE;
     }
+    assert(queue_key_has_room(best->key));
     return first_waiter(best);
 }

@@ -1,7 +1,7 @@
 /*
  * queues: runs that need an admission. What a queue decides is when a run's task may ask for a
- * host, and when an agent run may work at all: it has no one task, so the turn is a fact of its
- * own.
+ * host, and when an agent run may work at all: it has no one task, so its admission is a
+ * fact of its own.
  *
  * That it was started, and every lease, are facts of its journal; who waits and who runs follows
  * from them. Only what does not follow has rows: the limits, and the starts a rate counts.
@@ -18,7 +18,8 @@
 
 /* ---- Places. ---- */
 
-struct queue_seat {
+/* A run's place as its start says it. */
+struct kept_place {
     int32_t priority;
     uint32_t queue_len;
     uint32_t key_len;
@@ -27,58 +28,60 @@ struct queue_seat {
 
 struct queues_feature {
     struct partition *partition;
-    struct queues *queues;
+    struct queue_order *order;
 };
 
 /* In each run. */
 struct room {
-    struct queue_seat *seat; /* NULL: it needs no admission. */
+    struct kept_place *kept; /* NULL: it needs no admission. */
 };
 
-struct queues *queues_in(const struct partition *partition)
+struct queue_order *queues_in(const struct partition *partition)
 {
     const struct queues_feature *self = partition_self(partition, &queues_feature);
-    return self->queues;
+    assert(self->partition == partition && self->order != NULL);
+    return self->order;
 }
 
-static struct queue_seat **seat_of(const struct partition *partition, const struct live_run *run)
+static struct kept_place **kept_place_of(const struct partition *partition,
+                                         const struct live_run *run)
 {
     struct room *room = partition_room(partition, run, &queues_feature);
-    return &room->seat;
+    return &room->kept;
 }
 
-static bool has_seat(const struct partition *partition, const struct live_run *run)
+static bool needs_admission(const struct partition *partition, const struct live_run *run)
 {
-    return *seat_of(partition, run) != NULL;
+    return *kept_place_of(partition, run) != NULL;
 }
 
 /* The run was started with this. */
 static void run_begun(void *self, struct live_run *run, const struct run_spec *spec)
 {
     const struct queues_feature *feature = self;
-    struct queue_seat **seat = seat_of(feature->partition, run);
-    if (spec->queue.len == 0 || *seat != NULL) {
+    struct kept_place **kept = kept_place_of(feature->partition, run);
+    if (spec->queue.len == 0 || *kept != NULL) {
         return;
     }
-    *seat = xmalloc(sizeof(**seat) + spec->queue.len + spec->concurrency_key.len);
-    (*seat)->priority = spec->priority;
-    (*seat)->queue_len = (uint32_t)spec->queue.len;
-    (*seat)->key_len = (uint32_t)spec->concurrency_key.len;
-    memcpy((*seat)->text, spec->queue.ptr, spec->queue.len);
+    *kept = xmalloc(sizeof(**kept) + spec->queue.len + spec->concurrency_key.len);
+    (*kept)->priority = spec->priority;
+    (*kept)->queue_len = (uint32_t)spec->queue.len;
+    (*kept)->key_len = (uint32_t)spec->concurrency_key.len;
+    memcpy((*kept)->text, spec->queue.ptr, spec->queue.len);
     if (spec->concurrency_key.len > 0) {
-        memcpy((*seat)->text + spec->queue.len, spec->concurrency_key.ptr,
+        memcpy((*kept)->text + spec->queue.len, spec->concurrency_key.ptr,
                spec->concurrency_key.len);
     }
 }
 
 static struct queue_place place_of(const struct partition *partition, const struct live_run *run)
 {
-    const struct queue_seat *seat = *seat_of(partition, run);
-    assert(seat != NULL);
+    const struct kept_place *kept = *kept_place_of(partition, run);
+    assert(kept != NULL && kept->queue_len > 0);
     return (struct queue_place){
-        .queue = str_make(seat->text, seat->queue_len),
-        .key = str_make(seat->text + seat->queue_len, seat->key_len),
-        .priority = seat->priority,
+        .queue = str_make(kept->text, kept->queue_len),
+        .key = str_make(kept->text + kept->queue_len, kept->key_len),
+        .priority = kept->priority,
     };
 }
 
@@ -92,17 +95,18 @@ static const struct effect *body_of(const struct run *run)
     return NULL;
 }
 
-/* Code that was cancelled may clean up at once: it would run out of time in a line. */
+/* Code that was cancelled may clean up at once: it would run out of time waiting. */
 bool queues_gate(const struct partition *partition, const struct live_run *run,
                  const struct effect *effect)
 {
     if (run->state.kind == RUN_KIND_AGENT) {
         return run->state.admission == ADMISSION_AWAITED;
     }
-    return has_seat(partition, run) && effect->kind == EFFECT_BODY && !run->state.is_cancelling;
+    return needs_admission(partition, run) && effect->kind == EFFECT_BODY &&
+           !run->state.is_cancelling;
 }
 
-/* What waits for an agent's turn; NULL: all of it rests. */
+/* What waits for an agent's admission; NULL: all of it rests. */
 static const struct effect *gated_of(const struct run *run)
 {
     for (uint32_t i = 0; i < run->effect_count; i++) {
@@ -115,10 +119,10 @@ static const struct effect *gated_of(const struct run *run)
     return NULL;
 }
 
-/* It needs no host: it stands in the line of those that have no name. */
-static struct queue_asker agent_asker(uuid run, uint32_t effect, bool has_begun)
+/* It needs no host: its need has no name. */
+static struct waiting_task agent_waiting(uuid run, uint32_t effect, bool has_begun)
 {
-    return (struct queue_asker){
+    return (struct waiting_task){
         .task = {run, effect},
         .kind = TASK_TOOL,
         .name = STR_EMPTY,
@@ -128,6 +132,7 @@ static struct queue_asker agent_asker(uuid run, uint32_t effect, bool has_begun)
 
 static bool agent_has_begun(const struct run *run, const struct effect *effect)
 {
+    assert(run->kind == RUN_KIND_AGENT);
     return run->turns > 0 || effect->attempt > 0;
 }
 
@@ -136,22 +141,22 @@ static void note_agent(struct partition *partition, struct live_run *run)
     const struct effect *gated = gated_of(&run->state);
     struct queue_place place = place_of(partition, run);
     if (engine_is_terminal(&run->state)) {
-        queues_leave(queues_in(partition), run->state.id);
+        queue_order_leave(queues_in(partition), run->state.id);
     } else if (run->state.admission == ADMISSION_HELD) {
-        queues_run(queues_in(partition), &place, (struct task_ref){run->state.id, 0});
+        queue_order_run(queues_in(partition), &place, (struct task_ref){run->state.id, 0});
     } else if (gated != NULL) {
         bool has_begun = agent_has_begun(&run->state, gated);
-        struct queue_asker asker = agent_asker(run->state.id, gated->id, has_begun);
-        queues_wait(queues_in(partition), &place, &asker);
+        struct waiting_task waiting = agent_waiting(run->state.id, gated->id, has_begun);
+        queue_order_wait(queues_in(partition), &place, &waiting);
     } else {
-        queues_leave(queues_in(partition), run->state.id);
+        queue_order_leave(queues_in(partition), run->state.id);
     }
 }
 
 /* What the state says of it; said again, it changes nothing. */
 static void note(struct partition *partition, struct live_run *run)
 {
-    if (!has_seat(partition, run)) {
+    if (!needs_admission(partition, run)) {
         return;
     }
     if (run->state.kind == RUN_KIND_AGENT) {
@@ -161,25 +166,25 @@ static void note(struct partition *partition, struct live_run *run)
     const struct effect *body = body_of(&run->state);
     struct queue_place place = place_of(partition, run);
     if (body != NULL && body->state == EFFECT_LEASED) {
-        queues_run(queues_in(partition), &place, (struct task_ref){run->state.id, body->id});
+        queue_order_run(queues_in(partition), &place, (struct task_ref){run->state.id, body->id});
     } else if (body != NULL && body->state == EFFECT_READY && queues_gate(partition, run, body)) {
-        struct queue_asker asker = {
+        struct waiting_task waiting = {
             .task = {run->state.id, body->id},
             .kind = task_order_kind(run, body),
             .name = str_of(run->name),
             .deployment = engine_pin(&run->state, body),
             .has_begun = body->attempt > 0,
         };
-        queues_wait(queues_in(partition), &place, &asker);
+        queue_order_wait(queues_in(partition), &place, &waiting);
     } else {
-        queues_leave(queues_in(partition), run->state.id);
+        queue_order_leave(queues_in(partition), run->state.id);
     }
 }
 
 static void seal(void *self, struct live_run *run, struct run_row *row)
 {
     const struct partition *partition = ((struct queues_feature *)self)->partition;
-    if (!has_seat(partition, run) || row->parked_count == 0 || run->state.is_cancelling) {
+    if (!needs_admission(partition, run) || row->parked_count == 0 || run->state.is_cancelling) {
         return;
     }
     struct queue_place place = place_of(partition, run);
@@ -188,6 +193,7 @@ static void seal(void *self, struct live_run *run, struct run_row *row)
     memcpy(row->concurrency_key, place.key.ptr, place.key.len);
     row->priority = place.priority;
     const struct effect *first = engine_effect(&run->state, row->parked[0].effect);
+    assert(first != NULL && row->parked_count <= COUNT_OF(row->parked));
     row->has_begun = run->state.kind == RUN_KIND_AGENT ? agent_has_begun(&run->state, first)
                                                        : first->attempt > 0;
 }
@@ -199,7 +205,7 @@ static status row_read(void *self, uuid id, const struct run_row *row)
         return STATUS_OK;
     }
     struct queue_place place = {str_of(row->queue), str_of(row->concurrency_key), row->priority};
-    struct queue_asker asker = {
+    struct waiting_task waiting = {
         .task = {id, row->parked[0].effect},
         .kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL,
         .name = str_of(row->name),
@@ -207,9 +213,9 @@ static status row_read(void *self, uuid id, const struct run_row *row)
         .has_begun = row->has_begun,
     };
     if (row->kind == RUN_KIND_AGENT) {
-        asker = agent_asker(id, row->parked[0].effect, row->has_begun);
+        waiting = agent_waiting(id, row->parked[0].effect, row->has_begun);
     }
-    queues_wait(feature->queues, &place, &asker);
+    queue_order_wait(feature->order, &place, &waiting);
     return STATUS_OK;
 }
 
@@ -219,8 +225,9 @@ static void count_start(struct partition *partition, const struct live_run *run)
 {
     struct queue_place place = place_of(partition, run);
     struct queue_limits limits;
-    if (queues_defined(queues_in(partition), place.queue, &limits) && limits.rate > 0) {
-        uint64_t number = queues_count_start(queues_in(partition), place.queue, partition->now_ms);
+    if (queue_order_defined(queues_in(partition), place.queue, &limits) && limits.rate > 0) {
+        uint64_t number =
+            queue_order_count_start(queues_in(partition), place.queue, partition->now_ms);
         limits_put_start(partition, place.queue, limits.rate, number, partition->now_ms);
     }
 }
@@ -229,10 +236,11 @@ static void serve_agent(struct partition *partition, struct live_run *run)
 {
     const struct effect *gated = gated_of(&run->state);
     if (run->state.admission != ADMISSION_AWAITED || gated == NULL) {
-        queues_leave(queues_in(partition), run->state.id);
+        queue_order_leave(queues_in(partition), run->state.id);
         return;
     }
     bool is_start = !agent_has_begun(&run->state, gated);
+    assert(needs_admission(partition, run));
     struct command admit = {.kind = COMMAND_ADMIT};
     enum verdict verdict = command_submit(partition, run, &admit);
     assert(verdict == VERDICT_OK);
@@ -246,7 +254,8 @@ static void serve(struct partition *partition, struct task_ref task)
     struct live_run *run;
     status found = runs_get(partition, task.run, &run);
     const struct effect *effect = NULL;
-    if (status_is_ok(found) && run->state.kind == RUN_KIND_AGENT && has_seat(partition, run)) {
+    if (status_is_ok(found) && run->state.kind == RUN_KIND_AGENT &&
+        needs_admission(partition, run)) {
         serve_agent(partition, run);
         return;
     }
@@ -258,12 +267,12 @@ static void serve(struct partition *partition, struct task_ref task)
     bool waits =
         effect != NULL && effect->state == EFFECT_READY && queues_gate(partition, run, effect);
     if (!waits) { /* Its row said what its journal does not. */
-        queues_leave(queues_in(partition), task.run);
+        queue_order_leave(queues_in(partition), task.run);
         return;
     }
     bool is_start = effect->attempt == 0;
     if (!feature_give(partition, run, task.effect)) {
-        queues_stall(queues_in(partition), task.run);
+        queue_order_stall(queues_in(partition), task.run);
         return;
     }
     if (is_start) {
@@ -276,7 +285,7 @@ static void end_round(void *self)
     struct partition *partition = ((struct queues_feature *)self)->partition;
     struct task_ref task;
     for (size_t i = 0; i < partition->options.batch_max &&
-                       queues_next(queues_in(partition), partition->now_ms, &task);
+                       queue_order_next(queues_in(partition), partition->now_ms, &task);
          i++) {
         serve(partition, task);
     }
@@ -285,11 +294,11 @@ static void end_round(void *self)
 bool queues_woken(struct partition *partition, uuid run)
 {
     struct task_ref task;
-    if (!queues_wake(queues_in(partition), run)) {
+    if (!queue_order_wake(queues_in(partition), run)) {
         return false;
     }
     /* Now: the next ready task is asked for as soon as this returns. */
-    if (queues_next(queues_in(partition), partition->now_ms, &task)) {
+    if (queue_order_next(queues_in(partition), partition->now_ms, &task)) {
         serve(partition, task);
     }
     return true;
@@ -307,8 +316,8 @@ static str ahead_text(struct arena *arena, uint32_t ahead)
 str queues_sentence(struct partition *partition, const struct live_run *run, struct arena *arena)
 {
     struct queue_view view;
-    if (!has_seat(partition, run) ||
-        !queues_look(queues_in(partition), run->state.id, partition->now_ms, &view)) {
+    if (!needs_admission(partition, run) ||
+        !queue_order_look(queues_in(partition), run->state.id, partition->now_ms, &view)) {
         return STR_EMPTY;
     }
     struct queue_place place = place_of(partition, run);
@@ -317,15 +326,18 @@ str queues_sentence(struct partition *partition, const struct live_run *run, str
     case QUEUE_OBSTACLE_NONE:
         break;
     case QUEUE_OBSTACLE_LIMIT:
+        assert(view.limits.concurrency > 0 && view.running >= view.limits.concurrency);
         return arena_printf(arena, "queue " STR_FMT " runs %u of %u; " STR_FMT,
                             STR_ARG(place.queue), view.running, view.limits.concurrency,
                             STR_ARG(ahead));
     case QUEUE_OBSTACLE_KEY:
+        assert(view.limits.per_key > 0 && view.key_running >= view.limits.per_key);
         return arena_printf(arena,
                             "queue " STR_FMT " runs %u of %u for key %s" STR_FMT "; " STR_FMT,
                             STR_ARG(place.queue), view.key_running, view.limits.per_key,
                             place.key.len == 0 ? "''" : "", STR_ARG(place.key), STR_ARG(ahead));
     case QUEUE_OBSTACLE_RATE:
+        assert(view.limits.rate > 0 && view.due_ms > partition->now_ms);
         return arena_printf(arena,
                             "queue " STR_FMT " begins %u runs in %llu ms; the next may begin in "
                             "%llu ms; " STR_FMT,
@@ -340,14 +352,14 @@ str queues_sentence(struct partition *partition, const struct live_run *run, str
 
 str queues_name(const struct partition *partition, const struct live_run *run)
 {
-    return !has_seat(partition, run) ? STR_EMPTY : place_of(partition, run).queue;
+    return !needs_admission(partition, run) ? STR_EMPTY : place_of(partition, run).queue;
 }
 
 static void *start(struct partition *partition)
 {
     struct queues_feature *feature = xcalloc(1, sizeof(*feature));
     feature->partition = partition;
-    feature->queues = queues_new();
+    feature->order = queue_order_new();
     return feature;
 }
 
@@ -381,14 +393,14 @@ static void reread(void *self, struct live_run *run)
 static void unreadable(void *self, uuid run, const struct failure *failure)
 {
     (void)failure;
-    queues_leave(((struct queues_feature *)self)->queues, run);
+    queue_order_leave(((struct queues_feature *)self)->order, run);
 }
 
 static void recover(void *self, struct live_run *run)
 {
     const struct queues_feature *feature = self;
     note(feature->partition, run);
-    queues_wake(feature->queues, run->state.id); /* If it stood among the ready, it may not. */
+    queue_order_wake(feature->order, run->state.id); /* If it stood among the ready, it may not. */
 }
 
 static bool has_ready_task(const struct run *run)
@@ -419,19 +431,19 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
 
 static void run_leaves(void *self, struct live_run *run)
 {
-    free(*seat_of(((struct queues_feature *)self)->partition, run));
+    free(*kept_place_of(((struct queues_feature *)self)->partition, run));
 }
 
 static uint64_t next_due_ms(void *self)
 {
     const struct queues_feature *feature = self;
-    return queues_next_due_ms(feature->queues, feature->partition->now_ms);
+    return queue_order_next_due_ms(feature->order, feature->partition->now_ms);
 }
 
 static void stop(void *self)
 {
     struct queues_feature *feature = self;
-    queues_free(feature->queues);
+    queue_order_free(feature->order);
     free(feature);
 }
 

@@ -36,7 +36,8 @@ str queues_name(const struct partition *partition, const struct live_run *run);
 /* Fills in the workflow's queue, an agent's is its definition's; false: refused. */
 bool queues_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
                   struct failure *ret);
-bool queues_are_full(const struct partition *partition); /* No caller may start another run. */
+/* No caller may start another run. */
+bool queues_are_full(const struct partition *partition);
 /* Names the queue, without limits, unless it is defined. False: there are too many. */
 bool queues_name_queue(struct partition *partition, str name, struct failure *ret);
 /* Of a hello. False: there are too many. */

@@ -38,6 +38,9 @@ enum {
     PAGE_BYTES_MAX = 2 << 20,
 };
 
+static_assert(PAGE_BYTES_MAX < 4 << 20, "a page leaves room for its last input");
+static_assert((uint64_t)SCHEDULES_MAX < UINT32_MAX, "every schedule has a number");
+
 /* Zones in memory, shared. Read once: a newer file counts after a restart. */
 struct zone_entry {
     struct zone_entry *next;
@@ -81,6 +84,7 @@ static str workflow_of(const struct schedule *schedule)
 
 static str key_of(const struct schedule *schedule)
 {
+    assert(schedule->id[schedule->workflow_len] == '/');
     return str_of(schedule->id + schedule->workflow_len + 1);
 }
 
@@ -133,6 +137,7 @@ static struct schedule *find(const struct schedules *schedules, str id)
 {
     uint32_t number;
     bool found = map_find(&schedules->by_id, str_hash(id), &id, &number);
+    assert(!found || number < schedules->count);
     return found ? schedules->list[number] : NULL;
 }
 
@@ -147,6 +152,7 @@ static struct schedule *add(struct schedules *schedules, str id, size_t workflow
     schedule->workflow_len = workflow_len;
     schedules->list[schedules->count] = schedule;
     map_add(&schedules->by_id, schedules->count++);
+    assert(schedules->count <= schedules->capacity);
     return schedule;
 }
 
@@ -156,7 +162,7 @@ static void drop(struct schedules *schedules, struct schedule *schedule)
     uint32_t number;
     str id = id_of(schedule);
     bool found = map_find(&schedules->by_id, str_hash(id), &id, &number);
-    assert(found);
+    assert(found && schedules->list[number] == schedule);
     uint32_t last = schedules->count - 1;
     map_remove(&schedules->by_id, number);
     if (number != last) {
@@ -204,7 +210,7 @@ static status zone_of(struct partition *partition, str name, struct arena *arena
         free(entry);
         return copy;
     }
-    assert(name.len <= ZONE_NAME_BYTES_MAX);
+    assert(entry->zone != NULL && name.len <= ZONE_NAME_BYTES_MAX);
     memcpy(entry->name, name.ptr, name.len);
     entry->next = schedules_of(partition)->zones;
     schedules_of(partition)->zones = entry;
@@ -235,6 +241,7 @@ static void set_row(struct partition *partition, struct schedule *schedule,
         return;
     }
     schedule->due_ms = cron_next_ms(&schedule->cron, schedule->zone, row->base_ms);
+    assert(schedule->due_ms == 0 || schedule->due_ms > row->base_ms);
 }
 
 static void put_row(struct partition *partition, const struct schedule *schedule)
@@ -353,6 +360,7 @@ uint64_t schedules_put(struct partition *partition, const struct schedule_offer 
     bool is_new = schedule == NULL;
     struct schedule_row row = {.created_ms = partition->now_ms};
     row = is_new ? row : schedule->row;
+    assert(!schedules->is_unread); /* It was checked. */
     bool is_changed = renew(partition, offer, &row);
     if (!is_new && !is_changed && schedule->problem == NULL) {
         return schedule->due_ms;
@@ -389,6 +397,7 @@ static uint64_t latest_tick(const struct schedule *schedule, uint64_t now_ms)
             high = middle;
         }
     }
+    assert(tick_ms > schedule->row.base_ms && tick_ms <= now_ms);
     return tick_ms;
 }
 
@@ -472,6 +481,7 @@ static bool start(struct partition *partition, struct schedule *schedule, uint64
 
 static void fire(struct partition *partition, struct schedule *schedule)
 {
+    assert(schedule->problem == NULL && schedule->zone != NULL);
     uint64_t tick_ms = latest_tick(schedule, partition->now_ms);
     if (is_busy(partition, schedule)) {
         schedule->row.skipped++;
@@ -516,6 +526,7 @@ static status read_rows(struct partition *partition)
     char key[KEY_BYTES_MAX];
     struct schedules *schedules = schedules_of(partition);
     forget_all(schedules);
+    assert(schedules->count == 0 && schedules->next_ms == 0);
     schedules->is_unread = true;
     schedules->read_again_ms = partition->now_ms + RECOVER_AGAIN_MS;
     TRY(store_scan(&partition->store, STORE_INDEX,
@@ -529,12 +540,12 @@ static status read_rows(struct partition *partition)
 static void handle_put(struct partition *partition, struct request *request)
 {
     struct failure failure;
-    const struct schedule_offer *offer = &put_schedule_request(request)->offer;
-    if (!schedules_check(partition, offer, &request->arena, &failure)) {
+    struct put_schedule_request *put = put_schedule_request(request);
+    if (!schedules_check(partition, &put->offer, &request->arena, &failure)) {
         request_answer(partition, request, &failure);
         return;
     }
-    put_schedule_request(request)->ret_next_ms = schedules_put(partition, offer);
+    put->ret_next_ms = schedules_put(partition, &put->offer);
     request_answer_later(partition, request);
 }
 
@@ -566,7 +577,7 @@ static void handle_delete(struct partition *partition, struct request *request)
 
 struct listing {
     struct partition *partition;
-    struct request *request;
+    struct schedules_request *list;
     struct schedule_view *views;
     size_t count;
     size_t bytes; /* Of inputs. */
@@ -577,32 +588,34 @@ static bool visit_listed(void *context, str key, str value)
 {
     (void)value;
     struct listing *listing = context;
-    struct request *request = listing->request;
+    struct schedules_request *list = listing->list;
+    struct arena *arena = &list->request.arena;
     str id;
     const struct schedule *schedule =
         key_read_index(key, &id) ? find(schedules_of(listing->partition), id) : NULL;
     if (schedule == NULL) {
         return true; /* Damaged: the log says so. */
     }
-    if (listing->count == schedules_request(request)->limit || listing->bytes > PAGE_BYTES_MAX) {
-        schedules_request(request)->ret_more = true;
+    assert(listing->count <= list->limit);
+    if (listing->count == list->limit || listing->bytes > PAGE_BYTES_MAX) {
+        list->ret_more = true;
         return false;
     }
     struct schedule_view *view = &listing->views[listing->count++];
     *view = (struct schedule_view){
-        .id = arena_copy(&request->arena, id_of(schedule)),
-        .workflow = arena_copy(&request->arena, workflow_of(schedule)),
-        .key = arena_copy(&request->arena, key_of(schedule)),
-        .cron = arena_copy(&request->arena, schedule->row.cron),
-        .zone = arena_copy(&request->arena, schedule->row.zone),
-        .problem = arena_copy(&request->arena, str_of(schedule->problem)),
+        .id = arena_copy(arena, id_of(schedule)),
+        .workflow = arena_copy(arena, workflow_of(schedule)),
+        .key = arena_copy(arena, key_of(schedule)),
+        .cron = arena_copy(arena, schedule->row.cron),
+        .zone = arena_copy(arena, schedule->row.zone),
+        .problem = arena_copy(arena, str_of(schedule->problem)),
         .created_ms = schedule->row.created_ms,
         .next_ms = schedule->due_ms,
         .last_ms = schedule->row.last_tick_ms,
         .last_run = schedule->row.run,
         .skipped = schedule->row.skipped,
     };
-    listing->status = input_of(listing->partition, schedule, &request->arena, &view->input);
+    listing->status = input_of(listing->partition, schedule, arena, &view->input);
     listing->bytes += view->input.len;
     return status_is_ok(listing->status);
 }
@@ -612,15 +625,17 @@ static void handle_list(struct partition *partition, struct request *request)
     char key[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX + 1];
     struct key_space space = partition->options.space;
-    struct listing listing = {.partition = partition, .request = request};
-    size_t limit = schedules_request(request)->limit;
-    listing.views = arena_zalloc(&request->arena, limit * sizeof(*listing.views));
-    str workflow = schedules_request(request)->workflow;
+    struct schedules_request *list = schedules_request(request);
+    struct listing listing = {.partition = partition, .list = list};
+    assert(list->ret_count == 0 && !list->ret_more);
+    listing.views = arena_zalloc(&request->arena, list->limit * sizeof(*listing.views));
+    str workflow = list->workflow;
     str prefix = workflow.len == 0 ? STR_EMPTY
                                    : arena_printf(&request->arena, STR_FMT "/", STR_ARG(workflow));
     str from = STR_EMPTY;
-    if (schedules_request(request)->id.len > 0) { /* The first key after it. */
-        from = key_index(key, space, INDEX_SCHEDULE, schedules_request(request)->id);
+    if (list->id.len > 0) { /* The first key after it. */
+        from = key_index(key, space, INDEX_SCHEDULE, list->id);
+        assert(from.len < sizeof(from_bytes));
         memcpy(from_bytes, from.ptr, from.len);
         from_bytes[from.len] = 0;
         from = str_make(from_bytes, from.len + 1);
@@ -633,8 +648,8 @@ static void handle_list(struct partition *partition, struct request *request)
         request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
         return;
     }
-    schedules_request(request)->ret = listing.views;
-    schedules_request(request)->ret_count = listing.count;
+    list->ret = listing.views;
+    list->ret_count = listing.count;
     request_answer(partition, request, NULL);
 }
 

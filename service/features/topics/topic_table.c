@@ -9,6 +9,7 @@ enum {
 
 static void list_remove(struct topic_list *list, struct topic *topic)
 {
+    assert(list->count > 0);
     *(topic->older != NULL ? &topic->older->newer : &list->oldest) = topic->newer;
     *(topic->newer != NULL ? &topic->newer->older : &list->newest) = topic->older;
     list->count--;
@@ -16,6 +17,7 @@ static void list_remove(struct topic_list *list, struct topic *topic)
 
 static void list_append(struct topic_list *list, struct topic *topic)
 {
+    assert((list->oldest == NULL) == (list->count == 0));
     topic->older = list->newest;
     topic->newer = NULL;
     *(list->newest != NULL ? &list->newest->newer : &list->oldest) = topic;
@@ -49,6 +51,7 @@ size_t topic_table_count(const struct topic_table *table)
 
 static void forget(struct topic_table *table, struct topic *topic)
 {
+    assert(topic->subscribers == NULL);
     table_remove(&table->by_hash, &topic->by_hash);
     list_remove(topic->is_busy ? &table->busy : &table->idle, topic);
     free(topic);
@@ -98,6 +101,7 @@ void topic_table_settle(struct topic_table *table, struct topic *topic)
 void topic_table_trim(struct topic_table *table)
 {
     while (table->idle.count > IDLE_MAX) {
+        assert(!table->idle.oldest->is_busy);
         forget(table, table->idle.oldest);
     }
 }

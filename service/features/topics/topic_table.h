@@ -4,9 +4,9 @@
  * A topic that nobody follows and whose events everybody has seen is a few numbers that can be read
  * again. The last of those are kept, the others forgotten: there may be a topic for every run.
  *
- * Invariant: a topic is in one list: `busy` when it has something to do or subscribers, else
- * `idle`. Order:     `idle` is in the order of their last use. Threading: owned by one partition
- * thread.
+ * Invariant: a topic with something to do or subscribers is in `busy`, every other one in `idle`.
+ * Order:     `idle` is in the order of their last use.
+ * Threading: owned by one partition thread.
  */
 #ifndef SERVICE_FEATURES_TOPICS_TOPIC_TABLE_H
 #define SERVICE_FEATURES_TOPICS_TOPIC_TABLE_H
@@ -42,8 +42,11 @@ struct topic_table {
     struct topic_list idle;
 };
 
+/* Empty; end with topic_table_fini(). */
 void topic_table_init(struct topic_table *table);
+/* Frees the topics. None has subscribers any more. */
 void topic_table_fini(struct topic_table *table);
+/* Of both lists. */
 size_t topic_table_count(const struct topic_table *table);
 /* NULL: it is not in memory. What is found counts as used. */
 struct topic *topic_table_find(struct topic_table *table, const uint8_t hash[16]);

@@ -26,6 +26,8 @@ enum {
     SUBSCRIBER_HIGH_WATER = 256 * 1024,
 };
 
+static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
+
 struct topics {
     struct partition *partition;
     void (*news)(void *context, const uint8_t topic[16]); /* NULL: nobody listens. */
@@ -44,7 +46,7 @@ void topics_listen(struct partition *partition,
                    void (*news)(void *context, const uint8_t topic[16]), void *context)
 {
     struct topics *topics = topics_of(partition);
-    assert(topics->news == NULL);
+    assert(topics->news == NULL && news != NULL);
     topics->news = news;
     topics->news_context = context;
 }
@@ -220,6 +222,7 @@ struct wakes {
 static bool visit_await(void *context, str key, str value)
 {
     struct wakes *wakes = context;
+    assert(wakes->count <= WAKES_MAX);
     if (wakes->count == WAKES_MAX) {
         return false;
     }
@@ -311,8 +314,10 @@ static void wake_topic(struct partition *partition, struct topic *topic)
 static void detach(struct partition *partition, struct subscriber *subscriber)
 {
     struct topic *topic = subscriber->at;
+    assert(topic != NULL);
     struct subscriber **link = &topic->subscribers;
     while (*link != subscriber) {
+        assert(*link != NULL);
         link = &(*link)->next;
     }
     *link = subscriber->next;
@@ -347,6 +352,7 @@ static bool visit_feed(void *context, str key, str value)
 static void feed(struct partition *partition, struct subscriber *subscriber)
 {
     const struct topic *topic = subscriber->at;
+    assert(topic != NULL);
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct feeding feeding = {.subscriber = subscriber};
@@ -375,10 +381,12 @@ static void feed(struct partition *partition, struct subscriber *subscriber)
 
 static void handle_subscribe(struct partition *partition, struct request *request)
 {
-    struct subscriber *subscriber = subscribe_request(request)->subscriber;
+    struct subscribe_request *subscribe = subscribe_request(request);
+    struct subscriber *subscriber = subscribe->subscriber;
     uint8_t hash[16];
     struct topic *topic;
-    topic_hash(subscribe_request(request)->topic, hash);
+    assert(subscriber->at == NULL);
+    topic_hash(subscribe->topic, hash);
     status found = topic_find(partition, hash, &topic);
     if (!status_is_ok(found)) {
         request_fail(partition, request, found.code, REASON_STORE_DAMAGED, found.why);
@@ -406,8 +414,9 @@ static void handle_more(struct partition *partition, struct request *request)
 
 static void handle_end(struct partition *partition, struct request *request)
 {
-    if (subscribe_request(request)->subscriber->at != NULL) {
-        detach(partition, subscribe_request(request)->subscriber);
+    struct subscriber *subscriber = subscribe_request(request)->subscriber;
+    if (subscriber->at != NULL) {
+        detach(partition, subscriber);
     }
     request_answer(partition, request, NULL);
 }
@@ -421,6 +430,7 @@ static void work_on(struct partition *partition, struct topic *topic)
         }
     }
     if (topic->is_new || topic->is_waking) {
+        assert(topic->is_busy);
         wake_topic(partition, topic);
     }
     topics_of(partition)->any_new |= topic->is_new || topic->is_waking;
@@ -480,7 +490,9 @@ static void failed(void *self)
         doubt(partition, topic);
     }
     while (table->idle.oldest != NULL) {
-        doubt(partition, table->idle.oldest); /* Which makes it busy. */
+        struct topic *topic = table->idle.oldest;
+        doubt(partition, topic);
+        assert(topic->is_busy); /* So the loop ends. */
     }
 }
 

@@ -10,7 +10,8 @@
 
 extern const struct feature topics_feature;
 
-/* Gives sequences and writes into the batch. */
+/* Gives sequences and writes into the batch; *ret_first is the first event's. DATA_LOSS: a topic's
+ * last event cannot be read. */
 status topic_publish(struct partition *partition, const struct topic_event *events, size_t count,
                      uint64_t *ret_first);
 /* The sequence of the topic's last event; 0: none. */
@@ -22,7 +23,8 @@ str topic_render(const struct topic_event *event, struct arena *arena);
 /* The topic's events after a sequence, until `each` returns false. DATA_LOSS: one is damaged. */
 status topic_visit(struct partition *partition, const uint8_t hash[16], uint64_t after,
                    bool (*each)(void *context, const struct topic_event *event), void *context);
-size_t topics_count(const struct partition *partition); /* In memory. */
+/* In memory. */
+size_t topics_count(const struct partition *partition);
 /* One listener: called before those who await are woken, when a topic has new events, all of them
  * committed. */
 void topics_listen(struct partition *partition,

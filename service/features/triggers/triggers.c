@@ -85,6 +85,7 @@ static struct trigger *add(struct partition *partition, str workflow, str topic)
 
 static void set_topic(struct trigger *trigger, str topic)
 {
+    assert(topic.len < sizeof(trigger->topic));
     memset(trigger->topic, 0, sizeof(trigger->topic));
     memcpy(trigger->topic, topic.ptr, topic.len);
     topic_hash(topic, trigger->hash);
@@ -95,6 +96,7 @@ void triggers_offer(struct partition *partition, const struct trigger_offer *off
     struct trigger *trigger = find(partition, offer->workflow);
     uint32_t batch_size = offer->batch_size == 0 ? 1 : offer->batch_size;
     batch_size = batch_size > BATCH_SIZE_MAX ? BATCH_SIZE_MAX : batch_size;
+    assert(batch_size >= 1 && batch_size <= BATCH_SIZE_MAX);
     bool is_same = trigger != NULL && str_is(offer->topic, trigger->topic);
     if (is_same && trigger->batch_size == batch_size &&
         trigger->batch_timeout_ms == offer->batch_timeout_ms) {
@@ -141,6 +143,7 @@ static bool start(struct partition *partition, struct trigger *trigger,
                   struct collecting *collecting)
 {
     struct arena *arena = &partition->round_arena;
+    assert(collecting->count > 0 && collecting->count <= trigger->batch_size);
     if (trigger->batch_size > 1) {
         json_end_array(&collecting->writer);
         json_end_object(&collecting->writer);
@@ -210,6 +213,7 @@ static void start_runs(void *self, const uint8_t topic[16])
         while (count < RUNS_PER_ROUND_MAX && fire(partition, trigger)) {
             count++;
         }
+        assert(count <= RUNS_PER_ROUND_MAX);
         if (count == RUNS_PER_ROUND_MAX) {
             trigger->due_ms = AT_ONCE_MS; /* Goes on next round. */
         }
@@ -273,6 +277,7 @@ static status read_rows(struct triggers *triggers)
     char key[KEY_BYTES_MAX];
     struct partition *partition = triggers->partition;
     forget_all(triggers);
+    assert(triggers->list == NULL);
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(key, partition->options.space, INDEX_TRIGGER, STR_EMPTY), STR_EMPTY,
                       false, SIZE_MAX, visit_row, partition);

@@ -21,6 +21,8 @@ enum {
     NOBODY = UINT32_MAX,
 };
 
+static_assert(STOPPED_MAX < NOBODY, "every stopped task has a number");
+
 struct stopped {
     struct task_ref task;
     uint64_t offer; /* Hash of what a host must offer. */
@@ -87,11 +89,13 @@ static uint32_t take_entry(struct versions *versions)
 {
     if (versions->free != NOBODY) {
         uint32_t number = versions->free;
+        assert(number < versions->used);
         versions->free = versions->stopped[number].next;
         return number;
     }
     versions->stopped = array_reserve(versions->stopped, &versions->capacity,
                                       (size_t)versions->used + 1, sizeof(versions->stopped[0]));
+    assert(versions->used < versions->capacity && versions->used < STOPPED_MAX);
     return versions->used++;
 }
 
@@ -116,6 +120,7 @@ static void note_stopped(struct versions *versions, struct live_run *run, uint32
         .next = versions->first,
     };
     if (versions->first != NOBODY) {
+        assert(versions->stopped[versions->first].prev == NOBODY);
         versions->stopped[versions->first].prev = number;
     }
     versions->first = number;
@@ -124,7 +129,9 @@ static void note_stopped(struct versions *versions, struct live_run *run, uint32
 
 static void call(struct versions *versions, uint32_t number)
 {
+    assert(number < versions->used);
     struct stopped *stopped = &versions->stopped[number];
+    assert((stopped->prev == NOBODY) == (versions->first == number));
     versions->called = array_reserve(versions->called, &versions->called_capacity,
                                      versions->called_count + 1, sizeof(versions->called[0]));
     versions->called[versions->called_count++] = stopped->task;
@@ -135,6 +142,7 @@ static void call(struct versions *versions, uint32_t number)
         versions->first = stopped->next;
     }
     if (stopped->next != NOBODY) {
+        assert(versions->stopped[stopped->next].prev == number);
         versions->stopped[stopped->next].prev = stopped->prev;
     }
     stopped->next = versions->free;
@@ -206,6 +214,7 @@ static bool find_deployment(void *context, uint32_t seq, const struct event *eve
 {
     (void)seq;
     struct search *search = context;
+    assert(event->kind == EVENT_LEASE_GRANTED);
     str deployment = event->lease_granted.deployment;
     bool found = deployment.len > 0 && engine_key(deployment) == search->wanted;
     if (found) {
@@ -218,6 +227,7 @@ static bool find_failure(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
     struct search *search = context;
+    assert(event->kind == EVENT_TASK_FAILED);
     bool found = event->effect == search->wanted;
     if (found) {
         search->ret = event->task_failed.outcome.error_message;

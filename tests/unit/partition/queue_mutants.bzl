@@ -2,7 +2,7 @@
 
 MUTANTS = {
     "hosts_line_lost": ("The line of a host that has room again stays blocked.", {
-        "blocked_by, waiter->task.run)) { lane->line->is_blocked = false;":
+        "blocked_by, waiter->task.run)) { lane->need->is_blocked = false;":
             "blocked_by, waiter->task.run)) { (void)lane;",
     }),
     "key_limit_one_more": ("A key runs one more than its limit.", {
