@@ -16,8 +16,8 @@ from typing_extensions import Self
 from ._codec.text import dumps_argument
 from ._connection import Connection
 from ._execution.children import batch_input
-from ._execution.execution import current_task
 from ._execution.starts import AgentRunConfig, StartOptions, input_json, options_json
+from ._replay.ready import current_task
 from ._run_models import (
     agent_result,
     ended,

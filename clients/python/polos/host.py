@@ -25,7 +25,9 @@ import grpc.aio
 from . import _registry
 from ._codec.outcomes import OutcomeTooLargeError, error_outcome, value_outcome
 from ._codec.text import NotJsonError, dumps
-from ._execution.execution import Execution, current_task, wait_threshold
+from ._execution.execution import Execution
+from ._execution.parking import wait_threshold
+from ._replay.ready import current_task
 from ._session.machine import (
     Event,
     Offers,
@@ -424,7 +426,7 @@ class Host:
     # ---- the work ----
 
     def _begin(self, task: tools_pb2.Task) -> None:
-        context = contextvars.copy_context()
+        context = contextvars.Context()  # what the caller has set is not the code's affair
         context.run(current_task.set, task.task_id)
         running = _Running(Execution(task, self._line, self._threshold))
         self._running[task.task_id] = running

@@ -88,7 +88,7 @@ def test_no_modules_import_each_other():
         visit(module, ())
 
 
-@pytest.mark.parametrize("machine", ["_session.machine"])
+@pytest.mark.parametrize("machine", ["_session.machine", "_replay.machine"])
 def test_the_machines_know_no_loop_and_no_wire(machine):
     """Imported alone, as the package's own __init__ would bring everything else along."""
     program = (

@@ -1,9 +1,8 @@
-"""One execution of a task's code: what it is told of its history, what it waits for, how it ends.
+"""One execution of a task's code: what it asks for, what it is given, how it ends.
 
-Steps and orders of the history are answered at once, without the server; new ones go out, and the
-code goes on when they are durable. The surprising part is the order of the answers: code that
-runs several things at once (asyncio.gather, asyncio.wait) gets them in the order in which they
-were settled at first, one after the other, so that it takes the same way again.
+What is given when is decided by the machine of _replay; here are the futures that the code awaits,
+the server's answers that settle them, and the two ways in which code is stopped: it is let go of
+because it only waits, or it is shown that its run is being cancelled.
 
 Threading: bound to the event loop of its host.
 """
@@ -11,48 +10,29 @@ Threading: bound to the event loop of its host.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from .._codec.outcomes import value_outcome
-from ..errors import (
-    ExecutionCancelledError,
-    InvalidArgumentError,
-    NonDeterminismError,
-    StepExecutionError,
-)
+from .._replay import ready
+from .._replay.machine import Begin, Diverged, Fact, Give, Output, Replay, ShowCancel
+from .._replay.ready import current_task
+from ..errors import ExecutionCancelledError, NonDeterminismError, StepExecutionError
 from ..v1 import tools_pb2
+from .parking import Parking
 from .state import State
+
+log = logging.getLogger("polos")
 
 KEY_BYTES_MAX = 512
 WAITS_MAX = 31  # open at once; the server takes 32 in a run and needs one for what is no wait
-QUIET_SECONDS = 0.01  # without a step: the code waits for something else, or for nothing
-OUT_OF_TURN_SECONDS = 0.1  # how long a settled step waits for those before it in the history
-TURN_TICKS = 6  # of the event loop, for what an answer sets off in other asyncio tasks
+DIAGNOSIS_SECONDS = 5.0  # how long code may leave the next fact unasked, for no reason in sight
 CANCEL_PATIENCE_SECONDS = 10.0  # what a step at work may take when its run is cancelled
 UNWIND_SECONDS = 1.0  # what code that is stopped may take before it is cancelled as well
 INITIAL_STATE_KEY = "polos.initial_state"
 
-# The task whose code is running; None outside.
-current_task: contextvars.ContextVar[str | None] = contextvars.ContextVar(
-    "polos_task", default=None
-)
-
-# SettledStep.kind, as this side names it and as the journal does.
-_KINDS = {
-    "step": {"step", "state"},
-    "sleep": {"sleep"},
-    "suspend": {"suspend", "suspension"},
-    "event": {"event"},
-    "invoke_and_wait": {"invoke", "children"},
-    "invoke": {"invoke", "order"},
-    "publish": {"publish", "order"},
-    "resume": {"publish", "order", "resume"},
-}
-_KNOWN_KINDS = frozenset().union(*_KINDS.values())
 _WAITS = frozenset({"sleep", "suspend", "event", "invoke_and_wait"})
 
 
@@ -81,28 +61,25 @@ class Line(Protocol):
         """The workflow, tool or agent of this name; None: this process defines none."""
 
 
-class _Wait:
-    """An order whose outcome the code awaits; a wait may park it, other orders settle at once."""
+class _Ask:
+    """A key the code awaits; settled with an outcome, with None (begin), or with _RELEASED."""
 
-    def __init__(self, future: asyncio.Future[tools_pb2.TaskOutcome | None], is_wait: bool) -> None:
-        self.future = future
-        self.is_wait = is_wait
+    def __init__(self, *, is_wait: bool) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.asker = asyncio.current_task()
+        self.is_wait = is_wait  # on the server, and the code may be let go of meanwhile
         self.interrupted = False  # the run's cancellation was shown here
 
+    def settle(self, value: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(value)
 
-def wait_threshold() -> float:
-    """Seconds code may only wait before its host lets go of it."""
-    text = os.environ.get("POLOS_WAIT_THRESHOLD_SECONDS", "")
-    try:
-        seconds = float(text or 10)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise InvalidArgumentError(
-            f"POLOS_WAIT_THRESHOLD_SECONDS is {text!r}: it is a number of seconds, 0 or more",
-            field="POLOS_WAIT_THRESHOLD_SECONDS",
-        )
-    return seconds
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+_RELEASED = object()  # the code must not go on
 
 
 class Execution:
@@ -122,31 +99,23 @@ class Execution:
         self.cancelling = task.cancelling
         self.cancel_shown = False
         self.failure: NonDeterminismError | None = None
+        facts = [_fact(step) for step in task.steps]
+        steps = [number for number, fact in enumerate(facts) if fact.is_step]
+        self._last_step = max(steps, default=-1)
+        self._replay = Replay(facts, cancelling=task.cancelling)
+        self._is_new = not facts
         self._line = line
-        self._threshold = max(threshold, QUIET_SECONDS)
-        self._history = list(task.steps)
-        self._index = {step.key: number for number, step in enumerate(self._history)}
-        self._last_step = max(
-            (n for n, step in enumerate(self._history) if not step.is_order), default=-1
-        )
-        self._told = bytearray(len(self._history))  # 1: the code has been given it
-        self._next = 0  # the first it has not been given
-        self._last_asker: asyncio.Task[Any] | None = None
-        self._turns: dict[int, asyncio.Future[None]] = {}  # settled steps that wait for others
-        self._ticks = 0
-        self._turn_handle: asyncio.Handle | None = None
-        self._used: set[str] = set()
-        self._asked: list[str] = []  # during the replay, for a sentence about what went wrong
-        self._durable: dict[int, asyncio.Future[None]] = {}  # by step number
-        self._waits: dict[str, _Wait] = {}
-        self._hanging: set[asyncio.Future[None]] = set()  # asked for while being cancelled
+        self._ready = ready.of_loop(asyncio.get_running_loop())
+        self._ready.add(self.task_id, self._look)
+        self._asks: dict[str, _Ask] = {}
+        self._sent: dict[int, Fact] = {}  # by step number
         self._room = asyncio.Semaphore(WAITS_MAX)
         self._busy = 0  # steps at work
-        self._show_when_quiet = False
-        self._quiet_timer: asyncio.TimerHandle | None = None
+        self._parking = Parking(threshold, self._may_park, self._park, self._next_timer)
         self._patience: asyncio.TimerHandle | None = None
+        self._diagnosis: asyncio.TimerHandle | None = None
         self._code: asyncio.Task[Any] | None = None
-        self._elders: set[asyncio.Task[Any]] = set()  # asyncio tasks that are older than the code
+        self._elders: set[asyncio.Task[Any]] = set()  # asyncio tasks older than the code
         self._over = False
 
     # ---- its life ----
@@ -154,125 +123,87 @@ class Execution:
     async def begin(self, state_schema: Any) -> None:
         """Called by the asyncio task that is going to run the code."""
         self._code = asyncio.current_task()
-        if self._history:
-            self._elders = asyncio.all_tasks()
+        if not self._is_new:
+            self._elders = asyncio.all_tasks() - {self._code}
         if self.cancelling:
             self._be_patient()
-        first = self._index.get(INITIAL_STATE_KEY)
-        initial = "" if first is None else self._history[first].outcome.value_json
-        if not self._history:
-            initial = self.state.sent
-        self.state.begin(state_schema, initial)
-        if first is not None:
-            await self.recall(INITIAL_STATE_KEY, "step")
-        elif initial:  # so that a replay can begin with it, whatever becomes of it later
+        with self.working():
+            if self._is_new:
+                await self._begin_state(state_schema)
+            else:
+                await self._begin_state_again(state_schema)
+
+    async def _begin_state(self, schema: Any) -> None:
+        initial = self.state.sent
+        self.state.begin(schema, initial)
+        if initial:  # so that a replay can begin with it, whatever becomes of it later
+            self._replay.ask(INITIAL_STATE_KEY, "step")
             await self.settle(INITIAL_STATE_KEY, value_outcome(initial, "the initial state"))
+
+    async def _begin_state_again(self, schema: Any) -> None:
+        found = self._replay.find(INITIAL_STATE_KEY)
+        self.state.begin(schema, "" if found is None else found.outcome.value_json)
+        if found is not None:
+            await self.recall(INITIAL_STATE_KEY, "step")
 
     def close(self) -> None:
         """The code has ended: what it left behind is released."""
         self._over = True
-        for timer in (self._quiet_timer, self._patience, self._turn_handle):
+        self._parking.stop()
+        for timer in (self._patience, self._diagnosis):
             if timer is not None:
                 timer.cancel()
         self._release()
-        for future in self._durable.values():
-            future.cancel()
-
-    @property
-    def unasked(self) -> list[str]:
-        """Keys of settled steps that the code did not ask for."""
-        return [s.key for n, s in enumerate(self._history) if not self._told[n]]
+        self._ready.remove(self.task_id)
 
     def check_complete(self) -> None:
         """At the end of code that gave a value: raises NonDeterminismError if steps are left."""
         if self.failure is not None:
             raise self.failure
-        if self.unasked:
-            raise self._divergence("the end of the code", "")
+        diverged = self._replay.end()
+        if diverged is not None:
+            raise NonDeterminismError(diverged.message)
 
     def cancel(self) -> None:
-        """The run is being cancelled: the code is told at its next await of a step or a wait."""
+        """The run is being cancelled: the code is told when it has nothing left to run."""
         if self.cancelling or self.parked or self._over:
             return
-        self.cancelling = self._show_when_quiet = True
+        self.cancelling = True
+        self._replay.cancel()
         self._be_patient()
-        self._touch()
+        self._parking.touch()
+        self._look_if_idle()
 
     def hurry(self) -> None:
         """Its host is leaving: code that only waits is let go of at once."""
-        self._threshold = QUIET_SECONDS
-        self._touch()
+        self._parking.hurry()
 
     @property
     def only_waits(self) -> bool:
         """Whether the code may be let go of."""
-        return not (self._busy or self._over or self.parked or self.cancelling) and any(
-            wait.is_wait and not wait.future.done() for wait in self._waits.values()
-        )
-
-    def _be_patient(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(CANCEL_PATIENCE_SECONDS, self._show_cancel)
-
-    def _show_cancel(self) -> None:
-        if self.cancel_shown or self._over or self.parked:
-            return
-        self.cancel_shown = True
-        for wait in self._waits.values():
-            wait.interrupted = True
-        assert self._code is not None
-        self._code.cancel()  # and with it whatever the code awaits
-        for future in list(self._hanging):
-            if not future.done():
-                future.set_result(None)
-
-    def _park(self) -> None:
-        if self._over or not self._line.let_go(self.task_id):
-            return
-        self.parked = True
-        self._stop_code()
-
-    def _stop_code(self) -> None:
-        """Ends the code with CodeStopped wherever it awaits a step, or else with a cancellation."""
-        self._release()
-        assert self._code is not None
-        asyncio.get_running_loop().call_later(UNWIND_SECONDS, self._cancel_code)
-
-    def _cancel_code(self) -> None:
-        if not self._over and self._code is not None:
-            self._code.cancel()
-
-    def _release(self) -> None:
-        for wait in list(self._waits.values()):
-            if not wait.future.done():
-                wait.future.set_result(None)
-        for future in [*self._turns.values(), *self._hanging]:
-            if not future.done():
-                future.set_result(None)
+        return self._may_park()
 
     # ---- what the host is told by the server ----
 
     def durable(self, number: int) -> None:
-        future = self._durable.pop(number, None)
-        if future is not None and not future.done():
-            future.set_result(None)
+        """A step of settle() is on the server's disk."""
+        fact = self._sent.pop(number, None)
+        if fact is not None:
+            self._replay.settle(fact)
+            self._look_if_idle()
 
     def refused(self, number: int, error: StepExecutionError) -> None:
-        future = self._durable.pop(number, None)
-        if future is not None and not future.done():
-            future.set_exception(error)
+        fact = self._sent.pop(number, None)
+        if fact is not None:
+            self._refuse(fact.key, error)
 
     def settled(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
-        wait = self._waits.get(key)
-        if wait is not None and not wait.future.done() and not self._is_cancellation(outcome):
-            wait.future.set_result(outcome)
-            self._touch()
+        """What an order asked for has come about."""
+        self._replay.settle(Fact(key, "", False, outcome, _is_cancellation(outcome)))
+        self._look_if_idle()
 
     def order_refused(self, key: str, error: StepExecutionError) -> None:
-        wait = self._waits.get(key)
-        if wait is not None and not wait.future.done():
-            wait.future.set_exception(error)
-            self._touch()
+        self._refuse(key, error)
 
     # ---- what steps ask for ----
 
@@ -284,35 +215,28 @@ class Execution:
         """
         self._check_key(key)
         self._check_alive()
-        self._used.add(key)
-        number = self._index.get(key)
-        if number is None:
-            await self._be_new(key, kind)
+        self._look_again_later()
+        told = self._replay.ask(key, kind)
+        if isinstance(told, Diverged):
+            self._fail(told)
+            self._check_alive()
+        if told is not None:
             return None
-        step = self._history[number]
-        self._check_kind(step, kind)
-        asker = asyncio.current_task()
-        if number != self._next or (self._last_asker or asker) is not asker:
-            await self._until_turn(number)
-        self._last_asker = asker
-        self._tell(number)
-        if self._is_cancellation(step.outcome):
-            await self._until_shown()
-        return step.outcome
+        return await self._await(key, _Ask(is_wait=False))
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """A step is at work meanwhile: the code does not only wait."""
         self._busy += 1
-        self._touch()
+        self._parking.touch()
         try:
             yield
         finally:
             self._busy -= 1
-            self._touch()
+            self._parking.touch()
 
     async def settle(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
-        """Returns when a step's outcome is on the server's disk."""
+        """Returns when a step's outcome is on the server's disk, and it is its turn."""
         self._check_alive()
         changed = self.state.changed()
         number = self._line.step_done(self.task_id, key, outcome, changed)
@@ -320,18 +244,17 @@ class Execution:
             raise ExecutionCancelledError
         if changed:
             self.state.sent = changed
-        future = self._durable[number] = asyncio.get_running_loop().create_future()
-        await future
+        self._sent[number] = Fact(key, "step", True, outcome)
+        await self._await(key, _Ask(is_wait=False))
 
     async def order(self, order: tools_pb2.Order, kind: str) -> tools_pb2.TaskOutcome:
         """The outcome of an order that recall() said is new."""
-        is_wait = kind in _WAITS
-        if not is_wait:
+        if kind not in _WAITS:
             with self.working():
-                return await self._ordered(order, is_wait)
+                return await self._ordered(order, is_wait=False)
         await self._room.acquire()
         try:
-            return await self._ordered(order, is_wait)
+            return await self._ordered(order, is_wait=True)
         finally:
             self._room.release()
 
@@ -344,34 +267,46 @@ class Execution:
         """What this process defines under a name."""
         return self._line.find(name)
 
-    async def _ordered(self, order: tools_pb2.Order, is_wait: bool) -> tools_pb2.TaskOutcome:
+    # ---- inside: asks ----
+
+    async def _ordered(self, order: tools_pb2.Order, *, is_wait: bool) -> tools_pb2.TaskOutcome:
         self._check_alive()
         if not self._line.order(self.task_id, order):
             raise ExecutionCancelledError
-        future: asyncio.Future[tools_pb2.TaskOutcome | None]
-        future = asyncio.get_running_loop().create_future()
-        wait = self._waits[order.key] = _Wait(future, is_wait)
-        self._touch()
+        outcome = await self._await(order.key, _Ask(is_wait=is_wait))
+        assert outcome is not None
+        return outcome
+
+    async def _await(self, key: str, ask: _Ask) -> tools_pb2.TaskOutcome | None:
+        """What comes of an ask; the ask is given up when whoever awaits it is cancelled."""
+        self._asks[key] = ask
+        self._parking.touch()
         try:
-            outcome = await future
+            outcome: Any = await ask.future
         except asyncio.CancelledError:
-            if wait.interrupted:
+            self._replay.withdraw(key)
+            if ask.interrupted:
                 raise ExecutionCancelledError from None
             raise
         finally:
-            del self._waits[order.key]
-            self._touch()
-        if outcome is None:
-            _mark_retrieved(asyncio.current_task())
+            del self._asks[key]
+            self._parking.touch()
+        if outcome is _RELEASED:
+            self._check_alive()
             raise self._end()
-        return outcome
+        found: tools_pb2.TaskOutcome | None = outcome
+        return found
 
-    # ---- inside: keys and ends ----
+    def _refuse(self, key: str, error: StepExecutionError) -> None:
+        self._replay.withdraw(key)
+        ask = self._asks.get(key)
+        if ask is not None:
+            ask.fail(error)
 
     def _check_key(self, key: str) -> None:
         if not isinstance(key, str) or not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
             raise ValueError(f"a step key is a text of 1 to {KEY_BYTES_MAX} bytes, not {key!r}")
-        if key in self._used:
+        if self._replay.was_asked(key):
             raise ValueError(
                 f"step key {key!r} is used twice in this execution: every step needs a key of its "
                 "own (in a loop, put the counter into it)"
@@ -387,146 +322,132 @@ class Execution:
             return CodeStopped()
         return ExecutionCancelledError()
 
-    async def _be_new(self, key: str, kind: str) -> None:
-        """The code asks for a step the history does not have."""
-        if self.cancelling and not self.cancel_shown:
-            await self._until_shown()
-        elif self._next < len(self._history) and self._is_alone():
-            self._fail(self._divergence(repr(key), kind))
+    # ---- inside: idle ----
 
-    def _is_cancellation(self, outcome: tools_pb2.TaskOutcome) -> bool:
-        """A wait the server refused because the run is being cancelled, before the code saw that:
-        it sees the cancellation there, and not a step that failed."""
-        return (
-            self.cancelling
-            and not self.cancel_shown
-            and outcome.WhichOneof("result") == "error"
-            and outcome.error.type == "CANCELLED"
-        )
+    def _look_if_idle(self) -> None:
+        if self._ready.is_idle(self.task_id):
+            self._look()
+        else:
+            self._look_again_later()
 
-    async def _until_shown(self) -> NoReturn:
-        """Awaits the cancellation of the code, which comes when nothing else is at work."""
-        future = asyncio.get_running_loop().create_future()
-        self._hanging.add(future)
-        self._show_when_quiet = True
-        self._touch()
-        try:
-            await future
-        except asyncio.CancelledError:
-            if self.cancel_shown:
-                raise ExecutionCancelledError from None
-            raise
-        finally:
-            self._hanging.discard(future)
-        raise self._end()
-
-    # ---- inside: quiet ----
-
-    def _touch(self) -> None:
-        """Something happened: what quiet code is due for begins to be counted anew."""
-        if self._quiet_timer is not None:
-            self._quiet_timer.cancel()
-            self._quiet_timer = None
-        if self._busy or self._over or self.parked:
+    def _look(self) -> None:
+        """The code has nothing left to run: what is it given?"""
+        if self._over or self.parked or self.failure is not None or not self._replay.wants_idle:
             return
-        loop = asyncio.get_running_loop()
-        if self.cancelling:
-            if self._show_when_quiet and not self.cancel_shown:
-                self._quiet_timer = loop.call_later(QUIET_SECONDS, self._show_cancel)
-        elif self.only_waits:
-            self._quiet_timer = loop.call_later(self._threshold, self._park)
+        for output in self._replay.idle(busy=self._busy > 0, stuck=self._is_stuck):
+            self._do(output)
+        if self._replay.is_blocked and self._diagnosis is None:
+            self._look_again_later()
 
-    # ---- inside: the history ----
+    def _do(self, output: Output) -> None:
+        if isinstance(output, Begin):
+            self._asks[output.key].settle(None)
+        elif isinstance(output, Give):
+            if output.number == self._last_step:
+                self.state.restore()
+            ask = self._asks.get(output.fact.key)
+            if ask is not None:
+                ask.settle(output.fact.outcome)
+        elif isinstance(output, ShowCancel):
+            self._show_cancel(output.key)
+        else:
+            self._fail(output)
 
-    def _tell(self, number: int) -> None:
-        self._told[number] = 1
-        self._asked.append(self._history[number].key)
-        while self._next < len(self._history) and self._told[self._next]:
-            self._next += 1
-        if number == self._last_step:
-            self.state.restore()
-        if self._turns:
-            self._watch_turns()
-        if self._show_when_quiet:
-            self._touch()
-
-    async def _until_turn(self, number: int) -> None:
-        future = self._turns[number] = asyncio.get_running_loop().create_future()
-        self._watch_turns()
-        try:
-            await future
-        finally:
-            del self._turns[number]
-        self._check_alive()
-
-    def _watch_turns(self) -> None:
-        """Looks for whose turn it is once what has been answered has had its effects."""
-        self._ticks = 0
-        if self._turn_handle is not None:
-            self._turn_handle.cancel()
-        self._turn_handle = asyncio.get_running_loop().call_soon(self._tick)
-
-    def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._ticks += 1
-        if self._ticks < TURN_TICKS:
-            self._turn_handle = loop.call_soon(self._tick)
-        elif self._next in self._turns:
-            self._give_turn(self._next)
-        elif self._turns:
-            self._turn_handle = loop.call_later(
-                OUT_OF_TURN_SECONDS, lambda: self._give_turn(min(self._turns, default=-1))
-            )
-
-    def _give_turn(self, number: int) -> None:
-        future = self._turns.get(number)
-        if future is not None and not future.done():
-            future.set_result(None)
-
-    def _check_kind(self, step: tools_pb2.SettledStep, kind: str) -> None:
-        known = step.kind in _KNOWN_KINDS and step.is_order
-        if step.is_order != (kind != "step") or (known and step.kind not in _KINDS[kind]):
-            self._fail(self._divergence(repr(step.key), kind, self._index[step.key]))
-
-    def _is_alone(self) -> bool:
-        """Whether no other asyncio task of this code could ask for what is left of the history."""
-        if asyncio.current_task() is not self._code:
-            return False
-        others = asyncio.all_tasks() - self._elders - {self._code}
-        return not any(self._is_own(task) for task in others)
+    def _is_stuck(self) -> bool:
+        """Whether every asyncio task of the code stands in an ask."""
+        asking = {ask.asker for ask in self._asks.values()}
+        others = asyncio.all_tasks() - asking
+        return self._code in asking and not any(self._is_own(task) for task in others)
 
     def _is_own(self, task: asyncio.Task[Any]) -> bool:
+        if task is self._code:
+            return True
         context = getattr(task, "get_context", None)  # Python 3.12
         if context is not None:
             return bool(context().get(current_task) == self.task_id)
-        return not task.get_name().startswith("polos-")
+        return task not in self._elders and not task.get_name().startswith("polos-")
 
-    def _fail(self, error: NonDeterminismError) -> None:
-        self.failure = error
-        self._stop_code()
-        raise CodeStopped
+    def _look_again_later(self) -> None:
+        """For code that leaves the next fact unasked, or that never has nothing to run."""
+        if self._diagnosis is not None:
+            self._diagnosis.cancel()
+            self._diagnosis = None
+        if self._replay.wants_idle and not self._over:
+            loop = asyncio.get_running_loop()
+            self._diagnosis = loop.call_later(DIAGNOSIS_SECONDS, self._diagnose)
 
-    def _divergence(
-        self, asked: str, kind: str, number: int | None = None
-    ) -> NonDeterminismError:
-        """Says what the history has and what the code asks for, side by side."""
-        number = self._next if number is None else number
-        step = self._history[number]
-        expected = f"{step.key!r} ({_kind_of(step)})"
-        actual = f"{asked} ({kind})" if kind else asked
-        before = [repr(key) for key in self._asked[-3:]]
-        width = max(map(len, ["history (expected)", expected, *before])) + 2
-        lines = [f"  {'history (expected)':<{width}}code (actual)"]
-        lines += [f"  {key:<{width}}{key}" for key in before]
-        lines.append(f"  {expected:<{width}}{actual}   <- differs")
-        return NonDeterminismError(
-            "the code does not ask for the steps its history has; run it with the code that made "
-            "the history, or start a new run:\n" + "\n".join(lines)
+    def _diagnose(self) -> None:
+        self._diagnosis = None
+        if self._over or self.parked or self.failure is not None or not self._replay.wants_idle:
+            return
+        if not self._ready.is_idle(self.task_id):
+            log.warning("the code of task %s never rests: it is given what is due", self.task_id)
+            self._look()
+        elif self._replay.is_blocked and not self._busy and self._next_timer() is None:
+            self._fail(self._replay.diverged_at_next())
+        self._look_again_later()
+
+    def _next_timer(self) -> float | None:
+        return min(self._ready.timers(self.task_id), default=None)
+
+    # ---- inside: the ends ----
+
+    def _may_park(self) -> bool:
+        return not (self._busy or self._over or self.parked or self.cancelling) and any(
+            ask.is_wait and not ask.future.done() for ask in self._asks.values()
         )
 
+    def _park(self) -> None:
+        if self._over or not self._line.let_go(self.task_id):
+            return
+        self.parked = True
+        self._stop_code()
 
-def _kind_of(step: tools_pb2.SettledStep) -> str:
-    return step.kind or ("order" if step.is_order else "step")
+    def _be_patient(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(CANCEL_PATIENCE_SECONDS, self._show_cancel)
+
+    def _show_cancel(self, key: str | None = None) -> None:
+        """The code sees it wherever it awaits something; what was held back is refused for it."""
+        if self.cancel_shown or self._over or self.parked:
+            return
+        self.cancel_shown = True
+        self._replay.show_cancel()
+        refused = [k for k in self._asks if k == key or self._replay.is_held(k)]
+        for ask in self._asks.values():
+            ask.interrupted = True
+        assert self._code is not None
+        self._code.cancel()  # and with it whatever the code awaits
+        for each in refused:
+            self._replay.withdraw(each)
+            self._asks[each].settle(_RELEASED)
+
+    def _fail(self, diverged: Diverged) -> None:
+        self.failure = NonDeterminismError(diverged.message)
+        self._stop_code()
+
+    def _stop_code(self) -> None:
+        """Ends the code with CodeStopped wherever it awaits a step, or else with a cancellation."""
+        self._release()
+        asyncio.get_running_loop().call_later(UNWIND_SECONDS, self._cancel_code)
+
+    def _cancel_code(self) -> None:
+        if not self._over and self._code is not None:
+            self._code.cancel()
+
+    def _release(self) -> None:
+        for ask in list(self._asks.values()):
+            ask.settle(_RELEASED)
+
+
+def _fact(step: tools_pb2.SettledStep) -> Fact:
+    outcome = step.outcome
+    cancels = step.is_order and _is_cancellation(outcome)
+    return Fact(step.key, step.kind, not step.is_order, outcome, cancels)
+
+
+def _is_cancellation(outcome: tools_pb2.TaskOutcome) -> bool:
+    return outcome.WhichOneof("result") == "error" and outcome.error.type == "CANCELLED"
 
 
 def _mark_retrieved(task: asyncio.Task[Any] | None) -> None:

@@ -1,0 +1,1 @@
+"""What code is given of its run's facts, and when."""
