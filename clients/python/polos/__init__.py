@@ -25,7 +25,9 @@ from .errors import (
     ConflictError,
     ExecutionCancelledError,
     InvalidArgumentError,
+    MissingNameError,
     NonDeterminismError,
+    NonRetryableError,
     NotFoundError,
     OutputError,
     PermissionDeniedError,
@@ -70,7 +72,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> NoReturn:
         """Says of documented names that this release does not have them."""
         if name in MISSING:
-            raise UnsupportedFeatureError(f"polos.{name}", INSTEAD.get(name, ""))
+            raise MissingNameError(f"polos.{name}", INSTEAD.get(name, ""))
         raise AttributeError(f"module 'polos' has no attribute {name!r}")
 
 
@@ -93,6 +95,7 @@ __all__ = [
     "MaxStepsConfig",
     "MaxTokensConfig",
     "NonDeterminismError",
+    "NonRetryableError",
     "NotFoundError",
     "OutputError",
     "PermissionDeniedError",

@@ -46,6 +46,10 @@ class Narrator:
     _count: int = 0
     _seq: int = 0
 
+    @property
+    def _metadata(self) -> dict[str, str]:
+        return {"execution_id": self.run_id, "workflow_id": self.agent_id}
+
     def text(self) -> str:
         """The text of all turns so far, without what was void."""
         return "".join(effect.shown for effect in self._effects.values())
@@ -72,7 +76,7 @@ class Narrator:
                 sequence_id=self._count,
                 topic=f"workflow/{self.agent_id}/{self.run_id}",
                 event_type=event_type,
-                data={**data, "_metadata": {"execution_id": self.run_id}},
+                data={**data, "_metadata": self._metadata},
                 created_at=iso(time_ms) if time_ms else None,
             )
 

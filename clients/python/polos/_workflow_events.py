@@ -16,6 +16,7 @@ class RunNarrator:
         self._workflow_id = workflow_id
         self._run_id = run_id
         self._topic = topic
+        self._metadata = {"execution_id": run_id, "workflow_id": workflow_id}
         self._keys: dict[int, str] = {}  # of the waits, by effect
         self._seq = 0
 
@@ -37,7 +38,7 @@ class RunNarrator:
             sequence_id=self._seq,
             topic=self._topic,
             event_type=found[0],
-            data={**found[1], "_metadata": {"execution_id": self._run_id}},
+            data={**found[1], "_metadata": self._metadata},
             created_at=iso(time_ms) if time_ms else None,
         )
 

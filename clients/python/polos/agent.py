@@ -112,7 +112,7 @@ class Agent:
         self.provider_base_url = provider_base_url
         self.stop_conditions = list(stop_conditions or [])
         self.output_schema = _checked_schema(self.id, output_schema)
-        self.queue = name_of(queue)
+        self.queue = name_of(queue, self.id)
         self._definition = self._define()
         _registry.agents[self.id] = self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from typing import Any
 
@@ -31,8 +32,9 @@ class Polos(PolosClient):
             $POLOS_MAX_CONCURRENT_WORKFLOWS, else 100.
         port: accepted and not used: hosts dial out, nothing listens here.
 
-    `channels` and `log_file` belong to features this release does not have and raise
-    UnsupportedFeatureError.
+        log_file: what this package logs is appended to this file, INFO and above.
+
+    `channels` belongs to a feature this release does not have and raises UnsupportedFeatureError.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class Polos(PolosClient):
         channels: list[Any] | None = None,
         log_file: str | None = None,
     ) -> None:
-        refuse("Polos", channels=channels, log_file=log_file)
+        refuse("Polos", channels=channels)
+        if log_file is not None:
+            _log_to(log_file)
         super().__init__(api_url, api_key, project_id, deployment_id)
         if max_concurrent_workflows is not None:
             if not 1 <= max_concurrent_workflows <= 10_000:
@@ -110,3 +114,16 @@ class Polos(PolosClient):
         """The same as stop()."""
         self._host = None
         await super().close(grace_seconds)
+
+
+def _log_to(path: str) -> None:
+    """Once for each file, however many clients name it."""
+    wanted = os.path.abspath(path)
+    for handler in log.handlers:
+        if isinstance(handler, logging.FileHandler) and handler.baseFilename == wanted:
+            return
+    handler = logging.FileHandler(wanted)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(handler)
+    if log.getEffectiveLevel() > logging.INFO:
+        log.setLevel(logging.INFO)

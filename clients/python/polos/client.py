@@ -13,7 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 from typing_extensions import Self
 
+from . import _registry
 from ._codec.text import dumps_argument
+from ._codec.values import restored
 from ._connection import Connection
 from ._execution.children import batch_input
 from ._execution.starts import AgentRunConfig, StartOptions, input_json, options_json
@@ -59,6 +61,7 @@ from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
+WORKFLOW = common_pb2.RUN_KIND_WORKFLOW
 SUSPENSIONS_SEARCHED = 5000  # for one below the run that was named
 _STOPS_CLOCK = frozenset({"sleep", "suspension", "event", "child"})  # Waiting.kind
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
@@ -126,7 +129,12 @@ class PolosClient:
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """A run as it stands, as a dict. Raises NotFoundError when there is none."""
-        return run_dict(await self._get_run(execution_id))
+        run = await self._get_run(execution_id)
+        found = run_dict(run)
+        task = None if run.kind == common_pb2.RUN_KIND_AGENT else _registry.find(run.name)
+        if run.status == common_pb2.RUN_STATUS_COMPLETED:
+            found["result"] = restored(getattr(task, "func", None), found["result"])
+        return found
 
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool:
         """Cancels a run; False when it had ended. Raises NotFoundError when there is none."""
@@ -216,6 +224,19 @@ class PolosClient:
         `queue_concurrency_limit` changes the queue's limit for each concurrency key first; its
         other limits are taken away. The rest as Workflow.run().
         """
+        agent = _registry.agents.get(workflow_id)
+        if agent is not None and _registry.workflows.get(workflow_id) is None:
+            config = AgentRunConfig(
+                agent,
+                payload,
+                session_id,
+                user_id,
+                run_timeout_seconds=run_timeout_seconds,
+                queue=queue_name,
+                concurrency_key=concurrency_key,
+                priority=priority,
+            )
+            return await self._start_agent(config)
         if queue_concurrency_limit is not None:
             await self._limit_queue(queue_name, queue_concurrency_limit)
         text = dumps_argument(payload, "the payload", "payload")
@@ -229,8 +250,14 @@ class PolosClient:
             concurrency_key=concurrency_key,
             priority=priority,
         )
-        kind = common_pb2.RUN_KIND_WORKFLOW
-        return await self._start(workflow_id, text, kind, _started_once(options), None)
+        message = _started_once(options)
+        try:
+            return await self._start(workflow_id, text, WORKFLOW, message, None)
+        except NotFoundError as error:
+            if queue_name is None or error.reason != "QUEUE_NOT_FOUND":
+                raise
+        await self._connection().wire.call(QUEUE_PUT, _queue_named(queue_name))
+        return await self._start(workflow_id, text, WORKFLOW, message, None)
 
     async def _limit_queue(self, name: str | None, limit: int) -> None:
         if name is None or limit < 1:
@@ -405,12 +432,20 @@ class PolosClient:
         handle = await self._start_task(task, payload_json, options)
         run = await self._wait(handle.id, options.timeout)
         raise_unless_completed(run, options.timeout)
-        return parsed(run.result_json)
+        return restored(task.func, parsed(run.result_json))
 
     async def _result_of(self, run_id: str, timeout: float | None) -> Any:
         run = await self._wait(run_id, timeout, own_clock=True)
         raise_unless_completed(run, timeout)
-        return parsed(run.result_json)
+        return self._result_as_defined(run)
+
+    def _result_as_defined(self, run: common_pb2.Run) -> Any:
+        """An ended run's result, as the type this process knows it to be."""
+        if run.kind == common_pb2.RUN_KIND_AGENT:
+            agent = _registry.agents.get(run.name)
+            return agent_result(agent, run, None)
+        task = _registry.find(run.name)
+        return restored(getattr(task, "func", None), parsed(run.result_json))
 
     async def _get_run(self, run_id: str) -> common_pb2.Run:
         request = runs_pb2.RunServiceGetRequest(run_id=run_id)
@@ -454,6 +489,12 @@ def refuse_inside_task(what: str) -> None:
             "whenever the code runs again. Use ctx.step.invoke_and_wait or "
             "ctx.step.agent_invoke_and_wait"
         )
+
+
+def _queue_named(name: str) -> workflows_pb2.WorkflowServicePutQueueRequest:
+    """A queue without limits."""
+    definition = common_pb2.QueueDefinition(name=name)
+    return workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
 
 
 def _started_once(options: StartOptions) -> common_pb2.StartOptions:

@@ -42,6 +42,10 @@ class UnsupportedFeatureError(PolosError, NotImplementedError):
         self.what = what
 
 
+class MissingNameError(UnsupportedFeatureError, AttributeError):
+    """A documented name this release does not have; hasattr() is False, an import fails."""
+
+
 class UnavailableError(PolosError, ConnectionError):
     """The server cannot be reached, or went away and did not come back in time."""
 
@@ -143,6 +147,10 @@ class StepExecutionError(PolosError):
     def __init__(self, reason: str | None = None, *, error_type: str = "") -> None:
         super().__init__(reason or "step failed")
         self.error_type = error_type
+
+
+class NonRetryableError(PolosError):
+    """Raised by a step's function or a workflow: what failed would fail again, do not retry it."""
 
 
 class NonDeterminismError(PolosError):

@@ -14,16 +14,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ._agent_events import Narrator
 from ._codec.text import dumps_argument, sentences
 from ._run_models import iso, parsed
 from ._starter import Starter
-from ._wire.methods import PUBLISH
+from ._wire.channel import Wire
+from ._wire.methods import PUBLISH, RUN_GET
 from ._wire.streams import follow, subscribe
 from ._workflow_events import RunNarrator
 from .errors import InvalidArgumentError
 from .event import BatchEventPayload, EventData, EventItem, EventPayload
 from .types import StreamEvent
-from .v1 import workflows_pb2
+from .v1 import common_pb2, runs_pb2, workflows_pb2
 
 __all__ = [
     "BatchEventPayload",
@@ -133,6 +135,11 @@ async def stream_workflow(
     """
     wire = client._connection().wire
     topic = f"workflow/{workflow_id}/{workflow_run_id}"
+    request = runs_pb2.RunServiceGetRequest(run_id=workflow_run_id)
+    if (await wire.call(RUN_GET, request)).run.kind == common_pb2.RUN_KIND_AGENT:
+        async for happened in _of_agent(wire, workflow_id, workflow_run_id):
+            yield happened
+        return
     found: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue()
     published = 0  # the last of the topic that was put
     begun = asyncio.Event()  # a run publishes nothing before its start
@@ -176,6 +183,14 @@ async def stream_workflow(
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def _of_agent(wire: Wire, agent_id: str, run_id: str) -> AsyncIterator[StreamEvent]:
+    """As StreamResult.events tells it."""
+    teller = Narrator(run_id=run_id, agent_id=agent_id)
+    async for told in follow(wire, run_id, deltas=True):
+        for event in teller.tell(told):
+            yield event
 
 
 def _event_data(event: Any) -> EventData:

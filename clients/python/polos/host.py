@@ -23,7 +23,13 @@ import grpc
 import grpc.aio
 
 from . import _registry
-from ._codec.outcomes import OutcomeTooLargeError, error_outcome, value_outcome
+from ._codec.outcomes import (
+    OutcomeTooLargeError,
+    error_outcome,
+    stack_of,
+    text_of,
+    value_outcome,
+)
 from ._codec.text import NotJsonError, dumps
 from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
@@ -53,6 +59,7 @@ from .context import WorkflowContext
 from .errors import (
     InvalidArgumentError,
     NonDeterminismError,
+    NonRetryableError,
     PermissionDeniedError,
     PolosError,
     ServerError,
@@ -82,6 +89,7 @@ class UnknownTaskError(LookupError):
 
 # What fails a workflow for good; other exceptions of its code may pass when it is tried again.
 _LASTING = (
+    NonRetryableError,
     StepExecutionError,
     InputError,
     InvalidArgumentError,
@@ -484,7 +492,7 @@ class Host:
             if not execution.parked and not execution.cancel_shown and _cancelled_from_outside():
                 raise
             return _failed(execution.failure or error, task, what)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # alone or in a group
             return _failed(execution.failure or error, task, what)
@@ -517,6 +525,15 @@ def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.
             error,
         )
         return error_outcome(error, what, type=error.reason)
+    if isinstance(error, Exception):
+        log.warning(
+            "%s of run %s failed: %s: %s\n%s",
+            what,
+            task.run_id,
+            type(error).__name__,
+            text_of(error),
+            stack_of(error),
+        )
     passing = isinstance(error, Exception) and not isinstance(error, _LASTING)
     retryable = passing and task.kind == tools_pb2.TASK_KIND_WORKFLOW
     return error_outcome(error, what, retryable=retryable)

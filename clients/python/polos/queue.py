@@ -80,12 +80,16 @@ def queue(name: str, concurrency_limit: int | None = None, **limits: Any) -> Que
     return Queue(name, concurrency_limit, **limits)
 
 
-def name_of(given: Any) -> str:
-    """The name of what stands in an argument `queue`: a name, a Queue, a dict of its attributes."""
+def name_of(given: Any, default: str = "") -> str:
+    """The name of what stands in an argument `queue`: a name, a Queue, a dict of its attributes.
+
+    `default`: the name of a dict without one.
+    """
     if given is None:
         return ""
     if isinstance(given, dict):
-        return Queue(**given).name
+        attributes: dict[str, Any] = {"name": default, **given} if default else given
+        return Queue(**attributes).name
     if isinstance(given, Queue):
         return given.name
     return checked_id(given, "queue")

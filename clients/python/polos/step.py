@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import inspect
 import json
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from ._codec.outcomes import error_outcome, value_outcome
 from ._codec.text import dumps_argument
-from ._codec.values import dumps_step, loads_step
+from ._codec.values import dumps_step, loads_step, restored
 from ._execution import pool
 from ._execution.children import (
     Child,
@@ -32,7 +31,7 @@ from ._execution.children import (
 from ._execution.execution import Execution
 from ._execution.starts import AgentRunConfig, StartOptions
 from ._startable import Startable
-from .errors import StepExecutionError, UnsupportedFeatureError
+from .errors import NonRetryableError, StepExecutionError, UnsupportedFeatureError
 from .event import EventPayload, iso_time
 from .handle import ExecutionHandle
 from .queue import Queue
@@ -422,9 +421,7 @@ class Step:
                 f"step {key!r} failed: {child.name}: {message}", error_type=reason
             )
         value = value_of(child, told)
-        func = getattr(child.target, "func", None)
-        adapter = None if func is None else _adapter(func)
-        return value if adapter is None else adapter.validate_python(value)
+        return restored(getattr(child.target, "func", None), value)
 
     async def _results(
         self, key: str, children: list[Child]
@@ -493,7 +490,7 @@ async def _retried(
     for attempt in range(max_retries + 1):
         try:
             return await call()
-        except UnsupportedFeatureError:
+        except (UnsupportedFeatureError, NonRetryableError):
             raise
         except Exception:
             if attempt == max_retries:
@@ -516,21 +513,4 @@ def _value_of(
     if outcome.WhichOneof("result") == "error":
         raise _failure(outcome, key)
     value = loads_step(outcome.value_json or "null")
-    adapter = _adapter(func) if isinstance(func, Hashable) and func is not None else None
-    return value if adapter is None else adapter.validate_python(value)
-
-
-@functools.lru_cache(maxsize=1024)
-def _adapter(func: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    """How a return annotation restores a value; None where JSON's own form will do."""
-    target = inspect.unwrap(func)
-    annotation = getattr(target, "__annotations__", {}).get("return")
-    if annotation is None or annotation is Any or any(annotation is t for t in _PLAIN):
-        return None
-    with contextlib.suppress(Exception):
-        hints = inspect.get_annotations(target, eval_str=True)
-        return TypeAdapter(hints["return"])
-    return None
-
-
-_PLAIN = (str, int, float, bool, dict, list)
+    return restored(func, value)

@@ -75,6 +75,11 @@ class StreamResult:
         return self._run_id
 
     @property
+    def topic(self) -> str:
+        """What `events.stream_topic` follows of it."""
+        return f"workflow/{self._agent.id}/{self._run_id}"
+
+    @property
     def text_chunks(self) -> AsyncIterator[TextChunk]:
         """The answer as it is written. See TextChunk for what a repeated model call looks like.
 

@@ -328,7 +328,7 @@ def workflow(
     name = id
     offered = schedule_offer(schedule, queue=queue, topic=trigger_on_event)
     refuse("workflow", on_start=on_start, on_end=on_end)
-    queue_name = name_of(queue)
+    queue_name = "" if isinstance(queue, dict) else name_of(queue)
     trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
 
     def decorate(func: Function) -> Workflow:
@@ -340,7 +340,7 @@ def workflow(
             on_cancel=on_cancel,
             trigger=trigger,
             schedule=offered,
-            queue=queue_name,
+            queue=name_of(queue, name or func.__name__) if isinstance(queue, dict) else queue_name,
         )
 
     return decorate

@@ -257,8 +257,9 @@ async def test_a_client_without_code_names_queues(client, server):
     await client._connection().serve()
     other = PolosClient(api_url=server.url)
     try:
-        with pytest.raises(NotFoundError, match="no queue 'mail' is defined"):
-            await other.invoke("work", 1, queue_name="mail")
+        made = await other.invoke("work", 1, queue_name="made")  # there was none
+        await made.result(other, SECONDS)
+        assert (await other.get_execution(made.id))["queue_name"] == "made"
         with pytest.raises(InvalidArgumentError, match="queue_name"):
             await other.invoke("work", 1, queue_concurrency_limit=3)
         with pytest.raises(InvalidArgumentError, match="none is named"):
@@ -272,8 +273,9 @@ async def test_a_client_without_code_names_queues(client, server):
         told = await other.get_execution(handle.id)
         place = told["queue_name"], told["concurrency_key"], told["run_timeout_seconds"]
         assert place == ("mail", "k", 86400.0)
-        (found,) = await queues.list_queues(other)
+        made_here, found = await queues.list_queues(other)
         assert (found.name, found.concurrency_limit) == ("mail", 3)
+        assert (made_here.name, made_here.concurrency_limit) == ("made", None)
     finally:
         await other.close()
-    assert seen == [2]
+    assert seen == [1, 2]

@@ -33,10 +33,10 @@ def error_outcome(
     error: BaseException, what: str, *, type: str = "", retryable: bool = False
 ) -> tools_pb2.TaskOutcome:
     """An outcome with an error: its class (or `type`), its text, its stack."""
-    message = str(error) or error.__class__.__name__
+    message = text_of(error)
     if isinstance(error, NotJsonError):
         message = f"{what} gave back a value that has no JSON form: {message}"
-    stack = "".join(traceback.format_exception(error.__class__, error, error.__traceback__))
+    stack = stack_of(error)
     return tools_pb2.TaskOutcome(
         error=tools_pb2.TaskError(
             type=type or _name_of(error.__class__),
@@ -45,6 +45,22 @@ def error_outcome(
             retryable=retryable,
         )
     )
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception says, or its class, also of one that cannot say it."""
+    try:
+        return str(error) or error.__class__.__name__
+    except Exception:
+        return f"<unprintable {error.__class__.__name__}>"
+
+
+def stack_of(error: BaseException) -> str:
+    """Its traceback, with its notes."""
+    try:
+        return "".join(traceback.format_exception(error.__class__, error, error.__traceback__))
+    except Exception:
+        return "".join(traceback.format_tb(error.__traceback__))
 
 
 def _name_of(cls: type[BaseException]) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from .._checks import checked_id
 from .._codec.names import class_path
 from .._codec.text import dumps_argument, sentences
+from .._codec.values import restored
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError, PolosError
 from ..handle import ExecutionHandle
@@ -236,7 +237,7 @@ def batch_result(child: Child, told: dict[str, Any]) -> BatchStepResult:
     if error is not None:
         return BatchStepResult(workflow_id=child.name, success=False, error=error[1])
     try:
-        value = value_of(child, told)
+        value = restored(getattr(child.target, "func", None), value_of(child, told))
     except (PolosError, ValueError) as problem:
         return BatchStepResult(workflow_id=child.name, success=False, error=str(problem))
     return BatchStepResult(workflow_id=child.name, success=True, result=value)

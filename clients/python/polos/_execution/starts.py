@@ -10,6 +10,7 @@ from .._codec.text import dumps_argument
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError
 from ..queue import name_of
+from ..types import AgentResult
 from ..v1 import common_pb2
 from .state import state_json
 
@@ -127,7 +128,15 @@ class AgentRunConfig:
 
 
 def input_json(input: Any) -> str:
-    """An agent's input as the API takes it, or InvalidArgumentError."""
+    """An agent's input as the API takes it, or InvalidArgumentError.
+
+    A dict with `input` stands for that, and an AgentResult for its answer, as programs pass them.
+    """
+    if isinstance(input, dict) and "input" in input:
+        input = input["input"]
+    if isinstance(input, AgentResult):
+        answer = input.result
+        input = answer if isinstance(answer, str) else dumps_argument(answer, "input", "input")
     if isinstance(input, list) and all(isinstance(message, dict) for message in input) and input:
         pass
     elif not isinstance(input, str):

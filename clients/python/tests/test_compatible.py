@@ -1,0 +1,171 @@
+"""Programs written for Polos, as they stand: what they import, pass and get."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+import polos
+from polos import (
+    Agent,
+    AgentResult,
+    BatchWorkflowInput,
+    NonRetryableError,
+    Polos,
+    StepExecutionError,
+    Usage,
+    events,
+    workflow,
+)
+
+
+class Out(BaseModel):
+    city: str
+    degrees: int = 3
+
+
+def scripted(id: str, **more) -> Agent:
+    return Agent(id=id, provider="scripted", model="m", **more)
+
+
+def test_a_name_that_is_not_there_is_missing_as_any_other():
+    assert not hasattr(polos, "hook")
+    with pytest.raises(ImportError):
+        exec("from polos import hook", {})
+    with pytest.raises(NotImplementedError, match="polos.hook is not supported"):
+        polos.hook  # noqa: B018
+
+
+def test_the_package_writes_its_log_to_a_file(tmp_path: Path):
+    log = logging.getLogger("polos")
+    before, level = list(log.handlers), log.level
+    try:
+        for _ in range(2):
+            Polos(log_file=str(tmp_path / "polos.log"))
+        log.warning("hello")
+        assert (tmp_path / "polos.log").read_text().count("hello") == 1
+    finally:
+        for handler in set(log.handlers) - set(before):
+            log.removeHandler(handler)
+            handler.close()
+        log.setLevel(level)
+
+
+def test_documented_paths_are_there():
+    from polos.memory.types import CompactionConfig
+
+    assert CompactionConfig().min_recent_messages == 2
+
+
+def test_a_queue_without_a_name_is_named_after_what_waits_in_it():
+    @workflow(queue={"concurrency_limit": 3})
+    async def mine(ctx):
+        return None
+
+    assert mine.queue == "mine" and polos._registry.queues["mine"].concurrency_limit == 3
+    assert scripted("thinker", queue={"concurrency_limit": 2}).queue == "thinker"
+
+
+async def test_results_are_what_the_workflow_gave(client):
+    @workflow
+    async def typed(ctx, payload: Out) -> Out:
+        return Out(city=payload.city)
+
+    @workflow
+    async def parent(ctx) -> list[Out]:
+        found = await ctx.step.batch_invoke_and_wait(
+            "all", [BatchWorkflowInput(id="typed", payload=Out(city=c)) for c in "ab"]
+        )
+        assert all(isinstance(each.result, Out) for each in found)
+        return [each.result for each in found]
+
+    assert await typed.run(client, Out(city="Q")) == Out(city="Q")
+    handle = await typed.invoke(client, Out(city="R"))
+    assert await handle.result(client) == Out(city="R")
+    assert (await handle.get(client))["result"] == Out(city="R")
+    assert await parent.run(client) == [Out(city="a"), Out(city="b")]
+
+
+async def test_an_agent_is_invoked_by_its_id(client):
+    agent = scripted("by-id", output_schema=Out)
+    handle = await client.invoke(agent.id, {"input": "hello", "streaming": True})
+    seen = [e async for e in events.stream_workflow(client, agent.id, handle.id)]
+    types = [event.event_type for event in seen]
+    assert types[0] == "agent_start" and types[-1] == "agent_finish"
+    assert "text_delta" in types and seen[0].topic == f"workflow/by-id/{handle.id}"
+    assert {e.data["_metadata"]["workflow_id"] for e in seen} == {"by-id"}
+
+
+async def test_agents_take_what_agents_gave(client):
+    first, second = scripted("first"), scripted("second")
+
+    @workflow
+    async def chain(ctx) -> AgentResult:
+        plain = await ctx.step.invoke_and_wait("a", first, {"input": "hi"})
+        return await ctx.step.agent_invoke_and_wait("b", second.with_input(plain))
+
+    found = await chain.run(client)
+    assert isinstance(found, AgentResult) and found.total_steps == 1
+
+
+def test_an_agents_answer_is_an_input():
+    answer = AgentResult(agent_run_id="r", result=Out(city="X"), total_steps=1, usage=Usage())
+    from polos._execution.starts import input_json
+
+    assert json.loads(json.loads(input_json(answer))) == {"city": "X", "degrees": 3}
+
+
+async def test_a_queue_that_is_not_there_is_made(client):
+    @workflow
+    async def queued(ctx):
+        return "done"
+
+    await client._connection().serve()
+    handle = await client.invoke("queued", {}, queue_name="new-one")
+    assert await handle.result(client) == "done"
+
+
+async def test_what_must_not_be_tried_again_is_not(client):
+    tried: list[int] = []
+
+    def once() -> None:
+        tried.append(1)
+        raise NonRetryableError("no use")
+
+    @workflow
+    async def careful(ctx):
+        try:
+            await ctx.step.run("s", once)
+        except StepExecutionError:
+            raise NonRetryableError("give up") from None
+
+    with pytest.raises(polos.RunFailedError, match="give up"):
+        await careful.run(client)
+    assert tried == [1]
+
+
+async def test_an_error_that_cannot_be_printed_is_an_answer(client, caplog):
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    @workflow
+    async def mute(ctx):
+        raise Mute
+
+    with pytest.raises(polos.RunFailedError, match="<unprintable Mute>"):
+        await mute.run(client, max_retries=0)
+    assert "in mute" in caplog.text  # the traceback, where the host is
+
+
+async def test_a_generator_exit_is_an_answer(client):
+    @workflow
+    async def gone(ctx):
+        raise GeneratorExit
+
+    with pytest.raises(polos.RunFailedError):
+        await gone.run(client, max_retries=0)
