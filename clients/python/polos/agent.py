@@ -154,6 +154,7 @@ class Agent:
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         priority: int | None = None,
+        idempotency_key: str | None = None,
         **provider_kwargs: Any,
     ) -> AgentResult:
         """Runs the agent and returns its answer.
@@ -171,6 +172,8 @@ class Agent:
             queue: the queue it waits in, or its name; None: the agent's own.
             concurrency_key: whose turn it is within the queue: a user, a tenant.
             priority: within its key, higher ones go first; None: 0.
+            idempotency_key: 1 to 200 bytes. For 24 hours, the same key finds the run it started
+                first; None: every call starts one.
             provider_kwargs: anything else goes into the body of the model call as it is.
 
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, OutputError (the answer
@@ -187,6 +190,7 @@ class Agent:
             queue=queue,
             concurrency_key=concurrency_key,
             priority=priority,
+            idempotency_key=idempotency_key,
             **provider_kwargs,
         )
         run = await client._start_agent(config)
@@ -205,6 +209,7 @@ class Agent:
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         priority: int | None = None,
+        idempotency_key: str | None = None,
         **provider_kwargs: Any,
     ) -> StreamResult:
         """Starts a run and returns at once; the result's `text_chunks` and `events` follow it.
@@ -223,6 +228,7 @@ class Agent:
             queue=queue,
             concurrency_key=concurrency_key,
             priority=priority,
+            idempotency_key=idempotency_key,
             **provider_kwargs,
         )
         return StreamResult(client, self, await client._start_agent(config))
@@ -239,6 +245,7 @@ class Agent:
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         priority: int | None = None,
+        idempotency_key: str | None = None,
         **kwargs: Any,
     ) -> AgentRunConfig:
         """This agent with what it is to be run with, for ctx.step.agent_invoke and its kin.
@@ -257,6 +264,7 @@ class Agent:
             queue=queue,
             concurrency_key=concurrency_key,
             priority=priority,
+            idempotency_key=idempotency_key,
             **kwargs,
         )
 

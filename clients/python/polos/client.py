@@ -218,6 +218,8 @@ class PolosClient:
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> ExecutionHandle:
         """Starts a run of a workflow by its id, wherever it is hosted, and returns its handle.
 
@@ -235,6 +237,7 @@ class PolosClient:
                 queue=queue_name,
                 concurrency_key=concurrency_key,
                 priority=priority,
+                idempotency_key=idempotency_key,
             )
             return await self._start_agent(config)
         if queue_concurrency_limit is not None:
@@ -249,6 +252,7 @@ class PolosClient:
             queue=queue_name,
             concurrency_key=concurrency_key,
             priority=priority,
+            idempotency_key=idempotency_key,
         )
         message = _started_once(options)
         try:
@@ -500,7 +504,7 @@ def _queue_named(name: str) -> workflows_pb2.WorkflowServicePutQueueRequest:
 def _started_once(options: StartOptions) -> common_pb2.StartOptions:
     """With a key under which the server starts one run, however often it is asked."""
     message = options.message()
-    message.idempotency_key = str(uuid.uuid4())
+    message.idempotency_key = message.idempotency_key or str(uuid.uuid4())
     return message
 
 

@@ -125,6 +125,8 @@ class Workflow:
         initial_state: BaseModel | dict[str, Any] | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> Any:
         """Starts a run, waits for it and returns its result as JSON gives it back.
 
@@ -136,6 +138,8 @@ class Workflow:
             max_retries: how often a workflow that raises is tried again, after a pause, with its
                 settled steps; None: twice.
             priority: within its key, higher ones go first; None: 0.
+            idempotency_key: 1 to 200 bytes. For 24 hours, the same key finds the run it started
+                first; None: every call starts one.
 
         Raises: RunFailedError, RunCancelledError, WorkflowTimeoutError, UnavailableError,
             InvalidArgumentError.
@@ -153,6 +157,7 @@ class Workflow:
                 queue=queue,
                 concurrency_key=concurrency_key,
                 priority=priority,
+                idempotency_key=idempotency_key,
             ),
         )
 
@@ -168,6 +173,8 @@ class Workflow:
         run_timeout_seconds: int | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> ExecutionHandle:
         """Starts a run and returns its handle at once; arguments and errors as run()."""
         check_client(client, f"{self.kind}.invoke")
@@ -183,6 +190,7 @@ class Workflow:
                 queue=queue,
                 concurrency_key=concurrency_key,
                 priority=priority,
+                idempotency_key=idempotency_key,
             ),
         )
 

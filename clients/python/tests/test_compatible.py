@@ -169,3 +169,18 @@ async def test_a_generator_exit_is_an_answer(client):
 
     with pytest.raises(polos.RunFailedError):
         await gone.run(client, max_retries=0)
+
+
+async def test_a_key_starts_one_run(client):
+    @workflow
+    async def once(ctx, payload):
+        return payload
+
+    agent = scripted("keyed")
+    runs = [await once.invoke(client, 1, idempotency_key="k1") for _ in range(2)]
+    runs += [await client.invoke("once", 1, idempotency_key="k1")]
+    assert len({run.id for run in runs}) == 1
+    streams = [await agent.stream(client, "hi", idempotency_key="k2") for _ in range(2)]
+    assert streams[0].id == streams[1].id
+    with pytest.raises(polos.InvalidArgumentError, match="1 to 200 bytes"):
+        await once.run(client, 1, idempotency_key="")

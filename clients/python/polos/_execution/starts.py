@@ -30,6 +30,7 @@ class StartOptions:
         queue: the queue it waits in: its name, itself, or a dict of its attributes.
         concurrency_key: whose turn it is within the queue.
         priority: within its key, higher ones go first.
+        idempotency_key: for 24 hours the same key finds the run that was started first.
     """
 
     session_id: Any = None
@@ -41,12 +42,17 @@ class StartOptions:
     queue: Any = None
     concurrency_key: Any = None
     priority: int | None = None
+    idempotency_key: str | None = None
 
     def __post_init__(self) -> None:
         """Raises InvalidArgumentError for what is none."""
         _check_timeout(self.timeout)
         _check_retries(self.max_retries)
         _check_priority(self.priority)
+        if self.idempotency_key == "":
+            raise InvalidArgumentError(
+                "idempotency_key is empty: it is 1 to 200 bytes, or None", field="idempotency_key"
+            )
 
     def message(self) -> common_pb2.StartOptions:
         """As the API takes them."""
@@ -60,6 +66,7 @@ class StartOptions:
             queue=name_of(self.queue),
             concurrency_key=_text(self.concurrency_key),
             priority=self.priority or 0,
+            idempotency_key=self.idempotency_key or "",
         )
 
 
@@ -105,6 +112,7 @@ class AgentRunConfig:
         queue: Any = None,
         concurrency_key: str | None = None,
         priority: int | None = None,
+        idempotency_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         refuse("agent.with_input", initial_state=initial_state)
@@ -123,6 +131,7 @@ class AgentRunConfig:
             queue=queue,
             concurrency_key=concurrency_key,
             priority=priority,
+            idempotency_key=idempotency_key,
         )
         self.kwargs = kwargs
 
