@@ -447,7 +447,7 @@ class PolosClient:
         """An ended run's result, as the type this process knows it to be."""
         if run.kind == common_pb2.RUN_KIND_AGENT:
             agent = _registry.agents.get(run.name)
-            return agent_result(agent, run, None)
+            return agent_result(agent, run, None).result
         task = _registry.find(run.name)
         return restored(getattr(task, "func", None), parsed(run.result_json))
 

@@ -144,7 +144,7 @@ async def test_the_tools_run_and_their_agent_is_defined(server, model, client):
     names["Agent"] = Agent
     await execute(snippets()[TOOLS], names)
     found = await names["search_web"].run(client, names["SearchInput"](query="polos"))
-    assert found == {"results": [f"polos {n}" for n in range(5)]}
+    assert found.model_dump() == {"results": [f"polos {n}" for n in range(5)]}
 
     defined = names["research_agent"]
     assert [tool.id for tool in defined.tools] == ["search_web", "send_email"]

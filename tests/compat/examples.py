@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Runs the public example programs of Polos as they are, and prints a table; see README.md.
+
+The model is simulated: it calls the first tool it is offered, once, with arguments that fit the
+tool's schema, and then answers with text, or with JSON that fits the schema it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+WORKSPACE = Path(__file__).resolve().parents[2]
+SECONDS = int(os.environ.get("POLOS_EXAMPLE_SECONDS", "60"))
+# For programs that ask somebody at the terminal.
+ANSWERS = {
+    "09": "1\n\n\n\n\ny\nann\nfine\n" + "4\n" * 20,
+    "17": "500\n" + "y\n" * 20,
+}
+LATER = {  # what these need comes with later features
+    "03": "anthropic", "04": "memory", "06": "guardrails", "07": "hooks", "18": "sandbox",
+    "19": "sandbox", "20": "web search", "21": "sandbox", "22": "sandbox", "23": "Slack",
+    "24": "sandbox",
+}
+
+
+def sample(schema: dict[str, Any]) -> Any:
+    """A value that fits a JSON Schema."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    for way in ("anyOf", "oneOf", "allOf"):
+        if schema.get(way):
+            return sample(schema[way][0])
+    kind = schema.get("type", "string")
+    if kind == "object":
+        return {name: sample(each) for name, each in schema.get("properties", {}).items()}
+    simple = {"array": [], "integer": 1, "number": 1.0, "boolean": True, "null": None}
+    return simple.get(kind, "something")
+
+
+def reply(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The delta and the finish reason of an answer to a request."""
+    called = any(message["role"] == "tool" for message in body["messages"])
+    if body.get("tools") and not called:
+        function = body["tools"][0]["function"]
+        arguments = json.dumps(sample(function.get("parameters") or {"type": "object"}))
+        call = {"name": function["name"], "arguments": arguments}
+        calls = [{"index": 0, "id": "call_1", "type": "function", "function": call}]
+        return {"tool_calls": calls}, "tool_calls"
+    wanted = (body.get("response_format") or {}).get("json_schema")
+    text = json.dumps(sample(wanted["schema"])) if wanted else "It is all well."
+    return {"content": text}, "stop"
+
+
+class Model(BaseHTTPRequestHandler):
+    """An OpenAI-compatible endpoint."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        delta, reason = reply(body)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for part, end in ((delta, None), ({}, reason)):
+            choice = {"index": 0, "delta": part, "finish_reason": end}
+            chunk = {"id": "c", "object": "chat.completion.chunk", "choices": [choice]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *arguments: Any) -> None:
+        """Says nothing."""
+
+
+def start_server(folder: Path, model: str) -> tuple[subprocess.Popen[str], str]:
+    program = os.environ.get("POLOSD") or str(WORKSPACE / "out/bin/service/polosd")
+    server = subprocess.Popen(
+        [program, "--listen", "127.0.0.1:0", "--data", str(folder / "data")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OPENAI_BASE_URL": model, "OPENAI_API_KEY": "sk-simulated"},
+    )
+    assert server.stdout is not None
+    found = re.search(r"address=(\S+)", server.stdout.readline())
+    assert found, "polosd did not start"
+    return server, f"http://{found[1]}"
+
+
+def run(example: Path, model: str) -> str:
+    """What became of a program: "runs", or why it did not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "dotenv.py").write_text("def load_dotenv(*a, **k):\n    return True\n")
+        server, url = start_server(folder, model)
+        paths = [str(WORKSPACE / "clients/python"), str(folder)]
+        environment = {**os.environ, "POLOS_API_URL": url, "PYTHONPATH": os.pathsep.join(paths)}
+        environment.update(POLOS_PROJECT_ID="p", OPENAI_API_KEY="k", PYTHONDONTWRITEBYTECODE="1")
+        try:
+            told = subprocess.run(
+                [sys.executable, "main.py"],
+                cwd=example,
+                input=ANSWERS.get(example.name[:2], "y\n" * 20),
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
+                env=environment,
+            )
+        except subprocess.TimeoutExpired as late:
+            shown = late.stdout or b""
+            lines = (shown.decode() if isinstance(shown, bytes) else shown).strip().splitlines()
+            return f"no end in {SECONDS} s; last: {lines[-1] if lines else '(nothing)'}"
+        finally:
+            server.kill()
+            server.wait()
+    lines = told.stderr.strip().splitlines()
+    failed = told.returncode != 0 or "Traceback" in told.stdout
+    return (lines[-1] if lines else f"exit code {told.returncode}") if failed else "runs"
+
+
+def main() -> int:
+    folder = os.environ.get("POLOS_EXAMPLES")
+    if not folder:
+        print("set POLOS_EXAMPLES to the folder of the examples", file=sys.stderr)
+        return 2
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    model = f"http://127.0.0.1:{http.server_address[1]}/v1"
+    broken = 0
+    for example in sorted(Path(folder).glob("[0-9][0-9]-*")):
+        number = example.name[:2]
+        if sys.argv[1:] and not any(example.name.startswith(name) for name in sys.argv[1:]):
+            continue
+        found = run(example, model) if (example / "main.py").exists() else "has no main.py"
+        later = LATER.get(number, "")
+        broken += found != "runs" and not later
+        print(f"{example.name:<24} {later:<12} {found[:160]}", flush=True)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
