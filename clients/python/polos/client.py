@@ -129,6 +129,10 @@ class PolosClient:
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """A run as it stands, as a dict. Raises NotFoundError when there is none."""
+        return run_dict(await self._get_run(execution_id))
+
+    async def _execution_as_defined(self, execution_id: str) -> dict[str, Any]:
+        """As get_execution(), with the result as the type this process knows it to be."""
         run = await self._get_run(execution_id)
         found = run_dict(run)
         task = None if run.kind == common_pb2.RUN_KIND_AGENT else _registry.find(run.name)

@@ -12,6 +12,8 @@ class RunReader(Protocol):
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]: ...
 
+    async def _execution_as_defined(self, execution_id: str) -> dict[str, Any]: ...
+
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool: ...
 
     async def _result_of(self, run_id: str, timeout: float | None) -> Any: ...
@@ -33,7 +35,7 @@ class ExecutionHandle(BaseModel):
     async def get(self, client: RunReader) -> dict[str, Any]:
         """The run as it stands: id, workflow_id, status ("queued", "running", "waiting",
         "completed", "failed", "cancelled"), payload, result, error, state, waiting, ..."""
-        return await client.get_execution(self.id)
+        return await client._execution_as_defined(self.id)
 
     async def result(self, client: RunReader, timeout: float | None = None) -> Any:
         """Waits for the run's end and returns its result as JSON gives it back.

@@ -87,6 +87,7 @@ async def test_results_are_what_the_workflow_gave(client):
     handle = await typed.invoke(client, Out(city="R"))
     assert await handle.result(client) == Out(city="R")
     assert (await handle.get(client))["result"] == Out(city="R")
+    assert (await client.get_execution(handle.id))["result"] == {"city": "R", "degrees": 3}
     assert await parent.run(client) == [Out(city="a"), Out(city="b")]
 
 
