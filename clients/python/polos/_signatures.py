@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+
+from ._codec.values import PLAIN, type_adapter
 
 
 def annotations_of(func: Callable[..., Any], depth: int) -> dict[str, Any]:
@@ -54,3 +56,14 @@ class Parameters:
         self.annotated = self.takes_input and (
             positional[1].annotation is not inspect.Parameter.empty
         )
+        self.adapter = _adapter_of(self.input_type)
+
+
+def _adapter_of(input_type: Any) -> TypeAdapter[Any] | None:
+    """How an input is made of JSON; None where its own form will do."""
+    if input_type is None or input_type is Any or any(input_type is each for each in PLAIN):
+        return None
+    try:
+        return type_adapter(input_type)
+    except Exception:  # no type that pydantic knows: the function sees what JSON gives
+        return None

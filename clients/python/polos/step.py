@@ -15,9 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ._codec.names import UnknownClassError
 from ._codec.outcomes import error_outcome, value_outcome
 from ._codec.text import dumps_argument
-from ._codec.values import dumps_step, loads_step, restored
+from ._codec.values import kept, loads_step, restored
 from ._execution import pool
 from ._execution.children import (
     Child,
@@ -30,8 +31,14 @@ from ._execution.children import (
 )
 from ._execution.execution import Execution
 from ._execution.starts import AgentRunConfig, StartOptions
+from ._fields import Fields
 from ._startable import Startable
-from .errors import NonRetryableError, StepExecutionError, UnsupportedFeatureError
+from .errors import (
+    NonRetryableError,
+    OutputError,
+    StepExecutionError,
+    UnsupportedFeatureError,
+)
 from .event import EventPayload, iso_time
 from .handle import ExecutionHandle
 from .queue import Queue
@@ -87,13 +94,14 @@ class Step:
         _check_work(step_key, func, max_retries, base_delay, max_delay)
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:
-            return _value_of(settled, step_key, func)
+            return self._value_of(settled, step_key, func)
         with self._execution.working():
             try:
                 value = await _retried(
                     lambda: _call(func, *args, **kwargs), max_retries, base_delay, max_delay
                 )
-                outcome = value_outcome(dumps_step(value), f"step {step_key!r}")
+                text, found = kept(value, func)
+                outcome = value_outcome(text, f"step {step_key!r}")
             except UnsupportedFeatureError:
                 raise
             except Exception as error:
@@ -101,7 +109,7 @@ class Step:
                 await self._execution.settle(step_key, outcome)
                 raise _failure(outcome, step_key) from error
             await self._execution.settle(step_key, outcome)
-        return _value_of(outcome, step_key, func)
+        return found
 
     async def uuid(self, step_key: str) -> str:
         """A random UUID that stays the same when the code runs again."""
@@ -345,20 +353,32 @@ class Step:
 
     # ---- inside ----
 
+    def _value_of(
+        self, outcome: tools_pb2.TaskOutcome, key: str, func: Callable[..., Any] | None = None
+    ) -> Any:
+        """What the code is given: the same when the step ran and whenever it is replayed."""
+        if outcome.WhichOneof("result") == "error":
+            raise _failure(outcome, key)
+        try:
+            return loads_step(outcome.value_json or "null", func)
+        except UnknownClassError as error:
+            sentence = f"what is kept of step {key!r} cannot be made again: {error}"
+            raise self._execution.stand_still(sentence) from error
+
     async def _recorded(self, key: str, make: Callable[[], Any]) -> Any:
         settled = await self._execution.recall(key, "step")
         if settled is None:
             settled = value_outcome(json.dumps(make()), f"step {key!r}")
             with self._execution.working():
                 await self._execution.settle(key, settled)
-        return _value_of(settled, key, None)
+        return self._value_of(settled, key)
 
     async def _ordered(self, key: str, kind: str, make: Callable[[], tools_pb2.Order]) -> Any:
         """The value of an order's outcome, from the history or from the server."""
         outcome = await self._execution.recall(key, kind)
         if outcome is None:
             outcome = await self._execution.order(make(), kind)
-        return _value_of(outcome, key, None)
+        return self._value_of(outcome, key)
 
     async def _sleep(self, key: str, until_ms: Callable[[], int]) -> None:
         await self._ordered(
@@ -380,7 +400,7 @@ class Step:
         told = answer if isinstance(answer, dict) and "data" in answer else {"data": answer}
         resumed_ms = told.get("resumed_at_ms")
         topic = self._own_topic()
-        return {
+        found = {
             "id": f"{self._ctx.execution_id}:{step_key}",
             "sequence_id": told.get("sequence") or 0,
             "topic": topic,
@@ -389,6 +409,7 @@ class Step:
             "resumed_by": told.get("resumed_by") or None,
             "created_at": iso_time(resumed_ms) if isinstance(resumed_ms, int) else None,
         }
+        return Fields(found)
 
     async def _children_of(self, key: str, children: list[Child], wait: bool) -> Any:
         kind = "invoke_and_wait" if wait else "invoke"
@@ -398,7 +419,7 @@ class Step:
                 await self._execution.prepare(target)
             order = order_of(key, children, self._ctx, wait)
             outcome = await self._execution.order(order, kind)
-        found = _value_of(outcome, key, None)
+        found = self._value_of(outcome, key)
         if not isinstance(found, list) or len(found) != len(children):
             raise StepExecutionError(f"step {key!r}: the server told of no {len(children)} runs")
         return found
@@ -420,8 +441,12 @@ class Step:
             raise StepExecutionError(
                 f"step {key!r} failed: {child.name}: {message}", error_type=reason
             )
-        value = value_of(child, told)
-        return restored(getattr(child.target, "func", None), value)
+        try:
+            return restored(getattr(child.target, "func", None), value_of(child, told))
+        except OutputError as problem:
+            raise StepExecutionError(
+                f"step {key!r} failed: {child.name}: {problem.message}", error_type=problem.reason
+            ) from problem
 
     async def _results(
         self, key: str, children: list[Child]
@@ -504,13 +529,3 @@ def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:
     return StepExecutionError(
         f"step {key!r} failed: {error.type}: {error.message}", error_type=error.type
     )
-
-
-def _value_of(
-    outcome: tools_pb2.TaskOutcome, key: str, func: Callable[..., Any] | None
-) -> Any:
-    """What the code is given: the same when the step ran and whenever it is replayed."""
-    if outcome.WhichOneof("result") == "error":
-        raise _failure(outcome, key)
-    value = loads_step(outcome.value_json or "null")
-    return restored(func, value)

@@ -15,6 +15,7 @@ from ._checks import check_client, checked_id, refuse
 from ._codec.text import dumps_argument, sentences
 from ._execution import pool
 from ._execution.starts import StartOptions
+from ._fields import with_fields
 from ._signatures import Parameters
 from ._starter import Starter
 from .context import WorkflowContext
@@ -214,19 +215,23 @@ class Workflow:
         wants = self.parameters_of
         if not wants.takes_input:
             return []
+        value = self._parsed(input_json)
+        if wants.adapter is None:
+            return [with_fields(value if self.trigger is None else event_fields(value))]
+        text = "{}" if value is None and wants.model is not None else input_json or "null"
         try:
-            value = json.loads(input_json or "null")
-        except ValueError as error:
-            raise InputError(
-                f"the arguments of {self.kind} {self.id!r} are not valid JSON: {error}"
-            ) from error
-        if wants.model is None:
-            return [value if self.trigger is None else event_fields(value)]
-        try:
-            return [wants.model.model_validate({} if value is None else value)]
+            return [wants.adapter.validate_json(text, by_alias=True, by_name=True)]
         except ValidationError as error:
             raise InputError(
                 f"the arguments of {self.kind} {self.id!r} do not fit: {sentences(error)}"
+            ) from error
+
+    def _parsed(self, input_json: str) -> Any:
+        try:
+            return json.loads(input_json or "null")
+        except ValueError as error:
+            raise InputError(
+                f"the arguments of {self.kind} {self.id!r} are not valid JSON: {error}"
             ) from error
 
 

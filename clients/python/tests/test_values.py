@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
+import decimal
 import enum
+import json
+import pathlib
+import sys
+import types
 import uuid
+from typing import Generic, NamedTuple, TypeVar
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import (
+    BaseModel,
+    Field,
+    RootModel,
+    SecretStr,
+    computed_field,
+    field_serializer,
+)
 
 from polos._codec.schema import schema_of
 from polos._codec.text import NotJsonError, dumps
-from polos._codec.values import dumps_step, loads_step
+from polos._codec.names import UnknownClassError, tag_of
+from polos._codec.values import kept, loads_step
+
+
+T = TypeVar("T")
 
 
 class Colour(enum.Enum):
@@ -111,11 +129,16 @@ class Opaque:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (Opaque(), "test_values.Opaque: "),
-        ({"a": Opaque()}, "dict: Unable to serialize unknown type"),
-        (float("nan"), "float: "),
-        ({"a": [float("inf")]}, "dict: "),
-        ("\ud800", "str: holds text that is not valid Unicode"),
+        (Opaque(), "^test_values.Opaque: has no JSON form"),
+        ({"a": [{"b": Opaque()}]}, r"^a\[0\].b: test_values.Opaque: has no JSON form"),
+        ({"file": open}, "^file: builtin_function_or_method: has no JSON form"),
+        (float("nan"), "^float: nan is no JSON number"),
+        ({"a": [float("inf")]}, r"^a\[0\]: float: inf is no JSON number"),
+        ("\ud800", "^str: holds text that is not valid Unicode"),
+        ({"\ud800": 1}, "^str: holds text that is not valid Unicode"),
+        ({"a": {1: "x", "1": "y"}}, "^a: dict: two keys are '1' as text"),
+        ({(1, 2): 3}, "^tuple: a key of an object is"),
+        ((n for n in "ab"), "^generator: has no JSON form; make it a list"),
     ],
 )
 def test_what_has_none_is_named(value, sentence):
@@ -130,11 +153,148 @@ def test_a_cycle_is_an_error_not_a_crash():
         dumps(cycle)
 
 
-def test_models_come_back_as_models():
-    assert loads_step(dumps_step(Inner(name="a"))) == Inner(name="a")
-    assert loads_step(dumps_step({"name": "a"})) == {"name": "a"}
+class Named(BaseModel):
+    user_name: str = Field(alias="userName")
 
+
+class Counted(BaseModel, extra="forbid"):
+    n: int
+
+    @computed_field
+    def twice(self) -> int:
+        return 2 * self.n
+
+
+class Login(BaseModel):
+    user: str
+    password: SecretStr
+    token: str = Field(exclude=True)
+
+
+class Base(BaseModel):
+    a: int
+
+
+class Derived(Base):
+    b: int
+
+
+class Holder(BaseModel):
+    one: Base
+    more: list[Base] = []
+    when: datetime.datetime | None = None
+    data: bytes = b""
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+
+
+class Text(BaseModel):
+    moment: datetime.datetime
+
+    @field_serializer("moment")
+    def _short(self, moment: datetime.datetime) -> str:
+        return moment.isoformat()
+
+
+class Many(RootModel[set[int]]):
+    pass
+
+
+class Pair(NamedTuple):
+    left: int
+    right: datetime.date
+
+
+@dataclasses.dataclass
+class Line:
+    start: Point
+    seen: Base
+
+
+DAY = datetime.date(2026, 1, 2)
+NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.timezone.utc)
+VALUES = [
+    None, True, 0, 10**40, -1.5, "", "a\x00b", [], [1, [2]], {"a": {"b": 1}},
+    (1, (2,)), {3, 1}, frozenset({"x"}), collections.deque([1]), b"\xff\x00", bytearray(b"x"),
+    decimal.Decimal("1.20"), uuid.UUID(int=7), pathlib.Path("/tmp/x"), DAY, NOON, NOON.timetz(),
+    datetime.timedelta(days=3, seconds=2), Colour.RED, [Colour.RED], SecretStr("s"),
+    {1: "a", 2: "b"}, {uuid.UUID(int=1): 1}, {DAY: NOON}, {Colour.RED: 1}, {"a/b": (1,), "~": {1}},
+    {"$model": 1, "$value": 2}, Named(userName="ann"), Counted(n=2),
+    Login(user="u", password="p", token="t"), Holder(one=Base(a=1)),
+    Holder(one=Derived(a=1, b=2), more=[Base(a=1), Derived(a=1, b=2)], when=NOON, data=b"\xff"),
+    [Derived(a=1, b=2), Base(a=1)], Box[int](content=1), Box[Box[Derived]](
+        content=Box[Derived](content=Derived(a=1, b=2))
+    ), Text(moment=NOON), Many({1, 2}), Point(1), Pair(1, DAY), Line(Point(1), Derived(a=1, b=2)),
+    Open(name="x", more=1), Tree(value=1, children=[Tree(value=2)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__} {value}")
+def test_what_goes_in_comes_out(value):
+    text, found = kept(value)
+    for each in (found, loads_step(text)):
+        assert type(each) is type(value) and each == value
+
+
+def holder() -> Holder:
+    raise AssertionError
+
+
+def local_class() -> type[BaseModel]:
     class Local(BaseModel):
         x: int
 
-    assert loads_step(dumps_step(Local(x=1))) == {"x": 1}
+    return Local
+
+
+def test_an_annotation_that_tells_it_leaves_the_json_plain():
+    plain = Holder(one=Base(a=1), when=NOON, data=b"text")
+    assert "$model" not in kept(plain, holder)[0] and loads_step(kept(plain, holder)[0], holder)
+    more = Holder(one=Derived(a=1, b=2))
+    assert loads_step(kept(more, holder)[0], holder).one == Derived(a=1, b=2)
+    assert loads_step(kept(3, holder)[0], holder) == 3  # whatever it says
+
+
+def test_a_class_without_a_name_needs_an_annotation():
+    Local = local_class()
+    with pytest.raises(NotJsonError, match="name it in the function's return annotation"):
+        kept(Local(x=1))
+
+    def make():
+        raise AssertionError
+
+    make.__annotations__["return"] = Local
+    assert loads_step(kept(Local(x=1), make)[0], make) == Local(x=1)
+
+
+def test_a_class_that_is_gone_is_an_error_that_names_it():
+    text = kept(Base(a=1))[0].replace("Base", "Gone")
+    with pytest.raises(UnknownClassError, match="no class Gone in module test_values"):
+        loads_step(text)
+    with pytest.raises(UnknownClassError, match="does not fit test_values.Derived: b: Field req"):
+        loads_step(kept(Base(a=1))[0].replace("Base", "Derived"))
+
+
+def test_nothing_but_classes_of_values_is_made():
+    for name in ("os.system", "py:os:system", "py:test_values:Opaque", "py:pathlib:Path"):
+        with pytest.raises(UnknownClassError):
+            loads_step(json.dumps({"$model": name, "$value": "x"}))
+
+
+def test_a_script_is_found_by_its_name_too(monkeypatch):
+    script = types.ModuleType("__main__")
+    script.__file__ = "/somewhere/shop.py"
+    script.Ticket = type("Ticket", (BaseModel,), {"__module__": "__main__"})
+    monkeypatch.setitem(sys.modules, "__main__", script)
+    assert tag_of(script.Ticket) == "py:shop:Ticket"
+    text = kept(script.Ticket())[0]
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    monkeypatch.setitem(sys.modules, "shop", script)
+    assert type(loads_step(text)) is script.Ticket
+
+
+def test_values_written_by_older_releases_are_read():
+    old = '{"$model":"test_values.Inner","$value":{"name":"a"}}'
+    assert loads_step(old) == Inner(name="a")

@@ -6,28 +6,29 @@ import json
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
 
 from ..errors import InvalidArgumentError
 from .names import class_path
+from .plain import NotJsonError, plain_of
 
-
-class NotJsonError(TypeError):
-    """A value has no JSON form; the message names its type and what is in the way."""
+__all__ = ["NotJsonError", "dumps", "dumps_argument", "dumps_plain", "sentences"]
 
 
 def dumps(value: Any) -> str:
-    """The JSON text of a value: what JSON knows, pydantic models, dataclasses, dates, UUIDs, sets.
+    """The JSON text of a value: what JSON knows, pydantic models, dataclasses, dates, UUIDs, sets,
+    bytes as base64.
 
     Raises NotJsonError for anything else, for NaN and infinities, and for broken Unicode.
     """
+    return dumps_plain(plain_of(value)[0], value)
+
+
+def dumps_plain(plain: Any, value: Any) -> str:
+    """The text of what plain_of() made of a value."""
     try:
-        plain = to_jsonable_python(value, by_alias=True)
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise NotJsonError(f"{class_path(type(value))}: {_why(error)}") from error
-    return text
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(f"{class_path(type(value))}: {error}") from error
 
 
 def dumps_argument(value: Any, what: str, field: str) -> str:
@@ -44,13 +45,3 @@ def sentences(error: ValidationError) -> str:
         f"{'.'.join(map(str, item['loc'])) or 'the value'}: {item['msg']}"
         for item in error.errors(include_url=False, include_input=False)
     )
-
-
-def _why(error: Exception) -> str:
-    if "'coroutine'" in str(error):
-        return f"{error}; is an await missing?"
-    if isinstance(error, UnicodeEncodeError):
-        return "holds text that is not valid Unicode"
-    if isinstance(error, RecursionError):
-        return "is nested too deeply"
-    return str(error)

@@ -1,57 +1,268 @@
-"""Values of steps: JSON, and beside it the class of a model where there is one."""
+"""Values of steps: JSON, and beside it the classes that neither JSON nor an annotation tells.
+
+A kept value is its JSON, or {"$model": tags, "$value": JSON} where tags are needed: one for the
+whole, or a map from JSON pointers.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import dataclasses
 import functools
 import inspect
 import json
+from collections import deque
 from collections.abc import Callable, Hashable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
 
-from .names import class_at, class_path
-from .text import dumps
+from ..errors import OutputError
+from .names import UnknownClassError, class_at, class_path
+from .plain import NamelessClassError, NotJsonError, Tags, plain_of
+from .text import dumps_plain, sentences
 
 MODEL_KEY = "$model"
 VALUE_KEY = "$value"
+TAGS_BYTES_MAX = 4096
 
 
-def dumps_step(value: Any) -> str:
-    """As dumps(), but a pydantic model leaves its class behind for loads_step()."""
-    path = class_path(type(value))
-    if isinstance(value, BaseModel) and class_at(path) is type(value):
-        return f'{{"{MODEL_KEY}":{json.dumps(path)},"{VALUE_KEY}":{dumps(value)}}}'
-    return dumps(value)
+def kept(value: Any, func: Any = None) -> tuple[str, Any]:
+    """The text that is kept of a value, and what loads_step() makes of it: as the return annotation
+    of func says, else by the classes named beside it.
+
+    Raises NotJsonError where neither would give back what was given.
+    """
+    plain, tags = plain_of(value)
+    text = dumps_plain(plain, value)
+    is_wrapper = isinstance(plain, dict) and plain.keys() == {MODEL_KEY, VALUE_KEY}
+    if not is_wrapper:
+        adapter = adapter_of(func)
+        if adapter is None and not tags:
+            return text, plain
+        found = None if adapter is None else _fitted(adapter, text)
+        if found is not None and (not tags or _same(value, found[0])):
+            return text, found[0]
+    return _kept_with_tags(value, plain, text, tags)
 
 
-def loads_step(text: str) -> Any:
-    """The value of dumps_step(): models come back as models, the rest as plain JSON values."""
+def loads_step(text: str, func: Any = None) -> Any:
+    """The value of kept(). Raises UnknownClassError for one of a class that is not here, or that it
+    does not fit."""
     value = json.loads(text)
     if isinstance(value, dict) and value.keys() == {MODEL_KEY, VALUE_KEY}:
-        model = class_at(str(value[MODEL_KEY]))
-        return value[VALUE_KEY] if model is None else model.model_validate(value[VALUE_KEY])
-    return value
+        named = value[MODEL_KEY]
+        if isinstance(named, str):
+            return _made_whole(named, json.dumps(value[VALUE_KEY]))
+        return _tagged(value[VALUE_KEY], named)
+    adapter = adapter_of(func)
+    if adapter is None:
+        return value
+    found = _fitted(adapter, text)
+    if found is None:
+        raise UnknownClassError(f"it does not fit the return annotation of {_name_of(func)}")
+    return found[0]
 
 
 def restored(func: Any, value: Any) -> Any:
-    """A value of JSON as the return annotation of the function that made it says; None: as is."""
-    adapter = _adapter(func) if func is not None and isinstance(func, Hashable) else None
-    return value if adapter is None else adapter.validate_python(value)
+    """A value of JSON as the return annotation of the function that made it says; None: as is.
+
+    Raises OutputError for one that does not fit it.
+    """
+    adapter = adapter_of(func)
+    if adapter is None:
+        return value
+    text = dumps_plain(value, value)
+    try:
+        return adapter.validate_json(text, by_alias=True, by_name=True)
+    except ValidationError as error:
+        raise OutputError(
+            f"the result does not fit the return annotation of {_name_of(func)}: "
+            f"{sentences(error)}",
+            text=text,
+        ) from error
 
 
-_PLAIN = (str, int, float, bool, dict, list)
+def adapter_of(func: Any) -> TypeAdapter[Any] | None:
+    """How a function's return annotation restores a value; None where JSON's own form will do."""
+    return _adapter(func) if func is not None and isinstance(func, Hashable) else None
+
+
+PLAIN = (str, int, float, bool, dict, list)
+_CONFIG = ConfigDict(val_json_bytes="base64")
 
 
 @functools.lru_cache(maxsize=1024)
 def _adapter(func: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    """How a return annotation restores a value; None where JSON's own form will do."""
     target = inspect.unwrap(func)
     annotation = getattr(target, "__annotations__", {}).get("return")
-    if annotation is None or annotation is Any or any(annotation is t for t in _PLAIN):
+    if annotation is None or annotation is Any or any(annotation is t for t in PLAIN):
         return None
     with contextlib.suppress(Exception):
-        hints = inspect.get_annotations(target, eval_str=True)
-        return TypeAdapter(hints["return"])
+        return type_adapter(inspect.get_annotations(target, eval_str=True)["return"])
     return None
+
+
+def type_adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Of any type; bytes are base64, but in models that say otherwise."""
+    try:
+        return TypeAdapter(annotation, config=_CONFIG)
+    except Exception:  # models and dataclasses have a configuration of their own
+        return TypeAdapter(annotation)
+
+
+# ---- inside ----
+
+
+def _kept_with_tags(value: Any, plain: Any, text: str, tags: Tags) -> tuple[str, Any]:
+    whole = tags.get("")
+    if whole and not whole.startswith("keys "):
+        with contextlib.suppress(UnknownClassError):
+            found = _made_whole(whole, text)
+            if len(tags) == 1 or _same(value, found):
+                return _wrapped(whole, text), found
+    nameless = next((pointer for pointer, tag in tags.items() if not tag), None)
+    if nameless is not None:
+        raise NamelessClassError(
+            f"{nameless}{': ' if nameless else ''}{class_path(type(value))}: its class is not "
+            "found again by its name; define it at the top of a module, or name it in the "
+            "function's return annotation"
+        )
+    if len(json.dumps(tags)) > TAGS_BYTES_MAX:
+        raise NotJsonError(
+            f"{class_path(type(value))}: holds too many values of other classes to name them all; "
+            "annotate what the function returns"
+        )
+    try:
+        return _wrapped(tags, text), _tagged(plain, tags)
+    except UnknownClassError as error:
+        raise NotJsonError(f"{class_path(type(value))}: {error}") from error
+
+
+def _wrapped(tags: str | Tags, text: str) -> str:
+    return f'{{"{MODEL_KEY}":{json.dumps(tags)},"{VALUE_KEY}":{text}}}'
+
+
+def _fitted(adapter: TypeAdapter[Any], text: str) -> tuple[Any] | None:
+    try:
+        return (adapter.validate_json(text, by_alias=True, by_name=True),)
+    except ValidationError:
+        return None
+
+
+def _name_of(func: Any) -> str:
+    return str(getattr(func, "__qualname__", None) or func)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether they are of the same classes, all the way down."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, BaseModel):
+        return _same(_parts(one), _parts(other))
+    if dataclasses.is_dataclass(one):
+        return _same(vars(one), vars(other)) if hasattr(one, "__dict__") else one == other
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple, deque)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
+
+
+def _parts(value: BaseModel) -> dict[str, Any]:
+    own = {name: value.__dict__.get(name) for name in type(value).model_fields}
+    return {**own, **(value.__pydantic_extra__ or {})}
+
+
+def _tagged(plain: Any, tags: Tags) -> Any:
+    """What was tagged is made again, the innermost first."""
+    holder = [plain]
+    for pointer in sorted(tags, key=lambda each: -each.count("/")):
+        place: Any = holder
+        key: Any = 0
+        for part in pointer.split("/")[1:]:
+            place, key = place[key], part.replace("~1", "/").replace("~0", "~")
+            key = int(key) if isinstance(place, list) else key
+        place[key] = _made(tags[pointer], place[key])
+    return holder[0]
+
+
+def _made(tag: str, plain: Any) -> Any:
+    if tag.startswith("keys "):
+        make = _maker(tag[5:])
+        return {make(key): item for key, item in plain.items()}
+    return _maker(tag)(plain)
+
+
+def _made_whole(tag: str, text: str) -> Any:
+    """A value of which nothing but its own class is named."""
+    make = _MAKERS.get(tag)
+    if make is not None:
+        return _maker(tag)(json.loads(text))
+    cls = class_at(tag)
+    adapter = _class_adapter(cls)
+    return _checked(
+        cls, lambda given: adapter.validate_json(given, by_alias=True, by_name=True), text
+    )
+
+
+def _maker(tag: str) -> Callable[[Any], Any]:
+    """Makes what a tag names of what JSON knows."""
+    make = _MAKERS.get(tag)
+    if make is not None:
+        found = make
+        return lambda plain: _checked(None, found, plain)
+    cls = class_at(tag)
+    if issubclass(cls, Enum):
+        return lambda plain: _checked(cls, cls, plain)
+    adapter = _class_adapter(cls)
+    return lambda plain: _checked(
+        cls, lambda given: adapter.validate_python(given, by_alias=True, by_name=True), plain
+    )
+
+
+def _checked(cls: type[Any] | None, make: Callable[[Any], Any], plain: Any) -> Any:
+    try:
+        return make(plain)
+    except (ValueError, TypeError, ArithmeticError) as error:  # pydantic's is a ValueError
+        why = sentences(error) if isinstance(error, ValidationError) else str(error)
+        name = class_path(cls) if cls is not None else "its class"
+        raise UnknownClassError(f"it does not fit {name}: {why}") from error
+
+
+_of_classes: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _class_adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    found = _of_classes.get(cls)
+    if found is None:
+        found = _of_classes[cls] = TypeAdapter(cls)
+    return found
+
+
+_DURATION = TypeAdapter(timedelta)
+
+_MAKERS: dict[str, Callable[[Any], Any]] = {
+    "int": int,
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "timedelta": _DURATION.validate_python,
+    "decimal": Decimal,
+    "uuid": UUID,
+    "path": Path,
+    "bytes": base64.b64decode,
+    "bytearray": lambda text: bytearray(base64.b64decode(text)),
+    "secret": SecretStr,
+    "secret bytes": lambda text: SecretBytes(base64.b64decode(text)),
+    "tuple": tuple,
+    "set": set,
+    "frozenset": frozenset,
+    "deque": deque,
+}

@@ -13,7 +13,7 @@ from .._codec.names import class_path
 from .._codec.text import dumps_argument, sentences
 from .._codec.values import restored
 from .._startable import StartableAgent
-from ..errors import InvalidArgumentError, PolosError
+from ..errors import InvalidArgumentError, OutputError, PolosError
 from ..handle import ExecutionHandle
 from ..types import (
     AgentResult,
@@ -227,9 +227,14 @@ def _tool_result_of(told: dict[str, Any]) -> ToolResult:
 
 
 def _fitted(schema: type[BaseModel], value: Any) -> BaseModel:
-    if isinstance(value, str):
-        return schema.model_validate_json(value)
-    return schema.model_validate(value)
+    try:
+        if isinstance(value, str):
+            return schema.model_validate_json(value)
+        return schema.model_validate(value)
+    except ValidationError as error:
+        raise OutputError(
+            f"the answer does not fit {class_path(schema)}: {sentences(error)}", text=str(value)
+        ) from error
 
 
 def batch_result(child: Child, told: dict[str, Any]) -> BatchStepResult:

@@ -426,6 +426,11 @@ class Execution:
         self.failure = NonDeterminismError(diverged.message)
         self._stop_code()
 
+    def stand_still(self, message: str) -> BaseException:
+        """The code that runs here is not the one that made the history; raise what is returned."""
+        self._fail(Diverged(message))
+        return CodeStopped()
+
     def _stop_code(self) -> None:
         """Ends the code with CodeStopped wherever it awaits a step, or else with a cancellation."""
         self._release()

@@ -36,20 +36,21 @@ class State:
 
     def begin(self, schema: type[BaseModel] | None, initial: str) -> None:
         """Raises InvalidArgumentError when the initial state does not fit the schema."""
-        value = json.loads(initial) if initial else {}
-        self.value = value if schema is None else _fitted(schema, value)
+        text = initial or "{}"
+        self.value = json.loads(text) if schema is None else _fitted(schema, text)
         self._before = self._text()
 
     def restore(self) -> None:
         """Sets it, in place, to what the last settled step left behind."""
         if not self._kept or self._text() == self._kept:
             return
-        kept = json.loads(self._kept)
         if isinstance(self.value, BaseModel):
-            fitted = _fitted(type(self.value), kept)
+            fitted = _fitted(type(self.value), self._kept)
             for name in type(self.value).model_fields:
                 setattr(self.value, name, getattr(fitted, name))
-        elif isinstance(self.value, dict) and isinstance(kept, dict):
+            return
+        kept = json.loads(self._kept)
+        if isinstance(self.value, dict) and isinstance(kept, dict):
             self.value.clear()
             self.value.update(kept)
         else:
@@ -71,16 +72,16 @@ class State:
     def replace(self, value: Any) -> None:
         """`ctx.state = value`."""
         if isinstance(self.value, BaseModel) and not isinstance(value, type(self.value)):
-            value = _fitted(type(self.value), value)
+            value = _fitted(type(self.value), dumps_argument(value, "the state", "state"))
         self.value = value
 
     def _text(self) -> str:
         return dumps_argument(self.value, "the state", "state")
 
 
-def _fitted(schema: type[BaseModel], value: Any) -> BaseModel:
+def _fitted(schema: type[BaseModel], text: str) -> BaseModel:
     try:
-        return schema.model_validate(value)
+        return schema.model_validate_json(text, by_alias=True, by_name=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the value"

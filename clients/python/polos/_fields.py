@@ -1,0 +1,26 @@
+"""A dict whose keys may be written as attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Fields(dict[str, Any]):
+    """What programs get where they say `input.task` as well as `input["task"]`.
+
+    Attributes of dict come first; an object below is given as Fields, too.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            value = self[name]
+        except KeyError:
+            raise AttributeError(f"there is no {name!r}; there are: {', '.join(self)}") from None
+        return Fields(value) if type(value) is dict else value
+
+
+def with_fields(value: Any) -> Any:
+    """An object of JSON as Fields; anything else as it is."""
+    return Fields(value) if type(value) is dict else value
