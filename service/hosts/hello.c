@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/hosts/leases.h"
 #include "service/hosts/session.h"
+#include "service/hosts/sessions.h"
 
 enum {
     HOST_ID_BYTES_MAX = 128,
@@ -226,7 +228,7 @@ static bool claim(struct hosts *hosts, const struct claimant *host, const struct
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, held->task);
 
-    if (entry == NULL || entry->held.epoch != held->epoch || !entry->is_given) {
+    if (entry == NULL || entry->held.epoch != held->epoch || !task_entry_is_given(entry)) {
         return false;
     }
     if (entry->session == host->session) {
@@ -238,7 +240,7 @@ static bool claim(struct hosts *hosts, const struct claimant *host, const struct
     if (host->session->held.count >= host->session->slots) {
         return false;
     }
-    session_adopt(hosts, host->session, entry);
+    session_take_over(hosts, host->session, entry);
     return true;
 }
 
@@ -279,8 +281,8 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
             },
     };
 
-    session_send_once(session, &message);
-    session_send_again(session);
+    session_send_unnumbered(session, &message);
+    session_resend(session);
 }
 
 /* Finds the session that the hello resumes, or begins one. */
@@ -300,7 +302,7 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
         old = sessions_find_host(hosts, hello->host_id);
         TRY(check_new(hosts, hello, old, arena, ret_field));
         if (old != NULL) {
-            session_unname(hosts, old);
+            session_replace(hosts, old);
         }
         session = begin(hosts, hello);
     }
@@ -317,7 +319,7 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
                    struct host_session **ret)
 {
     if (link->session != NULL) {
-        session_leave(hosts, link->session);
+        session_detach(hosts, link->session);
         *ret_field = "hello";
         return status_make(CODE_FAILED_PRECONDITION,
                            "Hello was said already; it is the first message of a stream only.");
@@ -338,9 +340,9 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     host.session->deployment = str_make(xstrndup(deployment.ptr, deployment.len), deployment.len);
     size_t lost_count = claim_all(hosts, &host, hello, lost);
     session_set_offers(hosts, host.session, hello->offers, hello->offer_count);
-    session_open(hosts, host.session, link);
+    session_attach(hosts, host.session, link);
     welcome(hosts, host.session, is_resumed, lost, lost_count);
-    hosts_tell_to_leave(hosts, host.session);
+    hosts_send_drain(hosts, host.session);
     *ret = host.session;
     return STATUS_OK;
 }

@@ -3,13 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/hosts/leases.h"
 #include "service/hosts/session.h"
+#include "service/hosts/sessions.h"
 
 enum {
     LEASE_MS_DEFAULT = 15000,
     SESSIONS_MAX_DEFAULT = 1000,
     OFFERS_MAX_DEFAULT = 1000,
-    PARKED_MAX_DEFAULT = 4000000,
+    READY_MAX_DEFAULT = 4000000,
     SLOTS_MAX_DEFAULT = 10000,
 };
 
@@ -19,7 +21,7 @@ static void set_defaults(struct hosts_options *options)
     options->sessions_max =
         options->sessions_max == 0 ? SESSIONS_MAX_DEFAULT : options->sessions_max;
     options->offers_max = options->offers_max == 0 ? OFFERS_MAX_DEFAULT : options->offers_max;
-    options->parked_max = options->parked_max == 0 ? PARKED_MAX_DEFAULT : options->parked_max;
+    options->ready_max = options->ready_max == 0 ? READY_MAX_DEFAULT : options->ready_max;
     options->slots_max = options->slots_max == 0 ? SLOTS_MAX_DEFAULT : options->slots_max;
 }
 
@@ -30,10 +32,10 @@ struct hosts *hosts_new(const struct hosts_options *options)
 
     hosts->options = *options;
     set_defaults(&hosts->options);
-    assert(hosts->options.parked_max < LINES_NONE);
+    assert(hosts->options.ready_max < READY_NONE);
     sessions_init(hosts);
     tasks_init(&hosts->tasks);
-    lines_init(&hosts->lines);
+    ready_queue_init(&hosts->ready_queue);
     return hosts;
 }
 
@@ -42,7 +44,7 @@ static void free_over(struct hosts *hosts)
     while (!list_is_empty(&hosts->over)) {
         struct host_session *session = container_of(hosts->over.next, struct host_session, flush);
 
-        assert(session->is_over && session->link == NULL);
+        assert(session->state == SESSION_OVER && session->link == NULL);
         list_remove(&session->flush);
         free((char *)session->host_id.ptr);
         free((char *)session->deployment.ptr);
@@ -70,14 +72,14 @@ void hosts_free(struct hosts *hosts)
     hosts->options.lost = lose_quietly;
     while ((session = first_of(&hosts->leases)) != NULL) {
         if (session->link != NULL) {
-            session_leave(hosts, session);
+            session_detach(hosts, session);
         }
         session_end(hosts, session, "");
     }
     free_over(hosts);
     sessions_fini(hosts);
     tasks_fini(&hosts->tasks);
-    lines_fini(&hosts->lines);
+    ready_queue_fini(&hosts->ready_queue);
     free(hosts);
 }
 
@@ -87,8 +89,8 @@ void hosts_set_clock(struct hosts *hosts, uint64_t now_ms)
         hosts->clock_ahead = hosts->clock - now_ms;
     }
     hosts->clock = now_ms + hosts->clock_ahead;
-    if (hosts->settled_at == 0) {
-        hosts->settled_at = hosts->clock + hosts->options.lease_ms;
+    if (hosts->fallback_at == 0) {
+        hosts->fallback_at = hosts->clock + hosts->options.lease_ms;
     }
 }
 
@@ -158,7 +160,7 @@ static bool holds(const struct hosts *hosts, const struct host_session *session,
 {
     const struct task_entry *entry = tasks_find(&hosts->tasks, message->task);
 
-    return entry != NULL && entry->session == session && entry->is_given &&
+    return entry != NULL && entry->session == session && task_entry_is_given(entry) &&
            entry->held.epoch == message->epoch;
 }
 
@@ -201,14 +203,14 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
         break;
     case HOST_MESSAGE_DRAIN:
         session->is_draining = true;
-        session_update(hosts, session);
+        session_update_standing(hosts, session);
         break;
     case HOST_MESSAGE_NONE:
     case HOST_MESSAGE_HEARTBEAT:
         break;
     }
     if (message->seq != 0) {
-        session_deal(hosts, session, message->seq);
+        session_mark_handled(hosts, session, message->seq);
     }
     return receipt;
 }
@@ -218,7 +220,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
 {
     assert(session->link != NULL && session->link->session == session);
     hosts_set_clock(hosts, now_ms);
-    session_touch(hosts, session);
+    session_renew_lease(hosts, session);
     if (!outbox_acknowledge(&session->outbound, message->ack)) {
         return break_off(hosts, session, CODE_FAILED_PRECONDITION, "ACK_BEYOND",
                          "Message %llu is acknowledged, but only %llu were sent; acknowledge the "
@@ -226,7 +228,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
                          (unsigned long long)message->ack,
                          (unsigned long long)session->outbound.sent);
     }
-    session_update(hosts, session);
+    session_update_standing(hosts, session);
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
             hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
@@ -243,12 +245,12 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     return receive_kind(hosts, session, message);
 }
 
-void hosts_dealt(struct hosts *hosts, uint64_t number, uint64_t seq)
+void hosts_mark_handled(struct hosts *hosts, uint64_t number, uint64_t seq)
 {
     struct host_session *session = sessions_find_number(hosts, number);
 
     if (session != NULL) {
-        session_deal(hosts, session, seq);
+        session_mark_handled(hosts, session, seq);
     }
 }
 
@@ -279,7 +281,7 @@ void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms)
 {
     hosts_set_clock(hosts, now_ms);
-    session_leave(hosts, session);
+    session_detach(hosts, session);
     if (session->is_draining && session->held.count == 0) {
         session_end(hosts, session, "drained");
     }
@@ -292,7 +294,7 @@ void hosts_flush(struct hosts *hosts)
             container_of(hosts->acks_due.next, struct host_session, flush);
         struct server_message message = {.kind = SERVER_MESSAGE_ACK};
 
-        session_send_once(session, &message);
+        session_send_unnumbered(session, &message);
         assert(list_is_empty(&session->flush));
     }
     free_over(hosts);
@@ -313,194 +315,6 @@ str host_session_deployment(const struct host_session *session)
     return session->deployment;
 }
 
-/* Tasks. */
-
-struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
-                                uint64_t deployment)
-{
-    const struct line_name *line = lines_find(&hosts->lines, kind, name);
-    struct host_session *session =
-        line == NULL ? NULL : lines_pick(&hosts->lines, line, deployment);
-
-    if (session != NULL) {
-        assert(session->held.count < session->slots);
-        session->picked = ++hosts->picks;
-    }
-    return session;
-}
-
-bool hosts_offer(const struct hosts *hosts, enum task_kind kind, str name)
-{
-    const struct line_name *line = lines_find(&hosts->lines, kind, name);
-
-    return line != NULL && line->offer_count > 0;
-}
-
-bool hosts_hold_back(const struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment)
-{
-    const struct line_name *line = lines_find(&hosts->lines, kind, name);
-
-    return line != NULL && lines_pick(&hosts->lines, line, deployment) == NULL &&
-           lines_pick(&hosts->lines, line, HOSTS_ANY) != NULL;
-}
-
-void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
-                   uint32_t epoch)
-{
-    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once");
-    if (session->is_over) {
-        return;
-    }
-    lines_unpark(&hosts->lines, task);
-    session_hold(hosts, session, (struct held_task){task, epoch}, false);
-}
-
-void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task)
-{
-    if (session->is_over) {
-        return;
-    }
-    struct task_entry *entry = tasks_find(&hosts->tasks, task->task);
-
-    if (entry == NULL) {
-        hosts_reserve(hosts, session, task->task, task->epoch);
-        entry = tasks_find(&hosts->tasks, task->task);
-    }
-    assert(entry->session == session && entry->held.epoch == task->epoch && !entry->is_given);
-    entry->is_given = true;
-    session_send(hosts, session,
-                 &(struct server_message){.kind = SERVER_MESSAGE_TASK, .task = task});
-}
-
-void hosts_release(struct hosts *hosts, struct task_ref task)
-{
-    struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
-    if (entry != NULL) {
-        session_drop(hosts, entry);
-    }
-}
-
-void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
-{
-    struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
-    if (entry == NULL) {
-        return;
-    }
-    struct host_session *session = entry->session;
-    struct server_message message = {
-        .kind = SERVER_MESSAGE_CANCEL, .cancelled = entry->held, .cause = str_of(cause)};
-    bool must_be_told = entry->is_given && !session->is_expected;
-
-    session_drop(hosts, entry);
-    if (must_be_told) {
-        session_send(hosts, session, &message);
-    }
-}
-
-/* The entry of a task that a host knows it has, and that can be told more; NULL: there is none.
- * What an expected host has to know it is told when it has come and adopted the task. */
-static const struct task_entry *find_told(const struct hosts *hosts, struct task_ref task)
-{
-    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
-    if (entry == NULL || !entry->is_given || entry->session->is_expected) {
-        return NULL;
-    }
-    return entry;
-}
-
-void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause)
-{
-    const struct task_entry *entry = find_told(hosts, task);
-
-    assert(cause != NULL);
-    if (entry != NULL) {
-        session_send(hosts, entry->session,
-                     &(struct server_message){.kind = SERVER_MESSAGE_CANCEL,
-                                              .cancelled = entry->held,
-                                              .cause = str_of(cause)});
-    }
-}
-
-void hosts_outcome(struct hosts *hosts, struct task_ref task, str key,
-                   const struct outcome *outcome)
-{
-    const struct task_entry *entry = find_told(hosts, task);
-
-    assert(key.len > 0);
-    if (entry != NULL) {
-        session_send(
-            hosts, entry->session,
-            &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
-                                     .outcome = {.task = task, .key = key, .outcome = *outcome}});
-    }
-}
-
-bool hosts_next_adopted(struct hosts *hosts, struct task_ref *ret)
-{
-    while (hosts->adopted_read < hosts->adopted_count) {
-        struct task_ref task = hosts->adopted[hosts->adopted_read++];
-        struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
-        if (entry != NULL && entry->is_adopted) {
-            entry->is_adopted = false;
-            *ret = task;
-            return true;
-        }
-    }
-    hosts->adopted_count = hosts->adopted_read = 0;
-    return false;
-}
-
-void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
-                  uint64_t now_ms)
-{
-    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
-    hosts_set_clock(hosts, now_ms);
-    if (entry != NULL && entry->held.epoch == epoch) {
-        return;
-    }
-    hosts_cancel(hosts, task, "lease lost");
-    lines_unpark(&hosts->lines, task);
-
-    struct host_session *session = sessions_find_expected(hosts, host_hash);
-
-    if (session == NULL) {
-        session = session_new_expected(hosts, host_hash);
-    }
-    session_touch(hosts, session);
-    session_hold(hosts, session, (struct held_task){task, epoch}, true);
-}
-
-status hosts_park(struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment,
-                  struct task_ref task)
-{
-    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once or parked once");
-    if (lines_is_parked(&hosts->lines, task)) {
-        return STATUS_OK;
-    }
-    if (lines_parked_count(&hosts->lines) >= hosts->options.parked_max) {
-        return status_make(CODE_RESOURCE_EXHAUSTED,
-                           "Too many tasks wait for a host; connect more hosts and try again.");
-    }
-    lines_park(&hosts->lines, kind, name, deployment, task);
-    return STATUS_OK;
-}
-
-void hosts_unpark(struct hosts *hosts, enum task_kind kind, str name, struct task_ref task)
-{
-    (void)kind, (void)name; /* A task waits in one line only. */
-    lines_unpark(&hosts->lines, task);
-}
-
-bool hosts_next_ready(struct hosts *hosts, struct task_ref *ret_task)
-{
-    return lines_next(&hosts->lines, ret_task);
-}
-
 /* Time and the end. */
 
 void hosts_tick(struct hosts *hosts, uint64_t now_ms)
@@ -508,8 +322,8 @@ void hosts_tick(struct hosts *hosts, uint64_t now_ms)
     struct host_session *session;
 
     hosts_set_clock(hosts, now_ms);
-    if (!hosts->lines.may_move && hosts->settled_at <= hosts->clock) {
-        lines_let_move(&hosts->lines);
+    if (!hosts->ready_queue.may_fall_back && hosts->fallback_at <= hosts->clock) {
+        ready_queue_allow_fallback(&hosts->ready_queue);
     }
     while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= hosts->clock) {
         session_close(hosts, session, CODE_UNAVAILABLE, "LEASE_EXPIRED",
@@ -524,20 +338,20 @@ uint64_t hosts_next_deadline(const struct hosts *hosts)
     const struct host_session *session = first_of(&hosts->leases);
     uint64_t due = session == NULL ? 0 : session->lease_end;
 
-    if (!hosts->lines.may_move && lines_parked_count(&hosts->lines) > 0 &&
-        (due == 0 || hosts->settled_at < due)) {
-        due = hosts->settled_at;
+    if (!hosts->ready_queue.may_fall_back && ready_queue_count(&hosts->ready_queue) > 0 &&
+        (due == 0 || hosts->fallback_at < due)) {
+        due = hosts->fallback_at;
     }
     assert(due == 0 || due > hosts->clock_ahead);
     return due == 0 ? 0 : due - hosts->clock_ahead;
 }
 
-void hosts_tell_to_leave(struct hosts *hosts, struct host_session *session)
+void hosts_send_drain(struct hosts *hosts, struct host_session *session)
 {
-    if (!hosts->is_draining || session->link == NULL || session->is_told_to_leave) {
+    if (!hosts->is_draining || session->link == NULL || session->is_drain_sent) {
         return;
     }
-    session->is_told_to_leave = true;
+    session->is_drain_sent = true;
     session_send(hosts, session,
                  &(struct server_message){.kind = SERVER_MESSAGE_DRAIN,
                                           .cause = str_of(hosts->drain_cause)});
@@ -550,8 +364,8 @@ void hosts_drain(struct hosts *hosts, const char *cause)
     for (struct list *at = hosts->leases.next; at != &hosts->leases; at = at->next) {
         struct host_session *session = container_of(at, struct host_session, lease);
 
-        session_update(hosts, session);
-        hosts_tell_to_leave(hosts, session);
+        session_update_standing(hosts, session);
+        hosts_send_drain(hosts, session);
     }
 }
 
@@ -561,7 +375,7 @@ void hosts_stats(const struct hosts *hosts, struct hosts_stats *ret)
         .sessions = hosts->session_count - hosts->expected_count,
         .connected = hosts->connected_count,
         .held = hosts->tasks.by_ref.count - hosts->expected_tasks,
-        .parked = lines_parked_count(&hosts->lines),
+        .ready = ready_queue_count(&hosts->ready_queue),
         .expected = hosts->expected_tasks,
     };
 }

@@ -13,16 +13,19 @@ struct list {
     struct list *prev;
 };
 
+/* A list without nodes, or a node in no list. */
 static inline void list_init(struct list *list)
 {
     list->next = list->prev = list;
 }
 
+/* Of a node: whether it is in no list. */
 static inline bool list_is_empty(const struct list *list)
 {
     return list->next == list;
 }
 
+/* Out of its list, if it is in one. */
 static inline void list_remove(struct list *node)
 {
     node->prev->next = node->next;
@@ -30,6 +33,7 @@ static inline void list_remove(struct list *node)
     list_init(node);
 }
 
+/* At the end; the node must be in no list. */
 static inline void list_append(struct list *list, struct list *node)
 {
     assert(list_is_empty(node));

@@ -1,5 +1,5 @@
 /*
- * message: what hosts and the server say to each other, as plain structs.
+ * message: what hosts and the server send each other, as plain structs.
  *
  * The wire form is the API's affair (protos/polos/v1/tools.proto says what each field means);
  * these structs borrow their bytes for the call they are passed to.
@@ -28,9 +28,12 @@ enum {
     TASK_ID_BYTES = 48,
 };
 
+/* NUL-terminated. */
 void task_ref_format(struct task_ref task, char ret[TASK_ID_BYTES]);
+/* False: not what task_ref_format() writes. */
 bool task_ref_parse(str text, struct task_ref *ret);
 
+/* The same effect of the same run. */
 static inline bool task_ref_equal(struct task_ref a, struct task_ref b)
 {
     return a.effect == b.effect && uuid_equal(a.run, b.run);

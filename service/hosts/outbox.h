@@ -17,14 +17,16 @@ struct outbox {
     size_t bytes; /* Of the payloads. */
 };
 
+/* Drops what it holds; it is empty again. */
 void outbox_fini(struct outbox *outbox);
 /* Numbers the next message sent + 1; takes the reference. */
 void outbox_push(struct outbox *outbox, struct payload *payload);
-/* False when the host acknowledges what was never sent. */
+/* Drops everything up to this number. False when it was never sent; then nothing changes. */
 bool outbox_acknowledge(struct outbox *outbox, uint64_t seq);
 /* Borrowed. acknowledged < seq <= sent. */
 struct payload *outbox_get(const struct outbox *outbox, uint64_t seq);
 
+/* Messages that are not acknowledged. */
 static inline uint64_t outbox_count(const struct outbox *outbox)
 {
     return outbox->sent - outbox->acknowledged;

@@ -3,199 +3,66 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/hosts/leases.h"
+#include "service/hosts/placement.h"
+#include "service/hosts/sessions.h"
 
-static const struct host_session *session_at(const void *context, uint32_t index)
+#define TO(state) (1u << (state))
+
+static const unsigned moves[] = {
+    [SESSION_AWAY] = TO(SESSION_CONNECTED) | TO(SESSION_REPLACED) | TO(SESSION_OVER),
+    [SESSION_CONNECTED] = TO(SESSION_AWAY),
+    [SESSION_EXPECTED] = TO(SESSION_OVER),
+    [SESSION_REPLACED] = TO(SESSION_OVER),
+    [SESSION_OVER] = 0,
+};
+static_assert(COUNT_OF(moves) == SESSION_STATE_COUNT, "a row for each state");
+
+static void move(struct host_session *session, enum session_state state)
 {
-    return ((const struct hosts *)context)->sessions[index];
+    assert((moves[session->state] & TO(state)) != 0);
+    session->state = state;
+    assert((session->link != NULL) == (state == SESSION_CONNECTED));
 }
 
-static uint64_t hash_of_number(const void *context, uint32_t index)
-{
-    return session_at(context, index)->number;
-}
-
-static bool number_is(const void *context, uint32_t index, const void *key)
-{
-    return session_at(context, index)->number == *(const uint64_t *)key;
-}
-
-static uint64_t hash_of_host(const void *context, uint32_t index)
-{
-    return str_hash(session_at(context, index)->host_id);
-}
-
-static bool host_is(const void *context, uint32_t index, const void *key)
-{
-    return str_equal(session_at(context, index)->host_id, *(const str *)key);
-}
-
-static str token_of(const struct host_session *session)
-{
-    return str_make(session->token, sizeof(session->token));
-}
-
-static uint64_t hash_of_token(const void *context, uint32_t index)
-{
-    return str_hash(token_of(session_at(context, index)));
-}
-
-static bool token_is(const void *context, uint32_t index, const void *key)
-{
-    return str_equal(token_of(session_at(context, index)), *(const str *)key);
-}
-
-static uint64_t hash_of_expected(const void *context, uint32_t index)
-{
-    return session_at(context, index)->host_hash;
-}
-
-static bool expected_is(const void *context, uint32_t index, const void *key)
-{
-    return session_at(context, index)->host_hash == *(const uint64_t *)key;
-}
-
-static const struct map_keys keys_by_number = {hash_of_number, number_is};
-static const struct map_keys keys_by_host = {hash_of_host, host_is};
-static const struct map_keys keys_by_token = {hash_of_token, token_is};
-static const struct map_keys keys_by_hash = {hash_of_expected, expected_is};
-
-void sessions_init(struct hosts *hosts)
-{
-    map_init(&hosts->by_number, &keys_by_number, hosts);
-    map_init(&hosts->by_host, &keys_by_host, hosts);
-    map_init(&hosts->by_token, &keys_by_token, hosts);
-    map_init(&hosts->by_hash, &keys_by_hash, hosts);
-    list_init(&hosts->leases);
-    list_init(&hosts->acks_due);
-    list_init(&hosts->over);
-}
-
-void sessions_fini(struct hosts *hosts)
-{
-    assert(hosts->session_count == 0 && list_is_empty(&hosts->over));
-    map_fini(&hosts->by_number);
-    map_fini(&hosts->by_host);
-    map_fini(&hosts->by_token);
-    map_fini(&hosts->by_hash);
-    free(hosts->sessions);
-    free(hosts->holes);
-    free(hosts->adopted);
-}
-
-struct host_session *sessions_find_number(const struct hosts *hosts, uint64_t number)
-{
-    uint32_t index;
-
-    return map_find(&hosts->by_number, number, &number, &index) ? hosts->sessions[index] : NULL;
-}
-
-struct host_session *sessions_find_host(const struct hosts *hosts, str host_id)
-{
-    uint32_t index;
-
-    if (!map_find(&hosts->by_host, str_hash(host_id), &host_id, &index)) {
-        return NULL;
-    }
-    return hosts->sessions[index];
-}
-
-struct host_session *sessions_find_expected(const struct hosts *hosts, uint64_t host_hash)
-{
-    uint32_t index;
-
-    if (!map_find(&hosts->by_hash, host_hash, &host_hash, &index)) {
-        return NULL;
-    }
-    return hosts->sessions[index];
-}
-
-struct host_session *sessions_find_token(const struct hosts *hosts, str token)
-{
-    uint32_t index;
-
-    if (!map_find(&hosts->by_token, str_hash(token), &token, &index)) {
-        return NULL;
-    }
-    return hosts->sessions[index];
-}
-
-static uint32_t take_index(struct hosts *hosts)
-{
-    if (hosts->hole_count > 0) {
-        return hosts->holes[--hosts->hole_count];
-    }
-    size_t hole_capacity = hosts->session_capacity; /* Any session may leave a hole. */
-    size_t count = (size_t)hosts->session_count + 1;
-
-    hosts->holes = array_reserve(hosts->holes, &hole_capacity, count, sizeof(*hosts->holes));
-    hosts->sessions =
-        array_reserve(hosts->sessions, &hosts->session_capacity, count, sizeof(*hosts->sessions));
-    return hosts->session_count;
-}
-
-static struct host_session *add_session(struct hosts *hosts)
+static struct host_session *allocate(struct hosts *hosts, enum session_state state)
 {
     struct host_session *session = (struct host_session *)xcalloc(1, sizeof(*session));
 
     session->number = ++hosts->last_number;
-    session->index = take_index(hosts);
+    session->state = state;
     session->held = TASK_LIST_EMPTY;
-    session->is_named = true;
     list_init(&session->lease);
     list_init(&session->flush);
-    hosts->sessions[session->index] = session;
-    hosts->session_count++;
-    map_add(&hosts->by_number, session->index);
-    session_touch(hosts, session);
     return session;
 }
 
 struct host_session *session_new(struct hosts *hosts, str host_id, const char *token)
 {
-    assert(host_id.len > 0 && sessions_find_host(hosts, host_id) == NULL);
-    struct host_session *session = add_session(hosts);
+    assert(host_id.len > 0);
+    struct host_session *session = allocate(hosts, SESSION_AWAY);
 
     session->host_id = str_make(xstrndup(host_id.ptr, host_id.len), host_id.len);
     memcpy(session->token, token, sizeof(session->token));
-    map_add(&hosts->by_host, session->index);
-    map_add(&hosts->by_token, session->index);
+    sessions_add(hosts, session);
+    session_renew_lease(hosts, session);
     return session;
 }
 
 struct host_session *session_new_expected(struct hosts *hosts, uint64_t host_hash)
 {
-    assert(sessions_find_expected(hosts, host_hash) == NULL);
-    struct host_session *session = add_session(hosts);
+    struct host_session *session = allocate(hosts, SESSION_EXPECTED);
 
-    session->is_expected = true;
     session->host_hash = host_hash;
-    hosts->expected_count++;
-    map_add(&hosts->by_hash, session->index);
+    sessions_add(hosts, session);
+    session_renew_lease(hosts, session);
     return session;
 }
 
-void session_unname(struct hosts *hosts, struct host_session *session)
+void session_replace(struct hosts *hosts, struct host_session *session)
 {
-    if (session->is_named) {
-        map_remove(session->is_expected ? &hosts->by_hash : &hosts->by_host, session->index);
-        session->is_named = false;
-    }
-}
-
-static void unregister(struct hosts *hosts, struct host_session *session)
-{
-    session_unname(hosts, session);
-    map_remove(&hosts->by_number, session->index);
-    if (session->is_expected) {
-        hosts->expected_count--;
-    } else {
-        map_remove(&hosts->by_token, session->index);
-    }
-    hosts->session_count--;
-    hosts->sessions[session->index] = NULL;
-    hosts->holes[hosts->hole_count++] = session->index;
-    list_remove(&session->lease);
-    list_remove(&session->flush);
+    map_remove(&hosts->by_host, session->index);
+    move(session, SESSION_REPLACED);
 }
 
 static void lose_tasks(struct hosts *hosts, struct host_session *session, const char *cause)
@@ -206,30 +73,34 @@ static void lose_tasks(struct hosts *hosts, struct host_session *session, const 
         struct host_loss loss = {
             .task = entry->held.task,
             .epoch = entry->held.epoch,
-            .is_excused = session->is_expected,
+            .is_excused = session->state == SESSION_EXPECTED,
             .cause = cause,
         };
 
-        session_drop(hosts, entry);
+        session_remove_task(hosts, entry);
         hosts->options.lost(hosts->options.context, &loss);
     }
 }
 
 void session_end(struct hosts *hosts, struct host_session *session, const char *cause)
 {
-    assert(session->link == NULL && !session->is_over);
+    assert(cause != NULL);
+    assert(session->link == NULL && session->state != SESSION_OVER);
     lose_tasks(hosts, session, cause);
+    assert(session->held.count == 0);
     session_set_offers(hosts, session, NULL, 0);
-    unregister(hosts, session);
+    sessions_remove(hosts, session);
+    list_remove(&session->lease);
+    list_remove(&session->flush);
     window_fini(&session->inbound);
     outbox_fini(&session->outbound);
-    session->is_over = true;
+    move(session, SESSION_OVER);
     list_append(&hosts->over, &session->flush);
 }
 
-void session_touch(struct hosts *hosts, struct host_session *session)
+void session_renew_lease(struct hosts *hosts, struct host_session *session)
 {
-    assert(!session->is_over);
+    assert(session->state != SESSION_OVER);
     list_remove(&session->lease);
     session->lease_end = hosts->clock + hosts->options.lease_ms;
     list_append(&hosts->leases, &session->lease);
@@ -246,57 +117,64 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
            session->outbound.bytes < SESSION_UNACKNOWLEDGED_BYTES_MAX;
 }
 
-static void update_there(struct hosts *hosts, struct host_session *session)
+static enum session_standing standing_of(const struct hosts *hosts,
+                                         const struct host_session *session)
 {
-    bool is_there = !session->is_draining && !session->is_expected;
-
-    if (is_there == session->is_there) {
-        return;
+    if (session->is_draining || session->state == SESSION_EXPECTED) {
+        return SESSION_ABSENT;
     }
-    session->is_there = is_there;
-    if (is_there) {
-        lines_arrive(&hosts->lines, session);
-    } else {
-        lines_depart(&hosts->lines, session);
+    return may_be_picked(hosts, session) ? SESSION_PICKABLE : SESSION_PRESENT;
+}
+
+/* Up and down by one step at a time. */
+static void set_standing(struct hosts *hosts, struct host_session *session,
+                         enum session_standing standing)
+{
+    enum session_standing before = session->standing;
+
+    session->standing = standing;
+    if (before == SESSION_ABSENT && standing >= SESSION_PRESENT) {
+        ready_queue_add_present(&hosts->ready_queue, session);
+    }
+    if (before < SESSION_PICKABLE && standing == SESSION_PICKABLE) {
+        ready_queue_add_candidate(&hosts->ready_queue, session);
+    }
+    if (before == SESSION_PICKABLE && standing < SESSION_PICKABLE) {
+        ready_queue_remove_candidate(&hosts->ready_queue, session);
+    }
+    if (before >= SESSION_PRESENT && standing == SESSION_ABSENT) {
+        ready_queue_remove_present(&hosts->ready_queue, session);
     }
 }
 
-void session_update(struct hosts *hosts, struct host_session *session)
+void session_update_standing(struct hosts *hosts, struct host_session *session)
 {
-    bool is_candidate = may_be_picked(hosts, session);
-
-    update_there(hosts, session);
-    if (is_candidate == session->is_candidate) {
-        return;
-    }
-    session->is_candidate = is_candidate;
-    if (is_candidate) {
-        lines_enter(&hosts->lines, session);
-    } else {
-        lines_leave(&hosts->lines, session);
-    }
+    assert(session->state != SESSION_OVER);
+    set_standing(hosts, session, standing_of(hosts, session));
 }
 
-void session_open(struct hosts *hosts, struct host_session *session, struct host_link *link)
+void session_attach(struct hosts *hosts, struct host_session *session, struct host_link *link)
 {
-    assert(session->link == NULL && !session->is_over && !session->is_expected);
+    assert(session->link == NULL && link->session == NULL);
     session->link = link;
     session->vtable = link->vtable;
     link->session = session;
+    move(session, SESSION_CONNECTED);
     hosts->connected_count++;
-    session_touch(hosts, session);
-    session_update(hosts, session);
+    session_renew_lease(hosts, session);
+    session_update_standing(hosts, session);
 }
 
-void session_leave(struct hosts *hosts, struct host_session *session)
+void session_detach(struct hosts *hosts, struct host_session *session)
 {
     assert(session->link != NULL && session->link->session == session);
     session->link->session = NULL;
     session->link = NULL;
+    move(session, SESSION_AWAY);
     list_remove(&session->flush);
     assert(hosts->connected_count > 0);
     hosts->connected_count--;
-    session_update(hosts, session);
+    session_update_standing(hosts, session);
 }
 
 void session_close(struct hosts *hosts, struct host_session *session, enum code code,
@@ -307,7 +185,7 @@ void session_close(struct hosts *hosts, struct host_session *session, enum code 
     if (link == NULL) {
         return;
     }
-    session_leave(hosts, session);
+    session_detach(hosts, session);
     link->vtable->close(link, code, reason, message);
 }
 
@@ -317,32 +195,25 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
     struct offer *old = session->offers;
     uint32_t old_count = session->offer_count;
 
-    if (session->is_candidate) {
-        lines_leave(&hosts->lines, session);
-        session->is_candidate = false;
-    }
-    if (session->is_there) {
-        lines_depart(&hosts->lines, session);
-        session->is_there = false;
-    }
+    set_standing(hosts, session, SESSION_ABSENT);
     session->offers = count == 0 ? NULL : (struct offer *)xcalloc(count, sizeof(struct offer));
     session->offer_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
-        uint32_t line = lines_offer(&hosts->lines, offers[i].kind, offers[i].name,
-                                    host_hash_of_deployment(session->deployment));
+        uint32_t pool = ready_queue_add_offer(&hosts->ready_queue, offers[i].kind, offers[i].name,
+                                              host_hash_of_deployment(session->deployment));
 
-        session->offers[i] = (struct offer){.line = line, .place = LINES_NONE};
+        session->offers[i] = (struct offer){.pool = pool, .place = READY_NONE};
     }
     for (uint32_t i = 0; i < old_count; i++) {
-        lines_withdraw(&hosts->lines, old[i].line);
+        ready_queue_remove_offer(&hosts->ready_queue, old[i].pool);
     }
     free(old);
-    session_update(hosts, session);
+    session_update_standing(hosts, session);
 }
 
 static struct payload *pack(struct host_session *session, struct server_message *message)
 {
-    message->ack = session->inbound.dealt;
+    message->ack = session->inbound.handled;
     struct payload *payload = session->vtable->pack(message);
 
     assert(payload != NULL);
@@ -353,7 +224,7 @@ static struct payload *pack(struct host_session *session, struct server_message 
 
 void session_send(struct hosts *hosts, struct host_session *session, struct server_message *message)
 {
-    assert(!session->is_over && session->vtable != NULL);
+    assert(session->state != SESSION_OVER && session->vtable != NULL);
     message->seq = session->outbound.sent + 1;
     struct payload *payload = pack(session, message);
 
@@ -362,7 +233,7 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
         payload_ref(payload);
         session->vtable->send(session->link, payload);
     }
-    session_update(hosts, session);
+    session_update_standing(hosts, session);
     if (outbox_count(&session->outbound) > SESSION_UNACKNOWLEDGED_MAX) {
         session_close(hosts, session, CODE_RESOURCE_EXHAUSTED, "UNACKNOWLEDGED",
                       STR("The host acknowledges too little of what it is sent; dial again with "
@@ -370,14 +241,14 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     }
 }
 
-void session_send_once(struct host_session *session, struct server_message *message)
+void session_send_unnumbered(struct host_session *session, struct server_message *message)
 {
     assert(session->link != NULL);
     message->seq = 0;
     session->vtable->send(session->link, pack(session, message));
 }
 
-void session_send_again(struct host_session *session)
+void session_resend(struct host_session *session)
 {
     assert(session->link != NULL);
     const struct outbox *outbox = &session->outbound;
@@ -392,15 +263,15 @@ void session_send_again(struct host_session *session)
 
 void session_owe_ack(struct hosts *hosts, struct host_session *session)
 {
-    assert(!session->is_over);
+    assert(session->state != SESSION_OVER);
     if (session->link != NULL && list_is_empty(&session->flush)) {
         list_append(&hosts->acks_due, &session->flush);
     }
 }
 
-void session_deal(struct hosts *hosts, struct host_session *session, uint64_t seq)
+void session_mark_handled(struct hosts *hosts, struct host_session *session, uint64_t seq)
 {
-    if (window_deal(&session->inbound, seq)) {
+    if (window_mark_handled(&session->inbound, seq)) {
         session_owe_ack(hosts, session);
     }
 }
@@ -411,7 +282,7 @@ void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t 
     if (!window_is_open(&session->inbound, seq)) {
         return;
     }
-    window_deal(&session->inbound, seq); /* The acknowledgement rides on the refusal. */
+    window_mark_handled(&session->inbound, seq); /* The acknowledgement rides on the refusal. */
     struct server_message refused = {
         .kind = SERVER_MESSAGE_REFUSED,
         .refused = {.seq = seq, .reason = reason, .message = message, .has_task = task != NULL},
@@ -423,40 +294,39 @@ void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t 
     session_send(hosts, session, &refused);
 }
 
-void session_hold(struct hosts *hosts, struct host_session *session, struct held_task held,
-                  bool is_given)
+void session_add_task(struct hosts *hosts, struct host_session *session, struct held_task held,
+                      enum hold_state state)
 {
-    assert(!session->is_over);
-    struct task_entry *entry = tasks_add(&hosts->tasks, &session->held, session, held);
-
-    entry->is_given = is_given;
-    hosts->expected_tasks += session->is_expected ? 1 : 0;
-    session_update(hosts, session);
+    assert(session->state != SESSION_OVER);
+    assert(session->state != SESSION_EXPECTED || state == HOLD_GIVEN);
+    tasks_add(&hosts->tasks, &session->held, session, held, state);
+    hosts->expected_tasks += session->state == SESSION_EXPECTED ? 1 : 0;
+    session_update_standing(hosts, session);
 }
 
-void session_drop(struct hosts *hosts, struct task_entry *entry)
+void session_remove_task(struct hosts *hosts, struct task_entry *entry)
 {
     struct host_session *session = entry->session;
 
-    hosts->expected_tasks -= session->is_expected ? 1 : 0;
+    hosts->expected_tasks -= session->state == SESSION_EXPECTED ? 1 : 0;
     tasks_remove(&hosts->tasks, &session->held, entry);
-    session_update(hosts, session);
+    session_update_standing(hosts, session);
 }
 
-static void note_adopted(struct hosts *hosts, struct task_ref task)
+static void note_taken_over(struct hosts *hosts, struct task_ref task)
 {
-    hosts->adopted = array_reserve(hosts->adopted, &hosts->adopted_capacity,
-                                   (size_t)hosts->adopted_count + 1, sizeof(*hosts->adopted));
-    hosts->adopted[hosts->adopted_count++] = task;
+    hosts->taken_over =
+        array_reserve(hosts->taken_over, &hosts->taken_over_capacity,
+                      (size_t)hosts->taken_over_count + 1, sizeof(*hosts->taken_over));
+    hosts->taken_over[hosts->taken_over_count++] = task;
 }
 
-void session_adopt(struct hosts *hosts, struct host_session *session, struct task_entry *entry)
+void session_take_over(struct hosts *hosts, struct host_session *session, struct task_entry *entry)
 {
     struct held_task held = entry->held;
 
-    assert(entry->is_given && entry->session != session);
-    session_drop(hosts, entry);
-    session_hold(hosts, session, held, true);
-    tasks_find(&hosts->tasks, held.task)->is_adopted = true;
-    note_adopted(hosts, held.task);
+    assert(task_entry_is_given(entry) && entry->session != session);
+    session_remove_task(hosts, entry);
+    session_add_task(hosts, session, held, HOLD_TAKEN_OVER);
+    note_taken_over(hosts, held.task);
 }

@@ -1,5 +1,5 @@
 /*
- * session: the insides of hosts: what is kept about one host, and the registry of all.
+ * session: the insides of hosts: what is kept about one host, and what all of them share.
  *
  * A host that the journal names but that has not said hello since the restart is a session too,
  * an expected one: away, without a token, its lease running. So its return is the return of any
@@ -13,9 +13,9 @@
 #define SERVICE_HOSTS_SESSION_H
 
 #include "service/hosts/host.h"
-#include "service/hosts/lines.h"
 #include "service/hosts/list.h"
 #include "service/hosts/outbox.h"
+#include "service/hosts/ready_queue.h"
 #include "service/hosts/tasks.h"
 #include "service/hosts/window.h"
 
@@ -29,33 +29,54 @@ enum {
     SESSION_UNACKNOWLEDGED_MAX = 262144,
 };
 
-/* What one session offers, and its place among the candidates of that name. */
+/* What one session offers, and its place among the candidates for that name. */
 struct offer {
-    uint32_t line;
-    uint32_t place;
+    uint32_t pool;
+    uint32_t place; /* READY_NONE: it is no candidate. */
+};
+
+/*
+ *   hello --> AWAY <--detach-- CONNECTED        restart --> EXPECTED
+ *              | \----attach-----^                             |
+ *              |                                               |
+ *              |---the same host began anew--> REPLACED        | its host has come, or
+ *              |                                   |           | the lease ended
+ *              \---------------> OVER <------------/-----------/
+ */
+enum session_state {
+    SESSION_AWAY, /* Without a stream, within its lease. */
+    SESSION_CONNECTED,
+    SESSION_EXPECTED, /* Of a host that has not said hello since the restart. */
+    SESSION_REPLACED, /* Not found by its host id any more. */
+    SESSION_OVER, /* Waits for hosts_flush() to be freed. */
+    SESSION_STATE_COUNT,
+};
+
+/* How far the ready queue counts with a session. */
+enum session_standing {
+    SESSION_ABSENT, /* Not at all. */
+    SESSION_PRESENT, /* Tasks wait for its deployment. */
+    SESSION_PICKABLE, /* It may be picked now. */
 };
 
 struct host_session {
     uint64_t number;
     uint32_t index; /* In hosts.sessions. */
-    struct host_link *link; /* NULL: away. */
-    const struct host_link_vtable *vtable; /* Of the last link; NULL: expected. */
-    str host_id; /* Owned; empty: expected. */
-    uint64_t host_hash; /* Of the expected host. */
+    struct host_link *link; /* When CONNECTED, else NULL. */
+    const struct host_link_vtable *vtable; /* Of the last link; NULL: EXPECTED. */
+    str host_id; /* Owned; empty: EXPECTED. */
+    uint64_t host_hash; /* When EXPECTED. */
     str deployment; /* Owned. */
-    char token[SESSION_TOKEN_BYTES]; /* Zeros: expected. */
+    char token[SESSION_TOKEN_BYTES]; /* Zeros: EXPECTED. */
     uint32_t slots;
     struct task_list held;
     uint64_t picked; /* When it was picked last, counted in picks. */
     struct offer *offers;
     uint32_t offer_count;
-    bool is_expected;
-    bool is_named; /* Found by its host id, or by its hash. */
-    bool is_there; /* Its deployment is, for those who wait for it. */
-    bool is_candidate; /* May be picked. */
-    bool is_draining;
-    bool is_told_to_leave; /* The server's Drain was sent. */
-    bool is_over; /* Waits for hosts_flush() to be freed. */
+    enum session_state state;
+    enum session_standing standing;
+    bool is_draining; /* The host has said Drain. */
+    bool is_drain_sent; /* The server has. */
     struct list lease;
     uint64_t lease_end; /* By hosts.clock. */
     struct list flush; /* In hosts.acks_due (connected) or hosts.over. */
@@ -70,7 +91,8 @@ struct hosts {
     uint64_t clock_ahead;
     uint64_t last_number;
     uint64_t picks;
-    uint64_t settled_at; /* By `clock`: hosts of before a restart would have come; 0: not known. */
+    /* By `clock`: hosts of before a restart would have come, tasks may fall back; 0: not known. */
+    uint64_t fallback_at;
     bool is_draining;
     const char *drain_cause;
     struct host_session **sessions; /* With holes. */
@@ -88,66 +110,65 @@ struct hosts {
     struct list leases;
     struct list acks_due;
     struct list over;
-    struct task_ref *adopted; /* A queue; what is no longer `is_adopted` is passed over. */
-    uint32_t adopted_count;
-    uint32_t adopted_read;
-    size_t adopted_capacity;
+    struct task_ref *taken_over; /* In order; what is no longer HOLD_TAKEN_OVER is passed over. */
+    uint32_t taken_over_count;
+    uint32_t taken_over_read;
+    size_t taken_over_capacity;
     struct tasks tasks;
-    struct lines lines;
+    struct ready_queue ready_queue;
 };
 
+/* Renewals and ends of leases are reckoned from here until the next call. */
 void hosts_set_clock(struct hosts *hosts, uint64_t now_ms);
 /* Sends the server's Drain, once, when there is one to send. */
-void hosts_tell_to_leave(struct hosts *hosts, struct host_session *session);
+void hosts_send_drain(struct hosts *hosts, struct host_session *session);
 
-void sessions_init(struct hosts *hosts);
-void sessions_fini(struct hosts *hosts);
-
-/* NULL: none. */
-struct host_session *sessions_find_number(const struct hosts *hosts, uint64_t number);
-struct host_session *sessions_find_host(const struct hosts *hosts, str host_id);
-struct host_session *sessions_find_expected(const struct hosts *hosts, uint64_t host_hash);
-struct host_session *sessions_find_token(const struct hosts *hosts, str token);
-
-/* A session without a link. No other may be found by this host id or hash. */
+/* An AWAY session. No other may be found by this host id. */
 struct host_session *session_new(struct hosts *hosts, str host_id, const char *token);
+/* No other may be found by this hash. */
 struct host_session *session_new_expected(struct hosts *hosts, uint64_t host_hash);
-/* No longer found by its host id or hash. */
-void session_unname(struct hosts *hosts, struct host_session *session);
-/* Its tasks are lost for this cause; it is freed by the next hosts_flush(). */
+/* From AWAY to REPLACED: the host begins another session. */
+void session_replace(struct hosts *hosts, struct host_session *session);
+/* Its tasks are lost for this cause; it is OVER, and freed by the next hosts_flush(). */
 void session_end(struct hosts *hosts, struct host_session *session, const char *cause);
-/* Renews the lease. */
-void session_touch(struct hosts *hosts, struct host_session *session);
-/* Makes it there and a candidate, or no longer, after anything changed that matters for that. */
-void session_update(struct hosts *hosts, struct host_session *session);
+/* The lease ends a whole lease from now. */
+void session_renew_lease(struct hosts *hosts, struct host_session *session);
+/* After anything changed that matters for its standing. */
+void session_update_standing(struct hosts *hosts, struct host_session *session);
 
-void session_open(struct hosts *hosts, struct host_session *session, struct host_link *link);
-/* The link is forgotten. */
-void session_leave(struct hosts *hosts, struct host_session *session);
-/* The link, if any, is closed. */
+/* From AWAY to CONNECTED; renews the lease. */
+void session_attach(struct hosts *hosts, struct host_session *session, struct host_link *link);
+/* From CONNECTED to AWAY; the link is forgotten. */
+void session_detach(struct hosts *hosts, struct host_session *session);
+/* Detaches and closes the link; nothing when it is not CONNECTED. */
 void session_close(struct hosts *hosts, struct host_session *session, enum code code,
                    const char *reason, str message);
+/* In place of those it had; its deployment is set. */
 void session_set_offers(struct hosts *hosts, struct host_session *session,
                         const struct host_offer *offers, size_t count);
 
 /* Numbers and sends it, or keeps it for a host that is away. */
 void session_send(struct hosts *hosts, struct host_session *session,
                   struct server_message *message);
-/* Unnumbered, to a connected host. */
-void session_send_once(struct host_session *session, struct server_message *message);
-void session_send_again(struct host_session *session);
+/* To a connected host; it does not come again when it is lost. */
+void session_send_unnumbered(struct host_session *session, struct server_message *message);
+/* What a connected host has not acknowledged. */
+void session_resend(struct host_session *session);
 /* An acknowledgement goes out with the next hosts_flush(), if nothing carries it before. A host
  * that is away gets it with its Welcome. */
 void session_owe_ack(struct hosts *hosts, struct host_session *session);
-/* The message is dealt with. */
-void session_deal(struct hosts *hosts, struct host_session *session, uint64_t seq);
+/* The message is done with and will be acknowledged. */
+void session_mark_handled(struct hosts *hosts, struct host_session *session, uint64_t seq);
+/* Sends the refusal and marks the message as handled; nothing when it is not open. */
 void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t seq,
                     const char *reason, str message, const struct task_ref *task);
 
-void session_hold(struct hosts *hosts, struct host_session *session, struct held_task held,
-                  bool is_given);
-void session_drop(struct hosts *hosts, struct task_entry *entry);
+/* The session holds the task from now on; nobody did. */
+void session_add_task(struct hosts *hosts, struct host_session *session, struct held_task held,
+                      enum hold_state state);
+/* Nobody holds it any more; the entry is dead. */
+void session_remove_task(struct hosts *hosts, struct task_entry *entry);
 /* The session takes a given task over from another one. */
-void session_adopt(struct hosts *hosts, struct host_session *session, struct task_entry *entry);
+void session_take_over(struct hosts *hosts, struct host_session *session, struct task_entry *entry);
 
 #endif

@@ -64,14 +64,17 @@ static uint32_t take_entry(struct tasks *tasks)
 }
 
 struct task_entry *tasks_add(struct tasks *tasks, struct task_list *list,
-                             struct host_session *session, struct held_task held)
+                             struct host_session *session, struct held_task held,
+                             enum hold_state state)
 {
     assert(session != NULL);
+    assert(tasks_find(tasks, held.task) == NULL);
+    assert((list->first == TASKS_NONE) == (list->last == TASKS_NONE));
     uint32_t number = take_entry(tasks);
     struct task_entry *entry = &tasks->entries[number];
 
     *entry = (struct task_entry){
-        .held = held, .session = session, .prev = list->last, .next = TASKS_NONE};
+        .held = held, .session = session, .prev = list->last, .next = TASKS_NONE, .state = state};
     if (list->last == TASKS_NONE) {
         list->first = number;
     } else {

@@ -9,7 +9,7 @@ static_assert((WINDOW_MAX & (WINDOW_MAX - 1)) == 0, "the ring is masked");
 
 enum window_state {
     WINDOW_STATE_OPEN,
-    WINDOW_STATE_DEALT,
+    WINDOW_STATE_HANDLED,
     WINDOW_STATE_FORGOTTEN,
 };
 
@@ -21,7 +21,7 @@ void window_fini(struct window *window)
 
 static uint8_t *state_of(const struct window *window, uint64_t seq)
 {
-    assert(seq > window->dealt && seq <= window->received);
+    assert(seq > window->handled && seq <= window->received);
     return &window->states[seq & (window->capacity - 1)];
 }
 
@@ -31,7 +31,7 @@ static void grow(struct window *window)
 
     wider.capacity = window->capacity == 0 ? WINDOW_CAPACITY_MIN : window->capacity * 2;
     wider.states = (uint8_t *)xcalloc(wider.capacity, sizeof(*wider.states));
-    for (uint64_t seq = window->dealt + 1; seq <= window->received; seq++) {
+    for (uint64_t seq = window->handled + 1; seq <= window->received; seq++) {
         *state_of(&wider, seq) = *state_of(window, seq);
     }
     free(window->states);
@@ -40,7 +40,7 @@ static void grow(struct window *window)
 
 static enum window_verdict receive_again(struct window *window, uint64_t seq)
 {
-    if (seq <= window->dealt || *state_of(window, seq) != WINDOW_STATE_FORGOTTEN) {
+    if (seq <= window->handled || *state_of(window, seq) != WINDOW_STATE_FORGOTTEN) {
         return WINDOW_REPEATED;
     }
     *state_of(window, seq) = WINDOW_STATE_OPEN;
@@ -49,17 +49,17 @@ static enum window_verdict receive_again(struct window *window, uint64_t seq)
 
 enum window_verdict window_receive(struct window *window, uint64_t seq)
 {
-    assert(window->dealt <= window->received);
+    assert(window->handled <= window->received);
     if (seq <= window->received) {
         return receive_again(window, seq);
     }
     if (seq - window->received != 1) {
         return WINDOW_GAP;
     }
-    if (window->received - window->dealt == WINDOW_MAX) {
+    if (window->received - window->handled == WINDOW_MAX) {
         return WINDOW_FULL;
     }
-    if (window->received - window->dealt == window->capacity) {
+    if (window->received - window->handled == window->capacity) {
         grow(window);
     }
     window->received = seq;
@@ -69,23 +69,23 @@ enum window_verdict window_receive(struct window *window, uint64_t seq)
 
 bool window_is_open(const struct window *window, uint64_t seq)
 {
-    return seq > window->dealt && seq <= window->received &&
+    return seq > window->handled && seq <= window->received &&
            *state_of(window, seq) == WINDOW_STATE_OPEN;
 }
 
-bool window_deal(struct window *window, uint64_t seq)
+bool window_mark_handled(struct window *window, uint64_t seq)
 {
-    uint64_t before = window->dealt;
+    uint64_t before = window->handled;
 
-    if (seq <= window->dealt || seq > window->received) {
+    if (seq <= window->handled || seq > window->received) {
         return false;
     }
-    *state_of(window, seq) = WINDOW_STATE_DEALT;
-    while (window->dealt < window->received &&
-           *state_of(window, window->dealt + 1) == WINDOW_STATE_DEALT) {
-        window->dealt++;
+    *state_of(window, seq) = WINDOW_STATE_HANDLED;
+    while (window->handled < window->received &&
+           *state_of(window, window->handled + 1) == WINDOW_STATE_HANDLED) {
+        window->handled++;
     }
-    return window->dealt > before;
+    return window->handled > before;
 }
 
 void window_forget(struct window *window, uint64_t seq)

@@ -1,5 +1,6 @@
 #include "service/partition/task_order.h"
 
+#include "service/hosts/placement.h"
 #include "service/partition/journal.h"
 #include "service/partition/runs.h"
 

@@ -378,12 +378,11 @@ static void check_slots(struct world *world)
     world_expect(world, !settles || stats.held + stats.expected == leased,
                  "held-tasks-are-the-leased-ones");
     /* Of those in queues, only some stand in the hosts' line for all. */
-    world_expect(world,
-                 !settles || (stats.parked <= in_line && stats.parked + in_queues >= in_line),
+    world_expect(world, !settles || (stats.ready <= in_line && stats.ready + in_queues >= in_line),
                  "ready-tasks-are-in-line");
     if (!world_is_well(world)) {
         world_detail(world, "held %zu expected %zu parked %zu; leased %zu ready %zu, %zu in queues",
-                     stats.held, stats.expected, stats.parked, leased, in_line, in_queues);
+                     stats.held, stats.expected, stats.ready, leased, in_line, in_queues);
     }
 }
 

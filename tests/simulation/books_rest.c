@@ -3,7 +3,7 @@
  * gone on, and it wants to be woken no later than when the next thing comes due. So what is
  * overlooked or forgotten is found at once, and not only when somebody has waited for too long.
  */
-#include "service/hosts/lines.h"
+#include "service/hosts/ready_queue.h"
 #include "service/hosts/session.h"
 #include "service/partition/state.h"
 #include "tests/simulation/world.h"
@@ -19,8 +19,8 @@ static bool looks_again(const struct world *world, uint64_t due_ms, uint64_t at_
 static bool has_host(const struct world *world, enum task_kind kind, str name, uint64_t pin)
 {
     const struct hosts *hosts = world->partition->hosts;
-    const struct line_name *line = lines_find(&hosts->lines, kind, name);
-    return line != NULL && lines_pick(&hosts->lines, line, pin) != NULL;
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+    return ready != NULL && ready_queue_pick(&hosts->ready_queue, ready, pin) != NULL;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)

@@ -5,6 +5,7 @@
 #include "tests/simulation/world_hosts.h"
 
 #include "service/features/tasks/tasks.h"
+#include "service/hosts/leases.h"
 #include "service/partition/request.h"
 
 static struct world *current;

@@ -6,13 +6,13 @@ MUTANTS = {
         {
             "case VERDICT_TERMINAL: kind = &acknowledge_act; break;":
                 """case VERDICT_TERMINAL: kind = &acknowledge_act;
-                hosts_dealt(partition->hosts, receipt->session, seq); break;""",
+                hosts_mark_handled(partition->hosts, receipt->session, seq); break;""",
         },
     ),
     "ack_over_open": ("An acknowledgement covers messages that are still open.", {
-        """while (window->dealt < window->received && *state_of(window, window->dealt + 1) ==
-        WINDOW_STATE_DEALT) { window->dealt++; }""":
-            "window->dealt = seq;",
+        """while (window->handled < window->received && *state_of(window, window->handled + 1) ==
+        WINDOW_STATE_HANDLED) { window->handled++; }""":
+            "window->handled = seq;",
     }),
     "active_row_stays": ("A run that has ended stays in the table that recovery reads.", {
         "if (run->row_written)": "if (!run->row_written)",
@@ -207,7 +207,7 @@ MUTANTS = {
     "losses_all_excused": (
         "Every lost lease is excused, not only those nobody knows to have been given.",
         {
-            ".is_excused = session->is_expected,": ".is_excused = true,",
+            ".is_excused = session->state == SESSION_EXPECTED,": ".is_excused = true,",
         },
     ),
     "lost_not_told": ("The tasks of a host whose lease ran out are lost in silence.", {

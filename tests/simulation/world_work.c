@@ -3,6 +3,7 @@
  * given it does the same, and goes on where its steps end. The code waits, is parked, is told of
  * a cancellation and cleans up, speaks out of turn and repeats itself.
  */
+#include "service/hosts/leases.h"
 #include "tests/simulation/world_hosts.h"
 
 static void work(struct world *world, void *context, uint64_t number);

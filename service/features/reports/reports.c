@@ -9,6 +9,7 @@
 #include "service/features/versions/versions.h"
 #include "service/features/waits/replay.h"
 #include "service/features/waits/waits.h"
+#include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
@@ -97,11 +98,11 @@ static status report_effect(struct partition *partition, struct live_run *run, u
         struct event task;
         TRY(task_order_find(run, effect->id, arena, &task));
         ret->effect_names[index] = task.task_requested.name;
-        ret->has_offer[index] =
-            hosts_offer(partition->hosts, task_order_kind(run, effect), task.task_requested.name);
+        ret->has_offer[index] = hosts_is_offered(partition->hosts, task_order_kind(run, effect),
+                                                 task.task_requested.name);
         ret->is_held_back[index] =
-            hosts_hold_back(partition->hosts, task_order_kind(run, effect),
-                            task.task_requested.name, engine_pin(&run->state, effect));
+            hosts_awaits_deployment(partition->hosts, task_order_kind(run, effect),
+                                    task.task_requested.name, engine_pin(&run->state, effect));
         if (effect->state == EFFECT_BACKOFF) {
             TRY(versions_failure(partition, run, effect->id, arena, &ret->failures[index]));
         }

@@ -2,6 +2,7 @@
 
 #include "service/features/queues/queues.h"
 #include "service/features/waits/replay.h"
+#include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
@@ -16,8 +17,8 @@ void task_stand_ready(struct partition *partition, struct live_run *run, uint32_
     status found = task_order_find(run, id, &partition->scratch, &task);
     struct task_ref ref = {run->state.id, id};
     if (status_is_ok(found)) {
-        found = hosts_park(partition->hosts, task_order_kind(run, effect), task.task_requested.name,
-                           engine_pin(&run->state, effect), ref);
+        found = hosts_ready_add(partition->hosts, task_order_kind(run, effect),
+                                task.task_requested.name, engine_pin(&run->state, effect), ref);
     }
     if (!status_is_ok(found)) {
         /* There are too many: its run is still there, and its deadline still ends it. */

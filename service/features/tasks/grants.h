@@ -5,7 +5,7 @@
 #define SERVICE_FEATURES_TASKS_GRANTS_H
 
 #include "service/engine/engine.h"
-#include "service/hosts/host.h"
+#include "service/hosts/leases.h"
 
 struct live_run;
 struct partition;

@@ -6,6 +6,7 @@
 #include "service/features/versions/versions.h"
 #include "service/features/waits/step_requests.h"
 #include "service/features/watchers/watchers.h"
+#include "service/hosts/leases.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 
@@ -22,9 +23,9 @@ static void greet(struct partition *partition, struct request *request)
     status heard = hosts_hello(partition->hosts, hello->link, &hello->hello,
                                partition->monotonic_ms, &request->arena, &field, &session);
     if (status_is_ok(heard)) {
-        struct task_ref adopted;
-        while (hosts_next_adopted(partition->hosts, &adopted)) {
-            step_request_resend(partition, adopted);
+        struct task_ref task;
+        while (hosts_next_taken_over(partition->hosts, &task)) {
+            step_request_resend(partition, task);
         }
         versions_hear(partition, &hello->hello);
         request_answer(partition, request, NULL);
@@ -185,7 +186,7 @@ struct receipt {
 static void perform_acknowledge(struct partition *partition, const struct act *act)
 {
     const struct receipt *receipt = act->data;
-    hosts_dealt(partition->hosts, receipt->session, receipt->seq);
+    hosts_mark_handled(partition->hosts, receipt->session, receipt->seq);
 }
 
 /* Not acknowledged: the host sends it again when it dials again, which it must. */

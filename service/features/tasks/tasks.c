@@ -12,6 +12,7 @@
 #include "service/features/waits/step_requests.h"
 #include "service/features/waits/waits.h"
 #include "service/features/watchers/watchers.h"
+#include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
@@ -85,8 +86,8 @@ static void handle_ready(struct tasks *tasks)
         grant_first(partition, tasks->ready);
     }
     struct task_ref task;
-    for (size_t i = 0;
-         i < partition->options.batch_max && hosts_next_ready(partition->hosts, &task); i++) {
+    for (size_t i = 0; i < partition->options.batch_max && hosts_ready_pop(partition->hosts, &task);
+         i++) {
         grant_first(partition, task);
     }
 }
@@ -130,16 +131,9 @@ static void withdraw_task(struct partition *partition, struct live_run *run,
     act->effect = effect->id;
     act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
     act->data = (void *)cause;
-    if (effect->state == EFFECT_LEASED) {
-        return;
+    if (effect->state != EFFECT_LEASED) {
+        hosts_ready_remove(partition->hosts, (struct task_ref){run->state.id, effect->id});
     }
-    struct event task;
-    status found = task_order_find(run, effect->id, &partition->scratch, &task);
-    if (status_is_ok(found)) {
-        struct task_ref ref = {run->state.id, effect->id};
-        hosts_unpark(partition->hosts, task_order_kind(run, effect), task.task_requested.name, ref);
-    }
-    arena_reset(&partition->scratch);
 }
 
 static void note_end(struct partition *partition, struct live_run *run, const char *cause)
@@ -233,7 +227,7 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
             continue;
         }
         str name = task.task_requested.name;
-        bool is_offered = hosts_offer(partition->hosts, task_order_kind(run, effect), name);
+        bool is_offered = hosts_is_offered(partition->hosts, task_order_kind(run, effect), name);
         *ret = arena_printf(
             &partition->round_arena,
             "the run's deadline passed while it waited for a host to run '" STR_FMT "'; %s",
@@ -269,8 +263,8 @@ static status row_read(void *self, uuid run, const struct run_row *row)
     for (uint32_t i = 0; i < row->parked_count; i++) {
         enum task_kind kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
         struct task_ref task = {run, row->parked[i].effect};
-        TRY(hosts_park(tasks->partition->hosts, kind, str_of(row->parked[i].name),
-                       row->parked[i].deployment, task));
+        TRY(hosts_ready_add(tasks->partition->hosts, kind, str_of(row->parked[i].name),
+                            row->parked[i].deployment, task));
     }
     return STATUS_OK;
 }
@@ -357,7 +351,7 @@ static uint64_t next_due_ms(void *self)
     struct tasks *tasks = self;
     const struct partition *partition = tasks->partition;
     if (!tasks->has_ready) {
-        tasks->has_ready = hosts_next_ready(partition->hosts, &tasks->ready);
+        tasks->has_ready = hosts_ready_pop(partition->hosts, &tasks->ready);
     }
     if (tasks->has_ready || tasks->lost_count > 0) {
         return partition->now_ms;

@@ -10,6 +10,7 @@
 #include "service/base/sys.h"
 #include "service/features/waits/replay.h"
 #include "service/features/waits/wait_kind.h"
+#include "service/hosts/leases.h"
 #include "service/partition/commands.h"
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
@@ -57,7 +58,7 @@ static void perform_tell(struct partition *partition, const struct act *act)
             return;
         }
     }
-    hosts_outcome(partition->hosts, task, told->key, &outcome);
+    hosts_send_outcome(partition->hosts, task, told->key, &outcome);
 }
 
 static const struct act_kind tell_act = {.name = "outcome", .perform = perform_tell};
@@ -174,7 +175,8 @@ void step_request_resend(struct partition *partition, struct task_ref task)
     }
     for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_order) {
-            hosts_outcome(partition->hosts, task, replay.steps[i].key, &replay.steps[i].outcome);
+            hosts_send_outcome(partition->hosts, task, replay.steps[i].key,
+                               &replay.steps[i].outcome);
         }
     }
 }

@@ -8,6 +8,8 @@
 
 #include "service/base/arena.h"
 #include "service/hosts/host.h"
+#include "service/hosts/leases.h"
+#include "service/hosts/placement.h"
 
 enum {
     WIRE_LOST_MAX = 16,

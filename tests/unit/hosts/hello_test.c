@@ -55,7 +55,7 @@ static void refuses_what_is_wrong(void **state)
         assert_true(strlen(fixture.why) > 20);
     }
     assert_int_equal(link.count, 0);
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     assert_int_equal(fixture_stats(&fixture).sessions, 0);
 
     long_name[128] = '\0'; /* 128 bytes are fine, and a tool and a workflow may share a name. */
@@ -135,7 +135,7 @@ static void resumes_by_token(void **state)
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1),
                      HOST_RECEIPT_COMMAND);
     disconnect(&fixture, &link);
-    hosts_dealt(fixture.hosts, host_session_number(session), 1);
+    hosts_mark_handled(fixture.hosts, host_session_number(session), 1);
     hosts_cancel(fixture.hosts, task_number(2), "run cancelled");
 
     link_init(&again);
@@ -207,7 +207,7 @@ static void resuming_takes_over(void **state)
     assert_int_equal(fixture_stats(&fixture).connected, 1);
 
     /* It offers what the new hello says. */
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     hosts_flush(fixture.hosts);
     fixture_fini(&fixture);
 }
@@ -289,7 +289,7 @@ static void host_id_whose_stream_is_gone(void **state)
     /* The reservation's session is over: its gift does nothing, and nothing stale counts. */
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(4), .epoch = 1});
     hosts_reserve(fixture.hosts, session, task_number(6), 1);
-    hosts_dealt(fixture.hosts, number, 1);
+    hosts_mark_handled(fixture.hosts, number, 1);
     hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
     hosts_forget(fixture.hosts, number, 1);
     hosts_flush(fixture.hosts);
@@ -311,7 +311,7 @@ static const char *adopted(struct fixture *fixture)
     size_t count = 0;
     struct task_ref task;
 
-    while (hosts_next_adopted(fixture->hosts, &task)) {
+    while (hosts_next_taken_over(fixture->hosts, &task)) {
         assert_true(task.effect < 10 && count + 1 < sizeof(digits));
         digits[count++] = (char)('0' + task.effect);
     }
@@ -330,7 +330,7 @@ static void tells_what_changed_over(void **state)
     fixture_init(&fixture, NULL);
     hosts_expect(fixture.hosts, task_number(3), 1, host_hash_of(STR("h")), fixture.now_ms);
     /* What an expected host has to know waits until it has come. */
-    hosts_outcome(fixture.hosts, task_number(3), STR("k"), &outcome);
+    hosts_send_outcome(fixture.hosts, task_number(3), STR("k"), &outcome);
     hosts_interrupt(fixture.hosts, task_number(3), "run cancelled");
     link_init(&links[0]);
     assert_int_equal(say_hello(&fixture, &links[0], "h", 5, "a", "", held, 1), CODE_OK);
@@ -357,7 +357,7 @@ static void tells_what_changed_over(void **state)
     dispatch(&fixture, "a", 1, 2);
     assert_string_equal(adopted(&fixture), "32");
     assert_string_equal(adopted(&fixture), "");
-    hosts_outcome(fixture.hosts, task_number(2), STR("k"), &outcome);
+    hosts_send_outcome(fixture.hosts, task_number(2), STR("k"), &outcome);
     link_next(&links[3], SERVER_MESSAGE_WELCOME);
     link_next(&links[3], SERVER_MESSAGE_TASK);
     assert_int_equal(link_next(&links[3], SERVER_MESSAGE_OUTCOME)->seq, 2);
@@ -530,8 +530,8 @@ static void sessions_are_limited(void **state)
     disconnect(&fixture, &links[1]);
     assert_int_equal(say_hello(&fixture, &links[2], "c", 1, "z", "", NULL, 0), CODE_OK);
     assert_int_equal(fixture_stats(&fixture).sessions, 2);
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("y")));
-    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("x")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("y")));
+    assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("x")));
     /* A host that comes back needs no room of its own. */
     link_init(&links[3]);
     assert_int_equal(say_hello(&fixture, &links[3], "a", 1, "x", "", NULL, 0), CODE_OK);

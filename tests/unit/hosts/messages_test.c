@@ -50,18 +50,18 @@ static void acknowledges_in_order_only(void **state)
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&link));
     for (uint64_t seq = 40; seq > 2; seq--) {
-        hosts_dealt(fixture.hosts, number_of(&link), seq);
+        hosts_mark_handled(fixture.hosts, number_of(&link), seq);
     }
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&link));
-    hosts_dealt(fixture.hosts, number_of(&link), 1);
-    hosts_dealt(fixture.hosts, number_of(&link), 1);
-    hosts_dealt(fixture.hosts, number_of(&link), 77);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 1);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 1);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 77);
     hosts_flush(fixture.hosts);
     const struct wire *ack = link_next(&link, SERVER_MESSAGE_ACK);
     assert_int_equal(ack->ack, 1);
     assert_int_equal(ack->seq, 0);
-    hosts_dealt(fixture.hosts, number_of(&link), 2);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 2);
     /* A message that goes out anyway carries it. */
     dispatch(&fixture, "a", 2, 1);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->ack, 40);
@@ -79,7 +79,7 @@ static void drops_repetitions(void **state)
     start(&fixture, &link);
     receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1), HOST_RECEIPT_DROP);
-    hosts_dealt(fixture.hosts, number_of(&link), 1);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 1);
     hosts_flush(fixture.hosts);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
     /* The acknowledgement was lost, say: it is sent again. */
@@ -148,7 +148,7 @@ static void too_many_open(void **state)
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, WINDOW_MAX + 1, 1, 1),
                      HOST_RECEIPT_CLOSED);
     assert_int_equal(link.code, CODE_RESOURCE_EXHAUSTED);
-    hosts_dealt(fixture.hosts, number, 1);
+    hosts_mark_handled(fixture.hosts, number, 1);
     assert_int_equal(dial_again(&fixture, &link, &again)->ack, 1);
     assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, WINDOW_MAX + 1, 1, 1),
                      HOST_RECEIPT_COMMAND);
@@ -229,7 +229,7 @@ static void send_outcome(struct fixture *fixture, uint32_t task, const char *key
 {
     struct outcome outcome = {.value = STR("{\"n\": 1}")};
 
-    hosts_outcome(fixture->hosts, task_number(task), str_of(key), &outcome);
+    hosts_send_outcome(fixture->hosts, task_number(task), str_of(key), &outcome);
 }
 
 static void outcomes_are_kept_until_acknowledged(void **state)
@@ -293,7 +293,7 @@ static void the_engine_refuses(void **state)
 
     /* Refused and dealt with while the host is away: it hears of both. */
     hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
-    hosts_dealt(fixture.hosts, number, 3);
+    hosts_mark_handled(fixture.hosts, number, 3);
     hosts_flush(fixture.hosts);
     assert_int_equal(dial_again(&fixture, &link, &again)->ack, 3);
     link_next(&again, SERVER_MESSAGE_TASK);
@@ -315,7 +315,7 @@ static void forgets_what_was_not_durable(void **state)
     for (uint64_t seq = 1; seq <= 4; seq++) {
         receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1);
     }
-    hosts_dealt(fixture.hosts, number, 3);
+    hosts_mark_handled(fixture.hosts, number, 3);
     hosts_forget(fixture.hosts, number, 2);
     assert_true(link.is_closed);
     assert_int_equal(link.code, CODE_UNAVAILABLE);
@@ -330,7 +330,7 @@ static void forgets_what_was_not_durable(void **state)
     for (uint64_t seq = 1; seq <= 5; seq++) {
         assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
                          receipts[seq - 1]);
-        hosts_dealt(fixture.hosts, number, seq);
+        hosts_mark_handled(fixture.hosts, number, seq);
     }
     link_next(&again, SERVER_MESSAGE_TASK);
     hosts_flush(fixture.hosts);
@@ -365,14 +365,14 @@ static void host_drains(void **state)
     hosts_flush(fixture.hosts);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
     assert_null(dispatch(&fixture, "a", 2, 1));
-    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     disconnect(&fixture, &link);
     dial_again(&fixture, &link, &again);
     assert_null(dispatch(&fixture, "a", 2, 1));
     hosts_release(fixture.hosts, task_number(1));
     disconnect(&fixture, &again);
     assert_int_equal(fixture_stats(&fixture).sessions, 0); /* Nothing to come back for. */
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     assert_int_equal(fixture.lost_count, 0);
     fixture_fini(&fixture);
 }

@@ -1,11 +1,8 @@
 """Bugs that property_test must catch. The form: //bazel:mutants.bzl."""
 
 MUTANTS = {
-    "acknowledges_early": ("Messages that came are acknowledged before they are dealt with.", {
-        "window->dealt++;": "window->dealt = window->received;",
-    }),
-    "adopts_in_silence": ("That a task has changed over to another session is not told.", {
-        "is_adopted = true;": "is_adopted = false;",
+    "acknowledges_early": ("Messages that came are acknowledged before they are handled.", {
+        "window->handled++;": "window->handled = window->received;",
     }),
     "claims_any_epoch": ("A host that comes back may claim a task under another epoch.", {
         "entry->held.epoch != held->epoch": "false",
@@ -22,13 +19,16 @@ MUTANTS = {
             """seq = outbox->acknowledged + 2; seq <= outbox->sent; seq++) { struct payload
             *payload = outbox_get(outbox, seq); payload_ref(payload);""",
     }),
+    "takes_over_in_silence": ("That a task was taken over by another session is not told.", {
+        "held, HOLD_TAKEN_OVER);": "held, HOLD_GIVEN);",
+    }),
     "takes_repetitions": ("A message that was sent again is taken as a new one.", {
         "return WINDOW_REPEATED;": "return WINDOW_NEW;",
     }),
     "tells_only_the_connected": (
         "A task's host counts only while it is connected, not when its session lives on.",
         {
-            "|| entry->session->is_expected": "|| entry->session->link == NULL",
+            "|| entry->session->state == SESSION_EXPECTED": "|| entry->session->link == NULL",
         },
     ),
 }

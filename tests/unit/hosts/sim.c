@@ -210,7 +210,7 @@ static void end_well(struct sim *sim)
     sim->now_ms += SIM_LEASE_MS;
     sim_server_turn(sim, true);
     hosts_stats(sim->hosts, &stats);
-    if (stats.sessions + stats.connected + stats.held + stats.parked + stats.expected != 0 ||
+    if (stats.sessions + stats.connected + stats.held + stats.ready + stats.expected != 0 ||
         hosts_next_deadline(sim->hosts) != 0) {
         sim_fail(sim, "something is left over");
     }

@@ -13,6 +13,8 @@
 
 #include "service/base/arena.h"
 #include "service/hosts/host.h"
+#include "service/hosts/leases.h"
+#include "service/hosts/placement.h"
 
 enum {
     SIM_HOSTS = 3,

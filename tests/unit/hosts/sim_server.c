@@ -92,12 +92,12 @@ static void count_up(void *context, uint8_t ret[16])
     memcpy(ret, &sim->tokens, sizeof(sim->tokens));
 }
 
-static void park(struct sim *sim, uint32_t task)
+static void add_ready(struct sim *sim, uint32_t task)
 {
-    status parked = hosts_park(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[task].name]),
-                               HOSTS_ANY, sim_task_ref(task));
-    if (!status_is_ok(parked)) {
-        sim_fail(sim, "the line is full");
+    status added = hosts_ready_add(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[task].name]),
+                                   HOSTS_ANY, sim_task_ref(task));
+    if (!status_is_ok(added)) {
+        sim_fail(sim, "too many tasks wait");
     }
 }
 
@@ -111,7 +111,7 @@ void sim_server_start(struct sim *sim)
         const struct sim_task *task = &sim->tasks[i];
 
         if (task->state == SIM_TASK_READY) {
-            park(sim, i);
+            add_ready(sim, i);
         } else if (task->state == SIM_TASK_LEASED) {
             hosts_expect(sim->hosts, sim_task_ref(i), task->epoch,
                          hash_of_holder(task->host, task->incarnation), sim->now_ms);
@@ -137,14 +137,14 @@ static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
     char key = (char)('0' + step);
     struct outcome outcome = {.value = STR("null")};
 
-    hosts_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
+    hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
 }
 
 static void tell_again(struct sim *sim, const struct sim_link *link)
 {
     struct task_ref ref;
 
-    while (hosts_next_adopted(sim->hosts, &ref)) {
+    while (hosts_next_taken_over(sim->hosts, &ref)) {
         const struct sim_task *task = &sim->tasks[ref.effect];
 
         if (task->state != SIM_TASK_LEASED || task->host != link->host ||
@@ -274,8 +274,7 @@ static void settle(struct sim *sim, uint32_t number)
 {
     sim->tasks[number].state = SIM_TASK_OVER;
     hosts_release(sim->hosts, sim_task_ref(number));
-    hosts_unpark(sim->hosts, TASK_TOOL, str_of(names[sim->tasks[number].name]),
-                 sim_task_ref(number));
+    hosts_ready_remove(sim->hosts, sim_task_ref(number));
 }
 
 void sim_server_cancel(struct sim *sim, uint32_t number)
@@ -287,7 +286,7 @@ void sim_server_cancel(struct sim *sim, uint32_t number)
 static void make_ready(struct sim *sim, uint32_t number)
 {
     sim->tasks[number].state = SIM_TASK_READY;
-    park(sim, number);
+    add_ready(sim, number);
 }
 
 void sim_server_interrupt(struct sim *sim, uint32_t number)
@@ -356,7 +355,7 @@ static void deal(struct sim *sim, const struct sim_taken *taken)
     } else {
         deal_done(sim, message);
     }
-    hosts_dealt(sim->hosts, taken->session, message->seq);
+    hosts_mark_handled(sim->hosts, taken->session, message->seq);
 }
 
 /* What the code waits for comes, now or later. */
@@ -438,7 +437,7 @@ static void grant(struct sim *sim)
 {
     struct task_ref ref;
 
-    while (hosts_next_ready(sim->hosts, &ref)) {
+    while (hosts_ready_pop(sim->hosts, &ref)) {
         struct sim_task *task = &sim->tasks[ref.effect];
         struct host_session *session =
             hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]), HOSTS_ANY);

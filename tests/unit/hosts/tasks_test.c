@@ -1,7 +1,7 @@
 /*
- * Goal:   tasks go to the least busy host with a free slot, wait in fair lines for one, and come
+ * Goal:   tasks go to the least busy host with a free slot, wait fairly for one, and come
  *         back when a lease ends; nobody is ever overbooked.
- * Method: a few hosts of the fixture; for the lines also a hundred thousand tasks.
+ * Method: a few hosts of the fixture; for the ready queue also a hundred thousand tasks.
  */
 #include <malloc.h>
 #include <setjmp.h>
@@ -14,10 +14,10 @@
 
 #include "tests/unit/hosts/fixture.h"
 
-static void park(struct fixture *fixture, const char *name, uint32_t task)
+static void add_ready(struct fixture *fixture, const char *name, uint32_t task)
 {
     assert_int_equal(
-        hosts_park(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY, task_number(task)).code,
+        hosts_ready_add(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY, task_number(task)).code,
         CODE_OK);
 }
 
@@ -26,7 +26,7 @@ static uint32_t next_ready(struct fixture *fixture)
 {
     struct task_ref task;
 
-    return hosts_next_ready(fixture->hosts, &task) ? task.effect : 0;
+    return hosts_ready_pop(fixture->hosts, &task) ? task.effect : 0;
 }
 
 static void picks_the_least_busy(void **state)
@@ -52,9 +52,9 @@ static void picks_the_least_busy(void **state)
     assert_null(dispatch(&fixture, "b", ++task, 1));
     assert_null(dispatch(&fixture, "nobody offers it", ++task, 1));
     /* Busy is still offered; kinds do not mix. */
-    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("nobody offers it")));
-    assert_false(hosts_offer(fixture.hosts, TASK_WORKFLOW, STR("b")));
+    assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("nobody offers it")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_WORKFLOW, STR("b")));
     assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a"), HOSTS_ANY), other);
     hosts_release(fixture.hosts, task_number(999));
     hosts_cancel(fixture.hosts, task_number(999), "nobody has it");
@@ -188,14 +188,14 @@ static void a_parked_task_frees_its_slot_and_comes_again(void **state)
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_PARK, 1, 1, 1), HOST_RECEIPT_COMMAND);
     assert_null(dispatch(&fixture, "a", 2, 1));
     hosts_release(fixture.hosts, task_number(1));
-    hosts_dealt(fixture.hosts, host_session_number(link.link.session), 1);
+    hosts_mark_handled(fixture.hosts, host_session_number(link.link.session), 1);
     assert_non_null(dispatch(&fixture, "a", 2, 1));
     assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->ack, 1);
     /* What the host still says in the old epoch is too late. */
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_ORDER, 2, 1, 1), HOST_RECEIPT_DROP);
     assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "STALE_EPOCH");
     hosts_release(fixture.hosts, task_number(2));
-    park(&fixture, "a", 1);
+    add_ready(&fixture, "a", 1);
     assert_int_equal(next_ready(&fixture), 1);
     dispatch(&fixture, "a", 1, 2);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->task.epoch, 2);
@@ -235,8 +235,8 @@ static void leases_end(void **state)
     assert_string_equal(half_open.reason, "LEASE_EXPIRED");
     assert_non_null(strstr(half_open.text, "heartbeats"));
     assert_null(half_open.link.session);
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
-    assert_true(hosts_offer(fixture.hosts, TASK_TOOL, STR("b")));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
+    assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("b")));
 
     /* Any message renews, also a late one. */
     fixture.now_ms += 100;
@@ -272,7 +272,7 @@ static void clocks_that_step_back(void **state)
     fixture_fini(&fixture);
 }
 
-static void lines_are_first_in_first_out(void **state)
+static void tasks_wait_first_in_first_out(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -280,15 +280,15 @@ static void lines_are_first_in_first_out(void **state)
 
     fixture_init(&fixture, NULL);
     for (uint32_t task = 1; task <= 5; task++) {
-        park(&fixture, "a", task);
+        add_ready(&fixture, "a", task);
     }
-    park(&fixture, "a", 1); /* Keeps its place. */
-    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(3));
-    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(3));
-    assert_int_equal(fixture_stats(&fixture).parked, 4);
+    add_ready(&fixture, "a", 1); /* Keeps its place. */
+    hosts_ready_remove(fixture.hosts, task_number(3));
+    hosts_ready_remove(fixture.hosts, task_number(3));
+    assert_int_equal(fixture_stats(&fixture).ready, 4);
     assert_int_equal(next_ready(&fixture), 0); /* Nobody offers it. */
-    assert_false(hosts_offer(fixture.hosts, TASK_TOOL, STR("a")));
-    hosts_unpark(fixture.hosts, TASK_TOOL, STR("a"), task_number(5));
+    assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
+    hosts_ready_remove(fixture.hosts, task_number(5));
 
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
     assert_int_equal(next_ready(&fixture), 1);
@@ -299,31 +299,32 @@ static void lines_are_first_in_first_out(void **state)
     hosts_release(fixture.hosts, task_number(1));
     /* Given without having been popped: it does not wait any more. */
     hosts_reserve(fixture.hosts, session, task_number(4), 1);
-    assert_int_equal(fixture_stats(&fixture).parked, 0);
+    assert_int_equal(fixture_stats(&fixture).ready, 0);
     disconnect(&fixture, &link);
-    park(&fixture, "a", 6);
+    add_ready(&fixture, "a", 6);
     assert_int_equal(next_ready(&fixture), 0);
     fixture_fini(&fixture);
 }
 
-static void lines_are_limited(void **state)
+static void waiting_tasks_are_limited(void **state)
 {
     (void)state;
-    struct hosts_options limits = {.parked_max = 2};
+    struct hosts_options limits = {.ready_max = 2};
     struct fixture fixture;
 
     fixture_init(&fixture, &limits);
-    park(&fixture, "a", 1);
-    park(&fixture, "b", 2);
-    park(&fixture, "b", 2);
-    assert_int_equal(hosts_park(fixture.hosts, TASK_TOOL, STR("c"), HOSTS_ANY, task_number(3)).code,
-                     CODE_RESOURCE_EXHAUSTED);
-    hosts_unpark(fixture.hosts, TASK_TOOL, STR("b"), task_number(2));
-    park(&fixture, "c", 3);
+    add_ready(&fixture, "a", 1);
+    add_ready(&fixture, "b", 2);
+    add_ready(&fixture, "b", 2);
+    assert_int_equal(
+        hosts_ready_add(fixture.hosts, TASK_TOOL, STR("c"), HOSTS_ANY, task_number(3)).code,
+        CODE_RESOURCE_EXHAUSTED);
+    hosts_ready_remove(fixture.hosts, task_number(2));
+    add_ready(&fixture, "c", 3);
     fixture_fini(&fixture);
 }
 
-/* One slot, many names with long lines, and a name that comes anew each time. */
+/* One slot, many names with many waiting tasks, and a name that comes anew each time. */
 static void no_name_starves(void **state)
 {
     (void)state;
@@ -341,10 +342,10 @@ static void no_name_starves(void **state)
     for (uint32_t task = 0; task < NAMES * ROUNDS; task++) {
         char name[2] = {(char)('a' + task % NAMES), '\0'};
 
-        park(&fixture, name, 1000 * (task % NAMES + 1) + task / NAMES);
+        add_ready(&fixture, name, 1000 * (task % NAMES + 1) + task / NAMES);
     }
     for (uint32_t i = 0; i < (NAMES + 1) * ROUNDS; i++) {
-        park(&fixture, "fresh", ++fresh);
+        add_ready(&fixture, "fresh", ++fresh);
         uint32_t task = next_ready(&fixture);
 
         assert_int_not_equal(task, 0);
@@ -353,7 +354,7 @@ static void no_name_starves(void **state)
         assert_int_equal(next_ready(&fixture), 0);
         hosts_release(fixture.hosts, task_number(task));
         if (task < 100000) { /* The fresh one gives up. */
-            hosts_unpark(fixture.hosts, TASK_TOOL, STR("fresh"), task_number(fresh));
+            hosts_ready_remove(fixture.hosts, task_number(fresh));
         }
         for (uint32_t name = 0; name < NAMES; name++) {
             assert_true(served[name] + 1 >= i / (NAMES + 1));
@@ -374,15 +375,15 @@ static void many_wait_in_little_memory(void **state)
     fixture_init(&fixture, NULL);
     struct mallinfo2 before = mallinfo2();
     for (uint32_t task = 1; task <= TASKS; task++) {
-        park(&fixture, task % 2 == 0 ? "even" : "odd", task);
+        add_ready(&fixture, task % 2 == 0 ? "even" : "odd", task);
     }
     struct mallinfo2 after = mallinfo2();
     size_t bytes = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
     assert_true(bytes <= (size_t)TASKS * 64);
 
-    /* Out of the middle, then the rest, both lines in turn. */
+    /* Out of the middle, then the rest, both names by turns. */
     for (uint32_t task = 1000; task < 2000; task++) {
-        hosts_unpark(fixture.hosts, TASK_TOOL, STR("any"), task_number(task));
+        hosts_ready_remove(fixture.hosts, task_number(task));
     }
     struct host_session *session = connect_host(&fixture, &link, "h", 1, "odd,even");
     for (uint32_t task = 1; task <= TASKS; task++) {
@@ -393,7 +394,7 @@ static void many_wait_in_little_memory(void **state)
         hosts_reserve(fixture.hosts, session, task_number(task), 1);
         hosts_release(fixture.hosts, task_number(task));
     }
-    assert_int_equal(fixture_stats(&fixture).parked, 0);
+    assert_int_equal(fixture_stats(&fixture).ready, 0);
     fixture_fini(&fixture);
 }
 
@@ -409,8 +410,8 @@ int main(void)
         cmocka_unit_test(a_parked_task_frees_its_slot_and_comes_again),
         cmocka_unit_test(leases_end),
         cmocka_unit_test(clocks_that_step_back),
-        cmocka_unit_test(lines_are_first_in_first_out),
-        cmocka_unit_test(lines_are_limited),
+        cmocka_unit_test(tasks_wait_first_in_first_out),
+        cmocka_unit_test(waiting_tasks_are_limited),
         cmocka_unit_test(no_name_starves),
         cmocka_unit_test(many_wait_in_little_memory),
     };

@@ -31,10 +31,10 @@ static struct host_session *pick(struct fixture *fixture, uint64_t deployment)
     return hosts_pick(fixture->hosts, TASK_TOOL, STR("a"), deployment);
 }
 
-static void park(struct fixture *fixture, uint64_t deployment, uint32_t task)
+static void add_ready(struct fixture *fixture, uint64_t deployment, uint32_t task)
 {
     assert_int_equal(
-        hosts_park(fixture->hosts, TASK_TOOL, STR("a"), deployment, task_number(task)).code,
+        hosts_ready_add(fixture->hosts, TASK_TOOL, STR("a"), deployment, task_number(task)).code,
         CODE_OK);
 }
 
@@ -43,7 +43,7 @@ static uint32_t next_ready(struct fixture *fixture)
 {
     struct task_ref task;
 
-    return hosts_next_ready(fixture->hosts, &task) ? task.effect : 0;
+    return hosts_ready_pop(fixture->hosts, &task) ? task.effect : 0;
 }
 
 /* A lease after the start, and its hosts have sent their heartbeats. */
@@ -71,21 +71,21 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     assert_ptr_equal(pick(&fixture, version("v2")), new);
     hosts_reserve(fixture.hosts, old, task_number(1), 1);
     assert_null(pick(&fixture, version("v1"))); /* Busy, and still there. */
-    assert_true(hosts_hold_back(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
-    assert_false(hosts_hold_back(fixture.hosts, TASK_TOOL, STR("a"), version("v2")));
+    assert_true(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
+    assert_false(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v2")));
     assert_ptr_equal(pick(&fixture, HOSTS_ANY), new);
-    park(&fixture, version("v1"), 2);
+    add_ready(&fixture, version("v1"), 2);
     assert_int_equal(next_ready(&fixture), 0);
     hosts_release(fixture.hosts, task_number(1));
     assert_int_equal(next_ready(&fixture), 2);
 
     /* Away within its lease it is there; then it is not. */
-    park(&fixture, version("v1"), 2);
+    add_ready(&fixture, version("v1"), 2);
     disconnect(&fixture, &links[0]);
     assert_int_equal(next_ready(&fixture), 0);
     assert_null(pick(&fixture, version("v1")));
     settle(&fixture, &links[1], 1);
-    assert_false(hosts_hold_back(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
+    assert_false(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
     assert_ptr_equal(pick(&fixture, version("v1")), new);
     assert_int_equal(next_ready(&fixture), 2);
 
@@ -106,7 +106,7 @@ static void a_host_that_leaves_is_not_waited_for(void **state)
     struct host_session *new = connect_version(&fixture, &links[1], "new", "v2", 1);
     settle(&fixture, links, 2);
     hosts_reserve(fixture.hosts, old, task_number(1), 1);
-    park(&fixture, version("v1"), 2);
+    add_ready(&fixture, version("v1"), 2);
     assert_int_equal(next_ready(&fixture), 0);
     receive(&fixture, &links[0], HOST_MESSAGE_DRAIN, 1, 0, 0);
     assert_ptr_equal(pick(&fixture, version("v1")), new);
@@ -135,8 +135,8 @@ static void the_newest_is_that_which_dialled_in_last(void **state)
         hosts_reserve(fixture.hosts, again, task_number(task), 1);
     }
     assert_null(pick(&fixture, HOSTS_NEWEST)); /* Busy: it is waited for. */
-    park(&fixture, HOSTS_NEWEST, 20);
-    park(&fixture, version("v1"), 21);
+    add_ready(&fixture, HOSTS_NEWEST, 20);
+    add_ready(&fixture, version("v1"), 21);
     assert_int_equal(next_ready(&fixture), 0);
     struct host_session *first = connect_version(&fixture, &links[3], "a", "v1", 1);
     assert_int_equal(next_ready(&fixture), 20); /* v1 dialled in last. */
@@ -153,9 +153,9 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     struct test_link links[2];
 
     fixture_init(&fixture, NULL);
-    park(&fixture, version("v1"), 1);
-    park(&fixture, HOSTS_ANY, 2);
-    park(&fixture, HOSTS_NEWEST, 3); /* It has tried its own. */
+    add_ready(&fixture, version("v1"), 1);
+    add_ready(&fixture, HOSTS_ANY, 2);
+    add_ready(&fixture, HOSTS_NEWEST, 3); /* It has tried its own. */
     uint64_t begun_ms = fixture.now_ms;
     struct host_session *new = connect_version(&fixture, &links[0], "new", "v2", 8);
     assert_null(pick(&fixture, version("v1")));
@@ -174,7 +174,7 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     fixture_fini(&fixture);
 }
 
-static void lines_of_a_name_are_served_in_turn(void **state)
+static void pools_of_a_name_are_served_by_turns(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -186,7 +186,7 @@ static void lines_of_a_name_are_served_in_turn(void **state)
     settle(&fixture, &link, 1);
     for (uint32_t task = 0; task < 60; task++) {
         static const char *const names[] = {"v1", "v2", "v3"};
-        park(&fixture, version(names[task < 50 ? 0 : task < 55 ? 1 : 2]), 100 + task);
+        add_ready(&fixture, version(names[task < 50 ? 0 : task < 55 ? 1 : 2]), 100 + task);
     }
     for (uint32_t i = 0; i < 15; i++) {
         uint32_t task = next_ready(&fixture) - 100;
@@ -225,7 +225,7 @@ struct model {
     uint64_t dialled[VERSIONS]; /* The last of `dials`, while one of its hosts is there. */
     uint32_t holder[TASKS + 1]; /* HOSTS: nobody's. */
     unsigned pin[TASKS + 1]; /* VERSIONS: any. */
-    bool is_parked[TASKS + 1];
+    bool is_ready[TASKS + 1];
 };
 
 static const char *const version_names[VERSIONS] = {"v1", "v2", "v3"};
@@ -270,9 +270,9 @@ static void give_or_park(struct model *model, uint32_t task, bool must_be_given)
     struct host_session *session = pick(&model->fixture, hash_of(model->pin[task]));
     assert_int_equal(session != NULL, somebody_may_have(model, model->pin[task]));
     assert_true(session != NULL || !must_be_given);
-    model->is_parked[task] = session == NULL;
+    model->is_ready[task] = session == NULL;
     if (session == NULL) {
-        park(&model->fixture, hash_of(model->pin[task]), task);
+        add_ready(&model->fixture, hash_of(model->pin[task]), task);
         return;
     }
     for (uint32_t i = 0; i < HOSTS; i++) {
@@ -326,19 +326,19 @@ static void act(struct model *model)
         model->hosts[model->holder[task]].held--;
         hosts_release(model->fixture.hosts, task_number(task));
         model->holder[task] = HOSTS;
-    } else if (!model->is_parked[task]) {
+    } else if (!model->is_ready[task]) {
         model->pin[task] = draw(model, VERSIONS + 1);
         give_or_park(model, task, false);
     } else if (draw(model, 20) == 0) {
-        hosts_unpark(model->fixture.hosts, TASK_TOOL, STR("a"), task_number(task));
-        model->is_parked[task] = false;
+        hosts_ready_remove(model->fixture.hosts, task_number(task));
+        model->is_ready[task] = false;
     }
     while ((task = next_ready(&model->fixture)) != 0) {
-        assert_true(model->is_parked[task]);
+        assert_true(model->is_ready[task]);
         give_or_park(model, task, true);
     }
     for (task = 1; task <= TASKS; task++) {
-        assert_false(model->is_parked[task] && somebody_may_have(model, model->pin[task]));
+        assert_false(model->is_ready[task] && somebody_may_have(model, model->pin[task]));
     }
 }
 
@@ -369,7 +369,7 @@ int main(void)
         cmocka_unit_test(a_host_that_leaves_is_not_waited_for),
         cmocka_unit_test(the_newest_is_that_which_dialled_in_last),
         cmocka_unit_test(nobody_moves_before_a_lease_has_passed),
-        cmocka_unit_test(lines_of_a_name_are_served_in_turn),
+        cmocka_unit_test(pools_of_a_name_are_served_by_turns),
         cmocka_unit_test(chance_and_a_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

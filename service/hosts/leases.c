@@ -1,0 +1,136 @@
+#include "service/hosts/leases.h"
+
+#include "service/hosts/session.h"
+#include "service/hosts/sessions.h"
+
+void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
+                   uint32_t epoch)
+{
+    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held once");
+    if (session->state == SESSION_OVER) {
+        return;
+    }
+    ready_queue_remove(&hosts->ready_queue, task);
+    session_add_task(hosts, session, (struct held_task){task, epoch}, HOLD_RESERVED);
+}
+
+void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task)
+{
+    if (session->state == SESSION_OVER) {
+        return;
+    }
+    struct task_entry *entry = tasks_find(&hosts->tasks, task->task);
+
+    if (entry == NULL) {
+        hosts_reserve(hosts, session, task->task, task->epoch);
+        entry = tasks_find(&hosts->tasks, task->task);
+    }
+    assert(entry->session == session && entry->held.epoch == task->epoch);
+    assert(entry->state == HOLD_RESERVED);
+    entry->state = HOLD_GIVEN;
+    session_send(hosts, session,
+                 &(struct server_message){.kind = SERVER_MESSAGE_TASK, .task = task});
+}
+
+void hosts_release(struct hosts *hosts, struct task_ref task)
+{
+    struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry != NULL) {
+        session_remove_task(hosts, entry);
+    }
+}
+
+void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
+{
+    struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry == NULL) {
+        return;
+    }
+    struct host_session *session = entry->session;
+    struct server_message message = {
+        .kind = SERVER_MESSAGE_CANCEL, .cancelled = entry->held, .cause = str_of(cause)};
+    bool must_be_told = task_entry_is_given(entry) && session->state != SESSION_EXPECTED;
+
+    session_remove_task(hosts, entry);
+    if (must_be_told) {
+        session_send(hosts, session, &message);
+    }
+}
+
+/* The entry of a task that a host knows it has, and that can be told more; NULL: there is none.
+ * What an expected host has to know it is told when it has come and taken the task over. */
+static const struct task_entry *find_told(const struct hosts *hosts, struct task_ref task)
+{
+    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    if (entry == NULL || !task_entry_is_given(entry) || entry->session->state == SESSION_EXPECTED) {
+        return NULL;
+    }
+    return entry;
+}
+
+void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+
+    assert(cause != NULL);
+    if (entry != NULL) {
+        session_send(hosts, entry->session,
+                     &(struct server_message){.kind = SERVER_MESSAGE_CANCEL,
+                                              .cancelled = entry->held,
+                                              .cause = str_of(cause)});
+    }
+}
+
+void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
+                        const struct outcome *outcome)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+
+    assert(key.len > 0);
+    if (entry != NULL) {
+        session_send(
+            hosts, entry->session,
+            &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
+                                     .outcome = {.task = task, .key = key, .outcome = *outcome}});
+    }
+}
+
+bool hosts_next_taken_over(struct hosts *hosts, struct task_ref *ret)
+{
+    while (hosts->taken_over_read < hosts->taken_over_count) {
+        struct task_ref task = hosts->taken_over[hosts->taken_over_read++];
+        struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+        if (entry != NULL && entry->state == HOLD_TAKEN_OVER) {
+            entry->state = HOLD_GIVEN;
+            *ret = task;
+            return true;
+        }
+    }
+    hosts->taken_over_count = hosts->taken_over_read = 0;
+    return false;
+}
+
+void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uint64_t host_hash,
+                  uint64_t now_ms)
+{
+    const struct task_entry *entry = tasks_find(&hosts->tasks, task);
+
+    hosts_set_clock(hosts, now_ms);
+    if (entry != NULL && entry->held.epoch == epoch) {
+        return;
+    }
+    hosts_cancel(hosts, task, "lease lost");
+    ready_queue_remove(&hosts->ready_queue, task);
+
+    struct host_session *session = sessions_find_expected(hosts, host_hash);
+
+    if (session == NULL) {
+        session = session_new_expected(hosts, host_hash);
+    }
+    session_renew_lease(hosts, session);
+    session_add_task(hosts, session, (struct held_task){task, epoch}, HOLD_GIVEN);
+}

@@ -1,0 +1,61 @@
+#include "service/hosts/placement.h"
+
+#include "service/hosts/session.h"
+
+struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
+                                uint64_t deployment)
+{
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+    struct host_session *session =
+        ready == NULL ? NULL : ready_queue_pick(&hosts->ready_queue, ready, deployment);
+
+    if (session != NULL) {
+        assert(session->held.count < session->slots);
+        session->picked = ++hosts->picks;
+    }
+    return session;
+}
+
+bool hosts_is_offered(const struct hosts *hosts, enum task_kind kind, str name)
+{
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+
+    return ready != NULL && ready->offer_count > 0;
+}
+
+bool hosts_awaits_deployment(const struct hosts *hosts, enum task_kind kind, str name,
+                             uint64_t deployment)
+{
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+
+    return ready != NULL && ready_queue_pick(&hosts->ready_queue, ready, deployment) == NULL &&
+           ready_queue_pick(&hosts->ready_queue, ready, HOSTS_ANY) != NULL;
+}
+
+status hosts_ready_add(struct hosts *hosts, enum task_kind kind, str name, uint64_t deployment,
+                       struct task_ref task)
+{
+    assert(tasks_find(&hosts->tasks, task) == NULL && "a task is held or it waits");
+    if (ready_queue_has(&hosts->ready_queue, task)) {
+        return STATUS_OK;
+    }
+    if (ready_queue_count(&hosts->ready_queue) >= hosts->options.ready_max) {
+        return status_make(CODE_RESOURCE_EXHAUSTED,
+                           "Too many tasks wait for a host; connect more hosts and try again.");
+    }
+    ready_queue_add(&hosts->ready_queue, kind, name, deployment, task);
+    return STATUS_OK;
+}
+
+void hosts_ready_remove(struct hosts *hosts, struct task_ref task)
+{
+    ready_queue_remove(&hosts->ready_queue, task);
+}
+
+bool hosts_ready_pop(struct hosts *hosts, struct task_ref *ret)
+{
+    bool is_found = ready_queue_pop(&hosts->ready_queue, ret);
+
+    assert(!is_found || tasks_find(&hosts->tasks, *ret) == NULL);
+    return is_found;
+}
