@@ -26,6 +26,47 @@ static struct rpc_call *call_of(const struct api_call *api)
     return container_of(api, struct rpc_call, api);
 }
 
+#define TO(state) (1u << (state))
+
+static const unsigned moves[] = {
+    [CALL_ARMED] = TO(CALL_OPEN) | TO(CALL_COMPLETE),
+    [CALL_OPEN] = TO(CALL_ENDING) | TO(CALL_GONE),
+    [CALL_ENDING] = TO(CALL_ENDED) | TO(CALL_GONE),
+    [CALL_ENDED] = TO(CALL_GONE) | TO(CALL_COMPLETE),
+    [CALL_GONE] = TO(CALL_COMPLETE),
+    [CALL_COMPLETE] = TO(CALL_RELEASED),
+    [CALL_RELEASED] = 0,
+};
+static_assert(COUNT_OF(moves) == CALL_STATE_COUNT, "a row for each state");
+
+static void move(struct rpc_call *call, enum call_state state)
+{
+    assert((moves[call->state] & TO(state)) != 0);
+    assert(state >= CALL_COMPLETE || call->core != NULL);
+    call->state = state;
+}
+
+static const unsigned handler_moves[] = {
+    [CALL_HANDLER_UNAWARE] = TO(CALL_HANDLER_SERVING) | TO(CALL_HANDLER_SKIPPED),
+    [CALL_HANDLER_SERVING] = TO(CALL_HANDLER_TOLD) | TO(CALL_HANDLER_FINISHED),
+    [CALL_HANDLER_TOLD] = TO(CALL_HANDLER_FINISHED),
+    [CALL_HANDLER_FINISHED] = 0,
+    [CALL_HANDLER_SKIPPED] = 0,
+};
+static_assert(COUNT_OF(handler_moves) == CALL_HANDLER_COUNT, "a row for each state");
+
+static void move_handler(struct rpc_call *call, enum call_handler handler)
+{
+    assert((handler_moves[call->handler] & TO(handler)) != 0);
+    assert(handler != CALL_HANDLER_SERVING || call->state == CALL_OPEN);
+    call->handler = handler;
+}
+
+static bool handler_is_done(const struct rpc_call *call)
+{
+    return call->handler == CALL_HANDLER_FINISHED || call->handler == CALL_HANDLER_SKIPPED;
+}
+
 static bool is_streaming(const struct rpc_call *call)
 {
     return call->api.method != NULL && call->api.method->kind != API_UNARY;
@@ -62,6 +103,7 @@ static void discharge(struct rpc_call *call, size_t charge)
 {
     size_t before = atomic_fetch_sub(&call->queued_bytes, charge);
 
+    assert(charge >= CALL_MESSAGE_OVERHEAD_BYTES);
     assert(before >= charge);
     (void)before;
 }
@@ -69,6 +111,7 @@ static void discharge(struct rpc_call *call, size_t charge)
 static void queue_grow(struct rpc_call *call)
 {
     uint32_t cap = call->queue_cap == 0 ? 8 : 2 * call->queue_cap;
+    assert(cap > call->queue_cap);
     struct payload **queue = xmalloc(cap * sizeof(struct payload *));
 
     for (uint32_t i = 0; i < call->queue_len; i++) {
@@ -85,6 +128,7 @@ static void queue_push(struct rpc_call *call, struct payload *payload)
     if (call->queue_len == call->queue_cap) {
         queue_grow(call);
     }
+    assert(call->queue_len < call->queue_cap);
     call->queue[(call->queue_first + call->queue_len) & (call->queue_cap - 1)] = payload;
     call->queue_len++;
 }
@@ -112,7 +156,7 @@ static void drop_queue(struct rpc_call *call)
     }
 }
 
-/* ---- birth and death ---- */
+/* ---- armed, released ---- */
 
 static void link_call(struct rpc_call *call)
 {
@@ -162,9 +206,11 @@ void call_arm(struct loop *loop)
 
 static void release(struct rpc_call *call)
 {
+    assert(call->state == CALL_RELEASED);
     assert(!call->send_busy && !call->receive_busy && !call->dirty);
-    assert(atomic_load(&call->references) == 0);
-    if (call->started && call->api.method->released != NULL) {
+    assert(call->outgoing == NULL && call->incoming == NULL);
+    assert(atomic_load(&call->references) == 0 && atomic_load(&call->posted) == 0);
+    if (call->handler == CALL_HANDLER_FINISHED && call->api.method->released != NULL) {
         call->api.method->released(&call->api);
     }
     drop_queue(call);
@@ -184,7 +230,8 @@ static void run_release(struct loop_post *post)
 {
     struct rpc_call *call = container_of(post, struct rpc_call, release);
 
-    call->release_due = true;
+    assert(loop_is_current(call->loop));
+    move(call, CALL_RELEASED);
     touch(call);
 }
 
@@ -216,7 +263,8 @@ static void call_unref(struct api_call *api)
 
 static void do_send(struct rpc_call *call, struct payload *payload)
 {
-    if (call->ended || call->gone) {
+    assert(call->state != CALL_ARMED);
+    if (call->state != CALL_OPEN) {
         drop(call, payload);
         return;
     }
@@ -226,11 +274,12 @@ static void do_send(struct rpc_call *call, struct payload *payload)
 
 static void do_finish(struct rpc_call *call, struct wire_status end)
 {
-    bool first = !call->ended;
-
-    call->handler_done = true;
-    if (first) {
-        call->ended = true;
+    assert(call->state != CALL_ARMED);
+    if (!handler_is_done(call)) {
+        move_handler(call, CALL_HANDLER_FINISHED);
+    }
+    if (call->state == CALL_OPEN) {
+        move(call, CALL_ENDING);
         call->end = end;
     } else {
         wire_status_fini(&end);
@@ -242,25 +291,30 @@ static void tell_closed(struct rpc_call *call)
 {
     const struct api_method *method = call->api.method;
 
-    if (call->handler_done || call->closed_told) {
+    assert(call->state != CALL_OPEN);
+    if (call->handler == CALL_HANDLER_UNAWARE) {
+        move_handler(call, CALL_HANDLER_SKIPPED);
         return;
     }
-    call->closed_told = true;
-    if (call->started && method->closed != NULL) {
-        method->closed(&call->api);
-    } else {
-        call->handler_done = true;
+    if (call->handler != CALL_HANDLER_SERVING) {
+        return;
     }
+    if (method->closed == NULL) {
+        move_handler(call, CALL_HANDLER_FINISHED);
+        return;
+    }
+    move_handler(call, CALL_HANDLER_TOLD);
+    method->closed(&call->api);
 }
 
 /* The peer does not read. A status would wait behind the data for ever, so the stream is
  * reset with it; the core then completes RECV_CLOSE, and the handler hears of it there. */
 static void do_give_up(struct rpc_call *call)
 {
-    if (call->gone || call->close_done) {
+    if (call->state == CALL_GONE || call->close_done) {
         return;
     }
-    call->gone = true;
+    move(call, CALL_GONE);
     drop_queue(call);
     grpc_call_cancel_with_status(call->core, GRPC_STATUS_RESOURCE_EXHAUSTED,
                                  "the stream is not read fast enough: too much was waiting to "
@@ -270,10 +324,12 @@ static void do_give_up(struct rpc_call *call)
 
 void call_end(struct rpc_call *call, const struct api_error *error)
 {
-    if (call->core == NULL || call->ended || call->gone) {
+    assert(loop_is_current(call->loop));
+    assert(error != NULL);
+    if (call->state != CALL_OPEN) {
         return;
     }
-    call->ended = true;
+    move(call, CALL_ENDING);
     call->end = wire_status_of(error);
     tell_closed(call);
     touch(call);
@@ -317,7 +373,9 @@ static void post_free(struct loop_post *base)
 {
     struct call_post *post = container_of(base, struct call_post, post);
 
-    atomic_fetch_sub(&post->call->posted, 1);
+    unsigned before = atomic_fetch_sub(&post->call->posted, 1);
+    assert(before > 0);
+    (void)before;
     call_unref(&post->call->api);
     free(post);
 }
@@ -444,10 +502,10 @@ static void deliver(struct rpc_call *call, grpc_byte_buffer *bytes)
 
     if (!status_is_ok(unpacked)) {
         reject(call, unpacked, field);
-    } else if (call->started) {
+    } else if (call->handler == CALL_HANDLER_SERVING) {
         method->message(&call->api, request);
     } else {
-        call->started = true;
+        move_handler(call, CALL_HANDLER_SERVING);
         method->start(&call->api, request);
     }
     arena_reset(arena);
@@ -460,7 +518,7 @@ static void deliver_end(struct rpc_call *call)
     if (grpc_call_failed_before_recv_message(call->core)) {
         return;
     }
-    if (call->started) {
+    if (call->handler == CALL_HANDLER_SERVING) {
         call->api.method->message(&call->api, NULL);
         return;
     }
@@ -501,10 +559,11 @@ static void on_accepted(void *owner, bool ok)
 
     if (!ok) { /* The server is shutting down. */
         assert(call->core == NULL);
-        call->complete = true;
+        move(call, CALL_COMPLETE);
         call_unref(&call->api);
         return;
     }
+    move(call, CALL_OPEN);
     call_arm(call->loop);
     start_close(call);
     const struct method_row *row =
@@ -520,7 +579,7 @@ static void on_accepted(void *owner, bool ok)
     call->api.method = row->method;
     call->api.service = row->service;
     if (row->method->kind == API_BIDI) {
-        call->started = true;
+        move_handler(call, CALL_HANDLER_SERVING);
         row->method->start(&call->api, NULL);
     }
     touch(call);
@@ -531,9 +590,10 @@ static void on_received(void *owner, bool ok)
     struct rpc_call *call = (struct rpc_call *)owner;
     grpc_byte_buffer *bytes = ok ? call->incoming : NULL;
 
+    assert(call->receive_busy);
     call->receive_busy = false;
     call->incoming = NULL;
-    if (call->handler_done || call->ended || call->gone) {
+    if (call->state != CALL_OPEN) {
         call->half_closed = true; /* Nothing more is read. */
     } else if (bytes == NULL) {
         deliver_end(call);
@@ -556,7 +616,7 @@ static void on_sent(void *owner, bool ok)
         call->outgoing = NULL;
         discharge(call, call->outgoing_charge);
     }
-    bool listening = call->started && !call->handler_done && !call->ended && !call->gone;
+    bool listening = call->state == CALL_OPEN && call->handler == CALL_HANDLER_SERVING;
     bool low = atomic_load(&call->queued_bytes) < API_CALL_HIGH_WATER_BYTES / 4;
     if (listening && low && atomic_exchange(&call->was_high, false) &&
         call->api.method->writable != NULL) {
@@ -572,8 +632,10 @@ static void on_closed(void *owner, bool ok)
     (void)ok; /* Always true. */
     assert(!call->close_done);
     call->close_done = true;
-    if (call->cancelled != 0 || !call->end_sent) {
-        call->gone = true;
+    if (call->cancelled != 0 || call->state != CALL_ENDED) {
+        if (call->state != CALL_GONE) {
+            move(call, CALL_GONE);
+        }
         drop_queue(call);
         tell_closed(call);
     }
@@ -586,6 +648,7 @@ static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
 {
     struct payload *payload = queue_pop(call);
 
+    assert(call->outgoing == NULL);
     call->outgoing_charge = charge_of(payload);
     call->outgoing = wire_wrap(payload);
     op->op = GRPC_OP_SEND_MESSAGE;
@@ -605,7 +668,7 @@ static void add_end(struct rpc_call *call, grpc_op *op)
         op->data.send_status_from_server.trailing_metadata = &call->trailer;
         op->data.send_status_from_server.trailing_metadata_count = 1;
     }
-    call->end_sent = true;
+    move(call, CALL_ENDED);
 }
 
 static void flush_send(struct rpc_call *call)
@@ -613,10 +676,12 @@ static void flush_send(struct rpc_call *call)
     grpc_op ops[3] = {0};
     size_t count = 0;
     /* A stream's headers go out at once: they tell the client that it was accepted. */
-    bool opening = call->started && is_streaming(call) && !call->headers_sent;
-    bool due = call->queue_len > 0 || call->ended || opening;
+    bool opening =
+        call->handler == CALL_HANDLER_SERVING && is_streaming(call) && !call->headers_sent;
+    bool ending = call->state == CALL_ENDING;
+    bool due = call->queue_len > 0 || ending || opening;
 
-    if (!due || call->send_busy || call->end_sent || call->gone) {
+    if (!due || call->send_busy || (call->state != CALL_OPEN && !ending)) {
         return;
     }
     if (!call->headers_sent) {
@@ -627,7 +692,7 @@ static void flush_send(struct rpc_call *call)
         add_message(call, &ops[count], count == 0);
         count++;
     }
-    if (call->ended && call->queue_len == 0) {
+    if (ending && call->queue_len == 0) {
         add_end(call, &ops[count++]);
     }
     assert(count > 0);
@@ -639,12 +704,12 @@ static void flush_receive(struct rpc_call *call)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
     bool wanted = call->api.method != NULL &&
-                  (!call->started || call->api.method->kind == API_BIDI) && !call->half_closed;
-    bool over = call->handler_done || call->ended || call->gone || call->close_done;
+                  (call->handler == CALL_HANDLER_UNAWARE || call->api.method->kind == API_BIDI) &&
+                  !call->half_closed;
     /* A peer that sends without reading holds up itself, not us. */
     bool full = atomic_load(&call->queued_bytes) > API_CALL_HIGH_WATER_BYTES;
 
-    if (!wanted || over || full || call->receive_busy) {
+    if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;
     }
     op.data.recv_message.recv_message = &call->incoming;
@@ -654,17 +719,19 @@ static void flush_receive(struct rpc_call *call)
 
 void call_flush(struct rpc_call *call)
 {
-    if (call->release_due) {
+    assert(call->state != CALL_ARMED && !call->dirty);
+    if (call->state == CALL_RELEASED) {
         release(call);
         return;
     }
-    if (call->complete) {
+    if (call->state == CALL_COMPLETE) {
         return;
     }
     flush_send(call);
     flush_receive(call);
-    if (call->handler_done && call->close_done && !call->send_busy && !call->receive_busy) {
-        call->complete = true;
+    assert(!handler_is_done(call) || call->state != CALL_OPEN);
+    if (handler_is_done(call) && call->close_done && !call->send_busy && !call->receive_busy) {
+        move(call, CALL_COMPLETE);
         call_unref(&call->api);
     }
 }

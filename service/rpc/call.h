@@ -1,10 +1,19 @@
 /*
  * call: one gRPC call, and the only place that starts batches.
  *
- *   armed --> (reading the request) --> handled --> ended --> complete --> released
- *     \__________ bidi ___________________/
+ *   ARMED --accepted--> OPEN --status known--> ENDING --status in a batch--> ENDED
+ *     |                  |                        |                           |  |
+ *     |                  +--nobody listens--------+---------------------------+  |
+ *     |                  v                                                       v
+ *     |                 GONE --batches back, handler done----------------> COMPLETE
+ *     \--the server shuts down-------------------------------------------->   |
+ *                                                      the last reference --> RELEASED
  *
- * `call_flush` looks at the flags and starts what is due; everybody else only sets flags and
+ *   The handler:  UNAWARE --start--> SERVING --closed--> TOLD --finish--> FINISHED
+ *                    |                  \---------------finish-----------/
+ *                    \--ended before it began--> SKIPPED
+ *
+ * `call_flush` looks at the state and starts what is due; everybody else only changes it and
  * touches the call, so that whatever a handler does in one go becomes one batch.
  *
  * Invariant: at most one send batch and one receive batch are out; RECV_CLOSE is started at
@@ -26,6 +35,26 @@ enum {
     CALL_MESSAGE_OVERHEAD_BYTES = 64,
 };
 
+enum call_state {
+    CALL_ARMED, /* Waits to be accepted; the core may write into it at any time. */
+    CALL_OPEN, /* Accepted; messages go both ways. */
+    CALL_ENDING, /* Its status is known, nothing more is queued; what is queued goes out first. */
+    CALL_ENDED, /* The status was handed to the core. */
+    CALL_GONE, /* Nobody listens. */
+    CALL_COMPLETE, /* Every batch is back; only references keep it. */
+    CALL_RELEASED, /* To be freed by the next flush. */
+    CALL_STATE_COUNT,
+};
+
+enum call_handler {
+    CALL_HANDLER_UNAWARE, /* It has not heard of the call. */
+    CALL_HANDLER_SERVING,
+    CALL_HANDLER_TOLD, /* It knows that the call is over and has not finished. */
+    CALL_HANDLER_FINISHED, /* Or there is nothing left for it to do. */
+    CALL_HANDLER_SKIPPED, /* It will never hear of the call. */
+    CALL_HANDLER_COUNT,
+};
+
 struct rpc_call {
     struct api_call api;
     struct loop *loop;
@@ -37,6 +66,8 @@ struct rpc_call {
     struct loop_op sent;
     struct loop_op closed;
 
+    enum call_state state;
+    enum call_handler handler;
     grpc_call *core; /* NULL while armed. */
     grpc_call_details details;
     grpc_metadata_array headers;
@@ -44,7 +75,7 @@ struct rpc_call {
     grpc_byte_buffer *outgoing; /* Of the send batch. */
     size_t outgoing_charge;
     int cancelled; /* Written by RECV_CLOSE. */
-    struct wire_status end; /* Once `ended`. */
+    struct wire_status end; /* From ENDING on. */
     grpc_metadata trailer;
     struct loop_post release;
 
@@ -59,20 +90,12 @@ struct rpc_call {
     uint32_t queue_first;
     uint32_t queue_len;
 
-    bool dirty;
-    bool send_busy;
-    bool receive_busy;
-    bool started; /* The handler knows the call. */
-    bool closed_told;
-    bool handler_done; /* The handler has finished, or will not be asked to. */
-    bool half_closed; /* The peer sends no more. */
+    bool dirty; /* In loop->dirty. */
+    bool send_busy; /* The send batch is out. */
+    bool receive_busy; /* The receive batch is out. */
+    bool close_done; /* RECV_CLOSE is back. */
     bool headers_sent;
-    bool ended; /* Its status is known; nothing more is queued. */
-    bool end_sent;
-    bool gone; /* Nobody listens. */
-    bool close_done;
-    bool complete;
-    bool release_due;
+    bool half_closed; /* The peer sends no more, or nothing more is read. */
 };
 
 /* Arms one accept: on the loop's thread, or before that runs. */

@@ -278,8 +278,10 @@ size_t descriptors_file_with(const struct descriptors *descriptors, str symbol)
     if (descriptors->symbol_count == 0) {
         return DESCRIPTORS_NONE;
     }
+    assert(descriptors->symbols != NULL);
     const struct symbol *found = bsearch(&wanted, descriptors->symbols, descriptors->symbol_count,
                                          sizeof(struct symbol), compare_symbols);
+    assert(found == NULL || found->file < descriptors->file_count);
     return found == NULL ? DESCRIPTORS_NONE : found->file;
 }
 

@@ -19,6 +19,7 @@ struct descriptors;
 struct descriptors *descriptors_new(str set);
 void descriptors_free(struct descriptors *descriptors); /* Accepts NULL. */
 
+/* How many files the set has. */
 size_t descriptors_file_count(const struct descriptors *descriptors);
 /* The file's index, or DESCRIPTORS_NONE. */
 size_t descriptors_file_named(const struct descriptors *descriptors, str name);
@@ -27,6 +28,7 @@ size_t descriptors_file_with(const struct descriptors *descriptors, str symbol);
 /* Writes the indices of the file and of all it imports, each once, imports later; ret has room
  * for every file. Returns how many. */
 size_t descriptors_closure(const struct descriptors *descriptors, size_t file, size_t *ret);
+/* A packed FileDescriptorProto, of the borrowed set. */
 str descriptors_file_bytes(const struct descriptors *descriptors, size_t file);
 
 #endif

@@ -45,6 +45,7 @@ static void tell(struct api_call *call, serving_status now)
 {
     check_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
+    assert((serving_status)(uintptr_t)call->user != now && "a change is told once");
     call->user = (void *)(uintptr_t)now;
     response.status = now;
     api_call_send(call, &response.base);
@@ -74,6 +75,7 @@ void health_changed(struct api_call *call)
 
 void health_init(struct health *health, const struct methods *methods)
 {
+    assert(methods != NULL);
     health->methods = methods;
     atomic_init(&health->serving, true);
 }

@@ -20,6 +20,7 @@ struct health {
 extern const struct api_method health_methods[];
 
 void health_init(struct health *health, const struct methods *methods); /* Serving. */
+/* Watches hear of it by health_changed(). */
 void health_set(struct health *health, bool serving);
 /* If the call is a Watch that was told something else, tells it the state. */
 void health_changed(struct api_call *call);

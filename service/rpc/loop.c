@@ -68,6 +68,7 @@ static void flush_dirty(struct loop *loop)
 {
     while (loop->dirty != NULL) {
         struct rpc_call *call = loop->dirty;
+        assert(call->dirty && call->loop == loop);
         loop->dirty = call->dirty_next;
         call->dirty = false;
         call_flush(call);
@@ -129,7 +130,8 @@ void loop_stop(struct loop *loop)
 
 void loop_fini(struct loop *loop)
 {
-    assert(loop->call_count == 0);
+    assert(loop->call_count == 0 && loop->calls == NULL);
+    assert(loop->dirty == NULL);
     grpc_call_unref(loop->waker);
     grpc_channel_destroy(loop->waker_channel);
     grpc_completion_queue_destroy(loop->queue);
@@ -153,6 +155,7 @@ bool loop_is_current(const struct loop *loop)
 void loop_quiesce(struct loop *loop, struct inbox *inbox)
 {
     assert(loop_is_current(loop));
+    assert(!loop->stopping && inbox != NULL);
     loop->stopping = true;
     loop->idle_inbox = inbox;
 }

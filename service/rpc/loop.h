@@ -65,9 +65,12 @@ void loop_init(struct loop *loop, grpc_server *server, const struct methods *met
 void loop_start(struct loop *loop, uint32_t index);
 /* Ends the thread. Every call must have gone. */
 void loop_stop(struct loop *loop);
+/* Frees what it holds; after loop_stop(), or when it was never started. */
 void loop_fini(struct loop *loop);
 
+/* `run` is called on the loop's thread, soon; never from here. */
 void loop_post(struct loop *loop, struct loop_post *post);
+/* Whether the caller is on the loop's thread. */
 bool loop_is_current(const struct loop *loop);
 
 /* On the loop's thread: no calls will come; `idle` is pushed to `inbox` when all have gone. */

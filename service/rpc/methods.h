@@ -15,6 +15,7 @@ struct method_row {
 
 struct methods;
 
+/* Without rows. */
 struct methods *methods_new(void);
 void methods_free(struct methods *methods); /* Accepts NULL. */
 /* Adds rows up to the one whose path is NULL. A path twice is a bug. */
@@ -24,7 +25,9 @@ const struct method_row *methods_find(const struct methods *methods, str path);
 
 /* "polos.v1.RunService", ...: each once, in the order they were added. */
 size_t methods_service_count(const struct methods *methods);
+/* index < methods_service_count(). */
 str methods_service(const struct methods *methods, size_t index);
+/* Whether any row's path is of this service. */
 bool methods_has_service(const struct methods *methods, str name);
 
 #endif

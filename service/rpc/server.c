@@ -150,6 +150,7 @@ static void discard(struct rpc_server *server)
 status rpc_server_start(const struct rpc_server_options *options, struct arena *arena,
                         struct rpc_server **ret)
 {
+    assert(options->address != NULL && options->methods != NULL);
     assert(options->threads <= THREADS_MAX);
     uint32_t threads = options->threads == 0 ? THREADS : options->threads;
     uint32_t message_bytes_max =
@@ -184,43 +185,43 @@ uint16_t rpc_server_port(const struct rpc_server *server)
 
 /* ---- end ---- */
 
-struct order {
+struct loop_job {
     struct loop_post post;
     struct rpc_server *server;
     struct loop *loop;
 };
 
-static void order_loops(struct rpc_server *server, void (*run)(struct loop_post *post))
+static void run_on_loops(struct rpc_server *server, void (*run)(struct loop_post *post))
 {
     for (uint32_t i = 0; i < server->loop_count; i++) {
-        struct order *order = xmalloc(sizeof(*order));
-        *order = (struct order){{.run = run}, server, &server->loops[i]};
-        loop_post(order->loop, &order->post);
+        struct loop_job *job = xmalloc(sizeof(*job));
+        *job = (struct loop_job){{.run = run}, server, &server->loops[i]};
+        loop_post(job->loop, &job->post);
     }
 }
 
 static void tell_health(struct loop_post *post)
 {
-    struct order *order = container_of(post, struct order, post);
+    struct loop_job *job = container_of(post, struct loop_job, post);
 
-    for (struct rpc_call *call = order->loop->calls; call != NULL; call = call->next) {
+    for (struct rpc_call *call = job->loop->calls; call != NULL; call = call->next) {
         health_changed(&call->api);
     }
-    free(order);
+    free(job);
 }
 
 /* Unary calls end by themselves soon; a stream might never. */
 static void end_streams(struct loop_post *post)
 {
-    struct order *order = container_of(post, struct order, post);
+    struct loop_job *job = container_of(post, struct loop_job, post);
 
-    for (struct rpc_call *call = order->loop->calls; call != NULL; call = call->next) {
+    for (struct rpc_call *call = job->loop->calls; call != NULL; call = call->next) {
         if (call->api.method != NULL && call->api.method->kind != API_UNARY) {
             call_end_for_shutdown(call);
         }
     }
-    loop_quiesce(order->loop, order->server->events);
-    free(order);
+    loop_quiesce(job->loop, job->server->events);
+    free(job);
 }
 
 void rpc_server_drain(struct rpc_server *server)
@@ -230,7 +231,7 @@ void rpc_server_drain(struct rpc_server *server)
     }
     server->draining = true;
     health_set(&server->health, false);
-    order_loops(server, tell_health);
+    run_on_loops(server, tell_health);
     grpc_server_shutdown_and_notify(server->core, server->loops[0].queue, &server->down);
 }
 
@@ -251,11 +252,12 @@ static bool wait_event(struct rpc_server *server, uint64_t until_us)
 
 void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
 {
+    assert(server->loop_count > 0);
     uint32_t awaited = 1 + server->loop_count; /* down, and every loop idle */
     uint64_t until_us = sys_monotonic_us() + (uint64_t)grace_ms * 1000;
 
     rpc_server_drain(server);
-    order_loops(server, end_streams);
+    run_on_loops(server, end_streams);
     while (awaited > 0 && wait_event(server, until_us)) {
         awaited--;
     }

@@ -27,6 +27,7 @@ struct rpc_server_options {
 /* Binds and serves. FAILED_PRECONDITION: the address is taken or not ours; `why` in the arena. */
 status rpc_server_start(const struct rpc_server_options *options, struct arena *arena,
                         struct rpc_server **ret);
+/* The one that was bound; tells which when the address said 0. */
 uint16_t rpc_server_port(const struct rpc_server *server);
 /* Health answers NOT_SERVING, no new connections or calls; calls in flight go on. */
 void rpc_server_drain(struct rpc_server *server);

@@ -272,6 +272,7 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor,
 status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffer *bytes,
                    struct arena *arena, const ProtobufCMessage **ret, str *ret_field)
 {
+    assert(descriptor != NULL && bytes != NULL);
     assert(arena->bytes_max > 0);
     struct bounded bounded = {.arena = arena};
     str field = STR_EMPTY;

@@ -22,8 +22,10 @@ struct wire_status {
     grpc_slice details; /* A packed google.rpc.Status; empty when OK. */
 };
 
+/* Owns nothing; wire_status_fini() does no harm. */
 struct wire_status wire_status_ok(void);
 struct wire_status wire_status_of(const struct api_error *error); /* NULL: OK. */
+/* It is OK again. */
 void wire_status_fini(struct wire_status *end);
 
 /* Takes the caller's reference of the payload. */
