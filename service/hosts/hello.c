@@ -190,6 +190,7 @@ static status check_new(struct hosts *hosts, const struct host_hello *hello,
     if (old == NULL) {
         return make_room(hosts, arena, ret_field);
     }
+    assert(str_equal(old->host_id, hello->host_id));
     if (old->link == NULL) {
         return STATUS_OK;
     }
@@ -241,6 +242,7 @@ static bool claim(struct hosts *hosts, const struct claimant *host, const struct
         return false;
     }
     session_take_over(hosts, host->session, entry);
+    assert(host->session->held.count <= host->session->slots);
     return true;
 }
 
@@ -251,6 +253,7 @@ static size_t claim_all(struct hosts *hosts, const struct claimant *host,
 {
     size_t lost_count = 0;
 
+    assert(host->session != host->old && host->session != host->expected);
     for (size_t i = 0; i < hello->held_count; i++) {
         if (!claim(hosts, host, &hello->held[i])) {
             lost[lost_count++] = hello->held[i];
@@ -262,6 +265,7 @@ static size_t claim_all(struct hosts *hosts, const struct claimant *host,
     if (host->expected != NULL) {
         session_end(hosts, host->expected, "its host does not hold it any more");
     }
+    assert(lost_count <= hello->held_count);
     return lost_count;
 }
 
@@ -297,7 +301,7 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
         session_close(hosts, session, CODE_ABORTED, "SUPERSEDED",
                       STR("The host has dialled again; this stream is superseded."));
         bool is_known = outbox_acknowledge(&session->outbound, hello->ack);
-        assert(is_known);
+        assert(is_known && session->state == SESSION_AWAY);
     } else {
         old = sessions_find_host(hosts, hello->host_id);
         TRY(check_new(hosts, hello, old, arena, ret_field));
@@ -343,6 +347,7 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     session_attach(hosts, host.session, link);
     welcome(hosts, host.session, is_resumed, lost, lost_count);
     hosts_send_drain(hosts, host.session);
+    assert(link->session == host.session && host.session->state == SESSION_CONNECTED);
     *ret = host.session;
     return STATUS_OK;
 }

@@ -224,7 +224,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     if (!outbox_acknowledge(&session->outbound, message->ack)) {
         return break_off(hosts, session, CODE_FAILED_PRECONDITION, "ACK_BEYOND",
                          "Message %llu is acknowledged, but only %llu were sent; acknowledge the "
-                         "highest number dealt with.",
+                         "highest number handled.",
                          (unsigned long long)message->ack,
                          (unsigned long long)session->outbound.sent);
     }

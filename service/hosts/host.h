@@ -54,7 +54,7 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
                    struct host_session **ret);
 
 enum host_receipt {
-    HOST_RECEIPT_DROP, /* Dealt with: heartbeat, acknowledgement, repetition, stale epoch. */
+    HOST_RECEIPT_DROP, /* Handled: heartbeat, acknowledgement, repetition, stale epoch. */
     HOST_RECEIPT_COMMAND, /* For the engine; hosts_mark_handled() or hosts_refuse() must follow. */
     HOST_RECEIPT_SHOW, /* A delta for watchers. */
     HOST_RECEIPT_CLOSED, /* The stream broke a rule and was closed. */
@@ -74,7 +74,7 @@ void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, const cha
 void hosts_forget(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The stream is gone; the lease runs on. Not for a link that hosts closed. */
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms);
-/* Sends the acknowledgements that are due, one message a session. Once per turn, at its end:
+/* Sends the acknowledgements that are due, one message a session. Once per round, at its end:
  * sessions that are over stay valid pointers until then, and giving them a task does nothing. */
 void hosts_flush(struct hosts *hosts);
 
@@ -85,7 +85,7 @@ str host_session_host_id(const struct host_session *session);
 /* Borrowed until the session's next hello. */
 str host_session_deployment(const struct host_session *session);
 
-/* Ends leases that ran out. After the turn's messages, so that a server that was stopped for a
+/* Ends leases that ran out. After the round's messages, so that a server that was stopped for a
  * while hears its hosts before it gives them up. A clock that steps back does no harm. */
 void hosts_tick(struct hosts *hosts, uint64_t now_ms);
 /* When hosts_tick() is next due; 0: never. */

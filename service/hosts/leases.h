@@ -31,11 +31,11 @@ static inline uint64_t host_hash_of(str host_id)
 }
 
 /* Takes the slot of a task that was granted in the journal before it is sent, so that the
- * picks of one turn do not overbook. hosts_give() follows after the commit, or hosts_release(). */
+ * picks of one round do not overbook. hosts_give() follows after the commit, or hosts_release(). */
 void hosts_reserve(struct hosts *hosts, struct host_session *session, struct task_ref task,
                    uint32_t epoch);
 /* Sends the task, and takes a slot for it if none is reserved. The session came from hosts_pick()
- * in this turn. */
+ * in this round. */
 void hosts_give(struct hosts *hosts, struct host_session *session, const struct host_task *task);
 /* The task is settled or its host let go of it (PARK); its slot is free. */
 void hosts_release(struct hosts *hosts, struct task_ref task);

@@ -10,7 +10,7 @@
 
 enum {
     ACCEPTS_ARMED = 32,
-    POSTS_PER_TURN = 1024,
+    POSTS_PER_WAKE = 1024,
 };
 
 static _Thread_local const struct loop *current;
@@ -27,7 +27,7 @@ static void wake(void *context)
 static void run_posts(void *owner, bool ok)
 {
     struct loop *loop = (struct loop *)owner;
-    struct inbox_node *node = inbox_take(loop->inbox, POSTS_PER_TURN);
+    struct inbox_node *node = inbox_take(loop->inbox, POSTS_PER_WAKE);
     size_t count = 0;
 
     assert(ok);
@@ -38,7 +38,7 @@ static void run_posts(void *owner, bool ok)
         post->run(post);
         count++;
     }
-    if (count == POSTS_PER_TURN) {
+    if (count == POSTS_PER_WAKE) {
         wake(loop); /* There may be more, and nobody else wakes a queue that is not empty. */
     }
 }

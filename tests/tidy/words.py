@@ -16,6 +16,15 @@ BANNED = (
         ("service/", "storage/", "protos/", "clients/c/"),
         {"worker": "host", "orchestrator": "server", "activity": "task"},
     ),
+    (
+        ("service/hosts/", "service/rpc/"),
+        {
+            "adopted": "taken over",
+            "dealt": "handled",
+            "runtime": "partition",
+            "turn": "round",
+        },
+    ),
 )
 
 

@@ -305,7 +305,7 @@ static void host_id_whose_stream_is_gone(void **state)
 }
 
 /* The numbers of the tasks that changed over, in a string of digits. */
-static const char *adopted(struct fixture *fixture)
+static const char *taken_over(struct fixture *fixture)
 {
     static char digits[16];
     size_t count = 0;
@@ -334,8 +334,8 @@ static void tells_what_changed_over(void **state)
     hosts_interrupt(fixture.hosts, task_number(3), "run cancelled");
     link_init(&links[0]);
     assert_int_equal(say_hello(&fixture, &links[0], "h", 5, "a", "", held, 1), CODE_OK);
-    assert_string_equal(adopted(&fixture), "3");
-    assert_string_equal(adopted(&fixture), "");
+    assert_string_equal(taken_over(&fixture), "3");
+    assert_string_equal(taken_over(&fixture), "");
     dispatch(&fixture, "a", 1, 1);
     dispatch(&fixture, "a", 2, 1);
     dispatch(&fixture, "a", 4, 1);
@@ -345,7 +345,7 @@ static void tells_what_changed_over(void **state)
     link_init(&links[1]);
     assert_int_equal(say_hello(&fixture, &links[1], "h", 5, "a", links[0].wires[0].token, held, 3),
                      CODE_OK);
-    assert_string_equal(adopted(&fixture), "");
+    assert_string_equal(taken_over(&fixture), "");
 
     /* Without it the tasks change over, twice here before anybody asks; one is released before. */
     for (size_t i = 2; i < 4; i++) {
@@ -355,8 +355,8 @@ static void tells_what_changed_over(void **state)
     }
     hosts_release(fixture.hosts, task_number(1));
     dispatch(&fixture, "a", 1, 2);
-    assert_string_equal(adopted(&fixture), "32");
-    assert_string_equal(adopted(&fixture), "");
+    assert_string_equal(taken_over(&fixture), "32");
+    assert_string_equal(taken_over(&fixture), "");
     hosts_send_outcome(fixture.hosts, task_number(2), STR("k"), &outcome);
     link_next(&links[3], SERVER_MESSAGE_WELCOME);
     link_next(&links[3], SERVER_MESSAGE_TASK);
@@ -483,7 +483,7 @@ static void expected_of_a_host_that_is_there(void **state)
     fixture_fini(&fixture);
 }
 
-/* After a failed commit the runtime reads a run again and expects what it finds. */
+/* After a failed commit the partition reads a run again and expects what it finds. */
 static void expected_while_it_is_held(void **state)
 {
     (void)state;

@@ -287,11 +287,11 @@ static void the_engine_refuses(void **state)
     assert_int_equal(refused->refused_seq, 2);
     assert_int_equal(refused->ack, 0);
     assert_string_equal(refused->text, "A step is missing.");
-    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("Twice."), NULL); /* Dealt with. */
+    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("Twice."), NULL); /* Handled. */
     assert_true(link_is_quiet(&link));
     disconnect(&fixture, &link);
 
-    /* Refused and dealt with while the host is away: it hears of both. */
+    /* Refused and handled while the host is away: it hears of both. */
     hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
     hosts_mark_handled(fixture.hosts, number, 3);
     hosts_flush(fixture.hosts);

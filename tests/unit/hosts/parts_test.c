@@ -51,7 +51,7 @@ enum {
 enum model_state {
     MODEL_UNSEEN,
     MODEL_OPEN,
-    MODEL_DEALT,
+    MODEL_HANDLED,
     MODEL_FORGOTTEN,
 };
 
@@ -75,7 +75,7 @@ static void check_receive(struct window *window, enum model_state *model, uint64
 static void window_walk(void **state)
 {
     (void)state;
-    enum model_state model[WALK_MAX + 2] = {MODEL_DEALT};
+    enum model_state model[WALK_MAX + 2] = {MODEL_HANDLED};
     struct window window = {0};
     uint64_t random = 7;
     uint64_t received = 0;
@@ -99,17 +99,17 @@ static void window_walk(void **state)
         case 4:
             window_mark_handled(&window, seq);
             if (seq <= received) {
-                model[seq] = MODEL_DEALT;
+                model[seq] = MODEL_HANDLED;
             }
             break;
         default:
             check_receive(&window, model, seq, &received);
             break;
         }
-        uint64_t dealt = window.handled;
+        uint64_t handled = window.handled;
         assert_int_equal(window.received, received);
-        assert_int_equal(model[dealt], MODEL_DEALT);
-        assert_int_not_equal(model[dealt + 1], MODEL_DEALT);
+        assert_int_equal(model[handled], MODEL_HANDLED);
+        assert_int_not_equal(model[handled + 1], MODEL_HANDLED);
         assert_int_equal(window_is_open(&window, seq), model[seq] == MODEL_OPEN);
     }
     window_fini(&window);

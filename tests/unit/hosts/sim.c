@@ -123,9 +123,9 @@ static void server_step(struct sim *sim)
             sim_server_read(sim, link);
         }
     } else if (choice < 84) {
-        sim_server_turn(sim, true);
+        sim_server_round(sim, true);
     } else if (choice < 86) {
-        sim_server_turn(sim, false);
+        sim_server_round(sim, false);
     } else if (choice < 97) {
         sim->now_ms += sim_below(sim, SIM_LEASE_MS / 4);
     } else if (choice < 98) {
@@ -171,7 +171,7 @@ static void calm_round(struct sim *sim)
             sim_server_gone(sim, link);
         }
     }
-    sim_server_turn(sim, true);
+    sim_server_round(sim, true);
     sim->now_ms += SIM_LEASE_MS / 10;
     sweep(sim, false);
 }
@@ -208,7 +208,7 @@ static void end_well(struct sim *sim)
         }
     }
     sim->now_ms += SIM_LEASE_MS;
-    sim_server_turn(sim, true);
+    sim_server_round(sim, true);
     hosts_stats(sim->hosts, &stats);
     if (stats.sessions + stats.connected + stats.held + stats.ready + stats.expected != 0 ||
         hosts_next_deadline(sim->hosts) != 0) {

@@ -5,7 +5,7 @@
  * of the server keeps it and nothing else. What must never happen calls sim_fail().
  *
  *   sim_host.c    a process that runs tasks, as the protocol asks of it
- *   sim_server.c  the runtime around struct hosts: turns, commits, grants, restarts
+ *   sim_server.c  the partition around struct hosts: rounds, commits, grants, restarts
  *   sim.c         the streams between them, the schedule, the end
  */
 #ifndef TESTS_UNIT_HOSTS_SIM_H
@@ -96,7 +96,7 @@ struct sim_host {
     struct host_message unacked[SIM_UNACKED_MAX];
     uint32_t unacked_count;
     uint64_t sent;
-    uint64_t dealt; /* The server's highest number. */
+    uint64_t handled; /* The server's highest number. */
 };
 
 enum sim_task_state {
@@ -142,7 +142,7 @@ struct sim {
     struct sim_task tasks[SIM_TASKS];
     struct sim_link *links[SIM_LINKS_MAX]; /* That the server has not seen the end of. */
     uint32_t link_count;
-    struct sim_taken pending[SIM_PENDING_MAX]; /* Wait for the turn's commit. */
+    struct sim_taken pending[SIM_PENDING_MAX]; /* Wait for the round's commit. */
     uint32_t pending_count;
     struct sim_taken taken[SIM_TAKEN_MAX]; /* All that were not forgotten. */
     uint32_t taken_count;
@@ -176,7 +176,7 @@ void sim_server_start(struct sim *sim);
 void sim_server_restart(struct sim *sim);
 void sim_server_read(struct sim *sim, struct sim_link *link);
 void sim_server_gone(struct sim *sim, struct sim_link *link);
-void sim_server_turn(struct sim *sim, bool commits);
+void sim_server_round(struct sim *sim, bool commits);
 void sim_server_cancel(struct sim *sim, uint32_t task);
 void sim_server_interrupt(struct sim *sim, uint32_t task);
 void sim_host_id(const struct sim_link *link, char ret[16]);

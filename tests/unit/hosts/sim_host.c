@@ -28,7 +28,7 @@ void sim_host_dial(struct sim *sim, struct sim_host *host)
     link->host = host->index;
     link->incarnation = host->incarnation;
     memcpy(link->hello.token, host->token, sizeof(link->hello.token));
-    link->hello.ack = host->dealt;
+    link->hello.ack = host->handled;
     for (uint32_t i = 0; i < host->work_count; i++) {
         link->hello.held[link->hello.held_count++] = host->work[i].held;
     }
@@ -60,7 +60,7 @@ static void send_up(struct sim *sim, struct sim_host *host, struct host_message 
         sim_fail(sim, "a stream is too long");
         return;
     }
-    message.ack = host->dealt;
+    message.ack = host->handled;
     link->up[link->up_count++] = message;
 }
 
@@ -149,7 +149,7 @@ static void renumber(struct sim_host *host)
     uint32_t kept = 0;
 
     host->sent = 0;
-    host->dealt = 0;
+    host->handled = 0;
     for (uint32_t i = 0; i < host->unacked_count; i++) {
         struct host_message message = host->unacked[i];
         struct held_task held = {message.task, message.epoch};
@@ -261,13 +261,13 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
     }
     take_ack(sim, host, wire->ack);
     if (wire->seq != 0) {
-        if (wire->seq > host->dealt + 1) {
+        if (wire->seq > host->handled + 1) {
             sim_fail(sim, "the server's numbers have a gap");
         }
-        if (wire->seq <= host->dealt) {
+        if (wire->seq <= host->handled) {
             return; /* A repetition. */
         }
-        host->dealt = wire->seq;
+        host->handled = wire->seq;
     }
     switch (wire->kind) {
     case SERVER_MESSAGE_TASK:

@@ -149,7 +149,7 @@ static void tell_again(struct sim *sim, const struct sim_link *link)
 
         if (task->state != SIM_TASK_LEASED || task->host != link->host ||
             task->incarnation != link->incarnation) {
-            sim_fail(sim, "adopted what is not its own");
+            sim_fail(sim, "took over what is not its own");
         }
         for (uint32_t step = 0; step < task->settled; step++) {
             if (sim_is_order(task, step)) {
@@ -335,7 +335,7 @@ static void deal_done(struct sim *sim, const struct host_message *message)
     settle(sim, message->task.effect);
 }
 
-static void deal(struct sim *sim, const struct sim_taken *taken)
+static void handle(struct sim *sim, const struct sim_taken *taken)
 {
     const struct host_message *message = &taken->message;
     struct sim_task *task = &sim->tasks[message->task.effect];
@@ -399,7 +399,7 @@ static void commit(struct sim *sim)
         sim->pending_count--;
         memmove(&sim->pending[at], &sim->pending[at + 1],
                 (sim->pending_count - at) * sizeof(sim->pending[0]));
-        deal(sim, &taken);
+        handle(sim, &taken);
     }
 }
 
@@ -479,7 +479,7 @@ static void give(struct sim *sim)
 }
 
 /* Grants are made in one call and given in the next, so that anything may come between. */
-void sim_server_turn(struct sim *sim, bool commits)
+void sim_server_round(struct sim *sim, bool commits)
 {
     if (commits) {
         commit(sim);
