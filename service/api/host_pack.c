@@ -59,7 +59,7 @@ static void put_steps(struct arena *arena, const struct host_task *from, Polos__
         polos__v1__settled_step__init(ret->steps[i]);
         ret->steps[i]->key = text_of(arena, from->steps[i].key);
         ret->steps[i]->outcome = outcome(arena, &from->steps[i].outcome);
-        ret->steps[i]->is_order = from->steps[i].is_order;
+        ret->steps[i]->is_order = from->steps[i].is_step_request;
         ret->steps[i]->kind = (char *)from->steps[i].kind;
     }
 }

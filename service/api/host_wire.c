@@ -2,7 +2,7 @@
 
 #include "service/agents/definition.h"
 #include "service/api/definition.h"
-#include "service/api/host_order.h"
+#include "service/api/host_step_request.h"
 #include "service/api/options.h"
 #include "service/api/queues.h"
 #include "service/api/schedules.h"
@@ -269,15 +269,16 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     return true;
 }
 
-static bool take_order(struct check *check, const Polos__V1__Order *order, struct host_message *ret)
+static bool take_step_request(struct check *check, const Polos__V1__Order *order,
+                              struct host_message *ret)
 {
-    ret->kind = HOST_MESSAGE_ORDER;
+    ret->kind = HOST_MESSAGE_STEP_REQUEST;
     ret->epoch = order->epoch;
     ret->key = copied(check, order->key);
     return take_task_id(check, "order.task_id", order->task_id, &ret->task) &&
            note_fault(check,
                       check_some(check, "order.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
-                          host_order_take(check, order, &ret->order),
+                          host_step_request_take(check, order, &ret->step_request),
                       ret);
 }
 
@@ -310,7 +311,7 @@ static bool check_numbering(struct check *check, const struct host_message *mess
                            "leave it 0: an acknowledgement alone, a delta and a "
                            "heartbeat are not numbered");
     case HOST_MESSAGE_STEP_DONE:
-    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_STEP_REQUEST:
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
         return message->seq != 0 ||
@@ -331,7 +332,7 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
         is_fine = take_step_done(check, message->step_done, ret);
         break;
     case POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER:
-        is_fine = take_order(check, message->order, ret);
+        is_fine = take_step_request(check, message->order, ret);
         break;
     case POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE:
         is_fine = take_task_done(check, message->task_done, ret);

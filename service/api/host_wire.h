@@ -3,8 +3,8 @@
  *
  * What is wrong with a message ends the stream, because a host that does not speak the protocol
  * cannot be helped by going on. But what the user's code got wrong is between it and its task: a
- * step or an order that asks for nonsense is refused (host_message.fault), and a result that is no
- * JSON settles its task as failed, since the run must not hang on a tool's mistake.
+ * step or a step request that asks for nonsense is refused (host_message.fault), and a result that
+ * is no JSON settles its task as failed, since the run must not hang on a tool's mistake.
  */
 #ifndef SERVICE_API_HOST_WIRE_H
 #define SERVICE_API_HOST_WIRE_H

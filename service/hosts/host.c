@@ -116,7 +116,7 @@ static bool must_be_numbered(enum host_message_kind kind)
 {
     switch (kind) {
     case HOST_MESSAGE_STEP_DONE:
-    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_STEP_REQUEST:
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
     case HOST_MESSAGE_DRAIN:
@@ -194,7 +194,7 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
 
     switch (message->kind) {
     case HOST_MESSAGE_STEP_DONE:
-    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_STEP_REQUEST:
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
         return receive_answer(hosts, session, message);
@@ -232,7 +232,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
             hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
-            "A step, an order, the end of a task, a park and a drain are numbered from "
+            "A step, a step request, the end of a task, a park and a drain are numbered from "
             "1 within a session; seq was 0.");
     }
     if (message->seq != 0) {

@@ -44,14 +44,14 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
 /* Tells the host that holds the task (numbered) that its run is being cancelled; the task stays its
  * own until it says TaskDone. One that is only reserved says so itself when it is given. */
 void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause);
-/* Sends an order's outcome (numbered) to the host that holds the task; without one, nothing: the
- * outcome comes with the task when it is given again. */
+/* Sends a step request's outcome (numbered) to the host that holds the task; without one, nothing:
+ * the outcome comes with the task when it is given again. */
 void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
                         const struct outcome *outcome);
 /* Tasks that hosts_hello() took over from an earlier session or from before a restart, and whose
- * outcomes may have been lost on the way: their settled orders, and the interruption of those that
- * are being cancelled, are to be sent again. Each is told once, and not when it is no longer held.
- * False: none left. */
+ * outcomes may have been lost on the way: their settled step requests, and the interruption of
+ * those that are being cancelled, are to be sent again. Each is told once, and not when it is no
+ * longer held. False: none left. */
 bool hosts_next_taken_over(struct hosts *hosts, struct task_ref *ret);
 /* After a restart: the journal says that a host holds it; host_hash is host_hash_of() its id. Lost
  * when that host does not claim it within a lease from the last such call for it. A task that is

@@ -62,13 +62,14 @@ struct host_hello {
     str user_agent;
 };
 
-enum host_order_kind {
-    HOST_ORDER_SLEEP, /* due_ms */
-    HOST_ORDER_SUSPEND, /* data, due_ms (0: never) */
-    HOST_ORDER_INVOKE, /* children, waits */
-    HOST_ORDER_AWAIT_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
-    HOST_ORDER_PUBLISH, /* topic, event_type, data */
-    HOST_ORDER_RESUME, /* run, step_key, data */
+/* A step that the server does for a task's code. */
+enum step_request_kind {
+    STEP_REQUEST_SLEEP, /* due_ms */
+    STEP_REQUEST_SUSPENSION, /* data, due_ms (0: never) */
+    STEP_REQUEST_START, /* children, waits */
+    STEP_REQUEST_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
+    STEP_REQUEST_PUBLISH, /* topic, event_type, data */
+    STEP_REQUEST_RESUME, /* run, step_key, data */
 };
 
 /* A run to be started by a task's code. */
@@ -88,8 +89,8 @@ struct host_child {
     int32_t priority;
 };
 
-struct host_order {
-    enum host_order_kind kind;
+struct host_step_request {
+    enum step_request_kind kind;
     uint64_t due_ms;
     str data; /* JSON text. */
     str topic;
@@ -104,7 +105,7 @@ struct host_order {
 enum host_message_kind {
     HOST_MESSAGE_NONE, /* Only the acknowledgement. */
     HOST_MESSAGE_STEP_DONE,
-    HOST_MESSAGE_ORDER,
+    HOST_MESSAGE_STEP_REQUEST,
     HOST_MESSAGE_TASK_DONE,
     HOST_MESSAGE_DELTA,
     HOST_MESSAGE_HEARTBEAT,
@@ -116,25 +117,25 @@ struct host_message {
     uint64_t seq; /* 0: unnumbered. */
     uint64_t ack;
     enum host_message_kind kind;
-    struct task_ref task; /* STEP_DONE, ORDER, TASK_DONE, DELTA. */
+    struct task_ref task; /* STEP_DONE, STEP_REQUEST, TASK_DONE, DELTA. */
     uint32_t epoch;
     uint32_t number; /* STEP_DONE. */
-    str key; /* STEP_DONE, ORDER. */
+    str key; /* STEP_DONE, STEP_REQUEST. */
     str text; /* DELTA. */
     struct outcome outcome; /* STEP_DONE, TASK_DONE. */
     str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     uint32_t outcomes_seen; /* PARK. */
-    struct host_order order; /* ORDER. */
-    str fault; /* STEP_DONE, ORDER: not empty: what is wrong with it; it is refused. */
+    struct host_step_request step_request; /* STEP_REQUEST. */
+    str fault; /* STEP_DONE, STEP_REQUEST: not empty: what is wrong with it; it is refused. */
 };
 
 struct settled_step {
     str key;
     struct outcome outcome;
-    bool is_order;
-    const char *kind; /* "step", "sleep", "suspend", "event", "invoke", "order". */
+    bool is_step_request;
+    const char *kind; /* A word of SettledStep.kind in tools.proto. */
 };
 
 /* Work for a host. */
@@ -153,7 +154,7 @@ struct host_task {
     str user_id;
     str conversation_id;
     uuid root;
-    uint32_t settled_count; /* Of `steps`, those that are no orders. */
+    uint32_t settled_count; /* Of `steps`, those that are no step requests. */
     bool is_cancelling;
     str state; /* JSON text; empty: none. */
     uint32_t retry_count;

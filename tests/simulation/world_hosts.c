@@ -29,7 +29,7 @@ static void judge_steps(struct world *world, const struct book *book, const stru
         const struct settled_step *told = &task->steps[number];
         world_expect(world,
                      number < task->step_count && str_hash(told->key) == step->key &&
-                         told->is_order == (step->number == 0) &&
+                         told->is_step_request == (step->number == 0) &&
                          (step->value == 0 || str_hash(told->outcome.value) == step->value),
                      "a-task-carries-its-settled-steps");
         if (!world_is_well(world)) {
@@ -114,7 +114,7 @@ static const struct host_task *copy_task(struct arena *arena, const struct host_
     struct settled_step *steps = arena_alloc(arena, task->step_count * sizeof(*steps) + 1);
     for (size_t i = 0; i < task->step_count; i++) { /* Their outcomes are judged already. */
         steps[i] = (struct settled_step){.key = arena_copy(arena, task->steps[i].key),
-                                         .is_order = task->steps[i].is_order};
+                                         .is_step_request = task->steps[i].is_step_request};
     }
     copy->steps = steps;
     copy->name = arena_copy(arena, task->name);
@@ -157,7 +157,7 @@ static struct payload *pack(const struct server_message *message)
 static bool is_about_task(const struct host_message *message)
 {
     return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE ||
-           message->kind == HOST_MESSAGE_ORDER || message->kind == HOST_MESSAGE_PARK;
+           message->kind == HOST_MESSAGE_STEP_REQUEST || message->kind == HOST_MESSAGE_PARK;
 }
 
 static void hear(struct world *world, void *context, uint64_t number);
@@ -317,7 +317,7 @@ static void judge_durable(struct sim_host *host, const struct host_message *mess
     const struct ledger_effect *effect = ledger_open(&book->ledger, message->task.effect);
     bool is_over = book->ledger.ended != EVENT_NONE || effect == NULL;
     bool is_written = is_over;
-    if (message->kind == HOST_MESSAGE_ORDER) {
+    if (message->kind == HOST_MESSAGE_STEP_REQUEST) {
         is_written |= books_wait(book, message->task.effect, message->key) != NULL;
     } else if (message->kind != HOST_MESSAGE_STEP_DONE) {
         is_written = is_written || !effect->is_leased || effect->attempt > message->epoch;
@@ -405,7 +405,7 @@ static void hear_again(struct sim_host *host, struct sim_task *held, const struc
             struct host_message again = sent->message;
             again.epoch = task->epoch;
             sent->is_void = true;
-            if (again.kind != HOST_MESSAGE_ORDER) { /* The code says it again. */
+            if (again.kind != HOST_MESSAGE_STEP_REQUEST) { /* The code says it again. */
                 sim_host_say(host, again, false);
             }
         }

@@ -79,7 +79,7 @@ static void take_steps(struct world *world, struct sim_task *task, const struct 
     task->outcomes_seen = 0;
     for (size_t i = 0; i < given->step_count; i++) {
         struct sim_op *op = find_op(world, task, given->steps[i].key);
-        task->outcomes_seen += given->steps[i].is_order;
+        task->outcomes_seen += given->steps[i].is_step_request;
         if (op != NULL) {
             op->state = OP_STATE_SETTLED;
         }
@@ -222,10 +222,10 @@ static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task
         message.number = task->steps + 2 + (uint32_t)world_below(world, 3);
         message.key = STR("gap");
     } else if (what == 2) {
-        message.kind = HOST_MESSAGE_ORDER;
+        message.kind = HOST_MESSAGE_STEP_REQUEST;
         message.key = STR("order");
-        message.order.kind = HOST_ORDER_SLEEP;
-        message.order.due_ms = 1;
+        message.step_request.kind = STEP_REQUEST_SLEEP;
+        message.step_request.due_ms = 1;
     } else if (what == 3) {
         message.kind = HOST_MESSAGE_PARK;
     }
@@ -270,7 +270,7 @@ static void do_end(struct sim_host *host, struct sim_task *task)
 }
 
 static void draw_children(struct world *world, const struct sim_task *task,
-                          struct host_order *order)
+                          struct host_step_request *order)
 {
     static const struct {
         unsigned kind;
@@ -300,15 +300,16 @@ static void draw_children(struct world *world, const struct sim_task *task,
             children[i].priority = (int32_t)world_below(world, 3) - 1;
         }
     }
-    order->kind = HOST_ORDER_INVOKE;
+    order->kind = STEP_REQUEST_START;
     order->children = children;
     order->child_count = count;
 }
 
-static void draw_resume(struct world *world, const struct sim_task *task, struct host_order *order)
+static void draw_resume(struct world *world, const struct sim_task *task,
+                        struct host_step_request *order)
 {
     const struct book *book = world->books[world_below(world, world->book_count)];
-    order->kind = HOST_ORDER_RESUME;
+    order->kind = STEP_REQUEST_RESUME;
     order->run = world_below(world, 10) == 0 ? task->task.run : book->id;
     order->step_key = key_of(world, world_below(world, OPS_MAX));
     order->data = STR("{\"from\":\"code\"}");
@@ -324,10 +325,10 @@ static uint64_t draw_due(struct world *world, uint64_t amount)
     return amount % 2 == 0 ? 0 : world_wall_ms(world) + 2000 + amount / 2 % 20000;
 }
 
-static struct host_order draw_order(struct world *world, const struct sim_task *task,
-                                    const struct sim_op *op)
+static struct host_step_request draw_order(struct world *world, const struct sim_task *task,
+                                           const struct sim_op *op)
 {
-    struct host_order order = {.kind = HOST_ORDER_SLEEP};
+    struct host_step_request order = {.kind = STEP_REQUEST_SLEEP};
     static const char *const types[] = {"", "a", "b"};
     switch (op->kind) {
     case OP_STEP:
@@ -339,12 +340,12 @@ static struct host_order draw_order(struct world *world, const struct sim_task *
                                                                       : op->amount % 25000);
         break;
     case OP_SUSPEND:
-        order.kind = HOST_ORDER_SUSPEND;
+        order.kind = STEP_REQUEST_SUSPENSION;
         order.data = STR("{\"ask\":\"may I\"}");
         order.due_ms = draw_due(world, op->amount);
         break;
     case OP_AWAIT:
-        order.kind = HOST_ORDER_AWAIT_EVENT;
+        order.kind = STEP_REQUEST_EVENT;
         order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_CODE_TOPICS));
         order.event_type = str_of(types[op->amount / 5 % 3]);
         order.due_ms = draw_due(world, op->amount);
@@ -355,7 +356,7 @@ static struct host_order draw_order(struct world *world, const struct sim_task *
         order.waits = op->kind == OP_CHILDREN;
         break;
     case OP_PUBLISH:
-        order.kind = HOST_ORDER_PUBLISH;
+        order.kind = STEP_REQUEST_PUBLISH;
         order.topic = world_topic_name((unsigned)(op->amount / 7 % WORLD_TOPICS));
         order.event_type = str_of(types[1 + op->amount / 5 % 2]);
         order.data = STR("{\"n\":1}");
@@ -369,15 +370,15 @@ static struct host_order draw_order(struct world *world, const struct sim_task *
 
 static void do_order(struct sim_host *host, struct sim_task *task, struct sim_op *op, str key)
 {
-    struct host_message message = message_of(task, HOST_MESSAGE_ORDER);
+    struct host_message message = message_of(task, HOST_MESSAGE_STEP_REQUEST);
     message.key = key;
-    message.order = draw_order(host->world, task, op);
+    message.step_request = draw_order(host->world, task, op);
     op->state = OP_STATE_SAID;
     sim_host_say(host, message, false);
     if (world_fault(host->world, 10)) {
         sim_host_say(host, message, false); /* Under two numbers: it is one order. */
     }
-    bool starts = message.order.kind == HOST_ORDER_INVOKE;
+    bool starts = message.step_request.kind == STEP_REQUEST_START;
     if (starts && world_fault(host->world, 8)) {
         world_cancel(host->world, task->task.run); /* Perhaps in one turn. */
     }

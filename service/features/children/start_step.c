@@ -30,7 +30,7 @@ static struct run_spec child_spec(const struct step_request *step, const struct 
 
 static void prepare_start(struct step_request *step)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     struct event started;
     struct failure failure;
     if (!status_is_ok(runs_started(step->run, step->arena, &started))) {
@@ -58,7 +58,7 @@ static void prepare_start(struct step_request *step)
 /* The ids come before the request's record, which names them. */
 static void start_children(struct step_request *step, uint32_t effect, uuid *ids)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     struct run_spec *specs = step->own;
     for (size_t i = 0; i < wanted->child_count; i++) {
         struct failure failure;
@@ -71,7 +71,7 @@ static void start_children(struct step_request *step, uint32_t effect, uuid *ids
 
 static void name_children(struct step_request *step, const uuid *ids)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     struct buf text = {0};
     struct json_writer writer = json_writer_of(&text);
     json_begin_array(&writer, NULL);
@@ -90,7 +90,7 @@ static void name_children(struct step_request *step, const uuid *ids)
 
 static void carry_out(struct step_request *step)
 {
-    size_t count = step->message->order.child_count;
+    size_t count = step->message->step_request.child_count;
     if (step->own != NULL) {
         uuid *ids = arena_alloc(step->arena, count * sizeof(ids[0]));
         start_children(step, step->run->state.effect_next, ids);
@@ -99,7 +99,7 @@ static void carry_out(struct step_request *step)
 }
 
 const struct wait_kind start_step_kind = {
-    .order = HOST_ORDER_INVOKE,
+    .request = STEP_REQUEST_START,
     .kind = EFFECT_CHILDREN,
     .prepare = prepare_start,
     .carry_out = carry_out,

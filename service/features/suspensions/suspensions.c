@@ -362,7 +362,7 @@ const struct operation get_suspension_operation = {
 
 static void prepare_suspend(struct step_request *step)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     step->command.step_request.kind = EFFECT_SUSPENSION;
     step->command.step_request.data = wanted->data;
     step->command.step_request.due_ms = wanted->due_ms;
@@ -378,7 +378,7 @@ static void prepare_suspend(struct step_request *step)
 
 static void prepare_resume(struct step_request *step)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     char by[UUID_TEXT_BYTES];
     bool accepted = false;
     bool kept = false;
@@ -423,14 +423,14 @@ static void delete_row(struct partition *partition, struct live_run *run,
 }
 
 static const struct wait_kind suspend_kind = {
-    .order = HOST_ORDER_SUSPEND,
+    .request = STEP_REQUEST_SUSPENSION,
     .kind = EFFECT_SUSPENSION,
     .prepare = prepare_suspend,
     .set = put_row,
     .over = delete_row,
 };
 static const struct wait_kind resume_kind = {
-    .order = HOST_ORDER_RESUME, .kind = EFFECT_AT_ONCE, .prepare = prepare_resume};
+    .request = STEP_REQUEST_RESUME, .kind = EFFECT_AT_ONCE, .prepare = prepare_resume};
 
 static void *start(struct partition *partition)
 {

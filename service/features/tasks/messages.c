@@ -161,7 +161,7 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
         return submit_step_done(partition, run, message);
     case HOST_MESSAGE_TASK_DONE:
         return submit_task_done(partition, run, message);
-    case HOST_MESSAGE_ORDER:
+    case HOST_MESSAGE_STEP_REQUEST:
         return step_request_submit(partition, run, message, &request->arena);
     case HOST_MESSAGE_PARK:
         return command_submit(partition, run, &park);

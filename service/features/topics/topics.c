@@ -541,7 +541,7 @@ const struct operation subscribe_end_operation = {
 
 static void prepare_await(struct step_request *step)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     struct buf text = {0};
     struct json_writer writer = json_writer_of(&text);
     json_begin_object(&writer, NULL);
@@ -555,7 +555,7 @@ static void prepare_await(struct step_request *step)
 
 static void prepare_publish(struct step_request *step)
 {
-    const struct host_order *wanted = &step->message->order;
+    const struct host_step_request *wanted = &step->message->step_request;
     struct topic_event event = {
         .topic = wanted->topic,
         .type = wanted->event_type,
@@ -608,14 +608,14 @@ static void delete_row(struct partition *partition, struct live_run *run,
 }
 
 static const struct wait_kind await_kind = {
-    .order = HOST_ORDER_AWAIT_EVENT,
+    .request = STEP_REQUEST_EVENT,
     .kind = EFFECT_EVENT,
     .prepare = prepare_await,
     .set = put_row,
     .over = delete_row,
 };
 static const struct wait_kind publish_kind = {
-    .order = HOST_ORDER_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
+    .request = STEP_REQUEST_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
 
 static void *start(struct partition *partition)
 {

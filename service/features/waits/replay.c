@@ -69,7 +69,7 @@ static void add_step(struct reading *reading, struct settled_step step)
     replay->steps = array_reserve_in(reading->arena, replay->steps, &reading->capacity,
                                      replay->count + 1, sizeof(replay->steps[0]));
     replay->steps[replay->count++] = step;
-    replay->settled_count += !step.is_order;
+    replay->settled_count += !step.is_step_request;
 }
 
 static const struct order *find_order(const struct reading *reading, uint32_t effect)
@@ -170,7 +170,7 @@ static void read_wait_settled(struct reading *reading, const struct event *event
     add_step(reading, (struct settled_step){
                           .key = order->key,
                           .outcome = outcome,
-                          .is_order = true,
+                          .is_step_request = true,
                           .kind = kind_name(order->kind),
                       });
 }

@@ -124,7 +124,7 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
     struct replay replay;
     status read = replay_read(step->partition, step->run->state.id, task->id, step->arena, &replay);
     for (size_t i = 0; status_is_ok(read) && i < replay.count; i++) {
-        if (replay.steps[i].is_order && str_equal(replay.steps[i].key, step->message->key)) {
+        if (replay.steps[i].is_step_request && str_equal(replay.steps[i].key, step->message->key)) {
             struct told told = {
                 .kind = EFFECT_AT_ONCE,
                 .key = step->message->key,
@@ -154,7 +154,7 @@ enum verdict step_request_submit(struct partition *partition, struct live_run *r
     if (is_repeated(&step, &verdict)) {
         return verdict;
     }
-    const struct wait_kind *kind = waits_kind_for(partition, message->order.kind);
+    const struct wait_kind *kind = waits_kind_for(partition, message->step_request.kind);
     kind->prepare(&step);
     if (kind->carry_out != NULL) {
         kind->carry_out(&step);
@@ -174,7 +174,7 @@ void step_request_resend(struct partition *partition, struct task_ref task)
         hosts_interrupt(partition->hosts, task, "cancelled");
     }
     for (size_t i = 0; i < replay.count; i++) {
-        if (replay.steps[i].is_order) {
+        if (replay.steps[i].is_step_request) {
             hosts_send_outcome(partition->hosts, task, replay.steps[i].key,
                                &replay.steps[i].outcome);
         }

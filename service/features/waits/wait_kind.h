@@ -22,7 +22,7 @@ struct step_request {
 };
 
 struct wait_kind {
-    enum host_order_kind order; /* What a host asks for. */
+    enum step_request_kind request; /* What a host asks for. */
     enum effect_kind kind; /* EFFECT_AT_ONCE: it settles at once. */
     /* Fills in the command; may settle it. What can be done at once is done in this batch. */
     void (*prepare)(struct step_request *step);

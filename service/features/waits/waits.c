@@ -16,12 +16,12 @@
 #include "service/partition/state.h"
 
 enum {
-    ORDER_KINDS = 8,
+    STEP_REQUEST_KINDS = 8,
 };
 
 struct waits {
     struct partition *partition;
-    const struct wait_kind *by_order[ORDER_KINDS];
+    const struct wait_kind *by_request[STEP_REQUEST_KINDS];
     const struct wait_kind *by_effect[EFFECT_KIND_COUNT];
 };
 
@@ -242,12 +242,12 @@ struct step_keys *waits_step_keys(struct partition *partition, const struct live
     return &room_of(waits_of(partition), run)->step_keys;
 }
 
-const struct wait_kind *waits_kind_for(struct partition *partition, enum host_order_kind order)
+const struct wait_kind *waits_kind_for(struct partition *partition, enum step_request_kind request)
 {
     const struct waits *waits = waits_of(partition);
-    assert((size_t)order < COUNT_OF(waits->by_order));
-    assert(waits->by_order[order] != NULL); /* Some feature has a row for it. */
-    return waits->by_order[order];
+    assert((size_t)request < COUNT_OF(waits->by_request));
+    assert(waits->by_request[request] != NULL); /* Some feature has a row for it. */
+    return waits->by_request[request];
 }
 
 struct restoring {
@@ -288,20 +288,20 @@ static void run_leaves(void *self, struct live_run *run)
 static void prepare_sleep(struct step_request *step)
 {
     step->command.step_request.kind = EFFECT_SLEEP;
-    step->command.step_request.due_ms = step->message->order.due_ms;
+    step->command.step_request.due_ms = step->message->step_request.due_ms;
 }
 
 static const struct wait_kind sleep_kind = {
-    .order = HOST_ORDER_SLEEP, .kind = EFFECT_SLEEP, .prepare = prepare_sleep};
+    .request = STEP_REQUEST_SLEEP, .kind = EFFECT_SLEEP, .prepare = prepare_sleep};
 
 static void take_kinds(struct waits *waits, const struct feature *feature)
 {
     for (size_t i = 0; feature->wait_kinds != NULL && feature->wait_kinds[i] != NULL; i++) {
         const struct wait_kind *kind = feature->wait_kinds[i];
-        assert((size_t)kind->order < COUNT_OF(waits->by_order));
-        assert(waits->by_order[kind->order] == NULL); /* One feature for each. */
+        assert((size_t)kind->request < COUNT_OF(waits->by_request));
+        assert(waits->by_request[kind->request] == NULL); /* One feature for each. */
         assert(kind->prepare != NULL && kind->kind < EFFECT_KIND_COUNT);
-        waits->by_order[kind->order] = kind;
+        waits->by_request[kind->request] = kind;
         if (kind->kind != EFFECT_AT_ONCE) {
             waits->by_effect[kind->kind] = kind;
         }

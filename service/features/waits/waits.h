@@ -34,6 +34,6 @@ status wait_find(struct partition *partition, struct live_run *run, uint32_t eff
 /* Which keys the run's tasks have used. */
 struct step_keys *waits_step_keys(struct partition *partition, const struct live_run *run);
 /* The row of what a host may ask for. */
-const struct wait_kind *waits_kind_for(struct partition *partition, enum host_order_kind order);
+const struct wait_kind *waits_kind_for(struct partition *partition, enum step_request_kind request);
 
 #endif

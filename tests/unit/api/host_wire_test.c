@@ -391,7 +391,7 @@ static void tasks_go_out(void **state)
     const struct settled_step settled[] = {
         {.key = STR("one"), .outcome = {.value = STR("1")}, .kind = "step"},
         {.key = STR("two"),
-         .is_order = true,
+         .is_step_request = true,
          .kind = "sleep",
          .outcome = {.failed = true, .error_type = STR("E")}},
     };

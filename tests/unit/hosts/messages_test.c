@@ -100,7 +100,7 @@ static void ends_streams_that_break_rules(void **state)
         {{.seq = UINT64_MAX, .kind = HOST_MESSAGE_STEP_DONE}, "SEQUENCE_GAP"},
         {{.kind = HOST_MESSAGE_STEP_DONE}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_TASK_DONE}, "UNNUMBERED"},
-        {{.kind = HOST_MESSAGE_ORDER}, "UNNUMBERED"},
+        {{.kind = HOST_MESSAGE_STEP_REQUEST}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_PARK}, "UNNUMBERED"},
         {{.kind = HOST_MESSAGE_DRAIN}, "UNNUMBERED"},
         {{.ack = 2, .kind = HOST_MESSAGE_HEARTBEAT}, "ACK_BEYOND"},
@@ -173,7 +173,8 @@ static void refuses_answers_for_what_is_not_held(void **state)
         uint32_t task;
         uint32_t epoch;
     } rows[] = {{1, 2}, {1, 0}, {2, 1}, {3, 1}, {4, 1}};
-    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE, HOST_MESSAGE_ORDER,
+    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE,
+                                                   HOST_MESSAGE_STEP_REQUEST,
                                                    HOST_MESSAGE_TASK_DONE, HOST_MESSAGE_PARK};
     for (size_t i = 0; i < COUNT_OF(rows) * COUNT_OF(kinds); i++) {
         uint32_t task = rows[i / COUNT_OF(kinds)].task;
@@ -203,7 +204,8 @@ static void refuses_what_is_wrong_in_itself(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE, HOST_MESSAGE_ORDER};
+    static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE,
+                                                   HOST_MESSAGE_STEP_REQUEST};
 
     start(&fixture, &link);
     for (uint64_t seq = 1; seq <= COUNT_OF(kinds); seq++) {

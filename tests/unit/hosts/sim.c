@@ -38,17 +38,17 @@ struct task_ref sim_task_ref(uint32_t task)
     return (struct task_ref){.run = {{7}}, .effect = task};
 }
 
-bool sim_is_order(const struct sim_task *task, uint32_t steps)
+bool sim_is_step_request(const struct sim_task *task, uint32_t steps)
 {
-    return steps < task->plan && (task->orders >> steps & 1) != 0;
+    return steps < task->plan && (task->step_requests >> steps & 1) != 0;
 }
 
-uint32_t sim_orders(const struct sim_task *task, uint32_t steps)
+uint32_t sim_step_requests(const struct sim_task *task, uint32_t steps)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < steps; i++) {
-        count += sim_is_order(task, i) ? 1 : 0;
+        count += sim_is_step_request(task, i) ? 1 : 0;
     }
     return count;
 }
@@ -229,7 +229,7 @@ const char *sim_run(uint64_t seed)
     for (uint32_t i = 0; i < SIM_TASKS; i++) {
         sim->tasks[i].name = sim_below(sim, SIM_NAMES);
         sim->tasks[i].plan = sim_below(sim, SIM_STEPS_MAX + 1);
-        sim->tasks[i].orders = sim_below(sim, 1 << SIM_STEPS_MAX);
+        sim->tasks[i].step_requests = sim_below(sim, 1 << SIM_STEPS_MAX);
         sim->tasks[i].never_parks = sim_chance(sim, 50);
     }
     sim_server_start(sim);

@@ -77,7 +77,7 @@ struct sim_link {
 struct sim_work {
     struct held_task held;
     uint32_t steps; /* Sent, or known to be settled. */
-    bool is_waiting; /* For the outcome of the next step, an order. */
+    bool is_waiting; /* For the outcome of the next step, a step request. */
     bool is_interrupted;
     bool is_done; /* TaskDone or Park was sent, but not acknowledged. */
 };
@@ -102,7 +102,7 @@ struct sim_host {
 enum sim_task_state {
     SIM_TASK_READY,
     SIM_TASK_LEASED,
-    SIM_TASK_PARKED, /* Only waits for the outcome of an order. */
+    SIM_TASK_PARKED, /* Only waits for the outcome of a step request. */
     SIM_TASK_OVER,
 };
 
@@ -111,9 +111,9 @@ struct sim_task {
     enum sim_task_state state;
     uint32_t name;
     uint32_t plan; /* Steps it takes. */
-    uint32_t orders; /* Bits of the steps, from step 1, that are orders. */
+    uint32_t step_requests; /* Bits of the steps, from step 1, that are step requests. */
     uint32_t settled;
-    bool is_asked; /* The next step is an order, and its outcome is awaited. */
+    bool is_asked; /* The next step is a step request, and its outcome is awaited. */
     bool is_interrupted; /* Nothing settles any more; the code has to end it. */
     bool never_parks; /* So that an outcome that is lost on the way is missed for ever. */
     uint32_t epoch;
@@ -160,9 +160,9 @@ void sim_fail(struct sim *sim, const char *failure);
 uint32_t sim_below(struct sim *sim, uint32_t limit);
 bool sim_chance(struct sim *sim, uint32_t percent);
 struct task_ref sim_task_ref(uint32_t task);
-/* Whether the step after `steps` is an order, and how many of `steps` are. */
-bool sim_is_order(const struct sim_task *task, uint32_t steps);
-uint32_t sim_orders(const struct sim_task *task, uint32_t steps);
+/* Whether the step after `steps` is a step request, and how many of `steps` are. */
+bool sim_is_step_request(const struct sim_task *task, uint32_t steps);
+uint32_t sim_step_requests(const struct sim_task *task, uint32_t steps);
 
 void sim_host_start(struct sim *sim, uint32_t index);
 void sim_host_dial(struct sim *sim, struct sim_host *host);

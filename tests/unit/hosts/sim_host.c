@@ -112,7 +112,7 @@ static void check_durable(struct sim *sim, const struct host_message *message)
     if (task->state != SIM_TASK_LEASED || task->epoch != message->epoch) {
         return;
     }
-    if (message->kind == HOST_MESSAGE_ORDER && task->is_asked &&
+    if (message->kind == HOST_MESSAGE_STEP_REQUEST && task->is_asked &&
         task->settled + 1 == message->number) {
         return;
     }
@@ -320,7 +320,7 @@ static bool next_message(struct sim *sim, struct sim_work *work, struct host_mes
     *ret = (struct host_message){.task = work->held.task, .epoch = work->held.epoch};
     if (work->is_waiting) {
         ret->kind = HOST_MESSAGE_PARK;
-        ret->outcomes_seen = sim_orders(task, work->steps);
+        ret->outcomes_seen = sim_step_requests(task, work->steps);
         work->is_done = !task->never_parks && sim_chance(sim, 20);
         return work->is_done;
     }
@@ -331,8 +331,8 @@ static bool next_message(struct sim *sim, struct sim_work *work, struct host_mes
         return true;
     }
     ret->number = work->steps + 1;
-    if (sim_is_order(task, work->steps)) {
-        ret->kind = HOST_MESSAGE_ORDER;
+    if (sim_is_step_request(task, work->steps)) {
+        ret->kind = HOST_MESSAGE_STEP_REQUEST;
         work->is_waiting = true;
     } else {
         ret->kind = HOST_MESSAGE_STEP_DONE;

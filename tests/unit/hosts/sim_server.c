@@ -152,7 +152,7 @@ static void tell_again(struct sim *sim, const struct sim_link *link)
             sim_fail(sim, "took over what is not its own");
         }
         for (uint32_t step = 0; step < task->settled; step++) {
-            if (sim_is_order(task, step)) {
+            if (sim_is_step_request(task, step)) {
                 send_outcome(sim, ref.effect, step + 1);
             }
         }
@@ -300,7 +300,7 @@ void sim_server_interrupt(struct sim *sim, uint32_t number)
     }
 }
 
-static void deal_order(struct sim *sim, const struct host_message *message)
+static void handle_step_request(struct sim *sim, const struct host_message *message)
 {
     struct sim_task *task = &sim->tasks[message->task.effect];
 
@@ -317,7 +317,7 @@ static void deal_park(struct sim *sim, const struct host_message *message)
 
     hosts_release(sim->hosts, message->task);
     task->state = SIM_TASK_PARKED;
-    if (task->is_interrupted || message->outcomes_seen < sim_orders(task, task->settled)) {
+    if (task->is_interrupted || message->outcomes_seen < sim_step_requests(task, task->settled)) {
         make_ready(sim, message->task.effect);
     } else if (!task->is_asked) {
         sim_fail(sim, "parked, but nothing is awaited");
@@ -348,8 +348,8 @@ static void handle(struct sim *sim, const struct sim_taken *taken)
     }
     if (message->kind == HOST_MESSAGE_STEP_DONE) {
         task->settled = message->number > task->settled ? message->number : task->settled;
-    } else if (message->kind == HOST_MESSAGE_ORDER) {
-        deal_order(sim, message);
+    } else if (message->kind == HOST_MESSAGE_STEP_REQUEST) {
+        handle_step_request(sim, message);
     } else if (message->kind == HOST_MESSAGE_PARK) {
         deal_park(sim, message);
     } else {
@@ -359,7 +359,7 @@ static void handle(struct sim *sim, const struct sim_taken *taken)
 }
 
 /* What the code waits for comes, now or later. */
-static void settle_orders(struct sim *sim)
+static void settle_step_requests(struct sim *sim)
 {
     for (uint32_t i = 0; i < SIM_TASKS; i++) {
         struct sim_task *task = &sim->tasks[i];
@@ -483,7 +483,7 @@ void sim_server_round(struct sim *sim, bool commits)
 {
     if (commits) {
         commit(sim);
-        settle_orders(sim);
+        settle_step_requests(sim);
     } else {
         forget(sim);
     }

@@ -192,7 +192,8 @@ static void a_parked_task_frees_its_slot_and_comes_again(void **state)
     assert_non_null(dispatch(&fixture, "a", 2, 1));
     assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->ack, 1);
     /* What the host still says in the old epoch is too late. */
-    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_ORDER, 2, 1, 1), HOST_RECEIPT_DROP);
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_REQUEST, 2, 1, 1),
+                     HOST_RECEIPT_DROP);
     assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "STALE_EPOCH");
     hosts_release(fixture.hosts, task_number(2));
     add_ready(&fixture, "a", 1);

@@ -506,8 +506,8 @@ void world_sleep(struct world *world, size_t run, uint64_t ms)
     struct request *order =
         say(world, run,
             (struct host_message){
-                .kind = HOST_MESSAGE_ORDER,
-                .order = {.kind = HOST_ORDER_SLEEP, .due_ms = world->now_ms + ms},
+                .kind = HOST_MESSAGE_STEP_REQUEST,
+                .step_request = {.kind = STEP_REQUEST_SLEEP, .due_ms = world->now_ms + ms},
             });
     host_request(order)->message.key = arena_printf(&order->arena, "nap-%u", world->runs[run].naps);
     ask(world, order);

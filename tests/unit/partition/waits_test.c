@@ -163,10 +163,11 @@ static void say(struct held_task task, struct host_message message)
     turns();
 }
 
-static void order(struct host_order wanted)
+static void order(struct host_step_request wanted)
 {
-    say(bed->task, (struct host_message){
-                       .kind = HOST_MESSAGE_ORDER, .key = str_of(bed->key), .order = wanted});
+    say(bed->task, (struct host_message){.kind = HOST_MESSAGE_STEP_REQUEST,
+                                         .key = str_of(bed->key),
+                                         .step_request = wanted});
 }
 
 static struct held_task start(void)
@@ -203,7 +204,7 @@ static void end(void)
 
 static void suspend(void)
 {
-    order((struct host_order){.kind = HOST_ORDER_SUSPEND, .data = STR("{}")});
+    order((struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
     struct request *request = request_new(&resume_operation);
     request->run = bed->task.task.run;
     resume_request(request)->key = str_of(bed->key);
@@ -228,8 +229,8 @@ static void publish(str type)
 static void await_event(void)
 {
     size_t outcomes = bed->host.outcome_count;
-    order((struct host_order){
-        .kind = HOST_ORDER_AWAIT_EVENT, .topic = STR("news"), .event_type = STR("good")});
+    order((struct host_step_request){
+        .kind = STEP_REQUEST_EVENT, .topic = STR("news"), .event_type = STR("good")});
     publish(STR("bad"));
     assert_int_equal(bed->host.outcome_count, outcomes);
     publish(STR("good"));
@@ -239,8 +240,8 @@ static void invoke(void)
 {
     static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"child", 5}};
     size_t given = bed->host.given_count;
-    order((struct host_order){
-        .kind = HOST_ORDER_INVOKE, .children = &child, .child_count = 1, .waits = true});
+    order((struct host_step_request){
+        .kind = STEP_REQUEST_START, .children = &child, .child_count = 1, .waits = true});
     assert_int_equal(bed->host.given_count, given + 1);
     say(bed->host.given,
         (struct host_message){.kind = HOST_MESSAGE_TASK_DONE, .outcome = {.value = STR("1")}});
@@ -323,7 +324,7 @@ static void an_order_sent_again_is_not_carried_out_again(void **state)
     for (int i = 0; i < ROUNDS; i++) {
         size_t outcomes = bed->host.outcome_count;
         snprintf(bed->key, sizeof(bed->key), "wait-%d", i);
-        order((struct host_order){.kind = HOST_ORDER_SUSPEND, .data = STR("{}")});
+        order((struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
         assert_int_equal(bed->host.outcome_count, outcomes + 1); /* The same one. */
     }
     assert_int_equal(last_seq(), seq);
@@ -349,7 +350,7 @@ static void start_sleeper(uint64_t due_ms)
 {
     bed->task = start();
     snprintf(bed->key, sizeof(bed->key), "sleep");
-    order((struct host_order){.kind = HOST_ORDER_SLEEP, .due_ms = due_ms});
+    order((struct host_step_request){.kind = STEP_REQUEST_SLEEP, .due_ms = due_ms});
     say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
 }
 
@@ -412,9 +413,9 @@ static void many_are_woken_some_a_turn(void **state)
     for (int i = 0; i < SLEEPERS; i++) {
         bed->task = start();
         snprintf(bed->key, sizeof(bed->key), "await");
-        order((struct host_order){.kind = HOST_ORDER_AWAIT_EVENT,
-                                  .topic = STR("news"),
-                                  .event_type = i % 2 == 0 ? STR("good") : STR("late")});
+        order((struct host_step_request){.kind = STEP_REQUEST_EVENT,
+                                         .topic = STR("news"),
+                                         .event_type = i % 2 == 0 ? STR("good") : STR("late")});
         say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
     }
     size_t given = bed->host.given_count;

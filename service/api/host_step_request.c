@@ -1,4 +1,4 @@
-#include "service/api/host_order.h"
+#include "service/api/host_step_request.h"
 
 #include "service/agents/transcript.h"
 #include "service/api/options.h"
@@ -11,17 +11,18 @@ static str copied(struct check *check, const char *text)
     return arena_copy(check->arena, str_of(text));
 }
 
-static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto, struct host_order *ret)
+static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
+                       struct host_step_request *ret)
 {
-    ret->kind = HOST_ORDER_SLEEP;
+    ret->kind = STEP_REQUEST_SLEEP;
     ret->due_ms = (uint64_t)proto->until_ms;
     return check_range(check, "order.sleep.until_ms", proto->until_ms, 1, DUE_MS_MAX);
 }
 
 static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
-                         struct host_order *ret)
+                         struct host_step_request *ret)
 {
-    ret->kind = HOST_ORDER_SUSPEND;
+    ret->kind = STEP_REQUEST_SUSPENSION;
     ret->due_ms = (uint64_t)proto->deadline_ms;
     return check_value_or_null(check, "order.suspend.data_json", str_of(proto->data_json),
                                &ret->data) &&
@@ -89,7 +90,8 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__Child
            take_child_options(check, index, kind, proto, ret);
 }
 
-static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto, struct host_order *ret)
+static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto,
+                        struct host_step_request *ret)
 {
     if (!check_range(check, "order.invoke.children", (int64_t)proto->n_children, 1,
                      HOST_CHILDREN_MAX)) {
@@ -101,7 +103,7 @@ static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto, str
             return false;
         }
     }
-    ret->kind = HOST_ORDER_INVOKE;
+    ret->kind = STEP_REQUEST_START;
     ret->children = children;
     ret->child_count = proto->n_children;
     ret->waits = proto->wait;
@@ -109,9 +111,9 @@ static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto, str
 }
 
 static bool take_await(struct check *check, const Polos__V1__AwaitEvent *proto,
-                       struct host_order *ret)
+                       struct host_step_request *ret)
 {
-    ret->kind = HOST_ORDER_AWAIT_EVENT;
+    ret->kind = STEP_REQUEST_EVENT;
     ret->topic = copied(check, proto->topic);
     ret->event_type = copied(check, proto->event_type);
     ret->due_ms = (uint64_t)proto->deadline_ms;
@@ -122,9 +124,9 @@ static bool take_await(struct check *check, const Polos__V1__AwaitEvent *proto,
 }
 
 static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
-                         struct host_order *ret)
+                         struct host_step_request *ret)
 {
-    ret->kind = HOST_ORDER_PUBLISH;
+    ret->kind = STEP_REQUEST_PUBLISH;
     ret->topic = copied(check, proto->topic);
     ret->event_type = copied(check, proto->event_type);
     return check_some(check, "order.publish.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
@@ -135,9 +137,9 @@ static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
 }
 
 static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
-                        struct host_order *ret)
+                        struct host_step_request *ret)
 {
-    ret->kind = HOST_ORDER_RESUME;
+    ret->kind = STEP_REQUEST_RESUME;
     ret->step_key = copied(check, proto->step_key);
     return check_uuid(check, "order.resume.run_id", str_of(proto->run_id), &ret->run) &&
            check_some(check, "order.resume.step_key", ret->step_key, CHECK_STEP_KEY_BYTES_MAX) &&
@@ -145,9 +147,10 @@ static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
                                &ret->data);
 }
 
-bool host_order_take(struct check *check, const Polos__V1__Order *proto, struct host_order *ret)
+bool host_step_request_take(struct check *check, const Polos__V1__Order *proto,
+                            struct host_step_request *ret)
 {
-    *ret = (struct host_order){0};
+    *ret = (struct host_step_request){0};
     switch ((int)proto->order_case) {
     case POLOS__V1__ORDER__ORDER_SLEEP:
         return take_sleep(check, proto->sleep, ret);

@@ -1,14 +1,14 @@
 /*
- * Goal:   what a task's code asks for means the same on the wire and in struct host_order, and
- *         what makes no sense is named by its field, one row each.
- * Method: orders made by hand; a good one of each kind, and then everything that is wrong with it.
+ * Goal:   what a task's code asks for means the same on the wire and in struct host_step_request,
+ * and what makes no sense is named by its field, one row each. Method: orders made by hand; a good
+ * one of each kind, and then everything that is wrong with it.
  */
 #include <setjmp.h>
 #include <stdio.h>
 
 #include <cmocka.h>
 
-#include "service/api/host_order.h"
+#include "service/api/host_step_request.h"
 #include "service/api/options.h"
 
 enum {
@@ -18,7 +18,7 @@ enum {
 struct taken {
     struct arena arena;
     struct check check;
-    struct host_order order;
+    struct host_step_request request;
 };
 
 static bool take(struct taken *ret, const Polos__V1__Order *proto)
@@ -27,7 +27,7 @@ static bool take(struct taken *ret, const Polos__V1__Order *proto)
     arena_init(&ret->arena, 0);
     ret->check.arena = &ret->arena;
     ret->check.json_bytes_max = JSON_BYTES_MAX;
-    bool is_fine = host_order_take(&ret->check, proto, &ret->order);
+    bool is_fine = host_step_request_take(&ret->check, proto, &ret->request);
     assert_int_equal(is_fine, ret->check.error.code == CODE_OK);
     return is_fine;
 }
@@ -76,8 +76,8 @@ static void sleeps(void **state)
     sleep.until_ms = end_of_time;
     struct taken taken;
     fine(&taken, &order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_SLEEP);
-    assert_int_equal(taken.order.due_ms, end_of_time);
+    assert_int_equal(taken.request.kind, STEP_REQUEST_SLEEP);
+    assert_int_equal(taken.request.due_ms, end_of_time);
     arena_fini(&taken.arena);
 
     sleep.until_ms = 0; /* Would mean for ever. */
@@ -103,15 +103,15 @@ static void suspends(void **state)
     suspend.deadline_ms = 77;
     struct taken taken;
     fine(&taken, &order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_SUSPEND);
-    assert_true(str_is(taken.order.data, suspend.data_json)); /* Byte for byte. */
-    assert_int_equal(taken.order.due_ms, 77);
+    assert_int_equal(taken.request.kind, STEP_REQUEST_SUSPENSION);
+    assert_true(str_is(taken.request.data, suspend.data_json)); /* Byte for byte. */
+    assert_int_equal(taken.request.due_ms, 77);
     arena_fini(&taken.arena);
     suspend.data_json = (char *)"";
     suspend.deadline_ms = 0;
     fine(&taken, &order);
-    assert_true(str_is(taken.order.data, "null"));
-    assert_int_equal(taken.order.due_ms, 0);
+    assert_true(str_is(taken.request.data, "null"));
+    assert_int_equal(taken.request.due_ms, 0);
     arena_fini(&taken.arena);
 
     suspend.deadline_ms = -5;
@@ -132,10 +132,10 @@ static void awaits(void **state)
     await.deadline_ms = 5;
     struct taken taken;
     fine(&taken, &order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_AWAIT_EVENT);
-    assert_true(str_is(taken.order.topic, "orders/eu"));
-    assert_true(str_is(taken.order.event_type, "created"));
-    assert_int_equal(taken.order.due_ms, 5);
+    assert_int_equal(taken.request.kind, STEP_REQUEST_EVENT);
+    assert_true(str_is(taken.request.topic, "orders/eu"));
+    assert_true(str_is(taken.request.event_type, "created"));
+    assert_int_equal(taken.request.due_ms, 5);
     arena_fini(&taken.arena);
 
     await.deadline_ms = INT64_MIN;
@@ -160,9 +160,9 @@ static void publishes(void **state)
     publish.data_json = (char *)"[]";
     struct taken taken;
     fine(&taken, &order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_PUBLISH);
-    assert_true(str_is(taken.order.topic, "t"));
-    assert_true(str_is(taken.order.data, "[]"));
+    assert_int_equal(taken.request.kind, STEP_REQUEST_PUBLISH);
+    assert_true(str_is(taken.request.topic, "t"));
+    assert_true(str_is(taken.request.data, "[]"));
     arena_fini(&taken.arena);
 
     publish.data_json = text_of_len(JSON_BYTES_MAX + 1);
@@ -185,10 +185,10 @@ static void resumes(void **state)
     resume.data_json = (char *)"true";
     struct taken taken;
     fine(&taken, &order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_RESUME);
-    assert_int_equal(taken.order.run.bytes[15], 16);
-    assert_true(str_is(taken.order.step_key, "approve"));
-    assert_true(str_is(taken.order.data, "true"));
+    assert_int_equal(taken.request.kind, STEP_REQUEST_RESUME);
+    assert_int_equal(taken.request.run.bytes[15], 16);
+    assert_true(str_is(taken.request.step_key, "approve"));
+    assert_true(str_is(taken.request.data, "true"));
     arena_fini(&taken.arena);
 
     resume.step_key = text_of_len(CHECK_STEP_KEY_BYTES_MAX + 1);
@@ -250,10 +250,10 @@ static void invokes(void **state)
     family.invoke.wait = true;
     struct taken taken;
     fine(&taken, &family.order);
-    assert_int_equal(taken.order.kind, HOST_ORDER_INVOKE);
-    assert_true(taken.order.waits);
-    assert_int_equal(taken.order.child_count, 3);
-    const struct host_child *children = taken.order.children;
+    assert_int_equal(taken.request.kind, STEP_REQUEST_START);
+    assert_true(taken.request.waits);
+    assert_int_equal(taken.request.child_count, 3);
+    const struct host_child *children = taken.request.children;
     assert_int_equal(children[0].kind, RUN_KIND_AGENT);
     assert_true(str_is(children[0].input, "\"hello\""));
     assert_true(str_is(children[0].options, "{\"top_p\": 1}"));
@@ -285,8 +285,8 @@ static void how_many_children(void **state)
     family.invoke.n_children = HOST_CHILDREN_MAX;
     struct taken taken;
     fine(&taken, &family.order);
-    assert_int_equal(taken.order.child_count, HOST_CHILDREN_MAX);
-    assert_false(taken.order.waits);
+    assert_int_equal(taken.request.child_count, HOST_CHILDREN_MAX);
+    assert_false(taken.request.waits);
     arena_fini(&taken.arena);
     family.invoke.n_children = HOST_CHILDREN_MAX + 1;
     fault(&family.order, "order.invoke.children", "1001 is not in 1 to 1000");
