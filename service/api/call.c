@@ -23,11 +23,10 @@ void api_call_reply(struct api_call *call, const ProtobufCMessage *message)
     call->vtable->finish(call, NULL);
 }
 
-void api_call_fail(struct api_call *call, const struct api_error *error)
+void api_call_fail(struct api_call *call, const struct failure *failure)
 {
-    assert(error->code != CODE_OK);
-    assert(error->reason != NULL);
-    call->vtable->finish(call, error);
+    assert(failure_happened(failure));
+    call->vtable->finish(call, failure);
 }
 
 void api_call_reject(struct api_call *call, const char *field, const char *format, ...)
@@ -38,11 +37,8 @@ void api_call_reject(struct api_call *call, const char *field, const char *forma
     int len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     assert(len > 0);
-    struct api_error error = {
-        .code = CODE_INVALID_ARGUMENT,
-        .reason = "INVALID_FIELD",
-        .field = str_of(field),
-        .message = str_of(text),
-    };
-    api_call_fail(call, &error);
+    struct failure failure =
+        failure_make(CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, str_of(text));
+    failure.field = str_of(field);
+    api_call_fail(call, &failure);
 }

@@ -17,26 +17,18 @@
 
 #include "service/base/arena.h"
 #include "service/base/base.h"
+#include "service/base/failure.h"
 #include "service/base/payload.h"
 
 struct api_call;
 struct api_method;
 
-/* How a call failed, for the status and its google.rpc.Status detail. */
-struct api_error {
-    enum code code;
-    const char *reason; /* Static, stable, in capitals: "RUN_NOT_FOUND". */
-    str field; /* The field to blame, as a path in the proto; empty: none. */
-    str message; /* A sentence that says what to do. */
-    uint64_t retry_after_ms; /* 0: no hint. */
-};
-
 struct api_call_vtable {
     /* Sends one packed message; takes one reference of the payload. After finish, or when the
      * peer is gone, it is dropped. */
     void (*send)(struct api_call *call, struct payload *payload);
-    /* error NULL: OK. Copies what it needs. Messages sent before it go out first. */
-    void (*finish)(struct api_call *call, const struct api_error *error);
+    /* failure NULL: OK. Copies what it needs. Messages sent before it go out first. */
+    void (*finish)(struct api_call *call, const struct failure *failure);
     void (*ref)(struct api_call *call);
     void (*unref)(struct api_call *call);
     /* Bytes sent by the handler and not yet taken by the peer's flow control. When it had
@@ -85,7 +77,7 @@ struct api_method {
 void api_call_send(struct api_call *call, const ProtobufCMessage *message);
 /* Packs, sends, finishes with OK. */
 void api_call_reply(struct api_call *call, const ProtobufCMessage *message);
-void api_call_fail(struct api_call *call, const struct api_error *error);
+void api_call_fail(struct api_call *call, const struct failure *failure);
 /* One field is wrong: INVALID_ARGUMENT, reason INVALID_FIELD. */
 void api_call_reject(struct api_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -17,9 +17,9 @@ bool check_fault(struct check *check, const char *field, const char *format, ...
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    check->error = (struct api_error){
+    check->error = (struct failure){
         .code = CODE_INVALID_ARGUMENT,
-        .reason = "INVALID_FIELD",
+        .reason = REASON_INVALID_FIELD,
         .field = arena_copy(check->arena, str_of(field)),
         .message = arena_printf(check->arena, "%s: %s", field, text),
     };

@@ -20,7 +20,7 @@ enum {
 
 struct check {
     struct arena *arena; /* Holds the error's texts. */
-    struct api_error error; /* code OK: no fault so far. */
+    struct failure error; /* code OK: no fault so far. */
     size_t json_bytes_max; /* Of the values that runs are given; 0: no limit. */
 };
 

@@ -38,20 +38,20 @@ struct connect {
     struct host_link link; /* The partition thread's, once Hello was posted. */
     struct api_call *call; /* Constant. */
     enum connect_state state; /* The call's thread's. */
-    struct api_error leaving; /* Why; code OK: the host hung up. Written before HOST_GONE. */
+    struct failure leaving; /* Why; code OK: the host hung up. Written before HOST_GONE. */
     struct arena arena; /* Of `leaving`. */
     atomic_int greeting; /* enum greeting; any thread. */
     bool is_greeted; /* The partition thread's: Hello was answered. */
     bool is_finished; /* The partition thread's, once Hello was posted. */
 };
 
-static void finish(struct connect *connect, const struct api_error *error)
+static void finish(struct connect *connect, const struct failure *failure)
 {
     if (connect->is_finished) {
         return;
     }
     connect->is_finished = true;
-    connect->call->vtable->finish(connect->call, error);
+    connect->call->vtable->finish(connect->call, failure);
 }
 
 static void link_send(struct host_link *link, struct payload *payload)
@@ -60,14 +60,14 @@ static void link_send(struct host_link *link, struct payload *payload)
     connect->call->vtable->send(connect->call, payload);
 }
 
-static void link_close(struct host_link *link, enum code code, const char *reason, str message)
+static void link_close(struct host_link *link, enum code code, enum reason reason, str message)
 {
     struct connect *connect = container_of(link, struct connect, link);
     if (!connect->is_greeted) {
         return; /* Hello is refused: its answer finishes the call, and names the field. */
     }
-    struct api_error error = {.code = code, .reason = reason, .message = message};
-    finish(connect, code == CODE_OK ? NULL : &error);
+    struct failure why = {.code = code, .reason = reason, .message = message};
+    finish(connect, failure_happened(&why) ? &why : NULL);
 }
 
 static const struct host_link_vtable link_vtable = {
@@ -80,7 +80,7 @@ static void gone(struct request *request, const struct failure *failure)
 {
     (void)failure;
     struct connect *connect = exchange_call(request)->user;
-    finish(connect, connect->leaving.code == CODE_OK ? NULL : &connect->leaving);
+    finish(connect, failure_happened(&connect->leaving) ? &connect->leaving : NULL);
     exchange_end(request);
 }
 
@@ -95,9 +95,8 @@ static void greeted(struct request *request, const struct failure *failure)
 {
     struct connect *connect = exchange_call(request)->user;
     connect->is_greeted = true;
-    struct api_error error;
-    if (exchange_error_of(failure, &error)) {
-        finish(connect, &error);
+    if (failure_happened(failure)) {
+        finish(connect, failure);
     }
     int greeting = GREETING_PENDING;
     if (!atomic_compare_exchange_strong(&connect->greeting, &greeting, GREETING_DONE)) {
@@ -107,7 +106,7 @@ static void greeted(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static void leave(struct connect *connect, const struct api_error *why)
+static void leave(struct connect *connect, const struct failure *why)
 {
     enum connect_state before = connect->state;
     connect->state = CONNECT_LEAVING;
@@ -145,7 +144,7 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
         return;
     }
     if (!exchange_try_post(request)) {
-        struct api_error busy = exchange_error_busy();
+        struct failure busy = exchange_busy();
         leave(connect, &busy);
         return;
     }
@@ -165,7 +164,7 @@ static void take_message(struct connect *connect, const Polos__V1__HostMessage *
     }
     if (!exchange_try_post(request)) {
         /* The host dials again with its session, and sends again what was not acknowledged. */
-        struct api_error busy = exchange_error_busy();
+        struct failure busy = exchange_busy();
         leave(connect, &busy);
     }
 }
@@ -204,9 +203,9 @@ void connect_message(struct api_call *call, const ProtobufCMessage *message)
 
 void connect_closed(struct api_call *call)
 {
-    static const struct api_error lost = {
+    static const struct failure lost = {
         .code = CODE_CANCELLED,
-        .reason = "CALLER_GONE",
+        .reason = REASON_CALLER_GONE,
         .message = {"The host has gone.", 18},
     };
     leave(call->user, &lost);

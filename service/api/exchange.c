@@ -65,8 +65,8 @@ bool exchange_post(struct request *request)
     if (exchange_try_post(request)) {
         return true;
     }
-    struct api_error error = exchange_error_busy();
-    api_call_fail(call, &error);
+    struct failure busy = exchange_busy();
+    api_call_fail(call, &busy);
     return false;
 }
 
@@ -85,11 +85,11 @@ void exchange_post_always(struct request *request)
     partition_post_always(partition_of(exchange_call(request)), request);
 }
 
-struct api_error exchange_error_busy(void)
+struct failure exchange_busy(void)
 {
-    return (struct api_error){
+    return (struct failure){
         .code = CODE_RESOURCE_EXHAUSTED,
-        .reason = "SERVER_BUSY",
+        .reason = REASON_SERVER_BUSY,
         .message = STR("The server has more requests waiting than it takes; try again later."),
         .retry_after_ms = BUSY_RETRY_MS,
     };
@@ -97,37 +97,16 @@ struct api_error exchange_error_busy(void)
 
 void exchange_fail_read(struct api_call *call, status why)
 {
-    struct api_error error = {
-        .code = why.code,
-        .reason = "STORE_DAMAGED",
-        .message = str_of(why.why),
-    };
-    api_call_fail(call, &error);
-}
-
-bool exchange_error_of(const struct failure *failure, struct api_error *ret)
-{
-    if (failure == NULL || failure->code == CODE_OK) {
-        return false;
-    }
-    assert(failure->reason != REASON_NONE);
-    *ret = (struct api_error){
-        .code = failure->code,
-        .reason = reason_name(failure->reason),
-        .field = failure->field,
-        .message = failure->message,
-        .retry_after_ms = failure->retry_after_ms,
-    };
-    return true;
+    struct failure failure = failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
+    api_call_fail(call, &failure);
 }
 
 bool exchange_failed(struct request *request, const struct failure *failure)
 {
-    struct api_error error;
-    if (!exchange_error_of(failure, &error)) {
+    if (!failure_happened(failure)) {
         return false;
     }
-    api_call_fail(exchange_call(request), &error);
+    api_call_fail(exchange_call(request), failure);
     exchange_end(request);
     return true;
 }
@@ -154,16 +133,13 @@ void exchange_stream_finish(struct exchange_stream *stream, const struct failure
         return;
     }
     stream->is_finished = true;
-    struct api_error error;
-    bool is_failure = exchange_error_of(failure, &error);
-    stream->call->vtable->finish(stream->call, is_failure ? &error : NULL);
+    stream->call->vtable->finish(stream->call, failure_happened(failure) ? failure : NULL);
 }
 
 void exchange_stream_begun(struct exchange_stream *stream, struct request *request,
                            const struct failure *failure)
 {
-    struct api_error error;
-    if (exchange_error_of(failure, &error)) {
+    if (failure_happened(failure)) {
         exchange_stream_finish(stream, failure);
     }
     exchange_end(request);

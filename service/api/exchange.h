@@ -42,9 +42,8 @@ void exchange_reply_run(struct request *request, exchange_answer_run *answer);
 /* A `done` that waits for nothing. */
 void exchange_ignore(struct request *request, const struct failure *failure);
 
-/* The one place where failures become errors. False: it is no failure. */
-[[nodiscard]] bool exchange_error_of(const struct failure *failure, struct api_error *ret);
-struct api_error exchange_error_busy(void);
+/* The inbox was full. */
+struct failure exchange_busy(void);
 /* What was read from the store makes no sense. */
 void exchange_fail_read(struct api_call *call, status why);
 

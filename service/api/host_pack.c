@@ -138,7 +138,7 @@ static void put_refused(struct arena *arena, const struct server_message *from,
     Polos__V1__Refused *refused = arena_alloc(arena, sizeof(*refused));
     polos__v1__refused__init(refused);
     refused->refused_seq = from->refused.seq;
-    refused->reason = text_of(arena, str_of(from->refused.reason));
+    refused->reason = text_of(arena, str_of(reason_name(from->refused.reason)));
     refused->message = text_of(arena, from->refused.message);
     if (from->refused.has_task) {
         refused->task_id = task_id(arena, from->refused.task);

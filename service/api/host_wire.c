@@ -208,7 +208,7 @@ static bool note_fault(struct check *check, bool is_fine, struct host_message *r
 {
     if (!is_fine) {
         ret->fault = check->error.message;
-        check->error = (struct api_error){0};
+        check->error = (struct failure){0};
     }
     return true;
 }
@@ -264,7 +264,7 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
         ret->outcome = invalid_result(check->error.message);
         ret->state = STR_EMPTY;
         ret->is_retryable = false;
-        check->error = (struct api_error){0};
+        check->error = (struct failure){0};
     }
     return true;
 }

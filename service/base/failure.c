@@ -2,6 +2,7 @@
 
 static const char *const names[] = {
     [REASON_NONE] = "",
+    [REASON_ACK_BEYOND] = "ACK_BEYOND",
     [REASON_AGENT_NOT_FOUND] = "AGENT_NOT_FOUND",
     [REASON_CALLER_GONE] = "CALLER_GONE",
     [REASON_CHILDREN_OPEN] = "CHILDREN_OPEN",
@@ -12,8 +13,10 @@ static const char *const names[] = {
     [REASON_INVALID_FIELD] = "INVALID_FIELD",
     [REASON_INVALID_PROVIDER] = "INVALID_PROVIDER",
     [REASON_INVALID_REQUEST] = "INVALID_REQUEST",
+    [REASON_LEASE_EXPIRED] = "LEASE_EXPIRED",
     [REASON_LOW_DISK] = "LOW_DISK",
     [REASON_METHOD_NOT_FOUND] = "METHOD_NOT_FOUND",
+    [REASON_NOT_DURABLE] = "NOT_DURABLE",
     [REASON_POSITION_AHEAD] = "POSITION_AHEAD",
     [REASON_PROVIDER_KEY_MISSING] = "PROVIDER_KEY_MISSING",
     [REASON_QUEUES_EXHAUSTED] = "QUEUES_EXHAUSTED",
@@ -27,15 +30,22 @@ static const char *const names[] = {
     [REASON_RUN_NOT_FOUND] = "RUN_NOT_FOUND",
     [REASON_SCHEDULES_EXHAUSTED] = "SCHEDULES_EXHAUSTED",
     [REASON_SCHEDULE_NOT_FOUND] = "SCHEDULE_NOT_FOUND",
+    [REASON_SEQUENCE_GAP] = "SEQUENCE_GAP",
     [REASON_SERVER_BUSY] = "SERVER_BUSY",
     [REASON_SERVER_SHUTTING_DOWN] = "SERVER_SHUTTING_DOWN",
     [REASON_SERVICE_NOT_FOUND] = "SERVICE_NOT_FOUND",
     [REASON_SHUTTING_DOWN] = "SHUTTING_DOWN",
+    [REASON_STALE_EPOCH] = "STALE_EPOCH",
+    [REASON_STEP_GAP] = "STEP_GAP",
     [REASON_STORE_DAMAGED] = "STORE_DAMAGED",
     [REASON_STORE_REFUSED] = "STORE_REFUSED",
+    [REASON_SUPERSEDED] = "SUPERSEDED",
     [REASON_SUSPENSION_NOT_FOUND] = "SUSPENSION_NOT_FOUND",
     [REASON_TOO_MANY_ANSWERS] = "TOO_MANY_ANSWERS",
+    [REASON_TOO_MANY_OPEN] = "TOO_MANY_OPEN",
     [REASON_TOO_MANY_WATCHERS] = "TOO_MANY_WATCHERS",
+    [REASON_UNACKNOWLEDGED] = "UNACKNOWLEDGED",
+    [REASON_UNNUMBERED] = "UNNUMBERED",
     [REASON_ZONES_MISSING] = "ZONES_MISSING",
 };
 static_assert(COUNT_OF(names) == REASON_COUNT);
@@ -44,6 +54,15 @@ const char *reason_name(enum reason reason)
 {
     assert(reason < REASON_COUNT && names[reason] != NULL);
     return names[reason];
+}
+
+bool failure_happened(const struct failure *failure)
+{
+    if (failure == NULL || failure->code == CODE_OK) {
+        return false;
+    }
+    assert(failure->reason > REASON_NONE && failure->reason < REASON_COUNT);
+    return true;
 }
 
 struct failure failure_make(enum code code, enum reason reason, str message)

@@ -12,6 +12,7 @@
 
 enum reason {
     REASON_NONE,
+    REASON_ACK_BEYOND,
     REASON_AGENT_NOT_FOUND,
     REASON_CALLER_GONE,
     REASON_CHILDREN_OPEN,
@@ -22,8 +23,10 @@ enum reason {
     REASON_INVALID_FIELD,
     REASON_INVALID_PROVIDER,
     REASON_INVALID_REQUEST,
+    REASON_LEASE_EXPIRED,
     REASON_LOW_DISK,
     REASON_METHOD_NOT_FOUND,
+    REASON_NOT_DURABLE,
     REASON_POSITION_AHEAD,
     REASON_PROVIDER_KEY_MISSING,
     REASON_QUEUES_EXHAUSTED,
@@ -37,15 +40,22 @@ enum reason {
     REASON_RUN_NOT_FOUND,
     REASON_SCHEDULES_EXHAUSTED,
     REASON_SCHEDULE_NOT_FOUND,
+    REASON_SEQUENCE_GAP,
     REASON_SERVER_BUSY,
     REASON_SERVER_SHUTTING_DOWN,
     REASON_SERVICE_NOT_FOUND,
     REASON_SHUTTING_DOWN,
+    REASON_STALE_EPOCH,
+    REASON_STEP_GAP,
     REASON_STORE_DAMAGED,
     REASON_STORE_REFUSED,
+    REASON_SUPERSEDED,
     REASON_SUSPENSION_NOT_FOUND,
     REASON_TOO_MANY_ANSWERS,
+    REASON_TOO_MANY_OPEN,
     REASON_TOO_MANY_WATCHERS,
+    REASON_UNACKNOWLEDGED,
+    REASON_UNNUMBERED,
     REASON_ZONES_MISSING,
     REASON_COUNT,
 };
@@ -61,6 +71,9 @@ struct failure {
 
 /* As it is on the wire: "RUN_NOT_FOUND". Of REASON_NONE: empty. */
 const char *reason_name(enum reason reason);
+
+/* False of NULL, too. */
+bool failure_happened(const struct failure *failure);
 
 /* With no field and no hint. */
 struct failure failure_make(enum code code, enum reason reason, str message);

@@ -298,7 +298,7 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
 
     if (session != NULL) {
         TRY(check_resume(session, hello, ret_field));
-        session_close(hosts, session, CODE_ABORTED, "SUPERSEDED",
+        session_close(hosts, session, CODE_ABORTED, REASON_SUPERSEDED,
                       STR("The host has dialled again; this stream is superseded."));
         bool is_known = outbox_acknowledge(&session->outbound, hello->ack);
         assert(is_known && session->state == SESSION_AWAY);

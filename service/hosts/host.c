@@ -98,7 +98,7 @@ void hosts_set_clock(struct hosts *hosts, uint64_t now_ms)
 
 /* Closes the stream of a host that broke a rule; its lease runs on. */
 __attribute__((format(printf, 5, 6))) static enum host_receipt
-break_off(struct hosts *hosts, struct host_session *session, enum code code, const char *reason,
+break_off(struct hosts *hosts, struct host_session *session, enum code code, enum reason reason,
           const char *format, ...)
 {
     char message[256];
@@ -141,12 +141,12 @@ static enum host_receipt take_number(struct hosts *hosts, struct host_session *s
         session_owe_ack(hosts, session);
         return HOST_RECEIPT_DROP;
     case WINDOW_GAP:
-        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "SEQUENCE_GAP",
+        return break_off(hosts, session, CODE_FAILED_PRECONDITION, REASON_SEQUENCE_GAP,
                          "Message %llu came after %llu; number messages without gaps. Dial again "
                          "with the session and send again what was not acknowledged.",
                          (unsigned long long)seq, (unsigned long long)session->inbound.received);
     case WINDOW_FULL:
-        return break_off(hosts, session, CODE_RESOURCE_EXHAUSTED, "TOO_MANY_OPEN",
+        return break_off(hosts, session, CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_OPEN,
                          "%d messages wait for their acknowledgement; dial again with the session "
                          "and send no more than that ahead.",
                          WINDOW_MAX);
@@ -173,14 +173,14 @@ static enum host_receipt refused(const struct host_session *session)
 static enum host_receipt receive_answer(struct hosts *hosts, struct host_session *session,
                                         const struct host_message *message)
 {
-    const char *reason = "STALE_EPOCH";
+    enum reason reason = REASON_STALE_EPOCH;
     str why = STR("The task is not this host's any more; stop it. The answer was not taken.");
 
     if (holds(hosts, session, message)) {
         if (message->fault.len == 0) {
             return HOST_RECEIPT_COMMAND;
         }
-        reason = "INVALID_FIELD";
+        reason = REASON_INVALID_FIELD;
         why = message->fault;
     }
     session_refuse(hosts, session, message->seq, reason, why, &message->task);
@@ -222,7 +222,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     hosts_set_clock(hosts, now_ms);
     session_renew_lease(hosts, session);
     if (!outbox_acknowledge(&session->outbound, message->ack)) {
-        return break_off(hosts, session, CODE_FAILED_PRECONDITION, "ACK_BEYOND",
+        return break_off(hosts, session, CODE_FAILED_PRECONDITION, REASON_ACK_BEYOND,
                          "Message %llu is acknowledged, but only %llu were sent; acknowledge the "
                          "highest number handled.",
                          (unsigned long long)message->ack,
@@ -231,7 +231,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     session_update_standing(hosts, session);
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
-            hosts, session, CODE_FAILED_PRECONDITION, "UNNUMBERED",
+            hosts, session, CODE_FAILED_PRECONDITION, REASON_UNNUMBERED,
             "A step, a step request, the end of a task, a park and a drain are numbered from "
             "1 within a session; seq was 0.");
     }
@@ -254,12 +254,12 @@ void hosts_mark_handled(struct hosts *hosts, uint64_t number, uint64_t seq)
     }
 }
 
-void hosts_refuse(struct hosts *hosts, uint64_t number, uint64_t seq, const char *reason,
+void hosts_refuse(struct hosts *hosts, uint64_t number, uint64_t seq, enum reason reason,
                   str message, const struct task_ref *task)
 {
     struct host_session *session = sessions_find_number(hosts, number);
 
-    assert(reason != NULL);
+    assert(reason != REASON_NONE);
     if (session != NULL) {
         session_refuse(hosts, session, seq, reason, message, task);
     }
@@ -273,7 +273,7 @@ void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
         return;
     }
     window_forget(&session->inbound, seq);
-    session_close(hosts, session, CODE_UNAVAILABLE, "NOT_DURABLE",
+    session_close(hosts, session, CODE_UNAVAILABLE, REASON_NOT_DURABLE,
                   STR("A message could not be made durable; dial again with the session in a "
                       "while and send again what was not acknowledged."));
 }
@@ -326,7 +326,7 @@ void hosts_tick(struct hosts *hosts, uint64_t now_ms)
         ready_queue_allow_fallback(&hosts->ready_queue);
     }
     while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= hosts->clock) {
-        session_close(hosts, session, CODE_UNAVAILABLE, "LEASE_EXPIRED",
+        session_close(hosts, session, CODE_UNAVAILABLE, REASON_LEASE_EXPIRED,
                       STR("Nothing was heard from the host for a whole lease, so its tasks went to "
                           "others; dial again and send heartbeats."));
         session_end(hosts, session, "lease expired");

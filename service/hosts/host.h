@@ -67,7 +67,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
  * session, which may be gone: then nothing happens. Also in the next two. */
 void hosts_mark_handled(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The message was refused: tells the host, and counts it as handled. */
-void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, const char *reason,
+void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, enum reason reason,
                   str message, const struct task_ref *task);
 /* The message could not be made durable: closes the stream (UNAVAILABLE) and takes it and every
  * later open one for new when the host, having dialled again, sends them again. */

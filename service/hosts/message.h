@@ -8,6 +8,7 @@
 #define SERVICE_HOSTS_MESSAGE_H
 
 #include "service/base/base.h"
+#include "service/base/failure.h"
 #include "service/base/outcome.h"
 #include "service/base/payload.h"
 #include "service/base/uuid.h"
@@ -190,7 +191,7 @@ struct server_message {
     str cause; /* CANCEL, DRAIN. */
     struct {
         uint64_t seq;
-        const char *reason;
+        enum reason reason;
         str message;
         struct task_ref task;
         bool has_task;
@@ -211,7 +212,7 @@ struct host_link_vtable {
     /* Takes one reference of the payload; never blocks. */
     void (*send)(struct host_link *link, struct payload *payload);
     /* Ends the stream; no call follows. */
-    void (*close)(struct host_link *link, enum code code, const char *reason, str message);
+    void (*close)(struct host_link *link, enum code code, enum reason reason, str message);
 };
 
 struct host_link {

@@ -178,7 +178,7 @@ void session_detach(struct hosts *hosts, struct host_session *session)
 }
 
 void session_close(struct hosts *hosts, struct host_session *session, enum code code,
-                   const char *reason, str message)
+                   enum reason reason, str message)
 {
     struct host_link *link = session->link;
 
@@ -235,7 +235,7 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     }
     session_update_standing(hosts, session);
     if (outbox_count(&session->outbound) > SESSION_UNACKNOWLEDGED_MAX) {
-        session_close(hosts, session, CODE_RESOURCE_EXHAUSTED, "UNACKNOWLEDGED",
+        session_close(hosts, session, CODE_RESOURCE_EXHAUSTED, REASON_UNACKNOWLEDGED,
                       STR("The host acknowledges too little of what it is sent; dial again with "
                           "the session and send acknowledgements."));
     }
@@ -277,7 +277,7 @@ void session_mark_handled(struct hosts *hosts, struct host_session *session, uin
 }
 
 void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t seq,
-                    const char *reason, str message, const struct task_ref *task)
+                    enum reason reason, str message, const struct task_ref *task)
 {
     if (!window_is_open(&session->inbound, seq)) {
         return;

@@ -142,7 +142,7 @@ void session_attach(struct hosts *hosts, struct host_session *session, struct ho
 void session_detach(struct hosts *hosts, struct host_session *session);
 /* Detaches and closes the link; nothing when it is not CONNECTED. */
 void session_close(struct hosts *hosts, struct host_session *session, enum code code,
-                   const char *reason, str message);
+                   enum reason reason, str message);
 /* In place of those it had; its deployment is set. */
 void session_set_offers(struct hosts *hosts, struct host_session *session,
                         const struct host_offer *offers, size_t count);
@@ -161,7 +161,7 @@ void session_owe_ack(struct hosts *hosts, struct host_session *session);
 void session_mark_handled(struct hosts *hosts, struct host_session *session, uint64_t seq);
 /* Sends the refusal and marks the message as handled; nothing when it is not open. */
 void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t seq,
-                    const char *reason, str message, const struct task_ref *task);
+                    enum reason reason, str message, const struct task_ref *task);
 
 /* The session holds the task from now on; nobody did. */
 void session_add_task(struct hosts *hosts, struct host_session *session, struct held_task held,

@@ -322,24 +322,24 @@ static void do_give_up(struct rpc_call *call)
                                  NULL);
 }
 
-void call_end(struct rpc_call *call, const struct api_error *error)
+void call_end(struct rpc_call *call, const struct failure *failure)
 {
     assert(loop_is_current(call->loop));
-    assert(error != NULL);
+    assert(failure != NULL);
     if (call->state != CALL_OPEN) {
         return;
     }
     move(call, CALL_ENDING);
-    call->end = wire_status_of(error);
+    call->end = wire_status_of(failure);
     tell_closed(call);
     touch(call);
 }
 
 void call_end_for_shutdown(struct rpc_call *call)
 {
-    call_end(call, &(struct api_error){
+    call_end(call, &(struct failure){
                        .code = CODE_UNAVAILABLE,
-                       .reason = "SERVER_SHUTTING_DOWN",
+                       .reason = REASON_SERVER_SHUTTING_DOWN,
                        .message = STR("server is shutting down; reconnect"),
                    });
 }
@@ -437,10 +437,10 @@ static void call_send(struct api_call *api, struct payload *payload)
     loop_post(call->loop, &post->post);
 }
 
-static void call_finish(struct api_call *api, const struct api_error *error)
+static void call_finish(struct api_call *api, const struct failure *failure)
 {
     struct rpc_call *call = call_of(api);
-    struct wire_status end = wire_status_of(error);
+    struct wire_status end = wire_status_of(failure);
 
     if (acts_now(call)) {
         do_finish(call, end);
@@ -482,11 +482,11 @@ static const struct api_call_vtable vtable = {
 static void reject(struct rpc_call *call, status why, str field)
 {
     bool exhausted = why.code == CODE_RESOURCE_EXHAUSTED;
-    const char *reason = field.len > 0 ? "INVALID_FIELD" : "INVALID_REQUEST";
+    enum reason reason = field.len > 0 ? REASON_INVALID_FIELD : REASON_INVALID_REQUEST;
 
-    call_end(call, &(struct api_error){
+    call_end(call, &(struct failure){
                        .code = why.code,
-                       .reason = exhausted ? "REQUEST_TOO_LARGE" : reason,
+                       .reason = exhausted ? REASON_REQUEST_TOO_LARGE : reason,
                        .field = field,
                        .message = str_of(why.why),
                    });
@@ -532,9 +532,9 @@ static void reject_unknown(struct rpc_call *call)
     arena_init(&arena, 0);
     str path = slice_str(&call->details.method);
     path.len = path.len < 200 ? path.len : 200;
-    call_end(call, &(struct api_error){
+    call_end(call, &(struct failure){
                        .code = CODE_UNIMPLEMENTED,
-                       .reason = "METHOD_NOT_FOUND",
+                       .reason = REASON_METHOD_NOT_FOUND,
                        .message = arena_printf(&arena,
                                                "this server has no method " STR_FMT
                                                "; server reflection lists those it has",

@@ -104,7 +104,7 @@ void call_arm(struct loop *loop);
 void call_flush(struct rpc_call *call);
 /* Ends the call from the transport's side; what is queued goes out first. The handler hears
  * `closed`. A call that has ended, or is not there yet, stays as it is. */
-void call_end(struct rpc_call *call, const struct api_error *error);
+void call_end(struct rpc_call *call, const struct failure *failure);
 /* UNAVAILABLE, "server is shutting down; reconnect". */
 void call_end_for_shutdown(struct rpc_call *call);
 

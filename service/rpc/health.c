@@ -27,9 +27,9 @@ static void check(struct api_call *call, const ProtobufCMessage *base)
     check_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
 
     if (!is_known(health, str_of(request->service))) {
-        api_call_fail(call, &(struct api_error){
+        api_call_fail(call, &(struct failure){
                                 .code = CODE_NOT_FOUND,
-                                .reason = "SERVICE_NOT_FOUND",
+                                .reason = REASON_SERVICE_NOT_FOUND,
                                 .field = STR("service"),
                                 .message = STR("no such service here; leave it empty to ask for "
                                                "the server"),

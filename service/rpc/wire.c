@@ -79,22 +79,22 @@ static Google__Protobuf__Any *retry_info(struct arena *arena, uint64_t retry_aft
     return detail(arena, &retry.base);
 }
 
-static grpc_slice pack_status(struct arena *arena, const struct api_error *error, char *message)
+static grpc_slice pack_status(struct arena *arena, const struct failure *failure, char *message)
 {
     Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
     Google__Rpc__Status packed = GOOGLE__RPC__STATUS__INIT;
     Google__Protobuf__Any *details[3];
 
-    info.reason = (char *)error->reason;
+    info.reason = (char *)reason_name(failure->reason);
     info.domain = (char *)"polos";
     details[packed.n_details++] = detail(arena, &info.base);
-    if (error->field.len > 0) {
-        details[packed.n_details++] = bad_request(arena, error->field, message);
+    if (failure->field.len > 0) {
+        details[packed.n_details++] = bad_request(arena, failure->field, message);
     }
-    if (error->retry_after_ms > 0) {
-        details[packed.n_details++] = retry_info(arena, error->retry_after_ms);
+    if (failure->retry_after_ms > 0) {
+        details[packed.n_details++] = retry_info(arena, failure->retry_after_ms);
     }
-    packed.code = (int32_t)error->code;
+    packed.code = (int32_t)failure->code;
     packed.message = message;
     packed.details = details;
     grpc_slice slice = grpc_slice_malloc(google__rpc__status__get_packed_size(&packed));
@@ -107,21 +107,20 @@ struct wire_status wire_status_ok(void)
     return (struct wire_status){CODE_OK, grpc_empty_slice(), grpc_empty_slice()};
 }
 
-struct wire_status wire_status_of(const struct api_error *error)
+struct wire_status wire_status_of(const struct failure *failure)
 {
-    if (error == NULL) {
+    if (failure == NULL) {
         return wire_status_ok();
     }
-    assert(error->code != CODE_OK);
-    assert(error->reason != NULL);
+    assert(failure_happened(failure));
     struct arena arena;
 
     arena_init(&arena, 0);
-    char *message = readable(&arena, error->message, MESSAGE_BYTES_MAX);
+    char *message = readable(&arena, failure->message, MESSAGE_BYTES_MAX);
     struct wire_status made = {
-        .code = error->code,
+        .code = failure->code,
         .message = grpc_slice_from_copied_string(message),
-        .details = pack_status(&arena, error, message),
+        .details = pack_status(&arena, failure, message),
     };
     arena_fini(&arena);
     return made;

@@ -24,7 +24,7 @@ struct wire_status {
 
 /* Owns nothing; wire_status_fini() does no harm. */
 struct wire_status wire_status_ok(void);
-struct wire_status wire_status_of(const struct api_error *error); /* NULL: OK. */
+struct wire_status wire_status_of(const struct failure *failure); /* NULL: OK. */
 /* It is OK again. */
 void wire_status_fini(struct wire_status *end);
 

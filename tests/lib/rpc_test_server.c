@@ -112,9 +112,9 @@ static void get(struct api_call *call, const ProtobufCMessage *base)
 
     atomic_fetch_add(&counters.started, 1);
     if (sscanf(request->run_id, "fail %u", &number) == 1) {
-        api_call_fail(call, &(struct api_error){
+        api_call_fail(call, &(struct failure){
                                 .code = (enum code)number,
-                                .reason = "TEST_REASON",
+                                .reason = REASON_RUN_NOT_FAILED,
                                 .field = STR("run_id"),
                                 .message = STR("say something else, caf\xc3\xa9 or \xff"),
                                 .retry_after_ms = 1500,

@@ -221,7 +221,7 @@ void sim_host_lose_link(struct sim_host *host, uint64_t again_ms)
     world_at(host->world, again_ms, sim_host_dial, host, host->number);
 }
 
-static void link_close(struct host_link *link, enum code code, const char *reason, str message)
+static void link_close(struct host_link *link, enum code code, enum reason reason, str message)
 {
     struct sim_link *it = container_of(link, struct sim_link, link);
     struct world *world = it->host->world;
@@ -229,15 +229,15 @@ static void link_close(struct host_link *link, enum code code, const char *reaso
     if (!world_sees(world)) {
         return;
     }
-    static const char *const wrong[] = {"SEQUENCE_GAP", "ACK_BEYOND", "UNNUMBERED", "INVALID_FIELD",
-                                        "UNACKNOWLEDGED"};
+    static const enum reason wrong[] = {REASON_SEQUENCE_GAP, REASON_ACK_BEYOND, REASON_UNNUMBERED,
+                                        REASON_INVALID_FIELD, REASON_UNACKNOWLEDGED};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-        world_expect(world, strcmp(reason, wrong[i]) != 0, "orderly-hosts-are-not-sent-away");
+        world_expect(world, reason != wrong[i], "orderly-hosts-are-not-sent-away");
     }
     if (!world_is_well(world)) {
-        world_detail(world, "%s: " STR_FMT, reason, STR_ARG(message));
+        world_detail(world, "%s: " STR_FMT, reason_name(reason), STR_ARG(message));
     }
-    world_say(world, "host %s: closed, %s", it->host->id, reason);
+    world_say(world, "host %s: closed, %s", it->host->id, reason_name(reason));
     it->is_open = false;
     it->is_closed = true;
     if (it->host->link == it) {
@@ -450,10 +450,10 @@ static void hear_refused(struct sim_host *host, const struct server_message *mes
             continue;
         }
         sent->is_void = true;
-        world_expect(host->world, strcmp(message->refused.reason, "STALE_EPOCH") == 0,
+        world_expect(host->world, message->refused.reason == REASON_STALE_EPOCH,
                      "orderly-answers-are-only-refused-when-stale");
         if (!world_is_well(host->world)) {
-            world_detail(host->world, "%s", message->refused.reason);
+            world_detail(host->world, "%s", reason_name(message->refused.reason));
         }
         drop(host, sent->message.task);
         return;

@@ -12,7 +12,7 @@
 
 static void close_link(struct host_link *link, const struct failure *failure)
 {
-    link->vtable->close(link, failure->code, reason_name(failure->reason), failure->message);
+    link->vtable->close(link, failure->code, failure->reason, failure->message);
 }
 
 static void greet(struct partition *partition, struct request *request)
@@ -179,7 +179,7 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
 struct receipt {
     uint64_t session; /* Its number. */
     uint64_t seq; /* The message's. */
-    const char *reason; /* Of a refusal; static. */
+    enum reason reason; /* Of a refusal. */
     str message;
 };
 
@@ -232,11 +232,11 @@ static void note_verdict(struct partition *partition, struct host_session *sessi
         break;
     case VERDICT_STALE:
     case VERDICT_REFUSED:
-        receipt->reason = "STALE_EPOCH";
+        receipt->reason = REASON_STALE_EPOCH;
         receipt->message = STR("the task is no longer this host's; stop working on it");
         break;
     case VERDICT_GAP:
-        receipt->reason = "STEP_GAP";
+        receipt->reason = REASON_STEP_GAP;
         receipt->message = STR("an earlier step of the task is missing; number steps from 1, "
                                "without gaps, in the order they are sent");
         break;

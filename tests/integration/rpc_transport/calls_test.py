@@ -31,7 +31,7 @@ class UnaryTest(ServerTest):
         self.assertEqual(error.details(), "say something else, caf\u00e9 or ?")
         details = details_of(error)
         self.assertEqual(details["Status"].code, 3)
-        self.assertEqual(details["ErrorInfo"].reason, "TEST_REASON")
+        self.assertEqual(details["ErrorInfo"].reason, "RUN_NOT_FAILED")
         self.assertEqual(details["ErrorInfo"].domain, "polos")
         violation = details["BadRequest"].field_violations[0]
         self.assertEqual(violation.field, "run_id")

@@ -313,11 +313,11 @@ static void hello(void **state)
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.agents[0].model"));
-    check.error = (struct api_error){0};
+    check.error = (struct failure){0};
     task.task_id = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.held[0].task_id"));
-    check.error = (struct api_error){0};
+    check.error = (struct failure){0};
     flow.id = (char *)"a flow";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[0].id"));
@@ -354,11 +354,11 @@ static void triggers(void **state)
     trigger.batch_timeout_ms = -1;
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_timeout_ms"));
-    check.error = (struct api_error){0};
+    check.error = (struct failure){0};
     trigger.batch_size = HOST_TRIGGER_BATCH_MAX + 1;
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_size"));
-    check.error = (struct api_error){0};
+    check.error = (struct failure){0};
     trigger.topic = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[1].trigger.topic"));
@@ -499,7 +499,7 @@ static void the_rest_goes_out(void **state)
 
     message = (struct server_message){
         .kind = SERVER_MESSAGE_REFUSED,
-        .refused = {.seq = 4, .reason = "STEP_GAP", .message = STR("why")},
+        .refused = {.seq = 4, .reason = REASON_STEP_GAP, .message = STR("why")},
     };
     got = packed(&message);
     assert_int_equal(got->refused->refused_seq, 4);

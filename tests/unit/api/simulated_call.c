@@ -18,7 +18,7 @@ static void send_payload(struct api_call *api, struct payload *payload)
     call->sent[call->sent_count++] = payload;
 }
 
-static void finish(struct api_call *api, const struct api_error *error)
+static void finish(struct api_call *api, const struct failure *error)
 {
     struct simulated_call *call = call_of(api);
     call->finishes++;

@@ -19,7 +19,7 @@ struct simulated_call {
     size_t queued_bytes; /* What queued_bytes() answers. */
     unsigned references; /* One is the transport's, until released. */
     unsigned finishes;
-    struct api_error error; /* Of finish; code OK: it went well. */
+    struct failure error; /* Of finish; code OK: it went well. */
     struct arena arena; /* Of `error`. */
 };
 

@@ -131,7 +131,7 @@ void world_refused(struct world *world, const char *path, const ProtobufCMessage
     world_turns(world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, code);
-    assert_string_equal(call->error.reason, reason);
+    assert_string_equal(reason_name(call->error.reason), reason);
     assert_true(str_is(call->error.field, field));
     assert_true(call->error.message.len > 0);
     assert_int_equal(call->sent_count, 0);

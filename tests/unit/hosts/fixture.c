@@ -39,7 +39,7 @@ struct payload *wire_pack(const struct server_message *message)
         break;
     case SERVER_MESSAGE_REFUSED:
         wire.refused_seq = message->refused.seq;
-        wire.reason = message->refused.reason;
+        wire.reason = reason_name(message->refused.reason);
         copy_text(wire.text, sizeof(wire.text), message->refused.message);
         wire.has_task = message->refused.has_task;
         wire.task.task = message->refused.task;
@@ -65,7 +65,7 @@ static void link_send(struct host_link *base, struct payload *payload)
     payload_unref(payload);
 }
 
-static void link_close(struct host_link *base, enum code code, const char *reason, str message)
+static void link_close(struct host_link *base, enum code code, enum reason reason, str message)
 {
     struct test_link *link = container_of(base, struct test_link, link);
 
@@ -73,7 +73,7 @@ static void link_close(struct host_link *base, enum code code, const char *reaso
     assert_null(link->link.session);
     link->is_closed = true;
     link->code = code;
-    link->reason = reason;
+    link->reason = reason_name(reason);
     copy_text(link->text, sizeof(link->text), message);
 }
 

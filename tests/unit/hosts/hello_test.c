@@ -290,7 +290,7 @@ static void host_id_whose_stream_is_gone(void **state)
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(4), .epoch = 1});
     hosts_reserve(fixture.hosts, session, task_number(6), 1);
     hosts_mark_handled(fixture.hosts, number, 1);
-    hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
+    hosts_refuse(fixture.hosts, number, 1, REASON_STEP_GAP, STR("x"), NULL);
     hosts_forget(fixture.hosts, number, 1);
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&again));

@@ -284,17 +284,17 @@ static void the_engine_refuses(void **state)
     for (uint64_t seq = 1; seq <= 3; seq++) {
         receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1);
     }
-    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("A step is missing."), &task);
+    hosts_refuse(fixture.hosts, number, 2, REASON_STEP_GAP, STR("A step is missing."), &task);
     const struct wire *refused = link_next(&link, SERVER_MESSAGE_REFUSED);
     assert_int_equal(refused->refused_seq, 2);
     assert_int_equal(refused->ack, 0);
     assert_string_equal(refused->text, "A step is missing.");
-    hosts_refuse(fixture.hosts, number, 2, "STEP_GAP", STR("Twice."), NULL); /* Handled. */
+    hosts_refuse(fixture.hosts, number, 2, REASON_STEP_GAP, STR("Twice."), NULL); /* Handled. */
     assert_true(link_is_quiet(&link));
     disconnect(&fixture, &link);
 
     /* Refused and handled while the host is away: it hears of both. */
-    hosts_refuse(fixture.hosts, number, 1, "STEP_GAP", STR("x"), NULL);
+    hosts_refuse(fixture.hosts, number, 1, REASON_STEP_GAP, STR("x"), NULL);
     hosts_mark_handled(fixture.hosts, number, 3);
     hosts_flush(fixture.hosts);
     assert_int_equal(dial_again(&fixture, &link, &again)->ack, 3);
@@ -323,7 +323,8 @@ static void forgets_what_was_not_durable(void **state)
     assert_int_equal(link.code, CODE_UNAVAILABLE);
     hosts_forget(fixture.hosts, number, 2);
     hosts_forget(fixture.hosts, number, 4);
-    hosts_refuse(fixture.hosts, number, 4, "STEP_GAP", STR("x"), NULL); /* Not open any more. */
+    hosts_refuse(fixture.hosts, number, 4, REASON_STEP_GAP, STR("x"),
+                 NULL); /* Not open any more. */
 
     assert_int_equal(dial_again(&fixture, &link, &again)->ack, 0);
     const enum host_receipt receipts[] = {HOST_RECEIPT_DROP, HOST_RECEIPT_COMMAND,

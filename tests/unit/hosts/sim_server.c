@@ -41,7 +41,7 @@ static struct payload *pack(const struct server_message *message)
         wire.task.task = message->outcome.task;
         wire.steps = (uint32_t)(message->outcome.key.ptr[0] - '0');
     } else if (message->kind == SERVER_MESSAGE_REFUSED) {
-        wire.is_stale = strcmp(message->refused.reason, "STALE_EPOCH") == 0;
+        wire.is_stale = message->refused.reason == REASON_STALE_EPOCH;
     }
     return payload_copy(str_make(&wire, sizeof(wire)));
 }
@@ -60,11 +60,11 @@ static void send_down(struct host_link *base, struct payload *payload)
     link->down[link->down_count++] = payload;
 }
 
-static void close_link(struct host_link *base, enum code code, const char *reason, str message)
+static void close_link(struct host_link *base, enum code code, enum reason reason, str message)
 {
     struct sim_link *link = container_of(base, struct sim_link, link);
 
-    if (link->is_closed || code == CODE_OK || reason == NULL || message.len == 0) {
+    if (link->is_closed || code == CODE_OK || reason == REASON_NONE || message.len == 0) {
         sim_fail(link->sim, "closes twice or without a sentence");
     }
     if (code == CODE_FAILED_PRECONDITION) {
@@ -343,7 +343,7 @@ static void handle(struct sim *sim, const struct sim_taken *taken)
 
     if (is_stale || message->number > task->settled + 1) {
         hosts_refuse(sim->hosts, taken->session, message->seq,
-                     is_stale ? "STALE_EPOCH" : "STEP_GAP", STR("No."), &message->task);
+                     is_stale ? REASON_STALE_EPOCH : REASON_STEP_GAP, STR("No."), &message->task);
         return;
     }
     if (message->kind == HOST_MESSAGE_STEP_DONE) {

@@ -428,7 +428,7 @@ static void link_send(struct host_link *link, struct payload *payload)
     }
 }
 
-static void link_close(struct host_link *link, enum code code, const char *reason, str message)
+static void link_close(struct host_link *link, enum code code, enum reason reason, str message)
 {
     (void)code, (void)reason, (void)message;
     struct world_host *host = container_of(link, struct world_host, link);

@@ -34,7 +34,7 @@ static void send(struct host_link *link, struct payload *payload)
     payload_unref(payload);
 }
 
-static void close(struct host_link *link, enum code code, const char *reason, str message)
+static void close(struct host_link *link, enum code code, enum reason reason, str message)
 {
     (void)link, (void)code, (void)reason, (void)message;
 }

@@ -110,7 +110,7 @@ static void send_to(struct host_link *link, struct payload *payload)
     host->outcome_count += wire.kind == SERVER_MESSAGE_OUTCOME;
 }
 
-static void close_it(struct host_link *link, enum code code, const char *reason, str message)
+static void close_it(struct host_link *link, enum code code, enum reason reason, str message)
 {
     (void)link, (void)code, (void)reason, (void)message; /* Its lease is over. */
 }

@@ -51,8 +51,8 @@ static void test_ok_has_no_details(void **state)
 static void test_details_are_only_what_was_said(void **state)
 {
     (void)state;
-    struct wire_status end = wire_status_of(&(struct api_error){
-        .code = CODE_NOT_FOUND, .reason = "RUN_NOT_FOUND", .message = STR("no such run")});
+    struct wire_status end = wire_status_of(&(struct failure){
+        .code = CODE_NOT_FOUND, .reason = REASON_RUN_NOT_FOUND, .message = STR("no such run")});
     Google__Rpc__Status *unpacked = unpack_details(&end);
 
     assert_int_equal(unpacked->code, CODE_NOT_FOUND);
@@ -77,8 +77,10 @@ static void test_long_sentences_are_cut_at_a_character(void **state)
         memcpy(text + i, "\xe2\x82\xac", 3); /* three bytes: 1000 is not a multiple */
     }
     str whole = str_make(text, sizeof(text));
-    struct wire_status end = wire_status_of(&(struct api_error){
-        .code = CODE_INVALID_ARGUMENT, .reason = "X", .field = whole, .message = whole});
+    struct wire_status end = wire_status_of(&(struct failure){.code = CODE_INVALID_ARGUMENT,
+                                                              .reason = REASON_INVALID_FIELD,
+                                                              .field = whole,
+                                                              .message = whole});
     size_t message = GRPC_SLICE_LENGTH(end.message);
 
     assert_int_equal(message, 999);
@@ -93,8 +95,8 @@ static void test_long_sentences_are_cut_at_a_character(void **state)
 static void test_sentences_become_readable(void **state)
 {
     (void)state;
-    struct wire_status end = wire_status_of(
-        &(struct api_error){.code = CODE_INTERNAL, .reason = "X", .message = {"a\0b\xff\xc3!", 6}});
+    struct wire_status end = wire_status_of(&(struct failure){
+        .code = CODE_INTERNAL, .reason = REASON_INVALID_FIELD, .message = {"a\0b\xff\xc3!", 6}});
 
     assert_memory_equal(GRPC_SLICE_START_PTR(end.message),
                         "a?b?"
