@@ -2,7 +2,7 @@
 #include "service/api/check.h"
 #include "service/api/definition.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/start.h"
 #include "service/base/failure.h"
 #include "service/features/definitions/definitions.h"
@@ -37,7 +37,7 @@ static bool take_agent(struct check *check, const Polos__V1__AgentDefinition *ag
     return definition_take(check, "agent.", agent, definition);
 }
 
-void agent_service_register(struct api_call *call, const ProtobufCMessage *message)
+static void register_agent(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRegisterRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &register_operation, registered);
@@ -66,7 +66,7 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
-void agent_service_start(struct api_call *call, const ProtobufCMessage *message)
+static void start_agent(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceStartRequest *proto = (const void *)message;
     struct start_form form = {
@@ -81,7 +81,7 @@ void agent_service_start(struct api_call *call, const ProtobufCMessage *message)
     start_begin(call, &form, &answers, false);
 }
 
-void agent_service_run(struct api_call *call, const ProtobufCMessage *message)
+static void run_agent(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRunRequest *proto = (const void *)message;
     struct start_form form = {
@@ -95,3 +95,30 @@ void agent_service_run(struct api_call *call, const ProtobufCMessage *message)
     };
     start_begin(call, &form, &answers, true);
 }
+
+const struct api_method agents_methods[] = {
+    {
+        .path = "/polos.v1.AgentService/Register",
+        .request = &polos__v1__agent_service_register_request__descriptor,
+        .response = &polos__v1__agent_service_register_response__descriptor,
+        .start = register_agent,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.AgentService/Start",
+        .request = &polos__v1__agent_service_start_request__descriptor,
+        .response = &polos__v1__agent_service_start_response__descriptor,
+        .start = start_agent,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.AgentService/Run",
+        .request = &polos__v1__agent_service_run_request__descriptor,
+        .response = &polos__v1__agent_service_run_response__descriptor,
+        .start = run_agent,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {.path = NULL},
+};

@@ -26,8 +26,8 @@ struct api {
 
 /* input_bytes_max: of a run's input; 0: 1 MiB. */
 void api_init(struct api *api, struct partition *partition, size_t input_bytes_max);
-/* Ends with a row whose path is NULL. */
-const struct api_method *api_methods(void);
+/* Tables, up to NULL; each ends with a row whose path is NULL. Static. */
+const struct api_method *const *api_methods(void);
 /* For runtime_options: what facts, deltas and ends look like to watchers. */
 const struct watch_format *api_format(void);
 

@@ -13,8 +13,8 @@
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/api.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
 #include "service/api/host_wire.h"
+#include "service/api/methods.h"
 #include "service/base/failure.h"
 #include "service/features/tasks/tasks.h"
 #include "service/partition/request.h"
@@ -169,7 +169,7 @@ static void take_message(struct connect *connect, const Polos__V1__HostMessage *
     }
 }
 
-void connect_start(struct api_call *call, const ProtobufCMessage *request)
+static void connect_start(struct api_call *call, const ProtobufCMessage *request)
 {
     assert(request == NULL);
     assert(call->user == NULL);
@@ -181,7 +181,7 @@ void connect_start(struct api_call *call, const ProtobufCMessage *request)
     call->user = connect;
 }
 
-void connect_message(struct api_call *call, const ProtobufCMessage *message)
+static void connect_message(struct api_call *call, const ProtobufCMessage *message)
 {
     struct connect *connect = call->user;
     assert(connect != NULL && connect->call == call);
@@ -201,7 +201,7 @@ void connect_message(struct api_call *call, const ProtobufCMessage *message)
     }
 }
 
-void connect_closed(struct api_call *call)
+static void connect_closed(struct api_call *call)
 {
     static const struct failure lost = {
         .code = CODE_CANCELLED,
@@ -211,9 +211,23 @@ void connect_closed(struct api_call *call)
     leave(call->user, &lost);
 }
 
-void connect_released(struct api_call *call)
+static void connect_released(struct api_call *call)
 {
     struct connect *connect = call->user;
     arena_fini(&connect->arena);
     free(connect);
 }
+
+const struct api_method connect_methods[] = {
+    {
+        .path = "/polos.v1.ToolService/Connect",
+        .kind = API_BIDI,
+        .request = &polos__v1__host_message__descriptor,
+        .response = &polos__v1__server_message__descriptor,
+        .start = connect_start,
+        .message = connect_message,
+        .closed = connect_closed,
+        .released = connect_released,
+    },
+    {.path = NULL},
+};

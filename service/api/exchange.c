@@ -1,7 +1,6 @@
 #include "service/api/exchange.h"
 
 #include "service/api/api.h"
-#include "service/api/handlers.h"
 #include "service/api/run_view.h"
 #include "service/base/failure.h"
 #include "service/features/reports/reports.h"
@@ -158,6 +157,6 @@ void exchange_stream_left(struct exchange_stream *stream, struct request *reques
 
 void exchange_closed(struct api_call *call)
 {
-    /* Its request is out; see handlers.h. */
+    /* Its request is out; see methods.h. */
     assert(call != NULL);
 }

@@ -39,6 +39,8 @@ void exchange_end(struct request *request);
 typedef void exchange_answer_run(struct api_call *call, Polos__V1__Run *run);
 /* Answers with the run that was reported, and ends. */
 void exchange_reply_run(struct request *request, exchange_answer_run *answer);
+/* `closed` of a unary call: does nothing, its request is out. */
+void exchange_closed(struct api_call *call);
 /* A `done` that waits for nothing. */
 void exchange_ignore(struct request *request, const struct failure *failure);
 

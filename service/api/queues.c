@@ -3,7 +3,7 @@
 #include "polos/v1/workflows.pb-c.h"
 #include "service/agents/definition.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/queues/queues.h"
@@ -125,7 +125,7 @@ static void was_put(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_put_queue(struct api_call *call, const ProtobufCMessage *message)
+static void put_queue(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServicePutQueueRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &put_queue_operation, was_put);
@@ -147,7 +147,7 @@ static void was_deleted(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_delete_queue(struct api_call *call, const ProtobufCMessage *message)
+static void delete_queue(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceDeleteQueueRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &delete_queue_operation, was_deleted);
@@ -178,7 +178,7 @@ static void listed(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage *message)
+static void list_queues(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceListQueuesRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &list_queues_operation, listed);
@@ -190,3 +190,28 @@ void workflow_service_list_queues(struct api_call *call, const ProtobufCMessage 
         check_bytes(&check, "page_token", queues_request(request)->after, NAME_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }
+
+const struct api_method queues_methods[] = {
+    {
+        .path = "/polos.v1.WorkflowService/PutQueue",
+        .request = &polos__v1__workflow_service_put_queue_request__descriptor,
+        .response = &polos__v1__workflow_service_put_queue_response__descriptor,
+        .start = put_queue,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/DeleteQueue",
+        .request = &polos__v1__workflow_service_delete_queue_request__descriptor,
+        .response = &polos__v1__workflow_service_delete_queue_response__descriptor,
+        .start = delete_queue,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/ListQueues",
+        .request = &polos__v1__workflow_service_list_queues_request__descriptor,
+        .response = &polos__v1__workflow_service_list_queues_response__descriptor,
+        .start = list_queues,
+        .closed = exchange_closed,
+    },
+    {.path = NULL},
+};

@@ -3,7 +3,7 @@
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/format.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
@@ -40,7 +40,7 @@ static void got(struct request *request, const struct failure *failure)
     reported(request, failure, answer_get);
 }
 
-void run_service_get(struct api_call *call, const ProtobufCMessage *message)
+static void get_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &get_operation, got);
@@ -61,7 +61,7 @@ static void cancelled(struct request *request, const struct failure *failure)
     reported(request, failure, answer_cancel);
 }
 
-void run_service_cancel(struct api_call *call, const ProtobufCMessage *message)
+static void cancel_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceCancelRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &cancel_operation, cancelled);
@@ -85,7 +85,7 @@ static void retried(struct request *request, const struct failure *failure)
     reported(request, failure, answer_retry);
 }
 
-void run_service_retry(struct api_call *call, const ProtobufCMessage *message)
+static void retry_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceRetryRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &retry_operation, retried);
@@ -105,7 +105,7 @@ static void forked(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void run_service_fork(struct api_call *call, const ProtobufCMessage *message)
+static void fork_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceForkRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &fork_operation, forked);
@@ -160,7 +160,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
             check_uuid(check, "parent_run_id", parent, &list_request(request)->parent));
 }
 
-void run_service_list(struct api_call *call, const ProtobufCMessage *message)
+static void list_runs(struct api_call *call, const ProtobufCMessage *message)
 {
     struct request *request = exchange_new(call, &list_operation, listed);
     struct check check = {.arena = &request->arena};
@@ -240,7 +240,7 @@ static void history_read(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void run_service_history(struct api_call *call, const ProtobufCMessage *message)
+static void read_history(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &history_operation, history_read);
@@ -253,3 +253,49 @@ void run_service_history(struct api_call *call, const ProtobufCMessage *message)
     history_request(request)->limit = size + 1;
     exchange_post_checked(request, is_fine, &check);
 }
+
+const struct api_method runs_methods[] = {
+    {
+        .path = "/polos.v1.RunService/Get",
+        .request = &polos__v1__run_service_get_request__descriptor,
+        .response = &polos__v1__run_service_get_response__descriptor,
+        .start = get_run,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/List",
+        .request = &polos__v1__run_service_list_request__descriptor,
+        .response = &polos__v1__run_service_list_response__descriptor,
+        .start = list_runs,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/History",
+        .request = &polos__v1__run_service_history_request__descriptor,
+        .response = &polos__v1__run_service_history_response__descriptor,
+        .start = read_history,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Cancel",
+        .request = &polos__v1__run_service_cancel_request__descriptor,
+        .response = &polos__v1__run_service_cancel_response__descriptor,
+        .start = cancel_run,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Fork",
+        .request = &polos__v1__run_service_fork_request__descriptor,
+        .response = &polos__v1__run_service_fork_response__descriptor,
+        .start = fork_run,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Retry",
+        .request = &polos__v1__run_service_retry_request__descriptor,
+        .response = &polos__v1__run_service_retry_response__descriptor,
+        .start = retry_run,
+        .closed = exchange_closed,
+    },
+    {.path = NULL},
+};

@@ -3,7 +3,7 @@
 #include "polos/v1/workflows.pb-c.h"
 #include "service/api/api.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/schedules/schedules.h"
@@ -53,7 +53,7 @@ static void was_put(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_put_schedule(struct api_call *call, const ProtobufCMessage *message)
+static void put_schedule(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServicePutScheduleRequest *proto = (const void *)message;
     const struct api *api = call->service;
@@ -111,7 +111,7 @@ static void listed(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_list_schedules(struct api_call *call, const ProtobufCMessage *message)
+static void list_schedules(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceListSchedulesRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &list_schedules_operation, listed);
@@ -138,7 +138,7 @@ static void deleted(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMessage *message)
+static void delete_schedule(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceDeleteScheduleRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &delete_schedule_operation, deleted);
@@ -152,3 +152,28 @@ void workflow_service_delete_schedule(struct api_call *call, const ProtobufCMess
     }
     exchange_post_checked(request, is_fine, &check);
 }
+
+const struct api_method schedules_methods[] = {
+    {
+        .path = "/polos.v1.WorkflowService/PutSchedule",
+        .request = &polos__v1__workflow_service_put_schedule_request__descriptor,
+        .response = &polos__v1__workflow_service_put_schedule_response__descriptor,
+        .start = put_schedule,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/ListSchedules",
+        .request = &polos__v1__workflow_service_list_schedules_request__descriptor,
+        .response = &polos__v1__workflow_service_list_schedules_response__descriptor,
+        .start = list_schedules,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/DeleteSchedule",
+        .request = &polos__v1__workflow_service_delete_schedule_request__descriptor,
+        .response = &polos__v1__workflow_service_delete_schedule_response__descriptor,
+        .start = delete_schedule,
+        .closed = exchange_closed,
+    },
+    {.path = NULL},
+};

@@ -6,7 +6,6 @@
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
 #include "service/api/options.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"

@@ -31,5 +31,8 @@ struct start_answers {
 /* `answers` is static. waits: answer when the run has ended, not when it has started. */
 void start_begin(struct api_call *call, const struct start_form *form,
                  const struct start_answers *answers, bool waits);
+/* Of the rows of every call that starts a run. */
+void start_closed(struct api_call *call);
+void start_released(struct api_call *call);
 
 #endif

@@ -4,7 +4,7 @@
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/suspensions/suspensions.h"
@@ -103,7 +103,7 @@ static void listed(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void suspend_service_list(struct api_call *call, const ProtobufCMessage *message)
+static void list_suspensions(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceListRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &list_suspensions_operation, listed);
@@ -137,7 +137,7 @@ static bool take_step(struct check *check, const char *run_id, const char *step_
            check_some(check, "step_key", *ret_key, CHECK_STEP_KEY_BYTES_MAX);
 }
 
-void suspend_service_get(struct api_call *call, const ProtobufCMessage *message)
+static void get_suspension(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceGetRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &get_suspension_operation, got);
@@ -160,7 +160,7 @@ static void resumed(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-void suspend_service_resume(struct api_call *call, const ProtobufCMessage *message)
+static void resume_suspension(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceResumeRequest *proto = (const void *)message;
     const struct api *api = call->service;
@@ -175,3 +175,28 @@ void suspend_service_resume(struct api_call *call, const ProtobufCMessage *messa
         check_bytes(&check, "resumed_by", by, CHECK_LABEL_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }
+
+const struct api_method suspend_methods[] = {
+    {
+        .path = "/polos.v1.SuspendService/List",
+        .request = &polos__v1__suspend_service_list_request__descriptor,
+        .response = &polos__v1__suspend_service_list_response__descriptor,
+        .start = list_suspensions,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.SuspendService/Get",
+        .request = &polos__v1__suspend_service_get_request__descriptor,
+        .response = &polos__v1__suspend_service_get_response__descriptor,
+        .start = get_suspension,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.SuspendService/Resume",
+        .request = &polos__v1__suspend_service_resume_request__descriptor,
+        .response = &polos__v1__suspend_service_resume_response__descriptor,
+        .start = resume_suspension,
+        .closed = exchange_closed,
+    },
+    {.path = NULL},
+};

@@ -15,7 +15,7 @@
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/base/hash.h"
@@ -100,7 +100,7 @@ static bool take_events(struct check *check, const Polos__V1__WorkflowServicePub
     return true;
 }
 
-void workflow_service_publish(struct api_call *call, const ProtobufCMessage *message)
+static void publish(struct api_call *call, const ProtobufCMessage *message)
 {
     const struct api *api = call->service;
     struct request *request = exchange_new(call, &publish_operation, published);
@@ -191,7 +191,7 @@ static struct request *request_of(struct api_call *call, const struct operation 
     return request;
 }
 
-void subscribe_start(struct api_call *call, const ProtobufCMessage *message)
+static void subscribe(struct api_call *call, const ProtobufCMessage *message)
 {
     assert(call->user == NULL);
     const Polos__V1__WorkflowServiceSubscribeRequest *proto = (const void *)message;
@@ -216,19 +216,40 @@ static void post(struct api_call *call, const struct operation *operation, excha
     exchange_post_always(request_of(call, operation, done));
 }
 
-void subscribe_writable(struct api_call *call)
+static void subscriber_writable(struct api_call *call)
 {
     post(call, &subscribe_more_operation, exchange_ignore);
 }
 
-void subscribe_closed(struct api_call *call)
+static void subscriber_closed(struct api_call *call)
 {
     post(call, &subscribe_end_operation, left);
 }
 
-void subscribe_released(struct api_call *call)
+static void subscriber_released(struct api_call *call)
 {
     struct subscription *subscription = call->user;
     free(subscription->topic);
     free(subscription);
 }
+
+const struct api_method topics_methods[] = {
+    {
+        .path = "/polos.v1.WorkflowService/Publish",
+        .request = &polos__v1__workflow_service_publish_request__descriptor,
+        .response = &polos__v1__workflow_service_publish_response__descriptor,
+        .start = publish,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/Subscribe",
+        .kind = API_SERVER_STREAM,
+        .request = &polos__v1__workflow_service_subscribe_request__descriptor,
+        .response = &polos__v1__workflow_service_subscribe_response__descriptor,
+        .start = subscribe,
+        .writable = subscriber_writable,
+        .closed = subscriber_closed,
+        .released = subscriber_released,
+    },
+    {.path = NULL},
+};

@@ -13,7 +13,7 @@
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/format.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/base/failure.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/request.h"
@@ -87,7 +87,7 @@ static struct watch *watch_new(struct api_call *call)
     return watch;
 }
 
-void watch_start(struct api_call *call, const ProtobufCMessage *message)
+static void watch_start(struct api_call *call, const ProtobufCMessage *message)
 {
     assert(call->user == NULL);
     const Polos__V1__RunServiceWatchRequest *proto = (const void *)message;
@@ -116,17 +116,31 @@ static void post(struct api_call *call, const struct operation *operation, excha
     exchange_post_always(request);
 }
 
-void watch_writable(struct api_call *call)
+static void watch_writable(struct api_call *call)
 {
     post(call, &watch_more_operation, exchange_ignore);
 }
 
-void watch_closed(struct api_call *call)
+static void watch_closed(struct api_call *call)
 {
     post(call, &watch_end_operation, left);
 }
 
-void watch_released(struct api_call *call)
+static void watch_released(struct api_call *call)
 {
     free(call->user);
 }
+
+const struct api_method watch_methods[] = {
+    {
+        .path = "/polos.v1.RunService/Watch",
+        .kind = API_SERVER_STREAM,
+        .request = &polos__v1__run_service_watch_request__descriptor,
+        .response = &polos__v1__run_service_watch_response__descriptor,
+        .start = watch_start,
+        .writable = watch_writable,
+        .closed = watch_closed,
+        .released = watch_released,
+    },
+    {.path = NULL},
+};

@@ -1,5 +1,5 @@
 #include "polos/v1/workflows.pb-c.h"
-#include "service/api/handlers.h"
+#include "service/api/methods.h"
 #include "service/api/start.h"
 
 static void answer_started(struct api_call *call, char *run_id, bool existed)
@@ -39,7 +39,7 @@ static bool kind_of(struct api_call *call, Polos__V1__RunKind kind, enum run_kin
     return true;
 }
 
-void workflow_service_start(struct api_call *call, const ProtobufCMessage *message)
+static void start_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceStartRequest *proto = (const void *)message;
     struct start_form form = {
@@ -53,7 +53,7 @@ void workflow_service_start(struct api_call *call, const ProtobufCMessage *messa
     }
 }
 
-void workflow_service_run(struct api_call *call, const ProtobufCMessage *message)
+static void run_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceRunRequest *proto = (const void *)message;
     struct start_form form = {
@@ -66,3 +66,23 @@ void workflow_service_run(struct api_call *call, const ProtobufCMessage *message
         start_begin(call, &form, &answers, true);
     }
 }
+
+const struct api_method workflows_methods[] = {
+    {
+        .path = "/polos.v1.WorkflowService/Start",
+        .request = &polos__v1__workflow_service_start_request__descriptor,
+        .response = &polos__v1__workflow_service_start_response__descriptor,
+        .start = start_workflow,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {
+        .path = "/polos.v1.WorkflowService/Run",
+        .request = &polos__v1__workflow_service_run_request__descriptor,
+        .response = &polos__v1__workflow_service_run_response__descriptor,
+        .start = run_workflow,
+        .closed = start_closed,
+        .released = start_released,
+    },
+    {.path = NULL},
+};

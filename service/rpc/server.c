@@ -94,7 +94,9 @@ static grpc_server *core_new(const struct rpc_server_options *options, uint32_t 
 static void add_methods(struct rpc_server *server, const struct rpc_server_options *options)
 {
     server->methods = methods_new();
-    methods_add(server->methods, options->methods, options->service);
+    for (const struct api_method *const *table = options->methods; *table != NULL; table++) {
+        methods_add(server->methods, *table, options->service);
+    }
     health_init(&server->health, server->methods);
     methods_add(server->methods, health_methods, &server->health);
     server->descriptors = descriptors_new(options->descriptors);

@@ -19,7 +19,8 @@ struct rpc_server_options {
     uint32_t threads; /* Completion queues, one thread each. 0: 2. */
     uint32_t message_bytes_max; /* Received. 0: 4 MiB. */
     uint32_t connections_idle_s; /* 0: 1800. */
-    const struct api_method *methods; /* Ends with a row whose path is NULL. */
+    /* Tables, up to NULL; each ends with a row whose path is NULL. */
+    const struct api_method *const *methods;
     void *service; /* For api_call.service. */
     str descriptors; /* A FileDescriptorSet of everything served, for reflection. */
 };

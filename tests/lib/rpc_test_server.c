@@ -420,7 +420,7 @@ int main(int argc, char **argv)
     struct rpc_server *server = NULL;
     struct rpc_server_options options = {
         .address = argc > 1 ? argv[1] : "127.0.0.1:0",
-        .methods = methods,
+        .methods = (const struct api_method *const[]){methods, NULL},
         .descriptors = str_make(api_descriptors, api_descriptors_size),
     };
     uint64_t before_us = sys_monotonic_us();

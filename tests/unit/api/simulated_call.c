@@ -64,12 +64,15 @@ static const struct api_call_vtable vtable = {
 
 static const struct api_method *find(const char *path)
 {
-    const struct api_method *row = api_methods();
-    while (strcmp(row->path, path) != 0) {
-        row++;
-        assert(row->path != NULL);
+    for (const struct api_method *const *table = api_methods(); *table != NULL; table++) {
+        for (const struct api_method *row = *table; row->path != NULL; row++) {
+            if (strcmp(row->path, path) == 0) {
+                return row;
+            }
+        }
     }
-    return row;
+    assert(false && "no row serves this path");
+    return NULL;
 }
 
 struct simulated_call *simulated_call_start(struct api *api, const char *path,
