@@ -140,7 +140,7 @@ static status begin_run(struct builder *builder, const struct event *event)
         return status_make(CODE_DATA_LOSS, "history: the run starts twice");
     }
     builder->started = true;
-    builder->options = spec->options;
+    builder->options = spec->provider_options;
     return input_messages(spec->input, builder->arena, &builder->messages);
 }
 

@@ -52,26 +52,16 @@ static bool take_child_input(struct check *check, size_t index, enum run_kind ki
 static bool take_child_options(struct check *check, size_t index, enum run_kind kind,
                                const Polos__V1__ChildSpec *proto, struct host_child *ret)
 {
-    struct start_options options;
     const char *field = path(check, index, "provider_options_json");
-    ret->options = copied(check, proto->provider_options_json);
-    if (kind != RUN_KIND_AGENT && ret->options.len > 0) {
+    ret->provider_options = copied(check, proto->provider_options_json);
+    if (kind != RUN_KIND_AGENT && ret->provider_options.len > 0) {
         return check_fault(check, field, "leave it empty: only agents have provider options");
     }
-    if (!check_json_object(check, field, ret->options) ||
-        !options_take(check, path(check, index, "options."), kind, proto->options, &options)) {
-        return false;
-    }
-    ret->timeout_ms = options.timeout_ms;
-    ret->session_id = options.session_id;
-    ret->user_id = options.user_id;
-    ret->conversation_id = options.conversation_id;
-    ret->state = options.state;
-    ret->max_retries = options.max_retries;
-    ret->queue = options.queue;
-    ret->concurrency_key = options.concurrency_key;
-    ret->priority = options.priority;
-    return true;
+    bool is_fine =
+        check_json_object(check, field, ret->provider_options) &&
+        options_take(check, path(check, index, "options."), kind, proto->options, &ret->options);
+    ret->options.idempotency_key = STR_EMPTY; /* The step's own key does what it would. */
+    return is_fine;
 }
 
 static bool take_child(struct check *check, size_t index, const Polos__V1__ChildSpec *proto,

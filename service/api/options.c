@@ -1,5 +1,7 @@
 #include "service/api/options.h"
 
+#include "service/api/text.h"
+
 #define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
 
 static const char *path(struct check *check, const char *prefix, const char *field)
@@ -85,4 +87,30 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
                        TIMEOUT_MS_MAX) &&
            take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
            take_retries(check, prefix, kind, proto->max_retries, ret);
+}
+
+void options_hash(const struct start_options *options, struct buf *ret)
+{
+    buf_put_counted(ret, options->session_id);
+    buf_put_counted(ret, options->user_id);
+    buf_put_counted(ret, options->conversation_id);
+    buf_put_u64_le(ret, options->timeout_ms);
+    if (options->state.len > 0 || options->max_retries != 0) {
+        buf_put_counted(ret, options->state);
+        buf_put_u64_le(ret, (uint64_t)(int64_t)options->max_retries);
+    }
+    if (options->queue.len > 0 || options->concurrency_key.len > 0 || options->priority != 0) {
+        buf_put_counted(ret, options->queue);
+        buf_put_counted(ret, options->concurrency_key);
+        buf_put_u64_le(ret, (uint64_t)(int64_t)options->priority);
+    }
+}
+
+void options_show(const struct start_options *options, struct arena *arena, Polos__V1__Run *ret)
+{
+    ret->session_id = text_of(arena, options->session_id);
+    ret->user_id = text_of(arena, options->user_id);
+    ret->conversation_id = text_of(arena, options->conversation_id);
+    ret->queue = text_of(arena, options->queue);
+    ret->concurrency_key = text_of(arena, options->concurrency_key);
 }

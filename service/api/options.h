@@ -6,6 +6,8 @@
 
 #include "polos/v1/common.pb-c.h"
 #include "service/api/check.h"
+#include "service/base/buf.h"
+#include "service/base/start_options.h"
 #include "service/engine/engine.h"
 
 enum {
@@ -13,23 +15,15 @@ enum {
     OPTIONS_RETRIES_MAX = 100,
 };
 
-struct start_options {
-    str idempotency_key;
-    str session_id;
-    str user_id;
-    str conversation_id;
-    str state; /* JSON text; empty: none. */
-    uint64_t timeout_ms; /* 0: the default. */
-    int32_t max_retries; /* 0: the default; -1: none. */
-    str queue; /* Empty: the workflow's own. */
-    str concurrency_key;
-    int32_t priority;
-};
-
 /* prefix: the path of the message, with its dot: "options.". proto NULL: all defaults. False: the
  * check holds the fault. The result lives as long as the check's arena. */
 bool options_take(struct check *check, const char *prefix, enum run_kind kind,
                   const Polos__V1__StartOptions *proto, struct start_options *ret);
+/* Appends what names them, for the digest of a request: what is not asked for is left out where it
+ * came later than the first release, so that a key stays good when options are added. */
+void options_hash(const struct start_options *options, struct buf *ret);
+/* What callers see of them in a run. It lives in the arena. */
+void options_show(const struct start_options *options, struct arena *arena, Polos__V1__Run *ret);
 /* A state as JSON; empty: none. */
 bool options_check_state(struct check *check, const char *field, str state);
 

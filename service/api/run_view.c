@@ -1,6 +1,7 @@
 #include "service/api/run_view.h"
 
 #include "service/agents/transcript.h"
+#include "service/api/options.h"
 #include "service/api/run_waiting.h"
 #include "service/api/text.h"
 #include "service/base/array.h"
@@ -251,11 +252,7 @@ static void fold_started(struct fold *fold, const struct event *event)
     const struct run_spec *spec = &event->run_started.spec;
     Polos__V1__Run *run = fold->run;
     run->input_json = text_of(fold->arena, spec->input);
-    run->session_id = text_of(fold->arena, spec->session_id);
-    run->user_id = text_of(fold->arena, spec->user_id);
-    run->conversation_id = text_of(fold->arena, spec->conversation_id);
-    run->queue = text_of(fold->arena, spec->queue);
-    run->concurrency_key = text_of(fold->arena, spec->concurrency_key);
+    options_show(&spec->options, fold->arena, run);
     if (!uuid_is_zero(spec->parent)) {
         run->parent_run_id = text_of_uuid(fold->arena, spec->parent);
     }

@@ -92,51 +92,16 @@ static void started(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-/* What is not asked for is not hashed, so that a key stays good when options are added. */
-static void digest(const struct run_spec *spec, uint64_t timeout_ms, int32_t max_retries,
-                   uint8_t ret[16])
+static void digest(const struct run_spec *spec, uint8_t ret[16])
 {
     struct buf buf = {0};
     buf_put_char(&buf, (char)spec->kind);
     buf_put_counted(&buf, spec->name);
     buf_put_counted(&buf, spec->input);
-    buf_put_counted(&buf, spec->options);
-    buf_put_counted(&buf, spec->session_id);
-    buf_put_counted(&buf, spec->user_id);
-    buf_put_counted(&buf, spec->conversation_id);
-    buf_put_u64_le(&buf, timeout_ms);
-    if (spec->state.len > 0 || max_retries != 0) {
-        buf_put_counted(&buf, spec->state);
-        buf_put_u64_le(&buf, (uint64_t)(int64_t)max_retries);
-    }
-    if (spec->queue.len > 0 || spec->concurrency_key.len > 0 || spec->priority != 0) {
-        buf_put_counted(&buf, spec->queue);
-        buf_put_counted(&buf, spec->concurrency_key);
-        buf_put_u64_le(&buf, (uint64_t)(int64_t)spec->priority);
-    }
+    buf_put_counted(&buf, spec->provider_options);
+    options_hash(&spec->options, &buf);
     hash128(buf_str(&buf), ret);
     buf_fini(&buf);
-}
-
-static bool take_options(struct check *check, const struct start_form *form,
-                         struct request *request)
-{
-    struct run_spec *spec = &start_request(request)->spec;
-    struct start_options options;
-    if (!options_take(check, "options.", form->kind, form->options, &options)) {
-        return false;
-    }
-    spec->idempotency_key = options.idempotency_key;
-    spec->session_id = options.session_id;
-    spec->user_id = options.user_id;
-    spec->conversation_id = options.conversation_id;
-    spec->state = options.state;
-    spec->queue = options.queue;
-    spec->concurrency_key = options.concurrency_key;
-    spec->priority = options.priority;
-    start_request(request)->timeout_ms = options.timeout_ms;
-    start_request(request)->max_retries = options.max_retries;
-    return true;
 }
 
 /* Plain text becomes the JSON string it stands for. */
@@ -192,14 +157,13 @@ static bool take_form(struct check *check, const struct start_form *form, size_t
         !take_input(check, form, bytes_max, &spec->input) ||
         !check_bytes(check, "provider_options_json", form->options_json, bytes_max) ||
         !check_json_object(check, "provider_options_json", form->options_json) ||
-        !take_options(check, form, request)) {
+        !options_take(check, "options.", form->kind, form->options, &spec->options)) {
         return false;
     }
     spec->kind = form->kind;
     spec->name = arena_copy(check->arena, form->name);
-    spec->options = arena_copy(check->arena, form->options_json);
-    digest(spec, start_request(request)->timeout_ms, start_request(request)->max_retries,
-           start_request(request)->digest);
+    spec->provider_options = arena_copy(check->arena, form->options_json);
+    digest(spec, start_request(request)->digest);
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "service/codec/events.h"
 
 #include "service/codec/body.h"
+#include "service/codec/start_options.h"
 
 /* What is on disk is read by these numbers for ever. */
 static_assert(EVENT_RUN_STARTED == 1 && EVENT_RUN_COMPLETED == 2 && EVENT_RUN_FAILED == 3, "disk");
@@ -58,12 +59,8 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->kind = (uint32_t)spec->kind;
     body->name = body_bytes(spec->name);
     body->input = body_bytes(spec->input);
-    body->options = body_bytes(spec->options);
+    body->options = body_bytes(spec->provider_options);
     body->definition_hash = body_bytes(spec->definition_hash);
-    body->session_id = body_bytes(spec->session_id);
-    body->user_id = body_bytes(spec->user_id);
-    body->conversation_id = body_bytes(spec->conversation_id);
-    body->idempotency_key = body_bytes(spec->idempotency_key);
     body->parent = id_bytes(&spec->parent);
     body->root = id_bytes(&spec->root);
     body->deadline_ms = spec->deadline_ms;
@@ -72,10 +69,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->retries_max = spec->retries_max;
     body->parent_effect = spec->parent_effect;
     body->parent_index = spec->parent_index;
-    body->state = body_bytes(spec->state);
-    body->queue = body_bytes(spec->queue);
-    body->concurrency_key = body_bytes(spec->concurrency_key);
-    body->priority = spec->priority;
+    start_options_pack(&spec->options, body);
 }
 
 static status run_started_from(const ProtobufCMessage *message, struct event *ret)
@@ -96,22 +90,15 @@ static status run_started_from(const ProtobufCMessage *message, struct event *re
     spec->kind = (enum run_kind)body->kind;
     spec->name = body_str(body->name);
     spec->input = body_str(body->input);
-    spec->options = body_str(body->options);
+    spec->provider_options = body_str(body->options);
     spec->definition_hash = body_str(body->definition_hash);
-    spec->session_id = body_str(body->session_id);
-    spec->user_id = body_str(body->user_id);
-    spec->conversation_id = body_str(body->conversation_id);
-    spec->idempotency_key = body_str(body->idempotency_key);
     spec->deadline_ms = body->deadline_ms;
     spec->tokens_max = body->tokens_max;
     spec->turns_max = body->turns_max;
     spec->retries_max = body->retries_max;
     spec->parent_effect = body->parent_effect;
     spec->parent_index = body->parent_index;
-    spec->state = body_str(body->state);
-    spec->queue = body_str(body->queue);
-    spec->concurrency_key = body_str(body->concurrency_key);
-    spec->priority = body->priority;
+    start_options_unpack(body, &spec->options);
     return STATUS_OK;
 }
 

@@ -1,8 +1,11 @@
+#include "service/codec/render.h"
+
 #include "polos/journal/v1/journal.pb-c.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
 #include "service/codec/body.h"
 #include "service/codec/codec.h"
+#include "service/codec/start_options.h"
 
 static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow", "tool"};
 static const char *const effect_kinds[] = {
@@ -16,7 +19,7 @@ static const char *const stops[REPLY_STOP_COUNT] = {"end",     "tools", "length"
 
 /* What is empty, zero or false is left out. */
 
-static void put_text(struct json_writer *writer, const char *name, str text)
+void render_text(struct json_writer *writer, const char *name, str text)
 {
     if (text.len > 0) {
         json_put_string(writer, name, text);
@@ -37,13 +40,12 @@ static void put_true(struct json_writer *writer, const char *name, bool fact)
     }
 }
 
-/* Spliced in when it is JSON, else shown as text. */
-static void put_json(struct json_writer *writer, const char *name, str value)
+void render_json(struct json_writer *writer, const char *name, str value)
 {
     if (json_is_valid(value)) {
         json_put_raw(writer, name, value);
     } else {
-        put_text(writer, name, value);
+        render_text(writer, name, value);
     }
 }
 
@@ -61,7 +63,7 @@ static void put_hex(struct json_writer *writer, const char *name, str bytes)
     for (size_t i = 0; i < bytes.len; i++) {
         buf_printf(&text, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
     }
-    put_text(writer, name, buf_str(&text));
+    render_text(writer, name, buf_str(&text));
     buf_fini(&text);
 }
 
@@ -71,15 +73,12 @@ static void put_run_started(struct json_writer *writer, const struct event *even
 
     assert(spec->kind < RUN_KIND_COUNT);
     put_id(writer, "run_id", event->run_started.id);
-    put_text(writer, "kind", str_of(run_kinds[spec->kind]));
-    put_text(writer, "name", spec->name);
-    put_json(writer, "input", spec->input);
-    put_json(writer, "options", spec->options);
+    render_text(writer, "kind", str_of(run_kinds[spec->kind]));
+    render_text(writer, "name", spec->name);
+    render_json(writer, "input", spec->input);
+    render_json(writer, "options", spec->provider_options);
     put_hex(writer, "definition_hash", spec->definition_hash);
-    put_text(writer, "session_id", spec->session_id);
-    put_text(writer, "user_id", spec->user_id);
-    put_text(writer, "conversation_id", spec->conversation_id);
-    put_text(writer, "idempotency_key", spec->idempotency_key);
+    start_options_render_owner(&spec->options, writer);
     put_id(writer, "parent_run_id", spec->parent);
     put_id(writer, "root_run_id", spec->root);
     if (spec->parent_effect != 0) {
@@ -90,12 +89,7 @@ static void put_run_started(struct json_writer *writer, const struct event *even
     put_number(writer, "max_total_tokens", spec->tokens_max);
     put_number(writer, "max_steps", spec->turns_max);
     put_number(writer, "max_retries", spec->retries_max);
-    put_json(writer, "state", spec->state);
-    put_text(writer, "queue", spec->queue);
-    put_text(writer, "concurrency_key", spec->concurrency_key);
-    if (spec->priority != 0) {
-        json_put_i64(writer, "priority", spec->priority);
-    }
+    start_options_render(&spec->options, writer);
 }
 
 /* The texts of all blocks of a kind as one. */
@@ -109,16 +103,16 @@ static void put_blocks(struct json_writer *writer, const char *name, enum body_b
             buf_put(&text, body_str(reply->blocks[i]->text));
         }
     }
-    put_text(writer, name, buf_str(&text));
+    render_text(writer, name, buf_str(&text));
     buf_fini(&text);
 }
 
 static void put_tool_call(struct json_writer *writer, const Polos__Journal__V1__ModelBlock *block)
 {
     json_begin_object(writer, NULL);
-    put_text(writer, "call_id", body_str(block->call_id));
-    put_text(writer, "name", body_str(block->name));
-    put_json(writer, "arguments", body_str(block->arguments));
+    render_text(writer, "call_id", body_str(block->call_id));
+    render_text(writer, "name", body_str(block->name));
+    render_json(writer, "arguments", body_str(block->arguments));
     put_true(writer, "arguments_invalid", block->arguments_invalid);
     json_end_object(writer);
 }
@@ -158,10 +152,10 @@ static void put_reply(struct json_writer *writer, str packed)
         put_blocks(writer, "reasoning", BODY_BLOCK_REASONING, reply);
         put_blocks(writer, "refusal", BODY_BLOCK_REFUSAL, reply);
         put_tool_calls(writer, reply);
-        put_text(writer, "model", body_str(reply->model));
-        put_text(writer, "origin", body_str(reply->origin));
-        put_text(writer, "response_id", body_str(reply->response_id));
-        put_text(writer, "stop_raw", body_str(reply->stop_raw));
+        render_text(writer, "model", body_str(reply->model));
+        render_text(writer, "origin", body_str(reply->origin));
+        render_text(writer, "response_id", body_str(reply->response_id));
+        render_text(writer, "stop_raw", body_str(reply->stop_raw));
         json_end_object(writer);
     }
     arena_fini(&arena);
@@ -186,17 +180,17 @@ static void put_model_replied(struct json_writer *writer, const struct event *ev
 {
     assert(event->model_replied.stop < REPLY_STOP_COUNT);
     put_reply(writer, event->model_replied.reply);
-    put_text(writer, "stop", str_of(stops[event->model_replied.stop]));
+    render_text(writer, "stop", str_of(stops[event->model_replied.stop]));
     put_usage(writer, &event->model_replied.usage);
 }
 
 static void put_task_requested(struct json_writer *writer, const struct event *event)
 {
     assert(event->task_requested.kind < EFFECT_KIND_COUNT);
-    put_text(writer, "kind", str_of(effect_kinds[event->task_requested.kind]));
-    put_text(writer, "name", event->task_requested.name);
-    put_text(writer, "call_id", event->task_requested.call_id);
-    put_json(writer, "input", event->task_requested.input);
+    render_text(writer, "kind", str_of(effect_kinds[event->task_requested.kind]));
+    render_text(writer, "name", event->task_requested.name);
+    render_text(writer, "call_id", event->task_requested.call_id);
+    render_json(writer, "input", event->task_requested.input);
     put_number(writer, "deadline_ms", event->task_requested.deadline_ms);
     put_true(writer, "at_most_once", event->task_requested.at_most_once);
 }
@@ -204,72 +198,72 @@ static void put_task_requested(struct json_writer *writer, const struct event *e
 static void put_outcome(struct json_writer *writer, const struct outcome *outcome)
 {
     if (!outcome->failed) {
-        put_json(writer, "value", outcome->value);
+        render_json(writer, "value", outcome->value);
         return;
     }
     json_begin_object(writer, "error");
-    put_text(writer, "type", outcome->error_type);
-    put_text(writer, "message", outcome->error_message);
-    put_text(writer, "stack", outcome->error_stack);
+    render_text(writer, "type", outcome->error_type);
+    render_text(writer, "message", outcome->error_message);
+    render_text(writer, "stack", outcome->error_stack);
     json_end_object(writer);
 }
 
 static void put_run_completed(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "stop_reason", event->run_completed.stop_reason);
+    render_text(writer, "stop_reason", event->run_completed.stop_reason);
 }
 
 static void put_run_failed(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "reason", event->run_failed.reason);
-    put_text(writer, "message", event->run_failed.message);
+    render_text(writer, "reason", event->run_failed.reason);
+    render_text(writer, "message", event->run_failed.message);
 }
 
 static void put_run_cancelled(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "cause", event->run_cancelled.cause);
+    render_text(writer, "cause", event->run_cancelled.cause);
 }
 
 static void put_model_failed(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "reason", event->model_failed.reason);
-    put_text(writer, "message", event->model_failed.message);
+    render_text(writer, "reason", event->model_failed.reason);
+    render_text(writer, "message", event->model_failed.message);
     put_number(writer, "retry_at_ms", event->model_failed.retry_at_ms);
 }
 
 static void put_task_settled(struct json_writer *writer, const struct event *event)
 {
     put_outcome(writer, &event->task_settled.outcome);
-    put_json(writer, "state", event->task_settled.state);
+    render_json(writer, "state", event->task_settled.state);
 }
 
 static void put_step_settled(struct json_writer *writer, const struct event *event)
 {
     put_number(writer, "number", event->step_settled.number);
-    put_text(writer, "key", event->step_settled.key);
+    render_text(writer, "key", event->step_settled.key);
     put_outcome(writer, &event->step_settled.outcome);
-    put_json(writer, "state", event->step_settled.state);
+    render_json(writer, "state", event->step_settled.state);
 }
 
 static void put_lease_granted(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "host_id", event->lease_granted.host_id);
-    put_text(writer, "deployment", event->lease_granted.deployment);
+    render_text(writer, "host_id", event->lease_granted.host_id);
+    render_text(writer, "deployment", event->lease_granted.deployment);
 }
 
 static void put_lease_lost(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "cause", event->lease_lost.cause);
+    render_text(writer, "cause", event->lease_lost.cause);
     put_true(writer, "excused", event->lease_lost.is_excused);
 }
 
 static void put_wait_set(struct json_writer *writer, const struct event *event)
 {
     assert(event->wait_set.kind < EFFECT_KIND_COUNT);
-    put_text(writer, "kind", str_of(effect_kinds[event->wait_set.kind]));
+    render_text(writer, "kind", str_of(effect_kinds[event->wait_set.kind]));
     put_number(writer, "task", event->wait_set.owner);
-    put_text(writer, "key", event->wait_set.key);
-    put_json(writer, "data", event->wait_set.data);
+    render_text(writer, "key", event->wait_set.key);
+    render_json(writer, "data", event->wait_set.data);
     put_number(writer, "until_ms", event->wait_set.due_ms);
     put_number(writer, "children", event->wait_set.children);
 }
@@ -277,11 +271,11 @@ static void put_wait_set(struct json_writer *writer, const struct event *event)
 static void put_wait_settled(struct json_writer *writer, const struct event *event)
 {
     assert(event->wait_settled.kind < EFFECT_KIND_COUNT);
-    put_text(writer, "kind", str_of(effect_kinds[event->wait_settled.kind]));
+    render_text(writer, "kind", str_of(effect_kinds[event->wait_settled.kind]));
     put_number(writer, "task", event->wait_settled.owner);
-    put_text(writer, "key", event->wait_settled.key);
+    render_text(writer, "key", event->wait_settled.key);
     put_outcome(writer, &event->wait_settled.outcome);
-    put_text(writer, "by", event->wait_settled.by);
+    render_text(writer, "by", event->wait_settled.by);
 }
 
 static void put_child_settled(struct json_writer *writer, const struct event *event)
@@ -289,14 +283,14 @@ static void put_child_settled(struct json_writer *writer, const struct event *ev
     json_put_u64(writer, "index", event->child_settled.index);
     put_id(writer, "child_run_id", event->child_settled.child);
     put_outcome(writer, &event->child_settled.outcome);
-    put_json(writer, "account", event->child_settled.account);
+    render_json(writer, "account", event->child_settled.account);
 }
 
 static void put_resume_kept(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "key", event->resume_kept.key);
-    put_json(writer, "data", event->resume_kept.data);
-    put_text(writer, "by", event->resume_kept.by);
+    render_text(writer, "key", event->resume_kept.key);
+    render_json(writer, "data", event->resume_kept.data);
+    render_text(writer, "by", event->resume_kept.by);
 }
 
 static void put_task_parked(struct json_writer *writer, const struct event *event)
@@ -307,13 +301,13 @@ static void put_task_parked(struct json_writer *writer, const struct event *even
 static void put_task_failed(struct json_writer *writer, const struct event *event)
 {
     put_outcome(writer, &event->task_failed.outcome);
-    put_json(writer, "state", event->task_failed.state);
+    render_json(writer, "state", event->task_failed.state);
     put_number(writer, "retry_at_ms", event->task_failed.retry_at_ms);
 }
 
 static void put_cancel_requested(struct json_writer *writer, const struct event *event)
 {
-    put_text(writer, "cause", event->cancel_requested.cause);
+    render_text(writer, "cause", event->cancel_requested.cause);
     put_number(writer, "deadline_ms", event->cancel_requested.deadline_ms);
 }
 

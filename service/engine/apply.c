@@ -80,7 +80,7 @@ static void apply_started(struct run *run, const struct event *event)
     run->turns_max = spec->turns_max;
     run->tokens_max = spec->tokens_max;
     run->retries_max = spec->retries_max;
-    bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
+    bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
 }
 
@@ -356,7 +356,7 @@ static const struct {
     [EVENT_NONE] = {{.name = "NONE"}, NULL},
     [EVENT_RUN_STARTED] = {{.name = "RUN_STARTED",
                             .time_at = offsetof(struct event, run_started.spec.deadline_ms),
-                            .state_at = offsetof(struct event, run_started.spec.state)},
+                            .state_at = offsetof(struct event, run_started.spec.options.state)},
                            apply_started},
     [EVENT_RUN_COMPLETED] = {{.name = "RUN_COMPLETED", .ends_run = true}, apply_completed},
     [EVENT_RUN_FAILED] = {{.name = "RUN_FAILED", .ends_run = true}, apply_failed},

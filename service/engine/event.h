@@ -10,6 +10,7 @@
 #define SERVICE_ENGINE_EVENT_H
 
 #include "service/base/outcome.h"
+#include "service/base/start_options.h"
 #include "service/engine/run.h"
 
 enum event_kind {
@@ -44,12 +45,9 @@ struct run_spec {
     enum run_kind kind;
     str name; /* Of the agent, workflow or tool. */
     str input; /* JSON text. */
-    str options; /* JSON object merged into the model calls; empty: none. */
+    str provider_options; /* JSON object merged into the model calls; empty: none. */
+    struct start_options options;
     str definition_hash; /* Agents: 16 bytes, of the definition the run is pinned to. */
-    str session_id;
-    str user_id;
-    str conversation_id;
-    str idempotency_key;
     uuid parent; /* Zero: none. */
     uuid root; /* The run itself for a root. */
     uint64_t deadline_ms; /* 0: none. */
@@ -58,10 +56,6 @@ struct run_spec {
     uint32_t retries_max; /* Workflows. */
     uint32_t parent_effect; /* The parent's effect that counts this run; 0: none waits. */
     uint32_t parent_index; /* Which of its children this is, from 0. */
-    str state; /* JSON text; empty: none. */
-    str queue; /* Where it waits for its turn; empty: nowhere. */
-    str concurrency_key;
-    int32_t priority; /* Within the key; higher ones first. */
 };
 
 struct engine_usage {

@@ -11,6 +11,7 @@
 #include "service/base/failure.h"
 #include "service/base/outcome.h"
 #include "service/base/payload.h"
+#include "service/base/start_options.h"
 #include "service/base/uuid.h"
 
 enum task_kind {
@@ -78,16 +79,8 @@ struct host_child {
     unsigned kind; /* RunKind of the API: 1 agent, 2 workflow, 3 tool. */
     str name;
     str input; /* JSON text. */
-    str options; /* JSON object; empty: none. */
-    uint64_t timeout_ms; /* 0: the default. */
-    str session_id;
-    str user_id;
-    str conversation_id;
-    str state; /* JSON text; empty: none. */
-    int32_t max_retries; /* 0: the default; negative: none. */
-    str queue; /* Empty: the workflow's own. */
-    str concurrency_key;
-    int32_t priority;
+    str provider_options; /* JSON object; empty: none. */
+    struct start_options options;
 };
 
 struct host_step_request {

@@ -55,14 +55,15 @@ static struct book *open_book(struct world *world, uuid id, const struct event *
     world_expect(world, uuid_equal(event->run_started.id, id), "the-key-is-the-runs");
     world_expect(world, !uuid_is_zero(spec->root), "every-run-has-a-root");
     world_expect(world, spec->deadline_ms > event->time_ms, "every-run-has-a-deadline");
-    check_one_run_per_key(world, spec->idempotency_key);
+    check_one_run_per_key(world, spec->options.idempotency_key);
     struct book *book = xcalloc(1, sizeof(*book));
     book->id = id;
     engine_init(&book->folded);
     ledger_init(&book->ledger);
     book->marker = arena_copy(&world->arena, spec->input);
     book->definition = spec->definition_hash.len == 0 ? 0 : str_hash(spec->definition_hash);
-    book->key = spec->idempotency_key.len == 0 ? 0 : str_hash(spec->idempotency_key);
+    book->key =
+        spec->options.idempotency_key.len == 0 ? 0 : str_hash(spec->options.idempotency_key);
     book->parent = spec->parent;
     book->parent_effect = spec->parent_effect;
     book->parent_index = spec->parent_index;

@@ -40,12 +40,12 @@ void books_queues_begin(struct world *world)
 
 void books_queues_open(struct world *world, struct book *book, const struct run_spec *spec)
 {
-    book->queue = queue_of(spec->queue);
-    book->priority = spec->priority;
-    bool may_name_none = spec->queue.len == 0 && spec->concurrency_key.len == 0;
+    book->queue = queue_of(spec->options.queue);
+    book->priority = spec->options.priority;
+    bool may_name_none = spec->options.queue.len == 0 && spec->options.concurrency_key.len == 0;
     world_expect(world, book->queue < WORLD_QUEUES || may_name_none, "a-runs-queue-is-known");
     while (world_is_well(world) &&
-           !str_equal(spec->concurrency_key, world_queue_key(book->queue_key))) {
+           !str_equal(spec->options.concurrency_key, world_queue_key(book->queue_key))) {
         book->queue_key++;
         world_expect(world, book->queue_key < WORLD_KEYS, "a-runs-key-is-known");
     }

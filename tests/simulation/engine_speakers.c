@@ -20,7 +20,7 @@ void speak_start(struct engine_world *world)
     uint64_t time_ms = draw_chance(draw, 30) ? 6000 : 90000;
     spec->deadline_ms = draw_chance(draw, 50) ? world->now_ms + draw_below(draw, time_ms) : 0;
     spec->retries_max = spec->kind == RUN_KIND_WORKFLOW ? (uint32_t)draw_below(draw, 4) : 0;
-    spec->queue = draw_chance(draw, 30) ? STR("slow") : STR_EMPTY;
+    spec->options.queue = draw_chance(draw, 30) ? STR("slow") : STR_EMPTY;
     spec->definition_hash = spec->kind == RUN_KIND_AGENT ? STR("0123456789abcdef") : STR_EMPTY;
     for (size_t i = 0; i < sizeof(command.start.id.bytes); i++) {
         command.start.id.bytes[i] = (uint8_t)draw_below(draw, 256);

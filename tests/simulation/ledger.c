@@ -154,7 +154,7 @@ static const char *add_started(struct ledger *ledger, const struct event *event)
     ledger->tokens_max = spec->tokens_max;
     ledger->turns_max = spec->turns_max;
     ledger->retries_max = spec->retries_max;
-    ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->queue.len > 0;
+    ledger->needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     ledger->timeout_ms =
         spec->deadline_ms > event->time_ms ? spec->deadline_ms - event->time_ms : 0;
     return NULL;

@@ -352,14 +352,14 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     start_request(request)->spec.kind = start->kind;
     start_request(request)->spec.name = start->name;
     start_request(request)->spec.input = ask->marker;
-    start_request(request)->spec.idempotency_key = start->key;
-    start_request(request)->spec.session_id = STR("session");
+    start_request(request)->spec.options.idempotency_key = start->key;
+    start_request(request)->spec.options.session_id = STR("session");
     if (start->queue != WORLD_QUEUES) {
-        start_request(request)->spec.queue = world_queue_name(start->queue);
-        start_request(request)->spec.concurrency_key = world_queue_key(start->queue_key);
-        start_request(request)->spec.priority = start->priority;
+        start_request(request)->spec.options.queue = world_queue_name(start->queue);
+        start_request(request)->spec.options.concurrency_key = world_queue_key(start->queue_key);
+        start_request(request)->spec.options.priority = start->priority;
     }
-    start_request(request)->timeout_ms = start->timeout_ms;
+    start_request(request)->spec.options.timeout_ms = start->timeout_ms;
     hash128(is_other ? STR("other") : ask->marker, start_request(request)->digest);
     if (world_ask(&ask->base, request, start_done)) {
         start->asks++;

@@ -87,11 +87,12 @@ static void start_done(struct request *request, const struct failure *failure)
         world_expect(ask->base.world, book != NULL && str_equal(book->marker, ask->marker),
                      "acknowledged-starts-are-durable");
         const struct run_spec *spec = &start_request(request)->spec;
-        world_expect(ask->base.world,
-                     !world_is_well(ask->base.world) ||
-                         (book->queue == ask->queue && book->priority == spec->priority &&
-                          str_equal(world_queue_key(book->queue_key), spec->concurrency_key)),
-                     "a-run-stands-where-its-start-puts-it");
+        world_expect(
+            ask->base.world,
+            !world_is_well(ask->base.world) ||
+                (book->queue == ask->queue && book->priority == spec->options.priority &&
+                 str_equal(world_queue_key(book->queue_key), spec->options.concurrency_key)),
+            "a-run-stands-where-its-start-puts-it");
     }
     request_free(request);
 }
@@ -106,10 +107,10 @@ static void start_one(struct world *world, unsigned queue)
     spec->kind = RUN_KIND_WORKFLOW;
     spec->name = world_below(world, 4) == 0 ? STR("sleepy") : STR("flow");
     spec->input = ask->marker;
-    spec->queue = world_queue_name(queue);
-    spec->concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
-    spec->priority = (int32_t)world_below(world, 3) - 1;
-    start_request(request)->timeout_ms = 5000 + world_below(world, 90000);
+    spec->options.queue = world_queue_name(queue);
+    spec->options.concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
+    spec->options.priority = (int32_t)world_below(world, 3) - 1;
+    spec->options.timeout_ms = 5000 + world_below(world, 90000);
     world_ask(&ask->base, request, start_done);
 }
 

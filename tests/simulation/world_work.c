@@ -285,19 +285,23 @@ static void draw_children(struct world *world, const struct sim_task *task,
         /* One whose agent nobody has defined spoils the order: rare. */
         size_t bound = world_below(world, 6) == 0 ? COUNT_OF(kinds) : COUNT_OF(kinds) - 1;
         size_t kind = world_below(world, bound);
+        uint64_t timeout_ms = 5000 + world_below(world, 60000);
+        int32_t max_retries = (int32_t)world_below(world, 4) - 1;
         children[i] = (struct host_child){
             .kind = kinds[kind].kind,
             .name = str_of(kinds[kind].name),
             .input = arena_printf(&world->arena, "\"x%u-%llu\"", task->depth + 1,
                                   (unsigned long long)++world->child_number),
-            .timeout_ms = 5000 + world_below(world, 60000),
-            .session_id = STR("session"),
-            .max_retries = (int32_t)world_below(world, 4) - 1,
+            .options.timeout_ms = timeout_ms,
+            .options.session_id = STR("session"),
+            .options.max_retries = max_retries,
         };
         if (children[i].kind != 1 && world_below(world, 2) == 0) { /* The parent's own, too. */
-            children[i].queue = world_queue_name((unsigned)world_below(world, WORLD_QUEUES));
-            children[i].concurrency_key = world_queue_key((unsigned)world_below(world, WORLD_KEYS));
-            children[i].priority = (int32_t)world_below(world, 3) - 1;
+            children[i].options.queue =
+                world_queue_name((unsigned)world_below(world, WORLD_QUEUES));
+            children[i].options.concurrency_key =
+                world_queue_key((unsigned)world_below(world, WORLD_KEYS));
+            children[i].options.priority = (int32_t)world_below(world, 3) - 1;
         }
     }
     order->kind = STEP_REQUEST_START;

@@ -16,14 +16,8 @@ static struct run_spec child_spec(const struct step_request *step, const struct 
         .kind = kind_of(child->kind),
         .name = child->name,
         .input = child->input.len == 0 ? STR("null") : child->input,
+        .provider_options = child->provider_options,
         .options = child->options,
-        .session_id = child->session_id,
-        .user_id = child->user_id,
-        .conversation_id = child->conversation_id,
-        .state = child->state,
-        .queue = child->queue,
-        .concurrency_key = child->concurrency_key,
-        .priority = child->priority,
         .parent = step->run->state.id,
     };
 }
@@ -63,8 +57,7 @@ static void start_children(struct step_request *step, uint32_t effect, uuid *ids
     for (size_t i = 0; i < wanted->child_count; i++) {
         struct failure failure;
         specs[i].parent_effect = wanted->waits ? effect : 0;
-        bool started = start_run(step->partition, &specs[i], wanted->children[i].timeout_ms,
-                                 wanted->children[i].max_retries, step->arena, &failure, &ids[i]);
+        bool started = start_run(step->partition, &specs[i], step->arena, &failure, &ids[i]);
         assert(started); /* Checked above, in the same round. */
     }
 }

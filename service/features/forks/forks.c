@@ -35,7 +35,7 @@ static void rename_start(const struct fork *fork, struct event *event)
     spec->parent = (uuid){{0}};
     spec->parent_effect = 0;
     spec->root = fork->id;
-    spec->idempotency_key = STR_EMPTY;
+    spec->options.idempotency_key = STR_EMPTY;
 }
 
 /* The copy starts now, and the rest of it is as if it had happened just now: what was left of a

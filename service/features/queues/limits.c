@@ -56,25 +56,26 @@ static bool refuse(struct failure *ret, enum code code, enum reason reason, cons
 bool queues_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
                   struct failure *ret)
 {
-    if (spec->queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
-        spec->queue = arena_copy(arena, queue_order_default(queues_in(partition), spec->name));
+    if (spec->options.queue.len == 0 && spec->kind == RUN_KIND_WORKFLOW) {
+        spec->options.queue =
+            arena_copy(arena, queue_order_default(queues_in(partition), spec->name));
     }
-    if (spec->queue.len == 0) {
-        bool asks = spec->concurrency_key.len > 0 || spec->priority != 0;
+    if (spec->options.queue.len == 0) {
+        bool asks = spec->options.concurrency_key.len > 0 || spec->options.priority != 0;
         return !asks || refuse(ret, CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, "options.queue",
                                STR("concurrency_key and priority say whose turn it is in a queue, "
                                    "but none is named, and the definition of what is started has "
                                    "none; name one, or connect the host that defines it"));
     }
     struct queue_limits limits;
-    if (queue_order_defined(queues_in(partition), spec->queue, &limits)) {
+    if (queue_order_defined(queues_in(partition), spec->options.queue, &limits)) {
         return true;
     }
     return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "options.queue",
                   arena_printf(arena,
                                "no queue '" STR_FMT "' is defined; connect a host that defines it, "
                                "or call WorkflowService.PutQueue",
-                               STR_ARG(spec->queue)));
+                               STR_ARG(spec->options.queue)));
 }
 
 bool queues_are_full(const struct partition *partition)

@@ -60,17 +60,17 @@ static void run_begun(void *self, struct live_run *run, const struct run_spec *s
 {
     const struct queues_feature *feature = self;
     struct kept_place **kept = kept_place_of(feature->partition, run);
-    if (spec->queue.len == 0 || *kept != NULL) {
+    if (spec->options.queue.len == 0 || *kept != NULL) {
         return;
     }
-    *kept = xmalloc(sizeof(**kept) + spec->queue.len + spec->concurrency_key.len);
-    (*kept)->priority = spec->priority;
-    (*kept)->queue_len = (uint32_t)spec->queue.len;
-    (*kept)->key_len = (uint32_t)spec->concurrency_key.len;
-    memcpy((*kept)->text, spec->queue.ptr, spec->queue.len);
-    if (spec->concurrency_key.len > 0) {
-        memcpy((*kept)->text + spec->queue.len, spec->concurrency_key.ptr,
-               spec->concurrency_key.len);
+    *kept = xmalloc(sizeof(**kept) + spec->options.queue.len + spec->options.concurrency_key.len);
+    (*kept)->priority = spec->options.priority;
+    (*kept)->queue_len = (uint32_t)spec->options.queue.len;
+    (*kept)->key_len = (uint32_t)spec->options.concurrency_key.len;
+    memcpy((*kept)->text, spec->options.queue.ptr, spec->options.queue.len);
+    if (spec->options.concurrency_key.len > 0) {
+        memcpy((*kept)->text + spec->options.queue.len, spec->options.concurrency_key.ptr,
+               spec->options.concurrency_key.len);
     }
 }
 

@@ -412,9 +412,10 @@ static void before_event(void *self, struct live_run *run, const struct event *e
                          enum command_kind command)
 {
     (void)command;
-    bool has_state = (event->kind == EVENT_RUN_STARTED && event->run_started.spec.state.len > 0) ||
-                     (event->kind == EVENT_STEP_SETTLED && event->step_settled.state.len > 0) ||
-                     (event->kind == EVENT_TASK_SETTLED && event->task_settled.state.len > 0);
+    bool has_state =
+        (event->kind == EVENT_RUN_STARTED && event->run_started.spec.options.state.len > 0) ||
+        (event->kind == EVENT_STEP_SETTLED && event->step_settled.state.len > 0) ||
+        (event->kind == EVENT_TASK_SETTLED && event->task_settled.state.len > 0);
     if (has_state) {
         room_of(self, run)->may_have_state = true;
     }

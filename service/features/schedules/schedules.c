@@ -470,7 +470,7 @@ static bool start(struct partition *partition, struct schedule *schedule, uint64
         return false;
     }
     spec.input = spec.input.len > 0 ? spec.input : payload(schedule, tick_ms, arena);
-    if (!start_run(partition, &spec, 0, 0, arena, &failure, &schedule->row.run)) {
+    if (!start_run(partition, &spec, arena, &failure, &schedule->row.run)) {
         log_line(LOG_ERROR, "schedule_refused", "schedule=%s why=\"" STR_FMT "\"", schedule->id,
                  STR_ARG(failure.message));
         return false;

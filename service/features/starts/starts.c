@@ -29,7 +29,7 @@ static bool answer_repeated(struct partition *partition, struct request *request
 {
     struct start_request *start = start_request(request);
     struct idempotency_row row;
-    if (start->spec.idempotency_key.len == 0 || !idempotency_find(partition, key, &row)) {
+    if (start->spec.options.idempotency_key.len == 0 || !idempotency_find(partition, key, &row)) {
         return false;
     }
     if (memcmp(row.digest, start->digest, sizeof(row.digest)) != 0) {
@@ -55,7 +55,8 @@ static void check_request(const struct definition *definition, const struct run_
         .model = definition->agent.model,
         .base_url = definition->agent.base_url,
         .temperature = NAN,
-        .options_json = spec->options.len > 0 ? spec->options : definition->agent.options_json,
+        .options_json = spec->provider_options.len > 0 ? spec->provider_options
+                                                       : definition->agent.options_json,
         .attempt = 1,
     };
 }
@@ -100,7 +101,8 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     uint32_t steps = definition->agent.max_steps;
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
     spec->tokens_max = definition->agent.max_total_tokens;
-    spec->queue = spec->queue.len > 0 ? spec->queue : definition->agent.queue;
+    spec->options.queue =
+        spec->options.queue.len > 0 ? spec->options.queue : definition->agent.queue;
     spec->definition_hash = arena_copy(arena, str_make(definition->hash, DEFINITION_HASH_BYTES));
     return true;
 }
@@ -161,23 +163,25 @@ bool start_check(struct partition *partition, struct run_spec *spec, struct aren
            queues_check(partition, spec, arena, ret_failure);
 }
 
-static uint32_t retries_of(const struct run_spec *spec, int32_t max_retries)
+static uint32_t retries_of(const struct run_spec *spec)
 {
+    int32_t max_retries = spec->options.max_retries;
     if (spec->kind != RUN_KIND_WORKFLOW || max_retries < 0) {
         return 0;
     }
     return max_retries == 0 ? RETRIES_DEFAULT : (uint32_t)max_retries;
 }
 
-bool start_run(struct partition *partition, struct run_spec *spec, uint64_t timeout_ms,
-               int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id)
+bool start_run(struct partition *partition, struct run_spec *spec, struct arena *arena,
+               struct failure *ret_failure, uuid *ret_id)
 {
     if (!start_check(partition, spec, arena, ret_failure)) {
         return false;
     }
+    uint64_t timeout_ms = spec->options.timeout_ms;
     timeout_ms = timeout_ms == 0 ? partition->options.run_timeout_ms : timeout_ms;
     spec->deadline_ms = partition->now_ms + timeout_ms;
-    spec->retries_max = retries_of(spec, max_retries);
+    spec->retries_max = retries_of(spec);
     struct command start = {.kind = COMMAND_START, .start = {.id = start_new_id(partition)}};
     spec->root = uuid_is_zero(spec->root) ? start.start.id : spec->root;
     start.start.spec = *spec;
@@ -199,17 +203,16 @@ static void handle_start(struct partition *partition, struct request *request)
     struct start_request *start = start_request(request);
     struct run_spec *spec = &start->spec;
     uint8_t key[IDEMPOTENCY_HASH_BYTES];
-    hash128(spec->idempotency_key, key);
+    hash128(spec->options.idempotency_key, key);
     if (answer_repeated(partition, request, key) || !may_start(partition, request)) {
         return;
     }
     struct failure failure;
-    if (!start_run(partition, spec, start->timeout_ms, start->max_retries, &request->arena,
-                   &failure, &start->ret_run)) {
+    if (!start_run(partition, spec, &request->arena, &failure, &start->ret_run)) {
         request_answer(partition, request, &failure);
         return;
     }
-    if (spec->idempotency_key.len > 0) {
+    if (spec->options.idempotency_key.len > 0) {
         struct idempotency_row row = {.run = start->ret_run};
         memcpy(row.digest, start->digest, sizeof(row.digest));
         idempotency_put(partition, key, &row);

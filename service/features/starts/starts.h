@@ -10,11 +10,10 @@
 
 extern const struct feature starts_feature;
 
-/* Starts a run in this batch. spec->root zero: the run is its own. timeout_ms 0: the default;
- * max_retries 0: the default, negative: none. On a refusal nothing was done; what it says is in
- * the arena. */
-bool start_run(struct partition *partition, struct run_spec *spec, uint64_t timeout_ms,
-               int32_t max_retries, struct arena *arena, struct failure *ret_failure, uuid *ret_id);
+/* Starts a run in this batch. spec->root zero: the run is its own. On a refusal nothing was done;
+ * what it says is in the arena. */
+bool start_run(struct partition *partition, struct run_spec *spec, struct arena *arena,
+               struct failure *ret_failure, uuid *ret_id);
 /* Whether start_run() would refuse it; fills in what the definition says. */
 bool start_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure);
@@ -24,8 +23,6 @@ uuid start_new_id(struct partition *partition);
 struct start_request {
     struct request request;
     struct run_spec spec; /* Without root, definition_hash, limits: those are filled in. */
-    uint64_t timeout_ms; /* 0: the default. */
-    int32_t max_retries; /* 0: the default; negative: none. */
     uint8_t digest[16]; /* Of the request, for idempotency. */
     uuid ret_run;
     bool ret_existed; /* The key found it. */

@@ -65,7 +65,7 @@ static status build_task(struct partition *partition, struct live_run *run,
     str root =
         root_name(partition, run, spec); /* May read a run, which resets the scratch arena. */
     TRY(task_order_find(run, effect->id, &partition->scratch, &task));
-    replay.state = spec->state;
+    replay.state = spec->options.state;
     if (effect->steps > 0 || effect->waits_settled > 0 || effect->attempt > 1) {
         TRY(replay_read(partition, run->state.id, effect->id, &partition->scratch, &replay));
         if (replay.settled_count != effect->steps) {
@@ -88,9 +88,9 @@ static status build_task(struct partition *partition, struct live_run *run,
         .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
         .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
         .call_id = task.task_requested.call_id,
-        .session_id = spec->session_id,
-        .user_id = spec->user_id,
-        .conversation_id = spec->conversation_id,
+        .session_id = spec->options.session_id,
+        .user_id = spec->options.user_id,
+        .conversation_id = spec->options.conversation_id,
         .root = spec->root,
         .root_name = root,
         .parent = spec->parent,

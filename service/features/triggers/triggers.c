@@ -155,7 +155,7 @@ static bool start(struct partition *partition, struct trigger *trigger,
     };
     struct failure failure;
     uuid id;
-    bool is_started = start_run(partition, &spec, 0, 0, arena, &failure, &id);
+    bool is_started = start_run(partition, &spec, arena, &failure, &id);
     if (!is_started) {
         log_line(LOG_WARN, "trigger_refused", "workflow=%s reason=%s why=\"" STR_FMT "\"",
                  trigger->workflow, reason_name(failure.reason), STR_ARG(failure.message));

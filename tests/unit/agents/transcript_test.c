@@ -64,7 +64,7 @@ static void begin(struct history *history, const char *input, const char *option
     events[0].run_started.spec = (struct run_spec){.kind = RUN_KIND_AGENT,
                                                    .name = STR("a"),
                                                    .input = str_of(input),
-                                                   .options = str_of(options),
+                                                   .provider_options = str_of(options),
                                                    .turns_max = 5};
     write_events(history, events, 2);
 }

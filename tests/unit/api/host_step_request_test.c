@@ -256,19 +256,20 @@ static void invokes(void **state)
     const struct host_child *children = taken.request.children;
     assert_int_equal(children[0].kind, RUN_KIND_AGENT);
     assert_true(str_is(children[0].input, "\"hello\""));
-    assert_true(str_is(children[0].options, "{\"top_p\": 1}"));
+    assert_true(str_is(children[0].provider_options, "{\"top_p\": 1}"));
     assert_int_equal(children[1].kind, RUN_KIND_WORKFLOW);
     assert_true(str_is(children[1].name, "child"));
     assert_true(str_is(children[1].input, "null"));
-    assert_int_equal(children[1].timeout_ms, 9);
-    assert_true(str_is(children[1].session_id, "s"));
-    assert_true(str_is(children[1].user_id, "u"));
-    assert_true(str_is(children[1].conversation_id, "c"));
-    assert_true(str_is(children[1].state, "{}"));
-    assert_int_equal(children[1].max_retries, -1);
+    assert_int_equal(children[1].options.timeout_ms, 9);
+    assert_true(str_is(children[1].options.session_id, "s"));
+    assert_true(str_is(children[1].options.user_id, "u"));
+    assert_true(str_is(children[1].options.conversation_id, "c"));
+    assert_true(str_is(children[1].options.state, "{}"));
+    assert_int_equal(children[1].options.max_retries, -1);
+    assert_int_equal(children[1].options.idempotency_key.len, 0);
     assert_int_equal(children[2].kind, RUN_KIND_TOOL);
     assert_true(str_is(children[2].input, "{\"n\":  1}"));
-    assert_int_equal(children[2].timeout_ms, 0);
+    assert_int_equal(children[2].options.timeout_ms, 0);
     arena_fini(&taken.arena);
 }
 

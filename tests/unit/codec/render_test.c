@@ -67,7 +67,7 @@ static void test_run_events(void **state)
     started.run_started.spec = (struct run_spec){.kind = RUN_KIND_AGENT,
                                                  .name = STR("a"),
                                                  .input = STR("\"hi\""),
-                                                 .options = STR("{\"x\":1}"),
+                                                 .provider_options = STR("{\"x\":1}"),
                                                  .definition_hash = {"\0\1\xff", 3},
                                                  .turns_max = 20};
     check(&started, "{\"run_id\":\"00000000-0000-0000-0000-000000000001\",\"kind\":\"agent\","
@@ -196,7 +196,7 @@ static void test_start_of_a_child(void **state)
     started.run_started.spec.parent_effect = 4;
     started.run_started.spec.parent_index = 0;
     started.run_started.spec.retries_max = 0;
-    started.run_started.spec.state = STR("{\"a\": 1}");
+    started.run_started.spec.options.state = STR("{\"a\": 1}");
     check(&started, "{\"run_id\":\"00000000-0000-0000-0000-000000000001\",\"kind\":\"workflow\","
                     "\"name\":\"w\",\"parent_run_id\":\"00000000-0000-0000-0000-000000000002\","
                     "\"parent_effect\":4,\"parent_index\":0,\"state\":{\"a\": 1}}");

@@ -25,16 +25,20 @@ static const struct field {
         release, EVENT_##kind, type, offsetof(struct event, member), #member                       \
     }
 #define FIELD(kind, type, member) SINCE(1, kind, type, member)
+#define NAMED(kind, type, member, name)                                                            \
+    {                                                                                              \
+        1, EVENT_##kind, type, offsetof(struct event, member), name                                \
+    }
     FIELD(RUN_STARTED, ID, run_started.id),
     FIELD(RUN_STARTED, RUN_KIND, run_started.spec.kind),
     FIELD(RUN_STARTED, TEXT, run_started.spec.name),
     FIELD(RUN_STARTED, TEXT, run_started.spec.input),
-    FIELD(RUN_STARTED, TEXT, run_started.spec.options),
+    NAMED(RUN_STARTED, TEXT, run_started.spec.provider_options, "spec.options"),
     FIELD(RUN_STARTED, HASH, run_started.spec.definition_hash),
-    FIELD(RUN_STARTED, TEXT, run_started.spec.session_id),
-    FIELD(RUN_STARTED, TEXT, run_started.spec.user_id),
-    FIELD(RUN_STARTED, TEXT, run_started.spec.conversation_id),
-    FIELD(RUN_STARTED, TEXT, run_started.spec.idempotency_key),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.options.session_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.options.user_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.options.conversation_id),
+    FIELD(RUN_STARTED, TEXT, run_started.spec.options.idempotency_key),
     FIELD(RUN_STARTED, ID, run_started.spec.parent),
     FIELD(RUN_STARTED, ID, run_started.spec.root),
     FIELD(RUN_STARTED, U64, run_started.spec.deadline_ms),
@@ -43,10 +47,10 @@ static const struct field {
     SINCE(2, RUN_STARTED, U32, run_started.spec.retries_max),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_effect),
     SINCE(2, RUN_STARTED, U32, run_started.spec.parent_index),
-    SINCE(2, RUN_STARTED, TEXT, run_started.spec.state),
-    SINCE(3, RUN_STARTED, TEXT, run_started.spec.queue),
-    SINCE(3, RUN_STARTED, TEXT, run_started.spec.concurrency_key),
-    SINCE(3, RUN_STARTED, U32, run_started.spec.priority),
+    SINCE(2, RUN_STARTED, TEXT, run_started.spec.options.state),
+    SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.queue),
+    SINCE(3, RUN_STARTED, TEXT, run_started.spec.options.concurrency_key),
+    SINCE(3, RUN_STARTED, U32, run_started.spec.options.priority),
     FIELD(RUN_COMPLETED, TEXT, run_completed.stop_reason),
     FIELD(RUN_FAILED, TEXT, run_failed.reason),
     FIELD(RUN_FAILED, TEXT, run_failed.message),
@@ -151,6 +155,7 @@ static const struct field {
     SINCE(5, ADMISSION_ASKED, U32, effect),
     SINCE(5, ADMISSION_GIVEN, U32, effect),
 #undef FIELD
+#undef NAMED
 #undef SINCE
 };
 

@@ -80,7 +80,7 @@ static void read_start(const struct words *words, struct command *command)
     spec->tokens_max = option(words, "tokens", 0);
     spec->deadline_ms = option(words, "deadline", 0);
     spec->retries_max = (uint32_t)option(words, "retries", 0);
-    spec->queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
+    spec->options.queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
 }
 
 static void read_order(const struct words *words, str key, struct command *command)

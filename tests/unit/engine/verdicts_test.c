@@ -101,7 +101,8 @@ static void bring(struct run *run, enum situation situation)
     if (situation >= BODY_READY && situation <= BODY_CLEANUP) {
         start.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW, .retries_max = 1};
     }
-    start.start.spec.queue = situation == QUEUED || situation == ADMITTED ? STR("q") : STR_EMPTY;
+    start.start.spec.options.queue =
+        situation == QUEUED || situation == ADMITTED ? STR("q") : STR_EMPTY;
     must(run, start);
     if (situation == ADMITTED) {
         must(run, make(COMMAND_ADMIT, 0, 0));

@@ -46,7 +46,7 @@ static uuid start(struct lone_partition *lone, uint64_t timeout_ms)
     struct request *request = request_new(&start_operation);
     start_request(request)->spec =
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("nobody"), .input = STR("null")};
-    start_request(request)->timeout_ms = timeout_ms;
+    start_request(request)->spec.options.timeout_ms = timeout_ms;
     lone_ask(lone, request);
     assert_int_equal(lone->failure.code, CODE_OK);
     uuid run = start_request(request)->ret_run;

@@ -256,9 +256,9 @@ size_t world_try_start(struct world *world, enum run_kind kind, const char *queu
         .kind = kind,
         .name = STR("flow"),
         .input = STR("null"),
-        .queue = str_of(queue),
-        .concurrency_key = str_of(key),
-        .priority = priority,
+        .options.queue = str_of(queue),
+        .options.concurrency_key = str_of(key),
+        .options.priority = priority,
     };
     /* Known before its task is given, so that the world can tell whose it is. */
     assert_true(world->run_count < WORLD_RUNS_MAX);
