@@ -6,6 +6,22 @@
 #include "service/agents/definition.h"
 #include "service/base/json.h"
 
+const char *check_path(struct check *check, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    assert(len > 0 && (size_t)len < sizeof(text)); /* Names are ours. */
+    return arena_copy(check->arena, str_make(text, (size_t)len)).ptr;
+}
+
+str check_copy(struct check *check, const char *text)
+{
+    return arena_copy(check->arena, str_of(text));
+}
+
 bool check_fault(struct check *check, const char *field, const char *format, ...)
 {
     assert(field != NULL);
@@ -20,7 +36,7 @@ bool check_fault(struct check *check, const char *field, const char *format, ...
     check->error = (struct failure){
         .code = CODE_INVALID_ARGUMENT,
         .reason = REASON_INVALID_FIELD,
-        .field = arena_copy(check->arena, str_of(field)),
+        .field = check_copy(check, field),
         .message = arena_printf(check->arena, "%s: %s", field, text),
     };
     return false;

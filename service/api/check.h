@@ -24,6 +24,12 @@ struct check {
     size_t json_bytes_max; /* Of the values that runs are given; 0: no limit. */
 };
 
+/* The path of a field, such as "agent.tools[2].timeout_ms"; it lives as long as the arena. */
+const char *check_path(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A copy that lives as long as the arena. NULL: empty. */
+str check_copy(struct check *check, const char *text);
+
 /* Notes a fault of the field; always false. */
 bool check_fault(struct check *check, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -2,35 +2,25 @@
 
 #include <math.h>
 
-static str copied(struct arena *arena, const char *text)
-{
-    return arena_copy(arena, str_of(text));
-}
-
-static const char *path(struct check *check, const char *prefix, const char *field)
-{
-    return arena_printf(check->arena, "%s%s", prefix, field).ptr;
-}
-
 static bool take_tools(struct check *check, const char *prefix,
                        const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
     struct arena *arena = check->arena;
-    if (!check_range(check, path(check, prefix, "tools"), (int64_t)proto->n_tools, 0,
+    if (!check_range(check, check_path(check, "%stools", prefix), (int64_t)proto->n_tools, 0,
                      AGENT_TOOLS_MAX)) {
         return false;
     }
     struct tool_definition *tools = arena_zalloc(arena, proto->n_tools * sizeof(*tools));
     for (size_t i = 0; i < proto->n_tools; i++) {
         const Polos__V1__ToolDefinition *tool = proto->tools[i];
-        str field = arena_printf(arena, "%stools[%zu].timeout_ms", prefix, i);
-        if (!check_range(check, field.ptr, tool->timeout_ms, 0, INT64_MAX)) {
+        const char *field = check_path(check, "%stools[%zu].timeout_ms", prefix, i);
+        if (!check_range(check, field, tool->timeout_ms, 0, INT64_MAX)) {
             return false;
         }
         tools[i] = (struct tool_definition){
-            .name = copied(arena, tool->name),
-            .description = copied(arena, tool->description),
-            .parameters_json = copied(arena, tool->parameters_json),
+            .name = check_copy(check, tool->name),
+            .description = check_copy(check, tool->description),
+            .parameters_json = check_copy(check, tool->parameters_json),
             .timeout_ms = (uint64_t)tool->timeout_ms,
             .at_most_once = tool->at_most_once,
         };
@@ -45,16 +35,17 @@ static bool take_numbers(struct check *check, const char *prefix,
 {
     bool has_temperature =
         proto->_temperature_case == POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE;
-    if (!check_range(check, path(check, prefix, "max_output_tokens"), proto->max_output_tokens, 0,
-                     INT32_MAX) ||
-        !check_range(check, path(check, prefix, "max_steps"), proto->max_steps, 0,
+    if (!check_range(check, check_path(check, "%smax_output_tokens", prefix),
+                     proto->max_output_tokens, 0, INT32_MAX) ||
+        !check_range(check, check_path(check, "%smax_steps", prefix), proto->max_steps, 0,
                      AGENT_STEPS_MAX) ||
-        !check_range(check, path(check, prefix, "max_total_tokens"), proto->max_total_tokens, 0,
-                     INT64_MAX)) {
+        !check_range(check, check_path(check, "%smax_total_tokens", prefix),
+                     proto->max_total_tokens, 0, INT64_MAX)) {
         return false;
     }
     if (has_temperature && !isfinite(proto->temperature)) {
-        return check_fault(check, path(check, prefix, "temperature"), "it has to be a number");
+        return check_fault(check, check_path(check, "%stemperature", prefix),
+                           "it has to be a number");
     }
     ret->temperature = has_temperature ? proto->temperature : NAN;
     ret->max_output_tokens = (uint32_t)proto->max_output_tokens;
@@ -68,15 +59,15 @@ bool definition_take(struct check *check, const char *prefix,
 {
     struct arena *arena = check->arena;
     *ret = (struct agent_definition){
-        .id = copied(arena, proto->id),
-        .description = copied(arena, proto->description),
-        .provider = copied(arena, proto->provider),
-        .model = copied(arena, proto->model),
-        .system_prompt = copied(arena, proto->system_prompt),
-        .base_url = copied(arena, proto->base_url),
-        .options_json = copied(arena, proto->provider_options_json),
-        .output_schema_json = copied(arena, proto->output_schema_json),
-        .queue = copied(arena, proto->queue),
+        .id = check_copy(check, proto->id),
+        .description = check_copy(check, proto->description),
+        .provider = check_copy(check, proto->provider),
+        .model = check_copy(check, proto->model),
+        .system_prompt = check_copy(check, proto->system_prompt),
+        .base_url = check_copy(check, proto->base_url),
+        .options_json = check_copy(check, proto->provider_options_json),
+        .output_schema_json = check_copy(check, proto->output_schema_json),
+        .queue = check_copy(check, proto->queue),
     };
     if (!take_numbers(check, prefix, proto, ret) || !take_tools(check, prefix, proto, ret)) {
         return false;
@@ -88,5 +79,5 @@ bool definition_take(struct check *check, const char *prefix,
     }
     /* The sentence begins with the field. */
     size_t said = str_starts_with(str_of(valid.why), str_of(field)) ? strlen(field) : 0;
-    return check_fault(check, path(check, prefix, field), "it%s", valid.why + said);
+    return check_fault(check, check_path(check, "%s%s", prefix, field), "it%s", valid.why + said);
 }

@@ -5,11 +5,8 @@
 
 /* The end of the year 9999. */
 #define DUE_MS_MAX ((int64_t)253402300799999)
-
-static str copied(struct check *check, const char *text)
-{
-    return arena_copy(check->arena, str_of(text));
-}
+/* The path of one of the runs to be started. */
+#define CHILD "order.invoke.children[%zu]."
 
 static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
                        struct host_step_request *ret)
@@ -29,16 +26,10 @@ static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
            check_range(check, "order.suspend.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
 }
 
-/* The path of a child's field. */
-static const char *path(struct check *check, size_t index, const char *field)
-{
-    return arena_printf(check->arena, "order.invoke.children[%zu].%s", index, field).ptr;
-}
-
 static bool take_child_input(struct check *check, size_t index, enum run_kind kind, str input,
                              str *ret)
 {
-    const char *field = path(check, index, "input_json");
+    const char *field = check_path(check, CHILD "input_json", index);
     if (kind != RUN_KIND_AGENT) {
         return check_value_or_null(check, field, input, ret);
     }
@@ -52,14 +43,14 @@ static bool take_child_input(struct check *check, size_t index, enum run_kind ki
 static bool take_child_options(struct check *check, size_t index, enum run_kind kind,
                                const Polos__V1__ChildSpec *proto, struct host_child *ret)
 {
-    const char *field = path(check, index, "provider_options_json");
-    ret->provider_options = copied(check, proto->provider_options_json);
+    const char *field = check_path(check, CHILD "provider_options_json", index);
+    ret->provider_options = check_copy(check, proto->provider_options_json);
     if (kind != RUN_KIND_AGENT && ret->provider_options.len > 0) {
         return check_fault(check, field, "leave it empty: only agents have provider options");
     }
-    bool is_fine =
-        check_json_object(check, field, ret->provider_options) &&
-        options_take(check, path(check, index, "options."), kind, proto->options, &ret->options);
+    bool is_fine = check_json_object(check, field, ret->provider_options) &&
+                   options_take(check, check_path(check, CHILD "options.", index), kind,
+                                proto->options, &ret->options);
     ret->options.idempotency_key = STR_EMPTY; /* The step's own key does what it would. */
     return is_fine;
 }
@@ -69,13 +60,13 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__Child
 {
     enum run_kind kind = (enum run_kind)proto->kind;
     if ((int)proto->kind <= RUN_KIND_NONE || (int)proto->kind >= RUN_KIND_COUNT) {
-        return check_fault(check, path(check, index, "kind"),
+        return check_fault(check, check_path(check, CHILD "kind", index),
                            "%d is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT",
                            (int)proto->kind);
     }
     ret->kind = kind;
-    ret->name = copied(check, proto->name);
-    return check_name(check, path(check, index, "name"), ret->name) &&
+    ret->name = check_copy(check, proto->name);
+    return check_name(check, check_path(check, CHILD "name", index), ret->name) &&
            take_child_input(check, index, kind, str_of(proto->input_json), &ret->input) &&
            take_child_options(check, index, kind, proto, ret);
 }
@@ -104,8 +95,8 @@ static bool take_await(struct check *check, const Polos__V1__AwaitEvent *proto,
                        struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_EVENT;
-    ret->topic = copied(check, proto->topic);
-    ret->event_type = copied(check, proto->event_type);
+    ret->topic = check_copy(check, proto->topic);
+    ret->event_type = check_copy(check, proto->event_type);
     ret->due_ms = (uint64_t)proto->deadline_ms;
     return check_some(check, "order.await_event.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
            check_bytes(check, "order.await_event.event_type", ret->event_type,
@@ -117,8 +108,8 @@ static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
                          struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_PUBLISH;
-    ret->topic = copied(check, proto->topic);
-    ret->event_type = copied(check, proto->event_type);
+    ret->topic = check_copy(check, proto->topic);
+    ret->event_type = check_copy(check, proto->event_type);
     return check_some(check, "order.publish.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
            check_bytes(check, "order.publish.event_type", ret->event_type,
                        CHECK_EVENT_TYPE_BYTES_MAX) &&
@@ -130,7 +121,7 @@ static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
                         struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_RESUME;
-    ret->step_key = copied(check, proto->step_key);
+    ret->step_key = check_copy(check, proto->step_key);
     return check_uuid(check, "order.resume.run_id", str_of(proto->run_id), &ret->run) &&
            check_some(check, "order.resume.step_key", ret->step_key, CHECK_STEP_KEY_BYTES_MAX) &&
            check_value_or_null(check, "order.resume.data_json", str_of(proto->data_json),

@@ -13,11 +13,6 @@
 #include "service/features/triggers/triggers.h"
 #include "service/partition/request.h"
 
-static str copied(struct check *check, const char *text)
-{
-    return arena_copy(check->arena, str_of(text));
-}
-
 static bool take_task_id(struct check *check, const char *field, const char *text,
                          struct task_ref *ret)
 {
@@ -33,14 +28,14 @@ static bool take_offers(struct check *check, const Polos__V1__Hello *hello, stru
         bool is_tool = i < hello->n_tools;
         size_t index = is_tool ? i : i - hello->n_tools;
         const char *name = is_tool ? hello->tools[index]->name : hello->workflows[index]->id;
-        str field = is_tool ? arena_printf(check->arena, "hello.tools[%zu].name", index)
-                            : arena_printf(check->arena, "hello.workflows[%zu].id", index);
-        if (!check_name(check, field.ptr, str_of(name))) {
+        const char *field = is_tool ? check_path(check, "hello.tools[%zu].name", index)
+                                    : check_path(check, "hello.workflows[%zu].id", index);
+        if (!check_name(check, field, str_of(name))) {
             return false;
         }
         offers[i] = (struct host_offer){
             .kind = is_tool ? TASK_TOOL : TASK_WORKFLOW,
-            .name = copied(check, name),
+            .name = check_copy(check, name),
         };
     }
     ret->offers = offers;
@@ -52,8 +47,8 @@ static bool take_held(struct check *check, const Polos__V1__Hello *hello, struct
 {
     struct held_task *held = arena_zalloc(check->arena, hello->n_held * sizeof(*held));
     for (size_t i = 0; i < hello->n_held; i++) {
-        str field = arena_printf(check->arena, "hello.held[%zu].task_id", i);
-        if (!take_task_id(check, field.ptr, hello->held[i]->task_id, &held[i].task)) {
+        const char *field = check_path(check, "hello.held[%zu].task_id", i);
+        if (!take_task_id(check, field, hello->held[i]->task_id, &held[i].task)) {
             return false;
         }
         held[i].epoch = hello->held[i]->epoch;
@@ -68,8 +63,8 @@ static bool take_agents(struct check *check, const Polos__V1__Hello *hello, stru
     size_t count = hello->n_agents;
     struct agent_definition *agents = arena_zalloc(check->arena, count * sizeof(*agents));
     for (size_t i = 0; i < count; i++) {
-        str prefix = arena_printf(check->arena, "hello.agents[%zu].", i);
-        if (!definition_take(check, prefix.ptr, hello->agents[i], &agents[i])) {
+        const char *prefix = check_path(check, "hello.agents[%zu].", i);
+        if (!definition_take(check, prefix, hello->agents[i], &agents[i])) {
             return false;
         }
     }
@@ -82,16 +77,16 @@ static bool take_trigger(struct check *check, size_t index,
                          const Polos__V1__WorkflowDefinition *workflow, struct trigger_offer *ret)
 {
     const Polos__V1__EventTrigger *trigger = workflow->trigger;
-    const char *prefix = arena_printf(check->arena, "hello.workflows[%zu].trigger.", index).ptr;
+    const char *prefix = check_path(check, "hello.workflows[%zu].trigger.", index);
     *ret = (struct trigger_offer){
-        .workflow = copied(check, workflow->id),
-        .topic = copied(check, trigger->topic),
+        .workflow = check_copy(check, workflow->id),
+        .topic = check_copy(check, trigger->topic),
         .batch_size = trigger->batch_size,
         .batch_timeout_ms = (uint64_t)trigger->batch_timeout_ms,
     };
-    const char *topic = arena_printf(check->arena, "%stopic", prefix).ptr;
-    const char *size = arena_printf(check->arena, "%sbatch_size", prefix).ptr;
-    const char *timeout = arena_printf(check->arena, "%sbatch_timeout_ms", prefix).ptr;
+    const char *topic = check_path(check, "%stopic", prefix);
+    const char *size = check_path(check, "%sbatch_size", prefix);
+    const char *timeout = check_path(check, "%sbatch_timeout_ms", prefix);
     return check_some(check, topic, ret->topic, CHECK_TOPIC_BYTES_MAX) &&
            check_range(check, size, trigger->batch_size, 0, HOST_TRIGGER_BATCH_MAX) &&
            check_range(check, timeout, trigger->batch_timeout_ms, 0, HOST_TRIGGER_TIMEOUT_MS_MAX);
@@ -101,14 +96,14 @@ static bool take_schedule(struct check *check, size_t index,
                           const Polos__V1__WorkflowDefinition *workflow, struct schedule_offer *ret)
 {
     const Polos__V1__Schedule *schedule = workflow->schedule;
-    str prefix = arena_printf(check->arena, "hello.workflows[%zu].schedule.", index);
+    const char *prefix = check_path(check, "hello.workflows[%zu].schedule.", index);
     *ret = (struct schedule_offer){
-        .workflow = copied(check, workflow->id),
-        .cron = copied(check, schedule->cron),
+        .workflow = check_copy(check, workflow->id),
+        .cron = check_copy(check, schedule->cron),
         .keeps_input = true,
-        .field = prefix,
+        .field = str_of(prefix),
     };
-    return schedule_take(check, prefix.ptr, schedule->key, schedule->timezone, ret);
+    return schedule_take(check, prefix, schedule->key, schedule->timezone, ret);
 }
 
 static bool take_schedules(struct check *check, const Polos__V1__Hello *hello,
@@ -152,11 +147,11 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
     str deployment = str_of(hello->deployment);
     struct host_hello *ret = &hello_request(request)->hello;
     *ret = (struct host_hello){
-        .host_id = copied(check, hello->host_id),
+        .host_id = check_copy(check, hello->host_id),
         .deployment = deployment.len == 0 ? STR("default") : arena_copy(check->arena, deployment),
         .slots = hello->slots,
-        .session = copied(check, hello->session),
-        .user_agent = copied(check, hello->user_agent),
+        .session = check_copy(check, hello->session),
+        .user_agent = check_copy(check, hello->user_agent),
     };
     return check_some(check, "hello.host_id", ret->host_id, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.deployment", ret->deployment, NAME_BYTES_MAX) &&
@@ -183,7 +178,7 @@ static struct outcome error_outcome(struct check *check, const Polos__V1__TaskEr
     return (struct outcome){
         .failed = true,
         .error_type = type.len == 0 ? STR("Error") : arena_copy(check->arena, type),
-        .error_message = copied(check, error->message),
+        .error_message = check_copy(check, error->message),
         .error_stack = arena_copy(check->arena, cut(str_of(error->stack), HOST_STACK_BYTES_MAX)),
     };
 }
@@ -198,7 +193,7 @@ static bool take_outcome(struct check *check, const char *field,
         *ret = error_outcome(check, outcome->error);
         return true;
     }
-    *ret = (struct outcome){.value = copied(check, outcome->value_json)};
+    *ret = (struct outcome){.value = check_copy(check, outcome->value_json)};
     return true;
 }
 
@@ -229,8 +224,8 @@ static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
     ret->kind = HOST_MESSAGE_STEP_DONE;
     ret->epoch = done->epoch;
     ret->number = done->number;
-    ret->key = copied(check, done->key);
-    ret->state = copied(check, done->state_json);
+    ret->key = check_copy(check, done->key);
+    ret->state = check_copy(check, done->state_json);
     return take_task_id(check, "step_done.task_id", done->task_id, &ret->task) &&
            note_fault(check, check_step_done(check, done, ret), ret);
 }
@@ -247,7 +242,7 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     ret->kind = HOST_MESSAGE_TASK_DONE;
     ret->epoch = done->epoch;
     ret->is_cancelled = done->cancelled;
-    ret->state = copied(check, done->state_json);
+    ret->state = check_copy(check, done->state_json);
     if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task) ||
         !take_outcome(check, "task_done.outcome", done->outcome, &ret->outcome)) {
         return false;
@@ -274,7 +269,7 @@ static bool take_step_request(struct check *check, const Polos__V1__Order *order
 {
     ret->kind = HOST_MESSAGE_STEP_REQUEST;
     ret->epoch = order->epoch;
-    ret->key = copied(check, order->key);
+    ret->key = check_copy(check, order->key);
     return take_task_id(check, "order.task_id", order->task_id, &ret->task) &&
            note_fault(check,
                       check_some(check, "order.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
@@ -295,7 +290,7 @@ static bool take_delta(struct check *check, const Polos__V1__HostDelta *delta,
 {
     ret->kind = HOST_MESSAGE_DELTA;
     ret->epoch = delta->epoch;
-    ret->text = copied(check, delta->text);
+    ret->text = check_copy(check, delta->text);
     return take_task_id(check, "delta.task_id", delta->task_id, &ret->task) &&
            check_bytes(check, "delta.text", ret->text, HOST_DELTA_BYTES_MAX);
 }

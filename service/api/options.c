@@ -4,11 +4,6 @@
 
 #define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
 
-static const char *path(struct check *check, const char *prefix, const char *field)
-{
-    return arena_printf(check->arena, "%s%s", prefix, field).ptr;
-}
-
 static bool take_labels(struct check *check, const char *prefix,
                         const Polos__V1__StartOptions *proto, struct start_options *ret)
 {
@@ -25,7 +20,7 @@ static bool take_labels(struct check *check, const char *prefix,
     };
     for (size_t i = 0; i < COUNT_OF(labels); i++) {
         str text = str_of(labels[i].text);
-        if (!check_bytes(check, path(check, prefix, labels[i].field), text,
+        if (!check_bytes(check, check_path(check, "%s%s", prefix, labels[i].field), text,
                          CHECK_LABEL_BYTES_MAX)) {
             return false;
         }
@@ -43,7 +38,7 @@ bool options_check_state(struct check *check, const char *field, str state)
 static bool take_state(struct check *check, const char *prefix, enum run_kind kind, str state,
                        struct start_options *ret)
 {
-    const char *field = path(check, prefix, "initial_state_json");
+    const char *field = check_path(check, "%sinitial_state_json", prefix);
     if (kind == RUN_KIND_AGENT && state.len > 0) {
         return check_fault(check, field, "leave it empty: agents have no state");
     }
@@ -54,7 +49,7 @@ static bool take_state(struct check *check, const char *prefix, enum run_kind ki
 static bool take_retries(struct check *check, const char *prefix, enum run_kind kind,
                          int32_t max_retries, struct start_options *ret)
 {
-    const char *field = path(check, prefix, "max_retries");
+    const char *field = check_path(check, "%smax_retries", prefix);
     if (kind != RUN_KIND_WORKFLOW && max_retries > 0) {
         return check_fault(check, field, "leave it 0: only workflows are tried again");
     }
@@ -68,7 +63,7 @@ static bool take_queue(struct check *check, const char *prefix, str queue,
                        struct start_options *ret)
 {
     ret->queue = arena_copy(check->arena, queue);
-    return queue.len == 0 || check_name(check, path(check, prefix, "queue"), queue);
+    return queue.len == 0 || check_name(check, check_path(check, "%squeue", prefix), queue);
 }
 
 bool options_take(struct check *check, const char *prefix, enum run_kind kind,
@@ -83,8 +78,8 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
     ret->priority = proto->priority;
     return take_labels(check, prefix, proto, ret) &&
            take_queue(check, prefix, str_of(proto->queue), ret) &&
-           check_range(check, path(check, prefix, "run_timeout_ms"), proto->run_timeout_ms, 0,
-                       TIMEOUT_MS_MAX) &&
+           check_range(check, check_path(check, "%srun_timeout_ms", prefix), proto->run_timeout_ms,
+                       0, TIMEOUT_MS_MAX) &&
            take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
            take_retries(check, prefix, kind, proto->max_retries, ret);
 }

@@ -19,15 +19,10 @@ enum {
     QUEUES_PAGE_MAX = 1000,
 };
 
-static const char *path(struct check *check, const char *prefix, const char *field)
-{
-    return arena_printf(check->arena, "%s%s", prefix, field).ptr;
-}
-
 static bool check_period(struct check *check, const char *prefix,
                          const Polos__V1__QueueDefinition *proto)
 {
-    const char *field = path(check, prefix, "rate_period_ms");
+    const char *field = check_path(check, "%srate_period_ms", prefix);
     if (proto->rate_limit == 0) {
         return proto->rate_period_ms == 0 ||
                check_fault(check, field, "leave it 0, or set rate_limit, too");
@@ -39,7 +34,7 @@ bool queue_offer_take(struct check *check, const char *prefix,
                       const Polos__V1__QueueDefinition *proto, struct queue_offer *ret)
 {
     *ret = (struct queue_offer){
-        .name = arena_copy(check->arena, str_of(proto->name)),
+        .name = check_copy(check, proto->name),
         .limits =
             {
                 .concurrency = proto->concurrency_limit,
@@ -48,12 +43,12 @@ bool queue_offer_take(struct check *check, const char *prefix,
                 .rate_period_ms = (uint64_t)proto->rate_period_ms,
             },
     };
-    return check_name(check, path(check, prefix, "name"), ret->name) &&
-           check_range(check, path(check, prefix, "concurrency_limit"), proto->concurrency_limit, 0,
+    return check_name(check, check_path(check, "%sname", prefix), ret->name) &&
+           check_range(check, check_path(check, "%sconcurrency_limit", prefix),
+                       proto->concurrency_limit, 0, LIMIT_MAX) &&
+           check_range(check, check_path(check, "%sper_key_limit", prefix), proto->per_key_limit, 0,
                        LIMIT_MAX) &&
-           check_range(check, path(check, prefix, "per_key_limit"), proto->per_key_limit, 0,
-                       LIMIT_MAX) &&
-           check_range(check, path(check, prefix, "rate_limit"), proto->rate_limit, 0,
+           check_range(check, check_path(check, "%srate_limit", prefix), proto->rate_limit, 0,
                        QUEUES_RATE_MAX) &&
            check_period(check, prefix, proto);
 }
@@ -62,10 +57,10 @@ static bool take_default(struct check *check, size_t index,
                          const Polos__V1__WorkflowDefinition *workflow,
                          struct queue_default_offer *ret)
 {
-    const char *field = arena_printf(check->arena, "hello.workflows[%zu].queue", index).ptr;
+    const char *field = check_path(check, "hello.workflows[%zu].queue", index);
     *ret = (struct queue_default_offer){
-        .workflow = arena_copy(check->arena, str_of(workflow->id)),
-        .queue = arena_copy(check->arena, str_of(workflow->queue)),
+        .workflow = check_copy(check, workflow->id),
+        .queue = check_copy(check, workflow->queue),
     };
     return ret->queue.len == 0 || check_name(check, field, ret->queue);
 }
@@ -79,8 +74,8 @@ bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struc
         return false;
     }
     for (size_t i = 0; i < hello->n_queues; i++) {
-        str prefix = arena_printf(check->arena, "hello.queues[%zu].", i);
-        if (!queue_offer_take(check, prefix.ptr, hello->queues[i], &queues[i])) {
+        const char *prefix = check_path(check, "hello.queues[%zu].", i);
+        if (!queue_offer_take(check, prefix, hello->queues[i], &queues[i])) {
             return false;
         }
     }

@@ -145,7 +145,7 @@ static bool take_list(struct check *check, const Polos__V1__RunServiceListReques
     list_request(request)->kind = (enum run_kind)proto->kind;
     list_request(request)->status = (uint32_t)proto->status;
     list_request(request)->name = arena_copy(check->arena, name);
-    list_request(request)->deployment = arena_copy(check->arena, str_of(proto->deployment));
+    list_request(request)->deployment = check_copy(check, proto->deployment);
     if (token.len > 0 && !uuid_parse(token, &list_request(request)->before)) {
         return check_fault(check, "page_token", "pass next_page_token of the page before");
     }

@@ -15,16 +15,11 @@ enum {
     ZONE_BYTES_MAX = 64,
 };
 
-static const char *field_of(struct check *check, const char *prefix, const char *name)
-{
-    return arena_printf(check->arena, "%s%s", prefix, name).ptr;
-}
-
 static bool take_key(struct check *check, const char *prefix, const char *key, str *ret)
 {
     str given = str_of(key);
     *ret = given.len == 0 ? STR("global") : arena_copy(check->arena, given);
-    return check_bytes(check, field_of(check, prefix, "key"), *ret, SCHEDULE_KEY_BYTES_MAX);
+    return check_bytes(check, check_path(check, "%skey", prefix), *ret, SCHEDULE_KEY_BYTES_MAX);
 }
 
 bool schedule_take(struct check *check, const char *prefix, const char *key, const char *timezone,
@@ -32,7 +27,7 @@ bool schedule_take(struct check *check, const char *prefix, const char *key, con
 {
     str zone = str_of(timezone);
     ret->zone = zone.len == 0 ? STR("UTC") : arena_copy(check->arena, zone);
-    const char *zone_field = field_of(check, prefix, "timezone");
+    const char *zone_field = check_path(check, "%stimezone", prefix);
     return take_key(check, prefix, key, &ret->key) &&
            check_bytes(check, zone_field, ret->zone, ZONE_BYTES_MAX);
 }

@@ -132,7 +132,7 @@ static void got(struct request *request, const struct failure *failure)
 static bool take_step(struct check *check, const char *run_id, const char *step_key,
                       struct request *request, str *ret_key)
 {
-    *ret_key = arena_copy(check->arena, str_of(step_key));
+    *ret_key = check_copy(check, step_key);
     return check_uuid(check, "run_id", str_of(run_id), &request->run) &&
            check_some(check, "step_key", *ret_key, CHECK_STEP_KEY_BYTES_MAX);
 }

@@ -48,9 +48,9 @@ static void published(struct request *request, const struct failure *failure)
 static bool take_event(struct check *check, size_t index, const Polos__V1__TopicEvent *proto,
                        struct topic_event *ret)
 {
-    const char *type = arena_printf(check->arena, "events[%zu].event_type", index).ptr;
-    const char *data = arena_printf(check->arena, "events[%zu].data_json", index).ptr;
-    ret->type = arena_copy(check->arena, str_of(proto->event_type));
+    const char *type = check_path(check, "events[%zu].event_type", index);
+    const char *data = check_path(check, "events[%zu].data_json", index);
+    ret->type = check_copy(check, proto->event_type);
     return check_bytes(check, type, ret->type, CHECK_EVENT_TYPE_BYTES_MAX) &&
            check_value_or_null(check, data, str_of(proto->data_json), &ret->data);
 }
@@ -69,7 +69,7 @@ static void digest(struct request *request)
 
 static bool take_key(struct check *check, const char *key, struct request *request)
 {
-    publish_request(request)->key = arena_copy(check->arena, str_of(key));
+    publish_request(request)->key = check_copy(check, key);
     if (!check_bytes(check, "idempotency_key", publish_request(request)->key,
                      CHECK_LABEL_BYTES_MAX)) {
         return false;
@@ -83,7 +83,7 @@ static bool take_key(struct check *check, const char *key, struct request *reque
 static bool take_events(struct check *check, const Polos__V1__WorkflowServicePublishRequest *proto,
                         struct request *request)
 {
-    str topic = arena_copy(check->arena, str_of(proto->topic));
+    str topic = check_copy(check, proto->topic);
     if (!check_some(check, "topic", topic, CHECK_TOPIC_BYTES_MAX) ||
         !check_range(check, "events", (int64_t)proto->n_events, 1, PUBLISH_EVENTS_MAX)) {
         return false;
