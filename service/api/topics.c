@@ -19,7 +19,6 @@
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/base/hash.h"
-#include "service/codec/topic_rows.h"
 #include "service/features/publications/publications.h"
 #include "service/partition/request.h"
 

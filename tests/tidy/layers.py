@@ -10,6 +10,26 @@ API = ("polos/v1/", "google/rpc/", "google/protobuf/")
 JOURNAL = ("polos/journal/v1/", "google/protobuf/")
 RECORDS = ("polos/journal/v1/records.pb.h",)
 
+# The features that somebody outside asks something of, by the header that says what.
+REQUESTS = tuple(
+    f"service/features/{name}/{name}.h"
+    for name in (
+        "callers",
+        "definitions",
+        "forks",
+        "publications",
+        "queues",
+        "reports",
+        "schedules",
+        "starts",
+        "suspensions",
+        "tasks",
+        "topics",
+        "triggers",
+        "watchers",
+    )
+)
+
 # folder or file: (ours, other people's)
 LAYERS = {
     "service/base": ((), ()),
@@ -69,19 +89,20 @@ LAYERS = {
         ),
         (),
     ),
-    # What the requests of the partition and its features are made of.
+    # The requests of the features, and what those are made of; how to post one.
     "service/api": (
         (
             "service/base/",
-            "service/partition/",
-            "service/features/",
-            "service/auth/",
-            "service/agents/",
-            "service/codec/",
+            "service/partition/partition.h",
+            "service/partition/request.h",
+            "service/agents/definition.h",
+            "service/agents/transcript.h",
+            "service/codec/codec.h",
             "service/engine/engine.h",
             "service/hosts/message.h",
             "service/llm/provider.h",
         )
+        + REQUESTS
         + API,
         ("protobuf-c/",),
     ),
