@@ -57,6 +57,7 @@ status config_read(const char *const *arguments, size_t count,
                    const char *(*lookup)(const char *name), struct arena *arena, struct config *ret,
                    enum config_action *ret_action);
 
+/* Appends what --help prints. */
 void config_help(struct buf *ret);
 /* The page docs/configuration.md. */
 void config_help_markdown(struct buf *ret);

@@ -77,11 +77,13 @@ struct api_method {
 void api_call_send(struct api_call *call, const ProtobufCMessage *message);
 /* Packs, sends, finishes with OK. */
 void api_call_reply(struct api_call *call, const ProtobufCMessage *message);
+/* Finishes with a failure that happened; copies what it needs. */
 void api_call_fail(struct api_call *call, const struct failure *failure);
 /* One field is wrong: INVALID_ARGUMENT, reason INVALID_FIELD. */
 void api_call_reject(struct api_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The message as bytes, with one reference, which is the caller's. */
 struct payload *api_pack(const ProtobufCMessage *message);
 
 #endif

@@ -35,18 +35,21 @@ bool check_fault(struct check *check, const char *field, const char *format, ...
     __attribute__((format(printf, 3, 4)));
 /* 1 to 128 bytes of letters, digits, '_', '-', '.'. */
 bool check_name(struct check *check, const char *field, str name);
+/* At most bytes_max; may be empty. */
 bool check_bytes(struct check *check, const char *field, str text, size_t bytes_max);
 /* Not empty, at most bytes_max. */
 bool check_some(struct check *check, const char *field, str text, size_t bytes_max);
+/* Both ends are allowed. */
 bool check_range(struct check *check, const char *field, int64_t value, int64_t min, int64_t max);
 /* Not empty, JSON; the fault says at which byte. */
 bool check_json(struct check *check, const char *field, str text);
-/* JSON of at most json_bytes_max; empty stands for null, or is a fault when it is required. The
- * copy lives as long as the check's arena. */
+/* Required: JSON of at most json_bytes_max. The copy lives as long as the check's arena. */
 bool check_value(struct check *check, const char *field, str text, str *ret);
+/* As check_value(); empty stands for null. */
 bool check_value_or_null(struct check *check, const char *field, str text, str *ret);
 /* Empty, or a JSON object. */
 bool check_json_object(struct check *check, const char *field, str text);
+/* Required. *ret is set only when it is fine. */
 bool check_uuid(struct check *check, const char *field, str text, uuid *ret);
 /* 0 stands for `otherwise`. */
 bool check_page_size(struct check *check, int32_t asked, size_t otherwise, size_t max, size_t *ret);

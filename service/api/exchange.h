@@ -30,6 +30,7 @@ bool exchange_post_checked(struct request *request, bool is_fine, const struct c
 /* For what may not be lost. */
 void exchange_post_always(struct request *request);
 
+/* The call it was made for; lives until exchange_end(). */
 struct api_call *exchange_call(const struct request *request);
 /* True: it failed, the call was told, the request is freed; return. */
 [[nodiscard]] bool exchange_failed(struct request *request, const struct failure *failure);

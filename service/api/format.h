@@ -23,10 +23,12 @@ struct position {
     uint64_t offset;
 };
 
+/* As text for callers: "12", or "12.3.1.480" inside a model call. */
 void position_format(struct position position, char ret[POSITION_BYTES]);
 /* Only what position_format() writes. */
 bool position_parse(str text, struct position *ret);
 
+/* One event as RunService.History and Watch show it. It lives in the arena; never NULL. */
 Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const struct event *event,
                                       struct arena *arena);
 

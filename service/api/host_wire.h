@@ -26,6 +26,7 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
 /* Everything but Hello. The result lives as long as the check's arena. */
 bool host_wire_message(struct check *check, const Polos__V1__HostMessage *message,
                        struct host_message *ret);
+/* The message as bytes for the stream, with one reference, which is the caller's. */
 struct payload *host_wire_pack(const struct server_message *message);
 
 #endif

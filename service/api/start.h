@@ -31,8 +31,9 @@ struct start_answers {
 /* `answers` is static. waits: answer when the run has ended, not when it has started. */
 void start_begin(struct api_call *call, const struct start_form *form,
                  const struct start_answers *answers, bool waits);
-/* Of the rows of every call that starts a run. */
+/* `closed` of every call that starts a run: nobody waits for its end any more. */
 void start_closed(struct api_call *call);
+/* `released` of the same: frees what start_begin() kept. */
 void start_released(struct api_call *call);
 
 #endif

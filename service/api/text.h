@@ -12,6 +12,7 @@
 
 /* Never NULL. */
 char *text_of(struct arena *arena, str text);
+/* 36 characters, in lower case. */
 char *text_of_uuid(struct arena *arena, uuid id);
 /* "2026-11-22T09:00:00.000Z" */
 char *text_of_time(struct arena *arena, uint64_t unix_ms);

@@ -24,6 +24,7 @@ enum {
 };
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 
+/* Of at most bytes_max bytes; 0: ARENA_BYTES_MAX. What needs more aborts. */
 void arena_init(struct arena *arena, size_t bytes_max);
 void arena_fini(struct arena *arena); /* Frees everything. */
 void arena_reset(struct arena *arena); /* Keeps one block for the next step. */

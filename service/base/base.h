@@ -96,15 +96,16 @@ static inline bool str_is(str a, const char *text)
     return str_equal(a, str_of(text));
 }
 
+/* Every text starts with the empty one. */
 bool str_starts_with(str text, str prefix);
 str str_trim(str text); /* Without leading and trailing ASCII white space. */
 uint64_t str_hash(str text); /* FNV-1a, 64 bits: stable across processes and releases. */
 
 /* These abort when memory is exhausted. */
 void *xmalloc(size_t bytes);
-void *xcalloc(size_t count, size_t bytes);
-void *xrealloc(void *old, size_t bytes);
-char *xstrndup(const char *text, size_t len);
+void *xcalloc(size_t count, size_t bytes); /* Zeroed. */
+void *xrealloc(void *old, size_t bytes); /* old NULL: new memory. */
+char *xstrndup(const char *text, size_t len); /* A copy with a NUL behind it. */
 
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

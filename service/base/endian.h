@@ -10,9 +10,9 @@
 
 /* Of at most 8 bytes; a number that is put must fit in them. */
 uint64_t endian_get_le(const void *bytes, size_t len);
-uint64_t endian_get_be(const void *bytes, size_t len);
-void endian_put_le(void *ret, uint64_t value, size_t len);
-void endian_put_be(void *ret, uint64_t value, size_t len);
+uint64_t endian_get_be(const void *bytes, size_t len); /* The highest byte first. */
+void endian_put_le(void *ret, uint64_t value, size_t len); /* The lowest byte first. */
+void endian_put_be(void *ret, uint64_t value, size_t len); /* The highest byte first. */
 
 /* Takes a record apart from its front. Past the end it gives zeros and says so once and for all,
  * so that a decoder asks at its end only. Texts point into the record. */
@@ -21,6 +21,7 @@ struct endian_reader {
     bool is_short;
 };
 
+/* len: 1 to 8. 0 when it is short. */
 uint64_t endian_take_le(struct endian_reader *reader, size_t len);
 str endian_take_text(struct endian_reader *reader, size_t len); /* Empty when it is short. */
 /* Copied; zeros when it is short. */

@@ -14,6 +14,7 @@ enum {
     HASH_BYTES = 16,
 };
 
+/* Equal bytes give equal hashes in every process and release. */
 void hash128(str bytes, uint8_t ret[HASH_BYTES]);
 /* With a key of the caller's: what the published test vectors need. */
 void hash128_keyed(const uint8_t key[16], str bytes, uint8_t ret[HASH_BYTES]);

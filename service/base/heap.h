@@ -34,6 +34,7 @@ struct heap {
     size_t capacity;
 };
 
+/* Empty. `order` is static; `context` is passed to its functions. */
 void heap_init(struct heap *heap, const struct heap_order *order, void *context);
 void heap_fini(struct heap *heap); /* Forgets the items, without a word. */
 

@@ -31,6 +31,7 @@ void inbox_push_always(struct inbox *inbox, struct inbox_node *node);
 struct inbox_node *inbox_take(struct inbox *inbox, size_t count_max);
 /* Blocks until a node waits or timeout_ms passed (-1: for ever). True when one waits. */
 bool inbox_wait(struct inbox *inbox, int64_t timeout_ms);
+/* How many wait; from any thread, so it may have changed on return. */
 size_t inbox_count(struct inbox *inbox);
 
 #endif

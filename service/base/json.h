@@ -31,12 +31,14 @@ enum json_kind {
 /* One value by RFC 8259 in valid UTF-8, blanks around it allowed. INVALID_ARGUMENT says
  * what is wrong and at which byte. */
 status json_validate(str text, struct arena *arena);
+/* As json_validate(), without a reason. */
 bool json_is_valid(str text);
 bool json_is_object(str text); /* Valid, and an object. */
 /* As json_is_valid(), but the bytes of strings need not be UTF-8: a model's text may come
  * cut through a character. */
 bool json_check(str text);
 
+/* Told from its first byte, after blanks. */
 enum json_kind json_kind_of(str value);
 
 /* Walks the members of an object or the elements of an array. Keys are raw, with quotes. */
@@ -46,9 +48,11 @@ struct json_iterator {
 
 /* Nothing is found in a value of another kind. */
 struct json_iterator json_members(str object);
+/* As json_members(), of an array. */
 struct json_iterator json_elements(str array);
+/* False: there is none more. What it gives points into the value walked. */
 bool json_next_member(struct json_iterator *iterator, str *ret_key, str *ret_value);
-bool json_next_element(struct json_iterator *iterator, str *ret_value);
+bool json_next_element(struct json_iterator *iterator, str *ret_value); /* The same. */
 
 /* Whether the raw string (with quotes) spells `text`. */
 bool json_string_is(str raw, str text);
@@ -62,7 +66,7 @@ bool json_object_get_kind(str object, str key, enum json_kind kind, str *ret_val
 bool json_string_decode(str raw, struct buf *ret);
 bool json_to_u64(str raw, uint64_t *ret); /* Only whole numbers without sign or exponent. */
 bool json_to_double(str raw, double *ret);
-bool json_to_bool(str raw, bool *ret);
+bool json_to_bool(str raw, bool *ret); /* Only true and false. */
 
 /* Appends the members of base that overlay does not name, then those of overlay. Both must be
  * objects; an empty text counts as one without members. */

@@ -27,17 +27,23 @@ enum {
 
 struct json_writer json_writer_of(struct buf *buf); /* Borrows it. */
 
+/* What is put until its end is inside. */
 void json_begin_object(struct json_writer *writer, const char *name);
-void json_end_object(struct json_writer *writer);
+void json_end_object(struct json_writer *writer); /* Of the innermost, which is an object. */
+/* What is put until its end is inside; its elements have no name. */
 void json_begin_array(struct json_writer *writer, const char *name);
-void json_end_array(struct json_writer *writer);
+void json_end_array(struct json_writer *writer); /* Of the innermost, which is an array. */
 
 /* Escaped; invalid UTF-8 becomes U+FFFD. */
 void json_put_string(struct json_writer *writer, const char *name, str text);
+/* In decimal digits; readers that hold numbers as doubles lose what is over 2^53. */
 void json_put_u64(struct json_writer *writer, const char *name, uint64_t number);
-void json_put_i64(struct json_writer *writer, const char *name, int64_t number);
+void json_put_i64(struct json_writer *writer, const char *name, int64_t number); /* The same. */
+/* true or false. */
 void json_put_bool(struct json_writer *writer, const char *name, bool fact);
+/* null. */
 void json_put_null(struct json_writer *writer, const char *name);
+/* A string of 36 characters. */
 void json_put_uuid(struct json_writer *writer, const char *name, uuid id);
 /* A JSON value, byte for byte; nothing at all becomes null. */
 void json_put_raw(struct json_writer *writer, const char *name, str value);

@@ -26,13 +26,16 @@ struct map {
     uint32_t count;
 };
 
+/* Empty. `keys` is static; `context` is passed to its functions. */
 void map_init(struct map *map, const struct map_keys *keys, const void *context);
-void map_fini(struct map *map);
+void map_fini(struct map *map); /* Frees what is the map's; the things stay. */
 
+/* False: none has this key. `hash` is the key's, as keys->hash() would give it. */
 bool map_find(const struct map *map, uint64_t hash, const void *key, uint32_t *ret);
 void map_add(struct map *map, uint32_t number); /* < UINT32_MAX; its key must be new. */
 void map_remove(struct map *map, uint32_t number); /* It must be there, its key unchanged. */
 
+/* Spreads numbers that follow each other. */
 uint64_t map_hash_u64(uint64_t value);
 
 #endif

@@ -17,11 +17,12 @@ enum log_level {
 
 uint64_t sys_now_ms(void); /* Wall clock, Unix milliseconds. */
 uint64_t sys_monotonic_us(void);
-void sys_random(void *ret, size_t bytes);
+void sys_random(void *ret, size_t bytes); /* From the system; fit for ids and secrets. */
 
 /* What was freed and is still held goes back to the system. Takes milliseconds. */
 void sys_return_memory(void);
 
+/* Lines below it are left out; at first LOG_INFO. */
 void log_level_set(enum log_level level);
 /* One line on stderr: time, level, `event`, then the fields as given ("key=value ..."). */
 void log_line(enum log_level level, const char *event, const char *format, ...)

@@ -16,6 +16,7 @@ typedef struct uuid {
 
 /* random: 10 bytes of randomness, from the caller, so that a seed gives the same id. */
 uuid uuid_v7(uint64_t now_ms, const uint8_t random[10]);
+/* 36 characters in lower case, and a NUL. */
 void uuid_format(uuid id, char ret[UUID_TEXT_BYTES]);
 bool uuid_parse(str text, uuid *ret); /* Only the 36-character form. */
 uint64_t uuid_time_ms(uuid id);
