@@ -72,6 +72,7 @@ enum step_request_kind {
     STEP_REQUEST_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
     STEP_REQUEST_PUBLISH, /* topic, event_type, data */
     STEP_REQUEST_RESUME, /* run, step_key, data */
+    STEP_REQUEST_COUNT,
 };
 
 /* A run to be started by a task's code. */

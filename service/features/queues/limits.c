@@ -20,6 +20,13 @@ enum {
 
 static_assert(QUEUED_MAX < UINT32_MAX, "every run in a queue has a number");
 
+struct queue_order *queues_in(const struct partition *partition)
+{
+    const struct queues_feature *self = partition_self(partition, &queues_feature);
+    assert(self->partition == partition && self->order != NULL);
+    return self->order;
+}
+
 static str start_key(const struct partition *partition, char ret[KEY_BYTES_MAX], str queue,
                      uint32_t slot)
 {

@@ -9,7 +9,13 @@
 
 struct partition;
 
-/* Who waits and who runs, in the order of their admission. By queues.c. */
+/* The state of the feature: made by queues.c. */
+struct queues_feature {
+    struct partition *partition;
+    struct queue_order *order;
+};
+
+/* Who waits and who runs, in the order of their admission. */
 struct queue_order *queues_in(const struct partition *partition);
 
 /* Into the batch: a start is one of as many rows as the rate allows, one after the other. `rate` is

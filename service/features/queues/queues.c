@@ -26,22 +26,10 @@ struct kept_place {
     char text[]; /* The queue, the key. */
 };
 
-struct queues_feature {
-    struct partition *partition;
-    struct queue_order *order;
-};
-
 /* In each run. */
 struct room {
     struct kept_place *kept; /* NULL: it needs no admission. */
 };
-
-struct queue_order *queues_in(const struct partition *partition)
-{
-    const struct queues_feature *self = partition_self(partition, &queues_feature);
-    assert(self->partition == partition && self->order != NULL);
-    return self->order;
-}
 
 static struct kept_place **kept_place_of(const struct partition *partition,
                                          const struct live_run *run)

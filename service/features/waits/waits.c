@@ -15,13 +15,9 @@
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
 
-enum {
-    STEP_REQUEST_KINDS = 8,
-};
-
 struct waits {
     struct partition *partition;
-    const struct wait_kind *by_request[STEP_REQUEST_KINDS];
+    const struct wait_kind *by_request[STEP_REQUEST_COUNT];
     const struct wait_kind *by_effect[EFFECT_KIND_COUNT];
 };
 
