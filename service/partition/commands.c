@@ -39,8 +39,6 @@ static str encode(struct partition *partition, const struct decision *decision, 
 static void put_record(struct partition *partition, struct live_run *run,
                        const struct decision *decision)
 {
-    void *self;
-    const struct feature *feature;
     char key[KEY_BYTES_MAX];
     uint32_t first = run->state.seq + 1;
     assert(run->is_touched); /* Else its row would not be sealed. */
@@ -50,11 +48,7 @@ static void put_record(struct partition *partition, struct live_run *run,
     if (run->record_count == 0 || run->state.kind == RUN_KIND_AGENT) {
         runs_keep_record(run, record);
     }
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->record_put != NULL) {
-            feature->record_put(self, run, record);
-        }
-    }
+    features_tell(partition, record_put, run, record);
 }
 
 static void put_snapshot(struct partition *partition, struct live_run *run)
@@ -76,13 +70,7 @@ static void put_snapshot(struct partition *partition, struct live_run *run)
 static void apply(struct partition *partition, struct live_run *run, const struct event *event,
                   enum command_kind command)
 {
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->before_event != NULL) {
-            feature->before_event(self, run, event, command);
-        }
-    }
+    features_tell(partition, before_event, run, event, command);
     uint32_t seq = run->state.seq;
     engine_apply(&run->state, event);
     assert(run->state.seq == seq + 1);
@@ -91,17 +79,11 @@ static void apply(struct partition *partition, struct live_run *run, const struc
 static void follow_up(struct partition *partition, struct live_run *run,
                       const struct decision *decision)
 {
-    void *self;
-    const struct feature *feature;
     assert(run->state.seq >= decision->count);
     size_t count = decision->count; /* Copied: what follows decides for other runs. */
     struct event *events = arena_alloc(&partition->round_arena, count * sizeof(events[0]));
     memcpy(events, decision->events, count * sizeof(events[0]));
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->after_decision != NULL) {
-            feature->after_decision(self, run, events, count);
-        }
-    }
+    features_tell(partition, after_decision, run, events, count);
 }
 
 enum verdict command_submit(struct partition *partition, struct live_run *run,
@@ -142,17 +124,6 @@ void command_replay(struct partition *partition, struct live_run *run,
     }
 }
 
-static void note_copied(struct partition *partition, struct live_run *run)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->run_copied != NULL) {
-            feature->run_copied(self, run);
-        }
-    }
-}
-
 void command_replay_commit(struct partition *partition, struct live_run *run)
 {
     uint32_t seq = 1;
@@ -172,7 +143,7 @@ void command_replay_commit(struct partition *partition, struct live_run *run)
     }
     assert(seq == run->state.seq + 1);
     assert(run->is_touched);
-    note_copied(partition, run);
+    features_tell(partition, run_copied, run);
     if (run->state.kind != RUN_KIND_AGENT) {
         runs_keep_first(run);
     }
@@ -180,13 +151,7 @@ void command_replay_commit(struct partition *partition, struct live_run *run)
 
 void command_recover(struct partition *partition, struct live_run *run)
 {
-    void *self;
-    const struct feature *feature;
     assert(!engine_is_terminal(&run->state));
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->recover != NULL) {
-            feature->recover(self, run);
-        }
-    }
+    features_tell(partition, recover, run);
     timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
 }

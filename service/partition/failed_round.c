@@ -9,28 +9,6 @@
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
 
-static void tell_reread(struct partition *partition, struct live_run *run)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->reread != NULL) {
-            feature->reread(self, run);
-        }
-    }
-}
-
-static void tell_unreadable(struct partition *partition, uuid run, const struct failure *failure)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->unreadable != NULL) {
-            feature->unreadable(self, run, failure);
-        }
-    }
-}
-
 static void reload(struct partition *partition, struct live_run *run, const struct failure *failure)
 {
     uuid id = run->state.id;
@@ -40,24 +18,13 @@ static void reload(struct partition *partition, struct live_run *run, const stru
     timers_arm(partition->timers, id, 0);
     struct live_run *again = NULL;
     if (!status_is_ok(runs_get(partition, id, &again))) {
-        tell_unreadable(partition, id, failure);
+        features_tell(partition, unreadable, id, failure);
         return;
     }
     assert(again->durable_seq == again->state.seq);
-    tell_reread(partition, again);
+    features_tell(partition, reread, again);
     if (!engine_is_terminal(&again->state)) { /* Else the commit did happen. */
         runs_recover_later(partition, again, partition->now_ms + RECOVER_AGAIN_MS);
-    }
-}
-
-static void tell_doubted(struct partition *partition, const struct act *acts, size_t count)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->doubted != NULL) {
-            feature->doubted(self, acts, count);
-        }
     }
 }
 
@@ -85,6 +52,6 @@ void round_fail(struct partition *partition, status why)
         reload(partition, run, &failure);
         run = next;
     }
-    tell_doubted(partition, acts, count);
+    features_tell(partition, doubted, acts, count);
     acts_perform(partition); /* The reads that are left. */
 }

@@ -102,6 +102,18 @@ size_t feature_count(const struct partition *partition);
 /* NULL at the end; *ret_self is its state. */
 const struct feature *feature_at(const struct partition *partition, size_t index, void **ret_self);
 
+/* Calls the hook of every feature that has it, in order: features_tell(partition, reread, run). */
+#define features_tell(partition, hook, ...)                                                        \
+    do {                                                                                           \
+        void *self_;                                                                               \
+        const struct feature *feature_;                                                            \
+        for (size_t i_ = 0; (feature_ = feature_at((partition), i_, &self_)) != NULL; i_++) {      \
+            if (feature_->hook != NULL) {                                                          \
+                feature_->hook(self_, __VA_ARGS__);                                                \
+            }                                                                                      \
+        }                                                                                          \
+    } while (false)
+
 /* Calls the features that have something to do there. */
 void features_reach(struct partition *partition, enum round_point point);
 

@@ -101,15 +101,9 @@ static void refuse_all(struct inbox_node *node)
 /* Those who wait are told before what else they asked is refused. */
 static void tell_callers(struct partition *partition)
 {
-    void *self;
-    const struct feature *feature;
     for (struct live_run *run = runs_first(partition); run != NULL;
          run = runs_next(partition, run)) {
-        for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-            if (feature->run_ends_here != NULL) {
-                feature->run_ends_here(self, run->state.id);
-            }
-        }
+        features_tell(partition, run_ends_here, run->state.id);
     }
 }
 

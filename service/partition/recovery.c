@@ -60,17 +60,6 @@ static bool visit_row(void *context, str key, str value)
     return status_is_ok(scan->status);
 }
 
-static void tell_recovering(struct partition *partition, struct live_run *run)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->reread != NULL) {
-            feature->reread(self, run);
-        }
-    }
-}
-
 static status recover_loaded(struct partition *partition, const struct scan *scan,
                              struct arena *arena)
 {
@@ -82,7 +71,7 @@ static status recover_loaded(struct partition *partition, const struct scan *sca
             uuid_format(scan->to_load[i], id);
             return arena_fail(arena, loaded.code, "run %s cannot be recovered: %s", id, loaded.why);
         }
-        tell_recovering(partition, run);
+        features_tell(partition, reread, run);
         runs_recover_later(partition, run, partition->now_ms);
     }
     return STATUS_OK;

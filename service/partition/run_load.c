@@ -96,13 +96,7 @@ static status load_run(struct partition *partition, struct live_run *run)
 
 static void note_loaded(struct partition *partition, struct live_run *run)
 {
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->run_loaded != NULL) {
-            feature->run_loaded(self, run);
-        }
-    }
+    features_tell(partition, run_loaded, run);
     seal_row(partition, run, &run->row);
     assert(run->state.seq > 0 && run->record_count > 0); /* Its journal has at least its start. */
     run->row_written = true;

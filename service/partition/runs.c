@@ -123,15 +123,9 @@ void runs_keep_first(struct live_run *run)
 
 void runs_begun(struct partition *partition, struct live_run *run, const struct run_spec *spec)
 {
-    void *self;
-    const struct feature *feature;
     size_t len = spec->name.len < CODEC_NAME_MAX ? spec->name.len : CODEC_NAME_MAX;
     memcpy(run->name, spec->name.ptr, len);
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->run_begun != NULL) {
-            feature->run_begun(self, run, spec);
-        }
-    }
+    features_tell(partition, run_begun, run, spec);
 }
 
 status runs_started(const struct live_run *run, struct arena *arena, struct event *ret)
@@ -150,13 +144,7 @@ status runs_started(const struct live_run *run, struct arena *arena, struct even
 
 static void run_free(struct partition *partition, struct live_run *run)
 {
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->run_leaves != NULL) {
-            feature->run_leaves(self, run);
-        }
-    }
+    features_tell(partition, run_leaves, run);
     for (size_t i = 0; i < run->record_count; i++) {
         free((char *)run->records[i].ptr);
     }

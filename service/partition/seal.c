@@ -49,17 +49,6 @@ static void row_parked(const struct live_run *run, struct run_row *row)
     row->load = false;
 }
 
-static void ask_features(struct partition *partition, struct live_run *run, struct run_row *row)
-{
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->seal != NULL) {
-            feature->seal(self, run, row);
-        }
-    }
-}
-
 void seal_row(struct partition *partition, struct live_run *run, struct run_row *ret)
 {
     memset(ret, 0, sizeof(*ret));
@@ -73,7 +62,7 @@ void seal_row(struct partition *partition, struct live_run *run, struct run_row 
     ret->deployment = run->state.deployment;
     if (ret->status == 2) {
         row_parked(run, ret);
-        ask_features(partition, run, ret);
+        features_tell(partition, seal, run, ret);
     } else {
         ret->load = !engine_is_terminal(&run->state);
     }

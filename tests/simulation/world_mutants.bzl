@@ -279,8 +279,8 @@ MUTANTS = {
     "place_not_recovered": (
         "A run at work holds no place until it is recovered.",
         {
-            "tell_recovering(partition, run); runs_recover_later(":
-                """if (run->state.id.bytes[0] == 255) { tell_recovering(partition, run); }
+            "features_tell(partition, reread, run); runs_recover_later(":
+                """if (run->state.id.bytes[0] == 255) { features_tell(partition, reread, run); }
                 runs_recover_later(""",
         },
     ),
