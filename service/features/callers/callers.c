@@ -20,6 +20,9 @@ struct callers {
     struct table by_run;
 };
 
+static_assert(offsetof(struct wait_request, report.request) == 0, "a request begins its struct");
+static_assert(offsetof(struct forget_request, request) == 0, "a request begins its struct");
+
 static struct callers *callers_of(const struct partition *partition)
 {
     return partition_self(partition, &callers_feature);
@@ -46,6 +49,7 @@ static struct awaited *awaited_add(struct callers *callers, uuid run)
     struct awaited *awaited = xcalloc(1, sizeof(*awaited));
     awaited->run = run;
     table_add(&callers->by_run, &awaited->by_run, uuid_hash(run));
+    assert(callers->by_run.count > 0);
     return awaited;
 }
 
@@ -80,6 +84,7 @@ static struct request *take_one(struct callers *callers, uuid run)
 
 static void refuse(struct callers *callers, uuid run, const struct failure *failure)
 {
+    assert(failure != NULL); /* Without one, they would be told that it was done. */
     struct request *request;
     while ((request = take_one(callers, run)) != NULL) {
         request_answer(callers->partition, request, failure);
@@ -130,6 +135,7 @@ static struct request *take_ticket(struct callers *callers, uuid run, uint64_t t
     if (wait == NULL) {
         return NULL;
     }
+    assert(awaited != NULL && uuid_equal(wait->run, awaited->run));
     if (before != NULL) {
         before->node.next = wait->node.next;
     } else {

@@ -44,6 +44,7 @@ struct account {
 
 static status add_turn(struct account *account, const struct event *event)
 {
+    assert(event->kind == EVENT_MODEL_REPLIED);
     struct model_reply reply;
     struct buf said = {0};
     struct buf refused = {0};
@@ -65,6 +66,7 @@ static status add_turn(struct account *account, const struct event *event)
                 .id = block->call_id, .name = block->name, .arguments = block->arguments};
         }
     }
+    assert(turn->call_count <= reply.block_count);
     turn->content = arena_copy(account->arena, buf_str(said.len > 0 ? &said : &refused));
     buf_fini(&said);
     buf_fini(&refused);
@@ -74,6 +76,7 @@ static status add_turn(struct account *account, const struct event *event)
 
 static void add_task(struct turn *turn, const struct event *event)
 {
+    assert(event->kind == EVENT_TASK_REQUESTED);
     for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
         struct call *call = &turn->calls[i];
         if (call->effect == 0 && str_equal(call->id, event->task_requested.call_id)) {
@@ -85,6 +88,7 @@ static void add_task(struct turn *turn, const struct event *event)
 
 static void add_result(struct turn *turn, const struct event *event)
 {
+    assert(event->kind == EVENT_TASK_SETTLED);
     for (size_t i = 0; turn != NULL && i < turn->call_count; i++) {
         struct call *call = &turn->calls[i];
         if (call->effect == event->effect) {
@@ -98,6 +102,7 @@ static bool add_event(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
     struct account *account = context;
+    assert(status_is_ok(account->status)); /* The first that fails is the last. */
     if (event->kind == EVENT_MODEL_REPLIED) {
         account->status = add_turn(account, event);
     } else if (event->kind == EVENT_TASK_REQUESTED) {
@@ -141,6 +146,7 @@ static void put_call(struct json_writer *writer, const struct call *call)
 
 static void put_result(struct json_writer *writer, const struct call *call)
 {
+    assert(call->is_settled);
     json_begin_object(writer, NULL);
     json_put_string(writer, "call_id", call->id);
     json_put_string(writer, "tool_name", call->name);
@@ -157,6 +163,7 @@ static void put_result(struct json_writer *writer, const struct call *call)
 
 static void put_turn(struct buf *buf, const struct turn *turn)
 {
+    assert(buf->len == 0 && turn->number > 0);
     struct json_writer writer = json_writer_of(buf);
     json_begin_object(&writer, NULL);
     json_put_u64(&writer, "step", turn->number);
@@ -186,6 +193,7 @@ static void put_turns(struct json_writer *writer, const struct account *account)
     size_t bytes = 0;
     size_t count = 0;
     for (struct turn *turn = account->last; turn != NULL; turn = turn->before) {
+        assert(turn->before == NULL || turn->before->number + 1 == turn->number);
         buf_reset(&text);
         put_turn(&text, turn);
         bytes += text.len;
@@ -201,6 +209,7 @@ static void put_turns(struct json_writer *writer, const struct account *account)
     size_t at = count;
     for (const struct turn *turn = account->last; at > 0; turn = turn->before) {
         kept[--at] = &turn->text;
+        assert(turn->text.len > 0); /* It was among those above. */
     }
     json_begin_array(writer, "steps");
     for (size_t i = 0; i < count; i++) {
@@ -208,6 +217,7 @@ static void put_turns(struct json_writer *writer, const struct account *account)
     }
     json_end_array(writer);
     uint32_t total = account->last == NULL ? 0 : account->last->number;
+    assert(total >= count && (first == NULL) == (count == 0));
     json_put_u64(writer, "steps_left_out", first == NULL ? total : first->number - 1);
 }
 
@@ -218,6 +228,8 @@ str account_of(const struct live_run *run, struct arena *arena)
     if (run->state.kind != RUN_KIND_AGENT) {
         return STR_EMPTY;
     }
+    assert(engine_is_terminal(&run->state));
+    assert(run->record_count > 0); /* All of an agent's are in memory. */
     for (size_t i = 0; i < run->record_count; i++) {
         if (!status_is_ok(add_record(&account, run->records[i]))) {
             return STR_EMPTY; /* Its run could not be read again either. */

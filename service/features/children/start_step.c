@@ -4,6 +4,9 @@
 #include "service/features/starts/starts.h"
 #include "service/partition/state.h"
 
+static_assert((int)RUN_KIND_AGENT == 1 && (int)RUN_KIND_WORKFLOW == 2 && (int)RUN_KIND_TOOL == 3,
+              "a kind is the RunKind of the API");
+
 static enum run_kind kind_of(unsigned kind)
 {
     assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT); /* Checked at the edge. */
@@ -12,6 +15,7 @@ static enum run_kind kind_of(unsigned kind)
 
 static struct run_spec child_spec(const struct step_request *step, const struct host_child *child)
 {
+    assert(!uuid_is_zero(step->run->state.id));
     return (struct run_spec){
         .kind = kind_of(child->kind),
         .name = child->name,
@@ -27,6 +31,8 @@ static void prepare_start(struct step_request *step)
     const struct host_step_request *wanted = &step->message->step_request;
     struct event started;
     struct failure failure;
+    assert(wanted->kind == STEP_REQUEST_START);
+    assert(step->own == NULL);
     if (!status_is_ok(runs_started(step->run, step->arena, &started))) {
         step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), STR("damaged"));
         return;
@@ -54,17 +60,20 @@ static void start_children(struct step_request *step, uint32_t effect, uuid *ids
 {
     const struct host_step_request *wanted = &step->message->step_request;
     struct run_spec *specs = step->own;
+    assert(specs != NULL);
     for (size_t i = 0; i < wanted->child_count; i++) {
         struct failure failure;
         specs[i].parent_effect = wanted->waits ? effect : 0;
         bool started = start_run(step->partition, &specs[i], step->arena, &failure, &ids[i]);
         assert(started); /* Checked above, in the same round. */
+        assert(!uuid_is_zero(ids[i]) && !uuid_equal(ids[i], specs[i].parent));
     }
 }
 
 static void name_children(struct step_request *step, const uuid *ids)
 {
     const struct host_step_request *wanted = &step->message->step_request;
+    assert(step->command.step_request.kind == (wanted->waits ? EFFECT_CHILDREN : EFFECT_AT_ONCE));
     struct buf text = {0};
     struct json_writer writer = json_writer_of(&text);
     json_begin_array(&writer, NULL);

@@ -21,6 +21,8 @@ struct room {
     struct definition *definition; /* NULL: not looked up yet, or no agent. */
 };
 
+static_assert((int)DEFINITION_HASH_BYTES == (int)KEY_HASH_BYTES, "a hash is a key on disk");
+
 static struct definitions *definitions_of(const struct partition *partition)
 {
     return partition_self(partition, &definitions_feature);
@@ -62,6 +64,7 @@ static status remember(struct definitions *definitions, const uint8_t hash[16], 
         return decoded;
     }
     assert(find_hash(definitions, hash) == NULL); /* Each is kept once. */
+    assert((definitions->list == NULL) == (definitions->count == 0));
     definition->next = definitions->list;
     definitions->list = definition;
     definitions->count++;
@@ -87,8 +90,8 @@ status definition_put(struct partition *partition, const struct agent_definition
         store_batch_put(&partition->batch, STORE_DEFINITIONS, key_hash(key, space, ret_hash),
                         encoded);
     }
+    assert(definition != NULL && !definition->is_newest);
     unlink_newest(definitions_of(partition), definition->agent.id);
-    assert(definition != NULL);
     definition->is_newest = true;
     store_batch_put(&partition->batch, STORE_DEFINITION_NAMES,
                     key_definition_name(key, space, DEFINITION_AGENT, definition->agent.id),
@@ -123,6 +126,7 @@ status definition_of(struct partition *partition, struct live_run *run, struct d
         }
         TRY(definition_by_hash(partition, (const uint8_t *)hash.ptr, &room->definition));
     }
+    assert(room->definition != NULL);
     *ret = room->definition;
     return STATUS_OK;
 }
@@ -196,6 +200,7 @@ static void failed(void *self)
     struct definitions *definitions = self;
     struct partition *partition = definitions->partition;
     forget_all(definitions);
+    assert(definitions->list == NULL && definitions->count == 0);
     for (struct live_run *run = runs_first(partition); run != NULL;
          run = runs_next(partition, run)) {
         struct room *room = partition_room(partition, run, &definitions_feature);
