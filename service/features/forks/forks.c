@@ -24,8 +24,12 @@ struct fork {
     status status;
 };
 
+static_assert(COUNT_OF(((struct decision *)0)->events) == ENGINE_EVENTS_MAX,
+              "what a record holds fits a decision");
+
 static void rename_start(const struct fork *fork, struct event *event)
 {
+    assert(event->kind == EVENT_RUN_STARTED && !uuid_is_zero(fork->id));
     struct run_spec *spec = &event->run_started.spec;
     uint64_t now_ms = fork->partition->now_ms;
     uint64_t timeout_ms = spec->deadline_ms == 0 ? 0 : spec->deadline_ms - event->time_ms;
@@ -85,6 +89,7 @@ static bool copy_record(void *context, str key, str value)
     if (!status_is_ok(fork->status) || last > fork->after_seq) {
         return false;
     }
+    assert(!fork->is_exact); /* The record before was not the last one wanted. */
     fork->nearest = last;
     fork->is_exact = last == fork->after_seq;
     command_replay(fork->partition, fork->run, &decision);
@@ -102,6 +107,7 @@ static str seq_message(struct arena *arena, const struct fork *fork)
 static bool refuse(struct failure *ret, enum code code, enum reason reason, const char *field,
                    str message)
 {
+    assert(code != CODE_OK);
     *ret = failure_make(code, reason, message);
     ret->field = str_of(field);
     return false;
@@ -151,6 +157,7 @@ static status copy_events(struct fork *fork, uuid source)
 static void drop_leases(struct fork *fork)
 {
     const struct run state = fork->run->state;
+    assert(fork->run->is_touched);
     for (uint32_t i = 0; i < state.effect_count; i++) {
         if (state.effects[i].state != EFFECT_LEASED) {
             continue;
@@ -163,6 +170,8 @@ static void drop_leases(struct fork *fork)
         };
         enum verdict verdict = command_submit(fork->partition, fork->run, &lost);
         assert(verdict == VERDICT_OK);
+        const struct effect *left = engine_effect(&fork->run->state, lost.effect);
+        assert(left == NULL || left->state != EFFECT_LEASED || left->attempt > lost.attempt);
     }
 }
 
@@ -172,13 +181,16 @@ static void withdraw_admission(struct fork *fork)
     struct command back = {.kind = COMMAND_WITHDRAW_ADMISSION};
     enum verdict verdict = command_submit(fork->partition, fork->run, &back);
     assert(verdict == VERDICT_OK || verdict == VERDICT_STALE);
+    assert(fork->run->state.admission != ADMISSION_HELD);
 }
 
 static void abandon_fork(struct partition *partition, struct fork *fork)
 {
     /* Nothing was written: its records go into the batch only with command_replay_commit(). */
+    assert(!fork->run->row_written);
     fork->run->is_touched = false;
     runs_drop(partition, fork->run);
+    assert(runs_find(partition, fork->id) == NULL);
 }
 
 /* adopts: children that are waited for there are the new run's from now on. */
@@ -187,6 +199,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
 {
     struct fork fork = {
         .partition = partition, .id = start_new_id(partition), .after_seq = after_seq};
+    assert(!uuid_equal(fork.id, source));
     fork.run = runs_insert(partition, fork.id);
     status copied = copy_events(&fork, source);
     bool is_fine = status_is_ok(copied) && fork.is_exact && !engine_is_terminal(&fork.run->state) &&
@@ -208,6 +221,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
                                 "point before they were started or after they ended")
                           : seq_message(arena, &fork));
     }
+    assert(fork.nearest == after_seq); /* All of it, and no more. */
     command_replay_commit(partition, fork.run);
     withdraw_admission(&fork);
     drop_leases(&fork);
@@ -237,6 +251,7 @@ static void handle_fork(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
+    assert(!uuid_is_zero(fork->ret_run));
     request_answer_later(partition, request);
 }
 
@@ -316,6 +331,7 @@ static void handle_retry(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
+    assert(!uuid_equal(request->run, source->state.id)); /* It is the successor's. */
     report_answer_later(partition, request);
 }
 

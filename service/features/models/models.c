@@ -77,6 +77,8 @@ static struct room *room_of(const struct partition *partition, const struct live
 
 static uint64_t call_name(const struct models *models, uint32_t slot)
 {
+    assert(slot < models->slot_capacity);
+    assert(models->slots[slot].generation > 0); /* Else it may be 0, which is none. */
     return ((uint64_t)models->slots[slot].generation << 32) | slot;
 }
 
@@ -96,6 +98,7 @@ static uint32_t slot_take(struct models *models)
         size_t before = models->slot_capacity;
         models->slots = array_reserve(models->slots, &models->slot_capacity, before + 1,
                                       sizeof(models->slots[0]));
+        assert(models->slot_capacity > before && models->slot_capacity < SLOT_NONE);
         models->slot_free = SLOT_NONE;
         for (size_t i = models->slot_capacity; i > before; i--) {
             models->slots[i - 1] =
@@ -117,7 +120,8 @@ static void slot_give(struct models *models, uint64_t call)
     assert(slot != NULL);
     assert(slot->in_use);
     slot->in_use = false;
-    slot->generation++;
+    slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
+    assert(find_call(models, call) == NULL); /* What still comes of it is told apart. */
     slot->next_free = models->slot_free;
     models->slot_free = (uint32_t)call;
 }
@@ -141,6 +145,7 @@ static void forget_call(struct models *models, struct live_run *run)
 static void fail_call(struct partition *partition, struct live_run *run, uint32_t effect,
                       uint32_t attempt, const char *reason, const char *why)
 {
+    assert(reason != NULL && why != NULL);
     struct request *request = request_new(&failed_operation);
     struct failed_request *failed = container_of(request, struct failed_request, request);
     request->run = run->state.id;
@@ -216,6 +221,7 @@ static void submit_reply(struct partition *partition, struct live_run *run,
                          const struct model_slot *slot, const struct model_reply *reply,
                          struct arena *arena)
 {
+    assert(reply != NULL && uuid_equal(slot->run, run->state.id));
     struct definition *definition;
     status found = definition_of(partition, run, &definition);
     if (!status_is_ok(found)) {
@@ -247,6 +253,7 @@ static void submit_reply(struct partition *partition, struct live_run *run,
 
 static void end_call(struct models *models, struct live_run *run, uint64_t call)
 {
+    assert(call != 0);
     if (run != NULL && room_of(models->partition, run)->call == call) {
         room_of(models->partition, run)->call = 0;
         watch_forget_text(models->partition, run);
@@ -273,6 +280,7 @@ static void handle_done(struct partition *partition, struct request *request)
 static void submit_failure(struct partition *partition, struct live_run *run, uint32_t effect,
                            uint32_t attempt, const struct model_failure *failure)
 {
+    assert(failure->reason != NULL);
     struct command command = {
         .kind = COMMAND_MODEL_FAILED,
         .effect = effect,
@@ -326,6 +334,7 @@ static const struct operation failed_operation = {
 
 static void sink_delta(void *context, uint64_t call, enum model_delta_kind kind, str text)
 {
+    assert(call != 0);
     struct request *request = request_new(&delta_operation);
     struct delta_request *delta = container_of(request, struct delta_request, request);
     delta->call = call;
@@ -347,6 +356,7 @@ static struct model_block copy_block(struct arena *arena, const struct model_blo
 
 static void sink_done(void *context, uint64_t call, const struct model_reply *reply)
 {
+    assert(call != 0 && reply != NULL);
     struct request *request = request_new(&done_operation);
     struct done_request *done = container_of(request, struct done_request, request);
     struct model_reply *copy = arena_zalloc(&request->arena, sizeof(*copy));
@@ -367,6 +377,7 @@ static void sink_done(void *context, uint64_t call, const struct model_reply *re
 
 static void sink_failed(void *context, uint64_t call, const struct model_failure *failure)
 {
+    assert(call != 0); /* That is of fail_call(). */
     struct request *request = request_new(&failed_operation);
     struct failed_request *failed = container_of(request, struct failed_request, request);
     failed->call = call;
@@ -449,6 +460,9 @@ static void run_leaves(void *self, struct live_run *run)
 static void stop(void *self)
 {
     struct models *models = self;
+    for (size_t i = 0; i < models->slot_capacity; i++) {
+        assert(!models->slots[i].in_use); /* The runs have left, and their calls with them. */
+    }
     free(models->slots);
     free(models);
 }

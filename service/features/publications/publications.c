@@ -104,6 +104,7 @@ static status find(struct partition *partition, const uint8_t key[16], struct pu
 
 static void keep(struct partition *partition, const struct publication *it)
 {
+    assert(!is_too_old(partition, it->row.created_ms));
     struct publications *publications = publications_of(partition);
     publications->fresh =
         array_reserve(publications->fresh, &publications->fresh_capacity,
@@ -270,6 +271,7 @@ static void forget_round(void *self)
 static void stop(void *self)
 {
     struct publications *publications = self;
+    assert(publications->fresh_count == 0); /* No round is under way. */
     free(publications->fresh);
     free(publications);
 }

@@ -18,6 +18,12 @@ enum {
     LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
 };
 
+static_assert(COUNT_OF(((struct run_report *)0)->failures) == COUNT_OF(((struct run *)0)->effects),
+              "a report says something of each effect");
+static_assert(offsetof(struct report_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct cancel_request, report.request) == 0, "a request begins its struct");
+static_assert(offsetof(struct list_request, request) == 0, "a request begins its struct");
+
 /* In each run. */
 struct room {
     bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
@@ -45,6 +51,7 @@ static bool visit_last(void *context, str key, str value)
 static status report_records(struct partition *partition, struct live_run *run, struct arena *arena,
                              struct run_report *ret)
 {
+    assert(run->record_count > 0); /* At least its start. */
     ret->records = run->records;
     ret->record_count = run->record_count;
     if (run->state.kind == RUN_KIND_AGENT || !engine_is_terminal(&run->state)) {
@@ -113,6 +120,7 @@ static status report_effect(struct partition *partition, struct live_run *run, u
 status report_run(struct partition *partition, struct live_run *run, struct arena *arena,
                   struct run_report *ret)
 {
+    assert(run->state.seq > 0);
     *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
     ret->queue = arena_copy(arena, queues_name(partition, run));
     ret->queue_sentence = queues_sentence(partition, run, arena);
@@ -132,6 +140,7 @@ status report_run(struct partition *partition, struct live_run *run, struct aren
 
 void report_answer(struct partition *partition, struct request *request, struct live_run *run)
 {
+    assert(uuid_equal(request->run, run->state.id));
     struct run_report report;
     status built = report_run(partition, run, &request->arena, &report);
     if (!status_is_ok(built)) {
@@ -168,6 +177,7 @@ void report_answer_later(struct partition *partition, struct request *request)
 {
     static const struct act_kind kind = {
         .name = "report", .perform = perform_report, .abandon = abandon_report};
+    assert(!request->operation->is_read); /* Else it would be answered at once. */
     act_add(partition, &kind, NULL)->data = request;
 }
 
@@ -197,6 +207,7 @@ static void handle_cancel(struct partition *partition, struct request *request)
         request_fail_later(partition, request, &failure);
         return;
     }
+    assert(run->state.is_cancelling || engine_is_terminal(&run->state));
     report_answer_later(partition, request);
 }
 
@@ -280,6 +291,7 @@ static bool visit_child(void *context, str key, str value)
 static status scan_children(struct partition *partition, const struct list_request *list,
                             struct listing *listing)
 {
+    assert(!uuid_is_zero(list->parent));
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
@@ -318,6 +330,7 @@ static void handle_list(struct partition *partition, struct request *request)
         request_fail_run(partition, request, scanned);
         return;
     }
+    assert(list->ret_count <= listing.examined && listing.examined <= LIST_EXAMINED_MAX);
     bool stopped = list->ret_count == list->limit || listing.examined == LIST_EXAMINED_MAX;
     list->ret_lines = listing.lines;
     list->ret_next = stopped ? listing.last : (uuid){{0}};
@@ -370,6 +383,7 @@ static status read_records(struct partition *partition, struct request *request)
     TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
                    key_journal(from_bytes, space, request->run, from_seq), true, 1, visit_first,
                    &reading));
+    assert(reading.start <= from_seq && from_seq < reading.end);
     return store_scan(&partition->store, STORE_JOURNAL, prefix,
                       key_journal(from_bytes, space, request->run, reading.start), false, SIZE_MAX,
                       visit_record, &reading);

@@ -18,6 +18,11 @@ enum {
     RETRIES_DEFAULT = 2,
 };
 
+static_assert(sizeof(((struct start_request *)0)->digest) ==
+                  sizeof(((struct idempotency_row *)0)->digest),
+              "a request's digest is kept as it is");
+static_assert((int)IDEMPOTENCY_HASH_BYTES == (int)HASH_BYTES, "a key is kept by its hash");
+
 struct starts {
     uint64_t id_ms; /* Of the newest run's id. */
     uint32_t id_count; /* Of its counter. */
@@ -64,6 +69,7 @@ static void check_request(const struct definition *definition, const struct run_
 static bool refuse_start(struct failure *ret, enum code code, enum reason reason, const char *field,
                          str message)
 {
+    assert(code != CODE_OK);
     *ret = failure_make(code, reason, message);
     ret->field = str_of(field);
     return false;
@@ -73,6 +79,7 @@ static bool refuse_start(struct failure *ret, enum code code, enum reason reason
 static bool prepare_agent(struct partition *partition, struct run_spec *spec, struct arena *arena,
                           struct failure *ret)
 {
+    assert(spec->kind == RUN_KIND_AGENT);
     struct definition *definition;
     status found = definition_newest(partition, spec->name, &definition);
     if (!status_is_ok(found)) {
@@ -179,6 +186,7 @@ bool start_run(struct partition *partition, struct run_spec *spec, struct arena 
         return false;
     }
     uint64_t timeout_ms = spec->options.timeout_ms;
+    assert(spec->kind > RUN_KIND_NONE && spec->kind < RUN_KIND_COUNT);
     timeout_ms = timeout_ms == 0 ? partition->options.run_timeout_ms : timeout_ms;
     spec->deadline_ms = partition->now_ms + timeout_ms;
     spec->retries_max = retries_of(spec);
@@ -194,6 +202,7 @@ bool start_run(struct partition *partition, struct run_spec *spec, struct arena 
     }
     enum verdict verdict = command_submit(partition, run, &start);
     assert(verdict == VERDICT_OK);
+    assert(run->is_touched && run->state.kind == spec->kind);
     *ret_id = start.start.id;
     return true;
 }
