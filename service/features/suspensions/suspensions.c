@@ -16,6 +16,9 @@
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
 
+static_assert(offsetof(struct resume_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct suspensions_request, request) == 0, "a request begins its struct");
+
 struct search {
     str key;
     uint32_t only; /* Of the suspensions with this key; 0: the last one. */
@@ -34,6 +37,7 @@ struct search {
 
 static void search_set(struct search *search, const struct event *event)
 {
+    assert(event->kind == EVENT_WAIT_SET);
     bool is_it = search->only == 0 || search->only == event->effect;
     if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it ||
         !str_equal(event->wait_set.key, search->key)) {
@@ -88,6 +92,8 @@ static status search_run(struct partition *partition, uuid run, str key, uint32_
                                   JOURNAL_KIND(EVENT_RESUME_KEPT);
     *ret = (struct search){.key = key, .only = only};
     TRY(journal_each(partition, run, kinds, arena, search_event, ret));
+    assert(!ret->found || ret->effect == ret->last.effect);
+    assert(!ret->found || only == 0 || ret->effect == only);
     ret->last.run = run;
     ret->last.root = ret->root;
     ret->last.name = ret->name;
@@ -102,6 +108,7 @@ static status suspension_kept(struct partition *partition, uuid run, str key, st
     if (!search.kept_found) {
         return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
     }
+    assert(str_equal(search.key, key));
     *ret = search.kept;
     *ret_by = search.kept_by;
     return STATUS_OK;
@@ -161,6 +168,7 @@ static enum verdict suspension_answer(struct partition *partition, uuid id, str 
         .resume = {.key = key, .data = answer, .by = by},
     };
     enum verdict verdict = command_submit(partition, run, &command);
+    assert(!opens || verdict != VERDICT_DONE_BEFORE); /* Who asks has no answer yet. */
     *ret_accepted = verdict == VERDICT_OK;
     *ret_kept = !opens && (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE);
     return verdict;
@@ -169,6 +177,7 @@ static enum verdict suspension_answer(struct partition *partition, uuid id, str 
 static void refuse_resume(struct partition *partition, struct request *request,
                           enum verdict verdict)
 {
+    assert(verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE);
     struct failure failure;
     if (verdict == VERDICT_STALE) {
         request_fail_run(partition, request,
@@ -234,7 +243,7 @@ static status add_found(struct listing *listing, uuid run, uint32_t effect)
     str key = arena_copy(arena, wait->key);
     TRY(search_run(partition, run, key, effect, scratch, &search));
     if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
-        assert(asked->ret_count < asked->limit);
+        assert(search.effect == effect && asked->ret_count < asked->limit);
         struct suspension *found = &listing->found[asked->ret_count++];
         *found = search.last;
         found->step_key = key;
@@ -262,6 +271,7 @@ static bool visit_row(void *context, str key, str value)
     if (is_after || !is_wanted) {
         return true;
     }
+    assert(asked->ret_count <= asked->limit);
     if (asked->ret_count == asked->limit || listing->bytes > PAGE_BYTES_MAX) {
         asked->ret_more = true;
         return false;
@@ -294,6 +304,7 @@ static void read_list(struct partition *partition, struct request *request)
 {
     struct suspensions_request *asked = suspensions_request(request);
     struct listing listing = {.partition = partition, .asked = asked, .only = request->run};
+    assert(asked->limit > 0 && asked->ret_count == 0);
     char prefix[KEY_BYTES_MAX];
     size_t bytes = (asked->limit + 1) * sizeof(listing.found[0]);
     listing.found = arena_alloc(&request->arena, bytes);
@@ -309,6 +320,7 @@ static void read_list(struct partition *partition, struct request *request)
         request_fail(partition, request, scanned.code, REASON_STORE_DAMAGED, scanned.why);
         return;
     }
+    assert(!asked->ret_more || asked->ret_count > 0); /* Else the next page begins as this one. */
     asked->ret = listing.found;
     request_answer(partition, request, NULL);
 }
@@ -334,6 +346,7 @@ static void read_one(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
+    assert(uuid_equal(search.last.run, request->run));
     search.last.is_open &= is_open(run, asked->step_key);
     asked->ret = &search.last;
     asked->ret_count = 1;
@@ -363,6 +376,7 @@ const struct operation get_suspension_operation = {
 static void prepare_suspend(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
+    assert(wanted->kind == STEP_REQUEST_SUSPENSION);
     step->command.step_request.kind = EFFECT_SUSPENSION;
     step->command.step_request.data = wanted->data;
     step->command.step_request.due_ms = wanted->due_ms;
@@ -379,6 +393,7 @@ static void prepare_suspend(struct step_request *step)
 static void prepare_resume(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
+    assert(wanted->kind == STEP_REQUEST_RESUME);
     char by[UUID_TEXT_BYTES];
     bool accepted = false;
     bool kept = false;
@@ -404,6 +419,7 @@ static void prepare_resume(struct step_request *step)
 static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
                     const struct event *event)
 {
+    assert(event->wait_set.kind == EFFECT_SUSPENSION && event->effect == wait->effect);
     char key[KEY_BYTES_MAX];
     struct index_tail tail = suspension_row_tail(event->time_ms, run->state.id, wait->effect);
     store_batch_put(
@@ -415,6 +431,7 @@ static void put_row(struct partition *partition, struct live_run *run, const str
 static void delete_row(struct partition *partition, struct live_run *run,
                        const struct effect *effect)
 {
+    assert(effect->kind == EFFECT_SUSPENSION);
     char key[KEY_BYTES_MAX];
     struct index_tail tail = suspension_row_tail(effect->since_ms, run->state.id, effect->id);
     store_batch_delete(

@@ -13,6 +13,7 @@ void task_stand_ready(struct partition *partition, struct live_run *run, uint32_
     if (effect == NULL || effect->state != EFFECT_READY) {
         return; /* Settled later in the same round. */
     }
+    assert(effect_is_task(effect));
     struct event task;
     status found = task_order_find(run, id, &partition->scratch, &task);
     struct task_ref ref = {run->state.id, id};
@@ -28,6 +29,7 @@ void task_stand_ready(struct partition *partition, struct live_run *run, uint32_
 
 static void perform_ready(struct partition *partition, const struct act *act)
 {
+    assert(act->run != NULL && act->effect > 0);
     task_stand_ready(partition, act->run, act->effect);
 }
 
@@ -57,6 +59,7 @@ static str root_name(struct partition *partition, const struct live_run *run,
 static status build_task(struct partition *partition, struct live_run *run,
                          const struct effect *effect, struct host_task *ret)
 {
+    assert(effect->state == EFFECT_LEASED && effect->attempt > 0);
     struct event task;
     struct event started;
     struct replay replay = {0};
@@ -72,6 +75,7 @@ static status build_task(struct partition *partition, struct live_run *run,
             return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
         }
     }
+    assert(replay.settled_count <= replay.count);
     uint64_t deadline_ms = effect->deadline_ms;
     *ret = (struct host_task){
         .task = {run->state.id, effect->id},
@@ -101,6 +105,7 @@ static status build_task(struct partition *partition, struct live_run *run,
 
 static void perform_give(struct partition *partition, const struct act *act)
 {
+    assert(act->run != NULL && act->data != NULL);
     struct live_run *run = act->run;
     struct task_ref ref = {run->state.id, act->effect};
     const struct effect *effect = engine_effect(&run->state, act->effect);
@@ -157,6 +162,8 @@ bool task_give(struct partition *partition, struct live_run *run, uint32_t id)
     enum verdict verdict = command_submit(partition, run, &grant);
     assert(verdict == VERDICT_OK);
     effect = engine_effect(&run->state, id);
+    assert(effect != NULL && effect->state == EFFECT_LEASED);
+    assert(effect->attempt > grant.attempt); /* What a host says of the one before is stale. */
     struct task_ref ref = {run->state.id, id};
     hosts_reserve(partition->hosts, session, ref, effect->attempt);
     struct act *act = act_add(partition, &give_act, run);

@@ -10,8 +10,12 @@
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 
+static_assert(offsetof(struct hello_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct host_request, request) == 0, "a request begins its struct");
+
 static void close_link(struct host_link *link, const struct failure *failure)
 {
+    assert(failure->code != CODE_OK);
     link->vtable->close(link, failure->code, failure->reason, failure->message);
 }
 
@@ -23,6 +27,7 @@ static void greet(struct partition *partition, struct request *request)
     status heard = hosts_hello(partition->hosts, hello->link, &hello->hello,
                                partition->monotonic_ms, &request->arena, &field, &session);
     if (status_is_ok(heard)) {
+        assert(hello->link->session == session);
         struct task_ref task;
         while (hosts_next_taken_over(partition->hosts, &task)) {
             step_request_resend(partition, task);
@@ -91,6 +96,7 @@ static bool take_definitions(struct partition *partition, struct hello_request *
 static void handle_hello(struct partition *partition, struct request *request)
 {
     struct hello_request *hello = hello_request(request);
+    assert(hello->link != NULL);
     struct failure failure;
     if (!check_offers(partition, hello, &failure) ||
         !take_definitions(partition, hello, &failure)) {
@@ -119,6 +125,7 @@ static void handle_gone(struct partition *partition, struct request *request)
 static enum verdict submit_task_done(struct partition *partition, struct live_run *run,
                                      const struct host_message *message)
 {
+    assert(message->kind == HOST_MESSAGE_TASK_DONE);
     struct command command = {
         .kind = COMMAND_TASK_DONE,
         .effect = message->task.effect,
@@ -134,6 +141,7 @@ static enum verdict submit_task_done(struct partition *partition, struct live_ru
 static enum verdict submit_step_done(struct partition *partition, struct live_run *run,
                                      const struct host_message *message)
 {
+    assert(message->kind == HOST_MESSAGE_STEP_DONE);
     struct command command = {
         .kind = COMMAND_STEP_DONE,
         .effect = message->task.effect,
@@ -186,6 +194,7 @@ struct receipt {
 static void perform_acknowledge(struct partition *partition, const struct act *act)
 {
     const struct receipt *receipt = act->data;
+    assert(receipt->reason == REASON_NONE);
     hosts_mark_handled(partition->hosts, receipt->session, receipt->seq);
 }
 
@@ -201,6 +210,7 @@ static void abandon_acknowledge(struct partition *partition, const struct act *a
 static void perform_refuse(struct partition *partition, const struct act *act)
 {
     const struct receipt *receipt = act->data;
+    assert(receipt->reason != NULL);
     hosts_refuse(partition->hosts, receipt->session, receipt->seq, receipt->reason,
                  receipt->message, NULL);
 }
@@ -241,6 +251,7 @@ static void note_verdict(struct partition *partition, struct host_session *sessi
                                "without gaps, in the order they are sent");
         break;
     }
+    assert((kind == &refuse_act) == (receipt->reason != NULL));
     act_add(partition, kind, NULL)->data = receipt;
 }
 
@@ -249,6 +260,7 @@ static void submit_for_host(struct partition *partition, struct request *request
     const struct host_request *said = host_request(request);
     const struct host_message *message = &said->message;
     struct host_session *session = said->link->session;
+    assert(session != NULL);
     struct live_run *run;
     status found = runs_get(partition, message->task.run, &run);
     enum verdict verdict = VERDICT_STALE;
@@ -263,6 +275,7 @@ static void show_progress(struct partition *partition, const struct host_message
     enum {
         DELTA_PROGRESS = 4, /* Delta.Kind of the API. */
     };
+    assert(message->kind == HOST_MESSAGE_DELTA);
     struct live_run *run = runs_find(partition, message->task.run);
     if (run != NULL) {
         watch_delta(partition, run, message->task.effect, message->epoch, DELTA_PROGRESS,

@@ -33,6 +33,7 @@ static struct tasks *tasks_of(const struct partition *partition)
 
 void task_note_loss(struct partition *partition, const struct host_loss *loss)
 {
+    assert(loss->cause != NULL);
     struct tasks *tasks = tasks_of(partition);
     tasks->lost = array_reserve(tasks->lost, &tasks->lost_capacity, tasks->lost_count + 1,
                                 sizeof(tasks->lost[0]));
@@ -84,6 +85,7 @@ static void handle_ready(struct tasks *tasks)
     if (tasks->has_ready) {
         tasks->has_ready = false;
         grant_first(partition, tasks->ready);
+        assert(!tasks->has_ready); /* The next is asked for when the round is over. */
     }
     struct task_ref task;
     for (size_t i = 0; i < partition->options.batch_max && hosts_ready_pop(partition->hosts, &task);
@@ -105,6 +107,7 @@ static void perform_release(struct partition *partition, const struct act *act)
 static void perform_cancel(struct partition *partition, const struct act *act)
 {
     struct task_ref task = {act->run_id, act->effect};
+    assert(act->data != NULL); /* The cause. */
     if (act->attempt == 0) {
         hosts_release(partition->hosts, task);
         return;
@@ -126,7 +129,8 @@ static const struct act_kind interrupt_act = {.name = "interrupt", .perform = pe
 static void withdraw_task(struct partition *partition, struct live_run *run,
                           const struct effect *effect, const char *cause)
 {
-    assert(effect_is_task(effect));
+    assert(effect != NULL && effect_is_task(effect));
+    assert(cause != NULL);
     struct act *act = act_add(partition, &cancel_act, run);
     act->effect = effect->id;
     act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
@@ -205,6 +209,7 @@ static void grant_ready(struct partition *partition, struct live_run *run)
 static void after_decision(void *self, struct live_run *run, const struct event *events,
                            size_t count)
 {
+    assert(count > 0);
     const struct tasks *tasks = self;
     bool wants_grants = false;
     for (size_t i = 0; i < count; i++) {
@@ -219,6 +224,7 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
 {
     const struct tasks *tasks = self;
     struct partition *partition = tasks->partition;
+    assert(run->state.deadline_ms != 0 && partition->now_ms >= run->state.deadline_ms);
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         struct event task;
@@ -273,6 +279,7 @@ static void recover(void *self, struct live_run *run)
 {
     const struct tasks *tasks = self;
     struct partition *partition = tasks->partition;
+    assert(!engine_is_terminal(&run->state));
     const struct run state = run->state;
     for (uint32_t i = 0; i < state.effect_count; i++) {
         const struct effect *effect = &state.effects[i];
@@ -294,6 +301,7 @@ static bool give(void *self, struct live_run *run, uint32_t effect)
 /* When the commit did happen after all, those tasks are over and hold no slot any more. */
 static void release_again(struct partition *partition, const struct act *act)
 {
+    assert(act->kind == &release_act || act->kind == &cancel_act);
     struct task_ref task = {act->run_id, act->effect};
     struct live_run *run = runs_find(partition, act->run_id);
     const struct effect *effect = run == NULL ? NULL : engine_effect(&run->state, act->effect);
@@ -379,6 +387,7 @@ static void *start(struct partition *partition)
 {
     struct tasks *tasks = xcalloc(1, sizeof(*tasks));
     tasks->partition = partition;
+    assert(partition->hosts == NULL); /* One feature has the hosts. */
     partition->hosts = hosts_new(&(struct hosts_options){
         .lease_ms = partition->options.lease_ms,
         .context = partition,
