@@ -210,7 +210,7 @@ static void abandon_acknowledge(struct partition *partition, const struct act *a
 static void perform_refuse(struct partition *partition, const struct act *act)
 {
     const struct receipt *receipt = act->data;
-    assert(receipt->reason != NULL);
+    assert(receipt->reason != REASON_NONE);
     hosts_refuse(partition->hosts, receipt->session, receipt->seq, receipt->reason,
                  receipt->message, NULL);
 }
@@ -251,7 +251,7 @@ static void note_verdict(struct partition *partition, struct host_session *sessi
                                "without gaps, in the order they are sent");
         break;
     }
-    assert((kind == &refuse_act) == (receipt->reason != NULL));
+    assert((kind == &refuse_act) == (receipt->reason != REASON_NONE));
     act_add(partition, kind, NULL)->data = receipt;
 }
 

@@ -13,6 +13,7 @@ static void list_remove(struct topic_list *list, struct topic *topic)
     *(topic->older != NULL ? &topic->older->newer : &list->oldest) = topic->newer;
     *(topic->newer != NULL ? &topic->newer->older : &list->newest) = topic->older;
     list->count--;
+    assert((list->oldest == NULL) == (list->count == 0));
 }
 
 static void list_append(struct topic_list *list, struct topic *topic)
@@ -46,6 +47,7 @@ void topic_table_init(struct topic_table *table)
 
 size_t topic_table_count(const struct topic_table *table)
 {
+    assert(table->by_hash.count == table->busy.count + table->idle.count);
     return table->busy.count + table->idle.count;
 }
 
@@ -65,6 +67,7 @@ void topic_table_fini(struct topic_table *table)
     while (table->idle.oldest != NULL) {
         forget(table, table->idle.oldest);
     }
+    assert(topic_table_count(table) == 0);
     table_fini(&table->by_hash);
 }
 
@@ -81,6 +84,7 @@ struct topic *topic_table_find(struct topic_table *table, const uint8_t hash[16]
 
 struct topic *topic_table_add(struct topic_table *table, const uint8_t hash[16])
 {
+    assert(table_find(&table->by_hash, number_of(hash), hash) == NULL);
     struct topic *topic = xcalloc(1, sizeof(*topic));
     memcpy(topic->hash, hash, sizeof(topic->hash));
     table_add(&table->by_hash, &topic->by_hash, number_of(hash));

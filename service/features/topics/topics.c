@@ -27,6 +27,7 @@ enum {
 };
 
 static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
+static_assert(offsetof(struct subscribe_request, request) == 0, "a request begins its struct");
 
 struct topics {
     struct partition *partition;
@@ -92,6 +93,7 @@ static void look_at(struct partition *partition, struct topic *topic)
     topic->is_new = true;
     topics_of(partition)->any_new = true;
     topic_table_settle(&topics_of(partition)->table, topic);
+    assert(topic->is_busy);
 }
 
 status topic_last(struct partition *partition, str name, uint64_t *ret)
@@ -107,6 +109,7 @@ status topic_last(struct partition *partition, str name, uint64_t *ret)
 static void note_await(struct topic *topic, uuid run, uint32_t effect)
 {
     struct index_tail row = await_row_tail(topic->hash, run, effect);
+    assert(row.len >= topic->awaits_from.len && topic->awaits_from.len > 0);
     if (memcmp(row.bytes, topic->awaits_from.bytes, topic->awaits_from.len) < 0) {
         topic->awaits_from = row;
     }
@@ -125,6 +128,7 @@ static status topic_await(struct partition *partition, const uint8_t hash[16], u
 status topic_publish(struct partition *partition, const struct topic_event *events, size_t count,
                      uint64_t *ret_first)
 {
+    assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         uint8_t hash[16];
         struct topic *topic;
@@ -187,6 +191,7 @@ static bool visit_one(void *context, str key, str value)
 status topic_visit(struct partition *partition, const uint8_t hash[16], uint64_t after,
                    bool (*each)(void *context, const struct topic_event *event), void *context)
 {
+    assert(each != NULL);
     char prefix_bytes[KEY_BYTES_MAX];
     char from_bytes[KEY_BYTES_MAX];
     struct visiting visiting = {.each = each, .context = context};
@@ -207,6 +212,7 @@ struct match {
 static bool match_type(void *context, const struct topic_event *event)
 {
     struct match *match = context;
+    assert(match->json.len == 0); /* The first that matches is the last that is looked at. */
     bool matches = match->type.len == 0 || str_equal(match->type, event->type);
     if (matches) {
         match->json = topic_render(event, match->arena);
@@ -257,6 +263,7 @@ static status wake(struct partition *partition, const uint8_t hash[16],
     if (match.json.len == 0) {
         return STATUS_OK;
     }
+    assert(wait->effect == awaiting->effect);
     struct command command = {
         .kind = COMMAND_WAIT_DONE,
         .effect = awaiting->effect,
@@ -274,6 +281,7 @@ static status wake_chunk(struct partition *partition, struct topic *topic)
     struct key_space space = partition->options.space;
     struct index_tail tail = await_rows_of(topic->hash);
     wakes.count = 0;
+    assert(topic->is_busy);
     TRY(store_scan(&partition->store, STORE_INDEX,
                    key_index(prefix, space, INDEX_AWAIT, index_tail_str(&tail)),
                    key_index(from, space, INDEX_AWAIT, index_tail_str(&topic->wake_at)), false,
@@ -343,6 +351,7 @@ static bool visit_feed(void *context, str key, str value)
     if (!status_is_ok(feeding->status)) {
         return false;
     }
+    assert(subscriber->at != NULL && sequence > subscriber->sequence);
     subscriber->push(subscriber, &event);
     subscriber->sequence = sequence;
     return subscriber->queued_bytes(subscriber) < SUBSCRIBER_HIGH_WATER;
@@ -548,6 +557,7 @@ static void prepare_await(struct step_request *step)
     json_put_string(&writer, "topic", wanted->topic);
     json_put_string(&writer, "event_type", wanted->event_type);
     json_end_object(&writer);
+    assert(wanted->kind == STEP_REQUEST_EVENT);
     step->command.step_request.kind = EFFECT_EVENT;
     step->command.step_request.data = buf_finish(&text, step->arena);
     step->command.step_request.due_ms = wanted->due_ms;
@@ -556,6 +566,7 @@ static void prepare_await(struct step_request *step)
 static void prepare_publish(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
+    assert(wanted->kind == STEP_REQUEST_PUBLISH);
     struct topic_event event = {
         .topic = wanted->topic,
         .type = wanted->event_type,
@@ -580,7 +591,7 @@ static void prepare_publish(struct step_request *step)
 static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
                     const struct event *event)
 {
-    (void)event;
+    assert(event->wait_set.kind == EFFECT_EVENT && event->effect == wait->effect);
     char key[KEY_BYTES_MAX];
     struct buf value = {0};
     struct await_row row = {0};
@@ -598,6 +609,7 @@ static void delete_row(struct partition *partition, struct live_run *run,
                        const struct effect *effect)
 {
     const struct live_wait *wait;
+    assert(effect->kind == EFFECT_EVENT);
     if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
         char key[KEY_BYTES_MAX];
         struct index_tail tail = await_row_tail(wait->topic, run->state.id, effect->id);
@@ -632,6 +644,7 @@ static void end_subscribers(struct topic *topic)
                      STR("the server is shutting down; subscribe again in a moment"));
     while (topic->subscribers != NULL) {
         struct subscriber *subscriber = topic->subscribers;
+        assert(subscriber->at == topic);
         topic->subscribers = subscriber->next;
         subscriber->at = NULL;
         subscriber->end(subscriber, &failure);

@@ -34,6 +34,9 @@ struct trigger {
     uint64_t due_ms; /* When a batch that is not full is started; 0: none waits. */
 };
 
+static_assert(sizeof(((struct trigger *)0)->hash) == KEY_HASH_BYTES, "a hash names its topic");
+static_assert(AT_ONCE_MS > 0, "0 is: nothing waits");
+
 struct triggers {
     struct partition *partition;
     struct trigger *list;
@@ -73,6 +76,7 @@ static struct trigger *find(const struct partition *partition, str workflow)
 
 static struct trigger *add(struct partition *partition, str workflow, str topic)
 {
+    assert(find(partition, workflow) == NULL);
     struct trigger *trigger = xcalloc(1, sizeof(*trigger));
     assert(workflow.len <= NAME_BYTES_MAX && topic.len < sizeof(trigger->topic));
     memcpy(trigger->workflow, workflow.ptr, workflow.len);
@@ -130,6 +134,8 @@ struct collecting {
 static bool visit_event(void *context, const struct topic_event *event)
 {
     struct collecting *collecting = context;
+    assert(collecting->count < collecting->count_max);
+    assert(collecting->count == 0 || event->sequence > collecting->last);
     if (collecting->count == 0) {
         collecting->first_ms = event->created_ms;
     }
@@ -250,7 +256,7 @@ static bool visit_row(void *context, str key, str value)
     str workflow;
     struct trigger_row row;
     bool is_whole = key_read_index(key, &workflow) && workflow.len <= NAME_BYTES_MAX &&
-                    status_is_ok(trigger_row_decode(value, &row));
+                    status_is_ok(trigger_row_decode(value, &row)) && row.batch_size > 0;
     if (!is_whole) {
         log_line(LOG_ERROR, "trigger_damaged", "bytes=%zu", value.len);
         return true;

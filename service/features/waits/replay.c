@@ -70,6 +70,7 @@ static void add_step(struct reading *reading, struct settled_step step)
                                      replay->count + 1, sizeof(replay->steps[0]));
     replay->steps[replay->count++] = step;
     replay->settled_count += !step.is_step_request;
+    assert(step.kind != NULL && replay->settled_count <= replay->count);
 }
 
 static const struct order *find_order(const struct reading *reading, uint32_t effect)
@@ -148,6 +149,7 @@ static str render_children(const struct reading *reading, uint32_t effect)
 
 static void read_wait_set(struct reading *reading, const struct event *event)
 {
+    assert(event->kind == EVENT_WAIT_SET);
     struct order *order = arena_zalloc(reading->arena, sizeof(*order));
     order->effect = event->effect;
     order->owner = event->wait_set.owner;
@@ -159,6 +161,7 @@ static void read_wait_set(struct reading *reading, const struct event *event)
 
 static void read_wait_settled(struct reading *reading, const struct event *event)
 {
+    assert(event->kind == EVENT_WAIT_SETTLED);
     const struct order *order = find_order(reading, event->effect);
     if (order == NULL || order->owner != reading->task) {
         return;
@@ -177,6 +180,7 @@ static void read_wait_settled(struct reading *reading, const struct event *event
 
 static void read_child(struct reading *reading, const struct event *event)
 {
+    assert(event->kind == EVENT_CHILD_SETTLED);
     struct child *child = arena_zalloc(reading->arena, sizeof(*child));
     child->effect = event->effect;
     child->index = event->child_settled.index;
@@ -189,6 +193,7 @@ static void read_child(struct reading *reading, const struct event *event)
 
 static void read_step(struct reading *reading, const struct event *event)
 {
+    assert(event->kind == EVENT_STEP_SETTLED);
     if (event->effect == reading->task) {
         add_step(reading, (struct settled_step){
                               .key = event->step_settled.key,
@@ -209,6 +214,7 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
     struct reading *reading = context;
+    assert((JOURNAL_KIND(event->kind) & kinds_read) != 0);
     str state = event_state(event);
     if (state.len > 0) {
         reading->replay->state = state;
@@ -230,6 +236,7 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
 status replay_read(struct partition *partition, uuid run, uint32_t task, struct arena *arena,
                    struct replay *ret)
 {
+    assert(!uuid_is_zero(run));
     *ret = (struct replay){0};
     struct reading reading = {.arena = arena, .task = task, .replay = ret};
     return journal_each(partition, run, kinds_read, arena, read_event, &reading);
@@ -248,6 +255,7 @@ static bool read_child_of(void *context, uint32_t seq, const struct event *event
 status replay_children(struct partition *partition, uuid run, uint32_t effect, uint32_t since,
                        struct arena *arena, str *ret)
 {
+    assert(effect > 0 && since > 0);
     struct reading reading = {.arena = arena, .task = effect};
     TRY(journal_each_after(partition, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
                            read_child_of, &reading));
@@ -265,6 +273,7 @@ static bool read_answer(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
     struct last_answer *answer = context;
+    assert(event->kind == EVENT_MODEL_REPLIED);
     struct model_reply reply;
     str origin;
     if (!status_is_ok(

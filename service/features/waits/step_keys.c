@@ -19,6 +19,7 @@ static uint32_t hash_of(uint32_t task, uint64_t key)
 /* The hash's slot, or the free one where it belongs. */
 static uint32_t *slot_of(const struct step_keys *keys, uint32_t hash)
 {
+    assert(hash != 0 && keys->slot_count > 0);
     uint32_t at = hash;
     for (;;) {
         uint32_t *slot = &keys->slots[at & (keys->slot_count - 1)];
@@ -36,6 +37,7 @@ static void grow(struct step_keys *keys)
         .count = keys->count,
         .is_complete = keys->is_complete,
     };
+    assert(grown.slot_count > keys->slot_count); /* It has not wrapped. */
     grown.slots = xcalloc(grown.slot_count, sizeof(grown.slots[0]));
     for (uint32_t i = 0; i < keys->slot_count; i++) {
         if (keys->slots[i] != 0) {

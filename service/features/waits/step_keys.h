@@ -19,9 +19,11 @@ struct step_keys {
     bool is_complete; /* It has every key of the run. */
 };
 
+/* Leaves it empty. */
 void step_keys_fini(struct step_keys *keys);
 /* `key` is engine_key() of the step request's. */
 void step_keys_add(struct step_keys *keys, uint32_t task, uint64_t key);
+/* True also, once in thousands of millions, of a key that was never added. */
 bool step_keys_has(const struct step_keys *keys, uint32_t task, uint64_t key);
 
 #endif

@@ -22,12 +22,15 @@ static void log_damage(const char *what, status why)
 
 void step_request_settle(struct step_request *step, struct outcome outcome)
 {
+    assert(step->command.kind == COMMAND_STEP_REQUEST);
+    assert(!step->command.step_request.is_settled);
     step->command.step_request.is_settled = true;
     step->command.step_request.outcome = outcome;
 }
 
 void step_request_refuse(struct step_request *step, const char *type, str message)
 {
+    assert(type != NULL && message.len > 0);
     step->command.step_request.kind = EFFECT_AT_ONCE;
     step->command.step_request.children = 0;
     step->own = NULL;
@@ -48,6 +51,7 @@ static struct outcome outcome_without_stack(const struct outcome *from)
 static void perform_tell(struct partition *partition, const struct act *act)
 {
     const struct told *told = act->data;
+    assert(told != NULL);
     struct task_ref task = {act->run_id, act->effect};
     struct outcome outcome = told->outcome;
     if (told->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
@@ -71,6 +75,7 @@ bool step_request_tells(const struct act *act)
 void step_request_tell(struct partition *partition, struct live_run *run, uint32_t task,
                        const struct told *told)
 {
+    assert(told->kind > EFFECT_NONE && told->kind < EFFECT_KIND_COUNT);
     struct arena *arena = &partition->round_arena;
     struct told *copy = arena_alloc(arena, sizeof(*copy));
     *copy = *told;
@@ -89,6 +94,7 @@ void step_request_tell(struct partition *partition, struct live_run *run, uint32
 static bool add_key(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
+    assert(event->kind == EVENT_WAIT_SET);
     step_keys_add(context, event->wait_set.owner, engine_key(event->wait_set.key));
     return true;
 }
@@ -140,6 +146,8 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
 enum verdict step_request_submit(struct partition *partition, struct live_run *run,
                                  const struct host_message *message, struct arena *arena)
 {
+    assert(message->kind == HOST_MESSAGE_STEP_REQUEST);
+    assert(uuid_equal(message->task.run, run->state.id));
     struct step_request step = {
         .partition = partition,
         .run = run,
@@ -159,6 +167,8 @@ enum verdict step_request_submit(struct partition *partition, struct live_run *r
     if (kind->carry_out != NULL) {
         kind->carry_out(&step);
     }
+    enum effect_kind asked = step.command.step_request.kind;
+    assert(asked == EFFECT_AT_ONCE || asked == kind->kind);
     return command_submit(partition, run, &step.command);
 }
 

@@ -15,6 +15,8 @@
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
 
+static_assert(sizeof(((struct live_wait *)0)->topic) == KEY_HASH_BYTES, "a hash names its topic");
+
 struct waits {
     struct partition *partition;
     const struct wait_kind *by_request[STEP_REQUEST_COUNT];
@@ -60,8 +62,19 @@ static str put_text(struct live_wait *wait, size_t offset, str text)
     return str_make(wait->bytes + offset, text.len);
 }
 
+static struct live_wait *known(const struct room *room, uint32_t effect)
+{
+    struct live_wait *wait = room->open;
+    while (wait != NULL && wait->effect != effect) {
+        wait = wait->next;
+    }
+    return wait;
+}
+
 static void remember(struct room *room, uint32_t seq, const struct event *event)
 {
+    assert(event->kind == EVENT_WAIT_SET && seq > 0);
+    assert(known(room, event->effect) == NULL);
     struct buf topic = {0};
     struct buf type = {0};
     if (event->wait_set.kind == EFFECT_EVENT) {
@@ -80,15 +93,6 @@ static void remember(struct room *room, uint32_t seq, const struct event *event)
     room->open = wait;
     buf_fini(&topic);
     buf_fini(&type);
-}
-
-static struct live_wait *known(const struct room *room, uint32_t effect)
-{
-    struct live_wait *wait = room->open;
-    while (wait != NULL && wait->effect != effect) {
-        wait = wait->next;
-    }
-    return wait;
 }
 
 static void forget(struct room *room, uint32_t effect)
@@ -124,6 +128,7 @@ static bool all_known(const struct finding *finding)
 static bool find_open(void *context, uint32_t seq, const struct event *event)
 {
     const struct finding *finding = context;
+    assert(event->kind == EVENT_WAIT_SET);
     bool is_open = engine_effect(&finding->run->state, event->effect) != NULL;
     if (is_open && known(finding->room, event->effect) == NULL) {
         remember(finding->room, seq, event);
@@ -165,6 +170,7 @@ static void note_set(struct waits *waits, struct live_run *run, uint32_t seq,
 
 static void drop_wait(struct waits *waits, struct live_run *run, const struct effect *effect)
 {
+    assert(effect != NULL);
     const struct wait_kind *kind = kind_of(waits, effect->kind);
     if (kind != NULL && kind->over != NULL) {
         kind->over(waits->partition, run, effect);
@@ -242,7 +248,7 @@ const struct wait_kind *waits_kind_for(struct partition *partition, enum step_re
 {
     const struct waits *waits = waits_of(partition);
     assert((size_t)request < COUNT_OF(waits->by_request));
-    assert(waits->by_request[request] != NULL); /* Some feature has a row for it. */
+    assert(waits->by_request[request] != NULL);
     return waits->by_request[request];
 }
 
@@ -254,6 +260,7 @@ struct restoring {
 static bool restore_set(void *context, uint32_t seq, const struct event *event)
 {
     const struct restoring *restoring = context;
+    assert(event->kind == EVENT_WAIT_SET);
     if (engine_effect(&restoring->run->state, event->effect) != NULL) {
         note_set(restoring->waits, restoring->run, seq, event);
     }
@@ -283,6 +290,7 @@ static void run_leaves(void *self, struct live_run *run)
 
 static void prepare_sleep(struct step_request *step)
 {
+    assert(step->message->step_request.kind == STEP_REQUEST_SLEEP);
     step->command.step_request.kind = EFFECT_SLEEP;
     step->command.step_request.due_ms = step->message->step_request.due_ms;
 }
@@ -297,8 +305,10 @@ static void take_kinds(struct waits *waits, const struct feature *feature)
         assert((size_t)kind->request < COUNT_OF(waits->by_request));
         assert(waits->by_request[kind->request] == NULL); /* One feature for each. */
         assert(kind->prepare != NULL && kind->kind < EFFECT_KIND_COUNT);
+        assert((kind->set == NULL) == (kind->over == NULL)); /* What is put is deleted. */
         waits->by_request[kind->request] = kind;
         if (kind->kind != EFFECT_AT_ONCE) {
+            assert(waits->by_effect[kind->kind] == NULL);
             waits->by_effect[kind->kind] = kind;
         }
     }
@@ -310,6 +320,9 @@ static void *start(struct partition *partition)
     waits->partition = partition;
     for (size_t i = 0; partition->options.features[i] != NULL; i++) {
         take_kinds(waits, partition->options.features[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(waits->by_request); i++) {
+        assert(waits->by_request[i] != NULL); /* Some feature has a row for it. */
     }
     return waits;
 }

@@ -57,6 +57,8 @@ struct watchers {
     size_t todo_capacity;
 };
 
+static_assert(offsetof(struct watch_request, request) == 0, "a request begins its struct");
+
 struct pushing {
     struct partition *partition;
     struct watcher *watchers; /* All of the run, or the only one. */
@@ -97,12 +99,14 @@ static struct watcher *watchers_on(const struct partition *partition, uuid run)
 
 static void attach(struct watchers *watchers, struct watcher *watcher)
 {
+    assert(!watcher->is_live && !watcher->is_stalled);
     struct watched *watched = watched_find(watchers, watcher->run);
     if (watched == NULL) {
         watched = xcalloc(1, sizeof(*watched));
         watched->run = watcher->run;
         table_add(&watchers->by_run, &watched->by_run, uuid_hash(watcher->run));
     }
+    assert((watched->count == 0) == (watched->watchers == NULL));
     watcher->next = watched->watchers;
     watched->watchers = watcher;
     watched->count++;
@@ -129,6 +133,7 @@ static void detach(struct watchers *watchers, uuid run, const struct watcher *wa
     assert(watched->count > 0);
     *link = watcher->next;
     watched->count--;
+    assert((watched->count == 0) == (watched->watchers == NULL));
     if (watched->watchers == NULL) {
         forget(watchers, watched);
     }
@@ -136,6 +141,7 @@ static void detach(struct watchers *watchers, uuid run, const struct watcher *wa
 
 static void todo_add(struct watchers *watchers, struct watcher *watcher)
 {
+    assert(!watcher->is_live && !watcher->is_stalled);
     watchers->todo = array_reserve(watchers->todo, &watchers->todo_capacity,
                                    watchers->todo_count + 1, sizeof(watchers->todo[0]));
     watchers->todo[watchers->todo_count++] = (struct watch_todo){watcher->run, watcher};
@@ -170,6 +176,7 @@ struct delta {
 
 static void push_delta(struct watcher *watcher, const struct delta *delta)
 {
+    assert(delta->payload != NULL);
     watcher->push(watcher, delta->payload);
     if (delta->offset > 0) {
         watcher->effect = delta->effect;
@@ -216,6 +223,7 @@ static void each_live(void *context, struct payload *payload)
 static void each_one(void *context, struct payload *payload)
 {
     const struct pushing *pushing = context;
+    assert(!pushing->watchers->is_live);
     pushing->watchers->push(pushing->watchers, payload);
     pushing->watchers->seq = pushing->seq;
 }
@@ -245,6 +253,7 @@ static status show_record(struct partition *partition, struct pushing *pushing, 
 static void perform_show(struct partition *partition, const struct act *act)
 {
     const str *record = act->data;
+    assert(record != NULL && record->len > 0);
     struct pushing pushing = {
         .partition = partition,
         .watchers = watchers_on(partition, act->run_id),
@@ -255,6 +264,7 @@ static void perform_show(struct partition *partition, const struct act *act)
 
 static void text_add(struct model_text *text, unsigned kind, str bytes)
 {
+    assert(bytes.len > 0 && text->part_count <= text->part_capacity);
     buf_put(&text->bytes, bytes);
     if (text->part_count > 0 && text->parts[text->part_count - 1].kind == kind) {
         text->parts[text->part_count - 1].end = text->bytes.len;
@@ -277,6 +287,7 @@ void watch_delta(struct partition *partition, struct live_run *run, uint32_t eff
     struct model_text *shown = text_of(partition, run);
     if (is_model && shown->bytes.len + text.len <= TEXT_BYTES_MAX) {
         text_add(shown, kind, text);
+        assert(shown->bytes.len <= TEXT_BYTES_MAX);
     }
     struct watcher *watchers = watchers_on(partition, run->state.id);
     if (watchers == NULL) {
@@ -304,6 +315,7 @@ static const struct effect *model_effect(const struct live_run *run)
     if (run->state.state != RUN_THINKING || run->state.effect_count == 0) {
         return NULL;
     }
+    assert(run->state.effects[0].kind == EFFECT_MODEL); /* It thinks. */
     return engine_effect(&run->state, run->state.effects[0].id);
 }
 
@@ -331,10 +343,12 @@ static void push_text(struct partition *partition, struct live_run *run, struct 
         }
         start = end;
     }
+    assert(start == shown->bytes.len); /* The parts are all of the text. */
 }
 
 static void finish(struct partition *partition, struct live_run *run, struct watcher *watcher)
 {
+    assert(engine_is_terminal(&run->state));
     struct run_report report;
     status built = report_run(partition, run, &partition->scratch, &report);
     detach(watchers_of(partition), run->state.id, watcher);
@@ -351,6 +365,7 @@ static void finish(struct partition *partition, struct live_run *run, struct wat
 /* Ends are the same bytes for everybody. */
 static void show_end(struct partition *partition, struct live_run *run)
 {
+    assert(engine_is_terminal(&run->state));
     bool any = false;
     struct watcher *watchers = watchers_on(partition, run->state.id);
     for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
@@ -408,6 +423,7 @@ static status read_chunk(struct partition *partition, struct live_run *run, stru
     TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
                    key_journal(from_bytes, space, run->state.id, start), true, 1, visit_start,
                    &start));
+    assert(start <= watcher->seq + 1);
     struct chunk chunk = {
         .partition = partition,
         .pushing = {.partition = partition, .watchers = watcher},
@@ -421,6 +437,7 @@ static status read_chunk(struct partition *partition, struct live_run *run, stru
 static void catch_up(struct partition *partition, struct live_run *run, struct watcher *watcher)
 {
     uint32_t before = watcher->seq;
+    assert(!watcher->is_live && !watcher->is_stalled);
     if (watcher->seq < run->state.seq) {
         status read = read_chunk(partition, run, watcher);
         if (!status_is_ok(read)) {
@@ -557,6 +574,7 @@ static void read_on(void *self)
 
 static void drop_all(struct watchers *watchers, uuid run, const struct failure *failure)
 {
+    assert(failure != NULL); /* Without one, they would be told that it has ended. */
     struct watched *watched;
     while ((watched = watched_find(watchers, run)) != NULL) {
         struct watcher *watcher = watched->watchers;
