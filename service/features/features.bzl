@@ -1,0 +1,56 @@
+"""The features, and which may call which: the `uses` of their tables, as Bazel holds them to it.
+
+A feature's library is seen by those who use it and by the whole alone: another's header is not
+there to be included, but for those of what its uses use, which tests/tidy refuses.
+"""
+
+load("//bazel:defs.bzl", "c_library")
+
+USES = {
+    "callers": ["reports"],
+    "children": ["definitions", "starts", "waits"],
+    "definitions": ["queues"],
+    "forks": ["children", "reports", "starts"],
+    "idempotency": [],
+    "models": ["definitions", "watchers"],
+    "publications": ["topics"],
+    "queues": [],
+    "reports": ["definitions", "queues", "versions", "waits"],
+    "schedules": ["starts"],
+    "starts": ["definitions", "idempotency", "queues"],
+    "suspensions": ["waits"],
+    "tasks": ["definitions", "queues", "schedules", "triggers", "versions", "waits", "watchers"],
+    "topics": ["waits"],
+    "triggers": ["starts", "topics"],
+    "versions": [],
+    "waits": [],
+    "watchers": ["reports"],
+}
+
+def labels(names, target = ""):
+    """The labels of features; of their target with this name, where one is given."""
+    return ["//service/features/%s%s" % (name, target) for name in names]
+
+def feature(name, srcs, hdrs, deps = []):
+    """A feature's library, and its files for mutants. deps: what not every feature needs."""
+    native.filegroup(
+        name = "mutable",
+        srcs = srcs,
+        visibility = ["//service/features:__pkg__"],
+    )
+    c_library(
+        name = name,
+        srcs = srcs,
+        hdrs = hdrs,
+        visibility = ["//service/features:__pkg__"] +
+                     labels([user for user in USES if name in USES[user]], ":__pkg__"),
+        deps = labels(USES[name]) + deps + [
+            "//service/base",
+            "//service/codec",
+            "//service/engine",
+            "//service/hosts",
+            "//service/partition",
+            "//storage:keys",
+            "//storage:store",
+        ],
+    )
