@@ -2,7 +2,7 @@
  * Goal:   queues can be defined by callers and hosts, listed page by page, and named by a start;
  *         what is wrong is said with its field; a run that waits for its turn says so.
  * Method: the handlers over the real partition. Turns themselves:
- * tests/unit/partition/queues_test.c.
+ * tests/unit/features/queues/queues_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * Goal:   schedules can be put, listed and deleted by callers, and offered by hosts; what is wrong
  *         with one is said with its field.
  * Method: the handlers over the real partition; times are the simulated clock's. Ticks themselves:
- *         tests/unit/partition/schedules_test.c.
+ *         tests/unit/features/schedules/schedules_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "service/features/queues/queues.h"
-#include "tests/unit/partition/queue_world.h"
+#include "tests/unit/features/queues/queue_world.h"
 
 static struct world *world_new(uint32_t slots)
 {

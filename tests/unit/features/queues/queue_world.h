@@ -5,8 +5,8 @@
  * what becomes of it. The world counts what hosts hold, so that a limit that is passed is seen at
  * once, and by other means than the partition's.
  */
-#ifndef TESTS_UNIT_PARTITION_QUEUE_WORLD_H
-#define TESTS_UNIT_PARTITION_QUEUE_WORLD_H
+#ifndef TESTS_UNIT_FEATURES_QUEUES_QUEUE_WORLD_H
+#define TESTS_UNIT_FEATURES_QUEUES_QUEUE_WORLD_H
 
 #include "service/base/arena.h"
 #include "service/base/uuid.h"

@@ -1,4 +1,4 @@
-#include "tests/unit/partition/queue_world.h"
+#include "tests/unit/features/queues/queue_world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "service/features/queues/queues.h"
-#include "tests/unit/partition/queue_world.h"
+#include "tests/unit/features/queues/queue_world.h"
 
 enum {
     SEEDS = 60,

@@ -20,7 +20,7 @@ MUTANTS = {
         "The outcomes of a run's children are read from the start of its journal.",
         {
             "replay_children(partition, task.run, told->wait, told->since,":
-                "replay_children(partition, task.run, told->wait, 0,",
+                "replay_children(partition, task.run, told->wait, 1,",
         },
     ),
     "event_while_waking_lost": (
