@@ -193,7 +193,7 @@ static void abandon_fork(struct partition *partition, struct fork *fork)
     assert(runs_find(partition, fork->id) == NULL);
 }
 
-/* adopts: children that are waited for there are the new run's from now on. */
+/* Where it adopts, children that are waited for there are the new run's from now on. */
 static bool fork_run(struct partition *partition, uuid source, uint32_t after_seq, bool adopts,
                      struct arena *arena, struct failure *ret_failure, uuid *ret_id)
 {

@@ -15,7 +15,7 @@ struct fork_request {
 };
 extern const struct operation fork_operation;
 
-/* struct report_request: `run` names the failed run, and afterwards the one that is answered: its
+/* A struct report_request: `run` names the failed run, and afterwards the one that is answered: its
  * successor. */
 extern const struct operation retry_operation;
 

@@ -10,7 +10,7 @@ extern const struct feature publications_feature;
 
 struct publish_request {
     struct request request;
-    const struct topic_event *events; /* topic, type, data. */
+    const struct topic_event *events; /* Topic, type, data. */
     size_t count;
     str key; /* Idempotency key, of the topic; empty: none. Then one topic for all. */
     uint8_t digest[16]; /* Of the events, for idempotency. */

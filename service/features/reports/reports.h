@@ -43,7 +43,7 @@ struct report_request {
     struct request request;
     const struct run_report *ret; /* Valid during `done`. */
 };
-extern const struct operation get_operation; /* struct report_request */
+extern const struct operation get_operation; /* A struct report_request. */
 
 struct cancel_request {
     struct report_request report;

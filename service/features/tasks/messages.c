@@ -275,6 +275,7 @@ static void show_progress(struct partition *partition, const struct host_message
     enum {
         DELTA_PROGRESS = 4, /* Delta.Kind of the API. */
     };
+    static_assert((int)DELTA_PROGRESS == (int)MODEL_DELTA_TOOL_ARGUMENTS + 2, "after a model's");
     assert(message->kind == HOST_MESSAGE_DELTA);
     struct live_run *run = runs_find(partition, message->task.run);
     if (run != NULL) {

@@ -178,7 +178,7 @@ static void drop_wait(struct waits *waits, struct live_run *run, const struct ef
     forget(room_of(waits, run), effect->id);
 }
 
-/* owner 0: all of the run; kept: the kind that stays open. */
+/* Of every task where the owner is 0; `kept` is the kind that stays open. */
 static void drop_waits(struct waits *waits, struct live_run *run, uint32_t owner,
                        enum effect_kind kept)
 {

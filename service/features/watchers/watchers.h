@@ -20,7 +20,7 @@ struct watch_format {
     /* `each` takes the reference. */
     void (*fact)(const struct codec_entry *entry, const struct event *event,
                  void (*each)(void *context, struct payload *payload), void *context);
-    /* kind: the API's Delta.Kind, which is enum model_delta_kind + 1, or 4 for progress. offset:
+    /* The kind is the API's Delta.Kind: enum model_delta_kind + 1, or 4 for progress. The offset is
      * behind the text. */
     struct payload *(*delta)(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
                              uint32_t step, unsigned kind, str text);

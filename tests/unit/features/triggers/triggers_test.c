@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "service/codec/index.h"
 #include "service/codec/topic_rows.h"
 #include "service/features/publications/publications.h"
 #include "service/features/queues/queues.h"
@@ -18,6 +19,8 @@
 #include "service/features/triggers/triggers.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
+#include "storage/keys.h"
+#include "storage/store.h"
 #include "tests/unit/partition/lone_partition.h"
 
 #define START_MS ((uint64_t)1800000000000)
@@ -177,6 +180,41 @@ static void test_a_refused_start_is_tried_again(void **state)
     lone_fini(&lone);
 }
 
+static void damage_row(struct lone_partition *lone)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf value = {0};
+    struct store_batch batch = {0};
+    const struct trigger_row row = {.topic = STR("clicks"), .batch_timeout_ms = 1000};
+    trigger_row_encode(&row, &value);
+    store_batch_put(&batch, STORE_INDEX,
+                    key_index(key, (struct key_space){0}, INDEX_TRIGGER, STR("count")),
+                    buf_str(&value));
+    assert_true(status_is_ok(store_commit(&lone->store, &batch)));
+    store_batch_fini(&batch);
+    buf_fini(&value);
+}
+
+/* Batches of none: no event would ever be enough, or each too many. */
+static void test_a_row_without_a_batch_size_is_passed_over(void **state)
+{
+    (void)state;
+    struct lone_partition lone;
+    struct host_link link;
+    lone_init(&lone, START_MS);
+    lone_stop(&lone);
+    damage_row(&lone);
+    lone_begin(&lone);
+    publish(&lone, 1);
+    lone_advance(&lone, START_MS + 60000);
+    assert_int_equal(lone.run_count, 0);
+    offer(&lone, &link, 1, 0);
+    publish(&lone, 1);
+    lone_advance(&lone, START_MS + 60000);
+    assert_int_equal(lone.run_count, 1);
+    lone_fini(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_a_shorter_timeout_counts_from_the_first_event),
         cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
         cmocka_unit_test(test_a_refused_start_is_tried_again),
+        cmocka_unit_test(test_a_row_without_a_batch_size_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
