@@ -55,6 +55,7 @@ void limits_put_start(struct partition *partition, str queue, uint32_t rate, uin
 static bool refuse(struct failure *ret, enum code code, enum reason reason, const char *field,
                    str message)
 {
+    assert(code != CODE_OK);
     *ret = failure_make(code, reason, message);
     ret->field = str_of(field);
     return false;
@@ -161,6 +162,7 @@ static bool put_default(struct partition *partition, const struct queue_default_
         store_batch_put(&partition->batch, STORE_INDEX, row, offer->queue);
     }
     queue_order_set_default(queues_in(partition), offer->workflow, offer->queue);
+    assert(str_equal(queue_order_default(queues_in(partition), offer->workflow), offer->queue));
     return true;
 }
 
@@ -298,6 +300,7 @@ static void handle_delete(struct partition *partition, struct request *request)
     store_batch_delete(&partition->batch, STORE_INDEX,
                        key_index(key, partition->options.space, INDEX_QUEUE, queue));
     queue_order_undefine(queues_in(partition), queue);
+    assert(queues_report(partition, queue).limits.rate == 0);
     request_answer_later(partition, request);
 }
 

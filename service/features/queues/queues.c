@@ -126,6 +126,7 @@ static bool agent_has_begun(const struct run *run, const struct effect *effect)
 
 static void note_agent(struct partition *partition, struct live_run *run)
 {
+    assert(run->state.kind == RUN_KIND_AGENT);
     const struct effect *gated = gated_of(&run->state);
     struct queue_place place = place_of(partition, run);
     if (engine_is_terminal(&run->state)) {
@@ -231,7 +232,7 @@ static void serve_agent(struct partition *partition, struct live_run *run)
     assert(needs_admission(partition, run));
     struct command admit = {.kind = COMMAND_ADMIT};
     enum verdict verdict = command_submit(partition, run, &admit);
-    assert(verdict == VERDICT_OK);
+    assert(verdict == VERDICT_OK && run->state.admission == ADMISSION_HELD);
     if (is_start) {
         count_start(partition, run);
     }

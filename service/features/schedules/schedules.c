@@ -119,6 +119,7 @@ static void schedule_free(struct schedule *schedule)
 
 static void forget_all(struct schedules *schedules)
 {
+    assert(schedules->by_id.count == schedules->count);
     for (uint32_t i = 0; i < schedules->count; i++) {
         schedule_free(schedules->list[i]);
     }
@@ -153,6 +154,7 @@ static struct schedule *add(struct schedules *schedules, str id, size_t workflow
     schedules->list[schedules->count] = schedule;
     map_add(&schedules->by_id, schedules->count++);
     assert(schedules->count <= schedules->capacity);
+    assert(schedules->by_id.count == schedules->count);
     return schedule;
 }
 
@@ -171,6 +173,7 @@ static void drop(struct schedules *schedules, struct schedule *schedule)
         map_add(&schedules->by_id, number);
     }
     schedules->count--;
+    assert(schedules->by_id.count == schedules->count);
     schedule_free(schedule);
 }
 
@@ -348,6 +351,7 @@ static bool renew(const struct partition *partition, const struct schedule_offer
             hash128(offer->input, row->input_hash);
         }
     }
+    assert(row->base_ms >= before.base_ms);
     return !is_same_time || row->has_input != before.has_input ||
            memcmp(row->input_hash, before.input_hash, sizeof(row->input_hash)) != 0;
 }
@@ -371,6 +375,7 @@ uint64_t schedules_put(struct partition *partition, const struct schedule_offer 
     row.cron = offer->cron;
     row.zone = offer->zone;
     set_row(partition, schedule, &row);
+    assert(schedule->problem == NULL); /* It was checked. */
     put_row(partition, schedule);
     if (!offer->keeps_input) {
         put_input(partition, offer, id);
@@ -475,6 +480,7 @@ static bool start(struct partition *partition, struct schedule *schedule, uint64
                  STR_ARG(failure.message));
         return false;
     }
+    assert(!uuid_is_zero(schedule->row.run));
     schedule->row.last_tick_ms = tick_ms;
     return true;
 }
@@ -627,7 +633,7 @@ static void handle_list(struct partition *partition, struct request *request)
     struct key_space space = partition->options.space;
     struct schedules_request *list = schedules_request(request);
     struct listing listing = {.partition = partition, .list = list};
-    assert(list->ret_count == 0 && !list->ret_more);
+    assert(list->limit > 0 && list->ret_count == 0 && !list->ret_more);
     listing.views = arena_zalloc(&request->arena, list->limit * sizeof(*listing.views));
     str workflow = list->workflow;
     str prefix = workflow.len == 0 ? STR_EMPTY
@@ -648,6 +654,8 @@ static void handle_list(struct partition *partition, struct request *request)
         request_fail(partition, request, read.code, REASON_STORE_DAMAGED, read.why);
         return;
     }
+    assert(listing.count <= list->limit);
+    assert(!list->ret_more || listing.count > 0); /* Else the next page begins as this one. */
     list->ret = listing.views;
     list->ret_count = listing.count;
     request_answer(partition, request, NULL);
