@@ -1,6 +1,13 @@
 """Bugs planted under the simulation of one run. The form: //bazel:mutants.bzl."""
 
 MUTANTS = {
+    "admission_kept": ("An agent whose tools all rest stays admitted.", {
+        "run->admission = rests ?": "run->admission = rests && run->effect_count > 4 ?",
+    }),
+    "admission_not_asked": ("After a tool an agent calls its model without admission.", {
+        "if (draft->run.admission == ADMISSION_AWAITED)":
+            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0)",
+    }),
     "all_refused_forgotten": ("A turn whose only call was refused has no next one.", {
         "if (draft->run.effect_count == 0) { draft_next_turn(draft); } return VERDICT_OK;":
             """if (draft->run.effect_count == 0 && command->model_replied.call_count > 1) {
@@ -12,6 +19,13 @@ MUTANTS = {
     "at_most_once_dropped": ("That a task is declared at most once is not kept.", {
         "effect->at_most_once = event->task_requested.at_most_once;": "",
     }),
+    "at_once_restarts_clock": (
+        "What is done at once sets the run's clock anew, so that a loop of it never times out.",
+        {
+            "if (wait->kind != EFFECT_AT_ONCE) { restart_clock(run, event->time_ms); }":
+                "restart_clock(run, event->time_ms);",
+        },
+    ),
     "attempt_ignored": ("An answer to an earlier attempt is taken for the present one.", {
         "effect->attempt != command->attempt": "effect->attempt < command->attempt",
     }),
@@ -88,13 +102,6 @@ MUTANTS = {
     "misfit_says_state": ("Code that does not fit changes the state of its run.", {
         ".state = is_mismatch ? STR_EMPTY : command->task.state": ".state = command->task.state",
     }),
-    "order_restarts_clock": (
-        "What is done at once sets the run's clock anew, so that a loop of it never times out.",
-        {
-            "if (wait->kind != EFFECT_AT_ONCE) { restart_clock(run, event->time_ms); }":
-                "restart_clock(run, event->time_ms);",
-        },
-    ),
     "output_uncounted": ("The tokens a model wrote are not added up.", {
         "run->output_tokens += usage->output;": "",
     }),
@@ -112,7 +119,7 @@ MUTANTS = {
     "refused_call_run": ("A refused tool call is run like any other.", {
         "call->refusal_type != NULL": "call->refusal_type != NULL && call->at_most_once",
     }),
-    "reissue_same_attempt": ("A call is ordered again under the attempt it already had.", {
+    "reissue_same_attempt": ("A call is made again under the attempt it already had.", {
         "draft_request_model(draft, command->effect, command->attempt + 1);":
             "draft_request_model(draft, command->effect, command->attempt);",
     }),
@@ -135,7 +142,7 @@ MUTANTS = {
                 "",
         },
     ),
-    "retry_never_due": ("A failed call is to be ordered again, but no time is noted.", {
+    "retry_never_due": ("A failed call is to be made again, but no time is noted.", {
         "effect->due_ms = event->model_failed.retry_at_ms;": "effect->due_ms = 0;",
     }),
     "run_retries_one_more": ("A run is tried again once more than it may.", {
@@ -161,9 +168,6 @@ MUTANTS = {
             """if (effect->state != EFFECT_LEASED && effect->leases_lost == 0) {
             return VERDICT_STALE; } if (command->step.number""",
     }),
-    "turns_max_one_more": ("An agent takes one turn more than it may.", {
-        "run->turns >= run->turns_max": "run->turns > run->turns_max",
-    }),
     "stopped_clock_runs_out": (
         "A task that timed out while no code fitted it takes the run's time with it.",
         {
@@ -174,12 +178,8 @@ MUTANTS = {
         "run->input_tokens + run->output_tokens >= run->tokens_max":
             "run->input_tokens >= run->tokens_max",
     }),
-    "turn_kept": ("An agent whose tools all rest keeps its turn.", {
-        "run->admission = rests ?": "run->admission = rests && run->effect_count > 4 ?",
-    }),
-    "turn_not_asked": ("After a tool an agent calls its model, though it gave its turn back.", {
-        "if (draft->run.admission == ADMISSION_AWAITED)":
-            "if (draft->run.admission == ADMISSION_AWAITED && draft->run.turns == 0)",
+    "turns_max_one_more": ("An agent takes one turn more than it may.", {
+        "run->turns >= run->turns_max": "run->turns > run->turns_max",
     }),
     "waiting_task_no_alarm": ("The deadline of a task that waits for a host rings no alarm.", {
         "next = earlier(next, effect->deadline_ms);":

@@ -39,7 +39,7 @@ static void print_counts(const struct engine_counts *counts)
         {"children ended", counts->children},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},
-        {"turns", counts->turns},
+        {"admissions", counts->admissions},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf("%s%llu %s", i == 0 ? "" : ", ", (unsigned long long)rows[i].value, rows[i].name);

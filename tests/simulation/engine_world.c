@@ -67,8 +67,8 @@ static struct pending *find_pending(struct engine_world *world, enum pending_kin
     return NULL;
 }
 
-/* Tasks without a host wait for one, each once, and none before its run's turn. */
-static void line_up(struct engine_world *world)
+/* Tasks without a host wait for one, each once, and none before its run is admitted. */
+static void pend_ready(struct engine_world *world)
 {
     if (world->live.admission == ADMISSION_AWAITED) {
         return;
@@ -104,7 +104,7 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_TASK_REQUEUED:
     case EVENT_CANCEL_REQUESTED:
     case EVENT_ADMISSION_GIVEN:
-        line_up(world);
+        pend_ready(world);
         break;
     case EVENT_TASK_SETTLED:
     case EVENT_RUN_STARTED:
@@ -130,7 +130,7 @@ static void perform(struct engine_world *world, const struct event *event)
     counts->children += event->kind == EVENT_CHILD_SETTLED;
     counts->retries += event->kind == EVENT_TASK_FAILED;
     counts->cleanups += event->kind == EVENT_CANCEL_REQUESTED;
-    counts->turns += event->kind == EVENT_ADMISSION_GIVEN;
+    counts->admissions += event->kind == EVENT_ADMISSION_GIVEN;
 }
 
 /* ---- The journal. ---- */
@@ -218,7 +218,7 @@ static void check_snapshot(struct engine_world *world)
 
 /* ---- The process. ---- */
 
-/* As the runtime does after a restart: by the state alone. */
+/* As the partition does after a restart: by the state alone. */
 static void recover(struct engine_world *world)
 {
     struct command reissues[ENGINE_EFFECTS_MAX];
@@ -231,7 +231,7 @@ static void recover(struct engine_world *world)
         reissues[count++] = (struct command){
             .kind = COMMAND_MODEL_REISSUE, .effect = effect->id, .attempt = effect->attempt};
     }
-    line_up(world);
+    pend_ready(world);
     for (size_t i = 0; i < count; i++) {
         world->counts.reissues++;
         engine_world_submit(world, reissues[i]);
@@ -295,7 +295,7 @@ static void trace_decision(const struct engine_world *world, const struct comman
     printf("\n");
 }
 
-/* What an order promises about the events it causes, beyond the laws of the journal. */
+/* What a command promises about the events it causes, beyond the laws of the journal. */
 static void check_decision(struct engine_world *world, const struct command *command)
 {
     const struct event *events = world->decision.events;
@@ -443,7 +443,7 @@ static void tick(struct engine_world *world)
 {
     pass_time(world);
     if (world->ledger.events == 0) {
-        speak_start(world);
+        submit_start(world);
         return;
     }
     ring(world);
@@ -453,31 +453,31 @@ static void tick(struct engine_world *world)
                                                     .cancel = {.cause = STR("the user asked")}});
     }
     if (engine_world_fault(world, 8)) {
-        speak_noise(world);
+        submit_noise(world);
     }
     if (engine_world_fault(world, 6)) {
-        speak_resume(world, speak_key(world));
+        submit_resume(world, draw_step_key(world));
     }
     if (engine_world_fault(world, 3)) {
-        speak_code_came(world);
+        submit_code_came(world);
     }
     if (world->calm || draw_chance(&world->draw, 25)) {
-        speak_outside(world);
+        submit_awaited(world);
     }
     if (world->calm || draw_chance(&world->draw, 30)) {
-        speak_admission(world);
+        submit_admission(world);
     }
     if (engine_world_fault(world, 2)) {
         crash(world);
     }
     if (world->pending_count > 0) {
-        speak_pending(world, draw_below(&world->draw, world->pending_count));
+        submit_pending(world, draw_below(&world->draw, world->pending_count));
     }
 }
 
 /* ---- What must be true between ticks. ---- */
 
-/* Whatever is owed is at work, waits in line, or has an alarm. */
+/* Whatever is owed is at work, is ready, or has an alarm. */
 static void check_owed(struct engine_world *world)
 {
     if (world->ledger.ended != EVENT_NONE) {
@@ -489,16 +489,16 @@ static void check_owed(struct engine_world *world)
         if (effect == NULL) {
             continue;
         }
-        if (effect->kind == EFFECT_MODEL && effect->retry_at_ms == 0 && !effect->awaits_turn) {
+        if (effect->kind == EFFECT_MODEL && effect->retry_at_ms == 0 && !effect->awaits_admission) {
             is_at_work = true;
             expect(world, find_pending(world, PENDING_MODEL, id, effect->attempt) != NULL,
                    "owed-calls-are-out");
         } else if (effect->is_leased) {
             is_at_work |= !ledger_code_waits(&world->ledger, id);
-        } else if (ledger_is_in_line(effect) &&
+        } else if (ledger_is_ready(effect) &&
                    (!world->ledger.needs_admission || world->ledger.is_admitted)) {
             expect(world, find_pending(world, PENDING_TASK, id, effect->attempt) != NULL,
-                   "owed-tasks-are-in-line");
+                   "owed-tasks-are-ready");
         }
     }
     bool waits = engine_is_waiting(&world->live);

@@ -33,14 +33,14 @@ struct pending {
     uint32_t effect;
     uint32_t attempt;
     uint32_t steps_told; /* LEASE: numbers the host has used. */
-    uint32_t outcomes_seen; /* LEASE: of orders, those that came with the task included. */
+    uint32_t outcomes_seen; /* LEASE: of waits, those that came with the task included. */
     bool is_old; /* It was answered: whatever it says now must change nothing. */
 };
 
 struct engine_counts {
     uint64_t runs, commits, events, crashes, stale, jumps, repeats, reissues, leases_lost, timeouts;
     uint64_t completed, failed, cancelled, snapshots, commands;
-    uint64_t waits, parks, kept, retries, cleanups, children, turns;
+    uint64_t waits, parks, kept, retries, cleanups, children, admissions;
 };
 
 struct engine_world {
@@ -76,20 +76,20 @@ struct engine_world {
 void engine_world_run(struct engine_world *world, uint64_t seed);
 void engine_world_fini(struct engine_world *world);
 
-/* For those who speak. */
+/* For engine_commands.c. */
 void engine_world_submit(struct engine_world *world, struct command command);
 bool engine_world_fault(struct engine_world *world, unsigned percent); /* Never when calm. */
 str engine_world_text(struct engine_world *world, const char *what);
 void engine_world_unpend(struct engine_world *world, size_t index);
 
-/* engine_speakers.c */
-void speak_start(struct engine_world *world);
-void speak_pending(struct engine_world *world, size_t index);
-void speak_outside(struct engine_world *world); /* What was waited for happens. */
-void speak_resume(struct engine_world *world, str key);
-str speak_key(struct engine_world *world); /* A step's, drawn. */
-void speak_noise(struct engine_world *world); /* What nobody awaits. */
-void speak_code_came(struct engine_world *world);
-void speak_admission(struct engine_world *world);
+/* engine_commands.c */
+void submit_start(struct engine_world *world);
+void submit_pending(struct engine_world *world, size_t index);
+void submit_awaited(struct engine_world *world); /* What was waited for happens. */
+void submit_resume(struct engine_world *world, str key);
+str draw_step_key(struct engine_world *world); /* A step's, drawn. */
+void submit_noise(struct engine_world *world); /* What nobody awaits. */
+void submit_code_came(struct engine_world *world);
+void submit_admission(struct engine_world *world);
 
 #endif

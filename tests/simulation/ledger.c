@@ -25,7 +25,7 @@ static void close_effect(struct ledger *ledger, struct ledger_effect *effect)
     ledger->open_count--;
 }
 
-static const char *order_effect(struct ledger *ledger, uint32_t id, enum effect_kind kind)
+static const char *new_effect(struct ledger *ledger, uint32_t id, enum effect_kind kind)
 {
     LAW("effect-ids-rise-by-one", id == ledger->effect_count + 1);
     LAW("ledger-too-small", id <= LEDGER_EFFECTS_MAX);
@@ -169,13 +169,13 @@ static const char *add_model_call(struct ledger *ledger, uint32_t effect)
                                                ledger->stop == REPLY_STOP_PAUSE);
     LAW("steps-max", ledger->replies < ledger->turns_max);
     LAW("tokens-max", ledger->tokens_max == 0 || ledger->tokens < ledger->tokens_max);
-    return order_effect(ledger, effect, EFFECT_MODEL);
+    return new_effect(ledger, effect, EFFECT_MODEL);
 }
 
 static const char *add_model_requested(struct ledger *ledger, const struct event *event)
 {
     LAW("only-agents-think", ledger->kind == RUN_KIND_AGENT);
-    LAW("no-work-without-a-turn", !ledger->needs_admission || ledger->is_admitted);
+    LAW("no-work-without-admission", !ledger->needs_admission || ledger->is_admitted);
     if (event->effect > ledger->effect_count) {
         LAW("first-attempt-is-1", event->attempt == 1);
         const char *law = add_model_call(ledger, event->effect);
@@ -184,28 +184,28 @@ static const char *add_model_requested(struct ledger *ledger, const struct event
         return NULL;
     }
     struct ledger_effect *effect = open_effect(ledger, event->effect);
-    LAW("ordered-again-after-settled", effect != NULL && effect->kind == EFFECT_MODEL);
+    LAW("asked-again-after-settled", effect != NULL && effect->kind == EFFECT_MODEL);
     LAW("attempts-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("retry-not-before-its-time", event->time_ms >= effect->retry_at_ms);
     effect->attempt = event->attempt;
     effect->retry_at_ms = 0;
-    effect->awaits_turn = false;
+    effect->awaits_admission = false;
     return NULL;
 }
 
 /* A new call that waits, or one that is out and no longer awaited. */
 static const char *add_admission_asked(struct ledger *ledger, const struct event *event)
 {
-    LAW("only-agents-in-queues-take-turns", ledger->needs_admission);
+    LAW("only-agents-in-queues-are-admitted", ledger->needs_admission);
     ledger->is_admitted = false;
     if (event->effect > ledger->effect_count) {
         const char *law = add_model_call(ledger, event->effect);
         LAW(law, law == NULL);
     }
     struct ledger_effect *effect = open_effect(ledger, event->effect);
-    LAW("a-turn-for-a-call", effect == NULL || effect->kind == EFFECT_MODEL);
+    LAW("admission-is-for-a-call", effect == NULL || effect->kind == EFFECT_MODEL);
     if (effect != NULL) {
-        effect->awaits_turn = true;
+        effect->awaits_admission = true;
         effect->retry_at_ms = 0;
     }
     return NULL;
@@ -213,13 +213,13 @@ static const char *add_admission_asked(struct ledger *ledger, const struct event
 
 static const char *add_admission_given(struct ledger *ledger)
 {
-    LAW("only-agents-in-queues-take-turns", ledger->needs_admission);
-    LAW("one-turn-each", !ledger->is_admitted);
+    LAW("only-agents-in-queues-are-admitted", ledger->needs_admission);
+    LAW("one-admission-each", !ledger->is_admitted);
     ledger->is_admitted = true;
     return NULL;
 }
 
-/* What rests needs no turn: all its tasks are parked, or to be tried again later. */
+/* What rests needs no admission: all its tasks are parked, or to be tried again later. */
 static void give_admission_back(struct ledger *ledger)
 {
     uint32_t resting = 0;
@@ -278,7 +278,7 @@ static const char *add_task_requested(struct ledger *ledger, const struct event 
         LAW("tools-follow-a-reply",
             !ledger->effects[id].is_open || ledger->effects[id].kind != EFFECT_MODEL);
     }
-    const char *law = order_effect(ledger, event->effect, event->task_requested.kind);
+    const char *law = new_effect(ledger, event->effect, event->task_requested.kind);
     LAW(law, law == NULL);
     ledger->effects[event->effect].at_most_once = event->task_requested.at_most_once;
     ledger->effects[event->effect].deadline_ms = event->task_requested.deadline_ms;
@@ -338,7 +338,7 @@ static const char *add_lease_granted(struct ledger *ledger, const struct event *
     LAW("epochs-rise-by-one", event->attempt == effect->attempt + 1);
     LAW("at-most-once", !effect->at_most_once || effect->leases_lost == 0);
     LAW("leases-max", !is_given_up(effect));
-    LAW("no-work-without-a-turn", !ledger->needs_admission || ledger->is_admitted);
+    LAW("no-work-without-admission", !ledger->needs_admission || ledger->is_admitted);
     effect->is_leased = true;
     effect->lease_life = ledger->life;
     effect->attempt = event->attempt;
@@ -376,7 +376,7 @@ static const char *add_wait_set(struct ledger *ledger, const struct event *event
         ledger_wait(ledger, event->wait_set.owner, event->wait_set.key) == NULL);
     LAW("children-are-counted", (kind == EFFECT_CHILDREN) == (event->wait_set.children > 0));
     LAW("ledger-too-small", event->wait_set.children <= LEDGER_CHILDREN_MAX);
-    const char *law = order_effect(ledger, event->effect, kind);
+    const char *law = new_effect(ledger, event->effect, kind);
     LAW(law, law == NULL);
     bind_task(ledger, owner);
     struct ledger_effect *effect = &ledger->effects[event->effect];
@@ -657,7 +657,7 @@ const char *ledger_settle(struct ledger *ledger)
                  ledger_is_task(ledger_open(ledger, effect->owner))));
         LAW("parked-tasks-wait-for-something",
             !effect->is_open || !effect->is_parked || ledger_code_waits(ledger, id));
-        LAW("orders-are-done-at-once", !effect->is_open || effect->kind != EFFECT_AT_ONCE);
+        LAW("what-is-done-at-once-is-not-open", !effect->is_open || effect->kind != EFFECT_AT_ONCE);
         LAW("kept-answers-are-used", !effect->is_open || !effect->was_answered_early);
         LAW("nobody-waits-for-children-that-ended",
             !effect->is_open || effect->kind != EFFECT_CHILDREN ||

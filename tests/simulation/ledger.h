@@ -30,7 +30,7 @@ struct ledger_effect {
     bool is_open;
     bool is_leased;
     bool at_most_once;
-    uint32_t attempt; /* Model: ordered last. Task: lease granted last. */
+    uint32_t attempt; /* Model: asked last. Task: lease granted last. */
     uint32_t failures;
     uint32_t leases_lost; /* All, ... */
     uint32_t leases_excused; /* ... and those that do not count. */
@@ -40,11 +40,11 @@ struct ledger_effect {
     uint64_t pin; /* ... and whose code added to its history last; hashes, 0: none. */
     uint32_t steps;
     uint64_t host;
-    bool awaits_turn; /* Model. */
+    bool awaits_admission; /* Model. */
     uint64_t retry_at_ms; /* Model, body: waits until then; 0: it does not. */
     uint64_t deadline_ms;
     bool is_parked; /* Task. */
-    uint32_t outcomes; /* Task: of its waits and orders. */
+    uint32_t outcomes; /* Task: of its waits and of what was done at once. */
     uint32_t owner; /* Wait: the task whose code waits. */
     uint64_t key; /* Wait: hash of its step's key. */
     uint64_t due_ms; /* Wait: 0: never by itself. */
@@ -76,7 +76,7 @@ struct ledger {
     uint64_t deployment; /* It stays with; a hash, 0: none. */
     bool is_cancelling;
     bool needs_admission; /* An agent in a queue: it works only ... */
-    bool is_admitted; /* ... while it has its turn. */
+    bool is_admitted; /* ... while this is so. */
     struct {
         uint64_t key;
         uint64_t answer;
@@ -108,7 +108,7 @@ static inline bool ledger_is_task(const struct ledger_effect *effect)
     return effect->kind == EFFECT_TOOL || effect->kind == EFFECT_BODY;
 }
 /* A task that waits for a host. */
-static inline bool ledger_is_in_line(const struct ledger_effect *effect)
+static inline bool ledger_is_ready(const struct ledger_effect *effect)
 {
     return ledger_is_task(effect) && effect->is_open && !effect->is_leased && !effect->is_parked &&
            effect->retry_at_ms == 0;

@@ -37,7 +37,8 @@ static const char *compare_effect(const struct ledger_effect *mine, const struct
     }
     bool is_leased = theirs->state == EFFECT_LEASED;
     bool waits = theirs->state == EFFECT_BACKOFF;
-    LAW("state-parked", (theirs->state == EFFECT_PARKED) == (mine->is_parked || mine->awaits_turn));
+    LAW("state-parked",
+        (theirs->state == EFFECT_PARKED) == (mine->is_parked || mine->awaits_admission));
     LAW("state-outcomes", theirs->waits_settled == mine->outcomes);
     LAW("state-kind", theirs->kind == mine->kind);
     LAW("state-attempt", theirs->attempt == mine->attempt);
@@ -88,8 +89,8 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-retries", run->retries == ledger->retries);
     LAW("state-cancelling", has_ended || run->is_cancelling == ledger->is_cancelling);
     LAW("state-deployment", run->deployment == ledger->deployment);
-    LAW("state-turn", has_ended || (run->admission == ADMISSION_HELD) == ledger->is_admitted);
-    LAW("state-turn", (run->admission == ADMISSION_NONE) == !ledger->needs_admission);
+    LAW("state-admission", has_ended || (run->admission == ADMISSION_HELD) == ledger->is_admitted);
+    LAW("state-admission", (run->admission == ADMISSION_NONE) == !ledger->needs_admission);
     LAW("state-kept", run->kept_count == ledger->kept_count);
     for (uint32_t i = 0; i < ledger->kept_count; i++) {
         LAW("state-kept", engine_has_kept(run, ledger->kept[i].key | 1));
@@ -144,10 +145,10 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_MODEL_REPLIED:
     case COMMAND_MODEL_FAILED:
     case COMMAND_MODEL_REISSUE:
-        return is_model && effect->retry_at_ms == 0 && !effect->awaits_turn ? VERDICT_OK
-                                                                            : VERDICT_REFUSED;
+        return is_model && effect->retry_at_ms == 0 && !effect->awaits_admission ? VERDICT_OK
+                                                                                 : VERDICT_REFUSED;
     case COMMAND_LEASE_GRANT:
-        return ledger_is_in_line(effect) && (!ledger->needs_admission || ledger->is_admitted)
+        return ledger_is_ready(effect) && (!ledger->needs_admission || ledger->is_admitted)
                    ? VERDICT_OK
                    : VERDICT_REFUSED;
     case COMMAND_LEASE_LOST:
@@ -182,13 +183,13 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     return VERDICT_REFUSED;
 }
 
-/* A turn is for those who wait for it. */
-static enum verdict turn_verdict(const struct ledger *ledger, enum command_kind kind)
+/* Admission is for those who wait for it. */
+static enum verdict admission_verdict(const struct ledger *ledger, enum command_kind kind)
 {
     bool is_wanted = false;
     for (uint32_t id = 1; id <= ledger->effect_count; id++) {
         const struct ledger_effect *effect = &ledger->effects[id];
-        is_wanted |= ledger_is_in_line(effect) || (effect->is_open && effect->awaits_turn);
+        is_wanted |= ledger_is_ready(effect) || (effect->is_open && effect->awaits_admission);
     }
     if (kind == COMMAND_ADMIT) {
         bool is_awaited = ledger->needs_admission && !ledger->is_admitted && is_wanted;
@@ -231,7 +232,7 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
         return due_ms != 0 && command->now_ms >= due_ms ? VERDICT_OK : VERDICT_DONE_BEFORE;
     }
     if (command->kind == COMMAND_ADMIT || command->kind == COMMAND_WITHDRAW_ADMISSION) {
-        return turn_verdict(ledger, command->kind);
+        return admission_verdict(ledger, command->kind);
     }
     return answer_verdict(ledger, command);
 }

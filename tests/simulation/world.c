@@ -213,7 +213,7 @@ static void step_back(struct world *world)
 {
     world->counts.clock_jumps++;
     world->skew_ms -= (int64_t)world_below(world, 20000);
-    books_queues_clock_stepped_back(world);
+    laws_queues_clock_stepped_back(world);
 }
 
 static void start_process(struct world *world, void *context, uint64_t number)
@@ -256,10 +256,10 @@ static void end_process(struct world *world)
     world_at(world, world_below(world, is_long ? 25000 : 4000), start_process, NULL, 0);
 }
 
-static void turn(struct world *world)
+static void do_round(struct world *world)
 {
     uint64_t due_ms = partition_round(world->partition);
-    world->counts.turns++;
+    world->counts.rounds++;
     if (world->is_dead || world->acts_until_death != UINT64_MAX) {
         world->counts.crashes++;
         end_process(world);
@@ -273,7 +273,7 @@ static void turn(struct world *world)
         world->trouble_ms = later(world->trouble_ms, world->asleep_until_ms);
     }
     if (world_is_well(world)) {
-        books_check(world, due_ms);
+        laws_check(world, due_ms);
     }
 }
 
@@ -291,9 +291,9 @@ static void stop_politely(struct world *world)
     request->done = drain_done;
     partition_post_always(world->partition, request);
     world->open_requests++;
-    uint64_t turns = world_below(world, 4);
-    for (uint64_t i = 0; i < turns && world->partition != NULL && world_is_well(world); i++) {
-        turn(world);
+    uint64_t rounds = world_below(world, 4);
+    for (uint64_t i = 0; i < rounds && world->partition != NULL && world_is_well(world); i++) {
+        do_round(world);
     }
     if (world->partition != NULL) {
         world->counts.stops++;
@@ -334,7 +334,7 @@ static bool step(struct world *world)
     uint64_t turn_ms = later(world->due_ms, world->asleep_until_ms);
     if (is_up && world->due_ms != 0 && turn_ms <= item_ms) {
         world->time_ms = later(world->time_ms, turn_ms);
-        turn(world);
+        do_round(world);
         return true;
     }
     if (!has_item) {
@@ -345,7 +345,7 @@ static bool step(struct world *world)
     item.act(world, item.context, item.number);
     bool is_awake = world->partition != NULL && world->time_ms >= world->asleep_until_ms;
     if (is_awake && world_is_well(world) && world_below(world, 100) < 70) {
-        turn(world);
+        do_round(world);
     } else if (world->partition != NULL &&
                (world->due_ms == 0 || world->due_ms > world->time_ms + 50)) {
         world->due_ms = world->time_ms + world_below(world, 50); /* The thread wakes up later. */
@@ -382,12 +382,12 @@ static void begin(struct world *world, uint64_t seed)
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
     arena_init(&world->arena, 0);
     memory_store_open(&world->store);
-    books_begin(world);
+    laws_begin(world);
     draw_options(world);
     start_process(world, NULL, 0);
     world_hosts_begin(world);
     world_callers_begin(world);
-    world_meddlers_begin(world);
+    world_commands_begin(world);
     world_queues_begin(world);
     world_schedules_begin(world);
     world_subscribers_begin(world);
@@ -411,8 +411,8 @@ static void check_end(struct world *world)
         world_detail(world, "%s is still open", what);
     }
     world_expect(world, world_subscribers_are_done(world), "subscribers-see-every-event");
-    for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
-        bool has_ended = world->books[i]->ledger.ended != EVENT_NONE;
+    for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
+        bool has_ended = world->runs[i]->ledger.ended != EVENT_NONE;
         world_expect(world, has_ended, "every-run-ends");
     }
 }
@@ -424,7 +424,7 @@ static void end(struct world *world)
         end_process(world);
     }
     store_close(&world->store);
-    books_free(world);
+    laws_free(world);
     world_hosts_free(world);
     arena_fini(&world->arena);
 }

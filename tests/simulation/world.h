@@ -10,9 +10,9 @@
  *   store     a commit is refused, lost, or of unknown outcome
  *   provider  fails for ever or for a while, cuts off, calls unknown tools, sends arguments that
  *             are no JSON, answers after it was cancelled, answers twice
- *   hosts     vanish, dial again with or without their session, repeat what they said, speak under
- *             old epochs, leave gaps, fall silent on a stream that looks alive, say they leave
- *   code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
+ *   hosts     vanish, dial again with or without their session, repeat what they said, say things
+ *             under old epochs, leave gaps, fall silent on a stream that looks alive, say they
+ * leave code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
  *             parked, fails and is tried again, cleans up or does not
  *   callers   go away and ask again, with one idempotency key or none; answer early, twice, late or
  *             never; cancel, fork and retry; watchers and subscribers are slow, go away and come
@@ -55,7 +55,7 @@ enum {
     WORLD_STEPS_MAX = 4096,
 };
 
-/* Read by the program, and by the books for themselves. */
+/* Read by the program, and by the laws for themselves. */
 #define WORLD_ZONE_FOLDER "/usr/share/zoneinfo"
 
 struct world;
@@ -79,15 +79,15 @@ struct agenda {
 };
 
 /* What the committed records say of one run. */
-struct book_step {
+struct sim_step {
     uint32_t effect; /* The task. */
-    uint32_t number; /* 0: an order. */
+    uint32_t number; /* 0: a step request. */
     uint64_t key;
     uint64_t value; /* 0: it is put together when it is told. */
 };
 
 /* What code has waited for, or had done at once. */
-struct book_wait {
+struct sim_wait {
     uint32_t effect;
     uint32_t owner;
     enum effect_kind kind;
@@ -108,13 +108,13 @@ struct book_wait {
     uint32_t children;
 };
 
-struct book_answer {
+struct sim_answer {
     str key;
     str by;
     bool is_kept; /* For a suspension to come. */
 };
 
-struct book {
+struct sim_run {
     uuid id;
     struct ledger ledger;
     struct run folded; /* The journal, folded by the engine. */
@@ -126,25 +126,25 @@ struct book {
     uint32_t facts_capacity;
     uint64_t *times; /* Of each event. */
     uint8_t *kinds; /* Of each event; with the high bit, the last of its record. */
-    struct book_step *steps;
+    struct sim_step *steps;
     size_t step_count;
     size_t step_capacity;
-    struct book_wait *waits;
+    struct sim_wait *waits;
     size_t wait_count;
     size_t wait_capacity;
-    struct book_answer *answers;
+    struct sim_answer *answers;
     size_t answer_count;
     size_t answer_capacity;
     uuid parent; /* Zero: none. */
     uint32_t parent_effect;
     uint32_t parent_index;
-    uint64_t born; /* Number of its first event in the world, ... */
+    uint64_t started; /* Number of its first event in the world, ... */
     uint64_t cancelled; /* ... of its cancellation; 0: never. */
     str name;
     unsigned queue; /* WORLD_QUEUES: none. */
     unsigned queue_key;
     int32_t priority;
-    uint64_t waits_since; /* Number of the event since which it waits for its turn; 0: no. */
+    uint64_t waits_since; /* Number of the event since which it waits for admission; 0: no. */
     bool is_by_machine; /* A tick or an event started it. */
     bool is_fork;
     bool is_copying; /* The commit at hand holds another run's facts. */
@@ -159,12 +159,12 @@ struct book {
 };
 
 struct world_counts {
-    uint64_t seeds, runs, completed, failed, cancelled, commits, turns, events;
+    uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
     uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
-    uint64_t feeds, suspended, turns_taken, beginnings, ticks, ticks_skipped, batches, rests;
+    uint64_t feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
 /* A row of the index of links, as bytes. */
@@ -260,18 +260,18 @@ struct world {
     struct partition *partition; /* NULL: the process is down. */
     uint64_t life; /* Goes up with each start of the process. */
     uint64_t asleep_until_ms; /* True time: its thread does not get to run before. */
-    uint64_t due_ms; /* True time of the runtime's next turn; 0: none. */
+    uint64_t due_ms; /* True time of the partition's next round; 0: none. */
     bool is_dead; /* From here on the process does nothing that is seen. */
     uint64_t acts_until_death; /* UINT64_MAX: it lives. */
     struct store store; /* The real one. */
     struct partition_options options;
     uint64_t lease_ms;
 
-    struct book *books[WORLD_RUNS_MAX];
-    size_t book_count;
-    struct book *live[WORLD_RUNS_MAX]; /* Those that have not ended, in no order. */
+    struct sim_run *runs[WORLD_RUNS_MAX];
+    size_t run_count;
+    struct sim_run *live[WORLD_RUNS_MAX]; /* Those that have not ended, in no order. */
     size_t live_count;
-    struct book *by_id[2 * WORLD_RUNS_MAX]; /* By hash, from there on. */
+    struct sim_run *by_id[2 * WORLD_RUNS_MAX]; /* By hash, from there on. */
 
     struct sim_call *calls; /* Ring of the provider's calls. */
     size_t call_count;
@@ -296,7 +296,7 @@ struct world {
     struct sim_topic topics[WORLD_TOPICS];
     struct sim_queue queues[WORLD_QUEUES];
     unsigned default_queue; /* Of "sleepy"; WORLD_QUEUES: none. */
-    uint64_t upsets; /* How often the process may have forgotten the order of turns. */
+    uint64_t upsets; /* How often the process may have forgotten who was served last. */
     const struct zone *zones[WORLD_ZONES];
     struct sim_schedule schedules[WORLD_SCHEDULES];
     struct sim_trigger triggers[WORLD_TRIGGERS];
@@ -338,61 +338,61 @@ void world_fail_law(struct world *world, const struct failure *failure, bool may
 void world_run(struct world *world, uint64_t seed);
 void world_fini(struct world *world);
 
-/* books.c */
-void books_take(struct world *world, const struct store_batch *batch);
-/* After a turn that wants the next one by due_ms of the program's clock; 0: not by itself. */
-void books_check(struct world *world, uint64_t due_ms);
-struct book *books_find(struct world *world, uuid id); /* Or NULL. */
-struct book *books_find_marker(struct world *world, str marker);
-void books_free(struct world *world);
-/* The last wait or order under this key, or NULL. */
-struct book_wait *books_wait(const struct book *book, uint32_t owner, str key);
-struct book_wait *books_wait_of(const struct book *book, uint32_t effect);
+/* laws.c */
+void laws_take(struct world *world, const struct store_batch *batch);
+/* After a round that wants the next one by due_ms of the program's clock; 0: not by itself. */
+void laws_check(struct world *world, uint64_t due_ms);
+struct sim_run *world_find_run(struct world *world, uuid id); /* Or NULL. */
+struct sim_run *world_find_marked(struct world *world, str marker);
+void laws_free(struct world *world);
+/* The last wait or step request under this key, or NULL. */
+struct sim_wait *sim_run_wait(const struct sim_run *run, uint32_t owner, str key);
+struct sim_wait *sim_run_wait_of(const struct sim_run *run, uint32_t effect);
 
-/* books_waits.c: waits, families, links, topics */
-void books_begin(struct world *world);
-void books_note_wait(struct world *world, struct book *book, const struct event *event);
-void books_note_family(struct world *world, struct book *book, const struct event *event);
-void books_take_link(struct world *world, const struct store_entry *entry);
-void books_take_topic(struct world *world, const struct store_entry *entry);
-void books_check_commit(struct world *world); /* What must be true of each commit as a whole. */
-void books_check_due(struct world *world); /* What should have happened by now. */
+/* laws_waits.c: waits, families, links, topics */
+void laws_begin(struct world *world);
+void laws_note_wait(struct world *world, struct sim_run *run, const struct event *event);
+void laws_note_family(struct world *world, struct sim_run *run, const struct event *event);
+void laws_take_link(struct world *world, const struct store_entry *entry);
+void laws_take_topic(struct world *world, const struct store_entry *entry);
+void laws_check_commit(struct world *world); /* What must be true of each commit as a whole. */
+void laws_check_due(struct world *world); /* What should have happened by now. */
 /* Sequence of the first published event that an open wait for one is waiting for; 0: none. */
-uint64_t books_first_that_fits(const struct world *world, const struct book_wait *wait);
-uint64_t books_number(str object, str name); /* A member of a JSON object; 0: it has none. */
-str books_text(struct world *world, str object, str name);
+uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *wait);
+uint64_t world_json_number(str object, str name); /* A member of a JSON object; 0: it has none. */
+str world_json_text(struct world *world, str object, str name);
 str world_topic_name(unsigned topic);
 
-/* books_queues.c: turns, limits and rates */
-void books_queues_begin(struct world *world);
-void books_queues_open(struct world *world, struct book *book, const struct run_spec *spec);
+/* laws_queues.c: admission, limits and rates */
+void laws_queues_begin(struct world *world);
+void laws_queues_open(struct world *world, struct sim_run *run, const struct run_spec *spec);
 /* When the ledger knows of the event and the fold does not yet. */
-void books_queues_note(struct world *world, struct book *book, const struct event *event);
-void books_queues_take(struct world *world, uint8_t kind, str name,
-                       const struct store_entry *entry);
-void books_queues_clock_stepped_back(struct world *world);
-/* Its task waits for its turn in a queue. */
-bool books_waits_for_turn(const struct book *book);
-uint32_t books_held(const struct world *world, unsigned queue, unsigned key); /* WORLD_KEYS: all. */
-uint32_t books_waiting(const struct world *world, unsigned queue);
-void books_queues_check_memory(struct world *world);
+void laws_queues_note(struct world *world, struct sim_run *run, const struct event *event);
+void laws_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry);
+void laws_queues_clock_stepped_back(struct world *world);
+/* Its task waits for admission in a queue. */
+bool sim_run_awaits_admission(const struct sim_run *run);
+uint32_t laws_admitted(const struct world *world, unsigned queue,
+                       unsigned key); /* WORLD_KEYS: all. */
+uint32_t laws_awaiting(const struct world *world, unsigned queue);
+void laws_queues_check_memory(struct world *world);
 str world_queue_name(unsigned queue);
 str world_queue_key(unsigned key);
 
-/* books_clockwork.c: schedules and triggers */
-void books_clockwork_begin(struct world *world);
-void books_clockwork_open(struct world *world, struct book *book, const struct run_spec *spec);
-void books_clockwork_take(struct world *world, uint8_t kind, str name,
-                          const struct store_entry *entry);
-void books_clockwork_check_commit(struct world *world);
+/* laws_clockwork.c: schedules and triggers */
+void laws_clockwork_begin(struct world *world);
+void laws_clockwork_open(struct world *world, struct sim_run *run, const struct run_spec *spec);
+void laws_clockwork_take(struct world *world, uint8_t kind, str name,
+                         const struct store_entry *entry);
+void laws_clockwork_check_commit(struct world *world);
 str world_zone_name(unsigned zone);
 str world_schedule_id(unsigned schedule);
 str world_schedule_workflow(unsigned schedule);
 str world_schedule_key(unsigned schedule);
 str world_trigger_workflow(unsigned trigger);
 
-/* books_rest.c: what must be true of a process that sees nothing to do */
-void books_check_rest(struct world *world, uint64_t due_ms);
+/* laws_rest.c: what must be true of a process that sees nothing to do */
+void laws_check_rest(struct world *world, uint64_t due_ms);
 
 /* world_store.c */
 struct store world_store(struct world *world);
@@ -417,8 +417,8 @@ bool world_work_is_untold(const struct world *world, uuid run);
 /* Whoever holds a task was told of the outcomes it waits for. */
 void world_work_check_told(struct world *world);
 
-/* world_meddlers.c: those who answer, cancel, fork, retry and publish */
-void world_meddlers_begin(struct world *world);
+/* world_commands.c: those who answer, cancel, fork, retry and publish */
+void world_commands_begin(struct world *world);
 void world_cancel(struct world *world, uuid run);
 
 /* world_queues.c: those who define queues, crowd them and look at them */

@@ -1,6 +1,6 @@
 /*
  * The callers: each wants one run, asks until it has it, and then waits, watches, reads and
- * cancels. What it is answered is held against the books.
+ * cancels. What it is answered is held against the laws.
  */
 #include "service/base/failure.h"
 #include "service/base/hash.h"
@@ -62,8 +62,8 @@ static struct ask *ask_new(struct sim_start *start)
 
 static void judge_report(struct ask *ask, const struct run_report *report)
 {
-    const struct book *book = books_find(ask->base.world, ask->start->run);
-    bool is_durable = memcmp(&report->state, &book->folded, sizeof(report->state)) == 0;
+    const struct sim_run *run = world_find_run(ask->base.world, ask->start->run);
+    bool is_durable = memcmp(&report->state, &run->folded, sizeof(report->state)) == 0;
     world_expect(ask->base.world, is_durable, "reads-see-what-is-durable");
     world_expect(ask->base.world, str_equal(report->name, ask->start->name),
                  "reports-name-the-run");
@@ -86,7 +86,7 @@ static void history_done(struct request *request, const struct failure *failure)
     if (ask != NULL && failure != NULL) {
         world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
     } else if (ask != NULL) {
-        const struct book *book = books_find(ask->base.world, ask->start->run);
+        const struct sim_run *run = world_find_run(ask->base.world, ask->start->run);
         uint32_t next = history_request(request)->from_seq;
         for (size_t i = 0; i < history_request(request)->ret_count; i++) {
             size_t cursor = 0;
@@ -102,7 +102,7 @@ static void history_done(struct request *request, const struct failure *failure)
         }
         uint64_t wanted =
             (uint64_t)history_request(request)->from_seq + history_request(request)->limit;
-        uint64_t there = (uint64_t)book->ledger.events + 1;
+        uint64_t there = (uint64_t)run->ledger.events + 1;
         world_expect(ask->base.world, next >= (wanted < there ? wanted : there),
                      "history-is-whole");
         world_expect(ask->base.world, next <= there, "reads-see-what-is-durable");
@@ -117,12 +117,12 @@ static void list_done(struct request *request, const struct failure *failure)
         world_fail_law(ask->base.world, failure, false, "runs-can-be-listed");
     } else if (ask != NULL) {
         world_expect(ask->base.world,
-                     list_request(request)->ret_count == ask->base.world->book_count,
+                     list_request(request)->ret_count == ask->base.world->run_count,
                      "every-run-is-listed-once");
         for (size_t i = 0; i < list_request(request)->ret_count; i++) {
             const struct run_line *line = &list_request(request)->ret_lines[i];
-            const struct book *book = books_find(ask->base.world, line->id);
-            world_expect(ask->base.world, book != NULL && book->row.status == line->row.status,
+            const struct sim_run *run = world_find_run(ask->base.world, line->id);
+            world_expect(ask->base.world, run != NULL && run->row.status == line->row.status,
                          "lists-know-the-status");
             world_expect(ask->base.world,
                          i == 0 || memcmp(&line[-1].id, &line->id, sizeof(line->id)) > 0,
@@ -143,8 +143,8 @@ static void read_something(struct sim_start *start)
     request->run = start->run;
     if (what == 1) {
         history_request(request)->from_seq = 1 + (uint32_t)world_below(world, 12);
-        const struct book *book = books_find(world, start->run);
-        if (history_request(request)->from_seq > book->ledger.events) {
+        const struct sim_run *run = world_find_run(world, start->run);
+        if (history_request(request)->from_seq > run->ledger.events) {
             history_request(request)->from_seq = 1;
         }
         history_request(request)->limit = 1 + world_below(world, 20);
@@ -164,8 +164,8 @@ static void wait_done(struct request *request, const struct failure *failure)
     struct sim_start *start = ((struct ask *)request->context)->start;
     struct world *world = start->world;
     if (ask != NULL && failure == NULL) {
-        const struct book *book = books_find(world, start->run);
-        world_expect(world, book->ledger.ended != EVENT_NONE, "waits-end-with-the-run");
+        const struct sim_run *run = world_find_run(world, start->run);
+        world_expect(world, run->ledger.ended != EVENT_NONE, "waits-end-with-the-run");
         judge_report(ask, report_request(request)->ret);
         start->is_waited = true;
     } else {
@@ -214,10 +214,10 @@ static void cancel_done(struct request *request, const struct failure *failure)
 {
     struct ask *ask = world_answered(request);
     if (ask != NULL) {
-        const struct book *book = books_find(ask->base.world, ask->start->run);
-        bool has_ended = book->ledger.ended != EVENT_NONE;
+        const struct sim_run *run = world_find_run(ask->base.world, ask->start->run);
+        bool has_ended = run->ledger.ended != EVENT_NONE;
         if (failure == NULL) {
-            world_expect(ask->base.world, has_ended || book->ledger.is_cancelling,
+            world_expect(ask->base.world, has_ended || run->ledger.is_cancelling,
                          "a-cancelled-run-ends-or-cleans-up");
         } else {
             bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
@@ -272,13 +272,13 @@ static void judge_start(struct ask *ask, struct request *request)
 {
     struct sim_start *start = ask->start;
     struct world *world = ask->base.world;
-    const struct book *book = books_find(world, start_request(request)->ret_run);
+    const struct sim_run *run = world_find_run(world, start_request(request)->ret_run);
     world_expect(world, !ask->is_other, "a-key-is-for-one-request");
-    world_expect(world, book != NULL, "acknowledged-starts-are-durable");
+    world_expect(world, run != NULL, "acknowledged-starts-are-durable");
     if (!world_is_well(world)) {
         return;
     }
-    world_expect(world, str_equal(book->marker, ask->marker), "a-start-gets-its-own-run");
+    world_expect(world, str_equal(run->marker, ask->marker), "a-start-gets-its-own-run");
     world_expect(world, !start->is_acked || uuid_equal(start->run, start_request(request)->ret_run),
                  "a-key-finds-its-run");
     world_expect(world, !start_request(request)->ret_existed || start->key.len > 0,
@@ -313,7 +313,7 @@ static void start_failed(struct ask *ask, const struct failure *failure)
         return;
     }
     if (start->key.len == 0) {
-        world_expect(world, books_find_marker(world, ask->marker) == NULL,
+        world_expect(world, world_find_marked(world, ask->marker) == NULL,
                      "refused-starts-leave-nothing");
     }
     if (start->asks == 0) {

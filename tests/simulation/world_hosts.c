@@ -1,6 +1,6 @@
 /*
  * What hosts say and hear: each keeps its side of the protocol as tools.proto tells it, works on
- * what it is given, and holds every message of the server against the books.
+ * what it is given, and holds every message of the server against the laws.
  */
 #include "tests/simulation/world_hosts.h"
 
@@ -17,12 +17,13 @@ void sim_host_set_world(struct world *world)
 
 /* ---- What the server may send. ---- */
 
-static void judge_steps(struct world *world, const struct book *book, const struct host_task *task)
+static void judge_steps(struct world *world, const struct sim_run *run,
+                        const struct host_task *task)
 {
     uint32_t number = 0;
     uint32_t settled = 0;
-    for (size_t i = 0; i < book->step_count; i++) {
-        const struct book_step *step = &book->steps[i];
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct sim_step *step = &run->steps[i];
         if (step->effect != task->task.effect) {
             continue;
         }
@@ -42,10 +43,10 @@ static void judge_steps(struct world *world, const struct book *book, const stru
                  "a-task-carries-its-settled-steps");
 }
 
-static void note_told(struct book *book, const struct host_task *task)
+static void note_told(struct sim_run *run, const struct host_task *task)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        struct sim_wait *wait = &run->waits[i];
         bool is_told = wait->is_settled && wait->owner == task->task.effect;
         wait->told_epoch = is_told ? task->epoch : wait->told_epoch;
     }
@@ -53,29 +54,29 @@ static void note_told(struct book *book, const struct host_task *task)
 
 static void judge_task(struct world *world, const struct host_task *task)
 {
-    struct book *book = books_find(world, task->task.run);
-    world_expect(world, book != NULL, "acts-follow-their-commit");
-    if (book == NULL) {
+    struct sim_run *run = world_find_run(world, task->task.run);
+    world_expect(world, run != NULL, "acts-follow-their-commit");
+    if (run == NULL) {
         return;
     }
     uint32_t id = task->task.effect;
-    const struct ledger_effect *effect = ledger_open(&book->ledger, id);
-    world_expect(world, book->ledger.ended == EVENT_NONE && effect != NULL,
+    const struct ledger_effect *effect = ledger_open(&run->ledger, id);
+    world_expect(world, run->ledger.ended == EVENT_NONE && effect != NULL,
                  "settled-tasks-are-not-given");
     if (effect == NULL) {
         return;
     }
     world_expect(world, effect->is_leased && effect->attempt == task->epoch,
                  "acts-follow-their-commit");
-    world_expect(world, book->gives_seen[id] < task->epoch, "one-give-per-epoch");
-    book->gives_seen[id] = task->epoch;
+    world_expect(world, run->gives_seen[id] < task->epoch, "one-give-per-epoch");
+    run->gives_seen[id] = task->epoch;
     world->counts.gives++;
-    judge_steps(world, book, task);
-    note_told(book, task);
-    world_expect(world, task->is_cancelling == book->ledger.is_cancelling,
+    judge_steps(world, run, task);
+    note_told(run, task);
+    world_expect(world, task->is_cancelling == run->ledger.is_cancelling,
                  "a-task-says-whether-it-is-cancelled");
-    world_expect(world, task->retry_count == book->ledger.retries, "a-task-counts-its-retries");
-    world_expect(world, uuid_equal(task->parent, book->parent), "a-task-knows-its-parent");
+    world_expect(world, task->retry_count == run->ledger.retries, "a-task-counts-its-retries");
+    world_expect(world, uuid_equal(task->parent, run->parent), "a-task-knows-its-parent");
 }
 
 static uint32_t count_told(str text)
@@ -91,14 +92,14 @@ static uint32_t count_told(str text)
 static void judge_outcome(struct world *world, const struct server_message *message)
 {
     const struct outcome *outcome = &message->outcome.outcome;
-    const struct book *book = books_find(world, message->outcome.task.run);
-    struct book_wait *wait =
-        book == NULL ? NULL : books_wait(book, message->outcome.task.effect, message->outcome.key);
+    const struct sim_run *run = world_find_run(world, message->outcome.task.run);
+    struct sim_wait *wait =
+        run == NULL ? NULL : sim_run_wait(run, message->outcome.task.effect, message->outcome.key);
     world_expect(world, wait != NULL && wait->is_settled, "outcomes-are-durable");
     if (!world_is_well(world)) {
         return;
     }
-    const struct ledger_effect *task = ledger_open(&book->ledger, wait->owner);
+    const struct ledger_effect *task = ledger_open(&run->ledger, wait->owner);
     wait->told_epoch = task == NULL ? 0 : task->attempt;
     world_expect(world, wait->failed == outcome->failed, "outcomes-are-as-they-are-written");
     world_expect(world,
@@ -166,8 +167,8 @@ static void judge_holder(struct sim_host *host, const struct server_message *mes
 {
     struct world *world = host->world;
     const struct task_ref *task = &message->task->task;
-    const struct book *book = books_find(world, task->run);
-    const struct ledger_effect *effect = ledger_open(&book->ledger, task->effect);
+    const struct sim_run *run = world_find_run(world, task->run);
+    const struct ledger_effect *effect = ledger_open(&run->ledger, task->effect);
     bool is_current =
         effect != NULL && effect->is_leased && effect->attempt == message->task->epoch;
     world_expect(world, !is_current || effect->host == host_hash_of(str_of(host->id)),
@@ -313,19 +314,19 @@ static void drop(struct sim_host *host, struct task_ref task)
 static void judge_durable(struct sim_host *host, const struct host_message *message)
 {
     struct world *world = host->world;
-    const struct book *book = books_find(world, message->task.run);
-    const struct ledger_effect *effect = ledger_open(&book->ledger, message->task.effect);
-    bool is_over = book->ledger.ended != EVENT_NONE || effect == NULL;
+    const struct sim_run *run = world_find_run(world, message->task.run);
+    const struct ledger_effect *effect = ledger_open(&run->ledger, message->task.effect);
+    bool is_over = run->ledger.ended != EVENT_NONE || effect == NULL;
     bool is_written = is_over;
     if (message->kind == HOST_MESSAGE_STEP_REQUEST) {
-        is_written |= books_wait(book, message->task.effect, message->key) != NULL;
+        is_written |= sim_run_wait(run, message->task.effect, message->key) != NULL;
     } else if (message->kind != HOST_MESSAGE_STEP_DONE) {
         is_written = is_written || !effect->is_leased || effect->attempt > message->epoch;
     }
-    for (size_t i = 0; i < book->step_count && message->kind == HOST_MESSAGE_STEP_DONE; i++) {
-        is_written |= book->steps[i].effect == message->task.effect &&
-                      book->steps[i].number == message->number &&
-                      book->steps[i].key == str_hash(message->key);
+    for (size_t i = 0; i < run->step_count && message->kind == HOST_MESSAGE_STEP_DONE; i++) {
+        is_written |= run->steps[i].effect == message->task.effect &&
+                      run->steps[i].number == message->number &&
+                      run->steps[i].key == str_hash(message->key);
     }
     world_expect(world, is_written, "what-is-acknowledged-is-durable");
     if (!world_is_well(world)) {

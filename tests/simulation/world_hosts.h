@@ -34,7 +34,7 @@ enum sim_op_kind {
 
 enum sim_op_state {
     OP_STATE_NEW,
-    OP_STATE_SAID,
+    OP_STATE_ASKED,
     OP_STATE_SETTLED,
 };
 
@@ -42,7 +42,7 @@ enum {
     OPS_MAX = 6,
 };
 
-/* A line of a task's code; what it is follows from the task's name. */
+/* An operation of a task's code; what it is follows from the task's name. */
 struct sim_op {
     enum sim_op_kind kind;
     enum sim_op_state state;

@@ -1,6 +1,6 @@
 /*
  * The provider: shows a call's text in pieces, then answers once; or fails, or answers when
- * nobody listens any more. What it may be asked is judged by the books.
+ * nobody listens any more. What it may be asked is judged by the laws.
  */
 #include <stdlib.h>
 
@@ -44,35 +44,35 @@ static uint32_t count_turns(const struct model_request *request)
 }
 
 /* The open model call of a run; 0: none. */
-static uint32_t open_call(const struct book *book)
+static uint32_t open_call(const struct sim_run *run)
 {
     uint32_t id = 0;
-    for (uint32_t i = 1; i <= book->ledger.effect_count; i++) {
-        const struct ledger_effect *effect = ledger_open(&book->ledger, i);
+    for (uint32_t i = 1; i <= run->ledger.effect_count; i++) {
+        const struct ledger_effect *effect = ledger_open(&run->ledger, i);
         id = effect != NULL && effect->kind == EFFECT_MODEL ? i : id;
     }
-    return book->ledger.ended == EVENT_NONE ? id : 0;
+    return run->ledger.ended == EVENT_NONE ? id : 0;
 }
 
-static bool may_ask(const struct book *book, const struct model_request *request)
+static bool may_ask(const struct sim_run *run, const struct model_request *request)
 {
-    uint32_t id = open_call(book);
-    return id != 0 && book->ledger.effects[id].attempt == request->attempt &&
-           book->ledger.effects[id].retry_at_ms == 0 &&
-           book->ledger.replies == count_turns(request) && book->calls_seen[id] < request->attempt;
+    uint32_t id = open_call(run);
+    return id != 0 && run->ledger.effects[id].attempt == request->attempt &&
+           run->ledger.effects[id].retry_at_ms == 0 &&
+           run->ledger.replies == count_turns(request) && run->calls_seen[id] < request->attempt;
 }
 
 /* A fork begins with the same words as the run it was made from. */
-static struct book *find_caller(struct world *world, const struct model_request *request)
+static struct sim_run *find_caller(struct world *world, const struct model_request *request)
 {
-    struct book *found = NULL;
+    struct sim_run *found = NULL;
     struct buf marker = {0};
     buf_put_json_string(&marker, request->messages[0].blocks[0].text);
-    for (size_t i = 0; i < world->book_count; i++) {
-        struct book *book = world->books[i];
-        if (str_equal(book->marker, buf_str(&marker)) &&
+    for (size_t i = 0; i < world->run_count; i++) {
+        struct sim_run *run = world->runs[i];
+        if (str_equal(run->marker, buf_str(&marker)) &&
             (found == NULL || !may_ask(found, request))) {
-            found = book;
+            found = run;
         }
     }
     buf_fini(&marker);
@@ -80,34 +80,34 @@ static struct book *find_caller(struct world *world, const struct model_request 
 }
 
 /* A call is made when its request is on disk, once for each attempt, with the facts so far. */
-static struct book *judge_start(struct world *world, const struct model_request *request)
+static struct sim_run *judge_start(struct world *world, const struct model_request *request)
 {
     world_expect(world, request->message_count > 0 && request->messages[0].block_count > 0,
                  "a-call-has-messages");
     if (!world_is_well(world)) {
         return NULL;
     }
-    struct book *book = find_caller(world, request);
-    world_expect(world, book != NULL, "acts-follow-their-commit");
-    if (book == NULL) {
+    struct sim_run *run = find_caller(world, request);
+    world_expect(world, run != NULL, "acts-follow-their-commit");
+    if (run == NULL) {
         return NULL;
     }
-    uint32_t id = open_call(book);
+    uint32_t id = open_call(run);
     world_expect(world, id != 0, "settled-calls-are-not-made-again");
     if (id == 0) {
         return NULL;
     }
-    const struct ledger_effect *effect = &book->ledger.effects[id];
+    const struct ledger_effect *effect = &run->ledger.effects[id];
     world_expect(world, request->attempt == effect->attempt, "acts-follow-their-commit");
     world_expect(world, effect->retry_at_ms == 0, "calls-that-back-off-are-not-made");
-    world_expect(world, count_turns(request) == book->ledger.replies, "a-call-knows-all-turns");
-    world_expect(world, book->calls_seen[id] < request->attempt, "one-call-per-attempt");
-    book->calls_seen[id] = request->attempt;
+    world_expect(world, count_turns(request) == run->ledger.replies, "a-call-knows-all-turns");
+    world_expect(world, run->calls_seen[id] < request->attempt, "one-call-per-attempt");
+    run->calls_seen[id] = request->attempt;
     unsigned version = request->system.len == 0 ? 99 : (unsigned)(request->system.ptr[0] - '0');
     world_expect(
-        world, version < world->definition_count && world->definitions[version] == book->definition,
+        world, version < world->definition_count && world->definitions[version] == run->definition,
         "a-run-keeps-its-definition");
-    return book;
+    return run;
 }
 
 /* Every call of the last turn has its result, of the task that ran it. */
@@ -291,8 +291,8 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     if (!world_sees(world)) {
         return;
     }
-    const struct book *book = judge_start(world, request);
-    if (book == NULL) {
+    const struct sim_run *run = judge_start(world, request);
+    if (run == NULL) {
         return;
     }
     judge_results(world, request);
@@ -305,10 +305,10 @@ static void start(void *self, uint64_t number, const struct model_request *reque
         .life = world->life,
         .number = ++world->call_number,
         .turn = turn,
-        .text_seed = world_text_seed(world, book->marker, turn, request->attempt),
+        .text_seed = world_text_seed(world, run->marker, turn, request->attempt),
         .text_len = world_below(world, TEXT_BYTES_MAX),
     };
-    world_say(world, "provider: call of %.6s.. turn %u attempt %u", book->marker.ptr, turn,
+    world_say(world, "provider: call of %.6s.. turn %u attempt %u", run->marker.ptr, turn,
               request->attempt);
     uint64_t delay_ms =
         world_fault(world, 3) ? world_below(world, 120000) : world_below(world, 900);

@@ -35,7 +35,7 @@ MUTANTS = {
                 "request_answer(partition, request, NULL);",
         },
     ),
-    "await_of_lost_turn_passed_over": (
+    "await_of_lost_round_passed_over": (
         "A wait whose end was not committed is not looked at again.",
         {
             "topic->is_waking = false; topic->awaits_from = await_rows_of(topic->hash);":
@@ -74,7 +74,7 @@ MUTANTS = {
         "trigger->batch_timeout_ms = offer->batch_timeout_ms; trigger->due_ms = AT_ONCE_MS;":
             "trigger->batch_timeout_ms = offer->batch_timeout_ms;",
     }),
-    "batch_not_read": ("What this very turn has written of a run is not seen.", {
+    "batch_not_read": ("What this very round has written of a run is not seen.", {
         "if (live != NULL && live->is_touched)": "if (live != NULL && live->is_touched && false)",
     }),
     "batch_not_recovered": (
@@ -125,7 +125,7 @@ MUTANTS = {
                 "(event->kind == EVENT_RUN_CANCELLED && run != NULL)",
         },
     ),
-    "cleanup_waits_for_turn": ("Code that was cancelled waits for its turn to clean up.", {
+    "cleanup_waits_for_admission": ("Code that was cancelled waits for admission to clean up.", {
         "effect->kind == EFFECT_BODY && !run->state.is_cancelling": "effect->kind == EFFECT_BODY",
     }),
     "default_queue_ignored": ("A workflow's own queue is not asked for.", {
@@ -173,13 +173,10 @@ MUTANTS = {
                 "run->state.id, start), false, 1, visit_start",
         },
     ),
-    "key_keeps_its_turn": ("A key that was served is still the first.", {
-        "key->served = ++key->queue->served;": "",
-    }),
     "key_limit_one_more": ("A key runs one more than its limit.", {
         "key->running < limit": "key->running <= limit",
     }),
-    "key_not_written": ("An idempotency key is known until the end of the turn only.", {
+    "key_not_written": ("An idempotency key is known until the end of the round only.", {
         "store_batch_put(&partition->batch, STORE_IDEMPOTENCY,":
             "if (len == 0) store_batch_put(&partition->batch, STORE_IDEMPOTENCY,",
     }),
@@ -217,7 +214,7 @@ MUTANTS = {
     "lower_priority_first": ("Within a key the lower priority goes first.", {
         "left->priority > right->priority": "left->priority < right->priority",
     }),
-    "newborn_not_cancelled": (
+    "new_child_not_cancelled": (
         "A child started in the round of its parent's cancellation lives on.",
         {
             "uuid_equal(fresh->fresh[i].parent, run->state.id)":
@@ -248,7 +245,7 @@ MUTANTS = {
                 "tell_again(tasks->partition, acts, 0 * count);",
         },
     ),
-    "park_lost": ("A task parked by a turn whose commit fails is in no line.", {
+    "park_lost": ("A task parked by a round whose commit fails is not ready again.", {
         "!act->run->is_touched": "act->run->is_touched && false",
     }),
     "park_not_released": ("A parked task keeps its slot.", {
@@ -287,7 +284,7 @@ MUTANTS = {
     "queue_limit_one_more": ("A queue runs one more than its limit.", {
         "queue->running < queue->limits.concurrency": "queue->running <= queue->limits.concurrency",
     }),
-    "rate_counts_all_turns": ("To go on after a wait counts as a beginning.", {
+    "rate_counts_all_admissions": ("To go on after a wait counts as a beginning.", {
         "is_start = effect->attempt == 0;": "is_start = true;",
     }),
     "rate_forgotten_at_restart": ("After a restart the rate looks back at nothing.", {
@@ -309,7 +306,7 @@ MUTANTS = {
         },
     ),
     "recovery_repeats_calls": (
-        "Recovery after a failed commit orders a call again that is in flight.",
+        "Recovery after a failed commit makes a call again that is in flight.",
         {
             """effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
             room_of(models->partition, run)->call == 0""":
@@ -331,14 +328,17 @@ MUTANTS = {
             offer->cron;""",
         "if (!offer->keeps_input) { put_input(": "if (!offer->keeps_input && !stays) { put_input(",
     }),
-    "row_without_priority": ("The row of a run that waits for its turn forgets its priority.", {
+    "row_without_priority": ("The row of a run that waits for admission forgets its priority.", {
         "row->priority = place.priority;": "",
     }),
-    "row_without_queue": ("The row of a run that waits for its turn does not say so.", {
+    "row_without_queue": ("The row of a run that waits for admission does not say so.", {
         "first->attempt > 0;": "first->attempt > 0; memset(row->queue, 0, sizeof(row->queue));",
     }),
     "second_answer_kept": ("An answer that comes second is kept for a suspension to come.", {
         "is_second(run, &search, answer)": "is_second(run, &search, answer) && key.len > 64",
+    }),
+    "served_key_stays_first": ("A key that was served is still the first.", {
+        "key->served = ++key->queue->served;": "",
     }),
     "slot_not_released": (
         "A settled task keeps its slot.",

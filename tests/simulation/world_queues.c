@@ -1,6 +1,6 @@
 /*
  * Those who define queues, again and again, who crowd them with runs that nobody follows, and who
- * look at them. What they are answered is held against the books.
+ * look at them. What they are answered is held against the laws.
  */
 #include "service/base/failure.h"
 #include "service/base/hash.h"
@@ -79,19 +79,20 @@ static void start_done(struct request *request, const struct failure *failure)
     if (ask != NULL && failure != NULL) {
         bool is_undefined = failure->code == CODE_NOT_FOUND && !ask->is_defined;
         world_fail_law(ask->base.world, failure, is_undefined, "good-starts-are-taken");
-        bool is_there = books_find_marker(ask->base.world, ask->marker) != NULL;
+        bool is_there = world_find_marked(ask->base.world, ask->marker) != NULL;
         world_expect(ask->base.world, !is_there || failure->code == CODE_UNAVAILABLE,
                      "refused-starts-leave-nothing");
     } else if (ask != NULL) {
-        const struct book *book = books_find(ask->base.world, start_request(request)->ret_run);
-        world_expect(ask->base.world, book != NULL && str_equal(book->marker, ask->marker),
+        const struct sim_run *run =
+            world_find_run(ask->base.world, start_request(request)->ret_run);
+        world_expect(ask->base.world, run != NULL && str_equal(run->marker, ask->marker),
                      "acknowledged-starts-are-durable");
         const struct run_spec *spec = &start_request(request)->spec;
         world_expect(
             ask->base.world,
             !world_is_well(ask->base.world) ||
-                (book->queue == ask->queue && book->priority == spec->options.priority &&
-                 str_equal(world_queue_key(book->queue_key), spec->options.concurrency_key)),
+                (run->queue == ask->queue && run->priority == spec->options.priority &&
+                 str_equal(world_queue_key(run->queue_key), spec->options.concurrency_key)),
             "a-run-stands-where-its-start-puts-it");
     }
     request_free(request);
@@ -135,13 +136,13 @@ static void judge_report(struct world *world, const struct queue_report *report)
                      report->limits.rate_period_ms == limits->rate_period_ms,
                  "a-listed-queue-has-its-limits");
     world_expect(world,
-                 report->running == books_held(world, number, WORLD_KEYS) &&
-                     report->waiting == books_waiting(world, number),
+                 report->running == laws_admitted(world, number, WORLD_KEYS) &&
+                     report->waiting == laws_awaiting(world, number),
                  "a-listed-queue-counts-its-runs");
     if (!world_is_well(world)) {
-        world_detail(world, "queue " STR_FMT " says %u and %u; held %u, in line %u",
+        world_detail(world, "queue " STR_FMT " says %u and %u; held %u, waiting %u",
                      STR_ARG(report->name), report->running, report->waiting,
-                     books_held(world, number, WORLD_KEYS), books_waiting(world, number));
+                     laws_admitted(world, number, WORLD_KEYS), laws_awaiting(world, number));
     }
 }
 
@@ -183,10 +184,10 @@ static void define_missing(struct world *world)
     }
 }
 
-static void meddle(struct world *world, void *context, uint64_t number)
+static void do_command(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
-    world_at(world, 500 + world_below(world, 12000), meddle, NULL, 0);
+    world_at(world, 500 + world_below(world, 12000), do_command, NULL, 0);
     if (world->calm) {
         define_missing(world);
         return;
@@ -197,7 +198,7 @@ static void meddle(struct world *world, void *context, uint64_t number)
         define(world, queue);
     } else if (what < 7) {
         list(world);
-    } else if (world->book_count < 30) {
+    } else if (world->run_count < 30) {
         size_t count = 1 + world_below(world, CROWD_MAX);
         for (size_t i = 0; i < count; i++) {
             start_one(world, queue);
@@ -212,5 +213,5 @@ void world_queues_begin(struct world *world)
             define(world, i);
         }
     }
-    world_at(world, 1000, meddle, NULL, 0);
+    world_at(world, 1000, do_command, NULL, 0);
 }

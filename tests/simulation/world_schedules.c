@@ -206,13 +206,13 @@ void world_offer_clockwork(struct world *world, unsigned host, const char *deplo
 
 /* ---- When. ---- */
 
-static void meddle(struct world *world, void *context, uint64_t number)
+static void do_command(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
     if (world->calm) {
         return;
     }
-    world_at(world, 500 + world_below(world, 15000), meddle, NULL, 0);
+    world_at(world, 500 + world_below(world, 15000), do_command, NULL, 0);
     unsigned what = (unsigned)world_below(world, 10);
     unsigned schedule = (unsigned)world_below(world, WORLD_SCHEDULES);
     if (what < 5) {
@@ -224,10 +224,10 @@ static void meddle(struct world *world, void *context, uint64_t number)
     }
 }
 
-static void tidy_up(struct world *world, void *context, uint64_t number)
+static void answer_all(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
-    world_at(world, TIDY_MS, tidy_up, NULL, 0);
+    world_at(world, TIDY_MS, answer_all, NULL, 0);
     bool is_over = world->calm && world->time_ms > world->calm_ms + TICKS_AFTER_MS;
     for (unsigned i = 0; i < WORLD_SCHEDULES && is_over; i++) {
         if (world->schedules[i].is_there) {
@@ -253,6 +253,6 @@ void world_schedules_begin(struct world *world)
             put(world, i);
         }
     }
-    world_at(world, 1500, meddle, NULL, 0);
-    world_at(world, TIDY_MS, tidy_up, NULL, 0);
+    world_at(world, 1500, do_command, NULL, 0);
+    world_at(world, TIDY_MS, answer_all, NULL, 0);
 }

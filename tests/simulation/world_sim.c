@@ -1,6 +1,6 @@
 /*
  * Goal:   whatever dies, fails, repeats itself or comes late, the partition keeps every promise.
- * Method: draw a whole world per seed (world.h), judge every commit, act and answer by the books,
+ * Method: draw a whole world per seed (world.h), judge every commit, act and answer by the laws,
  *         let it calm down, and expect that everything ends. Some seeds are run twice: the same
  *         seed must be the same history, byte for byte.
  *
@@ -29,7 +29,7 @@ static void print_counts(const struct world_counts *counts)
         {"completed", counts->completed},
         {"failed", counts->failed},
         {"cancelled", counts->cancelled},
-        {"turns", counts->turns},
+        {"rounds", counts->rounds},
         {"commits", counts->commits},
         {"events", counts->events},
         {"snapshots", counts->snapshots},
@@ -42,7 +42,7 @@ static void print_counts(const struct world_counts *counts)
         {"tasks given", counts->gives},
         {"host streams", counts->reconnects},
         {"host deaths", counts->host_deaths},
-        {"answers out of turn", counts->stale},
+        {"stale answers", counts->stale},
         {"answers refused", counts->refusals},
         {"starts found by key", counts->starts_repeated},
         {"full inboxes", counts->snubs},
@@ -62,7 +62,7 @@ static void print_counts(const struct world_counts *counts)
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},
-        {"turns taken in queues", counts->turns_taken},
+        {"admissions", counts->admissions},
         {"beginnings under a rate", counts->beginnings},
         {"ticks", counts->ticks},
         {"ticks skipped", counts->ticks_skipped},

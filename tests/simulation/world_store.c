@@ -35,7 +35,7 @@ static bool is_clockwork(const struct store_batch *batch)
 static status commit_for_real(struct world *world, const struct store_batch *batch)
 {
     status committed = store_commit(&world->store, batch);
-    books_take(world, batch);
+    laws_take(world, batch);
     world->counts.commits++;
     return committed;
 }
@@ -64,7 +64,7 @@ static status commit(void *self, const struct store_batch *batch)
         memory_store_fault(&world->store, faults[which].fault);
         status outcome = store_commit(&world->store, batch);
         if (faults[which].fault == MEMORY_STORE_FAULT_UNKNOWN) {
-            books_take(world, batch);
+            laws_take(world, batch);
         }
         world->counts.store_faults++; /* What was taken just now is doubted afterwards. */
         return outcome;

@@ -123,15 +123,15 @@ const struct watch_format world_format = {
 static void see_fact(struct sim_follow *follow, const struct shown *shown)
 {
     struct world *world = follow->world;
-    const struct book *book = books_find(world, follow->run);
+    const struct sim_run *run = world_find_run(world, follow->run);
     world_expect(world, shown->seq == follow->seq + 1, "watchers-see-each-fact-once-in-order");
-    world_expect(world, shown->seq <= book->ledger.events, "watchers-see-only-what-is-durable");
+    world_expect(world, shown->seq <= run->ledger.events, "watchers-see-only-what-is-durable");
     if (!world_is_well(world)) {
         world_detail(world, "seq %u after %u, durable up to %u", shown->seq, follow->seq,
-                     book->ledger.events);
+                     run->ledger.events);
         return;
     }
-    world_expect(world, book->facts[shown->seq - 1] == shown->hash, "watchers-see-what-is-written");
+    world_expect(world, run->facts[shown->seq - 1] == shown->hash, "watchers-see-what-is-written");
     follow->seq = shown->seq;
     world->counts.facts_shown++;
 }
@@ -139,18 +139,18 @@ static void see_fact(struct sim_follow *follow, const struct shown *shown)
 static void see_text(struct sim_follow *follow, const struct shown *shown, const char *text)
 {
     struct world *world = follow->world;
-    const struct book *book = books_find(world, follow->run);
+    const struct sim_run *run = world_find_run(world, follow->run);
     bool is_same = follow->effect == shown->effect && follow->attempt == shown->attempt;
     uint64_t expected = is_same ? follow->offset : 0;
     uint64_t begin = shown->offset - shown->text_len;
     world->counts.deltas++;
     world_expect(world, begin <= expected, "no-gap-in-the-text");
     world_expect(world, begin >= expected, "no-repetition-in-the-text");
-    const struct ledger_effect *effect = ledger_open(&book->ledger, shown->effect);
+    const struct ledger_effect *effect = ledger_open(&run->ledger, shown->effect);
     world_expect(world, effect != NULL && effect->attempt == shown->attempt,
                  "text-is-of-the-call-in-flight");
     static char wanted[SHOWN_TEXT_MAX];
-    uint64_t seed = world_text_seed(world, book->marker, book->ledger.replies, shown->attempt);
+    uint64_t seed = world_text_seed(world, run->marker, run->ledger.replies, shown->attempt);
     world_model_text(seed, begin, shown->text_len, wanted);
     world_expect(world, memcmp(wanted, text, shown->text_len) == 0, "text-is-the-calls");
     follow->effect = shown->effect;
@@ -163,7 +163,7 @@ static void see(struct sim_watcher *it, const struct shown *shown, const char *t
     struct world *world = it->world;
     struct sim_follow *follow = it->follow;
     world_expect(world, !it->saw_end, "nothing-follows-the-end");
-    const struct book *book = books_find(world, follow->run);
+    const struct sim_run *run = world_find_run(world, follow->run);
     switch (shown->kind) {
     case SHOWN_FACT:
         see_fact(follow, shown);
@@ -176,14 +176,14 @@ static void see(struct sim_watcher *it, const struct shown *shown, const char *t
         }
         break;
     case SHOWN_CAUGHT_UP:
-        world_expect(world, shown->seq == follow->seq && follow->seq <= book->ledger.events,
+        world_expect(world, shown->seq == follow->seq && follow->seq <= run->ledger.events,
                      "caught-up-is-said-when-it-is-so");
         break;
     case SHOWN_ENDED:
         it->saw_end = true;
-        world_expect(world, book->ledger.ended != EVENT_NONE, "the-end-is-durable");
-        world_expect(world, follow->seq == book->ledger.events, "all-facts-come-before-the-end");
-        world_expect(world, shown->state == book->folded.state, "the-end-is-the-runs");
+        world_expect(world, run->ledger.ended != EVENT_NONE, "the-end-is-durable");
+        world_expect(world, follow->seq == run->ledger.events, "all-facts-come-before-the-end");
+        world_expect(world, shown->state == run->folded.state, "the-end-is-the-runs");
         break;
     }
 }
@@ -193,8 +193,8 @@ static void disconnect(struct world *world, void *context, uint64_t number);
 /* Between two facts of one record. */
 static bool is_in_between(const struct sim_watcher *it, const struct shown *shown)
 {
-    const struct book *book = books_find(it->world, it->follow->run);
-    return shown->kind == SHOWN_FACT && !(book->kinds[shown->seq - 1] & 0x80);
+    const struct sim_run *run = world_find_run(it->world, it->follow->run);
+    return shown->kind == SHOWN_FACT && !(run->kinds[shown->seq - 1] & 0x80);
 }
 
 static void push(struct watcher *watcher, struct payload *payload)

@@ -1,7 +1,7 @@
 /*
- * What a task's code does: lines that follow from the task's name, so that every host that is
+ * What a task's code does: operations that follow from the task's name, so that every host that is
  * given it does the same, and goes on where its steps end. The code waits, is parked, is told of
- * a cancellation and cleans up, speaks out of turn and repeats itself.
+ * a cancellation and cleans up, says what is stale and repeats itself.
  */
 #include "service/hosts/leases.h"
 #include "tests/simulation/world_hosts.h"
@@ -58,10 +58,10 @@ static void write_code(const struct world *world, struct sim_task *task)
     }
 }
 
-/* An order's key or a step's: the code's line. */
-static str key_of(struct world *world, size_t line)
+/* The step's key of an operation. */
+static str key_of(struct world *world, size_t number)
 {
-    return arena_printf(&world->arena, "k%zu", line);
+    return arena_printf(&world->arena, "k%zu", number);
 }
 
 static struct sim_op *find_op(struct world *world, struct sim_task *task, str key)
@@ -89,24 +89,24 @@ static void take_steps(struct world *world, struct sim_task *task, const struct 
 void sim_work_begin(struct sim_host *host, struct sim_task *task, const struct host_task *given)
 {
     struct world *world = host->world;
-    const struct book *book = books_find(world, task->task.run);
-    bool is_below = book->marker.len > 2 && book->marker.ptr[1] == 'x';
-    task->depth = is_below ? (unsigned)(book->marker.ptr[2] - '0') : 0;
+    const struct sim_run *run = world_find_run(world, task->task.run);
+    bool is_below = run->marker.len > 2 && run->marker.ptr[1] == 'x';
+    task->depth = is_below ? (unsigned)(run->marker.ptr[2] - '0') : 0;
     task->given_ms = world->time_ms;
     task->is_cancelled = given->is_cancelling;
     write_code(world, task);
-    bool is_one_of_many = book->is_by_machine || book->marker.ptr[1] == 'q';
+    bool is_one_of_many = run->is_by_machine || run->marker.ptr[1] == 'q';
     task->op_count = is_one_of_many && task->op_count > 2 ? 2 : task->op_count;
     take_steps(world, task, given);
     sim_work_later(host, task);
 }
 
-/* What was ordered is ordered again: who held the task meanwhile may have failed with it. */
+/* What was asked for is asked for again: who held the task meanwhile may have failed with it. */
 void sim_work_again(struct sim_host *host, struct sim_task *task, const struct host_task *given)
 {
     for (size_t i = 0; i < task->op_count; i++) {
         struct sim_op *op = &task->ops[i];
-        if (op->kind != OP_STEP && op->state == OP_STATE_SAID) {
+        if (op->kind != OP_STEP && op->state == OP_STATE_ASKED) {
             op->state = OP_STATE_NEW;
         }
     }
@@ -165,15 +165,15 @@ bool world_work_is_untold(const struct world *world, uuid run)
 static void check_told(struct world *world, const struct sim_host *host,
                        const struct sim_task *task)
 {
-    const struct book *book = books_find(world, task->task.run);
-    const struct ledger_effect *effect = ledger_open(&book->ledger, task->task.effect);
-    bool is_held = book->ledger.ended == EVENT_NONE && effect != NULL && effect->is_leased &&
+    const struct sim_run *run = world_find_run(world, task->task.run);
+    const struct ledger_effect *effect = ledger_open(&run->ledger, task->task.effect);
+    bool is_held = run->ledger.ended == EVENT_NONE && effect != NULL && effect->is_leased &&
                    effect->attempt == task->epoch && effect->host == host_hash_of(str_of(host->id));
     for (size_t i = 0; i < task->op_count && is_held; i++) {
-        const struct book_wait *wait = books_wait(book, task->task.effect, key_of(world, i));
+        const struct sim_wait *wait = sim_run_wait(run, task->task.effect, key_of(world, i));
         bool is_late =
             wait != NULL && wait->is_settled && wait->settled_ms + CHANCE_MS < world->time_ms;
-        world_expect(world, task->ops[i].state != OP_STATE_SAID || !is_late,
+        world_expect(world, task->ops[i].state != OP_STATE_ASKED || !is_late,
                      "outcomes-reach-who-waits-for-them");
     }
 }
@@ -204,7 +204,7 @@ static struct outcome draw_outcome(struct world *world)
 }
 
 /* Answers nobody asked for: an older epoch, a missing number, a task it never had. */
-static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task)
+static void say_stale(struct sim_host *host, const struct sim_task *task)
 {
     struct world *world = host->world;
     struct host_message message = {
@@ -233,7 +233,7 @@ static void speak_out_of_turn(struct sim_host *host, const struct sim_task *task
     sim_host_say(host, message, true);
 }
 
-static void speak_again(struct sim_host *host)
+static void say_again(struct sim_host *host)
 {
     if (host->unacknowledged_count > 0) {
         size_t pick = world_below(host->world, host->unacknowledged_count);
@@ -282,7 +282,7 @@ static void draw_children(struct world *world, const struct sim_task *task,
     size_t count = 1 + world_below(world, world_below(world, 5) == 0 ? 6 : 2);
     struct host_child *children = arena_zalloc(&world->arena, count * sizeof(*children));
     for (size_t i = 0; i < count; i++) {
-        /* One whose agent nobody has defined spoils the order: rare. */
+        /* One whose agent nobody has defined spoils the request: rare. */
         size_t bound = world_below(world, 6) == 0 ? COUNT_OF(kinds) : COUNT_OF(kinds) - 1;
         size_t kind = world_below(world, bound);
         uint64_t timeout_ms = 5000 + world_below(world, 60000);
@@ -312,14 +312,14 @@ static void draw_children(struct world *world, const struct sim_task *task,
 static void draw_resume(struct world *world, const struct sim_task *task,
                         struct host_step_request *order)
 {
-    const struct book *book = world->books[world_below(world, world->book_count)];
+    const struct sim_run *run = world->runs[world_below(world, world->run_count)];
     order->kind = STEP_REQUEST_RESUME;
-    order->run = world_below(world, 10) == 0 ? task->task.run : book->id;
+    order->run = world_below(world, 10) == 0 ? task->task.run : run->id;
     order->step_key = key_of(world, world_below(world, OPS_MAX));
     order->data = STR("{\"from\":\"code\"}");
-    for (size_t i = 0; i < book->wait_count; i++) {
-        if (book->waits[i].is_open && book->waits[i].kind == EFFECT_SUSPENSION) {
-            order->step_key = book->waits[i].key;
+    for (size_t i = 0; i < run->wait_count; i++) {
+        if (run->waits[i].is_open && run->waits[i].kind == EFFECT_SUSPENSION) {
+            order->step_key = run->waits[i].key;
         }
     }
 }
@@ -329,8 +329,8 @@ static uint64_t draw_due(struct world *world, uint64_t amount)
     return amount % 2 == 0 ? 0 : world_wall_ms(world) + 2000 + amount / 2 % 20000;
 }
 
-static struct host_step_request draw_order(struct world *world, const struct sim_task *task,
-                                           const struct sim_op *op)
+static struct host_step_request draw_step_request(struct world *world, const struct sim_task *task,
+                                                  const struct sim_op *op)
 {
     struct host_step_request order = {.kind = STEP_REQUEST_SLEEP};
     static const char *const types[] = {"", "a", "b"};
@@ -372,19 +372,20 @@ static struct host_step_request draw_order(struct world *world, const struct sim
     return order;
 }
 
-static void do_order(struct sim_host *host, struct sim_task *task, struct sim_op *op, str key)
+static void do_step_request(struct sim_host *host, struct sim_task *task, struct sim_op *op,
+                            str key)
 {
     struct host_message message = message_of(task, HOST_MESSAGE_STEP_REQUEST);
     message.key = key;
-    message.step_request = draw_order(host->world, task, op);
-    op->state = OP_STATE_SAID;
+    message.step_request = draw_step_request(host->world, task, op);
+    op->state = OP_STATE_ASKED;
     sim_host_say(host, message, false);
     if (world_fault(host->world, 10)) {
-        sim_host_say(host, message, false); /* Under two numbers: it is one order. */
+        sim_host_say(host, message, false); /* Under two numbers: it is one step request. */
     }
     bool starts = message.step_request.kind == STEP_REQUEST_START;
     if (starts && world_fault(host->world, 8)) {
-        world_cancel(host->world, task->task.run); /* Perhaps in one turn. */
+        world_cancel(host->world, task->task.run); /* Perhaps in one round. */
     }
 }
 
@@ -426,7 +427,7 @@ static void clean_up(struct sim_host *host, struct sim_task *task)
             .amount = world_below(world, 1000),
         };
         op.kind = task->depth < 2 && world_below(world, 4) == 0 ? OP_START : op.kind;
-        do_order(host, task, &op, arena_printf(&world->arena, "farewell-%u", task->epoch));
+        do_step_request(host, task, &op, arena_printf(&world->arena, "farewell-%u", task->epoch));
     } else if (what >= 2) {
         struct host_message message = message_of(task, HOST_MESSAGE_TASK_DONE);
         message.outcome = draw_outcome(world);
@@ -440,8 +441,8 @@ static void clean_up(struct sim_host *host, struct sim_task *task)
     }
 }
 
-/* The next line; false: it has to wait for one. */
-static bool do_line(struct sim_host *host, struct sim_task *task)
+/* The next operation; false: it has to wait for one. */
+static bool do_next(struct sim_host *host, struct sim_task *task)
 {
     struct world *world = host->world;
     bool is_open = false;
@@ -454,14 +455,14 @@ static bool do_line(struct sim_host *host, struct sim_task *task)
             return true;
         }
         if (op->state == OP_STATE_NEW) {
-            do_order(host, task, op, key_of(world, i));
+            do_step_request(host, task, op, key_of(world, i));
             sim_work_later(host, task);
             return true;
         }
-        if (op->state == OP_STATE_SAID && op->is_joined) {
+        if (op->state == OP_STATE_ASKED && op->is_joined) {
             return false;
         }
-        is_open |= op->state == OP_STATE_SAID;
+        is_open |= op->state == OP_STATE_ASKED;
     }
     if (is_open && !task->leaves_early) {
         return false;
@@ -488,17 +489,17 @@ static void work(struct world *world, void *context, uint64_t number)
         return;
     }
     if (world_fault(world, 6)) {
-        speak_out_of_turn(host, task);
+        say_stale(host, task);
     }
     if (world_fault(world, 6)) {
-        speak_again(host);
+        say_again(host);
     }
     if (world_below(world, 100) < 15) {
         show_progress(host, task);
     }
     if (task->is_cancelled) {
         clean_up(host, task);
-    } else if (!do_line(host, task)) {
+    } else if (!do_next(host, task)) {
         wait(host, task);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * The books of what starts by itself: schedules and triggers. Which tick or which events a run must
+ * The laws of what starts by itself: schedules and triggers. Which tick or which events a run must
  * stand for follows from the rows and events committed before it, by the program's clock; how far
  * each has come must be written in the commit that starts the run.
  */
@@ -110,11 +110,11 @@ static void judge_payload(struct world *world, unsigned number, uint64_t tick_ms
 
 static bool is_run_before_at_work(struct world *world, const struct sim_schedule *schedule)
 {
-    const struct book *book = books_find(world, schedule->row.run);
-    return book != NULL && book->ledger.ended == EVENT_NONE;
+    const struct sim_run *run = world_find_run(world, schedule->row.run);
+    return run != NULL && run->ledger.ended == EVENT_NONE;
 }
 
-static void judge_tick(struct world *world, unsigned number, const struct book *book, str input)
+static void judge_tick(struct world *world, unsigned number, const struct sim_run *run, str input)
 {
     struct sim_schedule *schedule = &world->schedules[number];
     world_expect(world, schedule->is_there, "a-deleted-schedule-starts-nothing");
@@ -126,10 +126,10 @@ static void judge_tick(struct world *world, unsigned number, const struct book *
     world_expect(world, uuid_is_zero(schedule->started), "a-tick-starts-one-run-when-it-comes");
     world_expect(world, !is_run_before_at_work(world, schedule),
                  "runs-of-a-schedule-do-not-overtake");
-    world_expect(world, str_equal(book->name, world_schedule_workflow(number)),
+    world_expect(world, str_equal(run->name, world_schedule_workflow(number)),
                  "a-schedule-starts-its-workflow");
     judge_payload(world, number, tick_ms, input);
-    schedule->started = book->id;
+    schedule->started = run->id;
     schedule->started_tick_ms = tick_ms;
     world->counts.ticks++;
 }
@@ -281,7 +281,7 @@ static void judge_event(struct world *world, struct sim_trigger *trigger, str re
 {
     str data;
     const struct sim_topic *topic = &world->topics[trigger->topic];
-    uint64_t sequence = books_number(rendered, STR("sequence"));
+    uint64_t sequence = world_json_number(rendered, STR("sequence"));
     world_expect(world, sequence == trigger->position + 1, "each-event-reaches-one-batch-in-order");
     world_expect(world, sequence <= topic->count, "triggers-see-only-what-is-published");
     if (world_is_well(world)) {
@@ -326,7 +326,7 @@ static void judge_batch(struct world *world, struct sim_trigger *trigger, str in
 
 /* ---- Commits. ---- */
 
-void books_clockwork_begin(struct world *world)
+void laws_clockwork_begin(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_ZONES; i++) {
         struct zone *zone;
@@ -339,27 +339,28 @@ void books_clockwork_begin(struct world *world)
 }
 
 /* Inputs that callers give schedules are "tick-<number of the schedule>-<version>". */
-void books_clockwork_open(struct world *world, struct book *book, const struct run_spec *spec)
+void laws_clockwork_open(struct world *world, struct sim_run *run, const struct run_spec *spec)
 {
     str input = spec->input;
     unsigned trigger = find_trigger(spec->name);
     bool is_given = str_starts_with(input, STR("\"tick-"));
     bool is_tick = is_given || str_starts_with(input, STR("{\"schedule_id\""));
-    book->is_by_machine = is_tick || trigger < WORLD_TRIGGERS;
+    run->is_by_machine = is_tick || trigger < WORLD_TRIGGERS;
     if (trigger < WORLD_TRIGGERS) {
         judge_batch(world, &world->triggers[trigger], input);
     } else if (is_tick) {
-        unsigned number = is_given ? (unsigned)(input.ptr[6] - '0')
-                                   : find_schedule(books_text(world, input, STR("schedule_id")));
+        unsigned number = is_given
+                              ? (unsigned)(input.ptr[6] - '0')
+                              : find_schedule(world_json_text(world, input, STR("schedule_id")));
         world_expect(world, number < WORLD_SCHEDULES, "a-run-is-told-its-schedule");
         if (world_is_well(world)) {
-            judge_tick(world, number, book, input);
+            judge_tick(world, number, run, input);
         }
     }
 }
 
-void books_clockwork_take(struct world *world, uint8_t kind, str name,
-                          const struct store_entry *entry)
+void laws_clockwork_take(struct world *world, uint8_t kind, str name,
+                         const struct store_entry *entry)
 {
     if (kind == INDEX_SCHEDULE) {
         take_schedule(world, name, entry);
@@ -368,7 +369,7 @@ void books_clockwork_take(struct world *world, uint8_t kind, str name,
     }
 }
 
-void books_clockwork_check_commit(struct world *world)
+void laws_clockwork_check_commit(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
         world_expect(world, uuid_is_zero(world->schedules[i].started),

@@ -1,10 +1,10 @@
 /*
- * Who speaks to one run: the provider, hosts, answers from outside, children, and whoever says what
- * nobody awaits.
+ * What one run is asked: by the provider, hosts, answers from outside, children, and whoever asks
+ * what nobody awaits.
  */
 #include "tests/simulation/engine_world.h"
 
-void speak_start(struct engine_world *world)
+void submit_start(struct engine_world *world)
 {
     struct draw *draw = &world->draw;
     struct command command = {.kind = COMMAND_START};
@@ -88,14 +88,14 @@ static struct outcome draw_outcome(struct engine_world *world)
     return (struct outcome){.value = engine_world_text(world, "value")};
 }
 
-str speak_key(struct engine_world *world)
+str draw_step_key(struct engine_world *world)
 {
     return arena_printf(&world->arena, "k%u", (unsigned)draw_below(&world->draw, 14));
 }
 
-/* Something that outlives the code; what was answered early is settled at once, as the runtime
+/* Something that outlives the code; what was answered early is settled at once, as the partition
  * does. */
-static void speak_order(struct engine_world *world, const struct pending *lease)
+static void submit_step_request(struct engine_world *world, const struct pending *lease)
 {
     struct draw *draw = &world->draw;
     struct command command = {
@@ -103,7 +103,7 @@ static void speak_order(struct engine_world *world, const struct pending *lease)
         .effect = lease->effect,
         .attempt = lease->attempt,
         .step_request = {.kind = EFFECT_SLEEP + (enum effect_kind)draw_below(draw, 5),
-                         .key = speak_key(world),
+                         .key = draw_step_key(world),
                          .data = engine_world_text(world, "data")},
     };
     bool ends = draw_chance(draw, 60) || command.step_request.kind == EFFECT_SLEEP;
@@ -123,7 +123,7 @@ static void speak_order(struct engine_world *world, const struct pending *lease)
     engine_world_submit(world, command);
 }
 
-static void speak_park(struct engine_world *world, struct pending *lease)
+static void submit_park(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
         .kind = COMMAND_PARK,
@@ -137,7 +137,7 @@ static void speak_park(struct engine_world *world, struct pending *lease)
     engine_world_submit(world, command);
 }
 
-static void speak_done(struct engine_world *world, struct pending *lease)
+static void submit_done(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
         .kind = COMMAND_TASK_DONE,
@@ -158,7 +158,7 @@ static void speak_done(struct engine_world *world, struct pending *lease)
     engine_world_submit(world, command);
 }
 
-static void speak_lost(struct engine_world *world, struct pending *lease)
+static void submit_lost(struct engine_world *world, struct pending *lease)
 {
     lease->is_old = true;
     world->counts.leases_lost++;
@@ -168,7 +168,7 @@ static void speak_lost(struct engine_world *world, struct pending *lease)
                                                 .lease_lost = {.cause = STR("lease ran out")}});
 }
 
-static void speak_step(struct engine_world *world, struct pending *lease)
+static void submit_step(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
         .kind = COMMAND_STEP_DONE, .effect = lease->effect, .attempt = lease->attempt};
@@ -192,7 +192,7 @@ static str draw_deployment(struct engine_world *world)
 }
 
 /* Some host dials in that offers what was stopped. */
-void speak_code_came(struct engine_world *world)
+void submit_code_came(struct engine_world *world)
 {
     for (uint32_t id = 1; id <= world->ledger.effect_count; id++) {
         const struct ledger_effect *effect = ledger_open(&world->ledger, id);
@@ -205,8 +205,8 @@ void speak_code_came(struct engine_world *world)
     }
 }
 
-/* The queue gives the run its turn, and seldom takes it back. */
-void speak_admission(struct engine_world *world)
+/* The queue admits the run, and seldom takes it back. */
+void submit_admission(struct engine_world *world)
 {
     struct command command = {.kind = COMMAND_ADMIT};
     if (world->ledger.is_admitted && engine_world_fault(world, 5)) {
@@ -218,23 +218,23 @@ void speak_admission(struct engine_world *world)
 }
 
 /* A host does what hosts do, in order or not; it never answers twice for a number it means. */
-static void speak_host(struct engine_world *world, struct pending *lease)
+static void submit_host(struct engine_world *world, struct pending *lease)
 {
     bool waits = ledger_code_waits(&world->ledger, lease->effect);
     if (draw_below(&world->draw, world->calm ? 3 : 12) == 0) {
-        speak_done(world, lease);
+        submit_done(world, lease);
     } else if (engine_world_fault(world, 6)) {
-        speak_lost(world, lease);
+        submit_lost(world, lease);
     } else if (draw_chance(&world->draw, waits ? 30 : 2)) {
-        speak_park(world, lease);
+        submit_park(world, lease);
     } else if (engine_world_fault(world, world->likes_to_wait ? 90 : 45)) {
-        speak_order(world, lease);
+        submit_step_request(world, lease);
     } else {
-        speak_step(world, lease);
+        submit_step(world, lease);
     }
 }
 
-void speak_pending(struct engine_world *world, size_t index)
+void submit_pending(struct engine_world *world, size_t index)
 {
     struct pending *it = &world->pending[index];
     struct command command;
@@ -267,7 +267,7 @@ void speak_pending(struct engine_world *world, size_t index)
             engine_world_unpend(world, index);
             break;
         }
-        speak_host(world, it);
+        submit_host(world, it);
         break;
     }
 }
@@ -285,7 +285,7 @@ static uint32_t draw_wait(struct engine_world *world)
     return count == 0 ? 0 : waits[draw_below(&world->draw, count)];
 }
 
-void speak_resume(struct engine_world *world, str key)
+void submit_resume(struct engine_world *world, str key)
 {
     engine_world_submit(
         world, (struct command){
@@ -299,13 +299,13 @@ static void resume_wait(struct engine_world *world, const struct ledger_effect *
     for (unsigned i = 0; i < 14; i++) {
         str key = arena_printf(&world->arena, "k%u", i);
         if (str_hash(key) == wait->key) {
-            speak_resume(world, key);
+            submit_resume(world, key);
         }
     }
 }
 
 /* What was waited for happens: a child ends, an event comes, somebody answers. */
-void speak_outside(struct engine_world *world)
+void submit_awaited(struct engine_world *world)
 {
     uint32_t id = draw_wait(world);
     if (id == 0) {
@@ -332,7 +332,7 @@ void speak_outside(struct engine_world *world)
 }
 
 /* A command about anything at all, as long as nobody awaits it. */
-void speak_noise(struct engine_world *world)
+void submit_noise(struct engine_world *world)
 {
     struct draw *draw = &world->draw;
     struct pending about = {
@@ -366,7 +366,7 @@ void speak_noise(struct engine_world *world)
         command.start.spec = (struct run_spec){.kind = RUN_KIND_WORKFLOW};
     } else if (command.kind == COMMAND_STEP_REQUEST) {
         command.step_request.kind = EFFECT_SLEEP;
-        command.step_request.key = speak_key(world);
+        command.step_request.key = draw_step_key(world);
         command.step_request.due_ms = world->now_ms;
     }
     command.now_ms = world->now_ms;

@@ -1,5 +1,5 @@
 /*
- * The books of what runs wait for: answers, events, children; and of the rows that lead to them.
+ * The laws of what runs wait for: answers, events, children; and of the rows that lead to them.
  */
 #include <stdlib.h>
 
@@ -21,23 +21,23 @@ str world_topic_name(unsigned topic)
     return str_of(names[topic]);
 }
 
-void books_begin(struct world *world)
+void laws_begin(struct world *world)
 {
     world->link_count = 0;
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         world->topics[i].count = 0;
         hash128(world_topic_name(i), world->topics[i].hash);
     }
-    books_queues_begin(world);
-    books_clockwork_begin(world);
+    laws_queues_begin(world);
+    laws_clockwork_begin(world);
 }
 
 /* ---- Waits. ---- */
 
-struct book_wait *books_wait(const struct book *book, uint32_t owner, str key)
+struct sim_wait *sim_run_wait(const struct sim_run *run, uint32_t owner, str key)
 {
-    for (size_t i = book->wait_count; i > 0; i--) {
-        struct book_wait *wait = &book->waits[i - 1];
+    for (size_t i = run->wait_count; i > 0; i--) {
+        struct sim_wait *wait = &run->waits[i - 1];
         if (wait->owner == owner && str_equal(wait->key, key)) {
             return wait;
         }
@@ -45,17 +45,17 @@ struct book_wait *books_wait(const struct book *book, uint32_t owner, str key)
     return NULL;
 }
 
-struct book_wait *books_wait_of(const struct book *book, uint32_t effect)
+struct sim_wait *sim_run_wait_of(const struct sim_run *run, uint32_t effect)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        if (book->waits[i].effect == effect) {
-            return &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        if (run->waits[i].effect == effect) {
+            return &run->waits[i];
         }
     }
     return NULL;
 }
 
-str books_text(struct world *world, str object, str name)
+str world_json_text(struct world *world, str object, str name)
 {
     str raw;
     struct buf text = {0};
@@ -67,10 +67,10 @@ str books_text(struct world *world, str object, str name)
     return ret;
 }
 
-static void note_topic(struct world *world, struct book_wait *wait)
+static void note_topic(struct world *world, struct sim_wait *wait)
 {
-    str name = books_text(world, wait->data, STR("topic"));
-    wait->type = books_text(world, wait->data, STR("event_type"));
+    str name = world_json_text(world, wait->data, STR("topic"));
+    wait->type = world_json_text(world, wait->data, STR("event_type"));
     wait->topic = WORLD_TOPICS;
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         wait->topic = str_equal(name, world_topic_name(i)) ? i : wait->topic;
@@ -81,16 +81,17 @@ static void note_topic(struct world *world, struct book_wait *wait)
     }
 }
 
-static void note_set(struct world *world, struct book *book, const struct event *event)
+static void note_set(struct world *world, struct sim_run *run, const struct event *event)
 {
-    const struct book_wait *before = books_wait(book, event->wait_set.owner, event->wait_set.key);
-    world_expect(world, before == NULL || !before->is_settled, "an-order-is-carried-out-once");
-    if (book->wait_count == book->wait_capacity) {
-        book->wait_capacity = book->wait_capacity == 0 ? 8 : book->wait_capacity * 2;
-        book->waits = xrealloc(book->waits, book->wait_capacity * sizeof(book->waits[0]));
+    const struct sim_wait *before = sim_run_wait(run, event->wait_set.owner, event->wait_set.key);
+    world_expect(world, before == NULL || !before->is_settled,
+                 "a-step-request-is-carried-out-once");
+    if (run->wait_count == run->wait_capacity) {
+        run->wait_capacity = run->wait_capacity == 0 ? 8 : run->wait_capacity * 2;
+        run->waits = xrealloc(run->waits, run->wait_capacity * sizeof(run->waits[0]));
     }
-    struct book_wait *wait = &book->waits[book->wait_count++];
-    *wait = (struct book_wait){
+    struct sim_wait *wait = &run->waits[run->wait_count++];
+    *wait = (struct sim_wait){
         .effect = event->effect,
         .owner = event->wait_set.owner,
         .kind = event->wait_set.kind,
@@ -108,13 +109,13 @@ static void note_set(struct world *world, struct book *book, const struct event 
     }
 }
 
-static bool fits(const struct book_wait *wait, const struct sim_event *event)
+static bool fits(const struct sim_wait *wait, const struct sim_event *event)
 {
     return wait->type.len == 0 || str_equal(wait->type, event->type);
 }
 
 /* The first that fits, of those that were published since. 0: none. */
-uint64_t books_first_that_fits(const struct world *world, const struct book_wait *wait)
+uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *wait)
 {
     const struct sim_topic *topic = &world->topics[wait->topic];
     for (size_t i = wait->after; i < topic->count; i++) {
@@ -125,7 +126,7 @@ uint64_t books_first_that_fits(const struct world *world, const struct book_wait
     return 0;
 }
 
-uint64_t books_number(str object, str name)
+uint64_t world_json_number(str object, str name)
 {
     str raw;
     if (!json_object_get(object, name, &raw)) {
@@ -140,15 +141,15 @@ uint64_t books_number(str object, str name)
 
 static uint64_t sequence_of(str object)
 {
-    return books_number(object, STR("sequence"));
+    return world_json_number(object, STR("sequence"));
 }
 
-static void judge_settled(struct world *world, const struct book *book,
-                          const struct book_wait *wait, const struct outcome *outcome)
+static void judge_settled(struct world *world, const struct sim_run *run,
+                          const struct sim_wait *wait, const struct outcome *outcome)
 {
     if (wait->kind == EFFECT_EVENT && !outcome->failed) {
         world->counts.awaited++;
-        world_expect(world, sequence_of(outcome->value) == books_first_that_fits(world, wait),
+        world_expect(world, sequence_of(outcome->value) == laws_first_that_fits(world, wait),
                      "an-awaited-event-is-the-first-that-fits");
     }
     if (wait->kind == EFFECT_AT_ONCE && !outcome->failed && sequence_of(outcome->value) > 0) {
@@ -156,7 +157,7 @@ static void judge_settled(struct world *world, const struct book *book,
         for (unsigned i = 0; i < WORLD_TOPICS; i++) {
             uint64_t sequence = sequence_of(outcome->value);
             is_there |= sequence <= world->topics[i].count &&
-                        uuid_equal(world->topics[i].events[sequence - 1].run, book->id);
+                        uuid_equal(world->topics[i].events[sequence - 1].run, run->id);
         }
         world_expect(world, is_there, "what-is-said-to-be-published-is");
     }
@@ -164,42 +165,42 @@ static void judge_settled(struct world *world, const struct book *book,
 
 /* Whether an answer under this key could be for nobody: the last suspension under it was settled,
  * and its code is still at work, or it had timed out, or was given this very answer. */
-static bool is_second(const struct book *book, str key, str answer)
+static bool is_second(const struct sim_run *run, str key, str answer)
 {
-    const struct book_wait *last = NULL;
-    for (size_t i = 0; i < book->wait_count; i++) {
-        const struct book_wait *wait = &book->waits[i];
+    const struct sim_wait *last = NULL;
+    for (size_t i = 0; i < run->wait_count; i++) {
+        const struct sim_wait *wait = &run->waits[i];
         if (wait->kind == EFFECT_SUSPENSION && str_equal(wait->key, key)) {
             last = wait;
         }
     }
     return last != NULL && last->is_settled &&
-           (ledger_open(&book->ledger, last->owner) != NULL || last->failed ||
+           (ledger_open(&run->ledger, last->owner) != NULL || last->failed ||
             last->value == str_hash(answer));
 }
 
-static void note_answer(struct world *world, struct book *book, str key, str by, bool is_kept)
+static void note_answer(struct world *world, struct sim_run *run, str key, str by, bool is_kept)
 {
-    if (book->answer_count == book->answer_capacity) {
-        book->answer_capacity = book->answer_capacity == 0 ? 4 : book->answer_capacity * 2;
-        book->answers = xrealloc(book->answers, book->answer_capacity * sizeof(book->answers[0]));
+    if (run->answer_count == run->answer_capacity) {
+        run->answer_capacity = run->answer_capacity == 0 ? 4 : run->answer_capacity * 2;
+        run->answers = xrealloc(run->answers, run->answer_capacity * sizeof(run->answers[0]));
     }
-    book->answers[book->answer_count++] = (struct book_answer){
-        arena_copy(&world->arena, key), arena_copy(&world->arena, by), is_kept};
+    run->answers[run->answer_count++] =
+        (struct sim_answer){arena_copy(&world->arena, key), arena_copy(&world->arena, by), is_kept};
     world->counts.answers++;
     world->counts.kept += is_kept;
 }
 
-static void note_settled(struct world *world, struct book *book, const struct event *event)
+static void note_settled(struct world *world, struct sim_run *run, const struct event *event)
 {
     const struct outcome *outcome = &event->wait_settled.outcome;
-    struct book_wait *wait = books_wait_of(book, event->effect);
+    struct sim_wait *wait = sim_run_wait_of(run, event->effect);
     world_expect(world, wait != NULL && wait->is_open, "a-wait-is-settled-once");
     if (!world_is_well(world)) {
         return;
     }
-    if (!book->is_copying) {
-        judge_settled(world, book, wait, outcome);
+    if (!run->is_copying) {
+        judge_settled(world, run, wait, outcome);
     }
     bool is_put_together = wait->kind == EFFECT_CHILDREN && !outcome->failed;
     wait->is_open = false;
@@ -208,37 +209,37 @@ static void note_settled(struct world *world, struct book *book, const struct ev
     wait->failed = outcome->failed;
     wait->value = is_put_together ? 0 : str_hash(outcome->value);
     if (event->wait_settled.by.len > 0) {
-        note_answer(world, book, wait->key, event->wait_settled.by, false);
+        note_answer(world, run, wait->key, event->wait_settled.by, false);
     }
 }
 
 /* kept: the kind that goes on. */
-static void cut_off(struct book *book, uint32_t owner, enum effect_kind kept)
+static void cut_off(struct sim_run *run, uint32_t owner, enum effect_kind kept)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        bool is_its = owner == 0 || book->waits[i].owner == owner;
-        if (is_its && book->waits[i].kind != kept) {
-            book->waits[i].is_open = false;
+    for (size_t i = 0; i < run->wait_count; i++) {
+        bool is_its = owner == 0 || run->waits[i].owner == owner;
+        if (is_its && run->waits[i].kind != kept) {
+            run->waits[i].is_open = false;
         }
     }
 }
 
-void books_note_wait(struct world *world, struct book *book, const struct event *event)
+void laws_note_wait(struct world *world, struct sim_run *run, const struct event *event)
 {
     if (event->kind == EVENT_WAIT_SET) {
-        note_set(world, book, event);
+        note_set(world, run, event);
     } else if (event->kind == EVENT_WAIT_SETTLED) {
-        note_settled(world, book, event);
+        note_settled(world, run, event);
     } else if (event->kind == EVENT_RESUME_KEPT) {
-        world_expect(world, !is_second(book, event->resume_kept.key, event->resume_kept.data),
+        world_expect(world, !is_second(run, event->resume_kept.key, event->resume_kept.data),
                      "a-second-answer-is-not-kept");
-        note_answer(world, book, event->resume_kept.key, event->resume_kept.by, true);
+        note_answer(world, run, event->resume_kept.key, event->resume_kept.by, true);
     } else if (event->kind == EVENT_TASK_SETTLED) {
-        cut_off(book, event->effect, EFFECT_NONE);
+        cut_off(run, event->effect, EFFECT_NONE);
     } else if (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch) {
-        cut_off(book, event->effect, EFFECT_CHILDREN);
-    } else if (event->kind == EVENT_CANCEL_REQUESTED || book->ledger.ended != EVENT_NONE) {
-        cut_off(book, 0, EFFECT_NONE);
+        cut_off(run, event->effect, EFFECT_CHILDREN);
+    } else if (event->kind == EVENT_CANCEL_REQUESTED || run->ledger.ended != EVENT_NONE) {
+        cut_off(run, 0, EFFECT_NONE);
     }
     world->counts.parks += event->kind == EVENT_TASK_PARKED;
     world->counts.retries += event->kind == EVENT_TASK_FAILED;
@@ -248,17 +249,17 @@ void books_note_wait(struct world *world, struct book *book, const struct event 
 /* ---- Families. ---- */
 
 /* A retried run goes on with the children of the one that failed. */
-static bool is_heir(struct world *world, const struct book *run, const struct book *child)
+static bool inherits(struct world *world, const struct sim_run *run, const struct sim_run *child)
 {
-    const struct book *parent = books_find(world, child->parent);
+    const struct sim_run *parent = world_find_run(world, child->parent);
     return run->is_fork && parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
 }
 
-static void note_child(struct world *world, const struct book *parent, const struct event *event)
+static void note_child(struct world *world, const struct sim_run *parent, const struct event *event)
 {
-    struct book *child = books_find(world, event->child_settled.child);
+    struct sim_run *child = world_find_run(world, event->child_settled.child);
     bool is_own = child != NULL && uuid_equal(child->parent, parent->id);
-    bool is_inherited = child != NULL && is_heir(world, parent, child);
+    bool is_inherited = child != NULL && inherits(world, parent, child);
     world_expect(world, is_own || is_inherited, "only-children-are-told-of");
     if (!world_is_well(world)) {
         return;
@@ -276,32 +277,33 @@ static void note_child(struct world *world, const struct book *parent, const str
     world->counts.children++;
 }
 
-void books_note_family(struct world *world, struct book *book, const struct event *event)
+void laws_note_family(struct world *world, struct sim_run *run, const struct event *event)
 {
     bool is_cancelled = event->kind == EVENT_CANCEL_REQUESTED || event->kind == EVENT_RUN_CANCELLED;
-    if (is_cancelled && book->cancelled == 0) {
-        book->cancelled = world->event_number;
+    if (is_cancelled && run->cancelled == 0) {
+        run->cancelled = world->event_number;
     }
     str cause = event->kind == EVENT_CANCEL_REQUESTED ? event->cancel_requested.cause
                 : event->kind == EVENT_RUN_CANCELLED  ? event->run_cancelled.cause
                                                       : STR_EMPTY;
-    if (str_is(cause, "the run that started it was cancelled") && !book->is_copying) {
-        const struct book *parent = books_find(world, book->parent);
-        bool may_have_heir = parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
-        world_expect(world, may_have_heir || (parent != NULL && parent->cancelled > book->born),
+    if (str_is(cause, "the run that started it was cancelled") && !run->is_copying) {
+        const struct sim_run *parent = world_find_run(world, run->parent);
+        bool may_have_successor = parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
+        world_expect(world,
+                     may_have_successor || (parent != NULL && parent->cancelled > run->started),
                      "what-cleans-up-is-not-cancelled");
     }
-    if (event->kind == EVENT_CHILD_SETTLED && !book->is_copying) {
-        note_child(world, book, event);
+    if (event->kind == EVENT_CHILD_SETTLED && !run->is_copying) {
+        note_child(world, run, event);
     }
     if (event->kind == EVENT_RUN_CANCELLED &&
         str_is(event->run_cancelled.cause, "cancelled; its code did not clean up in time")) {
-        world_expect(world, !world_work_is_untold(world, book->id), "cancelled-code-is-told");
+        world_expect(world, !world_work_is_untold(world, run->id), "cancelled-code-is-told");
     }
 }
 
 /* A copy starts now, and the rest of it is as if it had happened just now. */
-static void check_fork(struct world *world, const struct book *fork)
+static void check_fork(struct world *world, const struct sim_run *fork)
 {
     const struct run *run = &fork->folded;
     bool is_over = engine_is_terminal(run) || run->is_cancelling || engine_is_clock_stopped(run) ||
@@ -311,9 +313,9 @@ static void check_fork(struct world *world, const struct book *fork)
                  "a-fork-has-time-to-run");
 }
 
-static void check_child(struct world *world, const struct book *child)
+static void check_child(struct world *world, const struct sim_run *child)
 {
-    const struct book *parent = books_find(world, child->parent);
+    const struct sim_run *parent = world_find_run(world, child->parent);
     world_expect(world, parent != NULL, "a-child-has-its-parent");
     if (parent == NULL) {
         return;
@@ -323,18 +325,18 @@ static void check_child(struct world *world, const struct book *child)
     bool has_ended = child->ledger.ended != EVENT_NONE;
     world_expect(world, !has_ended || !is_awaited || child->is_told,
                  "a-childs-end-is-told-with-it");
-    bool is_orphan = parent->cancelled != 0 && child->born < parent->cancelled;
+    bool is_orphan = parent->cancelled != 0 && child->started < parent->cancelled;
     world_expect(world, !is_orphan || has_ended || child->cancelled != 0,
                  "a-cancelled-tree-is-cancelled-whole");
 }
 
-static void check_children(struct world *world, const struct book *parent)
+static void check_children(struct world *world, const struct sim_run *parent)
 {
     for (size_t i = 0; i < parent->wait_count; i++) {
         uint32_t count = 0;
-        const struct book_wait *wait = &parent->waits[i];
-        for (size_t j = 0; wait->kind == EFFECT_CHILDREN && j < world->book_count; j++) {
-            const struct book *child = world->books[j];
+        const struct sim_wait *wait = &parent->waits[i];
+        for (size_t j = 0; wait->kind == EFFECT_CHILDREN && j < world->run_count; j++) {
+            const struct sim_run *child = world->runs[j];
             count += uuid_equal(child->parent, parent->id) && child->parent_effect == wait->effect;
         }
         bool is_refused = wait->is_settled && wait->failed;
@@ -363,13 +365,13 @@ static bool is_inheritance(struct world *world, str tail)
     assert(tail.len == sizeof(parent.bytes) + sizeof(child.bytes));
     memcpy(parent.bytes, tail.ptr, sizeof(parent.bytes));
     memcpy(child.bytes, tail.ptr + sizeof(parent.bytes), sizeof(child.bytes));
-    const struct book *heir = books_find(world, parent);
-    const struct book *book = books_find(world, child);
-    return heir != NULL && book != NULL && !uuid_equal(book->parent, parent) &&
-           is_heir(world, heir, book);
+    const struct sim_run *successor = world_find_run(world, parent);
+    const struct sim_run *run = world_find_run(world, child);
+    return successor != NULL && run != NULL && !uuid_equal(run->parent, parent) &&
+           inherits(world, successor, run);
 }
 
-void books_take_link(struct world *world, const struct store_entry *entry)
+void laws_take_link(struct world *world, const struct store_entry *entry)
 {
     str tail;
     if (!key_read_index(entry->key, &tail)) {
@@ -377,8 +379,8 @@ void books_take_link(struct world *world, const struct store_entry *entry)
         return;
     }
     uint8_t kind = (uint8_t)tail.ptr[-1];
-    books_queues_take(world, kind, tail, entry);
-    books_clockwork_take(world, kind, tail, entry);
+    laws_queues_take(world, kind, tail, entry);
+    laws_clockwork_take(world, kind, tail, entry);
     if (kind != INDEX_CHILD && kind != INDEX_SUSPENSION && kind != INDEX_AWAIT &&
         kind != INDEX_ALARM) {
         return;
@@ -407,53 +409,52 @@ static bool has_row(struct world *world, enum index_kind kind, struct index_tail
 }
 
 /* The rows the facts of a run ask for. */
-static size_t check_rows(struct world *world, const struct book *book)
+static size_t check_rows(struct world *world, const struct sim_run *run)
 {
     size_t count = 0;
-    for (size_t i = 0; i < book->wait_count; i++) {
-        const struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        const struct sim_wait *wait = &run->waits[i];
         bool is_there = true;
         if (wait->is_open && wait->kind == EFFECT_SUSPENSION) {
             is_there = has_row(world, INDEX_SUSPENSION,
-                               suspension_row_tail(wait->since_ms, book->id, wait->effect));
+                               suspension_row_tail(wait->since_ms, run->id, wait->effect));
             count++;
         } else if (wait->is_open && wait->kind == EFFECT_EVENT) {
             is_there =
                 has_row(world, INDEX_AWAIT,
-                        await_row_tail(world->topics[wait->topic].hash, book->id, wait->effect));
+                        await_row_tail(world->topics[wait->topic].hash, run->id, wait->effect));
             count++;
         }
         world_expect(world, is_there, "no-fact-without-its-row");
     }
-    if (book->ledger.ended == EVENT_NONE && !book->row.load && book->row.next_deadline_ms != 0) {
+    if (run->ledger.ended == EVENT_NONE && !run->row.load && run->row.next_deadline_ms != 0) {
         world_expect(
-            world,
-            has_row(world, INDEX_ALARM, alarm_row_tail(book->row.next_deadline_ms, book->id)),
+            world, has_row(world, INDEX_ALARM, alarm_row_tail(run->row.next_deadline_ms, run->id)),
             "no-fact-without-its-row");
         count++;
     }
-    if (!uuid_is_zero(book->parent)) {
-        world_expect(world, has_row(world, INDEX_CHILD, child_row_tail(book->parent, book->id)),
+    if (!uuid_is_zero(run->parent)) {
+        world_expect(world, has_row(world, INDEX_CHILD, child_row_tail(run->parent, run->id)),
                      "no-fact-without-its-row");
         count++;
     }
     return count;
 }
 
-void books_check_commit(struct world *world)
+void laws_check_commit(struct world *world)
 {
     size_t rows = 0;
-    for (size_t i = 0; i < world->book_count && world_is_well(world); i++) {
-        struct book *book = world->books[i];
-        rows += check_rows(world, book);
-        if (!uuid_is_zero(book->parent)) {
-            check_child(world, book);
+    for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
+        struct sim_run *run = world->runs[i];
+        rows += check_rows(world, run);
+        if (!uuid_is_zero(run->parent)) {
+            check_child(world, run);
         }
-        if (book->is_copying) {
-            check_fork(world, book);
+        if (run->is_copying) {
+            check_fork(world, run);
         }
-        if (book->is_changed && !book->is_fork) {
-            check_children(world, book);
+        if (run->is_changed && !run->is_fork) {
+            check_children(world, run);
         }
     }
     if (world_is_well(world)) {
@@ -475,7 +476,7 @@ static struct sim_topic *topic_of(struct world *world, str key)
 }
 
 /* u32 crc | u64 created_ms | run 16 | u16 topic bytes | u16 type bytes | topic | type | data */
-void books_take_topic(struct world *world, const struct store_entry *entry)
+void laws_take_topic(struct world *world, const struct store_entry *entry)
 {
     uint64_t sequence;
     struct sim_topic *topic = topic_of(world, entry->key);
@@ -509,14 +510,14 @@ void books_take_topic(struct world *world, const struct store_entry *entry)
 
 /* ---- What is due. ---- */
 
-static void check_awaited(struct world *world, struct book *book)
+static void check_awaited(struct world *world, struct sim_run *run)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        struct sim_wait *wait = &run->waits[i];
         if (!wait->is_open || wait->kind != EFFECT_EVENT) {
             continue;
         }
-        uint64_t sequence = books_first_that_fits(world, wait);
+        uint64_t sequence = laws_first_that_fits(world, wait);
         if (sequence == 0) {
             continue;
         }
@@ -526,25 +527,25 @@ static void check_awaited(struct world *world, struct book *book)
     }
 }
 
-void books_check_due(struct world *world)
+void laws_check_due(struct world *world)
 {
     if (world->time_ms < world->trouble_ms + PATIENCE_MS) {
         return;
     }
     world_work_check_told(world);
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
-        struct book *book = world->live[i];
-        uint64_t due_ms = ledger_next_deadline(&book->ledger);
-        bool is_new = book->due_ms != due_ms;
-        book->due_since_ms = is_new ? world->time_ms : book->due_since_ms;
-        book->due_ms = due_ms;
+        struct sim_run *run = world->live[i];
+        uint64_t due_ms = ledger_next_deadline(&run->ledger);
+        bool is_new = run->due_ms != due_ms;
+        run->due_since_ms = is_new ? world->time_ms : run->due_since_ms;
+        run->due_ms = due_ms;
         world_expect(world,
                      due_ms == 0 || world_wall_ms(world) < due_ms + PATIENCE_MS ||
-                         world->time_ms < book->due_since_ms + PATIENCE_MS,
+                         world->time_ms < run->due_since_ms + PATIENCE_MS,
                      "what-is-due-happens");
-        check_awaited(world, book);
+        check_awaited(world, run);
         if (!world_is_well(world)) {
-            world_detail(world, "run %.8s due %llu", book->marker.ptr, (unsigned long long)due_ms);
+            world_detail(world, "run %.8s due %llu", run->marker.ptr, (unsigned long long)due_ms);
         }
     }
 }

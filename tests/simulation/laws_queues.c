@@ -1,5 +1,5 @@
 /*
- * The books of queues: who holds a place by the facts of the runs, and whose turn it was. A run
+ * The laws of queues: who holds a place by the facts of the runs, and who was to be admitted. A run
  * holds a place from the event that leases its code to a host to the one that ends the lease;
  * limits count from the row that says them on, in the order of the commit. A limit is judged
  * whenever a place is taken: no more may then hold one, lowered limits stop nothing. A rate looks
@@ -32,136 +32,136 @@ static unsigned queue_of(str name)
     return queue;
 }
 
-void books_queues_begin(struct world *world)
+void laws_queues_begin(struct world *world)
 {
     memset(world->queues, 0, sizeof(world->queues));
     world->default_queue = WORLD_QUEUES;
 }
 
-void books_queues_open(struct world *world, struct book *book, const struct run_spec *spec)
+void laws_queues_open(struct world *world, struct sim_run *run, const struct run_spec *spec)
 {
-    book->queue = queue_of(spec->options.queue);
-    book->priority = spec->options.priority;
+    run->queue = queue_of(spec->options.queue);
+    run->priority = spec->options.priority;
     bool may_name_none = spec->options.queue.len == 0 && spec->options.concurrency_key.len == 0;
-    world_expect(world, book->queue < WORLD_QUEUES || may_name_none, "a-runs-queue-is-known");
+    world_expect(world, run->queue < WORLD_QUEUES || may_name_none, "a-runs-queue-is-known");
     while (world_is_well(world) &&
-           !str_equal(spec->options.concurrency_key, world_queue_key(book->queue_key))) {
-        book->queue_key++;
-        world_expect(world, book->queue_key < WORLD_KEYS, "a-runs-key-is-known");
+           !str_equal(spec->options.concurrency_key, world_queue_key(run->queue_key))) {
+        run->queue_key++;
+        world_expect(world, run->queue_key < WORLD_KEYS, "a-runs-key-is-known");
     }
-    if (book->is_fork || !world_is_well(world)) {
+    if (run->is_fork || !world_is_well(world)) {
         return;
     }
-    world_expect(world, book->queue == WORLD_QUEUES || world->queues[book->queue].is_defined,
+    world_expect(world, run->queue == WORLD_QUEUES || world->queues[run->queue].is_defined,
                  "runs-wait-only-in-defined-queues");
     bool has_default = spec->kind == RUN_KIND_WORKFLOW && str_is(spec->name, "sleepy") &&
                        world->default_queue != WORLD_QUEUES;
-    world_expect(world, book->queue != WORLD_QUEUES || !has_default,
+    world_expect(world, run->queue != WORLD_QUEUES || !has_default,
                  "a-run-takes-its-workflows-queue");
 }
 
 /* ---- Who waits and who holds a place. ---- */
 
 /* The task of a queued run's code, while it is open. */
-static const struct ledger_effect *body_of(const struct book *book)
+static const struct ledger_effect *body_of(const struct sim_run *run)
 {
     const struct ledger_effect *effect =
-        book->queue == WORLD_QUEUES || book->ledger.ended != EVENT_NONE
+        run->queue == WORLD_QUEUES || run->ledger.ended != EVENT_NONE
             ? NULL
-            : ledger_open(&book->ledger, 1);
+            : ledger_open(&run->ledger, 1);
     assert(effect == NULL || effect->kind == EFFECT_BODY);
     return effect;
 }
 
-static bool holds_place(const struct book *book)
+static bool holds_place(const struct sim_run *run)
 {
-    const struct ledger_effect *body = body_of(book);
+    const struct ledger_effect *body = body_of(run);
     return body != NULL && body->is_leased;
 }
 
-bool books_waits_for_turn(const struct book *book)
+bool sim_run_awaits_admission(const struct sim_run *run)
 {
-    const struct ledger_effect *body = body_of(book);
-    return body != NULL && ledger_is_in_line(body) && !book->ledger.is_cancelling;
+    const struct ledger_effect *body = body_of(run);
+    return body != NULL && ledger_is_ready(body) && !run->ledger.is_cancelling;
 }
 
-uint32_t books_held(const struct world *world, unsigned queue, unsigned key)
+uint32_t laws_admitted(const struct world *world, unsigned queue, unsigned key)
 {
     uint32_t held = 0;
     for (size_t i = 0; i < world->live_count; i++) {
-        const struct book *book = world->live[i];
-        held += book->queue == queue && (key == WORLD_KEYS || book->queue_key == key) &&
-                holds_place(book);
+        const struct sim_run *run = world->live[i];
+        held +=
+            run->queue == queue && (key == WORLD_KEYS || run->queue_key == key) && holds_place(run);
     }
     return held;
 }
 
-uint32_t books_waiting(const struct world *world, unsigned queue)
+uint32_t laws_awaiting(const struct world *world, unsigned queue)
 {
     uint32_t waiting = 0;
     for (size_t i = 0; i < world->live_count; i++) {
-        const struct book *book = world->live[i];
-        waiting += book->queue == queue && books_waits_for_turn(book);
+        const struct sim_run *run = world->live[i];
+        waiting += run->queue == queue && sim_run_awaits_admission(run);
     }
     return waiting;
 }
 
-/* ---- Whose turn it was. ---- */
+/* ---- Who was to be admitted. ---- */
 
-static bool goes_before(const struct book *a, const struct book *b)
+static bool goes_before(const struct sim_run *a, const struct sim_run *b)
 {
     return a->priority != b->priority ? a->priority > b->priority
                                       : memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes)) < 0;
 }
 
-static uint64_t pin_of(const struct book *book)
+static uint64_t pin_of(const struct sim_run *run)
 {
-    const struct effect *body = engine_effect(&book->folded, 1);
-    return body == NULL ? 0 : engine_pin(&book->folded, body);
+    const struct effect *body = engine_effect(&run->folded, 1);
+    return body == NULL ? 0 : engine_pin(&run->folded, body);
 }
 
 /* Whether the other one waits for the same hosts, and as one that has begun or has not. */
-static bool waits_alike(const struct book *book, bool has_begun, const struct book *other)
+static bool waits_alike(const struct sim_run *run, bool has_begun, const struct sim_run *other)
 {
-    return other != book && other->queue == book->queue && books_waits_for_turn(other) &&
-           other->ledger.kind == book->ledger.kind && str_equal(other->name, book->name) &&
-           (body_of(other)->attempt > 0) == has_begun && pin_of(other) == pin_of(book);
+    return other != run && other->queue == run->queue && sim_run_awaits_admission(other) &&
+           other->ledger.kind == run->ledger.kind && str_equal(other->name, run->name) &&
+           (body_of(other)->attempt > 0) == has_begun && pin_of(other) == pin_of(run);
 }
 
 static bool key_has_room(const struct world *world, unsigned queue, unsigned key)
 {
     uint32_t limit = world->queues[queue].limits.per_key;
-    return limit == 0 || books_held(world, queue, key) < limit;
+    return limit == 0 || laws_admitted(world, queue, key) < limit;
 }
 
-static void judge_order(struct world *world, const struct book *book, bool has_begun)
+static void judge_admission(struct world *world, const struct sim_run *run, bool has_begun)
 {
-    const struct sim_queue *queue = &world->queues[book->queue];
-    uint64_t served = queue->served[book->queue_key].number;
-    bool is_known = served != 0 && queue->served[book->queue_key].upset == world->upsets;
+    const struct sim_queue *queue = &world->queues[run->queue];
+    uint64_t served = queue->served[run->queue_key].number;
+    bool is_known = served != 0 && queue->served[run->queue_key].upset == world->upsets;
     for (size_t i = 0; i < world->live_count; i++) {
-        const struct book *other = world->live[i];
-        if (!waits_alike(book, has_begun, other)) {
+        const struct sim_run *other = world->live[i];
+        if (!waits_alike(run, has_begun, other)) {
             continue;
         }
-        if (other->queue_key == book->queue_key) {
-            world_expect(world, !goes_before(other, book), "in-a-key-the-first-goes-first");
+        if (other->queue_key == run->queue_key) {
+            world_expect(world, !goes_before(other, run), "in-a-key-the-first-goes-first");
             continue;
         }
         bool is_passed_over = is_known && other->waits_since < served &&
                               queue->served[other->queue_key].number < served &&
-                              key_has_room(world, book->queue, other->queue_key);
-        world_expect(world, !is_passed_over, "keys-take-turns");
+                              key_has_room(world, run->queue, other->queue_key);
+        world_expect(world, !is_passed_over, "keys-are-served-in-turn");
     }
 }
 
-static void judge_limits(struct world *world, const struct book *book)
+static void judge_limits(struct world *world, const struct sim_run *run)
 {
-    const struct queue_limits *limits = &world->queues[book->queue].limits;
-    uint32_t held = books_held(world, book->queue, WORLD_KEYS);
+    const struct queue_limits *limits = &world->queues[run->queue].limits;
+    uint32_t held = laws_admitted(world, run->queue, WORLD_KEYS);
     world_expect(world, limits->concurrency == 0 || held <= limits->concurrency,
                  "a-queues-limit-holds");
-    held = books_held(world, book->queue, book->queue_key);
+    held = laws_admitted(world, run->queue, run->queue_key);
     world_expect(world, limits->per_key == 0 || held <= limits->per_key, "a-keys-limit-holds");
 }
 
@@ -194,7 +194,7 @@ static void judge_rate(struct world *world, struct sim_queue *queue, uint64_t no
 }
 
 /* A beginning that lies in the future counts from then on as if it were now. */
-void books_queues_clock_stepped_back(struct world *world)
+void laws_queues_clock_stepped_back(struct world *world)
 {
     uint64_t now_ms = world_wall_ms(world);
     for (unsigned i = 0; i < WORLD_QUEUES; i++) {
@@ -206,46 +206,44 @@ void books_queues_clock_stepped_back(struct world *world)
     }
 }
 
-static void note_grant(struct world *world, struct book *book, const struct event *event)
+static void note_grant(struct world *world, struct sim_run *run, const struct event *event)
 {
-    struct sim_queue *queue = &world->queues[book->queue];
+    struct sim_queue *queue = &world->queues[run->queue];
     bool is_first = event->attempt == 1;
-    if (book->is_copying) { /* Of this run or of the one it is a copy of. */
+    if (run->is_copying) { /* Of this run or of the one it is a copy of. */
         world->upsets++;
         queue->copied_ms = world_wall_ms(world);
         return;
     }
-    world->counts.turns_taken++;
-    if (!book->ledger.is_cancelling) { /* Cleaning up is not held up. */
-        judge_limits(world, book);
-        judge_order(world, book, !is_first);
+    world->counts.admissions++;
+    if (!run->ledger.is_cancelling) { /* Cleaning up is not held up. */
+        judge_limits(world, run);
+        judge_admission(world, run, !is_first);
         if (is_first) {
             judge_rate(world, queue, event->time_ms);
         }
     }
     if (!world_is_well(world)) {
         world_detail(world, "queue " STR_FMT " runs %u of %u, key '" STR_FMT "' %u of %u",
-                     STR_ARG(world_queue_name(book->queue)),
-                     books_held(world, book->queue, WORLD_KEYS), queue->limits.concurrency,
-                     STR_ARG(world_queue_key(book->queue_key)),
-                     books_held(world, book->queue, book->queue_key), queue->limits.per_key);
+                     STR_ARG(world_queue_name(run->queue)),
+                     laws_admitted(world, run->queue, WORLD_KEYS), queue->limits.concurrency,
+                     STR_ARG(world_queue_key(run->queue_key)),
+                     laws_admitted(world, run->queue, run->queue_key), queue->limits.per_key);
     }
-    queue->served[book->queue_key].number = world->event_number;
-    queue->served[book->queue_key].upset = world->upsets;
+    queue->served[run->queue_key].number = world->event_number;
+    queue->served[run->queue_key].upset = world->upsets;
 }
 
-void books_queues_note(struct world *world, struct book *book, const struct event *event)
+void laws_queues_note(struct world *world, struct sim_run *run, const struct event *event)
 {
-    if (book->queue == WORLD_QUEUES) {
+    if (run->queue == WORLD_QUEUES) {
         return;
     }
     if (event->kind == EVENT_LEASE_GRANTED && event->effect == 1) {
-        note_grant(world, book, event);
+        note_grant(world, run, event);
     }
-    bool waits = books_waits_for_turn(book);
-    book->waits_since = !waits                  ? 0
-                        : book->waits_since > 0 ? book->waits_since
-                                                : world->event_number;
+    bool waits = sim_run_awaits_admission(run);
+    run->waits_since = !waits ? 0 : run->waits_since > 0 ? run->waits_since : world->event_number;
 }
 
 /* ---- Rows. ---- */
@@ -270,7 +268,7 @@ static void take_limits(struct world *world, unsigned number, const struct store
               limits.per_key, limits.rate, (unsigned long long)limits.rate_period_ms);
 }
 
-void books_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry)
+void laws_queues_take(struct world *world, uint8_t kind, str name, const struct store_entry *entry)
 {
     if (kind == INDEX_QUEUE) {
         world_expect(world, queue_of(name) < WORLD_QUEUES, "a-queue-has-the-name-it-was-given");
@@ -286,20 +284,20 @@ void books_queues_take(struct world *world, uint8_t kind, str name, const struct
 /* ---- Memory. ---- */
 
 /* What the partition counts is what the runs' facts say: a place is free when it is given back. */
-void books_queues_check_memory(struct world *world)
+void laws_queues_check_memory(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_QUEUES && world_is_well(world); i++) {
-        uint32_t held = books_held(world, i, WORLD_KEYS);
-        uint32_t in_line = books_waiting(world, i);
+        uint32_t held = laws_admitted(world, i, WORLD_KEYS);
+        uint32_t waiting = laws_awaiting(world, i);
         struct queue_report report = queues_report(world->partition, world_queue_name(i));
         const struct runs *runs = &world->partition->runs;
         bool is_starting = runs->is_starting || runs->recovering_count > 0;
-        world_expect(world, is_starting || (report.running == held && report.waiting == in_line),
+        world_expect(world, is_starting || (report.running == held && report.waiting == waiting),
                      "a-queue-counts-its-runs");
         if (!world_is_well(world)) {
-            world_detail(world, "queue " STR_FMT " runs %u and keeps %u; held %u, in line %u",
+            world_detail(world, "queue " STR_FMT " runs %u and keeps %u; held %u, waiting %u",
                          STR_ARG(world_queue_name(i)), report.running, report.waiting, held,
-                         in_line);
+                         waiting);
         }
     }
 }

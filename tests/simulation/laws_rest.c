@@ -41,46 +41,46 @@ static uint64_t rate_due_ms(const struct world *world, const struct sim_queue *q
     return due_ms > world_wall_ms(world) ? due_ms : 0;
 }
 
-static void check_turn(struct world *world, const struct book *book, uint64_t due_ms)
+static void check_admission(struct world *world, const struct sim_run *run, uint64_t due_ms)
 {
-    const struct sim_queue *queue = &world->queues[book->queue];
+    const struct sim_queue *queue = &world->queues[run->queue];
     const struct queue_limits *limits = &queue->limits;
-    bool has_room =
-        (limits->concurrency == 0 ||
-         books_held(world, book->queue, WORLD_KEYS) < limits->concurrency) &&
-        (limits->per_key == 0 || books_held(world, book->queue, book->queue_key) < limits->per_key);
-    bool has_begun = ledger_open(&book->ledger, 1)->attempt > 0;
+    bool has_room = (limits->concurrency == 0 ||
+                     laws_admitted(world, run->queue, WORLD_KEYS) < limits->concurrency) &&
+                    (limits->per_key == 0 ||
+                     laws_admitted(world, run->queue, run->queue_key) < limits->per_key);
+    bool has_begun = ledger_open(&run->ledger, 1)->attempt > 0;
     uint64_t rate_ms = has_begun ? 0 : rate_due_ms(world, queue);
     world_expect(world, !has_room || (rate_ms != 0 && looks_again(world, due_ms, rate_ms)),
-                 "whose-turn-it-is-goes");
+                 "who-may-be-admitted-is");
     if (!world_is_well(world)) {
         world_detail(world,
                      "queue " STR_FMT ": room for " STR_FMT ", rate %u in %llu ms, the next may "
-                     "begin in %lld ms, the next turn is in %lld ms",
-                     STR_ARG(world_queue_name(book->queue)), STR_ARG(book->marker), limits->rate,
+                     "begin in %lld ms, the next round is in %lld ms",
+                     STR_ARG(world_queue_name(run->queue)), STR_ARG(run->marker), limits->rate,
                      (unsigned long long)limits->rate_period_ms,
                      rate_ms == 0 ? 0 : (long long)(rate_ms - world_wall_ms(world)),
                      due_ms == 0 ? 0 : (long long)(due_ms - world_wall_ms(world)));
     }
 }
 
-static void check_tasks(struct world *world, const struct book *book, uint64_t due_ms)
+static void check_tasks(struct world *world, const struct sim_run *run, uint64_t due_ms)
 {
-    for (uint32_t id = 1; id <= book->ledger.effect_count && world_is_well(world); id++) {
-        const struct ledger_effect *effect = ledger_open(&book->ledger, id);
-        if (effect == NULL || !ledger_is_in_line(effect)) {
+    for (uint32_t id = 1; id <= run->ledger.effect_count && world_is_well(world); id++) {
+        const struct ledger_effect *effect = ledger_open(&run->ledger, id);
+        if (effect == NULL || !ledger_is_ready(effect)) {
             continue;
         }
         if (effect->kind != EFFECT_BODY) {
             continue; /* The name of a tool's task is in the journal only. */
         }
-        const struct effect *folded = engine_effect(&book->folded, id);
-        enum task_kind kind = book->ledger.kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
-        if (!has_host(world, kind, book->name, engine_pin(&book->folded, folded))) {
+        const struct effect *folded = engine_effect(&run->folded, id);
+        enum task_kind kind = run->ledger.kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
+        if (!has_host(world, kind, run->name, engine_pin(&run->folded, folded))) {
             continue;
         }
-        if (books_waits_for_turn(book)) {
-            check_turn(world, book, due_ms);
+        if (sim_run_awaits_admission(run)) {
+            check_admission(world, run, due_ms);
         } else {
             world_expect(world, false, "a-free-host-is-given-what-waits-for-it");
         }
@@ -89,35 +89,35 @@ static void check_tasks(struct world *world, const struct book *book, uint64_t d
 
 /* ---- Times. ---- */
 
-static void check_deadline(struct world *world, const struct book *book, uint64_t due_ms)
+static void check_deadline(struct world *world, const struct sim_run *run, uint64_t due_ms)
 {
-    uint64_t deadline_ms = ledger_next_deadline(&book->ledger);
+    uint64_t deadline_ms = ledger_next_deadline(&run->ledger);
     world_expect(world, deadline_ms == 0 || looks_again(world, due_ms, deadline_ms),
                  "what-comes-due-is-looked-at");
 }
 
-static void check_awaited(struct world *world, const struct book *book)
+static void check_awaited(struct world *world, const struct sim_run *run)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        const struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        const struct sim_wait *wait = &run->waits[i];
         bool is_there =
-            wait->is_open && wait->kind == EFFECT_EVENT && books_first_that_fits(world, wait) != 0;
+            wait->is_open && wait->kind == EFFECT_EVENT && laws_first_that_fits(world, wait) != 0;
         world_expect(world, !is_there, "an-awaited-event-wakes-at-once");
     }
 }
 
 /* Whoever holds a task and can be reached was sent the outcomes of what its code has waited for. */
-static void check_told(struct world *world, const struct book *book)
+static void check_told(struct world *world, const struct sim_run *run)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        const struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        const struct sim_wait *wait = &run->waits[i];
         const struct ledger_effect *task =
-            wait->is_settled ? ledger_open(&book->ledger, wait->owner) : NULL;
+            wait->is_settled ? ledger_open(&run->ledger, wait->owner) : NULL;
         if (task == NULL || !task->is_leased || wait->told_epoch == task->attempt) {
             continue;
         }
         const struct task_entry *entry =
-            tasks_find(&world->partition->hosts->tasks, (struct task_ref){book->id, wait->owner});
+            tasks_find(&world->partition->hosts->tasks, (struct task_ref){run->id, wait->owner});
         world_expect(world, entry == NULL || entry->session->link == NULL,
                      "outcomes-are-told-at-once");
     }
@@ -145,14 +145,14 @@ static void check_triggers(struct world *world, uint64_t due_ms)
                          "a-batch-waits-no-longer-than-its-timeout");
         }
         if (!world_is_well(world)) {
-            world_detail(world, STR_FMT ": %zu of %u wait, the next turn is in %lld ms",
+            world_detail(world, STR_FMT ": %zu of %u wait, the next round is in %lld ms",
                          STR_ARG(world_trigger_workflow(i)), count, trigger->batch_size,
                          due_ms == 0 ? 0 : (long long)(due_ms - world_wall_ms(world)));
         }
     }
 }
 
-void books_check_rest(struct world *world, uint64_t due_ms)
+void laws_check_rest(struct world *world, uint64_t due_ms)
 {
     const struct partition *partition = world->partition;
     bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !partition->is_draining &&
@@ -162,13 +162,13 @@ void books_check_rest(struct world *world, uint64_t due_ms)
     }
     world->counts.rests++;
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
-        const struct book *book = world->live[i];
-        check_tasks(world, book, due_ms);
-        check_deadline(world, book, due_ms);
-        check_awaited(world, book);
-        check_told(world, book);
+        const struct sim_run *run = world->live[i];
+        check_tasks(world, run, due_ms);
+        check_deadline(world, run, due_ms);
+        check_awaited(world, run);
+        check_told(world, run);
         if (!world_is_well(world)) {
-            world_detail(world, "run " STR_FMT ", the next turn in %lld ms", STR_ARG(book->marker),
+            world_detail(world, "run " STR_FMT ", the next round in %lld ms", STR_ARG(run->marker),
                          (long long)(due_ms - world_wall_ms(world)));
         }
     }

@@ -1,7 +1,6 @@
 /*
- * Those who answer, cancel, fork, retry and publish, at any time; and, once the world is calm, a
- * janitor that answers every suspension and publishes what may still be awaited, so that every run
- * can end.
+ * Those who answer, cancel, fork, retry and publish, at any time. Once the world is calm, somebody
+ * answers every suspension and publishes what may still be awaited, so that every run can end.
  */
 #include "service/base/failure.h"
 #include "service/codec/topic_rows.h"
@@ -13,13 +12,13 @@
 #include "tests/simulation/world.h"
 
 enum {
-    JANITOR_MS = 4000,
-    JANITOR_LATER_MS = 30000, /* When the world has been calm for long. */
+    ANSWER_ALL_MS = 4000,
+    ANSWER_ALL_LATER_MS = 30000, /* When the world has been calm for long. */
     PUBLISHES_AFTER_MS = 40000, /* Longer than a lost wake-up may stay unseen. */
     LIST_ALL = 1000,
 };
 
-struct meddling {
+struct sim_command {
     struct sim_ask base;
     uuid run;
     str key;
@@ -32,15 +31,15 @@ struct meddling {
     bool is_first;
 };
 
-static struct meddling *meddling_new(struct world *world, uuid run)
+static struct sim_command *sim_command_new(struct world *world, uuid run)
 {
-    struct meddling *it = arena_zalloc(&world->arena, sizeof(*it));
+    struct sim_command *it = arena_zalloc(&world->arena, sizeof(*it));
     it->base.world = world;
     it->run = run;
     return it;
 }
 
-static void post(struct meddling *it, struct request *request, request_done *done)
+static void post(struct sim_command *it, struct request *request, request_done *done)
 {
     request->run = it->run;
     world_ask(&it->base, request, done);
@@ -48,10 +47,10 @@ static void post(struct meddling *it, struct request *request, request_done *don
 
 /* ---- Answering. ---- */
 
-static bool has_answer(const struct book *book, str key, str by, bool is_kept)
+static bool has_answer(const struct sim_run *run, str key, str by, bool is_kept)
 {
-    for (size_t i = 0; i < book->answer_count; i++) {
-        const struct book_answer *answer = &book->answers[i];
+    for (size_t i = 0; i < run->answer_count; i++) {
+        const struct sim_answer *answer = &run->answers[i];
         if (str_equal(answer->key, key) && answer->is_kept == is_kept &&
             (by.len == 0 || str_equal(answer->by, by))) {
             return true;
@@ -60,10 +59,10 @@ static bool has_answer(const struct book *book, str key, str by, bool is_kept)
     return false;
 }
 
-static bool was_suspended(const struct book *book, str key)
+static bool was_suspended(const struct sim_run *run, str key)
 {
-    for (size_t i = 0; i < book->wait_count; i++) {
-        const struct book_wait *wait = &book->waits[i];
+    for (size_t i = 0; i < run->wait_count; i++) {
+        const struct sim_wait *wait = &run->waits[i];
         if (wait->kind == EFFECT_SUSPENSION && wait->is_settled && str_equal(wait->key, key)) {
             return true;
         }
@@ -71,34 +70,32 @@ static bool was_suspended(const struct book *book, str key)
     return false;
 }
 
-static void judge_resume(const struct meddling *it, struct request *request)
+static void judge_resume(const struct sim_command *it, struct request *request)
 {
     struct world *world = it->base.world;
-    const struct book *book = books_find(world, it->run);
+    const struct sim_run *run = world_find_run(world, it->run);
     if (resume_request(request)->ret_accepted) {
-        world_expect(world, has_answer(book, it->key, it->by, resume_request(request)->ret_kept),
+        world_expect(world, has_answer(run, it->key, it->by, resume_request(request)->ret_kept),
                      "an-accepted-answer-is-written");
         return;
     }
+    world_expect(
+        world, !has_answer(run, it->key, it->by, true) && !has_answer(run, it->key, it->by, false),
+        "an-answer-that-came-second-changes-nothing");
     world_expect(world,
-                 !has_answer(book, it->key, it->by, true) &&
-                     !has_answer(book, it->key, it->by, false),
-                 "an-answer-that-came-second-changes-nothing");
-    world_expect(world,
-                 resume_request(request)->ret_kept ? has_answer(book, it->key, STR_EMPTY, true)
-                                                   : was_suspended(book, it->key),
+                 resume_request(request)->ret_kept ? has_answer(run, it->key, STR_EMPTY, true)
+                                                   : was_suspended(run, it->key),
                  "an-answer-is-second-to-another");
 }
 
 static void resume_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
+    struct sim_command *it = world_answered(request);
     if (it != NULL && failure == NULL) {
         judge_resume(it, request);
     } else if (it != NULL) {
-        const struct book *book = books_find(it->base.world, it->run);
-        bool is_late =
-            failure->code == CODE_FAILED_PRECONDITION && book->ledger.ended != EVENT_NONE;
+        const struct sim_run *run = world_find_run(it->base.world, it->run);
+        bool is_late = failure->code == CODE_FAILED_PRECONDITION && run->ledger.ended != EVENT_NONE;
         world_fail_law(it->base.world, failure, is_late, "answers-are-taken");
     }
     request_free(request);
@@ -106,7 +103,7 @@ static void resume_done(struct request *request, const struct failure *failure)
 
 static void resume(struct world *world, uuid run, str key)
 {
-    struct meddling *it = meddling_new(world, run);
+    struct sim_command *it = sim_command_new(world, run);
     struct request *request = request_new(&resume_operation);
     it->key = key;
     it->by = arena_printf(&world->arena, "caller-%llu", (unsigned long long)++world->child_number);
@@ -116,30 +113,30 @@ static void resume(struct world *world, uuid run, str key)
     post(it, request, resume_done);
 }
 
-static void resume_something(struct world *world, const struct book *book)
+static void resume_something(struct world *world, const struct sim_run *run)
 {
     str key = arena_printf(&world->arena, "k%u", (unsigned)world_below(world, 6));
-    for (size_t i = 0; i < book->wait_count && world_below(world, 10) < 7; i++) {
-        if (book->waits[i].kind == EFFECT_SUSPENSION) {
-            key = book->waits[i].key;
+    for (size_t i = 0; i < run->wait_count && world_below(world, 10) < 7; i++) {
+        if (run->waits[i].kind == EFFECT_SUSPENSION) {
+            key = run->waits[i].key;
         }
     }
-    resume(world, book->id, key);
+    resume(world, run->id, key);
     if (world_below(world, 3) == 0) {
-        resume(world, book->id, key); /* Twice, perhaps in one turn. */
+        resume(world, run->id, key); /* Twice, perhaps in one round. */
     }
 }
 
 /* ---- Listing. ---- */
 
-static void list(struct world *world, struct meddling *it, const struct suspension *after);
+static void list(struct world *world, struct sim_command *it, const struct suspension *after);
 
 static size_t count_open(const struct world *world)
 {
     size_t count = 0;
-    for (size_t i = 0; i < world->book_count; i++) {
-        for (size_t j = 0; j < world->books[i]->wait_count; j++) {
-            const struct book_wait *wait = &world->books[i]->waits[j];
+    for (size_t i = 0; i < world->run_count; i++) {
+        for (size_t j = 0; j < world->runs[i]->wait_count; j++) {
+            const struct sim_wait *wait = &world->runs[i]->waits[j];
             count += wait->is_open && wait->kind == EFFECT_SUSPENSION;
         }
     }
@@ -148,8 +145,8 @@ static size_t count_open(const struct world *world)
 
 static void judge_suspension(struct world *world, const struct suspension *suspension)
 {
-    const struct book *book = books_find(world, suspension->run);
-    const struct book_wait *wait = book == NULL ? NULL : books_wait_of(book, suspension->effect);
+    const struct sim_run *run = world_find_run(world, suspension->run);
+    const struct sim_wait *wait = run == NULL ? NULL : sim_run_wait_of(run, suspension->effect);
     world_expect(world, wait != NULL && wait->is_open && wait->kind == EFFECT_SUSPENSION,
                  "what-is-listed-is-suspended");
     if (world_is_well(world)) {
@@ -164,7 +161,7 @@ static void judge_suspension(struct world *world, const struct suspension *suspe
 
 static void list_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
+    struct sim_command *it = world_answered(request);
     if (it == NULL || failure != NULL) {
         if (it != NULL) {
             world_fail_law(it->base.world, failure, false, "suspensions-can-be-listed");
@@ -188,12 +185,12 @@ static void list_done(struct request *request, const struct failure *failure)
     if (suspensions_request(request)->ret_more && world_is_well(world)) {
         world_expect(world, count == it->limit, "pages-are-full");
         struct suspension last = suspensions_request(request)->ret[count - 1];
-        list(world, meddling_new(world, it->run), &last);
+        list(world, sim_command_new(world, it->run), &last);
     }
     request_free(request);
 }
 
-static void list(struct world *world, struct meddling *it, const struct suspension *after)
+static void list(struct world *world, struct sim_command *it, const struct suspension *after)
 {
     struct request *request = request_new(&list_suspensions_operation);
     it->is_first = after == NULL;
@@ -211,7 +208,7 @@ static void list(struct world *world, struct meddling *it, const struct suspensi
 
 static void publish_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
+    struct sim_command *it = world_answered(request);
     if (it != NULL && failure != NULL) {
         world_fail_law(it->base.world, failure, false, "events-can-be-published");
     } else if (it != NULL) {
@@ -228,7 +225,7 @@ static void publish_done(struct request *request, const struct failure *failure)
 
 static void publish(struct world *world, unsigned topic, const char *type, size_t count)
 {
-    struct meddling *it = meddling_new(world, (uuid){{0}});
+    struct sim_command *it = sim_command_new(world, (uuid){{0}});
     struct request *request = request_new(&publish_operation);
     it->topic = topic;
     it->count = count;
@@ -247,9 +244,10 @@ static void publish(struct world *world, unsigned topic, const char *type, size_
 
 /* ---- Forking, retrying, cancelling. ---- */
 
-static void judge_fork(struct world *world, const struct book *source, uuid id, uint32_t after_seq)
+static void judge_fork(struct world *world, const struct sim_run *source, uuid id,
+                       uint32_t after_seq)
 {
-    const struct book *fork = books_find(world, id);
+    const struct sim_run *fork = world_find_run(world, id);
     world_expect(world, fork != NULL && fork->ledger.events >= after_seq,
                  "acknowledged-forks-are-durable");
     world_expect(world, !world_is_well(world) || fork->times[after_seq - 1] == fork->times[0],
@@ -262,8 +260,8 @@ static void judge_fork(struct world *world, const struct book *source, uuid id, 
 
 static void fork_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
-    const struct book *source = it == NULL ? NULL : books_find(it->base.world, it->run);
+    struct sim_command *it = world_answered(request);
+    const struct sim_run *source = it == NULL ? NULL : world_find_run(it->base.world, it->run);
     bool is_end = source != NULL && it->after_seq <= source->ledger.events &&
                   (source->kinds[it->after_seq - 1] & 0x80);
     if (it != NULL && failure == NULL) {
@@ -278,13 +276,13 @@ static void fork_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-static void fork_run(struct world *world, const struct book *book)
+static void fork_run(struct world *world, const struct sim_run *run)
 {
-    struct meddling *it = meddling_new(world, book->id);
+    struct sim_command *it = sim_command_new(world, run->id);
     struct request *request = request_new(&fork_operation);
-    it->after_seq = 1 + (uint32_t)world_below(world, book->ledger.events);
-    while (world_below(world, 10) < 8 && it->after_seq < book->ledger.events &&
-           !(book->kinds[it->after_seq - 1] & 0x80)) {
+    it->after_seq = 1 + (uint32_t)world_below(world, run->ledger.events);
+    while (world_below(world, 10) < 8 && it->after_seq < run->ledger.events &&
+           !(run->kinds[it->after_seq - 1] & 0x80)) {
         it->after_seq++;
     }
     fork_request(request)->after_seq = it->after_seq;
@@ -293,15 +291,15 @@ static void fork_run(struct world *world, const struct book *book)
 
 static void retry_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
+    struct sim_command *it = world_answered(request);
     if (it != NULL) {
-        const struct book *source = books_find(it->base.world, it->run);
+        const struct sim_run *source = world_find_run(it->base.world, it->run);
         bool has_failed = source->ledger.ended == EVENT_RUN_FAILED;
         if (failure == NULL) {
-            const struct book *book =
-                books_find(it->base.world, report_request(request)->ret->state.id);
+            const struct sim_run *run =
+                world_find_run(it->base.world, report_request(request)->ret->state.id);
             world_expect(it->base.world, has_failed, "only-failed-runs-are-retried");
-            world_expect(it->base.world, book != NULL && book->is_fork,
+            world_expect(it->base.world, run != NULL && run->is_fork,
                          "acknowledged-retries-are-durable");
         } else {
             bool may = failure->code == CODE_FAILED_PRECONDITION;
@@ -311,19 +309,19 @@ static void retry_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-static void retry(struct world *world, const struct book *book)
+static void retry(struct world *world, const struct sim_run *run)
 {
-    post(meddling_new(world, book->id), request_new(&retry_operation), retry_done);
+    post(sim_command_new(world, run->id), request_new(&retry_operation), retry_done);
 }
 
 static void cancel_done(struct request *request, const struct failure *failure)
 {
-    struct meddling *it = world_answered(request);
+    struct sim_command *it = world_answered(request);
     if (it != NULL) {
-        const struct book *book = books_find(it->base.world, it->run);
-        bool has_ended = book->ledger.ended != EVENT_NONE;
+        const struct sim_run *run = world_find_run(it->base.world, it->run);
+        bool has_ended = run->ledger.ended != EVENT_NONE;
         if (failure == NULL) {
-            world_expect(it->base.world, has_ended || book->ledger.is_cancelling,
+            world_expect(it->base.world, has_ended || run->ledger.is_cancelling,
                          "a-cancelled-run-ends-or-cleans-up");
         } else {
             bool is_late = failure->code == CODE_FAILED_PRECONDITION && has_ended;
@@ -337,24 +335,24 @@ void world_cancel(struct world *world, uuid run)
 {
     struct request *request = request_new(&cancel_operation);
     cancel_request(request)->cause = STR("somebody meddled");
-    post(meddling_new(world, run), request, cancel_done);
+    post(sim_command_new(world, run), request, cancel_done);
 }
 
 /* ---- When. ---- */
 
 /* A copy is told from its original by the marker; a tick's or an event's must not come twice. */
-static bool may_copy(const struct world *world, const struct book *book)
+static bool may_copy(const struct world *world, const struct sim_run *run)
 {
-    return world->book_count < 50 && !book->is_by_machine;
+    return world->run_count < 50 && !run->is_by_machine;
 }
 
-static void meddle(struct world *world, void *context, uint64_t number)
+static void do_command(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
     if (world->calm) {
         return;
     }
-    world_at(world, 100 + world_below(world, 5000), meddle, NULL, 0);
+    world_at(world, 100 + world_below(world, 5000), do_command, NULL, 0);
     unsigned what = (unsigned)world_below(world, 100);
     unsigned topic = (unsigned)world_below(world, WORLD_TOPICS + 3);
     topic = topic < WORLD_TOPICS ? topic : WORLD_TOPICS - 1 - topic % 2; /* Of triggers. */
@@ -362,37 +360,37 @@ static void meddle(struct world *world, void *context, uint64_t number)
         publish(world, topic, world_below(world, 2) == 0 ? "a" : "b", 1 + world_below(world, 3));
         return;
     }
-    if (world->book_count == 0) {
+    if (world->run_count == 0) {
         return;
     }
-    const struct book *book = world->books[world_below(world, world->book_count)];
+    const struct sim_run *run = world->runs[world_below(world, world->run_count)];
     if (what < 65) {
-        resume_something(world, book);
+        resume_something(world, run);
     } else if (what < 75) {
-        list(world, meddling_new(world, (uuid){{0}}), NULL);
+        list(world, sim_command_new(world, (uuid){{0}}), NULL);
     } else if (what < 82) {
-        world_cancel(world, book->id);
-    } else if (what < 90 && may_copy(world, book)) {
-        fork_run(world, book);
-    } else if (may_copy(world, book)) {
-        for (size_t i = 0; i < world->book_count; i++) {
-            const struct book *other = world->books[i];
+        world_cancel(world, run->id);
+    } else if (what < 90 && may_copy(world, run)) {
+        fork_run(world, run);
+    } else if (may_copy(world, run)) {
+        for (size_t i = 0; i < world->run_count; i++) {
+            const struct sim_run *other = world->runs[i];
             bool has_failed = other->ledger.ended == EVENT_RUN_FAILED && !other->is_by_machine;
-            book = has_failed ? other : book;
+            run = has_failed ? other : run;
         }
-        retry(world, book);
+        retry(world, run);
     }
 }
 
-static void tidy_up(struct world *world, void *context, uint64_t number)
+static void answer_all(struct world *world, void *context, uint64_t number)
 {
     (void)context, (void)number;
     bool is_late = world->calm && world->time_ms > world->calm_ms + 4 * PUBLISHES_AFTER_MS;
-    world_at(world, is_late ? JANITOR_LATER_MS : JANITOR_MS, tidy_up, NULL, 0);
+    world_at(world, is_late ? ANSWER_ALL_LATER_MS : ANSWER_ALL_MS, answer_all, NULL, 0);
     if (!world->calm) {
         return;
     }
-    list(world, meddling_new(world, (uuid){{0}}), NULL);
+    list(world, sim_command_new(world, (uuid){{0}}), NULL);
     if (world->time_ms < world->calm_ms + PUBLISHES_AFTER_MS) {
         return;
     }
@@ -402,8 +400,8 @@ static void tidy_up(struct world *world, void *context, uint64_t number)
     }
 }
 
-void world_meddlers_begin(struct world *world)
+void world_commands_begin(struct world *world)
 {
-    world_at(world, 2000, meddle, NULL, 0);
-    world_at(world, JANITOR_MS, tidy_up, NULL, 0);
+    world_at(world, 2000, do_command, NULL, 0);
+    world_at(world, ANSWER_ALL_MS, answer_all, NULL, 0);
 }

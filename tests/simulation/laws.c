@@ -1,0 +1,435 @@
+/*
+ * The laws of what was committed, read back record by record, by the ledger and by the engine's
+ * own fold. Whatever the partition shows or asks for is judged by them.
+ */
+#include <stdlib.h>
+
+#include "service/features/callers/callers.h"
+#include "service/features/models/models.h"
+#include "service/features/tasks/tasks.h"
+#include "service/partition/state.h"
+#include "tests/simulation/world.h"
+
+static struct arena scratch;
+
+/* Where the run is, or is to be put. */
+static struct sim_run **place_of(struct world *world, uuid id)
+{
+    size_t at = str_hash(str_make(id.bytes, sizeof(id.bytes))) % COUNT_OF(world->by_id);
+    while (world->by_id[at] != NULL && !uuid_equal(world->by_id[at]->id, id)) {
+        at = (at + 1) % COUNT_OF(world->by_id);
+    }
+    return &world->by_id[at];
+}
+
+struct sim_run *world_find_run(struct world *world, uuid id)
+{
+    return *place_of(world, id);
+}
+
+struct sim_run *world_find_marked(struct world *world, str marker)
+{
+    for (size_t i = 0; i < world->run_count; i++) {
+        if (str_equal(world->runs[i]->marker, marker)) {
+            return world->runs[i];
+        }
+    }
+    return NULL;
+}
+
+static void check_one_run_per_key(struct world *world, str key)
+{
+    for (size_t i = 0; i < world->run_count && key.len > 0; i++) {
+        world_expect(world, world->runs[i]->key != str_hash(key), "one-run-per-idempotency-key");
+    }
+}
+
+static struct sim_run *open_run(struct world *world, uuid id, const struct event *event)
+{
+    world_expect(world, event->kind == EVENT_RUN_STARTED, "started-first");
+    world_expect(world, world->run_count < WORLD_RUNS_MAX, "world-too-small");
+    if (!world_is_well(world)) {
+        return NULL;
+    }
+    const struct run_spec *spec = &event->run_started.spec;
+    world_expect(world, uuid_equal(event->run_started.id, id), "the-key-is-the-runs");
+    world_expect(world, !uuid_is_zero(spec->root), "every-run-has-a-root");
+    world_expect(world, spec->deadline_ms > event->time_ms, "every-run-has-a-deadline");
+    check_one_run_per_key(world, spec->options.idempotency_key);
+    struct sim_run *run = xcalloc(1, sizeof(*run));
+    run->id = id;
+    engine_init(&run->folded);
+    ledger_init(&run->ledger);
+    run->marker = arena_copy(&world->arena, spec->input);
+    run->definition = spec->definition_hash.len == 0 ? 0 : str_hash(spec->definition_hash);
+    run->key = spec->options.idempotency_key.len == 0 ? 0 : str_hash(spec->options.idempotency_key);
+    run->parent = spec->parent;
+    run->parent_effect = spec->parent_effect;
+    run->parent_index = spec->parent_index;
+    run->started = world->event_number + 1;
+    run->name = arena_copy(&world->arena, spec->name);
+    laws_clockwork_open(world, run, spec);
+    run->is_fork = !run->is_by_machine && world_find_marked(world, spec->input) != NULL;
+    run->is_copying = run->is_fork;
+    laws_queues_open(world, run, spec);
+    world->counts.forks += run->is_fork;
+    *place_of(world, id) = run;
+    world->runs[world->run_count++] = run;
+    world->live[world->live_count++] = run;
+    world->counts.runs++;
+    return run;
+}
+
+static void put_step(struct sim_run *run, struct sim_step step)
+{
+    if (run->step_count == run->step_capacity) {
+        run->step_capacity = run->step_capacity == 0 ? 16 : run->step_capacity * 2;
+        run->steps = xrealloc(run->steps, run->step_capacity * sizeof(run->steps[0]));
+    }
+    run->steps[run->step_count++] = step;
+}
+
+static void note_step(struct sim_run *run, const struct event *event)
+{
+    if (event->kind == EVENT_STEP_SETTLED) {
+        put_step(run, (struct sim_step){
+                          .effect = event->effect,
+                          .number = event->step_settled.number,
+                          .key = str_hash(event->step_settled.key),
+                          .value = str_hash(event->step_settled.outcome.value),
+                      });
+        return;
+    }
+    const struct sim_wait *wait = sim_run_wait_of(run, event->effect);
+    if (event->kind == EVENT_WAIT_SETTLED && wait != NULL) {
+        put_step(run, (struct sim_step){
+                          .effect = wait->owner,
+                          .key = str_hash(wait->key),
+                          .value = wait->value,
+                      });
+    }
+}
+
+static void note_fact(struct sim_run *run, const struct codec_entry *entry)
+{
+    if (entry->seq > run->facts_capacity) {
+        run->facts_capacity = run->facts_capacity == 0 ? 64 : run->facts_capacity * 2;
+        run->facts = xrealloc(run->facts, run->facts_capacity * sizeof(run->facts[0]));
+        run->times = xrealloc(run->times, run->facts_capacity * sizeof(run->times[0]));
+        run->kinds = xrealloc(run->kinds, run->facts_capacity);
+    }
+    run->facts[entry->seq - 1] = str_hash(entry->body) * 31 + (uint64_t)entry->kind;
+    run->times[entry->seq - 1] = entry->time_ms;
+    run->kinds[entry->seq - 1] = (uint8_t)entry->kind;
+}
+
+static void note_end(struct world *world, const struct sim_run *run, enum event_kind kind)
+{
+    for (size_t i = 0; i < world->live_count && run->ledger.ended != EVENT_NONE; i++) {
+        if (world->live[i] == run) {
+            world->live[i] = world->live[--world->live_count];
+        }
+    }
+    world->counts.completed += kind == EVENT_RUN_COMPLETED;
+    world->counts.failed += kind == EVENT_RUN_FAILED;
+    world->counts.cancelled += kind == EVENT_RUN_CANCELLED;
+}
+
+static void take_event(struct world *world, struct sim_run *run, const struct codec_entry *entry,
+                       const struct event *event)
+{
+    /* Restarts and doubtful commits make it forget; what is copied has its reasons elsewhere. */
+    run->ledger.life = run->is_copying ? UINT64_MAX - world->event_number
+                                       : world->life + world->counts.store_faults;
+    const char *law = ledger_add(&run->ledger, event);
+    world_expect(world, law == NULL, law);
+    world_expect(world, entry->seq == run->ledger.events, "seqs-without-gap");
+    if (!world_is_well(world)) {
+        world_detail(world, "%s at seq %u", engine_event_name(event->kind), entry->seq);
+        return;
+    }
+    world->event_number++;
+    note_fact(run, entry);
+    laws_note_wait(world, run, event);
+    laws_note_family(world, run, event);
+    laws_queues_note(world, run, event);
+    note_step(run, event);
+    run->is_changed = true;
+    engine_apply(&run->folded, event);
+    world->counts.events++;
+    note_end(world, run, event->kind);
+    world_say(world, "  run %.6s.. #%u %s %u.%u", run->marker.ptr, entry->seq,
+              engine_event_name(event->kind), event->effect, event->attempt);
+}
+
+static void take_record(struct world *world, uuid id, uint32_t first_seq, str record)
+{
+    struct sim_run *run = world_find_run(world, id);
+    size_t cursor = 0;
+    world_expect(world, run == NULL || first_seq == run->ledger.events + 1, "records-are-appended");
+    while (world_is_well(world)) {
+        struct codec_entry entry;
+        struct event event;
+        bool is_end = false;
+        status read = codec_next(record, &cursor, &entry, &is_end);
+        world_expect(world, status_is_ok(read), "records-are-readable");
+        if (is_end || !world_is_well(world)) {
+            break;
+        }
+        read = codec_decode(&entry, &scratch, &event);
+        world_expect(world, status_is_ok(read), "events-are-readable");
+        if (run == NULL && world_is_well(world)) {
+            run = open_run(world, id, &event);
+        }
+        if (world_is_well(world)) {
+            take_event(world, run, &entry, &event);
+        }
+    }
+    if (world_is_well(world)) {
+        const char *law = ledger_settle(&run->ledger);
+        world_expect(world, law == NULL, law);
+        run->kinds[run->ledger.events - 1] |= 0x80;
+    }
+}
+
+static void take_snapshot(struct world *world, uuid id, str bytes)
+{
+    struct sim_run *run = world_find_run(world, id);
+    struct run snapshot;
+    status read = codec_decode_run(bytes, &snapshot);
+    world_expect(world, status_is_ok(read), "snapshots-are-readable");
+    world_expect(world, run != NULL, "snapshots-follow-their-records");
+    if (world_is_well(world)) {
+        world->counts.snapshots++;
+        world_expect(world, memcmp(&snapshot, &run->folded, sizeof(snapshot)) == 0,
+                     "a-snapshot-is-the-fold-so-far");
+    }
+}
+
+static void take_row(struct world *world, const struct store_entry *entry, uuid id)
+{
+    struct sim_run *run = world_find_run(world, id);
+    bool is_active = entry->table == STORE_ACTIVE;
+    world_expect(world, run != NULL, "rows-follow-their-records");
+    if (!world_is_well(world)) {
+        return;
+    }
+    run->is_changed = true;
+    if (is_active) {
+        run->has_active_row = !entry->is_delete;
+    }
+    if (!entry->is_delete) {
+        status read = codec_decode_row(entry->value, &run->row);
+        world_expect(world, status_is_ok(read), "rows-are-readable");
+    }
+}
+
+static void take_entry(struct world *world, const struct store_entry *entry)
+{
+    uuid id;
+    uint32_t seq;
+    switch (entry->table) {
+    case STORE_JOURNAL:
+        world_expect(world, !entry->is_delete, "nothing-is-forgotten");
+        world_expect(world, key_read_run(entry->key, &id) && key_read_journal_seq(entry->key, &seq),
+                     "keys-are-readable");
+        if (world_is_well(world)) {
+            take_record(world, id, seq, entry->value);
+        }
+        break;
+    case STORE_SNAPSHOTS:
+        if (key_read_run(entry->key, &id) && !entry->is_delete) {
+            take_snapshot(world, id, entry->value);
+        }
+        break;
+    case STORE_RUNS:
+    case STORE_ACTIVE:
+        if (key_read_run(entry->key, &id)) {
+            take_row(world, entry, id);
+        }
+        break;
+    case STORE_INDEX:
+        laws_take_link(world, entry);
+        break;
+    case STORE_TOPICS:
+        laws_take_topic(world, entry);
+        break;
+    case STORE_META:
+    case STORE_DEFINITION_NAMES:
+    case STORE_DEFINITIONS:
+    case STORE_IDEMPOTENCY:
+    case STORE_TABLE_COUNT:
+        break;
+    }
+}
+
+/* A run that recovery would not load must say by its row alone what is ready. */
+static void check_ready(struct world *world, const struct sim_run *run)
+{
+    uint32_t ready = 0;
+    for (uint32_t id = 1; id <= run->ledger.effect_count; id++) {
+        const struct ledger_effect *effect = ledger_open(&run->ledger, id);
+        bool rests = effect != NULL &&
+                     (ledger_is_wait(effect) || effect->is_parked || effect->retry_at_ms != 0);
+        if (effect == NULL || rests) {
+            continue;
+        }
+        bool is_named = false;
+        for (uint32_t i = 0; i < run->row.parked_count; i++) {
+            is_named |= run->row.parked[i].effect == id;
+        }
+        ready++;
+        world_expect(world, is_named && ledger_is_ready(effect), "rows-say-what-is-ready");
+    }
+    world_expect(world, ready == run->row.parked_count, "rows-say-what-is-ready");
+    world_expect(world, run->row.next_deadline_ms == ledger_next_deadline(&run->ledger),
+                 "rows-say-when-to-wake");
+}
+
+static void check_run(struct world *world, const struct sim_run *run)
+{
+    static const uint32_t ended[EVENT_COUNT] = {
+        [EVENT_RUN_COMPLETED] = 3,
+        [EVENT_RUN_FAILED] = 4,
+        [EVENT_RUN_CANCELLED] = 5,
+    };
+    const char *law = ledger_compare(&run->ledger, &run->folded);
+    world_expect(world, law == NULL, law);
+    law = engine_broken_invariant(&run->folded);
+    world_expect(world, law == NULL, law);
+    bool has_ended = run->ledger.ended != EVENT_NONE;
+    world_expect(world, run->has_active_row == !has_ended, "live-runs-are-in-the-active-table");
+    uint32_t standing =
+        has_ended ? ended[run->ledger.ended] : (engine_is_waiting(&run->folded) ? 2 : 1);
+    world_expect(world, run->row.status == standing, "lists-know-the-status");
+    if (!has_ended && !run->row.load) {
+        check_ready(world, run);
+    }
+}
+
+void laws_take(struct world *world, const struct store_batch *batch)
+{
+    size_t cursor = 0;
+    struct store_entry entry;
+    world_mix(world, buf_str(&batch->bytes));
+    while (store_batch_next(batch, &cursor, &entry) && world_is_well(world)) {
+        take_entry(world, &entry);
+        arena_reset(&scratch);
+    }
+    for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
+        if (world->runs[i]->is_changed) {
+            check_run(world, world->runs[i]);
+        }
+    }
+    if (world_is_well(world)) {
+        laws_check_commit(world);
+        laws_clockwork_check_commit(world);
+    }
+    for (size_t i = 0; i < world->run_count; i++) {
+        world->runs[i]->is_changed = false;
+        world->runs[i]->is_copying = false;
+    }
+}
+
+/* What the partition holds in memory is what the journal folds to. */
+static void check_live(struct world *world, struct sim_run *run)
+{
+    struct live_run *live = runs_find(world->partition, run->id);
+    if (live == NULL) {
+        world_expect(world, engine_is_terminal(&run->folded) || engine_is_waiting(&run->folded),
+                     "runs-at-work-stay-in-memory");
+        return;
+    }
+    bool is_same = live->state.seq == run->folded.seq;
+    if (is_same && (run->compared_seq != live->state.seq || world->counts.rounds % 8 == 0)) {
+        is_same = memcmp(&live->state, &run->folded, sizeof(live->state)) == 0;
+        run->compared_seq = live->state.seq;
+    }
+    world_expect(world, is_same, "fold-is-live");
+    if (live->needs_recovery) {
+        return;
+    }
+    bool is_calling = run->folded.state == RUN_THINKING && !engine_is_waiting(&run->folded);
+    world_expect(world, !models_are_calling(world->partition, live) || is_calling,
+                 "no-call-that-nobody-awaits");
+    world_expect(world, models_are_calling(world->partition, live) || !is_calling,
+                 "owed-calls-are-out");
+}
+
+static void check_slots(struct world *world)
+{
+    struct hosts_stats stats;
+    size_t leased = 0;
+    size_t ready = 0;
+    size_t in_queues = 0;
+    hosts_stats(world->partition->hosts, &stats);
+    for (size_t i = 0; i < world->live_count; i++) {
+        const struct ledger *ledger = &world->live[i]->ledger;
+        for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+            const struct ledger_effect *effect = ledger_open(ledger, id);
+            leased += effect != NULL && effect->is_leased;
+            ready += effect != NULL && ledger_is_ready(effect);
+        }
+        in_queues += sim_run_awaits_admission(world->live[i]);
+    }
+    bool settles =
+        tasks_are_settled(world->partition) && world->partition->runs.recovering_count == 0;
+    world_expect(world, !settles || stats.held + stats.expected == leased,
+                 "held-tasks-are-the-leased-ones");
+    /* Of those in queues, the hosts know only the admitted ones. */
+    world_expect(world, !settles || (stats.ready <= ready && stats.ready + in_queues >= ready),
+                 "hosts-know-the-ready-tasks");
+    if (!world_is_well(world)) {
+        world_detail(world, "held %zu expected %zu ready %zu; leased %zu ready %zu, %zu in queues",
+                     stats.held, stats.expected, stats.ready, leased, ready, in_queues);
+    }
+}
+
+void laws_check(struct world *world, uint64_t due_ms)
+{
+    if (world->partition == NULL || world->is_dead) {
+        return;
+    }
+    for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
+        check_live(world, world->live[i]);
+    }
+    const struct live_run *live = runs_first(world->partition);
+    for (; live != NULL && world_is_well(world); live = runs_next(world->partition, live)) {
+        struct sim_run *run = world_find_run(world, live->state.id);
+        world_expect(world, run != NULL, "only-what-is-written-is-in-memory");
+        if (run != NULL && run->ledger.ended != EVENT_NONE) {
+            check_live(world, run);
+            world_expect(world, !callers_wait_for(world->partition, live->state.id),
+                         "waits-end-with-the-run");
+        }
+    }
+    if (world_is_well(world)) {
+        check_slots(world);
+    }
+    if (world_is_well(world)) {
+        laws_queues_check_memory(world);
+    }
+    if (world_is_well(world)) {
+        laws_check_rest(world, due_ms);
+    }
+    if (world_is_well(world)) {
+        laws_check_due(world);
+    }
+}
+
+void laws_free(struct world *world)
+{
+    for (size_t i = 0; i < world->run_count; i++) {
+        free(world->runs[i]->facts);
+        free(world->runs[i]->times);
+        free(world->runs[i]->kinds);
+        free(world->runs[i]->steps);
+        free(world->runs[i]->waits);
+        free(world->runs[i]->answers);
+        free(world->runs[i]);
+    }
+    world->run_count = 0;
+    world->live_count = 0;
+    memset(world->by_id, 0, sizeof(world->by_id));
+    arena_fini(&scratch);
+}
