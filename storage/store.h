@@ -1,7 +1,7 @@
 /*
- * store: what the runtime asks of a disk: ordered tables, one atomic durable batch.
+ * store: what the server asks of a disk: ordered tables, one atomic durable batch.
  *
- * A store knows bytes and keys, not runs. The runtime's partition thread is the only
+ * A store knows bytes and keys, not runs. The thread of the partition is the only
  * writer; there are no transactions and no read-modify-write. A commit is atomic and
  * durable, or it did not happen, or its outcome is unknown (UNAVAILABLE): then the caller
  * must drop what it held in memory and read again.
@@ -17,7 +17,7 @@
 #include "service/base/base.h"
 #include "service/base/buf.h"
 
-/* The files of a store have the names the tables were born with: rocksdb_options.c. */
+/* The files of a store have the first names of the tables: rocksdb_options.c. */
 enum store_table {
     STORE_META, /* Nothing but what tests put there: it is in every store on disk, so it stays. */
     STORE_JOURNAL, /* run, seq -> record. Append-only. */

@@ -34,7 +34,7 @@ struct agent_definition {
     uint32_t max_steps; /* 0: the server's default. */
     uint64_t max_total_tokens; /* 0: no limit. */
     str output_schema_json;
-    str queue; /* In which its runs take turns; empty: none. */
+    str queue; /* In which its runs wait for admission; empty: none. */
 };
 
 enum {

@@ -53,17 +53,18 @@ void codec_encode_run(const struct run *run, struct buf *ret);
 status codec_decode_run(str bytes, struct run *ret);
 
 enum {
-    CODEC_PARKED_MAX = 4,
+    CODEC_READY_MAX = 4,
     CODEC_NAME_MAX = 128,
     CODEC_KEY_MAX = 200,
 };
 
 /* An index row; see RunRow in records.proto (nanopb).
  *
- * `parked` is not EFFECT_PARKED: it names the tasks that are EFFECT_READY, for which any host may
- * ask. A task that is EFFECT_PARKED must not be given out until a wait of its code has settled, and
- * the waits themselves are no tasks, so neither is ever listed; the times at which waits end by
- * themselves are in next_deadline_ms. A run that only waits thus has parked_count 0. */
+ * `ready` names the tasks that are EFFECT_READY, for which any host may ask, and the model call
+ * that waits for admission. A task that is EFFECT_PARKED must not be given out until a wait of its
+ * code has settled, and the waits themselves are no tasks, so neither is ever listed; the times at
+ * which waits end by themselves are in next_deadline_ms. A run that only waits thus has ready_count
+ * 0. */
 struct run_row {
     enum run_kind kind;
     uint32_t status; /* RunStatus of the API: 1 running ... 5 cancelled. */
@@ -72,15 +73,15 @@ struct run_row {
     uint64_t ended_ms;
     uint64_t next_deadline_ms; /* engine_next_deadline(). */
     uint32_t last_seq;
-    bool load; /* Recovery needs the run itself; then parked_count is 0. */
-    uint32_t parked_count;
+    bool load; /* Recovery needs the run itself; then ready_count is 0. */
+    uint32_t ready_count;
     struct {
         uint32_t effect;
         enum effect_kind kind;
         uint64_t deployment; /* engine_pin(). */
         char name[CODEC_NAME_MAX + 1];
-    } parked[CODEC_PARKED_MAX];
-    /* Where the parked task, or an agent's model call, waits for its turn; empty: nowhere. */
+    } ready[CODEC_READY_MAX];
+    /* Where the first of them waits for admission; empty: nowhere. */
     char queue[CODEC_NAME_MAX + 1];
     char concurrency_key[CODEC_KEY_MAX + 1];
     int32_t priority;

@@ -362,7 +362,7 @@ static status lease_lost_from(const ProtobufCMessage *message, struct event *ret
 }
 
 /* What a task's code may ask for. */
-static bool is_ordered(uint32_t kind)
+static bool is_step_request(uint32_t kind)
 {
     return kind >= EFFECT_SLEEP && kind <= EFFECT_AT_ONCE;
 }
@@ -371,7 +371,7 @@ static void wait_set_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__WaitSet *body = &ret->wait_set;
 
-    assert(is_ordered((uint32_t)event->wait_set.kind));
+    assert(is_step_request((uint32_t)event->wait_set.kind));
     body->effect = event->effect;
     body->kind = (uint32_t)event->wait_set.kind;
     body->owner = event->wait_set.owner;
@@ -385,7 +385,7 @@ static status wait_set_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__WaitSet *body = (const Polos__Journal__V1__WaitSet *)message;
 
-    if (!is_ordered(body->kind)) {
+    if (!is_step_request(body->kind)) {
         return newer("WAIT_SET: a kind of wait this release does not know");
     }
     ret->effect = body->effect;
@@ -402,7 +402,7 @@ static void wait_settled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__WaitSettled *body = &ret->wait_settled;
 
-    assert(is_ordered((uint32_t)event->wait_settled.kind));
+    assert(is_step_request((uint32_t)event->wait_settled.kind));
     body->effect = event->effect;
     body->kind = (uint32_t)event->wait_settled.kind;
     body->owner = event->wait_settled.owner;
@@ -415,7 +415,7 @@ static status wait_settled_from(const ProtobufCMessage *message, struct event *r
 {
     const Polos__Journal__V1__WaitSettled *body = (const Polos__Journal__V1__WaitSettled *)message;
 
-    if (!is_ordered(body->kind)) {
+    if (!is_step_request(body->kind)) {
         return newer("WAIT_SETTLED: a kind of wait this release does not know");
     }
     ret->effect = body->effect;

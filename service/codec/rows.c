@@ -12,7 +12,7 @@ static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->queue.bytes) == CODEC_NA
               "records.options");
 static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->concurrency_key.bytes) == CODEC_KEY_MAX,
               "records.options");
-static_assert(COUNT_OF(((polos_journal_v1_RunRow *)NULL)->parked) == CODEC_PARKED_MAX,
+static_assert(COUNT_OF(((polos_journal_v1_RunRow *)NULL)->parked) == CODEC_READY_MAX,
               "records.options");
 
 static size_t encode(const pb_msgdesc_t *fields, const void *message, char *ret, size_t bytes_max)
@@ -53,8 +53,8 @@ static void name_from(const pb_byte_t *name, size_t len, char *ret)
     ret[len] = '\0';
 }
 
-/* Waits are never in line. */
-static bool is_in_line(uint32_t kind)
+/* Waits never are. */
+static bool may_be_ready(uint32_t kind)
 {
     return kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
 }
@@ -69,23 +69,23 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .next_deadline_ms = row->next_deadline_ms,
         .last_seq = row->last_seq,
         .load = row->load,
-        .parked_count = (pb_size_t)row->parked_count,
+        .parked_count = (pb_size_t)row->ready_count,
         .priority = row->priority,
         .has_begun = row->has_begun,
         .deployment = row->deployment,
     };
 
-    assert(row->parked_count <= CODEC_PARKED_MAX);
+    assert(row->ready_count <= CODEC_READY_MAX);
     body.name.size = name_to(row->name, body.name.bytes);
     body.queue.size = name_to(row->queue, body.queue.bytes);
     body.concurrency_key.size =
         text_to(row->concurrency_key, CODEC_KEY_MAX, body.concurrency_key.bytes);
-    for (uint32_t i = 0; i < row->parked_count; i++) {
-        assert(is_in_line((uint32_t)row->parked[i].kind));
-        body.parked[i].effect = row->parked[i].effect;
-        body.parked[i].kind = (uint32_t)row->parked[i].kind;
-        body.parked[i].deployment = row->parked[i].deployment;
-        body.parked[i].name.size = name_to(row->parked[i].name, body.parked[i].name.bytes);
+    for (uint32_t i = 0; i < row->ready_count; i++) {
+        assert(may_be_ready((uint32_t)row->ready[i].kind));
+        body.parked[i].effect = row->ready[i].effect;
+        body.parked[i].kind = (uint32_t)row->ready[i].kind;
+        body.parked[i].deployment = row->ready[i].deployment;
+        body.parked[i].name.size = name_to(row->ready[i].name, body.parked[i].name.bytes);
     }
     return encode(polos_journal_v1_RunRow_fields, &body, ret, bytes_max);
 }
@@ -102,7 +102,7 @@ status codec_decode_row(str bytes, struct run_row *ret)
                            "row of a run: a kind of run this release does not know");
     }
     for (size_t i = 0; i < body.parked_count; i++) {
-        if (!is_in_line(body.parked[i].kind)) {
+        if (!may_be_ready(body.parked[i].kind)) {
             return status_make(CODE_FAILED_PRECONDITION,
                                "row of a run: a kind of task this release does not know");
         }
@@ -121,12 +121,12 @@ status codec_decode_row(str bytes, struct run_row *ret)
     ret->priority = body.priority;
     ret->has_begun = body.has_begun;
     ret->deployment = body.deployment;
-    ret->parked_count = body.parked_count;
+    ret->ready_count = body.parked_count;
     for (size_t i = 0; i < body.parked_count; i++) {
-        ret->parked[i].effect = body.parked[i].effect;
-        ret->parked[i].kind = (enum effect_kind)body.parked[i].kind;
-        ret->parked[i].deployment = body.parked[i].deployment;
-        name_from(body.parked[i].name.bytes, body.parked[i].name.size, ret->parked[i].name);
+        ret->ready[i].effect = body.parked[i].effect;
+        ret->ready[i].kind = (enum effect_kind)body.parked[i].kind;
+        ret->ready[i].deployment = body.parked[i].deployment;
+        name_from(body.parked[i].name.bytes, body.parked[i].name.size, ret->ready[i].name);
     }
     return STATUS_OK;
 }

@@ -1,10 +1,10 @@
 /*
  * engine: the life of one run, as a pure function.
  *
- *   command --engine_decide--> events --(the runtime commits)--> engine_apply --> run
+ *   command --engine_decide--> events --(the partition commits)--> engine_apply --> run
  *
  * The engine reads no clock, allocates nothing, logs nothing and calls nobody. An event that
- * asks for an effect is the durable intent; the runtime performs it after the commit, and the
+ * asks for an effect is the durable intent; the partition performs it after the commit, and the
  * effects still open in the state are what is owed after a restart, so there is no outbox.
  * Payloads pass through as borrowed bytes; the engine never looks into them.
  *

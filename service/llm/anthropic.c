@@ -457,7 +457,7 @@ static void take_event(struct anthropic *self, str event)
     }
 }
 
-static enum codec_step fail_on_limit(const struct anthropic *self, struct diagnosis *diagnosis)
+static enum codec_result fail_on_limit(const struct anthropic *self, struct diagnosis *diagnosis)
 {
     assert(!status_is_ok(self->fault));
     diagnosis_set(diagnosis, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s",
@@ -465,7 +465,7 @@ static enum codec_step fail_on_limit(const struct anthropic *self, struct diagno
     return CODEC_FAILED;
 }
 
-static enum codec_step anthropic_finish(void *self, struct diagnosis *diagnosis)
+static enum codec_result anthropic_finish(void *self, struct diagnosis *diagnosis)
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     struct reply *reply = anthropic->reply;
@@ -489,7 +489,7 @@ static enum codec_step anthropic_finish(void *self, struct diagnosis *diagnosis)
     return status_is_ok(anthropic->fault) ? CODEC_ENDED : fail_on_limit(anthropic, diagnosis);
 }
 
-static enum codec_step fail_garbled(struct diagnosis *diagnosis)
+static enum codec_result fail_garbled(struct diagnosis *diagnosis)
 {
     assert(diagnosis->code == CODE_OK);
     diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
@@ -503,8 +503,8 @@ static bool find_error(str object, str *ret)
     return json_object_get(object, STR("error"), ret) && json_kind_of(*ret) != JSON_NULL;
 }
 
-static enum codec_step anthropic_record(void *self, str event, str data,
-                                        struct diagnosis *diagnosis)
+static enum codec_result anthropic_record(void *self, str event, str data,
+                                          struct diagnosis *diagnosis)
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     str error;
@@ -528,7 +528,7 @@ static enum codec_step anthropic_record(void *self, str event, str data,
     return is_type(data, "message_stop") ? anthropic_finish(self, diagnosis) : CODEC_MORE;
 }
 
-static enum codec_step anthropic_body(void *self, str json, struct diagnosis *diagnosis)
+static enum codec_result anthropic_body(void *self, str json, struct diagnosis *diagnosis)
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     str value;

@@ -42,11 +42,11 @@ static bool take_record(void *context, str event, str data)
     if (attempt->at_end && !json_check(data) && !str_is(str_trim(data), "[DONE]")) {
         return false; /* It was cut: whether the reply is whole is seen without it. */
     }
-    enum codec_step step =
+    enum codec_result result =
         attempt->row->codec->record(attempt->codec, event, data, &attempt->diagnosis);
 
     assert(attempt->state == ATTEMPT_OPEN && data.len > 0);
-    switch (step) {
+    switch (result) {
     case CODEC_MORE:
         return true;
     case CODEC_ENDED:
@@ -172,11 +172,11 @@ enum attempt_state attempt_bytes(struct attempt *attempt, str bytes)
     return attempt->state;
 }
 
-static enum attempt_state take_step(struct attempt *attempt, enum codec_step step)
+static enum attempt_state take_result(struct attempt *attempt, enum codec_result result)
 {
-    assert(step != CODEC_MORE);
-    attempt->state = step == CODEC_ENDED ? ATTEMPT_WHOLE : ATTEMPT_FAILED;
-    assert(step != CODEC_FAILED || attempt->diagnosis.code != CODE_OK);
+    assert(result != CODEC_MORE);
+    attempt->state = result == CODEC_ENDED ? ATTEMPT_WHOLE : ATTEMPT_FAILED;
+    assert(result != CODEC_FAILED || attempt->diagnosis.code != CODE_OK);
     return attempt->state;
 }
 
@@ -195,7 +195,7 @@ static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end e
             return attempt->state;
         }
     }
-    take_step(attempt, codec->finish(attempt->codec, &attempt->diagnosis));
+    take_result(attempt, codec->finish(attempt->codec, &attempt->diagnosis));
     if (attempt->state == ATTEMPT_FAILED && end == ATTEMPT_END_BROKEN) {
         diagnosis_clear(&attempt->diagnosis);
     }
@@ -259,8 +259,8 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
     if (is_cut(buf_str(&attempt->body))) {
         return fail(attempt, "MODEL_INCOMPLETE", true, "the reply ended before it was whole");
     }
-    return take_step(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
-                                                        &attempt->diagnosis));
+    return take_result(attempt, attempt->row->codec->body(attempt->codec, buf_str(&attempt->body),
+                                                          &attempt->diagnosis));
 }
 
 size_t attempt_size(const struct attempt *attempt)

@@ -13,7 +13,7 @@
 
 struct provider_row;
 
-enum codec_step {
+enum codec_result {
     CODEC_MORE,
     CODEC_ENDED, /* The reply is whole; nothing that may follow matters. */
     CODEC_FAILED, /* The diagnosis says why. */
@@ -26,11 +26,11 @@ struct codec {
                      struct buf *ret);
     void *(*open)(const struct provider_row *row, struct reply *reply);
     void (*close)(void *self);
-    enum codec_step (*record)(void *self, str event, str data, struct diagnosis *diagnosis);
+    enum codec_result (*record)(void *self, str event, str data, struct diagnosis *diagnosis);
     /* A whole reply in one JSON text, whether or not a stream was asked for. */
-    enum codec_step (*body)(void *self, str json, struct diagnosis *diagnosis);
+    enum codec_result (*body)(void *self, str json, struct diagnosis *diagnosis);
     /* The stream is over: CODEC_ENDED when what came makes a whole reply. */
-    enum codec_step (*finish)(void *self, struct diagnosis *diagnosis);
+    enum codec_result (*finish)(void *self, struct diagnosis *diagnosis);
 };
 
 #endif

@@ -465,7 +465,7 @@ static bool is_blocked(const struct gemini *self, str chunk, struct diagnosis *d
     return blocked;
 }
 
-static enum codec_step take_chunk(struct gemini *self, str chunk, struct diagnosis *diagnosis)
+static enum codec_result take_chunk(struct gemini *self, str chunk, struct diagnosis *diagnosis)
 {
     struct reply *reply = self->reply;
     str value;
@@ -494,7 +494,7 @@ static enum codec_step take_chunk(struct gemini *self, str chunk, struct diagnos
     return CODEC_MORE;
 }
 
-static enum codec_step fail_garbled(struct diagnosis *diagnosis)
+static enum codec_result fail_garbled(struct diagnosis *diagnosis)
 {
     assert(diagnosis->code == CODE_OK);
     diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
@@ -502,7 +502,7 @@ static enum codec_step fail_garbled(struct diagnosis *diagnosis)
     return CODEC_FAILED;
 }
 
-static enum codec_step gemini_record(void *self, str event, str data, struct diagnosis *diagnosis)
+static enum codec_result gemini_record(void *self, str event, str data, struct diagnosis *diagnosis)
 {
     (void)event;
     data = str_trim(data);
@@ -525,7 +525,7 @@ static bool is_broken_call(const struct reply *reply)
     return false;
 }
 
-static enum codec_step gemini_finish(void *self, struct diagnosis *diagnosis)
+static enum codec_result gemini_finish(void *self, struct diagnosis *diagnosis)
 {
     struct gemini *gemini = (struct gemini *)self;
     struct reply *reply = gemini->reply;
@@ -558,7 +558,7 @@ static enum codec_step gemini_finish(void *self, struct diagnosis *diagnosis)
 }
 
 /* One chunk, or an array of what would have been streamed. */
-static enum codec_step gemini_body(void *self, str json, struct diagnosis *diagnosis)
+static enum codec_result gemini_body(void *self, str json, struct diagnosis *diagnosis)
 {
     str text = str_trim(json);
     struct json_iterator chunks = json_elements(text);

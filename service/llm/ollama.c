@@ -163,7 +163,7 @@ static void take_end(struct ollama *self, str line)
     };
 }
 
-static enum codec_step ollama_finish(void *self, struct diagnosis *diagnosis)
+static enum codec_result ollama_finish(void *self, struct diagnosis *diagnosis)
 {
     const struct ollama *ollama = (const struct ollama *)self;
 
@@ -177,7 +177,7 @@ static enum codec_step ollama_finish(void *self, struct diagnosis *diagnosis)
 }
 
 /* A line, or a whole reply, which is the only one. */
-static enum codec_step take_line(struct ollama *self, str line, struct diagnosis *diagnosis)
+static enum codec_result take_line(struct ollama *self, str line, struct diagnosis *diagnosis)
 {
     str value;
 
@@ -209,17 +209,17 @@ static enum codec_step take_line(struct ollama *self, str line, struct diagnosis
     return self->done ? CODEC_ENDED : CODEC_MORE;
 }
 
-static enum codec_step ollama_record(void *self, str event, str data, struct diagnosis *diagnosis)
+static enum codec_result ollama_record(void *self, str event, str data, struct diagnosis *diagnosis)
 {
     (void)event;
     return take_line((struct ollama *)self, data, diagnosis);
 }
 
-static enum codec_step ollama_body(void *self, str json, struct diagnosis *diagnosis)
+static enum codec_result ollama_body(void *self, str json, struct diagnosis *diagnosis)
 {
-    enum codec_step step = take_line((struct ollama *)self, str_trim(json), diagnosis);
+    enum codec_result result = take_line((struct ollama *)self, str_trim(json), diagnosis);
 
-    return step == CODEC_MORE ? ollama_finish(self, diagnosis) : step;
+    return result == CODEC_MORE ? ollama_finish(self, diagnosis) : result;
 }
 
 const struct codec ollama_codec = {

@@ -549,7 +549,7 @@ static bool find_error(str object, bool is_error_event, str *ret)
     return named || is_error_event;
 }
 
-static enum codec_step fail_on_limit(const struct chat *chat, struct diagnosis *diagnosis)
+static enum codec_result fail_on_limit(const struct chat *chat, struct diagnosis *diagnosis)
 {
     assert(!status_is_ok(chat->fault));
     diagnosis_set(diagnosis, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s",
@@ -557,8 +557,8 @@ static enum codec_step fail_on_limit(const struct chat *chat, struct diagnosis *
     return CODEC_FAILED;
 }
 
-static enum codec_step take_json(struct chat *chat, str json, bool is_error_event, bool whole,
-                                 struct diagnosis *diagnosis)
+static enum codec_result take_json(struct chat *chat, str json, bool is_error_event, bool whole,
+                                   struct diagnosis *diagnosis)
 {
     str error;
 
@@ -610,7 +610,7 @@ static void settle(struct chat *chat)
     }
 }
 
-static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
+static enum codec_result chat_finish(void *self, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
@@ -632,7 +632,7 @@ static enum codec_step chat_finish(void *self, struct diagnosis *diagnosis)
     return status_is_ok(chat->fault) ? CODEC_ENDED : fail_on_limit(chat, diagnosis);
 }
 
-static enum codec_step chat_record(void *self, str event, str data, struct diagnosis *diagnosis)
+static enum codec_result chat_record(void *self, str event, str data, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 
@@ -647,7 +647,7 @@ static enum codec_step chat_record(void *self, str event, str data, struct diagn
     return take_json(chat, data, str_is(event, "error"), false, diagnosis);
 }
 
-static enum codec_step chat_body(void *self, str json, struct diagnosis *diagnosis)
+static enum codec_result chat_body(void *self, str json, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
 

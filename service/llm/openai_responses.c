@@ -341,7 +341,7 @@ static void take_response(struct responses *self, str response)
     }
 }
 
-static enum codec_step fail_on_limit(const struct responses *self, struct diagnosis *diagnosis)
+static enum codec_result fail_on_limit(const struct responses *self, struct diagnosis *diagnosis)
 {
     assert(!status_is_ok(self->fault));
     diagnosis_set(diagnosis, CODE_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", false, "%s",
@@ -349,7 +349,7 @@ static enum codec_step fail_on_limit(const struct responses *self, struct diagno
     return CODEC_FAILED;
 }
 
-static enum codec_step fail_incomplete(const struct responses *self, struct diagnosis *diagnosis)
+static enum codec_result fail_incomplete(const struct responses *self, struct diagnosis *diagnosis)
 {
     assert(diagnosis->code == CODE_OK);
     diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true, "%s",
@@ -392,7 +392,7 @@ static void take_stop(struct responses *self, str response, bool is_completed)
 }
 
 /* The response as it ended: the body of a reply that was not streamed, or the last event. */
-static enum codec_step take_end(struct responses *self, str response, struct diagnosis *diagnosis)
+static enum codec_result take_end(struct responses *self, str response, struct diagnosis *diagnosis)
 {
     str output = STR_EMPTY;
     str status_word = STR_EMPTY;
@@ -484,7 +484,7 @@ static bool find_error(str object, str *ret)
     return is_type(object, "error");
 }
 
-static enum codec_step fail_garbled(struct diagnosis *diagnosis)
+static enum codec_result fail_garbled(struct diagnosis *diagnosis)
 {
     assert(diagnosis->code == CODE_OK);
     diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
@@ -492,8 +492,8 @@ static enum codec_step fail_garbled(struct diagnosis *diagnosis)
     return CODEC_FAILED;
 }
 
-static enum codec_step responses_record(void *self, str event, str data,
-                                        struct diagnosis *diagnosis)
+static enum codec_result responses_record(void *self, str event, str data,
+                                          struct diagnosis *diagnosis)
 {
     struct responses *responses = (struct responses *)self;
     str value;
@@ -525,7 +525,7 @@ static enum codec_step responses_record(void *self, str event, str data,
     return status_is_ok(responses->fault) ? CODEC_MORE : fail_on_limit(responses, diagnosis);
 }
 
-static enum codec_step responses_body(void *self, str json, struct diagnosis *diagnosis)
+static enum codec_result responses_body(void *self, str json, struct diagnosis *diagnosis)
 {
     str object = str_trim(json);
     str error;
@@ -540,7 +540,7 @@ static enum codec_step responses_body(void *self, str json, struct diagnosis *di
     return take_end((struct responses *)self, object, diagnosis);
 }
 
-static enum codec_step responses_finish(void *self, struct diagnosis *diagnosis)
+static enum codec_result responses_finish(void *self, struct diagnosis *diagnosis)
 {
     return fail_incomplete((const struct responses *)self, diagnosis);
 }

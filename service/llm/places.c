@@ -34,7 +34,7 @@ void places_init(struct places *places, size_t most)
 
 void places_fini(struct places *places)
 {
-    assert(places->taken == 0 && places->turn == NULL && places->servers.count == 0);
+    assert(places->taken == 0 && places->next == NULL && places->servers.count == 0);
     table_fini(&places->servers);
 }
 
@@ -58,14 +58,14 @@ static struct places_server *server_of(struct places *places, str name)
 
 static void enter_ring(struct places *places, struct places_server *server)
 {
-    if (places->turn == NULL) {
+    if (places->next == NULL) {
         server->left = server;
         server->right = server;
-        places->turn = server;
+        places->next = server;
         return;
     }
-    server->right = places->turn; /* The last to have its turn. */
-    server->left = places->turn->left;
+    server->right = places->next; /* The last to be served. */
+    server->left = places->next->left;
     server->left->right = server;
     server->right->left = server;
 }
@@ -74,12 +74,12 @@ static void leave_ring(struct places *places, struct places_server *server)
 {
     assert(server->left != NULL && server->right != NULL);
     if (server->right == server) {
-        assert(places->turn == server);
-        places->turn = NULL;
+        assert(places->next == server);
+        places->next = NULL;
     } else {
         server->left->right = server->right;
         server->right->left = server->left;
-        places->turn = places->turn == server ? server->right : places->turn;
+        places->next = places->next == server ? server->right : places->next;
     }
     server->left = NULL;
     server->right = NULL;
@@ -102,7 +102,7 @@ void places_ask(struct places *places, struct claim *claim, str name)
     server->last = claim;
 }
 
-static void leave_line(struct places *places, struct claim *claim)
+static void leave_server(struct places *places, struct claim *claim)
 {
     struct places_server *server = claim->server;
 
@@ -133,7 +133,7 @@ static bool may_go(const struct places *places, const struct places_server *serv
 
 struct claim *places_next(struct places *places)
 {
-    struct places_server *server = places->turn;
+    struct places_server *server = places->next;
 
     if (server == NULL) {
         return NULL;
@@ -143,15 +143,15 @@ struct claim *places_next(struct places *places)
             struct claim *claim = server->first;
 
             assert(claim != NULL && !claim->is_held);
-            places->turn = server->right;
-            leave_line(places, claim);
+            places->next = server->right;
+            leave_server(places, claim);
             claim->is_held = true;
             server->held++;
             places->taken++;
             return claim;
         }
         server = server->right;
-    } while (server != places->turn);
+    } while (server != places->next);
     return NULL;
 }
 
@@ -165,7 +165,7 @@ void places_leave(struct places *places, struct claim *claim)
         server->held--;
         places->taken--;
     } else {
-        leave_line(places, claim);
+        leave_server(places, claim);
     }
     *claim = (struct claim){0};
     if (server->held == 0 && server->first == NULL) {

@@ -1,5 +1,5 @@
 /*
- * provider: what the runtime asks of a language model, whoever serves it.
+ * provider: what the server asks of a language model, whoever serves it.
  *
  * A request holds the whole conversation in neutral form; a provider's codec turns it into
  * bytes, and the stream that comes back into deltas and one reply. What a provider gave us

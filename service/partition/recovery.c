@@ -1,8 +1,8 @@
 /*
  * recovery: after a restart, everything owed is put back in motion.
  *
- * Runs that wait for a host are put in line from their index rows alone; only runs that were
- * at work are loaded. Nothing is written but the new attempts of model calls that died.
+ * Ready tasks are told to the hosts by their index rows alone; only runs that were at work
+ * are loaded. Nothing is written but the new attempts of model calls that died.
  */
 #include "service/partition/recovery.h"
 

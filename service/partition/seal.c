@@ -17,8 +17,8 @@ static uint32_t row_status(const struct run *run)
     return engine_is_waiting(run) ? 2 : 1;
 }
 
-/* A waiting run need not be loaded to be in line, or to be woken by a timer or a wait's end. */
-static void row_parked(const struct live_run *run, struct run_row *row)
+/* A waiting run need not be loaded to be given out, or to be woken by a timer or a wait's end. */
+static void put_ready(const struct live_run *run, struct run_row *row)
 {
     row->load = true;
     uint32_t count = 0;
@@ -27,25 +27,25 @@ static void row_parked(const struct live_run *run, struct run_row *row)
     }
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
-        bool in_line = (effect->kind == EFFECT_BODY && effect->state == EFFECT_READY) ||
-                       (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
+        bool is_ready = (effect->kind == EFFECT_BODY && effect->state == EFFECT_READY) ||
+                        (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
         bool rests = effect_is_wait(effect) || effect->state == EFFECT_PARKED ||
                      effect->state == EFFECT_BACKOFF;
-        if (rests && !in_line) {
+        if (rests && !is_ready) {
             continue;
         }
-        if (!in_line || count == CODEC_PARKED_MAX) {
+        if (!is_ready || count == CODEC_READY_MAX) {
             return; /* A tool's name is in the journal only. */
         }
         bool is_task = effect_is_task(effect);
-        row->parked[count].effect = effect->id;
-        row->parked[count].kind = (enum effect_kind)effect->kind;
-        row->parked[count].deployment = is_task ? engine_pin(&run->state, effect) : ENGINE_PIN_NONE;
-        memcpy(row->parked[count].name, run->name, sizeof(run->name));
+        row->ready[count].effect = effect->id;
+        row->ready[count].kind = (enum effect_kind)effect->kind;
+        row->ready[count].deployment = is_task ? engine_pin(&run->state, effect) : ENGINE_PIN_NONE;
+        memcpy(row->ready[count].name, run->name, sizeof(run->name));
         count++;
     }
-    assert(count <= CODEC_PARKED_MAX);
-    row->parked_count = count;
+    assert(count <= CODEC_READY_MAX);
+    row->ready_count = count;
     row->load = false;
 }
 
@@ -61,7 +61,7 @@ void seal_row(struct partition *partition, struct live_run *run, struct run_row 
     ret->last_seq = run->state.seq;
     ret->deployment = run->state.deployment;
     if (ret->status == 2) {
-        row_parked(run, ret);
+        put_ready(run, ret);
         features_tell(partition, seal, run, ret);
     } else {
         ret->load = !engine_is_terminal(&run->state);

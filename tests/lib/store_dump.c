@@ -88,9 +88,9 @@ static status print_run_row(struct dump *dump, str key, str value)
         return status_make(CODE_DATA_LOSS, "a key of the runs is damaged");
     }
     TRY(codec_decode_row(value, &row));
-    printf("%s %s kind=%d name=%s status=%u last_seq=%u queue=%s next_deadline_ms=%llu parked=%u\n",
+    printf("%s %s kind=%d name=%s status=%u last_seq=%u queue=%s next_deadline_ms=%llu ready=%u\n",
            dump->table, run_text(run), (int)row.kind, row.name, row.status, row.last_seq, row.queue,
-           (unsigned long long)row.next_deadline_ms, row.parked_count);
+           (unsigned long long)row.next_deadline_ms, row.ready_count);
     return STATUS_OK;
 }
 

@@ -275,13 +275,13 @@ static void check_ready(struct world *world, const struct sim_run *run)
             continue;
         }
         bool is_named = false;
-        for (uint32_t i = 0; i < run->row.parked_count; i++) {
-            is_named |= run->row.parked[i].effect == id;
+        for (uint32_t i = 0; i < run->row.ready_count; i++) {
+            is_named |= run->row.ready[i].effect == id;
         }
         ready++;
         world_expect(world, is_named && ledger_is_ready(effect), "rows-say-what-is-ready");
     }
-    world_expect(world, ready == run->row.parked_count, "rows-say-what-is-ready");
+    world_expect(world, ready == run->row.ready_count, "rows-say-what-is-ready");
     world_expect(world, run->row.next_deadline_ms == ledger_next_deadline(&run->ledger),
                  "rows-say-when-to-wake");
 }

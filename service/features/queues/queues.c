@@ -173,7 +173,7 @@ static void note(struct partition *partition, struct live_run *run)
 static void seal(void *self, struct live_run *run, struct run_row *row)
 {
     const struct partition *partition = ((struct queues_feature *)self)->partition;
-    if (!needs_admission(partition, run) || row->parked_count == 0 || run->state.is_cancelling) {
+    if (!needs_admission(partition, run) || row->ready_count == 0 || run->state.is_cancelling) {
         return;
     }
     struct queue_place place = place_of(partition, run);
@@ -181,8 +181,8 @@ static void seal(void *self, struct live_run *run, struct run_row *row)
     memcpy(row->queue, place.queue.ptr, place.queue.len);
     memcpy(row->concurrency_key, place.key.ptr, place.key.len);
     row->priority = place.priority;
-    const struct effect *first = engine_effect(&run->state, row->parked[0].effect);
-    assert(first != NULL && row->parked_count <= COUNT_OF(row->parked));
+    const struct effect *first = engine_effect(&run->state, row->ready[0].effect);
+    assert(first != NULL && row->ready_count <= COUNT_OF(row->ready));
     row->has_begun = run->state.kind == RUN_KIND_AGENT ? agent_has_begun(&run->state, first)
                                                        : first->attempt > 0;
 }
@@ -190,19 +190,19 @@ static void seal(void *self, struct live_run *run, struct run_row *row)
 static status row_read(void *self, uuid id, const struct run_row *row)
 {
     const struct queues_feature *feature = self;
-    if (row->queue[0] == '\0' || row->parked_count == 0) {
+    if (row->queue[0] == '\0' || row->ready_count == 0) {
         return STATUS_OK;
     }
     struct queue_place place = {str_of(row->queue), str_of(row->concurrency_key), row->priority};
     struct waiting_task waiting = {
-        .task = {id, row->parked[0].effect},
+        .task = {id, row->ready[0].effect},
         .kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL,
         .name = str_of(row->name),
-        .deployment = row->parked[0].deployment,
+        .deployment = row->ready[0].deployment,
         .has_begun = row->has_begun,
     };
     if (row->kind == RUN_KIND_AGENT) {
-        waiting = agent_waiting(id, row->parked[0].effect, row->has_begun);
+        waiting = agent_waiting(id, row->ready[0].effect, row->has_begun);
     }
     queue_order_wait(feature->order, &place, &waiting);
     return STATUS_OK;

@@ -266,11 +266,11 @@ static status row_read(void *self, uuid run, const struct run_row *row)
     if (row->queue[0] != '\0') {
         return STATUS_OK;
     }
-    for (uint32_t i = 0; i < row->parked_count; i++) {
+    for (uint32_t i = 0; i < row->ready_count; i++) {
         enum task_kind kind = row->kind == RUN_KIND_WORKFLOW ? TASK_WORKFLOW : TASK_TOOL;
-        struct task_ref task = {run, row->parked[i].effect};
-        TRY(hosts_ready_add(tasks->partition->hosts, kind, str_of(row->parked[i].name),
-                            row->parked[i].deployment, task));
+        struct task_ref task = {run, row->ready[i].effect};
+        TRY(hosts_ready_add(tasks->partition->hosts, kind, str_of(row->ready[i].name),
+                            row->ready[i].deployment, task));
     }
     return STATUS_OK;
 }

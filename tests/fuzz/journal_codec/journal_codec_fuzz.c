@@ -163,7 +163,7 @@ static void read_rows(str bytes)
     if (status_is_ok(codec_decode_row(bytes, &row))) {
         size_t len = codec_encode_row(&row, packed, sizeof(packed));
         require(status_is_ok(codec_decode_row((str){packed, len}, &back)) &&
-                    row.parked_count == back.parked_count && row.last_seq == back.last_seq,
+                    row.ready_count == back.ready_count && row.last_seq == back.last_seq,
                 "a row comes back");
     }
     status outcome = codec_decode_idempotency(bytes, &key);

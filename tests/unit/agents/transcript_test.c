@@ -91,7 +91,7 @@ static void reply_with(struct history *history, const struct model_block *blocks
     buf_fini(&packed);
 }
 
-static void order_task(struct history *history, uint32_t effect, const char *call_id)
+static void request_task(struct history *history, uint32_t effect, const char *call_id)
 {
     struct event event = {.kind = EVENT_TASK_REQUESTED, .effect = effect};
 
@@ -232,10 +232,10 @@ static void test_parallel_calls_in_the_order_of_the_calls(void **state)
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, blocks, COUNT_OF(blocks));
-    order_task(&history, 2, "c1");
-    order_task(&history, 3, "c2");
-    order_task(&history, 4, "c3");
-    order_task(&history, 5, "c4");
+    request_task(&history, 2, "c1");
+    request_task(&history, 3, "c2");
+    request_task(&history, 4, "c3");
+    request_task(&history, 5, "c4");
     settle(&history, 4, (struct outcome){.value = STR("\"t\\u00e9xt\"")});
     settle(&history, 3,
            (struct outcome){.failed = true, .error_type = STR("E"), .error_message = STR("no")});
@@ -266,10 +266,10 @@ static void test_odd_outcomes_have_words(void **state)
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, blocks, COUNT_OF(blocks));
-    order_task(&history, 2, "c1");
-    order_task(&history, 3, "c2");
-    order_task(&history, 4, "c3");
-    order_task(&history, 5, "c4");
+    request_task(&history, 2, "c1");
+    request_task(&history, 3, "c2");
+    request_task(&history, 4, "c3");
+    request_task(&history, 5, "c4");
     settle(&history, 2, (struct outcome){.failed = true});
     settle(&history, 3, (struct outcome){.failed = true, .error_type = STR("OUTCOME_UNKNOWN")});
     settle(&history, 4, (struct outcome){.value = STR_EMPTY});
@@ -328,10 +328,10 @@ static void test_turns_do_not_mix(void **state)
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, first, 1);
-    order_task(&history, 2, "c1");
+    request_task(&history, 2, "c1");
     settle(&history, 2, (struct outcome){.value = STR("1")});
     reply_with(&history, second, 1);
-    order_task(&history, 4, "c1");
+    request_task(&history, 4, "c1");
     struct model_request request = request_of(&history);
     assert_int_equal(request.message_count, 5);
     check_result(&request.messages[2].blocks[0], "c1", "1", false);
@@ -358,7 +358,7 @@ static void test_a_request_begins_as_the_one_before(void **state)
     before = request_of(&history);
     for (uint32_t turn = 0; turn < 12; turn++) {
         reply_with(&history, blocks, 1);
-        order_task(&history, 2 + turn, "c1");
+        request_task(&history, 2 + turn, "c1");
         settle(&history, 2 + turn, (struct outcome){.value = STR("\"ok\"")});
         struct model_request after = request_of(&history);
         assert_int_equal(after.message_count, before.message_count + 2);

@@ -262,7 +262,7 @@ static void test_snapshot_golden_bytes(void **state)
     buf_fini(&bytes);
 }
 
-static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
+static void fill_row(size_t name_bytes, uint32_t ready, struct run_row *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->kind = RUN_KIND_TOOL;
@@ -273,18 +273,18 @@ static void fill_row(size_t name_bytes, uint32_t parked, struct run_row *ret)
     ret->next_deadline_ms = UINT64_MAX - 1;
     ret->last_seq = UINT32_MAX;
     ret->load = true;
-    ret->parked_count = parked;
-    for (uint32_t i = 0; i < parked; i++) {
-        ret->parked[i].effect = UINT32_MAX - i;
-        ret->parked[i].kind = EFFECT_BODY;
-        ret->parked[i].deployment = i % 2 == 0 ? 0 : UINT64_MAX - i;
-        memset(ret->parked[i].name, 'a' + (int)i, name_bytes);
+    ret->ready_count = ready;
+    for (uint32_t i = 0; i < ready; i++) {
+        ret->ready[i].effect = UINT32_MAX - i;
+        ret->ready[i].kind = EFFECT_BODY;
+        ret->ready[i].deployment = i % 2 == 0 ? 0 : UINT64_MAX - i;
+        memset(ret->ready[i].name, 'a' + (int)i, name_bytes);
     }
     memset(ret->queue, 'q', name_bytes);
     memset(ret->concurrency_key, 'k', name_bytes == CODEC_NAME_MAX ? CODEC_KEY_MAX : name_bytes);
-    ret->priority = parked % 2 == 0 ? INT32_MIN : INT32_MAX;
-    ret->has_begun = parked > 0;
-    ret->deployment = parked % 2 == 0 ? UINT64_MAX : 0;
+    ret->priority = ready % 2 == 0 ? INT32_MIN : INT32_MAX;
+    ret->has_begun = ready > 0;
+    ret->deployment = ready % 2 == 0 ? UINT64_MAX : 0;
 }
 
 static void test_row_comes_back(void **state)
@@ -295,8 +295,8 @@ static void test_row_comes_back(void **state)
 
     (void)state;
     for (size_t name = 0; name <= CODEC_NAME_MAX; name += 16) {
-        for (uint32_t parked = 0; parked <= CODEC_PARKED_MAX; parked++) {
-            fill_row(name, parked, &row);
+        for (uint32_t ready = 0; ready <= CODEC_READY_MAX; ready++) {
+            fill_row(name, ready, &row);
             size_t len = codec_encode_row(&row, bytes, sizeof(bytes));
             memset(&back, 0xaa, sizeof(back));
             assert_int_equal(codec_decode_row((str){bytes, len}, &back).code, CODE_OK);
@@ -312,9 +312,9 @@ static void test_row_refuses_what_is_too_much(void **state)
     struct run_row back;
 
     (void)state;
-    fill_row(CODEC_NAME_MAX, CODEC_PARKED_MAX, &row);
+    fill_row(CODEC_NAME_MAX, CODEC_READY_MAX, &row);
     size_t len = codec_encode_row(&row, bytes, sizeof(bytes));
-    /* A fifth parked task, and a name of 129 bytes. */
+    /* A fifth ready task, and a name of 129 bytes. */
     memcpy(bytes + len, "\x3a\x02\x08\x01", 4);
     assert_int_equal(codec_decode_row((str){bytes, len + 4}, &back).code, CODE_DATA_LOSS);
     memset(bytes, 'x', 140);
@@ -325,10 +325,10 @@ static void test_row_refuses_what_is_too_much(void **state)
     assert_int_equal(strlen(back.name), 128);
     assert_int_equal(codec_decode_row((str){"\x08\x04", 2}, &back).code, CODE_FAILED_PRECONDITION);
     for (char kind = 0; kind < EFFECT_KIND_COUNT + 1; kind++) {
-        char parked[] = {0x3a, 0x02, 0x10, kind};
-        bool is_in_line = kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
-        assert_int_equal(codec_decode_row((str){parked, 4}, &back).code,
-                         is_in_line ? CODE_OK : CODE_FAILED_PRECONDITION);
+        char ready[] = {0x3a, 0x02, 0x10, kind};
+        bool may_be_ready = kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
+        assert_int_equal(codec_decode_row((str){ready, 4}, &back).code,
+                         may_be_ready ? CODE_OK : CODE_FAILED_PRECONDITION);
     }
     assert_int_equal(codec_decode_row((str){"\x08", 1}, &back).code, CODE_DATA_LOSS);
 }

@@ -83,7 +83,7 @@ static void read_start(const struct words *words, struct command *command)
     spec->options.queue = flag(words, "queued") ? STR("slow") : STR_EMPTY;
 }
 
-static void read_order(const struct words *words, str key, struct command *command)
+static void read_step_request(const struct words *words, str key, struct command *command)
 {
     static const char *const kinds[] = {"sleep", "suspend", "event", "", "now"};
     command->step_request.key = key;
@@ -180,7 +180,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
         command->task.is_cancelled = flag(words, "cancelled");
         break;
     case COMMAND_STEP_REQUEST:
-        read_order(words, third, command);
+        read_step_request(words, third, command);
         break;
     case COMMAND_RESUME:
         command->resume.key = third;

@@ -241,10 +241,10 @@ static void about_a_wait(void **state)
         for (int kind = 0; kind < COMMAND_COUNT; kind++) {
             struct run run;
             bring(&run, BODY_LEASED);
-            struct command order = make(COMMAND_STEP_REQUEST, 1, 1);
-            order.step_request.kind = rows[i].kind;
-            order.step_request.children = rows[i].kind == EFFECT_CHILDREN ? 2 : 0;
-            must(&run, order);
+            struct command request = make(COMMAND_STEP_REQUEST, 1, 1);
+            request.step_request.kind = rows[i].kind;
+            request.step_request.children = rows[i].kind == EFFECT_CHILDREN ? 2 : 0;
+            must(&run, request);
             struct command command = make((enum command_kind)kind, 2, 0);
             actual[kind] = letter(give(&run, &command));
         }
@@ -252,7 +252,7 @@ static void about_a_wait(void **state)
     }
 }
 
-static void an_order_that_stands_is_done_before(void **state)
+static void a_step_request_that_stands_is_done_before(void **state)
 {
     (void)state;
     struct run run;
@@ -264,10 +264,10 @@ static void an_order_that_stands_is_done_before(void **state)
 
 static struct command wait_for(const char *key, enum effect_kind kind)
 {
-    struct command order = make(COMMAND_STEP_REQUEST, 1, 1);
-    order.step_request.kind = kind;
-    order.step_request.key = str_of(key);
-    return order;
+    struct command request = make(COMMAND_STEP_REQUEST, 1, 1);
+    request.step_request.kind = kind;
+    request.step_request.key = str_of(key);
+    return request;
 }
 
 /* More waits than a run may have are refused at once; what is done at once is not a wait. */
@@ -309,9 +309,9 @@ static void answers_are_kept_once_and_used_once(void **state)
     }
     struct command more = make(COMMAND_RESUME, 0, 0);
     assert_int_equal(give(&run, &more), VERDICT_REFUSED);
-    struct command order = wait_for("s3", EFFECT_SUSPENSION);
-    order.step_request.is_settled = true;
-    must(&run, order);
+    struct command request = wait_for("s3", EFFECT_SUSPENSION);
+    request.step_request.is_settled = true;
+    must(&run, request);
     assert_false(engine_has_kept(&run, engine_key(STR("s3"))));
     assert_int_equal(give(&run, &more), VERDICT_OK);
 }
@@ -392,7 +392,7 @@ int main(void)
         cmocka_unit_test(the_largest_turn_fits),
         cmocka_unit_test(the_wait_before_a_retry),
         cmocka_unit_test(about_a_wait),
-        cmocka_unit_test(an_order_that_stands_is_done_before),
+        cmocka_unit_test(a_step_request_that_stands_is_done_before),
         cmocka_unit_test(waits_have_a_limit),
         cmocka_unit_test(answers_are_kept_once_and_used_once),
     };

@@ -1,6 +1,7 @@
 /*
- * Goal:   nobody waits without need, servers take turns, and one that hangs holds up no other.
- * Method: claims of few servers by hand; then many at random beside what must hold of each moment.
+ * Goal:   nobody waits without need, servers are served in turn, and one that hangs holds up no
+ * other. Method: claims of few servers by hand; then many at random beside what must hold of each
+ * moment.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,7 @@ enum {
 
 static const char *const names[SERVERS] = {"http://a", "http://b", "http://c", "http://d", "e"};
 
-static void test_turns(void **state)
+static void test_servers_in_turn(void **state)
 {
     struct places places;
     struct claim claims[6] = {0};
@@ -125,7 +126,7 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_servers_in_turn),
         cmocka_unit_test(test_one_that_hangs),
         cmocka_unit_test(test_random),
     };

@@ -15,7 +15,7 @@
 #include "service/partition/request.h"
 
 enum {
-    TURNS_MAX = 100000, /* Between two times of a test. */
+    ROUNDS_MAX = 100000, /* Between two times of a test. */
     LISTED_MAX = 100,
 };
 
@@ -189,7 +189,7 @@ static void find_runs(struct lone_partition *lone)
 
 void lone_advance(struct lone_partition *lone, uint64_t until_ms)
 {
-    for (int turns = 0; turns < TURNS_MAX; turns++) {
+    for (int rounds = 0; rounds < ROUNDS_MAX; rounds++) {
         uint64_t due_ms = partition_round(lone->partition);
         find_runs(lone);
         bool is_due = due_ms != 0 && due_ms <= until_ms;
@@ -199,5 +199,5 @@ void lone_advance(struct lone_partition *lone, uint64_t until_ms)
         due_ms = is_due ? due_ms : until_ms;
         lone->now_ms = due_ms > lone->now_ms ? due_ms : lone->now_ms;
     }
-    fail_msg("the partition asks for turns without an end");
+    fail_msg("the partition asks for rounds without an end");
 }

@@ -38,7 +38,7 @@ void lone_init(struct lone_partition *lone, uint64_t now_ms);
 void lone_fini(struct lone_partition *lone);
 void lone_stop(struct lone_partition *lone);
 void lone_begin(struct lone_partition *lone); /* After a stop. */
-/* Takes turns when they are due, up to and at that time, and finds runs. */
+/* Takes rounds when they are due, up to and at that time, and finds runs. */
 void lone_advance(struct lone_partition *lone, uint64_t until_ms);
 /* Answered in `failure`; the request is the caller's, to be freed. */
 void lone_ask(struct lone_partition *lone, struct request *request);

@@ -1,7 +1,7 @@
 """Bugs that queues_property_test must catch. The form: //bazel:mutants.bzl."""
 
 MUTANTS = {
-    "hosts_line_lost": ("The line of a host that has room again stays blocked.", {
+    "free_host_not_noticed": ("A host that has room again is given nothing.", {
         "blocked_by, waiter->task.run)) { lane->need->is_blocked = false;":
             "blocked_by, waiter->task.run)) { (void)lane;",
     }),

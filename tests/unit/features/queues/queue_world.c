@@ -104,7 +104,7 @@ static void start_process(struct world *world)
     };
     status made = partition_new(&options, &world->arena, &world->partition);
     assert_int_equal(made.code, CODE_OK);
-    world_turn(world);
+    world_round(world);
 }
 
 void world_init(struct world *world, uint32_t slots)
@@ -134,7 +134,7 @@ void world_fini(struct world *world)
     arena_fini(&world->arena);
 }
 
-void world_turn(struct world *world)
+void world_round(struct world *world)
 {
     uint64_t due_ms = world->now_ms;
     for (int i = 0; i < 1000 && due_ms != 0 && due_ms <= world->now_ms; i++) {
@@ -147,7 +147,7 @@ void world_pass(struct world *world, uint64_t ms)
 {
     uint64_t until_ms = world->now_ms + ms;
     for (;;) {
-        world_turn(world);
+        world_round(world);
         uint64_t due_ms = partition_round(world->partition);
         if (due_ms == 0 || due_ms > until_ms) {
             break;
@@ -164,7 +164,7 @@ void world_pass(struct world *world, uint64_t ms)
         }
     }
     world->now_ms = until_ms;
-    world_turn(world);
+    world_round(world);
 }
 
 void world_restart(struct world *world)
@@ -221,7 +221,7 @@ static struct answer ask(struct world *world, struct request *request)
     request->done = answered;
     request->context = &answer;
     partition_post_always(world->partition, request);
-    world_turn(world);
+    world_round(world);
     assert_true(answer.is_there);
     return answer;
 }
@@ -280,7 +280,7 @@ size_t world_try_start(struct world *world, enum run_kind kind, const char *queu
         *ret_reason = answer.reason;
         return SIZE_MAX;
     }
-    world_turn(world);
+    world_round(world);
     return (size_t)(run - world->runs);
 }
 
@@ -360,7 +360,7 @@ static bool goes_before(const struct world_run *a, const struct world_run *b)
                                       : memcmp(a->id.bytes, b->id.bytes, sizeof(a->id.bytes)) < 0;
 }
 
-static bool shares_line(const struct world_run *a, const struct world_run *b)
+static bool shares_key(const struct world_run *a, const struct world_run *b)
 {
     return strcmp(a->queue, b->queue) == 0 && strcmp(a->key, b->key) == 0;
 }
@@ -370,7 +370,7 @@ static void check_order(struct world *world, const struct world_run *run)
     for (size_t i = 0; i < world->run_count; i++) {
         const struct world_run *other = &world->runs[i];
         bool waits = other != run && !other->is_over && other->epoch == 0 &&
-                     !uuid_is_zero(other->id) && shares_line(run, other);
+                     !uuid_is_zero(other->id) && shares_key(run, other);
         expect(world, !waits || !goes_before(other, run), "in a key the first goes first");
     }
 }
@@ -503,14 +503,14 @@ void world_done(struct world *world, size_t run)
 
 void world_sleep(struct world *world, size_t run, uint64_t ms)
 {
-    struct request *order =
+    struct request *asked =
         say(world, run,
             (struct host_message){
                 .kind = HOST_MESSAGE_STEP_REQUEST,
                 .step_request = {.kind = STEP_REQUEST_SLEEP, .due_ms = world->now_ms + ms},
             });
-    host_request(order)->message.key = arena_printf(&order->arena, "nap-%u", world->runs[run].naps);
-    ask(world, order);
+    host_request(asked)->message.key = arena_printf(&asked->arena, "nap-%u", world->runs[run].naps);
+    ask(world, asked);
     if (world->runs[run].host < 0) {
         return; /* Its word was lost, and its stream with it. */
     }

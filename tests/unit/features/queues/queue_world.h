@@ -1,5 +1,5 @@
 /*
- * queue_world: the real partition over the memory store, with runs that take turns.
+ * queue_world: the real partition over the memory store, with runs that queue.
  *
  * Invented: the clock, the hosts, the callers. A host holds what it was given until the test says
  * what becomes of it. The world counts what hosts hold, so that a limit that is passed is seen at
@@ -74,8 +74,8 @@ struct world {
 
 void world_init(struct world *world, uint32_t slots);
 void world_fini(struct world *world);
-void world_turn(struct world *world); /* Until nothing is due now. */
-void world_pass(struct world *world, uint64_t ms); /* Time, with its turns. */
+void world_round(struct world *world); /* Until nothing is due now. */
+void world_pass(struct world *world, uint64_t ms); /* Time, with its rounds. */
 void world_define(struct world *world, const char *queue, struct queue_limits limits);
 /* The reason of its refusal; "": it is gone. */
 const char *world_delete(struct world *world, const char *queue);

@@ -1,6 +1,6 @@
 /*
  * Goal:   whatever happens in whatever order, no limit and no rate is passed, nobody is passed over
- *         within a key, and in the end every run has had its turn.
+ *         within a key, and in the end every run has been admitted.
  * Method: each seed draws queues, runs and fates: code that ends, sleeps, is cancelled; hosts that
  *         die; restarts; commits that are lost; limits that change. Then the world gets calm and
  *         must come to its end. Built with MUTANT, the test passes when a law is broken.
@@ -155,7 +155,7 @@ static const char *calm_down(struct world *world, uint64_t *seed)
         }
     }
     if (!is_done(world)) {
-        return "everyone has a turn";
+        return "everyone is admitted";
     }
     world_pass(world, 100000); /* Cleaning up has its end, too. */
     for (size_t i = 0; i < COUNT_OF(queues); i++) {

@@ -1,8 +1,8 @@
 /*
- * Goal:   a queue's limits hold, keys take turns, priorities go first, rates hold by the clock,
- *         and all of it stays so when code waits, hosts die, runs are cancelled and the server
- *         is started again.
- * Method: the real partition over the memory store; a simulated clock; hosts that do as told.
+ * Goal:   a queue's limits hold, keys are served in turn, priorities go first, rates hold by the
+ * clock, and all of it stays so when code waits, hosts die, runs are cancelled and the server is
+ * started again. Method: the real partition over the memory store; a simulated clock; hosts that do
+ * as told.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +68,7 @@ static void test_limits_hold(void **state)
 }
 
 /* A thousand runs of one key do not keep two others waiting. */
-static void test_keys_take_turns(void **state)
+static void test_keys_are_served_in_turn(void **state)
 {
     (void)state;
     struct world *world = world_new(100);
@@ -111,7 +111,7 @@ static void test_priority_goes_first(void **state)
     world_end(world);
 }
 
-/* Where hosts are what is short, priority and turns decide too. */
+/* Where hosts are what is short, priority and keys decide too. */
 static void test_order_holds_when_hosts_are_busy(void **state)
 {
     (void)state;
@@ -121,7 +121,7 @@ static void test_order_holds_when_hosts_are_busy(void **state)
     size_t low = world_start(world, "mail", "a", -1);
     size_t high = world_start(world, "mail", "a", 1);
     size_t other = world_start(world, "mail", "b", 0);
-    size_t plain = world_start(world, "", "", 0); /* Behind the queue in the hosts' line. */
+    size_t plain = world_start(world, "", "", 0); /* Ready after the queue's. */
     const size_t order[] = {high, plain, other, low};
     for (size_t i = 0; i < COUNT_OF(order); i++) {
         finish_first(world);
@@ -250,7 +250,7 @@ static void test_a_lost_host_keeps_the_place_until_its_lease_ends(void **state)
     world_end(world);
 }
 
-static void test_restart_keeps_line_and_places(void **state)
+static void test_restart_keeps_order_and_places(void **state)
 {
     (void)state;
     struct world *world = world_new(100);
@@ -301,7 +301,7 @@ static void test_cancel_while_queued(void **state)
     world_end(world);
 }
 
-/* It would run out of time in a line. */
+/* It would run out of time in a queue. */
 static void test_cleaning_up_needs_no_place(void **state)
 {
     (void)state;
@@ -319,8 +319,8 @@ static void test_cleaning_up_needs_no_place(void **state)
     world_end(world);
 }
 
-/* The one that stands in the hosts' line for all of them is cancelled. */
-static void test_the_one_in_the_hosts_line_may_go(void **state)
+/* The one that the hosts know for all of them is cancelled. */
+static void test_the_one_that_hosts_know_may_go(void **state)
 {
     (void)state;
     struct world *world = world_new(1);
@@ -501,7 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits_hold),
-        cmocka_unit_test(test_keys_take_turns),
+        cmocka_unit_test(test_keys_are_served_in_turn),
         cmocka_unit_test(test_priority_goes_first),
         cmocka_unit_test(test_order_holds_when_hosts_are_busy),
         cmocka_unit_test(test_rate_counts_starts),
@@ -509,10 +509,10 @@ int main(void)
         cmocka_unit_test(test_a_restart_brings_no_start_back),
         cmocka_unit_test(test_waiting_frees_the_place),
         cmocka_unit_test(test_a_lost_host_keeps_the_place_until_its_lease_ends),
-        cmocka_unit_test(test_restart_keeps_line_and_places),
+        cmocka_unit_test(test_restart_keeps_order_and_places),
         cmocka_unit_test(test_cancel_while_queued),
         cmocka_unit_test(test_cleaning_up_needs_no_place),
-        cmocka_unit_test(test_the_one_in_the_hosts_line_may_go),
+        cmocka_unit_test(test_the_one_that_hosts_know_may_go),
         cmocka_unit_test(test_a_commit_that_fails_takes_nobodys_place),
         cmocka_unit_test(test_limits_may_change),
         cmocka_unit_test(test_the_workflows_own_queue),

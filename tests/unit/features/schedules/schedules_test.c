@@ -480,7 +480,7 @@ static void keeps_thousands_apart(void **state)
 {
     (void)state;
     enum {
-        COUNT = 600, /* More than one turn starts. */
+        COUNT = 600, /* More than one round starts. */
     };
     struct lone_partition *lone = begin("2024-05-01 09:30");
     for (int i = 0; i < COUNT; i++) {
@@ -490,11 +490,11 @@ static void keeps_thousands_apart(void **state)
     }
     put(lone, (struct put){.cron = "0 12 * * *", .workflow = "flow-2", .key = "a"});
     lone->now_ms = utc_ms("2024-05-01 10:00");
-    int turns = 0;
+    int rounds = 0;
     while (partition_round(lone->partition) <= lone->now_ms) {
-        turns++;
+        rounds++;
     }
-    assert_in_range(turns, 2, 10);
+    assert_in_range(rounds, 2, 10);
     struct request *request = list(lone, "flow", "", 2 * COUNT);
     assert_int_equal(schedules_request(request)->ret_count, COUNT);
     for (size_t i = 0; i < COUNT; i++) {

@@ -52,7 +52,7 @@ static size_t topics_in_memory(struct lone_partition *lone)
 {
     while (partition_round(lone->partition) == lone->now_ms) {
     }
-    partition_round(lone->partition); /* Forgets what was not needed in the turn before. */
+    partition_round(lone->partition); /* Forgets what was not needed in the round before. */
     return topics_count(lone->partition);
 }
 

@@ -13,7 +13,7 @@ MUTANTS = {
             "alarms->from = row;": "(void)row;",
         },
     ),
-    "all_woken_in_a_turn": ("One turn wakes everybody who awaits a topic.", {
+    "all_woken_in_a_round": ("One round wakes everybody who awaits a topic.", {
         "WAKES_MAX = 1024": "WAKES_MAX = 9999",
     }),
     "children_from_the_start": (
@@ -29,10 +29,10 @@ MUTANTS = {
             "topic->is_new = true;": "topic->is_new = !topic->is_waking;",
         },
     ),
-    "order_carried_out_again": ("An order that a task repeats is carried out again.", {
+    "request_carried_out_again": ("A step request that a task repeats is carried out again.", {
         "keys->count > 0": "keys->count > 9999",
     }),
-    "order_reads_the_journal": ("Every order reads the journal, though its keys are in memory.", {
+    "request_reads_the_journal": ("Every step request reads the journal, though its keys are in memory.", {
         "return !keys->is_complete": "return keys->is_complete",
     }),
     "timer_stays": ("The timer of a run that leaves memory stays there.", {

@@ -123,7 +123,7 @@ static void ask(struct request *request)
     assert_int_equal(bed->lone.failure.code, CODE_OK);
 }
 
-static void turns(void)
+static void rounds(void)
 {
     while (partition_round(bed->lone.partition) == bed->lone.now_ms) {
     }
@@ -146,7 +146,7 @@ static void connect_host(const char *id)
     };
     ask(request);
     request_free(request);
-    turns();
+    rounds();
 }
 
 static void say(struct held_task task, struct host_message message)
@@ -160,10 +160,10 @@ static void say(struct held_task task, struct host_message message)
     host_request(request)->message = message;
     ask(request);
     request_free(request);
-    turns();
+    rounds();
 }
 
-static void order(struct host_step_request wanted)
+static void request_step(struct host_step_request wanted)
 {
     say(bed->task, (struct host_message){.kind = HOST_MESSAGE_STEP_REQUEST,
                                          .key = str_of(bed->key),
@@ -178,7 +178,7 @@ static struct held_task start(void)
         (struct run_spec){.kind = RUN_KIND_WORKFLOW, .name = STR("flow"), .input = STR("null")};
     ask(request);
     request_free(request);
-    turns();
+    rounds();
     assert_int_equal(bed->host.given_count, given + 1);
     return bed->host.given;
 }
@@ -200,11 +200,11 @@ static void end(void)
     free(bed);
 }
 
-/* ---- Rounds: an order, and what ends it. ---- */
+/* ---- A step request, and what ends it. ---- */
 
 static void suspend(void)
 {
-    order((struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
+    request_step((struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
     struct request *request = request_new(&resume_operation);
     request->run = bed->task.task.run;
     resume_request(request)->key = str_of(bed->key);
@@ -212,7 +212,7 @@ static void suspend(void)
     resume_request(request)->by = STR("test");
     ask(request);
     request_free(request);
-    turns();
+    rounds();
 }
 
 static void publish(str type)
@@ -223,13 +223,13 @@ static void publish(str type)
     publish_request(request)->count = 1;
     ask(request);
     request_free(request);
-    turns();
+    rounds();
 }
 
 static void await_event(void)
 {
     size_t outcomes = bed->host.outcome_count;
-    order((struct host_step_request){
+    request_step((struct host_step_request){
         .kind = STEP_REQUEST_EVENT, .topic = STR("news"), .event_type = STR("good")});
     publish(STR("bad"));
     assert_int_equal(bed->host.outcome_count, outcomes);
@@ -240,7 +240,7 @@ static void invoke(void)
 {
     static const struct host_child child = {.kind = RUN_KIND_WORKFLOW, .name = {"child", 5}};
     size_t given = bed->host.given_count;
-    order((struct host_step_request){
+    request_step((struct host_step_request){
         .kind = STEP_REQUEST_START, .children = &child, .child_count = 1, .waits = true});
     assert_int_equal(bed->host.given_count, given + 1);
     say(bed->host.given,
@@ -309,11 +309,11 @@ static uint32_t last_seq(void)
     request->done = keep_seq;
     request->context = &seq;
     assert_true(partition_post(bed->lone.partition, request));
-    turns();
+    rounds();
     return seq;
 }
 
-static void an_order_sent_again_is_not_carried_out_again(void **state)
+static void a_step_request_sent_again_is_not_carried_out_again(void **state)
 {
     (void)state;
     begin();
@@ -324,7 +324,8 @@ static void an_order_sent_again_is_not_carried_out_again(void **state)
     for (int i = 0; i < ROUNDS; i++) {
         size_t outcomes = bed->host.outcome_count;
         snprintf(bed->key, sizeof(bed->key), "wait-%d", i);
-        order((struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
+        request_step(
+            (struct host_step_request){.kind = STEP_REQUEST_SUSPENSION, .data = STR("{}")});
         assert_int_equal(bed->host.outcome_count, outcomes + 1); /* The same one. */
     }
     assert_int_equal(last_seq(), seq);
@@ -343,14 +344,14 @@ static void pass(uint64_t until_ms)
         due_ms = partition_round(lone->partition);
     }
     lone->now_ms = until_ms;
-    turns();
+    rounds();
 }
 
 static void start_sleeper(uint64_t due_ms)
 {
     bed->task = start();
     snprintf(bed->key, sizeof(bed->key), "sleep");
-    order((struct host_step_request){.kind = STEP_REQUEST_SLEEP, .due_ms = due_ms});
+    request_step((struct host_step_request){.kind = STEP_REQUEST_SLEEP, .due_ms = due_ms});
     say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
 }
 
@@ -380,7 +381,7 @@ static void runs_that_only_wait_are_on_disk_only(void **state)
     end();
 }
 
-static size_t most_given_in_a_turn(void)
+static size_t most_given_in_a_round(void)
 {
     size_t most = 0;
     uint64_t due_ms;
@@ -406,16 +407,17 @@ static void post_event(str type)
 }
 
 /* An event that comes while they are woken is for those too who have had their look. */
-static void many_are_woken_some_a_turn(void **state)
+static void many_are_woken_some_a_round(void **state)
 {
     (void)state;
     begin();
     for (int i = 0; i < SLEEPERS; i++) {
         bed->task = start();
         snprintf(bed->key, sizeof(bed->key), "await");
-        order((struct host_step_request){.kind = STEP_REQUEST_EVENT,
-                                         .topic = STR("news"),
-                                         .event_type = i % 2 == 0 ? STR("good") : STR("late")});
+        request_step(
+            (struct host_step_request){.kind = STEP_REQUEST_EVENT,
+                                       .topic = STR("news"),
+                                       .event_type = i % 2 == 0 ? STR("good") : STR("late")});
         say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
     }
     size_t given = bed->host.given_count;
@@ -423,7 +425,7 @@ static void many_are_woken_some_a_turn(void **state)
     partition_round(bed->lone.partition);
     assert_in_range(bed->host.given_count - given, 1, WOKEN_MAX);
     post_event(STR("late"));
-    assert_in_range(most_given_in_a_turn(), 1, WOKEN_MAX);
+    assert_in_range(most_given_in_a_round(), 1, WOKEN_MAX);
     assert_int_equal(bed->host.given_count - given, SLEEPERS);
     end();
 }
@@ -452,10 +454,10 @@ int main(void)
         cmocka_unit_test(an_answer_costs_the_same),
         cmocka_unit_test(an_event_costs_the_same),
         cmocka_unit_test(a_child_costs_the_same),
-        cmocka_unit_test(an_order_sent_again_is_not_carried_out_again),
+        cmocka_unit_test(a_step_request_sent_again_is_not_carried_out_again),
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
-        cmocka_unit_test(many_are_woken_some_a_turn),
+        cmocka_unit_test(many_are_woken_some_a_round),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 #ifdef MUTANT
