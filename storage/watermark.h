@@ -5,8 +5,8 @@
  * like; bit rot in the middle looks the same. So a store that recovers less than the
  * watermark has lost what was acknowledged, and is refused.
  *
- * Two slots are written in turn, in place: a torn write spoils one, and the other still says
- * almost as much.
+ * Two slots are written one after the other, in place: a torn write spoils one, and the other
+ * still says almost as much.
  *
  * Threading: one thread.
  */

@@ -311,6 +311,22 @@ def one_word(tree, banned=None):
                     yield path, number, f"'{word}': write '{instead}' (docs/glossary.md)"
 
 
+def words_that_went(tree):
+    """What the glossary's last table says went may not stand in some folder, by words.py."""
+    path = "docs/glossary.md"
+    held = {(word, instead) for _, row in words.BANNED for word, instead in row.items()}
+    text = tree.text(path) if path in tree.paths else ""
+    table = text.partition("\n## No longer\n")[2]
+    first = text.count("\n") - table.count("\n") + 1
+    for number, line in enumerate(table.splitlines(), first):
+        cells = [re.sub(r"\(.*?\)", "", cell).strip() for cell in line.split("|")]
+        if len(cells) != 4 or cells[1] in ("no longer", "---"):
+            continue
+        for word in cells[1].split(", "):
+            if (word, cells[2]) not in held:
+                yield path, number, f"no row of tests/tidy/words.py holds '{word}'"
+
+
 def one_version(tree):
     """VERSION at the root says it; what tells it to others says the same."""
     version = tree.text("VERSION").strip() if "VERSION" in tree.paths else ""
@@ -367,6 +383,7 @@ RULES = (
     readme_lists_files,
     machine_paths,
     one_word,
+    words_that_went,
     one_version,
     formatting,
 )

@@ -198,6 +198,14 @@ class PlantedTest(unittest.TestCase):
     def test_words_of_the_table_are_found(self):
         self.assert_caught(tidy.one_word, "service/base/x.h", "int worker;\n")
 
+    def test_word_of_the_glossary_that_nothing_holds(self):
+        table = "# Glossary\n\n## No longer\n\n| no longer | write |\n| --- | --- |\n"
+        good = table + "| worker | host |\n| seat, asker (of queues) | admission |\n"
+        self.assertEqual([], list(tidy.words_that_went(self.tree({"docs/glossary.md": good}))))
+        for row in ("| gadget | tool |", "| worker | helper |", "| worker, gadget | host |"):
+            found = list(tidy.words_that_went(self.tree({"docs/glossary.md": table + row + "\n"})))
+            self.assertEqual([7], [line for _, line, _ in found], row)
+
     def test_another_version(self):
         for text in ('#define V "polosd/1.2.4"\n', 'char v[] = "polos-c/1.2";\n'):
             self.assert_caught(tidy.one_version, "service/base/x.c", text)

@@ -7,7 +7,8 @@ What may not stand there is
                      run_worker, WORKER_MAX, RunWorker; not workerless
     "struct step"    with a blank or a "_", a phrase or a whole name: as it stands
 
-A name that goes gets its row in the commit that renames the last of it.
+A name that goes gets its row in the commit that renames the last of it. What to write is in the
+glossary, in the table "No longer", unless the row is for tests or for one folder alone.
 """
 import re
 
@@ -23,6 +24,48 @@ BANNED = (
             "dealt": "handled",
             "runtime": "partition",
             "turn": "round",
+        },
+    ),
+    (
+        (
+            "service/agents/", "service/codec/", "service/engine/", "service/llm/",
+            "service/partition/", "storage/", "tests/simulation/", "tests/unit/agents/",
+            "tests/unit/codec/", "tests/unit/engine/", "tests/unit/llm/", "tests/unit/partition/",
+        ),
+        {
+            "runtime": "partition, or server",
+            "heir": "successor",
+            "seat": "admission",
+            "asker": "admission",
+            "born": "owed",
+            "adopt": "owed",
+            "an order": "a step request",
+            "An order": "a step request",
+            "in line": "ready",
+            "in_line": "ready",
+            "its turn": "admission",
+        },
+    ),
+    (
+        ("service/partition/", "storage/"),
+        {"turn": "a round"},
+    ),
+    (
+        ("tests/unit/partition/",),
+        {"a turn": "a round", "world_turn": "a round"},
+    ),
+    (
+        ("service/llm/", "tests/unit/llm/"),
+        {"step": "codec_result, or turn"},
+    ),
+    (
+        ("tests/simulation/",),
+        {
+            "book": "run, or laws",
+            "speaker": "command",
+            "meddler": "command",
+            "janitor": "who answers all",
+            "out of turn": "stale",
         },
     ),
 )

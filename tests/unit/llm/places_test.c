@@ -14,7 +14,7 @@
 enum {
     CLAIMS = 200,
     SERVERS = 5,
-    STEPS = 20000,
+    ROUNDS = 20000,
 };
 
 static const char *const names[SERVERS] = {"http://a", "http://b", "http://c", "http://d", "e"};
@@ -94,7 +94,7 @@ static void test_random(void **state)
 
     (void)state;
     places_init(&places, 40);
-    for (size_t step = 0; step < STEPS; step++) {
+    for (size_t round = 0; round < ROUNDS; round++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         size_t at = (seed >> 33) % CLAIMS;
 

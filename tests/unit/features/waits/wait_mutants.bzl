@@ -32,7 +32,7 @@ MUTANTS = {
     "request_carried_out_again": ("A step request that a task repeats is carried out again.", {
         "keys->count > 0": "keys->count > 9999",
     }),
-    "request_reads_the_journal": ("Every step request reads the journal, though its keys are in memory.", {
+    "request_reads_the_journal": ("Each step request reads the journal, not the keys in memory.", {
         "return !keys->is_complete": "return keys->is_complete",
     }),
     "timer_stays": ("The timer of a run that leaves memory stays there.", {
