@@ -51,8 +51,8 @@ BANNED = (
         {"turn": "a round"},
     ),
     (
-        ("tests/unit/partition/",),
-        {"a turn": "a round", "world_turn": "a round"},
+        ("tests/unit/api/", "tests/unit/partition/"),
+        {"a turn": "a round", "world_turn": "a round", "world_turns": "rounds"},
     ),
     (
         ("service/llm/", "tests/unit/llm/"),

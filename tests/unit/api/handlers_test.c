@@ -2,7 +2,7 @@
  * Goal:   every call is answered exactly once, with the right answer or an error that names the
  *         field, whatever happens to its caller and in whatever order.
  * Method: the handlers over the real partition and the memory store; the transport, the clock and
- *         the model are simulated, and turns are taken by hand, so every order can be had.
+ *         the model are simulated, and rounds are begun by hand, so every order can be had.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -58,11 +58,11 @@ static void a_run_is_answered_when_it_ends(void **state)
     Polos__V1__AgentServiceRunRequest request = run_request();
     struct simulated_call *call =
         simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &request.base);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 0);
     assert_int_equal(world.model_calls, 1);
     world_model_says(&world, "good day");
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_OK);
     Polos__V1__AgentServiceRunResponse *response = simulated_call_sent(call, 0);
@@ -71,7 +71,7 @@ static void a_run_is_answered_when_it_ends(void **state)
     assert_int_equal(response->run->usage->total_tokens, 7);
     free_message(response);
     simulated_call_closed(call); /* Transports may say so late. */
-    world_turns(&world);
+    world_rounds(&world);
     simulated_call_release(call);
     world_fini(&world);
 }
@@ -87,17 +87,17 @@ static void a_caller_that_goes_away_stops_nothing(void **state)
         Polos__V1__AgentServiceRunRequest request = run_request();
         struct simulated_call *call =
             simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &request.base);
-        for (int turn = 0; turn < when; turn++) {
+        for (int round = 0; round < when; round++) {
             partition_round(world.partition);
         }
         simulated_call_closed(call);
-        world_turns(&world);
+        world_rounds(&world);
         assert_int_equal(call->finishes, 1);
         assert_int_equal(call->error.code, CODE_CANCELLED);
         simulated_call_release(call);
 
         world_model_says(&world, "to nobody");
-        world_turns(&world);
+        world_rounds(&world);
         Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
         list.status = POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED;
         Polos__V1__RunServiceListResponse *runs =
@@ -137,9 +137,9 @@ static void the_same_key_finds_the_same_run(void **state)
     run.options = &options;
     struct simulated_call *call =
         simulated_call_start(&world.api, "/polos.v1.AgentService/Run", &run.base);
-    world_turns(&world);
+    world_rounds(&world);
     world_model_says(&world, "once");
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 1);
     Polos__V1__AgentServiceRunResponse *ended = simulated_call_sent(call, 0);
     assert_string_equal(ended->run->id, first->run_id);
@@ -265,7 +265,7 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     assert_int_equal(second->error.reason, REASON_SERVER_BUSY);
     assert_int_equal(second->error.retry_after_ms, 100);
     simulated_call_release(second);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(first->error.code, CODE_OK);
     simulated_call_release(first);
     world_fini(&world);
@@ -351,11 +351,11 @@ static void a_watch_ends_with_its_run(void **state)
     char run_id[UUID_TEXT_BYTES];
     world_start_workflow(&world, run_id);
     struct simulated_call *call = watch(&world, run_id, "");
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 0);
     assert_int_equal(call->sent_count, 3); /* Two facts, caught up. */
     cancel(&world, run_id);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_OK);
     assert_int_equal(call->sent_count, 5); /* The cancellation, the end. */
@@ -364,12 +364,12 @@ static void a_watch_ends_with_its_run(void **state)
     assert_string_equal(end->ended->id, run_id);
     free_message(end);
     simulated_call_closed(call);
-    world_turns(&world);
+    world_rounds(&world);
     simulated_call_release(call);
 
     /* Taken up behind the first fact: nothing twice, nothing missing. */
     call = watch(&world, run_id, "1.0.0.0");
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->sent_count, 3);
     Polos__V1__RunServiceWatchResponse *first = simulated_call_sent(call, 0);
@@ -388,11 +388,11 @@ static void a_watcher_that_goes_away_is_forgotten(void **state)
         char run_id[UUID_TEXT_BYTES];
         world_start_workflow(&world, run_id);
         struct simulated_call *call = watch(&world, run_id, "");
-        for (int turn = 0; turn < when; turn++) {
+        for (int round = 0; round < when; round++) {
             partition_round(world.partition);
         }
         simulated_call_closed(call);
-        world_turns(&world);
+        world_rounds(&world);
         assert_int_equal(call->finishes, 1);
         simulated_call_release(call);
         cancel(&world, run_id); /* Nobody is pushed to. */
@@ -414,7 +414,7 @@ static void a_bad_watch_is_refused(void **state)
     struct simulated_call *call = simulated_call_start(&world.api, path, &request.base);
     assert_true(str_is(call->error.field, "from_position"));
     simulated_call_closed(call); /* Late: the partition has never heard of this watcher. */
-    world_turns(&world);
+    world_rounds(&world);
     simulated_call_release(call);
     world_fini(&world);
 }
@@ -425,7 +425,7 @@ static void a_host_takes_work(void **state)
     struct world world;
     world_init(&world, 0);
     struct simulated_call *host = world_connect_host(&world);
-    world_turns(&world);
+    world_rounds(&world);
     Polos__V1__ServerMessage *welcome = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME);
     assert_non_null(welcome);
     assert_true(strlen(welcome->welcome->session) > 0);
@@ -448,7 +448,7 @@ static void a_host_takes_work(void **state)
         assert_string_equal(given->task->name, "flow");
         assert_string_equal(given->task->input_json, "null");
         say_task_done(host, given->task, i + 1, rows[i].value);
-        world_turns(&world);
+        world_rounds(&world);
         Polos__V1__RunServiceGetRequest get = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
         get.run_id = run_id;
         Polos__V1__RunServiceGetResponse *got =
@@ -462,7 +462,7 @@ static void a_host_takes_work(void **state)
     }
     assert_int_equal(host->finishes, 0);
     simulated_call_message(host, NULL);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(host->finishes, 1);
     assert_int_equal(host->error.code, CODE_OK);
     simulated_call_release(host);
@@ -471,13 +471,13 @@ static void a_host_takes_work(void **state)
 
 static void expect_stream_error(struct world *world, struct simulated_call *call, const char *field)
 {
-    world_turns(world);
+    world_rounds(world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, CODE_INVALID_ARGUMENT);
     assert_int_equal(call->error.reason, REASON_INVALID_FIELD);
     assert_true(str_is(call->error.field, field));
     simulated_call_closed(call);
-    world_turns(world);
+    world_rounds(world);
     simulated_call_release(call);
 }
 
@@ -542,11 +542,11 @@ static void a_host_that_goes_away_is_let_go(void **state)
         struct world world;
         world_init(&world, 0);
         struct simulated_call *host = world_connect_host(&world);
-        for (int turn = 0; turn < when; turn++) {
+        for (int round = 0; round < when; round++) {
             partition_round(world.partition);
         }
         simulated_call_closed(host);
-        world_turns(&world);
+        world_rounds(&world);
         assert_int_equal(host->finishes, 1);
         simulated_call_release(host);
         char run_id[UUID_TEXT_BYTES];

@@ -105,7 +105,7 @@ static void calls_of_one_turn_share_a_key(void **state)
         const char *data = i == 2 ? "2" : "1";
         calls[i] = simulated_call_start(&world.api, PUBLISH, make(&it[i], "news", "k", data, 1));
     }
-    world_turns(&world);
+    world_rounds(&world);
     expect(simulated_call_sent(calls[0], 0), 1, 1, false);
     expect(simulated_call_sent(calls[1], 0), 1, 1, true);
     assert_int_equal(calls[2]->error.code, CODE_ALREADY_EXISTS);
@@ -178,7 +178,7 @@ static void old_keys_go_away(void **state)
     assert_int_equal(rows_of(&world, ROW_KIND), 20);
     assert_int_equal(rows_of(&world, AGE_KIND), 20);
     world.now_ms += DAY_MS;
-    for (int i = 0; i < 6; i++) { /* "old-19" among them, which is swept in its own turn. */
+    for (int i = 0; i < 6; i++) { /* "old-19" among them, which is swept when it is due. */
         snprintf(key, sizeof(key), i == 0 ? "old-19" : "new-%d", i);
         publish(&world, "news", key, 41 + 2 * i, false);
     }

@@ -1,7 +1,7 @@
 /*
  * Goal:   queues can be defined by callers and hosts, listed page by page, and named by a start;
- *         what is wrong is said with its field; a run that waits for its turn says so.
- * Method: the handlers over the real partition. Turns themselves:
+ *         what is wrong is said with its field; a run that waits for admission says so.
+ * Method: the handlers over the real partition. Admission itself:
  * tests/unit/features/queues/queues_test.c.
  */
 #include <setjmp.h>
@@ -205,13 +205,13 @@ static void says_that_it_waits_for_its_turn(void **state)
     free_message(now);
     Polos__V1__ServerMessage *task = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
     say_task_done(host, task->task, 1, "1");
-    world_turns(&world);
+    world_rounds(&world);
     Polos__V1__ServerMessage *next = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
     assert_string_equal(next->task->run_id, second);
     free_message(task);
     free_message(next);
     simulated_call_closed(host);
-    world_turns(&world);
+    world_rounds(&world);
     simulated_call_release(host);
     world_fini(&world);
 }

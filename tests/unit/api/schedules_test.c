@@ -97,9 +97,9 @@ static void shows_its_last_run(void **state)
     put(&world, "flow", "", "@hourly");
     uint64_t tick_ms = next_hour(&world);
     world.now_ms = tick_ms;
-    world_turns(&world);
+    world_rounds(&world);
     world.now_ms = tick_ms + HOUR_MS; /* The run is still there. */
-    world_turns(&world);
+    world_rounds(&world);
     Polos__V1__WorkflowServiceListSchedulesResponse *page = list(&world, 0, "");
     assert_int_equal(page->schedules[0]->last_tick_ms, tick_ms);
     assert_int_equal(page->schedules[0]->skipped_ticks, 1);
@@ -253,14 +253,14 @@ static struct simulated_call *connect_host(struct world *world, const char *cron
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
     message.hello = &hello;
     simulated_call_message(call, &message.base);
-    world_turns(world);
+    world_rounds(world);
     return call;
 }
 
 static void leave(struct world *world, struct simulated_call *call)
 {
     simulated_call_message(call, NULL);
-    world_turns(world);
+    world_rounds(world);
     simulated_call_release(call);
 }
 
@@ -281,7 +281,7 @@ static void takes_what_a_host_offers(void **state)
     assert_string_equal(page->schedules[0]->input_json, "7");
     free_message(page);
     world.now_ms = next_hour(&world);
-    world_turns(&world);
+    world_rounds(&world);
     Polos__V1__ServerMessage *given = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
     assert_non_null(given);
     assert_string_equal(given->task->input_json, "7");

@@ -30,7 +30,7 @@ static void play_init(struct play *play)
     memset(play, 0, sizeof(*play));
     world_init(&play->world, 0);
     play->host = world_connect_host(&play->world);
-    world_turns(&play->world);
+    world_rounds(&play->world);
     world_start_workflow(&play->world, play->run_id);
     play->given = last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
     assert_non_null(play->given);
@@ -40,7 +40,7 @@ static void play_fini(struct play *play)
 {
     free_message(play->given);
     simulated_call_message(play->host, NULL);
-    world_turns(&play->world);
+    world_rounds(&play->world);
     simulated_call_release(play->host);
     world_fini(&play->world);
 }
@@ -55,7 +55,7 @@ static void say_order(struct play *play, const char *key, Polos__V1__Order *orde
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
     message.order = order;
     simulated_call_message(play->host, &message.base);
-    world_turns(&play->world);
+    world_rounds(&play->world);
 }
 
 static void order_suspend(struct play *play, const char *key)
@@ -155,7 +155,7 @@ static void a_suspension_is_answered_once(void **state)
     free_message(one);
 
     say_task_done(play.host, play.given->task, ++play.seq, "1");
-    world_turns(&play.world);
+    world_rounds(&play.world);
     get.step_key = (char *)"nothing";
     world_refused(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_NOT_FOUND,
                   "SUSPENSION_NOT_FOUND", "step_key");
@@ -175,7 +175,7 @@ static void an_early_answer_is_kept(void **state)
     free_message(outcome_of(&play, "later"));
     assert_int_equal(resume(&play, "later"), '-');
     say_task_done(play.host, play.given->task, ++play.seq, "1");
-    world_turns(&play.world);
+    world_rounds(&play.world);
     Polos__V1__SuspendServiceResumeRequest request =
         POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
     request.run_id = play.run_id;
@@ -314,7 +314,7 @@ static struct simulated_call *subscribe(struct world *world, int64_t after, bool
     request.follow = follow;
     struct simulated_call *call =
         simulated_call_start(&world->api, "/polos.v1.WorkflowService/Subscribe", &request.base);
-    world_turns(world);
+    world_rounds(world);
     return call;
 }
 
@@ -350,27 +350,27 @@ static void topics_are_followed(void **state)
     expect_events(rest, 3, 1);
     expect_events(fresh, 4, 0);
     assert_int_equal(publish(&world, 2), 4);
-    world_turns(&world);
+    world_rounds(&world);
     expect_events(rest, 3, 3);
     expect_events(fresh, 4, 2);
 
     /* One that takes nothing more is sent nothing more until it does. */
     fresh->queued_bytes = API_CALL_HIGH_WATER_BYTES;
     publish(&world, 3);
-    world_turns(&world);
+    world_rounds(&world);
     size_t stalled_at = fresh->sent_count;
     publish(&world, 5);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(fresh->sent_count, stalled_at);
     expect_events(rest, 3, 11);
     fresh->queued_bytes = 0;
     fresh->api.method->writable(&fresh->api);
-    world_turns(&world);
+    world_rounds(&world);
     expect_events(fresh, 4, 10);
 
     simulated_call_closed(rest);
     simulated_call_closed(fresh);
-    world_turns(&world);
+    world_rounds(&world);
     assert_int_equal(rest->error.code, CODE_CANCELLED);
     publish(&world, 1); /* To nobody. */
     simulated_call_release(rest);
@@ -392,11 +392,11 @@ static void a_subscriber_that_goes_away_is_forgotten(void **state)
         request.follow = true;
         struct simulated_call *call =
             simulated_call_start(&world.api, "/polos.v1.WorkflowService/Subscribe", &request.base);
-        for (int turn = 0; turn < when; turn++) {
+        for (int round = 0; round < when; round++) {
             partition_round(world.partition);
         }
         simulated_call_closed(call);
-        world_turns(&world);
+        world_rounds(&world);
         assert_int_equal(call->finishes, 1);
         simulated_call_release(call);
         publish(&world, 1);
@@ -450,7 +450,7 @@ static void a_bad_topic_call_names_the_field(void **state)
     world_refused(&world, path, &follow.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "topic");
     struct simulated_call *call = simulated_call_start(&world.api, path, &follow.base);
     simulated_call_closed(call); /* Late: the partition has never heard of this subscriber. */
-    world_turns(&world);
+    world_rounds(&world);
     simulated_call_release(call);
     world_fini(&world);
 }
@@ -524,7 +524,7 @@ static void a_cancelled_run_cleans_up(void **state)
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     message.task_done = &done;
     simulated_call_message(play.host, &message.base);
-    world_turns(&play.world);
+    world_rounds(&play.world);
     Polos__V1__RunServiceGetResponse *got;
     Polos__V1__Run *run = get_run(&play, &got);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
@@ -628,7 +628,7 @@ static void forks_and_retries(void **state)
     world_refused(&play.world, path, &retry.base, CODE_FAILED_PRECONDITION, "RUN_NOT_FAILED",
                   "run_id");
     say_task_done(play.host, play.given->task, ++play.seq, "NaN"); /* No JSON: it failed. */
-    world_turns(&play.world);
+    world_rounds(&play.world);
     Polos__V1__RunServiceRetryResponse *again = world_ask(&play.world, path, &retry.base, CODE_OK);
     assert_true(again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING ||
                 again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);

@@ -77,7 +77,7 @@ void world_init(struct world *world, size_t inbox_max)
     api_init(&world->api, world->partition, 1000);
 }
 
-void world_turns(struct world *world)
+void world_rounds(struct world *world)
 {
     for (int i = 0; i < 4; i++) {
         world->now_ms++;
@@ -112,7 +112,7 @@ void *world_ask(struct world *world, const char *path, const ProtobufCMessage *r
                 enum code expected)
 {
     struct simulated_call *call = simulated_call_start(&world->api, path, request);
-    world_turns(world);
+    world_rounds(world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, expected);
     void *ret = NULL;
@@ -128,7 +128,7 @@ void world_refused(struct world *world, const char *path, const ProtobufCMessage
                    enum code code, const char *reason, const char *field)
 {
     struct simulated_call *call = simulated_call_start(&world->api, path, request);
-    world_turns(world);
+    world_rounds(world);
     assert_int_equal(call->finishes, 1);
     assert_int_equal(call->error.code, code);
     assert_string_equal(reason_name(call->error.reason), reason);

@@ -1,6 +1,6 @@
 /*
  * world: a server without a network: the handlers over the real partition and the memory store, a
- * simulated transport, clock and model. Turns are taken by hand, so every order can be had.
+ * simulated transport, clock and model. Rounds are begun by hand, so every order can be had.
  */
 #ifndef TESTS_UNIT_API_WORLD_H
 #define TESTS_UNIT_API_WORLD_H
@@ -24,10 +24,10 @@ struct world {
 
 void world_init(struct world *world, size_t inbox_max);
 void world_fini(struct world *world);
-void world_turns(struct world *world);
+void world_rounds(struct world *world);
 void world_model_says(struct world *world, const char *text);
 
-/* A unary call with its answer, after some turns; NULL when it fails as expected. */
+/* A unary call with its answer, after some rounds; NULL when it fails as expected. */
 void *world_ask(struct world *world, const char *path, const ProtobufCMessage *request,
                 enum code expected);
 /* A call that is refused: its reason and field. */
