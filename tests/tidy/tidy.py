@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 
+import hand
 import layers
 import words
 
@@ -353,6 +354,13 @@ def clang_format():
     return None
 
 
+def one_hand(tree):
+    for path in tree.having(*C_FILES):
+        for rule in (hand.blank_lines, hand.casts, hand.unended) if hand.is_ours(path) else ():
+            for number, sentence in rule(tree.text(path)):
+                yield path, number, sentence
+
+
 def formatting(tree):
     program = clang_format()
     paths = tree.having(*C_FILES)
@@ -385,6 +393,7 @@ RULES = (
     one_word,
     words_that_went,
     one_version,
+    one_hand,
     formatting,
 )
 

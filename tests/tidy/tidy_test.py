@@ -5,6 +5,7 @@ import os
 import tempfile
 import unittest
 
+import hand
 import layers
 import tidy
 
@@ -216,6 +217,29 @@ class PlantedTest(unittest.TestCase):
     def test_the_same_version(self):
         text = '__version__ = "1.2.3"\nagent = f"polos-python/1.2.3 python/{x}"\n'
         self.assertEqual([], list(tidy.one_version(self.tree({"clients/python/polos/x.py": text}))))
+
+    def test_what_another_hand_wrote(self):
+        rows = (
+            (4, "int f(void)\n{\n    int x = 1;\n\n    return x;\n}\n"),
+            (3, "int f(void)\n{\n    struct a *a = (struct a *)xcalloc(1, 1);\n}\n"),
+            (2, "/* Never ends\n * as a sentence */\nint x;\n"),
+        )
+        for line, text in rows:
+            found = list(tidy.one_hand(self.tree({"service/engine/e.c": text})))
+            self.assertEqual([line], [number for _, number, _ in found], text)
+            self.assertEqual([], list(tidy.one_hand(self.tree({"service/new/e.c": text}))))
+
+    def test_what_the_one_hand_writes(self):
+        text = "/* x -> y, as is */\nint x;\n\nint f(void)\n{\n    /* Why. */\n    return x;\n}\n"
+        drawn = "/*\n * The way it goes:\n *\n *     here --> there\n */\n"
+        self.assertEqual([], list(tidy.one_hand(self.tree({"service/engine/e.c": text + drawn}))))
+
+    def test_the_hand_mends(self):
+        text = "int a;\n\nint f(void)\n{\n    char *x = (char *)xmalloc(9);\n\n    g();\n}\n"
+        text += "\nint b;\n"
+        good = "int a;\n\nint f(void)\n{\n    char *x = xmalloc(9);\n    g();\n}\n\nint b;\n"
+        self.assertEqual(good, hand.mended(text))
+        self.assertEqual(good, hand.mended(good))
 
     @unittest.skipUnless(tidy.clang_format(), "there is no clang-format 14 here")
     def test_formatting(self):
