@@ -10,7 +10,6 @@ static _Thread_local int depth;
 static void pause_briefly(void)
 {
     const struct timespec pause = {0, 50000};
-
     nanosleep(&pause, NULL);
 }
 

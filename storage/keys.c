@@ -24,7 +24,6 @@ static void put_big_endian(struct writer *writer, uint64_t value, size_t len)
 static struct writer start(char *ret, struct key_space space)
 {
     struct writer writer = {ret, 0};
-
     put_big_endian(&writer, space.partition, 2);
     put_big_endian(&writer, space.project, 4);
     assert(writer.len == KEY_SPACE_BYTES);
@@ -39,7 +38,6 @@ static str finish(struct writer writer)
 str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint32_t seq)
 {
     struct writer writer = start(ret, space);
-
     put(&writer, run.bytes, sizeof(run.bytes));
     put_big_endian(&writer, seq, 4);
     assert(writer.len == KEY_JOURNAL_BYTES);
@@ -49,7 +47,6 @@ str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint3
 str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run)
 {
     struct writer writer = start(ret, space);
-
     put(&writer, run.bytes, sizeof(run.bytes));
     assert(writer.len == KEY_RUN_BYTES);
     return finish(writer);
@@ -59,7 +56,6 @@ str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t
 {
     assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
     struct writer writer = start(ret, space);
-
     put(&writer, &kind, 1);
     put(&writer, name.ptr, name.len);
     return finish(writer);
@@ -68,7 +64,6 @@ str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t
 str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES])
 {
     struct writer writer = start(ret, space);
-
     put(&writer, hash, KEY_HASH_BYTES);
     return finish(writer);
 }
@@ -77,7 +72,6 @@ str key_index(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str
 {
     assert(tail.len <= KEY_NAME_BYTES_MAX);
     struct writer writer = start(ret, space);
-
     put(&writer, &kind, 1);
     if (tail.len > 0) {
         put(&writer, tail.ptr, tail.len);
@@ -89,7 +83,6 @@ str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t has
               uint64_t sequence)
 {
     struct writer writer = start(ret, space);
-
     put(&writer, hash, KEY_HASH_BYTES);
     put_big_endian(&writer, sequence, 8);
     return finish(writer);
@@ -99,7 +92,6 @@ str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name)
 {
     assert(name.len > 0 && name.len <= KEY_NAME_BYTES_MAX);
     struct writer writer = start(ret, space);
-
     put(&writer, name.ptr, name.len);
     return finish(writer);
 }
@@ -107,7 +99,6 @@ str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name)
 str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition)
 {
     struct writer writer = {ret, 0};
-
     put_big_endian(&writer, partition, 2);
     return finish(writer);
 }
@@ -120,7 +111,6 @@ str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space)
 str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind)
 {
     struct writer writer = start(ret, space);
-
     put(&writer, &kind, 1);
     return finish(writer);
 }

@@ -34,7 +34,6 @@ static uint32_t mask(uint32_t crc)
 static size_t block_end(size_t at, size_t len)
 {
     size_t end = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
-
     assert(at < len && end > at);
     return end < len ? end : len;
 }
@@ -44,7 +43,6 @@ static size_t record_bytes(str file, size_t at, unsigned *ret_type)
 {
     assert(at < file.len);
     size_t room = block_end(at, file.len) - at;
-
     if (room < HEAD_BYTES) {
         return 0;
     }
@@ -65,14 +63,12 @@ static size_t record_bytes(str file, size_t at, unsigned *ret_type)
 static size_t skip_trailer(size_t at)
 {
     size_t left = BLOCK_BYTES - at % BLOCK_BYTES;
-
     return left < HEAD_BYTES ? at + left : at;
 }
 
 static bool any_record_after(str file, size_t at)
 {
     unsigned type = 0;
-
     for (; at < file.len; at++) {
         if (record_bytes(file, at, &type) > 0) {
             return true;
@@ -86,11 +82,9 @@ size_t manifest_good_bytes(str file, bool *ret_more_follows)
     size_t good = 0;
     size_t at = 0;
     unsigned type = 0;
-
     *ret_more_follows = false;
     while (at < file.len) {
         size_t bytes = record_bytes(file, at, &type);
-
         if (bytes == 0) {
             *ret_more_follows = any_record_after(file, at + 1);
             return good;
@@ -112,7 +106,6 @@ static bool read_file(const char *path, struct buf *ret)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat info;
     bool is_read = false;
-
     if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size <= MANIFEST_BYTES_MAX) {
         buf_reserve(ret, (size_t)info.st_size);
         ssize_t got = pread(fd, ret->ptr, (size_t)info.st_size, 0);
@@ -130,7 +123,6 @@ static bool write_synced(const char *path, str bytes)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     bool is_written = fd >= 0 && write(fd, bytes.ptr, bytes.len) == (ssize_t)bytes.len;
     bool is_synced = is_written && fsync(fd) == 0;
-
     if (fd >= 0) {
         close(fd);
     }
@@ -141,7 +133,6 @@ static bool sync_folder(const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool is_synced = fd >= 0 && fsync(fd) == 0;
-
     if (fd >= 0) {
         close(fd);
     }
@@ -153,7 +144,6 @@ static bool replace(const char *folder, const char *path, str bytes)
 {
     char temporary[PATH_MAX];
     int len = snprintf(temporary, sizeof(temporary), "%s/manifest.mended", folder);
-
     return len < (int)sizeof(temporary) && write_synced(temporary, bytes) &&
            rename(temporary, path) == 0 && sync_folder(folder);
 }
@@ -166,7 +156,6 @@ static bool find_manifest(const char *folder, char ret[PATH_MAX])
     int len = snprintf(path, sizeof(path), "%s/CURRENT", folder);
     bool is_found = len < (int)sizeof(path) && read_file(path, &current);
     str name = is_found ? str_trim(buf_str(&current)) : STR_EMPTY;
-
     is_found = str_starts_with(name, STR("MANIFEST-")) && name.len < 64 &&
                memchr(name.ptr, '/', name.len) == NULL;
     if (is_found) {
@@ -183,10 +172,8 @@ bool manifest_mend(const char *folder)
     struct buf file = {0};
     bool more_follows = false;
     bool is_mended = false;
-
     if (find_manifest(folder, path) && read_file(path, &file)) {
         size_t good = manifest_good_bytes(buf_str(&file), &more_follows);
-
         assert(good <= file.len);
         if (good > 0 && good < file.len && !more_follows) {
             is_mended = replace(folder, path, (str){file.ptr, good});

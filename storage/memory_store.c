@@ -37,7 +37,6 @@ static int compare(str a, str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-
     if (order != 0) {
         return order;
     }
@@ -60,10 +59,8 @@ static struct row **links(struct table *table, struct row *row)
 static struct row *find_before(struct table *table, str key, bool or_equal, struct row **ret_path)
 {
     struct row *at = NULL;
-
     for (size_t level = LEVELS_MAX; level-- > 0;) {
         struct row *next = links(table, at)[level];
-
         while (next != NULL && compare(row_key(next), key) < (or_equal ? 1 : 0)) {
             at = next;
             next = links(table, at)[level];
@@ -78,14 +75,12 @@ static struct row *find_before(struct table *table, str key, bool or_equal, stru
 static struct row *find(struct table *table, str key)
 {
     struct row *next = links(table, find_before(table, key, false, NULL))[0];
-
     return next != NULL && str_equal(row_key(next), key) ? next : NULL;
 }
 
 static size_t random_height(struct memory_store *self)
 {
     size_t height = 1;
-
     self->random ^= self->random << 13;
     self->random ^= self->random >> 7;
     self->random ^= self->random << 17;
@@ -106,7 +101,6 @@ static void put(struct memory_store *self, struct table *table, str key, str val
 {
     struct row *path[LEVELS_MAX];
     struct row *found = find(table, key);
-
     if (found != NULL) {
         set_value(found, value);
         return;
@@ -115,9 +109,8 @@ static void put(struct memory_store *self, struct table *table, str key, str val
     size_t height = random_height(self);
     assert(height >= 1 && height <= LEVELS_MAX);
     size_t bytes = sizeof(struct row) + height * sizeof(struct row *) + key.len;
-    struct row *row = (struct row *)xcalloc(1, bytes);
+    struct row *row = xcalloc(1, bytes);
     char *own_key = (char *)&row->next[height];
-
     memcpy(own_key, key.ptr, key.len);
     row->key = own_key;
     row->key_bytes = key.len;
@@ -139,7 +132,6 @@ static void erase(struct table *table, str key)
 {
     struct row *path[LEVELS_MAX];
     struct row *row = find(table, key);
-
     if (row == NULL) {
         return;
     }
@@ -158,11 +150,9 @@ static void write_all(struct memory_store *self, const struct store_batch *batch
     struct store_entry entry;
     size_t cursor = 0;
     size_t count = 0;
-
     gate_close(&self->gate);
     for (; store_batch_next(batch, &cursor, &entry); count++) {
         struct table *table = &self->tables[entry.table];
-
         assert((unsigned)entry.table < STORE_TABLE_COUNT);
         if (entry.is_delete) {
             erase(table, entry.key);
@@ -179,7 +169,6 @@ static status memory_commit(void *context, const struct store_batch *batch)
 {
     struct memory_store *self = (struct memory_store *)context;
     enum memory_store_fault fault = self->fault;
-
     self->fault = MEMORY_STORE_FAULT_NONE;
     switch (fault) {
     case MEMORY_STORE_FAULT_NONE:
@@ -201,7 +190,6 @@ static status memory_get(void *context, enum store_table table, str key, struct 
                          str *ret)
 {
     struct memory_store *self = (struct memory_store *)context;
-
     gate_enter(&self->gate);
     const struct row *row = find(&self->tables[table], key);
     if (row != NULL) {
@@ -214,7 +202,6 @@ static status memory_get(void *context, enum store_table table, str key, struct 
 static struct row *last_row(struct table *table)
 {
     struct row *at = NULL;
-
     for (size_t level = LEVELS_MAX; level-- > 0;) {
         while (links(table, at)[level] != NULL) {
             at = links(table, at)[level];
@@ -228,7 +215,6 @@ static struct row *first_row(struct table *table, str prefix, str from, bool rev
 {
     if (!reverse) {
         str start = compare(from, prefix) > 0 ? from : prefix;
-
         return links(table, find_before(table, start, false, NULL))[0];
     }
     if (from.len > 0 && (str_starts_with(from, prefix) || compare(from, prefix) < 0)) {
@@ -246,7 +232,6 @@ static status memory_scan(void *context, enum store_table table_id, str prefix, 
 {
     struct memory_store *self = (struct memory_store *)context;
     struct table *table = &self->tables[table_id];
-
     gate_enter(&self->gate);
     struct row *row = first_row(table, prefix, from, reverse);
     assert(limit > 0); /* store_scan() has answered that. */
@@ -270,7 +255,6 @@ static status memory_checkpoint(void *context, const char *path)
 static void memory_stats(void *context, struct store_stats *ret)
 {
     struct memory_store *self = (struct memory_store *)context;
-
     *ret = (struct store_stats){
         .bytes_free = UINT64_MAX,
         .commits = atomic_load(&self->commits),
@@ -280,13 +264,10 @@ static void memory_stats(void *context, struct store_stats *ret)
 static void memory_close(void *context)
 {
     struct memory_store *self = (struct memory_store *)context;
-
     for (size_t i = 0; i < STORE_TABLE_COUNT; i++) {
         struct row *row = self->tables[i].head[0];
-
         while (row != NULL) {
             struct row *next = row->next[0];
-
             row_free(row);
             row = next;
         }
@@ -305,8 +286,7 @@ static const struct store_vtable memory_vtable = {
 
 void memory_store_open(struct store *ret)
 {
-    struct memory_store *self = (struct memory_store *)xcalloc(1, sizeof(*self));
-
+    struct memory_store *self = xcalloc(1, sizeof(*self));
     self->random = 0x9e3779b97f4a7c15u;
     *ret = (struct store){&memory_vtable, self};
 }

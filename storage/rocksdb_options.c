@@ -59,7 +59,6 @@ static void set_family(rocksdb_options_t *options, rocksdb_cache_t *cache, bool 
                        uint64_t memtable_bytes)
 {
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-
     assert(options != NULL && cache != NULL && memtable_bytes > 0);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
@@ -92,7 +91,6 @@ static rocksdb_options_t *with_more_options(rocksdb_options_t *base)
 {
     rocksdb_options_t *full = rocksdb_options_create();
     char *error = NULL;
-
     rocksdb_get_options_from_string(base, more_options, full, &error);
     if (error != NULL) {
         free(error);
@@ -106,7 +104,6 @@ bool rocksdb_tuning_init(struct rocksdb_tuning *ret, const struct rocksdb_store_
 {
     uint64_t memtable_bytes = or_default(options->memtable_bytes, 32 * mib);
     rocksdb_options_t *base = rocksdb_options_create();
-
     *ret = (struct rocksdb_tuning){
         .journal = rocksdb_options_create(),
         .small = rocksdb_options_create(),

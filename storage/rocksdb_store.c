@@ -88,7 +88,6 @@ static status open_failure(char *error, const char *path, struct arena *arena)
 {
     assert(error != NULL);
     const char *what = arena_cstr(arena, str_of(error));
-
     free(error);
     if (has(what, "lock file") || has(what, "lock hold by")) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
@@ -137,7 +136,6 @@ static status open_families(struct rocksdb_store *self, bool may_create, struct 
     assert(self->db == NULL);
     const rocksdb_options_t *options[FAMILY_COUNT];
     char *error = NULL;
-
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         options[i] = i == STORE_JOURNAL ? self->tuning.journal : self->tuning.small;
     }
@@ -158,7 +156,6 @@ static status write_header(struct rocksdb_store *self, struct arena *arena)
     uint8_t body[polos_journal_v1_StoreHeader_size];
     pb_ostream_t out = pb_ostream_from_buffer(body, sizeof(body));
     char *error = NULL;
-
     header.format = FORMAT;
     header.created_ms = sys_now_ms();
     sys_random(header.store_id, sizeof(header.store_id));
@@ -177,7 +174,6 @@ static status check_header(struct rocksdb_store *self, struct arena *arena, bool
     size_t len = 0;
     char *value = rocksdb_get_cf(self->db, self->tuning.read, self->families[FAMILY_OWN],
                                  header_key, sizeof(header_key) - 1, &len, &error);
-
     if (error != NULL) {
         return open_failure(error, self->path, arena);
     }
@@ -206,7 +202,6 @@ static status check_header(struct rocksdb_store *self, struct arena *arena, bool
 static status check_watermark(struct rocksdb_store *self, struct arena *arena)
 {
     uint64_t sequence = rocksdb_get_latest_sequence_number(self->db);
-
     assert(self->watermark_file.fd < 0);
     TRY(watermark_open(self->path, arena, &self->watermark_file, &self->watermark));
     if (sequence < self->watermark.sequence) {
@@ -224,7 +219,6 @@ static status check_watermark(struct rocksdb_store *self, struct arena *arena)
 static status check_database(struct rocksdb_store *self, bool had_watermark, struct arena *arena)
 {
     bool found = false;
-
     TRY(check_header(self, arena, &found));
     if (found && !had_watermark) {
         return arena_fail(arena, CODE_DATA_LOSS,
@@ -240,7 +234,6 @@ static status check_database(struct rocksdb_store *self, bool had_watermark, str
 static status open_database(struct rocksdb_store *self, struct arena *arena)
 {
     bool had_watermark = watermark_exists(self->path);
-
     /* Recovery writes what it replayed, and the packaged library aborts on a full disk. */
     if (space_free_bytes(self->path) < self->space.free_bytes_hard / 4) {
         return arena_fail(arena, CODE_RESOURCE_EXHAUSTED,
@@ -273,7 +266,6 @@ static void sync_parent(const char *path)
     char parent[4096];
     const char *slash = strrchr(path, '/');
     int len = slash == NULL ? 1 : (int)(slash - path) + 1;
-
     snprintf(parent, sizeof(parent), "%.*s", len, slash == NULL ? "." : path);
     int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0) {
@@ -286,7 +278,6 @@ static void sync_parent(const char *path)
 static void make_folders(char *path)
 {
     size_t len = strlen(path);
-
     for (size_t i = 1; i <= len; i++) {
         if (path[i] != '/' && path[i] != '\0') {
             continue;
@@ -303,7 +294,6 @@ static void make_folders(char *path)
 static status make_folder(const char *path, struct arena *arena)
 {
     struct stat info;
-
     make_folders(arena_cstr(arena, str_of(path)));
     if (stat(path, &info) != 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "cannot make the folder %s: %s", path,
@@ -346,7 +336,6 @@ static status keep_status(struct rocksdb_store *self, status outcome)
 static void reopen(struct rocksdb_store *self)
 {
     struct arena arena;
-
     arena_init(&arena, 0);
     gate_close(&self->gate);
     close_database(self);
@@ -363,7 +352,6 @@ static void reopen(struct rocksdb_store *self)
 static status fail_commit(struct rocksdb_store *self, const char *error)
 {
     struct arena arena;
-
     arena_init(&arena, 0);
     str text = arena_printf(&arena, "the disk failed a write, whose outcome is unknown: %s", error);
     const char *why = keep_why(self, text.ptr);
@@ -378,7 +366,6 @@ static bool write_watermark(struct rocksdb_store *self)
         .sequence = rocksdb_get_latest_sequence_number(self->db),
         .commits = self->watermark.commits,
     };
-
     assert(next.sequence >= self->watermark.sequence);
     assert(self->db != NULL && self->watermark_file.fd >= 0);
     self->watermark_failed = !watermark_write(&self->watermark_file, &next);
@@ -417,11 +404,9 @@ static void fill_batch(struct rocksdb_store *self, const struct store_batch *bat
     struct store_entry entry;
     size_t cursor = 0;
     size_t count = 0;
-
     rocksdb_writebatch_clear(self->batch);
     for (; store_batch_next(batch, &cursor, &entry); count++) {
         rocksdb_column_family_handle_t *family = self->families[entry.table];
-
         assert(family != NULL);
         if (entry.is_delete) {
             rocksdb_writebatch_delete_cf(self->batch, family, entry.key.ptr, entry.key.len);
@@ -437,7 +422,6 @@ static status rocks_commit(void *context, const struct store_batch *batch)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
     char *error = NULL;
-
     TRY(may_commit(self, batch->bytes.len));
     assert(self->db != NULL);
     fill_batch(self, batch);
@@ -466,7 +450,6 @@ static status read_failure(char *error, enum store_table table)
 {
     assert(error != NULL && (unsigned)table < STORE_TABLE_COUNT && damaged[table] != NULL);
     bool is_damage = has(error, "Corruption") || has(error, "No such file");
-
     free(error);
     return is_damage ? status_make(CODE_DATA_LOSS, damaged[table])
                      : status_make(CODE_UNAVAILABLE, "the disk failed a read");
@@ -476,7 +459,6 @@ static status get_inside(struct rocksdb_store *self, enum store_table table, str
                          struct arena *arena, str *ret)
 {
     char *error = NULL;
-
     TRY(self->closed);
     assert(self->db != NULL);
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
@@ -498,7 +480,6 @@ static status rocks_get(void *context, enum store_table table, str key, struct a
                         str *ret)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
-
     gate_enter(&self->gate);
     status outcome = get_inside(self, table, key, arena, ret);
     gate_leave(&self->gate);
@@ -519,7 +500,6 @@ static int compare(str a, str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
@@ -528,7 +508,6 @@ static void seek(rocksdb_iterator_t *iterator, const struct scan *scan, str end)
 {
     if (!scan->reverse) {
         str start = compare(scan->from, scan->prefix) > 0 ? scan->from : scan->prefix;
-
         rocksdb_iter_seek(iterator, start.ptr, start.len);
         return;
     }
@@ -544,11 +523,9 @@ static status visit_all(rocksdb_iterator_t *iterator, const struct scan *scan)
 {
     size_t left = scan->limit;
     char *error = NULL;
-
     while (left-- > 0 && rocksdb_iter_valid(iterator)) {
         str key;
         str value;
-
         key.ptr = rocksdb_iter_key(iterator, &key.len);
         value.ptr = rocksdb_iter_value(iterator, &value.len);
         assert(str_starts_with(key, scan->prefix));
@@ -572,7 +549,6 @@ static status visit_all(rocksdb_iterator_t *iterator, const struct scan *scan)
 static status scan_inside(struct rocksdb_store *self, const struct scan *scan)
 {
     struct buf end = {0};
-
     TRY(self->closed);
     assert(self->db != NULL && scan->limit > 0);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
@@ -600,7 +576,6 @@ static status rocks_scan(void *context, enum store_table table, str prefix, str 
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
     struct scan scan = {table, prefix, from, reverse, limit, visit, visit_context};
-
     gate_enter(&self->gate);
     status outcome = scan_inside(self, &scan);
     gate_leave(&self->gate);
@@ -615,7 +590,6 @@ static bool write_copied_watermark(const char *path, const struct watermark *wat
     struct watermark_file file = {-1, 0};
     struct watermark zero;
     struct arena arena;
-
     arena_init(&arena, 0);
     bool written = status_is_ok(watermark_open(path, &arena, &file, &zero)) &&
                    watermark_write(&file, watermark);
@@ -627,7 +601,6 @@ static bool write_copied_watermark(const char *path, const struct watermark *wat
 static status checkpoint_inside(struct rocksdb_store *self, const char *path)
 {
     char *error = NULL;
-
     TRY(self->closed);
     assert(self->db != NULL);
     struct watermark before = {
@@ -653,7 +626,6 @@ static status checkpoint_inside(struct rocksdb_store *self, const char *path)
 static status rocks_checkpoint(void *context, const char *path)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
-
     gate_enter(&self->gate);
     status outcome = checkpoint_inside(self, path);
     gate_leave(&self->gate);
@@ -665,7 +637,6 @@ static uint64_t used_bytes(struct rocksdb_store *self)
 {
     uint64_t now_us = sys_monotonic_us();
     uint64_t then_us = atomic_load(&self->used_us);
-
     if (then_us == 0 || now_us - then_us >= USED_US) {
         atomic_store(&self->used_us, now_us);
         atomic_store(&self->used_bytes, space_used_bytes(self->path));
@@ -677,7 +648,6 @@ static void rocks_stats(void *context, struct store_stats *ret)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
     uint64_t free_bytes = space_free_bytes(self->path);
-
     *ret = (struct store_stats){
         .bytes_on_disk = used_bytes(self),
         .bytes_free = free_bytes,
@@ -702,10 +672,8 @@ static void free_all(struct rocksdb_store *self)
 static void flush_all(struct rocksdb_store *self)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         char *error = NULL;
-
         rocksdb_flush_cf(self->db, options, self->families[i], &error);
         free(error);
     }
@@ -715,7 +683,6 @@ static void flush_all(struct rocksdb_store *self)
 static void rocks_close(void *context)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
-
     gate_close(&self->gate);
     if (self->db != NULL) {
         if (space_free_bytes(self->path) >= self->space.free_bytes_hard) {
@@ -738,8 +705,7 @@ static const struct store_vtable rocks_vtable = {
 
 static struct rocksdb_store *new_store(const struct rocksdb_store_options *options)
 {
-    struct rocksdb_store *self = (struct rocksdb_store *)xcalloc(1, sizeof(*self));
-
+    struct rocksdb_store *self = xcalloc(1, sizeof(*self));
     self->path = xstrndup(options->path, strlen(options->path));
     self->batch = rocksdb_writebatch_create();
     self->watermark_file.fd = -1;

@@ -16,7 +16,6 @@ enum {
 uint64_t space_free_bytes(const char *folder)
 {
     struct statvfs volume;
-
     if (statvfs(folder, &volume) != 0) {
         return UINT64_MAX;
     }
@@ -27,13 +26,11 @@ uint64_t space_used_bytes(const char *folder)
 {
     uint64_t bytes = 0;
     DIR *dir = opendir(folder);
-
     if (dir == NULL) {
         return 0;
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         struct stat info;
-
         if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(info.st_mode)) {
             bytes += (uint64_t)info.st_blocks * 512;
@@ -53,12 +50,10 @@ bool space_allows(struct space *space, size_t commit_bytes)
 {
     assert(space->folder != NULL);
     uint64_t now_us = sys_monotonic_us();
-
     space->commits++;
     space->bytes += commit_bytes;
     if (is_time_to_ask(space, now_us)) {
         uint64_t free_bytes = space_free_bytes(space->folder);
-
         assert(now_us >= space->asked_us); /* Monotonic. */
         space->is_short = free_bytes < space->free_bytes_hard + commit_bytes;
         space->asked_us = now_us;

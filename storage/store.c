@@ -60,7 +60,6 @@ bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct st
     assert(batch->count > 0);
     const char *entry = batch->bytes.ptr + *cursor;
     unsigned head = (uint8_t)entry[0];
-
     assert(batch->bytes.len - *cursor >= ENTRY_HEAD_BYTES);
     *ret = (struct store_entry){
         .table = (enum store_table)(head & ~(unsigned)ENTRY_IS_DELETE),

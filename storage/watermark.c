@@ -29,7 +29,6 @@ static const char magic[4] = {'P', 'W', 'M', '1'};
 static void path_of(const char *folder, char *ret, size_t bytes)
 {
     int len = snprintf(ret, bytes, "%s/" WATERMARK_NAME, folder);
-
     assert(len > 0);
 }
 
@@ -37,7 +36,6 @@ static void encode(const struct watermark *watermark, uint8_t ret[SLOT_BYTES])
 {
     polos_journal_v1_StoreWatermark record = polos_journal_v1_StoreWatermark_init_zero;
     uint8_t *body = ret + SLOT_HEAD_BYTES;
-
     record.sequence = watermark->sequence;
     record.commits = watermark->commits;
     memset(ret, 0, SLOT_BYTES);
@@ -55,7 +53,6 @@ static bool decode(const uint8_t slot[SLOT_BYTES], struct watermark *ret)
     polos_journal_v1_StoreWatermark record = polos_journal_v1_StoreWatermark_init_zero;
     const uint8_t *body = slot + SLOT_HEAD_BYTES;
     size_t len = endian_get_le(slot + 4, 4);
-
     if (memcmp(slot, magic, sizeof(magic)) != 0 || len > SLOT_BYTES - SLOT_HEAD_BYTES ||
         crc32c(0, str_make(body, len)) != endian_get_le(slot + 8, 4)) {
         return false;
@@ -73,7 +70,6 @@ bool watermark_write(struct watermark_file *file, const struct watermark *waterm
     assert(file->fd >= 0 && file->slot < SLOT_COUNT);
     uint8_t slot[SLOT_BYTES];
     off_t at = (off_t)file->slot * SLOT_DISTANCE_BYTES;
-
     encode(watermark, slot);
     ssize_t written = pwrite(file->fd, slot, sizeof(slot), at);
     if (written != (ssize_t)sizeof(slot)) {
@@ -87,7 +83,6 @@ bool watermark_write(struct watermark_file *file, const struct watermark *waterm
 static bool fill(struct watermark_file *file, const char *folder)
 {
     struct watermark zero = {0, 0};
-
     if (!watermark_write(file, &zero) || !watermark_write(file, &zero)) {
         return false;
     }
@@ -103,12 +98,10 @@ static bool fill(struct watermark_file *file, const char *folder)
 static bool read_slots(struct watermark_file *file, struct watermark *ret)
 {
     bool found = false;
-
     for (unsigned i = 0; i < SLOT_COUNT; i++) {
         uint8_t slot[SLOT_BYTES];
         struct watermark one;
         ssize_t got = pread(file->fd, slot, sizeof(slot), (off_t)i * SLOT_DISTANCE_BYTES);
-
         if (got != (ssize_t)sizeof(slot) || !decode(slot, &one)) {
             continue;
         }
@@ -125,7 +118,6 @@ static status load(struct watermark_file *file, const char *folder, struct arena
                    struct watermark *ret_last)
 {
     struct stat info;
-
     if (fstat(file->fd, &info) == 0 && info.st_size == 0) {
         *ret_last = (struct watermark){0, 0};
         return fill(file, folder)
@@ -148,7 +140,6 @@ status watermark_open(const char *folder, struct arena *arena, struct watermark_
 {
     char path[4096];
     struct watermark_file file = {-1, 0};
-
     assert(ret != NULL && ret_last != NULL);
     path_of(folder, path, sizeof(path));
     file.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0644);
@@ -169,7 +160,6 @@ bool watermark_exists(const char *folder)
 {
     char path[4096];
     struct stat info;
-
     path_of(folder, path, sizeof(path));
     return stat(path, &info) == 0;
 }

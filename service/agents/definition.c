@@ -35,7 +35,6 @@ static status refuse(const struct checker *checker, const char *field, const cha
 {
     assert(field[0] != '\0' && why[0] != '\0');
     str path = arena_printf(checker->arena, "%s%s", checker->prefix, field);
-
     *checker->ret_field = path.ptr;
     return arena_fail(checker->arena, CODE_INVALID_ARGUMENT, "%s %s", path.ptr, why);
 }
@@ -91,7 +90,6 @@ static status check_tools(const struct agent_definition *definition, struct aren
                           const char **ret_field)
 {
     const struct checker top = {arena, "", ret_field};
-
     if (definition->tool_count > AGENT_TOOLS_MAX) {
         static_assert(AGENT_TOOLS_MAX == 128, "the sentence says so");
         return refuse(&top, "tools", "must be at most 128");
@@ -131,7 +129,6 @@ status agent_definition_check(const struct agent_definition *definition, struct 
                               const char **ret_field)
 {
     const struct checker checker = {arena, "", ret_field};
-
     assert(arena != NULL && ret_field != NULL);
     assert(definition->tool_count == 0 || definition->tools != NULL);
     TRY(check_name(&checker, "id", definition->id));
@@ -164,7 +161,6 @@ void agent_definition_encode(const struct agent_definition *definition, struct b
     Polos__Journal__V1__AgentRecord body = POLOS__JOURNAL__V1__AGENT_RECORD__INIT;
     Polos__Journal__V1__ToolRecord tools[AGENT_TOOLS_MAX];
     Polos__Journal__V1__ToolRecord *list[AGENT_TOOLS_MAX];
-
     assert(definition->tool_count <= AGENT_TOOLS_MAX); /* It was checked. */
     assert(name_is_valid(definition->id));
     for (size_t i = 0; i < definition->tool_count; i++) {
@@ -196,9 +192,7 @@ static const struct tool_definition *tools_from(const Polos__Journal__V1__AgentR
                                                 struct arena *arena)
 {
     assert(body->n_tools <= AGENT_TOOLS_MAX);
-    struct tool_definition *tools =
-        (struct tool_definition *)arena_zalloc(arena, body->n_tools * sizeof(*tools));
-
+    struct tool_definition *tools = arena_zalloc(arena, body->n_tools * sizeof(*tools));
     for (size_t i = 0; i < body->n_tools; i++) {
         const Polos__Journal__V1__ToolRecord *tool = body->tools[i];
         tools[i].name = body_str(tool->name);
@@ -215,7 +209,6 @@ status agent_definition_decode(str bytes, struct arena *arena, struct agent_defi
     const Polos__Journal__V1__AgentRecord *body =
         (const Polos__Journal__V1__AgentRecord *)body_unpack(
             &polos__journal__v1__agent_record__descriptor, bytes, arena);
-
     if (body == NULL || body->n_tools > AGENT_TOOLS_MAX) {
         return status_make(CODE_DATA_LOSS, "definition of an agent: damaged");
     }

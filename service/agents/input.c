@@ -25,7 +25,6 @@ str input_text(str raw, struct arena *arena)
 {
     struct buf text = {NULL, 0, 0};
     str trimmed = str_trim(raw);
-
     if (json_kind_of(trimmed) != JSON_STRING || !json_check(trimmed)) {
         return raw;
     }
@@ -40,8 +39,7 @@ str input_text(str raw, struct arena *arena)
 
 static void add_text(struct message_list *list, enum model_role role, str text, struct arena *arena)
 {
-    struct model_block *block = (struct model_block *)arena_zalloc(arena, sizeof(*block));
-
+    struct model_block *block = arena_zalloc(arena, sizeof(*block));
     assert(text.len > 0);
     block->kind = MODEL_BLOCK_TEXT;
     block->text = text;
@@ -65,7 +63,6 @@ static size_t count_elements(str array)
     struct json_iterator iterator = json_elements(array);
     size_t count = 0;
     str element;
-
     while (json_next_element(&iterator, &element)) {
         count++;
     }
@@ -80,12 +77,11 @@ static status add_parts(struct message_list *list, enum model_role role, str par
     size_t total = count_elements(parts);
     size_t count = 0;
     str part;
-
     assert(json_kind_of(parts) == JSON_ARRAY);
     if (total == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "input[%zu].content must not be empty", at);
     }
-    struct model_block *blocks = (struct model_block *)arena_zalloc(arena, total * sizeof(*blocks));
+    struct model_block *blocks = arena_zalloc(arena, total * sizeof(*blocks));
     while (json_next_element(&iterator, &part)) {
         str type;
         str text;
@@ -111,7 +107,6 @@ static status add_message(struct message_list *list, str message, size_t at, str
 {
     enum model_role role;
     str raw;
-
     if (json_kind_of(message) != JSON_OBJECT) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "input[%zu] must be an object with \"role\" and \"content\"", at);
@@ -140,7 +135,6 @@ status input_messages(str input_json, struct arena *arena, struct message_list *
 {
     str message;
     size_t at = 0;
-
     status valid = json_validate(input_json, arena);
     if (!status_is_ok(valid)) {
         return arena_fail(arena, valid.code, "input is not JSON: %s", valid.why);
@@ -169,6 +163,5 @@ status input_messages(str input_json, struct arena *arena, struct message_list *
 status transcript_check_input(str input_json, struct arena *arena)
 {
     struct message_list list = {NULL, 0, 0};
-
     return input_messages(input_json, arena, &list);
 }

@@ -19,7 +19,6 @@ static str unknown_tool_message(const struct agent_definition *definition, str n
                                 struct arena *arena)
 {
     struct buf text = {NULL, 0, 0};
-
     if (name.len > NAME_SHOWN_BYTES_MAX) {
         name.len = NAME_SHOWN_BYTES_MAX;
     }
@@ -44,7 +43,6 @@ static struct tool_call judge(const struct agent_definition *definition,
         .name = block->name,
         .arguments = block->arguments,
     };
-
     if (cut) {
         call.refusal_type = "TRUNCATED";
         call.refusal_message = STR("the reply was cut off at the token limit, so this call was not "
@@ -70,7 +68,6 @@ static struct tool_call judge(const struct agent_definition *definition,
 static size_t count_calls(const struct model_reply *reply)
 {
     size_t count = 0;
-
     for (size_t i = 0; i < reply->block_count; i++) {
         count += reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL;
     }
@@ -110,7 +107,6 @@ void transcript_judge_calls(const struct agent_definition *definition,
     size_t kept = total < ENGINE_TOOL_CALLS_MAX ? total : ENGINE_TOOL_CALLS_MAX;
     struct tool_call *calls;
     size_t count = 0;
-
     *ret_stop = stop;
     *ret_calls = NULL;
     *ret_count = 0;
@@ -118,7 +114,7 @@ void transcript_judge_calls(const struct agent_definition *definition,
         return;
     }
     assert(kept > 0 && kept <= ENGINE_TOOL_CALLS_MAX);
-    calls = (struct tool_call *)arena_alloc(arena, kept * sizeof(*calls));
+    calls = arena_alloc(arena, kept * sizeof(*calls));
     for (size_t i = 0; i < reply->block_count && count < kept; i++) {
         if (reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
             bool cut = reply->stop == MODEL_STOP_MAX_TOKENS && count + 1 == total;

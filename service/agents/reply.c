@@ -30,14 +30,12 @@ void transcript_pack_reply(const struct model_reply *reply, str origin, struct b
 {
     Polos__Journal__V1__ModelReply body = POLOS__JOURNAL__V1__MODEL_REPLY__INIT;
     struct arena arena;
-
     assert(reply->block_count <= BODY_REPEATED_MAX);
     assert((unsigned)reply->stop <= MODEL_STOP_OTHER);
     arena_init(&arena, 0);
     size_t count = reply->block_count;
-    Polos__Journal__V1__ModelBlock *blocks =
-        (Polos__Journal__V1__ModelBlock *)arena_alloc(&arena, count * sizeof(*blocks));
-    body.blocks = (Polos__Journal__V1__ModelBlock **)arena_alloc(&arena, count * sizeof(blocks));
+    Polos__Journal__V1__ModelBlock *blocks = arena_alloc(&arena, count * sizeof(*blocks));
+    body.blocks = arena_alloc(&arena, count * sizeof(blocks));
     for (size_t i = 0; i < count; i++) {
         block_to(&reply->blocks[i], &blocks[i]);
         body.blocks[i] = &blocks[i];
@@ -78,12 +76,10 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
     const Polos__Journal__V1__ModelReply *body =
         (const Polos__Journal__V1__ModelReply *)body_unpack(
             &polos__journal__v1__model_reply__descriptor, packed, arena);
-
     if (body == NULL) {
         return status_make(CODE_DATA_LOSS, "reply of a model: damaged");
     }
-    struct model_block *blocks =
-        (struct model_block *)arena_alloc(arena, body->n_blocks * sizeof(*blocks));
+    struct model_block *blocks = arena_alloc(arena, body->n_blocks * sizeof(*blocks));
     if (!blocks_from(body, blocks) || body->stop > MODEL_STOP_OTHER) {
         return status_make(CODE_FAILED_PRECONDITION,
                            "reply of a model: a kind of block or stop this release does not know");

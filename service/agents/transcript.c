@@ -28,7 +28,6 @@ struct builder {
 static str result_text(const struct task *task, struct arena *arena)
 {
     const struct outcome *outcome = &task->outcome;
-
     assert(task->settled);
     if (!outcome->failed) {
         return outcome->value.len == 0 ? STR("null") : input_text(outcome->value, arena);
@@ -66,7 +65,6 @@ static struct model_block result_of(struct builder *builder, const struct model_
         .name = call->name,
         .is_error = true,
     };
-
     if (task == NULL) {
         static_assert(ENGINE_TOOL_CALLS_MAX == 32, "the sentence says so");
         block.text = STR("Error: this call was not run: at most 32 calls are run in one turn");
@@ -82,10 +80,8 @@ static struct model_block result_of(struct builder *builder, const struct model_
 static void add_results(struct builder *builder, size_t call_count)
 {
     const struct model_reply *reply = builder->reply;
-    struct model_block *blocks =
-        (struct model_block *)arena_alloc(builder->arena, call_count * sizeof(*blocks));
+    struct model_block *blocks = arena_alloc(builder->arena, call_count * sizeof(*blocks));
     size_t count = 0;
-
     for (size_t i = 0; i < reply->block_count; i++) {
         if (reply->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
             blocks[count++] = result_of(builder, &reply->blocks[i]);
@@ -103,7 +99,6 @@ static void end_turn(struct builder *builder)
 {
     const struct model_reply *reply = builder->reply;
     size_t call_count = 0;
-
     if (reply == NULL || reply->block_count == 0) {
         return;
     }
@@ -123,8 +118,7 @@ static void end_turn(struct builder *builder)
 
 static status begin_turn(struct builder *builder, const struct event *event)
 {
-    struct model_reply *reply = (struct model_reply *)arena_alloc(builder->arena, sizeof(*reply));
-
+    struct model_reply *reply = arena_alloc(builder->arena, sizeof(*reply));
     end_turn(builder);
     builder->task_count = 0;
     builder->reply = reply;
@@ -135,7 +129,6 @@ static status begin_turn(struct builder *builder, const struct event *event)
 static status begin_run(struct builder *builder, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
-
     if (builder->started) {
         return status_make(CODE_DATA_LOSS, "history: the run starts twice");
     }
@@ -173,7 +166,6 @@ static bool matters(enum event_kind kind)
 static status read_event(struct builder *builder, const struct codec_entry *entry)
 {
     struct event event;
-
     TRY(codec_decode(entry, builder->arena, &event));
     assert(event.kind == entry->kind);
     if (event.kind == EVENT_RUN_STARTED) {
@@ -197,7 +189,6 @@ static status read_record(struct builder *builder, str record)
     struct codec_entry entry;
     size_t cursor = 0;
     bool end = false;
-
     while (true) {
         TRY(codec_next(record, &cursor, &entry, &end));
         if (end) {
@@ -212,7 +203,6 @@ static status read_record(struct builder *builder, str record)
 static status merge_options(str base, str overlay, struct arena *arena, str *ret)
 {
     struct buf merged = {NULL, 0, 0};
-
     if ((base.len > 0 && !json_is_object(base)) || (overlay.len > 0 && !json_is_object(overlay))) {
         return status_make(CODE_INVALID_ARGUMENT, "the provider's options are not a JSON object");
     }
@@ -228,9 +218,7 @@ static status merge_options(str base, str overlay, struct arena *arena, str *ret
 static const struct model_tool *tools_of(const struct agent_definition *definition,
                                          struct arena *arena)
 {
-    struct model_tool *tools =
-        (struct model_tool *)arena_alloc(arena, definition->tool_count * sizeof(*tools));
-
+    struct model_tool *tools = arena_alloc(arena, definition->tool_count * sizeof(*tools));
     for (size_t i = 0; i < definition->tool_count; i++) {
         tools[i] = (struct model_tool){
             .name = definition->tools[i].name,
@@ -246,7 +234,6 @@ status transcript_request(const struct agent_definition *definition, const str *
 {
     struct builder builder = {.arena = arena, .attempt = 1};
     str options;
-
     for (size_t i = 0; i < record_count; i++) {
         TRY(read_record(&builder, records[i]));
     }

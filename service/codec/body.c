@@ -26,7 +26,6 @@ struct wire_field {
 void body_pack(const ProtobufCMessage *message, struct buf *ret)
 {
     size_t bytes = protobuf_c_message_get_packed_size(message);
-
     assert(bytes <= UINT32_MAX);
     if (bytes == 0) {
         return;
@@ -40,10 +39,8 @@ void body_pack(const ProtobufCMessage *message, struct buf *ret)
 static bool read_varint(struct reader *reader, uint64_t *ret)
 {
     uint64_t number = 0;
-
     for (unsigned i = 0; i < VARINT_BYTES_MAX && reader->at < reader->end; i++) {
         uint8_t byte = *reader->at++;
-
         number |= (uint64_t)(byte & 0x7f) << (7 * i);
         if ((byte & 0x80) == 0) {
             *ret = number;
@@ -67,7 +64,6 @@ static bool read_fixed(struct reader *reader, size_t bytes, uint64_t *ret)
 static bool read_bytes(struct reader *reader, str *ret)
 {
     uint64_t len;
-
     if (!read_varint(reader, &len) || len > (size_t)(reader->end - reader->at)) {
         return false;
     }
@@ -79,7 +75,6 @@ static bool read_bytes(struct reader *reader, str *ret)
 static bool read_field(struct reader *reader, struct wire_field *ret)
 {
     uint64_t key;
-
     if (!read_varint(reader, &key) || key > UINT32_MAX || key >> 3 == 0) {
         return false;
     }
@@ -141,8 +136,7 @@ static bool unpack_into(ProtobufCMessage *message, str bytes, struct arena *aren
 static ProtobufCMessage *message_new(const ProtobufCMessageDescriptor *descriptor,
                                      struct arena *arena)
 {
-    ProtobufCMessage *message = (ProtobufCMessage *)arena_alloc(arena, descriptor->sizeof_message);
-
+    ProtobufCMessage *message = arena_alloc(arena, descriptor->sizeof_message);
     descriptor->message_init(message);
     assert(message->descriptor == descriptor);
     return message;
@@ -152,7 +146,6 @@ static size_t count_more(struct reader reader, uint32_t tag)
 {
     struct wire_field field;
     size_t count = 0;
-
     while (reader.at < reader.end && read_field(&reader, &field)) {
         count += field.tag == tag;
     }
@@ -164,13 +157,12 @@ static bool add_message(const ProtobufCFieldDescriptor *field, const struct wire
 {
     size_t *count = (size_t *)((char *)message + field->quantifier_offset);
     ProtobufCMessage ***list = (ProtobufCMessage ***)((char *)message + field->offset);
-
     if (*count == 0) {
         size_t total = 1 + count_more(rest, wire->tag);
         if (total > BODY_REPEATED_MAX) {
             return false;
         }
-        *list = (ProtobufCMessage **)arena_alloc(arena, total * sizeof(**list));
+        *list = arena_alloc(arena, total * sizeof(**list));
     }
     ProtobufCMessage *item =
         message_new((const ProtobufCMessageDescriptor *)field->descriptor, arena);
@@ -182,7 +174,6 @@ static bool set_field(const ProtobufCFieldDescriptor *field, const struct wire_f
                       struct reader rest, ProtobufCMessage *message, struct arena *arena)
 {
     void *member = (char *)message + field->offset;
-
     if (wire->type != wire_type_of(field->type)) {
         return false;
     }
@@ -206,7 +197,6 @@ static bool set_field(const ProtobufCFieldDescriptor *field, const struct wire_f
 static bool unpack_into(ProtobufCMessage *message, str bytes, struct arena *arena)
 {
     struct wire_field wire;
-
     if (bytes.len == 0) {
         return true;
     }
@@ -229,6 +219,5 @@ void *body_unpack(const ProtobufCMessageDescriptor *descriptor, str bytes, struc
 {
     assert(descriptor != NULL && arena != NULL);
     ProtobufCMessage *message = message_new(descriptor, arena);
-
     return unpack_into(message, bytes, arena) ? message : NULL;
 }

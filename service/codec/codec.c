@@ -22,7 +22,6 @@ static_assert(AT_SEQ + sizeof(uint32_t) == CODEC_ENVELOPE_BYTES, "the seq ends t
 static uint32_t checksum(const char *envelope, size_t body_bytes)
 {
     uint32_t crc = crc32c(0, str_make(envelope, AT_CRC));
-
     return crc32c(crc, str_make(envelope + AT_SEQ, sizeof(uint32_t) + body_bytes));
 }
 
@@ -31,14 +30,12 @@ static void encode_event(const struct event *event, uint32_t seq, bool last, str
     const struct event_row *row = event_row_of((unsigned)event->kind);
     struct event_body body;
     size_t start = ret->len;
-
     assert(row != NULL);
     row->descriptor->message_init(&body.message);
     row->to_body(event, &body);
     buf_reserve(ret, CODEC_ENVELOPE_BYTES);
     ret->len += CODEC_ENVELOPE_BYTES;
     body_pack(&body.message, ret);
-
     size_t body_bytes = ret->len - start - CODEC_ENVELOPE_BYTES;
     char *envelope = ret->ptr + start;
     endian_put_le(envelope + AT_FORMAT, FORMAT, 1);
@@ -70,7 +67,6 @@ static status check_envelope(str rest)
     size_t body_bytes = endian_get_le(rest.ptr + AT_BODY_BYTES, 4);
     size_t after = rest.len - CODEC_ENVELOPE_BYTES;
     uint64_t flags = endian_get_le(rest.ptr + AT_FLAGS, 2);
-
     if (rest.ptr[AT_FORMAT] != FORMAT) {
         return rest.ptr[AT_FORMAT] == 0
                    ? damaged("journal record: the format is 0")
@@ -120,7 +116,6 @@ status codec_next(str record, size_t *cursor, struct codec_entry *ret, bool *ret
 status codec_decode(const struct codec_entry *entry, struct arena *arena, struct event *ret)
 {
     const struct event_row *row = event_row_of((unsigned)entry->kind);
-
     assert(row != NULL);
     const ProtobufCMessage *message =
         (const ProtobufCMessage *)body_unpack(row->descriptor, entry->body, arena);

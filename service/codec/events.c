@@ -53,7 +53,6 @@ static void run_started_to(const struct event *event, struct event_body *ret)
 {
     const struct run_spec *spec = &event->run_started.spec;
     Polos__Journal__V1__RunStarted *body = &ret->run_started;
-
     assert(spec->kind > RUN_KIND_NONE && spec->kind < RUN_KIND_COUNT);
     body->id = id_bytes(&event->run_started.id);
     body->kind = (uint32_t)spec->kind;
@@ -76,7 +75,6 @@ static status run_started_from(const ProtobufCMessage *message, struct event *re
 {
     const Polos__Journal__V1__RunStarted *body = (const Polos__Journal__V1__RunStarted *)message;
     struct run_spec *spec = &ret->run_started.spec;
-
     if (body->kind == RUN_KIND_NONE || body->kind >= RUN_KIND_COUNT) {
         return newer("RUN_STARTED: a kind of run this release does not know");
     }
@@ -111,7 +109,6 @@ static status run_completed_from(const ProtobufCMessage *message, struct event *
 {
     const Polos__Journal__V1__RunCompleted *body =
         (const Polos__Journal__V1__RunCompleted *)message;
-
     ret->run_completed.stop_reason = body_str(body->stop_reason);
     return STATUS_OK;
 }
@@ -125,7 +122,6 @@ static void run_failed_to(const struct event *event, struct event_body *ret)
 static status run_failed_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__RunFailed *body = (const Polos__Journal__V1__RunFailed *)message;
-
     ret->run_failed.reason = body_str(body->reason);
     ret->run_failed.message = body_str(body->message);
     return STATUS_OK;
@@ -140,7 +136,6 @@ static status run_cancelled_from(const ProtobufCMessage *message, struct event *
 {
     const Polos__Journal__V1__RunCancelled *body =
         (const Polos__Journal__V1__RunCancelled *)message;
-
     ret->run_cancelled.cause = body_str(body->cause);
     return STATUS_OK;
 }
@@ -155,7 +150,6 @@ static status model_requested_from(const ProtobufCMessage *message, struct event
 {
     const Polos__Journal__V1__ModelRequested *body =
         (const Polos__Journal__V1__ModelRequested *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     return STATUS_OK;
@@ -164,7 +158,6 @@ static status model_requested_from(const ProtobufCMessage *message, struct event
 static void model_replied_to(const struct event *event, struct event_body *ret)
 {
     const struct engine_usage *usage = &event->model_replied.usage;
-
     assert(event->model_replied.stop < REPLY_STOP_COUNT);
     polos__journal__v1__model_usage__init(&ret->usage);
     ret->usage.input = usage->input;
@@ -185,7 +178,6 @@ static status model_replied_from(const ProtobufCMessage *message, struct event *
     const Polos__Journal__V1__ModelReplied *body =
         (const Polos__Journal__V1__ModelReplied *)message;
     struct engine_usage *usage = &ret->model_replied.usage;
-
     if (body->stop >= REPLY_STOP_COUNT) {
         return newer("MODEL_REPLIED: a stop this release does not know");
     }
@@ -216,7 +208,6 @@ static void model_failed_to(const struct event *event, struct event_body *ret)
 static status model_failed_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__ModelFailed *body = (const Polos__Journal__V1__ModelFailed *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->model_failed.reason = body_str(body->reason);
@@ -228,7 +219,6 @@ static status model_failed_from(const ProtobufCMessage *message, struct event *r
 static void task_requested_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__TaskRequested *body = &ret->task_requested;
-
     assert(event->task_requested.kind == EFFECT_TOOL || event->task_requested.kind == EFFECT_BODY);
     body->effect = event->effect;
     body->kind = (uint32_t)event->task_requested.kind;
@@ -243,7 +233,6 @@ static status task_requested_from(const ProtobufCMessage *message, struct event 
 {
     const Polos__Journal__V1__TaskRequested *body =
         (const Polos__Journal__V1__TaskRequested *)message;
-
     if (body->kind != EFFECT_TOOL && body->kind != EFFECT_BODY) {
         return newer("TASK_REQUESTED: a kind of task this release does not know");
     }
@@ -293,7 +282,6 @@ static void task_settled_to(const struct event *event, struct event_body *ret)
 static status task_settled_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__TaskSettled *body = (const Polos__Journal__V1__TaskSettled *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->task_settled.state = body_str(body->state);
@@ -313,7 +301,6 @@ static void step_settled_to(const struct event *event, struct event_body *ret)
 static status step_settled_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__StepSettled *body = (const Polos__Journal__V1__StepSettled *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->step_settled.number = body->number;
@@ -334,7 +321,6 @@ static status lease_granted_from(const ProtobufCMessage *message, struct event *
 {
     const Polos__Journal__V1__LeaseGranted *body =
         (const Polos__Journal__V1__LeaseGranted *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->lease_granted.host_id = body_str(body->host_id);
@@ -353,7 +339,6 @@ static void lease_lost_to(const struct event *event, struct event_body *ret)
 static status lease_lost_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__LeaseLost *body = (const Polos__Journal__V1__LeaseLost *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->lease_lost.cause = body_str(body->cause);
@@ -370,7 +355,6 @@ static bool is_step_request(uint32_t kind)
 static void wait_set_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__WaitSet *body = &ret->wait_set;
-
     assert(is_step_request((uint32_t)event->wait_set.kind));
     body->effect = event->effect;
     body->kind = (uint32_t)event->wait_set.kind;
@@ -384,7 +368,6 @@ static void wait_set_to(const struct event *event, struct event_body *ret)
 static status wait_set_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__WaitSet *body = (const Polos__Journal__V1__WaitSet *)message;
-
     if (!is_step_request(body->kind)) {
         return newer("WAIT_SET: a kind of wait this release does not know");
     }
@@ -401,7 +384,6 @@ static status wait_set_from(const ProtobufCMessage *message, struct event *ret)
 static void wait_settled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__WaitSettled *body = &ret->wait_settled;
-
     assert(is_step_request((uint32_t)event->wait_settled.kind));
     body->effect = event->effect;
     body->kind = (uint32_t)event->wait_settled.kind;
@@ -414,7 +396,6 @@ static void wait_settled_to(const struct event *event, struct event_body *ret)
 static status wait_settled_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__WaitSettled *body = (const Polos__Journal__V1__WaitSettled *)message;
-
     if (!is_step_request(body->kind)) {
         return newer("WAIT_SETTLED: a kind of wait this release does not know");
     }
@@ -439,7 +420,6 @@ static status child_settled_from(const ProtobufCMessage *message, struct event *
 {
     const Polos__Journal__V1__ChildSettled *body =
         (const Polos__Journal__V1__ChildSettled *)message;
-
     if (!id_read(body->child, &ret->child_settled.child)) {
         return damaged("CHILD_SETTLED: the child's id is not 16 bytes long");
     }
@@ -459,7 +439,6 @@ static void resume_kept_to(const struct event *event, struct event_body *ret)
 static status resume_kept_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__ResumeKept *body = (const Polos__Journal__V1__ResumeKept *)message;
-
     ret->resume_kept.key = body_str(body->key);
     ret->resume_kept.data = body_str(body->data);
     ret->resume_kept.by = body_str(body->by);
@@ -476,7 +455,6 @@ static void task_parked_to(const struct event *event, struct event_body *ret)
 static status task_parked_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__TaskParked *body = (const Polos__Journal__V1__TaskParked *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->task_parked.is_ready = body->is_ready;
@@ -497,7 +475,6 @@ static void task_failed_to(const struct event *event, struct event_body *ret)
 static status task_failed_from(const ProtobufCMessage *message, struct event *ret)
 {
     const Polos__Journal__V1__TaskFailed *body = (const Polos__Journal__V1__TaskFailed *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     ret->task_failed.state = body_str(body->state);
@@ -517,7 +494,6 @@ static status task_requeued_from(const ProtobufCMessage *message, struct event *
 {
     const Polos__Journal__V1__TaskRequeued *body =
         (const Polos__Journal__V1__TaskRequeued *)message;
-
     ret->effect = body->effect;
     ret->attempt = body->attempt;
     return STATUS_OK;
@@ -533,7 +509,6 @@ static status cancel_requested_from(const ProtobufCMessage *message, struct even
 {
     const Polos__Journal__V1__CancelRequested *body =
         (const Polos__Journal__V1__CancelRequested *)message;
-
     ret->cancel_requested.cause = body_str(body->cause);
     ret->cancel_requested.deadline_ms = body->deadline_ms;
     return STATUS_OK;

@@ -20,7 +20,6 @@ void queue_row_encode(const struct queue_row *row, struct buf *ret)
 status queue_row_decode(str name, str value, struct queue_row *ret)
 {
     struct endian_reader reader = {.rest = value};
-
     if (name.len > QUEUE_NAME_BYTES_MAX || value.len != QUEUE_VALUE_BYTES) {
         return status_make(CODE_DATA_LOSS, "row of a queue: damaged");
     }

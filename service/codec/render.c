@@ -59,7 +59,6 @@ static void put_id(struct json_writer *writer, const char *name, uuid id)
 static void put_hex(struct json_writer *writer, const char *name, str bytes)
 {
     struct buf text = {NULL, 0, 0};
-
     for (size_t i = 0; i < bytes.len; i++) {
         buf_printf(&text, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
     }
@@ -70,7 +69,6 @@ static void put_hex(struct json_writer *writer, const char *name, str bytes)
 static void put_run_started(struct json_writer *writer, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
-
     assert(spec->kind < RUN_KIND_COUNT);
     put_id(writer, "run_id", event->run_started.id);
     render_text(writer, "kind", str_of(run_kinds[spec->kind]));
@@ -97,7 +95,6 @@ static void put_blocks(struct json_writer *writer, const char *name, enum body_b
                        const Polos__Journal__V1__ModelReply *reply)
 {
     struct buf text = {NULL, 0, 0};
-
     for (size_t i = 0; i < reply->n_blocks; i++) {
         if (reply->blocks[i]->kind == (uint32_t)kind) {
             buf_put(&text, body_str(reply->blocks[i]->text));
@@ -120,7 +117,6 @@ static void put_tool_call(struct json_writer *writer, const Polos__Journal__V1__
 static void put_tool_calls(struct json_writer *writer, const Polos__Journal__V1__ModelReply *reply)
 {
     bool started = false;
-
     for (size_t i = 0; i < reply->n_blocks; i++) {
         if (reply->blocks[i]->kind != BODY_BLOCK_TOOL_CALL) {
             continue;
@@ -139,7 +135,6 @@ static void put_tool_calls(struct json_writer *writer, const Polos__Journal__V1_
 static void put_reply(struct json_writer *writer, str packed)
 {
     struct arena arena;
-
     arena_init(&arena, 0);
     const Polos__Journal__V1__ModelReply *reply =
         (const Polos__Journal__V1__ModelReply *)body_unpack(
@@ -349,7 +344,6 @@ void codec_render(const struct event *event, struct buf *ret)
 {
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
     struct json_writer writer = json_writer_of(ret);
-
     json_begin_object(&writer, NULL);
     putters[event->kind](&writer, event);
     json_end_object(&writer);

@@ -19,7 +19,6 @@ static size_t encode(const pb_msgdesc_t *fields, const void *message, char *ret,
 {
     pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)ret, bytes_max);
     bool encoded = pb_encode(&stream, fields, message);
-
     assert(encoded && "the caller's buffer is too small");
     return stream.bytes_written;
 }
@@ -27,7 +26,6 @@ static size_t encode(const pb_msgdesc_t *fields, const void *message, char *ret,
 static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
 {
     pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)bytes.ptr, bytes.len);
-
     return pb_decode(&stream, fields, ret);
 }
 
@@ -35,7 +33,6 @@ static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
 static pb_size_t text_to(const char *text, size_t bytes_max, pb_byte_t *ret)
 {
     size_t len = strnlen(text, bytes_max + 1);
-
     assert(len <= bytes_max);
     memcpy(ret, text, len);
     return (pb_size_t)len;
@@ -74,7 +71,6 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         .has_begun = row->has_begun,
         .deployment = row->deployment,
     };
-
     assert(row->ready_count <= CODEC_READY_MAX);
     body.name.size = name_to(row->name, body.name.bytes);
     body.queue.size = name_to(row->queue, body.queue.bytes);
@@ -93,7 +89,6 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
 status codec_decode_row(str bytes, struct run_row *ret)
 {
     polos_journal_v1_RunRow body = polos_journal_v1_RunRow_init_zero;
-
     if (!decode(polos_journal_v1_RunRow_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of a run: damaged");
     }
@@ -134,7 +129,6 @@ status codec_decode_row(str bytes, struct run_row *ret)
 size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, size_t bytes_max)
 {
     polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;
-
     static_assert(sizeof(body.run_id) == sizeof(row->run.bytes), "records.options");
     static_assert(sizeof(body.digest) == sizeof(row->digest), "records.options");
     memcpy(body.run_id, row->run.bytes, sizeof(body.run_id));
@@ -145,7 +139,6 @@ size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, si
 status codec_decode_idempotency(str bytes, struct idempotency_row *ret)
 {
     polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;
-
     if (!decode(polos_journal_v1_IdempotencyRow_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of an idempotency key: damaged");
     }

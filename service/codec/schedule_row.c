@@ -10,7 +10,6 @@ enum {
 void schedule_row_encode(const struct schedule_row *row, struct buf *ret)
 {
     size_t start = ret->len;
-
     assert(row->cron.len > 0 && row->cron.len <= SCHEDULE_CRON_BYTES_MAX);
     assert(row->zone.len > 0 && row->zone.len <= SCHEDULE_ZONE_BYTES_MAX);
     buf_put_char(ret, FORMAT);
@@ -32,7 +31,6 @@ status schedule_row_decode(str bytes, struct schedule_row *ret)
     struct endian_reader reader = {.rest = bytes};
     struct schedule_row row = {0};
     uint64_t format = endian_take_le(&reader, 1);
-
     row.created_ms = endian_take_le(&reader, 8);
     row.base_ms = endian_take_le(&reader, 8);
     row.last_tick_ms = endian_take_le(&reader, 8);

@@ -84,7 +84,6 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
 void codec_encode_run(const struct run *run, struct buf *ret)
 {
     polos_journal_v1_RunSnapshot body;
-
     assert(run->effect_count <= ENGINE_EFFECTS_MAX);
     assert(run->kept_count <= ENGINE_KEPT_MAX);
     run_to(run, &body);
@@ -169,7 +168,6 @@ status codec_decode_run(str bytes, struct run *ret)
 {
     polos_journal_v1_RunSnapshot body = polos_journal_v1_RunSnapshot_init_zero;
     struct run run;
-
     if (bytes.len < HEAD_BYTES) {
         return status_make(CODE_DATA_LOSS, "snapshot: it is cut off");
     }

@@ -15,7 +15,6 @@ enum {
 void topic_event_encode(const struct topic_event *event, struct buf *ret)
 {
     size_t start = ret->len;
-
     assert(event->topic.len <= UINT16_MAX && event->type.len <= UINT16_MAX);
     buf_put_u32_le(ret, 0);
     buf_put_u64_le(ret, event->created_ms);
@@ -35,7 +34,6 @@ status topic_event_decode(str value, uint64_t sequence, struct topic_event *ret)
     struct endian_reader reader = {.rest = value};
     struct topic_event event = {.sequence = sequence};
     uint32_t sum = (uint32_t)endian_take_le(&reader, CRC_BYTES);
-
     if (value.len < EVENT_HEADER_BYTES || crc32c(0, reader.rest) != sum) {
         return status_make(CODE_DATA_LOSS, "an event of a topic is damaged");
     }
@@ -65,7 +63,6 @@ void trigger_row_encode(const struct trigger_row *row, struct buf *ret)
 status trigger_row_decode(str value, struct trigger_row *ret)
 {
     struct endian_reader reader = {.rest = value};
-
     if (value.len <= TRIGGER_HEADER_BYTES || value.len > TRIGGER_HEADER_BYTES + TOPIC_BYTES_MAX) {
         return status_make(CODE_DATA_LOSS, "row of a trigger: damaged");
     }
@@ -80,7 +77,6 @@ status trigger_row_decode(str value, struct trigger_row *ret)
 void publication_key(str topic, str key, uint8_t ret[PUBLICATION_KEY_BYTES])
 {
     struct buf hashed = {0};
-
     buf_put_counted(&hashed, topic);
     buf_put(&hashed, key);
     hash128(buf_str(&hashed), ret);
@@ -97,7 +93,6 @@ void publication_row_encode(const struct publication_row *row, struct buf *ret)
 status publication_row_decode(str value, struct publication_row *ret)
 {
     struct endian_reader reader = {.rest = value};
-
     if (value.len != PUBLICATION_VALUE_BYTES) {
         return status_make(CODE_DATA_LOSS, "an idempotency key of a publication is damaged");
     }
@@ -111,7 +106,6 @@ status publication_row_decode(str value, struct publication_row *ret)
 struct index_tail publication_age_row_tail(const struct publication_age_row *row)
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put_number(&tail, row->created_ms, 8);
     index_tail_put(&tail, row->key, sizeof(row->key));
     assert(tail.len == AGE_TAIL_BYTES);

@@ -3,7 +3,6 @@
 static struct index_tail pair_tail(uuid first, uuid second)
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put(&tail, first.bytes, sizeof(first.bytes));
     index_tail_put(&tail, second.bytes, sizeof(second.bytes));
     return tail;
@@ -12,7 +11,6 @@ static struct index_tail pair_tail(uuid first, uuid second)
 static struct index_tail pair_prefix(uuid first)
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put(&tail, first.bytes, sizeof(first.bytes));
     return tail;
 }

@@ -12,7 +12,6 @@ enum {
 struct index_tail suspension_row_tail(uint64_t since_ms, uuid run, uint32_t effect)
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put_number(&tail, since_ms, 8);
     index_tail_put(&tail, run.bytes, sizeof(run.bytes));
     index_tail_put_number(&tail, effect, 4);
@@ -34,7 +33,6 @@ status suspension_row_decode(str tail, struct suspension_row *ret)
 struct index_tail await_rows_of(const uint8_t topic[16])
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put(&tail, topic, 16);
     return tail;
 }
@@ -42,7 +40,6 @@ struct index_tail await_rows_of(const uint8_t topic[16])
 struct index_tail await_row_tail(const uint8_t topic[16], uuid run, uint32_t effect)
 {
     struct index_tail tail = await_rows_of(topic);
-
     index_tail_put(&tail, run.bytes, sizeof(run.bytes));
     index_tail_put_number(&tail, effect, 4);
     assert(tail.len == AWAIT_TAIL_BYTES);
@@ -69,7 +66,6 @@ status await_row_decode(str tail, str value, struct await_row *ret)
 struct index_tail alarm_row_tail(uint64_t due_ms, uuid run)
 {
     struct index_tail tail = {.len = 0};
-
     index_tail_put_number(&tail, due_ms, 8);
     index_tail_put(&tail, run.bytes, sizeof(run.bytes));
     assert(tail.len == ALARM_TAIL_BYTES);

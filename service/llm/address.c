@@ -30,7 +30,6 @@ static size_t host_len(str text)
     bool bracket = text.len > 0 && text.ptr[0] == '[';
     const char *allowed = bracket ? "0123456789abcdefABCDEF:." : plain;
     size_t len = bracket ? 1 : 0;
-
     while (len < text.len && text.ptr[len] != '\0' && strchr(allowed, text.ptr[len]) != NULL) {
         len++;
     }
@@ -45,7 +44,6 @@ static size_t host_len(str text)
 static bool read_port(str text, uint32_t *ret)
 {
     uint32_t port = 0;
-
     *ret = 0;
     if (text.len == 0) {
         return true;
@@ -63,7 +61,6 @@ static bool read_port(str text, uint32_t *ret)
 static bool read_host(str text, struct place *ret)
 {
     size_t len = host_len(text);
-
     assert(len <= text.len);
     ret->host = str_make(text.ptr, len);
     return len > 0 && read_port(after(text, len), &ret->port);
@@ -72,7 +69,6 @@ static bool read_host(str text, struct place *ret)
 static size_t authority_len(str text)
 {
     size_t len = 0;
-
     while (len < text.len && memchr("/?#", text.ptr[len], 3) == NULL) {
         len++;
     }
@@ -87,7 +83,6 @@ static bool read_url(str url, struct place *ret)
     }
     str text = after(url, ret->tls ? 8 : 7);
     size_t len = authority_len(text);
-
     ret->rest = after(text, len);
     assert(len + ret->rest.len == text.len);
     while (ret->rest.len > 0 && ret->rest.ptr[ret->rest.len - 1] == '/') {
@@ -105,7 +100,6 @@ static bool same_host(str a, str b)
 static uint32_t port_of(const struct place *place)
 {
     uint32_t usual = place->tls ? PORT_HTTPS : PORT_HTTP;
-
     assert(place->port <= PORT_MAX);
     return place->port == 0 ? usual : place->port;
 }
@@ -113,7 +107,6 @@ static uint32_t port_of(const struct place *place)
 static bool is_url(const struct place *place, str url)
 {
     struct place other;
-
     return read_url(url, &other) && place->tls == other.tls && same_host(place->host, other.host) &&
            port_of(place) == port_of(&other) && str_equal(place->rest, other.rest);
 }
@@ -121,7 +114,6 @@ static bool is_url(const struct place *place, str url)
 static bool is_at(const struct place *place, str url)
 {
     struct place other;
-
     assert(place->host.len > 0);
     return read_url(url, &other) && same_host(place->host, other.host) &&
            port_of(place) == port_of(&other);
@@ -132,7 +124,6 @@ static bool next_of(str *list, str *ret)
 {
     const char *comma = list->len == 0 ? NULL : (const char *)memchr(list->ptr, ',', list->len);
     size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-
     if (list->len == 0) {
         return false;
     }
@@ -151,10 +142,8 @@ static bool is_word(str element)
 static bool is_named(const struct place *place, str list)
 {
     str element;
-
     while (next_of(&list, &element)) {
         struct place named;
-
         if (!is_word(element) && read_host(element, &named) && same_host(named.host, place->host) &&
             (named.port == 0 || named.port == port_of(place))) {
             return true;
@@ -166,7 +155,6 @@ static bool is_named(const struct place *place, str list)
 bool address_list_has(str list, const char *word)
 {
     str element;
-
     while (next_of(&list, &element)) {
         if (str_is(element, word)) {
             return true;
@@ -178,7 +166,6 @@ bool address_list_has(str list, const char *word)
 bool address_may_have_key(const struct address_trust *trust, str url)
 {
     struct place place;
-
     if (url.len > 0 && (str_equal(url, trust->row_url) || str_equal(url, trust->set_url))) {
         return true;
     }
@@ -190,19 +177,16 @@ bool address_may_have_key(const struct address_trust *trust, str url)
 str address_host(str url)
 {
     struct place place;
-
     if (!read_url(url, &place)) {
         return STR_EMPTY;
     }
     str text = after(url, place.tls ? 8 : 7);
-
     return str_make(text.ptr, authority_len(text));
 }
 
 bool address_is_named(const struct address_trust *trust, str url)
 {
     struct place place;
-
     return read_url(url, &place) &&
            (is_at(&place, trust->row_url) || is_at(&place, trust->set_url) ||
             is_named(&place, trust->key_hosts) || is_named(&place, trust->model_hosts));
@@ -225,7 +209,6 @@ static str behind_user(str url, str *ret_authority)
     str text = after(url, str_starts_with(url, STR("https://")) ? 8 : 7);
     str authority = str_make(text.ptr, authority_len(text));
     size_t at = authority.len;
-
     assert(authority.len <= text.len);
     while (at > 0 && authority.ptr[at - 1] != '@') {
         at--;
@@ -238,13 +221,11 @@ bool address_place(str url, str *ret_host, uint16_t *ret_port)
 {
     struct place place = {.tls = str_starts_with(url, STR("https://"))};
     str authority;
-
     if (address_fault(url) != NULL) {
         return false;
     }
     (void)behind_user(url, &authority);
     bool read = read_host(authority, &place);
-
     assert(read && place.host.len > 0); /* Or there would be a fault. */
     (void)read;
     *ret_host = place.host;
@@ -258,7 +239,6 @@ bool address_listen(str listen, str *ret_host, uint16_t *ret_port)
     str port = after(listen, len);
     struct place place = {0};
     bool any = str_is(port, ":0"); /* The system picks one. */
-
     if (len == 0 || (!any && !read_port(port, &place.port))) {
         return false;
     }
@@ -271,7 +251,6 @@ const char *address_fault(str url)
 {
     struct place place;
     str authority;
-
     if (!str_starts_with(url, STR("https://")) && !str_starts_with(url, STR("http://"))) {
         return "must begin with https:// or http://";
     }
@@ -283,7 +262,6 @@ const char *address_fault(str url)
     }
     (void)behind_user(url, &authority);
     size_t len = host_len(authority);
-
     if (len == 0) {
         return "names no host";
     }
@@ -299,13 +277,11 @@ str address_shown(struct arena *arena, str url)
     str authority;
     str text = behind_user(url, &authority);
     size_t len = 0;
-
     while (len < text.len && text.ptr[len] != '?' && text.ptr[len] != '#') {
         len++;
     }
     assert(len <= text.len);
     str kept = str_make(text.ptr, len < SHOWN_BYTES_MAX ? len : (size_t)SHOWN_BYTES_MAX);
-
     return arena_printf(arena, "%s" STR_FMT "%s", tls ? "https://" : "http://", STR_ARG(kept),
                         kept.len < len ? "..." : "");
 }

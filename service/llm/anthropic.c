@@ -53,8 +53,7 @@ static const struct {
 
 static void *anthropic_open(const struct provider_row *row, struct reply *reply)
 {
-    struct anthropic *self = (struct anthropic *)xcalloc(1, sizeof(*self));
-
+    struct anthropic *self = xcalloc(1, sizeof(*self));
     (void)row;
     assert(reply != NULL && reply->block_count == 0);
     self->reply = reply;
@@ -73,7 +72,6 @@ static void part_fini(struct part *part)
 static void anthropic_close(void *self)
 {
     struct anthropic *anthropic = (struct anthropic *)self;
-
     if (anthropic == NULL) {
         return;
     }
@@ -94,7 +92,6 @@ static void note(struct anthropic *self, status outcome)
 static bool is_type(str object, const char *type)
 {
     str value;
-
     return json_object_get(object, STR("type"), &value) && json_string_is(value, str_of(type));
 }
 
@@ -170,13 +167,12 @@ static struct part *open_part(struct anthropic *self, uint64_t index, str block)
     struct part part = {.index = index, .type = type_of(block)};
     assert(self->part_count <= self->reply->block_count && json_kind_of(block) == JSON_OBJECT);
     status outcome = reply_open(self->reply, kind_of(part.type), &part.block);
-
     if (!status_is_ok(outcome)) {
         note(self, outcome);
         return NULL;
     }
-    self->parts = (struct part *)array_reserve(self->parts, &self->part_capacity,
-                                               self->part_count + 1, sizeof(*self->parts));
+    self->parts = array_reserve(self->parts, &self->part_capacity, self->part_count + 1,
+                                sizeof(*self->parts));
     self->parts[self->part_count] = part;
     return &self->parts[self->part_count++];
 }
@@ -185,7 +181,6 @@ static struct part *open_part(struct anthropic *self, uint64_t index, str block)
 static void take_input(struct anthropic *self, struct part *part, str block)
 {
     str input;
-
     assert(part->type == TYPE_TOOL_USE && part->block < self->reply->block_count);
     if (!json_object_get_kind(block, STR("input"), JSON_OBJECT, &input) || str_is(input, "{}")) {
         return;
@@ -197,12 +192,10 @@ static void take_start(struct anthropic *self, uint64_t index, str block)
 {
     struct part *part = open_part(self, index, block);
     str raw;
-
     if (part == NULL) {
         return;
     }
     struct reply_block *opened = &self->reply->blocks[part->block];
-
     assert(opened->kind == kind_of(part->type) && opened->text.len == 0);
     keep(self, &part->start, block);
     if (part->type == TYPE_TOOL_USE) {
@@ -226,7 +219,6 @@ static void take_start(struct anthropic *self, uint64_t index, str block)
 static void take_delta(struct anthropic *self, struct part *part, str delta)
 {
     str value;
-
     assert(!part->ended && part->block < self->reply->block_count);
     if (is_type(delta, "text_delta") && get_string(delta, "text", &value)) {
         keep_inside(self, &part->text, value);
@@ -256,7 +248,6 @@ static void take_delta(struct anthropic *self, struct part *part, str delta)
 static void put_inside(struct json_writer *writer, const char *name, const struct buf *inside)
 {
     struct buf raw = {0};
-
     buf_put_char(&raw, '"');
     buf_put(&raw, buf_str(inside));
     buf_put_char(&raw, '"');
@@ -269,7 +260,6 @@ static void put_input(struct json_writer *writer, const struct buf *inside)
 {
     struct buf raw = {0};
     struct buf input = {0};
-
     assert(inside->len > 0);
     buf_put_char(&raw, '"');
     buf_put(&raw, buf_str(inside));
@@ -304,7 +294,6 @@ static void put_whole(struct part *part, struct buf *ret)
 {
     struct buf overlay = {0};
     struct json_writer writer = json_writer_of(&overlay);
-
     assert(is_kept(part) && ret->len == 0);
     json_begin_object(&writer, NULL);
     if (part->type == TYPE_TEXT) {
@@ -319,7 +308,6 @@ static void put_whole(struct part *part, struct buf *ret)
     }
     if (part->citations.len > 0) {
         struct buf list = {0};
-
         buf_printf(&list, "[" STR_FMT "]", STR_ARG(buf_str(&part->citations)));
         json_put_raw(&writer, "citations", buf_str(&list));
         buf_fini(&list);
@@ -336,7 +324,6 @@ static void put_whole(struct part *part, struct buf *ret)
 static void end_part(struct anthropic *self, struct part *part)
 {
     struct buf *raw = &self->reply->blocks[part->block].raw;
-
     assert(part->block < self->reply->block_count);
     if (part->ended) {
         return;
@@ -352,7 +339,6 @@ static uint64_t number_at(str object, const char *name)
 {
     uint64_t number = 0;
     str value;
-
     return json_object_get(object, str_of(name), &value) && json_to_u64(value, &number) ? number
                                                                                         : 0;
 }
@@ -361,7 +347,6 @@ static void replace(uint64_t *counter, str object, const char *name)
 {
     uint64_t number;
     str value;
-
     if (json_object_get(object, str_of(name), &value) && json_to_u64(value, &number)) {
         *counter = number;
     }
@@ -373,7 +358,6 @@ static void take_usage(struct anthropic *self, str usage)
     struct model_usage *told = &self->reply->usage;
     uint64_t fresh = told->input - told->cache_read - told->cache_write;
     str details;
-
     if (json_kind_of(usage) != JSON_OBJECT) {
         return;
     }
@@ -391,7 +375,6 @@ static void take_usage(struct anthropic *self, str usage)
 static void take_stop(struct anthropic *self, str raw)
 {
     struct reply *reply = self->reply;
-
     if (json_kind_of(raw) != JSON_STRING) {
         return;
     }
@@ -409,7 +392,6 @@ static void take_stop(struct anthropic *self, str raw)
 static void take_name(struct buf *ret, str object, const char *name)
 {
     str raw;
-
     assert(name != NULL);
     if (ret->len == 0 && get_string(object, name, &raw)) {
         (void)json_string_decode(raw, ret);
@@ -420,7 +402,6 @@ static void take_name(struct buf *ret, str object, const char *name)
 static void take_message(struct anthropic *self, str message)
 {
     str value;
-
     self->begun = true;
     take_name(&self->reply->response_id, message, "id");
     take_name(&self->reply->model, message, "model");
@@ -434,7 +415,6 @@ static void take_event(struct anthropic *self, str event)
     uint64_t index = number_at(event, "index");
     struct part *part = find_part(self, index);
     str value;
-
     if (is_type(event, "message_start") &&
         json_object_get_kind(event, STR("message"), JSON_OBJECT, &value)) {
         take_message(self, value);
@@ -469,7 +449,6 @@ static enum codec_result anthropic_finish(void *self, struct diagnosis *diagnosi
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     struct reply *reply = anthropic->reply;
-
     if (!anthropic->stopped) {
         diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_INCOMPLETE", true, "%s",
                       anthropic->begun ? "the reply ended before it was whole"
@@ -482,7 +461,6 @@ static enum codec_result anthropic_finish(void *self, struct diagnosis *diagnosi
     assert(anthropic->part_count == reply->block_count);
     bool ends = reply->stop == MODEL_STOP_END || reply->stop == MODEL_STOP_OTHER ||
                 reply->stop == MODEL_STOP_SEQUENCE;
-
     if (ends && reply_has_call(reply)) {
         reply->stop = MODEL_STOP_TOOL_USE;
     }
@@ -508,7 +486,6 @@ static enum codec_result anthropic_record(void *self, str event, str data,
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     str error;
-
     (void)event; /* The data say it again. */
     data = str_trim(data);
     if (data.len == 0 || str_is(data, "[DONE]")) {
@@ -532,7 +509,6 @@ static enum codec_result anthropic_body(void *self, str json, struct diagnosis *
 {
     struct anthropic *anthropic = (struct anthropic *)self;
     str value;
-
     if (json_kind_of(str_trim(json)) != JSON_OBJECT || !json_check(json)) {
         return fail_garbled(diagnosis);
     }
@@ -545,7 +521,6 @@ static enum codec_result anthropic_body(void *self, str json, struct diagnosis *
         struct json_iterator blocks = json_elements(value);
         uint64_t index = 0;
         str block;
-
         while (json_next_element(&blocks, &block)) {
             if (json_kind_of(block) == JSON_OBJECT) {
                 take_start(anthropic, index++, block);

@@ -21,7 +21,6 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
 {
     struct buf input = {0};
     char stand_in[REQUEST_CALL_ID_BYTES];
-
     assert(call->kind == MODEL_BLOCK_TOOL_CALL && call->call_id.len > 0);
     request_put_arguments(call, &input);
     json_begin_object(writer, NULL);
@@ -37,7 +36,6 @@ static void put_result(struct json_writer *writer, const struct provider_row *ro
                        const struct model_block *result)
 {
     char stand_in[REQUEST_CALL_ID_BYTES];
-
     assert(result->kind == MODEL_BLOCK_TOOL_RESULT);
     json_begin_object(writer, NULL);
     json_put_string(writer, "type", STR("tool_result"));
@@ -86,7 +84,6 @@ static void put_block(struct json_writer *writer, const struct provider_row *row
 static size_t count_sent(const struct model_message *message, bool same_origin)
 {
     size_t count = 0;
-
     for (size_t i = 0; i < message->block_count; i++) {
         count += is_sent(&message->blocks[i], same_origin) ? 1 : 0;
     }
@@ -100,7 +97,6 @@ static void put_message(struct json_writer *writer, const struct provider_row *r
     bool is_models = message->role == MODEL_ROLE_ASSISTANT;
     bool same_origin = is_models && request_is_from(row, message->origin);
     size_t count = count_sent(message, same_origin);
-
     if (message->role == MODEL_ROLE_SYSTEM || (is_models && count == 0)) {
         return;
     }
@@ -124,7 +120,6 @@ static void put_message(struct json_writer *writer, const struct provider_row *r
 static void put_system(struct json_writer *writer, const struct model_request *request)
 {
     struct buf text = {0};
-
     buf_put(&text, request->system);
     for (size_t i = 0; i < request->message_count; i++) {
         if (request->messages[i].role == MODEL_ROLE_SYSTEM) {
@@ -146,7 +141,6 @@ static void put_tools(struct json_writer *writer, const struct model_request *re
     json_begin_array(writer, "tools");
     for (size_t i = 0; i < request->tool_count; i++) {
         const struct model_tool *tool = &request->tools[i];
-
         json_begin_object(writer, NULL);
         json_put_string(writer, "name", tool->name);
         if (tool->description.len > 0) {
@@ -185,7 +179,6 @@ void anthropic_put_body(const struct provider_row *row, const struct model_reque
     uint32_t most = request->max_output_tokens;
     str options = request->options_json;
     str effort = STR_EMPTY;
-
     assert(row->codec == &anthropic_codec && request->model.len > 0);
     if (request_take_effort(options, &effort, &rest)) {
         options = buf_str(&rest);

@@ -38,13 +38,11 @@ struct attempt {
 static bool take_record(void *context, str event, str data)
 {
     struct attempt *attempt = (struct attempt *)context;
-
     if (attempt->at_end && !json_check(data) && !str_is(str_trim(data), "[DONE]")) {
         return false; /* It was cut: whether the reply is whole is seen without it. */
     }
     enum codec_result result =
         attempt->row->codec->record(attempt->codec, event, data, &attempt->diagnosis);
-
     assert(attempt->state == ATTEMPT_OPEN && data.len > 0);
     switch (result) {
     case CODEC_MORE:
@@ -63,8 +61,7 @@ struct attempt *attempt_new(const struct provider_row *row, str asked,
                             const struct reply_options *options)
 {
     assert(row != NULL && row->codec != NULL);
-    struct attempt *attempt = (struct attempt *)xcalloc(1, sizeof(*attempt));
-
+    struct attempt *attempt = xcalloc(1, sizeof(*attempt));
     attempt->row = row;
     attempt->asked = asked;
     reply_init(&attempt->reply, options);
@@ -114,7 +111,6 @@ static enum attempt_state fail(struct attempt *attempt, const char *reason, bool
                                const char *why)
 {
     enum code code = retryable ? CODE_UNAVAILABLE : CODE_RESOURCE_EXHAUSTED;
-
     assert(attempt->state == ATTEMPT_OPEN && reason != NULL);
     diagnosis_set(&attempt->diagnosis, code, reason, retryable, "%s", why);
     attempt->state = ATTEMPT_FAILED;
@@ -124,7 +120,6 @@ static enum attempt_state fail(struct attempt *attempt, const char *reason, bool
 static enum framing sniff(str bytes)
 {
     str text = str_trim(bytes);
-
     if (text.len == 0) {
         return FRAMING_UNKNOWN;
     }
@@ -136,7 +131,6 @@ static enum attempt_state collect(struct attempt *attempt, str bytes)
     assert(attempt->framing != FRAMING_STREAM);
     if (attempt->framing == FRAMING_ERROR) {
         size_t room = ERROR_BYTES_MAX - attempt->body.len;
-
         buf_put(&attempt->body, str_make(bytes.ptr, bytes.len < room ? bytes.len : room));
         return ATTEMPT_OPEN;
     }
@@ -161,7 +155,6 @@ enum attempt_state attempt_bytes(struct attempt *attempt, str bytes)
     }
     /* Blanks that came before belong to it, as if they had come along. */
     status fed = stream_feed(&attempt->stream, buf_str(&attempt->body));
-
     buf_reset(&attempt->body);
     if (status_is_ok(fed)) {
         fed = stream_feed(&attempt->stream, bytes);
@@ -183,11 +176,9 @@ static enum attempt_state take_result(struct attempt *attempt, enum codec_result
 static enum attempt_state end_stream(struct attempt *attempt, enum attempt_end end)
 {
     const struct codec *codec = attempt->row->codec;
-
     if (end == ATTEMPT_END_CLEAN) {
         attempt->at_end = true;
         status finished = stream_finish(&attempt->stream);
-
         if (!status_is_ok(finished)) {
             return fail(attempt, "REPLY_TOO_LARGE", false, finished.why);
         }
@@ -207,10 +198,8 @@ static bool is_cut(str json)
 {
     size_t depth = 0;
     bool in_string = false;
-
     for (size_t i = 0; i < json.len; i++) {
         char byte = json.ptr[i];
-
         if (in_string && byte == '\\') {
             i++;
         } else if (byte == '"') {
@@ -236,7 +225,6 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
             .headers = buf_str(&attempt->headers),
             .body = buf_str(&attempt->body),
         };
-
         diagnosis_from_http(&attempt->diagnosis, &answer, attempt->now_ms);
         attempt->state = ATTEMPT_FAILED;
         return attempt->state;
@@ -282,7 +270,6 @@ void attempt_reply(struct attempt *attempt, struct arena *arena, struct model_re
 static void hide_text(struct attempt *attempt)
 {
     struct diagnosis *diagnosis = &attempt->diagnosis;
-
     buf_reset(&diagnosis->message);
     buf_printf(&diagnosis->message,
                STR_FMT " answered HTTP %u; what it said is not shown, since it is an inner address",

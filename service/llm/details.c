@@ -20,7 +20,6 @@ size_t details_bytes(const struct details *details)
 static const char *text_field(str element)
 {
     str type;
-
     if (!json_object_get(element, STR("type"), &type)) {
         return NULL;
     }
@@ -34,7 +33,6 @@ static bool same_member(str a, str b, str key)
 {
     str from_a = STR_EMPTY;
     str from_b = STR_EMPTY;
-
     (void)json_object_get(a, key, &from_a);
     (void)json_object_get(b, key, &from_b);
     return str_equal(from_a, from_b);
@@ -43,7 +41,6 @@ static bool same_member(str a, str b, str key)
 static bool is_signed(str element)
 {
     str signature;
-
     return json_object_get_kind(element, STR("signature"), JSON_STRING, &signature) &&
            signature.len > 2;
 }
@@ -52,7 +49,6 @@ static bool is_signed(str element)
 static bool continues(const struct details *details, str element, const char *field)
 {
     str open = buf_str(&details->members);
-
     assert(details->pieces == 0 || details->field != NULL);
     return details->pieces > 0 && field != NULL && strcmp(field, details->field) == 0 &&
            same_member(open, element, STR("index")) && same_member(open, element, STR("type")) &&
@@ -73,7 +69,6 @@ static void end_open(struct details *details)
     struct buf overlay = {0};
     struct buf element = {0};
     struct json_writer writer = json_writer_of(&overlay);
-
     assert((details->pieces == 0) == (details->first.len == 0));
     if (details->pieces == 1) {
         put_element(details, buf_str(&details->first));
@@ -100,7 +95,6 @@ static void merge_members(struct details *details, str element)
     struct buf merged = {0};
     str key;
     str value;
-
     assert(details->field != NULL && details->pieces > 0);
     buf_put_char(&told, '{');
     while (json_next_member(&members, &key, &value)) {
@@ -123,7 +117,6 @@ void details_add(struct details *details, str element)
 {
     const char *field = text_field(element);
     str text;
-
     if (!continues(details, element, field)) {
         end_open(details);
     }

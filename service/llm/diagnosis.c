@@ -119,7 +119,6 @@ void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reas
 {
     char text[DIAGNOSIS_MESSAGE_BYTES_MAX];
     va_list args;
-
     assert(code != CODE_OK && reason != NULL);
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
@@ -136,12 +135,10 @@ void diagnosis_set(struct diagnosis *diagnosis, enum code code, const char *reas
 static void put_message(struct buf *ret, str text)
 {
     size_t at = 0;
-
     assert(ret->len < DIAGNOSIS_MESSAGE_BYTES_MAX);
     text = str_trim(text);
     while (at < text.len && ret->len < DIAGNOSIS_MESSAGE_BYTES_MAX - 4) {
         size_t len = utf8_len(text, at);
-
         if (len == 0) {
             buf_put(ret, STR("\xef\xbf\xbd"));
             at++;
@@ -159,7 +156,6 @@ static void put_message(struct buf *ret, str text)
 static void put_part(struct buf *ret, const struct parts *parts, str error)
 {
     str raw;
-
     assert(parts->message == NULL || parts->message_name != NULL ||
            tree_kind(parts->message) == JSON_STRING);
     if (tree_kind(parts->message) == JSON_STRING) {
@@ -176,7 +172,6 @@ static const struct cJSON *first_of(const struct cJSON *object, const char *cons
     assert(count > 0);
     for (size_t i = 0; i < count; i++) {
         const struct cJSON *value = tree_get(object, names[i]);
-
         if (value != NULL) {
             *ret_name = names[i];
             return value;
@@ -192,7 +187,6 @@ static struct parts find_parts(const struct cJSON *error)
     static const char *const statuses[] = {"status_code", "status", "http_status"};
     struct parts parts = {0};
     const char *name;
-
     if (tree_kind(error) == JSON_STRING) {
         parts.message = error;
         return parts;
@@ -208,7 +202,6 @@ static struct parts find_parts(const struct cJSON *error)
 static enum kind kind_of_word(const struct cJSON *value)
 {
     str word = tree_str(value);
-
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (str_is(word, words[i].word)) {
             return words[i].kind;
@@ -256,7 +249,6 @@ static uint32_t status_in(const struct cJSON *value)
 {
     uint64_t number = 0;
     bool found = tree_u64(value, &number) || json_to_u64(tree_str(value), &number);
-
     return found && number >= 400 && number <= 599 ? (uint32_t)number : 0;
 }
 
@@ -268,7 +260,6 @@ static bool speaks_of_context(const struct buf *message)
                   strcasestr(text, "prompt too long") != NULL ||
                   strcasestr(text, "prompt is too long") != NULL ||
                   strcasestr(text, "maximum number of tokens") != NULL;
-
     free(text);
     return speaks;
 }
@@ -278,13 +269,10 @@ static bool speaks_of_context(const struct buf *message)
 static bool is_spent_for_today(const struct cJSON *details)
 {
     const struct cJSON *detail = tree_first(details);
-
     for (; detail != NULL; detail = tree_next(detail)) {
         const struct cJSON *broken = tree_first(tree_get(detail, "violations"));
-
         for (; broken != NULL; broken = tree_next(broken)) {
             str quota = tree_str(tree_get(broken, "quotaId"));
-
             if (quota.len > 0 && memmem(quota.ptr, quota.len, "PerDay", 6) != NULL) {
                 return true;
             }
@@ -297,7 +285,6 @@ static bool is_spent_for_today(const struct cJSON *details)
 static bool names_bad_key(const struct cJSON *details)
 {
     const struct cJSON *detail = tree_first(details);
-
     for (; detail != NULL; detail = tree_next(detail)) {
         if (str_is(tree_str(tree_get(detail, "reason")), "API_KEY_INVALID")) {
             return true;
@@ -309,7 +296,6 @@ static bool names_bad_key(const struct cJSON *details)
 static enum kind kind_of_code(const struct parts *parts)
 {
     enum kind kind = kind_of_word(parts->code);
-
     if (kind != KIND_NONE) {
         return kind;
     }
@@ -328,7 +314,6 @@ static enum kind decide_kind(const struct parts *parts, uint32_t http_status,
     enum kind by_code = kind_of_code(parts);
     enum kind by_type = kind_of_word(parts->type);
     enum kind by_status = kind_of_status(http_status);
-
     if (by_code != KIND_NONE && by_code != KIND_BAD_REQUEST) {
         return by_code;
     }
@@ -356,11 +341,9 @@ static bool parse_decimal(str text, uint64_t *ret_thousandths)
     uint64_t value = 0;
     uint64_t unit = 1000;
     bool fraction = false;
-
     assert(text.len == 0 || text.ptr != NULL);
     for (size_t i = 0; i < text.len; i++) {
         char byte = text.ptr[i];
-
         if (byte == '.' && !fraction && i > 0) {
             fraction = true;
             continue;
@@ -384,17 +367,14 @@ static bool parse_duration(str text, uint64_t *ret_ms)
 {
     uint64_t total = 0;
     size_t at = 0;
-
     while (at < text.len) {
         size_t start = at;
         uint64_t amount;
-
         while (at < text.len && (text.ptr[at] == '.' || (uint8_t)(text.ptr[at] - '0') < 10)) {
             at++;
         }
         str digits = str_make(text.ptr + start, at - start);
         str rest = str_make(text.ptr + at, text.len - at);
-
         assert(digits.len + rest.len == text.len - start);
         if (!parse_decimal(digits, &amount) || amount > UINT32_MAX * 1000ull) {
             return false;
@@ -431,12 +411,10 @@ static uint64_t reset_ms(str headers)
         {{"x-ratelimit-remaining-tokens", 28}, {"x-ratelimit-reset-tokens", 24}},
     };
     uint64_t longest = 0;
-
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         str remaining;
         str reset;
         uint64_t wait;
-
         assert(rows[i].remaining.len == strlen(rows[i].remaining.ptr));
         assert(rows[i].reset.len == strlen(rows[i].reset.ptr));
         if (http_header_get(headers, rows[i].remaining, &remaining) && str_is(remaining, "0") &&
@@ -452,7 +430,6 @@ static uint64_t wait_ms(str headers, uint64_t now_ms)
 {
     uint64_t wait;
     str value;
-
     if (http_header_get(headers, STR("retry-after-ms"), &value) && parse_decimal(value, &wait) &&
         wait > 0) {
         return wait / 1000;
@@ -474,7 +451,6 @@ static void put_plain(struct diagnosis *diagnosis, str body)
 {
     str text = str_trim(body);
     bool words_only = text.len > 0 && text.ptr[0] != '<';
-
     put_message(&diagnosis->message, words_only ? text : STR_EMPTY);
 }
 
@@ -483,7 +459,6 @@ static uint64_t delay_in(const struct cJSON *details)
 {
     const struct cJSON *detail = tree_first(details);
     uint64_t wait = 0;
-
     for (; detail != NULL && wait == 0; detail = tree_next(detail)) {
         if (!parse_duration(tree_str(tree_get(detail, "retryDelay")), &wait)) {
             wait = 0;
@@ -497,10 +472,8 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
 {
     struct cJSON *tree = tree_new(error);
     struct parts parts = find_parts(tree);
-
     diagnosis_clear(diagnosis);
     put_part(&diagnosis->message, &parts, error);
-
     if (diagnosis->message.len == 0) {
         put_plain(diagnosis, otherwise);
     }
@@ -518,7 +491,6 @@ static void take_error(struct diagnosis *diagnosis, str error, str otherwise, ui
 static bool is_web_page(const struct http_answer *answer)
 {
     str text = str_trim(answer->body);
-
     return http_content_type_is(answer->headers, STR("text/html")) ||
            (text.len > 0 && text.ptr[0] == '<');
 }
@@ -528,7 +500,6 @@ static bool is_about_url(const struct http_answer *answer, const struct diagnosi
 {
     str message = buf_str(&diagnosis->message);
     bool has_object = json_kind_of(str_trim(answer->body)) == JSON_OBJECT;
-
     assert(answer->http_status > 0);
     return (answer->http_status == 404 || answer->http_status == 405) &&
            (!has_object || str_is(message, "Not Found") || str_is(message, "File Not Found") ||
@@ -539,7 +510,6 @@ static void tell_redirect(struct diagnosis *diagnosis, const struct http_answer 
 {
     struct buf place = {0};
     str location = STR_EMPTY;
-
     assert(answer->http_status >= 300 && answer->http_status < 400);
     (void)http_header_get(answer->headers, STR("location"), &location);
     put_message(&place, str_make(location.ptr, location.len < 200 ? location.len : 200));
@@ -557,14 +527,12 @@ static void tell_url(struct diagnosis *diagnosis, const struct http_answer *answ
 {
     static const char check[] = "check the base URL, which often ends in /v1";
     bool page = is_web_page(answer);
-
     assert(diagnosis->code != CODE_OK);
     if (answer->http_status >= 300 && answer->http_status < 400) {
         tell_redirect(diagnosis, answer);
         return;
     }
     bool about_url = is_about_url(answer, diagnosis);
-
     if (!page && !about_url) {
         return;
     }
@@ -572,19 +540,16 @@ static void tell_url(struct diagnosis *diagnosis, const struct http_answer *answ
         apply_kind(diagnosis, KIND_NOT_A_MODEL);
     }
     struct buf said = {0};
-
     buf_put(&said, buf_str(&diagnosis->message));
     buf_reset(&diagnosis->message);
     buf_printf(&diagnosis->message, STR_FMT " answered HTTP %u", STR_ARG(answer->asked),
                (unsigned)answer->http_status);
     if (page) {
         bool broken = answer->http_status >= 500; /* Or the gateway in front of it is. */
-
         buf_printf(&diagnosis->message, " with a web page%s%s", broken ? "" : "; ",
                    broken ? "" : check);
     } else {
         bool silent = said.len == 0;
-
         buf_printf(&diagnosis->message, "%s%.*s%s; %s", silent ? "" : " (",
                    said.len < 200 ? (int)said.len : 200, said.ptr, silent ? "" : ")", check);
     }
@@ -597,7 +562,6 @@ void diagnosis_from_http(struct diagnosis *diagnosis, const struct http_answer *
     struct json_iterator elements = json_elements(answer->body);
     str error = answer->body;
     str word;
-
     assert(answer->http_status > 0);
     if (json_check(answer->body)) {
         (void)json_next_element(&elements, &error); /* Google: [{"error": ...}] */
@@ -615,7 +579,6 @@ void diagnosis_from_http(struct diagnosis *diagnosis, const struct http_answer *
             str_is(word, "true") || (diagnosis->retryable && !str_is(word, "false"));
     }
     uint64_t wait = wait_ms(answer->headers, now_ms);
-
     diagnosis->http_status = answer->http_status;
     diagnosis->retry_after_ms = wait > 0 ? wait : diagnosis->retry_after_ms;
 }
@@ -648,11 +611,9 @@ void diagnosis_redact(struct diagnosis *diagnosis, str secret)
     }
     char *at = diagnosis->message.ptr;
     char *end = at + diagnosis->message.len;
-
     assert(diagnosis->message.ptr != NULL);
     while ((size_t)(end - at) >= secret.len) {
         char *found = (char *)memmem(at, (size_t)(end - at), secret.ptr, secret.len);
-
         if (found == NULL) {
             return;
         }

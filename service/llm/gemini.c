@@ -48,8 +48,7 @@ static const char *const broken_calls[] = {
 
 static void *gemini_open(const struct provider_row *row, struct reply *reply)
 {
-    struct gemini *self = (struct gemini *)xcalloc(1, sizeof(*self));
-
+    struct gemini *self = xcalloc(1, sizeof(*self));
     (void)row;
     assert(reply != NULL && reply->block_count == 0);
     self->reply = reply;
@@ -61,7 +60,6 @@ static void *gemini_open(const struct provider_row *row, struct reply *reply)
 static void gemini_close(void *self)
 {
     struct gemini *gemini = (struct gemini *)self;
-
     if (gemini != NULL) {
         buf_fini(&gemini->signature);
         buf_fini(&gemini->members);
@@ -86,7 +84,6 @@ static bool get_string(str object, const char *name, str *ret_raw)
 static void take_name(struct buf *ret, str object, const char *name)
 {
     str raw;
-
     assert(name != NULL);
     if (ret->len == 0 && get_string(object, name, &raw)) {
         (void)json_string_decode(raw, ret);
@@ -97,7 +94,6 @@ static void take_name(struct buf *ret, str object, const char *name)
 static bool open_block(struct gemini *self, enum model_block_kind kind, size_t *ret)
 {
     status outcome = reply_open(self->reply, kind, ret);
-
     assert(!status_is_ok(outcome) || *ret + 1 == self->reply->block_count);
     note(self, outcome);
     return status_is_ok(outcome);
@@ -106,7 +102,6 @@ static bool open_block(struct gemini *self, enum model_block_kind kind, size_t *
 static void keep(struct gemini *self, size_t block, str part)
 {
     struct buf *raw = &self->reply->blocks[block].raw;
-
     assert(raw->len == 0 && self->bytes <= REPLY_BYTES_MAX);
     if (part.len > REPLY_BYTES_MAX - self->bytes) {
         note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
@@ -119,7 +114,6 @@ static void keep(struct gemini *self, size_t block, str part)
 static bool is_signed(str part)
 {
     str signature;
-
     return get_string(part, "thoughtSignature", &signature) && signature.len > 2;
 }
 
@@ -127,7 +121,6 @@ static bool is_thought(str part)
 {
     bool thought = false;
     str value;
-
     return json_object_get(part, STR("thought"), &value) && json_to_bool(value, &thought) &&
            thought;
 }
@@ -138,7 +131,6 @@ static void take_text(struct gemini *self, str part, str raw)
     bool alone = is_signed(part);
     bool goes_on = !alone && self->open != NO_BLOCK && self->reply->blocks[self->open].kind == kind;
     size_t block = (size_t)self->open;
-
     assert(json_kind_of(raw) == JSON_STRING && raw.len >= 2);
     if (!alone && raw.len <= 2) {
         return;
@@ -167,7 +159,6 @@ static bool flat_name(const struct buf *path, str *ret)
 static void put_argument(struct gemini *self, str raw)
 {
     str name;
-
     assert(self->call != NO_BLOCK && raw.len > 0);
     if (!flat_name(&self->path, &name)) {
         self->nested = true;
@@ -186,7 +177,6 @@ static void put_argument(struct gemini *self, str raw)
 static void end_argument(struct gemini *self)
 {
     struct buf raw = {0};
-
     if (self->path.len == 0) {
         return;
     }
@@ -205,7 +195,6 @@ static void take_piece(struct gemini *self, str piece)
     static const char *const plain[] = {"numberValue", "boolValue", "nullValue"};
     struct buf path = {0};
     str raw;
-
     assert(self->call != NO_BLOCK);
     take_name(&path, piece, "jsonPath");
     if (!str_equal(buf_str(&path), buf_str(&self->path))) {
@@ -236,7 +225,6 @@ static void keep_pieces(struct gemini *self)
     struct buf arguments = {0};
     struct buf part = {0};
     struct json_writer writer = json_writer_of(&part);
-
     if (self->signature.len == 0) {
         return;
     }
@@ -265,7 +253,6 @@ static void end_call(struct gemini *self)
     end_argument(self);
     if (self->members.len > 0) {
         struct buf arguments = {0};
-
         buf_printf(&arguments, "{" STR_FMT "}", STR_ARG(buf_str(&self->members)));
         note(self, reply_append(self->reply, (size_t)self->call, buf_str(&arguments)));
         buf_fini(&arguments);
@@ -281,7 +268,6 @@ static bool will_continue(str call)
 {
     bool more = false;
     str value;
-
     return json_object_get(call, STR("willContinue"), &value) && json_to_bool(value, &more) && more;
 }
 
@@ -289,14 +275,12 @@ static void begin_call(struct gemini *self, str part, str call)
 {
     size_t block;
     str arguments;
-
     end_call(self);
     if (!open_block(self, MODEL_BLOCK_TOOL_CALL, &block)) {
         return;
     }
     assert(self->call == NO_BLOCK && self->members.len == 0);
     struct reply_block *opened = &self->reply->blocks[block];
-
     self->open = NO_BLOCK;
     take_name(&opened->call_id, call, "id");
     take_name(&opened->name, call, "name");
@@ -319,7 +303,6 @@ static void take_call(struct gemini *self, str part, str call)
     str list = STR_EMPTY;
     str name;
     str piece;
-
     assert(json_kind_of(call) == JSON_OBJECT);
     if (get_string(call, "name", &name) && name.len > 2) {
         begin_call(self, part, call);
@@ -330,7 +313,6 @@ static void take_call(struct gemini *self, str part, str call)
     }
     (void)json_object_get(call, STR("partialArgs"), &list);
     struct json_iterator pieces = json_elements(list);
-
     while (json_next_element(&pieces, &piece)) {
         take_piece(self, piece);
     }
@@ -343,7 +325,6 @@ static void take_part(struct gemini *self, str part)
 {
     size_t block;
     str value;
-
     assert(json_kind_of(part) == JSON_OBJECT);
     if (json_object_get_kind(part, STR("functionCall"), JSON_OBJECT, &value)) {
         take_call(self, part, value);
@@ -359,10 +340,8 @@ static void take_parts(struct gemini *self, str content)
 {
     str list = STR_EMPTY;
     str part;
-
     (void)json_object_get(content, STR("parts"), &list);
     struct json_iterator parts = json_elements(list);
-
     while (json_next_element(&parts, &part)) {
         if (json_kind_of(part) == JSON_OBJECT) {
             take_part(self, part);
@@ -378,7 +357,6 @@ static void take_finish(struct gemini *self, str raw)
         "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",   "MALFORMED_FUNCTION_CALL"};
     struct reply *reply = self->reply;
     uint64_t number;
-
     if (json_kind_of(raw) != JSON_STRING && json_kind_of(raw) != JSON_NUMBER) {
         return;
     }
@@ -401,7 +379,6 @@ static uint64_t number_at(str object, const char *name)
 {
     uint64_t number = 0;
     str value;
-
     assert(name != NULL);
     return json_object_get(object, str_of(name), &value) && json_to_u64(value, &number) ? number
                                                                                         : 0;
@@ -411,7 +388,6 @@ static void take_usage(struct reply *reply, str usage)
 {
     uint64_t thoughts = number_at(usage, "thoughtsTokenCount");
     str value;
-
     if (!json_object_get(usage, STR("promptTokenCount"), &value)) {
         return; /* The first ones only name the kind of traffic. */
     }
@@ -429,7 +405,6 @@ static void take_candidates(struct gemini *self, str candidates)
     struct json_iterator elements = json_elements(candidates);
     str candidate;
     str value;
-
     while (json_next_element(&elements, &candidate)) {
         if (number_at(candidate, "index") > 0) {
             continue; /* One answer is what a run can use. */
@@ -449,14 +424,12 @@ static bool is_blocked(const struct gemini *self, str chunk, struct diagnosis *d
 {
     struct buf reason = {0};
     str feedback;
-
     assert(diagnosis->code == CODE_OK);
     if (self->begun || !json_object_get(chunk, STR("promptFeedback"), &feedback)) {
         return false;
     }
     take_name(&reason, feedback, "blockReason");
     bool blocked = reason.len > 0;
-
     if (blocked) {
         diagnosis_set(diagnosis, CODE_FAILED_PRECONDITION, "CONTENT_FILTERED", false,
                       "the provider blocked the prompt: " STR_FMT, STR_ARG(buf_str(&reason)));
@@ -469,7 +442,6 @@ static enum codec_result take_chunk(struct gemini *self, str chunk, struct diagn
 {
     struct reply *reply = self->reply;
     str value;
-
     assert(diagnosis->code == CODE_OK);
     if (json_object_get(chunk, STR("error"), &value) && json_kind_of(value) != JSON_NULL) {
         diagnosis_from_error(diagnosis, value);
@@ -529,7 +501,6 @@ static enum codec_result gemini_finish(void *self, struct diagnosis *diagnosis)
 {
     struct gemini *gemini = (struct gemini *)self;
     struct reply *reply = gemini->reply;
-
     end_call(gemini);
     assert(gemini->call == NO_BLOCK);
     if (!gemini->finished) {
@@ -563,7 +534,6 @@ static enum codec_result gemini_body(void *self, str json, struct diagnosis *dia
     str text = str_trim(json);
     struct json_iterator chunks = json_elements(text);
     str chunk;
-
     if (!json_check(text)) {
         return fail_garbled(diagnosis);
     }

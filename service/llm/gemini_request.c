@@ -13,7 +13,6 @@ static void put_text(struct json_writer *writer, str text)
 static void put_call(struct json_writer *writer, const struct model_block *call)
 {
     struct buf arguments = {0};
-
     assert(call->kind == MODEL_BLOCK_TOOL_CALL);
     request_put_arguments(call, &arguments);
     json_begin_object(writer, NULL);
@@ -30,14 +29,12 @@ static str given_id(const struct provider_row *row, const struct model_message *
 {
     str call;
     str raw = STR_EMPTY;
-
     assert(call_id.len > 0);
     if (calls == NULL || !request_is_from(row, calls->origin)) {
         return STR_EMPTY;
     }
     for (size_t i = 0; i < calls->block_count; i++) {
         const struct model_block *block = &calls->blocks[i];
-
         if (block->kind == MODEL_BLOCK_TOOL_CALL && str_equal(block->call_id, call_id) &&
             json_object_get(block->raw, STR("functionCall"), &call) &&
             json_object_get_kind(call, STR("id"), JSON_STRING, &raw)) {
@@ -69,7 +66,6 @@ static void put_results(struct json_writer *writer, const struct provider_row *r
     assert(results->role == MODEL_ROLE_TOOL);
     for (size_t i = 0; i < results->block_count; i++) {
         const struct model_block *block = &results->blocks[i];
-
         if (block->kind == MODEL_BLOCK_TOOL_RESULT) {
             put_result(writer, block, given_id(row, calls, block->call_id));
         }
@@ -81,12 +77,10 @@ static void put_reply(struct json_writer *writer, const struct provider_row *row
                       const struct model_message *message)
 {
     bool same_origin = request_is_from(row, message->origin);
-
     assert(message->role == MODEL_ROLE_ASSISTANT);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         bool is_text = block->kind == MODEL_BLOCK_TEXT || block->kind == MODEL_BLOCK_REFUSAL;
-
         if (same_origin && block->raw.len > 0) {
             json_put_raw(writer, NULL, block->raw);
         } else if (block->kind == MODEL_BLOCK_TOOL_CALL) {
@@ -100,12 +94,10 @@ static void put_reply(struct json_writer *writer, const struct provider_row *row
 static bool is_nothing(const struct provider_row *row, const struct model_message *message)
 {
     bool same_origin = request_is_from(row, message->origin);
-
     assert(message->role == MODEL_ROLE_ASSISTANT);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         bool is_text = block->kind == MODEL_BLOCK_TEXT || block->kind == MODEL_BLOCK_REFUSAL;
-
         if (block->kind == MODEL_BLOCK_TOOL_CALL || (same_origin && block->raw.len > 0) ||
             (is_text && block->text.len > 0)) {
             return false;
@@ -117,7 +109,6 @@ static bool is_nothing(const struct provider_row *row, const struct model_messag
 static void put_user(struct json_writer *writer, const struct model_message *message)
 {
     struct buf text = {0};
-
     assert(message->role == MODEL_ROLE_USER);
     (void)request_join_texts(message, MODEL_BLOCK_TEXT, &text);
     put_text(writer, text.len > 0 ? buf_str(&text) : STR("(no text)"));
@@ -129,7 +120,6 @@ static void put_content(struct json_writer *writer, const struct provider_row *r
                         const struct model_message *message, const struct model_message *before)
 {
     bool is_models = message->role == MODEL_ROLE_ASSISTANT;
-
     if (message->role == MODEL_ROLE_SYSTEM || (is_models && is_nothing(row, message))) {
         return;
     }
@@ -150,7 +140,6 @@ static void put_content(struct json_writer *writer, const struct provider_row *r
 static void put_system(struct json_writer *writer, const struct model_request *request)
 {
     struct buf text = {0};
-
     buf_put(&text, request->system);
     for (size_t i = 0; i < request->message_count; i++) {
         if (request->messages[i].role == MODEL_ROLE_SYSTEM) {
@@ -178,7 +167,6 @@ static void put_tools(struct json_writer *writer, const struct model_request *re
     json_begin_array(writer, "functionDeclarations");
     for (size_t i = 0; i < request->tool_count; i++) {
         const struct model_tool *tool = &request->tools[i];
-
         json_begin_object(writer, NULL);
         json_put_string(writer, "name", tool->name);
         if (tool->description.len > 0) {
@@ -205,7 +193,6 @@ static void put_thinking(struct json_writer *writer, str model, str effort)
     };
     bool counts =
         str_starts_with(model, STR("gemini-1")) || str_starts_with(model, STR("gemini-2"));
-
     assert(effort.len > 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         if (!json_string_is(effort, str_of(rows[i].word))) {
@@ -258,7 +245,6 @@ void gemini_put_body(const struct provider_row *row, const struct model_request 
     struct json_writer writer = json_writer_of(&body);
     str options = request->options_json;
     str effort = STR_EMPTY;
-
     assert(row->codec == &gemini_codec && request->model.len > 0);
     if (request_take_effort(options, &effort, &rest)) {
         options = buf_str(&rest);

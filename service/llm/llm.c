@@ -87,7 +87,6 @@ static status check_json(const struct model_request *request, struct arena *aren
     }
     for (size_t i = 0; i < request->tool_count; i++) {
         const struct model_tool *tool = &request->tools[i];
-
         if (tool->name.len == 0) {
             return arena_fail(arena, CODE_INVALID_ARGUMENT, "tools[%zu] has no name", i);
         }
@@ -104,7 +103,6 @@ static status llm_check(void *self, const struct model_request *request, struct 
 {
     const struct llm *llm = (const struct llm *)self;
     const struct provider_row *row = provider_find(request->provider);
-
     if (row == NULL) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "unknown provider \"" STR_FMT "\"; known are " STR_FMT,
@@ -122,8 +120,7 @@ static status llm_check(void *self, const struct model_request *request, struct 
 
 static struct llm_call *call_new(struct llm *llm, uint64_t number)
 {
-    struct llm_call *call = (struct llm_call *)xcalloc(1, sizeof(*call));
-
+    struct llm_call *call = xcalloc(1, sizeof(*call));
     call->llm = llm;
     call->number = number;
     arena_init(&call->arena, 0);
@@ -161,7 +158,6 @@ static void end_asking(struct llm_call *call)
 static void forget(struct llm_call *call)
 {
     struct llm *llm = call->llm;
-
     assert(call->http == NULL);
     if (call->state == CALL_QUEUED) {
         places_leave(&llm->places, &call->claim);
@@ -192,7 +188,6 @@ static void tell_failed(struct llm_call *call, const struct diagnosis *diagnosis
         .partial = partial,
         .retry_after_ms = diagnosis->retry_after_ms,
     };
-
     assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
     log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempt=%u",
              (unsigned long long)call->number, call->row == NULL ? "?" : call->row->name,
@@ -204,7 +199,6 @@ static void take_delta(void *context, enum model_delta_kind kind, str text)
 {
     const struct llm_call *call = (const struct llm_call *)context;
     const struct model_sink *sink = &call->llm->options.sink;
-
     sink->delta(sink->context, call->number, kind, text);
 }
 
@@ -212,7 +206,6 @@ static void take_delta(void *context, enum model_delta_kind kind, str text)
 static void limit_attempts(const struct llm_call *call, struct diagnosis *diagnosis)
 {
     const struct llm_options *options = &call->llm->options;
-
     if (!diagnosis->retryable) {
         return;
     }
@@ -244,7 +237,6 @@ static void note_empty(const struct llm_call *call, const struct model_reply *re
 {
     for (size_t i = 0; i < reply->block_count; i++) {
         const struct model_block *block = &reply->blocks[i];
-
         if (block->kind == MODEL_BLOCK_TOOL_CALL || block->text.len > 0) {
             return;
         }
@@ -257,7 +249,6 @@ static void attempt_whole(struct llm_call *call)
 {
     const struct model_sink *sink = &call->llm->options.sink;
     struct model_reply reply;
-
     assert(call->attempt != NULL);
     end_asking(call);
     attempt_reply(call->attempt, &call->arena, &reply);
@@ -269,7 +260,6 @@ static void attempt_whole(struct llm_call *call)
 static bool may_reach(void *context, const struct sockaddr *address)
 {
     struct llm_call *call = (struct llm_call *)context;
-
     call->verdict = target_judge(&call->llm->options.rules, call->target.is_strangers, address);
     return call->verdict == TARGET_MAY || call->verdict == TARGET_MAY_INNER;
 }
@@ -277,7 +267,6 @@ static bool may_reach(void *context, const struct sockaddr *address)
 static void on_head(void *context, uint32_t http_status, str headers)
 {
     struct llm_call *call = (struct llm_call *)context;
-
     assert(call->state == CALL_ASKING);
     if (call->verdict == TARGET_MAY_INNER) {
         attempt_hide_text(call->attempt);
@@ -288,7 +277,6 @@ static void on_head(void *context, uint32_t http_status, str headers)
 static void note_growth(struct llm_call *call)
 {
     size_t size = attempt_size(call->attempt);
-
     if (size != call->size) {
         call->size = size;
         call->grown_us = sys_monotonic_us();
@@ -298,7 +286,6 @@ static void note_growth(struct llm_call *call)
 static void on_bytes(void *context, str bytes)
 {
     struct llm_call *call = (struct llm_call *)context;
-
     assert(call->state == CALL_ASKING && bytes.len > 0);
     switch (attempt_bytes(call->attempt, bytes)) {
     case ATTEMPT_OPEN:
@@ -338,12 +325,10 @@ static void name_fault(struct llm_call *call, struct diagnosis *diagnosis,
     };
     bool is_set = call->row->base_url_setting != NULL && !call->target.is_strangers;
     bool may_be_set = is_set && rows[end->fault].check[0] != '\0';
-
     static_assert(COUNT_OF(rows) == HTTP_FAULT_OTHER + 1, "one row per fault");
     if (end->fault == HTTP_FAULT_ADDRESS) {
         assert(call->verdict == TARGET_REFUSED || call->verdict == TARGET_OWN);
         str why = target_refusal(call->row, call->target.shown, call->verdict, &call->arena);
-
         diagnosis_set(diagnosis, rows[end->fault].code, rows[end->fault].reason, false, "%s",
                       why.ptr);
         return;
@@ -359,7 +344,6 @@ static void on_done(void *context, const struct http_end *end)
 {
     struct llm_call *call = (struct llm_call *)context;
     bool clean = end->fault == HTTP_FAULT_NONE;
-
     assert(call->state == CALL_ASKING);
     if (attempt_end(call->attempt, clean ? ATTEMPT_END_CLEAN : ATTEMPT_END_BROKEN) ==
         ATTEMPT_WHOLE) {
@@ -367,7 +351,6 @@ static void on_done(void *context, const struct http_end *end)
         return;
     }
     struct diagnosis *diagnosis = attempt_diagnosis(call->attempt);
-
     if (diagnosis->code == CODE_OK) {
         name_fault(call, diagnosis, end);
     }
@@ -384,7 +367,6 @@ static void give_up(struct llm_call *call)
         return;
     }
     struct diagnosis *diagnosis = attempt_diagnosis(call->attempt);
-
     diagnosis_set(diagnosis, CODE_DEADLINE_EXCEEDED, "IDLE_TIMEOUT", true,
                   "the server sent nothing but signs of life for %llu ms",
                   (unsigned long long)call->llm->options.quiet_ms);
@@ -394,7 +376,6 @@ static void give_up(struct llm_call *call)
 static void watch_growth(struct llm_call *call)
 {
     uint64_t due_us = call->grown_us + call->llm->options.quiet_ms * 1000;
-
     assert(call->state == CALL_ASKING);
     if (due_us > sys_monotonic_us()) {
         http_client_arm(call->llm->http, &call->timer, due_us);
@@ -426,7 +407,6 @@ static void ask(struct llm_call *call)
         .http_1 = (call->row->quirks & PROVIDER_HTTP_1) != 0,
     };
     struct http_handler handler = {call, may_reach, on_head, on_bytes, on_done};
-
     assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
     call->state = CALL_ASKING;
@@ -440,7 +420,6 @@ static void pump(struct timer *timer)
 {
     struct llm *llm = container_of(timer, struct llm, pump);
     struct claim *claim;
-
     while ((claim = places_next(&llm->places)) != NULL) {
         ask(container_of(claim, struct llm_call, claim));
     }
@@ -457,7 +436,6 @@ static void enqueue(struct llm_call *call)
 static void play_end(struct llm_call *call)
 {
     const struct model_sink *sink = &call->llm->options.sink;
-
     assert(call->state == CALL_PLAYING && call->delta == call->plan.delta_count);
     if (call->plan.fails) {
         sink->failed(sink->context, call->number, &call->plan.failure);
@@ -471,14 +449,12 @@ static void play_end(struct llm_call *call)
 static void play(struct llm_call *call)
 {
     const struct scripted_plan *plan = &call->plan;
-
     do {
         if (call->delta == plan->delta_count) {
             play_end(call);
             return;
         }
         const struct scripted_delta *delta = &plan->deltas[call->delta++];
-
         take_delta(call, delta->kind, delta->text);
     } while (plan->delta_ms == 0);
     http_client_arm(call->llm->http, &call->timer,
@@ -488,7 +464,6 @@ static void play(struct llm_call *call)
 static void on_timer(struct timer *timer)
 {
     struct llm_call *call = container_of(timer, struct llm_call, timer);
-
     if (call->state == CALL_PLAYING) {
         play(call);
     } else {
@@ -505,7 +480,6 @@ static bool has_number(const struct table_link *link, const void *key)
 static struct llm_call *find_call(const struct llm *llm, uint64_t number)
 {
     struct table_link *link = table_find(&llm->by_number, number, &number);
-
     return link == NULL ? NULL : container_of(link, struct llm_call, link);
 }
 
@@ -524,7 +498,6 @@ static void remember(struct llm *llm, struct llm_call *call)
 static void begin(struct http_task *task)
 {
     struct llm_call *call = container_of(task, struct llm_call, task);
-
     assert(call->state == CALL_POSTED);
     remember(call->llm, call);
     call->timer.fire = on_timer;
@@ -542,16 +515,14 @@ static void begin(struct http_task *task)
 static void note_used_ids(struct llm_call *call, const struct model_request *request)
 {
     size_t capacity = 0;
-
     for (size_t i = 0; i < request->message_count; i++) {
         for (size_t j = 0; j < request->messages[i].block_count; j++) {
             const struct model_block *block = &request->messages[i].blocks[j];
-
             if (block->kind != MODEL_BLOCK_TOOL_CALL) {
                 continue;
             }
-            call->used_ids = (uint64_t *)array_reserve(call->used_ids, &capacity,
-                                                       call->used_id_count + 1, sizeof(uint64_t));
+            call->used_ids =
+                array_reserve(call->used_ids, &capacity, call->used_id_count + 1, sizeof(uint64_t));
             call->used_ids[call->used_id_count++] = str_hash(block->call_id);
         }
     }
@@ -561,7 +532,6 @@ static void prepare(struct llm_call *call, const struct model_request *request)
 {
     struct llm *llm = call->llm;
     status checked = llm_check(llm, request, &call->arena);
-
     call->row = provider_find(request->provider);
     call->attempt_number = request->attempt;
     if (!status_is_ok(checked)) {
@@ -585,7 +555,6 @@ static void llm_start_call(void *self, uint64_t number, const struct model_reque
 {
     struct llm *llm = (struct llm *)self;
     struct llm_call *call = call_new(llm, number);
-
     prepare(call, request);
     call->task.run = begin;
     http_client_post(llm->http, &call->task);
@@ -604,7 +573,6 @@ static void cancel_now(struct http_task *task)
 {
     struct llm_cancel *cancel = container_of(task, struct llm_cancel, task);
     struct llm_call *call = find_call(cancel->llm, cancel->number);
-
     if (call != NULL) {
         cancel_call(call);
     }
@@ -614,8 +582,7 @@ static void cancel_now(struct http_task *task)
 static void llm_cancel_call(void *self, uint64_t number)
 {
     struct llm *llm = (struct llm *)self;
-    struct llm_cancel *cancel = (struct llm_cancel *)xcalloc(1, sizeof(*cancel));
-
+    struct llm_cancel *cancel = xcalloc(1, sizeof(*cancel));
     cancel->task.run = cancel_now;
     cancel->llm = llm;
     cancel->number = number;
@@ -624,9 +591,8 @@ static void llm_cancel_call(void *self, uint64_t number)
 
 struct llm *llm_start(const struct llm_options *options)
 {
-    struct llm *llm = (struct llm *)xcalloc(1, sizeof(*llm));
+    struct llm *llm = xcalloc(1, sizeof(*llm));
     struct llm_options *own = &llm->options;
-
     assert(options->sink.delta != NULL && options->sink.done != NULL);
     assert(options->sink.failed != NULL);
     *own = *options;
@@ -666,6 +632,5 @@ struct model_client llm_client(struct llm *llm)
         .start = llm_start_call,
         .cancel = llm_cancel_call,
     };
-
     return (struct model_client){&vtable, llm};
 }

@@ -19,8 +19,7 @@ struct ollama {
 
 static void *ollama_open(const struct provider_row *row, struct reply *reply)
 {
-    struct ollama *self = (struct ollama *)xcalloc(1, sizeof(*self));
-
+    struct ollama *self = xcalloc(1, sizeof(*self));
     (void)row;
     assert(reply != NULL && reply->block_count == 0);
     self->reply = reply;
@@ -49,7 +48,6 @@ static bool get_string(str object, const char *name, str *ret_raw)
 static void take_name(struct buf *ret, str object, const char *name)
 {
     str raw;
-
     assert(name != NULL);
     if (ret->len == 0 && get_string(object, name, &raw)) {
         (void)json_string_decode(raw, ret);
@@ -59,13 +57,11 @@ static void take_name(struct buf *ret, str object, const char *name)
 static void append(struct ollama *self, enum model_block_kind kind, ssize_t *block, str raw)
 {
     size_t opened;
-
     if (raw.len <= 2) {
         return;
     }
     if (*block == NO_BLOCK) {
         status outcome = reply_open(self->reply, kind, &opened);
-
         if (!status_is_ok(outcome)) {
             note(self, outcome);
             return;
@@ -82,13 +78,11 @@ static void take_call(struct ollama *self, str call)
     str function;
     str arguments;
     status outcome = reply_open(self->reply, MODEL_BLOCK_TOOL_CALL, &block);
-
     if (!status_is_ok(outcome)) {
         note(self, outcome);
         return;
     }
     struct reply_block *opened = &self->reply->blocks[block];
-
     assert(opened->kind == MODEL_BLOCK_TOOL_CALL && opened->text.len == 0);
     take_name(&opened->call_id, call, "id");
     if (!json_object_get(call, STR("function"), &function)) {
@@ -107,7 +101,6 @@ static void take_message(struct ollama *self, str message)
     str calls = STR_EMPTY;
     str call;
     str raw;
-
     if (get_string(message, "thinking", &raw)) {
         append(self, MODEL_BLOCK_REASONING, &self->thinking_block, raw);
     }
@@ -116,7 +109,6 @@ static void take_message(struct ollama *self, str message)
     }
     (void)json_object_get(message, STR("tool_calls"), &calls);
     struct json_iterator elements = json_elements(calls);
-
     while (json_next_element(&elements, &call)) {
         if (json_kind_of(call) == JSON_OBJECT) {
             take_call(self, call);
@@ -128,7 +120,6 @@ static uint64_t number_at(str object, const char *name)
 {
     uint64_t number = 0;
     str value;
-
     assert(name != NULL);
     return json_object_get(object, str_of(name), &value) && json_to_u64(value, &number) ? number
                                                                                         : 0;
@@ -138,7 +129,6 @@ static bool is_true(str object, const char *name)
 {
     bool fact = false;
     str value;
-
     return json_object_get(object, str_of(name), &value) && json_to_bool(value, &fact) && fact;
 }
 
@@ -146,7 +136,6 @@ static bool is_true(str object, const char *name)
 static void take_end(struct ollama *self, str line)
 {
     struct reply *reply = self->reply;
-
     self->done = true;
     assert(reply->stop_raw.len == 0);
     take_name(&reply->stop_raw, line, "done_reason");
@@ -166,7 +155,6 @@ static void take_end(struct ollama *self, str line)
 static enum codec_result ollama_finish(void *self, struct diagnosis *diagnosis)
 {
     const struct ollama *ollama = (const struct ollama *)self;
-
     assert(diagnosis->code == CODE_OK);
     if (ollama->done) {
         return CODEC_ENDED;
@@ -180,7 +168,6 @@ static enum codec_result ollama_finish(void *self, struct diagnosis *diagnosis)
 static enum codec_result take_line(struct ollama *self, str line, struct diagnosis *diagnosis)
 {
     str value;
-
     if (json_kind_of(line) != JSON_OBJECT || !json_check(line)) {
         diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
                       "the server sent something that is no JSON object in place of a reply");
@@ -218,7 +205,6 @@ static enum codec_result ollama_record(void *self, str event, str data, struct d
 static enum codec_result ollama_body(void *self, str json, struct diagnosis *diagnosis)
 {
     enum codec_result result = take_line((struct ollama *)self, str_trim(json), diagnosis);
-
     return result == CODEC_MORE ? ollama_finish(self, diagnosis) : result;
 }
 

@@ -7,7 +7,6 @@ static void put_texts(struct json_writer *writer, const char *name,
                       const struct model_message *message, enum model_block_kind kind)
 {
     struct buf text = {0};
-
     (void)request_join_texts(message, kind, &text);
     json_put_string(writer, name, buf_str(&text));
     buf_fini(&text);
@@ -26,7 +25,6 @@ static void put_plain(struct json_writer *writer, const char *role,
 static void put_call(struct json_writer *writer, const struct model_block *call)
 {
     struct buf arguments = {0};
-
     request_put_arguments(call, &arguments);
     json_begin_object(writer, NULL);
     json_put_string(writer, "id", call->call_id);
@@ -43,7 +41,6 @@ static void put_reply(struct json_writer *writer, const struct provider_row *row
                       const struct model_message *message)
 {
     bool same_origin = request_is_from(row, message->origin);
-
     assert(message->role == MODEL_ROLE_ASSISTANT);
     json_begin_object(writer, NULL);
     json_put_string(writer, "role", STR("assistant"));
@@ -68,7 +65,6 @@ static void put_results(struct json_writer *writer, const struct model_message *
     assert(message->role == MODEL_ROLE_TOOL);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
-
         if (block->kind != MODEL_BLOCK_TOOL_RESULT) {
             continue;
         }
@@ -136,7 +132,6 @@ void ollama_put_body(const struct provider_row *row, const struct model_request 
     struct json_writer writer = json_writer_of(&body);
     str options = request->options_json;
     str effort = STR_EMPTY;
-
     assert(row->codec == &ollama_codec && request->model.len > 0);
     if (request_take_effort(options, &effort, &rest)) {
         options = buf_str(&rest);

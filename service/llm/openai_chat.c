@@ -56,8 +56,7 @@ static const struct {
 
 static void *chat_open(const struct provider_row *row, struct reply *reply)
 {
-    struct chat *chat = (struct chat *)xcalloc(1, sizeof(*chat));
-
+    struct chat *chat = xcalloc(1, sizeof(*chat));
     assert(reply != NULL);
     assert(row != NULL);
     chat->reply = reply;
@@ -70,7 +69,6 @@ static void *chat_open(const struct provider_row *row, struct reply *reply)
 static void chat_close(void *self)
 {
     struct chat *chat = (struct chat *)self;
-
     if (chat == NULL) {
         return;
     }
@@ -95,14 +93,12 @@ static bool has_text(str raw)
 static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t *block, str raw)
 {
     size_t opened;
-
     assert(*block == NO_BLOCK || (size_t)*block < chat->reply->block_count);
     if (!has_text(raw)) {
         return;
     }
     if (*block == NO_BLOCK) {
         status outcome = reply_open(chat->reply, kind, &opened);
-
         if (!status_is_ok(outcome)) {
             note(chat, outcome);
             return;
@@ -129,7 +125,6 @@ static void take_thinking(struct chat *chat, str thinking)
     struct json_iterator parts = json_elements(thinking);
     str part;
     str text;
-
     append_reasoning(chat, thinking);
     while (json_next_element(&parts, &part)) {
         if (json_object_get(part, STR("text"), &text)) {
@@ -144,7 +139,6 @@ static void take_content(struct chat *chat, str content)
     struct json_iterator parts = json_elements(content);
     str part;
     str value;
-
     append_text(chat, content);
     while (json_next_element(&parts, &part)) {
         if (json_object_get(part, STR("thinking"), &value)) {
@@ -161,7 +155,6 @@ static void take_details(struct chat *chat, str details)
 {
     struct json_iterator elements = json_elements(details);
     str element;
-
     while (json_next_element(&elements, &element)) {
         if (details_bytes(&chat->details) + element.len > REPLY_BYTES_MAX) {
             note(chat, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
@@ -187,7 +180,6 @@ static struct slot *slot_of_id(struct chat *chat, str call_id)
     assert(call_id.len > 0);
     for (size_t i = chat->slot_count; i > 0; i--) {
         const struct reply_block *block = &chat->reply->blocks[chat->slots[i - 1].block];
-
         if (str_equal(buf_str(&block->call_id), call_id)) {
             return &chat->slots[i - 1];
         }
@@ -200,14 +192,12 @@ static struct slot *open_slot(struct chat *chat, int64_t index)
     size_t count = chat->slot_count + 1;
     size_t block;
     status outcome = reply_open(chat->reply, MODEL_BLOCK_TOOL_CALL, &block);
-
     if (!status_is_ok(outcome)) {
         note(chat, outcome);
         return NULL;
     }
     assert(chat->reply->blocks[block].kind == MODEL_BLOCK_TOOL_CALL);
-    chat->slots = (struct slot *)array_reserve(chat->slots, &chat->slot_capacity, count,
-                                               sizeof(*chat->slots));
+    chat->slots = array_reserve(chat->slots, &chat->slot_capacity, count, sizeof(*chat->slots));
     chat->slots[count - 1] = (struct slot){.block = block, .index = index};
     chat->slot_count = count;
     return &chat->slots[count - 1];
@@ -230,7 +220,6 @@ static bool begins_another(const struct chat *chat, const struct slot *slot,
     const struct reply_block *block = &chat->reply->blocks[slot->block];
     str old_id = buf_str(&block->call_id);
     str new_id = buf_str(&delta->call_id);
-
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     if (new_id.len > 0 && old_id.len > 0) {
         return !str_equal(new_id, old_id);
@@ -246,12 +235,10 @@ static struct slot *find_slot(struct chat *chat, const struct call_delta *delta)
 {
     if (delta->index != NO_INDEX) {
         struct slot *slot = slot_of_index(chat, delta->index);
-
         return slot != NULL && begins_another(chat, slot, delta) ? NULL : slot;
     }
     if (delta->call_id.len > 0) {
         struct slot *slot = slot_of_id(chat, buf_str(&delta->call_id));
-
         if (slot != NULL) {
             return slot;
         }
@@ -265,11 +252,9 @@ static struct slot *find_slot(struct chat *chat, const struct call_delta *delta)
 static void append_arguments(struct chat *chat, size_t block, str raw)
 {
     enum json_kind kind = json_kind_of(raw);
-
     assert(block < chat->reply->block_count);
     if (kind == JSON_STRING) {
         ssize_t opened = (ssize_t)block;
-
         append_string(chat, MODEL_BLOCK_TOOL_CALL, &opened, raw);
     } else if (kind == JSON_OBJECT) {
         note(chat, reply_append(chat->reply, block, raw));
@@ -279,7 +264,6 @@ static void append_arguments(struct chat *chat, size_t block, str raw)
 static void fill_slot(struct chat *chat, const struct slot *slot, const struct call_delta *delta)
 {
     struct reply_block *block = &chat->reply->blocks[slot->block];
-
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     assert(slot->block < chat->reply->block_count);
     if (block->call_id.len == 0) {
@@ -290,7 +274,6 @@ static void fill_slot(struct chat *chat, const struct slot *slot, const struct c
     }
     if (delta->extra.len > 0) {
         struct json_writer writer = json_writer_of(&block->raw);
-
         buf_reset(&block->raw);
         json_begin_object(&writer, NULL);
         json_put_raw(&writer, "extra_content", delta->extra);
@@ -304,7 +287,6 @@ static void fill_slot(struct chat *chat, const struct slot *slot, const struct c
 static void read_function(str function, const char *arguments, struct call_delta *ret)
 {
     str name;
-
     if (json_object_get(function, STR("name"), &name)) {
         (void)json_string_decode(name, &ret->name);
     }
@@ -315,7 +297,6 @@ static void read_call(str call, struct call_delta *ret)
 {
     str value;
     uint64_t index;
-
     assert(json_kind_of(call) == JSON_OBJECT && ret->call_id.len == 0);
     ret->index = NO_INDEX;
     if (json_object_get(call, STR("index"), &value) && json_to_u64(value, &index) &&
@@ -340,7 +321,6 @@ static void read_call(str call, struct call_delta *ret)
 static void take_call(struct chat *chat, struct call_delta *delta, bool whole)
 {
     struct slot *slot = whole ? NULL : find_slot(chat, delta);
-
     if (slot == NULL) {
         slot = open_slot(chat, delta->index);
     }
@@ -356,10 +336,8 @@ static void take_calls(struct chat *chat, str calls, bool whole)
 {
     struct json_iterator elements = json_elements(calls);
     str call;
-
     while (json_next_element(&elements, &call)) {
         struct call_delta delta = {0};
-
         if (json_kind_of(call) == JSON_OBJECT) {
             read_call(call, &delta);
             take_call(chat, &delta, whole);
@@ -371,7 +349,6 @@ static void take_calls(struct chat *chat, str calls, bool whole)
 static void take_function_call(struct chat *chat, str function, bool whole)
 {
     struct call_delta delta = {.index = LEGACY_INDEX};
-
     if (json_kind_of(function) == JSON_OBJECT) {
         read_function(function, "arguments", &delta);
         take_call(chat, &delta, whole);
@@ -383,7 +360,6 @@ static void take_message(struct chat *chat, str message, bool whole)
 {
     str value;
     str reasoning;
-
     /* Some servers send the same reasoning under both names. */
     if (json_object_get(message, STR("reasoning_content"), &reasoning) && has_text(reasoning)) {
         append_reasoning(chat, reasoning);
@@ -410,7 +386,6 @@ static void take_message(struct chat *chat, str message, bool whole)
 static void take_finish(struct chat *chat, str raw)
 {
     struct reply *reply = chat->reply;
-
     if (!has_text(raw)) {
         return;
     }
@@ -435,7 +410,6 @@ static void take_choice(struct chat *chat, str choice, bool whole)
     str finish;
     bool has_delta = json_object_get_kind(choice, STR("delta"), JSON_OBJECT, &delta);
     bool has_message = json_object_get_kind(choice, STR("message"), JSON_OBJECT, &message);
-
     assert(json_kind_of(choice) == JSON_OBJECT);
     chat->chosen = true;
     if (has_message && (whole || !has_delta)) {
@@ -454,7 +428,6 @@ static void take_choices(struct chat *chat, str choices, bool whole)
     str choice;
     str value;
     uint64_t index;
-
     while (json_next_element(&elements, &choice)) {
         if (json_object_get(choice, STR("index"), &value) && json_to_u64(value, &index) &&
             index > 0) {
@@ -470,7 +443,6 @@ static uint64_t number_at(str object, const char *first, const char *second)
 {
     uint64_t number = 0;
     str value;
-
     assert(first != NULL);
     if (!json_object_get(object, str_of(first), &value)) {
         return 0;
@@ -488,7 +460,6 @@ static void take_usage(struct reply *reply, str usage)
         {"prompt_cache_hit_tokens", NULL},
         {"cached_tokens", NULL},
     };
-
     if (json_kind_of(usage) != JSON_OBJECT) {
         return;
     }
@@ -505,7 +476,6 @@ static void take_usage(struct reply *reply, str usage)
 static void take_name(struct buf *ret, str object, const char *key)
 {
     str value;
-
     assert(key != NULL);
     if (ret->len == 0 && json_object_get(object, str_of(key), &value)) {
         (void)json_string_decode(value, ret);
@@ -518,7 +488,6 @@ static void take_object(struct chat *chat, str object, bool whole)
     struct reply *reply = chat->reply;
     str value;
     str usage;
-
     take_name(&reply->response_id, object, "id");
     take_name(&reply->model, object, "model");
     if (json_object_get(object, STR("choices"), &value)) {
@@ -537,14 +506,12 @@ static void take_object(struct chat *chat, str object, bool whole)
 static bool find_error(str object, bool is_error_event, str *ret)
 {
     str value;
-
     if (json_object_get(object, STR("error"), &value) && json_kind_of(value) != JSON_NULL) {
         *ret = value;
         return true;
     }
     bool named =
         json_object_get(object, STR("object"), &value) && json_string_is(value, STR("error"));
-
     *ret = object;
     return named || is_error_event;
 }
@@ -561,14 +528,12 @@ static enum codec_result take_json(struct chat *chat, str json, bool is_error_ev
                                    struct diagnosis *diagnosis)
 {
     str error;
-
     if (json_kind_of(json) != JSON_OBJECT || !json_check(json)) {
         diagnosis_set(diagnosis, CODE_UNAVAILABLE, "MODEL_GARBLED", true,
                       "the server sent something that is no JSON object in place of a reply");
         return CODEC_FAILED;
     }
     bool is_error = find_error(json, is_error_event, &error);
-
     take_object(chat, json, whole);
     if (is_error) {
         diagnosis_from_error(diagnosis, error);
@@ -583,17 +548,14 @@ static void settle(struct chat *chat)
 {
     struct reply *reply = chat->reply;
     str details = details_finish(&chat->details);
-
     assert(chat->chosen);
     if (details.len > 0) {
         size_t block = (size_t)chat->reasoning_block;
-
         if (chat->reasoning_block == NO_BLOCK) {
             note(chat, reply_open(reply, MODEL_BLOCK_OPAQUE, &block));
         }
         if (status_is_ok(chat->fault)) {
             struct buf *raw = &reply->blocks[block].raw;
-
             assert(raw->len == 0); /* settle() comes once. */
             buf_put(raw, STR("{\"reasoning_details\":["));
             buf_put(raw, details);
@@ -613,7 +575,6 @@ static void settle(struct chat *chat)
 static enum codec_result chat_finish(void *self, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
-
     assert(chat->reply != NULL);
     if (str_is(buf_str(&chat->reply->stop_raw), "error") ||
         str_is(buf_str(&chat->reply->stop_raw), "insufficient_system_resource")) {
@@ -635,7 +596,6 @@ static enum codec_result chat_finish(void *self, struct diagnosis *diagnosis)
 static enum codec_result chat_record(void *self, str event, str data, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
-
     data = str_trim(data);
     if (str_is(data, "[DONE]")) {
         chat->done = true;
@@ -650,7 +610,6 @@ static enum codec_result chat_record(void *self, str event, str data, struct dia
 static enum codec_result chat_body(void *self, str json, struct diagnosis *diagnosis)
 {
     struct chat *chat = (struct chat *)self;
-
     if (take_json(chat, json, false, true, diagnosis) == CODEC_FAILED) {
         return CODEC_FAILED;
     }

@@ -7,9 +7,7 @@ static bool put_texts(struct json_writer *writer, const char *name,
                       const struct model_message *message, enum model_block_kind kind)
 {
     struct buf text = {0};
-
     bool any = request_join_texts(message, kind, &text) > 0;
-
     if (any) {
         json_put_string(writer, name, buf_str(&text));
     }
@@ -32,7 +30,6 @@ static void put_plain_message(struct json_writer *writer, const char *role,
 static void put_arguments(struct json_writer *writer, const struct model_block *call)
 {
     struct buf arguments = {0};
-
     request_put_arguments(call, &arguments);
     json_put_string(writer, "arguments", buf_str(&arguments));
     buf_fini(&arguments);
@@ -42,7 +39,6 @@ static void put_arguments(struct json_writer *writer, const struct model_block *
 static void put_merged(struct json_writer *writer, str object, str opaque)
 {
     struct buf merged = {0};
-
     assert(json_kind_of(object) == JSON_OBJECT);
     json_object_merge(object, opaque, &merged);
     json_put_raw(writer, NULL, buf_str(&merged));
@@ -55,7 +51,6 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
     struct buf bytes = {0};
     struct json_writer object = json_writer_of(&bytes);
     char stand_in[REQUEST_CALL_ID_BYTES];
-
     assert(call->kind == MODEL_BLOCK_TOOL_CALL && call->call_id.len > 0);
     json_begin_object(&object, NULL);
     json_put_string(&object, "id", request_call_id(row, call->call_id, stand_in));
@@ -75,7 +70,6 @@ static void put_calls(struct json_writer *writer, const struct provider_row *row
     if (!request_has_call(message)) {
         return;
     }
-
     json_begin_array(writer, "tool_calls");
     for (size_t i = 0; i < message->block_count; i++) {
         if (message->blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
@@ -90,13 +84,11 @@ static void put_with_opaque(struct json_writer *writer, const struct model_messa
                             str object)
 {
     struct buf merged = {0};
-
     assert(json_kind_of(object) == JSON_OBJECT);
     buf_put(&merged, object);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         struct buf next = {0};
-
         if (block->kind == MODEL_BLOCK_TOOL_CALL || !json_is_object(block->raw)) {
             continue;
         }
@@ -114,7 +106,6 @@ static void put_assistant_message(struct json_writer *writer, const struct provi
     bool same_origin = request_is_from(row, message->origin);
     struct buf bytes = {0};
     struct json_writer object = json_writer_of(&bytes);
-
     assert(message->role == MODEL_ROLE_ASSISTANT);
     json_begin_object(&object, NULL);
     json_put_string(&object, "role", STR("assistant"));
@@ -143,7 +134,6 @@ static void put_results(struct json_writer *writer, const struct provider_row *r
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         char stand_in[REQUEST_CALL_ID_BYTES];
-
         if (block->kind != MODEL_BLOCK_TOOL_RESULT) {
             continue;
         }
@@ -181,7 +171,6 @@ static void put_system(struct json_writer *writer, const struct provider_row *ro
 {
     bool tell = (row->quirks & PROVIDER_JSON_OBJECT_ONLY) != 0;
     struct buf text = {0};
-
     buf_put(&text, request->system);
     if (tell && request->output_schema_json.len > 0) {
         buf_put(&text, text.len == 0 ? STR_EMPTY : STR("\n\n"));
@@ -211,7 +200,6 @@ static void put_messages(struct json_writer *writer, const struct provider_row *
 static void put_format(struct json_writer *writer, const struct provider_row *row, str schema)
 {
     bool knows_schemas = (row->quirks & PROVIDER_JSON_OBJECT_ONLY) == 0;
-
     if (schema.len == 0) {
         return;
     }
@@ -230,7 +218,6 @@ static void put_settings(struct json_writer *writer, const struct provider_row *
                          const struct model_request *request)
 {
     bool newer = (row->quirks & PROVIDER_MAX_COMPLETION_TOKENS) != 0;
-
     put_format(writer, row, request->output_schema_json);
     request_put_temperature(writer, request->temperature);
     if (request->max_output_tokens > 0) {
@@ -251,7 +238,6 @@ static void put_options(struct buf *ret, const struct provider_row *row, str opt
 {
     str effort;
     bool as_it_is = (row->quirks & PROVIDER_REASONING_OBJECT) != 0;
-
     assert(ret->len == 0);
     if (as_it_is || !request_take_effort(options, &effort, ret)) {
         buf_put(ret, options);
@@ -260,7 +246,6 @@ static void put_options(struct buf *ret, const struct provider_row *row, str opt
     struct buf overlay = {0};
     struct buf merged = {0};
     struct json_writer writer = json_writer_of(&overlay);
-
     json_begin_object(&writer, NULL);
     json_put_raw(&writer, "reasoning_effort", effort);
     json_end_object(&writer);
@@ -277,7 +262,6 @@ void openai_chat_put_body(const struct provider_row *row, const struct model_req
     struct buf body = {0};
     struct buf options = {0};
     struct json_writer writer = json_writer_of(&body);
-
     assert(row != NULL && row->codec == &openai_chat_codec && request->model.len > 0);
     /* The order of keys is fixed and the conversation only grows: a stable prefix is what the
      * providers' prompt caches live on. */

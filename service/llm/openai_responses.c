@@ -40,8 +40,7 @@ struct responses {
 
 static void *responses_open(const struct provider_row *row, struct reply *reply)
 {
-    struct responses *self = (struct responses *)xcalloc(1, sizeof(*self));
-
+    struct responses *self = xcalloc(1, sizeof(*self));
     (void)row;
     assert(reply != NULL && reply->block_count == 0);
     self->reply = reply;
@@ -51,7 +50,6 @@ static void *responses_open(const struct provider_row *row, struct reply *reply)
 static void responses_close(void *self)
 {
     struct responses *responses = (struct responses *)self;
-
     if (responses != NULL) {
         free(responses->items);
         free(responses);
@@ -68,7 +66,6 @@ static void note(struct responses *self, status outcome)
 static bool is_type(str object, const char *type)
 {
     str value;
-
     return json_object_get(object, STR("type"), &value) && json_string_is(value, str_of(type));
 }
 
@@ -80,7 +77,6 @@ static bool get_string(str object, const char *name, str *ret_raw)
 static void take_name(struct buf *ret, str object, const char *name)
 {
     str raw;
-
     assert(name != NULL);
     if (ret->len == 0 && get_string(object, name, &raw)) {
         (void)json_string_decode(raw, ret);
@@ -132,14 +128,13 @@ static struct item *open_item(struct responses *self, uint64_t index, str object
 {
     struct item item = {.index = index, .type = type_of(object), .refusal = NO_BLOCK};
     status outcome = reply_open(self->reply, kind_of(item.type), &item.block);
-
     assert(json_kind_of(object) == JSON_OBJECT && find_item(self, index) == NULL);
     if (!status_is_ok(outcome)) {
         note(self, outcome);
         return NULL;
     }
-    self->items = (struct item *)array_reserve(self->items, &self->item_capacity,
-                                               self->item_count + 1, sizeof(*self->items));
+    self->items = array_reserve(self->items, &self->item_capacity, self->item_count + 1,
+                                sizeof(*self->items));
     self->items[self->item_count] = item;
     return &self->items[self->item_count++];
 }
@@ -156,13 +151,11 @@ static void append(struct responses *self, struct item *item, str raw)
 static void append_refusal(struct responses *self, struct item *item, str raw)
 {
     size_t opened;
-
     if (raw.len <= 2) {
         return;
     }
     if (item->refusal == NO_BLOCK) {
         status outcome = reply_open(self->reply, MODEL_BLOCK_REFUSAL, &opened);
-
         if (!status_is_ok(outcome)) {
             note(self, outcome);
             return;
@@ -181,11 +174,9 @@ static void append_each(struct responses *self, struct item *item, str object, c
     str list = STR_EMPTY;
     str element;
     str raw;
-
     assert(json_kind_of(object) == JSON_OBJECT);
     (void)json_object_get(object, str_of(array), &list);
     struct json_iterator elements = json_elements(list);
-
     while (json_next_element(&elements, &element)) {
         if (get_string(element, name, &raw)) {
             append(self, item, raw);
@@ -199,14 +190,12 @@ static void fill_message(struct responses *self, struct item *item, str object)
     str list = STR_EMPTY;
     str part;
     str raw;
-
     assert(item->type == ITEM_MESSAGE);
     if (!item->has_text) {
         append_each(self, item, object, "content", "text");
     }
     (void)json_object_get(object, STR("content"), &list);
     struct json_iterator parts = json_elements(list);
-
     while (wants_refusal && json_next_element(&parts, &part)) {
         if (get_string(part, "refusal", &raw)) {
             append_refusal(self, item, raw);
@@ -218,7 +207,6 @@ static void fill_call(struct responses *self, struct item *item, str object, con
 {
     struct reply_block *block = &self->reply->blocks[item->block];
     str raw;
-
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     take_name(&block->call_id, object, "call_id");
     take_name(&block->name, object, "name");
@@ -257,7 +245,6 @@ static void fill(struct responses *self, struct item *item, str object)
 static bool is_kept(const struct item *item, str object)
 {
     str encrypted;
-
     assert(json_kind_of(object) == JSON_OBJECT);
     if (item->type == ITEM_REASONING) {
         return get_string(object, "encrypted_content", &encrypted) && encrypted.len > 2;
@@ -268,7 +255,6 @@ static bool is_kept(const struct item *item, str object)
 static void keep(struct responses *self, const struct item *item, str object)
 {
     struct buf *raw = &self->reply->blocks[item->block].raw;
-
     assert(item->done && self->bytes <= REPLY_BYTES_MAX);
     if (object.len > REPLY_BYTES_MAX - self->bytes) {
         note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
@@ -283,7 +269,6 @@ static void keep(struct responses *self, const struct item *item, str object)
 static void take_item(struct responses *self, uint64_t index, str object)
 {
     struct item *item = find_item(self, index);
-
     if (item == NULL) {
         item = open_item(self, index, object);
     }
@@ -302,7 +287,6 @@ static uint64_t number_at(str object, const char *name, const char *inner)
 {
     uint64_t number = 0;
     str value;
-
     assert(name != NULL);
     if (!json_object_get(object, str_of(name), &value)) {
         return 0;
@@ -332,7 +316,6 @@ static void take_usage(struct reply *reply, str usage)
 static void take_response(struct responses *self, str response)
 {
     str usage;
-
     self->begun = true;
     take_name(&self->reply->response_id, response, "id");
     take_name(&self->reply->model, response, "model");
@@ -373,7 +356,6 @@ static void take_stop(struct responses *self, str response, bool is_completed)
     struct reply *reply = self->reply;
     str details = STR_EMPTY;
     struct buf reason = {0};
-
     assert(json_kind_of(response) == JSON_OBJECT);
     (void)json_object_get(response, STR("incomplete_details"), &details);
     take_name(&reason, details, "reason");
@@ -399,7 +381,6 @@ static enum codec_result take_end(struct responses *self, str response, struct d
     str error;
     str item;
     uint64_t index = 0;
-
     assert(json_kind_of(response) == JSON_OBJECT);
     take_response(self, response);
     (void)json_object_get(response, STR("status"), &status_word);
@@ -408,13 +389,11 @@ static enum codec_result take_end(struct responses *self, str response, struct d
         return CODEC_FAILED;
     }
     bool is_completed = json_string_is(status_word, STR("completed"));
-
     if (!is_completed && !json_string_is(status_word, STR("incomplete"))) {
         return fail_incomplete(self, diagnosis);
     }
     (void)json_object_get(response, STR("output"), &output);
     struct json_iterator items = json_elements(output);
-
     for (; json_next_element(&items, &item); index++) {
         if (json_kind_of(item) == JSON_OBJECT) {
             take_item(self, index, item);
@@ -427,7 +406,6 @@ static enum codec_result take_end(struct responses *self, str response, struct d
 static void take_delta(struct responses *self, struct item *item, str event)
 {
     str raw;
-
     assert(!item->done && item->block < self->reply->block_count);
     if (!get_string(event, "delta", &raw)) {
         return;
@@ -443,7 +421,6 @@ static void take_delta(struct responses *self, struct item *item, str event)
          is_type(event, "response.custom_tool_call_input.delta")) ||
         (item->type == ITEM_REASONING && (is_type(event, "response.reasoning_summary_text.delta") ||
                                           is_type(event, "response.reasoning_text.delta")));
-
     if (fits) {
         append(self, item, raw);
     }
@@ -455,13 +432,11 @@ static void take_item_event(struct responses *self, str event)
     uint64_t index = number_at(event, "output_index", NULL);
     struct item *item = find_item(self, index);
     str object = STR_EMPTY;
-
     (void)json_object_get_kind(event, STR("item"), JSON_OBJECT, &object);
     if (is_type(event, "response.output_item.added") && item == NULL && object.len > 0) {
         item = open_item(self, index, object);
         if (item != NULL && kind_of(item->type) == MODEL_BLOCK_TOOL_CALL) {
             struct reply_block *block = &self->reply->blocks[item->block];
-
             take_name(&block->call_id, object, "call_id");
             take_name(&block->name, object, "name");
         }
@@ -497,7 +472,6 @@ static enum codec_result responses_record(void *self, str event, str data,
 {
     struct responses *responses = (struct responses *)self;
     str value;
-
     (void)event; /* The data say it again. */
     data = str_trim(data);
     if (data.len == 0 || str_is(data, "[DONE]")) {
@@ -513,7 +487,6 @@ static enum codec_result responses_record(void *self, str event, str data,
     bool has_response = json_object_get_kind(data, STR("response"), JSON_OBJECT, &value);
     bool ends = is_type(data, "response.completed") || is_type(data, "response.incomplete") ||
                 is_type(data, "response.failed");
-
     if (ends && has_response) {
         return take_end(responses, value, diagnosis);
     }
@@ -529,7 +502,6 @@ static enum codec_result responses_body(void *self, str json, struct diagnosis *
 {
     str object = str_trim(json);
     str error;
-
     if (json_kind_of(object) != JSON_OBJECT || !json_check(object)) {
         return fail_garbled(diagnosis);
     }

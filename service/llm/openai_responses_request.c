@@ -16,7 +16,6 @@ static void put_texts(struct json_writer *writer, const char *role,
                       const struct model_message *message)
 {
     struct buf text = {0};
-
     (void)request_join_texts(message, MODEL_BLOCK_TEXT, &text);
     put_message(writer, role, buf_str(&text));
     buf_fini(&text);
@@ -26,7 +25,6 @@ static void put_texts(struct json_writer *writer, const char *role,
 static void put_raw_call(struct json_writer *writer, const struct model_block *call, str call_id)
 {
     str raw;
-
     assert(call->raw.len > 0 && call_id.len > 0);
     if (json_object_get(call->raw, STR("call_id"), &raw) && json_string_is(raw, call_id)) {
         json_put_raw(writer, NULL, call->raw);
@@ -35,7 +33,6 @@ static void put_raw_call(struct json_writer *writer, const struct model_block *c
     struct buf overlay = {0};
     struct buf merged = {0};
     struct json_writer inner = json_writer_of(&overlay);
-
     json_begin_object(&inner, NULL);
     json_put_string(&inner, "call_id", call_id);
     json_end_object(&inner);
@@ -51,7 +48,6 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
     char stand_in[REQUEST_CALL_ID_BYTES];
     str call_id = request_call_id(row, call->call_id, stand_in);
     struct buf arguments = {0};
-
     assert(call->kind == MODEL_BLOCK_TOOL_CALL);
     if (same_origin && call->raw.len > 0 && !call->arguments_invalid) {
         put_raw_call(writer, call, call_id);
@@ -72,14 +68,12 @@ static void put_reply(struct json_writer *writer, const struct provider_row *row
                       const struct model_message *message)
 {
     bool same_origin = request_is_from(row, message->origin);
-
     assert(message->role == MODEL_ROLE_ASSISTANT);
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         bool is_text = block->kind == MODEL_BLOCK_TEXT || block->kind == MODEL_BLOCK_REFUSAL;
         bool in_item_before = same_origin && block->kind == MODEL_BLOCK_REFUSAL && i > 0 &&
                               block[-1].kind == MODEL_BLOCK_TEXT && block[-1].raw.len > 0;
-
         if (block->kind == MODEL_BLOCK_TOOL_CALL) {
             put_call(writer, row, block, same_origin);
         } else if (same_origin && block->raw.len > 0) {
@@ -97,7 +91,6 @@ static void put_results(struct json_writer *writer, const struct provider_row *r
     for (size_t i = 0; i < message->block_count; i++) {
         const struct model_block *block = &message->blocks[i];
         char stand_in[REQUEST_CALL_ID_BYTES];
-
         if (block->kind != MODEL_BLOCK_TOOL_RESULT) {
             continue;
         }
@@ -138,7 +131,6 @@ static void put_tools(struct json_writer *writer, const struct model_request *re
     json_begin_array(writer, "tools");
     for (size_t i = 0; i < request->tool_count; i++) {
         const struct model_tool *tool = &request->tools[i];
-
         json_begin_object(writer, NULL);
         json_put_string(writer, "type", STR("function"));
         json_put_string(writer, "name", tool->name);
@@ -197,7 +189,6 @@ static void put_options(struct buf *ret, str options)
     struct buf rest = {0};
     struct buf overlay = {0};
     struct json_writer writer = json_writer_of(&overlay);
-
     assert(ret->len == 0);
     if (json_object_get(options, STR("reasoning"), &reasoning) ||
         !request_take_effort(options, &effort, &rest)) {
@@ -221,7 +212,6 @@ void openai_responses_put_body(const struct provider_row *row, const struct mode
     struct buf body = {0};
     struct buf options = {0};
     struct json_writer writer = json_writer_of(&body);
-
     assert(row->codec == &openai_responses_codec && request->model.len > 0);
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "model", request->model);

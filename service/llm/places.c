@@ -25,7 +25,6 @@ static bool has_name(const struct table_link *link, const void *key)
 void places_init(struct places *places, size_t most)
 {
     size_t sure = most / SHARE;
-
     assert(most > 0);
     *places = (struct places){.most = most};
     places->sure = sure < 1 ? 1 : sure < SURE_MAX ? sure : SURE_MAX;
@@ -42,14 +41,11 @@ static struct places_server *server_of(struct places *places, str name)
 {
     uint64_t hash = str_hash(name);
     struct table_link *link = table_find(&places->servers, hash, &name);
-
     if (link != NULL) {
         return container_of(link, struct places_server, link);
     }
-    struct places_server *server =
-        (struct places_server *)xcalloc(1, sizeof(*server) + name.len + 1);
+    struct places_server *server = xcalloc(1, sizeof(*server) + name.len + 1);
     char *copy = (char *)(server + 1);
-
     memcpy(copy, name.ptr, name.len);
     server->name = str_make(copy, name.len);
     table_add(&places->servers, &server->link, hash);
@@ -88,7 +84,6 @@ static void leave_ring(struct places *places, struct places_server *server)
 void places_ask(struct places *places, struct claim *claim, str name)
 {
     struct places_server *server = server_of(places, name);
-
     assert(claim->server == NULL && !claim->is_held);
     if (server->first == NULL) {
         enter_ring(places, server);
@@ -105,7 +100,6 @@ void places_ask(struct places *places, struct claim *claim, str name)
 static void leave_server(struct places *places, struct claim *claim)
 {
     struct places_server *server = claim->server;
-
     if (claim->before == NULL) {
         assert(server->first == claim);
         server->first = claim->next;
@@ -134,14 +128,12 @@ static bool may_go(const struct places *places, const struct places_server *serv
 struct claim *places_next(struct places *places)
 {
     struct places_server *server = places->next;
-
     if (server == NULL) {
         return NULL;
     }
     do {
         if (may_go(places, server)) {
             struct claim *claim = server->first;
-
             assert(claim != NULL && !claim->is_held);
             places->next = server->right;
             leave_server(places, claim);
@@ -158,7 +150,6 @@ struct claim *places_next(struct places *places)
 void places_leave(struct places *places, struct claim *claim)
 {
     struct places_server *server = claim->server;
-
     assert(server != NULL);
     if (claim->is_held) {
         assert(server->held > 0 && places->taken > 0);

@@ -204,7 +204,6 @@ const struct provider_row *provider_find(str name)
 str provider_names(struct arena *arena)
 {
     str names = STR_EMPTY;
-
     static_assert(COUNT_OF(rows) > 1, "there is one to name");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         names =

@@ -22,7 +22,6 @@ void reply_fini(struct reply *reply)
 {
     for (size_t i = 0; i < reply->block_count; i++) {
         struct reply_block *block = &reply->blocks[i];
-
         buf_fini(&block->text);
         buf_fini(&block->call_id);
         buf_fini(&block->name);
@@ -42,9 +41,8 @@ status reply_open(struct reply *reply, enum model_block_kind kind, size_t *ret_b
         return status_make(CODE_RESOURCE_EXHAUSTED, "the reply has more than 1024 blocks");
     }
     size_t count = reply->block_count + 1;
-
-    reply->blocks = (struct reply_block *)array_reserve(reply->blocks, &reply->block_capacity,
-                                                        count, sizeof(*reply->blocks));
+    reply->blocks =
+        array_reserve(reply->blocks, &reply->block_capacity, count, sizeof(*reply->blocks));
     reply->blocks[reply->block_count] = (struct reply_block){.kind = kind};
     *ret_block = reply->block_count;
     reply->block_count = count;
@@ -63,12 +61,10 @@ static enum model_delta_kind delta_kind_of(enum model_block_kind kind)
 static void append_clean(struct buf *ret, str text)
 {
     size_t at = 0;
-
     assert(text.len == 0 || text.ptr != NULL);
     buf_reserve(ret, text.len);
     while (at < text.len) {
         size_t start = at;
-
         while (at < text.len && (uint8_t)(text.ptr[at] - 1) < 0x7f) {
             at++;
         }
@@ -77,7 +73,6 @@ static void append_clean(struct buf *ret, str text)
             return;
         }
         size_t len = utf8_len(text, at);
-
         if (len == 0) {
             buf_put(ret, replacement);
         } else if (text.ptr[at] != '\0') {
@@ -112,7 +107,6 @@ static void flush_held(struct reply_block *block)
 static size_t complete_held(struct reply_block *block, str bytes)
 {
     size_t taken = 0;
-
     while (block->held_len > 0 && taken < bytes.len) {
         if (((uint8_t)bytes.ptr[taken] & 0xc0) != 0x80) {
             flush_held(block);
@@ -131,17 +125,14 @@ static size_t complete_held(struct reply_block *block, str bytes)
 static status append_bytes(struct reply *reply, struct reply_block *block, str bytes)
 {
     size_t start = block->text.len;
-
     if (bytes.len > REPLY_BYTES_MAX - reply->bytes) {
         return status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB");
     }
     reply->bytes += bytes.len;
     size_t taken = complete_held(block, bytes);
     str rest = str_make(bytes.ptr + taken, bytes.len - taken);
-
     if (rest.len > 0) {
         size_t tail = utf8_tail_len(rest);
-
         assert(block->held_len == 0 && tail < sizeof(block->held));
         append_clean(&block->text, str_make(rest.ptr, rest.len - tail));
         memcpy(block->held, rest.ptr + rest.len - tail, tail);
@@ -163,7 +154,6 @@ static bool is_half(str text, size_t at, const char *second)
 static bool ends_in_half(str text)
 {
     size_t slashes = 0;
-
     if (text.len < ESCAPE_BYTES || !is_half(text, text.len - ESCAPE_BYTES, "89abAB")) {
         return false;
     }
@@ -179,7 +169,6 @@ static void splice_halves(struct reply_block *block, str text, struct buf *ret)
 {
     bool ends = ends_in_half(text);
     size_t len = text.len - (ends ? (size_t)ESCAPE_BYTES : 0);
-
     buf_put_char(ret, '"');
     buf_put(ret, str_make(block->held_escape, block->held_escape_len));
     buf_put(ret, str_make(text.ptr, len));
@@ -201,7 +190,6 @@ status reply_append(struct reply *reply, size_t block_index, str bytes)
 {
     assert(block_index < reply->block_count);
     struct reply_block *block = &reply->blocks[block_index];
-
     if (bytes.len > 0) {
         flush_halves(block);
     }
@@ -214,7 +202,6 @@ status reply_append_string(struct reply *reply, size_t block_index, str raw)
     struct reply_block *block = &reply->blocks[block_index];
     struct buf spliced = {0};
     str text = str_make(raw.ptr + 1, raw.len - 2);
-
     assert(raw.len >= 2); /* Its quotes. */
     if (text.len > 0 && (block->held_escape_len > 0 || ends_in_half(text))) {
         splice_halves(block, text, &spliced);
@@ -222,7 +209,6 @@ status reply_append_string(struct reply *reply, size_t block_index, str raw)
     }
     buf_reset(&reply->scratch);
     bool decoded = json_string_decode(raw, &reply->scratch);
-
     assert(decoded);
     (void)decoded;
     buf_fini(&spliced);
@@ -242,7 +228,6 @@ bool reply_has_call(const struct reply *reply)
 static bool is_used(const struct reply *reply, size_t until, str call_id)
 {
     uint64_t hash = str_hash(call_id);
-
     assert(call_id.len > 0 && until < reply->block_count);
     for (size_t i = 0; i < reply->options.used_id_count; i++) {
         if (reply->options.used_ids[i] == hash) {
@@ -271,7 +256,6 @@ static void settle_call_id(struct reply *reply, size_t at)
 {
     struct buf *call_id = &reply->blocks[at].call_id;
     uint64_t salt = at;
-
     assert(reply->blocks[at].kind == MODEL_BLOCK_TOOL_CALL);
     while (call_id->len == 0 || str_is(buf_str(call_id), "null") ||
            is_used(reply, at, buf_str(call_id))) {
@@ -286,7 +270,6 @@ static void finish_call(const struct reply_block *block, struct arena *arena,
                         struct model_block *ret)
 {
     str arguments = str_trim(buf_str(&block->text));
-
     assert(block->call_id.len > 0 && block->held_len == 0);
     ret->call_id = arena_copy(arena, buf_str(&block->call_id));
     ret->name = arena_copy(arena, buf_str(&block->name));
@@ -297,7 +280,6 @@ static void finish_call(const struct reply_block *block, struct arena *arena,
 static void finish_block(struct reply *reply, struct reply_block *block)
 {
     size_t start = block->text.len;
-
     assert(block->kind != MODEL_BLOCK_TOOL_RESULT); /* Models give none. */
     flush_halves(block);
     flush_held(block);
@@ -306,12 +288,9 @@ static void finish_block(struct reply *reply, struct reply_block *block)
 
 void reply_finish(struct reply *reply, struct arena *arena, struct model_reply *ret)
 {
-    struct model_block *blocks =
-        (struct model_block *)arena_zalloc(arena, (reply->block_count + 1) * sizeof(*blocks));
-
+    struct model_block *blocks = arena_zalloc(arena, (reply->block_count + 1) * sizeof(*blocks));
     for (size_t i = 0; i < reply->block_count; i++) {
         struct reply_block *block = &reply->blocks[i];
-
         finish_block(reply, block);
         blocks[i].kind = block->kind;
         blocks[i].raw = arena_copy(arena, buf_str(&block->raw));

@@ -13,7 +13,6 @@ enum {
 bool request_is_from(const struct provider_row *row, str origin)
 {
     str name = str_of(row->name);
-
     assert(name.len > 0);
     return str_starts_with(origin, name) && origin.len > name.len && origin.ptr[name.len] == '/';
 }
@@ -25,7 +24,6 @@ static bool is_plain(str text, const char *besides)
         char lower = (char)(byte | 0x20);
         bool fits = (byte >= '0' && byte <= '9') || (lower >= 'a' && lower <= 'z') ||
                     (byte != '\0' && strchr(besides, byte) != NULL);
-
         if (!fits) {
             return false;
         }
@@ -49,7 +47,6 @@ str request_call_id(const struct provider_row *row, str call_id,
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     uint64_t hash = str_hash(call_id);
-
     assert(call_id.len > 0);
     if (takes_id(row, call_id)) {
         return call_id;
@@ -64,7 +61,6 @@ str request_call_id(const struct provider_row *row, str call_id,
 void request_put_arguments(const struct model_block *call, struct buf *ret)
 {
     struct json_writer writer = json_writer_of(ret);
-
     assert(call->kind == MODEL_BLOCK_TOOL_CALL);
     if (!call->arguments_invalid) {
         buf_put(ret, call->arguments);
@@ -117,7 +113,6 @@ void request_merge_options(str body, str options, const char *name, struct buf *
     struct json_writer writer = json_writer_of(&overlay);
     str own;
     str given;
-
     assert(json_kind_of(body) == JSON_OBJECT && name != NULL);
     if (!json_object_get_kind(options, str_of(name), JSON_OBJECT, &given) ||
         !json_object_get_kind(body, str_of(name), JSON_OBJECT, &own)) {
@@ -139,7 +134,6 @@ size_t request_join_texts(const struct model_message *message, enum model_block_
                           struct buf *ret)
 {
     size_t count = 0;
-
     assert(kind != MODEL_BLOCK_TOOL_CALL && kind != MODEL_BLOCK_TOOL_RESULT);
     for (size_t i = 0; i < message->block_count; i++) {
         if (message->blocks[i].kind == kind) {
@@ -164,10 +158,8 @@ bool request_has_call(const struct model_message *message)
 void request_put_temperature(struct json_writer *writer, double temperature)
 {
     char text[32];
-
     if (isfinite(temperature)) {
         int len = snprintf(text, sizeof(text), "%.10g", temperature);
-
         assert(len > 0 && (size_t)len < sizeof(text));
         json_put_raw(writer, "temperature", str_make(text, (size_t)len));
     }
@@ -189,7 +181,6 @@ bool request_take_effort(str options, str *ret_effort, struct buf *ret_rest)
     bool found = false;
     str key;
     str value;
-
     assert(ret_rest->len == 0);
     while (json_next_member(&members, &key, &value)) {
         if (json_string_is(key, STR("reasoning_effort"))) {

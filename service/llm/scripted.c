@@ -45,14 +45,12 @@ static status refuse(struct arena *arena, size_t entry, const char *what)
 static status check_calls(const struct cJSON *calls, size_t at, struct arena *arena)
 {
     size_t count = 0;
-
     assert(calls != NULL);
     if (tree_kind(calls) != JSON_ARRAY) {
         return refuse(arena, at, "tool_calls must be an array");
     }
     for (const struct cJSON *call = tree_first(calls); call != NULL; call = tree_next(call)) {
         enum json_kind arguments = tree_kind(tree_get(call, "arguments"));
-
         if (tree_kind(tree_get(call, "name")) != JSON_STRING) {
             return refuse(arena, at, "each of tool_calls needs a name");
         }
@@ -71,10 +69,8 @@ static status check_member(const struct cJSON *member, size_t at, struct arena *
 {
     str name = tree_name(member);
     enum json_kind kind = tree_kind(member);
-
     if (str_is(name, "text") || str_is(name, "reasoning")) {
         bool fits = kind == JSON_STRING || kind == JSON_NONE;
-
         return fits ? STATUS_OK : refuse(arena, at, "text and reasoning must be strings");
     }
     if (str_is(name, "tool_calls")) {
@@ -82,12 +78,10 @@ static status check_member(const struct cJSON *member, size_t at, struct arena *
     }
     if (str_is(name, "error")) {
         bool fits = kind == JSON_OBJECT || kind == JSON_NONE;
-
         return fits ? STATUS_OK : refuse(arena, at, "error must be an object");
     }
     if (str_is(name, "pause")) {
         bool fits = kind == JSON_BOOL || kind == JSON_NONE;
-
         return fits ? STATUS_OK : refuse(arena, at, "pause must be true or false");
     }
     return refuse(arena, at, "knows only text, reasoning, tool_calls, pause and error");
@@ -110,7 +104,6 @@ static status check_number(const struct cJSON *options, const char *name, uint64
 {
     const struct cJSON *value = tree_get(options, name);
     uint64_t number;
-
     assert(max <= 1ull << 53); /* Beyond it the numbers of a tree are not exact. */
     if (value != NULL && (!tree_u64(value, &number) || number > max)) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
@@ -124,7 +117,6 @@ static status check_options(const struct cJSON *options, struct arena *arena)
 {
     const struct cJSON *script = tree_get(options, "script");
     size_t at = 0;
-
     assert(tree_kind(options) == JSON_OBJECT);
     TRY(check_number(options, "delta_ms", DELTA_MS_MAX, arena));
     TRY(check_number(options, "chunk", 1 << 20, arena));
@@ -140,7 +132,6 @@ static status check_options(const struct cJSON *options, struct arena *arena)
 status scripted_check(const struct model_request *request, struct arena *arena)
 {
     str options = request->options_json;
-
     if (options.len == 0) {
         return STATUS_OK;
     }
@@ -148,14 +139,12 @@ status scripted_check(const struct model_request *request, struct arena *arena)
         return status_make(CODE_INVALID_ARGUMENT, "options must be a JSON object");
     }
     struct cJSON *tree = tree_new(options);
-
     if (tree == NULL) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "options of the scripted provider must be shorter than %d bytes",
                           TREE_BYTES_MAX);
     }
     status checked = check_options(tree, arena);
-
     tree_free(tree);
     return checked;
 }
@@ -174,13 +163,11 @@ static struct scene read_scene(const struct model_request *request, const struct
                                struct arena *arena)
 {
     struct scene scene = {.request = request, .options = options, .arena = arena};
-
     assert(options == NULL || tree_kind(options) == JSON_OBJECT);
     scene.input = STR("");
     scene.tool_result = STR("");
     for (size_t i = 0; i < request->message_count; i++) {
         const struct model_message *message = &request->messages[i];
-
         if (message->role == MODEL_ROLE_USER) {
             scene.input = block_text(message, MODEL_BLOCK_TEXT);
             scene.tool_result = STR("");
@@ -207,14 +194,12 @@ static str expand(struct scene *scene, str text, bool in_json)
     };
     struct buf out = {0};
     size_t at = 0;
-
     if (text.len == 0 || memmem(text.ptr, text.len, "{{", 2) == NULL) {
         return arena_copy(scene->arena, text);
     }
     while (at < text.len) {
         str rest = str_make(text.ptr + at, text.len - at);
         size_t row = 0;
-
         while (row < COUNT_OF(rows) && !str_starts_with(rest, rows[row].name)) {
             row++;
         }
@@ -223,7 +208,6 @@ static str expand(struct scene *scene, str text, bool in_json)
             continue;
         }
         size_t start = out.len;
-
         at += rows[row].name.len;
         if (!in_json) {
             buf_put(&out, rows[row].value);
@@ -236,7 +220,6 @@ static str expand(struct scene *scene, str text, bool in_json)
     }
     assert(at == text.len);
     str copy = arena_copy(scene->arena, buf_str(&out));
-
     buf_fini(&out);
     return copy;
 }
@@ -245,11 +228,9 @@ static str expand(struct scene *scene, str text, bool in_json)
 static size_t delta_len(const struct scene *scene, str text)
 {
     size_t at = 0;
-
     assert(text.len > 0);
     for (uint64_t count = 0; at < text.len; count++) {
         size_t len = utf8_len(text, at);
-
         if (scene->chunk > 0 && count == scene->chunk) {
             break;
         }
@@ -265,9 +246,8 @@ static size_t delta_len(const struct scene *scene, str text)
 static void add_delta(struct take *take, enum model_delta_kind kind, str text)
 {
     assert(text.len > 0 && take->delta_count <= take->delta_capacity);
-    take->deltas = (struct scripted_delta *)array_reserve_in(
-        take->scene->arena, take->deltas, &take->delta_capacity, take->delta_count + 1,
-        sizeof(*take->deltas));
+    take->deltas = array_reserve_in(take->scene->arena, take->deltas, &take->delta_capacity,
+                                    take->delta_count + 1, sizeof(*take->deltas));
     take->deltas[take->delta_count++] = (struct scripted_delta){kind, text};
 }
 
@@ -275,7 +255,6 @@ static struct model_block *add_block(struct take *take, enum model_block_kind ki
 {
     assert(take->block_count < take->block_capacity);
     struct model_block *block = &take->blocks[take->block_count++];
-
     *block = (struct model_block){.kind = kind};
     return block;
 }
@@ -291,7 +270,6 @@ static void say(struct take *take, enum model_block_kind kind, enum model_delta_
     for (size_t at = 0; at < text.len;) {
         str rest = str_make(text.ptr + at, text.len - at);
         size_t len = delta_len(take->scene, rest);
-
         add_delta(take, delta, str_make(rest.ptr, len));
         at += len;
     }
@@ -301,7 +279,6 @@ static void call(struct take *take, str name, str arguments)
 {
     const struct scene *scene = take->scene;
     struct model_block *block = add_block(take, MODEL_BLOCK_TOOL_CALL);
-
     block->name = name;
     block->call_id = arena_printf(scene->arena, "call_%zu_%zu", scene->request->message_count,
                                   take->block_count);
@@ -325,11 +302,9 @@ static void play_calls(struct take *take, const struct cJSON *calls, str raws)
     struct json_iterator elements = json_elements(raws);
     const struct cJSON *element = tree_first(calls);
     str raw;
-
     for (; json_next_element(&elements, &raw); element = tree_next(element)) {
         const struct cJSON *given = tree_get(element, "arguments");
         str arguments = STR("{}");
-
         assert(element != NULL); /* Both readers see the same calls. */
         if (tree_kind(given) == JSON_STRING) {
             arguments = expand(take->scene, tree_str(given), false);
@@ -343,7 +318,6 @@ static void play_calls(struct take *take, const struct cJSON *calls, str raws)
 static size_t count_children(const struct cJSON *container)
 {
     size_t count = 0;
-
     for (const struct cJSON *child = tree_first(container); child != NULL;
          child = tree_next(child)) {
         count++;
@@ -354,8 +328,7 @@ static size_t count_children(const struct cJSON *container)
 static void reserve_blocks(struct take *take, size_t count)
 {
     assert(take->blocks == NULL && count > 0);
-    take->blocks =
-        (struct model_block *)arena_zalloc(take->scene->arena, count * sizeof(*take->blocks));
+    take->blocks = arena_zalloc(take->scene->arena, count * sizeof(*take->blocks));
     take->block_capacity = count;
 }
 
@@ -364,7 +337,6 @@ static void play_entry(struct take *take, const struct cJSON *entry, str raw)
     struct scene *scene = take->scene;
     const struct cJSON *calls = tree_get(entry, "tool_calls");
     str raw_calls = STR("");
-
     assert(tree_kind(entry) == JSON_OBJECT);
     (void)json_object_get(raw, STR("tool_calls"), &raw_calls);
     reserve_blocks(take, 2 + count_children(calls));
@@ -380,16 +352,13 @@ static void play_entry(struct take *take, const struct cJSON *entry, str raw)
 static void put_results(const struct model_request *request, struct buf *ret)
 {
     size_t from = request->message_count;
-
     while (from > 0 && request->messages[from - 1].role != MODEL_ROLE_USER) {
         from--;
     }
     for (size_t i = from; i < request->message_count; i++) {
         const struct model_message *message = &request->messages[i];
-
         for (size_t j = 0; j < message->block_count; j++) {
             const struct model_block *block = &message->blocks[j];
-
             if (block->kind == MODEL_BLOCK_TOOL_RESULT) {
                 buf_put(ret, ret->len == 0 ? STR_EMPTY : STR(" "));
                 buf_put(ret, block->name.len == 0 ? STR("The tool") : block->name);
@@ -406,11 +375,9 @@ static void improvise(struct take *take)
     struct scene *scene = take->scene;
     const struct model_request *request = scene->request;
     struct buf text = {0};
-
     reserve_blocks(take, 1);
     if (request->tool_count > 0 && scene->turn == 0) {
         str schema = request->tools[0].parameters_json;
-
         synthesis_put(schema.len == 0 ? STR("{\"type\":\"object\"}") : schema, scene->input, &text);
         call(take, arena_copy(scene->arena, request->tools[0].name),
              arena_copy(scene->arena, buf_str(&text)));
@@ -433,11 +400,9 @@ static void improvise(struct take *take)
 static uint64_t request_bytes(const struct model_request *request)
 {
     uint64_t bytes = request->system.len;
-
     for (size_t i = 0; i < request->message_count; i++) {
         for (size_t j = 0; j < request->messages[i].block_count; j++) {
             const struct model_block *block = &request->messages[i].blocks[j];
-
             bytes += block->text.len + block->arguments.len + block->name.len;
         }
     }
@@ -457,7 +422,6 @@ static void finish(const struct take *take, struct scripted_plan *ret)
 {
     const struct scene *scene = take->scene;
     bool called = has_call(take);
-
     assert(take->delta_count >= take->block_count); /* Each block is shown. */
     assert(!called || take->blocks != NULL);
     ret->deltas = take->deltas;
@@ -484,7 +448,6 @@ static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct
     struct diagnosis diagnosis = {0};
     str reason = text_member(scene->arena, error, "reason");
     uint64_t after = 0;
-
     assert(tree_kind(error) == JSON_OBJECT && !ret->fails);
     (void)tree_u64(tree_get(error, "after_chunks"), &after);
     if (!diagnosis_set_reason(&diagnosis, reason)) {
@@ -508,12 +471,10 @@ static void fail_by_entry(struct scene *scene, const struct cJSON *error, struct
 static const struct cJSON *find_entry(const struct scene *scene, str *ret_raw)
 {
     str script = STR("");
-
     (void)json_object_get(scene->request->options_json, STR("script"), &script);
     struct json_iterator raws = json_elements(script);
     const struct cJSON *entry = tree_first(tree_get(scene->options, "script"));
     bool found = json_next_element(&raws, ret_raw);
-
     for (size_t i = 0; i < scene->turn && found; i++) {
         found = json_next_element(&raws, ret_raw);
         entry = tree_next(entry);
@@ -540,7 +501,6 @@ static void play_script(struct take *take, struct scripted_plan *ret)
     const struct cJSON *entry = find_entry(scene, &raw);
     const struct cJSON *error = tree_get(entry, "error");
     uint64_t attempts = 0;
-
     if (entry == NULL) {
         fail_exhausted(scene, ret);
         return;
@@ -560,7 +520,6 @@ void scripted_make(const struct model_request *request, struct arena *arena,
     struct scene scene = read_scene(request, options, arena);
     struct take take = {.scene = &scene};
     uint64_t delta_ms = 0;
-
     *ret = (struct scripted_plan){0};
     (void)tree_u64(tree_get(options, "delta_ms"), &delta_ms);
     assert(delta_ms <= DELTA_MS_MAX); /* scripted_check() let it pass. */

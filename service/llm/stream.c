@@ -25,7 +25,6 @@ static status too_long(void)
 static void dispatch(struct stream *stream)
 {
     str data = buf_str(&stream->data);
-
     assert(data.len == 0 || data.ptr[data.len - 1] == '\n');
     if (data.len > 0) {
         data.len--; /* Each data line left a line feed; the last one is not part of it. */
@@ -62,7 +61,6 @@ static status take_event_line(struct stream *stream, str line)
     }
     assert(memchr(line.ptr, '\n', line.len) == NULL);
     const char *colon = (const char *)memchr(line.ptr, ':', line.len);
-
     if (colon == line.ptr) {
         return STATUS_OK; /* A comment, sent to keep the connection alive. */
     }
@@ -71,7 +69,6 @@ static status take_event_line(struct stream *stream, str line)
     }
     size_t name_len = (size_t)(colon - line.ptr);
     str value = str_make(colon + 1, line.len - name_len - 1);
-
     if (value.len > 0 && value.ptr[0] == ' ') {
         value.ptr++;
         value.len--;
@@ -115,7 +112,6 @@ static status end_line(struct stream *stream, str rest)
     }
     buf_put(&stream->line, rest);
     status outcome = take_line(stream, buf_str(&stream->line));
-
     buf_reset(&stream->line);
     return outcome;
 }
@@ -124,7 +120,6 @@ status stream_feed(struct stream *stream, str bytes)
 {
     const char *at = bytes.ptr;
     const char *end = bytes.len == 0 ? at : at + bytes.len;
-
     assert(stream->record != NULL && stream->line.len <= stream->bytes_max);
     while (at < end && !stream->stopped) {
         if (stream->after_cr && *at == '\n') {
@@ -135,7 +130,6 @@ status stream_feed(struct stream *stream, str bytes)
         stream->after_cr = false;
         const char *stop = find_line_end(at, end);
         str piece = str_make(at, (size_t)(stop - at));
-
         assert(stop >= at && stop <= end);
         if (piece.len > stream->bytes_max - stream->line.len) {
             return too_long();

@@ -21,7 +21,6 @@ static void put_value(struct synthesis *synthesis, str name, str schema);
 static bool is_letter(char byte)
 {
     char lower = (char)(byte | 0x20);
-
     return (lower >= 'a' && lower <= 'z') || (uint8_t)byte >= 0x80 || byte == '-' || byte == '\'';
 }
 
@@ -38,7 +37,6 @@ static str next_word(str text, size_t *at)
         (*at)++;
     }
     size_t start = *at;
-
     while (*at < text.len && is_letter(text.ptr[*at])) {
         (*at)++;
     }
@@ -51,7 +49,6 @@ str synthesis_last_name(str said)
     str last = STR("");
     str first_name = STR("");
     size_t at = 0;
-
     assert(said.len == 0 || said.ptr != NULL);
     for (str word = next_word(said, &at); word.len > 0; word = next_word(said, &at)) {
         last = word;
@@ -59,7 +56,6 @@ str synthesis_last_name(str said)
             continue;
         }
         bool goes_on = name.len > 0 && name.ptr + name.len + 1 == word.ptr && word.ptr[-1] == ' ';
-
         if (word.ptr == str_trim(said).ptr) {
             first_name = word;
         } else if (goes_on) {
@@ -77,12 +73,10 @@ str synthesis_last_name(str said)
 static str first_number(str said)
 {
     size_t at = 0;
-
     while (at < said.len && (uint8_t)(said.ptr[at] - '1') > 8) {
         at++;
     }
     size_t start = at;
-
     while (at < said.len && at - start < 15 && (uint8_t)(said.ptr[at] - '0') < 10) {
         at++;
     }
@@ -96,11 +90,9 @@ static bool resolve(const struct synthesis *synthesis, str raw, str *ret)
     str at = synthesis->root;
     bool found = json_string_decode(raw, &path) && path.len > 1 && path.ptr[0] == '#';
     size_t place = 2;
-
     assert(!found || path.len >= place);
     while (found && place <= path.len) {
         size_t start = place;
-
         while (place < path.len && path.ptr[place] != '/') {
             place++;
         }
@@ -117,7 +109,6 @@ static bool resolve(const struct synthesis *synthesis, str raw, str *ret)
 static bool is_null_schema(str schema)
 {
     str type;
-
     return json_object_get(schema, STR("type"), &type) && json_string_is(type, STR("null"));
 }
 
@@ -127,13 +118,11 @@ static bool pick_alternative(str schema, str *ret)
     static const char *const names[] = {"anyOf", "oneOf", "allOf"};
     str list;
     str element;
-
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (!json_object_get(schema, str_of(names[i]), &list)) {
             continue;
         }
         struct json_iterator elements = json_elements(list);
-
         while (json_next_element(&elements, &element)) {
             if (!is_null_schema(element)) {
                 *ret = element;
@@ -148,7 +137,6 @@ static bool pick_alternative(str schema, str *ret)
 static bool pick_given(str schema, str *ret)
 {
     str list;
-
     if (json_object_get(schema, STR("const"), ret) ||
         json_object_get(schema, STR("default"), ret)) {
         return true;
@@ -157,7 +145,6 @@ static bool pick_given(str schema, str *ret)
         return false;
     }
     struct json_iterator elements = json_elements(list);
-
     return json_next_element(&elements, ret);
 }
 
@@ -165,12 +152,10 @@ static bool is_required(str schema, str raw_name)
 {
     str list;
     str element;
-
     if (!json_object_get_kind(schema, STR("required"), JSON_ARRAY, &list)) {
         return true;
     }
     struct json_iterator elements = json_elements(list);
-
     while (json_next_element(&elements, &element)) {
         if (str_equal(element, raw_name)) {
             return true;
@@ -185,11 +170,9 @@ static void put_object(struct synthesis *synthesis, str schema)
     str name;
     str property;
     size_t count = 0;
-
     assert(synthesis->depth > 0 && synthesis->depth <= SCHEMA_DEPTH_MAX);
     (void)json_object_get(schema, STR("properties"), &properties);
     struct json_iterator members = json_members(properties);
-
     buf_put_char(synthesis->ret, '{');
     while (json_next_member(&members, &name, &property)) {
         if (!is_required(schema, name)) {
@@ -206,7 +189,6 @@ static void put_object(struct synthesis *synthesis, str schema)
 static void put_array(struct synthesis *synthesis, str name, str schema)
 {
     str items;
-
     assert(synthesis->depth > 0 && synthesis->depth <= SCHEMA_DEPTH_MAX);
     buf_put_char(synthesis->ret, '[');
     if (json_object_get(schema, STR("items"), &items)) {
@@ -220,14 +202,12 @@ static str type_of(str schema)
 {
     str type = STR("");
     str properties;
-
     if (!json_object_get(schema, STR("type"), &type)) {
         return json_object_get(schema, STR("properties"), &properties) ? STR("\"object\"")
                                                                        : STR("\"string\"");
     }
     struct json_iterator elements = json_elements(type);
     str element;
-
     while (json_next_element(&elements, &element)) {
         type = element;
         if (!json_string_is(element, STR("null"))) {
@@ -240,7 +220,6 @@ static str type_of(str schema)
 static void put_string(struct synthesis *synthesis, str raw_name)
 {
     str name = synthesis_last_name(synthesis->said);
-
     /* A name of a property, as it stands in the schema. */
     assert(raw_name.len == 0 || json_kind_of(raw_name) == JSON_STRING);
     if (name.len > 0) {
@@ -254,7 +233,6 @@ static void put_typed(struct synthesis *synthesis, str name, str schema)
 {
     str type = type_of(schema);
     str least;
-
     if (json_string_is(type, STR("object"))) {
         put_object(synthesis, schema);
     } else if (json_string_is(type, STR("array"))) {
@@ -276,7 +254,6 @@ static void put_value(struct synthesis *synthesis, str name, str schema)
 {
     size_t start = synthesis->ret->len;
     str other;
-
     assert(synthesis->depth <= SCHEMA_DEPTH_MAX);
     if (synthesis->depth == SCHEMA_DEPTH_MAX || synthesis->values++ >= VALUES_MAX) {
         buf_put(synthesis->ret, STR("null"));
@@ -299,7 +276,6 @@ static void put_value(struct synthesis *synthesis, str name, str schema)
 void synthesis_put(str schema, str said, struct buf *ret)
 {
     struct synthesis synthesis = {.root = schema, .said = said, .ret = ret};
-
     assert(ret != NULL);
     put_value(&synthesis, STR_EMPTY, schema);
     assert(synthesis.depth == 0);

@@ -14,7 +14,6 @@ static const char *setting(const struct target_rules *rules, const char *name)
     const struct settings *settings = &rules->settings;
     const char *value =
         settings->get == NULL ? getenv(name) : settings->get(settings->context, name);
-
     return value == NULL || *value == '\0' ? NULL : value;
 }
 
@@ -22,7 +21,6 @@ static str base_url_of(const struct target_rules *rules, const struct provider_r
                        const struct model_request *request)
 {
     const char *set = setting(rules, row->base_url_setting);
-
     assert(set == NULL || *set != '\0');
     if (request->base_url.len > 0) {
         return request->base_url;
@@ -37,7 +35,6 @@ static bool is_here(str listen)
     struct sockaddr_storage address;
     str host;
     uint16_t port;
-
     if (listen.len == 0 || str_starts_with(listen, STR("unix:"))) {
         return true;
     }
@@ -61,7 +58,6 @@ static bool is_strangers(const struct target_rules *rules, const struct provider
                          const struct model_request *request)
 {
     struct address_trust trust = trust_of(rules, row);
-
     return request->base_url.len > 0 && !address_is_named(&trust, request->base_url);
 }
 
@@ -74,19 +70,16 @@ static status check_number(const struct target_rules *rules, const struct provid
     uint16_t port;
     str url = base_url_of(rules, row, request);
     bool placed = address_place(url, &host, &port);
-
     assert(placed);
     if (!placed || !reach_parse(host, port, &address)) {
         return STATUS_OK;
     }
     enum target_verdict verdict =
         target_judge(rules, is_strangers(rules, row, request), (const struct sockaddr *)&address);
-
     if (verdict == TARGET_MAY || verdict == TARGET_MAY_INNER) {
         return STATUS_OK;
     }
     str why = target_refusal(row, address_shown(arena, url), verdict, arena);
-
     return status_make(CODE_INVALID_ARGUMENT, why.ptr);
 }
 
@@ -95,14 +88,12 @@ static status check_address(const struct target_rules *rules, const struct provi
 {
     str url = base_url_of(rules, row, request);
     const char *from = request->base_url.len > 0 ? "base_url" : row->base_url_setting;
-
     if (url.len == 0) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
                           "provider %s has no base URL: set %s, or give base_url", row->name,
                           row->base_url_setting);
     }
     const char *fault = address_fault(url);
-
     if (fault != NULL) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s %s", from, fault);
     }
@@ -124,7 +115,6 @@ static bool may_have_key(const struct target_rules *rules, const struct provider
                          const struct model_request *request)
 {
     struct address_trust trust = trust_of(rules, row);
-
     return address_may_have_key(&trust, base_url_of(rules, row, request));
 }
 
@@ -133,7 +123,6 @@ static status refuse_key(const struct provider_row *row, const struct model_requ
 {
     assert(row->key_setting != NULL && row->base_url_setting != NULL);
     str host = address_host(request->base_url);
-
     if (host.len == 0) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
                           "%s is sent only to a plain host[:port] named in POLOSD_KEY_HOSTS, "
@@ -151,7 +140,6 @@ static status check_key(const struct target_rules *rules, const struct provider_
 {
     const char *key = setting(rules, row->key_setting);
     bool optional = (row->quirks & PROVIDER_KEY_OPTIONAL) != 0;
-
     assert(row->key_setting != NULL);
     if (key == NULL) {
         return optional ? STATUS_OK
@@ -181,7 +169,6 @@ status target_check(const struct target_rules *rules, const struct provider_row 
 static bool is_plain_in_path(char byte)
 {
     char lower = (char)(byte | 0x20);
-
     return (lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9') ||
            (byte != '\0' && strchr("-._~", byte) != NULL);
 }
@@ -192,7 +179,6 @@ static str path_of(struct arena *arena, const char *path, str model)
     static const char mark[] = "{model}";
     const char *place = strstr(path, mark);
     struct buf named = {0};
-
     assert(model.len > 0);
     if (place == NULL) {
         return str_of(path);
@@ -207,7 +193,6 @@ static str path_of(struct arena *arena, const char *path, str model)
     }
     buf_put(&named, str_of(place + sizeof(mark) - 1));
     str copy = arena_copy(arena, buf_str(&named));
-
     buf_fini(&named);
     return copy;
 }
@@ -219,7 +204,6 @@ static const char *make_url(struct arena *arena, str base, str path)
     size_t len = mark == NULL ? base.len : (size_t)(mark - base.ptr);
     str query = str_make(base.ptr + len, base.len - len);
     bool has_query = memchr(path.ptr, '?', path.len) != NULL;
-
     assert(base.len > 0 && path.ptr[0] == '/');
     while (len > 0 && base.ptr[len - 1] == '/') {
         len--;
@@ -265,7 +249,6 @@ static void put_key(struct target *target, const struct provider_row *row, const
 static str server_of(str shown)
 {
     size_t len = str_starts_with(shown, STR("https://")) ? 8 : 7;
-
     assert(shown.len > len);
     while (len < shown.len && shown.ptr[len] != '/') {
         len++;
@@ -277,10 +260,8 @@ void target_make(const struct target_rules *rules, const struct provider_row *ro
                  const struct model_request *request, struct arena *arena, struct target *ret)
 {
     const char *key = setting(rules, row->key_setting);
-
     assert(row->codec != NULL && row->path != NULL);
     str path = path_of(arena, row->path, request->model);
-
     *ret = (struct target){
         .url = make_url(arena, base_url_of(rules, row, request), path),
         .key_kept = key != NULL && !may_have_key(rules, row, request),
@@ -305,14 +286,12 @@ static bool is_own(const struct target_rules *rules, const struct sockaddr *addr
     struct sockaddr_storage loopback;
     str host;
     uint16_t port;
-
     if (!address_listen(rules->listen, &host, &port) || port == 0) {
         return false;
     }
     bool everywhere = str_is(host, "0.0.0.0") || str_is(host, "[::]");
     const char *const here[] = {"0.0.0.0", "[::]", "127.0.0.1", "[::1]"};
     size_t count = everywhere ? 4 : 2;
-
     if (reach_parse(host, port, &own) && reach_equal((const struct sockaddr *)&own, address)) {
         return true;
     }
@@ -321,7 +300,6 @@ static bool is_own(const struct target_rules *rules, const struct sockaddr *addr
     }
     for (size_t i = 0; i < count; i++) {
         bool read = reach_parse(str_of(here[i]), port, &loopback);
-
         assert(read);
         if (read && reach_equal((const struct sockaddr *)&loopback, address)) {
             return true;

@@ -18,14 +18,12 @@ static_assert(JSON_DEPTH_MAX < CJSON_NESTING_LIMIT, "cJSON reads whatever passed
 [[gnu::constructor]] static void abort_without_memory(void)
 {
     cJSON_Hooks hooks = {xmalloc, free};
-
     cJSON_InitHooks(&hooks);
 }
 
 static struct cJSON *parse(str text)
 {
     const char *end = NULL;
-
     assert(text.len <= TREE_BYTES_MAX);
     return cJSON_ParseWithLengthOpts(text.ptr, text.len, &end, false);
 }
@@ -34,7 +32,6 @@ static struct cJSON *parse(str text)
 static unsigned long escaped_at(str text, size_t at)
 {
     char digits[5] = {0};
-
     assert(at <= text.len);
     if (text.len - at < ESCAPE_BYTES || text.ptr[at] != '\\' || text.ptr[at + 1] != 'u') {
         return 0;
@@ -48,7 +45,6 @@ static size_t mend_escape(str text, size_t at, struct buf *ret)
 {
     unsigned long character = escaped_at(text, at);
     size_t len = ESCAPE_BYTES;
-
     assert(at + 1 < text.len && text.ptr[at] == '\\');
     if (text.ptr[at + 1] != 'u') {
         buf_put(ret, str_make(text.ptr + at, 2));
@@ -59,7 +55,6 @@ static size_t mend_escape(str text, size_t at, struct buf *ret)
     }
     if (character >= 0xd800 && character <= 0xdfff) {
         unsigned long low = escaped_at(text, at + len);
-
         if (character >= 0xdc00 || low < 0xdc00 || low > 0xdfff) {
             buf_put(ret, STR("\\ufffd"));
             return len;
@@ -74,7 +69,6 @@ static size_t mend_escape(str text, size_t at, struct buf *ret)
 static size_t mend_number(str text, size_t at, struct buf *ret)
 {
     size_t len = 0;
-
     while (at + len < text.len && strchr("0123456789+-.eE", text.ptr[at + len]) != NULL) {
         len++;
     }
@@ -85,7 +79,6 @@ static size_t mend_number(str text, size_t at, struct buf *ret)
     }
     char *digits = xstrndup(text.ptr + at, len);
     double value = strtod(digits, NULL);
-
     free(digits);
     if (isfinite(value)) {
         buf_printf(ret, "%.17g", value);
@@ -100,10 +93,8 @@ static void put_mended(str text, struct buf *ret)
 {
     bool in_string = false;
     size_t at = 0;
-
     while (at < text.len) {
         char byte = text.ptr[at];
-
         if (byte == '\\') {
             assert(in_string && at + 1 < text.len);
             at += mend_escape(text, at, ret);
@@ -121,7 +112,6 @@ struct cJSON *tree_new(str text)
 {
     struct cJSON *root = NULL;
     struct buf mended = {0};
-
     if (text.len > TREE_BYTES_MAX || !json_check(text)) {
         return NULL;
     }
@@ -162,7 +152,6 @@ enum json_kind tree_kind(const struct cJSON *value)
 const struct cJSON *tree_get(const struct cJSON *object, const char *name)
 {
     const struct cJSON *found = NULL;
-
     if (tree_kind(object) != JSON_OBJECT) {
         return NULL;
     }
@@ -196,7 +185,6 @@ str tree_str(const struct cJSON *value)
 bool tree_u64(const struct cJSON *value, uint64_t *ret)
 {
     const double most = 9007199254740992.0;
-
     if (tree_kind(value) != JSON_NUMBER || !(value->valuedouble >= 0) ||
         value->valuedouble > most || floor(value->valuedouble) != value->valuedouble) {
         return false;

@@ -27,7 +27,6 @@ struct date calendar_date(int64_t day)
     int march = (5 * of_year + 2) / 153;
     int month = march < 10 ? march + 3 : march - 9;
     int64_t weeks = calendar_floor(day + 4, 7);
-
     assert(of_era >= 0 && of_era < ERA_DAYS);
     assert(of_year >= 0 && of_year <= 365);
     assert(month >= 1 && month <= 12);
@@ -47,7 +46,6 @@ int64_t calendar_day(int64_t year, int month, int day)
     int64_t of_era = from_march - era * ERA_YEARS;
     assert(of_era >= 0 && of_era < ERA_YEARS);
     int of_year = days_before_month(month <= 2 ? month + 9 : month - 3) + day - 1;
-
     assert(month >= 1 && month <= 12);
     return era * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_BEFORE_1970;
 }
@@ -56,7 +54,6 @@ int calendar_month_days(int64_t year, int month)
 {
     int64_t first = calendar_day(year, month, 1);
     int64_t next = month == 12 ? calendar_day(year + 1, 1, 1) : calendar_day(year, month + 1, 1);
-
     assert(next - first >= 28 && next - first <= 31);
     return (int)(next - first);
 }
@@ -66,7 +63,6 @@ void calendar_text(uint64_t unix_ms, char ret[CALENDAR_TEXT_BYTES])
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm parts;
     size_t len = 0;
-
     ret[0] = '\0';
     if (gmtime_r(&seconds, &parts) != NULL) {
         len = strftime(ret, CALENDAR_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);

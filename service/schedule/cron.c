@@ -23,7 +23,6 @@ static bool day_fits(const struct cron *cron, const struct date *date)
 {
     bool of_month = cron->days >> date->day & 1;
     bool of_week = cron->weekdays >> date->weekday & 1;
-
     return cron->either_day ? of_month || of_week : of_month && of_week;
 }
 
@@ -32,7 +31,6 @@ static int64_t fitting_minute(const struct cron *cron, int64_t of_day)
 {
     int64_t hour = of_day / 60;
     uint64_t minutes = cron->minutes >> (of_day % 60) << (of_day % 60);
-
     assert(of_day >= 0 && of_day < DAY_MINUTES);
     assert(cron->minutes != 0); /* Or the search for the next hour's first would find none. */
     if ((cron->hours >> hour & 1) && minutes != 0) {
@@ -57,7 +55,6 @@ static int64_t fitting_time(const struct cron *cron, int64_t from_s, int64_t end
     int64_t minute = -calendar_floor(-from_s, MINUTE_S);
     int64_t day = calendar_floor(minute, DAY_MINUTES);
     int64_t of_day = minute - day * DAY_MINUTES;
-
     assert(of_day >= 0 && of_day < DAY_MINUTES);
     while (day * DAY_SECONDS < end_s) {
         struct date date = calendar_date(day);
@@ -81,7 +78,6 @@ static int64_t shown_before(const struct zone *zone, int64_t start_s)
 {
     int64_t shown_s = INT64_MIN;
     int64_t at = start_s;
-
     assert(start_s != INT64_MIN);
     while (at > start_s - LOOK_BACK_S) {
         struct zone_span span = zone_span_at(zone, at - 1);
@@ -105,7 +101,6 @@ static int64_t tick_in_span(const struct cron *cron, const struct zone *zone,
     int64_t shown_s = has_past ? shown_before(zone, span->start_s) : INT64_MIN;
     int64_t at = from_s > span->start_s ? from_s : span->start_s;
     int64_t end_s = span->end_s < limit_s ? span->end_s : limit_s;
-
     assert(at < end_s);
     if (has_past && at == span->start_s && !cron->hours_open &&
         fitting_time(cron, shown_s, at + span->offset_s) != NEVER) {

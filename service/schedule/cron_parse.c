@@ -89,7 +89,6 @@ static status unexpected(const struct reader *reader)
 {
     const char *name = reader->field->name;
     int place = (int)reader->at + 1;
-
     if (at_end_of_field(reader)) {
         return arena_fail(reader->arena, CODE_INVALID_ARGUMENT,
                           "%s: a value is missing (character %d)", name, place);
@@ -142,7 +141,6 @@ static status take_word(struct reader *reader, struct number *ret)
     assert(field->words != NULL);
     const char *letters = reader->text.ptr + reader->at;
     struct number number = {.at = reader->at};
-
     while (is_letter(peek(reader))) {
         reader->at++;
     }
@@ -165,7 +163,6 @@ static status take_value(struct reader *reader, struct number *ret)
 {
     const struct field *field = reader->field;
     struct number number;
-
     if (is_letter(peek(reader)) && field->words != NULL) {
         return take_word(reader, ret);
     }
@@ -184,7 +181,6 @@ static status take_value(struct reader *reader, struct number *ret)
 static status take_range_end(struct reader *reader, const struct number *first, unsigned *ret)
 {
     struct number last;
-
     reader->at++;
     TRY(take_value(reader, &last));
     /* MON-SUN ends on the other Sunday. */
@@ -213,7 +209,6 @@ static status take_step(struct reader *reader, bool is_range, unsigned *ret)
 {
     unsigned max = value_count(reader->field);
     struct number step;
-
     if (!is_range) {
         return arena_fail(reader->arena, CODE_INVALID_ARGUMENT,
                           "%s: a step needs a star or a range before it, such as %u-%u/2 "
@@ -241,7 +236,6 @@ static status take_item(struct reader *reader)
     unsigned step = 1;
     struct number first = {.value = field->min};
     bool is_range = true;
-
     if (peek(reader) == '*') {
         reader->open = true;
         reader->at++;
@@ -288,7 +282,6 @@ static bool is_full(uint64_t values, const struct field *field)
 static status check_count(str text, struct arena *arena)
 {
     int count = 0;
-
     for (size_t i = 0; i < text.len; i++) {
         count += !is_blank(text.ptr[i]) && (i == 0 || is_blank(text.ptr[i - 1]));
     }
@@ -309,7 +302,6 @@ static status parse_fields(str text, struct arena *arena, struct cron *ret)
     uint64_t values[FIELD_COUNT];
     bool open[FIELD_COUNT];
     bool star[FIELD_COUNT];
-
     TRY(check_count(trimmed, arena));
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         reader.field = &fields[i];

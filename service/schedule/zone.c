@@ -53,7 +53,6 @@ static status damaged(const char *why)
 static status read_header(str bytes, struct counts *ret)
 {
     struct counts counts;
-
     if (bytes.len < HEADER_BYTES || memcmp(bytes.ptr, "TZif", 4) != 0) {
         return status_make(CODE_INVALID_ARGUMENT, "it is not a time zone file");
     }
@@ -81,7 +80,6 @@ static uint64_t block_bytes(const struct counts *counts, size_t time_bytes)
 static status read_offset(const char *types, size_t number, int32_t *ret)
 {
     int32_t offset = get_i32(types + number * TYPE_BYTES);
-
     if (offset < -ZONE_OFFSET_S_MAX || offset > ZONE_OFFSET_S_MAX) {
         return damaged("an offset is over 26 hours");
     }
@@ -98,7 +96,6 @@ static status read_changes(str block, const struct counts *counts, size_t time_b
     const char *types = numbers + counts->changes;
     int64_t *changes = arena_alloc(arena, (counts->changes + 1) * sizeof(*changes));
     int32_t *offsets = arena_alloc(arena, (counts->changes + 1) * sizeof(*offsets));
-
     for (size_t i = 0; i < counts->changes; i++) {
         const char *at = block.ptr + i * time_bytes;
         changes[i] = time_bytes == 4 ? get_i32(at) : (int64_t)endian_get_be(at, 8);
@@ -153,7 +150,6 @@ status zone_parse(str bytes, struct arena *arena, struct zone **ret)
 {
     struct zone *zone = arena_zalloc(arena, sizeof(*zone));
     struct counts counts;
-
     TRY(read_header(bytes, &counts));
     char version = bytes.ptr[4];
     bytes = str_skip(bytes, HEADER_BYTES);
@@ -185,7 +181,6 @@ static bool is_name_char(char c)
 static bool is_name(str name)
 {
     bool in_part = false;
-
     if (name.len > ZONE_NAME_BYTES_MAX || str_is(name, "localtime")) {
         return false;
     }
@@ -219,7 +214,6 @@ static bool read_file(const char *path, struct buf *bytes)
 {
     struct stat facts;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
     if (fd < 0) {
         return false;
     }
@@ -234,7 +228,6 @@ static bool read_file(const char *path, struct buf *bytes)
 static status unreadable(const char *folder, str name, int why, struct arena *arena)
 {
     struct stat facts;
-
     if (stat(folder, &facts) != 0 || !S_ISDIR(facts.st_mode)) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
                           "time zone: there are no zones in %s; install the package tzdata, or use "
@@ -255,7 +248,6 @@ static status open_named(const char *folder, str name, struct buf *bytes, struct
                          struct zone **ret)
 {
     str path = arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(name));
-
     if (!read_file(path.ptr, bytes)) {
         return unreadable(folder, name, errno, arena);
     }
@@ -270,7 +262,6 @@ static status open_named(const char *folder, str name, struct buf *bytes, struct
 status zone_open(const char *folder, str name, struct arena *arena, struct zone **ret)
 {
     struct buf bytes = {0};
-
     assert(folder != NULL && arena != NULL);
     if (!is_name(name)) {
         return status_make(CODE_INVALID_ARGUMENT, "time zone: this is not the name of one; use a "
@@ -290,7 +281,6 @@ static size_t changes_until(const struct zone *zone, int64_t utc_s)
 {
     size_t low = 0;
     size_t high = zone->change_count;
-
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (zone->changes[middle] <= utc_s) {
@@ -320,7 +310,6 @@ struct zone_span zone_span_at(const struct zone *zone, int64_t utc_s)
 {
     size_t past = changes_until(zone, utc_s);
     struct zone_span span = {INT64_MIN, INT64_MAX, zone->first_offset};
-
     assert(utc_s >= -ZONE_TIME_S_MAX && utc_s <= ZONE_TIME_S_MAX);
     if (past == zone->change_count && zone->has_rule) {
         span = zone_rule_span(&zone->rule, utc_s);
@@ -346,7 +335,6 @@ size_t zone_instants(const struct zone *zone, int64_t local_s, int64_t ret[ZONE_
 {
     size_t count = 0;
     int64_t at = local_s - ZONE_OFFSET_S_MAX;
-
     assert(local_s > -ZONE_TIME_S_MAX / 2 && local_s < ZONE_TIME_S_MAX / 2);
     while (at <= local_s + ZONE_OFFSET_S_MAX && count < ZONE_INSTANTS_MAX) {
         struct zone_span span = zone_span_at(zone, at);

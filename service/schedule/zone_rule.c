@@ -22,7 +22,6 @@ static bool take_number(str *text, int min, int max, int *ret)
     assert(min <= max && max <= 999);
     size_t digits = 0;
     int value = 0;
-
     while (digits < text->len && text->ptr[digits] >= '0' && text->ptr[digits] <= '9') {
         value = value * 10 + (text->ptr[digits] - '0');
         if (++digits > 3) {
@@ -47,7 +46,6 @@ static bool take_name(str *text)
 {
     size_t len = 0;
     bool quoted = take_char(text, '<');
-
     while (len < text->len && (quoted ? text->ptr[len] != '>' : is_letter(text->ptr[len]))) {
         len++;
     }
@@ -62,7 +60,6 @@ static bool take_time(str *text, int hours_max, int32_t *ret)
     int hours = 0;
     int minutes = 0;
     int seconds = 0;
-
     if (!negative) {
         (void)take_char(text, '+');
     }
@@ -109,7 +106,6 @@ bool zone_rule_parse(str text, struct zone_rule *ret)
 {
     struct zone_rule rule = {0};
     int32_t west = 0;
-
     if (!take_name(&text) || !take_time(&text, OFFSET_HOURS_MAX, &west)) {
         return false;
     }
@@ -138,7 +134,6 @@ static int64_t day_of_month_change(const struct zone_change *change, int64_t yea
     int ahead = (change->weekday - calendar_date(first).weekday + 7) % 7;
     assert(ahead >= 0 && ahead < 7);
     int day = ahead + (change->week - 1) * 7;
-
     assert(change->week >= 1 && change->week <= 5);
     if (day >= calendar_month_days(year, change->month)) {
         day -= 7;
@@ -150,7 +145,6 @@ static int64_t day_of_month_change(const struct zone_change *change, int64_t yea
 static int64_t day_of_change(const struct zone_change *change, int64_t year)
 {
     int64_t january = calendar_day(year, 1, 1);
-
     switch (change->kind) {
     case ZONE_DAY_OF_365: {
         bool has_leap_day = calendar_month_days(year, 2) == 29;
@@ -184,7 +178,6 @@ static void narrow(struct zone_span *span, int64_t utc_s, int64_t change_s, int3
 struct zone_span zone_rule_span(const struct zone_rule *rule, int64_t utc_s)
 {
     struct zone_span span = {INT64_MIN, INT64_MAX, rule->standard_s};
-
     if (!rule->has_summer) {
         return span;
     }

@@ -84,7 +84,6 @@ void disk_init(const struct disk_calls *calls, const char *folder, uint64_t seed
 bool disk_watches(const char *path)
 {
     size_t len = strlen(watched);
-
     return len > 0 && strncmp(path, watched, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
@@ -110,7 +109,6 @@ int disk_file(const char *path, bool is_new)
 {
     int index = find_file(path);
     struct stat info;
-
     if (is_new) {
         add_name(NAME_MADE, path, NULL, NULL);
     }
@@ -130,7 +128,6 @@ static void forget_overwrites(struct file *file)
 {
     while (file->overwrites != NULL) {
         struct overwrite *older = file->overwrites->older;
-
         free(file->overwrites);
         file->overwrites = older;
     }
@@ -139,7 +136,6 @@ static void forget_overwrites(struct file *file)
 static void forget_file(const char *path)
 {
     int index = find_file(path);
-
     if (index >= 0) {
         forget_overwrites(&files[index]);
         free(files[index].path);
@@ -150,7 +146,6 @@ static void forget_file(const char *path)
 static void move_file(const char *from, const char *to)
 {
     int index = find_file(from);
-
     if (index >= 0) {
         free(files[index].path);
         files[index].path = strdup(to);
@@ -160,7 +155,6 @@ static void move_file(const char *from, const char *to)
 void disk_before_overwrite(int index, off_t at, size_t count)
 {
     struct file *file = &files[index];
-
     if (at >= file->durable || count == 0) {
         return;
     }
@@ -190,7 +184,6 @@ void disk_cut(int index, off_t len)
 void disk_synced(int index)
 {
     struct stat info;
-
     if (files[index].path != NULL && stat(files[index].path, &info) == 0) {
         files[index].durable = info.st_size;
         forget_overwrites(&files[index]);
@@ -203,7 +196,6 @@ static bool is_in(const char *path, const char *folder)
 {
     const char *slash = strrchr(path, '/');
     size_t len = slash == NULL ? 0 : (size_t)(slash - path);
-
     return strlen(folder) == len && strncmp(path, folder, len) == 0;
 }
 
@@ -221,7 +213,6 @@ static void drop_name(struct name *name)
 void disk_folder_synced(const char *folder)
 {
     int kept = 0;
-
     for (int i = 0; i < name_count; i++) {
         if (is_in(names[i].path, folder)) {
             drop_name(&names[i]);
@@ -236,7 +227,6 @@ void disk_folder_synced(const char *folder)
 static char *bury(const char *path)
 {
     char grave[PATH_MAX + 64];
-
     snprintf(grave, sizeof(grave), "%s/%d.%lu", graves, (int)getpid(), grave_next++);
     if (real.link(path, grave) != 0) {
         return NULL;
@@ -249,7 +239,6 @@ int disk_rename(const char *from, const char *to)
 {
     char *grave = bury(to);
     int result = real.rename(from, to);
-
     if (result == 0) {
         move_file(from, to);
         add_name(NAME_MOVED, from, to, grave);
@@ -265,7 +254,6 @@ int disk_unlink(const char *path)
 {
     char *grave = bury(path);
     int result = real.unlink(path);
-
     if (result == 0) {
         add_name(NAME_REMOVED, path, NULL, grave);
     }
@@ -284,7 +272,6 @@ static void undo_overwrites(int fd, const struct file *file)
     for (const struct overwrite *one = file->overwrites; one != NULL; one = one->older) {
         for (size_t at = 0; at < one->count; at += SECTOR_BYTES) {
             size_t count = one->count - at < SECTOR_BYTES ? one->count - at : SECTOR_BYTES;
-
             if (random_below(2) == 0) {
                 (void)real.pwrite(fd, one->bytes + at, count, one->at + (off_t)at);
             }
@@ -298,7 +285,6 @@ static void garble(int fd, off_t from, off_t to)
         off_t end = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
         char sector[SECTOR_BYTES] = {0};
         uint64_t fate = random_below(4);
-
         end = end < to ? end : to;
         if (fate == 0) {
             for (size_t i = 0; i < sizeof(sector); i++) {
@@ -317,7 +303,6 @@ static off_t lose_tail(int fd, off_t durable, off_t size)
 {
     uint64_t fate = random_below(8);
     off_t cut = durable;
-
     if (fate == 0) {
         return 0;
     }
@@ -337,7 +322,6 @@ static off_t lose_bytes(const struct file *file)
     struct stat info;
     off_t lost = 0;
     int fd = real.open(file->path, O_RDWR | O_CLOEXEC);
-
     if (fd < 0) {
         return 0;
     }
@@ -375,7 +359,6 @@ void disk_lose_power(void)
     int undone = 0;
     bool in_order = random_below(2) == 0;
     int first_lost = (int)random_below((uint64_t)name_count + 1);
-
     for (int i = 0; i < file_count; i++) {
         if (files[i].path != NULL) {
             lost += lose_bytes(&files[i]);

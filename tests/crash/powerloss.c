@@ -61,7 +61,6 @@ static int (*real_fdatasync)(int fd);
 static void *next(const char *name)
 {
     void *found = dlsym(RTLD_NEXT, name);
-
     if (found == NULL) {
         abort();
     }
@@ -78,14 +77,12 @@ static void *next(const char *name)
 static long number(const char *name, long if_unset)
 {
     const char *text = getenv(name);
-
     return text == NULL ? if_unset : strtol(text, NULL, 10);
 }
 
 static void set_up(void)
 {
     const char *folder = getenv("POWERLOSS_DIR");
-
     FIND(real.open, "open");
     FIND(real.close, "close");
     FIND(real.pwrite, "pwrite");
@@ -145,7 +142,6 @@ static struct descriptor *watched(int fd)
 static void note_open(int fd, const char *path, int flags, bool is_new)
 {
     struct stat info;
-
     if (fd < 0 || fd >= FDS_MAX || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
         return;
     }
@@ -164,10 +160,8 @@ static int open_watched(const char *path, int flags, mode_t mode)
     struct stat info;
     bool exists = stat(path, &info) == 0;
     bool writes = (flags & O_ACCMODE) != O_RDONLY;
-
     if (exists && writes && (flags & O_TRUNC) != 0) {
         int file = disk_file(path, false);
-
         disk_before_overwrite(file, 0, (size_t)info.st_size);
         disk_cut(file, 0);
     }
@@ -195,7 +189,6 @@ static mode_t mode_from(int flags, va_list args)
 int open(const char *path, int flags, ...)
 {
     va_list args;
-
     va_start(args, flags);
     mode_t mode = mode_from(flags, args);
     va_end(args);
@@ -205,7 +198,6 @@ int open(const char *path, int flags, ...)
 int open64(const char *path, int flags, ...)
 {
     va_list args;
-
     va_start(args, flags);
     mode_t mode = mode_from(flags, args);
     va_end(args);
@@ -228,7 +220,6 @@ int close(int fd)
 static off_t position(int fd, const struct descriptor *descriptor)
 {
     struct stat info;
-
     if (descriptor->appends && fstat(fd, &info) == 0) {
         return info.st_size;
     }
@@ -266,7 +257,6 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
     const struct descriptor *descriptor = watched(fd);
     if (descriptor != NULL) {
         size_t bytes = 0;
-
         for (int i = 0; i < count; i++) {
             bytes += parts[i].iov_len;
         }
@@ -338,7 +328,6 @@ int ftruncate64(int fd, off64_t len)
 static bool path_of(int fd, char ret[PATH_MAX])
 {
     char link_path[64];
-
     snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link_path, ret, PATH_MAX - 1);
     ret[len < 0 ? 0 : len] = '\0';
@@ -349,14 +338,12 @@ static bool must_fail(const char *path)
 {
     size_t len = strlen(path);
     bool is_log = len > 4 && strcmp(path + len - 4, ".log") == 0;
-
     return is_log && syncs_until_failure >= 0 && syncs_until_failure-- == 0;
 }
 
 static int sync_any(int fd, int (*real_sync)(int fd))
 {
     char path[PATH_MAX];
-
     begin();
     if (!is_on || !path_of(fd, path) || !disk_watches(path)) {
         end();

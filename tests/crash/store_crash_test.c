@@ -46,7 +46,6 @@ static unsigned random_below(unsigned limit)
 static void clean_up(void)
 {
     char command[2 * PATH_MAX + 64];
-
     snprintf(command, sizeof(command), "rm -rf '%s' '%s.graves'", folder, folder);
     assert_int_equal(system(command), 0);
 }
@@ -72,7 +71,6 @@ struct outcome {
 static void set_number(const char *name, int value)
 {
     char text[16];
-
     if (value >= 0) {
         snprintf(text, sizeof(text), "%d", value);
         setenv(name, text, 1);
@@ -83,7 +81,6 @@ static void run_workload(const struct plan *plan, int ack_fd)
 {
     char seed[16];
     char batches[16];
-
     dup2(ack_fd, ACK_FD);
     if (plan->lose_at >= 0 || plan->fail_sync_at >= 0) {
         setenv("LD_PRELOAD", library, 1);
@@ -115,7 +112,6 @@ static struct outcome run(const struct plan *plan)
     struct outcome outcome = {0};
     char line[64];
     int ends[2];
-
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid_t child = fork();
     if (child == 0) {
@@ -144,7 +140,6 @@ static int verify(unsigned long acked)
     char number[32];
     int exited = 0;
     pid_t child = fork();
-
     if (child == 0) {
         snprintf(number, sizeof(number), "%lu", acked);
         execl(workload, workload, "verify", folder, number, (char *)NULL);
@@ -166,10 +161,8 @@ static void power_loss_loses_nothing(void **state)
     (void)state;
     unsigned long acked = 0;
     unsigned long total = 0;
-
     for (unsigned seed = 1; seed <= LOSSES; seed++) {
         struct plan plan = plan_of(seed);
-
         if (seed % ROUNDS_PER_FOLDER == 1) {
             clean_up();
             acked = 0;
@@ -193,10 +186,8 @@ static void without_syncing_the_loss_is_caught(void **state)
 {
     (void)state;
     int caught = 0;
-
     for (unsigned seed = 1; seed <= CONTROLS; seed++) {
         struct plan plan = plan_of(seed);
-
         clean_up();
         plan.sync_off = true;
         plan.lose_at = 200 + (int)random_below(80); /* Before the first reopening. */
@@ -215,10 +206,8 @@ static void kill_loses_nothing(void **state)
 {
     (void)state;
     unsigned long acked = 0;
-
     for (unsigned seed = 1; seed <= KILLS; seed++) {
         struct plan plan = plan_of(seed);
-
         if (seed % ROUNDS_PER_FOLDER == 1) {
             clean_up();
             acked = 0;
@@ -235,10 +224,8 @@ static void kill_loses_nothing(void **state)
 static void failed_sync_is_unavailable_and_mended(void **state)
 {
     (void)state;
-
     for (unsigned seed = 1; seed <= 5; seed++) {
         struct plan plan = plan_of(seed);
-
         clean_up();
         plan.batches = 200;
         plan.fail_sync_at = (int)(10 + random_below(150));
@@ -256,7 +243,6 @@ static void failed_sync_is_unavailable_and_mended(void **state)
 static bool find(const char *variable, const char *if_unset, char ret[PATH_MAX])
 {
     const char *path = getenv(variable);
-
     if (realpath(path == NULL ? if_unset : path, ret) == NULL) {
         fprintf(stderr, "cannot find %s: set %s\n", if_unset, variable);
         return false;
@@ -273,7 +259,6 @@ int main(void)
         cmocka_unit_test(failed_sync_is_unavailable_and_mended),
     };
     const char *base = getenv("TEST_TMPDIR");
-
     snprintf(folder, sizeof(folder), "%s/crash.%d", base == NULL ? "/tmp" : base, (int)getpid());
     if (!find("POWERLOSS_LIBRARY", "tests/crash/libpowerloss.so", library) ||
         !find("STORE_WORKLOAD", "tests/crash/store_workload", workload)) {

@@ -64,7 +64,6 @@ static uint32_t random_below(struct workload *workload, uint32_t limit)
 static uuid run_id(uint32_t number)
 {
     uuid id = {{0}};
-
     id.bytes[0] = (uint8_t)(number * 16);
     id.bytes[15] = (uint8_t)number;
     return id;
@@ -84,7 +83,6 @@ static bool open_store(struct workload *workload)
         .memtable_bytes = workload->sync_off ? 0 : 96 << 10,
         .sync_off = workload->sync_off,
     };
-
     arena_reset(&workload->arena);
     status opened = rocksdb_store_open(&options, &workload->arena, &workload->store);
     if (opened.code != CODE_OK) {
@@ -97,7 +95,6 @@ static bool read_head(void *context, str key, str value)
 {
     struct workload *workload = (struct workload *)context;
     uuid run;
-
     if (!key_read_run(key, &run) || run.bytes[15] >= RUNS || value.len != sizeof(struct head)) {
         return false;
     }
@@ -110,7 +107,6 @@ static bool read_state(struct workload *workload)
 {
     char key[KEY_BYTES_MAX];
     str value;
-
     memset(workload->heads, 0, sizeof(workload->heads));
     workload->last = 0;
     status got = store_get(&workload->store, STORE_META, key_meta(key, space, STR("last")),
@@ -137,7 +133,6 @@ static void put_record(struct workload *workload, struct store_batch *batch, uin
         .seq = ++workload->heads[run].seq,
         .payload_bytes = random_below(workload, is_big ? PAYLOAD_BYTES_MAX : 1200),
     };
-
     buf_put(&value, str_make(&record, sizeof(record)));
     for (size_t i = 0; i < record.payload_bytes; i++) {
         buf_put_char(&value, pattern(run, record.seq, i));
@@ -151,7 +146,6 @@ static void put_run(struct workload *workload, struct store_batch *batch, uint32
 {
     char key[KEY_BYTES_MAX];
     struct head *head = &workload->heads[run];
-
     head->batch = workload->last + 1;
     str row = key_run(key, space, run_id(run));
     store_batch_put(batch, STORE_RUNS, row, str_make(head, sizeof(*head)));
@@ -169,11 +163,9 @@ static void build_batch(struct workload *workload, struct store_batch *batch)
     uint32_t first = random_below(workload, RUNS);
     uint64_t number = workload->last + 1;
     char key[KEY_BYTES_MAX];
-
     store_batch_reset(batch);
     for (uint32_t i = 0; i < runs; i++) {
         uint32_t run = (first + i) % RUNS;
-
         for (uint32_t j = 0; j < each; j++) {
             put_record(workload, batch, run, runs * each);
         }
@@ -186,7 +178,6 @@ static void build_batch(struct workload *workload, struct store_batch *batch)
 static void acknowledge(const char *text)
 {
     size_t len = strlen(text);
-
     if (write(ACK_FD, text, len) != (ssize_t)len) {
         exit(4);
     }
@@ -195,7 +186,6 @@ static void acknowledge(const char *text)
 static bool commit_one(struct workload *workload, struct store_batch *batch)
 {
     char line[32];
-
     build_batch(workload, batch);
     status outcome = store_commit(&workload->store, batch);
     if (outcome.code == CODE_UNAVAILABLE) {
@@ -216,7 +206,6 @@ static bool commit_one(struct workload *workload, struct store_batch *batch)
 static int write_for(struct workload *workload, unsigned long batches)
 {
     struct store_batch batch = {0};
-
     for (unsigned long i = 1; batches == 0 || i <= batches; i++) {
         if (!commit_one(workload, &batch)) {
             return 3;
@@ -269,7 +258,6 @@ static bool check_record(void *context, str key, str value)
     struct record record;
     uint32_t seq = 0;
     uuid id;
-
     if (!key_read_journal_seq(key, &seq) || !key_read_run(key, &id) || id.bytes[15] >= RUNS ||
         value.len < sizeof(record)) {
         complain(check, "no record", 0, 0);
@@ -299,13 +287,11 @@ static void check_heads(struct check *check)
     char key[KEY_BYTES_MAX];
     struct arena arena;
     str value;
-
     arena_init(&arena, 0);
     for (uint32_t run = 0; run < RUNS; run++) {
         uint32_t seq = workload->heads[run].seq;
         status got = store_get(&workload->store, STORE_ACTIVE, key_run(key, space, run_id(run)),
                                &arena, &value);
-
         if (seq != check->seqs[run]) {
             complain(check, "the row names another last record", run, seq);
         }
@@ -320,8 +306,7 @@ static int verify(struct workload *workload, uint64_t acked)
 {
     struct check check = {.workload = workload};
     char key[KEY_BYTES_MAX];
-
-    check.left = (uint32_t *)xcalloc(workload->last + 1, sizeof(uint32_t));
+    check.left = xcalloc(workload->last + 1, sizeof(uint32_t));
     status scanned = store_scan(&workload->store, STORE_JOURNAL, key_prefix_space(key, space),
                                 STR_EMPTY, false, SIZE_MAX, check_record, &check);
     if (scanned.code != CODE_OK) {
@@ -347,7 +332,6 @@ int main(int argc, char **argv)
 {
     struct workload workload = {.random = 1};
     bool is_write = argc == 6 && strcmp(argv[1], "write") == 0;
-
     if (!is_write && (argc != 4 || strcmp(argv[1], "verify") != 0)) {
         fprintf(stderr, "usage: store_workload write FOLDER SEED BATCHES sync|nosync\n"
                         "       store_workload verify FOLDER ACKED\n");

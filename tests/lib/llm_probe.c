@@ -48,7 +48,6 @@ struct probe {
 static str raw_of(str object, const char *name)
 {
     str raw = STR_EMPTY;
-
     (void)json_object_get(object, str_of(name), &raw);
     return raw;
 }
@@ -56,10 +55,8 @@ static str raw_of(str object, const char *name)
 static str text_of(struct probe *probe, str object, const char *name)
 {
     struct buf decoded = {0};
-
     (void)json_string_decode(raw_of(object, name), &decoded);
     str copy = arena_copy(&probe->arena, buf_str(&decoded));
-
     buf_fini(&decoded);
     return copy;
 }
@@ -67,14 +64,12 @@ static str text_of(struct probe *probe, str object, const char *name)
 static uint64_t number_of(str object, const char *name, uint64_t otherwise)
 {
     uint64_t number;
-
     return json_to_u64(raw_of(object, name), &number) ? number : otherwise;
 }
 
 static struct event *event_new(uint64_t call, const char *kind)
 {
-    struct event *event = (struct event *)xcalloc(1, sizeof(*event));
-
+    struct event *event = xcalloc(1, sizeof(*event));
     event->call = call;
     buf_printf(&event->line, "{\"call\":%llu,\"event\":\"%s\"", (unsigned long long)call, kind);
     return event;
@@ -96,7 +91,6 @@ static void on_delta(void *context, uint64_t call, enum model_delta_kind kind, s
 {
     static const char *const names[] = {"text", "reasoning", "tool_arguments"};
     struct event *event = event_new(call, "delta");
-
     event->is_delta = true;
     put_text(event, "kind", str_of(names[kind]));
     put_text(event, "text", text);
@@ -107,7 +101,6 @@ static void put_block(struct event *event, const struct model_block *block)
 {
     static const char *const names[] = {"text",      "reasoning",   "refusal",
                                         "tool_call", "tool_result", "opaque"};
-
     buf_printf(&event->line, "{\"kind\":\"%s\"", names[block->kind]);
     put_text(event, "text", block->text);
     put_text(event, "id", block->call_id);
@@ -120,7 +113,6 @@ static void put_block(struct event *event, const struct model_block *block)
 static void on_reply(void *context, uint64_t call, const struct model_reply *reply)
 {
     struct event *event = event_new(call, "done");
-
     event->is_last = true;
     buf_put(&event->line, STR(",\"blocks\":["));
     for (size_t i = 0; i < reply->block_count; i++) {
@@ -138,7 +130,6 @@ static void on_reply(void *context, uint64_t call, const struct model_reply *rep
 static void on_failure(void *context, uint64_t call, const struct model_failure *failure)
 {
     struct event *event = event_new(call, "failed");
-
     event->is_last = true;
     put_text(event, "code", str_of(code_name(failure->code)));
     put_text(event, "reason", str_of(failure->reason));
@@ -168,7 +159,6 @@ static void read_message(struct probe *probe, size_t at, str message)
     str result = raw_of(message, "result");
     size_t count = 0;
     str call;
-
     if (raw_of(message, "text").len > 0) {
         blocks[count++] =
             (struct model_block){.kind = MODEL_BLOCK_TEXT, .text = text_of(probe, message, "text")};
@@ -203,7 +193,6 @@ static void read_request(struct probe *probe)
     struct json_iterator messages = json_elements(raw_of(probe->spec, "messages"));
     struct json_iterator tools = json_elements(raw_of(probe->spec, "tools"));
     str element;
-
     *request = (struct model_request){.temperature = NAN};
     request->attempt = (uint32_t)number_of(probe->spec, "attempt", 1);
     request->provider = text_of(probe, probe->spec, "provider");
@@ -231,14 +220,11 @@ static void follow(struct probe *probe, uint64_t count)
 {
     uint64_t cancel_after = number_of(probe->spec, "cancel_after", 0);
     uint64_t deltas = 0;
-
     while (count > 0) {
         (void)inbox_wait(probe->events, -1);
         struct inbox_node *node = inbox_take(probe->events, SIZE_MAX);
-
         while (node != NULL) {
             struct event *event = container_of(node, struct event, node);
-
             node = node->next;
             if (event->is_delta && ++deltas == cancel_after) {
                 model_client_cancel(&probe->client, event->call);
@@ -271,7 +257,6 @@ static void start_llm(struct probe *probe)
         .attempts_max = (uint32_t)number_of(probe->spec, "attempts_max", 0),
         .calls_max = number_of(probe->spec, "calls_max", 0),
     };
-
     probe->llm = llm_start(&options);
     probe->client = llm_client(probe->llm);
 }
@@ -280,7 +265,6 @@ static void start_llm(struct probe *probe)
 static void wait_for(struct probe *probe, const char *path)
 {
     FILE *ready = fopen(arena_printf(&probe->arena, "%s.ready", path).ptr, "w");
-
     assert(ready != NULL);
     fclose(ready);
     while (unlink(path) != 0) {
@@ -293,7 +277,6 @@ static void make_calls(struct probe *probe)
     str go_file = text_of(probe, probe->spec, "go_file");
     uint64_t count = number_of(probe->spec, "count", 1);
     uint64_t repeat = number_of(probe->spec, "repeat", 1);
-
     for (uint64_t round = 0; round < repeat; round++) {
         if (round > 0 && go_file.len > 0) {
             wait_for(probe, go_file.ptr);
@@ -308,10 +291,8 @@ static void make_calls(struct probe *probe)
 static void throw_away(struct inbox *events)
 {
     struct inbox_node *node = inbox_take(events, SIZE_MAX);
-
     while (node != NULL) {
         struct event *event = container_of(node, struct event, node);
-
         node = node->next;
         buf_fini(&event->line);
         free(event);
@@ -321,7 +302,6 @@ static void throw_away(struct inbox *events)
 static void read_input(struct buf *ret)
 {
     size_t got = 1;
-
     while (got > 0) {
         buf_reserve(ret, 65536);
         got = fread(ret->ptr + ret->len, 1, 65536, stdin);
@@ -333,7 +313,6 @@ int main(void)
 {
     static struct probe probe;
     struct buf spec = {0};
-
     read_input(&spec);
     if (!json_is_object(buf_str(&spec))) {
         fprintf(stderr, "usage: echo '{\"provider\": ...}' | llm_probe\n");
@@ -345,12 +324,10 @@ int main(void)
     read_request(&probe);
     start_llm(&probe);
     status checked = model_client_check(&probe.client, &probe.request, &probe.arena);
-
     if (status_is_ok(checked)) {
         make_calls(&probe);
     } else {
         struct event *event = event_new(0, "refused");
-
         put_text(event, "code", str_of(code_name(checked.code)));
         put_text(event, "message", str_of(checked.why));
         printf(STR_FMT "}\n", STR_ARG(buf_str(&event->line)));

@@ -61,7 +61,6 @@ static struct inbox *held_inbox; /* From the loops to the main thread. */
 static void hold(struct api_call *call)
 {
     struct held *held = xcalloc(1, sizeof(*held));
-
     held->call = call;
     call->vtable->ref(call);
     inbox_push_always(held_inbox, &held->node);
@@ -88,7 +87,6 @@ static void reply_text(struct api_call *call, const char *id, char *text)
 {
     Polos__V1__Run run = POLOS__V1__RUN__INIT;
     Polos__V1__RunServiceGetResponse response = POLOS__V1__RUN_SERVICE_GET_RESPONSE__INIT;
-
     run.id = (char *)id;
     run.name = text;
     response.run = &run;
@@ -98,7 +96,6 @@ static void reply_text(struct api_call *call, const char *id, char *text)
 static void reply_big(struct api_call *call, size_t bytes)
 {
     char *text = xmalloc(bytes + 1);
-
     memset(text, 'x', bytes);
     text[bytes] = '\0';
     reply_text(call, "big", text);
@@ -109,7 +106,6 @@ static void get(struct api_call *call, const ProtobufCMessage *base)
 {
     const Polos__V1__RunServiceGetRequest *request = (const Polos__V1__RunServiceGetRequest *)base;
     unsigned number = 0;
-
     atomic_fetch_add(&counters.started, 1);
     if (sscanf(request->run_id, "fail %u", &number) == 1) {
         api_call_fail(call, &(struct failure){
@@ -136,7 +132,6 @@ static struct payload *watch_payload(unsigned number, size_t bytes)
 {
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     char *text = xcalloc(1, bytes + 32);
-
     memset(text, 'y', bytes);
     snprintf(text + bytes, 32, "/%u", number);
     response.position = text;
@@ -149,7 +144,6 @@ static void note_queued(const struct api_call *call)
 {
     unsigned queued = (unsigned)call->vtable->queued_bytes(call);
     unsigned known = atomic_load(&counters.queued_max);
-
     while (queued > known && !atomic_compare_exchange_weak(&counters.queued_max, &known, queued)) {
     }
 }
@@ -157,7 +151,6 @@ static void note_queued(const struct api_call *call)
 static void watch_more(struct api_call *call)
 {
     struct counting *counting = (struct counting *)call->user;
-
     if (counting == NULL) {
         return;
     }
@@ -179,7 +172,6 @@ static void watch(struct api_call *call, const ProtobufCMessage *base)
         (const Polos__V1__RunServiceWatchRequest *)base;
     struct counting *counting = xcalloc(1, sizeof(*counting));
     unsigned bytes = 0;
-
     atomic_fetch_add(&counters.started, 1);
     call->user = counting;
     if (sscanf(request->run_id, "count %u %u", &counting->count, &counting->bytes) == 2) {
@@ -210,7 +202,6 @@ static void connect_message(struct api_call *call, const ProtobufCMessage *base)
     const Polos__V1__HostMessage *message = (const Polos__V1__HostMessage *)base;
     Polos__V1__ServerMessage answer = POLOS__V1__SERVER_MESSAGE__INIT;
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
-
     if (message == NULL) {
         call->vtable->finish(call, NULL);
         return;
@@ -264,7 +255,6 @@ static struct held *held_calls;
 static unsigned collect(void)
 {
     unsigned count = 0;
-
     for (struct inbox_node *node = inbox_take(held_inbox, SIZE_MAX), *next; node != NULL;
          node = next) {
         next = node->next;
@@ -281,7 +271,6 @@ static unsigned collect(void)
 static unsigned release_held(void)
 {
     unsigned count = collect();
-
     while (held_calls != NULL) {
         struct held *held = held_calls;
         struct api_call *call = held->call;
@@ -300,7 +289,6 @@ static unsigned release_held(void)
 static unsigned publish(unsigned count, unsigned bytes)
 {
     unsigned watchers = collect();
-
     for (unsigned i = 0; i < count; i++) {
         struct payload *payload = watch_payload(i, bytes);
         for (struct held *held = held_calls; held != NULL; held = held->next) {
@@ -320,7 +308,6 @@ static unsigned rss_kib(void)
 #endif
     unsigned long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
-
     if (file != NULL) {
         int read = fscanf(file, "%*u %lu", &pages);
         assert(read == 1);
@@ -341,7 +328,6 @@ static void print_stats(void)
 static void let_go(void)
 {
     struct held *rest = NULL;
-
     collect();
     while (held_calls != NULL) {
         struct held *held = held_calls;
@@ -365,7 +351,6 @@ static void let_go(void)
 static void *stop_server(void *context)
 {
     struct stopping *stopping = (struct stopping *)context;
-
     rpc_server_stop(stopping->server, stopping->grace_ms);
     atomic_store(&stopping->done, true);
     return NULL;
@@ -377,7 +362,6 @@ static void stop(struct rpc_server *server, unsigned grace_ms)
     struct stopping stopping = {.server = server, .grace_ms = grace_ms};
     pthread_t thread;
     int failed = pthread_create(&thread, NULL, stop_server, &stopping);
-
     assert(failed == 0);
     (void)failed;
     while (!atomic_load(&stopping.done)) {
@@ -393,7 +377,6 @@ static void serve(struct rpc_server *server)
     unsigned count = 0;
     unsigned bytes = 0;
     unsigned grace_ms = 0;
-
     while (fgets(line, sizeof(line), stdin) != NULL) {
         if (strcmp(line, "release\n") == 0) {
             printf("released %u\n", release_held());
@@ -424,7 +407,6 @@ int main(int argc, char **argv)
         .descriptors = str_make(api_descriptors, api_descriptors_size),
     };
     uint64_t before_us = sys_monotonic_us();
-
     arena_init(&arena, 0);
     held_inbox = inbox_new(1, NULL, NULL);
     status started = rpc_server_start(&options, &arena, &server);

@@ -10,10 +10,14 @@ import os
 import re
 import sys
 
-# Beginnings of paths.
+# Beginnings of paths. Not yet: service/{api,base,features,hosts,net,rpc}, the clients, and of
+# the tests bench, contract, fuzz and unit/{api,base,c_client,hosts,rpc}.
 PLACES = (
-    "service/engine/", "service/partition/", "service/config", "service/main",
-    "tests/simulation/", "tests/unit/engine/", "tests/unit/partition/",
+    "service/agents/", "service/codec/", "service/engine/", "service/llm/", "service/partition/",
+    "service/schedule/", "service/config", "service/main", "storage/", "tests/crash/",
+    "tests/lib/", "tests/simulation/", "tests/unit/agents/", "tests/unit/codec/",
+    "tests/unit/engine/", "tests/unit/llm/", "tests/unit/partition/", "tests/unit/schedule/",
+    "tests/unit/storage/",
 )
 
 CAST = re.compile(

@@ -45,7 +45,6 @@ static void refused(const struct agent_definition *definition, const char *field
 {
     const char *actual = "";
     struct arena arena;
-
     arena_init(&arena, 0);
     status outcome = agent_definition_check(definition, &arena, &actual);
     assert_int_equal(outcome.code, CODE_INVALID_ARGUMENT);
@@ -60,7 +59,6 @@ static void test_accepts_what_is_right(void **state)
     struct agent_definition definition = full();
     const char *field = NULL;
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     assert_int_equal(agent_definition_check(&definition, &arena, &field).code, CODE_OK);
@@ -91,7 +89,6 @@ static void test_refuses_bad_texts(void **state)
         {"provider_options_json", offsetof(struct agent_definition, options_json), {"{", 1}},
         {"output_schema_json", offsetof(struct agent_definition, output_schema_json), {"1", 1}},
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct agent_definition definition = full();
@@ -103,7 +100,6 @@ static void test_refuses_bad_texts(void **state)
 static void test_refuses_bad_numbers_and_tools(void **state)
 {
     struct agent_definition definition = full();
-
     (void)state;
     definition.temperature = -0.5;
     refused(&definition, "temperature");
@@ -132,7 +128,6 @@ static void test_refuses_bad_numbers_and_tools(void **state)
 static void test_names(void **state)
 {
     char name[NAME_BYTES_MAX + 1];
-
     (void)state;
     memset(name, 'x', sizeof(name));
     assert_true(name_is_valid((str){name, NAME_BYTES_MAX}));
@@ -154,7 +149,6 @@ static void test_comes_back_as_it_was(void **state)
     struct buf bytes = {0};
     struct buf again = {0};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     agent_definition_encode(&definition, &bytes);
@@ -196,7 +190,6 @@ static void test_hash_names_the_bytes(void **state)
     struct buf bytes = {0};
     uint8_t first[16];
     uint8_t second[16];
-
     (void)state;
     agent_definition_encode(&definition, &bytes);
     agent_definition_hash(buf_str(&bytes), first);
@@ -216,7 +209,6 @@ static void test_refuses_damaged_bytes(void **state)
     struct agent_definition back;
     struct buf bytes = {0};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     agent_definition_encode(&definition, &bytes);
@@ -248,6 +240,5 @@ int main(void)
         cmocka_unit_test(test_hash_names_the_bytes),
         cmocka_unit_test(test_refuses_damaged_bytes),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,6 @@ static void test_accepts(void **state)
         "{\"role\":\"system\",\"content\":\"z\"}]",
     };
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(inputs); i++) {
@@ -68,7 +67,6 @@ static void test_refuses_with_a_sentence(void **state)
         {"[{\"role\":\"user\",\"content\":[\"x\"]}]", "input[0].content[0] must be"},
     };
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -85,7 +83,6 @@ static void test_refuses_every_prefix(void **state)
 {
     str whole = STR("[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\\u00e9\"}]}]");
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t len = 0; len < whole.len; len++) {
@@ -106,6 +103,5 @@ int main(void)
         cmocka_unit_test(test_refuses_with_a_sentence),
         cmocka_unit_test(test_refuses_every_prefix),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,6 @@ static struct judged judge(const struct model_block *blocks, size_t count, enum 
 {
     struct model_reply reply = {.blocks = blocks, .block_count = count, .stop = stop};
     struct judged ret;
-
     transcript_judge_calls(&definition, &reply, arena, &ret.calls, &ret.count, &ret.stop);
     return ret;
 }
@@ -54,7 +53,6 @@ static void test_judges_each_call(void **state)
         call_of("now", "{}"),
     };
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     blocks[5].arguments_invalid = true;
@@ -79,7 +77,6 @@ static void test_a_cut_reply_loses_its_last_call(void **state)
 {
     struct model_block blocks[] = {call_of("add", "{}"), call_of("add", "{}")};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     struct judged judged = judge(blocks, 2, MODEL_STOP_MAX_TOKENS, &arena);
@@ -94,7 +91,6 @@ static void test_only_so_many_calls_are_run(void **state)
 {
     struct model_block blocks[ENGINE_TOOL_CALLS_MAX + 5];
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(blocks); i++) {
@@ -129,7 +125,6 @@ static void test_stops(void **state)
     struct model_block blocks[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("t")},
                                    call_of("now", "{}")};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -153,6 +148,5 @@ int main(void)
         cmocka_unit_test(test_only_so_many_calls_are_run),
         cmocka_unit_test(test_stops),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

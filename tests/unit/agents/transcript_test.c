@@ -36,7 +36,6 @@ struct history {
 static void write_events(struct history *history, const struct event *events, size_t count)
 {
     struct buf *bytes = &history->bytes[history->count];
-
     assert_true(history->count < RECORDS_MAX);
     *bytes = (struct buf){0};
     codec_encode(events, count, history->seq + 1, bytes);
@@ -48,7 +47,6 @@ static void begin(struct history *history, const char *input, const char *option
 {
     struct event events[] = {{.kind = EVENT_RUN_STARTED},
                              {.kind = EVENT_MODEL_REQUESTED, .effect = 1, .attempt = 1}};
-
     memset(history, 0, sizeof(*history));
     arena_init(&history->arena, 0);
     definition = (struct agent_definition){.provider = STR("openai"),
@@ -83,7 +81,6 @@ static void reply_with(struct history *history, const struct model_block *blocks
         .blocks = blocks, .block_count = count, .stop = MODEL_STOP_TOOL_USE};
     struct event event = {.kind = EVENT_MODEL_REPLIED, .effect = 1, .attempt = 1};
     struct buf packed = {0};
-
     transcript_pack_reply(&reply, STR("openai/m"), &packed);
     event.model_replied.reply = buf_str(&packed);
     event.model_replied.stop = REPLY_STOP_TOOLS;
@@ -94,7 +91,6 @@ static void reply_with(struct history *history, const struct model_block *blocks
 static void request_task(struct history *history, uint32_t effect, const char *call_id)
 {
     struct event event = {.kind = EVENT_TASK_REQUESTED, .effect = effect};
-
     event.task_requested.kind = EFFECT_TOOL;
     event.task_requested.name = STR("add");
     event.task_requested.call_id = str_of(call_id);
@@ -105,7 +101,6 @@ static void request_task(struct history *history, uint32_t effect, const char *c
 static void settle(struct history *history, uint32_t effect, struct outcome outcome)
 {
     struct event event = {.kind = EVENT_TASK_SETTLED, .effect = effect, .attempt = 1};
-
     event.task_settled.outcome = outcome;
     write_events(history, &event, 1);
 }
@@ -115,7 +110,6 @@ static struct model_request request_of(struct history *history)
     struct model_request request;
     status outcome = transcript_request(&definition, history->records, history->count,
                                         &history->arena, &request);
-
     if (outcome.code != CODE_OK) {
         fail_msg("%s", outcome.why);
     }
@@ -153,7 +147,6 @@ static void check_result(const struct model_block *block, const char *call_id, c
 static void test_first_request(void **state)
 {
     struct history history;
-
     (void)state;
     begin(&history, "\"h\\u00e9\\n\"", "");
     definition.options_json = STR("{\"script\": [1.0]}");
@@ -179,7 +172,6 @@ static void test_first_request(void **state)
 static void test_input_messages(void **state)
 {
     struct history history;
-
     (void)state;
     begin(&history,
           "[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":"
@@ -200,7 +192,6 @@ static void test_input_messages(void **state)
 static void test_options_merge(void **state)
 {
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "{\"b\": 2.50,\"c\":[1, 2]}");
     definition.options_json = STR("{\"a\":1e2,\"b\":1}");
@@ -228,7 +219,6 @@ static void test_parallel_calls_in_the_order_of_the_calls(void **state)
         call_of("c5"),
     };
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, blocks, COUNT_OF(blocks));
@@ -262,7 +252,6 @@ static void test_odd_outcomes_have_words(void **state)
 {
     struct model_block blocks[] = {call_of("c1"), call_of("c2"), call_of("c3"), call_of("c4")};
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, blocks, COUNT_OF(blocks));
@@ -287,7 +276,6 @@ static void test_more_calls_than_are_run(void **state)
     struct model_block blocks[ENGINE_TOOL_CALLS_MAX + 3];
     struct history history;
     char ids[COUNT_OF(blocks)][8];
-
     (void)state;
     begin(&history, "\"x\"", "");
     for (size_t i = 0; i < COUNT_OF(blocks); i++) {
@@ -324,7 +312,6 @@ static void test_turns_do_not_mix(void **state)
     struct model_block first[] = {call_of("c1")};
     struct model_block second[] = {call_of("c1")};
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     reply_with(&history, first, 1);
@@ -352,7 +339,6 @@ static void test_a_request_begins_as_the_one_before(void **state)
     struct model_block blocks[] = {call_of("c1")};
     struct model_request before;
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     before = request_of(&history);
@@ -399,7 +385,6 @@ static void test_reply_comes_back_as_it_was(void **state)
     struct buf packed = {0};
     struct arena arena;
     str origin;
-
     (void)state;
     arena_init(&arena, 0);
     transcript_pack_reply(&reply, STR("anthropic/m"), &packed);
@@ -431,7 +416,6 @@ static void test_opaque_bytes_go_back_with_their_origin(void **state)
         call_of("c1"),
     };
     struct history history;
-
     (void)state;
     blocks[1].raw = STR("{\"thought_signature\": 1.0}");
     begin(&history, "\"x\"", "");
@@ -452,7 +436,6 @@ static void test_attempts_and_other_events(void **state)
         {.kind = EVENT_LEASE_LOST, .effect = 9, .attempt = 1},
     };
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     write_events(&history, events, COUNT_OF(events));
@@ -466,7 +449,6 @@ static void test_refuses_what_is_no_history(void **state)
 {
     struct model_request request;
     struct history history;
-
     (void)state;
     begin(&history, "\"x\"", "");
     assert_int_equal(
@@ -505,6 +487,5 @@ int main(void)
         cmocka_unit_test(test_attempts_and_other_events),
         cmocka_unit_test(test_refuses_what_is_no_history),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,6 @@ static status decode_first(str record, struct arena *arena, struct event *ret)
     struct codec_entry entry;
     size_t cursor = 0;
     bool end;
-
     TRY(codec_next(record, &cursor, &entry, &end));
     assert_false(end);
     return codec_decode(&entry, arena, ret);
@@ -66,7 +65,6 @@ static status read_all(str record, struct arena *arena)
     size_t cursor = 0;
     bool end = false;
     status outcome = STATUS_OK;
-
     memcpy(exact, record.ptr, record.len);
     while (outcome.code == CODE_OK && !end) {
         outcome = codec_next((str){exact, record.len}, &cursor, &entry, &end);
@@ -85,7 +83,6 @@ static void check_round_trip(const struct event *event, uint32_t seq, struct are
     struct event back;
     size_t cursor = 0;
     bool end;
-
     codec_encode(event, 1, seq, &record);
     assert_int_equal(codec_next(buf_str(&record), &cursor, &entry, &end).code, CODE_OK);
     assert_false(end);
@@ -107,7 +104,6 @@ static void test_round_trips_every_kind(void **state)
     uint64_t seed = 42;
     struct arena arena;
     struct event event;
-
     (void)state;
     arena_init(&arena, 0);
     for (int round = 0; round < 300; round++) {
@@ -126,7 +122,6 @@ static void test_round_trips_big_and_empty(void **state)
     size_t big = (size_t)1 << 20;
     char *payload = xcalloc(1, big);
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < big; i += 3) {
@@ -160,7 +155,6 @@ static void test_payloads_are_not_copied(void **state)
     struct buf record = {0};
     struct arena arena;
     struct event back;
-
     (void)state;
     arena_init(&arena, 0);
     event.task_settled.outcome.value = STR("{\"answer\":42}");
@@ -176,7 +170,6 @@ static void test_payloads_are_not_copied(void **state)
 static void encode_all(struct arena *arena, uint32_t first_seq, struct buf *ret)
 {
     struct event events[EVENT_COUNT - 1];
-
     for (int kind = 1; kind < EVENT_COUNT; kind++) {
         sample_fixed((enum event_kind)kind, SAMPLE_RELEASE, arena, &events[kind - 1]);
     }
@@ -190,7 +183,6 @@ static void test_walks_a_record_of_many(void **state)
     struct arena arena;
     size_t cursor = 0;
     bool end = false;
-
     (void)state;
     arena_init(&arena, 0);
     encode_all(&arena, 100, &record);
@@ -210,7 +202,6 @@ static void test_refuses_every_changed_byte(void **state)
 {
     struct buf record = {0};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     encode_all(&arena, 1, &record);
@@ -236,7 +227,6 @@ static void test_refuses_every_cut(void **state)
 {
     struct buf record = {0};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     encode_all(&arena, 1, &record);
@@ -348,7 +338,6 @@ static void test_says_what_is_newer(void **state)
 {
     struct buf record = {0};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(forgeries); i++) {
@@ -387,7 +376,6 @@ static void check_golden(enum event_kind kind, uint32_t release, struct arena *a
     struct buf record = {0};
     struct buf hex = {0};
     struct event event;
-
     sample_fixed(kind, release, arena, &event);
     codec_encode(&event, 1, 9, &record);
     to_hex(buf_str(&record), &hex);
@@ -404,7 +392,6 @@ static void check_golden(enum event_kind kind, uint32_t release, struct arena *a
 static void test_golden_bytes(void **state)
 {
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (int kind = 1; kind < EVENT_COUNT; kind++) {
@@ -421,10 +408,9 @@ static void test_golden_bytes(void **state)
 static void read_golden(const struct golden *golden, uint32_t release, struct arena *arena)
 {
     size_t len = strlen(golden->hex) / 2;
-    char *bytes = (char *)arena_alloc(arena, len);
+    char *bytes = arena_alloc(arena, len);
     struct event expected;
     struct event event;
-
     for (size_t at = 0; at < len; at++) {
         unsigned byte;
         assert_int_equal(sscanf(golden->hex + 2 * at, "%2x", &byte), 1);
@@ -439,7 +425,6 @@ static void read_golden(const struct golden *golden, uint32_t release, struct ar
 static void test_golden_bytes_are_read(void **state)
 {
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     for (uint32_t release = 1; release <= SAMPLE_RELEASE; release++) {
@@ -463,6 +448,5 @@ int main(void)
         cmocka_unit_test(test_golden_bytes),
         cmocka_unit_test(test_golden_bytes_are_read),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

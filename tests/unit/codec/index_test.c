@@ -37,7 +37,6 @@ static void count_up(uint8_t from, uint8_t ret[16])
 static uuid id_from(uint8_t from)
 {
     uuid id;
-
     count_up(from, id.bytes);
     return id;
 }
@@ -45,7 +44,6 @@ static uuid id_from(uint8_t from)
 static void assert_bytes(str bytes, const char *hex)
 {
     struct buf text = {0};
-
     for (size_t i = 0; i < bytes.len; i++) {
         buf_printf(&text, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
     }
@@ -66,7 +64,6 @@ typedef status row_decode(str bytes);
 static void assert_refuses_lengths(str bytes, size_t least, size_t most, row_decode *decode)
 {
     char *exact = xcalloc(1, bytes.len + 1);
-
     memcpy(exact, bytes.ptr, bytes.len);
     for (size_t len = 0; len <= bytes.len + 1; len++) {
         enum code code = len >= least && len <= most ? CODE_OK : CODE_DATA_LOSS;
@@ -78,14 +75,12 @@ static void assert_refuses_lengths(str bytes, size_t least, size_t most, row_dec
 static status decode_child(str tail)
 {
     struct child_row row;
-
     return child_row_decode(tail, &row);
 }
 
 static status decode_successor(str tail)
 {
     struct successor_row row;
-
     return successor_row_decode(tail, &row);
 }
 
@@ -94,7 +89,6 @@ static void test_tree_rows(void **state)
     struct index_tail tail = child_row_tail(id_from(0x10), id_from(0x20));
     struct child_row child;
     struct successor_row successor;
-
     (void)state;
     assert_tail(tail, RUN_HEX OTHER_HEX);
     assert_tail(child_rows_of(id_from(0x10)), RUN_HEX);
@@ -102,7 +96,6 @@ static void test_tree_rows(void **state)
     assert_true(uuid_equal(child.parent, id_from(0x10)));
     assert_true(uuid_equal(child.child, id_from(0x20)));
     assert_refuses_lengths(index_tail_str(&tail), 32, 32, decode_child);
-
     assert_tail(successor_row_tail(id_from(0x10), id_from(0x20)), RUN_HEX OTHER_HEX);
     assert_tail(successor_rows_of(id_from(0x10)), RUN_HEX);
     assert_int_equal(successor_row_decode(index_tail_str(&tail), &successor).code, CODE_OK);
@@ -114,7 +107,6 @@ static void test_tree_rows(void **state)
 static status decode_suspension(str tail)
 {
     struct suspension_row row;
-
     return suspension_row_decode(tail, &row);
 }
 
@@ -122,7 +114,6 @@ static void test_suspension_row(void **state)
 {
     struct index_tail tail = suspension_row_tail(NUMBER_1, id_from(0x10), 0x11121314);
     struct suspension_row row;
-
     (void)state;
     assert_tail(tail, "0102030405060708" RUN_HEX "11121314");
     assert_int_equal(suspension_row_decode(index_tail_str(&tail), &row).code, CODE_OK);
@@ -134,7 +125,6 @@ static void test_suspension_row(void **state)
 static status decode_alarm(str tail)
 {
     struct alarm_row row;
-
     return alarm_row_decode(tail, &row);
 }
 
@@ -142,7 +132,6 @@ static void test_alarm_row(void **state)
 {
     struct index_tail tail = alarm_row_tail(NUMBER_1, id_from(0x10));
     struct alarm_row row;
-
     (void)state;
     assert_tail(tail, "0102030405060708" RUN_HEX);
     assert_int_equal(alarm_row_decode(index_tail_str(&tail), &row).code, CODE_OK);
@@ -156,7 +145,6 @@ static void test_alarm_row(void **state)
 static status decode_await_tail(str tail)
 {
     struct await_row row;
-
     return await_row_decode(tail, STR("12345678"), &row);
 }
 
@@ -164,7 +152,6 @@ static status decode_await_value(str value)
 {
     struct index_tail tail = await_row_tail(id_from(0x30).bytes, id_from(0x10), 1);
     struct await_row row;
-
     return await_row_decode(index_tail_str(&tail), value, &row);
 }
 
@@ -173,7 +160,6 @@ static void test_await_row(void **state)
     uint8_t topic[16];
     struct buf value = {0};
     struct await_row row = {.after = NUMBER_1};
-
     (void)state;
     count_up(0x30, topic);
     struct index_tail tail = await_row_tail(topic, id_from(0x10), 0x11121314);
@@ -194,7 +180,6 @@ static void test_await_row(void **state)
 static status decode_queue(str value)
 {
     struct queue_row row;
-
     return queue_row_decode(STR("q"), value, &row);
 }
 
@@ -204,7 +189,6 @@ static void test_queue_row(void **state)
     struct queue_row row = {0x01020304, 0x11121314, 9, NUMBER_3};
     struct queue_row back;
     struct buf value = {0};
-
     (void)state;
     queue_row_encode(&row, &value);
     assert_bytes(buf_str(&value), "0403020114131211090000002827262524232221");
@@ -225,7 +209,6 @@ static void test_queue_default_row(void **state)
 {
     char name[QUEUE_NAME_BYTES_MAX + 1] = {0};
     str queue;
-
     (void)state;
     assert_int_equal(queue_default_row_decode(STR("q"), &queue).code, CODE_OK);
     assert_true(str_is(queue, "q"));
@@ -237,14 +220,12 @@ static void test_queue_default_row(void **state)
 static status decode_start_tail(str tail)
 {
     struct queue_start_row row;
-
     return queue_start_row_decode(tail, STR("1234567812345678"), &row);
 }
 
 static status decode_start_value(str value)
 {
     struct queue_start_row row;
-
     return queue_start_row_decode(STR("q1234"), value, &row);
 }
 
@@ -253,7 +234,6 @@ static void test_queue_start_row(void **state)
     struct buf tail = {0};
     struct buf value = {0};
     struct queue_start_row row = {.number = NUMBER_1, .start_ms = NUMBER_2};
-
     (void)state;
     queue_start_row_put_tail(STR("q"), 0x01020304, &tail);
     assert_bytes(buf_str(&tail), "7104030201");
@@ -275,7 +255,6 @@ static void test_queue_start_row(void **state)
 static status decode_trigger(str value)
 {
     struct trigger_row row;
-
     return trigger_row_decode(value, &row);
 }
 
@@ -284,7 +263,6 @@ static void test_trigger_row(void **state)
     struct trigger_row row = {STR("news"), NUMBER_3, NUMBER_2, 0x01020304};
     struct trigger_row back;
     struct buf value = {0};
-
     (void)state;
     trigger_row_encode(&row, &value);
     assert_bytes(buf_str(&value), "28272625242322211817161514131211040302016e657773");
@@ -304,14 +282,12 @@ static void test_trigger_row(void **state)
 static status decode_publication(str value)
 {
     struct publication_row row;
-
     return publication_row_decode(value, &row);
 }
 
 static status decode_age(str tail)
 {
     struct publication_age_row row;
-
     return publication_age_row_decode(tail, &row);
 }
 
@@ -323,7 +299,6 @@ static void test_publication_rows(void **state)
     struct publication_age_row age_back;
     uint8_t key[PUBLICATION_KEY_BYTES];
     struct buf value = {0};
-
     (void)state;
     publication_key(STR("news"), STR("k1"), key);
     assert_bytes(str_make(key, sizeof(key)), "8f62bddc348483ab0692d6da8731ebb8");
@@ -333,7 +308,6 @@ static void test_publication_rows(void **state)
     assert_int_equal(publication_row_decode(buf_str(&value), &back).code, CODE_OK);
     assert_memory_equal(&row, &back, sizeof(row));
     assert_refuses_lengths(buf_str(&value), 32, 32, decode_publication);
-
     count_up(0x30, age.key);
     struct index_tail tail = publication_age_row_tail(&age);
     assert_tail(tail, "1112131415161718" HASH_HEX);
@@ -354,7 +328,6 @@ static void test_topic_event(void **state)
     };
     struct topic_event back;
     struct buf value = {0};
-
     (void)state;
     topic_event_encode(&event, &value);
     assert_bytes(buf_str(&value),
@@ -382,7 +355,6 @@ static void test_topic_event_is_cut_short(void **state)
                                  "\x04\x00\x02\x00news";
     struct topic_event back;
     status outcome = topic_event_decode(str_make(forged, sizeof(forged) - 1), 7, &back);
-
     (void)state;
     assert_int_equal(outcome.code, CODE_DATA_LOSS);
     assert_string_equal(outcome.why, "an event of a topic is cut short");
@@ -391,7 +363,6 @@ static void test_topic_event_is_cut_short(void **state)
 static status decode_schedule(str value)
 {
     struct schedule_row row;
-
     return schedule_row_decode(value, &row);
 }
 
@@ -409,7 +380,6 @@ static void test_schedule_row(void **state)
     };
     struct schedule_row back;
     struct buf value = {0};
-
     (void)state;
     count_up(0x40, row.input_hash);
     schedule_row_encode(&row, &value);
@@ -439,7 +409,6 @@ static void test_schedule_row_refuses_damage(void **state)
     };
     struct schedule_row row = {.cron = STR("0 9 * * *"), .zone = STR("Europe/Paris")};
     struct buf value = {0};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(damages); i++) {
         buf_reset(&value);
@@ -475,6 +444,5 @@ int main(void)
         cmocka_unit_test(test_schedule_row),
         cmocka_unit_test(test_schedule_row_refuses_damage),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

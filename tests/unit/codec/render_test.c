@@ -19,7 +19,6 @@
 static void check(const struct event *event, const char *expected)
 {
     struct buf text = {0};
-
     codec_render(event, &text);
     buf_put_char(&text, '\0');
     assert_string_equal(text.ptr, expected);
@@ -33,7 +32,6 @@ static void test_values_stay_byte_for_byte(void **state)
     struct event settled = {.kind = EVENT_TASK_SETTLED};
     struct event step = {.kind = EVENT_STEP_SETTLED};
     struct event task = {.kind = EVENT_TASK_REQUESTED};
-
     (void)state;
     settled.task_settled.outcome.value = STR("{\"n\": 12345678901234567890.10, \"n\":1 }");
     check(&settled, "{\"value\":{\"n\": 12345678901234567890.10, \"n\":1 }}");
@@ -61,7 +59,6 @@ static void test_run_events(void **state)
     struct event ended = {.kind = EVENT_RUN_COMPLETED};
     struct event requested = {.kind = EVENT_MODEL_REQUESTED, .effect = 1, .attempt = 1};
     struct event failed = {.kind = EVENT_MODEL_FAILED};
-
     (void)state;
     started.run_started.id.bytes[15] = 1;
     started.run_started.spec = (struct run_spec){.kind = RUN_KIND_AGENT,
@@ -94,7 +91,6 @@ static void test_waits(void **state)
         {EFFECT_AT_ONCE, "{\"kind\":\"order\",\"task\":1}"},
     };
     struct event set = {.kind = EVENT_WAIT_SET, .effect = 2, .wait_set = {.owner = 1}};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         set.wait_set.kind = kinds[i].kind;
@@ -120,7 +116,6 @@ static void test_ends_of_waits(void **state)
                             .wait_settled = {.kind = EFFECT_SUSPENSION, .owner = 1}};
     struct event child = {.kind = EVENT_CHILD_SETTLED, .child_settled = {.index = 0}};
     struct event kept = {.kind = EVENT_RESUME_KEPT};
-
     (void)state;
     settled.wait_settled.key = STR("approve");
     settled.wait_settled.outcome.value = STR("[true , 1.0]");
@@ -154,7 +149,6 @@ static void test_tasks_that_wait_or_try_again(void **state)
     struct event requeued = {.kind = EVENT_TASK_REQUEUED, .effect = 1, .attempt = 2};
     struct event cancel = {.kind = EVENT_CANCEL_REQUESTED};
     struct event settled = {.kind = EVENT_STEP_SETTLED};
-
     (void)state;
     check(&parked, "{}");
     parked.task_parked.is_ready = true;
@@ -184,7 +178,6 @@ static void test_tasks_that_wait_or_try_again(void **state)
 static void test_start_of_a_child(void **state)
 {
     struct event started = {.kind = EVENT_RUN_STARTED};
-
     (void)state;
     started.run_started.id.bytes[15] = 1;
     started.run_started.spec =
@@ -205,7 +198,6 @@ static void test_start_of_a_child(void **state)
 static Polos__Journal__V1__ModelBlock block_of(enum body_block_kind kind, str text)
 {
     Polos__Journal__V1__ModelBlock block = POLOS__JOURNAL__V1__MODEL_BLOCK__INIT;
-
     block.kind = (uint32_t)kind;
     block.text = body_bytes(text);
     return block;
@@ -222,7 +214,6 @@ static void test_reply_is_opened(void **state)
     Polos__Journal__V1__ModelReply reply = POLOS__JOURNAL__V1__MODEL_REPLY__INIT;
     struct event event = {.kind = EVENT_MODEL_REPLIED};
     struct buf packed = {0};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(blocks); i++) {
         list[i] = &blocks[i];
@@ -256,7 +247,6 @@ static void test_any_event_is_valid_json(void **state)
     struct buf text = {0};
     struct arena arena;
     struct event event;
-
     (void)state;
     arena_init(&arena, 0);
     for (int round = 0; round < 200; round++) {
@@ -284,6 +274,5 @@ int main(void)
         cmocka_unit_test(test_reply_is_opened),
         cmocka_unit_test(test_any_event_is_valid_json),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,6 @@ static void test_snapshot_comes_back_as_bytes(void **state)
     struct buf bytes = {0};
     struct run run;
     struct run back;
-
     (void)state;
     for (uint32_t round = 0; round < 500; round++) {
         random_run(&seed, round % (ENGINE_EFFECTS_MAX + 1), &run);
@@ -80,7 +79,6 @@ static bool snapshot_is_refused(str bytes)
     struct run before;
     struct run run;
     char *exact = xmalloc(bytes.len > 0 ? bytes.len : 1);
-
     memset(&before, 0x55, sizeof(before));
     memcpy(&run, &before, sizeof(run));
     memcpy(exact, bytes.ptr, bytes.len);
@@ -95,7 +93,6 @@ static void test_snapshot_refuses_damage(void **state)
     uint64_t seed = 9;
     struct buf bytes = {0};
     struct run run;
-
     (void)state;
     random_run(&seed, 3, &run);
     codec_encode_run(&run, &bytes);
@@ -139,7 +136,6 @@ static void test_snapshot_of_the_most(void **state)
     struct buf bytes = {0};
     struct run run;
     struct run back;
-
     (void)state;
     memset(&run, 0xff, sizeof(run));
     run.kind = RUN_KIND_COUNT - 1;
@@ -178,7 +174,6 @@ static void test_snapshot_refuses_what_is_too_much(void **state)
     struct buf bytes = {0};
     struct buf body = {0};
     struct run run;
-
     (void)state;
     for (size_t count = 1; count <= ENGINE_EFFECTS_MAX + 1; count++) {
         buf_put(&body, (str){"\x92\x01\x04\x08\x05\x50\x01", 7}); /* An id and a state. */
@@ -249,7 +244,6 @@ static void test_snapshot_golden_bytes(void **state)
     };
     struct buf bytes = {0};
     struct buf hex = {0};
-
     (void)state;
     memcpy(run.id.bytes, "ABCDEFGHIJKLMNOP", sizeof(run.id.bytes));
     codec_encode_run(&run, &bytes);
@@ -292,7 +286,6 @@ static void test_row_comes_back(void **state)
     char bytes[2048];
     struct run_row row;
     struct run_row back;
-
     (void)state;
     for (size_t name = 0; name <= CODEC_NAME_MAX; name += 16) {
         for (uint32_t ready = 0; ready <= CODEC_READY_MAX; ready++) {
@@ -310,7 +303,6 @@ static void test_row_refuses_what_is_too_much(void **state)
     char bytes[2048];
     struct run_row row;
     struct run_row back;
-
     (void)state;
     fill_row(CODEC_NAME_MAX, CODEC_READY_MAX, &row);
     size_t len = codec_encode_row(&row, bytes, sizeof(bytes));
@@ -338,7 +330,6 @@ static void test_row_survives_any_bytes(void **state)
     uint64_t seed = 3;
     struct run_row row;
     char bytes[64];
-
     (void)state;
     for (int round = 0; round < 20000; round++) {
         size_t len = sample_random(&seed) % sizeof(bytes);
@@ -355,7 +346,6 @@ static void test_idempotency_row(void **state)
     struct idempotency_row row = {.run = {{1, 2, 3}}, .digest = {0, 0, 9}};
     struct idempotency_row back;
     char bytes[64];
-
     (void)state;
     size_t len = codec_encode_idempotency(&row, bytes, sizeof(bytes));
     assert_int_equal(codec_decode_idempotency((str){bytes, len}, &back).code, CODE_OK);
@@ -381,6 +371,5 @@ int main(void)
         cmocka_unit_test(test_row_survives_any_bytes),
         cmocka_unit_test(test_idempotency_row),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

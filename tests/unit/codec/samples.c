@@ -162,7 +162,6 @@ static const struct field {
 uint64_t sample_random(uint64_t *seed)
 {
     uint64_t z = (*seed += 0x9e3779b97f4a7c15);
-
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
@@ -170,8 +169,7 @@ uint64_t sample_random(uint64_t *seed)
 
 static str random_text(uint64_t *seed, size_t len, struct arena *arena)
 {
-    char *text = (char *)arena_alloc(arena, len + 1);
-
+    char *text = arena_alloc(arena, len + 1);
     for (size_t i = 0; i < len; i++) {
         text[i] = (char)(uint8_t)sample_random(seed);
     }
@@ -183,7 +181,6 @@ static void fill_random(const struct field *field, uint64_t *seed, size_t bytes_
 {
     uint64_t number = sample_random(seed);
     unsigned shift = (unsigned)(sample_random(seed) % 64);
-
     switch (field->type) {
     case TEXT:
         *(str *)member =
@@ -269,7 +266,6 @@ static void fill_fixed(const struct field *field, size_t row, struct arena *aren
 void sample_fixed(enum event_kind kind, uint32_t release, struct arena *arena, struct event *ret)
 {
     size_t row = 0; /* Of this kind: rows for new events above it change nothing. */
-
     *ret = (struct event){.kind = kind, .time_ms = 1750000000000};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         if (fields[i].kind == kind && fields[i].release <= release) {
@@ -281,7 +277,6 @@ void sample_fixed(enum event_kind kind, uint32_t release, struct arena *arena, s
 uint32_t sample_release(enum event_kind kind)
 {
     uint32_t release = 0;
-
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         if (fields[i].kind == kind && fields[i].release > release) {
             release = fields[i].release;

@@ -38,7 +38,6 @@ static void test_trusted(void **state)
         "http://[::1]/v1",
         "http://[::1]:80/v1",
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(urls); i++) {
         if (!address_may_have_key(&trust, str_of(urls[i]))) {
@@ -93,7 +92,6 @@ static void test_not_trusted(void **state)
         "ftp://models.example.com/v1",
         "models.example.com",
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(urls); i++) {
         if (address_may_have_key(&trust, str_of(urls[i]))) {
@@ -105,7 +103,6 @@ static void test_not_trusted(void **state)
 static void test_nothing_is_set(void **state)
 {
     struct address_trust none = {.row_url = STR_EMPTY};
-
     (void)state;
     assert_false(address_may_have_key(&none, STR("https://api.openai.com/v1")));
     assert_false(address_may_have_key(&none, STR("")));
@@ -127,7 +124,6 @@ static void test_host(void **state)
 static void check_fault(const char *url, const char *expected)
 {
     const char *fault = address_fault(str_of(url));
-
     if (expected == NULL ? fault != NULL : fault == NULL || strstr(fault, expected) == NULL) {
         fail_msg("%s: %s, expected %s", url, fault, expected);
     }
@@ -162,7 +158,6 @@ static void check_place(const char *url, const char *expected_host, uint16_t exp
 {
     str host;
     uint16_t port;
-
     assert_true(address_place(str_of(url), &host, &port));
     assert_true(str_is(host, expected_host));
     assert_int_equal(port, expected_port);
@@ -173,7 +168,6 @@ static void test_places(void **state)
     str host;
     uint16_t port;
     struct arena arena;
-
     (void)state;
     check_place("http://x/v1", "x", 80);
     check_place("https://x", "x", 443);
@@ -192,7 +186,6 @@ static void test_places(void **state)
 static void test_named(void **state)
 {
     struct address_trust named = trust;
-
     (void)state;
     named.model_hosts = STR("local, lan.example:9, private");
     assert_true(address_is_named(&named, STR("http://gateway:8080/other")));
@@ -218,6 +211,5 @@ int main(void)
         cmocka_unit_test(test_not_trusted), cmocka_unit_test(test_nothing_is_set),
         cmocka_unit_test(test_host),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -142,7 +142,6 @@ static void test_failures(void **state)
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
-
     anthropic_put_body(provider_find(STR("anthropic")), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
@@ -167,7 +166,6 @@ static void test_settings(void **state)
         .output_schema_json = STR("{\"n\":1e400}"),
         .options_json = STR("{\"reasoning\":{\"effort\":\"low\"},\"top_k\":5}"),
     };
-
     (void)state;
     check_body(
         &request,
@@ -220,7 +218,6 @@ static void test_conversation(void **state)
                                     .messages = messages,
                                     .message_count = 6,
                                     .temperature = NAN};
-
     (void)state;
 #define CALLS                                                                                      \
     "{\"type\":\"tool_use\",\"id\":\"0ah9octuf\",\"name\":\"f\",\"input\":{\"n\": "                \
@@ -248,6 +245,5 @@ int main(void)
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_conversation),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

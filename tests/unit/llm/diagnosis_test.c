@@ -112,14 +112,12 @@ static void test_refusals(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct diagnosis diagnosis = {0};
         struct buf line = {0};
-
         struct http_answer answer = {
             .asked = STR("http://x/y"),
             .http_status = rows[i].http_status,
             .headers = str_of(rows[i].headers),
             .body = str_of(rows[i].body),
         };
-
         diagnosis_from_http(&diagnosis, &answer, now_ms);
         buf_printf(
             &line, "%s %s %llu " STR_FMT, diagnosis.reason, diagnosis.retryable ? "again" : "never",
@@ -148,12 +146,10 @@ static void test_errors_without_a_response(void **state)
         {"{\"code\":500}", "MODEL_SERVER_ERROR {\"code\":500}"},
         {"7", "MODEL_ERROR 7"},
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(errors); i++) {
         struct diagnosis diagnosis = {0};
         struct buf line = {0};
-
         diagnosis_from_error(&diagnosis, str_of(errors[i].error));
         buf_printf(&line, "%s " STR_FMT, diagnosis.reason, STR_ARG(buf_str(&diagnosis.message)));
         if (!str_is(buf_str(&line), errors[i].expected)) {
@@ -168,13 +164,11 @@ static void test_messages_are_bounded_text(void **state)
 {
     struct diagnosis diagnosis = {0};
     struct buf body = {0};
-
     (void)state;
     for (size_t i = 0; i < 1000; i++) {
         buf_put(&body, STR("\xf0\x9f\x98\x80\x01\xff"));
     }
     struct http_answer answer = {STR("http://x/y"), 400, STR(""), buf_str(&body)};
-
     diagnosis_from_http(&diagnosis, &answer, now_ms);
     assert_true(diagnosis.message.len <= DIAGNOSIS_MESSAGE_BYTES_MAX);
     assert_true(str_starts_with(buf_str(&diagnosis.message),
@@ -186,7 +180,6 @@ static void test_messages_are_bounded_text(void **state)
 static void test_secrets_are_blotted_out(void **state)
 {
     struct diagnosis diagnosis = {0};
-
     (void)state;
     diagnosis_set(&diagnosis, CODE_UNAUTHENTICATED, "X", false, "%s", "sk-123 and sk-123sk-12");
     diagnosis_redact(&diagnosis, STR("sk-123"));
@@ -203,6 +196,5 @@ int main(void)
         cmocka_unit_test(test_messages_are_bounded_text),
         cmocka_unit_test(test_secrets_are_blotted_out),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,6 @@ static void test_failures(void **state)
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
-
     gemini_put_body(provider_find(STR("gemini")), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
@@ -150,7 +149,6 @@ static void test_settings(void **state)
         .options_json = STR("{\"reasoning\":{\"effort\":\"low\"},\"generationConfig\":{\"topK\":5,"
                             "\"temperature\":1},\"safetySettings\":[]}"),
     };
-
     (void)state;
     check_body(&request,
                "{\"tools\":[{\"functionDeclarations\":[{\"name\":\"f\",\"description\":\"does\","
@@ -199,7 +197,6 @@ static void test_conversation(void **state)
     };
     struct model_request request = {
         .model = STR("gemini-3"), .messages = messages, .message_count = 3, .temperature = NAN};
-
     (void)state;
 #define HEAD                                                                                       \
     "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]},{\"role\":\"model\","        \
@@ -226,6 +223,5 @@ int main(void)
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_conversation),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

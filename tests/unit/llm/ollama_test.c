@@ -84,7 +84,6 @@ static void test_failures(void **state)
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
-
     ollama_put_body(provider_find(STR("ollama_native")), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
@@ -123,7 +122,6 @@ static void test_requests(void **state)
         .options_json = STR("{\"reasoning\":{\"effort\":\"low\"},\"keep_alive\":\"1h\",\"options\":"
                             "{\"num_ctx\":9,\"temperature\":1}}"),
     };
-
     (void)state;
     check_body(&request,
                "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
@@ -145,6 +143,5 @@ int main(void)
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_requests),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

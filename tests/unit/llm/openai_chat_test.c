@@ -390,7 +390,6 @@ static void test_broken_end_is_whole_or_the_transports(void **state)
         .end = ATTEMPT_END_BROKEN,
     };
     struct outcome outcome;
-
     (void)state;
     outcome_read(&outcome, &response, cut_nowhere, NULL);
     assert_int_equal(outcome.state, ATTEMPT_WHOLE);
@@ -410,7 +409,6 @@ static void test_ids_of_the_conversation_are_not_given_again(void **state)
     struct attempt *attempt = attempt_new(provider_find(STR("openai")), STR("http://x"), &options);
     struct model_reply reply;
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     attempt_head(attempt, 200, STR(""), 0);
@@ -434,7 +432,6 @@ static void test_size_is_limited(void **state)
     struct reply_options options = {0};
     enum attempt_state now = ATTEMPT_OPEN;
     struct buf piece = {0};
-
     (void)state;
     buf_reserve(&piece, 1 << 20);
     memset(piece.ptr, 'x', 1 << 20);
@@ -462,6 +459,5 @@ int main(void)
         cmocka_unit_test(test_ids_of_the_conversation_are_not_given_again),
         cmocka_unit_test(test_size_is_limited),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,7 +146,6 @@ static void test_failures(void **state)
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
-
     openai_responses_put_body(provider_find(STR("openai_responses")), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
@@ -168,7 +167,6 @@ static void test_settings(void **state)
         .output_schema_json = STR("{\"n\":1e400}"),
         .options_json = STR("{\"reasoning_effort\":\"low\",\"user\":\"u\"}"),
     };
-
     (void)state;
     check_body(&request,
                "{\"model\":\"gpt-5\",\"tools\":[{\"type\":\"function\",\"name\":\"f\","
@@ -210,7 +208,6 @@ static void test_conversation(void **state)
     };
     struct model_request request = {
         .model = STR("gpt-4o"), .messages = messages, .message_count = 3, .temperature = NAN};
-
     (void)state;
 #define HEAD "{\"model\":\"gpt-4o\",\"input\":[{\"role\":\"user\",\"content\":\"hi\"},"
 #define TAIL                                                                                       \
@@ -237,6 +234,5 @@ int main(void)
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_conversation),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,18 +31,15 @@ size_t cut_everywhere(void *context, size_t at, size_t left)
 size_t cut_by_seed(void *context, size_t at, size_t left)
 {
     uint64_t *state = (uint64_t *)context;
-
     (void)at;
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     size_t len = 1 + (size_t)(*state >> 33) % 97;
-
     return len < left ? len : left;
 }
 
 static void take_delta(void *context, enum model_delta_kind kind, str text)
 {
     struct outcome *outcome = (struct outcome *)context;
-
     assert(text.len > 0);
     buf_put(&outcome->shown[kind], text);
 }
@@ -50,11 +47,9 @@ static void take_delta(void *context, enum model_delta_kind kind, str text)
 /* Each piece in a heap block of its own size, so that a sanitizer sees a read past it. */
 static enum attempt_state feed(struct attempt *attempt, const char *bytes, size_t len)
 {
-    char *piece = (char *)xmalloc(len);
-
+    char *piece = xmalloc(len);
     memcpy(piece, bytes, len);
     enum attempt_state state = attempt_bytes(attempt, str_make(piece, len));
-
     free(piece);
     return state;
 }
@@ -64,14 +59,12 @@ void outcome_read(struct outcome *outcome, const struct response *response, cut_
 {
     struct reply_options options = {.delta = take_delta, .context = outcome, .id_seed = 7};
     size_t at = 0;
-
     *outcome = (struct outcome){.state = ATTEMPT_OPEN};
     arena_init(&outcome->arena, 0);
     outcome->attempt = attempt_new(response->row, STR("http://x"), &options);
     attempt_head(outcome->attempt, response->http_status, response->headers, 0);
     while (at < response->body.len && outcome->state == ATTEMPT_OPEN) {
         size_t len = cut(context, at, response->body.len - at);
-
         outcome->state = feed(outcome->attempt, response->body.ptr + at, len);
         at += len;
     }
@@ -95,7 +88,6 @@ void outcome_fini(struct outcome *outcome)
 str outcome_text(struct outcome *outcome, enum model_block_kind kind)
 {
     str text = STR("");
-
     for (size_t i = 0; i < outcome->reply.block_count; i++) {
         if (outcome->reply.blocks[i].kind == kind) {
             text = arena_printf(&outcome->arena, STR_FMT STR_FMT, STR_ARG(text),
@@ -112,7 +104,6 @@ static void put_block(struct buf *ret, const struct model_block *block)
         [MODEL_BLOCK_REFUSAL] = "refusal",     [MODEL_BLOCK_TOOL_CALL] = "call",
         [MODEL_BLOCK_TOOL_RESULT] = "?result", [MODEL_BLOCK_OPAQUE] = "opaque",
     };
-
     buf_printf(ret, "%s", names[block->kind]);
     if (block->kind == MODEL_BLOCK_TOOL_CALL) {
         buf_printf(ret, "(" STR_FMT "," STR_FMT "," STR_FMT "%s)", STR_ARG(block->call_id),
@@ -130,7 +121,6 @@ static void put_block(struct buf *ret, const struct model_block *block)
 static void put_reply(struct buf *ret, const struct model_reply *reply)
 {
     const struct model_usage *usage = &reply->usage;
-
     for (size_t i = 0; i < reply->block_count; i++) {
         put_block(ret, &reply->blocks[i]);
     }
@@ -144,12 +134,10 @@ static void put_reply(struct buf *ret, const struct model_reply *reply)
 str outcome_line(struct outcome *outcome)
 {
     struct buf line = {0};
-
     if (outcome->state == ATTEMPT_WHOLE) {
         put_reply(&line, &outcome->reply);
     } else {
         const struct diagnosis *diagnosis = outcome->diagnosis;
-
         buf_printf(&line, "failed:%s/%s/%s%s " STR_FMT, code_name(diagnosis->code),
                    diagnosis->reason == NULL ? "transport" : diagnosis->reason,
                    diagnosis->retryable ? "again" : "never",
@@ -157,7 +145,6 @@ str outcome_line(struct outcome *outcome)
                    STR_ARG(buf_str(&diagnosis->message)));
     }
     str copy = arena_copy(&outcome->arena, buf_str(&line));
-
     buf_fini(&line);
     return copy;
 }

@@ -24,7 +24,6 @@ static void test_servers_in_turn(void **state)
     struct places places;
     struct claim claims[6] = {0};
     static const size_t order[] = {0, 3, 1, 4};
-
     (void)state;
     places_init(&places, 4);
     for (size_t i = 0; i < 6; i++) {
@@ -51,7 +50,6 @@ static void test_one_that_hangs(void **state)
     struct places places;
     struct claim hanging[40] = {0};
     struct claim other[3] = {0};
-
     (void)state;
     places_init(&places, 32);
     for (size_t i = 0; i < COUNT_OF(hanging); i++) {
@@ -77,7 +75,6 @@ static void test_one_that_hangs(void **state)
 static void check(struct places *places, const struct claim *claims)
 {
     size_t held = 0;
-
     for (size_t i = 0; i < CLAIMS; i++) {
         held += claims[i].is_held ? 1 : 0;
     }
@@ -91,13 +88,11 @@ static void test_random(void **state)
     struct claim claims[CLAIMS] = {0};
     size_t held_of[SERVERS] = {0};
     uint64_t seed = 1;
-
     (void)state;
     places_init(&places, 40);
     for (size_t round = 0; round < ROUNDS; round++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         size_t at = (seed >> 33) % CLAIMS;
-
         if (claims[at].server == NULL) {
             places_ask(&places, &claims[at], str_of(names[at % SERVERS]));
         } else {
@@ -130,6 +125,5 @@ int main(void)
         cmocka_unit_test(test_one_that_hangs),
         cmocka_unit_test(test_random),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,12 +14,10 @@ static void check(const char *const *hosts, size_t count, enum reach expected)
 {
     for (size_t i = 0; i < count; i++) {
         struct sockaddr_storage address;
-
         if (!reach_parse(str_of(hosts[i]), 80, &address)) {
             fail_msg("%s is read as a name", hosts[i]);
         }
         enum reach reach = reach_of((const struct sockaddr *)&address);
-
         if (reach != expected) {
             fail_msg("%s: %d, expected %d", hosts[i], (int)reach, (int)expected);
         }
@@ -47,7 +45,6 @@ static void test_local(void **state)
         "[64:ff9b::7f00:1]",
         "[2002:7f00:1::]",
     };
-
     (void)state;
     check(hosts, COUNT_OF(hosts), REACH_LOCAL);
 }
@@ -59,7 +56,6 @@ static void test_private(void **state)
         "192.168.0.1", "100.64.0.0",     "100.127.255.255",   "198.18.0.1",
         "[fc00::1]",   "[fdff::]",       "[::ffff:10.0.0.1]",
     };
-
     (void)state;
     check(hosts, COUNT_OF(hosts), REACH_PRIVATE);
 }
@@ -71,7 +67,6 @@ static void test_special(void **state)
         "255.255.255.255", "[fe80::1]",  "[ff02::1]", "[::ffff:169.254.169.254]",
         "192.0.0.8",
     };
-
     (void)state;
     check(hosts, COUNT_OF(hosts), REACH_SPECIAL);
 }
@@ -85,7 +80,6 @@ static void test_public(void **state)
         "169.255.0.1", "223.255.255.255",    "[2606:4700::1111]", "[::ffff:8.8.8.8]",
         "[fbff::1]",   "[64:ff9b::808:808]",
     };
-
     (void)state;
     check(hosts, COUNT_OF(hosts), REACH_PUBLIC);
 }
@@ -94,7 +88,6 @@ static void test_names_and_equals(void **state)
 {
     struct sockaddr_storage a;
     struct sockaddr_storage b;
-
     (void)state;
     assert_false(reach_parse(STR("example.com"), 80, &a));
     assert_false(reach_parse(STR("127.0.0.1.example.com"), 80, &a));
@@ -117,6 +110,5 @@ int main(void)
         cmocka_unit_test(test_public),
         cmocka_unit_test(test_names_and_equals),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

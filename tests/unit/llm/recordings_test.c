@@ -29,7 +29,6 @@ static bool read_file(const char *path, struct buf *ret)
 {
     FILE *file = fopen(path, "rb");
     size_t got = 1;
-
     if (file == NULL) {
         return false;
     }
@@ -45,7 +44,6 @@ static bool read_file(const char *path, struct buf *ret)
 static str member(str object, const char *key)
 {
     str value = STR_EMPTY;
-
     (void)json_object_get(object, str_of(key), &value);
     return value;
 }
@@ -55,7 +53,6 @@ static str text_member(struct arena *arena, str object, const char *key)
 {
     struct buf decoded = {0};
     str copy = STR("");
-
     if (json_string_decode(member(object, key), &decoded)) {
         copy = arena_copy(arena, buf_str(&decoded));
     }
@@ -66,7 +63,6 @@ static str text_member(struct arena *arena, str object, const char *key)
 static uint64_t number_member(str object, const char *key)
 {
     uint64_t number = 0;
-
     return json_to_u64(member(object, key), &number) ? number : 0;
 }
 
@@ -82,7 +78,6 @@ static const struct provider_row *row_of(str api, str provider)
         return provider_find(STR("openai_compatible"));
     }
     const struct provider_row *row = provider_find(provider);
-
     assert_non_null(row);
     return row;
 }
@@ -120,7 +115,6 @@ static bool same_string(str a, str b)
     struct buf second = {0};
     bool same = json_string_decode(a, &first) && json_string_decode(b, &second) &&
                 str_equal(buf_str(&first), buf_str(&second));
-
     buf_fini(&first);
     buf_fini(&second);
     return same;
@@ -133,10 +127,8 @@ static bool same_members(str a, str b)
     str key;
     str value;
     str other;
-
     while (json_next_member(&members, &key, &value)) {
         str name = str_make(key.ptr + 1, key.len - 2);
-
         if (!json_object_get(b, name, &other) || !same_json(value, other)) {
             return false;
         }
@@ -153,7 +145,6 @@ static bool same_elements(str a, str b)
     struct json_iterator others = json_elements(b);
     str element;
     str other;
-
     while (json_next_element(&elements, &element)) {
         if (!json_next_element(&others, &other) || !same_json(element, other)) {
             return false;
@@ -166,7 +157,6 @@ static bool same_elements(str a, str b)
 static bool same_json(str a, str b)
 {
     enum json_kind kind = json_kind_of(a);
-
     if (kind != json_kind_of(b)) {
         return false;
     }
@@ -183,7 +173,6 @@ static bool same_json(str a, str b)
 static bool sends_objects(const struct recording *recording)
 {
     str api = member(recording->entry, "api");
-
     return json_string_is(api, STR("gemini")) || json_string_is(api, STR("ollama_native")) ||
            (json_string_is(api, STR("anthropic_messages")) &&
             json_string_is(member(recording->entry, "framing"), STR("json")));
@@ -201,7 +190,6 @@ static void check_calls(struct recording *recording, struct outcome *outcome)
     struct json_iterator calls = json_elements(member(recording->expected, "tool_calls"));
     size_t at = 0;
     str call;
-
     for (; json_next_element(&calls, &call); at++) {
         while (at < outcome->reply.block_count &&
                outcome->reply.blocks[at].kind != MODEL_BLOCK_TOOL_CALL) {
@@ -213,7 +201,6 @@ static void check_calls(struct recording *recording, struct outcome *outcome)
         const struct model_block *block = &outcome->reply.blocks[at];
         str arguments = str_trim(text_member(&recording->arena, call, "arguments"));
         str call_id = text_member(&recording->arena, call, "id");
-
         check_str(recording, "name", block->name, text_member(&recording->arena, call, "name"));
         check_arguments(recording, block->arguments, arguments.len == 0 ? STR("{}") : arguments);
         if (call_id.len > 0) {
@@ -232,7 +219,6 @@ static void check_calls(struct recording *recording, struct outcome *outcome)
 static void check_usage(struct recording *recording, const struct model_usage *usage)
 {
     str expected = member(recording->expected, "usage");
-
     check_number(recording, "usage known", usage->known, json_kind_of(expected) == JSON_OBJECT);
     if (usage->known) {
         check_number(recording, "input", usage->input, number_member(expected, "input"));
@@ -272,10 +258,8 @@ static const char *stop_name(enum model_stop stop)
 static bool has_string(str json, size_t len, str sha256)
 {
     size_t at = 0;
-
     while (at < json.len) {
         size_t start = at + 1;
-
         if (json.ptr[at++] != '"') {
             continue;
         }
@@ -284,7 +268,6 @@ static bool has_string(str json, size_t len, str sha256)
         }
         if (at - start == len) {
             char found[65];
-
             sha256_hex(str_make(json.ptr + start, len), found);
             if (str_is(sha256, found)) {
                 return true;
@@ -311,7 +294,6 @@ static void check_opaque(struct recording *recording, const struct model_reply *
         .model = STR("m"), .messages = &message, .message_count = 1, .temperature = NAN};
     struct buf body = {0};
     str opaque;
-
     row->codec->put_body(row, &request, &body);
     if (!json_is_object(buf_str(&body))) {
         fail_msg(STR_FMT ": the next request is no JSON", STR_ARG(recording->name));
@@ -332,7 +314,6 @@ static void check_reply(struct recording *recording, struct outcome *outcome)
     str expected = recording->expected;
     const struct model_reply *reply = &outcome->reply;
     str stop = text_member(arena, expected, "stop");
-
     check_str(recording, "text", outcome_text(outcome, MODEL_BLOCK_TEXT),
               text_member(arena, expected, "text"));
     check_str(recording, "reasoning", outcome_text(outcome, MODEL_BLOCK_REASONING),
@@ -361,7 +342,6 @@ static void check_failure(struct recording *recording, struct outcome *outcome)
     str message = text_member(&recording->arena, error, "message");
     str told = buf_str(&outcome->diagnosis->message);
     size_t len = message.len < 100 ? message.len : 100;
-
     if (outcome->state != ATTEMPT_FAILED) {
         fail_msg(STR_FMT ": no failure", STR_ARG(recording->name));
     }
@@ -399,7 +379,6 @@ static size_t cut_at_offsets(void *context, size_t at, size_t left)
     struct json_iterator offsets = json_elements(*(str *)context);
     uint64_t offset;
     str element;
-
     while (json_next_element(&offsets, &element)) {
         if (json_to_u64(element, &offset) && offset > at && offset < at + left) {
             return offset - at;
@@ -412,16 +391,13 @@ static void replay(struct recording *recording)
 {
     static const char *const stresses[] = {"mid_utf8_offsets", "mid_crlf_offsets"};
     struct outcome outcome;
-
     outcome_read(&outcome, &recording->response, cut_nowhere, NULL);
     check_outcome(recording, &outcome);
     str line = outcome_line(&outcome);
-
     for (uint64_t run = 0; run <= SEEDS + COUNT_OF(stresses); run++) {
         uint64_t state = run;
         str offsets = STR_EMPTY;
         struct outcome again;
-
         if (run == 0) {
             outcome_read(&again, &recording->response, cut_everywhere, NULL);
         } else if (run <= SEEDS) {
@@ -443,7 +419,6 @@ static str headers_of(struct arena *arena, str entry)
     str lines = STR("");
     str key;
     str value;
-
     while (json_next_member(&members, &key, &value)) {
         lines = arena_printf(arena, STR_FMT STR_FMT ": " STR_FMT "\r\n", STR_ARG(lines),
                              (int)key.len - 2, key.ptr + 1, (int)value.len - 2, value.ptr + 1);
@@ -456,12 +431,10 @@ static void replay_entry(str entry)
     struct recording recording = {.entry = entry, .expected = member(entry, "expected")};
     struct buf body = {0};
     struct arena *arena = &recording.arena;
-
     arena_init(arena, 0);
     recording.name = text_member(arena, entry, "name");
     str file = text_member(arena, entry, "response_file");
     str path = arena_printf(arena, "%s/" STR_FMT, folder, STR_ARG(file));
-
     if (!read_file(path.ptr, &body)) {
         fail_msg("cannot read " STR_FMT, STR_ARG(path));
     }
@@ -489,7 +462,6 @@ static void every_recording_reads_as_expected(void **state)
     struct json_iterator entries = json_elements(buf_str(&index_json));
     size_t count = 0;
     str entry;
-
     (void)state;
     if (index_json.len == 0) {
         print_message("skipped: no recordings at %s\n", folder);
@@ -512,14 +484,12 @@ int main(void)
     };
     struct buf path = {0};
     const char *given = getenv("POLOS_FIXTURES");
-
     folder = given == NULL ? "../shared/fixtures/llm" : given;
     buf_printf(&path, "%s/index.json", folder);
     buf_put_char(&path, '\0');
     (void)read_file(path.ptr, &index_json);
     buf_fini(&path);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-
     buf_fini(&index_json);
     return failed;
 }

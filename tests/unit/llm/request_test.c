@@ -20,7 +20,6 @@ static void check_body(const char *provider, const struct model_request *request
                        const char *expected)
 {
     struct buf body = {0};
-
     openai_chat_put_body(provider_find(str_of(provider)), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
@@ -46,7 +45,6 @@ static void test_settings(void **state)
         .output_schema_json = STR("{\"n\":1e400}"),
         .options_json = STR("{\"seed\":18446744073709551616,\"temperature\":null}"),
     };
-
     (void)state;
     check_body("openai", &request,
                "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
@@ -67,7 +65,6 @@ static void test_servers_differ(void **state)
         .max_output_tokens = 5,
         .output_schema_json = STR("{}"),
     };
-
     (void)state;
     check_body("mistral", &request,
                "{\"model\":\"m\",\"messages\":[],\"response_format\":{\"type\":\"json_schema\","
@@ -85,7 +82,6 @@ static void check_options(const char *provider, const char *options, const char 
         .model = STR("m"), .temperature = NAN, .options_json = str_of(options)};
     bool streams = !str_is(str_of(provider), "mistral");
     struct buf expected = {0};
-
     buf_printf(&expected, "{\"model\":\"m\",\"messages\":[],\"stream\":true%s%s%s}",
                streams ? ",\"stream_options\":{\"include_usage\":true}" : "",
                *sent == '\0' ? "" : ",", sent);
@@ -102,7 +98,6 @@ static void test_effort_is_spelled_as_the_server_does(void **state)
         "openai",   "azure",  "groq", "xai",      "deepseek", "mistral",
         "together", "ollama", "vllm", "llamacpp", "lmstudio", "openai_compatible",
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(flat); i++) {
         check_options(flat[i], asked, "\"seed\":9007199254740993,\"reasoning_effort\":\"medium\"");
@@ -169,7 +164,6 @@ static void check_history(const char *provider, const char *expected)
     };
     struct model_request request = {
         .model = STR("m"), .messages = messages, .message_count = 3, .temperature = NAN};
-
     check_body(provider, &request, expected);
 }
 
@@ -203,7 +197,6 @@ static void test_reasoning_goes_back_where_it_must(void **state)
     struct model_message message = {MODEL_ROLE_ASSISTANT, blocks, 2, STR("deepseek/r")};
     struct model_request request = {
         .model = STR("m"), .messages = &message, .message_count = 1, .temperature = NAN};
-
     (void)state;
     check_body("deepseek", &request,
                "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":\"so\","
@@ -225,19 +218,16 @@ static void test_call_ids_fit_mistral(void **state)
     str sent;
     str message;
     str value;
-
     (void)state;
     openai_chat_put_body(provider_find(STR("mistral")), &request, &body);
     assert_true(json_object_get(buf_str(&body), STR("messages"), &sent));
     struct json_iterator elements = json_elements(sent);
-
     assert_true(json_next_element(&elements, &message));
     assert_true(json_object_get(message, STR("tool_calls"), &value));
     struct json_iterator calls = json_elements(value);
     str call;
     str call_id;
     str result_id;
-
     assert_true(json_next_element(&calls, &call));
     assert_true(json_object_get(call, STR("id"), &call_id));
     assert_int_equal(call_id.len, 9 + 2);
@@ -260,6 +250,5 @@ int main(void)
         cmocka_unit_test(test_reasoning_goes_back_where_it_must),
         cmocka_unit_test(test_call_ids_fit_mistral),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,6 @@ static void put_plan(struct buf *ret, const struct scripted_plan *plan)
     }
     for (size_t i = 0; i < plan->reply.block_count; i++) {
         const struct model_block *block = &plan->reply.blocks[i];
-
         buf_printf(ret, " " STR_FMT STR_FMT STR_FMT "%s", STR_ARG(block->text),
                    STR_ARG(block->name), STR_ARG(block->arguments),
                    block->arguments_invalid ? "!" : "");
@@ -76,11 +75,9 @@ static void put_plan(struct buf *ret, const struct scripted_plan *plan)
 static void check_plan(const struct talk *talk, const char *expected)
 {
     struct buf lines[2] = {0};
-
     for (size_t i = 0; i < 2; i++) {
         struct scripted_plan plan;
         struct arena arena;
-
         arena_init(&arena, 0);
         assert_true(status_is_ok(scripted_check(&talk->request, &arena)));
         scripted_make(&talk->request, &arena, &plan);
@@ -102,7 +99,6 @@ static void test_follows_the_script(void **state)
         "{\"name\":\"g\",\"arguments\":\"{oops\"},{\"name\":\"h\"}],\"text\":\"one two\"},"
         "{\"text\":\"it is {{tool_result}}.\",\"reasoning\":\"hm\"}]}";
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "say \"hi\"", script, 0);
     check_plan(&talk, "0<one >0<two>2<{\"q\": \"say \\\"hi\\\"\"}>2<{oops>2<{}> one two "
@@ -116,7 +112,6 @@ static void test_follows_the_script(void **state)
 static void test_arguments_go_on_byte_for_byte(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "x",
               "{\"script\":[{\"tool_calls\":[{\"name\":\"f\",\"arguments\":"
@@ -133,7 +128,6 @@ static void test_arguments_go_on_byte_for_byte(void **state)
 static void test_null_is_absent(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "x",
               "{\"delta_ms\":null,\"chunk\":null,\"script\":[{\"text\":\"a\",\"reasoning\":null,"
@@ -145,7 +139,6 @@ static void test_null_is_absent(void **state)
 static void test_starts_again_with_each_user_message(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "x", "{\"script\":[{\"text\":\"a\"},{\"text\":\"b\"}]}", 1);
     check_plan(&talk, "0<b> b /stop");
@@ -157,7 +150,6 @@ static void test_starts_again_with_each_user_message(void **state)
 static void test_cuts_by_characters(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "x", "{\"chunk\":2,\"script\":[{\"text\":\"aé😀bc\"}]}", 0);
     check_plan(&talk, "0<aé>0<😀b>0<c> aé😀bc /stop");
@@ -166,7 +158,6 @@ static void test_cuts_by_characters(void **state)
 static void test_fails_as_told(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "x",
               "{\"script\":[{\"text\":\"a b c\",\"error\":{\"reason\":\"RATE_LIMITED\","
@@ -185,7 +176,6 @@ static void test_fails_as_told(void **state)
 static void test_improvises_without_a_script(void **state)
 {
     struct talk talk;
-
     (void)state;
     talk_make(&talk, "What is the weather in New York?", "", 0);
     check_plan(&talk, "0<This >0<is >0<the >0<scripted >0<model. >0<You >0<said: >0<What >0<is >"
@@ -222,15 +212,12 @@ static void test_refuses_what_is_no_script(void **state)
         {"{\"chunk\":\"x\"}", "options.chunk"},
     };
     struct talk talk;
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct arena arena;
-
         arena_init(&arena, 0);
         talk_make(&talk, "x", rows[i].options, 0);
         status checked = scripted_check(&talk.request, &arena);
-
         assert_int_equal(checked.code, CODE_INVALID_ARGUMENT);
         if (strstr(checked.why, rows[i].word) == NULL) {
             fail_msg("%s: %s", rows[i].options, checked.why);
@@ -261,11 +248,9 @@ static void test_values_fit_their_schemas(void **state)
          "{\"type\":\"null\"}}}}}",
          "{\"n\":null}"},
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct buf value = {0};
-
         synthesis_put(str_of(rows[i].schema), STR("Go to Rome for 31 days"), &value);
         if (!str_is(buf_str(&value), rows[i].value)) {
             fail_msg("%s: " STR_FMT, rows[i].schema, STR_ARG(buf_str(&value)));
@@ -277,7 +262,6 @@ static void test_values_fit_their_schemas(void **state)
 static void test_endless_schema_ends(void **state)
 {
     struct buf value = {0};
-
     (void)state;
     synthesis_put(
         STR("{\"$ref\":\"#/$defs/T\",\"$defs\":{\"T\":{\"type\":\"object\",\"properties\":"
@@ -312,6 +296,5 @@ int main(void)
         cmocka_unit_test(test_endless_schema_ends),
         cmocka_unit_test(test_last_name),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,6 @@ static void mix(uint32_t sums[8], const uint8_t block[64])
 {
     uint32_t words[64];
     uint32_t v[8];
-
     for (size_t i = 0; i < 16; i++) {
         words[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
                    (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
@@ -31,7 +30,6 @@ static void mix(uint32_t sums[8], const uint8_t block[64])
     for (size_t i = 16; i < 64; i++) {
         uint32_t a = words[i - 15];
         uint32_t b = words[i - 2];
-
         words[i] = words[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + words[i - 7] +
                    (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
     }
@@ -41,7 +39,6 @@ static void mix(uint32_t sums[8], const uint8_t block[64])
                          ((v[4] & v[5]) ^ (~v[4] & v[6])) + constants[i] + words[i];
         uint32_t second = (rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22)) +
                           ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-
         memmove(v + 1, v, 7 * sizeof(v[0]));
         v[4] += first;
         v[0] = first + second;
@@ -56,8 +53,7 @@ void sha256_hex(str bytes, char ret[65])
     uint32_t sums[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     size_t len = (bytes.len + 9 + 63) / 64 * 64;
-    uint8_t *padded = (uint8_t *)xcalloc(1, len);
-
+    uint8_t *padded = xcalloc(1, len);
     memcpy(padded, bytes.ptr, bytes.len);
     padded[bytes.len] = 0x80;
     for (size_t i = 0; i < 8; i++) {

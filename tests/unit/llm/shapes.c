@@ -27,7 +27,6 @@ static void build_body(const struct shape *shape, struct buf *ret)
 static bool matches(str line, const char *pattern)
 {
     size_t at = 0;
-
     for (; *pattern != '\0'; pattern++) {
         if (*pattern == '*') {
             at += 16;
@@ -42,17 +41,14 @@ static void check_cut(const struct shape *shape, const struct response *response
                       uint64_t seed)
 {
     struct outcome outcome;
-
     outcome_read(&outcome, response, cut, &seed);
     str line = outcome_line(&outcome);
-
     if (!matches(line, shape->expected)) {
         fail_msg("%s:\n     got " STR_FMT "\nexpected %s", shape->name, STR_ARG(line),
                  shape->expected);
     }
     if (outcome.state == ATTEMPT_WHOLE) {
         str reasoning = outcome_text(&outcome, MODEL_BLOCK_REASONING);
-
         assert_true(str_equal(buf_str(&outcome.shown[MODEL_DELTA_REASONING]), reasoning));
     }
     outcome_fini(&outcome);
@@ -63,7 +59,6 @@ void shapes_check(const char *provider, const struct shape *shapes, size_t count
     for (size_t i = 0; i < count; i++) {
         struct buf body = {0};
         struct response response = {.row = provider_find(str_of(provider)), .http_status = 200};
-
         build_body(&shapes[i], &body);
         response.headers = STR("");
         response.body = buf_str(&body);

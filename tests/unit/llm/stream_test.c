@@ -20,7 +20,6 @@ struct log {
 static bool note_record(void *context, str event, str data)
 {
     struct log *log = (struct log *)context;
-
     buf_put(&log->text, event);
     buf_put_char(&log->text, '=');
     buf_put(&log->text, data);
@@ -35,7 +34,6 @@ static void check_pieces(const char *text, enum stream_framing framing, const ch
     struct log log = {0};
     struct stream stream;
     size_t len = strlen(text);
-
     stream_init(&stream, framing, 0, note_record, &log);
     assert_true(status_is_ok(stream_feed(&stream, str_make(text, first))));
     assert_true(status_is_ok(stream_feed(&stream, str_make(text + first, second - first))));
@@ -91,7 +89,6 @@ static void test_stops_when_told(void **state)
 {
     struct log log = {.stop_after = 2};
     struct stream stream;
-
     (void)state;
     stream_init(&stream, STREAM_EVENTS, 0, note_record, &log);
     assert_true(status_is_ok(stream_feed(&stream, STR("data: a\n\ndata: b\n\ndata: c\n\n"))));
@@ -107,7 +104,6 @@ static status feed_repeated(size_t bytes_max, str piece, size_t times)
     struct log log = {0};
     struct stream stream;
     status outcome = STATUS_OK;
-
     stream_init(&stream, STREAM_EVENTS, bytes_max, note_record, &log);
     for (size_t i = 0; i < times && status_is_ok(outcome); i++) {
         outcome = stream_feed(&stream, piece);
@@ -137,6 +133,5 @@ int main(void)
         cmocka_unit_test(test_stops_when_told),
         cmocka_unit_test(test_limits),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

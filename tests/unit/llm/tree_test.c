@@ -16,7 +16,6 @@ static void check_text(const char *json, const char *expected)
 {
     struct cJSON *tree = tree_new(str_of(json));
     str found = tree_str(tree_get(tree, "a"));
-
     if (tree == NULL || !str_is(found, expected)) {
         fail_msg("%s: " STR_FMT, json, STR_ARG(found));
     }
@@ -68,12 +67,10 @@ static void test_numbers(void **state)
         {"{\"a\":7." ZEROS "}", 7},
         {"{\"b\":[1" ZEROS ",-1" ZEROS "e999],\"a\":7}", 7},
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct cJSON *tree = tree_new(str_of(rows[i].json));
         uint64_t number = UINT64_MAX;
-
         assert_non_null(tree);
         assert_true(tree_u64(tree_get(tree, "a"), &number) == (rows[i].number != UINT64_MAX));
         assert_true(number == rows[i].number);
@@ -87,7 +84,6 @@ static void test_walks(void **state)
     const struct cJSON *member = tree_first(tree);
     const struct cJSON *element = tree_first(member);
     bool truth = false;
-
     (void)state;
     assert_true(tree_kind(tree) == JSON_OBJECT && str_is(tree_name(member), "a"));
     assert_true(tree_kind(member) == JSON_ARRAY && tree_kind(element) == JSON_NUMBER);
@@ -106,7 +102,6 @@ static void test_absence_is_no_crash(void **state)
 {
     uint64_t number;
     bool truth;
-
     (void)state;
     assert_true(tree_kind(NULL) == JSON_NONE && tree_get(NULL, "a") == NULL);
     assert_true(tree_first(NULL) == NULL && tree_next(NULL) == NULL);
@@ -122,7 +117,6 @@ static void test_what_is_no_tree(void **state)
     };
     struct buf deep = {0};
     struct buf large = {0};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         assert_null(tree_new(str_of(rows[i])));
@@ -135,7 +129,6 @@ static void test_what_is_no_tree(void **state)
     }
     assert_null(tree_new(buf_str(&deep)));
     struct cJSON *tree = tree_new(str_make(deep.ptr + 1, deep.len - 2));
-
     assert_non_null(tree);
     tree_free(tree);
     buf_put(&large, STR("{}"));
@@ -157,6 +150,5 @@ int main(void)
         cmocka_unit_test(test_absence_is_no_crash),
         cmocka_unit_test(test_what_is_no_tree),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,7 +147,6 @@ static const struct ticks_row change_rows[] = {
 static uint64_t utc_ms(const char *text)
 {
     struct tm date = {0};
-
     assert_non_null(strptime(text, "%Y-%m-%d %H:%M", &date));
     return (uint64_t)timegm(&date) * 1000;
 }
@@ -156,7 +155,6 @@ static struct cron parsed(const char *text, struct arena *arena)
 {
     struct cron cron;
     status outcome = cron_parse(str_of(text), arena, &cron);
-
     if (!status_is_ok(outcome)) {
         fail_msg("%s: %s", text, outcome.why);
     }
@@ -167,7 +165,6 @@ static const struct zone *opened(const char *name, struct arena *arena)
 {
     struct zone *zone = NULL;
     status outcome = zone_open(ZONES, str_of(name), arena, &zone);
-
     if (!status_is_ok(outcome)) {
         fail_msg("%s (the package tzdata is needed)", outcome.why);
     }
@@ -177,7 +174,6 @@ static const struct zone *opened(const char *name, struct arena *arena)
 static void check_ticks(const struct ticks_row *rows, size_t count)
 {
     struct arena arena;
-
     arena_init(&arena, 0);
     for (size_t i = 0; i < count; i++) {
         const struct ticks_row *row = &rows[i];
@@ -225,7 +221,6 @@ static void two_changes_may_share_a_night(void **state)
     struct buf bytes = {0};
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     zone_file_rule(&bytes, "AAA3BBB5,100/3,100/1:30");
@@ -246,7 +241,6 @@ static void two_changes_may_share_a_night(void **state)
 static void a_tick_is_strictly_after(void **state)
 {
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     struct cron cron = parsed("* * * * *", &arena);
@@ -261,7 +255,6 @@ static void what_never_comes_is_0(void **state)
 {
     static const char *const never[] = {"0 0 30 2 *", "0 0 31 4,6,9,11 *", "* * 30-31 FEB *"};
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     const struct zone *berlin = opened("Europe/Berlin", &arena);
@@ -280,7 +273,6 @@ static void what_never_comes_is_0(void **state)
 static void fields_are_sets(void **state)
 {
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     struct cron cron = parsed(" 0,30-34/2,59\t*/12  01 dec 5-7 ", &arena);
@@ -290,7 +282,6 @@ static void fields_are_sets(void **state)
     assert_int_equal(cron.months, 1 << 12);
     assert_int_equal(cron.weekdays, 1 | 1 << 5 | 1 << 6);
     assert_true(cron.minutes_open && cron.hours_open && cron.either_day);
-
     cron = parsed("0-58 1 * * MON-SUN", &arena);
     assert_false(cron.minutes_open || cron.hours_open || cron.either_day);
     assert_int_equal(cron.weekdays, 0x7f);
@@ -350,7 +341,6 @@ static void refusals_name_field_and_place(void **state)
 {
     struct arena arena;
     struct cron cron;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(refusals); i++) {
@@ -380,6 +370,5 @@ int main(void)
         cmocka_unit_test(fields_are_sets),
         cmocka_unit_test(refusals_name_field_and_place),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

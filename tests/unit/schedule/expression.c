@@ -18,7 +18,6 @@ static const struct {
 uint64_t draw(uint64_t *seed, uint64_t bound)
 {
     uint64_t value = *seed += 0x9E3779B97F4A7C15u;
-
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
     value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
     return (value ^ (value >> 31)) % bound;
@@ -27,14 +26,12 @@ uint64_t draw(uint64_t *seed, uint64_t bound)
 static void put(struct expression *expression, const char *text)
 {
     size_t len = strlen(expression->text);
-
     snprintf(expression->text + len, sizeof(expression->text) - len, "%s", text);
 }
 
 static void put_value(struct expression *expression, uint64_t *seed, int field, int value)
 {
     char text[16];
-
     if (ranges[field].words != NULL && draw(seed, 2) == 0) {
         snprintf(text, sizeof(text), "%.3s",
                  ranges[field].words + 4 * (value % 7 * (field == EXPRESSION_WEEKDAY) +
@@ -56,7 +53,6 @@ static void add(struct expression *expression, int field, int first, int last, i
 static int draw_step(struct expression *expression, uint64_t *seed, int field)
 {
     char text[16];
-
     if (draw(seed, 2) == 0) {
         return 1;
     }
@@ -83,7 +79,6 @@ static void draw_range(struct expression *expression, uint64_t *seed, int field)
     int first = min + (int)draw(seed, ranges[field].max - min + 1);
     int last = first + (int)draw(seed, last_max - first + 1);
     char text[16];
-
     snprintf(text, sizeof(text), "%d-%d", first, last);
     put(expression, text);
     int step = draw_step(expression, seed, field);
@@ -95,7 +90,6 @@ static void draw_item(struct expression *expression, uint64_t *seed, int field, 
 {
     int min = ranges[field].min;
     int count = ranges[field].max - min + 1;
-
     switch (draw(seed, 6)) {
     case 0:
         draw_star(expression, seed, field, is_first);
@@ -118,7 +112,6 @@ static void draw_field(struct expression *expression, uint64_t *seed, int field,
 {
     bool is_full = true;
     bool is_day = field > EXPRESSION_HOUR;
-
     if (draw(seed, 4) < (is_day ? 3 : 1)) {
         draw_star(expression, seed, field, true);
     } else {
@@ -138,7 +131,6 @@ void expression_draw(struct expression *expression, uint64_t *seed, const struct
 {
     const int near[EXPRESSION_FIELDS] = {local->tm_min, local->tm_hour, local->tm_mday,
                                          local->tm_mon + 1, local->tm_wday};
-
     memset(expression, 0, sizeof(*expression));
     for (int field = 0; field < EXPRESSION_FIELDS; field++) {
         put(expression, field == 0 ? "" : draw(seed, 2) == 0 ? " " : "\t ");
@@ -151,7 +143,6 @@ bool expression_fits(const struct expression *expression, const struct tm *local
     bool of_month = expression->has[EXPRESSION_DAY][local->tm_mday];
     bool of_week = expression->has[EXPRESSION_WEEKDAY][local->tm_wday];
     bool both = expression->has_star[EXPRESSION_DAY] || expression->has_star[EXPRESSION_WEEKDAY];
-
     return expression->has[EXPRESSION_MINUTE][local->tm_min] &&
            expression->has[EXPRESSION_HOUR][local->tm_hour] &&
            expression->has[EXPRESSION_MONTH][local->tm_mon + 1] &&

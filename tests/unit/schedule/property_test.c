@@ -69,7 +69,6 @@ static struct tm wall(int64_t utc_s)
 {
     time_t at = utc_s;
     struct tm date = {0};
-
     localtime_r(&at, &date);
     return date;
 }
@@ -84,7 +83,6 @@ static bool fits_s(const struct expression *expression, int64_t local_s)
 {
     struct tm date = {0};
     time_t at = local_s;
-
     gmtime_r(&at, &date);
     return expression_fits(expression, &date);
 }
@@ -104,7 +102,6 @@ static bool is_due(const struct expression *expression, int64_t local_s, int64_t
 {
     bool fits = fits_s(expression, local_s);
     bool has_jumped = fits_between(expression, shown_s, local_s);
-
     if (expression->is_open[EXPRESSION_HOUR]) {
         return fits;
     }
@@ -117,7 +114,6 @@ static bool is_due(const struct expression *expression, int64_t local_s, int64_t
 static void ask_oracle(struct world *world)
 {
     int64_t shown_s = INT64_MIN;
-
     for (int64_t at = world->from_s - PAST_MINUTES * 60; at < world->from_s; at += 60) {
         int64_t next_s = wall_s(at) + 60;
         shown_s = next_s > shown_s ? next_s : shown_s;
@@ -135,7 +131,6 @@ static void ask_oracle(struct world *world)
 static void check_chain(const struct world *world)
 {
     uint64_t at = (uint64_t)world->from_s * 1000 - 1;
-
     for (size_t i = 0; i < world->tick_count; i++) {
         uint64_t next = cron_next_ms(&world->cron, world->zone, at);
         require(next > at, world, "a tick is not after", at);
@@ -150,7 +145,6 @@ static void check_chain(const struct world *world)
 static void check_from_anywhere(const struct world *world, uint64_t *seed)
 {
     uint64_t window_ms = (uint64_t)WINDOW_MINUTES * MINUTE_MS;
-
     for (int i = 0; i < 20; i++) {
         uint64_t at = (uint64_t)world->from_s * 1000 + draw(seed, window_ms);
         if (world->tick_count > 0 && draw(seed, 2) == 0) {
@@ -174,7 +168,6 @@ static void check_from_anywhere(const struct world *world, uint64_t *seed)
 static uint64_t bits_of(const struct expression *expression, int field)
 {
     uint64_t bits = 0;
-
     for (unsigned value = 0; value < 60; value++) {
         bits |= (uint64_t)expression->has[field][value] << value;
     }
@@ -186,7 +179,6 @@ static void check_parse(struct world *world, struct arena *arena)
     const struct expression *expression = &world->expression;
     const struct cron *cron = &world->cron;
     str text = str_of(expression->text);
-
     require(status_is_ok(cron_parse(text, arena, &world->cron)), world, "it is refused", 0);
     require(cron->minutes == bits_of(expression, EXPRESSION_MINUTE), world, "minutes", 0);
     require(cron->hours == bits_of(expression, EXPRESSION_HOUR), world, "hours", 0);
@@ -203,7 +195,6 @@ static void check_bent(struct world *world, uint64_t *seed, struct arena *arena)
     static const char likely[] = "0123456789*/-, \tMONJAN@";
     char text[sizeof(world->expression.text)];
     size_t len = strlen(world->expression.text);
-
     memcpy(text, world->expression.text, len);
     for (uint64_t i = 1 + draw(seed, 3); i > 0; i--) {
         bool is_likely = draw(seed, 4) > 0;
@@ -226,7 +217,6 @@ static int64_t draw_middle(const struct world *world, uint64_t *seed)
 {
     int64_t at = FIRST_S + (int64_t)draw(seed, LAST_S - FIRST_S);
     struct zone_span span = zone_span_at(world->zone, at);
-
     if (draw(seed, 8) > 0 && span.end_s < LAST_S) {
         at = span.end_s;
     } else if (draw(seed, 8) > 0 && span.start_s > FIRST_S + 10 * 86400) {
@@ -257,7 +247,6 @@ static void run_world(uint64_t seed, struct world *world, struct arena *arena)
 static void run_parse(uint64_t seed, struct world *world, struct arena *arena)
 {
     struct tm near = {.tm_mday = 1};
-
     world->zone_name = "UTC";
     require(status_is_ok(zone_open(ZONES, STR("UTC"), arena, &world->zone)), world, "UTC", 0);
     expression_draw(&world->expression, &seed, &near);
@@ -272,7 +261,6 @@ static int run_seeds(uint64_t first, uint64_t count)
     struct world world = {.ticks_ms = xcalloc(WINDOW_MINUTES, sizeof(uint64_t))};
     struct arena arena;
     size_t ticks = 0;
-
     arena_init(&arena, 0);
     for (seed_of_run = first; seed_of_run < first + count; seed_of_run++) {
         run_world(seed_of_run, &world, &arena);
@@ -294,15 +282,12 @@ int main(void)
 {
     fflush(stdout);
     pid_t child = fork();
-
     if (child == 0) {
         int failed = run_seeds(1, SEEDS);
-
         fflush(stdout);
         _exit(failed);
     }
     int outcome = 0;
-
     if (child < 0 || waitpid(child, &outcome, 0) != child) {
         perror("fork");
         return 1;
@@ -318,7 +303,6 @@ int main(int argc, char **argv)
 {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS;
-
     return run_seeds(first, count);
 }
 #endif

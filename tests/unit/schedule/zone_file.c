@@ -11,7 +11,6 @@ void zone_file_header(struct buf *bytes, char version, uint32_t leaps, uint32_t 
                       uint32_t types)
 {
     const uint32_t counts[] = {0, 0, leaps, changes, types, 4};
-
     buf_put(bytes, STR("TZif"));
     buf_put_char(bytes, version);
     for (size_t i = 0; i < 15; i++) {

@@ -40,7 +40,6 @@ static int32_t oracle_offset(int64_t utc_s)
 {
     time_t at = utc_s;
     struct tm date;
-
     assert_non_null(localtime_r(&at, &date));
     return (int32_t)date.tm_gmtoff;
 }
@@ -49,7 +48,6 @@ static void check_at(const struct zone *zone, const char *name, int64_t utc_s)
 {
     int32_t expected = oracle_offset(utc_s);
     int32_t actual = zone_offset_at(zone, utc_s);
-
     if (actual != expected) {
         fail_msg("%s at %lld: %d instead of %d", name, (long long)utc_s, actual, expected);
     }
@@ -61,7 +59,6 @@ static void check_instants(const struct zone *zone, const char *name, int64_t ut
     int64_t instants[ZONE_INSTANTS_MAX];
     size_t count = zone_instants(zone, utc_s + zone_offset_at(zone, utc_s), instants);
     bool found = false;
-
     for (size_t i = 0; i < count; i++) {
         found = found || instants[i] == utc_s;
     }
@@ -94,7 +91,6 @@ static int check_file(const char *path, const struct stat *facts, int kind, stru
     const char *name = path + strlen(ZONES "/");
     struct arena arena;
     struct zone *zone;
-
     (void)facts;
     (void)place;
     if (kind != FTW_F || strchr(name, '.') != NULL ||
@@ -125,7 +121,6 @@ static void all_zones_are_as_the_c_library_has_them(void **state)
 static status parse_rule(const char *rule, struct arena *arena, struct zone **ret)
 {
     struct buf bytes = {0};
-
     zone_file_rule(&bytes, rule);
     status outcome = zone_parse(buf_str(&bytes), arena, ret);
     buf_fini(&bytes);
@@ -151,7 +146,6 @@ static void rules_are_as_the_c_library_has_them(void **state)
     };
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(rules); i++) {
@@ -165,7 +159,6 @@ static void summer_may_last_all_year(void **state)
 {
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     assert_true(status_is_ok(parse_rule("EST5EDT,0/0,J365/25", &arena, &zone)));
@@ -201,7 +194,6 @@ static void bad_rules_are_refused(void **state)
     };
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(rules); i++) {
@@ -219,7 +211,6 @@ static void version_1_has_32_bits_and_no_rule(void **state)
     struct buf bytes = {0};
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     zone_file_header(&bytes, 0, 0, 2, 2);
@@ -247,7 +238,6 @@ static void check_damage(struct buf *bytes, size_t at, uint8_t value, const char
     struct arena arena;
     struct zone *zone;
     char before = bytes->ptr[at];
-
     arena_init(&arena, 0);
     bytes->ptr[at] = (char)value;
     status outcome = zone_parse(buf_str(bytes), &arena, &zone);
@@ -262,7 +252,6 @@ static void damaged_files_are_refused(void **state)
     struct buf bytes = {0};
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     zone_file_header(&bytes, '2', 0, 0, 1);
@@ -318,7 +307,6 @@ static void names_stay_in_the_folder(void **state)
     };
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
@@ -336,7 +324,6 @@ static void unknown_zones_are_refused(void **state)
 {
     struct arena arena;
     struct zone *zone;
-
     (void)state;
     arena_init(&arena, 0);
     status outcome = zone_open(ZONES, STR("Europe/Berlni"), &arena, &zone);
@@ -359,7 +346,6 @@ static void check_planted(const char *folder, str bytes, const char *why)
 {
     struct arena arena;
     struct zone *zone;
-
     arena_init(&arena, 0);
     str path = arena_printf(&arena, "%s/Planted", folder);
     FILE *file = fopen(path.ptr, "wb");
@@ -380,7 +366,6 @@ static void other_files_are_refused(void **state)
     const char *root = getenv("TEST_TMPDIR");
     char folder[512];
     struct buf bytes = {0};
-
     (void)state;
     snprintf(folder, sizeof(folder), "%s/zonesXXXXXX", root == NULL ? "/tmp" : root);
     assert_non_null(mkdtemp(folder));
@@ -403,7 +388,6 @@ static size_t berlin_instants(const char *local, int64_t ret[ZONE_INSTANTS_MAX])
     struct tm date = {0};
     struct arena arena;
     struct zone *zone;
-
     arena_init(&arena, 0);
     assert_true(status_is_ok(zone_open(ZONES, STR("Europe/Berlin"), &arena, &zone)));
     assert_non_null(strptime(local, "%Y-%m-%d %H:%M:%S", &date));
@@ -415,7 +399,6 @@ static size_t berlin_instants(const char *local, int64_t ret[ZONE_INSTANTS_MAX])
 static void a_time_on_the_wall_has_0_to_2_instants(void **state)
 {
     int64_t at[ZONE_INSTANTS_MAX];
-
     (void)state;
     assert_int_equal(berlin_instants("2024-03-31 01:59:59", at), 1);
     assert_int_equal(at[0], 1711846799);
@@ -466,6 +449,5 @@ int main(void)
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(a_time_on_the_wall_has_0_to_2_instants),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,6 @@ static void layouts(void **state)
 {
     (void)state;
     char key[KEY_BYTES_MAX];
-
     assert_bytes(key_journal(key, space, run, 0x0708090a), STR(SPACE RUN "\x07\x08\x09\x0a"));
     assert_bytes(key_run(key, space, run), STR(SPACE RUN));
     assert_bytes(key_definition_name(key, space, 3, STR("agent")), STR(SPACE "\x03"
@@ -45,7 +44,6 @@ static void longest_name_fits(void **state)
     (void)state;
     char key[KEY_BYTES_MAX];
     char name[KEY_NAME_BYTES_MAX];
-
     memset(name, 'n', sizeof(name));
     assert_int_equal(key_definition_name(key, space, 1, str_make(name, sizeof(name))).len,
                      KEY_BYTES_MAX);
@@ -60,7 +58,6 @@ static void come_apart(void **state)
     uint32_t seq = 0;
     uint8_t kind = 0;
     str name;
-
     str journal = key_journal(key, space, run, UINT32_MAX);
     assert_true(key_read_space(journal, &got_space));
     assert_int_equal(got_space.partition, space.partition);
@@ -84,7 +81,6 @@ static void short_keys_are_refused(void **state)
     uint32_t seq = 0;
     uint8_t kind = 0;
     str name;
-
     assert_false(key_read_space(STR("12345"), &got_space));
     assert_false(key_read_run(STR(SPACE), &got_run));
     assert_false(key_read_run(STR(SPACE RUN "1"), &got_run));
@@ -104,12 +100,10 @@ static void sequence_order_is_byte_order(void **state)
                                     256, 65535, 65536, 0x7fffffff, 0x80000000, UINT32_MAX};
     char a[KEY_BYTES_MAX];
     char b[KEY_BYTES_MAX];
-
     for (size_t i = 0; i < COUNT_OF(seqs); i++) {
         for (size_t j = 0; j < COUNT_OF(seqs); j++) {
             str first = key_journal(a, space, run, seqs[i]);
             str second = key_journal(b, space, run, seqs[j]);
-
             assert_int_equal(sign(memcmp(first.ptr, second.ptr, first.len)), (i > j) - (i < j));
         }
     }
