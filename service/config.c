@@ -85,6 +85,7 @@ static const char *const level_names[] = {
     [LOG_WARN] = "warn",
     [LOG_ERROR] = "error",
 };
+static_assert(COUNT_OF(level_names) == LOG_ERROR + 1, "a level has no name");
 
 enum {
     VARIABLE_BYTES = 64,
@@ -94,6 +95,7 @@ static void variable_of(const struct config_row *row, char ret[VARIABLE_BYTES])
 {
     static const char prefix[] = "POLOSD_";
     size_t len = strlen(row->name);
+    assert(len > 0);
     assert(sizeof(prefix) + len <= VARIABLE_BYTES);
     memcpy(ret, prefix, sizeof(prefix));
     char *at = ret + sizeof(prefix) - 1;
@@ -124,6 +126,7 @@ static status set_number(const struct config_row *row, const char *source, const
                          struct arena *arena, uint64_t *ret)
 {
     uint64_t value = 0;
+    assert(row->type == CONFIG_NUMBER && row->min <= row->max);
     if (!parse_number(text, &value) || value < row->min || value > row->max) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "%s takes a whole number from %" PRIu64 " to %" PRIu64 ", not \"%s\"",
@@ -151,6 +154,7 @@ static status set(struct config *config, const struct config_row *row, const cha
                   const char *text, struct arena *arena)
 {
     void *at = (char *)config + row->offset;
+    assert(row->offset < sizeof(*config));
     switch (row->type) {
     case CONFIG_TEXT:
         if (*text == '\0') {
@@ -216,6 +220,7 @@ static bool find_action(const char *argument, enum config_action *ret)
 static status read_option(const char *const *arguments, size_t count, size_t *at,
                           struct arena *arena, struct config *config)
 {
+    assert(*at < count);
     const char *argument = arguments[(*at)++];
     const char *equals = strchr(argument, '=');
     size_t len = equals == NULL ? strlen(argument) : (size_t)(equals - argument);
@@ -253,6 +258,7 @@ status config_read(const char *const *arguments, size_t count,
                    const char *(*lookup)(const char *name), struct arena *arena, struct config *ret,
                    enum config_action *ret_action)
 {
+    assert(count == 0 || arguments != NULL);
     struct config config = {0};
     enum config_action action = CONFIG_SERVE;
     for (size_t i = 0; i < count; i++) {
@@ -262,7 +268,8 @@ status config_read(const char *const *arguments, size_t count,
         }
     }
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        TRY(set(&config, &rows[i], rows[i].name, rows[i].otherwise, arena));
+        status taken = set(&config, &rows[i], rows[i].name, rows[i].otherwise, arena);
+        assert(status_is_ok(taken)); /* A default is what its own row allows. */
     }
     TRY(read_environment(lookup, arena, &config));
     for (size_t at = 0; at < count;) {

@@ -65,6 +65,7 @@ static sigset_t signals_block(void)
 
 static void say_ready(const struct config *config, const struct rpc_server *server)
 {
+    assert(rpc_server_port(server) != 0); /* Port 0 was given one. */
     const char *colon = strrchr(config->listen, ':');
     int host_len = colon == NULL ? (int)strlen(config->listen) : (int)(colon - config->listen);
     printf("polosd ready address=%.*s:%u data=%s pid=%d\n", host_len, config->listen,
@@ -77,6 +78,10 @@ static status serve(const struct config *config, struct partition *partition, st
                     const sigset_t *signals)
 {
     struct api api;
+    /* The rows of config.c hold numbers to what fits. */
+    assert(config->threads > 0 && config->threads <= UINT32_MAX);
+    assert(config->message_bytes_max <= UINT32_MAX);
+    assert(config->connection_idle_s <= UINT32_MAX && config->drain_ms <= UINT32_MAX);
     api_init(&api, partition, config->input_bytes_max);
     struct rpc_server_options options = {
         .address = config->listen,
@@ -94,7 +99,8 @@ static status serve(const struct config *config, struct partition *partition, st
     }
     say_ready(config, server);
     int signal_number = 0;
-    sigwait(signals, &signal_number);
+    int waited = sigwait(signals, &signal_number);
+    assert(waited == 0 && signal_number != 0);
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     log_line(LOG_INFO, "draining", "signal=%d grace_ms=%u", signal_number,
              (unsigned)config->drain_ms);
@@ -107,6 +113,7 @@ static status serve(const struct config *config, struct partition *partition, st
 static status run_with_models(const struct config *config, struct partition *partition,
                               struct arena *arena, const sigset_t *signals)
 {
+    assert(config->model_attempts_max > 0 && config->model_attempts_max <= UINT32_MAX);
     struct llm_options options = {
         .sink = models_sink(partition),
         .rules = {.model_hosts = str_of(config->model_hosts), .listen = str_of(config->listen)},
@@ -128,6 +135,8 @@ static status run_with_models(const struct config *config, struct partition *par
 
 static status run(const struct config *config, struct arena *arena, const sigset_t *signals)
 {
+    assert(config->free_bytes_hard <= config->free_bytes_soft);
+    assert(config->snapshot_every > 0 && config->snapshot_every <= UINT32_MAX);
     struct rocksdb_store_options store = {
         .path = config->data,
         .free_bytes_soft = config->free_bytes_soft,
@@ -157,6 +166,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         store_close(&options.store);
         return recovered;
     }
+    assert(partition != NULL);
     status served = run_with_models(config, partition, arena, signals);
     partition_free(partition);
     return served;
@@ -166,6 +176,7 @@ static int print(void (*page)(struct buf *ret))
 {
     struct buf text = {0};
     page(&text);
+    assert(text.len > 0);
     fwrite(text.ptr, 1, text.len, stdout);
     buf_fini(&text);
     return EXIT_SUCCESS;

@@ -33,6 +33,7 @@ static bool take_agent(struct check *check, const Polos__V1__AgentDefinition *ag
         return check_fault(check, "agent", "it is required");
     }
     struct agent_definition *definition = arena_zalloc(check->arena, sizeof(*definition));
+    assert(register_request(request)->definition == NULL);
     register_request(request)->definition = definition;
     return definition_take(check, "agent.", agent, definition);
 }
@@ -49,6 +50,7 @@ static void register_agent(struct api_call *call, const ProtobufCMessage *messag
 static void answer_started(struct api_call *call, char *run_id, bool existed)
 {
     Polos__V1__AgentServiceStartResponse response = POLOS__V1__AGENT_SERVICE_START_RESPONSE__INIT;
+    assert(run_id != NULL && strlen(run_id) == UUID_TEXT_BYTES - 1);
     response.run_id = run_id;
     response.existed = existed;
     api_call_reply(call, &response.base);
@@ -57,6 +59,7 @@ static void answer_started(struct api_call *call, char *run_id, bool existed)
 static void answer_ended(struct api_call *call, Polos__V1__Run *run)
 {
     Polos__V1__AgentServiceRunResponse response = POLOS__V1__AGENT_SERVICE_RUN_RESPONSE__INIT;
+    assert(run != NULL);
     response.run = run;
     api_call_reply(call, &response.base);
 }

@@ -94,6 +94,7 @@ static void post_gone(struct connect *connect)
 static void greeted(struct request *request, const struct failure *failure)
 {
     struct connect *connect = exchange_call(request)->user;
+    assert(!connect->is_greeted); /* A stream has one Hello. */
     connect->is_greeted = true;
     if (failure_happened(failure)) {
         finish(connect, failure);
@@ -108,6 +109,7 @@ static void greeted(struct request *request, const struct failure *failure)
 
 static void leave(struct connect *connect, const struct failure *why)
 {
+    assert(why == NULL || failure_happened(why));
     enum connect_state before = connect->state;
     connect->state = CONNECT_LEAVING;
     if (before == CONNECT_LEAVING) {
@@ -129,6 +131,7 @@ static void leave(struct connect *connect, const struct failure *why)
 
 static void take_hello(struct connect *connect, const Polos__V1__HostMessage *message)
 {
+    assert(connect->state == CONNECT_NEW);
     struct request *request = exchange_new(connect->call, &hello_operation, greeted);
     struct check check = {.arena = &request->arena};
     bool is_fine = true;
@@ -153,6 +156,7 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
 
 static void take_message(struct connect *connect, const Polos__V1__HostMessage *message)
 {
+    assert(connect->state == CONNECT_OPEN);
     const struct api *api = connect->call->service;
     struct request *request = exchange_new(connect->call, &host_message_operation, exchange_ignore);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
@@ -214,6 +218,7 @@ static void connect_closed(struct api_call *call)
 static void connect_released(struct api_call *call)
 {
     struct connect *connect = call->user;
+    assert(connect != NULL && connect->call == call);
     arena_fini(&connect->arena);
     free(connect);
 }

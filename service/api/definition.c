@@ -51,12 +51,15 @@ static bool take_numbers(struct check *check, const char *prefix,
     ret->max_output_tokens = (uint32_t)proto->max_output_tokens;
     ret->max_steps = (uint32_t)proto->max_steps;
     ret->max_total_tokens = (uint64_t)proto->max_total_tokens;
+    assert(isnan(ret->temperature) != has_temperature);
     return true;
 }
 
 bool definition_take(struct check *check, const char *prefix,
                      const Polos__V1__AgentDefinition *proto, struct agent_definition *ret)
 {
+    assert(proto != NULL); /* Lists hold messages; who takes a single one has looked. */
+    assert(check->error.code == CODE_OK);
     struct arena *arena = check->arena;
     *ret = (struct agent_definition){
         .id = check_copy(check, proto->id),

@@ -71,6 +71,8 @@ bool exchange_post(struct request *request)
 
 bool exchange_post_checked(struct request *request, bool is_fine, const struct check *check)
 {
+    assert(is_fine == (check->error.code == CODE_OK)); /* A refusal names a field, and only it. */
+    assert(check->arena == &request->arena);
     if (is_fine) {
         return exchange_post(request);
     }
@@ -114,6 +116,7 @@ void exchange_reply_run(struct request *request, exchange_answer_run *answer)
 {
     struct api_call *call = exchange_call(request);
     struct arena arena;
+    assert(report_request(request)->ret != NULL);
     arena_init(&arena, 0);
     Polos__V1__Run *run = NULL;
     status viewed = run_view(report_request(request)->ret, &arena, &run);
@@ -146,6 +149,7 @@ void exchange_stream_begun(struct exchange_stream *stream, struct request *reque
 
 void exchange_stream_left(struct exchange_stream *stream, struct request *request)
 {
+    assert(stream->call == exchange_call(request));
     static const struct failure gone = {
         .code = CODE_CANCELLED,
         .reason = REASON_CALLER_GONE,

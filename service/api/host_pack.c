@@ -6,6 +6,7 @@ static char *task_id(struct arena *arena, struct task_ref task)
 {
     char *ret = arena_alloc(arena, TASK_ID_BYTES);
     task_ref_format(task, ret);
+    assert(strlen(ret) < TASK_ID_BYTES);
     return ret;
 }
 
@@ -31,6 +32,8 @@ static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct outcome
 static void put_welcome(struct arena *arena, const struct server_message *from,
                         Polos__V1__ServerMessage *ret)
 {
+    assert(from->welcome.session.len > 0);
+    assert(from->welcome.lost_count == 0 || from->welcome.lost != NULL);
     Polos__V1__Welcome *welcome = arena_alloc(arena, sizeof(*welcome));
     polos__v1__welcome__init(welcome);
     welcome->session = text_of(arena, from->welcome.session);
@@ -52,6 +55,7 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
 
 static void put_steps(struct arena *arena, const struct host_task *from, Polos__V1__Task *ret)
 {
+    assert(from->settled_count <= from->step_count);
     ret->n_steps = from->step_count;
     ret->steps = arena_alloc(arena, from->step_count * sizeof(*ret->steps));
     for (size_t i = 0; i < from->step_count; i++) {
@@ -68,6 +72,7 @@ static void put_task(struct arena *arena, const struct host_task *from,
                      Polos__V1__ServerMessage *ret)
 {
     assert(from->kind < TASK_KIND_COUNT);
+    assert(from->epoch > 0);
     Polos__V1__Task *task = arena_alloc(arena, sizeof(*task));
     polos__v1__task__init(task);
     task->task_id = task_id(arena, from->task);
@@ -113,6 +118,7 @@ static void put_outcome(struct arena *arena, const struct server_message *from,
 static void put_cancel(struct arena *arena, const struct server_message *from,
                        Polos__V1__ServerMessage *ret)
 {
+    assert(from->cancelled.epoch > 0);
     Polos__V1__CancelTask *cancel = arena_alloc(arena, sizeof(*cancel));
     polos__v1__cancel_task__init(cancel);
     cancel->task_id = task_id(arena, from->cancelled.task);
@@ -135,6 +141,8 @@ static void put_drain(struct arena *arena, const struct server_message *from,
 static void put_refused(struct arena *arena, const struct server_message *from,
                         Polos__V1__ServerMessage *ret)
 {
+    assert(from->refused.reason != REASON_NONE);
+    assert(from->refused.message.len > 0);
     Polos__V1__Refused *refused = arena_alloc(arena, sizeof(*refused));
     polos__v1__refused__init(refused);
     refused->refused_seq = from->refused.seq;
@@ -161,6 +169,7 @@ struct payload *host_wire_pack(const struct server_message *message)
         put_welcome(&arena, message, &ret);
         break;
     case SERVER_MESSAGE_TASK:
+        assert(message->task != NULL);
         put_task(&arena, message->task, &ret);
         break;
     case SERVER_MESSAGE_OUTCOME:
@@ -176,6 +185,8 @@ struct payload *host_wire_pack(const struct server_message *message)
         put_refused(&arena, message, &ret);
         break;
     }
+    assert((ret.message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET) ==
+           (message->kind == SERVER_MESSAGE_ACK));
     struct payload *payload = api_pack(&ret.base);
     arena_fini(&arena);
     return payload;

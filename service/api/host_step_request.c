@@ -8,6 +8,8 @@
 /* The path of one of the runs to be started. */
 #define CHILD "order.invoke.children[%zu]."
 
+static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1, "taken as it is");
+
 static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
                        struct host_step_request *ret)
 {
@@ -43,6 +45,7 @@ static bool take_child_input(struct check *check, size_t index, enum run_kind ki
 static bool take_child_options(struct check *check, size_t index, enum run_kind kind,
                                const Polos__V1__ChildSpec *proto, struct host_child *ret)
 {
+    assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT);
     const char *field = check_path(check, CHILD "provider_options_json", index);
     ret->provider_options = check_copy(check, proto->provider_options_json);
     if (kind != RUN_KIND_AGENT && ret->provider_options.len > 0) {
@@ -59,6 +62,7 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__Child
                        struct host_child *ret)
 {
     enum run_kind kind = (enum run_kind)proto->kind;
+    assert(index < HOST_CHILDREN_MAX);
     if ((int)proto->kind <= RUN_KIND_NONE || (int)proto->kind >= RUN_KIND_COUNT) {
         return check_fault(check, check_path(check, CHILD "kind", index),
                            "%d is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT",
@@ -79,6 +83,7 @@ static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto,
         return false;
     }
     struct host_child *children = arena_zalloc(check->arena, proto->n_children * sizeof(*children));
+    assert(ret->children == NULL);
     for (size_t i = 0; i < proto->n_children; i++) {
         if (!take_child(check, i, proto->children[i], &children[i])) {
             return false;
@@ -131,6 +136,8 @@ static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
 bool host_step_request_take(struct check *check, const Polos__V1__Order *proto,
                             struct host_step_request *ret)
 {
+    assert(proto != NULL);
+    assert(check->error.code == CODE_OK); /* Else an old fault would refuse a good request. */
     *ret = (struct host_step_request){0};
     switch ((int)proto->order_case) {
     case POLOS__V1__ORDER__ORDER_SLEEP:

@@ -118,6 +118,7 @@ static bool take_schedules(struct check *check, const Polos__V1__Hello *hello,
             return false;
         }
     }
+    assert(count <= hello->n_workflows);
     hello_request(request)->schedules = schedules;
     hello_request(request)->schedule_count = count;
     return true;
@@ -135,6 +136,7 @@ static bool take_triggers(struct check *check, const Polos__V1__Hello *hello,
             return false;
         }
     }
+    assert(count <= hello->n_workflows);
     hello_request(request)->triggers = triggers;
     hello_request(request)->trigger_count = count;
     return true;
@@ -144,6 +146,7 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
 {
     assert(check->arena == &request->arena);
     assert(request->operation == &hello_operation);
+    assert(check->error.code == CODE_OK);
     str deployment = str_of(hello->deployment);
     struct host_hello *ret = &hello_request(request)->hello;
     *ret = (struct host_hello){
@@ -169,6 +172,7 @@ static str cut(str text, size_t bytes_max)
         return text;
     }
     str head = str_make(text.ptr, bytes_max);
+    assert(utf8_tail_len(head) < bytes_max);
     return str_make(head.ptr, head.len - utf8_tail_len(head));
 }
 
@@ -201,6 +205,8 @@ static bool take_outcome(struct check *check, const char *field,
  * on. Always true. */
 static bool note_fault(struct check *check, bool is_fine, struct host_message *ret)
 {
+    assert(is_fine == (check->error.code == CODE_OK));
+    assert(ret->kind == HOST_MESSAGE_STEP_DONE || ret->kind == HOST_MESSAGE_STEP_REQUEST);
     if (!is_fine) {
         ret->fault = check->error.message;
         check->error = (struct failure){0};
@@ -261,6 +267,7 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
         ret->is_retryable = false;
         check->error = (struct failure){0};
     }
+    assert(!ret->is_retryable || ret->outcome.failed);
     return true;
 }
 
@@ -321,6 +328,7 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
                        struct host_message *ret)
 {
     *ret = (struct host_message){.seq = message->seq, .ack = message->ack};
+    assert(check->error.code == CODE_OK);
     bool is_fine = true;
     switch ((int)message->message_case) {
     case POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE:

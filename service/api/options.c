@@ -54,6 +54,7 @@ static bool take_retries(struct check *check, const char *prefix, enum run_kind 
         return check_fault(check, field, "leave it 0: only workflows are tried again");
     }
     ret->max_retries = max_retries < 0 ? -1 : max_retries;
+    assert(kind == RUN_KIND_WORKFLOW || ret->max_retries <= 0);
     return max_retries <= OPTIONS_RETRIES_MAX ||
            check_fault(check, field, "%d is over %d, the most there is", (int)max_retries,
                        OPTIONS_RETRIES_MAX);
@@ -86,6 +87,7 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
 
 void options_hash(const struct start_options *options, struct buf *ret)
 {
+    assert(options->max_retries >= -1); /* All that mean none are one. */
     buf_put_counted(ret, options->session_id);
     buf_put_counted(ret, options->user_id);
     buf_put_counted(ret, options->conversation_id);
@@ -103,6 +105,7 @@ void options_hash(const struct start_options *options, struct buf *ret)
 
 void options_show(const struct start_options *options, struct arena *arena, Polos__V1__Run *ret)
 {
+    assert(ret->base.descriptor == &polos__v1__run__descriptor);
     ret->session_id = text_of(arena, options->session_id);
     ret->user_id = text_of(arena, options->user_id);
     ret->conversation_id = text_of(arena, options->conversation_id);

@@ -18,6 +18,7 @@ enum {
     QUEUES_PAGE = 100,
     QUEUES_PAGE_MAX = 1000,
 };
+static_assert((int)QUEUES_PAGE <= (int)QUEUES_PAGE_MAX);
 
 static bool check_period(struct check *check, const char *prefix,
                          const Polos__V1__QueueDefinition *proto)
@@ -33,6 +34,7 @@ static bool check_period(struct check *check, const char *prefix,
 bool queue_offer_take(struct check *check, const char *prefix,
                       const Polos__V1__QueueDefinition *proto, struct queue_offer *ret)
 {
+    assert(proto != NULL);
     *ret = (struct queue_offer){
         .name = check_copy(check, proto->name),
         .limits =
@@ -67,6 +69,7 @@ static bool take_default(struct check *check, size_t index,
 
 bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struct request *request)
 {
+    assert(check->arena == &request->arena);
     struct queue_offer *queues = arena_zalloc(check->arena, hello->n_queues * sizeof(*queues));
     struct queue_default_offer *defaults =
         arena_zalloc(check->arena, hello->n_workflows * sizeof(*defaults));
@@ -93,6 +96,7 @@ bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struc
 
 static Polos__V1__Queue *view(const struct queue_report *from, struct arena *arena)
 {
+    assert(from->name.len > 0);
     Polos__V1__QueueDefinition *definition = arena_alloc(arena, sizeof(*definition));
     polos__v1__queue_definition__init(definition);
     definition->name = text_of(arena, from->name);
@@ -115,6 +119,7 @@ static void was_put(struct request *request, const struct failure *failure)
     }
     Polos__V1__WorkflowServicePutQueueResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_RESPONSE__INIT;
+    assert(str_equal(put_queue_request(request)->ret.name, put_queue_request(request)->offer.name));
     response.queue = view(&put_queue_request(request)->ret, &request->arena);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
@@ -159,6 +164,8 @@ static void listed(struct request *request, const struct failure *failure)
     }
     struct arena *arena = &request->arena;
     size_t count = queues_request(request)->ret_count;
+    assert(count <= queues_request(request)->limit);
+    assert(count > 0 || !queues_request(request)->ret_more);
     Polos__V1__WorkflowServiceListQueuesResponse response =
         POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_RESPONSE__INIT;
     response.queues = arena_alloc(arena, (count + 1) * sizeof(*response.queues));

@@ -146,6 +146,8 @@ static str text_of_reply(const struct model_reply *reply, struct arena *arena)
 
 static void add_call(struct fold *fold, const struct model_block *block)
 {
+    assert(fold->step != NULL);
+    assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     Polos__V1__ToolCall *call = arena_alloc(fold->arena, sizeof(*call));
     polos__v1__tool_call__init(call);
     call->call_id = text_of(fold->arena, block->call_id);
@@ -168,11 +170,13 @@ static void close_step(struct fold *fold)
             step->tool_results[step->n_tool_results++] = fold->slots[i].result;
         }
     }
+    assert(step->n_tool_results <= step->n_tool_calls);
     fold->step = NULL;
 }
 
 static Polos__V1__Step *add_step(struct fold *fold)
 {
+    assert(fold->step == NULL); /* The one before is closed. */
     Polos__V1__Run *run = fold->run;
     run->steps = array_reserve_in(fold->arena, run->steps, &fold->step_cap, run->n_steps + 1,
                                   sizeof(run->steps[0]));
@@ -220,6 +224,7 @@ static void fold_requested(struct fold *fold, const struct event *event)
 
 static void settle_slot(struct fold *fold, struct slot *slot, const struct outcome *outcome)
 {
+    assert(slot->call != NULL);
     Polos__V1__ToolResult *result = arena_alloc(fold->arena, sizeof(*result));
     polos__v1__tool_result__init(result);
     result->call_id = slot->call->call_id;
@@ -274,6 +279,7 @@ static void fold_cancelled(struct fold *fold, str cause)
 static void fold_lease(struct fold *fold, const struct event *event, str host_id)
 {
     const struct run *state = &fold->report->state;
+    assert(state->effect_count <= COUNT_OF(fold->hints.hosts));
     for (size_t i = 0; i < state->effect_count; i++) {
         if (state->effects[i].id == event->effect) {
             fold->hints.hosts[i] = host_id;
@@ -340,6 +346,7 @@ static void drop_old_steps(Polos__V1__Run *run)
     while (first > 0 && bytes + step_bytes(run->steps[first - 1]) <= STEPS_BYTES_MAX) {
         bytes += step_bytes(run->steps[--first]);
     }
+    assert(first <= run->n_steps && bytes <= STEPS_BYTES_MAX);
     run->steps_left_out = (int32_t)first;
     run->steps = first < run->n_steps ? run->steps + first : NULL;
     run->n_steps -= first;
@@ -347,6 +354,7 @@ static void drop_old_steps(Polos__V1__Run *run)
 
 static char *result_of(const struct fold *fold)
 {
+    assert(fold->step == NULL); /* All has been read. */
     if (fold->run->status != POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED) {
         return fold->run->result_json;
     }
@@ -365,6 +373,7 @@ static char *result_of(const struct fold *fold)
 
 status run_view(const struct run_report *report, struct arena *arena, Polos__V1__Run **ret)
 {
+    assert(report->record_count == 0 || report->records != NULL);
     struct fold fold = {
         .arena = arena,
         .report = report,

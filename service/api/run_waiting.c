@@ -36,6 +36,7 @@ static str task_sentence(const struct run_report *report, size_t index, const ch
 
 static str model_sentence(const struct effect *effect, str failure, struct arena *arena)
 {
+    assert(effect->kind == EFFECT_MODEL);
     if (effect->state != EFFECT_BACKOFF) {
         return arena_printf(arena, "the model is answering, attempt %u", effect->attempt);
     }
@@ -117,6 +118,7 @@ static const char *kind_word(const struct run_report *report, const struct effec
         [EFFECT_EVENT] = "event",
         [EFFECT_CHILDREN] = "child",
     };
+    assert(effect->kind < EFFECT_KIND_COUNT);
     if (waits[effect->kind] != NULL) {
         return waits[effect->kind];
     }
@@ -189,6 +191,7 @@ static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t i
     waiting->since_ms = (int64_t)effect->since_ms;
     waiting->deadline_ms = (int64_t)deadline_of(&report->state, effect);
     waiting->message = text_of(arena, sentence_of(report, index, hints, arena));
+    assert(waiting->message[0] != '\0');
     return waiting;
 }
 
@@ -204,6 +207,7 @@ void run_waiting(const struct run_report *report, const struct run_waiting_hints
 {
     const struct run *state = &report->state;
     assert(state->effect_count <= ENGINE_EFFECTS_MAX);
+    assert(run->n_waiting == 0);
     if (engine_is_terminal(state)) {
         return;
     }

@@ -19,6 +19,12 @@ enum {
     /* A page ends early at this size: many clients take no more than 4 MiB. */
     HISTORY_BYTES_MAX = 2 << 20,
 };
+static_assert((int)LIST_PAGE <= (int)LIST_PAGE_MAX);
+static_assert((int)HISTORY_PAGE <= (int)HISTORY_PAGE_MAX);
+/* The numbers of the protos are those of the engine and of the rows. */
+static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
+static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1);
+static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED == 5);
 
 static void reported(struct request *request, const struct failure *failure,
                      exchange_answer_run *answer)
@@ -31,6 +37,7 @@ static void reported(struct request *request, const struct failure *failure,
 static void answer_get(struct api_call *call, Polos__V1__Run *run)
 {
     Polos__V1__RunServiceGetResponse response = POLOS__V1__RUN_SERVICE_GET_RESPONSE__INIT;
+    assert(run != NULL);
     response.run = run;
     api_call_reply(call, &response.base);
 }
@@ -52,6 +59,7 @@ static void get_run(struct api_call *call, const ProtobufCMessage *message)
 static void answer_cancel(struct api_call *call, Polos__V1__Run *run)
 {
     Polos__V1__RunServiceCancelResponse response = POLOS__V1__RUN_SERVICE_CANCEL_RESPONSE__INIT;
+    assert(run != NULL);
     response.run = run;
     api_call_reply(call, &response.base);
 }
@@ -76,6 +84,7 @@ static void cancel_run(struct api_call *call, const ProtobufCMessage *message)
 static void answer_retry(struct api_call *call, Polos__V1__Run *run)
 {
     Polos__V1__RunServiceRetryResponse response = POLOS__V1__RUN_SERVICE_RETRY_RESPONSE__INIT;
+    assert(run != NULL);
     response.run = run;
     api_call_reply(call, &response.base);
 }
@@ -100,6 +109,7 @@ static void forked(struct request *request, const struct failure *failure)
         return;
     }
     Polos__V1__RunServiceForkResponse response = POLOS__V1__RUN_SERVICE_FORK_RESPONSE__INIT;
+    assert(!uuid_is_zero(fork_request(request)->ret_run));
     response.run_id = text_of_uuid(&request->arena, fork_request(request)->ret_run);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
@@ -123,6 +133,7 @@ static void listed(struct request *request, const struct failure *failure)
     }
     struct arena *arena = &request->arena;
     size_t count = list_request(request)->ret_count;
+    assert(count <= list_request(request)->limit);
     Polos__V1__RunServiceListResponse response = POLOS__V1__RUN_SERVICE_LIST_RESPONSE__INIT;
     response.n_runs = count;
     response.runs = arena_alloc(arena, count * sizeof(*response.runs));
@@ -180,6 +191,7 @@ struct page {
 /* False: the page is full, and the entry is the first of the next one. */
 static bool page_has_room(const struct page *page)
 {
+    assert(page->response.n_events <= page->events_max);
     return page->response.n_events < page->events_max &&
            (page->response.n_events == 0 || page->bytes < HISTORY_BYTES_MAX);
 }
@@ -204,6 +216,7 @@ static status page_add_record(struct page *page, str record)
         }
         TRY(codec_decode(&entry, page->arena, &event));
         Polos__V1__HistoryEvent *shown = format_event(&entry, &event, page->arena);
+        assert(shown->seq >= page->from_seq);
         page->response.events[page->response.n_events++] = shown;
         page->bytes += strlen(shown->data_json);
     }
@@ -231,6 +244,7 @@ static void history_read(struct request *request, const struct failure *failure)
             history_request(request)->limit - 1, /* One more was asked for, to see what follows. */
     };
     page.response.events = arena_alloc(page.arena, page.events_max * sizeof(*page.response.events));
+    assert(page.events_max > 0 && page.events_max <= HISTORY_PAGE_MAX);
     status filled = page_fill(&page, history_request(request));
     if (status_is_ok(filled)) {
         api_call_reply(exchange_call(request), &page.response.base);

@@ -14,6 +14,7 @@ enum {
     SCHEDULES_PAGE_MAX = 1000,
     ZONE_BYTES_MAX = 64,
 };
+static_assert((int)SCHEDULES_PAGE <= (int)SCHEDULES_PAGE_MAX);
 
 static bool take_key(struct check *check, const char *prefix, const char *key, str *ret)
 {
@@ -38,6 +39,7 @@ static void was_put(struct request *request, const struct failure *failure)
         return;
     }
     const struct schedule_offer *offer = &put_schedule_request(request)->offer;
+    assert(offer->workflow.len > 0 && offer->key.len > 0);
     Polos__V1__WorkflowServicePutScheduleResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUT_SCHEDULE_RESPONSE__INIT;
     str id = arena_printf(&request->arena, STR_FMT "/" STR_FMT, STR_ARG(offer->workflow),
@@ -66,6 +68,7 @@ static void put_schedule(struct api_call *call, const ProtobufCMessage *message)
 
 static Polos__V1__WorkflowSchedule *view(const struct schedule_view *from, struct arena *arena)
 {
+    assert(from->id.len > 0 && from->workflow.len > 0);
     Polos__V1__WorkflowSchedule *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__workflow_schedule__init(ret);
     ret->schedule_id = text_of(arena, from->id);
@@ -92,6 +95,8 @@ static void listed(struct request *request, const struct failure *failure)
     }
     struct arena *arena = &request->arena;
     size_t count = schedules_request(request)->ret_count;
+    assert(count <= schedules_request(request)->limit);
+    assert(count > 0 || !schedules_request(request)->ret_more);
     Polos__V1__WorkflowServiceListSchedulesResponse response =
         POLOS__V1__WORKFLOW_SERVICE_LIST_SCHEDULES_RESPONSE__INIT;
     response.schedules = arena_alloc(arena, count * sizeof(*response.schedules));
@@ -144,6 +149,7 @@ static void delete_schedule(struct api_call *call, const ProtobufCMessage *messa
     if (is_fine) {
         delete_schedule_request(request)->id =
             arena_printf(&request->arena, "%s/" STR_FMT, proto->workflow_id, STR_ARG(key));
+        assert(delete_schedule_request(request)->id.len <= SCHEDULE_ID_BYTES_MAX);
     }
     exchange_post_checked(request, is_fine, &check);
 }

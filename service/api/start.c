@@ -46,6 +46,7 @@ static struct start *start_of(const struct api_call *call)
 
 static void post_forget(struct api_call *call)
 {
+    assert(start_of(call)->waits && start_of(call)->ticket != 0);
     struct request *forget = exchange_new(call, &forget_operation, exchange_ignore);
     forget->run = start_of(call)->run;
     forget_request(forget)->ticket = start_of(call)->ticket;
@@ -64,6 +65,7 @@ static void waited(struct request *request, const struct failure *failure)
 static void wait_for_end(struct api_call *call, uuid run)
 {
     struct start *start = start_of(call);
+    assert(start->waits && !uuid_is_zero(run));
     struct request *wait = exchange_new(call, &wait_operation, waited);
     start->run = run;
     wait->run = run;
@@ -161,6 +163,7 @@ static bool take_form(struct check *check, const struct start_form *form, size_t
         return false;
     }
     spec->kind = form->kind;
+    assert(spec->input.len > 0); /* At least null. */
     spec->name = arena_copy(check->arena, form->name);
     spec->provider_options = arena_copy(check->arena, form->options_json);
     digest(spec, start_request(request)->digest);

@@ -33,6 +33,7 @@ static char *format_token(struct arena *arena, const struct suspension *last)
 
 static bool parse_hex(str text, uint64_t *ret)
 {
+    assert(text.len <= HEX_MS);
     static const char digits[] = "0123456789abcdef";
     uint64_t value = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -64,6 +65,7 @@ static bool take_token(struct check *check, str token, struct request *request)
 
 static Polos__V1__Suspension *view(const struct suspension *from, struct arena *arena)
 {
+    assert(!uuid_is_zero(from->run));
     Polos__V1__Suspension *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__suspension__init(ret);
     ret->run_id = text_of_uuid(arena, from->run);
@@ -88,6 +90,7 @@ static void listed(struct request *request, const struct failure *failure)
     struct arena *arena = &request->arena;
     const struct suspension *found = suspensions_request(request)->ret;
     size_t count = suspensions_request(request)->ret_count;
+    assert(count <= suspensions_request(request)->limit);
     Polos__V1__SuspendServiceListResponse response = POLOS__V1__SUSPEND_SERVICE_LIST_RESPONSE__INIT;
     response.suspensions = arena_alloc(arena, count * sizeof(*response.suspensions));
     size_t shown = 0;
@@ -96,6 +99,7 @@ static void listed(struct request *request, const struct failure *failure)
         bytes += polos__v1__suspension__get_packed_size(response.suspensions[shown]);
     }
     response.n_suspensions = shown;
+    assert(shown > 0 || count == 0); /* A page brings its reader further. */
     if (shown > 0 && (shown < count || suspensions_request(request)->ret_more)) {
         response.next_page_token = format_token(arena, &found[shown - 1]);
     }

@@ -32,6 +32,7 @@ static void published(struct request *request, const struct failure *failure)
         return;
     }
     size_t count = publish_request(request)->count;
+    assert(count > 0 && count <= PUBLISH_EVENTS_MAX);
     Polos__V1__WorkflowServicePublishResponse response =
         POLOS__V1__WORKFLOW_SERVICE_PUBLISH_RESPONSE__INIT;
     response.existed = publish_request(request)->ret_existed;
@@ -56,6 +57,7 @@ static bool take_event(struct check *check, size_t index, const Polos__V1__Topic
 
 static void digest(struct request *request)
 {
+    assert(publish_request(request)->count > 0);
     struct buf buf = {0};
     for (size_t i = 0; i < publish_request(request)->count; i++) {
         const struct topic_event *event = &publish_request(request)->events[i];
@@ -127,6 +129,7 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
 {
     struct subscription *subscription = subscription_of(subscriber);
     assert(!subscription->stream.is_finished);
+    assert(event->sequence > 0);
     struct arena arena;
     arena_init(&arena, 0);
     Polos__V1__TopicEvent shown = POLOS__V1__TOPIC_EVENT__INIT;
@@ -228,6 +231,7 @@ static void subscriber_closed(struct api_call *call)
 static void subscriber_released(struct api_call *call)
 {
     struct subscription *subscription = call->user;
+    assert(subscription != NULL && subscription->stream.call == call);
     free(subscription->topic);
     free(subscription);
 }

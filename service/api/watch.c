@@ -128,6 +128,7 @@ static void watch_closed(struct api_call *call)
 
 static void watch_released(struct api_call *call)
 {
+    assert(call->user != NULL);
     free(call->user);
 }
 

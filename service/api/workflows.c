@@ -2,10 +2,14 @@
 #include "service/api/methods.h"
 #include "service/api/start.h"
 
+static_assert((int)RUN_KIND_WORKFLOW == (int)POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW);
+static_assert((int)RUN_KIND_TOOL == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL);
+
 static void answer_started(struct api_call *call, char *run_id, bool existed)
 {
     Polos__V1__WorkflowServiceStartResponse response =
         POLOS__V1__WORKFLOW_SERVICE_START_RESPONSE__INIT;
+    assert(run_id != NULL && strlen(run_id) == UUID_TEXT_BYTES - 1);
     response.run_id = run_id;
     response.existed = existed;
     api_call_reply(call, &response.base);
@@ -14,6 +18,7 @@ static void answer_started(struct api_call *call, char *run_id, bool existed)
 static void answer_ended(struct api_call *call, Polos__V1__Run *run)
 {
     Polos__V1__WorkflowServiceRunResponse response = POLOS__V1__WORKFLOW_SERVICE_RUN_RESPONSE__INIT;
+    assert(run != NULL);
     response.run = run;
     api_call_reply(call, &response.base);
 }
