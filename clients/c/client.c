@@ -51,7 +51,7 @@ struct polos_client {
     struct polos_loop *loop;
     struct connection *connections;
     unsigned connection_count;
-    unsigned next; /* Whose turn it is. */
+    unsigned next; /* Of the next call, modulo their count. */
     size_t calls; /* Not over yet. */
 };
 

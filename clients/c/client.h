@@ -15,6 +15,7 @@ enum {
     POLOS_METHOD_ALL,
 };
 
+/* The loop it was made with. */
 struct polos_loop *polos_client_loop(struct polos_client *client);
 /* A new call on the next connection. */
 grpc_call *polos_client_call(struct polos_client *client, unsigned method, uint64_t timeout_ms);

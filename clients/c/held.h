@@ -16,8 +16,8 @@ struct polos_task {
     Polos__V1__Task *message;
     uint32_t epoch;
     uint32_t steps; /* Settled, those that came with the task included. */
-    uint32_t outcomes; /* Of orders; those that came with the task included. */
-    struct said_list waiting; /* Orders the server has, without an outcome. */
+    uint32_t outcomes; /* Of step requests; those that came with the task included. */
+    struct said_list waiting; /* Step requests the server has, without an outcome. */
     struct replay replay; /* Of message->steps. */
     size_t nodes; /* Messages about it that are kept. */
     bool is_held; /* Its answer is wanted or on its way. */
@@ -37,9 +37,13 @@ struct polos_held {
     size_t count;
 };
 
+/* NULL: none has this id. */
 struct polos_task *polos_held_find(const struct polos_held *held, const char *id);
+/* One whose id is not in it. */
 void polos_held_add(struct polos_held *held, struct polos_task *task);
+/* One that is in it; it is not freed. */
 void polos_held_remove(struct polos_held *held, struct polos_task *task);
+/* Frees the table, not the tasks; it is empty and valid afterwards. */
 void polos_held_fini(struct polos_held *held);
 
 /* What its owner says counts. */

@@ -91,7 +91,7 @@ static void run_soon(struct polos_loop *loop)
 
 static void run_timers(struct polos_loop *loop)
 {
-    /* A timer that is set again for now waits for the next round. */
+    /* A timer that is set again for now waits for the next pass. */
     uint64_t now_us = loop->timers == NULL ? 0 : polos_now_us();
 
     while (loop->timers != NULL && loop->timers->due_us <= now_us) {

@@ -22,7 +22,9 @@ struct polos_loop_soon {
     bool is_due;
 };
 
+/* Where operations whose tag begins with struct polos_loop_tag complete. */
 grpc_completion_queue *polos_loop_queue(struct polos_loop *loop);
+/* Makes it due, once, behind those that are. */
 void polos_loop_soon(struct polos_loop *loop, struct polos_loop_soon *soon);
 /* Not due any more. */
 void polos_loop_not_soon(struct polos_loop *loop, struct polos_loop_soon *soon);

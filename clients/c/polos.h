@@ -28,10 +28,12 @@
 
 struct polos_loop;
 
+/* Never NULL. */
 struct polos_loop *polos_loop_new(void);
 void polos_loop_free(struct polos_loop *loop); /* Accepts NULL. */
 /* Calls back until polos_loop_stop(). May be run again. */
 void polos_loop_run(struct polos_loop *loop);
+/* polos_loop_run() returns when what is being dealt with is done. */
 void polos_loop_stop(struct polos_loop *loop);
 /* From any thread: calls run(context) in the loop. */
 void polos_loop_post(struct polos_loop *loop, void (*run)(void *context), void *context);
@@ -50,6 +52,7 @@ struct polos_timer {
 
 /* Setting a timer that is set moves it. Precise to about a millisecond. */
 void polos_timer_set(struct polos_loop *loop, struct polos_timer *timer, uint64_t due_us);
+/* Also one that is not set. */
 void polos_timer_clear(struct polos_loop *loop, struct polos_timer *timer);
 
 /* ---- calls ---- */

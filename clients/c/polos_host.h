@@ -37,15 +37,18 @@ struct polos_outcome {
 /* The task is yours until polos_task_done(). */
 typedef void polos_task_given(void *context, struct polos_task *task);
 
+/* Never NULL. The options' texts are copied. Nothing is dialled yet. */
 struct polos_host *polos_host_new(struct polos_client *client,
                                   const struct polos_host_options *options);
 /* Offers are made before polos_host_start(); what is passed is copied. */
 void polos_host_offer_tool(struct polos_host *host, const Polos__V1__ToolDefinition *tool,
                            polos_task_given *given, void *context);
+/* As polos_host_offer_tool(); description may be NULL. */
 void polos_host_offer_workflow(struct polos_host *host, const char *id, const char *description,
                                polos_task_given *given, void *context);
 /* An agent that this host defines; its loop runs in the server. */
 void polos_host_offer_agent(struct polos_host *host, const Polos__V1__AgentDefinition *agent);
+/* Dials, once; from then on it takes tasks. */
 void polos_host_start(struct polos_host *host);
 /* Takes no more tasks, leaves when those at work are settled, and calls stopped(context). */
 void polos_host_stop(struct polos_host *host, void (*stopped)(void *context), void *context);
@@ -57,9 +60,10 @@ void polos_host_free(struct polos_host *host); /* After `stopped`, or never star
 const Polos__V1__Task *polos_task_message(const struct polos_task *task);
 /* For the owner's use; NULL at first. */
 void polos_task_set_context(struct polos_task *task, void *context);
+/* What was set last. */
 void *polos_task_context(const struct polos_task *task);
 
-/* How the run settled this step or order before; NULL: not yet, do it. */
+/* How the run settled this step or step request before; NULL: not yet, do it. */
 const Polos__V1__TaskOutcome *polos_task_settled(struct polos_task *task, const char *key);
 
 /* NULL: the step is on the server's disk. Otherwise it is not, and will not be. */
@@ -77,35 +81,40 @@ bool polos_step_done(struct polos_task *task, const char *key, const struct polo
 /* Shows progress to watchers; never a fact. At most 64 KiB of UTF-8. */
 void polos_task_progress(struct polos_task *task, const char *text);
 
-/* ---- orders: what outlives the task's code ---- */
+/* ---- step requests: steps that the server does, which outlive the task's code ---- */
 
-/* Without an error: what was ordered has come about, or failed as `outcome` says; both last as
+/* Without an error: what was asked for has come about, or failed as `outcome` says; both last as
  * long as the call. Not called once the task was parked or done. */
-typedef void polos_order_settled(void *context, struct polos_task *task,
-                                 const struct polos_error *error,
-                                 const Polos__V1__TaskOutcome *outcome);
+typedef void polos_request_settled(void *context, struct polos_task *task,
+                                   const struct polos_error *error,
+                                   const Polos__V1__TaskOutcome *outcome);
 
 /*
- * Orders something under a key of its own in the task. What an earlier life of the task ordered
- * is ordered again, unless polos_task_settled() knows how it ended. `order` is copied; its
+ * Asks for something under a key of its own in the task. What an earlier life of the task asked for
+ * is asked for again, unless polos_task_settled() knows how it ended. `request` is copied; its
  * task_id, epoch and key are set here. The others below are for one kind each.
  * False: nobody wants to know any more; `settled` is not called.
  */
-bool polos_order(struct polos_task *task, const char *key, const Polos__V1__Order *order,
-                 polos_order_settled *settled, void *context);
-bool polos_order_sleep(struct polos_task *task, const char *key, int64_t until_ms,
-                       polos_order_settled *settled, void *context);
-bool polos_order_suspend(struct polos_task *task, const char *key,
-                         const Polos__V1__Suspend *suspend, polos_order_settled *settled,
+bool polos_request_step(struct polos_task *task, const char *key, const Polos__V1__Order *request,
+                        polos_request_settled *settled, void *context);
+/* Until a time, Unix milliseconds. */
+bool polos_request_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+                         polos_request_settled *settled, void *context);
+/* Until somebody answers, or its deadline. */
+bool polos_request_suspend(struct polos_task *task, const char *key,
+                           const Polos__V1__Suspend *suspend, polos_request_settled *settled,
+                           void *context);
+/* Starts runs, and waits for them if it says so. */
+bool polos_request_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
+                          polos_request_settled *settled, void *context);
+/* The next event of a topic, or its deadline. */
+bool polos_request_await(struct polos_task *task, const char *key,
+                         const Polos__V1__AwaitEvent *awaited, polos_request_settled *settled,
                          void *context);
-bool polos_order_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
-                        polos_order_settled *settled, void *context);
-bool polos_order_await(struct polos_task *task, const char *key,
-                       const Polos__V1__AwaitEvent *awaited, polos_order_settled *settled,
-                       void *context);
-bool polos_order_publish(struct polos_task *task, const char *key,
-                         const Polos__V1__Publish *publish, polos_order_settled *settled,
-                         void *context);
+/* One event; has come about at once. */
+bool polos_request_publish(struct polos_task *task, const char *key,
+                           const Polos__V1__Publish *publish, polos_request_settled *settled,
+                           void *context);
 
 /* ---- its end ---- */
 
@@ -123,7 +132,7 @@ void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_t
 void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome);
 /* It ended because its run is being cancelled; `cause` is for people. */
 void polos_task_cancelled(struct polos_task *task, const char *cause);
-/* It only waits for what it ordered: it is given again, with its steps, when something of that
+/* It only waits for what it asked for: it is given again, with its steps, when something of that
  * has ended. */
 void polos_task_park(struct polos_task *task);
 

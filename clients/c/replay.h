@@ -20,6 +20,7 @@ struct replay {
 /* The first step with this key; NULL: none. The task is the same in every call. */
 const Polos__V1__SettledStep *polos_replay_find(struct replay *replay, const Polos__V1__Task *task,
                                                 const char *key);
+/* Frees the index; it is valid afterwards. */
 void polos_replay_fini(struct replay *replay);
 
 /* Of any text. */

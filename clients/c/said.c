@@ -39,13 +39,13 @@ struct said *polos_said_find(const struct said_list *list, uint64_t seq)
     return node;
 }
 
-struct said *polos_said_find_order(const struct said_list *list, const struct polos_task *task,
-                                   const char *key)
+struct said *polos_said_find_request(const struct said_list *list, const struct polos_task *task,
+                                     const char *key)
 {
     struct said *node = list->first;
 
-    while (node != NULL && (node->kind != SAID_ORDER || node->task != task || node->is_void ||
-                            strcmp(node->text, key) != 0)) {
+    while (node != NULL && (node->kind != SAID_STEP_REQUEST || node->task != task ||
+                            node->is_void || strcmp(node->text, key) != 0)) {
         node = node->next;
     }
     return node;
@@ -118,24 +118,24 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
     return node;
 }
 
-static Polos__V1__Order *copy_order(const Polos__V1__Order *order)
+static Polos__V1__Order *copy_request(const Polos__V1__Order *request)
 {
-    size_t bytes = polos__v1__order__get_packed_size(order);
+    size_t bytes = polos__v1__order__get_packed_size(request);
     uint8_t *packed = memory_zeroed(bytes, 1);
 
-    polos__v1__order__pack(order, packed);
+    polos__v1__order__pack(request, packed);
     Polos__V1__Order *copy = polos__v1__order__unpack(NULL, bytes, packed);
     assert(copy != NULL);
     free(packed);
     return copy;
 }
 
-struct said *polos_said_order(struct polos_task *task, const char *key,
-                              const Polos__V1__Order *order)
+struct said *polos_said_request(struct polos_task *task, const char *key,
+                                const Polos__V1__Order *request)
 {
-    struct said *node = polos_said_about(SAID_ORDER, task, key, NULL);
+    struct said *node = polos_said_about(SAID_STEP_REQUEST, task, key, NULL);
 
-    node->order = copy_order(order);
+    node->request = copy_request(request);
     return node;
 }
 
@@ -145,8 +145,8 @@ void polos_said_free(struct said *node)
         return;
     }
     struct polos_task *task = node->task;
-    if (node->order != NULL) {
-        polos__v1__order__free_unpacked(node->order, NULL);
+    if (node->request != NULL) {
+        polos__v1__order__free_unpacked(node->request, NULL);
     }
     free(node);
     if (task != NULL) {
@@ -160,7 +160,7 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
                        const Polos__V1__TaskOutcome *outcome)
 {
     polos_step_settled *settled = node->settled;
-    polos_order_settled *came = node->came;
+    polos_request_settled *came = node->came;
 
     node->settled = NULL;
     node->came = NULL;
@@ -177,7 +177,7 @@ struct said *polos_said_again(const struct said *node)
     const struct polos_outcome outcome = {node->value_json, node->error_type, node->error_message};
     struct said *again = polos_said_about(node->kind, node->task, node->text, &outcome);
 
-    again->order = node->order == NULL ? NULL : copy_order(node->order);
+    again->request = node->request == NULL ? NULL : copy_request(node->request);
     again->is_cancelled = node->is_cancelled;
     again->number = node->number;
     again->settled = node->settled;
@@ -235,14 +235,14 @@ static void write_task_done(struct said *node, struct polos_session_message *ret
 }
 
 /* Borrows all but what is filled in here. */
-static void write_order(struct said *node, struct polos_session_message *ret)
+static void write_request(struct said *node, struct polos_session_message *ret)
 {
-    ret->order = *node->order;
-    ret->order.task_id = node->task->message->task_id;
-    ret->order.epoch = node->epoch;
-    ret->order.key = node->text;
+    ret->request = *node->request;
+    ret->request.task_id = node->task->message->task_id;
+    ret->request.epoch = node->epoch;
+    ret->request.key = node->text;
     ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
-    ret->message.order = &ret->order;
+    ret->message.order = &ret->request;
 }
 
 static void write_park(struct said *node, struct polos_session_message *ret)
@@ -290,7 +290,7 @@ static void write_nothing(struct said *node, struct polos_session_message *ret)
 void polos_said_write(struct said *node, struct polos_session_message *ret)
 {
     static void (*const writers[])(struct said *, struct polos_session_message *) = {
-        [SAID_STEP_DONE] = write_step_done, [SAID_ORDER] = write_order,
+        [SAID_STEP_DONE] = write_step_done, [SAID_STEP_REQUEST] = write_request,
         [SAID_TASK_DONE] = write_task_done, [SAID_PARK] = write_park,
         [SAID_DRAIN] = write_drain,         [SAID_DELTA] = write_delta,
         [SAID_HEARTBEAT] = write_heartbeat, [SAID_ACK] = write_nothing,

@@ -18,7 +18,7 @@ enum {
 
 enum said_kind {
     SAID_STEP_DONE,
-    SAID_ORDER,
+    SAID_STEP_REQUEST,
     SAID_TASK_DONE,
     SAID_PARK,
     SAID_DRAIN,
@@ -38,12 +38,12 @@ struct said {
     uint64_t seq;
     struct polos_task *task; /* NULL: about none. */
     polos_step_settled *settled; /* STEP_DONE; NULL: called, or nobody to call. */
-    polos_order_settled *came; /* ORDER; the same. */
+    polos_request_settled *came; /* ORDER; the same. */
     void *context;
-    Polos__V1__Order *order; /* ORDER; the node's. */
+    Polos__V1__Order *request; /* ORDER; the node's. */
     /* In `memory`: */
     size_t bytes;
-    char *text; /* A step's or order's key, a delta's text, a cause. */
+    char *text; /* A step's or step request's key, a delta's text, a cause. */
     char *value_json; /* NULL: an error. */
     char *error_type;
     char *error_message;
@@ -55,20 +55,24 @@ struct said_list {
     struct said *last;
 };
 
+/* To the end; the list takes the node. */
 void polos_said_push(struct said_list *list, struct said *node);
 struct said *polos_said_pop(struct said_list *list); /* NULL: empty. */
-struct said *polos_said_find(const struct said_list *list, uint64_t seq);
-/* An order that waits for its outcome. */
-struct said *polos_said_find_order(const struct said_list *list, const struct polos_task *task,
-                                   const char *key);
+struct said *polos_said_find(const struct said_list *list, uint64_t seq); /* NULL: none. */
+/* A step request that waits for its outcome. */
+struct said *polos_said_find_request(const struct said_list *list, const struct polos_task *task,
+                                     const char *key);
+/* One that is in the list; it is the caller's again. */
 void polos_said_remove(struct said_list *list, struct said *node);
 
+/* Of no task. The text is copied. */
 struct said *polos_said_alone(enum said_kind kind, const char *text);
 /* Counts itself among the task's nodes. */
 struct said *polos_said_about(enum said_kind kind, struct polos_task *task, const char *text,
                               const struct polos_outcome *outcome);
-struct said *polos_said_order(struct polos_task *task, const char *key,
-                              const Polos__V1__Order *order);
+/* As polos_said_about(), of a step request, which is copied. */
+struct said *polos_said_request(struct polos_task *task, const char *key,
+                                const Polos__V1__Order *request);
 /* Accepts NULL. May free its task, too. */
 void polos_said_free(struct said *node);
 /* Calls who waits for it, at most once. */
@@ -76,6 +80,7 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
                        const Polos__V1__TaskOutcome *outcome);
 /* The same under the task's epoch of today, with its callback. */
 struct said *polos_said_again(const struct said *node);
+/* Whether it is kept until it is acknowledged. */
 bool polos_said_is_numbered(const struct said *node);
 /* Points into the node. */
 void polos_said_write(struct said *node, struct polos_session_message *ret);

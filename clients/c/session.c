@@ -120,7 +120,7 @@ static void acknowledge_node(struct polos_session *session, struct said *node)
         polos_said_free(node);
         return;
     }
-    if (node->kind == SAID_ORDER && polos_task_is_at_work(task)) {
+    if (node->kind == SAID_STEP_REQUEST && polos_task_is_at_work(task)) {
         polos_said_push(&task->waiting, node);
         return;
     }
@@ -157,8 +157,8 @@ static void number_again(struct polos_session *session, struct said *node)
     polos_said_push(&session->unsent, node);
 }
 
-/* The new session is to answer, and knows of no order yet. */
-static void order_again(struct polos_session *session)
+/* The new session is to answer, and knows of no step request yet. */
+static void request_again(struct polos_session *session)
 {
     for (size_t i = 0; i < session->held.bucket_count; i++) {
         for (struct polos_task *task = session->held.buckets[i]; task != NULL; task = task->next) {
@@ -177,7 +177,7 @@ static void renumber(struct polos_session *session)
 
     session->unsent = (struct said_list){0};
     session->numbered = session->dealt = 0;
-    order_again(session);
+    request_again(session);
     for (struct said *node = polos_said_pop(&kept); node != NULL; node = polos_said_pop(&kept)) {
         if (node->is_void || node->kind == SAID_DRAIN) {
             polos_said_free(node);
@@ -250,16 +250,16 @@ static void receive_outcome(struct polos_session *session, const char *task_id, 
     if (task == NULL || !polos_task_is_at_work(task)) {
         return;
     }
-    struct said *node = polos_said_find_order(&task->waiting, task, key);
+    struct said *node = polos_said_find_request(&task->waiting, task, key);
     if (node != NULL) {
         polos_said_remove(&task->waiting, node);
         polos_task_came(task, node, outcome);
         polos_said_free(node);
         return;
     }
-    /* It came before the order was acknowledged. */
-    node = polos_said_find_order(&session->unacknowledged, task, key);
-    node = node == NULL ? polos_said_find_order(&session->unsent, task, key) : node;
+    /* It came before the step request was acknowledged. */
+    node = polos_said_find_request(&session->unacknowledged, task, key);
+    node = node == NULL ? polos_said_find_request(&session->unsent, task, key) : node;
     if (node != NULL) {
         node->is_void = true;
         polos_task_came(task, node, outcome);

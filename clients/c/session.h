@@ -5,8 +5,8 @@
  * is held from the moment it arrives until its TaskDone or Park is acknowledged (which means:
  * durable), it is stopped, or the server says it is lost; connections may come and go meanwhile.
  * The surprising part: a task that comes again with a higher epoch while it is at work is not
- * given out twice. The work goes on, and its answers carry the new epoch. Orders without an
- * outcome are said again in every new session: asking twice is asking once.
+ * given out twice. The work goes on, and its answers carry the new epoch. Step requests
+ * without an outcome are said again in every new session: asking twice is asking once.
  *
  * Order: polos_session_hello(), then polos_session_receive() for each message, sending what
  * polos_session_next() gives; after the stream broke, hello again.
@@ -32,7 +32,7 @@ struct polos_session_events {
 struct polos_session_message {
     Polos__V1__HostMessage message;
     Polos__V1__StepDone step_done;
-    Polos__V1__Order order;
+    Polos__V1__Order request;
     Polos__V1__TaskDone task_done;
     Polos__V1__Park park;
     Polos__V1__HostDelta delta;
@@ -42,6 +42,7 @@ struct polos_session_message {
     Polos__V1__TaskError error;
 };
 
+/* Never NULL. `events` is static. */
 struct polos_session *polos_session_new(const struct polos_session_events *events, void *context);
 /* Ends nothing: tasks that their owners still have are freed with polos_task_done(). */
 void polos_session_free(struct polos_session *session);
@@ -56,12 +57,14 @@ void polos_session_cut(struct polos_session *session);
 bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessage *message);
 /* The next message to send; false: none now. Valid until the next call of any function here. */
 bool polos_session_next(struct polos_session *session, struct polos_session_message *ret);
+/* Whether polos_session_next() has one. */
 bool polos_session_has_next(const struct polos_session *session);
 
 /* The server has not been told yet what was dealt with. */
 bool polos_session_owes_ack(const struct polos_session *session);
 void polos_session_ack(struct polos_session *session); /* Sends one alone, when it is owed. */
-void polos_session_heartbeat(struct polos_session *session);
+void polos_session_heartbeat(struct polos_session *session); /* Nothing, unless it is open. */
+/* Says that no more tasks are wanted, in this session and those to come. `cause` is copied. */
 void polos_session_drain(struct polos_session *session, const char *cause);
 
 /* For a task's owner: takes the node, and numbers it. */
@@ -70,7 +73,7 @@ void polos_session_say(struct polos_session *session, struct said *node);
 void polos_session_say_if_open(struct polos_session *session, struct said *node);
 
 bool polos_session_is_open(const struct polos_session *session); /* Welcome has come. */
-size_t polos_session_held(const struct polos_session *session);
+size_t polos_session_held(const struct polos_session *session); /* How many tasks. */
 /* Nothing is held, and the server knows all that was said. */
 bool polos_session_is_settled(const struct polos_session *session);
 

@@ -24,7 +24,9 @@ struct polos_stream_events {
 struct polos_stream *polos_stream_open(struct polos_client *client, unsigned method,
                                        const ProtobufCMessage *first, bool only,
                                        const struct polos_stream_events *events, void *context);
+/* Whether the next message may be sent now. */
 bool polos_stream_can_send(const struct polos_stream *stream);
+/* Only when it can; `sent` follows. The message is copied. */
 void polos_stream_send(struct polos_stream *stream, const ProtobufCMessage *message,
                        bool more_follows);
 /* `closed` follows. */

@@ -81,14 +81,14 @@ void polos_task_progress(struct polos_task *task, const char *text)
     }
 }
 
-bool polos_order(struct polos_task *task, const char *key, const Polos__V1__Order *order,
-                 polos_order_settled *settled, void *context)
+bool polos_request_step(struct polos_task *task, const char *key, const Polos__V1__Order *request,
+                        polos_request_settled *settled, void *context)
 {
     assert(task->is_owned);
     if (!polos_task_is_at_work(task)) {
         return false;
     }
-    struct said *node = polos_said_order(task, key, order);
+    struct said *node = polos_said_request(task, key, request);
 
     node->came = settled;
     node->context = context;
@@ -96,64 +96,64 @@ bool polos_order(struct polos_task *task, const char *key, const Polos__V1__Orde
     return true;
 }
 
-bool polos_order_sleep(struct polos_task *task, const char *key, int64_t until_ms,
-                       polos_order_settled *settled, void *context)
+bool polos_request_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+                         polos_request_settled *settled, void *context)
 {
     Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
 
     sleep.until_ms = until_ms;
-    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
-    order.sleep = &sleep;
-    return polos_order(task, key, &order, settled, context);
+    request.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    request.sleep = &sleep;
+    return polos_request_step(task, key, &request, settled, context);
 }
 
-bool polos_order_suspend(struct polos_task *task, const char *key,
-                         const Polos__V1__Suspend *suspend, polos_order_settled *settled,
+bool polos_request_suspend(struct polos_task *task, const char *key,
+                           const Polos__V1__Suspend *suspend, polos_request_settled *settled,
+                           void *context)
+{
+    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
+
+    request.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    request.suspend = (Polos__V1__Suspend *)suspend;
+    return polos_request_step(task, key, &request, settled, context);
+}
+
+bool polos_request_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
+                          polos_request_settled *settled, void *context)
+{
+    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
+
+    request.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
+    request.invoke = (Polos__V1__Invoke *)invoke;
+    return polos_request_step(task, key, &request, settled, context);
+}
+
+bool polos_request_await(struct polos_task *task, const char *key,
+                         const Polos__V1__AwaitEvent *awaited, polos_request_settled *settled,
                          void *context)
 {
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
 
-    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
-    order.suspend = (Polos__V1__Suspend *)suspend;
-    return polos_order(task, key, &order, settled, context);
+    request.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
+    request.await_event = (Polos__V1__AwaitEvent *)awaited;
+    return polos_request_step(task, key, &request, settled, context);
 }
 
-bool polos_order_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
-                        polos_order_settled *settled, void *context)
+bool polos_request_publish(struct polos_task *task, const char *key,
+                           const Polos__V1__Publish *publish, polos_request_settled *settled,
+                           void *context)
 {
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
+    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
 
-    order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
-    order.invoke = (Polos__V1__Invoke *)invoke;
-    return polos_order(task, key, &order, settled, context);
-}
-
-bool polos_order_await(struct polos_task *task, const char *key,
-                       const Polos__V1__AwaitEvent *awaited, polos_order_settled *settled,
-                       void *context)
-{
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-
-    order.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
-    order.await_event = (Polos__V1__AwaitEvent *)awaited;
-    return polos_order(task, key, &order, settled, context);
-}
-
-bool polos_order_publish(struct polos_task *task, const char *key,
-                         const Polos__V1__Publish *publish, polos_order_settled *settled,
-                         void *context)
-{
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-
-    order.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
-    order.publish = (Polos__V1__Publish *)publish;
-    return polos_order(task, key, &order, settled, context);
+    request.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
+    request.publish = (Polos__V1__Publish *)publish;
+    return polos_request_step(task, key, &request, settled, context);
 }
 
 /* ---- its end ---- */
 
-void polos_task_forget_orders(struct polos_task *task)
+void polos_task_forget_requests(struct polos_task *task)
 {
     for (struct said *node = polos_said_pop(&task->waiting); node != NULL;
          node = polos_said_pop(&task->waiting)) {
@@ -169,7 +169,7 @@ void polos_task_answer(struct polos_task *task, const struct polos_outcome *outc
     assert(task->is_held);
     task->is_done = true;
     node->is_cancelled = is_cancelled;
-    polos_task_forget_orders(task);
+    polos_task_forget_requests(task);
     polos_session_say(task->session, node);
 }
 
@@ -210,7 +210,7 @@ void polos_task_park(struct polos_task *task)
     }
     struct said *node = polos_said_about(SAID_PARK, task, "", NULL);
     node->number = task->outcomes;
-    polos_task_forget_orders(
+    polos_task_forget_requests(
         task); /* The server has them; those it lacks are still on their way. */
     polos_session_say(task->session, node);
 }
@@ -220,7 +220,7 @@ void polos_task_park(struct polos_task *task)
 void polos_task_came(struct polos_task *task, struct said *node,
                      const Polos__V1__TaskOutcome *outcome)
 {
-    assert(node->kind == SAID_ORDER && node->task == task);
+    assert(node->kind == SAID_STEP_REQUEST && node->task == task);
     task->outcomes++;
     polos_said_settle(node, NULL, outcome);
 }

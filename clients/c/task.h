@@ -15,9 +15,10 @@ void polos_task_answer(struct polos_task *task, const struct polos_outcome *outc
 void polos_task_cancel(struct polos_task *task);
 /* Nothing said of the task counts any more: calls who waits. It may be gone afterwards. */
 void polos_task_stop(struct polos_task *task, const char *cause);
-/* What was ordered under this key has ended. */
+/* What was asked for under this key has ended. */
 void polos_task_came(struct polos_task *task, struct said *node,
                      const Polos__V1__TaskOutcome *outcome);
-void polos_task_forget_orders(struct polos_task *task);
+/* Nobody is told of how they end. */
+void polos_task_forget_requests(struct polos_task *task);
 
 #endif

@@ -8,10 +8,12 @@
 
 #include "clients/c/polos.h"
 
+/* A buffer of the caller's. */
 grpc_byte_buffer *polos_wire_pack(const ProtobufCMessage *message);
 /* NULL: not such a message. Freed with protobuf_c_message_free_unpacked(). */
 ProtobufCMessage *polos_wire_unpack(const ProtobufCMessageDescriptor *descriptor,
                                     grpc_byte_buffer *bytes);
+/* A deep copy, freed with protobuf_c_message_free_unpacked(). */
 ProtobufCMessage *polos_wire_copy(const ProtobufCMessage *message);
 
 /* An error together with its text. */
@@ -23,6 +25,7 @@ struct polos_failure {
 /* What a call's status and trailers say; code 0 when it went well. */
 void polos_failure_init(struct polos_failure *ret, grpc_status_code code, grpc_slice message,
                         const grpc_metadata_array *trailers);
+/* Frees its text. */
 void polos_failure_fini(struct polos_failure *failure);
 
 #endif

@@ -229,7 +229,7 @@ static void order_suspend(struct waiter *waiter, const char *key)
     Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
 
     suspend.data_json = (char *)"{\"amount\":120}";
-    polos_order_suspend(waiter->task, key, &suspend, came, waiter);
+    polos_request_suspend(waiter->task, key, &suspend, came, waiter);
 }
 
 static void resume(struct waiter *waiter, const char *key)
@@ -267,7 +267,7 @@ static void order_event(struct waiter *waiter, const char *key)
 
     snprintf(topic, sizeof(topic), "bench-%u", waiter->index);
     awaited.topic = topic;
-    polos_order_await(waiter->task, key, &awaited, came, waiter);
+    polos_request_await(waiter->task, key, &awaited, came, waiter);
 }
 
 static void publish(struct waiter *waiter, const char *key)
@@ -309,7 +309,7 @@ static void order_child(struct waiter *waiter, const char *key)
     invoke.n_children = 1;
     invoke.children = children;
     invoke.wait = true;
-    polos_order_invoke(waiter->task, key, &invoke, came, waiter);
+    polos_request_invoke(waiter->task, key, &invoke, came, waiter);
 }
 
 void load_children(struct load *load)
@@ -336,7 +336,7 @@ static void sleep_given(void *context, struct polos_task *task)
 {
     struct load *load = context;
 
-    polos_order_sleep(task, "sleep", (int64_t)time(NULL) * 1000 + HOUR_MS, too_early, load);
+    polos_request_sleep(task, "sleep", (int64_t)time(NULL) * 1000 + HOUR_MS, too_early, load);
     polos_task_park(task);
     if (++waits.parked == load->options.count) {
         polos_loop_stop(load->loop);

@@ -146,7 +146,7 @@ static bool receive_whole_task(struct fixture *fixture, uint64_t seq, const Polo
     return is_fine;
 }
 
-/* Steps have the key "before", orders "asked". */
+/* Steps have the key "before", step requests "asked". */
 bool fixture_receive_task_with(struct fixture *fixture, uint64_t seq, const char *id,
                                uint32_t epoch, size_t steps, size_t orders)
 {
@@ -231,7 +231,7 @@ static void write_message(const Polos__V1__HostMessage *message, char *log)
              : is_error                    ? " error"
                                            : "");
     } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER) {
-        note(log, "order %s(%d) e%u;", message->order->key, (int)message->order->order_case,
+        note(log, "request %s(%d) e%u;", message->order->key, (int)message->order->order_case,
              message->order->epoch);
     } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_PARK) {
         note(log, "park e%u seen %u;", message->park->epoch, message->park->outcomes_seen);
@@ -291,9 +291,9 @@ bool fixture_step(struct fixture *fixture, const char *key)
     return polos_step_done(fixture->task, key, &fixture_value, settled, (void *)key);
 }
 
-bool fixture_order(struct fixture *fixture, const char *key)
+bool fixture_request(struct fixture *fixture, const char *key)
 {
-    return polos_order_sleep(fixture->task, key, 7, fixture_came, (void *)key);
+    return polos_request_sleep(fixture->task, key, 7, fixture_came, (void *)key);
 }
 
 void fixture_close(struct fixture *fixture)

@@ -50,7 +50,7 @@ void fixture_dial(struct fixture *fixture);
 void fixture_begin(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
 bool fixture_step(struct fixture *fixture, const char *key);
-bool fixture_order(struct fixture *fixture, const char *key);
+bool fixture_request(struct fixture *fixture, const char *key);
 void fixture_close(struct fixture *fixture);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * Goal: under a network that loses what it can and a server that forgets its sessions, every step
- * counts once, every order is answered once in each life of the code, no wake-up is lost, and
- * every task ends.
- * Method: a model of the server with eight tasks, each of which does steps and orders in turn;
- * half of them park when they like. Losses, cuts, restarts and outcomes are drawn from seeds.
+ * counts once, every step request is answered once in each life of the code, no wake-up is lost,
+ * and every task ends. Method: a model of the server with eight tasks, each of which does steps and
+ * step requests in turn; half of them park when they like. Losses, cuts, restarts and outcomes are
+ * drawn from seeds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 
 enum {
     TASKS = 8,
-    DEEDS_MAX = 9, /* Of a task: steps at even places, orders at odd ones. */
+    DEEDS_MAX = 9, /* Of a task: steps at even places, step requests at odd ones. */
     SENT_MAX = 4096,
     TURNS_MAX = 20000,
     SEEDS = 500,
@@ -51,7 +51,7 @@ struct peer_task {
     unsigned durable;
 };
 
-/* What the server has said in this session: a task, or the outcome of one of its orders. */
+/* What the server has said in this session: a task, or the outcome of one of its step requests. */
 struct peer_said {
     size_t task;
     unsigned deed;
@@ -134,7 +134,7 @@ static void do_next(struct peer_task *known)
         known->at++;
     } else {
         known->is_waiting = true;
-        assert_true(polos_order_sleep(known->task, key, 1, came, known));
+        assert_true(polos_request_sleep(known->task, key, 1, came, known));
     }
 }
 
@@ -428,7 +428,7 @@ static void dial(struct peer *peer)
     }
 }
 
-/* An order that waits is settled: its code is told, or started again. */
+/* A step request that waits is settled: its code is told, or started again. */
 static void settle_some(struct peer *peer)
 {
     struct peer_task *task = &peer->tasks[draw(peer, TASKS)];
