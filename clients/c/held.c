@@ -63,11 +63,13 @@ void polos_held_remove(struct polos_held *held, struct polos_task *task)
         at = &(*at)->next;
     }
     *at = task->next;
+    assert(held->count > 0);
     held->count--;
 }
 
 void polos_held_fini(struct polos_held *held)
 {
+    assert(held->count == 0);
     free(held->buckets);
     *held = (struct polos_held){0};
 }

@@ -151,6 +151,7 @@ static void beat(void *context)
 {
     struct polos_host *host = context;
 
+    assert(host->heartbeat_ms > 0);
     polos_session_heartbeat(host->session);
     polos_timer_set(host->loop, &host->beat, polos_now_us() + host->heartbeat_ms * 1000);
 }
@@ -187,6 +188,7 @@ static void closed(void *context, const struct polos_error *error)
 {
     struct polos_host *host = context;
 
+    assert(host->stream != NULL);
     host->stream = NULL;
     polos_session_cut(host->session);
     if (host->is_stopping && polos_session_held(host->session) == 0) {
@@ -200,6 +202,7 @@ static void closed(void *context, const struct polos_error *error)
         return;
     }
     polos_timer_set(host->loop, &host->redial, polos_now_us() + host->redial_us);
+    assert(host->redial_us >= REDIAL_FIRST_US);
     host->redial_us *= 2;
     host->redial_us = host->redial_us > REDIAL_MAX_US ? REDIAL_MAX_US : host->redial_us;
 }
@@ -210,6 +213,7 @@ static void send_hello(void *context, const Polos__V1__HostMessage *message)
 {
     struct polos_host *host = context;
 
+    assert(host->stream == NULL);
     host->stream = polos_stream_open(host->client, POLOS_METHOD_CONNECT, &message->base, false,
                                      &stream_events, host);
 }
@@ -243,6 +247,7 @@ static void given(void *context, struct polos_task *task)
     struct polos_host *host = context;
     const Polos__V1__Task *message = polos_task_message(task);
 
+    assert(message != NULL && host->is_started);
     for (size_t i = 0; i < host->offer_count; i++) {
         const struct offer *offer = &host->offers[i];
         if (offer->kind == message->kind && strcmp(offer->name, message->name) == 0) {
@@ -257,6 +262,7 @@ static void draining(void *context)
 {
     struct polos_host *host = context;
 
+    assert(host->stream != NULL);
     /* The session is kept; the next dial finds the server that comes after. */
     polos_stream_cancel(host->stream);
 }

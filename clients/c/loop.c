@@ -80,6 +80,7 @@ static void run_soon(struct polos_loop *loop)
     while (loop->soon != NULL) {
         struct polos_loop_soon *soon = loop->soon;
 
+        assert(soon->is_due && soon->run != NULL);
         loop->soon = soon->next;
         if (loop->soon == NULL) {
             loop->soon_tail = &loop->soon;
@@ -184,6 +185,8 @@ void polos_timer_clear(struct polos_loop *loop, struct polos_timer *timer)
     if (timer->previous == NULL && loop->timers != timer) {
         return;
     }
+    assert(timer->previous == NULL || timer->previous->next == timer);
+    assert(timer->next == NULL || timer->next->previous == timer);
     if (timer->previous != NULL) {
         timer->previous->next = timer->next;
     } else {
@@ -205,6 +208,7 @@ void polos_loop_soon(struct polos_loop *loop, struct polos_loop_soon *soon)
     if (soon->is_due) {
         return;
     }
+    assert(soon->run != NULL && *loop->soon_tail == NULL);
     soon->is_due = true;
     soon->next = NULL;
     *loop->soon_tail = soon;

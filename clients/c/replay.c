@@ -31,6 +31,7 @@ static void make(struct replay *replay, const Polos__V1__Task *task)
     while (replay->slot_count < 2 * task->n_steps) {
         replay->slot_count *= 2;
     }
+    assert((replay->slot_count & (replay->slot_count - 1)) == 0);
     replay->slots = memory_zeroed(replay->slot_count, sizeof(*replay->slots));
     for (size_t i = 0; i < task->n_steps; i++) {
         uint32_t *slot = slot_of(replay, task, task->steps[i]->key);

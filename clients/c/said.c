@@ -8,6 +8,7 @@
 
 void polos_said_push(struct said_list *list, struct said *node)
 {
+    assert((list->first == NULL) == (list->last == NULL));
     node->next = NULL;
     if (list->last == NULL) {
         list->first = node;
@@ -112,6 +113,7 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
 {
     struct said *node = make(kind, text, outcome);
 
+    assert(task != NULL);
     node->task = task;
     node->epoch = task->epoch;
     task->nodes++;
@@ -162,6 +164,8 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
     polos_step_settled *settled = node->settled;
     polos_request_settled *came = node->came;
 
+    assert(settled == NULL || node->kind == SAID_STEP_DONE);
+    assert(came == NULL || node->kind == SAID_STEP_REQUEST);
     node->settled = NULL;
     node->came = NULL;
     if (settled != NULL) {
@@ -174,6 +178,7 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
 
 struct said *polos_said_again(const struct said *node)
 {
+    assert(polos_said_is_numbered(node) && node->task != NULL);
     const struct polos_outcome outcome = {node->value_json, node->error_type, node->error_message};
     struct said *again = polos_said_about(node->kind, node->task, node->text, &outcome);
 
@@ -296,6 +301,8 @@ void polos_said_write(struct said *node, struct polos_session_message *ret)
         [SAID_HEARTBEAT] = write_heartbeat, [SAID_ACK] = write_nothing,
     };
 
+    assert(polos_said_is_numbered(node) == (node->seq != 0));
+    assert(node->kind == SAID_STEP_REQUEST || node->request == NULL);
     polos__v1__host_message__init(&ret->message);
     ret->message.seq = node->seq;
     writers[node->kind](node, ret);

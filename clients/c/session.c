@@ -24,6 +24,7 @@ struct polos_session {
 
 void polos_session_say(struct polos_session *session, struct said *node)
 {
+    assert(node->task == NULL || node->task->session == session);
     if (polos_said_is_numbered(node)) {
         node->seq = ++session->numbered;
     }
@@ -54,10 +55,12 @@ bool polos_session_next(struct polos_session *session, struct polos_session_mess
     }
     struct said *node = polos_said_pop(&session->unsent);
 
+    assert(session->last == NULL || !polos_said_is_numbered(session->last));
     polos_said_free(session->last);
     session->last = NULL;
     polos_said_write(node, ret);
     ret->message.ack = session->dealt;
+    assert(session->told <= session->dealt);
     session->told = session->dealt;
     if (polos_said_is_numbered(node)) {
         polos_said_push(&session->unacknowledged, node);
@@ -97,6 +100,7 @@ static void drop(struct polos_session *session, struct polos_task *task, const c
     if (task == NULL || !task->is_held) {
         return;
     }
+    assert(task->session == session);
     task->is_held = false;
     polos_held_remove(&session->held, task);
     task->nodes++; /* Callbacks may let go of it. */
@@ -115,6 +119,9 @@ static void acknowledge_node(struct polos_session *session, struct said *node)
 {
     struct polos_task *task = node->task;
     bool ends_task = node->kind == SAID_TASK_DONE || node->kind == SAID_PARK;
+
+    assert(polos_said_is_numbered(node) && node->next == NULL);
+    assert(task != NULL || node->kind == SAID_DRAIN);
 
     if (node->is_void) {
         polos_said_free(node);
@@ -153,6 +160,7 @@ static bool acknowledged(struct polos_session *session, uint64_t ack)
 
 static void number_again(struct polos_session *session, struct said *node)
 {
+    assert(polos_said_is_numbered(node));
     node->seq = ++session->numbered;
     polos_said_push(&session->unsent, node);
 }
@@ -175,6 +183,7 @@ static void renumber(struct polos_session *session)
 {
     struct said_list kept = session->unsent;
 
+    assert(session->unacknowledged.first == NULL); /* Nothing was sent on this stream. */
     session->unsent = (struct said_list){0};
     session->numbered = session->dealt = 0;
     request_again(session);
@@ -270,6 +279,7 @@ static void receive_outcome(struct polos_session *session, const char *task_id, 
 static void receive_epoch(struct polos_session *session, struct polos_task *task,
                           const Polos__V1__Task *message)
 {
+    assert(message->epoch > task->epoch);
     task->epoch = message->epoch;
     say_again(session, task);
     task->nodes++; /* Callbacks may let go of it. */
@@ -298,6 +308,7 @@ static void receive_task(struct polos_session *session, Polos__V1__ServerMessage
         return;
     }
     drop(session, task, "parked"); /* If there is one: its Park was dealt with. */
+    assert(polos_held_find(&session->held, message->task->task_id) == NULL);
     task = polos_task_new(session, message->task);
     message->task = NULL;
     message->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET;
@@ -347,6 +358,7 @@ static void answer_refused(struct polos_session *session, struct polos_task *tas
 {
     const struct polos_outcome failed = {.error_type = "AnswerRefused", .error_message = message};
 
+    assert(task->is_done);
     if (task->is_answer_refused) {
         drop(session, task, message);
         return;
@@ -424,6 +436,8 @@ struct polos_session *polos_session_new(const struct polos_session_events *event
 {
     struct polos_session *session = memory_zeroed(1, sizeof(*session));
 
+    assert(events->welcomed != NULL && events->given != NULL);
+    assert(events->ready != NULL && events->draining != NULL);
     session->events = events;
     session->context = context;
     session->name = memory_copy("");
@@ -444,6 +458,7 @@ void polos_session_free(struct polos_session *session)
             drop(session, session->held.buckets[i], "the host is gone");
         }
     }
+    assert(session->held.count == 0);
     polos_said_free(session->last);
     forget_list(&session->unacknowledged);
     forget_list(&session->unsent);
@@ -473,6 +488,7 @@ void polos_session_cut(struct polos_session *session)
 {
     session->is_open = false;
     unsend(session);
+    assert(session->unacknowledged.first == NULL);
 }
 
 void polos_session_hello(struct polos_session *session, const Polos__V1__Hello *hello,

@@ -31,6 +31,7 @@ struct polos_stream {
 static void start(struct polos_stream *stream, const grpc_op *ops, size_t count,
                   struct polos_loop_tag *tag)
 {
+    assert(tag->done != NULL);
     stream->pending++;
     grpc_call_error refused = grpc_call_start_batch(stream->call, ops, count, tag, NULL);
     assert(refused == GRPC_CALL_OK);
@@ -44,6 +45,7 @@ static void finish_if_over(struct polos_stream *stream)
     if (stream->pending > 0) {
         return;
     }
+    assert(stream->outgoing == NULL && stream->incoming == NULL);
     polos_failure_init(&failure, stream->status, stream->message, &stream->trailers);
     stream->events->closed(stream->context, failure.error.code == 0 ? NULL : &failure.error);
     polos_failure_fini(&failure);
@@ -69,6 +71,7 @@ static void on_received(struct polos_loop_tag *tag, bool ok)
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, received);
     grpc_byte_buffer *message = stream->incoming;
 
+    assert(stream->pending > 0);
     stream->pending--;
     stream->incoming = NULL;
     if (!ok || message == NULL) {
@@ -84,6 +87,7 @@ static void on_sent(struct polos_loop_tag *tag, bool ok)
 {
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, sent);
 
+    assert(stream->pending > 0 && stream->is_sending);
     stream->pending--;
     stream->is_sending = false;
     grpc_byte_buffer_destroy(stream->outgoing);
@@ -101,6 +105,7 @@ static void on_ended(struct polos_loop_tag *tag, bool ok)
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, ended);
 
     (void)ok;
+    assert(stream->pending > 0);
     stream->pending--;
     stream->is_over = true;
     finish_if_over(stream);

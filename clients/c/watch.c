@@ -29,6 +29,7 @@ static void dial(void *context);
 
 static void end(struct polos_watch *watch, const struct polos_error *error)
 {
+    assert(watch->stream == NULL);
     polos_timer_clear(polos_client_loop(watch->client), &watch->redial);
     watch->events->closed(watch->context, error);
     free(watch->run_id);
@@ -75,6 +76,7 @@ static void closed(void *context, const struct polos_error *error)
     }
     polos_timer_set(polos_client_loop(watch->client), &watch->redial,
                     polos_now_us() + watch->redial_us);
+    assert(watch->redial_us >= REDIAL_FIRST_US);
     watch->redial_us *= 2;
     watch->redial_us = watch->redial_us > REDIAL_MAX_US ? REDIAL_MAX_US : watch->redial_us;
 }
@@ -86,6 +88,7 @@ static void dial(void *context)
     struct polos_watch *watch = context;
     Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
 
+    assert(watch->stream == NULL);
     request.run_id = watch->run_id;
     request.from_position = watch->position;
     request.deltas = watch->deltas;
@@ -98,6 +101,7 @@ struct polos_watch *polos_watch_run(struct polos_client *client, const char *run
 {
     struct polos_watch *watch = memory_zeroed(1, sizeof(*watch));
 
+    assert(events->event != NULL && events->closed != NULL);
     watch->client = client;
     watch->events = events;
     watch->context = context;

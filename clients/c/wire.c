@@ -46,7 +46,9 @@ ProtobufCMessage *polos_wire_copy(const ProtobufCMessage *message)
     size_t bytes = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = memory_zeroed(bytes, 1);
 
-    protobuf_c_message_pack(message, packed);
+    size_t written = protobuf_c_message_pack(message, packed);
+    assert(written == bytes);
+    (void)written;
     ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, NULL, bytes, packed);
     assert(copy != NULL);
     free(packed);
@@ -129,6 +131,7 @@ void polos_failure_init(struct polos_failure *ret, grpc_status_code code, grpc_s
     ret->error.reason = ret->memory;
     ret->error.field = ret->memory + reason_bytes;
     ret->error.message = ret->memory + reason_bytes + field_bytes;
+    assert(ret->error.message[length] == '\0');
     free(reason);
     free(field);
     google__rpc__status__free_unpacked(status, NULL);
