@@ -1,7 +1,7 @@
 /*
  * main: puts polosd together; the only place that names concrete stores, providers, transports.
  *
- * Order: the runtime needs the model client, which needs the runtime's sink, hence
+ * Order: the partition needs the model client, which needs the partition's sink, hence
  *        partition_set_models(). Down it goes the other way round: callers first, the store last,
  *        and the engine stays up until the last caller has its answer.
  */
@@ -205,7 +205,7 @@ static int act(enum config_action action, const struct config *config, struct ar
     return EXIT_SUCCESS;
 }
 
-/* Memory that one turn frees and the next one wants is not handed back to the kernel in between:
+/* Memory that one round frees and the next one wants is not handed back to the kernel in between:
  * measured at 8 to 15 % of the CPU of an agent run, with the idle size unchanged. */
 static void keep_memory(void)
 {

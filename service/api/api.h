@@ -1,7 +1,7 @@
 /*
  * api: the services, as rows of handlers that no transport is known to.
  *
- * A handler checks what came, posts a request to the runtime and returns; the answer is built
+ * A handler checks what came, posts a request to the partition and returns; the answer is built
  * in the request's `done`, on the partition thread, and handed to the transport from there.
  *
  * Threading: api_init before the first call; the rest is constant.
@@ -28,7 +28,7 @@ struct api {
 void api_init(struct api *api, struct partition *partition, size_t input_bytes_max);
 /* Tables, up to NULL; each ends with a row whose path is NULL. Static. */
 const struct api_method *const *api_methods(void);
-/* For runtime_options: what facts, deltas and ends look like to watchers. */
+/* For partition_options: what facts, deltas and ends look like to watchers. */
 const struct watch_format *api_format(void);
 
 #endif

@@ -4,7 +4,7 @@
  *   NEW --Hello--> OPEN --the host leaves, or breaks a rule--> LEAVING
  *                                 (&host_gone_operation is out; its done finishes the call)
  *
- * The runtime may close the stream at any time; then it has let go of the link, and what the
+ * The partition may close the stream at any time; then it has let go of the link, and what the
  * host still says is passed over there.
  */
 #include <stdatomic.h>
@@ -32,7 +32,7 @@ enum greeting {
     GREETING_LEFT, /* The host left first. */
 };
 
-/* call->user. Lives until `released`: the runtime lets go of the link before the call is
+/* call->user. Lives until `released`: the partition lets go of the link before the call is
  * finished, and each request that names the link holds the call. */
 struct connect {
     struct host_link link; /* The partition thread's, once Hello was posted. */

@@ -1,5 +1,5 @@
 /*
- * exchange: one request to the runtime on behalf of one call.
+ * exchange: one request to the partition on behalf of one call.
  *
  * Invariant: a call is referenced while a request of it is out, so `done` may always use it.
  * Threading: new and post on the thread of the call's handler; the rest in `done`, on the
@@ -53,7 +53,7 @@ void exchange_fail_read(struct api_call *call, status why);
 /* A call that follows something until it is finished, once. */
 struct exchange_stream {
     struct api_call *call; /* Constant. */
-    bool is_posted; /* The call's thread's: the runtime knows of it. */
+    bool is_posted; /* The call's thread's: the partition knows of it. */
     bool is_finished; /* The partition thread's. */
 };
 

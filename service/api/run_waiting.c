@@ -100,7 +100,7 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
     return STR_EMPTY;
 }
 
-/* Whether it is the run's turn that lacks. */
+/* Whether it is the run's admission that lacks. */
 static bool is_queued(const struct run_report *report, const struct effect *effect)
 {
     bool may_be = effect->kind == EFFECT_BODY || report->state.admission == ADMISSION_AWAITED;

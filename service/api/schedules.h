@@ -14,7 +14,7 @@ enum {
 };
 
 /* Key and zone, or what stands for an empty one; the rest of the offer is there. Whether it ever
- * comes due is for the runtime to say, which has the zones. */
+ * comes due is for the partition to say, which has the zones. */
 bool schedule_take(struct check *check, const char *prefix, const char *key, const char *timezone,
                    struct schedule_offer *ret);
 

@@ -112,7 +112,7 @@ static void publish(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
-/* call->user. Lives until `released`; the runtime lets go of the subscriber before the call is
+/* call->user. Lives until `released`; the partition lets go of the subscriber before the call is
  * finished, and a call is never released before that. */
 struct subscription {
     struct subscriber subscriber; /* The partition thread's, once posted. */

@@ -18,7 +18,7 @@
 #include "service/features/watchers/watchers.h"
 #include "service/partition/request.h"
 
-/* call->user. Lives until `released`; the runtime lets go of the watcher before the call is
+/* call->user. Lives until `released`; the partition lets go of the watcher before the call is
  * finished, and a call is never released before that. */
 struct watch {
     struct watcher watcher; /* The partition thread's, once posted. */
