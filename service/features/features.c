@@ -18,6 +18,7 @@
 #include "service/features/versions/versions.h"
 #include "service/features/waits/waits.h"
 #include "service/features/watchers/watchers.h"
+#include "service/partition/state.h"
 
 /*
  * Queues note a run before a host is looked for. Those who are told of a run's end come before
@@ -45,3 +46,5 @@ const struct feature *const features_all[] = {
     &children_feature,
     NULL,
 };
+
+static_assert(COUNT_OF(features_all) - 1 <= PARTITION_FEATURES_MAX, "each has a place");
