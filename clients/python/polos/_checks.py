@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
-from .errors import UnsupportedFeatureError
+from .errors import InvalidArgumentError, UnsupportedFeatureError
 
+_TOOL_NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 
 
@@ -17,6 +19,49 @@ def checked_id(name: Any, what: str) -> str:
             f"{what} id {name!r} is not valid: 1 to 128 letters, digits, '_', '-' or '.'"
         )
     return name
+
+
+def checked_tool_name(name: Any) -> str:
+    """A tool's name as every provider takes it, or ValueError."""
+    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+        raise ValueError(
+            f"tool id {name!r} is no name that models can be told: 1 to 64 letters, digits, '_' "
+            "or '-'"
+        )
+    return name
+
+
+def check_option_names(given: Iterable[str], ours: Iterable[str]) -> None:
+    """Raises InvalidArgumentError for what is meant to be an option of ours, and misspelt, so that
+    it does not travel to the provider unseen."""
+    for name in given:
+        if name in _PROVIDER_OPTIONS:
+            continue
+        meant = next((known for known in ours if _is_nearly(name, known)), None)
+        if meant is not None:
+            raise InvalidArgumentError(
+                f"there is no option {name!r}; did you mean {meant!r}?", field=name
+            )
+
+
+_PROVIDER_OPTIONS = frozenset({"user", "seed", "metadata", "top_p", "top_k", "store", "stream"})
+_EDITED_LETTERS_MIN = 6
+
+
+def _is_nearly(name: str, known: str) -> bool:
+    """But for case and underscores, or one letter of six and more."""
+    one, other = (each.replace("_", "").lower() for each in (name, known))
+    return one == other or (len(known) >= _EDITED_LETTERS_MIN and _is_one_edit(one, other))
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Whether a letter more, less, changed, or two exchanged, make one of the other."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    same = next((i for i, (a, b) in enumerate(zip(one, other)) if a != b), len(one))
+    a, b = one[same:], other[same:]
+    exchanged = len(a) > 1 and len(b) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:]
+    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or exchanged
 
 
 def check_client(given: Any, what: str) -> None:

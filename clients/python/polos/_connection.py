@@ -21,6 +21,8 @@ from .tool import Tool
 from .v1 import agents_pb2, common_pb2, tools_pb2
 from .workflow import Workflow
 
+LOOP_END_SECONDS = 0.005  # for gRPC to hand over what it still has for the loop
+
 
 class Connection:
     """Made on a running loop, used on that loop only; ends with it, or by close()."""
@@ -155,6 +157,7 @@ class Connection:
         finally:
             with contextlib.suppress(Exception):
                 await self.wire.close()
+            await asyncio.sleep(LOOP_END_SECONDS)
 
 
 def _covers(offers: Offers, wanted: Iterable[Startable]) -> bool:

@@ -28,22 +28,30 @@ def annotations_of(func: Callable[..., Any], depth: int) -> dict[str, Any]:
             return {}
 
 
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _is_never_given(signature: inspect.Signature) -> bool:
+    """Whether it has parameters that only stay empty: *args, **kwargs, keyword-only ones."""
+    return any(
+        each.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        or (each.kind is inspect.Parameter.KEYWORD_ONLY and each.default is each.empty)
+        for each in signature.parameters.values()
+    )
+
+
 class Parameters:
     """How many arguments a function wants beside the context, and of what type."""
 
     def __init__(self, func: Callable[..., Any], what: str, depth: int = 3) -> None:
-        name = getattr(func, "__name__", repr(func))
-        positional = [
-            parameter
-            for parameter in inspect.signature(func).parameters.values()
-            if parameter.kind
-            in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        ]
+        signature = inspect.signature(func)
+        positional = [each for each in signature.parameters.values() if each.kind in _POSITIONAL]
         required = [p for p in positional if p.default is inspect.Parameter.empty]
-        if not positional or len(required) > 2:
+        if not positional or len(required) > 2 or _is_never_given(signature):
+            name = getattr(func, "__name__", repr(func))
             raise TypeError(
-                f"{what} {name!r} takes (ctx) or (ctx, input); "
-                f"its signature is {inspect.signature(func)}"
+                f"{what} {name!r} takes (ctx) or (ctx, input), for nothing else would be given to "
+                f"it; its signature is {signature}"
             )
         self.takes_input = len(positional) >= 2
         self.input_name = positional[1].name if self.takes_input else ""

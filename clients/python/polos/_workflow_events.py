@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import _keys
 from ._run_models import iso, parsed
 from .types import StreamEvent
 from .v1 import common_pb2, runs_pb2
@@ -50,6 +51,8 @@ class RunNarrator:
             payload = data.get("input")
             return "workflow_start", {"workflow_id": self._workflow_id, "payload": payload}
         if fact.type == "STEP_SETTLED":
+            if str(data.get("key")).startswith(_keys.OWN_PREFIX):
+                return None
             return "step_finish", _step(str(data.get("key")), "step", data)
         if fact.type == "WAIT_SET":
             key = self._keys[fact.effect_id] = str(data.get("key"))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
 
+from . import _keys
 from .types import HistoryEvent
 
 PAYLOAD_CHARACTERS = 120  # of one value in a line of text, unless told otherwise
@@ -94,9 +95,7 @@ class _Words:
             "LEASE_LOST": lambda e: (
                 f"{self._name(e)} was taken from its host{self._cause(e.data)}"
             ),
-            "STEP_SETTLED": lambda e: (
-                f"step {_quoted(e.data.get('key'))} {self._outcome(e.data)}"
-            ),
+            "STEP_SETTLED": self._step_settled,
             "WAIT_SET": self._wait_set,
             "WAIT_SETTLED": self._wait_settled,
             "CHILD_SETTLED": self._child_settled,
@@ -165,6 +164,14 @@ class _Words:
         host, deployment = event.data.get("host_id"), event.data.get("deployment")
         version = f" (deployment {one_line(deployment)})" if deployment else ""
         return f"{self._name(event)} went to host {one_line(host)}{version}{_attempt(event)}"
+
+    def _step_settled(self, event: HistoryEvent) -> str:
+        key = str(event.data.get("key") or "")
+        found = _keys.read_try(key)
+        if found is None:
+            return f"step {_quoted(key)} {self._outcome(event.data)}"
+        number, step = found
+        return f"try {number} of step {_quoted(step)} {self._outcome(event.data)}"
 
     # ---- waits ----
 

@@ -8,6 +8,7 @@ again when the server is back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import os
@@ -26,6 +27,7 @@ from . import _registry
 from ._codec.outcomes import (
     OutcomeTooLargeError,
     error_outcome,
+    parts_of,
     stack_of,
     text_of,
     value_outcome,
@@ -317,27 +319,28 @@ class Host:
         self._redial.clear()
         self._open.clear()
         call = self._wire.bidi(TOOL_CONNECT)
-        await call.write(self._session.hello())
-        tasks = [
-            asyncio.create_task(self._read(call), name="polos-host-read"),
-            asyncio.create_task(self._write(call), name="polos-host-write"),
-            asyncio.create_task(self._beat(), name="polos-host-beat"),
-            asyncio.create_task(self._redial.wait(), name="polos-host-redial"),
-        ]
-        for task in tasks:
+        end = asyncio.Event()
+        read = asyncio.create_task(self._read(call), name="polos-host-read")
+        write = asyncio.create_task(self._write(call, end), name="polos-host-write")
+        beat = asyncio.create_task(self._beat(), name="polos-host-beat")
+        redial = asyncio.create_task(self._redial.wait(), name="polos-host-redial")
+        for task in (read, write, beat, redial):
             quiet(task)
         try:
-            done, _ = await asyncio.wait(
-                [tasks[0], tasks[3]], return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait([read, redial], return_when=asyncio.FIRST_COMPLETED)
+            ended = read.done()
         finally:
-            for task in tasks:
-                task.cancel()
-            call.cancel()
+            beat.cancel()
+            redial.cancel()
             self._stop_ack_timer()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks[0] in done:
-            tasks[0].result()
+            end.set()
+            self._wake.set()
+            call.cancel()  # on which a pending read or write returns: it is not to be abandoned
+            await asyncio.gather(read, write, beat, redial, return_exceptions=True)
+            with contextlib.suppress(Exception):
+                await call.code()
+        if ended:
+            read.result()
 
     async def _read(self, call: Stream) -> None:
         while True:
@@ -348,15 +351,19 @@ class Host:
                 self._handle(event)
             self._wake.set()
 
-    async def _write(self, call: Stream) -> None:
+    async def _write(self, call: Stream, end: asyncio.Event) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await call.write(self._session.hello())  # when it breaks the reader learns why
+            await self._write_on(call, end)
+
+    async def _write_on(self, call: Stream, end: asyncio.Event) -> None:
         while True:
             await self._wake.wait()
+            if end.is_set():
+                return
             self._wake.clear()
             for message in self._session.take():
-                try:
-                    await call.write(message)
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    return  # the reader learns why
+                await call.write(message)
             if self._session.acknowledgement_due and self._ack_timer is None:
                 loop = asyncio.get_running_loop()
                 self._ack_timer = loop.call_later(ACK_DELAY_SECONDS, self._acknowledge)
@@ -534,7 +541,9 @@ def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.
             text_of(error),
             stack_of(error),
         )
-    passing = isinstance(error, Exception) and not isinstance(error, _LASTING)
+    passing = all(
+        isinstance(part, Exception) and not isinstance(part, _LASTING) for part in parts_of(error)
+    )
     retryable = passing and task.kind == tools_pb2.TASK_KIND_WORKFLOW
     return error_outcome(error, what, retryable=retryable)
 

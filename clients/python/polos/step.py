@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from . import _keys
 from ._codec.names import UnknownClassError
 from ._codec.outcomes import error_outcome, value_outcome
 from ._codec.text import dumps_argument
@@ -92,14 +93,14 @@ class Step:
             as models, otherwise as JSON gives it back, or as func's return annotation says.
         """
         _check_work(step_key, func, max_retries, base_delay, max_delay)
+        tries = Tries(step_key, max_retries, base_delay, max_delay)
+        await self._recall_tries(tries)
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:
             return self._value_of(settled, step_key, func)
         with self._execution.working():
             try:
-                value = await _retried(
-                    lambda: _call(func, *args, **kwargs), max_retries, base_delay, max_delay
-                )
+                value = await self._tried(tries, lambda: _call(func, *args, **kwargs))
                 text, found = kept(value, func)
                 outcome = value_outcome(text, f"step {step_key!r}")
             except UnsupportedFeatureError:
@@ -365,6 +366,30 @@ class Step:
             sentence = f"what is kept of step {key!r} cannot be made again: {error}"
             raise self._execution.stand_still(sentence) from error
 
+    async def _recall_tries(self, tries: Tries) -> None:
+        """Counts those of earlier executions: a failed try is a fact, so that no crash grants
+        more of them."""
+        while self._execution.is_settled(tries.next_key):
+            await self._execution.recall(tries.next_key, "step")
+            tries.failed += 1
+
+    async def _tried(self, tries: Tries, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Tries until it works, or as often as may be; no wait after the last failure."""
+        while True:
+            if tries.pause:
+                await asyncio.sleep(tries.pause)
+            try:
+                return await call()
+            except (UnsupportedFeatureError, NonRetryableError):
+                raise
+            except Exception as error:
+                if tries.left == 0:
+                    raise
+                outcome = error_outcome(error, f"step {tries.key!r}")
+                await self._execution.recall(tries.next_key, "step")
+                await self._execution.settle(tries.next_key, outcome)
+                tries.failed += 1
+
     async def _recorded(self, key: str, make: Callable[[], Any]) -> Any:
         settled = await self._execution.recall(key, "step")
         if settled is None:
@@ -392,7 +417,7 @@ class Step:
 
     async def _announce(self, step_key: str, data_json: str) -> None:
         """Tells those who follow the root of a tree that a run below it is suspended."""
-        key = f"polos.suspended.{step_key}"[:512]
+        key = _keys.of_announcement(step_key)
         data = {**_as_object(json.loads(data_json)), "_execution_id": self._ctx.execution_id}
         await self.publish_event(key, self._own_topic(), data, f"suspend_{step_key}"[:200])
 
@@ -458,6 +483,34 @@ class Step:
         return [batch_result(c, told) for c, told in zip(children, found)]
 
 
+class Tries:
+    """How often a step's function was called in vain, and may be called again."""
+
+    def __init__(self, key: str, retries_max: int, base_delay: float, max_delay: float) -> None:
+        self.key = key
+        self.failed = 0
+        self._retries_max = retries_max
+        self._base_delay = base_delay
+        self._max_delay = max_delay
+
+    @property
+    def left(self) -> int:
+        """Further tries after the one at work."""
+        return max(0, int(self._retries_max) - self.failed)
+
+    @property
+    def pause(self) -> float:
+        """Seconds before the next."""
+        if self.failed == 0:
+            return 0.0
+        return float(min(self._max_delay, self._base_delay * 2.0 ** (self.failed - 1)))
+
+    @property
+    def next_key(self) -> str:
+        """The key of the fact that the next try failed."""
+        return _keys.of_try(self.key, self.failed + 1)
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -506,22 +559,6 @@ async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await func(*args, **kwargs)
     value = await pool.run(func, *args, **kwargs)
     return await value if inspect.isawaitable(value) else value
-
-
-async def _retried(
-    call: Callable[[], Awaitable[Any]], max_retries: int, base_delay: float, max_delay: float
-) -> Any:
-    """Tries once and max_retries times more; no wait after the last failure."""
-    for attempt in range(max_retries + 1):
-        try:
-            return await call()
-        except (UnsupportedFeatureError, NonRetryableError):
-            raise
-        except Exception:
-            if attempt == max_retries:
-                raise
-            await asyncio.sleep(min(max_delay, base_delay * 2.0**attempt))
-    raise AssertionError("_check_work() has looked at max_retries")
 
 
 def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from . import _registry
-from ._checks import refuse
+from ._checks import checked_tool_name, refuse
 from ._codec.schema import schema_of
 from .v1 import agents_pb2
 from .workflow import Function, Workflow
@@ -47,6 +47,7 @@ class Tool(Workflow):
         refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
         if func is None:
             raise TypeError(f"tool {id!r} needs a function: Tool(id, func=...) or @tool")
+        checked_tool_name(id)
         if timeout is not None and timeout <= 0:
             raise ValueError(f"the timeout of tool {id!r} is {timeout}: it is more than 0 seconds")
         super().__init__(id, func, description, _depth=_depth)

@@ -172,6 +172,42 @@ async def test_a_generator_exit_is_an_answer(client):
         await gone.run(client, max_retries=0)
 
 
+async def test_a_group_fails_as_what_is_in_it(client):
+    lives: list[int] = []
+
+    def bad() -> None:
+        raise LookupError("none")
+
+    @workflow
+    async def grouped(ctx):
+        lives.append(1)
+        try:
+            await ctx.step.run("bad", bad, max_retries=0)
+        except StepExecutionError as error:
+            raise _Group("several", [error, ValueError("other")]) from None
+
+    with pytest.raises(polos.RunFailedError, match=r"LookupError: none \(and 1 more\)"):
+        await grouped.run(client, max_retries=0)
+    lives.clear()
+
+    @workflow
+    async def lasting(ctx):
+        lives.append(1)
+        raise _Group("one", [_Group("deeper", [NonRetryableError("no use")])])
+
+    with pytest.raises(polos.RunFailedError, match="no use"):
+        await lasting.run(client)
+    assert lives == [1]
+
+
+class _Group(Exception):
+    """As ExceptionGroup, which Python 3.10 does not have."""
+
+    def __init__(self, message: str, exceptions: list[BaseException]) -> None:
+        super().__init__(message)
+        self.exceptions = tuple(exceptions)
+
+
 async def test_a_key_starts_one_run(client):
     @workflow
     async def once(ctx, payload):

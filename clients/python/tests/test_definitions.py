@@ -84,7 +84,7 @@ def test_what_is_no_tool_is_refused():
         def too_many(ctx, a, b):
             return a
 
-    with pytest.raises(ValueError, match="id 'no spaces' is not valid"):
+    with pytest.raises(ValueError, match="id 'no spaces' is no name that models"):
         tool(id="no spaces")(lambda ctx: None)
     with pytest.raises(UnsupportedFeatureError, match=r"tool\(approval=...\) is not supported"):
         tool(approval="always")

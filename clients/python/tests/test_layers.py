@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "polos"
 
 LAYERS = {
-    "base": "errors types types.types event _checks _fields _registry v1".split(),
+    "base": "errors types types.types event _checks _fields _keys _registry v1".split(),
     "codec": "_codec".split(),
     "wire": "_wire".split(),
     "session": "_session.machine _session.link".split(),

@@ -251,3 +251,51 @@ async def test_code_that_blocks_the_loop_is_told_of(fake, fake_client, caplog, m
         await fake.until(lambda: fake.heartbeats > beats)
     told = said(caplog)[0]
     assert "the event loop was blocked for 0." in told and "asyncio.to_thread" in told
+
+
+# ---- names and signatures ----
+
+
+@pytest.mark.parametrize("name", ["timout", "timeOut", "sesion_id", "sessionId", "priorty"])
+async def test_a_misspelt_option_does_not_travel_to_the_model(name):
+    agent = Agent(id="speller", provider="openai", model="m")
+    with pytest.raises(InvalidArgumentError, match=f"no option '{name}'; did you mean"):
+        await agent.run(PolosClient("http://127.0.0.1:1"), "x", **{name: 1})
+
+
+@pytest.mark.parametrize("name", ["user", "seed", "metadata", "top_p", "reasoning", "tier"])
+def test_options_of_providers_are_theirs(name):
+    agent = Agent(id="speller", provider="openai", model="m")
+    assert agent.with_input("x", **{name: 1}).kwargs == {name: 1}
+
+
+async def _everything(ctx, **arguments):
+    pass
+
+
+async def _several(ctx, *arguments):
+    pass
+
+
+async def _by_keyword(ctx, payload, *, unit):
+    pass
+
+
+async def _nothing():
+    pass
+
+
+@pytest.mark.parametrize("func", [_everything, _several, _by_keyword, _nothing])
+def test_what_cannot_be_called_is_refused_where_it_is_defined(func):
+    for define in (tool, workflow):
+        with pytest.raises(TypeError, match=r"takes \(ctx\) or \(ctx, input\)"):
+            define(func)
+
+
+@pytest.mark.parametrize("name", ["files.read", "x" * 65, "", "grep me"])
+def test_a_tool_has_a_name_that_every_model_can_be_told(name):
+    with pytest.raises(ValueError, match="is no name that models can be told"):
+
+        @tool(id=name or "é")
+        def nameless(ctx):
+            pass

@@ -32,19 +32,31 @@ def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
 def error_outcome(
     error: BaseException, what: str, *, type: str = "", retryable: bool = False
 ) -> tools_pb2.TaskOutcome:
-    """An outcome with an error: its class (or `type`), its text, its stack."""
-    message = text_of(error)
-    if isinstance(error, NotJsonError):
+    """An outcome with an error: its class (or `type`), its text, its stack; of a group those of the
+    first in it."""
+    first, *others = parts_of(error)
+    message = text_of(first)
+    if isinstance(first, NotJsonError):
         message = f"{what} gave back a value that has no JSON form: {message}"
+    if others:
+        message += f" (and {len(others)} more)"
     stack = stack_of(error)
     return tools_pb2.TaskOutcome(
         error=tools_pb2.TaskError(
-            type=type or _name_of(error.__class__),
+            type=type or _name_of(first.__class__),
             message=_clean(message)[:MESSAGE_CHARACTERS_MAX],
             stack=_tail(_clean(stack), STACK_BYTES_MAX),
             retryable=retryable,
         )
     )
+
+
+def parts_of(error: BaseException) -> list[BaseException]:
+    """An exception, or those in a group of them, however deep."""
+    inside = getattr(error, "exceptions", None)
+    if not isinstance(inside, tuple) or not inside:
+        return [error]
+    return [part for each in inside for part in parts_of(each)]
 
 
 def text_of(error: BaseException) -> str:

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from .. import _keys
 from .._codec.outcomes import value_outcome
 from .._replay import ready
 from .._replay.machine import Begin, Diverged, Fact, Give, Output, Replay, ShowCancel
-from .._replay.ready import current_task
+from .._replay.ready import current_task, outside
 from ..errors import ExecutionCancelledError, NonDeterminismError, StepExecutionError
 from ..v1 import tools_pb2
 from .parking import Parking
@@ -26,12 +27,10 @@ from .state import State
 
 log = logging.getLogger("polos")
 
-KEY_BYTES_MAX = 512
 WAITS_MAX = 31  # open at once; the server takes 32 in a run and needs one for what is no wait
 DIAGNOSIS_SECONDS = 5.0  # how long code may leave the next fact unasked, for no reason in sight
 CANCEL_PATIENCE_SECONDS = 10.0  # what a step at work may take when its run is cancelled
 UNWIND_SECONDS = 1.0  # what code that is stopped may take before it is cancelled as well
-INITIAL_STATE_KEY = "polos.initial_state"
 
 _WAITS = frozenset({"sleep", "suspend", "event", "invoke_and_wait"})
 
@@ -137,14 +136,14 @@ class Execution:
         initial = self.state.sent
         self.state.begin(schema, initial)
         if initial:  # so that a replay can begin with it, whatever becomes of it later
-            self._replay.ask(INITIAL_STATE_KEY, "step")
-            await self.settle(INITIAL_STATE_KEY, value_outcome(initial, "the initial state"))
+            self._replay.ask(_keys.INITIAL_STATE, "step")
+            await self.settle(_keys.INITIAL_STATE, value_outcome(initial, "the initial state"))
 
     async def _begin_state_again(self, schema: Any) -> None:
-        found = self._replay.find(INITIAL_STATE_KEY)
+        found = self._replay.find(_keys.INITIAL_STATE)
         self.state.begin(schema, "" if found is None else found.outcome.value_json)
         if found is not None:
-            await self.recall(INITIAL_STATE_KEY, "step")
+            await self.recall(_keys.INITIAL_STATE, "step")
 
     def close(self) -> None:
         """The code has ended: what it left behind is released."""
@@ -223,6 +222,10 @@ class Execution:
         if told is not None:
             return None
         return await self._await(key, _Ask(is_wait=False))
+
+    def is_settled(self, key: str) -> bool:
+        """Whether the history has this key."""
+        return self._replay.find(key) is not None
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -304,8 +307,9 @@ class Execution:
             ask.fail(error)
 
     def _check_key(self, key: str) -> None:
-        if not isinstance(key, str) or not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
-            raise ValueError(f"a step key is a text of 1 to {KEY_BYTES_MAX} bytes, not {key!r}")
+        if not isinstance(key, str) or not 1 <= len(key.encode()) <= _keys.KEY_BYTES_MAX:
+            most = _keys.KEY_BYTES_MAX
+            raise ValueError(f"a step key is a text of 1 to {most} bytes, not {key!r}")
         if self._replay.was_asked(key):
             raise ValueError(
                 f"step key {key!r} is used twice in this execution: every step needs a key of its "
@@ -354,7 +358,9 @@ class Execution:
             self._fail(output)
 
     def _is_stuck(self) -> bool:
-        """Whether every asyncio task of the code stands in an ask."""
+        """Whether every asyncio task of the code stands in an ask, and no timer of it is open."""
+        if self._next_timer() is not None:
+            return False
         asking = {ask.asker for ask in self._asks.values()}
         others = asyncio.all_tasks() - asking
         return self._code in asking and not any(self._is_own(task) for task in others)
@@ -374,7 +380,7 @@ class Execution:
             self._diagnosis = None
         if self._replay.wants_idle and not self._over:
             loop = asyncio.get_running_loop()
-            self._diagnosis = loop.call_later(DIAGNOSIS_SECONDS, self._diagnose)
+            self._diagnosis = loop.call_later(DIAGNOSIS_SECONDS, self._diagnose, context=outside)
 
     def _diagnose(self) -> None:
         self._diagnosis = None
@@ -405,7 +411,9 @@ class Execution:
 
     def _be_patient(self) -> None:
         loop = asyncio.get_running_loop()
-        self._patience = loop.call_later(CANCEL_PATIENCE_SECONDS, self._show_cancel)
+        self._patience = loop.call_later(
+            CANCEL_PATIENCE_SECONDS, self._show_cancel, context=outside
+        )
 
     def _show_cancel(self, key: str | None = None) -> None:
         """The code sees it wherever it awaits something; what was held back is refused for it."""
@@ -434,7 +442,8 @@ class Execution:
     def _stop_code(self) -> None:
         """Ends the code with CodeStopped wherever it awaits a step, or else with a cancellation."""
         self._release()
-        asyncio.get_running_loop().call_later(UNWIND_SECONDS, self._cancel_code)
+        loop = asyncio.get_running_loop()
+        loop.call_later(UNWIND_SECONDS, self._cancel_code, context=outside)
 
     def _cancel_code(self) -> None:
         if not self._over and self._code is not None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
+from .._replay.ready import outside
 from ..errors import InvalidArgumentError
 
 QUIET_SECONDS = 0.01  # the least: what has just begun to wait may have more to say
@@ -55,7 +56,7 @@ class Parking:
         if self._only_waits():
             loop = asyncio.get_running_loop()
             self._quiet_since = loop.time()
-            self._handle = loop.call_later(self._threshold, self._due)
+            self._handle = loop.call_later(self._threshold, self._due, context=outside)
 
     def hurry(self) -> None:
         """The host is leaving: code that only waits is let go of at once."""
@@ -76,4 +77,5 @@ class Parking:
         if timer is None or self._hurries or loop.time() >= last:
             self._park()
             return
-        self._handle = loop.call_at(min(timer + QUIET_SECONDS, last), self._due)
+        at = min(timer + QUIET_SECONDS, last)
+        self._handle = loop.call_at(at, self._due, context=outside)

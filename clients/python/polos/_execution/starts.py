@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from .._checks import refuse
+from .._checks import check_option_names, refuse
 from .._codec.text import dumps_argument
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError
@@ -116,6 +117,7 @@ class AgentRunConfig:
         **kwargs: Any,
     ) -> None:
         refuse("agent.with_input", initial_state=initial_state)
+        check_option_names(kwargs, _OPTIONS)
         self.agent = agent
         self.input = input
         self.session_id = session_id
@@ -134,6 +136,11 @@ class AgentRunConfig:
             idempotency_key=idempotency_key,
         )
         self.kwargs = kwargs
+
+
+_OPTIONS = frozenset(inspect.signature(AgentRunConfig).parameters) - {"kwargs"} | {
+    "timeout", "client",
+}  # fmt: skip
 
 
 def input_json(input: Any) -> str:

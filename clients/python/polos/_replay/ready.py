@@ -20,6 +20,9 @@ current_task: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "polos_task", default=None
 )
 
+# For timers that are set while code runs, and are not the code's.
+outside = contextvars.Context()
+
 TIMERS_KEPT_MAX = 64  # of one execution, before those that are over are looked for
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ import grpc
 import grpc.aio
 
 from ..errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from . import forks
 from .endpoint import Endpoint
 from .errors import backoff, error_from
 from .methods import Method, Request, Response
@@ -19,6 +22,7 @@ Row = TypeVar("Row")
 
 PAGE_ROWS_MAX = 500
 ATTEMPT_SECONDS = 30.0  # one try of a short call
+END_SECONDS = 1.0  # what the end of a call may take
 FIRST_CONTACT_SECONDS = 3.0  # how long the very first call looks for the server
 
 
@@ -32,9 +36,18 @@ class Wire:
         self.endpoint = endpoint
         self.metadata = tuple(metadata)
         self.contacted = False  # the server answered at least once
+        forks.note_use()
         self._channel = endpoint.open()
+        self._calls: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def close(self) -> None:
+        """Ends what is still called, waits until gRPC has seen that, and closes the channel."""
+        calls = [call for call in self._calls if not call.done()]
+        for call in calls:
+            call.cancel()
+        for call in calls:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await asyncio.wait_for(call.code(), END_SECONDS)
         await self._channel.close()
 
     async def call(
@@ -53,6 +66,7 @@ class Wire:
         if not self.contacted:
             first = time.monotonic() + FIRST_CONTACT_SECONDS
             give_up_at = first if give_up_at is None else min(first, give_up_at)
+        forks.check()
         failures = 0
         while True:
             try:
@@ -96,7 +110,9 @@ class Wire:
         rpc = self._channel.unary_unary(
             method.path, request_serializer=method.encode, response_deserializer=method.decode
         )
-        response: Response = await rpc(request, timeout=left, metadata=self.metadata)
+        call = rpc(request, timeout=left, metadata=self.metadata)
+        self._calls.add(call)
+        response: Response = await call
         return response
 
     async def _pause_or_raise(
@@ -122,7 +138,10 @@ class Wire:
         rpc = self._channel.unary_stream(
             method.path, request_serializer=method.encode, response_deserializer=method.decode
         )
-        return rpc(request, metadata=self.metadata)
+        forks.check()
+        call = rpc(request, metadata=self.metadata)
+        self._calls.add(call)
+        return call
 
     def bidi(
         self, method: Method[Request, Response]
@@ -131,4 +150,6 @@ class Wire:
         rpc = self._channel.stream_stream(
             method.path, request_serializer=method.encode, response_deserializer=method.decode
         )
-        return rpc(metadata=self.metadata)
+        call = rpc(metadata=self.metadata)
+        self._calls.add(call)
+        return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -83,6 +84,8 @@ async def _dialling(
             cuts = _count_cut(error, cuts, wire)
         finally:
             call.cancel()
+            with contextlib.suppress(Exception):
+                await call.code()
         await asyncio.sleep(backoff(cuts, most=1.0))
 
 

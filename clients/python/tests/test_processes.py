@@ -1,0 +1,162 @@
+"""What a process does to its connection: loops that end, forks, hosts that die between tries."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import HERE, running_server
+
+from polos import PolosClient, RunFailedError, workflow
+
+SECONDS = 20
+
+
+def program(text: str, url: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    script = folder / "program.py"
+    script.write_text(text)
+    return subprocess.Popen(
+        [sys.executable, str(script), *arguments],
+        env={**os.environ, "POLOS_API_URL": url, "PYTHONPATH": str(HERE.parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+LOOPS = """
+import asyncio, sys
+from polos import Agent, PolosClient, tool
+
+@tool
+async def add(ctx):
+    return 3
+
+client = PolosClient()
+agent = Agent(id="noise", provider="scripted", model="m", tools=[add])
+
+async def main():
+    await agent.run(client, "x")
+    told = await agent.stream(client, "y", script=[{"text": "a b c d e f"}], delta_ms=1)
+    async for _ in told.text_chunks:
+        break
+    if sys.argv[1] == "close":
+        await client.close()
+
+for _ in range(60):
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["close", "leave"])
+def test_loops_that_end_say_nothing(server, tmp_path, how):
+    told = program(LOOPS, server.url, tmp_path, how)
+    assert told.communicate(timeout=60) == ("", "")
+    assert told.returncode == 0
+
+
+FORK = """
+import asyncio, os, sys
+from polos import PolosClient
+
+client = PolosClient()
+
+async def look(each):
+    return len(await each.list_executions())
+
+if sys.argv[1] == "after":
+    assert asyncio.run(look(client)) == 0
+child = os.fork()
+if child == 0:
+    for each in (client, PolosClient()):
+        try:
+            print(asyncio.run(look(each)), flush=True)
+        except Exception as error:
+            print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print("parent", asyncio.run(look(client)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "said"), [("before", ["0", "0"]), ("after", ["forked after gRPC was in use"] * 2)]
+)
+def test_a_forked_process_works_or_says_why_not(server, tmp_path, when, said):
+    told, _ = program(FORK, server.url, tmp_path, when).communicate(timeout=60)
+    *child, parent = told.splitlines()
+    assert parent == "parent 0" and len(child) == 2
+    assert all(part in line for part, line in zip(said, child))
+
+
+HOST = """
+import asyncio, sys
+from polos import Polos, workflow
+
+def fail():
+    print("tried", flush=True)
+    raise OSError("down")
+
+@workflow
+async def flaky(ctx):
+    await ctx.step.run("call", fail, max_retries=3, base_delay=0.3, max_delay=0.3)
+
+async def main():
+    async with Polos() as polos:
+        await polos.serve()
+
+asyncio.run(main())
+"""
+
+
+def test_the_tries_of_a_step_are_counted_over_a_crash(tmp_path):
+    for server in running_server(tmp_path, POLOSD_LEASE_MS="1000"):
+        hosts = [program(HOST, server.url, tmp_path)]
+
+        async def start() -> str:
+            async with PolosClient(server.url) as client:
+                return (await client.invoke("flaky", max_retries=0)).id
+
+        async def end(run_id: str) -> list[str]:
+            async with PolosClient(server.url) as client:
+                with pytest.raises(RunFailedError, match="OSError: down"):
+                    await client._result_of(run_id, SECONDS)
+                return (await client.history(run_id)).text().splitlines()
+
+        try:
+            run_id = asyncio.run(start())
+            assert [hosts[0].stdout.readline() for _ in range(2)] == ["tried\n"] * 2
+            hosts[0].kill()
+            hosts.append(program(HOST, server.url, tmp_path))
+            history = asyncio.run(end(run_id))
+        finally:
+            for host in hosts:
+                host.kill()
+        tried = 2 + hosts[0].stdout.read().count("tried") + hosts[1].stdout.read().count("tried")
+        assert 4 <= tried <= 5  # the one at work when it was killed may be made again
+        assert sum("try 1 of step 'call' failed" in line for line in history) == 1
+
+
+async def test_code_that_gives_up_on_a_step_gives_up_again(client, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "0")
+
+    async def slow() -> None:
+        await asyncio.Event().wait()
+
+    lives: list[int] = []
+
+    @workflow
+    async def limited(ctx):
+        lives.append(1)
+        try:
+            await asyncio.wait_for(ctx.step.run("slow", slow), 0.2)
+        except asyncio.TimeoutError:
+            other = await ctx.step.run("other", lambda: "other way")
+        await ctx.step.wait_for("pause", seconds=0.05)
+        return other
+
+    assert await limited.run(client, timeout=SECONDS) == "other way" and len(lives) == 2
