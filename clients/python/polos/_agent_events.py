@@ -13,6 +13,7 @@ from typing import Any
 
 from ._codec.text import dumps
 from ._run_models import iso, parsed, usage_of
+from ._workflow_events import suspended, wait_over
 from .types import StreamEvent, Usage
 from .v1 import common_pb2, runs_pb2
 
@@ -35,8 +36,11 @@ class Narrator:
 
     run_id: str
     agent_id: str
+    topic: str = ""  # default: the run's own
+    settled: set[int] = field(default_factory=set)  # waits whose suspensions are left out
     _effects: dict[int, _Effect] = field(default_factory=dict)
     _calls: dict[int, dict[str, Any]] = field(default_factory=dict)  # tool tasks by effect
+    _waits: dict[int, str] = field(default_factory=dict)  # keys of suspensions by effect
     _results: list[dict[str, Any]] = field(default_factory=list)  # of the turn
     _step: int = 0  # the turn at work
     _step_open: bool = False
@@ -74,7 +78,7 @@ class Narrator:
             yield StreamEvent(
                 id=f"{self._seq}.{self._count}",
                 sequence_id=self._count,
-                topic=f"workflow/{self.agent_id}/{self.run_id}",
+                topic=self.topic or f"workflow/{self.agent_id}/{self.run_id}",
                 event_type=event_type,
                 data={**data, "_metadata": self._metadata},
                 created_at=iso(time_ms) if time_ms else None,
@@ -101,6 +105,8 @@ class Narrator:
             yield from self._task_requested(fact, data)
         elif fact.type == "TASK_SETTLED":
             yield from self._task_settled(fact, data)
+        elif fact.type in ("WAIT_SET", "WAIT_SETTLED") and data.get("kind") == "suspension":
+            yield from self._suspension(fact, data)
 
     def _model_requested(
         self, fact: runs_pb2.HistoryEvent
@@ -163,6 +169,17 @@ class Narrator:
         }
         self._results.append(result)
         yield "tool_finish", dict(result)
+
+    def _suspension(
+        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A tool asks somebody, or was answered."""
+        if fact.type == "WAIT_SET":
+            key = self._waits[fact.effect_id] = str(data.get("key"))
+            if fact.effect_id not in self.settled:
+                yield suspended(self.run_id, key, data)
+        else:
+            yield from wait_over(self._waits.get(fact.effect_id, str(data.get("key"))), data)
 
     def _finish_step(self, time_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if not self._step_open:

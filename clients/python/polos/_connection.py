@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from . import _registry
 from ._session.machine import Offers
@@ -14,12 +14,14 @@ from ._startable import Startable, StartableAgent
 from ._wire.channel import Wire
 from ._wire.endpoint import Endpoint
 from ._wire.errors import unreachable
-from ._wire.methods import REGISTER
+from ._wire.methods import QUEUE_LIST, QUEUE_PUT, REGISTER
 from .agent import Agent
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, common_pb2, tools_pb2
+from .v1 import agents_pb2, common_pb2, tools_pb2, workflows_pb2
 from .workflow import Workflow
+
+T = TypeVar("T")
 
 LOOP_END_SECONDS = 0.005  # for gRPC to hand over what it still has for the loop
 
@@ -36,6 +38,7 @@ class Connection:
         self._slots = slots
         self._lock = asyncio.Lock()
         self._registered: dict[str, bytes] = {}  # agent definitions the server has
+        self._queues: set[str] = set()  # the server has
         self._agents: dict[str, StartableAgent] = {}  # whose tools tasks are resolved by
         self._guard = asyncio.get_running_loop().create_task(
             self._close_with_loop(), name="polos-connection"
@@ -56,6 +59,22 @@ class Connection:
         """Returns when a host here offers a workflow or a tool."""
         async with self._lock:
             await self._in_time(self._offer([task]), give_up_at)
+
+    async def ready_for_queue(self, name: str, give_up_at: float | None = None) -> None:
+        """Returns when the server has a queue of this name; one that it has not is made, without
+        limits."""
+        if not name or name in _registry.queues or name in self._queues:
+            return
+        request = workflows_pb2.WorkflowServiceListQueuesRequest()
+        known = await self._in_time(
+            self.wire.rows(QUEUE_LIST, request, lambda page: page.queues), give_up_at
+        )
+        self._queues |= {found.definition.name for found in known}
+        if name not in self._queues:
+            definition = common_pb2.QueueDefinition(name=name)
+            put = workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
+            await self.wire.call(QUEUE_PUT, put, give_up_at=give_up_at)
+            self._queues.add(name)
 
     async def serve(self) -> Host:
         """The host, offering everything defined so far, agents included."""
@@ -82,10 +101,10 @@ class Connection:
         await self.wire.call(REGISTER, request, give_up_at=give_up_at)
         self._registered[agent.id] = packed
 
-    async def _in_time(self, work: Coroutine[Any, Any, None], give_up_at: float | None) -> None:
+    async def _in_time(self, work: Coroutine[Any, Any, T], give_up_at: float | None) -> T:
         left = None if give_up_at is None else max(0.05, give_up_at - time.monotonic())
         try:
-            await asyncio.wait_for(work, left)
+            return await asyncio.wait_for(work, left)
         except asyncio.TimeoutError:
             raise unreachable(self.wire.endpoint.url, "it did not come back in time") from None
 
@@ -116,6 +135,7 @@ class Connection:
             deployment=self._deployment,
             slots=self._slots,
             prepare=self._prepare,
+            prepare_queue=self.ready_for_queue,
         )
         try:
             await host.start()

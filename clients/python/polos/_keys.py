@@ -16,11 +16,6 @@ def of_try(key: str, number: int) -> str:
     return _short(f"polos.try.{number}.{key}")
 
 
-def of_announcement(key: str) -> str:
-    """Of what tells the followers of a tree that a run below its root is suspended."""
-    return _short(f"polos.suspended.{key}")
-
-
 def read_try(key: str) -> tuple[int, str] | None:
     """The number and the step of of_try(); None: it is none of those."""
     found = _TRY.fullmatch(key)

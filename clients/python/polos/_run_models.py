@@ -6,9 +6,10 @@ import json
 from datetime import datetime, timezone
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ._codec.names import class_path
+from ._codec.values import restored, return_annotation
 from ._startable import StartableAgent
 from .errors import OutputError, RunCancelledError, RunFailedError, WorkflowTimeoutError
 from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
@@ -50,24 +51,42 @@ def tool_call_of(call_id: str, name: str, arguments: str) -> ToolCall:
     )
 
 
-def tool_result_of(result: common_pb2.ToolResult) -> ToolResult:
+def typed_result(
+    agent: StartableAgent | None, tool_name: str, value: Any
+) -> tuple[Any, str | None]:
+    """What a tool gave, as its return annotation says, and the class that names; as JSON gives it
+    where nothing is known of the tool."""
+    tools = [] if agent is None else agent.tools
+    func = next((tool.func for tool in tools if tool.id == tool_name), None)
+    try:
+        found = restored(func, value)
+    except OutputError:
+        return value, None
+    return found, class_path(type(found)) if isinstance(found, BaseModel) else None
+
+
+def tool_result_of(
+    result: common_pb2.ToolResult, agent: StartableAgent | None = None
+) -> ToolResult:
     failed = result.HasField("error")
+    value, schema = typed_result(agent, result.tool_name, parsed(result.result_json))
     return ToolResult(
         tool_name=result.tool_name,
         status="failed" if failed else "completed",
-        result=None if failed else parsed(result.result_json),
+        result=None if failed else value,
+        result_schema=None if failed else schema,
         error=result.error.message if failed else None,
         tool_call_id=result.call_id,
         tool_call_call_id=result.call_id,
     )
 
 
-def step_of(step: common_pb2.Step) -> Step:
+def step_of(step: common_pb2.Step, agent: StartableAgent | None = None) -> Step:
     return Step(
         step=step.number,
         content=step.content,
         tool_calls=[tool_call_of(c.call_id, c.name, c.arguments_json) for c in step.tool_calls],
-        tool_results=[tool_result_of(result) for result in step.tool_results],
+        tool_results=[tool_result_of(result, agent) for result in step.tool_results],
         usage=usage_of(step.usage),
     )
 
@@ -77,7 +96,7 @@ def agent_result(
 ) -> AgentResult:
     """The result of an ended agent run; raises when it did not complete or does not fit."""
     raise_unless_completed(run, timeout)
-    steps = [step_of(step) for step in run.steps]
+    steps = [step_of(step, agent) for step in run.steps]
     return AgentResult(
         agent_run_id=run.id,
         result=_answer(agent, run),
@@ -100,6 +119,15 @@ def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
     if reason == "DEADLINE_EXCEEDED":
         raise WorkflowTimeoutError(run.id, timeout, message)
     raise RunFailedError(run.id, message or f"run {run.id} failed", reason=reason)
+
+
+def output_schema_name(target: Any) -> str | None:
+    """The class path of what a workflow, tool or agent of this process gives back, if a model."""
+    if getattr(target, "kind", "") == "agent":
+        return schema_path(target)
+    annotation = return_annotation(getattr(target, "func", None))
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return class_path(annotation) if is_model else None
 
 
 def schema_path(agent: StartableAgent | None) -> str | None:
@@ -144,6 +172,10 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         "error": run.error.message if run.HasField("error") else None,
         "error_reason": run.error.reason if run.HasField("error") else None,
         "created_at": iso(run.created_at_ms),
+        "started_at": None if _status(run) == "queued" else iso(run.created_at_ms),
+        "step_key": None,
+        "root_workflow_id": None if run.parent_run_id else run.name,
+        "output_schema_name": None,
         "completed_at": iso(run.ended_at_ms) if run.ended_at_ms else None,
         "cancelled_at": (
             iso(run.ended_at_ms) if run.status == common_pb2.RUN_STATUS_CANCELLED else None

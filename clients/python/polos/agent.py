@@ -15,17 +15,19 @@ from ._codec.schema import schema_of
 from ._execution.starts import AgentRunConfig
 from ._starter import Starter
 from .errors import UnsupportedFeatureError
-from .queue import Queue, name_of
+from .handle import ExecutionHandle
+from .queue import Queue, default_name, name_of
 from .stop_conditions import combined
 from .stream import StreamResult
 from .tool import Tool
 from .types import AgentResult
 from .v1 import agents_pb2
+from .workflow import Workflow
 
 Input = str | list[dict[str, Any]]
 
 
-class Agent:
+class Agent(Workflow):
     """A model, a prompt and tools under an id.
 
     The loop runs in the server: it calls the model, has the tools run by a host (this process, or
@@ -42,10 +44,11 @@ class Agent:
         temperature: as the provider defines it; None: its default.
         max_output_tokens: per model call; None: the provider's default.
         provider_base_url: where the provider is reached, instead of its usual address.
-        provider_llm_api: "chat_completions" (the one this release speaks) or None.
+        provider_llm_api: "chat_completions" or None; of "openai" also "responses".
         queue: the Queue its runs wait in, its name, or {"name": ..., "concurrency_limit": 5}. A
             name alone defines a queue without limits, where there is none.
         stop_conditions: max_steps(...), max_tokens(...).
+        stream_to_workflow: events.stream_workflow of a run above tells its text as it is written.
         output_schema: a pydantic model the answer has to fit; `AgentResult.result` is one of it.
 
     The other arguments belong to features this release does not have and raise
@@ -93,16 +96,15 @@ class Agent:
             guardrails=guardrails,
             guardrail_max_retries=None if guardrail_max_retries == 2 else guardrail_max_retries,
             compaction=compaction,
-            stream_to_workflow=stream_to_workflow,
             channels=channels,
             conversation_history=conversation_history,
         )
-        if provider_llm_api not in (None, "chat_completions"):
-            raise UnsupportedFeatureError(
-                f"Agent(provider_llm_api={provider_llm_api!r})", '"chat_completions" is'
-            )
         self.id = checked_id(id, "agent")
+        self.func = None
+        self.state_schema, self.on_cancel, self.trigger, self.schedule = None, None, None, None
         self.provider = provider
+        self.provider_llm_api = provider_llm_api
+        self._provider_row = _provider_row(provider, provider_llm_api)
         self.model = model
         self.description = description or ""
         self.system_prompt = system_prompt
@@ -111,13 +113,17 @@ class Agent:
         self.max_output_tokens = max_output_tokens
         self.provider_base_url = provider_base_url
         self.stop_conditions = list(stop_conditions or [])
+        self.stream_to_workflow = stream_to_workflow
         self.output_schema = _checked_schema(self.id, output_schema)
-        self.queue = name_of(queue, self.id)
+        self.queue = default_name(self.id) if queue is None else name_of(queue, self.id)
         self._definition = self._define()
         _registry.agents[self.id] = self
 
-    def __repr__(self) -> str:
-        return f"<Agent {self.id}>"
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        raise TypeError(
+            f"agent {self.id!r} is not called but started: .run(client, input) from outside, "
+            "ctx.step.agent_invoke_and_wait(key, agent.with_input(...)) inside a workflow"
+        )
 
     def definition(self) -> agents_pb2.AgentDefinition:
         """As the server stores it."""
@@ -129,7 +135,7 @@ class Agent:
         return agents_pb2.AgentDefinition(
             id=self.id,
             description=self.description,
-            provider=self.provider,
+            provider=self._provider_row,
             model=self.model,
             system_prompt=self.system_prompt or "",
             tools=[tool.definition() for tool in self.tools],
@@ -142,7 +148,7 @@ class Agent:
             queue=self.queue,
         )
 
-    async def run(
+    async def run(  # type: ignore[override]
         self,
         client: Starter,
         input: Input,
@@ -233,6 +239,38 @@ class Agent:
         )
         return StreamResult(client, self, await client._start_agent(config))
 
+    async def invoke(
+        self,
+        client: Starter,
+        payload: Any = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        session_id: str | UUID | None = None,
+        user_id: str | None = None,
+        initial_state: BaseModel | dict[str, Any] | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> ExecutionHandle:
+        """Starts a run and returns its handle at once; `payload` is its input, or {"input": ...}.
+        """
+        check_client(client, "agent.invoke")
+        refuse("agent.invoke", max_retries=max_retries)
+        config = self.with_input(
+            payload,
+            initial_state,
+            session_id,
+            user_id,
+            run_timeout_seconds=run_timeout_seconds,
+            queue=queue,
+            concurrency_key=concurrency_key,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        return await client._start_agent(config)
+
     def with_input(
         self,
         input: Input,
@@ -267,6 +305,17 @@ class Agent:
             idempotency_key=idempotency_key,
             **kwargs,
         )
+
+
+def _provider_row(provider: str, llm_api: str | None) -> str:
+    """The server's name for a provider that is spoken to in this way."""
+    if llm_api in (None, "chat_completions"):
+        return provider
+    if llm_api == "responses" and provider in ("openai", "openai_responses"):
+        return "openai_responses"
+    raise UnsupportedFeatureError(
+        f"Agent(provider={provider!r}, provider_llm_api={llm_api!r})", '"chat_completions" is'
+    )
 
 
 def _checked_tools(agent_id: str, tools: list[Any]) -> list[Tool]:

@@ -24,6 +24,7 @@ from ._run_models import (
     agent_result,
     ended,
     iso,
+    output_schema_name,
     parsed,
     raise_unless_completed,
     run_dict,
@@ -125,19 +126,35 @@ class PolosClient:
         if connection is not None:
             await connection.close(grace_seconds)
 
+    @property
+    def workflows(self) -> Self:
+        """This client, for programs that write `client.workflows.invoke(...)`."""
+        return self
+
     # ---- runs ----
 
     async def get_execution(self, execution_id: str) -> dict[str, Any]:
         """A run as it stands, as a dict. Raises NotFoundError when there is none."""
-        return run_dict(await self._get_run(execution_id))
+        return await self._run_dict(await self._get_run(execution_id))
 
     async def _execution_as_defined(self, execution_id: str) -> dict[str, Any]:
         """As get_execution(), with the result as the type this process knows it to be."""
         run = await self._get_run(execution_id)
-        found = run_dict(run)
+        found = await self._run_dict(run)
         task = None if run.kind == common_pb2.RUN_KIND_AGENT else _registry.find(run.name)
         if run.status == common_pb2.RUN_STATUS_COMPLETED:
             found["result"] = restored(getattr(task, "func", None), found["result"])
+        return found
+
+    async def _run_dict(self, run: common_pb2.Run) -> dict[str, Any]:
+        """With what only the root of its tree and this process's definitions know."""
+        found = run_dict(run)
+        found["output_schema_name"] = output_schema_name(_registry.find(run.name))
+        if found["root_workflow_id"] is None:
+            try:
+                found["root_workflow_id"] = (await self._get_run(run.root_run_id)).name
+            except NotFoundError:
+                return found
         return found
 
     async def cancel_execution(self, execution_id: str, cause: str = "") -> bool:
@@ -258,14 +275,7 @@ class PolosClient:
             priority=priority,
             idempotency_key=idempotency_key,
         )
-        message = _started_once(options)
-        try:
-            return await self._start(workflow_id, text, WORKFLOW, message, None)
-        except NotFoundError as error:
-            if queue_name is None or error.reason != "QUEUE_NOT_FOUND":
-                raise
-        await self._connection().wire.call(QUEUE_PUT, _queue_named(queue_name))
-        return await self._start(workflow_id, text, WORKFLOW, message, None)
+        return await self._start(workflow_id, text, WORKFLOW, _started_once(options), None)
 
     async def _limit_queue(self, name: str | None, limit: int) -> None:
         if name is None or limit < 1:
@@ -393,6 +403,7 @@ class PolosClient:
         )
         give_up_at = _give_up_at(options.timeout)
         connection = self._connection()
+        await connection.ready_for_queue(request.options.queue, give_up_at)
         await connection.ready_for_agent(agent, give_up_at)
         try:
             started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
@@ -432,8 +443,9 @@ class PolosClient:
         request = workflows_pb2.WorkflowServiceStartRequest(
             workflow_id=name, input_json=payload_json, options=options, kind=kind
         )
-        wire = self._connection().wire
-        started = await wire.call(WORKFLOW_START, request, give_up_at=give_up_at)
+        connection = self._connection()
+        await connection.ready_for_queue(options.queue, give_up_at)
+        started = await connection.wire.call(WORKFLOW_START, request, give_up_at=give_up_at)
         return _root_handle(started.run_id, name, options)
 
     async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any:
@@ -497,12 +509,6 @@ def refuse_inside_task(what: str) -> None:
             "whenever the code runs again. Use ctx.step.invoke_and_wait or "
             "ctx.step.agent_invoke_and_wait"
         )
-
-
-def _queue_named(name: str) -> workflows_pb2.WorkflowServicePutQueueRequest:
-    """A queue without limits."""
-    definition = common_pb2.QueueDefinition(name=name)
-    return workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
 
 
 def _started_once(options: StartOptions) -> common_pb2.StartOptions:

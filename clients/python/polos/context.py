@@ -35,6 +35,12 @@ class WorkflowContext:
         is_cancelling: the run is being cancelled; only clean up.
     """
 
+    # Of features to come; there for programs that hand them on.
+    otel_traceparent: str | None = None
+    otel_span_id: str | None = None
+    channels: tuple[Any, ...] = ()
+    channel_context: Any = None
+
     def __init__(
         self,
         task: tools_pb2.Task,

@@ -141,11 +141,13 @@ class StepExecutionError(PolosError):
     """A durable step failed for good; a replay raises it again without running the step.
 
     Attributes:
+        reason: the message.
         error_type: the class name of what the step raised.
     """
 
     def __init__(self, reason: str | None = None, *, error_type: str = "") -> None:
         super().__init__(reason or "step failed")
+        self.reason = self.message
         self.error_type = error_type
 
 

@@ -7,25 +7,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import datetime, timezone
 from typing import Any
 
 from pydantic import ValidationError
 
-from ._agent_events import Narrator
 from ._codec.text import dumps_argument, sentences
 from ._run_models import iso, parsed
 from ._starter import Starter
+from ._tree_events import Tree
 from ._wire.channel import Wire
-from ._wire.methods import PUBLISH, RUN_GET
-from ._wire.streams import follow, subscribe
-from ._workflow_events import RunNarrator
+from ._wire.methods import PUBLISH
+from ._wire.streams import subscribe
 from .errors import InvalidArgumentError
 from .event import BatchEventPayload, EventData, EventItem, EventPayload
 from .types import StreamEvent
-from .v1 import common_pb2, runs_pb2, workflows_pb2
+from .v1 import workflows_pb2
 
 __all__ = [
     "BatchEventPayload",
@@ -37,6 +38,8 @@ __all__ = [
     "stream_topic",
     "stream_workflow",
 ]
+
+_RUN_TOPIC = re.compile(r"workflow/([^/]+)/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 async def batch_publish(
@@ -101,10 +104,19 @@ async def stream_topic(
 ) -> AsyncIterator[StreamEvent]:
     """A topic's events, for as long as the caller wants them; survives the server being away.
 
+    `workflow/WORKFLOW/RUN` is the topic of a run: what happens in it, as stream_workflow() tells.
+
     Args:
         last_sequence_id: events after this one; 0: from the first that is kept.
         last_timestamp: events after this time. With neither: only new ones.
     """
+    run = _RUN_TOPIC.fullmatch(topic)
+    if run is not None:
+        told = stream_workflow(client, run[1], run[2], last_sequence_id, last_timestamp)
+        async with aclosing(told) as events:
+            async for happened in events:
+                yield happened
+        return
     after = -1 if last_sequence_id is None else last_sequence_id
     if last_timestamp is not None and last_sequence_id is None:
         after = 0
@@ -119,78 +131,94 @@ async def stream_workflow(
     workflow_run_id: str,
     last_sequence_id: int | None = None,
     last_timestamp: datetime | None = None,
-) -> AsyncIterator[StreamEvent]:
-    """What happens in a run, from its start to its end, and what its code publishes
-    (ctx.step.publish_workflow_event).
+) -> AsyncGenerator[StreamEvent, None]:
+    """What happens in a run and in all below it, from its start to its end, and what its code
+    publishes (ctx.step.publish_workflow_event). `data["_metadata"]` says in which run
+    (`execution_id`) of what (`workflow_id`).
 
-    Types: workflow_start {payload}, step_finish {step_key, step_type, output, error},
-    suspend_<key> (what the suspension shows), resume_<key> (the answer), then one of
-    workflow_finish {result}, workflow_cancel and error {reason, error}; all others are published.
+    Types: workflow_start {payload}, step_start {step_key, step_type}, step_finish {step_key,
+    step_type, output, error}, suspend_<key> (what the suspension shows), resume_<key> (the answer),
+    then one of workflow_finish {result}, workflow_cancel and error {reason, error}; of tools
+    started as runs tool_start, ...; of agents what StreamResult.events tells, text only of the root
+    and of agents with stream_to_workflow; all others are published. Suspensions that had been
+    answered before are left out.
+
     `event.id` tells run and topic apart: a run's own events are numbered by its history, the
-    published ones by their topic.
+    published ones by their topic; those of runs below have the number of the root's last.
 
     Args:
         last_sequence_id, last_timestamp: only the run's events after this number of its history;
-            only events after this time.
+            only events after this time. With 0, suspensions that were answered are there, too.
     """
     wire = client._connection().wire
-    topic = f"workflow/{workflow_id}/{workflow_run_id}"
-    request = runs_pb2.RunServiceGetRequest(run_id=workflow_run_id)
-    if (await wire.call(RUN_GET, request)).run.kind == common_pb2.RUN_KIND_AGENT:
-        async for happened in _of_agent(wire, workflow_id, workflow_run_id):
-            yield happened
-        return
-    found: asyncio.Queue[StreamEvent | BaseException | None] = asyncio.Queue()
-    published = 0  # the last of the topic that was put
-    begun = asyncio.Event()  # a run publishes nothing before its start
+    tree = Tree(wire, workflow_run_id, workflow_id, answered=last_sequence_id == 0)
+    published = _Published(wire, f"workflow/{workflow_id}/{workflow_run_id}")
+    since = None if last_timestamp is None else _aware(last_timestamp)
+    async with aclosing(_merged(tree, published)) as events:
+        async for event, number in events:
+            if number is not None and number <= (last_sequence_id or 0) and last_sequence_id:
+                continue
+            if since is None or event.created_at is None or (
+                datetime.fromisoformat(event.created_at) > since
+            ):
+                yield event
+
+
+class _Published:
+    """What the code of a run publishes."""
+
+    def __init__(self, wire: Wire, topic: str) -> None:
+        self._wire = wire
+        self._topic = topic
+        self._last = 0
+
+    async def read(self, *, follow: bool) -> AsyncIterator[StreamEvent]:
+        """Those that were not read before; for ever, or those that are there."""
+        async for event in subscribe(self._wire, self._topic, self._last, follow=follow):
+            if event.sequence > self._last:
+                self._last = event.sequence
+                yield _stream_event(event)
+
+
+async def _merged(
+    tree: Tree, published: _Published
+) -> AsyncGenerator[tuple[StreamEvent, int | None], None]:
+    """What happens and what is published, with the number of the former; a run publishes nothing
+    before its start, and what it published just before its end comes before that."""
+    found: asyncio.Queue[tuple[StreamEvent, int | None] | BaseException | None] = asyncio.Queue()
+    begun = asyncio.Event()
 
     async def read_topic(*, follow: bool) -> None:
-        nonlocal published
         await begun.wait()
-        async for event in subscribe(wire, topic, published, follow=follow):
-            if event.sequence > published:
-                published = event.sequence
-                found.put_nowait(_stream_event(event))
+        async for event in published.read(follow=follow):
+            found.put_nowait((event, None))
 
-    async def read_run() -> None:
-        narrator = RunNarrator(workflow_id, workflow_run_id, topic)
-        async for told in follow(wire, workflow_run_id, deltas=False):
-            event = narrator.tell(told)
-            if told.HasField("ended"):  # what it published just before comes first
-                begun.set()
-                await read_topic(follow=False)
-            if event is not None and event.sequence_id > (last_sequence_id or 0):
-                found.put_nowait(event)
-            if event is not None:
+    async def before_end() -> None:
+        begun.set()
+        await read_topic(follow=False)
+
+    async def read_runs() -> None:
+        async with aclosing(tree.events(before_end)) as events:
+            async for event in events:
+                found.put_nowait((event, event.sequence_id))
                 begun.set()
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             found.put_nowait(task.exception())
 
-    readers = [asyncio.create_task(read_run()), asyncio.create_task(read_topic(follow=True))]
+    readers = [asyncio.create_task(read_runs()), asyncio.create_task(read_topic(follow=True))]
     for reader in readers:
         reader.add_done_callback(ended)
     try:
-        while isinstance(event := await found.get(), StreamEvent):
-            if last_timestamp is None or event.created_at is None or (
-                datetime.fromisoformat(event.created_at) > _aware(last_timestamp)
-            ):
-                yield event
+        while isinstance(event := await found.get(), tuple):
+            yield event
         if event is not None:
             raise event
     finally:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-
-
-async def _of_agent(wire: Wire, agent_id: str, run_id: str) -> AsyncIterator[StreamEvent]:
-    """As StreamResult.events tells it."""
-    teller = Narrator(run_id=run_id, agent_id=agent_id)
-    async for told in follow(wire, run_id, deltas=True):
-        for event in teller.tell(told):
-            yield event
 
 
 def _event_data(event: Any) -> EventData:

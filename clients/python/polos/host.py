@@ -78,7 +78,9 @@ log = logging.getLogger("polos")
 Stream = grpc.aio.StreamStreamCall[tools_pb2.HostMessage, tools_pb2.ServerMessage]
 Resolve = Callable[[tools_pb2.Task], Workflow | None]
 Prepare = Callable[[Any], Awaitable[None]]
+PrepareQueue = Callable[[str], Awaitable[None]]
 
+END_SECONDS = 0.2  # what a cancelled stream may take to say so
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
 PARK_SECONDS = 2.0  # what giving tasks back may take that only wait, when the host leaves
 HEARTBEAT_SECONDS = 5.0  # until the server says what it wants
@@ -119,10 +121,17 @@ class _Running:
 class _Line:
     """How executions speak to the server: the session, and whoever sends what it queues."""
 
-    def __init__(self, session: Session, wake: asyncio.Event, prepare: Prepare | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        wake: asyncio.Event,
+        prepare: Prepare | None,
+        prepare_queue: PrepareQueue | None,
+    ) -> None:
         self._session = session
         self._wake = wake
         self._prepare = prepare
+        self._prepare_queue = prepare_queue
 
     def step_done(
         self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str
@@ -140,6 +149,10 @@ class _Line:
     async def prepare(self, target: Any) -> None:
         if self._prepare is not None:
             await self._prepare(target)
+
+    async def prepare_queue(self, name: str) -> None:
+        if self._prepare_queue is not None:
+            await self._prepare_queue(name)
 
     def find(self, name: str) -> Any:
         return _registry.find(name)
@@ -161,6 +174,7 @@ class Host:
         deployment: str,
         slots: int,
         prepare: Prepare | None = None,
+        prepare_queue: PrepareQueue | None = None,
     ) -> None:
         self._wire = wire
         self._resolve = resolve
@@ -175,7 +189,7 @@ class Host:
         self._running: dict[str, _Running] = {}
         self._threshold = wait_threshold()
         self._wake = asyncio.Event()  # there is something to send
-        self._line = _Line(self._session, self._wake, prepare)
+        self._line = _Line(self._session, self._wake, prepare, prepare_queue)
         self._redial = asyncio.Event()  # the stream is to be dialled anew
         self._open = asyncio.Event()  # Welcome came on this stream
         self._settled = asyncio.Event()  # something stopped being held
@@ -336,6 +350,9 @@ class Host:
             end.set()
             self._wake.set()
             call.cancel()  # on which a pending read or write returns: it is not to be abandoned
+            _, waiting = await asyncio.wait([read, write], timeout=END_SECONDS)
+            for task in waiting:  # for a connection that was never there
+                task.cancel()
             await asyncio.gather(read, write, beat, redial, return_exceptions=True)
             with contextlib.suppress(Exception):
                 await call.code()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from . import _registry
 from ._checks import checked_id
+from .errors import InvalidArgumentError
 from .v1 import common_pb2, workflows_pb2
 
 LIMIT_MAX = 1_000_000
@@ -78,6 +80,20 @@ class QueueInfo:
 def queue(name: str, concurrency_limit: int | None = None, **limits: Any) -> Queue:
     """A Queue; `limits` as its attributes."""
     return Queue(name, concurrency_limit, **limits)
+
+
+def default_name(id: str) -> str:
+    """The queue of what names none: its own, where $POLOS_DEFAULT_CONCURRENCY_LIMIT gives each one
+    a limit; empty: none."""
+    text = os.environ.get("POLOS_DEFAULT_CONCURRENCY_LIMIT", "")
+    if not text:
+        return ""
+    if not text.isdigit() or not 1 <= int(text) <= LIMIT_MAX:
+        raise InvalidArgumentError(
+            f"POLOS_DEFAULT_CONCURRENCY_LIMIT is {text!r}: it is a number from 1 to {LIMIT_MAX}",
+            field="queue",
+        )
+    return Queue(id, concurrency_limit=int(text)).name
 
 
 def name_of(given: Any, default: str = "") -> str:

@@ -205,8 +205,6 @@ class Step:
         """
         text = dumps_argument(data, f"the data of suspend({step_key!r})", "data")
         deadline = _deadline(step_key, timeout)
-        if self._ctx.execution_id != self._ctx.root_execution_id:
-            await self._announce(step_key, text)
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.Suspend(data_json=text, deadline_ms=deadline())
@@ -415,12 +413,6 @@ class Step:
     def _own_topic(self) -> str:
         return f"workflow/{self._ctx.root_workflow_id}/{self._ctx.root_execution_id}"
 
-    async def _announce(self, step_key: str, data_json: str) -> None:
-        """Tells those who follow the root of a tree that a run below it is suspended."""
-        key = _keys.of_announcement(step_key)
-        data = {**_as_object(json.loads(data_json)), "_execution_id": self._ctx.execution_id}
-        await self.publish_event(key, self._own_topic(), data, f"suspend_{step_key}"[:200])
-
     def _resumed(self, step_key: str, answer: Any) -> dict[str, Any]:
         told = answer if isinstance(answer, dict) and "data" in answer else {"data": answer}
         resumed_ms = told.get("resumed_at_ms")
@@ -440,8 +432,9 @@ class Step:
         kind = "invoke_and_wait" if wait else "invoke"
         outcome = await self._execution.recall(key, kind)
         if outcome is None:
-            for target in {id(c.target): c.target for c in children if c.target}.values():
-                await self._execution.prepare(target)
+            targets = {id(c.target): c.target for c in children if c.target}
+            queues = {c.options.queue for c in children if c.options.queue}
+            await self._execution.prepare(targets.values(), sorted(queues))
             order = order_of(key, children, self._ctx, wait)
             outcome = await self._execution.order(order, kind)
         found = self._value_of(outcome, key)
@@ -521,10 +514,6 @@ def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
     if not 0 < timeout < 1e10:
         raise ValueError(f"the timeout of step {key!r} is {timeout}: it is more than 0 seconds")
     return lambda: _now_ms() + max(1, round(timeout * 1000))
-
-
-def _as_object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {"data": value}
 
 
 def _check_work(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from ._agent_events import Narrator
 from ._run_models import raise_unless_completed
 from ._startable import StartableAgent
 from ._starter import Starter
+from ._tree_events import Tree
 from ._wire.channel import Wire
 from ._wire.streams import follow
 from .handle import ExecutionHandle
@@ -146,9 +148,9 @@ class StreamResult:
             raise_unless_completed(ended, None)
 
     async def _events(self) -> AsyncIterator[StreamEvent]:
-        narrator = self._narrator()
-        async for response in follow(self._wire(), self._run_id, deltas=True):
-            for event in narrator.tell(response):
+        tree = Tree(self._wire(), self._run_id, self._agent.id, answered=True)
+        async with aclosing(tree.events()) as events:
+            async for event in events:
                 yield event
 
     async def _text_chunks(self) -> AsyncIterator[TextChunk]:

@@ -21,7 +21,7 @@ from ._starter import Starter
 from .context import WorkflowContext
 from .event import event_fields
 from .handle import ExecutionHandle
-from .queue import Queue, name_of
+from .queue import Queue, default_name, name_of
 from .schedule import schedule_offer
 from .v1 import tools_pb2
 
@@ -68,7 +68,7 @@ class Workflow:
         _depth: int = 4,
     ) -> None:
         self.id = checked_id(id, self.kind)
-        self.func = func
+        self.func: Any = func
         self.state_schema = _checked_state(self.id, state_schema)
         self.on_cancel = on_cancel
         self.trigger = trigger
@@ -337,33 +337,42 @@ def workflow(
     if isinstance(id, Workflow):
         raise TypeError(f"{id.kind} {id.id!r} is decorated twice")
     if callable(id):
-        return Workflow(id.__name__, id)
+        return Workflow(id.__name__, id, queue=default_name(id.__name__))
     name = id
     offered = schedule_offer(schedule, queue=queue, topic=trigger_on_event)
     refuse("workflow", on_start=on_start, on_end=on_end)
-    queue_name = "" if isinstance(queue, dict) else name_of(queue)
+    if queue is not None and not isinstance(queue, dict):
+        name_of(queue)
     trigger = _trigger(trigger_on_event, batch_size, batch_timeout_seconds)
 
     def decorate(func: Function) -> Workflow:
+        named = name or func.__name__
         return Workflow(
-            name or func.__name__,
+            named,
             func,
             description,
             state_schema=state_schema,
             on_cancel=on_cancel,
             trigger=trigger,
             schedule=offered,
-            queue=name_of(queue, name or func.__name__) if isinstance(queue, dict) else queue_name,
+            queue=_queue_of(named, queue, schedule),
         )
 
     return decorate
 
 
+def _queue_of(id: str, queue: Any, schedule: Any) -> str:
+    if queue is not None:
+        return name_of(queue, id)
+    return "" if schedule else default_name(id)
+
+
 def get_workflow(workflow_id: str) -> Workflow | None:
-    """The workflow defined under an id in this process, or None."""
-    return _registry.workflows.get(workflow_id)
+    """The workflow, tool or agent defined under an id in this process, or None."""
+    found: Workflow | None = _registry.find(workflow_id)
+    return found
 
 
 def get_all_workflows() -> dict[str, Workflow]:
-    """All workflows defined in this process, by id."""
-    return dict(_registry.workflows)
+    """All workflows, tools and agents defined in this process, by id."""
+    return {**_registry.agents, **_registry.tools, **_registry.workflows}

@@ -18,7 +18,9 @@ from polos import (
     Polos,
     StepExecutionError,
     Usage,
+    Workflow,
     events,
+    tool,
     workflow,
 )
 
@@ -221,3 +223,105 @@ async def test_a_key_starts_one_run(client):
     assert streams[0].id == streams[1].id
     with pytest.raises(polos.InvalidArgumentError, match="1 to 200 bytes"):
         await once.run(client, 1, idempotency_key="")
+
+
+# ---- the documented surface ----
+
+
+def test_agents_and_tools_are_workflows():
+    agent, one = scripted("thinker"), tool(id="one")(lambda ctx: 1)
+    assert isinstance(agent, Workflow) and isinstance(one, Workflow)
+    assert {"thinker": agent, "one": one}.items() <= polos.get_all_workflows().items()
+    assert polos.get_workflow("thinker") is agent
+    with pytest.raises(TypeError, match="agent 'thinker' is not called but started"):
+        agent()
+
+
+async def test_an_agent_is_invoked_as_a_workflow(client):
+    agent = scripted("invoked")
+    for handle in (
+        await agent.invoke(client, {"input": "hello"}),
+        await client.workflows.invoke("invoked", payload={"input": "hello"}),
+    ):
+        assert isinstance(await handle.result(client), str)
+
+
+async def test_what_tools_gave_is_of_their_type(client):
+    @tool
+    async def look(ctx) -> Out:
+        return Out(city="Q")
+
+    agent = scripted("typist", tools=[look])
+    script = [{"tool_calls": [{"name": "look", "arguments": {}}]}, {"text": "done"}]
+
+    @workflow
+    async def typing(ctx):
+        found = await ctx.step.agent_invoke_and_wait("a", agent.with_input("x", script=script))
+        return [type(each.result).__name__ for each in found.tool_results]
+
+    found = await agent.run(client, "x", script=script)
+    assert found.tool_results[0].result == Out(city="Q")
+    assert found.steps[0].tool_results[0].result_schema == "test_compatible.Out"
+    assert await typing.run(client) == ["Out"]
+
+
+async def test_a_queue_that_a_start_names_is_made(client):
+    @workflow
+    async def small(ctx):
+        return (await client.get_execution(ctx.execution_id))["queue_name"]
+
+    @workflow
+    async def starts(ctx):
+        return await ctx.step.invoke_and_wait("s", small, queue="of-a-step")
+
+    assert await small.run(client, queue="of-a-run") == "of-a-run"
+    assert await starts.run(client) == "of-a-step"
+    assert await scripted("a").run(client, "x", queue="of-an-agent")
+    names = {found.name for found in await polos.queues.list_queues(client)}
+    assert {"of-a-run", "of-a-step", "of-an-agent"} <= names
+
+
+def test_a_default_limit_gives_each_workflow_a_queue(monkeypatch):
+    monkeypatch.setenv("POLOS_DEFAULT_CONCURRENCY_LIMIT", "7")
+
+    @workflow
+    async def bare(ctx):
+        pass
+
+    @workflow(queue="other")
+    async def queued(ctx):
+        pass
+
+    assert bare.queue == "bare" and polos._registry.queues["bare"].concurrency_limit == 7
+    assert queued.queue == "other" and scripted("thinks").queue == "thinks"
+
+
+@pytest.mark.parametrize("name", ["session_id", "conversation_id"])
+def test_ids_that_bring_no_memory_say_so(name):
+    with pytest.warns(UserWarning, match=f"a {name}, which .* brings no memory"):
+        scripted("forgetful").with_input("x", **{name: "1"})
+
+
+def test_an_api_of_a_provider_is_a_row_of_the_server():
+    agent = Agent(id="a", provider="openai", model="m", provider_llm_api="responses")
+    assert agent.definition().provider == "openai_responses" and agent.provider == "openai"
+
+
+async def test_runs_and_contexts_have_the_documented_fields(client):
+    @workflow
+    async def inner(ctx) -> Out:
+        assert (ctx.otel_traceparent, ctx.otel_span_id, ctx.channel_context) == (None, None, None)
+        return Out(city=ctx.execution_id)
+
+    @workflow
+    async def outer(ctx) -> Out:
+        return await ctx.step.invoke_and_wait("in", inner)
+
+    found = await outer.run(client)
+    run = await client.get_execution(found.city)
+    assert run["root_workflow_id"] == "outer" and run["started_at"] and run["step_key"] is None
+    assert run["output_schema_name"] == "test_compatible.Out"
+
+
+def test_a_failed_step_says_why():
+    assert StepExecutionError("no room").reason == "no room" == str(StepExecutionError("no room"))

@@ -104,9 +104,8 @@ UNSUPPORTED = {
     "guardrails": "be nice",
     "guardrail_max_retries": 5,
     "compaction": {},
-    "stream_to_workflow": True,
     "channels": ["slack"],
-    "provider_llm_api": "responses",
+    "provider_llm_api": "realtime",
 }
 
 

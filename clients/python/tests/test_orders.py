@@ -116,23 +116,6 @@ async def test_suspend_gives_the_event(fake, fake_client):
     assert await value_of(fake, task_id) == [{"ok": True}, "resume_approve", "ann"]
 
 
-async def test_a_suspension_below_the_root_is_announced_at_the_root(fake, fake_client):
-    @workflow
-    async def flow(ctx):
-        await ctx.step.suspend("approve", data={"amount": 7})
-
-    await serve(fake_client)
-    task_id = give(fake, root_run_id="root", root_name="top")
-    order = await fake.order(task_id, "polos.suspended.approve")
-    assert (order.publish.topic, order.publish.event_type) == (
-        "workflow/top/root",
-        "suspend_approve",
-    )
-    assert json.loads(order.publish.data_json)["amount"] == 7
-    fake.settle(task_id, "polos.suspended.approve", {"sequence": 1})
-    await fake.order(task_id, "approve")
-
-
 async def test_a_timeout_is_a_step_failure_with_its_type(fake, fake_client):
     @workflow
     async def flow(ctx):

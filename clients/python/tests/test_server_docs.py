@@ -155,7 +155,7 @@ async def test_the_tools_run_and_their_agent_is_defined(server, model, client):
         Turn(text="Sent."),
     ]
     response = await agent.run(client, "Search and mail")
-    assert [r.result for r in response.tool_results] == [
+    assert [r.result.model_dump() for r in response.tool_results] == [
         {"results": [f"x {n}" for n in range(5)]},
         {"status": "sent"},
     ]

@@ -100,12 +100,23 @@ _CONFIG = ConfigDict(val_json_bytes="base64")
 
 @functools.lru_cache(maxsize=1024)
 def _adapter(func: Callable[..., Any]) -> TypeAdapter[Any] | None:
-    target = inspect.unwrap(func)
-    annotation = getattr(target, "__annotations__", {}).get("return")
+    annotation = return_annotation(func)
     if annotation is None or annotation is Any or any(annotation is t for t in PLAIN):
         return None
     with contextlib.suppress(Exception):
-        return type_adapter(inspect.get_annotations(target, eval_str=True)["return"])
+        return type_adapter(annotation)
+    return None
+
+
+def return_annotation(func: Any) -> Any:
+    """What a function says it returns; None: nothing, or what cannot be made out."""
+    if func is None:
+        return None
+    target = inspect.unwrap(func)
+    if getattr(target, "__annotations__", {}).get("return") is None:
+        return None
+    with contextlib.suppress(Exception):
+        return inspect.get_annotations(target, eval_str=True)["return"]
     return None
 
 

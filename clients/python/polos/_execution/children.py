@@ -12,6 +12,7 @@ from .._checks import checked_id
 from .._codec.names import class_path
 from .._codec.text import dumps_argument, sentences
 from .._codec.values import restored
+from .._run_models import typed_result
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError, OutputError, PolosError
 from ..handle import ExecutionHandle
@@ -183,7 +184,7 @@ def value_of(child: Child, told: dict[str, Any]) -> Any:
     agent = child.target
     schema = None if agent is None else agent.output_schema
     usage = told.get("usage")
-    steps = [_step_of(step) for step in told.get("steps") or []]
+    steps = [_step_of(step, agent) for step in told.get("steps") or []]
     return AgentResult(
         agent_run_id=told.get("run_id", ""),
         result=value if schema is None else _fitted(schema, value),
@@ -196,7 +197,7 @@ def value_of(child: Child, told: dict[str, Any]) -> Any:
     )
 
 
-def _step_of(told: dict[str, Any]) -> Step:
+def _step_of(told: dict[str, Any], agent: StartableAgent | None) -> Step:
     calls = [
         ToolCall(
             id=call["call_id"],
@@ -209,17 +210,21 @@ def _step_of(told: dict[str, Any]) -> Step:
         step=told["step"],
         content=told["content"],
         tool_calls=calls,
-        tool_results=[_tool_result_of(result) for result in told["tool_results"]],
+        tool_results=[_tool_result_of(result, agent) for result in told["tool_results"]],
         usage=Usage.model_validate(told["usage"]),
     )
 
 
-def _tool_result_of(told: dict[str, Any]) -> ToolResult:
+def _tool_result_of(told: dict[str, Any], agent: StartableAgent | None) -> ToolResult:
     error = told.get("error")
+    value, schema = None, None
+    if error is None:
+        value, schema = typed_result(agent, told["tool_name"], told.get("result"))
     return ToolResult(
         tool_name=told["tool_name"],
         status="completed" if error is None else "failed",
-        result=told.get("result"),
+        result=value,
+        result_schema=schema,
         error=None if error is None else error["message"],
         tool_call_id=told["call_id"],
         tool_call_call_id=told["call_id"],

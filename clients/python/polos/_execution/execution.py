@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -55,6 +55,9 @@ class Line(Protocol):
 
     async def prepare(self, target: Any) -> None:
         """Makes a workflow, tool or agent known to the server."""
+
+    async def prepare_queue(self, name: str) -> None:
+        """Sees to it that the server has a queue of this name."""
 
     def find(self, name: str) -> Any:
         """The workflow, tool or agent of this name; None: this process defines none."""
@@ -261,10 +264,13 @@ class Execution:
         finally:
             self._room.release()
 
-    async def prepare(self, target: Any) -> None:
-        """Makes a workflow, tool or agent known to the server before it is invoked."""
+    async def prepare(self, targets: Iterable[Any], queues: Iterable[str]) -> None:
+        """Makes what is to be invoked, and where it is to wait, known to the server."""
         with self.working():
-            await self._line.prepare(target)
+            for target in targets:
+                await self._line.prepare(target)
+            for queue in queues:
+                await self._line.prepare_queue(queue)
 
     def find(self, name: str) -> Any:
         """What this process defines under a name."""

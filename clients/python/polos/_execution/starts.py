@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,9 @@ class AgentRunConfig:
     ) -> None:
         refuse("agent.with_input", initial_state=initial_state)
         check_option_names(kwargs, _OPTIONS)
+        for name, value in (("session_id", session_id), ("conversation_id", conversation_id)):
+            if value is not None:
+                _warn_of_memory(agent.id, name)
         self.agent = agent
         self.input = input
         self.session_id = session_id
@@ -136,6 +140,16 @@ class AgentRunConfig:
             idempotency_key=idempotency_key,
         )
         self.kwargs = kwargs
+
+
+def _warn_of_memory(agent_id: str, name: str) -> None:
+    warnings.warn(
+        f"agent {agent_id!r} is given a {name}, which is kept with the run but brings no memory: "
+        "this release sends a model what `input` holds and nothing of earlier runs. Put earlier "
+        "messages into `input`",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 _OPTIONS = frozenset(inspect.signature(AgentRunConfig).parameters) - {"kwargs"} | {
