@@ -22,11 +22,12 @@ WORKSPACE = Path(__file__).resolve().parents[2]
 SECONDS = int(os.environ.get("POLOS_EXAMPLE_SECONDS", "60"))
 # For programs that ask somebody at the terminal.
 ANSWERS = {
+    "04": "What time is it?\nAnd the weather?\nquit\n",
     "09": "1\n\n\n\n\ny\nann\nfine\n" + "4\n" * 20,
     "17": "500\n" + "y\n" * 20,
 }
 LATER = {  # what these need comes with later features
-    "03": "anthropic", "04": "memory", "06": "guardrails", "07": "hooks", "18": "sandbox",
+    "06": "guardrails", "07": "hooks", "18": "sandbox",
     "19": "sandbox", "20": "web search", "21": "sandbox", "22": "sandbox", "23": "Slack",
     "24": "sandbox",
 }
@@ -60,15 +61,42 @@ def reply(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return {"content": text}, "stop"
 
 
+def messages_events(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same as reply(), as Anthropic streams it."""
+    parts = [p for m in body["messages"] if isinstance(m["content"], list) for p in m["content"]]
+    if body.get("tools") and not any(part["type"] == "tool_result" for part in parts):
+        name = body["tools"][0]["name"]
+        text = json.dumps(sample(body["tools"][0]["input_schema"]))
+        block = {"type": "tool_use", "id": "call_1", "name": name, "input": {}}
+        delta, reason = {"type": "input_json_delta", "partial_json": text}, "tool_use"
+    else:
+        block = {"type": "text", "text": ""}
+        delta, reason = {"type": "text_delta", "text": "It is all well."}, "end_turn"
+    message = {"id": "m", "model": body["model"], "usage": {"input_tokens": 1}}
+    return [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+
+
 class Model(BaseHTTPRequestHandler):
-    """An OpenAI-compatible endpoint."""
+    """An endpoint that speaks OpenAI's Chat Completions and Anthropic's Messages."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        delta, reason = reply(body)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
+        if self.path.endswith("/messages"):
+            for event in messages_events(body):
+                line = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+                self.wfile.write(line.encode())
+            return
+        delta, reason = reply(body)
         for part, end in ((delta, None), ({}, reason)):
             choice = {"index": 0, "delta": part, "finish_reason": end}
             chunk = {"id": "c", "object": "chat.completion.chunk", "choices": [choice]}
@@ -86,12 +114,23 @@ def start_server(folder: Path, model: str) -> tuple[subprocess.Popen[str], str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "OPENAI_BASE_URL": model, "OPENAI_API_KEY": "sk-simulated"},
+        env={
+            **os.environ,
+            "OPENAI_BASE_URL": model,
+            "OPENAI_API_KEY": "sk-simulated",
+            "ANTHROPIC_BASE_URL": model,
+            "ANTHROPIC_API_KEY": "sk-simulated",
+        },
     )
     assert server.stdout is not None
     found = re.search(r"address=(\S+)", server.stdout.readline())
     assert found, "polosd did not start"
     return server, f"http://{found[1]}"
+
+
+def main_of(example: Path) -> Path:
+    """The program of a folder."""
+    return next(p for n in ("main.py", "chat.py") if (p := example / n).exists())
 
 
 def run(example: Path, model: str) -> str:
@@ -105,7 +144,7 @@ def run(example: Path, model: str) -> str:
         environment.update(POLOS_PROJECT_ID="p", OPENAI_API_KEY="k", PYTHONDONTWRITEBYTECODE="1")
         try:
             told = subprocess.run(
-                [sys.executable, "main.py"],
+                [sys.executable, main_of(example).name],
                 cwd=example,
                 input=ANSWERS.get(example.name[:2], "y\n" * 20),
                 capture_output=True,
@@ -138,7 +177,7 @@ def main() -> int:
         number = example.name[:2]
         if sys.argv[1:] and not any(example.name.startswith(name) for name in sys.argv[1:]):
             continue
-        found = run(example, model) if (example / "main.py").exists() else "has no main.py"
+        found = run(example, model)
         later = LATER.get(number, "")
         broken += found != "runs" and not later
         print(f"{example.name:<24} {later:<12} {found[:160]}", flush=True)
