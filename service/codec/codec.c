@@ -31,11 +31,13 @@ static void encode_event(const struct event *event, uint32_t seq, bool last, str
     struct event_body body;
     size_t start = ret->len;
     assert(row != NULL);
-    row->descriptor->message_init(&body.message);
+    assert(row->descriptor->sizeof_message <= sizeof(body.room));
+    body.message = body.room;
+    row->descriptor->message_init(body.message);
     row->to_body(event, &body);
     buf_reserve(ret, CODEC_ENVELOPE_BYTES);
     ret->len += CODEC_ENVELOPE_BYTES;
-    body_pack(&body.message, ret);
+    body_pack(body.message, ret);
     size_t body_bytes = ret->len - start - CODEC_ENVELOPE_BYTES;
     char *envelope = ret->ptr + start;
     endian_put_le(envelope + AT_FORMAT, FORMAT, 1);
@@ -117,8 +119,7 @@ status codec_decode(const struct codec_entry *entry, struct arena *arena, struct
 {
     const struct event_row *row = event_row_of((unsigned)entry->kind);
     assert(row != NULL);
-    const ProtobufCMessage *message =
-        (const ProtobufCMessage *)body_unpack(row->descriptor, entry->body, arena);
+    const void *message = body_unpack(row->descriptor, entry->body, arena);
     if (message == NULL) {
         return damaged("journal record: the body of an event is damaged");
     }

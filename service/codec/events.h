@@ -1,54 +1,59 @@
 /*
- * events: one row per kind of event, which ties the engine's struct to its protobuf body.
+ * events: one row per kind of event, which ties the engine's struct to its protobuf body and to
+ * what people are shown of it.
  *
- * Only codec.c uses it.
+ * The rows are in events_run.c, events_model.c, events_task.c and events_wait.c. Only codec.c and
+ * render.c look for them.
  */
 #ifndef SERVICE_CODEC_EVENTS_H
 #define SERVICE_CODEC_EVENTS_H
 
+#include <stddef.h>
+
 #include "polos/journal/v1/journal.pb-c.h"
+#include "service/base/json_writer.h"
 #include "service/engine/engine.h"
 
 /* A body on the stack, with the messages inside it. */
 struct event_body {
-    union {
-        ProtobufCMessage message;
-        Polos__Journal__V1__RunStarted run_started;
-        Polos__Journal__V1__RunCompleted run_completed;
-        Polos__Journal__V1__RunFailed run_failed;
-        Polos__Journal__V1__RunCancelled run_cancelled;
-        Polos__Journal__V1__ModelRequested model_requested;
-        Polos__Journal__V1__ModelReplied model_replied;
-        Polos__Journal__V1__ModelFailed model_failed;
-        Polos__Journal__V1__TaskRequested task_requested;
-        Polos__Journal__V1__TaskSettled task_settled;
-        Polos__Journal__V1__StepSettled step_settled;
-        Polos__Journal__V1__LeaseGranted lease_granted;
-        Polos__Journal__V1__LeaseLost lease_lost;
-        Polos__Journal__V1__WaitSet wait_set;
-        Polos__Journal__V1__WaitSettled wait_settled;
-        Polos__Journal__V1__ChildSettled child_settled;
-        Polos__Journal__V1__ResumeKept resume_kept;
-        Polos__Journal__V1__TaskParked task_parked;
-        Polos__Journal__V1__TaskFailed task_failed;
-        Polos__Journal__V1__TaskRequeued task_requeued;
-        Polos__Journal__V1__AdmissionAsked admission_asked;
-        Polos__Journal__V1__AdmissionGiven admission_given;
-        Polos__Journal__V1__CancelRequested cancel_requested;
-    };
+    void *message; /* Of the row's type, in `room`. */
     Polos__Journal__V1__Outcome outcome;
     Polos__Journal__V1__ModelUsage usage;
+    max_align_t room[32];
 };
 
 struct event_row {
     const ProtobufCMessageDescriptor *descriptor;
     /* The body is initialised; what is set borrows from the event. */
     void (*to_body)(const struct event *event, struct event_body *ret);
-    /* The event is zeroed but for its envelope; what is set borrows from the message. */
-    status (*from_body)(const ProtobufCMessage *message, struct event *ret);
+    /* The event is zeroed but for its envelope; what is set borrows from the message, which is of
+     * the row's type. */
+    status (*from_body)(const void *message, struct event *ret);
+    /* Members of a JSON object; what is empty, zero or false is left out. NULL: the envelope says
+     * it all. */
+    void (*render)(struct json_writer *writer, const struct event *event);
 };
+
+/* By kind; where other files have the row, it is empty. */
+struct event_rows {
+    const struct event_row *rows;
+    size_t count;
+};
+
+extern const struct event_rows run_events, model_events, task_events, wait_events;
 
 /* NULL for EVENT_NONE and what lies beyond the last kind. */
 const struct event_row *event_row_of(unsigned kind);
+
+/* What several kinds have. A zero id is not written; false: it is not 16 bytes long. */
+ProtobufCBinaryData events_put_id(const uuid *id);
+bool events_take_id(ProtobufCBinaryData bytes, uuid *ret);
+/* In the body; it borrows from the outcome. */
+Polos__Journal__V1__Outcome *events_put_outcome(const struct outcome *outcome,
+                                                struct event_body *ret);
+/* DATA_LOSS when there is none. */
+status events_take_outcome(const Polos__Journal__V1__Outcome *body, struct outcome *ret);
+status events_newer(const char *why); /* FAILED_PRECONDITION: a newer release wrote it. */
+status events_damaged(const char *why); /* DATA_LOSS. */
 
 #endif

@@ -39,8 +39,7 @@ enum verdict decide_step_request(struct draft *draft, const struct command *comm
     if (engine_wait(&draft->run, task->id, key) != NULL) {
         return VERDICT_DONE_BEFORE;
     }
-    assert(command->step_request.kind >= EFFECT_SLEEP);
-    assert(command->step_request.kind <= EFFECT_AT_ONCE);
+    assert(effect_kind_is_step_request((uint32_t)command->step_request.kind));
     bool is_wait = command->step_request.kind != EFFECT_AT_ONCE;
     assert(is_wait || command->step_request.is_settled);
     bool is_full = wait_count(&draft->run) >= ENGINE_WAITS_MAX;

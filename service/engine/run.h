@@ -47,18 +47,25 @@ enum run_state {
     RUN_STATE_COUNT,
 };
 
+/* Numbers are on disk and never change; new ones go to the end. */
 enum effect_kind {
-    EFFECT_NONE,
-    EFFECT_MODEL,
-    EFFECT_TOOL, /* A tool call of an agent run: a task. */
-    EFFECT_BODY, /* The code of a workflow or tool run: a task. */
-    EFFECT_SLEEP, /* The waits of a task's code: for a time, ... */
-    EFFECT_SUSPENSION, /* ... an answer from outside, ... */
-    EFFECT_EVENT, /* ... an event of a topic, ... */
-    EFFECT_CHILDREN, /* ... runs it started. */
-    EFFECT_AT_ONCE, /* A step request done at once: publication, resume, children left alone. */
+    EFFECT_NONE = 0,
+    EFFECT_MODEL = 1,
+    EFFECT_TOOL = 2, /* A tool call of an agent run: a task. */
+    EFFECT_BODY = 3, /* The code of a workflow or tool run: a task. */
+    EFFECT_SLEEP = 4, /* The waits of a task's code: for a time, ... */
+    EFFECT_SUSPENSION = 5, /* ... an answer from outside, ... */
+    EFFECT_EVENT = 6, /* ... an event of a topic, ... */
+    EFFECT_CHILDREN = 7, /* ... runs it started. */
+    EFFECT_AT_ONCE = 8, /* A step request done at once: publication, resume, children left alone. */
     EFFECT_KIND_COUNT,
 };
+
+/* What a task's code may ask the server for. */
+static inline bool effect_kind_is_step_request(uint32_t kind)
+{
+    return kind >= EFFECT_SLEEP && kind < EFFECT_KIND_COUNT;
+}
 
 /* Of an open effect; there are no others. */
 enum effect_state {
@@ -149,7 +156,7 @@ static inline bool effect_is_task(const struct effect *effect)
 /* What its task's code waits for. */
 static inline bool effect_is_wait(const struct effect *effect)
 {
-    return effect->kind >= EFFECT_SLEEP && effect->kind < EFFECT_AT_ONCE;
+    return effect->kind >= EFFECT_SLEEP && effect->kind != EFFECT_AT_ONCE;
 }
 
 /* Its code did not fit its history: it is tried again in a while, or when other code comes. */

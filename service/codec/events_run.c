@@ -1,0 +1,180 @@
+/*
+ * What begins and ends a run.
+ */
+#include "service/codec/body.h"
+#include "service/codec/events.h"
+#include "service/codec/render.h"
+#include "service/codec/start_options.h"
+
+static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
+
+static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow", "tool"};
+
+static void run_started_to(const struct event *event, struct event_body *ret)
+{
+    const struct run_spec *spec = &event->run_started.spec;
+    Polos__Journal__V1__RunStarted *body = ret->message;
+    assert(spec->kind > RUN_KIND_NONE && spec->kind < RUN_KIND_COUNT);
+    body->id = events_put_id(&event->run_started.id);
+    body->kind = (uint32_t)spec->kind;
+    body->name = body_bytes(spec->name);
+    body->input = body_bytes(spec->input);
+    body->options = body_bytes(spec->provider_options);
+    body->definition_hash = body_bytes(spec->definition_hash);
+    body->parent = events_put_id(&spec->parent);
+    body->root = events_put_id(&spec->root);
+    body->deadline_ms = spec->deadline_ms;
+    body->tokens_max = spec->tokens_max;
+    body->turns_max = spec->turns_max;
+    body->retries_max = spec->retries_max;
+    body->parent_effect = spec->parent_effect;
+    body->parent_index = spec->parent_index;
+    start_options_pack(&spec->options, body);
+}
+
+static status run_started_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__RunStarted *body = message;
+    struct run_spec *spec = &ret->run_started.spec;
+    if (body->kind == RUN_KIND_NONE || body->kind >= RUN_KIND_COUNT) {
+        return events_newer("RUN_STARTED: a kind of run this release does not know");
+    }
+    if (!events_take_id(body->id, &ret->run_started.id) ||
+        !events_take_id(body->parent, &spec->parent) || !events_take_id(body->root, &spec->root)) {
+        return events_damaged("RUN_STARTED: an id is not 16 bytes long");
+    }
+    if (body->definition_hash.len != 0 && body->definition_hash.len != 16) {
+        return events_damaged("RUN_STARTED: the definition's hash is not 16 bytes long");
+    }
+    spec->kind = (enum run_kind)body->kind;
+    spec->name = body_str(body->name);
+    spec->input = body_str(body->input);
+    spec->provider_options = body_str(body->options);
+    spec->definition_hash = body_str(body->definition_hash);
+    spec->deadline_ms = body->deadline_ms;
+    spec->tokens_max = body->tokens_max;
+    spec->turns_max = body->turns_max;
+    spec->retries_max = body->retries_max;
+    spec->parent_effect = body->parent_effect;
+    spec->parent_index = body->parent_index;
+    start_options_unpack(body, &spec->options);
+    return STATUS_OK;
+}
+
+static void run_started_render(struct json_writer *writer, const struct event *event)
+{
+    const struct run_spec *spec = &event->run_started.spec;
+    assert(spec->kind < RUN_KIND_COUNT);
+    render_id(writer, "run_id", event->run_started.id);
+    render_text(writer, "kind", str_of(run_kinds[spec->kind]));
+    render_text(writer, "name", spec->name);
+    render_json(writer, "input", spec->input);
+    render_json(writer, "options", spec->provider_options);
+    render_hex(writer, "definition_hash", spec->definition_hash);
+    start_options_render_owner(&spec->options, writer);
+    render_id(writer, "parent_run_id", spec->parent);
+    render_id(writer, "root_run_id", spec->root);
+    if (spec->parent_effect != 0) {
+        render_number(writer, "parent_effect", spec->parent_effect);
+        json_put_u64(writer, "parent_index", spec->parent_index);
+    }
+    render_number(writer, "deadline_ms", spec->deadline_ms);
+    render_number(writer, "max_total_tokens", spec->tokens_max);
+    render_number(writer, "max_steps", spec->turns_max);
+    render_number(writer, "max_retries", spec->retries_max);
+    start_options_render(&spec->options, writer);
+}
+
+static void run_completed_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__RunCompleted *body = ret->message;
+    body->stop_reason = body_bytes(event->run_completed.stop_reason);
+}
+
+static status run_completed_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__RunCompleted *body = message;
+    ret->run_completed.stop_reason = body_str(body->stop_reason);
+    return STATUS_OK;
+}
+
+static void run_completed_render(struct json_writer *writer, const struct event *event)
+{
+    render_text(writer, "stop_reason", event->run_completed.stop_reason);
+}
+
+static void run_failed_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__RunFailed *body = ret->message;
+    body->reason = body_bytes(event->run_failed.reason);
+    body->message = body_bytes(event->run_failed.message);
+}
+
+static status run_failed_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__RunFailed *body = message;
+    ret->run_failed.reason = body_str(body->reason);
+    ret->run_failed.message = body_str(body->message);
+    return STATUS_OK;
+}
+
+static void run_failed_render(struct json_writer *writer, const struct event *event)
+{
+    render_text(writer, "reason", event->run_failed.reason);
+    render_text(writer, "message", event->run_failed.message);
+}
+
+static void run_cancelled_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__RunCancelled *body = ret->message;
+    body->cause = body_bytes(event->run_cancelled.cause);
+}
+
+static status run_cancelled_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__RunCancelled *body = message;
+    ret->run_cancelled.cause = body_str(body->cause);
+    return STATUS_OK;
+}
+
+static void run_cancelled_render(struct json_writer *writer, const struct event *event)
+{
+    render_text(writer, "cause", event->run_cancelled.cause);
+}
+
+static void cancel_requested_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__CancelRequested *body = ret->message;
+    body->cause = body_bytes(event->cancel_requested.cause);
+    body->deadline_ms = event->cancel_requested.deadline_ms;
+}
+
+static status cancel_requested_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__CancelRequested *body = message;
+    ret->cancel_requested.cause = body_str(body->cause);
+    ret->cancel_requested.deadline_ms = body->deadline_ms;
+    return STATUS_OK;
+}
+
+static void cancel_requested_render(struct json_writer *writer, const struct event *event)
+{
+    render_text(writer, "cause", event->cancel_requested.cause);
+    render_number(writer, "deadline_ms", event->cancel_requested.deadline_ms);
+}
+
+static const struct event_row rows[] = {
+    [EVENT_RUN_STARTED] = {&polos__journal__v1__run_started__descriptor, run_started_to,
+                           run_started_from, run_started_render},
+    [EVENT_RUN_COMPLETED] = {&polos__journal__v1__run_completed__descriptor, run_completed_to,
+                             run_completed_from, run_completed_render},
+    [EVENT_RUN_FAILED] = {&polos__journal__v1__run_failed__descriptor, run_failed_to,
+                          run_failed_from, run_failed_render},
+    [EVENT_RUN_CANCELLED] = {&polos__journal__v1__run_cancelled__descriptor, run_cancelled_to,
+                             run_cancelled_from, run_cancelled_render},
+    [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
+                                cancel_requested_to, cancel_requested_from,
+                                cancel_requested_render},
+};
+
+const struct event_rows run_events = {rows, COUNT_OF(rows)};
