@@ -1,22 +1,5 @@
 #include "service/base/endian.h"
 
-static bool fits(uint64_t value, size_t len)
-{
-    return len >= sizeof(value) || value >> (8 * len) == 0;
-}
-
-uint64_t endian_get_le(const void *bytes, size_t len)
-{
-    const uint8_t *at = (const uint8_t *)bytes;
-    uint64_t value = 0;
-
-    assert(len <= sizeof(value));
-    for (size_t i = len; i-- > 0;) {
-        value = value << 8 | at[i];
-    }
-    return value;
-}
-
 uint64_t endian_get_be(const void *bytes, size_t len)
 {
     const uint8_t *at = (const uint8_t *)bytes;
@@ -29,21 +12,11 @@ uint64_t endian_get_be(const void *bytes, size_t len)
     return value;
 }
 
-void endian_put_le(void *ret, uint64_t value, size_t len)
-{
-    uint8_t *at = (uint8_t *)ret;
-
-    assert(len <= sizeof(value) && fits(value, len));
-    for (size_t i = 0; i < len; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
 void endian_put_be(void *ret, uint64_t value, size_t len)
 {
     uint8_t *at = (uint8_t *)ret;
 
-    assert(len <= sizeof(value) && fits(value, len));
+    assert(len <= sizeof(value) && endian_fits(value, len));
     for (size_t i = 0; i < len; i++) {
         at[len - 1 - i] = (uint8_t)(value >> (8 * i));
     }
@@ -65,7 +38,7 @@ uint64_t endian_take_le(struct endian_reader *reader, size_t len)
 {
     str taken = endian_take_text(reader, len);
 
-    return endian_get_le(taken.ptr, taken.len);
+    return taken.len == 0 ? 0 : endian_get_le(taken.ptr, taken.len);
 }
 
 void endian_take_bytes(struct endian_reader *reader, void *ret, size_t len)
