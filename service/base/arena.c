@@ -20,6 +20,19 @@ void arena_init(struct arena *arena, size_t bytes_max)
     *arena = (struct arena){.bytes_max = bytes_max};
 }
 
+void arena_init_bounded(struct arena *arena, size_t bytes_max)
+{
+    assert(bytes_max > 0);
+    *arena = (struct arena){.bytes_max = bytes_max, .is_bounded = true};
+}
+
+status arena_check(const struct arena *arena)
+{
+    return arena->is_bounded && arena->bytes > arena->bytes_max
+               ? status_make(CODE_RESOURCE_EXHAUSTED, "this takes more memory than one request may")
+               : STATUS_OK;
+}
+
 static void use_block(struct arena *arena, struct arena_block *block)
 {
     arena->cursor = (char *)block + sizeof(*block);
@@ -34,7 +47,7 @@ void arena_fini(struct arena *arena)
         free(arena->blocks);
         arena->blocks = next;
     }
-    *arena = (struct arena){.bytes_max = arena->bytes_max};
+    *arena = (struct arena){.bytes_max = arena->bytes_max, .is_bounded = arena->is_bounded};
 }
 
 void arena_reset(struct arena *arena)
@@ -52,7 +65,8 @@ void arena_reset(struct arena *arena)
             free(block);
         }
     }
-    *arena = (struct arena){.bytes_max = arena->bytes_max, .blocks = keep};
+    *arena = (struct arena){
+        .bytes_max = arena->bytes_max, .is_bounded = arena->is_bounded, .blocks = keep};
     if (keep != NULL) {
         keep->next = NULL;
         arena->bytes = keep->bytes;
@@ -71,7 +85,8 @@ static void grow(struct arena *arena, size_t bytes)
     if (block_bytes < bytes + sizeof(struct arena_block)) {
         block_bytes = bytes + sizeof(struct arena_block);
     }
-    assert(arena->bytes + bytes <= bytes_max && "arena limit: a size was not limited at the edge");
+    assert((arena->is_bounded || arena->bytes + bytes <= bytes_max) &&
+           "arena limit: a size was not limited at the edge");
 
     struct arena_block *block = (struct arena_block *)xmalloc(block_bytes);
     *block = (struct arena_block){.next = arena->blocks, .bytes = block_bytes};

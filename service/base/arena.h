@@ -2,7 +2,9 @@
  * arena: memory that lives as long as one step, reset at its end.
  *
  * Nothing is freed piecemeal. A request over the arena's limit is a bug, since sizes are
- * limited at the edges, and aborts.
+ * limited at the edges, and aborts. Where they are not, as in what a store holds, the arena is
+ * bounded: it gives what is asked for, and says that it is over its limit to whoever asks between
+ * two pieces of work.
  */
 #ifndef SERVICE_BASE_ARENA_H
 #define SERVICE_BASE_ARENA_H
@@ -17,6 +19,7 @@ struct arena {
     char *end;
     size_t bytes; /* Held in blocks. */
     size_t bytes_max; /* 0: ARENA_BYTES_MAX. */
+    bool is_bounded; /* Passing the limit is no bug: see arena_check(). */
 };
 
 enum {
@@ -26,6 +29,11 @@ enum {
 
 /* Of at most bytes_max bytes; 0: ARENA_BYTES_MAX. What needs more aborts. */
 void arena_init(struct arena *arena, size_t bytes_max);
+/* One whose limit may be passed. bytes_max: not 0. */
+void arena_init_bounded(struct arena *arena, size_t bytes_max);
+/* RESOURCE_EXHAUSTED: a bounded arena is over its limit. To be asked before each piece of work of a
+ * size that is known, so that no more than one piece lies over it. */
+status arena_check(const struct arena *arena);
 void arena_fini(struct arena *arena); /* Frees everything. */
 void arena_reset(struct arena *arena); /* Keeps one block for the next step. */
 

@@ -460,6 +460,38 @@ static bool read_pair(void *context, str key, str value)
     return true;
 }
 
+static bool count_row(void *context, str key, str value)
+{
+    (void)key, (void)value;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* Each batch deletes the passing row of the one before, so that there is always one. */
+static bool sees_one_passing(const struct store *store)
+{
+    size_t count = 0;
+    status outcome = store_scan(store, STORE_META, STR("passing/"), STR_EMPTY, true, SIZE_MAX,
+                                count_row, &count);
+
+    return outcome.code == CODE_OK && count == 1;
+}
+
+static bool gets_pair(const struct store *store, int least)
+{
+    struct arena arena;
+    str value = STR_EMPTY;
+    int found = -1;
+
+    arena_init(&arena, 0);
+    status outcome = store_get(store, STORE_META, STR("pair/b"), &arena, &value);
+    if (value.len == sizeof(found)) {
+        memcpy(&found, value.ptr, sizeof(found));
+    }
+    arena_fini(&arena);
+    return outcome.code == CODE_OK && found >= least;
+}
+
 static void *read_pairs(void *context)
 {
     struct reader *reader = (struct reader *)context;
@@ -475,9 +507,33 @@ static void *read_pairs(void *context)
             reader->failed = true;
         }
         last = pair.values[0];
+        if (!gets_pair(reader->store, last) || !sees_one_passing(reader->store)) {
+            reader->failed = true;
+        }
         reader->scans++;
     } while (!atomic_load(reader->is_done));
     return NULL;
+}
+
+static str passing_key(char ret[32], int round)
+{
+    int len = snprintf(ret, 32, "passing/%d", round);
+
+    return str_make(ret, (size_t)len);
+}
+
+static void put_passing(struct store_batch *batch, int round)
+{
+    char key[32];
+
+    store_batch_put(batch, STORE_META, passing_key(key, round), STR("here"));
+}
+
+static void delete_passing(struct store_batch *batch, int round)
+{
+    char key[32];
+
+    store_batch_delete(batch, STORE_META, passing_key(key, round));
 }
 
 static void commit_pair(const struct store *store, int round)
@@ -486,6 +542,10 @@ static void commit_pair(const struct store *store, int round)
 
     store_batch_put(&batch, STORE_META, STR("pair/a"), str_make(&round, sizeof(round)));
     store_batch_put(&batch, STORE_META, STR("pair/b"), str_make(&round, sizeof(round)));
+    put_passing(&batch, round);
+    if (round > 0) {
+        delete_passing(&batch, round - 1);
+    }
     assert_int_equal(store_commit(store, &batch).code, CODE_OK);
     store_batch_fini(&batch);
 }

@@ -89,12 +89,27 @@ LAYERS = {
         ),
         (),
     ),
+    # Beside the partition, over the same store.
+    "service/reads": (
+        (
+            "service/base/",
+            "service/engine/",
+            "service/codec/",
+            "service/agents/",
+            "storage/store.h",
+            "storage/keys.h",
+        ),
+        (),
+    ),
     # The requests of the features, and what those are made of; how to post one.
     "service/api": (
         (
             "service/base/",
             "service/partition/partition.h",
             "service/partition/request.h",
+            "service/reads/history.h",
+            "service/reads/reads.h",
+            "service/reads/run_read.h",
             "service/agents/definition.h",
             "service/agents/transcript.h",
             "service/codec/codec.h",

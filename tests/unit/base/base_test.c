@@ -94,6 +94,24 @@ static void arena_reset_keeps_one_small_block(void **state)
     assert_int_equal(arena.bytes, 0);
 }
 
+static void bounded_arenas_say_when_they_are_over(void **state)
+{
+    (void)state;
+    struct arena arena;
+
+    arena_init_bounded(&arena, 1 << 20);
+    assert_int_equal(arena_check(&arena).code, CODE_OK);
+    memset(arena_alloc(&arena, 1 << 19), 1, 1 << 19);
+    assert_int_equal(arena_check(&arena).code, CODE_OK);
+    memset(arena_alloc(&arena, 1 << 20), 1, 1 << 20); /* It gives it all the same. */
+    assert_int_equal(arena_check(&arena).code, CODE_RESOURCE_EXHAUSTED);
+    arena_reset(&arena);
+    assert_int_equal(arena_check(&arena).code, CODE_OK);
+    memset(arena_alloc(&arena, 2 << 20), 1, 2 << 20); /* It is bounded still. */
+    assert_int_equal(arena_check(&arena).code, CODE_RESOURCE_EXHAUSTED);
+    arena_fini(&arena);
+}
+
 static void arena_texts(void **state)
 {
     (void)state;
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test(str_helpers),
         cmocka_unit_test(arena_gives_aligned_memory),
         cmocka_unit_test(arena_reset_keeps_one_small_block),
+        cmocka_unit_test(bounded_arenas_say_when_they_are_over),
         cmocka_unit_test(arena_texts),
         cmocka_unit_test(buf_escapes_json),
         cmocka_unit_test(buf_replaces_bad_utf8),

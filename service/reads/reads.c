@@ -1,0 +1,237 @@
+/*
+ * reads: lanes of jobs, each of which does one page and goes to the end of its lane.
+ */
+#include "service/reads/reads.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "service/reads/pool.h"
+
+enum {
+    QUEUE_MAX = 4096,
+};
+
+struct lane {
+    struct inbox *inbox; /* Those that are new to it. */
+    struct inbox_node *first; /* Taken; the lane's thread's. */
+    struct inbox_node **last;
+    atomic_size_t count; /* In both. */
+};
+
+struct reads {
+    struct reads_source source;
+    struct lane *lanes;
+    size_t lane_count;
+    size_t queue_max;
+    atomic_size_t next; /* Of the lane of the next read that is about no run. */
+    struct reads_pool *pool; /* NULL: no threads. */
+};
+
+struct read *read_new(const struct read_kind *kind)
+{
+    assert(kind->read_bytes >= sizeof(struct read));
+    assert(kind->step != NULL && kind->name != NULL);
+    struct read *read = xcalloc(1, kind->read_bytes);
+    read->kind = kind;
+    arena_init_bounded(&read->arena, READ_ARENA_BYTES_MAX);
+    return read;
+}
+
+void read_free(struct read *read)
+{
+    arena_fini(&read->arena);
+    free(read);
+}
+
+struct reads *reads_new(const struct reads_options *options)
+{
+    assert(options->source.store.vtable != NULL);
+    struct reads *reads = xcalloc(1, sizeof(*reads));
+    reads->source = options->source;
+    reads->lane_count = options->lanes == 0 ? 1 : options->lanes;
+    reads->queue_max = options->queue_max == 0 ? QUEUE_MAX : options->queue_max;
+    reads->lanes = xcalloc(reads->lane_count, sizeof(reads->lanes[0]));
+    for (size_t i = 0; i < reads->lane_count; i++) {
+        reads->lanes[i].inbox = inbox_new(reads->queue_max, NULL, NULL);
+        reads->lanes[i].last = &reads->lanes[i].first;
+    }
+    return reads;
+}
+
+static struct lane *lane_of(struct reads *reads, const struct read *read)
+{
+    size_t number =
+        uuid_is_zero(read->run) ? atomic_fetch_add(&reads->next, 1) : (size_t)uuid_hash(read->run);
+    return &reads->lanes[number % reads->lane_count];
+}
+
+bool reads_post(struct reads *reads, struct read *read)
+{
+    struct lane *lane = lane_of(reads, read);
+    assert(read->done != NULL);
+    if (atomic_fetch_add(&lane->count, 1) >= reads->queue_max) {
+        atomic_fetch_sub(&lane->count, 1);
+        return false;
+    }
+    inbox_push_always(lane->inbox, &read->node);
+    return true;
+}
+
+void reads_post_always(struct reads *reads, struct read *read)
+{
+    struct lane *lane = lane_of(reads, read);
+    assert(read->done != NULL);
+    atomic_fetch_add(&lane->count, 1);
+    inbox_push_always(lane->inbox, &read->node);
+}
+
+static void queue(struct lane *lane, struct inbox_node *nodes)
+{
+    while (nodes != NULL) {
+        struct inbox_node *next = nodes->next;
+        nodes->next = NULL;
+        *lane->last = nodes;
+        lane->last = &nodes->next;
+        nodes = next;
+    }
+}
+
+static struct read *take(struct lane *lane)
+{
+    queue(lane, inbox_take(lane->inbox, SIZE_MAX));
+    struct inbox_node *node = lane->first;
+    if (node == NULL) {
+        return NULL;
+    }
+    lane->first = node->next;
+    lane->last = lane->first == NULL ? &lane->first : lane->last;
+    return container_of(node, struct read, node);
+}
+
+static void finish(struct lane *lane, struct read *read, const struct failure *failure)
+{
+    size_t before = atomic_fetch_sub(&lane->count, 1);
+    assert(before > 0);
+    read->done(read, failure);
+}
+
+static void fail(struct lane *lane, struct read *read, status why)
+{
+    bool is_missing = why.code == CODE_NOT_FOUND;
+    bool is_large = why.code == CODE_RESOURCE_EXHAUSTED;
+    enum reason reason = is_missing ? REASON_RUN_NOT_FOUND
+                         : is_large ? REASON_READ_TOO_LARGE
+                                    : REASON_STORE_DAMAGED;
+    struct failure failure = failure_make(
+        why.code, reason,
+        is_missing ? STR("there is no run with this id; RunService.List shows those there are")
+                   : str_of(why.why));
+    failure.field = is_missing ? STR("run_id") : STR_EMPTY;
+    finish(lane, read, &failure);
+}
+
+bool reads_step(struct reads *reads, size_t number)
+{
+    assert(number < reads->lane_count);
+    struct lane *lane = &reads->lanes[number];
+    struct read *read = take(lane);
+    if (read == NULL) {
+        return false;
+    }
+    bool is_over = false;
+    status stepped = read->kind->step(read, &reads->source, &is_over);
+    if (status_is_ok(stepped)) {
+        stepped = arena_check(&read->arena);
+    }
+    if (!status_is_ok(stepped)) {
+        fail(lane, read, stepped);
+    } else if (is_over) {
+        finish(lane, read, NULL);
+    } else {
+        read->node.next = NULL;
+        queue(lane, &read->node);
+    }
+    return true;
+}
+
+size_t reads_lanes(const struct reads *reads)
+{
+    return reads->lane_count;
+}
+
+size_t reads_waiting(struct reads *reads)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < reads->lane_count; i++) {
+        count += atomic_load(&reads->lanes[i].count);
+    }
+    return count;
+}
+
+void reads_start(struct reads *reads)
+{
+    assert(reads->pool == NULL);
+    reads->pool = pool_start(reads);
+}
+
+void reads_stop(struct reads *reads)
+{
+    assert(reads->pool != NULL);
+    pool_stop(reads->pool);
+    reads->pool = NULL;
+}
+
+static status wake_step(struct read *read, const struct reads_source *source, bool *ret_over)
+{
+    (void)read, (void)source;
+    *ret_over = true;
+    return STATUS_OK;
+}
+
+static void wake_done(struct read *read, const struct failure *failure)
+{
+    (void)failure;
+    read_free(read);
+}
+
+void reads_wait(struct reads *reads, size_t lane)
+{
+    inbox_wait(reads->lanes[lane].inbox, -1);
+}
+
+void reads_wake(struct reads *reads, size_t lane)
+{
+    static const struct read_kind kind = {
+        .name = "wake", .read_bytes = sizeof(struct read), .step = wake_step};
+    struct read *wake = read_new(&kind);
+    wake->done = wake_done;
+    atomic_fetch_add(&reads->lanes[lane].count, 1);
+    inbox_push_always(reads->lanes[lane].inbox, &wake->node);
+}
+
+static void refuse_all(struct lane *lane)
+{
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                     STR("the server is shutting down; try again in a moment"));
+    struct read *read;
+    while ((read = take(lane)) != NULL) {
+        finish(lane, read, &failure);
+    }
+}
+
+void reads_free(struct reads *reads)
+{
+    if (reads == NULL) {
+        return;
+    }
+    assert(reads->pool == NULL);
+    for (size_t i = 0; i < reads->lane_count; i++) {
+        refuse_all(&reads->lanes[i]);
+        assert(atomic_load(&reads->lanes[i].count) == 0);
+        inbox_free(reads->lanes[i].inbox);
+    }
+    free(reads->lanes);
+    free(reads);
+}
