@@ -51,6 +51,8 @@ static const struct config_row rows[] = {
      "Requests that share one commit."},
     {"snapshot-every", CONFIG_NUMBER, AT(snapshot_every), "64", 1, 100000,
      "Events of a run between snapshots of its state."},
+    {"read-threads", CONFIG_NUMBER, AT(read_threads), "2", 1, 64,
+     "Threads that read the store for callers, beside the engine."},
     {"free-bytes-soft", CONFIG_NUMBER, AT(free_bytes_soft), "1073741824", 1, 1024 * GIB,
      "Free bytes on the volume of the store below which no run is started."},
     {"free-bytes-hard", CONFIG_NUMBER, AT(free_bytes_hard), "268435456", 1, 1024 * GIB,

@@ -20,6 +20,7 @@
 #include "service/llm/llm.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
+#include "service/reads/reads.h"
 #include "service/rpc/server.h"
 #include "storage/rocksdb_store.h"
 
@@ -74,15 +75,15 @@ static void say_ready(const struct config *config, const struct rpc_server *serv
 }
 
 /* Serves until told to stop; a second signal ends the process at once. */
-static status serve(const struct config *config, struct partition *partition, struct arena *arena,
-                    const sigset_t *signals)
+static status serve(const struct config *config, struct partition *partition, struct reads *reads,
+                    struct arena *arena, const sigset_t *signals)
 {
     struct api api;
     /* The rows of config.c hold numbers to what fits. */
     assert(config->threads > 0 && config->threads <= UINT32_MAX);
     assert(config->message_bytes_max <= UINT32_MAX);
     assert(config->connection_idle_s <= UINT32_MAX && config->drain_ms <= UINT32_MAX);
-    api_init(&api, partition, config->input_bytes_max);
+    api_init(&api, partition, reads, config->input_bytes_max);
     struct rpc_server_options options = {
         .address = config->listen,
         .threads = (uint32_t)config->threads,
@@ -111,7 +112,7 @@ static status serve(const struct config *config, struct partition *partition, st
 }
 
 static status run_with_models(const struct config *config, struct partition *partition,
-                              struct arena *arena, const sigset_t *signals)
+                              struct reads *reads, struct arena *arena, const sigset_t *signals)
 {
     assert(config->model_attempts_max > 0 && config->model_attempts_max <= UINT32_MAX);
     struct llm_options options = {
@@ -127,8 +128,10 @@ static status run_with_models(const struct config *config, struct partition *par
     struct llm *llm = llm_start(&options);
     partition_set_models(partition, llm_client(llm));
     partition_start(partition);
-    status served = serve(config, partition, arena, signals);
+    reads_start(reads);
+    status served = serve(config, partition, reads, arena, signals);
     partition_stop(partition);
+    reads_stop(reads);
     llm_stop(llm);
     return served;
 }
@@ -167,7 +170,13 @@ static status run(const struct config *config, struct arena *arena, const sigset
         return recovered;
     }
     assert(partition != NULL);
-    status served = run_with_models(config, partition, arena, signals);
+    struct reads_options reads_options = {
+        .source = {.store = options.store, .space = options.space},
+        .lanes = config->read_threads,
+    };
+    struct reads *reads = reads_new(&reads_options);
+    status served = run_with_models(config, partition, reads, arena, signals);
+    reads_free(reads);
     partition_free(partition);
     return served;
 }

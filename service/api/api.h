@@ -1,8 +1,8 @@
 /*
  * api: the services, as rows of handlers that no transport is known to.
  *
- * A handler checks what came, posts a request to the partition and returns; the answer is built
- * in the request's `done`, on the partition thread, and handed to the transport from there.
+ * A handler checks what came, posts a request to the partition or a read of the store, and returns;
+ * the answer is built in its `done`, on their threads, and handed to the transport from there.
  *
  * Threading: api_init before the first call; the rest is constant.
  */
@@ -14,18 +14,21 @@
 #include "service/api/call.h"
 #include "service/features/callers/callers.h"
 #include "service/features/watchers/watchers.h"
+#include "service/reads/reads.h"
 
 #define API_VERSION "polosd/0.1.0"
 
 /* What the methods are registered with: api_call.service. */
 struct api {
     struct partition *partition;
+    struct reads *reads;
     size_t input_bytes_max;
     atomic_uint_fast64_t ticket; /* The last one given to a &wait_operation. */
 };
 
 /* input_bytes_max: of a run's input; 0: 1 MiB. */
-void api_init(struct api *api, struct partition *partition, size_t input_bytes_max);
+void api_init(struct api *api, struct partition *partition, struct reads *reads,
+              size_t input_bytes_max);
 /* Tables, up to NULL; each ends with a row whose path is NULL. Static. */
 const struct api_method *const *api_methods(void);
 /* For partition_options: what facts, deltas and ends look like to watchers. */

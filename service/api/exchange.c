@@ -1,7 +1,7 @@
 #include "service/api/exchange.h"
 
 #include "service/api/api.h"
-#include "service/api/run_view.h"
+#include "service/api/reading.h"
 #include "service/base/failure.h"
 #include "service/features/reports/reports.h"
 #include "service/partition/partition.h"
@@ -114,18 +114,8 @@ bool exchange_failed(struct request *request, const struct failure *failure)
 
 void exchange_reply_run(struct request *request, exchange_answer_run *answer)
 {
-    struct api_call *call = exchange_call(request);
-    struct arena arena;
     assert(report_request(request)->ret != NULL);
-    arena_init(&arena, 0);
-    Polos__V1__Run *run = NULL;
-    status viewed = run_view(report_request(request)->ret, &arena, &run);
-    if (status_is_ok(viewed)) {
-        answer(call, run);
-    } else {
-        exchange_fail_read(call, viewed);
-    }
-    arena_fini(&arena);
+    reading_answer_report(exchange_call(request), report_request(request)->ret, answer);
     exchange_end(request);
 }
 

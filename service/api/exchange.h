@@ -38,7 +38,7 @@ struct api_call *exchange_call(const struct request *request);
 void exchange_end(struct request *request);
 /* How one service words its answer about a run. */
 typedef void exchange_answer_run(struct api_call *call, Polos__V1__Run *run);
-/* Answers with the run that was reported, and ends. */
+/* Answers with the run that was reported, once the store was read, and ends. */
 void exchange_reply_run(struct request *request, exchange_answer_run *answer);
 /* `closed` of a unary call: does nothing, its request is out. */
 void exchange_closed(struct api_call *call);

@@ -4,10 +4,9 @@
 #include <stdio.h>
 
 #include "service/api/api.h"
-#include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/api/watch.h"
 #include "service/base/buf.h"
-#include "service/features/reports/reports.h"
 #include "service/features/watchers/watchers.h"
 #include "service/llm/provider.h"
 
@@ -81,7 +80,9 @@ Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const str
     shown->type = (char *)engine_event_name(event->kind);
     shown->effect_id = event->effect;
     shown->attempt = event->attempt;
-    shown->data_json = text_of(arena, buf_str(&data));
+    shown->data_json = data.len <= FORMAT_DATA_BYTES_MAX
+                           ? text_of(arena, buf_str(&data))
+                           : (char *)arena_printf(arena, "{\"left_out_bytes\":%zu}", data.len).ptr;
     buf_fini(&data);
     return shown;
 }
@@ -146,20 +147,12 @@ static struct payload *pack_caught_up(uint32_t seq)
     return pack_at((struct position){.seq = seq}, &response);
 }
 
-static struct payload *pack_ended(const struct run_report *report)
+struct payload *format_ended(uint32_t seq, Polos__V1__Run *run)
 {
-    struct arena arena;
-    arena_init(&arena, 0);
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_ENDED;
-    Polos__V1__Run *run = NULL;
-    if (!status_is_ok(run_view(report, &arena, &run))) {
-        run = run_view_state(report, &arena); /* That it ended is known all the same. */
-    }
     response.ended = run;
-    struct payload *ret = pack_at((struct position){.seq = report->state.seq}, &response);
-    arena_fini(&arena);
-    return ret;
+    return pack_at((struct position){.seq = seq}, &response);
 }
 
 const struct watch_format *api_format(void)
@@ -168,7 +161,7 @@ const struct watch_format *api_format(void)
         .fact = pack_fact,
         .delta = pack_delta,
         .caught_up = pack_caught_up,
-        .ended = pack_ended,
+        .ended = watch_show_end,
     };
     return &format;
 }

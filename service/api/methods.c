@@ -4,8 +4,9 @@
 
 /* Reflection lists the services in this order. */
 static const struct api_method *const tables[] = {
-    agents_methods,  workflows_methods, topics_methods, schedules_methods, queues_methods,
-    connect_methods, runs_methods,      watch_methods,  suspend_methods,   NULL,
+    agents_methods, workflows_methods, topics_methods, schedules_methods,
+    queues_methods, connect_methods,   runs_methods,   history_methods,
+    watch_methods,  suspend_methods,   NULL,
 };
 
 const struct api_method *const *api_methods(void)
@@ -13,13 +14,15 @@ const struct api_method *const *api_methods(void)
     return tables;
 }
 
-void api_init(struct api *api, struct partition *partition, size_t input_bytes_max)
+void api_init(struct api *api, struct partition *partition, struct reads *reads,
+              size_t input_bytes_max)
 {
     enum {
         INPUT_BYTES_MAX = 1 << 20,
     };
-    assert(partition != NULL);
+    assert(partition != NULL && reads != NULL);
     api->partition = partition;
+    api->reads = reads;
     api->input_bytes_max = input_bytes_max == 0 ? INPUT_BYTES_MAX : input_bytes_max;
     atomic_init(&api->ticket, 0);
 }

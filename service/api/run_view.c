@@ -1,5 +1,6 @@
 #include "service/api/run_view.h"
 
+#include "service/agents/definition.h"
 #include "service/agents/transcript.h"
 #include "service/api/options.h"
 #include "service/api/run_waiting.h"
@@ -25,22 +26,24 @@ struct slot {
 
 struct fold {
     struct arena *arena;
-    const struct run_report *report;
+    const struct run_facts *facts;
+    struct run_known known;
     Polos__V1__Run *run;
-    struct run_waiting_hints hints;
     size_t step_cap;
     Polos__V1__Step *step; /* The current turn; NULL: none yet. */
     struct slot *slots; /* One per tool call of it. */
     str answer; /* The text of the last reply. */
     str value; /* Of the body. */
+    str input;
+    size_t room; /* Bytes the answer may still take. */
 };
 
 static Polos__V1__RunError *error_of(struct arena *arena, str reason, str message)
 {
     Polos__V1__RunError *error = arena_alloc(arena, sizeof(*error));
     polos__v1__run_error__init(error);
-    error->reason = text_of(arena, reason);
-    error->message = text_of(arena, message);
+    error->reason = text_of(arena, text_cut(arena, reason, NAME_BYTES_MAX));
+    error->message = text_of(arena, text_cut(arena, message, RUN_VIEW_TEXT_BYTES_MAX));
     return error;
 }
 
@@ -77,15 +80,15 @@ static Polos__V1__RunStatus status_of(const struct run *state)
                                     : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING;
 }
 
-Polos__V1__Run *run_view_state(const struct run_report *report, struct arena *arena)
+Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena)
 {
-    const struct run *state = &report->state;
+    const struct run *state = &facts->state;
     assert(state->kind < RUN_KIND_COUNT);
     Polos__V1__Run *run = arena_alloc(arena, sizeof(*run));
     polos__v1__run__init(run);
     run->id = text_of_uuid(arena, state->id);
     run->kind = (Polos__V1__RunKind)state->kind;
-    run->name = text_of(arena, report->name);
+    run->name = text_of(arena, facts->name);
     run->status = status_of(state);
     run->total_steps = (int32_t)state->steps;
     run->root_run_id = run->id;
@@ -93,10 +96,9 @@ Polos__V1__Run *run_view_state(const struct run_report *report, struct arena *ar
     run->ended_at_ms = (int64_t)state->ended_ms;
     run->deadline_ms = engine_is_clock_stopped(state) ? 0 : (int64_t)state->deadline_ms;
     run->last_seq = state->seq;
-    run->state_json = text_of(arena, report->state_json);
     run->run_timeout_ms = (int64_t)state->timeout_ms;
     run->retry_count = (int32_t)state->retries;
-    run->deployment = text_of(arena, report->deployment);
+    run->deployment = text_of(arena, facts->deployment);
     run->cancelling = state->is_cancelling && !engine_is_terminal(state);
     struct engine_usage usage = {
         .input = state->input_tokens,
@@ -183,7 +185,6 @@ static Polos__V1__Step *add_step(struct fold *fold)
     Polos__V1__Step *step = arena_alloc(fold->arena, sizeof(*step));
     polos__v1__step__init(step);
     run->steps[run->n_steps++] = step;
-    step->number = (int32_t)run->n_steps;
     return step;
 }
 
@@ -195,7 +196,7 @@ static status fold_reply(struct fold *fold, const struct event *event)
     close_step(fold);
     fold->step = add_step(fold);
     fold->answer = text_of_reply(&reply, fold->arena);
-    fold->hints.model = reply.model;
+    fold->known.model = reply.model;
     fold->step->content = text_of(fold->arena, fold->answer);
     fold->step->usage = usage_of(fold->arena, &event->model_replied.usage);
     fold->step->tool_calls = arena_alloc(fold->arena, reply.block_count * sizeof(void *));
@@ -240,7 +241,7 @@ static void settle_slot(struct fold *fold, struct slot *slot, const struct outco
 
 static void fold_settled(struct fold *fold, const struct event *event)
 {
-    if (fold->report->state.kind != RUN_KIND_AGENT) {
+    if (fold->facts->state.kind != RUN_KIND_AGENT) {
         fold->value = event->task_settled.outcome.value;
         return;
     }
@@ -256,7 +257,7 @@ static void fold_started(struct fold *fold, const struct event *event)
 {
     const struct run_spec *spec = &event->run_started.spec;
     Polos__V1__Run *run = fold->run;
-    run->input_json = text_of(fold->arena, spec->input);
+    fold->input = spec->input;
     options_show(&spec->options, fold->arena, run);
     if (!uuid_is_zero(spec->parent)) {
         run->parent_run_id = text_of_uuid(fold->arena, spec->parent);
@@ -269,32 +270,17 @@ static void fold_started(struct fold *fold, const struct event *event)
 static void fold_cancelled(struct fold *fold, str cause)
 {
     /* Why somebody asked for it tells more than how its code ended. */
-    str asked = fold->report->cancel_cause;
+    str asked = fold->facts->cancel_cause;
     str known = asked.len > 0 ? asked : cause;
     str sentence = known.len > 0 ? known : STR("The run was cancelled; start another one.");
     fold->run->error = error_of(fold->arena, STR("CANCELLED"), sentence);
 }
 
-/* Who has the tasks of the state's turn. */
-static void fold_lease(struct fold *fold, const struct event *event, str host_id)
-{
-    const struct run *state = &fold->report->state;
-    assert(state->effect_count <= COUNT_OF(fold->hints.hosts));
-    for (size_t i = 0; i < state->effect_count; i++) {
-        if (state->effects[i].id == event->effect) {
-            fold->hints.hosts[i] = host_id;
-        }
-    }
-}
-
 static status fold_event(struct fold *fold, const struct event *event)
 {
-    if (event_traits(event->kind)->ends_lease) {
-        fold_lease(fold, event, STR_EMPTY);
-    }
     if (event->kind == EVENT_RUN_STARTED) {
         fold_started(fold, event);
-    } else if (event->kind == EVENT_RUN_COMPLETED && fold->report->state.kind == RUN_KIND_AGENT) {
+    } else if (event->kind == EVENT_RUN_COMPLETED && fold->facts->state.kind == RUN_KIND_AGENT) {
         fold->run->stop_reason = text_of(fold->arena, event->run_completed.stop_reason);
     } else if (event->kind == EVENT_RUN_FAILED) {
         fold->run->error =
@@ -304,15 +290,13 @@ static status fold_event(struct fold *fold, const struct event *event)
     } else if (event->kind == EVENT_MODEL_REPLIED) {
         return fold_reply(fold, event);
     } else if (event->kind == EVENT_MODEL_FAILED) {
-        fold->hints.failure = event->model_failed.message;
+        fold->known.failure = event->model_failed.message;
     } else if (event->kind == EVENT_TASK_REQUESTED) {
         fold_requested(fold, event);
     } else if (event->kind == EVENT_TASK_SETTLED) {
         fold_settled(fold, event);
-    } else if (event->kind == EVENT_LEASE_GRANTED) {
-        fold_lease(fold, event, event->lease_granted.host_id);
     } else if (event->kind == EVENT_TASK_FAILED) {
-        fold->hints.failure = event->task_failed.outcome.error_message;
+        fold->known.failure = event->task_failed.outcome.error_message;
     }
     return STATUS_OK;
 }
@@ -333,59 +317,104 @@ static status fold_record(struct fold *fold, str record)
     }
 }
 
-static size_t step_bytes(const Polos__V1__Step *step)
+/* ---- What there is room for. ---- */
+
+static void leave_out(struct fold *fold, const char *field)
 {
-    return protobuf_c_message_get_packed_size(&step->base);
+    Polos__V1__Run *run = fold->run;
+    run->omitted_fields[run->n_omitted_fields++] = (char *)field;
 }
 
-/* What the newest leave no room for is not shown. */
-static void drop_old_steps(Polos__V1__Run *run)
+/* The text, or the empty one where it has no room. */
+static char *take_text(struct fold *fold, const char *field, str value)
 {
-    size_t bytes = 0;
-    size_t first = run->n_steps;
-    while (first > 0 && bytes + step_bytes(run->steps[first - 1]) <= STEPS_BYTES_MAX) {
-        bytes += step_bytes(run->steps[--first]);
+    char *text = text_of(fold->arena, value);
+    size_t bytes = strlen(text);
+    if (bytes > fold->room) {
+        leave_out(fold, field);
+        return text_of(fold->arena, STR_EMPTY);
     }
-    assert(first <= run->n_steps && bytes <= STEPS_BYTES_MAX);
-    run->steps_left_out = (int32_t)first;
+    fold->room -= bytes;
+    return text;
+}
+
+static size_t step_bytes(const Polos__V1__Step *step)
+{
+    return 8 + protobuf_c_message_get_packed_size(&step->base); /* With what frames it. */
+}
+
+/* What the newest leave no room for is not shown, nor what was not read for lack of it. */
+static void take_steps(struct fold *fold)
+{
+    Polos__V1__Run *run = fold->run;
+    size_t turns = fold->facts->state.turns;
+    size_t total = run->n_steps > turns ? run->n_steps : turns;
+    size_t room = fold->room < STEPS_BYTES_MAX ? fold->room : STEPS_BYTES_MAX;
+    size_t first = run->n_steps;
+    for (size_t i = 0; i < run->n_steps; i++) {
+        run->steps[i]->number = (int32_t)(total - run->n_steps + i + 1);
+    }
+    while (first > 0 && step_bytes(run->steps[first - 1]) <= room) {
+        size_t bytes = step_bytes(run->steps[--first]);
+        room -= bytes;
+        fold->room -= bytes;
+    }
+    run->steps_left_out = (int32_t)(total - run->n_steps + first);
     run->steps = first < run->n_steps ? run->steps + first : NULL;
     run->n_steps -= first;
 }
 
-static char *result_of(const struct fold *fold)
+static str result_of(const struct fold *fold)
 {
     assert(fold->step == NULL); /* All has been read. */
     if (fold->run->status != POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED) {
-        return fold->run->result_json;
+        return STR_EMPTY;
     }
-    if (fold->report->state.kind != RUN_KIND_AGENT) {
-        return text_of(fold->arena, fold->value);
+    if (fold->facts->state.kind != RUN_KIND_AGENT) {
+        return fold->value;
     }
-    if (fold->report->is_structured && json_is_valid(fold->answer)) {
-        return text_of(fold->arena, fold->answer);
+    if (fold->facts->is_structured && json_is_valid(fold->answer)) {
+        return fold->answer;
     }
     struct buf quoted = {0};
     buf_put_json_string(&quoted, fold->answer);
-    char *ret = text_of(fold->arena, buf_str(&quoted));
-    buf_fini(&quoted);
-    return ret;
+    return buf_finish(&quoted, fold->arena);
 }
 
-status run_view(const struct run_report *report, struct arena *arena, Polos__V1__Run **ret)
+/* The result first, then the newest turns, the input, the state. */
+static void take_large(struct fold *fold)
 {
-    assert(report->record_count == 0 || report->records != NULL);
+    Polos__V1__Run *run = fold->run;
+    size_t step_count = run->n_steps;
+    run->n_steps = 0;
+    size_t bytes = protobuf_c_message_get_packed_size(&run->base);
+    run->n_steps = step_count;
+    fold->room = bytes < RUN_VIEW_BYTES_MAX ? RUN_VIEW_BYTES_MAX - bytes : 0;
+    run->omitted_fields = arena_zalloc(fold->arena, 4 * sizeof(run->omitted_fields[0]));
+    run->result_json = take_text(fold, "result_json", result_of(fold));
+    if (fold->facts->state.kind == RUN_KIND_AGENT) {
+        take_steps(fold);
+    }
+    run->input_json = take_text(fold, "input_json", fold->input);
+    run->state_json = take_text(fold, "state_json", fold->facts->state_json);
+}
+
+status run_view(const struct run_facts *facts, const struct run_report *report, struct arena *arena,
+                Polos__V1__Run **ret)
+{
+    assert(facts->record_count == 0 || facts->records != NULL);
     struct fold fold = {
         .arena = arena,
-        .report = report,
-        .run = run_view_state(report, arena),
+        .facts = facts,
+        .known = {.facts = facts, .report = report},
+        .run = run_view_state(facts, arena),
     };
-    for (size_t i = 0; i < report->record_count; i++) {
-        TRY(fold_record(&fold, report->records[i]));
+    for (size_t i = 0; i < facts->record_count; i++) {
+        TRY(fold_record(&fold, facts->records[i]));
     }
     close_step(&fold);
-    drop_old_steps(fold.run);
-    fold.run->result_json = result_of(&fold);
-    run_waiting(report, &fold.hints, arena, fold.run);
+    run_waiting(&fold.known, arena, fold.run);
+    take_large(&fold);
     *ret = fold.run;
     return STATUS_OK;
 }

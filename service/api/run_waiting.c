@@ -1,31 +1,51 @@
 #include "service/api/run_waiting.h"
 
+#include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/features/reports/reports.h"
 
-static str task_sentence(const struct run_report *report, size_t index, const char *what, str host,
+/* What the partition says of a task that is ready. */
+static const struct report_task *task_of(const struct run_known *known, uint32_t effect)
+{
+    static const struct report_task none;
+    for (size_t i = 0; known->report != NULL && i < known->report->task_count; i++) {
+        if (known->report->tasks[i].effect == effect) {
+            return &known->report->tasks[i];
+        }
+    }
+    return &none;
+}
+
+static str queue_sentence(const struct run_known *known)
+{
+    return known->report == NULL ? STR_EMPTY : known->report->queue_sentence;
+}
+
+static str task_sentence(const struct run_known *known, size_t index, const char *what,
                          struct arena *arena)
 {
-    const struct effect *effect = &report->state.effects[index];
-    str name = report->effect_names[index];
+    const struct effect *effect = &known->facts->state.effects[index];
+    str name = known->facts->effect_names[index];
+    str host = known->facts->hosts[index];
+    const struct report_task *task = task_of(known, effect->id);
     assert(effect_is_task(effect));
     if (effect->state == EFFECT_LEASED) {
         return host.len > 0 ? arena_printf(arena, "host " STR_FMT " works on it", STR_ARG(host))
                             : arena_printf(arena, "a host works on it");
     }
-    if (report->is_held_back[index] && engine_pin(&report->state, effect) == ENGINE_PIN_NEWEST) {
+    if (task->is_held_back && engine_pin(&known->facts->state, effect) == ENGINE_PIN_NEWEST) {
         return arena_printf(arena,
                             "the hosts of the newest deployment that offers %s " STR_FMT
                             " are busy or have just gone; others that offer it have older code",
                             what, STR_ARG(name));
     }
-    if (report->is_held_back[index]) {
+    if (task->is_held_back) {
         return arena_printf(arena,
                             "the hosts of the deployment it stays with are busy or have just gone; "
                             "others that offer %s " STR_FMT " have other code",
                             what, STR_ARG(name));
     }
-    if (report->has_offer[index]) {
+    if (task->has_offer) {
         return arena_printf(arena, "every host that offers %s " STR_FMT " is busy or away", what,
                             STR_ARG(name));
     }
@@ -101,17 +121,17 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
 }
 
 /* Whether it is the run's admission that lacks. */
-static bool is_queued(const struct run_report *report, const struct effect *effect)
+static bool is_queued(const struct run_known *known, const struct effect *effect)
 {
-    bool may_be = effect->kind == EFFECT_BODY || report->state.admission == ADMISSION_AWAITED;
+    bool may_be = effect->kind == EFFECT_BODY || known->facts->state.admission == ADMISSION_AWAITED;
     bool is_ready = effect->state == EFFECT_READY ||
                     (effect->kind == EFFECT_MODEL && effect->state == EFFECT_PARKED);
-    return may_be && is_ready && !effect_is_wait(effect) && report->queue_sentence.len > 0;
+    return may_be && is_ready && !effect_is_wait(effect) && queue_sentence(known).len > 0;
 }
 
-static const char *kind_word(const struct run_report *report, const struct effect *effect)
+static const char *kind_word(const struct run_known *known, const struct effect *effect)
 {
-    const struct run *state = &report->state;
+    const struct run *state = &known->facts->state;
     static const char *const waits[EFFECT_KIND_COUNT] = {
         [EFFECT_SLEEP] = "sleep",
         [EFFECT_SUSPENSION] = "suspension",
@@ -128,7 +148,7 @@ static const char *kind_word(const struct run_report *report, const struct effec
     if (effect->state == EFFECT_BACKOFF) {
         return "retry";
     }
-    if (is_queued(report, effect)) {
+    if (is_queued(known, effect)) {
         return "queue";
     }
     if (effect->kind == EFFECT_MODEL) {
@@ -147,50 +167,52 @@ static uint64_t deadline_of(const struct run *state, const struct effect *effect
     return effect->deadline_ms != 0 ? effect->deadline_ms : state->deadline_ms;
 }
 
-static str sentence_of(const struct run_report *report, size_t index,
-                       const struct run_waiting_hints *hints, struct arena *arena)
+static str sentence_of(const struct run_known *known, size_t index, struct arena *arena)
 {
-    const struct run *state = &report->state;
+    const struct run *state = &known->facts->state;
     const struct effect *effect = &state->effects[index];
-    if (is_queued(report, effect)) {
-        return report->queue_sentence;
+    if (is_queued(known, effect)) {
+        return queue_sentence(known);
     }
     if (effect->kind == EFFECT_MODEL) {
-        return model_sentence(effect, hints->failure, arena);
+        return model_sentence(effect, text_cut(arena, known->failure, RUN_VIEW_SENTENCE_BYTES_MAX),
+                              arena);
     }
     if (effect_is_wait(effect)) {
         return wait_sentence(effect, arena);
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";
-    str failure = report->failures[index].len > 0 ? report->failures[index] : hints->failure;
+    str told =
+        known->facts->failures[index].len > 0 ? known->facts->failures[index] : known->failure;
+    str failure = text_cut(arena, told, RUN_VIEW_SENTENCE_BYTES_MAX);
     if (effect_is_stopped(effect)) {
         return code_sentence(effect, what, failure, arena);
     }
     if (effect->state == EFFECT_BACKOFF) {
         return body_sentence(effect, what, failure, arena);
     }
-    return task_sentence(report, index, what, hints->hosts[index], arena);
+    return task_sentence(known, index, what, arena);
 }
 
-static Polos__V1__Waiting *waiting_for(const struct run_report *report, size_t index,
-                                       const struct run_waiting_hints *hints, struct arena *arena)
+static Polos__V1__Waiting *waiting_for(const struct run_known *known, size_t index,
+                                       struct arena *arena)
 {
-    const struct effect *effect = &report->state.effects[index];
+    const struct effect *effect = &known->facts->state.effects[index];
     Polos__V1__Waiting *waiting = arena_alloc(arena, sizeof(*waiting));
     polos__v1__waiting__init(waiting);
-    str name = report->effect_names[index];
+    str name = known->facts->effect_names[index];
     if (effect->kind == EFFECT_MODEL && name.len == 0) {
-        name = hints->model;
+        name = known->model;
     }
-    if (is_queued(report, effect)) {
-        name = report->queue;
+    if (is_queued(known, effect)) {
+        name = known->report->queue;
     }
-    waiting->kind = text_of(arena, str_of(kind_word(report, effect)));
-    waiting->name = text_of(arena, name);
+    waiting->kind = text_of(arena, str_of(kind_word(known, effect)));
+    waiting->name = text_of(arena, text_cut(arena, name, RUN_VIEW_SENTENCE_BYTES_MAX));
     waiting->since_ms = (int64_t)effect->since_ms;
-    waiting->deadline_ms = (int64_t)deadline_of(&report->state, effect);
-    waiting->message = text_of(arena, sentence_of(report, index, hints, arena));
+    waiting->deadline_ms = (int64_t)deadline_of(&known->facts->state, effect);
+    waiting->message = text_of(arena, sentence_of(known, index, arena));
     assert(waiting->message[0] != '\0');
     return waiting;
 }
@@ -202,10 +224,9 @@ static bool is_shown(const struct effect *effect)
            (effect->state != EFFECT_PARKED || effect->kind == EFFECT_MODEL);
 }
 
-void run_waiting(const struct run_report *report, const struct run_waiting_hints *hints,
-                 struct arena *arena, Polos__V1__Run *run)
+void run_waiting(const struct run_known *known, struct arena *arena, Polos__V1__Run *run)
 {
-    const struct run *state = &report->state;
+    const struct run *state = &known->facts->state;
     assert(state->effect_count <= ENGINE_EFFECTS_MAX);
     assert(run->n_waiting == 0);
     if (engine_is_terminal(state)) {
@@ -214,7 +235,7 @@ void run_waiting(const struct run_report *report, const struct run_waiting_hints
     run->waiting = arena_alloc(arena, ENGINE_EFFECTS_MAX * sizeof(*run->waiting));
     for (size_t i = 0; i < state->effect_count; i++) {
         if (is_shown(&state->effects[i])) {
-            run->waiting[run->n_waiting++] = waiting_for(report, i, hints, arena);
+            run->waiting[run->n_waiting++] = waiting_for(known, i, arena);
         }
     }
 }

@@ -6,16 +6,18 @@
 
 #include "polos/v1/common.pb-c.h"
 #include "service/features/reports/reports.h"
+#include "service/reads/run_read.h"
 
-/* What the journal tells beyond the state; empty where it is not known. */
-struct run_waiting_hints {
+/* What is known of a run: what the store tells, and what the partition does. */
+struct run_known {
+    const struct run_facts *facts;
+    const struct run_report *report; /* NULL: it was not asked. */
+    /* What the newest records tell beyond the facts; empty where it is not known. */
     str model; /* As the provider named it last. */
     str failure; /* Of the last model call, or attempt of the run, that failed. */
-    str hosts[ENGINE_EFFECTS_MAX]; /* Per effect: who has it. */
 };
 
 /* Fills `waiting`; nothing for a run that has ended. */
-void run_waiting(const struct run_report *report, const struct run_waiting_hints *hints,
-                 struct arena *arena, Polos__V1__Run *run);
+void run_waiting(const struct run_known *known, struct arena *arena, Polos__V1__Run *run);
 
 #endif

@@ -2,8 +2,8 @@
 #include "service/agents/definition.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
-#include "service/api/format.h"
 #include "service/api/methods.h"
+#include "service/api/reading.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
@@ -14,13 +14,8 @@
 enum {
     LIST_PAGE = 50,
     LIST_PAGE_MAX = 500,
-    HISTORY_PAGE = 200,
-    HISTORY_PAGE_MAX = 1000,
-    /* A page ends early at this size: many clients take no more than 4 MiB. */
-    HISTORY_BYTES_MAX = 2 << 20,
 };
 static_assert((int)LIST_PAGE <= (int)LIST_PAGE_MAX);
-static_assert((int)HISTORY_PAGE <= (int)HISTORY_PAGE_MAX);
 /* The numbers of the protos are those of the engine and of the rows. */
 static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1);
@@ -42,18 +37,13 @@ static void answer_get(struct api_call *call, Polos__V1__Run *run)
     api_call_reply(call, &response.base);
 }
 
-static void got(struct request *request, const struct failure *failure)
-{
-    reported(request, failure, answer_get);
-}
-
 static void get_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, &get_operation, got);
-    struct check check = {.arena = &request->arena};
-    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
-    exchange_post_checked(request, is_fine, &check);
+    struct read *read = reading_run_new(call, answer_get);
+    struct check check = {.arena = &read->arena};
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &read->run);
+    reading_post_checked(read, is_fine, &check);
 }
 
 static void answer_cancel(struct api_call *call, Polos__V1__Run *run)
@@ -179,95 +169,6 @@ static void list_runs(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
-/* A page of history being filled. */
-struct page {
-    struct arena *arena;
-    Polos__V1__RunServiceHistoryResponse response;
-    uint32_t from_seq;
-    size_t events_max;
-    size_t bytes;
-};
-
-/* False: the page is full, and the entry is the first of the next one. */
-static bool page_has_room(const struct page *page)
-{
-    assert(page->response.n_events <= page->events_max);
-    return page->response.n_events < page->events_max &&
-           (page->response.n_events == 0 || page->bytes < HISTORY_BYTES_MAX);
-}
-
-static status page_add_record(struct page *page, str record)
-{
-    size_t cursor = 0;
-    while (page->response.next_from_seq == 0) {
-        struct codec_entry entry;
-        struct event event;
-        bool end = false;
-        TRY(codec_next(record, &cursor, &entry, &end));
-        if (end) {
-            return STATUS_OK;
-        }
-        if (entry.seq < page->from_seq) {
-            continue;
-        }
-        if (!page_has_room(page)) {
-            page->response.next_from_seq = entry.seq;
-            return STATUS_OK;
-        }
-        TRY(codec_decode(&entry, page->arena, &event));
-        Polos__V1__HistoryEvent *shown = format_event(&entry, &event, page->arena);
-        assert(shown->seq >= page->from_seq);
-        page->response.events[page->response.n_events++] = shown;
-        page->bytes += strlen(shown->data_json);
-    }
-    return STATUS_OK;
-}
-
-static status page_fill(struct page *page, const struct history_request *history)
-{
-    for (size_t i = 0; i < history->ret_count; i++) {
-        TRY(page_add_record(page, history->ret_records[i]));
-    }
-    return STATUS_OK;
-}
-
-static void history_read(struct request *request, const struct failure *failure)
-{
-    if (exchange_failed(request, failure)) {
-        return;
-    }
-    struct page page = {
-        .arena = &request->arena,
-        .response = POLOS__V1__RUN_SERVICE_HISTORY_RESPONSE__INIT,
-        .from_seq = history_request(request)->from_seq,
-        .events_max =
-            history_request(request)->limit - 1, /* One more was asked for, to see what follows. */
-    };
-    page.response.events = arena_alloc(page.arena, page.events_max * sizeof(*page.response.events));
-    assert(page.events_max > 0 && page.events_max <= HISTORY_PAGE_MAX);
-    status filled = page_fill(&page, history_request(request));
-    if (status_is_ok(filled)) {
-        api_call_reply(exchange_call(request), &page.response.base);
-    } else {
-        exchange_fail_read(exchange_call(request), filled);
-    }
-    exchange_end(request);
-}
-
-static void read_history(struct api_call *call, const ProtobufCMessage *message)
-{
-    const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, &history_operation, history_read);
-    struct check check = {.arena = &request->arena};
-    size_t size = 0;
-    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
-                   check_range(&check, "from_seq", proto->from_seq, 0, UINT32_MAX) &&
-                   check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX, &size);
-    history_request(request)->from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
-    history_request(request)->limit = size + 1;
-    exchange_post_checked(request, is_fine, &check);
-}
-
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
@@ -281,13 +182,6 @@ const struct api_method runs_methods[] = {
         .request = &polos__v1__run_service_list_request__descriptor,
         .response = &polos__v1__run_service_list_response__descriptor,
         .start = list_runs,
-        .closed = exchange_closed,
-    },
-    {
-        .path = "/polos.v1.RunService/History",
-        .request = &polos__v1__run_service_history_request__descriptor,
-        .response = &polos__v1__run_service_history_response__descriptor,
-        .start = read_history,
         .closed = exchange_closed,
     },
     {

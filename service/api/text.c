@@ -34,6 +34,16 @@ char *text_of(struct arena *arena, str text)
     return is_clean(text) ? arena_cstr(arena, text) : replaced(arena, text);
 }
 
+str text_cut(struct arena *arena, str text, size_t bytes_max)
+{
+    if (text.len <= bytes_max) {
+        return text;
+    }
+    str front = str_make(text.ptr, bytes_max);
+    front.len -= utf8_tail_len(front);
+    return arena_printf(arena, STR_FMT "...", STR_ARG(front));
+}
+
 char *text_of_uuid(struct arena *arena, uuid id)
 {
     char *ret = arena_alloc(arena, UUID_TEXT_BYTES);

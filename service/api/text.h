@@ -12,6 +12,8 @@
 
 /* Never NULL. */
 char *text_of(struct arena *arena, str text);
+/* At most about bytes_max of its front; what was cut ends in "...". */
+str text_cut(struct arena *arena, str text, size_t bytes_max);
 /* 36 characters, in lower case. */
 char *text_of_uuid(struct arena *arena, uuid id);
 /* "2026-11-22T09:00:00.000Z" */

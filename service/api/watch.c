@@ -6,7 +6,12 @@
  *                        closed |  | writable --&watch_more_operation
  *                               v
  *                        &watch_end_operation --end() or done()--> finished
+ *
+ * When the run ends the partition lets go of its watchers, all at once; the run is read, and each
+ * is sent the same bytes.
  */
+#include "service/api/watch.h"
+
 #include <stdlib.h>
 
 #include "polos/v1/runs.pb-c.h"
@@ -14,9 +19,13 @@
 #include "service/api/exchange.h"
 #include "service/api/format.h"
 #include "service/api/methods.h"
+#include "service/api/reading.h"
+#include "service/api/run_view.h"
 #include "service/base/failure.h"
+#include "service/features/reports/reports.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/request.h"
+#include "service/reads/run_read.h"
 
 /* call->user. Lives until `released`; the partition lets go of the watcher before the call is
  * finished, and a call is never released before that. */
@@ -58,6 +67,58 @@ static void left(struct request *request, const struct failure *failure)
 {
     (void)failure;
     exchange_stream_left(&watch_of(watch_request(request)->watcher)->stream, request);
+}
+
+/* What a read of a run is for that has ended under its watchers. */
+struct end {
+    struct watcher *watchers;
+    struct run_facts known; /* What is shown where the rest cannot be read. */
+};
+
+static struct payload *pack_end(struct read *read, const struct failure *failure)
+{
+    const struct end *end = *reading_own(read);
+    const struct run_facts *facts = &run_read(read)->ret;
+    struct arena arena;
+    Polos__V1__Run *run = NULL;
+    arena_init(&arena, 0);
+    if (failure != NULL || !status_is_ok(run_view(facts, NULL, &arena, &run))) {
+        run = run_view_state(&end->known, &arena); /* That it ended is known all the same. */
+    }
+    struct payload *ret = format_ended(end->known.state.seq, run);
+    arena_fini(&arena);
+    return ret;
+}
+
+static void end_was_read(struct read *read, const struct failure *failure)
+{
+    const struct end *end = *reading_own(read);
+    struct payload *payload = pack_end(read, failure);
+    struct watcher *next;
+    for (struct watcher *watcher = end->watchers; watcher != NULL; watcher = next) {
+        struct api_call *call = watch_of(watcher)->stream.call;
+        next = watcher->next; /* It may be gone with its call. */
+        payload_ref(payload);
+        call->vtable->send(call, payload);
+        call->vtable->finish(call, NULL);
+    }
+    payload_unref(payload);
+    reading_end(read);
+}
+
+void watch_show_end(const struct run_report *report, struct watcher *watchers)
+{
+    assert(watchers != NULL && engine_is_terminal(&report->state));
+    struct read *read = reading_new(watch_of(watchers)->stream.call, &run_kind, end_was_read);
+    struct end *end = arena_zalloc(&read->arena, sizeof(*end));
+    end->watchers = watchers;
+    end->known.state = report->state;
+    end->known.name = arena_copy(&read->arena, report->name);
+    *reading_own(read) = end;
+    for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
+        watch_of(watcher)->stream.is_finished = true; /* By the read, for the partition. */
+    }
+    reading_post_report(read, report);
 }
 
 static bool take_position(struct check *check, str text, struct watcher *ret)

@@ -49,6 +49,10 @@ struct reads *reads_new(const struct reads_options *options)
     assert(options->source.store.vtable != NULL);
     struct reads *reads = xcalloc(1, sizeof(*reads));
     reads->source = options->source;
+    reads->source.page_bytes =
+        options->source.page_bytes == 0 ? READ_PAGE_BYTES : options->source.page_bytes;
+    reads->source.page_rows =
+        options->source.page_rows == 0 ? READ_PAGE_ROWS : options->source.page_rows;
     reads->lane_count = options->lanes == 0 ? 1 : options->lanes;
     reads->queue_max = options->queue_max == 0 ? QUEUE_MAX : options->queue_max;
     reads->lanes = xcalloc(reads->lane_count, sizeof(reads->lanes[0]));

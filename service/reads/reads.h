@@ -35,6 +35,8 @@ struct reads;
 struct reads_source {
     struct store store; /* Borrowed: it outlives the reads. */
     struct key_space space;
+    size_t page_bytes; /* 0: READ_PAGE_BYTES. */
+    size_t page_rows; /* 0: READ_PAGE_ROWS. */
 };
 
 /* One const row for each kind of read. */

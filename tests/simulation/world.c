@@ -232,6 +232,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
         world->partition = NULL;
         return;
     }
+    world_reads_start(world);
     world->due_ms = world->time_ms;
     world->upsets++;
     if (world_fault(world, 20)) {
@@ -246,6 +247,7 @@ static void end_process(struct world *world)
     world_say(world, "process: gone");
     struct partition *partition = world->partition;
     world->is_dead = true;
+    world_reads_stop(world);
     partition_free(partition);
     world->partition = NULL;
     world->due_ms = 0;
@@ -358,6 +360,7 @@ static void begin(struct world *world, uint64_t seed)
     world->seed = seed;
     world->draw.state = seed * 0x2545F4914F6CDD1Du;
     world->noise.state = ~seed;
+    world->pages.state = seed * 0x9E3779B97F4A7C15u;
     world->broken = NULL;
     world->detail[0] = '\0';
     world->digest = 0xCBF29CE484222325u;
@@ -379,6 +382,8 @@ static void begin(struct world *world, uint64_t seed)
     world->upsets = 0;
     world->calm_ms = 0;
     world->partition = NULL;
+    world->reads = NULL;
+    world->reads_go_on = false;
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
     arena_init(&world->arena, 0);
     memory_store_open(&world->store);

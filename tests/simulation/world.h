@@ -8,6 +8,7 @@
  *   process   dies before a commit, after it, or after any number of the acts that follow it;
  *             is stopped politely; stays down for a while; its thread sleeps while work piles up
  *   store     a commit is refused, lost, or of unknown outcome
+ *   readers   look at runs and histories a few rows a page, while all goes on
  *   provider  fails for ever or for a while, cuts off, calls unknown tools, sends arguments that
  *             are no JSON, answers after it was cancelled, answers twice
  *   hosts     vanish, dial again with or without their session, repeat what they said, say things
@@ -34,6 +35,7 @@
 #include "service/features/watchers/watchers.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
+#include "service/reads/reads.h"
 #include "service/schedule/cron.h"
 #include "service/schedule/zone.h"
 #include "tests/simulation/draw.h"
@@ -164,7 +166,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
-    uint64_t feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
+    uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
 /* A row of the index of links, as bytes. */
@@ -245,6 +247,8 @@ struct world {
     uint64_t seed;
     struct draw draw;
     struct draw noise; /* What only the program draws, so that worlds stay comparable. */
+    struct draw
+        pages; /* What only reads draw: how large their pages are, and when they are read. */
     bool trace;
     bool calm;
     const char *broken;
@@ -258,6 +262,8 @@ struct world {
     struct world_counts counts;
 
     struct partition *partition; /* NULL: the process is down. */
+    struct reads *reads; /* NULL with it. */
+    bool reads_go_on; /* Their next step is on the agenda. */
     uint64_t life; /* Goes up with each start of the process. */
     uint64_t asleep_until_ms; /* True time: its thread does not get to run before. */
     uint64_t due_ms; /* True time of the partition's next round; 0: none. */
@@ -424,6 +430,12 @@ void world_cancel(struct world *world, uuid run);
 /* world_queues.c: those who define queues, crowd them and look at them */
 void world_queues_begin(struct world *world);
 struct queue_limits world_draw_limits(struct world *world);
+
+/* world_reads.c: what is read beside the partition */
+void world_reads_start(struct world *world); /* The process is up. */
+void world_reads_stop(struct world *world); /* It ends: what was not read is refused. */
+void world_read_run(struct world *world, uuid run);
+void world_read_history(struct world *world, uuid run);
 
 /* world_schedules.c: those who put, delete and list schedules; what hosts offer of clockwork */
 void world_schedules_begin(struct world *world);

@@ -69,47 +69,6 @@ static void judge_report(struct ask *ask, const struct run_report *report)
                  "reports-name-the-run");
 }
 
-static void get_done(struct request *request, const struct failure *failure)
-{
-    struct ask *ask = world_answered(request);
-    if (ask != NULL && failure == NULL) {
-        judge_report(ask, report_request(request)->ret);
-    } else if (ask != NULL) {
-        world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
-    }
-    request_free(request);
-}
-
-static void history_done(struct request *request, const struct failure *failure)
-{
-    struct ask *ask = world_answered(request);
-    if (ask != NULL && failure != NULL) {
-        world_fail_law(ask->base.world, failure, false, "promised-runs-can-be-read");
-    } else if (ask != NULL) {
-        const struct sim_run *run = world_find_run(ask->base.world, ask->start->run);
-        uint32_t next = history_request(request)->from_seq;
-        for (size_t i = 0; i < history_request(request)->ret_count; i++) {
-            size_t cursor = 0;
-            struct codec_entry entry;
-            bool is_end = false;
-            while (status_is_ok(codec_next(history_request(request)->ret_records[i], &cursor,
-                                           &entry, &is_end)) &&
-                   !is_end) {
-                if (entry.seq >= history_request(request)->from_seq) {
-                    world_expect(ask->base.world, entry.seq == next++, "history-is-without-gap");
-                }
-            }
-        }
-        uint64_t wanted =
-            (uint64_t)history_request(request)->from_seq + history_request(request)->limit;
-        uint64_t there = (uint64_t)run->ledger.events + 1;
-        world_expect(ask->base.world, next >= (wanted < there ? wanted : there),
-                     "history-is-whole");
-        world_expect(ask->base.world, next <= there, "reads-see-what-is-durable");
-    }
-    request_free(request);
-}
-
 static void list_done(struct request *request, const struct failure *failure)
 {
     struct ask *ask = world_answered(request);
@@ -135,23 +94,16 @@ static void list_done(struct request *request, const struct failure *failure)
 static void read_something(struct sim_start *start)
 {
     struct world *world = start->world;
-    struct ask *ask = ask_new(start);
     unsigned what = (unsigned)world_below(world, 3);
-    struct request *request = request_new(what == 0   ? &get_operation
-                                          : what == 1 ? &history_operation
-                                                      : &list_operation);
-    request->run = start->run;
-    if (what == 1) {
-        history_request(request)->from_seq = 1 + (uint32_t)world_below(world, 12);
-        const struct sim_run *run = world_find_run(world, start->run);
-        if (history_request(request)->from_seq > run->ledger.events) {
-            history_request(request)->from_seq = 1;
-        }
-        history_request(request)->limit = 1 + world_below(world, 20);
-    } else if (what == 2) {
+    if (what == 0) {
+        world_read_run(world, start->run);
+    } else if (what == 1) {
+        world_read_history(world, start->run);
+    } else {
+        struct request *request = request_new(&list_operation);
         list_request(request)->limit = LIST_LIMIT;
+        world_ask(&ask_new(start)->base, request, list_done);
     }
-    world_ask(&ask->base, request, what == 0 ? get_done : what == 1 ? history_done : list_done);
 }
 
 /* ---- Waiting and cancelling. ---- */

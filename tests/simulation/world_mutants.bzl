@@ -414,6 +414,17 @@ MUTANTS = {
                 "(void)self;",
         },
     ),
+    "read_first_host": ("A run is shown with the first host that had its task, not the last.", {
+        """return effect_is_task(effect) && effect->state == EFFECT_LEASED &&
+        read->ret.hosts[index].len == 0;""":
+            "return effect_is_task(effect) && effect->state == EFFECT_LEASED;",
+    }),
+    "read_page_skips": ("A page of a journal ends with a record that the next one leaves out.", {
+        "page->next = seq;": "page->next = seq + 1;",
+    }),
+    "read_tail_turned": ("The newest records of a run are given in the wrong order.", {
+        "records[count - 1 - i] = read->tail[i];": "records[1 + i] = read->tail[i];",
+    }),
     "wake_lost": ("A wake-up whose commit failed is not repeated.", {
         "(void)read; look_at(partition, topic);":
             "(void)read; look_at(partition, topic); topic->is_new = false;",

@@ -59,6 +59,7 @@ static void print_counts(const struct world_counts *counts)
         {"events published", counts->published},
         {"events awaited", counts->awaited},
         {"events fed", counts->feeds},
+        {"pages and runs read", counts->reads},
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},

@@ -102,13 +102,18 @@ static struct payload *format_caught_up(uint32_t seq)
     return make(&shown, STR_EMPTY);
 }
 
-static struct payload *format_ended(const struct run_report *report)
+static void format_ended(const struct run_report *report, struct watcher *watchers)
 {
-    struct shown shown = {0};
-    shown.kind = SHOWN_ENDED;
-    shown.seq = report->state.seq;
-    shown.state = report->state.state;
-    return make(&shown, STR_EMPTY);
+    struct watcher *next;
+    for (struct watcher *watcher = watchers; watcher != NULL; watcher = next) {
+        struct shown shown = {0};
+        next = watcher->next;
+        shown.kind = SHOWN_ENDED;
+        shown.seq = report->state.seq;
+        shown.state = report->state.state;
+        watcher->push(watcher, make(&shown, STR_EMPTY));
+        watcher->end(watcher, NULL);
+    }
 }
 
 const struct watch_format world_format = {

@@ -302,14 +302,13 @@ static str ahead_text(struct arena *arena, uint32_t ahead)
                         : arena_printf(arena, "%u are ahead of it", ahead);
 }
 
-str queues_sentence(struct partition *partition, const struct live_run *run, struct arena *arena)
+static str sentence_of(struct partition *partition, uuid run, struct queue_place place,
+                       bool is_agent, struct arena *arena)
 {
     struct queue_view view;
-    if (!needs_admission(partition, run) ||
-        !queue_order_look(queues_in(partition), run->state.id, partition->now_ms, &view)) {
+    if (!queue_order_look(queues_in(partition), run, partition->now_ms, &view)) {
         return STR_EMPTY;
     }
-    struct queue_place place = place_of(partition, run);
     str ahead = ahead_text(arena, view.ahead);
     switch (view.obstacle) {
     case QUEUE_OBSTACLE_NONE:
@@ -334,9 +333,29 @@ str queues_sentence(struct partition *partition, const struct live_run *run, str
                             (unsigned long long)view.limits.rate_period_ms,
                             (unsigned long long)(view.due_ms - partition->now_ms), STR_ARG(ahead));
     }
-    bool is_agent = run->state.kind == RUN_KIND_AGENT;
     return is_agent ? arena_printf(arena, "it is its turn in queue " STR_FMT, STR_ARG(place.queue))
                     : STR_EMPTY; /* Only a host is missing. */
+}
+
+str queues_sentence(struct partition *partition, const struct live_run *run, struct arena *arena)
+{
+    return needs_admission(partition, run)
+               ? sentence_of(partition, run->state.id, place_of(partition, run),
+                             run->state.kind == RUN_KIND_AGENT, arena)
+               : STR_EMPTY;
+}
+
+str queues_row_sentence(struct partition *partition, uuid run, const struct run_row *row,
+                        struct arena *arena)
+{
+    struct queue_place place = {
+        .queue = str_of(row->queue),
+        .key = str_of(row->concurrency_key),
+        .priority = row->priority,
+    };
+    return place.queue.len == 0
+               ? STR_EMPTY
+               : sentence_of(partition, run, place, row->kind == RUN_KIND_AGENT, arena);
 }
 
 str queues_name(const struct partition *partition, const struct live_run *run)

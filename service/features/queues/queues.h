@@ -31,6 +31,9 @@ bool queues_gate(const struct partition *partition, const struct live_run *run,
 bool queues_woken(struct partition *partition, uuid run);
 /* Why the run is not admitted; empty: it is, or needs no admission. */
 str queues_sentence(struct partition *partition, const struct live_run *run, struct arena *arena);
+/* The same by the row of a run that is not in memory. */
+str queues_row_sentence(struct partition *partition, uuid run, const struct run_row *row,
+                        struct arena *arena);
 /* The run's queue; empty: none. */
 str queues_name(const struct partition *partition, const struct live_run *run);
 /* Fills in the workflow's queue, an agent's is its definition's; false: refused. */

@@ -1,14 +1,10 @@
 /*
- * reports: runs as callers see them, read after the round's commit.
+ * reports: what the partition knows of runs, told after the round's commit.
  */
 #include "service/features/reports/reports.h"
 
 #include "service/codec/tree_rows.h"
-#include "service/features/definitions/definitions.h"
 #include "service/features/queues/queues.h"
-#include "service/features/versions/versions.h"
-#include "service/features/waits/replay.h"
-#include "service/features/waits/waits.h"
 #include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
@@ -18,9 +14,10 @@ enum {
     LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
 };
 
-static_assert(COUNT_OF(((struct run_report *)0)->failures) == COUNT_OF(((struct run *)0)->effects),
+static_assert(COUNT_OF(((struct run_report *)0)->tasks) == COUNT_OF(((struct run *)0)->effects),
               "a report says something of each effect");
 static_assert(offsetof(struct report_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct get_request, report.request) == 0, "a request begins its struct");
 static_assert(offsetof(struct cancel_request, report.request) == 0, "a request begins its struct");
 static_assert(offsetof(struct list_request, request) == 0, "a request begins its struct");
 
@@ -34,119 +31,70 @@ static struct room *room_of(const struct partition *partition, const struct live
     return partition_room(partition, run, &reports_feature);
 }
 
-struct last {
-    struct arena *arena;
-    str record;
-};
-
-static bool visit_last(void *context, str key, str value)
+/* Of what waits for a host alone: who has a task, or why it rests, is in the journal. */
+static void report_task(struct partition *partition, const struct live_run *run,
+                        const struct effect *effect, struct arena *arena, struct run_report *ret)
 {
-    (void)key;
-    struct last *last = context;
-    last->record = arena_copy(last->arena, value);
-    return true;
+    struct event task;
+    if (!effect_is_task(effect) || effect->state != EFFECT_READY ||
+        !status_is_ok(task_order_find(run, effect->id, arena, &task))) {
+        return;
+    }
+    enum task_kind kind = task_order_kind(run, effect);
+    str name = task.task_requested.name;
+    assert(ret->task_count < ENGINE_EFFECTS_MAX);
+    ret->tasks[ret->task_count++] = (struct report_task){
+        .effect = effect->id,
+        .has_offer = hosts_is_offered(partition->hosts, kind, name),
+        .is_held_back =
+            hosts_awaits_deployment(partition->hosts, kind, name, engine_pin(&run->state, effect)),
+    };
 }
 
-/* All records of an agent's run are in memory; of others the first, and the last is read. */
-static status report_records(struct partition *partition, struct live_run *run, struct arena *arena,
-                             struct run_report *ret)
-{
-    assert(run->record_count > 0); /* At least its start. */
-    ret->records = run->records;
-    ret->record_count = run->record_count;
-    if (run->state.kind == RUN_KIND_AGENT || !engine_is_terminal(&run->state)) {
-        return STATUS_OK;
-    }
-    struct last last = {arena, STR_EMPTY};
-    char key[KEY_BYTES_MAX];
-    TRY(store_scan(&partition->store, STORE_JOURNAL,
-                   key_run(key, partition->options.space, run->state.id), STR_EMPTY, true, 1,
-                   visit_last, &last));
-    str *records = arena_alloc(arena, 2 * sizeof(records[0]));
-    records[0] = run->records[0];
-    records[1] = last.record;
-    ret->records = records;
-    ret->record_count = str_equal(records[0], records[1]) ? 1 : 2;
-    return STATUS_OK;
-}
-
-/* State and cancellation stand in the journal; it is read only where there may be one. */
-static status report_state(struct partition *partition, struct live_run *run, struct arena *arena,
-                           struct run_report *ret)
-{
-    bool is_cancelled = run->state.is_cancelling || run->state.state == RUN_CANCELLED;
-    if (run->state.kind == RUN_KIND_AGENT ||
-        !(room_of(partition, run)->may_have_state || is_cancelled)) {
-        return STATUS_OK;
-    }
-    struct replay replay;
-    TRY(replay_read(partition, run->state.id, 0, arena, &replay));
-    ret->state_json = replay.state;
-    ret->cancel_cause = replay.cancel_cause;
-    return STATUS_OK;
-}
-
-static status report_effect(struct partition *partition, struct live_run *run, uint32_t index,
-                            struct arena *arena, struct run_report *ret)
-{
-    assert(index < run->state.effect_count);
-    const struct effect *effect = &run->state.effects[index];
-    if (effect->kind == EFFECT_MODEL) {
-        struct definition *definition;
-        TRY(definition_of(partition, run, &definition));
-        ret->effect_names[index] = definition->agent.model;
-    }
-    if (effect_is_wait(effect)) {
-        const struct live_wait *wait;
-        TRY(wait_find(partition, run, effect->id, &wait));
-        ret->effect_names[index] = arena_copy(arena, wait->key);
-    }
-    if (effect_is_task(effect)) {
-        struct event task;
-        TRY(task_order_find(run, effect->id, arena, &task));
-        ret->effect_names[index] = task.task_requested.name;
-        ret->has_offer[index] = hosts_is_offered(partition->hosts, task_order_kind(run, effect),
-                                                 task.task_requested.name);
-        ret->is_held_back[index] =
-            hosts_awaits_deployment(partition->hosts, task_order_kind(run, effect),
-                                    task.task_requested.name, engine_pin(&run->state, effect));
-        if (effect->state == EFFECT_BACKOFF) {
-            TRY(versions_failure(partition, run, effect->id, arena, &ret->failures[index]));
-        }
-    }
-    return STATUS_OK;
-}
-
-status report_run(struct partition *partition, struct live_run *run, struct arena *arena,
-                  struct run_report *ret)
+void report_run(struct partition *partition, struct live_run *run, struct arena *arena,
+                struct run_report *ret)
 {
     assert(run->state.seq > 0);
-    *ret = (struct run_report){.state = run->state, .name = str_of(run->name)};
-    ret->queue = arena_copy(arena, queues_name(partition, run));
-    ret->queue_sentence = queues_sentence(partition, run, arena);
-    TRY(report_records(partition, run, arena, ret));
-    TRY(report_state(partition, run, arena, ret));
-    TRY(versions_deployment(partition, run, arena, &ret->deployment));
-    if (run->state.kind == RUN_KIND_AGENT) {
-        struct definition *definition;
-        TRY(definition_of(partition, run, &definition));
-        ret->is_structured = definition->agent.output_schema_json.len > 0;
-    }
+    *ret = (struct run_report){
+        .is_in_memory = true,
+        .state = run->state,
+        .name = str_of(run->name),
+        .has_no_state_json = !room_of(partition, run)->may_have_state,
+        .queue = arena_copy(arena, queues_name(partition, run)),
+        .queue_sentence = queues_sentence(partition, run, arena),
+    };
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
-        TRY(report_effect(partition, run, i, arena, ret));
+        report_task(partition, run, &run->state.effects[i], arena, ret);
     }
-    return STATUS_OK;
+}
+
+/* Of a run that only waits and is on disk: its row names the tasks that are ready. */
+static void report_row(struct partition *partition, uuid id, const struct run_row *row,
+                       struct arena *arena, struct run_report *ret)
+{
+    *ret = (struct run_report){
+        .queue = arena_copy(arena, str_of(row->queue)),
+        .queue_sentence = queues_row_sentence(partition, id, row, arena),
+    };
+    for (uint32_t i = 0; i < row->ready_count; i++) {
+        bool is_body = row->ready[i].kind == EFFECT_BODY;
+        bool is_workflow = is_body && row->kind == RUN_KIND_WORKFLOW;
+        enum task_kind kind = is_workflow ? TASK_WORKFLOW : TASK_TOOL;
+        str name = str_of(row->ready[i].name);
+        ret->tasks[ret->task_count++] = (struct report_task){
+            .effect = row->ready[i].effect,
+            .has_offer = hosts_is_offered(partition->hosts, kind, name),
+            .is_held_back =
+                hosts_awaits_deployment(partition->hosts, kind, name, row->ready[i].deployment),
+        };
+    }
 }
 
 void report_answer(struct partition *partition, struct request *request, struct live_run *run)
 {
     assert(uuid_equal(request->run, run->state.id));
     struct run_report report;
-    status built = report_run(partition, run, &request->arena, &report);
-    if (!status_is_ok(built)) {
-        request_fail_run(partition, request, built);
-        return;
-    }
+    report_run(partition, run, &request->arena, &report);
     report_request(request)->ret = &report;
     request_answer(partition, request, NULL);
 }
@@ -181,11 +129,24 @@ void report_answer_later(struct partition *partition, struct request *request)
     act_add(partition, &kind, NULL)->data = request;
 }
 
+static void handle_get(struct partition *partition, struct request *request)
+{
+    const struct run_row *row = get_request(request)->row;
+    if (row == NULL || runs_find(partition, request->run) != NULL) {
+        answer_with_run(partition, request);
+        return;
+    }
+    struct run_report report;
+    report_row(partition, request->run, row, &request->arena, &report);
+    report_request(request)->ret = &report;
+    request_answer(partition, request, NULL);
+}
+
 const struct operation get_operation = {
     .name = "get",
-    .request_bytes = sizeof(struct report_request),
+    .request_bytes = sizeof(struct get_request),
     .is_read = true,
-    .handle = answer_with_run,
+    .handle = handle_get,
 };
 
 static void handle_cancel(struct partition *partition, struct request *request)
@@ -337,86 +298,12 @@ static void handle_list(struct partition *partition, struct request *request)
     request_answer(partition, request, NULL);
 }
 
-struct reading {
-    struct history_request *asked;
-    str *records;
-    uint32_t start;
-    uint64_t end; /* Events from this seq on are not wanted. */
-};
-
-static bool visit_record(void *context, str key, str value)
-{
-    struct reading *reading = context;
-    uint32_t seq;
-    if (key_read_journal_seq(key, &seq) && seq >= reading->end) {
-        return false;
-    }
-    struct history_request *asked = reading->asked;
-    assert(asked->ret_count < asked->limit);
-    reading->records[asked->ret_count++] = arena_copy(&asked->request.arena, value);
-    return asked->ret_count < asked->limit;
-}
-
-static bool visit_first(void *context, str key, str value)
-{
-    (void)value;
-    struct reading *reading = context;
-    return !key_read_journal_seq(key, &reading->start);
-}
-
-static status read_records(struct partition *partition, struct request *request)
-{
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct key_space space = partition->options.space;
-    struct history_request *asked = history_request(request);
-    uint32_t from_seq = asked->from_seq;
-    struct reading reading = {
-        .asked = asked,
-        .records = arena_alloc(&request->arena, asked->limit * sizeof(str)),
-        .start = from_seq,
-        .end = (uint64_t)from_seq + asked->limit,
-    };
-    str prefix = key_run(prefix_bytes, space, request->run);
-    asked->ret_count = 0;
-    asked->ret_records = reading.records;
-    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
-                   key_journal(from_bytes, space, request->run, from_seq), true, 1, visit_first,
-                   &reading));
-    assert(reading.start <= from_seq && from_seq < reading.end);
-    return store_scan(&partition->store, STORE_JOURNAL, prefix,
-                      key_journal(from_bytes, space, request->run, reading.start), false, SIZE_MAX,
-                      visit_record, &reading);
-}
-
-static void handle_history(struct partition *partition, struct request *request)
-{
-    assert(history_request(request)->limit > 0);
-    struct live_run *run;
-    status read = runs_get(partition, request->run, &run);
-    if (status_is_ok(read)) {
-        read = read_records(partition, request);
-    }
-    if (!status_is_ok(read)) {
-        request_fail_run(partition, request, read);
-        return;
-    }
-    request_answer(partition, request, NULL);
-}
-
 const struct operation list_operation = {
     .name = "list",
     .request_bytes = sizeof(struct list_request),
     .is_read = true,
     .handle = handle_list,
 };
-const struct operation history_operation = {
-    .name = "history",
-    .request_bytes = sizeof(struct history_request),
-    .is_read = true,
-    .handle = handle_history,
-};
-
 static void *start(struct partition *partition)
 {
     return partition; /* It has no state but its rooms. */
@@ -442,7 +329,8 @@ static void may_have_state(void *self, struct live_run *run)
 }
 
 static const struct feature *const uses[] = {
-    &definitions_feature, &queues_feature, &versions_feature, &waits_feature, NULL,
+    &queues_feature,
+    NULL,
 };
 
 const struct feature reports_feature = {

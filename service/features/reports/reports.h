@@ -1,5 +1,5 @@
 /*
- * reports: runs as callers see them: one, a list, a history.
+ * reports: runs as callers see them: what the partition knows of one, and lists.
  */
 #ifndef SERVICE_FEATURES_REPORTS_REPORTS_H
 #define SERVICE_FEATURES_REPORTS_REPORTS_H
@@ -11,28 +11,28 @@
 
 extern const struct feature reports_feature;
 
-/* A run as it is answered: its state and, where asked for, its records. */
+/* A task of a run that is ready for a host. */
+struct report_task {
+    uint32_t effect;
+    bool has_offer; /* Some host offers it. */
+    bool is_held_back; /* One is free, but not of the right deployment. */
+};
+
+/* What the partition alone knows of a run; the rest is in the store. */
 struct run_report {
-    struct run state;
+    bool is_in_memory; /* Else `state` and `name` are empty: what the store says holds. */
+    struct run state; /* All of it is durable. */
     str name;
-    const str *records; /* Agents: all. Others: the first and the last. In order. */
-    size_t record_count;
-    bool is_structured; /* Agents: the definition has an output schema. */
-    bool has_offer[ENGINE_EFFECTS_MAX]; /* Per effect of `state`: some host offers its task. */
-    bool is_held_back[ENGINE_EFFECTS_MAX]; /* One is free, but not of the right deployment. */
-    str failures[ENGINE_EFFECTS_MAX]; /* Of tasks that are tried again: why they failed. */
-    str deployment; /* The run stays with; empty: none yet. */
-    /* Per effect: the tool's, workflow's or model's name; of a wait its step's key. */
-    str effect_names[ENGINE_EFFECTS_MAX];
-    str state_json; /* Workflows, tools: empty: none. */
-    str cancel_cause; /* Empty: nobody asked for it. */
-    str queue; /* The run's; empty: none. */
+    bool has_no_state_json; /* No fact of the run holds one. */
+    struct report_task tasks[ENGINE_EFFECTS_MAX];
+    size_t task_count;
+    str queue; /* In which it takes turns, where it may wait for one; empty: none. */
     str queue_sentence; /* Why it is not admitted; empty: it is, or needs no admission. */
 };
 
-/* Lives in the arena and while the run is in memory. DATA_LOSS: its journal is damaged. */
-status report_run(struct partition *partition, struct live_run *run, struct arena *arena,
-                  struct run_report *ret);
+/* In constant time: nothing is read. Lives in the arena and while the run is in memory. */
+void report_run(struct partition *partition, struct live_run *run, struct arena *arena,
+                struct run_report *ret);
 /* Answers a request that begins with struct report_request with the run as it is now. */
 void report_answer(struct partition *partition, struct request *request, struct live_run *run);
 /* The same after the commit; request->run names it then. */
@@ -43,7 +43,15 @@ struct report_request {
     struct request request;
     const struct run_report *ret; /* Valid during `done`. */
 };
-extern const struct operation get_operation; /* A struct report_request. */
+
+struct get_request {
+    struct report_request report;
+    /* As it is on disk: then a run that is not in memory is not read, and the answer says what the
+     * row tells. NULL: it is read. */
+    const struct run_row *row;
+    void *asker; /* The caller's. */
+};
+extern const struct operation get_operation;
 
 struct cancel_request {
     struct report_request report;
@@ -71,20 +79,17 @@ struct list_request {
 };
 extern const struct operation list_operation;
 
-struct history_request {
-    struct request request;
-    uint32_t from_seq;
-    size_t limit;
-    const str *ret_records; /* Every record that holds events of [from_seq, +limit). */
-    size_t ret_count;
-};
-extern const struct operation history_operation;
-
 /* Of any request that is answered with a run. */
 static inline struct report_request *report_request(struct request *request)
 {
     assert(request->operation->request_bytes >= sizeof(struct report_request));
     return container_of(request, struct report_request, request);
+}
+
+static inline struct get_request *get_request(struct request *request)
+{
+    assert(request->operation == &get_operation);
+    return container_of(request, struct get_request, report.request);
 }
 
 static inline struct cancel_request *cancel_request(struct request *request)
@@ -97,12 +102,6 @@ static inline struct list_request *list_request(struct request *request)
 {
     assert(request->operation == &list_operation);
     return container_of(request, struct list_request, request);
-}
-
-static inline struct history_request *history_request(struct request *request)
-{
-    assert(request->operation == &history_operation);
-    return container_of(request, struct history_request, request);
 }
 
 #endif

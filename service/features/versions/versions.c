@@ -203,62 +203,6 @@ void versions_work(struct partition *partition)
     }
 }
 
-/* ---- What is said of it. ---- */
-
-struct search {
-    uint64_t wanted; /* LEASE_GRANTED: the deployment; TASK_FAILED: the effect. */
-    str ret;
-};
-
-static bool find_deployment(void *context, uint32_t seq, const struct event *event)
-{
-    (void)seq;
-    struct search *search = context;
-    assert(event->kind == EVENT_LEASE_GRANTED);
-    str deployment = event->lease_granted.deployment;
-    bool found = deployment.len > 0 && engine_key(deployment) == search->wanted;
-    if (found) {
-        search->ret = deployment;
-    }
-    return !found;
-}
-
-static bool find_failure(void *context, uint32_t seq, const struct event *event)
-{
-    (void)seq;
-    struct search *search = context;
-    assert(event->kind == EVENT_TASK_FAILED);
-    bool found = event->effect == search->wanted;
-    if (found) {
-        search->ret = event->task_failed.outcome.error_message;
-    }
-    return !found;
-}
-
-status versions_deployment(struct partition *partition, const struct live_run *run,
-                           struct arena *arena, str *ret)
-{
-    *ret = STR_EMPTY;
-    if (run->state.deployment == 0) {
-        return STATUS_OK;
-    }
-    struct search search = {.wanted = run->state.deployment};
-    TRY(journal_each(partition, run->state.id, JOURNAL_KIND(EVENT_LEASE_GRANTED), arena,
-                     find_deployment, &search));
-    *ret = search.ret;
-    return STATUS_OK;
-}
-
-status versions_failure(struct partition *partition, const struct live_run *run, uint32_t effect,
-                        struct arena *arena, str *ret)
-{
-    struct search search = {.wanted = effect};
-    TRY(journal_each_back(partition, run->state.id, JOURNAL_KIND(EVENT_TASK_FAILED), arena,
-                          find_failure, &search));
-    *ret = search.ret;
-    return STATUS_OK;
-}
-
 static void before_event(void *self, struct live_run *run, const struct event *event,
                          enum command_kind command)
 {

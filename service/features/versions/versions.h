@@ -1,5 +1,5 @@
 /*
- * versions: what becomes of runs whose code does not fit their history, and what is said of it.
+ * versions: what becomes of runs whose code does not fit their history.
  */
 #ifndef SERVICE_FEATURES_VERSIONS_VERSIONS_H
 #define SERVICE_FEATURES_VERSIONS_VERSIONS_H
@@ -13,11 +13,5 @@ extern const struct feature versions_feature;
 void versions_hear(struct partition *partition, const struct host_hello *hello);
 /* Tries them, when lost leases have been dealt with and before others get the free hosts. */
 void versions_work(struct partition *partition);
-/* The name of the deployment the run stays with; empty: none yet. */
-status versions_deployment(struct partition *partition, const struct live_run *run,
-                           struct arena *arena, str *ret);
-/* Why a task failed last; empty: it did not. */
-status versions_failure(struct partition *partition, const struct live_run *run, uint32_t effect,
-                        struct arena *arena, str *ret);
 
 #endif

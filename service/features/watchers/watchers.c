@@ -350,44 +350,39 @@ static void finish(struct partition *partition, struct live_run *run, struct wat
 {
     assert(engine_is_terminal(&run->state));
     struct run_report report;
-    status built = report_run(partition, run, &partition->scratch, &report);
+    report_run(partition, run, &partition->scratch, &report);
     detach(watchers_of(partition), run->state.id, watcher);
     todo_remove(watchers_of(partition), watcher);
-    if (!status_is_ok(built)) {
-        struct failure failure = failure_make(built.code, REASON_STORE_DAMAGED, str_of(built.why));
-        watcher->end(watcher, &failure);
-        return;
-    }
-    watcher->push(watcher, partition->options.format->ended(&report));
-    watcher->end(watcher, NULL);
+    watcher->next = NULL;
+    partition->options.format->ended(&report, watcher);
 }
 
-/* Ends are the same bytes for everybody. */
+/* Takes the live watchers of the run from it, as a chain. */
+static struct watcher *take_live(struct watchers *watchers, uuid run)
+{
+    struct watcher *taken = NULL;
+    struct watcher *next;
+    for (struct watcher *watcher = watchers_on(watchers->partition, run); watcher != NULL;
+         watcher = next) {
+        next = watcher->next;
+        if (watcher->is_live) {
+            detach(watchers, run, watcher);
+            watcher->next = taken;
+            taken = watcher;
+        }
+    }
+    return taken;
+}
+
 static void show_end(struct partition *partition, struct live_run *run)
 {
     assert(engine_is_terminal(&run->state));
-    bool any = false;
-    struct watcher *watchers = watchers_on(partition, run->state.id);
-    for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
-        any |= watcher->is_live;
-    }
     struct run_report report;
-    if (!any || !status_is_ok(report_run(partition, run, &partition->scratch, &report))) {
-        return;
+    struct watcher *watchers = take_live(watchers_of(partition), run->state.id);
+    if (watchers != NULL) {
+        report_run(partition, run, &partition->scratch, &report);
+        partition->options.format->ended(&report, watchers);
     }
-    struct payload *payload = partition->options.format->ended(&report);
-    struct watcher *next;
-    for (struct watcher *watcher = watchers; watcher != NULL; watcher = next) {
-        next = watcher->next;
-        if (!watcher->is_live) {
-            continue;
-        }
-        detach(watchers_of(partition), run->state.id, watcher);
-        payload_ref(payload);
-        watcher->push(watcher, payload);
-        watcher->end(watcher, NULL);
-    }
-    payload_unref(payload);
 }
 
 struct chunk {

@@ -12,6 +12,7 @@
 #include "service/partition/request.h"
 
 struct run_report;
+struct watcher;
 
 extern const struct feature watchers_feature;
 
@@ -25,7 +26,9 @@ struct watch_format {
     struct payload *(*delta)(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
                              uint32_t step, unsigned kind, str text);
     struct payload *(*caught_up)(uint32_t seq);
-    struct payload *(*ended)(const struct run_report *report);
+    /* The run has ended, and all its facts were pushed to these watchers, chained by `next`: each
+     * is shown the end and nothing after it. The partition has forgotten them. */
+    void (*ended)(const struct run_report *report, struct watcher *watchers);
 };
 
 /* Follows one run. Owned by the API's call; calls come from the partition thread. */
@@ -34,8 +37,7 @@ struct watcher {
     void (*push)(struct watcher *watcher, struct payload *payload);
     /* Bytes pushed that the peer has not taken. */
     size_t (*queued_bytes)(struct watcher *watcher);
-    /* It has ended: with `failure` NULL after the run's end was pushed. Nothing follows; the
-     * partition has forgotten the watcher. */
+    /* It ends before the run did. Nothing follows; the partition has forgotten the watcher. */
     void (*end)(struct watcher *watcher, const struct failure *failure);
     bool deltas; /* Wants deltas. */
     /* The feature's own: */

@@ -16,6 +16,7 @@
 /* A run being written down. */
 struct story {
     struct arena arena;
+    struct run_facts facts;
     struct run_report report;
     str records[16];
 };
@@ -24,16 +25,16 @@ static void story_init(struct story *story, enum run_kind kind)
 {
     memset(story, 0, sizeof(*story));
     arena_init(&story->arena, 0);
-    engine_init(&story->report.state);
-    struct run *state = &story->report.state;
+    engine_init(&story->facts.state);
+    struct run *state = &story->facts.state;
     for (size_t i = 0; i < sizeof(state->id.bytes); i++) {
         state->id.bytes[i] = (uint8_t)(i + 1);
     }
     state->kind = (uint8_t)kind;
     state->started_ms = 1000;
     state->deadline_ms = 90000;
-    story->report.name = STR("weather");
-    story->report.records = story->records;
+    story->facts.name = STR("weather");
+    story->facts.records = story->records;
 }
 
 static void story_fini(struct story *story)
@@ -44,11 +45,11 @@ static void story_fini(struct story *story)
 static void tell(struct story *story, const struct event *events, size_t count)
 {
     struct buf record = {0};
-    struct run *state = &story->report.state;
+    struct run *state = &story->facts.state;
     codec_encode(events, count, state->seq + 1, &record);
     state->seq += (uint32_t)count;
-    assert_true(story->report.record_count < COUNT_OF(story->records));
-    story->records[story->report.record_count++] = arena_copy(&story->arena, buf_str(&record));
+    assert_true(story->facts.record_count < COUNT_OF(story->records));
+    story->records[story->facts.record_count++] = arena_copy(&story->arena, buf_str(&record));
     buf_fini(&record);
 }
 
@@ -56,16 +57,16 @@ static void tell_started(struct story *story, str input)
 {
     struct event event = {
         .kind = EVENT_RUN_STARTED,
-        .run_started = {.id = story->report.state.id,
-                        .spec = {.kind = (enum run_kind)story->report.state.kind,
-                                 .name = story->report.name,
+        .run_started = {.id = story->facts.state.id,
+                        .spec = {.kind = (enum run_kind)story->facts.state.kind,
+                                 .name = story->facts.name,
                                  .input = input,
                                  .options.session_id = STR("s"),
                                  .options.user_id = STR("u"),
                                  .options.conversation_id = STR("c"),
                                  .options.queue = STR("q"),
                                  .options.concurrency_key = STR("k"),
-                                 .root = story->report.state.id,
+                                 .root = story->facts.state.id,
                                  .turns_max = 20}},
     };
     tell(story, &event, 1);
@@ -112,7 +113,7 @@ static struct event settled(uint32_t effect, struct outcome outcome)
 static Polos__V1__Run *view(struct story *story)
 {
     Polos__V1__Run *run = NULL;
-    status viewed = run_view(&story->report, &story->arena, &run);
+    status viewed = run_view(&story->facts, &story->report, &story->arena, &run);
     assert_int_equal(viewed.code, CODE_OK);
     /* Whatever it holds can be packed and read by others. */
     struct buf packed = {0};
@@ -175,11 +176,11 @@ static void an_agent_with_tools(void **state)
         {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
     };
     tell(&story, last, COUNT_OF(last));
-    story.report.state.state = RUN_COMPLETED;
-    story.report.state.steps = 2;
-    story.report.state.input_tokens = 20;
-    story.report.state.output_tokens = 10;
-    story.report.state.timeout_ms = 60000;
+    story.facts.state.state = RUN_COMPLETED;
+    story.facts.state.steps = 2;
+    story.facts.state.input_tokens = 20;
+    story.facts.state.output_tokens = 10;
+    story.facts.state.timeout_ms = 60000;
     run = view(&story);
     assert_string_equal(run->id, "01020304-0506-0708-090a-0b0c0d0e0f10");
     assert_string_equal(run->root_run_id, run->id);
@@ -197,7 +198,7 @@ static void an_agent_with_tools(void **state)
     assert_int_equal(run->usage->total_tokens, 30);
     assert_false(run->usage->incomplete);
     assert_int_equal(run->n_waiting, 0);
-    assert_int_equal(run->last_seq, story.report.state.seq);
+    assert_int_equal(run->last_seq, story.facts.state.seq);
 
     assert_int_equal(run->n_steps, 2);
     const Polos__V1__Step *step = run->steps[0];
@@ -219,7 +220,7 @@ static void an_agent_with_tools(void **state)
 static void tell_answer(struct story *story, str text, bool is_structured)
 {
     story_init(story, RUN_KIND_AGENT);
-    story->report.is_structured = is_structured;
+    story->facts.is_structured = is_structured;
     tell_started(story, STR("\"x\""));
     const struct model_block answer = {.kind = MODEL_BLOCK_TEXT, .text = text};
     struct event last[] = {
@@ -227,7 +228,7 @@ static void tell_answer(struct story *story, str text, bool is_structured)
         {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
     };
     tell(story, last, COUNT_OF(last));
-    story->report.state.state = RUN_COMPLETED;
+    story->facts.state.state = RUN_COMPLETED;
 }
 
 static void old_steps_make_room(void **state)
@@ -255,6 +256,78 @@ static void old_steps_make_room(void **state)
     assert_int_equal(run->steps_left_out, TURNS - KEPT);
     assert_int_equal(run->steps[0]->number, TURNS - KEPT + 1);
     assert_int_equal(run->steps[KEPT - 1]->content[0], '9');
+    story_fini(&story);
+}
+
+static void open_effect(struct story *story, enum effect_kind kind, enum effect_state effect_state);
+
+/* What has no room is left out and named: the result goes before the input and the state. */
+static void large_values_are_left_out(void **state)
+{
+    (void)state;
+    enum {
+        LARGE = 2500000
+    };
+    struct story story;
+    char *text;
+    story_init(&story, RUN_KIND_WORKFLOW);
+    text = arena_alloc(&story.arena, LARGE);
+    memset(text, '1', LARGE);
+    tell_started(&story, str_make(text, LARGE / 2));
+    struct event last[] = {
+        settled(1, (struct outcome){.value = str_make(text, LARGE)}),
+        {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
+    };
+    tell(&story, last, COUNT_OF(last));
+    story.facts.state.state = RUN_COMPLETED;
+    story.facts.state_json = str_make(text, LARGE / 2);
+    Polos__V1__Run *run = view(&story);
+    assert_int_equal(strlen(run->result_json), LARGE);
+    assert_int_equal(strlen(run->input_json), LARGE / 2);
+    assert_string_equal(run->state_json, "");
+    assert_int_equal(run->n_omitted_fields, 1);
+    assert_string_equal(run->omitted_fields[0], "state_json");
+    assert_true(polos__v1__run__get_packed_size(run) <= RUN_VIEW_BYTES_MAX);
+    story_fini(&story);
+}
+
+/* Errors and sentences are cut, whatever a host said. */
+static void long_texts_are_cut(void **state)
+{
+    (void)state;
+    enum {
+        LARGE = 5000000
+    };
+    struct story story;
+    story_init(&story, RUN_KIND_WORKFLOW);
+    char *text = arena_alloc(&story.arena, LARGE);
+    memset(text, 'x', LARGE);
+    tell_started(&story, STR("null"));
+    open_effect(&story, EFFECT_BODY, EFFECT_BACKOFF);
+    story.facts.failures[0] = str_make(text, LARGE);
+    assert_true(strlen(view(&story)->waiting[0]->message) < 2 * RUN_VIEW_SENTENCE_BYTES_MAX);
+    story.facts.state.effect_count = 0;
+    story.facts.state.state = RUN_FAILED;
+    struct event failed = {
+        .kind = EVENT_RUN_FAILED,
+        .run_failed = {.reason = str_make(text, LARGE), .message = str_make(text, LARGE)},
+    };
+    tell(&story, &failed, 1);
+    assert_true(polos__v1__run__get_packed_size(view(&story)) < 2 * RUN_VIEW_TEXT_BYTES_MAX);
+    story_fini(&story);
+}
+
+/* An agent's turns that were not read are counted, and those that were are numbered on. */
+static void unread_turns_are_counted(void **state)
+{
+    (void)state;
+    struct story story;
+    tell_answer(&story, STR("fine"), false);
+    story.facts.state.turns = 7;
+    Polos__V1__Run *run = view(&story);
+    assert_int_equal(run->n_steps, 1);
+    assert_int_equal(run->steps[0]->number, 7);
+    assert_int_equal(run->steps_left_out, 6);
     story_fini(&story);
 }
 
@@ -291,7 +364,7 @@ static void a_refusal_is_shown(void **state)
         {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("refusal")}},
     };
     tell(&story, last, COUNT_OF(last));
-    story.report.state.state = RUN_COMPLETED;
+    story.facts.state.state = RUN_COMPLETED;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->steps[0]->content, "I may not.");
     assert_string_equal(run->stop_reason, "refusal");
@@ -309,7 +382,7 @@ static void workflows(void **state)
         {.kind = EVENT_RUN_COMPLETED, .run_completed = {.stop_reason = STR("end")}},
     };
     tell(&story, last, COUNT_OF(last));
-    story.report.state.state = RUN_COMPLETED;
+    story.facts.state.state = RUN_COMPLETED;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->result_json, "[1, 2]");
     assert_string_equal(run->stop_reason, ""); /* Agents only. */
@@ -328,7 +401,7 @@ static void errors(void **state)
         .run_failed = {.reason = STR("TOOL_FAILED"), .message = STR("it broke")},
     };
     tell(&story, &failed, 1);
-    story.report.state.state = RUN_FAILED;
+    story.facts.state.state = RUN_FAILED;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->error->reason, "TOOL_FAILED");
     assert_string_equal(run->error->message, "it broke");
@@ -339,7 +412,7 @@ static void errors(void **state)
     tell_started(&story, STR("null"));
     struct event cancelled = {.kind = EVENT_RUN_CANCELLED};
     tell(&story, &cancelled, 1);
-    story.report.state.state = RUN_CANCELLED;
+    story.facts.state.state = RUN_CANCELLED;
     run = view(&story);
     assert_string_equal(run->error->reason, "CANCELLED");
     assert_true(strlen(run->error->message) > 0);
@@ -348,7 +421,7 @@ static void errors(void **state)
 
 static void open_effect(struct story *story, enum effect_kind kind, enum effect_state effect_state)
 {
-    struct run *state = &story->report.state;
+    struct run *state = &story->facts.state;
     state->state = kind == EFFECT_MODEL ? RUN_THINKING : RUN_ACTING;
     state->effect_next = 3;
     state->effect_count = 1;
@@ -362,7 +435,7 @@ static void open_effect(struct story *story, enum effect_kind kind, enum effect_
         .kind = (uint8_t)kind,
         .state = (uint8_t)effect_state,
     };
-    story->report.effect_names[0] = kind == EFFECT_MODEL ? STR_EMPTY : STR("get_weather");
+    story->facts.effect_names[0] = kind == EFFECT_MODEL ? STR_EMPTY : STR("get_weather");
 }
 
 static void sentences(void **state)
@@ -399,7 +472,8 @@ static void sentences(void **state)
         story_init(&story, rows[i].run);
         tell_started(&story, STR("null"));
         open_effect(&story, rows[i].kind, rows[i].state);
-        story.report.has_offer[0] = rows[i].has_offer;
+        story.report.tasks[0] = (struct report_task){.effect = 2, .has_offer = rows[i].has_offer};
+        story.report.task_count = 1;
         Polos__V1__Run *run = view(&story);
         assert_int_equal(run->n_waiting, 1);
         assert_string_equal(run->waiting[0]->kind, rows[i].word);
@@ -436,13 +510,13 @@ static void waits_of_code(void **state)
         story_init(&story, RUN_KIND_WORKFLOW);
         tell_started(&story, STR("null"));
         open_effect(&story, rows[i].kind, EFFECT_READY);
-        struct run *run_state = &story.report.state;
+        struct run *run_state = &story.facts.state;
         run_state->effects[0].due_ms = rows[i].due_ms;
         run_state->effects[0].owner = 1;
         run_state->effects[1] =
             (struct effect){.id = 1, .kind = EFFECT_BODY, .state = EFFECT_PARKED, .since_ms = 1};
         run_state->effect_count = 2;
-        story.report.effect_names[0] = STR("my step");
+        story.facts.effect_names[0] = STR("my step");
         Polos__V1__Run *run = view(&story);
         assert_int_equal(run->n_waiting, 1); /* Not the parked task, which nobody has. */
         assert_string_equal(run->waiting[0]->kind, rows[i].word);
@@ -473,9 +547,9 @@ static void state_and_retries(void **state)
     };
     tell(&story, &failed, 1);
     open_effect(&story, EFFECT_BODY, EFFECT_BACKOFF);
-    story.report.state.retries = 2;
-    story.report.state.is_cancelling = 1;
-    story.report.state_json = STR("{\"n\": 1}");
+    story.facts.state.retries = 2;
+    story.facts.state.is_cancelling = 1;
+    story.facts.state_json = STR("{\"n\": 1}");
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->state_json, "{\"n\": 1}");
     assert_int_equal(run->retry_count, 2);
@@ -489,9 +563,9 @@ static void state_and_retries(void **state)
     struct event cancelled = {.kind = EVENT_RUN_CANCELLED,
                               .run_cancelled = {.cause = STR("its code has cleaned up")}};
     tell(&story, &cancelled, 1);
-    story.report.state.effect_count = 0;
-    story.report.state.state = RUN_CANCELLED;
-    story.report.cancel_cause = STR("changed my mind");
+    story.facts.state.effect_count = 0;
+    story.facts.state.state = RUN_CANCELLED;
+    story.facts.cancel_cause = STR("changed my mind");
     run = view(&story);
     assert_false(run->cancelling);
     assert_string_equal(run->error->reason, "CANCELLED");
@@ -505,15 +579,9 @@ static void sentences_know_the_journal(void **state)
     struct story story;
     story_init(&story, RUN_KIND_AGENT);
     tell_started(&story, STR("\"x\""));
-    struct event lease = {
-        .kind = EVENT_LEASE_GRANTED,
-        .effect = 2,
-        .attempt = 3,
-        .lease_granted = {.host_id = STR("web-1")},
-    };
-    tell(&story, &lease, 1);
     open_effect(&story, EFFECT_TOOL, EFFECT_LEASED);
-    story.report.state.effects[0].deadline_ms = 60000;
+    story.facts.hosts[0] = STR("web-1");
+    story.facts.state.effects[0].deadline_ms = 60000;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->waiting[0]->message, "host web-1 works on it");
     assert_int_equal(run->waiting[0]->deadline_ms, 60000);
@@ -557,11 +625,11 @@ static void damage_is_told(void **state)
         bad[i] = (char)(bad[i] ^ 1);
         story.records[1] = str_make(bad, good.len);
         Polos__V1__Run *run = NULL;
-        status viewed = run_view(&story.report, &story.arena, &run);
+        status viewed = run_view(&story.facts, &story.report, &story.arena, &run);
         told += viewed.code != CODE_OK;
     }
     assert_int_equal(told, good.len);
-    Polos__V1__Run *run = run_view_state(&story.report, &story.arena);
+    Polos__V1__Run *run = run_view_state(&story.facts, &story.arena);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
     story_fini(&story);
 }
@@ -594,6 +662,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_with_tools),
         cmocka_unit_test(old_steps_make_room),
+        cmocka_unit_test(large_values_are_left_out),
+        cmocka_unit_test(long_texts_are_cut),
+        cmocka_unit_test(unread_turns_are_counted),
         cmocka_unit_test(results),
         cmocka_unit_test(a_refusal_is_shown),
         cmocka_unit_test(workflows),

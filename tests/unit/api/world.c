@@ -74,7 +74,9 @@ void world_init(struct world *world, size_t inbox_max)
     status made = partition_new(&options, &world->arena, &world->partition);
     assert_int_equal(made.code, CODE_OK);
     world->sink = models_sink(world->partition);
-    api_init(&world->api, world->partition, 1000);
+    struct reads_options reads = {.source = {.store = options.store}};
+    world->reads = reads_new(&reads);
+    api_init(&world->api, world->partition, world->reads, 1000);
 }
 
 void world_rounds(struct world *world)
@@ -82,11 +84,14 @@ void world_rounds(struct world *world)
     for (int i = 0; i < 4; i++) {
         world->now_ms++;
         partition_round(world->partition);
+        while (reads_step(world->reads, 0)) {
+        }
     }
 }
 
 void world_fini(struct world *world)
 {
+    reads_free(world->reads);
     partition_free(world->partition);
     arena_fini(&world->arena);
 }

@@ -7,6 +7,7 @@
 
 #include "polos/v1/tools.pb-c.h"
 #include "service/llm/provider.h"
+#include "service/reads/reads.h"
 #include "storage/store.h"
 #include "tests/unit/api/simulated_call.h"
 
@@ -14,6 +15,7 @@ struct world {
     struct arena arena;
     struct partition *partition;
     struct store store; /* The partition's. */
+    struct reads *reads;
     struct api api;
     struct model_sink sink;
     uint64_t now_ms;

@@ -1,0 +1,57 @@
+#include "service/reads/history.h"
+
+#include "service/base/array.h"
+#include "service/reads/journal_page.h"
+
+struct reading {
+    struct history_read *history;
+    str *records;
+    size_t capacity;
+};
+
+static status take(void *context, uint32_t seq, str record, bool *ret_enough)
+{
+    struct reading *reading = context;
+    struct history_read *history = reading->history;
+    uint64_t end = (uint64_t)history->from_seq + history->limit;
+    if (seq >= end) {
+        history->ret_next = seq;
+        *ret_enough = true;
+        return STATUS_OK;
+    }
+    struct arena *arena = &history->read.arena;
+    reading->records = array_reserve_in(arena, reading->records, &reading->capacity,
+                                        history->ret_count + 1, sizeof(reading->records[0]));
+    reading->records[history->ret_count++] = arena_copy(arena, record);
+    return STATUS_OK;
+}
+
+/* There is such a run, though no event of it was asked for that is there. */
+static status check_run(struct read *read, const struct reads_source *source)
+{
+    char key[KEY_BYTES_MAX];
+    str row;
+    return store_get(&source->store, STORE_RUNS, key_run(key, source->space, read->run),
+                     &read->arena, &row);
+}
+
+static status step(struct read *read, const struct reads_source *source, bool *ret_over)
+{
+    struct history_read *history = history_read(read);
+    struct reading reading = {.history = history};
+    uint32_t start;
+    uint32_t next;
+    assert(history->from_seq > 0 && history->limit > 0);
+    *ret_over = true;
+    TRY(journal_record_start(source, read->run, history->from_seq, &start));
+    TRY(journal_page(source, read->run, start, false, take, &reading, &next));
+    history->ret_next = history->ret_next == 0 ? next : history->ret_next;
+    history->ret_records = reading.records;
+    return history->ret_count == 0 ? check_run(read, source) : STATUS_OK;
+}
+
+const struct read_kind history_kind = {
+    .name = "history",
+    .read_bytes = sizeof(struct history_read),
+    .step = step,
+};

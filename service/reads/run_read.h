@@ -1,0 +1,75 @@
+/*
+ * run_read: what the store tells of one run: its state, its newest facts, and what its open effects
+ * are about.
+ *
+ * Of a run that has ended everything is in the store. One that lives is first found to do so
+ * (`needs_live`): whoever posted the read then asks the partition, which knows who is free and
+ * whose turn it is, and posts the read again with what it says.
+ *
+ * The journal is read from its end backwards, as far as something is still looked for: an agent's
+ * newest turns, the last state of a workflow.
+ */
+#ifndef SERVICE_READS_RUN_READ_H
+#define SERVICE_READS_RUN_READ_H
+
+#include "service/codec/codec.h"
+#include "service/reads/reads.h"
+
+enum {
+    RUN_TURNS_BYTES = 2 << 20, /* Of an agent's newest records, and the one that passes it. */
+};
+
+struct run_facts {
+    struct run_row row;
+    struct run state;
+    str name;
+    /* Agents: the first and the newest. Others: the first and the last. In order. */
+    const str *records;
+    size_t record_count;
+    bool is_structured; /* Agents: the definition has an output schema. */
+    str state_json; /* Workflows, tools; empty: none. */
+    str cancel_cause; /* Empty: nobody asked for it. */
+    str deployment; /* The run stays with; empty: none yet. */
+    /* Per effect of `state`: the tool's, workflow's or model's name; of a wait its step's key. */
+    str effect_names[ENGINE_EFFECTS_MAX];
+    str hosts[ENGINE_EFFECTS_MAX]; /* Who has it; empty: nobody. */
+    str failures[ENGINE_EFFECTS_MAX]; /* Why it failed last, where it is tried again. */
+};
+
+enum run_read_phase {
+    RUN_READ_ROW, /* How it stands. */
+    RUN_READ_STATE, /* Folded from its snapshot on. */
+    RUN_READ_FIRST, /* What its first facts say. */
+    RUN_READ_BACK, /* From the newest fact backwards. */
+};
+
+struct run_read {
+    struct read read;
+    bool needs_live; /* `done` was called, and only ret.row is known; see run_read_live(). */
+    struct run_facts ret; /* What it points to is in the read's arena. */
+    /* Its own: */
+    enum run_read_phase phase;
+    bool has_snapshot; /* It was looked for. */
+    bool has_no_state_json;
+    uint32_t next; /* Of the journal. */
+    size_t tail_bytes;
+    str *tail; /* Newest first. */
+    size_t tail_count;
+    size_t tail_capacity;
+};
+extern const struct read_kind run_kind;
+
+/* The partition was asked. state: as it is in memory, all of it durable; NULL: it is not there.
+ * has_no_state_json: none of its facts holds one. Then it is to be posted again. */
+void run_read_live(struct run_read *read, const struct run *state, bool has_no_state_json);
+
+/* Before it is posted for the first time: the partition has told its state already. */
+void run_read_with(struct run_read *read, const struct run *state, bool has_no_state_json);
+
+static inline struct run_read *run_read(struct read *read)
+{
+    assert(read->kind == &run_kind);
+    return container_of(read, struct run_read, read);
+}
+
+#endif
