@@ -50,7 +50,7 @@ static const struct config_row rows[] = {
     {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,
      "Requests that share one commit."},
     {"snapshot-every", CONFIG_NUMBER, AT(snapshot_every), "64", 1, 100000,
-     "Events of a run between snapshots of its state."},
+     "Events of a run between snapshots of its state; 256 KiB of them make one, too."},
     {"read-threads", CONFIG_NUMBER, AT(read_threads), "2", 1, 64,
      "Threads that read the store for callers, beside the engine."},
     {"free-bytes-soft", CONFIG_NUMBER, AT(free_bytes_soft), "1073741824", 1, 1024 * GIB,

@@ -108,12 +108,11 @@ static void answer_run(struct read *read)
 /* The partition has told what it knows: the read goes on. */
 static void told(struct request *request, const struct failure *failure)
 {
-    struct read *read = get_request(request)->asker;
+    struct read *read = get_request(request)->poster;
     if (!reading_failed(read, failure)) {
         const struct run_report *report = copy_report(report_request(request)->ret, &read->arena);
         reading_of(read)->report = report;
-        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL,
-                      report->has_no_state_json);
+        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL);
         reads_post_always(reads_of(read), read);
     }
     exchange_end(request);
@@ -124,7 +123,7 @@ static void ask_partition(struct read *read)
     struct request *request = exchange_new(reading_call(read), &get_operation, told);
     request->run = read->run;
     get_request(request)->row = &run_read(read)->ret.row;
-    get_request(request)->asker = read;
+    get_request(request)->poster = read;
     if (!exchange_try_post(request)) {
         struct failure busy = exchange_busy();
         api_call_fail(reading_call(read), &busy);
@@ -156,7 +155,7 @@ void reading_post_report(struct read *read, const struct run_report *report)
     assert(report->is_in_memory);
     reading_of(read)->report = copy_report(report, &read->arena);
     read->run = report->state.id;
-    run_read_with(run_read(read), &report->state, report->has_no_state_json);
+    run_read_with(run_read(read), &report->state);
     reads_post_always(reads_of(read), read);
 }
 

@@ -73,6 +73,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .is_cancelling = run->is_cancelling != 0,
         .deployment = run->deployment,
         .admission = run->admission,
+        .code_state = run->code_state,
     };
     memcpy(ret->id, run->id.bytes, sizeof(ret->id));
     memcpy(ret->kept, run->kept, run->kept_count * sizeof(ret->kept[0]));
@@ -127,7 +128,7 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
 static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
 {
     if (body->kind >= RUN_KIND_COUNT || body->state >= RUN_STATE_COUNT ||
-        body->admission > ADMISSION_HELD) {
+        body->admission > ADMISSION_HELD || body->code_state > CODE_STATE_THERE) {
         return false;
     }
     memcpy(ret->id.bytes, body->id, sizeof(ret->id.bytes));
@@ -154,6 +155,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->retries_max = body->retries_max;
     ret->is_cancelling = body->is_cancelling;
     ret->admission = (uint8_t)body->admission;
+    ret->code_state = (uint8_t)body->code_state;
     ret->deployment = body->deployment;
     ret->effect_count = body->effects_count;
     for (size_t i = 0; i < body->effects_count; i++) {

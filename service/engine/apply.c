@@ -82,6 +82,7 @@ static void apply_started(struct run *run, const struct event *event)
     run->retries_max = spec->retries_max;
     bool needs_admission = spec->kind == RUN_KIND_AGENT && spec->options.queue.len > 0;
     run->admission = needs_admission ? ADMISSION_AWAITED : ADMISSION_NONE;
+    run->code_state = CODE_STATE_NONE;
 }
 
 static void apply_ended(struct run *run, const struct event *event, enum run_state state)
@@ -445,6 +446,9 @@ void engine_apply(struct run *run, const struct event *event)
     assert(!engine_is_terminal(run));
     assert(event->kind > EVENT_NONE && event->kind < EVENT_COUNT);
     kinds[event->kind].apply(run, event);
+    if (event_state(event).len > 0) {
+        run->code_state = CODE_STATE_THERE;
+    }
     if (run->admission == ADMISSION_HELD) {
         give_admission_back(run);
     }

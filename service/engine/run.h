@@ -113,6 +113,13 @@ enum admission {
     ADMISSION_HELD,
 };
 
+/* Whether a fact of the run holds the state that its code keeps, as JSON. */
+enum code_state {
+    CODE_STATE_UNKNOWN, /* It was loaded from a snapshot of an older release. */
+    CODE_STATE_NONE,
+    CODE_STATE_THERE,
+};
+
 /* The state of one run. A value: no pointers, no padding left to chance. */
 struct run {
     uuid id;
@@ -144,7 +151,8 @@ struct run {
     uint8_t is_cancelling; /* Its code is cleaning up. */
     uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
     uint8_t admission; /* enum admission */
-    uint8_t reserved[3]; /* Zero. */
+    uint8_t code_state; /* enum code_state */
+    uint8_t reserved[2]; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 

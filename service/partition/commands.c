@@ -8,6 +8,10 @@
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
 
+enum {
+    SNAPSHOT_TAIL_BYTES = 256 << 10, /* Of records since the last one: a new one is due. */
+};
+
 struct commands {
     struct decision decision; /* Of the last command; what follows from it may decide again. */
     struct buf record;
@@ -43,6 +47,7 @@ static void put_record(struct partition *partition, struct live_run *run,
     uint32_t first = run->state.seq + 1;
     assert(run->is_touched); /* Else its row would not be sealed. */
     str record = encode(partition, decision, first);
+    run->tail_bytes += record.len;
     store_batch_put(&partition->batch, STORE_JOURNAL,
                     key_journal(key, partition->options.space, run->state.id, first), record);
     if (run->record_count == 0 || run->state.kind == RUN_KIND_AGENT) {
@@ -53,7 +58,8 @@ static void put_record(struct partition *partition, struct live_run *run,
 
 static void put_snapshot(struct partition *partition, struct live_run *run)
 {
-    bool is_due = run->state.seq - run->snapshot_seq >= partition->options.snapshot_every;
+    bool is_due = run->state.seq - run->snapshot_seq >= partition->options.snapshot_every ||
+                  run->tail_bytes >= SNAPSHOT_TAIL_BYTES;
     if (!is_due || run->state.kind == RUN_KIND_AGENT) {
         return;
     }
@@ -65,6 +71,7 @@ static void put_snapshot(struct partition *partition, struct live_run *run)
                     buf_str(&partition->packed));
     assert(run->snapshot_seq < run->state.seq);
     run->snapshot_seq = run->state.seq;
+    run->tail_bytes = 0;
 }
 
 static void apply(struct partition *partition, struct live_run *run, const struct event *event,

@@ -49,6 +49,7 @@ static bool load_visit(void *context, str key, str value)
                  load->run->state.seq == 0;
     load->found = true;
     load->status = load_record(load, value);
+    load->run->tail_bytes += value.len;
     if (keeps && status_is_ok(load->status)) {
         runs_keep_record(load->run, value);
     }
@@ -80,6 +81,7 @@ static status load_run(struct partition *partition, struct live_run *run)
             uuid_equal(state.id, id)) {
             run->state = state; /* A damaged one is passed over: the journal has it all. */
             run->snapshot_seq = state.seq;
+            run->tail_bytes = 0;
         } else if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
             return found;
         }

@@ -37,20 +37,19 @@ static status read_row(struct run_read *read, const struct reads_source *source)
     return codec_decode_row(bytes, &read->ret.row);
 }
 
-void run_read_with(struct run_read *read, const struct run *state, bool has_no_state_json)
+void run_read_with(struct run_read *read, const struct run *state)
 {
     assert(uuid_equal(state->id, read->read.run) && state->seq > 0);
     read->ret.state = *state;
-    read->has_no_state_json = has_no_state_json;
     read->phase = RUN_READ_FIRST;
 }
 
-void run_read_live(struct run_read *read, const struct run *state, bool has_no_state_json)
+void run_read_live(struct run_read *read, const struct run *state)
 {
     assert(read->needs_live && read->phase == RUN_READ_STATE);
     read->needs_live = false;
     if (state != NULL) {
-        run_read_with(read, state, has_no_state_json);
+        run_read_with(read, state);
     }
 }
 
@@ -244,7 +243,8 @@ static bool wants_failure(const struct run_read *read, size_t index)
 
 static bool wants_state(const struct run_read *read)
 {
-    return !is_agent(read) && !read->has_no_state_json && read->ret.state_json.len == 0;
+    return !is_agent(read) && read->ret.state.code_state != CODE_STATE_NONE &&
+           read->ret.state_json.len == 0;
 }
 
 static bool wants_cause(const struct run_read *read)

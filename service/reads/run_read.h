@@ -50,7 +50,6 @@ struct run_read {
     /* Its own: */
     enum run_read_phase phase;
     bool has_snapshot; /* It was looked for. */
-    bool has_no_state_json;
     uint32_t next; /* Of the journal. */
     size_t tail_bytes;
     str *tail; /* Newest first. */
@@ -60,11 +59,11 @@ struct run_read {
 extern const struct read_kind run_kind;
 
 /* The partition was asked. state: as it is in memory, all of it durable; NULL: it is not there.
- * has_no_state_json: none of its facts holds one. Then it is to be posted again. */
-void run_read_live(struct run_read *read, const struct run *state, bool has_no_state_json);
+ * Then it is to be posted again. */
+void run_read_live(struct run_read *read, const struct run *state);
 
 /* Before it is posted for the first time: the partition has told its state already. */
-void run_read_with(struct run_read *read, const struct run *state, bool has_no_state_json);
+void run_read_with(struct run_read *read, const struct run *state);
 
 static inline struct run_read *run_read(struct read *read)
 {

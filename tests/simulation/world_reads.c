@@ -221,7 +221,7 @@ static void run_was_read(struct read *read, const struct failure *failure);
 
 static void told_live(struct request *request, const struct failure *failure)
 {
-    struct read *read = get_request(request)->asker;
+    struct read *read = get_request(request)->poster;
     struct sim_read *it = read->context;
     struct world *world = it->base.world;
     world->open_requests--;
@@ -229,8 +229,7 @@ static void told_live(struct request *request, const struct failure *failure)
         read_free(read);
     } else {
         const struct run_report *report = report_request(request)->ret;
-        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL,
-                      report->has_no_state_json);
+        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL);
         it->base.is_answered = false;
         world->open_requests++;
         reads_post_always(world->reads, read);
@@ -245,7 +244,7 @@ static void ask_partition(struct world *world, struct read *read)
     request->run = read->run;
     request->done = told_live;
     get_request(request)->row = &run_read(read)->ret.row;
-    get_request(request)->asker = read;
+    get_request(request)->poster = read;
     if (world_post(world, request)) {
         world->open_requests++;
     } else {

@@ -100,6 +100,12 @@ static void answer(struct callers *callers, struct live_run *run)
     }
 }
 
+static struct failure draining(void)
+{
+    return failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                        STR("the server is shutting down; the run goes on when it is back"));
+}
+
 static void handle_wait(struct partition *partition, struct request *request)
 {
     struct callers *callers = callers_of(partition);
@@ -111,6 +117,11 @@ static void handle_wait(struct partition *partition, struct request *request)
     }
     if (engine_is_terminal(&run->state)) {
         report_answer(partition, request, run);
+        return;
+    }
+    if (partition->is_draining && engine_is_waiting(&run->state)) {
+        struct failure failure = draining(); /* The round that began to drain, or a later one. */
+        request_answer(partition, request, &failure);
         return;
     }
     struct awaited *awaited = awaited_find(callers, request->run);
@@ -221,9 +232,7 @@ static bool keeps(void *self, const struct live_run *run)
 static void drain(void *self)
 {
     struct callers *callers = self;
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
-                     STR("the server is shutting down; the run goes on when it is back"));
+    struct failure failure = draining();
     for (struct live_run *run = runs_first(callers->partition); run != NULL;
          run = runs_next(callers->partition, run)) {
         if (engine_is_waiting(&run->state)) {

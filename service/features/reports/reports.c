@@ -21,16 +21,6 @@ static_assert(offsetof(struct get_request, report.request) == 0, "a request begi
 static_assert(offsetof(struct cancel_request, report.request) == 0, "a request begins its struct");
 static_assert(offsetof(struct list_request, request) == 0, "a request begins its struct");
 
-/* In each run. */
-struct room {
-    bool may_have_state; /* Its code's state, as JSON, stands in the journal. */
-};
-
-static struct room *room_of(const struct partition *partition, const struct live_run *run)
-{
-    return partition_room(partition, run, &reports_feature);
-}
-
 /* Of what waits for a host alone: who has a task, or why it rests, is in the journal. */
 static void report_task(struct partition *partition, const struct live_run *run,
                         const struct effect *effect, struct arena *arena, struct run_report *ret)
@@ -59,7 +49,6 @@ void report_run(struct partition *partition, struct live_run *run, struct arena 
         .is_in_memory = true,
         .state = run->state,
         .name = str_of(run->name),
-        .has_no_state_json = !room_of(partition, run)->may_have_state,
         .queue = arena_copy(arena, queues_name(partition, run)),
         .queue_sentence = queues_sentence(partition, run, arena),
     };
@@ -306,26 +295,7 @@ const struct operation list_operation = {
 };
 static void *start(struct partition *partition)
 {
-    return partition; /* It has no state but its rooms. */
-}
-
-static void before_event(void *self, struct live_run *run, const struct event *event,
-                         enum command_kind command)
-{
-    (void)command;
-    bool has_state =
-        (event->kind == EVENT_RUN_STARTED && event->run_started.spec.options.state.len > 0) ||
-        (event->kind == EVENT_STEP_SETTLED && event->step_settled.state.len > 0) ||
-        (event->kind == EVENT_TASK_SETTLED && event->task_settled.state.len > 0);
-    if (has_state) {
-        room_of(self, run)->may_have_state = true;
-    }
-}
-
-/* Who knows what was written before. */
-static void may_have_state(void *self, struct live_run *run)
-{
-    room_of(self, run)->may_have_state = true;
+    return partition; /* It has no state. */
 }
 
 static const struct feature *const uses[] = {
@@ -336,9 +306,5 @@ static const struct feature *const uses[] = {
 const struct feature reports_feature = {
     .name = "reports",
     .uses = uses,
-    .run_bytes = sizeof(struct room),
     .start = start,
-    .before_event = before_event,
-    .run_loaded = may_have_state,
-    .run_copied = may_have_state,
 };

@@ -23,7 +23,6 @@ struct run_report {
     bool is_in_memory; /* Else `state` and `name` are empty: what the store says holds. */
     struct run state; /* All of it is durable. */
     str name;
-    bool has_no_state_json; /* No fact of the run holds one. */
     struct report_task tasks[ENGINE_EFFECTS_MAX];
     size_t task_count;
     str queue; /* In which it takes turns, where it may wait for one; empty: none. */
@@ -49,7 +48,7 @@ struct get_request {
     /* As it is on disk: then a run that is not in memory is not read, and the answer says what the
      * row tells. NULL: it is read. */
     const struct run_row *row;
-    void *asker; /* The caller's. */
+    void *poster; /* The caller's. */
 };
 extern const struct operation get_operation;
 

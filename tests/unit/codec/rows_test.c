@@ -40,6 +40,7 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     ret->usage_incomplete %= 2;
     ret->is_cancelling %= 2;
     ret->admission %= ADMISSION_HELD + 1;
+    ret->code_state %= CODE_STATE_THERE + 1;
     memset(ret->reserved, 0, sizeof(ret->reserved));
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
@@ -143,6 +144,7 @@ static void test_snapshot_of_the_most(void **state)
     run.usage_incomplete = 1;
     run.is_cancelling = 1;
     run.admission = ADMISSION_HELD;
+    run.code_state = CODE_STATE_THERE;
     memset(run.reserved, 0, sizeof(run.reserved));
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;

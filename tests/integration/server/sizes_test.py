@@ -1,0 +1,61 @@
+"""Goal: a run of any size can be read at a client that takes 4 MiB, before and after a restart, and
+reading it ends nothing.
+Method: the real polosd; a workflow of many steps of 1 MB, and one whose result and input fill more
+than one answer. The clients here have gRPC's own limits."""
+import json
+import sys
+import unittest
+
+from tests.lib import polosd
+from tests.lib.polosd import common_pb2, runs_pb2, workflows_pb2
+
+MIB = 1 << 20
+STEPS = 40
+
+
+class Sizes(polosd.Hosted):
+    def host(self, **fields):
+        host = polosd.Host(self.server, **fields).start()
+        self.hosts.append(host)
+        return host
+
+    def check_history(self, run_id):
+        """All of it, each answer of a size that was taken."""
+        events = self.server.history(run_id)
+        self.assertEqual([event.seq for event in events], list(range(1, len(events) + 1)))
+        steps = [json.loads(event.data_json) for event in events if event.type == "STEP_SETTLED"]
+        self.assertEqual([step["number"] for step in steps], list(range(1, STEPS + 1)))
+        self.assertTrue(all(len(step["value"]) == 1000000 for step in steps))
+
+    def test_many_large_steps(self):
+        def work(host, task):
+            for i in range(STEPS):
+                host.step(task, i + 1, "s%d" % i, "x" * 1000000)
+            host.done(task, "ok")
+
+        self.host(workflows=["w"], work=work)
+        run_id = self.server.start_workflow("w")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"ok"')
+        self.check_history(run_id)
+        self.server.kill()
+        self.server.start()
+        run = self.server.get(run_id)
+        self.assertEqual((run.status, run.total_steps), (common_pb2.RUN_STATUS_COMPLETED, STEPS))
+        self.check_history(run_id)
+
+    def test_what_has_no_room_is_named(self):
+        value, text = "r" * 3900000, "i" * 1000000
+        self.host(workflows=["w"], work=lambda h, t: h.done(t, value))
+        run = self.server.workflows.Run(workflows_pb2.WorkflowServiceRunRequest(
+            workflow_id="w", input_json=json.dumps(text))).run
+        for seen in run, self.server.get(run.id), self.server.wait_ended(run.id):
+            self.assertEqual(json.loads(seen.result_json), value)
+            self.assertEqual((seen.input_json, list(seen.omitted_fields)), ("", ["input_json"]))
+            self.assertLess(seen.ByteSize(), 4 * MIB)
+        page = self.server.runs.History(runs_pb2.RunServiceHistoryRequest(run_id=run.id))
+        self.assertEqual(json.loads(page.events[0].data_json)["input"], text)
+        self.assertEqual(len(self.server.history(run.id)), page.events[0].seq + 4)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

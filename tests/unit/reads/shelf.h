@@ -1,0 +1,29 @@
+/*
+ * shelf: a memory store on which runs are put by hand, record by record, and reads of it.
+ */
+#ifndef TESTS_UNIT_READS_SHELF_H
+#define TESTS_UNIT_READS_SHELF_H
+
+#include "service/codec/codec.h"
+#include "service/reads/reads.h"
+
+struct shelf {
+    struct store store;
+    struct reads *reads;
+    size_t steps; /* Of the last read. */
+    bool is_done;
+    struct failure failure; /* Of the last read; code OK: none. */
+    struct arena arena;
+};
+
+void shelf_init(struct shelf *shelf);
+void shelf_fini(struct shelf *shelf);
+
+/* One transition of the run, applied to *state; the first one starts it. */
+void shelf_put(struct shelf *shelf, struct run *state, const struct event *events, size_t count);
+/* Its row, as it stands. */
+void shelf_put_row(struct shelf *shelf, const struct run *state, const char *name);
+/* Posts the read and steps until it is done. The caller frees it. */
+void shelf_read(struct shelf *shelf, struct read *read);
+
+#endif
