@@ -32,6 +32,8 @@ struct config {
     uint64_t batch_max;
     uint64_t snapshot_every;
     uint64_t read_threads;
+    uint64_t tree_depth_max;
+    uint64_t tree_runs_max;
     uint64_t free_bytes_soft;
     uint64_t free_bytes_hard;
     uint64_t cache_bytes;

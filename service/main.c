@@ -160,6 +160,8 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .lease_ms = config->lease_ms,
         .run_timeout_ms = config->run_timeout_ms,
         .snapshot_every = (uint32_t)config->snapshot_every,
+        .tree_depth_max = (uint32_t)config->tree_depth_max,
+        .tree_runs_max = config->tree_runs_max,
         .zone_folder = config->zone_folder,
     };
     TRY(rocksdb_store_open(&store, arena, &options.store));

@@ -30,6 +30,7 @@ static void run_started_to(const struct event *event, struct event_body *ret)
     body->parent_effect = spec->parent_effect;
     body->parent_index = spec->parent_index;
     start_options_pack(&spec->options, body);
+    body->depth = spec->depth;
 }
 
 static status run_started_from(const void *message, struct event *ret)
@@ -58,6 +59,7 @@ static status run_started_from(const void *message, struct event *ret)
     spec->parent_effect = body->parent_effect;
     spec->parent_index = body->parent_index;
     start_options_unpack(body, &spec->options);
+    spec->depth = body->depth;
     return STATUS_OK;
 }
 

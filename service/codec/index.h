@@ -28,6 +28,8 @@ enum index_kind {
     INDEX_PUBLICATION = 11, /* topic_rows.h */
     INDEX_PUBLICATION_AGE = 12, /* topic_rows.h */
     INDEX_SUCCESSOR = 13, /* tree_rows.h */
+    INDEX_OWED = 14, /* owed_row.h */
+    INDEX_TREE = 15, /* owed_row.h */
 };
 
 enum {

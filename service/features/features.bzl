@@ -8,11 +8,12 @@ load("//bazel:defs.bzl", "c_library")
 
 USES = {
     "callers": ["reports"],
-    "children": ["definitions", "starts", "waits"],
+    "children": ["definitions", "owed", "starts", "trees", "waits"],
     "definitions": ["queues"],
     "forks": ["children", "reports", "starts"],
     "idempotency": [],
     "models": ["definitions", "watchers"],
+    "owed": [],
     "publications": ["topics"],
     "queues": [],
     "reports": ["definitions", "queues", "versions", "waits"],
@@ -21,6 +22,7 @@ USES = {
     "suspensions": ["waits"],
     "tasks": ["definitions", "queues", "schedules", "triggers", "versions", "waits", "watchers"],
     "topics": ["waits"],
+    "trees": [],
     "triggers": ["starts", "topics"],
     "versions": [],
     "waits": [],

@@ -6,6 +6,7 @@
 #include "service/features/forks/forks.h"
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/models/models.h"
+#include "service/features/owed/owed.h"
 #include "service/features/publications/publications.h"
 #include "service/features/queues/queues.h"
 #include "service/features/reports/reports.h"
@@ -14,6 +15,7 @@
 #include "service/features/suspensions/suspensions.h"
 #include "service/features/tasks/tasks.h"
 #include "service/features/topics/topics.h"
+#include "service/features/trees/trees.h"
 #include "service/features/triggers/triggers.h"
 #include "service/features/versions/versions.h"
 #include "service/features/waits/waits.h"
@@ -22,29 +24,18 @@
 
 /*
  * Queues note a run before a host is looked for. Those who are told of a run's end come before
- * those who start something for it. Children come last: what a run's end or its cancellation does
- * to other runs follows when all is done for the run itself.
+ * those who start something for it. Children come after them: what a run's end or its cancellation
+ * does to other runs follows when all is done for the run itself. What is owed is worked on when
+ * all others were heard, and made rows when all have decided.
  */
 const struct feature *const features_all[] = {
-    &queues_feature,
-    &definitions_feature,
-    &idempotency_feature,
-    &starts_feature,
-    &topics_feature,
-    &publications_feature,
-    &triggers_feature,
-    &schedules_feature,
-    &models_feature,
-    &watchers_feature,
-    &callers_feature,
-    &tasks_feature,
-    &versions_feature,
-    &waits_feature,
-    &suspensions_feature,
-    &reports_feature,
-    &forks_feature,
-    &children_feature,
-    NULL,
+    &queues_feature,       &definitions_feature, &idempotency_feature,
+    &trees_feature,        &starts_feature,      &topics_feature,
+    &publications_feature, &triggers_feature,    &schedules_feature,
+    &models_feature,       &watchers_feature,    &callers_feature,
+    &tasks_feature,        &versions_feature,    &waits_feature,
+    &suspensions_feature,  &reports_feature,     &forks_feature,
+    &children_feature,     &owed_feature,        NULL,
 };
 
 static_assert(COUNT_OF(features_all) - 1 <= PARTITION_FEATURES_MAX, "each has a place");

@@ -6,7 +6,8 @@
  * a round that are listed here. A hook that is not needed is NULL. The array that main.c gives to
  * the partition is the order of every hook.
  *
- *   BEGINS -> requests [ before_event* -> after_decision ]* -> HEARD -> ENDS -> seal -> commit
+ *   BEGINS -> requests [ before_event* -> after_decision ]* -> HEARD -> ENDS -> SEALS -> seal
+ *   -> commit
  *      commit -> acts -> COMMITTED -> OVER
  *             \-> FAILED -> [ reread | unreadable ]* -> doubted -> OVER
  *
@@ -21,6 +22,7 @@
 struct act;
 struct failure;
 struct live_run;
+struct owed_kind;
 struct partition;
 struct run_row;
 struct wait_kind;
@@ -29,7 +31,8 @@ struct wait_kind;
 enum round_point {
     ROUND_BEGINS, /* Before requests: what is due by the clock. */
     ROUND_HEARD, /* After requests: who fell silent is judged, who got free is given work. */
-    ROUND_ENDS, /* Last before the commit: admissions. */
+    ROUND_ENDS, /* After all that others caused: admissions. */
+    ROUND_SEALS, /* Last before the commit, in every round: what is kept in rows of one's own. */
     ROUND_COMMITTED, /* Its acts are done too: what goes on by itself goes on. May note acts. */
     ROUND_FAILED, /* It never was: forgets what it changed. Touched runs are read again after it. */
     ROUND_OVER, /* At the very end, committed or failed: what was of this round goes. */
@@ -44,6 +47,8 @@ struct feature {
     /* What it lets the code of a task ask for; see features/waits. NULL-terminated; NULL: nothing.
      */
     const struct wait_kind *const *wait_kinds;
+    /* What it causes in other runs; see features/owed. NULL-terminated; NULL: nothing. */
+    const struct owed_kind *const *owed_kinds;
     /* Its room in each run in memory, zeroed; see partition_room(). */
     size_t run_bytes;
 

@@ -43,6 +43,9 @@ struct partition_options {
     uint64_t lease_ms; /* 0: 15,000. */
     uint64_t run_timeout_ms; /* Default for a start that says none; 0: 24 hours. */
     uint32_t snapshot_every; /* Events; 0: 64. */
+    size_t owed_max; /* Runs a round looks at for what is owed to them; 0: 1,024. */
+    uint32_t tree_depth_max; /* Runs above one; 0: 1,000. */
+    size_t tree_runs_max; /* Runs below a root that have not ended; 0: 100,000. */
     const char *zone_folder; /* Of schedules' time zones; NULL: only UTC is known. Kept. */
 };
 

@@ -102,6 +102,7 @@ static void untouch(struct partition *partition)
 
 static void commit(struct partition *partition)
 {
+    features_reach(partition, ROUND_SEALS);
     seal_touched(partition);
     if (partition->batch.count > 0) {
         status committed = store_commit(&partition->store, &partition->batch);

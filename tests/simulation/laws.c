@@ -64,6 +64,7 @@ static struct sim_run *open_run(struct world *world, uuid id, const struct event
     run->definition = spec->definition_hash.len == 0 ? 0 : str_hash(spec->definition_hash);
     run->key = spec->options.idempotency_key.len == 0 ? 0 : str_hash(spec->options.idempotency_key);
     run->parent = spec->parent;
+    run->root = spec->root;
     run->parent_effect = spec->parent_effect;
     run->parent_index = spec->parent_index;
     run->started = world->event_number + 1;
@@ -426,6 +427,7 @@ void laws_free(struct world *world)
         free(world->runs[i]->steps);
         free(world->runs[i]->waits);
         free(world->runs[i]->answers);
+        free(world->runs[i]->heard);
         free(world->runs[i]);
     }
     world->run_count = 0;

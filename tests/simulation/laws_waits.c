@@ -24,6 +24,7 @@ str world_topic_name(unsigned topic)
 void laws_begin(struct world *world)
 {
     world->link_count = 0;
+    world->owed_count = 0;
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         world->topics[i].count = 0;
         hash128(world_topic_name(i), world->topics[i].hash);
@@ -283,15 +284,12 @@ void laws_note_family(struct world *world, struct sim_run *run, const struct eve
     if (is_cancelled && run->cancelled == 0) {
         run->cancelled = world->event_number;
     }
-    str cause = event->kind == EVENT_CANCEL_REQUESTED ? event->cancel_requested.cause
-                : event->kind == EVENT_RUN_CANCELLED  ? event->run_cancelled.cause
-                                                      : STR_EMPTY;
-    if (str_is(cause, "the run that started it was cancelled") && !run->is_copying) {
-        const struct sim_run *parent = world_find_run(world, run->parent);
-        bool may_have_successor = parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED;
-        world_expect(world,
-                     may_have_successor || (parent != NULL && parent->cancelled > run->started),
-                     "what-cleans-up-is-not-cancelled");
+    if (event->kind == EVENT_RUN_STARTED) {
+        world_expect(world, !sim_run_is_below_cancelled(world, run),
+                     "below-a-cancelled-run-nothing-starts");
+    }
+    if (event->kind == EVENT_CHILD_SETTLED) {
+        laws_owed_hear(run, event->child_settled.child);
     }
     if (event->kind == EVENT_CHILD_SETTLED && !run->is_copying) {
         note_child(world, run, event);
@@ -323,10 +321,12 @@ static void check_child(struct world *world, const struct sim_run *child)
     bool is_awaited = child->parent_effect != 0 && parent->ledger.ended == EVENT_NONE &&
                       ledger_open(&parent->ledger, child->parent_effect) != NULL;
     bool has_ended = child->ledger.ended != EVENT_NONE;
-    world_expect(world, !has_ended || !is_awaited || child->is_told,
-                 "a-childs-end-is-told-with-it");
-    bool is_orphan = parent->cancelled != 0 && child->started < parent->cancelled;
-    world_expect(world, !is_orphan || has_ended || child->cancelled != 0,
+    world_expect(world,
+                 !has_ended || !is_awaited || child->is_told || sim_run_owes_end(world, child),
+                 "a-childs-end-is-told-or-owed");
+    world_expect(world,
+                 has_ended || child->cancelled != 0 || sim_run_owes_cancel(world, child) ||
+                     !sim_run_is_below_cancelled(world, child),
                  "a-cancelled-tree-is-cancelled-whole");
 }
 
@@ -381,6 +381,7 @@ void laws_take_link(struct world *world, const struct store_entry *entry)
     uint8_t kind = (uint8_t)tail.ptr[-1];
     laws_queues_take(world, kind, tail, entry);
     laws_clockwork_take(world, kind, tail, entry);
+    laws_owed_take(world, kind, tail, entry);
     if (kind != INDEX_CHILD && kind != INDEX_SUSPENSION && kind != INDEX_AWAIT &&
         kind != INDEX_ALARM) {
         return;
@@ -460,6 +461,7 @@ void laws_check_commit(struct world *world)
     if (world_is_well(world)) {
         world_expect(world, rows == world->link_count, "no-row-without-its-fact");
     }
+    laws_owed_check(world);
 }
 
 /* ---- Topics. ---- */

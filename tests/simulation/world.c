@@ -191,6 +191,7 @@ static void draw_options(struct world *world)
 {
     static const uint32_t batches[] = {1, 2, 8, 64, 1024};
     static const uint32_t snapshots[] = {1, 2, 3, 8, 64};
+    static const uint32_t budgets[] = {1, 2, 5, 0};
     world->lease_ms = 9000 + world_below(world, 12000);
     world->options = (struct partition_options){
         .features = features_all,
@@ -203,9 +204,10 @@ static void draw_options(struct world *world)
         .batch_max = batches[world_below(world, COUNT_OF(batches))],
         .waiting_runs_max = world_below(world, 3) == 0 ? 2 : 0,
         .lease_ms = world->lease_ms,
-        .run_timeout_ms = 20000 + world_below(world, 100000),
+        .run_timeout_ms = 20000 + world_below(world, world->is_branching ? 10000 : 100000),
         .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
+        .owed_max = world->is_branching ? 1 : budgets[world_below(world, COUNT_OF(budgets))],
     };
 }
 
@@ -388,6 +390,7 @@ static void begin(struct world *world, uint64_t seed)
     arena_init(&world->arena, 0);
     memory_store_open(&world->store);
     laws_begin(world);
+    world->is_branching = world_below(world, 6) == 0;
     draw_options(world);
     start_process(world, NULL, 0);
     world_hosts_begin(world);
@@ -416,6 +419,7 @@ static void check_end(struct world *world)
         world_detail(world, "%s is still open", what);
     }
     world_expect(world, world_subscribers_are_done(world), "subscribers-see-every-event");
+    world_expect(world, world->owed_count == 0, "nothing-stays-owed");
     for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
         bool has_ended = world->runs[i]->ledger.ended != EVENT_NONE;
         world_expect(world, has_ended, "every-run-ends");
@@ -443,7 +447,7 @@ static bool is_all_over(const struct world *world)
 {
     return world->live_count == 0 && world_callers_are_done(world) &&
            world_subscribers_are_done(world) && world_schedules_are_done(world) &&
-           world->open_requests == 0;
+           world->owed_count == 0 && world->open_requests == 0;
 }
 
 void world_run(struct world *world, uint64_t seed)
@@ -470,6 +474,7 @@ void world_fini(struct world *world)
     free(world->agenda.items);
     free(world->calls);
     free(world->links);
+    free(world->owed);
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         free(world->topics[i].events);
     }

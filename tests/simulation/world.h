@@ -29,6 +29,7 @@
 #define TESTS_SIMULATION_WORLD_H
 
 #include "service/base/failure.h"
+#include "service/codec/owed_row.h"
 #include "service/codec/schedule_row.h"
 #include "service/features/features.h"
 #include "service/features/queues/queue_order.h"
@@ -138,6 +139,9 @@ struct sim_run {
     size_t answer_count;
     size_t answer_capacity;
     uuid parent; /* Zero: none. */
+    uuid root;
+    uint64_t tree_live; /* By its row; of a root. */
+    uint64_t tree_counted; /* By the facts. */
     uint32_t parent_effect;
     uint32_t parent_index;
     uint64_t started; /* Number of its first event in the world, ... */
@@ -153,6 +157,9 @@ struct sim_run {
     uint64_t due_ms; /* What it is due for by its facts, ... */
     uint64_t due_since_ms; /* ... since this true time. */
     bool is_told; /* Its parent was. */
+    uuid *heard; /* Children whose end it was told. */
+    size_t heard_count;
+    size_t heard_capacity;
     bool is_changed; /* By the commit at hand. */
     bool has_active_row;
     struct run_row row;
@@ -166,6 +173,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
+    uint64_t owed;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
@@ -174,6 +182,13 @@ struct sim_link_row {
     uint8_t kind;
     char tail[48];
     size_t len;
+};
+
+/* A row of what is owed. */
+struct sim_owed {
+    uuid lane;
+    uint64_t number;
+    struct owed_row row;
 };
 
 struct sim_event {
@@ -299,6 +314,10 @@ struct world {
     struct sim_link_row *links;
     size_t link_count;
     size_t link_capacity;
+    bool is_branching; /* Its code starts many runs. */
+    struct sim_owed *owed;
+    size_t owed_count;
+    size_t owed_capacity;
     struct sim_topic topics[WORLD_TOPICS];
     struct sim_queue queues[WORLD_QUEUES];
     unsigned default_queue; /* Of "sleepy"; WORLD_QUEUES: none. */
@@ -368,6 +387,15 @@ uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *
 uint64_t world_json_number(str object, str name); /* A member of a JSON object; 0: it has none. */
 str world_json_text(struct world *world, str object, str name);
 str world_topic_name(unsigned topic);
+
+/* laws_owed.c: trees, and what is owed in them */
+void laws_owed_take(struct world *world, uint8_t kind, str tail, const struct store_entry *entry);
+bool sim_run_owes_end(const struct world *world, const struct sim_run *child); /* To its parent. */
+/* Of a run above it. */
+bool sim_run_owes_cancel(struct world *world, const struct sim_run *child);
+bool sim_run_is_below_cancelled(struct world *world, const struct sim_run *run);
+void laws_owed_hear(struct sim_run *run, uuid child); /* It is told of the child's end. */
+void laws_owed_check(struct world *world);
 
 /* laws_queues.c: admission, limits and rates */
 void laws_queues_begin(struct world *world);

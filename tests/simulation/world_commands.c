@@ -343,7 +343,21 @@ void world_cancel(struct world *world, uuid run)
 /* A copy is told from its original by the marker; a tick's or an event's must not come twice. */
 static bool may_copy(const struct world *world, const struct sim_run *run)
 {
-    return world->run_count < 50 && !run->is_by_machine;
+    return world->run_count < (world->is_branching ? 300 : 50) && !run->is_by_machine;
+}
+
+/* Of those that have failed; where none has, it is refused. */
+static void retry_the_last(struct world *world)
+{
+    const struct sim_run *run = world->runs[0];
+    for (size_t i = 0; i < world->run_count; i++) {
+        const struct sim_run *other = world->runs[i];
+        bool has_failed = other->ledger.ended == EVENT_RUN_FAILED && !other->is_by_machine;
+        run = has_failed ? other : run;
+    }
+    if (may_copy(world, run)) {
+        retry(world, run);
+    }
 }
 
 static void do_command(struct world *world, void *context, uint64_t number)
@@ -364,21 +378,21 @@ static void do_command(struct world *world, void *context, uint64_t number)
         return;
     }
     const struct sim_run *run = world->runs[world_below(world, world->run_count)];
-    if (what < 65) {
+    if (world->is_branching && what < 45) {
+        world_cancel(world, world_find_run(world, run->root)->id);
+    } else if (world->is_branching && what < 65) {
+        retry_the_last(world);
+    } else if (what < 65) {
         resume_something(world, run);
     } else if (what < 75) {
         list(world, sim_command_new(world, (uuid){{0}}), NULL);
     } else if (what < 82) {
+        run = world_below(world, 2) == 0 ? run : world_find_run(world, run->root);
         world_cancel(world, run->id);
     } else if (what < 90 && may_copy(world, run)) {
         fork_run(world, run);
     } else if (may_copy(world, run)) {
-        for (size_t i = 0; i < world->run_count; i++) {
-            const struct sim_run *other = world->runs[i];
-            bool has_failed = other->ledger.ended == EVENT_RUN_FAILED && !other->is_by_machine;
-            run = has_failed ? other : run;
-        }
-        retry(world, run);
+        retry_the_last(world);
     }
 }
 

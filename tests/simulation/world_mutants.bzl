@@ -17,6 +17,9 @@ MUTANTS = {
     "active_row_stays": ("A run that has ended stays in the table that recovery reads.", {
         "if (run->row_written)": "if (!run->row_written)",
     }),
+    "adopted_end_not_told": ("A successor is not told of a child that had ended before.", {
+        "ending_tell(partition, successor->state.id, child, &outcome);": "(void)outcome;",
+    }),
     "alarm_not_moved": (
         "The alarm of a run stays where it was when its events move the deadline.",
         {
@@ -114,17 +117,10 @@ MUTANTS = {
         },
     ),
     "child_not_told": ("A parent is not told of a child that was cancelled.", {
-        "uuid_is_zero(spec->parent) || spec->parent_effect == 0":
-            """uuid_is_zero(spec->parent) || spec->parent_effect == 0 || run->state.state ==
+        "uuid_is_zero(place->parent) || place->parent_effect == 0":
+            """uuid_is_zero(place->parent) || place->parent_effect == 0 || run->state.state ==
             RUN_CANCELLED""",
     }),
-    "cleanup_cancelled": (
-        "What code starts to clean up is cancelled when that is done.",
-        {
-            "(event->kind == EVENT_RUN_CANCELLED && !run->state.is_cancelling)":
-                "(event->kind == EVENT_RUN_CANCELLED && run != NULL)",
-        },
-    ),
     "cleanup_waits_for_admission": ("Code that was cancelled waits for admission to clean up.", {
         "effect->kind == EFFECT_BODY && !run->state.is_cancelling": "effect->kind == EFFECT_BODY",
     }),
@@ -151,6 +147,12 @@ MUTANTS = {
     }),
     "delta_ahead": ("A delta carries the number of an event that is not committed yet.", {
         "delta(run->durable_seq,": "delta(run->state.seq,",
+    }),
+    "ended_hides_below": ("A cancellation does not pass through a run that has ended.", {
+        "return engine_is_terminal(run) ? BELOW_TO_PASS : BELOW_TO_CANCEL;":
+            "return engine_is_terminal(run) ? BELOW_DONE : BELOW_TO_CANCEL;",
+        "return row.status == STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;":
+            "return row.status == STATUS_CANCELLED ? BELOW_DONE : BELOW_DONE;",
     }),
     "event_after_batch_missed": ("The event after a full batch is passed over.", {
         "trigger->position = collecting.last;":
@@ -217,8 +219,8 @@ MUTANTS = {
     "new_child_not_cancelled": (
         "A child started in the round of its parent's cancellation lives on.",
         {
-            "uuid_equal(fresh->fresh[i].parent, run->state.id)":
-                "uuid_equal(fresh->fresh[i].parent, run->state.id) && i > 99",
+            "uuid_equal(children->fresh[i].parent, owed->target)":
+                "uuid_equal(children->fresh[i].parent, owed->target) && i > 99",
         },
     ),
     "newest_goes_first": ("Of the same priority the run that was started last goes first.", {
@@ -245,6 +247,22 @@ MUTANTS = {
                 "tell_again(tasks->partition, acts, 0 * count);",
         },
     ),
+    "owed_lost_with_commit": (
+        "What was owed before a commit that failed is forgotten with it.",
+        {
+            "forget_all(owings); owings->is_unread = true;": "forget_all(owings);",
+        },
+    ),
+    "owed_row_not_put": (
+        "What a round left owed is in memory only.",
+        {
+            "if (item->number == 0 || item->is_moved)": "if (item->is_moved)",
+        },
+    ),
+    "owed_row_stays": ("What was owed and is done keeps its row.", {
+        "} else if (number != 0) { delete_row(owings, lane, number);":
+            "} else if (number != 0 && lane == NULL) { delete_row(owings, lane, number);",
+    }),
     "park_lost": ("A task parked by a round whose commit fails is not ready again.", {
         "!act->run->is_touched": "act->run->is_touched && false",
     }),
@@ -366,6 +384,20 @@ MUTANTS = {
             """if (subscriber->at != NULL) { subscriber->sequence = subscriber->at->last > 3 ?
             subscriber->at->last - 1 : subscriber->sequence; feed(""",
     }),
+    "start_during_sweep": (
+        "Runs start in a tree while a cancellation passes through it.",
+        {
+            "return kind->must_wait != NULL && kind->must_wait(partition, run);":
+                "return kind->must_wait != NULL && partition == NULL && run == NULL;",
+        },
+    ),
+    "started_when_cancelled": (
+        "Code that cleans up may start runs.",
+        {
+            "if (step->run->state.is_cancelling) {":
+                "if (step->run->state.is_cancelling && wanted->waits) {",
+        },
+    ),
     "suspension_row_misdated": (
         "The row of a suspension is looked for under another time when it is over.",
         {
@@ -402,6 +434,9 @@ MUTANTS = {
     }),
     "tick_overtakes": ("A tick starts a run while the one before is at work.", {
         "return !engine_is_terminal(&run->state);": "return false;",
+    }),
+    "tree_ends_not_counted": ("A run that has ended counts in its tree.", {
+        "change(trees, place->root, false);": "(void)trees;",
     }),
     "trigger_begins_at_first": ("A new trigger begins with the topic's first event.", {
         "status found = topic_last(partition, offer->topic, &trigger->position); (void)found;":

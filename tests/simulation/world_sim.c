@@ -29,6 +29,7 @@ static void print_counts(const struct world_counts *counts)
         {"completed", counts->completed},
         {"failed", counts->failed},
         {"cancelled", counts->cancelled},
+        {"owed rows", counts->owed},
         {"rounds", counts->rounds},
         {"commits", counts->commits},
         {"events", counts->events},

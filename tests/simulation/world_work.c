@@ -26,15 +26,19 @@ void sim_work_later(struct sim_host *host, const struct sim_task *task)
 
 /* ---- The code. ---- */
 
-static enum sim_op_kind draw_kind(struct draw *draw, unsigned depth)
+static enum sim_op_kind draw_kind(struct draw *draw, const struct world *world, unsigned depth)
 {
-    static const struct {
+    struct row {
         unsigned percent;
         enum sim_op_kind kind;
-    } rows[] = {
+    };
+    static const struct row usual[] = {
         {40, OP_STEP},    {54, OP_SLEEP},  {66, OP_SUSPEND},  {76, OP_AWAIT},
         {84, OP_PUBLISH}, {90, OP_RESUME}, {97, OP_CHILDREN}, {100, OP_START},
     };
+    static const struct row branching[] = {
+        {30, OP_STEP}, {45, OP_SLEEP}, {50, OP_SUSPEND}, {85, OP_CHILDREN}, {100, OP_START}};
+    const struct row *rows = world->is_branching ? branching : usual;
     unsigned at = (unsigned)draw_below(draw, 100);
     size_t row = 0;
     while (at >= rows[row].percent) {
@@ -51,7 +55,7 @@ static void write_code(const struct world *world, struct sim_task *task)
     task->leaves_early = draw_chance(&draw, 15);
     for (size_t i = 0; i < task->op_count; i++) {
         task->ops[i] = (struct sim_op){
-            .kind = draw_kind(&draw, task->depth),
+            .kind = draw_kind(&draw, world, task->depth),
             .is_joined = draw_chance(&draw, 70),
             .amount = draw_u64(&draw),
         };
@@ -280,6 +284,7 @@ static void draw_children(struct world *world, const struct sim_task *task,
         {3, "solo"}, {1, "helper"}, {1, "helper"}, {1, "ghost"},
     };
     size_t count = 1 + world_below(world, world_below(world, 5) == 0 ? 6 : 2);
+    count = world->is_branching && world->run_count < WORLD_RUNS_MAX / 2 ? count + 2 : count;
     struct host_child *children = arena_zalloc(&world->arena, count * sizeof(*children));
     for (size_t i = 0; i < count; i++) {
         /* One whose agent nobody has defined spoils the request: rare. */

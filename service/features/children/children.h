@@ -11,7 +11,7 @@
 extern const struct feature children_feature;
 
 /* A copy of a failed run waits for the children that run had begun, where its wait for them is
- * open; those that have ended are told of at once. DATA_LOSS: some could not be read. */
-status children_adopt(struct partition *partition, uuid source, struct live_run *successor);
+ * open; those that have ended are told of. Owed: it is done in this round or in later ones. */
+void children_adopt(struct partition *partition, uuid source, struct live_run *successor);
 
 #endif

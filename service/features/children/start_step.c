@@ -1,7 +1,9 @@
 #include "service/features/children/start_step.h"
 
 #include "service/base/json_writer.h"
+#include "service/features/children/family.h"
 #include "service/features/starts/starts.h"
+#include "service/features/trees/trees.h"
 #include "service/partition/state.h"
 
 static_assert((int)RUN_KIND_AGENT == 1 && (int)RUN_KIND_WORKFLOW == 2 && (int)RUN_KIND_TOOL == 3,
@@ -26,15 +28,28 @@ static struct run_spec child_spec(const struct step_request *step, const struct 
     };
 }
 
+/* While a cancellation passes through the tree nothing starts in it: so it ends, and nothing
+ * escapes it. */
+static bool must_wait(struct partition *partition, const struct live_run *run)
+{
+    return owed_stands(partition, tree_place(partition, run)->root, &cancel_below_owed);
+}
+
 static void prepare_start(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
-    struct event started;
+    const struct tree_place *place = tree_place(step->partition, step->run);
     struct failure failure;
     assert(wanted->kind == STEP_REQUEST_START);
     assert(step->own == NULL);
-    if (!status_is_ok(runs_started(step->run, step->arena, &started))) {
-        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), STR("damaged"));
+    if (step->run->state.is_cancelling) {
+        step_request_refuse(step, "CANCELLED",
+                            STR("the run is being cancelled: its code may clean up, but not start "
+                                "runs"));
+        return;
+    }
+    if (!tree_may_grow(step->partition, step->run, wanted->child_count, step->arena, &failure)) {
+        step_request_refuse(step, reason_name(failure.reason), failure.message);
         return;
     }
     step->command.step_request.kind = wanted->waits ? EFFECT_CHILDREN : EFFECT_AT_ONCE;
@@ -45,7 +60,8 @@ static void prepare_start(struct step_request *step)
     struct run_spec *specs = arena_alloc(step->arena, wanted->child_count * sizeof(specs[0]));
     for (size_t i = 0; i < wanted->child_count; i++) {
         specs[i] = child_spec(step, &wanted->children[i]);
-        specs[i].root = started.run_started.spec.root;
+        specs[i].root = place->root;
+        specs[i].depth = place->depth + 1;
         specs[i].parent_index = (uint32_t)i;
         if (!start_check(step->partition, &specs[i], step->arena, &failure)) {
             step_request_refuse(step, reason_name(failure.reason), failure.message);
@@ -103,6 +119,7 @@ static void carry_out(struct step_request *step)
 const struct wait_kind start_step_kind = {
     .request = STEP_REQUEST_START,
     .kind = EFFECT_CHILDREN,
+    .must_wait = must_wait,
     .prepare = prepare_start,
     .carry_out = carry_out,
 };

@@ -38,6 +38,7 @@ static void rename_start(const struct fork *fork, struct event *event)
     spec->deadline_ms = timeout_ms == 0 ? 0 : now_ms + timeout_ms;
     spec->parent = (uuid){{0}};
     spec->parent_effect = 0;
+    spec->depth = 0;
     spec->root = fork->id;
     spec->options.idempotency_key = STR_EMPTY;
 }
@@ -226,10 +227,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     withdraw_admission(&fork);
     drop_leases(&fork);
     if (adopts) {
-        status adopted = children_adopt(partition, source, fork.run);
-        if (!status_is_ok(adopted)) {
-            log_line(LOG_ERROR, "children_unreadable", "why=\"%s\"", adopted.why);
-        }
+        children_adopt(partition, source, fork.run);
     }
     command_recover(partition, fork.run);
     *ret_id = fork.id;

@@ -227,12 +227,12 @@ static const struct act_kind acknowledge_act = {
 static const struct act_kind refuse_act = {
     .name = "refuse", .perform = perform_refuse, .abandon = abandon_refuse};
 
-static void note_verdict(struct partition *partition, struct host_session *session, uint64_t seq,
+static void note_verdict(struct partition *partition, uint64_t session, uint64_t seq,
                          enum verdict verdict)
 {
     struct receipt *receipt = arena_zalloc(&partition->round_arena, sizeof(*receipt));
     const struct act_kind *kind = &refuse_act;
-    receipt->session = host_session_number(session);
+    receipt->session = session;
     receipt->seq = seq;
     switch (verdict) {
     case VERDICT_OK:
@@ -255,19 +255,24 @@ static void note_verdict(struct partition *partition, struct host_session *sessi
     act_add(partition, kind, NULL)->data = receipt;
 }
 
+/* Where it can't be done before something else is, it is taken up again in the next round. */
 static void submit_for_host(struct partition *partition, struct request *request)
 {
     const struct host_request *said = host_request(request);
     const struct host_message *message = &said->message;
-    struct host_session *session = said->link->session;
-    assert(session != NULL);
     struct live_run *run;
     status found = runs_get(partition, message->task.run, &run);
     enum verdict verdict = VERDICT_STALE;
+    if (status_is_ok(found) && message->kind == HOST_MESSAGE_STEP_REQUEST &&
+        step_request_must_wait(partition, run, message)) {
+        partition_post_always(partition, request);
+        return;
+    }
     if (status_is_ok(found)) {
         verdict = submit_message(partition, run, request);
     }
-    note_verdict(partition, session, message->seq, verdict);
+    note_verdict(partition, said->received_by, message->seq, verdict);
+    request_answer_later(partition, request);
 }
 
 static void show_progress(struct partition *partition, const struct host_message *message)
@@ -298,7 +303,11 @@ static bool says_hello(const struct partition *partition, const struct host_link
 
 static void handle_message(struct partition *partition, struct request *request)
 {
-    const struct host_request *said = host_request(request);
+    struct host_request *said = host_request(request);
+    if (said->received_by != 0) {
+        submit_for_host(partition, request);
+        return;
+    }
     struct host_session *session = said->link->session;
     if (session == NULL && says_hello(partition, said->link)) {
         partition_post_always(partition,
@@ -311,8 +320,9 @@ static void handle_message(struct partition *partition, struct request *request)
     }
     switch (hosts_receive(partition->hosts, session, &said->message, partition->monotonic_ms)) {
     case HOST_RECEIPT_COMMAND:
+        said->received_by = host_session_number(session);
         submit_for_host(partition, request);
-        break;
+        return;
     case HOST_RECEIPT_SHOW:
         show_progress(partition, &said->message);
         break;

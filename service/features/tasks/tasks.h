@@ -39,6 +39,7 @@ struct host_request {
     struct request request;
     struct host_link *link;
     struct host_message message; /* Not of HOST_GONE. */
+    uint64_t received_by; /* The number of the session that has received it; 0: none yet. */
 };
 extern const struct operation host_message_operation;
 extern const struct operation host_gone_operation;

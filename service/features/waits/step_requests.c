@@ -172,6 +172,13 @@ enum verdict step_request_submit(struct partition *partition, struct live_run *r
     return command_submit(partition, run, &step.command);
 }
 
+bool step_request_must_wait(struct partition *partition, const struct live_run *run,
+                            const struct host_message *message)
+{
+    const struct wait_kind *kind = waits_kind_for(partition, message->step_request.kind);
+    return kind->must_wait != NULL && kind->must_wait(partition, run);
+}
+
 void step_request_resend(struct partition *partition, struct task_ref task)
 {
     struct replay replay;

@@ -24,6 +24,8 @@ struct step_request {
 struct wait_kind {
     enum step_request_kind request; /* What a host asks for. */
     enum effect_kind kind; /* EFFECT_AT_ONCE: it settles at once. */
+    /* Whether something else comes before it in a later round; NULL: nothing ever does. */
+    bool (*must_wait)(struct partition *partition, const struct live_run *run);
     /* Fills in the command; may settle it. What can be done at once is done in this batch. */
     void (*prepare)(struct step_request *step);
     /* After every check, before the command is submitted; NULL: nothing. */

@@ -1,0 +1,112 @@
+/*
+ * adoption: a failed run goes on as a copy, which waits for the children that run had begun.
+ */
+#include <stdlib.h>
+
+#include "service/base/sys.h"
+#include "service/features/children/children.h"
+#include "service/features/children/family.h"
+#include "service/features/trees/trees.h"
+#include "service/partition/journal.h"
+
+enum {
+    ADOPTED_MAX = 256, /* In a round. */
+};
+
+static bool note_settled(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    assert(event->kind == EVENT_CHILD_SETTLED);
+    run_ids_add(context, event->child_settled.child);
+    return true;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(uuid));
+}
+
+/* Those whose end the successor knows, sorted. */
+static status read_settled(struct partition *partition, uuid successor, struct run_ids *ret)
+{
+    TRY(journal_each(partition, successor, JOURNAL_KIND(EVENT_CHILD_SETTLED),
+                     &partition->round_arena, note_settled, ret));
+    if (ret->count > 0) {
+        qsort(ret->ids, ret->count, sizeof(ret->ids[0]), compare_ids);
+    }
+    return STATUS_OK;
+}
+
+static bool is_among(const struct run_ids *ids, uuid id)
+{
+    return ids->count > 0 &&
+           bsearch(&id, ids->ids, ids->count, sizeof(ids->ids[0]), compare_ids) != NULL;
+}
+
+static status adopt_child(struct partition *partition, struct live_run *successor, uuid id)
+{
+    struct live_run *child;
+    struct outcome outcome;
+    TRY(runs_get(partition, id, &child));
+    const struct tree_place *place = tree_place(partition, child);
+    const struct effect *wait = engine_effect(&successor->state, place->parent_effect);
+    if (place->parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN) {
+        return STATUS_OK;
+    }
+    if (!engine_is_terminal(&child->state)) {
+        family_note_successor(partition, id, successor->state.id);
+        return STATUS_OK;
+    }
+    TRY(ending_read(partition, child, NULL, &outcome));
+    ending_tell(partition, successor->state.id, child, &outcome);
+    return STATUS_OK;
+}
+
+/* A child that cannot be read holds up no other; only one whose end is of this very round is tried
+ * again. */
+static enum owed_result adopt(struct partition *partition, struct owed *owed, size_t *budget)
+{
+    struct live_run *successor;
+    struct run_ids settled = {.arena = &partition->round_arena};
+    struct run_ids children = {.arena = &partition->round_arena};
+    size_t limit = *budget < ADOPTED_MAX ? *budget : ADOPTED_MAX;
+    (*budget)--;
+    status read = runs_get(partition, owed->target, &successor);
+    if (status_is_ok(read)) {
+        read = read_settled(partition, owed->target, &settled);
+    }
+    if (status_is_ok(read)) {
+        read = family_read(partition, owed->source, owed->cursor, limit, &children);
+    }
+    if (!status_is_ok(read)) {
+        return owed_unread(read);
+    }
+    for (size_t i = 0; i < children.count; i++) {
+        if (engine_is_terminal(&successor->state) || successor->state.is_cancelling) {
+            return OWED_DONE;
+        }
+        if (is_among(&settled, children.ids[i])) {
+            owed->cursor = children.ids[i];
+            continue;
+        }
+        status adopted = adopt_child(partition, successor, children.ids[i]);
+        if (adopted.code == CODE_NOT_FOUND) {
+            return OWED_GOES_ON;
+        }
+        if (!status_is_ok(adopted)) {
+            log_line(LOG_ERROR, "child_unreadable", "why=\"%s\"", adopted.why);
+        }
+        owed->cursor = children.ids[i];
+        *budget -= *budget > 0 ? 1 : 0;
+    }
+    return children.count < limit ? OWED_DONE : OWED_GOES_ON;
+}
+
+const struct owed_kind adopt_owed = {.name = "adopt", .number = 3, .work = adopt};
+
+void children_adopt(struct partition *partition, uuid source, struct live_run *successor)
+{
+    assert(!uuid_equal(source, successor->state.id));
+    const struct owed owed = {.target = successor->state.id, .source = source};
+    owed_post(partition, tree_place(partition, successor)->root, &adopt_owed, &owed);
+}

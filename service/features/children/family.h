@@ -1,0 +1,65 @@
+/*
+ * family: what the files of this feature share: the rows that lead from a run to those it started.
+ */
+#ifndef SERVICE_FEATURES_CHILDREN_FAMILY_H
+#define SERVICE_FEATURES_CHILDREN_FAMILY_H
+
+#include "service/codec/tree_rows.h"
+#include "service/features/owed/owed.h"
+#include "service/partition/state.h"
+
+/* The feature's state: the rows of this round, which are not in the store yet. */
+struct children {
+    struct partition *partition;
+    struct child_row *fresh;
+    size_t count;
+    size_t capacity;
+};
+
+struct children *children_of(const struct partition *partition);
+
+/* A growing list in an arena. */
+struct run_ids {
+    struct arena *arena;
+    uuid *ids;
+    size_t count;
+    size_t capacity;
+};
+
+void run_ids_add(struct run_ids *list, uuid id);
+
+/* Into the batch: the parent's cancellation is the child's. */
+void family_note(struct partition *partition, uuid parent, uuid child);
+/* The next children by their ids, at most `limit`: those in the store that come after `cursor`
+ * (zero: from the first). The list has fewer: there are no more. */
+status family_read(struct partition *partition, uuid parent, uuid cursor, size_t limit,
+                   struct run_ids *ret);
+/* Whether it has started any run. True also when that cannot be read. */
+bool family_is_there(struct partition *partition, uuid parent);
+
+/* A successor waits for the child in place of the run that started it. */
+void family_note_successor(struct partition *partition, uuid child, uuid successor);
+/* Takes those who wait for the child in place of its parent: their rows go. */
+status family_take_successors(struct partition *partition, uuid child, uuid parent,
+                              struct run_ids *ret);
+
+/* What is owed of families; see owed.h. */
+extern const struct owed_kind tell_parent_owed; /* target: a run that has ended. */
+extern const struct owed_kind cancel_below_owed; /* target: the run above. */
+extern const struct owed_kind adopt_owed; /* target: the successor, source: whom it follows. */
+
+/* What a decision is about, at hand in its own round. */
+struct ending {
+    const struct event *events;
+    size_t count;
+};
+
+/* How the run ended, as its parent is told. NULL at hand: read from its journal. NOT_FOUND: its end
+ * is not on disk yet. */
+status ending_read(struct partition *partition, struct live_run *run, const struct ending *at_hand,
+                   struct outcome *ret);
+/* Tells a run that a child of its wait has ended so. */
+void ending_tell(struct partition *partition, uuid parent, struct live_run *child,
+                 const struct outcome *outcome);
+
+#endif
