@@ -141,9 +141,12 @@ static void check_successor(struct world *world, const struct sim_run *successor
         bool is_its = parent != NULL && parent->ledger.ended == EVENT_RUN_FAILED &&
                       str_equal(parent->marker, successor->marker) && child->parent_effect != 0 &&
                       child->started < successor->started && child->ledger.ended != EVENT_NONE;
-        const struct ledger_effect *wait =
-            is_its ? ledger_open(&successor->ledger, child->parent_effect) : NULL;
-        if (wait != NULL && wait->kind == EFFECT_CHILDREN) {
+        const struct sim_wait *wait =
+            is_its ? sim_run_wait_of(successor, child->parent_effect) : NULL;
+        const struct sim_wait *copied =
+            is_its ? sim_run_wait_of(parent, child->parent_effect) : NULL;
+        if (wait != NULL && copied != NULL && wait->is_open && wait->kind == EFFECT_CHILDREN &&
+            str_equal(wait->data, copied->data)) { /* It names the children. */
             bool is_owed = owed != NULL && memcmp(owed->row.cursor.bytes, child->id.bytes, 16) < 0;
             world_expect(
                 world, is_owed || has_heard(successor, child->id) || sim_run_owes_end(world, child),

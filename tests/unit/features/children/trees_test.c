@@ -1,5 +1,5 @@
 /*
- * Goal:   a tree of runs is cancelled whole, however deep or wide it is.
+ * Goal:   a tree of runs is cancelled whole, however deep or wide it is, a part in each round.
  * Method: the real partition; runs nobody hosts, each the child of the one before, or all of one.
  */
 #include <setjmp.h>
@@ -17,14 +17,20 @@
 
 enum {
     RUNS = 1000,
+    ROUNDS_MAX = 10,
     STATUS_CANCELLED = 5, /* Of the API. */
 };
 
-static uuid start(struct lone_partition *lone, uuid parent)
+static uuid start(struct lone_partition *lone, uuid root, uuid parent)
 {
     struct request *request = request_new(&start_operation);
     start_request(request)->spec = (struct run_spec){
-        .kind = RUN_KIND_WORKFLOW, .name = STR("nobody"), .input = STR("null"), .parent = parent};
+        .kind = RUN_KIND_WORKFLOW,
+        .name = STR("nobody"),
+        .input = STR("null"),
+        .parent = parent,
+        .root = root,
+    };
     lone_ask(lone, request);
     assert_int_equal(lone->failure.code, CODE_OK);
     uuid run = start_request(request)->ret_run;
@@ -49,10 +55,10 @@ static void cancel_all_of(bool is_deep)
     assert_non_null(lone);
     lone_init(lone, 1800000000000);
     lone->leaves_runs_open = true;
-    uuid root = start(lone, (uuid){{0}});
+    uuid root = start(lone, (uuid){{0}}, (uuid){{0}});
     uuid parent = root;
     for (size_t i = 1; i < RUNS; i++) {
-        uuid run = start(lone, parent);
+        uuid run = start(lone, root, parent);
         parent = is_deep ? run : root;
     }
     assert_int_equal(count_cancelled(lone), 0);
@@ -62,7 +68,11 @@ static void cancel_all_of(bool is_deep)
     lone_ask(lone, request);
     assert_int_equal(lone->failure.code, CODE_OK);
     request_free(request);
-    assert_int_equal(count_cancelled(lone), RUNS);
+    size_t rounds = 1; /* Asking makes one. */
+    while (count_cancelled(lone) < RUNS) {
+        assert_true(++rounds < ROUNDS_MAX);
+    }
+    assert_true(rounds > 1); /* No round does it all. */
     lone_fini(lone);
     free(lone);
 }
