@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from . import _registry
+from . import _registry, sync
 from ._checks import check_client, checked_id, refuse
 from ._codec.schema import schema_of
 from ._execution.starts import AgentRunConfig
@@ -18,7 +18,7 @@ from .errors import UnsupportedFeatureError
 from .handle import ExecutionHandle
 from .queue import Queue, default_name, name_of
 from .stop_conditions import combined
-from .stream import StreamResult
+from .stream import StreamStart
 from .tool import Tool
 from .types import AgentResult
 from .v1 import agents_pb2
@@ -202,7 +202,14 @@ class Agent(Workflow):
         run = await client._start_agent(config)
         return await client._agent_result(self, run.id, timeout)
 
-    async def stream(
+    def run_sync(  # type: ignore[override]
+        self, client: Starter, input: Input, **options: Any
+    ) -> AgentResult:
+        """As run(), for code without an event loop: waits in a thread of its own. Also works where
+        a loop runs, as in a notebook; not inside a tool or workflow."""
+        return sync.run(lambda: self.run(client, input, **options))
+
+    def stream(
         self,
         client: Starter,
         input: Input,
@@ -217,8 +224,11 @@ class Agent(Workflow):
         priority: int | None = None,
         idempotency_key: str | None = None,
         **provider_kwargs: Any,
-    ) -> StreamResult:
+    ) -> StreamStart:
         """Starts a run and returns at once; the result's `text_chunks` and `events` follow it.
+
+            stream = await agent.stream(client, "hi")
+            async with agent.stream(client, "hi") as stream: ...
 
         Arguments and errors as for run(); `run_timeout_seconds` and `timeout` mean the same.
         """
@@ -237,7 +247,7 @@ class Agent(Workflow):
             idempotency_key=idempotency_key,
             **provider_kwargs,
         )
-        return StreamResult(client, self, await client._start_agent(config))
+        return StreamStart(client, self, client._start_agent(config))
 
     async def invoke(
         self,

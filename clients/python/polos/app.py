@@ -5,17 +5,63 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
+import threading
+import time
 from typing import Any
 
 from ._checks import refuse
 from .client import PolosClient
+from .errors import UnavailableError
 from .host import Host
 
 log = logging.getLogger("polos")
 
-DRAIN_SECONDS = 30.0
+DRAIN_SECONDS = 25.0
+LOOK_AGAIN_SECONDS = 1.0  # between two looks for a server that is not there
+REMINDER_SECONDS = 60.0  # between two lines about that
+
+
+class _Signals:
+    """SIGINT and SIGTERM while serve() runs, in the main thread; the third is not ours any more."""
+
+    def __init__(self) -> None:
+        self._came = asyncio.Semaphore(0)
+        self._before: dict[int, Any] = {}
+        self._count = 0
+
+    async def next(self) -> None:
+        """Returns when one more has come."""
+        await self._came.acquire()
+
+    def __enter__(self) -> _Signals:
+        if threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                    before = signal.getsignal(number)
+                    loop.add_signal_handler(number, self._on_signal)
+                    self._before[number] = before
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._restore()
+
+    def _on_signal(self) -> None:
+        self._count += 1
+        self._came.release()
+        if self._count == 2:
+            self._restore()
+
+    def _restore(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number, before in self._before.items():
+            loop.remove_signal_handler(number)
+            if before is not None:
+                signal.signal(number, before)
+        self._before.clear()
 
 
 class Polos(PolosClient):
@@ -23,8 +69,8 @@ class Polos(PolosClient):
     of that server.
 
     `async with Polos() as polos:` connects and offers; `await polos.serve()` then blocks until
-    SIGINT or SIGTERM, lets tasks at work end (30 s at most) and leaves. A server that goes away is
-    dialled again for ever.
+    SIGINT or SIGTERM, lets tasks at work end (25 s at most) and leaves; a second signal leaves at
+    once. A server that is not there yet, or goes away, is dialled again for ever.
 
     Args:
         project_id, api_url, api_key, deployment_id: as for PolosClient.
@@ -67,7 +113,10 @@ class Polos(PolosClient):
         return self
 
     async def __aenter__(self) -> Polos:
-        await self.start()
+        try:
+            await self.start()
+        except UnavailableError as error:  # what needs the server looks for it again; serve() waits
+            log.warning("%s", error.message)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -83,28 +132,51 @@ class Polos(PolosClient):
             self._host = await self._connection().serve()
 
     async def serve(self) -> None:
-        """Blocks until SIGINT or SIGTERM, then drains. Raises when the server refuses this host."""
-        await self.start()
-        assert self._host is not None
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                loop.add_signal_handler(number, asked.set)
-        ends = [asyncio.create_task(asked.wait()), asyncio.create_task(self._host.wait())]
+        """Blocks until SIGINT or SIGTERM, then drains; a second one leaves at once. Waits for a
+        server that is not there yet. Raises when the server refuses this host."""
+        with _Signals() as signals:
+            asked = asyncio.create_task(signals.next())
+            serving = asyncio.create_task(self._serve())
+            try:
+                await asyncio.wait([asked, serving], return_when=asyncio.FIRST_COMPLETED)
+                if serving.done():
+                    serving.result()
+            finally:
+                for task in (asked, serving):
+                    task.cancel()
+                await asyncio.gather(asked, serving, return_exceptions=True)
+                await self._leave(signals)
+
+    async def _serve(self) -> None:
+        said_at = -math.inf
+        while self._host is None:
+            try:
+                await self.start()
+            except UnavailableError as error:
+                if time.monotonic() - said_at >= REMINDER_SECONDS:
+                    said_at = time.monotonic()
+                    log.warning("%s; waiting for it", error.message)
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        log.info("serving what is defined here at %s", self.api_url)
+        await self._host.wait()
+
+    async def _leave(self, signals: _Signals) -> None:
+        """Lets tasks at work end, unless a further signal says that there is no time for it."""
+        host = self._host
+        if host is not None and host.held_count:
+            log.warning(
+                "leaving: %d tasks are at work, which have %.0f s to end; a further signal leaves "
+                "at once",
+                host.held_count,
+                DRAIN_SECONDS,
+            )
+        impatient = asyncio.create_task(signals.next())
+        if host is not None:
+            impatient.add_done_callback(lambda _: host.leave_now())
         try:
-            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if ends[1] in done:
-                ends[1].result()
-        finally:
-            for number in signals:
-                with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                    loop.remove_signal_handler(number)
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
             await self.stop(DRAIN_SECONDS)
+        finally:
+            impatient.cancel()
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Lets tasks at work end for so long, then leaves."""

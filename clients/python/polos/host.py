@@ -199,6 +199,7 @@ class Host:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._draining = False
+        self._stop_at = 0.0  # when a stop() under way does not wait for tasks any more
         self._last: PolosError | None = None  # why the last stream ended
         self.failure: PolosError | None = None  # why the host gave up; None: it did not
 
@@ -248,11 +249,11 @@ class Host:
         self._wake.set()
         for running in list(self._running.values()):
             running.execution.hurry()
-        give_up_at = time.monotonic() + grace_seconds
+        self._stop_at = time.monotonic() + grace_seconds
         park_until = time.monotonic() + PARK_SECONDS if self._session.welcomed else 0.0
         while self._session.held_count:
             wanted = park_until if self._gives_back() else 0.0
-            left = max(give_up_at, wanted) - time.monotonic()
+            left = max(self._stop_at, wanted) - time.monotonic()
             if left <= 0:
                 break
             self._settled.clear()
@@ -267,6 +268,11 @@ class Host:
             self._loop_task.cancel()
             works.append(self._loop_task)
         await asyncio.gather(*works, return_exceptions=True)
+
+    def leave_now(self) -> None:
+        """Ends the patience of a stop() under way."""
+        self._stop_at = 0.0
+        self._settled.set()
 
     def _gives_back(self) -> bool:
         """Whether there are tasks that only wait, or whose Park is on its way."""

@@ -9,16 +9,16 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from . import _keys
 from ._codec.names import UnknownClassError
 from ._codec.outcomes import error_outcome, value_outcome
-from ._codec.text import dumps_argument
+from ._codec.text import dumps_argument, sentences
 from ._codec.values import kept, loads_step, restored
 from ._execution import pool
 from ._execution.children import (
@@ -88,11 +88,14 @@ class Step:
             max_retries: further tries after a failure, before the failure is kept.
             base_delay: seconds before the first retry; doubled for each further one.
             max_delay: the most seconds between two tries.
+            timeout: seconds that a try may take; then it has failed (`error_type` "TIMEOUT").
+                Of a func that takes a `timeout` itself, func's own.
 
         Returns: what func returned, or what it returned in an earlier execution: pydantic models
             as models, otherwise as JSON gives it back, or as func's return annotation says.
         """
         _check_work(step_key, func, max_retries, base_delay, max_delay)
+        seconds = None if _takes(func, "timeout") else kwargs.pop("timeout", None)
         tries = Tries(step_key, max_retries, base_delay, max_delay)
         await self._recall_tries(tries)
         settled = await self._execution.recall(step_key, "step")
@@ -100,13 +103,15 @@ class Step:
             return self._value_of(settled, step_key, func)
         with self._execution.working():
             try:
-                value = await self._tried(tries, lambda: _call(func, *args, **kwargs))
+                value = await self._tried(
+                    tries, lambda: _limited(_call(func, *args, **kwargs), seconds)
+                )
                 text, found = kept(value, func)
                 outcome = value_outcome(text, f"step {step_key!r}")
             except UnsupportedFeatureError:
                 raise
             except Exception as error:
-                outcome = error_outcome(error, f"step {step_key!r}")
+                outcome = _error_of(error, step_key)
                 await self._execution.settle(step_key, outcome)
                 raise _failure(outcome, step_key) from error
             await self._execution.settle(step_key, outcome)
@@ -193,15 +198,22 @@ class Step:
         return EventPayload.model_validate(value)
 
     async def suspend(
-        self, step_key: str, data: dict[str, Any] | BaseModel | Any, timeout: float | None = None
+        self,
+        step_key: str,
+        data: dict[str, Any] | BaseModel | Any = None,
+        timeout: float | None = None,
+        *,
+        schema: type[BaseModel] | None = None,
     ) -> Any:
         """Waits for an answer from outside: `client.resume(...)` of anybody, anywhere.
 
         Args:
             data: what the suspension shows to whoever looks at it.
             timeout: seconds after which the step fails (`error_type` "TIMEOUT"); None: never.
+            schema: what the answer has to fit; else the step fails (`error_type` "ANSWER_INVALID").
 
-        Returns: {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
+        Returns: an instance of the schema, or without one
+            {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
         """
         text = dumps_argument(data, f"the data of suspend({step_key!r})", "data")
         deadline = _deadline(step_key, timeout)
@@ -210,8 +222,17 @@ class Step:
             body = tools_pb2.Suspend(data_json=text, deadline_ms=deadline())
             return tools_pb2.Order(key=step_key, suspend=body)
 
-        answer = await self._ordered(step_key, "suspend", order)
-        return self._resumed(step_key, answer)
+        answer = self._resumed(step_key, await self._ordered(step_key, "suspend", order))
+        return answer if schema is None else _answer_of(schema, answer["data"], step_key)
+
+    def timeout(self, step_key: str, seconds: float) -> Timeout:
+        """Limits the time of what stands in an `async with`: after it TimeoutError is raised. The
+        time goes on while the code is let go of, and is over at the same place when it runs again.
+
+            async with ctx.step.timeout("patience", 30):
+                await ctx.step.suspend("approve", {})
+        """
+        return Timeout(lambda: self._sleep(step_key, _deadline(step_key, seconds)))
 
     # ---- events and answers ----
 
@@ -383,7 +404,7 @@ class Step:
             except Exception as error:
                 if tries.left == 0:
                     raise
-                outcome = error_outcome(error, f"step {tries.key!r}")
+                outcome = _error_of(error, tries.key)
                 await self._execution.recall(tries.next_key, "step")
                 await self._execution.settle(tries.next_key, outcome)
                 tries.failed += 1
@@ -476,6 +497,50 @@ class Step:
         return [batch_result(c, told) for c, told in zip(children, found)]
 
 
+def _answer_of(schema: type[BaseModel], answer: Any, key: str) -> BaseModel:
+    try:
+        text = dumps_argument(answer, "the answer", "data")
+        return schema.model_validate_json(text, by_alias=True, by_name=True)
+    except ValidationError as error:
+        raise StepExecutionError(
+            f"the answer to step {key!r} does not fit {schema.__name__}: {sentences(error)}",
+            error_type="ANSWER_INVALID",
+        ) from error
+
+
+class Timeout:
+    """What Step.timeout() gives; `expired`: the time was over before the code was."""
+
+    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+        self.expired = False
+        self._wait = wait
+        self._body: asyncio.Task[Any] | None = None
+        self._clock: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Timeout:
+        self._body = asyncio.current_task()
+        self._clock = asyncio.create_task(self._watch(), name="polos-timeout")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: object, traceback: object
+    ) -> None:
+        assert self._clock is not None and self._body is not None
+        self._clock.cancel()
+        await asyncio.gather(self._clock, return_exceptions=True)
+        if self.expired and kind is not None and issubclass(kind, asyncio.CancelledError):
+            uncancel = getattr(self._body, "uncancel", None)  # Python 3.11
+            if uncancel is not None:
+                uncancel()
+            raise TimeoutError("the time of this part of the code is over") from None
+
+    async def _watch(self) -> None:
+        await self._wait()
+        self.expired = True
+        assert self._body is not None
+        self._body.cancel()
+
+
 class Tries:
     """How often a step's function was called in vain, and may be called again."""
 
@@ -543,11 +608,41 @@ def _check_work(
             raise ValueError(f"{name} of step {key!r} is {value!r}: it is 0 or more")
 
 
+def _takes(func: Callable[..., Any], name: str) -> bool:
+    """Whether a function may be given an argument of this name."""
+    try:
+        parameters = inspect.signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(p.name == name or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
+
+
+class _OutOfTimeError(TimeoutError):
+    """A try of a step took longer than it may."""
+
+
+async def _limited(work: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
+    if seconds is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.wait_for(task, seconds)
+    except asyncio.TimeoutError as error:
+        if not task.cancelled():
+            raise  # its own
+        raise _OutOfTimeError(f"it did not end within {seconds} s") from error
+
+
 async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if inspect.iscoroutinefunction(func):
         return await func(*args, **kwargs)
     value = await pool.run(func, *args, **kwargs)
     return await value if inspect.isawaitable(value) else value
+
+
+def _error_of(error: BaseException, key: str) -> tools_pb2.TaskOutcome:
+    kind = "TIMEOUT" if isinstance(error, _OutOfTimeError) else ""
+    return error_outcome(error, f"step {key!r}", type=kind)
 
 
 def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import aclosing
 from typing import Any
 
@@ -102,6 +102,10 @@ class StreamResult:
         """
         return self._events()
 
+    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        """The same as `events`."""
+        return self._events()
+
     async def text(self) -> str:
         """The whole text of all turns, once the run has ended; errors as text_chunks."""
         narrator = self._narrator()
@@ -160,6 +164,38 @@ class StreamResult:
                 if event.event_type == "text_delta":
                     yield _chunk(event.data)
             self._check(response.ended if response.HasField("ended") else None)
+
+
+class StreamStart:
+    """A run that is being started: awaited it gives a StreamResult, and so does `async with`, which
+    cancels the run when it is left by an exception."""
+
+    def __init__(
+        self,
+        client: Starter,
+        agent: StartableAgent,
+        start: Coroutine[Any, Any, ExecutionHandle],
+    ) -> None:
+        self._client = client
+        self._agent = agent
+        self._start = start
+        self._started: StreamResult | None = None
+
+    def __await__(self) -> Generator[Any, None, StreamResult]:
+        return self._result().__await__()
+
+    async def __aenter__(self) -> StreamResult:
+        self._started = await self._result()
+        return self._started
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: object, traceback: object
+    ) -> None:
+        if kind is not None and self._started is not None:
+            await self._started.cancel()
+
+    async def _result(self) -> StreamResult:
+        return StreamResult(self._client, self._agent, await self._start)
 
 
 def _chunk(data: dict[str, Any]) -> TextChunk:

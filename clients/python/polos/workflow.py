@@ -10,7 +10,7 @@ from typing import Any, overload
 
 from pydantic import BaseModel, ValidationError
 
-from . import _registry
+from . import _registry, sync
 from ._checks import check_client, checked_id, refuse
 from ._codec.text import dumps_argument, sentences
 from ._execution import pool
@@ -161,6 +161,11 @@ class Workflow:
                 idempotency_key=idempotency_key,
             ),
         )
+
+    def run_sync(self, client: Starter, payload: Any = None, **options: Any) -> Any:
+        """As run(), for code without an event loop: waits in a thread of its own. Also works where
+        a loop runs, as in a notebook; not inside a tool or workflow."""
+        return sync.run(lambda: self.run(client, payload, **options))
 
     async def invoke(
         self,

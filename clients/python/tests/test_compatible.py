@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -325,3 +326,78 @@ async def test_runs_and_contexts_have_the_documented_fields(client):
 
 def test_a_failed_step_says_why():
     assert StepExecutionError("no room").reason == "no room" == str(StepExecutionError("no room"))
+
+
+# ---- new for everyone ----
+
+
+async def test_a_stream_is_a_context_and_an_iterable(client):
+    agent = scripted("streamed")
+    async with agent.stream(client, "x", script=[{"text": "hi"}]) as stream:
+        seen = [event.event_type async for event in stream]
+    assert seen[0] == "agent_start" and seen[-1] == "agent_finish"
+    with pytest.raises(LookupError):
+        async with agent.stream(client, "x", script=[{"text": "a b"}], delta_ms=5000) as stream:
+            raise LookupError
+    with pytest.raises(polos.RunCancelledError):
+        await stream.result()
+
+
+async def test_an_answer_is_of_the_schema_it_was_asked_for(client, threshold):
+    class Decision(BaseModel):
+        approved: bool
+
+    @workflow
+    async def asks(ctx):
+        found = await ctx.step.suspend("ask", {"q": 1}, schema=Decision)
+        try:
+            await ctx.step.suspend("again", schema=Decision)
+        except StepExecutionError as error:
+            return [type(found) is Decision and found.approved, error.error_type]
+
+    handle = await asks.invoke(client)
+    await client.resume("asks", handle.id, "ask", Decision(approved=True))
+    await client.resume("asks", handle.id, "again", {"approved": "perhaps"})
+    assert await handle.result(client, 20) == [True, "ANSWER_INVALID"]
+
+
+async def test_a_part_of_the_code_has_a_time_of_its_own(client, threshold):
+    lives: list[int] = []
+
+    @workflow
+    async def limited(ctx):
+        lives.append(1)
+        found = []
+        async with ctx.step.timeout("long", 60) as limit:
+            found.append(await ctx.step.run("quick", lambda: "done"))
+        found.append(limit.expired)
+        try:
+            async with ctx.step.timeout("short", 0.2):
+                await ctx.step.suspend("never", {})
+        except TimeoutError:
+            found.append(await ctx.step.run("after", lambda: "too late"))
+        await ctx.step.wait_for("nap", seconds=0.05)
+        return found
+
+    assert await limited.run(client, timeout=20) == ["done", False, "too late"]
+    assert len(lives) == 1 if threshold == "10" else len(lives) >= 2
+
+
+async def test_a_step_has_a_time_of_its_own(client):
+    tried: list[int] = []
+
+    async def slow() -> None:
+        tried.append(1)
+        await asyncio.sleep(60)
+
+    def takes_it(timeout: int) -> int:
+        return timeout
+
+    @workflow
+    async def hasty(ctx):
+        try:
+            await ctx.step.run("slow", slow, timeout=0.1, max_retries=1, base_delay=0.01)
+        except StepExecutionError as error:
+            return [error.error_type, await ctx.step.run("own", takes_it, timeout=3)]
+
+    assert await hasty.run(client, timeout=20) == ["TIMEOUT", 3] and len(tried) == 2

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import HERE, running_server
 
-from polos import PolosClient, RunFailedError, workflow
+from polos import Agent, Polos, PolosClient, RunFailedError, sync, workflow
 
 SECONDS = 20
 
@@ -160,3 +162,112 @@ async def test_code_that_gives_up_on_a_step_gives_up_again(client, monkeypatch):
         return other
 
     assert await limited.run(client, timeout=SECONDS) == "other way" and len(lives) == 2
+
+
+SERVING = """
+import asyncio, logging, sys, time
+from polos import Polos, workflow
+
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+
+def work():
+    print("at work", flush=True)
+    time.sleep(60)
+
+@workflow
+async def slow(ctx):
+    await ctx.step.run("work", work)
+
+async def main():
+    async with Polos() as polos:
+        await polos.serve()
+
+asyncio.run(main())
+print("left", flush=True)
+"""
+
+
+def until(stream: IO[str], text: str) -> str:
+    """The next line with a text in it."""
+    return next(line for line in stream if text in line)
+
+
+def test_a_host_waits_for_a_server_that_is_not_there_yet(tmp_path):
+    for server in running_server(tmp_path):
+        server.stop()
+        host = program(SERVING, server.url, tmp_path)
+        try:
+            until(host.stdout, "waiting for it")
+            server.start()
+            until(host.stdout, "serving what is defined here")
+            host.send_signal(signal.SIGTERM)
+            assert until(host.stdout, "left") and host.wait(SECONDS) == 0
+        finally:
+            host.kill()
+
+
+def test_a_second_signal_leaves_at_once(server, tmp_path):
+    host = program(SERVING, server.url, tmp_path)
+
+    async def start() -> None:
+        async with PolosClient(server.url) as client:
+            await client.invoke("slow", max_retries=0)
+
+    try:
+        until(host.stdout, "serving what is defined here")
+        asyncio.run(start())
+        until(host.stdout, "at work")
+        host.send_signal(signal.SIGINT)
+        assert "1 tasks are at work" in until(host.stdout, "leaving")
+        host.send_signal(signal.SIGINT)
+        assert until(host.stdout, "left") and host.wait(SECONDS) == 0
+    finally:
+        host.kill()
+
+
+async def test_signals_are_handled_as_before_once_nobody_serves(server):
+    def mine(*arguments: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        polos = Polos(api_url=server.url)
+        serving = asyncio.create_task(polos.serve())
+        while polos._host is None:
+            await asyncio.sleep(0.01)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def test_code_without_a_loop_waits(client):
+    agent = Agent(id="plain", provider="scripted", model="m")
+
+    @workflow
+    async def double(ctx, payload):
+        return 2 * payload
+
+    @workflow
+    async def inside(ctx):
+        return agent.run_sync(client, "x")
+
+    assert double.run_sync(client, 4) == 8  # a loop runs here
+    assert await asyncio.to_thread(lambda: double.run_sync(client, 5)) == 10
+    assert agent.run_sync(client, "x", script=[{"text": "hello"}]).result == "hello"
+    assert sync.run(client.list_executions)
+    with pytest.raises(RunFailedError, match="cannot be called inside a tool or workflow"):
+        await inside.run(client, max_retries=0)
+
+
+SYNC = """
+from polos import Agent, PolosClient
+agent = Agent(id="plain", provider="scripted", model="m")
+print(agent.run_sync(PolosClient(), "x", script=[{"text": "hello"}]).result)
+"""
+
+
+def test_a_script_without_a_loop_ends_quietly(server, tmp_path):
+    told = program(SYNC, server.url, tmp_path)
+    assert told.communicate(timeout=60) == ("hello\n", "") and told.returncode == 0

@@ -145,8 +145,9 @@ def expected(root: str) -> dict[str, Any]:
     }
 
 
-async def play_along(client: PolosClient, name: str, run_id: str, inside: str) -> list[str]:
-    """Answers and publishes what everything() waits for; the types of the run's own events."""
+async def play_along(client: PolosClient, name: str, run_id: str, inside: str) -> list[str | None]:
+    """Answers and publishes what everything() waits for; the types of the run's first event and of
+    what its code says."""
     while not (found := [s for s in await client.list_suspensions() if s.step_key == "ask"]):
         await asyncio.sleep(0.02)
     await client.resume(name, found[0].run_id, "ask", "fine")
@@ -157,9 +158,11 @@ async def play_along(client: PolosClient, name: str, run_id: str, inside: str) -
     assert (await anext(topic)).data == {"n": 1}
     await topic.aclose()
     own = events.stream_topic(client, f"workflow/{name}/{run_id}", last_sequence_id=0)
-    told = (await anext(own)).event_type or ""
+    told = []
+    while "progress" not in told:
+        told.append((await anext(own)).event_type)
     await own.aclose()
-    return [told]
+    return [told[0], told[-1]]
 
 
 def define_leaf() -> None:
@@ -177,7 +180,7 @@ async def test_everything_at_once_in_a_workflow(client, threshold):
 
     handle = await flow.invoke(client, "workflow")
     told = await asyncio.wait_for(play_along(client, "flow", handle.id, "workflow"), SECONDS)
-    assert told == ["progress"]
+    assert told == ["workflow_start", "progress"]
     assert await handle.result(client, SECONDS) == expected(handle.id)
     assert (await handle.get(client))["state"] == {"done": "workflow"}
     settled = Counter(
@@ -199,7 +202,7 @@ async def test_everything_at_once_in_a_tool(client, threshold):
     script = [{"tool_calls": [{"name": "work", "arguments": {}}]}, {"text": "done"}]
     stream = await agent.stream(client, "go", script=script)
     told = await asyncio.wait_for(play_along(client, "worker", stream.id, "tool"), SECONDS)
-    assert told == ["progress"]
+    assert told == ["agent_start", "progress"]
     found = await asyncio.wait_for(stream.result(), SECONDS)
     (result,) = found.tool_results
     assert result.result == expected(stream.id), result.error

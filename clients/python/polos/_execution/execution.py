@@ -386,7 +386,7 @@ class Execution:
             self._diagnosis = None
         if self._replay.wants_idle and not self._over:
             loop = asyncio.get_running_loop()
-            self._diagnosis = loop.call_later(DIAGNOSIS_SECONDS, self._diagnose, context=outside)
+            self._diagnosis = loop.call_later(DIAGNOSIS_SECONDS, self._diagnose, context=outside())
 
     def _diagnose(self) -> None:
         self._diagnosis = None
@@ -418,7 +418,7 @@ class Execution:
     def _be_patient(self) -> None:
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(
-            CANCEL_PATIENCE_SECONDS, self._show_cancel, context=outside
+            CANCEL_PATIENCE_SECONDS, self._show_cancel, context=outside()
         )
 
     def _show_cancel(self, key: str | None = None) -> None:
@@ -449,7 +449,7 @@ class Execution:
         """Ends the code with CodeStopped wherever it awaits a step, or else with a cancellation."""
         self._release()
         loop = asyncio.get_running_loop()
-        loop.call_later(UNWIND_SECONDS, self._cancel_code, context=outside)
+        loop.call_later(UNWIND_SECONDS, self._cancel_code, context=outside())
 
     def _cancel_code(self) -> None:
         if not self._over and self._code is not None:

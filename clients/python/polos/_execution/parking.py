@@ -56,7 +56,7 @@ class Parking:
         if self._only_waits():
             loop = asyncio.get_running_loop()
             self._quiet_since = loop.time()
-            self._handle = loop.call_later(self._threshold, self._due, context=outside)
+            self._handle = loop.call_later(self._threshold, self._due, context=outside())
 
     def hurry(self) -> None:
         """The host is leaving: code that only waits is let go of at once."""
@@ -78,4 +78,4 @@ class Parking:
             self._park()
             return
         at = min(timer + QUIET_SECONDS, last)
-        self._handle = loop.call_at(at, self._due, context=outside)
+        self._handle = loop.call_at(at, self._due, context=outside())

@@ -20,10 +20,13 @@ current_task: contextvars.ContextVar[str | None] = contextvars.ContextVar(
     "polos_task", default=None
 )
 
-# For timers that are set while code runs, and are not the code's.
-outside = contextvars.Context()
 
 TIMERS_KEPT_MAX = 64  # of one execution, before those that are over are looked for
+
+
+def outside() -> contextvars.Context:
+    """For timers that are set while code runs, and are not the code's."""
+    return contextvars.Context()
 
 
 class _Work:
