@@ -15,6 +15,7 @@ extern const struct api_method agents_methods[];
 extern const struct api_method connect_methods[];
 extern const struct api_method history_methods[];
 extern const struct api_method queues_methods[];
+extern const struct api_method run_list_methods[];
 extern const struct api_method runs_methods[];
 extern const struct api_method schedules_methods[];
 extern const struct api_method suspend_methods[];

@@ -11,6 +11,7 @@
 
 #include "polos/v1/common.pb-c.h"
 #include "service/features/reports/reports.h"
+#include "service/reads/list.h"
 #include "service/reads/run_read.h"
 
 enum {

@@ -11,16 +11,6 @@
 #include "service/features/reports/reports.h"
 #include "service/partition/request.h"
 
-enum {
-    LIST_PAGE = 50,
-    LIST_PAGE_MAX = 500,
-};
-static_assert((int)LIST_PAGE <= (int)LIST_PAGE_MAX);
-/* The numbers of the protos are those of the engine and of the rows. */
-static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
-static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1);
-static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED == 5);
-
 static void reported(struct request *request, const struct failure *failure,
                      exchange_answer_run *answer)
 {
@@ -116,72 +106,12 @@ static void fork_run(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
-static void listed(struct request *request, const struct failure *failure)
-{
-    if (exchange_failed(request, failure)) {
-        return;
-    }
-    struct arena *arena = &request->arena;
-    size_t count = list_request(request)->ret_count;
-    assert(count <= list_request(request)->limit);
-    Polos__V1__RunServiceListResponse response = POLOS__V1__RUN_SERVICE_LIST_RESPONSE__INIT;
-    response.n_runs = count;
-    response.runs = arena_alloc(arena, count * sizeof(*response.runs));
-    for (size_t i = 0; i < count; i++) {
-        response.runs[i] = run_view_line(&list_request(request)->ret_lines[i], arena);
-    }
-    if (!uuid_is_zero(list_request(request)->ret_next)) {
-        response.next_page_token = text_of_uuid(arena, list_request(request)->ret_next);
-    }
-    api_call_reply(exchange_call(request), &response.base);
-    exchange_end(request);
-}
-
-static bool take_list(struct check *check, const Polos__V1__RunServiceListRequest *proto,
-                      struct request *request)
-{
-    str token = str_of(proto->page_token);
-    str name = str_of(proto->name);
-    str parent = str_of(proto->parent_run_id);
-    list_request(request)->kind = (enum run_kind)proto->kind;
-    list_request(request)->status = (uint32_t)proto->status;
-    list_request(request)->name = arena_copy(check->arena, name);
-    list_request(request)->deployment = check_copy(check, proto->deployment);
-    if (token.len > 0 && !uuid_parse(token, &list_request(request)->before)) {
-        return check_fault(check, "page_token", "pass next_page_token of the page before");
-    }
-    return check_page_size(check, proto->page_size, LIST_PAGE, LIST_PAGE_MAX,
-                           &list_request(request)->limit) &&
-           check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
-           check_range(check, "status", (int64_t)proto->status, 0,
-                       POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
-           (name.len == 0 || check_name(check, "name", name)) &&
-           check_bytes(check, "deployment", list_request(request)->deployment, NAME_BYTES_MAX) &&
-           (parent.len == 0 ||
-            check_uuid(check, "parent_run_id", parent, &list_request(request)->parent));
-}
-
-static void list_runs(struct api_call *call, const ProtobufCMessage *message)
-{
-    struct request *request = exchange_new(call, &list_operation, listed);
-    struct check check = {.arena = &request->arena};
-    bool is_fine = take_list(&check, (const void *)message, request);
-    exchange_post_checked(request, is_fine, &check);
-}
-
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
         .request = &polos__v1__run_service_get_request__descriptor,
         .response = &polos__v1__run_service_get_response__descriptor,
         .start = get_run,
-        .closed = exchange_closed,
-    },
-    {
-        .path = "/polos.v1.RunService/List",
-        .request = &polos__v1__run_service_list_request__descriptor,
-        .response = &polos__v1__run_service_list_response__descriptor,
-        .start = list_runs,
         .closed = exchange_closed,
     },
     {

@@ -30,6 +30,8 @@ enum index_kind {
     INDEX_SUCCESSOR = 13, /* tree_rows.h */
     INDEX_OWED = 14, /* owed_row.h */
     INDEX_TREE = 15, /* owed_row.h */
+    INDEX_RUN = 16, /* run_index.h */
+    INDEX_RUN_BUILT = 17, /* run_index.h */
 };
 
 enum {

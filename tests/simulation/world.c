@@ -227,6 +227,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
     world->is_dead = false;
     world->acts_until_death = UINT64_MAX;
     world->life++;
+    world_reads_age(world);
     status made = partition_new(&options, &world->arena, &world->partition);
     world_expect(world, status_is_ok(made), "the-process-starts-again");
     if (!status_is_ok(made)) {

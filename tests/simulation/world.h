@@ -460,10 +460,12 @@ void world_queues_begin(struct world *world);
 struct queue_limits world_draw_limits(struct world *world);
 
 /* world_reads.c: what is read beside the partition */
+void world_reads_age(struct world *world); /* The store may be one of an older release. */
 void world_reads_start(struct world *world); /* The process is up. */
 void world_reads_stop(struct world *world); /* It ends: what was not read is refused. */
 void world_read_run(struct world *world, uuid run);
 void world_read_history(struct world *world, uuid run);
+void world_read_list(struct world *world);
 
 /* world_schedules.c: those who put, delete and list schedules; what hosts offer of clockwork */
 void world_schedules_begin(struct world *world);

@@ -13,7 +13,6 @@
 
 enum {
     FOLLOWS_MAX = 3,
-    LIST_LIMIT = 1000,
 };
 
 struct sim_start {
@@ -69,28 +68,6 @@ static void judge_report(struct ask *ask, const struct run_report *report)
                  "reports-name-the-run");
 }
 
-static void list_done(struct request *request, const struct failure *failure)
-{
-    struct ask *ask = world_answered(request);
-    if (ask != NULL && failure != NULL) {
-        world_fail_law(ask->base.world, failure, false, "runs-can-be-listed");
-    } else if (ask != NULL) {
-        world_expect(ask->base.world,
-                     list_request(request)->ret_count == ask->base.world->run_count,
-                     "every-run-is-listed-once");
-        for (size_t i = 0; i < list_request(request)->ret_count; i++) {
-            const struct run_line *line = &list_request(request)->ret_lines[i];
-            const struct sim_run *run = world_find_run(ask->base.world, line->id);
-            world_expect(ask->base.world, run != NULL && run->row.status == line->row.status,
-                         "lists-know-the-status");
-            world_expect(ask->base.world,
-                         i == 0 || memcmp(&line[-1].id, &line->id, sizeof(line->id)) > 0,
-                         "the-newest-run-is-listed-first");
-        }
-    }
-    request_free(request);
-}
-
 static void read_something(struct sim_start *start)
 {
     struct world *world = start->world;
@@ -100,9 +77,7 @@ static void read_something(struct sim_start *start)
     } else if (what == 1) {
         world_read_history(world, start->run);
     } else {
-        struct request *request = request_new(&list_operation);
-        list_request(request)->limit = LIST_LIMIT;
-        world_ask(&ask_new(start)->base, request, list_done);
+        world_read_list(world);
     }
 }
 

@@ -449,6 +449,21 @@ MUTANTS = {
                 "(void)self;",
         },
     ),
+    "list_end_row_missing": ("A run that was cancelled is not listed by its end.", {
+        "return kind == EVENT_RUN_FAILED ? 4 : 5;": "return 4;",
+    }),
+    "list_from_half_an_index": ("Runs are listed by an index that is not complete yet.", {
+        "*ret = built.is_complete;": "*ret = !uuid_is_zero(built.last);",
+        """if (found.code == CODE_NOT_FOUND) { return STATUS_OK; } TRY(found);
+        TRY(run_index_built_decode(bytes, &built));""":
+            """if (found.code == CODE_NOT_FOUND) { *ret = true; return STATUS_OK; } TRY(found);
+            TRY(run_index_built_decode(bytes, &built));""",
+    }),
+    "list_row_lost_in_build": ("The last run of a round is left out when the index is made.", {
+        "building->runs++; lists->next.last = run;":
+            """building->runs++; lists->next.last = run;
+            if (building->runs == 2) { lists->built.last = run; }""",
+    }),
     "read_first_host": ("A run is shown with the first host that had its task, not the last.", {
         """return effect_is_task(effect) && effect->state == EFFECT_LEASED &&
         read->ret.hosts[index].len == 0;""":

@@ -3,8 +3,10 @@
  * the pages. What they tell is held against the journal itself, read in one go.
  */
 #include "service/base/failure.h"
+#include "service/codec/tree_rows.h"
 #include "service/features/reports/reports.h"
 #include "service/reads/history.h"
+#include "service/reads/list.h"
 #include "service/reads/run_read.h"
 #include "tests/simulation/world.h"
 
@@ -40,6 +42,32 @@ static void wake(struct world *world)
         world->reads_go_on = true;
         world_at(world, draw_below(&world->pages, READ_STEP_MS), go_on, NULL, 0);
     }
+}
+
+static bool forget_row(void *context, str key, str value)
+{
+    (void)value;
+    store_batch_delete(context, STORE_INDEX, key);
+    return true;
+}
+
+/* As it was before runs were listed by an index: its rows are to be made again. */
+void world_reads_age(struct world *world)
+{
+    struct store_batch batch = {.count = 0};
+    char key[KEY_BYTES_MAX];
+    if (draw_below(&world->pages, 8) != 0) {
+        return;
+    }
+    status scanned = store_scan(&world->store, STORE_INDEX,
+                                key_index(key, world->options.space, INDEX_RUN, STR_EMPTY),
+                                STR_EMPTY, false, SIZE_MAX, forget_row, &batch);
+    world_expect(world, status_is_ok(scanned), "the-store-can-be-read");
+    store_batch_delete(&batch, STORE_INDEX,
+                       key_index(key, world->options.space, INDEX_RUN_BUILT, STR_EMPTY));
+    status committed = store_commit(&world->store, &batch);
+    world_expect(world, status_is_ok(committed), "the-store-can-be-written");
+    store_batch_fini(&batch);
 }
 
 void world_reads_start(struct world *world)
@@ -337,4 +365,149 @@ void world_read_history(struct world *world, uuid run)
     it->next = 1 + (uint32_t)world_below(world, 12);
     it->next = it->next > it->seen ? 1 : it->next;
     post_page(world, it);
+}
+
+/* ---- Lists. ---- */
+
+struct sim_list {
+    struct sim_read it;
+    struct run_filter filter;
+    uint64_t asked; /* Number of the last event committed when it was asked. */
+    uint64_t upsets; /* When the process may have begun anew. */
+    uuid last; /* Shown; zero: none. */
+    size_t shown;
+    bool is_first; /* Its first page. */
+};
+
+/* Its label, as its first fact says; the world looks at the store itself. */
+static str session_of(struct world *world, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct codec_entry entry;
+    struct event event;
+    size_t cursor = 0;
+    bool is_end = false;
+    str record = STR_EMPTY;
+    bool read = status_is_ok(store_get(&world->store, STORE_JOURNAL,
+                                       key_journal(key, world->options.space, run, 1),
+                                       &world->arena, &record)) &&
+                status_is_ok(codec_next(record, &cursor, &entry, &is_end)) && !is_end &&
+                status_is_ok(codec_decode(&entry, &world->arena, &event));
+    world_expect(world, read, "listed-runs-can-be-read");
+    return read ? event.run_started.spec.options.session_id : STR_EMPTY;
+}
+
+/* Started by it, or inherited from the run it is the retry of. */
+static bool is_child(struct world *world, uuid parent, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = child_row_tail(parent, run);
+    str value;
+    return status_is_ok(
+        store_get(&world->store, STORE_INDEX,
+                  key_index(key, world->options.space, INDEX_CHILD, index_tail_str(&tail)),
+                  &world->arena, &value));
+}
+
+static bool fits(struct world *world, const struct sim_list *list, const struct sim_run *run)
+{
+    const struct run_filter *filter = &list->filter;
+    return (uuid_is_zero(filter->parent) || is_child(world, filter->parent, run->id)) &&
+           (filter->kind == RUN_KIND_NONE || filter->kind == (enum run_kind)run->folded.kind) &&
+           (filter->status == 0 || filter->status == run->row.status) &&
+           (filter->name.len == 0 || str_equal(filter->name, run->name)) &&
+           (filter->session_id.len == 0 ||
+            str_equal(filter->session_id, session_of(world, run->id)));
+}
+
+static void judge_line(struct world *world, struct sim_list *list, const struct run_line *line)
+{
+    const struct sim_run *run = world_find_run(world, line->id);
+    bool is_known = run != NULL && run->row.status == line->row.status;
+    world_expect(world, is_known, "lists-know-the-status");
+    world_expect(world, !is_known || fits(world, list, run), "lists-show-what-was-asked-for");
+    bool is_older =
+        uuid_is_zero(list->last) || memcmp(&list->last, &line->id, sizeof(line->id)) > 0;
+    world_expect(world, is_older, "the-newest-run-is-listed-first");
+    list->last = line->id;
+    list->shown++;
+}
+
+static void judge_whole(struct world *world, struct sim_list *list)
+{
+    size_t before = 0;
+    size_t now = 0;
+    for (size_t i = 0; i < world->run_count; i++) {
+        const struct sim_run *run = world->runs[i];
+        bool is_it = fits(world, list, run);
+        now += is_it;
+        before += is_it && run->started <= list->asked && list->filter.status == 0;
+    }
+    world_expect(world, list->shown >= before && (!list->is_first || list->shown == now),
+                 "every-run-is-listed-once");
+    if (!world_is_well(world)) {
+        world_detail(world, "%zu shown, %zu there were, %zu there are; kind %u status %u",
+                     list->shown, before, now, (unsigned)list->filter.kind, list->filter.status);
+    }
+}
+
+static void post_list(struct world *world, struct sim_list *list, uuid before);
+
+static void list_was_read(struct read *read, const struct failure *failure)
+{
+    struct sim_list *list = (struct sim_list *)heard(read);
+    struct world *world = ((struct sim_read *)read->context)->base.world;
+    if (list != NULL && failure != NULL) {
+        world_fail_law(world, failure, false, "runs-can-be-listed");
+    } else if (list != NULL) {
+        world->counts.reads++;
+        for (size_t i = 0; i < list_read(read)->ret_count; i++) {
+            judge_line(world, list, &list_read(read)->ret_lines[i]);
+        }
+        if (uuid_is_zero(list_read(read)->ret_next)) {
+            judge_whole(world, list);
+        } else if (world_is_well(world)) {
+            list->is_first = false;
+            post_list(world, list, list_read(read)->ret_next);
+        }
+    }
+    read_free(read);
+}
+
+static void post_list(struct world *world, struct sim_list *list, uuid before)
+{
+    struct read *read = read_new(&list_kind);
+    read->done = list_was_read;
+    list_read(read)->filter = list->filter;
+    list_read(read)->before = before;
+    list_read(read)->limit =
+        1 + draw_below(&world->pages, 2) * 1000 + draw_below(&world->pages, 10);
+    post(world, &list->it, read);
+}
+
+static void draw_filter(struct world *world, struct run_filter *ret)
+{
+    static const char *const names[] = {"helper", "flow", "sleepy", "add", "unknown"};
+    struct draw *draw = &world->pages;
+    ret->kind =
+        draw_below(draw, 3) == 0 ? (enum run_kind)draw_below(draw, RUN_KIND_COUNT) : RUN_KIND_NONE;
+    ret->status = draw_below(draw, 3) == 0 ? (uint32_t)draw_below(draw, 6) : 0;
+    if (draw_below(draw, 3) == 0) {
+        ret->name = str_of(names[draw_below(draw, COUNT_OF(names))]);
+    }
+    if (draw_below(draw, 3) == 0) {
+        ret->session_id = STR("session");
+    }
+    if (draw_below(draw, 4) == 0 && world->run_count > 0) {
+        ret->parent = world->runs[draw_below(draw, world->run_count)]->id;
+    }
+}
+
+void world_read_list(struct world *world)
+{
+    struct sim_list *list = arena_zalloc(&world->arena, sizeof(*list));
+    draw_filter(world, &list->filter);
+    list->asked = world->event_number;
+    list->is_first = true;
+    post_list(world, list, (uuid){{0}});
 }

@@ -108,6 +108,7 @@ LAYERS = {
             "service/partition/partition.h",
             "service/partition/request.h",
             "service/reads/history.h",
+            "service/reads/list.h",
             "service/reads/reads.h",
             "service/reads/run_read.h",
             "service/agents/definition.h",

@@ -3,23 +3,17 @@
  */
 #include "service/features/reports/reports.h"
 
-#include "service/codec/tree_rows.h"
 #include "service/features/queues/queues.h"
 #include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
 
-enum {
-    LIST_EXAMINED_MAX = 10000, /* Rows one page looks at; a filter may leave it short. */
-};
-
 static_assert(COUNT_OF(((struct run_report *)0)->tasks) == COUNT_OF(((struct run *)0)->effects),
               "a report says something of each effect");
 static_assert(offsetof(struct report_request, request) == 0, "a request begins its struct");
 static_assert(offsetof(struct get_request, report.request) == 0, "a request begins its struct");
 static_assert(offsetof(struct cancel_request, report.request) == 0, "a request begins its struct");
-static_assert(offsetof(struct list_request, request) == 0, "a request begins its struct");
 
 /* Of what waits for a host alone: who has a task, or why it rests, is in the journal. */
 static void report_task(struct partition *partition, const struct live_run *run,
@@ -167,132 +161,6 @@ const struct operation cancel_operation = {
     .handle = handle_cancel,
 };
 
-struct listing {
-    struct list_request *list;
-    struct run_line *lines;
-    size_t examined;
-    uuid last;
-    status status;
-};
-
-static bool matches(const struct list_request *list, const struct run_row *row)
-{
-    bool kind = list->kind == RUN_KIND_NONE || list->kind == row->kind;
-    bool standing = list->status == 0 || list->status == row->status;
-    bool name = list->name.len == 0 || str_is(list->name, row->name);
-    str deployment = list->deployment;
-    bool stays = deployment.len == 0 || engine_key(deployment) == row->deployment;
-    return kind && standing && name && stays;
-}
-
-static bool visit_row(void *context, str key, str value)
-{
-    struct listing *listing = context;
-    struct list_request *list = listing->list;
-    struct run_line line;
-    if (!key_read_run(key, &line.id)) {
-        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
-        return false;
-    }
-    if (uuid_equal(line.id, list->before)) {
-        return true; /* Where the page before ended. */
-    }
-    listing->status = codec_decode_row(value, &line.row);
-    if (!status_is_ok(listing->status)) {
-        return false;
-    }
-    assert(list->ret_count < list->limit && listing->examined < LIST_EXAMINED_MAX);
-    listing->last = line.id;
-    listing->examined++;
-    if (matches(list, &line.row)) {
-        listing->lines[list->ret_count++] = line;
-    }
-    return list->ret_count < list->limit && listing->examined < LIST_EXAMINED_MAX;
-}
-
-struct family {
-    struct partition *partition;
-    struct listing *listing;
-};
-
-/* A child's row, by its link. */
-static bool visit_child(void *context, str key, str value)
-{
-    (void)value;
-    struct family *family = context;
-    struct partition *partition = family->partition;
-    char row_key[KEY_BYTES_MAX];
-    str tail;
-    str row;
-    struct child_row link;
-    if (!key_read_index(key, &tail) || !status_is_ok(child_row_decode(tail, &link))) {
-        return true;
-    }
-    status found = store_get(&partition->store, STORE_RUNS,
-                             key_run(row_key, partition->options.space, link.child),
-                             &partition->scratch, &row);
-    if (!status_is_ok(found)) {
-        family->listing->status = found.code == CODE_NOT_FOUND ? STATUS_OK : found;
-        return found.code == CODE_NOT_FOUND;
-    }
-    return visit_row(family->listing, str_make(row_key, KEY_RUN_BYTES), row);
-}
-
-static status scan_children(struct partition *partition, const struct list_request *list,
-                            struct listing *listing)
-{
-    assert(!uuid_is_zero(list->parent));
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct key_space space = partition->options.space;
-    struct family family = {partition, listing};
-    struct index_tail prefix = child_rows_of(list->parent);
-    struct index_tail from = child_row_tail(list->parent, list->before);
-    bool is_first = uuid_is_zero(list->before);
-    return store_scan(&partition->store, STORE_INDEX,
-                      key_index(prefix_bytes, space, INDEX_CHILD, index_tail_str(&prefix)),
-                      is_first ? STR_EMPTY
-                               : key_index(from_bytes, space, INDEX_CHILD, index_tail_str(&from)),
-                      true, SIZE_MAX, visit_child, &family);
-}
-
-static void handle_list(struct partition *partition, struct request *request)
-{
-    struct list_request *list = list_request(request);
-    assert(list->limit > 0);
-    struct listing listing = {
-        .list = list,
-        .lines = arena_alloc(&request->arena, list->limit * sizeof(struct run_line)),
-    };
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct key_space space = partition->options.space;
-    bool is_first = uuid_is_zero(list->before);
-    str from = is_first ? STR_EMPTY : key_run(from_bytes, space, list->before);
-    list->ret_count = 0;
-    status scanned =
-        uuid_is_zero(list->parent)
-            ? store_scan(&partition->store, STORE_RUNS, key_prefix_space(prefix_bytes, space), from,
-                         true, SIZE_MAX, visit_row, &listing)
-            : scan_children(partition, list, &listing);
-    scanned = status_is_ok(scanned) ? listing.status : scanned;
-    if (!status_is_ok(scanned)) {
-        request_fail_run(partition, request, scanned);
-        return;
-    }
-    assert(list->ret_count <= listing.examined && listing.examined <= LIST_EXAMINED_MAX);
-    bool stopped = list->ret_count == list->limit || listing.examined == LIST_EXAMINED_MAX;
-    list->ret_lines = listing.lines;
-    list->ret_next = stopped ? listing.last : (uuid){{0}};
-    request_answer(partition, request, NULL);
-}
-
-const struct operation list_operation = {
-    .name = "list",
-    .request_bytes = sizeof(struct list_request),
-    .is_read = true,
-    .handle = handle_list,
-};
 static void *start(struct partition *partition)
 {
     return partition; /* It has no state. */

@@ -1,5 +1,5 @@
 /*
- * reports: runs as callers see them: what the partition knows of one, and lists.
+ * reports: runs as callers see them: what the partition alone knows of one.
  */
 #ifndef SERVICE_FEATURES_REPORTS_REPORTS_H
 #define SERVICE_FEATURES_REPORTS_REPORTS_H
@@ -58,26 +58,6 @@ struct cancel_request {
 };
 extern const struct operation cancel_operation;
 
-struct run_line {
-    uuid id;
-    struct run_row row;
-};
-
-struct list_request {
-    struct request request;
-    uuid parent; /* Zero: any. */
-    enum run_kind kind; /* RUN_KIND_NONE: any. */
-    uint32_t status; /* 0: any. */
-    str name; /* Empty: any. */
-    str deployment; /* Empty: any. */
-    uuid before; /* Zero: from the newest. */
-    size_t limit;
-    const struct run_line *ret_lines;
-    size_t ret_count;
-    uuid ret_next; /* Zero: no more. */
-};
-extern const struct operation list_operation;
-
 /* Of any request that is answered with a run. */
 static inline struct report_request *report_request(struct request *request)
 {
@@ -95,12 +75,6 @@ static inline struct cancel_request *cancel_request(struct request *request)
 {
     assert(request->operation == &cancel_operation);
     return container_of(request, struct cancel_request, report.request);
-}
-
-static inline struct list_request *list_request(struct request *request)
-{
-    assert(request->operation == &list_operation);
-    return container_of(request, struct list_request, request);
 }
 
 #endif

@@ -256,8 +256,9 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     (void)state;
     struct world world;
     world_init(&world, 1);
-    Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
-    const char *path = "/polos.v1.RunService/List";
+    Polos__V1__WorkflowServiceListQueuesRequest list =
+        POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_REQUEST__INIT;
+    const char *path = "/polos.v1.WorkflowService/ListQueues";
     struct simulated_call *first = simulated_call_start(&world.api, path, &list.base);
     struct simulated_call *second = simulated_call_start(&world.api, path, &list.base);
     assert_int_equal(second->finishes, 1);
@@ -268,6 +269,30 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     world_rounds(&world);
     assert_int_equal(first->error.code, CODE_OK);
     simulated_call_release(first);
+    world_fini(&world);
+}
+
+static void full_reads_say_when_to_come_back(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
+    const char *path = "/polos.v1.RunService/List";
+    struct simulated_call *calls[WORLD_READS_MAX + 1];
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        calls[i] = simulated_call_start(&world.api, path, &list.base);
+    }
+    const struct simulated_call *last = calls[WORLD_READS_MAX];
+    assert_int_equal(last->finishes, 1);
+    assert_int_equal(last->error.reason, REASON_SERVER_BUSY);
+    world_rounds(&world);
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        assert_int_equal(calls[i]->finishes, 1);
+        assert_int_equal(calls[i]->error.code,
+                         i < WORLD_READS_MAX ? CODE_OK : CODE_RESOURCE_EXHAUSTED);
+        simulated_call_release(calls[i]);
+    }
     world_fini(&world);
 }
 
@@ -578,6 +603,7 @@ int main(void)
         cmocka_unit_test(a_bad_start_names_the_field),
         cmocka_unit_test(a_bad_definition_names_the_field),
         cmocka_unit_test(a_full_inbox_says_when_to_come_back),
+        cmocka_unit_test(full_reads_say_when_to_come_back),
         cmocka_unit_test(history_comes_in_pages),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(a_watch_ends_with_its_run),

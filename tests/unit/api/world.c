@@ -74,7 +74,7 @@ void world_init(struct world *world, size_t inbox_max)
     status made = partition_new(&options, &world->arena, &world->partition);
     assert_int_equal(made.code, CODE_OK);
     world->sink = models_sink(world->partition);
-    struct reads_options reads = {.source = {.store = options.store}};
+    struct reads_options reads = {.source = {.store = options.store}, .queue_max = WORLD_READS_MAX};
     world->reads = reads_new(&reads);
     api_init(&world->api, world->partition, world->reads, 1000);
 }

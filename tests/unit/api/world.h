@@ -11,6 +11,10 @@
 #include "storage/store.h"
 #include "tests/unit/api/simulated_call.h"
 
+enum {
+    WORLD_READS_MAX = 4, /* That wait; more are refused. */
+};
+
 struct world {
     struct arena arena;
     struct partition *partition;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "service/codec/queue_rows.h"
+#include "service/codec/run_index.h"
 #include "service/codec/schedule_row.h"
 #include "service/codec/topic_rows.h"
 #include "service/codec/tree_rows.h"
@@ -22,6 +23,7 @@
 #define NUMBER_3 ((uint64_t)0x2122232425262728)
 #define NUMBER_4 ((uint64_t)0x3132333435363738)
 
+#define FLOW_HASH_HEX "6837106f0a048e381e8d47efee13e577"
 #define RUN_HEX "101112131415161718191a1b1c1d1e1f"
 #define OTHER_HEX "202122232425262728292a2b2c2d2e2f"
 #define HASH_HEX "303132333435363738393a3b3c3d3e3f"
@@ -427,6 +429,29 @@ static void test_schedule_row_refuses_damage(void **state)
     buf_fini(&value);
 }
 
+static void test_run_index_rows(void **state)
+{
+    (void)state;
+    char bytes[RUN_INDEX_BUILT_BYTES_MAX];
+    struct run_index_built built = {.is_complete = true, .last = id_from(0x10)};
+    struct run_index_built back = {.is_complete = false};
+    struct index_tail tail = run_index_tail(RUN_BY_NAME, STR("flow"), id_from(0x10));
+    struct index_tail prefix = run_index_prefix(RUN_BY_NAME, STR("flow"));
+    uuid run;
+    assert_tail(prefix, "02" FLOW_HASH_HEX);
+    assert_tail(tail, "02" FLOW_HASH_HEX RUN_HEX);
+    assert_int_equal(run_index_decode(index_tail_str(&tail), &run).code, CODE_OK);
+    assert_true(uuid_equal(run, id_from(0x10)));
+    for (size_t len = 0; len < tail.len; len++) {
+        assert_int_equal(run_index_decode(str_make(tail.bytes, len), &run).code, CODE_DATA_LOSS);
+    }
+    size_t len = run_index_built_encode(&built, bytes, sizeof(bytes));
+    assert_bytes(str_make(bytes, len), "0a10" RUN_HEX "1001");
+    assert_int_equal(run_index_built_decode(str_make(bytes, len), &back).code, CODE_OK);
+    assert_true(back.is_complete && uuid_equal(back.last, built.last));
+    assert_int_equal(run_index_built_decode(str_make(bytes, len - 1), &back).code, CODE_DATA_LOSS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_suspension_row),
         cmocka_unit_test(test_alarm_row),
         cmocka_unit_test(test_await_row),
+        cmocka_unit_test(test_run_index_rows),
         cmocka_unit_test(test_queue_row),
         cmocka_unit_test(test_queue_default_row),
         cmocka_unit_test(test_queue_start_row),

@@ -167,21 +167,41 @@ static void take_run(struct lone_partition *lone, uuid run)
     }
 }
 
+static void was_read(struct read *read, const struct failure *failure)
+{
+    assert_null(failure);
+    *(bool *)read->context = true;
+}
+
+void lone_read(struct lone_partition *lone, struct read *read)
+{
+    bool is_done = false;
+    struct reads_options options = {.source = {.store = lone->store}};
+    struct reads *reads = reads_new(&options);
+    read->done = was_read;
+    read->context = &is_done;
+    assert_true(reads_post(reads, read));
+    while (!is_done) {
+        assert_true(reads_step(reads, 0));
+    }
+    reads_free(reads);
+}
+
 static void find_runs(struct lone_partition *lone)
 {
-    struct request *request = request_new(&list_operation);
+    struct read *read = read_new(&list_kind);
     uuid found[LISTED_MAX];
     size_t count = 0;
-    list_request(request)->limit = LISTED_MAX;
-    lone_ask(lone, request);
-    const struct run_line *lines = list_request(request)->ret_lines;
-    while (count < list_request(request)->ret_count &&
+    list_read(read)->limit = LISTED_MAX;
+    lone_read(lone, read);
+    const struct run_line *lines = list_read(read)->ret_lines;
+    while (count < list_read(read)->ret_count &&
            memcmp(&lines[count].id, &lone->newest, sizeof(uuid)) != 0) {
         found[count] = lines[count].id;
         count++;
     }
     assert_true(count < LISTED_MAX);
-    request_free(request);
+    read_free(read);
     while (count > 0) {
         lone->newest = found[--count];
         take_run(lone, lone->newest);

@@ -11,6 +11,7 @@
 #include "service/base/failure.h"
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
+#include "service/reads/list.h"
 #include "storage/memory_store.h"
 
 struct lone_partition {
@@ -42,6 +43,8 @@ void lone_begin(struct lone_partition *lone); /* After a stop. */
 void lone_advance(struct lone_partition *lone, uint64_t until_ms);
 /* Answered in `failure`; the request is the caller's, to be freed. */
 void lone_ask(struct lone_partition *lone, struct request *request);
+/* Reads its store, at once. The caller frees the read. */
+void lone_read(struct lone_partition *lone, struct read *read);
 void lone_cancel_newest(struct lone_partition *lone);
 
 #endif

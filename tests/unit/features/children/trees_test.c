@@ -40,12 +40,18 @@ static uuid start(struct lone_partition *lone, uuid root, uuid parent)
 
 static size_t count_cancelled(struct lone_partition *lone)
 {
-    struct request *request = request_new(&list_operation);
-    list_request(request)->limit = RUNS + 1;
-    list_request(request)->status = STATUS_CANCELLED;
-    lone_ask(lone, request);
-    size_t count = list_request(request)->ret_count;
-    request_free(request);
+    size_t count = 0;
+    uuid before = {{0}};
+    do {
+        struct read *read = read_new(&list_kind);
+        list_read(read)->limit = RUNS + 1;
+        list_read(read)->filter.status = STATUS_CANCELLED;
+        list_read(read)->before = before;
+        lone_read(lone, read);
+        count += list_read(read)->ret_count;
+        before = list_read(read)->ret_next;
+        read_free(read);
+    } while (!uuid_is_zero(before));
     return count;
 }
 

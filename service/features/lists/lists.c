@@ -1,0 +1,237 @@
+/*
+ * lists: the rows by which runs are listed, written when a run starts and when it ends.
+ */
+#include "service/features/lists/lists.h"
+
+#include <stdlib.h>
+
+#include "service/base/sys.h"
+#include "service/codec/run_index.h"
+#include "service/partition/state.h"
+
+enum {
+    BUILD_RUNS = 256, /* Of an older store, looked at per round ... */
+    BUILD_BYTES = 1 << 20, /* ... or so many bytes of their first records. */
+    STATUS_WAITING = 2, /* Statuses after it are ends. */
+};
+
+struct lists {
+    struct partition *partition;
+    struct run_index_built built; /* Committed. */
+    struct run_index_built next; /* By the open batch. */
+    bool is_given_up; /* Until the next start: the runs could not be read. */
+};
+
+static void put_row(struct partition *partition, enum run_by by, str value, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = run_index_tail(by, value, run);
+    assert(!uuid_is_zero(run));
+    if (value.len > 0) {
+        store_batch_put(&partition->batch, STORE_INDEX,
+                        key_index(key, partition->options.space, INDEX_RUN, index_tail_str(&tail)),
+                        STR_EMPTY);
+    }
+}
+
+static void put_byte(struct partition *partition, enum run_by by, uint32_t value, uuid run)
+{
+    char byte = (char)value;
+    assert(value > 0 && value < 128);
+    put_row(partition, by, str_make(&byte, 1), run);
+}
+
+static void put_start(struct partition *partition, uuid run, const struct run_spec *spec)
+{
+    put_byte(partition, RUN_BY_KIND, (uint32_t)spec->kind, run);
+    put_row(partition, RUN_BY_NAME, spec->name, run);
+    put_row(partition, RUN_BY_SESSION, spec->options.session_id, run);
+    put_row(partition, RUN_BY_USER, spec->options.user_id, run);
+    put_row(partition, RUN_BY_CONVERSATION, spec->options.conversation_id, run);
+}
+
+/* The status in the row of a run that has ended so. */
+static uint32_t end_of(enum event_kind kind)
+{
+    if (kind == EVENT_RUN_COMPLETED) {
+        return 3;
+    }
+    return kind == EVENT_RUN_FAILED ? 4 : 5;
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    const struct lists *lists = self;
+    if (event->kind == EVENT_RUN_STARTED) {
+        put_start(lists->partition, event->run_started.id, &event->run_started.spec);
+    }
+    if (event_traits(event->kind)->ends_run) {
+        put_byte(lists->partition, RUN_BY_END, end_of(event->kind), run->state.id);
+    }
+}
+
+/* A fork has its own start. */
+static void run_copied(void *self, struct live_run *run)
+{
+    const struct lists *lists = self;
+    struct event started;
+    status read = runs_started(run, &lists->partition->round_arena, &started);
+    assert(status_is_ok(read)); /* It was folded from it. */
+    put_start(lists->partition, run->state.id, &started.run_started.spec);
+}
+
+/* ---- What an older release has not written. ---- */
+
+struct building {
+    struct lists *lists;
+    size_t runs;
+    size_t bytes;
+    bool is_full;
+    status status;
+};
+
+static status build_run(struct building *building, uuid run, str row_bytes)
+{
+    struct partition *partition = building->lists->partition;
+    struct run_row row;
+    struct codec_entry entry;
+    struct event event;
+    size_t cursor = 0;
+    bool at_end = true;
+    str record;
+    char key[KEY_BYTES_MAX];
+    TRY(store_get(&partition->store, STORE_JOURNAL,
+                  key_journal(key, partition->options.space, run, 1), &partition->scratch,
+                  &record));
+    TRY(codec_next(record, &cursor, &entry, &at_end));
+    TRY(codec_decode_row(row_bytes, &row));
+    if (at_end || entry.kind != EVENT_RUN_STARTED) {
+        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
+    }
+    TRY(codec_decode(&entry, &partition->scratch, &event));
+    put_start(partition, run, &event.run_started.spec);
+    if (row.status > STATUS_WAITING) {
+        put_byte(partition, RUN_BY_END, row.status, run);
+    }
+    building->bytes += record.len;
+    return STATUS_OK;
+}
+
+static bool visit_run(void *context, str key, str value)
+{
+    struct building *building = context;
+    struct lists *lists = building->lists;
+    uuid run;
+    if (!key_read_run(key, &run) || uuid_equal(run, lists->built.last)) {
+        return true; /* Where the round before ended. */
+    }
+    if (building->runs == BUILD_RUNS || building->bytes > BUILD_BYTES) {
+        building->is_full = true;
+        return false;
+    }
+    status built = build_run(building, run, value);
+    arena_reset(&lists->partition->scratch);
+    if (!status_is_ok(built)) { /* It is set apart: not listed but among all. */
+        log_line(LOG_ERROR, "run_not_listed", "why=\"%s\"", built.why);
+    }
+    building->runs++;
+    lists->next.last = run;
+    return true;
+}
+
+static void put_built(const struct lists *lists)
+{
+    struct partition *partition = lists->partition;
+    char key[KEY_BYTES_MAX];
+    char bytes[RUN_INDEX_BUILT_BYTES_MAX];
+    size_t len = run_index_built_encode(&lists->next, bytes, sizeof(bytes));
+    store_batch_put(&partition->batch, STORE_INDEX,
+                    key_index(key, partition->options.space, INDEX_RUN_BUILT, STR_EMPTY),
+                    str_make(bytes, len));
+}
+
+/* Some more runs, the oldest first; at the end the row that says that it is done. */
+static void build(void *self)
+{
+    struct lists *lists = self;
+    struct partition *partition = lists->partition;
+    struct building building = {.lists = lists};
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    if (lists->built.is_complete || lists->is_given_up) {
+        return;
+    }
+    bool is_first = uuid_is_zero(lists->built.last);
+    status scanned = store_scan(
+        &partition->store, STORE_RUNS, key_prefix_space(prefix, partition->options.space),
+        is_first ? STR_EMPTY : key_run(from, partition->options.space, lists->built.last), false,
+        SIZE_MAX, visit_run, &building);
+    if (!status_is_ok(scanned)) {
+        log_line(LOG_ERROR, "runs_unreadable", "why=\"%s\"", scanned.why);
+        lists->is_given_up = true; /* Lists look at all runs. */
+        return;
+    }
+    lists->next.is_complete = !building.is_full;
+    put_built(lists);
+}
+
+static void committed(void *self)
+{
+    struct lists *lists = self;
+    lists->built = lists->next;
+}
+
+static void failed(void *self)
+{
+    struct lists *lists = self;
+    lists->next = lists->built;
+}
+
+static status load(void *self)
+{
+    struct lists *lists = self;
+    struct partition *partition = lists->partition;
+    char key[KEY_BYTES_MAX];
+    str bytes;
+    status found = store_get(&partition->store, STORE_INDEX,
+                             key_index(key, partition->options.space, INDEX_RUN_BUILT, STR_EMPTY),
+                             &partition->scratch, &bytes);
+    if (found.code == CODE_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    TRY(found);
+    TRY(run_index_built_decode(bytes, &lists->built));
+    lists->next = lists->built;
+    return STATUS_OK;
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    const struct lists *lists = self;
+    return lists->built.is_complete || lists->is_given_up ? 0 : lists->partition->now_ms;
+}
+
+static void *start(struct partition *partition)
+{
+    struct lists *lists = xcalloc(1, sizeof(*lists));
+    lists->partition = partition;
+    return lists;
+}
+
+static void stop(void *self)
+{
+    free(self);
+}
+
+const struct feature lists_feature = {
+    .name = "lists",
+    .start = start,
+    .load = load,
+    .at = {[ROUND_BEGINS] = build, [ROUND_COMMITTED] = committed, [ROUND_FAILED] = failed},
+    .before_event = before_event,
+    .run_copied = run_copied,
+    .next_due_ms = next_due_ms,
+    .stop = stop,
+};

@@ -1,0 +1,283 @@
+#include "service/reads/list.h"
+
+#include "service/codec/run_index.h"
+#include "service/codec/tree_rows.h"
+
+enum {
+    STATUS_WAITING = 2, /* Statuses up to it are those of runs that live. */
+    STATUS_COMPLETED = 3, /* Those after it are rare. */
+    CLOCK_AHEAD_MS = 60000, /* That an id's time may be later than its run's start. */
+};
+
+/* Where the candidates of a page stand, newest last. */
+struct place {
+    enum store_table table;
+    char prefix_bytes[KEY_BYTES_MAX];
+    str prefix;
+    bool has_row; /* A candidate's value is its row. */
+};
+
+struct listing {
+    struct list_read *list;
+    const struct reads_source *source;
+    const struct place *place;
+    struct arena scratch; /* Of one candidate. */
+    size_t examined;
+    uuid last; /* Examined. */
+    bool is_full;
+    status status;
+};
+
+/* ---- Where to look. ---- */
+
+static void by_value(struct place *place, const struct reads_source *source, enum run_by by,
+                     str value)
+{
+    struct index_tail tail = run_index_prefix(by, value);
+    place->table = STORE_INDEX;
+    place->prefix = key_index(place->prefix_bytes, source->space, INDEX_RUN, index_tail_str(&tail));
+}
+
+static void by_byte(struct place *place, const struct reads_source *source, enum run_by by,
+                    uint32_t value)
+{
+    char byte = (char)value;
+    by_value(place, source, by, str_make(&byte, 1));
+}
+
+static void by_parent(struct place *place, const struct reads_source *source, uuid parent)
+{
+    struct index_tail tail = child_rows_of(parent);
+    place->table = STORE_INDEX;
+    place->prefix =
+        key_index(place->prefix_bytes, source->space, INDEX_CHILD, index_tail_str(&tail));
+}
+
+static void among_all(struct place *place, const struct reads_source *source,
+                      enum store_table table)
+{
+    place->table = table;
+    place->has_row = true;
+    place->prefix = key_prefix_space(place->prefix_bytes, source->space);
+}
+
+/* Whether every run has its rows: a store of an older release gets them after its start. */
+static status index_is_complete(const struct reads_source *source, struct arena *arena, bool *ret)
+{
+    char key[KEY_BYTES_MAX];
+    str bytes;
+    struct run_index_built built;
+    *ret = false;
+    status found =
+        store_get(&source->store, STORE_INDEX,
+                  key_index(key, source->space, INDEX_RUN_BUILT, STR_EMPTY), arena, &bytes);
+    if (found.code == CODE_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    TRY(found);
+    TRY(run_index_built_decode(bytes, &built));
+    *ret = built.is_complete;
+    return STATUS_OK;
+}
+
+/* The narrowest, by what such values are like: few runs share a conversation, many a name. */
+static void choose(struct place *place, const struct reads_source *source,
+                   const struct run_filter *filter, bool is_indexed)
+{
+    bool lives = filter->status != 0 && filter->status <= STATUS_WAITING;
+    if (!uuid_is_zero(filter->parent)) {
+        by_parent(place, source, filter->parent);
+    } else if (is_indexed && filter->conversation_id.len > 0) {
+        by_value(place, source, RUN_BY_CONVERSATION, filter->conversation_id);
+    } else if (is_indexed && filter->session_id.len > 0) {
+        by_value(place, source, RUN_BY_SESSION, filter->session_id);
+    } else if (is_indexed && filter->user_id.len > 0) {
+        by_value(place, source, RUN_BY_USER, filter->user_id);
+    } else if (lives) {
+        among_all(place, source, STORE_ACTIVE);
+    } else if (is_indexed && filter->status > STATUS_COMPLETED) {
+        by_byte(place, source, RUN_BY_END, filter->status);
+    } else if (is_indexed && filter->name.len > 0) {
+        by_value(place, source, RUN_BY_NAME, filter->name);
+    } else if (is_indexed && filter->status != 0) {
+        by_byte(place, source, RUN_BY_END, filter->status);
+    } else if (is_indexed && filter->kind != RUN_KIND_NONE) {
+        by_byte(place, source, RUN_BY_KIND, (uint32_t)filter->kind);
+    } else {
+        among_all(place, source, STORE_RUNS);
+    }
+}
+
+/* ---- What fits. ---- */
+
+static bool fits_row(const struct run_filter *filter, const struct run_row *row)
+{
+    bool kind = filter->kind == RUN_KIND_NONE || filter->kind == row->kind;
+    bool standing = filter->status == 0 || filter->status == row->status;
+    bool name = filter->name.len == 0 || str_is(filter->name, row->name);
+    bool stays = filter->deployment.len == 0 || engine_key(filter->deployment) == row->deployment;
+    bool after = row->created_ms >= filter->created_after_ms;
+    bool before = filter->created_before_ms == 0 || row->created_ms < filter->created_before_ms;
+    return kind && standing && name && stays && after && before;
+}
+
+static bool has_labels(const struct run_filter *filter)
+{
+    return filter->session_id.len > 0 || filter->user_id.len > 0 || filter->conversation_id.len > 0;
+}
+
+static bool is_label(str wanted, str label)
+{
+    return wanted.len == 0 || str_equal(wanted, label);
+}
+
+/* By its first fact: a hash proves nothing. */
+static status fits_labels(struct listing *listing, uuid run, bool *ret)
+{
+    const struct run_filter *filter = &listing->list->filter;
+    struct codec_entry entry;
+    struct event event;
+    size_t cursor = 0;
+    bool at_end = true;
+    char key[KEY_BYTES_MAX];
+    str record;
+    *ret = !has_labels(filter);
+    if (*ret) {
+        return STATUS_OK;
+    }
+    TRY(store_get(&listing->source->store, STORE_JOURNAL,
+                  key_journal(key, listing->source->space, run, 1), &listing->scratch, &record));
+    TRY(codec_next(record, &cursor, &entry, &at_end));
+    if (at_end || entry.kind != EVENT_RUN_STARTED) {
+        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
+    }
+    TRY(codec_decode(&entry, &listing->scratch, &event));
+    const struct start_options *options = &event.run_started.spec.options;
+    *ret = is_label(filter->session_id, options->session_id) &&
+           is_label(filter->user_id, options->user_id) &&
+           is_label(filter->conversation_id, options->conversation_id);
+    return STATUS_OK;
+}
+
+/* Its row: the candidate's value, or to be read. *ret_found false: it is there no more. */
+static status row_of(struct listing *listing, uuid run, str value, struct run_row *ret,
+                     bool *ret_found)
+{
+    char key[KEY_BYTES_MAX];
+    *ret_found = true;
+    if (!listing->place->has_row) {
+        status found =
+            store_get(&listing->source->store, STORE_RUNS,
+                      key_run(key, listing->source->space, run), &listing->scratch, &value);
+        if (found.code == CODE_NOT_FOUND) {
+            *ret_found = false;
+            return STATUS_OK;
+        }
+        TRY(found);
+    }
+    return codec_decode_row(value, ret);
+}
+
+static status examine(struct listing *listing, uuid run, str value)
+{
+    struct list_read *list = listing->list;
+    struct run_line line = {.id = run};
+    bool fits;
+    TRY(row_of(listing, run, value, &line.row, &fits));
+    if (fits && fits_row(&list->filter, &line.row)) {
+        TRY(fits_labels(listing, run, &fits));
+        if (fits) {
+            assert(list->ret_count < list->limit);
+            list->ret_lines[list->ret_count++] = line;
+        }
+    }
+    return STATUS_OK;
+}
+
+static bool read_id(const struct listing *listing, str key, uuid *ret)
+{
+    if (listing->place->has_row) {
+        return key_read_run(key, ret);
+    }
+    if (key.len < sizeof(ret->bytes)) {
+        return false;
+    }
+    memcpy(ret->bytes, key.ptr + key.len - sizeof(ret->bytes), sizeof(ret->bytes));
+    return true;
+}
+
+static bool visit(void *context, str key, str value)
+{
+    struct listing *listing = context;
+    struct list_read *list = listing->list;
+    uuid run;
+    if (!read_id(listing, key, &run)) {
+        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
+        return false;
+    }
+    if (uuid_equal(run, list->before)) {
+        return true; /* Where the page before ended. */
+    }
+    if (uuid_time_ms(run) < list->filter.created_after_ms) {
+        return false; /* All that follow are older. */
+    }
+    if (list->ret_count == list->limit || listing->examined == listing->source->page_rows) {
+        listing->is_full = true;
+        return false;
+    }
+    listing->status = examine(listing, run, value);
+    arena_reset(&listing->scratch);
+    listing->last = run;
+    listing->examined++;
+    return status_is_ok(listing->status);
+}
+
+/* ---- The page. ---- */
+
+/* The newest key wanted; empty: from the newest there is. */
+static str first_key(const struct listing *listing, char ret[KEY_BYTES_MAX])
+{
+    const struct place *place = listing->place;
+    const struct list_read *list = listing->list;
+    uint64_t before_ms = list->filter.created_before_ms;
+    uuid from = list->before;
+    if (uuid_is_zero(from) && before_ms != 0) {
+        static const uint8_t most[10] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+        from = uuid_v7(before_ms + CLOCK_AHEAD_MS, most);
+    }
+    if (uuid_is_zero(from)) {
+        return STR_EMPTY;
+    }
+    assert(place->prefix.len + sizeof(from.bytes) <= KEY_BYTES_MAX);
+    memcpy(ret, place->prefix.ptr, place->prefix.len);
+    memcpy(ret + place->prefix.len, from.bytes, sizeof(from.bytes));
+    return str_make(ret, place->prefix.len + sizeof(from.bytes));
+}
+
+static status step(struct read *read, const struct reads_source *source, bool *ret_over)
+{
+    struct list_read *list = list_read(read);
+    struct place place = {.has_row = false};
+    struct listing listing = {.list = list, .source = source, .place = &place};
+    char from[KEY_BYTES_MAX];
+    bool is_indexed;
+    assert(list->limit > 0);
+    *ret_over = true;
+    TRY(index_is_complete(source, &read->arena, &is_indexed));
+    choose(&place, source, &list->filter, is_indexed);
+    list->ret_lines = arena_alloc(&read->arena, list->limit * sizeof(list->ret_lines[0]));
+    arena_init(&listing.scratch, 0);
+    status scanned = store_scan(&source->store, place.table, place.prefix,
+                                first_key(&listing, from), true, SIZE_MAX, visit, &listing);
+    arena_fini(&listing.scratch);
+    TRY(scanned);
+    TRY(listing.status);
+    list->ret_next = listing.is_full ? listing.last : (uuid){{0}};
+    return STATUS_OK;
+}
+
+const struct read_kind list_kind = {
+    .name = "list",
+    .read_bytes = sizeof(struct list_read),
+    .step = step,
+};
