@@ -102,19 +102,23 @@ struct feature {
     void (*stop)(void *self);
 };
 
-/* By the partition's files: the features in the order of their hooks. */
-size_t feature_count(const struct partition *partition);
-/* NULL at the end; *ret_self is its state. */
-const struct feature *feature_at(const struct partition *partition, size_t index, void **ret_self);
+/* A feature of a partition. */
+struct feature_slot {
+    const struct feature *feature; /* NULL: after the last. */
+    void *self; /* Its state. */
+    size_t room; /* Offset in a run's rooms. */
+};
+
+/* By the partition's files: one after the other, in the order of their hooks. */
+#define features_each(partition, slot)                                                             \
+    for (const struct feature_slot *slot = (partition)->features; slot->feature != NULL; slot++)
 
 /* Calls the hook of every feature that has it, in order: features_tell(partition, reread, run). */
 #define features_tell(partition, hook, ...)                                                        \
     do {                                                                                           \
-        void *self_;                                                                               \
-        const struct feature *feature_;                                                            \
-        for (size_t i_ = 0; (feature_ = feature_at((partition), i_, &self_)) != NULL; i_++) {      \
-            if (feature_->hook != NULL) {                                                          \
-                feature_->hook(self_, __VA_ARGS__);                                                \
+        features_each (partition, slot_) {                                                         \
+            if (slot_->feature->hook != NULL) {                                                    \
+                slot_->feature->hook(slot_->self, __VA_ARGS__);                                    \
             }                                                                                      \
         }                                                                                          \
     } while (false)

@@ -24,11 +24,9 @@ struct scan {
 
 static status tell_features(struct partition *partition, uuid id, const struct run_row *row)
 {
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->row_read != NULL) {
-            TRY(feature->row_read(self, id, row));
+    features_each (partition, slot) {
+        if (slot->feature->row_read != NULL) {
+            TRY(slot->feature->row_read(slot->self, id, row));
         }
     }
     return STATUS_OK;

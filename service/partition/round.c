@@ -33,11 +33,10 @@ static void handle_inbox(struct partition *partition)
 /* What a run says when its own deadline has passed: what it was waiting for. */
 static str deadline_message(struct partition *partition, struct live_run *run)
 {
-    void *self;
-    const struct feature *feature;
     str message;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->deadline_message != NULL && feature->deadline_message(self, run, &message)) {
+    features_each (partition, slot) {
+        if (slot->feature->deadline_message != NULL &&
+            slot->feature->deadline_message(slot->self, run, &message)) {
             return message;
         }
     }
@@ -144,17 +143,15 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t next_due(struct partition *partition)
 {
-    void *self;
-    const struct feature *feature;
     uint64_t due = timers_next_ms(partition->timers);
     due = earlier(due, runs_next_eviction_ms(partition));
     due = earlier(due, alarms_next_due_ms(partition));
     if (partition->runs.recovering_count > 0) {
         due = earlier(due, partition->runs.recover_at_ms);
     }
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->next_due_ms != NULL) {
-            due = earlier(due, feature->next_due_ms(self));
+    features_each (partition, slot) {
+        if (slot->feature->next_due_ms != NULL) {
+            due = earlier(due, slot->feature->next_due_ms(slot->self));
         }
     }
     return partition->requests.pending != NULL ? partition->now_ms : due;

@@ -162,10 +162,8 @@ void runs_drop(struct partition *partition, struct live_run *run)
 
 static bool is_kept(const struct partition *partition, const struct live_run *run)
 {
-    void *self;
-    const struct feature *feature;
-    for (size_t i = 0; (feature = feature_at(partition, i, &self)) != NULL; i++) {
-        if (feature->keeps != NULL && feature->keeps(self, run)) {
+    features_each (partition, slot) {
+        if (slot->feature->keeps != NULL && slot->feature->keeps(slot->self, run)) {
             return true;
         }
     }

@@ -43,10 +43,7 @@ struct partition {
     struct timers *timers;
     struct alarms *alarms;
     struct acts acts;
-    struct {
-        void *self;
-        size_t room; /* Offset in a run's rooms. */
-    } features[PARTITION_FEATURES_MAX];
+    struct feature_slot features[PARTITION_FEATURES_MAX + 1]; /* Ends with one of no feature. */
     struct arena round_arena; /* Until the end of the round. */
     struct arena scratch; /* Until the end of one act or one loaded run. */
     struct buf packed; /* For whoever packs a row, until its next use. */
