@@ -5,10 +5,12 @@
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/methods.h"
+#include "service/api/reading.h"
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/suspensions/suspensions.h"
 #include "service/partition/request.h"
+#include "service/reads/suspensions.h"
 
 enum {
     SUSPENSIONS_PAGE = 50,
@@ -21,7 +23,7 @@ enum {
 };
 
 /* A page's token names its last suspension: when, whose, which; each of a fixed width. */
-static char *format_token(struct arena *arena, const struct suspension *last)
+static char *format_token(struct arena *arena, const struct open_suspension *last)
 {
     char run[UUID_TEXT_BYTES];
     uuid_format(last->run, run);
@@ -47,19 +49,17 @@ static bool parse_hex(str text, uint64_t *ret)
     return true;
 }
 
-static bool take_token(struct check *check, str token, struct request *request)
+static bool take_token(struct check *check, str token, struct suspensions_read *ret)
 {
     uint64_t effect = 0;
     if (token.len == 0) {
         return true;
     }
-    bool is_fine =
-        token.len == TOKEN_LEN &&
-        parse_hex(str_make(token.ptr, HEX_MS), &suspensions_request(request)->after_ms) &&
-        uuid_parse(str_make(token.ptr + HEX_MS, UUID_TEXT_BYTES - 1),
-                   &suspensions_request(request)->after_run) &&
-        parse_hex(str_make(token.ptr + TOKEN_LEN - HEX_EFFECT, HEX_EFFECT), &effect);
-    suspensions_request(request)->after_effect = (uint32_t)effect;
+    bool is_fine = token.len == TOKEN_LEN &&
+                   parse_hex(str_make(token.ptr, HEX_MS), &ret->after_ms) &&
+                   uuid_parse(str_make(token.ptr + HEX_MS, UUID_TEXT_BYTES - 1), &ret->after_run) &&
+                   parse_hex(str_make(token.ptr + TOKEN_LEN - HEX_EFFECT, HEX_EFFECT), &effect);
+    ret->after_effect = (uint32_t)effect;
     return is_fine || check_fault(check, "page_token", "pass next_page_token of the page before");
 }
 
@@ -82,42 +82,57 @@ static Polos__V1__Suspension *view(const struct suspension *from, struct arena *
     return ret;
 }
 
-static void listed(struct request *request, const struct failure *failure)
+static Polos__V1__Suspension *view_open(const struct open_suspension *from, struct arena *arena)
 {
-    if (exchange_failed(request, failure)) {
+    struct suspension suspension = {
+        .run = from->run,
+        .root = from->root,
+        .name = from->name,
+        .step_key = from->step_key,
+        .data = from->data,
+        .since_ms = from->since_ms,
+        .deadline_ms = from->deadline_ms,
+        .is_open = true,
+    };
+    return view(&suspension, arena);
+}
+
+static void listed(struct read *read, const struct failure *failure)
+{
+    if (reading_failed(read, failure)) {
         return;
     }
-    struct arena *arena = &request->arena;
-    const struct suspension *found = suspensions_request(request)->ret;
-    size_t count = suspensions_request(request)->ret_count;
-    assert(count <= suspensions_request(request)->limit);
+    struct arena *arena = &read->arena;
+    const struct suspensions_read *list = suspensions_read(read);
+    size_t count = list->ret_count;
+    assert(count <= list->limit);
     Polos__V1__SuspendServiceListResponse response = POLOS__V1__SUSPEND_SERVICE_LIST_RESPONSE__INIT;
     response.suspensions = arena_alloc(arena, count * sizeof(*response.suspensions));
     size_t shown = 0;
     for (size_t bytes = 0; shown < count && bytes < SUSPENSIONS_BYTES_MAX; shown++) {
-        response.suspensions[shown] = view(&found[shown], arena);
+        response.suspensions[shown] = view_open(&list->ret[shown], arena);
         bytes += polos__v1__suspension__get_packed_size(response.suspensions[shown]);
     }
     response.n_suspensions = shown;
     assert(shown > 0 || count == 0); /* A page brings its reader further. */
-    if (shown > 0 && (shown < count || suspensions_request(request)->ret_more)) {
-        response.next_page_token = format_token(arena, &found[shown - 1]);
+    if (shown > 0 && (shown < count || list->ret_more)) {
+        response.next_page_token = format_token(arena, &list->ret[shown - 1]);
     }
-    api_call_reply(exchange_call(request), &response.base);
-    exchange_end(request);
+    api_call_reply(reading_call(read), &response.base);
+    reading_end(read);
 }
 
 static void list_suspensions(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceListRequest *proto = (const void *)message;
-    struct request *request = exchange_new(call, &list_suspensions_operation, listed);
-    struct check check = {.arena = &request->arena};
+    struct read *read = reading_new(call, &suspensions_kind, listed);
+    struct check check = {.arena = &read->arena};
     str run_id = str_of(proto->run_id);
     bool is_fine = check_page_size(&check, proto->page_size, SUSPENSIONS_PAGE, SUSPENSIONS_PAGE_MAX,
-                                   &suspensions_request(request)->limit) &&
-                   take_token(&check, str_of(proto->page_token), request) &&
-                   (run_id.len == 0 || check_uuid(&check, "run_id", run_id, &request->run));
-    exchange_post_checked(request, is_fine, &check);
+                                   &suspensions_read(read)->limit) &&
+                   take_token(&check, str_of(proto->page_token), suspensions_read(read)) &&
+                   (run_id.len == 0 || check_uuid(&check, "run_id", run_id, &read->run));
+    reading_post_checked(read, is_fine, &check);
 }
 
 static void got(struct request *request, const struct failure *failure)
@@ -125,9 +140,9 @@ static void got(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    assert(suspensions_request(request)->ret_count == 1);
+    assert(suspension_request(request)->ret != NULL);
     Polos__V1__SuspendServiceGetResponse response = POLOS__V1__SUSPEND_SERVICE_GET_RESPONSE__INIT;
-    response.suspension = view(suspensions_request(request)->ret, &request->arena);
+    response.suspension = view(suspension_request(request)->ret, &request->arena);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -147,7 +162,7 @@ static void get_suspension(struct api_call *call, const ProtobufCMessage *messag
     struct request *request = exchange_new(call, &get_suspension_operation, got);
     struct check check = {.arena = &request->arena};
     bool is_fine = take_step(&check, proto->run_id, proto->step_key, request,
-                             &suspensions_request(request)->step_key);
+                             &suspension_request(request)->step_key);
     exchange_post_checked(request, is_fine, &check);
 }
 

@@ -30,6 +30,19 @@ status suspension_row_decode(str tail, struct suspension_row *ret)
     return STATUS_OK;
 }
 
+void suspension_row_value(uint32_t seq, char ret[SUSPENSION_VALUE_BYTES])
+{
+    assert(seq > 0);
+    endian_put_le(ret, seq, SUSPENSION_VALUE_BYTES);
+}
+
+uint32_t suspension_row_seq(str value)
+{
+    return value.len == SUSPENSION_VALUE_BYTES
+               ? (uint32_t)endian_get_le(value.ptr, SUSPENSION_VALUE_BYTES)
+               : UINT32_MAX;
+}
+
 struct index_tail await_rows_of(const uint8_t topic[16])
 {
     struct index_tail tail = {.len = 0};

@@ -1,7 +1,7 @@
 /*
  * wait_rows: what runs wait for, found from where it will come: people, topics, the clock.
  *
- *   suspension  since_ms 8 | run 16 | effect 4    -> nothing
+ *   suspension  since_ms 8 | run 16 | effect 4    -> u32 seq of its WAIT_SET; nothing: not said
  *   await       topic 16 | run 16 | effect 4      -> u64 after
  *   alarm       due_ms 8 | run 16                 -> nothing
  *
@@ -25,6 +25,14 @@ struct suspension_row {
 struct index_tail suspension_row_tail(uint64_t since_ms, uuid run, uint32_t effect);
 /* Of a key's tail. DATA_LOSS: it is damaged. */
 status suspension_row_decode(str tail, struct suspension_row *ret);
+
+enum {
+    SUSPENSION_VALUE_BYTES = 4,
+};
+/* The value. */
+void suspension_row_value(uint32_t seq, char ret[SUSPENSION_VALUE_BYTES]);
+/* Of a value; UINT32_MAX: it does not say, as those of earlier releases do not. */
+uint32_t suspension_row_seq(str value);
 
 /* An open wait for an event of a topic. */
 struct await_row {

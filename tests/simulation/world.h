@@ -463,6 +463,10 @@ struct queue_limits world_draw_limits(struct world *world);
 void world_reads_age(struct world *world); /* The store may be one of an older release. */
 void world_reads_start(struct world *world); /* The process is up. */
 void world_reads_stop(struct world *world); /* It ends: what was not read is refused. */
+/* As world_ask(): one answer, heard or not. The read has its `done`. */
+bool world_ask_read(struct sim_ask *ask, struct read *read);
+/* The ask, once; NULL: nobody heard the answer. */
+void *world_heard(struct read *read);
 void world_read_run(struct world *world, uuid run);
 void world_read_history(struct world *world, uuid run);
 void world_read_list(struct world *world);

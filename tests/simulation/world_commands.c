@@ -9,6 +9,7 @@
 #include "service/features/reports/reports.h"
 #include "service/features/suspensions/suspensions.h"
 #include "service/partition/request.h"
+#include "service/reads/suspensions.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -29,6 +30,7 @@ struct sim_command {
     size_t count;
     size_t limit; /* Of a page. */
     bool is_first;
+    uint64_t event_number; /* The last event when it was asked. */
 };
 
 static struct sim_command *sim_command_new(struct world *world, uuid run)
@@ -129,7 +131,7 @@ static void resume_something(struct world *world, const struct sim_run *run)
 
 /* ---- Listing. ---- */
 
-static void list(struct world *world, struct sim_command *it, const struct suspension *after);
+static void list(struct world *world, struct sim_command *it, const struct open_suspension *after);
 
 static size_t count_open(const struct world *world)
 {
@@ -143,36 +145,42 @@ static size_t count_open(const struct world *world)
     return count;
 }
 
-static void judge_suspension(struct world *world, const struct suspension *suspension)
+static void judge_suspension(struct world *world, const struct open_suspension *suspension)
 {
     const struct sim_run *run = world_find_run(world, suspension->run);
     const struct sim_wait *wait = run == NULL ? NULL : sim_run_wait_of(run, suspension->effect);
-    world_expect(world, wait != NULL && wait->is_open && wait->kind == EFFECT_SUSPENSION,
+    world_expect(world, wait != NULL && wait->kind == EFFECT_SUSPENSION,
                  "what-is-listed-is-suspended");
     if (world_is_well(world)) {
-        world_expect(world,
-                     str_equal(wait->key, suspension->step_key) &&
-                         str_equal(wait->data, suspension->data) &&
-                         wait->since_ms == suspension->since_ms &&
-                         wait->due_ms == suspension->deadline_ms && suspension->is_open,
-                     "a-listed-suspension-is-the-runs");
+        world_expect(
+            world,
+            str_equal(wait->key, suspension->step_key) && str_equal(wait->data, suspension->data) &&
+                wait->since_ms == suspension->since_ms && wait->due_ms == suspension->deadline_ms &&
+                str_equal(run->name, suspension->name),
+            "a-listed-suspension-is-the-runs");
     }
 }
 
-static void list_done(struct request *request, const struct failure *failure)
+/* Between its pages some were answered, and others came. */
+static bool is_as_before(const struct world *world, const struct sim_command *it)
 {
-    struct sim_command *it = world_answered(request);
+    return it->is_first && it->event_number == world->event_number;
+}
+
+static void list_was_read(struct read *read, const struct failure *failure)
+{
+    struct sim_command *it = world_heard(read);
     if (it == NULL || failure != NULL) {
         if (it != NULL) {
             world_fail_law(it->base.world, failure, false, "suspensions-can-be-listed");
         }
-        request_free(request);
+        read_free(read);
         return;
     }
     struct world *world = it->base.world;
-    size_t count = suspensions_request(request)->ret_count;
-    for (size_t i = 0; i < count && world_is_well(world); i++) {
-        const struct suspension *suspension = &suspensions_request(request)->ret[i];
+    const struct suspensions_read *page = suspensions_read(read);
+    for (size_t i = 0; i < page->ret_count && world_is_well(world); i++) {
+        const struct open_suspension *suspension = &page->ret[i];
         judge_suspension(world, suspension);
         world_expect(world, i == 0 || suspension[-1].since_ms <= suspension->since_ms,
                      "the-oldest-is-listed-first");
@@ -180,28 +188,31 @@ static void list_done(struct request *request, const struct failure *failure)
             resume(world, suspension->run, arena_copy(&world->arena, suspension->step_key));
         }
     }
-    bool is_all = it->is_first && !suspensions_request(request)->ret_more;
-    world_expect(world, !is_all || count == count_open(world), "all-suspensions-are-listed");
-    if (suspensions_request(request)->ret_more && world_is_well(world)) {
-        world_expect(world, count == it->limit, "pages-are-full");
-        struct suspension last = suspensions_request(request)->ret[count - 1];
-        list(world, sim_command_new(world, it->run), &last);
+    bool is_all = is_as_before(world, it) && !page->ret_more;
+    world_expect(world, !is_all || page->ret_count == count_open(world),
+                 "all-suspensions-are-listed");
+    world->counts.reads++;
+    if (page->ret_more && world_is_well(world)) {
+        world_expect(world, page->ret_count == it->limit, "pages-are-full");
+        list(world, sim_command_new(world, it->run), &page->ret[page->ret_count - 1]);
     }
-    request_free(request);
+    read_free(read);
 }
 
-static void list(struct world *world, struct sim_command *it, const struct suspension *after)
+static void list(struct world *world, struct sim_command *it, const struct open_suspension *after)
 {
-    struct request *request = request_new(&list_suspensions_operation);
+    struct read *read = read_new(&suspensions_kind);
     it->is_first = after == NULL;
+    it->event_number = world->event_number;
     it->limit = world_below(world, 2) == 0 ? LIST_ALL : 1 + world_below(world, 4);
-    suspensions_request(request)->limit = it->limit;
+    suspensions_read(read)->limit = it->limit;
     if (after != NULL) {
-        suspensions_request(request)->after_ms = after->since_ms;
-        suspensions_request(request)->after_run = after->run;
-        suspensions_request(request)->after_effect = after->effect;
+        suspensions_read(read)->after_ms = after->since_ms;
+        suspensions_read(read)->after_run = after->run;
+        suspensions_read(read)->after_effect = after->effect;
     }
-    post(it, request, list_done);
+    read->done = list_was_read;
+    world_ask_read(&it->base, read);
 }
 
 /* ---- Publishing. ---- */

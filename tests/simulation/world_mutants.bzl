@@ -199,10 +199,6 @@ MUTANTS = {
         "queue_set_limits(queue, limits); make_busy(order, queue);":
             "queue_set_limits(queue, limits);",
     }),
-    "listed_by_key": ("Of suspensions under one key the list shows the newest only.", {
-        "search_run(partition, run, key, effect, scratch, &search)":
-            "search_run(partition, run, key, 0, scratch, &search)",
-    }),
     "losses_all_excused": (
         "Every lost lease is excused, not only those nobody knows to have been given.",
         {
@@ -474,6 +470,9 @@ MUTANTS = {
     }),
     "read_tail_turned": ("The newest records of a run are given in the wrong order.", {
         "records[count - 1 - i] = read->tail[i];": "records[1 + i] = read->tail[i];",
+    }),
+    "suspension_row_off_by_one": ("The row of a suspension names the fact before it.", {
+        "suspension_row_value(wait->seq, value);": "suspension_row_value(wait->seq - 1, value);",
     }),
     "wake_lost": ("A wake-up whose commit failed is not repeated.", {
         "(void)read; look_at(partition, topic);":

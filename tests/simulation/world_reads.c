@@ -87,30 +87,36 @@ void world_reads_stop(struct world *world)
     world->reads = NULL;
 }
 
-/* NULL: nobody heard the answer. */
-static struct sim_read *heard(struct read *read)
+void *world_heard(struct read *read)
 {
-    struct sim_read *it = read->context;
-    struct world *world = it->base.world;
+    struct sim_ask *ask = read->context;
+    struct world *world = ask->world;
     world->open_requests--;
-    world_expect(world, !it->base.is_answered, "answered-once");
-    it->base.is_answered = true;
-    return world->is_dead || !world_sees(world) ? NULL : it;
+    world_expect(world, !ask->is_answered, "answered-once");
+    ask->is_answered = true;
+    return world->is_dead || !world_sees(world) ? NULL : ask;
+}
+
+bool world_ask_read(struct sim_ask *ask, struct read *read)
+{
+    struct world *world = ask->world;
+    read->context = ask;
+    ask->is_answered = false;
+    if (world->reads == NULL || !reads_post(world->reads, read)) {
+        world->counts.snubs++;
+        read_free(read);
+        return false;
+    }
+    world->open_requests++;
+    wake(world);
+    return true;
 }
 
 static void post(struct world *world, struct sim_read *it, struct read *read)
 {
     read->run = it->run;
-    read->context = it;
     it->base.world = world;
-    it->base.is_answered = false;
-    if (world->reads == NULL || !reads_post(world->reads, read)) {
-        world->counts.snubs++;
-        read_free(read);
-        return;
-    }
-    world->open_requests++;
-    wake(world);
+    (void)world_ask_read(&it->base, read);
 }
 
 static struct sim_read *read_begin(struct world *world, uuid run)
@@ -282,7 +288,7 @@ static void ask_partition(struct world *world, struct read *read)
 
 static void run_was_read(struct read *read, const struct failure *failure)
 {
-    struct sim_read *it = heard(read);
+    struct sim_read *it = world_heard(read);
     struct world *world = ((struct sim_read *)read->context)->base.world;
     if (it != NULL && failure == NULL && run_read(read)->needs_live) {
         ask_partition(world, read);
@@ -336,7 +342,7 @@ static void judge_page(struct world *world, struct sim_read *it, const struct hi
 
 static void page_was_read(struct read *read, const struct failure *failure)
 {
-    struct sim_read *it = heard(read);
+    struct sim_read *it = world_heard(read);
     struct world *world = ((struct sim_read *)read->context)->base.world;
     if (it != NULL && failure == NULL) {
         judge_page(world, it, history_read(read));
@@ -455,7 +461,7 @@ static void post_list(struct world *world, struct sim_list *list, uuid before);
 
 static void list_was_read(struct read *read, const struct failure *failure)
 {
-    struct sim_list *list = (struct sim_list *)heard(read);
+    struct sim_list *list = world_heard(read);
     struct world *world = ((struct sim_read *)read->context)->base.world;
     if (list != NULL && failure != NULL) {
         world_fail_law(world, failure, false, "runs-can-be-listed");

@@ -111,6 +111,7 @@ LAYERS = {
             "service/reads/list.h",
             "service/reads/reads.h",
             "service/reads/run_read.h",
+            "service/reads/suspensions.h",
             "service/agents/definition.h",
             "service/agents/transcript.h",
             "service/codec/codec.h",

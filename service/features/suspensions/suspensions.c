@@ -1,5 +1,5 @@
 /*
- * suspensions: runs that wait for an answer from outside: listed, looked at, answered.
+ * suspensions: runs that wait for an answer from outside: looked at, answered.
  *
  * An index row leads from the time a run was suspended to the run; everything else about it is
  * in its journal. An answer that comes before its suspension is a fact of its own and is found
@@ -9,7 +9,6 @@
 
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
-#include "service/base/sys.h"
 #include "service/codec/wait_rows.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/commands.h"
@@ -17,11 +16,10 @@
 #include "service/partition/state.h"
 
 static_assert(offsetof(struct resume_request, request) == 0, "a request begins its struct");
-static_assert(offsetof(struct suspensions_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct suspension_request, request) == 0, "a request begins its struct");
 
 struct search {
     str key;
-    uint32_t only; /* Of the suspensions with this key; 0: the last one. */
     bool found;
     uint32_t effect;
     uint32_t owner; /* The task whose code asked. */
@@ -38,9 +36,7 @@ struct search {
 static void search_set(struct search *search, const struct event *event)
 {
     assert(event->kind == EVENT_WAIT_SET);
-    bool is_it = search->only == 0 || search->only == event->effect;
-    if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it ||
-        !str_equal(event->wait_set.key, search->key)) {
+    if (event->wait_set.kind != EFFECT_SUSPENSION || !str_equal(event->wait_set.key, search->key)) {
         return;
     }
     search->found = true;
@@ -48,7 +44,6 @@ static void search_set(struct search *search, const struct event *event)
     search->owner = event->wait_set.owner;
     search->outcome = STR_EMPTY;
     search->last = (struct suspension){
-        .effect = event->effect,
         .step_key = event->wait_set.key,
         .data = event->wait_set.data,
         .since_ms = event->time_ms,
@@ -84,16 +79,14 @@ static bool search_event(void *context, uint32_t seq, const struct event *event)
     return true;
 }
 
-static status search_run(struct partition *partition, uuid run, str key, uint32_t only,
-                         struct arena *arena, struct search *ret)
+static status search_run(struct partition *partition, uuid run, str key, struct arena *arena,
+                         struct search *ret)
 {
     static const uint64_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
                                   JOURNAL_KIND(EVENT_WAIT_SETTLED) |
                                   JOURNAL_KIND(EVENT_RESUME_KEPT);
-    *ret = (struct search){.key = key, .only = only};
+    *ret = (struct search){.key = key};
     TRY(journal_each(partition, run, kinds, arena, search_event, ret));
-    assert(!ret->found || ret->effect == ret->last.effect);
-    assert(!ret->found || only == 0 || ret->effect == only);
     ret->last.run = run;
     ret->last.root = ret->root;
     ret->last.name = ret->name;
@@ -104,7 +97,7 @@ static status suspension_kept(struct partition *partition, uuid run, str key, st
                               struct outcome *ret, str *ret_by)
 {
     struct search search;
-    TRY(search_run(partition, run, key, 0, arena, &search));
+    TRY(search_run(partition, run, key, arena, &search));
     if (!search.kept_found) {
         return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
     }
@@ -158,7 +151,7 @@ static enum verdict suspension_answer(struct partition *partition, uuid id, str 
     bool opens = is_open(run, key);
     str answer = answer_of(data, by, arena);
     if (!opens) {
-        status searched = search_run(partition, id, key, 0, arena, &search);
+        status searched = search_run(partition, id, key, arena, &search);
         if (status_is_ok(searched) && is_second(run, &search, answer)) {
             return VERDICT_DONE_BEFORE;
         }
@@ -210,129 +203,14 @@ static void handle_resume(struct partition *partition, struct request *request)
     refuse_resume(partition, request, verdict);
 }
 
-enum {
-    PAGE_BYTES_MAX = 2 << 20,
-};
-
-struct listing {
-    struct partition *partition;
-    struct suspensions_request *asked;
-    struct suspension *found;
-    struct arena scratch; /* For one run's journal. */
-    size_t bytes; /* Of what was found. */
-    uuid only; /* Zero: of all runs. */
-    bool has_after;
-    char after[KEY_BYTES_MAX];
-    size_t after_len;
-};
-
-static status add_found(struct listing *listing, uuid run, uint32_t effect)
-{
-    struct partition *partition = listing->partition;
-    struct suspensions_request *asked = listing->asked;
-    struct arena *arena = &asked->request.arena;
-    struct live_run *live;
-    const struct live_wait *wait;
-    struct search search;
-    struct arena *scratch = &listing->scratch;
-    TRY(runs_get(partition, run, &live));
-    if (engine_effect(&live->state, effect) == NULL) {
-        return STATUS_OK; /* Its row was read before this round ended it. */
-    }
-    TRY(wait_find(partition, live, effect, &wait));
-    str key = arena_copy(arena, wait->key);
-    TRY(search_run(partition, run, key, effect, scratch, &search));
-    if (search.found && search.last.is_open) { /* Only what is shown outlives the search. */
-        assert(search.effect == effect && asked->ret_count < asked->limit);
-        struct suspension *found = &listing->found[asked->ret_count++];
-        *found = search.last;
-        found->step_key = key;
-        found->name = arena_copy(arena, search.last.name);
-        found->data = arena_copy(arena, search.last.data);
-        found->by = found->answer = STR_EMPTY;
-        listing->bytes += key.len + found->name.len + found->data.len;
-    }
-    return STATUS_OK;
-}
-
-static bool visit_row(void *context, str key, str value)
-{
-    (void)value;
-    struct listing *listing = context;
-    struct suspensions_request *asked = listing->asked;
-    struct suspension_row row;
-    str tail;
-    if (!key_read_index(key, &tail) || !status_is_ok(suspension_row_decode(tail, &row))) {
-        return true;
-    }
-    bool is_after = listing->has_after && key.len == listing->after_len &&
-                    memcmp(key.ptr, listing->after, key.len) <= 0;
-    bool is_wanted = uuid_is_zero(listing->only) || uuid_equal(listing->only, row.run);
-    if (is_after || !is_wanted) {
-        return true;
-    }
-    assert(asked->ret_count <= asked->limit);
-    if (asked->ret_count == asked->limit || listing->bytes > PAGE_BYTES_MAX) {
-        asked->ret_more = true;
-        return false;
-    }
-    status added = add_found(listing, row.run, row.effect);
-    arena_reset(&listing->scratch);
-    if (!status_is_ok(added)) {
-        log_line(LOG_ERROR, "suspension_unreadable", "why=\"%s\"", added.why);
-    }
-    return true;
-}
-
-/* After the last one of the page before. */
-static void list_after(struct listing *listing)
-{
-    const struct suspensions_request *asked = listing->asked;
-    if (asked->after_ms == 0) {
-        return;
-    }
-    struct index_tail tail =
-        suspension_row_tail(asked->after_ms, asked->after_run, asked->after_effect);
-    str key = key_index(listing->after, listing->partition->options.space, INDEX_SUSPENSION,
-                        index_tail_str(&tail));
-    assert(key.len <= sizeof(listing->after));
-    listing->after_len = key.len;
-    listing->has_after = true;
-}
-
-static void read_list(struct partition *partition, struct request *request)
-{
-    struct suspensions_request *asked = suspensions_request(request);
-    struct listing listing = {.partition = partition, .asked = asked, .only = request->run};
-    assert(asked->limit > 0 && asked->ret_count == 0);
-    char prefix[KEY_BYTES_MAX];
-    size_t bytes = (asked->limit + 1) * sizeof(listing.found[0]);
-    listing.found = arena_alloc(&request->arena, bytes);
-    arena_init(&listing.scratch, 0);
-    list_after(&listing);
-    str from = listing.has_after ? str_make(listing.after, listing.after_len) : STR_EMPTY;
-    status scanned =
-        store_scan(&partition->store, STORE_INDEX,
-                   key_index(prefix, partition->options.space, INDEX_SUSPENSION, STR_EMPTY), from,
-                   false, SIZE_MAX, visit_row, &listing);
-    arena_fini(&listing.scratch);
-    if (!status_is_ok(scanned)) {
-        request_fail(partition, request, scanned.code, REASON_STORE_DAMAGED, scanned.why);
-        return;
-    }
-    assert(!asked->ret_more || asked->ret_count > 0); /* Else the next page begins as this one. */
-    asked->ret = listing.found;
-    request_answer(partition, request, NULL);
-}
-
 static void read_one(struct partition *partition, struct request *request)
 {
-    struct suspensions_request *asked = suspensions_request(request);
+    struct suspension_request *asked = suspension_request(request);
     struct search search;
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(partition, request->run, asked->step_key, 0, &request->arena, &search);
+        found = search_run(partition, request->run, asked->step_key, &request->arena, &search);
     }
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
@@ -349,7 +227,6 @@ static void read_one(struct partition *partition, struct request *request)
     assert(uuid_equal(search.last.run, request->run));
     search.last.is_open &= is_open(run, asked->step_key);
     asked->ret = &search.last;
-    asked->ret_count = 1;
     request_answer(partition, request, NULL);
 }
 
@@ -358,15 +235,9 @@ const struct operation resume_operation = {
     .request_bytes = sizeof(struct resume_request),
     .handle = handle_resume,
 };
-const struct operation list_suspensions_operation = {
-    .name = "list_suspensions",
-    .request_bytes = sizeof(struct suspensions_request),
-    .is_read = true,
-    .handle = read_list,
-};
 const struct operation get_suspension_operation = {
     .name = "get_suspension",
-    .request_bytes = sizeof(struct suspensions_request),
+    .request_bytes = sizeof(struct suspension_request),
     .is_read = true,
     .handle = read_one,
 };
@@ -421,11 +292,13 @@ static void put_row(struct partition *partition, struct live_run *run, const str
 {
     assert(event->wait_set.kind == EFFECT_SUSPENSION && event->effect == wait->effect);
     char key[KEY_BYTES_MAX];
+    char value[SUSPENSION_VALUE_BYTES];
     struct index_tail tail = suspension_row_tail(event->time_ms, run->state.id, wait->effect);
+    suspension_row_value(wait->seq, value);
     store_batch_put(
         &partition->batch, STORE_INDEX,
         key_index(key, partition->options.space, INDEX_SUSPENSION, index_tail_str(&tail)),
-        STR_EMPTY);
+        str_make(value, sizeof(value)));
 }
 
 static void delete_row(struct partition *partition, struct live_run *run,

@@ -1,5 +1,5 @@
 /*
- * suspensions: runs that wait for an answer from outside: listed, looked at, answered.
+ * suspensions: runs that wait for an answer from outside: looked at, answered.
  */
 #ifndef SERVICE_FEATURES_SUSPENSIONS_SUSPENSIONS_H
 #define SERVICE_FEATURES_SUSPENSIONS_SUSPENSIONS_H
@@ -23,7 +23,6 @@ struct suspension {
     str by;
     str answer; /* JSON text; empty: none, or it timed out. */
     uint64_t resumed_ms;
-    uint32_t effect; /* With since_ms and run its place in the list. */
 };
 
 struct resume_request {
@@ -36,18 +35,11 @@ struct resume_request {
 };
 extern const struct operation resume_operation;
 
-struct suspensions_request {
-    struct request request; /* List: run zero: of all runs. */
-    str step_key; /* Of get_suspension_operation. */
-    size_t limit;
-    uint64_t after_ms; /* List: after this since_ms, run and effect; 0: from the first. */
-    uuid after_run;
-    uint32_t after_effect;
-    const struct suspension *ret; /* In the request's arena. */
-    size_t ret_count;
-    bool ret_more;
+struct suspension_request {
+    struct request request;
+    str step_key;
+    const struct suspension *ret; /* Valid during `done`. */
 };
-extern const struct operation list_suspensions_operation;
 extern const struct operation get_suspension_operation;
 
 static inline struct resume_request *resume_request(struct request *request)
@@ -56,11 +48,10 @@ static inline struct resume_request *resume_request(struct request *request)
     return container_of(request, struct resume_request, request);
 }
 
-static inline struct suspensions_request *suspensions_request(struct request *request)
+static inline struct suspension_request *suspension_request(struct request *request)
 {
-    assert(request->operation == &list_suspensions_operation ||
-           request->operation == &get_suspension_operation);
-    return container_of(request, struct suspensions_request, request);
+    assert(request->operation == &get_suspension_operation);
+    return container_of(request, struct suspension_request, request);
 }
 
 #endif

@@ -429,6 +429,16 @@ static void test_schedule_row_refuses_damage(void **state)
     buf_fini(&value);
 }
 
+static void test_suspension_value(void **state)
+{
+    (void)state;
+    char value[SUSPENSION_VALUE_BYTES];
+    suspension_row_value(0x01020304, value);
+    assert_bytes(str_make(value, sizeof(value)), "04030201");
+    assert_int_equal(suspension_row_seq(str_make(value, sizeof(value))), 0x01020304);
+    assert_int_equal(suspension_row_seq(STR_EMPTY), UINT32_MAX); /* Of an earlier release. */
+}
+
 static void test_run_index_rows(void **state)
 {
     (void)state;
@@ -459,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_suspension_row),
         cmocka_unit_test(test_alarm_row),
         cmocka_unit_test(test_await_row),
+        cmocka_unit_test(test_suspension_value),
         cmocka_unit_test(test_run_index_rows),
         cmocka_unit_test(test_queue_row),
         cmocka_unit_test(test_queue_default_row),
