@@ -94,6 +94,20 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max);
 /* DATA_LOSS: damaged. FAILED_PRECONDITION: written by a newer release. */
 status codec_decode_row(str bytes, struct run_row *ret);
 
+/* What a line of a list shows of a row. */
+struct run_row_line {
+    enum run_kind kind;
+    uint32_t status;
+    char name[CODEC_NAME_MAX + 1];
+    uint64_t created_ms;
+    uint64_t ended_ms;
+    uint32_t last_seq;
+    uint64_t deployment;
+};
+
+/* Of a row's bytes, without what a line does not show. As codec_decode_row(). */
+status codec_decode_row_line(str bytes, struct run_row_line *ret);
+
 struct idempotency_row {
     uuid run;
     uint8_t digest[16];

@@ -126,6 +126,34 @@ status codec_decode_row(str bytes, struct run_row *ret)
     return STATUS_OK;
 }
 
+static_assert(sizeof(((polos_journal_v1_RunLine *)NULL)->name.bytes) == CODEC_NAME_MAX,
+              "records.options");
+static_assert((int)polos_journal_v1_RunLine_deployment_tag ==
+                      (int)polos_journal_v1_RunRow_deployment_tag &&
+                  (int)polos_journal_v1_RunLine_last_seq_tag ==
+                      (int)polos_journal_v1_RunRow_last_seq_tag,
+              "a line is read from the bytes of a row");
+
+status codec_decode_row_line(str bytes, struct run_row_line *ret)
+{
+    polos_journal_v1_RunLine body = polos_journal_v1_RunLine_init_zero;
+    if (!decode(polos_journal_v1_RunLine_fields, bytes, &body)) {
+        return status_make(CODE_DATA_LOSS, "row of a run: damaged");
+    }
+    if (body.kind >= RUN_KIND_COUNT) {
+        return status_make(CODE_FAILED_PRECONDITION,
+                           "row of a run: a kind of run this release does not know");
+    }
+    ret->kind = (enum run_kind)body.kind;
+    ret->status = body.status;
+    name_from(body.name.bytes, body.name.size, ret->name);
+    ret->created_ms = body.created_ms;
+    ret->ended_ms = body.ended_ms;
+    ret->last_seq = body.last_seq;
+    ret->deployment = body.deployment;
+    return STATUS_OK;
+}
+
 size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, size_t bytes_max)
 {
     polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;

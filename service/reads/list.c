@@ -7,6 +7,8 @@ enum {
     STATUS_WAITING = 2, /* Statuses up to it are those of runs that live. */
     STATUS_COMPLETED = 3, /* Those after it are rare. */
     CLOCK_AHEAD_MS = 60000, /* That an id's time may be later than its run's start. */
+    PART = 128, /* Candidates of an index that are taken at once. */
+    STRANGERS_MAX = 128, /* Rows walked over for nothing, in a page. */
 };
 
 /* Where the candidates of a page stand, newest last. */
@@ -24,8 +26,15 @@ struct listing {
     struct arena scratch; /* Of one candidate. */
     size_t examined;
     uuid last; /* Examined. */
+    uuid after; /* Where the part at hand begins; zero: at the newest. */
     bool is_full;
     status status;
+    /* By an index: */
+    uuid ids[PART]; /* The candidates of a part. */
+    size_t id_count;
+    bool has_more; /* Others follow them. */
+    size_t met; /* Those that were looked at. */
+    size_t strangers; /* Runs between them that are none. */
 };
 
 /* ---- Where to look. ---- */
@@ -110,7 +119,7 @@ static void choose(struct place *place, const struct reads_source *source,
 
 /* ---- What fits. ---- */
 
-static bool fits_row(const struct run_filter *filter, const struct run_row *row)
+static bool fits_row(const struct run_filter *filter, const struct run_row_line *row)
 {
     bool kind = filter->kind == RUN_KIND_NONE || filter->kind == row->kind;
     bool standing = filter->status == 0 || filter->status == row->status;
@@ -159,77 +168,150 @@ static status fits_labels(struct listing *listing, uuid run, bool *ret)
     return STATUS_OK;
 }
 
-/* Its row: the candidate's value, or to be read. *ret_found false: it is there no more. */
-static status row_of(struct listing *listing, uuid run, str value, struct run_row *ret,
-                     bool *ret_found)
-{
-    char key[KEY_BYTES_MAX];
-    *ret_found = true;
-    if (!listing->place->has_row) {
-        status found =
-            store_get(&listing->source->store, STORE_RUNS,
-                      key_run(key, listing->source->space, run), &listing->scratch, &value);
-        if (found.code == CODE_NOT_FOUND) {
-            *ret_found = false;
-            return STATUS_OK;
-        }
-        TRY(found);
-    }
-    return codec_decode_row(value, ret);
-}
-
-static status examine(struct listing *listing, uuid run, str value)
+static status examine(struct listing *listing, uuid run, str row)
 {
     struct list_read *list = listing->list;
-    struct run_line line = {.id = run};
-    bool fits;
-    TRY(row_of(listing, run, value, &line.row, &fits));
-    if (fits && fits_row(&list->filter, &line.row)) {
+    struct run_line *line = &list->ret_lines[list->ret_count];
+    bool fits = false;
+    assert(list->ret_count < list->limit);
+    TRY(codec_decode_row_line(row, &line->row));
+    line->id = run;
+    if (fits_row(&list->filter, &line->row)) {
         TRY(fits_labels(listing, run, &fits));
-        if (fits) {
-            assert(list->ret_count < list->limit);
-            list->ret_lines[list->ret_count++] = line;
-        }
     }
+    list->ret_count += fits;
+    arena_reset(&listing->scratch);
     return STATUS_OK;
 }
 
-static bool read_id(const struct listing *listing, str key, uuid *ret)
+/* One more candidate. False: the page has no room for it. */
+static bool take(struct listing *listing, uuid run)
 {
-    if (listing->place->has_row) {
-        return key_read_run(key, ret);
-    }
-    if (key.len < sizeof(ret->bytes)) {
-        return false;
-    }
-    memcpy(ret->bytes, key.ptr + key.len - sizeof(ret->bytes), sizeof(ret->bytes));
-    return true;
-}
-
-static bool visit(void *context, str key, str value)
-{
-    struct listing *listing = context;
-    struct list_read *list = listing->list;
-    uuid run;
-    if (!read_id(listing, key, &run)) {
-        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
-        return false;
-    }
-    if (uuid_equal(run, list->before)) {
-        return true; /* Where the page before ended. */
-    }
-    if (uuid_time_ms(run) < list->filter.created_after_ms) {
-        return false; /* All that follow are older. */
-    }
-    if (list->ret_count == list->limit || listing->examined == listing->source->page_rows) {
+    if (listing->list->ret_count == listing->list->limit ||
+        listing->examined == listing->source->page_rows) {
         listing->is_full = true;
         return false;
     }
-    listing->status = examine(listing, run, value);
-    arena_reset(&listing->scratch);
-    listing->last = run;
     listing->examined++;
+    listing->last = run;
+    return true;
+}
+
+/* ---- Among all: a candidate's value is its row. ---- */
+
+/* False: no more are wanted. *ret_passed true: it is not looked at. */
+static bool next_candidate(struct listing *listing, str key, uuid *ret, bool *ret_passed)
+{
+    *ret_passed = false;
+    if (key.len < sizeof(ret->bytes)) {
+        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
+        return false;
+    }
+    memcpy(ret->bytes, key.ptr + key.len - sizeof(ret->bytes), sizeof(ret->bytes));
+    *ret_passed = uuid_equal(*ret, listing->after); /* Where the part before ended. */
+    return uuid_time_ms(*ret) >= listing->list->filter.created_after_ms;
+}
+
+static bool visit_row(void *context, str key, str value)
+{
+    struct listing *listing = context;
+    uuid run;
+    bool is_passed;
+    if (!next_candidate(listing, key, &run, &is_passed)) {
+        return false; /* All that follow are older. */
+    }
+    if (is_passed) {
+        return true;
+    }
+    if (!take(listing, run)) {
+        return false;
+    }
+    listing->status = examine(listing, run, value);
     return status_is_ok(listing->status);
+}
+
+/* ---- By an index: the candidates of a part first, then their rows. ---- */
+
+static bool visit_candidate(void *context, str key, str value)
+{
+    struct listing *listing = context;
+    uuid run;
+    bool is_passed;
+    (void)value;
+    if (!next_candidate(listing, key, &run, &is_passed)) {
+        return false;
+    }
+    if (is_passed) {
+        return true;
+    }
+    listing->has_more = listing->id_count == PART;
+    if (!listing->has_more) {
+        listing->ids[listing->id_count++] = run;
+    }
+    return !listing->has_more;
+}
+
+static bool is_older(uuid a, uuid b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof(a.bytes)) < 0;
+}
+
+/* Rows and candidates stand in the same order, so that one walk meets both. */
+static bool visit_meeting(void *context, str key, str value)
+{
+    struct listing *listing = context;
+    uuid run;
+    if (!key_read_run(key, &run)) {
+        listing->status = status_make(CODE_DATA_LOSS, "a key in the list of runs is damaged");
+        return false;
+    }
+    while (listing->met < listing->id_count && is_older(run, listing->ids[listing->met])) {
+        listing->met++; /* Its row is there no more. */
+    }
+    if (listing->met == listing->id_count) {
+        return false;
+    }
+    if (!uuid_equal(run, listing->ids[listing->met])) {
+        return ++listing->strangers < STRANGERS_MAX;
+    }
+    if (!take(listing, run)) {
+        return false;
+    }
+    listing->met++;
+    listing->status = examine(listing, run, value);
+    return status_is_ok(listing->status);
+}
+
+/* Where others lie between them each is looked for by itself. */
+static status examine_alone(struct listing *listing, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    str row;
+    status found = store_get(&listing->source->store, STORE_RUNS,
+                             key_run(key, listing->source->space, run), &listing->scratch, &row);
+    if (found.code == CODE_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    TRY(found);
+    return examine(listing, run, row);
+}
+
+static status examine_part(struct listing *listing)
+{
+    const struct reads_source *source = listing->source;
+    char prefix[KEY_BYTES_MAX];
+    char from[KEY_BYTES_MAX];
+    listing->met = 0;
+    if (listing->strangers < STRANGERS_MAX && listing->id_count > 0) {
+        TRY(store_scan(&source->store, STORE_RUNS, key_prefix_space(prefix, source->space),
+                       key_run(from, source->space, listing->ids[0]), true, SIZE_MAX, visit_meeting,
+                       listing));
+        TRY(listing->status);
+    }
+    while (listing->met < listing->id_count && take(listing, listing->ids[listing->met])) {
+        TRY(examine_alone(listing, listing->ids[listing->met++]));
+    }
+    return STATUS_OK;
 }
 
 /* ---- The page. ---- */
@@ -238,9 +320,8 @@ static bool visit(void *context, str key, str value)
 static str first_key(const struct listing *listing, char ret[KEY_BYTES_MAX])
 {
     const struct place *place = listing->place;
-    const struct list_read *list = listing->list;
-    uint64_t before_ms = list->filter.created_before_ms;
-    uuid from = list->before;
+    uint64_t before_ms = listing->list->filter.created_before_ms;
+    uuid from = listing->after;
     if (uuid_is_zero(from) && before_ms != 0) {
         static const uint8_t most[10] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
         from = uuid_v7(before_ms + CLOCK_AHEAD_MS, most);
@@ -254,24 +335,46 @@ static str first_key(const struct listing *listing, char ret[KEY_BYTES_MAX])
     return str_make(ret, place->prefix.len + sizeof(from.bytes));
 }
 
+static status scan(struct listing *listing, store_visit *each)
+{
+    const struct place *place = listing->place;
+    char from[KEY_BYTES_MAX];
+    TRY(store_scan(&listing->source->store, place->table, place->prefix, first_key(listing, from),
+                   true, SIZE_MAX, each, listing));
+    return listing->status;
+}
+
+static status look_up(struct listing *listing)
+{
+    if (listing->place->has_row) {
+        return scan(listing, visit_row);
+    }
+    do {
+        listing->id_count = 0;
+        listing->has_more = false;
+        TRY(scan(listing, visit_candidate));
+        TRY(examine_part(listing));
+        listing->after = listing->last;
+    } while (listing->has_more && !listing->is_full);
+    return STATUS_OK;
+}
+
 static status step(struct read *read, const struct reads_source *source, bool *ret_over)
 {
     struct list_read *list = list_read(read);
     struct place place = {.has_row = false};
-    struct listing listing = {.list = list, .source = source, .place = &place};
-    char from[KEY_BYTES_MAX];
+    struct listing listing = {
+        .list = list, .source = source, .place = &place, .after = list->before};
     bool is_indexed;
     assert(list->limit > 0);
     *ret_over = true;
     TRY(index_is_complete(source, &read->arena, &is_indexed));
     choose(&place, source, &list->filter, is_indexed);
-    list->ret_lines = arena_alloc(&read->arena, list->limit * sizeof(list->ret_lines[0]));
+    list->ret_lines = arena_zalloc(&read->arena, (list->limit + 1) * sizeof(list->ret_lines[0]));
     arena_init(&listing.scratch, 0);
-    status scanned = store_scan(&source->store, place.table, place.prefix,
-                                first_key(&listing, from), true, SIZE_MAX, visit, &listing);
+    status looked = look_up(&listing);
     arena_fini(&listing.scratch);
-    TRY(scanned);
-    TRY(listing.status);
+    TRY(looked);
     list->ret_next = listing.is_full ? listing.last : (uuid){{0}};
     return STATUS_OK;
 }

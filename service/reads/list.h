@@ -26,7 +26,7 @@ struct run_filter {
 
 struct run_line {
     uuid id;
-    struct run_row row;
+    struct run_row_line row;
 };
 
 struct list_read {

@@ -6,6 +6,7 @@
  *   load agents --in-flight N --count R     R agent runs, N at a time: model, tool, model
  *   load watch  --watchers W --rate D       D progress deltas a second to W watchers of one run
  *   load park   --count R                   starts R runs that nobody hosts
+ *   load list --in-flight N --seconds S     N callers page through lists that fit no run
  *   load live   --count R                   R runs at work, until standard input ends
  *   load flat --steps M --count R           R runs one by one: first gaps between steps, last gaps
  *   load pipeline --steps M --in-flight N   one run, N steps on their way at any time
@@ -40,7 +41,7 @@ static const struct mode modes[] = {
     {"park", load_park},         {"live", load_live},         {"flat", load_flat},
     {"pipeline", load_pipeline}, {"abandon", load_abandon},   {"resume", load_resume},
     {"sleepers", load_sleepers}, {"suspend", load_suspend},   {"wake", load_wake},
-    {"events", load_events},     {"children", load_children},
+    {"events", load_events},     {"children", load_children}, {"list", load_list},
 };
 
 void load_must(const struct polos_error *error)

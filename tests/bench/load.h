@@ -35,6 +35,7 @@ struct load {
 void load_steps(struct load *load);
 void load_agents(struct load *load);
 void load_watch(struct load *load);
+void load_list(struct load *load);
 void load_park(struct load *load);
 void load_live(struct load *load);
 void load_flat(struct load *load);

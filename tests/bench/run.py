@@ -38,14 +38,14 @@ SIZES = {
     "seconds": 2, "watchers": 1000, "rates": (20, 50), "python_steps": {1: 500, 64: 50, 256: 50},
     "live": 10000, "park": 100000, "cold_starts": 4, "limit_seconds": 1, "appends": 2000,
     "flat": (2, 5000), "long": 10000, "sleepers": 100000,
-    "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640},
+    "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640}, "listed": 200000,
 }
 QUICK = {
     "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
     "seconds": 1, "watchers": 50, "rates": (20,), "python_steps": {1: 50, 64: 5, 256: 2},
     "live": 500, "park": 1000, "cold_starts": 2, "limit_seconds": 1, "appends": 100,
     "flat": (1, 300), "long": 500, "sleepers": 1000,
-    "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128},
+    "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128}, "listed": 2000,
 }
 
 # name: (unit, target as "<= 5" or None, the figure it is held against)
@@ -111,6 +111,9 @@ ROWS = {
     "child_p50_at_64": ("ms", None, None),
     "children_at_64": ("/s", ">= 1000", "empty_calls"),
     "child_growth": ("x", "<= 1.2", None),
+    "list_page_p50": ("ms", "<= 5", "empty_call_p50"),
+    "list_page_p99": ("ms", None, None),
+    "step_p50_beside_lists": ("ms", None, "step_p50_at_1"),
     "parks": ("/s", None, "empty_calls"),
     "rss_sleeping_runs": ("MB", "<= 64", None),
     "rss_per_sleeping_run": ("bytes", "<= 100", None),
@@ -183,12 +186,25 @@ class Bench:
             server.kill()
             shutil.rmtree(data)
 
-    def load(self, server, mode, **options):
+    def command(self, server, mode, options):
         command = [self.options.load, mode, "--address", server.address]
         command += ["--server-pid", str(server.pid)]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
-        return answer_of(command)
+        return command
+
+    def load(self, server, mode, **options):
+        return answer_of(self.command(server, mode, options))
+
+    @contextlib.contextmanager
+    def beside(self, server, mode, **options):
+        """A load that goes on while something else is measured; its figures are nobody's."""
+        process = subprocess.Popen(self.command(server, mode, options), stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def answer_of(command, environment=None):
@@ -391,6 +407,19 @@ def measure_live(bench):
             process.stdin.close()
 
 
+def measure_lists(bench):
+    """A page of 1,000 rows that fit no run, alone and beside steps."""
+    seconds, steps = bench.sizes["seconds"], bench.sizes["steps"][1]
+    with bench.server() as server:
+        bench.load(server, "park", count=bench.sizes["listed"])
+        found = bench.load(server, "list", in_flight=1, seconds=seconds)
+        bench.note("list_page_p50", found["p50_us"] / 1000)
+        bench.note("list_page_p99", found["p99_us"] / 1000)
+        with bench.beside(server, "list", in_flight=1, seconds=600):
+            found = bench.load(server, "steps", in_flight=1, steps=steps)
+        bench.note("step_p50_beside_lists", found["p50_us"] / 1000)
+
+
 def measure_restart(bench):
     data = tempfile.mkdtemp(dir=bench.folder)
     server = Server(bench.options.polosd, os.path.join(data, "store"))
@@ -424,11 +453,12 @@ def measure_size(bench):
 
 MEASURES = (
     measure_limits, measure_steps, measure_long, measure_agents, measure_waits, measure_watch,
-    measure_cold, measure_live, measure_restart, measure_sleepers, measure_python, measure_size,
+    measure_cold, measure_live, measure_lists, measure_restart, measure_sleepers,
+    measure_python, measure_size,
 )
 
 # In the first round only: they take long, and memory does not vary with the minute.
-ONCE = {measure_sleepers}
+ONCE = {measure_lists, measure_sleepers}
 
 
 # ---- the report ----

@@ -64,6 +64,23 @@ void shelf_put_row(struct shelf *shelf, const struct run *state, const char *nam
     put(shelf, STORE_RUNS, key_run(key, space, state->id), str_make(bytes, len));
 }
 
+void shelf_put_index(struct shelf *shelf, enum run_by by, str value, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = run_index_tail(by, value, run);
+    put(shelf, STORE_INDEX, key_index(key, space, INDEX_RUN, index_tail_str(&tail)), STR_EMPTY);
+}
+
+void shelf_put_built(struct shelf *shelf)
+{
+    char key[KEY_BYTES_MAX];
+    char bytes[RUN_INDEX_BUILT_BYTES_MAX];
+    struct run_index_built built = {.is_complete = true};
+    size_t len = run_index_built_encode(&built, bytes, sizeof(bytes));
+    put(shelf, STORE_INDEX, key_index(key, space, INDEX_RUN_BUILT, STR_EMPTY),
+        str_make(bytes, len));
+}
+
 static void done(struct read *read, const struct failure *failure)
 {
     struct shelf *shelf = read->context;

@@ -5,6 +5,7 @@
 #define TESTS_UNIT_READS_SHELF_H
 
 #include "service/codec/codec.h"
+#include "service/codec/run_index.h"
 #include "service/reads/reads.h"
 
 struct shelf {
@@ -23,6 +24,9 @@ void shelf_fini(struct shelf *shelf);
 void shelf_put(struct shelf *shelf, struct run *state, const struct event *events, size_t count);
 /* Its row, as it stands. */
 void shelf_put_row(struct shelf *shelf, const struct run *state, const char *name);
+/* A row of the index, and the one that says that it is complete. */
+void shelf_put_index(struct shelf *shelf, enum run_by by, str value, uuid run);
+void shelf_put_built(struct shelf *shelf);
 /* Posts the read and steps until it is done. The caller frees it. */
 void shelf_read(struct shelf *shelf, struct read *read);
 
