@@ -15,6 +15,11 @@ enum {
         1 << 20, /* Of an outcome that tells of children; then steps are left out. */
 };
 
+/* What a host is given at once; more than the libraries of hosts take in one message. */
+#define REPLAY_BYTES_MAX ((size_t)128 << 20)
+/* The results of the runs that one step waits for. */
+#define CHILDREN_BYTES_MAX ((size_t)64 << 20)
+
 struct order {
     struct order *next;
     uint32_t effect;
@@ -39,6 +44,8 @@ struct reading {
     size_t capacity;
     struct order *orders;
     struct child *children;
+    size_t bytes_max; /* Of the arena. */
+    bool is_too_large; /* Passed: what was read is not all. */
 };
 
 static const char *kind_name(enum effect_kind kind)
@@ -128,6 +135,18 @@ static void put_child(struct json_writer *writer, const struct child *child)
     json_end_object(writer);
 }
 
+static size_t children_bytes(const struct reading *reading, uint32_t effect)
+{
+    size_t bytes = 0;
+    for (const struct child *child = reading->children; child != NULL; child = child->next) {
+        if (child->effect == effect) {
+            bytes +=
+                child->outcome.value.len + child->outcome.error_message.len + child->account.len;
+        }
+    }
+    return bytes;
+}
+
 static str render_children(const struct reading *reading, uint32_t effect)
 {
     struct buf text = {0};
@@ -145,6 +164,27 @@ static str render_children(const struct reading *reading, uint32_t effect)
     }
     json_end_array(&writer);
     return buf_finish(&text, reading->arena);
+}
+
+/* What the code is given when the runs it waited for have ended. */
+static struct outcome outcome_of_children(const struct reading *reading, uint32_t effect)
+{
+    if (reading->is_too_large || children_bytes(reading, effect) > CHILDREN_BYTES_MAX) {
+        return (struct outcome){
+            .failed = true,
+            .error_type = STR("CHILDREN_TOO_LARGE"),
+            .error_message = STR("the results of the runs it waited for are over 64 MiB together; "
+                                 "wait for fewer of them at once, or let them return less"),
+        };
+    }
+    return (struct outcome){.value = render_children(reading, effect)};
+}
+
+/* False: too much was read. */
+static bool has_room(struct reading *reading)
+{
+    reading->is_too_large |= reading->arena->bytes > reading->bytes_max;
+    return !reading->is_too_large;
 }
 
 static void read_wait_set(struct reading *reading, const struct event *event)
@@ -168,7 +208,7 @@ static void read_wait_settled(struct reading *reading, const struct event *event
     }
     struct outcome outcome = event->wait_settled.outcome;
     if (order->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
-        outcome.value = render_children(reading, event->effect);
+        outcome = outcome_of_children(reading, event->effect);
     }
     add_step(reading, (struct settled_step){
                           .key = order->key,
@@ -230,7 +270,7 @@ static bool read_event(void *context, uint32_t seq, const struct event *event)
     } else if (event->kind == EVENT_CANCEL_REQUESTED) {
         reading->replay->cancel_cause = event->cancel_requested.cause;
     }
-    return true;
+    return has_room(reading);
 }
 
 status replay_read(struct partition *partition, uuid run, uint32_t task, struct arena *arena,
@@ -238,8 +278,13 @@ status replay_read(struct partition *partition, uuid run, uint32_t task, struct 
 {
     assert(!uuid_is_zero(run));
     *ret = (struct replay){0};
-    struct reading reading = {.arena = arena, .task = task, .replay = ret};
-    return journal_each(partition, run, kinds_read, arena, read_event, &reading);
+    struct reading reading = {
+        .arena = arena, .task = task, .replay = ret, .bytes_max = arena->bytes + REPLAY_BYTES_MAX};
+    TRY(journal_each(partition, run, kinds_read, arena, read_event, &reading));
+    return reading.is_too_large
+               ? status_make(CODE_RESOURCE_EXHAUSTED,
+                             "what it has settled is over 128 MiB, more than a host can be given")
+               : STATUS_OK;
 }
 
 static bool read_child_of(void *context, uint32_t seq, const struct event *event)
@@ -249,17 +294,18 @@ static bool read_child_of(void *context, uint32_t seq, const struct event *event
     if (event->effect == reading->task) {
         read_child(reading, event);
     }
-    return true;
+    return has_room(reading);
 }
 
 status replay_children(struct partition *partition, uuid run, uint32_t effect, uint32_t since,
-                       struct arena *arena, str *ret)
+                       struct arena *arena, struct outcome *ret)
 {
     assert(effect > 0 && since > 0);
-    struct reading reading = {.arena = arena, .task = effect};
+    struct reading reading = {
+        .arena = arena, .task = effect, .bytes_max = arena->bytes + REPLAY_BYTES_MAX};
     TRY(journal_each_after(partition, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
                            read_child_of, &reading));
-    *ret = render_children(&reading, effect);
+    *ret = outcome_of_children(&reading, effect);
     return STATUS_OK;
 }
 

@@ -20,13 +20,14 @@ struct replay {
 };
 
 /* Reads the run's journal: the settled steps and step requests of a task (0: none of them), its
- * state. In the arena. DATA_LOSS: the journal is damaged. */
+ * state. In the arena. DATA_LOSS: the journal is damaged. RESOURCE_EXHAUSTED: it is more than a
+ * host can be given. */
 status replay_read(struct partition *partition, uuid run, uint32_t task, struct arena *arena,
                    struct replay *ret);
-/* [{"run_id","status","result","error"}] of the children an effect counted. `since` is its
- * WAIT_SET's seq: nothing before it is read. */
+/* Of a wait for children: [{"run_id","status","result","error"}] of those the effect counted, or
+ * that they are too large. `since` is its WAIT_SET's seq: nothing before it is read. */
 status replay_children(struct partition *partition, uuid run, uint32_t effect, uint32_t since,
-                       struct arena *arena, str *ret);
+                       struct arena *arena, struct outcome *ret);
 /* The text of an agent's last reply, as a JSON string; raw where the answer has a schema and is
  * JSON. */
 str replay_answer(const struct live_run *run, bool is_structured, struct arena *arena);

@@ -56,7 +56,7 @@ static void perform_tell(struct partition *partition, const struct act *act)
     struct outcome outcome = told->outcome;
     if (told->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
         status read = replay_children(partition, task.run, told->wait, told->since,
-                                      &partition->scratch, &outcome.value);
+                                      &partition->scratch, &outcome);
         if (!status_is_ok(read)) {
             log_damage("children", read);
             return;
@@ -129,7 +129,11 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
     }
     struct replay replay;
     status read = replay_read(step->partition, step->run->state.id, task->id, step->arena, &replay);
-    for (size_t i = 0; status_is_ok(read) && i < replay.count; i++) {
+    if (!status_is_ok(read)) {
+        log_damage("step_requests", read);
+        return true; /* It was settled, perhaps: what cannot be read is not done again. */
+    }
+    for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_step_request && str_equal(replay.steps[i].key, step->message->key)) {
             struct told told = {
                 .kind = EFFECT_AT_ONCE,

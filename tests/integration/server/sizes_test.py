@@ -7,7 +7,7 @@ import sys
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import common_pb2, runs_pb2, workflows_pb2
+from tests.lib.polosd import common_pb2, runs_pb2, tools_pb2, workflows_pb2
 
 MIB = 1 << 20
 STEPS = 40
@@ -55,6 +55,20 @@ class Sizes(polosd.Hosted):
         page = self.server.runs.History(runs_pb2.RunServiceHistoryRequest(run_id=run.id))
         self.assertEqual(json.loads(page.events[0].data_json)["input"], text)
         self.assertEqual(len(self.server.history(run.id)), page.events[0].seq + 4)
+
+    def test_children_whose_results_are_too_large(self):
+        children = [tools_pb2.ChildSpec(kind=2, name="child", input_json="null")] * 20
+
+        def work(host, task):
+            if task.name == "child":
+                host.done(task, "x" * 3900000)
+            else:
+                host.order(task, "all", invoke=tools_pb2.Invoke(wait=True, children=children))
+
+        host = self.host(workflows=["parent", "child"], work=work, slots=4)
+        self.server.start_workflow("parent")
+        outcome = host.outcomes.get(timeout=30)
+        self.assertEqual(outcome.outcome.error.type, "CHILDREN_TOO_LARGE")
 
 
 if __name__ == "__main__":
