@@ -31,6 +31,7 @@ from ._run_models import (
     suspension_of,
 )
 from ._startable import Startable, StartableAgent
+from ._wire import forks
 from ._wire.endpoint import Endpoint
 from ._wire.methods import (
     AGENT_START,
@@ -371,6 +372,7 @@ class PolosClient:
     # ---- for agents, workflows and tools ----
 
     def _connection(self) -> Connection:
+        forks.check()  # before anything of a parent's is touched
         loop = asyncio.get_running_loop()
         connection = self._connections.get(loop)
         if connection is None:

@@ -611,10 +611,10 @@ def _what(task: tools_pb2.Task) -> str:
 
 
 def _cancelled_from_outside() -> bool:
-    """Whether somebody cancelled this asyncio task, rather than its code raising CancelledError."""
-    task = asyncio.current_task()
-    cancelling = getattr(task, "cancelling", None)  # Python 3.11
-    return True if cancelling is None else bool(cancelling() > 0)
+    """Whether somebody cancelled this asyncio task, rather than its code raising CancelledError;
+    Python 3.10 cannot tell."""
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is not None and bool(cancelling() > 0)
 
 
 def quiet(task: asyncio.Task[Any]) -> None:
