@@ -18,9 +18,11 @@ class Fields(dict[str, Any]):
             value = self[name]
         except KeyError:
             raise AttributeError(f"there is no {name!r}; there are: {', '.join(self)}") from None
-        return Fields(value) if type(value) is dict else value
+        return with_fields(value)
 
 
 def with_fields(value: Any) -> Any:
-    """An object of JSON as Fields; anything else as it is."""
+    """An object of JSON as Fields, also in a list; anything else as it is."""
+    if type(value) is list:
+        return [with_fields(item) for item in value]
     return Fields(value) if type(value) is dict else value

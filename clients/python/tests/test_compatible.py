@@ -401,3 +401,44 @@ async def test_a_step_has_a_time_of_its_own(client):
             return [error.error_type, await ctx.step.run("own", takes_it, timeout=3)]
 
     assert await hasty.run(client, timeout=20) == ["TIMEOUT", 3] and len(tried) == 2
+
+
+# ---- programs as the documentation has them ----
+
+
+async def test_an_agents_answer_goes_through_a_workflow(client):
+    helper, logged = scripted("support"), []
+
+    @workflow
+    async def support(ctx, input: Question):
+        response = await ctx.step.agent_invoke_and_wait("ask", helper.with_input(input.question))
+        await ctx.step.run("log", logged.append, response)
+        await ctx.step.run("mail", lambda to, answer: f"{to}: {answer.result}", "a@b.c", response)
+        return response
+
+    response = await support.run(client, Question(question="well?"), timeout=20)
+    assert isinstance(response.result, str) and response.usage.total_tokens >= 0
+    assert isinstance(logged[0], AgentResult) and response["total_steps"] == 1
+
+
+class Question(BaseModel):
+    question: str
+
+
+async def test_a_plan_is_approved_and_executed(client, threshold):
+    planner, executor = scripted("planner"), scripted("executor")
+
+    @workflow
+    async def approval(ctx, input: dict):
+        plan = await ctx.step.agent_invoke_and_wait("plan", planner.with_input(input.task))
+        resume_data = await ctx.step.suspend("ok", data={"plan": plan})
+        decision = resume_data.get("data", {})
+        if decision.get("approved") and resume_data.data["approved"]:
+            return await ctx.step.agent_invoke_and_wait("do", executor.with_input(plan))
+
+    handle = await approval.invoke(client, {"task": "clean up"})
+    while not (asked := await client.list_suspensions(handle.id)):
+        await asyncio.sleep(0.01)
+    assert isinstance(asked[0].data["plan"]["result"], str)
+    await client.resume("approval", handle.id, "ok", {"approved": True})
+    assert isinstance((await handle.result(client, 20)).result, str)

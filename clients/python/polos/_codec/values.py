@@ -23,6 +23,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, TypeAdapter, ValidationError
 
+from .._fields import with_fields
 from ..errors import OutputError
 from .names import UnknownClassError, class_at, class_path
 from .plain import NamelessClassError, NotJsonError, Tags, plain_of
@@ -71,13 +72,14 @@ def loads_step(text: str, func: Any = None) -> Any:
 
 
 def restored(func: Any, value: Any) -> Any:
-    """A value of JSON as the return annotation of the function that made it says; None: as is.
+    """A value of JSON as the return annotation of the function that made it says; where that says
+    nothing, objects are Fields.
 
     Raises OutputError for one that does not fit it.
     """
     adapter = adapter_of(func)
     if adapter is None:
-        return value
+        return with_fields(value)
     text = dumps_plain(value, value)
     try:
         return adapter.validate_json(text, by_alias=True, by_name=True)
