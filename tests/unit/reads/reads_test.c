@@ -61,6 +61,14 @@ static void done(struct read *read, const struct failure *failure)
     read_free(read);
 }
 
+/* On any thread. */
+static void count_done(struct read *read, const struct failure *failure)
+{
+    (void)failure;
+    atomic_fetch_add(&current->done, 1);
+    read_free(read);
+}
+
 static struct counted *counted_new(char name, unsigned pages)
 {
     struct counted *counted = (struct counted *)read_new(&counted_kind);
@@ -179,6 +187,7 @@ static void threads_do_the_same(void **state)
     reads_start(fixture.reads);
     for (unsigned i = 0; i < READS; i++) {
         struct counted *counted = counted_new('a', 1 + i % 3);
+        counted->read.done = count_done;
         counted->read.run.bytes[8] = (uint8_t)i; /* What names its lane; zero: any. */
         counted->read.run.bytes[0] = (uint8_t)(i % 2);
         assert_true(reads_post(fixture.reads, &counted->read));
