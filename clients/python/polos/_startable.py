@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from .v1 import agents_pb2
+
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class Target(Protocol[In, Out]):
+    """A workflow, tool or agent, by what it takes and gives."""
+
+    def _payload_json(self, payload: In | dict[str, Any] | None) -> str: ...
+
+    async def _execute(self, ctx: Any, input_json: str) -> Out: ...
 
 
 class Startable(Protocol):

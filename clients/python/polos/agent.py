@@ -27,7 +27,7 @@ from .workflow import Workflow
 Input = str | list[dict[str, Any]]
 
 
-class Agent(Workflow):
+class Agent(Workflow[Any, AgentResult]):
     """A model, a prompt and tools under an id.
 
     The loop runs in the server: it calls the model, has the tools run by a host (this process, or

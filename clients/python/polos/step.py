@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import json
 import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
-from . import _keys
 from ._codec.names import UnknownClassError
-from ._codec.outcomes import error_outcome, value_outcome
+from ._codec.outcomes import value_outcome
 from ._codec.text import dumps_argument, sentences
 from ._codec.values import kept, loads_step, restored
-from ._execution import pool
 from ._execution.children import (
     Child,
     RunIdentity,
@@ -32,8 +29,17 @@ from ._execution.children import (
 )
 from ._execution.execution import Execution
 from ._execution.starts import AgentRunConfig, StartOptions
+from ._execution.work import (
+    Timeout,
+    Tries,
+    call,
+    check_work,
+    error_of_try,
+    limited,
+    takes,
+)
 from ._fields import Fields
-from ._startable import Startable
+from ._startable import Target
 from .errors import (
     NonRetryableError,
     OutputError,
@@ -44,10 +50,15 @@ from .event import EventPayload, iso_time
 from .handle import ExecutionHandle
 from .queue import Queue
 from .trace import Span
-from .types import BatchStepResult, BatchWorkflowInput
+from .types import AgentResult, BatchStepResult, BatchWorkflowInput
 from .v1 import tools_pb2
 
 State = BaseModel | dict[str, Any] | None
+In = TypeVar("In")
+Out = TypeVar("Out")
+M = TypeVar("M", bound=BaseModel)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Step:
@@ -69,8 +80,84 @@ class Step:
         self._execution = execution
 
     # ---- work ----
+    #
+    # What run() is given fits func; beside options of run() itself it may be anything.
 
+    @overload
     async def run(
+        self,
+        step_key: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        max_retries: int,
+        **kwargs: Any,
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self, step_key: str, func: Callable[..., R], *args: Any, max_retries: int, **kwargs: Any
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self,
+        step_key: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        base_delay: float,
+        **kwargs: Any,
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self, step_key: str, func: Callable[..., R], *args: Any, base_delay: float, **kwargs: Any
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self,
+        step_key: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        max_delay: float,
+        **kwargs: Any,
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self, step_key: str, func: Callable[..., R], *args: Any, max_delay: float, **kwargs: Any
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self,
+        step_key: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        timeout: float,
+        **kwargs: Any,
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self, step_key: str, func: Callable[..., R], *args: Any, timeout: float, **kwargs: Any
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self,
+        step_key: str,
+        func: Callable[P, Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    @overload
+    async def run(
+        self, step_key: str, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+
+    async def run(  # type: ignore[misc]
         self,
         step_key: str,
         func: Callable[..., Any],
@@ -94,8 +181,8 @@ class Step:
         Returns: what func returned, or what it returned in an earlier execution: pydantic models
             as models, otherwise as JSON gives it back, or as func's return annotation says.
         """
-        _check_work(step_key, func, max_retries, base_delay, max_delay)
-        seconds = None if _takes(func, "timeout") else kwargs.pop("timeout", None)
+        check_work(step_key, func, max_retries, base_delay, max_delay)
+        seconds = None if takes(func, "timeout") else kwargs.pop("timeout", None)
         tries = Tries(step_key, max_retries, base_delay, max_delay)
         await self._recall_tries(tries)
         settled = await self._execution.recall(step_key, "step")
@@ -104,14 +191,14 @@ class Step:
         with self._execution.working():
             try:
                 value = await self._tried(
-                    tries, lambda: _limited(_call(func, *args, **kwargs), seconds)
+                    tries, lambda: limited(call(func, *args, **kwargs), seconds)
                 )
                 text, found = kept(value, func)
                 outcome = value_outcome(text, f"step {step_key!r}")
             except UnsupportedFeatureError:
                 raise
             except Exception as error:
-                outcome = _error_of(error, step_key)
+                outcome = error_of_try(error, step_key)
                 await self._execution.settle(step_key, outcome)
                 raise _failure(outcome, step_key) from error
             await self._execution.settle(step_key, outcome)
@@ -197,6 +284,16 @@ class Step:
         value = await self._ordered(step_key, "event", order)
         return EventPayload.model_validate(value)
 
+    @overload
+    async def suspend(
+        self, step_key: str, data: Any = None, timeout: float | None = None, *, schema: type[M]
+    ) -> M: ...
+
+    @overload
+    async def suspend(
+        self, step_key: str, data: Any = None, timeout: float | None = None, *, schema: None = None
+    ) -> Fields: ...
+
     async def suspend(
         self,
         step_key: str,
@@ -278,7 +375,7 @@ class Step:
     async def invoke(
         self,
         step_key: str,
-        workflow: str | Startable,
+        workflow: str | Target[Any, Any],
         payload: Any = None,
         initial_state: State = None,
         queue: str | Queue | None = None,
@@ -303,10 +400,38 @@ class Step:
         )
         return (await self._started(step_key, [child]))[0]
 
+    @overload
     async def invoke_and_wait(
         self,
         step_key: str,
-        workflow: str | Startable,
+        workflow: Target[In, Out],
+        payload: In | dict[str, Any] | None = None,
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+    ) -> Out: ...
+
+    @overload
+    async def invoke_and_wait(
+        self,
+        step_key: str,
+        workflow: str,
+        payload: Any = None,
+        initial_state: State = None,
+        queue: str | Queue | None = None,
+        concurrency_key: str | None = None,
+        run_timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        priority: int | None = None,
+    ) -> Any: ...
+
+    async def invoke_and_wait(
+        self,
+        step_key: str,
+        workflow: str | Target[Any, Any],
         payload: Any = None,
         initial_state: State = None,
         queue: str | Queue | None = None,
@@ -352,12 +477,13 @@ class Step:
         """Starts a run of an agent (`agent.with_input(...)`) and goes on; its handle."""
         return (await self._started(step_key, [Child.of_agent(config)]))[0]
 
-    async def agent_invoke_and_wait(self, step_key: str, config: AgentRunConfig) -> Any:
+    async def agent_invoke_and_wait(self, step_key: str, config: AgentRunConfig) -> AgentResult:
         """Starts a run of an agent (`agent.with_input(...)`) and waits for its AgentResult.
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        return await self._result(step_key, Child.of_agent(config))
+        found: AgentResult = await self._result(step_key, Child.of_agent(config))
+        return found
 
     async def batch_agent_invoke(
         self, step_key: str, configs: list[AgentRunConfig]
@@ -392,19 +518,19 @@ class Step:
             await self._execution.recall(tries.next_key, "step")
             tries.failed += 1
 
-    async def _tried(self, tries: Tries, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def _tried(self, tries: Tries, attempt: Callable[[], Awaitable[Any]]) -> Any:
         """Tries until it works, or as often as may be; no wait after the last failure."""
         while True:
             if tries.pause:
                 await asyncio.sleep(tries.pause)
             try:
-                return await call()
+                return await attempt()
             except (UnsupportedFeatureError, NonRetryableError):
                 raise
             except Exception as error:
                 if tries.left == 0:
                     raise
-                outcome = _error_of(error, tries.key)
+                outcome = error_of_try(error, tries.key)
                 await self._execution.recall(tries.next_key, "step")
                 await self._execution.settle(tries.next_key, outcome)
                 tries.failed += 1
@@ -434,7 +560,7 @@ class Step:
     def _own_topic(self) -> str:
         return f"workflow/{self._ctx.root_workflow_id}/{self._ctx.root_execution_id}"
 
-    def _resumed(self, step_key: str, answer: Any) -> dict[str, Any]:
+    def _resumed(self, step_key: str, answer: Any) -> Fields:
         told = answer if isinstance(answer, dict) and "data" in answer else {"data": answer}
         resumed_ms = told.get("resumed_at_ms")
         topic = self._own_topic()
@@ -508,67 +634,6 @@ def _answer_of(schema: type[BaseModel], answer: Any, key: str) -> BaseModel:
         ) from error
 
 
-class Timeout:
-    """What Step.timeout() gives; `expired`: the time was over before the code was."""
-
-    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
-        self.expired = False
-        self._wait = wait
-        self._body: asyncio.Task[Any] | None = None
-        self._clock: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Timeout:
-        self._body = asyncio.current_task()
-        self._clock = asyncio.create_task(self._watch(), name="polos-timeout")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: object, traceback: object
-    ) -> None:
-        assert self._clock is not None and self._body is not None
-        self._clock.cancel()
-        await asyncio.gather(self._clock, return_exceptions=True)
-        if self.expired and kind is not None and issubclass(kind, asyncio.CancelledError):
-            uncancel = getattr(self._body, "uncancel", None)  # Python 3.11
-            if uncancel is not None:
-                uncancel()
-            raise TimeoutError("the time of this part of the code is over") from None
-
-    async def _watch(self) -> None:
-        await self._wait()
-        self.expired = True
-        assert self._body is not None
-        self._body.cancel()
-
-
-class Tries:
-    """How often a step's function was called in vain, and may be called again."""
-
-    def __init__(self, key: str, retries_max: int, base_delay: float, max_delay: float) -> None:
-        self.key = key
-        self.failed = 0
-        self._retries_max = retries_max
-        self._base_delay = base_delay
-        self._max_delay = max_delay
-
-    @property
-    def left(self) -> int:
-        """Further tries after the one at work."""
-        return max(0, int(self._retries_max) - self.failed)
-
-    @property
-    def pause(self) -> float:
-        """Seconds before the next."""
-        if self.failed == 0:
-            return 0.0
-        return float(min(self._max_delay, self._base_delay * 2.0 ** (self.failed - 1)))
-
-    @property
-    def next_key(self) -> str:
-        """The key of the fact that the next try failed."""
-        return _keys.of_try(self.key, self.failed + 1)
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -579,70 +644,6 @@ def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
     if not 0 < timeout < 1e10:
         raise ValueError(f"the timeout of step {key!r} is {timeout}: it is more than 0 seconds")
     return lambda: _now_ms() + max(1, round(timeout * 1000))
-
-
-def _check_work(
-    key: str, func: Any, max_retries: int, base_delay: float, max_delay: float
-) -> None:
-    """Raises TypeError or ValueError for what no try of the step can cure."""
-    if inspect.iscoroutine(func):
-        func.close()
-        raise TypeError(
-            f"step {key!r} was given a coroutine, not a function: leave the call to the step, as "
-            f"in ctx.step.run({key!r}, fetch, url)"
-        )
-    if getattr(func, "kind", None) in ("workflow", "tool", "agent"):
-        raise TypeError(
-            f"step {key!r} was given a {func.kind}: start it with ctx.step.invoke_and_wait, or "
-            "ctx.step.agent_invoke_and_wait for agents"
-        )
-    if not callable(func):
-        raise TypeError(
-            f"step {key!r} was given a {type(func).__name__}, not a function: give it the function "
-            f"and then its arguments, as in ctx.step.run({key!r}, len, text)"
-        )
-    for name, value in (
-        ("max_retries", max_retries), ("base_delay", base_delay), ("max_delay", max_delay)
-    ):
-        if not isinstance(value, (int, float)) or not value >= 0:
-            raise ValueError(f"{name} of step {key!r} is {value!r}: it is 0 or more")
-
-
-def _takes(func: Callable[..., Any], name: str) -> bool:
-    """Whether a function may be given an argument of this name."""
-    try:
-        parameters = inspect.signature(func).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    return any(p.name == name or p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
-
-
-class _OutOfTimeError(TimeoutError):
-    """A try of a step took longer than it may."""
-
-
-async def _limited(work: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
-    if seconds is None:
-        return await work
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.wait_for(task, seconds)
-    except asyncio.TimeoutError as error:
-        if not task.cancelled():
-            raise  # its own
-        raise _OutOfTimeError(f"it did not end within {seconds} s") from error
-
-
-async def _call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if inspect.iscoroutinefunction(func):
-        return await func(*args, **kwargs)
-    value = await pool.run(func, *args, **kwargs)
-    return await value if inspect.isawaitable(value) else value
-
-
-def _error_of(error: BaseException, key: str) -> tools_pb2.TaskOutcome:
-    kind = "TIMEOUT" if isinstance(error, _OutOfTimeError) else ""
-    return error_outcome(error, f"step {key!r}", type=kind)
 
 
 def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:

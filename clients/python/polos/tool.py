@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, overload
 
 from . import _registry
 from ._checks import checked_tool_name, refuse
 from ._codec.schema import schema_of
 from .v1 import agents_pb2
-from .workflow import Function, Workflow
+from .workflow import Function, In, Out, Workflow
 
 
-class Tool(Workflow):
+class Tool(Workflow[In, Out]):
     """A function a model may call: `fn(ctx)` or `fn(ctx, input: SomeModel)`, async or sync.
 
     What it returns (a pydantic model, or anything with a JSON form) goes to the model; what it
@@ -96,8 +96,38 @@ class Tool(Workflow):
         }
 
 
+class Decorator(Protocol):
+    """What makes a Tool of a function, with the types of what that takes and gives."""
+
+    @overload
+    def __call__(
+        self, func: Callable[[Any, In], Coroutine[Any, Any, Out]], /
+    ) -> Tool[In, Out]: ...
+
+    @overload
+    def __call__(self, func: Callable[[Any], Coroutine[Any, Any, Out]], /) -> Tool[None, Out]: ...
+
+    @overload
+    def __call__(self, func: Callable[[Any, In], Out], /) -> Tool[In, Out]: ...
+
+    @overload
+    def __call__(self, func: Callable[[Any], Out], /) -> Tool[None, Out]: ...
+
+
 @overload
-def tool(id: Function) -> Tool: ...
+def tool(id: Callable[[Any, In], Coroutine[Any, Any, Out]], /) -> Tool[In, Out]: ...
+
+
+@overload
+def tool(id: Callable[[Any], Coroutine[Any, Any, Out]], /) -> Tool[None, Out]: ...
+
+
+@overload
+def tool(id: Callable[[Any, In], Out], /) -> Tool[In, Out]: ...
+
+
+@overload
+def tool(id: Callable[[Any], Out], /) -> Tool[None, Out]: ...
 
 
 @overload
@@ -113,7 +143,7 @@ def tool(
     timeout: float | None = None,
     at_most_once: bool = False,
     **kwargs: Any,
-) -> Callable[[Function], Tool]: ...
+) -> Decorator: ...
 
 
 def tool(
@@ -128,7 +158,7 @@ def tool(
     timeout: float | None = None,
     at_most_once: bool = False,
     **kwargs: Any,
-) -> Tool | Callable[[Function], Tool]:
+) -> Any:
     """Makes a function a Tool: `@tool` or `@tool(description="...")`.
 
     Args:

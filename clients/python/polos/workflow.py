@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from collections.abc import Callable
-from typing import Any, overload
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, Protocol, overload
 
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypeVar
 
 from . import _registry, sync
 from ._checks import check_client, checked_id, refuse
@@ -28,14 +29,17 @@ from .v1 import tools_pb2
 log = logging.getLogger("polos")
 
 Function = Callable[..., Any]
+In = TypeVar("In", default=Any)
+Out = TypeVar("Out", default=Any)
 
 
 class InputError(ValueError):
     """A task's input does not fit the function; the message is for the model or the caller."""
 
 
-class Workflow:
-    """A durable function: `fn(ctx)` or `fn(ctx, payload)`, async or sync.
+class Workflow(Generic[In, Out]):
+    """A durable function: `fn(ctx)` or `fn(ctx, payload)`, async or sync; `In` is what it takes,
+    `Out` what it gives.
 
     When its host dies, or lets go of it because it only waits, it runs again from the top, on
     whatever host offers it; the steps it had settled (`ctx.step`) are answered from the journal.
@@ -117,7 +121,7 @@ class Workflow:
     async def run(
         self,
         client: Starter,
-        payload: BaseModel | dict[str, Any] | Any = None,
+        payload: In | dict[str, Any] | None = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
@@ -128,8 +132,9 @@ class Workflow:
         priority: int | None = None,
         *,
         idempotency_key: str | None = None,
-    ) -> Any:
-        """Starts a run, waits for it and returns its result as JSON gives it back.
+    ) -> Out:
+        """Starts a run, waits for it and returns its result, as the function's return annotation
+        says, else as JSON gives it back.
 
         Args:
             queue: the queue it waits in, or its name; None: the workflow's own.
@@ -146,7 +151,7 @@ class Workflow:
             InvalidArgumentError.
         """
         check_client(client, f"{self.kind}.run")
-        return await client._run_task(
+        found: Out = await client._run_task(
             self,
             self._payload_json(payload),
             StartOptions(
@@ -161,8 +166,11 @@ class Workflow:
                 idempotency_key=idempotency_key,
             ),
         )
+        return found
 
-    def run_sync(self, client: Starter, payload: Any = None, **options: Any) -> Any:
+    def run_sync(
+        self, client: Starter, payload: In | dict[str, Any] | None = None, **options: Any
+    ) -> Out:
         """As run(), for code without an event loop: waits in a thread of its own. Also works where
         a loop runs, as in a notebook; not inside a tool or workflow."""
         return sync.run(lambda: self.run(client, payload, **options))
@@ -170,7 +178,7 @@ class Workflow:
     async def invoke(
         self,
         client: Starter,
-        payload: BaseModel | dict[str, Any] | Any = None,
+        payload: In | dict[str, Any] | None = None,
         queue: str | Queue | None = None,
         concurrency_key: str | None = None,
         session_id: str | None = None,
@@ -200,14 +208,15 @@ class Workflow:
             ),
         )
 
-    def _payload_json(self, payload: Any) -> str:
+    def _payload_json(self, payload: In | dict[str, Any] | None) -> str:
         return dumps_argument(payload, f"the payload of {self.kind} {self.id!r}", "payload")
 
     # ---- as a host ----
 
-    async def _execute(self, ctx: WorkflowContext, input_json: str) -> Any:
+    async def _execute(self, ctx: WorkflowContext, input_json: str) -> Out:
         """Runs the function on a task's input; what it raises is the task's error."""
-        return await _called(self.func, ctx, *self._arguments(input_json))
+        given: Out = await _called(self.func, ctx, *self._arguments(input_json))
+        return given
 
     async def _cancelled(self, ctx: WorkflowContext, input_json: str) -> None:
         """Runs on_cancel, after the function ended because of a cancellation."""
@@ -285,8 +294,40 @@ def _trigger(
     )
 
 
+class Decorator(Protocol):
+    """What makes a Workflow of a function, with the types of what that takes and gives."""
+
+    @overload
+    def __call__(
+        self, func: Callable[[Any, In], Coroutine[Any, Any, Out]], /
+    ) -> Workflow[In, Out]: ...
+
+    @overload
+    def __call__(
+        self, func: Callable[[Any], Coroutine[Any, Any, Out]], /
+    ) -> Workflow[None, Out]: ...
+
+    @overload
+    def __call__(self, func: Callable[[Any, In], Out], /) -> Workflow[In, Out]: ...
+
+    @overload
+    def __call__(self, func: Callable[[Any], Out], /) -> Workflow[None, Out]: ...
+
+
 @overload
-def workflow(id: Function) -> Workflow: ...
+def workflow(id: Callable[[Any, In], Coroutine[Any, Any, Out]], /) -> Workflow[In, Out]: ...
+
+
+@overload
+def workflow(id: Callable[[Any], Coroutine[Any, Any, Out]], /) -> Workflow[None, Out]: ...
+
+
+@overload
+def workflow(id: Callable[[Any, In], Out], /) -> Workflow[In, Out]: ...
+
+
+@overload
+def workflow(id: Callable[[Any], Out], /) -> Workflow[None, Out]: ...
 
 
 @overload
@@ -302,7 +343,7 @@ def workflow(
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
     on_cancel: Function | None = None,
-) -> Callable[[Function], Workflow]: ...
+) -> Decorator: ...
 
 
 def workflow(
@@ -317,7 +358,7 @@ def workflow(
     on_end: Any = None,
     state_schema: type[BaseModel] | None = None,
     on_cancel: Function | None = None,
-) -> Workflow | Callable[[Function], Workflow]:
+) -> Any:
     """Makes a function a Workflow: `@workflow` or `@workflow(id="...")`.
 
     Args:
