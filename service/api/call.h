@@ -8,7 +8,7 @@
  * Invariant: finish is called exactly once per call, closed or not; a second one is dropped.
  * Order:     start; message*; writable and closed as they happen; released last.
  * Threading: the transport calls a call's handlers one at a time. send, finish, ref, unref,
- *            queued_bytes may be called from any thread and never block.
+ *            queued_bytes, stalls may be called from any thread and never block.
  */
 #ifndef SERVICE_API_CALL_H
 #define SERVICE_API_CALL_H
@@ -31,15 +31,19 @@ struct api_call_vtable {
     void (*finish)(struct api_call *call, const struct failure *failure);
     void (*ref)(struct api_call *call);
     void (*unref)(struct api_call *call);
-    /* Bytes sent by the handler and not yet taken by the peer's flow control. When it had
-     * been over API_CALL_HIGH_WATER_BYTES and falls under a quarter of it, `writable` is called. */
+    /* Bytes sent by the handler and not yet taken by the peer's flow control: to be shown. Who has
+     * to wait for them asks `stalls`. */
     size_t (*queued_bytes)(const struct api_call *call);
+    /* Whether the handler stalls: API_CALL_FULL_BYTES or more were sent and not yet taken by the
+     * peer's flow control. Once it has answered true, `writable` is called when less than a quarter
+     * of them is left; that may also come when nobody stalls. */
+    bool (*stalls)(struct api_call *call);
     /* A request header, lower-case name; empty when absent. Valid while the call lives. */
     str (*header)(const struct api_call *call, const char *name);
 };
 
 enum {
-    API_CALL_HIGH_WATER_BYTES = 256 * 1024,
+    API_CALL_FULL_BYTES = 256 * 1024,
 };
 
 struct api_call {

@@ -148,10 +148,10 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     arena_fini(&arena);
 }
 
-static size_t queued_bytes(struct subscriber *subscriber)
+static bool stalls(struct subscriber *subscriber)
 {
-    const struct api_call *call = subscription_of(subscriber)->stream.call;
-    return call->vtable->queued_bytes(call);
+    struct api_call *call = subscription_of(subscriber)->stream.call;
+    return call->vtable->stalls(call);
 }
 
 static void ended(struct subscriber *subscriber, const struct failure *failure)
@@ -177,7 +177,7 @@ static struct subscription *subscription_new(struct api_call *call, str topic)
     subscription->stream.call = call;
     subscription->topic = xstrndup(topic.ptr, topic.len);
     subscription->subscriber.push = push;
-    subscription->subscriber.queued_bytes = queued_bytes;
+    subscription->subscriber.stalls = stalls;
     subscription->subscriber.end = ended;
     return subscription;
 }

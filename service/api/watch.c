@@ -47,10 +47,10 @@ static void push(struct watcher *watcher, struct payload *payload)
     watch->stream.call->vtable->send(watch->stream.call, payload);
 }
 
-static size_t queued_bytes(struct watcher *watcher)
+static bool stalls(struct watcher *watcher)
 {
-    const struct api_call *call = watch_of(watcher)->stream.call;
-    return call->vtable->queued_bytes(call);
+    struct api_call *call = watch_of(watcher)->stream.call;
+    return call->vtable->stalls(call);
 }
 
 static void ended(struct watcher *watcher, const struct failure *failure)
@@ -143,7 +143,7 @@ static struct watch *watch_new(struct api_call *call)
     struct watch *watch = xcalloc(1, sizeof(*watch));
     watch->stream.call = call;
     watch->watcher.push = push;
-    watch->watcher.queued_bytes = queued_bytes;
+    watch->watcher.stalls = stalls;
     watch->watcher.end = ended;
     return watch;
 }

@@ -425,9 +425,6 @@ static void call_send(struct api_call *api, struct payload *payload)
         give_up(call);
         return;
     }
-    if (before + charge > API_CALL_HIGH_WATER_BYTES) {
-        atomic_store(&call->was_high, true);
-    }
     if (acts_now(call)) {
         do_send(call, payload);
         return;
@@ -456,6 +453,18 @@ static size_t call_queued_bytes(const struct api_call *api)
     return atomic_load(&call_of(api)->queued_bytes);
 }
 
+/* The queue is read again once the flag is up: what left it before took no notice of the flag. */
+static bool call_stalls(struct api_call *api)
+{
+    struct rpc_call *call = call_of(api);
+
+    if (atomic_load(&call->queued_bytes) < API_CALL_FULL_BYTES) {
+        return false;
+    }
+    atomic_store(&call->is_awaited, true);
+    return atomic_load(&call->queued_bytes) >= API_CALL_FULL_BYTES;
+}
+
 static str call_header(const struct api_call *api, const char *name)
 {
     const grpc_metadata_array *headers = &call_of(api)->headers;
@@ -474,6 +483,7 @@ static const struct api_call_vtable vtable = {
     .ref = call_ref,
     .unref = call_unref,
     .queued_bytes = call_queued_bytes,
+    .stalls = call_stalls,
     .header = call_header,
 };
 
@@ -617,8 +627,8 @@ static void on_sent(void *owner, bool ok)
         discharge(call, call->outgoing_charge);
     }
     bool listening = call->state == CALL_OPEN && call->handler == CALL_HANDLER_SERVING;
-    bool low = atomic_load(&call->queued_bytes) < API_CALL_HIGH_WATER_BYTES / 4;
-    if (listening && low && atomic_exchange(&call->was_high, false) &&
+    bool is_low = atomic_load(&call->queued_bytes) < API_CALL_FULL_BYTES / 4;
+    if (listening && is_low && atomic_exchange(&call->is_awaited, false) &&
         call->api.method->writable != NULL) {
         call->api.method->writable(&call->api);
     }
@@ -707,7 +717,7 @@ static void flush_receive(struct rpc_call *call)
                   (call->handler == CALL_HANDLER_UNAWARE || call->api.method->kind == API_BIDI) &&
                   !call->half_closed;
     /* A peer that sends without reading holds up itself, not us. */
-    bool full = atomic_load(&call->queued_bytes) > API_CALL_HIGH_WATER_BYTES;
+    bool full = atomic_load(&call->queued_bytes) > API_CALL_FULL_BYTES;
 
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;

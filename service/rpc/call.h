@@ -82,7 +82,7 @@ struct rpc_call {
     atomic_uint references; /* One is the transport's own, until the call is complete. */
     atomic_uint posted; /* Sends and finishes on their way through the inbox. */
     atomic_size_t queued_bytes;
-    atomic_bool was_high;
+    atomic_bool is_awaited; /* A handler stalls until the queue has run low. */
     atomic_bool overflowed;
 
     struct payload **queue; /* A ring; its capacity is a power of two. */

@@ -10,6 +10,7 @@
  *   Get "big BYTES"       answers with that many bytes
  *   Get "hold"            answered by the command `release`
  *   Watch "count N BYTES" N messages, paced by writable
+ *   Watch "same N BYTES"  likewise, but each is numbered 0, so that all have one size
  *   Watch "flood BYTES"   sends, without looking at the queue, until the call is closed
  *   Watch "hold"          gets what the command `publish COUNT BYTES` sends
  *   Connect               echoes seq as ack, and each Hello's host id in Welcome.session
@@ -53,6 +54,7 @@ struct counting {
     unsigned sent;
     unsigned count;
     unsigned bytes;
+    bool is_same;
 };
 
 static struct counters counters;
@@ -154,9 +156,9 @@ static void watch_more(struct api_call *call)
     if (counting == NULL) {
         return;
     }
-    while (counting->sent < counting->count &&
-           call->vtable->queued_bytes(call) < API_CALL_HIGH_WATER_BYTES) {
-        call->vtable->send(call, watch_payload(counting->sent, counting->bytes));
+    while (counting->sent < counting->count && !call->vtable->stalls(call)) {
+        unsigned number = counting->is_same ? 0 : counting->sent;
+        call->vtable->send(call, watch_payload(number, counting->bytes));
         counting->sent++;
         note_queued(call);
     }
@@ -174,7 +176,9 @@ static void watch(struct api_call *call, const ProtobufCMessage *base)
     unsigned bytes = 0;
     atomic_fetch_add(&counters.started, 1);
     call->user = counting;
-    if (sscanf(request->run_id, "count %u %u", &counting->count, &counting->bytes) == 2) {
+    counting->is_same = strncmp(request->run_id, "same", 4) == 0;
+    if (sscanf(request->run_id, "count %u %u", &counting->count, &counting->bytes) == 2 ||
+        sscanf(request->run_id, "same %u %u", &counting->count, &counting->bytes) == 2) {
         watch_more(call);
     } else if (sscanf(request->run_id, "flood %u", &bytes) == 1) {
         for (unsigned i = 0; i < 40000; i++) {

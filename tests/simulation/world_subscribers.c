@@ -10,7 +10,6 @@
 
 enum {
     SUBSCRIBERS = 4,
-    QUEUE_FULL_BYTES = 1 << 20,
 };
 
 struct sim_subscriber;
@@ -63,10 +62,10 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     }
 }
 
-static size_t queued_bytes(struct subscriber *subscriber)
+static bool stalls(struct subscriber *subscriber)
 {
     const struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
-    return it->is_open && it->follower->is_slow ? QUEUE_FULL_BYTES : 0;
+    return it->is_open && it->follower->is_slow;
 }
 
 static void connect(struct world *world, void *context, uint64_t number);
@@ -167,7 +166,7 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->follower = follower;
     it->is_open = true;
     it->subscriber.push = push;
-    it->subscriber.queued_bytes = queued_bytes;
+    it->subscriber.stalls = stalls;
     it->subscriber.end = end;
     it->subscriber.follows = world->calm || world_below(world, 4) > 0;
     it->subscriber.sequence = follower->wants_new_only ? UINT64_MAX : follower->sequence;

@@ -17,7 +17,6 @@ enum shown_kind {
 
 enum {
     SHOWN_TEXT_MAX = 64 * 1024,
-    QUEUE_FULL_BYTES = 1 << 20,
     DELTA_PROGRESS = 4,
 };
 
@@ -216,12 +215,12 @@ static void push(struct watcher *watcher, struct payload *payload)
     payload_unref(payload);
 }
 
-static size_t queued_bytes(struct watcher *watcher)
+static bool stalls(struct watcher *watcher)
 {
     const struct sim_watcher *it = container_of(watcher, struct sim_watcher, watcher);
     bool is_full = it->is_open && it->follow->is_slow;
     it->world->counts.stalls += is_full;
-    return is_full ? QUEUE_FULL_BYTES : 0;
+    return is_full;
 }
 
 static void connect(struct world *world, void *context, uint64_t number);
@@ -329,7 +328,7 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->follow = follow;
     it->is_open = true;
     it->watcher.push = push;
-    it->watcher.queued_bytes = queued_bytes;
+    it->watcher.stalls = stalls;
     it->watcher.end = end;
     it->watcher.deltas = follow->deltas;
     it->watcher.seq = follow->seq;

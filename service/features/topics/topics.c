@@ -23,7 +23,6 @@
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
     CHUNK_EVENTS = 256, /* Pushed to a subscriber per round. */
-    SUBSCRIBER_HIGH_WATER = 256 * 1024,
 };
 
 static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
@@ -354,7 +353,7 @@ static bool visit_feed(void *context, str key, str value)
     assert(subscriber->at != NULL && sequence > subscriber->sequence);
     subscriber->push(subscriber, &event);
     subscriber->sequence = sequence;
-    return subscriber->queued_bytes(subscriber) < SUBSCRIBER_HIGH_WATER;
+    return !subscriber->stalls(subscriber);
 }
 
 /* A chunk of what the subscriber has not seen. */
@@ -383,7 +382,7 @@ static void feed(struct partition *partition, struct subscriber *subscriber)
         subscriber->end(subscriber, status_is_ok(read) ? NULL : &failure);
         return;
     }
-    subscriber->is_stalled = subscriber->queued_bytes(subscriber) >= SUBSCRIBER_HIGH_WATER;
+    subscriber->is_stalled = subscriber->stalls(subscriber);
     topics_of(partition)->any_behind |=
         !subscriber->is_stalled && subscriber->sequence < topic->last;
 }

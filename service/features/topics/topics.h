@@ -33,8 +33,9 @@ void topics_listen(struct partition *partition,
 /* Follows one topic. Owned by the API's call; calls come from the partition thread. */
 struct subscriber {
     void (*push)(struct subscriber *subscriber, const struct topic_event *event);
-    /* Bytes pushed that the peer has not taken. */
-    size_t (*queued_bytes)(struct subscriber *subscriber);
+    /* Whether the peer has to take some of what was pushed first. Once this was answered true,
+     * subscribe_more_operation follows when it has. */
+    bool (*stalls)(struct subscriber *subscriber);
     /* It has ended; nothing follows. */
     void (*end)(struct subscriber *subscriber, const struct failure *failure);
     bool follows; /* False: ends with the topic's last event. */

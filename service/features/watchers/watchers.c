@@ -17,7 +17,6 @@
 enum {
     CHUNK_RECORDS = 256, /* Replayed per watcher and round. */
     TEXT_BYTES_MAX = 4 << 20, /* Kept of one call for late watchers. */
-    HIGH_WATER_BYTES = 256 * 1024, /* Queued at the peer: no more until it says so. */
 };
 
 /* The text a model call has shown so far, for watchers who come late. */
@@ -162,11 +161,6 @@ static void stall(struct watcher *watcher)
     watcher->is_stalled = true;
 }
 
-static bool is_full(struct watcher *watcher)
-{
-    return watcher->queued_bytes(watcher) >= HIGH_WATER_BYTES;
-}
-
 struct delta {
     struct payload *payload;
     uint32_t effect;
@@ -191,7 +185,7 @@ static void push_live(struct watcher *watchers, const struct delta *delta)
         if (!watcher->is_live || !watcher->deltas) {
             continue;
         }
-        if (is_full(watcher)) {
+        if (watcher->stalls(watcher)) {
             stall(watcher);
             continue;
         }
@@ -209,7 +203,7 @@ static void each_live(void *context, struct payload *payload)
             continue; /* One that came in this round has read it from the store. */
         }
         assert(watcher->seq + 1 == pushing->seq);
-        if (is_full(watcher)) {
+        if (watcher->stalls(watcher)) {
             stall(watcher);
             continue;
         }
@@ -398,7 +392,7 @@ static bool visit_chunk(void *context, str key, str value)
     struct watcher *watcher = chunk->pushing.watchers;
     chunk->status = show_record(chunk->partition, &chunk->pushing, value, watcher->seq, each_one);
     arena_reset(&chunk->partition->scratch);
-    return status_is_ok(chunk->status) && !is_full(watcher);
+    return status_is_ok(chunk->status) && !watcher->stalls(watcher);
 }
 
 /* A record is stored under its first seq: the one that holds `seq` may begin before it. */
@@ -443,7 +437,7 @@ static void catch_up(struct partition *partition, struct live_run *run, struct w
             return;
         }
     }
-    if (is_full(watcher)) {
+    if (watcher->stalls(watcher)) {
         stall(watcher);
         return;
     }

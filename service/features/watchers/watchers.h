@@ -35,8 +35,9 @@ struct watch_format {
 struct watcher {
     /* Sends one thing; bytes are packed once per fact or delta and shared by all watchers. */
     void (*push)(struct watcher *watcher, struct payload *payload);
-    /* Bytes pushed that the peer has not taken. */
-    size_t (*queued_bytes)(struct watcher *watcher);
+    /* Whether the peer has to take some of what was pushed first. Once this was answered true,
+     * watch_more_operation follows when it has. */
+    bool (*stalls)(struct watcher *watcher);
     /* It ends before the run did. Nothing follows; the partition has forgotten the watcher. */
     void (*end)(struct watcher *watcher, const struct failure *failure);
     bool deltas; /* Wants deltas. */

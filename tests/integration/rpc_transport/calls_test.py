@@ -182,6 +182,14 @@ class StreamTest(ServerTest):
         self.assertEqual(sum(1 for _ in call), 9999)
         self.assertLess(self.server.stats()["queued_max"], 300 * 1024)
 
+    def test_reader_that_stalls_at_exactly_the_limit_is_woken(self):
+        # A message of 955 bytes costs 1,024 in the queue: it stops at 256 KiB to the byte.
+        call = self.api.watch("same 10000 955", timeout=20)
+        next(call)
+        self.assertEqual(self.api.get("echo").run.id, "echo")
+        self.assertEqual(sum(1 for _ in call), 9999)
+        self.assertEqual(self.server.stats()["queued_max"], 256 * 1024)
+
     def test_peer_that_never_reads_is_given_up(self):
         call = self.api.watch("flood 20000")
         error = self.failure(lambda: [None for _ in call])

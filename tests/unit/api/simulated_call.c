@@ -43,7 +43,13 @@ static void unref(struct api_call *api)
 
 static size_t queued_bytes(const struct api_call *api)
 {
-    return container_of(api, const struct simulated_call, api)->queued_bytes;
+    (void)api;
+    return 0;
+}
+
+static bool stalls(struct api_call *api)
+{
+    return call_of(api)->stalls;
 }
 
 static str header(const struct api_call *api, const char *name)
@@ -59,6 +65,7 @@ static const struct api_call_vtable vtable = {
     .ref = ref,
     .unref = unref,
     .queued_bytes = queued_bytes,
+    .stalls = stalls,
     .header = header,
 };
 

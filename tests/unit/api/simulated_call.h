@@ -16,7 +16,7 @@ struct simulated_call {
     struct api_call api;
     struct payload *sent[SIMULATED_MESSAGES_MAX];
     size_t sent_count;
-    size_t queued_bytes; /* What queued_bytes() answers. */
+    bool stalls; /* What stalls() answers. */
     unsigned references; /* One is the transport's, until released. */
     unsigned finishes;
     struct failure error; /* Of finish; code OK: it went well. */

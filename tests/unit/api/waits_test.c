@@ -355,7 +355,7 @@ static void topics_are_followed(void **state)
     expect_events(fresh, 4, 2);
 
     /* One that takes nothing more is sent nothing more until it does. */
-    fresh->queued_bytes = API_CALL_HIGH_WATER_BYTES;
+    fresh->stalls = true;
     publish(&world, 3);
     world_rounds(&world);
     size_t stalled_at = fresh->sent_count;
@@ -363,7 +363,7 @@ static void topics_are_followed(void **state)
     world_rounds(&world);
     assert_int_equal(fresh->sent_count, stalled_at);
     expect_events(rest, 3, 11);
-    fresh->queued_bytes = 0;
+    fresh->stalls = false;
     fresh->api.method->writable(&fresh->api);
     world_rounds(&world);
     expect_events(fresh, 4, 10);

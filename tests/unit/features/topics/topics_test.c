@@ -63,10 +63,10 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     assert_int_equal(event->sequence, follower->pushed);
 }
 
-static size_t nothing_queued(struct subscriber *subscriber)
+static bool never_stalls(struct subscriber *subscriber)
 {
     (void)subscriber;
-    return 0;
+    return false;
 }
 
 static void end(struct subscriber *subscriber, const struct failure *failure)
@@ -107,7 +107,7 @@ static void test_a_topic_with_a_subscriber_is_kept(void **state)
     (void)state;
     struct lone_partition lone;
     struct follower follower = {
-        .subscriber = {.push = push, .queued_bytes = nothing_queued, .end = end, .follows = true}};
+        .subscriber = {.push = push, .stalls = never_stalls, .end = end, .follows = true}};
     lone_init(&lone, 1000);
     subscribe(&lone, &subscribe_operation, &follower, 0);
     for (int i = 0; i < TOPICS; i++) {
