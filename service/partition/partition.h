@@ -46,6 +46,7 @@ struct partition_options {
     size_t owed_max; /* Runs a round looks at for what is owed to them; 0: 1,024. */
     uint32_t tree_depth_max; /* Runs above one; 0: 1,000. */
     size_t tree_runs_max; /* Runs below a root that have not ended; 0: 100,000. */
+    size_t definition_bytes_max; /* In memory, of those that no run there uses; 0: 64 MiB. */
     const char *zone_folder; /* Of schedules' time zones; NULL: only UTC is known. Kept. */
 };
 

@@ -208,6 +208,7 @@ static void draw_options(struct world *world)
         .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
         .owed_max = world->is_branching ? 1 : budgets[world_below(world, COUNT_OF(budgets))],
+        .definition_bytes_max = world->seed % 2 == 0 ? 1 : 0, /* None stays unused. */
     };
 }
 

@@ -132,8 +132,8 @@ MUTANTS = {
         {
             """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); }""":
                 """return status_make(CODE_DATA_LOSS, "the run's start names no definition"); } if
-                (definitions_of(partition)->list != NULL) { hash.ptr = (const char
-                *)definitions_of(partition)->list->hash; }""",
+                (definitions_of(partition)->newest != NULL) { hash.ptr = (const char
+                *)definitions_of(partition)->newest->hash; }""",
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {

@@ -2,18 +2,23 @@
 
 #include <stdlib.h>
 
+#include "service/base/endian.h"
+#include "service/base/table.h"
 #include "service/features/queues/queues.h"
 #include "service/partition/state.h"
 
 enum {
-    DEFINITIONS_MAX = 10000, /* Distinct ones in memory. */
+    DEFINITION_BYTES_MAX = 64 << 20, /* Of those that no run in memory uses. */
     DEFINITION_AGENT = 1, /* Kinds in the keys of STORE_DEFINITION_NAMES. */
 };
 
 struct definitions {
     struct partition *partition;
-    struct definition *list;
-    size_t count;
+    struct table by_hash;
+    struct table newest_by_id; /* Those in memory that are the newest of their id. */
+    struct definition *oldest; /* Those that no run uses, in the order of their last use. */
+    struct definition *newest;
+    size_t unused_bytes;
 };
 
 /* In each run. */
@@ -28,31 +33,97 @@ static struct definitions *definitions_of(const struct partition *partition)
     return partition_self(partition, &definitions_feature);
 }
 
-static void unlink_newest(struct definitions *definitions, str id)
+static uint64_t hash_number(const uint8_t hash[16])
 {
-    for (struct definition *d = definitions->list; d != NULL; d = d->next) {
-        if (d->is_newest && str_equal(d->agent.id, id)) {
-            d->is_newest = false;
-        }
-    }
+    return endian_get_le(hash, sizeof(uint64_t));
 }
 
-static struct definition *find_hash(const struct definitions *definitions, const uint8_t hash[16])
+static bool has_hash(const struct table_link *link, const void *key)
 {
-    for (struct definition *d = definitions->list; d != NULL; d = d->next) {
-        if (memcmp(d->hash, hash, sizeof(d->hash)) == 0) {
-            return d;
-        }
+    const struct definition *definition = container_of(link, const struct definition, by_hash);
+    return memcmp(definition->hash, key, sizeof(definition->hash)) == 0;
+}
+
+static bool has_id(const struct table_link *link, const void *key)
+{
+    const struct definition *definition = container_of(link, const struct definition, by_id);
+    return str_equal(definition->agent.id, *(const str *)key);
+}
+
+/* ---- Those that no run uses, in the order of their last use. ---- */
+
+static void unlist(struct definitions *definitions, struct definition *definition)
+{
+    assert(definition->run_count == 0 && definitions->unused_bytes >= definition->bytes);
+    if (definition->newer != NULL) {
+        definition->newer->older = definition->older;
+    } else {
+        definitions->newest = definition->older;
     }
-    return NULL;
+    if (definition->older != NULL) {
+        definition->older->newer = definition->newer;
+    } else {
+        definitions->oldest = definition->newer;
+    }
+    definitions->unused_bytes -= definition->bytes;
+}
+
+static void list(struct definitions *definitions, struct definition *definition)
+{
+    assert(definition->run_count == 0);
+    definition->older = definitions->newest;
+    definition->newer = NULL;
+    if (definitions->newest != NULL) {
+        definitions->newest->newer = definition;
+    } else {
+        definitions->oldest = definition;
+    }
+    definitions->newest = definition;
+    definitions->unused_bytes += definition->bytes;
+}
+
+/* ---- In memory. ---- */
+
+static void set_newest(struct definitions *definitions, struct definition *definition)
+{
+    uint64_t hash = str_hash(definition->agent.id);
+    struct table_link *before = table_find(&definitions->newest_by_id, hash, &definition->agent.id);
+    if (before != NULL) {
+        table_remove(&definitions->newest_by_id, before);
+        container_of(before, struct definition, by_id)->is_newest = false;
+    }
+    table_add(&definitions->newest_by_id, &definition->by_id, hash);
+    definition->is_newest = true;
+}
+
+static void forget(struct definitions *definitions, struct definition *definition)
+{
+    unlist(definitions, definition);
+    table_remove(&definitions->by_hash, &definition->by_hash);
+    if (definition->is_newest) {
+        table_remove(&definitions->newest_by_id, &definition->by_id);
+    }
+    arena_fini(&definition->arena);
+    free(definition);
+}
+
+static struct definition *find_hash(struct definitions *definitions, const uint8_t hash[16])
+{
+    struct table_link *link = table_find(&definitions->by_hash, hash_number(hash), hash);
+    if (link == NULL) {
+        return NULL;
+    }
+    struct definition *definition = container_of(link, struct definition, by_hash);
+    if (definition->run_count == 0) {
+        unlist(definitions, definition);
+        list(definitions, definition);
+    }
+    return definition;
 }
 
 static status remember(struct definitions *definitions, const uint8_t hash[16], str encoded,
                        struct definition **ret)
 {
-    if (definitions->count >= DEFINITIONS_MAX) {
-        return status_make(CODE_RESOURCE_EXHAUSTED, "too many agent definitions are in use");
-    }
     struct definition *definition = xcalloc(1, sizeof(*definition));
     arena_init(&definition->arena, 0);
     memcpy(definition->hash, hash, sizeof(definition->hash));
@@ -63,17 +134,15 @@ static status remember(struct definitions *definitions, const uint8_t hash[16], 
         free(definition);
         return decoded;
     }
-    assert(find_hash(definitions, hash) == NULL); /* Each is kept once. */
-    assert((definitions->list == NULL) == (definitions->count == 0));
-    definition->next = definitions->list;
-    definitions->list = definition;
-    definitions->count++;
+    definition->bytes = sizeof(*definition) + definition->arena.bytes;
+    table_add(&definitions->by_hash, &definition->by_hash, hash_number(hash));
+    list(definitions, definition);
     *ret = definition;
     return STATUS_OK;
 }
 
-status definition_put(struct partition *partition, const struct agent_definition *agent,
-                      uint8_t ret_hash[16])
+void definition_put(struct partition *partition, const struct agent_definition *agent,
+                    uint8_t ret_hash[16])
 {
     char key[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
@@ -83,24 +152,24 @@ status definition_put(struct partition *partition, const struct agent_definition
     agent_definition_hash(encoded, ret_hash);
     struct definition *definition = find_hash(definitions_of(partition), ret_hash);
     if (definition != NULL && definition->is_newest) {
-        return STATUS_OK;
+        return;
     }
     if (definition == NULL) {
-        TRY(remember(definitions_of(partition), ret_hash, encoded, &definition));
+        status kept = remember(definitions_of(partition), ret_hash, encoded, &definition);
+        assert(status_is_ok(kept)); /* It was encoded here. */
+        (void)kept;
         store_batch_put(&partition->batch, STORE_DEFINITIONS, key_hash(key, space, ret_hash),
                         encoded);
     }
     assert(definition != NULL && !definition->is_newest);
-    unlink_newest(definitions_of(partition), definition->agent.id);
-    definition->is_newest = true;
+    set_newest(definitions_of(partition), definition);
     store_batch_put(&partition->batch, STORE_DEFINITION_NAMES,
                     key_definition_name(key, space, DEFINITION_AGENT, definition->agent.id),
                     str_make(ret_hash, DEFINITION_HASH_BYTES));
-    return STATUS_OK;
 }
 
-status definition_by_hash(struct partition *partition, const uint8_t hash[16],
-                          struct definition **ret)
+static status definition_by_hash(struct partition *partition, const uint8_t hash[16],
+                                 struct definition **ret)
 {
     *ret = find_hash(definitions_of(partition), hash);
     if (*ret != NULL) {
@@ -114,6 +183,33 @@ status definition_by_hash(struct partition *partition, const uint8_t hash[16],
     return remember(definitions_of(partition), hash, encoded, ret);
 }
 
+/* It stays in memory as long as the run does. */
+static void use(struct definitions *definitions, struct room *room, struct definition *definition)
+{
+    assert(room->definition == NULL);
+    if (definition->run_count == 0) {
+        unlist(definitions, definition);
+    }
+    definition->run_count++;
+    room->definition = definition;
+}
+
+static void run_leaves(void *self, struct live_run *run)
+{
+    struct definitions *definitions = self;
+    struct room *room = partition_room(definitions->partition, run, &definitions_feature);
+    if (room->definition == NULL) {
+        return;
+    }
+    struct definition *definition = room->definition;
+    assert(definition->run_count > 0);
+    room->definition = NULL;
+    definition->run_count--;
+    if (definition->run_count == 0) {
+        list(definitions, definition);
+    }
+}
+
 status definition_of(struct partition *partition, struct live_run *run, struct definition **ret)
 {
     struct room *room = partition_room(partition, run, &definitions_feature);
@@ -124,7 +220,9 @@ status definition_of(struct partition *partition, struct live_run *run, struct d
         if (hash.len != DEFINITION_HASH_BYTES) {
             return status_make(CODE_DATA_LOSS, "the run's start names no definition");
         }
-        TRY(definition_by_hash(partition, (const uint8_t *)hash.ptr, &room->definition));
+        struct definition *definition;
+        TRY(definition_by_hash(partition, (const uint8_t *)hash.ptr, &definition));
+        use(definitions_of(partition), room, definition);
     }
     assert(room->definition != NULL);
     *ret = room->definition;
@@ -133,11 +231,11 @@ status definition_of(struct partition *partition, struct live_run *run, struct d
 
 status definition_newest(struct partition *partition, str id, struct definition **ret)
 {
-    for (struct definition *d = definitions_of(partition)->list; d != NULL; d = d->next) {
-        if (d->is_newest && str_equal(d->agent.id, id)) {
-            *ret = d;
-            return STATUS_OK;
-        }
+    struct definitions *definitions = definitions_of(partition);
+    const struct table_link *link = table_find(&definitions->newest_by_id, str_hash(id), &id);
+    if (link != NULL) {
+        *ret = find_hash(definitions, container_of(link, const struct definition, by_id)->hash);
+        return STATUS_OK;
     }
     char key[KEY_BYTES_MAX];
     str hash;
@@ -148,8 +246,13 @@ status definition_newest(struct partition *partition, str id, struct definition 
         return status_make(CODE_DATA_LOSS, "an agent definition's hash is damaged");
     }
     TRY(definition_by_hash(partition, (const uint8_t *)hash.ptr, ret));
-    (*ret)->is_newest = true;
+    set_newest(definitions, *ret);
     return STATUS_OK;
+}
+
+size_t definitions_count(const struct partition *partition)
+{
+    return definitions_of(partition)->by_hash.count;
 }
 
 static void handle_register(struct partition *partition, struct request *request)
@@ -160,11 +263,7 @@ static void handle_register(struct partition *partition, struct request *request
         request_answer(partition, request, &failure);
         return;
     }
-    status put = definition_put(partition, asked->definition, asked->ret_hash);
-    if (!status_is_ok(put)) {
-        request_fail(partition, request, put.code, REASON_DEFINITIONS_EXHAUSTED, put.why);
-        return;
-    }
+    definition_put(partition, asked->definition, asked->ret_hash);
     request_answer_later(partition, request);
 }
 
@@ -178,20 +277,30 @@ static void *start(struct partition *partition)
 {
     struct definitions *definitions = xcalloc(1, sizeof(*definitions));
     definitions->partition = partition;
+    table_init(&definitions->by_hash, has_hash);
+    table_init(&definitions->newest_by_id, has_id);
     return definitions;
+}
+
+/* The least used leave memory, now that nobody who borrowed them is at work. */
+static void over(void *self)
+{
+    struct definitions *definitions = self;
+    size_t bytes_max = definitions->partition->options.definition_bytes_max;
+    bytes_max = bytes_max == 0 ? DEFINITION_BYTES_MAX : bytes_max;
+    while (definitions->unused_bytes > bytes_max) {
+        assert(definitions->oldest != NULL);
+        forget(definitions, definitions->oldest);
+    }
 }
 
 static void forget_all(struct definitions *definitions)
 {
-    while (definitions->list != NULL) {
-        struct definition *next = definitions->list->next;
-        arena_fini(&definitions->list->arena);
-        free(definitions->list);
-        definitions->list = next;
-        assert(definitions->count > 0);
-        definitions->count--;
+    while (definitions->oldest != NULL) {
+        forget(definitions, definitions->oldest);
     }
-    assert(definitions->count == 0);
+    assert(definitions->unused_bytes == 0);
+    assert(definitions->by_hash.count == 0 && definitions->newest_by_id.count == 0);
 }
 
 /* What was registered in the round that failed may not exist. */
@@ -199,19 +308,20 @@ static void failed(void *self)
 {
     struct definitions *definitions = self;
     struct partition *partition = definitions->partition;
-    forget_all(definitions);
-    assert(definitions->list == NULL && definitions->count == 0);
     for (struct live_run *run = runs_first(partition); run != NULL;
          run = runs_next(partition, run)) {
-        struct room *room = partition_room(partition, run, &definitions_feature);
-        room->definition = NULL;
+        run_leaves(definitions, run);
     }
+    forget_all(definitions);
 }
 
 static void stop(void *self)
 {
-    forget_all(self);
-    free(self);
+    struct definitions *definitions = self;
+    forget_all(definitions); /* Runs are gone already. */
+    table_fini(&definitions->by_hash);
+    table_fini(&definitions->newest_by_id);
+    free(definitions);
 }
 
 static const struct feature *const uses[] = {&queues_feature, NULL};
@@ -221,6 +331,7 @@ const struct feature definitions_feature = {
     .uses = uses,
     .run_bytes = sizeof(struct room),
     .start = start,
-    .at = {[ROUND_FAILED] = failed},
+    .at = {[ROUND_FAILED] = failed, [ROUND_OVER] = over},
+    .run_leaves = run_leaves,
     .stop = stop,
 };

@@ -9,6 +9,7 @@
 #define SERVICE_FEATURES_DEFINITIONS_DEFINITIONS_H
 
 #include "service/agents/definition.h"
+#include "service/base/table.h"
 #include "service/partition/feature.h"
 #include "service/partition/request.h"
 
@@ -18,25 +19,30 @@ enum {
     DEFINITION_HASH_BYTES = 16,
 };
 
-/* A definition in memory. Kept while runs use it. */
+/* A definition in memory. It stays while runs there use it; of the others the least used leave. */
 struct definition {
-    struct definition *next;
+    struct table_link by_hash;
+    struct table_link by_id; /* While it is the newest of its id. */
+    struct definition *older; /* While no run uses it. */
+    struct definition *newer;
+    size_t run_count; /* Runs in memory that use it. */
+    size_t bytes; /* That it takes. */
     uint8_t hash[DEFINITION_HASH_BYTES];
     struct arena arena;
     struct agent_definition agent;
     bool is_newest; /* Of its id. */
 };
 
-/* Keeps it as the newest of its id. RESOURCE_EXHAUSTED: too many are in use. */
-status definition_put(struct partition *partition, const struct agent_definition *agent,
-                      uint8_t ret_hash[DEFINITION_HASH_BYTES]);
-/* NOT_FOUND when there is none. Borrowed until a round fails. */
-status definition_by_hash(struct partition *partition, const uint8_t hash[DEFINITION_HASH_BYTES],
-                          struct definition **ret);
-/* The newest of the agent's. NOT_FOUND when it was never registered. */
+/* Keeps it as the newest of its id. */
+void definition_put(struct partition *partition, const struct agent_definition *agent,
+                    uint8_t ret_hash[DEFINITION_HASH_BYTES]);
+/* The newest of the agent's, borrowed until the round's end. NOT_FOUND when it was never
+ * registered. */
 status definition_newest(struct partition *partition, str id, struct definition **ret);
-/* The definition the run is pinned to. DATA_LOSS when its start names none. */
+/* The definition the run is pinned to, borrowed while the run is in memory or until a round fails.
+ * DATA_LOSS when its start names none. */
 status definition_of(struct partition *partition, struct live_run *run, struct definition **ret);
+size_t definitions_count(const struct partition *partition); /* In memory. */
 
 struct register_request {
     struct request request;

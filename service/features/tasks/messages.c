@@ -79,30 +79,19 @@ static bool check_offers(struct partition *partition, struct hello_request *hell
     return is_fine;
 }
 
-static bool take_definitions(struct partition *partition, struct hello_request *hello,
-                             struct failure *ret)
-{
-    for (size_t i = 0; i < hello->definition_count; i++) {
-        uint8_t hash[DEFINITION_HASH_BYTES];
-        status put = definition_put(partition, &hello->definitions[i], hash);
-        if (!status_is_ok(put)) {
-            *ret = failure_make(put.code, REASON_DEFINITIONS_EXHAUSTED, str_of(put.why));
-            return false;
-        }
-    }
-    return true;
-}
-
 static void handle_hello(struct partition *partition, struct request *request)
 {
     struct hello_request *hello = hello_request(request);
     assert(hello->link != NULL);
     struct failure failure;
-    if (!check_offers(partition, hello, &failure) ||
-        !take_definitions(partition, hello, &failure)) {
+    if (!check_offers(partition, hello, &failure)) {
         close_link(hello->link, &failure);
         request_answer(partition, request, &failure);
         return;
+    }
+    for (size_t i = 0; i < hello->definition_count; i++) {
+        uint8_t hash[DEFINITION_HASH_BYTES];
+        definition_put(partition, &hello->definitions[i], hash);
     }
     for (size_t i = 0; i < hello->schedule_count; i++) {
         schedules_put(partition, &hello->schedules[i]);
