@@ -32,6 +32,7 @@ enum index_kind {
     INDEX_TREE = 15, /* owed_row.h */
     INDEX_RUN = 16, /* run_index.h */
     INDEX_RUN_BUILT = 17, /* run_index.h */
+    INDEX_AWAIT_TYPE = 18, /* wait_rows.h */
 };
 
 enum {

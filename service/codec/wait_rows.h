@@ -3,6 +3,7 @@
  *
  *   suspension  since_ms 8 | run 16 | effect 4    -> u32 seq of its WAIT_SET; nothing: not said
  *   await       topic 16 | run 16 | effect 4      -> u64 after
+ *   await type  hash of topic and type 16 | run 16 | effect 4 -> u64 after
  *   alarm       due_ms 8 | run 16                 -> nothing
  *
  * Numbers of keys are big-endian, those of values little-endian.
@@ -34,9 +35,9 @@ void suspension_row_value(uint32_t seq, char ret[SUSPENSION_VALUE_BYTES]);
 /* Of a value; UINT32_MAX: it does not say, as those of earlier releases do not. */
 uint32_t suspension_row_seq(str value);
 
-/* An open wait for an event of a topic. */
+/* An open wait for an event of a topic, or for one of a type. */
 struct await_row {
-    uint8_t topic[16]; /* Hash of its name. */
+    uint8_t topic[16]; /* Hash of its name, or of that and the type. */
     uuid run;
     uint32_t effect;
     uint64_t after; /* Events of the topic up to this sequence do not count. */

@@ -8,6 +8,7 @@
 #include "service/codec/index.h"
 #include "service/codec/tree_rows.h"
 #include "service/codec/wait_rows.h"
+#include "service/features/topics/topics.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -383,7 +384,7 @@ void laws_take_link(struct world *world, const struct store_entry *entry)
     laws_clockwork_take(world, kind, tail, entry);
     laws_owed_take(world, kind, tail, entry);
     if (kind != INDEX_CHILD && kind != INDEX_SUSPENSION && kind != INDEX_AWAIT &&
-        kind != INDEX_ALARM) {
+        kind != INDEX_AWAIT_TYPE && kind != INDEX_ALARM) {
         return;
     }
     if (kind == INDEX_CHILD && is_inheritance(world, tail)) {
@@ -409,6 +410,17 @@ static bool has_row(struct world *world, enum index_kind kind, struct index_tail
     return find_link(world, (uint8_t)kind, index_tail_str(&tail)) != NULL;
 }
 
+static bool has_await_row(struct world *world, const struct sim_run *run,
+                          const struct sim_wait *wait)
+{
+    const uint8_t *topic = world->topics[wait->topic].hash;
+    uint8_t type[16];
+    topic_type_hash(topic, wait->type, type);
+    return wait->type.len == 0
+               ? has_row(world, INDEX_AWAIT, await_row_tail(topic, run->id, wait->effect))
+               : has_row(world, INDEX_AWAIT_TYPE, await_row_tail(type, run->id, wait->effect));
+}
+
 /* The rows the facts of a run ask for. */
 static size_t check_rows(struct world *world, const struct sim_run *run)
 {
@@ -421,9 +433,7 @@ static size_t check_rows(struct world *world, const struct sim_run *run)
                                suspension_row_tail(wait->since_ms, run->id, wait->effect));
             count++;
         } else if (wait->is_open && wait->kind == EFFECT_EVENT) {
-            is_there =
-                has_row(world, INDEX_AWAIT,
-                        await_row_tail(world->topics[wait->topic].hash, run->id, wait->effect));
+            is_there = has_await_row(world, run, wait);
             count++;
         }
         world_expect(world, is_there, "no-fact-without-its-row");

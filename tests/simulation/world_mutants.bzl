@@ -46,7 +46,7 @@ MUTANTS = {
         },
     ),
     "await_passed_over": ("Who awaits a topic after somebody was woken is not looked at.", {
-        "note_await(topic, run, effect);": "(void)run, (void)effect;",
+        "note_await(topic, run->state.id, wait->effect);": "(void)topic;",
     }),
     "await_row_stays": (
         "The row of a wait for an event outlives the wait.",
@@ -59,7 +59,7 @@ MUTANTS = {
         "After a restart nobody looks for events that came before it and woke nobody.",
         {
             """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { look_at(partition,
-            topic);""":
+            topic, 0);""":
                 """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new =
                 false;""",
         },
@@ -475,8 +475,8 @@ MUTANTS = {
         "suspension_row_value(wait->seq, value);": "suspension_row_value(wait->seq - 1, value);",
     }),
     "wake_lost": ("A wake-up whose commit failed is not repeated.", {
-        "(void)read; look_at(partition, topic);":
-            "(void)read; look_at(partition, topic); topic->is_new = false;",
+        "look_at(partition, topic, 0); } static void doubt_all(":
+            "look_at(partition, topic, 0); topic->is_new = false; } static void doubt_all(",
     }),
     "watchers_not_reread": (
         "Watchers are not shown what a commit of unknown outcome did write.",

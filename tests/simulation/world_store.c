@@ -25,7 +25,7 @@ static bool is_clockwork(const struct store_batch *batch)
         }
         uint8_t kind = (uint8_t)tail.ptr[-1];
         if (kind == INDEX_TRIGGER || kind == INDEX_SCHEDULE ||
-            (kind == INDEX_AWAIT && entry.is_delete)) {
+            ((kind == INDEX_AWAIT || kind == INDEX_AWAIT_TYPE) && entry.is_delete)) {
             return true;
         }
     }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/codec/wait_rows.h"
+
 enum {
     IDLE_MAX = 1000,
 };
@@ -87,6 +89,8 @@ struct topic *topic_table_add(struct topic_table *table, const uint8_t hash[16])
     assert(table_find(&table->by_hash, number_of(hash), hash) == NULL);
     struct topic *topic = xcalloc(1, sizeof(*topic));
     memcpy(topic->hash, hash, sizeof(topic->hash));
+    topic->awaits_from = await_rows_of(hash);
+    topic->new_from = UINT64_MAX;
     table_add(&table->by_hash, &topic->by_hash, number_of(hash));
     list_append(&table->idle, topic);
     return topic;
@@ -94,7 +98,8 @@ struct topic *topic_table_add(struct topic_table *table, const uint8_t hash[16])
 
 void topic_table_settle(struct topic_table *table, struct topic *topic)
 {
-    bool is_busy = topic->is_new || topic->is_waking || topic->subscribers != NULL;
+    bool is_in_doubt = topic->new_from == 0;
+    bool is_busy = topic->is_new || topic->is_waking || is_in_doubt || topic->subscribers != NULL;
     if (is_busy != topic->is_busy) {
         list_remove(topic->is_busy ? &table->busy : &table->idle, topic);
         list_append(is_busy ? &table->busy : &table->idle, topic);

@@ -23,10 +23,13 @@ struct topic {
     bool is_busy; /* In which list it is. */
     uint8_t hash[16];
     uint64_t last; /* Sequence of its last event. */
+    bool is_type; /* The events of one type in a topic: `last` is not known, nobody follows. */
     bool is_new; /* Has events nobody was woken for yet. */
+    uint64_t new_from; /* The first of them; 0: not known; UINT64_MAX: there is none. */
     struct index_tail awaits_from; /* No row of who awaits it lies before. */
     bool is_waking; /* Those before `wake_at` have been looked at, since is_new was set last. */
     struct index_tail wake_at;
+    uint64_t wake_from; /* What `new_from` was then. */
     struct subscriber *subscribers;
 };
 

@@ -1,15 +1,15 @@
 /*
  * topics: events by topic: numbered, kept, awaited, followed.
  *
- * An event is a row under its topic and sequence. Who awaits a topic is an index row that says from
- * which sequence on, so a wake-up is never a fact that could be lost: it follows from the rows, and
- * after a restart every row is looked at once.
+ * An event is a row under its topic and sequence. Who awaits a topic, or the events of one type in
+ * it, is an index row that says from which sequence on, so a wake-up is never a fact that could be
+ * lost: it follows from the rows, and after a restart every row is looked at once. An event is
+ * looked at only for those who await its topic or its type there, and they look at it first.
  */
 #include "service/features/topics/topics.h"
 
 #include <stdlib.h>
 
-#include "service/base/hash.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
 #include "service/base/sys.h"
@@ -23,6 +23,7 @@
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
     CHUNK_EVENTS = 256, /* Pushed to a subscriber per round. */
+    PASSED_MANY = 256, /* Events that a wait has passed, for its row to be moved behind them. */
 };
 
 static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
@@ -33,6 +34,7 @@ struct topics {
     void (*news)(void *context, const uint8_t topic[16]); /* NULL: nobody listens. */
     void *news_context;
     struct topic_table table;
+    struct topic_table types; /* The events of one type in a topic: who awaits them, no more. */
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
 };
@@ -49,11 +51,6 @@ void topics_listen(struct partition *partition,
     assert(topics->news == NULL && news != NULL);
     topics->news = news;
     topics->news_context = context;
-}
-
-void topic_hash(str topic, uint8_t ret[16])
-{
-    hash128(topic, ret);
 }
 
 static bool visit_last(void *context, str key, str value)
@@ -82,16 +79,33 @@ static status topic_find(struct partition *partition, const uint8_t hash[16], st
     TRY(read_last(partition, hash, &last));
     *ret = topic_table_add(table, hash);
     (*ret)->last = last;
-    (*ret)->awaits_from = await_rows_of(hash);
     return STATUS_OK;
 }
 
-/* There is something in it that nobody was woken for. */
-static void look_at(struct partition *partition, struct topic *topic)
+static struct topic *type_find(struct partition *partition, const uint8_t hash[16])
+{
+    struct topic_table *types = &topics_of(partition)->types;
+    struct topic *type = topic_table_find(types, hash);
+    if (type == NULL) {
+        type = topic_table_add(types, hash);
+        type->is_type = true;
+    }
+    return type;
+}
+
+static void settle(struct partition *partition, struct topic *topic)
+{
+    struct topics *topics = topics_of(partition);
+    topic_table_settle(topic->is_type ? &topics->types : &topics->table, topic);
+}
+
+/* From that sequence on, there is something in it that nobody was woken for. */
+static void look_at(struct partition *partition, struct topic *topic, uint64_t from)
 {
     topic->is_new = true;
+    topic->new_from = from < topic->new_from ? from : topic->new_from;
     topics_of(partition)->any_new = true;
-    topic_table_settle(&topics_of(partition)->table, topic);
+    settle(partition, topic);
     assert(topic->is_busy);
 }
 
@@ -114,14 +128,30 @@ static void note_await(struct topic *topic, uuid run, uint32_t effect)
     }
 }
 
-static status topic_await(struct partition *partition, const uint8_t hash[16], uuid run,
-                          uint32_t effect, uint64_t *ret_last)
+/* The row of who awaits the topic, or a type of its events. */
+static str await_key(const struct partition *partition, char ret[KEY_BYTES_MAX],
+                     const struct live_wait *wait, uuid run)
 {
-    struct topic *topic;
-    TRY(topic_find(partition, hash, &topic));
-    note_await(topic, run, effect);
-    *ret_last = topic->last;
-    return STATUS_OK;
+    bool is_type = wait->event_type.len > 0;
+    uint8_t type[16];
+    if (is_type) {
+        topic_type_hash(wait->topic, wait->event_type, type);
+    }
+    struct index_tail tail = await_row_tail(is_type ? type : wait->topic, run, wait->effect);
+    return key_index(ret, partition->options.space, is_type ? INDEX_AWAIT_TYPE : INDEX_AWAIT,
+                     index_tail_str(&tail));
+}
+
+/* It sees what is published after that sequence. */
+static void put_await(struct partition *partition, const struct live_wait *wait, uuid run,
+                      uint64_t after)
+{
+    char key[KEY_BYTES_MAX];
+    struct buf value = {0};
+    await_row_encode(&(struct await_row){.after = after}, &value);
+    store_batch_put(&partition->batch, STORE_INDEX, await_key(partition, key, wait, run),
+                    buf_str(&value));
+    buf_fini(&value);
 }
 
 status topic_publish(struct partition *partition, const struct topic_event *events, size_t count,
@@ -139,7 +169,12 @@ status topic_publish(struct partition *partition, const struct topic_event *even
         buf_reset(&partition->packed);
         topic_event_encode(&event, &partition->packed);
         topic->last++;
-        look_at(partition, topic);
+        look_at(partition, topic, topic->last);
+        if (event.type.len > 0) {
+            uint8_t type[16];
+            topic_type_hash(hash, event.type, type);
+            look_at(partition, type_find(partition, type), topic->last);
+        }
         store_batch_put(&partition->batch, STORE_TOPICS,
                         key_topic(key, partition->options.space, hash, topic->last),
                         buf_str(&partition->packed));
@@ -150,62 +185,12 @@ status topic_publish(struct partition *partition, const struct topic_event *even
     return STATUS_OK;
 }
 
-str topic_render(const struct topic_event *event, struct arena *arena)
-{
-    struct buf text = {0};
-    struct json_writer writer = json_writer_of(&text);
-    json_begin_object(&writer, NULL);
-    json_put_u64(&writer, "sequence", event->sequence);
-    json_put_string(&writer, "topic", event->topic);
-    json_put_string(&writer, "event_type", event->type);
-    json_put_raw(&writer, "data", event->data);
-    json_put_u64(&writer, "created_at_ms", event->created_ms);
-    if (uuid_is_zero(event->run)) {
-        json_put_string(&writer, "run_id", STR_EMPTY);
-    } else {
-        json_put_uuid(&writer, "run_id", event->run);
-    }
-    json_end_object(&writer);
-    return buf_finish(&text, arena);
-}
-
-struct visiting {
-    bool (*each)(void *context, const struct topic_event *event);
-    void *context;
-    status status;
-};
-
-static bool visit_one(void *context, str key, str value)
-{
-    struct visiting *visiting = context;
-    struct topic_event event;
-    uint64_t sequence;
-    if (!key_read_topic_sequence(key, &sequence)) {
-        return true;
-    }
-    visiting->status = topic_event_decode(value, sequence, &event);
-    return status_is_ok(visiting->status) && visiting->each(visiting->context, &event);
-}
-
-status topic_visit(struct partition *partition, const uint8_t hash[16], uint64_t after,
-                   bool (*each)(void *context, const struct topic_event *event), void *context)
-{
-    assert(each != NULL);
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct visiting visiting = {.each = each, .context = context};
-    str from = key_topic(from_bytes, partition->options.space, hash, after + 1);
-    str prefix = key_topic(prefix_bytes, partition->options.space, hash, 0);
-    prefix.len -= 8;
-    TRY(store_scan(&partition->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_one,
-                   &visiting));
-    return visiting.status;
-}
-
 struct match {
     struct arena *arena;
     str type; /* Empty: any. */
     str json; /* The event; empty: none was found. */
+    uint64_t seen; /* The sequence of the last that was looked at. */
+    size_t passed; /* Events. */
 };
 
 static bool match_type(void *context, const struct topic_event *event)
@@ -213,8 +198,11 @@ static bool match_type(void *context, const struct topic_event *event)
     struct match *match = context;
     assert(match->json.len == 0); /* The first that matches is the last that is looked at. */
     bool matches = match->type.len == 0 || str_equal(match->type, event->type);
+    match->seen = event->sequence;
     if (matches) {
         match->json = topic_render(event, match->arena);
+    } else {
+        match->passed++;
     }
     return !matches;
 }
@@ -246,7 +234,50 @@ static struct index_tail awaits_end(const uint8_t hash[16])
     return await_row_tail(hash, last, UINT32_MAX);
 }
 
-static status wake(struct partition *partition, const uint8_t hash[16],
+/* A row from before types had their own: among those of the topic, though it awaits a type. The
+ * run may have ended its wait without it, too. */
+static bool is_misplaced(const struct topic *topic, const struct live_wait *wait)
+{
+    return !topic->is_type && wait->event_type.len > 0;
+}
+
+static void delete_await(struct partition *partition, const struct await_row *awaiting)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = await_row_tail(awaiting->topic, awaiting->run, awaiting->effect);
+    store_batch_delete(
+        &partition->batch, STORE_INDEX,
+        key_index(key, partition->options.space, INDEX_AWAIT, index_tail_str(&tail)));
+}
+
+static void move_to_type(struct partition *partition, const struct live_wait *wait,
+                         const struct await_row *awaiting)
+{
+    uint8_t hash[16];
+    delete_await(partition, awaiting);
+    put_await(partition, wait, awaiting->run, awaiting->after);
+    topic_type_hash(wait->topic, wait->event_type, hash);
+    struct topic *type = type_find(partition, hash);
+    note_await(type, awaiting->run, awaiting->effect);
+    look_at(partition, type, 0);
+}
+
+/* The first event that it awaits, if there is one; those before `topic->wake_from` it has seen. */
+static status find_event(struct partition *partition, const struct topic *topic,
+                         const struct live_wait *wait, const struct await_row *awaiting,
+                         struct match *ret)
+{
+    uint64_t after = awaiting->after;
+    after = after + 1 < topic->wake_from ? topic->wake_from - 1 : after;
+    *ret = (struct match){.arena = &partition->round_arena, .type = wait->event_type};
+    TRY(topic_visit(partition, wait->topic, after, match_type, ret));
+    if (ret->json.len == 0 && ret->passed >= PASSED_MANY) {
+        put_await(partition, wait, awaiting->run, ret->seen);
+    }
+    return STATUS_OK;
+}
+
+static status wake(struct partition *partition, const struct topic *topic,
                    const struct await_row *awaiting, bool *ret_woken)
 {
     *ret_woken = false;
@@ -254,15 +285,22 @@ static status wake(struct partition *partition, const uint8_t hash[16],
     const struct live_wait *wait;
     TRY(runs_get(partition, awaiting->run, &run));
     if (engine_effect(&run->state, awaiting->effect) == NULL) {
+        if (!topic->is_type) {
+            delete_await(partition, awaiting); /* Its wait may have looked for it elsewhere. */
+        }
         return STATUS_OK;
     }
     TRY(wait_find(partition, run, awaiting->effect, &wait));
-    struct match match = {.arena = &partition->round_arena, .type = wait->event_type};
-    TRY(topic_visit(partition, hash, awaiting->after, match_type, &match));
+    assert(wait->effect == awaiting->effect);
+    if (is_misplaced(topic, wait)) {
+        move_to_type(partition, wait, awaiting);
+        return STATUS_OK;
+    }
+    struct match match;
+    TRY(find_event(partition, topic, wait, awaiting, &match));
     if (match.json.len == 0) {
         return STATUS_OK;
     }
-    assert(wait->effect == awaiting->effect);
     struct command command = {
         .kind = COMMAND_WAIT_DONE,
         .effect = awaiting->effect,
@@ -278,16 +316,17 @@ static status wake_chunk(struct partition *partition, struct topic *topic)
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     struct key_space space = partition->options.space;
+    enum index_kind kind = topic->is_type ? INDEX_AWAIT_TYPE : INDEX_AWAIT;
     struct index_tail tail = await_rows_of(topic->hash);
     wakes.count = 0;
     assert(topic->is_busy);
     TRY(store_scan(&partition->store, STORE_INDEX,
-                   key_index(prefix, space, INDEX_AWAIT, index_tail_str(&tail)),
-                   key_index(from, space, INDEX_AWAIT, index_tail_str(&topic->wake_at)), false,
-                   SIZE_MAX, visit_await, &wakes));
+                   key_index(prefix, space, kind, index_tail_str(&tail)),
+                   key_index(from, space, kind, index_tail_str(&topic->wake_at)), false, SIZE_MAX,
+                   visit_await, &wakes));
     for (size_t i = 0; i < wakes.count; i++) {
         bool is_woken;
-        TRY(wake(partition, topic->hash, &wakes.list[i], &is_woken));
+        TRY(wake(partition, topic, &wakes.list[i], &is_woken));
         if (!is_woken) {
             note_await(topic, wakes.list[i].run, wakes.list[i].effect);
         }
@@ -307,12 +346,15 @@ static void wake_topic(struct partition *partition, struct topic *topic)
 {
     if (!topic->is_waking) {
         topic->wake_at = topic->awaits_from;
+        topic->wake_from = topic->new_from;
         topic->awaits_from = awaits_end(topic->hash);
+        topic->new_from = UINT64_MAX;
         topic->is_new = false;
     }
     status woken = wake_chunk(partition, topic);
     if (!status_is_ok(woken)) {
         topic->awaits_from = await_rows_of(topic->hash);
+        topic->new_from = 0;
         topic->is_waking = false;
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
@@ -431,7 +473,7 @@ static void handle_end(struct partition *partition, struct request *request)
 
 static void work_on(struct partition *partition, struct topic *topic)
 {
-    if (topic->is_new && !topic->is_waking) {
+    if (topic->is_new && !topic->is_waking && !topic->is_type) {
         struct topics *topics = topics_of(partition);
         if (topics->news != NULL) {
             topics->news(topics->news_context, topic->hash);
@@ -449,7 +491,16 @@ static void work_on(struct partition *partition, struct topic *topic)
             feed(partition, s);
         }
     }
-    topic_table_settle(&topics_of(partition)->table, topic);
+    settle(partition, topic);
+}
+
+static void work_on_all(struct partition *partition, struct topic_table *table)
+{
+    struct topic *next;
+    for (struct topic *topic = table->busy.oldest; topic != NULL; topic = next) {
+        next = topic->newer;
+        work_on(partition, topic);
+    }
 }
 
 /* Before this round's requests: everything published so far is committed. */
@@ -457,16 +508,14 @@ static void begin_round(void *self)
 {
     struct topics *topics = self;
     topic_table_trim(&topics->table);
+    topic_table_trim(&topics->types);
     if (!topics->any_new && !topics->any_behind) {
         return;
     }
     topics->any_new = false;
     topics->any_behind = false;
-    struct topic *next;
-    for (struct topic *topic = topics->table.busy.oldest; topic != NULL; topic = next) {
-        next = topic->newer;
-        work_on(topics->partition, topic);
-    }
+    work_on_all(topics->partition, &topics->table);
+    work_on_all(topics->partition, &topics->types);
 }
 
 size_t topics_count(const struct partition *partition)
@@ -484,16 +533,15 @@ static void doubt(struct partition *partition, struct topic *topic)
 {
     topic->is_waking = false;
     topic->awaits_from = await_rows_of(topic->hash);
-    status read = read_last(partition, topic->hash, &topic->last);
-    (void)read; /* The next publication meets the same damage, and says so. */
-    look_at(partition, topic); /* Whoever was woken in that round was not. */
+    if (!topic->is_type) {
+        status read = read_last(partition, topic->hash, &topic->last);
+        (void)read; /* The next publication meets the same damage, and says so. */
+    }
+    look_at(partition, topic, 0); /* Whoever was woken in that round was not. */
 }
 
-static void failed(void *self)
+static void doubt_all(struct partition *partition, struct topic_table *table)
 {
-    struct topics *topics = self;
-    struct partition *partition = topics->partition;
-    struct topic_table *table = &topics->table;
     for (struct topic *topic = table->busy.oldest; topic != NULL; topic = topic->newer) {
         doubt(partition, topic);
     }
@@ -504,6 +552,13 @@ static void failed(void *self)
     }
 }
 
+static void failed(void *self)
+{
+    struct topics *topics = self;
+    doubt_all(topics->partition, &topics->table);
+    doubt_all(topics->partition, &topics->types);
+}
+
 static bool visit_topic_of_await(void *context, str key, str value)
 {
     (void)value;
@@ -512,7 +567,18 @@ static bool visit_topic_of_await(void *context, str key, str value)
     struct topic *topic;
     if (key_read_index(key, &tail) && tail.len >= 16 &&
         status_is_ok(topic_find(partition, (const uint8_t *)tail.ptr, &topic))) {
-        look_at(partition, topic);
+        look_at(partition, topic, 0);
+    }
+    return true;
+}
+
+static bool visit_type_of_await(void *context, str key, str value)
+{
+    (void)value;
+    struct partition *partition = context;
+    str tail;
+    if (key_read_index(key, &tail) && tail.len >= 16) {
+        look_at(partition, type_find(partition, (const uint8_t *)tail.ptr), 0);
     }
     return true;
 }
@@ -521,9 +587,12 @@ static status load(void *self)
 {
     char key[KEY_BYTES_MAX];
     struct partition *partition = ((struct topics *)self)->partition;
+    struct key_space space = partition->options.space;
+    TRY(store_scan(&partition->store, STORE_INDEX, key_index(key, space, INDEX_AWAIT, STR_EMPTY),
+                   STR_EMPTY, false, SIZE_MAX, visit_topic_of_await, partition));
     return store_scan(&partition->store, STORE_INDEX,
-                      key_index(key, partition->options.space, INDEX_AWAIT, STR_EMPTY), STR_EMPTY,
-                      false, SIZE_MAX, visit_topic_of_await, partition);
+                      key_index(key, space, INDEX_AWAIT_TYPE, STR_EMPTY), STR_EMPTY, false,
+                      SIZE_MAX, visit_type_of_await, partition);
 }
 
 const struct operation subscribe_operation = {
@@ -591,17 +660,18 @@ static void put_row(struct partition *partition, struct live_run *run, const str
                     const struct event *event)
 {
     assert(event->wait_set.kind == EFFECT_EVENT && event->effect == wait->effect);
-    char key[KEY_BYTES_MAX];
-    struct buf value = {0};
-    struct await_row row = {0};
-    struct index_tail tail = await_row_tail(wait->topic, run->state.id, wait->effect);
-    status found = topic_await(partition, wait->topic, run->state.id, wait->effect, &row.after);
+    uint64_t last = 0;
+    struct topic *topic;
+    status found = topic_find(partition, wait->topic, &topic);
     assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    await_row_encode(&row, &value);
-    store_batch_put(&partition->batch, STORE_INDEX,
-                    key_index(key, partition->options.space, INDEX_AWAIT, index_tail_str(&tail)),
-                    buf_str(&value));
-    buf_fini(&value);
+    if (status_is_ok(found)) {
+        last = topic->last;
+        uint8_t type[16];
+        topic_type_hash(wait->topic, wait->event_type, type);
+        topic = wait->event_type.len > 0 ? type_find(partition, type) : topic;
+        note_await(topic, run->state.id, wait->effect);
+    }
+    put_await(partition, wait, run->state.id, last);
 }
 
 static void delete_row(struct partition *partition, struct live_run *run,
@@ -611,10 +681,8 @@ static void delete_row(struct partition *partition, struct live_run *run,
     assert(effect->kind == EFFECT_EVENT);
     if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
         char key[KEY_BYTES_MAX];
-        struct index_tail tail = await_row_tail(wait->topic, run->state.id, effect->id);
-        store_batch_delete(
-            &partition->batch, STORE_INDEX,
-            key_index(key, partition->options.space, INDEX_AWAIT, index_tail_str(&tail)));
+        store_batch_delete(&partition->batch, STORE_INDEX,
+                           await_key(partition, key, wait, run->state.id));
     }
 }
 
@@ -633,6 +701,7 @@ static void *start(struct partition *partition)
     struct topics *topics = xcalloc(1, sizeof(*topics));
     topics->partition = partition;
     topic_table_init(&topics->table);
+    topic_table_init(&topics->types);
     return topics;
 }
 
@@ -657,6 +726,7 @@ static void stop(void *self)
         end_subscribers(it);
     }
     topic_table_fini(&topics->table);
+    topic_table_fini(&topics->types);
     free(topics);
 }
 

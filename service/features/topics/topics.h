@@ -18,6 +18,8 @@ status topic_publish(struct partition *partition, const struct topic_event *even
 status topic_last(struct partition *partition, str topic, uint64_t *ret);
 /* What names a topic on disk. */
 void topic_hash(str topic, uint8_t ret[16]);
+/* What names the events of one type in it there. */
+void topic_type_hash(const uint8_t topic[16], str type, uint8_t ret[16]);
 /* An event as JSON, for those who awaited it. */
 str topic_render(const struct topic_event *event, struct arena *arena);
 /* The topic's events after a sequence, until `each` returns false. DATA_LOSS: one is damaged. */

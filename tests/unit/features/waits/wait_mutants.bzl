@@ -29,6 +29,9 @@ MUTANTS = {
             "topic->is_new = true;": "topic->is_new = !topic->is_waking;",
         },
     ),
+    "event_read_for_all": ("An event is read for all who await another type in its topic.", {
+        "after = after + 1 < topic->wake_from ? topic->wake_from - 1 : after;": "(void)topic;",
+    }),
     "request_carried_out_again": ("A step request that a task repeats is carried out again.", {
         "keys->count > 0": "keys->count > 9999",
     }),

@@ -27,6 +27,7 @@
 enum {
     ROUNDS = 200,
     FEW = 20,
+    OTHERS = 400,
     SLEEPERS = 2500,
     WAITING_MAX = 1000, /* The partition's default. */
     WOKEN_MAX = 1024,
@@ -52,7 +53,9 @@ struct bed {
     char key[24];
     store_visit *visit;
     void *context;
+    bool is_topic; /* Else of a journal. */
     size_t rows; /* Of journals, that were read. */
+    size_t events; /* Of topics. */
 };
 
 static struct bed *bed;
@@ -62,7 +65,8 @@ static struct bed *bed;
 static bool count_row(void *context, str key, str value)
 {
     (void)context;
-    bed->rows++;
+    bed->rows += !bed->is_topic;
+    bed->events += bed->is_topic;
     return bed->visit(bed->context, key, value);
 }
 
@@ -70,9 +74,10 @@ static status count_scan(void *self, enum store_table table, str prefix, str fro
                          size_t limit, store_visit *visit, void *context)
 {
     const struct store *store = &bed->lone.store;
-    if (table != STORE_JOURNAL) {
+    if (table != STORE_JOURNAL && table != STORE_TOPICS) {
         return store->vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
     }
+    bed->is_topic = table == STORE_TOPICS;
     bed->visit = visit;
     bed->context = context;
     return store->vtable->scan(self, table, prefix, from, reverse, limit, count_row, NULL);
@@ -149,7 +154,7 @@ static void connect_host(const char *id)
     rounds();
 }
 
-static void say(struct held_task task, struct host_message message)
+static void say_at_once(struct held_task task, struct host_message message)
 {
     struct request *request = request_new(&host_message_operation);
     message.seq = ++bed->host.seq;
@@ -160,6 +165,11 @@ static void say(struct held_task task, struct host_message message)
     host_request(request)->message = message;
     ask(request);
     request_free(request);
+}
+
+static void say(struct held_task task, struct host_message message)
+{
+    say_at_once(task, message);
     rounds();
 }
 
@@ -406,27 +416,85 @@ static void post_event(str type)
     partition_round(bed->lone.partition);
 }
 
-/* An event that comes while they are woken is for those too who have had their look. */
+static const struct host_step_request for_good = {
+    .kind = STEP_REQUEST_EVENT, .topic = {"news", 4}, .event_type = {"good", 4}};
+
+/* An event that comes while they are woken is for one too that began to wait meanwhile. */
 static void many_are_woken_some_a_round(void **state)
 {
     (void)state;
     begin();
+    struct held_task early = bed->task; /* Its row is before those of the others. */
     for (int i = 0; i < SLEEPERS; i++) {
         bed->task = start();
         snprintf(bed->key, sizeof(bed->key), "await");
-        request_step(
-            (struct host_step_request){.kind = STEP_REQUEST_EVENT,
-                                       .topic = STR("news"),
-                                       .event_type = i % 2 == 0 ? STR("good") : STR("late")});
+        request_step(for_good);
         say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
     }
     size_t given = bed->host.given_count;
+    size_t outcomes = bed->host.outcome_count;
     post_event(STR("good"));
-    partition_round(bed->lone.partition);
+    say_at_once(early, (struct host_message){.kind = HOST_MESSAGE_STEP_REQUEST,
+                                             .key = STR("early"),
+                                             .step_request = for_good});
     assert_in_range(bed->host.given_count - given, 1, WOKEN_MAX);
-    post_event(STR("late"));
+    post_event(STR("good"));
     assert_in_range(most_given_in_a_round(), 1, WOKEN_MAX);
     assert_int_equal(bed->host.given_count - given, SLEEPERS);
+    assert_int_equal(bed->host.outcome_count, outcomes + 1);
+    end();
+}
+
+static void begin_again(void)
+{
+    lone_stop(&bed->lone);
+    bed->events = 0;
+    lone_begin(&bed->lone);
+    rounds();
+}
+
+static void publish_bad_ones(void)
+{
+    bed->events = 0;
+    for (int i = 0; i < OTHERS; i++) {
+        publish(STR("bad"));
+    }
+    assert_in_range(bed->events, 0, FEW);
+}
+
+/* What is published under another type than the one that is awaited is never read for it. */
+static void events_of_other_types_cost_nothing(void **state)
+{
+    (void)state;
+    begin();
+    size_t outcomes = bed->host.outcome_count;
+    snprintf(bed->key, sizeof(bed->key), "await");
+    request_step(for_good);
+    publish_bad_ones();
+    publish(STR("good"));
+    assert_in_range(bed->events, 0, FEW);
+    assert_int_equal(bed->host.outcome_count, outcomes + 1);
+    end();
+}
+
+/* After a restart they are read once. */
+static void events_are_passed_once(void **state)
+{
+    (void)state;
+    begin();
+    snprintf(bed->key, sizeof(bed->key), "await");
+    request_step(for_good);
+    say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+    publish_bad_ones();
+    begin_again();
+    assert_in_range(bed->events, OTHERS, OTHERS + FEW);
+    begin_again();
+    assert_in_range(bed->events, 0, FEW);
+    size_t given = bed->host.given_count;
+    connect_host("first");
+    publish(STR("good"));
+    assert_in_range(bed->events, 0, FEW);
+    assert_int_equal(bed->host.given_count, given + 1);
     end();
 }
 
@@ -458,6 +526,8 @@ int main(void)
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
         cmocka_unit_test(many_are_woken_some_a_round),
+        cmocka_unit_test(events_of_other_types_cost_nothing),
+        cmocka_unit_test(events_are_passed_once),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 #ifdef MUTANT
