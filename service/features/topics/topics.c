@@ -514,8 +514,9 @@ static void begin_round(void *self)
     }
     topics->any_new = false;
     topics->any_behind = false;
+    work_on_all(topics->partition, &topics->types); /* First: a row that moves there is not
+                                                         committed yet. */
     work_on_all(topics->partition, &topics->table);
-    work_on_all(topics->partition, &topics->types);
 }
 
 size_t topics_count(const struct partition *partition)
