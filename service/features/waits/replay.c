@@ -3,6 +3,8 @@
  */
 #include "service/features/waits/replay.h"
 
+#include <stdlib.h>
+
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/base/json.h"
@@ -20,30 +22,32 @@ enum {
 /* The results of the runs that one step waits for. */
 #define CHILDREN_BYTES_MAX ((size_t)64 << 20)
 
-struct order {
-    struct order *next;
-    uint32_t effect;
-    uint32_t owner;
-    enum effect_kind kind;
-    str key;
-};
-
 struct child {
     struct child *next; /* Newest first. */
-    uint32_t effect;
     uint32_t index;
     uuid id;
     struct outcome outcome;
     str account; /* JSON object; empty: none. */
 };
 
+/* Until it is settled; those of one run are few at a time. */
+struct order {
+    struct order *next; /* Newest first. */
+    uint32_t effect;
+    uint32_t owner;
+    enum effect_kind kind;
+    str key;
+    struct child *children; /* Those that have ended. */
+    size_t child_count;
+    size_t child_bytes; /* Of what they ended with. */
+};
+
 struct reading {
     struct arena *arena;
-    uint32_t task; /* Or the effect whose children are read. */
+    uint32_t task;
     struct replay *replay;
     size_t capacity;
     struct order *orders;
-    struct child *children;
     size_t bytes_max; /* Of the arena. */
     bool is_too_large; /* Passed: what was read is not all. */
 };
@@ -80,13 +84,14 @@ static void add_step(struct reading *reading, struct settled_step step)
     assert(step.kind != NULL && replay->settled_count <= replay->count);
 }
 
-static const struct order *find_order(const struct reading *reading, uint32_t effect)
+/* NULL: there is none. */
+static struct order **find_order(struct reading *reading, uint32_t effect)
 {
-    const struct order *order = reading->orders;
-    while (order != NULL && order->effect != effect) {
-        order = order->next;
+    struct order **order = &reading->orders;
+    while (*order != NULL && (*order)->effect != effect) {
+        order = &(*order)->next;
     }
-    return order;
+    return *order == NULL ? NULL : order;
 }
 
 /* The members of an agent's account; without its steps where there is much already. */
@@ -135,41 +140,46 @@ static void put_child(struct json_writer *writer, const struct child *child)
     json_end_object(writer);
 }
 
-static size_t children_bytes(const struct reading *reading, uint32_t effect)
+static int by_index(const void *left, const void *right)
 {
-    size_t bytes = 0;
-    for (const struct child *child = reading->children; child != NULL; child = child->next) {
-        if (child->effect == effect) {
-            bytes +=
-                child->outcome.value.len + child->outcome.error_message.len + child->account.len;
-        }
-    }
-    return bytes;
+    uint32_t a = (*(const struct child *const *)left)->index;
+    uint32_t b = (*(const struct child *const *)right)->index;
+    return (a > b) - (a < b);
 }
 
-static str render_children(const struct reading *reading, uint32_t effect)
+static str render_children(const struct order *order, struct arena *arena)
 {
     struct buf text = {0};
     struct json_writer writer = json_writer_of(&text);
+    const struct child **sorted =
+        arena_zalloc(arena, (order->child_count + 1) * sizeof(const struct child *));
+    size_t count = 0;
+    for (const struct child *child = order->children; child != NULL; child = child->next) {
+        sorted[count++] = child;
+    }
+    assert(count == order->child_count);
+    qsort(sorted, count, sizeof(const struct child *), by_index);
     json_begin_array(&writer, NULL);
-    bool more = true;
-    for (uint32_t index = 0; more; index++) {
-        more = false;
-        for (const struct child *child = reading->children; child != NULL; child = child->next) {
-            if (child->effect == effect && child->index == index) {
-                put_child(&writer, child);
-                more = true;
-            }
-        }
+    for (size_t i = 0; i < count; i++) {
+        put_child(&writer, sorted[i]);
     }
     json_end_array(&writer);
-    return buf_finish(&text, reading->arena);
+    return buf_finish(&text, arena);
+}
+
+static struct order *add_order(struct reading *reading, uint32_t effect)
+{
+    struct order *order = arena_zalloc(reading->arena, sizeof(*order));
+    order->effect = effect;
+    order->next = reading->orders;
+    reading->orders = order;
+    return order;
 }
 
 /* What the code is given when the runs it waited for have ended. */
-static struct outcome outcome_of_children(const struct reading *reading, uint32_t effect)
+static struct outcome outcome_of_children(const struct reading *reading, const struct order *order)
 {
-    if (reading->is_too_large || children_bytes(reading, effect) > CHILDREN_BYTES_MAX) {
+    if (reading->is_too_large || order->child_bytes > CHILDREN_BYTES_MAX) {
         return (struct outcome){
             .failed = true,
             .error_type = STR("CHILDREN_TOO_LARGE"),
@@ -177,7 +187,7 @@ static struct outcome outcome_of_children(const struct reading *reading, uint32_
                                  "wait for fewer of them at once, or let them return less"),
         };
     }
-    return (struct outcome){.value = render_children(reading, effect)};
+    return (struct outcome){.value = render_children(order, reading->arena)};
 }
 
 /* False: too much was read. */
@@ -190,25 +200,27 @@ static bool has_room(struct reading *reading)
 static void read_wait_set(struct reading *reading, const struct event *event)
 {
     assert(event->kind == EVENT_WAIT_SET);
-    struct order *order = arena_zalloc(reading->arena, sizeof(*order));
-    order->effect = event->effect;
+    struct order *order = add_order(reading, event->effect);
     order->owner = event->wait_set.owner;
     order->kind = event->wait_set.kind;
     order->key = event->wait_set.key;
-    order->next = reading->orders;
-    reading->orders = order;
 }
 
 static void read_wait_settled(struct reading *reading, const struct event *event)
 {
     assert(event->kind == EVENT_WAIT_SETTLED);
-    const struct order *order = find_order(reading, event->effect);
-    if (order == NULL || order->owner != reading->task) {
+    struct order **link = find_order(reading, event->effect);
+    if (link == NULL) {
+        return;
+    }
+    const struct order *order = *link;
+    *link = order->next;
+    if (order->owner != reading->task) {
         return;
     }
     struct outcome outcome = event->wait_settled.outcome;
     if (order->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
-        outcome = outcome_of_children(reading, event->effect);
+        outcome = outcome_of_children(reading, order);
     }
     add_step(reading, (struct settled_step){
                           .key = order->key,
@@ -221,14 +233,20 @@ static void read_wait_settled(struct reading *reading, const struct event *event
 static void read_child(struct reading *reading, const struct event *event)
 {
     assert(event->kind == EVENT_CHILD_SETTLED);
+    struct order **link = find_order(reading, event->effect);
+    if (link == NULL) {
+        return;
+    }
     struct child *child = arena_zalloc(reading->arena, sizeof(*child));
-    child->effect = event->effect;
     child->index = event->child_settled.index;
     child->id = event->child_settled.child;
     child->outcome = event->child_settled.outcome;
     child->account = event->child_settled.account;
-    child->next = reading->children;
-    reading->children = child;
+    child->next = (*link)->children;
+    (*link)->children = child;
+    (*link)->child_count++;
+    (*link)->child_bytes +=
+        child->outcome.value.len + child->outcome.error_message.len + child->account.len;
 }
 
 static void read_step(struct reading *reading, const struct event *event)
@@ -290,22 +308,19 @@ status replay_read(struct partition *partition, uuid run, uint32_t task, struct 
 static bool read_child_of(void *context, uint32_t seq, const struct event *event)
 {
     (void)seq;
-    struct reading *reading = context;
-    if (event->effect == reading->task) {
-        read_child(reading, event);
-    }
-    return has_room(reading);
+    read_child(context, event);
+    return has_room(context);
 }
 
 status replay_children(struct partition *partition, uuid run, uint32_t effect, uint32_t since,
                        struct arena *arena, struct outcome *ret)
 {
     assert(effect > 0 && since > 0);
-    struct reading reading = {
-        .arena = arena, .task = effect, .bytes_max = arena->bytes + REPLAY_BYTES_MAX};
+    struct reading reading = {.arena = arena, .bytes_max = arena->bytes + REPLAY_BYTES_MAX};
+    struct order *order = add_order(&reading, effect);
     TRY(journal_each_after(partition, run, since, JOURNAL_KIND(EVENT_CHILD_SETTLED), arena,
                            read_child_of, &reading));
-    *ret = outcome_of_children(&reading, effect);
+    *ret = outcome_of_children(&reading, order);
     return STATUS_OK;
 }
 

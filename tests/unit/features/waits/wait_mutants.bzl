@@ -29,6 +29,9 @@ MUTANTS = {
             "topic->is_new = true;": "topic->is_new = !topic->is_waking;",
         },
     ),
+    "children_by_their_end": ("Children are told of in the order in which they ended.", {
+        "return (a > b) - (a < b);": "return (a < b) - (a > b);",
+    }),
     "event_read_for_all": ("An event is read for all who await another type in its topic.", {
         "after = after + 1 < topic->wake_from ? topic->wake_from - 1 : after;": "(void)topic;",
     }),

@@ -28,6 +28,8 @@ enum {
     ROUNDS = 200,
     FEW = 20,
     OTHERS = 400,
+    GROUP = 4,
+    GROUPS = 300,
     SLEEPERS = 2500,
     WAITING_MAX = 1000, /* The partition's default. */
     WOKEN_MAX = 1024,
@@ -42,8 +44,10 @@ struct host {
     uint64_t seq;
     uint64_t heard;
     struct held_task given; /* Last. */
+    struct held_task last_ones[GROUP]; /* In turn. */
     size_t given_count;
     size_t outcome_count;
+    struct buf told; /* The results in the steps of the task given last, a digit each. */
 };
 
 struct bed {
@@ -91,11 +95,28 @@ struct wire {
     struct held_task task;
 };
 
+static void note_results(const struct host_task *task)
+{
+    static const char result[] = "\"result\":";
+    buf_reset(&bed->host.told);
+    for (size_t i = 0; i < task->step_count; i++) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        const char *text = arena_cstr(&arena, task->steps[i].outcome.value);
+        while ((text = strstr(text, result)) != NULL) {
+            text += sizeof(result) - 1;
+            buf_put(&bed->host.told, str_make(text, 1));
+        }
+        arena_fini(&arena);
+    }
+}
+
 static struct payload *pack(const struct server_message *message)
 {
     struct wire wire = {.kind = message->kind, .seq = message->seq};
     if (message->kind == SERVER_MESSAGE_TASK) {
         wire.task = (struct held_task){message->task->task, message->task->epoch};
+        note_results(message->task);
     }
     assert_int_not_equal(message->kind, SERVER_MESSAGE_REFUSED);
     return payload_copy(str_make(&wire, sizeof(wire)));
@@ -110,6 +131,7 @@ static void send_to(struct host_link *link, struct payload *payload)
     host->heard = wire.seq > host->heard ? wire.seq : host->heard;
     if (wire.kind == SERVER_MESSAGE_TASK) {
         host->given = wire.task;
+        host->last_ones[host->given_count % GROUP] = wire.task;
         host->given_count++;
     }
     host->outcome_count += wire.kind == SERVER_MESSAGE_OUTCOME;
@@ -207,6 +229,7 @@ static void begin(void)
 static void end(void)
 {
     lone_fini(&bed->lone);
+    buf_fini(&bed->host.told);
     free(bed);
 }
 
@@ -342,8 +365,6 @@ static void a_step_request_sent_again_is_not_carried_out_again(void **state)
     end();
 }
 
-/* ---- Memory. ---- */
-
 /* Jumps from one time the partition asks for to the next. */
 static void pass(uint64_t until_ms)
 {
@@ -356,6 +377,43 @@ static void pass(uint64_t until_ms)
     lone->now_ms = until_ms;
     rounds();
 }
+
+static void invoke_group(void)
+{
+    size_t given = bed->host.given_count;
+    struct host_child children[GROUP];
+    for (size_t i = 0; i < GROUP; i++) {
+        children[i] = (struct host_child){.kind = RUN_KIND_WORKFLOW, .name = STR("child")};
+    }
+    request_step((struct host_step_request){
+        .kind = STEP_REQUEST_START, .children = children, .child_count = GROUP, .waits = true});
+    assert_int_equal(bed->host.given_count, given + GROUP);
+    for (size_t i = 0; i < GROUP; i++) {
+        char result[2] = {(char)('0' + i), '\0'};
+        say(bed->host.last_ones[(given + GROUP - 1 - i) % GROUP],
+            (struct host_message){.kind = HOST_MESSAGE_TASK_DONE,
+                                  .outcome = {.value = str_of(result)}});
+    }
+}
+
+/* Given again, a task is told of each group's children in the order in which they were started. */
+static void groups_are_told_in_order(void **state)
+{
+    (void)state;
+    begin();
+    struct buf expected = {0};
+    for (int i = 0; i < GROUPS; i++) {
+        (void)rows_of_round(i, invoke_group);
+        buf_put(&expected, STR("3210"));
+    }
+    pass(START_MS + HOUR_MS); /* Its lease ends. */
+    connect_host("second");
+    assert_true(str_equal(buf_str(&bed->host.told), buf_str(&expected)));
+    buf_fini(&expected);
+    end();
+}
+
+/* ---- Memory. ---- */
 
 static void start_sleeper(uint64_t due_ms)
 {
@@ -522,6 +580,7 @@ int main(void)
         cmocka_unit_test(an_answer_costs_the_same),
         cmocka_unit_test(an_event_costs_the_same),
         cmocka_unit_test(a_child_costs_the_same),
+        cmocka_unit_test(groups_are_told_in_order),
         cmocka_unit_test(a_step_request_sent_again_is_not_carried_out_again),
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
