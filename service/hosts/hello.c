@@ -279,7 +279,7 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
                 .session = str_make(session->token, sizeof(session->token)),
                 .resumed = is_resumed,
                 .lease_ms = hosts->options.lease_ms,
-                .heartbeat_ms = hosts->options.lease_ms / 3,
+                .heartbeat_ms = hosts_heartbeat_ms(hosts),
                 .lost = lost,
                 .lost_count = lost_count,
             },

@@ -317,15 +317,23 @@ str host_session_deployment(const struct host_session *session)
 
 /* Time and the end. */
 
-void hosts_tick(struct hosts *hosts, uint64_t now_ms)
+uint64_t hosts_heartbeat_ms(const struct hosts *hosts)
+{
+    assert(hosts->options.lease_ms > 0);
+    return hosts->options.lease_ms / 3;
+}
+
+void hosts_tick(struct hosts *hosts, uint64_t now_ms, uint64_t heard_ms)
 {
     struct host_session *session;
 
+    assert(heard_ms <= now_ms);
     hosts_set_clock(hosts, now_ms);
+    uint64_t heard = heard_ms + hosts->clock_ahead;
     if (!hosts->ready_queue.may_fall_back && hosts->fallback_at <= hosts->clock) {
         ready_queue_allow_fallback(&hosts->ready_queue);
     }
-    while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= hosts->clock) {
+    while ((session = first_of(&hosts->leases)) != NULL && session->lease_end <= heard) {
         session_close(hosts, session, CODE_UNAVAILABLE, REASON_LEASE_EXPIRED,
                       STR("Nothing was heard from the host for a whole lease, so its tasks went to "
                           "others; dial again and send heartbeats."));

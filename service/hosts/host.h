@@ -85,9 +85,11 @@ str host_session_host_id(const struct host_session *session);
 /* Borrowed until the session's next hello. */
 str host_session_deployment(const struct host_session *session);
 
-/* Ends leases that ran out. After the round's messages, so that a server that was stopped for a
- * while hears its hosts before it gives them up. A clock that steps back does no harm. */
-void hosts_tick(struct hosts *hosts, uint64_t now_ms);
+/* Ends leases that ran out by heard_ms: until then all that hosts said has been received; at most
+ * now_ms. A clock that steps back does no harm. */
+void hosts_tick(struct hosts *hosts, uint64_t now_ms, uint64_t heard_ms);
+/* How often a host is to say something, ms: a third of a lease. */
+uint64_t hosts_heartbeat_ms(const struct hosts *hosts);
 /* When hosts_tick() is next due; 0: never. */
 uint64_t hosts_next_deadline(const struct hosts *hosts);
 /* Gives out nothing more and tells every host to dial again later. `cause` is static. */

@@ -24,6 +24,7 @@ static void handle_inbox(struct partition *partition)
         } else {
             request->operation->handle(partition, request);
         }
+        partition->requests.handled++;
         node = next;
     }
     assert(node == NULL || partition->batch.bytes.len >= BATCH_BYTES_MAX);

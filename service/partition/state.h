@@ -36,6 +36,7 @@ struct partition {
     struct {
         struct inbox *inbox;
         struct inbox_node *pending; /* Taken, but the batch was full. */
+        uint64_t handled; /* Ever. */
         struct request *finished; /* Without done: freed at the end of the round. */
     } requests;
     struct commands *commands;

@@ -25,7 +25,7 @@ static void greet(struct partition *partition, struct request *request)
     const char *field = NULL;
     struct host_session *session;
     status heard = hosts_hello(partition->hosts, hello->link, &hello->hello,
-                               partition->monotonic_ms, &request->arena, &field, &session);
+                               tasks_clock_ms(partition), &request->arena, &field, &session);
     if (status_is_ok(heard)) {
         assert(hello->link->session == session);
         struct task_ref task;
@@ -106,7 +106,7 @@ static void handle_gone(struct partition *partition, struct request *request)
 {
     struct host_link *link = host_request(request)->link;
     if (link->session != NULL) {
-        hosts_disconnected(partition->hosts, link->session, partition->monotonic_ms);
+        hosts_disconnected(partition->hosts, link->session, tasks_clock_ms(partition));
     }
     request_answer_later(partition, request);
 }
@@ -307,7 +307,7 @@ static void handle_message(struct partition *partition, struct request *request)
         request_answer(partition, request, NULL); /* The link was closed meanwhile. */
         return;
     }
-    switch (hosts_receive(partition->hosts, session, &said->message, partition->monotonic_ms)) {
+    switch (hosts_receive(partition->hosts, session, &said->message, tasks_clock_ms(partition))) {
     case HOST_RECEIPT_COMMAND:
         said->received_by = host_session_number(session);
         submit_for_host(partition, request);

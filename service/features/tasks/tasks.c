@@ -8,6 +8,7 @@
 #include "service/base/array.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/tasks/grants.h"
+#include "service/features/tasks/hearing.h"
 #include "service/features/versions/versions.h"
 #include "service/features/waits/step_requests.h"
 #include "service/features/waits/waits.h"
@@ -22,6 +23,7 @@ struct tasks {
     struct host_loss *lost;
     size_t lost_count;
     size_t lost_capacity;
+    struct hearing hearing;
     struct task_ref ready; /* One for which a slot is free. */
     bool has_ready;
 };
@@ -29,6 +31,11 @@ struct tasks {
 static struct tasks *tasks_of(const struct partition *partition)
 {
     return partition_self(partition, &tasks_feature);
+}
+
+uint64_t tasks_clock_ms(const struct partition *partition)
+{
+    return hearing_clock(&tasks_of(partition)->hearing, partition->monotonic_ms);
 }
 
 void task_note_loss(struct partition *partition, const struct host_loss *loss)
@@ -245,14 +252,25 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
     return false;
 }
 
-/* Hosts are given up only once everything they said has been heard. */
+/* Hosts are given up only once everything they said in time has been heard. */
+static void judge_hosts(struct tasks *tasks)
+{
+    const struct partition *partition = tasks->partition;
+    uint64_t waiting = inbox_count(partition->requests.inbox);
+    for (const struct inbox_node *node = partition->requests.pending; node != NULL;
+         node = node->next) {
+        waiting++;
+    }
+    uint64_t clock_ms = tasks_clock_ms(partition);
+    hosts_tick(partition->hosts, clock_ms,
+               hearing_heard(&tasks->hearing, partition->requests.handled, waiting));
+}
+
 static void after_requests(void *self)
 {
     struct tasks *tasks = self;
     struct partition *partition = tasks->partition;
-    if (partition->requests.pending == NULL && inbox_count(partition->requests.inbox) == 0) {
-        hosts_tick(partition->hosts, partition->monotonic_ms);
-    }
+    judge_hosts(tasks);
     handle_lost(tasks);
     versions_work(partition);
     handle_ready(tasks);
@@ -286,7 +304,7 @@ static void recover(void *self, struct live_run *run)
         struct task_ref ref = {run->state.id, effect->id};
         if (effect->state == EFFECT_LEASED) {
             hosts_expect(partition->hosts, ref, effect->attempt, effect->host,
-                         partition->monotonic_ms);
+                         tasks_clock_ms(partition));
         } else if (effect_is_task(effect)) {
             task_grant(partition, run, effect->id);
         }
@@ -353,7 +371,8 @@ static void flush(void *self)
     hosts_flush(tasks->partition->hosts);
 }
 
-/* The hosts' next deadline by the wall clock; at once while a host is free for a ready task. */
+/* The hosts' next deadline by the wall clock, but after a heartbeat at the latest, so that the
+ * clock goes on; at once while a host is free for a ready task. */
 static uint64_t next_due_ms(void *self)
 {
     struct tasks *tasks = self;
@@ -368,7 +387,10 @@ static uint64_t next_due_ms(void *self)
     if (due == 0) {
         return 0;
     }
-    return partition->now_ms + (due > partition->monotonic_ms ? due - partition->monotonic_ms : 0);
+    uint64_t clock_ms = tasks->hearing.clock_ms;
+    uint64_t left = due > clock_ms ? due - clock_ms : 0;
+    uint64_t heartbeat_ms = tasks->hearing.heartbeat_ms;
+    return partition->now_ms + (left < heartbeat_ms ? left : heartbeat_ms);
 }
 
 bool tasks_are_settled(const struct partition *partition)
@@ -394,6 +416,7 @@ static void *start(struct partition *partition)
         .lost = note_host_loss,
         .random = random_session,
     });
+    hearing_init(&tasks->hearing, hosts_heartbeat_ms(partition->hosts));
     return tasks;
 }
 

@@ -14,6 +14,8 @@
 
 extern const struct feature tasks_feature;
 
+/* The clock by which hosts are judged, ms: see hearing.h. */
+uint64_t tasks_clock_ms(const struct partition *partition);
 /* Whether every lost lease was dealt with, and no free host waits to be given a ready task. */
 bool tasks_are_settled(const struct partition *partition);
 

@@ -449,7 +449,7 @@ static void expected_after_a_restart(void **state)
     fixture.now_ms += LEASE_MS;
     receive(&fixture, &link, HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
     receive(&fixture, &other, HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 3);
     assert_true(task_ref_equal(fixture.lost[2].held.task, task_number(4)));
     assert_string_equal(fixture.lost[2].cause, "lease expired");

@@ -487,7 +487,7 @@ void sim_server_round(struct sim *sim, bool commits)
     } else {
         forget(sim);
     }
-    hosts_tick(sim->hosts, sim->now_ms);
+    hosts_tick(sim->hosts, sim->now_ms, sim->now_ms);
     uint64_t deadline = hosts_next_deadline(sim->hosts);
     if (deadline != 0 && deadline <= sim->now_ms) {
         sim_fail(sim, "a deadline is left behind");

@@ -224,10 +224,10 @@ static void leases_end(void **state)
     assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms - 100 + LEASE_MS);
 
     fixture.now_ms += LEASE_MS - 101;
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 0);
     fixture.now_ms += 1;
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 2);
     assert_int_equal(fixture.lost[0].held.epoch, 4);
     assert_string_equal(fixture.lost[1].cause, "lease expired");
@@ -242,7 +242,7 @@ static void leases_end(void **state)
     /* Any message renews, also a late one. */
     fixture.now_ms += 100;
     receive(&fixture, &alive, HOST_MESSAGE_NONE, 0, 0, 0);
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 3);
     assert_false(alive.is_closed);
     assert_int_equal(fixture_stats(&fixture).sessions, 1);
@@ -265,10 +265,10 @@ static void clocks_that_step_back(void **state)
     connect_host(&fixture, &second, "second", 1, "a");
     assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
     fixture.now_ms += LEASE_MS - 1;
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture_stats(&fixture).sessions, 2);
     fixture.now_ms += 1;
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture_stats(&fixture).sessions, 0);
     fixture_fini(&fixture);
 }

@@ -53,7 +53,7 @@ static void settle(struct fixture *fixture, struct test_link *links, size_t coun
     for (size_t i = 0; i < count; i++) {
         receive(fixture, &links[i], HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
     }
-    hosts_tick(fixture->hosts, fixture->now_ms);
+    hosts_tick(fixture->hosts, fixture->now_ms, fixture->now_ms);
 }
 
 static void its_own_hosts_only_while_one_is_there(void **state)
@@ -164,11 +164,11 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     assert_int_equal(next_ready(&fixture), 0);
     fixture.now_ms += LEASE_MS - 1;
     receive(&fixture, &links[0], HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(next_ready(&fixture), 0);
     assert_int_equal(hosts_next_deadline(fixture.hosts), begun_ms + LEASE_MS);
     fixture.now_ms += 1;
-    hosts_tick(fixture.hosts, fixture.now_ms);
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(next_ready(&fixture), 1);
     assert_ptr_equal(pick(&fixture, version("v1")), new);
     fixture_fini(&fixture);
