@@ -158,10 +158,12 @@ static void apply_lease_granted(struct run *run, const struct event *event)
     }
 }
 
-/* The code that has the task has added to its history: from now on it is the code that fits. */
+/* The code that has the task has added to its history: from now on it is the code that fits, and
+ * the hosts that were lost before were not in vain. */
 static void pin_task(struct run *run, struct effect *task)
 {
     task->mismatches = 0;
+    task->leases_lost = 0;
     if (task->deployment != 0) {
         task->pin = task->deployment;
         run->deployment = task->kind == EFFECT_BODY ? task->deployment : run->deployment;
@@ -211,6 +213,7 @@ static void apply_wait_settled(struct run *run, const struct event *event)
     struct effect *owner = states_effect(run, wait->owner);
     assert(owner != NULL);
     owner->waits_settled++;
+    owner->leases_lost = 0;
     if (owner->state == EFFECT_PARKED) {
         owner->state = EFFECT_READY;
     }

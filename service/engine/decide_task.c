@@ -38,8 +38,9 @@ enum verdict decide_lease_lost(struct draft *draft, const struct command *comman
                                     "at most once: whether it took effect is unknown"));
     } else if (!command->lease_lost.is_excused &&
                effect.leases_lost + 1 >= ENGINE_TASK_LEASES_MAX) {
-        outcome = draft_failure(
-            STR("HOST_LOST"), STR("five hosts were lost while they worked on it; it is given up"));
+        outcome = draft_failure(STR("HOST_LOST"),
+                                STR("five hosts in a row were lost while they worked on it, and "
+                                    "nothing was settled between; it is given up"));
     } else {
         return VERDICT_OK;
     }

@@ -82,7 +82,7 @@ struct effect {
     uint32_t attempt; /* Model: calls asked for. Task: leases granted; the epoch. */
     union {
         uint32_t failures; /* Model: attempts that failed. */
-        uint32_t leases_lost; /* Task: those that are not excused. */
+        uint32_t leases_lost; /* Task: not excused, since a step or a wait was settled. */
     };
     uint32_t steps; /* Task: steps settled. */
     uint64_t host; /* Task, leased: hash of the host's id. */

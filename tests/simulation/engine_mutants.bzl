@@ -86,6 +86,12 @@ MUTANTS = {
     "lease_lost_uncounted": ("A lost lease is not counted, so a task is never given up.", {
         "effect->leases_lost += event->lease_lost.is_excused ? 0 : 1;": "",
     }),
+    "leases_lost_kept_by_steps": ("A settled step does not make up for the hosts lost before.", {
+        "task->mismatches = 0; task->leases_lost = 0;": "task->mismatches = 0;",
+    }),
+    "leases_lost_kept_by_waits": ("A settled wait does not make up for the hosts lost before.", {
+        "owner->waits_settled++; owner->leases_lost = 0;": "owner->waits_settled++;",
+    }),
     "leases_one_more": ("A task is given to one host more than it may.", {
         "effect.leases_lost + 1 >= ENGINE_TASK_LEASES_MAX":
             "effect.leases_lost >= ENGINE_TASK_LEASES_MAX",

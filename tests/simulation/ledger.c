@@ -126,6 +126,7 @@ static uint32_t end_waits(struct ledger *ledger, uint32_t owner)
 static void bind_task(struct ledger *ledger, struct ledger_effect *task)
 {
     task->mismatches = 0;
+    task->leases_in_vain = 0;
     if (task->deployment == 0) {
         return;
     }
@@ -287,8 +288,7 @@ static const char *add_task_requested(struct ledger *ledger, const struct event 
 
 static bool is_given_up(const struct ledger_effect *effect)
 {
-    return effect->leases_lost - effect->leases_excused >= 5 ||
-           (effect->at_most_once && effect->leases_lost > 0);
+    return effect->leases_in_vain >= 5 || (effect->at_most_once && effect->leases_lost > 0);
 }
 
 static const char *add_task_settled(struct ledger *ledger, const struct event *event)
@@ -361,7 +361,7 @@ static const char *add_lease_lost(struct ledger *ledger, const struct event *eve
     effect->is_leased = false;
     effect->host = 0;
     effect->leases_lost++;
-    effect->leases_excused += event->lease_lost.is_excused ? 1 : 0;
+    effect->leases_in_vain += event->lease_lost.is_excused ? 0 : 1;
     return NULL;
 }
 
@@ -424,6 +424,7 @@ static const char *add_wait_settled(struct ledger *ledger, const struct event *e
     struct ledger_effect *owner = open_effect(ledger, effect->owner);
     LAW("a-wait-belongs-to-an-open-task", owner != NULL);
     owner->outcomes++;
+    owner->leases_in_vain = 0;
     owner->is_parked = false;
     if (effect->kind != EFFECT_AT_ONCE) {
         restart_clock(ledger, event->time_ms);

@@ -33,7 +33,7 @@ struct ledger_effect {
     uint32_t attempt; /* Model: asked last. Task: lease granted last. */
     uint32_t failures;
     uint32_t leases_lost; /* All, ... */
-    uint32_t leases_excused; /* ... and those that do not count. */
+    uint32_t leases_in_vain; /* ... and those that count since its history grew last. */
     uint64_t lease_life; /* In which the last one was granted. */
     uint32_t mismatches; /* Task: in a row that its code did not fit. */
     uint64_t deployment; /* Task: that had it last, ... */
