@@ -117,7 +117,9 @@ def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
     if run.status == common_pb2.RUN_STATUS_CANCELLED:
         raise RunCancelledError(run.id, message or "the run was cancelled", reason=reason)
     if reason == "DEADLINE_EXCEEDED":
-        raise WorkflowTimeoutError(run.id, timeout, message)
+        given = run.run_timeout_ms / 1000 if run.run_timeout_ms else timeout
+        named = message.replace("run_timeout_ms", "timeout (run_timeout_seconds of invoke)")
+        raise WorkflowTimeoutError(run.id, given, named)
     raise RunFailedError(run.id, message or f"run {run.id} failed", reason=reason)
 
 

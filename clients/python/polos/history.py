@@ -245,6 +245,8 @@ class _Words:
             return self._value(data.get("value"), "gave ") + took
         error = data["error"]
         kind, message = error.get("type", ""), error.get("message", "")
+        if message.startswith(f"{kind.rpartition('.')[2]}: "):  # it says so itself
+            message = message.partition(": ")[2]
         return f"failed{took}: {self._cut(one_line(kind))}: {self._cut(one_line(message))}"
 
     def _why(self, data: dict[str, Any]) -> str:

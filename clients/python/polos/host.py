@@ -567,8 +567,8 @@ def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.
     passing = all(
         isinstance(part, Exception) and not isinstance(part, _LASTING) for part in parts_of(error)
     )
-    retryable = passing and task.kind == tools_pb2.TASK_KIND_WORKFLOW
-    return error_outcome(error, what, retryable=retryable)
+    is_workflow = task.kind == tools_pb2.TASK_KIND_WORKFLOW
+    return error_outcome(error, what, retryable=passing and is_workflow, with_place=is_workflow)
 
 
 def _last_state(execution: Execution) -> str:

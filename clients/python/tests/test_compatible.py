@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -442,3 +443,25 @@ async def test_a_plan_is_approved_and_executed(client, threshold):
     assert isinstance(asked[0].data["plan"]["result"], str)
     await client.resume("approval", handle.id, "ok", {"approved": True})
     assert isinstance((await handle.result(client, 20)).result, str)
+
+
+async def test_an_error_says_of_what_class_it_is_and_where_it_was_raised(client):
+    @workflow
+    async def careless(ctx):
+        return {}["missing"]
+
+    with pytest.raises(polos.RunFailedError) as caught:
+        await careless.run(client, max_retries=0)
+    place = r"^KeyError: 'missing' \(test_compatible\.py:\d+, in careless\)"
+    assert re.search(place, str(caught.value))
+
+
+async def test_a_run_that_is_late_is_told_its_own_time(client):
+    @workflow
+    async def endless(ctx):
+        await asyncio.Event().wait()
+
+    handle = await endless.invoke(client, run_timeout_seconds=1, max_retries=0)
+    with pytest.raises(polos.WorkflowTimeoutError, match="did not end within 1 s") as caught:
+        await handle.result(client, 20)
+    assert "run_timeout_ms" not in str(caught.value) and caught.value.timeout_seconds == 1

@@ -56,7 +56,8 @@ def words(history: History) -> list[str]:
         )
         assert found and int(found[1]) == event.seq, line
         assert float(found[2]) == (event.time_ms - history[0].time_ms) / 1000
-        said.append(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+\.\d{3} s", "X", found[3]))
+        what = re.sub(r" \(test_history\.py:\d+, in \w+\)", "", found[3])
+        said.append(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+\.\d{3} s", "X", what))
     return said
 
 

@@ -13,7 +13,16 @@ from typing import IO
 import pytest
 from conftest import HERE, running_server
 
-from polos import Agent, Polos, PolosClient, RunFailedError, sync, workflow
+from polos import (
+    Agent,
+    Polos,
+    PolosClient,
+    RunFailedError,
+    UnavailableError,
+    sync,
+    testing,
+    workflow,
+)
 
 SECONDS = 20
 
@@ -271,3 +280,20 @@ print(agent.run_sync(PolosClient(), "x", script=[{"text": "hello"}]).result)
 def test_a_script_without_a_loop_ends_quietly(server, tmp_path):
     told = program(SYNC, server.url, tmp_path)
     assert told.communicate(timeout=60) == ("hello\n", "") and told.returncode == 0
+
+
+def test_a_server_for_tests_is_there_as_long_as_they_are(server, monkeypatch):
+    agent = Agent(id="tested", provider="scripted", model="m")
+    with testing.Server(str(server.program)) as own:
+        client = PolosClient(own.url)
+        run = agent.run_sync(client, "x", script=[{"text": "hello"}])
+        own.kill()
+        own.start()
+        found = sync.run(lambda: client.get_execution(run.agent_run_id))
+        assert run.result == found["result"] == "hello"
+        sync.run(client.close)
+    assert not Path(own._folder.name).exists()
+    monkeypatch.delenv("POLOSD", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UnavailableError, match="set POLOSD"), testing.Server():
+        pass

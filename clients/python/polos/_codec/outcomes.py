@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 from ..v1 import tools_pb2
 from .names import class_path
@@ -30,12 +31,17 @@ def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
 
 
 def error_outcome(
-    error: BaseException, what: str, *, type: str = "", retryable: bool = False
+    error: BaseException,
+    what: str,
+    *,
+    type: str = "",
+    retryable: bool = False,
+    with_place: bool = False,
 ) -> tools_pb2.TaskOutcome:
     """An outcome with an error: its class (or `type`), its text, its stack; of a group those of the
-    first in it."""
+    first in it. `with_place`: the text says of what class it is, and where it was raised."""
     first, *others = parts_of(error)
-    message = text_of(first)
+    message = _placed(first) if with_place else text_of(first)
     if isinstance(first, NotJsonError):
         message = f"{what} gave back a value that has no JSON form: {message}"
     if others:
@@ -65,6 +71,18 @@ def text_of(error: BaseException) -> str:
         return str(error) or error.__class__.__name__
     except Exception:
         return f"<unprintable {error.__class__.__name__}>"
+
+
+def _placed(error: BaseException) -> str:
+    """ "KeyError: 'x' (orders.py:12, in charge)"; of our own what they say, which is whole."""
+    if error.__class__.__module__.startswith("polos."):
+        return text_of(error)
+    said = f"{error.__class__.__name__}: {text_of(error)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return said
+    last = frames[-1]
+    return f"{said} ({Path(last.filename).name}:{last.lineno}, in {last.name})"
 
 
 def stack_of(error: BaseException) -> str:
