@@ -304,3 +304,22 @@ async def test_a_stand_in_on_top_of_ours_is_left_alone():
     ready.add("z", lambda: None)
     ready.remove("z")
     assert loop.call_soon != ours
+
+
+async def test_tasks_of_others_do_not_hide_that_the_code_has_diverged(monkeypatch):
+    monkeypatch.setattr("polos._execution.execution.DIAGNOSIS_SECONDS", 3600)
+    forever = asyncio.Event()
+    strangers: list[asyncio.Task[Any]] = []
+
+    def begin_a_stranger() -> None:
+        strangers.append(asyncio.ensure_future(forever.wait()))
+
+    async def program(step, trace) -> None:
+        contextvars.Context().run(begin_a_stranger)
+        await step("a")
+        await step("c")
+
+    with pytest.raises(CodeStopped):
+        await asyncio.wait_for(_patient(program, ["a", "b", "c"]), 10)
+    for task in strangers:
+        task.cancel()

@@ -117,7 +117,7 @@ class Execution:
         self._patience: asyncio.TimerHandle | None = None
         self._diagnosis: asyncio.TimerHandle | None = None
         self._code: asyncio.Task[Any] | None = None
-        self._elders: set[asyncio.Task[Any]] = set()  # asyncio tasks older than the code
+        self._due: set[str] = set()  # keys of steps at work that are done, and wait for their turn
         self._over = False
 
     # ---- its life ----
@@ -125,8 +125,6 @@ class Execution:
     async def begin(self, state_schema: Any) -> None:
         """Called by the asyncio task that is going to run the code."""
         self._code = asyncio.current_task()
-        if not self._is_new:
-            self._elders = asyncio.all_tasks() - {self._code}
         if self.cancelling:
             self._be_patient()
         with self.working():
@@ -192,6 +190,8 @@ class Execution:
         fact = self._sent.pop(number, None)
         if fact is not None:
             self._replay.settle(fact)
+            self._busy -= 1
+            self._due.add(fact.key)
             self._look_if_idle()
 
     def refused(self, number: int, error: StepExecutionError) -> None:
@@ -242,7 +242,8 @@ class Execution:
             self._parking.touch()
 
     async def settle(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
-        """Returns when a step's outcome is on the server's disk, and it is its turn."""
+        """Returns when a step's outcome is on the server's disk, and it is its turn; called while
+        working()."""
         self._check_alive()
         changed = self.state.changed()
         number = self._line.step_done(self.task_id, key, outcome, changed)
@@ -251,7 +252,12 @@ class Execution:
         if changed:
             self.state.sent = changed
         self._sent[number] = Fact(key, "step", True, outcome)
-        await self._await(key, _Ask(is_wait=False))
+        try:
+            await self._await(key, _Ask(is_wait=False))
+        finally:
+            if key in self._due:
+                self._due.remove(key)
+                self._busy += 1
 
     async def order(self, order: tools_pb2.Order, kind: str) -> tools_pb2.TaskOutcome:
         """The outcome of an order that recall() said is new."""
@@ -368,16 +374,7 @@ class Execution:
         if self._next_timer() is not None:
             return False
         asking = {ask.asker for ask in self._asks.values()}
-        others = asyncio.all_tasks() - asking
-        return self._code in asking and not any(self._is_own(task) for task in others)
-
-    def _is_own(self, task: asyncio.Task[Any]) -> bool:
-        if task is self._code:
-            return True
-        context = getattr(task, "get_context", None)  # Python 3.12
-        if context is not None:
-            return bool(context().get(current_task) == self.task_id)
-        return task not in self._elders and not task.get_name().startswith("polos-")
+        return self._code in asking and asking.issuperset(self._ready.tasks(self.task_id))
 
     def _look_again_later(self) -> None:
         """For code that leaves the next fact unasked, or that never has nothing to run."""
@@ -397,6 +394,8 @@ class Execution:
             self._look()
         elif self._replay.is_blocked and not self._busy and self._next_timer() is None:
             self._fail(self._replay.diverged_at_next())
+        else:
+            self._look()
         self._look_again_later()
 
     def _next_timer(self) -> float | None:

@@ -36,6 +36,7 @@ class _Work:
         self.on_idle = on_idle
         self.queue: deque[tuple[int, asyncio.Handle]] = deque()  # first in, first out
         self.count = 0
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.timers: list[asyncio.TimerHandle] = []
         self.timers_max = TIMERS_KEPT_MAX
 
@@ -99,6 +100,11 @@ class Ready:
         work = self._works.get(owner)
         return work is None or work.is_idle
 
+    def tasks(self, owner: str) -> list[asyncio.Task[Any]]:
+        """Its asyncio tasks that have not ended."""
+        work = self._works.get(owner)
+        return [] if work is None else [task for task in work.tasks if not task.done()]
+
     def timers(self, owner: str) -> list[float]:
         """When its timers are due, in the loop's time."""
         work, loop = self._works.get(owner), self._loop()
@@ -118,6 +124,9 @@ class Ready:
         if work is None:
             return self._inner_soon(callback, *args, context=scope)
         work.count += 1
+        task = getattr(callback, "__self__", None)
+        if isinstance(task, asyncio.Task):
+            work.tasks.add(task)
         handle = self._inner_soon(_run, work, work.count, callback, args, context=scope)
         work.queue.append((work.count, handle))
         return handle
