@@ -64,6 +64,19 @@ def _is_one_edit(one: str, other: str) -> bool:
     return a[1:] == b or a == b[1:] or a[1:] == b[1:] or exchanged
 
 
+def checked_text(given: Any, field: str) -> str:
+    """A name of the caller's as text; None: empty. Raises InvalidArgumentError for one that holds
+    U+0000 or is not valid Unicode."""
+    text = "" if given is None else str(given)
+    if "\0" in text:
+        raise InvalidArgumentError(f"{field} {text!r} holds U+0000", field=field)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgumentError(f"{field} {text!r} is not valid Unicode", field=field) from None
+    return text
+
+
 def check_client(given: Any, what: str) -> None:
     """Raises TypeError for what is no client."""
     if not hasattr(given, "_connection"):

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ._checks import checked_text
 from ._codec.text import dumps_argument, sentences
 from ._run_models import iso, parsed
 from ._starter import Starter
@@ -66,15 +67,15 @@ async def batch_publish(
         )
     found = [_event_data(event) for event in events]
     request = workflows_pb2.WorkflowServicePublishRequest(
-        topic=topic,
+        topic=checked_text(topic, "topic"),
         events=[
             workflows_pb2.TopicEvent(
-                event_type=e.event_type or "",
+                event_type=checked_text(e.event_type, "event_type"),
                 data_json=dumps_argument(e.data, "the data of an event", "events.data"),
             )
             for e in found
         ],
-        idempotency_key=idempotency_key or str(uuid.uuid4()),
+        idempotency_key=checked_text(idempotency_key, "idempotency_key") or str(uuid.uuid4()),
     )
     answer = await client._connection().wire.call(PUBLISH, request)
     return list(answer.sequences)

@@ -299,3 +299,16 @@ def test_a_tool_has_a_name_that_every_model_can_be_told(name):
         @tool(id=name or "é")
         def nameless(ctx):
             pass
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"], ids=["U+0000", "half a character"])
+async def test_names_that_are_no_text_are_refused_by_name(text):
+    client = PolosClient("http://127.0.0.1:1")
+    agent = Agent(id="strict", provider="scripted", model="m")
+    for name in ("session_id", "user_id", "conversation_id", "concurrency_key", "idempotency_key"):
+        with pytest.raises(InvalidArgumentError, match=f"^{name} .* (holds U|is not valid U)"):
+            await agent.run(client, "x", **{name: text})
+    with pytest.raises(InvalidArgumentError, match="^topic "):
+        await events.publish(client, text, EventData(data=1))
+    with pytest.raises(InvalidArgumentError, match="^event_type "):
+        await events.publish(client, "t", EventData(event_type=text, data=1))

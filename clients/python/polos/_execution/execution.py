@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from .. import _keys
+from .._checks import checked_text
 from .._codec.outcomes import value_outcome
 from .._replay import ready
 from .._replay.machine import Begin, Diverged, Fact, Give, Output, Replay, ShowCancel
@@ -319,6 +320,7 @@ class Execution:
             ask.fail(error)
 
     def _check_key(self, key: str) -> None:
+        checked_text(key, "step_key")
         if not isinstance(key, str) or not 1 <= len(key.encode()) <= _keys.KEY_BYTES_MAX:
             most = _keys.KEY_BYTES_MAX
             raise ValueError(f"a step key is a text of 1 to {most} bytes, not {key!r}")

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from .._checks import check_option_names, refuse
+from .._checks import check_option_names, checked_text, refuse
 from .._codec.text import dumps_argument
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError
@@ -60,20 +60,16 @@ class StartOptions:
         """As the API takes them."""
         return common_pb2.StartOptions(
             run_timeout_ms=0 if self.timeout is None else max(1, round(self.timeout * 1000)),
-            session_id=_text(self.session_id),
-            user_id=_text(self.user_id),
-            conversation_id=_text(self.conversation_id),
+            session_id=checked_text(self.session_id, "session_id"),
+            user_id=checked_text(self.user_id, "user_id"),
+            conversation_id=checked_text(self.conversation_id, "conversation_id"),
             initial_state_json=state_json(self.initial_state),
             max_retries=0 if self.max_retries is None else (self.max_retries or -1),
             queue=name_of(self.queue),
-            concurrency_key=_text(self.concurrency_key),
+            concurrency_key=checked_text(self.concurrency_key, "concurrency_key"),
             priority=self.priority or 0,
-            idempotency_key=self.idempotency_key or "",
+            idempotency_key=checked_text(self.idempotency_key, "idempotency_key"),
         )
-
-
-def _text(given: Any) -> str:
-    return "" if given is None else str(given)
 
 
 def _check_timeout(timeout: Any) -> None:
