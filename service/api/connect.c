@@ -60,6 +60,12 @@ static void link_send(struct host_link *link, struct payload *payload)
     connect->call->vtable->send(connect->call, payload);
 }
 
+static bool link_has_room(const struct host_link *link)
+{
+    struct api_call *call = container_of(link, const struct connect, link)->call;
+    return !call->vtable->stalls(call);
+}
+
 static void link_close(struct host_link *link, enum code code, enum reason reason, str message)
 {
     struct connect *connect = container_of(link, struct connect, link);
@@ -73,6 +79,7 @@ static void link_close(struct host_link *link, enum code code, enum reason reaso
 static const struct host_link_vtable link_vtable = {
     .pack = host_wire_pack,
     .send = link_send,
+    .has_room = link_has_room,
     .close = link_close,
 };
 
@@ -205,6 +212,17 @@ static void connect_message(struct api_call *call, const ProtobufCMessage *messa
     }
 }
 
+static void connect_writable(struct api_call *call)
+{
+    struct connect *connect = call->user;
+    if (connect->state != CONNECT_OPEN) {
+        return;
+    }
+    struct request *request = exchange_new(call, &host_writable_operation, exchange_ignore);
+    host_request(request)->link = &connect->link;
+    exchange_post_always(request);
+}
+
 static void connect_closed(struct api_call *call)
 {
     static const struct failure lost = {
@@ -231,6 +249,7 @@ const struct api_method connect_methods[] = {
         .response = &polos__v1__server_message__descriptor,
         .start = connect_start,
         .message = connect_message,
+        .writable = connect_writable,
         .closed = connect_closed,
         .released = connect_released,
     },

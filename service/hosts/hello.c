@@ -286,7 +286,7 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
     };
 
     session_send_unnumbered(session, &message);
-    session_resend(session);
+    session_write(session);
 }
 
 /* Finds the session that the hello resumes, or begins one. */

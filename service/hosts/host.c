@@ -278,6 +278,13 @@ void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
                       "while and send again what was not acknowledged."));
 }
 
+void hosts_writable(struct hosts *hosts, struct host_session *session)
+{
+    (void)hosts;
+    assert(session->link != NULL);
+    session_write(session);
+}
+
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms)
 {
     hosts_set_clock(hosts, now_ms);

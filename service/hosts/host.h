@@ -72,6 +72,8 @@ void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, enum reas
 /* The message could not be made durable: closes the stream (UNAVAILABLE) and takes it and every
  * later open one for new when the host, having dialled again, sends them again. */
 void hosts_forget(struct hosts *hosts, uint64_t session, uint64_t seq);
+/* The stream of a connected host takes more. */
+void hosts_writable(struct hosts *hosts, struct host_session *session);
 /* The stream is gone; the lease runs on. Not for a link that hosts closed. */
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms);
 /* Sends the acknowledgements that are due, one message a session. Once per round, at its end:

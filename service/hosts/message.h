@@ -205,6 +205,8 @@ struct host_link_vtable {
     struct payload *(*pack)(const struct server_message *message);
     /* Takes one reference of the payload; never blocks. */
     void (*send)(struct host_link *link, struct payload *payload);
+    /* Whether the stream takes another message now. Once it said no, hosts_writable() follows. */
+    bool (*has_room)(const struct host_link *link);
     /* Ends the stream; no call follows. */
     void (*close)(struct host_link *link, enum code code, enum reason reason, str message);
 };

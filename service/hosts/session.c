@@ -157,6 +157,7 @@ void session_attach(struct hosts *hosts, struct host_session *session, struct ho
 {
     assert(session->link == NULL && link->session == NULL);
     session->link = link;
+    session->written = session->outbound.acknowledged;
     session->vtable = link->vtable;
     link->session = session;
     move(session, SESSION_CONNECTED);
@@ -217,8 +218,6 @@ static struct payload *pack(struct host_session *session, struct server_message 
     struct payload *payload = session->vtable->pack(message);
 
     assert(payload != NULL);
-    /* The acknowledgement rides on this message, or for a host that is away on its Welcome. */
-    list_remove(&session->flush);
     return payload;
 }
 
@@ -229,9 +228,9 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     struct payload *payload = pack(session, message);
 
     outbox_push(&session->outbound, payload);
-    if (session->link != NULL) {
-        payload_ref(payload);
-        session->vtable->send(session->link, payload);
+    session_write(session);
+    if (session->written == session->outbound.sent) {
+        list_remove(&session->flush); /* The acknowledgement rides on this message. */
     }
     session_update_standing(hosts, session);
     if (outbox_count(&session->outbound) > SESSION_UNACKNOWLEDGED_MAX) {
@@ -246,15 +245,19 @@ void session_send_unnumbered(struct host_session *session, struct server_message
     assert(session->link != NULL);
     message->seq = 0;
     session->vtable->send(session->link, pack(session, message));
+    list_remove(&session->flush); /* The acknowledgement rides on this message. */
 }
 
-void session_resend(struct host_session *session)
+void session_write(struct host_session *session)
 {
-    assert(session->link != NULL);
     const struct outbox *outbox = &session->outbound;
 
-    for (uint64_t seq = outbox->acknowledged + 1; seq <= outbox->sent; seq++) {
-        struct payload *payload = outbox_get(outbox, seq);
+    if (session->written < outbox->acknowledged) {
+        session->written = outbox->acknowledged;
+    }
+    while (session->link != NULL && session->written < outbox->sent &&
+           session->vtable->has_room(session->link)) {
+        struct payload *payload = outbox_get(outbox, ++session->written);
 
         payload_ref(payload);
         session->vtable->send(session->link, payload);

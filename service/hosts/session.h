@@ -82,6 +82,7 @@ struct host_session {
     struct list flush; /* In hosts.acks_due (connected) or hosts.over. */
     struct window inbound;
     struct outbox outbound;
+    uint64_t written; /* Of `outbound`: the link was given it, or it is acknowledged. */
 };
 
 struct hosts {
@@ -147,13 +148,13 @@ void session_close(struct hosts *hosts, struct host_session *session, enum code 
 void session_set_offers(struct hosts *hosts, struct host_session *session,
                         const struct host_offer *offers, size_t count);
 
-/* Numbers and sends it, or keeps it for a host that is away. */
+/* Numbers it; it goes out when the host is there and its stream has room. */
 void session_send(struct hosts *hosts, struct host_session *session,
                   struct server_message *message);
 /* To a connected host; it does not come again when it is lost. */
 void session_send_unnumbered(struct host_session *session, struct server_message *message);
-/* What a connected host has not acknowledged. */
-void session_resend(struct host_session *session);
+/* What a connected host has not been given yet, as far as its stream takes it. */
+void session_write(struct host_session *session);
 /* An acknowledgement goes out with the next hosts_flush(), if nothing carries it before. A host
  * that is away gets it with its Welcome. */
 void session_owe_ack(struct hosts *hosts, struct host_session *session);

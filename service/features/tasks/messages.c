@@ -111,6 +111,15 @@ static void handle_gone(struct partition *partition, struct request *request)
     request_answer_later(partition, request);
 }
 
+static void handle_writable(struct partition *partition, struct request *request)
+{
+    const struct host_link *link = host_request(request)->link;
+    if (link->session != NULL) {
+        hosts_writable(partition->hosts, link->session);
+    }
+    request_answer(partition, request, NULL);
+}
+
 static enum verdict submit_task_done(struct partition *partition, struct live_run *run,
                                      const struct host_message *message)
 {
@@ -331,3 +340,8 @@ const struct operation host_message_operation = {
 };
 const struct operation host_gone_operation = {
     .name = "host_gone", .request_bytes = sizeof(struct host_request), .handle = handle_gone};
+const struct operation host_writable_operation = {
+    .name = "host_writable",
+    .request_bytes = sizeof(struct host_request),
+    .handle = handle_writable,
+};

@@ -40,11 +40,12 @@ extern const struct operation hello_operation;
 struct host_request {
     struct request request;
     struct host_link *link;
-    struct host_message message; /* Not of HOST_GONE. */
+    struct host_message message; /* Of a host_message_operation. */
     uint64_t received_by; /* The number of the session that has received it; 0: none yet. */
 };
 extern const struct operation host_message_operation;
 extern const struct operation host_gone_operation;
+extern const struct operation host_writable_operation; /* Its stream takes more. */
 
 static inline struct hello_request *hello_request(struct request *request)
 {
@@ -55,7 +56,8 @@ static inline struct hello_request *hello_request(struct request *request)
 static inline struct host_request *host_request(struct request *request)
 {
     assert(request->operation == &host_message_operation ||
-           request->operation == &host_gone_operation);
+           request->operation == &host_gone_operation ||
+           request->operation == &host_writable_operation);
     return container_of(request, struct host_request, request);
 }
 

@@ -4,6 +4,7 @@ Method: the real polosd; a workflow of many steps of 1 MB, and one whose result 
 than one answer. The clients here have gRPC's own limits."""
 import json
 import sys
+import time
 import unittest
 
 from tests.lib import polosd
@@ -69,6 +70,27 @@ class Sizes(polosd.Hosted):
         self.server.start_workflow("parent")
         outcome = host.outcomes.get(timeout=30)
         self.assertEqual(outcome.outcome.error.type, "CHILDREN_TOO_LARGE")
+
+
+    def test_a_slow_host_is_given_what_it_is_owed(self):
+        """40 MB of tasks for a host that takes twenty messages a second: each comes once, over one
+        stream."""
+        value = "x" * 1000000
+        ids = [self.server.start_workflow("w", value) for _ in range(40)]
+
+        def work(host, task):
+            time.sleep(0.05)  # It reads the next message only then.
+            host.done(task, len(task.input_json))
+
+        host = polosd.Host(self.server, workflows=["w"], work=work)
+        streams = []
+        serve = host.serve
+        host.serve = lambda: (streams.append(1), serve())
+        self.hosts.append(host.start())
+        for run_id in ids:
+            self.assertEqual(self.server.wait_ended(run_id).result_json, "1000002")
+        self.assertEqual(len(streams), 1)
+        self.assertEqual(sorted(t.run_id for t in host.tasks), sorted(ids))
 
 
 if __name__ == "__main__":

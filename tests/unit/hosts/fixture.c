@@ -77,7 +77,13 @@ static void link_close(struct host_link *base, enum code code, enum reason reaso
     copy_text(link->text, sizeof(link->text), message);
 }
 
-static const struct host_link_vtable test_link_vtable = {wire_pack, link_send, link_close};
+static bool link_has_room(const struct host_link *base)
+{
+    return !container_of(base, struct test_link, link)->is_full;
+}
+
+static const struct host_link_vtable test_link_vtable = {wire_pack, link_send, link_has_room,
+                                                         link_close};
 
 void link_init(struct test_link *link)
 {

@@ -41,6 +41,7 @@ struct test_link {
     struct wire wires[LINK_WIRES_MAX];
     size_t count;
     size_t read; /* By link_next(). */
+    bool is_full; /* Takes nothing more for now. */
     bool is_closed;
     enum code code;
     const char *reason;

@@ -271,6 +271,58 @@ static void outcomes_are_kept_until_acknowledged(void **state)
     fixture_fini(&fixture);
 }
 
+/* Ten messages for a stream that takes none, then some, then breaks: each comes once, in order. */
+static void is_fed_as_it_reads(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    start(&fixture, &link);
+    link.is_full = true;
+    for (int i = 0; i < 10; i++) {
+        send_outcome(&fixture, 1, "owed");
+    }
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    assert_false(link.is_closed);
+    hosts_writable(fixture.hosts, link.link.session);
+    assert_true(link_is_quiet(&link));
+    link.is_full = false;
+    hosts_writable(fixture.hosts, link.link.session);
+    for (uint64_t seq = 2; seq <= 11; seq++) {
+        assert_int_equal(link_next(&link, SERVER_MESSAGE_OUTCOME)->seq, seq);
+    }
+    acknowledge(&fixture, &link, 5);
+    assert_true(link_is_quiet(&link));
+    disconnect(&fixture, &link);
+    dial_again(&fixture, &link, &again);
+    for (uint64_t seq = 6; seq <= 11; seq++) {
+        assert_int_equal(link_next(&again, SERVER_MESSAGE_OUTCOME)->seq, seq);
+    }
+    assert_true(link_is_quiet(&again));
+    fixture_fini(&fixture);
+}
+
+/* What was handled is acknowledged though messages wait that could carry it. */
+static void acknowledges_beside_what_waits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    start(&fixture, &link);
+    link.is_full = true;
+    receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
+    hosts_mark_handled(fixture.hosts, number_of(&link), 1);
+    send_outcome(&fixture, 1, "owed");
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
+    assert_true(link_is_quiet(&link));
+    fixture_fini(&fixture);
+}
+
 static void the_engine_refuses(void **state)
 {
     (void)state;
@@ -440,6 +492,8 @@ int main(void)
         cmocka_unit_test(refuses_answers_for_what_is_not_held),
         cmocka_unit_test(refuses_what_is_wrong_in_itself),
         cmocka_unit_test(outcomes_are_kept_until_acknowledged),
+        cmocka_unit_test(is_fed_as_it_reads),
+        cmocka_unit_test(acknowledges_beside_what_waits),
         cmocka_unit_test(the_engine_refuses),
         cmocka_unit_test(forgets_what_was_not_durable),
         cmocka_unit_test(shows_deltas_of_held_tasks),
