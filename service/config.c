@@ -42,6 +42,8 @@ static const struct config_row rows[] = {
      "Milliseconds a run may take when its start says nothing."},
     {"lease-ms", CONFIG_NUMBER, AT(lease_ms), "15000", 100, MS_PER_DAY,
      "Milliseconds of silence after which a host is lost and its tasks go to another one."},
+    {"redial-ms", CONFIG_NUMBER, AT(redial_ms), "5000", 100, MS_PER_DAY,
+     "Milliseconds that a host whose stream was closed has to dial again; at most a lease."},
     {"waiting-runs-max", CONFIG_NUMBER, AT(waiting_runs_max), "1000", 1, 10000000,
      "Runs that only wait and are in memory all the same, 7 kB each; the others are on disk only."},
     {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},

@@ -26,6 +26,7 @@ struct config {
     uint64_t connection_idle_s;
     uint64_t run_timeout_ms;
     uint64_t lease_ms;
+    uint64_t redial_ms;
     uint64_t waiting_runs_max;
     uint64_t watchers_max;
     uint64_t inbox_max;

@@ -158,6 +158,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .watchers_max = config->watchers_max,
         .input_bytes_max = config->input_bytes_max,
         .lease_ms = config->lease_ms,
+        .redial_ms = config->redial_ms,
         .run_timeout_ms = config->run_timeout_ms,
         .snapshot_every = (uint32_t)config->snapshot_every,
         .tree_depth_max = (uint32_t)config->tree_depth_max,

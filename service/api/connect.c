@@ -95,6 +95,7 @@ static void post_gone(struct connect *connect)
 {
     struct request *request = exchange_new(connect->call, &host_gone_operation, gone);
     host_request(request)->link = &connect->link;
+    host_request(request)->has_left = !failure_happened(&connect->leaving);
     exchange_post_always(request);
 }
 

@@ -9,6 +9,7 @@
 
 enum {
     LEASE_MS_DEFAULT = 15000,
+    REDIAL_MS_DEFAULT = 5000,
     SESSIONS_MAX_DEFAULT = 1000,
     OFFERS_MAX_DEFAULT = 1000,
     READY_MAX_DEFAULT = 4000000,
@@ -18,6 +19,7 @@ enum {
 static void set_defaults(struct hosts_options *options)
 {
     options->lease_ms = options->lease_ms == 0 ? LEASE_MS_DEFAULT : options->lease_ms;
+    options->redial_ms = options->redial_ms == 0 ? REDIAL_MS_DEFAULT : options->redial_ms;
     options->sessions_max =
         options->sessions_max == 0 ? SESSIONS_MAX_DEFAULT : options->sessions_max;
     options->offers_max = options->offers_max == 0 ? OFFERS_MAX_DEFAULT : options->offers_max;
@@ -285,13 +287,16 @@ void hosts_writable(struct hosts *hosts, struct host_session *session)
     session_write(session);
 }
 
-void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms)
+void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
+                        uint64_t now_ms)
 {
     hosts_set_clock(hosts, now_ms);
     session_detach(hosts, session);
-    if (session->is_draining && session->held.count == 0) {
-        session_end(hosts, session, "drained");
+    if (session->is_draining && (has_left || session->held.count == 0)) {
+        session_end(hosts, session, "its host has left");
+        return;
     }
+    session_shorten_lease(hosts, session);
 }
 
 void hosts_flush(struct hosts *hosts)

@@ -24,12 +24,14 @@ struct hosts;
 
 struct hosts_options {
     uint64_t lease_ms; /* Silence after which a host is lost. 0: 15,000. */
+    uint64_t redial_ms; /* So long it may stay away when its stream was closed. 0: 5,000. */
     size_t sessions_max; /* 0: 1,000. */
     size_t offers_max; /* Names one host may offer. 0: 1,000. */
     size_t ready_max; /* Tasks waiting for a host. 0: 4,000,000. */
     uint32_t slots_max; /* 0: 10,000. */
     void *context;
-    /* The task is no longer held. Called from hosts_hello(), hosts_tick() and hosts_receive() only.
+    /* The task is no longer held. Called from hosts_hello(), hosts_tick(), hosts_receive() and
+     * hosts_disconnected() only.
      * The callee only notes it: it calls nothing here. */
     void (*lost)(void *context, const struct host_loss *loss);
     /* 16 random bytes for a new session's name. */
@@ -74,8 +76,11 @@ void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, enum reas
 void hosts_forget(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The stream of a connected host takes more. */
 void hosts_writable(struct hosts *hosts, struct host_session *session);
-/* The stream is gone; the lease runs on. Not for a link that hosts closed. */
-void hosts_disconnected(struct hosts *hosts, struct host_session *session, uint64_t now_ms);
+/* The stream is gone: the host has the rest of its lease to dial again, redial_ms at most.
+ * has_left: it closed the stream itself; if it had said DRAIN before, it does not come back, and
+ * its tasks are lost at once. Not for a link that hosts closed. */
+void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
+                        uint64_t now_ms);
 /* Sends the acknowledgements that are due, one message a session. Once per round, at its end:
  * sessions that are over stay valid pointers until then, and giving them a task does nothing. */
 void hosts_flush(struct hosts *hosts);

@@ -106,6 +106,24 @@ void session_renew_lease(struct hosts *hosts, struct host_session *session)
     list_append(&hosts->leases, &session->lease);
 }
 
+void session_shorten_lease(struct hosts *hosts, struct host_session *session)
+{
+    uint64_t end = hosts->clock + hosts->options.redial_ms;
+    struct list *at = &hosts->leases;
+
+    assert(session->state == SESSION_AWAY);
+    if (session->lease_end <= end) {
+        return;
+    }
+    session->lease_end = end;
+    list_remove(&session->lease);
+    while (at->prev != &hosts->leases &&
+           container_of(at->prev, struct host_session, lease)->lease_end > end) {
+        at = at->prev;
+    }
+    list_append(at, &session->lease);
+}
+
 static bool may_be_picked(const struct hosts *hosts, const struct host_session *session)
 {
     uint64_t unacknowledged_max =

@@ -134,6 +134,8 @@ void session_replace(struct hosts *hosts, struct host_session *session);
 void session_end(struct hosts *hosts, struct host_session *session, const char *cause);
 /* The lease ends a whole lease from now. */
 void session_renew_lease(struct hosts *hosts, struct host_session *session);
+/* The lease ends redial_ms from now at the latest. */
+void session_shorten_lease(struct hosts *hosts, struct host_session *session);
 /* After anything changed that matters for its standing. */
 void session_update_standing(struct hosts *hosts, struct host_session *session);
 

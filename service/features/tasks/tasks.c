@@ -412,6 +412,7 @@ static void *start(struct partition *partition)
     assert(partition->hosts == NULL); /* One feature has the hosts. */
     partition->hosts = hosts_new(&(struct hosts_options){
         .lease_ms = partition->options.lease_ms,
+        .redial_ms = partition->options.redial_ms,
         .context = partition,
         .lost = note_host_loss,
         .random = random_session,

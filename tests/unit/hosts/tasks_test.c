@@ -251,6 +251,58 @@ static void leases_end(void **state)
     fixture_fini(&fixture);
 }
 
+static void a_host_whose_stream_was_closed_dials_again_soon(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link links[3];
+    const char *const hosts[] = {"silent", "away", "back"};
+    const char *const tools[] = {"a", "b", "c"};
+    struct held_task held[] = {held_number(2, 1)};
+
+    fixture_init(&fixture, &(struct hosts_options){.redial_ms = LEASE_MS / 4});
+    for (uint32_t i = 0; i < 3; i++) {
+        connect_host(&fixture, &links[i], hosts[i], 1, tools[i]);
+        dispatch(&fixture, tools[i], i, 1);
+    }
+    struct wire welcome = links[2].wires[0];
+    disconnect(&fixture, &links[1]);
+    disconnect(&fixture, &links[2]);
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS / 4);
+    fixture.now_ms += LEASE_MS / 4 - 1;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 0);
+    assert_int_equal(say_hello(&fixture, &links[2], "back", 1, "c", welcome.token, held, 1),
+                     CODE_OK);
+    fixture.now_ms += 1;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 1); /* The silent one has its lease. */
+    assert_true(task_ref_equal(fixture.lost[0].held.task, task_number(1)));
+    fixture.now_ms += LEASE_MS - LEASE_MS / 4;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 2);
+    assert_true(task_ref_equal(fixture.lost[1].held.task, task_number(0)));
+    fixture_fini(&fixture);
+}
+
+/* It has said that it would, and closes its stream. */
+static void a_host_that_leaves_hands_its_tasks_over(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "host", 1, "a");
+    dispatch(&fixture, "a", 1, 1);
+    receive(&fixture, &link, HOST_MESSAGE_DRAIN, 1, 0, 0);
+    hosts_disconnected(fixture.hosts, link.link.session, true, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 1);
+    assert_string_equal(fixture.lost[0].cause, "its host has left");
+    assert_int_equal(fixture_stats(&fixture).sessions, 0);
+    fixture_fini(&fixture);
+}
+
 static void clocks_that_step_back(void **state)
 {
     (void)state;
@@ -410,6 +462,8 @@ int main(void)
         cmocka_unit_test(an_interrupted_task_stays_held),
         cmocka_unit_test(a_parked_task_frees_its_slot_and_comes_again),
         cmocka_unit_test(leases_end),
+        cmocka_unit_test(a_host_whose_stream_was_closed_dials_again_soon),
+        cmocka_unit_test(a_host_that_leaves_hands_its_tasks_over),
         cmocka_unit_test(clocks_that_step_back),
         cmocka_unit_test(tasks_wait_first_in_first_out),
         cmocka_unit_test(waiting_tasks_are_limited),
