@@ -297,7 +297,7 @@ MESSAGES = 7  # one, nap, tell, child, the child's answer, two, its own answer
 @pytest.fixture
 def server_of_the_dead(tmp_path: Path) -> Iterator[polosd.Polosd]:
     """Its leases are short, but not so short that a host on a busy machine loses one."""
-    yield from running_server(tmp_path, POLOSD_LEASE_MS="4000")
+    yield from running_server(tmp_path, POLOSD_LEASE_MS="12000")
 
 
 async def test_hosts_that_are_killed_at_every_message(server_of_the_dead, tmp_path: Path):
