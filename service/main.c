@@ -14,6 +14,7 @@
 #include "protos/api_descriptors.h"
 #include "service/api/api.h"
 #include "service/base/sys.h"
+#include "service/codec/level.h"
 #include "service/config.h"
 #include "service/features/features.h"
 #include "service/features/models/models.h"
@@ -145,6 +146,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .free_bytes_soft = config->free_bytes_soft,
         .free_bytes_hard = config->free_bytes_hard,
         .cache_bytes = config->cache_bytes,
+        .level_max = LEVEL_NEWEST,
     };
     struct partition_options options = {
         .features = features_all,
@@ -174,7 +176,9 @@ static status run(const struct config *config, struct arena *arena, const sigset
     }
     assert(partition != NULL);
     struct reads_options reads_options = {
-        .source = {.store = options.store, .space = options.space},
+        .source = {.store = options.store,
+                   .space = options.space,
+                   .apart = partition_apart(partition)},
         .lanes = config->read_threads,
     };
     struct reads *reads = reads_new(&reads_options);

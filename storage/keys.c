@@ -143,6 +143,15 @@ bool key_read_journal_seq(str key, uint32_t *ret)
     return true;
 }
 
+bool key_read_index_kind(str key, uint8_t *ret)
+{
+    if (key.len < KEY_SPACE_BYTES + 1) {
+        return false;
+    }
+    *ret = (uint8_t)key.ptr[KEY_SPACE_BYTES];
+    return true;
+}
+
 bool key_read_index(str key, str *ret_tail)
 {
     if (key.len < KEY_SPACE_BYTES + 1) {

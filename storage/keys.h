@@ -60,6 +60,7 @@ str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space,
 [[nodiscard]] bool key_read_space(str key, struct key_space *ret);
 [[nodiscard]] bool key_read_run(str key, uuid *ret); /* Journal keys too. */
 [[nodiscard]] bool key_read_journal_seq(str key, uint32_t *ret);
+[[nodiscard]] bool key_read_index_kind(str key, uint8_t *ret);
 [[nodiscard]] bool key_read_index(str key, str *ret_tail);
 [[nodiscard]] bool key_read_topic_sequence(str key, uint64_t *ret);
 [[nodiscard]] bool key_read_definition_name(str key, uint8_t *ret_kind, str *ret_name);

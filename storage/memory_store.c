@@ -31,6 +31,7 @@ struct memory_store {
     uint64_t random;
     atomic_uint_fast64_t commits;
     enum memory_store_fault fault;
+    atomic_uint_fast32_t level;
 };
 
 static int compare(str a, str b)
@@ -160,6 +161,9 @@ static void write_all(struct memory_store *self, const struct store_batch *batch
             put(self, table, entry.key, entry.value);
         }
     }
+    if (batch->level > atomic_load(&self->level)) {
+        atomic_store(&self->level, batch->level);
+    }
     gate_open(&self->gate);
     assert(count == batch->count);
     atomic_fetch_add(&self->commits, 1);
@@ -258,6 +262,7 @@ static void memory_stats(void *context, struct store_stats *ret)
     *ret = (struct store_stats){
         .bytes_free = UINT64_MAX,
         .commits = atomic_load(&self->commits),
+        .level = (uint32_t)atomic_load(&self->level),
     };
 }
 
@@ -287,6 +292,7 @@ static const struct store_vtable memory_vtable = {
 void memory_store_open(struct store *ret)
 {
     struct memory_store *self = xcalloc(1, sizeof(*self));
+    self->level = 1;
     self->random = 0x9e3779b97f4a7c15u;
     *ret = (struct store){&memory_vtable, self};
 }

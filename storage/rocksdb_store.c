@@ -22,7 +22,7 @@
 #include "storage/watermark.h"
 
 enum {
-    FORMAT = 1, /* Of the layout of keys and records. */
+    LEVEL_FIRST = 1,
     WATERMARK_COMMITS = 64, /* The watermark follows after so many commits, */
     WATERMARK_US = 1000000, /* or so long. */
     REOPEN_US = 1000000, /* Between two attempts to reopen. */
@@ -54,6 +54,10 @@ struct rocksdb_store {
     struct watermark watermark; /* As last written. */
     uint64_t watermark_us;
     bool watermark_failed;
+
+    uint32_t level_max; /* That the program knows. */
+    polos_journal_v1_StoreHeader header; /* As it is on disk; its format is the level. */
+    atomic_uint_fast32_t level; /* The same, for stats. */
 
     atomic_uint_fast64_t commits;
     atomic_uint_fast64_t used_bytes;
@@ -149,21 +153,36 @@ static status open_families(struct rocksdb_store *self, bool may_create, struct 
     return STATUS_OK;
 }
 
+static str encode_header(const polos_journal_v1_StoreHeader *header,
+                         uint8_t ret[polos_journal_v1_StoreHeader_size])
+{
+    pb_ostream_t out = pb_ostream_from_buffer(ret, polos_journal_v1_StoreHeader_size);
+    bool fits = pb_encode(&out, polos_journal_v1_StoreHeader_fields, header);
+    assert(fits && out.bytes_written > 0);
+    (void)fits;
+    return str_make(ret, out.bytes_written);
+}
+
+static void note_header(struct rocksdb_store *self, const polos_journal_v1_StoreHeader *header)
+{
+    assert(header->format > 0 && header->format <= self->level_max);
+    self->header = *header;
+    atomic_store(&self->level, header->format);
+}
+
 static status write_header(struct rocksdb_store *self, struct arena *arena)
 {
     assert(self->db != NULL);
     polos_journal_v1_StoreHeader header = polos_journal_v1_StoreHeader_init_zero;
     uint8_t body[polos_journal_v1_StoreHeader_size];
-    pb_ostream_t out = pb_ostream_from_buffer(body, sizeof(body));
     char *error = NULL;
-    header.format = FORMAT;
+    header.format = LEVEL_FIRST;
     header.created_ms = sys_now_ms();
     sys_random(header.store_id, sizeof(header.store_id));
-    bool fits = pb_encode(&out, polos_journal_v1_StoreHeader_fields, &header);
-    assert(fits && out.bytes_written > 0);
-    (void)fits;
+    str bytes = encode_header(&header, body);
     rocksdb_put_cf(self->db, self->tuning.write, self->families[FAMILY_OWN], header_key,
-                   sizeof(header_key) - 1, (const char *)body, out.bytes_written, &error);
+                   sizeof(header_key) - 1, bytes.ptr, bytes.len, &error);
+    note_header(self, &header);
     return error == NULL ? STATUS_OK : open_failure(error, self->path, arena);
 }
 
@@ -189,12 +208,13 @@ static status check_header(struct rocksdb_store *self, struct arena *arena, bool
                           "the header of the store in %s is damaged: restore a checkpoint",
                           self->path);
     }
-    if (header.format > FORMAT) {
+    if (header.format > self->level_max) {
         return arena_fail(arena, CODE_FAILED_PRECONDITION,
-                          "the store in %s has format %u and this release knows %d: use a newer "
+                          "the store in %s has format %u and this release knows %u: use a newer "
                           "release",
-                          self->path, (unsigned)header.format, FORMAT);
+                          self->path, (unsigned)header.format, (unsigned)self->level_max);
     }
+    note_header(self, &header);
     return STATUS_OK;
 }
 
@@ -418,6 +438,18 @@ static void fill_batch(struct rocksdb_store *self, const struct store_batch *bat
     assert(count == batch->count);
 }
 
+/* With the first that needs it, so that it is on disk if and only if that is. */
+static void raise_level(struct rocksdb_store *self, uint32_t level)
+{
+    polos_journal_v1_StoreHeader header = self->header;
+    uint8_t body[polos_journal_v1_StoreHeader_size];
+    assert(level > header.format && level <= self->level_max);
+    header.format = level;
+    str bytes = encode_header(&header, body);
+    rocksdb_writebatch_put_cf(self->batch, self->families[FAMILY_OWN], header_key,
+                              sizeof(header_key) - 1, bytes.ptr, bytes.len);
+}
+
 static status rocks_commit(void *context, const struct store_batch *batch)
 {
     struct rocksdb_store *self = (struct rocksdb_store *)context;
@@ -425,6 +457,10 @@ static status rocks_commit(void *context, const struct store_batch *batch)
     TRY(may_commit(self, batch->bytes.len));
     assert(self->db != NULL);
     fill_batch(self, batch);
+    bool raises = batch->level > self->header.format;
+    if (raises) {
+        raise_level(self, batch->level);
+    }
     rocksdb_write(self->db, self->tuning.write, self->batch, &error);
     if (batch->bytes.len > BATCH_BYTES_KEPT) {
         rocksdb_writebatch_destroy(self->batch);
@@ -434,6 +470,10 @@ static status rocks_commit(void *context, const struct store_batch *batch)
         status failed = fail_commit(self, error);
         free(error);
         return failed;
+    }
+    if (raises) {
+        self->header.format = batch->level;
+        atomic_store(&self->level, batch->level);
     }
     atomic_fetch_add_explicit(&self->commits, 1, memory_order_relaxed);
     self->watermark.commits++;
@@ -653,6 +693,7 @@ static void rocks_stats(void *context, struct store_stats *ret)
         .bytes_free = free_bytes,
         .commits = atomic_load(&self->commits),
         .is_low_on_space = free_bytes < self->free_bytes_soft,
+        .level = (uint32_t)atomic_load(&self->level),
     };
 }
 
@@ -709,6 +750,7 @@ static struct rocksdb_store *new_store(const struct rocksdb_store_options *optio
     self->path = xstrndup(options->path, strlen(options->path));
     self->batch = rocksdb_writebatch_create();
     self->watermark_file.fd = -1;
+    self->level_max = options->level_max == 0 ? LEVEL_FIRST : options->level_max;
     self->free_bytes_soft =
         options->free_bytes_soft == 0 ? (uint64_t)1 << 30 : options->free_bytes_soft;
     self->space.free_bytes_hard =

@@ -16,12 +16,14 @@ struct rocksdb_store_options {
     uint64_t free_bytes_hard; /* Below: every commit is RESOURCE_EXHAUSTED. 0: 256 MiB. */
     uint64_t cache_bytes; /* 0: 64 MiB. */
     uint64_t memtable_bytes; /* Of the journal; the other tables get a quarter. 0: 32 MiB. */
+    uint32_t level_max; /* The highest that the program knows; 0: 1. */
     bool sync_off; /* Only for the control run of the power-loss test. */
 };
 
 /*
  * `why` of a failure lives in the arena.
- *   FAILED_PRECONDITION: another process has the folder; or its format is newer than ours.
+ *   FAILED_PRECONDITION: another process has the folder; or its level is higher than
+ *                        we know.
  *   DATA_LOSS:           a log file is missing, or acknowledged commits are not in it.
  *   RESOURCE_EXHAUSTED:  too little space to open.
  *   INVALID_ARGUMENT:    the path is no folder or may not be written.

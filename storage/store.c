@@ -43,12 +43,20 @@ void store_batch_reset(struct store_batch *batch)
     assert((batch->count == 0) == (batch->bytes.len == 0));
     buf_reset(&batch->bytes);
     batch->count = 0;
+    batch->level = 0;
+}
+
+void store_batch_raise(struct store_batch *batch, uint32_t level)
+{
+    assert(level > 0);
+    batch->level = level > batch->level ? level : batch->level;
 }
 
 void store_batch_fini(struct store_batch *batch)
 {
     buf_fini(&batch->bytes);
     batch->count = 0;
+    batch->level = 0;
 }
 
 bool store_batch_next(const struct store_batch *batch, size_t *cursor, struct store_entry *ret)

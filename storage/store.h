@@ -36,8 +36,13 @@ enum store_table {
 struct store_batch {
     struct buf bytes; /* Entries, in order: see store.c. */
     size_t count;
+    uint32_t level; /* See store_batch_raise(); 0: that of every release. */
 };
 
+/* What the batch holds is read only by releases that know this level, or a higher one. The commit
+ * of a batch writes it down with the rest, where the store has not met it before: from then on an
+ * older release refuses the store. */
+void store_batch_raise(struct store_batch *batch, uint32_t level);
 /* Copies key and value; a later entry for the same key wins. Keys: 1 to 65,535 bytes. */
 void store_batch_put(struct store_batch *batch, enum store_table table, str key, str value);
 /* Also of a key that is not there. */
@@ -62,6 +67,7 @@ struct store_stats {
     uint64_t bytes_free; /* On the volume; UINT64_MAX for the memory store. */
     uint64_t commits; /* Since open. */
     bool is_low_on_space; /* New work must be refused; see store_stats(). */
+    uint32_t level; /* The highest of what was ever committed; from 1. */
 };
 
 /* Return false to stop early: the scan then ends with OK. key and value are borrowed for

@@ -96,9 +96,9 @@ struct failure exchange_busy(void)
     };
 }
 
-void exchange_fail_read(struct api_call *call, status why)
+void exchange_fail_read(struct api_call *call, status why, struct arena *arena)
 {
-    struct failure failure = failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
+    struct failure failure = failure_of_run(why, arena);
     api_call_fail(call, &failure);
 }
 

@@ -47,8 +47,8 @@ void exchange_ignore(struct request *request, const struct failure *failure);
 
 /* The inbox was full. */
 struct failure exchange_busy(void);
-/* What was read from the store makes no sense. */
-void exchange_fail_read(struct api_call *call, status why);
+/* What was read of a run makes no sense. The arena is for the sentence. */
+void exchange_fail_read(struct api_call *call, status why, struct arena *arena);
 
 /* A call that follows something until it is finished, once. */
 struct exchange_stream {

@@ -89,7 +89,7 @@ static void was_read(struct read *read, const struct failure *failure)
     if (status_is_ok(filled)) {
         api_call_reply(reading_call(read), &page.response.base);
     } else {
-        exchange_fail_read(reading_call(read), filled);
+        exchange_fail_read(reading_call(read), filled, &read->arena);
     }
     arena_fini(&arena);
     reading_end(read);

@@ -89,17 +89,37 @@ static const struct run_report *copy_report(const struct run_report *from, struc
     return ret;
 }
 
+static struct run_line line_of(const struct read *read, const struct run_facts *facts)
+{
+    struct run_line line = {.id = read->run, .unreadable = facts->unreadable};
+    line.row = (struct run_row_line){
+        .kind = facts->row.kind,
+        .created_ms = facts->row.created_ms,
+        .ended_ms = facts->row.ended_ms,
+        .last_seq = facts->row.last_seq,
+    };
+    memcpy(line.row.name, facts->row.name, sizeof(line.row.name));
+    return line;
+}
+
 static void answer_run(struct read *read)
 {
     const struct reading *reading = reading_of(read);
     struct arena arena;
     Polos__V1__Run *run = NULL;
     arena_init(&arena, 0);
-    status viewed = run_view(&run_read(read)->ret, reading->report, &arena, &run);
+    const struct run_facts *facts = &run_read(read)->ret;
+    const struct run_line line = line_of(read, facts);
+    status viewed = STATUS_OK;
+    if (facts->unreadable.len > 0) {
+        run = run_view_unreadable(&line, &arena);
+    } else {
+        viewed = run_view(facts, reading->report, &arena, &run);
+    }
     if (status_is_ok(viewed)) {
         reading->answer(reading->call, run);
     } else {
-        exchange_fail_read(reading->call, viewed);
+        exchange_fail_read(reading->call, viewed, &arena);
     }
     arena_fini(&arena);
     reading_end(read);

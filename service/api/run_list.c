@@ -16,6 +16,7 @@ static_assert((int)LIST_PAGE <= (int)LIST_PAGE_MAX);
 static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1);
 static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED == 5);
+static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE == (int)STATUS_UNREADABLE);
 
 /* Far beyond any clock, and within what an id holds. */
 #define TIME_MS_MAX ((int64_t)1 << 46)
@@ -71,7 +72,7 @@ static bool take_filter(struct check *check, const Polos__V1__RunServiceListRequ
     ret->deployment = check_copy(check, proto->deployment);
     return check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
            check_range(check, "status", (int64_t)proto->status, 0,
-                       POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED) &&
+                       POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE) &&
            (ret->name.len == 0 || check_name(check, "name", ret->name)) &&
            check_bytes(check, "deployment", ret->deployment, NAME_BYTES_MAX) &&
            (parent.len == 0 || check_uuid(check, "parent_run_id", parent, &ret->parent)) &&

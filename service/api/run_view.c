@@ -6,6 +6,7 @@
 #include "service/api/run_waiting.h"
 #include "service/api/text.h"
 #include "service/base/array.h"
+#include "service/base/failure.h"
 #include "service/base/json.h"
 #include "service/features/reports/reports.h"
 
@@ -124,6 +125,17 @@ Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena)
     run->created_at_ms = (int64_t)line->row.created_ms;
     run->ended_at_ms = (int64_t)line->row.ended_ms;
     run->last_seq = line->row.last_seq;
+    if (line->unreadable.len > 0) {
+        run->error = error_of(arena, str_of(reason_name(REASON_RUN_UNREADABLE)), line->unreadable);
+    }
+    return run;
+}
+
+Polos__V1__Run *run_view_unreadable(const struct run_line *line, struct arena *arena)
+{
+    assert(line->unreadable.len > 0);
+    Polos__V1__Run *run = run_view_line(line, arena);
+    run->status = POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE;
     return run;
 }
 

@@ -24,6 +24,8 @@ enum {
  * since the run has ended. Fails as codec_next() and codec_decode() do; `why` in the arena. */
 status run_view(const struct run_facts *facts, const struct run_report *report, struct arena *arena,
                 Polos__V1__Run **ret);
+/* What is known of a run that cannot be read: why, and what its row says, if that is whole. */
+Polos__V1__Run *run_view_unreadable(const struct run_line *line, struct arena *arena);
 /* Only what the state says: for a run whose records cannot be read. */
 Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena);
 /* One line of a list. */

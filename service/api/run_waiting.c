@@ -92,7 +92,23 @@ static str code_sentence(const struct effect *effect, const char *what, str fail
                         what, text_of_time(arena, effect->due_ms), STR_ARG(failure));
 }
 
-static str wait_sentence(const struct effect *effect, struct arena *arena)
+static str children_sentence(const struct run_known *known, const struct effect *effect,
+                             struct arena *arena)
+{
+    char id[UUID_TEXT_BYTES];
+    uuid_format(known->facts->unreadable_child, id);
+    if (uuid_is_zero(known->facts->unreadable_child)) {
+        return arena_printf(arena, "it waits for %u of the runs it started to end",
+                            effect->children_left);
+    }
+    return arena_printf(arena,
+                        "it waits for %u of the runs it started to end; one of them, %s, cannot be "
+                        "read and rests",
+                        effect->children_left, id);
+}
+
+static str wait_sentence(const struct run_known *known, const struct effect *effect,
+                         struct arena *arena)
 {
     const char *due = effect->due_ms == 0 ? NULL : text_of_time(arena, effect->due_ms);
     const char *until = due == NULL ? "" : arena_printf(arena, ", until %s", due).ptr;
@@ -106,8 +122,7 @@ static str wait_sentence(const struct effect *effect, struct arena *arena)
         return arena_printf(
             arena, "it waits for an event, which WorkflowService.Publish can send%s", until);
     case EFFECT_CHILDREN:
-        return arena_printf(arena, "it waits for %u of the runs it started to end",
-                            effect->children_left);
+        return children_sentence(known, effect, arena);
     case EFFECT_NONE:
     case EFFECT_MODEL:
     case EFFECT_TOOL:
@@ -179,7 +194,7 @@ static str sentence_of(const struct run_known *known, size_t index, struct arena
                               arena);
     }
     if (effect_is_wait(effect)) {
-        return wait_sentence(effect, arena);
+        return wait_sentence(known, effect, arena);
     }
     bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
     const char *what = is_workflow ? "workflow" : "tool";

@@ -28,6 +28,7 @@ static const char *const names[] = {
     [REASON_RUN_ENDED] = "RUN_ENDED",
     [REASON_RUN_NOT_FAILED] = "RUN_NOT_FAILED",
     [REASON_RUN_NOT_FOUND] = "RUN_NOT_FOUND",
+    [REASON_RUN_UNREADABLE] = "RUN_UNREADABLE",
     [REASON_SCHEDULES_EXHAUSTED] = "SCHEDULES_EXHAUSTED",
     [REASON_SCHEDULE_NOT_FOUND] = "SCHEDULE_NOT_FOUND",
     [REASON_SEQUENCE_GAP] = "SEQUENCE_GAP",
@@ -72,4 +73,22 @@ struct failure failure_make(enum code code, enum reason reason, str message)
     assert(code != CODE_OK);
     assert(reason > REASON_NONE && reason < REASON_COUNT);
     return (struct failure){.code = code, .reason = reason, .message = message};
+}
+
+struct failure failure_of_run(status why, struct arena *arena)
+{
+    assert(!status_is_ok(why));
+    if (why.code == CODE_NOT_FOUND) {
+        struct failure missing = failure_make(
+            CODE_NOT_FOUND, REASON_RUN_NOT_FOUND,
+            STR("there is no run with this id; RunService.List shows those there are"));
+        missing.field = STR("run_id");
+        return missing;
+    }
+    if (why.code == CODE_DATA_LOSS || why.code == CODE_FAILED_PRECONDITION) {
+        return failure_make(
+            CODE_DATA_LOSS, REASON_RUN_UNREADABLE,
+            arena_printf(arena, "the run cannot be read and is set apart: %s", why.why));
+    }
+    return failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
 }

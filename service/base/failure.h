@@ -8,7 +8,7 @@
 #ifndef SERVICE_BASE_FAILURE_H
 #define SERVICE_BASE_FAILURE_H
 
-#include "service/base/base.h"
+#include "service/base/arena.h"
 
 enum reason {
     REASON_NONE,
@@ -38,6 +38,7 @@ enum reason {
     REASON_RUN_ENDED,
     REASON_RUN_NOT_FAILED,
     REASON_RUN_NOT_FOUND,
+    REASON_RUN_UNREADABLE,
     REASON_SCHEDULES_EXHAUSTED,
     REASON_SCHEDULE_NOT_FOUND,
     REASON_SEQUENCE_GAP,
@@ -79,5 +80,8 @@ bool failure_happened(const struct failure *failure);
 
 /* With no field and no hint. */
 struct failure failure_make(enum code code, enum reason reason, str message);
+/* Of a run that was not read: RUN_NOT_FOUND, RUN_UNREADABLE or STORE_DAMAGED. The sentence lives in
+ * the arena, or as long as the status. */
+struct failure failure_of_run(status why, struct arena *arena);
 
 #endif

@@ -182,6 +182,7 @@ struct event {
 /* What is true of all events of a kind. */
 struct event_traits {
     const char *name; /* "RUN_STARTED" */
+    uint32_t level; /* enum level of the codec; 0: the first. */
     bool ends_run;
     bool ends_lease; /* No host has the task any more. */
     bool readies_task; /* A task may be ready now that a host is to be found for. */

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "service/codec/level.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
 
@@ -48,6 +49,9 @@ static void put_record(struct partition *partition, struct live_run *run,
     assert(run->is_touched); /* Else its row would not be sealed. */
     str record = encode(partition, decision, first);
     run->tail_bytes += record.len;
+    for (size_t i = 0; i < decision->count; i++) {
+        store_batch_raise(&partition->batch, level_of_event(decision->events[i].kind));
+    }
     store_batch_put(&partition->batch, STORE_JOURNAL,
                     key_journal(key, partition->options.space, run->state.id, first), record);
     if (run->record_count == 0 || run->state.kind == RUN_KIND_AGENT) {
@@ -146,6 +150,7 @@ void command_replay_commit(struct partition *partition, struct live_run *run)
                         run->records[i]);
         while (status_is_ok(codec_next(run->records[i], &cursor, &entry, &at_end)) && !at_end) {
             seq = entry.seq + 1;
+            store_batch_raise(&partition->batch, level_of_event(entry.kind));
         }
     }
     assert(seq == run->state.seq + 1);

@@ -47,6 +47,7 @@ status partition_new(const struct partition_options *options, struct arena *aren
     set_defaults(&partition->options);
     partition->store = options->store;
     round_read_clocks(partition);
+    partition->apart = apart_new();
     partition->timers = timers_new();
     partition->alarms = alarms_new();
     partition->commands = commands_new();
@@ -75,6 +76,11 @@ void partition_set_models(struct partition *partition, struct model_client model
 {
     assert(partition->thread == NULL);
     partition->options.models = models;
+}
+
+struct apart *partition_apart(const struct partition *partition)
+{
+    return partition->apart;
 }
 
 bool partition_post(struct partition *partition, struct request *request)
@@ -127,6 +133,7 @@ void partition_free(struct partition *partition)
     refuse_requests(partition);
     runs_fini(partition);
     features_stop(partition);
+    apart_free(partition->apart);
     timers_free(partition->timers);
     alarms_free(partition->alarms);
     commands_free(partition->commands);
@@ -198,6 +205,7 @@ void partition_stats(struct partition *partition, struct partition_stats *ret)
 {
     *ret = partition->stats;
     ret->runs_in_memory = runs_count(partition);
+    ret->unreadable = apart_count(partition->apart);
     ret->timers = timers_count(partition->timers);
     hosts_stats(partition->hosts, &ret->hosts);
     store_stats(&partition->store, &ret->store);

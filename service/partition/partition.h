@@ -19,6 +19,7 @@
 #include "storage/keys.h"
 #include "storage/store.h"
 
+struct apart;
 struct feature;
 struct payload;
 struct partition_stats;
@@ -67,6 +68,9 @@ void partition_post_always(struct partition *partition, struct request *request)
 
 /* One round. Returns when the next one is due at the latest (Unix ms; 0: only on a request). */
 uint64_t partition_round(struct partition *partition);
+/* The runs that are set apart, because they could not be read. Lives as long as the partition; any
+ * thread may look. */
+struct apart *partition_apart(const struct partition *partition);
 /* Production: a thread that waits and makes rounds until stopped. */
 void partition_start(struct partition *partition);
 /* Waits for the round under way. */
@@ -81,6 +85,7 @@ struct partition_stats {
     size_t runs_in_memory;
     size_t timers; /* In memory: of runs there and of those whose time is near. */
     size_t topics; /* In memory. */
+    size_t unreadable; /* Runs that are set apart. */
     struct hosts_stats hosts;
     struct store_stats store;
 };

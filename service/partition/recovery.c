@@ -2,10 +2,12 @@
  * recovery: after a restart, everything owed is put back in motion.
  *
  * Ready tasks are told to the hosts by their index rows alone; only runs that were at work
- * are loaded. Nothing is written but the new attempts of model calls that died.
+ * are loaded. Nothing is written but the new attempts of model calls that died. A run that cannot
+ * be read is set apart, and the rest goes on without it.
  */
 #include "service/partition/recovery.h"
 
+#include "service/base/sys.h"
 #include "service/partition/state.h"
 
 enum {
@@ -43,12 +45,13 @@ static bool visit_row(void *context, str key, str value)
     scan->count++;
     assert(scan->count <= CHUNK_ROWS);
     if (!key_read_run(key, &id)) {
-        scan->status = status_make(CODE_DATA_LOSS, "a key in the table of live runs is damaged");
-        return false;
+        log_line(LOG_ERROR, "run_key_damaged", "bytes=%zu; it is passed over", key.len);
+        return true;
     }
-    scan->status = codec_decode_row(value, &row);
-    if (!status_is_ok(scan->status)) {
-        return false;
+    status decoded = codec_decode_row(value, &row);
+    if (!status_is_ok(decoded)) {
+        (void)runs_set_apart(scan->partition, id, decoded);
+        return true;
     }
     if (row.load) {
         scan->to_load[scan->load_count++] = id;
@@ -64,6 +67,9 @@ static status recover_loaded(struct partition *partition, const struct scan *sca
     for (size_t i = 0; i < scan->load_count; i++) {
         struct live_run *run;
         status loaded = runs_get(partition, scan->to_load[i], &run);
+        if (loaded.code == CODE_DATA_LOSS) {
+            continue; /* It is set apart. */
+        }
         if (!status_is_ok(loaded)) {
             char id[UUID_TEXT_BYTES];
             uuid_format(scan->to_load[i], id);

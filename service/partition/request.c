@@ -96,12 +96,7 @@ void request_fail(struct partition *partition, struct request *request, enum cod
 void request_fail_run(struct partition *partition, struct request *request, status why)
 {
     assert(!status_is_ok(why));
-    bool is_missing = why.code == CODE_NOT_FOUND;
-    struct failure failure = failure_make(
-        why.code, is_missing ? REASON_RUN_NOT_FOUND : REASON_STORE_DAMAGED,
-        is_missing ? STR("there is no run with this id; RunService.List shows those there are")
-                   : str_of(why.why));
-    failure.field = is_missing ? STR("run_id") : STR_EMPTY;
+    struct failure failure = failure_of_run(why, &request->arena);
     request_answer(partition, request, &failure);
 }
 

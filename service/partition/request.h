@@ -60,7 +60,8 @@ void request_fail_later(struct partition *partition, struct request *request,
 /* Refuses now, with no field. */
 void request_fail(struct partition *partition, struct request *request, enum code code,
                   enum reason reason, const char *message);
-/* The run it names could not be read: RUN_NOT_FOUND, or STORE_DAMAGED with the reason. */
+/* The run it names could not be read: RUN_NOT_FOUND, RUN_UNREADABLE with the reason,
+ * or STORE_DAMAGED.  */
 void request_fail_run(struct partition *partition, struct request *request, status why);
 /* Refuses what will never be carried out: the partition ends. Needs no partition. */
 void request_refuse(struct request *request);

@@ -4,6 +4,7 @@
 #include "service/partition/round.h"
 
 #include "service/base/sys.h"
+#include "service/codec/level.h"
 #include "service/partition/alarms.h"
 #include "service/partition/commands.h"
 #include "service/partition/seal.h"
@@ -51,8 +52,9 @@ static void handle_timers(struct partition *partition)
                        timers_pop_due(partition->timers, partition->now_ms, &id);
          i++) {
         struct live_run *run;
-        if (!status_is_ok(runs_get(partition, id, &run))) {
-            log_line(LOG_ERROR, "timer_run_missing", "i=%zu", i);
+        status found = runs_get(partition, id, &run);
+        if (!status_is_ok(found)) {
+            log_line(LOG_ERROR, "timer_rests", "why=\"%s\"", found.why);
             continue;
         }
         struct command command = {.kind = COMMAND_TIME};
@@ -100,11 +102,26 @@ static void untouch(struct partition *partition)
     }
 }
 
+/* What it puts among the index rows. */
+static void raise_level(struct store_batch *batch)
+{
+    struct store_entry entry;
+    size_t cursor = 0;
+    uint8_t kind;
+    while (store_batch_next(batch, &cursor, &entry)) {
+        if (entry.table == STORE_INDEX && !entry.is_delete &&
+            key_read_index_kind(entry.key, &kind)) {
+            store_batch_raise(batch, level_of_index(kind));
+        }
+    }
+}
+
 static void commit(struct partition *partition)
 {
     features_reach(partition, ROUND_SEALS);
     seal_touched(partition);
     if (partition->batch.count > 0) {
+        raise_level(&partition->batch);
         status committed = store_commit(&partition->store, &partition->batch);
         store_batch_reset(&partition->batch);
         partition->stats.commits++;

@@ -1,6 +1,7 @@
 /*
  * run_load: a run read from its snapshot and the journal's tail.
  */
+#include "service/base/sys.h"
 #include "service/partition/alarms.h"
 #include "service/partition/runs.h"
 #include "service/partition/seal.h"
@@ -107,9 +108,28 @@ static void note_loaded(struct partition *partition, struct live_run *run)
     timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
 }
 
+static bool cannot_be_read(status why)
+{
+    return why.code == CODE_DATA_LOSS || why.code == CODE_FAILED_PRECONDITION;
+}
+
+status runs_set_apart(struct partition *partition, uuid id, status why)
+{
+    char text[UUID_TEXT_BYTES];
+    assert(cannot_be_read(why) && runs_find(partition, id) == NULL);
+    apart_add(partition->apart, id, why.why);
+    uuid_format(id, text);
+    log_line(LOG_ERROR, "run_unreadable", "run=%s why=\"%s\"; it is set apart", text, why.why);
+    return status_make(CODE_DATA_LOSS, why.why);
+}
+
 status runs_get(struct partition *partition, uuid id, struct live_run **ret)
 {
     struct live_run *run = runs_find(partition, id);
+    const char *why;
+    if (run == NULL && apart_find(partition->apart, id, &why)) {
+        return status_make(CODE_DATA_LOSS, why);
+    }
     if (run == NULL) {
         run = runs_insert(partition, id);
         status loaded = load_run(partition, run);
@@ -117,7 +137,7 @@ status runs_get(struct partition *partition, uuid id, struct live_run **ret)
         if (!status_is_ok(loaded)) {
             run->state.id = id; /* Whatever the bytes said. */
             runs_drop(partition, run);
-            return loaded;
+            return cannot_be_read(loaded) ? runs_set_apart(partition, id, loaded) : loaded;
         }
         note_loaded(partition, run);
         assert(!run->is_touched && !run->needs_recovery);

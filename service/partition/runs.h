@@ -62,9 +62,13 @@ struct runs {
     bool is_starting; /* Owed effects come before requests: a host may claim its task. */
 };
 
-/* NOT_FOUND when there is none; DATA_LOSS when its journal is damaged. Borrowed until the round's
- * end. Resets the scratch arena when it reads. */
+/* NOT_FOUND when there is none; DATA_LOSS when it cannot be read: it is then set apart, and is not
+ * tried again before a restart. Borrowed until the round's end. Resets the scratch arena when it
+ * reads. */
 status runs_get(struct partition *partition, uuid id, struct live_run **ret);
+/* It is not in memory, and why it cannot be: DATA_LOSS or FAILED_PRECONDITION. Nothing is written.
+ * The status says so, and lives as long as the partition. */
+status runs_set_apart(struct partition *partition, uuid id, status why);
 struct live_run *runs_find(const struct partition *partition, uuid id); /* In memory, or NULL. */
 /* A new one: it is not in memory yet. */
 struct live_run *runs_insert(struct partition *partition, uuid id);

@@ -12,6 +12,7 @@
 #ifndef SERVICE_PARTITION_STATE_H
 #define SERVICE_PARTITION_STATE_H
 
+#include "service/base/apart.h"
 #include "service/base/buf.h"
 #include "service/partition/act.h"
 #include "service/partition/feature.h"
@@ -44,6 +45,7 @@ struct partition {
     struct timers *timers;
     struct alarms *alarms;
     struct acts acts;
+    struct apart *apart; /* Runs that cannot be read. */
     struct feature_slot features[PARTITION_FEATURES_MAX + 1]; /* Ends with one of no feature. */
     struct arena round_arena; /* Until the end of the round. */
     struct arena scratch; /* Until the end of one act or one loaded run. */

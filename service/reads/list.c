@@ -168,16 +168,37 @@ static status fits_labels(struct listing *listing, uuid run, bool *ret)
     return STATUS_OK;
 }
 
+static bool cannot_be_read(status why)
+{
+    return why.code == CODE_DATA_LOSS || why.code == CODE_FAILED_PRECONDITION;
+}
+
+static void note_unreadable(struct listing *listing, struct run_line *line, status row)
+{
+    const char *why = row.why;
+    line->unreadable = STR_EMPTY;
+    if (!status_is_ok(row)) {
+        line->row = (struct run_row_line){.created_ms = uuid_time_ms(line->id)};
+    }
+    if (apart_find(listing->source->apart, line->id, &why) || !status_is_ok(row)) {
+        line->row.status = STATUS_UNREADABLE;
+        line->unreadable = arena_copy(&listing->list->read.arena, str_of(why));
+    }
+}
+
 static status examine(struct listing *listing, uuid run, str row)
 {
     struct list_read *list = listing->list;
     struct run_line *line = &list->ret_lines[list->ret_count];
     bool fits = false;
     assert(list->ret_count < list->limit);
-    TRY(codec_decode_row_line(row, &line->row));
+    status read = codec_decode_row_line(row, &line->row);
+    TRY(cannot_be_read(read) ? STATUS_OK : read);
     line->id = run;
+    note_unreadable(listing, line, read);
     if (fits_row(&list->filter, &line->row)) {
-        TRY(fits_labels(listing, run, &fits));
+        read = fits_labels(listing, run, &fits);
+        TRY(cannot_be_read(read) ? STATUS_OK : read); /* Then it does not fit. */
     }
     list->ret_count += fits;
     arena_reset(&listing->scratch);
@@ -359,6 +380,38 @@ static status look_up(struct listing *listing)
     return STATUS_OK;
 }
 
+static status is_below(struct listing *listing, uuid run, bool *ret)
+{
+    char key[KEY_BYTES_MAX];
+    uuid parent = listing->list->filter.parent;
+    struct index_tail tail = child_row_tail(parent, run);
+    str empty;
+    *ret = true;
+    if (uuid_is_zero(parent)) {
+        return STATUS_OK;
+    }
+    status found =
+        store_get(&listing->source->store, STORE_INDEX,
+                  key_index(key, listing->source->space, INDEX_CHILD, index_tail_str(&tail)),
+                  &listing->scratch, &empty);
+    *ret = status_is_ok(found);
+    return found.code == CODE_NOT_FOUND ? STATUS_OK : found;
+}
+
+/* Those that are set apart: they stand nowhere else. */
+static status list_apart(struct listing *listing)
+{
+    uuid run = listing->after;
+    while (apart_before(listing->source->apart, run, &run) && take(listing, run)) {
+        bool is_wanted;
+        TRY(is_below(listing, run, &is_wanted));
+        if (is_wanted) {
+            TRY(examine_alone(listing, run));
+        }
+    }
+    return STATUS_OK;
+}
+
 static status step(struct read *read, const struct reads_source *source, bool *ret_over)
 {
     struct list_read *list = list_read(read);
@@ -369,10 +422,13 @@ static status step(struct read *read, const struct reads_source *source, bool *r
     assert(list->limit > 0);
     *ret_over = true;
     TRY(index_is_complete(source, &read->arena, &is_indexed));
-    choose(&place, source, &list->filter, is_indexed);
+    bool is_apart = list->filter.status == STATUS_UNREADABLE;
+    if (!is_apart) {
+        choose(&place, source, &list->filter, is_indexed);
+    }
     list->ret_lines = arena_zalloc(&read->arena, (list->limit + 1) * sizeof(list->ret_lines[0]));
     arena_init(&listing.scratch, 0);
-    status looked = look_up(&listing);
+    status looked = is_apart ? list_apart(&listing) : look_up(&listing);
     arena_fini(&listing.scratch);
     TRY(looked);
     list->ret_next = listing.is_full ? listing.last : (uuid){{0}};

@@ -122,16 +122,12 @@ static void finish(struct lane *lane, struct read *read, const struct failure *f
 
 static void fail(struct lane *lane, struct read *read, status why)
 {
-    bool is_missing = why.code == CODE_NOT_FOUND;
-    bool is_large = why.code == CODE_RESOURCE_EXHAUSTED;
-    enum reason reason = is_missing ? REASON_RUN_NOT_FOUND
-                         : is_large ? REASON_READ_TOO_LARGE
-                                    : REASON_STORE_DAMAGED;
-    struct failure failure = failure_make(
-        why.code, reason,
-        is_missing ? STR("there is no run with this id; RunService.List shows those there are")
-                   : str_of(why.why));
-    failure.field = is_missing ? STR("run_id") : STR_EMPTY;
+    struct failure failure = failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
+    if (why.code == CODE_RESOURCE_EXHAUSTED) {
+        failure.reason = REASON_READ_TOO_LARGE;
+    } else if (why.code == CODE_NOT_FOUND || !uuid_is_zero(read->run)) {
+        failure = failure_of_run(why, &read->arena);
+    }
     finish(lane, read, &failure);
 }
 

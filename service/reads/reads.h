@@ -15,6 +15,7 @@
 #ifndef SERVICE_READS_READS_H
 #define SERVICE_READS_READS_H
 
+#include "service/base/apart.h"
 #include "service/base/arena.h"
 #include "service/base/failure.h"
 #include "service/base/inbox.h"
@@ -35,6 +36,7 @@ struct reads;
 struct reads_source {
     struct store store; /* Borrowed: it outlives the reads. */
     struct key_space space;
+    struct apart *apart; /* Runs that are set apart; NULL: none. Borrowed. */
     size_t page_bytes; /* 0: READ_PAGE_BYTES. */
     size_t page_rows; /* 0: READ_PAGE_ROWS. */
 };

@@ -2,10 +2,12 @@
 
 #include "service/agents/definition.h"
 #include "service/base/array.h"
+#include "service/codec/tree_rows.h"
 #include "service/reads/journal_page.h"
 
 enum {
     STATUS_WAITING = 2, /* Statuses after it are ends. */
+    APART_MAX = 64, /* Runs set apart that are looked at for a child. */
     FIRST_RECORDS = 16, /* Looked at for the deployment, which the first lease mostly names. */
 };
 
@@ -149,10 +151,16 @@ static status take_start(struct run_read *read, const struct reads_source *sourc
     if (spec->kind != RUN_KIND_AGENT || spec->definition_hash.len != KEY_HASH_BYTES) {
         return STATUS_OK;
     }
-    TRY(store_get(&source->store, STORE_DEFINITIONS,
-                  key_hash(key, source->space, (const uint8_t *)spec->definition_hash.ptr), arena,
-                  &bytes));
-    TRY(agent_definition_decode(bytes, arena, &definition));
+    status found = store_get(
+        &source->store, STORE_DEFINITIONS,
+        key_hash(key, source->space, (const uint8_t *)spec->definition_hash.ptr), arena, &bytes);
+    if (status_is_ok(found)) {
+        found = agent_definition_decode(bytes, arena, &definition);
+    }
+    if (found.code == CODE_DATA_LOSS || found.code == CODE_FAILED_PRECONDITION) {
+        return STATUS_OK; /* The run itself can be read. */
+    }
+    TRY(found);
     read->ret.is_structured = definition.output_schema_json.len > 0;
     for (size_t i = 0; i < read->ret.state.effect_count; i++) {
         if (read->ret.state.effects[i].kind == EFFECT_MODEL) {
@@ -366,6 +374,30 @@ static void put_records(struct run_read *read)
     read->ret.record_count = count;
 }
 
+/* One that is set apart will not end before a restart. */
+static status find_unreadable_child(struct run_read *read, const struct reads_source *source)
+{
+    bool waits = false;
+    uuid id = {{0}};
+    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
+        waits |= read->ret.state.effects[i].kind == EFFECT_CHILDREN;
+    }
+    for (size_t i = 0; waits && i < APART_MAX && apart_before(source->apart, id, &id); i++) {
+        char key[KEY_BYTES_MAX];
+        struct index_tail tail = child_row_tail(read->read.run, id);
+        str empty;
+        status found = store_get(&source->store, STORE_INDEX,
+                                 key_index(key, source->space, INDEX_CHILD, index_tail_str(&tail)),
+                                 &read->read.arena, &empty);
+        if (status_is_ok(found)) {
+            read->ret.unreadable_child = id;
+            return STATUS_OK;
+        }
+        TRY(found.code == CODE_NOT_FOUND ? STATUS_OK : found);
+    }
+    return STATUS_OK;
+}
+
 static status read_back(struct run_read *read, const struct reads_source *source, bool *ret_over)
 {
     struct wanted wanted = {.read = read};
@@ -377,13 +409,13 @@ static status read_back(struct run_read *read, const struct reads_source *source
     *ret_over = read->next == 0;
     if (*ret_over) {
         put_records(read);
+        return find_unreadable_child(read, source);
     }
     return STATUS_OK;
 }
 
-static status step(struct read *base, const struct reads_source *source, bool *ret_over)
+static status read_phase(struct run_read *read, const struct reads_source *source, bool *ret_over)
 {
-    struct run_read *read = run_read(base);
     switch (read->phase) {
     case RUN_READ_ROW:
         TRY(read_row(read, source));
@@ -398,6 +430,28 @@ static status step(struct read *base, const struct reads_source *source, bool *r
     case RUN_READ_BACK:
         return read_back(read, source, ret_over);
     }
+    return STATUS_OK;
+}
+
+/* What cannot be read is no failure of the read: it is an answer. */
+static status step(struct read *base, const struct reads_source *source, bool *ret_over)
+{
+    struct run_read *read = run_read(base);
+    const char *why;
+    status stepped = apart_find(source->apart, base->run, &why)
+                         ? status_make(CODE_DATA_LOSS, why)
+                         : read_phase(read, source, ret_over);
+    if (stepped.code != CODE_DATA_LOSS && stepped.code != CODE_FAILED_PRECONDITION) {
+        return stepped;
+    }
+    read->needs_live = false;
+    read->ret.unreadable = arena_copy(&base->arena, str_of(stepped.why));
+    if (read->phase == RUN_READ_ROW) {
+        status known = read_row(read, source);
+        read->needs_live = false;
+        TRY(known.code == CODE_NOT_FOUND ? known : STATUS_OK);
+    }
+    *ret_over = true;
     return STATUS_OK;
 }
 

@@ -34,6 +34,9 @@ struct run_facts {
     str effect_names[ENGINE_EFFECTS_MAX];
     str hosts[ENGINE_EFFECTS_MAX]; /* Who has it; empty: nobody. */
     str failures[ENGINE_EFFECTS_MAX]; /* Why it failed last, where it is tried again. */
+    uuid unreadable_child; /* Where it waits for children: one that is set apart; zero: none. */
+    str unreadable; /* Why it cannot be read; then only the row is known, or nothing. Empty: it can.
+                     */
 };
 
 enum run_read_phase {

@@ -18,7 +18,7 @@
 static void open_rocksdb(struct contract *contract)
 {
     struct rocksdb_store_options options = {
-        .path = contract->path, .free_bytes_soft = 1, .free_bytes_hard = 1};
+        .path = contract->path, .free_bytes_soft = 1, .free_bytes_hard = 1, .level_max = 3};
     struct arena arena;
 
     arena_init(&arena, 0);

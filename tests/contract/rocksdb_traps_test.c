@@ -543,6 +543,33 @@ static void newer_layout_is_refused(void **state)
     trap_refused(folder, CODE_FAILED_PRECONDITION, "newer release");
 }
 
+/* As a release looks at it that knows no level but the first. */
+static void what_is_of_a_newer_level_is_refused(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct store store;
+    struct store_batch batch = {0};
+    const struct rocksdb_store_options newer = {
+        .path = folder, .free_bytes_soft = 1, .free_bytes_hard = 1, .level_max = 2};
+    for (uint32_t level = 1; level <= 2; level++) {
+        arena_init(&arena, 0);
+        assert_int_equal(rocksdb_store_open(&newer, &arena, &store).code, CODE_OK);
+        store_batch_put(&batch, STORE_META, STR("a"), STR("1"));
+        store_batch_raise(&batch, level);
+        assert_int_equal(store_commit(&store, &batch).code, CODE_OK);
+        store_batch_reset(&batch);
+        store_close(&store);
+        arena_fini(&arena);
+        if (level == 1) { /* Nothing new was written: it can go back. */
+            trap_must_open(folder, &store);
+            store_close(&store);
+        }
+    }
+    store_batch_fini(&batch);
+    trap_refused(folder, CODE_FAILED_PRECONDITION, "has format 2 and this release knows 1");
+}
+
 static void checkpoint_is_a_store(void **state)
 {
     (void)state;
@@ -589,6 +616,7 @@ int main(int argc, char **argv)
         TRAP(second_open_is_refused),
         TRAP(bad_paths_are_refused),
         TRAP(newer_layout_is_refused),
+        TRAP(what_is_of_a_newer_level_is_refused),
         TRAP(checkpoint_is_a_store),
     };
     const char *base = getenv("TEST_TMPDIR");

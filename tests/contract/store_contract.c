@@ -586,6 +586,40 @@ static void stats_count(void **state)
     assert_true(!contract->is_durable || stats.bytes_on_disk > 0);
 }
 
+static uint32_t level_after(const struct store *store, uint32_t level)
+{
+    struct store_batch batch = {0};
+    struct store_stats stats;
+    store_batch_put(&batch, STORE_META, STR("a"), STR("1"));
+    if (level > 0) {
+        store_batch_raise(&batch, level);
+        store_batch_raise(&batch, 1); /* The highest counts. */
+    }
+    assert_int_equal(store_commit(store, &batch).code, CODE_OK);
+    store_batch_reset(&batch);
+    assert_int_equal(batch.level, 0);
+    store_batch_fini(&batch);
+    store_stats(store, &stats);
+    return stats.level;
+}
+
+static void a_level_is_raised_and_stays(void **state)
+{
+    struct store_stats stats;
+    struct contract *contract = (struct contract *)*state;
+    assert_int_equal(level_after(&contract->store, 0), 1);
+    assert_int_equal(level_after(&contract->store, 1), 1);
+    assert_int_equal(level_after(&contract->store, 2), 2);
+    assert_int_equal(level_after(&contract->store, 0), 2);
+    if (contract->is_durable) {
+        store_close(&contract->store);
+        contract->open(contract);
+        store_stats(&contract->store, &stats);
+        assert_int_equal(stats.level, 2);
+    }
+    assert_int_equal(level_after(&contract->store, 3), 3);
+}
+
 static void reopening_keeps_everything(void **state)
 {
     struct contract *contract = (struct contract *)*state;
@@ -648,6 +682,7 @@ int store_contract_run(struct contract *contract, const char *name)
         CONTRACT_TEST(visits_may_read),
         CONTRACT_TEST(readers_see_whole_batches),
         CONTRACT_TEST(stats_count),
+        CONTRACT_TEST(a_level_is_raised_and_stays),
         CONTRACT_TEST(reopening_keeps_everything),
     };
     (void)name;

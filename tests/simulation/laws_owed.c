@@ -96,6 +96,9 @@ bool sim_run_owes_cancel(struct world *world, const struct sim_run *child)
         if (owed != NULL && memcmp(owed->row.cursor.bytes, below->id.bytes, sizeof(uuid)) < 0) {
             return true;
         }
+        if (below->was_damaged && find(world, CANCEL_BELOW, below->id) != NULL) {
+            return true; /* Its cancellation came when it could not be read. */
+        }
         below = world_find_run(world, below->parent);
     }
     return false;

@@ -163,6 +163,9 @@ void laws_check_rest(struct world *world, uint64_t due_ms)
     world->counts.rests++;
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
         const struct sim_run *run = world->live[i];
+        if (run->is_damaged) {
+            continue;
+        }
         check_tasks(world, run, due_ms);
         check_deadline(world, run, due_ms);
         check_awaited(world, run);

@@ -548,14 +548,16 @@ void laws_check_due(struct world *world)
     for (size_t i = 0; i < world->live_count && world_is_well(world); i++) {
         struct sim_run *run = world->live[i];
         uint64_t due_ms = ledger_next_deadline(&run->ledger);
-        bool is_new = run->due_ms != due_ms;
+        bool is_new = run->due_ms != due_ms || run->is_damaged;
         run->due_since_ms = is_new ? world->time_ms : run->due_since_ms;
         run->due_ms = due_ms;
         world_expect(world,
                      due_ms == 0 || world_wall_ms(world) < due_ms + PATIENCE_MS ||
                          world->time_ms < run->due_since_ms + PATIENCE_MS,
                      "what-is-due-happens");
-        check_awaited(world, run);
+        if (!run->is_damaged) {
+            check_awaited(world, run);
+        }
         if (!world_is_well(world)) {
             world_detail(world, "run %.8s due %llu", run->marker.ptr, (unsigned long long)due_ms);
         }

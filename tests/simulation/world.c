@@ -229,6 +229,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
     world->acts_until_death = UINT64_MAX;
     world->life++;
     world_reads_age(world);
+    world_store_damage(world);
     status made = partition_new(&options, &world->arena, &world->partition);
     world_expect(world, status_is_ok(made), "the-process-starts-again");
     if (!status_is_ok(made)) {
@@ -376,6 +377,7 @@ static void begin(struct world *world, uint64_t seed)
     world->agenda.count = 0;
     world->agenda.order = 0;
     world->life = 0;
+    world->damaged = NULL;
     world->call_count = 0;
     world->call_number = 0;
     world->registered = 0;
@@ -411,6 +413,9 @@ static void calm_down(struct world *world)
     world->calm_ms = world->time_ms;
     world->provider_failure_percent = 10;
     world_hosts_calm(world);
+    if (world->damaged != NULL && world->partition != NULL) {
+        end_process(world); /* It is tried again at the next start. */
+    }
 }
 
 static void check_end(struct world *world)

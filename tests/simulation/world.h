@@ -161,6 +161,8 @@ struct sim_run {
     size_t heard_count;
     size_t heard_capacity;
     bool is_changed; /* By the commit at hand. */
+    bool was_damaged; /* When its rows for lists were to be made, perhaps. */
+    bool is_damaged; /* In this life of the process it cannot be read. */
     bool has_active_row;
     struct run_row row;
     uint32_t calls_seen[LEDGER_EFFECTS_MAX + 1]; /* Last attempt started at the provider. */
@@ -173,7 +175,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
-    uint64_t owed;
+    uint64_t owed, damaged;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
@@ -285,6 +287,8 @@ struct world {
     bool is_dead; /* From here on the process does nothing that is seen. */
     uint64_t acts_until_death; /* UINT64_MAX: it lives. */
     struct store store; /* The real one. */
+    struct sim_run *damaged; /* NULL: none. */
+    bool is_row_damaged; /* Else its journal is. */
     struct partition_options options;
     uint64_t lease_ms;
 
@@ -356,6 +360,8 @@ typedef void request_done(struct request *request, const struct failure *failure
 bool world_ask(struct sim_ask *ask, struct request *request, request_done *done);
 /* The ask, once; NULL: nobody heard the answer. */
 void *world_answered(struct request *request);
+/* A run that cannot be read in this life was asked for. */
+bool world_is_damage(const struct world *world, const struct failure *failure);
 /* It may fail for this reason, or for one that passes. */
 void world_fail_law(struct world *world, const struct failure *failure, bool may, const char *law);
 
@@ -429,6 +435,8 @@ str world_trigger_workflow(unsigned trigger);
 void laws_check_rest(struct world *world, uint64_t due_ms);
 
 /* world_store.c */
+/* At a start of the process: one run may not be readable until its end. */
+void world_store_damage(struct world *world);
 struct store world_store(struct world *world);
 
 /* world_models.c */

@@ -24,10 +24,17 @@ void *world_answered(struct request *request)
     return world->is_dead || !world_sees(world) ? NULL : ask;
 }
 
+bool world_is_damage(const struct world *world, const struct failure *failure)
+{
+    bool is_it = failure != NULL && failure->reason == REASON_RUN_UNREADABLE;
+    return is_it && failure->code == CODE_DATA_LOSS && world->damaged != NULL;
+}
+
 void world_fail_law(struct world *world, const struct failure *failure, bool may, const char *law)
 {
     bool is_passing = failure != NULL && (failure->code == CODE_UNAVAILABLE ||
                                           failure->code == CODE_RESOURCE_EXHAUSTED);
+    is_passing |= world_is_damage(world, failure);
     world_expect(world, may || is_passing, law);
     if (!may && !is_passing) {
         world_detail(world, "%s: " STR_FMT,

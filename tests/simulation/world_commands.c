@@ -137,7 +137,8 @@ static size_t count_open(const struct world *world)
 {
     size_t count = 0;
     for (size_t i = 0; i < world->run_count; i++) {
-        for (size_t j = 0; j < world->runs[i]->wait_count; j++) {
+        bool is_damaged = world->runs[i]->is_damaged; /* What it asked is not known. */
+        for (size_t j = 0; j < world->runs[i]->wait_count && !is_damaged; j++) {
             const struct sim_wait *wait = &world->runs[i]->waits[j];
             count += wait->is_open && wait->kind == EFFECT_SUSPENSION;
         }

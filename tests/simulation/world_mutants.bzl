@@ -20,6 +20,19 @@ MUTANTS = {
     "adopted_end_not_told": ("A successor is not told of a child that had ended before.", {
         "ending_tell(partition, successor->state.id, child, &outcome);": "(void)outcome;",
     }),
+    "apart_holds_up_others": ("A run that cannot be read keeps the process from starting.", {
+        "if (loaded.code == CODE_DATA_LOSS) { continue;": "if (false) { continue;",
+    }),
+    "apart_holds_up_waits": ("A run that cannot be read holds up who awaits the same event.", {
+        """if (found.code == CODE_DATA_LOSS) { return STATUS_OK; } TRY(found);
+        if (engine_effect(""": "TRY(found); if (engine_effect(",
+    }),
+    "apart_tree_not_cancelled": (
+        "A child that cannot be read when its tree is cancelled is passed over.",
+        {
+            "if (below == BELOW_TO_CANCEL && !is_there) {": "if (false) {",
+        },
+    ),
     "alarm_not_moved": (
         "The alarm of a run stays where it was when its events move the deadline.",
         {

@@ -73,8 +73,9 @@ void world_reads_age(struct world *world)
 void world_reads_start(struct world *world)
 {
     struct reads_options options = {
-        .source = {.store = world->store,
+        .source = {.store = world_store(world),
                    .space = world->options.space,
+                   .apart = partition_apart(world->partition),
                    .page_rows = 1 + draw_below(&world->pages, 5)},
         .queue_max = 16,
     };
@@ -251,6 +252,19 @@ static void judge_facts(struct world *world, const struct sim_read *it,
     arena_fini(&told->arena);
 }
 
+static void judge_run(struct world *world, const struct sim_read *it, const struct run_facts *facts)
+{
+    bool is_unreadable = facts->unreadable.len > 0;
+    if (world_find_run(world, it->run)->is_damaged) {
+        world_expect(world, is_unreadable, "what-is-damaged-is-unreadable");
+        return;
+    }
+    world_expect(world, !is_unreadable, "only-what-is-damaged-is-unreadable");
+    if (!is_unreadable) {
+        judge_facts(world, it, facts);
+    }
+}
+
 static void run_was_read(struct read *read, const struct failure *failure);
 
 static void told_live(struct request *request, const struct failure *failure)
@@ -295,7 +309,7 @@ static void run_was_read(struct read *read, const struct failure *failure)
         return;
     }
     if (it != NULL && failure == NULL) {
-        judge_facts(world, it, &run_read(read)->ret);
+        judge_run(world, it, &run_read(read)->ret);
         world->counts.reads++;
     } else if (it != NULL) {
         world_fail_law(world, failure, false, "promised-runs-can-be-read");
@@ -344,13 +358,13 @@ static void page_was_read(struct read *read, const struct failure *failure)
 {
     struct sim_read *it = world_heard(read);
     struct world *world = ((struct sim_read *)read->context)->base.world;
-    if (it != NULL && failure == NULL) {
+    if (it != NULL && failure == NULL && !world_find_run(world, it->run)->is_damaged) {
         judge_page(world, it, history_read(read));
         world->counts.reads++;
         if (history_read(read)->ret_next != 0 && world_is_well(world)) {
             post_page(world, it);
         }
-    } else if (it != NULL) {
+    } else if (it != NULL && failure != NULL) {
         world_fail_law(world, failure, false, "promised-runs-can-be-read");
     }
     read_free(read);
@@ -429,14 +443,16 @@ static bool fits(struct world *world, const struct sim_list *list, const struct 
 static void judge_line(struct world *world, struct sim_list *list, const struct run_line *line)
 {
     const struct sim_run *run = world_find_run(world, line->id);
-    bool is_known = run != NULL && run->row.status == line->row.status;
+    bool is_damaged = run != NULL && run->was_damaged;
+    bool is_known = run != NULL && (run->is_damaged || run->row.status == line->row.status);
     world_expect(world, is_known, "lists-know-the-status");
-    world_expect(world, !is_known || fits(world, list, run), "lists-show-what-was-asked-for");
+    world_expect(world, !is_known || run->is_damaged || fits(world, list, run),
+                 "lists-show-what-was-asked-for");
     bool is_older =
         uuid_is_zero(list->last) || memcmp(&list->last, &line->id, sizeof(line->id)) > 0;
     world_expect(world, is_older, "the-newest-run-is-listed-first");
     list->last = line->id;
-    list->shown++;
+    list->shown += !is_damaged;
 }
 
 static void judge_whole(struct world *world, struct sim_list *list)
@@ -445,7 +461,7 @@ static void judge_whole(struct world *world, struct sim_list *list)
     size_t now = 0;
     for (size_t i = 0; i < world->run_count; i++) {
         const struct sim_run *run = world->runs[i];
-        bool is_it = fits(world, list, run);
+        bool is_it = !run->was_damaged && fits(world, list, run);
         now += is_it;
         before += is_it && run->started <= list->asked && list->filter.status == 0;
     }
@@ -497,7 +513,7 @@ static void draw_filter(struct world *world, struct run_filter *ret)
     struct draw *draw = &world->pages;
     ret->kind =
         draw_below(draw, 3) == 0 ? (enum run_kind)draw_below(draw, RUN_KIND_COUNT) : RUN_KIND_NONE;
-    ret->status = draw_below(draw, 3) == 0 ? (uint32_t)draw_below(draw, 6) : 0;
+    ret->status = draw_below(draw, 3) == 0 ? (uint32_t)draw_below(draw, 7) : 0;
     if (draw_below(draw, 3) == 0) {
         ret->name = str_of(names[draw_below(draw, COUNT_OF(names))]);
     }

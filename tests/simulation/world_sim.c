@@ -30,6 +30,7 @@ static void print_counts(const struct world_counts *counts)
         {"failed", counts->failed},
         {"cancelled", counts->cancelled},
         {"owed rows", counts->owed},
+        {"runs damaged", counts->damaged},
         {"rounds", counts->rounds},
         {"commits", counts->commits},
         {"events", counts->events},

@@ -78,17 +78,68 @@ static status commit(void *self, const struct store_batch *batch)
     return commit_for_real(world, batch);
 }
 
+/* ---- Damage: one run's bytes come back as others than were written, until the process ends. ----
+ */
+
+static bool is_damaged(const struct world *world, enum store_table table, str key)
+{
+    uuid run;
+    bool may_be =
+        world->damaged != NULL && table == (world->is_row_damaged ? STORE_ACTIVE : STORE_JOURNAL);
+    return may_be && key_read_run(key, &run) && uuid_equal(run, world->damaged->id);
+}
+
+void world_store_damage(struct world *world)
+{
+    struct sim_run *run;
+    if (world->damaged != NULL) {
+        world->damaged->is_damaged = false;
+        world->damaged = NULL;
+    }
+    if (world->calm || world->live_count == 0 || draw_below(&world->pages, 4) != 0) {
+        return;
+    }
+    run = world->live[draw_below(&world->pages, world->live_count)];
+    world->is_row_damaged = draw_below(&world->pages, 2) == 0;
+    if (run->queue != WORLD_QUEUES) {
+        return; /* The place it holds in its queue would be another's meanwhile. */
+    }
+    run->is_damaged = run->was_damaged = true;
+    world->damaged = run;
+    world->counts.damaged++;
+    world_say(world, "store: run %.6s.. cannot be read", run->marker.ptr);
+}
+
 static status get(void *self, enum store_table table, str key, struct arena *arena, str *ret)
 {
     struct world *world = self;
-    return store_get(&world->store, table, key, arena, ret);
+    status got = store_get(&world->store, table, key, arena, ret);
+    if (status_is_ok(got) && is_damaged(world, table, key)) {
+        *ret = STR("\xff\xff");
+    }
+    return got;
+}
+
+struct damaged_scan {
+    struct world *world;
+    enum store_table table;
+    store_visit *visit;
+    void *context;
+};
+
+static bool visit(void *context, str key, str value)
+{
+    const struct damaged_scan *scan = context;
+    return scan->visit(scan->context, key,
+                       is_damaged(scan->world, scan->table, key) ? STR("\xff\xff") : value);
 }
 
 static status scan(void *self, enum store_table table, str prefix, str from, bool reverse,
-                   size_t limit, store_visit *visit, void *context)
+                   size_t limit, store_visit *each, void *context)
 {
     struct world *world = self;
-    return store_scan(&world->store, table, prefix, from, reverse, limit, visit, context);
+    struct damaged_scan damaged = {world, table, each, context};
+    return store_scan(&world->store, table, prefix, from, reverse, limit, visit, &damaged);
 }
 
 static status checkpoint(void *self, const char *path)

@@ -269,7 +269,8 @@ static void watch_done(struct request *request, const struct failure *failure)
     struct sim_follow *follow = it->follow;
     it->world->open_requests--;
     if (failure != NULL && follow->now == it) {
-        bool may_fail = it->world->is_dead || failure->code == CODE_UNAVAILABLE;
+        bool may_fail = it->world->is_dead || failure->code == CODE_UNAVAILABLE ||
+                        world_is_damage(it->world, failure);
         world_expect(it->world, may_fail, "runs-that-were-promised-can-be-watched");
         if (!may_fail) {
             world_detail(it->world, "%s", reason_name(failure->reason));

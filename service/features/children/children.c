@@ -66,7 +66,11 @@ static void cancel_child(struct partition *partition, uuid lane, uuid id)
         .cancel = {.cause = STR("the run that started it was cancelled")},
     };
     enum below below = child != NULL ? of_state(&child->state) : of_row(partition, id);
-    if (below == BELOW_TO_CANCEL && status_is_ok(runs_get(partition, id, &child))) {
+    bool is_there = below == BELOW_TO_CANCEL && status_is_ok(runs_get(partition, id, &child));
+    if (below == BELOW_TO_CANCEL && !is_there) { /* It is set apart, and what it is owed with it. */
+        const struct owed owed = {.target = id};
+        owed_post(partition, lane, &cancel_below_owed, &owed);
+    } else if (is_there) {
         enum verdict verdict = command_submit(partition, child, &cancel);
         assert(verdict == VERDICT_OK || of_state(&child->state) != BELOW_TO_CANCEL);
     } else if (below != BELOW_DONE) { /* Whatever it is at, it is passed through. */
@@ -88,6 +92,11 @@ static enum owed_result cancel_below(struct partition *partition, struct owed *o
     if (!status_is_ok(read)) {
         (*budget)--;
         return owed_unread(read);
+    }
+    if (of_state(&run->state) == BELOW_TO_CANCEL) { /* It could not be read before. */
+        cancel_child(partition, tree_place(partition, run)->root, owed->target);
+        (*budget)--;
+        return OWED_DONE;
     }
     bool goes_on = below.count == limit;
     uuid lane = tree_place(partition, run)->root;

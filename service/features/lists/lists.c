@@ -202,7 +202,11 @@ static status load(void *self)
         return STATUS_OK;
     }
     TRY(found);
-    TRY(run_index_built_decode(bytes, &lists->built));
+    status decoded = run_index_built_decode(bytes, &lists->built);
+    if (!status_is_ok(decoded)) {
+        log_line(LOG_ERROR, "run_index_damaged", "why=\"%s\"; it is made anew", decoded.why);
+        lists->built = (struct run_index_built){.is_complete = false};
+    }
     lists->next = lists->built;
     return STATUS_OK;
 }

@@ -137,21 +137,17 @@ static bool is_second(const struct live_run *run, const struct search *search, s
            str_equal(search->outcome, answer);
 }
 
-static enum verdict suspension_answer(struct partition *partition, uuid id, str key, str data,
-                                      str by, struct arena *arena, bool *ret_accepted,
+static enum verdict suspension_answer(struct partition *partition, struct live_run *run, str key,
+                                      str data, str by, struct arena *arena, bool *ret_accepted,
                                       bool *ret_kept)
 {
-    struct live_run *run;
     struct search search;
     *ret_accepted = false;
     *ret_kept = false;
-    if (!status_is_ok(runs_get(partition, id, &run))) {
-        return VERDICT_STALE;
-    }
     bool opens = is_open(run, key);
     str answer = answer_of(data, by, arena);
     if (!opens) {
-        status searched = search_run(partition, id, key, arena, &search);
+        status searched = search_run(partition, run->state.id, key, arena, &search);
         if (status_is_ok(searched) && is_second(run, &search, answer)) {
             return VERDICT_DONE_BEFORE;
         }
@@ -172,11 +168,6 @@ static void refuse_resume(struct partition *partition, struct request *request,
 {
     assert(verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE);
     struct failure failure;
-    if (verdict == VERDICT_STALE) {
-        request_fail_run(partition, request,
-                         status_make(CODE_NOT_FOUND, "there is no run with this id"));
-        return;
-    }
     if (verdict == VERDICT_TERMINAL) {
         failure = failure_make(CODE_FAILED_PRECONDITION, REASON_RUN_ENDED,
                                STR("the run has ended without asking for this answer"));
@@ -193,9 +184,15 @@ static void refuse_resume(struct partition *partition, struct request *request,
 static void handle_resume(struct partition *partition, struct request *request)
 {
     struct resume_request *resume = resume_request(request);
+    struct live_run *run;
+    status found = runs_get(partition, request->run, &run);
+    if (!status_is_ok(found)) {
+        request_fail_run(partition, request, found);
+        return;
+    }
     enum verdict verdict =
-        suspension_answer(partition, request->run, resume->key, resume->data, resume->by,
-                          &request->arena, &resume->ret_accepted, &resume->ret_kept);
+        suspension_answer(partition, run, resume->key, resume->data, resume->by, &request->arena,
+                          &resume->ret_accepted, &resume->ret_kept);
     if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
         request_answer_later(partition, request);
         return;
@@ -268,10 +265,20 @@ static void prepare_resume(struct step_request *step)
     char by[UUID_TEXT_BYTES];
     bool accepted = false;
     bool kept = false;
+    struct live_run *run;
     uuid_format(step->run->state.id, by);
-    enum verdict verdict =
-        suspension_answer(step->partition, wanted->run, wanted->step_key, wanted->data,
-                          arena_printf(step->arena, "run %s", by), step->arena, &accepted, &kept);
+    status found = runs_get(step->partition, wanted->run, &run);
+    if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
+        struct failure failure = failure_of_run(found, step->arena);
+        step_request_refuse(step, reason_name(failure.reason), failure.message);
+        return;
+    }
+    enum verdict verdict = VERDICT_STALE;
+    if (status_is_ok(found)) {
+        verdict = suspension_answer(step->partition, run, wanted->step_key, wanted->data,
+                                    arena_printf(step->arena, "run %s", by), step->arena, &accepted,
+                                    &kept);
+    }
     if (verdict == VERDICT_REFUSED || verdict == VERDICT_TERMINAL || verdict == VERDICT_STALE) {
         step_request_refuse(step, "RESUME_REFUSED",
                             STR("there is no such run, it has ended, or it was sent too many "

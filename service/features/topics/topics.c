@@ -283,7 +283,11 @@ static status wake(struct partition *partition, const struct topic *topic,
     *ret_woken = false;
     struct live_run *run;
     const struct live_wait *wait;
-    TRY(runs_get(partition, awaiting->run, &run));
+    status found = runs_get(partition, awaiting->run, &run);
+    if (found.code == CODE_DATA_LOSS) {
+        return STATUS_OK; /* It is set apart, and rests; the others that await it do not. */
+    }
+    TRY(found);
     if (engine_effect(&run->state, awaiting->effect) == NULL) {
         if (!topic->is_type) {
             delete_await(partition, awaiting); /* Its wait may have looked for it elsewhere. */

@@ -176,7 +176,8 @@ static void was_read(struct read *read, const struct failure *failure)
 void lone_read(struct lone_partition *lone, struct read *read)
 {
     bool is_done = false;
-    struct reads_options options = {.source = {.store = lone->store}};
+    struct reads_options options = {
+        .source = {.store = lone->store, .apart = partition_apart(lone->partition)}};
     struct reads *reads = reads_new(&options);
     read->done = was_read;
     read->context = &is_done;

@@ -143,7 +143,7 @@ static void failures_have_reasons(void **state)
     } cases[] = {
         {CODE_OK, 0, CODE_OK, REASON_NONE},
         {CODE_NOT_FOUND, 0, CODE_NOT_FOUND, REASON_RUN_NOT_FOUND},
-        {CODE_DATA_LOSS, 0, CODE_DATA_LOSS, REASON_STORE_DAMAGED},
+        {CODE_DATA_LOSS, 0, CODE_DATA_LOSS, REASON_RUN_UNREADABLE},
         {CODE_OK, READ_ARENA_BYTES_MAX, CODE_RESOURCE_EXHAUSTED, REASON_READ_TOO_LARGE},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

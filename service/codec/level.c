@@ -1,0 +1,34 @@
+#include "service/codec/level.h"
+
+enum level level_of_index(uint8_t kind)
+{
+    static const uint8_t levels[] = {
+        [INDEX_CHILD] = LEVEL_FIRST,
+        [INDEX_SUSPENSION] = LEVEL_FIRST,
+        [INDEX_AWAIT] = LEVEL_FIRST,
+        [INDEX_TRIGGER] = LEVEL_FIRST,
+        [INDEX_SCHEDULE] = LEVEL_FIRST,
+        [INDEX_SCHEDULE_INPUT] = LEVEL_FIRST,
+        [INDEX_QUEUE] = LEVEL_FIRST,
+        [INDEX_QUEUE_DEFAULT] = LEVEL_FIRST,
+        [INDEX_ALARM] = LEVEL_FIRST,
+        [INDEX_QUEUE_START] = LEVEL_FIRST,
+        [INDEX_PUBLICATION] = LEVEL_FIRST,
+        [INDEX_PUBLICATION_AGE] = LEVEL_FIRST,
+        [INDEX_SUCCESSOR] = LEVEL_FIRST,
+        [INDEX_OWED] = LEVEL_OWED,
+        [INDEX_TREE] = LEVEL_OWED,
+        [INDEX_RUN] = LEVEL_FIRST, /* Nobody reads them before they are all there. */
+        [INDEX_RUN_BUILT] = LEVEL_OWED,
+        [INDEX_AWAIT_TYPE] = LEVEL_OWED,
+    };
+    bool is_known = kind < sizeof(levels) && levels[kind] != 0;
+    return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;
+}
+
+enum level level_of_event(enum event_kind kind)
+{
+    uint32_t level = event_traits(kind)->level;
+    assert(level <= LEVEL_NEWEST);
+    return level == 0 ? LEVEL_FIRST : (enum level)level;
+}

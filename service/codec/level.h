@@ -1,0 +1,29 @@
+/*
+ * level: what a release has to know to read a store right.
+ *
+ * A number for all that came new since a release: a kind of event or of row, a field that state
+ * depends on. What an older release may pass over without harm needs none. The first commit that
+ * holds something of a level writes it into the store's header, and releases that do not know it
+ * refuse the store from then on: a store in which nothing new was written can still go back.
+ */
+#ifndef SERVICE_CODEC_LEVEL_H
+#define SERVICE_CODEC_LEVEL_H
+
+#include "service/codec/index.h"
+#include "service/engine/event.h"
+
+/* On disk: never renumbered. */
+enum level {
+    LEVEL_FIRST = 1,
+    /* Rows of what is owed and of trees: what is owed would never be done, and a tree would be
+     * counted wrong. That runs are listed by rows: new runs would have none. Rows of
+     * waits by the type of their event: nobody would be woken by them. */
+    LEVEL_OWED = 2,
+    LEVEL_NEWEST = LEVEL_OWED,
+};
+
+/* Of a row that is put. A kind that this release does not know is of the newest level. */
+enum level level_of_index(uint8_t kind);
+enum level level_of_event(enum event_kind kind);
+
+#endif
