@@ -47,7 +47,11 @@ static status adopt_child(struct partition *partition, struct live_run *successo
 {
     struct live_run *child;
     struct outcome outcome;
-    TRY(runs_get(partition, id, &child));
+    status found = runs_get(partition, id, &child);
+    if (found.code == CODE_DATA_LOSS) { /* It is set apart; once it can be read, it may end. */
+        family_note_successor(partition, id, successor->state.id);
+    }
+    TRY(found);
     const struct tree_place *place = tree_place(partition, child);
     const struct effect *wait = engine_effect(&successor->state, place->parent_effect);
     if (place->parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN) {
