@@ -53,6 +53,10 @@ static status adopt_child(struct partition *partition, struct live_run *successo
     }
     TRY(found);
     const struct tree_place *place = tree_place(partition, child);
+    if (engine_is_terminal(&successor->state)) { /* It may be retried, too: it hands them on. */
+        family_note(partition, successor->state.id, id);
+        return STATUS_OK;
+    }
     const struct effect *wait = engine_effect(&successor->state, place->parent_effect);
     if (place->parent_effect == 0 || wait == NULL || wait->kind != EFFECT_CHILDREN) {
         return STATUS_OK;
@@ -66,6 +70,14 @@ static status adopt_child(struct partition *partition, struct live_run *successo
     return STATUS_OK;
 }
 
+/* Of a run that is a retry itself, whose children are not all its own yet. */
+static bool is_unfinished(struct partition *partition, const struct owed *owed)
+{
+    struct live_run *source;
+    return status_is_ok(runs_get(partition, owed->source, &source)) &&
+           owed_stands(partition, tree_place(partition, source)->root, &adopt_owed);
+}
+
 /* A child that cannot be read holds up no other; only one whose end is of this very round is tried
  * again. */
 static enum owed_result adopt(struct partition *partition, struct owed *owed, size_t *budget)
@@ -77,6 +89,9 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
     (*budget)--;
     status read = runs_get(partition, owed->target, &successor);
     if (status_is_ok(read)) {
+        if (is_unfinished(partition, owed)) {
+            return OWED_LATER;
+        }
         read = read_settled(partition, owed->target, &settled);
     }
     if (status_is_ok(read)) {
@@ -86,7 +101,9 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
         return owed_unread(read);
     }
     for (size_t i = 0; i < children.count; i++) {
-        if (engine_is_terminal(&successor->state) || successor->state.is_cancelling) {
+        bool has_failed = successor->state.state == RUN_FAILED;
+        if (successor->state.is_cancelling ||
+            (engine_is_terminal(&successor->state) && !has_failed)) {
             return OWED_DONE;
         }
         if (is_among(&settled, children.ids[i])) {
