@@ -80,6 +80,7 @@ Resolve = Callable[[tools_pb2.Task], Workflow | None]
 Prepare = Callable[[Any], Awaitable[None]]
 PrepareQueue = Callable[[str], Awaitable[None]]
 
+LEAVE_SECONDS = 1.0  # what the server may take to hear that the host leaves
 END_SECONDS = 0.2  # what a cancelled stream may take to say so
 ACK_DELAY_SECONDS = 0.05  # how long an acknowledgement waits for a message to ride on
 PARK_SECONDS = 2.0  # what giving tasks back may take that only wait, when the host leaves
@@ -199,6 +200,7 @@ class Host:
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._draining = False
+        self._leaving = False  # nothing of this host is at work any more
         self._stop_at = 0.0  # when a stop() under way does not wait for tasks any more
         self._last: PolosError | None = None  # why the last stream ended
         self.failure: PolosError | None = None  # why the host gave up; None: it did not
@@ -265,6 +267,7 @@ class Host:
         for running in list(self._running.values()):
             running.stop()
         if self._loop_task is not None:
+            self._leaving = True
             self._loop_task.cancel()
             works.append(self._loop_task)
         await asyncio.gather(*works, return_exceptions=True)
@@ -355,6 +358,8 @@ class Host:
             self._stop_ack_timer()
             end.set()
             self._wake.set()
+            if self._leaving and self._session.welcomed:
+                await asyncio.wait([read], timeout=LEAVE_SECONDS)
             call.cancel()  # on which a pending read or write returns: it is not to be abandoned
             _, waiting = await asyncio.wait([read, write], timeout=END_SECONDS)
             for task in waiting:  # for a connection that was never there
@@ -382,11 +387,14 @@ class Host:
     async def _write_on(self, call: Stream, end: asyncio.Event) -> None:
         while True:
             await self._wake.wait()
-            if end.is_set():
+            if end.is_set() and not self._leaving:
                 return
             self._wake.clear()
             for message in self._session.take():
                 await call.write(message)
+            if end.is_set():
+                await call.done_writing()  # what it still holds goes to others at once
+                return
             if self._session.acknowledgement_due and self._ack_timer is None:
                 loop = asyncio.get_running_loop()
                 self._ack_timer = loop.call_later(ACK_DELAY_SECONDS, self._acknowledge)

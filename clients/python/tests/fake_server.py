@@ -43,6 +43,7 @@ class FakeSession:
     sent_seq: int = 0
     dealt: int = 0
     connected: bool = True
+    left: bool = False  # the host has closed its side of the stream
 
 
 class FakeServer(
@@ -121,7 +122,8 @@ class FakeServer(
             while (message := await session.outgoing.get()) is not None:
                 message.ack = session.dealt
                 yield message
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+            if not session.left:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
         finally:
             session.connected = False
             reader.cancel()
@@ -157,6 +159,7 @@ class FakeServer(
     async def _read(
         self, session: FakeSession, requests: AsyncIterator[tools_pb2.HostMessage]
     ) -> None:
+        outgoing = session.outgoing
         async for message in requests:
             session.sent = [m for m in session.sent if m.seq > message.ack]
             if message.WhichOneof("message") == "heartbeat":
@@ -164,6 +167,8 @@ class FakeServer(
             if message.seq:
                 self._deal(session, message)
             await self._note()
+        session.left = True
+        outgoing.put_nowait(None)
 
     def _deal(self, session: FakeSession, message: tools_pb2.HostMessage) -> None:
         if message.seq <= session.dealt:

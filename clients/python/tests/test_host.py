@@ -379,6 +379,23 @@ async def test_stopping_waits_for_what_is_at_work(fake, fake_client):
     assert "drain" in [m.WhichOneof("message") for m in fake.heard]
 
 
+async def test_who_stops_says_that_it_leaves(fake, fake_client):
+    begun = asyncio.Event()
+
+    @tool
+    async def endless(ctx):
+        begun.set()
+        await asyncio.sleep(3600)
+
+    host = await serve(fake_client)
+    fake.give("endless", {})
+    await asyncio.wait_for(begun.wait(), 5)
+    session = fake.session
+    await host.stop()
+    assert "drain" in [m.WhichOneof("message") for m in fake.heard]
+    assert session.left
+
+
 async def test_agents_cannot_be_run_inside_a_tool(fake, fake_client):
     from polos import Agent
 
