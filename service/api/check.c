@@ -5,6 +5,7 @@
 
 #include "service/agents/definition.h"
 #include "service/base/json.h"
+#include "service/hosts/message.h"
 
 const char *check_path(struct check *check, const char *format, ...)
 {
@@ -134,5 +135,27 @@ bool check_page_size(struct check *check, int32_t asked, size_t otherwise, size_
         return false;
     }
     *ret = asked == 0 ? otherwise : (size_t)asked;
+    return true;
+}
+
+bool check_suspension(struct check *check, const char *prefix, str id, str run_id, str step_key,
+                      uuid *ret_run, uint32_t *ret_effect)
+{
+    struct task_ref ref;
+    const char *id_field = check_path(check, "%ssuspension_id", prefix);
+    *ret_effect = 0;
+    if (id.len == 0) {
+        return check_uuid(check, check_path(check, "%srun_id", prefix), run_id, ret_run) &&
+               check_some(check, check_path(check, "%sstep_key", prefix), step_key,
+                          CHECK_STEP_KEY_BYTES_MAX);
+    }
+    if (!task_ref_parse(id, &ref) || ref.effect == 0) {
+        return check_fault(check, id_field, "pass the id of a suspension as it is listed");
+    }
+    if (run_id.len > 0 || step_key.len > 0) {
+        return check_fault(check, id_field, "pass it, or run_id and step_key, but not both");
+    }
+    *ret_run = ref.run;
+    *ret_effect = ref.effect;
     return true;
 }

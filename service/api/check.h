@@ -51,6 +51,11 @@ bool check_value_or_null(struct check *check, const char *field, str text, str *
 bool check_json_object(struct check *check, const char *field, str text);
 /* Required. *ret is set only when it is fine. */
 bool check_uuid(struct check *check, const char *field, str text, uuid *ret);
+/* Which suspension is meant: by its id; or, where that is empty, by its run, or the root of its
+ * tree, and the key of its step. `prefix` is put before the names of the fields. *ret_effect: 0: by
+ * key. */
+bool check_suspension(struct check *check, const char *prefix, str id, str run_id, str step_key,
+                      uuid *ret_run, uint32_t *ret_effect);
 /* 0 stands for `otherwise`. */
 bool check_page_size(struct check *check, int32_t asked, size_t otherwise, size_t max, size_t *ret);
 

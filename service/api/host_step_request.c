@@ -127,8 +127,9 @@ static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
 {
     ret->kind = STEP_REQUEST_RESUME;
     ret->step_key = check_copy(check, proto->step_key);
-    return check_uuid(check, "order.resume.run_id", str_of(proto->run_id), &ret->run) &&
-           check_some(check, "order.resume.step_key", ret->step_key, CHECK_STEP_KEY_BYTES_MAX) &&
+    ret->workflow = check_copy(check, proto->workflow_id);
+    return check_suspension(check, "order.resume.", str_of(proto->suspension_id),
+                            str_of(proto->run_id), ret->step_key, &ret->run, &ret->effect) &&
            check_value_or_null(check, "order.resume.data_json", str_of(proto->data_json),
                                &ret->data);
 }

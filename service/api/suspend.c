@@ -9,6 +9,7 @@
 #include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/suspensions/suspensions.h"
+#include "service/hosts/message.h"
 #include "service/partition/request.h"
 #include "service/reads/suspensions.h"
 
@@ -63,11 +64,20 @@ static bool take_token(struct check *check, str token, struct suspensions_read *
     return is_fine || check_fault(check, "page_token", "pass next_page_token of the page before");
 }
 
+static char *format_id(struct arena *arena, uuid run, uint32_t effect)
+{
+    char *ret = arena_alloc(arena, TASK_ID_BYTES);
+    assert(effect > 0);
+    task_ref_format((struct task_ref){run, effect}, ret);
+    return ret;
+}
+
 static Polos__V1__Suspension *view(const struct suspension *from, struct arena *arena)
 {
     assert(!uuid_is_zero(from->run));
     Polos__V1__Suspension *ret = arena_alloc(arena, sizeof(*ret));
     polos__v1__suspension__init(ret);
+    ret->id = format_id(arena, from->run, from->effect);
     ret->run_id = text_of_uuid(arena, from->run);
     ret->step_key = text_of(arena, from->step_key);
     ret->data_json = text_of(arena, from->data);
@@ -86,6 +96,7 @@ static Polos__V1__Suspension *view_open(const struct open_suspension *from, stru
 {
     struct suspension suspension = {
         .run = from->run,
+        .effect = from->effect,
         .root = from->root,
         .name = from->name,
         .step_key = from->step_key,
@@ -147,22 +158,15 @@ static void got(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-/* Which suspension a request is about. */
-static bool take_step(struct check *check, const char *run_id, const char *step_key,
-                      struct request *request, str *ret_key)
-{
-    *ret_key = check_copy(check, step_key);
-    return check_uuid(check, "run_id", str_of(run_id), &request->run) &&
-           check_some(check, "step_key", *ret_key, CHECK_STEP_KEY_BYTES_MAX);
-}
-
 static void get_suspension(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__SuspendServiceGetRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &get_suspension_operation, got);
     struct check check = {.arena = &request->arena};
-    bool is_fine = take_step(&check, proto->run_id, proto->step_key, request,
-                             &suspension_request(request)->step_key);
+    suspension_request(request)->step_key = check_copy(&check, proto->step_key);
+    bool is_fine = check_suspension(&check, "", str_of(proto->suspension_id), str_of(proto->run_id),
+                                    suspension_request(request)->step_key, &request->run,
+                                    &suspension_request(request)->effect);
     exchange_post_checked(request, is_fine, &check);
 }
 
@@ -173,8 +177,14 @@ static void resumed(struct request *request, const struct failure *failure)
     }
     Polos__V1__SuspendServiceResumeResponse response =
         POLOS__V1__SUSPEND_SERVICE_RESUME_RESPONSE__INIT;
-    response.accepted = resume_request(request)->ret_accepted;
-    response.kept = resume_request(request)->ret_kept;
+    const struct resume_request *resume = resume_request(request);
+    response.accepted = resume->ret_accepted;
+    response.kept = resume->ret_kept;
+    response.existed = resume->ret_existed;
+    response.outcome = resume->ret_kept ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_KEPT
+                       : resume->ret_accepted
+                           ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED
+                           : POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED;
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -185,13 +195,15 @@ static void resume_suspension(struct api_call *call, const ProtobufCMessage *mes
     const struct api *api = call->service;
     struct request *request = exchange_new(call, &resume_operation, resumed);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    str by = arena_copy(&request->arena, str_of(proto->resumed_by));
-    resume_request(request)->by = by;
+    struct resume_request *resume = resume_request(request);
+    resume->by = check_copy(&check, proto->resumed_by);
+    resume->key = check_copy(&check, proto->step_key);
+    resume->workflow = check_copy(&check, proto->workflow_id);
     bool is_fine =
-        take_step(&check, proto->run_id, proto->step_key, request, &resume_request(request)->key) &&
-        check_value_or_null(&check, "data_json", str_of(proto->data_json),
-                            &resume_request(request)->data) &&
-        check_bytes(&check, "resumed_by", by, CHECK_LABEL_BYTES_MAX);
+        check_suspension(&check, "", str_of(proto->suspension_id), str_of(proto->run_id),
+                         resume->key, &request->run, &resume->effect) &&
+        check_value_or_null(&check, "data_json", str_of(proto->data_json), &resume->data) &&
+        check_bytes(&check, "resumed_by", resume->by, CHECK_LABEL_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }
 

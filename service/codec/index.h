@@ -33,6 +33,8 @@ enum index_kind {
     INDEX_RUN = 16, /* run_index.h */
     INDEX_RUN_BUILT = 17, /* run_index.h */
     INDEX_AWAIT_TYPE = 18, /* wait_rows.h */
+    INDEX_STEP_KEY = 19, /* step_key_rows.h */
+    INDEX_STEP_KEYS_SINCE = 20, /* step_key_rows.h */
 };
 
 enum {

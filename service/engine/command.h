@@ -20,7 +20,7 @@ enum command_kind {
     COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
     COMMAND_CANCEL,
     COMMAND_STEP_REQUEST, /* A task's code wants a step that the server does. */
-    COMMAND_RESUME, /* An answer from outside. */
+    COMMAND_RESUME, /* An answer from outside; without an effect it may come early. */
     COMMAND_WAIT_DONE, /* An event has come. */
     COMMAND_CHILD_DONE,
     COMMAND_PARK, /* A host lets go of a task that only waits. */

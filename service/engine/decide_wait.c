@@ -74,7 +74,12 @@ enum verdict decide_step_request(struct draft *draft, const struct command *comm
 enum verdict decide_resume(struct draft *draft, const struct command *command)
 {
     uint64_t key = engine_key(command->resume.key);
-    const struct effect *wait = engine_suspension(&draft->run, key);
+    const struct effect *wait = command->effect == 0 ? engine_suspension(&draft->run, key)
+                                                     : engine_effect(&draft->run, command->effect);
+    bool is_it = wait != NULL && wait->kind == EFFECT_SUSPENSION && wait->key == key;
+    if (!is_it && (wait != NULL || command->effect != 0)) {
+        return VERDICT_STALE;
+    }
     if (wait != NULL) {
         const struct effect found = *wait;
         struct outcome outcome = {.value = command->resume.data};

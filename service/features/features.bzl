@@ -20,7 +20,7 @@ USES = {
     "reports": ["queues"],
     "schedules": ["starts"],
     "starts": ["definitions", "idempotency", "queues"],
-    "suspensions": ["waits"],
+    "suspensions": ["trees", "waits"],
     "tasks": ["definitions", "queues", "schedules", "triggers", "versions", "waits", "watchers"],
     "topics": ["waits"],
     "trees": [],

@@ -71,7 +71,7 @@ enum step_request_kind {
     STEP_REQUEST_START, /* children, waits */
     STEP_REQUEST_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
     STEP_REQUEST_PUBLISH, /* topic, event_type, data */
-    STEP_REQUEST_RESUME, /* run, step_key, data */
+    STEP_REQUEST_RESUME, /* run, effect or step_key, workflow, data */
     STEP_REQUEST_COUNT,
 };
 
@@ -94,7 +94,9 @@ struct host_step_request {
     size_t child_count;
     bool waits;
     uuid run;
+    uint32_t effect; /* 0: by step_key. */
     str step_key;
+    str workflow; /* Empty: not said. */
 };
 
 enum host_message_kind {

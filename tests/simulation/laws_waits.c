@@ -165,32 +165,19 @@ static void judge_settled(struct world *world, const struct sim_run *run,
     }
 }
 
-/* Whether an answer under this key could be for nobody: the last suspension under it was settled,
- * and its code is still at work, or it had timed out, or was given this very answer. */
-static bool is_second(const struct sim_run *run, str key, str answer)
-{
-    const struct sim_wait *last = NULL;
-    for (size_t i = 0; i < run->wait_count; i++) {
-        const struct sim_wait *wait = &run->waits[i];
-        if (wait->kind == EFFECT_SUSPENSION && str_equal(wait->key, key)) {
-            last = wait;
-        }
-    }
-    return last != NULL && last->is_settled &&
-           (ledger_open(&run->ledger, last->owner) != NULL || last->failed ||
-            last->value == str_hash(answer));
-}
-
-static void note_answer(struct world *world, struct sim_run *run, str key, str by, bool is_kept)
+/* effect 0: it is kept. */
+static void note_answer(struct world *world, struct sim_run *run, str key, str by, uint32_t effect)
 {
     if (run->answer_count == run->answer_capacity) {
         run->answer_capacity = run->answer_capacity == 0 ? 4 : run->answer_capacity * 2;
         run->answers = xrealloc(run->answers, run->answer_capacity * sizeof(run->answers[0]));
     }
-    run->answers[run->answer_count++] =
-        (struct sim_answer){arena_copy(&world->arena, key), arena_copy(&world->arena, by), is_kept};
+    run->answers[run->answer_count++] = (struct sim_answer){.key = arena_copy(&world->arena, key),
+                                                            .by = arena_copy(&world->arena, by),
+                                                            .effect = effect,
+                                                            .is_kept = effect == 0};
     world->counts.answers++;
-    world->counts.kept += is_kept;
+    world->counts.kept += effect == 0;
 }
 
 static void note_settled(struct world *world, struct sim_run *run, const struct event *event)
@@ -211,7 +198,8 @@ static void note_settled(struct world *world, struct sim_run *run, const struct 
     wait->failed = outcome->failed;
     wait->value = is_put_together ? 0 : str_hash(outcome->value);
     if (event->wait_settled.by.len > 0) {
-        note_answer(world, run, wait->key, event->wait_settled.by, false);
+        laws_note_answered(world, run, wait, event->wait_settled.by);
+        note_answer(world, run, wait->key, event->wait_settled.by, wait->effect);
     }
 }
 
@@ -221,6 +209,7 @@ static void cut_off(struct sim_run *run, uint32_t owner, enum effect_kind kept)
     for (size_t i = 0; i < run->wait_count; i++) {
         bool is_its = owner == 0 || run->waits[i].owner == owner;
         if (is_its && run->waits[i].kind != kept) {
+            run->waits[i].is_withdrawn |= run->waits[i].is_open && kept == EFFECT_NONE;
             run->waits[i].is_open = false;
         }
     }
@@ -233,9 +222,8 @@ void laws_note_wait(struct world *world, struct sim_run *run, const struct event
     } else if (event->kind == EVENT_WAIT_SETTLED) {
         note_settled(world, run, event);
     } else if (event->kind == EVENT_RESUME_KEPT) {
-        world_expect(world, !is_second(run, event->resume_kept.key, event->resume_kept.data),
-                     "a-second-answer-is-not-kept");
-        note_answer(world, run, event->resume_kept.key, event->resume_kept.by, true);
+        laws_note_kept(world, run, event->resume_kept.key);
+        note_answer(world, run, event->resume_kept.key, event->resume_kept.by, 0);
     } else if (event->kind == EVENT_TASK_SETTLED) {
         cut_off(run, event->effect, EFFECT_NONE);
     } else if (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch) {

@@ -100,6 +100,7 @@ struct sim_wait {
     uint64_t due_ms;
     bool is_open;
     bool is_settled; /* Else it was cut off by its task's end. */
+    bool is_withdrawn; /* Cut off, and not by a failed attempt. */
     bool failed;
     uint64_t settled_ms; /* True time. */
     uint32_t told_epoch; /* Under which its host was sent the outcome last. */
@@ -114,7 +115,16 @@ struct sim_wait {
 struct sim_answer {
     str key;
     str by;
+    uint32_t effect; /* The suspension it settled; 0: it is kept. */
     bool is_kept; /* For a suspension to come. */
+};
+
+/* An answer that somebody gives. */
+struct sim_resume {
+    uuid run;
+    uint32_t effect; /* 0: by key. */
+    str key;
+    str by; /* Nobody else's name. */
 };
 
 struct sim_run {
@@ -393,6 +403,15 @@ uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *
 uint64_t world_json_number(str object, str name); /* A member of a JSON object; 0: it has none. */
 str world_json_text(struct world *world, str object, str name);
 str world_topic_name(unsigned topic);
+
+/* laws_suspensions.c: answers */
+void laws_note_kept(struct world *world, const struct sim_run *run, str key);
+void laws_note_answered(struct world *world, const struct sim_run *run, const struct sim_wait *wait,
+                        str by);
+void laws_judge_resume(struct world *world, const struct sim_resume *resume, bool is_accepted,
+                       bool is_kept);
+void laws_judge_refusal(struct world *world, const struct sim_resume *resume,
+                        const struct failure *failure);
 
 /* laws_owed.c: trees, and what is owed in them */
 void laws_owed_take(struct world *world, uint8_t kind, str tail, const struct store_entry *entry);

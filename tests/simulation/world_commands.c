@@ -22,6 +22,7 @@ enum {
 struct sim_command {
     struct sim_ask base;
     uuid run;
+    uint32_t effect;
     str key;
     str by;
     uint32_t after_seq;
@@ -49,83 +50,58 @@ static void post(struct sim_command *it, struct request *request, request_done *
 
 /* ---- Answering. ---- */
 
-static bool has_answer(const struct sim_run *run, str key, str by, bool is_kept)
+static struct sim_resume resume_of(const struct sim_command *it)
 {
-    for (size_t i = 0; i < run->answer_count; i++) {
-        const struct sim_answer *answer = &run->answers[i];
-        if (str_equal(answer->key, key) && answer->is_kept == is_kept &&
-            (by.len == 0 || str_equal(answer->by, by))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool was_suspended(const struct sim_run *run, str key)
-{
-    for (size_t i = 0; i < run->wait_count; i++) {
-        const struct sim_wait *wait = &run->waits[i];
-        if (wait->kind == EFFECT_SUSPENSION && wait->is_settled && str_equal(wait->key, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void judge_resume(const struct sim_command *it, struct request *request)
-{
-    struct world *world = it->base.world;
-    const struct sim_run *run = world_find_run(world, it->run);
-    if (resume_request(request)->ret_accepted) {
-        world_expect(world, has_answer(run, it->key, it->by, resume_request(request)->ret_kept),
-                     "an-accepted-answer-is-written");
-        return;
-    }
-    world_expect(
-        world, !has_answer(run, it->key, it->by, true) && !has_answer(run, it->key, it->by, false),
-        "an-answer-that-came-second-changes-nothing");
-    world_expect(world,
-                 resume_request(request)->ret_kept ? has_answer(run, it->key, STR_EMPTY, true)
-                                                   : was_suspended(run, it->key),
-                 "an-answer-is-second-to-another");
+    return (struct sim_resume){it->run, it->effect, it->key, it->by};
 }
 
 static void resume_done(struct request *request, const struct failure *failure)
 {
     struct sim_command *it = world_answered(request);
-    if (it != NULL && failure == NULL) {
-        judge_resume(it, request);
-    } else if (it != NULL) {
-        const struct sim_run *run = world_find_run(it->base.world, it->run);
-        bool is_late = failure->code == CODE_FAILED_PRECONDITION && run->ledger.ended != EVENT_NONE;
-        world_fail_law(it->base.world, failure, is_late, "answers-are-taken");
+    if (it != NULL) {
+        const struct sim_resume resume = resume_of(it);
+        if (failure != NULL) {
+            laws_judge_refusal(it->base.world, &resume, failure);
+        } else {
+            laws_judge_resume(it->base.world, &resume, resume_request(request)->ret_accepted,
+                              resume_request(request)->ret_kept);
+        }
     }
     request_free(request);
 }
 
-static void resume(struct world *world, uuid run, str key)
+/* effect 0: by key. */
+static void resume(struct world *world, uuid run, uint32_t effect, str key)
 {
     struct sim_command *it = sim_command_new(world, run);
     struct request *request = request_new(&resume_operation);
     it->key = key;
-    it->by = arena_printf(&world->arena, "caller-%llu", (unsigned long long)++world->child_number);
-    resume_request(request)->key = key;
+    it->effect = effect;
+    it->by = arena_printf(&world->arena, "%s-%llu", effect == 0 ? "caller" : "id",
+                          (unsigned long long)++world->child_number);
+    resume_request(request)->effect = effect;
+    resume_request(request)->key = effect == 0 ? key : STR_EMPTY;
     resume_request(request)->data = STR("{\"yes\":true}");
     resume_request(request)->by = it->by;
     post(it, request, resume_done);
 }
 
+/* Also by the root of its tree, also what is over. */
 static void resume_something(struct world *world, const struct sim_run *run)
 {
     str key = arena_printf(&world->arena, "k%u", (unsigned)world_below(world, 6));
+    uint32_t effect = 0;
     for (size_t i = 0; i < run->wait_count && world_below(world, 10) < 7; i++) {
         if (run->waits[i].kind == EFFECT_SUSPENSION) {
             key = run->waits[i].key;
+            effect = run->waits[i].effect;
         }
     }
-    resume(world, run->id, key);
+    effect = world_below(world, 3) == 0 ? effect : 0;
+    uuid named = effect == 0 && world_below(world, 3) == 0 ? run->root : run->id;
+    resume(world, named, effect, key);
     if (world_below(world, 3) == 0) {
-        resume(world, run->id, key); /* Twice, perhaps in one round. */
+        resume(world, named, effect, key); /* Twice, perhaps in one round. */
     }
 }
 
@@ -188,7 +164,8 @@ static void list_was_read(struct read *read, const struct failure *failure)
         world_expect(world, i == 0 || suspension[-1].since_ms <= suspension->since_ms,
                      "the-oldest-is-listed-first");
         if (world->calm) {
-            resume(world, suspension->run, arena_copy(&world->arena, suspension->step_key));
+            resume(world, suspension->run, suspension->effect,
+                   arena_copy(&world->arena, suspension->step_key));
         }
     }
     bool is_all = is_as_before(world, it) && !page->ret_more;

@@ -359,9 +359,6 @@ MUTANTS = {
     "row_without_queue": ("The row of a run that waits for admission does not say so.", {
         "first->attempt > 0;": "first->attempt > 0; memset(row->queue, 0, sizeof(row->queue));",
     }),
-    "second_answer_kept": ("An answer that comes second is kept for a suspension to come.", {
-        "is_second(run, &search, answer)": "is_second(run, &search, answer) && key.len > 64",
-    }),
     "served_key_stays_first": ("A key that was served is still the first.", {
         "key->served = ++key->queue->served;": "",
     }),
@@ -496,4 +493,18 @@ MUTANTS = {
                 "if (watcher->is_live && watcher->seq < run->state.seq && watcher->seq > 9999)",
         },
     ),
+    "answer_to_several": ("A key that may mean two suspensions answers the open one.", {
+        "(meant.open_count == 1 && was_asked)":
+            "(meant.open_count == 1 && was_asked && answer == NULL)",
+    }),
+    "kept_beside_open": ("An answer is kept while other suspensions are open.", {
+        "others.open_count > 0": "others.open_count > SUSPENSIONS_MEANT_MAX",
+    }),
+    "question_below_not_over": ("That one below a root is over is in no row of the root.", {
+        "change(keys, (struct change){.tail = step_key_row_tail(root, STEP_KEY_OVER_BELOW,":
+            "(void)root; change(keys, (struct change){.tail = step_key_row_tail(id.run, 2,",
+    }),
+    "question_below_unseen": ("Those open below a root are not looked for.", {
+        "add_open(finding->meant, id);": "(void)id;",
+    }),
 }

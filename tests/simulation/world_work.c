@@ -327,6 +327,7 @@ static void draw_resume(struct world *world, const struct sim_task *task,
             order->step_key = run->waits[i].key;
         }
     }
+    order->run = world_below(world, 4) == 0 ? run->root : order->run;
 }
 
 static uint64_t draw_due(struct world *world, uint64_t amount)

@@ -71,9 +71,7 @@ async def resume(client: PolosClient, arguments: argparse.Namespace) -> int:
     if not told.kept:
         print("answered")
         return DONE
-    there = await client.list_suspensions(arguments.run)
-    keys = ", ".join(repr(each.step_key) for each in there) or "nothing"
-    print(f"kept until the run asks at {arguments.key!r}; now it waits for an answer at: {keys}")
+    print(f"kept until the run asks at {arguments.key!r}")
     return DONE
 
 

@@ -177,9 +177,10 @@ class Narrator:
         if fact.type == "WAIT_SET":
             key = self._waits[fact.effect_id] = str(data.get("key"))
             if fact.effect_id not in self.settled:
-                yield suspended(self.run_id, key, data)
+                yield suspended(self.run_id, fact.effect_id, key, data)
         else:
-            yield from wait_over(self._waits.get(fact.effect_id, str(data.get("key"))), data)
+            key = self._waits.get(fact.effect_id, str(data.get("key")))
+            yield from wait_over(self.run_id, fact.effect_id, key, data)
 
     def _finish_step(self, time_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if not self._step_open:

@@ -217,6 +217,7 @@ def _status(run: common_pb2.Run) -> str:
 
 def suspension_of(found: suspend_pb2.Suspension) -> Suspension:
     return Suspension(
+        id=found.id,
         run_id=found.run_id,
         step_key=found.step_key,
         data=parsed(found.data_json),

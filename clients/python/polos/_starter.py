@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ._execution.starts import AgentRunConfig, StartOptions
+from ._seen import SeenSuspensions
 from ._startable import Startable, StartableAgent
 from ._wire.channel import Wire
 from .handle import ExecutionHandle, RunReader
@@ -19,6 +20,8 @@ class HasWire(Protocol):
 
 class Starter(RunReader, Protocol):
     """PolosClient is one."""
+
+    _suspensions: SeenSuspensions
 
     def _connection(self) -> HasWire: ...
 

@@ -73,14 +73,14 @@ class RunNarrator:
             yield from self._wait(fact.effect_id, key, data)
         elif fact.type == "WAIT_SETTLED":
             key = self._keys.pop(fact.effect_id, "") or key
-            yield from wait_over(key, data)
+            yield from wait_over(self._run_id, fact.effect_id, key, data)
 
     def _wait(self, effect_id: int, key: str, data: dict[str, Any]) -> Iterator[Happened]:
         kind = str(data.get("kind") or "")
         if kind != "suspension":
             yield "step_start", {"step_key": key, "step_type": kind}
         elif effect_id not in self._settled:
-            yield suspended(self._run_id, key, data)
+            yield suspended(self._run_id, effect_id, key, data)
 
     def _end(self, run: common_pb2.Run) -> Happened:
         if run.status == common_pb2.RUN_STATUS_COMPLETED:
@@ -90,17 +90,21 @@ class RunNarrator:
         return (f"{self._kind}_cancel" if cancelled else "error"), told
 
 
-def suspended(run_id: str, key: str, data: dict[str, Any]) -> Happened:
+def suspended(run_id: str, effect_id: int, key: str, data: dict[str, Any]) -> Happened:
     """A run waits for an answer from outside; `data`: of its fact."""
-    return f"suspend_{key}", {**_object(data.get("data")), "_execution_id": run_id}
+    shown = {"_execution_id": run_id, "_suspension_id": f"{run_id}.{effect_id}"}
+    return f"suspend_{key}", {**_object(data.get("data")), **shown}
 
 
-def wait_over(key: str, data: dict[str, Any]) -> Iterator[Happened]:
+def wait_over(run_id: str, effect_id: int, key: str, data: dict[str, Any]) -> Iterator[Happened]:
     """A wait has ended; `data`: of its fact."""
     kind, answer = str(data.get("kind") or ""), data.get("value")
     if kind == "suspension" and isinstance(answer, dict):
-        shown = _object(answer.get("data"))
-        yield f"resume_{key}", {**shown, "_resumed_by": answer.get("resumed_by")}
+        told = {
+            "_resumed_by": answer.get("resumed_by"),
+            "_suspension_id": f"{run_id}.{effect_id}",
+        }
+        yield f"resume_{key}", {**_object(answer.get("data")), **told}
     else:
         yield "step_finish", _step(key, kind, data)
 

@@ -30,6 +30,7 @@ from ._run_models import (
     run_dict,
     suspension_of,
 )
+from ._seen import SeenSuspensions
 from ._startable import Startable, StartableAgent
 from ._wire import forks
 from ._wire.endpoint import Endpoint
@@ -64,7 +65,6 @@ from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
 WORKFLOW = common_pb2.RUN_KIND_WORKFLOW
-SUSPENSIONS_SEARCHED = 5000  # for one below the run that was named
 _STOPS_CLOCK = frozenset({"sleep", "suspension", "event", "child"})  # Waiting.kind
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
 
@@ -97,6 +97,7 @@ class PolosClient:
         self.local_mode = os.environ.get("POLOS_LOCAL_MODE", "").lower() in ("1", "true", "yes")
         self.max_concurrent_workflows = _slots()
         self._endpoint = Endpoint(self.api_url)
+        self._suspensions = SeenSuspensions()
         if self.local_mode and not self._endpoint.local:
             raise InvalidArgumentError(
                 f"POLOS_LOCAL_MODE is for a server on this machine, not for {self.api_url}",
@@ -323,26 +324,32 @@ class PolosClient:
     ) -> ResumeResult:
         """Answers a suspension; the run goes on.
 
-        An answer that comes early is kept for the suspension; a second one changes nothing and the
-        result says so. Raises ConflictError when the run has ended, NotFoundError when there is
-        none.
+        Where this process has seen the suspension, by a stream, list_suspensions or get_suspension,
+        that one is answered and no other; else the one that the key can only mean. An answer that
+        comes early is kept; one to a suspension that is over changes nothing, and the result says
+        so. Raises ConflictError when the key may mean several, when nobody asks under it but under
+        others, when the run has ended or is one of another workflow; NotFoundError when there is no
+        such run.
 
         Args:
-            suspend_workflow_id: the suspended run's workflow, for the reader.
+            suspend_workflow_id: the workflow of that run; empty: not compared.
             suspend_execution_id: the run that called ctx.step.suspend, or the top of its tree.
             suspend_step_key: the step's key.
             data: the answer: anything with a JSON form.
             resumed_by: who answers, for the history; default: this process and machine.
         """
-        text = dumps_argument(data, "the answer", "data")
+        seen = self._suspensions.find(suspend_execution_id, suspend_step_key)
         request = suspend_pb2.SuspendServiceResumeRequest(
-            run_id=await self._suspended_run(suspend_execution_id, suspend_step_key),
-            step_key=suspend_step_key,
-            data_json=text,
+            suspension_id=seen,
+            run_id="" if seen else suspend_execution_id,
+            step_key="" if seen else suspend_step_key,
+            data_json=dumps_argument(data, "the answer", "data"),
             resumed_by=resumed_by or f"python on {socket.gethostname()}",
+            workflow_id=suspend_workflow_id,
         )
         told = await self._connection().wire.call(RESUME, request)
-        return ResumeResult(accepted=told.accepted, kept=told.kept)
+        self._suspensions.forget(seen)
+        return ResumeResult(accepted=told.accepted, kept=told.kept, existed=told.existed)
 
     async def list_suspensions(
         self, execution_id: str = "", limit: int = 50
@@ -351,23 +358,20 @@ class PolosClient:
         request = suspend_pb2.SuspendServiceListRequest(run_id=execution_id)
         wire = self._connection().wire
         found = await wire.rows(SUSPENSION_LIST, request, lambda p: p.suspensions, limit)
+        for each in found:
+            self._suspensions.note(each.id, each.step_key, each.run_id, each.root_run_id)
         return [suspension_of(each) for each in found]
 
     async def get_suspension(self, execution_id: str, step_key: str) -> Suspension:
-        """A suspension, open or answered. Raises NotFoundError when there is none."""
+        """The open suspension under this key, else the last one. Raises NotFoundError when there is
+        none, ConflictError when several are open."""
         request = suspend_pb2.SuspendServiceGetRequest(run_id=execution_id, step_key=step_key)
-        told = await self._connection().wire.call(SUSPENSION_GET, request)
-        return suspension_of(told.suspension)
-
-    async def _suspended_run(self, execution_id: str, step_key: str) -> str:
-        """The run that is suspended: the one named, else one below it in its tree."""
-        try:
-            return (await self.get_suspension(execution_id, step_key)).run_id
-        except NotFoundError:
-            for each in await self.list_suspensions(limit=SUSPENSIONS_SEARCHED):
-                if each.root_run_id == execution_id and each.step_key == step_key:
-                    return each.run_id
-        return execution_id  # not suspended yet: the server keeps the answer
+        found = (await self._connection().wire.call(SUSPENSION_GET, request)).suspension
+        if found.open:
+            self._suspensions.note(found.id, found.step_key, found.run_id, found.root_run_id)
+        else:
+            self._suspensions.forget(found.id)
+        return suspension_of(found)
 
     # ---- for agents, workflows and tools ----
 

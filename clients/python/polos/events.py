@@ -157,12 +157,24 @@ async def stream_workflow(
     since = None if last_timestamp is None else _aware(last_timestamp)
     async with aclosing(_merged(tree, published)) as events:
         async for event, number in events:
+            if number is not None:
+                _note_suspension(client, workflow_run_id, event)
             if number is not None and number <= (last_sequence_id or 0) and last_sequence_id:
                 continue
             if since is None or event.created_at is None or (
                 datetime.fromisoformat(event.created_at) > since
             ):
                 yield event
+
+
+def _note_suspension(client: Starter, followed: str, event: StreamEvent) -> None:
+    """What the process has seen asked is what it answers."""
+    what, _, key = (event.event_type or "").partition("_")
+    name = event.data.get("_suspension_id")
+    if isinstance(name, str) and what == "suspend":
+        client._suspensions.note(name, key, name.rpartition(".")[0], followed)
+    elif isinstance(name, str) and what == "resume":
+        client._suspensions.forget(name)
 
 
 class _Published:

@@ -364,7 +364,10 @@ class Step:
 
         def order() -> tools_pb2.Order:
             body = tools_pb2.ResumeRun(
-                run_id=suspend_execution_id, step_key=suspend_step_key, data_json=text
+                run_id=suspend_execution_id,
+                step_key=suspend_step_key,
+                data_json=text,
+                workflow_id=suspend_workflow_id,
             )
             return tools_pb2.Order(key=step_key, resume=body)
 

@@ -383,8 +383,8 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
     (found,) = json.loads(await shell(server, "suspended", handle.id, "--json"))
     assert found["step_key"] == "ask" and found["data"]["api_key"] == "(hidden)"
 
-    kept = await shell(server, "resume", handle.id, "aks", '"fail"')
-    assert kept == "kept until the run asks at 'aks'; now it waits for an answer at: 'ask'"
+    refused = await shell(server, "resume", handle.id, "aks", '"fail"', code=1)
+    assert "OTHER_SUSPENSIONS_OPEN" in refused
     assert await shell(server, "resume", handle.id, "ask", '"fail"', "--by", "ann") == "answered"
     with pytest.raises(RunFailedError):
         await handle.result(client, SECONDS)

@@ -24,6 +24,8 @@ from polos import (
     RunCancelledError,
     RunFailedError,
     StepExecutionError,
+    Suspension,
+    WorkflowContext,
     WorkflowState,
     WorkflowTimeoutError,
     batch_agent_invoke,
@@ -236,6 +238,46 @@ async def test_a_suspension_times_out_and_bad_answers_are_refused(client, thresh
     await result(client, handle)
     with pytest.raises(ConflictError):
         await client.resume("short", handle.id, "ask", 1)
+
+
+async def test_a_late_second_answer_answers_no_other_question(client, threshold):
+    name = f"delete-{threshold}"
+
+    @tool(id=name)
+    async def delete(ctx: WorkflowContext, payload: dict) -> str:
+        answer = await ctx.step.suspend("approve", payload)
+        return f"{payload['what']}: {answer['resumed_by']}"
+
+    calls = [{"tool_calls": [{"name": name, "arguments": {"what": w}}]} for w in ("tmp", "all")]
+    agent = Agent(id=f"guarded-{threshold}", provider="scripted", model="m", tools=[delete])
+    handle = await agent.stream(client, "go", script=[*calls, {"text": "done"}])
+
+    async def asked(what: str) -> Suspension:
+        there: list[Suspension] = []
+        while [each.data for each in there] != [{"what": what}]:
+            await asyncio.sleep(0.02)
+            there = await client.list_suspensions(handle.id)
+        return there[0]
+
+    first = await asked("tmp")
+    told = await client.resume(agent.id, handle.id, "approve", True, resumed_by="alice")
+    assert told.accepted
+    second = await asked("all")
+    assert first.id != second.id
+    other = PolosClient(client.api_url)  # that has seen nothing
+    with pytest.raises(ConflictError, match=second.id) as caught:
+        await other.resume(agent.id, handle.id, "approve", True, resumed_by="bob")
+    assert caught.value.reason == "SUSPENSION_AMBIGUOUS"
+    with pytest.raises(ConflictError, match="a run of"):
+        await other.resume("another", handle.id, "approve", True)
+    with pytest.raises(ConflictError) as caught:
+        await other.resume(agent.id, handle.id, "aprove", True)
+    assert caught.value.reason == "OTHER_SUSPENSIONS_OPEN"
+    await other.close()
+    told = await client.resume(agent.id, handle.id, "approve", True, resumed_by="carol")
+    assert told.accepted
+    done = await handle.result()
+    assert [r.result for r in done.tool_results] == ["tmp: alice", "all: carol"]
 
 
 async def test_a_suspension_below_the_root_is_answered_by_the_root(client, threshold):

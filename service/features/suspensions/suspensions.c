@@ -10,6 +10,8 @@
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
 #include "service/codec/wait_rows.h"
+#include "service/features/suspensions/suspension_keys.h"
+#include "service/features/trees/trees.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/commands.h"
 #include "service/partition/journal.h"
@@ -20,9 +22,9 @@ static_assert(offsetof(struct suspension_request, request) == 0, "a request begi
 
 struct search {
     str key;
+    uint32_t effect; /* The one that is searched, or the last one found; 0: none yet. */
+    bool is_only; /* It is not the key that is searched. */
     bool found;
-    uint32_t effect;
-    uint32_t owner; /* The task whose code asked. */
     struct suspension last;
     str outcome; /* Of `last`, as its code was given it; empty: none, or it timed out. */
     /* The answer that was kept for it. */
@@ -36,14 +38,16 @@ struct search {
 static void search_set(struct search *search, const struct event *event)
 {
     assert(event->kind == EVENT_WAIT_SET);
-    if (event->wait_set.kind != EFFECT_SUSPENSION || !str_equal(event->wait_set.key, search->key)) {
+    bool is_it = search->is_only ? event->effect == search->effect
+                                 : str_equal(event->wait_set.key, search->key);
+    if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it) {
         return;
     }
     search->found = true;
     search->effect = event->effect;
-    search->owner = event->wait_set.owner;
     search->outcome = STR_EMPTY;
     search->last = (struct suspension){
+        .effect = event->effect,
         .step_key = event->wait_set.key,
         .data = event->wait_set.data,
         .since_ms = event->time_ms,
@@ -79,13 +83,14 @@ static bool search_event(void *context, uint32_t seq, const struct event *event)
     return true;
 }
 
-static status search_run(struct partition *partition, uuid run, str key, struct arena *arena,
-                         struct search *ret)
+/* One suspension, where `effect` is not 0; else the last one under the key. */
+static status search_run(struct partition *partition, uuid run, uint32_t effect, str key,
+                         struct arena *arena, struct search *ret)
 {
     static const uint64_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
                                   JOURNAL_KIND(EVENT_WAIT_SETTLED) |
                                   JOURNAL_KIND(EVENT_RESUME_KEPT);
-    *ret = (struct search){.key = key};
+    *ret = (struct search){.key = key, .effect = effect, .is_only = effect != 0};
     TRY(journal_each(partition, run, kinds, arena, search_event, ret));
     ret->last.run = run;
     ret->last.root = ret->root;
@@ -97,7 +102,7 @@ static status suspension_kept(struct partition *partition, uuid run, str key, st
                               struct outcome *ret, str *ret_by)
 {
     struct search search;
-    TRY(search_run(partition, run, key, arena, &search));
+    TRY(search_run(partition, run, 0, key, arena, &search));
     if (!search.kept_found) {
         return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
     }
@@ -119,110 +124,268 @@ static str answer_of(str data, str by, struct arena *arena)
     return buf_finish(&text, arena);
 }
 
-static bool is_open(const struct live_run *run, str key)
+/* An answer on its way. */
+struct answer {
+    struct partition *partition;
+    struct resume_request *resume;
+    uuid run;
+    struct arena *arena;
+    struct failure failure;
+};
+
+static bool refuse(struct answer *answer, enum code code, enum reason reason, const char *field,
+                   str message)
 {
-    return engine_suspension(&run->state, engine_key(key)) != NULL;
+    answer->failure = failure_make(code, reason, message);
+    answer->failure.field = str_of(field);
+    return false;
 }
 
-/* An answer to what has been answered. While the code that asked is at work it can't ask again
- * under the key; what asks next is other code, a later tool call of an agent, and the answer is an
- * early one for that, unless it is the same once more. To what timed out it comes too late. */
-static bool is_second(const struct live_run *run, const struct search *search, str answer)
+static bool refuse_unread(struct answer *answer, status why)
 {
-    if (!search->found || search->last.is_open) {
-        return false;
+    answer->failure = failure_of_run(why, answer->arena);
+    return false;
+}
+
+/* "<run>.<effect>, <run>.<effect>" */
+static str list_ids(const struct suspensions_meant *meant, struct arena *arena)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < meant->open_count; i++) {
+        char run[UUID_TEXT_BYTES];
+        uuid_format(meant->open[i].run, run);
+        buf_printf(&text, "%s%s.%u", i == 0 ? "" : ", ", run, (unsigned)meant->open[i].effect);
     }
-    bool owner_is_there = engine_effect(&run->state, search->owner) != NULL;
-    return owner_is_there || engine_is_terminal(&run->state) || search->outcome.len == 0 ||
-           str_equal(search->outcome, answer);
+    return buf_finish(&text, arena);
 }
 
-static enum verdict suspension_answer(struct partition *partition, struct live_run *run, str key,
-                                      str data, str by, struct arena *arena, bool *ret_accepted,
-                                      bool *ret_kept)
+static bool refuse_ambiguous(struct answer *answer, const struct suspensions_meant *meant)
 {
-    struct search search;
-    *ret_accepted = false;
-    *ret_kept = false;
-    bool opens = is_open(run, key);
-    str answer = answer_of(data, by, arena);
-    if (!opens) {
-        status searched = search_run(partition, run->state.id, key, arena, &search);
-        if (status_is_ok(searched) && is_second(run, &search, answer)) {
-            return VERDICT_DONE_BEFORE;
-        }
+    return refuse(answer, CODE_FAILED_PRECONDITION, REASON_SUSPENSION_AMBIGUOUS, "step_key",
+                  arena_printf(answer->arena,
+                               "the run has asked under this key more than once; answer by "
+                               "suspension_id; open: " STR_FMT,
+                               STR_ARG(list_ids(meant, answer->arena))));
+}
+
+/* It is open. */
+static bool settle(struct answer *answer, struct suspension_id id)
+{
+    struct live_run *run;
+    const struct live_wait *wait;
+    struct resume_request *resume = answer->resume;
+    status found = runs_get(answer->partition, id.run, &run);
+    if (status_is_ok(found)) {
+        found = wait_find(answer->partition, run, id.effect, &wait);
+    }
+    if (!status_is_ok(found)) {
+        return refuse_unread(answer, found);
     }
     struct command command = {
         .kind = COMMAND_RESUME,
-        .resume = {.key = key, .data = answer, .by = by},
+        .effect = id.effect,
+        .resume = {.key = arena_copy(answer->arena, wait->key),
+                   .data = answer_of(resume->data, resume->by, answer->arena),
+                   .by = resume->by},
     };
-    enum verdict verdict = command_submit(partition, run, &command);
-    assert(!opens || verdict != VERDICT_DONE_BEFORE); /* Who asks has no answer yet. */
-    *ret_accepted = verdict == VERDICT_OK;
-    *ret_kept = !opens && (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE);
-    return verdict;
+    enum verdict verdict = command_submit(answer->partition, run, &command);
+    if (verdict != VERDICT_OK) {
+        return refuse_unread(answer, status_make(CODE_DATA_LOSS, "the row of an open suspension "
+                                                                 "names another wait"));
+    }
+    resume->ret_accepted = true;
+    return true;
 }
 
-static void refuse_resume(struct partition *partition, struct request *request,
-                          enum verdict verdict)
+/* It was asked, and is over: nothing changes. */
+static bool come_late(struct answer *answer, struct suspension_id id)
 {
-    assert(verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE);
-    struct failure failure;
-    if (verdict == VERDICT_TERMINAL) {
-        failure = failure_make(CODE_FAILED_PRECONDITION, REASON_RUN_ENDED,
-                               STR("the run has ended without asking for this answer"));
-        failure.field = STR("run_id");
-    } else {
-        failure = failure_make(CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_ANSWERS,
-                               STR("the run keeps as many early answers as it may (8), or is being "
-                                   "cancelled"));
-        failure.field = STR("step_key");
+    struct search search;
+    struct resume_request *resume = answer->resume;
+    status searched =
+        search_run(answer->partition, id.run, id.effect, STR_EMPTY, answer->arena, &search);
+    if (!status_is_ok(searched)) {
+        return refuse_unread(answer, searched);
     }
-    request_fail_later(partition, request, &failure);
+    if (!search.found) {
+        return refuse(answer, CODE_NOT_FOUND, REASON_SUSPENSION_NOT_FOUND, "suspension_id",
+                      STR("the run has no suspension with this id; SuspendService.List shows those "
+                          "that are open"));
+    }
+    resume->ret_existed =
+        search.outcome.len > 0 &&
+        str_equal(search.outcome, answer_of(resume->data, resume->by, answer->arena));
+    return true;
+}
+
+/* The run never asked under the key, nor any below it: kept, unless another question is open. */
+static bool come_early(struct answer *answer, struct live_run *run)
+{
+    struct suspensions_meant others;
+    struct resume_request *resume = answer->resume;
+    struct suspension_keys *keys = partition_self(answer->partition, &suspensions_feature);
+    if (engine_is_terminal(&run->state)) {
+        return refuse(answer, CODE_FAILED_PRECONDITION, REASON_RUN_ENDED, "run_id",
+                      STR("the run has ended without asking for this answer"));
+    }
+    status read = suspension_keys_open(keys, run, &others);
+    if (!status_is_ok(read)) {
+        return refuse_unread(answer, read);
+    }
+    if (others.open_count > 0) {
+        return refuse(
+            answer, CODE_FAILED_PRECONDITION, REASON_OTHER_SUSPENSIONS_OPEN, "step_key",
+            arena_printf(answer->arena,
+                         "the run has not asked under this key, but others are open: " STR_FMT,
+                         STR_ARG(list_ids(&others, answer->arena))));
+    }
+    struct command command = {
+        .kind = COMMAND_RESUME,
+        .resume = {.key = resume->key,
+                   .data = answer_of(resume->data, resume->by, answer->arena),
+                   .by = resume->by},
+    };
+    enum verdict verdict = command_submit(answer->partition, run, &command);
+    if (verdict != VERDICT_OK && verdict != VERDICT_DONE_BEFORE) {
+        return refuse(answer, CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_ANSWERS, "step_key",
+                      STR("the run keeps as many early answers as it may (8), or is being "
+                          "cancelled"));
+    }
+    resume->ret_accepted = verdict == VERDICT_OK;
+    resume->ret_kept = true;
+    return true;
+}
+
+/* What a key may mean: rows say it; of runs that are older than the rows, their journal. */
+static status find_meant(struct partition *partition, const struct live_run *run, str key,
+                         struct arena *arena, struct suspensions_meant *ret)
+{
+    struct search search;
+    struct suspension_keys *keys = partition_self(partition, &suspensions_feature);
+    TRY(suspension_keys_find(keys, run, engine_key(key), ret));
+    if (ret->open_count > 0 || ret->over.effect > 0 || !suspension_keys_lack(keys, run)) {
+        return STATUS_OK;
+    }
+    TRY(search_run(partition, run->state.id, 0, key, arena, &search));
+    bool is_over = search.found && (!search.last.is_open || engine_is_terminal(&run->state));
+    ret->over = (struct suspension_id){run->state.id, is_over ? search.effect : 0};
+    return STATUS_OK;
+}
+
+static bool answer_by_key(struct answer *answer, struct live_run *run)
+{
+    struct suspensions_meant meant;
+    status read = find_meant(answer->partition, run, answer->resume->key, answer->arena, &meant);
+    if (!status_is_ok(read)) {
+        return refuse_unread(answer, read);
+    }
+    bool was_asked = meant.over.effect > 0;
+    if (meant.open_count > 1 || (meant.open_count == 1 && was_asked)) {
+        return refuse_ambiguous(answer, &meant);
+    }
+    if (meant.open_count == 1) {
+        return settle(answer, meant.open[0]);
+    }
+    return was_asked ? come_late(answer, meant.over) : come_early(answer, run);
+}
+
+static bool is_run_of(struct partition *partition, struct live_run *run, str workflow)
+{
+    struct live_run *root;
+    const struct tree_place *place = tree_place(partition, run);
+    return workflow.len == 0 || str_is(workflow, run->name) ||
+           (status_is_ok(runs_get(partition, place->root, &root)) && str_is(workflow, root->name));
+}
+
+static bool answer_give(struct answer *answer)
+{
+    struct live_run *run;
+    struct resume_request *resume = answer->resume;
+    status found = runs_get(answer->partition, answer->run, &run);
+    resume->ret_accepted = resume->ret_kept = resume->ret_existed = false;
+    if (!status_is_ok(found)) {
+        return refuse_unread(answer, found);
+    }
+    if (!is_run_of(answer->partition, run, resume->workflow)) {
+        return refuse(answer, CODE_FAILED_PRECONDITION, REASON_WORKFLOW_MISMATCH, "workflow_id",
+                      arena_printf(answer->arena, "it is a run of %s", run->name));
+    }
+    if (resume->effect == 0) {
+        return answer_by_key(answer, run);
+    }
+    struct suspension_id id = {answer->run, resume->effect};
+    const struct effect *effect = engine_effect(&run->state, id.effect);
+    bool is_open = effect != NULL && effect->kind == EFFECT_SUSPENSION;
+    return is_open ? settle(answer, id) : come_late(answer, id);
 }
 
 static void handle_resume(struct partition *partition, struct request *request)
 {
-    struct resume_request *resume = resume_request(request);
-    struct live_run *run;
-    status found = runs_get(partition, request->run, &run);
-    if (!status_is_ok(found)) {
-        request_fail_run(partition, request, found);
+    struct answer answer = {.partition = partition,
+                            .resume = resume_request(request),
+                            .run = request->run,
+                            .arena = &request->arena};
+    if (!answer_give(&answer)) {
+        request_fail_later(partition, request, &answer.failure);
         return;
     }
-    enum verdict verdict =
-        suspension_answer(partition, run, resume->key, resume->data, resume->by, &request->arena,
-                          &resume->ret_accepted, &resume->ret_kept);
-    if (verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE) {
-        request_answer_later(partition, request);
-        return;
+    request_answer_later(partition, request);
+}
+
+/* By key: the one that is open, else the last one. */
+static status find_shown(struct partition *partition, const struct live_run *run,
+                         const struct suspension_request *asked, struct suspensions_meant *ret)
+{
+    if (asked->effect != 0) {
+        *ret = (struct suspensions_meant){.over = {run->state.id, asked->effect}};
+        return STATUS_OK;
     }
-    refuse_resume(partition, request, verdict);
+    TRY(find_meant(partition, run, asked->step_key, &partition->round_arena, ret));
+    ret->over = ret->open_count > 0 ? ret->open[0] : ret->over;
+    return STATUS_OK;
+}
+
+static void refuse_look(struct partition *partition, struct request *request, bool is_by_key)
+{
+    struct failure failure = failure_make(
+        CODE_NOT_FOUND, REASON_SUSPENSION_NOT_FOUND,
+        STR("the run has no such suspension; SuspendService.List shows those that are open"));
+    failure.field = is_by_key ? STR("step_key") : STR("suspension_id");
+    request_answer(partition, request, &failure);
 }
 
 static void read_one(struct partition *partition, struct request *request)
 {
     struct suspension_request *asked = suspension_request(request);
-    struct search search;
+    struct answer answer = {.arena = &request->arena};
+    struct suspensions_meant meant;
+    struct search search = {.found = false};
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
     if (status_is_ok(found)) {
-        found = search_run(partition, request->run, asked->step_key, &request->arena, &search);
+        found = find_shown(partition, run, asked, &meant);
+    }
+    if (status_is_ok(found) && meant.over.effect > 0) {
+        found = search_run(partition, meant.over.run, meant.over.effect, STR_EMPTY, &request->arena,
+                           &search);
+    }
+    if (status_is_ok(found) && search.found) {
+        found = runs_get(partition, search.last.run, &run);
     }
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
         return;
     }
-    if (!search.found) {
-        struct failure failure = failure_make(CODE_NOT_FOUND, REASON_SUSPENSION_NOT_FOUND,
-                                              STR("the run has no suspension under this step key; "
-                                                  "SuspendService.List shows those that are open"));
-        failure.field = STR("step_key");
-        request_answer(partition, request, &failure);
+    if (meant.open_count > 1) {
+        (void)refuse_ambiguous(&answer, &meant);
+        request_answer(partition, request, &answer.failure);
         return;
     }
-    assert(uuid_equal(search.last.run, request->run));
-    search.last.is_open &= is_open(run, asked->step_key);
+    if (!search.found) {
+        refuse_look(partition, request, asked->effect == 0);
+        return;
+    }
+    search.last.is_open &= engine_effect(&run->state, search.last.effect) != NULL;
     asked->ret = &search.last;
     request_answer(partition, request, NULL);
 }
@@ -263,33 +426,28 @@ static void prepare_resume(struct step_request *step)
     const struct host_step_request *wanted = &step->message->step_request;
     assert(wanted->kind == STEP_REQUEST_RESUME);
     char by[UUID_TEXT_BYTES];
-    bool accepted = false;
-    bool kept = false;
-    struct live_run *run;
     uuid_format(step->run->state.id, by);
-    status found = runs_get(step->partition, wanted->run, &run);
-    if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
-        struct failure failure = failure_of_run(found, step->arena);
-        step_request_refuse(step, reason_name(failure.reason), failure.message);
-        return;
-    }
-    enum verdict verdict = VERDICT_STALE;
-    if (status_is_ok(found)) {
-        verdict = suspension_answer(step->partition, run, wanted->step_key, wanted->data,
-                                    arena_printf(step->arena, "run %s", by), step->arena, &accepted,
-                                    &kept);
-    }
-    if (verdict == VERDICT_REFUSED || verdict == VERDICT_TERMINAL || verdict == VERDICT_STALE) {
-        step_request_refuse(step, "RESUME_REFUSED",
-                            STR("there is no such run, it has ended, or it was sent too many "
-                                "answers it has not asked for"));
+    struct resume_request resume = {
+        .effect = wanted->effect,
+        .key = wanted->step_key,
+        .workflow = wanted->workflow,
+        .data = wanted->data,
+        .by = arena_printf(step->arena, "run %s", by),
+    };
+    struct answer answer = {
+        .partition = step->partition, .resume = &resume, .run = wanted->run, .arena = step->arena};
+    if (!answer_give(&answer)) {
+        bool is_unread =
+            answer.failure.code == CODE_DATA_LOSS || answer.failure.reason == REASON_RUN_UNREADABLE;
+        step_request_refuse(step, is_unread ? reason_name(answer.failure.reason) : "RESUME_REFUSED",
+                            answer.failure.message);
         return;
     }
     struct buf text = {0};
     struct json_writer writer = json_writer_of(&text);
     json_begin_object(&writer, NULL);
-    json_put_bool(&writer, "accepted", accepted);
-    json_put_bool(&writer, "kept", kept);
+    json_put_bool(&writer, "accepted", resume.ret_accepted);
+    json_put_bool(&writer, "kept", resume.ret_kept);
     json_end_object(&writer);
     step_request_settle(step, (struct outcome){.value = buf_finish(&text, step->arena)});
 }
@@ -331,15 +489,56 @@ static const struct wait_kind resume_kind = {
 
 static void *start(struct partition *partition)
 {
-    return partition; /* Everything is in the runs' journals. */
+    return suspension_keys_new(partition); /* All else is in the runs' journals. */
+}
+
+static status load(void *self)
+{
+    return suspension_keys_load(self);
+}
+
+static void round_committed(void *self)
+{
+    suspension_keys_committed(self);
+}
+
+static void round_over(void *self)
+{
+    suspension_keys_round_over(self);
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    suspension_keys_note(self, run, event);
+}
+
+static void run_copied(void *self, struct live_run *run)
+{
+    suspension_keys_copied(self, run);
+}
+
+static void stop(void *self)
+{
+    suspension_keys_free(self);
 }
 
 static const struct wait_kind *const kinds[] = {&suspend_kind, &resume_kind, NULL};
-static const struct feature *const uses[] = {&waits_feature, NULL};
+static const struct feature *const uses[] = {&trees_feature, &waits_feature, NULL};
 
 const struct feature suspensions_feature = {
     .name = "suspensions",
     .uses = uses,
     .wait_kinds = kinds,
     .start = start,
+    .load = load,
+    .at =
+        {
+            [ROUND_COMMITTED] = round_committed,
+            [ROUND_OVER] = round_over,
+        },
+    .before_event = before_event,
+    .run_copied = run_copied,
+    .stop = stop,
 };

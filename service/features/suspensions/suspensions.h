@@ -13,6 +13,7 @@ extern const struct feature suspensions_feature;
 /* A suspension as it is answered. */
 struct suspension {
     uuid run;
+    uint32_t effect; /* With the run its id. */
     uuid root;
     str name; /* The run's. */
     str step_key;
@@ -25,18 +26,24 @@ struct suspension {
     uint64_t resumed_ms;
 };
 
+/* By its effect, or else by the key of its step: then `run` may also be the root of its tree. */
 struct resume_request {
     struct request request;
+    uint32_t effect; /* 0: by key. */
     str key;
+    str workflow; /* What the run, or its root, is said to be a run of; empty: not said. */
     str data; /* JSON text. */
     str by;
     bool ret_accepted;
-    bool ret_kept;
+    bool ret_kept; /* It has not been asked for yet. */
+    bool ret_existed; /* Not accepted: this very answer had been. */
 };
 extern const struct operation resume_operation;
 
+/* By its effect, or else by the key of its step, as resume_request. */
 struct suspension_request {
     struct request request;
+    uint32_t effect; /* 0: by key. */
     str step_key;
     const struct suspension *ret; /* Valid during `done`. */
 };

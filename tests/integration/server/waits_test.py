@@ -244,30 +244,37 @@ class Waits(polosd.Hosted):
     def ask(self, host, task, **fields):
         host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}", **fields))
 
-    def test_an_answer_between_two_calls_that_ask_the_same_is_for_the_second(self):
-        host, run_id = self.asking_agent(3)
+    def refused(self, run_id, key):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.resume(run_id, key, 9)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+        return polosd.details_of(caught.exception)[0]
+
+    def by_id(self, data):
+        (open_one,) = self.server.suspend.List(
+            suspend_pb2.SuspendServiceListRequest()).suspensions
+        return self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
+            suspension_id=open_one.id, data_json=json.dumps(data))).accepted
+
+    def test_an_answer_after_a_call_that_asked_is_not_for_the_next(self):
+        host, run_id = self.asking_agent(2)
         first = self.task()
         self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
         self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
         self.ask(host, first)
         self.assertEqual(self.outcome(host)["data"], 1)
-        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)  # Its asker is at work.
+        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)
         host.done(first, "x")
         second = self.task()
-        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)  # The same, sent again.
-        self.assertEqual(self.told(run_id, "ask", 1, by="another"), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 1, by="another"), self.SECOND)
         self.restart(host)
-        self.assertEqual(self.told(run_id, "ask", 3), self.EARLY_AGAIN)
         self.ask(host, second)
-        self.assertEqual(self.outcome(host), {"data": 1, "resumed_by": "another"})
-        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)
+        self.until(run_id, "WAIT_SET", 2)
+        self.assertEqual(self.refused(run_id, "ask"), "SUSPENSION_AMBIGUOUS")
+        self.assertEqual(self.refused(run_id, "other"), "OTHER_SUSPENSIONS_OPEN")
+        self.assertTrue(self.by_id(3))
+        self.assertEqual(self.outcome(host)["data"], 3)
         host.done(second, "x")
-        third = self.task()
-        self.ask(host, third)
-        self.until(run_id, "WAIT_SET", 3)
-        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)  # It is asked: any answer will do.
-        self.assertEqual(self.outcome(host)["data"], 1)
-        host.done(third, "x")
         self.server.wait_ended(run_id)
         self.assertEqual(self.told(run_id, "ask", 4), self.SECOND)
 
@@ -282,7 +289,8 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
         self.ask(host, second)
         self.until(run_id, "WAIT_SET", 2)
-        self.assertEqual(self.told(run_id, "ask", 1), self.NOW)
+        self.assertEqual(self.refused(run_id, "ask"), "SUSPENSION_AMBIGUOUS")
+        self.assertTrue(self.by_id(1))
 
     def test_an_answer_between_two_attempts_is_for_the_next(self):
         host = self.host("w")

@@ -165,6 +165,63 @@ static void a_suspension_is_answered_once(void **state)
     play_fini(&play);
 }
 
+static void an_answer_counts_for_what_it_names(void **state)
+{
+    (void)state;
+    struct play play;
+    play_init(&play);
+    order_suspend(&play, "approve");
+    Polos__V1__SuspendServiceResumeRequest request =
+        POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
+    request.run_id = play.run_id;
+    request.step_key = (char *)"aprove";
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
+                  CODE_FAILED_PRECONDITION, "OTHER_SUSPENSIONS_OPEN", "step_key");
+    request.step_key = (char *)"approve";
+    request.workflow_id = (char *)"another";
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
+                  CODE_FAILED_PRECONDITION, "WORKFLOW_MISMATCH", "workflow_id");
+    request.workflow_id = (char *)"flow";
+    request.suspension_id = (char *)"7";
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
+                  CODE_INVALID_ARGUMENT, "INVALID_FIELD", "suspension_id");
+
+    Polos__V1__SuspendServiceGetRequest get = POLOS__V1__SUSPEND_SERVICE_GET_REQUEST__INIT;
+    get.run_id = play.run_id;
+    get.step_key = (char *)"approve";
+    Polos__V1__SuspendServiceGetResponse *one =
+        world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
+    request.suspension_id = one->suspension->id;
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
+                  CODE_INVALID_ARGUMENT, "INVALID_FIELD", "suspension_id");
+    request.run_id = request.step_key = (char *)"";
+    static const struct {
+        const char *by;
+        bool existed;
+        Polos__V1__ResumeOutcome outcome;
+    } rows[] = {
+        {"ann", false, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED},
+        {"ann", true, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
+        {"bob", false, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        request.resumed_by = (char *)rows[i].by;
+        Polos__V1__SuspendServiceResumeResponse *response =
+            world_ask(&play.world, "/polos.v1.SuspendService/Resume", &request.base, CODE_OK);
+        assert_int_equal(response->outcome, rows[i].outcome);
+        assert_int_equal(response->accepted, i == 0);
+        assert_int_equal(response->existed, rows[i].existed);
+        free_message(response);
+    }
+    char other[64];
+    (void)snprintf(other, sizeof(other), "%s.99", play.run_id);
+    request.suspension_id = other;
+    world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base, CODE_NOT_FOUND,
+                  "SUSPENSION_NOT_FOUND", "suspension_id");
+    free_message(one);
+    play_fini(&play);
+}
+
 static void an_early_answer_is_kept(void **state)
 {
     (void)state;
@@ -640,6 +697,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_suspension_is_answered_once),
+        cmocka_unit_test(an_answer_counts_for_what_it_names),
         cmocka_unit_test(an_early_answer_is_kept),
         cmocka_unit_test(suspensions_come_in_pages),
         cmocka_unit_test(a_bad_suspension_call_names_the_field),

@@ -156,19 +156,19 @@ static const struct {
     /*       replied failed reissue grant lost step done time cancel request resume event child park
      *       code admit withdraw, after start */
     [NEW] = {"new", "OSSSSSSSRRSRSSSSRR", "OSSSSSSSRRSRSSSSRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRDORORRRRSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOORROSSS", "RSSSSSSSDOSOSSSSSS", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOODOOORROSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSORRSSSS", "RSSSSSSSDOSOSSSSSS", 1, 1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSORRSOSS", "RSSSSSSSDOSOSSSSSS", 1,
+    [THINKING] = {"thinking", "ROOORRRRDORSRRRRSS", "RSSSSSSSDOSSSSSSSS", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRDORSRRRRSS", "RSSSSSSSDOSSSSSSSS", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSSRRSSSS", "RSSSSSSSDOSSSSSSSS", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOSRROSSS", "RSSSSSSSDOSSSSSSSS", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSDOSSRRSSSS", "RSSSSSSSDOSSSSSSSS", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOODOOSRROSSS", "RSSSSSSSDOSSSSSSSS", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSSRRSSSS", "RSSSSSSSDOSSSSSSSS", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSSRRSSSS", "RSSSSSSSDOSSSSSSSS", 1, 1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSSRRSOSS", "RSSSSSSSDOSSSSSSSS", 1,
                       1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDORRROSSS", "RSSSSSSSDDSRSSSSSS", 1, 1},
-    [QUEUED] = {"in a queue", "RSSSRRRRDORORRRROS", "RSSSSSSSDOSOSSSSOS", 1, 0},
-    [ADMITTED] = {"admitted", "ROOORRRRDORORRRRSO", "RSSSSSSSDOSOSSSSSO", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDOSRROSSS", "RSSSSSSSDDSSSSSSSS", 1, 1},
+    [QUEUED] = {"in a queue", "RSSSRRRRDORSRRRROS", "RSSSSSSSDOSSSSSSOS", 1, 0},
+    [ADMITTED] = {"admitted", "ROOORRRRDORSRRRRSO", "RSSSSSSSDOSSSSSSSO", 1, 1},
     [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
     [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
     [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTT", 1, 1},
@@ -210,15 +210,15 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODODDDDSS");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODODDDDSS");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODSDDDDSS");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODSDDDDSS");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSOSSSSSS");
+        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSSSSSSSS");
         check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSSSSS");
     }
 }
@@ -231,10 +231,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSDOSORRSSSS"},
-        {EFFECT_SUSPENSION, "RSSSRSSSDOSORRSSSS"},
-        {EFFECT_EVENT, "RSSSRSSSDOSOORSSSS"},
-        {EFFECT_CHILDREN, "RSSSRSSSDOSOROSSSS"},
+        {EFFECT_SLEEP, "RSSSRSSSDOSSRRSSSS"},
+        {EFFECT_SUSPENSION, "RSSSRSSSDOSSRRSSSS"},
+        {EFFECT_EVENT, "RSSSRSSSDOSSORSSSS"},
+        {EFFECT_CHILDREN, "RSSSRSSSDOSSROSSSS"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};

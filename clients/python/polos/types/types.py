@@ -121,28 +121,32 @@ class ResumeResult(BaseModel):
     """What became of an answer to a suspension.
 
     Attributes:
-        accepted: False: it had been answered before; this answer changed nothing.
+        accepted: False: the suspension was over; this answer changed nothing.
         kept: the run is not suspended there yet; the answer is kept until it is.
+        existed: not accepted, but this very answer, by the same hand, had been.
     """
 
     accepted: bool
     kept: bool = False
+    existed: bool = False
 
 
 class Suspension(BaseModel):
     """A run's wait for an answer from outside.
 
     Attributes:
+        id: names this question and no other.
         run_id, step_key: where; what client.resume() takes.
         data: what the run shows.
         name: the run's workflow, agent or tool.
         root_run_id: the top of its tree.
         since: when it began.
         deadline: when it times out; None: never.
-        is_open: False: it was answered, or timed out.
+        is_open: False: it was answered, timed out, or is no longer asked.
         resumed_by, answer, resumed_at: who answered, what and when; None: nobody yet.
     """
 
+    id: str
     run_id: str
     step_key: str
     data: Any = None
