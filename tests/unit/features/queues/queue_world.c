@@ -99,6 +99,7 @@ static void start_process(struct world *world)
         .random = random_bytes,
         .context = world,
         .lease_ms = WORLD_LEASE_MS,
+        .redial_ms = WORLD_REDIAL_MS,
         .waiting_runs_max = 4, /* Those who wait leave memory. */
         .snapshot_every = 2,
     };

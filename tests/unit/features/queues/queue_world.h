@@ -20,6 +20,7 @@ enum {
     WORLD_RUNS_MAX = 4096,
     WORLD_GIVEN_MAX = 65536,
     WORLD_LEASE_MS = 15000,
+    WORLD_REDIAL_MS = 5000,
 };
 
 /* A run as its caller knows it. */
@@ -81,7 +82,7 @@ void world_define(struct world *world, const char *queue, struct queue_limits li
 const char *world_delete(struct world *world, const char *queue);
 /* Said by a host's hello rather than by a caller. */
 void world_connect(struct world *world, int host, const char *default_queue);
-void world_lose(struct world *world, int host); /* It dies; its lease runs on. */
+void world_lose(struct world *world, int host); /* It dies; it may dial again for so long. */
 void world_restart(struct world *world); /* Hosts die with it. */
 void world_fail_next_commit(struct world *world);
 void world_heal(struct world *world); /* It does not fail after all. */

@@ -231,7 +231,7 @@ static void test_waiting_frees_the_place(void **state)
     world_end(world);
 }
 
-static void test_a_lost_host_keeps_the_place_until_its_lease_ends(void **state)
+static void test_a_lost_host_keeps_the_place_while_it_may_dial_again(void **state)
 {
     (void)state;
     struct world *world = world_new(100);
@@ -241,7 +241,7 @@ static void test_a_lost_host_keeps_the_place_until_its_lease_ends(void **state)
     }
     world_lose(world, 0);
     world_connect(world, 1, "");
-    world_pass(world, WORLD_LEASE_MS - 1);
+    world_pass(world, WORLD_REDIAL_MS - 1);
     assert_int_equal(world->given_count, 2);
     world_pass(world, 2);
     assert_int_equal(world->given_count, 4);
@@ -508,7 +508,7 @@ int main(void)
         cmocka_unit_test(test_rate_survives_a_restart),
         cmocka_unit_test(test_a_restart_brings_no_start_back),
         cmocka_unit_test(test_waiting_frees_the_place),
-        cmocka_unit_test(test_a_lost_host_keeps_the_place_until_its_lease_ends),
+        cmocka_unit_test(test_a_lost_host_keeps_the_place_while_it_may_dial_again),
         cmocka_unit_test(test_restart_keeps_order_and_places),
         cmocka_unit_test(test_cancel_while_queued),
         cmocka_unit_test(test_cleaning_up_needs_no_place),
