@@ -223,7 +223,7 @@ static void submit_host(struct engine_world *world, struct pending *lease)
     bool waits = ledger_code_waits(&world->ledger, lease->effect);
     if (draw_below(&world->draw, world->calm ? 3 : 12) == 0) {
         submit_done(world, lease);
-    } else if (engine_world_fault(world, 6)) {
+    } else if (engine_world_fault(world, world->loss_percent)) {
         submit_lost(world, lease);
     } else if (draw_chance(&world->draw, waits ? 30 : 2)) {
         submit_park(world, lease);

@@ -555,6 +555,7 @@ void engine_world_run(struct engine_world *world, uint64_t seed)
     world->likes_to_wait = draw_chance(&world->draw, 20);
     world->failure_percent = draw_chance(&world->draw, 15) ? 90 : 25;
     world->misfit_percent = draw_chance(&world->draw, 15) ? 90 : 30;
+    world->loss_percent = seed % 11 == 10 ? 85 : 6;
     world->broken = NULL;
     world->record_count = 0;
     world->pending_count = 0;

@@ -52,6 +52,7 @@ struct engine_world {
     bool likes_to_wait; /* Its code waits for more than it may. */
     unsigned model_failure_percent;
     unsigned failure_percent; /* Of what code does. */
+    unsigned loss_percent; /* Of the times a host acts, it is lost, while the world is not calm. */
     unsigned misfit_percent; /* Of what it says at its end, while the world is not calm. */
     struct arena arena; /* Of the seed's texts. */
     struct run live;
