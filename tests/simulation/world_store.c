@@ -89,6 +89,30 @@ static bool is_damaged(const struct world *world, enum store_table table, str ke
     return may_be && key_read_run(key, &run) && uuid_equal(run, world->damaged->id);
 }
 
+static bool awaits_event(const struct sim_run *run)
+{
+    for (size_t i = 0; i < run->wait_count; i++) {
+        if (run->waits[i].is_open && run->waits[i].kind == EFFECT_EVENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Half of the time one that awaits an event, where there is any: others may await the same. */
+static struct sim_run *draw_damaged(struct world *world)
+{
+    size_t first = draw_below(&world->pages, world->live_count);
+    bool is_any = draw_below(&world->pages, 2) == 0;
+    for (size_t i = 0; i < world->live_count && !is_any; i++) {
+        struct sim_run *run = world->live[(first + i) % world->live_count];
+        if (awaits_event(run)) {
+            return run;
+        }
+    }
+    return world->live[first];
+}
+
 void world_store_damage(struct world *world)
 {
     struct sim_run *run;
@@ -99,7 +123,7 @@ void world_store_damage(struct world *world)
     if (world->calm || world->live_count == 0 || draw_below(&world->pages, 4) != 0) {
         return;
     }
-    run = world->live[draw_below(&world->pages, world->live_count)];
+    run = draw_damaged(world);
     world->is_row_damaged = draw_below(&world->pages, 2) == 0;
     if (run->queue != WORLD_QUEUES) {
         return; /* The place it holds in its queue would be another's meanwhile. */
