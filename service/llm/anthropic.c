@@ -82,30 +82,13 @@ static void anthropic_close(void *self)
     free(anthropic);
 }
 
-static void note(struct anthropic *self, status outcome)
-{
-    if (status_is_ok(self->fault)) {
-        self->fault = outcome;
-    }
-}
-
-static bool is_type(str object, const char *type)
-{
-    str value;
-    return json_object_get(object, STR("type"), &value) && json_string_is(value, str_of(type));
-}
-
-static bool get_string(str object, const char *name, str *ret_raw)
-{
-    return json_object_get_kind(object, str_of(name), JSON_STRING, ret_raw);
-}
-
 /* Appends bytes that are kept for sending back. */
 static void keep(struct anthropic *self, struct buf *ret, str bytes)
 {
     assert(self->bytes <= REPLY_BYTES_MAX);
     if (bytes.len > REPLY_BYTES_MAX - self->bytes) {
-        note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+        codec_note(&self->fault,
+                   status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
         return;
     }
     self->bytes += bytes.len;
@@ -122,18 +105,18 @@ static void keep_inside(struct anthropic *self, struct buf *ret, str raw)
 static void show(struct anthropic *self, const struct part *part, str raw)
 {
     assert(part->block < self->reply->block_count);
-    note(self, reply_append_string(self->reply, part->block, raw));
+    codec_note(&self->fault, reply_append_string(self->reply, part->block, raw));
 }
 
 static enum block_type type_of(str block)
 {
-    if (is_type(block, "text")) {
+    if (codec_is_type(block, "text")) {
         return TYPE_TEXT;
     }
-    if (is_type(block, "thinking")) {
+    if (codec_is_type(block, "thinking")) {
         return TYPE_THINKING;
     }
-    return is_type(block, "tool_use") ? TYPE_TOOL_USE : TYPE_OTHER;
+    return codec_is_type(block, "tool_use") ? TYPE_TOOL_USE : TYPE_OTHER;
 }
 
 static enum model_block_kind kind_of(enum block_type type)
@@ -168,7 +151,7 @@ static struct part *open_part(struct anthropic *self, uint64_t index, str block)
     assert(self->part_count <= self->reply->block_count && json_kind_of(block) == JSON_OBJECT);
     status outcome = reply_open(self->reply, kind_of(part.type), &part.block);
     if (!status_is_ok(outcome)) {
-        note(self, outcome);
+        codec_note(&self->fault, outcome);
         return NULL;
     }
     self->parts = array_reserve(self->parts, &self->part_capacity, self->part_count + 1,
@@ -185,7 +168,7 @@ static void take_input(struct anthropic *self, struct part *part, str block)
     if (!json_object_get_kind(block, STR("input"), JSON_OBJECT, &input) || str_is(input, "{}")) {
         return;
     }
-    note(self, reply_append(self->reply, part->block, input));
+    codec_note(&self->fault, reply_append(self->reply, part->block, input));
 }
 
 static void take_start(struct anthropic *self, uint64_t index, str block)
@@ -199,19 +182,19 @@ static void take_start(struct anthropic *self, uint64_t index, str block)
     assert(opened->kind == kind_of(part->type) && opened->text.len == 0);
     keep(self, &part->start, block);
     if (part->type == TYPE_TOOL_USE) {
-        (void)(get_string(block, "id", &raw) && json_string_decode(raw, &opened->call_id));
-        (void)(get_string(block, "name", &raw) && json_string_decode(raw, &opened->name));
+        (void)(codec_string(block, "id", &raw) && json_string_decode(raw, &opened->call_id));
+        (void)(codec_string(block, "name", &raw) && json_string_decode(raw, &opened->name));
         take_input(self, part, block);
     }
-    if (part->type == TYPE_TEXT && get_string(block, "text", &raw)) {
+    if (part->type == TYPE_TEXT && codec_string(block, "text", &raw)) {
         keep_inside(self, &part->text, raw);
         show(self, part, raw);
     }
-    if (part->type == TYPE_THINKING && get_string(block, "thinking", &raw)) {
+    if (part->type == TYPE_THINKING && codec_string(block, "thinking", &raw)) {
         keep_inside(self, &part->text, raw);
         show(self, part, raw);
     }
-    if (part->type == TYPE_THINKING && get_string(block, "signature", &raw)) {
+    if (part->type == TYPE_THINKING && codec_string(block, "signature", &raw)) {
         keep_inside(self, &part->signature, raw);
     }
 }
@@ -220,25 +203,27 @@ static void take_delta(struct anthropic *self, struct part *part, str delta)
 {
     str value;
     assert(!part->ended && part->block < self->reply->block_count);
-    if (is_type(delta, "text_delta") && get_string(delta, "text", &value)) {
+    if (codec_is_type(delta, "text_delta") && codec_string(delta, "text", &value)) {
         keep_inside(self, &part->text, value);
         if (part->type == TYPE_TEXT) {
             show(self, part, value);
         }
-    } else if (is_type(delta, "thinking_delta") && get_string(delta, "thinking", &value)) {
+    } else if (codec_is_type(delta, "thinking_delta") && codec_string(delta, "thinking", &value)) {
         keep_inside(self, &part->text, value);
         if (part->type == TYPE_THINKING) {
             show(self, part, value);
         }
-    } else if (is_type(delta, "signature_delta") && get_string(delta, "signature", &value)) {
+    } else if (codec_is_type(delta, "signature_delta") &&
+               codec_string(delta, "signature", &value)) {
         keep_inside(self, &part->signature, value);
-    } else if (is_type(delta, "input_json_delta") && get_string(delta, "partial_json", &value)) {
+    } else if (codec_is_type(delta, "input_json_delta") &&
+               codec_string(delta, "partial_json", &value)) {
         if (part->type == TYPE_TOOL_USE) {
             show(self, part, value);
         } else {
             keep_inside(self, &part->input, value);
         }
-    } else if (is_type(delta, "citations_delta") &&
+    } else if (codec_is_type(delta, "citations_delta") &&
                json_object_get_kind(delta, STR("citation"), JSON_OBJECT, &value)) {
         keep(self, &part->citations, part->citations.len == 0 ? STR_EMPTY : STR(","));
         keep(self, &part->citations, value);
@@ -389,22 +374,13 @@ static void take_stop(struct anthropic *self, str raw)
     }
 }
 
-static void take_name(struct buf *ret, str object, const char *name)
-{
-    str raw;
-    assert(name != NULL);
-    if (ret->len == 0 && get_string(object, name, &raw)) {
-        (void)json_string_decode(raw, ret);
-    }
-}
-
 /* What a message says of itself: at the start of a stream, or with the whole. */
 static void take_message(struct anthropic *self, str message)
 {
     str value;
     self->begun = true;
-    take_name(&self->reply->response_id, message, "id");
-    take_name(&self->reply->model, message, "model");
+    codec_take_name(&self->reply->response_id, message, "id");
+    codec_take_name(&self->reply->model, message, "model");
     if (json_object_get(message, STR("usage"), &value)) {
         take_usage(self, value);
     }
@@ -415,18 +391,18 @@ static void take_event(struct anthropic *self, str event)
     uint64_t index = number_at(event, "index");
     struct part *part = find_part(self, index);
     str value;
-    if (is_type(event, "message_start") &&
+    if (codec_is_type(event, "message_start") &&
         json_object_get_kind(event, STR("message"), JSON_OBJECT, &value)) {
         take_message(self, value);
-    } else if (is_type(event, "content_block_start") &&
+    } else if (codec_is_type(event, "content_block_start") &&
                json_object_get_kind(event, STR("content_block"), JSON_OBJECT, &value)) {
         take_start(self, index, value);
-    } else if (is_type(event, "content_block_delta") && part != NULL &&
+    } else if (codec_is_type(event, "content_block_delta") && part != NULL &&
                json_object_get_kind(event, STR("delta"), JSON_OBJECT, &value)) {
         take_delta(self, part, value);
-    } else if (is_type(event, "content_block_stop") && part != NULL) {
+    } else if (codec_is_type(event, "content_block_stop") && part != NULL) {
         end_part(self, part);
-    } else if (is_type(event, "message_delta")) {
+    } else if (codec_is_type(event, "message_delta")) {
         if (json_object_get(event, STR("usage"), &value)) {
             take_usage(self, value);
         }
@@ -502,7 +478,7 @@ static enum codec_result anthropic_record(void *self, str event, str data,
     if (!status_is_ok(anthropic->fault)) {
         return fail_on_limit(anthropic, diagnosis);
     }
-    return is_type(data, "message_stop") ? anthropic_finish(self, diagnosis) : CODEC_MORE;
+    return codec_is_type(data, "message_stop") ? anthropic_finish(self, diagnosis) : CODEC_MORE;
 }
 
 static enum codec_result anthropic_body(void *self, str json, struct diagnosis *diagnosis)

@@ -69,33 +69,12 @@ static void gemini_close(void *self)
     }
 }
 
-static void note(struct gemini *self, status outcome)
-{
-    if (status_is_ok(self->fault)) {
-        self->fault = outcome;
-    }
-}
-
-static bool get_string(str object, const char *name, str *ret_raw)
-{
-    return json_object_get_kind(object, str_of(name), JSON_STRING, ret_raw);
-}
-
-static void take_name(struct buf *ret, str object, const char *name)
-{
-    str raw;
-    assert(name != NULL);
-    if (ret->len == 0 && get_string(object, name, &raw)) {
-        (void)json_string_decode(raw, ret);
-    }
-}
-
 /* False: there is no room for one more. */
 static bool open_block(struct gemini *self, enum model_block_kind kind, size_t *ret)
 {
     status outcome = reply_open(self->reply, kind, ret);
     assert(!status_is_ok(outcome) || *ret + 1 == self->reply->block_count);
-    note(self, outcome);
+    codec_note(&self->fault, outcome);
     return status_is_ok(outcome);
 }
 
@@ -104,7 +83,8 @@ static void keep(struct gemini *self, size_t block, str part)
     struct buf *raw = &self->reply->blocks[block].raw;
     assert(raw->len == 0 && self->bytes <= REPLY_BYTES_MAX);
     if (part.len > REPLY_BYTES_MAX - self->bytes) {
-        note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+        codec_note(&self->fault,
+                   status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
         return;
     }
     self->bytes += part.len;
@@ -114,7 +94,7 @@ static void keep(struct gemini *self, size_t block, str part)
 static bool is_signed(str part)
 {
     str signature;
-    return get_string(part, "thoughtSignature", &signature) && signature.len > 2;
+    return codec_string(part, "thoughtSignature", &signature) && signature.len > 2;
 }
 
 static bool is_thought(str part)
@@ -140,7 +120,7 @@ static void take_text(struct gemini *self, str part, str raw)
     }
     assert(self->reply->blocks[block].kind == kind);
     self->open = alone ? NO_BLOCK : (ssize_t)block;
-    note(self, reply_append_string(self->reply, block, raw));
+    codec_note(&self->fault, reply_append_string(self->reply, block, raw));
     if (alone) {
         keep(self, block, part);
     }
@@ -165,7 +145,8 @@ static void put_argument(struct gemini *self, str raw)
         return;
     }
     if (self->members.len + raw.len > REPLY_BYTES_MAX) {
-        note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+        codec_note(&self->fault,
+                   status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
         return;
     }
     buf_put(&self->members, self->members.len == 0 ? STR_EMPTY : STR(","));
@@ -196,15 +177,16 @@ static void take_piece(struct gemini *self, str piece)
     struct buf path = {0};
     str raw;
     assert(self->call != NO_BLOCK);
-    take_name(&path, piece, "jsonPath");
+    codec_take_name(&path, piece, "jsonPath");
     if (!str_equal(buf_str(&path), buf_str(&self->path))) {
         end_argument(self);
         buf_put(&self->path, buf_str(&path));
     }
     buf_fini(&path);
-    if (get_string(piece, "stringValue", &raw)) {
+    if (codec_string(piece, "stringValue", &raw)) {
         if (raw.len > REPLY_BYTES_MAX - self->inside.len) {
-            note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+            codec_note(&self->fault,
+                       status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
             return;
         }
         buf_put(&self->inside, str_make(raw.ptr + 1, raw.len - 2));
@@ -254,7 +236,8 @@ static void end_call(struct gemini *self)
     if (self->members.len > 0) {
         struct buf arguments = {0};
         buf_printf(&arguments, "{" STR_FMT "}", STR_ARG(buf_str(&self->members)));
-        note(self, reply_append(self->reply, (size_t)self->call, buf_str(&arguments)));
+        codec_note(&self->fault,
+                   reply_append(self->reply, (size_t)self->call, buf_str(&arguments)));
         buf_fini(&arguments);
     }
     assert(self->path.len == 0);
@@ -282,14 +265,14 @@ static void begin_call(struct gemini *self, str part, str call)
     assert(self->call == NO_BLOCK && self->members.len == 0);
     struct reply_block *opened = &self->reply->blocks[block];
     self->open = NO_BLOCK;
-    take_name(&opened->call_id, call, "id");
-    take_name(&opened->name, call, "name");
+    codec_take_name(&opened->call_id, call, "id");
+    codec_take_name(&opened->name, call, "name");
     if (json_object_get_kind(call, STR("args"), JSON_OBJECT, &arguments)) {
-        note(self, reply_append(self->reply, block, arguments));
+        codec_note(&self->fault, reply_append(self->reply, block, arguments));
     }
     if (will_continue(call)) {
         self->call = (ssize_t)block;
-        if (is_signed(part) && get_string(part, "thoughtSignature", &arguments)) {
+        if (is_signed(part) && codec_string(part, "thoughtSignature", &arguments)) {
             buf_put(&self->signature, arguments);
         }
     } else {
@@ -304,7 +287,7 @@ static void take_call(struct gemini *self, str part, str call)
     str name;
     str piece;
     assert(json_kind_of(call) == JSON_OBJECT);
-    if (get_string(call, "name", &name) && name.len > 2) {
+    if (codec_string(call, "name", &name) && name.len > 2) {
         begin_call(self, part, call);
         return;
     }
@@ -328,7 +311,7 @@ static void take_part(struct gemini *self, str part)
     assert(json_kind_of(part) == JSON_OBJECT);
     if (json_object_get_kind(part, STR("functionCall"), JSON_OBJECT, &value)) {
         take_call(self, part, value);
-    } else if (get_string(part, "text", &value)) {
+    } else if (codec_string(part, "text", &value)) {
         take_text(self, part, value);
     } else if (open_block(self, MODEL_BLOCK_OPAQUE, &block)) {
         self->open = NO_BLOCK; /* Code that ran, its result, what is not known yet. */
@@ -428,7 +411,7 @@ static bool is_blocked(const struct gemini *self, str chunk, struct diagnosis *d
     if (self->begun || !json_object_get(chunk, STR("promptFeedback"), &feedback)) {
         return false;
     }
-    take_name(&reason, feedback, "blockReason");
+    codec_take_name(&reason, feedback, "blockReason");
     bool blocked = reason.len > 0;
     if (blocked) {
         diagnosis_set(diagnosis, CODE_FAILED_PRECONDITION, "CONTENT_FILTERED", false,
@@ -447,8 +430,8 @@ static enum codec_result take_chunk(struct gemini *self, str chunk, struct diagn
         diagnosis_from_error(diagnosis, value);
         return CODEC_FAILED;
     }
-    take_name(&reply->response_id, chunk, "responseId");
-    take_name(&reply->model, chunk, "modelVersion");
+    codec_take_name(&reply->response_id, chunk, "responseId");
+    codec_take_name(&reply->model, chunk, "modelVersion");
     if (json_object_get(chunk, STR("candidates"), &value)) {
         take_candidates(self, value);
     }

@@ -33,27 +33,6 @@ static void ollama_close(void *self)
     free(self);
 }
 
-static void note(struct ollama *self, status outcome)
-{
-    if (status_is_ok(self->fault)) {
-        self->fault = outcome;
-    }
-}
-
-static bool get_string(str object, const char *name, str *ret_raw)
-{
-    return json_object_get_kind(object, str_of(name), JSON_STRING, ret_raw);
-}
-
-static void take_name(struct buf *ret, str object, const char *name)
-{
-    str raw;
-    assert(name != NULL);
-    if (ret->len == 0 && get_string(object, name, &raw)) {
-        (void)json_string_decode(raw, ret);
-    }
-}
-
 static void append(struct ollama *self, enum model_block_kind kind, ssize_t *block, str raw)
 {
     size_t opened;
@@ -63,13 +42,13 @@ static void append(struct ollama *self, enum model_block_kind kind, ssize_t *blo
     if (*block == NO_BLOCK) {
         status outcome = reply_open(self->reply, kind, &opened);
         if (!status_is_ok(outcome)) {
-            note(self, outcome);
+            codec_note(&self->fault, outcome);
             return;
         }
         *block = (ssize_t)opened;
     }
     assert(self->reply->blocks[*block].kind == kind);
-    note(self, reply_append_string(self->reply, (size_t)*block, raw));
+    codec_note(&self->fault, reply_append_string(self->reply, (size_t)*block, raw));
 }
 
 static void take_call(struct ollama *self, str call)
@@ -79,20 +58,20 @@ static void take_call(struct ollama *self, str call)
     str arguments;
     status outcome = reply_open(self->reply, MODEL_BLOCK_TOOL_CALL, &block);
     if (!status_is_ok(outcome)) {
-        note(self, outcome);
+        codec_note(&self->fault, outcome);
         return;
     }
     struct reply_block *opened = &self->reply->blocks[block];
     assert(opened->kind == MODEL_BLOCK_TOOL_CALL && opened->text.len == 0);
-    take_name(&opened->call_id, call, "id");
+    codec_take_name(&opened->call_id, call, "id");
     if (!json_object_get(call, STR("function"), &function)) {
         return;
     }
-    take_name(&opened->name, function, "name");
+    codec_take_name(&opened->name, function, "name");
     if (json_object_get_kind(function, STR("arguments"), JSON_OBJECT, &arguments)) {
-        note(self, reply_append(self->reply, block, arguments));
-    } else if (get_string(function, "arguments", &arguments)) {
-        note(self, reply_append_string(self->reply, block, arguments));
+        codec_note(&self->fault, reply_append(self->reply, block, arguments));
+    } else if (codec_string(function, "arguments", &arguments)) {
+        codec_note(&self->fault, reply_append_string(self->reply, block, arguments));
     }
 }
 
@@ -101,10 +80,10 @@ static void take_message(struct ollama *self, str message)
     str calls = STR_EMPTY;
     str call;
     str raw;
-    if (get_string(message, "thinking", &raw)) {
+    if (codec_string(message, "thinking", &raw)) {
         append(self, MODEL_BLOCK_REASONING, &self->thinking_block, raw);
     }
-    if (get_string(message, "content", &raw)) {
+    if (codec_string(message, "content", &raw)) {
         append(self, MODEL_BLOCK_TEXT, &self->text_block, raw);
     }
     (void)json_object_get(message, STR("tool_calls"), &calls);
@@ -138,7 +117,7 @@ static void take_end(struct ollama *self, str line)
     struct reply *reply = self->reply;
     self->done = true;
     assert(reply->stop_raw.len == 0);
-    take_name(&reply->stop_raw, line, "done_reason");
+    codec_take_name(&reply->stop_raw, line, "done_reason");
     if (str_is(buf_str(&reply->stop_raw), "length")) {
         reply->stop = MODEL_STOP_MAX_TOKENS;
     } else {
@@ -177,11 +156,11 @@ static enum codec_result take_line(struct ollama *self, str line, struct diagnos
         diagnosis_from_error(diagnosis, value);
         return CODEC_FAILED;
     }
-    take_name(&self->reply->model, line, "model");
+    codec_take_name(&self->reply->model, line, "model");
     if (json_object_get_kind(line, STR("message"), JSON_OBJECT, &value)) {
         self->begun = true;
         take_message(self, value);
-    } else if (get_string(line, "response", &value)) { /* Of /api/generate. */
+    } else if (codec_string(line, "response", &value)) { /* Of /api/generate. */
         self->begun = true;
         append(self, MODEL_BLOCK_TEXT, &self->text_block, value);
     }

@@ -77,13 +77,6 @@ static void chat_close(void *self)
     free(chat);
 }
 
-static void note(struct chat *chat, status outcome)
-{
-    if (status_is_ok(chat->fault)) {
-        chat->fault = outcome;
-    }
-}
-
 static bool has_text(str raw)
 {
     return json_kind_of(raw) == JSON_STRING && raw.len > 2;
@@ -100,13 +93,13 @@ static void append_string(struct chat *chat, enum model_block_kind kind, ssize_t
     if (*block == NO_BLOCK) {
         status outcome = reply_open(chat->reply, kind, &opened);
         if (!status_is_ok(outcome)) {
-            note(chat, outcome);
+            codec_note(&chat->fault, outcome);
             return;
         }
         *block = (ssize_t)opened;
     }
     assert(chat->reply->blocks[*block].kind == kind);
-    note(chat, reply_append_string(chat->reply, (size_t)*block, raw));
+    codec_note(&chat->fault, reply_append_string(chat->reply, (size_t)*block, raw));
 }
 
 static void append_text(struct chat *chat, str raw)
@@ -157,7 +150,8 @@ static void take_details(struct chat *chat, str details)
     str element;
     while (json_next_element(&elements, &element)) {
         if (details_bytes(&chat->details) + element.len > REPLY_BYTES_MAX) {
-            note(chat, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+            codec_note(&chat->fault,
+                       status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
             return;
         }
         details_add(&chat->details, element);
@@ -193,7 +187,7 @@ static struct slot *open_slot(struct chat *chat, int64_t index)
     size_t block;
     status outcome = reply_open(chat->reply, MODEL_BLOCK_TOOL_CALL, &block);
     if (!status_is_ok(outcome)) {
-        note(chat, outcome);
+        codec_note(&chat->fault, outcome);
         return NULL;
     }
     assert(chat->reply->blocks[block].kind == MODEL_BLOCK_TOOL_CALL);
@@ -257,7 +251,7 @@ static void append_arguments(struct chat *chat, size_t block, str raw)
         ssize_t opened = (ssize_t)block;
         append_string(chat, MODEL_BLOCK_TOOL_CALL, &opened, raw);
     } else if (kind == JSON_OBJECT) {
-        note(chat, reply_append(chat->reply, block, raw));
+        codec_note(&chat->fault, reply_append(chat->reply, block, raw));
     }
 }
 
@@ -473,23 +467,14 @@ static void take_usage(struct reply *reply, str usage)
     }
 }
 
-static void take_name(struct buf *ret, str object, const char *key)
-{
-    str value;
-    assert(key != NULL);
-    if (ret->len == 0 && json_object_get(object, str_of(key), &value)) {
-        (void)json_string_decode(value, ret);
-    }
-}
-
 /* A chunk, or a whole reply: they differ only in what a choice holds. */
 static void take_object(struct chat *chat, str object, bool whole)
 {
     struct reply *reply = chat->reply;
     str value;
     str usage;
-    take_name(&reply->response_id, object, "id");
-    take_name(&reply->model, object, "model");
+    codec_take_name(&reply->response_id, object, "id");
+    codec_take_name(&reply->model, object, "model");
     if (json_object_get(object, STR("choices"), &value)) {
         take_choices(chat, value, whole);
     }
@@ -552,7 +537,7 @@ static void settle(struct chat *chat)
     if (details.len > 0) {
         size_t block = (size_t)chat->reasoning_block;
         if (chat->reasoning_block == NO_BLOCK) {
-            note(chat, reply_open(reply, MODEL_BLOCK_OPAQUE, &block));
+            codec_note(&chat->fault, reply_open(reply, MODEL_BLOCK_OPAQUE, &block));
         }
         if (status_is_ok(chat->fault)) {
             struct buf *raw = &reply->blocks[block].raw;

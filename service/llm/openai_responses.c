@@ -56,45 +56,18 @@ static void responses_close(void *self)
     }
 }
 
-static void note(struct responses *self, status outcome)
-{
-    if (status_is_ok(self->fault)) {
-        self->fault = outcome;
-    }
-}
-
-static bool is_type(str object, const char *type)
-{
-    str value;
-    return json_object_get(object, STR("type"), &value) && json_string_is(value, str_of(type));
-}
-
-static bool get_string(str object, const char *name, str *ret_raw)
-{
-    return json_object_get_kind(object, str_of(name), JSON_STRING, ret_raw);
-}
-
-static void take_name(struct buf *ret, str object, const char *name)
-{
-    str raw;
-    assert(name != NULL);
-    if (ret->len == 0 && get_string(object, name, &raw)) {
-        (void)json_string_decode(raw, ret);
-    }
-}
-
 static enum item_type type_of(str item)
 {
-    if (is_type(item, "message")) {
+    if (codec_is_type(item, "message")) {
         return ITEM_MESSAGE;
     }
-    if (is_type(item, "reasoning")) {
+    if (codec_is_type(item, "reasoning")) {
         return ITEM_REASONING;
     }
-    if (is_type(item, "function_call")) {
+    if (codec_is_type(item, "function_call")) {
         return ITEM_CALL;
     }
-    return is_type(item, "custom_tool_call") ? ITEM_CUSTOM_CALL : ITEM_OTHER;
+    return codec_is_type(item, "custom_tool_call") ? ITEM_CUSTOM_CALL : ITEM_OTHER;
 }
 
 static enum model_block_kind kind_of(enum item_type type)
@@ -130,7 +103,7 @@ static struct item *open_item(struct responses *self, uint64_t index, str object
     status outcome = reply_open(self->reply, kind_of(item.type), &item.block);
     assert(json_kind_of(object) == JSON_OBJECT && find_item(self, index) == NULL);
     if (!status_is_ok(outcome)) {
-        note(self, outcome);
+        codec_note(&self->fault, outcome);
         return NULL;
     }
     self->items = array_reserve(self->items, &self->item_capacity, self->item_count + 1,
@@ -144,7 +117,7 @@ static void append(struct responses *self, struct item *item, str raw)
     assert(item->block < self->reply->block_count);
     if (raw.len > 2) {
         item->has_text = true;
-        note(self, reply_append_string(self->reply, item->block, raw));
+        codec_note(&self->fault, reply_append_string(self->reply, item->block, raw));
     }
 }
 
@@ -157,14 +130,14 @@ static void append_refusal(struct responses *self, struct item *item, str raw)
     if (item->refusal == NO_BLOCK) {
         status outcome = reply_open(self->reply, MODEL_BLOCK_REFUSAL, &opened);
         if (!status_is_ok(outcome)) {
-            note(self, outcome);
+            codec_note(&self->fault, outcome);
             return;
         }
         item->refusal = (ssize_t)opened;
     }
     assert(self->reply->blocks[item->refusal].kind == MODEL_BLOCK_REFUSAL);
     item->has_refusal = true;
-    note(self, reply_append_string(self->reply, (size_t)item->refusal, raw));
+    codec_note(&self->fault, reply_append_string(self->reply, (size_t)item->refusal, raw));
 }
 
 /* The strings `name` of the objects in an array. */
@@ -178,7 +151,7 @@ static void append_each(struct responses *self, struct item *item, str object, c
     (void)json_object_get(object, str_of(array), &list);
     struct json_iterator elements = json_elements(list);
     while (json_next_element(&elements, &element)) {
-        if (get_string(element, name, &raw)) {
+        if (codec_string(element, name, &raw)) {
             append(self, item, raw);
         }
     }
@@ -197,7 +170,7 @@ static void fill_message(struct responses *self, struct item *item, str object)
     (void)json_object_get(object, STR("content"), &list);
     struct json_iterator parts = json_elements(list);
     while (wants_refusal && json_next_element(&parts, &part)) {
-        if (get_string(part, "refusal", &raw)) {
+        if (codec_string(part, "refusal", &raw)) {
             append_refusal(self, item, raw);
         }
     }
@@ -208,9 +181,9 @@ static void fill_call(struct responses *self, struct item *item, str object, con
     struct reply_block *block = &self->reply->blocks[item->block];
     str raw;
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
-    take_name(&block->call_id, object, "call_id");
-    take_name(&block->name, object, "name");
-    if (!item->has_text && get_string(object, arguments, &raw)) {
+    codec_take_name(&block->call_id, object, "call_id");
+    codec_take_name(&block->name, object, "name");
+    if (!item->has_text && codec_string(object, arguments, &raw)) {
         append(self, item, raw);
     }
 }
@@ -247,7 +220,7 @@ static bool is_kept(const struct item *item, str object)
     str encrypted;
     assert(json_kind_of(object) == JSON_OBJECT);
     if (item->type == ITEM_REASONING) {
-        return get_string(object, "encrypted_content", &encrypted) && encrypted.len > 2;
+        return codec_string(object, "encrypted_content", &encrypted) && encrypted.len > 2;
     }
     return item->type != ITEM_CUSTOM_CALL;
 }
@@ -257,7 +230,8 @@ static void keep(struct responses *self, const struct item *item, str object)
     struct buf *raw = &self->reply->blocks[item->block].raw;
     assert(item->done && self->bytes <= REPLY_BYTES_MAX);
     if (object.len > REPLY_BYTES_MAX - self->bytes) {
-        note(self, status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
+        codec_note(&self->fault,
+                   status_make(CODE_RESOURCE_EXHAUSTED, "the reply is longer than 16 MiB"));
         return;
     }
     assert(raw->len == 0);
@@ -317,8 +291,8 @@ static void take_response(struct responses *self, str response)
 {
     str usage;
     self->begun = true;
-    take_name(&self->reply->response_id, response, "id");
-    take_name(&self->reply->model, response, "model");
+    codec_take_name(&self->reply->response_id, response, "id");
+    codec_take_name(&self->reply->model, response, "model");
     if (json_object_get(response, STR("usage"), &usage)) {
         take_usage(self->reply, usage);
     }
@@ -358,7 +332,7 @@ static void take_stop(struct responses *self, str response, bool is_completed)
     struct buf reason = {0};
     assert(json_kind_of(response) == JSON_OBJECT);
     (void)json_object_get(response, STR("incomplete_details"), &details);
-    take_name(&reason, details, "reason");
+    codec_take_name(&reason, details, "reason");
     buf_reset(&reply->stop_raw);
     if (is_completed) {
         buf_put(&reply->stop_raw, STR("completed"));
@@ -407,20 +381,22 @@ static void take_delta(struct responses *self, struct item *item, str event)
 {
     str raw;
     assert(!item->done && item->block < self->reply->block_count);
-    if (!get_string(event, "delta", &raw)) {
+    if (!codec_string(event, "delta", &raw)) {
         return;
     }
-    if (is_type(event, "response.refusal.delta") && item->type == ITEM_MESSAGE) {
+    if (codec_is_type(event, "response.refusal.delta") && item->type == ITEM_MESSAGE) {
         append_refusal(self, item, raw);
         return;
     }
     bool fits =
-        (item->type == ITEM_MESSAGE && is_type(event, "response.output_text.delta")) ||
-        (item->type == ITEM_CALL && is_type(event, "response.function_call_arguments.delta")) ||
+        (item->type == ITEM_MESSAGE && codec_is_type(event, "response.output_text.delta")) ||
+        (item->type == ITEM_CALL &&
+         codec_is_type(event, "response.function_call_arguments.delta")) ||
         (item->type == ITEM_CUSTOM_CALL &&
-         is_type(event, "response.custom_tool_call_input.delta")) ||
-        (item->type == ITEM_REASONING && (is_type(event, "response.reasoning_summary_text.delta") ||
-                                          is_type(event, "response.reasoning_text.delta")));
+         codec_is_type(event, "response.custom_tool_call_input.delta")) ||
+        (item->type == ITEM_REASONING &&
+         (codec_is_type(event, "response.reasoning_summary_text.delta") ||
+          codec_is_type(event, "response.reasoning_text.delta")));
     if (fits) {
         append(self, item, raw);
     }
@@ -433,14 +409,14 @@ static void take_item_event(struct responses *self, str event)
     struct item *item = find_item(self, index);
     str object = STR_EMPTY;
     (void)json_object_get_kind(event, STR("item"), JSON_OBJECT, &object);
-    if (is_type(event, "response.output_item.added") && item == NULL && object.len > 0) {
+    if (codec_is_type(event, "response.output_item.added") && item == NULL && object.len > 0) {
         item = open_item(self, index, object);
         if (item != NULL && kind_of(item->type) == MODEL_BLOCK_TOOL_CALL) {
             struct reply_block *block = &self->reply->blocks[item->block];
-            take_name(&block->call_id, object, "call_id");
-            take_name(&block->name, object, "name");
+            codec_take_name(&block->call_id, object, "call_id");
+            codec_take_name(&block->name, object, "name");
         }
-    } else if (is_type(event, "response.output_item.done") && object.len > 0) {
+    } else if (codec_is_type(event, "response.output_item.done") && object.len > 0) {
         take_item(self, index, object);
     } else if (item != NULL && !item->done) {
         take_delta(self, item, event);
@@ -452,11 +428,11 @@ static bool find_error(str object, str *ret)
 {
     *ret = object;
     if (json_object_get(object, STR("error"), ret) && json_kind_of(*ret) != JSON_NULL) {
-        return !is_type(object, "response") &&
+        return !codec_is_type(object, "response") &&
                !json_object_get_kind(object, STR("object"), JSON_STRING, &object);
     }
     *ret = object;
-    return is_type(object, "error");
+    return codec_is_type(object, "error");
 }
 
 static enum codec_result fail_garbled(struct diagnosis *diagnosis)
@@ -485,8 +461,9 @@ static enum codec_result responses_record(void *self, str event, str data,
         return CODEC_FAILED;
     }
     bool has_response = json_object_get_kind(data, STR("response"), JSON_OBJECT, &value);
-    bool ends = is_type(data, "response.completed") || is_type(data, "response.incomplete") ||
-                is_type(data, "response.failed");
+    bool ends = codec_is_type(data, "response.completed") ||
+                codec_is_type(data, "response.incomplete") ||
+                codec_is_type(data, "response.failed");
     if (ends && has_response) {
         return take_end(responses, value, diagnosis);
     }
