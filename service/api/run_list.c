@@ -15,8 +15,12 @@ static_assert((int)LIST_PAGE <= (int)LIST_PAGE_MAX);
 /* The numbers of the protos are those of the engine and of the rows. */
 static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1);
-static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED == 5);
-static_assert((int)POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE == (int)STATUS_UNREADABLE);
+static_assert((int)RUN_STATUS_RUNNING == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING);
+static_assert((int)RUN_STATUS_WAITING == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
+static_assert((int)RUN_STATUS_COMPLETED == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
+static_assert((int)RUN_STATUS_FAILED == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED);
+static_assert((int)RUN_STATUS_CANCELLED == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
+static_assert((int)RUN_STATUS_UNREADABLE == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE);
 
 /* Far beyond any clock, and within what an id holds. */
 #define TIME_MS_MAX ((int64_t)1 << 46)

@@ -62,25 +62,6 @@ static Polos__V1__Usage *usage_of(struct arena *arena, const struct engine_usage
     return usage;
 }
 
-static Polos__V1__RunStatus status_of(const struct run *state)
-{
-    switch ((enum run_state)state->state) {
-    case RUN_COMPLETED:
-        return POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED;
-    case RUN_FAILED:
-        return POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED;
-    case RUN_CANCELLED:
-        return POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED;
-    case RUN_NEW:
-    case RUN_THINKING:
-    case RUN_ACTING:
-    case RUN_STATE_COUNT:
-        break;
-    }
-    return engine_is_waiting(state) ? POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING
-                                    : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING;
-}
-
 Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena)
 {
     const struct run *state = &facts->state;
@@ -90,7 +71,7 @@ Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *aren
     run->id = text_of_uuid(arena, state->id);
     run->kind = (Polos__V1__RunKind)state->kind;
     run->name = text_of(arena, facts->name);
-    run->status = status_of(state);
+    run->status = (Polos__V1__RunStatus)run_status_of(state);
     run->total_steps = (int32_t)state->steps;
     run->root_run_id = run->id;
     run->created_at_ms = (int64_t)state->started_ms;

@@ -126,3 +126,16 @@ status codec_decode(const struct codec_entry *entry, struct arena *arena, struct
     *ret = (struct event){.kind = entry->kind, .time_ms = entry->time_ms};
     return row->from_body(message, ret);
 }
+
+status codec_decode_start(str record, struct arena *arena, struct event *ret)
+{
+    struct codec_entry entry;
+    size_t cursor = 0;
+    bool at_end = false;
+    TRY(codec_next(record, &cursor, &entry, &at_end));
+    assert(!at_end); /* An empty record is damaged. */
+    if (entry.kind != EVENT_RUN_STARTED) {
+        return damaged("the run's journal does not begin with its start");
+    }
+    return codec_decode(&entry, arena, ret);
+}

@@ -40,6 +40,8 @@ struct codec_entry {
 status codec_next(str record, size_t *cursor, struct codec_entry *ret, bool *ret_end);
 /* Parses a body. The event's payloads point into the arena or the record. */
 status codec_decode(const struct codec_entry *entry, struct arena *arena, struct event *ret);
+/* The first event of a journal's first record. DATA_LOSS: it is no RUN_STARTED, too. */
+status codec_decode_start(str record, struct arena *arena, struct event *ret);
 
 /* The event as a JSON object (without seq, time, kind, effect, attempt), for people. `reply`
  * blocks of a model are rendered as {"text","reasoning","tool_calls"...}. Values that are JSON
@@ -58,6 +60,18 @@ enum {
     CODEC_KEY_MAX = 200,
 };
 
+/* How a run stands, as rows and the API number it: never renumbered. */
+enum run_status {
+    RUN_STATUS_RUNNING = 1,
+    RUN_STATUS_WAITING = 2, /* Those after it are of runs that live no more. */
+    RUN_STATUS_COMPLETED = 3,
+    RUN_STATUS_FAILED = 4,
+    RUN_STATUS_CANCELLED = 5,
+    RUN_STATUS_UNREADABLE = 6, /* Of a run that is set apart; no row has it. */
+};
+
+enum run_status run_status_of(const struct run *run);
+
 /* An index row; see RunRow in records.proto (nanopb).
  *
  * `ready` names the tasks that are EFFECT_READY, for which any host may ask, and the model call
@@ -67,7 +81,7 @@ enum {
  * 0. */
 struct run_row {
     enum run_kind kind;
-    uint32_t status; /* RunStatus of the API: 1 running ... 5 cancelled. */
+    uint32_t status; /* enum run_status. */
     char name[CODEC_NAME_MAX + 1];
     uint64_t created_ms;
     uint64_t ended_ms;

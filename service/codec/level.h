@@ -24,6 +24,7 @@ enum level {
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */
 enum level level_of_index(uint8_t kind);
+/* Of an event that is put, by its traits. */
 enum level level_of_event(enum event_kind kind);
 
 #endif

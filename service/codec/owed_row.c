@@ -1,10 +1,8 @@
 #include "service/codec/owed_row.h"
 
-#include <pb_decode.h>
-#include <pb_encode.h>
-
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/endian.h"
+#include "service/codec/pack.h"
 
 enum {
     ROW_VERSION = 1,
@@ -12,20 +10,6 @@ enum {
 };
 static_assert(polos_journal_v1_OwedRow_size <= OWED_ROW_BYTES_MAX, "records.options");
 static_assert(polos_journal_v1_TreeRow_size <= TREE_ROW_BYTES_MAX, "records.options");
-
-static str encode(const pb_msgdesc_t *fields, const void *message, char *ret, size_t bytes_max)
-{
-    pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)ret, bytes_max);
-    bool encoded = pb_encode(&stream, fields, message);
-    assert(encoded && stream.bytes_written > 0);
-    return str_make(ret, stream.bytes_written);
-}
-
-static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
-{
-    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)bytes.ptr, bytes.len);
-    return pb_decode(&stream, fields, ret);
-}
 
 struct index_tail owed_key_tail(const struct owed_key *key)
 {
@@ -61,13 +45,14 @@ str owed_row_encode(const struct owed_row *row, char ret[OWED_ROW_BYTES_MAX])
     memcpy(body.target, row->target.bytes, sizeof(body.target));
     memcpy(body.source, row->source.bytes, sizeof(body.source));
     memcpy(body.cursor, row->cursor.bytes, sizeof(body.cursor));
-    return encode(polos_journal_v1_OwedRow_fields, &body, ret, OWED_ROW_BYTES_MAX);
+    return str_make(ret,
+                    pack_message(polos_journal_v1_OwedRow_fields, &body, ret, OWED_ROW_BYTES_MAX));
 }
 
 status owed_row_decode(str bytes, struct owed_row *ret)
 {
     polos_journal_v1_OwedRow body = polos_journal_v1_OwedRow_init_zero;
-    if (!decode(polos_journal_v1_OwedRow_fields, bytes, &body) || body.kind == 0) {
+    if (!unpack_message(polos_journal_v1_OwedRow_fields, bytes, &body) || body.kind == 0) {
         return status_make(CODE_DATA_LOSS, "row of what is owed: damaged");
     }
     if (body.version > ROW_VERSION) {
@@ -91,13 +76,15 @@ str tree_row_encode(const struct tree_row *row, char ret[TREE_ROW_BYTES_MAX])
 {
     polos_journal_v1_TreeRow body = {.version = ROW_VERSION, .live = row->live};
     assert(row->live > 0); /* Else there is no row. */
-    return encode(polos_journal_v1_TreeRow_fields, &body, ret, TREE_ROW_BYTES_MAX);
+    return str_make(ret,
+                    pack_message(polos_journal_v1_TreeRow_fields, &body, ret, TREE_ROW_BYTES_MAX));
 }
 
 status tree_row_decode(str bytes, struct tree_row *ret)
 {
     polos_journal_v1_TreeRow body = polos_journal_v1_TreeRow_init_zero;
-    if (!decode(polos_journal_v1_TreeRow_fields, bytes, &body) || body.version > ROW_VERSION) {
+    if (!unpack_message(polos_journal_v1_TreeRow_fields, bytes, &body) ||
+        body.version > ROW_VERSION) {
         return status_make(CODE_DATA_LOSS, "row of a tree: damaged");
     }
     ret->live = body.live;

@@ -10,6 +10,8 @@
 #include "service/base/outcome.h"
 #include "service/base/uuid.h"
 
+/* Each a member of the object that is open; one that has no value (empty, zero, false) is left
+ * out. */
 void render_text(struct json_writer *writer, const char *name, str text);
 void render_number(struct json_writer *writer, const char *name, uint64_t number);
 void render_true(struct json_writer *writer, const char *name, bool fact);

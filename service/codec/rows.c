@@ -1,8 +1,6 @@
-#include <pb_decode.h>
-#include <pb_encode.h>
-
 #include "polos/journal/v1/records.pb.h"
 #include "service/codec/codec.h"
+#include "service/codec/pack.h"
 
 static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->name.bytes) == CODEC_NAME_MAX,
               "records.options");
@@ -14,20 +12,6 @@ static_assert(sizeof(((polos_journal_v1_RunRow *)NULL)->concurrency_key.bytes) =
               "records.options");
 static_assert(COUNT_OF(((polos_journal_v1_RunRow *)NULL)->parked) == CODEC_READY_MAX,
               "records.options");
-
-static size_t encode(const pb_msgdesc_t *fields, const void *message, char *ret, size_t bytes_max)
-{
-    pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)ret, bytes_max);
-    bool encoded = pb_encode(&stream, fields, message);
-    assert(encoded && "the caller's buffer is too small");
-    return stream.bytes_written;
-}
-
-static bool decode(const pb_msgdesc_t *fields, str bytes, void *ret)
-{
-    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)bytes.ptr, bytes.len);
-    return pb_decode(&stream, fields, ret);
-}
 
 /* Names end in NUL here and have a length on disk. */
 static pb_size_t text_to(const char *text, size_t bytes_max, pb_byte_t *ret)
@@ -54,6 +38,19 @@ static void name_from(const pb_byte_t *name, size_t len, char *ret)
 static bool may_be_ready(uint32_t kind)
 {
     return kind == EFFECT_TOOL || kind == EFFECT_BODY || kind == EFFECT_MODEL;
+}
+
+enum run_status run_status_of(const struct run *run)
+{
+    static const enum run_status ended[] = {
+        [RUN_COMPLETED] = RUN_STATUS_COMPLETED,
+        [RUN_FAILED] = RUN_STATUS_FAILED,
+        [RUN_CANCELLED] = RUN_STATUS_CANCELLED,
+    };
+    if (engine_is_terminal(run)) {
+        return ended[run->state];
+    }
+    return engine_is_waiting(run) ? RUN_STATUS_WAITING : RUN_STATUS_RUNNING;
 }
 
 size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
@@ -83,13 +80,13 @@ size_t codec_encode_row(const struct run_row *row, char *ret, size_t bytes_max)
         body.parked[i].deployment = row->ready[i].deployment;
         body.parked[i].name.size = name_to(row->ready[i].name, body.parked[i].name.bytes);
     }
-    return encode(polos_journal_v1_RunRow_fields, &body, ret, bytes_max);
+    return pack_message(polos_journal_v1_RunRow_fields, &body, ret, bytes_max);
 }
 
 status codec_decode_row(str bytes, struct run_row *ret)
 {
     polos_journal_v1_RunRow body = polos_journal_v1_RunRow_init_zero;
-    if (!decode(polos_journal_v1_RunRow_fields, bytes, &body)) {
+    if (!unpack_message(polos_journal_v1_RunRow_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of a run: damaged");
     }
     if (body.kind >= RUN_KIND_COUNT) {
@@ -137,7 +134,7 @@ static_assert((int)polos_journal_v1_RunLine_deployment_tag ==
 status codec_decode_row_line(str bytes, struct run_row_line *ret)
 {
     polos_journal_v1_RunLine body = polos_journal_v1_RunLine_init_zero;
-    if (!decode(polos_journal_v1_RunLine_fields, bytes, &body)) {
+    if (!unpack_message(polos_journal_v1_RunLine_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of a run: damaged");
     }
     if (body.kind >= RUN_KIND_COUNT) {
@@ -161,13 +158,13 @@ size_t codec_encode_idempotency(const struct idempotency_row *row, char *ret, si
     static_assert(sizeof(body.digest) == sizeof(row->digest), "records.options");
     memcpy(body.run_id, row->run.bytes, sizeof(body.run_id));
     memcpy(body.digest, row->digest, sizeof(body.digest));
-    return encode(polos_journal_v1_IdempotencyRow_fields, &body, ret, bytes_max);
+    return pack_message(polos_journal_v1_IdempotencyRow_fields, &body, ret, bytes_max);
 }
 
 status codec_decode_idempotency(str bytes, struct idempotency_row *ret)
 {
     polos_journal_v1_IdempotencyRow body = polos_journal_v1_IdempotencyRow_init_zero;
-    if (!decode(polos_journal_v1_IdempotencyRow_fields, bytes, &body)) {
+    if (!unpack_message(polos_journal_v1_IdempotencyRow_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of an idempotency key: damaged");
     }
     memcpy(ret->run.bytes, body.run_id, sizeof(body.run_id));

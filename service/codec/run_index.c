@@ -1,10 +1,8 @@
 #include "service/codec/run_index.h"
 
-#include <pb_decode.h>
-#include <pb_encode.h>
-
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/hash.h"
+#include "service/codec/pack.h"
 
 enum {
     TAIL_BYTES = 1 + HASH_BYTES + 16,
@@ -41,19 +39,15 @@ status run_index_decode(str tail, uuid *ret)
 size_t run_index_built_encode(const struct run_index_built *built, char *ret, size_t bytes_max)
 {
     polos_journal_v1_RunIndexBuilt body = {.is_complete = built->is_complete};
-    pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)ret, bytes_max);
     static_assert(sizeof(body.last) == sizeof(built->last.bytes), "records.options");
     memcpy(body.last, built->last.bytes, sizeof(body.last));
-    bool encoded = pb_encode(&stream, polos_journal_v1_RunIndexBuilt_fields, &body);
-    assert(encoded);
-    return stream.bytes_written;
+    return pack_message(polos_journal_v1_RunIndexBuilt_fields, &body, ret, bytes_max);
 }
 
 status run_index_built_decode(str bytes, struct run_index_built *ret)
 {
     polos_journal_v1_RunIndexBuilt body = polos_journal_v1_RunIndexBuilt_init_zero;
-    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)bytes.ptr, bytes.len);
-    if (!pb_decode(&stream, polos_journal_v1_RunIndexBuilt_fields, &body)) {
+    if (!unpack_message(polos_journal_v1_RunIndexBuilt_fields, bytes, &body)) {
         return status_make(CODE_DATA_LOSS, "row of what is built of the index of runs: damaged");
     }
     ret->is_complete = body.is_complete;

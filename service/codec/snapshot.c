@@ -1,10 +1,8 @@
-#include <pb_decode.h>
-#include <pb_encode.h>
-
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/crc32c.h"
 #include "service/base/endian.h"
 #include "service/codec/codec.h"
+#include "service/codec/pack.h"
 
 /* u8 format (2) | u8[3] zero | u32 crc32c of the body, little-endian | body
  *
@@ -90,13 +88,11 @@ void codec_encode_run(const struct run *run, struct buf *ret)
     run_to(run, &body);
     buf_reserve(ret, HEAD_BYTES + polos_journal_v1_RunSnapshot_size);
     char *start = ret->ptr + ret->len;
-    pb_ostream_t stream =
-        pb_ostream_from_buffer((pb_byte_t *)start + HEAD_BYTES, polos_journal_v1_RunSnapshot_size);
-    bool encoded = pb_encode(&stream, polos_journal_v1_RunSnapshot_fields, &body);
-    assert(encoded);
+    size_t packed = pack_message(polos_journal_v1_RunSnapshot_fields, &body, start + HEAD_BYTES,
+                                 polos_journal_v1_RunSnapshot_size);
     buf_put(ret, str_make(format, sizeof(format)));
-    buf_put_u32_le(ret, crc32c(0, str_make(start + HEAD_BYTES, stream.bytes_written)));
-    ret->len += stream.bytes_written;
+    buf_put_u32_le(ret, crc32c(0, str_make(start + HEAD_BYTES, packed)));
+    ret->len += packed;
 }
 
 static bool effect_from(const polos_journal_v1_EffectState *body, struct effect *ret)
@@ -181,8 +177,7 @@ status codec_decode_run(str bytes, struct run *ret)
     if (endian_get_le(bytes.ptr + 4, 4) != crc32c(0, packed)) {
         return status_make(CODE_DATA_LOSS, "snapshot: the checksum does not match");
     }
-    pb_istream_t stream = pb_istream_from_buffer((const pb_byte_t *)packed.ptr, packed.len);
-    if (!pb_decode(&stream, polos_journal_v1_RunSnapshot_fields, &body)) {
+    if (!unpack_message(polos_journal_v1_RunSnapshot_fields, packed, &body)) {
         return status_make(CODE_DATA_LOSS, "snapshot: the body is damaged");
     }
     memset(&run, 0, sizeof(run));

@@ -130,16 +130,7 @@ void runs_begun(struct partition *partition, struct live_run *run, const struct 
 
 status runs_started(const struct live_run *run, struct arena *arena, struct event *ret)
 {
-    size_t cursor = 0;
-    struct codec_entry entry;
-    bool at_end = true;
-    if (run->record_count > 0) {
-        TRY(codec_next(run->records[0], &cursor, &entry, &at_end));
-    }
-    if (at_end || entry.kind != EVENT_RUN_STARTED) {
-        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
-    }
-    return codec_decode(&entry, arena, ret);
+    return codec_decode_start(run->record_count == 0 ? STR_EMPTY : run->records[0], arena, ret);
 }
 
 static void run_free(struct partition *partition, struct live_run *run)

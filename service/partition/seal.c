@@ -4,19 +4,6 @@
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
 
-static uint32_t row_status(const struct run *run)
-{
-    static const uint32_t ended[] = {
-        [RUN_COMPLETED] = 3,
-        [RUN_FAILED] = 4,
-        [RUN_CANCELLED] = 5,
-    };
-    if (engine_is_terminal(run)) {
-        return ended[run->state];
-    }
-    return engine_is_waiting(run) ? 2 : 1;
-}
-
 /* A waiting run need not be loaded to be given out, or to be woken by a timer or a wait's end. */
 static void put_ready(const struct live_run *run, struct run_row *row)
 {
@@ -53,14 +40,14 @@ void seal_row(struct partition *partition, struct live_run *run, struct run_row 
 {
     memset(ret, 0, sizeof(*ret));
     ret->kind = (enum run_kind)run->state.kind;
-    ret->status = row_status(&run->state);
+    ret->status = run_status_of(&run->state);
     memcpy(ret->name, run->name, sizeof(run->name));
     ret->created_ms = run->state.started_ms;
     ret->ended_ms = run->state.ended_ms;
     ret->next_deadline_ms = engine_next_deadline(&run->state);
     ret->last_seq = run->state.seq;
     ret->deployment = run->state.deployment;
-    if (ret->status == 2) {
+    if (ret->status == RUN_STATUS_WAITING) {
         put_ready(run, ret);
         features_tell(partition, seal, run, ret);
     } else {

@@ -4,8 +4,6 @@
 #include "service/codec/tree_rows.h"
 
 enum {
-    STATUS_WAITING = 2, /* Statuses up to it are those of runs that live. */
-    STATUS_COMPLETED = 3, /* Those after it are rare. */
     CLOCK_AHEAD_MS = 60000, /* That an id's time may be later than its run's start. */
     PART = 128, /* Candidates of an index that are taken at once. */
     STRANGERS_MAX = 128, /* Rows walked over for nothing, in a page. */
@@ -93,7 +91,7 @@ static status index_is_complete(const struct reads_source *source, struct arena 
 static void choose(struct place *place, const struct reads_source *source,
                    const struct run_filter *filter, bool is_indexed)
 {
-    bool lives = filter->status != 0 && filter->status <= STATUS_WAITING;
+    bool lives = filter->status != 0 && filter->status <= RUN_STATUS_WAITING;
     if (!uuid_is_zero(filter->parent)) {
         by_parent(place, source, filter->parent);
     } else if (is_indexed && filter->conversation_id.len > 0) {
@@ -104,7 +102,7 @@ static void choose(struct place *place, const struct reads_source *source,
         by_value(place, source, RUN_BY_USER, filter->user_id);
     } else if (lives) {
         among_all(place, source, STORE_ACTIVE);
-    } else if (is_indexed && filter->status > STATUS_COMPLETED) {
+    } else if (is_indexed && filter->status > RUN_STATUS_COMPLETED) {
         by_byte(place, source, RUN_BY_END, filter->status);
     } else if (is_indexed && filter->name.len > 0) {
         by_value(place, source, RUN_BY_NAME, filter->name);
@@ -144,10 +142,7 @@ static bool is_label(str wanted, str label)
 static status fits_labels(struct listing *listing, uuid run, bool *ret)
 {
     const struct run_filter *filter = &listing->list->filter;
-    struct codec_entry entry;
     struct event event;
-    size_t cursor = 0;
-    bool at_end = true;
     char key[KEY_BYTES_MAX];
     str record;
     *ret = !has_labels(filter);
@@ -156,11 +151,7 @@ static status fits_labels(struct listing *listing, uuid run, bool *ret)
     }
     TRY(store_get(&listing->source->store, STORE_JOURNAL,
                   key_journal(key, listing->source->space, run, 1), &listing->scratch, &record));
-    TRY(codec_next(record, &cursor, &entry, &at_end));
-    if (at_end || entry.kind != EVENT_RUN_STARTED) {
-        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
-    }
-    TRY(codec_decode(&entry, &listing->scratch, &event));
+    TRY(codec_decode_start(record, &listing->scratch, &event));
     const struct start_options *options = &event.run_started.spec.options;
     *ret = is_label(filter->session_id, options->session_id) &&
            is_label(filter->user_id, options->user_id) &&
@@ -181,7 +172,7 @@ static void note_unreadable(struct listing *listing, struct run_line *line, stat
         line->row = (struct run_row_line){.created_ms = uuid_time_ms(line->id)};
     }
     if (apart_find(listing->source->apart, line->id, &why) || !status_is_ok(row)) {
-        line->row.status = STATUS_UNREADABLE;
+        line->row.status = RUN_STATUS_UNREADABLE;
         line->unreadable = arena_copy(&listing->list->read.arena, str_of(why));
     }
 }
@@ -422,7 +413,7 @@ static status step(struct read *read, const struct reads_source *source, bool *r
     assert(list->limit > 0);
     *ret_over = true;
     TRY(index_is_complete(source, &read->arena, &is_indexed));
-    bool is_apart = list->filter.status == STATUS_UNREADABLE;
+    bool is_apart = list->filter.status == RUN_STATUS_UNREADABLE;
     if (!is_apart) {
         choose(&place, source, &list->filter, is_indexed);
     }

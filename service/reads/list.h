@@ -27,11 +27,7 @@ struct run_filter {
 struct run_line {
     uuid id;
     struct run_row_line row;
-    str unreadable; /* Why it cannot be read: its status is STATUS_UNREADABLE. Empty: it can. */
-};
-
-enum {
-    STATUS_UNREADABLE = 6, /* RunStatus of the API. No row has it. */
+    str unreadable; /* Why it cannot be read: its status is UNREADABLE. Empty: it can. */
 };
 
 struct list_read {

@@ -7,6 +7,7 @@
 struct reads;
 struct reads_pool;
 
+/* Steps the lanes of the reads from now on, which must outlive the pool. */
 struct reads_pool *pool_start(struct reads *reads);
 /* Waits for the steps under way; frees the pool. */
 void pool_stop(struct reads_pool *pool);

@@ -67,8 +67,9 @@ struct reads_options {
 
 /* Zeroed but for its kind and arena. Free with read_free(). */
 struct read *read_new(const struct read_kind *kind);
-void read_free(struct read *read);
+void read_free(struct read *read); /* By whoever its `done` belongs to. */
 
+/* Its lanes stand still until they are stepped or started. Free with reads_free(). */
 struct reads *reads_new(const struct reads_options *options);
 /* What was not done is answered with UNAVAILABLE. Accepts NULL. */
 void reads_free(struct reads *reads);
@@ -79,7 +80,7 @@ void reads_free(struct reads *reads);
 void reads_post_always(struct reads *reads, struct read *read);
 /* One step of the lane's next read. False: none waited. */
 bool reads_step(struct reads *reads, size_t lane);
-size_t reads_lanes(const struct reads *reads);
+size_t reads_lanes(const struct reads *reads); /* At least 1. */
 /* Posted and not done, in all lanes; may be late by a moment. */
 size_t reads_waiting(struct reads *reads);
 
@@ -90,6 +91,7 @@ void reads_stop(struct reads *reads);
 
 /* By pool.c: until a read waits in the lane; reads_wake() ends it, too. */
 void reads_wait(struct reads *reads, size_t lane);
+/* From any thread; the lane goes on as if a read had come. */
 void reads_wake(struct reads *reads, size_t lane);
 
 #endif

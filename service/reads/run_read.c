@@ -6,7 +6,6 @@
 #include "service/reads/journal_page.h"
 
 enum {
-    STATUS_WAITING = 2, /* Statuses after it are ends. */
     APART_MAX = 64, /* Runs set apart that are looked at for a child. */
     FIRST_RECORDS = 16, /* Looked at for the deployment, which the first lease mostly names. */
 };
@@ -19,7 +18,7 @@ struct wanted {
 
 static bool has_ended(const struct run_read *read)
 {
-    return read->ret.row.status > STATUS_WAITING;
+    return read->ret.row.status > RUN_STATUS_WAITING;
 }
 
 static bool is_agent(const struct run_read *read)

@@ -164,8 +164,8 @@ MUTANTS = {
     "ended_hides_below": ("A cancellation does not pass through a run that has ended.", {
         "return engine_is_terminal(run) ? BELOW_TO_PASS : BELOW_TO_CANCEL;":
             "return engine_is_terminal(run) ? BELOW_DONE : BELOW_TO_CANCEL;",
-        "return row.status == STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;":
-            "return row.status == STATUS_CANCELLED ? BELOW_DONE : BELOW_DONE;",
+        "return row.status == RUN_STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;":
+            "return row.status == RUN_STATUS_CANCELLED ? BELOW_DONE : BELOW_DONE;",
     }),
     "event_after_batch_missed": ("The event after a full batch is passed over.", {
         "trigger->position = collecting.last;":
@@ -454,7 +454,7 @@ MUTANTS = {
         },
     ),
     "list_end_row_missing": ("A run that was cancelled is not listed by its end.", {
-        "return kind == EVENT_RUN_FAILED ? 4 : 5;": "return 4;",
+        "return kind == EVENT_RUN_FAILED ? RUN_STATUS_FAILED : RUN_STATUS_CANCELLED;": "return 4;",
     }),
     "list_from_half_an_index": ("Runs are listed by an index that is not complete yet.", {
         "*ret = built.is_complete;": "*ret = !uuid_is_zero(built.last);",

@@ -35,9 +35,6 @@ static enum below of_state(const struct run *run)
 /* By its row, without reading the run. */
 static enum below of_row(struct partition *partition, uuid id)
 {
-    enum {
-        STATUS_CANCELLED = 5, /* RunStatus of the API. */
-    };
     char key[KEY_BYTES_MAX];
     str value;
     struct run_row row;
@@ -47,7 +44,7 @@ static enum below of_row(struct partition *partition, uuid id)
     if (!status_is_ok(read) || !status_is_ok(codec_decode_row(value, &row)) || row.ended_ms == 0) {
         return BELOW_TO_CANCEL;
     }
-    return row.status == STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;
+    return row.status == RUN_STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;
 }
 
 static void owe_below(struct partition *partition, uuid lane, uuid run)

@@ -16,6 +16,7 @@ struct children {
     size_t capacity;
 };
 
+/* Of the partition, whose features include this one. */
 struct children *children_of(const struct partition *partition);
 
 /* A growing list in an arena. */
@@ -26,7 +27,7 @@ struct run_ids {
     size_t capacity;
 };
 
-void run_ids_add(struct run_ids *list, uuid id);
+void run_ids_add(struct run_ids *list, uuid id); /* Whether or not it is in it. */
 
 /* Into the batch: the parent's cancellation is the child's. */
 void family_note(struct partition *partition, uuid parent, uuid child);

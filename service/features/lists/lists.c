@@ -12,7 +12,6 @@
 enum {
     BUILD_RUNS = 256, /* Of an older store, looked at per round ... */
     BUILD_BYTES = 1 << 20, /* ... or so many bytes of their first records. */
-    STATUS_WAITING = 2, /* Statuses after it are ends. */
 };
 
 struct lists {
@@ -54,9 +53,9 @@ static void put_start(struct partition *partition, uuid run, const struct run_sp
 static uint32_t end_of(enum event_kind kind)
 {
     if (kind == EVENT_RUN_COMPLETED) {
-        return 3;
+        return RUN_STATUS_COMPLETED;
     }
-    return kind == EVENT_RUN_FAILED ? 4 : 5;
+    return kind == EVENT_RUN_FAILED ? RUN_STATUS_FAILED : RUN_STATUS_CANCELLED;
 }
 
 static void before_event(void *self, struct live_run *run, const struct event *event,
@@ -96,23 +95,16 @@ static status build_run(struct building *building, uuid run, str row_bytes)
 {
     struct partition *partition = building->lists->partition;
     struct run_row row;
-    struct codec_entry entry;
     struct event event;
-    size_t cursor = 0;
-    bool at_end = true;
     str record;
     char key[KEY_BYTES_MAX];
     TRY(store_get(&partition->store, STORE_JOURNAL,
                   key_journal(key, partition->options.space, run, 1), &partition->scratch,
                   &record));
-    TRY(codec_next(record, &cursor, &entry, &at_end));
+    TRY(codec_decode_start(record, &partition->scratch, &event));
     TRY(codec_decode_row(row_bytes, &row));
-    if (at_end || entry.kind != EVENT_RUN_STARTED) {
-        return status_make(CODE_DATA_LOSS, "the run's journal does not begin with its start");
-    }
-    TRY(codec_decode(&entry, &partition->scratch, &event));
     put_start(partition, run, &event.run_started.spec);
-    if (row.status > STATUS_WAITING) {
+    if (row.status > RUN_STATUS_WAITING) {
         put_byte(partition, RUN_BY_END, row.status, run);
     }
     building->bytes += record.len;

@@ -324,11 +324,6 @@ bool owed_stands(const struct partition *partition, uuid lane_root, const struct
     return lane->is_unread || lane->of_kind[kind->number] > 0;
 }
 
-bool owed_is_idle(const struct partition *partition)
-{
-    return owings_of(partition)->first == NULL;
-}
-
 enum owed_result owed_unread(status why)
 {
     assert(!status_is_ok(why));

@@ -55,7 +55,5 @@ void owed_post(struct partition *partition, uuid lane, const struct owed_kind *k
                const struct owed *owed);
 /* Whether one of that kind stands in the lane, or may. */
 bool owed_stands(const struct partition *partition, uuid lane, const struct owed_kind *kind);
-/* Whether anything at all is owed that is known in memory. */
-bool owed_is_idle(const struct partition *partition);
 
 #endif

@@ -26,8 +26,9 @@ struct suspensions_meant {
     struct suspension_id over; /* The last one that is over; effect 0: none. */
 };
 
+/* Nothing is read yet. Free with suspension_keys_free(). */
 struct suspension_keys *suspension_keys_new(struct partition *partition);
-void suspension_keys_free(struct suspension_keys *keys);
+void suspension_keys_free(struct suspension_keys *keys); /* Its rows stay. */
 /* At start: since when there are rows. DATA_LOSS: the row is damaged. */
 status suspension_keys_load(struct suspension_keys *keys);
 /* The round's rows are in the store. */

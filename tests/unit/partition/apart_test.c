@@ -141,7 +141,7 @@ static size_t listed(struct lone_partition *lone, uint32_t asked, uint32_t shown
     for (size_t i = 0; i < list_read(read)->ret_count; i++) {
         const struct run_line *line = &list_read(read)->ret_lines[i];
         count += line->row.status == shown;
-        assert_int_equal(line->unreadable.len > 0, line->row.status == STATUS_UNREADABLE);
+        assert_int_equal(line->unreadable.len > 0, line->row.status == RUN_STATUS_UNREADABLE);
     }
     read_free(read);
     return count;
@@ -169,9 +169,9 @@ static void check_damaged(struct fixture *fixture, bool is_known)
     assert_true(is_unreadable(lone, fixture->runs[DAMAGED]));
     assert_int_equal(cancel(lone, fixture->runs[DAMAGED]), REASON_RUN_UNREADABLE);
     assert_int_equal(set_apart(lone), 1);
-    assert_int_equal(listed(lone, 0, STATUS_UNREADABLE), 1);
-    assert_int_equal(listed(lone, STATUS_UNREADABLE, STATUS_UNREADABLE), 1);
-    assert_int_equal(listed(lone, 1, STATUS_UNREADABLE), 0);
+    assert_int_equal(listed(lone, 0, RUN_STATUS_UNREADABLE), 1);
+    assert_int_equal(listed(lone, RUN_STATUS_UNREADABLE, RUN_STATUS_UNREADABLE), 1);
+    assert_int_equal(listed(lone, 1, RUN_STATUS_UNREADABLE), 0);
     assert_int_equal(commits_of(lone), commits); /* Nothing was written. */
 }
 
@@ -180,7 +180,7 @@ static void check_whole(struct fixture *fixture)
     struct lone_partition *lone = &fixture->lone;
     assert_int_equal(set_apart(lone), 0);
     assert_false(is_unreadable(lone, fixture->runs[DAMAGED]));
-    assert_int_equal(listed(lone, 0, STATUS_UNREADABLE), 0);
+    assert_int_equal(listed(lone, 0, RUN_STATUS_UNREADABLE), 0);
     assert_int_equal(cancel(lone, fixture->runs[DAMAGED]), REASON_NONE);
 }
 
