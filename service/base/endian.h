@@ -23,7 +23,10 @@ static inline uint64_t endian_get_le(const void *bytes, size_t len)
 {
     uint64_t value = 0;
     assert(len <= sizeof(value));
-    memcpy(&value, bytes, len);
+    if (len > 0) { /* Of no bytes there may be no address. */
+        memcpy(&value, bytes, len);
+    }
+
     return le64toh(value);
 }
 

@@ -19,7 +19,7 @@ LAYERS = {
     "replay": "_replay".split(),
     "runs": "_startable handle _run_models queue schedule history trace".split(),
     "execution": "_execution step context".split(),
-    "views": "sync _starter _agent_events _workflow_events _tree_events stream".split(),
+    "views": "sync _seen _starter _agent_events _workflow_events _tree_events stream".split(),
     "definitions": "_signatures stop_conditions workflow tool agent".split(),
     "client": "host _connection client app events queues schedules".split(),
     "beside": "__main__ testing features core".split(),
