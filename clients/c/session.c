@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "clients/c/memory.h"
+#include "clients/c/pieces.h"
 #include "clients/c/task.h"
 
 struct polos_session {
@@ -14,6 +15,7 @@ struct polos_session {
     struct polos_held held;
     uint64_t numbered; /* The last number given out. */
     uint64_t dealt; /* The last server message dealt with. */
+    struct polos_pieces pieces; /* Of the server message dealt + 1. */
     uint64_t told; /* The acknowledgement the server has last been sent. */
     struct said_list unsent;
     struct said_list unacknowledged; /* Sent on this stream. */
@@ -275,6 +277,16 @@ static void receive_outcome(struct polos_session *session, const char *task_id, 
     }
 }
 
+static void receive_outcomes(struct polos_session *session, const Polos__V1__Task *message)
+{
+    for (size_t i = 0; i < message->n_steps; i++) {
+        if (message->steps[i]->is_order) {
+            receive_outcome(session, message->task_id, message->steps[i]->key,
+                            message->steps[i]->outcome);
+        }
+    }
+}
+
 /* The task is at work here, and its epoch went up. */
 static void receive_epoch(struct polos_session *session, struct polos_task *task,
                           const Polos__V1__Task *message)
@@ -283,12 +295,7 @@ static void receive_epoch(struct polos_session *session, struct polos_task *task
     task->epoch = message->epoch;
     say_again(session, task);
     task->nodes++; /* Callbacks may let go of it. */
-    for (size_t i = 0; i < message->n_steps; i++) {
-        if (message->steps[i]->is_order) {
-            receive_outcome(session, message->task_id, message->steps[i]->key,
-                            message->steps[i]->outcome);
-        }
-    }
+    receive_outcomes(session, message);
     if (message->cancelling) {
         polos_task_cancel(task);
     }
@@ -406,15 +413,63 @@ static void receive_new(struct polos_session *session, Polos__V1__ServerMessage 
     }
 }
 
+static bool has_more(const Polos__V1__ServerMessage *message)
+{
+    return message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK
+               ? message->task->has_more
+               : message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME &&
+                     message->outcome->has_more;
+}
+
+static void receive_numbered(struct polos_session *session, Polos__V1__ServerMessage *message)
+{
+    if (message->seq != 0) {
+        polos_pieces_drop(&session->pieces);
+        session->dealt = message->seq;
+    }
+    if (has_more(message)) {
+        session->dealt--; /* Until its last piece is there. */
+        polos_pieces_begin(&session->pieces, message);
+        return;
+    }
+    receive_new(session, message);
+}
+
+static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *facts)
+{
+    bool is_awaited = session->pieces.message != NULL;
+
+    if (!polos_pieces_take(&session->pieces, facts)) {
+        return false;
+    }
+    if (!is_awaited || !facts->is_last) {
+        return true;
+    }
+    bool is_task = session->pieces.message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+    Polos__V1__ServerMessage *whole = polos_pieces_end(&session->pieces, facts);
+
+    session->dealt = whole->seq;
+    if (is_task) {
+        receive_task(session, whole);
+    } else {
+        receive_outcomes(session, whole->task);
+    }
+    polos__v1__server_message__free_unpacked(whole, NULL);
+    return true;
+}
+
 bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessage *message)
 {
     if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME) {
         return receive_welcome(session, message);
     }
-    if (!session->is_open || message->seq > session->dealt + 1) {
+    /* When another comes instead of its pieces, they don't come any more. */
+    uint64_t next = session->dealt + 1 + (session->pieces.message != NULL);
+
+    if (!session->is_open || message->seq > next) {
         return false;
     }
-    bool is_new = message->seq == 0 || message->seq == session->dealt + 1;
+    bool is_new = message->seq == 0 || message->seq == next;
 
     /* Before the acknowledgement, which counts the refused message as dealt with. */
     if (is_new && message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED) {
@@ -423,9 +478,11 @@ bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessa
     if (!acknowledged(session, message->ack)) {
         return false;
     }
+    if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS) {
+        return receive_facts(session, message->task_facts);
+    }
     if (is_new) {
-        session->dealt = message->seq == 0 ? session->dealt : message->seq;
-        receive_new(session, message);
+        receive_numbered(session, message);
     }
     return true;
 }
@@ -462,6 +519,7 @@ void polos_session_free(struct polos_session *session)
     polos_said_free(session->last);
     forget_list(&session->unacknowledged);
     forget_list(&session->unsent);
+    polos_pieces_drop(&session->pieces);
     polos_held_fini(&session->held);
     free(session->name);
     free(session);
@@ -487,6 +545,7 @@ static void unsend(struct polos_session *session)
 void polos_session_cut(struct polos_session *session)
 {
     session->is_open = false;
+    polos_pieces_drop(&session->pieces);
     unsend(session);
     assert(session->unacknowledged.first == NULL);
 }

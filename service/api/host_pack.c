@@ -53,19 +53,29 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
     ret->welcome = welcome;
 }
 
+static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_step *from,
+                                      size_t count)
+{
+    Polos__V1__SettledStep **ret = arena_alloc(arena, count * sizeof(*ret));
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = arena_alloc(arena, sizeof(*ret[i]));
+        polos__v1__settled_step__init(ret[i]);
+        ret[i]->key = text_of(arena, from[i].key);
+        ret[i]->outcome = outcome(arena, &from[i].outcome);
+        ret[i]->is_order = from[i].is_step_request;
+        ret[i]->kind = (char *)from[i].kind;
+        ret[i]->is_child = from[i].is_child;
+        ret[i]->child_index = from[i].index;
+        ret[i]->has_children = from[i].has_children;
+    }
+    return ret;
+}
+
 static void put_steps(struct arena *arena, const struct host_task *from, Polos__V1__Task *ret)
 {
-    assert(from->settled_count <= from->step_count);
+    assert(from->more != NULL || from->settled_count <= from->step_count);
     ret->n_steps = from->step_count;
-    ret->steps = arena_alloc(arena, from->step_count * sizeof(*ret->steps));
-    for (size_t i = 0; i < from->step_count; i++) {
-        ret->steps[i] = arena_alloc(arena, sizeof(*ret->steps[i]));
-        polos__v1__settled_step__init(ret->steps[i]);
-        ret->steps[i]->key = text_of(arena, from->steps[i].key);
-        ret->steps[i]->outcome = outcome(arena, &from->steps[i].outcome);
-        ret->steps[i]->is_order = from->steps[i].is_step_request;
-        ret->steps[i]->kind = (char *)from->steps[i].kind;
-    }
+    ret->steps = steps(arena, from->steps, from->step_count);
 }
 
 static void put_task(struct arena *arena, const struct host_task *from,
@@ -99,6 +109,7 @@ static void put_task(struct arena *arena, const struct host_task *from,
     task->root_name = text_of(arena, from->root_name);
     task->created_at_ms = (int64_t)from->created_ms;
     put_steps(arena, from, task);
+    task->has_more = from->more != NULL;
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     ret->task = task;
 }
@@ -110,9 +121,27 @@ static void put_outcome(struct arena *arena, const struct server_message *from,
     polos__v1__outcome__init(settled);
     settled->task_id = task_id(arena, from->outcome.task);
     settled->key = text_of(arena, from->outcome.key);
-    settled->outcome = outcome(arena, &from->outcome.outcome);
+    settled->has_more = from->outcome.more != NULL;
+    settled->outcome = settled->has_more ? NULL : outcome(arena, &from->outcome.outcome);
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
     ret->outcome = settled;
+}
+
+static void put_facts(struct arena *arena, const struct host_facts *from,
+                      Polos__V1__ServerMessage *ret)
+{
+    assert(from->epoch > 0);
+    Polos__V1__TaskFacts *facts = arena_alloc(arena, sizeof(*facts));
+    polos__v1__task_facts__init(facts);
+    facts->task_id = task_id(arena, from->task);
+    facts->epoch = from->epoch;
+    facts->first = from->first;
+    facts->n_facts = from->count;
+    facts->facts = steps(arena, from->facts, from->count);
+    facts->is_last = from->is_last;
+    facts->state_json = text_of(arena, from->state);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS;
+    ret->task_facts = facts;
 }
 
 static void put_cancel(struct arena *arena, const struct server_message *from,
@@ -174,6 +203,9 @@ struct payload *host_wire_pack(const struct server_message *message)
         break;
     case SERVER_MESSAGE_OUTCOME:
         put_outcome(&arena, message, &ret);
+        break;
+    case SERVER_MESSAGE_FACTS:
+        put_facts(&arena, message->facts, &ret);
         break;
     case SERVER_MESSAGE_CANCEL:
         put_cancel(&arena, message, &ret);

@@ -286,7 +286,7 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
     };
 
     session_send_unnumbered(session, &message);
-    session_write(session);
+    session_write(hosts, session);
 }
 
 /* Finds the session that the hello resumes, or begins one. */
@@ -301,6 +301,7 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
         session_close(hosts, session, CODE_ABORTED, REASON_SUPERSEDED,
                       STR("The host has dialled again; this stream is superseded."));
         bool is_known = outbox_acknowledge(&session->outbound, hello->ack);
+        facts_acknowledge(&session->facts, session->outbound.acknowledged);
         assert(is_known && session->state == SESSION_AWAY);
     } else {
         old = sessions_find_host(hosts, hello->host_id);

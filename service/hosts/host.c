@@ -14,6 +14,7 @@ enum {
     OFFERS_MAX_DEFAULT = 1000,
     READY_MAX_DEFAULT = 4000000,
     SLOTS_MAX_DEFAULT = 10000,
+    PIECES_PER_ROUND = 4, /* A piece is up to 1 MiB that is read. */
 };
 
 static void set_defaults(struct hosts_options *options)
@@ -230,6 +231,7 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
                          (unsigned long long)message->ack,
                          (unsigned long long)session->outbound.sent);
     }
+    facts_acknowledge(&session->facts, message->ack);
     session_update_standing(hosts, session);
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
@@ -282,9 +284,9 @@ void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
 
 void hosts_writable(struct hosts *hosts, struct host_session *session)
 {
-    (void)hosts;
     assert(session->link != NULL);
-    session_write(session);
+    session_owe_ack(hosts, session);
+    session_write(hosts, session);
 }
 
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
@@ -299,6 +301,16 @@ void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool 
     session_shorten_lease(hosts, session);
 }
 
+static void feed(struct hosts *hosts)
+{
+    for (int i = 0; i < PIECES_PER_ROUND && !list_is_empty(&hosts->feeds); i++) {
+        struct host_session *session = container_of(hosts->feeds.next, struct host_session, feed);
+
+        list_remove(&session->feed);
+        session_feed(hosts, session);
+    }
+}
+
 void hosts_flush(struct hosts *hosts)
 {
     while (!list_is_empty(&hosts->acks_due)) {
@@ -306,10 +318,18 @@ void hosts_flush(struct hosts *hosts)
             container_of(hosts->acks_due.next, struct host_session, flush);
         struct server_message message = {.kind = SERVER_MESSAGE_ACK};
 
-        session_send_unnumbered(session, &message);
-        assert(list_is_empty(&session->flush));
+        list_remove(&session->flush);
+        if (session->vtable->has_room(session->link)) { /* Else once it is writable. */
+            session_send_unnumbered(session, &message);
+        }
     }
+    feed(hosts);
     free_over(hosts);
+}
+
+bool hosts_owe_pieces(const struct hosts *hosts)
+{
+    return !list_is_empty(&hosts->feeds);
 }
 
 uint64_t host_session_number(const struct host_session *session)

@@ -16,7 +16,7 @@
 #define SERVICE_HOSTS_HOST_H
 
 #include "service/base/arena.h"
-#include "service/hosts/message.h"
+#include "service/hosts/facts.h"
 
 struct host_loss; /* leases.h */
 struct host_session;
@@ -34,6 +34,9 @@ struct hosts_options {
      * hosts_disconnected() only.
      * The callee only notes it: it calls nothing here. */
     void (*lost)(void *context, const struct host_loss *loss);
+    /* The next piece of what a cursor tells, and how far the cursor then is. False: it can't be
+     * read. What it points to lives until the next call. Called from hosts_flush() only. */
+    bool (*read_facts)(void *context, struct facts_cursor *cursor, struct host_facts *ret);
     /* 16 random bytes for a new session's name. */
     void (*random)(void *context, uint8_t ret[16]);
 };
@@ -81,9 +84,13 @@ void hosts_writable(struct hosts *hosts, struct host_session *session);
  * its tasks are lost at once. Not for a link that hosts closed. */
 void hosts_disconnected(struct hosts *hosts, struct host_session *session, bool has_left,
                         uint64_t now_ms);
-/* Sends the acknowledgements that are due, one message a session. Once per round, at its end:
+/* Sends the acknowledgements that are due, one message a session, and some pieces of what hosts are
+ * owed, one host after the other. Once per round, at its end:
  * sessions that are over stay valid pointers until then, and giving them a task does nothing. */
 void hosts_flush(struct hosts *hosts);
+
+/* Pieces are due that had no place in this round. */
+bool hosts_owe_pieces(const struct hosts *hosts);
 
 /* A number that names a session for hosts_mark_handled(); never used twice. */
 uint64_t host_session_number(const struct host_session *session);

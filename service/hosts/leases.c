@@ -98,6 +98,19 @@ void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
     }
 }
 
+void hosts_send_facts(struct hosts *hosts, struct task_ref task, struct facts_cursor cursor)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+
+    assert(task_ref_equal(task, cursor.task));
+    if (entry != NULL) {
+        cursor.epoch = entry->held.epoch;
+        session_send(hosts, entry->session,
+                     &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
+                                              .outcome = {.task = task, .more = &cursor}});
+    }
+}
+
 bool hosts_next_taken_over(struct hosts *hosts, struct task_ref *ret)
 {
     while (hosts->taken_over_read < hosts->taken_over_count) {

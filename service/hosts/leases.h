@@ -11,7 +11,7 @@
 #ifndef SERVICE_HOSTS_LEASES_H
 #define SERVICE_HOSTS_LEASES_H
 
-#include "service/hosts/message.h"
+#include "service/hosts/facts.h"
 
 struct host_session;
 struct hosts;
@@ -48,6 +48,9 @@ void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *caus
  * the outcome comes with the task when it is given again. */
 void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
                         const struct outcome *outcome);
+/* Tells the host that holds the task (numbered) what the cursor is to tell, in pieces. Its epoch is
+ * set here. */
+void hosts_send_facts(struct hosts *hosts, struct task_ref task, struct facts_cursor cursor);
 /* Tasks that hosts_hello() took over from an earlier session or from before a restart, and whose
  * outcomes may have been lost on the way: their settled step requests, and the interruption of
  * those that are being cancelled, are to be sent again. Each is told once, and not when it is no

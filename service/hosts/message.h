@@ -128,11 +128,29 @@ struct host_message {
     str fault; /* STEP_DONE, STEP_REQUEST: not empty: what is wrong with it; it is refused. */
 };
 
+/* A fact of a task: a step, a wait, or a child that a wait counts. */
 struct settled_step {
-    str key;
-    struct outcome outcome;
+    str key; /* Of a child: its wait's. */
+    struct outcome outcome; /* Of a child: its value is the child's place in the wait's. */
     bool is_step_request;
     const char *kind; /* A word of SettledStep.kind in tools.proto. */
+    bool is_child;
+    uint32_t index; /* Of a child. */
+    bool has_children; /* Of a wait: its value is made of those of its children. */
+    uint32_t wait; /* The effect, of waits and children; not on the wire. */
+};
+
+struct facts_cursor; /* facts.h */
+
+/* A piece of what was settled. */
+struct host_facts {
+    struct task_ref task;
+    uint32_t epoch;
+    uint32_t first; /* Facts told before it. */
+    const struct settled_step *facts;
+    size_t count;
+    bool is_last;
+    str state; /* With the last of a task: JSON text; empty: none. */
 };
 
 /* Work for a host. */
@@ -158,6 +176,7 @@ struct host_task {
     uuid parent; /* Zero: none. */
     str root_name;
     uint64_t created_ms;
+    const struct facts_cursor *more; /* Its steps and its state follow in pieces; NULL: are here. */
 };
 
 enum server_message_kind {
@@ -168,6 +187,7 @@ enum server_message_kind {
     SERVER_MESSAGE_DRAIN,
     SERVER_MESSAGE_REFUSED,
     SERVER_MESSAGE_OUTCOME,
+    SERVER_MESSAGE_FACTS, /* Not numbered. */
 };
 
 struct server_message {
@@ -194,9 +214,11 @@ struct server_message {
     } refused;
     struct {
         struct task_ref task;
-        str key;
+        str key; /* Empty, with `more`. */
         struct outcome outcome;
+        const struct facts_cursor *more; /* What is to be told follows in pieces; NULL: is here. */
     } outcome;
+    const struct host_facts *facts; /* FACTS. */
 };
 
 /* One open stream of a host, given by the API. */

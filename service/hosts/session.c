@@ -34,6 +34,7 @@ static struct host_session *allocate(struct hosts *hosts, enum session_state sta
     session->held = TASK_LIST_EMPTY;
     list_init(&session->lease);
     list_init(&session->flush);
+    list_init(&session->feed);
     return session;
 }
 
@@ -93,6 +94,7 @@ void session_end(struct hosts *hosts, struct host_session *session, const char *
     list_remove(&session->lease);
     list_remove(&session->flush);
     window_fini(&session->inbound);
+    facts_acknowledge(&session->facts, UINT64_MAX);
     outbox_fini(&session->outbound);
     move(session, SESSION_OVER);
     list_append(&hosts->over, &session->flush);
@@ -176,6 +178,7 @@ void session_attach(struct hosts *hosts, struct host_session *session, struct ho
     assert(session->link == NULL && link->session == NULL);
     session->link = link;
     session->written = session->outbound.acknowledged;
+    facts_begin_again(session->facts);
     session->vtable = link->vtable;
     link->session = session;
     move(session, SESSION_CONNECTED);
@@ -191,6 +194,7 @@ void session_detach(struct hosts *hosts, struct host_session *session)
     session->link = NULL;
     move(session, SESSION_AWAY);
     list_remove(&session->flush);
+    list_remove(&session->feed);
     assert(hosts->connected_count > 0);
     hosts->connected_count--;
     session_update_standing(hosts, session);
@@ -239,6 +243,11 @@ static struct payload *pack(struct host_session *session, struct server_message 
     return payload;
 }
 
+static const struct facts_cursor *cursor_of(const struct server_message *message)
+{
+    return message->kind == SERVER_MESSAGE_TASK ? message->task->more : message->outcome.more;
+}
+
 void session_send(struct hosts *hosts, struct host_session *session, struct server_message *message)
 {
     assert(session->state != SESSION_OVER && session->vtable != NULL);
@@ -246,7 +255,11 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     struct payload *payload = pack(session, message);
 
     outbox_push(&session->outbound, payload);
-    session_write(session);
+    const struct facts_cursor *more = cursor_of(message);
+    if (more != NULL) {
+        facts_owe(&session->facts, message->seq, more);
+    }
+    session_write(hosts, session);
     if (session->written == session->outbound.sent) {
         list_remove(&session->flush); /* The acknowledgement rides on this message. */
     }
@@ -266,20 +279,56 @@ void session_send_unnumbered(struct host_session *session, struct server_message
     list_remove(&session->flush); /* The acknowledgement rides on this message. */
 }
 
-void session_write(struct host_session *session)
+void session_write(struct hosts *hosts, struct host_session *session)
 {
     const struct outbox *outbox = &session->outbound;
 
     if (session->written < outbox->acknowledged) {
         session->written = outbox->acknowledged;
     }
-    while (session->link != NULL && session->written < outbox->sent &&
-           session->vtable->has_room(session->link)) {
+    while (session->link != NULL && session->vtable->has_room(session->link)) {
+        if (facts_unfinished(session->facts, session->written) != NULL) {
+            list_remove(&session->feed);
+            list_append(&hosts->feeds, &session->feed);
+            return;
+        }
+        if (session->written == outbox->sent) {
+            return;
+        }
         struct payload *payload = outbox_get(outbox, ++session->written);
 
         payload_ref(payload);
         session->vtable->send(session->link, payload);
     }
+}
+
+/* The host has the task in this epoch: else nothing more of it is told. */
+static bool is_wanted(const struct hosts *hosts, const struct host_session *session,
+                      const struct facts_cursor *cursor)
+{
+    const struct task_entry *entry = tasks_find(&hosts->tasks, cursor->task);
+
+    return entry != NULL && entry->session == session && entry->held.epoch == cursor->epoch;
+}
+
+void session_feed(struct hosts *hosts, struct host_session *session)
+{
+    struct facts_owed *owed = facts_unfinished(session->facts, session->written);
+    struct host_facts facts = {0};
+
+    assert(session->link != NULL);
+    if (owed == NULL) { /* Acknowledged before it was all told. */
+        session_write(hosts, session);
+        return;
+    }
+    owed->is_over = !is_wanted(hosts, session, &owed->cursor) ||
+                    !hosts->options.read_facts(hosts->options.context, &owed->cursor, &facts);
+    if (!owed->is_over && (facts.count > 0 || facts.is_last)) {
+        owed->is_over = facts.is_last;
+        session_send_unnumbered(
+            session, &(struct server_message){.kind = SERVER_MESSAGE_FACTS, .facts = &facts});
+    }
+    session_write(hosts, session);
 }
 
 void session_owe_ack(struct hosts *hosts, struct host_session *session)

@@ -68,6 +68,7 @@ void sessions_init(struct hosts *hosts)
     list_init(&hosts->leases);
     list_init(&hosts->acks_due);
     list_init(&hosts->over);
+    list_init(&hosts->feeds);
 }
 
 void sessions_fini(struct hosts *hosts)

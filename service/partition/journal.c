@@ -65,6 +65,15 @@ static void walk_batch(struct partition *partition, str prefix, struct walk *wal
     }
 }
 
+static void walk_open(struct partition *partition, uuid run, struct walk *walk)
+{
+    char bytes[KEY_BYTES_MAX];
+    const struct live_run *live = runs_find(partition, run);
+    if (live != NULL && live->is_touched) {
+        walk_batch(partition, key_run(bytes, partition->options.space, run), walk);
+    }
+}
+
 status journal_each(struct partition *partition, uuid run, uint64_t kinds, struct arena *arena,
                     journal_visit *each, void *context)
 {
@@ -85,10 +94,20 @@ status journal_each_after(struct partition *partition, uuid run, uint32_t seq, u
     str prefix = key_run(bytes, partition->options.space, run);
     str from = key_journal(from_bytes, partition->options.space, run, seq + 1);
     TRY(store_scan(&partition->store, STORE_JOURNAL, prefix, from, false, SIZE_MAX, visit, &walk));
-    const struct live_run *live = runs_find(partition, run);
-    if (live != NULL && live->is_touched) {
-        walk_batch(partition, prefix, &walk);
-    }
+    walk_open(partition, run, &walk);
+    return walk.status;
+}
+
+status journal_each_open(struct partition *partition, uuid run, uint32_t seq, uint64_t kinds,
+                         struct arena *arena, journal_visit *each, void *context)
+{
+    struct walk walk = {.kinds = kinds,
+                        .arena = arena,
+                        .each = each,
+                        .context = context,
+                        .after = seq,
+                        .copies = true};
+    walk_open(partition, run, &walk);
     return walk.status;
 }
 

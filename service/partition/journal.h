@@ -26,6 +26,9 @@ status journal_each(struct partition *partition, uuid run, uint64_t kinds, struc
 /* As journal_each(), without the transitions up to that of `seq`. */
 status journal_each_after(struct partition *partition, uuid run, uint32_t seq, uint64_t kinds,
                           struct arena *arena, journal_visit *each, void *context);
+/* As journal_each_after(), of the open batch only. */
+status journal_each_open(struct partition *partition, uuid run, uint32_t seq, uint64_t kinds,
+                         struct arena *arena, journal_visit *each, void *context);
 /* Those of one record, in order; what they hold lives in its bytes and the arena. */
 status journal_record(str record, uint64_t kinds, struct arena *arena, journal_visit *each,
                       void *context);

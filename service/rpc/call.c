@@ -420,7 +420,7 @@ static void call_send(struct api_call *api, struct payload *payload)
     size_t charge = charge_of(payload);
     size_t before = atomic_fetch_add(&call->queued_bytes, charge);
 
-    if (before + charge > CALL_QUEUED_BYTES_MAX && before > 0) {
+    if (before > CALL_QUEUED_BYTES_MAX) {
         drop(call, payload);
         give_up(call);
         return;
@@ -717,7 +717,7 @@ static void flush_receive(struct rpc_call *call)
                   (call->handler == CALL_HANDLER_UNAWARE || call->api.method->kind == API_BIDI) &&
                   !call->half_closed;
     /* A peer that sends without reading holds up itself, not us. */
-    bool full = atomic_load(&call->queued_bytes) > API_CALL_FULL_BYTES;
+    bool full = atomic_load(&call->queued_bytes) > CALL_QUEUED_BYTES_MAX / 2;
 
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;

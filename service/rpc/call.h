@@ -29,7 +29,8 @@
 #include "service/rpc/wire.h"
 
 enum {
-    /* A peer that lets more than this wait is given up. */
+    /* A peer that lets more than this wait is given up when more comes; from half of it on, nothing
+     * is read from it. */
     CALL_QUEUED_BYTES_MAX = 8 * 1024 * 1024,
     /* What a queued message costs besides its bytes. */
     CALL_MESSAGE_OVERHEAD_BYTES = 64,

@@ -187,7 +187,11 @@ class Host:
         self.sent = {}  # seq -> message, of this session
         self.refused_ids = set()  # id() of messages that are in `acknowledged`
         self.done_messages = {}  # task id -> its TaskDone, once acknowledged
-        self.tasks = []  # every task received
+        self.tasks = []  # every task received, whole
+        self.partial = None  # A Task or Outcome whose pieces are on their way, and its seq.
+        self.children = {}  # key -> {index: text}, of the pieces
+        self.pieces = 0  # TaskFacts received
+        self.largest = 0  # Bytes of the largest message received
         self.refused = []
         self.outcomes = queue.Queue()
         self.on_outcome = lambda host, outcome: host.outcomes.put(outcome)
@@ -235,9 +239,46 @@ class Host:
         while not ended.wait(every_s):
             out.put(tools_pb2.HostMessage(heartbeat=tools_pb2.Heartbeat()))
 
+    def whole(self, message):
+        """The message, or what it completes, or None while more of it is to come."""
+        self.largest = max(self.largest, message.ByteSize())
+        kind = message.WhichOneof("message")
+        if kind in ("task", "outcome") and getattr(message, kind).has_more:
+            self.partial, self.children = message, {}
+        if kind != "task_facts" or self.partial is None:
+            return None if self.partial is message else message
+        self.pieces += 1
+        body = getattr(self.partial, self.partial.WhichOneof("message"))
+        assert body.task_id == message.task_facts.task_id
+        for fact in message.task_facts.facts:
+            self.take_fact(body, fact)
+        if not message.task_facts.is_last:
+            return None
+        if isinstance(body, tools_pb2.Task):
+            body.state_json = message.task_facts.state_json
+        message, self.partial = self.partial, None
+        return message
+
+    def take_fact(self, body, fact):
+        if fact.is_child:
+            self.children.setdefault(fact.key, {})[fact.child_index] = fact.outcome.value_json
+            return
+        if fact.has_children:
+            parts = self.children.pop(fact.key, {})
+            fact.outcome.value_json = "[%s]" % ",".join(parts[i] for i in sorted(parts))
+        if isinstance(body, tools_pb2.Task):
+            body.steps.append(fact)
+        elif fact.is_order:
+            self.on_outcome(self, tools_pb2.Outcome(task_id=body.task_id, key=fact.key,
+                                                    outcome=fact.outcome))
+
     def receive(self, message):
+        message = self.whole(message)
+        if message is None:
+            return
         kind = message.WhichOneof("message")
         if kind == "welcome":
+            self.partial = None
             self.welcomed(message.welcome)
         with self.lock:
             while self.unacknowledged and self.unacknowledged[0][0] <= message.ack:
@@ -256,7 +297,8 @@ class Host:
             self.cancelled(message.cancel)
         elif kind == "outcome":
             self.out.put(tools_pb2.HostMessage(ack=message.seq))
-            self.on_outcome(self, message.outcome)
+            if not message.outcome.has_more:  # Else each was told as it came.
+                self.on_outcome(self, message.outcome)
         elif kind == "refused":
             self.refused.append(message.refused)
             self.refused_ids.add(id(self.sent.get(message.refused.refused_seq)))

@@ -81,6 +81,7 @@ LAYERS = {
             "service/partition/",
             "service/features/",
             "service/llm/provider.h",
+            "service/hosts/facts.h",
             "service/hosts/host.h",
             "service/hosts/leases.h",
             "service/hosts/placement.h",

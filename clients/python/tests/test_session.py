@@ -624,3 +624,65 @@ def test_every_order_is_answered_once_under_any_losses(seed):
     assert host.finished == set(tasks)
     assert sorted(host.settled) == sorted((t, f"o{n}") for t in tasks for n in (0, 2, 4))
     assert all(peer.settled[t] == ["s1", "s3", "s5"] for t in tasks)
+
+
+def child(key: str, index: int, value: str) -> tools_pb2.SettledStep:
+    outcome = tools_pb2.TaskOutcome(value_json=value)
+    return tools_pb2.SettledStep(key=key, outcome=outcome, is_child=True, child_index=index)
+
+
+def piece(first: int, *facts: tools_pb2.SettledStep, last: bool = False):
+    body = tools_pb2.TaskFacts(
+        task_id="r.1", epoch=1, first=first, facts=facts, is_last=last, state_json="{}"
+    )
+    return tools_pb2.ServerMessage(task_facts=body)
+
+
+JOINED = tools_pb2.SettledStep(key="c", is_order=True, kind="invoke", has_children=True)
+
+
+def test_a_task_in_pieces_is_given_whole():
+    session = opened()
+    message = task(1)
+    message.task.has_more = True
+    assert session.receive(message) == []
+    step = tools_pb2.SettledStep(key="s", outcome=VALUE)
+    assert session.receive(piece(0, child("c", 1, "11"), step)) == []
+    assert not session.acknowledgement_due
+    (given,) = session.receive(piece(2, child("c", 0, "10"), JOINED, last=True))
+    assert [s.key for s in given.task.steps] == ["s", "c"]
+    assert given.task.steps[1].outcome.value_json == "[10,11]"
+    assert given.task.state_json == "{}"
+    assert session.acknowledgement_due
+    assert session.receive(task(2, "r.2")) == [TaskGiven(task(2, "r.2").task)]
+
+
+def test_pieces_that_do_not_come_are_not_waited_for():
+    session = opened()
+    message = task(1)
+    message.task.has_more = True
+    session.receive(message)
+    session.receive(piece(0, child("c", 0, "1")))
+    assert session.receive(task(2, "r.2")) == [TaskGiven(task(2, "r.2").task)]
+    assert session.receive(piece(1, JOINED, last=True)) == []
+    assert not session.holds("r.1")
+
+
+def test_a_gap_between_pieces_is_an_error():
+    session = opened()
+    message = task(1)
+    message.task.has_more = True
+    session.receive(message)
+    with pytest.raises(ProtocolError):
+        session.receive(piece(1, JOINED))
+
+
+def test_outcomes_in_pieces_settle_their_orders():
+    session = opened()
+    session.receive(task(1))
+    session.order("r.1", tools_pb2.Order(key="c", invoke=tools_pb2.Invoke(wait=True)))
+    more = tools_pb2.Outcome(task_id="r.1", has_more=True)
+    assert session.receive(tools_pb2.ServerMessage(seq=2, outcome=more)) == []
+    session.receive(piece(0, child("c", 0, "1")))
+    (settled,) = session.receive(piece(1, JOINED, last=True))
+    assert (settled.key, settled.outcome.value_json) == ("c", "[1]")

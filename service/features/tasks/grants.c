@@ -1,6 +1,7 @@
 #include "service/features/tasks/grants.h"
 
 #include "service/features/queues/queues.h"
+#include "service/features/waits/facts.h"
 #include "service/features/waits/replay.h"
 #include "service/hosts/placement.h"
 #include "service/partition/commands.h"
@@ -56,8 +57,10 @@ static str root_name(struct partition *partition, const struct live_run *run,
     return arena_copy(&partition->round_arena, str_of(root->name));
 }
 
+/* The cursor is for what is too much for one message. */
 static status build_task(struct partition *partition, struct live_run *run,
-                         const struct effect *effect, struct host_task *ret)
+                         const struct effect *effect, struct facts_cursor *cursor,
+                         struct host_task *ret)
 {
     assert(effect->state == EFFECT_LEASED && effect->attempt > 0);
     struct event task;
@@ -71,11 +74,14 @@ static status build_task(struct partition *partition, struct live_run *run,
     replay.state = spec->options.state;
     if (effect->steps > 0 || effect->waits_settled > 0 || effect->attempt > 1) {
         TRY(replay_read(partition, run->state.id, effect->id, &partition->scratch, &replay));
-        if (replay.settled_count != effect->steps) {
+        if (!replay.is_cut && replay.settled_count != effect->steps) {
             return status_make(CODE_DATA_LOSS, "the journal lacks a step it counted");
         }
     }
     assert(replay.settled_count <= replay.count);
+    *cursor = replay_cursor(run->state.id, effect->id);
+    cursor->epoch = effect->attempt;
+    cursor->until = run->state.seq;
     uint64_t deadline_ms = effect->deadline_ms;
     *ret = (struct host_task){
         .task = {run->state.id, effect->id},
@@ -85,8 +91,9 @@ static status build_task(struct partition *partition, struct live_run *run,
         .input = task.task_requested.input,
         .steps = replay.steps,
         .step_count = replay.count,
-        .settled_count = replay.settled_count,
-        .state = replay.state,
+        .settled_count = effect->steps,
+        .state = replay.is_cut ? STR_EMPTY : replay.state,
+        .more = replay.is_cut ? cursor : NULL,
         .is_cancelling = run->state.is_cancelling,
         .retry_count = run->state.retries,
         .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
@@ -103,6 +110,39 @@ static status build_task(struct partition *partition, struct live_run *run,
     return STATUS_OK;
 }
 
+static status read_piece(struct partition *partition, struct facts_cursor *cursor,
+                         struct host_facts *ret)
+{
+    struct facts_page page;
+    arena_reset(&partition->scratch);
+    TRY(facts_read(partition, cursor, &partition->scratch, &page));
+    *ret = (struct host_facts){
+        .task = cursor->task,
+        .epoch = cursor->epoch,
+        .first = cursor->told,
+        .facts = page.facts,
+        .count = page.count,
+        .is_last = page.is_last,
+    };
+    cursor->told += (uint32_t)page.count;
+    bool is_task = cursor->wait == 0 && !cursor->waits_only;
+    return is_task && page.is_last
+               ? facts_state(partition, cursor, &partition->scratch, &ret->state)
+               : STATUS_OK;
+}
+
+bool task_read_facts(struct partition *partition, struct facts_cursor *cursor,
+                     struct host_facts *ret)
+{
+    status read = read_piece(partition, cursor, ret);
+    if (!status_is_ok(read)) {
+        hosts_release(partition->hosts, cursor->task);
+        struct host_loss loss = {.task = cursor->task, .epoch = cursor->epoch, .cause = read.why};
+        task_note_loss(partition, &loss);
+    }
+    return status_is_ok(read);
+}
+
 static void perform_give(struct partition *partition, const struct act *act)
 {
     assert(act->run != NULL && act->data != NULL);
@@ -116,7 +156,8 @@ static void perform_give(struct partition *partition, const struct act *act)
         return;
     }
     struct host_task task;
-    status built = build_task(partition, run, effect, &task);
+    struct facts_cursor cursor;
+    status built = build_task(partition, run, effect, &cursor, &task);
     if (!status_is_ok(built)) {
         hosts_release(partition->hosts, ref);
         struct host_loss loss = {.task = ref, .epoch = act->attempt, .cause = built.why};

@@ -101,6 +101,11 @@ static void handle_ready(struct tasks *tasks)
     }
 }
 
+static bool read_facts(void *context, struct facts_cursor *cursor, struct host_facts *ret)
+{
+    return task_read_facts(context, cursor, ret);
+}
+
 static void note_host_loss(void *context, const struct host_loss *loss)
 {
     task_note_loss(context, loss);
@@ -380,7 +385,7 @@ static uint64_t next_due_ms(void *self)
     if (!tasks->has_ready) {
         tasks->has_ready = hosts_ready_pop(partition->hosts, &tasks->ready);
     }
-    if (tasks->has_ready || tasks->lost_count > 0) {
+    if (tasks->has_ready || tasks->lost_count > 0 || hosts_owe_pieces(partition->hosts)) {
         return partition->now_ms;
     }
     uint64_t due = hosts_next_deadline(partition->hosts);
@@ -396,7 +401,7 @@ static uint64_t next_due_ms(void *self)
 bool tasks_are_settled(const struct partition *partition)
 {
     const struct tasks *tasks = tasks_of(partition);
-    return tasks->lost_count == 0 && !tasks->has_ready;
+    return tasks->lost_count == 0 && !tasks->has_ready && !hosts_owe_pieces(partition->hosts);
 }
 
 static void random_session(void *context, uint8_t ret[16])
@@ -415,6 +420,7 @@ static void *start(struct partition *partition)
         .redial_ms = partition->options.redial_ms,
         .context = partition,
         .lost = note_host_loss,
+        .read_facts = read_facts,
         .random = random_session,
     });
     hearing_init(&tasks->hearing, hosts_heartbeat_ms(partition->hosts));

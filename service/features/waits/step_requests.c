@@ -55,10 +55,18 @@ static void perform_tell(struct partition *partition, const struct act *act)
     struct task_ref task = {act->run_id, act->effect};
     struct outcome outcome = told->outcome;
     if (told->kind == EFFECT_CHILDREN && !outcome.failed && outcome.value.len == 0) {
-        status read = replay_children(partition, task.run, told->wait, told->since,
-                                      &partition->scratch, &outcome);
+        struct facts_cursor cursor = replay_cursor(task.run, task.effect);
+        bool is_cut;
+        cursor.wait = told->wait;
+        cursor.start = told->since;
+        status read =
+            replay_children(partition, &cursor, &partition->scratch, &outcome.value, &is_cut);
         if (!status_is_ok(read)) {
             log_damage("children", read);
+            return;
+        }
+        if (is_cut) {
+            hosts_send_facts(partition->hosts, task, cursor);
             return;
         }
     }
@@ -67,9 +75,16 @@ static void perform_tell(struct partition *partition, const struct act *act)
 
 static const struct act_kind tell_act = {.name = "outcome", .perform = perform_tell};
 
+static void perform_tell_all(struct partition *partition, const struct act *act)
+{
+    step_request_resend(partition, (struct task_ref){act->run_id, act->effect});
+}
+
+static const struct act_kind tell_all_act = {.name = "outcomes", .perform = perform_tell_all};
+
 bool step_request_tells(const struct act *act)
 {
-    return act->kind == &tell_act;
+    return act->kind == &tell_act || act->kind == &tell_all_act;
 }
 
 void step_request_tell(struct partition *partition, struct live_run *run, uint32_t task,
@@ -111,6 +126,39 @@ static bool may_be_known(struct step_request *step, uint32_t task, uint64_t key)
     return !keys->is_complete || step_keys_has(keys, task, key);
 }
 
+struct search {
+    uint32_t task;
+    str key;
+    bool is_found;
+};
+
+static bool find_key(void *context, uint32_t seq, const struct event *event)
+{
+    (void)seq;
+    struct search *search = context;
+    assert(event->kind == EVENT_WAIT_SET);
+    search->is_found =
+        event->wait_set.owner == search->task && str_equal(event->wait_set.key, search->key);
+    return !search->is_found;
+}
+
+/* There is too much to look through for one outcome: the host is told of each again. */
+static bool tell_all_if_known(struct step_request *step, uint32_t task)
+{
+    struct search search = {.task = task, .key = step->message->key};
+    status read = journal_each(step->partition, step->run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
+                               step->arena, find_key, &search);
+    if (!status_is_ok(read)) {
+        log_damage("step_requests", read);
+        return true;
+    }
+    if (!search.is_found) {
+        return false;
+    }
+    act_add(step->partition, &tell_all_act, step->run)->effect = task;
+    return true;
+}
+
 /* True when it stands already: its outcome is on its way, or is sent again. */
 static bool is_repeated(struct step_request *step, enum verdict *ret)
 {
@@ -132,6 +180,9 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
     if (!status_is_ok(read)) {
         log_damage("step_requests", read);
         return true; /* It was settled, perhaps: what cannot be read is not done again. */
+    }
+    if (replay.is_cut) {
+        return tell_all_if_known(step, task->id);
     }
     for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_step_request && str_equal(replay.steps[i].key, step->message->key)) {
@@ -183,12 +234,27 @@ bool step_request_must_wait(struct partition *partition, const struct live_run *
     return kind->must_wait != NULL && kind->must_wait(partition, run);
 }
 
+static void resend_in_pieces(struct partition *partition, struct task_ref task)
+{
+    struct facts_cursor cursor = replay_cursor(task.run, task.effect);
+    struct live_run *run;
+    cursor.waits_only = true;
+    if (status_is_ok(runs_get(partition, task.run, &run)) && run->state.is_cancelling) {
+        hosts_interrupt(partition->hosts, task, "cancelled");
+    }
+    hosts_send_facts(partition->hosts, task, cursor);
+}
+
 void step_request_resend(struct partition *partition, struct task_ref task)
 {
     struct replay replay;
     status read = replay_read(partition, task.run, task.effect, &partition->scratch, &replay);
     if (!status_is_ok(read)) {
         log_damage("step_requests", read);
+        return;
+    }
+    if (replay.is_cut) {
+        resend_in_pieces(partition, task);
         return;
     }
     if (replay.cancel_cause.len > 0) {

@@ -15,6 +15,7 @@ STEPS = 40
 
 
 class Sizes(polosd.Hosted):
+    LEASE_MS = 5000  # Python reads 273 MB of JSON without letting a heartbeat out.
     def host(self, **fields):
         host = polosd.Host(self.server, **fields).start()
         self.hosts.append(host)
@@ -57,20 +58,57 @@ class Sizes(polosd.Hosted):
         self.assertEqual(json.loads(page.events[0].data_json)["input"], text)
         self.assertEqual(len(self.server.history(run.id)), page.events[0].seq + 4)
 
-    def test_children_whose_results_are_too_large(self):
-        children = [tools_pb2.ChildSpec(kind=2, name="child", input_json="null")] * 20
+    def test_a_large_history_is_given_to_another_host(self):
+        """120 MB of steps: the host dies, the server is killed, another host goes on; no message is
+        over 4 MiB."""
+        count = 120
+
+        def begin(host, task):
+            for i in range(len(task.steps), count):
+                host.step(task, i + 1, "s%d" % i, str(i) * 400000)
+
+        def end(host, task):
+            host.done(task, [[s.key, s.outcome.value_json[1:2]] for s in task.steps])
+
+        first = self.host(workflows=["w"], work=begin)
+        run_id = self.server.start_workflow("w")
+        self.until(run_id, "STEP_SETTLED", count)
+        first.close()
+        self.server.kill()
+        self.server.start()
+        second = self.host(workflows=["w"], work=end, host_id="host-2")
+        ended = self.server.wait_ended(run_id)
+        self.assertEqual(json.loads(ended.result_json),
+                         [["s%d" % i, str(i)[0]] for i in range(count)])
+        self.assertEqual(second.tasks[-1].settled_count, count)
+        self.assertGreater(second.pieces, 1)
+        self.assertLess(second.largest, 4 * MIB)
+
+    def test_large_results_of_children_are_told(self):
+        """70 children of 3.9 MB each, awaited by one order, live and again after a restart."""
+        value = "x" * 3900000
 
         def work(host, task):
             if task.name == "child":
-                host.done(task, "x" * 3900000)
+                host.done(task, value)
+            elif task.steps:
+                host.done(task, len(json.loads(task.steps[0].outcome.value_json)))
             else:
-                host.order(task, "all", invoke=tools_pb2.Invoke(wait=True, children=children))
+                spec = tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_WORKFLOW, name="child",
+                                           input_json="null")
+                host.order(task, "c", invoke=tools_pb2.Invoke(wait=True, children=[spec] * 70))
 
-        host = self.host(workflows=["parent", "child"], work=work, slots=4)
-        self.server.start_workflow("parent")
-        outcome = host.outcomes.get(timeout=30)
-        self.assertEqual(outcome.outcome.error.type, "CHILDREN_TOO_LARGE")
-
+        host = self.host(workflows=["parent", "child"], work=work, slots=8)
+        run_id = self.server.start_workflow("parent")
+        outcome = host.outcomes.get(timeout=120)
+        children = json.loads(outcome.outcome.value_json)
+        self.assertEqual([len(c["result"]) for c in children], [3900000] * 70)
+        self.assertLess(host.largest, 4 * MIB)
+        host.close()
+        self.server.kill()
+        self.server.start()
+        self.host(workflows=["parent", "child"], work=work, host_id="host-2")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, "70")
 
     def test_a_slow_host_is_given_what_it_is_owed(self):
         """40 MB of tasks for a host that takes twenty messages a second: each comes once, over one

@@ -193,6 +193,61 @@ bool fixture_receive_outcome(struct fixture *fixture, uint64_t seq, uint64_t ack
     return receive(fixture, seq, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME, &message);
 }
 
+bool fixture_receive_more(struct fixture *fixture, uint64_t seq, const char *id, bool is_task)
+{
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__Task task = POLOS__V1__TASK__INIT;
+    Polos__V1__Outcome outcome = POLOS__V1__OUTCOME__INIT;
+    uint8_t packed[512];
+
+    task.task_id = outcome.task_id = (char *)id;
+    task.epoch = 1;
+    task.has_more = outcome.has_more = true;
+    message.seq = seq;
+    if (is_task) {
+        message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+        message.task = polos__v1__task__unpack(NULL, polos__v1__task__pack(&task, packed), packed);
+    } else {
+        message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
+        message.outcome =
+            polos__v1__outcome__unpack(NULL, polos__v1__outcome__pack(&outcome, packed), packed);
+    }
+    return polos_session_receive(fixture->session, &message); /* Which takes the body. */
+}
+
+bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t first, bool is_last)
+{
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__TaskFacts facts = POLOS__V1__TASK_FACTS__INIT;
+    Polos__V1__SettledStep fact = POLOS__V1__SETTLED_STEP__INIT;
+    Polos__V1__SettledStep *pointers[] = {&fact};
+    Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
+    uint8_t packed[512];
+    char value[8];
+
+    snprintf(value, sizeof(value), "%u", (unsigned)first);
+    outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
+    outcome.value_json = is_last ? (char *)"" : value;
+    fact.key = (char *)"children";
+    fact.outcome = &outcome;
+    fact.is_child = !is_last;
+    fact.child_index = 1 - first;
+    fact.is_order = fact.has_children = is_last;
+    facts.task_id = (char *)id;
+    facts.epoch = 1;
+    facts.first = first;
+    facts.n_facts = 1;
+    facts.facts = pointers;
+    facts.is_last = is_last;
+    facts.state_json = (char *)"{}";
+    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS;
+    message.task_facts =
+        polos__v1__task_facts__unpack(NULL, polos__v1__task_facts__pack(&facts, packed), packed);
+    bool is_fine = polos_session_receive(fixture->session, &message);
+    polos__v1__task_facts__free_unpacked(message.task_facts, NULL);
+    return is_fine;
+}
+
 bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
                             const char *cause)
 {

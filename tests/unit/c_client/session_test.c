@@ -76,6 +76,43 @@ static void test_repetitions_are_passed_over_and_gaps_are_errors(void **state)
     fixture_close(&fixture);
 }
 
+static void test_a_task_in_pieces_is_given_whole(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    assert_true(fixture_receive_more(&fixture, 1, "r.1", true));
+    assert_true(fixture_receive_facts(&fixture, "r.1", 0, false));
+    assert_true(fixture_receive_facts(&fixture, "r.1", 1, false));
+    assert_false(polos_session_owes_ack(fixture.session));
+    fixture_expect_log(&fixture, "");
+    assert_true(fixture_receive_facts(&fixture, "r.1", 2, true));
+    fixture_expect_log(&fixture, "given r.1;");
+    assert_true(polos_session_owes_ack(fixture.session));
+    assert_string_equal(polos_task_settled(fixture.task, "children")->value_json, "[1,0]");
+    assert_string_equal(polos_task_message(fixture.task)->state_json, "{}");
+    polos_task_done(fixture.task, &fixture_value);
+    fixture_close(&fixture);
+}
+
+static void test_pieces_that_do_not_come_are_not_waited_for(void **state)
+{
+    struct fixture fixture;
+
+    (void)state;
+    fixture_open(&fixture);
+    assert_true(fixture_receive_more(&fixture, 1, "r.1", true));
+    assert_true(fixture_receive_facts(&fixture, "r.1", 0, false));
+    assert_true(fixture_receive_task(&fixture, 2, "r.2", 1, 0));
+    fixture_expect_log(&fixture, "given r.2;");
+    assert_true(fixture_receive_facts(&fixture, "r.1", 1, true));
+    polos_task_done(fixture.task, &fixture_value);
+    assert_true(fixture_receive_more(&fixture, 3, "r.3", false));
+    assert_false(fixture_receive_facts(&fixture, "r.3", 1, true)); /* Piece 0 is missing. */
+    fixture_close(&fixture);
+}
+
 static void test_an_acknowledgement_is_owed_once(void **state)
 {
     struct fixture fixture;
@@ -264,6 +301,8 @@ int main(void)
         cmocka_unit_test(test_a_task_goes_from_given_to_durable),
         cmocka_unit_test(test_steps_count_on_from_those_that_came),
         cmocka_unit_test(test_repetitions_are_passed_over_and_gaps_are_errors),
+        cmocka_unit_test(test_a_task_in_pieces_is_given_whole),
+        cmocka_unit_test(test_pieces_that_do_not_come_are_not_waited_for),
         cmocka_unit_test(test_an_acknowledgement_is_owed_once),
         cmocka_unit_test(test_resume_says_again_what_was_not_acknowledged),
         cmocka_unit_test(test_a_new_session_renumbers),

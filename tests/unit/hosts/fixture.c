@@ -49,6 +49,10 @@ struct payload *wire_pack(const struct server_message *message)
         copy_text(wire.text, sizeof(wire.text), message->outcome.key);
         copy_text(wire.value, sizeof(wire.value), message->outcome.outcome.value);
         break;
+    case SERVER_MESSAGE_FACTS:
+        wire.task = (struct held_task){message->facts->task, message->facts->epoch};
+        wire.first = message->facts->first;
+        break;
     case SERVER_MESSAGE_ACK:
         break;
     }
@@ -126,6 +130,12 @@ static void count_up(void *context, uint8_t ret[16])
     memcpy(ret, &fixture->random, sizeof(fixture->random));
 }
 
+static bool no_facts(void *context, struct facts_cursor *cursor, struct host_facts *ret)
+{
+    (void)context, (void)cursor, (void)ret;
+    return false;
+}
+
 void fixture_init(struct fixture *fixture, const struct hosts_options *limits)
 {
     struct hosts_options options = {0};
@@ -138,6 +148,7 @@ void fixture_init(struct fixture *fixture, const struct hosts_options *limits)
     options.context = fixture;
     options.lost = note_lost;
     options.random = count_up;
+    options.read_facts = options.read_facts == NULL ? no_facts : options.read_facts;
     arena_init(&fixture->arena, 0);
     fixture->hosts = hosts_new(&options);
     fixture->now_ms = 5000;

@@ -22,7 +22,7 @@ struct wire {
     uint64_t seq;
     uint64_t ack;
     enum server_message_kind kind;
-    struct held_task task; /* TASK, CANCEL, REFUSED, OUTCOME. */
+    struct held_task task; /* TASK, CANCEL, REFUSED, OUTCOME, FACTS. */
     bool has_task;
     char token[33];
     bool resumed;
@@ -34,6 +34,7 @@ struct wire {
     const char *reason;
     char text[200]; /* The cause, the refusal's sentence or the outcome's key. */
     char value[40]; /* OUTCOME. */
+    uint32_t first; /* FACTS. */
 };
 
 struct test_link {

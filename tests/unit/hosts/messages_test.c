@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "service/hosts/leases.h"
 #include "service/hosts/window.h"
 #include "tests/unit/hosts/fixture.h"
 
@@ -294,6 +295,8 @@ static void is_fed_as_it_reads(void **state)
     for (uint64_t seq = 2; seq <= 11; seq++) {
         assert_int_equal(link_next(&link, SERVER_MESSAGE_OUTCOME)->seq, seq);
     }
+    hosts_flush(fixture.hosts);
+    link_next(&link, SERVER_MESSAGE_ACK);
     acknowledge(&fixture, &link, 5);
     assert_true(link_is_quiet(&link));
     disconnect(&fixture, &link);
@@ -305,8 +308,91 @@ static void is_fed_as_it_reads(void **state)
     fixture_fini(&fixture);
 }
 
-/* What was handled is acknowledged though messages wait that could carry it. */
-static void acknowledges_beside_what_waits(void **state)
+/* Three pieces of two facts each. */
+static bool three_pieces(void *context, struct facts_cursor *cursor, struct host_facts *ret)
+{
+    (void)context;
+    *ret = (struct host_facts){
+        .task = cursor->task, .epoch = cursor->epoch, .first = cursor->told, .count = 2};
+    cursor->told += 2;
+    ret->is_last = cursor->told == 6;
+    return true;
+}
+
+static void begin_pieces(struct fixture *fixture, struct test_link *link)
+{
+    fixture_init(fixture, &(struct hosts_options){.read_facts = three_pieces});
+    connect_host(fixture, link, "h", 8, "a");
+    dispatch(fixture, "a", 1, 1);
+    link_next(link, SERVER_MESSAGE_TASK);
+    hosts_send_facts(fixture->hosts, task_number(1),
+                     (struct facts_cursor){.task = task_number(1), .until = 9});
+    send_outcome(fixture, 1, "behind");
+    assert_int_equal(link_next(link, SERVER_MESSAGE_OUTCOME)->seq, 2);
+}
+
+static void expect_pieces(struct test_link *link, uint32_t from)
+{
+    for (uint32_t first = from; first < 6; first += 2) {
+        assert_int_equal(link_next(link, SERVER_MESSAGE_FACTS)->first, first);
+    }
+    assert_string_equal(link_next(link, SERVER_MESSAGE_OUTCOME)->text, "behind");
+    assert_true(link_is_quiet(link));
+}
+
+/* They come as the stream has room, before what was sent later, and all again on a new stream. */
+static void pieces_follow_their_message(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    struct test_link again;
+
+    begin_pieces(&fixture, &link);
+    link.is_full = true;
+    hosts_flush(fixture.hosts);
+    assert_int_equal(link_next(&link, SERVER_MESSAGE_FACTS)->first, 0);
+    assert_true(link_is_quiet(&link));
+    assert_false(hosts_owe_pieces(fixture.hosts));
+    link.is_full = false;
+    hosts_writable(fixture.hosts, link.link.session);
+    assert_true(hosts_owe_pieces(fixture.hosts));
+    hosts_flush(fixture.hosts);
+    link_next(&link, SERVER_MESSAGE_ACK);
+    expect_pieces(&link, 2);
+    assert_false(hosts_owe_pieces(fixture.hosts));
+    acknowledge(&fixture, &link, 1);
+    disconnect(&fixture, &link);
+    dial_again(&fixture, &link, &again);
+    assert_int_equal(link_next(&again, SERVER_MESSAGE_OUTCOME)->seq, 2);
+    hosts_flush(fixture.hosts);
+    expect_pieces(&again, 0);
+    acknowledge(&fixture, &again, 3);
+    fixture_fini(&fixture);
+}
+
+/* Nobody waits for the rest of a task that is the host's no more, or that was acknowledged. */
+static void pieces_end_with_their_task(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+
+    begin_pieces(&fixture, &link);
+    hosts_release(fixture.hosts, task_number(1));
+    hosts_flush(fixture.hosts);
+    expect_pieces(&link, 6);
+    fixture_fini(&fixture);
+
+    begin_pieces(&fixture, &link);
+    acknowledge(&fixture, &link, 2);
+    hosts_flush(fixture.hosts);
+    expect_pieces(&link, 6);
+    fixture_fini(&fixture);
+}
+
+/* A host that can't be sent more is acknowledged what it said as soon as it can. */
+static void acknowledges_once_there_is_room(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -316,7 +402,10 @@ static void acknowledges_beside_what_waits(void **state)
     link.is_full = true;
     receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
     hosts_mark_handled(fixture.hosts, number_of(&link), 1);
-    send_outcome(&fixture, 1, "owed");
+    hosts_flush(fixture.hosts);
+    assert_true(link_is_quiet(&link));
+    link.is_full = false;
+    hosts_writable(fixture.hosts, link.link.session);
     hosts_flush(fixture.hosts);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_ACK)->ack, 1);
     assert_true(link_is_quiet(&link));
@@ -493,7 +582,9 @@ int main(void)
         cmocka_unit_test(refuses_what_is_wrong_in_itself),
         cmocka_unit_test(outcomes_are_kept_until_acknowledged),
         cmocka_unit_test(is_fed_as_it_reads),
-        cmocka_unit_test(acknowledges_beside_what_waits),
+        cmocka_unit_test(pieces_follow_their_message),
+        cmocka_unit_test(pieces_end_with_their_task),
+        cmocka_unit_test(acknowledges_once_there_is_room),
         cmocka_unit_test(the_engine_refuses),
         cmocka_unit_test(forgets_what_was_not_durable),
         cmocka_unit_test(shows_deltas_of_held_tasks),

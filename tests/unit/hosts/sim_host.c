@@ -270,6 +270,8 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
         host->handled = wire->seq;
     }
     switch (wire->kind) {
+    case SERVER_MESSAGE_FACTS: /* None are owed here. */
+        break;
     case SERVER_MESSAGE_TASK:
         take_task(sim, host, wire);
         break;

@@ -168,6 +168,34 @@ class _Held:
 
 
 @dataclass
+class _Partial:
+    """A Task or an Outcome whose pieces are on their way."""
+
+    seq: int
+    body: tools_pb2.Task | tools_pb2.Outcome
+    facts: int = 0  # that came
+    steps: list[tools_pb2.SettledStep] = field(default_factory=list)
+    children: dict[str, dict[int, str]] = field(default_factory=dict)  # by key and place
+
+    def take(self, piece: tools_pb2.TaskFacts) -> None:
+        """What a piece tells; the value of a wait is made of its children."""
+        self.facts += len(piece.facts)
+        for fact in piece.facts:
+            if fact.is_child:
+                places = self.children.setdefault(fact.key, {})
+                places[fact.child_index] = fact.outcome.value_json
+                continue
+            if fact.has_children:
+                places = self.children.pop(fact.key, {})
+                values = (places[place] for place in sorted(places))
+                fact.outcome.value_json = f"[{','.join(values)}]"
+            if isinstance(self.body, tools_pb2.Task):
+                self.body.steps.append(fact)
+            else:
+                self.steps.append(fact)
+
+
+@dataclass
 class Session:
     """One host's side of ToolService.Connect.
 
@@ -186,6 +214,7 @@ class Session:
     _sent: int = 0  # number of the last numbered message
     _dealt: int = 0  # number of the last server message dealt with
     _told: int = 0  # the acknowledgement the server has last been sent
+    _partial: _Partial | None = None  # the message whose pieces are on their way
     _unacknowledged: deque[_Sent] = field(default_factory=deque)
     _outgoing: deque[tools_pb2.HostMessage] = field(default_factory=deque)
 
@@ -194,6 +223,7 @@ class Session:
     def hello(self) -> tools_pb2.HostMessage:
         """The first message of a stream, also when the offers have changed."""
         self.welcomed = False
+        self._partial = None
         self._outgoing.clear()
         return tools_pb2.HostMessage(
             ack=self._dealt if self.name else 0,
@@ -229,6 +259,13 @@ class Session:
             return events
         if message.seq:
             self._dealt = message.seq
+            self._partial = None
+        if kind == "task_facts":
+            return events + self._receive_facts(message.task_facts)
+        if kind in ("task", "outcome") and getattr(message, kind).has_more:
+            self._dealt = message.seq - 1  # until its last piece is there
+            self._partial = _Partial(message.seq, getattr(message, kind))
+            return events
         if kind == "task":
             events += self._receive_task(message.task)
         elif kind == "outcome":
@@ -376,6 +413,8 @@ class Session:
             self._outgoing.append(message)
 
     def _is_new(self, seq: int) -> bool:
+        if self._partial is not None and seq == self._partial.seq + 1:
+            return True  # the rest of the one before does not come
         if seq == 0 or seq == self._dealt + 1:
             return True
         if seq <= self._dealt:
@@ -471,6 +510,25 @@ class Session:
                 events += self._order_settled(task.task_id, step.key, step.outcome)
         if task.cancelling and self._at_work(task.task_id) is not None:
             events.append(TaskCancelling(task.task_id))
+        return events
+
+    def _receive_facts(self, piece: tools_pb2.TaskFacts) -> list[Event]:
+        partial = self._partial
+        if partial is None or partial.body.task_id != piece.task_id:
+            return []
+        if partial.facts != piece.first:
+            raise ProtocolError(f"fact {piece.first} came after {partial.facts}")
+        partial.take(piece)
+        if not piece.is_last:
+            return []
+        self._dealt, self._partial = partial.seq, None
+        if isinstance(partial.body, tools_pb2.Task):
+            partial.body.state_json = piece.state_json
+            return self._receive_task(partial.body)
+        events: list[Event] = []
+        for step in partial.steps:
+            if step.is_order:
+                events += self._order_settled(piece.task_id, step.key, step.outcome)
         return events
 
     def _receive_outcome(self, outcome: tools_pb2.Outcome) -> list[Event]:

@@ -19,8 +19,7 @@ MUTANTS = {
     "children_from_the_start": (
         "The outcomes of a run's children are read from the start of its journal.",
         {
-            "replay_children(partition, task.run, told->wait, told->since,":
-                "replay_children(partition, task.run, told->wait, 1,",
+            "cursor.start = told->since;": "cursor.start = 1;",
         },
     ),
     "event_while_waking_lost": (
