@@ -85,6 +85,7 @@ static const struct run_report *copy_report(const struct run_report *from, struc
     *ret = *from;
     ret->name = arena_copy(arena, from->name);
     ret->queue = arena_copy(arena, from->queue);
+    ret->server = arena_copy(arena, from->server);
     ret->queue_sentence = arena_copy(arena, from->queue_sentence);
     return ret;
 }

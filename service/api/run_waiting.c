@@ -54,9 +54,14 @@ static str task_sentence(const struct run_known *known, size_t index, const char
         what, STR_ARG(name));
 }
 
-static str model_sentence(const struct effect *effect, str failure, struct arena *arena)
+static str model_sentence(const struct run_known *known, const struct effect *effect, str failure,
+                          struct arena *arena)
 {
     assert(effect->kind == EFFECT_MODEL);
+    if (effect->state == EFFECT_READY && known->report != NULL && known->report->server.len > 0) {
+        return arena_printf(arena, "it waits for a place at " STR_FMT ", attempt %u",
+                            STR_ARG(known->report->server), effect->attempt);
+    }
     if (effect->state != EFFECT_BACKOFF) {
         return arena_printf(arena, "the model is answering, attempt %u", effect->attempt);
     }
@@ -190,8 +195,8 @@ static str sentence_of(const struct run_known *known, size_t index, struct arena
         return queue_sentence(known);
     }
     if (effect->kind == EFFECT_MODEL) {
-        return model_sentence(effect, text_cut(arena, known->failure, RUN_VIEW_SENTENCE_BYTES_MAX),
-                              arena);
+        return model_sentence(known, effect,
+                              text_cut(arena, known->failure, RUN_VIEW_SENTENCE_BYTES_MAX), arena);
     }
     if (effect_is_wait(effect)) {
         return wait_sentence(known, effect, arena);

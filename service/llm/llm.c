@@ -15,6 +15,7 @@
 
 enum {
     CONNECT_MS = 10000,
+    WAIT_SHOWN_MS = 100, /* After it, a call that has no place yet says so. */
 };
 
 /*
@@ -25,7 +26,7 @@ enum {
  */
 enum call_state {
     CALL_POSTED,
-    CALL_QUEUED, /* Waits for a free place. */
+    CALL_QUEUED, /* Waits for a free place; its timer says so. */
     CALL_ASKING, /* Holds a place and an HTTP call; its timer watches that the answer grows. */
     CALL_PLAYING, /* Its timer shows the next delta. */
 };
@@ -40,6 +41,7 @@ struct llm_call {
     enum call_state state;
     const struct provider_row *row;
     struct claim claim; /* For a place to ask. */
+    bool is_wait_shown;
     struct timer timer;
     struct arena arena;
     struct diagnosis refusal; /* Found by start(): nothing is asked. */
@@ -384,6 +386,15 @@ static void watch_growth(struct llm_call *call)
     }
 }
 
+static void tell_waits(struct llm_call *call, bool is_waiting)
+{
+    const struct model_sink *sink = &call->llm->options.sink;
+    if (sink->waits != NULL && call->is_wait_shown != is_waiting) {
+        sink->waits(sink->context, call->number, is_waiting ? call->target.server : STR_EMPTY);
+        call->is_wait_shown = is_waiting;
+    }
+}
+
 static void ask(struct llm_call *call)
 {
     struct llm *llm = call->llm;
@@ -409,6 +420,7 @@ static void ask(struct llm_call *call)
     struct http_handler handler = {call, may_reach, on_head, on_bytes, on_done};
     assert(call->attempt == NULL && call->http == NULL);
     sys_random(&options.id_seed, sizeof(options.id_seed));
+    tell_waits(call, false);
     call->state = CALL_ASKING;
     call->attempt = attempt_new(call->row, call->target.shown, &options);
     call->http = http_call_start(llm->http, &request, &handler);
@@ -431,6 +443,8 @@ static void enqueue(struct llm_call *call)
     call->state = CALL_QUEUED;
     places_ask(&call->llm->places, &call->claim, call->target.server);
     schedule_pump(call->llm);
+    http_client_arm(call->llm->http, &call->timer,
+                    sys_monotonic_us() + WAIT_SHOWN_MS * (uint64_t)1000);
 }
 
 static void play_end(struct llm_call *call)
@@ -466,6 +480,8 @@ static void on_timer(struct timer *timer)
     struct llm_call *call = container_of(timer, struct llm_call, timer);
     if (call->state == CALL_PLAYING) {
         play(call);
+    } else if (call->state == CALL_QUEUED) {
+        tell_waits(call, true);
     } else {
         watch_growth(call);
     }

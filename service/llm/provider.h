@@ -6,7 +6,8 @@
  * opaquely (signatures, encrypted reasoning) rides along as raw bytes and goes back as it
  * came; it is never parsed and printed again.
  *
- * Order:     for one call: any number of deltas, then exactly one of done and failed.
+ * Order:     for one call: perhaps that it waits and that it waits no more, any number of deltas,
+ *            then exactly one of done and failed.
  * Threading: start and cancel from the partition thread; the sink is called on the model
  *            thread (or, for the simulated twin, from its tick).
  */
@@ -121,6 +122,9 @@ enum model_delta_kind {
 /* All arguments are borrowed for the call. Delta text is whole UTF-8 characters. */
 struct model_sink {
     void *context;
+    /* The call waits for a place at that server, as it is shown; empty: it has got one. NULL:
+     * nobody wants to know. */
+    void (*waits)(void *context, uint64_t call, str server);
     void (*delta)(void *context, uint64_t call, enum model_delta_kind kind, str text);
     void (*done)(void *context, uint64_t call, const struct model_reply *reply);
     void (*failed)(void *context, uint64_t call, const struct model_failure *failure);

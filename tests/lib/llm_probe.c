@@ -244,7 +244,7 @@ static void follow(struct probe *probe, uint64_t count)
 static void start_llm(struct probe *probe)
 {
     struct llm_options options = {
-        .sink = {probe, on_delta, on_reply, on_failure},
+        .sink = {.context = probe, .delta = on_delta, .done = on_reply, .failed = on_failure},
         .first_byte_ms = number_of(probe->spec, "first_byte_ms", 0),
         .idle_ms = number_of(probe->spec, "idle_ms", 0),
         .rules =

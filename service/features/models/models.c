@@ -11,6 +11,7 @@
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
 #include "service/features/definitions/definitions.h"
+#include "service/features/lines/lines.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
@@ -40,6 +41,12 @@ struct room {
     uint64_t call; /* In flight; 0: none. */
 };
 
+struct waits_request {
+    struct request request;
+    uint64_t call;
+    str server; /* Empty: it waits no more. */
+};
+
 struct delta_request {
     struct request request;
     uint64_t call;
@@ -61,6 +68,7 @@ struct failed_request {
     struct model_failure failure;
 };
 
+static const struct operation waits_operation;
 static const struct operation delta_operation;
 static const struct operation done_operation;
 static const struct operation failed_operation;
@@ -138,6 +146,7 @@ static void forget_call(struct models *models, struct live_run *run)
     }
     slot_give(models, room->call);
     room->call = 0;
+    line_leave(models->partition, run);
     watch_forget_text(models->partition, run);
 }
 
@@ -198,6 +207,19 @@ static void perform_forget(struct partition *partition, const struct act *act)
 static const struct act_kind call_act = {.name = "model_call", .perform = perform_call};
 static const struct act_kind forget_act = {.name = "model_forget", .perform = perform_forget};
 
+static void handle_waits(struct partition *partition, struct request *request)
+{
+    const struct waits_request *waits = container_of(request, struct waits_request, request);
+    const struct model_slot *slot = find_call(models_of(partition), waits->call);
+    struct live_run *run = slot == NULL ? NULL : runs_find(partition, slot->run);
+    if (run != NULL && waits->server.len > 0) {
+        line_enter(partition, run, waits->server);
+    } else if (run != NULL) {
+        line_leave(partition, run);
+    }
+    request_answer(partition, request, NULL);
+}
+
 static void handle_delta(struct partition *partition, struct request *request)
 {
     const struct delta_request *delta = container_of(request, struct delta_request, request);
@@ -256,6 +278,7 @@ static void end_call(struct models *models, struct live_run *run, uint64_t call)
     assert(call != 0);
     if (run != NULL && room_of(models->partition, run)->call == call) {
         room_of(models->partition, run)->call = 0;
+        line_leave(models->partition, run);
         watch_forget_text(models->partition, run);
     }
     slot_give(models, call);
@@ -320,6 +343,8 @@ static void handle_failed(struct partition *partition, struct request *request)
     request_answer_later(partition, request);
 }
 
+static const struct operation waits_operation = {
+    .name = "model_waits", .request_bytes = sizeof(struct waits_request), .handle = handle_waits};
 static const struct operation delta_operation = {
     .name = "model_delta", .request_bytes = sizeof(struct delta_request), .handle = handle_delta};
 static const struct operation done_operation = {
@@ -331,6 +356,16 @@ static const struct operation failed_operation = {
 };
 
 /* The sink: on the model thread, so everything is copied and posted. */
+
+static void sink_waits(void *context, uint64_t call, str server)
+{
+    assert(call != 0);
+    struct request *request = request_new(&waits_operation);
+    struct waits_request *waits = container_of(request, struct waits_request, request);
+    waits->call = call;
+    waits->server = arena_copy(&request->arena, server);
+    partition_post_always(context, request);
+}
 
 static void sink_delta(void *context, uint64_t call, enum model_delta_kind kind, str text)
 {
@@ -390,6 +425,7 @@ struct model_sink models_sink(struct partition *partition)
 {
     return (struct model_sink){
         .context = partition,
+        .waits = sink_waits,
         .delta = sink_delta,
         .done = sink_done,
         .failed = sink_failed,
@@ -467,7 +503,8 @@ static void stop(void *self)
     free(models);
 }
 
-static const struct feature *const uses[] = {&definitions_feature, &watchers_feature, NULL};
+static const struct feature *const uses[] = {&definitions_feature, &lines_feature,
+                                             &watchers_feature, NULL};
 
 const struct feature models_feature = {
     .name = "models",

@@ -3,6 +3,7 @@
  */
 #include "service/features/reports/reports.h"
 
+#include "service/features/lines/lines.h"
 #include "service/features/queues/queues.h"
 #include "service/hosts/placement.h"
 #include "service/partition/commands.h"
@@ -43,6 +44,7 @@ void report_run(struct partition *partition, struct live_run *run, struct arena 
         .is_in_memory = true,
         .state = run->state,
         .name = str_of(run->name),
+        .server = arena_copy(arena, line_server(partition, run)),
         .queue = arena_copy(arena, queues_name(partition, run)),
         .queue_sentence = queues_sentence(partition, run, arena),
     };
@@ -167,6 +169,7 @@ static void *start(struct partition *partition)
 }
 
 static const struct feature *const uses[] = {
+    &lines_feature,
     &queues_feature,
     NULL,
 };

@@ -25,6 +25,7 @@ struct run_report {
     str name;
     struct report_task tasks[ENGINE_EFFECTS_MAX];
     size_t task_count;
+    str server; /* At which its model call waits for a place; empty: it does not. */
     str queue; /* In which it takes turns, where it may wait for one; empty: none. */
     str queue_sentence; /* Why it is not admitted; empty: it is, or needs no admission. */
 };

@@ -34,6 +34,9 @@ class Polosd(unittest.TestCase):
             run = self.server.wait_ended(self.server.start_agent("a"))
             return run, len(model.requests)
 
+    def waiting(self, run_id):
+        return self.server.get(run_id).waiting[0].message
+
     def test_lasting_failure_is_counted_once(self):
         run, asked = self.run_with(BUSY)
         self.assertEqual(asked, 3)
@@ -60,6 +63,12 @@ class Polosd(unittest.TestCase):
             run, asked = self.run_with(Response(HELLO))
             self.assertEqual((json.loads(run.result_json), asked), ("hello", 1))
             self.assertEqual(len(hanging.requests), 32)
+            sentence = "it waits for a place at %s, attempt 1" % hanging.url[:-len("/v1")]
+            while sum(self.waiting(run_id) == sentence for run_id in runs) < 8:
+                hanging.closing.wait(0.01)
+            late = self.server.wait_ended(self.server.start_agent("h", timeout_ms=1000))
+            self.assertIn("while its model call waited for a place at http://127.0.0.1:",
+                          late.error.message)
             for run_id in runs:
                 self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id))
 

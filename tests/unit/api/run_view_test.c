@@ -487,6 +487,23 @@ static void sentences(void **state)
     }
 }
 
+/* The model answers once the call has a place. */
+static void a_model_call_without_a_place(void **state)
+{
+    (void)state;
+    struct story story;
+    story_init(&story, RUN_KIND_AGENT);
+    tell_started(&story, STR("null"));
+    open_effect(&story, EFFECT_MODEL, EFFECT_READY);
+    story.report.server = STR("https://models.example");
+    const Polos__V1__Run *run = view(&story);
+    assert_int_equal(run->n_waiting, 1);
+    assert_string_equal(run->waiting[0]->kind, "model");
+    assert_string_equal(run->waiting[0]->message,
+                        "it waits for a place at https://models.example, attempt 3");
+    story_fini(&story);
+}
+
 static void waits_of_code(void **state)
 {
     (void)state;
@@ -670,6 +687,7 @@ int main(void)
         cmocka_unit_test(workflows),
         cmocka_unit_test(errors),
         cmocka_unit_test(sentences),
+        cmocka_unit_test(a_model_call_without_a_place),
         cmocka_unit_test(waits_of_code),
         cmocka_unit_test(state_and_retries),
         cmocka_unit_test(sentences_know_the_journal),
