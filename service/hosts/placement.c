@@ -1,6 +1,7 @@
 #include "service/hosts/placement.h"
 
 #include "service/hosts/session.h"
+#include "service/hosts/sessions.h"
 
 struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str name,
                                 uint64_t deployment)
@@ -21,6 +22,16 @@ bool hosts_is_offered(const struct hosts *hosts, enum task_kind kind, str name)
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
 
     return ready != NULL && ready->offer_count > 0;
+}
+
+bool hosts_is_newest(const struct hosts *hosts, const struct host_hello *hello, enum task_kind kind,
+                     str name)
+{
+    const struct host_session *session = sessions_find_token(hosts, hello->session);
+    const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
+    uint64_t newest = ready == NULL ? 0 : ready_queue_newest(&hosts->ready_queue, ready);
+
+    return session == NULL || newest == 0 || newest == host_hash_of_deployment(session->deployment);
 }
 
 bool hosts_awaits_deployment(const struct hosts *hosts, enum task_kind kind, str name,

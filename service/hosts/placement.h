@@ -34,6 +34,10 @@ struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str na
                                 uint64_t deployment);
 /* Whether any session, busy or away within its lease, offers it. */
 bool hosts_is_offered(const struct hosts *hosts, enum task_kind kind, str name);
+/* Whether the hello speaks for the newest deployment that offers the name: a session that begins
+ * does, one that goes on may have been overtaken. To be asked before hosts_hello(). */
+bool hosts_is_newest(const struct hosts *hosts, const struct host_hello *hello, enum task_kind kind,
+                     str name);
 /* Whether a host is free that offers it, but not one for the tasks of this deployment. */
 bool hosts_awaits_deployment(const struct hosts *hosts, enum task_kind kind, str name,
                              uint64_t deployment);

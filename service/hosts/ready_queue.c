@@ -123,6 +123,13 @@ static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_
     return newest;
 }
 
+uint64_t ready_queue_newest(const struct ready_queue *queue, const struct ready_name *name)
+{
+    uint32_t pool = newest_pool(queue, name);
+
+    return pool == READY_NONE ? 0 : queue->pools[pool].deployment;
+}
+
 /* The pool whose hosts serve the tasks that wait for this deployment; READY_NONE: none. */
 static uint32_t serving_pool(const struct ready_queue *queue, const struct ready_name *name,
                              uint64_t deployment)

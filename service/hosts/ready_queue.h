@@ -96,6 +96,8 @@ const struct ready_name *ready_queue_find(const struct ready_queue *queue, enum 
 /* The least busy candidate for a task that waits for this deployment; NULL: none. */
 struct host_session *ready_queue_pick(const struct ready_queue *queue,
                                       const struct ready_name *name, uint64_t deployment);
+/* The deployment whose hosts dialled in last; 0: nobody is present. */
+uint64_t ready_queue_newest(const struct ready_queue *queue, const struct ready_name *name);
 /* From now on tasks may fall back; before, hosts of before a restart may still come. */
 void ready_queue_allow_fallback(struct ready_queue *queue);
 

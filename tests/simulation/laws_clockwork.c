@@ -243,12 +243,19 @@ static unsigned find_trigger(str workflow)
 static void take_trigger(struct world *world, str workflow, const struct store_entry *entry)
 {
     unsigned number = find_trigger(workflow);
-    world_expect(world, number < WORLD_TRIGGERS && !entry->is_delete && entry->value.len > 20,
-                 "triggers-stay");
+    /* All code that offers the others has their triggers. */
+    world_expect(world, number < WORLD_TRIGGERS && (!entry->is_delete || number == 0),
+                 "only-dropped-triggers-go");
     if (!world_is_well(world)) {
         return;
     }
     struct sim_trigger *trigger = &world->triggers[number];
+    if (entry->is_delete) {
+        world_expect(world, trigger->is_there, "only-triggers-go");
+        trigger->is_dropped = true;
+        return;
+    }
+    world_expect(world, entry->value.len > 20, "a-trigger-has-a-topic");
     str topic = str_make(entry->value.ptr + 20, entry->value.len - 20);
     unsigned topic_number = 0;
     while (topic_number < WORLD_TOPICS && !str_equal(topic, world_topic_name(topic_number))) {
@@ -258,9 +265,10 @@ static void take_trigger(struct world *world, str workflow, const struct store_e
     if (!world_is_well(world)) {
         return;
     }
-    if (!trigger->is_there || trigger->topic != topic_number) {
+    if (!trigger->is_there || trigger->is_dropped || trigger->topic != topic_number) {
         trigger->position = world->topics[topic_number].count;
     }
+    trigger->is_dropped = false;
     trigger->is_there = true;
     trigger->topic = topic_number;
     memcpy(&trigger->written, entry->value.ptr, 8);
@@ -376,7 +384,9 @@ void laws_clockwork_check_commit(struct world *world)
                      "a-tick-and-its-run-are-one-commit");
     }
     for (unsigned i = 0; i < WORLD_TRIGGERS; i++) {
-        world_expect(world, world->triggers[i].written == world->triggers[i].position,
+        struct sim_trigger *trigger = &world->triggers[i];
+        world_expect(world, trigger->written == trigger->position,
                      "a-batch-and-its-position-are-one-commit");
+        trigger->is_there &= !trigger->is_dropped; /* Runs it started before are in the commit. */
     }
 }

@@ -248,6 +248,7 @@ struct sim_schedule {
 
 struct sim_trigger {
     bool is_there;
+    bool is_dropped; /* Its row went last. */
     unsigned topic;
     uint32_t batch_size;
     uint64_t batch_timeout_ms;

@@ -161,7 +161,8 @@ static void offer_schedule(struct world *world, const char *deployment, struct r
     hello_request(hello)->schedule_count = is_in_code;
 }
 
-static void offer_triggers(const char *deployment, bool is_first, struct request *hello)
+/* One host has all triggers, one that of batches, one the other, but not in all its versions. */
+static void offer_triggers(const char *deployment, unsigned host, struct request *hello)
 {
     static const struct trigger_offer batches[] = {
         {.batch_size = 3, .batch_timeout_ms = 4000},
@@ -175,8 +176,11 @@ static void offer_triggers(const char *deployment, bool is_first, struct request
     offers[0].topic = world_topic_name(version == 2 ? WORLD_CODE_TOPICS : WORLD_CODE_TOPICS + 1);
     offers[1] = (struct trigger_offer){.workflow = world_trigger_workflow(0),
                                        .topic = world_topic_name(WORLD_CODE_TOPICS)};
-    hello_request(hello)->triggers = offers;
-    hello_request(hello)->trigger_count = is_first ? 2 : 1;
+    hello_request(hello)->triggers = host == 2 ? offers + 1 : offers;
+    hello_request(hello)->trigger_count = host == 0 ? 2 : 1;
+    if (host == 2 && version == 2) {
+        hello_request(hello)->trigger_count = 0;
+    }
 }
 
 static void offer_queues(struct world *world, const char *deployment, struct request *hello)
@@ -196,8 +200,8 @@ static void offer_queues(struct world *world, const char *deployment, struct req
 void world_offer_clockwork(struct world *world, unsigned host, const char *deployment,
                            struct request *hello)
 {
-    if (host < 2) {
-        offer_triggers(deployment, host == 0, hello);
+    if (host < 3) {
+        offer_triggers(deployment, host, hello);
     } else if (host == 3) {
         offer_schedule(world, deployment, hello);
         offer_queues(world, deployment, hello);

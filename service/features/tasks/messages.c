@@ -7,6 +7,7 @@
 #include "service/features/waits/step_requests.h"
 #include "service/features/watchers/watchers.h"
 #include "service/hosts/leases.h"
+#include "service/hosts/placement.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
 
@@ -79,6 +80,34 @@ static bool check_offers(struct partition *partition, struct hello_request *hell
     return is_fine;
 }
 
+static const struct trigger_offer *trigger_of(const struct hello_request *hello, str workflow)
+{
+    for (size_t i = 0; i < hello->trigger_count; i++) {
+        if (str_equal(hello->triggers[i].workflow, workflow)) {
+            return &hello->triggers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Of each workflow that it offers, unless newer code has spoken. */
+static void take_triggers(struct partition *partition, const struct hello_request *hello)
+{
+    for (size_t i = 0; i < hello->hello.offer_count; i++) {
+        const struct host_offer *offer = &hello->hello.offers[i];
+        const struct trigger_offer *trigger = trigger_of(hello, offer->name);
+        if (offer->kind != TASK_WORKFLOW ||
+            !hosts_is_newest(partition->hosts, &hello->hello, offer->kind, offer->name)) {
+            continue;
+        }
+        if (trigger != NULL) {
+            triggers_offer(partition, trigger);
+        } else {
+            triggers_drop(partition, offer->name);
+        }
+    }
+}
+
 static void handle_hello(struct partition *partition, struct request *request)
 {
     struct hello_request *hello = hello_request(request);
@@ -96,9 +125,7 @@ static void handle_hello(struct partition *partition, struct request *request)
     for (size_t i = 0; i < hello->schedule_count; i++) {
         schedules_put(partition, &hello->schedules[i]);
     }
-    for (size_t i = 0; i < hello->trigger_count; i++) {
-        triggers_offer(partition, &hello->triggers[i]);
-    }
+    take_triggers(partition, hello);
     act_add(partition, &hello_act, NULL)->data = request;
 }
 

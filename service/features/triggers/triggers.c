@@ -120,6 +120,24 @@ void triggers_offer(struct partition *partition, const struct trigger_offer *off
     put_row(partition, trigger);
 }
 
+void triggers_drop(struct partition *partition, str workflow)
+{
+    char key[KEY_BYTES_MAX];
+    struct trigger **link = &triggers_of(partition)->list;
+    while (*link != NULL && !str_is(workflow, (*link)->workflow)) {
+        link = &(*link)->next;
+    }
+    if (*link == NULL) {
+        return;
+    }
+    struct trigger *dropped = *link;
+    *link = dropped->next;
+    free(dropped);
+    store_batch_delete(&partition->batch, STORE_INDEX,
+                       key_index(key, partition->options.space, INDEX_TRIGGER, workflow));
+    assert(find(partition, workflow) == NULL);
+}
+
 struct collecting {
     struct arena *arena;
     struct buf text; /* The input of the run: one event, or the list of a batch. */

@@ -18,5 +18,7 @@ struct trigger_offer {
 
 /* Into the batch. One that is new begins with what comes after it. */
 void triggers_offer(struct partition *partition, const struct trigger_offer *offer);
+/* The workflow has none any more, if it had one. Into the batch. */
+void triggers_drop(struct partition *partition, str workflow);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Goal:   events that wait for a batch are looked at when the batch's definition changes.
+ * Goal:   events that wait for a batch are looked at when the batch's definition changes, and a
+ *         trigger goes with the code that drops it.
  * Method: the real partition with a clock that jumps to the times it asks for; a host that offers a
  *         workflow with one trigger and then with another, and no further event.
  */
@@ -7,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -25,9 +27,13 @@
 
 #define START_MS ((uint64_t)1800000000000)
 
+static char session[64]; /* That the last Welcome named. */
+
 static struct payload *pack(const struct server_message *message)
 {
-    (void)message;
+    if (message->kind == SERVER_MESSAGE_WELCOME) {
+        snprintf(session, sizeof(session), STR_FMT, STR_ARG(message->welcome.session));
+    }
     return payload_copy(STR("-"));
 }
 
@@ -221,6 +227,65 @@ static void test_a_row_without_a_batch_size_is_passed_over(void **state)
     lone_fini(&lone);
 }
 
+/* Offers the workflow, with the trigger or without. */
+static void deploy(struct lone_partition *lone, struct host_link *link, const char *deployment,
+                   const char *resumed, bool is_triggered)
+{
+    static const struct trigger_offer trigger = {.workflow = {"count", 5}, .topic = {"clicks", 6}};
+    static const struct host_offer workflow = {TASK_WORKFLOW, {"count", 5}};
+    struct request *request = request_new(&hello_operation);
+    *link = (struct host_link){.vtable = &vtable};
+    hello_request(request)->link = link;
+    hello_request(request)->hello = (struct host_hello){
+        .host_id = str_of(deployment),
+        .deployment = str_of(deployment),
+        .slots = 1,
+        .session = str_of(resumed),
+        .offers = &workflow,
+        .offer_count = 1,
+    };
+    hello_request(request)->triggers = &trigger;
+    hello_request(request)->trigger_count = is_triggered ? 1 : 0;
+    lone_ask(lone, request);
+    assert_int_equal(lone->failure.code, CODE_OK);
+    request_free(request);
+}
+
+static void expect_runs(struct lone_partition *lone, size_t count)
+{
+    lone_advance(lone, lone->now_ms + 1000);
+    assert_int_equal(lone->run_count, count);
+}
+
+static void test_a_trigger_goes_with_the_code_that_drops_it(void **state)
+{
+    (void)state;
+    struct lone_partition lone;
+    struct host_link old;
+    struct host_link again;
+    struct host_link new;
+    lone_init(&lone, START_MS);
+    deploy(&lone, &old, "v1", "", true);
+    char old_session[sizeof(session)];
+    memcpy(old_session, session, sizeof(session));
+    publish(&lone, 1);
+    expect_runs(&lone, 1);
+    deploy(&lone, &new, "v2", "", false);
+    publish(&lone, 2);
+    expect_runs(&lone, 1);
+    deploy(&lone, &again, "v1", old_session, true); /* It was overtaken. */
+    publish(&lone, 1);
+    expect_runs(&lone, 1);
+    lone_stop(&lone);
+    lone_begin(&lone);
+    publish(&lone, 1);
+    expect_runs(&lone, 1);
+    deploy(&lone, &new, "v3", "", true);
+    publish(&lone, 1);
+    expect_runs(&lone, 2);
+    lone_fini(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_does_not_wait_for_the_clock),
         cmocka_unit_test(test_a_refused_start_is_tried_again),
         cmocka_unit_test(test_a_row_without_a_batch_size_is_passed_over),
+        cmocka_unit_test(test_a_trigger_goes_with_the_code_that_drops_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
