@@ -488,6 +488,35 @@ static void recover(void *self, struct live_run *run)
     }
 }
 
+static bool deadline_message(void *self, struct live_run *run, str *ret)
+{
+    struct partition *partition = ((struct models *)self)->partition;
+    struct definition *definition;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        const struct effect *effect = &run->state.effects[i];
+        if (effect->kind != EFFECT_MODEL || effect->state == EFFECT_PARKED ||
+            !status_is_ok(definition_of(partition, run, &definition))) {
+            continue;
+        }
+        str model = definition->agent.model;
+        if (effect->state == EFFECT_BACKOFF) {
+            uint64_t left_ms = effect->due_ms - partition->now_ms;
+            *ret = arena_printf(
+                &partition->round_arena,
+                "the run's deadline passed while it waited to call the model '" STR_FMT
+                "' again: %u calls had failed, and the next was due in %llu s",
+                STR_ARG(model), effect->failures, (unsigned long long)(left_ms + 999) / 1000);
+        } else {
+            *ret = arena_printf(&partition->round_arena,
+                                "the run's deadline passed while the model '" STR_FMT
+                                "' was answering, attempt %u",
+                                STR_ARG(model), effect->attempt);
+        }
+        return true;
+    }
+    return false;
+}
+
 static void run_leaves(void *self, struct live_run *run)
 {
     forget_call(self, run);
@@ -514,6 +543,7 @@ const struct feature models_feature = {
     .before_event = before_event,
     .after_decision = after_decision,
     .recover = recover,
+    .deadline_message = deadline_message,
     .run_leaves = run_leaves,
     .stop = stop,
 };

@@ -232,6 +232,28 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
 }
 
+/* What a task of this name waited for. */
+static const char *lack_of(struct partition *partition, const struct live_run *run,
+                           const struct effect *effect, str name)
+{
+    switch ((enum effect_state)effect->state) {
+    case EFFECT_READY:
+        return hosts_is_offered(partition->hosts, task_order_kind(run, effect), name)
+                   ? "a host to run it; every host that offers it was busy or away: add hosts or "
+                     "slots"
+                   : "a host to run it; no connected host offers it: start one that does";
+    case EFFECT_LEASED:
+        return "the host that was at work on it; see what took it so long, or give the run a "
+               "longer run_timeout_ms";
+    case EFFECT_BACKOFF:
+        return "its next try; see why the last one failed, or give the run a longer "
+               "run_timeout_ms";
+    case EFFECT_PARKED:
+        break;
+    }
+    return NULL;
+}
+
 static bool deadline_message(void *self, struct live_run *run, str *ret)
 {
     const struct tasks *tasks = self;
@@ -240,19 +262,18 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         struct event task;
-        if (effect->state != EFFECT_READY || !effect_is_task(effect) ||
+        if (!effect_is_task(effect) ||
             !status_is_ok(task_order_find(run, effect->id, &partition->round_arena, &task))) {
             continue;
         }
         str name = task.task_requested.name;
-        bool is_offered = hosts_is_offered(partition->hosts, task_order_kind(run, effect), name);
-        *ret = arena_printf(
-            &partition->round_arena,
-            "the run's deadline passed while it waited for a host to run '" STR_FMT "'; %s",
-            STR_ARG(name),
-            is_offered ? "every host that offers it was busy or away: add hosts or slots"
-                       : "no connected host offers it: start one that does");
-        return true;
+        const char *lack = lack_of(partition, run, effect, name);
+        if (lack != NULL) {
+            *ret = arena_printf(&partition->round_arena,
+                                "the run's deadline passed while '" STR_FMT "' waited for %s",
+                                STR_ARG(name), lack);
+            return true;
+        }
     }
     return false;
 }

@@ -177,7 +177,18 @@ class BadInput(unittest.TestCase):
             ended = answer.ended
         self.assertEqual(ended.status, common_pb2.RUN_STATUS_FAILED)
         self.assertEqual(ended.error.reason, "DEADLINE_EXCEEDED")
-        self.assertIn("'add'", ended.error.message)
+        self.assertIn("'add' waited for a host to run it", ended.error.message)
+
+    def test_a_deadline_tells_which_model_was_waited_for(self):
+        failing = {"text": "x", "error": {"reason": "RATE_LIMITED", "retryable": True}}
+        self.server.agent("slow", [{"text": "a b c d"}], options={"delta_ms": 60000})
+        self.server.agent("limited", [failing])
+        slow = self.server.start_agent("slow", timeout_ms=500)
+        limited = self.server.start_agent("limited", timeout_ms=500)
+        self.assertIn("the model 'test' was answering, attempt 1",
+                      self.server.wait_ended(slow).error.message)
+        self.assertIn("it waited to call the model 'test' again: ",
+                      self.server.wait_ended(limited).error.message)
 
     def test_garbage_on_the_port(self):
         host, port = self.server.address.rsplit(":", 1)

@@ -441,6 +441,7 @@ class Streams(Hosted):
         self.assertEqual(run.steps[0].tool_results[0].error.reason, "TIMEOUT")
         run = self.server.wait_ended(self.server.start_workflow("w", timeout_ms=900))
         self.assertEqual(run.error.reason, "DEADLINE_EXCEEDED")
+        self.assertIn("while 'w' waited for the host that was at work on it", run.error.message)
         self.server.start_workflow("w", "last")
         self.assertTrue(got.wait(10))  # It comes after the interruptions on the same stream.
         self.assertEqual(list(host.held), [host.tasks[-1].task_id])
