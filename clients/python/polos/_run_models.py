@@ -206,10 +206,12 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
 
 
 def _status(run: common_pb2.Run) -> str:
-    """A word; "queued": it has not begun, for want of a host or of its turn."""
+    """A word; "queued": it has not begun, for want of a host or of its turn. What a host has had
+    has begun, and belongs to that host's deployment."""
     is_agent = run.kind == common_pb2.RUN_KIND_AGENT
     kinds = ("queue",) if is_agent else ("workflow", "tool", "queue")
-    if run.status == common_pb2.RUN_STATUS_WAITING and not run.total_steps:
+    has_begun = bool(run.total_steps or run.deployment)
+    if run.status == common_pb2.RUN_STATUS_WAITING and not has_begun:
         if run.waiting and all(w.kind in kinds for w in run.waiting):
             return "queued"
     return STATUS_WORDS.get(run.status, "unknown")

@@ -35,6 +35,8 @@ from polos import (
     tool,
     workflow,
 )
+from polos._run_models import run_dict
+from polos.v1 import common_pb2
 
 HERE = Path(__file__).resolve().parent
 
@@ -229,6 +231,17 @@ async def test_a_workflow_nobody_hosts_waits_visibly_until_its_deadline(client):
     while (run := await handle.get(client))["status"] == "queued":
         await asyncio.sleep(0.05)
     assert run["status"] == "failed" and run["error_reason"] == "DEADLINE_EXCEEDED"
+
+
+def test_what_a_host_has_had_is_not_queued():
+    run = common_pb2.Run(
+        kind=common_pb2.RUN_KIND_WORKFLOW,
+        status=common_pb2.RUN_STATUS_WAITING,
+        waiting=[common_pb2.Waiting(kind="workflow")],
+    )
+    assert run_dict(run)["status"] == "queued" and run_dict(run)["started_at"] is None
+    run.deployment = "v1"
+    assert run_dict(run)["status"] == "waiting" and run_dict(run)["started_at"]
 
 
 async def test_a_run_past_its_deadline_is_a_timeout(client):
