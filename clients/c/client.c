@@ -81,7 +81,6 @@ static void open_connection(struct connection *connection, const char *address)
     };
     grpc_channel_args args = {sizeof(settings) / sizeof(settings[0]), settings};
     grpc_channel_credentials *plain = grpc_insecure_credentials_create();
-
     settings[0].value.integer = 1;
     settings[1].value.integer = 30000;
     settings[2].value.integer = 5000;
@@ -98,7 +97,6 @@ struct polos_client *polos_client_new(struct polos_loop *loop, const char *addre
                                       unsigned connections)
 {
     struct polos_client *client = memory_zeroed(1, sizeof(*client));
-
     client->loop = loop;
     client->connection_count = connections == 0 ? 1 : connections;
     client->connections = memory_zeroed(client->connection_count, sizeof(*client->connections));
@@ -131,7 +129,6 @@ grpc_call *polos_client_call(struct polos_client *client, unsigned method, uint6
     assert(method < POLOS_METHOD_ALL);
     struct connection *connection = &client->connections[client->next++ % client->connection_count];
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
-
     if (timeout_ms > 0) {
         deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                 gpr_time_from_millis((int64_t)timeout_ms, GPR_TIMESPAN));
@@ -165,7 +162,6 @@ static void unary_done(struct polos_loop_tag *tag, bool ok)
     struct unary *unary = memory_owner(tag, struct unary, tag);
     struct polos_failure failure;
     struct polos_error broken = {13, "", "", "the server's answer is not a message"};
-
     (void)ok; /* The status says more. */
     polos_failure_init(&failure, unary->status, unary->message, &unary->trailers);
     if (failure.error.code != 0) {
@@ -184,7 +180,6 @@ static void unary_done(struct polos_loop_tag *tag, bool ok)
 static void unary_start(struct unary *unary)
 {
     grpc_op ops[6];
-
     memset(ops, 0, sizeof(ops));
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
     ops[1].op = GRPC_OP_SEND_MESSAGE;
@@ -210,7 +205,6 @@ void polos_call(struct polos_client *client, enum polos_method method,
     assert(method < POLOS_METHOD_COUNT);
     assert(request->descriptor == methods[method].request);
     struct unary *unary = memory_zeroed(1, sizeof(*unary));
-
     unary->tag.done = unary_done;
     unary->client = client;
     unary->method = &methods[method];

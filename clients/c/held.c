@@ -12,7 +12,6 @@ static struct polos_task **bucket_of(const struct polos_held *held, const char *
 struct polos_task *polos_held_find(const struct polos_held *held, const char *id)
 {
     struct polos_task *task = held->count == 0 ? NULL : *bucket_of(held, id);
-
     while (task != NULL && strcmp(task->message->task_id, id) != 0) {
         task = task->next;
     }
@@ -22,7 +21,6 @@ struct polos_task *polos_held_find(const struct polos_held *held, const char *id
 static void put(struct polos_held *held, struct polos_task *task)
 {
     struct polos_task **bucket = bucket_of(held, task->message->task_id);
-
     task->next = *bucket;
     *bucket = task;
 }
@@ -31,7 +29,6 @@ static void grow(struct polos_held *held)
 {
     struct polos_held larger = {.bucket_count =
                                     held->bucket_count == 0 ? 64 : 2 * held->bucket_count};
-
     larger.buckets = memory_zeroed(larger.bucket_count, sizeof(struct polos_task *));
     larger.count = held->count;
     for (size_t i = 0; i < held->bucket_count; i++) {
@@ -57,7 +54,6 @@ void polos_held_add(struct polos_held *held, struct polos_task *task)
 void polos_held_remove(struct polos_held *held, struct polos_task *task)
 {
     struct polos_task **at = bucket_of(held, task->message->task_id);
-
     while (*at != task) {
         assert(*at != NULL);
         at = &(*at)->next;

@@ -61,7 +61,6 @@ void polos_host_offer_tool(struct polos_host *host, const Polos__V1__ToolDefinit
                            polos_task_given *given, void *context)
 {
     Polos__V1__ToolDefinition *copy = (Polos__V1__ToolDefinition *)polos_wire_copy(&tool->base);
-
     host->hello.tools = memory_grown(host->hello.tools, host->hello.n_tools, sizeof(copy));
     host->hello.tools[host->hello.n_tools++] = copy;
     add_offer(host, POLOS__V1__TASK_KIND__TASK_KIND_TOOL, copy->name, given, context);
@@ -71,7 +70,6 @@ void polos_host_offer_workflow(struct polos_host *host, const char *id, const ch
                                polos_task_given *given, void *context)
 {
     Polos__V1__WorkflowDefinition workflow = POLOS__V1__WORKFLOW_DEFINITION__INIT;
-
     workflow.id = (char *)id;
     workflow.description = (char *)description;
     Polos__V1__WorkflowDefinition *copy =
@@ -85,7 +83,6 @@ void polos_host_offer_workflow(struct polos_host *host, const char *id, const ch
 void polos_host_offer_agent(struct polos_host *host, const Polos__V1__AgentDefinition *agent)
 {
     Polos__V1__AgentDefinition *copy = (Polos__V1__AgentDefinition *)polos_wire_copy(&agent->base);
-
     assert(!host->is_started);
     host->hello.agents = memory_grown(host->hello.agents, host->hello.n_agents, sizeof(copy));
     host->hello.agents[host->hello.n_agents++] = copy;
@@ -120,7 +117,6 @@ static void flush(struct polos_loop_soon *soon)
 {
     struct polos_host *host = memory_owner(soon, struct polos_host, flush);
     struct polos_session_message message;
-
     if (host->stream == NULL || !polos_stream_can_send(host->stream)) {
         return;
     }
@@ -135,14 +131,12 @@ static void flush(struct polos_loop_soon *soon)
 static void ready(void *context)
 {
     struct polos_host *host = context;
-
     polos_loop_soon(host->loop, &host->flush);
 }
 
 static void acknowledge(void *context)
 {
     struct polos_host *host = context;
-
     host->acknowledge.due_us = 0;
     polos_session_ack(host->session);
 }
@@ -150,7 +144,6 @@ static void acknowledge(void *context)
 static void beat(void *context)
 {
     struct polos_host *host = context;
-
     assert(host->heartbeat_ms > 0);
     polos_session_heartbeat(host->session);
     polos_timer_set(host->loop, &host->beat, polos_now_us() + host->heartbeat_ms * 1000);
@@ -160,7 +153,6 @@ static void received(void *context, grpc_byte_buffer *bytes)
 {
     struct polos_host *host = context;
     ProtobufCMessage *message = polos_wire_unpack(&polos__v1__server_message__descriptor, bytes);
-
     if (message == NULL ||
         !polos_session_receive(host->session, (Polos__V1__ServerMessage *)message)) {
         polos_stream_cancel(host->stream);
@@ -174,7 +166,6 @@ static void received(void *context, grpc_byte_buffer *bytes)
 static void sent(void *context)
 {
     struct polos_host *host = context;
-
     flush(&host->flush);
 }
 
@@ -187,7 +178,6 @@ static bool is_final(int code)
 static void closed(void *context, const struct polos_error *error)
 {
     struct polos_host *host = context;
-
     assert(host->stream != NULL);
     host->stream = NULL;
     polos_session_cut(host->session);
@@ -212,7 +202,6 @@ static const struct polos_stream_events stream_events = {received, sent, closed}
 static void send_hello(void *context, const Polos__V1__HostMessage *message)
 {
     struct polos_host *host = context;
-
     assert(host->stream == NULL);
     host->stream = polos_stream_open(host->client, POLOS_METHOD_CONNECT, &message->base, false,
                                      &stream_events, host);
@@ -221,7 +210,6 @@ static void send_hello(void *context, const Polos__V1__HostMessage *message)
 static void dial(void *context)
 {
     struct polos_host *host = context;
-
     assert(host->stream == NULL);
     polos_session_hello(host->session, &host->hello, send_hello, host);
 }
@@ -231,7 +219,6 @@ static void dial(void *context)
 static void welcomed(void *context, const Polos__V1__Welcome *welcome)
 {
     struct polos_host *host = context;
-
     host->redial_us = REDIAL_FIRST_US;
     host->heartbeat_ms = welcome->heartbeat_ms > 0 ? (uint64_t)welcome->heartbeat_ms : HEARTBEAT_MS;
     polos_timer_set(host->loop, &host->beat, polos_now_us() + host->heartbeat_ms * 1000);
@@ -246,7 +233,6 @@ static void given(void *context, struct polos_task *task)
         .error_type = "UnknownTask", .error_message = "this host does not have what was asked for"};
     struct polos_host *host = context;
     const Polos__V1__Task *message = polos_task_message(task);
-
     assert(message != NULL && host->is_started);
     for (size_t i = 0; i < host->offer_count; i++) {
         const struct offer *offer = &host->offers[i];
@@ -261,7 +247,6 @@ static void given(void *context, struct polos_task *task)
 static void draining(void *context)
 {
     struct polos_host *host = context;
-
     assert(host->stream != NULL);
     /* The session is kept; the next dial finds the server that comes after. */
     polos_stream_cancel(host->stream);
@@ -275,7 +260,6 @@ static void name_host(struct polos_host *host)
 {
     char name[65] = "";
     uint64_t chance = 0;
-
     if (host->options.host_id != NULL) {
         snprintf(host->host_id, sizeof(host->host_id), "%s", host->options.host_id);
         return;
@@ -292,7 +276,6 @@ struct polos_host *polos_host_new(struct polos_client *client,
                                   const struct polos_host_options *options)
 {
     struct polos_host *host = memory_zeroed(1, sizeof(*host));
-
     host->client = client;
     host->loop = polos_client_loop(client);
     host->options = *options;

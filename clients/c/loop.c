@@ -24,7 +24,6 @@ struct post {
 uint64_t polos_now_us(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
@@ -32,7 +31,6 @@ uint64_t polos_now_us(void)
 struct polos_loop *polos_loop_new(void)
 {
     struct polos_loop *loop = memory_zeroed(1, sizeof(*loop));
-
     grpc_init();
     loop->queue = grpc_completion_queue_create_for_next(NULL);
     loop->soon_tail = &loop->soon;
@@ -48,7 +46,6 @@ struct polos_loop *polos_loop_new(void)
 static void dispatch(grpc_event event)
 {
     struct polos_loop_tag *tag = event.tag;
-
     assert(tag->done != NULL);
     tag->done(tag, event.success != 0);
 }
@@ -79,7 +76,6 @@ static void run_soon(struct polos_loop *loop)
 {
     while (loop->soon != NULL) {
         struct polos_loop_soon *soon = loop->soon;
-
         assert(soon->is_due && soon->run != NULL);
         loop->soon = soon->next;
         if (loop->soon == NULL) {
@@ -94,10 +90,8 @@ static void run_timers(struct polos_loop *loop)
 {
     /* A timer that is set again for now waits for the next pass. */
     uint64_t now_us = loop->timers == NULL ? 0 : polos_now_us();
-
     while (loop->timers != NULL && loop->timers->due_us <= now_us) {
         struct polos_timer *timer = loop->timers;
-
         polos_timer_clear(loop, timer);
         timer->due(timer->context);
     }
@@ -110,7 +104,6 @@ static gpr_timespec deadline(const struct polos_loop *loop)
     }
     uint64_t now_us = polos_now_us();
     uint64_t due_us = loop->timers->due_us;
-
     return gpr_time_add(
         gpr_now(GPR_CLOCK_MONOTONIC),
         gpr_time_from_micros(due_us > now_us ? (int64_t)(due_us - now_us) : 0, GPR_TIMESPAN));
@@ -122,7 +115,6 @@ void polos_loop_run(struct polos_loop *loop)
     run_soon(loop);
     while (!loop->is_stopped) {
         grpc_event event = grpc_completion_queue_next(loop->queue, deadline(loop), NULL);
-
         if (event.type == GRPC_OP_COMPLETE) {
             dispatch(event);
         }
@@ -139,7 +131,6 @@ void polos_loop_stop(struct polos_loop *loop)
 static void posted(struct polos_loop_tag *tag, bool ok)
 {
     struct post *post = memory_owner(tag, struct post, tag);
-
     (void)ok;
     post->run(post->context);
     free(post);
@@ -148,7 +139,6 @@ static void posted(struct polos_loop_tag *tag, bool ok)
 void polos_loop_post(struct polos_loop *loop, void (*run)(void *context), void *context)
 {
     struct post *post = memory_zeroed(1, sizeof(*post));
-
     post->tag.done = posted;
     post->run = run;
     post->context = context;
@@ -161,7 +151,6 @@ void polos_timer_set(struct polos_loop *loop, struct polos_timer *timer, uint64_
 {
     struct polos_timer *before = NULL;
     struct polos_timer *after;
-
     assert(timer->due != NULL);
     polos_timer_clear(loop, timer);
     for (after = loop->timers; after != NULL && after->due_us <= due_us; after = after->next) {
@@ -218,7 +207,6 @@ void polos_loop_soon(struct polos_loop *loop, struct polos_loop_soon *soon)
 void polos_loop_not_soon(struct polos_loop *loop, struct polos_loop_soon *soon)
 {
     struct polos_loop_soon **at = &loop->soon;
-
     while (*at != NULL && *at != soon) {
         at = &(*at)->next;
     }

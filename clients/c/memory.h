@@ -11,7 +11,6 @@
 static inline void *memory_zeroed(size_t count, size_t bytes)
 {
     void *memory = calloc(count == 0 ? 1 : count, bytes);
-
     if (memory == NULL) {
         abort();
     }
@@ -21,7 +20,6 @@ static inline void *memory_zeroed(size_t count, size_t bytes)
 static inline char *memory_copy(const char *text)
 {
     char *copy = strdup(text == NULL ? "" : text);
-
     if (copy == NULL) {
         abort();
     }
@@ -35,7 +33,6 @@ static inline void *memory_grown(void *array, size_t count, size_t bytes)
         return array;
     }
     void *grown = reallocarray(array, count == 0 ? 1 : 2 * count, bytes);
-
     if (grown == NULL) {
         abort();
     }

@@ -32,7 +32,6 @@ static const Polos__V1__SettledStep *child_of(const struct polos_pieces *pieces,
                                               uint32_t index)
 {
     const struct piece_of_child *child = pieces->children;
-
     while (child != NULL &&
            (strcmp(child->fact->key, key) != 0 || child->fact->child_index != index)) {
         child = child->next;
@@ -44,17 +43,14 @@ static const char *value_of(const Polos__V1__SettledStep *fact)
 {
     bool has_value = fact->outcome != NULL &&
                      fact->outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
-
     return has_value ? fact->outcome->value_json : "null";
 }
 
 static void forget_children(struct polos_pieces *pieces, const char *key)
 {
     struct piece_of_child **link = &pieces->children;
-
     while (*link != NULL) {
         struct piece_of_child *child = *link;
-
         if (key != NULL && strcmp(child->fact->key, key) != 0) {
             link = &child->next;
             continue;
@@ -70,13 +66,11 @@ static char *join(const struct polos_pieces *pieces, const char *key)
 {
     const Polos__V1__SettledStep *child;
     size_t len = 2;
-
     for (uint32_t i = 0; (child = child_of(pieces, key, i)) != NULL; i++) {
         len += strlen(value_of(child)) + 1;
     }
     char *text = memory_zeroed(len + 1, 1);
     char *at = text;
-
     *at++ = '[';
     for (uint32_t i = 0; (child = child_of(pieces, key, i)) != NULL; i++) {
         at = i == 0 ? at : stpcpy(at, ",");
@@ -89,11 +83,9 @@ static char *join(const struct polos_pieces *pieces, const char *key)
 static void add_step(struct polos_pieces *pieces, Polos__V1__SettledStep *fact)
 {
     Polos__V1__TaskOutcome *outcome = fact->outcome;
-
     if (fact->has_children && outcome != NULL) {
         bool is_owned = outcome->result_case == POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON &&
                         outcome->value_json != protobuf_c_empty_string;
-
         free(is_owned ? outcome->value_json : NULL);
         outcome->result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
         outcome->value_json = join(pieces, fact->key);
@@ -106,7 +98,6 @@ static void add_step(struct polos_pieces *pieces, Polos__V1__SettledStep *fact)
 static void add_child(struct polos_pieces *pieces, Polos__V1__SettledStep *fact)
 {
     struct piece_of_child *child = memory_zeroed(1, sizeof(*child));
-
     child->fact = fact;
     child->next = pieces->children;
     pieces->children = child;
@@ -139,7 +130,6 @@ static Polos__V1__Task *task_of(Polos__V1__ServerMessage *message)
         return message->task;
     }
     Polos__V1__Task *task = memory_zeroed(1, sizeof(*task));
-
     polos__v1__task__init(task);
     task->task_id = memory_copy(message->outcome->task_id);
     polos__v1__outcome__free_unpacked(message->outcome, NULL);
@@ -152,7 +142,6 @@ Polos__V1__ServerMessage *polos_pieces_end(struct polos_pieces *pieces, Polos__V
     Polos__V1__ServerMessage *message = pieces->message;
     bool is_task = message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     Polos__V1__Task *task = task_of(message);
-
     task->n_steps = pieces->step_count;
     task->steps = pieces->steps;
     if (is_task) {

@@ -7,7 +7,6 @@
 size_t polos_hash(const char *text)
 {
     uint64_t hash = 14695981039346656037u;
-
     for (; *text != '\0'; text++) {
         hash = (hash ^ (uint8_t)*text) * 1099511628211u;
     }
@@ -18,7 +17,6 @@ size_t polos_hash(const char *text)
 static uint32_t *slot_of(struct replay *replay, const Polos__V1__Task *task, const char *key)
 {
     size_t at = polos_hash(key) & (replay->slot_count - 1);
-
     while (replay->slots[at] != 0 && strcmp(task->steps[replay->slots[at] - 1]->key, key) != 0) {
         at = (at + 1) & (replay->slot_count - 1);
     }

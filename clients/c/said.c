@@ -21,7 +21,6 @@ void polos_said_push(struct said_list *list, struct said *node)
 struct said *polos_said_pop(struct said_list *list)
 {
     struct said *node = list->first;
-
     if (node != NULL) {
         list->first = node->next;
         list->last = node->next == NULL ? NULL : list->last;
@@ -33,7 +32,6 @@ struct said *polos_said_pop(struct said_list *list)
 struct said *polos_said_find(const struct said_list *list, uint64_t seq)
 {
     struct said *node = list->first;
-
     while (node != NULL && node->seq != seq) {
         node = node->next;
     }
@@ -44,7 +42,6 @@ struct said *polos_said_find_request(const struct said_list *list, const struct 
                                      const char *key)
 {
     struct said *node = list->first;
-
     while (node != NULL && (node->kind != SAID_STEP_REQUEST || node->task != task ||
                             node->is_void || strcmp(node->text, key) != 0)) {
         node = node->next;
@@ -56,7 +53,6 @@ void polos_said_remove(struct said_list *list, struct said *node)
 {
     struct said **at = &list->first;
     struct said *before = NULL;
-
     while (*at != node) {
         assert(*at != NULL);
         before = *at;
@@ -75,7 +71,6 @@ static size_t size_of(const char *text)
 static char *put(char **at, const char *text)
 {
     char *copy = *at;
-
     if (text == NULL) {
         return NULL;
     }
@@ -92,7 +87,6 @@ static struct said *make(enum said_kind kind, const char *text, const struct pol
                    size_of(from->error_message);
     struct said *node = memory_zeroed(1, sizeof(*node) + bytes);
     char *at = node->memory;
-
     node->kind = kind;
     node->bytes = bytes;
     node->text = put(&at, text);
@@ -112,7 +106,6 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
                               const struct polos_outcome *outcome)
 {
     struct said *node = make(kind, text, outcome);
-
     assert(task != NULL);
     node->task = task;
     node->epoch = task->epoch;
@@ -124,7 +117,6 @@ static Polos__V1__Order *copy_request(const Polos__V1__Order *request)
 {
     size_t bytes = polos__v1__order__get_packed_size(request);
     uint8_t *packed = memory_zeroed(bytes, 1);
-
     polos__v1__order__pack(request, packed);
     Polos__V1__Order *copy = polos__v1__order__unpack(NULL, bytes, packed);
     assert(copy != NULL);
@@ -136,7 +128,6 @@ struct said *polos_said_request(struct polos_task *task, const char *key,
                                 const Polos__V1__Order *request)
 {
     struct said *node = polos_said_about(SAID_STEP_REQUEST, task, key, NULL);
-
     node->request = copy_request(request);
     return node;
 }
@@ -163,7 +154,6 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
 {
     polos_step_settled *settled = node->settled;
     polos_request_settled *came = node->came;
-
     assert(settled == NULL || node->kind == SAID_STEP_DONE);
     assert(came == NULL || node->kind == SAID_STEP_REQUEST);
     node->settled = NULL;
@@ -181,7 +171,6 @@ struct said *polos_said_again(const struct said *node)
     assert(polos_said_is_numbered(node) && node->task != NULL);
     const struct polos_outcome outcome = {node->value_json, node->error_type, node->error_message};
     struct said *again = polos_said_about(node->kind, node->task, node->text, &outcome);
-
     again->request = node->request == NULL ? NULL : copy_request(node->request);
     again->is_cancelled = node->is_cancelled;
     again->number = node->number;
@@ -300,7 +289,6 @@ void polos_said_write(struct said *node, struct polos_session_message *ret)
         [SAID_DRAIN] = write_drain,         [SAID_DELTA] = write_delta,
         [SAID_HEARTBEAT] = write_heartbeat, [SAID_ACK] = write_nothing,
     };
-
     assert(polos_said_is_numbered(node) == (node->seq != 0));
     assert(node->kind == SAID_STEP_REQUEST || node->request == NULL);
     polos__v1__host_message__init(&ret->message);

@@ -56,7 +56,6 @@ bool polos_session_next(struct polos_session *session, struct polos_session_mess
         return false;
     }
     struct said *node = polos_said_pop(&session->unsent);
-
     assert(session->last == NULL || !polos_said_is_numbered(session->last));
     polos_said_free(session->last);
     session->last = NULL;
@@ -77,7 +76,6 @@ bool polos_session_next(struct polos_session *session, struct polos_session_mess
 static void void_list(struct said_list *list, struct polos_task *task, const char *cause)
 {
     const struct polos_error error = {CODE_ABORTED, "TASK_STOPPED", "", cause};
-
     for (struct said *node = list->first; node != NULL; node = node->next) {
         if (node->task == task && !node->is_void) {
             node->is_void = true;
@@ -89,7 +87,6 @@ static void void_list(struct said_list *list, struct polos_task *task, const cha
 static void void_waiting(struct polos_task *task, const char *cause)
 {
     const struct polos_error error = {CODE_ABORTED, "TASK_STOPPED", "", cause};
-
     for (struct said *node = polos_said_pop(&task->waiting); node != NULL;
          node = polos_said_pop(&task->waiting)) {
         polos_said_settle(node, &error, NULL);
@@ -121,10 +118,8 @@ static void acknowledge_node(struct polos_session *session, struct said *node)
 {
     struct polos_task *task = node->task;
     bool ends_task = node->kind == SAID_TASK_DONE || node->kind == SAID_PARK;
-
     assert(polos_said_is_numbered(node) && node->next == NULL);
     assert(task != NULL || node->kind == SAID_DRAIN);
-
     if (node->is_void) {
         polos_said_free(node);
         return;
@@ -184,7 +179,6 @@ static void request_again(struct polos_session *session)
 static void renumber(struct polos_session *session)
 {
     struct said_list kept = session->unsent;
-
     assert(session->unacknowledged.first == NULL); /* Nothing was sent on this stream. */
     session->unsent = (struct said_list){0};
     session->numbered = session->dealt = 0;
@@ -201,7 +195,6 @@ static void renumber(struct polos_session *session)
 static bool receive_welcome(struct polos_session *session, const Polos__V1__ServerMessage *message)
 {
     const Polos__V1__Welcome *welcome = message->welcome;
-
     if (session->is_open || (welcome->resumed && session->name[0] == '\0')) {
         return false;
     }
@@ -232,7 +225,6 @@ static void say_again(struct polos_session *session, struct polos_task *task)
     struct said *lists[] = {session->unacknowledged.first, session->unsent.first};
     struct said_list waiting = task->waiting;
     uint64_t last = session->numbered;
-
     for (size_t i = 0; i < 2; i++) {
         for (struct said *node = lists[i]; node != NULL; node = node->next) {
             if (polos_said_is_numbered(node) && node->task == task && !node->is_void &&
@@ -257,7 +249,6 @@ static void receive_outcome(struct polos_session *session, const char *task_id, 
                             const Polos__V1__TaskOutcome *outcome)
 {
     struct polos_task *task = polos_held_find(&session->held, task_id);
-
     if (task == NULL || !polos_task_is_at_work(task)) {
         return;
     }
@@ -306,7 +297,6 @@ static void receive_epoch(struct polos_session *session, struct polos_task *task
 static void receive_task(struct polos_session *session, Polos__V1__ServerMessage *message)
 {
     struct polos_task *task = polos_held_find(&session->held, message->task->task_id);
-
     if (task != NULL && message->task->epoch <= task->epoch) {
         return;
     }
@@ -332,7 +322,6 @@ static void receive_task(struct polos_session *session, Polos__V1__ServerMessage
 static void receive_cancel(struct polos_session *session, const Polos__V1__CancelTask *cancel)
 {
     struct polos_task *task = polos_held_find(&session->held, cancel->task_id);
-
     if (task == NULL || cancel->epoch < task->epoch) {
         return;
     }
@@ -351,7 +340,6 @@ static bool is_task_gone(const char *reason)
 {
     static const char *const reasons[] = {"STALE_EPOCH", "UNKNOWN_TASK", "TASK_SETTLED",
                                           "RUN_ENDED", "NOT_FOUND"};
-
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (strcmp(reason, reasons[i]) == 0) {
             return true;
@@ -364,7 +352,6 @@ static void answer_refused(struct polos_session *session, struct polos_task *tas
                            const char *message)
 {
     const struct polos_outcome failed = {.error_type = "AnswerRefused", .error_message = message};
-
     assert(task->is_done);
     if (task->is_answer_refused) {
         drop(session, task, message);
@@ -378,7 +365,6 @@ static void receive_refused(struct polos_session *session, const Polos__V1__Refu
 {
     const struct polos_error error = {CODE_INVALID_ARGUMENT, refused->reason, "", refused->message};
     struct said *node = polos_said_find(&session->unacknowledged, refused->refused_seq);
-
     if (node == NULL || node->is_void || node->task == NULL) {
         return;
     }
@@ -438,7 +424,6 @@ static void receive_numbered(struct polos_session *session, Polos__V1__ServerMes
 static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *facts)
 {
     bool is_awaited = session->pieces.message != NULL;
-
     if (!polos_pieces_take(&session->pieces, facts)) {
         return false;
     }
@@ -447,7 +432,6 @@ static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *f
     }
     bool is_task = session->pieces.message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     Polos__V1__ServerMessage *whole = polos_pieces_end(&session->pieces, facts);
-
     session->dealt = whole->seq;
     if (is_task) {
         receive_task(session, whole);
@@ -465,12 +449,10 @@ bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessa
     }
     /* When another comes instead of its pieces, they don't come any more. */
     uint64_t next = session->dealt + 1 + (session->pieces.message != NULL);
-
     if (!session->is_open || message->seq > next) {
         return false;
     }
     bool is_new = message->seq == 0 || message->seq == next;
-
     /* Before the acknowledgement, which counts the refused message as dealt with. */
     if (is_new && message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED) {
         receive_refused(session, message->refused);
@@ -492,7 +474,6 @@ bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessa
 struct polos_session *polos_session_new(const struct polos_session_events *events, void *context)
 {
     struct polos_session *session = memory_zeroed(1, sizeof(*session));
-
     assert(events->welcomed != NULL && events->given != NULL);
     assert(events->ready != NULL && events->draining != NULL);
     session->events = events;
@@ -529,7 +510,6 @@ void polos_session_free(struct polos_session *session)
 static void unsend(struct polos_session *session)
 {
     struct said_list unsent = session->unsent;
-
     session->unsent = session->unacknowledged;
     session->unacknowledged = (struct said_list){0};
     for (struct said *node = polos_said_pop(&unsent); node != NULL;
@@ -558,7 +538,6 @@ void polos_session_hello(struct polos_session *session, const Polos__V1__Hello *
     Polos__V1__Hello completed = *hello;
     size_t count = session->held.count;
     Polos__V1__HeldTask *held = memory_zeroed(count, sizeof(*held));
-
     polos_session_cut(session);
     completed.session = session->name;
     completed.held = memory_zeroed(count, sizeof(Polos__V1__HeldTask *));

@@ -41,7 +41,6 @@ static void start(struct polos_stream *stream, const grpc_op *ops, size_t count,
 static void finish_if_over(struct polos_stream *stream)
 {
     struct polos_failure failure;
-
     if (stream->pending > 0) {
         return;
     }
@@ -59,7 +58,6 @@ static void finish_if_over(struct polos_stream *stream)
 static void receive(struct polos_stream *stream)
 {
     grpc_op op;
-
     memset(&op, 0, sizeof(op));
     op.op = GRPC_OP_RECV_MESSAGE;
     op.data.recv_message.recv_message = &stream->incoming;
@@ -70,7 +68,6 @@ static void on_received(struct polos_loop_tag *tag, bool ok)
 {
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, received);
     grpc_byte_buffer *message = stream->incoming;
-
     assert(stream->pending > 0);
     stream->pending--;
     stream->incoming = NULL;
@@ -86,7 +83,6 @@ static void on_received(struct polos_loop_tag *tag, bool ok)
 static void on_sent(struct polos_loop_tag *tag, bool ok)
 {
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, sent);
-
     assert(stream->pending > 0 && stream->is_sending);
     stream->pending--;
     stream->is_sending = false;
@@ -103,7 +99,6 @@ static void on_sent(struct polos_loop_tag *tag, bool ok)
 static void on_ended(struct polos_loop_tag *tag, bool ok)
 {
     struct polos_stream *stream = memory_owner(tag, struct polos_stream, ended);
-
     (void)ok;
     assert(stream->pending > 0);
     stream->pending--;
@@ -114,7 +109,6 @@ static void on_ended(struct polos_loop_tag *tag, bool ok)
 static void start_first(struct polos_stream *stream, const ProtobufCMessage *first)
 {
     grpc_op ops[3];
-
     memset(ops, 0, sizeof(ops));
     stream->outgoing = polos_wire_pack(first);
     stream->is_sending = true;
@@ -128,7 +122,6 @@ static void start_first(struct polos_stream *stream, const ProtobufCMessage *fir
 static void start_end(struct polos_stream *stream)
 {
     grpc_op ops[2];
-
     memset(ops, 0, sizeof(ops));
     ops[0].op = GRPC_OP_RECV_INITIAL_METADATA;
     ops[0].data.recv_initial_metadata.recv_initial_metadata = &stream->headers;
@@ -144,7 +137,6 @@ struct polos_stream *polos_stream_open(struct polos_client *client, unsigned met
                                        const struct polos_stream_events *events, void *context)
 {
     struct polos_stream *stream = memory_zeroed(1, sizeof(*stream));
-
     stream->client = client;
     stream->call = polos_client_call(client, method, 0);
     stream->events = events;
@@ -172,7 +164,6 @@ void polos_stream_send(struct polos_stream *stream, const ProtobufCMessage *mess
 {
     assert(polos_stream_can_send(stream));
     grpc_op op;
-
     memset(&op, 0, sizeof(op));
     stream->outgoing = polos_wire_pack(message);
     stream->is_sending = true;

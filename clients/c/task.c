@@ -8,7 +8,6 @@
 struct polos_task *polos_task_new(struct polos_session *session, Polos__V1__Task *message)
 {
     struct polos_task *task = memory_zeroed(1, sizeof(*task));
-
     task->session = session;
     task->message = message;
     task->epoch = message->epoch;
@@ -51,7 +50,6 @@ void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_t
 const Polos__V1__TaskOutcome *polos_task_settled(struct polos_task *task, const char *key)
 {
     const Polos__V1__SettledStep *step = polos_replay_find(&task->replay, task->message, key);
-
     return step == NULL ? NULL : step->outcome;
 }
 
@@ -65,7 +63,6 @@ bool polos_step_done(struct polos_task *task, const char *key, const struct polo
         return false;
     }
     struct said *node = polos_said_about(SAID_STEP_DONE, task, key, outcome);
-
     node->number = ++task->steps;
     node->settled = settled;
     node->context = context;
@@ -89,7 +86,6 @@ bool polos_request_step(struct polos_task *task, const char *key, const Polos__V
         return false;
     }
     struct said *node = polos_said_request(task, key, request);
-
     node->came = settled;
     node->context = context;
     polos_session_say(task->session, node);
@@ -101,7 +97,6 @@ bool polos_request_sleep(struct polos_task *task, const char *key, int64_t until
 {
     Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
     Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-
     sleep.until_ms = until_ms;
     request.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
     request.sleep = &sleep;
@@ -113,7 +108,6 @@ bool polos_request_suspend(struct polos_task *task, const char *key,
                            void *context)
 {
     Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-
     request.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
     request.suspend = (Polos__V1__Suspend *)suspend;
     return polos_request_step(task, key, &request, settled, context);
@@ -123,7 +117,6 @@ bool polos_request_invoke(struct polos_task *task, const char *key, const Polos_
                           polos_request_settled *settled, void *context)
 {
     Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-
     request.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
     request.invoke = (Polos__V1__Invoke *)invoke;
     return polos_request_step(task, key, &request, settled, context);
@@ -134,7 +127,6 @@ bool polos_request_await(struct polos_task *task, const char *key,
                          void *context)
 {
     Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-
     request.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
     request.await_event = (Polos__V1__AwaitEvent *)awaited;
     return polos_request_step(task, key, &request, settled, context);
@@ -145,7 +137,6 @@ bool polos_request_publish(struct polos_task *task, const char *key,
                            void *context)
 {
     Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-
     request.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
     request.publish = (Polos__V1__Publish *)publish;
     return polos_request_step(task, key, &request, settled, context);
@@ -165,7 +156,6 @@ void polos_task_answer(struct polos_task *task, const struct polos_outcome *outc
                        bool is_cancelled)
 {
     struct said *node = polos_said_about(SAID_TASK_DONE, task, "", outcome);
-
     assert(task->is_held);
     task->is_done = true;
     node->is_cancelled = is_cancelled;
@@ -176,7 +166,6 @@ void polos_task_answer(struct polos_task *task, const struct polos_outcome *outc
 static void end(struct polos_task *task, const struct polos_outcome *outcome, bool is_cancelled)
 {
     bool is_at_work = polos_task_is_at_work(task);
-
     assert(task->is_owned);
     task->is_owned = false;
     if (is_at_work) {
@@ -194,14 +183,12 @@ void polos_task_done(struct polos_task *task, const struct polos_outcome *outcom
 void polos_task_cancelled(struct polos_task *task, const char *cause)
 {
     const struct polos_outcome outcome = {.error_type = "Cancelled", .error_message = cause};
-
     end(task, &outcome, true);
 }
 
 void polos_task_park(struct polos_task *task)
 {
     bool is_at_work = polos_task_is_at_work(task);
-
     assert(task->is_owned);
     task->is_owned = false;
     if (!is_at_work) {
@@ -229,7 +216,6 @@ void polos_task_cancel(struct polos_task *task)
 {
     static const struct polos_outcome cancelled = {.error_type = "Cancelled",
                                                    .error_message = "the run was cancelled"};
-
     if (!polos_task_is_at_work(task) || task->is_cancelling) {
         return;
     }
@@ -247,7 +233,6 @@ void polos_task_cancel(struct polos_task *task)
 void polos_task_stop(struct polos_task *task, const char *cause)
 {
     bool tells = task->is_owned && !task->is_done && task->stop != NULL;
-
     assert(!task->is_held);
     if (tells) {
         task->stop(task, cause);

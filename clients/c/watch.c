@@ -42,7 +42,6 @@ static void received(void *context, grpc_byte_buffer *message)
     struct polos_watch *watch = context;
     ProtobufCMessage *unpacked =
         polos_wire_unpack(&polos__v1__run_service_watch_response__descriptor, message);
-
     if (unpacked == NULL || watch->is_cancelled || watch->has_ended) {
         protobuf_c_message_free_unpacked(unpacked, NULL);
         return;
@@ -64,7 +63,6 @@ static void closed(void *context, const struct polos_error *error)
 {
     static const struct polos_error cancelled = {CODE_CANCELLED, "", "", "the watch was cancelled"};
     struct polos_watch *watch = context;
-
     watch->stream = NULL;
     if (watch->has_ended || watch->is_cancelled) {
         end(watch, watch->has_ended ? NULL : &cancelled);
@@ -87,7 +85,6 @@ static void dial(void *context)
 {
     struct polos_watch *watch = context;
     Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
-
     assert(watch->stream == NULL);
     request.run_id = watch->run_id;
     request.from_position = watch->position;
@@ -100,7 +97,6 @@ struct polos_watch *polos_watch_run(struct polos_client *client, const char *run
                                     const struct polos_watch_events *events, void *context)
 {
     struct polos_watch *watch = memory_zeroed(1, sizeof(*watch));
-
     assert(events->event != NULL && events->closed != NULL);
     watch->client = client;
     watch->events = events;

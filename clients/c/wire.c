@@ -16,7 +16,6 @@ grpc_byte_buffer *polos_wire_pack(const ProtobufCMessage *message)
     size_t bytes = protobuf_c_message_get_packed_size(message);
     grpc_slice slice = grpc_slice_malloc(bytes);
     size_t packed = protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-
     assert(packed == bytes);
     (void)packed;
     grpc_byte_buffer *wrapped = grpc_raw_byte_buffer_create(&slice, 1);
@@ -28,14 +27,12 @@ ProtobufCMessage *polos_wire_unpack(const ProtobufCMessageDescriptor *descriptor
                                     grpc_byte_buffer *bytes)
 {
     grpc_byte_buffer_reader reader;
-
     if (!grpc_byte_buffer_reader_init(&reader, bytes)) {
         return NULL;
     }
     grpc_slice whole = grpc_byte_buffer_reader_readall(&reader);
     ProtobufCMessage *message = protobuf_c_message_unpack(
         descriptor, NULL, GRPC_SLICE_LENGTH(whole), GRPC_SLICE_START_PTR(whole));
-
     grpc_slice_unref(whole);
     grpc_byte_buffer_reader_destroy(&reader);
     return message;
@@ -45,7 +42,6 @@ ProtobufCMessage *polos_wire_copy(const ProtobufCMessage *message)
 {
     size_t bytes = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = memory_zeroed(bytes, 1);
-
     size_t written = protobuf_c_message_pack(message, packed);
     assert(written == bytes);
     (void)written;
@@ -58,14 +54,12 @@ ProtobufCMessage *polos_wire_copy(const ProtobufCMessage *message)
 static bool is_of_type(const Google__Protobuf__Any *any, const ProtobufCMessageDescriptor *type)
 {
     const char *slash = strrchr(any->type_url, '/');
-
     return slash != NULL && strcmp(slash + 1, type->name) == 0;
 }
 
 static char *reason_of(const Google__Rpc__Status *status)
 {
     char *reason = NULL;
-
     for (size_t i = 0; i < status->n_details && reason == NULL; i++) {
         const Google__Protobuf__Any *any = status->details[i];
         if (!is_of_type(any, &google__rpc__error_info__descriptor)) {
@@ -82,7 +76,6 @@ static char *reason_of(const Google__Rpc__Status *status)
 static char *field_of(const Google__Rpc__Status *status)
 {
     char *field = NULL;
-
     for (size_t i = 0; i < status->n_details && field == NULL; i++) {
         const Google__Protobuf__Any *any = status->details[i];
         if (!is_of_type(any, &google__rpc__bad_request__descriptor)) {
@@ -123,7 +116,6 @@ void polos_failure_init(struct polos_failure *ret, grpc_status_code code, grpc_s
     size_t length = GRPC_SLICE_LENGTH(message);
     size_t reason_bytes = strlen(reason) + 1;
     size_t field_bytes = strlen(field) + 1;
-
     ret->memory = memory_zeroed(reason_bytes + field_bytes + length + 1, 1);
     memcpy(ret->memory, reason, reason_bytes);
     memcpy(ret->memory + reason_bytes, field, field_bytes);

@@ -43,7 +43,6 @@ void arena_fini(struct arena *arena)
 {
     while (arena->blocks != NULL) {
         struct arena_block *next = arena->blocks->next;
-
         free(arena->blocks);
         arena->blocks = next;
     }
@@ -53,7 +52,6 @@ void arena_fini(struct arena *arena)
 void arena_reset(struct arena *arena)
 {
     struct arena_block *keep = NULL;
-
     for (struct arena_block *block = arena->blocks, *next; block != NULL; block = next) {
         next = block->next;
         if (block->bytes > ARENA_BLOCK_KEEP_BYTES) {
@@ -78,7 +76,6 @@ static void grow(struct arena *arena, size_t bytes)
 {
     size_t bytes_max = arena->bytes_max == 0 ? ARENA_BYTES_MAX : arena->bytes_max;
     size_t block_bytes = arena->blocks == NULL ? ARENA_BLOCK_BYTES : 2 * arena->blocks->bytes;
-
     if (block_bytes > ARENA_BLOCK_KEEP_BYTES) {
         block_bytes = ARENA_BLOCK_KEEP_BYTES;
     }
@@ -87,8 +84,7 @@ static void grow(struct arena *arena, size_t bytes)
     }
     assert((arena->is_bounded || arena->bytes + bytes <= bytes_max) &&
            "arena limit: a size was not limited at the edge");
-
-    struct arena_block *block = (struct arena_block *)xmalloc(block_bytes);
+    struct arena_block *block = xmalloc(block_bytes);
     *block = (struct arena_block){.next = arena->blocks, .bytes = block_bytes};
     arena->blocks = block;
     arena->bytes += block_bytes;
@@ -99,7 +95,6 @@ void *arena_alloc(struct arena *arena, size_t bytes)
 {
     assert(bytes <= ARENA_BYTES_MAX);
     size_t rounded = (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
-
     if (arena->cursor == NULL || (size_t)(arena->end - arena->cursor) < rounded) {
         grow(arena, rounded);
     }
@@ -116,8 +111,7 @@ void *arena_zalloc(struct arena *arena, size_t bytes)
 
 char *arena_cstr(struct arena *arena, str text)
 {
-    char *copy = (char *)arena_alloc(arena, text.len + 1);
-
+    char *copy = arena_alloc(arena, text.len + 1);
     if (text.len > 0) {
         memcpy(copy, text.ptr, text.len);
     }
@@ -134,12 +128,11 @@ __attribute__((format(printf, 2, 0))) static str print(struct arena *arena, cons
                                                        va_list args)
 {
     va_list again;
-
     assert(format != NULL);
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     assert(len >= 0);
-    char *text = (char *)arena_alloc(arena, (size_t)len + 1);
+    char *text = arena_alloc(arena, (size_t)len + 1);
     vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return (str){text, (size_t)len};
@@ -148,7 +141,6 @@ __attribute__((format(printf, 2, 0))) static str print(struct arena *arena, cons
 str arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;
-
     va_start(args, format);
     str text = print(arena, format, args);
     va_end(args);
@@ -159,7 +151,6 @@ status arena_fail(struct arena *arena, enum code code, const char *format, ...)
 {
     assert(code != CODE_OK);
     va_list args;
-
     va_start(args, format);
     str why = print(arena, format, args);
     va_end(args);

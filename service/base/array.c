@@ -9,7 +9,6 @@ static size_t widen(size_t *capacity, size_t more, size_t count, size_t element_
 {
     size_t wider = *capacity < ARRAY_COUNT_MIN ? ARRAY_COUNT_MIN : *capacity + more;
     size_t bytes;
-
     assert(element_bytes > 0);
     *capacity = wider < count ? count : wider;
     bool is_too_large = __builtin_mul_overflow(*capacity, element_bytes, &bytes);
@@ -31,13 +30,11 @@ void *array_reserve_in(struct arena *arena, void *array, size_t *capacity, size_
                        size_t element_bytes)
 {
     size_t before = *capacity;
-
     assert((array == NULL) == (before == 0));
     if (count <= before) {
         return array;
     }
     void *wider = arena_alloc(arena, widen(capacity, before, count, element_bytes));
-
     if (before > 0) {
         memcpy(wider, array, before * element_bytes);
     }

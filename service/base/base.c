@@ -27,7 +27,6 @@ static_assert(COUNT_OF(code_names) == CODE_UNAUTHENTICATED + 1, "a code has no n
 const char *code_name(enum code code)
 {
     size_t index = (size_t)code;
-
     return index < COUNT_OF(code_names) ? code_names[index] : "UNKNOWN";
 }
 
@@ -59,7 +58,6 @@ str str_trim(str text)
 uint64_t str_hash(str text)
 {
     uint64_t hash = 0xcbf29ce484222325u;
-
     for (size_t i = 0; i < text.len; i++) {
         hash = (hash ^ (uint8_t)text.ptr[i]) * 0x100000001b3u;
     }
@@ -70,7 +68,6 @@ __attribute__((noreturn)) static void die_out_of_memory(void)
 {
     static const char line[] = "out of memory: aborting; a restart recovers every run\n";
     ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
-
     (void)written;
     abort();
 }
@@ -78,7 +75,6 @@ __attribute__((noreturn)) static void die_out_of_memory(void)
 void *xmalloc(size_t bytes)
 {
     void *memory = malloc(bytes == 0 ? 1 : bytes);
-
     if (memory == NULL) {
         die_out_of_memory();
     }
@@ -88,7 +84,6 @@ void *xmalloc(size_t bytes)
 void *xcalloc(size_t count, size_t bytes)
 {
     void *memory = calloc(count == 0 ? 1 : count, bytes == 0 ? 1 : bytes);
-
     if (memory == NULL) {
         die_out_of_memory();
     }
@@ -98,7 +93,6 @@ void *xcalloc(size_t count, size_t bytes)
 void *xrealloc(void *old, size_t bytes)
 {
     void *memory = realloc(old, bytes == 0 ? 1 : bytes);
-
     if (memory == NULL) {
         die_out_of_memory();
     }
@@ -108,8 +102,7 @@ void *xrealloc(void *old, size_t bytes)
 char *xstrndup(const char *text, size_t len)
 {
     assert(text != NULL || len == 0);
-    char *copy = (char *)xmalloc(len + 1);
-
+    char *copy = xmalloc(len + 1);
     if (len > 0) {
         memcpy(copy, text, len);
     }

@@ -23,7 +23,6 @@ void buf_reset(struct buf *buf)
 str buf_finish(struct buf *buf, struct arena *arena)
 {
     str written = arena_copy(arena, buf_str(buf));
-
     buf_fini(buf);
     return written;
 }
@@ -33,13 +32,12 @@ void buf_reserve(struct buf *buf, size_t more)
     assert(buf->len <= buf->cap);
     assert(more <= SIZE_MAX / 4 && buf->len <= SIZE_MAX / 4);
     size_t need = buf->len + more;
-
     if (need <= buf->cap) {
         return;
     }
     size_t cap = buf->cap < BUF_BYTES_MIN ? BUF_BYTES_MIN : buf->cap * 2;
     buf->cap = cap < need ? need : cap;
-    buf->ptr = (char *)xrealloc(buf->ptr, buf->cap);
+    buf->ptr = xrealloc(buf->ptr, buf->cap);
 }
 
 void buf_put(struct buf *buf, str bytes)
@@ -62,7 +60,6 @@ void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;
     va_list again;
-
     assert(format != NULL);
     va_start(args, format);
     va_copy(again, args);
@@ -85,7 +82,6 @@ static size_t utf8_len(str text, size_t at)
 {
     uint8_t first = (uint8_t)text.ptr[at];
     uint8_t second = at + 1 < text.len ? (uint8_t)text.ptr[at + 1] : 0;
-
     if (first < 0x80) {
         return 1;
     }
@@ -134,7 +130,6 @@ static char short_escape(char byte)
 static bool is_plain(char byte)
 {
     uint8_t value = (uint8_t)byte;
-
     return value >= 0x20 && value < 0x80 && value != '"' && value != '\\';
 }
 
@@ -142,7 +137,6 @@ static size_t put_json_special(struct buf *buf, str text, size_t at)
 {
     size_t len = utf8_len(text, at);
     char escape = short_escape(text.ptr[at]);
-
     if (len == 0) {
         buf_put(buf, STR("\xef\xbf\xbd"));
         return 1;
@@ -163,12 +157,10 @@ static size_t put_json_special(struct buf *buf, str text, size_t at)
 void buf_put_json_string(struct buf *buf, str text)
 {
     size_t at = 0;
-
     buf_reserve(buf, text.len + 2);
     buf_put_char(buf, '"');
     while (at < text.len) {
         size_t start = at;
-
         while (at < text.len && is_plain(text.ptr[at])) {
             at++;
         }

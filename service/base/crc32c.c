@@ -49,10 +49,8 @@ __attribute__((target("sse4.2"))) static uint32_t update_sse42(uint32_t crc, str
 {
     uint64_t wide = crc;
     size_t at = 0;
-
     for (; at + 8 <= bytes.len; at += 8) {
         uint64_t word;
-
         memcpy(&word, bytes.ptr + at, sizeof(word));
         wide = __builtin_ia32_crc32di(wide, word);
     }

@@ -26,7 +26,6 @@ static inline uint64_t endian_get_le(const void *bytes, size_t len)
     if (len > 0) { /* Of no bytes there may be no address. */
         memcpy(&value, bytes, len);
     }
-
     return le64toh(value);
 }
 

@@ -54,12 +54,10 @@ static uint32_t make_way_down(struct heap *heap, uint32_t place, const void *ite
 {
     for (;;) {
         uint64_t left = 2 * (uint64_t)place + 1;
-
         if (left >= heap->count) {
             return place;
         }
         uint32_t child = (uint32_t)left;
-
         if (child + 1 < heap->count &&
             is_before(heap, heap_at(heap, child + 1), heap_at(heap, child))) {
             child++;
@@ -75,10 +73,8 @@ static uint32_t make_way_down(struct heap *heap, uint32_t place, const void *ite
 static void settle(struct heap *heap, uint32_t place, const void *item)
 {
     char copy[HEAP_ITEM_BYTES_MAX]; /* What the item points to is overwritten. */
-
     memcpy(copy, item, heap->order->item_bytes);
     uint32_t free_place = make_way_up(heap, place, copy);
-
     if (free_place == place) {
         free_place = make_way_down(heap, place, copy);
     }
@@ -88,8 +84,8 @@ static void settle(struct heap *heap, uint32_t place, const void *item)
 void heap_add(struct heap *heap, const void *item)
 {
     assert(heap->count < HEAP_NONE);
-    heap->items = (char *)array_reserve(heap->items, &heap->capacity, (size_t)heap->count + 1,
-                                        heap->order->item_bytes);
+    heap->items = array_reserve(heap->items, &heap->capacity, (size_t)heap->count + 1,
+                                heap->order->item_bytes);
     heap->count++;
     settle(heap, heap->count - 1, item);
 }
@@ -97,10 +93,8 @@ void heap_add(struct heap *heap, const void *item)
 void heap_remove(struct heap *heap, uint32_t place)
 {
     char removed[HEAP_ITEM_BYTES_MAX];
-
     memcpy(removed, heap_at(heap, place), heap->order->item_bytes);
     const void *last = heap_at(heap, heap->count - 1);
-
     heap->count--;
     if (place < heap->count) {
         settle(heap, place, last);

@@ -19,7 +19,6 @@ struct inbox {
 static void lock(struct inbox *inbox)
 {
     int failed = pthread_mutex_lock(&inbox->mutex);
-
     assert(failed == 0);
     (void)failed;
 }
@@ -27,7 +26,6 @@ static void lock(struct inbox *inbox)
 static void unlock(struct inbox *inbox)
 {
     int failed = pthread_mutex_unlock(&inbox->mutex);
-
     assert(failed == 0);
     (void)failed;
 }
@@ -35,9 +33,8 @@ static void unlock(struct inbox *inbox)
 struct inbox *inbox_new(size_t count_max, void (*wake)(void *context), void *context)
 {
     assert(count_max > 0);
-    struct inbox *inbox = (struct inbox *)xcalloc(1, sizeof(*inbox));
+    struct inbox *inbox = xcalloc(1, sizeof(*inbox));
     pthread_condattr_t attributes;
-
     inbox->last = &inbox->first;
     inbox->count_max = count_max;
     inbox->wake = wake;
@@ -72,7 +69,6 @@ static bool push(struct inbox *inbox, struct inbox_node *node, size_t count_max)
     /* Read before the unlock: afterwards the consumer may be done with the inbox. */
     void (*wake)(void *context) = inbox->count == 0 ? inbox->wake : NULL;
     void *context = inbox->context;
-
     node->next = NULL;
     *inbox->last = node;
     inbox->last = &node->next;
@@ -95,7 +91,6 @@ bool inbox_push(struct inbox *inbox, struct inbox_node *node)
 void inbox_push_always(struct inbox *inbox, struct inbox_node *node)
 {
     bool pushed = push(inbox, node, SIZE_MAX);
-
     assert(pushed);
     (void)pushed;
 }
@@ -107,7 +102,6 @@ struct inbox_node *inbox_take(struct inbox *inbox, size_t count_max)
     struct inbox_node *taken = inbox->first;
     struct inbox_node **end = &inbox->first;
     size_t count = 0;
-
     while (*end != NULL && count < count_max) {
         end = &(*end)->next;
         count++;
@@ -127,7 +121,6 @@ struct inbox_node *inbox_take(struct inbox *inbox, size_t count_max)
 static struct timespec deadline_in(int64_t timeout_ms)
 {
     struct timespec at;
-
     clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_sec += timeout_ms / 1000;
     at.tv_nsec += (timeout_ms % 1000) * 1000000;
@@ -143,7 +136,6 @@ bool inbox_wait(struct inbox *inbox, int64_t timeout_ms)
     assert(timeout_ms >= -1);
     struct timespec deadline = deadline_in(timeout_ms < 0 ? 0 : timeout_ms);
     int waited = 0;
-
     lock(inbox);
     while (inbox->count == 0 && timeout_ms != 0 && waited != ETIMEDOUT) {
         waited = timeout_ms < 0

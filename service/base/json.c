@@ -47,13 +47,11 @@ static int hex_value(char byte)
 static int32_t hex4(const char *at, const char *end)
 {
     int32_t value = 0;
-
     if (end - at < 4) {
         return -1;
     }
     for (size_t i = 0; i < 4; i++) {
         int digit = hex_value(at[i]);
-
         if (digit < 0) {
             return -1;
         }
@@ -73,7 +71,6 @@ static bool check_escape(struct checker *checker)
 {
     assert(*checker->at == '\\');
     char letter = checker->end - checker->at > 1 ? checker->at[1] : '\0';
-
     if (letter == 'u') {
         if (hex4(checker->at + 2, checker->end) < 0) {
             return fault(checker, "a \\u escape without four hexadecimal digits");
@@ -91,7 +88,6 @@ static bool check_escape(struct checker *checker)
 static bool check_wide(struct checker *checker)
 {
     size_t len = utf8_len(str_make(checker->at, (size_t)(checker->end - checker->at)), 0);
-
     if (len == 0 && !checker->any_bytes) {
         return fault(checker, "bytes that are not UTF-8");
     }
@@ -105,7 +101,6 @@ static bool check_string(struct checker *checker)
     checker->at++;
     while (checker->at < checker->end) {
         uint8_t byte = (uint8_t)*checker->at;
-
         if (byte == '"') {
             checker->at++;
             return true;
@@ -131,7 +126,6 @@ static bool check_string(struct checker *checker)
 static bool check_digits(struct checker *checker)
 {
     const char *start = checker->at;
-
     while (checker->at < checker->end && is_digit(*checker->at)) {
         checker->at++;
     }
@@ -150,7 +144,6 @@ static bool check_number(struct checker *checker)
     }
     bool leading_zero = next_is(checker, '0');
     const char *start = checker->at;
-
     if (!check_digits(checker)) {
         return false;
     }
@@ -176,7 +169,6 @@ static bool check_number(struct checker *checker)
 static bool check_word(struct checker *checker, str word)
 {
     str rest = str_make(checker->at, (size_t)(checker->end - checker->at));
-
     if (!str_starts_with(rest, word)) {
         return fault(checker, "an unknown word");
     }
@@ -224,7 +216,6 @@ static bool check_key(struct checker *checker)
 static bool check_open(struct checker *checker, bool *ret_empty)
 {
     bool object = *checker->at == '{';
-
     if (checker->depth == JSON_DEPTH_MAX) {
         return fault(checker, "more than 100 values inside one another");
     }
@@ -243,7 +234,6 @@ static bool check_close(struct checker *checker, bool *ret_done)
 {
     while (checker->depth > 0) {
         bool object = checker->in_object[checker->depth - 1];
-
         checker->at = skip_blanks(checker->at, checker->end);
         if (next_is(checker, ',')) {
             checker->at++;
@@ -263,10 +253,8 @@ static bool check_close(struct checker *checker, bool *ret_done)
 static bool check_value(struct checker *checker)
 {
     bool done = false;
-
     while (!done) {
         bool empty = true;
-
         checker->at = skip_blanks(checker->at, checker->end);
         if (checker->at == checker->end) {
             return fault(checker, "nothing where a value should be");
@@ -301,7 +289,6 @@ static struct checker checker_of(str text, bool any_bytes)
 {
     static const char nothing[1];
     struct checker checker;
-
     checker.at = text.len == 0 ? nothing : text.ptr;
     checker.end = checker.at + text.len;
     checker.why = NULL;
@@ -314,7 +301,6 @@ status json_validate(str text, struct arena *arena)
 {
     struct checker checker = checker_of(text, false);
     const char *start = checker.at;
-
     if (check_text(&checker)) {
         return STATUS_OK;
     }
@@ -325,7 +311,6 @@ status json_validate(str text, struct arena *arena)
 bool json_is_valid(str text)
 {
     struct checker checker = checker_of(text, false);
-
     return check_text(&checker);
 }
 
@@ -337,7 +322,6 @@ bool json_is_object(str text)
 bool json_check(str text)
 {
     struct checker checker = checker_of(text, true);
-
     return check_text(&checker);
 }
 
@@ -345,7 +329,6 @@ enum json_kind json_kind_of(str value)
 {
     str trimmed = str_trim(value);
     char first = trimmed.len == 0 ? '\0' : trimmed.ptr[0];
-
     switch (first) {
     case '{':
         return JSON_OBJECT;
@@ -381,7 +364,6 @@ static const char *skip_string(const char *at, const char *end)
 static const char *skip_container(const char *at, const char *end)
 {
     size_t depth = 0;
-
     while (at < end) {
         if (*at == '"') {
             at = skip_string(at, end);
@@ -407,7 +389,6 @@ static const char *skip_container(const char *at, const char *end)
 static const char *skip_value(const char *at, const char *end)
 {
     const char *start = at;
-
     if (at == end) {
         return NULL;
     }
@@ -429,7 +410,6 @@ static bool take_value(str *rest, str *ret)
     const char *end = rest->ptr + rest->len;
     const char *start = skip_blanks(rest->ptr, end);
     const char *after = skip_value(start, end);
-
     if (after == NULL) {
         return false;
     }
@@ -443,7 +423,6 @@ static bool take_byte(str *rest, char byte)
 {
     const char *end = rest->ptr + rest->len;
     const char *at = skip_blanks(rest->ptr, end);
-
     if (at == end || *at != byte) {
         return false;
     }
@@ -454,7 +433,6 @@ static bool take_byte(str *rest, char byte)
 static struct json_iterator iterate(str value, char first)
 {
     struct json_iterator iterator = {value.len == 0 ? STR("") : value};
-
     if (!take_byte(&iterator.rest, first)) {
         iterator.rest = STR("");
     }
@@ -476,7 +454,6 @@ bool json_next_member(struct json_iterator *iterator, str *ret_key, str *ret_val
     str rest = iterator->rest;
     str key;
     str value;
-
     if (!take_value(&rest, &key) || key.ptr[0] != '"' || !take_byte(&rest, ':') ||
         !take_value(&rest, &value)) {
         return false;
@@ -492,7 +469,6 @@ bool json_next_member(struct json_iterator *iterator, str *ret_key, str *ret_val
 bool json_next_element(struct json_iterator *iterator, str *ret_value)
 {
     str rest = iterator->rest;
-
     if (!take_value(&rest, ret_value)) {
         return false;
     }
@@ -508,13 +484,11 @@ bool json_string_is(str raw, str text)
         return false;
     }
     str inner = str_make(raw.ptr + 1, raw.len - 2);
-
     if (memchr(inner.ptr, '\\', inner.len) == NULL) {
         return str_equal(inner, text);
     }
     struct buf decoded = {0};
     bool same = json_string_decode(raw, &decoded) && str_equal(buf_str(&decoded), text);
-
     buf_fini(&decoded);
     return same;
 }
@@ -525,7 +499,6 @@ bool json_object_get(str object, str key, str *ret_value)
     str name;
     str value;
     bool found = false;
-
     while (json_next_member(&iterator, &name, &value)) {
         if (json_string_is(name, key)) {
             *ret_value = value;
@@ -538,7 +511,6 @@ bool json_object_get(str object, str key, str *ret_value)
 bool json_object_get_kind(str object, str key, enum json_kind kind, str *ret_value)
 {
     str value;
-
     if (!json_object_get(object, key, &value) || json_kind_of(value) != kind) {
         return false;
     }
@@ -570,12 +542,10 @@ static const char *decode_unicode(const char *at, const char *end, struct buf *r
     int32_t high = hex4(at + 2, end);
     uint32_t character = high < 0 ? 0xfffd : (uint32_t)high;
     char encoded[4];
-
     at = end - at < 6 ? end : at + 6;
     if (character >= 0xd800 && character < 0xdc00 && end - at >= 6 && at[0] == '\\' &&
         at[1] == 'u') {
         int32_t low = hex4(at + 2, end);
-
         if (low >= 0xdc00 && low <= 0xdfff) {
             character = 0x10000 + ((character - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
             at += 6;
@@ -588,18 +558,15 @@ static const char *decode_unicode(const char *at, const char *end, struct buf *r
 bool json_string_decode(str raw, struct buf *ret)
 {
     str text = str_trim(raw);
-
     if (text.len < 2 || text.ptr[0] != '"' || text.ptr[text.len - 1] != '"') {
         return false;
     }
     const char *at = text.ptr + 1;
     const char *end = text.ptr + text.len - 1;
-
     buf_reserve(ret, text.len);
     while (at < end) {
         const char *escape = (const char *)memchr(at, '\\', (size_t)(end - at));
         const char *stop = escape == NULL ? end : escape;
-
         buf_put(ret, str_make(at, (size_t)(stop - at)));
         at = stop;
         if (end - at >= 2 && at[1] == 'u') {
@@ -618,7 +585,6 @@ bool json_to_u64(str raw, uint64_t *ret)
 {
     str text = str_trim(raw);
     uint64_t value = 0;
-
     for (size_t i = 0; i < text.len; i++) {
         if (!is_digit(text.ptr[i]) || __builtin_mul_overflow(value, 10u, &value) ||
             __builtin_add_overflow(value, (uint64_t)(text.ptr[i] - '0'), &value)) {
@@ -637,14 +603,12 @@ bool json_to_double(str raw, double *ret)
     str text = str_trim(raw);
     char digits[64];
     char *end;
-
     if (json_kind_of(text) != JSON_NUMBER || text.len >= sizeof(digits)) {
         return false;
     }
     memcpy(digits, text.ptr, text.len);
     digits[text.len] = '\0';
     double value = strtod(digits, &end);
-
     if (end != digits + text.len) {
         return false;
     }
@@ -655,7 +619,6 @@ bool json_to_double(str raw, double *ret)
 bool json_to_bool(str raw, bool *ret)
 {
     str text = str_trim(raw);
-
     if (!str_is(text, "true") && !str_is(text, "false")) {
         return false;
     }
@@ -669,7 +632,6 @@ static bool is_named_by(str object, str raw_key)
     str value;
     bool named =
         json_string_decode(raw_key, &key) && json_object_get(object, buf_str(&key), &value);
-
     buf_fini(&key);
     return named;
 }
@@ -689,10 +651,8 @@ void json_object_merge(str base, str overlay, struct buf *ret)
     struct json_iterator iterator = json_members(base);
     str key;
     str value;
-
     buf_put_char(ret, '{');
     size_t start = ret->len;
-
     while (json_next_member(&iterator, &key, &value)) {
         if (!is_named_by(overlay, key)) {
             put_member(ret, start, key, value);

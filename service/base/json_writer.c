@@ -30,7 +30,6 @@ static void begin_container(struct json_writer *writer, const char *name, bool i
     assert(writer->depth < JSON_WRITER_DEPTH_MAX);
     begin_value(writer, name);
     uint64_t bit = (uint64_t)1 << writer->depth;
-
     writer->objects = is_object ? writer->objects | bit : writer->objects & ~bit;
     writer->depth++;
     writer->needs_comma = false;
@@ -96,7 +95,6 @@ void json_put_null(struct json_writer *writer, const char *name)
 void json_put_uuid(struct json_writer *writer, const char *name, uuid id)
 {
     char text[UUID_TEXT_BYTES];
-
     uuid_format(id, text);
     json_put_string(writer, name, str_of(text));
 }
@@ -110,11 +108,9 @@ void json_put_raw(struct json_writer *writer, const char *name, str value)
 void json_put_members(struct json_writer *writer, str object)
 {
     str text = str_trim(object);
-
     assert(is_in_object(writer));
     assert(text.len >= 2 && text.ptr[0] == '{' && text.ptr[text.len - 1] == '}');
     str members = str_make(text.ptr + 1, text.len - 2);
-
     if (str_trim(members).len == 0) {
         return;
     }

@@ -45,7 +45,6 @@ bool map_find(const struct map *map, uint64_t hash, const void *key, uint32_t *r
         return false;
     }
     uint32_t mask = map->slot_count - 1;
-
     for (uint32_t at = home_of(map, hash); map->slots[at] != 0; at = (at + 1) & mask) {
         if (map->keys->equal(map->context, map->slots[at] - 1, key)) {
             *ret = map->slots[at] - 1;
@@ -58,7 +57,6 @@ bool map_find(const struct map *map, uint64_t hash, const void *key, uint32_t *r
 static void place(struct map *map, uint32_t number)
 {
     uint32_t at = home_of_number(map, number);
-
     while (map->slots[at] != 0) {
         assert(map->slots[at] != number + 1 && "the number is already there");
         at = (at + 1) & (map->slot_count - 1);
@@ -70,10 +68,9 @@ static void grow(struct map *map)
 {
     uint32_t *old = map->slots;
     uint32_t old_count = map->slot_count;
-
     map->slot_count = old_count == 0 ? MAP_SLOTS_MIN : old_count * 2;
     assert(map->slot_count > old_count);
-    map->slots = (uint32_t *)xcalloc(map->slot_count, sizeof(*map->slots));
+    map->slots = xcalloc(map->slot_count, sizeof(*map->slots));
     for (uint32_t i = 0; i < old_count; i++) {
         if (old[i] != 0) {
             place(map, old[i] - 1);
@@ -96,10 +93,8 @@ void map_add(struct map *map, uint32_t number)
 static void close_hole(struct map *map, uint32_t hole)
 {
     uint32_t mask = map->slot_count - 1;
-
     for (uint32_t at = (hole + 1) & mask; map->slots[at] != 0; at = (at + 1) & mask) {
         uint32_t home = home_of_number(map, map->slots[at] - 1);
-
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             map->slots[hole] = map->slots[at];
             map->slots[at] = 0;
@@ -112,7 +107,6 @@ void map_remove(struct map *map, uint32_t number)
 {
     assert(map->count > 0);
     uint32_t at = home_of_number(map, number);
-
     while (map->slots[at] != number + 1) {
         assert(map->slots[at] != 0 && "the number is not there");
         at = (at + 1) & (map->slot_count - 1);

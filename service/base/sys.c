@@ -26,7 +26,6 @@ static atomic_int level_min = LOG_INFO;
 uint64_t sys_now_ms(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
@@ -34,7 +33,6 @@ uint64_t sys_now_ms(void)
 uint64_t sys_monotonic_us(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
@@ -42,10 +40,8 @@ uint64_t sys_monotonic_us(void)
 void sys_random(void *ret, size_t bytes)
 {
     size_t done = 0;
-
     while (done < bytes) {
         ssize_t got = getrandom((char *)ret + done, bytes - done, 0);
-
         if (got < 0 && errno != EINTR) {
             abort(); /* Without randomness every id would collide. */
         }
@@ -68,12 +64,10 @@ static size_t put_time(char *line, size_t bytes)
 {
     struct timespec now;
     struct tm utc;
-
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     size_t len = strftime(line, bytes, "%Y-%m-%dT%H:%M:%S", &utc);
     int more = snprintf(line + len, bytes - len, ".%03ldZ", now.tv_nsec / 1000000);
-
     assert(more > 0);
     return len + (size_t)more;
 }
@@ -94,7 +88,6 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
     char line[LOG_LINE_BYTES_MAX];
     const size_t limit = sizeof(line) - sizeof("...\n");
     va_list args;
-
     if ((int)level < atomic_load_explicit(&level_min, memory_order_relaxed)) {
         return;
     }

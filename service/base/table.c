@@ -29,7 +29,6 @@ static struct table_link **chain_of(const struct table *table, uint64_t hash)
 static void put(struct table *table, struct table_link *link)
 {
     struct table_link **chain = chain_of(table, link->hash);
-
     link->next = *chain;
     *chain = link;
 }
@@ -39,7 +38,6 @@ void table_reserve(struct table *table, size_t count)
     struct table_link **old = table->chains;
     size_t old_count = table->chain_count;
     size_t wider = old_count < TABLE_CHAINS_MIN ? TABLE_CHAINS_MIN : old_count;
-
     assert(count <= SIZE_MAX / 2);
     while (wider < count) {
         wider *= 2;
@@ -48,11 +46,10 @@ void table_reserve(struct table *table, size_t count)
         return;
     }
     table->chain_count = wider;
-    table->chains = (struct table_link **)xcalloc(wider, sizeof(*table->chains));
+    table->chains = xcalloc(wider, sizeof(*table->chains));
     for (size_t i = 0; i < old_count; i++) {
         while (old[i] != NULL) {
             struct table_link *link = old[i];
-
             old[i] = link->next;
             put(table, link);
         }
@@ -66,7 +63,6 @@ struct table_link *table_find(const struct table *table, uint64_t hash, const vo
         return NULL;
     }
     struct table_link *link = *chain_of(table, hash);
-
     while (link != NULL && (link->hash != hash || !table->is(link, key))) {
         link = link->next;
     }
@@ -85,7 +81,6 @@ void table_remove(struct table *table, struct table_link *link)
 {
     assert(table->count > 0);
     struct table_link **at = chain_of(table, link->hash);
-
     while (*at != link) {
         assert(*at != NULL && "it is not in the table");
         at = &(*at)->next;

@@ -32,7 +32,6 @@ size_t utf8_len(str text, size_t at)
     assert(at < text.len);
     uint8_t first = (uint8_t)text.ptr[at];
     size_t len = promised_len(first);
-
     for (size_t i = 1; i < len; i++) {
         if (!is_continuation(text, at + i)) {
             return 0;
@@ -47,10 +46,8 @@ size_t utf8_len(str text, size_t at)
 bool utf8_is_valid(str text)
 {
     size_t at = 0;
-
     while (at < text.len) {
         size_t len = utf8_len(text, at);
-
         if (len == 0) {
             return false;
         }
@@ -63,14 +60,12 @@ size_t utf8_tail_len(str text)
 {
     for (size_t back = 1; back <= 3 && back <= text.len; back++) {
         uint8_t first = (uint8_t)text.ptr[text.len - back];
-
         if ((first & 0xc0) == 0x80) {
             continue;
         }
         bool cut = promised_len(first) > back;
         bool hopeless =
             back > 1 && is_forbidden_pair(first, (uint8_t)text.ptr[text.len - back + 1]);
-
         return cut && !hopeless ? back : 0;
     }
     return 0;

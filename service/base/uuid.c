@@ -12,7 +12,6 @@ uuid uuid_v7(uint64_t now_ms, const uint8_t random[10])
 {
     assert(now_ms < (uint64_t)1 << 48);
     uuid id;
-
     endian_put_be(id.bytes, now_ms, 6);
     memcpy(id.bytes + 6, random, 10);
     id.bytes[6] = (uint8_t)((id.bytes[6] & 0x0f) | 0x70);
@@ -25,7 +24,6 @@ void uuid_format(uuid id, char ret[UUID_TEXT_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
     size_t byte = 0;
-
     for (size_t i = 0; i < UUID_TEXT_BYTES - 1;) {
         if (is_dash_at(i)) {
             ret[i++] = '-';
@@ -57,7 +55,6 @@ bool uuid_parse(str text, uuid *ret)
 {
     uuid id;
     size_t byte = 0;
-
     if (text.len != UUID_TEXT_BYTES - 1) {
         return false;
     }

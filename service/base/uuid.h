@@ -35,7 +35,6 @@ static inline bool uuid_is_zero(uuid id)
 static inline uint64_t uuid_hash(uuid id)
 {
     uint64_t tail;
-
     memcpy(&tail, id.bytes + 8, sizeof(tail));
     return tail;
 }

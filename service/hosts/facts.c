@@ -5,7 +5,6 @@
 void facts_cursor_reset(struct facts_cursor *cursor)
 {
     struct facts_wait *next;
-
     for (struct facts_wait *wait = cursor->waits; wait != NULL; wait = next) {
         next = wait->next;
         free(wait);
@@ -27,8 +26,7 @@ struct facts_cursor facts_cursor_begin(const struct facts_cursor *from)
 
 void facts_owe(struct facts_owed **list, uint64_t seq, const struct facts_cursor *cursor)
 {
-    struct facts_owed *owed = (struct facts_owed *)xcalloc(1, sizeof(*owed));
-
+    struct facts_owed *owed = xcalloc(1, sizeof(*owed));
     owed->seq = seq;
     owed->cursor = facts_cursor_begin(cursor);
     while (*list != NULL) {
@@ -42,7 +40,6 @@ void facts_acknowledge(struct facts_owed **list, uint64_t seq)
 {
     while (*list != NULL && (*list)->seq <= seq) {
         struct facts_owed *owed = *list;
-
         *list = owed->next;
         facts_cursor_reset(&owed->cursor);
         free(owed);

@@ -21,7 +21,6 @@ static bool is_name(str text)
         char byte = text.ptr[i];
         bool is_allowed = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
                           (byte >= '0' && byte <= '9') || byte == '_' || byte == '-' || byte == '.';
-
         if (!is_allowed) {
             return false;
         }
@@ -38,7 +37,6 @@ static const char *offer_field(const struct host_hello *hello, size_t index, str
     };
     size_t place = 0;
     char field[64];
-
     for (size_t i = 0; i < index; i++) {
         place += hello->offers[i].kind == hello->offers[index].kind ? 1 : 0;
     }
@@ -60,7 +58,6 @@ static bool offer_is(const void *context, uint32_t index, const void *key)
 {
     const struct host_offer *offer = &((const struct host_hello *)context)->offers[index];
     const struct host_offer *wanted = (const struct host_offer *)key;
-
     return offer->kind == wanted->kind && str_equal(offer->name, wanted->name);
 }
 
@@ -72,7 +69,6 @@ static status check_offers(const struct host_hello *hello, struct map *seen, str
     for (uint32_t i = 0; i < hello->offer_count; i++) {
         const struct host_offer *offer = &hello->offers[i];
         uint32_t other;
-
         assert(offer->kind < TASK_KIND_COUNT);
         if (!is_name(offer->name)) {
             *ret_field = offer_field(hello, i, arena);
@@ -94,7 +90,6 @@ static status check_counts(const struct hosts *hosts, const struct host_hello *h
                            struct arena *arena, const char **ret_field)
 {
     const struct hosts_options *options = &hosts->options;
-
     if (hello->slots == 0 || hello->slots > options->slots_max) {
         *ret_field = "hello.slots";
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
@@ -134,9 +129,7 @@ static status check_hello(const struct hosts *hosts, const struct host_hello *he
                           DEPLOYMENT_BYTES_MAX, hello->deployment.len);
     }
     TRY(check_counts(hosts, hello, arena, ret_field));
-
     struct map seen;
-
     map_init(&seen, &keys_of_offers, hello);
     status outcome = check_offers(hello, &seen, arena, ret_field);
     map_fini(&seen);
@@ -170,7 +163,6 @@ static status make_room(struct hosts *hosts, struct arena *arena, const char **r
     }
     for (struct list *at = hosts->leases.next; at != &hosts->leases; at = at->next) {
         struct host_session *session = container_of(at, struct host_session, lease);
-
         if (session->link == NULL && session->held.count == 0) {
             session_end(hosts, session, "displaced");
             return STATUS_OK;
@@ -207,7 +199,6 @@ static struct host_session *begin(struct hosts *hosts, const struct host_hello *
     static const char digits[] = "0123456789abcdef";
     uint8_t random[SESSION_TOKEN_BYTES / 2];
     char token[SESSION_TOKEN_BYTES];
-
     hosts->options.random(hosts->options.context, random);
     for (size_t i = 0; i < sizeof(random); i++) {
         token[2 * i] = digits[random[i] >> 4];
@@ -228,7 +219,6 @@ struct claimant {
 static bool claim(struct hosts *hosts, const struct claimant *host, const struct held_task *held)
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, held->task);
-
     if (entry == NULL || entry->held.epoch != held->epoch || !task_entry_is_given(entry)) {
         return false;
     }
@@ -252,7 +242,6 @@ static size_t claim_all(struct hosts *hosts, const struct claimant *host,
                         const struct host_hello *hello, struct held_task *lost)
 {
     size_t lost_count = 0;
-
     assert(host->session != host->old && host->session != host->expected);
     for (size_t i = 0; i < hello->held_count; i++) {
         if (!claim(hosts, host, &hello->held[i])) {
@@ -284,7 +273,6 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
                 .lost_count = lost_count,
             },
     };
-
     session_send_unnumbered(session, &message);
     session_write(hosts, session);
 }
@@ -295,7 +283,6 @@ static status find_session(struct hosts *hosts, const struct host_hello *hello, 
 {
     struct host_session *session = sessions_find_token(hosts, hello->session);
     struct host_session *old = NULL;
-
     if (session != NULL) {
         TRY(check_resume(session, hello, ret_field));
         session_close(hosts, session, CODE_ABORTED, REASON_SUPERSEDED,
@@ -331,14 +318,10 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     }
     hosts_set_clock(hosts, now_ms);
     TRY(check_hello(hosts, hello, arena, ret_field));
-
     struct claimant host;
-
     TRY(find_session(hosts, hello, arena, ret_field, &host));
     bool is_resumed = host.session->vtable != NULL;
-    struct held_task *lost =
-        (struct held_task *)arena_alloc(arena, (hello->held_count + 1) * sizeof(*lost));
-
+    struct held_task *lost = arena_alloc(arena, (hello->held_count + 1) * sizeof(*lost));
     host.session->slots = hello->slots;
     free((char *)host.session->deployment.ptr);
     str deployment = hello->deployment.len == 0 ? STR("default") : hello->deployment;

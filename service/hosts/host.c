@@ -31,8 +31,7 @@ static void set_defaults(struct hosts_options *options)
 struct hosts *hosts_new(const struct hosts_options *options)
 {
     assert(options->lost != NULL && options->random != NULL);
-    struct hosts *hosts = (struct hosts *)xcalloc(1, sizeof(*hosts));
-
+    struct hosts *hosts = xcalloc(1, sizeof(*hosts));
     hosts->options = *options;
     set_defaults(&hosts->options);
     assert(hosts->options.ready_max < READY_NONE);
@@ -46,7 +45,6 @@ static void free_over(struct hosts *hosts)
 {
     while (!list_is_empty(&hosts->over)) {
         struct host_session *session = container_of(hosts->over.next, struct host_session, flush);
-
         assert(session->state == SESSION_OVER && session->link == NULL);
         list_remove(&session->flush);
         free((char *)session->host_id.ptr);
@@ -68,7 +66,6 @@ static struct host_session *first_of(const struct list *leases)
 void hosts_free(struct hosts *hosts)
 {
     struct host_session *session;
-
     if (hosts == NULL) {
         return;
     }
@@ -106,7 +103,6 @@ break_off(struct hosts *hosts, struct host_session *session, enum code code, enu
 {
     char message[256];
     va_list args;
-
     va_start(args, format);
     int len = vsnprintf(message, sizeof(message), format, args);
     va_end(args);
@@ -162,7 +158,6 @@ static bool holds(const struct hosts *hosts, const struct host_session *session,
                   const struct host_message *message)
 {
     const struct task_entry *entry = tasks_find(&hosts->tasks, message->task);
-
     return entry != NULL && entry->session == session && task_entry_is_given(entry) &&
            entry->held.epoch == message->epoch;
 }
@@ -178,7 +173,6 @@ static enum host_receipt receive_answer(struct hosts *hosts, struct host_session
 {
     enum reason reason = REASON_STALE_EPOCH;
     str why = STR("The task is not this host's any more; stop it. The answer was not taken.");
-
     if (holds(hosts, session, message)) {
         if (message->fault.len == 0) {
             return HOST_RECEIPT_COMMAND;
@@ -194,7 +188,6 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
                                       const struct host_message *message)
 {
     enum host_receipt receipt = HOST_RECEIPT_DROP;
-
     switch (message->kind) {
     case HOST_MESSAGE_STEP_DONE:
     case HOST_MESSAGE_STEP_REQUEST:
@@ -241,7 +234,6 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     }
     if (message->seq != 0) {
         enum host_receipt receipt = take_number(hosts, session, message->seq);
-
         if (receipt != HOST_RECEIPT_COMMAND) {
             return receipt;
         }
@@ -252,7 +244,6 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
 void hosts_mark_handled(struct hosts *hosts, uint64_t number, uint64_t seq)
 {
     struct host_session *session = sessions_find_number(hosts, number);
-
     if (session != NULL) {
         session_mark_handled(hosts, session, seq);
     }
@@ -262,7 +253,6 @@ void hosts_refuse(struct hosts *hosts, uint64_t number, uint64_t seq, enum reaso
                   str message, const struct task_ref *task)
 {
     struct host_session *session = sessions_find_number(hosts, number);
-
     assert(reason != REASON_NONE);
     if (session != NULL) {
         session_refuse(hosts, session, seq, reason, message, task);
@@ -272,7 +262,6 @@ void hosts_refuse(struct hosts *hosts, uint64_t number, uint64_t seq, enum reaso
 void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
 {
     struct host_session *session = sessions_find_number(hosts, number);
-
     if (session == NULL || !window_is_open(&session->inbound, seq)) {
         return;
     }
@@ -305,7 +294,6 @@ static void feed(struct hosts *hosts)
 {
     for (int i = 0; i < PIECES_PER_ROUND && !list_is_empty(&hosts->feeds); i++) {
         struct host_session *session = container_of(hosts->feeds.next, struct host_session, feed);
-
         list_remove(&session->feed);
         session_feed(hosts, session);
     }
@@ -317,7 +305,6 @@ void hosts_flush(struct hosts *hosts)
         struct host_session *session =
             container_of(hosts->acks_due.next, struct host_session, flush);
         struct server_message message = {.kind = SERVER_MESSAGE_ACK};
-
         list_remove(&session->flush);
         if (session->vtable->has_room(session->link)) { /* Else once it is writable. */
             session_send_unnumbered(session, &message);
@@ -358,7 +345,6 @@ uint64_t hosts_heartbeat_ms(const struct hosts *hosts)
 void hosts_tick(struct hosts *hosts, uint64_t now_ms, uint64_t heard_ms)
 {
     struct host_session *session;
-
     assert(heard_ms <= now_ms);
     hosts_set_clock(hosts, now_ms);
     uint64_t heard = heard_ms + hosts->clock_ahead;
@@ -377,7 +363,6 @@ uint64_t hosts_next_deadline(const struct hosts *hosts)
 {
     const struct host_session *session = first_of(&hosts->leases);
     uint64_t due = session == NULL ? 0 : session->lease_end;
-
     if (!hosts->ready_queue.may_fall_back && ready_queue_count(&hosts->ready_queue) > 0 &&
         (due == 0 || hosts->fallback_at < due)) {
         due = hosts->fallback_at;
@@ -403,7 +388,6 @@ void hosts_drain(struct hosts *hosts, const char *cause)
     hosts->drain_cause = cause;
     for (struct list *at = hosts->leases.next; at != &hosts->leases; at = at->next) {
         struct host_session *session = container_of(at, struct host_session, lease);
-
         session_update_standing(hosts, session);
         hosts_send_drain(hosts, session);
     }

@@ -20,7 +20,6 @@ void hosts_give(struct hosts *hosts, struct host_session *session, const struct 
         return;
     }
     struct task_entry *entry = tasks_find(&hosts->tasks, task->task);
-
     if (entry == NULL) {
         hosts_reserve(hosts, session, task->task, task->epoch);
         entry = tasks_find(&hosts->tasks, task->task);
@@ -35,7 +34,6 @@ void hosts_give(struct hosts *hosts, struct host_session *session, const struct 
 void hosts_release(struct hosts *hosts, struct task_ref task)
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
     if (entry != NULL) {
         session_remove_task(hosts, entry);
     }
@@ -44,7 +42,6 @@ void hosts_release(struct hosts *hosts, struct task_ref task)
 void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
     if (entry == NULL) {
         return;
     }
@@ -52,7 +49,6 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
     struct server_message message = {
         .kind = SERVER_MESSAGE_CANCEL, .cancelled = entry->held, .cause = str_of(cause)};
     bool must_be_told = task_entry_is_given(entry) && session->state != SESSION_EXPECTED;
-
     session_remove_task(hosts, entry);
     if (must_be_told) {
         session_send(hosts, session, &message);
@@ -64,7 +60,6 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
 static const struct task_entry *find_told(const struct hosts *hosts, struct task_ref task)
 {
     const struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
     if (entry == NULL || !task_entry_is_given(entry) || entry->session->state == SESSION_EXPECTED) {
         return NULL;
     }
@@ -74,7 +69,6 @@ static const struct task_entry *find_told(const struct hosts *hosts, struct task
 void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause)
 {
     const struct task_entry *entry = find_told(hosts, task);
-
     assert(cause != NULL);
     if (entry != NULL) {
         session_send(hosts, entry->session,
@@ -88,7 +82,6 @@ void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
                         const struct outcome *outcome)
 {
     const struct task_entry *entry = find_told(hosts, task);
-
     assert(key.len > 0);
     if (entry != NULL) {
         session_send(
@@ -101,7 +94,6 @@ void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
 void hosts_send_facts(struct hosts *hosts, struct task_ref task, struct facts_cursor cursor)
 {
     const struct task_entry *entry = find_told(hosts, task);
-
     assert(task_ref_equal(task, cursor.task));
     if (entry != NULL) {
         cursor.epoch = entry->held.epoch;
@@ -116,7 +108,6 @@ bool hosts_next_taken_over(struct hosts *hosts, struct task_ref *ret)
     while (hosts->taken_over_read < hosts->taken_over_count) {
         struct task_ref task = hosts->taken_over[hosts->taken_over_read++];
         struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
         if (entry != NULL && entry->state == HOLD_TAKEN_OVER) {
             entry->state = HOLD_GIVEN;
             *ret = task;
@@ -131,16 +122,13 @@ void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uin
                   uint64_t now_ms)
 {
     const struct task_entry *entry = tasks_find(&hosts->tasks, task);
-
     hosts_set_clock(hosts, now_ms);
     if (entry != NULL && entry->held.epoch == epoch) {
         return;
     }
     hosts_cancel(hosts, task, "lease lost");
     ready_queue_remove(&hosts->ready_queue, task);
-
     struct host_session *session = sessions_find_expected(hosts, host_hash);
-
     if (session == NULL) {
         session = session_new_expected(hosts, host_hash);
     }

@@ -16,7 +16,6 @@ void task_ref_format(struct task_ref task, char ret[TASK_ID_BYTES])
 static bool parse_effect(str text, uint32_t *ret)
 {
     uint64_t value = 0;
-
     if (text.len == 0 || text.len > 10 || (text.ptr[0] == '0' && text.len > 1)) {
         return false;
     }
@@ -37,7 +36,6 @@ bool task_ref_parse(str text, struct task_ref *ret)
 {
     const size_t dot = UUID_TEXT_BYTES - 1;
     struct task_ref task;
-
     if (text.len < dot + 2 || text.ptr[dot] != '.') {
         return false;
     }

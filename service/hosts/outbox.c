@@ -9,7 +9,6 @@ enum {
 void outbox_fini(struct outbox *outbox)
 {
     bool known = outbox_acknowledge(outbox, outbox->sent);
-
     assert(known);
     assert(outbox->bytes == 0);
     free(outbox->items);
@@ -24,10 +23,9 @@ static struct payload **item_of(const struct outbox *outbox, uint64_t seq)
 static void grow(struct outbox *outbox)
 {
     struct outbox wider = *outbox;
-
     wider.capacity = outbox->capacity == 0 ? OUTBOX_CAPACITY_MIN : outbox->capacity * 2;
     assert(wider.capacity > outbox->capacity);
-    wider.items = (struct payload **)xcalloc(wider.capacity, sizeof(struct payload *));
+    wider.items = xcalloc(wider.capacity, sizeof(struct payload *));
     for (uint64_t seq = outbox->acknowledged + 1; seq <= outbox->sent; seq++) {
         *item_of(&wider, seq) = *item_of(outbox, seq);
     }
@@ -53,7 +51,6 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t seq)
     }
     while (outbox->acknowledged < seq) {
         struct payload *payload = outbox_get(outbox, outbox->acknowledged + 1);
-
         outbox->bytes -= payload_bytes(payload).len;
         payload_unref(payload);
         outbox->acknowledged++;

@@ -9,7 +9,6 @@ struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str na
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
     struct host_session *session =
         ready == NULL ? NULL : ready_queue_pick(&hosts->ready_queue, ready, deployment);
-
     if (session != NULL) {
         assert(session->held.count < session->slots);
         session->picked = ++hosts->picks;
@@ -20,7 +19,6 @@ struct host_session *hosts_pick(struct hosts *hosts, enum task_kind kind, str na
 bool hosts_is_offered(const struct hosts *hosts, enum task_kind kind, str name)
 {
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
-
     return ready != NULL && ready->offer_count > 0;
 }
 
@@ -30,7 +28,6 @@ bool hosts_is_newest(const struct hosts *hosts, const struct host_hello *hello, 
     const struct host_session *session = sessions_find_token(hosts, hello->session);
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
     uint64_t newest = ready == NULL ? 0 : ready_queue_newest(&hosts->ready_queue, ready);
-
     return session == NULL || newest == 0 || newest == host_hash_of_deployment(session->deployment);
 }
 
@@ -38,7 +35,6 @@ bool hosts_awaits_deployment(const struct hosts *hosts, enum task_kind kind, str
                              uint64_t deployment)
 {
     const struct ready_name *ready = ready_queue_find(&hosts->ready_queue, kind, name);
-
     return ready != NULL && ready_queue_pick(&hosts->ready_queue, ready, deployment) == NULL &&
            ready_queue_pick(&hosts->ready_queue, ready, HOSTS_ANY) != NULL;
 }
@@ -66,7 +62,6 @@ void hosts_ready_remove(struct hosts *hosts, struct task_ref task)
 bool hosts_ready_pop(struct hosts *hosts, struct task_ref *ret)
 {
     bool is_found = ready_queue_pop(&hosts->ready_queue, ret);
-
     assert(!is_found || tasks_find(&hosts->tasks, *ret) == NULL);
     return is_found;
 }

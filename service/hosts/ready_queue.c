@@ -27,7 +27,6 @@ static str text_of(const struct ready_name *name)
 static uint64_t hash_of_name(const void *context, uint32_t number)
 {
     const struct ready_name *name = &((const struct ready_queue *)context)->names[number];
-
     return hash_name(name->kind, text_of(name));
 }
 
@@ -35,7 +34,6 @@ static bool name_is(const void *context, uint32_t number, const void *key)
 {
     const struct ready_name *name = &((const struct ready_queue *)context)->names[number];
     const struct host_offer *wanted = (const struct host_offer *)key;
-
     return name->kind == wanted->kind && str_equal(text_of(name), wanted->name);
 }
 
@@ -58,7 +56,6 @@ static const struct map_keys keys_by_task = {hash_of_task, task_is};
 static bool is_before(const void *context, const void *a, const void *b)
 {
     const struct ready_pool *pools = ((const struct ready_queue *)context)->pools;
-
     return pools[*(const uint32_t *)a].served_at < pools[*(const uint32_t *)b].served_at;
 }
 
@@ -100,7 +97,6 @@ static uint32_t find_pool(const struct ready_queue *queue, const struct ready_na
                           uint64_t deployment)
 {
     uint32_t number = name->pools;
-
     while (number != READY_NONE && queue->pools[number].deployment != deployment) {
         number = queue->pools[number].next;
     }
@@ -111,10 +107,8 @@ static uint32_t find_pool(const struct ready_queue *queue, const struct ready_na
 static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_name *name)
 {
     uint32_t newest = READY_NONE;
-
     for (uint32_t at = name->pools; at != READY_NONE; at = queue->pools[at].next) {
         const struct ready_pool *pool = &queue->pools[at];
-
         if (pool->present_count > 0 &&
             (newest == READY_NONE || pool->newest > queue->pools[newest].newest)) {
             newest = at;
@@ -126,7 +120,6 @@ static uint32_t newest_pool(const struct ready_queue *queue, const struct ready_
 uint64_t ready_queue_newest(const struct ready_queue *queue, const struct ready_name *name)
 {
     uint32_t pool = newest_pool(queue, name);
-
     return pool == READY_NONE ? 0 : queue->pools[pool].deployment;
 }
 
@@ -136,7 +129,6 @@ static uint32_t serving_pool(const struct ready_queue *queue, const struct ready
 {
     assert(deployment != HOSTS_ANY);
     uint32_t own = find_pool(queue, name, deployment);
-
     if (own != READY_NONE && queue->pools[own].present_count > 0) {
         return own;
     }
@@ -147,7 +139,6 @@ static uint32_t serving_pool(const struct ready_queue *queue, const struct ready
 static bool can_be_served(const struct ready_queue *queue, const struct ready_pool *pool)
 {
     const struct ready_name *name = &queue->names[pool->name];
-
     if (pool->first == READY_NONE || name->candidate_count == 0) {
         return false;
     }
@@ -155,14 +146,12 @@ static bool can_be_served(const struct ready_queue *queue, const struct ready_po
         return true;
     }
     uint32_t serving = serving_pool(queue, name, pool->deployment);
-
     return serving != READY_NONE && queue->pools[serving].candidate_count > 0;
 }
 
 static void update_servable(struct ready_queue *queue, uint32_t number)
 {
     bool is_servable = can_be_served(queue, &queue->pools[number]);
-
     if (is_servable == (queue->pools[number].heap_at != HEAP_NONE)) {
         return;
     }
@@ -196,7 +185,6 @@ void ready_queue_allow_fallback(struct ready_queue *queue)
 static bool find(const struct ready_queue *queue, enum task_kind kind, str name, uint32_t *ret)
 {
     struct host_offer key = {kind, name};
-
     return map_find(&queue->by_name, hash_name(kind, name), &key, ret);
 }
 
@@ -204,14 +192,12 @@ const struct ready_name *ready_queue_find(const struct ready_queue *queue, enum 
                                           str name)
 {
     uint32_t number;
-
     return find(queue, kind, name, &number) ? &queue->names[number] : NULL;
 }
 
 static uint32_t intern_name(struct ready_queue *queue, enum task_kind kind, str text)
 {
     uint32_t number;
-
     if (find(queue, kind, text, &number)) {
         return number;
     }
@@ -238,7 +224,6 @@ static uint32_t take_pool(struct ready_queue *queue)
 {
     if (queue->pool_free != READY_NONE) {
         uint32_t number = queue->pool_free;
-
         queue->pool_free = queue->pools[number].next;
         return number;
     }
@@ -252,7 +237,6 @@ static uint32_t intern(struct ready_queue *queue, enum task_kind kind, str text,
 {
     uint32_t name = intern_name(queue, kind, text);
     uint32_t number = find_pool(queue, &queue->names[name], deployment);
-
     if (number == READY_NONE) {
         number = take_pool(queue);
         queue->pools[number] = (struct ready_pool){
@@ -271,7 +255,6 @@ static uint32_t intern(struct ready_queue *queue, enum task_kind kind, str text,
 static void forget_name(struct ready_queue *queue, uint32_t number)
 {
     struct ready_name *name = &queue->names[number];
-
     assert(name->pools == READY_NONE);
     assert(name->candidate_count == 0 && name->offer_count == 0);
     map_remove(&queue->by_name, number);
@@ -284,14 +267,12 @@ static void forget_unused(struct ready_queue *queue, uint32_t number)
 {
     struct ready_pool *pool = &queue->pools[number];
     struct ready_name *name = &queue->names[pool->name];
-
     if (pool->offer_count > 0 || pool->first != READY_NONE) {
         return;
     }
     assert(pool->candidate_count == 0 && pool->present_count == 0);
     assert(pool->heap_at == HEAP_NONE);
     uint32_t *at = &name->pools;
-
     while (*at != number) {
         at = &queue->pools[*at].next;
     }
@@ -309,7 +290,6 @@ static bool is_less_busy(const struct host_session *a, const struct host_session
 {
     uint64_t busy_a = (uint64_t)a->held.count * b->slots;
     uint64_t busy_b = (uint64_t)b->held.count * a->slots;
-
     if (busy_a != busy_b) {
         return busy_a < busy_b;
     }
@@ -331,10 +311,8 @@ struct host_session *ready_queue_pick(const struct ready_queue *queue,
                                       const struct ready_name *name, uint64_t deployment)
 {
     struct host_session *best = NULL;
-
     if (deployment != HOSTS_ANY) {
         uint32_t serving = serving_pool(queue, name, deployment);
-
         return serving == READY_NONE ? NULL : pick_of(&queue->pools[serving], NULL);
     }
     for (uint32_t at = name->pools; at != READY_NONE; at = queue->pools[at].next) {
@@ -348,7 +326,6 @@ uint32_t ready_queue_add_offer(struct ready_queue *queue, enum task_kind kind, s
 {
     assert(deployment != HOSTS_ANY && deployment != HOSTS_NEWEST);
     uint32_t number = intern(queue, kind, name, deployment);
-
     queue->pools[number].offer_count++;
     queue->names[queue->pools[number].name].offer_count++;
     return number;
@@ -357,7 +334,6 @@ uint32_t ready_queue_add_offer(struct ready_queue *queue, enum task_kind kind, s
 void ready_queue_remove_offer(struct ready_queue *queue, uint32_t number)
 {
     struct ready_pool *pool = &queue->pools[number];
-
     assert(pool->offer_count > pool->present_count);
     pool->offer_count--;
     queue->names[pool->name].offer_count--;
@@ -368,7 +344,6 @@ void ready_queue_add_present(struct ready_queue *queue, const struct host_sessio
 {
     for (uint32_t i = 0; i < session->offer_count; i++) {
         struct ready_pool *pool = &queue->pools[session->offers[i].pool];
-
         assert(pool->present_count < pool->offer_count);
         pool->present_count++;
         pool->newest = session->number > pool->newest ? session->number : pool->newest;
@@ -380,7 +355,6 @@ void ready_queue_remove_present(struct ready_queue *queue, const struct host_ses
 {
     for (uint32_t i = 0; i < session->offer_count; i++) {
         struct ready_pool *pool = &queue->pools[session->offers[i].pool];
-
         assert(pool->present_count > 0);
         pool->present_count--;
         pool->newest = pool->present_count > 0 ? pool->newest : 0;
@@ -392,7 +366,6 @@ void ready_queue_add_candidate(struct ready_queue *queue, struct host_session *s
 {
     for (uint32_t i = 0; i < session->offer_count; i++) {
         struct ready_pool *pool = &queue->pools[session->offers[i].pool];
-
         assert(session->offers[i].place == READY_NONE);
         assert(pool->candidate_count < pool->offer_count);
         pool->candidates =
@@ -411,7 +384,6 @@ void ready_queue_remove_candidate(struct ready_queue *queue, struct host_session
         struct offer *offer = &session->offers[i];
         struct ready_pool *pool = &queue->pools[offer->pool];
         struct candidate last = pool->candidates[pool->candidate_count - 1];
-
         assert(offer->place < pool->candidate_count);
         assert(pool->candidates[offer->place].session == session);
         pool->candidates[offer->place] = last;
@@ -433,7 +405,6 @@ static bool find_task(const struct ready_queue *queue, struct task_ref task, uin
 bool ready_queue_has(const struct ready_queue *queue, struct task_ref task)
 {
     uint32_t number;
-
     return find_task(queue, task, &number);
 }
 
@@ -441,7 +412,6 @@ static uint32_t take_task(struct ready_queue *queue)
 {
     if (queue->task_free != READY_NONE) {
         uint32_t number = queue->task_free;
-
         queue->task_free = queue->tasks[number].next;
         return number;
     }
@@ -457,7 +427,6 @@ void ready_queue_add(struct ready_queue *queue, enum task_kind kind, str text, u
     uint32_t pool_number = intern(queue, kind, text, deployment);
     uint32_t number = take_task(queue);
     struct ready_pool *pool = &queue->pools[pool_number];
-
     queue->tasks[number] = (struct ready_task){
         .task = task, .pool = pool_number, .prev = pool->last, .next = READY_NONE};
     if (pool->first == READY_NONE) {
@@ -476,7 +445,6 @@ static void remove_task(struct ready_queue *queue, uint32_t number)
     struct ready_task *task = &queue->tasks[number];
     uint32_t pool_number = task->pool;
     struct ready_pool *pool = &queue->pools[pool_number];
-
     assert(pool_number != READY_NONE);
     assert(pool->first != READY_NONE && pool->last != READY_NONE);
     map_remove(&queue->by_task, number);
@@ -499,7 +467,6 @@ static void remove_task(struct ready_queue *queue, uint32_t number)
 bool ready_queue_remove(struct ready_queue *queue, struct task_ref task)
 {
     uint32_t number;
-
     if (!find_task(queue, task, &number)) {
         return false;
     }
@@ -510,12 +477,10 @@ bool ready_queue_remove(struct ready_queue *queue, struct task_ref task)
 bool ready_queue_pop(struct ready_queue *queue, struct task_ref *ret)
 {
     const uint32_t *first = heap_first(&queue->servable);
-
     if (first == NULL) {
         return false;
     }
     struct ready_pool *pool = &queue->pools[*first];
-
     assert(can_be_served(queue, pool));
     assert(pool->heap_at == 0);
     *ret = queue->tasks[pool->first].task;

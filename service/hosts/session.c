@@ -27,8 +27,7 @@ static void move(struct host_session *session, enum session_state state)
 
 static struct host_session *allocate(struct hosts *hosts, enum session_state state)
 {
-    struct host_session *session = (struct host_session *)xcalloc(1, sizeof(*session));
-
+    struct host_session *session = xcalloc(1, sizeof(*session));
     session->number = ++hosts->last_number;
     session->state = state;
     session->held = TASK_LIST_EMPTY;
@@ -42,7 +41,6 @@ struct host_session *session_new(struct hosts *hosts, str host_id, const char *t
 {
     assert(host_id.len > 0);
     struct host_session *session = allocate(hosts, SESSION_AWAY);
-
     session->host_id = str_make(xstrndup(host_id.ptr, host_id.len), host_id.len);
     memcpy(session->token, token, sizeof(session->token));
     sessions_add(hosts, session);
@@ -53,7 +51,6 @@ struct host_session *session_new(struct hosts *hosts, str host_id, const char *t
 struct host_session *session_new_expected(struct hosts *hosts, uint64_t host_hash)
 {
     struct host_session *session = allocate(hosts, SESSION_EXPECTED);
-
     session->host_hash = host_hash;
     sessions_add(hosts, session);
     session_renew_lease(hosts, session);
@@ -69,7 +66,6 @@ void session_replace(struct hosts *hosts, struct host_session *session)
 static void lose_tasks(struct hosts *hosts, struct host_session *session, const char *cause)
 {
     struct task_entry *entry;
-
     while ((entry = tasks_first(&hosts->tasks, &session->held)) != NULL) {
         struct host_loss loss = {
             .task = entry->held.task,
@@ -77,7 +73,6 @@ static void lose_tasks(struct hosts *hosts, struct host_session *session, const 
             .is_excused = session->state == SESSION_EXPECTED,
             .cause = cause,
         };
-
         session_remove_task(hosts, entry);
         hosts->options.lost(hosts->options.context, &loss);
     }
@@ -112,7 +107,6 @@ void session_shorten_lease(struct hosts *hosts, struct host_session *session)
 {
     uint64_t end = hosts->clock + hosts->options.redial_ms;
     struct list *at = &hosts->leases;
-
     assert(session->state == SESSION_AWAY);
     if (session->lease_end <= end) {
         return;
@@ -130,7 +124,6 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
 {
     uint64_t unacknowledged_max =
         (uint64_t)session->slots * SESSION_UNACKNOWLEDGED_PER_SLOT + SESSION_UNACKNOWLEDGED_MORE;
-
     return session->link != NULL && !hosts->is_draining && !session->is_draining &&
            session->held.count < session->slots &&
            outbox_count(&session->outbound) < unacknowledged_max &&
@@ -151,7 +144,6 @@ static void set_standing(struct hosts *hosts, struct host_session *session,
                          enum session_standing standing)
 {
     enum session_standing before = session->standing;
-
     session->standing = standing;
     if (before == SESSION_ABSENT && standing >= SESSION_PRESENT) {
         ready_queue_add_present(&hosts->ready_queue, session);
@@ -204,7 +196,6 @@ void session_close(struct hosts *hosts, struct host_session *session, enum code 
                    enum reason reason, str message)
 {
     struct host_link *link = session->link;
-
     if (link == NULL) {
         return;
     }
@@ -217,14 +208,12 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
 {
     struct offer *old = session->offers;
     uint32_t old_count = session->offer_count;
-
     set_standing(hosts, session, SESSION_ABSENT);
-    session->offers = count == 0 ? NULL : (struct offer *)xcalloc(count, sizeof(struct offer));
+    session->offers = count == 0 ? NULL : xcalloc(count, sizeof(struct offer));
     session->offer_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         uint32_t pool = ready_queue_add_offer(&hosts->ready_queue, offers[i].kind, offers[i].name,
                                               host_hash_of_deployment(session->deployment));
-
         session->offers[i] = (struct offer){.pool = pool, .place = READY_NONE};
     }
     for (uint32_t i = 0; i < old_count; i++) {
@@ -238,7 +227,6 @@ static struct payload *pack(struct host_session *session, struct server_message 
 {
     message->ack = session->inbound.handled;
     struct payload *payload = session->vtable->pack(message);
-
     assert(payload != NULL);
     return payload;
 }
@@ -253,7 +241,6 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     assert(session->state != SESSION_OVER && session->vtable != NULL);
     message->seq = session->outbound.sent + 1;
     struct payload *payload = pack(session, message);
-
     outbox_push(&session->outbound, payload);
     const struct facts_cursor *more = cursor_of(message);
     if (more != NULL) {
@@ -282,7 +269,6 @@ void session_send_unnumbered(struct host_session *session, struct server_message
 void session_write(struct hosts *hosts, struct host_session *session)
 {
     const struct outbox *outbox = &session->outbound;
-
     if (session->written < outbox->acknowledged) {
         session->written = outbox->acknowledged;
     }
@@ -296,7 +282,6 @@ void session_write(struct hosts *hosts, struct host_session *session)
             return;
         }
         struct payload *payload = outbox_get(outbox, ++session->written);
-
         payload_ref(payload);
         session->vtable->send(session->link, payload);
     }
@@ -307,7 +292,6 @@ static bool is_wanted(const struct hosts *hosts, const struct host_session *sess
                       const struct facts_cursor *cursor)
 {
     const struct task_entry *entry = tasks_find(&hosts->tasks, cursor->task);
-
     return entry != NULL && entry->session == session && entry->held.epoch == cursor->epoch;
 }
 
@@ -315,7 +299,6 @@ void session_feed(struct hosts *hosts, struct host_session *session)
 {
     struct facts_owed *owed = facts_unfinished(session->facts, session->written);
     struct host_facts facts = {0};
-
     assert(session->link != NULL);
     if (owed == NULL) { /* Acknowledged before it was all told. */
         session_write(hosts, session);
@@ -357,7 +340,6 @@ void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t 
         .kind = SERVER_MESSAGE_REFUSED,
         .refused = {.seq = seq, .reason = reason, .message = message, .has_task = task != NULL},
     };
-
     if (task != NULL) {
         refused.refused.task = *task;
     }
@@ -377,7 +359,6 @@ void session_add_task(struct hosts *hosts, struct host_session *session, struct 
 void session_remove_task(struct hosts *hosts, struct task_entry *entry)
 {
     struct host_session *session = entry->session;
-
     hosts->expected_tasks -= session->state == SESSION_EXPECTED ? 1 : 0;
     tasks_remove(&hosts->tasks, &session->held, entry);
     session_update_standing(hosts, session);
@@ -394,7 +375,6 @@ static void note_taken_over(struct hosts *hosts, struct task_ref task)
 void session_take_over(struct hosts *hosts, struct host_session *session, struct task_entry *entry)
 {
     struct held_task held = entry->held;
-
     assert(task_entry_is_given(entry) && entry->session != session);
     session_remove_task(hosts, entry);
     session_add_task(hosts, session, held, HOLD_TAKEN_OVER);

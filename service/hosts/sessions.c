@@ -86,14 +86,12 @@ void sessions_fini(struct hosts *hosts)
 struct host_session *sessions_find_number(const struct hosts *hosts, uint64_t number)
 {
     uint32_t index;
-
     return map_find(&hosts->by_number, number, &number, &index) ? hosts->sessions[index] : NULL;
 }
 
 struct host_session *sessions_find_host(const struct hosts *hosts, str host_id)
 {
     uint32_t index;
-
     if (!map_find(&hosts->by_host, str_hash(host_id), &host_id, &index)) {
         return NULL;
     }
@@ -103,7 +101,6 @@ struct host_session *sessions_find_host(const struct hosts *hosts, str host_id)
 struct host_session *sessions_find_expected(const struct hosts *hosts, uint64_t host_hash)
 {
     uint32_t index;
-
     if (!map_find(&hosts->by_hash, host_hash, &host_hash, &index)) {
         return NULL;
     }
@@ -113,7 +110,6 @@ struct host_session *sessions_find_expected(const struct hosts *hosts, uint64_t 
 struct host_session *sessions_find_token(const struct hosts *hosts, str token)
 {
     uint32_t index;
-
     if (!map_find(&hosts->by_token, str_hash(token), &token, &index)) {
         return NULL;
     }
@@ -127,7 +123,6 @@ static uint32_t take_index(struct hosts *hosts)
     }
     size_t hole_capacity = hosts->session_capacity; /* Any session may leave a hole. */
     size_t count = (size_t)hosts->session_count + 1;
-
     hosts->holes = array_reserve(hosts->holes, &hole_capacity, count, sizeof(*hosts->holes));
     hosts->sessions =
         array_reserve(hosts->sessions, &hosts->session_capacity, count, sizeof(*hosts->sessions));

@@ -7,7 +7,6 @@
 uint64_t task_ref_hash(struct task_ref task)
 {
     uint64_t words[2];
-
     static_assert(sizeof(words) == sizeof(task.run.bytes), "a uuid is two words");
     memcpy(words, task.run.bytes, sizeof(words));
     return map_hash_u64(words[0] ^ map_hash_u64(words[1] + task.effect));
@@ -42,7 +41,6 @@ void tasks_fini(struct tasks *tasks)
 struct task_entry *tasks_find(const struct tasks *tasks, struct task_ref task)
 {
     uint32_t number;
-
     if (!map_find(&tasks->by_ref, task_ref_hash(task), &task, &number)) {
         return NULL;
     }
@@ -54,7 +52,6 @@ static uint32_t take_entry(struct tasks *tasks)
 {
     if (tasks->free != TASKS_NONE) {
         uint32_t number = tasks->free;
-
         tasks->free = tasks->entries[number].next;
         return number;
     }
@@ -72,7 +69,6 @@ struct task_entry *tasks_add(struct tasks *tasks, struct task_list *list,
     assert((list->first == TASKS_NONE) == (list->last == TASKS_NONE));
     uint32_t number = take_entry(tasks);
     struct task_entry *entry = &tasks->entries[number];
-
     *entry = (struct task_entry){
         .held = held, .session = session, .prev = list->last, .next = TASKS_NONE, .state = state};
     if (list->last == TASKS_NONE) {
@@ -89,7 +85,6 @@ struct task_entry *tasks_add(struct tasks *tasks, struct task_list *list,
 void tasks_remove(struct tasks *tasks, struct task_list *list, struct task_entry *entry)
 {
     uint32_t number = (uint32_t)(entry - tasks->entries);
-
     assert(number < tasks->used && entry->session != NULL);
     assert(list->count > 0);
     map_remove(&tasks->by_ref, number);

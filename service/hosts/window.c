@@ -28,9 +28,8 @@ static uint8_t *state_of(const struct window *window, uint64_t seq)
 static void grow(struct window *window)
 {
     struct window wider = *window;
-
     wider.capacity = window->capacity == 0 ? WINDOW_CAPACITY_MIN : window->capacity * 2;
-    wider.states = (uint8_t *)xcalloc(wider.capacity, sizeof(*wider.states));
+    wider.states = xcalloc(wider.capacity, sizeof(*wider.states));
     for (uint64_t seq = window->handled + 1; seq <= window->received; seq++) {
         *state_of(&wider, seq) = *state_of(window, seq);
     }
@@ -76,7 +75,6 @@ bool window_is_open(const struct window *window, uint64_t seq)
 bool window_mark_handled(struct window *window, uint64_t seq)
 {
     uint64_t before = window->handled;
-
     if (seq <= window->handled || seq > window->received) {
         return false;
     }

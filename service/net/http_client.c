@@ -94,7 +94,6 @@ static void wake(void *context)
     const struct http_client *client = (const struct http_client *)context;
     uint64_t one = 1;
     ssize_t written = write(client->wake_fd, &one, sizeof(one));
-
     (void)written; /* A full counter wakes as well. */
 }
 
@@ -121,14 +120,12 @@ static const struct heap_order timer_order = {sizeof(struct timer *), is_due_bef
 static struct timer *first_timer(const struct http_client *client)
 {
     const void *first = heap_first(&client->timers);
-
     return first == NULL ? NULL : timer_of(first);
 }
 
 static void release_connection(struct http_call *call)
 {
     long version = CURL_HTTP_VERSION_NONE;
-
     curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
     connections_release(&call->client->connections, &call->connection,
                         version >= CURL_HTTP_VERSION_2_0);
@@ -138,7 +135,6 @@ static void release_connection(struct http_call *call)
 static void call_free(struct http_call *call)
 {
     struct http_client *client = call->client;
-
     assert(!client->in_curl && client->call_count > 0);
     http_client_disarm(client, &call->silence);
     release_connection(call);
@@ -164,7 +160,6 @@ static void free_doomed(struct http_client *client)
 {
     while (client->doomed != NULL) {
         struct http_call *call = client->doomed;
-
         assert(call->is_doomed && call->silenced);
         client->doomed = call->next_doomed;
         call_free(call);
@@ -178,7 +173,6 @@ static struct http_end end_of(const struct http_call *call, CURLcode code)
         .transient = true,
         .why = call->why[0] != '\0' ? call->why : curl_easy_strerror(code),
     };
-
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         if (faults[i].curl == code) {
             end.fault = faults[i].fault;
@@ -198,7 +192,6 @@ static struct http_end end_of(const struct http_call *call, CURLcode code)
 static void end_by_curl(struct http_call *call, CURLcode code)
 {
     struct http_end end = {.fault = HTTP_FAULT_NONE, .why = ""};
-
     assert(!call->client->in_curl && !call->is_doomed);
     if (code != CURLE_OK) {
         end = end_of(call, code);
@@ -210,14 +203,12 @@ static void end_by_curl(struct http_call *call, CURLcode code)
 static void begin_again(struct http_call *call)
 {
     struct http_client *client = call->client;
-
     assert(call->out_of_step && !call->head_told && call->connection.serial == 0);
     call->out_of_step = false;
     call->is_fresh = true;
     curl_multi_remove_handle(client->multi, call->easy);
     curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
     CURLMcode failed = curl_multi_add_handle(client->multi, call->easy);
-
     assert(failed == CURLM_OK);
     (void)failed;
 }
@@ -227,7 +218,6 @@ static void on_silence(struct timer *timer)
 {
     struct http_call *call = container_of(timer, struct http_call, silence);
     uint64_t due_us = call->heard_us + call->limit_ms * 1000;
-
     assert(call->limit_ms > 0 && timer->place == 0);
     if (due_us > sys_monotonic_us()) {
         http_client_arm(call->client, timer, due_us);
@@ -261,7 +251,6 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
     struct http_call *call = (struct http_call *)context;
     str line = str_make(bytes, size * count);
     long http_status = 0;
-
     if (call->head_told) {
         return line.len; /* A trailer. */
     }
@@ -282,7 +271,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_call *call = (struct http_call *)context;
     str piece = str_make(bytes, size * count);
-
     if (call->is_doomed) {
         return CURL_WRITEFUNC_ERROR;
     }
@@ -302,7 +290,6 @@ static bool may_reach(struct http_call *call, const struct sockaddr *address)
 {
     bool may = call->by_proxy || call->handler.may_reach == NULL || call->silenced ||
                call->handler.may_reach(call->handler.context, address);
-
     call->address_refused |= !may;
     return may;
 }
@@ -311,7 +298,6 @@ static bool may_reach(struct http_call *call, const struct sockaddr *address)
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct http_call *call = (struct http_call *)context;
-
     assert(purpose == CURLSOCKTYPE_IPCXN); /* Nobody connects to us. */
     (void)purpose;
     if (!may_reach(call, &address->addr)) {
@@ -324,7 +310,6 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
 static int on_close(void *context, curl_socket_t fd)
 {
     struct http_client *client = (struct http_client *)context;
-
     return connections_close(&client->connections, fd);
 }
 
@@ -334,7 +319,6 @@ static int on_connected(void *context, char *peer_ip, char *own_ip, int peer_por
     struct http_call *call = (struct http_call *)context;
     struct connections *connections = &call->client->connections;
     int fd = connections_find(connections, own_ip, own_port);
-
     (void)peer_ip;
     (void)peer_port;
     if (fd < 0) { /* Which one it is can't be told: a new one is in step, a kept one may not be. */
@@ -356,10 +340,8 @@ static const char *proxy_for(const char *url)
     const char *names[] = {tls ? "https_proxy" : "http_proxy", tls ? "HTTPS_PROXY" : NULL,
                            "all_proxy", "ALL_PROXY"};
     const char *never = getenv("no_proxy") != NULL ? getenv("no_proxy") : getenv("NO_PROXY");
-
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const char *proxy = names[i] == NULL ? NULL : getenv(names[i]);
-
         if (proxy != NULL && *proxy != '\0') {
             return never != NULL && strcmp(never, "*") == 0 ? NULL : proxy;
         }
@@ -370,7 +352,6 @@ static const char *proxy_for(const char *url)
 static void set_reach(struct http_call *call, const struct http_request *request)
 {
     CURL *easy = call->easy;
-
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
@@ -379,7 +360,6 @@ static void set_reach(struct http_call *call, const struct http_request *request
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     if (request->is_strangers) {
         const char *proxy = proxy_for(request->url);
-
         call->by_proxy = proxy != NULL;
         curl_easy_setopt(easy, CURLOPT_PROXY, proxy == NULL ? "" : proxy);
         curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
@@ -389,13 +369,11 @@ static void set_reach(struct http_call *call, const struct http_request *request
 static void setup_curl(struct http_client *client)
 {
     CURLcode failed = curl_global_init(CURL_GLOBAL_SSL);
-
     assert(failed == CURLE_OK);
     (void)failed;
     client->multi = curl_multi_init();
     assert(client->multi != NULL);
     long connections = (long)client->connections_max;
-
     curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
     curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections < 16 ? connections : 16L);
     curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
@@ -406,7 +384,6 @@ static void set_connection(CURL *easy, const struct http_request *request)
     /* Where OpenSSL's users say which certificates they trust; the library does not look. */
     const char *own_authorities = getenv("SSL_CERT_FILE");
     long version = request->http_1 ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS;
-
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
@@ -423,7 +400,6 @@ static void set_connection(CURL *easy, const struct http_request *request)
 static void set_request(struct http_call *call, const struct http_request *request)
 {
     CURL *easy = call->easy;
-
     /* Without this a body over 1 MB waits for a permission that some servers never give. */
     call->headers = curl_slist_append(NULL, "Expect:");
     /* A compressed stream comes in lumps, so nobody is asked for one; but it is read. */
@@ -453,8 +429,7 @@ static void set_request(struct http_call *call, const struct http_request *reque
 struct http_call *http_call_start(struct http_client *client, const struct http_request *request,
                                   const struct http_handler *handler)
 {
-    struct http_call *call = (struct http_call *)xcalloc(1, sizeof(*call));
-
+    struct http_call *call = xcalloc(1, sizeof(*call));
     assert(!client->in_curl && request->first_byte_ms > 0 && request->idle_ms > 0);
     if (client->multi == NULL) {
         setup_curl(client);
@@ -474,7 +449,6 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
     http_client_arm(client, &call->silence, call->heard_us + call->limit_ms * 1000);
     client->call_count++;
     CURLMcode failed = curl_multi_add_handle(client->multi, call->easy);
-
     assert(failed == CURLM_OK);
     (void)failed;
     return call;
@@ -483,7 +457,6 @@ struct http_call *http_call_start(struct http_client *client, const struct http_
 void http_call_drop(struct http_call *call)
 {
     struct http_client *client = call->client;
-
     call->silenced = true;
     if (!client->in_curl) {
         call_free(call);
@@ -509,20 +482,17 @@ static void perform(struct http_client *client)
 {
     int running = 0;
     int left = 0;
-
     if (client->multi == NULL || client->call_count == 0) {
         return;
     }
     client->in_curl = true;
     CURLMcode failed = curl_multi_perform(client->multi, &running);
-
     client->in_curl = false;
     assert(failed == CURLM_OK);
     (void)failed;
     free_doomed(client);
     for (;;) {
         CURLMsg *message = curl_multi_info_read(client->multi, &left);
-
         if (message == NULL) {
             return;
         }
@@ -531,7 +501,6 @@ static void perform(struct http_client *client)
         }
         CURLcode code = message->data.result;
         struct http_call *call = NULL;
-
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
         if (code == CURLE_OK) {
             tell_head(call); /* There was no body. */
@@ -548,7 +517,6 @@ static void fire_timers(struct http_client *client)
 {
     uint64_t now_us = sys_monotonic_us();
     struct timer *timer = first_timer(client);
-
     while (timer != NULL && timer->due_us <= now_us) {
         http_client_disarm(client, timer);
         timer->fire(timer);
@@ -559,10 +527,8 @@ static void fire_timers(struct http_client *client)
 static void run_tasks(struct http_client *client)
 {
     struct inbox_node *node = inbox_take(client->inbox, SIZE_MAX);
-
     while (node != NULL) {
         struct http_task *task = container_of(node, struct http_task, node);
-
         node = node->next;
         task->run(task);
     }
@@ -572,7 +538,6 @@ static int wait_ms(const struct http_client *client)
 {
     const struct timer *timer = first_timer(client);
     uint64_t now_us = sys_monotonic_us();
-
     if (timer == NULL) {
         return WAIT_MS_MAX;
     }
@@ -580,7 +545,6 @@ static int wait_ms(const struct http_client *client)
         return 0;
     }
     uint64_t left_ms = (timer->due_us - now_us + 999) / 1000;
-
     return left_ms < WAIT_MS_MAX ? (int)left_ms : WAIT_MS_MAX;
 }
 
@@ -588,29 +552,24 @@ static int wait_ms(const struct http_client *client)
 static void wait_for_work(struct http_client *client)
 {
     uint64_t wakes;
-
     if (client->call_count > 0) {
         struct curl_waitfd waker = {.fd = client->wake_fd, .events = CURL_WAIT_POLLIN};
         CURLMcode failed = curl_multi_poll(client->multi, &waker, 1, wait_ms(client), NULL);
-
         assert(failed == CURLM_OK);
         (void)failed;
     } else {
         struct pollfd waker = {.fd = client->wake_fd, .events = POLLIN};
         int ready = poll(&waker, 1, wait_ms(client));
-
         assert(ready >= 0 || errno == EINTR);
         (void)ready;
     }
     ssize_t got = read(client->wake_fd, &wakes, sizeof(wakes));
-
     (void)got; /* Not readable: something else woke us. */
 }
 
 static void *run(void *context)
 {
     struct http_client *client = (struct http_client *)context;
-
     while (!client->stopping) {
         run_tasks(client);
         fire_timers(client);
@@ -633,14 +592,12 @@ static void start_thread(struct http_client *client)
 {
     sigset_t all;
     sigset_t before;
-
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGABRT);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&client->thread, NULL, run, client);
-
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     assert(failed == 0);
     (void)failed;
@@ -649,8 +606,7 @@ static void start_thread(struct http_client *client)
 
 struct http_client *http_client_start(size_t connections_max)
 {
-    struct http_client *client = (struct http_client *)xcalloc(1, sizeof(*client));
-
+    struct http_client *client = xcalloc(1, sizeof(*client));
     assert(connections_max > 0 && connections_max <= 100000);
     client->connections_max = connections_max;
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -674,7 +630,6 @@ void http_client_free(struct http_client *client)
     while (client->timers.count > 0 && client->call_count > 0) {
         /* Released calls that were still reading. */
         struct timer *timer = first_timer(client);
-
         assert(timer->fire == on_silence);
         call_free(container_of(timer, struct http_call, silence));
     }

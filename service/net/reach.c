@@ -49,7 +49,6 @@ static bool begins_with(const uint8_t *address, const uint8_t *bytes, uint8_t bi
 {
     static_assert(sizeof(((struct network *)0)->bytes) == 16, "of an IPv6 address");
     uint8_t rest = bits % 8;
-
     assert(bits > 0 && bits <= 128);
     return memcmp(address, bytes, bits / 8) == 0 &&
            (rest == 0 || ((address[bits / 8] ^ bytes[bits / 8]) >> (8 - rest)) == 0);
@@ -74,7 +73,6 @@ static enum reach reach_of_4(const uint8_t *address)
 static enum reach reach_of_6(const uint8_t *address)
 {
     enum reach reach = find(networks_6, COUNT_OF(networks_6), address);
-
     for (size_t i = 0; i < COUNT_OF(embeddings) && reach == REACH_PUBLIC; i++) {
         if (begins_with(address, embeddings[i].bytes, embeddings[i].bits)) {
             return reach_of_4(address + embeddings[i].at);
@@ -100,7 +98,6 @@ bool reach_parse(str host, uint16_t port, struct sockaddr_storage *ret)
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     char text[HOST_BYTES_MAX + 1];
-
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
         host = str_make(host.ptr + 1, host.len - 2);
     }
@@ -136,13 +133,11 @@ bool reach_equal(const struct sockaddr *a, const struct sockaddr *b)
     if (a->sa_family == AF_INET) {
         const struct sockaddr_in *first = (const struct sockaddr_in *)a;
         const struct sockaddr_in *second = (const struct sockaddr_in *)b;
-
         return first->sin_port == second->sin_port &&
                first->sin_addr.s_addr == second->sin_addr.s_addr;
     }
     const struct sockaddr_in6 *first = (const struct sockaddr_in6 *)a;
     const struct sockaddr_in6 *second = (const struct sockaddr_in6 *)b;
-
     return a->sa_family == AF_INET6 && first->sin6_port == second->sin6_port &&
            memcmp(&first->sin6_addr, &second->sin6_addr, sizeof(first->sin6_addr)) == 0;
 }

@@ -87,7 +87,6 @@ static void start_batch(struct rpc_call *call, const grpc_op *ops, size_t count,
                         struct loop_op *tag)
 {
     grpc_call_error failed = grpc_call_start_batch(call->core, ops, count, tag, NULL);
-
     assert(failed == GRPC_CALL_OK);
     (void)failed;
 }
@@ -102,7 +101,6 @@ static size_t charge_of(struct payload *payload)
 static void discharge(struct rpc_call *call, size_t charge)
 {
     size_t before = atomic_fetch_sub(&call->queued_bytes, charge);
-
     assert(charge >= CALL_MESSAGE_OVERHEAD_BYTES);
     assert(before >= charge);
     (void)before;
@@ -113,7 +111,6 @@ static void queue_grow(struct rpc_call *call)
     uint32_t cap = call->queue_cap == 0 ? 8 : 2 * call->queue_cap;
     assert(cap > call->queue_cap);
     struct payload **queue = xmalloc(cap * sizeof(struct payload *));
-
     for (uint32_t i = 0; i < call->queue_len; i++) {
         queue[i] = call->queue[(call->queue_first + i) & (call->queue_cap - 1)];
     }
@@ -137,7 +134,6 @@ static struct payload *queue_pop(struct rpc_call *call)
 {
     assert(call->queue_len > 0);
     struct payload *payload = call->queue[call->queue_first];
-
     call->queue_first = (call->queue_first + 1) & (call->queue_cap - 1);
     call->queue_len--;
     return payload;
@@ -161,7 +157,6 @@ static void drop_queue(struct rpc_call *call)
 static void link_call(struct rpc_call *call)
 {
     struct loop *loop = call->loop;
-
     call->next = loop->calls;
     call->link = &loop->calls;
     if (loop->calls != NULL) {
@@ -184,7 +179,6 @@ static void unlink_call(struct rpc_call *call)
 void call_arm(struct loop *loop)
 {
     struct rpc_call *call = xcalloc(1, sizeof(*call));
-
     call->api.vtable = &vtable;
     call->loop = loop;
     call->accepted = (struct loop_op){on_accepted, call};
@@ -229,7 +223,6 @@ static void release(struct rpc_call *call)
 static void run_release(struct loop_post *post)
 {
     struct rpc_call *call = container_of(post, struct rpc_call, release);
-
     assert(loop_is_current(call->loop));
     move(call, CALL_RELEASED);
     touch(call);
@@ -238,7 +231,6 @@ static void run_release(struct loop_post *post)
 static void call_ref(struct api_call *api)
 {
     unsigned before = atomic_fetch_add_explicit(&call_of(api)->references, 1, memory_order_relaxed);
-
     assert(before > 0);
     (void)before;
 }
@@ -247,7 +239,6 @@ static void call_unref(struct api_call *api)
 {
     struct rpc_call *call = call_of(api);
     unsigned before = atomic_fetch_sub_explicit(&call->references, 1, memory_order_acq_rel);
-
     assert(before > 0);
     if (before > 1) {
         return;
@@ -290,7 +281,6 @@ static void do_finish(struct rpc_call *call, struct wire_status end)
 static void tell_closed(struct rpc_call *call)
 {
     const struct api_method *method = call->api.method;
-
     assert(call->state != CALL_OPEN);
     if (call->handler == CALL_HANDLER_UNAWARE) {
         move_handler(call, CALL_HANDLER_SKIPPED);
@@ -362,7 +352,6 @@ static bool acts_now(struct rpc_call *call)
 static struct call_post *post_new(struct rpc_call *call, void (*run)(struct loop_post *post))
 {
     struct call_post *post = xmalloc(sizeof(*post));
-
     *post = (struct call_post){.post.run = run, .call = call};
     call_ref(&call->api);
     atomic_fetch_add(&call->posted, 1);
@@ -372,7 +361,6 @@ static struct call_post *post_new(struct rpc_call *call, void (*run)(struct loop
 static void post_free(struct loop_post *base)
 {
     struct call_post *post = container_of(base, struct call_post, post);
-
     unsigned before = atomic_fetch_sub(&post->call->posted, 1);
     assert(before > 0);
     (void)before;
@@ -383,7 +371,6 @@ static void post_free(struct loop_post *base)
 static void run_send(struct loop_post *base)
 {
     struct call_post *post = container_of(base, struct call_post, post);
-
     do_send(post->call, post->payload);
     post_free(base);
 }
@@ -391,7 +378,6 @@ static void run_send(struct loop_post *base)
 static void run_finish(struct loop_post *base)
 {
     struct call_post *post = container_of(base, struct call_post, post);
-
     do_finish(post->call, post->end);
     post_free(base);
 }
@@ -419,7 +405,6 @@ static void call_send(struct api_call *api, struct payload *payload)
     struct rpc_call *call = call_of(api);
     size_t charge = charge_of(payload);
     size_t before = atomic_fetch_add(&call->queued_bytes, charge);
-
     if (before > CALL_QUEUED_BYTES_MAX) {
         drop(call, payload);
         give_up(call);
@@ -438,7 +423,6 @@ static void call_finish(struct api_call *api, const struct failure *failure)
 {
     struct rpc_call *call = call_of(api);
     struct wire_status end = wire_status_of(failure);
-
     if (acts_now(call)) {
         do_finish(call, end);
         return;
@@ -457,7 +441,6 @@ static size_t call_queued_bytes(const struct api_call *api)
 static bool call_stalls(struct api_call *api)
 {
     struct rpc_call *call = call_of(api);
-
     if (atomic_load(&call->queued_bytes) < API_CALL_FULL_BYTES) {
         return false;
     }
@@ -468,7 +451,6 @@ static bool call_stalls(struct api_call *api)
 static str call_header(const struct api_call *api, const char *name)
 {
     const grpc_metadata_array *headers = &call_of(api)->headers;
-
     for (size_t i = 0; i < headers->count; i++) {
         if (str_is(slice_str(&headers->metadata[i].key), name)) {
             return slice_str(&headers->metadata[i].value);
@@ -493,7 +475,6 @@ static void reject(struct rpc_call *call, status why, str field)
 {
     bool exhausted = why.code == CODE_RESOURCE_EXHAUSTED;
     enum reason reason = field.len > 0 ? REASON_INVALID_FIELD : REASON_INVALID_REQUEST;
-
     call_end(call, &(struct failure){
                        .code = why.code,
                        .reason = exhausted ? REASON_REQUEST_TOO_LARGE : reason,
@@ -509,7 +490,6 @@ static void deliver(struct rpc_call *call, grpc_byte_buffer *bytes)
     const ProtobufCMessage *request = NULL;
     str field = STR_EMPTY;
     status unpacked = wire_unpack(method->request, bytes, arena, &request, &field);
-
     if (!status_is_ok(unpacked)) {
         reject(call, unpacked, field);
     } else if (call->handler == CALL_HANDLER_SERVING) {
@@ -538,7 +518,6 @@ static void deliver_end(struct rpc_call *call)
 static void reject_unknown(struct rpc_call *call)
 {
     struct arena arena;
-
     arena_init(&arena, 0);
     str path = slice_str(&call->details.method);
     path.len = path.len < 200 ? path.len : 200;
@@ -558,7 +537,6 @@ static void reject_unknown(struct rpc_call *call)
 static void start_close(struct rpc_call *call)
 {
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
-
     op.data.recv_close_on_server.cancelled = &call->cancelled;
     start_batch(call, &op, 1, &call->closed);
 }
@@ -566,7 +544,6 @@ static void start_close(struct rpc_call *call)
 static void on_accepted(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
-
     if (!ok) { /* The server is shutting down. */
         assert(call->core == NULL);
         move(call, CALL_COMPLETE);
@@ -599,7 +576,6 @@ static void on_received(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
     grpc_byte_buffer *bytes = ok ? call->incoming : NULL;
-
     assert(call->receive_busy);
     call->receive_busy = false;
     call->incoming = NULL;
@@ -617,7 +593,6 @@ static void on_received(void *owner, bool ok)
 static void on_sent(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
-
     (void)ok; /* When it failed, RECV_CLOSE tells the same. */
     assert(call->send_busy);
     call->send_busy = false;
@@ -638,7 +613,6 @@ static void on_sent(void *owner, bool ok)
 static void on_closed(void *owner, bool ok)
 {
     struct rpc_call *call = (struct rpc_call *)owner;
-
     (void)ok; /* Always true. */
     assert(!call->close_done);
     call->close_done = true;
@@ -657,7 +631,6 @@ static void on_closed(void *owner, bool ok)
 static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
 {
     struct payload *payload = queue_pop(call);
-
     assert(call->outgoing == NULL);
     call->outgoing_charge = charge_of(payload);
     call->outgoing = wire_wrap(payload);
@@ -690,7 +663,6 @@ static void flush_send(struct rpc_call *call)
         call->handler == CALL_HANDLER_SERVING && is_streaming(call) && !call->headers_sent;
     bool ending = call->state == CALL_ENDING;
     bool due = call->queue_len > 0 || ending || opening;
-
     if (!due || call->send_busy || (call->state != CALL_OPEN && !ending)) {
         return;
     }
@@ -718,7 +690,6 @@ static void flush_receive(struct rpc_call *call)
                   !call->half_closed;
     /* A peer that sends without reading holds up itself, not us. */
     bool full = atomic_load(&call->queued_bytes) > CALL_QUEUED_BYTES_MAX / 2;
-
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;
     }

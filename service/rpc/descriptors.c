@@ -77,7 +77,6 @@ struct wire_field {
 static bool read_varint(str *rest, uint64_t *ret)
 {
     uint64_t value = 0;
-
     for (unsigned shift = 0; shift < 64 && rest->len > 0; shift += 7) {
         uint8_t byte = (uint8_t)*rest->ptr;
         rest->ptr++;
@@ -105,7 +104,6 @@ static bool read_field(str *rest, struct wire_field *ret)
 {
     uint64_t tag;
     uint64_t value;
-
     if (!read_varint(rest, &tag)) {
         return false;
     }
@@ -134,7 +132,6 @@ static str text_field(str message, uint32_t number)
 {
     struct wire_field field;
     str found = STR_EMPTY;
-
     while (message.len > 0 && read_field(&message, &field)) {
         if (field.number == number && field.is_bytes) {
             found = field.bytes;
@@ -163,7 +160,6 @@ static bool add_definitions(struct descriptors *descriptors, str message, str pa
                             const struct scope *scopes, size_t file, unsigned depth)
 {
     struct wire_field field;
-
     if (depth > NESTING_MAX) {
         return false;
     }
@@ -190,7 +186,6 @@ static bool add_definitions(struct descriptors *descriptors, str message, str pa
 static bool add_file(struct descriptors *descriptors, str bytes)
 {
     size_t index = descriptors->file_count++;
-
     descriptors->files = array_reserve(descriptors->files, &descriptors->file_cap,
                                        descriptors->file_count, sizeof(*descriptors->files));
     struct file *file = &descriptors->files[index];
@@ -206,7 +201,6 @@ static bool add_file(struct descriptors *descriptors, str bytes)
 static bool read_set(struct descriptors *descriptors, str set)
 {
     struct wire_field field;
-
     while (set.len > 0) {
         if (!read_field(&set, &field) || field.number != SET_FILE || !field.is_bytes ||
             !add_file(descriptors, field.bytes)) {
@@ -220,7 +214,6 @@ static int compare(str a, str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     int order = len == 0 ? 0 : memcmp(a.ptr, b.ptr, len);
-
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
@@ -232,7 +225,6 @@ static int compare_symbols(const void *a, const void *b)
 struct descriptors *descriptors_new(str set)
 {
     struct descriptors *descriptors = xcalloc(1, sizeof(*descriptors));
-
     arena_init(&descriptors->arena, 0);
     if (!read_set(descriptors, set)) {
         descriptors_free(descriptors);
@@ -274,7 +266,6 @@ size_t descriptors_file_named(const struct descriptors *descriptors, str name)
 size_t descriptors_file_with(const struct descriptors *descriptors, str symbol)
 {
     struct symbol wanted = {.name = symbol};
-
     if (descriptors->symbol_count == 0) {
         return DESCRIPTORS_NONE;
     }
@@ -299,7 +290,6 @@ size_t descriptors_closure(const struct descriptors *descriptors, size_t file, s
 {
     assert(file < descriptors->file_count);
     size_t count = 0;
-
     ret[count++] = file;
     for (size_t i = 0; i < count; i++) {
         str rest = descriptors->files[ret[i]].bytes;

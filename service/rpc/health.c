@@ -25,7 +25,6 @@ static void check(struct api_call *call, const ProtobufCMessage *base)
     struct health *health = (struct health *)call->service;
     const check_request *request = (const check_request *)base;
     check_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-
     if (!is_known(health, str_of(request->service))) {
         api_call_fail(call, &(struct failure){
                                 .code = CODE_NOT_FOUND,
@@ -44,7 +43,6 @@ static void check(struct api_call *call, const ProtobufCMessage *base)
 static void tell(struct api_call *call, serving_status now)
 {
     check_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-
     assert((serving_status)(uintptr_t)call->user != now && "a change is told once");
     call->user = (void *)(uintptr_t)now;
     response.status = now;
@@ -56,7 +54,6 @@ static void watch(struct api_call *call, const ProtobufCMessage *base)
     struct health *health = (struct health *)call->service;
     const check_request *request = (const check_request *)base;
     bool known = is_known(health, str_of(request->service));
-
     tell(call, known ? state(health) : STATUS_PREFIX(SERVICE_UNKNOWN));
 }
 

@@ -15,7 +15,6 @@
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
-
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) {
         return;
     }
@@ -29,7 +28,6 @@ static void raise_descriptor_limit(void)
 static bool split(const char *address, struct arena *arena, char **ret_host, char **ret_port)
 {
     const char *colon = strrchr(address, ':');
-
     if (colon == NULL || colon == address || colon[1] == '\0') {
         return false;
     }
@@ -48,7 +46,6 @@ static int try_bind(const struct addrinfo *info)
 {
     int one = 1;
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
     if (fd < 0) {
         return errno;
     }
@@ -65,7 +62,6 @@ static status explain(const char *address, const char *host, const char *port, s
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     int failed = getaddrinfo(host, port, &hints, &found);
-
     if (failed != 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "cannot listen on %s: %s", address,
                           gai_strerror(failed));
@@ -80,7 +76,6 @@ static bool is_port(const char *text)
 {
     uint32_t port = 0;
     size_t len = strlen(text);
-
     for (size_t i = 0; i < len; i++) {
         if (text[i] < '0' || text[i] > '9') {
             return false;
@@ -95,7 +90,6 @@ status listener_open(grpc_server *server, const char *address, struct arena *are
 {
     char *host = NULL;
     char *text = NULL;
-
     assert(address != NULL);
     if (!split(address, arena, &host, &text) || !is_port(text)) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,

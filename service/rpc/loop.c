@@ -19,7 +19,6 @@ static void wake(void *context)
 {
     struct loop *loop = (struct loop *)context;
     grpc_call_error failed = grpc_call_start_batch(loop->waker, NULL, 0, &loop->woken, NULL);
-
     assert(failed == GRPC_CALL_OK);
     (void)failed;
 }
@@ -29,7 +28,6 @@ static void run_posts(void *owner, bool ok)
     struct loop *loop = (struct loop *)owner;
     struct inbox_node *node = inbox_take(loop->inbox, POSTS_PER_WAKE);
     size_t count = 0;
-
     assert(ok);
     (void)ok;
     while (node != NULL) {
@@ -82,7 +80,6 @@ static void flush_dirty(struct loop *loop)
 static void *run(void *context)
 {
     struct loop *loop = (struct loop *)context;
-
     current = loop;
     for (;;) {
         grpc_event event =
@@ -102,7 +99,6 @@ void loop_start(struct loop *loop, uint32_t index)
     char name[16];
     sigset_t all;
     sigset_t before;
-
     for (int i = 0; i < ACCEPTS_ARMED; i++) {
         call_arm(loop);
     }

@@ -31,7 +31,6 @@ void methods_free(struct methods *methods)
 static size_t slot_of(const struct methods *methods, str path)
 {
     size_t slot = (size_t)str_hash(path) & (SLOTS - 1);
-
     while (methods->slots[slot].method != NULL &&
            !str_is(path, methods->slots[slot].method->path)) {
         slot = (slot + 1) & (SLOTS - 1);
@@ -43,7 +42,6 @@ static size_t slot_of(const struct methods *methods, str path)
 static str service_name(const char *path)
 {
     const char *slash = strchr(path + 1, '/');
-
     assert(path[0] == '/');
     assert(slash != NULL);
     return str_make(path + 1, (size_t)(slash - path - 1));
@@ -61,7 +59,6 @@ static void add_service(struct methods *methods, str name)
 static void add(struct methods *methods, const struct api_method *method, void *service)
 {
     size_t slot = slot_of(methods, str_of(method->path));
-
     assert(methods->count < METHODS_MAX);
     assert(methods->slots[slot].method == NULL && "a path is served twice");
     assert(method->start != NULL && method->request != NULL && method->response != NULL);
@@ -82,7 +79,6 @@ void methods_add(struct methods *methods, const struct api_method *rows, void *s
 const struct method_row *methods_find(const struct methods *methods, str path)
 {
     const struct method_row *row = &methods->slots[slot_of(methods, path)];
-
     return row->method == NULL ? NULL : row;
 }
 

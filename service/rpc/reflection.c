@@ -54,7 +54,6 @@ static void answer_services(const struct methods *methods, answer *ret, struct p
     Grpc__Reflection__V1__ServiceResponse *rows = arena_alloc(&parts->arena, count * sizeof(*rows));
     Grpc__Reflection__V1__ServiceResponse **list =
         arena_alloc(&parts->arena, count * sizeof(*list));
-
     for (size_t i = 0; i < count; i++) {
         grpc__reflection__v1__service_response__init(&rows[i]);
         rows[i].name = arena_cstr(&parts->arena, methods_service(methods, i));
@@ -71,7 +70,6 @@ static void answer_question(const struct reflection *reflection, const question 
                             struct parts *parts)
 {
     const struct descriptors *descriptors = reflection->descriptors;
-
     switch ((int)asked->message_request_case) {
     case QUESTION(LIST_SERVICES):
         answer_services(reflection->methods, ret, parts);
@@ -108,7 +106,6 @@ static void message(struct api_call *call, const ProtobufCMessage *base)
 {
     answer response = GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__INIT;
     struct parts parts;
-
     if (base == NULL) {
         call->vtable->finish(call, NULL);
         return;

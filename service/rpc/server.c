@@ -42,7 +42,6 @@ struct rpc_server {
 static void log_core(gpr_log_func_args *args)
 {
     const char *file = strrchr(args->file, '/');
-
     log_line(LOG_WARN, "grpc", "at=%s:%d message=\"%s\"", file == NULL ? args->file : file + 1,
              args->line, args->message);
 }
@@ -50,7 +49,6 @@ static void log_core(gpr_log_func_args *args)
 static void on_down(void *owner, bool ok)
 {
     struct rpc_server *server = (struct rpc_server *)owner;
-
     assert(ok);
     (void)ok;
     inbox_push_always(server->events, &server->down_event);
@@ -82,7 +80,6 @@ static grpc_server *core_new(const struct rpc_server_options *options, uint32_t 
         {GRPC_ARG_ALLOW_REUSEPORT, 0},
     };
     grpc_arg args[COUNT_OF(settings)];
-
     for (size_t i = 0; i < COUNT_OF(settings); i++) {
         args[i] = (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)settings[i].key};
         args[i].value.integer = settings[i].value;
@@ -135,7 +132,6 @@ static void server_free(struct rpc_server *server)
 static void discard(struct rpc_server *server)
 {
     grpc_completion_queue *queue = server->loops[0].queue;
-
     grpc_server_shutdown_and_notify(server->core, queue, &server->down);
     grpc_event event = grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     assert(event.tag == &server->down);
@@ -157,7 +153,6 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     uint32_t threads = options->threads == 0 ? THREADS : options->threads;
     uint32_t message_bytes_max =
         options->message_bytes_max == 0 ? MESSAGE_BYTES_MAX : options->message_bytes_max;
-
     gpr_set_log_function(log_core);
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     grpc_init();
@@ -205,7 +200,6 @@ static void run_on_loops(struct rpc_server *server, void (*run)(struct loop_post
 static void tell_health(struct loop_post *post)
 {
     struct loop_job *job = container_of(post, struct loop_job, post);
-
     for (struct rpc_call *call = job->loop->calls; call != NULL; call = call->next) {
         health_changed(&call->api);
     }
@@ -216,7 +210,6 @@ static void tell_health(struct loop_post *post)
 static void end_streams(struct loop_post *post)
 {
     struct loop_job *job = container_of(post, struct loop_job, post);
-
     for (struct rpc_call *call = job->loop->calls; call != NULL; call = call->next) {
         if (call->api.method != NULL && call->api.method->kind != API_UNARY) {
             call_end_for_shutdown(call);
@@ -242,7 +235,6 @@ static bool wait_event(struct rpc_server *server, uint64_t until_us)
 {
     uint64_t now_us = sys_monotonic_us();
     int64_t wait_ms = now_us >= until_us ? 0 : (int64_t)((until_us - now_us + 999) / 1000);
-
     if (!inbox_wait(server->events, wait_ms)) {
         return false;
     }
@@ -257,7 +249,6 @@ void rpc_server_stop(struct rpc_server *server, uint32_t grace_ms)
     assert(server->loop_count > 0);
     uint32_t awaited = 1 + server->loop_count; /* down, and every loop idle */
     uint64_t until_us = sys_monotonic_us() + (uint64_t)grace_ms * 1000;
-
     rpc_server_drain(server);
     run_on_loops(server, end_streams);
     while (awaited > 0 && wait_event(server, until_us)) {

@@ -60,7 +60,6 @@ static Google__Protobuf__Any *bad_request(struct arena *arena, str field, char *
         GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
     Google__Rpc__BadRequest__FieldViolation *violations[] = {&violation};
     Google__Rpc__BadRequest bad = GOOGLE__RPC__BAD_REQUEST__INIT;
-
     violation.field = readable(arena, field, FIELD_BYTES_MAX);
     violation.description = message;
     bad.n_field_violations = 1;
@@ -72,7 +71,6 @@ static Google__Protobuf__Any *retry_info(struct arena *arena, uint64_t retry_aft
 {
     Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
     Google__Rpc__RetryInfo retry = GOOGLE__RPC__RETRY_INFO__INIT;
-
     delay.seconds = (int64_t)(retry_after_ms / 1000);
     delay.nanos = (int32_t)(retry_after_ms % 1000) * 1000000;
     retry.retry_delay = &delay;
@@ -84,7 +82,6 @@ static grpc_slice pack_status(struct arena *arena, const struct failure *failure
     Google__Rpc__ErrorInfo info = GOOGLE__RPC__ERROR_INFO__INIT;
     Google__Rpc__Status packed = GOOGLE__RPC__STATUS__INIT;
     Google__Protobuf__Any *details[3];
-
     info.reason = (char *)reason_name(failure->reason);
     info.domain = (char *)"polos";
     details[packed.n_details++] = detail(arena, &info.base);
@@ -114,7 +111,6 @@ struct wire_status wire_status_of(const struct failure *failure)
     }
     assert(failure_happened(failure));
     struct arena arena;
-
     arena_init(&arena, 0);
     char *message = readable(&arena, failure->message, MESSAGE_BYTES_MAX);
     struct wire_status made = {
@@ -142,7 +138,6 @@ grpc_byte_buffer *wire_wrap(struct payload *payload)
 {
     str bytes = payload_bytes(payload);
     grpc_slice slice;
-
     if (bytes.len <= COPY_BYTES_MAX) {
         slice = grpc_slice_from_copied_buffer(bytes.ptr, bytes.len);
         payload_unref(payload);
@@ -168,7 +163,6 @@ struct bounded {
 static void *bounded_alloc(void *context, size_t bytes)
 {
     struct bounded *bounded = (struct bounded *)context;
-
     /* The arena would abort; a client must not be able to make it. */
     if (bounded->arena->bytes + bytes + 2 * sizeof(max_align_t) > bounded->arena->bytes_max) {
         bounded->exhausted = true;
@@ -189,7 +183,6 @@ static bool one_is_valid(const ProtobufCFieldDescriptor *field, const void *at, 
                          str *ret_field)
 {
     bool valid = true;
-
     if (field->type == PROTOBUF_C_TYPE_STRING) {
         const char *text = *(const char *const *)at;
         valid = text == NULL || utf8_is_valid(str_of(text));
@@ -210,7 +203,6 @@ static bool field_is_valid(const ProtobufCMessage *message, const ProtobufCField
 {
     const char *at = (const char *)message + field->offset;
     const char *quantifier = (const char *)message + field->quantifier_offset;
-
     if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE) {
         return true;
     }
@@ -245,7 +237,6 @@ static ProtobufCMessage *unpack_slice(const ProtobufCMessageDescriptor *descript
 {
     ProtobufCAllocator allocator = {bounded_alloc, bounded_free, bounded};
     const uint8_t *bytes = GRPC_SLICE_START_PTR(slice);
-
     return protobuf_c_message_unpack(descriptor, &allocator, GRPC_SLICE_LENGTH(slice), bytes);
 }
 
@@ -253,7 +244,6 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor,
                                 grpc_byte_buffer *bytes, struct bounded *bounded)
 {
     grpc_byte_buffer_reader reader;
-
     if (bytes->type == GRPC_BB_RAW && bytes->data.raw.compression == GRPC_COMPRESS_NONE &&
         bytes->data.raw.slice_buffer.count == 1) {
         return unpack_slice(descriptor, bytes->data.raw.slice_buffer.slices[0], bounded);
@@ -276,7 +266,6 @@ status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffe
     struct bounded bounded = {.arena = arena};
     str field = STR_EMPTY;
     const ProtobufCMessage *message = unpack(descriptor, bytes, &bounded);
-
     if (message == NULL && bounded.exhausted) {
         return status_make(CODE_RESOURCE_EXHAUSTED,
                            "the request holds too many parts; send fewer items in one message");

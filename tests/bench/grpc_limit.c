@@ -72,7 +72,6 @@ struct slot {
 static uint64_t now_us(void)
 {
     struct timespec now;
-
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
@@ -80,7 +79,6 @@ static uint64_t now_us(void)
 static size_t bucket_of(uint64_t us)
 {
     unsigned shift = 0;
-
     while (us >> shift >= 2 * STEPS) {
         shift++;
     }
@@ -91,7 +89,6 @@ static size_t bucket_of(uint64_t us)
 static uint64_t bucket_us(size_t bucket)
 {
     size_t shift = bucket < 2 * STEPS ? 0 : bucket / STEPS - 1;
-
     return (uint64_t)(bucket - shift * STEPS) << shift;
 }
 
@@ -99,7 +96,6 @@ static void start_call(struct slot *slot)
 {
     struct worker *worker = slot->worker;
     grpc_op ops[6];
-
     memset(ops, 0, sizeof(ops));
     grpc_metadata_array_init(&slot->headers);
     grpc_metadata_array_init(&slot->trailers);
@@ -128,7 +124,6 @@ static void start_call(struct slot *slot)
 static void end_call(struct slot *slot, uint64_t at_us)
 {
     struct worker *worker = slot->worker;
-
     if (slot->status != GRPC_STATUS_OK) {
         worker->errors++;
         worker->last_error = (int)slot->status;
@@ -149,7 +144,6 @@ static void *run(void *context)
     struct worker *worker = (struct worker *)context;
     struct slot *slots = calloc(worker->concurrency, sizeof(*slots));
     unsigned out = worker->concurrency;
-
     if (slots == NULL) {
         abort();
     }
@@ -179,7 +173,6 @@ static void worker_init(struct worker *worker, const struct options *options, un
     grpc_arg own = {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL};
     grpc_channel_args args = {1, &own};
     grpc_channel_credentials *plain = grpc_insecure_credentials_create();
-
     own.value.integer = 1;
     memset(worker, 0, sizeof(*worker));
     worker->options = options;
@@ -213,7 +206,6 @@ static uint64_t cpu_us(unsigned pid)
     unsigned long kernel = 0;
     snprintf(path, sizeof(path), "/proc/%u/stat", pid);
     FILE *file = fopen(path, "r");
-
     if (file == NULL) {
         return 0;
     }
@@ -227,7 +219,6 @@ static uint64_t percentile_us(const struct worker *total, double share)
 {
     uint64_t wanted = (uint64_t)((double)total->calls * share);
     uint64_t seen = 0;
-
     for (size_t i = 0; i < BUCKETS; i++) {
         seen += total->latencies[i];
         if (seen > wanted) {
@@ -256,7 +247,6 @@ static int measure(const struct options *options)
     unsigned threads = options->concurrency < THREADS_MAX ? options->concurrency : THREADS_MAX;
     struct worker workers[THREADS_MAX];
     struct worker total = {0};
-
     for (unsigned i = 0; i < threads; i++) {
         unsigned share = options->concurrency / threads + (i < options->concurrency % threads);
         worker_init(&workers[i], options, share);
@@ -299,7 +289,6 @@ int main(int argc, char **argv)
     struct options options = {
         .method = "/grpc.health.v1.Health/Check", .concurrency = 64, .seconds = 5};
     int name;
-
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (name) {
         case 'a':

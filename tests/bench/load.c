@@ -69,7 +69,6 @@ static void refused(void *context, const struct polos_error *error)
 static void connected(void *context, bool resumed)
 {
     struct load *load = context;
-
     (void)resumed;
     if (!load->is_connected) {
         load->is_connected = true;
@@ -80,7 +79,6 @@ static void connected(void *context, bool resumed)
 static void give_up(void *context)
 {
     const struct load *load = context;
-
     fprintf(stderr, "load: no polosd answers at %s\n", load->options.address);
     exit(1);
 }
@@ -89,14 +87,12 @@ void load_host_make(struct load *load, uint32_t slots)
 {
     struct polos_host_options options = {
         .slots = slots, .connected = connected, .refused = refused, .context = load};
-
     load->host = polos_host_new(load->client, &options);
 }
 
 void load_host_start(struct load *load)
 {
     struct polos_timer patience = {.due = give_up, .context = load};
-
     polos_timer_set(load->loop, &patience, polos_now_us() + PATIENCE_US);
     polos_host_start(load->host);
     polos_loop_run(load->loop);
@@ -106,7 +102,6 @@ void load_host_start(struct load *load)
 static void stopped(void *context)
 {
     struct load *load = context;
-
     polos_loop_stop(load->loop);
 }
 
@@ -128,7 +123,6 @@ void load_host_workflow(struct load *load, const char *id, uint32_t slots, polos
 void load_host_tool(struct load *load, const char *name, uint32_t slots, polos_task_given *given)
 {
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
-
     tool.name = (char *)name;
     tool.parameters_json = (char *)"{\"type\":\"object\"}";
     load_host_make(load, slots);
@@ -140,7 +134,6 @@ void load_start(struct load *load, const char *workflow, polos_answered *started
 {
     Polos__V1__WorkflowServiceStartRequest request =
         POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
-
     request.workflow_id = (char *)workflow;
     polos_call(load->client, POLOS_WORKFLOW_START, &request.base, 0, started, load);
 }
@@ -148,7 +141,6 @@ void load_start(struct load *load, const char *workflow, polos_answered *started
 static int run(const struct mode *mode, const struct load_options *options)
 {
     struct load load = {.options = *options};
-
     load.tally.server_pid = options->server_pid;
     load.loop = polos_loop_new();
     load.client = polos_client_new(load.loop, options->address, options->connections);
@@ -192,7 +184,6 @@ static bool parse(int argc, char **argv, struct load_options *ret)
         ['p'] = &ret->server_pid, ['n'] = &ret->connections,
     };
     int name;
-
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (name == '?') {
             return false;
@@ -218,7 +209,6 @@ int main(int argc, char **argv)
                                    .rate = 20,
                                    .seconds = 2,
                                    .connections = 4};
-
     if (!parse(argc, argv, &options) || optind + 1 != argc) {
         return usage();
     }

@@ -25,7 +25,6 @@ static void call(struct caller *caller);
 static void answer_tool(void *context, struct polos_task *task)
 {
     static const struct polos_outcome sunny = {.value_json = "\"sunny, 22 degrees\""};
-
     (void)context;
     polos_task_done(task, &sunny);
 }
@@ -35,7 +34,6 @@ static void answered(void *context, const struct polos_error *error, const Proto
     struct caller *caller = context;
     struct agents *agents = caller->agents;
     const Polos__V1__AgentServiceRunResponse *response = (const void *)answer;
-
     load_must(error);
     if (response->run->status != POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED ||
         response->run->n_steps != 2) {
@@ -56,7 +54,6 @@ static void answered(void *context, const struct polos_error *error, const Proto
 static void call(struct caller *caller)
 {
     Polos__V1__AgentServiceRunRequest request = POLOS__V1__AGENT_SERVICE_RUN_REQUEST__INIT;
-
     request.agent_id = (char *)"bench-agent";
     request.input = (char *)"What is the weather in NYC?";
     caller->agents->called++;
@@ -69,7 +66,6 @@ static void registered(void *context, const struct polos_error *error,
                        const ProtobufCMessage *answer)
 {
     struct load *load = context;
-
     (void)answer;
     load_must(error);
     polos_loop_stop(load->loop);
@@ -82,7 +78,6 @@ static void define_agent(struct load *load)
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
     Polos__V1__ToolDefinition *tools[] = {&tool};
-
     tool.name = (char *)"bench_tool";
     tool.parameters_json =
         (char *)"{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}";
@@ -103,7 +98,6 @@ void load_agents(struct load *load)
     struct agents agents = {.load = load};
     struct caller *callers = calloc(load->options.in_flight, sizeof(*callers));
     unsigned at_once = load->options.in_flight;
-
     assert(callers != NULL);
     load->options.count = load->options.count < at_once ? at_once : load->options.count;
     load_host_tool(load, "bench_tool", at_once, answer_tool);

@@ -23,7 +23,6 @@ static void listed(void *context, const struct polos_error *error, const Protobu
 static void ask(struct asked *asked)
 {
     Polos__V1__RunServiceListRequest request = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
-
     request.name = (char *)"bench-nobody-hosts-this";
     request.deployment = (char *)"none";
     asked->asked_us = polos_now_us();
@@ -35,7 +34,6 @@ static void listed(void *context, const struct polos_error *error, const Protobu
 {
     struct asked *asked = context;
     struct load *load = asked->load;
-
     (void)answer;
     load_must(error);
     open_count--;
@@ -51,7 +49,6 @@ static void listed(void *context, const struct polos_error *error, const Protobu
 void load_list(struct load *load)
 {
     struct asked *asked = calloc(load->options.in_flight, sizeof(*asked));
-
     until_us = polos_now_us() + load->options.seconds * (uint64_t)1000000;
     tally_begin(&load->tally);
     for (unsigned i = 0; asked != NULL && i < load->options.in_flight; i++) {

@@ -39,7 +39,6 @@ static void note_gap(unsigned number, uint64_t gap_us)
 {
     unsigned steps = long_run.load->options.steps;
     uint32_t gap = gap_us > UINT32_MAX ? UINT32_MAX : (uint32_t)gap_us;
-
     if (long_run.first_gaps_us == NULL) {
         return;
     }
@@ -58,7 +57,6 @@ static void end_run(struct polos_task *task)
 {
     static const struct polos_outcome all_done = {.value_json = "true"};
     struct load *load = long_run.load;
-
     if (long_run.runs == load->options.count) {
         tally_end(&load->tally);
         polos_loop_stop(load->loop);
@@ -73,7 +71,6 @@ static void end_run(struct polos_task *task)
 static void settled(void *context, struct polos_task *task, const struct polos_error *error)
 {
     uint64_t now_us = polos_now_us();
-
     (void)context;
     load_must(error);
     tally_add(&long_run.load->tally, now_us - long_run.last_us);
@@ -90,7 +87,6 @@ static void step(void)
 {
     static const struct polos_outcome one = {.value_json = "1"};
     char key[24];
-
     while (long_run.said < long_run.load->options.steps &&
            long_run.said - long_run.done < long_run.window) {
         snprintf(key, sizeof(key), "step-%u", long_run.said++);
@@ -103,7 +99,6 @@ static void step(void)
 static void given(void *context, struct polos_task *task)
 {
     struct load *load = context;
-
     long_run.task = task;
     long_run.said = long_run.done = 0;
     if (load->tally.began_us == 0) {
@@ -126,14 +121,12 @@ static void run_all(struct load *load, unsigned window)
 static void end_last(void)
 {
     static const struct polos_outcome all_done = {.value_json = "true"};
-
     polos_task_done(long_run.task, &all_done);
 }
 
 void load_flat(struct load *load)
 {
     size_t gaps = (size_t)GAPS_COUNT * load->options.count;
-
     if (load->options.steps < GAPS_FROM + 2 * GAPS_COUNT) {
         load->options.steps = GAPS_FROM + 2 * GAPS_COUNT;
     }
@@ -156,7 +149,6 @@ void load_flat(struct load *load)
 void load_pipeline(struct load *load)
 {
     double total = load->options.steps;
-
     load->options.count = 1;
     run_all(load, load->options.in_flight);
     end_last();
@@ -172,7 +164,6 @@ void load_abandon(struct load *load)
     enum {
         WINDOW = 256,
     };
-
     load->options.count = 1;
     run_all(load, WINDOW);
     printf("{\"bench\": \"abandon\", \"steps\": %u, \"run_id\": \"%s\"}\n", load->options.steps,
@@ -190,7 +181,6 @@ static void looked(void *context, const struct polos_error *error, const Protobu
 {
     struct load *load = context;
     const Polos__V1__RunServiceGetResponse *response = (const void *)answer;
-
     load_must(error);
     const Polos__V1__Run *run = response->run;
     if (run->n_waiting > 0 && strstr(run->waiting[0]->message, "no connected host") != NULL) {
@@ -205,7 +195,6 @@ static void look(void *context)
 {
     struct load *load = context;
     Polos__V1__RunServiceGetRequest request = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
-
     request.run_id = (char *)load->options.run_id;
     polos_call(load->client, POLOS_RUN_GET, &request.base, 10000, looked, load);
 }
@@ -215,7 +204,6 @@ static unsigned replay(struct polos_task *task)
 {
     unsigned found = 0;
     char key[40];
-
     for (size_t i = 0; i < polos_task_message(task)->n_steps; i++) {
         snprintf(key, sizeof(key), "step-%zu", i);
         found += polos_task_settled(task, key) != NULL;
@@ -229,7 +217,6 @@ static void given_again(void *context, struct polos_task *task)
     struct load *load = context;
     uint64_t given_us = polos_now_us();
     unsigned found = replay(task);
-
     tally_end(&load->tally);
     printf("{\"bench\": \"resume\", \"steps\": %u, \"resume_us\": %llu, \"replay_us\": %llu, ",
            found, (unsigned long long)(given_us - long_run.dialled_us),

@@ -30,7 +30,6 @@ static void start_next(struct load *load)
 static void stop_when_there(struct load *load)
 {
     bool all_given = load->host == NULL || park.given == load->options.count;
-
     if (park.answered == load->options.count && all_given) {
         tally_end(&load->tally);
         polos_loop_stop(load->loop);
@@ -40,7 +39,6 @@ static void stop_when_there(struct load *load)
 static void started(void *context, const struct polos_error *error, const ProtobufCMessage *answer)
 {
     struct load *load = context;
-
     (void)answer;
     load_must(error);
     park.answered++;
@@ -61,7 +59,6 @@ static void start_all(struct load *load, const char *workflow)
 static void print(struct load *load, const char *name)
 {
     double total = load->options.count;
-
     printf("{\"bench\": \"%s\", \"count\": %u, \"starts_per_s\": %.0f, ", name, load->options.count,
            tally_per_second(&load->tally, total));
     tally_print(&load->tally, total);
@@ -78,7 +75,6 @@ void load_park(struct load *load)
 static void given(void *context, struct polos_task *task)
 {
     struct load *load = context;
-
     (void)task; /* At work, for ever. */
     park.given++;
     stop_when_there(load);
@@ -88,7 +84,6 @@ static void given(void *context, struct polos_task *task)
 void load_live(struct load *load)
 {
     char byte;
-
     load_host_workflow(load, "bench-live", load->options.count, given);
     start_all(load, "bench-live");
     print(load, "live");

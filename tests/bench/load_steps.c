@@ -33,7 +33,6 @@ static void settled(void *context, struct polos_task *task, const struct polos_e
     static const struct polos_outcome all_done = {.value_json = "true"};
     struct work *work = context;
     struct load *load = work->steps->load;
-
     load_must(error);
     tally_add(&load->tally, polos_now_us() - work->said_us);
     if (++work->done < load->options.steps) {
@@ -51,7 +50,6 @@ static void step(struct work *work)
 {
     static const struct polos_outcome one = {.value_json = "1"};
     char key[24];
-
     snprintf(key, sizeof(key), "step-%u", work->done);
     work->said_us = polos_now_us();
     bool wanted = polos_step_done(work->task, key, &one, settled, work);
@@ -63,7 +61,6 @@ static void step(struct work *work)
 static void given(void *context, struct polos_task *task)
 {
     struct load *load = context;
-
     struct work *work = &steps.works[steps.given++];
     *work = (struct work){.steps = &steps, .task = task};
     snprintf(work->run_id, sizeof(work->run_id), "%s", polos_task_message(task)->run_id);
@@ -80,7 +77,6 @@ static void found(void *context, const struct polos_error *error, const Protobuf
 {
     const struct load *load = context;
     const Polos__V1__RunServiceGetResponse *response = (const void *)answer;
-
     load_must(error);
     if (response->run->total_steps != (int32_t)load->options.steps) {
         fprintf(stderr, "load: run %s has %d steps\n", response->run->id,
@@ -97,7 +93,6 @@ static void check(struct load *load)
 {
     for (unsigned i = 0; i < load->options.in_flight; i++) {
         Polos__V1__RunServiceGetRequest request = POLOS__V1__RUN_SERVICE_GET_REQUEST__INIT;
-
         request.run_id = steps.works[i].run_id;
         polos_call(load->client, POLOS_RUN_GET, &request.base, 10000, found, load);
     }
@@ -107,7 +102,6 @@ static void check(struct load *load)
 void load_steps(struct load *load)
 {
     double total = (double)load->options.in_flight * load->options.steps;
-
     steps.load = load;
     steps.works = calloc(load->options.in_flight, sizeof(*steps.works));
     assert(steps.works != NULL);

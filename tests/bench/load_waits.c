@@ -62,7 +62,6 @@ static void woken(struct waiter *waiter, const Polos__V1__TaskOutcome *outcome)
 {
     static const struct polos_outcome all_done = {.value_json = "true"};
     struct load *load = waiter->load;
-
     if (outcome->result_case != POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON) {
         fprintf(stderr, "load: a wait failed: %s %s\n", outcome->error->type,
                 outcome->error->message);
@@ -85,7 +84,6 @@ static void came(void *context, struct polos_task *task, const struct polos_erro
                  const Polos__V1__TaskOutcome *outcome)
 {
     struct waiter *waiter = context;
-
     (void)task;
     load_must(error);
     woken(waiter, outcome);
@@ -94,7 +92,6 @@ static void came(void *context, struct polos_task *task, const struct polos_erro
 static void cause(struct waiter *waiter)
 {
     char key[24];
-
     key_of(waiter, key);
     waiter->caused_us = polos_now_us();
     waits.wait->cause(waiter, key);
@@ -109,7 +106,6 @@ static void parked(void *context)
 static void asked(void *context, struct polos_task *task, const struct polos_error *error)
 {
     struct waiter *waiter = context;
-
     load_must(error);
     if (!waits.wait->parks) {
         cause(waiter);
@@ -126,7 +122,6 @@ static void next_round(struct waiter *waiter)
     static const struct polos_outcome one = {.value_json = "1"};
     char key[24];
     char step[40];
-
     key_of(waiter, key);
     snprintf(step, sizeof(step), "asked-%u", waiter->round);
     waiter->began_us = waiter->caused_us = polos_now_us();
@@ -151,7 +146,6 @@ static struct waiter *waiter_of(const char *run_id)
 static void given_again(struct waiter *waiter, struct polos_task *task)
 {
     char key[24];
-
     waiter->task = task;
     key_of(waiter, key);
     const Polos__V1__TaskOutcome *outcome = polos_task_settled(task, key);
@@ -166,7 +160,6 @@ static void given(void *context, struct polos_task *task)
 {
     struct load *load = context;
     struct waiter *waiter = waiter_of(polos_task_message(task)->run_id);
-
     if (waiter != NULL) {
         given_again(waiter, task);
         return;
@@ -187,7 +180,6 @@ static void given(void *context, struct polos_task *task)
 static void child_given(void *context, struct polos_task *task)
 {
     static const struct polos_outcome done = {.value_json = "1"};
-
     (void)context;
     polos_task_done(task, &done);
 }
@@ -197,7 +189,6 @@ static void measure(struct load *load, const struct wait *wait)
     unsigned in_flight = load->options.in_flight;
     unsigned rounds = load->options.count / in_flight;
     double total = (double)in_flight * (rounds == 0 ? 1 : rounds);
-
     load->options.count = (unsigned)total;
     waits.wait = wait;
     waits.waiters = calloc(in_flight, sizeof(*waits.waiters));
@@ -227,7 +218,6 @@ static void measure(struct load *load, const struct wait *wait)
 static void order_suspend(struct waiter *waiter, const char *key)
 {
     Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
-
     suspend.data_json = (char *)"{\"amount\":120}";
     polos_request_suspend(waiter->task, key, &suspend, came, waiter);
 }
@@ -236,7 +226,6 @@ static void resume(struct waiter *waiter, const char *key)
 {
     Polos__V1__SuspendServiceResumeRequest request =
         POLOS__V1__SUSPEND_SERVICE_RESUME_REQUEST__INIT;
-
     request.run_id = waiter->run_id;
     request.step_key = (char *)key;
     request.data_json = (char *)"{\"approved\":true}";
@@ -247,14 +236,12 @@ static void resume(struct waiter *waiter, const char *key)
 void load_suspend(struct load *load)
 {
     static const struct wait wait = {"suspend", order_suspend, resume, false};
-
     measure(load, &wait);
 }
 
 void load_wake(struct load *load)
 {
     static const struct wait wait = {"wake", order_suspend, resume, true};
-
     measure(load, &wait);
 }
 
@@ -264,7 +251,6 @@ static void order_event(struct waiter *waiter, const char *key)
 {
     Polos__V1__AwaitEvent awaited = POLOS__V1__AWAIT_EVENT__INIT;
     char topic[40];
-
     snprintf(topic, sizeof(topic), "bench-%u", waiter->index);
     awaited.topic = topic;
     polos_request_await(waiter->task, key, &awaited, came, waiter);
@@ -277,7 +263,6 @@ static void publish(struct waiter *waiter, const char *key)
     Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
     Polos__V1__TopicEvent *events[] = {&event};
     char topic[40];
-
     (void)key;
     snprintf(topic, sizeof(topic), "bench-%u", waiter->index);
     request.topic = topic;
@@ -291,7 +276,6 @@ static void publish(struct waiter *waiter, const char *key)
 void load_events(struct load *load)
 {
     static const struct wait wait = {"events", order_event, publish, false};
-
     measure(load, &wait);
 }
 
@@ -302,7 +286,6 @@ static void order_child(struct waiter *waiter, const char *key)
     Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
     Polos__V1__ChildSpec child = POLOS__V1__CHILD_SPEC__INIT;
     Polos__V1__ChildSpec *children[] = {&child};
-
     child.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
     child.name = (char *)"bench-child";
     child.input_json = (char *)"1";
@@ -315,7 +298,6 @@ static void order_child(struct waiter *waiter, const char *key)
 void load_children(struct load *load)
 {
     static const struct wait wait = {"children", order_child, NULL, false};
-
     measure(load, &wait);
 }
 
@@ -335,7 +317,6 @@ static void too_early(void *context, struct polos_task *task, const struct polos
 static void sleep_given(void *context, struct polos_task *task)
 {
     struct load *load = context;
-
     polos_request_sleep(task, "sleep", (int64_t)time(NULL) * 1000 + HOUR_MS, too_early, load);
     polos_task_park(task);
     if (++waits.parked == load->options.count) {
@@ -365,7 +346,6 @@ static void sleeper_started(void *context, const struct polos_error *error,
 void load_sleepers(struct load *load)
 {
     double total = load->options.count;
-
     load_host_workflow(load, "bench-sleeper", SLEEPER_SLOTS, sleep_given);
     tally_begin(&load->tally);
     for (unsigned i = 0; i < CALLS_AT_ONCE; i++) {

@@ -46,7 +46,6 @@ static struct watch watch;
 static void send_record(void)
 {
     char text[RECORD_BYTES + 1];
-
     snprintf(text, sizeof(text), "%016" PRIu64 " a word\n", polos_now_us());
     assert(strlen(text) == RECORD_BYTES);
     polos_task_progress(watch.task, text);
@@ -73,7 +72,6 @@ static void end(void)
 static void time_is_up(void *context)
 {
     uint64_t last_us = watch.until_us + PATIENCE_US;
-
     (void)context;
     if (is_all_received() || polos_now_us() >= last_us) {
         end();
@@ -85,7 +83,6 @@ static void time_is_up(void *context)
 static void fill_window(void)
 {
     uint64_t watchers = watch.load->options.watchers;
-
     while (polos_now_us() < watch.until_us &&
            watch.sent * watchers < watch.received + WINDOW * watchers) {
         send_record();
@@ -95,7 +92,6 @@ static void fill_window(void)
 static void pace(void *context)
 {
     uint64_t interval_us = 1000000 / watch.load->options.rate;
-
     (void)context;
     if (polos_now_us() >= watch.until_us) {
         return;
@@ -107,7 +103,6 @@ static void pace(void *context)
 static void begin(void)
 {
     struct load *load = watch.load;
-
     tally_begin(&load->tally);
     watch.first_us = polos_now_us();
     watch.until_us = watch.first_us + load->options.seconds * (uint64_t)1000000;
@@ -122,7 +117,6 @@ static void begin(void)
 static void take_records(const char *text)
 {
     uint64_t now_us = polos_now_us();
-
     watch.messages++;
     for (size_t length = strlen(text); length >= RECORD_BYTES; length -= RECORD_BYTES) {
         tally_add(&watch.load->tally, now_us - strtoull(text, NULL, 10));
@@ -140,7 +134,6 @@ static void take_records(const char *text)
 static void on_event(void *context, const Polos__V1__RunServiceWatchResponse *event)
 {
     struct watcher *watcher = context;
-
     if (event->event_case == POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_DELTA && !watch.is_over &&
         watch.until_us > 0) {
         take_records(event->delta->text);
@@ -157,7 +150,6 @@ static void on_event(void *context, const Polos__V1__RunServiceWatchResponse *ev
 static void on_closed(void *context, const struct polos_error *error)
 {
     struct watcher *watcher = context;
-
     load_must(error);
     watcher->is_closed = true;
     if (++watch.closed == watch.load->options.watchers) {
@@ -169,7 +161,6 @@ static void given(void *context, struct polos_task *task)
 {
     static const struct polos_watch_events events = {on_event, on_closed};
     struct load *load = context;
-
     watch.task = task;
     for (unsigned i = 0; i < load->options.watchers; i++) {
         watch.watchers[i].watch = &watch;
@@ -189,7 +180,6 @@ static void print(void)
 {
     struct load *load = watch.load;
     double wanted = (double)watch.sent * load->options.watchers;
-
     printf("{\"bench\": \"watch\", \"watchers\": %u, \"rate\": %u, \"sent\": %" PRIu64
            ", \"deltas_per_s\": %.0f, \"received_share\": %.4f, \"messages_share\": %.4f, ",
            load->options.watchers, load->options.rate, watch.sent,
@@ -202,7 +192,6 @@ static void print(void)
 void load_watch(struct load *load)
 {
     static const struct polos_outcome all_done = {.value_json = "true"};
-
     watch.load = load;
     watch.pace = (struct polos_timer){.due = pace};
     watch.give_up = (struct polos_timer){.due = time_is_up};

@@ -16,7 +16,6 @@ static uint64_t server_cpu_us(unsigned pid)
     unsigned long kernel = 0;
     snprintf(path, sizeof(path), "/proc/%u/stat", pid);
     FILE *file = pid == 0 ? NULL : fopen(path, "r");
-
     if (file == NULL) {
         return 0;
     }
@@ -29,7 +28,6 @@ static uint64_t server_cpu_us(unsigned pid)
 static uint64_t own_cpu_us(void)
 {
     struct rusage usage;
-
     getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
@@ -74,14 +72,12 @@ static int by_size(const void *a, const void *b)
 {
     uint32_t left = *(const uint32_t *)a;
     uint32_t right = *(const uint32_t *)b;
-
     return (left > right) - (left < right);
 }
 
 static uint32_t percentile(const struct tally *tally, double share)
 {
     size_t at = (size_t)((double)tally->count * share);
-
     return tally->count == 0 ? 0 : tally->latencies_us[at < tally->count ? at : tally->count - 1];
 }
 
@@ -103,7 +99,6 @@ double tally_growth(const struct tally *tally)
     uint32_t first[WINDOW];
     uint32_t last[WINDOW];
     size_t count = tally->count < 2 * (WARM_UP + WINDOW) ? tally->count / 4 : WINDOW;
-
     if (count == 0) {
         return 0;
     }

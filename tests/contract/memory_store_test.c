@@ -20,7 +20,6 @@ static void open_memory(struct contract *contract)
 static enum code commit_with(struct store *store, enum memory_store_fault fault)
 {
     struct store_batch batch = {0};
-
     memory_store_fault(store, fault);
     store_batch_put(&batch, STORE_META, STR("key"), STR("value"));
     status outcome = store_commit(store, &batch);
@@ -33,7 +32,6 @@ static bool is_there(struct store *store)
 {
     struct arena arena;
     str value;
-
     arena_init(&arena, 0);
     status outcome = store_get(store, STORE_META, STR("key"), &arena, &value);
     arena_fini(&arena);
@@ -44,7 +42,6 @@ static void planted_faults(void **state)
 {
     (void)state;
     struct store store;
-
     memory_store_open(&store);
     assert_int_equal(commit_with(&store, MEMORY_STORE_FAULT_REFUSE), CODE_RESOURCE_EXHAUSTED);
     assert_false(is_there(&store));
@@ -62,7 +59,6 @@ int main(void)
 {
     struct contract contract = {.open = open_memory};
     const struct CMUnitTest tests[] = {cmocka_unit_test(planted_faults)};
-
     return store_contract_run(&contract, "memory_store") +
            cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,7 +53,6 @@ static void leave_free(const char *ballast, uint64_t free_bytes)
     struct statvfs volume;
     struct stat info;
     int fd = open(ballast, O_CREAT | O_RDWR, 0600);
-
     assert_true(fd >= 0);
     assert_int_equal(fstatvfs(fd, &volume), 0);
     assert_int_equal(fstat(fd, &info), 0);
@@ -73,7 +72,6 @@ static void check_full_disk(const char *path, const char *ballast)
     struct arena arena;
     uint32_t seq = 0;
     status outcome = STATUS_OK;
-
     arena_init(&arena, 0);
     options.free_bytes_soft = SOFT_BYTES;
     options.free_bytes_hard = HARD_BYTES;
@@ -81,12 +79,10 @@ static void check_full_disk(const char *path, const char *ballast)
     assert_int_equal(trap_put_seq(&store, ++seq).code, CODE_OK);
     store_stats(&store, &stats);
     assert_false(stats.is_low_on_space);
-
     leave_free(ballast, SOFT_BYTES - 1);
     store_stats(&store, &stats);
     assert_true(stats.is_low_on_space);
     assert_int_equal(trap_put_seq(&store, ++seq).code, CODE_OK);
-
     leave_free(ballast, HARD_BYTES - 1);
     for (int i = 0; i < 100 && outcome.code == CODE_OK; i++) {
         outcome = trap_put_seq(&store, ++seq);
@@ -95,7 +91,6 @@ static void check_full_disk(const char *path, const char *ballast)
     assert_int_equal(trap_put_seq(&store, seq).code, CODE_RESOURCE_EXHAUSTED);
     assert_int_equal(trap_read_all(&store, &reading).code, CODE_OK);
     assert_int_equal(reading.seq, seq - 1);
-
     assert_int_equal(unlink(ballast), 0);
     assert_int_equal(trap_put_seq(&store, seq).code, CODE_OK);
     store_stats(&store, &stats);
@@ -103,7 +98,6 @@ static void check_full_disk(const char *path, const char *ballast)
     assert_int_equal(trap_read_all(&store, &reading).code, CODE_OK);
     assert_int_equal(reading.seq, seq);
     assert_false(reading.is_broken);
-
     store_close(&store);
     leave_free(ballast, HARD_BYTES / 4 - 1);
     assert_int_equal(rocksdb_store_open(&options, &arena, &store).code, CODE_RESOURCE_EXHAUSTED);
@@ -117,7 +111,6 @@ static void full_disk_is_refused_early(void **state)
     (void)state;
     char path[2 * PATH_BYTES];
     char ballast[2 * PATH_BYTES];
-
     if (!is_mounted) {
         print_message("skipped: no right to mount a small volume here\n");
         skip();
@@ -131,7 +124,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(full_disk_is_refused_early)};
     const char *base = getenv("TEST_TMPDIR");
-
     trap_init();
     snprintf(folder, sizeof(folder), "%s/full.%d", base == NULL ? "/tmp" : base, (int)getpid());
     /* A mount namespace must be entered before there are threads. */

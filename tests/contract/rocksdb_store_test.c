@@ -20,7 +20,6 @@ static void open_rocksdb(struct contract *contract)
     struct rocksdb_store_options options = {
         .path = contract->path, .free_bytes_soft = 1, .free_bytes_hard = 1, .level_max = 3};
     struct arena arena;
-
     arena_init(&arena, 0);
     status opened = rocksdb_store_open(&options, &arena, &contract->store);
     if (opened.code != CODE_OK) {
@@ -33,7 +32,6 @@ int main(void)
 {
     const char *base = getenv("TEST_TMPDIR");
     struct contract contract = {.open = open_rocksdb, .is_durable = true};
-
     snprintf(contract.path, sizeof(contract.path), "%s/contract.%d", base == NULL ? "/tmp" : base,
              (int)getpid());
     return store_contract_run(&contract, "rocksdb_store");

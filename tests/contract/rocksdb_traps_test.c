@@ -33,7 +33,6 @@ static char folder[PATH_BYTES];
 static int child_main(const char *path, uint32_t count, bool closes)
 {
     struct store store;
-
     if (trap_try_open(path, &store).code != CODE_OK) {
         return 2;
     }
@@ -51,7 +50,6 @@ static int child_main(const char *path, uint32_t count, bool closes)
 static int run_child(const char *path, uint32_t count, bool closes)
 {
     char number[16];
-
     snprintf(number, sizeof(number), "%u", count);
     pid_t child = fork();
     if (child == 0) {
@@ -72,7 +70,6 @@ static int clean_up(void **state)
 {
     (void)state;
     char command[PATH_BYTES + 16];
-
     snprintf(command, sizeof(command), "rm -rf '%s'", folder);
     return system(command);
 }
@@ -82,7 +79,6 @@ static int clean_up(void **state)
 static void path_in(const char *name, char ret[2 * PATH_BYTES])
 {
     int len = snprintf(ret, 2 * PATH_BYTES, "%s/%s", folder, name);
-
     assert_true(len > 0 && len < 2 * PATH_BYTES);
 }
 
@@ -92,11 +88,9 @@ static size_t names(const char *end, char ret[64][64])
     struct dirent **entries = NULL;
     int all = scandir(folder, &entries, NULL, alphasort);
     size_t count = 0;
-
     assert_true(all >= 0);
     for (int i = 0; i < all; i++) {
         size_t len = strlen(entries[i]->d_name);
-
         if (len > strlen(end) && strcmp(entries[i]->d_name + len - strlen(end), end) == 0) {
             assert_true(count < 64);
             assert_true(len < 64);
@@ -112,7 +106,6 @@ static void last_log(char ret[2 * PATH_BYTES])
 {
     char logs[64][64];
     size_t count = names(".log", logs);
-
     assert_true(count > 0);
     path_in(logs[count - 1], ret);
 }
@@ -120,7 +113,6 @@ static void last_log(char ret[2 * PATH_BYTES])
 static off_t size_of(const char *path)
 {
     struct stat info;
-
     assert_int_equal(stat(path, &info), 0);
     return info.st_size;
 }
@@ -129,7 +121,6 @@ static void flip(const char *path, off_t at)
 {
     char byte = 0;
     int fd = open(path, O_RDWR);
-
     assert_true(fd >= 0);
     assert_int_equal(pread(fd, &byte, 1, at), 1);
     byte = (char)(byte ^ 0x10);
@@ -140,7 +131,6 @@ static void flip(const char *path, off_t at)
 static void append_bytes(const char *path, char byte, size_t count)
 {
     FILE *file = fopen(path, "ab");
-
     assert_non_null(file);
     for (size_t i = 0; i < count; i++) {
         fputc(byte == '?' ? (int)(i * 37 % 251) : byte, file);
@@ -161,13 +151,11 @@ static void flipped_bit_in_live_log_is_refused(void **state)
 {
     (void)state;
     char log[2 * PATH_BYTES];
-
     fill(200, false);
     last_log(log);
     off_t at = size_of(log) / 2;
     flip(log, at);
     trap_refused(folder, CODE_DATA_LOSS, "acknowledged");
-
     /* Recovery has deleted that log; what was found is still there, and can be repaired. */
     char refused[2 * PATH_BYTES];
     char kept_log[4 * PATH_BYTES];
@@ -183,7 +171,6 @@ static void nothing_is_kept_when_all_is_well(void **state)
     (void)state;
     char path[2 * PATH_BYTES];
     struct stat info;
-
     fill(100, false);
     trap_opens_with(folder, 100, 100);
     path_in("before-recovery", path);
@@ -196,7 +183,6 @@ static void torn_tail_is_accepted(void **state)
 {
     (void)state;
     char log[2 * PATH_BYTES];
-
     fill(100, false);
     last_log(log);
     assert_int_equal(truncate(log, size_of(log) - 5), 0);
@@ -207,7 +193,6 @@ static void zeros_after_the_tail_are_accepted(void **state)
 {
     (void)state;
     char log[2 * PATH_BYTES];
-
     fill(100, false);
     last_log(log);
     append_bytes(log, '\0', 40000);
@@ -218,7 +203,6 @@ static void garbage_after_the_tail_is_accepted(void **state)
 {
     (void)state;
     char log[2 * PATH_BYTES];
-
     fill(100, false);
     last_log(log);
     append_bytes(log, '?', 3000);
@@ -229,7 +213,6 @@ static void missing_log_is_refused(bool oldest)
 {
     char logs[64][64];
     char path[2 * PATH_BYTES];
-
     fill(3000, false);
     size_t count = names(".log", logs);
     assert_true(count >= 2);
@@ -258,7 +241,6 @@ static enum code open_and_read(uint32_t seq_expected)
     struct reading reading;
     struct store store;
     status opened = trap_try_open(folder, &store);
-
     if (opened.code != CODE_OK) {
         return opened.code;
     }
@@ -278,10 +260,8 @@ static void largest_table(char ret[2 * PATH_BYTES])
     char tables[64][64];
     size_t count = names(".sst", tables);
     off_t largest = -1;
-
     for (size_t i = 0; i < count; i++) {
         char path[2 * PATH_BYTES];
-
         path_in(tables[i], path);
         if (size_of(path) > largest) {
             largest = size_of(path);
@@ -300,12 +280,10 @@ static void damaged_table_is_never_a_short_history(void **state)
     };
     char table[2 * PATH_BYTES];
     int reported = 0;
-
     fill(SEQS, true);
     for (int i = 0; i < FLIPS; i++) {
         largest_table(table);
         off_t at = size_of(table) * i / FLIPS + 3;
-
         flip(table, at);
         enum code code = open_and_read(SEQS);
         assert_true(code == CODE_DATA_LOSS || code == CODE_OK);
@@ -329,7 +307,6 @@ static void damaged_large_value_is_reported(void **state)
     struct store store;
     struct store_batch batch = {0};
     char *value = calloc(1, LARGE);
-
     assert_non_null(value);
     for (size_t i = 0; i < LARGE; i++) {
         value[i] = (char)(i * 2654435761u >> 13); /* Nothing compression would shrink away. */
@@ -360,7 +337,6 @@ static void missing_table_is_refused(void **state)
 {
     (void)state;
     char table[2 * PATH_BYTES];
-
     fill(500, true);
     largest_table(table);
     assert_int_equal(unlink(table), 0);
@@ -372,7 +348,6 @@ static void missing_current_is_refused(void **state)
     (void)state;
     char current[2 * PATH_BYTES];
     char away[2 * PATH_BYTES];
-
     fill(100, true);
     path_in("CURRENT", current);
     path_in("AWAY", away);
@@ -387,7 +362,6 @@ static void missing_current_is_refused(void **state)
 static void manifest(char ret[2 * PATH_BYTES])
 {
     char name[64] = {0};
-
     path_in("CURRENT", ret);
     int fd = open(ret, O_RDONLY);
     assert_true(fd >= 0);
@@ -402,7 +376,6 @@ static void garbage_after_the_manifest_is_cut_off(void **state)
 {
     (void)state;
     char path[2 * PATH_BYTES];
-
     fill(3000, false);
     manifest(path);
     append_bytes(path, '?', 700);
@@ -420,7 +393,6 @@ static void damaged_manifest_loses_nothing(void **state)
     };
     char path[2 * PATH_BYTES];
     int refused = 0;
-
     for (int i = 0; i < FLIPS; i++) {
         fill(SEQS, false);
         manifest(path);
@@ -440,7 +412,6 @@ static void missing_watermark_is_refused(void **state)
 {
     (void)state;
     char path[2 * PATH_BYTES];
-
     fill(100, false);
     path_in("WATERMARK", path);
     assert_int_equal(unlink(path), 0);
@@ -454,7 +425,6 @@ static void torn_watermark_slot_is_survived(void **state)
     (void)state;
     char path[2 * PATH_BYTES];
     char log[2 * PATH_BYTES];
-
     fill(300, false);
     path_in("WATERMARK", path);
     last_log(log);
@@ -467,7 +437,6 @@ static void damaged_watermark_is_refused(void **state)
 {
     (void)state;
     char path[2 * PATH_BYTES];
-
     fill(300, false);
     path_in("WATERMARK", path);
     flip(path, 14);
@@ -483,7 +452,6 @@ static void second_open_is_refused(void **state)
 {
     (void)state;
     struct store store;
-
     trap_must_open(folder, &store);
     trap_refused(folder, CODE_FAILED_PRECONDITION, folder);
     assert_int_equal(WEXITSTATUS(run_child(folder, 1, true)), 2);
@@ -497,7 +465,6 @@ static void bad_paths_are_refused(void **state)
     (void)state;
     char path[2 * PATH_BYTES];
     struct store store;
-
     trap_must_open(folder, &store);
     store_close(&store);
     path_in("CURRENT", path);
@@ -518,7 +485,6 @@ static void newer_layout_is_refused(void **state)
     size_t count = 0;
     struct store store;
     rocksdb_options_t *options = rocksdb_options_create();
-
     trap_must_open(folder, &store);
     store_close(&store);
     char **families = rocksdb_list_column_families(options, folder, &count, &error);
@@ -575,7 +541,6 @@ static void checkpoint_is_a_store(void **state)
     (void)state;
     char copy[2 * PATH_BYTES];
     struct store store;
-
     path_in("copy", copy);
     trap_must_open(folder, &store);
     for (uint32_t seq = 1; seq <= 100; seq++) {
@@ -620,7 +585,6 @@ int main(int argc, char **argv)
         TRAP(checkpoint_is_a_store),
     };
     const char *base = getenv("TEST_TMPDIR");
-
     trap_init();
     if (argc == 5) {
         return child_main(argv[2], (uint32_t)strtoul(argv[3], NULL, 10),

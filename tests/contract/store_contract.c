@@ -25,7 +25,6 @@ static const struct store *store_of(void **state)
 static void put(const struct store *store, enum store_table table, str key, str value)
 {
     struct store_batch batch = {0};
-
     store_batch_put(&batch, table, key, value);
     status outcome = store_commit(store, &batch);
     assert_int_equal(outcome.code, CODE_OK);
@@ -35,7 +34,6 @@ static void put(const struct store *store, enum store_table table, str key, str 
 static void delete_key(const struct store *store, enum store_table table, str key)
 {
     struct store_batch batch = {0};
-
     store_batch_delete(&batch, table, key);
     status outcome = store_commit(store, &batch);
     assert_int_equal(outcome.code, CODE_OK);
@@ -46,7 +44,6 @@ static void assert_value(const struct store *store, enum store_table table, str 
 {
     struct arena arena;
     str value;
-
     arena_init(&arena, 0);
     status outcome = store_get(store, table, key, &arena, &value);
     assert_int_equal(outcome.code, CODE_OK);
@@ -59,7 +56,6 @@ static void assert_missing(const struct store *store, enum store_table table, st
 {
     struct arena arena;
     str value = STR("untouched");
-
     arena_init(&arena, 0);
     status outcome = store_get(store, table, key, &arena, &value);
     assert_int_equal(outcome.code, CODE_NOT_FOUND);
@@ -78,7 +74,6 @@ struct seen {
 static bool see(void *context, str key, str value)
 {
     struct seen *seen = (struct seen *)context;
-
     buf_printf(&seen->text, STR_FMT "=" STR_FMT " ", STR_ARG(key), STR_ARG(value));
     seen->count++;
     return seen->count != seen->stop_after;
@@ -96,9 +91,7 @@ struct question {
 static void ask(const struct store *store, enum store_table table, const struct question *question)
 {
     struct seen seen = {.stop_after = question->stop_after};
-
     size_t limit = question->limit == 0 ? SIZE_MAX : question->limit;
-
     status outcome = store_scan(store, table, str_of(question->prefix), str_of(question->from),
                                 question->reverse, limit, see, &seen);
     assert_int_equal(outcome.code, CODE_OK);
@@ -110,7 +103,6 @@ static void ask(const struct store *store, enum store_table table, const struct 
 static void put_and_get(void **state)
 {
     const struct store *store = store_of(state);
-
     assert_missing(store, STORE_META, STR("k"));
     put(store, STORE_META, STR("k"), STR("v"));
     assert_value(store, STORE_META, STR("k"), STR("v"));
@@ -128,7 +120,6 @@ static void put_and_get(void **state)
 static void tables_are_apart(void **state)
 {
     const struct store *store = store_of(state);
-
     for (int table = 0; table < STORE_TABLE_COUNT; table++) {
         char value = (char)('a' + table);
         put(store, (enum store_table)table, STR("same key"), str_make(&value, 1));
@@ -143,7 +134,6 @@ static void keys_sort_as_bytes(void **state)
 {
     const struct store *store = store_of(state);
     struct store_batch batch = {0};
-
     store_batch_put(&batch, STORE_RUNS, STR("b"), STR("3"));
     store_batch_put(&batch, STORE_RUNS, STR("\xff\xff"), STR("6"));
     store_batch_put(&batch, STORE_RUNS, STR("a"), STR("1"));
@@ -197,7 +187,6 @@ static void scan_questions(void **state)
 {
     const struct store *store = store_of(state);
     struct store_batch batch = {0};
-
     store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p0"), STR("5"));
     store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/c"), STR("3"));
     store_batch_put(&batch, STORE_DEFINITION_NAMES, STR("p/a"), STR("1"));
@@ -222,7 +211,6 @@ static void scan_questions(void **state)
 static void scans_skip_what_was_deleted(void **state)
 {
     const struct store *store = store_of(state);
-
     put(store, STORE_ACTIVE, STR("a"), STR("1"));
     put(store, STORE_ACTIVE, STR("b"), STR("2"));
     put(store, STORE_ACTIVE, STR("c"), STR("3"));
@@ -237,7 +225,6 @@ static void batch_is_in_order(void **state)
 {
     const struct store *store = store_of(state);
     struct store_batch batch = {0};
-
     store_batch_put(&batch, STORE_META, STR("x"), STR("1"));
     store_batch_delete(&batch, STORE_META, STR("x"));
     store_batch_put(&batch, STORE_META, STR("y"), STR("1"));
@@ -248,7 +235,6 @@ static void batch_is_in_order(void **state)
     assert_missing(store, STORE_META, STR("x"));
     assert_value(store, STORE_META, STR("y"), STR("2"));
     assert_value(store, STORE_JOURNAL, STR("z"), STR("3"));
-
     store_batch_reset(&batch);
     assert_int_equal(batch.count, 0);
     assert_int_equal(store_commit(store, &batch).code, CODE_OK);
@@ -262,8 +248,7 @@ static void big_values(void **state)
 {
     const struct store *store = store_of(state);
     size_t bytes = (1 << 20) + 17;
-    char *value = (char *)xmalloc(bytes);
-
+    char *value = xmalloc(bytes);
     for (size_t i = 0; i < bytes; i++) {
         value[i] = (char)(i * 7 + i / 251);
     }
@@ -277,7 +262,6 @@ static void big_values(void **state)
 static void zero_bytes_count(void **state)
 {
     const struct store *store = store_of(state);
-
     put(store, STORE_META, STR("a\0b"), STR("\0\0"));
     put(store, STORE_META, STR("a"), STR("1"));
     put(store, STORE_META, STR("\0"), STR("2"));
@@ -296,7 +280,6 @@ enum {
 static uuid run_id(uint32_t number)
 {
     uint8_t random[10] = {0};
-
     random[9] = (uint8_t)number;
     return uuid_v7(1700000000000u + number, random);
 }
@@ -305,7 +288,6 @@ static void commit_run(const struct store *store, struct key_space space, uint32
 {
     struct store_batch batch = {0};
     char key[KEY_BYTES_MAX];
-
     for (uint32_t seq = 1; seq <= SEQS; seq++) {
         store_batch_put(&batch, STORE_JOURNAL, key_journal(key, space, run_id(run), seq),
                         str_make(&seq, sizeof(seq)));
@@ -328,7 +310,6 @@ static bool walk_journal(void *context, str key, str value)
     struct walk *walk = (struct walk *)context;
     uint32_t seq = 0;
     uuid run = {{0}};
-
     assert_true(key_read_journal_seq(key, &seq));
     assert_true(key_read_run(key, &run));
     if (!uuid_equal(run, walk->run)) {
@@ -346,7 +327,6 @@ static bool walk_journal(void *context, str key, str value)
 static struct walk walk_over(const struct store *store, str prefix, str from, bool reverse)
 {
     struct walk walk = {.step = reverse ? -1 : 1};
-
     assert_int_equal(
         store_scan(store, STORE_JOURNAL, prefix, from, reverse, SIZE_MAX, walk_journal, &walk).code,
         CODE_OK);
@@ -368,7 +348,6 @@ static void many_runs(void **state)
     char key[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
     size_t rows = 0;
-
     for (uint32_t i = 0; i < RUNS; i++) {
         commit_run(store, space, i * 37 % RUNS);
     }
@@ -409,7 +388,6 @@ struct nested {
 static bool get_inside(void *context, str key, str value)
 {
     struct nested *nested = (struct nested *)context;
-
     assert_value(nested->store, STORE_META, key, value);
     nested->count++;
     return true;
@@ -418,7 +396,6 @@ static bool get_inside(void *context, str key, str value)
 static void visits_may_read(void **state)
 {
     struct nested nested = {.store = store_of(state)};
-
     put(nested.store, STORE_META, STR("a"), STR("1"));
     put(nested.store, STORE_META, STR("b"), STR("2"));
     assert_int_equal(store_scan(nested.store, STORE_META, STR_EMPTY, STR_EMPTY, false, SIZE_MAX,
@@ -451,7 +428,6 @@ struct pair {
 static bool read_pair(void *context, str key, str value)
 {
     struct pair *pair = (struct pair *)context;
-
     (void)key;
     if (pair->count < 2 && value.len == sizeof(int)) {
         memcpy(&pair->values[pair->count], value.ptr, sizeof(int));
@@ -473,7 +449,6 @@ static bool sees_one_passing(const struct store *store)
     size_t count = 0;
     status outcome = store_scan(store, STORE_META, STR("passing/"), STR_EMPTY, true, SIZE_MAX,
                                 count_row, &count);
-
     return outcome.code == CODE_OK && count == 1;
 }
 
@@ -482,7 +457,6 @@ static bool gets_pair(const struct store *store, int least)
     struct arena arena;
     str value = STR_EMPTY;
     int found = -1;
-
     arena_init(&arena, 0);
     status outcome = store_get(store, STORE_META, STR("pair/b"), &arena, &value);
     if (value.len == sizeof(found)) {
@@ -496,12 +470,10 @@ static void *read_pairs(void *context)
 {
     struct reader *reader = (struct reader *)context;
     int last = -1;
-
     do {
         struct pair pair = {.count = 0};
         status outcome = store_scan(reader->store, STORE_META, STR("pair/"), STR_EMPTY, false,
                                     SIZE_MAX, read_pair, &pair);
-
         if (outcome.code != CODE_OK || pair.count != 2 || pair.values[0] != pair.values[1] ||
             pair.values[0] < last) {
             reader->failed = true;
@@ -518,28 +490,24 @@ static void *read_pairs(void *context)
 static str passing_key(char ret[32], int round)
 {
     int len = snprintf(ret, 32, "passing/%d", round);
-
     return str_make(ret, (size_t)len);
 }
 
 static void put_passing(struct store_batch *batch, int round)
 {
     char key[32];
-
     store_batch_put(batch, STORE_META, passing_key(key, round), STR("here"));
 }
 
 static void delete_passing(struct store_batch *batch, int round)
 {
     char key[32];
-
     store_batch_delete(batch, STORE_META, passing_key(key, round));
 }
 
 static void commit_pair(const struct store *store, int round)
 {
     struct store_batch batch = {0};
-
     store_batch_put(&batch, STORE_META, STR("pair/a"), str_make(&round, sizeof(round)));
     store_batch_put(&batch, STORE_META, STR("pair/b"), str_make(&round, sizeof(round)));
     put_passing(&batch, round);
@@ -554,7 +522,6 @@ static void readers_see_whole_batches(void **state)
 {
     atomic_bool is_done = false;
     struct reader readers[2] = {0};
-
     commit_pair(store_of(state), 0);
     for (size_t i = 0; i < COUNT_OF(readers); i++) {
         readers[i].store = store_of(state);
@@ -576,7 +543,6 @@ static void stats_count(void **state)
 {
     struct store_stats stats;
     struct contract *contract = (struct contract *)*state;
-
     put(&contract->store, STORE_META, STR("a"), STR("1"));
     put(&contract->store, STORE_META, STR("b"), STR("1"));
     store_stats(&contract->store, &stats);
@@ -625,7 +591,6 @@ static void reopening_keeps_everything(void **state)
     struct contract *contract = (struct contract *)*state;
     struct key_space space = {0, 7};
     char key[KEY_BYTES_MAX];
-
     if (!contract->is_durable) {
         skip();
     }
@@ -645,7 +610,6 @@ static void reopening_keeps_everything(void **state)
 static int set_up(void **state)
 {
     struct contract *contract = (struct contract *)*state;
-
     contract->open(contract);
     return 0;
 }
@@ -653,11 +617,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct contract *contract = (struct contract *)*state;
-
     store_close(&contract->store);
     if (contract->is_durable) {
         char command[300];
-
         snprintf(command, sizeof(command), "rm -rf '%s'", contract->path);
         return system(command);
     }

@@ -35,7 +35,6 @@ void trap_init(void)
 status trap_try_open(const char *path, struct store *ret)
 {
     struct rocksdb_store_options options = trap_options(path);
-
     arena_reset(&last_arena);
     status opened = rocksdb_store_open(&options, &last_arena, ret);
     if (opened.code != CODE_OK) {
@@ -47,7 +46,6 @@ status trap_try_open(const char *path, struct store *ret)
 void trap_must_open(const char *path, struct store *ret)
 {
     status opened = trap_try_open(path, ret);
-
     assert_int_equal(opened.code, CODE_OK);
 }
 
@@ -55,7 +53,6 @@ void trap_refused(const char *path, enum code code, const char *part)
 {
     struct store store;
     status opened = trap_try_open(path, &store);
-
     assert_int_equal(opened.code, code);
     assert_non_null(strstr(opened.why, part));
 }
@@ -63,7 +60,6 @@ void trap_refused(const char *path, enum code code, const char *part)
 static void fill_value(uint32_t seq, char ret[VALUE_BYTES])
 {
     uint32_t state = seq * 2654435761u + 1;
-
     for (size_t i = 0; i < VALUE_BYTES; i++) {
         state = state * 1664525u + 1013904223u;
         ret[i] = (char)(state >> 24);
@@ -75,7 +71,6 @@ status trap_put_seq(struct store *store, uint32_t seq)
     struct store_batch batch = {0};
     char key[KEY_BYTES_MAX];
     char value[VALUE_BYTES];
-
     fill_value(seq, value);
     store_batch_put(&batch, STORE_JOURNAL, key_journal(key, space, run, seq),
                     str_make(value, sizeof(value)));
@@ -90,7 +85,6 @@ static bool read_one(void *context, str key, str value)
     struct reading *reading = (struct reading *)context;
     char expected[VALUE_BYTES];
     uint32_t seq = 0;
-
     if (!key_read_journal_seq(key, &seq) || seq != reading->seq + 1) {
         reading->is_broken = true;
     }
@@ -105,7 +99,6 @@ static bool read_one(void *context, str key, str value)
 status trap_read_all(const struct store *store, struct reading *ret)
 {
     char key[KEY_BYTES_MAX];
-
     *ret = (struct reading){0, false};
     return store_scan(store, STORE_JOURNAL, key_run(key, space, run), STR_EMPTY, false, SIZE_MAX,
                       read_one, ret);
@@ -115,7 +108,6 @@ void trap_opens_with(const char *path, uint32_t seq_min, uint32_t seq_max)
 {
     struct reading reading;
     struct store store;
-
     trap_must_open(path, &store);
     assert_int_equal(trap_read_all(&store, &reading).code, CODE_OK);
     store_close(&store);

@@ -22,7 +22,6 @@ struct hello {
 static void stopped(void *context)
 {
     struct hello *hello = context;
-
     polos_loop_stop(hello->loop);
 }
 
@@ -30,7 +29,6 @@ static void answered(void *context, const struct polos_error *error, const Proto
 {
     struct hello *hello = context;
     const Polos__V1__AgentServiceRunResponse *response = (const void *)answer;
-
     if (error != NULL) {
         fprintf(stderr, "hello_host: %s\n", error->message);
         hello->exit_code = 1;
@@ -45,7 +43,6 @@ static void connected(void *context, bool resumed)
 {
     struct hello *hello = context;
     Polos__V1__AgentServiceRunRequest request = POLOS__V1__AGENT_SERVICE_RUN_REQUEST__INIT;
-
     if (resumed) {
         return;
     }
@@ -57,7 +54,6 @@ static void connected(void *context, bool resumed)
 static void refused(void *context, const struct polos_error *error)
 {
     struct hello *hello = context;
-
     fprintf(stderr, "hello_host: refused: %s %s\n", error->field, error->message);
     hello->exit_code = 1;
     polos_loop_stop(hello->loop);
@@ -66,7 +62,6 @@ static void refused(void *context, const struct polos_error *error)
 static void get_weather(void *context, struct polos_task *task)
 {
     static const struct polos_outcome sunny = {.value_json = "\"sunny, 22 degrees\""};
-
     (void)context;
     printf("get_weather(%s)\n", polos_task_message(task)->input_json);
     polos_task_done(task, &sunny);
@@ -77,7 +72,6 @@ static void offer(struct hello *hello)
     Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
     Polos__V1__ToolDefinition *tools[] = {&tool};
     Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
-
     tool.name = (char *)"get_weather";
     tool.description = (char *)"The weather in a city";
     tool.parameters_json =
@@ -96,7 +90,6 @@ int main(int argc, char **argv)
     struct hello hello = {.question = argc > 2 ? argv[2] : "What is the weather in Lisbon?"};
     struct polos_host_options options = {
         .connected = connected, .refused = refused, .context = &hello};
-
     hello.loop = polos_loop_new();
     hello.client = polos_client_new(hello.loop, argc > 1 ? argv[1] : "127.0.0.1:8080", 1);
     hello.host = polos_host_new(hello.client, &options);

@@ -72,7 +72,6 @@ static void pack_protobuf_c(struct bench *bench)
 {
     Polos__Journal__V1__TaskSettled message;
     Polos__Journal__V1__Outcome outcome;
-
     fill_protobuf_c(&bench->event, &message, &outcome);
     buf_reset(&bench->body);
     body_pack(&message.base, &bench->body);
@@ -81,7 +80,6 @@ static void pack_protobuf_c(struct bench *bench)
 static bool write_slice(pb_ostream_t *stream, const pb_field_t *field, void *const *arg)
 {
     const str *slice = (const str *)*arg;
-
     if (slice->len == 0) {
         return true;
     }
@@ -98,7 +96,6 @@ static void pack_nanopb(struct bench *bench)
         .has_outcome = true,
         .outcome = {.value = {.funcs.encode = write_slice, .arg = value}},
     };
-
     buf_reset(&bench->body);
     buf_reserve(&bench->body, value->len + 64);
     pb_ostream_t stream = pb_ostream_from_buffer((pb_byte_t *)bench->body.ptr, bench->body.cap);
@@ -111,7 +108,6 @@ static void unpack_protobuf_c_with(struct bench *bench, ProtobufCAllocator *allo
 {
     Polos__Journal__V1__TaskSettled *message = polos__journal__v1__task_settled__unpack(
         allocator, bench->body.len, (const uint8_t *)bench->body.ptr);
-
     assert(message != NULL);
     consume(bench, message->outcome->value.data, message->outcome->value.len);
     polos__journal__v1__task_settled__free_unpacked(message, allocator);
@@ -137,7 +133,6 @@ static void unpack_protobuf_c_arena(struct bench *bench)
 {
     ProtobufCAllocator allocator = {
         .alloc = from_arena, .free = leave_to_arena, .allocator_data = &bench->arena};
-
     unpack_protobuf_c_with(bench, &allocator);
     arena_reset(&bench->arena);
 }
@@ -147,7 +142,6 @@ static void unpack_body(struct bench *bench)
     const Polos__Journal__V1__TaskSettled *message =
         (const Polos__Journal__V1__TaskSettled *)body_unpack(
             &polos__journal__v1__task_settled__descriptor, buf_str(&bench->body), &bench->arena);
-
     assert(message != NULL);
     consume(bench, message->outcome->value.data, message->outcome->value.len);
     arena_reset(&bench->arena);
@@ -157,7 +151,6 @@ static void unpack_body(struct bench *bench)
 static bool read_slice(pb_istream_t *stream, const pb_field_t *field, void **arg)
 {
     str *slice = (str *)*arg;
-
     (void)field;
     *slice = str_make(stream->state, stream->bytes_left);
     return pb_read(stream, NULL, stream->bytes_left);
@@ -172,7 +165,6 @@ static void unpack_nanopb(struct bench *bench)
         pb_istream_from_buffer((const pb_byte_t *)bench->body.ptr, bench->body.len);
     bool decoded =
         pb_decode_ex(&stream, polos_bench_TaskSettled_fields, &message, PB_DECODE_NOINIT);
-
     assert(decoded && value.len == bench->event.task_settled.outcome.value.len);
     consume(bench, (const uint8_t *)value.ptr, value.len);
 }
@@ -190,7 +182,6 @@ static void decode_record(struct bench *bench)
     size_t cursor = 0;
     bool end;
     status outcome = codec_next(buf_str(&bench->record), &cursor, &entry, &end);
-
     assert(status_is_ok(outcome) && !end);
     outcome = codec_decode(&entry, &bench->arena, &event);
     assert(status_is_ok(outcome));
@@ -216,7 +207,6 @@ static const struct way {
 static void check_same_bytes(struct bench *bench)
 {
     char kept[128];
-
     assert(bench->event.task_settled.outcome.value.len < 64);
     pack_protobuf_c(bench);
     size_t len = bench->body.len;
@@ -232,7 +222,6 @@ static void measure(struct bench *bench, size_t payload)
 {
     double best_us[COUNT_OF(ways)];
     double mallocs[COUNT_OF(ways)];
-
     for (size_t round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < COUNT_OF(ways); i++) {
             size_t mallocs_before = malloc_count;
@@ -265,7 +254,6 @@ static void print_turn(void)
     };
     struct buf record = {NULL, 0, 0};
     size_t payload = 0;
-
     memset(reply, 'r', sizeof(reply));
     memset(result, 'x', sizeof(result));
     for (size_t i = 0; i < COUNT_OF(events); i++) {
@@ -302,7 +290,6 @@ int main(void)
     static const size_t payloads[] = {32, 256, 4096, PAYLOAD_MAX};
     static char payload[PAYLOAD_MAX];
     struct bench bench = {.event = {.kind = EVENT_TASK_SETTLED, .effect = 3, .attempt = 1}};
-
     memset(payload, 'x', sizeof(payload));
     arena_init(&bench.arena, 0);
     for (size_t i = 0; i < COUNT_OF(payloads); i++) {

@@ -43,14 +43,12 @@ static size_t look_through(str json)
     str choices = STR_EMPTY;
     str choice = STR_EMPTY;
     str value = STR_EMPTY;
-
     found += json_object_get(json, STR("error"), &value) ? 1 : 0;
     found += json_object_get(json, STR("id"), &value) ? value.len - 2 : 0;
     found += json_object_get(json, STR("model"), &value) ? value.len - 2 : 0;
     found += json_object_get(json, STR("usage"), &value) ? 0 : 1;
     (void)json_object_get(json, STR("choices"), &choices);
     struct json_iterator elements = json_elements(choices);
-
     (void)json_next_element(&elements, &choice);
     found += json_object_get_kind(choice, STR("finish_reason"), JSON_STRING, &value) ? 1 : 0;
     (void)json_object_get(choice, STR("delta"), &value);
@@ -71,7 +69,6 @@ static size_t look_in_tree(const cJSON *root)
     const cJSON *choice = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(root, "choices"), 0);
     const cJSON *delta = cJSON_GetObjectItemCaseSensitive(choice, "delta");
     size_t found = 0;
-
     found += cJSON_GetObjectItemCaseSensitive(root, "error") != NULL ? 1 : 0;
     found += strlen(cJSON_GetObjectItemCaseSensitive(root, "id")->valuestring);
     found += strlen(cJSON_GetObjectItemCaseSensitive(root, "model")->valuestring);
@@ -86,7 +83,6 @@ static size_t by_cjson(str json)
     const char *end = NULL;
     cJSON *root = cJSON_ParseWithLengthOpts(json.ptr, json.len, &end, false);
     size_t found = look_in_tree(root);
-
     cJSON_Delete(root);
     return found;
 }
@@ -96,7 +92,6 @@ static size_t by_tree(str json)
 {
     struct cJSON *root = tree_new(json);
     size_t found = look_in_tree(root);
-
     tree_free(root);
     return found;
 }
@@ -113,10 +108,8 @@ static const struct way {
 static uint64_t time_way(const struct way *way, str json, size_t expected)
 {
     uint64_t begun = sys_monotonic_us();
-
     for (size_t i = 0; i < OPS_PER_ROUND; i++) {
         size_t found = way->run(json);
-
         assert(found == expected);
         (void)found;
     }
@@ -128,12 +121,10 @@ static void measure(const struct chunk *chunk)
     uint64_t best[COUNT_OF(ways)];
     str json = str_of(chunk->json);
     size_t expected = by_scanner(json);
-
     memset(best, 0xff, sizeof(best));
     for (size_t round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < COUNT_OF(ways); i++) {
             uint64_t taken = time_way(&ways[i], json, expected);
-
             best[i] = taken < best[i] ? taken : best[i];
         }
     }

@@ -38,7 +38,6 @@ struct bench {
 static uint64_t cpu_us(void)
 {
     struct rusage usage;
-
     getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
            (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
@@ -56,7 +55,6 @@ static void open_store(struct bench *bench)
 {
     struct rocksdb_store_options options = {.path = bench->folder};
     struct arena arena;
-
     arena_init(&arena, 0);
     must(rocksdb_store_open(&options, &arena, &bench->store));
     arena_fini(&arena);
@@ -65,11 +63,9 @@ static void open_store(struct bench *bench)
 static void commit(struct bench *bench, size_t puts)
 {
     char key[KEY_BYTES_MAX];
-
     store_batch_reset(&bench->batch);
     for (size_t i = 0; i < puts; i++) {
         uuid run = {{0}};
-
         bench->seq++;
         memcpy(run.bytes + 8, &(uint32_t){bench->seq * 2654435761u % 100000}, sizeof(uint32_t));
         store_batch_put(&bench->batch, STORE_JOURNAL,
@@ -82,7 +78,6 @@ static void commit(struct bench *bench, size_t puts)
 static void append_raw(struct bench *bench, size_t puts)
 {
     size_t bytes = puts * (VALUE_BYTES + KEY_JOURNAL_BYTES);
-
     if (write(bench->raw_fd, bench->raw_bytes, bytes) != (ssize_t)bytes ||
         fdatasync(bench->raw_fd) != 0) {
         perror("store_bench: append");
@@ -96,7 +91,6 @@ static double rate(struct bench *bench, size_t puts, void (*step)(struct bench *
     uint64_t start_us = sys_monotonic_us();
     uint64_t now_us = start_us;
     size_t count = 0;
-
     for (; now_us - start_us < bench->slice_us; now_us = sys_monotonic_us()) {
         step(bench, puts);
         count++;
@@ -107,7 +101,6 @@ static double rate(struct bench *bench, size_t puts, void (*step)(struct bench *
 static int by_size(const void *a, const void *b)
 {
     double difference = *(const double *)a - *(const double *)b;
-
     return (difference > 0) - (difference < 0);
 }
 
@@ -123,10 +116,8 @@ static void measure(struct bench *bench, size_t puts)
     double raw[ROUNDS];
     uint64_t used_us = 0;
     uint32_t before = bench->seq;
-
     for (size_t i = 0; i < ROUNDS; i++) {
         uint64_t start_us = cpu_us();
-
         store[i] = rate(bench, puts, commit);
         used_us += cpu_us() - start_us;
         raw[i] = rate(bench, puts, append_raw);
@@ -144,7 +135,6 @@ static long rss_kib(void)
     FILE *file = fopen("/proc/self/statm", "r");
     long pages = 0;
     long resident = 0;
-
     if (file == NULL || fscanf(file, "%ld %ld", &pages, &resident) != 2) {
         resident = 0;
     }
@@ -157,7 +147,6 @@ static long rss_kib(void)
 static void measure_open(struct bench *bench, const char *what)
 {
     uint64_t start_us = sys_monotonic_us();
-
     open_store(bench);
     printf("open %s: %.1f ms, resident %.1f MiB\n", what,
            (double)(sys_monotonic_us() - start_us) / 1000, (double)rss_kib() / 1024);
@@ -168,7 +157,6 @@ int main(int argc, char **argv)
     struct bench bench = {0};
     double seconds = argc > 2 ? strtod(argv[2], NULL) : 1;
     char raw_path[4096];
-
     if (argc < 2) {
         fprintf(stderr, "usage: store_bench FOLDER [SECONDS_EACH]\n");
         return 64;
@@ -180,7 +168,7 @@ int main(int argc, char **argv)
     measure_open(&bench, "new");
     snprintf(raw_path, sizeof(raw_path), "%s/raw_appends", argv[1]);
     bench.raw_fd = open(raw_path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-    bench.raw_bytes = (char *)xcalloc(256, VALUE_BYTES + KEY_JOURNAL_BYTES);
+    bench.raw_bytes = xcalloc(256, VALUE_BYTES + KEY_JOURNAL_BYTES);
     for (size_t i = 0; i < COUNT_OF(batch_sizes); i++) {
         measure(&bench, batch_sizes[i]);
     }

@@ -33,7 +33,6 @@ static void put_u32_le(char *at, uint32_t value)
 static size_t get_u32_le(const char *at)
 {
     const uint8_t *bytes = (const uint8_t *)at;
-
     return (size_t)bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16 |
            (size_t)bytes[3] << 24;
 }
@@ -42,7 +41,6 @@ static size_t get_u32_le(const char *at)
 static void repair_record(char *bytes, size_t size)
 {
     size_t at = 0;
-
     while (size - at >= CODEC_ENVELOPE_BYTES) {
         size_t left = size - at - CODEC_ENVELOPE_BYTES;
         size_t body = get_u32_le(bytes + at + 4);
@@ -65,7 +63,6 @@ static void check_event(const struct event *event, uint32_t seq, struct arena *a
     struct event back;
     size_t cursor = 0;
     bool end;
-
     codec_encode(event, 1, seq > 0 ? seq : 1, &bytes);
     status outcome = codec_next(buf_str(&bytes), &cursor, &entry, &end);
     require(status_is_ok(outcome) && !end, "what was written is read");
@@ -83,7 +80,6 @@ static void read_record(str record, struct arena *arena)
     struct event event;
     size_t cursor = 0;
     bool end = false;
-
     while (status_is_ok(codec_next(record, &cursor, &entry, &end)) && !end) {
         if (status_is_ok(codec_decode(&entry, arena, &event))) {
             check_event(&event, entry.seq, arena);
@@ -96,7 +92,6 @@ static void read_request(str record, struct arena *arena)
     struct agent_definition definition = {.provider = STR("p"), .model = STR("m")};
     struct model_request request;
     status outcome = transcript_request(&definition, &record, 1, arena, &request);
-
     require(status_is_ok(outcome) || outcome.why != NULL, "a refusal has a sentence");
 }
 
@@ -106,7 +101,6 @@ static void read_reply(str bytes, struct arena *arena)
     struct model_reply back;
     struct buf packed = {0};
     str origin;
-
     if (status_is_ok(transcript_unpack_reply(bytes, arena, &reply, &origin))) {
         transcript_pack_reply(&reply, origin, &packed);
         require(status_is_ok(transcript_unpack_reply(buf_str(&packed), arena, &back, &origin)) &&
@@ -122,7 +116,6 @@ static void read_definition(str bytes, struct arena *arena)
     struct agent_definition back;
     struct buf packed = {0};
     const char *field;
-
     if (!status_is_ok(agent_definition_decode(bytes, arena, &definition))) {
         return;
     }
@@ -140,7 +133,6 @@ static void read_snapshot(char *bytes, size_t size)
     struct run run;
     struct run back;
     struct buf packed = {0};
-
     if (size >= 8) {
         put_u32_le(bytes + 4, crc32c(0, str_make(bytes + 8, size - 8)));
     }
@@ -159,7 +151,6 @@ static void read_rows(str bytes)
     struct run_row row;
     struct run_row back;
     char packed[1024];
-
     if (status_is_ok(codec_decode_row(bytes, &row))) {
         size_t len = codec_encode_row(&row, packed, sizeof(packed));
         require(status_is_ok(codec_decode_row((str){packed, len}, &back)) &&
@@ -173,14 +164,12 @@ static void read_rows(str bytes)
 static void read_input(str bytes, struct arena *arena)
 {
     status outcome = transcript_check_input(bytes, arena);
-
     require(status_is_ok(outcome) || outcome.why != NULL, "a refusal has a sentence");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
-
     if (size == 0) {
         return 0;
     }

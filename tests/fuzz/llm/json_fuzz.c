@@ -21,7 +21,6 @@ static void walk(str value, bool valid, size_t depth)
     uint64_t whole;
     double number;
     bool truth;
-
     assert(!valid || json_is_valid(value));
     (void)json_to_u64(value, &whole);
     (void)json_to_double(value, &number);
@@ -46,7 +45,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf merged = {0};
     struct buf quoted = {0};
     struct buf back = {0};
-
     assert(!valid || json_check(text));
     walk(text, valid, 0);
     json_object_merge(text, text, &merged);

@@ -18,7 +18,6 @@ static void compare(const struct cJSON *value, str raw)
     const struct cJSON *child = tree_first(value);
     str key;
     str part;
-
     assert(tree_kind(value) == (kind == JSON_NULL ? JSON_NONE : kind));
     while (json_next_member(&members, &key, &part) || json_next_element(&elements, &part)) {
         assert(child != NULL);
@@ -33,7 +32,6 @@ static void check_string(const struct cJSON *value, str raw)
     struct buf decoded = {0};
     str found = tree_str(value);
     size_t at = 0;
-
     /* The scanner keeps an escaped NUL. */
     (void)json_string_decode(raw, &decoded);
     for (size_t i = 0; i < decoded.len; i++) {
@@ -50,7 +48,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     str text = str_make(data, size);
     struct cJSON *tree = tree_new(text);
-
     assert((tree != NULL) == (size <= TREE_BYTES_MAX && json_check(text)));
     if (tree != NULL) {
         compare(tree, text);

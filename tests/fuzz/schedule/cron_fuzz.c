@@ -39,7 +39,6 @@ static const struct zone *zone_of(unsigned number, struct arena *arena)
 {
     struct buf bytes = {0};
     struct zone *zone = NULL;
-
     zone_file_rule(&bytes, rules[number % COUNT_OF(rules)]);
     require(status_is_ok(zone_parse(buf_str(&bytes), arena, &zone)), "our own zones are read");
     buf_fini(&bytes);
@@ -74,7 +73,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     struct cron cron;
     uint64_t after_ms = 0;
-
     if (size < HEAD_BYTES) {
         return 0;
     }

@@ -33,7 +33,6 @@ static void check_instants(const struct zone *zone, int64_t utc_s)
     int64_t instants[ZONE_INSTANTS_MAX];
     size_t count = zone_instants(zone, local_s, instants);
     bool found = count == ZONE_INSTANTS_MAX && instants[1] < utc_s;
-
     for (size_t i = 0; i < count; i++) {
         require(instants[i] + zone_offset_at(zone, instants[i]) == local_s, "the wall shows it");
         found = found || instants[i] == utc_s;
@@ -45,7 +44,6 @@ static void check_instants(const struct zone *zone, int64_t utc_s)
 static void check_spans(const struct zone *zone)
 {
     int64_t at = -ZONE_TIME_S_MAX / 4;
-
     for (int i = 0; i < SPANS_MAX; i++) {
         struct zone_span span = zone_span_at(zone, at);
         require(span.start_s <= at && at < span.end_s, "a span has what it was asked for");
@@ -64,7 +62,6 @@ static void check_ticks(const struct zone *zone, const char *text, struct arena 
 {
     struct cron cron;
     uint64_t at = 0;
-
     require(status_is_ok(cron_parse(str_of(text), arena, &cron)), "our own expressions are read");
     for (int i = 0; i < CHAIN; i++) {
         uint64_t next = cron_next_ms(&cron, zone, at);
@@ -81,7 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
     struct zone *zone;
-
     arena_init(&arena, 0);
     status outcome = zone_parse(str_make(data, size), &arena, &zone);
     if (status_is_ok(outcome)) {

@@ -64,7 +64,6 @@ static void option_wins_over_variable(void **state)
     struct outcome_of_read got = read_all(NULL, 0);
     assert_int_equal(got.config.run_timeout_ms, 7000);
     arena_fini(&got.arena);
-
     const char *const arguments[] = {"--run-timeout-ms=8000", "--listen", "[::1]:0", "--log-level",
                                      "debug"};
     got = read_all(arguments, COUNT_OF(arguments));

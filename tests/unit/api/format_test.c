@@ -158,7 +158,6 @@ static void deltas(void **state)
     assert_int_equal(got->delta->kind, POLOS__V1__DELTA__KIND__KIND_REASONING);
     assert_string_equal(got->delta->text, "hm");
     polos__v1__run_service_watch_response__free_unpacked(got, NULL);
-
     got = unpacked(api_format()->caught_up(12));
     assert_int_equal(got->event_case, POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_CAUGHT_UP);
     assert_string_equal(got->position, "12.0.0.0");

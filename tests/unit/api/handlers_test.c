@@ -95,7 +95,6 @@ static void a_caller_that_goes_away_stops_nothing(void **state)
         assert_int_equal(call->finishes, 1);
         assert_int_equal(call->error.code, CODE_CANCELLED);
         simulated_call_release(call);
-
         world_model_says(&world, "to nobody");
         world_rounds(&world);
         Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
@@ -124,14 +123,12 @@ static void the_same_key_finds_the_same_run(void **state)
     const char *path = "/polos.v1.AgentService/Start";
     Polos__V1__AgentServiceStartResponse *first = world_ask(&world, path, &request.base, CODE_OK);
     assert_false(first->existed);
-
     request.input = (char *)"";
     request.input_json = (char *)"\"hello\""; /* The same, in other words. */
     Polos__V1__AgentServiceStartResponse *second = world_ask(&world, path, &request.base, CODE_OK);
     assert_true(second->existed);
     assert_string_equal(first->run_id, second->run_id);
     assert_int_equal(world.model_calls, 1);
-
     /* Run with the key waits for the run that Start began. */
     Polos__V1__AgentServiceRunRequest run = run_request();
     run.options = &options;
@@ -145,7 +142,6 @@ static void the_same_key_finds_the_same_run(void **state)
     assert_string_equal(ended->run->id, first->run_id);
     free_message(ended);
     simulated_call_release(call);
-
     request.input_json = (char *)"\"something else\"";
     world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
                   "options.idempotency_key");
@@ -391,7 +387,6 @@ static void a_watch_ends_with_its_run(void **state)
     simulated_call_closed(call);
     world_rounds(&world);
     simulated_call_release(call);
-
     /* Taken up behind the first fact: nothing twice, nothing missing. */
     call = watch(&world, run_id, "1.0.0.0");
     world_rounds(&world);
@@ -456,7 +451,6 @@ static void a_host_takes_work(void **state)
     assert_true(strlen(welcome->welcome->session) > 0);
     assert_string_equal(welcome->welcome->server_version, API_VERSION);
     free_message(welcome);
-
     static const struct {
         const char *value;
         enum _Polos__V1__RunStatus status;
@@ -516,11 +510,9 @@ static void a_host_that_breaks_the_rules_is_told(void **state)
     Polos__V1__HostMessage heartbeat = POLOS__V1__HOST_MESSAGE__INIT;
     heartbeat.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
     heartbeat.heartbeat = &beat;
-
     struct simulated_call *call = simulated_call_start(&world.api, path, NULL);
     simulated_call_message(call, &heartbeat.base); /* Before Hello. */
     expect_stream_error(&world, call, "message");
-
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
     hello.slots = 1;
     Polos__V1__HostMessage greeting = POLOS__V1__HOST_MESSAGE__INIT;
@@ -529,29 +521,24 @@ static void a_host_that_breaks_the_rules_is_told(void **state)
     call = simulated_call_start(&world.api, path, NULL);
     simulated_call_message(call, &greeting.base); /* Without an id. */
     expect_stream_error(&world, call, "hello.host_id");
-
     hello.host_id = (char *)"host-2";
     greeting.seq = 1;
     call = simulated_call_start(&world.api, path, NULL);
     simulated_call_message(call, &greeting.base);
     expect_stream_error(&world, call, "seq");
-
     greeting.seq = 0;
     hello.slots = 0;
     call = simulated_call_start(&world.api, path, NULL);
     simulated_call_message(call, &greeting.base);
     expect_stream_error(&world, call, "hello.slots");
-
     call = world_connect_host(&world);
     hello.slots = 1;
     simulated_call_message(call, &greeting.base); /* A second Hello. */
     expect_stream_error(&world, call, "hello");
-
     call = world_connect_host(&world);
     heartbeat.seq = 1;
     simulated_call_message(call, &heartbeat.base);
     expect_stream_error(&world, call, "seq");
-
     call = world_connect_host(&world);
     Polos__V1__Task task = POLOS__V1__TASK__INIT;
     task.task_id = (char *)"nonsense";

@@ -79,7 +79,6 @@ static void sleeps(void **state)
     assert_int_equal(taken.request.kind, STEP_REQUEST_SLEEP);
     assert_int_equal(taken.request.due_ms, end_of_time);
     arena_fini(&taken.arena);
-
     sleep.until_ms = 0; /* Would mean for ever. */
     fault(&order, "order.sleep.until_ms", "0 is not in 1 to 253402300799999");
     sleep.until_ms = -1;
@@ -113,7 +112,6 @@ static void suspends(void **state)
     assert_true(str_is(taken.request.data, "null"));
     assert_int_equal(taken.request.due_ms, 0);
     arena_fini(&taken.arena);
-
     suspend.deadline_ms = -5;
     fault(&order, "order.suspend.deadline_ms", "-5 is not in 0 to 253402300799999");
     suspend.data_json = text_of_len(JSON_BYTES_MAX + 1);
@@ -137,7 +135,6 @@ static void awaits(void **state)
     assert_true(str_is(taken.request.event_type, "created"));
     assert_int_equal(taken.request.due_ms, 5);
     arena_fini(&taken.arena);
-
     await.deadline_ms = INT64_MIN;
     fault(&order, "order.await_event.deadline_ms",
           "-9223372036854775808 is not in 0 to 253402300799999");
@@ -164,7 +161,6 @@ static void publishes(void **state)
     assert_true(str_is(taken.request.topic, "t"));
     assert_true(str_is(taken.request.data, "[]"));
     arena_fini(&taken.arena);
-
     publish.data_json = text_of_len(JSON_BYTES_MAX + 1);
     fault(&order, "order.publish.data_json", "it has 101 bytes, the limit is 100");
     publish.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
@@ -190,7 +186,6 @@ static void resumes(void **state)
     assert_true(str_is(taken.request.step_key, "approve"));
     assert_true(str_is(taken.request.data, "true"));
     arena_fini(&taken.arena);
-
     resume.step_key = text_of_len(CHECK_STEP_KEY_BYTES_MAX + 1);
     fault(&order, "order.resume.step_key", "it has 513 bytes, the limit is 512");
     resume.step_key = (char *)"";
@@ -306,14 +301,12 @@ static void bad_children(void **state)
     family.specs[0].kind = (Polos__V1__RunKind)4;
     fault(&family.order, "order.invoke.children[0].kind",
           "4 is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT");
-
     family_init(&family);
     family.specs[1].name = (char *)"a flow";
     fault(&family.order, "order.invoke.children[1].name",
           "\"a flow\" is no name: use 1 to 128 letters, digits, '_', '-' or '.'");
     family.specs[0].input_json = (char *)""; /* An agent has to be told something. */
     fault(&family.order, "order.invoke.children[0].input_json", "it is required, as JSON text");
-
     family_init(&family);
     family.specs[2].input_json = text_of_len(JSON_BYTES_MAX + 1);
     fault(&family.order, "order.invoke.children[2].input_json",
@@ -343,7 +336,6 @@ static void bad_options(void **state)
     family.options.user_id = (char *)text_of_len(CHECK_LABEL_BYTES_MAX + 1);
     fault(&family.order, "order.invoke.children[1].options.user_id",
           "it has 201 bytes, the limit is 200");
-
     family_init(&family);
     family.specs[0].options = &family.options;
     family.options.initial_state_json = (char *)"{}";

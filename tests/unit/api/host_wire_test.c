@@ -98,7 +98,6 @@ static void steps(void **state)
     assert_true(str_is(taken.message.state, done.state_json));
     assert_int_equal(taken.message.fault.len, 0);
     arena_fini(&taken.arena);
-
     done.state_json = (char *)"{'n': 1}";
     fault(&message, "step_done.state_json");
     done.state_json = long_text(OPTIONS_STATE_BYTES_MAX + 1, '1');
@@ -146,7 +145,6 @@ static void errors(void **state)
     assert_true(str_is(taken.message.outcome.error_message, "it broke"));
     assert_int_equal(taken.message.outcome.error_stack.len, HOST_STACK_BYTES_MAX - 1);
     arena_fini(&taken.arena);
-
     /* A result that is no JSON fails the task, not the stream. */
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = (char *)"[1, NaN]";
@@ -155,7 +153,6 @@ static void errors(void **state)
     assert_true(taken.message.outcome.failed);
     assert_true(str_is(taken.message.outcome.error_type, "INVALID_RESULT"));
     arena_fini(&taken.arena);
-
     message.seq = 0;
     refuse(&message, "seq");
     done.outcome = NULL;
@@ -185,7 +182,6 @@ static void ends(void **state)
     assert_true(taken.message.is_cancelled);
     assert_true(str_is(taken.message.state, "[1]"));
     arena_fini(&taken.arena);
-
     /* A state that is none fails the task, for good. */
     done.state_json = (char *)"[1";
     take(&taken, &message);
@@ -309,7 +305,6 @@ static void hello(void **state)
     assert_int_equal(got->held[0].epoch, 2);
     assert_int_equal(hello_request(request)->definition_count, 1);
     assert_true(str_is(hello_request(request)->definitions[0].id, "a"));
-
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.agents[0].model"));
@@ -350,7 +345,6 @@ static void triggers(void **state)
     assert_true(str_is(hello_request(request)->triggers[0].topic, "orders"));
     assert_int_equal(hello_request(request)->triggers[0].batch_size, 20);
     assert_int_equal(hello_request(request)->triggers[0].batch_timeout_ms, 5000);
-
     trigger.batch_timeout_ms = -1;
     assert_false(host_wire_hello(&check, &proto, request));
     assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_timeout_ms"));
@@ -443,7 +437,6 @@ static void tasks_go_out(void **state)
     assert_string_equal(got->task->root_name, "top");
     assert_int_equal(got->task->created_at_ms, 44);
     polos__v1__server_message__free_unpacked(got, NULL);
-
     task.parent = (uuid){{0}};
     got = packed(&message);
     assert_string_equal(got->task->parent_run_id, "");
@@ -470,7 +463,6 @@ static void the_rest_goes_out(void **state)
     assert_string_equal(got->welcome->lost[0]->task_id, task_id);
     assert_string_equal(got->welcome->server_version, API_VERSION);
     polos__v1__server_message__free_unpacked(got, NULL);
-
     message = (struct server_message){
         .kind = SERVER_MESSAGE_CANCEL,
         .cancelled = lost,
@@ -480,7 +472,6 @@ static void the_rest_goes_out(void **state)
     assert_int_equal(got->cancel->epoch, 8);
     assert_string_equal(got->cancel->cause, "deadline");
     polos__v1__server_message__free_unpacked(got, NULL);
-
     message = (struct server_message){
         .seq = 3,
         .kind = SERVER_MESSAGE_OUTCOME,
@@ -496,7 +487,6 @@ static void the_rest_goes_out(void **state)
     assert_string_equal(got->outcome->outcome->error->type, "TIMEOUT");
     assert_string_equal(got->outcome->outcome->error->message, "nobody answered");
     polos__v1__server_message__free_unpacked(got, NULL);
-
     message = (struct server_message){
         .kind = SERVER_MESSAGE_REFUSED,
         .refused = {.seq = 4, .reason = REASON_STEP_GAP, .message = STR("why")},
@@ -506,12 +496,10 @@ static void the_rest_goes_out(void **state)
     assert_string_equal(got->refused->reason, "STEP_GAP");
     assert_string_equal(got->refused->task_id, "");
     polos__v1__server_message__free_unpacked(got, NULL);
-
     message = (struct server_message){.ack = 77, .kind = SERVER_MESSAGE_ACK};
     got = packed(&message);
     assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET);
     polos__v1__server_message__free_unpacked(got, NULL);
-
     message = (struct server_message){.kind = SERVER_MESSAGE_DRAIN, .cause = STR("bye")};
     got = packed(&message);
     assert_string_equal(got->drain->cause, "bye");

@@ -165,7 +165,6 @@ static void an_agent_with_tools(void **state)
     assert_int_equal(run->steps[0]->n_tool_results, 1); /* The other one is at work. */
     assert_string_equal(run->steps[0]->tool_results[0]->call_id, "b");
     assert_string_equal(run->result_json, "");
-
     struct event first = settled(2, (struct outcome){.failed = true,
                                                      .error_type = STR("KeyError"),
                                                      .error_message = STR("no such city")});
@@ -199,7 +198,6 @@ static void an_agent_with_tools(void **state)
     assert_false(run->usage->incomplete);
     assert_int_equal(run->n_waiting, 0);
     assert_int_equal(run->last_seq, story.facts.state.seq);
-
     assert_int_equal(run->n_steps, 2);
     const Polos__V1__Step *step = run->steps[0];
     assert_int_equal(step->number, 1);
@@ -407,7 +405,6 @@ static void errors(void **state)
     assert_string_equal(run->error->message, "it broke");
     assert_string_equal(run->result_json, "");
     story_fini(&story);
-
     story_init(&story, RUN_KIND_TOOL);
     tell_started(&story, STR("null"));
     struct event cancelled = {.kind = EVENT_RUN_CANCELLED};
@@ -575,7 +572,6 @@ static void state_and_retries(void **state)
     assert_string_equal(run->waiting[0]->message,
                         "the workflow failed with: no such key -- it is tried again at "
                         "2023-11-14T22:13:20.000Z");
-
     /* It has ended: no longer cancelling, and the cause is the one that was asked with. */
     struct event cancelled = {.kind = EVENT_RUN_CANCELLED,
                               .run_cancelled = {.cause = STR("its code has cleaned up")}};
@@ -602,7 +598,6 @@ static void sentences_know_the_journal(void **state)
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->waiting[0]->message, "host web-1 works on it");
     assert_int_equal(run->waiting[0]->deadline_ms, 60000);
-
     struct event failed = {
         .kind = EVENT_MODEL_FAILED,
         .effect = 2,

@@ -125,7 +125,6 @@ static void a_suspension_is_answered_once(void **state)
     assert_string_equal(run->waiting[1]->kind, "suspension");
     assert_string_equal(run->waiting[1]->name, "approve");
     free_message(got);
-
     Polos__V1__SuspendServiceGetRequest get = POLOS__V1__SUSPEND_SERVICE_GET_REQUEST__INIT;
     get.run_id = play.run_id;
     get.step_key = (char *)"approve";
@@ -138,7 +137,6 @@ static void a_suspension_is_answered_once(void **state)
     assert_string_equal(one->suspension->data_json, "{\"ask\":  1}");
     assert_string_equal(one->suspension->resumed_by, "");
     free_message(one);
-
     assert_int_equal(resume(&play, "approve"), 'a');
     Polos__V1__ServerMessage *outcome = outcome_of(&play, "approve");
     assert_non_null(strstr(outcome->outcome->outcome->value_json, "{\"yes\": true}"));
@@ -153,7 +151,6 @@ static void a_suspension_is_answered_once(void **state)
     assert_string_equal(one->suspension->resumed_by, "ann");
     assert_true(one->suspension->resumed_at_ms > one->suspension->since_ms);
     free_message(one);
-
     say_task_done(play.host, play.given->task, ++play.seq, "1");
     world_rounds(&play.world);
     get.step_key = (char *)"nothing";
@@ -185,7 +182,6 @@ static void an_answer_counts_for_what_it_names(void **state)
     request.suspension_id = (char *)"7";
     world_refused(&play.world, "/polos.v1.SuspendService/Resume", &request.base,
                   CODE_INVALID_ARGUMENT, "INVALID_FIELD", "suspension_id");
-
     Polos__V1__SuspendServiceGetRequest get = POLOS__V1__SUSPEND_SERVICE_GET_REQUEST__INIT;
     get.run_id = play.run_id;
     get.step_key = (char *)"approve";
@@ -320,7 +316,6 @@ static void a_bad_suspension_call_names_the_field(void **state)
     good.step_key = (char *)"k";
     world_refused(&world, "/polos.v1.SuspendService/Resume", &good.base, CODE_NOT_FOUND,
                   "RUN_NOT_FOUND", "run_id");
-
     static const char *const tokens[] = {
         "x",
         "0000018bcfe56800-01020304-0506-7708-890a-0b0c0d0e0f1000000001",
@@ -410,7 +405,6 @@ static void topics_are_followed(void **state)
     world_rounds(&world);
     expect_events(rest, 3, 3);
     expect_events(fresh, 4, 2);
-
     /* One that takes nothing more is sent nothing more until it does. */
     fresh->stalls = true;
     publish(&world, 3);
@@ -424,7 +418,6 @@ static void topics_are_followed(void **state)
     fresh->api.method->writable(&fresh->api);
     world_rounds(&world);
     expect_events(fresh, 4, 10);
-
     simulated_call_closed(rest);
     simulated_call_closed(fresh);
     world_rounds(&world);
@@ -565,7 +558,6 @@ static void a_cancelled_run_cleans_up(void **state)
     assert_non_null(told);
     assert_string_equal(told->cancel->task_id, play.given->task->task_id);
     free_message(told);
-
     Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
@@ -640,7 +632,6 @@ static void states_and_retries_of_a_start(void **state)
     assert_string_equal(got->run->state_json, "{\"n\": 1}");
     free_message(got);
     free_message(started);
-
     started = world_ask(&world, path, &request.base, CODE_OK);
     assert_true(started->existed);
     free_message(started);
@@ -676,7 +667,6 @@ static void forks_and_retries(void **state)
     free_message(forked);
     fork.run_id = NOBODY;
     world_refused(&play.world, path, &fork.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
-
     Polos__V1__RunServiceRetryRequest retry = POLOS__V1__RUN_SERVICE_RETRY_REQUEST__INIT;
     path = "/polos.v1.RunService/Retry";
     retry.run_id = (char *)"";

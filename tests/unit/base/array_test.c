@@ -21,7 +21,6 @@ static void keeps_what_is_in_it(void **state)
     (void)state;
     uint32_t *numbers = NULL;
     size_t capacity = 0;
-
     for (uint32_t i = 0; i < COUNT; i++) {
         numbers = array_reserve(numbers, &capacity, i + 1, sizeof(numbers[0]));
         assert_true(capacity > i);
@@ -41,7 +40,6 @@ static void has_room_for_many_at_once(void **state)
         char bytes[300];
     } *large = NULL;
     size_t capacity = 0;
-
     large = array_reserve(large, &capacity, 1000, sizeof(large[0]));
     assert_int_equal(capacity, 1000);
     memset(large, 1, 1000 * sizeof(large[0]));
@@ -57,7 +55,6 @@ static void grows_in_an_arena(void **state)
     struct arena arena;
     uint16_t *numbers = NULL;
     size_t capacity = 0;
-
     arena_init(&arena, 0);
     for (uint16_t i = 0; i < COUNT; i++) {
         numbers = array_reserve_in(&arena, numbers, &capacity, (size_t)i + 1, sizeof(numbers[0]));
@@ -75,7 +72,6 @@ static void nothing_needs_no_room(void **state)
 {
     (void)state;
     size_t capacity = 0;
-
     assert_null(array_reserve(NULL, &capacity, 0, 8));
     assert_int_equal(capacity, 0);
 }

@@ -63,14 +63,13 @@ static void arena_gives_aligned_memory(void **state)
 {
     (void)state;
     struct arena arena;
-
     arena_init(&arena, 0);
     for (size_t bytes = 0; bytes < 40000; bytes += 997) {
-        char *memory = (char *)arena_alloc(&arena, bytes);
+        char *memory = arena_alloc(&arena, bytes);
         assert_int_equal((uintptr_t)memory % 16, 0);
         memset(memory, 0xab, bytes);
     }
-    char *zeroed = (char *)arena_zalloc(&arena, 100);
+    char *zeroed = arena_zalloc(&arena, 100);
     for (size_t i = 0; i < 100; i++) {
         assert_int_equal(zeroed[i], 0);
     }
@@ -81,7 +80,6 @@ static void arena_reset_keeps_one_small_block(void **state)
 {
     (void)state;
     struct arena arena;
-
     arena_init(&arena, 0);
     (void)arena_alloc(&arena, 100);
     (void)arena_alloc(&arena, 1 << 20);
@@ -98,7 +96,6 @@ static void bounded_arenas_say_when_they_are_over(void **state)
 {
     (void)state;
     struct arena arena;
-
     arena_init_bounded(&arena, 1 << 20);
     assert_int_equal(arena_check(&arena).code, CODE_OK);
     memset(arena_alloc(&arena, 1 << 19), 1, 1 << 19);
@@ -116,7 +113,6 @@ static void arena_texts(void **state)
 {
     (void)state;
     struct arena arena;
-
     arena_init(&arena, 0);
     str copy = arena_copy(&arena, (str){"abcd", 2});
     assert_str(copy, "ab");
@@ -132,7 +128,6 @@ static void arena_texts(void **state)
 static void json(const char *expected, str text)
 {
     struct buf buf = {0};
-
     buf_put_json_string(&buf, text);
     assert_str(buf_str(&buf), expected);
     buf_fini(&buf);
@@ -164,7 +159,6 @@ static void buf_grows_and_resets(void **state)
 {
     (void)state;
     struct buf buf = {0};
-
     for (int i = 0; i < 1000; i++) {
         buf_printf(&buf, "%03d", i);
     }
@@ -185,7 +179,6 @@ static void crc32c_known_answers(void **state)
     (void)state;
     char zeros[32] = {0};
     char text[1000];
-
     assert_int_equal(crc32c(0, STR("123456789")), 0xe3069283);
     assert_int_equal(crc32c(0, str_make(zeros, sizeof(zeros))), 0x8a9136aa);
     assert_int_equal(crc32c(0, STR_EMPTY), 0);
@@ -207,7 +200,6 @@ static void uuid_round_trip(void **state)
     char text[UUID_TEXT_BYTES];
     uuid id = uuid_v7(0x0123456789ab, ones);
     uuid back;
-
     uuid_format(id, text);
     assert_string_equal(text, "01234567-89ab-7fff-bfff-ffffffffffff");
     assert_true(uuid_parse(str_of(text), &back));
@@ -224,7 +216,6 @@ static void uuid_refuses_other_forms(void **state)
 {
     (void)state;
     uuid id = {{1}};
-
     assert_false(uuid_parse(STR(""), &id));
     assert_false(uuid_parse(STR("0123456789ab7fffbfffffffffffffffffff"), &id));
     assert_false(uuid_parse(STR("01234567-89ab-7fff-bfff-fffffffffff"), &id));
@@ -240,7 +231,6 @@ static void clocks_and_randomness(void **state)
     uint64_t before_us = sys_monotonic_us();
     uint8_t a[16] = {0};
     uint8_t b[16] = {0};
-
     sys_random(a, sizeof(a));
     sys_random(b, sizeof(b));
     assert_memory_not_equal(a, b, sizeof(a));
@@ -253,7 +243,6 @@ static size_t captured_log(const char *value, char *ret, size_t bytes_max)
 {
     int ends[2];
     int old = dup(STDERR_FILENO);
-
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDERR_FILENO);
     log_line(LOG_WARN, "thing_happened", "run=%s", value);
@@ -272,7 +261,6 @@ static void log_line_is_one_line(void **state)
     (void)state;
     char line[4096];
     char value[3000];
-
     size_t len = captured_log("a\nb", line, sizeof(line) - 1);
     line[len] = '\0';
     assert_string_equal(line + 24, " warn  thing_happened run=a b\n");

@@ -20,7 +20,6 @@ static void bytes_by_hand(void **state)
     (void)state;
     uint8_t little[4] = {0};
     uint8_t big[4] = {0};
-
     endian_put_le(little, 0x01020304, 4);
     assert_memory_equal(little, "\x04\x03\x02\x01", 4);
     endian_put_be(big, 0x01020304, 4);
@@ -35,7 +34,6 @@ static void come_back(void **state)
 {
     (void)state;
     uint64_t seed = 42;
-
     for (uint64_t step = 0; step < 20000; step++) {
         uint8_t bytes[2][8];
         seed = map_hash_u64(seed + step);
@@ -43,7 +41,6 @@ static void come_back(void **state)
         uint64_t mask = len == 8 ? UINT64_MAX : ((uint64_t)1 << (8 * len)) - 1;
         uint64_t a = map_hash_u64(seed) & mask;
         uint64_t b = map_hash_u64(seed + 1) & mask;
-
         endian_put_le(bytes[0], a, len);
         assert_true(endian_get_le(bytes[0], len) == a);
         endian_put_be(bytes[0], a, len);
@@ -58,7 +55,6 @@ static void written_by_buf(void **state)
 {
     (void)state;
     struct buf buf = {0};
-
     buf_put_u16_le(&buf, 0x0102);
     buf_put_u32_le(&buf, 0x03040506);
     buf_put_u64_le(&buf, 0x0708090a0b0c0d0e);
@@ -76,14 +72,12 @@ static void taken_apart(void **state)
 {
     (void)state;
     const str record = STR("\x01\x02\x00tail\xff\xfe");
-
     for (size_t len = 0; len <= record.len; len++) {
         struct endian_reader reader = {.rest = str_make(record.ptr, len)};
         uint8_t last[2] = {7, 7};
         uint64_t one = endian_take_le(&reader, 1);
         uint64_t two = endian_take_le(&reader, 2);
         str text = endian_take_text(&reader, 4);
-
         endian_take_bytes(&reader, last, 2);
         assert_int_equal(one, len >= 1 ? 1 : 0);
         assert_int_equal(two, len >= 3 ? 2 : 0);
@@ -98,7 +92,6 @@ static void short_once_and_for_all(void **state)
 {
     (void)state;
     struct endian_reader reader = {.rest = STR("\x01\x02")};
-
     assert_int_equal(endian_take_le(&reader, 4), 0);
     assert_int_equal(endian_take_le(&reader, 1), 0);
     assert_int_equal(endian_take_text(&reader, 0).len, 0);

@@ -40,14 +40,12 @@ static bool is_before(const struct item *a, const struct item *b)
 static bool number_is_before(const void *context, const void *a, const void *b)
 {
     const struct model *model = context;
-
     return is_before(&model->items[*(const uint32_t *)a], &model->items[*(const uint32_t *)b]);
 }
 
 static void number_moved(void *context, const void *item, uint32_t place)
 {
     struct model *model = context;
-
     model->items[*(const uint32_t *)item].place = place;
 }
 
@@ -84,7 +82,6 @@ static void start(struct model *model, const struct heap_order *order)
 static void add(struct model *model, uint32_t number)
 {
     struct item *item = &model->items[number];
-
     heap_add(&model->heap, model->heap.order == &numbers ? (const void *)&number : &item);
     model->count++;
 }
@@ -93,10 +90,8 @@ static void check(const struct model *model)
 {
     uint32_t least = UINT32_MAX;
     uint32_t count = 0;
-
     for (uint32_t i = 0; i < ITEMS; i++) {
         const struct item *item = &model->items[i];
-
         if (item->place == HEAP_NONE) {
             continue;
         }
@@ -107,7 +102,6 @@ static void check(const struct model *model)
     assert_int_equal(model->heap.count, count);
     assert_int_equal(model->count, count);
     const void *first = heap_first(&model->heap);
-
     assert_true((first == NULL) == (count == 0));
     if (first != NULL) {
         assert_int_equal(item_at(model, first)->key, least);
@@ -119,7 +113,6 @@ static void take_step(struct model *model, uint64_t drawn)
     uint32_t number = (uint32_t)(drawn >> 8) % ITEMS;
     struct item *item = &model->items[number];
     uint32_t key = (uint32_t)(drawn >> 40) % KEYS;
-
     if (item->place == HEAP_NONE) {
         item->key = key;
         add(model, number);
@@ -139,7 +132,6 @@ static void random_walk(void **state)
     static struct model model;
     static struct model again;
     uint64_t seed = 42;
-
     start(&model, &numbers);
     start(&again, &pointers);
     for (uint32_t step = 0; step < STEPS; step++) {
@@ -161,7 +153,6 @@ static void comes_out_sorted(void **state)
     (void)state;
     static struct model model;
     uint32_t before = 0;
-
     start(&model, &numbers);
     for (uint32_t i = 0; i < ITEMS; i++) {
         model.items[i].key = (uint32_t)map_hash_u64(i) % KEYS;
@@ -169,7 +160,6 @@ static void comes_out_sorted(void **state)
     }
     for (uint32_t i = 0; i < ITEMS; i++) {
         const struct item *first = item_at(&model, heap_first(&model.heap));
-
         assert_true(first->key >= before);
         before = first->key;
         heap_remove(&model.heap, 0);

@@ -38,7 +38,6 @@ static void order_limit_and_wake(void **state)
     atomic_int wakes = 0;
     struct inbox *inbox = inbox_new(2, count_wake, &wakes);
     struct inbox_node nodes[3];
-
     assert_null(inbox_take(inbox, 1));
     assert_true(inbox_push(inbox, &nodes[0]));
     assert_true(inbox_push(inbox, &nodes[1]));
@@ -46,7 +45,6 @@ static void order_limit_and_wake(void **state)
     inbox_push_always(inbox, &nodes[2]);
     assert_int_equal(inbox_count(inbox), 3);
     assert_int_equal(atomic_load(&wakes), 1);
-
     struct inbox_node *taken = inbox_take(inbox, 2);
     assert_ptr_equal(taken, &nodes[0]);
     assert_ptr_equal(taken->next, &nodes[1]);
@@ -54,7 +52,6 @@ static void order_limit_and_wake(void **state)
     assert_true(inbox_wait(inbox, 0));
     assert_ptr_equal(inbox_take(inbox, 9), &nodes[2]);
     assert_false(inbox_wait(inbox, 0));
-
     assert_true(inbox_push(inbox, &nodes[1]));
     assert_int_equal(atomic_load(&wakes), 2);
     assert_ptr_equal(inbox_take(inbox, 1), &nodes[1]);
@@ -66,7 +63,6 @@ static void wait_times_out(void **state)
 {
     (void)state;
     struct inbox *inbox = inbox_new(1, NULL, NULL);
-
     assert_false(inbox_wait(inbox, 5));
     inbox_free(inbox);
 }
@@ -80,7 +76,6 @@ struct producer {
 static void *produce(void *context)
 {
     struct producer *producer = (struct producer *)context;
-
     for (int i = 0; i < NODES_EACH; i++) {
         if (!inbox_push(producer->inbox, &producer->nodes[i].node)) {
             inbox_push_always(producer->inbox, &producer->nodes[i].node);
@@ -92,7 +87,7 @@ static void *produce(void *context)
 static void start(struct producer *producer, struct inbox *inbox, int index)
 {
     producer->inbox = inbox;
-    producer->nodes = (struct numbered *)xcalloc(NODES_EACH, sizeof(struct numbered));
+    producer->nodes = xcalloc(NODES_EACH, sizeof(struct numbered));
     for (int i = 0; i < NODES_EACH; i++) {
         producer->nodes[i].producer = index;
         producer->nodes[i].number = i;
@@ -108,7 +103,6 @@ static void many_producers(void **state)
     struct producer producers[PRODUCERS];
     int next[PRODUCERS] = {0};
     int taken = 0;
-
     for (int i = 0; i < PRODUCERS; i++) {
         start(&producers[i], inbox, i);
     }

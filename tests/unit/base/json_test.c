@@ -41,7 +41,6 @@ static void test_accepts_every_valid_shape(void **state)
         "[1,[2,{\"a\":[]}],{}]",
         "{\"a\":1,\"a\":{\"b\":null}}   \r\n\t ",
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         if (!json_is_valid(str_of(texts[i]))) {
@@ -95,7 +94,6 @@ static void test_refuses_every_fault(void **state)
         "//a\n1",
         "\xef\xbb\xbf{}",
     };
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         if (json_is_valid(str_of(texts[i]))) {
@@ -107,11 +105,9 @@ static void test_refuses_every_fault(void **state)
 static void test_names_fault_and_place(void **state)
 {
     struct arena arena;
-
     (void)state;
     arena_init(&arena, 0);
     status refused = json_validate(STR("{\"a\": [1, 2,]}"), &arena);
-
     assert_int_equal(refused.code, CODE_INVALID_ARGUMENT);
     assert_string_equal(refused.why, "no valid JSON: an unexpected character at byte 12");
     refused = json_validate(STR_EMPTY, &arena);
@@ -123,7 +119,6 @@ static void test_names_fault_and_place(void **state)
 static void test_limits_depth(void **state)
 {
     char text[2 * (JSON_DEPTH_MAX + 1)];
-
     (void)state;
     for (size_t depth = JSON_DEPTH_MAX; depth <= JSON_DEPTH_MAX + 1; depth++) {
         memset(text, '[', depth);
@@ -154,7 +149,6 @@ static void test_finds_raw_slices(void **state)
     str object = STR(" { \"n\" : 9033012299842426000 , \"o\":{ \"x\" : [1, \"]}\" ] },"
                      "\"n\\u0061me\":\"v\",\"last\":1,\"last\":2}");
     str value;
-
     (void)state;
     assert_true(json_object_get(object, STR("n"), &value));
     assert_str(value, "9033012299842426000");
@@ -175,7 +169,6 @@ static void test_walks_arrays(void **state)
     struct json_iterator elements = json_elements(STR("[1, \"a,b\" ,[2,3],{},null ]"));
     static const char *const expected[] = {"1", "\"a,b\"", "[2,3]", "{}", "null"};
     str value;
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         assert_true(json_next_element(&elements, &value));
@@ -204,7 +197,6 @@ static void test_decodes_strings(void **state)
         {"\"\xf0\x9f\"", "\xf0\x9f"},
     };
     struct buf decoded = {0};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         buf_reset(&decoded);
@@ -226,7 +218,6 @@ static void test_reads_scalars(void **state)
     uint64_t whole = 7;
     double number;
     bool truth = false;
-
     (void)state;
     assert_true(json_to_u64(STR("18446744073709551615"), &whole));
     assert_true(whole == UINT64_MAX);
@@ -256,7 +247,6 @@ static void test_merges_without_reprinting(void **state)
         {"{}", "{}", "{}"},
     };
     struct buf merged = {0};
-
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         buf_reset(&merged);
@@ -274,7 +264,6 @@ static void walk_everything(str text)
     struct buf decoded = {0};
     str key;
     str value;
-
     (void)json_check(text);
     while (json_next_member(&members, &key, &value)) {
         (void)json_string_decode(key, &decoded);
@@ -293,12 +282,10 @@ static void test_stays_inside_damaged_text(void **state)
     static const char rich[] = "{\"a\\\"\\u00e9\":[1,{\"b\":\"\\ud83d\\ude00\\\\\"},true],"
                                "\"\\ud83d\":-1.5e7,\"c\":{\"d\":[[]]}}";
     const size_t len = sizeof(rich) - 1;
-
     (void)state;
     for (size_t cut = 0; cut <= len; cut++) {
         char *prefix = xstrndup(rich, cut);
-        char *exact = (char *)xmalloc(cut == 0 ? 1 : cut);
-
+        char *exact = xmalloc(cut == 0 ? 1 : cut);
         memcpy(exact, prefix, cut);
         assert_int_equal(json_is_valid(str_make(exact, cut)), cut == len);
         walk_everything(str_make(exact, cut));
@@ -343,6 +330,5 @@ int main(void)
         cmocka_unit_test(test_stays_inside_damaged_text),
         cmocka_unit_test(test_utf8_tail),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

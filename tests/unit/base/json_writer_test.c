@@ -32,7 +32,6 @@ static void members_and_elements(void **state)
     struct buf buf = {0};
     struct json_writer writer = json_writer_of(&buf);
     uuid id;
-
     assert_true(uuid_parse(STR("01234567-89ab-7def-8123-456789abcdef"), &id));
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "text", STR("a \"b\"\n\xff"));
@@ -63,7 +62,6 @@ static void one_value_alone(void **state)
     (void)state;
     struct buf buf = {0};
     struct json_writer writer = json_writer_of(&buf);
-
     json_put_u64(&writer, NULL, 7);
     assert_text(&buf, "7");
     buf_put(&buf, STR("before "));
@@ -78,7 +76,6 @@ static void members_of_another(void **state)
     (void)state;
     struct buf buf = {0};
     struct json_writer writer = json_writer_of(&buf);
-
     json_begin_object(&writer, NULL);
     json_put_members(&writer, STR("{}"));
     json_put_members(&writer, STR(" {\"a\" : 1, \"b\":{}} "));
@@ -95,7 +92,6 @@ static void deepest(void **state)
     (void)state;
     struct buf buf = {0};
     struct json_writer writer = json_writer_of(&buf);
-
     for (unsigned i = 0; i < JSON_WRITER_DEPTH_MAX; i++) {
         if (i % 2 == 0) {
             json_begin_object(&writer, NULL);
@@ -125,10 +121,8 @@ static void write_tree(struct json_writer *writer, const char *name, uint64_t *s
     uint64_t drawn = draw(seed);
     char text[8];
     unsigned count = (unsigned)(drawn >> 32) % 4;
-
     if (drawn % 4 < 2 && depth < 8) {
         bool is_object = drawn % 4 == 0;
-
         if (is_object) {
             json_begin_object(writer, name);
         } else {
@@ -150,7 +144,6 @@ static void write_tree(struct json_writer *writer, const char *name, uint64_t *s
         return;
     }
     uint64_t bytes = draw(seed);
-
     memcpy(text, &bytes, sizeof(text));
     json_put_string(writer, name, str_make(text, sizeof(text)));
 }
@@ -163,11 +156,9 @@ static void check_tree(str value, uint64_t *seed, unsigned depth)
     uint64_t number;
     str key;
     str element;
-
     if (drawn % 4 < 2 && depth < 8) {
         bool is_object = drawn % 4 == 0;
         struct json_iterator iterator = is_object ? json_members(value) : json_elements(value);
-
         assert_int_equal(json_kind_of(value), is_object ? JSON_OBJECT : JSON_ARRAY);
         for (unsigned i = 0; i < count; i++) {
             assert_true(is_object ? json_next_member(&iterator, &key, &element)
@@ -191,11 +182,9 @@ static void random_trees(void **state)
 {
     (void)state;
     struct buf buf = {0};
-
     for (uint64_t tree = 0; tree < TREES; tree++) {
         struct json_writer writer = json_writer_of(&buf);
         uint64_t seed = tree;
-
         write_tree(&writer, NULL, &seed, 0);
         assert_true(json_is_valid(buf_str(&buf)));
         seed = tree;

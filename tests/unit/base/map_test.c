@@ -51,7 +51,6 @@ static void check_all(const struct map *map, unsigned quality, const bool *model
 {
     for (uint32_t number = 0; number < NUMBERS; number++) {
         uint32_t found = UINT32_MAX;
-
         assert_int_equal(finds(map, quality, key_of(number), &found), model[number]);
         assert_int_equal(found, model[number] ? number : UINT32_MAX);
         assert_false(finds(map, quality, key_of(number) + 1, &found));
@@ -66,12 +65,10 @@ static void random_walk(void **state)
         bool model[NUMBERS] = {false};
         uint32_t count = 0;
         uint64_t seed = 42 + quality;
-
         map_init(&map, &test_keys, &quality);
         for (uint32_t step = 0; step < (quality == 0 ? STEPS / 10 : STEPS); step++) {
             seed = map_hash_u64(seed + step);
             uint32_t number = (uint32_t)(seed >> 32) % NUMBERS;
-
             if (model[number]) {
                 map_remove(&map, number);
             } else {
@@ -95,7 +92,6 @@ static void empty_and_bounded(void **state)
     unsigned quality = 2;
     struct map map;
     uint32_t found;
-
     map_init(&map, &test_keys, &quality);
     assert_false(finds(&map, quality, 1, &found));
     for (uint32_t number = 0; number < 100000; number++) {
@@ -116,7 +112,6 @@ static void mixing_spreads(void **state)
     (void)state;
     bool seen[256] = {false};
     unsigned count = 0;
-
     for (uint64_t value = 0; value < 1024; value++) {
         uint8_t low = (uint8_t)map_hash_u64(value << 40);
         count += seen[low] ? 0 : 1;

@@ -42,7 +42,6 @@ static void check_all(const struct table *table, unsigned quality, const struct 
         uint64_t key = things[i].key;
         uint64_t other = key + 1;
         const struct table_link *found = table_find(table, hash_key(quality, key), &key);
-
         assert_ptr_equal(found, things[i].is_there ? &things[i].link : NULL);
         assert_null(table_find(table, hash_key(quality, other), &other));
     }
@@ -56,7 +55,6 @@ static void random_walk(void **state)
         struct table table;
         size_t count = 0;
         uint64_t seed = 42 + quality;
-
         table_init(&table, has_key);
         for (size_t i = 0; i < THINGS; i++) {
             things[i] = (struct thing){.key = i * 3 + 1};
@@ -64,7 +62,6 @@ static void random_walk(void **state)
         for (uint32_t step = 0; step < STEPS; step++) {
             seed = map_hash_u64(seed + step);
             struct thing *thing = &things[(seed >> 32) % THINGS];
-
             if (thing->is_there) {
                 table_remove(&table, &thing->link);
             } else {
@@ -88,12 +85,10 @@ static void room_is_kept(void **state)
     static struct thing things[1000];
     struct table table;
     uint64_t key = 1;
-
     table_init(&table, has_key);
     assert_null(table_find(&table, key, &key));
     table_reserve(&table, 1000);
     struct table_link **chains = table.chains;
-
     for (size_t i = 0; i < 1000; i++) {
         things[i].key = i;
         table_add(&table, &things[i].link, i);

@@ -16,7 +16,6 @@ __attribute__((format(printf, 2, 3))) static void note(char *log, const char *fo
 {
     size_t len = strlen(log);
     va_list args;
-
     va_start(args, format);
     vsnprintf(log + len, LOG_BYTES - len, format, args);
     va_end(args);
@@ -33,14 +32,12 @@ void fixture_expect_log(struct fixture *fixture, const char *expected)
 static void welcomed(void *context, const Polos__V1__Welcome *welcome)
 {
     struct fixture *fixture = context;
-
     note(fixture->log, "welcome%s;", welcome->resumed ? " back" : "");
 }
 
 static void stop(struct polos_task *task, const char *cause)
 {
     struct fixture *fixture = polos_task_context(task);
-
     note(fixture->log, "stop %s %s;", polos_task_message(task)->task_id, cause);
     if (!fixture->holds_on) {
         polos_task_done(task, &fixture_value);
@@ -50,14 +47,12 @@ static void stop(struct polos_task *task, const char *cause)
 static void cancel(struct polos_task *task)
 {
     struct fixture *fixture = polos_task_context(task);
-
     note(fixture->log, "cancel %s;", polos_task_message(task)->task_id);
 }
 
 static void given(void *context, struct polos_task *task)
 {
     struct fixture *fixture = context;
-
     note(fixture->log, "given %s;", polos_task_message(task)->task_id);
     polos_task_set_context(task, fixture);
     polos_task_on_stop(task, stop);
@@ -73,14 +68,12 @@ static void ready(void *context)
 static void draining(void *context)
 {
     struct fixture *fixture = context;
-
     note(fixture->log, "draining;");
 }
 
 static void settled(void *context, struct polos_task *task, const struct polos_error *error)
 {
     struct fixture *fixture = polos_task_context(task);
-
     note(fixture->log, "%s %s;", error == NULL ? "durable" : error->reason, (const char *)context);
 }
 
@@ -88,7 +81,6 @@ void fixture_came(void *context, struct polos_task *task, const struct polos_err
                   const Polos__V1__TaskOutcome *outcome)
 {
     struct fixture *fixture = polos_task_context(task);
-
     note(fixture->log, "%s %s;", error == NULL ? outcome->value_json : error->reason,
          (const char *)context);
 }
@@ -101,7 +93,6 @@ static bool receive(struct fixture *fixture, uint64_t seq, uint64_t ack,
                     Polos__V1__ServerMessage__MessageCase message_case, void *body)
 {
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
-
     message.seq = seq;
     message.ack = ack;
     message.message_case = message_case;
@@ -120,7 +111,6 @@ bool fixture_receive_welcome(struct fixture *fixture, const char *name, bool res
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
     Polos__V1__HeldTask held = POLOS__V1__HELD_TASK__INIT;
     Polos__V1__HeldTask *helds[] = {&held};
-
     welcome.session = (char *)name;
     welcome.resumed = resumed;
     held.task_id = (char *)lost;
@@ -134,7 +124,6 @@ static bool receive_whole_task(struct fixture *fixture, uint64_t seq, const Polo
 {
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
     uint8_t packed[512];
-
     message.seq = seq;
     message.ack = fixture->ack;
     message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
@@ -154,7 +143,6 @@ bool fixture_receive_task_with(struct fixture *fixture, uint64_t seq, const char
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     Polos__V1__SettledStep all[2 * STEPS_MAX];
     Polos__V1__SettledStep *pointers[2 * STEPS_MAX];
-
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = (char *)"true";
     for (size_t i = 0; i < steps + orders; i++) {
@@ -184,7 +172,6 @@ bool fixture_receive_outcome(struct fixture *fixture, uint64_t seq, uint64_t ack
 {
     Polos__V1__Outcome message = POLOS__V1__OUTCOME__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
-
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = (char *)"true";
     message.task_id = (char *)id;
@@ -199,7 +186,6 @@ bool fixture_receive_more(struct fixture *fixture, uint64_t seq, const char *id,
     Polos__V1__Task task = POLOS__V1__TASK__INIT;
     Polos__V1__Outcome outcome = POLOS__V1__OUTCOME__INIT;
     uint8_t packed[512];
-
     task.task_id = outcome.task_id = (char *)id;
     task.epoch = 1;
     task.has_more = outcome.has_more = true;
@@ -224,7 +210,6 @@ bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t fir
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     uint8_t packed[512];
     char value[8];
-
     snprintf(value, sizeof(value), "%u", (unsigned)first);
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = is_last ? (char *)"" : value;
@@ -252,7 +237,6 @@ bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *i
                             const char *cause)
 {
     Polos__V1__CancelTask message = POLOS__V1__CANCEL_TASK__INIT;
-
     message.task_id = (char *)id;
     message.epoch = epoch;
     message.cause = (char *)cause;
@@ -263,7 +247,6 @@ bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t ref
                              const char *reason)
 {
     Polos__V1__Refused refused = POLOS__V1__REFUSED__INIT;
-
     refused.refused_seq = refused_seq;
     refused.reason = (char *)reason;
     refused.message = (char *)"no";
@@ -301,7 +284,6 @@ void fixture_expect_said(struct fixture *fixture, const char *expected)
 {
     struct polos_session_message message;
     char said[LOG_BYTES] = "";
-
     while (polos_session_next(fixture->session, &message)) {
         write_message(&message.message, said);
     }
@@ -312,7 +294,6 @@ static void write_hello(void *context, const Polos__V1__HostMessage *message)
 {
     struct fixture *fixture = context;
     const Polos__V1__Hello *hello = message->hello;
-
     fixture->hello[0] = '\0';
     note(fixture->hello, "%d session=%s", (int)message->ack, hello->session);
     for (size_t i = 0; i < hello->n_held; i++) {
@@ -323,7 +304,6 @@ static void write_hello(void *context, const Polos__V1__HostMessage *message)
 void fixture_dial(struct fixture *fixture)
 {
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
-
     polos_session_hello(fixture->session, &hello, write_hello, fixture);
 }
 

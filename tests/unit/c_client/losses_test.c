@@ -91,7 +91,6 @@ static void given(void *context, struct polos_task *task)
 {
     struct peer *peer = context;
     struct peer_task *known = task_of(peer, polos_task_message(task)->task_id);
-
     assert_null(known->task);
     known->task = task;
     known->at = 0;
@@ -101,7 +100,6 @@ static void given(void *context, struct polos_task *task)
 static void settled(void *context, struct polos_task *task, const struct polos_error *error)
 {
     struct peer_task *known = context;
-
     (void)task;
     assert_null(error);
     known->durable++;
@@ -112,7 +110,6 @@ static void came(void *context, struct polos_task *task, const struct polos_erro
                  const Polos__V1__TaskOutcome *outcome)
 {
     struct peer_task *known = context;
-
     assert_null(error);
     assert_ptr_equal(task, known->task);
     assert_true(known->is_waiting);
@@ -125,7 +122,6 @@ static void came(void *context, struct polos_task *task, const struct polos_erro
 static void do_next(struct peer_task *known)
 {
     char key[8];
-
     snprintf(key, sizeof(key), "%u", known->at);
     if (polos_task_settled(known->task, key) != NULL) {
         known->at++;
@@ -142,7 +138,6 @@ static void work(struct peer *peer)
 {
     struct peer_task *known = &peer->tasks[draw(peer, TASKS)];
     struct polos_task *task = known->task;
-
     if (task == NULL) {
         return;
     }
@@ -165,7 +160,6 @@ static void deliver(struct peer *peer, Polos__V1__ServerMessage *message)
 {
     size_t bytes = polos__v1__server_message__get_packed_size(message);
     uint8_t *packed = malloc(bytes);
-
     assert_non_null(packed);
     polos__v1__server_message__pack(message, packed);
     Polos__V1__ServerMessage *copy = polos__v1__server_message__unpack(NULL, bytes, packed);
@@ -180,7 +174,6 @@ static void deliver_outcome(struct peer *peer, Polos__V1__ServerMessage *message
     Polos__V1__Outcome body = POLOS__V1__OUTCOME__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     char key[8];
-
     snprintf(key, sizeof(key), "%u", said->deed);
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = body.key = key;
@@ -200,7 +193,6 @@ static void deliver_task(struct peer *peer, Polos__V1__ServerMessage *message,
     Polos__V1__SettledStep steps[DEEDS_MAX];
     Polos__V1__SettledStep *pointers[DEEDS_MAX];
     char keys[DEEDS_MAX][8];
-
     for (unsigned i = 0; i < DEEDS_MAX; i++) {
         if (known->deeds[i] == SETTLED) {
             snprintf(keys[i], sizeof(keys[i]), "%u", i);
@@ -224,7 +216,6 @@ static void deliver_said(struct peer *peer, uint64_t seq)
 {
     const struct peer_said *said = &peer->said[seq - 1];
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
-
     message.seq = seq;
     message.ack = peer->dealt;
     if (said->is_outcome) {
@@ -255,7 +246,6 @@ static void give(struct peer *peer, struct peer_task *task)
 static void answer(struct peer *peer, const struct peer_task *task, unsigned deed)
 {
     size_t place = (size_t)(task - peer->tasks);
-
     say(peer, (struct peer_said){.task = place, .deed = deed, .is_outcome = true});
 }
 
@@ -264,7 +254,6 @@ static void answer(struct peer *peer, const struct peer_task *task, unsigned dee
 static unsigned outcomes_of(const struct peer_task *task)
 {
     unsigned count = 0;
-
     for (unsigned i = 1; i < DEEDS_MAX; i += 2) {
         count += task->deeds[i] == SETTLED;
     }
@@ -275,7 +264,6 @@ static void hear_step(struct peer *peer, const Polos__V1__StepDone *done)
 {
     struct peer_task *task = task_of(peer, done->task_id);
     unsigned deed = (unsigned)atoi(done->key);
-
     if (done->epoch != task->epoch) {
         return;
     }
@@ -291,7 +279,6 @@ static void hear_order(struct peer *peer, const Polos__V1__Order *order)
 {
     struct peer_task *task = task_of(peer, order->task_id);
     unsigned deed = (unsigned)atoi(order->key);
-
     if (order->epoch != task->epoch) {
         return;
     }
@@ -307,7 +294,6 @@ static void hear_order(struct peer *peer, const Polos__V1__Order *order)
 static void hear_park(struct peer *peer, const Polos__V1__Park *park)
 {
     struct peer_task *task = task_of(peer, park->task_id);
-
     if (park->epoch != task->epoch || task->is_parked) {
         return;
     }
@@ -343,7 +329,6 @@ static void hear(struct peer *peer, const Polos__V1__HostMessage *message)
 static void hear_all(struct peer *peer)
 {
     struct polos_session_message message;
-
     while (!peer->is_cut && polos_session_next(peer->session, &message)) {
         if (draw(peer, 20) == 0) {
             peer->is_cut = true; /* This one and all after it are lost. */
@@ -389,7 +374,6 @@ static void forget(struct peer *peer)
 static void hear_hello(void *context, const Polos__V1__HostMessage *message)
 {
     struct peer *peer = context;
-
     peer->is_known = peer->sessions > 0 && strcmp(message->hello->session, peer->name) == 0 &&
                      draw(peer, 10) > 0;
     if (peer->is_known) {
@@ -410,7 +394,6 @@ static void dial(struct peer *peer)
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
-
     polos_session_hello(peer->session, &hello, hear_hello, peer);
     peer->is_cut = draw(peer, 10) < 3;
     if (peer->is_cut) {
@@ -432,7 +415,6 @@ static void dial(struct peer *peer)
 static void settle_some(struct peer *peer)
 {
     struct peer_task *task = &peer->tasks[draw(peer, TASKS)];
-
     for (unsigned i = 1; i < DEEDS_MAX; i += 2) {
         if (task->deeds[i] == ORDERED) {
             task->deeds[i] = SETTLED;
@@ -449,7 +431,6 @@ static void settle_some(struct peer *peer)
 static void turn(struct peer *peer)
 {
     struct peer_task *next = &peer->tasks[draw(peer, TASKS)];
-
     hear_all(peer);
     if (!peer->is_cut && draw(peer, 10) < 7) {
         Polos__V1__ServerMessage ack = POLOS__V1__SERVER_MESSAGE__INIT;
@@ -472,7 +453,6 @@ static void turn(struct peer *peer)
 static bool is_over(const struct peer *peer)
 {
     bool all = polos_session_is_settled(peer->session);
-
     for (size_t i = 0; i < TASKS; i++) {
         all = all && peer->tasks[i].has_ended;
     }
@@ -482,7 +462,6 @@ static bool is_over(const struct peer *peer)
 static void run_seed(unsigned seed)
 {
     struct peer *peer = calloc(1, sizeof(*peer));
-
     assert_non_null(peer);
     peer->chance = seed;
     peer->is_cut = true;
@@ -521,6 +500,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_lost_or_done_twice_under_any_losses),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

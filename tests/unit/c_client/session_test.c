@@ -15,7 +15,6 @@
 static void test_nothing_is_said_before_welcome(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_begin(&fixture);
     fixture_dial(&fixture);
@@ -29,7 +28,6 @@ static void test_nothing_is_said_before_welcome(void **state)
 static void test_a_task_goes_from_given_to_durable(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -49,7 +47,6 @@ static void test_a_task_goes_from_given_to_durable(void **state)
 static void test_steps_count_on_from_those_that_came(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 3));
@@ -64,7 +61,6 @@ static void test_steps_count_on_from_those_that_came(void **state)
 static void test_repetitions_are_passed_over_and_gaps_are_errors(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -79,7 +75,6 @@ static void test_repetitions_are_passed_over_and_gaps_are_errors(void **state)
 static void test_a_task_in_pieces_is_given_whole(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_more(&fixture, 1, "r.1", true));
@@ -99,7 +94,6 @@ static void test_a_task_in_pieces_is_given_whole(void **state)
 static void test_pieces_that_do_not_come_are_not_waited_for(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_more(&fixture, 1, "r.1", true));
@@ -116,7 +110,6 @@ static void test_pieces_that_do_not_come_are_not_waited_for(void **state)
 static void test_an_acknowledgement_is_owed_once(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -131,7 +124,6 @@ static void test_an_acknowledgement_is_owed_once(void **state)
 static void test_resume_says_again_what_was_not_acknowledged(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -151,7 +143,6 @@ static void test_resume_says_again_what_was_not_acknowledged(void **state)
 static void test_a_new_session_renumbers(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -173,7 +164,6 @@ static void test_a_new_session_renumbers(void **state)
 static void test_a_lost_task_is_stopped(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -193,7 +183,6 @@ static void test_a_lost_task_is_stopped(void **state)
 static void test_a_task_is_stopped_once(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 2, 0));
@@ -209,7 +198,6 @@ static void test_a_task_is_stopped_once(void **state)
 static void test_a_higher_epoch_takes_over_the_work(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -229,7 +217,6 @@ static void test_a_higher_epoch_takes_over_the_work(void **state)
 static void test_a_refused_step_gives_its_number_back(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -246,7 +233,6 @@ static void test_a_refused_step_gives_its_number_back(void **state)
 static void test_a_refused_answer_becomes_an_error(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -263,7 +249,6 @@ static void test_a_refused_answer_becomes_an_error(void **state)
 static void test_a_stale_answer_ends_the_task(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -278,7 +263,6 @@ static void test_a_stale_answer_ends_the_task(void **state)
 static void test_a_drain_is_said_once_in_every_session(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     polos_session_drain(fixture.session, "over");
@@ -314,6 +298,5 @@ int main(void)
         cmocka_unit_test(test_a_stale_answer_ends_the_task),
         cmocka_unit_test(test_a_drain_is_said_once_in_every_session),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 static void test_a_cancelled_task_may_clean_up(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     fixture.cleans_up = true;
@@ -35,7 +34,6 @@ static void test_a_cancelled_task_may_clean_up(void **state)
 static void test_a_cancelled_task_without_cleanup_ends_by_itself(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     fixture.holds_on = true;
@@ -54,7 +52,6 @@ static void test_a_cancelled_task_without_cleanup_ends_by_itself(void **state)
 static void test_a_task_may_come_to_be_cancelled(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     fixture.cleans_up = fixture.is_cancelling = true;
@@ -69,7 +66,6 @@ static void test_a_task_may_come_to_be_cancelled(void **state)
 static void test_a_step_request_is_answered_once(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -97,7 +93,6 @@ static void test_step_requests_of_every_kind(void **state)
     Polos__V1__AwaitEvent awaited = POLOS__V1__AWAIT_EVENT__INIT;
     Polos__V1__Publish publish = POLOS__V1__PUBLISH__INIT;
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -114,7 +109,6 @@ static void test_step_requests_of_every_kind(void **state)
 static void test_a_refused_step_request_is_an_error(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -133,7 +127,6 @@ static void test_a_refused_step_request_is_an_error(void **state)
 static void test_step_requests_are_said_again_in_a_new_session(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -156,7 +149,6 @@ static void test_step_requests_are_said_again_in_a_new_session(void **state)
 static void test_a_higher_epoch_takes_over_the_step_requests(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -177,7 +169,6 @@ static void test_a_higher_epoch_takes_over_the_step_requests(void **state)
 static void test_a_parked_task_is_given_anew(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task_with(&fixture, 1, "r.1", 1, 2, 1));
@@ -202,7 +193,6 @@ static void test_a_parked_task_is_given_anew(void **state)
 static void test_a_park_that_was_lost_is_said_again(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -221,7 +211,6 @@ static void test_a_park_that_was_lost_is_said_again(void **state)
 static void test_a_task_may_come_before_its_park_is_acknowledged(void **state)
 {
     struct fixture fixture;
-
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
@@ -252,6 +241,5 @@ int main(void)
         cmocka_unit_test(test_a_park_that_was_lost_is_said_again),
         cmocka_unit_test(test_a_task_may_come_before_its_park_is_acknowledged),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

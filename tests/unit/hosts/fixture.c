@@ -16,7 +16,6 @@ static void copy_text(char *ret, size_t bytes, str text)
 struct payload *wire_pack(const struct server_message *message)
 {
     struct wire wire = {.seq = message->seq, .ack = message->ack, .kind = message->kind};
-
     switch (message->kind) {
     case SERVER_MESSAGE_WELCOME:
         copy_text(wire.token, sizeof(wire.token), message->welcome.session);
@@ -62,7 +61,6 @@ struct payload *wire_pack(const struct server_message *message)
 static void link_send(struct host_link *base, struct payload *payload)
 {
     struct test_link *link = container_of(base, struct test_link, link);
-
     assert_false(link->is_closed);
     assert_true(link->count < LINK_WIRES_MAX);
     memcpy(&link->wires[link->count++], payload_bytes(payload).ptr, sizeof(struct wire));
@@ -72,7 +70,6 @@ static void link_send(struct host_link *base, struct payload *payload)
 static void link_close(struct host_link *base, enum code code, enum reason reason, str message)
 {
     struct test_link *link = container_of(base, struct test_link, link);
-
     assert_false(link->is_closed);
     assert_null(link->link.session);
     link->is_closed = true;
@@ -99,7 +96,6 @@ const struct wire *link_next(struct test_link *link, enum server_message_kind ki
 {
     assert_true(link->read < link->count);
     const struct wire *wire = &link->wires[link->read++];
-
     assert_int_equal(wire->kind, kind);
     return wire;
 }
@@ -112,10 +108,8 @@ bool link_is_quiet(const struct test_link *link)
 static void note_lost(void *context, const struct host_loss *loss)
 {
     struct fixture *fixture = (struct fixture *)context;
-
     assert_true(fixture->lost_count < NOTED_MAX);
     struct noted_loss *noted = &fixture->lost[fixture->lost_count++];
-
     noted->held = (struct held_task){loss->task, loss->epoch};
     noted->is_excused = loss->is_excused;
     copy_text(noted->cause, sizeof(noted->cause), str_of(loss->cause));
@@ -124,7 +118,6 @@ static void note_lost(void *context, const struct host_loss *loss)
 static void count_up(void *context, uint8_t ret[16])
 {
     struct fixture *fixture = (struct fixture *)context;
-
     memset(ret, 0, 16);
     fixture->random++;
     memcpy(ret, &fixture->random, sizeof(fixture->random));
@@ -139,7 +132,6 @@ static bool no_facts(void *context, struct facts_cursor *cursor, struct host_fac
 void fixture_init(struct fixture *fixture, const struct hosts_options *limits)
 {
     struct hosts_options options = {0};
-
     memset(fixture, 0, sizeof(*fixture));
     if (limits != NULL) {
         options = *limits;
@@ -164,7 +156,6 @@ void fixture_fini(struct fixture *fixture)
 struct hosts_stats fixture_stats(const struct fixture *fixture)
 {
     struct hosts_stats stats;
-
     hosts_stats(fixture->hosts, &stats);
     return stats;
 }
@@ -172,11 +163,9 @@ struct hosts_stats fixture_stats(const struct fixture *fixture)
 static size_t parse_offers(const char *text, struct host_offer *ret)
 {
     size_t count = 0;
-
     while (*text != '\0') {
         size_t len = strcspn(text, ",");
         bool is_workflow = *text == '@';
-
         ret[count++] = (struct host_offer){is_workflow ? TASK_WORKFLOW : TASK_TOOL,
                                            str_make(text + is_workflow, len - is_workflow)};
         text += text[len] == ',' ? len + 1 : len;
@@ -200,7 +189,6 @@ enum code say_hello(struct fixture *fixture, struct test_link *link, const char 
         .held_count = held_count,
     };
     struct host_session *session;
-
     fixture->field = NULL;
     status outcome = hosts_hello(fixture->hosts, &link->link, &hello, fixture->now_ms,
                                  &fixture->arena, &fixture->field, &session);
@@ -225,7 +213,6 @@ struct host_session *connect_host(struct fixture *fixture, struct test_link *lin
 struct task_ref task_number(uint32_t number)
 {
     struct task_ref task = {.run = {{1}}, .effect = number};
-
     return task;
 }
 
@@ -245,7 +232,6 @@ enum host_receipt receive(struct fixture *fixture, struct test_link *link,
                           enum host_message_kind kind, uint64_t seq, uint32_t task, uint32_t epoch)
 {
     struct host_message message = host_says(kind, seq, task, epoch);
-
     return hosts_receive(fixture->hosts, link->link.session, &message, fixture->now_ms);
 }
 
@@ -254,7 +240,6 @@ struct host_session *dispatch(struct fixture *fixture, const char *name, uint32_
 {
     struct host_session *session = hosts_pick(fixture->hosts, TASK_TOOL, str_of(name), HOSTS_ANY);
     struct host_task work = {.task = task_number(task), .epoch = epoch};
-
     if (session != NULL) {
         hosts_give(fixture->hosts, session, &work);
     }
@@ -264,7 +249,6 @@ struct host_session *dispatch(struct fixture *fixture, const char *name, uint32_
 void acknowledge(struct fixture *fixture, struct test_link *link, uint64_t ack)
 {
     struct host_message message = {.ack = ack};
-
     assert_int_equal(hosts_receive(fixture->hosts, link->link.session, &message, fixture->now_ms),
                      HOST_RECEIPT_DROP);
 }

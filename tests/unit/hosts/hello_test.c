@@ -22,12 +22,10 @@ static void refuses_what_is_wrong(void **state)
     static const struct held_task five[5];
     struct fixture fixture;
     struct test_link link;
-
     memset(long_name, 'x', 129);
     snprintf(pair, sizeof(pair), "a,@%s", long_name);
     fixture_init(&fixture, &limits);
     link_init(&link);
-
     const struct {
         const char *host_id;
         uint32_t slots;
@@ -57,7 +55,6 @@ static void refuses_what_is_wrong(void **state)
     assert_int_equal(link.count, 0);
     assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     assert_int_equal(fixture_stats(&fixture).sessions, 0);
-
     long_name[128] = '\0'; /* 128 bytes are fine, and a tool and a workflow may share a name. */
     assert_int_equal(say_hello(&fixture, &link, long_name, 4, "a,@a", "", five, 4), CODE_OK);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_WELCOME)->lost_count, 4);
@@ -72,7 +69,6 @@ static void refuses_a_long_deployment_and_a_second_hello(void **state)
     struct test_link link;
     struct host_session *session;
     struct host_hello hello = {.host_id = STR("h"), .slots = 1};
-
     memset(long_name, 'x', sizeof(long_name));
     fixture_init(&fixture, NULL);
     link_init(&link);
@@ -81,7 +77,6 @@ static void refuses_a_long_deployment_and_a_second_hello(void **state)
         hosts_hello(fixture.hosts, &link.link, &hello, 1, &fixture.arena, &fixture.field, &session);
     assert_int_equal(refused.code, CODE_INVALID_ARGUMENT);
     assert_string_equal(fixture.field, "hello.deployment");
-
     hello.deployment.len = 128;
     refused =
         hosts_hello(fixture.hosts, &link.link, &hello, 1, &fixture.arena, &fixture.field, &session);
@@ -99,7 +94,6 @@ static void welcomes(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link other;
-
     fixture_init(&fixture, NULL);
     link_init(&link);
     assert_int_equal(say_hello(&fixture, &link, "h", 2, "a", "no such session", NULL, 0), CODE_OK);
@@ -111,7 +105,6 @@ static void welcomes(void **state)
     assert_int_equal(strspn(welcome->token, "0123456789abcdef"), 32);
     assert_false(welcome->resumed);
     assert_true(str_is(host_session_host_id(link.link.session), "h"));
-
     struct host_session *second = connect_host(&fixture, &other, "i", 2, "a");
     assert_string_not_equal(other.wires[0].token, welcome->token);
     assert_int_not_equal(host_session_number(second), host_session_number(link.link.session));
@@ -126,7 +119,6 @@ static void resumes_by_token(void **state)
     struct test_link link;
     struct test_link again;
     struct held_task held[] = {held_number(1, 1), held_number(2, 7), held_number(9, 1)};
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 4, "a");
     assert_ptr_equal(dispatch(&fixture, "a", 1, 1), session);
@@ -137,7 +129,6 @@ static void resumes_by_token(void **state)
     disconnect(&fixture, &link);
     hosts_mark_handled(fixture.hosts, host_session_number(session), 1);
     hosts_cancel(fixture.hosts, task_number(2), "run cancelled");
-
     link_init(&again);
     fixture.now_ms += LEASE_MS - 1;
     assert_int_equal(say_hello(&fixture, &again, "h", 4, "a", link.wires[0].token, held, 3),
@@ -151,7 +142,6 @@ static void resumes_by_token(void **state)
     assert_true(task_ref_equal(welcome->lost[0].task, task_number(2)));
     assert_int_equal(welcome->lost[0].epoch, 7);
     assert_true(task_ref_equal(welcome->lost[1].task, task_number(9)));
-
     /* Again, in order, what was not acknowledged; task 1 was. */
     assert_int_equal(link_next(&again, SERVER_MESSAGE_TASK)->seq, 2);
     const struct wire *cancel = link_next(&again, SERVER_MESSAGE_CANCEL);
@@ -161,7 +151,6 @@ static void resumes_by_token(void **state)
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&again));
     assert_int_equal(fixture.lost_count, 0);
-
     /* Numbering goes on both ways. */
     assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, 1, 1, 1), HOST_RECEIPT_DROP);
     assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, 2, 1, 1),
@@ -179,7 +168,6 @@ static void resuming_takes_over(void **state)
     struct test_link again;
     struct host_hello hello = {.host_id = STR("h"), .slots = 4};
     struct host_session *ret;
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 4, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -192,7 +180,6 @@ static void resuming_takes_over(void **state)
     assert_int_equal(refused.code, CODE_INVALID_ARGUMENT);
     assert_string_equal(fixture.field, "ack");
     assert_false(link.is_closed);
-
     hello.ack = 1;
     assert_int_equal(hosts_hello(fixture.hosts, &again.link, &hello, fixture.now_ms, &fixture.arena,
                                  &fixture.field, &ret)
@@ -205,7 +192,6 @@ static void resuming_takes_over(void **state)
     link_next(&again, SERVER_MESSAGE_WELCOME);
     assert_int_equal(link_next(&again, SERVER_MESSAGE_TASK)->seq, 2);
     assert_int_equal(fixture_stats(&fixture).connected, 1);
-
     /* It offers what the new hello says. */
     assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     hosts_flush(fixture.hosts);
@@ -218,7 +204,6 @@ static void token_of_another_host(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link thief;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 4, "a");
     link_init(&thief);
@@ -236,7 +221,6 @@ static void host_id_that_is_alive(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link other;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 4, "a");
     link_init(&other);
@@ -259,7 +243,6 @@ static void host_id_whose_stream_is_gone(void **state)
     /* 1 is held, 2 not, 3 in another epoch, 4 was only reserved, 5 is nobody's, 1 is doubled. */
     struct held_task held[] = {held_number(3, 2), held_number(1, 1), held_number(4, 1),
                                held_number(5, 1), held_number(1, 1)};
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 5, "a");
     uint64_t number = host_session_number(session);
@@ -270,7 +253,6 @@ static void host_id_whose_stream_is_gone(void **state)
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1),
                      HOST_RECEIPT_COMMAND);
     disconnect(&fixture, &link);
-
     link_init(&again);
     assert_int_equal(say_hello(&fixture, &again, "h", 5, "a", "", held, COUNT_OF(held)), CODE_OK);
     const struct wire *welcome = link_next(&again, SERVER_MESSAGE_WELCOME);
@@ -285,7 +267,6 @@ static void host_id_whose_stream_is_gone(void **state)
     }
     assert_int_equal(fixture_stats(&fixture).held, 1);
     assert_int_equal(fixture_stats(&fixture).sessions, 1);
-
     /* The reservation's session is over: its gift does nothing, and nothing stale counts. */
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(4), .epoch = 1});
     hosts_reserve(fixture.hosts, session, task_number(6), 1);
@@ -295,7 +276,6 @@ static void host_id_whose_stream_is_gone(void **state)
     hosts_flush(fixture.hosts);
     assert_true(link_is_quiet(&again));
     assert_int_equal(fixture_stats(&fixture).held, 1);
-
     /* Numbering starts at 1, and the old token is worth nothing. */
     assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, 1, 1, 1),
                      HOST_RECEIPT_COMMAND);
@@ -310,7 +290,6 @@ static const char *taken_over(struct fixture *fixture)
     static char digits[16];
     size_t count = 0;
     struct task_ref task;
-
     while (hosts_next_taken_over(fixture->hosts, &task)) {
         assert_true(task.effect < 10 && count + 1 < sizeof(digits));
         digits[count++] = (char)('0' + task.effect);
@@ -326,7 +305,6 @@ static void tells_what_changed_over(void **state)
     struct test_link links[5];
     struct held_task held[] = {held_number(3, 1), held_number(1, 1), held_number(2, 1)};
     struct outcome outcome = {.value = STR("null")};
-
     fixture_init(&fixture, NULL);
     hosts_expect(fixture.hosts, task_number(3), 1, host_hash_of(STR("h")), fixture.now_ms);
     /* What an expected host has to know waits until it has come. */
@@ -339,14 +317,12 @@ static void tells_what_changed_over(void **state)
     dispatch(&fixture, "a", 1, 1);
     dispatch(&fixture, "a", 2, 1);
     dispatch(&fixture, "a", 4, 1);
-
     /* The session goes on: nothing of it was lost on the way. */
     disconnect(&fixture, &links[0]);
     link_init(&links[1]);
     assert_int_equal(say_hello(&fixture, &links[1], "h", 5, "a", links[0].wires[0].token, held, 3),
                      CODE_OK);
     assert_string_equal(taken_over(&fixture), "");
-
     /* Without it the tasks change over, twice here before anybody asks; one is released before. */
     for (size_t i = 2; i < 4; i++) {
         disconnect(&fixture, &links[i - 1]);
@@ -371,7 +347,6 @@ static void claims_no_more_than_its_slots(void **state)
     struct test_link link;
     struct test_link again;
     struct held_task held[] = {held_number(2, 1), held_number(1, 1)};
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 2, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -393,7 +368,6 @@ static void claims_nothing_of_others(void **state)
     struct test_link link;
     struct test_link other;
     struct held_task held = held_number(1, 1);
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 2, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -414,7 +388,6 @@ static void expected_after_a_restart(void **state)
     struct test_link other;
     struct held_task held[] = {held_number(1, 3), held_number(2, 4), held_number(4, 1)};
     uint64_t host = host_hash_of(STR("h"));
-
     fixture_init(&fixture, NULL);
     hosts_expect(fixture.hosts, task_number(1), 3, host, fixture.now_ms);
     hosts_expect(fixture.hosts, task_number(2), 3, host, fixture.now_ms);
@@ -425,12 +398,10 @@ static void expected_after_a_restart(void **state)
     assert_int_equal(fixture_stats(&fixture).expected, 4);
     assert_int_equal(fixture_stats(&fixture).sessions, 0);
     assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
-
     /* A stranger gets nothing by claiming. */
     link_init(&other);
     assert_int_equal(say_hello(&fixture, &other, "i", 4, "a", "", held, 3), CODE_OK);
     assert_int_equal(link_next(&other, SERVER_MESSAGE_WELCOME)->lost_count, 3);
-
     link_init(&link);
     assert_int_equal(say_hello(&fixture, &link, "h", 4, "a", "from before", held, 3), CODE_OK);
     const struct wire *welcome = link_next(&link, SERVER_MESSAGE_WELCOME);
@@ -445,7 +416,6 @@ static void expected_after_a_restart(void **state)
     assert_int_equal(fixture_stats(&fixture).expected, 1);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_TASK_DONE, 1, 1, 3),
                      HOST_RECEIPT_COMMAND);
-
     fixture.now_ms += LEASE_MS;
     receive(&fixture, &link, HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
     receive(&fixture, &other, HOST_MESSAGE_HEARTBEAT, 0, 0, 0);
@@ -467,7 +437,6 @@ static void expected_of_a_host_that_is_there(void **state)
     struct test_link link;
     struct test_link again;
     struct held_task held[] = {held_number(1, 1)};
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 4, "a");
     hosts_expect(fixture.hosts, task_number(1), 1, host_hash_of(STR("h")), fixture.now_ms);
@@ -490,7 +459,6 @@ static void expected_while_it_is_held(void **state)
     struct fixture fixture;
     struct test_link link;
     uint64_t host = host_hash_of(STR("h"));
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 4, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -499,7 +467,6 @@ static void expected_while_it_is_held(void **state)
     assert_int_equal(fixture_stats(&fixture).expected, 0);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1),
                      HOST_RECEIPT_COMMAND);
-
     /* Another epoch is in the journal: this host's is worth nothing. */
     hosts_expect(fixture.hosts, task_number(1), 2, host, fixture.now_ms);
     assert_int_equal(link_next(&link, SERVER_MESSAGE_CANCEL)->task.epoch, 1);
@@ -515,7 +482,6 @@ static void sessions_are_limited(void **state)
     struct hosts_options limits = {.sessions_max = 2};
     struct fixture fixture;
     struct test_link links[4];
-
     fixture_init(&fixture, &limits);
     connect_host(&fixture, &links[0], "a", 1, "x");
     connect_host(&fixture, &links[1], "b", 1, "y");

@@ -42,7 +42,6 @@ static void acknowledges_in_order_only(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     start(&fixture, &link);
     for (uint64_t seq = 1; seq <= 40; seq++) {
         assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
@@ -76,7 +75,6 @@ static void drops_repetitions(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     start(&fixture, &link);
     receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1), HOST_RECEIPT_DROP);
@@ -106,12 +104,10 @@ static void ends_streams_that_break_rules(void **state)
         {{.kind = HOST_MESSAGE_DRAIN}, "UNNUMBERED"},
         {{.ack = 2, .kind = HOST_MESSAGE_HEARTBEAT}, "ACK_BEYOND"},
     };
-
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct fixture fixture;
         struct test_link link;
         struct test_link again;
-
         start(&fixture, &link);
         receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
         assert_int_equal(
@@ -123,7 +119,6 @@ static void ends_streams_that_break_rules(void **state)
         assert_string_equal(link.reason, rows[i].reason);
         assert_true(strlen(link.text) > 30);
         assert_null(dispatch(&fixture, "a", 2, 1));
-
         /* The session goes on where it was. */
         assert_true(dial_again(&fixture, &link, &again)->resumed);
         assert_int_equal(receive(&fixture, &again, HOST_MESSAGE_STEP_DONE, 2, 1, 1),
@@ -139,7 +134,6 @@ static void too_many_open(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     start(&fixture, &link);
     for (uint64_t seq = 1; seq <= WINDOW_MAX; seq++) {
         assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, seq, 1, 1),
@@ -163,13 +157,11 @@ static void refuses_answers_for_what_is_not_held(void **state)
     struct test_link link;
     struct test_link other;
     uint64_t seq = 0;
-
     start(&fixture, &link);
     struct host_session *session = link.link.session;
     connect_host(&fixture, &other, "i", 1, "b");
     dispatch(&fixture, "b", 2, 1);
     hosts_reserve(fixture.hosts, session, task_number(3), 1);
-
     static const struct {
         uint32_t task;
         uint32_t epoch;
@@ -180,7 +172,6 @@ static void refuses_answers_for_what_is_not_held(void **state)
     for (size_t i = 0; i < COUNT_OF(rows) * COUNT_OF(kinds); i++) {
         uint32_t task = rows[i / COUNT_OF(kinds)].task;
         uint32_t epoch = rows[i / COUNT_OF(kinds)].epoch;
-
         seq++;
         assert_int_equal(receive(&fixture, &link, kinds[i % COUNT_OF(kinds)], seq, task, epoch),
                          HOST_RECEIPT_DROP);
@@ -207,11 +198,9 @@ static void refuses_what_is_wrong_in_itself(void **state)
     struct test_link link;
     static const enum host_message_kind kinds[] = {HOST_MESSAGE_STEP_DONE,
                                                    HOST_MESSAGE_STEP_REQUEST};
-
     start(&fixture, &link);
     for (uint64_t seq = 1; seq <= COUNT_OF(kinds); seq++) {
         struct host_message message = host_says(kinds[seq - 1], seq, 1, 1);
-
         message.fault = STR("order.sleep.until_ms: it is required");
         assert_int_equal(hosts_receive(fixture.hosts, link.link.session, &message, fixture.now_ms),
                          HOST_RECEIPT_DROP);
@@ -231,7 +220,6 @@ static void refuses_what_is_wrong_in_itself(void **state)
 static void send_outcome(struct fixture *fixture, uint32_t task, const char *key)
 {
     struct outcome outcome = {.value = STR("{\"n\": 1}")};
-
     hosts_send_outcome(fixture->hosts, task_number(task), str_of(key), &outcome);
 }
 
@@ -241,7 +229,6 @@ static void outcomes_are_kept_until_acknowledged(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     start(&fixture, &link);
     struct host_session *session = link.link.session;
     send_outcome(&fixture, 1, "first");
@@ -251,13 +238,11 @@ static void outcomes_are_kept_until_acknowledged(void **state)
     assert_string_equal(outcome->text, "first");
     assert_string_equal(outcome->value, "{\"n\": 1}");
     acknowledge(&fixture, &link, 2);
-
     /* Of nobody's task, and of one that will bring it along when it is given. */
     hosts_reserve(fixture.hosts, session, task_number(2), 1);
     send_outcome(&fixture, 2, "along");
     send_outcome(&fixture, 999, "nobody's");
     assert_true(link_is_quiet(&link));
-
     send_outcome(&fixture, 1, "second");
     disconnect(&fixture, &link);
     send_outcome(&fixture, 1, "third");
@@ -279,7 +264,6 @@ static void is_fed_as_it_reads(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     start(&fixture, &link);
     link.is_full = true;
     for (int i = 0; i < 10; i++) {
@@ -347,7 +331,6 @@ static void pieces_follow_their_message(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     begin_pieces(&fixture, &link);
     link.is_full = true;
     hosts_flush(fixture.hosts);
@@ -377,13 +360,11 @@ static void pieces_end_with_their_task(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     begin_pieces(&fixture, &link);
     hosts_release(fixture.hosts, task_number(1));
     hosts_flush(fixture.hosts);
     expect_pieces(&link, 6);
     fixture_fini(&fixture);
-
     begin_pieces(&fixture, &link);
     acknowledge(&fixture, &link, 2);
     hosts_flush(fixture.hosts);
@@ -397,7 +378,6 @@ static void acknowledges_once_there_is_room(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     start(&fixture, &link);
     link.is_full = true;
     receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 1);
@@ -419,7 +399,6 @@ static void the_engine_refuses(void **state)
     struct test_link link;
     struct test_link again;
     struct task_ref task = task_number(1);
-
     start(&fixture, &link);
     uint64_t number = number_of(&link);
     for (uint64_t seq = 1; seq <= 3; seq++) {
@@ -433,7 +412,6 @@ static void the_engine_refuses(void **state)
     hosts_refuse(fixture.hosts, number, 2, REASON_STEP_GAP, STR("Twice."), NULL); /* Handled. */
     assert_true(link_is_quiet(&link));
     disconnect(&fixture, &link);
-
     /* Refused and handled while the host is away: it hears of both. */
     hosts_refuse(fixture.hosts, number, 1, REASON_STEP_GAP, STR("x"), NULL);
     hosts_mark_handled(fixture.hosts, number, 3);
@@ -452,7 +430,6 @@ static void forgets_what_was_not_durable(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     start(&fixture, &link);
     uint64_t number = number_of(&link);
     for (uint64_t seq = 1; seq <= 4; seq++) {
@@ -466,7 +443,6 @@ static void forgets_what_was_not_durable(void **state)
     hosts_forget(fixture.hosts, number, 4);
     hosts_refuse(fixture.hosts, number, 4, REASON_STEP_GAP, STR("x"),
                  NULL); /* Not open any more. */
-
     assert_int_equal(dial_again(&fixture, &link, &again)->ack, 0);
     const enum host_receipt receipts[] = {HOST_RECEIPT_DROP, HOST_RECEIPT_COMMAND,
                                           HOST_RECEIPT_DROP, HOST_RECEIPT_COMMAND,
@@ -487,7 +463,6 @@ static void shows_deltas_of_held_tasks(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     start(&fixture, &link);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DELTA, 0, 1, 1), HOST_RECEIPT_SHOW);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DELTA, 0, 1, 2), HOST_RECEIPT_DROP);
@@ -503,7 +478,6 @@ static void host_drains(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     start(&fixture, &link);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_DRAIN, 1, 0, 0), HOST_RECEIPT_DROP);
     hosts_flush(fixture.hosts);
@@ -529,7 +503,6 @@ static void server_drains(void **state)
     struct test_link other;
     struct test_link again;
     struct test_link late;
-
     start(&fixture, &link);
     connect_host(&fixture, &other, "i", 1, "a");
     disconnect(&fixture, &other);
@@ -557,7 +530,6 @@ static void host_that_does_not_acknowledge(void **state)
     struct fixture fixture;
     struct test_link link;
     uint32_t given = 0;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 8, "a");
     while (dispatch(&fixture, "a", ++given, 1) != NULL) {

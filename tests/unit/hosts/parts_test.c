@@ -30,11 +30,9 @@ static void task_ids(void **state)
     };
     const uint32_t effects[] = {0, 1, 10, 4294967295u};
     struct task_ref parsed;
-
     for (size_t i = 0; i < COUNT_OF(effects); i++) {
         struct task_ref task = {.run = {{1, 2, 3, 0xfe}}, .effect = effects[i]};
         char text[TASK_ID_BYTES];
-
         task_ref_format(task, text);
         assert_true(task_ref_parse(str_of(text), &parsed));
         assert_true(task_ref_equal(parsed, task));
@@ -59,7 +57,6 @@ static void check_receive(struct window *window, enum model_state *model, uint64
                           uint64_t *received)
 {
     enum window_verdict verdict = window_receive(window, seq);
-
     if (seq > *received + 1) {
         assert_int_equal(verdict, WINDOW_GAP);
         return;
@@ -79,11 +76,9 @@ static void window_walk(void **state)
     struct window window = {0};
     uint64_t random = 7;
     uint64_t received = 0;
-
     while (received < WALK_MAX - 20) {
         random = random * 6364136223846793005u + 1442695040888963407u;
         uint64_t seq = window.handled + (random >> 33) % (received - window.handled + 3);
-
         switch (random >> 60) {
         case 0:
             if (window_is_open(&window, seq) && (random >> 50) % 16 == 0) {
@@ -119,7 +114,6 @@ static void outbox_keeps_what_is_not_acknowledged(void **state)
 {
     (void)state;
     struct outbox outbox = {0};
-
     assert_true(outbox_acknowledge(&outbox, 0));
     assert_false(outbox_acknowledge(&outbox, 1));
     for (uint64_t seq = 1; seq <= 1000; seq++) {

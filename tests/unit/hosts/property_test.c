@@ -23,7 +23,6 @@ static int run_seeds(uint64_t first, uint64_t count)
 {
     for (uint64_t seed = first; seed < first + count; seed++) {
         const char *failure = sim_run(seed);
-
         if (failure != NULL) {
             printf("seed %llu: %s\n", (unsigned long long)seed, failure);
             return 1;
@@ -38,15 +37,12 @@ int main(void)
 {
     fflush(stdout);
     pid_t child = fork();
-
     if (child == 0) {
         int failed = run_seeds(1, SEEDS);
-
         fflush(stdout);
         _exit(failed);
     }
     int outcome = 0;
-
     if (child < 0 || waitpid(child, &outcome, 0) != child) {
         perror("fork");
         return 1;
@@ -62,7 +58,6 @@ int main(int argc, char **argv)
 {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : SEEDS;
-
     return run_seeds(first, count);
 }
 #endif

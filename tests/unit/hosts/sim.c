@@ -17,7 +17,6 @@ void sim_fail(struct sim *sim, const char *failure)
 static uint64_t next_random(struct sim *sim)
 {
     uint64_t value = sim->random += 0x9e3779b97f4a7c15u;
-
     value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9u;
     value = (value ^ value >> 27) * 0x94d049bb133111ebu;
     return value ^ value >> 31;
@@ -46,7 +45,6 @@ bool sim_is_step_request(const struct sim_task *task, uint32_t steps)
 uint32_t sim_step_requests(const struct sim_task *task, uint32_t steps)
 {
     uint32_t count = 0;
-
     for (uint32_t i = 0; i < steps; i++) {
         count += sim_is_step_request(task, i) ? 1 : 0;
     }
@@ -72,7 +70,6 @@ static void host_step(struct sim *sim, struct sim_host *host)
         return;
     }
     uint32_t choice = sim_below(sim, 100);
-
     if (choice < 45) {
         sim_host_read(sim, host);
     } else if (choice < 75) {
@@ -94,10 +91,8 @@ static void host_step(struct sim *sim, struct sim_host *host)
 static void sweep(struct sim *sim, bool all)
 {
     uint32_t kept = 0;
-
     for (uint32_t i = 0; i < sim->link_count; i++) {
         struct sim_link *link = sim->links[i];
-
         if (!all && !(link->is_left && link->is_over)) {
             sim->links[kept++] = link;
             continue;
@@ -113,10 +108,8 @@ static void sweep(struct sim *sim, bool all)
 static void server_step(struct sim *sim)
 {
     uint32_t choice = sim_below(sim, 100);
-
     if (choice < 60 && sim->link_count > 0) {
         struct sim_link *link = sim->links[sim_below(sim, sim->link_count)];
-
         if (link->is_left && sim_chance(sim, 30)) {
             sim_server_gone(sim, link);
         } else if (!link->is_over) {
@@ -130,7 +123,6 @@ static void server_step(struct sim *sim)
         sim->now_ms += sim_below(sim, SIM_LEASE_MS / 4);
     } else if (choice < 98) {
         uint32_t task = sim_below(sim, SIM_TASKS);
-
         if (sim_chance(sim, 50)) {
             sim_server_cancel(sim, task);
         } else {
@@ -148,7 +140,6 @@ static void calm_round(struct sim *sim)
 {
     for (uint32_t i = 0; i < SIM_HOSTS; i++) {
         struct sim_host *host = &sim->host[i];
-
         if (host->is_draining) {
             crash(sim, host);
         }
@@ -163,7 +154,6 @@ static void calm_round(struct sim *sim)
     }
     for (uint32_t i = 0; i < sim->link_count; i++) {
         struct sim_link *link = sim->links[i];
-
         for (uint32_t n = 0; n < 5 && !link->is_over; n++) {
             sim_server_read(sim, link);
         }
@@ -190,7 +180,6 @@ static bool all_over(const struct sim *sim)
 static void end_well(struct sim *sim)
 {
     struct hosts_stats stats;
-
     for (uint32_t i = 0; i < CALM_ROUNDS_MAX && !all_over(sim) && sim->failure == NULL; i++) {
         calm_round(sim);
     }
@@ -218,8 +207,7 @@ static void end_well(struct sim *sim)
 
 const char *sim_run(uint64_t seed)
 {
-    struct sim *sim = (struct sim *)xcalloc(1, sizeof(*sim));
-
+    struct sim *sim = xcalloc(1, sizeof(*sim));
     sim->random = seed;
     sim->now_ms = 1000000;
     arena_init(&sim->arena, 0);
@@ -244,7 +232,6 @@ const char *sim_run(uint64_t seed)
         end_well(sim);
     }
     const char *failure = sim->failure;
-
     hosts_free(sim->hosts);
     sweep(sim, true);
     arena_fini(&sim->arena);

@@ -6,7 +6,6 @@ void sim_host_start(struct sim *sim, uint32_t index)
 {
     struct sim_host *host = &sim->host[index];
     uint32_t incarnation = host->incarnation + 1;
-
     *host = (struct sim_host){.index = index, .incarnation = incarnation};
     host->slots = 1 + sim_below(sim, SIM_SLOTS_MAX);
     /* The first offers everything, so that every task can end. */
@@ -19,8 +18,7 @@ void sim_host_dial(struct sim *sim, struct sim_host *host)
         sim_fail(sim, "too many streams");
         return;
     }
-    struct sim_link *link = (struct sim_link *)xmalloc(sizeof(*link));
-
+    struct sim_link *link = xmalloc(sizeof(*link));
     memset(link, 0, offsetof(struct sim_link, up));
     link->up_count = link->up_read = 0;
     link->down_count = link->down_read = 0;
@@ -41,7 +39,6 @@ void sim_host_leave(struct sim *sim, struct sim_host *host)
 {
     (void)sim;
     struct sim_link *link = host->link;
-
     host->link = NULL;
     link->is_left = true;
     while (link->down_read < link->down_count) {
@@ -52,7 +49,6 @@ void sim_host_leave(struct sim *sim, struct sim_host *host)
 static void send_up(struct sim *sim, struct sim_host *host, struct host_message message)
 {
     struct sim_link *link = host->link;
-
     if (link == NULL || !host->is_welcome) {
         return; /* Sent again after the Welcome. */
     }
@@ -89,7 +85,6 @@ static uint32_t find_work(const struct sim_host *host, struct held_task held)
 static void stop_work(struct sim_host *host, struct held_task held)
 {
     uint32_t at = find_work(host, held);
-
     if (at != UINT32_MAX) {
         host->work[at] = host->work[--host->work_count];
     }
@@ -108,7 +103,6 @@ static void check_durable(struct sim *sim, const struct host_message *message)
         return;
     }
     const struct sim_task *task = &sim->tasks[message->task.effect];
-
     if (task->state != SIM_TASK_LEASED || task->epoch != message->epoch) {
         return;
     }
@@ -124,13 +118,11 @@ static void check_durable(struct sim *sim, const struct host_message *message)
 static void take_ack(struct sim *sim, struct sim_host *host, uint64_t ack)
 {
     uint32_t kept = 0;
-
     if (ack > host->sent) {
         sim_fail(sim, "acknowledges what was never sent");
     }
     for (uint32_t i = 0; i < host->unacked_count; i++) {
         struct host_message *message = &host->unacked[i];
-
         if (message->seq > ack) {
             host->unacked[kept++] = *message;
             continue;
@@ -147,13 +139,11 @@ static void take_ack(struct sim *sim, struct sim_host *host, uint64_t ack)
 static void renumber(struct sim_host *host)
 {
     uint32_t kept = 0;
-
     host->sent = 0;
     host->handled = 0;
     for (uint32_t i = 0; i < host->unacked_count; i++) {
         struct host_message message = host->unacked[i];
         struct held_task held = {message.task, message.epoch};
-
         if (message.kind == HOST_MESSAGE_DRAIN || find_work(host, held) != UINT32_MAX) {
             message.seq = ++host->sent;
             host->unacked[kept++] = message;
@@ -185,7 +175,6 @@ static void take_welcome(struct sim *sim, struct sim_host *host, const struct si
 static uint32_t busy_count(const struct sim_host *host)
 {
     uint32_t count = 0;
-
     for (uint32_t i = 0; i < host->work_count; i++) {
         count += host->work[i].is_done ? 0 : 1;
     }
@@ -227,7 +216,6 @@ static void take_task(struct sim *sim, struct sim_host *host, const struct sim_w
 static void take_cancel(struct sim_host *host, const struct sim_wire *wire)
 {
     uint32_t at = find_work(host, wire->task);
-
     if (!wire->is_interrupted) {
         stop_work(host, wire->task);
     } else if (at != UINT32_MAX) {
@@ -244,7 +232,6 @@ static void take_outcome(struct sim *sim, struct sim_host *host, const struct si
     }
     for (uint32_t i = 0; i < host->work_count; i++) {
         struct sim_work *work = &host->work[i];
-
         if (work->is_waiting && !work->is_done &&
             task_ref_equal(work->held.task, wire->task.task) && work->steps + 1 == wire->steps) {
             work->steps = wire->steps;
@@ -296,7 +283,6 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
 void sim_host_read(struct sim *sim, struct sim_host *host)
 {
     struct sim_link *link = host->link;
-
     if (link->down_read == link->down_count) {
         if (link->is_closed) {
             sim_host_leave(sim, host);
@@ -305,7 +291,6 @@ void sim_host_read(struct sim *sim, struct sim_host *host)
     }
     struct payload *payload = link->down[link->down_read++];
     struct sim_wire wire;
-
     memcpy(&wire, payload_bytes(payload).ptr, sizeof(wire));
     payload_unref(payload);
     take_wire(sim, host, &wire);
@@ -318,7 +303,6 @@ void sim_host_read(struct sim *sim, struct sim_host *host)
 static bool next_message(struct sim *sim, struct sim_work *work, struct host_message *ret)
 {
     const struct sim_task *task = &sim->tasks[work->held.task.effect];
-
     *ret = (struct host_message){.task = work->held.task, .epoch = work->held.epoch};
     if (work->is_waiting) {
         ret->kind = HOST_MESSAGE_PARK;
@@ -346,12 +330,10 @@ static bool next_message(struct sim *sim, struct sim_work *work, struct host_mes
 void sim_host_work(struct sim *sim, struct sim_host *host)
 {
     struct host_message message;
-
     if (host->work_count == 0) {
         return;
     }
     struct sim_work *work = &host->work[sim_below(sim, host->work_count)];
-
     if (!work->is_done && next_message(sim, work, &message)) {
         send_numbered(sim, host, message);
     }
@@ -360,7 +342,6 @@ void sim_host_work(struct sim *sim, struct sim_host *host)
 void sim_host_say(struct sim *sim, struct sim_host *host, enum host_message_kind kind)
 {
     struct host_message message = {.kind = kind};
-
     if (kind == HOST_MESSAGE_DRAIN) {
         host->is_draining = true;
         send_numbered(sim, host, message);
@@ -374,7 +355,6 @@ void sim_host_repeat(struct sim *sim, struct sim_host *host)
     if (host->unacked_count > 0 && host->is_welcome) {
         uint32_t at = sim_below(sim, host->unacked_count);
         struct sim_link *link = host->link;
-
         /* Only what this stream has carried already: a repetition never makes a gap. */
         for (uint32_t i = 0; i < link->up_count; i++) {
             if (link->up[i].seq == host->unacked[at].seq) {

@@ -15,7 +15,6 @@ static uint64_t hash_of_holder(uint32_t host, uint32_t incarnation)
 {
     struct sim_link link = {.host = host, .incarnation = incarnation};
     char id[16];
-
     sim_host_id(&link, id);
     return host_hash_of(str_of(id));
 }
@@ -23,7 +22,6 @@ static uint64_t hash_of_holder(uint32_t host, uint32_t incarnation)
 static struct payload *pack(const struct server_message *message)
 {
     struct sim_wire wire = {.seq = message->seq, .ack = message->ack, .kind = message->kind};
-
     if (message->kind == SERVER_MESSAGE_WELCOME) {
         assert(message->welcome.lost_count <= SIM_WORK_MAX);
         memcpy(wire.token, message->welcome.session.ptr, 32);
@@ -49,7 +47,6 @@ static struct payload *pack(const struct server_message *message)
 static void send_down(struct host_link *base, struct payload *payload)
 {
     struct sim_link *link = container_of(base, struct sim_link, link);
-
     if (link->is_closed || link->is_over) {
         sim_fail(link->sim, "sends on a stream that is over");
     }
@@ -63,7 +60,6 @@ static void send_down(struct host_link *base, struct payload *payload)
 static void close_link(struct host_link *base, enum code code, enum reason reason, str message)
 {
     struct sim_link *link = container_of(base, struct sim_link, link);
-
     if (link->is_closed || code == CODE_OK || reason == REASON_NONE || message.len == 0) {
         sim_fail(link->sim, "closes twice or without a sentence");
     }
@@ -84,7 +80,6 @@ static const struct host_link_vtable vtable = {pack, send_down, has_room, close_
 static void note_lost(void *context, const struct host_loss *loss)
 {
     struct sim *sim = (struct sim *)context;
-
     assert(loss->cause != NULL && sim->lost_count < SIM_PENDING_MAX);
     sim->lost[sim->lost_count++] = (struct held_task){loss->task, loss->epoch};
 }
@@ -92,7 +87,6 @@ static void note_lost(void *context, const struct host_loss *loss)
 static void count_up(void *context, uint8_t ret[16])
 {
     struct sim *sim = (struct sim *)context;
-
     sim->tokens++;
     memset(ret, 0, 16);
     memcpy(ret, &sim->tokens, sizeof(sim->tokens));
@@ -111,11 +105,9 @@ void sim_server_start(struct sim *sim)
 {
     struct hosts_options options = {
         .lease_ms = SIM_LEASE_MS, .context = sim, .lost = note_lost, .random = count_up};
-
     sim->hosts = hosts_new(&options);
     for (uint32_t i = 0; i < SIM_TASKS; i++) {
         const struct sim_task *task = &sim->tasks[i];
-
         if (task->state == SIM_TASK_READY) {
             add_ready(sim, i);
         } else if (task->state == SIM_TASK_LEASED) {
@@ -142,17 +134,14 @@ static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
 {
     char key = (char)('0' + step);
     struct outcome outcome = {.value = STR("null")};
-
     hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
 }
 
 static void tell_again(struct sim *sim, const struct sim_link *link)
 {
     struct task_ref ref;
-
     while (hosts_next_taken_over(sim->hosts, &ref)) {
         const struct sim_task *task = &sim->tasks[ref.effect];
-
         if (task->state != SIM_TASK_LEASED || task->host != link->host ||
             task->incarnation != link->incarnation) {
             sim_fail(sim, "took over what is not its own");
@@ -184,7 +173,6 @@ static void read_hello(struct sim *sim, struct sim_link *link)
         .held = link->hello.held,
         .held_count = link->hello.held_count,
     };
-
     sim_host_id(link, id);
     hello.host_id = str_of(id);
     for (uint32_t i = 0; i < SIM_NAMES; i++) {
@@ -211,10 +199,8 @@ static void check_command(struct sim *sim, const struct sim_link *link, uint64_t
                           const struct host_message *message)
 {
     const struct sim_task *task = &sim->tasks[message->task.effect];
-
     for (uint32_t i = 0; i < sim->taken_count; i++) {
         const struct sim_taken *taken = &sim->taken[i];
-
         if (taken->session != session) {
             continue;
         }
@@ -238,7 +224,6 @@ static void take_command(struct sim *sim, const struct sim_link *link,
 {
     uint64_t session = host_session_number(link->link.session);
     struct sim_taken taken = {session, *message};
-
     check_command(sim, link, session, message);
     if (sim->pending_count == SIM_PENDING_MAX || sim->taken_count == SIM_TAKEN_MAX) {
         sim_fail(sim, "too many commands");
@@ -258,7 +243,6 @@ void sim_server_read(struct sim *sim, struct sim_link *link)
         return;
     }
     const struct host_message *message = &link->up[link->up_read++];
-
     if (link->link.session == NULL) {
         return;
     }
@@ -298,7 +282,6 @@ static void make_ready(struct sim *sim, uint32_t number)
 void sim_server_interrupt(struct sim *sim, uint32_t number)
 {
     struct sim_task *task = &sim->tasks[number];
-
     task->is_interrupted = true;
     hosts_interrupt(sim->hosts, sim_task_ref(number), interruption);
     if (task->state == SIM_TASK_PARKED) {
@@ -309,7 +292,6 @@ void sim_server_interrupt(struct sim *sim, uint32_t number)
 static void handle_step_request(struct sim *sim, const struct host_message *message)
 {
     struct sim_task *task = &sim->tasks[message->task.effect];
-
     if (message->number <= task->settled) {
         send_outcome(sim, message->task.effect, message->number);
     } else {
@@ -320,7 +302,6 @@ static void handle_step_request(struct sim *sim, const struct host_message *mess
 static void deal_park(struct sim *sim, const struct host_message *message)
 {
     struct sim_task *task = &sim->tasks[message->task.effect];
-
     hosts_release(sim->hosts, message->task);
     task->state = SIM_TASK_PARKED;
     if (task->is_interrupted || message->outcomes_seen < sim_step_requests(task, task->settled)) {
@@ -334,7 +315,6 @@ static void deal_done(struct sim *sim, const struct host_message *message)
 {
     const struct sim_task *task = &sim->tasks[message->task.effect];
     bool is_early = task->settled != task->plan;
-
     if (is_early && !(task->is_interrupted && message->is_cancelled)) {
         sim_fail(sim, "a task ended without its steps");
     }
@@ -346,7 +326,6 @@ static void handle(struct sim *sim, const struct sim_taken *taken)
     const struct host_message *message = &taken->message;
     struct sim_task *task = &sim->tasks[message->task.effect];
     bool is_stale = task->state != SIM_TASK_LEASED || task->epoch != message->epoch;
-
     if (is_stale || message->number > task->settled + 1) {
         hosts_refuse(sim->hosts, taken->session, message->seq,
                      is_stale ? REASON_STALE_EPOCH : REASON_STEP_GAP, STR("No."), &message->task);
@@ -369,7 +348,6 @@ static void settle_step_requests(struct sim *sim)
 {
     for (uint32_t i = 0; i < SIM_TASKS; i++) {
         struct sim_task *task = &sim->tasks[i];
-
         if (!task->is_asked || task->is_interrupted || !sim_chance(sim, 40)) {
             continue;
         }
@@ -387,7 +365,6 @@ static void settle_step_requests(struct sim *sim)
 static uint32_t choose_pending(struct sim *sim)
 {
     uint32_t at = sim_below(sim, sim->pending_count);
-
     for (uint32_t i = 0; i < at; i++) {
         if (task_ref_equal(sim->pending[i].message.task, sim->pending[at].message.task)) {
             return i;
@@ -401,7 +378,6 @@ static void commit(struct sim *sim)
     while (sim->pending_count > 0) {
         uint32_t at = choose_pending(sim);
         struct sim_taken taken = sim->pending[at];
-
         sim->pending_count--;
         memmove(&sim->pending[at], &sim->pending[at + 1],
                 (sim->pending_count - at) * sizeof(sim->pending[0]));
@@ -414,7 +390,6 @@ static void forget(struct sim *sim)
     for (uint32_t i = 0; i < sim->pending_count; i++) {
         const struct sim_taken *taken = &sim->pending[i];
         uint32_t kept = 0;
-
         hosts_forget(sim->hosts, taken->session, taken->message.seq);
         for (uint32_t j = 0; j < sim->taken_count; j++) {
             if (sim->taken[j].session != taken->session ||
@@ -431,7 +406,6 @@ static void handle_lost(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->lost_count; i++) {
         struct sim_task *task = &sim->tasks[sim->lost[i].task.effect];
-
         if (task->state == SIM_TASK_LEASED && task->epoch == sim->lost[i].epoch) {
             make_ready(sim, sim->lost[i].task.effect);
         }
@@ -442,12 +416,10 @@ static void handle_lost(struct sim *sim)
 static void grant(struct sim *sim)
 {
     struct task_ref ref;
-
     while (hosts_ready_pop(sim->hosts, &ref)) {
         struct sim_task *task = &sim->tasks[ref.effect];
         struct host_session *session =
             hosts_pick(sim->hosts, TASK_TOOL, str_of(names[task->name]), HOSTS_ANY);
-
         if (session == NULL || task->state != SIM_TASK_READY) {
             sim_fail(sim, "ready, but nobody takes it");
             return;
@@ -476,7 +448,6 @@ static void give(struct sim *sim)
             .step_count = task->settled,
             .is_cancelling = task->is_interrupted,
         };
-
         if (task->state == SIM_TASK_LEASED && task->epoch == granted->held.epoch) {
             hosts_give(sim->hosts, granted->session, &work);
         }

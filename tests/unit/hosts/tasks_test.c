@@ -25,7 +25,6 @@ static void add_ready(struct fixture *fixture, const char *name, uint32_t task)
 static uint32_t next_ready(struct fixture *fixture)
 {
     struct task_ref task;
-
     return hosts_ready_pop(fixture->hosts, &task) ? task.effect : 0;
 }
 
@@ -35,12 +34,10 @@ static void picks_the_least_busy(void **state)
     struct fixture fixture;
     struct test_link links[3];
     uint32_t task = 0;
-
     fixture_init(&fixture, NULL);
     struct host_session *small = connect_host(&fixture, &links[0], "small", 1, "a");
     struct host_session *large = connect_host(&fixture, &links[1], "large", 4, "a,b");
     struct host_session *other = connect_host(&fixture, &links[2], "other", 9, "c,@a");
-
     assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), small);
     assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large);
     assert_ptr_equal(dispatch(&fixture, "a", ++task, 1), large);
@@ -68,7 +65,6 @@ static void equals_take_turns(void **state)
     struct fixture fixture;
     struct test_link links[3];
     struct host_session *sessions[3];
-
     fixture_init(&fixture, NULL);
     sessions[0] = connect_host(&fixture, &links[0], "x", 5, "a,b");
     sessions[1] = connect_host(&fixture, &links[1], "y", 5, "a");
@@ -85,7 +81,6 @@ static void reservations_take_slots(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
     hosts_reserve(fixture.hosts, hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY),
@@ -98,7 +93,6 @@ static void reservations_take_slots(void **state)
     hosts_give(fixture.hosts, session, &(struct host_task){.task = task_number(1), .epoch = 5});
     assert_int_equal(link_next(&link, SERVER_MESSAGE_TASK)->task.epoch, 5);
     assert_int_equal(fixture_stats(&fixture).held, 1);
-
     /* A cancelled reservation is no business of the host's. */
     hosts_reserve(fixture.hosts, session, task_number(3), 1);
     hosts_cancel(fixture.hosts, task_number(3), "run cancelled");
@@ -117,7 +111,6 @@ static void gives_to_a_host_that_has_just_gone(void **state)
     struct fixture fixture;
     struct test_link link;
     struct test_link again;
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
     hosts_reserve(fixture.hosts, session, task_number(1), 1);
@@ -136,7 +129,6 @@ static void a_task_done_holds_its_slot(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 1, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -153,7 +145,6 @@ static void an_interrupted_task_stays_held(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
     dispatch(&fixture, "a", 1, 4);
@@ -180,7 +171,6 @@ static void a_parked_task_frees_its_slot_and_comes_again(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "h", 1, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -210,7 +200,6 @@ static void leases_end(void **state)
     struct test_link half_open;
     struct test_link alive;
     struct test_link gone;
-
     fixture_init(&fixture, NULL);
     assert_int_equal(hosts_next_deadline(fixture.hosts), 0);
     connect_host(&fixture, &half_open, "half", 2, "a");
@@ -222,7 +211,6 @@ static void leases_end(void **state)
     disconnect(&fixture, &gone);
     connect_host(&fixture, &alive, "alive", 2, "c");
     assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms - 100 + LEASE_MS);
-
     fixture.now_ms += LEASE_MS - 101;
     hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
     assert_int_equal(fixture.lost_count, 0);
@@ -238,7 +226,6 @@ static void leases_end(void **state)
     assert_null(half_open.link.session);
     assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     assert_true(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("b")));
-
     /* Any message renews, also a late one. */
     fixture.now_ms += 100;
     receive(&fixture, &alive, HOST_MESSAGE_NONE, 0, 0, 0);
@@ -259,7 +246,6 @@ static void a_host_whose_stream_was_closed_dials_again_soon(void **state)
     const char *const hosts[] = {"silent", "away", "back"};
     const char *const tools[] = {"a", "b", "c"};
     struct held_task held[] = {held_number(2, 1)};
-
     fixture_init(&fixture, &(struct hosts_options){.redial_ms = LEASE_MS / 4});
     for (uint32_t i = 0; i < 3; i++) {
         connect_host(&fixture, &links[i], hosts[i], 1, tools[i]);
@@ -291,7 +277,6 @@ static void a_host_that_leaves_hands_its_tasks_over(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     connect_host(&fixture, &link, "host", 1, "a");
     dispatch(&fixture, "a", 1, 1);
@@ -309,7 +294,6 @@ static void clocks_that_step_back(void **state)
     struct fixture fixture;
     struct test_link first;
     struct test_link second;
-
     fixture_init(&fixture, NULL);
     fixture.now_ms = 1000000;
     connect_host(&fixture, &first, "first", 1, "a");
@@ -330,7 +314,6 @@ static void tasks_wait_first_in_first_out(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     for (uint32_t task = 1; task <= 5; task++) {
         add_ready(&fixture, "a", task);
@@ -342,7 +325,6 @@ static void tasks_wait_first_in_first_out(void **state)
     assert_int_equal(next_ready(&fixture), 0); /* Nobody offers it. */
     assert_false(hosts_is_offered(fixture.hosts, TASK_TOOL, STR("a")));
     hosts_ready_remove(fixture.hosts, task_number(5));
-
     struct host_session *session = connect_host(&fixture, &link, "h", 2, "a");
     assert_int_equal(next_ready(&fixture), 1);
     hosts_reserve(fixture.hosts, session, task_number(1), 1);
@@ -364,7 +346,6 @@ static void waiting_tasks_are_limited(void **state)
     (void)state;
     struct hosts_options limits = {.ready_max = 2};
     struct fixture fixture;
-
     fixture_init(&fixture, &limits);
     add_ready(&fixture, "a", 1);
     add_ready(&fixture, "b", 2);
@@ -389,18 +370,15 @@ static void no_name_starves(void **state)
     struct test_link link;
     uint32_t served[NAMES + 1] = {0};
     uint32_t fresh = 100000;
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_host(&fixture, &link, "h", 1, "a,b,c,d,e,f,g,fresh");
     for (uint32_t task = 0; task < NAMES * ROUNDS; task++) {
         char name[2] = {(char)('a' + task % NAMES), '\0'};
-
         add_ready(&fixture, name, 1000 * (task % NAMES + 1) + task / NAMES);
     }
     for (uint32_t i = 0; i < (NAMES + 1) * ROUNDS; i++) {
         add_ready(&fixture, "fresh", ++fresh);
         uint32_t task = next_ready(&fixture);
-
         assert_int_not_equal(task, 0);
         served[task >= 100000 ? NAMES : task / 1000 - 1]++;
         hosts_reserve(fixture.hosts, session, task_number(task), 1);
@@ -424,7 +402,6 @@ static void many_wait_in_little_memory(void **state)
     };
     struct fixture fixture;
     struct test_link link;
-
     fixture_init(&fixture, NULL);
     struct mallinfo2 before = mallinfo2();
     for (uint32_t task = 1; task <= TASKS; task++) {
@@ -433,7 +410,6 @@ static void many_wait_in_little_memory(void **state)
     struct mallinfo2 after = mallinfo2();
     size_t bytes = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
     assert_true(bytes <= (size_t)TASKS * 64);
-
     /* Out of the middle, then the rest, both names by turns. */
     for (uint32_t task = 1000; task < 2000; task++) {
         hosts_ready_remove(fixture.hosts, task_number(task));

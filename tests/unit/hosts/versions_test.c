@@ -42,7 +42,6 @@ static void add_ready(struct fixture *fixture, uint64_t deployment, uint32_t tas
 static uint32_t next_ready(struct fixture *fixture)
 {
     struct task_ref task;
-
     return hosts_ready_pop(fixture->hosts, &task) ? task.effect : 0;
 }
 
@@ -61,7 +60,6 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link links[3];
-
     fixture_init(&fixture, NULL);
     struct host_session *old = connect_version(&fixture, &links[0], "old", "v1", 1);
     struct host_session *new = connect_version(&fixture, &links[1], "new", "v2", 8);
@@ -78,7 +76,6 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     assert_int_equal(next_ready(&fixture), 0);
     hosts_release(fixture.hosts, task_number(1));
     assert_int_equal(next_ready(&fixture), 2);
-
     /* Away within its lease it is there; then it is not. */
     add_ready(&fixture, version("v1"), 2);
     disconnect(&fixture, &links[0]);
@@ -88,7 +85,6 @@ static void its_own_hosts_only_while_one_is_there(void **state)
     assert_false(hosts_awaits_deployment(fixture.hosts, TASK_TOOL, STR("a"), version("v1")));
     assert_ptr_equal(pick(&fixture, version("v1")), new);
     assert_int_equal(next_ready(&fixture), 2);
-
     /* It comes back: who waits for it goes to it again. */
     old = connect_version(&fixture, &links[2], "old-2", "v1", 1);
     assert_ptr_equal(pick(&fixture, version("v1")), old);
@@ -100,7 +96,6 @@ static void a_host_that_leaves_is_not_waited_for(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link links[2];
-
     fixture_init(&fixture, NULL);
     struct host_session *old = connect_version(&fixture, &links[0], "old", "v1", 1);
     struct host_session *new = connect_version(&fixture, &links[1], "new", "v2", 1);
@@ -119,7 +114,6 @@ static void the_newest_is_that_which_dialled_in_last(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link links[4];
-
     fixture_init(&fixture, NULL);
     struct host_session *second = connect_version(&fixture, &links[0], "b", "v2", 1);
     struct host_session *third = connect_version(&fixture, &links[1], "c", "v3", 9);
@@ -151,7 +145,6 @@ static void nobody_moves_before_a_lease_has_passed(void **state)
     (void)state;
     struct fixture fixture;
     struct test_link links[2];
-
     fixture_init(&fixture, NULL);
     add_ready(&fixture, version("v1"), 1);
     add_ready(&fixture, HOSTS_ANY, 2);
@@ -180,7 +173,6 @@ static void pools_of_a_name_are_served_by_turns(void **state)
     struct fixture fixture;
     struct test_link link;
     uint32_t served[3] = {0};
-
     fixture_init(&fixture, NULL);
     struct host_session *session = connect_version(&fixture, &link, "h", "v3", 1);
     settle(&fixture, &link, 1);

@@ -177,7 +177,6 @@ static void a_large_run_is_read(void **unused)
     assert_int_equal(read->ret.record_count, 2);
     assert_true(read->read.arena.bytes < 4 << 20);
     read_free(&read->read);
-
     /* With its state told, nothing is read that is not looked for. */
     read = read_run(&shelf);
     state.code_state = CODE_STATE_NONE;

@@ -47,7 +47,6 @@ static void test_methods_are_found_by_path(void **state)
     struct api_method rows[SERVICES * METHODS + 1] = {0};
     struct methods *methods = methods_new();
     int service = 0;
-
     for (int i = 0; i < SERVICES * METHODS; i++) {
         snprintf(paths[i], sizeof(paths[i]), "/pkg.S%d/M%d", i / METHODS, i % METHODS);
         rows[i] = row(paths[i]);
@@ -74,7 +73,6 @@ static struct descriptors *real(void)
 {
     struct descriptors *descriptors =
         descriptors_new(str_make(api_descriptors, api_descriptors_size));
-
     assert_non_null(descriptors);
     return descriptors;
 }
@@ -94,7 +92,6 @@ static void test_symbols_lead_to_their_file(void **state)
     };
     struct descriptors *descriptors = real();
     size_t runs = descriptors_file_named(descriptors, STR("polos/v1/runs.proto"));
-
     assert_true(runs < descriptors_file_count(descriptors));
     for (size_t i = 0; i < COUNT_OF(symbols); i++) {
         assert_int_equal(descriptors_file_with(descriptors, str_of(symbols[i])), runs);
@@ -119,7 +116,6 @@ static void test_what_is_not_defined_is_not_found(void **state)
         ".polos.v1.RunService",
     };
     struct descriptors *descriptors = real();
-
     for (size_t i = 0; i < COUNT_OF(symbols); i++) {
         assert_int_equal(descriptors_file_with(descriptors, str_of(symbols[i])), DESCRIPTORS_NONE);
     }
@@ -132,7 +128,6 @@ static void test_closure_has_every_import_once(void **state)
     (void)state;
     struct descriptors *descriptors = real();
     size_t files[64];
-
     assert_true(descriptors_file_count(descriptors) <= COUNT_OF(files));
     for (size_t file = 0; file < descriptors_file_count(descriptors); file++) {
         size_t count = descriptors_closure(descriptors, file, files);
@@ -155,7 +150,6 @@ static void test_cut_sets_are_refused(void **state)
 {
     (void)state;
     size_t accepted = 0;
-
     for (size_t len = 0; len < api_descriptors_size; len += 7) {
         char *cut = xmalloc(len + 1);
         memcpy(cut, api_descriptors, len);
@@ -188,6 +182,5 @@ int main(void)
         cmocka_unit_test(test_cut_sets_are_refused),
         cmocka_unit_test(test_messages_cannot_contain_themselves),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,6 @@ static Google__Rpc__Status *unpack_details(const struct wire_status *end)
 {
     Google__Rpc__Status *unpacked = google__rpc__status__unpack(
         NULL, GRPC_SLICE_LENGTH(end->details), GRPC_SLICE_START_PTR(end->details));
-
     assert_non_null(unpacked);
     return unpacked;
 }
@@ -41,7 +40,6 @@ static void test_ok_has_no_details(void **state)
 {
     (void)state;
     struct wire_status end = wire_status_of(NULL);
-
     assert_int_equal(end.code, CODE_OK);
     assert_int_equal(GRPC_SLICE_LENGTH(end.message), 0);
     assert_int_equal(GRPC_SLICE_LENGTH(end.details), 0);
@@ -54,7 +52,6 @@ static void test_details_are_only_what_was_said(void **state)
     struct wire_status end = wire_status_of(&(struct failure){
         .code = CODE_NOT_FOUND, .reason = REASON_RUN_NOT_FOUND, .message = STR("no such run")});
     Google__Rpc__Status *unpacked = unpack_details(&end);
-
     assert_int_equal(unpacked->code, CODE_NOT_FOUND);
     assert_string_equal(unpacked->message, "no such run");
     assert_int_equal(unpacked->n_details, 1);
@@ -82,7 +79,6 @@ static void test_long_sentences_are_cut_at_a_character(void **state)
                                                               .field = whole,
                                                               .message = whole});
     size_t message = GRPC_SLICE_LENGTH(end.message);
-
     assert_int_equal(message, 999);
     assert_true(utf8_is_valid(str_make(GRPC_SLICE_START_PTR(end.message), message)));
     assert_true(3 * message + GRPC_SLICE_LENGTH(end.details) * 4 / 3 + 200 < TRAILERS_BYTES_MAX);
@@ -97,7 +93,6 @@ static void test_sentences_become_readable(void **state)
     (void)state;
     struct wire_status end = wire_status_of(&(struct failure){
         .code = CODE_INTERNAL, .reason = REASON_INVALID_FIELD, .message = {"a\0b\xff\xc3!", 6}});
-
     assert_memory_equal(GRPC_SLICE_START_PTR(end.message),
                         "a?b?"
                         "?!",
@@ -110,7 +105,6 @@ static void test_payloads_are_shared_when_large(void **state)
     (void)state;
     struct payload *large = payload_new(5000);
     struct payload *small = payload_copy(STR("small"));
-
     memset(payload_data(large), 'x', 5000);
     payload_ref(large);
     payload_ref(small);
@@ -130,7 +124,6 @@ static void test_payloads_are_shared_when_large(void **state)
 static grpc_byte_buffer *buffer_of(const void *bytes, size_t len, size_t pieces)
 {
     grpc_slice slices[8];
-
     assert_true(pieces <= COUNT_OF(slices));
     for (size_t i = 0; i < pieces; i++) {
         size_t from = len * i / pieces;
@@ -150,7 +143,6 @@ static status unpack(const ProtobufCMessageDescriptor *descriptor, const void *b
 {
     grpc_byte_buffer *buffer = buffer_of(bytes, len, pieces);
     status outcome = wire_unpack(descriptor, buffer, arena, ret, ret_field);
-
     grpc_byte_buffer_destroy(buffer);
     return outcome;
 }
@@ -163,7 +155,6 @@ static void test_requests_arrive_in_any_number_of_pieces(void **state)
     struct arena arena;
     const ProtobufCMessage *message = NULL;
     str field = STR_EMPTY;
-
     arena_init(&arena, wire_unpacked_bytes_max(4096));
     for (size_t pieces = 1; pieces <= 8; pieces++) {
         status unpacked = unpack(&polos__v1__run_service_watch_request__descriptor, bytes,
@@ -192,7 +183,6 @@ static void test_wrong_text_is_named_by_its_path(void **state)
     struct arena arena;
     const ProtobufCMessage *message = NULL;
     str field = STR_EMPTY;
-
     arena_init(&arena, wire_unpacked_bytes_max(4096));
     status unpacked = unpack(&polos__v1__host_message__descriptor, bytes, sizeof(bytes) - 1, 1,
                              &arena, &message, &field);
@@ -212,7 +202,6 @@ static void test_a_request_that_unfolds_is_refused(void **state)
     const ProtobufCMessage *message = NULL;
     str field = STR_EMPTY;
     char *bytes = xmalloc(4 + 2 * COUNT);
-
     memcpy(bytes, "\x1a\xc0\xb8\x02", 4);
     for (size_t i = 0; i < COUNT; i++) {
         memcpy(bytes + 4 + 2 * i, "\x22\x00", 2); /* An empty tool. */
@@ -234,7 +223,6 @@ static size_t pack_hello(uint8_t *ret, size_t room)
     Polos__V1__HeldTask *held[] = {&task};
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-
     workflow.id = (char *)"workflow";
     workflow.description = (char *)"caf\xc3\xa9";
     task.task_id = (char *)"task";
@@ -261,7 +249,6 @@ static void test_mutated_requests_are_taken_or_refused(void **state)
     unsigned seed = 20;
     unsigned taken = 0;
     struct arena arena;
-
     arena_init(&arena, wire_unpacked_bytes_max(sizeof(bad)));
     for (int i = 0; i < MUTATIONS; i++) {
         const ProtobufCMessage *message = NULL;
@@ -295,6 +282,5 @@ int main(void)
         cmocka_unit_test(test_a_request_that_unfolds_is_refused),
         cmocka_unit_test(test_mutated_requests_are_taken_or_refused),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
