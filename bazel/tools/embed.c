@@ -10,7 +10,6 @@
 static FILE *open_or_die(const char *path, const char *mode)
 {
     FILE *file = fopen(path, mode);
-
     if (file == NULL) {
         perror(path);
         exit(1);
@@ -30,7 +29,6 @@ static void write_header(FILE *out, const char *symbol, const char *guard)
 static void write_array(FILE *out, FILE *in, const char *symbol)
 {
     size_t size = 0;
-
     fprintf(out, "#include <stddef.h>\n\n");
     fprintf(out, "extern const unsigned char %s[];\n", symbol);
     fprintf(out, "extern const size_t %s_size;\n\n", symbol);
@@ -51,7 +49,6 @@ int main(int argc, char **argv)
     FILE *in = open_or_die(argv[2], "rb");
     FILE *source = open_or_die(argv[3], "w");
     FILE *header = open_or_die(argv[4], "w");
-
     write_array(source, in, argv[1]);
     write_header(header, argv[1], argv[5]);
     int bad = ferror(in) | ferror(source) | ferror(header);

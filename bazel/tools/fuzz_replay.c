@@ -14,7 +14,6 @@ enum {
 static bool replay_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
-
     if (file == NULL) {
         perror(path);
         return false;
@@ -37,7 +36,6 @@ static int replay_folder(const char *folder)
 {
     DIR *dir = opendir(folder);
     int count = 0;
-
     if (dir == NULL) {
         perror(folder);
         return -1;
@@ -61,7 +59,6 @@ static int replay_folder(const char *folder)
 int main(int argc, char **argv)
 {
     int total = 0;
-
     for (int i = 1; i < argc; i++) {
         int count = replay_folder(argv[i]);
         if (count < 0) {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """hand: what is written alike in all C of the project, where clang-format has no say.
 
-    tests/tidy/hand.py [FOLDER]     mends what it can, in the files of PLACES
+    tests/tidy/hand.py [FOLDER]     mends what it can
 
 A function has no blank lines: a comment tells its parts apart, or they are functions. What gives
 memory is not cast: it gives `void *`. A comment that begins as a sentence ends as one.
@@ -10,18 +10,13 @@ import os
 import re
 import sys
 
-# Beginnings of paths.
-PLACES = ("service/", "storage/", "clients/c/", "tests/")
+FOLDERS = ("bazel", "clients", "service", "storage", "tests")
 
 CAST = re.compile(
     r"\((?:const )?(?:struct )?\w+ \*+\)"
     r"(?=\s*(?:xcalloc|xmalloc|xrealloc|arena_z?alloc|array_reserve)\w*\()"
 )
 COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*(.*?)\*/', re.S)
-
-
-def is_ours(path):
-    return path.endswith((".c", ".h")) and path.startswith(PLACES)
 
 
 def blank_lines(text):
@@ -58,11 +53,11 @@ def mended(text):
 
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("POLOS_WORKSPACE", ".")
-    for place in sorted({path.split("/")[0] for path in PLACES}):
-        for folder, _, names in os.walk(os.path.join(root, place)):
+    for top in FOLDERS:
+        for folder, _, names in os.walk(os.path.join(root, top)):
             for name in names:
                 path = os.path.join(folder, name)
-                if not is_ours(os.path.relpath(path, root)):
+                if not name.endswith((".c", ".h")) or "node_modules" in path:
                     continue
                 with open(path, encoding="utf-8") as file:
                     text = file.read()

@@ -356,7 +356,7 @@ def clang_format():
 
 def one_hand(tree):
     for path in tree.having(*C_FILES):
-        for rule in (hand.blank_lines, hand.casts, hand.unended) if hand.is_ours(path) else ():
+        for rule in (hand.blank_lines, hand.casts, hand.unended):
             for number, sentence in rule(tree.text(path)):
                 yield path, number, sentence
 

@@ -227,7 +227,6 @@ class PlantedTest(unittest.TestCase):
         for line, text in rows:
             found = list(tidy.one_hand(self.tree({"service/engine/e.c": text})))
             self.assertEqual([line], [number for _, number, _ in found], text)
-            self.assertEqual([], list(tidy.one_hand(self.tree({"service/new/e.c": text}))))
 
     def test_what_the_one_hand_writes(self):
         text = "/* x -> y, as is */\nint x;\n\nint f(void)\n{\n    /* Why. */\n    return x;\n}\n"

@@ -52,6 +52,19 @@ def queue(name, **limits):
     return common_pb2.QueueDefinition(name=name, **limits)
 
 
+TRIGGERS = {
+    "each": tools_pb2.EventTrigger(topic="orders"),
+    "threes": tools_pb2.EventTrigger(topic="clicks", batch_size=3),
+    "timed": tools_pb2.EventTrigger(topic="counted", batch_size=3, batch_timeout_ms=2 * HOUR_MS),
+}
+
+
+def add_triggers(workflows):
+    for workflow in workflows:
+        if workflow.id in TRIGGERS:
+            workflow.trigger.CopyFrom(TRIGGERS[workflow.id])
+
+
 class Fill:
     def __init__(self, server, end):
         self.server = server
@@ -153,10 +166,7 @@ class Fill:
     def main_host(self, host_id="main"):
         of = {name: tools_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
               if name != "mortal"}
-        of["each"].trigger.CopyFrom(tools_pb2.EventTrigger(topic="orders"))
-        of["threes"].trigger.CopyFrom(tools_pb2.EventTrigger(topic="clicks", batch_size=3))
-        of["timed"].trigger.CopyFrom(tools_pb2.EventTrigger(
-            topic="counted", batch_size=3, batch_timeout_ms=2 * HOUR_MS))
+        add_triggers(of.values())
         of["hourly"].schedule.CopyFrom(tools_pb2.Schedule(cron="30 * * * *"))
         of["kid"].queue = "kids"
         return self.host(
@@ -391,8 +401,10 @@ class Fill:
 def later_host(server):
     """Offers everything, and brings everything to its end."""
     workflows = [*programs.WORKFLOWS, *programs.LATE_WORKFLOWS]
-    return Code(server, holds=False, workflows=workflows, host_id="later", deployment="one",
+    host = Code(server, holds=False, workflows=workflows, host_id="later", deployment="one",
                 tools=[*programs.TOOLS, *programs.LATE_TOOLS])
+    add_triggers(host.hello["workflows"])
+    return host
 
 
 def go_on(server, runs):
