@@ -86,6 +86,7 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
     struct run_ids settled = {.arena = &partition->round_arena};
     struct run_ids children = {.arena = &partition->round_arena};
     size_t limit = *budget < ADOPTED_MAX ? *budget : ADOPTED_MAX;
+    assert(limit > 0 && !uuid_equal(owed->target, owed->source));
     (*budget)--;
     status read = runs_get(partition, owed->target, &successor);
     if (status_is_ok(read)) {
@@ -100,6 +101,7 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
     if (!status_is_ok(read)) {
         return owed_unread(read);
     }
+    assert(children.count <= limit);
     for (size_t i = 0; i < children.count; i++) {
         bool has_failed = successor->state.state == RUN_FAILED;
         if (successor->state.is_cancelling ||

@@ -79,6 +79,7 @@ static void cancel_child(struct partition *partition, uuid lane, uuid id)
 static enum owed_result cancel_below(struct partition *partition, struct owed *owed, size_t *budget)
 {
     const struct children *children = children_of(partition);
+    assert(*budget > 0);
     struct run_ids below = {.arena = &partition->round_arena};
     struct live_run *run;
     size_t limit = *budget;
@@ -95,6 +96,7 @@ static enum owed_result cancel_below(struct partition *partition, struct owed *o
         (*budget)--;
         return OWED_DONE;
     }
+    assert(below.count <= limit);
     bool goes_on = below.count == limit;
     uuid lane = tree_place(partition, run)->root;
     owed->cursor = below.count > 0 ? below.ids[below.count - 1] : owed->cursor;
@@ -137,6 +139,7 @@ static void owe_end(struct partition *partition, struct live_run *run, const str
         return;
     }
     struct ending *ending = arena_alloc(&partition->round_arena, sizeof(*ending));
+    assert(count > 0);
     *ending = (struct ending){events, count};
     const struct owed owed = {.target = run->state.id, .at_hand = ending};
     owed_post(partition, place->root, &tell_parent_owed, &owed);
@@ -148,6 +151,7 @@ static void after_decision(void *self, struct live_run *run, const struct event 
 {
     struct partition *partition = ((struct children *)self)->partition;
     const struct tree_place *place = tree_place(partition, run);
+    assert(count > 0);
     if (engine_is_terminal(&run->state)) {
         owe_end(partition, run, events, count);
     }

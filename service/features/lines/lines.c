@@ -19,6 +19,7 @@ void line_leave(struct partition *partition, struct live_run *run)
     struct room *room = room_of(partition, run);
     free(room->server);
     room->server = NULL;
+    assert(line_server(partition, run).len == 0);
 }
 
 void line_enter(struct partition *partition, struct live_run *run, str server)

@@ -52,6 +52,7 @@ static void put_start(struct partition *partition, uuid run, const struct run_sp
 /* The status in the row of a run that has ended so. */
 static uint32_t end_of(enum event_kind kind)
 {
+    assert(event_traits(kind)->ends_run);
     if (kind == EVENT_RUN_COMPLETED) {
         return RUN_STATUS_COMPLETED;
     }
@@ -78,6 +79,7 @@ static void run_copied(void *self, struct live_run *run)
     struct event started;
     status read = runs_started(run, &lists->partition->round_arena, &started);
     assert(status_is_ok(read)); /* It was folded from it. */
+    assert(started.kind == EVENT_RUN_STARTED);
     put_start(lists->partition, run->state.id, &started.run_started.spec);
 }
 
@@ -123,6 +125,7 @@ static bool visit_run(void *context, str key, str value)
         building->is_full = true;
         return false;
     }
+    assert(building->runs < BUILD_RUNS);
     status built = build_run(building, run, value);
     arena_reset(&lists->partition->scratch);
     if (!status_is_ok(built)) { /* It is set apart: not listed but among all. */
@@ -139,6 +142,7 @@ static void put_built(const struct lists *lists)
     char key[KEY_BYTES_MAX];
     char bytes[RUN_INDEX_BUILT_BYTES_MAX];
     size_t len = run_index_built_encode(&lists->next, bytes, sizeof(bytes));
+    assert(len > 0 && len <= sizeof(bytes));
     store_batch_put(&partition->batch, STORE_INDEX,
                     key_index(key, partition->options.space, INDEX_RUN_BUILT, STR_EMPTY),
                     str_make(bytes, len));
@@ -172,6 +176,7 @@ static void build(void *self)
 static void committed(void *self)
 {
     struct lists *lists = self;
+    assert(!lists->built.is_complete || lists->next.is_complete);
     lists->built = lists->next;
 }
 

@@ -50,12 +50,14 @@ static void change(struct suspension_keys *keys, struct change change)
     char key[KEY_BYTES_MAX];
     char value[SUSPENSION_ID_BYTES];
     str row = row_key(keys, &change.tail, key);
+    assert(!change.is_delete || change.over.effect == 0);
     if (!keys->has_since && keys->count == 0) {
         put_since(keys);
     }
     keys->changes =
         array_reserve(keys->changes, &keys->capacity, keys->count + 1, sizeof(keys->changes[0]));
     keys->changes[keys->count++] = change;
+    assert(keys->count <= keys->capacity);
     if (change.is_delete) {
         store_batch_delete(batch, STORE_INDEX, row);
         return;
@@ -118,6 +120,7 @@ static void note_closed(struct suspension_keys *keys, const struct live_run *run
                         uint32_t effect, bool is_forgotten)
 {
     struct suspension_id id = {run->state.id, effect};
+    assert(effect > 0);
     if (!is_root(keys, run)) {
         change(keys, (struct change){.tail = step_key_open_tail(place_of(keys, run)->root, key, id),
                                      .is_delete = true});
@@ -167,6 +170,7 @@ struct copying {
 static void copy_ends(struct copying *copying, uint32_t effect, uint32_t owner, bool is_forgotten)
 {
     struct asked **link = &copying->asked;
+    assert(effect == 0 || owner == 0); /* One of them, or all of an owner's. */
     while (*link != NULL) {
         const struct asked *asked = *link;
         bool is_it = effect != 0 ? asked->effect == effect : owner == 0 || asked->owner == owner;
@@ -228,6 +232,7 @@ struct finding {
 
 static void add_open(struct suspensions_meant *meant, struct suspension_id id)
 {
+    assert(meant->open_count <= SUSPENSIONS_MEANT_MAX);
     if (meant->open_count < SUSPENSIONS_MEANT_MAX) {
         meant->open[meant->open_count++] = id;
     }
@@ -289,6 +294,7 @@ static status find_over(const struct suspension_keys *keys, struct index_tail ta
 /* Of the run itself; key 0: any. */
 static void find_open_in(const struct run *state, uint64_t key, struct suspensions_meant *ret)
 {
+    assert(state->effect_count <= ENGINE_EFFECTS_MAX);
     for (uint32_t i = 0; i < state->effect_count; i++) {
         const struct effect *effect = &state->effects[i];
         if (effect->kind == EFFECT_SUSPENSION && (key == 0 || effect->key == key)) {
@@ -351,6 +357,7 @@ status suspension_keys_load(struct suspension_keys *keys)
 
 void suspension_keys_committed(struct suspension_keys *keys)
 {
+    assert(keys->has_since || keys->count != 0 || keys->since_ms == UINT64_MAX);
     keys->has_since |= keys->count != 0;
 }
 

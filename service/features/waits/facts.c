@@ -130,6 +130,7 @@ static bool add(struct reading *reading, struct settled_step fact)
     page->facts[page->count++] = fact;
     page->bytes += bytes;
     page->settled_count += !fact.is_step_request && !fact.is_child;
+    assert(page->count <= page->capacity && page->settled_count <= page->count);
     return true;
 }
 
@@ -147,6 +148,7 @@ static const struct facts_wait *find_wait(const struct facts_cursor *cursor, uin
 static void read_wait_set(struct facts_cursor *cursor, const struct event *event)
 {
     str key = event->wait_set.key;
+    assert(event->kind == EVENT_WAIT_SET);
     struct facts_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
     wait->effect = event->effect;
     wait->owner = event->wait_set.owner;
@@ -176,6 +178,7 @@ static bool read_wait_settled(struct reading *reading, const struct event *event
 {
     const struct facts_wait *wait = find_wait(reading->cursor, event->effect);
     const struct outcome *outcome = &event->wait_settled.outcome;
+    assert(event->kind == EVENT_WAIT_SETTLED);
     if (wait == NULL) {
         drop_wait(reading->cursor, event->effect);
         return true;
@@ -215,6 +218,7 @@ static bool read_child(struct reading *reading, const struct event *event)
 static bool read_step(struct reading *reading, const struct event *event)
 {
     const struct facts_cursor *cursor = reading->cursor;
+    assert(event->kind == EVENT_STEP_SETTLED);
     bool is_told = event->effect == cursor->task.effect && cursor->wait == 0 && !cursor->waits_only;
     return !is_told || add(reading, (struct settled_step){.key = event->step_settled.key,
                                                           .outcome = event->step_settled.outcome,
@@ -302,6 +306,7 @@ static status begin(struct reading *reading, str prefix)
     struct facts_cursor *cursor = reading->cursor;
     const struct partition *partition = reading->partition;
     char from[KEY_BYTES_MAX];
+    assert(cursor->record == 0); /* It has not begun. */
     cursor->record = cursor->start == 0 ? 1 : cursor->start;
     cursor->after = cursor->record - 1;
     if (cursor->start == 0) {
@@ -390,6 +395,7 @@ const struct settled_step **facts_children(const struct facts_page *page, struct
             children[count++] = &page->facts[i];
         }
     }
+    assert(count <= page->count);
     qsort(children, count, sizeof(const struct settled_step *), by_place);
     *ret_count = count;
     return children;
