@@ -32,7 +32,7 @@ from ._codec.outcomes import (
     text_of,
     value_outcome,
 )
-from ._codec.text import NotJsonError, dumps
+from ._codec.text import NotJsonError, dumps, dumps_shown
 from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
 from ._replay.ready import current_task
@@ -521,7 +521,8 @@ class Host:
                     await found._cancelled(ctx, task.input_json)
             if not execution.cancel_shown:
                 execution.check_complete()
-            return value_outcome(dumps(value), what)
+            text = dumps_shown(value) if task.call_id else dumps(value)  # a model asked for it
+            return value_outcome(text, what)
         except (Exception, SystemExit) as error:
             return _failed(execution.failure or error, task, what)
         except asyncio.CancelledError as error:

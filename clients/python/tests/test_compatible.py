@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
 
 import polos
 from polos import (
@@ -25,6 +25,12 @@ from polos import (
     tool,
     workflow,
 )
+
+
+class Account(BaseModel):
+    owner: str
+    password: SecretStr
+    note: str = Field(default="", exclude=True)
 
 
 class Out(BaseModel):
@@ -265,6 +271,24 @@ async def test_what_tools_gave_is_of_their_type(client):
     assert found.tool_results[0].result == Out(city="Q")
     assert found.steps[0].tool_results[0].result_schema == "test_compatible.Out"
     assert await typing.run(client) == ["Out"]
+
+
+async def test_secrets_go_from_tools_to_code_and_not_to_models(client):
+    @tool
+    async def account(ctx) -> Account:
+        return Account(owner="ann", password="hunter2", note="hers")
+
+    @workflow
+    async def opening(ctx):
+        found = await ctx.step.invoke_and_wait("tool", account)
+        return [found.password.get_secret_value(), found.note]
+
+    agent = scripted("teller", tools=[account])
+    script = [{"tool_calls": [{"name": "account", "arguments": {}}]}, {"text": "{{tool_result}}"}]
+    found = await agent.run(client, "x", script=script)
+    assert json.loads(found.result) == {"owner": "ann", "password": "**********"}
+    assert found.tool_results[0].result.owner == "ann"
+    assert await opening.run(client) == ["hunter2", "hers"]
 
 
 async def test_a_queue_that_a_start_names_is_made(client):

@@ -14,18 +14,20 @@ import types
 import uuid
 from typing import Generic, NamedTuple, TypeVar
 
+import pydantic.dataclasses
 import pytest
 from pydantic import (
     BaseModel,
     Field,
     RootModel,
+    SecretBytes,
     SecretStr,
     computed_field,
     field_serializer,
 )
 
 from polos._codec.schema import schema_of
-from polos._codec.text import NotJsonError, dumps
+from polos._codec.text import NotJsonError, dumps, dumps_shown
 from polos._codec.names import UnknownClassError, tag_of
 from polos._codec.values import kept, loads_step
 
@@ -298,3 +300,19 @@ def test_a_script_is_found_by_its_name_too(monkeypatch):
 def test_values_written_by_older_releases_are_read():
     old = '{"$model":"test_values.Inner","$value":{"name":"a"}}'
     assert loads_step(old) == Inner(name="a")
+
+
+@pydantic.dataclasses.dataclass
+class Pin:
+    owner: str
+    digits: str = Field(default="", exclude=True)
+
+
+def test_what_a_model_reads_has_neither_secrets_nor_what_is_excluded():
+    login = Login(user="u", password="hunter2", token="t")
+    assert json.loads(dumps_shown({"a": [login, SecretBytes(b"x")]})) == {
+        "a": [{"user": "u", "password": "**********"}, "**********"]
+    }
+    assert json.loads(dumps_shown(login)) == json.loads(login.model_dump_json())
+    assert json.loads(dumps_shown(Pin("u", "1234"))) == {"owner": "u"}
+    assert "hunter2" in dumps(login) and "hunter2" in kept(login)[0]

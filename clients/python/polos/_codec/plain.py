@@ -48,7 +48,19 @@ def plain_of(value: Any) -> tuple[Any, Tags]:
 
     Raises NotJsonError, which says where in the value the trouble is.
     """
-    walk = _Walk()
+    return _walked(_Walk(), value)
+
+
+def shown_of(value: Any) -> Any:
+    """A value as JSON knows it, for a reader who is not this program: as pydantic shows models,
+    without excluded fields, and with asterisks in place of secrets.
+
+    Raises NotJsonError as plain_of() does.
+    """
+    return _walked(_Walk(is_shown=True), value)[0]
+
+
+def _walked(walk: _Walk, value: Any) -> tuple[Any, Tags]:
     try:
         return walk.plain(value), walk.tags
     except RecursionError:
@@ -56,8 +68,9 @@ def plain_of(value: Any) -> tuple[Any, Tags]:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, *, is_shown: bool = False) -> None:
         self.tags: Tags = {}
+        self._is_shown = is_shown
         self._path: list[str | int] = []
 
     def plain(self, value: Any) -> Any:
@@ -150,6 +163,8 @@ class _Walk:
             return self._items(value)
         if isinstance(value, (str, int, float)):
             return self.plain(_base(value))
+        if self._is_shown and isinstance(value, SECRETS):
+            return HIDDEN if value.get_secret_value() else ""
         for cls, word, plain in SCALARS:
             if isinstance(value, cls):
                 self.tags[self._pointer()] = word
@@ -185,7 +200,7 @@ class _Walk:
         dumped = self._dumped(value, include=own) if own else {}
         self._path.append("")
         for name, field in cls.model_fields.items():
-            if name not in value.__dict__:
+            if name not in value.__dict__ or self._leaves_out(field, value.__dict__[name]):
                 continue
             key = self._path[-1] = wire_name(name, field)
             if name in dumped:
@@ -222,12 +237,20 @@ class _Walk:
             if not field.init:
                 continue
             info = infos.get(field.name)
+            if info is not None and self._leaves_out(info, getattr(value, field.name)):
+                continue
             key = self._path[-1] = wire_name(field.name, info) if info else field.name
             found[key] = self.plain(getattr(value, field.name))
         self._path.pop()
         return found
 
     # ---- inside ----
+
+    def _leaves_out(self, field: FieldInfo, value: Any) -> bool:
+        if not self._is_shown:
+            return False
+        decides = getattr(field, "exclude_if", None)  # pydantic 2.12
+        return field.exclude is True or (decides is not None and bool(decides(value)))
 
     def _tag(self, kind: type[Any]) -> None:
         self.tags[self._pointer()] = tag_of(kind)
@@ -317,6 +340,8 @@ SCALARS: tuple[tuple[type[Any], str, Callable[[Any], Any]], ...] = (
     (SecretBytes, "secret bytes", lambda value: _encoded(value.get_secret_value())),
     (Secret, "", Secret.get_secret_value),
 )
+SECRETS = (SecretStr, SecretBytes, Secret)
+HIDDEN = "**********"  # pydantic's own
 ARRAYS: tuple[tuple[type[Any], str], ...] = (
     (tuple, "tuple"),
     (set, "set"),

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from ..errors import InvalidArgumentError
 from .names import class_path
-from .plain import NotJsonError, plain_of
+from .plain import NotJsonError, plain_of, shown_of
 
-__all__ = ["NotJsonError", "dumps", "dumps_argument", "dumps_plain", "sentences"]
+__all__ = ["NotJsonError", "dumps", "dumps_argument", "dumps_plain", "dumps_shown", "sentences"]
 
 
 def dumps(value: Any) -> str:
@@ -21,6 +21,12 @@ def dumps(value: Any) -> str:
     Raises NotJsonError for anything else, for NaN and infinities, and for broken Unicode.
     """
     return dumps_plain(plain_of(value)[0], value)
+
+
+def dumps_shown(value: Any) -> str:
+    """As dumps(), for a model to read: without excluded fields, and with asterisks in place of
+    secrets."""
+    return dumps_plain(shown_of(value), value)
 
 
 def dumps_plain(plain: Any, value: Any) -> str:
