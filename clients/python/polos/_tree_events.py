@@ -126,6 +126,8 @@ class Tree:
             else:
                 event.id, event.sequence_id = f"{run_id}:{event.id}", self._seq
             self._found.put_nowait(event)
+        if is_end:  # what happens below from now on is told to nobody
+            self._found.put_nowait(None)
         for each, name in started:
             self._begin(each, name)
 
