@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from .errors import InvalidArgumentError, UnsupportedFeatureError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
@@ -35,13 +39,36 @@ def check_option_names(given: Iterable[str], ours: Iterable[str]) -> None:
     """Raises InvalidArgumentError for what is meant to be an option of ours, and misspelt, so that
     it does not travel to the provider unseen."""
     for name in given:
-        if name in _PROVIDER_OPTIONS:
-            continue
-        meant = next((known for known in ours if _is_nearly(name, known)), None)
+        meant = None if name in _PROVIDER_OPTIONS else _meant(name, ours)
         if meant is not None:
             raise InvalidArgumentError(
                 f"there is no option {name!r}; did you mean {meant!r}?", field=name
             )
+
+
+def spelling_checked(what: str) -> Callable[[F], F]:
+    """Of a function whose keywords are all its own: TypeError names the one that was meant."""
+
+    def decorate(func: F) -> F:
+        ours = tuple(inspect.signature(func).parameters)
+
+        @functools.wraps(func)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs.keys() - set(ours):
+                meant = _meant(name, ours)
+                if meant is not None:
+                    raise TypeError(
+                        f"{what}() has no argument {name!r}; did you mean {meant!r}?"
+                    )
+            return func(*args, **kwargs)
+
+        return cast(F, checked)
+
+    return decorate
+
+
+def _meant(name: str, ours: Iterable[str]) -> str | None:
+    return next((known for known in ours if _is_nearly(name, known)), None)
 
 
 _PROVIDER_OPTIONS = frozenset({"user", "seed", "metadata", "top_p", "top_k", "store", "stream"})

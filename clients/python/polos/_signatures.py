@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -12,20 +13,24 @@ from pydantic import BaseModel, TypeAdapter
 from ._codec.values import PLAIN, type_adapter
 
 
-def annotations_of(func: Callable[..., Any], depth: int) -> dict[str, Any]:
-    """A function's annotations, strings evaluated, also in the scope that decorates it.
-
-    `depth`: frames between the decorator's caller and this function.
-    """
+def annotations_of(func: Callable[..., Any]) -> dict[str, Any]:
+    """A function's annotations, strings evaluated, also in the scope that decorates it."""
     try:
         return inspect.get_annotations(func, eval_str=True)
     except Exception:
-        frame = sys._getframe(depth)
-        scope = {**getattr(func, "__globals__", {}), **frame.f_globals, **frame.f_locals}
+        scope = {**getattr(func, "__globals__", {}), **_names_of_caller()}
         try:
             return inspect.get_annotations(func, eval_str=True, locals=scope)
         except Exception:
             return {}
+
+
+def _names_of_caller() -> dict[str, Any]:
+    """What is defined where this package was called from."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "polos":
+        frame = frame.f_back
+    return {} if frame is None else {**frame.f_globals, **frame.f_locals}
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -43,7 +48,7 @@ def _is_never_given(signature: inspect.Signature) -> bool:
 class Parameters:
     """How many arguments a function wants beside the context, and of what type."""
 
-    def __init__(self, func: Callable[..., Any], what: str, depth: int = 3) -> None:
+    def __init__(self, func: Callable[..., Any], what: str) -> None:
         signature = inspect.signature(func)
         positional = [each for each in signature.parameters.values() if each.kind in _POSITIONAL]
         required = [p for p in positional if p.default is inspect.Parameter.empty]
@@ -56,7 +61,7 @@ class Parameters:
         self.takes_input = len(positional) >= 2
         self.input_name = positional[1].name if self.takes_input else ""
         self.input_optional = self.takes_input and positional[1] not in required
-        annotations = annotations_of(func, depth)
+        annotations = annotations_of(func)
         self.input_type: Any = annotations.get(self.input_name)
         self.model: type[BaseModel] | None = None
         if isinstance(self.input_type, type) and issubclass(self.input_type, BaseModel):

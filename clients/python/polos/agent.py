@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from . import _registry, sync
-from ._checks import check_client, checked_id, refuse
+from ._checks import check_client, checked_id, refuse, spelling_checked
 from ._codec.schema import schema_of
 from ._execution.starts import AgentRunConfig
 from ._starter import Starter
@@ -57,6 +57,7 @@ class Agent(Workflow[Any, AgentResult]):
 
     kind = "agent"
 
+    @spelling_checked("Agent")
     def __init__(
         self,
         id: str,

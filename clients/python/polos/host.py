@@ -28,13 +28,13 @@ from ._codec.outcomes import (
     OutcomeTooLargeError,
     error_outcome,
     parts_of,
-    stack_of,
-    text_of,
     value_outcome,
+    whole_text_of,
 )
 from ._codec.text import NotJsonError, dumps, dumps_shown
 from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
+from ._execution.work import warn_of
 from ._replay.ready import current_task
 from ._session.machine import (
     Event,
@@ -487,6 +487,10 @@ class Host:
         execution = running.execution
         try:
             outcome = await self._outcome(task, running)
+        except GeneratorExit as error:  # of a thread or task of the code, or of the loop's end
+            if asyncio.current_task() is not running.work:
+                raise
+            outcome = _failed(error, task, _what(task), execution)
         finally:
             execution.close()
             if self._running.get(task.task_id) is running:
@@ -524,17 +528,17 @@ class Host:
             text = dumps_shown(value) if task.call_id else dumps(value)  # a model asked for it
             return value_outcome(text, what)
         except (Exception, SystemExit) as error:
-            return _failed(execution.failure or error, task, what)
+            return _failed(error, task, what, execution)
         except asyncio.CancelledError as error:
             if running.stopped:
                 raise
             if not execution.parked and not execution.cancel_shown and _cancelled_from_outside():
                 raise
-            return _failed(execution.failure or error, task, what)
-        except KeyboardInterrupt:
+            return _failed(error, task, what, execution)
+        except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # alone or in a group
-            return _failed(execution.failure or error, task, what)
+            return _failed(error, task, what, execution)
 
 
 def _tell(execution: Execution, event: Event) -> None:
@@ -553,8 +557,11 @@ def _tell(execution: Execution, event: Event) -> None:
         execution.cancel()
 
 
-def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.TaskOutcome:
+def _failed(
+    error: BaseException, task: tools_pb2.Task, what: str, execution: Execution
+) -> tools_pb2.TaskOutcome:
     """A task's error."""
+    error = execution.failure or error
     if isinstance(error, NonDeterminismError):
         log.error(
             "%s of run %s stands still until code that fits is here (code that looks at the time "
@@ -564,20 +571,22 @@ def _failed(error: BaseException, task: tools_pb2.Task, what: str) -> tools_pb2.
             error,
         )
         return error_outcome(error, what, type=error.reason)
-    if isinstance(error, Exception):
-        log.warning(
-            "%s of run %s failed: %s: %s\n%s",
-            what,
-            task.run_id,
-            type(error).__name__,
-            text_of(error),
-            stack_of(error),
-        )
+    if not _is_obedience(error, execution):
+        warn_of(error, f"{what} of run {task.run_id} failed")
     passing = all(
         isinstance(part, Exception) and not isinstance(part, _LASTING) for part in parts_of(error)
     )
     is_workflow = task.kind == tools_pb2.TASK_KIND_WORKFLOW
-    return error_outcome(error, what, retryable=passing and is_workflow, with_place=is_workflow)
+    says = whole_text_of if is_workflow else None
+    return error_outcome(error, what, retryable=passing and is_workflow, says=says)
+
+
+def _is_obedience(error: BaseException, execution: Execution) -> bool:
+    """Whether code ended so because it was told to end."""
+    return execution.parked or (
+        execution.cancel_shown
+        and all(isinstance(part, asyncio.CancelledError) for part in parts_of(error))
+    )
 
 
 def _last_state(execution: Execution) -> str:

@@ -198,6 +198,7 @@ class Step:
             except UnsupportedFeatureError:
                 raise
             except Exception as error:
+                tries.warn_of(error, self._ctx.execution_id)
                 outcome = error_of_try(error, step_key)
                 await self._execution.settle(step_key, outcome)
                 raise _failure(outcome, step_key) from error
@@ -533,6 +534,7 @@ class Step:
             except Exception as error:
                 if tries.left == 0:
                     raise
+                tries.warn_of(error, self._ctx.execution_id)
                 outcome = error_of_try(error, tries.key)
                 await self._execution.recall(tries.next_key, "step")
                 await self._execution.settle(tries.next_key, outcome)

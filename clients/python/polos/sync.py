@@ -82,6 +82,13 @@ def _close() -> None:
     _portals.clear()
 
 
+def _begin_anew() -> None:
+    """In a child process, to which neither the thread came nor whoever holds the lock."""
+    global _lock
+    _lock = threading.Lock()
+    _portals.clear()
+
+
 atexit.register(_close)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_portals.clear)
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, overload
 
 from . import _registry
-from ._checks import checked_tool_name, refuse
+from ._checks import checked_tool_name, refuse, spelling_checked
 from ._codec.schema import schema_of
 from .v1 import agents_pb2
 from .workflow import Function, In, Out, Workflow
@@ -28,6 +28,7 @@ class Tool(Workflow[In, Out]):
 
     kind = "tool"
 
+    @spelling_checked("Tool")
     def __init__(
         self,
         id: str,
@@ -41,7 +42,6 @@ class Tool(Workflow[In, Out]):
         *,
         timeout: float | None = None,
         at_most_once: bool = False,
-        _depth: int = 5,
         **kwargs: Any,
     ) -> None:
         refuse("tool", queue=queue, on_start=on_start, on_end=on_end, approval=approval, **kwargs)
@@ -50,7 +50,7 @@ class Tool(Workflow[In, Out]):
         checked_tool_name(id)
         if timeout is not None and timeout <= 0:
             raise ValueError(f"the timeout of tool {id!r} is {timeout}: it is more than 0 seconds")
-        super().__init__(id, func, description, _depth=_depth)
+        super().__init__(id, func, description)
         wants = self.parameters_of
         if wants.annotated and wants.model is None and wants.input_type not in (dict, Any):
             if parameters is None:
@@ -146,6 +146,7 @@ def tool(
 ) -> Decorator: ...
 
 
+@spelling_checked("tool")
 def tool(
     id: str | Function | None = None,
     description: str | None = None,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
 from . import _registry, sync
-from ._checks import check_client, checked_id, refuse
+from ._checks import check_client, checked_id, refuse, spelling_checked
 from ._codec.text import dumps_argument, sentences
 from ._execution import pool
 from ._execution.starts import StartOptions
@@ -69,7 +69,6 @@ class Workflow(Generic[In, Out]):
         trigger: tools_pb2.EventTrigger | None = None,
         schedule: tools_pb2.Schedule | None = None,
         queue: str = "",
-        _depth: int = 4,
     ) -> None:
         self.id = checked_id(id, self.kind)
         self.func: Any = func
@@ -79,10 +78,10 @@ class Workflow(Generic[In, Out]):
         self.schedule = schedule
         self.queue = queue
         self._on_cancel_takes_input = (
-            on_cancel is not None and Parameters(on_cancel, "on_cancel", _depth).takes_input
+            on_cancel is not None and Parameters(on_cancel, "on_cancel").takes_input
         )
         self.description = (description or inspect.getdoc(func) or "").strip()
-        self.parameters_of = Parameters(func, self.kind, _depth)
+        self.parameters_of = Parameters(func, self.kind)
         if self.kind == Workflow.kind:
             self._register()
 
@@ -346,6 +345,7 @@ def workflow(
 ) -> Decorator: ...
 
 
+@spelling_checked("workflow")
 def workflow(
     id: str | Function | None = None,
     description: str | None = None,

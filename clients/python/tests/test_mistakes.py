@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import sys
 import time
 from typing import Any
 
@@ -17,6 +19,7 @@ from polos import (
     Polos,
     PolosClient,
     RunFailedError,
+    StepExecutionError,
     UnavailableError,
     _registry,
     events,
@@ -253,7 +256,137 @@ async def test_code_that_blocks_the_loop_is_told_of(fake, fake_client, caplog, m
     assert "the event loop was blocked for 0." in told and "asyncio.to_thread" in told
 
 
+# ---- what user code raises ----
+
+
+class Lying(Exception):
+    @property
+    def exceptions(self):
+        raise self
+
+    def __str__(self):
+        raise KeyError("no text")
+
+
+class Mute(BaseException):
+    __module__ = None
+    __notes__ = 5
+
+    def __str__(self):
+        return 5
+
+
+def deep() -> BaseException:
+    found: BaseException = ValueError("in the deep")
+    for _ in range(5000):
+        found = ExceptionGroup("one", [found])
+    return found
+
+
+RAISED: dict[str, tuple[Any, str]] = {
+    "a liar": (Lying, "<unprintable Lying>"),
+    "no exception": (Mute, "Mute"),
+    "a group": (lambda: ExceptionGroup("two", [KeyError("a"), ValueError()]), "KeyError: 'a'.*1 more"),
+    "a deep group": (deep, "in the deep"),
+    "half a character": (lambda: ValueError("\ud800"), r"ValueError: \?"),
+    "an exit": (lambda: SystemExit(3), "SystemExit: 3"),
+    "the end of a generator": (lambda: GeneratorExit("g"), "GeneratorExit: g"),
+    "the end of an iterator": (lambda: StopIteration(1), "StopIteration"),
+    "a cancellation": (lambda: asyncio.CancelledError("by itself"), "CancelledError: by itself"),
+}
+
+
+@pytest.mark.parametrize("case", [c for c in RAISED if sys.version_info >= (3, 11) or "group" not in c])
+async def test_whatever_code_raises_the_run_ends_and_the_log_says_why(client, caplog, case):
+    make, why = RAISED[case]
+
+    @workflow
+    async def raising(ctx):
+        raise make()
+
+    @workflow
+    def blocking(ctx):
+        raise make()
+
+    with caplog.at_level(logging.WARNING, "polos"):
+        for flow in (raising, blocking):
+            with pytest.raises(RunFailedError, match=why) as caught:
+                await flow.run(client, max_retries=0, timeout=SECONDS)
+            (told,) = said(caplog)
+            assert f"workflow {flow.id!r} of run {caught.value.run_id} failed: " in told
+            caplog.clear()
+
+
+async def test_each_try_of_a_step_that_fails_is_logged(client, caplog):
+    def broken():
+        error = ConnectionError("no line")
+        error.__notes__ = ["to the warehouse"]
+        raise error
+
+    @workflow
+    async def patient(ctx):
+        try:
+            await ctx.step.run("call", broken, max_retries=1, base_delay=0.001)
+        except StepExecutionError as error:
+            return str(error)
+
+    with caplog.at_level(logging.WARNING, "polos"):
+        found = await patient.run(client)
+    assert re.fullmatch(
+        r"step 'call' failed: ConnectionError: no line \(test_mistakes.py:\d+, in broken\)", found
+    )
+    first, second = said(caplog)
+    assert "of run" in first and "failed, try 1 of 2: ConnectionError: no line" in first
+    assert "try 2 of 2" in second and "in broken\n" in second
+    assert sys.version_info < (3, 11) or "to the warehouse" in second
+    assert "polos/" not in second.replace("clients/python/polos", "polos")
+
+
+async def test_a_step_that_exits_ends_neither_the_host_nor_its_other_work(client):
+    def leave():
+        sys.exit("done here")
+
+    @workflow
+    async def several(ctx):
+        found = await asyncio.gather(
+            ctx.step.run("a", leave, max_retries=0),
+            ctx.step.run("b", leave, max_retries=0, timeout=5),
+            ctx.step.run("c", plain),
+            return_exceptions=True,
+        )
+        return [str(each) for each in found]
+
+    one, other, last = await several.run(client, timeout=SECONDS)
+    assert "it called sys.exit('done here')" in one and "sys.exit" in other and last == "1"
+
+
 # ---- names and signatures ----
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("system_promt", "system_prompt"), ("systemPrompt", "system_prompt"), ("Model", "model"),
+     ("stop_condition", "stop_conditions"), ("outputschema", "output_schema")],
+)  # fmt: skip
+def test_a_misspelt_argument_of_a_definition_is_named(name, meant):
+    with pytest.raises(TypeError, match=rf"Agent\(\) has no argument '{name}'; .* '{meant}'\?"):
+        Agent(id="speller", provider="openai", **{"model": "m", name: "x"})  # type: ignore
+    for define in (tool, workflow):
+        with pytest.raises(TypeError, match=f"{define.__name__}.* did you mean 'description'"):
+            define(descripton="x")
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        workflow(nothing_like_it=1)
+
+
+def test_times_are_told_in_the_words_of_python():
+    @workflow
+    async def flow(ctx):
+        return None
+
+    for seconds in (1e9, 0, float("nan")):
+        with pytest.raises(InvalidArgumentError, match="timeout is .* 31,622,400 seconds") as told:
+            flow.run_sync(PolosClient("http://127.0.0.1:1"), timeout=seconds)
+        assert told.value.field == "timeout"
 
 
 @pytest.mark.parametrize("name", ["timout", "timeOut", "sesion_id", "sessionId", "priorty"])

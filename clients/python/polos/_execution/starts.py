@@ -18,6 +18,7 @@ from .state import state_json
 
 PRIORITY_BITS = 31
 RETRIES_MAX = 100
+TIMEOUT_SECONDS_MAX = 366 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,15 @@ class StartOptions:
 
 
 def _check_timeout(timeout: Any) -> None:
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
-        raise InvalidArgumentError(
-            f"timeout is {timeout!r}: it is more than 0 seconds, or None", field="timeout"
-        )
+    if timeout is None or (
+        isinstance(timeout, (int, float)) and 0 < timeout <= TIMEOUT_SECONDS_MAX
+    ):
+        return
+    raise InvalidArgumentError(
+        f"timeout is {timeout!r}: it is more than 0 and at most {TIMEOUT_SECONDS_MAX:,} seconds "
+        "(366 days), or None",
+        field="timeout",
+    )
 
 
 def _check_retries(retries: Any) -> None:

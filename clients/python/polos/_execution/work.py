@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from .. import _keys
-from .._codec.outcomes import error_outcome
+from .._codec.outcomes import error_outcome, stack_of, text_and_place_of, whole_text_of
 from ..v1 import tools_pb2
 from . import pool
+
+log = logging.getLogger("polos")
 
 
 def check_work(
@@ -66,18 +69,30 @@ async def limited(work: Coroutine[Any, Any, Any], seconds: float | None) -> Any:
         raise OutOfTimeError(f"it did not end within {seconds} s") from error
 
 
+class ExitError(Exception):
+    """A step's function wanted to end the process, in which others are at work."""
+
+
 async def call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Calls an async function, or a plain one in a thread."""
-    if inspect.iscoroutinefunction(func):
-        return await func(*args, **kwargs)
-    value = await pool.run(func, *args, **kwargs)
-    return await value if inspect.isawaitable(value) else value
+    try:
+        if inspect.iscoroutinefunction(func):
+            return await func(*args, **kwargs)
+        value = await pool.run(func, *args, **kwargs)
+        return await value if inspect.isawaitable(value) else value
+    except SystemExit as error:  # it would pass through the loop, and end it
+        raise ExitError(f"it called sys.exit({error.code!r})") from error
+
+
+def warn_of(error: BaseException, what: str) -> None:
+    """Tells whoever reads the log that code of theirs failed, and where."""
+    log.warning("%s: %s\n%s", what, whole_text_of(error), stack_of(error).rstrip())
 
 
 def error_of_try(error: BaseException, key: str) -> tools_pb2.TaskOutcome:
     """How a try ended that raised."""
     kind = "TIMEOUT" if isinstance(error, OutOfTimeError) else ""
-    return error_outcome(error, f"step {key!r}", type=kind)
+    return error_outcome(error, f"step {key!r}", type=kind, says=text_and_place_of)
 
 
 class Tries:
@@ -94,6 +109,11 @@ class Tries:
     def left(self) -> int:
         """Further tries after the one at work."""
         return max(0, int(self._retries_max) - self.failed)
+
+    def warn_of(self, error: BaseException, run_id: str) -> None:
+        """Logs how the try at work ended; also the last one, which the code may catch unseen."""
+        tries = f"try {self.failed + 1} of {int(self._retries_max) + 1}"
+        warn_of(error, f"step {self.key!r} of run {run_id} failed, {tries}")
 
     @property
     def pause(self) -> float:
