@@ -286,7 +286,7 @@ def deep() -> BaseException:
 RAISED: dict[str, tuple[Any, str]] = {
     "a liar": (Lying, "<unprintable Lying>"),
     "no exception": (Mute, "Mute"),
-    "a group": (lambda: ExceptionGroup("two", [KeyError("a"), ValueError()]), "KeyError: 'a'.*1 more"),
+    "a group": (lambda: ExceptionGroup("2", [KeyError("a"), OSError()]), "KeyError: 'a'.*1 more"),
     "a deep group": (deep, "in the deep"),
     "half a character": (lambda: ValueError("\ud800"), r"ValueError: \?"),
     "an exit": (lambda: SystemExit(3), "SystemExit: 3"),
@@ -296,7 +296,9 @@ RAISED: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", [c for c in RAISED if sys.version_info >= (3, 11) or "group" not in c])
+@pytest.mark.parametrize(
+    "case", [case for case in RAISED if sys.version_info >= (3, 11) or "group" not in case]
+)
 async def test_whatever_code_raises_the_run_ends_and_the_log_says_why(client, caplog, case):
     make, why = RAISED[case]
 
