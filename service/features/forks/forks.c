@@ -229,7 +229,9 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     if (adopts) {
         children_adopt(partition, source, fork.run);
     }
-    command_recover(partition, fork.run);
+    if (!engine_is_terminal(&fork.run->state)) { /* It may end with its lease, if it is cancelled. */
+        command_recover(partition, fork.run);
+    }
     *ret_id = fork.id;
     return true;
 }
