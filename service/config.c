@@ -47,6 +47,8 @@ static const struct config_row rows[] = {
     {"waiting-runs-max", CONFIG_NUMBER, AT(waiting_runs_max), "1000", 1, 10000000,
      "Runs that only wait and are in memory all the same, 7 kB each; the others are on disk only."},
     {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
+    {"watchers-in-all-max", CONFIG_NUMBER, AT(watchers_in_all_max), "100000", 1, 10000000,
+     "Watchers of all runs together."},
     {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
      "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},
     {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,

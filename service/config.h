@@ -29,6 +29,7 @@ struct config {
     uint64_t redial_ms;
     uint64_t waiting_runs_max;
     uint64_t watchers_max;
+    uint64_t watchers_in_all_max;
     uint64_t inbox_max;
     uint64_t batch_max;
     uint64_t snapshot_every;

@@ -158,6 +158,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .batch_max = config->batch_max,
         .waiting_runs_max = config->waiting_runs_max,
         .watchers_max = config->watchers_max,
+        .watchers_in_all_max = config->watchers_in_all_max,
         .input_bytes_max = config->input_bytes_max,
         .lease_ms = config->lease_ms,
         .redial_ms = config->redial_ms,

@@ -67,6 +67,11 @@ void reading_post_checked(struct read *read, bool is_fine, const struct check *c
     }
 }
 
+void reading_post_always(struct read *read)
+{
+    reads_post_always(reads_of(read), read);
+}
+
 bool reading_failed(struct read *read, const struct failure *failure)
 {
     if (failure == NULL) {

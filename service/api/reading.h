@@ -20,6 +20,8 @@ struct read *reading_new(struct api_call *call, const struct read_kind *kind, re
 struct api_call *reading_call(const struct read *read);
 /* Posts it where all was fine; else answers with the check's fault, or that there are too many. */
 void reading_post_checked(struct read *read, bool is_fine, const struct check *check);
+/* Of a patient read, or one that must not be lost. */
+void reading_post_always(struct read *read);
 /* True: it failed, the call was told, the read is freed; return. */
 [[nodiscard]] bool reading_failed(struct read *read, const struct failure *failure);
 /* The call was answered: frees the read, lets go of the call. */

@@ -1,20 +1,23 @@
 /*
  * watch: a stream that follows one run.
  *
- *   start --&watch_operation--> followed --end()--> finished
- *                               |  ^
- *                        closed |  | writable --&watch_more_operation
- *                               v
- *                        &watch_end_operation --end() or done()--> finished
+ *   start --&watch_operation--> read for --&watch_join_operation--> live --end()--> finished
+ *                                ^    ^                            |
+ *                                |    +----------------------------+ too much came meanwhile
+ *                                +-- writable --&watch_more_operation-- stalled
  *
- * When the run ends the partition lets go of its watchers, all at once; the run is read, and each
- * is sent the same bytes.
+ * In every state: closed --&watch_end_operation --end() or done()--> finished.
+ *
+ * When the run ends the partition lets go of its watchers, those that are live all at once; the run
+ * is read, and each is sent the same bytes.
  */
 #include "service/api/watch.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "polos/v1/runs.pb-c.h"
+#include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/format.h"
@@ -26,6 +29,7 @@
 #include "service/features/watchers/watchers.h"
 #include "service/partition/request.h"
 #include "service/reads/run_read.h"
+#include "service/reads/run_replay.h"
 
 /* call->user. Lives until `released`; the partition lets go of the watcher before the call is
  * finished, and a call is never released before that. */
@@ -33,6 +37,7 @@ struct watch {
     struct watcher watcher; /* The partition thread's, once posted. */
     struct exchange_stream stream;
     uuid run; /* Constant. */
+    atomic_bool is_closed; /* Nobody hears: what is read for it can stop. */
 };
 
 static struct watch *watch_of(struct watcher *watcher)
@@ -40,23 +45,83 @@ static struct watch *watch_of(struct watcher *watcher)
     return container_of(watcher, struct watch, watcher);
 }
 
-static void push(struct watcher *watcher, struct payload *payload)
+static struct watch *watch_by(struct follower *follower)
 {
-    struct watch *watch = watch_of(watcher);
-    assert(!watch->stream.is_finished);
-    watch->stream.call->vtable->send(watch->stream.call, payload);
+    return watch_of(watcher_of(follower));
 }
 
-static bool stalls(struct watcher *watcher)
+static void push(struct follower *follower, struct payload *payload)
 {
-    struct api_call *call = watch_of(watcher)->stream.call;
-    return call->vtable->stalls(call);
+    struct api_call *call = watch_by(follower)->stream.call;
+    call->vtable->send(call, payload);
 }
 
-static void ended(struct watcher *watcher, const struct failure *failure)
+static bool stalls(struct follower *follower)
 {
-    exchange_stream_finish(&watch_of(watcher)->stream, failure);
+    struct watch *watch = watch_by(follower);
+    struct api_call *call = watch->stream.call;
+    return atomic_load(&watch->is_closed) || call->vtable->stalls(call);
 }
+
+static void ended(struct follower *follower, const struct failure *failure)
+{
+    exchange_stream_finish(&watch_by(follower)->stream, failure);
+}
+
+/* ---- What lies behind. ---- */
+
+static void send_fact(void *context, struct payload *payload)
+{
+    push(context, payload);
+}
+
+/* On a thread of the reads. */
+static bool show(struct run_replay *replay, const struct codec_entry *entry,
+                 const struct event *event)
+{
+    struct watch *watch = *reading_own(&replay->read);
+    struct follower *follower = &watch->watcher.follower;
+    api_format()->fact(entry, event, send_fact, follower);
+    return !stalls(follower);
+}
+
+static void copy_failure(struct arena *arena, const struct failure *from, struct failure *ret)
+{
+    *ret = *from;
+    ret->field = arena_copy(arena, from->field);
+    ret->message = arena_copy(arena, from->message);
+}
+
+static void replayed(struct read *read, const struct failure *failure)
+{
+    struct watch *watch = *reading_own(read);
+    struct request *request =
+        exchange_new(watch->stream.call, &watch_join_operation, exchange_ignore);
+    struct watch_join_request *join = watch_join_request(request);
+    request->run = watch->run;
+    join->watch.watcher = &watch->watcher;
+    join->seq = run_replay(read)->seq;
+    join->is_full = run_replay(read)->ret_full;
+    join->has_ended = run_replay(read)->ret_ended;
+    if (failure_happened(failure)) {
+        copy_failure(&request->arena, failure, &join->failure);
+    }
+    reading_end(read);
+    exchange_post_always(request);
+}
+
+static void replay(struct follower *follower)
+{
+    struct watch *watch = watch_by(follower);
+    struct read *read = reading_new(watch->stream.call, &run_replay_kind, replayed);
+    *reading_own(read) = watch;
+    read->run = watch->run;
+    run_replay(read)->seq = (uint32_t)follower->number;
+    run_replay(read)->show = show;
+    reading_post_always(read);
+}
+
+/* ---- The end. ---- */
 
 static void watched(struct request *request, const struct failure *failure)
 {
@@ -72,7 +137,7 @@ static void left(struct request *request, const struct failure *failure)
 /* What a read of a run is for that has ended under its watchers. */
 struct end {
     struct watcher *watchers;
-    struct run_facts known; /* What is shown where the rest cannot be read. */
+    struct run_facts known; /* What is shown where the rest cannot be read; no seq: nothing. */
 };
 
 static struct payload *pack_end(struct read *read, const struct failure *failure)
@@ -82,10 +147,13 @@ static struct payload *pack_end(struct read *read, const struct failure *failure
     struct arena arena;
     Polos__V1__Run *run = NULL;
     arena_init(&arena, 0);
-    if (failure != NULL || !status_is_ok(run_view(facts, NULL, &arena, &run))) {
-        run = run_view_state(&end->known, &arena); /* That it ended is known all the same. */
+    bool is_read = failure == NULL && facts->unreadable.len == 0;
+    if (!is_read || !status_is_ok(run_view(facts, NULL, &arena, &run))) {
+        is_read = false;
+        facts = &end->known; /* That it ended is known all the same. */
+        run = facts->state.seq == 0 ? NULL : run_view_state(facts, &arena);
     }
-    struct payload *ret = format_ended(end->known.state.seq, run);
+    struct payload *ret = run == NULL ? NULL : format_ended(facts->state.seq, run);
     arena_fini(&arena);
     return ret;
 }
@@ -93,14 +161,19 @@ static struct payload *pack_end(struct read *read, const struct failure *failure
 static void end_was_read(struct read *read, const struct failure *failure)
 {
     const struct end *end = *reading_own(read);
+    struct failure unread = failure_make(CODE_DATA_LOSS, REASON_RUN_UNREADABLE,
+                                         STR("the run has ended, and cannot be read"));
     struct payload *payload = pack_end(read, failure);
+    const struct failure *why = failure_happened(failure) ? failure : &unread;
     struct watcher *next;
     for (struct watcher *watcher = end->watchers; watcher != NULL; watcher = next) {
         struct api_call *call = watch_of(watcher)->stream.call;
         next = watcher->next; /* It may be gone with its call. */
-        payload_ref(payload);
-        call->vtable->send(call, payload);
-        call->vtable->finish(call, NULL);
+        if (payload != NULL) {
+            payload_ref(payload);
+            call->vtable->send(call, payload);
+        }
+        call->vtable->finish(call, payload == NULL ? why : NULL);
     }
     payload_unref(payload);
     reading_end(read);
@@ -108,16 +181,22 @@ static void end_was_read(struct read *read, const struct failure *failure)
 
 void watch_show_end(const struct run_report *report, struct watcher *watchers)
 {
-    assert(watchers != NULL && engine_is_terminal(&report->state));
-    struct read *read = reading_new(watch_of(watchers)->stream.call, &run_kind, end_was_read);
+    assert(watchers != NULL && (report == NULL || engine_is_terminal(&report->state)));
+    const struct watch *first = watch_of(watchers);
+    struct read *read = reading_new(first->stream.call, &run_kind, end_was_read);
     struct end *end = arena_zalloc(&read->arena, sizeof(*end));
     end->watchers = watchers;
-    end->known.state = report->state;
-    end->known.name = arena_copy(&read->arena, report->name);
     *reading_own(read) = end;
     for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
         watch_of(watcher)->stream.is_finished = true; /* By the read, for the partition. */
     }
+    if (report == NULL) {
+        read->run = first->run;
+        reading_post_always(read);
+        return;
+    }
+    end->known.state = report->state;
+    end->known.name = arena_copy(&read->arena, report->name);
     reading_post_report(read, report);
 }
 
@@ -131,7 +210,7 @@ static bool take_position(struct check *check, str text, struct watcher *ret)
         return check_fault(check, "from_position",
                            "pass a position that Watch answered, or nothing to start over");
     }
-    ret->seq = position.seq;
+    ret->follower.number = position.seq;
     ret->effect = position.effect;
     ret->attempt = position.attempt;
     ret->offset = position.offset;
@@ -142,9 +221,10 @@ static struct watch *watch_new(struct api_call *call)
 {
     struct watch *watch = xcalloc(1, sizeof(*watch));
     watch->stream.call = call;
-    watch->watcher.push = push;
-    watch->watcher.stalls = stalls;
-    watch->watcher.end = ended;
+    watch->watcher.follower.push = push;
+    watch->watcher.follower.stalls = stalls;
+    watch->watcher.follower.read = replay;
+    watch->watcher.follower.end = ended;
     return watch;
 }
 
@@ -184,6 +264,8 @@ static void watch_writable(struct api_call *call)
 
 static void watch_closed(struct api_call *call)
 {
+    struct watch *watch = call->user;
+    atomic_store(&watch->is_closed, true);
     post(call, &watch_end_operation, left);
 }
 

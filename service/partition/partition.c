@@ -30,6 +30,8 @@ static void set_defaults(struct partition_options *options)
     options->batch_max = options->batch_max == 0 ? 1024 : options->batch_max;
     options->waiting_runs_max = options->waiting_runs_max == 0 ? 1000 : options->waiting_runs_max;
     options->watchers_max = options->watchers_max == 0 ? 10000 : options->watchers_max;
+    options->watchers_in_all_max =
+        options->watchers_in_all_max == 0 ? 100000 : options->watchers_in_all_max;
     options->input_bytes_max = options->input_bytes_max == 0 ? 1 << 20 : options->input_bytes_max;
     options->run_timeout_ms =
         options->run_timeout_ms == 0 ? 24 * 3600 * 1000 : options->run_timeout_ms;

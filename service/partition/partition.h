@@ -39,7 +39,9 @@ struct partition_options {
     size_t inbox_max; /* Requests; 0: 65,536. */
     size_t batch_max; /* Requests per round; 0: 1,024. */
     size_t waiting_runs_max; /* That only wait and are in memory all the same; 0: 1,000. */
-    size_t watchers_max; /* Per run; 0: 10,000. */
+    size_t watchers_max; /* Of a run, or of a topic; 0: 10,000. */
+    size_t watchers_in_all_max; /* Of runs, and as many of topics; 0: 100,000. */
+    size_t kept_bytes_max; /* Of what comes while a watcher is read for; 0: 256 KiB. */
     size_t input_bytes_max; /* 0: 1 MiB. */
     uint64_t lease_ms; /* 0: 15,000. */
     uint64_t redial_ms; /* 0: 5,000. */

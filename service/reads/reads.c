@@ -12,11 +12,20 @@ enum {
     QUEUE_MAX = 4096,
 };
 
+/* Reads in the order of their steps. */
+struct queue {
+    struct inbox_node *first;
+    struct inbox_node **last;
+};
+
 struct lane {
     struct inbox *inbox; /* Those that are new to it. */
-    struct inbox_node *first; /* Taken; the lane's thread's. */
-    struct inbox_node **last;
-    atomic_size_t count; /* In both. */
+    /* Taken; the lane's thread's. */
+    struct queue others;
+    struct queue patient;
+    bool is_patients_step; /* The next one is, if one waits. */
+    atomic_size_t count; /* In all, but for the patient. */
+    atomic_size_t patient_count;
 };
 
 struct reads {
@@ -58,7 +67,8 @@ struct reads *reads_new(const struct reads_options *options)
     reads->lanes = xcalloc(reads->lane_count, sizeof(reads->lanes[0]));
     for (size_t i = 0; i < reads->lane_count; i++) {
         reads->lanes[i].inbox = inbox_new(reads->queue_max, NULL, NULL);
-        reads->lanes[i].last = &reads->lanes[i].first;
+        reads->lanes[i].others.last = &reads->lanes[i].others.first;
+        reads->lanes[i].patient.last = &reads->lanes[i].patient.first;
     }
     return reads;
 }
@@ -70,10 +80,15 @@ static struct lane *lane_of(struct reads *reads, const struct read *read)
     return &reads->lanes[number % reads->lane_count];
 }
 
+static atomic_size_t *count_of(struct lane *lane, const struct read *read)
+{
+    return read->kind->is_patient ? &lane->patient_count : &lane->count;
+}
+
 bool reads_post(struct reads *reads, struct read *read)
 {
     struct lane *lane = lane_of(reads, read);
-    assert(read->done != NULL);
+    assert(read->done != NULL && !read->kind->is_patient);
     if (atomic_fetch_add(&lane->count, 1) >= reads->queue_max) {
         atomic_fetch_sub(&lane->count, 1);
         return false;
@@ -86,7 +101,7 @@ void reads_post_always(struct reads *reads, struct read *read)
 {
     struct lane *lane = lane_of(reads, read);
     assert(read->done != NULL);
-    atomic_fetch_add(&lane->count, 1);
+    atomic_fetch_add(count_of(lane, read), 1);
     inbox_push_always(lane->inbox, &read->node);
 }
 
@@ -94,28 +109,38 @@ static void queue(struct lane *lane, struct inbox_node *nodes)
 {
     while (nodes != NULL) {
         struct inbox_node *next = nodes->next;
+        const struct read *read = container_of(nodes, const struct read, node);
+        struct queue *queue = read->kind->is_patient ? &lane->patient : &lane->others;
         nodes->next = NULL;
-        *lane->last = nodes;
-        lane->last = &nodes->next;
+        *queue->last = nodes;
+        queue->last = &nodes->next;
         nodes = next;
     }
+}
+
+static struct read *take_from(struct queue *queue)
+{
+    struct inbox_node *node = queue->first;
+    if (node == NULL) {
+        return NULL;
+    }
+    queue->first = node->next;
+    queue->last = queue->first == NULL ? &queue->first : queue->last;
+    return container_of(node, struct read, node);
 }
 
 static struct read *take(struct lane *lane)
 {
     queue(lane, inbox_take(lane->inbox, SIZE_MAX));
-    struct inbox_node *node = lane->first;
-    if (node == NULL) {
-        return NULL;
-    }
-    lane->first = node->next;
-    lane->last = lane->first == NULL ? &lane->first : lane->last;
-    return container_of(node, struct read, node);
+    bool is_patients =
+        lane->is_patients_step ? lane->patient.first != NULL : lane->others.first == NULL;
+    lane->is_patients_step = !is_patients;
+    return take_from(is_patients ? &lane->patient : &lane->others);
 }
 
 static void finish(struct lane *lane, struct read *read, const struct failure *failure)
 {
-    size_t before = atomic_fetch_sub(&lane->count, 1);
+    size_t before = atomic_fetch_sub(count_of(lane, read), 1);
     assert(before > 0);
     read->done(read, failure);
 }
@@ -125,6 +150,9 @@ static void fail(struct lane *lane, struct read *read, status why)
     struct failure failure = failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
     if (why.code == CODE_RESOURCE_EXHAUSTED) {
         failure.reason = REASON_READ_TOO_LARGE;
+    } else if (why.code == CODE_OUT_OF_RANGE) {
+        failure.reason = REASON_POSITION_AHEAD;
+        failure.field = STR("from_position");
     } else if (why.code == CODE_NOT_FOUND || !uuid_is_zero(read->run)) {
         failure = failure_of_run(why, &read->arena);
     }
@@ -165,6 +193,7 @@ size_t reads_waiting(struct reads *reads)
     size_t count = 0;
     for (size_t i = 0; i < reads->lane_count; i++) {
         count += atomic_load(&reads->lanes[i].count);
+        count += atomic_load(&reads->lanes[i].patient_count);
     }
     return count;
 }
@@ -230,6 +259,7 @@ void reads_free(struct reads *reads)
     for (size_t i = 0; i < reads->lane_count; i++) {
         refuse_all(&reads->lanes[i]);
         assert(atomic_load(&reads->lanes[i].count) == 0);
+        assert(atomic_load(&reads->lanes[i].patient_count) == 0);
         inbox_free(reads->lanes[i].inbox);
     }
     free(reads->lanes);

@@ -2,9 +2,10 @@
  * reads: what callers want to see of the store, read beside the partition.
  *
  * A read is a job that does one page per step and is then queued behind the others, so that a long
- * one delays the short ones by a page each. It holds nothing of the store between its steps. A step
- * knows no thread: polosd drives each lane with one (reads_start), the simulation with its world
- * (reads_step).
+ * one delays the short ones by a page each. Those that come in numbers, to show what lies behind to
+ * whoever follows something, are queued by themselves: of two steps one is theirs. It holds nothing
+ * of the store between its steps. A step knows no thread: polosd drives each lane with one
+ * (reads_start), the simulation with its world (reads_step).
  *
  * Invariant: `done` of a read that was posted is called once, on its lane's thread.
  * Order:     a read sees every commit that was done before it was posted. Reads about one run stay
@@ -47,6 +48,8 @@ struct read_kind {
     size_t read_bytes; /* Of the struct that begins with struct read. */
     /* Does one page. *ret_over true: it has all that it was to read. A failure ends it, too. */
     status (*step)(struct read *read, const struct reads_source *source, bool *ret_over);
+    /* There may be many, each of many pages: together they get every other step of their lane. */
+    bool is_patient;
 };
 
 struct read {
@@ -76,7 +79,7 @@ void reads_free(struct reads *reads);
 
 /* False: its lane is full; the read stays the caller's (answer RESOURCE_EXHAUSTED). */
 [[nodiscard]] bool reads_post(struct reads *reads, struct read *read);
-/* For one that had a place before and goes on. */
+/* For one that had a place before and goes on, and for a patient one. */
 void reads_post_always(struct reads *reads, struct read *read);
 /* One step of the lane's next read. False: none waited. */
 bool reads_step(struct reads *reads, size_t lane);

@@ -168,6 +168,7 @@ bool world_post(struct world *world, struct request *request)
     bool must_arrive =
         request->operation == &host_gone_operation || request->operation == &watch_end_operation ||
         request->operation == &forget_operation || request->operation == &watch_more_operation ||
+        request->operation == &watch_join_operation ||
         request->operation == &subscribe_more_operation ||
         request->operation == &subscribe_end_operation ||
         request->operation == &host_message_operation || request->operation == &hello_operation;
@@ -192,6 +193,7 @@ static void draw_options(struct world *world)
     static const uint32_t batches[] = {1, 2, 8, 64, 1024};
     static const uint32_t snapshots[] = {1, 2, 3, 8, 64};
     static const uint32_t budgets[] = {1, 2, 5, 0};
+    static const size_t kept[] = {1, 150, 600, 0};
     world->lease_ms = 9000 + world_below(world, 12000);
     world->options = (struct partition_options){
         .features = features_all,
@@ -207,6 +209,7 @@ static void draw_options(struct world *world)
         .run_timeout_ms = 20000 + world_below(world, world->is_branching ? 10000 : 100000),
         .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
+        .kept_bytes_max = kept[draw_below(&world->pages, COUNT_OF(kept))],
         .owed_max = world->is_branching ? 1 : budgets[world_below(world, COUNT_OF(budgets))],
         .definition_bytes_max = world->seed % 2 == 0 ? 1 : 0, /* None stays unused. */
     };

@@ -183,7 +183,7 @@ struct world_counts {
     uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
     uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
-    uint64_t snapshots, stalls, snubs, stale;
+    uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
     uint64_t owed, damaged;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
@@ -493,6 +493,8 @@ void world_reads_start(struct world *world); /* The process is up. */
 void world_reads_stop(struct world *world); /* It ends: what was not read is refused. */
 /* As world_ask(): one answer, heard or not. The read has its `done`. */
 bool world_ask_read(struct sim_ask *ask, struct read *read);
+/* A patient one, whose `done` is the caller's. */
+void world_read_always(struct world *world, struct read *read);
 /* The ask, once; NULL: nobody heard the answer. */
 void *world_heard(struct read *read);
 void world_read_run(struct world *world, uuid run);

@@ -184,10 +184,30 @@ MUTANTS = {
     "handover_skips": (
         "A watcher that comes back in the middle of a record is not shown its rest.",
         {
-            "run->state.id, start), true, 1, visit_start":
-                "run->state.id, start), false, 1, visit_start",
+            "TRY(journal_record_start(source, run, replay->seq + 1, &replay->next));":
+                "replay->next = replay->seq + 1;",
         },
     ),
+    "joined_with_a_gap": ("What comes while a watcher is read for is not kept.", {
+        "if (followed != NULL && followed->reading > 0) {":
+            "if (followed != NULL && followed->reading > 9999) {",
+    }),
+    "joined_too_early": ("What is kept no more, for its size, is taken to have been seen.", {
+        "followed->lost = kept->number;": "",
+    }),
+    "joined_behind_the_end": ("Who was read for while the run ended waits for more.", {
+        "followed->has_ended = true;": "",
+    }),
+    "joined_in_doubt": ("A commit of unknown outcome is not shown to who is read for.", {
+        "followed->lost = followed->reading > 0 ? number : 0;": "followed->lost = 0;",
+    }),
+    "joined_before_it_was_shown": ("A watcher joins before all that the round did was shown.", {
+        ".at = {[ROUND_COMMITTED] = settle}, .record_put":
+            ".at = {[ROUND_SEALS] = settle}, .record_put",
+    }),
+    "more_unheard": ("That a peer can take more, said while it was read for, is forgotten.", {
+        "follower->may_go_on = is_read_for(follower);": "follower->may_go_on = false;",
+    }),
     "key_limit_one_more": ("A key runs one more than its limit.", {
         "key->running < limit": "key->running <= limit",
     }),
@@ -489,8 +509,8 @@ MUTANTS = {
     "watchers_not_reread": (
         "Watchers are not shown what a commit of unknown outcome did write.",
         {
-            "if (watcher->is_live && watcher->seq < run->state.seq)":
-                "if (watcher->is_live && watcher->seq < run->state.seq && watcher->seq > 9999)",
+            "if (it->place == FOLLOWER_LIVE && it->number < number)":
+                "if (it->place == FOLLOWER_LIVE && it->number < number && number > 9999)",
         },
     ),
     "answer_to_several": ("A key that may mean two suspensions answers the open one.", {

@@ -29,7 +29,9 @@ static void go_on(struct world *world, void *context, uint64_t number)
     if (world->reads == NULL) {
         return;
     }
-    (void)reads_step(world->reads, 0);
+    for (uint64_t i = draw_below(&world->pages, 8); i < 8; i++) {
+        (void)reads_step(world->reads, 0);
+    }
     if (reads_waiting(world->reads) > 0) {
         world->reads_go_on = true;
         world_at(world, draw_below(&world->pages, READ_STEP_MS), go_on, NULL, 0);
@@ -96,6 +98,16 @@ void *world_heard(struct read *read)
     world_expect(world, !ask->is_answered, "answered-once");
     ask->is_answered = true;
     return world->is_dead || !world_sees(world) ? NULL : ask;
+}
+
+void world_read_always(struct world *world, struct read *read)
+{
+    if (world->reads == NULL) { /* The process ends. */
+        read->done(read, &(struct failure){.code = CODE_UNAVAILABLE});
+        return;
+    }
+    reads_post_always(world->reads, read);
+    wake(world);
 }
 
 bool world_ask_read(struct sim_ask *ask, struct read *read)

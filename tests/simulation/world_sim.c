@@ -50,6 +50,7 @@ static void print_counts(const struct world_counts *counts)
         {"full inboxes", counts->snubs},
         {"watches", counts->watches},
         {"facts shown", counts->facts_shown},
+        {"of them read", counts->facts_read},
         {"deltas shown", counts->deltas},
         {"full watchers", counts->stalls},
         {"waits", counts->waits},

@@ -6,6 +6,7 @@
 #include "service/features/reports/reports.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/request.h"
+#include "service/reads/run_replay.h"
 #include "tests/simulation/world.h"
 
 enum shown_kind {
@@ -29,6 +30,7 @@ struct shown {
     uint64_t offset;
     uint64_t hash; /* FACT: of the event. */
     enum run_state state; /* ENDED. */
+    bool is_read; /* ENDED: the store was read to its end; its state is not told. */
     size_t text_len; /* The text follows. */
 };
 
@@ -108,10 +110,11 @@ static void format_ended(const struct run_report *report, struct watcher *watche
         struct shown shown = {0};
         next = watcher->next;
         shown.kind = SHOWN_ENDED;
-        shown.seq = report->state.seq;
-        shown.state = report->state.state;
-        watcher->push(watcher, make(&shown, STR_EMPTY));
-        watcher->end(watcher, NULL);
+        shown.is_read = report == NULL;
+        shown.seq = report == NULL ? 0 : report->state.seq;
+        shown.state = report == NULL ? 0 : report->state.state;
+        watcher->follower.push(&watcher->follower, make(&shown, STR_EMPTY));
+        watcher->follower.end(&watcher->follower, NULL);
     }
 }
 
@@ -187,7 +190,8 @@ static void see(struct sim_watcher *it, const struct shown *shown, const char *t
         it->saw_end = true;
         world_expect(world, run->ledger.ended != EVENT_NONE, "the-end-is-durable");
         world_expect(world, follow->seq == run->ledger.events, "all-facts-come-before-the-end");
-        world_expect(world, shown->state == run->folded.state, "the-end-is-the-runs");
+        world_expect(world, shown->is_read || shown->state == run->folded.state,
+                     "the-end-is-the-runs");
         break;
     }
 }
@@ -201,9 +205,14 @@ static bool is_in_between(const struct sim_watcher *it, const struct shown *show
     return shown->kind == SHOWN_FACT && !(run->kinds[shown->seq - 1] & 0x80);
 }
 
-static void push(struct watcher *watcher, struct payload *payload)
+static struct sim_watcher *watcher_by(struct follower *follower)
 {
-    struct sim_watcher *it = container_of(watcher, struct sim_watcher, watcher);
+    return container_of(watcher_of(follower), struct sim_watcher, watcher);
+}
+
+static void push(struct follower *follower, struct payload *payload)
+{
+    struct sim_watcher *it = watcher_by(follower);
     if (it->is_open && world_sees(it->world) && world_is_well(it->world)) {
         const struct shown *shown = (const struct shown *)payload_bytes(payload).ptr;
         see(it, shown, payload_bytes(payload).ptr + sizeof(*shown));
@@ -215,9 +224,9 @@ static void push(struct watcher *watcher, struct payload *payload)
     payload_unref(payload);
 }
 
-static bool stalls(struct watcher *watcher)
+static bool stalls(struct follower *follower)
 {
-    const struct sim_watcher *it = container_of(watcher, struct sim_watcher, watcher);
+    const struct sim_watcher *it = watcher_by(follower);
     bool is_full = it->is_open && it->follow->is_slow;
     it->world->counts.stalls += is_full;
     return is_full;
@@ -232,9 +241,9 @@ static void connect_later(struct sim_follow *follow)
     world_at(follow->world, 20 + world_below(follow->world, 3000), connect, follow, follow->number);
 }
 
-static void end(struct watcher *watcher, const struct failure *failure)
+static void end(struct follower *follower, const struct failure *failure)
 {
-    struct sim_watcher *it = container_of(watcher, struct sim_watcher, watcher);
+    struct sim_watcher *it = watcher_by(follower);
     struct sim_follow *follow = it->follow;
     bool is_seen = it->is_open && !it->world->is_dead;
     it->is_open = false;
@@ -243,7 +252,8 @@ static void end(struct watcher *watcher, const struct failure *failure)
     }
     if (!is_seen || failure != NULL) {
         bool may_fail = failure == NULL || failure->code == CODE_UNAVAILABLE ||
-                        failure->code == CODE_RESOURCE_EXHAUSTED;
+                        failure->code == CODE_RESOURCE_EXHAUSTED ||
+                        world_is_damage(it->world, failure);
         world_expect(it->world, !is_seen || may_fail, "watchers-are-not-turned-away");
         connect_later(follow);
         return;
@@ -279,6 +289,58 @@ static void watch_done(struct request *request, const struct failure *failure)
         connect_later(follow);
     }
     request_free(request);
+}
+
+/* ---- What lies behind. ---- */
+
+static void show_each(void *context, struct payload *payload)
+{
+    push(context, payload);
+}
+
+static bool show(struct run_replay *replay, const struct codec_entry *entry,
+                 const struct event *event)
+{
+    struct sim_watcher *it = replay->read.context;
+    it->world->counts.facts_read++;
+    format_fact(entry, event, show_each, &it->watcher.follower);
+    return !stalls(&it->watcher.follower);
+}
+
+static void replayed(struct read *read, const struct failure *failure)
+{
+    struct sim_watcher *it = read->context;
+    struct world *world = it->world;
+    struct request *request = request_new(&watch_join_operation);
+    struct watch_join_request *join = watch_join_request(request);
+    request->run = read->run;
+    join->watch.watcher = &it->watcher;
+    join->seq = run_replay(read)->seq;
+    join->is_full = run_replay(read)->ret_full;
+    join->has_ended = run_replay(read)->ret_ended;
+    if (failure != NULL) {
+        join->failure = *failure;
+        join->failure.message = STR_EMPTY; /* It lives as long as the read. */
+    }
+    request->context = world;
+    request->done = free_done;
+    read_free(read);
+    if (!world_post(world, request)) {
+        world->open_requests--;
+    }
+}
+
+static void replay(struct follower *follower)
+{
+    struct sim_watcher *it = watcher_by(follower);
+    struct read *read = read_new(&run_replay_kind);
+    read->run = it->follow->run;
+    read->context = it;
+    read->done = replayed;
+    run_replay(read)->seq = (uint32_t)follower->number;
+    run_replay(read)->show = show;
+    it->world->open_requests++; /* Until its join is answered. */
+    world_read_always(it->world, read);
 }
 
 static void tell(struct sim_follow *follow, const struct operation *operation)
@@ -328,11 +390,12 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->world = world;
     it->follow = follow;
     it->is_open = true;
-    it->watcher.push = push;
-    it->watcher.stalls = stalls;
-    it->watcher.end = end;
+    it->watcher.follower.push = push;
+    it->watcher.follower.stalls = stalls;
+    it->watcher.follower.read = replay;
+    it->watcher.follower.end = end;
     it->watcher.deltas = follow->deltas;
-    it->watcher.seq = follow->seq;
+    it->watcher.follower.number = follow->seq;
     it->watcher.effect = follow->effect;
     it->watcher.attempt = follow->attempt;
     it->watcher.offset = follow->offset;

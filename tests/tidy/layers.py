@@ -112,6 +112,7 @@ LAYERS = {
             "service/reads/list.h",
             "service/reads/reads.h",
             "service/reads/run_read.h",
+            "service/reads/run_replay.h",
             "service/reads/suspensions.h",
             "service/agents/definition.h",
             "service/agents/transcript.h",

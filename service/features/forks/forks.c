@@ -229,7 +229,7 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     if (adopts) {
         children_adopt(partition, source, fork.run);
     }
-    if (!engine_is_terminal(&fork.run->state)) { /* It may end with its lease, if it is cancelled. */
+    if (!engine_is_terminal(&fork.run->state)) { /* One that is cancelled ends with its lease. */
         command_recover(partition, fork.run);
     }
     *ret_id = fork.id;

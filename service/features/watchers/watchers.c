@@ -1,22 +1,20 @@
 /*
  * watchers: those who follow a run: facts from the journal first, then live.
  *
- * A watcher reads the journal in chunks until it has caught up, and from then on is pushed what
- * happens. One that is slow is not queued for: it falls back to reading the journal, where
- * everything is that is not mere text.
+ * What a watcher has not seen is read for it beside the partition; see partition/follow.h. Text of
+ * a model's call is kept here while the call lasts, and shown to those who join meanwhile.
  */
 #include "service/features/watchers/watchers.h"
 
 #include <stdlib.h>
 
 #include "service/base/array.h"
-#include "service/base/table.h"
 #include "service/features/reports/reports.h"
 #include "service/partition/state.h"
 
 enum {
-    CHUNK_RECORDS = 256, /* Replayed per watcher and round. */
     TEXT_BYTES_MAX = 4 << 20, /* Kept of one call for late watchers. */
+    KEPT_BYTES_MAX = 256 << 10, /* Of the facts that come while somebody is read for. */
 };
 
 /* The text a model call has shown so far, for watchers who come late. */
@@ -35,34 +33,14 @@ struct room {
     struct model_text text;
 };
 
-/* A run that somebody watches. */
-struct watched {
-    struct table_link by_run;
-    uuid run;
-    struct watcher *watchers;
-    size_t count;
-};
-
-struct watch_todo {
-    uuid run;
-    struct watcher *watcher; /* NULL: it has left. */
-};
-
 struct watchers {
     struct partition *partition;
-    struct table by_run;
-    struct watch_todo *todo; /* Watchers that go on reading next round. */
-    size_t todo_count;
-    size_t todo_capacity;
+    struct follow follow;
 };
 
 static_assert(offsetof(struct watch_request, request) == 0, "a request begins its struct");
-
-struct pushing {
-    struct partition *partition;
-    struct watcher *watchers; /* All of the run, or the only one. */
-    uint32_t seq;
-};
+static_assert(offsetof(struct watch_join_request, watch.request) == 0,
+              "a request begins its struct");
 
 static struct watchers *watchers_of(const struct partition *partition)
 {
@@ -75,92 +53,6 @@ static struct model_text *text_of(const struct partition *partition, const struc
     return &room->text;
 }
 
-static bool is_of(const struct table_link *link, const void *run)
-{
-    return uuid_equal(container_of(link, const struct watched, by_run)->run, *(const uuid *)run);
-}
-
-/* NULL: nobody watches it. */
-static struct watched *watched_find(const struct watchers *watchers, uuid run)
-{
-    if (watchers->by_run.count == 0) {
-        return NULL;
-    }
-    struct table_link *link = table_find(&watchers->by_run, uuid_hash(run), &run);
-    return link == NULL ? NULL : container_of(link, struct watched, by_run);
-}
-
-static struct watcher *watchers_on(const struct partition *partition, uuid run)
-{
-    const struct watched *watched = watched_find(watchers_of(partition), run);
-    return watched == NULL ? NULL : watched->watchers;
-}
-
-static void attach(struct watchers *watchers, struct watcher *watcher)
-{
-    assert(!watcher->is_live && !watcher->is_stalled);
-    struct watched *watched = watched_find(watchers, watcher->run);
-    if (watched == NULL) {
-        watched = xcalloc(1, sizeof(*watched));
-        watched->run = watcher->run;
-        table_add(&watchers->by_run, &watched->by_run, uuid_hash(watcher->run));
-    }
-    assert((watched->count == 0) == (watched->watchers == NULL));
-    watcher->next = watched->watchers;
-    watched->watchers = watcher;
-    watched->count++;
-}
-
-/* Nobody watches it any more. */
-static void forget(struct watchers *watchers, struct watched *watched)
-{
-    assert(watched->count == 0 && watched->watchers == NULL);
-    table_remove(&watchers->by_run, &watched->by_run);
-    free(watched);
-}
-
-static void detach(struct watchers *watchers, uuid run, const struct watcher *watcher)
-{
-    struct watched *watched = watched_find(watchers, run);
-    struct watcher **link = watched == NULL ? NULL : &watched->watchers;
-    while (link != NULL && *link != NULL && *link != watcher) {
-        link = &(*link)->next;
-    }
-    if (link == NULL || *link == NULL) {
-        return;
-    }
-    assert(watched->count > 0);
-    *link = watcher->next;
-    watched->count--;
-    assert((watched->count == 0) == (watched->watchers == NULL));
-    if (watched->watchers == NULL) {
-        forget(watchers, watched);
-    }
-}
-
-static void todo_add(struct watchers *watchers, struct watcher *watcher)
-{
-    assert(!watcher->is_live && !watcher->is_stalled);
-    watchers->todo = array_reserve(watchers->todo, &watchers->todo_capacity,
-                                   watchers->todo_count + 1, sizeof(watchers->todo[0]));
-    watchers->todo[watchers->todo_count++] = (struct watch_todo){watcher->run, watcher};
-}
-
-static void todo_remove(struct watchers *watchers, const struct watcher *watcher)
-{
-    for (size_t i = 0; i < watchers->todo_count; i++) {
-        if (watchers->todo[i].watcher == watcher) {
-            watchers->todo[i].watcher = NULL;
-        }
-    }
-}
-
-static void stall(struct watcher *watcher)
-{
-    watcher->is_live = false;
-    watcher->is_stalled = true;
-}
-
 struct delta {
     struct payload *payload;
     uint32_t effect;
@@ -171,7 +63,7 @@ struct delta {
 static void push_delta(struct watcher *watcher, const struct delta *delta)
 {
     assert(delta->payload != NULL);
-    watcher->push(watcher, delta->payload);
+    watcher->follower.push(&watcher->follower, delta->payload);
     if (delta->offset > 0) {
         watcher->effect = delta->effect;
         watcher->attempt = delta->attempt;
@@ -179,52 +71,37 @@ static void push_delta(struct watcher *watcher, const struct delta *delta)
     }
 }
 
-static void push_live(struct watcher *watchers, const struct delta *delta)
+static void push_live(struct follow *follow, uuid run, const struct delta *delta)
 {
-    for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
-        if (!watcher->is_live || !watcher->deltas) {
+    struct follower *next;
+    for (struct follower *it = follow_first(follow, run); it != NULL; it = next) {
+        next = it->next;
+        if (it->place != FOLLOWER_LIVE || !watcher_of(it)->deltas) {
             continue;
         }
-        if (watcher->stalls(watcher)) {
-            stall(watcher);
+        if (it->stalls(it)) {
+            follow_stall(follow, it);
             continue;
         }
         payload_ref(delta->payload);
-        push_delta(watcher, delta);
+        push_delta(watcher_of(it), delta);
     }
     payload_unref(delta->payload);
 }
 
-static void each_live(void *context, struct payload *payload)
+struct showing {
+    struct follow *follow;
+    uuid run;
+    uint32_t seq;
+};
+
+static void show_each(void *context, struct payload *payload)
 {
-    const struct pushing *pushing = context;
-    for (struct watcher *watcher = pushing->watchers; watcher != NULL; watcher = watcher->next) {
-        if (!watcher->is_live || watcher->seq >= pushing->seq) {
-            continue; /* One that came in this round has read it from the store. */
-        }
-        assert(watcher->seq + 1 == pushing->seq);
-        if (watcher->stalls(watcher)) {
-            stall(watcher);
-            continue;
-        }
-        payload_ref(payload);
-        watcher->push(watcher, payload);
-        watcher->seq = pushing->seq;
-    }
-    payload_unref(payload);
+    const struct showing *showing = context;
+    follow_show(showing->follow, showing->run, showing->seq, payload);
 }
 
-static void each_one(void *context, struct payload *payload)
-{
-    const struct pushing *pushing = context;
-    assert(!pushing->watchers->is_live);
-    pushing->watchers->push(pushing->watchers, payload);
-    pushing->watchers->seq = pushing->seq;
-}
-
-/* Shows each event of a record, from `after` on, through `each`. */
-static status show_record(struct partition *partition, struct pushing *pushing, str record,
-                          uint32_t after, void (*each)(void *context, struct payload *payload))
+static status show_record(struct partition *partition, struct showing *showing, str record)
 {
     size_t cursor = 0;
     for (;;) {
@@ -234,13 +111,10 @@ static status show_record(struct partition *partition, struct pushing *pushing, 
         if (at_end) {
             return STATUS_OK;
         }
-        if (entry.seq <= after) {
-            continue;
-        }
         struct event event;
         TRY(codec_decode(&entry, &partition->scratch, &event));
-        pushing->seq = entry.seq;
-        partition->options.format->fact(&entry, &event, each, pushing);
+        showing->seq = entry.seq;
+        partition->options.format->fact(&entry, &event, show_each, showing);
     }
 }
 
@@ -248,12 +122,11 @@ static void perform_show(struct partition *partition, const struct act *act)
 {
     const str *record = act->data;
     assert(record != NULL && record->len > 0);
-    struct pushing pushing = {
-        .partition = partition,
-        .watchers = watchers_on(partition, act->run_id),
-    };
-    status shown = show_record(partition, &pushing, *record, 0, each_live);
-    assert(status_is_ok(shown)); /* We wrote it a moment ago. */
+    struct showing showing = {.follow = &watchers_of(partition)->follow, .run = act->run_id};
+    if (follow_is_followed(showing.follow, act->run_id)) {
+        status shown = show_record(partition, &showing, *record);
+        assert(status_is_ok(shown)); /* We wrote it a moment ago. */
+    }
 }
 
 static void text_add(struct model_text *text, unsigned kind, str bytes)
@@ -283,8 +156,8 @@ void watch_delta(struct partition *partition, struct live_run *run, uint32_t eff
         text_add(shown, kind, text);
         assert(shown->bytes.len <= TEXT_BYTES_MAX);
     }
-    struct watcher *watchers = watchers_on(partition, run->state.id);
-    if (watchers == NULL) {
+    struct follow *follow = &watchers_of(partition)->follow;
+    if (!follow_is_followed(follow, run->state.id)) {
         return;
     }
     struct delta delta = {
@@ -294,7 +167,7 @@ void watch_delta(struct partition *partition, struct live_run *run, uint32_t eff
     };
     delta.payload = partition->options.format->delta(
         run->durable_seq, effect, attempt, delta.offset, run->state.turns + 1, kind, text);
-    push_live(watchers, &delta);
+    push_live(follow, run->state.id, &delta);
 }
 
 void watch_forget_text(struct partition *partition, struct live_run *run)
@@ -340,184 +213,86 @@ static void push_text(struct partition *partition, struct live_run *run, struct 
     assert(start == shown->bytes.len); /* The parts are all of the text. */
 }
 
-static void finish(struct partition *partition, struct live_run *run, struct watcher *watcher)
+/* It was shown all facts: those who are told of the text that comes next. */
+static void joined(void *context, struct follower *follower)
 {
-    assert(engine_is_terminal(&run->state));
-    struct run_report report;
-    report_run(partition, run, &partition->scratch, &report);
-    detach(watchers_of(partition), run->state.id, watcher);
-    todo_remove(watchers_of(partition), watcher);
-    watcher->next = NULL;
-    partition->options.format->ended(&report, watcher);
-}
-
-/* Takes the live watchers of the run from it, as a chain. */
-static struct watcher *take_live(struct watchers *watchers, uuid run)
-{
-    struct watcher *taken = NULL;
-    struct watcher *next;
-    for (struct watcher *watcher = watchers_on(watchers->partition, run); watcher != NULL;
-         watcher = next) {
-        next = watcher->next;
-        if (watcher->is_live) {
-            detach(watchers, run, watcher);
-            watcher->next = taken;
-            taken = watcher;
-        }
+    struct partition *partition = context;
+    struct watcher *watcher = watcher_of(follower);
+    struct live_run *run = runs_find(partition, watcher->run);
+    if (!watcher->caught_up_said) {
+        watcher->caught_up_said = true;
+        follower->push(follower, partition->options.format->caught_up((uint32_t)follower->number));
     }
-    return taken;
+    if (run != NULL) {
+        assert(run->state.seq == follower->number);
+        push_text(partition, run, watcher);
+    }
 }
 
 static void show_end(struct partition *partition, struct live_run *run)
 {
     assert(engine_is_terminal(&run->state));
-    struct run_report report;
-    struct watcher *watchers = take_live(watchers_of(partition), run->state.id);
-    if (watchers != NULL) {
+    struct watcher *chain = NULL;
+    struct follower *next;
+    for (struct follower *it = follow_end(&watchers_of(partition)->follow, run->state.id);
+         it != NULL; it = next) {
+        next = it->next;
+        watcher_of(it)->next = chain;
+        chain = watcher_of(it);
+    }
+    if (chain != NULL) {
+        struct run_report report;
         report_run(partition, run, &partition->scratch, &report);
-        partition->options.format->ended(&report, watchers);
+        partition->options.format->ended(&report, chain);
     }
 }
 
-struct chunk {
-    struct partition *partition;
-    struct pushing pushing;
-    status status;
-};
-
-static bool visit_chunk(void *context, str key, str value)
-{
-    (void)key;
-    struct chunk *chunk = context;
-    struct watcher *watcher = chunk->pushing.watchers;
-    chunk->status = show_record(chunk->partition, &chunk->pushing, value, watcher->seq, each_one);
-    arena_reset(&chunk->partition->scratch);
-    return status_is_ok(chunk->status) && !watcher->stalls(watcher);
-}
-
-/* A record is stored under its first seq: the one that holds `seq` may begin before it. */
-static bool visit_start(void *context, str key, str value)
-{
-    (void)value;
-    return !key_read_journal_seq(key, context);
-}
-
-static status read_chunk(struct partition *partition, struct live_run *run, struct watcher *watcher)
-{
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct key_space space = partition->options.space;
-    str prefix = key_run(prefix_bytes, space, run->state.id);
-    uint32_t start = watcher->seq + 1;
-    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
-                   key_journal(from_bytes, space, run->state.id, start), true, 1, visit_start,
-                   &start));
-    assert(start <= watcher->seq + 1);
-    struct chunk chunk = {
-        .partition = partition,
-        .pushing = {.partition = partition, .watchers = watcher},
-    };
-    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix,
-                   key_journal(from_bytes, space, run->state.id, start), false, CHUNK_RECORDS,
-                   visit_chunk, &chunk));
-    return chunk.status;
-}
-
-static void catch_up(struct partition *partition, struct live_run *run, struct watcher *watcher)
-{
-    uint32_t before = watcher->seq;
-    assert(!watcher->is_live && !watcher->is_stalled);
-    if (watcher->seq < run->state.seq) {
-        status read = read_chunk(partition, run, watcher);
-        if (!status_is_ok(read)) {
-            struct failure failure =
-                failure_make(read.code, REASON_STORE_DAMAGED, str_of(read.why));
-            detach(watchers_of(partition), run->state.id, watcher);
-            watcher->end(watcher, &failure);
-            return;
-        }
-    }
-    if (watcher->stalls(watcher)) {
-        stall(watcher);
-        return;
-    }
-    if (watcher->seq < run->state.seq) {
-        assert(watcher->seq > before);
-        todo_add(watchers_of(partition), watcher);
-        return;
-    }
-    if (engine_is_terminal(&run->state)) {
-        finish(partition, run, watcher);
-        return;
-    }
-    if (!watcher->caught_up_said) {
-        watcher->caught_up_said = true;
-        watcher->push(watcher, partition->options.format->caught_up(run->state.seq));
-    }
-    push_text(partition, run, watcher);
-    watcher->is_live = true;
-}
-
-static bool may_watch(struct partition *partition, const struct live_run *run,
-                      const struct watcher *watcher, struct failure *ret)
-{
-    const struct watched *watched = watched_find(watchers_of(partition), run->state.id);
-    if (watched != NULL && watched->count >= partition->options.watchers_max) {
-        *ret = failure_make(CODE_RESOURCE_EXHAUSTED, REASON_TOO_MANY_WATCHERS,
-                            STR("the run has as many watchers as this server allows"));
-        return false;
-    }
-    if (watcher->seq > run->state.seq) {
-        *ret =
-            failure_make(CODE_OUT_OF_RANGE, REASON_POSITION_AHEAD,
-                         STR("the position lies after the run's last event; it is another run's"));
-        ret->field = STR("from_position");
-        return false;
-    }
-    return true;
-}
-
+/* Nothing is read for it here: not even whether there is such a run. */
 static void handle_watch(struct partition *partition, struct request *request)
 {
+    struct follow *follow = &watchers_of(partition)->follow;
     struct watcher *watcher = watch_request(request)->watcher;
-    struct live_run *run;
     struct failure failure;
-    status found = runs_get(partition, request->run, &run);
-    if (!status_is_ok(found)) {
-        request_fail_run(partition, request, found);
-        return;
-    }
-    if (!may_watch(partition, run, watcher, &failure)) {
+    if (!follow_may_add(follow, request->run, &failure)) {
         request_answer(partition, request, &failure);
         return;
     }
     watcher->run = request->run;
-    attach(watchers_of(partition), watcher);
+    follow_add(follow, request->run, &watcher->follower, false);
     request_answer(partition, request, NULL);
-    catch_up(partition, run, watcher);
 }
 
 static void handle_more(struct partition *partition, struct request *request)
 {
-    struct watcher *watcher = watch_request(request)->watcher;
-    struct live_run *run = runs_find(partition, request->run);
-    for (struct watcher *known = run == NULL ? NULL : watchers_on(partition, request->run);
-         known != NULL; known = known->next) {
-        if (known == watcher && watcher->is_stalled) {
-            watcher->is_stalled = false;
-            catch_up(partition, run, watcher);
-            break;
-        }
-    }
+    follow_more(&watchers_of(partition)->follow, &watch_request(request)->watcher->follower);
     request_answer(partition, request, NULL);
 }
 
 static void handle_end(struct partition *partition, struct request *request)
 {
-    struct watchers *watchers = watchers_of(partition);
-    const struct watcher *watcher = watch_request(request)->watcher;
-    detach(watchers, request->run, watcher);
-    todo_remove(watchers, watcher);
+    follow_remove(&watchers_of(partition)->follow, &watch_request(request)->watcher->follower);
+    request_answer(partition, request, NULL);
+}
+
+static void handle_join(struct partition *partition, struct request *request)
+{
+    const struct watch_join_request *join = watch_join_request(request);
+    struct follow *follow = &watchers_of(partition)->follow;
+    struct watcher *watcher = join->watch.watcher;
+    if (watcher->follower.at == NULL) {
+        request_answer(partition, request, NULL); /* It left meanwhile. */
+        return;
+    }
+    if (failure_happened(&join->failure)) {
+        follow_remove(follow, &watcher->follower);
+        watcher->follower.end(&watcher->follower, &join->failure);
+    } else if (join->has_ended) {
+        follow_remove(follow, &watcher->follower);
+        watcher->next = NULL;
+        partition->options.format->ended(NULL, watcher);
+    } else {
+        follow_joins(follow, &watcher->follower, join->seq, join->is_full);
+    }
     request_answer(partition, request, NULL);
 }
 
@@ -539,39 +314,12 @@ const struct operation watch_end_operation = {
     .is_read = true,
     .handle = handle_end,
 };
-
-/* One more chunk for each watcher that has not caught up. */
-static void read_on(void *self)
-{
-    struct watchers *watchers = self;
-    size_t count = watchers->todo_count;
-    if (count == 0) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct watch_todo todo = watchers->todo[i];
-        struct live_run *run = runs_find(watchers->partition, todo.run);
-        if (todo.watcher != NULL) {
-            assert(run != NULL); /* Watched runs stay in memory. */
-            catch_up(watchers->partition, run, todo.watcher);
-        }
-    }
-    watchers->todo_count -= count;
-    memmove(watchers->todo, watchers->todo + count,
-            watchers->todo_count * sizeof(watchers->todo[0]));
-}
-
-static void drop_all(struct watchers *watchers, uuid run, const struct failure *failure)
-{
-    assert(failure != NULL); /* Without one, they would be told that it has ended. */
-    struct watched *watched;
-    while ((watched = watched_find(watchers, run)) != NULL) {
-        struct watcher *watcher = watched->watchers;
-        detach(watchers, run, watcher);
-        todo_remove(watchers, watcher);
-        watcher->end(watcher, failure);
-    }
-}
+const struct operation watch_join_operation = {
+    .name = "watch_join",
+    .request_bytes = sizeof(struct watch_join_request),
+    .is_read = true,
+    .handle = handle_join,
+};
 
 static void perform_end(struct partition *partition, const struct act *act)
 {
@@ -584,8 +332,17 @@ static const struct act_kind end_act = {.name = "show_end", .perform = perform_e
 static void *start(struct partition *partition)
 {
     struct watchers *watchers = xcalloc(1, sizeof(*watchers));
+    const struct partition_options *options = &partition->options;
     watchers->partition = partition;
-    table_init(&watchers->by_run, is_of);
+    follow_init(
+        &watchers->follow,
+        &(struct follow_options){
+            .followers_max = options->watchers_in_all_max,
+            .each_max = options->watchers_max,
+            .kept_bytes = options->kept_bytes_max == 0 ? KEPT_BYTES_MAX : options->kept_bytes_max,
+            .joined = joined,
+            .context = partition,
+        });
     return watchers;
 }
 
@@ -593,7 +350,7 @@ static void record_put(void *self, struct live_run *run, str record)
 {
     const struct watchers *watchers = self;
     struct arena *arena = &watchers->partition->round_arena;
-    if (watched_find(watchers, run->state.id) != NULL) {
+    if (follow_is_followed(&watchers->follow, run->state.id)) {
         str *copy = arena_alloc(arena, sizeof(*copy));
         *copy = arena_copy(arena, record);
         act_add(watchers->partition, &show_act, run)->data = copy;
@@ -611,31 +368,26 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
 }
 
-/* Live watchers go on from the journal where facts were not shown. */
+static void settle(void *self)
+{
+    struct watchers *watchers = self;
+    follow_settle(&watchers->follow);
+}
+
+/* What the commit whose outcome was unknown did write was not shown. */
 static void reread(void *self, struct live_run *run)
 {
     struct watchers *watchers = self;
-    struct watched *watched = watched_find(watchers, run->state.id);
-    for (struct watcher *watcher = watched == NULL ? NULL : watched->watchers; watcher != NULL;
-         watcher = watcher->next) {
-        if (watcher->is_live && watcher->seq < run->state.seq) {
-            watcher->is_live = false;
-            todo_add(watchers, watcher);
-        }
-    }
-    if (engine_is_terminal(&run->state)) { /* The commit whose outcome was unknown did happen. */
+    follow_doubt(&watchers->follow, run->state.id, run->state.seq);
+    if (engine_is_terminal(&run->state)) {
         show_end(watchers->partition, run);
     }
 }
 
 static void unreadable(void *self, uuid run, const struct failure *failure)
 {
-    drop_all(self, run, failure);
-}
-
-static bool keeps(void *self, const struct live_run *run)
-{
-    return watched_find(self, run->state.id) != NULL;
+    struct watchers *watchers = self;
+    follow_drop(&watchers->follow, run, failure);
 }
 
 static void run_leaves(void *self, struct live_run *run)
@@ -649,23 +401,16 @@ static void run_leaves(void *self, struct live_run *run)
 static uint64_t next_due_ms(void *self)
 {
     const struct watchers *watchers = self;
-    return watchers->todo_count > 0 ? watchers->partition->now_ms : 0;
-}
-
-static void run_ends_here(void *self, uuid run)
-{
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
-                     STR("the server is shutting down; take the stream up again in a moment"));
-    drop_all(self, run, &failure);
+    return follow_is_unsettled(&watchers->follow) ? watchers->partition->now_ms : 0;
 }
 
 static void stop(void *self)
 {
     struct watchers *watchers = self;
-    assert(watchers->by_run.count == 0); /* Who watches keeps the run in memory. */
-    table_fini(&watchers->by_run);
-    free(watchers->todo);
+    struct failure failure =
+        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
+                     STR("the server is shutting down; take the stream up again in a moment"));
+    follow_fini(&watchers->follow, &failure);
     free(watchers);
 }
 
@@ -676,13 +421,11 @@ const struct feature watchers_feature = {
     .uses = uses,
     .run_bytes = sizeof(struct room),
     .start = start,
-    .at = {[ROUND_COMMITTED] = read_on},
+    .at = {[ROUND_COMMITTED] = settle},
     .record_put = record_put,
     .after_decision = after_decision,
     .reread = reread,
     .unreadable = unreadable,
-    .keeps = keeps,
-    .run_ends_here = run_ends_here,
     .run_leaves = run_leaves,
     .next_due_ms = next_due_ms,
     .stop = stop,

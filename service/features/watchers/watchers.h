@@ -1,7 +1,7 @@
 /*
  * watchers: those who follow a run: facts from the journal first, then live.
  *
- * They are kept by the run's id: a run that is read again needs no hand-over.
+ * They are kept by the run's id: a run need not be in memory to be followed.
  */
 #ifndef SERVICE_FEATURES_WATCHERS_WATCHERS_H
 #define SERVICE_FEATURES_WATCHERS_WATCHERS_H
@@ -9,6 +9,7 @@
 #include "service/base/payload.h"
 #include "service/codec/codec.h"
 #include "service/partition/feature.h"
+#include "service/partition/follow.h"
 #include "service/partition/request.h"
 
 struct run_report;
@@ -27,31 +28,28 @@ struct watch_format {
                              uint32_t step, unsigned kind, str text);
     struct payload *(*caught_up)(uint32_t seq);
     /* The run has ended, and all its facts were pushed to these watchers, chained by `next`: each
-     * is shown the end and nothing after it. The partition has forgotten them. */
+     * is shown the end and nothing after it. The partition has forgotten them. report NULL: what
+     * the run was at its end is in the store alone. */
     void (*ended)(const struct run_report *report, struct watcher *watchers);
 };
 
-/* Follows one run. Owned by the API's call; calls come from the partition thread. */
+/* Follows one run. Owned by the API's call; see partition/follow.h. */
 struct watcher {
-    /* Sends one thing; bytes are packed once per fact or delta and shared by all watchers. */
-    void (*push)(struct watcher *watcher, struct payload *payload);
-    /* Whether the peer has to take some of what was pushed first. Once this was answered true,
-     * watch_more_operation follows when it has. */
-    bool (*stalls)(struct watcher *watcher);
-    /* It ends before the run did. Nothing follows; the partition has forgotten the watcher. */
-    void (*end)(struct watcher *watcher, const struct failure *failure);
+    struct follower follower; /* Whose numbers are seqs; `read` is given by the API. */
     bool deltas; /* Wants deltas. */
     /* The feature's own: */
-    struct watcher *next;
+    struct watcher *next; /* In the chain that `ended` is given. */
     uuid run;
-    uint32_t seq; /* Facts up to here were pushed. */
     uint32_t effect; /* The model call whose deltas were pushed last, ... */
     uint32_t attempt; /* ... its attempt, ... */
     uint64_t offset; /* ... and up to which byte. */
-    bool is_live; /* Has read the journal to its end. */
-    bool is_stalled; /* Waits for watch_more_operation. */
     bool caught_up_said;
 };
+
+static inline struct watcher *watcher_of(struct follower *follower)
+{
+    return container_of(follower, struct watcher, follower);
+}
 
 /* Shows a piece of a model's text, or a task's progress. A model's is kept for those who come late,
  * until the call has ended. */
@@ -69,10 +67,26 @@ extern const struct operation watch_more_operation; /* It can take more. */
 /* Its caller is gone; it may have ended before. */
 extern const struct operation watch_end_operation;
 
+/* The read that its `read` has begun is over. */
+struct watch_join_request {
+    struct watch_request watch;
+    uint32_t seq; /* Facts up to here were shown. */
+    bool is_full; /* There are more, but its peer has to take some first. */
+    bool has_ended; /* These are all: the run has ended. */
+    struct failure failure; /* OK: it was read. */
+};
+extern const struct operation watch_join_operation;
+
 static inline struct watch_request *watch_request(struct request *request)
 {
-    assert(request->operation->request_bytes == sizeof(struct watch_request));
+    assert(request->operation->request_bytes >= sizeof(struct watch_request));
     return container_of(request, struct watch_request, request);
+}
+
+static inline struct watch_join_request *watch_join_request(struct request *request)
+{
+    assert(request->operation == &watch_join_operation);
+    return container_of(request, struct watch_join_request, watch.request);
 }
 
 #endif

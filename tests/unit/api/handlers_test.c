@@ -399,10 +399,38 @@ static void a_watch_ends_with_its_run(void **state)
     world_fini(&world);
 }
 
+/* However much it is: the partition's rounds show nothing of it. */
+static void what_lies_behind_is_read_beside_the_partition(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    char run_id[UUID_TEXT_BYTES];
+    world_start_workflow(&world, run_id);
+    struct simulated_call *call = watch(&world, run_id, "");
+    for (int i = 0; i < 10; i++) {
+        partition_round(world.partition);
+    }
+    assert_int_equal(call->sent_count, 0);
+    while (reads_step(world.reads, 0)) {
+    }
+    assert_int_equal(call->sent_count, 2);
+    cancel(&world, run_id); /* Meanwhile it ends. */
+    world_rounds(&world);
+    assert_int_equal(call->sent_count, 4);
+    assert_int_equal(call->finishes, 1);
+    Polos__V1__RunServiceWatchResponse *end = simulated_call_sent(call, 3);
+    assert_int_equal(end->event_case, POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_ENDED);
+    assert_int_equal(end->ended->status, POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
+    free_message(end);
+    simulated_call_release(call);
+    world_fini(&world);
+}
+
 static void a_watcher_that_goes_away_is_forgotten(void **state)
 {
     (void)state;
-    for (int when = 0; when < 3; when++) {
+    for (int when = 0; when < 6; when++) {
         struct world world;
         world_init(&world, 0);
         char run_id[UUID_TEXT_BYTES];
@@ -410,6 +438,8 @@ static void a_watcher_that_goes_away_is_forgotten(void **state)
         struct simulated_call *call = watch(&world, run_id, "");
         for (int round = 0; round < when; round++) {
             partition_round(world.partition);
+            while (when > 3 && reads_step(world.reads, 0)) {
+            }
         }
         simulated_call_closed(call);
         world_rounds(&world);
@@ -594,6 +624,7 @@ int main(void)
         cmocka_unit_test(history_comes_in_pages),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(a_watch_ends_with_its_run),
+        cmocka_unit_test(what_lies_behind_is_read_beside_the_partition),
         cmocka_unit_test(a_watcher_that_goes_away_is_forgotten),
         cmocka_unit_test(a_bad_watch_is_refused),
         cmocka_unit_test(a_host_takes_work),

@@ -53,6 +53,9 @@ static status step(struct read *read, const struct reads_source *source, bool *r
 static const struct read_kind counted_kind = {
     .name = "counted", .read_bytes = sizeof(struct counted), .step = step};
 
+static const struct read_kind patient_kind = {
+    .name = "patient", .read_bytes = sizeof(struct counted), .step = step, .is_patient = true};
+
 static void done(struct read *read, const struct failure *failure)
 {
     current->code = failure == NULL ? CODE_OK : failure->code;
@@ -108,6 +111,30 @@ static void long_reads_let_short_ones_by(void **state)
     }
     assert_string_equal(fixture.order, "abacaca");
     assert_int_equal(fixture.done, 3);
+    assert_int_equal(reads_waiting(fixture.reads), 0);
+    tear_down(&fixture);
+}
+
+static void patient_reads_get_every_other_step(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 1, 2);
+    for (char name = 'p'; name < 's'; name++) {
+        struct counted *counted = (struct counted *)read_new(&patient_kind);
+        counted->read.done = done;
+        counted->read.context = (void *)(uintptr_t)name;
+        counted->pages = 2;
+        reads_post_always(fixture.reads, &counted->read); /* They fill no lane. */
+    }
+    assert_true(reads_step(fixture.reads, 0));
+    assert_true(reads_post(fixture.reads, &counted_new('a', 2)->read));
+    assert_true(reads_post(fixture.reads, &counted_new('b', 1)->read));
+    assert_int_equal(reads_waiting(fixture.reads), 5);
+    while (reads_step(fixture.reads, 0)) {
+    }
+    assert_string_equal(fixture.order, "paqbrapqr");
+    assert_int_equal(fixture.done, 5);
     assert_int_equal(reads_waiting(fixture.reads), 0);
     tear_down(&fixture);
 }
@@ -201,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_reads_let_short_ones_by),
+        cmocka_unit_test(patient_reads_get_every_other_step),
         cmocka_unit_test(full_lanes_refuse),
         cmocka_unit_test(failures_have_reasons),
         cmocka_unit_test(what_was_not_done_is_refused),
