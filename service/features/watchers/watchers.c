@@ -160,6 +160,7 @@ void watch_delta(struct partition *partition, struct live_run *run, uint32_t eff
     if (!follow_is_followed(follow, run->state.id)) {
         return;
     }
+    assert(run->durable_seq > 0); /* The call's order is on disk. */
     struct delta delta = {
         .effect = effect,
         .attempt = attempt,
@@ -219,6 +220,7 @@ static void joined(void *context, struct follower *follower)
     struct partition *partition = context;
     struct watcher *watcher = watcher_of(follower);
     struct live_run *run = runs_find(partition, watcher->run);
+    assert(follower->place == FOLLOWER_LIVE && follower->number <= UINT32_MAX);
     if (!watcher->caught_up_said) {
         watcher->caught_up_said = true;
         follower->push(follower, partition->options.format->caught_up((uint32_t)follower->number));
@@ -237,6 +239,7 @@ static void show_end(struct partition *partition, struct live_run *run)
     for (struct follower *it = follow_end(&watchers_of(partition)->follow, run->state.id);
          it != NULL; it = next) {
         next = it->next;
+        assert(it->place == FOLLOWER_NOWHERE && it->number == run->state.seq);
         watcher_of(it)->next = chain;
         chain = watcher_of(it);
     }
@@ -253,6 +256,7 @@ static void handle_watch(struct partition *partition, struct request *request)
     struct follow *follow = &watchers_of(partition)->follow;
     struct watcher *watcher = watch_request(request)->watcher;
     struct failure failure;
+    assert(watcher->follower.read != NULL && watcher->follower.end != NULL);
     if (!follow_may_add(follow, request->run, &failure)) {
         request_answer(partition, request, &failure);
         return;
@@ -279,6 +283,7 @@ static void handle_join(struct partition *partition, struct request *request)
     const struct watch_join_request *join = watch_join_request(request);
     struct follow *follow = &watchers_of(partition)->follow;
     struct watcher *watcher = join->watch.watcher;
+    assert(uuid_equal(request->run, watcher->run) && !(join->is_full && join->has_ended));
     if (watcher->follower.at == NULL) {
         request_answer(partition, request, NULL); /* It left meanwhile. */
         return;
@@ -350,6 +355,7 @@ static void record_put(void *self, struct live_run *run, str record)
 {
     const struct watchers *watchers = self;
     struct arena *arena = &watchers->partition->round_arena;
+    assert(run->is_touched && record.len > 0);
     if (follow_is_followed(&watchers->follow, run->state.id)) {
         str *copy = arena_alloc(arena, sizeof(*copy));
         *copy = arena_copy(arena, record);
