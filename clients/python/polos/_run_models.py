@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ._codec.names import class_path
 from ._codec.values import restored, return_annotation
 from ._startable import StartableAgent
-from .errors import OutputError, RunCancelledError, RunFailedError, WorkflowTimeoutError
+from .errors import (
+    InvalidArgumentError,
+    OutputError,
+    RunCancelledError,
+    RunFailedError,
+    WorkflowTimeoutError,
+)
 from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
 from .v1 import common_pb2, suspend_pb2
+
+K = TypeVar("K")
 
 STATUS_WORDS = {
     common_pb2.RUN_STATUS_UNSPECIFIED: "unknown",
@@ -22,7 +30,39 @@ STATUS_WORDS = {
     common_pb2.RUN_STATUS_COMPLETED: "completed",
     common_pb2.RUN_STATUS_FAILED: "failed",
     common_pb2.RUN_STATUS_CANCELLED: "cancelled",
+    common_pb2.RUN_STATUS_UNREADABLE: "unreadable",
 }
+KIND_WORDS = {
+    common_pb2.RUN_KIND_UNSPECIFIED: "",
+    common_pb2.RUN_KIND_AGENT: "agent",
+    common_pb2.RUN_KIND_WORKFLOW: "workflow",
+    common_pb2.RUN_KIND_TOOL: "tool",
+}
+
+
+def kind_of(word: str) -> common_pb2.RunKind:
+    """A kind by its word; empty: any. Raises InvalidArgumentError for another."""
+    return _key_of(KIND_WORDS, word, "kind", common_pb2.RUN_KIND_UNSPECIFIED)
+
+
+def status_of(word: str) -> common_pb2.RunStatus:
+    """A status by its word; empty: any. Raises InvalidArgumentError for another."""
+    return _key_of(STATUS_WORDS, word, "status", common_pb2.RUN_STATUS_UNSPECIFIED)
+
+
+def _key_of(words: dict[K, str], word: str, field: str, any: K) -> K:
+    found = next((key for key, each in words.items() if each == word), None) if word else any
+    if found is None or (word and found == any):
+        known = ", ".join(each for key, each in words.items() if key != any)
+        raise InvalidArgumentError(f"{field} is {word!r}: it is one of {known}", field=field)
+    return found
+
+
+def ms_of(time: datetime | None) -> int:
+    """Unix milliseconds; one without a time zone is taken as UTC; None: 0."""
+    if time is None:
+        return 0
+    return round((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
 def usage_of(usage: common_pb2.Usage) -> Usage:
@@ -168,6 +208,7 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "workflow_id": run.name,
+        "kind": KIND_WORDS.get(run.kind, ""),
         "status": _status(run),
         "payload": parsed(run.input_json),
         "result": parsed(run.result_json),

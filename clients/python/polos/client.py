@@ -8,6 +8,9 @@ import socket
 import time
 import uuid
 import weakref
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,10 +27,13 @@ from ._run_models import (
     agent_result,
     ended,
     iso,
+    kind_of,
+    ms_of,
     output_schema_name,
     parsed,
     raise_unless_completed,
     run_dict,
+    status_of,
     suspension_of,
 )
 from ._seen import SeenSuspensions
@@ -48,7 +54,7 @@ from ._wire.methods import (
     SUSPENSION_LIST,
     WORKFLOW_START,
 )
-from ._wire.streams import wait_until_ended
+from ._wire.streams import follow, wait_until_ended
 from .errors import (
     ConflictError,
     InvalidArgumentError,
@@ -215,16 +221,55 @@ class PolosClient:
         told = await self._connection().wire.call(RUN_RETRY, request, repeat=False)
         return _root_handle(told.run.id, told.run.name, _shared(told.run))
 
+    async def watch(self, execution_id: str) -> AsyncGenerator[HistoryEvent, None]:
+        """What happens in a run, from its start to its end, as it happens; across disconnects.
+
+        Raises NotFoundError when there is no such run.
+        """
+        wire = self._connection().wire
+        async with aclosing(follow(wire, execution_id, deltas=False)) as all:
+            async for told in all:
+                if told.WhichOneof("event") == "fact":
+                    yield _history_event(told.fact)
+
     async def list_executions(
-        self, workflow_id: str = "", limit: int = 50, deployment_id: str = ""
+        self,
+        workflow_id: str = "",
+        limit: int = 50,
+        deployment_id: str = "",
+        *,
+        kind: str = "",
+        status: str = "",
+        parent_execution_id: str = "",
+        session_id: str = "",
+        user_id: str = "",
+        conversation_id: str = "",
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, without payload, steps and result.
+        """Runs, newest first, without payload, steps and result; of each argument: empty, any.
 
         Args:
-            workflow_id: only runs of this workflow, agent or tool; empty: any.
-            deployment_id: only runs that stay with this deployment; empty: any.
+            workflow_id: only runs of this workflow, agent or tool.
+            deployment_id: only runs that stay with this deployment.
+            kind: "workflow", "agent" or "tool".
+            status: "running", "waiting", "completed", "failed", "cancelled" or "unreadable".
+            parent_execution_id: only runs that this one started.
+            session_id, user_id, conversation_id: only runs with these.
+            created_after, created_before: only runs started then or later, or before.
         """
-        request = runs_pb2.RunServiceListRequest(name=workflow_id, deployment=deployment_id)
+        request = runs_pb2.RunServiceListRequest(
+            name=workflow_id,
+            deployment=deployment_id,
+            kind=kind_of(kind),
+            status=status_of(status),
+            parent_run_id=parent_execution_id,
+            session_id=session_id,
+            user_id=user_id,
+            conversation_id=conversation_id,
+            created_after_ms=ms_of(created_after),
+            created_before_ms=ms_of(created_before),
+        )
         wire = self._connection().wire
         return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
 
@@ -400,14 +445,9 @@ class PolosClient:
     async def _start_agent(self, config: AgentRunConfig) -> ExecutionHandle:
         """Starts a run, exactly once, however often it takes to reach the server."""
         refuse_inside_task("agent.run and agent.stream")
-        agent, options = config.agent, config.options
-        request = agents_pb2.AgentServiceStartRequest(
-            agent_id=agent.id,
-            input_json=input_json(config.input),
-            provider_options_json=options_json(config.kwargs),
-            options=_started_once(options),
-        )
-        give_up_at = _give_up_at(options.timeout)
+        agent = config.agent
+        request = _agent_request(agent.id, config.input, config.options, config.kwargs)
+        give_up_at = _give_up_at(config.options.timeout)
         connection = self._connection()
         await connection.ready_for_queue(request.options.queue, give_up_at)
         await connection.ready_for_agent(agent, give_up_at)
@@ -418,6 +458,18 @@ class PolosClient:
             await connection.ready_for_agent(agent, give_up_at)
             started = await connection.wire.call(AGENT_START, request, give_up_at=give_up_at)
         return _root_handle(started.run_id, agent.id, request.options)
+
+    async def _start_by_name(
+        self, kind: str, name: str, payload: Any, options: StartOptions
+    ) -> ExecutionHandle:
+        """Starts a run of what may be unknown to this process. Raises NotFoundError for an agent
+        that the server does not know; workflows and tools wait for a host that offers them."""
+        if kind != "agent":
+            text = dumps_argument(payload, "the payload", "payload")
+            return await self._start(name, text, kind_of(kind), _started_once(options), None)
+        request = _agent_request(name, payload, options, {})
+        started = await self._connection().wire.call(AGENT_START, request)
+        return _root_handle(started.run_id, name, request.options)
 
     async def _agent_result(
         self, agent: StartableAgent, run_id: str, timeout: float | None
@@ -515,6 +567,17 @@ def refuse_inside_task(what: str) -> None:
             "whenever the code runs again. Use ctx.step.invoke_and_wait or "
             "ctx.step.agent_invoke_and_wait"
         )
+
+
+def _agent_request(
+    agent_id: str, input: Any, options: StartOptions, provider_options: dict[str, Any]
+) -> agents_pb2.AgentServiceStartRequest:
+    return agents_pb2.AgentServiceStartRequest(
+        agent_id=agent_id,
+        input_json=input_json(input),
+        provider_options_json=options_json(provider_options),
+        options=_started_once(options),
+    )
 
 
 def _started_once(options: StartOptions) -> common_pb2.StartOptions:

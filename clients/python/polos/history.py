@@ -44,15 +44,18 @@ class History(list[HistoryEvent]):
         """
         if payload_characters < 1:
             raise ValueError(f"payload_characters is {payload_characters}: it is 1 or more")
-        began = self[0].time_ms if self else 0
-        words = _Words(payload_characters)
-        lines = [f"{'seq':>5}  {'time (UTC)':<23}  {'after':>10}  what"]
-        lines += [
-            f"{event.seq:>5}  {_time(event.time_ms)}  {_after(event.time_ms - began):>10}  "
-            f"{words.of(event)}"
-            for event in self
-        ]
-        return "\n".join(lines)
+        words = Words(payload_characters)
+        return "\n".join([words.header(), *map(words.line, self)])
+
+    def stack(self) -> str:
+        """The traceback of the last failure that has one; empty: none has."""
+        for event in reversed(self):
+            error = event.data.get("error")
+            stack = error.get("stack") if isinstance(error, dict) else None
+            if stack:
+                lines = str(stack).replace("\t", "    ").split("\n")
+                return "\n".join("".join(_shown(line)) for line in lines)
+        return ""
 
     def json(self, indent: int | None = 2) -> str:
         """All of it: an array of objects with the attributes of HistoryEvent."""
@@ -62,7 +65,7 @@ class History(list[HistoryEvent]):
         return self.text()
 
 
-class _Words:
+class Words:
     """Says what facts mean, one after the other: later ones refer to earlier ones by effect."""
 
     def __init__(self, most: int) -> None:
@@ -71,6 +74,7 @@ class _Words:
         self._since: dict[int, int] = {}  # by effect: when it was ordered, given or begun last
         self._calls = 0
         self._began = 0
+        self._first_ms: int | None = None
         self._kinds: dict[str, Callable[[HistoryEvent], str]] = {
             "RUN_STARTED": self._run_started,
             "RUN_COMPLETED": self._run_completed,
@@ -101,6 +105,16 @@ class _Words:
             "CHILD_SETTLED": self._child_settled,
             "RESUME_KEPT": self._resume_kept,
         }
+
+    @staticmethod
+    def header() -> str:
+        return f"{'seq':>5}  {'time (UTC)':<23}  {'after':>10}  what"
+
+    def line(self, event: HistoryEvent) -> str:
+        if self._first_ms is None:
+            self._first_ms = event.time_ms
+        after = _after(event.time_ms - self._first_ms)
+        return f"{event.seq:>5}  {_time(event.time_ms)}  {after:>10}  {self.of(event)}"
 
     def of(self, event: HistoryEvent) -> str:
         known = self._kinds.get(event.type)

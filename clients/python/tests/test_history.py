@@ -373,15 +373,26 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
     while not await client.list_suspensions(handle.id):
         await asyncio.sleep(0.02)
 
-    assert await shell(server, "runs") == await shell(server, "runs", "--workflow", "flow")
-    assert (await shell(server, "runs")).startswith(f"{handle.id}  waiting")
-    assert await shell(server, "runs", "--workflow", "other") == ""
+    listed = await shell(server, "runs")
+    assert listed == await shell(server, "runs", "--name", "flow", "--status", "waiting")
+    header, line = listed.splitlines()
+    assert header.split() == ["RUN", "STATUS", "STARTED", "(UTC)", "KIND", "NAME"]
+    assert line.startswith(f"{handle.id[-8:]}  waiting ") and line.endswith("workflow  flow")
+    assert header.index("NAME") == line.rindex("flow")
+    assert await shell(server, "runs", "--ids", "--kind", "workflow", "--since", "1h") == handle.id
+    for none in (["--name", "other"], ["--status", "failed"], ["--kind", "agent"],
+                 ["--until", "1h"], ["--since", "2100-01-01"], ["--user", "ann"],
+                 ["--parent", handle.id], ["--session", "s"], ["--conversation", "c"]):
+        assert await shell(server, "runs", *none) == ""
     assert json.loads(await shell(server, "runs", "--json", "--limit", "1"))[0]["id"] == handle.id
-    shown = await shell(server, "show", handle.id)
+    shown = await shell(server, "show", handle.id[-8:])
+    assert shown == await shell(server, "show", handle.id)
+    assert shown == await shell(server, "show", handle.id[:13])
     assert re.search(r"^waits for +suspension ask: ", shown, re.MULTILINE)
     assert json.loads(await shell(server, "show", handle.id, "--json"))["payload"] == {"n": 1}
     told = await shell(server, "suspended")
-    assert handle.id in told and '"q": 1' in told and "hush" not in told
+    assert told.startswith("RUN ") and f"\n{handle.id[-8:]}  ask  " in told
+    assert '"q": 1' in told and "hush" not in told
     (found,) = json.loads(await shell(server, "suspended", handle.id, "--json"))
     assert found["step_key"] == "ask" and found["data"]["api_key"] == "(hidden)"
 
@@ -392,11 +403,14 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
         await handle.result(client, SECONDS)
     assert "had been answered" in await shell(server, "resume", handle.id, "ask", "1", code=1)
     history = await client.history(handle.id)
-    assert await shell(server, "history", handle.id) == history.text().strip()
+    assert 'raise ValueError("as told")\nValueError: as told' in history.stack()
+    for most in (120, 9):
+        told = await shell(server, "history", handle.id, "--characters", str(most))
+        assert told == f"{history.text(most)}\n\n{history.stack()}".strip()
     assert await shell(server, "history", handle.id, "--json") == history.json()
-    assert await shell(server, "history", handle.id, "--characters", "9") == (
-        history.text(9).strip()
-    )
+    watched = await asyncio.to_thread(polos, server, "watch", handle.id)
+    assert (watched.returncode, watched.stdout.rstrip()) == (1, history.text())
+    assert (await shell(server, "show", handle.id)).endswith(history.stack().strip())
 
     suspended = next(event.seq for event in history if event.type == "WAIT_SET")
     fork = await shell(server, "fork", handle.id, str(suspended))
@@ -410,6 +424,44 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
     assert (await shell(server, "cancel", other.id, "--cause", "done with")).startswith("cancelled")
 
 
+async def test_runs_are_started_from_a_shell(server, client):
+    @workflow
+    async def flow(ctx, payload):
+        if payload == "fail":
+            raise ValueError("as told")
+        return {"given": payload, "user": ctx.user_id}
+
+    @tool
+    async def clock(ctx):
+        return "12:00"
+
+    Agent(id="talker", provider="scripted", model="scripted")
+    await client._connection().serve()
+
+    async def run(*words: str, code: int = 0) -> tuple[str, str]:
+        done = await asyncio.to_thread(polos, server, "run", *words)
+        assert done.returncode == code, done.stderr
+        return done.stdout.strip(), done.stderr
+
+    out, err = await run("flow", '{"n": 1}', "--user", "ann")
+    assert json.loads(out) == {"given": {"n": 1}, "user": "ann"}
+    assert (await client.list_executions("flow"))[0]["id"] in err
+    out, err = await run("flow", '"fail"', "--timeout", "0.5", code=1)
+    assert out == "" and "polos: run" in err or "as told" in err
+    assert (await run("clock", "--tool"))[0] == '"12:00"'
+    out, err = await run("talker", "hello there", "--agent")
+    assert "hello there" in out
+    out, err = await run("talker", "hello there", "--agent", "--json")
+    assert json.loads(out)["kind"] == "agent" and "hello there" in json.loads(out)["result"]
+    assert "AGENT_NOT_FOUND" in (await run("nobody", "hi", "--agent", code=1))[1]
+    assert "a text needs quotes" in (await run("flow", "yes", code=1))[1]
+    out, err = await run("flow", "5", "--detach", "--idempotency-key", "k")
+    assert err == "" and out == (await run("flow", "5", "--detach", "--idempotency-key", "k"))[0]
+    assert await shell(server, "watch", out, "--json") == "\n".join(
+        json.dumps(event.model_dump()) for event in await client.history(out)
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
@@ -420,7 +472,10 @@ async def test_runs_are_looked_at_and_answered_from_a_shell(server, client):
         (["fork", NOBODY, "x"], 2, "'x' is no number from 1"),
         (["resume", NOBODY, "k", "yes"], 2, "a text needs quotes of its own"),
         (["history", NOBODY], 1, "there is no run with this id"),
-        (["history", "no-uuid"], 1, "run_id"),
+        (["history", "no-uuid"], 1, "is no id of a run: give it whole"),
+        (["show", "ffff"], 1, "none of the newest 5,000 runs has an id that begins or ends with"),
+        (["runs", "--since", "soon"], 2, "'soon' is no time: write 2h"),
+        (["run", "flow", "--agent", "--tool"], 2, "not allowed with argument"),
         (["resume", NOBODY, "k", "1"], 1, "RUN_NOT_FOUND"),
         (["retry", NOBODY], 1, "RUN_NOT_FOUND"),
         (["runs", "--server", "ftp://x"], 1, "is no server address"),

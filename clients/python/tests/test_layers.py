@@ -22,7 +22,7 @@ LAYERS = {
     "views": "sync _seen _starter _agent_events _workflow_events _tree_events stream".split(),
     "definitions": "_signatures stop_conditions workflow tool agent".split(),
     "client": "host _connection client app events queues schedules".split(),
-    "beside": "__main__ testing features core".split(),
+    "beside": "__main__ cli _commands testing features core".split(),
 }
 RANKS = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names}
 

@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ import polosd
 import pytest
 from replay_model import Turn
 
-from polos import PolosClient
+from polos import PolosClient, cli
 
 HERE = Path(__file__).resolve().parent
 DOCS = polosd.WORKSPACE / "docs"
@@ -61,6 +62,19 @@ async def test_a_page_runs_as_it_is(server, monkeypatch, page):
     monkeypatch.setenv("POLOS_API_URL", server.url)
     assert blocks(page), "a page without a snippet"
     await asyncio.wait_for(run_page(page), PAGE_SECONDS)
+
+
+COMMANDS = [
+    (page.name, command)
+    for page in sorted(DOCS.glob("*.md"))
+    for command in re.findall(r"^\$ polos (.*)$", page.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_a_command_of_a_page_is_one(page, command):
+    words = shlex.split(command, comments=True)
+    assert cli.parsed(words).command.__name__ == words[0], page
 
 
 @pytest.mark.parametrize("page", PAGES)
