@@ -51,6 +51,9 @@ static const struct config_row rows[] = {
      "Watchers of all runs together."},
     {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
      "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},
+    {"inbox-bytes-max", CONFIG_NUMBER, AT(inbox_bytes_max), "67108864", 65536, 1099511627776,
+     "Bytes of memory that they may take; beyond it, hosts are read from no more until there is "
+     "room."},
     {"batch-max", CONFIG_NUMBER, AT(batch_max), "1024", 1, 100000,
      "Requests that share one commit."},
     {"snapshot-every", CONFIG_NUMBER, AT(snapshot_every), "64", 1, 100000,

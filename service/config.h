@@ -31,6 +31,7 @@ struct config {
     uint64_t watchers_max;
     uint64_t watchers_in_all_max;
     uint64_t inbox_max;
+    uint64_t inbox_bytes_max;
     uint64_t batch_max;
     uint64_t snapshot_every;
     uint64_t read_threads;

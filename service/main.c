@@ -155,6 +155,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .monotonic_ms = monotonic_ms,
         .random = random_bytes,
         .inbox_max = config->inbox_max,
+        .inbox_bytes_max = config->inbox_bytes_max,
         .batch_max = config->batch_max,
         .waiting_runs_max = config->waiting_runs_max,
         .watchers_max = config->watchers_max,

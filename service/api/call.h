@@ -8,7 +8,7 @@
  * Invariant: finish is called exactly once per call, closed or not; a second one is dropped.
  * Order:     start; message*; writable and closed as they happen; released last.
  * Threading: the transport calls a call's handlers one at a time. send, finish, ref, unref,
- *            queued_bytes, stalls may be called from any thread and never block.
+ *            queued_bytes, stalls, let_on may be called from any thread and never block.
  */
 #ifndef SERVICE_API_CALL_H
 #define SERVICE_API_CALL_H
@@ -38,6 +38,10 @@ struct api_call_vtable {
      * peer's flow control. Once it has answered true, `writable` is called when less than a quarter
      * of them is left; that may also come when nobody stalls. */
     bool (*stalls)(struct api_call *call);
+    /* Bidi: the peer's next message is not read until let_on() was called as often as this. From
+     * the handlers alone. */
+    void (*hold)(struct api_call *call);
+    void (*let_on)(struct api_call *call);
     /* A request header, lower-case name; empty when absent. Valid while the call lives. */
     str (*header)(const struct api_call *call, const char *name);
 };

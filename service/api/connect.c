@@ -174,11 +174,7 @@ static void take_message(struct connect *connect, const Polos__V1__HostMessage *
         exchange_end(request);
         return;
     }
-    if (!exchange_try_post(request)) {
-        /* The host dials again with its session, and sends again what was not acknowledged. */
-        struct failure busy = exchange_busy();
-        leave(connect, &busy);
-    }
+    exchange_post_said(request);
 }
 
 static void connect_start(struct api_call *call, const ProtobufCMessage *request)

@@ -39,6 +39,9 @@ struct api_call *exchange_call(const struct request *request)
 void exchange_end(struct request *request)
 {
     struct api_call *call = exchange_call(request);
+    if (request->holds_peer) {
+        call->vtable->let_on(call);
+    }
     request_free(request);
     call->vtable->unref(call);
 }
@@ -84,6 +87,16 @@ bool exchange_post_checked(struct request *request, bool is_fine, const struct c
 void exchange_post_always(struct request *request)
 {
     partition_post_always(partition_of(exchange_call(request)), request);
+}
+
+void exchange_post_said(struct request *request)
+{
+    struct api_call *call = exchange_call(request);
+    request->holds_peer = partition_is_full(partition_of(call));
+    if (request->holds_peer) {
+        call->vtable->hold(call);
+    }
+    exchange_post_always(request);
 }
 
 struct failure exchange_busy(void)

@@ -29,6 +29,9 @@ bool exchange_post(struct request *request);
 bool exchange_post_checked(struct request *request, bool is_fine, const struct check *check);
 /* For what may not be lost. */
 void exchange_post_always(struct request *request);
+/* For what a peer says on its stream, which is never refused for want of room: where there is none,
+ * no more is read from it until this is done. */
+void exchange_post_said(struct request *request);
 
 /* The call it was made for; lives until exchange_end(). */
 struct api_call *exchange_call(const struct request *request);

@@ -26,6 +26,11 @@ void arena_init_bounded(struct arena *arena, size_t bytes_max)
     *arena = (struct arena){.bytes_max = bytes_max, .is_bounded = true};
 }
 
+void arena_init_small(struct arena *arena)
+{
+    *arena = (struct arena){.is_small = true};
+}
+
 status arena_check(const struct arena *arena)
 {
     return arena->is_bounded && arena->bytes > arena->bytes_max
@@ -46,7 +51,9 @@ void arena_fini(struct arena *arena)
         free(arena->blocks);
         arena->blocks = next;
     }
-    *arena = (struct arena){.bytes_max = arena->bytes_max, .is_bounded = arena->is_bounded};
+    *arena = (struct arena){.bytes_max = arena->bytes_max,
+                            .is_bounded = arena->is_bounded,
+                            .is_small = arena->is_small};
 }
 
 void arena_reset(struct arena *arena)
@@ -63,8 +70,10 @@ void arena_reset(struct arena *arena)
             free(block);
         }
     }
-    *arena = (struct arena){
-        .bytes_max = arena->bytes_max, .is_bounded = arena->is_bounded, .blocks = keep};
+    *arena = (struct arena){.bytes_max = arena->bytes_max,
+                            .is_bounded = arena->is_bounded,
+                            .is_small = arena->is_small,
+                            .blocks = keep};
     if (keep != NULL) {
         keep->next = NULL;
         arena->bytes = keep->bytes;
@@ -75,7 +84,8 @@ void arena_reset(struct arena *arena)
 static void grow(struct arena *arena, size_t bytes)
 {
     size_t bytes_max = arena->bytes_max == 0 ? ARENA_BYTES_MAX : arena->bytes_max;
-    size_t block_bytes = arena->blocks == NULL ? ARENA_BLOCK_BYTES : 2 * arena->blocks->bytes;
+    size_t first_bytes = arena->is_small ? ARENA_SMALL_BLOCK_BYTES : ARENA_BLOCK_BYTES;
+    size_t block_bytes = arena->blocks == NULL ? first_bytes : 2 * arena->blocks->bytes;
     if (block_bytes > ARENA_BLOCK_KEEP_BYTES) {
         block_bytes = ARENA_BLOCK_KEEP_BYTES;
     }

@@ -20,10 +20,12 @@ struct arena {
     size_t bytes; /* Held in blocks. */
     size_t bytes_max; /* 0: ARENA_BYTES_MAX. */
     bool is_bounded; /* Passing the limit is no bug: see arena_check(). */
+    bool is_small; /* See arena_init_small(). */
 };
 
 enum {
     ARENA_BLOCK_BYTES = 8192,
+    ARENA_SMALL_BLOCK_BYTES = 1024,
 };
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 
@@ -31,6 +33,9 @@ enum {
 void arena_init(struct arena *arena, size_t bytes_max);
 /* One whose limit may be passed. bytes_max: not 0. */
 void arena_init_bounded(struct arena *arena, size_t bytes_max);
+/* As arena_init(), for one of very many, most of which hold next to nothing: its first block is
+ * small. */
+void arena_init_small(struct arena *arena);
 /* RESOURCE_EXHAUSTED: a bounded arena is over its limit. To be asked before each piece of work of a
  * size that is known, so that no more than one piece lies over it. */
 status arena_check(const struct arena *arena);

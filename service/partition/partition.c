@@ -27,6 +27,8 @@ static void set_defaults(struct partition_options *options)
 {
     options->monotonic_ms = options->monotonic_ms == NULL ? options->now_ms : options->monotonic_ms;
     options->inbox_max = options->inbox_max == 0 ? 65536 : options->inbox_max;
+    options->inbox_bytes_max =
+        options->inbox_bytes_max == 0 ? (size_t)64 << 20 : options->inbox_bytes_max;
     options->batch_max = options->batch_max == 0 ? 1024 : options->batch_max;
     options->waiting_runs_max = options->waiting_runs_max == 0 ? 1000 : options->waiting_runs_max;
     options->watchers_max = options->watchers_max == 0 ? 10000 : options->watchers_max;
@@ -85,16 +87,37 @@ struct apart *partition_apart(const struct partition *partition)
     return partition->apart;
 }
 
-bool partition_post(struct partition *partition, struct request *request)
+/* Counted before it can be handled. Returns what waited before it. */
+static size_t weigh(struct partition *partition, struct request *request)
 {
     assert(request->operation != NULL);
-    return inbox_push(partition->requests.inbox, &request->node);
+    request->bytes = request->operation->request_bytes + request->arena.bytes;
+    return atomic_fetch_add(&partition->requests.bytes, request->bytes);
+}
+
+/* One that is larger than the limit by itself is taken when nothing else waits. */
+bool partition_post(struct partition *partition, struct request *request)
+{
+    size_t before = weigh(partition, request);
+    bool has_room = before == 0 || before + request->bytes <= partition->options.inbox_bytes_max;
+    if (has_room && inbox_push(partition->requests.inbox, &request->node)) {
+        return true;
+    }
+    atomic_fetch_sub(&partition->requests.bytes, request->bytes);
+    return false;
 }
 
 void partition_post_always(struct partition *partition, struct request *request)
 {
-    assert(request->operation != NULL);
+    weigh(partition, request);
     inbox_push_always(partition->requests.inbox, &request->node);
+}
+
+bool partition_is_full(struct partition *partition)
+{
+    const struct partition_options *options = &partition->options;
+    return atomic_load(&partition->requests.bytes) >= options->inbox_bytes_max ||
+           inbox_count(partition->requests.inbox) >= options->inbox_max;
 }
 
 static void refuse_all(struct inbox_node *node)

@@ -37,6 +37,7 @@ struct partition_options {
     void (*random)(void *context, void *ret, size_t bytes);
     void *context;
     size_t inbox_max; /* Requests; 0: 65,536. */
+    size_t inbox_bytes_max; /* Of those that wait, together; 0: 64 MiB. */
     size_t batch_max; /* Requests per round; 0: 1,024. */
     size_t waiting_runs_max; /* That only wait and are in memory all the same; 0: 1,000. */
     size_t watchers_max; /* Of a run, or of a topic; 0: 10,000. */
@@ -65,6 +66,8 @@ void partition_set_models(struct partition *partition, struct model_client model
 
 /* False: the inbox is full; the request stays the caller's (answer RESOURCE_EXHAUSTED). */
 [[nodiscard]] bool partition_post(struct partition *partition, struct request *request);
+/* Whether partition_post() would take nothing now. Any thread; it may have changed on return. */
+bool partition_is_full(struct partition *partition);
 /* For what may not be lost: completions, disconnects. */
 void partition_post_always(struct partition *partition, struct request *request);
 

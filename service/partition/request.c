@@ -10,7 +10,7 @@ struct request *request_new(const struct operation *operation)
     assert(operation->handle != NULL && operation->name != NULL);
     struct request *request = xcalloc(1, operation->request_bytes);
     request->operation = operation;
-    arena_init(&request->arena, 0);
+    arena_init_small(&request->arena);
     return request;
 }
 

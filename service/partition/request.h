@@ -42,6 +42,8 @@ struct request {
     void (*done)(struct request *request, const struct failure *failure);
     void *context; /* The caller's. */
     uuid run; /* The run it is about, where it is about one. */
+    size_t bytes; /* What it weighs in the inbox, from partition_post() until it is handled. */
+    bool holds_peer; /* Its poster's: no more is read from the peer until it is done. */
 };
 
 /* Zeroed but for its operation and arena. Free with request_free(). */

@@ -20,6 +20,8 @@ static void handle_inbox(struct partition *partition)
     while (node != NULL && partition->batch.bytes.len < BATCH_BYTES_MAX) {
         struct inbox_node *next = node->next;
         struct request *request = container_of(node, struct request, node);
+        size_t before = atomic_fetch_sub(&partition->requests.bytes, request->bytes);
+        assert(before >= request->bytes);
         if (request->operation->is_read) {
             act_read(partition, request);
         } else {

@@ -12,6 +12,8 @@
 #ifndef SERVICE_PARTITION_STATE_H
 #define SERVICE_PARTITION_STATE_H
 
+#include <stdatomic.h>
+
 #include "service/base/apart.h"
 #include "service/base/buf.h"
 #include "service/partition/act.h"
@@ -37,6 +39,7 @@ struct partition {
     struct {
         struct inbox *inbox;
         struct inbox_node *pending; /* Taken, but the batch was full. */
+        atomic_size_t bytes; /* Of both. */
         uint64_t handled; /* Ever. */
         struct request *finished; /* Without done: freed at the end of the round. */
     } requests;

@@ -448,6 +448,30 @@ static bool call_stalls(struct api_call *api)
     return atomic_load(&call->queued_bytes) >= API_CALL_FULL_BYTES;
 }
 
+static void call_hold(struct api_call *api)
+{
+    struct rpc_call *call = call_of(api);
+    assert(loop_is_current(call->loop));
+    atomic_fetch_add(&call->holds, 1);
+}
+
+static void run_let_on(struct loop_post *base)
+{
+    struct call_post *post = container_of(base, struct call_post, post);
+    touch(post->call); /* What it holds back may be read. */
+    post_free(base);
+}
+
+static void call_let_on(struct api_call *api)
+{
+    struct rpc_call *call = call_of(api);
+    unsigned before = atomic_fetch_sub(&call->holds, 1);
+    assert(before > 0);
+    if (before == 1) {
+        loop_post(call->loop, &post_new(call, run_let_on)->post);
+    }
+}
+
 static str call_header(const struct api_call *api, const char *name)
 {
     const grpc_metadata_array *headers = &call_of(api)->headers;
@@ -466,6 +490,8 @@ static const struct api_call_vtable vtable = {
     .unref = call_unref,
     .queued_bytes = call_queued_bytes,
     .stalls = call_stalls,
+    .hold = call_hold,
+    .let_on = call_let_on,
     .header = call_header,
 };
 
@@ -689,7 +715,8 @@ static void flush_receive(struct rpc_call *call)
                   (call->handler == CALL_HANDLER_UNAWARE || call->api.method->kind == API_BIDI) &&
                   !call->half_closed;
     /* A peer that sends without reading holds up itself, not us. */
-    bool full = atomic_load(&call->queued_bytes) > CALL_QUEUED_BYTES_MAX / 2;
+    bool full = atomic_load(&call->queued_bytes) > CALL_QUEUED_BYTES_MAX / 2 ||
+                atomic_load(&call->holds) > 0;
     if (call->state != CALL_OPEN || !wanted || full || call->receive_busy) {
         return;
     }

@@ -85,6 +85,7 @@ struct rpc_call {
     atomic_size_t queued_bytes;
     atomic_bool is_awaited; /* A handler stalls until the queue has run low. */
     atomic_bool overflowed;
+    atomic_uint holds; /* While any is left, nothing more is read from the peer. */
 
     struct payload **queue; /* A ring; its capacity is a power of two. */
     uint32_t queue_cap;

@@ -209,6 +209,7 @@ static void draw_options(struct world *world)
         .run_timeout_ms = 20000 + world_below(world, world->is_branching ? 10000 : 100000),
         .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
+        .inbox_bytes_max = draw_below(&world->pages, 4) == 0 ? 20000 : 0,
         .kept_bytes_max = kept[draw_below(&world->pages, COUNT_OF(kept))],
         .owed_max = world->is_branching ? 1 : budgets[world_below(world, COUNT_OF(budgets))],
         .definition_bytes_max = world->seed % 2 == 0 ? 1 : 0, /* None stays unused. */

@@ -268,6 +268,68 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     world_fini(&world);
 }
 
+/* What waits has a limit of bytes long before there are as many as may wait. */
+static void an_inbox_full_of_bytes_says_so(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    struct simulated_call *calls[WORLD_INBOX_BYTES_MAX / 1024];
+    Polos__V1__WorkflowServiceStartRequest request =
+        POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
+    const char *path = "/polos.v1.WorkflowService/Start";
+    request.workflow_id = (char *)"flow";
+    size_t refused = 0;
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        calls[i] = simulated_call_start(&world.api, path, &request.base);
+        refused += calls[i]->finishes;
+    }
+    assert_in_range(refused, 1, COUNT_OF(calls) / 2);
+    world_rounds(&world);
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        bool is_refused = i >= COUNT_OF(calls) - refused;
+        assert_int_equal(calls[i]->finishes, 1);
+        assert_int_equal(calls[i]->error.code, is_refused ? CODE_RESOURCE_EXHAUSTED : CODE_OK);
+        assert_int_equal(calls[i]->error.reason, is_refused ? REASON_SERVER_BUSY : REASON_NONE);
+        assert_int_equal(calls[i]->error.retry_after_ms, is_refused ? 100 : 0);
+        simulated_call_release(calls[i]);
+    }
+    char run_id[UUID_TEXT_BYTES];
+    world_start_workflow(&world, run_id); /* There is room again. */
+    world_fini(&world);
+}
+
+/* It is read from no more, and none of what it has said is lost. */
+static void a_host_is_held_back_by_a_full_inbox(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    struct simulated_call *host = world_connect_host(&world);
+    world_rounds(&world);
+    Polos__V1__Heartbeat beat = POLOS__V1__HEARTBEAT__INIT;
+    Polos__V1__HostMessage heartbeat = POLOS__V1__HOST_MESSAGE__INIT;
+    heartbeat.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
+    heartbeat.heartbeat = &beat;
+    for (int again = 0; again < 2; again++) {
+        size_t said = 0;
+        while (host->holds == 0 && said < WORLD_INBOX_BYTES_MAX / 256) {
+            simulated_call_message(host, &heartbeat.base);
+            said++;
+        }
+        assert_in_range(said, WORLD_INBOX_BYTES_MAX / 4096, WORLD_INBOX_BYTES_MAX / 256 - 1);
+        assert_int_equal(host->holds, 1);
+        assert_int_equal(host->finishes, 0);
+        world_rounds(&world);
+        assert_int_equal(host->holds, 0);
+        assert_int_equal(host->finishes, 0);
+    }
+    simulated_call_closed(host);
+    world_rounds(&world);
+    simulated_call_release(host);
+    world_fini(&world);
+}
+
 static void full_reads_say_when_to_come_back(void **state)
 {
     (void)state;
@@ -620,6 +682,8 @@ int main(void)
         cmocka_unit_test(a_bad_start_names_the_field),
         cmocka_unit_test(a_bad_definition_names_the_field),
         cmocka_unit_test(a_full_inbox_says_when_to_come_back),
+        cmocka_unit_test(an_inbox_full_of_bytes_says_so),
+        cmocka_unit_test(a_host_is_held_back_by_a_full_inbox),
         cmocka_unit_test(full_reads_say_when_to_come_back),
         cmocka_unit_test(history_comes_in_pages),
         cmocka_unit_test(lists_come_in_pages),

@@ -52,6 +52,17 @@ static bool stalls(struct api_call *api)
     return call_of(api)->stalls;
 }
 
+static void hold(struct api_call *api)
+{
+    call_of(api)->holds++;
+}
+
+static void let_on(struct api_call *api)
+{
+    assert(call_of(api)->holds > 0);
+    call_of(api)->holds--;
+}
+
 static str header(const struct api_call *api, const char *name)
 {
     (void)api;
@@ -66,6 +77,8 @@ static const struct api_call_vtable vtable = {
     .unref = unref,
     .queued_bytes = queued_bytes,
     .stalls = stalls,
+    .hold = hold,
+    .let_on = let_on,
     .header = header,
 };
 

@@ -17,6 +17,7 @@ struct simulated_call {
     struct payload *sent[SIMULATED_MESSAGES_MAX];
     size_t sent_count;
     bool stalls; /* What stalls() answers. */
+    unsigned holds; /* While any is left, a transport reads nothing more from the peer. */
     unsigned references; /* One is the transport's, until released. */
     unsigned finishes;
     struct failure error; /* Of finish; code OK: it went well. */

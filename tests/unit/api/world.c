@@ -68,6 +68,7 @@ void world_init(struct world *world, size_t inbox_max)
         .random = world_random,
         .context = world,
         .inbox_max = inbox_max,
+        .inbox_bytes_max = WORLD_INBOX_BYTES_MAX,
     };
     memory_store_open(&options.store);
     world->store = options.store;

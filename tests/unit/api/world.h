@@ -13,6 +13,7 @@
 
 enum {
     WORLD_READS_MAX = 4, /* That wait; more are refused. */
+    WORLD_INBOX_BYTES_MAX = 64 << 10,
 };
 
 struct world {
