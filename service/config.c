@@ -49,6 +49,10 @@ static const struct config_row rows[] = {
     {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
     {"watchers-in-all-max", CONFIG_NUMBER, AT(watchers_in_all_max), "100000", 1, 10000000,
      "Watchers of all runs together."},
+    {"watch-bytes-max", CONFIG_NUMBER, AT(watch_bytes_max), "268435456", 1048576, 1099511627776,
+     "Bytes that wait until watchers and subscribers have read them; over it, each is sent one "
+     "thing "
+     "at a time."},
     {"inbox-max", CONFIG_NUMBER, AT(inbox_max), "65536", 16, 10000000,
      "Requests that may wait for the engine; more are refused with RESOURCE_EXHAUSTED."},
     {"inbox-bytes-max", CONFIG_NUMBER, AT(inbox_bytes_max), "67108864", 65536, 1099511627776,

@@ -30,6 +30,7 @@ struct config {
     uint64_t waiting_runs_max;
     uint64_t watchers_max;
     uint64_t watchers_in_all_max;
+    uint64_t watch_bytes_max;
     uint64_t inbox_max;
     uint64_t inbox_bytes_max;
     uint64_t batch_max;

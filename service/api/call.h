@@ -35,8 +35,9 @@ struct api_call_vtable {
      * to wait for them asks `stalls`. */
     size_t (*queued_bytes)(const struct api_call *call);
     /* Whether the handler stalls: API_CALL_FULL_BYTES or more were sent and not yet taken by the
-     * peer's flow control. Once it has answered true, `writable` is called when less than a quarter
-     * of them is left; that may also come when nobody stalls. */
+     * peer's flow control; of a server's stream also, where anything was, when all of those
+     * together have too much. Once it has answered true, `writable` is called when less than a
+     * quarter of them is left; that may also come when nobody stalls. */
     bool (*stalls)(struct api_call *call);
     /* Bidi: the peer's next message is not read until let_on() was called as often as this. From
      * the handlers alone. */

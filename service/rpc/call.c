@@ -98,8 +98,26 @@ static size_t charge_of(struct payload *payload)
     return payload_bytes(payload).len + CALL_MESSAGE_OVERHEAD_BYTES;
 }
 
+static bool is_watched(const struct rpc_call *call)
+{
+    return call->api.method != NULL && call->api.method->kind == API_SERVER_STREAM;
+}
+
+/* Returns what was queued before. */
+static size_t charge(struct rpc_call *call, size_t bytes)
+{
+    if (is_watched(call)) {
+        atomic_fetch_add(&call->loop->streams->queued_bytes, bytes);
+    }
+    return atomic_fetch_add(&call->queued_bytes, bytes);
+}
+
 static void discharge(struct rpc_call *call, size_t charge)
 {
+    if (is_watched(call)) {
+        size_t all = atomic_fetch_sub(&call->loop->streams->queued_bytes, charge);
+        assert(all >= charge);
+    }
     size_t before = atomic_fetch_sub(&call->queued_bytes, charge);
     assert(charge >= CALL_MESSAGE_OVERHEAD_BYTES);
     assert(before >= charge);
@@ -403,8 +421,7 @@ static void give_up(struct rpc_call *call)
 static void call_send(struct api_call *api, struct payload *payload)
 {
     struct rpc_call *call = call_of(api);
-    size_t charge = charge_of(payload);
-    size_t before = atomic_fetch_add(&call->queued_bytes, charge);
+    size_t before = charge(call, charge_of(payload));
     if (before > CALL_QUEUED_BYTES_MAX) {
         drop(call, payload);
         give_up(call);
@@ -437,15 +454,25 @@ static size_t call_queued_bytes(const struct api_call *api)
     return atomic_load(&call_of(api)->queued_bytes);
 }
 
+/* One that has nothing queued never is: nothing would tell it to go on. */
+static bool is_full(struct rpc_call *call)
+{
+    size_t queued = atomic_load(&call->queued_bytes);
+    const struct loop_streams *streams = call->loop->streams;
+    return queued >= API_CALL_FULL_BYTES ||
+           (queued > 0 && is_watched(call) &&
+            atomic_load(&streams->queued_bytes) >= streams->queued_bytes_max);
+}
+
 /* The queue is read again once the flag is up: what left it before took no notice of the flag. */
 static bool call_stalls(struct api_call *api)
 {
     struct rpc_call *call = call_of(api);
-    if (atomic_load(&call->queued_bytes) < API_CALL_FULL_BYTES) {
+    if (!is_full(call)) {
         return false;
     }
     atomic_store(&call->is_awaited, true);
-    return atomic_load(&call->queued_bytes) >= API_CALL_FULL_BYTES;
+    return is_full(call);
 }
 
 static void call_hold(struct api_call *api)

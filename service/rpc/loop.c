@@ -42,10 +42,11 @@ static void run_posts(void *owner, bool ok)
 }
 
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               size_t message_bytes_max)
+               struct loop_streams *streams, size_t message_bytes_max)
 {
     *loop = (struct loop){
         .server = server,
+        .streams = streams,
         .methods = methods,
         .queue = grpc_completion_queue_create_for_next(NULL),
         .message_bytes_max = message_bytes_max,

@@ -35,8 +35,15 @@ struct loop_post {
     void (*run)(struct loop_post *post);
 };
 
+/* What waits for the peers of all streams that the server alone sends on, of all loops. */
+struct loop_streams {
+    atomic_size_t queued_bytes;
+    size_t queued_bytes_max; /* Over it, each of them stalls that has anything queued. */
+};
+
 struct loop {
     grpc_server *server;
+    struct loop_streams *streams;
     const struct methods *methods;
     grpc_completion_queue *queue;
     pthread_t thread;
@@ -58,9 +65,9 @@ struct loop {
     struct inbox_node idle;
 };
 
-/* Before the server starts. */
+/* Before the server starts. `streams` outlives it. */
 void loop_init(struct loop *loop, grpc_server *server, const struct methods *methods,
-               size_t message_bytes_max);
+               struct loop_streams *streams, size_t message_bytes_max);
 /* Arms the accepts and starts the thread; after the server was started. */
 void loop_start(struct loop *loop, uint32_t index);
 /* Ends the thread. Every call must have gone. */

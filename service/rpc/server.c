@@ -17,6 +17,7 @@ enum {
     THREADS = 2,
     THREADS_MAX = 64,
     MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
+    STREAMS_BYTES_MAX = 256 * 1024 * 1024,
     CONNECTIONS_IDLE_S = 1800,
     /* After the grace: until cancelled calls have been let go of by everybody. */
     LET_GO_MS = 5000,
@@ -28,6 +29,7 @@ struct rpc_server {
     struct descriptors *descriptors;
     struct health health;
     struct reflection reflection;
+    struct loop_streams streams;
     struct loop *loops;
     uint32_t loop_count;
     uint16_t port;
@@ -107,7 +109,8 @@ static void add_loops(struct rpc_server *server, uint32_t count, uint32_t messag
     server->loops = xcalloc(count, sizeof(*server->loops));
     server->loop_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        loop_init(&server->loops[i], server->core, server->methods, message_bytes_max);
+        loop_init(&server->loops[i], server->core, server->methods, &server->streams,
+                  message_bytes_max);
     }
 }
 
@@ -161,6 +164,8 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     server->events = inbox_new(1, NULL, NULL);
     server->down = (struct loop_op){on_down, server};
     add_methods(server, options);
+    server->streams.queued_bytes_max =
+        options->streams_bytes_max == 0 ? STREAMS_BYTES_MAX : options->streams_bytes_max;
     add_loops(server, threads, message_bytes_max);
     status opened = listener_open(server->core, options->address, arena, &server->port);
     if (!status_is_ok(opened)) {
@@ -173,6 +178,11 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
     }
     *ret = server;
     return STATUS_OK;
+}
+
+size_t rpc_server_streams_bytes(const struct rpc_server *server)
+{
+    return atomic_load(&server->streams.queued_bytes);
 }
 
 uint16_t rpc_server_port(const struct rpc_server *server)

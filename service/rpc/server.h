@@ -19,6 +19,8 @@ struct rpc_server_options {
     uint32_t threads; /* Completion queues, one thread each. 0: 2. */
     uint32_t message_bytes_max; /* Received. 0: 4 MiB. */
     uint32_t connections_idle_s; /* 0: 1800. */
+    /* Sent and not yet taken, of all streams that the server alone sends on. 0: 256 MiB. */
+    size_t streams_bytes_max;
     /* Tables, up to NULL; each ends with a row whose path is NULL. */
     const struct api_method *const *methods;
     void *service; /* For api_call.service. */
@@ -30,6 +32,8 @@ status rpc_server_start(const struct rpc_server_options *options, struct arena *
                         struct rpc_server **ret);
 /* The one that was bound; tells which when the address said 0. */
 uint16_t rpc_server_port(const struct rpc_server *server);
+/* What streams_bytes_max bounds, as it is now; any thread. */
+size_t rpc_server_streams_bytes(const struct rpc_server *server);
 /* Health answers NOT_SERVING, no new connections or calls; calls in flight go on. */
 void rpc_server_drain(struct rpc_server *server);
 /* Waits up to grace_ms for calls in flight, cancels the rest, ends the threads, frees. */

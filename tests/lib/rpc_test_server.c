@@ -47,6 +47,7 @@ struct counters {
     atomic_uint closed;
     atomic_uint released;
     atomic_uint queued_max;
+    atomic_uint streams_max; /* Queued for all watchers together. */
 };
 
 struct counting {
@@ -142,12 +143,19 @@ static struct payload *watch_payload(unsigned number, size_t bytes)
     return payload;
 }
 
+static _Atomic(struct rpc_server *) watched_server; /* Before its first call. */
+
+static void note_max(atomic_uint *max, size_t bytes)
+{
+    unsigned known = atomic_load(max);
+    while (bytes > known && !atomic_compare_exchange_weak(max, &known, (unsigned)bytes)) {
+    }
+}
+
 static void note_queued(const struct api_call *call)
 {
-    unsigned queued = (unsigned)call->vtable->queued_bytes(call);
-    unsigned known = atomic_load(&counters.queued_max);
-    while (queued > known && !atomic_compare_exchange_weak(&counters.queued_max, &known, queued)) {
-    }
+    note_max(&counters.queued_max, call->vtable->queued_bytes(call));
+    note_max(&counters.streams_max, rpc_server_streams_bytes(atomic_load(&watched_server)));
 }
 
 static void watch_more(struct api_call *call)
@@ -323,9 +331,11 @@ static unsigned rss_kib(void)
 
 static void print_stats(void)
 {
-    printf("held=%u started=%u closed=%u released=%u queued_max=%u rss_kib=%u\n", collect(),
-           atomic_load(&counters.started), atomic_load(&counters.closed),
-           atomic_load(&counters.released), atomic_load(&counters.queued_max), rss_kib());
+    printf("held=%u started=%u closed=%u released=%u queued_max=%u streams_max=%u "
+           "rss_kib=%u\n",
+           collect(), atomic_load(&counters.started), atomic_load(&counters.closed),
+           atomic_load(&counters.released), atomic_load(&counters.queued_max),
+           atomic_load(&counters.streams_max), rss_kib());
 }
 
 /* Answers what was asked once, and lets go of the streams whose handler heard `closed`. */
@@ -407,6 +417,7 @@ int main(int argc, char **argv)
     struct rpc_server *server = NULL;
     struct rpc_server_options options = {
         .address = argc > 1 ? argv[1] : "127.0.0.1:0",
+        .streams_bytes_max = 1 << 20,
         .methods = (const struct api_method *const[]){methods, NULL},
         .descriptors = str_make(api_descriptors, api_descriptors_size),
     };
@@ -415,6 +426,7 @@ int main(int argc, char **argv)
     held_inbox = inbox_new(1, NULL, NULL);
     status started = rpc_server_start(&options, &arena, &server);
     if (status_is_ok(started)) {
+        atomic_store(&watched_server, server);
         printf("%u %lu\n", rpc_server_port(server),
                (unsigned long)(sys_monotonic_us() - before_us));
         fflush(stdout);

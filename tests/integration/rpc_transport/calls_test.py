@@ -190,6 +190,15 @@ class StreamTest(ServerTest):
         self.assertEqual(sum(1 for _ in call), 9999)
         self.assertEqual(self.server.stats()["queued_max"], 256 * 1024)
 
+    def test_many_slow_readers_have_a_limit_together(self):
+        # The test server's is 1 MiB; thirty of them would queue 7 MiB.
+        calls = [self.api.watch("count 1000 10000", timeout=60) for _ in range(30)]
+        for call in calls:
+            next(call)
+        self.assertEqual(self.api.get("echo").run.id, "echo")
+        self.assertEqual([sum(1 for _ in call) for call in calls], [999] * len(calls))
+        self.assertLess(self.server.stats()["streams_max"], (1 << 20) + 30 * 11000)
+
     def test_peer_that_never_reads_is_given_up(self):
         call = self.api.watch("flood 20000")
         error = self.failure(lambda: [None for _ in call])
