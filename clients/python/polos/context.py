@@ -33,11 +33,11 @@ class WorkflowContext:
         state: what the run keeps beside its steps; an instance of the workflow's `state_schema`,
             else a dict. Change it in place or assign it; it is kept with the next step.
         is_cancelling: the run is being cancelled; only clean up.
+        otel_traceparent, otel_span_id: the span of this execution, for what it calls; None where
+            OpenTelemetry's API is not installed.
     """
 
     # Of features to come; there for programs that hand them on.
-    otel_traceparent: str | None = None
-    otel_span_id: str | None = None
     channels: tuple[Any, ...] = ()
     channel_context: Any = None
 
@@ -72,6 +72,8 @@ class WorkflowContext:
             else None
         )
         self.workflow_type = workflow_type
+        self.otel_traceparent: str | None = None
+        self.otel_span_id: str | None = None
         self.task_id = task.task_id
         self.agent_id = task.agent_id
         self.call_id = task.call_id

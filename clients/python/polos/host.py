@@ -23,7 +23,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from . import _registry
+from . import _registry, trace
 from ._codec.outcomes import (
     OutcomeTooLargeError,
     error_outcome,
@@ -510,21 +510,7 @@ class Host:
             found = self._resolve(task)
             if found is None:
                 raise UnknownTaskError(f"this host does not have {what}")
-            ctx = WorkflowContext(
-                task,
-                execution,
-                deployment_id=self._session.deployment,
-                workflow_type="tool" if isinstance(found, Tool) else "workflow",
-            )
-            await execution.begin(found.state_schema)
-            try:
-                value = await found._execute(ctx, task.input_json)
-            finally:
-                if execution.cancel_shown and not running.stopped:
-                    _uncancel()
-                    await found._cancelled(ctx, task.input_json)
-            if not execution.cancel_shown:
-                execution.check_complete()
+            value = await self._value(found, task, running)
             text = dumps_shown(value) if task.call_id else dumps(value)  # a model asked for it
             return value_outcome(text, what)
         except (Exception, SystemExit) as error:
@@ -539,6 +525,36 @@ class Host:
             raise
         except BaseException as error:  # alone or in a group
             return _failed(error, task, what, execution)
+
+    async def _value(self, found: Workflow, task: tools_pb2.Task, running: _Running) -> Any:
+        """What a task's code gives."""
+        execution = running.execution
+        ctx = WorkflowContext(
+            task,
+            execution,
+            deployment_id=self._session.deployment,
+            workflow_type="tool" if isinstance(found, Tool) else "workflow",
+        )
+        await execution.begin(found.state_schema)
+        name, about = f"{ctx.workflow_type} {ctx.workflow_id}", _about(task)
+        with trace.span(name, about, root_id=ctx.root_execution_id) as span:
+            ctx.otel_traceparent, ctx.otel_span_id = span.traceparent, span.span_id
+            try:
+                value = await found._execute(ctx, task.input_json)
+            finally:
+                if execution.cancel_shown and not running.stopped:
+                    _uncancel()
+                    await found._cancelled(ctx, task.input_json)
+        if not execution.cancel_shown:
+            execution.check_complete()
+        return value
+
+
+def _about(task: tools_pb2.Task) -> dict[str, Any]:
+    """What a span says of a task."""
+    about = {"run_id": task.run_id, "task_id": task.task_id, "attempt": task.epoch}
+    about |= {"agent_id": task.agent_id} if task.agent_id else {}
+    return {f"polos.{name}": value for name, value in about.items()}
 
 
 def _tell(execution: Execution, event: Event) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from pydantic import BaseModel, ValidationError
 
+from . import trace
 from ._codec.names import UnknownClassError
 from ._codec.outcomes import value_outcome
 from ._codec.text import dumps_argument, sentences
@@ -49,7 +50,6 @@ from .errors import (
 from .event import EventPayload, iso_time
 from .handle import ExecutionHandle
 from .queue import Queue
-from .trace import Span
 from .types import AgentResult, BatchStepResult, BatchWorkflowInput
 from .v1 import tools_pb2
 
@@ -218,16 +218,11 @@ class Step:
         return float(await self._recorded(step_key, random.random))
 
     @contextlib.contextmanager
-    def trace(self, name: str, attributes: dict[str, Any] | None = None) -> Iterator[Span]:
-        """A named stretch of the code: times and attributes, for whoever looks; not durable."""
-        span = Span(name, attributes)
-        try:
+    def trace(self, name: str, attributes: dict[str, Any] | None = None) -> Iterator[trace.Span]:
+        """A named stretch of the code: times and attributes, for whoever looks; not durable. With
+        OpenTelemetry's API it is one of its spans, within that of the task."""
+        with trace.span(name, attributes) as span:
             yield span
-        except BaseException as error:
-            span.record_exception(error)
-            raise
-        finally:
-            span.end()
 
     # ---- waits ----
 
@@ -528,7 +523,8 @@ class Step:
             if tries.pause:
                 await asyncio.sleep(tries.pause)
             try:
-                return await attempt()
+                with trace.span(f"step {tries.key}", {"polos.step_key": tries.key}):
+                    return await attempt()
             except (UnsupportedFeatureError, NonRetryableError):
                 raise
             except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 from datetime import datetime, timedelta, timezone
 
@@ -443,11 +444,14 @@ async def test_triggers_are_offered_and_events_have_their_documented_names(fake,
 
 
 async def test_the_context_tells_of_its_run(fake, fake_client):
+    otel = importlib.util.find_spec("opentelemetry")
+
     @workflow
     async def flow(ctx):
         with ctx.step.trace("look", {"a": 1}) as span:
             span.set_attribute("b", 2)
             span.add_event("seen")
+        assert otel or (ctx.otel_traceparent, ctx.otel_span_id, span.span_id) == (None,) * 3
         return [ctx.parent_execution_id, ctx.root_workflow_id, ctx.retry_count, ctx.attempt,
                 ctx.created_at == datetime.fromtimestamp(5, timezone.utc) + timedelta(0)]
 
