@@ -214,6 +214,7 @@ async def demo(program: Path, data: Path) -> bool:
             await client.close()
         await server.stop()
     show.heading("Everything held." if fine else "Not everything held: see above.")
+    show.next_steps()
     return fine
 
 

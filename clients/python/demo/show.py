@@ -26,6 +26,18 @@ def note(text: str) -> None:
     print(f"  {text}", flush=True)
 
 
+def next_steps() -> None:
+    """What to do after the demo; each of it works in a checkout as it is."""
+    heading("What to do next")
+    for command, what in (
+        ("./run serve", "a server that stays; the others go into a second terminal"),
+        (".venv/bin/python clients/python/examples/01-agent-with-tools/main.py", "an agent"),
+        (".venv/bin/python -m polos runs", "what ran there; polos history RUN tells all of it"),
+        ("docs/start.md", "a project of your own"),
+    ):
+        note(f"{styled(command, '36')}\n      {what}")
+
+
 class Narration:
     """A stream of events as text: the answer word by word, tool calls on lines of their own."""
 

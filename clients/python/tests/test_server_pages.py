@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,46 +23,81 @@ from polos import PolosClient, cli
 HERE = Path(__file__).resolve().parent
 DOCS = polosd.WORKSPACE / "docs"
 EXAMPLES = HERE.parent / "examples"
-PAGES = [
-    "workflows",
-    "steps",
-    "waiting",
-    "suspending",
-    "events",
-    "schedules",
-    "queues",
-    "versions",
-    "cancelling",
-    "history",
-]
+PAGES = sorted(page.stem for page in DOCS.glob("*.md") if "```python" in page.read_text())
+READ_ALONE = ["README.md", "clients/python/ABOUT.md"]
 PROGRAMS = [*sorted(str(p.relative_to(EXAMPLES)) for p in EXAMPLES.glob("*/main.py")), "steps.py"]
 PAGE_SECONDS = 60
 
 
-def blocks(page: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), re.DOTALL)
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-async def run_page(page: str) -> None:
-    """All blocks of a page, one after the other, in one namespace."""
-    names: dict[str, Any] = {"__name__": "page"}
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    try:
-        for number, block in enumerate(blocks(page), 1):
-            where = f"<docs/{page}.md block {number}>"
-            found = eval(compile(block, where, "exec", flags=flags, dont_inherit=True), names)
-            if inspect.iscoroutine(found):
-                await found
-    finally:
-        if isinstance(names.get("client"), PolosClient):
-            await names["client"].close()
+class Reader:
+    """Does with the blocks of a page what docs/README.md says."""
+
+    def __init__(self, page: Path, folder: Path, environment: dict[str, str]) -> None:
+        self._page = page
+        self._folder = folder
+        self._environment = {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        self._environment["PYTHONPATH"] += os.pathsep + str(folder)
+        self._names: dict[str, Any] = {"__name__": "page"}
+        self._workers: list[asyncio.subprocess.Process] = []
+
+    async def read(self) -> None:
+        try:
+            for number, block in enumerate(blocks(self._page), 1):
+                named = re.match(r"# (\w+\.py)\n", block)
+                if named or "asyncio.run(" in block:
+                    await self._run(named[1] if named else f"block{number}.py", block)
+                else:
+                    await self._paste(f"<{self._page.name} block {number}>", block)
+        finally:
+            for worker in self._workers:
+                worker.terminate()
+                assert await worker.wait() in (0, -signal.SIGTERM)  # it may not have come far
+            if isinstance(self._names.get("client"), PolosClient):
+                await self._names["client"].close()
+
+    async def _paste(self, where: str, block: str) -> None:
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        code = compile(block, where, "exec", flags=flags, dont_inherit=True)
+        found = eval(code, self._names)
+        if inspect.iscoroutine(found):
+            await found
+
+    async def _run(self, name: str, block: str) -> None:
+        (self._folder / name).write_text(block)
+        command = ["-m", "pytest", "-q", name] if name.startswith("test_") else [name]
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, *command, cwd=self._folder, env=self._environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if ".serve()" in block:
+            self._workers.append(program)
+            return
+        said, _ = await program.communicate()
+        assert program.returncode == 0, said.decode()
 
 
-@pytest.mark.parametrize("page", PAGES)
-async def test_a_page_runs_as_it_is(server, monkeypatch, page):
+@pytest.mark.parametrize("page", [*(f"docs/{page}.md" for page in PAGES), *READ_ALONE])
+async def test_a_page_runs_as_it_is(tmp_path, monkeypatch, model, page):
+    program = polosd.binary()
+    server = polosd.Polosd(program, tmp_path / "data", model.environment)
+    server.start()
+    model.script = [Turn(tool_calls=[("get_weather", "{}")]), Turn(text="Sunny.")]
+    folder = tmp_path / "page"
+    folder.mkdir()
     monkeypatch.setenv("POLOS_API_URL", server.url)
-    assert blocks(page), "a page without a snippet"
-    await asyncio.wait_for(run_page(page), PAGE_SECONDS)
+    monkeypatch.setenv("POLOSD", str(program))
+    monkeypatch.syspath_prepend(str(folder))
+    try:
+        reader = Reader(polosd.WORKSPACE / page, folder, environment_of(server))
+        await asyncio.wait_for(reader.read(), PAGE_SECONDS)
+    finally:
+        server.stop()
+        for name in folder.glob("*.py"):
+            sys.modules.pop(name.stem, None)
 
 
 COMMANDS = [
@@ -77,10 +113,16 @@ def test_a_command_of_a_page_is_one(page, command):
     assert cli.parsed(words).command.__name__ == words[0], page
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
 def test_the_links_of_a_page_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (DOCS / f"{page}.md").read_text()):
-        assert (DOCS / target).exists(), f"docs/{page}.md links to {target}"
+    for target, place in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+        if target.startswith("http"):
+            continue
+        linked = DOCS / target if target else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE) if place else []
+        slugs = [re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings]
+        assert not place or place in slugs, f"{page.name} links to {target}#{place}"
 
 
 @pytest.mark.parametrize("threshold", ["10", "0"], ids=["in place", "let go of"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import random
 import signal
 import subprocess
@@ -598,6 +599,10 @@ def test_the_demo_holds(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything held." in done.stdout and done.stderr == ""
+    then = done.stdout.partition("What to do next")[2]
+    assert "./run serve" in then
+    for path in re.findall(r"(?:clients|docs)/\S+", then):
+        assert (polosd.WORKSPACE / path).exists(), path
 
 
 def test_the_demo_with_a_key_asks_the_provider(model):
