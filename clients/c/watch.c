@@ -87,7 +87,7 @@ static void dial(void *context)
     Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
     assert(watch->stream == NULL);
     request.run_id = watch->run_id;
-    request.from_position = watch->position;
+    request.position = watch->position;
     request.deltas = watch->deltas;
     watch->stream = polos_stream_open(watch->client, POLOS_METHOD_WATCH, &request.base, true,
                                       &stream_events, watch);

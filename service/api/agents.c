@@ -4,6 +4,7 @@
 #include "service/api/exchange.h"
 #include "service/api/methods.h"
 #include "service/api/start.h"
+#include "service/api/text.h"
 #include "service/base/failure.h"
 #include "service/features/definitions/definitions.h"
 #include "service/partition/request.h"
@@ -13,15 +14,11 @@ static void registered(struct request *request, const struct failure *failure)
     if (exchange_failed(request, failure)) {
         return;
     }
-    char hex[2 * sizeof(register_request(request)->ret_hash) + 1] = "";
-    for (size_t i = 0; i < sizeof(register_request(request)->ret_hash); i++) {
-        static const char digits[] = "0123456789abcdef";
-        hex[2 * i] = digits[register_request(request)->ret_hash[i] >> 4];
-        hex[2 * i + 1] = digits[register_request(request)->ret_hash[i] & 15];
-    }
     Polos__V1__AgentServiceRegisterResponse response =
         POLOS__V1__AGENT_SERVICE_REGISTER_RESPONSE__INIT;
-    response.definition_hash = hex;
+    response.definition_hash =
+        text_of_hash(&request->arena, str_make(register_request(request)->ret_hash,
+                                               sizeof(register_request(request)->ret_hash)));
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -47,12 +44,12 @@ static void register_agent(struct api_call *call, const ProtobufCMessage *messag
     exchange_post_checked(request, is_fine, &check);
 }
 
-static void answer_started(struct api_call *call, char *run_id, bool existed)
+static void answer_started(struct api_call *call, char *run_id, Polos__V1__StartOutcome outcome)
 {
     Polos__V1__AgentServiceStartResponse response = POLOS__V1__AGENT_SERVICE_START_RESPONSE__INIT;
     assert(run_id != NULL && strlen(run_id) == UUID_TEXT_BYTES - 1);
     response.run_id = run_id;
-    response.existed = existed;
+    response.outcome = outcome;
     api_call_reply(call, &response.base);
 }
 
@@ -76,9 +73,9 @@ static void start_agent(struct api_call *call, const ProtobufCMessage *message)
         .kind = RUN_KIND_AGENT,
         .name = str_of(proto->agent_id),
         .name_field = "agent_id",
-        .input_json = str_of(proto->input_json),
-        .input = str_of(proto->input),
-        .options_json = str_of(proto->provider_options_json),
+        .input = {.text = str_of(proto->input),
+                  .messages = proto->messages,
+                  .message_count = proto->n_messages},
         .options = proto->options,
     };
     start_begin(call, &form, &answers, false);
@@ -91,9 +88,9 @@ static void run_agent(struct api_call *call, const ProtobufCMessage *message)
         .kind = RUN_KIND_AGENT,
         .name = str_of(proto->agent_id),
         .name_field = "agent_id",
-        .input_json = str_of(proto->input_json),
-        .input = str_of(proto->input),
-        .options_json = str_of(proto->provider_options_json),
+        .input = {.text = str_of(proto->input),
+                  .messages = proto->messages,
+                  .message_count = proto->n_messages},
         .options = proto->options,
     };
     start_begin(call, &form, &answers, true);

@@ -108,23 +108,24 @@ static void pack_fact(const struct codec_entry *entry, const struct event *event
     arena_fini(&arena);
 }
 
-static_assert((int)POLOS__V1__DELTA__KIND__KIND_TEXT == MODEL_DELTA_TEXT + 1);
-static_assert((int)POLOS__V1__DELTA__KIND__KIND_REASONING == MODEL_DELTA_REASONING + 1);
-static_assert((int)POLOS__V1__DELTA__KIND__KIND_TOOL_ARGUMENTS == MODEL_DELTA_TOOL_ARGUMENTS + 1);
+static_assert((int)POLOS__V1__DELTA_KIND__DELTA_KIND_TEXT == MODEL_DELTA_TEXT + 1);
+static_assert((int)POLOS__V1__DELTA_KIND__DELTA_KIND_REASONING == MODEL_DELTA_REASONING + 1);
+static_assert((int)POLOS__V1__DELTA_KIND__DELTA_KIND_TOOL_ARGUMENTS ==
+              MODEL_DELTA_TOOL_ARGUMENTS + 1);
 
 static struct payload *pack_delta(uint32_t seq, uint32_t effect, uint32_t attempt, uint64_t offset,
                                   uint32_t step, unsigned kind, str text)
 {
-    assert(kind >= POLOS__V1__DELTA__KIND__KIND_TEXT &&
-           kind <= POLOS__V1__DELTA__KIND__KIND_PROGRESS);
+    assert(kind >= POLOS__V1__DELTA_KIND__DELTA_KIND_TEXT &&
+           kind <= POLOS__V1__DELTA_KIND__DELTA_KIND_PROGRESS);
     struct arena arena;
     arena_init(&arena, 0);
     Polos__V1__Delta delta = POLOS__V1__DELTA__INIT;
     delta.effect_id = effect;
     delta.attempt = attempt;
-    delta.kind = (Polos__V1__Delta__Kind)kind;
+    delta.kind = (Polos__V1__DeltaKind)kind;
     delta.text = text_of(&arena, text);
-    delta.step = (int32_t)step;
+    delta.turn = step;
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_DELTA;
     response.delta = &delta;

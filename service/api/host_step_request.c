@@ -1,7 +1,7 @@
 #include "service/api/host_step_request.h"
 
-#include "service/agents/transcript.h"
 #include "service/api/options.h"
+#include "service/api/run_input.h"
 
 /* The end of the year 9999. */
 #define DUE_MS_MAX ((int64_t)253402300799999)
@@ -28,37 +28,18 @@ static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
            check_range(check, "order.suspend.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
 }
 
-static bool take_child_input(struct check *check, size_t index, enum run_kind kind, str input,
-                             str *ret)
-{
-    const char *field = check_path(check, CHILD "input_json", index);
-    if (kind != RUN_KIND_AGENT) {
-        return check_value_or_null(check, field, input, ret);
-    }
-    if (!check_value(check, field, input, ret)) {
-        return false;
-    }
-    status fits = transcript_check_input(*ret, check->arena);
-    return status_is_ok(fits) || check_fault(check, field, "%s", fits.why);
-}
-
-static bool take_child_options(struct check *check, size_t index, enum run_kind kind,
-                               const Polos__V1__ChildSpec *proto, struct host_child *ret)
+static bool take_child_options(struct check *check, const char *prefix, enum run_kind kind,
+                               const Polos__V1__RunSpec *proto, struct host_child *ret)
 {
     assert(kind > RUN_KIND_NONE && kind < RUN_KIND_COUNT);
-    const char *field = check_path(check, CHILD "provider_options_json", index);
-    ret->provider_options = check_copy(check, proto->provider_options_json);
-    if (kind != RUN_KIND_AGENT && ret->provider_options.len > 0) {
-        return check_fault(check, field, "leave it empty: only agents have provider options");
-    }
-    bool is_fine = check_json_object(check, field, ret->provider_options) &&
-                   options_take(check, check_path(check, CHILD "options.", index), kind,
-                                proto->options, &ret->options);
+    bool is_fine =
+        options_take_provider(check, prefix, kind, proto->options, &ret->provider_options) &&
+        options_take(check, prefix, kind, proto->options, &ret->options);
     ret->options.idempotency_key = STR_EMPTY; /* The step's own key does what it would. */
     return is_fine;
 }
 
-static bool take_child(struct check *check, size_t index, const Polos__V1__ChildSpec *proto,
+static bool take_child(struct check *check, size_t index, const Polos__V1__RunSpec *proto,
                        struct host_child *ret)
 {
     enum run_kind kind = (enum run_kind)proto->kind;
@@ -70,9 +51,15 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__Child
     }
     ret->kind = kind;
     ret->name = check_copy(check, proto->name);
+    struct run_input input = {
+        .json = str_of(proto->input_json),
+        .text = str_of(proto->input),
+        .messages = proto->messages,
+        .message_count = proto->n_messages,
+    };
     return check_name(check, check_path(check, CHILD "name", index), ret->name) &&
-           take_child_input(check, index, kind, str_of(proto->input_json), &ret->input) &&
-           take_child_options(check, index, kind, proto, ret);
+           run_input_take(check, check_path(check, CHILD, index), kind, &input, &ret->input) &&
+           take_child_options(check, check_path(check, CHILD "options.", index), kind, proto, ret);
 }
 
 static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto,

@@ -1,8 +1,9 @@
 #include "service/api/options.h"
 
 #include "service/api/text.h"
+#include "service/api/times.h"
 
-#define TIMEOUT_MS_MAX ((int64_t)366 * 24 * 3600 * 1000)
+#define TIMEOUT_MS_MAX ((uint64_t)366 * 24 * 3600 * 1000)
 
 static bool take_labels(struct check *check, const char *prefix,
                         const Polos__V1__StartOptions *proto, struct start_options *ret)
@@ -47,17 +48,23 @@ static bool take_state(struct check *check, const char *prefix, enum run_kind ki
 }
 
 static bool take_retries(struct check *check, const char *prefix, enum run_kind kind,
-                         int32_t max_retries, struct start_options *ret)
+                         const Polos__V1__RetryPolicy *retry, struct start_options *ret)
 {
-    const char *field = check_path(check, "%smax_retries", prefix);
-    if (kind != RUN_KIND_WORKFLOW && max_retries > 0) {
+    const char *field = check_path(check, "%sretry.max_retries", prefix);
+    uint32_t most = retry == NULL ? 0 : retry->max_retries;
+    if (kind != RUN_KIND_WORKFLOW && most > 0) {
         return check_fault(check, field, "leave it 0: only workflows are tried again");
     }
-    ret->max_retries = max_retries < 0 ? -1 : max_retries;
-    assert(kind == RUN_KIND_WORKFLOW || ret->max_retries <= 0);
-    return max_retries <= OPTIONS_RETRIES_MAX ||
-           check_fault(check, field, "%d is over %d, the most there is", (int)max_retries,
-                       OPTIONS_RETRIES_MAX);
+    bool is_default = retry == NULL || kind != RUN_KIND_WORKFLOW;
+    ret->max_retries = most > 0 ? (int32_t)most : is_default ? 0 : -1;
+    return check_range(check, field, most, 0, OPTIONS_RETRIES_MAX);
+}
+
+static bool take_timeout(struct check *check, const char *prefix,
+                         const Google__Protobuf__Duration *timeout, struct start_options *ret)
+{
+    return timeout == NULL || check_length(check, check_path(check, "%srun_timeout", prefix),
+                                           timeout, 0, TIMEOUT_MS_MAX, &ret->timeout_ms);
 }
 
 static bool take_queue(struct check *check, const char *prefix, str queue,
@@ -75,14 +82,24 @@ bool options_take(struct check *check, const char *prefix, enum run_kind kind,
     if (proto == NULL) {
         return true;
     }
-    ret->timeout_ms = (uint64_t)proto->run_timeout_ms;
     ret->priority = proto->priority;
     return take_labels(check, prefix, proto, ret) &&
            take_queue(check, prefix, str_of(proto->queue), ret) &&
-           check_range(check, check_path(check, "%srun_timeout_ms", prefix), proto->run_timeout_ms,
-                       0, TIMEOUT_MS_MAX) &&
+           take_timeout(check, prefix, proto->run_timeout, ret) &&
            take_state(check, prefix, kind, str_of(proto->initial_state_json), ret) &&
-           take_retries(check, prefix, kind, proto->max_retries, ret);
+           take_retries(check, prefix, kind, proto->retry, ret);
+}
+
+bool options_take_provider(struct check *check, const char *prefix, enum run_kind kind,
+                           const Polos__V1__StartOptions *proto, str *ret)
+{
+    const char *field = check_path(check, "%sprovider_options_json", prefix);
+    *ret = check_copy(check, proto == NULL ? NULL : proto->provider_options_json);
+    if (kind != RUN_KIND_AGENT && ret->len > 0) {
+        return check_fault(check, field, "leave it empty: only agents have provider options");
+    }
+    return (check->json_bytes_max == 0 || check_bytes(check, field, *ret, check->json_bytes_max)) &&
+           check_json_object(check, field, *ret);
 }
 
 void options_hash(const struct start_options *options, struct buf *ret)

@@ -4,7 +4,7 @@
 #ifndef SERVICE_API_OPTIONS_H
 #define SERVICE_API_OPTIONS_H
 
-#include "polos/v1/common.pb-c.h"
+#include "polos/v1/start.pb-c.h"
 #include "service/api/check.h"
 #include "service/base/buf.h"
 #include "service/base/start_options.h"
@@ -19,6 +19,9 @@ enum {
  * check holds the fault. The result lives as long as the check's arena. */
 bool options_take(struct check *check, const char *prefix, enum run_kind kind,
                   const Polos__V1__StartOptions *proto, struct start_options *ret);
+/* Agents: the provider options of this run; empty: none. As options_take(). */
+bool options_take_provider(struct check *check, const char *prefix, enum run_kind kind,
+                           const Polos__V1__StartOptions *proto, str *ret);
 /* Appends what names them, for the digest of a request: what is not asked for is left out where it
  * came later than the first release, so that a key stays good when options are added. */
 void options_hash(const struct start_options *options, struct buf *ret);

@@ -5,6 +5,9 @@
 #include "service/api/reading.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
+#include "service/base/hash.h"
+#include "service/base/payload.h"
 #include "service/reads/list.h"
 
 enum {
@@ -22,8 +25,30 @@ static_assert((int)RUN_STATUS_FAILED == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_F
 static_assert((int)RUN_STATUS_CANCELLED == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_CANCELLED);
 static_assert((int)RUN_STATUS_UNREADABLE == (int)POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE);
 
-/* Far beyond any clock, and within what an id holds. */
-#define TIME_MS_MAX ((int64_t)1 << 46)
+/* A token binds the place to the filter it was made for. */
+enum {
+    TOKEN_HASH_BYTES = 8,
+    TOKEN_LEN = UUID_TEXT_BYTES - 1 + 2 * TOKEN_HASH_BYTES,
+};
+
+static char *format_token(const struct list_read *list, str filter_hash, struct arena *arena)
+{
+    char last[UUID_TEXT_BYTES];
+    uuid_format(list->ret_next, last);
+    str token = arena_printf(arena, "%s" STR_FMT, last, STR_ARG(filter_hash));
+    assert(token.len == TOKEN_LEN);
+    return (char *)token.ptr;
+}
+
+/* Of the filter as it was asked. */
+static str hash_filter(const Polos__V1__RunFilter *filter, struct arena *arena)
+{
+    uint8_t hash[HASH_BYTES];
+    struct payload *packed = filter == NULL ? NULL : api_pack(&filter->base);
+    hash128(packed == NULL ? STR_EMPTY : payload_bytes(packed), hash);
+    payload_unref(packed);
+    return str_of(text_of_hash(arena, str_make(hash, TOKEN_HASH_BYTES)));
+}
 
 static void was_read(struct read *read, const struct failure *failure)
 {
@@ -40,65 +65,93 @@ static void was_read(struct read *read, const struct failure *failure)
         response.runs[i] = run_view_line(&list->ret_lines[i], arena);
     }
     if (!uuid_is_zero(list->ret_next)) {
-        response.next_page_token = text_of_uuid(arena, list->ret_next);
+        const str *hash = *reading_own(read);
+        response.next_page_token = format_token(list, *hash, arena);
     }
     api_call_reply(reading_call(read), &response.base);
     reading_end(read);
 }
 
-static bool take_labels(struct check *check, const Polos__V1__RunServiceListRequest *proto,
+static bool take_labels(struct check *check, const Polos__V1__RunFilter *proto,
                         struct run_filter *ret)
 {
     ret->session_id = check_copy(check, proto->session_id);
     ret->user_id = check_copy(check, proto->user_id);
     ret->conversation_id = check_copy(check, proto->conversation_id);
-    return check_bytes(check, "session_id", ret->session_id, CHECK_LABEL_BYTES_MAX) &&
-           check_bytes(check, "user_id", ret->user_id, CHECK_LABEL_BYTES_MAX) &&
-           check_bytes(check, "conversation_id", ret->conversation_id, CHECK_LABEL_BYTES_MAX);
+    return check_bytes(check, "filter.session_id", ret->session_id, CHECK_LABEL_BYTES_MAX) &&
+           check_bytes(check, "filter.user_id", ret->user_id, CHECK_LABEL_BYTES_MAX) &&
+           check_bytes(check, "filter.conversation_id", ret->conversation_id,
+                       CHECK_LABEL_BYTES_MAX);
 }
 
-static bool take_times(struct check *check, const Polos__V1__RunServiceListRequest *proto,
+static bool take_times(struct check *check, const Polos__V1__RunFilter *proto,
                        struct run_filter *ret)
 {
-    ret->created_after_ms = (uint64_t)proto->created_after_ms;
-    ret->created_before_ms = (uint64_t)proto->created_before_ms;
-    return check_range(check, "created_after_ms", proto->created_after_ms, 0, TIME_MS_MAX) &&
-           check_range(check, "created_before_ms", proto->created_before_ms, 0, TIME_MS_MAX);
+    return (proto->created_after == NULL ||
+            check_instant(check, "filter.created_after", proto->created_after,
+                          &ret->created_after_ms)) &&
+           (proto->created_before == NULL ||
+            check_instant(check, "filter.created_before", proto->created_before,
+                          &ret->created_before_ms));
 }
 
-static bool take_filter(struct check *check, const Polos__V1__RunServiceListRequest *proto,
+static bool take_statuses(struct check *check, const Polos__V1__RunFilter *proto,
+                          struct run_filter *ret)
+{
+    for (size_t i = 0; i < proto->n_statuses; i++) {
+        if (!check_range(check, check_path(check, "filter.statuses[%zu]", i),
+                         (int64_t)proto->statuses[i], RUN_STATUS_RUNNING, RUN_STATUS_UNREADABLE)) {
+            return false;
+        }
+        ret->statuses |= 1u << (uint32_t)proto->statuses[i];
+    }
+    return true;
+}
+
+static bool take_filter(struct check *check, const Polos__V1__RunFilter *proto,
                         struct run_filter *ret)
 {
+    if (proto == NULL) {
+        return true;
+    }
     str parent = str_of(proto->parent_run_id);
     ret->kind = (enum run_kind)proto->kind;
-    ret->status = (uint32_t)proto->status;
     ret->name = check_copy(check, proto->name);
     ret->deployment = check_copy(check, proto->deployment);
-    return check_range(check, "kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
-           check_range(check, "status", (int64_t)proto->status, 0,
-                       POLOS__V1__RUN_STATUS__RUN_STATUS_UNREADABLE) &&
-           (ret->name.len == 0 || check_name(check, "name", ret->name)) &&
-           check_bytes(check, "deployment", ret->deployment, NAME_BYTES_MAX) &&
-           (parent.len == 0 || check_uuid(check, "parent_run_id", parent, &ret->parent)) &&
+    return check_range(check, "filter.kind", (int64_t)proto->kind, 0, RUN_KIND_COUNT - 1) &&
+           take_statuses(check, proto, ret) &&
+           (ret->name.len == 0 || check_name(check, "filter.name", ret->name)) &&
+           check_bytes(check, "filter.deployment", ret->deployment, NAME_BYTES_MAX) &&
+           (parent.len == 0 || check_uuid(check, "filter.parent_run_id", parent, &ret->parent)) &&
            take_labels(check, proto, ret) && take_times(check, proto, ret);
 }
 
-static bool take(struct check *check, const Polos__V1__RunServiceListRequest *proto,
-                 struct list_read *ret)
+static bool take_token(struct check *check, str token, str filter_hash, uuid *ret)
 {
-    str token = str_of(proto->page_token);
-    if (token.len > 0 && !uuid_parse(token, &ret->before)) {
+    const size_t at = UUID_TEXT_BYTES - 1;
+    if (token.len == 0) {
+        return true;
+    }
+    if (token.len != TOKEN_LEN || !uuid_parse(str_make(token.ptr, at), ret)) {
         return check_fault(check, "page_token", "pass next_page_token of the page before");
     }
-    return check_page_size(check, proto->page_size, LIST_PAGE, LIST_PAGE_MAX, &ret->limit) &&
-           take_filter(check, proto, &ret->filter);
+    return str_equal(str_make(token.ptr + at, token.len - at), filter_hash) ||
+           check_fault(check, "page_token", "it is of a list with another filter; begin anew");
 }
 
 static void list_runs(struct api_call *call, const ProtobufCMessage *message)
 {
+    const Polos__V1__RunServiceListRequest *proto = (const void *)message;
     struct read *read = reading_new(call, &list_kind, was_read);
     struct check check = {.arena = &read->arena};
-    bool is_fine = take(&check, (const void *)message, list_read(read));
+    struct list_read *list = list_read(read);
+    str *hash = arena_alloc(&read->arena, sizeof(*hash));
+    *hash = hash_filter(proto->filter, &read->arena);
+    *reading_own(read) = hash;
+    bool is_fine =
+        take_token(&check, str_of(proto->page_token), *hash, &list->before) &&
+        check_page_size(&check, proto->page_size, LIST_PAGE, LIST_PAGE_MAX, &list->limit) &&
+        take_filter(&check, proto->filter, &list->filter);
     reading_post_checked(read, is_fine, &check);
 }
 

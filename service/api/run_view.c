@@ -5,13 +5,15 @@
 #include "service/api/options.h"
 #include "service/api/run_waiting.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 #include "service/base/array.h"
 #include "service/base/failure.h"
 #include "service/base/json.h"
 #include "service/features/reports/reports.h"
 
 enum {
-    STEPS_BYTES_MAX = 2 << 20, /* Of a run's answer. */
+    TURNS_BYTES_MAX = 2 << 20, /* Of a run's answer. */
+    OMITTED_MAX = 4, /* turns, input_json, result_json, state_json. */
 };
 
 static_assert((int)RUN_KIND_AGENT == (int)POLOS__V1__RUN_KIND__RUN_KIND_AGENT);
@@ -30,8 +32,8 @@ struct fold {
     const struct run_facts *facts;
     struct run_known known;
     Polos__V1__Run *run;
-    size_t step_cap;
-    Polos__V1__Step *step; /* The current turn; NULL: none yet. */
+    size_t turn_cap;
+    Polos__V1__Turn *turn; /* The current turn; NULL: none yet. */
     struct slot *slots; /* One per tool call of it. */
     str answer; /* The text of the last reply. */
     str value; /* Of the body. */
@@ -39,10 +41,10 @@ struct fold {
     size_t room; /* Bytes the answer may still take. */
 };
 
-static Polos__V1__RunError *error_of(struct arena *arena, str reason, str message)
+static Polos__V1__Failure *error_of(struct arena *arena, str reason, str message)
 {
-    Polos__V1__RunError *error = arena_alloc(arena, sizeof(*error));
-    polos__v1__run_error__init(error);
+    Polos__V1__Failure *error = arena_alloc(arena, sizeof(*error));
+    polos__v1__failure__init(error);
     error->reason = text_of(arena, text_cut(arena, reason, NAME_BYTES_MAX));
     error->message = text_of(arena, text_cut(arena, message, RUN_VIEW_TEXT_BYTES_MAX));
     return error;
@@ -72,14 +74,18 @@ Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *aren
     run->kind = (Polos__V1__RunKind)state->kind;
     run->name = text_of(arena, facts->name);
     run->status = (Polos__V1__RunStatus)run_status_of(state);
-    run->total_steps = (int32_t)state->steps;
+    if (state->kind == RUN_KIND_AGENT) {
+        run->turn_count = state->turns;
+    } else {
+        run->step_count = state->steps;
+    }
     run->root_run_id = run->id;
-    run->created_at_ms = (int64_t)state->started_ms;
-    run->ended_at_ms = (int64_t)state->ended_ms;
-    run->deadline_ms = engine_is_clock_stopped(state) ? 0 : (int64_t)state->deadline_ms;
+    run->created_at = times_instant(arena, state->started_ms);
+    run->ended_at = times_instant(arena, state->ended_ms);
+    run->deadline = times_instant(arena, engine_is_clock_stopped(state) ? 0 : state->deadline_ms);
     run->last_seq = state->seq;
-    run->run_timeout_ms = (int64_t)state->timeout_ms;
-    run->retry_count = (int32_t)state->retries;
+    run->run_timeout = times_length(arena, state->timeout_ms);
+    run->retry_count = state->retries;
     run->deployment = text_of(arena, facts->deployment);
     run->cancelling = state->is_cancelling && !engine_is_terminal(state);
     struct engine_usage usage = {
@@ -103,8 +109,8 @@ Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena)
     run->kind = (Polos__V1__RunKind)line->row.kind;
     run->name = text_of(arena, str_of(line->row.name));
     run->status = (Polos__V1__RunStatus)line->row.status;
-    run->created_at_ms = (int64_t)line->row.created_ms;
-    run->ended_at_ms = (int64_t)line->row.ended_ms;
+    run->created_at = times_instant(arena, line->row.created_ms);
+    run->ended_at = times_instant(arena, line->row.ended_ms);
     run->last_seq = line->row.last_seq;
     if (line->unreadable.len > 0) {
         run->error = error_of(arena, str_of(reason_name(REASON_RUN_UNREADABLE)), line->unreadable);
@@ -141,44 +147,44 @@ static str text_of_reply(const struct model_reply *reply, struct arena *arena)
 
 static void add_call(struct fold *fold, const struct model_block *block)
 {
-    assert(fold->step != NULL);
+    assert(fold->turn != NULL);
     assert(block->kind == MODEL_BLOCK_TOOL_CALL);
     Polos__V1__ToolCall *call = arena_alloc(fold->arena, sizeof(*call));
     polos__v1__tool_call__init(call);
     call->call_id = text_of(fold->arena, block->call_id);
     call->name = text_of(fold->arena, block->name);
     call->arguments_json = text_of(fold->arena, block->arguments);
-    fold->slots[fold->step->n_tool_calls] = (struct slot){.call = call};
-    fold->step->tool_calls[fold->step->n_tool_calls++] = call;
+    fold->slots[fold->turn->n_tool_calls] = (struct slot){.call = call};
+    fold->turn->tool_calls[fold->turn->n_tool_calls++] = call;
 }
 
 /* Puts the current turn's results in the order of its calls. */
-static void close_step(struct fold *fold)
+static void close_turn(struct fold *fold)
 {
-    Polos__V1__Step *step = fold->step;
-    if (step == NULL) {
+    Polos__V1__Turn *turn = fold->turn;
+    if (turn == NULL) {
         return;
     }
-    step->tool_results = arena_alloc(fold->arena, step->n_tool_calls * sizeof(void *));
-    for (size_t i = 0; i < step->n_tool_calls; i++) {
+    turn->tool_results = arena_alloc(fold->arena, turn->n_tool_calls * sizeof(void *));
+    for (size_t i = 0; i < turn->n_tool_calls; i++) {
         if (fold->slots[i].result != NULL) {
-            step->tool_results[step->n_tool_results++] = fold->slots[i].result;
+            turn->tool_results[turn->n_tool_results++] = fold->slots[i].result;
         }
     }
-    assert(step->n_tool_results <= step->n_tool_calls);
-    fold->step = NULL;
+    assert(turn->n_tool_results <= turn->n_tool_calls);
+    fold->turn = NULL;
 }
 
-static Polos__V1__Step *add_step(struct fold *fold)
+static Polos__V1__Turn *add_turn(struct fold *fold)
 {
-    assert(fold->step == NULL); /* The one before is closed. */
+    assert(fold->turn == NULL); /* The one before is closed. */
     Polos__V1__Run *run = fold->run;
-    run->steps = array_reserve_in(fold->arena, run->steps, &fold->step_cap, run->n_steps + 1,
-                                  sizeof(run->steps[0]));
-    Polos__V1__Step *step = arena_alloc(fold->arena, sizeof(*step));
-    polos__v1__step__init(step);
-    run->steps[run->n_steps++] = step;
-    return step;
+    run->turns = array_reserve_in(fold->arena, run->turns, &fold->turn_cap, run->n_turns + 1,
+                                  sizeof(run->turns[0]));
+    Polos__V1__Turn *turn = arena_alloc(fold->arena, sizeof(*turn));
+    polos__v1__turn__init(turn);
+    run->turns[run->n_turns++] = turn;
+    return turn;
 }
 
 static status fold_reply(struct fold *fold, const struct event *event)
@@ -186,13 +192,14 @@ static status fold_reply(struct fold *fold, const struct event *event)
     struct model_reply reply;
     str origin;
     TRY(transcript_unpack_reply(event->model_replied.reply, fold->arena, &reply, &origin));
-    close_step(fold);
-    fold->step = add_step(fold);
+    close_turn(fold);
+    fold->turn = add_turn(fold);
     fold->answer = text_of_reply(&reply, fold->arena);
     fold->known.model = reply.model;
-    fold->step->content = text_of(fold->arena, fold->answer);
-    fold->step->usage = usage_of(fold->arena, &event->model_replied.usage);
-    fold->step->tool_calls = arena_alloc(fold->arena, reply.block_count * sizeof(void *));
+    fold->turn->model = text_of(fold->arena, origin);
+    fold->turn->text = text_of(fold->arena, fold->answer);
+    fold->turn->usage = usage_of(fold->arena, &event->model_replied.usage);
+    fold->turn->tool_calls = arena_alloc(fold->arena, reply.block_count * sizeof(void *));
     fold->slots = arena_zalloc(fold->arena, reply.block_count * sizeof(*fold->slots));
     for (size_t i = 0; i < reply.block_count; i++) {
         if (reply.blocks[i].kind == MODEL_BLOCK_TOOL_CALL) {
@@ -204,10 +211,10 @@ static status fold_reply(struct fold *fold, const struct event *event)
 
 static void fold_requested(struct fold *fold, const struct event *event)
 {
-    if (fold->step == NULL || event->task_requested.kind != EFFECT_TOOL) {
+    if (fold->turn == NULL || event->task_requested.kind != EFFECT_TOOL) {
         return;
     }
-    for (size_t i = 0; i < fold->step->n_tool_calls; i++) {
+    for (size_t i = 0; i < fold->turn->n_tool_calls; i++) {
         struct slot *slot = &fold->slots[i];
         if (slot->effect == 0 && str_is(event->task_requested.call_id, slot->call->call_id)) {
             slot->effect = event->effect;
@@ -222,8 +229,7 @@ static void settle_slot(struct fold *fold, struct slot *slot, const struct outco
     Polos__V1__ToolResult *result = arena_alloc(fold->arena, sizeof(*result));
     polos__v1__tool_result__init(result);
     result->call_id = slot->call->call_id;
-    result->tool_name = slot->call->name;
-    result->arguments_json = slot->call->arguments_json;
+    result->name = slot->call->name;
     if (outcome->failed) {
         result->error = error_of(fold->arena, outcome->error_type, outcome->error_message);
     } else {
@@ -238,7 +244,7 @@ static void fold_settled(struct fold *fold, const struct event *event)
         fold->value = event->task_settled.outcome.value;
         return;
     }
-    for (size_t i = 0; fold->step != NULL && i < fold->step->n_tool_calls; i++) {
+    for (size_t i = 0; fold->turn != NULL && i < fold->turn->n_tool_calls; i++) {
         if (fold->slots[i].effect == event->effect) {
             settle_slot(fold, &fold->slots[i], &event->task_settled.outcome);
             return;
@@ -252,6 +258,7 @@ static void fold_started(struct fold *fold, const struct event *event)
     Polos__V1__Run *run = fold->run;
     fold->input = spec->input;
     options_show(&spec->options, fold->arena, run);
+    run->definition_hash = text_of_hash(fold->arena, spec->definition_hash);
     if (!uuid_is_zero(spec->parent)) {
         run->parent_run_id = text_of_uuid(fold->arena, spec->parent);
     }
@@ -269,12 +276,33 @@ static void fold_cancelled(struct fold *fold, str cause)
     fold->run->error = error_of(fold->arena, STR("CANCELLED"), sentence);
 }
 
+Polos__V1__StopReason run_view_stop(str word)
+{
+    static const struct {
+        const char *word;
+        Polos__V1__StopReason reason;
+    } stops[] = {
+        {"end", POLOS__V1__STOP_REASON__STOP_REASON_END},
+        {"max_steps", POLOS__V1__STOP_REASON__STOP_REASON_MAX_TURNS},
+        {"max_tokens", POLOS__V1__STOP_REASON__STOP_REASON_MAX_TOKENS},
+        {"length", POLOS__V1__STOP_REASON__STOP_REASON_LENGTH},
+        {"content_filter", POLOS__V1__STOP_REASON__STOP_REASON_CONTENT_FILTER},
+        {"refusal", POLOS__V1__STOP_REASON__STOP_REASON_REFUSAL},
+    };
+    for (size_t i = 0; i < COUNT_OF(stops); i++) {
+        if (str_is(word, stops[i].word)) {
+            return stops[i].reason;
+        }
+    }
+    return POLOS__V1__STOP_REASON__STOP_REASON_UNSPECIFIED;
+}
+
 static status fold_event(struct fold *fold, const struct event *event)
 {
     if (event->kind == EVENT_RUN_STARTED) {
         fold_started(fold, event);
     } else if (event->kind == EVENT_RUN_COMPLETED && fold->facts->state.kind == RUN_KIND_AGENT) {
-        fold->run->stop_reason = text_of(fold->arena, event->run_completed.stop_reason);
+        fold->run->stop_reason = run_view_stop(event->run_completed.stop_reason);
     } else if (event->kind == EVENT_RUN_FAILED) {
         fold->run->error =
             error_of(fold->arena, event->run_failed.reason, event->run_failed.message);
@@ -331,35 +359,37 @@ static char *take_text(struct fold *fold, const char *field, str value)
     return text;
 }
 
-static size_t step_bytes(const Polos__V1__Step *step)
+static size_t turn_bytes(const Polos__V1__Turn *turn)
 {
-    return 8 + protobuf_c_message_get_packed_size(&step->base); /* With what frames it. */
+    return 8 + protobuf_c_message_get_packed_size(&turn->base); /* With what frames it. */
 }
 
 /* What the newest leave no room for is not shown, nor what was not read for lack of it. */
-static void take_steps(struct fold *fold)
+static void take_turns(struct fold *fold)
 {
     Polos__V1__Run *run = fold->run;
-    size_t turns = fold->facts->state.turns;
-    size_t total = run->n_steps > turns ? run->n_steps : turns;
-    size_t room = fold->room < STEPS_BYTES_MAX ? fold->room : STEPS_BYTES_MAX;
-    size_t first = run->n_steps;
-    for (size_t i = 0; i < run->n_steps; i++) {
-        run->steps[i]->number = (int32_t)(total - run->n_steps + i + 1);
+    size_t count = run->turn_count;
+    run->turn_count = run->n_turns > count ? (uint32_t)run->n_turns : run->turn_count;
+    size_t room = fold->room < TURNS_BYTES_MAX ? fold->room : TURNS_BYTES_MAX;
+    size_t first = run->n_turns;
+    for (size_t i = 0; i < run->n_turns; i++) {
+        run->turns[i]->number = (uint32_t)(run->turn_count - run->n_turns + i + 1);
     }
-    while (first > 0 && step_bytes(run->steps[first - 1]) <= room) {
-        size_t bytes = step_bytes(run->steps[--first]);
+    while (first > 0 && turn_bytes(run->turns[first - 1]) <= room) {
+        size_t bytes = turn_bytes(run->turns[--first]);
         room -= bytes;
         fold->room -= bytes;
     }
-    run->steps_left_out = (int32_t)(total - run->n_steps + first);
-    run->steps = first < run->n_steps ? run->steps + first : NULL;
-    run->n_steps -= first;
+    run->turns = first < run->n_turns ? run->turns + first : NULL;
+    run->n_turns -= first;
+    if (run->n_turns < run->turn_count) {
+        leave_out(fold, "turns");
+    }
 }
 
 static str result_of(const struct fold *fold)
 {
-    assert(fold->step == NULL); /* All has been read. */
+    assert(fold->turn == NULL); /* All has been read. */
     if (fold->run->status != POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED) {
         return STR_EMPTY;
     }
@@ -378,18 +408,42 @@ static str result_of(const struct fold *fold)
 static void take_large(struct fold *fold)
 {
     Polos__V1__Run *run = fold->run;
-    size_t step_count = run->n_steps;
-    run->n_steps = 0;
+    size_t shown_count = run->n_turns;
+    run->n_turns = 0;
     size_t bytes = protobuf_c_message_get_packed_size(&run->base);
-    run->n_steps = step_count;
+    run->n_turns = shown_count;
     fold->room = bytes < RUN_VIEW_BYTES_MAX ? RUN_VIEW_BYTES_MAX - bytes : 0;
-    run->omitted_fields = arena_zalloc(fold->arena, 4 * sizeof(run->omitted_fields[0]));
+    run->omitted_fields = arena_zalloc(fold->arena, OMITTED_MAX * sizeof(run->omitted_fields[0]));
     run->result_json = take_text(fold, "result_json", result_of(fold));
     if (fold->facts->state.kind == RUN_KIND_AGENT) {
-        take_steps(fold);
+        take_turns(fold);
     }
     run->input_json = take_text(fold, "input_json", fold->input);
     run->state_json = take_text(fold, "state_json", fold->facts->state_json);
+}
+
+void run_view_shorten(Polos__V1__Run *run)
+{
+    static char none[] = "";
+    const struct {
+        char **text;
+        const char *field;
+    } large[] = {
+        {&run->input_json, "input_json"},
+        {&run->result_json, "result_json"},
+        {&run->state_json, "state_json"},
+    };
+    for (size_t i = 0; i < COUNT_OF(large); i++) {
+        if ((*large[i].text)[0] != '\0') {
+            *large[i].text = none;
+            run->omitted_fields[run->n_omitted_fields++] = (char *)large[i].field;
+        }
+    }
+    if (run->n_turns > 0 && run->n_turns == run->turn_count) { /* Else it is named already. */
+        run->omitted_fields[run->n_omitted_fields++] = (char *)"turns";
+    }
+    run->n_turns = 0;
+    assert(run->n_omitted_fields <= OMITTED_MAX);
 }
 
 status run_view(const struct run_facts *facts, const struct run_report *report, struct arena *arena,
@@ -405,7 +459,7 @@ status run_view(const struct run_facts *facts, const struct run_report *report, 
     for (size_t i = 0; i < facts->record_count; i++) {
         TRY(fold_record(&fold, facts->records[i]));
     }
-    close_step(&fold);
+    close_turn(&fold);
     run_waiting(&fold.known, arena, fold.run);
     take_large(&fold);
     *ret = fold.run;

@@ -28,6 +28,10 @@ status run_view(const struct run_facts *facts, const struct run_report *report, 
 Polos__V1__Run *run_view_unreadable(const struct run_line *line, struct arena *arena);
 /* Only what the state says: for a run whose records cannot be read. */
 Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena);
+/* Leaves out what RUN_VIEW_BASIC does not hold, and names it. */
+void run_view_shorten(Polos__V1__Run *run);
+/* Why an agent's loop ended, by the word the journal keeps; UNSPECIFIED: it is none. */
+Polos__V1__StopReason run_view_stop(str word);
 /* One line of a list. */
 Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena);
 

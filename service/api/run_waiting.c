@@ -2,7 +2,9 @@
 
 #include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 #include "service/features/reports/reports.h"
+#include "service/hosts/message.h"
 
 /* What the partition says of a task that is ready. */
 static const struct report_task *task_of(const struct run_known *known, uint32_t effect)
@@ -54,11 +56,16 @@ static str task_sentence(const struct run_known *known, size_t index, const char
         what, STR_ARG(name));
 }
 
+static bool awaits_place(const struct run_known *known, const struct effect *effect)
+{
+    return effect->state == EFFECT_READY && known->report != NULL && known->report->server.len > 0;
+}
+
 static str model_sentence(const struct run_known *known, const struct effect *effect, str failure,
                           struct arena *arena)
 {
     assert(effect->kind == EFFECT_MODEL);
-    if (effect->state == EFFECT_READY && known->report != NULL && known->report->server.len > 0) {
+    if (awaits_place(known, effect)) {
         return arena_printf(arena, "it waits for a place at " STR_FMT ", attempt %u",
                             STR_ARG(known->report->server), effect->attempt);
     }
@@ -149,33 +156,33 @@ static bool is_queued(const struct run_known *known, const struct effect *effect
     return may_be && is_ready && !effect_is_wait(effect) && queue_sentence(known).len > 0;
 }
 
-static const char *kind_word(const struct run_known *known, const struct effect *effect)
+static Polos__V1__Waiting__Kind kind_of(const struct run_known *known, const struct effect *effect)
 {
-    const struct run *state = &known->facts->state;
-    static const char *const waits[EFFECT_KIND_COUNT] = {
-        [EFFECT_SLEEP] = "sleep",
-        [EFFECT_SUSPENSION] = "suspension",
-        [EFFECT_EVENT] = "event",
-        [EFFECT_CHILDREN] = "child",
+    static const Polos__V1__Waiting__Kind waits[EFFECT_KIND_COUNT] = {
+        [EFFECT_SLEEP] = POLOS__V1__WAITING__KIND__KIND_SLEEP,
+        [EFFECT_SUSPENSION] = POLOS__V1__WAITING__KIND__KIND_SUSPENSION,
+        [EFFECT_EVENT] = POLOS__V1__WAITING__KIND__KIND_EVENT,
+        [EFFECT_CHILDREN] = POLOS__V1__WAITING__KIND__KIND_CHILDREN,
     };
     assert(effect->kind < EFFECT_KIND_COUNT);
-    if (waits[effect->kind] != NULL) {
+    if (effect_is_wait(effect)) {
         return waits[effect->kind];
     }
     if (effect_is_stopped(effect)) {
-        return "code";
+        return POLOS__V1__WAITING__KIND__KIND_CODE;
     }
     if (effect->state == EFFECT_BACKOFF) {
-        return "retry";
+        return POLOS__V1__WAITING__KIND__KIND_RETRY;
     }
     if (is_queued(known, effect)) {
-        return "queue";
+        return POLOS__V1__WAITING__KIND__KIND_QUEUE;
     }
     if (effect->kind == EFFECT_MODEL) {
-        return "model";
+        return awaits_place(known, effect) ? POLOS__V1__WAITING__KIND__KIND_PLACE
+                                           : POLOS__V1__WAITING__KIND__KIND_MODEL;
     }
-    bool is_workflow = effect->kind == EFFECT_BODY && state->kind == RUN_KIND_WORKFLOW;
-    return is_workflow ? "workflow" : "tool";
+    return effect->state == EFFECT_LEASED ? POLOS__V1__WAITING__KIND__KIND_TASK
+                                          : POLOS__V1__WAITING__KIND__KIND_HOST;
 }
 
 /* A wait ends by itself, or never; all else is given up with the run at the latest. */
@@ -228,10 +235,18 @@ static Polos__V1__Waiting *waiting_for(const struct run_known *known, size_t ind
     if (is_queued(known, effect)) {
         name = known->report->queue;
     }
-    waiting->kind = text_of(arena, str_of(kind_word(known, effect)));
-    waiting->name = text_of(arena, text_cut(arena, name, RUN_VIEW_SENTENCE_BYTES_MAX));
-    waiting->since_ms = (int64_t)effect->since_ms;
-    waiting->deadline_ms = (int64_t)deadline_of(&known->facts->state, effect);
+    bool is_wait = effect_is_wait(effect);
+    waiting->kind = kind_of(known, effect);
+    waiting->name =
+        text_of(arena, text_cut(arena, is_wait ? STR_EMPTY : name, RUN_VIEW_SENTENCE_BYTES_MAX));
+    waiting->step_key = text_of(arena, is_wait ? name : STR_EMPTY);
+    if (effect->kind == EFFECT_SUSPENSION) {
+        waiting->suspension_id = arena_alloc(arena, TASK_ID_BYTES);
+        task_ref_format((struct task_ref){known->facts->state.id, effect->id},
+                        waiting->suspension_id);
+    }
+    waiting->since = times_instant(arena, effect->since_ms);
+    waiting->deadline = times_instant(arena, deadline_of(&known->facts->state, effect));
     waiting->message = text_of(arena, sentence_of(known, index, arena));
     assert(waiting->message[0] != '\0');
     return waiting;

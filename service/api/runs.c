@@ -6,7 +6,9 @@
 #include "service/api/reading.h"
 #include "service/api/run_view.h"
 #include "service/api/text.h"
+#include "service/base/buf.h"
 #include "service/base/failure.h"
+#include "service/base/hash.h"
 #include "service/features/forks/forks.h"
 #include "service/features/reports/reports.h"
 #include "service/partition/request.h"
@@ -27,10 +29,17 @@ static void answer_get(struct api_call *call, Polos__V1__Run *run)
     api_call_reply(call, &response.base);
 }
 
+static void answer_get_basic(struct api_call *call, Polos__V1__Run *run)
+{
+    run_view_shorten(run);
+    answer_get(call, run);
+}
+
 static void get_run(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceGetRequest *proto = (const void *)message;
-    struct read *read = reading_run_new(call, answer_get);
+    bool is_basic = proto->view == POLOS__V1__RUN_VIEW__RUN_VIEW_BASIC;
+    struct read *read = reading_run_new(call, is_basic ? answer_get_basic : answer_get);
     struct check check = {.arena = &read->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &read->run);
     reading_post_checked(read, is_fine, &check);
@@ -61,17 +70,54 @@ static void cancel_run(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
-static void answer_retry(struct api_call *call, Polos__V1__Run *run)
+/* ---- Fork and Retry: a new run of an old one's facts. ---- */
+
+/* A key stands for what was asked. after_seq 0: a retry. */
+static void digest_copy(const struct fork_request *fork, uint8_t ret[16])
+{
+    struct buf buf = {0};
+    buf_put_counted(&buf, fork->after_seq == 0 ? STR("retry") : STR("fork"));
+    buf_put(&buf, str_make(fork->report.request.run.bytes, sizeof(uuid)));
+    buf_put_u64_le(&buf, fork->after_seq);
+    hash128(buf_str(&buf), ret);
+    buf_fini(&buf);
+}
+
+static bool take_copy(struct check *check, const char *run_id, const char *key, uint32_t after_seq,
+                      struct fork_request *ret)
+{
+    ret->after_seq = after_seq;
+    ret->idempotency_key = check_copy(check, key);
+    bool is_fine =
+        check_uuid(check, "run_id", str_of(run_id), &ret->report.request.run) &&
+        check_bytes(check, "idempotency_key", ret->idempotency_key, CHECK_LABEL_BYTES_MAX);
+    digest_copy(ret, ret->digest);
+    return is_fine;
+}
+
+static void answer_retry(struct api_call *call, Polos__V1__Run *run, bool existed)
 {
     Polos__V1__RunServiceRetryResponse response = POLOS__V1__RUN_SERVICE_RETRY_RESPONSE__INIT;
     assert(run != NULL);
     response.run = run;
+    response.existed = existed;
     api_call_reply(call, &response.base);
+}
+
+static void answer_retried(struct api_call *call, Polos__V1__Run *run)
+{
+    answer_retry(call, run, false);
+}
+
+static void answer_retried_before(struct api_call *call, Polos__V1__Run *run)
+{
+    answer_retry(call, run, true);
 }
 
 static void retried(struct request *request, const struct failure *failure)
 {
-    reported(request, failure, answer_retry);
+    bool existed = fork_request(request)->ret_existed;
+    reported(request, failure, existed ? answer_retried_before : answer_retried);
 }
 
 static void retry_run(struct api_call *call, const ProtobufCMessage *message)
@@ -79,20 +125,34 @@ static void retry_run(struct api_call *call, const ProtobufCMessage *message)
     const Polos__V1__RunServiceRetryRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &retry_operation, retried);
     struct check check = {.arena = &request->arena};
-    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
+    bool is_fine =
+        take_copy(&check, proto->run_id, proto->idempotency_key, 0, fork_request(request));
     exchange_post_checked(request, is_fine, &check);
+}
+
+static void answer_fork(struct api_call *call, Polos__V1__Run *run, bool existed)
+{
+    Polos__V1__RunServiceForkResponse response = POLOS__V1__RUN_SERVICE_FORK_RESPONSE__INIT;
+    assert(run != NULL);
+    response.run = run;
+    response.existed = existed;
+    api_call_reply(call, &response.base);
+}
+
+static void answer_forked(struct api_call *call, Polos__V1__Run *run)
+{
+    answer_fork(call, run, false);
+}
+
+static void answer_forked_before(struct api_call *call, Polos__V1__Run *run)
+{
+    answer_fork(call, run, true);
 }
 
 static void forked(struct request *request, const struct failure *failure)
 {
-    if (exchange_failed(request, failure)) {
-        return;
-    }
-    Polos__V1__RunServiceForkResponse response = POLOS__V1__RUN_SERVICE_FORK_RESPONSE__INIT;
-    assert(!uuid_is_zero(fork_request(request)->ret_run));
-    response.run_id = text_of_uuid(&request->arena, fork_request(request)->ret_run);
-    api_call_reply(exchange_call(request), &response.base);
-    exchange_end(request);
+    bool existed = fork_request(request)->ret_existed;
+    reported(request, failure, existed ? answer_forked_before : answer_forked);
 }
 
 static void fork_run(struct api_call *call, const ProtobufCMessage *message)
@@ -100,9 +160,9 @@ static void fork_run(struct api_call *call, const ProtobufCMessage *message)
     const Polos__V1__RunServiceForkRequest *proto = (const void *)message;
     struct request *request = exchange_new(call, &fork_operation, forked);
     struct check check = {.arena = &request->arena};
-    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
+    bool is_fine = take_copy(&check, proto->run_id, proto->idempotency_key, proto->after_seq,
+                             fork_request(request)) &&
                    check_range(&check, "after_seq", proto->after_seq, 1, UINT32_MAX);
-    fork_request(request)->after_seq = (uint32_t)proto->after_seq;
     exchange_post_checked(request, is_fine, &check);
 }
 

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "service/agents/transcript.h"
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
@@ -89,7 +88,10 @@ static void started(struct request *request, const struct failure *failure)
         wait_for_end(call, start_request(request)->ret_run);
     } else {
         char *run_id = text_of_uuid(&request->arena, start_request(request)->ret_run);
-        start->answers->started(call, run_id, start_request(request)->ret_existed);
+        start->answers->started(call, run_id,
+                                start_request(request)->ret_existed
+                                    ? POLOS__V1__START_OUTCOME__START_OUTCOME_FOUND
+                                    : POLOS__V1__START_OUTCOME__START_OUTCOME_STARTED);
     }
     exchange_end(request);
 }
@@ -106,66 +108,19 @@ static void digest(const struct run_spec *spec, uint8_t ret[16])
     buf_fini(&buf);
 }
 
-/* Plain text becomes the JSON string it stands for. */
-static str json_string(struct arena *arena, str text)
-{
-    struct buf buf = {0};
-    buf_put_json_string(&buf, text);
-    return buf_finish(&buf, arena);
-}
-
-static bool take_agent_input(struct check *check, const struct start_form *form, size_t bytes_max,
-                             str *ret)
-{
-    if (form->input.len > 0 && form->input_json.len > 0) {
-        return check_fault(check, "input", "set input or input_json, not both");
-    }
-    if (form->input.len > 0) {
-        *ret = json_string(check->arena, form->input);
-        return check_bytes(check, "input", form->input, bytes_max);
-    }
-    if (form->input_json.len == 0) {
-        return check_fault(check, "input", "it is required: say something in input or input_json");
-    }
-    if (!check_bytes(check, "input_json", form->input_json, bytes_max) ||
-        !check_json(check, "input_json", form->input_json)) {
-        return false;
-    }
-    *ret = arena_copy(check->arena, form->input_json);
-    status fits = transcript_check_input(*ret, check->arena);
-    return status_is_ok(fits) || check_fault(check, "input_json", "%s", fits.why);
-}
-
-static bool take_input(struct check *check, const struct start_form *form, size_t bytes_max,
-                       str *ret)
-{
-    if (form->kind == RUN_KIND_AGENT) {
-        return take_agent_input(check, form, bytes_max, ret);
-    }
-    if (form->input_json.len == 0) {
-        *ret = STR("null");
-        return true;
-    }
-    *ret = arena_copy(check->arena, form->input_json);
-    return check_bytes(check, "input_json", form->input_json, bytes_max) &&
-           check_json(check, "input_json", *ret);
-}
-
-static bool take_form(struct check *check, const struct start_form *form, size_t bytes_max,
-                      struct request *request)
+static bool take_form(struct check *check, const struct start_form *form, struct request *request)
 {
     struct run_spec *spec = &start_request(request)->spec;
     if (!check_name(check, form->name_field, form->name) ||
-        !take_input(check, form, bytes_max, &spec->input) ||
-        !check_bytes(check, "provider_options_json", form->options_json, bytes_max) ||
-        !check_json_object(check, "provider_options_json", form->options_json) ||
+        !run_input_take(check, "", form->kind, &form->input, &spec->input) ||
+        !options_take_provider(check, "options.", form->kind, form->options,
+                               &spec->provider_options) ||
         !options_take(check, "options.", form->kind, form->options, &spec->options)) {
         return false;
     }
     spec->kind = form->kind;
     assert(spec->input.len > 0); /* At least null. */
     spec->name = arena_copy(check->arena, form->name);
-    spec->provider_options = arena_copy(check->arena, form->options_json);
     digest(spec, start_request(request)->digest);
     return true;
 }
@@ -190,8 +145,8 @@ void start_begin(struct api_call *call, const struct start_form *form,
     const struct api *api = call->service;
     call->user = start_new(call, answers, waits);
     struct request *request = exchange_new(call, &start_operation, started);
-    struct check check = {.arena = &request->arena};
-    bool is_fine = take_form(&check, form, api->input_bytes_max, request);
+    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    bool is_fine = take_form(&check, form, request);
     exchange_post_checked(request, is_fine, &check);
 }
 

@@ -2,13 +2,14 @@
  * start: runs of any kind are started here, whichever service was asked.
  *
  * The digest that an idempotency key is bound to covers what the run would be, not the bytes of
- * the request: Start and Run, `input` and the equal `input_json`, are the same request.
+ * the request: Start and Run of the same are the same request.
  */
 #ifndef SERVICE_API_START_H
 #define SERVICE_API_START_H
 
-#include "polos/v1/common.pb-c.h"
+#include "polos/v1/start.pb-c.h"
 #include "service/api/exchange.h"
+#include "service/api/run_input.h"
 #include "service/engine/engine.h"
 
 /* A start request in neutral form; borrowed for start_begin(). */
@@ -16,15 +17,13 @@ struct start_form {
     enum run_kind kind;
     str name;
     const char *name_field;
-    str input_json;
-    str input; /* Plain text; agents only. */
-    str options_json; /* Agents only. */
+    struct run_input input;
     const Polos__V1__StartOptions *options; /* NULL: none. */
 };
 
 /* How one service words its answers. */
 struct start_answers {
-    void (*started)(struct api_call *call, char *run_id, bool existed);
+    void (*started)(struct api_call *call, char *run_id, Polos__V1__StartOutcome outcome);
     exchange_answer_run *ended; /* Of calls that wait. */
 };
 

@@ -61,3 +61,14 @@ char *text_of_time(struct arena *arena, uint64_t unix_ms)
     }
     return (char *)arena_printf(arena, "%s.%03uZ", text, (unsigned)(unix_ms % 1000)).ptr;
 }
+
+char *text_of_hash(struct arena *arena, str hash)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *ret = arena_zalloc(arena, 2 * hash.len + 1);
+    for (size_t i = 0; i < hash.len; i++) {
+        ret[2 * i] = digits[(uint8_t)hash.ptr[i] >> 4];
+        ret[2 * i + 1] = digits[(uint8_t)hash.ptr[i] & 15];
+    }
+    return ret;
+}

@@ -16,6 +16,8 @@ char *text_of(struct arena *arena, str text);
 str text_cut(struct arena *arena, str text, size_t bytes_max);
 /* 36 characters, in lower case. */
 char *text_of_uuid(struct arena *arena, uuid id);
+/* Two characters for each byte, in lower case. */
+char *text_of_hash(struct arena *arena, str hash);
 /* "2026-11-22T09:00:00.000Z" */
 char *text_of_time(struct arena *arena, uint64_t unix_ms);
 

@@ -207,7 +207,7 @@ static bool take_position(struct check *check, str text, struct watcher *ret)
     }
     struct position position;
     if (!position_parse(text, &position)) {
-        return check_fault(check, "from_position",
+        return check_fault(check, "position",
                            "pass a position that Watch answered, or nothing to start over");
     }
     ret->follower.number = position.seq;
@@ -239,7 +239,7 @@ static void watch_start(struct api_call *call, const ProtobufCMessage *message)
     watch_request(request)->watcher = &watch->watcher;
     struct check check = {.arena = &request->arena};
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
-                   take_position(&check, str_of(proto->from_position), &watch->watcher);
+                   take_position(&check, str_of(proto->position), &watch->watcher);
     watch->run = request->run;
     watch->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }

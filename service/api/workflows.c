@@ -2,16 +2,13 @@
 #include "service/api/methods.h"
 #include "service/api/start.h"
 
-static_assert((int)RUN_KIND_WORKFLOW == (int)POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW);
-static_assert((int)RUN_KIND_TOOL == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL);
-
-static void answer_started(struct api_call *call, char *run_id, bool existed)
+static void answer_started(struct api_call *call, char *run_id, Polos__V1__StartOutcome outcome)
 {
     Polos__V1__WorkflowServiceStartResponse response =
         POLOS__V1__WORKFLOW_SERVICE_START_RESPONSE__INIT;
     assert(run_id != NULL && strlen(run_id) == UUID_TEXT_BYTES - 1);
     response.run_id = run_id;
-    response.existed = existed;
+    response.outcome = outcome;
     api_call_reply(call, &response.base);
 }
 
@@ -28,48 +25,30 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
-/* False: the call was answered. */
-static bool kind_of(struct api_call *call, Polos__V1__RunKind kind, enum run_kind *ret)
-{
-    if (kind == POLOS__V1__RUN_KIND__RUN_KIND_AGENT) {
-        api_call_reject(call, "kind", "kind: agents are started by AgentService.Start");
-        return false;
-    }
-    if (kind > POLOS__V1__RUN_KIND__RUN_KIND_TOOL || (int)kind < 0) {
-        api_call_reject(call, "kind", "kind: %d is none; use RUN_KIND_WORKFLOW or RUN_KIND_TOOL",
-                        (int)kind);
-        return false;
-    }
-    *ret = kind == POLOS__V1__RUN_KIND__RUN_KIND_TOOL ? RUN_KIND_TOOL : RUN_KIND_WORKFLOW;
-    return true;
-}
-
 static void start_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceStartRequest *proto = (const void *)message;
     struct start_form form = {
+        .kind = RUN_KIND_WORKFLOW,
         .name = str_of(proto->workflow_id),
         .name_field = "workflow_id",
-        .input_json = str_of(proto->input_json),
+        .input = {.json = str_of(proto->input_json)},
         .options = proto->options,
     };
-    if (kind_of(call, proto->kind, &form.kind)) {
-        start_begin(call, &form, &answers, false);
-    }
+    start_begin(call, &form, &answers, false);
 }
 
 static void run_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceRunRequest *proto = (const void *)message;
     struct start_form form = {
+        .kind = RUN_KIND_WORKFLOW,
         .name = str_of(proto->workflow_id),
         .name_field = "workflow_id",
-        .input_json = str_of(proto->input_json),
+        .input = {.json = str_of(proto->input_json)},
         .options = proto->options,
     };
-    if (kind_of(call, proto->kind, &form.kind)) {
-        start_begin(call, &form, &answers, true);
-    }
+    start_begin(call, &form, &answers, true);
 }
 
 const struct api_method workflows_methods[] = {

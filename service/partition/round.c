@@ -44,7 +44,7 @@ static str deadline_message(struct partition *partition, struct live_run *run)
             return message;
         }
     }
-    return STR("the run's deadline passed before it was done; give it a longer run_timeout_ms");
+    return STR("the run's deadline passed before it was done; give it a longer run_timeout");
 }
 
 static void handle_timers(struct partition *partition)

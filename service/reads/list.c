@@ -87,11 +87,24 @@ static status index_is_complete(const struct reads_source *source, struct arena 
     return STATUS_OK;
 }
 
+/* 0: they are none, or several. */
+static uint32_t only_status(uint32_t statuses)
+{
+    for (uint32_t one = RUN_STATUS_RUNNING; one <= RUN_STATUS_UNREADABLE; one++) {
+        if (statuses == 1u << one) {
+            return one;
+        }
+    }
+    return 0;
+}
+
 /* The narrowest, by what such values are like: few runs share a conversation, many a name. */
 static void choose(struct place *place, const struct reads_source *source,
                    const struct run_filter *filter, bool is_indexed)
 {
-    bool lives = filter->status != 0 && filter->status <= RUN_STATUS_WAITING;
+    const uint32_t living = 1u << RUN_STATUS_RUNNING | 1u << RUN_STATUS_WAITING;
+    bool lives = filter->statuses != 0 && (filter->statuses & ~living) == 0;
+    uint32_t ended = lives ? 0 : only_status(filter->statuses);
     if (!uuid_is_zero(filter->parent)) {
         by_parent(place, source, filter->parent);
     } else if (is_indexed && filter->conversation_id.len > 0) {
@@ -102,12 +115,12 @@ static void choose(struct place *place, const struct reads_source *source,
         by_value(place, source, RUN_BY_USER, filter->user_id);
     } else if (lives) {
         among_all(place, source, STORE_ACTIVE);
-    } else if (is_indexed && filter->status > RUN_STATUS_COMPLETED) {
-        by_byte(place, source, RUN_BY_END, filter->status);
+    } else if (is_indexed && ended > RUN_STATUS_COMPLETED) {
+        by_byte(place, source, RUN_BY_END, ended);
     } else if (is_indexed && filter->name.len > 0) {
         by_value(place, source, RUN_BY_NAME, filter->name);
-    } else if (is_indexed && filter->status != 0) {
-        by_byte(place, source, RUN_BY_END, filter->status);
+    } else if (is_indexed && ended >= RUN_STATUS_COMPLETED) {
+        by_byte(place, source, RUN_BY_END, ended);
     } else if (is_indexed && filter->kind != RUN_KIND_NONE) {
         by_byte(place, source, RUN_BY_KIND, (uint32_t)filter->kind);
     } else {
@@ -120,7 +133,7 @@ static void choose(struct place *place, const struct reads_source *source,
 static bool fits_row(const struct run_filter *filter, const struct run_row_line *row)
 {
     bool kind = filter->kind == RUN_KIND_NONE || filter->kind == row->kind;
-    bool standing = filter->status == 0 || filter->status == row->status;
+    bool standing = filter->statuses == 0 || (filter->statuses & 1u << row->status) != 0;
     bool name = filter->name.len == 0 || str_is(filter->name, row->name);
     bool stays = filter->deployment.len == 0 || engine_key(filter->deployment) == row->deployment;
     bool after = row->created_ms >= filter->created_after_ms;
@@ -413,7 +426,7 @@ static status step(struct read *read, const struct reads_source *source, bool *r
     assert(list->limit > 0);
     *ret_over = true;
     TRY(index_is_complete(source, &read->arena, &is_indexed));
-    bool is_apart = list->filter.status == RUN_STATUS_UNREADABLE;
+    bool is_apart = list->filter.statuses == 1u << RUN_STATUS_UNREADABLE;
     if (!is_apart) {
         choose(&place, source, &list->filter, is_indexed);
     }

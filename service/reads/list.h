@@ -14,7 +14,7 @@
 struct run_filter {
     uuid parent;
     enum run_kind kind;
-    uint32_t status; /* As in a run's row. */
+    uint32_t statuses; /* Any of these, as in a run's row: a bit for each, 1 << status. */
     str name;
     str deployment;
     str session_id;

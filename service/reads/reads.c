@@ -152,7 +152,7 @@ static void fail(struct lane *lane, struct read *read, status why)
         failure.reason = REASON_READ_TOO_LARGE;
     } else if (why.code == CODE_OUT_OF_RANGE) {
         failure.reason = REASON_POSITION_AHEAD;
-        failure.field = STR("from_position");
+        failure.field = STR("position");
     } else if (why.code == CODE_NOT_FOUND || !uuid_is_zero(read->run)) {
         failure = failure_of_run(why, &read->arena);
     }

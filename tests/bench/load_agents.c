@@ -36,7 +36,7 @@ static void answered(void *context, const struct polos_error *error, const Proto
     const Polos__V1__AgentServiceRunResponse *response = (const void *)answer;
     load_must(error);
     if (response->run->status != POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED ||
-        response->run->n_steps != 2) {
+        response->run->n_turns != 2) {
         fprintf(stderr, "load: run %s did not go as scripted\n", response->run->id);
         exit(1);
     }

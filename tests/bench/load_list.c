@@ -23,8 +23,10 @@ static void listed(void *context, const struct polos_error *error, const Protobu
 static void ask(struct asked *asked)
 {
     Polos__V1__RunServiceListRequest request = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
-    request.name = (char *)"bench-nobody-hosts-this";
-    request.deployment = (char *)"none";
+    Polos__V1__RunFilter filter = POLOS__V1__RUN_FILTER__INIT;
+    filter.name = (char *)"bench-nobody-hosts-this";
+    filter.deployment = (char *)"none";
+    request.filter = &filter;
     asked->asked_us = polos_now_us();
     open_count++;
     polos_call(asked->load->client, POLOS_RUN_LIST, &request.base, 0, listed, asked);

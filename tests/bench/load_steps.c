@@ -78,9 +78,9 @@ static void found(void *context, const struct polos_error *error, const Protobuf
     const struct load *load = context;
     const Polos__V1__RunServiceGetResponse *response = (const void *)answer;
     load_must(error);
-    if (response->run->total_steps != (int32_t)load->options.steps) {
+    if (response->run->step_count != (int32_t)load->options.steps) {
         fprintf(stderr, "load: run %s has %d steps\n", response->run->id,
-                response->run->total_steps);
+                response->run->step_count);
         exit(1);
     }
     if (++steps.checked == load->options.in_flight) {

@@ -284,8 +284,8 @@ void load_events(struct load *load)
 static void order_child(struct waiter *waiter, const char *key)
 {
     Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
-    Polos__V1__ChildSpec child = POLOS__V1__CHILD_SPEC__INIT;
-    Polos__V1__ChildSpec *children[] = {&child};
+    Polos__V1__RunSpec child = POLOS__V1__RUN_SPEC__INIT;
+    Polos__V1__RunSpec *children[] = {&child};
     child.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
     child.name = (char *)"bench-child";
     child.input_json = (char *)"1";

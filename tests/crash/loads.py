@@ -7,7 +7,7 @@ import threading
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2,
+from tests.lib.polosd import (agents_pb2, child, common_pb2, runs_pb2, suspend_pb2, tools_pb2,
                               workflows_pb2)
 
 
@@ -267,8 +267,7 @@ class Lives(Load):
             host.park(task, seen=sum(1 for s in task.steps if s.is_order))
 
     def order_of(self, key, number, task):
-        kids = [tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_WORKFLOW, name="kid",
-                                    input_json=str(2 * number + i)) for i in range(2)]
+        kids = [child("kid", 2 * number + i) for i in range(2)]
         return {
             "ask": {"suspend": tools_pb2.Suspend()},
             "kids": {"invoke": tools_pb2.Invoke(children=kids, wait=True)},
@@ -304,12 +303,11 @@ class Lives(Load):
                 result["ask"], fits)
         require([kid["result"] for kid in result["kids"]] == [2 * number, 2 * number + 1],
                 "run %s: its children gave %s", run.id, result["kids"])
-        require(settled["nap"].time_ms >= run.created_at_ms + self.NAP_MS, "run %s: woken early",
-                run.id)
+        woken_ms = settled["nap"].time_ms - run.created_at.ToMilliseconds()
+        require(woken_ms >= self.NAP_MS, "run %s: woken early", run.id)
 
     def judge_kids(self, run_id, histories):
-        kids = self.server.runs.List(
-            runs_pb2.RunServiceListRequest(parent_run_id=run_id, page_size=10)).runs
+        kids = self.server.list(parent_run_id=run_id, page_size=10).runs
         require(len(kids) == 2, "run %s: %d children", run_id, len(kids))
         for kid in kids:
             histories[kid.id] = self.ended(kid.id)[1]
@@ -365,8 +363,7 @@ class Lives(Load):
     def runs_of(self, name):
         runs, token = [], ""
         while True:
-            page = self.server.runs.List(
-                runs_pb2.RunServiceListRequest(name=name, page_size=500, page_token=token))
+            page = self.server.list(name=name, page_size=500, page_token=token)
             runs += page.runs
             token = page.next_page_token
             if not token:

@@ -14,14 +14,16 @@ import time
 import unittest
 
 import grpc
+from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
-from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, runs_pb2, runs_pb2_grpc,
-                      suspend_pb2, suspend_pb2_grpc, tools_pb2, tools_pb2_grpc, workflows_pb2,
-                      workflows_pb2_grpc)
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, messages_pb2, runs_pb2,
+                      runs_pb2_grpc, start_pb2, suspend_pb2, suspend_pb2_grpc, tools_pb2,
+                      tools_pb2_grpc, workflows_pb2, workflows_pb2_grpc)
 
 BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
 READY_S = 20
-PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2)
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, messages_pb2, runs_pb2, start_pb2, suspend_pb2,
+         tools_pb2, workflows_pb2)
 
 
 class Server:
@@ -108,17 +110,22 @@ class Server:
             provider_options_json=json.dumps(options), **fields)
         self.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
 
-    def start_agent(self, agent_id, text="hello", key="", timeout_ms=0):
+    def start_agent(self, agent_id, text="hello", key="", timeout_ms=None):
         return self.agents.Start(agents_pb2.AgentServiceStartRequest(
             agent_id=agent_id, input=text, options=options_of(key, timeout_ms))).run_id
 
-    def start_workflow(self, workflow_id, value=None, key="", timeout_ms=0):
+    def start_workflow(self, workflow_id, value=None, key="", timeout_ms=None):
         return self.workflows.Start(workflows_pb2.WorkflowServiceStartRequest(
             workflow_id=workflow_id, input_json=json.dumps(value),
             options=options_of(key, timeout_ms))).run_id
 
     def get(self, run_id):
         return self.runs.Get(runs_pb2.RunServiceGetRequest(run_id=run_id)).run
+
+    def list(self, page_size=0, page_token="", **fields):
+        """A page of the runs that a filter of these fields lets through."""
+        return self.runs.List(runs_pb2.RunServiceListRequest(
+            page_size=page_size, page_token=page_token, filter=runs_pb2.RunFilter(**fields)))
 
     def history(self, run_id):
         events, start = [], 1
@@ -131,7 +138,7 @@ class Server:
 
     def watch(self, run_id, position="", deltas=True, timeout=30):
         return self.runs.Watch(runs_pb2.RunServiceWatchRequest(
-            run_id=run_id, from_position=position, deltas=deltas), timeout=timeout)
+            run_id=run_id, position=position, deltas=deltas), timeout=timeout)
 
     def wait_ended(self, run_id, timeout=30):
         """The run as its watch ended, taken up again as often as the server goes away."""
@@ -147,8 +154,29 @@ class Server:
         raise AssertionError("run %s did not end" % run_id)
 
 
-def options_of(key="", timeout_ms=0):
-    return common_pb2.StartOptions(idempotency_key=key, run_timeout_ms=timeout_ms)
+def length(ms):
+    """None: not said."""
+    return None if ms is None else duration_pb2.Duration(
+        seconds=ms // 1000, nanos=ms % 1000 * 1000000)
+
+
+def options_of(idempotency_key="", timeout_ms=None, max_retries=None, **fields):
+    retry = None if max_retries is None else start_pb2.RetryPolicy(max_retries=max_retries)
+    return start_pb2.StartOptions(idempotency_key=idempotency_key,
+                                  run_timeout=length(timeout_ms), retry=retry, **fields)
+
+
+def child(name, value=None, kind=common_pb2.RUN_KIND_WORKFLOW, **options):
+    """A run for StartRuns; to an agent the value is said."""
+    said = {"input": value} if kind == common_pb2.RUN_KIND_AGENT else {
+        "input_json": json.dumps(value)}
+    return start_pb2.RunSpec(kind=kind, name=name, options=options_of(**options), **said)
+
+
+def waiting_of(run):
+    """What it waits for: (the kind's word, name or step)."""
+    return [(common_pb2.Waiting.Kind.Name(w.kind)[len("KIND_"):], w.name or w.step_key)
+            for w in run.waiting]
 
 
 def details_of(error):

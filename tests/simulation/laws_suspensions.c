@@ -99,8 +99,10 @@ static void add_known(const struct sim_run *run, const struct sim_resume *resume
                                              : str_equal(wait->key, resume->key);
             ret->any++;
             ret->asked += is_it;
+            /* Of a run that has ended all are, where its journal alone tells of them. */
             ret->over += is_it && !wait->is_open &&
-                         (resume->effect != 0 || wait->is_settled || wait->is_withdrawn);
+                         (resume->effect != 0 || wait->is_settled || wait->is_withdrawn ||
+                          run->ledger.ended != EVENT_NONE);
         }
     }
 }

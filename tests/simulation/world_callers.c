@@ -85,18 +85,29 @@ static void read_something(struct sim_start *start)
 
 static void wait_for_end(struct world *world, void *context, uint64_t number);
 
+/* True: the run has ended. Else the time is up, which is asked for, and no sooner than that. */
+static bool judge_wait(struct ask *ask, const struct wait_request *wait)
+{
+    struct world *world = ask->base.world;
+    const struct sim_run *run = world_find_run(world, ask->start->run);
+    bool has_ended = run->ledger.ended != EVENT_NONE;
+    bool is_up =
+        wait->timeout_ms > 0 && (int64_t)world->time_ms + world->skew_ms >= (int64_t)wait->due_ms;
+    world_expect(world, has_ended || is_up, "waits-end-with-the-run-or-their-time");
+    judge_report(ask, wait->report.ret);
+    return has_ended;
+}
+
 static void wait_done(struct request *request, const struct failure *failure)
 {
     struct ask *ask = world_answered(request);
     struct sim_start *start = ((struct ask *)request->context)->start;
     struct world *world = start->world;
     if (ask != NULL && failure == NULL) {
-        const struct sim_run *run = world_find_run(world, start->run);
-        world_expect(world, run->ledger.ended != EVENT_NONE, "waits-end-with-the-run");
-        judge_report(ask, report_request(request)->ret);
-        start->is_waited = true;
-    } else {
-        if (ask != NULL) {
+        start->is_waited = judge_wait(ask, wait_request(request));
+    }
+    if (ask == NULL || !start->is_waited) {
+        if (ask != NULL && failure != NULL) {
             bool may = failure->code == CODE_CANCELLED;
             world_fail_law(ask->base.world, failure, may, "promised-runs-can-be-waited-for");
         }
@@ -129,6 +140,7 @@ static void wait_for_end(struct world *world, void *context, uint64_t number)
     struct request *request = request_new(&wait_operation);
     request->run = start->run;
     wait_request(request)->ticket = ++tickets;
+    wait_request(request)->timeout_ms = world_below(world, 2) * (1 + world_below(world, 20000));
     uint64_t ticket = tickets;
     if (!world_ask(&ask_new(start)->base, request, wait_done)) {
         world_at(world, 50 + world_below(world, 3000), wait_for_end, start, 0);

@@ -26,6 +26,7 @@ struct sim_command {
     str key;
     str by;
     uint32_t after_seq;
+    uuid copy; /* The run that the key has made; zero: none was told of. */
     unsigned topic;
     struct topic_event *events;
     size_t count;
@@ -249,6 +250,26 @@ static void judge_fork(struct world *world, const struct sim_run *source, uuid i
     }
 }
 
+static void copy_again(struct world *world, void *context, uint64_t number);
+
+/* Whoever asks again with the key is told of the same run, whatever happened in between. */
+static void judge_copy_key(struct sim_command *it, struct request *request)
+{
+    uuid copy = report_request(request)->ret->state.id;
+    struct world *world = it->base.world;
+    bool is_again = !uuid_is_zero(it->copy);
+    world_expect(world, fork_request(request)->ret_existed == is_again,
+                 "a-copy-is-made-once-for-its-key");
+    world_expect(world, !is_again || uuid_equal(copy, it->copy), "a-key-finds-its-copy");
+    if (it->key.len > 0 && world_below(world, 3) > 0) {
+        struct sim_command *again = sim_command_new(world, it->run);
+        again->key = it->key;
+        again->copy = copy;
+        again->after_seq = it->after_seq;
+        world_at(world, world_below(world, 20000), copy_again, again, 0);
+    }
+}
+
 static void fork_done(struct request *request, const struct failure *failure)
 {
     struct sim_command *it = world_answered(request);
@@ -257,27 +278,16 @@ static void fork_done(struct request *request, const struct failure *failure)
                   (source->kinds[it->after_seq - 1] & 0x80);
     if (it != NULL && failure == NULL) {
         world_expect(it->base.world, is_end, "forks-begin-between-transitions");
-        judge_fork(it->base.world, source, fork_request(request)->ret_run, it->after_seq);
+        judge_copy_key(it, request);
+        judge_fork(it->base.world, source, report_request(request)->ret->state.id, it->after_seq);
     } else if (it != NULL) {
         bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
         bool may = failure->code == CODE_FAILED_PRECONDITION ||
                    (failure->code == CODE_INVALID_ARGUMENT && (!is_end || is_last));
-        world_fail_law(it->base.world, failure, may, "runs-can-be-forked");
+        world_fail_law(it->base.world, failure, may && uuid_is_zero(it->copy),
+                       "runs-can-be-forked");
     }
     request_free(request);
-}
-
-static void fork_run(struct world *world, const struct sim_run *run)
-{
-    struct sim_command *it = sim_command_new(world, run->id);
-    struct request *request = request_new(&fork_operation);
-    it->after_seq = 1 + (uint32_t)world_below(world, run->ledger.events);
-    while (world_below(world, 10) < 8 && it->after_seq < run->ledger.events &&
-           !(run->kinds[it->after_seq - 1] & 0x80)) {
-        it->after_seq++;
-    }
-    fork_request(request)->after_seq = it->after_seq;
-    post(it, request, fork_done);
 }
 
 static void retry_done(struct request *request, const struct failure *failure)
@@ -292,17 +302,58 @@ static void retry_done(struct request *request, const struct failure *failure)
             world_expect(it->base.world, has_failed, "only-failed-runs-are-retried");
             world_expect(it->base.world, run != NULL && run->is_fork,
                          "acknowledged-retries-are-durable");
+            judge_copy_key(it, request);
         } else {
-            bool may = failure->code == CODE_FAILED_PRECONDITION;
+            bool may = failure->code == CODE_FAILED_PRECONDITION && uuid_is_zero(it->copy);
             world_fail_law(it->base.world, failure, may, "failed-runs-can-be-retried");
         }
     }
     request_free(request);
 }
 
+/* after_seq 0: a retry. */
+static void post_copy(struct sim_command *it)
+{
+    static const char *const words[] = {"retry", "fork"};
+    bool is_fork = it->after_seq > 0;
+    struct request *request = request_new(is_fork ? &fork_operation : &retry_operation);
+    struct fork_request *fork = fork_request(request);
+    fork->after_seq = it->after_seq;
+    fork->idempotency_key = it->key;
+    memset(fork->digest, words[is_fork][0], sizeof(fork->digest)); /* Keys are for one request. */
+    post(it, request, is_fork ? fork_done : retry_done);
+}
+
+static void copy_again(struct world *world, void *context, uint64_t number)
+{
+    (void)world, (void)number;
+    post_copy(context);
+}
+
+static str copy_key(struct world *world)
+{
+    unsigned long long number = (unsigned long long)++world->child_number;
+    return world_below(world, 2) == 0 ? STR_EMPTY
+                                      : arena_printf(&world->arena, "copy-%llu", number);
+}
+
+static void fork_run(struct world *world, const struct sim_run *run)
+{
+    struct sim_command *it = sim_command_new(world, run->id);
+    it->after_seq = 1 + (uint32_t)world_below(world, run->ledger.events);
+    while (world_below(world, 10) < 8 && it->after_seq < run->ledger.events &&
+           !(run->kinds[it->after_seq - 1] & 0x80)) {
+        it->after_seq++;
+    }
+    it->key = copy_key(world);
+    post_copy(it);
+}
+
 static void retry(struct world *world, const struct sim_run *run)
 {
-    post(sim_command_new(world, run->id), request_new(&retry_operation), retry_done);
+    struct sim_command *it = sim_command_new(world, run->id);
+    it->key = copy_key(world);
+    post_copy(it);
 }
 
 static void cancel_done(struct request *request, const struct failure *failure)

@@ -446,7 +446,7 @@ static bool fits(struct world *world, const struct sim_list *list, const struct 
     const struct run_filter *filter = &list->filter;
     return (uuid_is_zero(filter->parent) || is_child(world, filter->parent, run->id)) &&
            (filter->kind == RUN_KIND_NONE || filter->kind == (enum run_kind)run->folded.kind) &&
-           (filter->status == 0 || filter->status == run->row.status) &&
+           (filter->statuses == 0 || (filter->statuses & 1u << run->row.status) != 0) &&
            (filter->name.len == 0 || str_equal(filter->name, run->name)) &&
            (filter->session_id.len == 0 ||
             str_equal(filter->session_id, session_of(world, run->id)));
@@ -475,13 +475,13 @@ static void judge_whole(struct world *world, struct sim_list *list)
         const struct sim_run *run = world->runs[i];
         bool is_it = !run->was_damaged && fits(world, list, run);
         now += is_it;
-        before += is_it && run->started <= list->asked && list->filter.status == 0;
+        before += is_it && run->started <= list->asked && list->filter.statuses == 0;
     }
     world_expect(world, list->shown >= before && (!list->is_first || list->shown == now),
                  "every-run-is-listed-once");
     if (!world_is_well(world)) {
-        world_detail(world, "%zu shown, %zu there were, %zu there are; kind %u status %u",
-                     list->shown, before, now, (unsigned)list->filter.kind, list->filter.status);
+        world_detail(world, "%zu shown, %zu there were, %zu there are; kind %u statuses %u",
+                     list->shown, before, now, (unsigned)list->filter.kind, list->filter.statuses);
     }
 }
 
@@ -525,7 +525,9 @@ static void draw_filter(struct world *world, struct run_filter *ret)
     struct draw *draw = &world->pages;
     ret->kind =
         draw_below(draw, 3) == 0 ? (enum run_kind)draw_below(draw, RUN_KIND_COUNT) : RUN_KIND_NONE;
-    ret->status = draw_below(draw, 3) == 0 ? (uint32_t)draw_below(draw, 7) : 0;
+    while (draw_below(draw, 3) == 0) { /* None, one or several. */
+        ret->statuses |= 1u << (1 + draw_below(draw, RUN_STATUS_UNREADABLE));
+    }
     if (draw_below(draw, 3) == 0) {
         ret->name = str_of(names[draw_below(draw, COUNT_OF(names))]);
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._codec.text import dumps
-from ._run_models import iso, parsed, usage_of
+from ._run_models import iso, parsed, stop_word, usage_of
 from ._workflow_events import suspended, wait_over
 from .types import StreamEvent, Usage
 from .v1 import common_pb2, runs_pb2
@@ -72,7 +72,7 @@ class Narrator:
             return
         time_ms = response.fact.time_ms if kind == "fact" else 0
         if kind == "ended":
-            time_ms = response.ended.ended_at_ms
+            time_ms = response.ended.ended_at.ToMilliseconds()
         for event_type, data in events:
             self._count += 1
             yield StreamEvent(
@@ -198,13 +198,13 @@ class Narrator:
         }
 
     def _ended(self, run: common_pb2.Run) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from self._finish_step(run.ended_at_ms)
+        yield from self._finish_step(run.ended_at.ToMilliseconds())
         if run.status == common_pb2.RUN_STATUS_COMPLETED:
             yield "agent_finish", {
                 "result": parsed(run.result_json),
                 "usage": usage_of(run.usage).model_dump(),
-                "total_steps": run.total_steps,
-                "stop_reason": run.stop_reason,
+                "total_steps": run.turn_count,
+                "stop_reason": stop_word(run.stop_reason),
             }
             return
         cancelled = run.status == common_pb2.RUN_STATUS_CANCELLED
@@ -212,25 +212,25 @@ class Narrator:
             "reason": run.error.reason,
             "error": run.error.message,
             "usage": usage_of(run.usage).model_dump(),
-            "total_steps": run.total_steps,
+            "total_steps": run.turn_count,
         }
 
     # ---- text ----
 
     def _delta(self, delta: runs_pb2.Delta) -> Iterator[tuple[str, dict[str, Any]]]:
         effect = self._effects.setdefault(
-            delta.effect_id, _Effect(step=delta.step or self._step, attempt=delta.attempt)
+            delta.effect_id, _Effect(step=delta.turn or self._step, attempt=delta.attempt)
         )
         if effect.done or delta.attempt < effect.attempt:
             return
         yield from self._new_attempt(effect, delta.attempt)
-        if delta.kind == runs_pb2.Delta.KIND_TEXT:
+        if delta.kind == runs_pb2.DELTA_KIND_TEXT:
             yield from self._shown_so_far(effect, effect.text + delta.text)
-        elif delta.kind == runs_pb2.Delta.KIND_REASONING:
+        elif delta.kind == runs_pb2.DELTA_KIND_REASONING:
             yield "reasoning_delta", {"content": delta.text, "step": effect.step}
-        elif delta.kind == runs_pb2.Delta.KIND_TOOL_ARGUMENTS:
+        elif delta.kind == runs_pb2.DELTA_KIND_TOOL_ARGUMENTS:
             yield "tool_arguments_delta", {"content": delta.text, "step": effect.step}
-        elif delta.kind == runs_pb2.Delta.KIND_PROGRESS:
+        elif delta.kind == runs_pb2.DELTA_KIND_PROGRESS:
             yield "tool_progress", {"content": delta.text, "step": effect.step}
 
     def _new_attempt(self, effect: _Effect, attempt: int) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ._codec.names import class_path
+from ._codec.times import iso_of, seconds_of
 from ._codec.values import restored, return_annotation
 from ._startable import StartableAgent
 from .errors import (
@@ -58,11 +59,25 @@ def _key_of(words: dict[K, str], word: str, field: str, any: K) -> K:
     return found
 
 
-def ms_of(time: datetime | None) -> int:
-    """Unix milliseconds; one without a time zone is taken as UTC; None: 0."""
-    if time is None:
-        return 0
-    return round((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp() * 1000)
+STOP_WORDS = {
+    common_pb2.STOP_REASON_END: "end",
+    common_pb2.STOP_REASON_MAX_TURNS: "max_steps",
+    common_pb2.STOP_REASON_MAX_TOKENS: "max_tokens",
+    common_pb2.STOP_REASON_LENGTH: "length",
+    common_pb2.STOP_REASON_CONTENT_FILTER: "content_filter",
+    common_pb2.STOP_REASON_REFUSAL: "refusal",
+}
+WAITING_WORDS = {  # beside what a task is waited for, which is named as what it runs
+    common_pb2.Waiting.KIND_MODEL: "model",
+    common_pb2.Waiting.KIND_PLACE: "model",
+    common_pb2.Waiting.KIND_CODE: "code",
+    common_pb2.Waiting.KIND_RETRY: "retry",
+    common_pb2.Waiting.KIND_QUEUE: "queue",
+    common_pb2.Waiting.KIND_SLEEP: "sleep",
+    common_pb2.Waiting.KIND_SUSPENSION: "suspension",
+    common_pb2.Waiting.KIND_EVENT: "event",
+    common_pb2.Waiting.KIND_CHILDREN: "child",
+}
 
 
 def usage_of(usage: common_pb2.Usage) -> Usage:
@@ -109,9 +124,9 @@ def tool_result_of(
     result: common_pb2.ToolResult, agent: StartableAgent | None = None
 ) -> ToolResult:
     failed = result.HasField("error")
-    value, schema = typed_result(agent, result.tool_name, parsed(result.result_json))
+    value, schema = typed_result(agent, result.name, parsed(result.result_json))
     return ToolResult(
-        tool_name=result.tool_name,
+        tool_name=result.name,
         status="failed" if failed else "completed",
         result=None if failed else value,
         result_schema=None if failed else schema,
@@ -121,14 +136,19 @@ def tool_result_of(
     )
 
 
-def step_of(step: common_pb2.Step, agent: StartableAgent | None = None) -> Step:
+def step_of(turn: common_pb2.Turn, agent: StartableAgent | None = None) -> Step:
     return Step(
-        step=step.number,
-        content=step.content,
-        tool_calls=[tool_call_of(c.call_id, c.name, c.arguments_json) for c in step.tool_calls],
-        tool_results=[tool_result_of(result, agent) for result in step.tool_results],
-        usage=usage_of(step.usage),
+        step=turn.number,
+        content=turn.text,
+        tool_calls=[tool_call_of(c.call_id, c.name, c.arguments_json) for c in turn.tool_calls],
+        tool_results=[tool_result_of(result, agent) for result in turn.tool_results],
+        usage=usage_of(turn.usage),
     )
+
+
+def stop_word(reason: common_pb2.StopReason) -> str:
+    """As AgentResult.stop_reason has it; "": the loop has not ended."""
+    return STOP_WORDS.get(reason, "")
 
 
 def agent_result(
@@ -136,16 +156,16 @@ def agent_result(
 ) -> AgentResult:
     """The result of an ended agent run; raises when it did not complete or does not fit."""
     raise_unless_completed(run, timeout)
-    steps = [step_of(step, agent) for step in run.steps]
+    steps = [step_of(step, agent) for step in run.turns]
     return AgentResult(
         agent_run_id=run.id,
         result=_answer(agent, run),
         result_schema=schema_path(agent),
         tool_results=[result for step in steps for result in step.tool_results],
-        total_steps=run.total_steps,
+        total_steps=run.turn_count,
         usage=usage_of(run.usage),
         steps=steps,
-        stop_reason=run.stop_reason,
+        stop_reason=stop_word(run.stop_reason),
     )
 
 
@@ -157,8 +177,8 @@ def raise_unless_completed(run: common_pb2.Run, timeout: float | None) -> None:
     if run.status == common_pb2.RUN_STATUS_CANCELLED:
         raise RunCancelledError(run.id, message or "the run was cancelled", reason=reason)
     if reason == "DEADLINE_EXCEEDED":
-        given = run.run_timeout_ms / 1000 if run.run_timeout_ms else timeout
-        named = message.replace("run_timeout_ms", "timeout (run_timeout_seconds of invoke)")
+        given = seconds_of(run.run_timeout) or timeout
+        named = message.replace("run_timeout", "timeout (run_timeout_seconds of invoke)")
         raise WorkflowTimeoutError(run.id, given, named)
     raise RunFailedError(run.id, message or f"run {run.id} failed", reason=reason)
 
@@ -192,7 +212,7 @@ def _answer(agent: StartableAgent | None, run: common_pb2.Run) -> Any:
         raise OutputError(
             f"the answer of agent {agent.id!r} does not fit {schema_path(agent)} "
             f"({error.error_count()} problems): {_first(error)}; the run ended with stop reason "
-            f"{run.stop_reason!r}",
+            f"{stop_word(run.stop_reason)!r}",
             run_id=run.id,
             text=text,
         ) from error
@@ -214,44 +234,56 @@ def run_dict(run: common_pb2.Run) -> dict[str, Any]:
         "result": parsed(run.result_json),
         "error": run.error.message if run.HasField("error") else None,
         "error_reason": run.error.reason if run.HasField("error") else None,
-        "created_at": iso(run.created_at_ms),
-        "started_at": None if _status(run) == "queued" else iso(run.created_at_ms),
+        "created_at": iso_of(run.created_at),
+        "started_at": None if _status(run) == "queued" else iso_of(run.created_at),
         "step_key": None,
         "root_workflow_id": None if run.parent_run_id else run.name,
         "output_schema_name": None,
-        "completed_at": iso(run.ended_at_ms) if run.ended_at_ms else None,
+        "completed_at": iso_of(run.ended_at),
         "cancelled_at": (
-            iso(run.ended_at_ms) if run.status == common_pb2.RUN_STATUS_CANCELLED else None
+            iso_of(run.ended_at) if run.status == common_pb2.RUN_STATUS_CANCELLED else None
         ),
         "cancelling": run.cancelling,
         "retry_count": run.retry_count,
         "deployment_id": run.deployment or None,
         "queue_name": run.queue or None,
         "concurrency_key": run.concurrency_key or None,
-        "run_timeout_seconds": run.run_timeout_ms / 1000 if run.run_timeout_ms else None,
+        "run_timeout_seconds": seconds_of(run.run_timeout),
         "state": parsed(run.state_json),
         "parent_execution_id": run.parent_run_id or None,
         "root_execution_id": run.root_run_id or run.id,
         "session_id": run.session_id or None,
         "user_id": run.user_id or None,
         "conversation_id": run.conversation_id or None,
-        "stop_reason": run.stop_reason or None,
-        "steps": [step_of(step).model_dump() for step in run.steps],
-        "total_steps": run.total_steps,
+        "stop_reason": stop_word(run.stop_reason) or None,
+        "steps": [step_of(turn).model_dump() for turn in run.turns],
+        "total_steps": run.turn_count or run.step_count,
         "usage": usage_of(run.usage).model_dump(),
         "waiting": [
-            {"kind": w.kind, "name": w.name, "since_ms": w.since_ms, "message": w.message}
+            {
+                "kind": _waiting_word(run, w),
+                "name": w.name or w.step_key,
+                "since_ms": w.since.ToMilliseconds(),
+                "message": w.message,
+            }
             for w in run.waiting
         ],
     }
+
+
+def _waiting_word(run: common_pb2.Run, wait: common_pb2.Waiting) -> str:
+    if wait.kind in (common_pb2.Waiting.KIND_TASK, common_pb2.Waiting.KIND_HOST):
+        return "workflow" if run.kind == common_pb2.RUN_KIND_WORKFLOW else "tool"
+    return WAITING_WORDS.get(wait.kind, "")
 
 
 def _status(run: common_pb2.Run) -> str:
     """A word; "queued": it has not begun, for want of a host or of its turn. What a host has had
     has begun, and belongs to that host's deployment."""
     is_agent = run.kind == common_pb2.RUN_KIND_AGENT
-    kinds = ("queue",) if is_agent else ("workflow", "tool", "queue")
-    has_begun = bool(run.total_steps or run.deployment)
+    queue, host = common_pb2.Waiting.KIND_QUEUE, common_pb2.Waiting.KIND_HOST
+    kinds = (queue,) if is_agent else (queue, host)
+    has_begun = bool(run.turn_count or run.step_count or run.deployment)
     if run.status == common_pb2.RUN_STATUS_WAITING and not has_begun:
         if run.waiting and all(w.kind in kinds for w in run.waiting):
             return "queued"

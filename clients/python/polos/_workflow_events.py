@@ -43,7 +43,7 @@ class RunNarrator:
             time_ms = told.fact.time_ms
         elif kind == "ended":
             found, self._seq = iter([self._end(told.ended)]), self._seq + 1
-            time_ms = told.ended.ended_at_ms
+            time_ms = told.ended.ended_at.ToMilliseconds()
         else:
             return
         for number, (event_type, data) in enumerate(found):

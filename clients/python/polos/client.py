@@ -18,17 +18,17 @@ from typing_extensions import Self
 
 from . import _registry
 from ._codec.text import dumps_argument
+from ._codec.times import timestamp
 from ._codec.values import restored
 from ._connection import Connection
 from ._execution.children import batch_input
-from ._execution.starts import AgentRunConfig, StartOptions, input_json, options_json
+from ._execution.starts import AgentRunConfig, StartOptions, agent_input, options_json
 from ._replay.ready import current_task
 from ._run_models import (
     agent_result,
     ended,
     iso,
     kind_of,
-    ms_of,
     output_schema_name,
     parsed,
     raise_unless_completed,
@@ -52,6 +52,7 @@ from ._wire.methods import (
     RUN_RETRY,
     SUSPENSION_GET,
     SUSPENSION_LIST,
+    TOOL_START,
     WORKFLOW_START,
 )
 from ._wire.streams import follow, wait_until_ended
@@ -66,12 +67,27 @@ from .errors import (
 from .handle import ExecutionHandle
 from .history import History
 from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, Suspension
-from .v1 import agents_pb2, common_pb2, runs_pb2, suspend_pb2, workflows_pb2
+from .v1 import (
+    agents_pb2,
+    common_pb2,
+    runs_pb2,
+    start_pb2,
+    suspend_pb2,
+    tools_pb2,
+    workflows_pb2,
+)
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_SLOTS = 100
 WORKFLOW = common_pb2.RUN_KIND_WORKFLOW
-_STOPS_CLOCK = frozenset({"sleep", "suspension", "event", "child"})  # Waiting.kind
+_STOPS_CLOCK = frozenset(
+    {
+        common_pb2.Waiting.KIND_SLEEP,
+        common_pb2.Waiting.KIND_SUSPENSION,
+        common_pb2.Waiting.KIND_EVENT,
+        common_pb2.Waiting.KIND_CHILDREN,
+    }
+)
 GRACE_SECONDS = 5.0  # beyond a run's timeout, for the server to say so itself
 
 
@@ -194,8 +210,8 @@ class PolosClient:
     async def fork(self, execution_id: str, after_seq: int) -> ExecutionHandle:
         """Starts a new run that has another one's history up to an event, and goes on from there.
 
-        The new run's steps up to there are not done again; the old run stays as it is. When the
-        connection breaks meanwhile nobody knows whether it was started: look at list_executions().
+        The new run's steps up to there are not done again; the old run stays as it is. It is
+        started once, however often it takes to reach the server.
 
         Args:
             execution_id: a run, ended or not.
@@ -204,22 +220,28 @@ class PolosClient:
 
         Raises ConflictError (CHILDREN_OPEN) where the run waits for children, NotFoundError.
         """
-        source = await self._get_run(execution_id)
-        request = runs_pb2.RunServiceForkRequest(run_id=execution_id, after_seq=after_seq)
-        told = await self._connection().wire.call(RUN_FORK, request, repeat=False)
-        return _root_handle(told.run_id, source.name, _shared(source))
+        if not 0 < after_seq < 2**32:
+            raise InvalidArgumentError(
+                f"after_seq is {after_seq}: it is the number of an event, from 1", field="after_seq"
+            )
+        request = runs_pb2.RunServiceForkRequest(
+            run_id=execution_id, after_seq=after_seq, idempotency_key=str(uuid.uuid4())
+        )
+        run = (await self._connection().wire.call(RUN_FORK, request)).run
+        return _root_handle(run.id, run.name, _shared(run))
 
     async def retry(self, execution_id: str) -> ExecutionHandle:
         """Starts a new run that goes on with a failed one from its last good fact.
 
         Settled steps and tool calls stay settled, what failed is tried again; the failed run stays
-        as it is. As for fork() when the connection breaks. Raises ConflictError (RUN_NOT_FAILED)
-        when the run has not failed, NotFoundError when there is none.
+        as it is. Started once, as by fork(). Raises ConflictError (RUN_NOT_FAILED) when the run has
+        not failed, NotFoundError when there is none.
         """
-        await self._get_run(execution_id)
-        request = runs_pb2.RunServiceRetryRequest(run_id=execution_id)
-        told = await self._connection().wire.call(RUN_RETRY, request, repeat=False)
-        return _root_handle(told.run.id, told.run.name, _shared(told.run))
+        request = runs_pb2.RunServiceRetryRequest(
+            run_id=execution_id, idempotency_key=str(uuid.uuid4())
+        )
+        run = (await self._connection().wire.call(RUN_RETRY, request)).run
+        return _root_handle(run.id, run.name, _shared(run))
 
     async def watch(self, execution_id: str) -> AsyncGenerator[HistoryEvent, None]:
         """What happens in a run, from its start to its end, as it happens; across disconnects.
@@ -259,16 +281,18 @@ class PolosClient:
             created_after, created_before: only runs started then or later, or before.
         """
         request = runs_pb2.RunServiceListRequest(
-            name=workflow_id,
-            deployment=deployment_id,
-            kind=kind_of(kind),
-            status=status_of(status),
-            parent_run_id=parent_execution_id,
-            session_id=session_id,
-            user_id=user_id,
-            conversation_id=conversation_id,
-            created_after_ms=ms_of(created_after),
-            created_before_ms=ms_of(created_before),
+            filter=runs_pb2.RunFilter(
+                name=workflow_id,
+                deployment=deployment_id,
+                kind=kind_of(kind),
+                statuses=[status_of(status)] if status else [],
+                parent_run_id=parent_execution_id,
+                session_id=session_id,
+                user_id=user_id,
+                conversation_id=conversation_id,
+                created_after=timestamp(created_after),
+                created_before=timestamp(created_before),
+            )
         )
         wire = self._connection().wire
         return [run_dict(r) for r in await wire.rows(RUN_LIST, request, lambda p: p.runs, limit)]
@@ -475,7 +499,7 @@ class PolosClient:
         self, agent: StartableAgent, run_id: str, timeout: float | None
     ) -> AgentResult:
         run = await self._wait(run_id, timeout)
-        if run.total_steps and not run.steps:
+        if run.turn_count and not run.turns:
             run = await self._get_run(run_id)
         return agent_result(agent, run, timeout)
 
@@ -495,16 +519,23 @@ class PolosClient:
         name: str,
         payload_json: str,
         kind: common_pb2.RunKind,
-        options: common_pb2.StartOptions,
+        options: start_pb2.StartOptions,
         give_up_at: float | None,
     ) -> ExecutionHandle:
-        request = workflows_pb2.WorkflowServiceStartRequest(
-            workflow_id=name, input_json=payload_json, options=options, kind=kind
-        )
         connection = self._connection()
         await connection.ready_for_queue(options.queue, give_up_at)
-        started = await connection.wire.call(WORKFLOW_START, request, give_up_at=give_up_at)
-        return _root_handle(started.run_id, name, options)
+        wire = connection.wire
+        if kind == common_pb2.RUN_KIND_TOOL:
+            tool = tools_pb2.ToolServiceStartRequest(
+                tool_id=name, input_json=payload_json, options=options
+            )
+            run_id = (await wire.call(TOOL_START, tool, give_up_at=give_up_at)).run_id
+        else:
+            workflow = workflows_pb2.WorkflowServiceStartRequest(
+                workflow_id=name, input_json=payload_json, options=options
+            )
+            run_id = (await wire.call(WORKFLOW_START, workflow, give_up_at=give_up_at)).run_id
+        return _root_handle(run_id, name, options)
 
     async def _run_task(self, task: Startable, payload_json: str, options: StartOptions) -> Any:
         handle = await self._start_task(task, payload_json, options)
@@ -572,15 +603,14 @@ def refuse_inside_task(what: str) -> None:
 def _agent_request(
     agent_id: str, input: Any, options: StartOptions, provider_options: dict[str, Any]
 ) -> agents_pb2.AgentServiceStartRequest:
-    return agents_pb2.AgentServiceStartRequest(
-        agent_id=agent_id,
-        input_json=input_json(input),
-        provider_options_json=options_json(provider_options),
-        options=_started_once(options),
+    request = agents_pb2.AgentServiceStartRequest(
+        agent_id=agent_id, options=_started_once(options), **agent_input(input)
     )
+    request.options.provider_options_json = options_json(provider_options)
+    return request
 
 
-def _started_once(options: StartOptions) -> common_pb2.StartOptions:
+def _started_once(options: StartOptions) -> start_pb2.StartOptions:
     """With a key under which the server starts one run, however often it is asked."""
     message = options.message()
     message.idempotency_key = message.idempotency_key or str(uuid.uuid4())
@@ -588,7 +618,7 @@ def _started_once(options: StartOptions) -> common_pb2.StartOptions:
 
 
 def _root_handle(
-    run_id: str, name: str, options: common_pb2.StartOptions
+    run_id: str, name: str, options: start_pb2.StartOptions
 ) -> ExecutionHandle:
     """Of a run that was started just now."""
     return ExecutionHandle(
@@ -635,9 +665,9 @@ def _slots() -> int:
     return int(text)
 
 
-def _shared(run: common_pb2.Run) -> common_pb2.StartOptions:
+def _shared(run: common_pb2.Run) -> start_pb2.StartOptions:
     """What a copy of a run has of it."""
-    return common_pb2.StartOptions(session_id=run.session_id, user_id=run.user_id)
+    return start_pb2.StartOptions(session_id=run.session_id, user_id=run.user_id)
 
 
 def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:

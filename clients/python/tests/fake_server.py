@@ -67,9 +67,9 @@ class FakeServer(
         self.starts: list[agents_pb2.AgentServiceStartRequest] = []
         self.start_errors: list[grpc.StatusCode] = []  # answered before a start succeeds
         self.watch_script: list[runs_pb2.RunServiceWatchResponse | str] = []
-        self.watches: list[str] = []  # from_position of each Watch
+        self.watches: list[str] = []  # position of each Watch
         self.runs: dict[str, common_pb2.Run] = {}
-        self.copied: list[str] = []  # runs that were to be forked or retried
+        self.copied: list[str] = []  # keys of calls that fork or retry
         self._changed = asyncio.Condition()
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -273,8 +273,8 @@ class FakeServer(
 
     async def Watch(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Plays watch_script from the position on; positions are indexes."""
-        self.watches.append(request.from_position)
-        at = int(request.from_position or 0)
+        self.watches.append(request.position)
+        at = int(request.position or 0)
         while at < len(self.watch_script):
             item = self.watch_script[at]
             at += 1
@@ -291,13 +291,26 @@ class FakeServer(
             await refuse(context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id")
         return runs_pb2.RunServiceGetResponse(run=self.runs[request.run_id])
 
+    async def Wait(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """The run that watch_script ends with; a text before it breaks the call once."""
+        for at, item in enumerate(self.watch_script):
+            if isinstance(item, str):
+                self.watch_script[at] = runs_pb2.RunServiceWatchResponse(caught_up=True)
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+            if item.WhichOneof("event") == "ended":
+                return runs_pb2.RunServiceWaitResponse(run=item.ended)
+        await refuse(context, grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND", "run_id")
+
     async def Fork(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Starts a run, perhaps, and breaks."""
-        self.copied.append(request.run_id)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+        """Starts a run, once for each key, and breaks the first time."""
+        self.copied.append(request.idempotency_key)
+        if self.copied.count(request.idempotency_key) == 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+        return runs_pb2.RunServiceForkResponse(run=self.runs[request.run_id], existed=True)
 
     async def Retry(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self.Fork(request, context)
+        told = await self.Fork(request, context)
+        return runs_pb2.RunServiceRetryResponse(run=told.run, existed=told.existed)
 
 
 def outcome_of(value: Any = None, *, error: str = "") -> tools_pb2.TaskOutcome:

@@ -125,9 +125,9 @@ async def test_agents_take_what_agents_gave(client):
 
 def test_an_agents_answer_is_an_input():
     answer = AgentResult(agent_run_id="r", result=Out(city="X"), total_steps=1, usage=Usage())
-    from polos._execution.starts import input_json
+    from polos._execution.starts import agent_input
 
-    assert json.loads(json.loads(input_json(answer))) == {"city": "X", "degrees": 3}
+    assert json.loads(agent_input(answer)["input"]) == {"city": "X", "degrees": 3}
 
 
 async def test_a_queue_that_is_not_there_is_made(client):

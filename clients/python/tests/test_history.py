@@ -327,14 +327,13 @@ async def test_a_fork_of_a_run_under_way_leaves_it_alone(client):
     assert await handle.result(client, SECONDS) == "first"
 
 
-async def test_fork_and_retry_are_asked_for_once(fake, fake_client):
-    """Nobody knows what became of a lost call: it is not made again."""
-    fake.runs = {"a": common_pb2.Run(id="a"), "b": common_pb2.Run(id="b")}
-    with pytest.raises(UnavailableError):
-        await fake_client.fork("a", 1)
-    with pytest.raises(UnavailableError):
-        await fake_client.retry("b")
-    assert fake.copied == ["a", "b"]
+async def test_fork_and_retry_are_asked_for_under_one_key(fake, fake_client):
+    """A call that was lost is made again, and finds what the first one started."""
+    fake.runs = {"a": common_pb2.Run(id="c", name="n"), "b": common_pb2.Run(id="d", name="n")}
+    assert (await fake_client.fork("a", 1)).id == "c"
+    assert (await fake_client.retry("b")).id == "d"
+    first, second, third, fourth = fake.copied
+    assert first == second != third == fourth and first and third
 
 
 # ---- the command line ----

@@ -152,7 +152,7 @@ async def test_children_are_started_and_awaited(fake, fake_client):
     order = (await fake.order(task_id, "i")).invoke
     (spec,) = order.children
     assert not order.wait and (spec.kind, spec.name) == (common_pb2.RUN_KIND_WORKFLOW, "child")
-    assert spec.input_json == '{"a":1}' and spec.options.run_timeout_ms == 9000
+    assert spec.input_json == '{"a":1}' and spec.options.run_timeout.seconds == 9
     assert (spec.options.session_id, spec.options.user_id) == ("s1", "u1")
     fake.settle(task_id, "i", [{"run_id": "c1"}])
     order = (await fake.order(task_id, "w")).invoke
@@ -160,7 +160,8 @@ async def test_children_are_started_and_awaited(fake, fake_client):
     fake.settle(task_id, "w", [{"run_id": "c2", "status": "completed", "result": {"n": 5}}])
     order = (await fake.order(task_id, "t")).invoke
     assert order.children[0].kind == common_pb2.RUN_KIND_TOOL
-    assert order.children[0].options.max_retries == -1
+    assert order.children[0].options.HasField("retry")
+    assert order.children[0].options.retry.max_retries == 0
     fake.settle(task_id, "t", [{"run_id": "c3", "status": "completed", "result": "h"}])
     assert await value_of(fake, task_id) == ["c1", "child", "i", "Out", "h"]
 
@@ -215,9 +216,9 @@ async def test_agents_are_invoked_with_their_session_and_options(fake, fake_clie
     await serve(fake_client)
     task_id = give(fake, session_id="flow", user_id="u")
     (spec,) = (await fake.order(task_id, "a")).invoke.children
-    assert (spec.kind, spec.input_json) == (common_pb2.RUN_KIND_AGENT, '"hi"')
+    assert (spec.kind, spec.input) == (common_pb2.RUN_KIND_AGENT, "hi")
     assert (spec.options.session_id, spec.options.user_id) == ("mine", "u")
-    assert json.loads(spec.provider_options_json) == {"reasoning": {"effort": "low"}}
+    assert json.loads(spec.options.provider_options_json) == {"reasoning": {"effort": "low"}}
     fake.settle(task_id, "a", [{"run_id": "r1", "status": "completed", "result": {"n": 3}}])
     await fake.order(task_id, "b")
     fake.settle(task_id, "b", [{"run_id": "r2"}])

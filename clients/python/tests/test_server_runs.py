@@ -16,6 +16,7 @@ from typing import Any
 
 import polosd
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel
 from replay_model import Turn
 
@@ -238,7 +239,8 @@ def test_what_a_host_has_had_is_not_queued():
     run = common_pb2.Run(
         kind=common_pb2.RUN_KIND_WORKFLOW,
         status=common_pb2.RUN_STATUS_WAITING,
-        waiting=[common_pb2.Waiting(kind="workflow")],
+        waiting=[common_pb2.Waiting(kind=common_pb2.Waiting.KIND_HOST)],
+        created_at=Timestamp(seconds=1),
     )
     assert run_dict(run)["status"] == "queued" and run_dict(run)["started_at"] is None
     run.deployment = "v1"

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from fake_server import CUT
 from pydantic import BaseModel
 
@@ -48,9 +49,9 @@ def delta(text: str, attempt: int = 1, effect: int = 1, step: int = 1):
     body = runs_pb2.Delta(
         effect_id=effect,
         attempt=attempt,
-        kind=runs_pb2.Delta.KIND_TEXT,
+        kind=runs_pb2.DELTA_KIND_TEXT,
         text=text,
-        step=step,
+        turn=step,
     )
     return runs_pb2.RunServiceWatchResponse(delta=body)
 
@@ -62,15 +63,15 @@ def ended(result: Any = None, **fields: Any):
         status=fields.pop("status", common_pb2.RUN_STATUS_COMPLETED),
         result_json=json.dumps(result),
         usage=common_pb2.Usage(input_tokens=10, output_tokens=5, total_tokens=15),
-        stop_reason="end",
-        ended_at_ms=2000,
+        stop_reason=common_pb2.STOP_REASON_END,
+        ended_at=Timestamp(seconds=2),
         **fields,
     )
     return runs_pb2.RunServiceWatchResponse(ended=run)
 
 
 def failed(reason: str, message: str, status=common_pb2.RUN_STATUS_FAILED):
-    error = common_pb2.RunError(reason=reason, message=message)
+    error = common_pb2.Failure(reason=reason, message=message)
     return ended(status=status, error=error)
 
 
@@ -97,13 +98,13 @@ async def events_of(client: PolosClient) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def test_run_gives_the_whole_result(fake, fake_client):
-    step = common_pb2.Step(number=1, content="sunny")
+    step = common_pb2.Turn(number=1, text="sunny")
     step.tool_calls.add(call_id="c", name="t", arguments_json="{}")
-    step.tool_results.add(call_id="c", tool_name="t", result_json='{"x":1}')
+    step.tool_results.add(call_id="c", name="t", result_json='{"x":1}')
     step.tool_results.add(
-        call_id="d", tool_name="u", error=common_pb2.RunError(reason="R", message="broke")
+        call_id="d", name="u", error=common_pb2.Failure(reason="R", message="broke")
     )
-    fake.watch_script = [ended("sunny", steps=[step], total_steps=1)]
+    fake.watch_script = [ended("sunny", turns=[step], turn_count=1)]
     found = await an_agent().run(fake_client, "hi", session_id="s", user_id="u", timeout=9,
                                  conversation_id=uuid.UUID(int=7), reasoning={"effort": "low"})
     assert (found.agent_run_id, found.result, found.total_steps) == ("run-1", "sunny", 1)
@@ -113,8 +114,8 @@ async def test_run_gives_the_whole_result(fake, fake_client):
         ("u", "failed", None, "broke"),
     ]
     (start,) = fake.starts
-    assert json.loads(start.provider_options_json) == {"reasoning": {"effort": "low"}}
-    assert start.options.run_timeout_ms == 9000 and start.options.session_id == "s"
+    assert json.loads(start.options.provider_options_json) == {"reasoning": {"effort": "low"}}
+    assert start.options.run_timeout.seconds == 9 and start.options.session_id == "s"
     assert start.options.conversation_id == "00000000-0000-0000-0000-000000000007"
 
 
@@ -204,7 +205,7 @@ async def test_events_tell_the_whole_story(fake, fake_client):
         delta("done", effect=3, step=2),
         fact(9, "MODEL_REPLIED", 3, 1, reply={"text": "done"}, usage=None),
         fact(10, "RUN_COMPLETED", stop_reason="end"),
-        ended("done", total_steps=2),
+        ended("done", turn_count=2),
     ]
     events = await events_of(fake_client)
     assert [name for name, _ in events] == [

@@ -1,10 +1,11 @@
 /*
- * callers: those who wait for a run's end.
+ * callers: those who wait for a run's end, for ever or for a time.
  */
 #include "service/features/callers/callers.h"
 
 #include <stdlib.h>
 
+#include "service/base/heap.h"
 #include "service/base/table.h"
 #include "service/partition/state.h"
 
@@ -18,6 +19,7 @@ struct awaited {
 struct callers {
     struct partition *partition;
     struct table by_run;
+    struct heap by_due; /* struct wait_request *, of those that wait for a time. */
 };
 
 static_assert(offsetof(struct wait_request, report.request) == 0, "a request begins its struct");
@@ -60,6 +62,55 @@ static void awaited_drop(struct callers *callers, struct awaited *awaited)
     free(awaited);
 }
 
+/* ---- Those that wait for a time. ---- */
+
+static struct wait_request *wait_of(const void *item)
+{
+    return *(struct wait_request *const *)item;
+}
+
+static bool is_due_before(const void *context, const void *a, const void *b)
+{
+    (void)context;
+    const struct wait_request *one = wait_of(a);
+    const struct wait_request *other = wait_of(b);
+    bool is_first = one->ticket < other->ticket;
+    return one->due_ms < other->due_ms || (one->due_ms == other->due_ms && is_first);
+}
+
+static void moved(void *context, const void *item, uint32_t place)
+{
+    (void)context;
+    wait_of(item)->place = place;
+}
+
+static const struct heap_order due_order = {
+    .item_bytes = sizeof(struct wait_request *),
+    .is_before = is_due_before,
+    .moved = moved,
+};
+
+static void due_add(struct callers *callers, struct wait_request *wait)
+{
+    wait->place = HEAP_NONE;
+    if (wait->timeout_ms == 0) {
+        return;
+    }
+    wait->due_ms = callers->partition->now_ms + wait->timeout_ms;
+    heap_add(&callers->by_due, &wait);
+    assert(wait->place != HEAP_NONE);
+}
+
+static void due_drop(struct callers *callers, struct wait_request *wait)
+{
+    if (wait->place != HEAP_NONE) {
+        heap_remove(&callers->by_due, wait->place);
+    }
+    assert(wait->place == HEAP_NONE);
+}
+
+/* ---- Those that wait for a run. ---- */
+
 static struct request *next_of(const struct request *request)
 {
     struct inbox_node *next = request->node.next;
@@ -79,6 +130,7 @@ static struct request *take_one(struct callers *callers, uuid run)
     if (awaited->waits == NULL) {
         awaited_drop(callers, awaited);
     }
+    due_drop(callers, wait_request(request));
     return request;
 }
 
@@ -130,6 +182,7 @@ static void handle_wait(struct partition *partition, struct request *request)
     }
     request->node.next = awaited->waits == NULL ? NULL : &awaited->waits->node;
     awaited->waits = request;
+    due_add(callers, wait_request(request));
     assert(callers_wait_for(partition, request->run));
 }
 
@@ -155,6 +208,7 @@ static struct request *take_ticket(struct callers *callers, uuid run, uint64_t t
     if (awaited->waits == NULL) {
         awaited_drop(callers, awaited);
     }
+    due_drop(callers, wait_request(wait));
     return wait;
 }
 
@@ -191,11 +245,35 @@ static void perform_end(struct partition *partition, const struct act *act)
     answer(callers_of(partition), act->run);
 }
 
+/* The time of some is up: they are told how the run stands. */
+static void answer_due(void *self)
+{
+    struct callers *callers = self;
+    const void *first;
+    while ((first = heap_first(&callers->by_due)) != NULL &&
+           wait_of(first)->due_ms <= callers->partition->now_ms) {
+        const struct wait_request *due = wait_of(first);
+        struct request *wait = take_ticket(callers, due->report.request.run, due->ticket);
+        assert(wait != NULL);
+        struct live_run *run = runs_find(callers->partition, wait->run);
+        assert(run != NULL); /* Who waits keeps it. */
+        report_answer(callers->partition, wait, run);
+    }
+}
+
+static uint64_t next_due_ms(void *self)
+{
+    const struct callers *callers = self;
+    const void *first = heap_first(&callers->by_due);
+    return first == NULL ? 0 : wait_of(first)->due_ms;
+}
+
 static void *start(struct partition *partition)
 {
     struct callers *callers = xcalloc(1, sizeof(*callers));
     callers->partition = partition;
     table_init(&callers->by_run, is_of);
+    heap_init(&callers->by_due, &due_order, callers);
     return callers;
 }
 
@@ -253,6 +331,8 @@ static void stop(void *self)
 {
     struct callers *callers = self;
     assert(callers->by_run.count == 0); /* Who waits keeps the run in memory. */
+    assert(callers->by_due.count == 0);
+    heap_fini(&callers->by_due);
     table_fini(&callers->by_run);
     free(callers);
 }
@@ -263,11 +343,12 @@ const struct feature callers_feature = {
     .name = "callers",
     .uses = uses,
     .start = start,
-    .at = {[ROUND_DRAINS] = drain},
+    .at = {[ROUND_DRAINS] = drain, [ROUND_COMMITTED] = answer_due},
     .after_decision = after_decision,
     .reread = reread,
     .unreadable = unreadable,
     .keeps = keeps,
+    .next_due_ms = next_due_ms,
     .run_ends_here = run_ends_here,
     .stop = stop,
 };

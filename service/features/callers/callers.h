@@ -1,5 +1,5 @@
 /*
- * callers: those who wait for a run's end.
+ * callers: those who wait for a run's end, for ever or for a time.
  *
  * They are kept by the run's id: a run that is read again needs no hand-over.
  */
@@ -16,8 +16,13 @@ bool callers_wait_for(const struct partition *partition, uuid run);
 struct wait_request {
     struct report_request report;
     uint64_t ticket; /* A number of the caller's, never used twice. */
+    uint64_t timeout_ms; /* 0: it waits for ever. */
+    /* Of callers.c: */
+    uint64_t due_ms; /* 0: never. */
+    uint32_t place; /* In the heap of those with a due_ms. */
 };
-extern const struct operation wait_operation; /* Answered when the run has ended. */
+/* Answered when the run has ended, or with the run as it is when the time is up. */
+extern const struct operation wait_operation;
 
 /* The caller of a wait is gone: its `done` is called with CANCELLED, unless it was answered. */
 struct forget_request {

@@ -9,6 +9,7 @@
 
 #include "service/base/sys.h"
 #include "service/features/children/children.h"
+#include "service/features/idempotency/idempotency.h"
 #include "service/features/starts/starts.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
@@ -236,23 +237,58 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     return true;
 }
 
+/* True when the key has been used: the request is answered. */
+static bool answer_repeated(struct partition *partition, struct request *request)
+{
+    struct fork_request *fork = fork_request(request);
+    struct idempotency_row row;
+    bool differs;
+    if (fork->idempotency_key.len == 0 ||
+        !idempotency_ask(partition, fork->idempotency_key, fork->digest, &row, &differs)) {
+        return false;
+    }
+    if (differs) {
+        struct failure failure = idempotency_refusal("idempotency_key");
+        request_fail_later(partition, request, &failure);
+        return true;
+    }
+    fork->ret_existed = true;
+    request->run = row.run;
+    report_answer_later(partition, request); /* It may have been made in this very batch. */
+    return true;
+}
+
+static void answer_with_copy(struct partition *partition, struct request *request, uuid copy)
+{
+    struct fork_request *fork = fork_request(request);
+    assert(!uuid_is_zero(copy) && !uuid_equal(copy, request->run));
+    if (fork->idempotency_key.len > 0) {
+        idempotency_note(partition, fork->idempotency_key, fork->digest, copy);
+    }
+    fork->ret_existed = false;
+    request->run = copy;
+    report_answer_later(partition, request);
+}
+
 static void handle_fork(struct partition *partition, struct request *request)
 {
     struct live_run *source;
     struct failure failure;
+    uuid copy;
+    if (answer_repeated(partition, request)) {
+        return;
+    }
     status found = runs_get(partition, request->run, &source);
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
         return;
     }
-    struct fork_request *fork = fork_request(request);
-    if (!fork_run(partition, request->run, fork->after_seq, false, &request->arena, &failure,
-                  &fork->ret_run)) {
+    if (!fork_run(partition, request->run, fork_request(request)->after_seq, false, &request->arena,
+                  &failure, &copy)) {
         request_answer(partition, request, &failure);
         return;
     }
-    assert(!uuid_is_zero(fork->ret_run));
-    request_answer_later(partition, request);
+    answer_with_copy(partition, request, copy);
 }
 
 struct last_good {
@@ -305,7 +341,11 @@ static void handle_retry(struct partition *partition, struct request *request)
     struct live_run *source;
     struct failure failure;
     char key[KEY_BYTES_MAX];
+    uuid copy;
     struct last_good good = {.partition = partition};
+    if (answer_repeated(partition, request)) {
+        return;
+    }
     status found = runs_get(partition, request->run, &source);
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
@@ -326,13 +366,12 @@ static void handle_retry(struct partition *partition, struct request *request)
         request_fail_run(partition, request, found);
         return;
     }
-    if (!fork_run(partition, request->run, good.seq, true, &request->arena, &failure,
-                  &request->run)) {
+    if (!fork_run(partition, request->run, good.seq, true, &request->arena, &failure, &copy)) {
         request_answer(partition, request, &failure);
         return;
     }
-    assert(!uuid_equal(request->run, source->state.id)); /* It is the successor's. */
-    report_answer_later(partition, request);
+    assert(!uuid_equal(copy, source->state.id)); /* It is the successor's. */
+    answer_with_copy(partition, request, copy);
 }
 
 const struct operation fork_operation = {
@@ -342,7 +381,7 @@ const struct operation fork_operation = {
 };
 const struct operation retry_operation = {
     .name = "retry",
-    .request_bytes = sizeof(struct report_request),
+    .request_bytes = sizeof(struct fork_request),
     .handle = handle_retry,
 };
 
@@ -352,10 +391,7 @@ static void *start(struct partition *partition)
 }
 
 static const struct feature *const uses[] = {
-    &children_feature,
-    &reports_feature,
-    &starts_feature,
-    NULL,
+    &children_feature, &idempotency_feature, &reports_feature, &starts_feature, NULL,
 };
 
 const struct feature forks_feature = {

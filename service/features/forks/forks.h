@@ -8,21 +8,23 @@
 
 extern const struct feature forks_feature;
 
+/* Of both operations. `run` names the source, and afterwards the run that is answered: the new one,
+ * or the one that the key found. */
 struct fork_request {
-    struct request request;
-    uint32_t after_seq; /* The last event to keep; at least 1. */
-    uuid ret_run;
+    struct report_request report;
+    uint32_t after_seq; /* Of a fork: the last event to keep; at least 1. Of a retry: 0. */
+    str idempotency_key; /* Empty: none. */
+    uint8_t digest[16]; /* Of what is asked, for idempotency. */
+    bool ret_existed; /* The key found it. */
 };
 extern const struct operation fork_operation;
-
-/* A struct report_request: `run` names the failed run, and afterwards the one that is answered: its
- * successor. */
+/* Of a failed run, from its last good fact. */
 extern const struct operation retry_operation;
 
 static inline struct fork_request *fork_request(struct request *request)
 {
-    assert(request->operation == &fork_operation);
-    return container_of(request, struct fork_request, request);
+    assert(request->operation == &fork_operation || request->operation == &retry_operation);
+    return container_of(request, struct fork_request, report.request);
 }
 
 #endif

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 
 #include "service/base/array.h"
+#include "service/base/hash.h"
 #include "service/partition/state.h"
+
+static_assert((int)IDEMPOTENCY_HASH_BYTES == (int)HASH_BYTES, "a key is kept by its hash");
 
 struct fresh_key {
     uint8_t key[IDEMPOTENCY_HASH_BYTES];
@@ -53,6 +56,39 @@ void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_
     assert(len > 0 && len <= sizeof(value));
     store_batch_put(&partition->batch, STORE_IDEMPOTENCY,
                     key_hash(bytes, partition->options.space, key), str_make(value, len));
+}
+
+bool idempotency_ask(struct partition *partition, str key, const uint8_t digest[16],
+                     struct idempotency_row *ret, bool *ret_differs)
+{
+    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
+    assert(key.len > 0);
+    hash128(key, hash);
+    if (!idempotency_find(partition, hash, ret)) {
+        return false;
+    }
+    *ret_differs = memcmp(ret->digest, digest, sizeof(ret->digest)) != 0;
+    return true;
+}
+
+void idempotency_note(struct partition *partition, str key, const uint8_t digest[16], uuid run)
+{
+    uint8_t hash[IDEMPOTENCY_HASH_BYTES];
+    struct idempotency_row row = {.run = run};
+    assert(key.len > 0);
+    hash128(key, hash);
+    memcpy(row.digest, digest, sizeof(row.digest));
+    idempotency_put(partition, hash, &row);
+}
+
+struct failure idempotency_refusal(const char *field)
+{
+    struct failure ret =
+        failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
+                     STR("this idempotency key has started a run with another request; use a "
+                         "new key for a new request"));
+    ret.field = str_of(field);
+    return ret;
 }
 
 static void *start(struct partition *partition)

@@ -5,6 +5,7 @@
 #ifndef SERVICE_FEATURES_IDEMPOTENCY_IDEMPOTENCY_H
 #define SERVICE_FEATURES_IDEMPOTENCY_IDEMPOTENCY_H
 
+#include "service/base/failure.h"
 #include "service/codec/codec.h"
 #include "service/partition/feature.h"
 
@@ -20,5 +21,14 @@ bool idempotency_find(struct partition *partition, const uint8_t key[IDEMPOTENCY
 /* Into the batch. */
 void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
                      const struct idempotency_row *row);
+
+/* By the key as the caller gave it, which is not empty. False: it is new. *ret_differs: it was used
+ * for another request. */
+bool idempotency_ask(struct partition *partition, str key, const uint8_t digest[16],
+                     struct idempotency_row *ret, bool *ret_differs);
+/* The request of this key and digest has started the run. Into the batch. */
+void idempotency_note(struct partition *partition, str key, const uint8_t digest[16], uuid run);
+/* That a key was used for another request. field: where the key stands; static. */
+struct failure idempotency_refusal(const char *field);
 
 #endif

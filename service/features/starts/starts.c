@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
-#include "service/base/hash.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/queues/queues.h"
@@ -21,7 +20,6 @@ enum {
 static_assert(sizeof(((struct start_request *)0)->digest) ==
                   sizeof(((struct idempotency_row *)0)->digest),
               "a request's digest is kept as it is");
-static_assert((int)IDEMPOTENCY_HASH_BYTES == (int)HASH_BYTES, "a key is kept by its hash");
 
 struct starts {
     uint64_t id_ms; /* Of the newest run's id. */
@@ -29,20 +27,17 @@ struct starts {
 };
 
 /* True when the key has been used: the request is answered. */
-static bool answer_repeated(struct partition *partition, struct request *request,
-                            const uint8_t key[16])
+static bool answer_repeated(struct partition *partition, struct request *request)
 {
     struct start_request *start = start_request(request);
     struct idempotency_row row;
-    if (start->spec.options.idempotency_key.len == 0 || !idempotency_find(partition, key, &row)) {
+    str key = start->spec.options.idempotency_key;
+    bool differs;
+    if (key.len == 0 || !idempotency_ask(partition, key, start->digest, &row, &differs)) {
         return false;
     }
-    if (memcmp(row.digest, start->digest, sizeof(row.digest)) != 0) {
-        struct failure failure =
-            failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
-                         STR("this idempotency key has started a run with another request; use a "
-                             "new key for a new request"));
-        failure.field = STR("options.idempotency_key");
+    if (differs) {
+        struct failure failure = idempotency_refusal("options.idempotency_key");
         request_fail_later(partition, request, &failure);
         return true;
     }
@@ -94,7 +89,7 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     }
     found = transcript_check_input(spec->input, arena);
     if (!status_is_ok(found)) {
-        return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input_json", str_of(found.why));
+        return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input", str_of(found.why));
     }
     struct model_request model;
     check_request(definition, spec, &model);
@@ -211,9 +206,7 @@ static void handle_start(struct partition *partition, struct request *request)
 {
     struct start_request *start = start_request(request);
     struct run_spec *spec = &start->spec;
-    uint8_t key[IDEMPOTENCY_HASH_BYTES];
-    hash128(spec->options.idempotency_key, key);
-    if (answer_repeated(partition, request, key) || !may_start(partition, request)) {
+    if (answer_repeated(partition, request) || !may_start(partition, request)) {
         return;
     }
     struct failure failure;
@@ -222,9 +215,7 @@ static void handle_start(struct partition *partition, struct request *request)
         return;
     }
     if (spec->options.idempotency_key.len > 0) {
-        struct idempotency_row row = {.run = start->ret_run};
-        memcpy(row.digest, start->digest, sizeof(row.digest));
-        idempotency_put(partition, key, &row);
+        idempotency_note(partition, spec->options.idempotency_key, start->digest, start->ret_run);
     }
     start->ret_existed = false;
     request_answer_later(partition, request);

@@ -244,10 +244,10 @@ static const char *lack_of(struct partition *partition, const struct live_run *r
                    : "a host to run it; no connected host offers it: start one that does";
     case EFFECT_LEASED:
         return "the host that was at work on it; see what took it so long, or give the run a "
-               "longer run_timeout_ms";
+               "longer run_timeout";
     case EFFECT_BACKOFF:
         return "its next try; see why the last one failed, or give the run a longer "
-               "run_timeout_ms";
+               "run_timeout";
     case EFFECT_PARKED:
         break;
     }

@@ -8,7 +8,7 @@ import unittest
 from polos.v1 import agents_pb2, runs_pb2
 
 from tests.integration.llm_transport.replay import HANG, Raw, ReplayServer, Response, chunk, sse
-from tests.lib.polosd import Server
+from tests.lib.polosd import Server, common_pb2
 
 HELLO = sse(chunk({"content": "hello"}), chunk({}, "stop"))
 BUSY = Response(b'{"error":{"message":"busy"}}', status=503, content_type="application/json")
@@ -75,7 +75,7 @@ class Polosd(unittest.TestCase):
     def test_refusal_is_one(self):
         refusal = sse(chunk({"refusal": "I cannot."}), chunk({}, "stop"))
         run, _ = self.run_with(Response(refusal))
-        self.assertEqual(run.stop_reason, "refusal")
+        self.assertEqual(run.stop_reason, common_pb2.STOP_REASON_REFUSAL)
 
 
 if __name__ == "__main__":

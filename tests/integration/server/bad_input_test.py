@@ -9,7 +9,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, messages_pb2, options_of, runs_pb2,
+                              tools_pb2, workflows_pb2)
 
 TOOL = agents_pb2.ToolDefinition(
     name="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
@@ -81,17 +82,24 @@ class BadInput(unittest.TestCase):
         self.server.agent("ok", [{"text": "fine"}])
         start = self.server.agents.Start
         request = agents_pb2.AgentServiceStartRequest
-        options = common_pb2.StartOptions
+        said = messages_pb2.Message
+        part = messages_pb2.Part
         for message, field in [
-            (request(agent_id="ok", input="a", input_json='"b"'), "input"),
-            (request(agent_id="ok", input_json='{"a":'), "input_json"),
-            (request(agent_id="ok", input_json="17"), "input_json"),
-            (request(agent_id="ok", input="a", provider_options_json="3"),
-             "provider_options_json"),
-            (request(agent_id="ok", input="a", options=options(idempotency_key="k" * 201)),
+            (request(agent_id="ok", input="a", messages=[said(parts=[part(text="b")])]), "input"),
+            (request(agent_id="ok"), "input"),
+            (request(agent_id="ok", messages=[said()]), "messages[0].parts"),
+            (request(agent_id="ok", messages=[said(parts=[part(text="b"), part()])]),
+             "messages[0].parts[1].text"),
+            (request(agent_id="ok", messages=[said(role=99, parts=[part(text="b")])]),
+             "messages[0].role"),
+            (request(agent_id="ok", input="a", options=options_of(provider_options_json="3")),
+             "options.provider_options_json"),
+            (request(agent_id="ok", input="a", options=options_of("k" * 201)),
              "options.idempotency_key"),
-            (request(agent_id="ok", input="a", options=options(run_timeout_ms=-1)),
-             "options.run_timeout_ms"),
+            (request(agent_id="ok", input="a", options=options_of(timeout_ms=-1000)),
+             "options.run_timeout"),
+            (request(agent_id="ok", input="a", options=options_of(max_retries=1)),
+             "options.retry.max_retries"),
             (request(agent_id="ok", input="a" * (1 << 20 | 1)), "input"),
         ]:
             with self.subTest(field=field):
@@ -114,9 +122,9 @@ class BadInput(unittest.TestCase):
 
     def test_bad_position(self):
         run_id = self.server.start_workflow("nobody")
-        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "from_position",
+        self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "position",
                      lambda: list(self.server.watch(run_id, position="x.y")))
-        self.refused(grpc.StatusCode.OUT_OF_RANGE, "POSITION_AHEAD", "from_position",
+        self.refused(grpc.StatusCode.OUT_OF_RANGE, "POSITION_AHEAD", "position",
                      lambda: list(self.server.watch(run_id, position="999.0.0.0")))
 
     def test_reused_key(self):
@@ -143,9 +151,9 @@ class BadInput(unittest.TestCase):
         run = self.run_agent("clumsy", input="go")
         self.assertEqual(run.status, common_pb2.RUN_STATUS_COMPLETED)
         self.assertEqual(json.loads(run.result_json), "sorry")
-        self.assertEqual(run.steps[0].tool_results[0].error.reason, "INVALID_ARGUMENTS")
-        self.assertEqual(run.steps[1].tool_results[0].error.reason, "UNKNOWN_TOOL")
-        self.assertIn("add", run.steps[1].tool_results[0].error.message)
+        self.assertEqual(run.turns[0].tool_results[0].error.reason, "INVALID_ARGUMENTS")
+        self.assertEqual(run.turns[1].tool_results[0].error.reason, "UNKNOWN_TOOL")
+        self.assertIn("add", run.turns[1].tool_results[0].error.message)
 
     def test_a_tool_that_raises_is_told_to_the_model(self):
         self.server.agent("brave", [
@@ -160,7 +168,7 @@ class BadInput(unittest.TestCase):
         finally:
             host.close()
         self.assertEqual(json.loads(run.result_json), "it said: Error: no good")
-        self.assertEqual(run.steps[0].tool_results[0].error.reason, "ValueError")
+        self.assertEqual(run.turns[0].tool_results[0].error.reason, "ValueError")
 
     def test_a_tool_nobody_hosts_waits_visibly_until_the_deadline(self):
         self.server.agent("lonely", [
@@ -173,7 +181,7 @@ class BadInput(unittest.TestCase):
                 self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
                 self.assertEqual(run.waiting[0].name, "add")
                 self.assertIn("no connected host offers tool add", run.waiting[0].message)
-                self.assertEqual(run.waiting[0].deadline_ms, run.deadline_ms)
+                self.assertEqual(run.waiting[0].deadline, run.deadline)
             ended = answer.ended
         self.assertEqual(ended.status, common_pb2.RUN_STATUS_FAILED)
         self.assertEqual(ended.error.reason, "DEADLINE_EXCEEDED")

@@ -50,14 +50,14 @@ class Durable(Hosted):
         run_id = self.server.start_agent("slow")
         attempts = set()
         for answer in self.server.watch(run_id):
-            if answer.HasField("delta") and answer.delta.step == 2:
+            if answer.HasField("delta") and answer.delta.turn == 2:
                 attempts.add(answer.delta.attempt)
                 break
         self.server.kill()
         self.server.start()
         shown = ""
         for answer in self.server.watch(run_id):
-            if answer.HasField("delta") and answer.delta.step == 2:
+            if answer.HasField("delta") and answer.delta.turn == 2:
                 attempts.add(answer.delta.attempt)
                 shown += answer.delta.text
             if answer.HasField("ended"):
@@ -128,7 +128,7 @@ class Durable(Hosted):
         first.close()
         second = self.host(tools=["pay"], work=lambda h, t: h.done(t, 1), host_id="second")
         run = self.server.wait_ended(run_id)
-        self.assertEqual(run.steps[0].tool_results[0].error.reason, "OUTCOME_UNKNOWN")
+        self.assertEqual(run.turns[0].tool_results[0].error.reason, "OUTCOME_UNKNOWN")
         self.assertEqual(second.tasks, [])
 
     def test_a_watcher_goes_on_at_its_position(self):
@@ -159,7 +159,7 @@ class Durable(Hosted):
             agents_pb2.AgentServiceRunRequest(agent_id="slow", input="go"))
         run_id = ""
         while not run_id:
-            found = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(name="slow"))
+            found = self.server.list(name="slow")
             run_id = found.runs[0].id if found.runs else ""
         watch = self.server.watch(run_id)
         next(watch)
@@ -176,7 +176,7 @@ class Durable(Hosted):
             polosd.workflows_pb2.WorkflowServiceRunRequest(workflow_id="nobody"))
         found = []
         while not found:
-            found = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(name="nobody")).runs
+            found = self.server.list(name="nobody").runs
         began = time.monotonic()
         self.assertEqual(self.server.stop(), 0)
         self.assertEqual(call.exception(10).code(), grpc.StatusCode.UNAVAILABLE)
@@ -272,7 +272,7 @@ class Durable(Hosted):
         self.host(tools=["add"], work=work)
         run = self.server.wait_ended(self.server.start_agent("many"))
         self.assertTrue(all_here.is_set())
-        self.assertEqual([r.result_json for r in run.steps[0].tool_results],
+        self.assertEqual([r.result_json for r in run.turns[0].tool_results],
                          ["0", "1", "2", "3", "4"])
 
     def test_a_cancelled_run_tells_its_host(self):
@@ -303,16 +303,69 @@ class Durable(Hosted):
                 break
             request.page_token = page.next_page_token
         self.assertEqual(found, runs[::-1])
-        named = self.server.runs.List(polosd.runs_pb2.RunServiceListRequest(
-            name="w1", status=common_pb2.RUN_STATUS_WAITING))
+        statuses = [common_pb2.RUN_STATUS_WAITING, common_pb2.RUN_STATUS_FAILED]
+        named = self.server.list(name="w1", statuses=statuses)
         self.assertEqual([run.id for run in named.runs], runs[5::-2])
+        request.page_token = self.server.runs.List(
+            polosd.runs_pb2.RunServiceListRequest(page_size=3)).next_page_token
+        request.filter.name = "w1"
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.server.runs.List(request)
+        self.assertEqual(polosd.details_of(caught.exception)[1], "page_token")
+
+    def test_a_wait_ends_with_its_run_or_its_time(self):
+        wait = polosd.runs_pb2.RunServiceWaitRequest
+        run_id = self.server.start_workflow("later")
+        run = self.server.runs.Wait(wait(run_id=run_id, timeout=polosd.length(20))).run
+        self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
+        call = self.server.runs.Wait.future(wait(run_id=run_id))
+        self.host(workflows=["later"], work=lambda host, task: host.done(task, "x"))
+        self.assertEqual(call.result(20).run.result_json, '"x"')
+        basic = self.server.runs.Wait(
+            wait(run_id=run_id, view=polosd.runs_pb2.RUN_VIEW_BASIC)).run
+        self.assertEqual((basic.result_json, list(basic.omitted_fields)),
+                         ("", ["input_json", "result_json"]))
+        for timeout in (0, 600001):
+            with self.assertRaises(grpc.RpcError) as caught:
+                self.server.runs.Wait(wait(run_id=run_id, timeout=polosd.length(timeout)))
+            self.assertEqual(polosd.details_of(caught.exception)[1], "timeout")
+
+    def test_a_copy_under_a_key_is_made_once(self):
+        """Over a kill, too, and whatever became of the copy meanwhile."""
+        def work(host, task):
+            host.step(task, 1, "a", 1)
+            host.send(task_done=tools_pb2.TaskDone(
+                task_id=task.task_id, epoch=task.epoch, outcome=tools_pb2.TaskOutcome(
+                    error=tools_pb2.TaskError(type="ValueError", message="broken"))))
+        self.host(workflows=["later"], work=work)
+        run_id = self.server.start_workflow("later")
+        self.server.wait_ended(run_id)
+        settled = [e.seq for e in self.server.history(run_id) if e.type == "STEP_SETTLED"][0]
+        fork = polosd.runs_pb2.RunServiceForkRequest(
+            run_id=run_id, after_seq=settled, idempotency_key="fork")
+        retry = polosd.runs_pb2.RunServiceRetryRequest(run_id=run_id, idempotency_key="retry")
+        first = self.server.runs.Fork(fork), self.server.runs.Retry(retry)
+        self.assertEqual([each.existed for each in first], [False, False])
+        for answer in first:
+            self.server.wait_ended(answer.run.id)
+        self.server.kill()
+        self.server.start()
+        second = self.server.runs.Fork(fork), self.server.runs.Retry(retry)
+        self.assertEqual([each.existed for each in second], [True, True])
+        self.assertEqual([each.run.id for each in second], [each.run.id for each in first])
+        self.assertEqual(second[0].run.status, common_pb2.RUN_STATUS_FAILED)
+        retry.idempotency_key = "fork"
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.server.runs.Retry(retry)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.ALREADY_EXISTS)
 
     def test_limits_end_an_agents_loop(self):
         self.server.agent("loop", [{"tool_calls": [{"name": "add", "arguments": {}}],
                                     "text": "again"}] * 5, tools=[ADD], max_steps=3)
         self.host(tools=["add"], work=lambda h, t: h.done(t, 1))
         run = self.server.wait_ended(self.server.start_agent("loop"))
-        self.assertEqual((run.stop_reason, run.total_steps), ("max_steps", 3))
+        self.assertEqual((run.stop_reason, run.turn_count),
+                         (common_pb2.STOP_REASON_MAX_TURNS, 3))
         self.assertEqual(json.loads(run.result_json), "again")
 
     def test_a_silent_host_is_given_up(self):
@@ -438,7 +491,7 @@ class Streams(Hosted):
 
         host = self.host(tools=["hang"], workflows=["w"], work=work)
         run = self.server.wait_ended(self.server.start_agent("patient"))
-        self.assertEqual(run.steps[0].tool_results[0].error.reason, "TIMEOUT")
+        self.assertEqual(run.turns[0].tool_results[0].error.reason, "TIMEOUT")
         run = self.server.wait_ended(self.server.start_workflow("w", timeout_ms=900))
         self.assertEqual(run.error.reason, "DEADLINE_EXCEEDED")
         self.assertIn("while 'w' waited for the host that was at work on it", run.error.message)

@@ -9,7 +9,9 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import agents_pb2, child, common_pb2, options_of, tools_pb2, workflows_pb2
+
+QUEUED = common_pb2.Waiting.KIND_QUEUE
 
 
 def definition(name, limit=0, per_key=0, rate=0, period_ms=0):
@@ -35,12 +37,12 @@ class Queues(polosd.Hosted):
 
     def start(self, workflow="w", name="", key="", priority=0, **options):
         return self.server.workflows.Start(workflows_pb2.WorkflowServiceStartRequest(
-            workflow_id=workflow, options=common_pb2.StartOptions(
+            workflow_id=workflow, options=options_of(
                 queue=name, concurrency_key=key, priority=priority, **options))).run_id
 
     def agent(self, agent="a", name="", key="", priority=0, **options):
         return self.server.agents.Start(agents_pb2.AgentServiceStartRequest(
-            agent_id=agent, input="hello", options=common_pb2.StartOptions(
+            agent_id=agent, input="hello", options=options_of(
                 queue=name, concurrency_key=key, priority=priority, **options))).run_id
 
     def types(self, run_id):
@@ -70,7 +72,7 @@ class Queues(polosd.Hosted):
         self.quiet("mail", 3, 5)
         waiting = self.server.get(list(runs)[3]).waiting[0]
         self.assertEqual((waiting.kind, waiting.name, waiting.message),
-                         ("queue", "mail", "queue mail runs 3 of 3; 1 is ahead of it"))
+                         (QUEUED, "mail", "queue mail runs 3 of 3; 1 is ahead of it"))
         host.done(first[0], 1)  # Of a: b was served last, but a is the one with room and turn.
         later = [self.task()]
         self.assertEqual(runs[later[0].run_id], "a")
@@ -138,16 +140,15 @@ class Queues(polosd.Hosted):
         host = self.host("w", "child", queues=[definition("mail", limit=1)])
         parent = self.start(name="mail")
         task = self.task()
-        children = [tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_WORKFLOW, name="child",
-                                        options=common_pb2.StartOptions(queue="mail"))] * 2
+        children = [child("child", queue="mail")] * 2
         host.order(task, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
         self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
         host.park(task, 0)
         for _ in children:
-            child = self.task()
-            self.assertEqual((child.name, child.parent_run_id), ("child", parent))
+            given = self.task()
+            self.assertEqual((given.name, given.parent_run_id), ("child", parent))
             self.assertEqual(self.count("mail")[0], 1)
-            host.done(child, 1)
+            host.done(given, 1)
         again = self.task()
         self.assertEqual(again.run_id, parent)
         host.done(again, 2)
@@ -177,7 +178,7 @@ class Queues(polosd.Hosted):
     def test_a_deadline_in_line_says_so(self):
         self.host("w", queues=[definition("mail", limit=1)])
         self.start(name="mail")
-        run = self.server.wait_ended(self.start(name="mail", run_timeout_ms=50))
+        run = self.server.wait_ended(self.start(name="mail", timeout_ms=50))
         self.assertEqual(run.error.reason, "DEADLINE_EXCEEDED")
         self.assertIn("queue mail runs 1 of 1; it is next", run.error.message)
         self.assertEqual(self.count("mail"), (1, 0))
@@ -248,7 +249,7 @@ class Queues(polosd.Hosted):
         self.assertEqual(self.types(runs[1]), ["RUN_STARTED", "ADMISSION_ASKED"])
         waiting = self.server.get(runs[1]).waiting[0]
         self.assertEqual((waiting.kind, waiting.name, waiting.message),
-                         ("queue", "mail", "queue mail runs 1 of 1; 1 is ahead of it"))
+                         (QUEUED, "mail", "queue mail runs 1 of 1; 1 is ahead of it"))
         host.done(first, "x")
         self.ended(runs[0])
         for run_id in (runs[2], runs[1]):
@@ -278,7 +279,7 @@ class Queues(polosd.Hosted):
         self.assertEqual(held.run_id, second)
         self.answer(first)
         self.assertEqual(self.count("mail"), (1, 1))
-        self.assertEqual(self.server.get(first).waiting[0].kind, "queue")
+        self.assertEqual(self.server.get(first).waiting[0].kind, QUEUED)
         self.assertTrue(self.tasks.empty())
         host.done(held, "x")
         again = self.task()
@@ -316,7 +317,7 @@ class Queues(polosd.Hosted):
         first = self.agent()
         held = self.task()
         fork = self.server.runs.Fork(polosd.runs_pb2.RunServiceForkRequest(
-            run_id=first, after_seq=len(self.server.history(first)))).run_id
+            run_id=first, after_seq=len(self.server.history(first)))).run.id
         self.quiet("mail", 1, 1)
         self.assertEqual(self.types(fork)[-2:], ["ADMISSION_ASKED", "LEASE_LOST"])
         host.done(held, "x")
@@ -330,7 +331,7 @@ class Queues(polosd.Hosted):
         host = self.agents_host(limit=1)
         first, second = self.agent(), self.agent()
         held = self.task()
-        third = self.server.wait_ended(self.agent(run_timeout_ms=50))
+        third = self.server.wait_ended(self.agent(timeout_ms=50))
         self.assertEqual(third.error.reason, "DEADLINE_EXCEEDED")
         self.assertIn("queue mail runs 1 of 1; 1 is ahead of it", third.error.message)
         self.server.runs.Cancel(polosd.runs_pb2.RunServiceCancelRequest(run_id=second))
@@ -345,13 +346,14 @@ class Queues(polosd.Hosted):
         self.server.agent("p", [{"text": "one", "pause": True}, {"text": "two", "pause": True},
                                 {"text": "three"}])
         run = self.server.wait_ended(self.agent("p"))
-        self.assertEqual((run.result_json, run.stop_reason, run.total_steps),
-                         ('"three"', "end", 3))
-        self.assertEqual([step.content for step in self.server.get(run.id).steps],
+        self.assertEqual((run.result_json, run.stop_reason, run.turn_count),
+                         ('"three"', common_pb2.STOP_REASON_END, 3))
+        self.assertEqual([turn.text for turn in self.server.get(run.id).turns],
                          ["one", "two", "three"])
         self.server.agent("q", [{"text": "on", "pause": True}] * 9, max_steps=2)
         run = self.server.wait_ended(self.agent("q"))
-        self.assertEqual((run.stop_reason, run.total_steps), ("max_steps", 2))
+        self.assertEqual((run.stop_reason, run.turn_count),
+                         (common_pb2.STOP_REASON_MAX_TURNS, 2))
 
     def test_a_rate_counts_the_beginnings_of_agents(self):
         self.put("mail", rate=1, period_ms=500)
@@ -370,9 +372,8 @@ class Queues(polosd.Hosted):
         self.host("w", host_id="two")
         self.start(name="mail")
         parent = self.task()
-        options = common_pb2.StartOptions(queue="mail", concurrency_key="k")
-        children = [tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_AGENT, name="a",
-                                        input_json='"hi"', options=options)] * 2
+        children = [child("a", "hi", common_pb2.RUN_KIND_AGENT, queue="mail",
+                          concurrency_key="k")] * 2
         self.hosts[1].order(parent, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
         self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
         self.hosts[1].park(parent, 0)
@@ -424,7 +425,7 @@ class Queues(polosd.Hosted):
         self.put("mail", limit=50, per_key=1)
         call = self.server.workflows.Start.future
         pending = [call(workflows_pb2.WorkflowServiceStartRequest(
-            workflow_id="w", options=common_pb2.StartOptions(queue="mail", concurrency_key=str(i))))
+            workflow_id="w", options=options_of(queue="mail", concurrency_key=str(i))))
             for i in range(count)]
         for one in pending:
             one.result()

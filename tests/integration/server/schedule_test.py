@@ -59,7 +59,7 @@ class Schedules(unittest.TestCase):
             workflows_pb2.WorkflowServiceListSchedulesRequest(**fields)).schedules
 
     def runs(self):
-        return self.server.runs.List(runs_pb2.RunServiceListRequest(name="tick")).runs
+        return self.server.list(name="tick").runs
 
     def host(self):
         tasks = queue.Queue()

@@ -8,7 +8,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import common_pb2, runs_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import child, common_pb2, runs_pb2, tools_pb2, workflows_pb2
 
 MIB = 1 << 20
 STEPS = 40
@@ -42,7 +42,7 @@ class Sizes(polosd.Hosted):
         self.server.kill()
         self.server.start()
         run = self.server.get(run_id)
-        self.assertEqual((run.status, run.total_steps), (common_pb2.RUN_STATUS_COMPLETED, STEPS))
+        self.assertEqual((run.status, run.step_count), (common_pb2.RUN_STATUS_COMPLETED, STEPS))
         self.check_history(run_id)
 
     def test_what_has_no_room_is_named(self):
@@ -94,8 +94,7 @@ class Sizes(polosd.Hosted):
             elif task.steps:
                 host.done(task, len(json.loads(task.steps[0].outcome.value_json)))
             else:
-                spec = tools_pb2.ChildSpec(kind=common_pb2.RUN_KIND_WORKFLOW, name="child",
-                                           input_json="null")
+                spec = child("child")
                 host.order(task, "c", invoke=tools_pb2.Invoke(wait=True, children=[spec] * 70))
 
         host = self.host(workflows=["parent", "child"], work=work, slots=8)

@@ -9,7 +9,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import common_pb2, runs_pb2, tools_pb2
+from tests.lib.polosd import child, common_pb2, runs_pb2, tools_pb2
 
 STACK_BYTES = 1 << 20  # A thread's; what is done by calls that nest would not fit.
 DEPTH = 1500
@@ -18,9 +18,8 @@ CANCELLED = common_pb2.RUN_STATUS_CANCELLED
 
 
 def start_of(name, count=1, wait=True):
-    child = tools_pb2.ChildSpec(
-        kind=common_pb2.RUN_KIND_WORKFLOW, name=name, input_json="null")
-    return tools_pb2.Invoke(wait=wait, children=[child] * count)
+    spec = child(name)
+    return tools_pb2.Invoke(wait=wait, children=[spec] * count)
 
 
 class Trees(polosd.Hosted):
@@ -146,8 +145,7 @@ class Trees(polosd.Hosted):
             host.outcomes.get(timeout=20)
         page = ""
         while True:
-            listed = self.server.runs.List(runs_pb2.RunServiceListRequest(
-                parent_run_id=root, page_size=500, page_token=page))
+            listed = self.server.list(parent_run_id=root, page_size=500, page_token=page)
             children += [run.id for run in listed.runs]
             page = listed.next_page_token
             if not page:

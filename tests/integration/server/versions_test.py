@@ -87,14 +87,13 @@ class Versions(polosd.Hosted):
         self.assertEqual(self.listed("v3"), [])
 
     def listed(self, deployment, **fields):
-        return [run.id for run in self.server.runs.List(runs_pb2.RunServiceListRequest(
-            deployment=deployment, **fields)).runs]
+        return [run.id for run in self.server.list(deployment=deployment, **fields).runs]
 
     def test_a_run_is_listed_under_the_deployment_it_went_over_to(self):
         old = self.host("v1")
         run_id = self.begin(old)
         waiting = common_pb2.RUN_STATUS_WAITING
-        self.assertEqual(self.listed("v1", status=waiting), [run_id])
+        self.assertEqual(self.listed("v1", statuses=[waiting]), [run_id])
         old.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="old")))
         old.close()
         new = self.host("v2")
@@ -119,7 +118,7 @@ class Versions(polosd.Hosted):
         self.host("v2")
         self.resume(run_id, "ask")
         [waiting] = self.server.get(run_id).waiting
-        self.assertEqual(waiting.kind, "workflow")
+        self.assertEqual(waiting.kind, common_pb2.Waiting.KIND_HOST)
         self.assertIn("others that offer workflow w have other code", waiting.message)
         old.done(busy, 1)
         old.done(self.task_of(old), 2)
@@ -205,7 +204,8 @@ class Versions(polosd.Hosted):
         self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
         self.assertEqual((run.deployment, run.retry_count), ("v1", 0))
         [waiting] = run.waiting
-        self.assertEqual((waiting.kind, waiting.name), ("code", "w"))
+        self.assertEqual((waiting.kind, waiting.name),
+                         (common_pb2.Waiting.KIND_CODE, "w"))
         self.assertIn("does not fit its history", waiting.message)
         self.assertIn(MISFIT, waiting.message)
         good = self.host("v1", "host-v1-again")
@@ -244,7 +244,7 @@ class Versions(polosd.Hosted):
         bad.failed(self.task_of(bad), "NON_DETERMINISM", MISFIT)
         self.until(run_id, "TASK_FAILED")
         kinds = sorted(waiting.kind for waiting in self.server.get(run_id).waiting)
-        self.assertEqual(kinds, ["code", "suspension"])
+        self.assertEqual(kinds, [common_pb2.Waiting.KIND_CODE, common_pb2.Waiting.KIND_SUSPENSION])
         self.server.kill()  # Nor does a kill lose anything.
         bad.close()
         self.server.start()
@@ -266,7 +266,8 @@ class Versions(polosd.Hosted):
         old.failed(task, "NON_DETERMINISM", MISFIT)
         self.until(run_id, "TASK_FAILED")
         [waiting] = self.server.get(run_id).waiting
-        self.assertEqual((waiting.kind, waiting.name), ("code", "t"))
+        self.assertEqual((waiting.kind, waiting.name),
+                         (common_pb2.Waiting.KIND_CODE, "t"))
         self.assertIn(MISFIT, waiting.message)
         new = self.host("v2", workflows=[], tools=["t"])
         new.done(self.task_of(new), 7)

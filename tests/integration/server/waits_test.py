@@ -10,11 +10,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import common_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
-
-
-def child(name, value=None, kind=common_pb2.RUN_KIND_WORKFLOW):
-    return tools_pb2.ChildSpec(kind=kind, name=name, input_json=json.dumps(value))
+from tests.lib.polosd import (child, common_pb2, options_of, runs_pb2, suspend_pb2, tools_pb2,
+                              waiting_of, workflows_pb2)
 
 
 class Waits(polosd.Hosted):
@@ -52,7 +49,7 @@ class Waits(polosd.Hosted):
                          (run_id, "ask", '{"q":1}', True))
         run = self.server.get(run_id)
         self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
-        self.assertEqual((run.waiting[-1].kind, run.waiting[-1].name), ("suspension", "ask"))
+        self.assertEqual(waiting_of(run)[-1], ("SUSPENSION", "ask"))
         self.assertTrue(self.resume(run_id, "ask", {"yes": True}).accepted)
         self.assertEqual(self.outcome(host), {"data": {"yes": True}, "resumed_by": "tester"})
         again = self.resume(run_id, "ask", {"yes": False})
@@ -134,7 +131,7 @@ class Waits(polosd.Hosted):
         self.assertEqual([(r["status"], r.get("result")) for r in results],
                          [("completed", 2), ("failed", None), ("completed", "hello")])
         self.assertEqual(results[1]["error"]["message"], "no good")
-        family = self.server.runs.List(runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs
+        family = self.server.list(parent_run_id=run_id).runs
         self.assertEqual(sorted(r.name for r in family), ["bad", "good", "talker"])
         self.assertEqual(host.refused, [])
 
@@ -163,7 +160,7 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.outcome(host), first)
         kid = self.task()
         self.assertEqual((kid.name, kid.parent_run_id), ("kid", run_id))
-        family = self.server.runs.List(runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs
+        family = self.server.list(parent_run_id=run_id).runs
         self.assertEqual([r.id for r in family], [first[0]["run_id"]])
 
     def test_a_cancelled_tree_ends_and_its_code_cleans_up(self):
@@ -325,7 +322,7 @@ class Waits(polosd.Hosted):
         forks = {}
         for seq in (2, asked, answered):
             forks[seq] = self.server.runs.Fork(
-                runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=seq)).run_id
+                runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=seq)).run.id
         given = {self.task().run_id for _ in (2, answered)}  # That which is asked waits for it.
         given.add(self.task().run_id)
         self.assertEqual(given, set(forks.values()))
@@ -333,7 +330,7 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.told(forks[asked], "ask", 2), self.NOW)
         self.assertEqual(self.told(forks[answered], "ask", 2), self.SECOND)
         kept = self.server.runs.Fork(runs_pb2.RunServiceForkRequest(
-            run_id=forks[2], after_seq=len(self.server.history(forks[2])))).run_id
+            run_id=forks[2], after_seq=len(self.server.history(forks[2])))).run.id
         self.assertEqual(self.told(kept, "ask", 3), self.EARLY_AGAIN)
         self.ask(host, self.task())
         self.until(kept, "WAIT_SETTLED")
@@ -349,8 +346,7 @@ class Waits(polosd.Hosted):
         return run_id, task, {each.name: each for each in found}
 
     def children_of(self, run_id):
-        return sorted(run.id for run in self.server.runs.List(
-            runs_pb2.RunServiceListRequest(parent_run_id=run_id)).runs)
+        return sorted(run.id for run in self.server.list(parent_run_id=run_id).runs)
 
     def test_an_attempt_that_is_tried_again_keeps_its_children(self):
         host = self.host("w", "a", "b")
@@ -512,7 +508,7 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
         settled = [e.seq for e in self.server.history(run_id) if e.type == "STEP_SETTLED"]
         fork_id = self.server.runs.Fork(
-            runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=settled[0])).run_id
+            runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=settled[0])).run.id
         forked = self.task()
         self.assertEqual((forked.run_id, [s.key for s in forked.steps]), (fork_id, ["a"]))
         host.done(forked, "forked")
@@ -530,7 +526,7 @@ class Waits(polosd.Hosted):
     def test_state_is_durable_with_the_step_that_changed_it(self):
         host = self.host("w")
         request = workflows_pb2.WorkflowServiceStartRequest(
-            workflow_id="w", options=common_pb2.StartOptions(initial_state_json='{"n":0}'))
+            workflow_id="w", options=options_of(initial_state_json='{"n":0}'))
         run_id = self.server.workflows.Start(request).run_id
         task = self.task()
         self.assertEqual(task.state_json, '{"n":0}')

@@ -10,7 +10,43 @@ import grpc
 from tests.lib.polosd import common_pb2, runs_pb2, suspend_pb2, workflows_pb2
 
 # "Message.field" of today -> what it was called when the files were written.
-RENAMED = {}
+RENAMED = {
+    "Run.turns": "steps",
+    "Run.created_at": "created_at_ms",
+    "Run.ended_at": "ended_at_ms",
+    "Run.deadline": "deadline_ms",
+    "Run.run_timeout": "run_timeout_ms",
+    "Turn.text": "content",
+    "ToolResult.name": "tool_name",
+    "Waiting.since": "since_ms",
+    "Waiting.deadline": "deadline_ms",
+}
+STOPS = {"MAX_TURNS": "max_steps", "UNSPECIFIED": ""}
+WAITS = {"CHILDREN": "child", "PLACE": "model"}
+
+
+def run_then(run, found):
+    """What the fields of a run said that are told in another way today."""
+    found["total_steps"] = run.turn_count + run.step_count
+    found["steps_left_out"] = run.turn_count - len(run.turns)
+    stop = common_pb2.StopReason.Name(run.stop_reason)[len("STOP_REASON_"):]
+    found["stop_reason"] = STOPS.get(stop, stop.lower())
+    for wait, told in zip(run.waiting, found["waiting"]):
+        kind = common_pb2.Waiting.Kind.Name(wait.kind)[len("KIND_"):]
+        told["kind"] = WAITS.get(kind, kind.lower())
+        if kind in ("TASK", "HOST"):
+            told["kind"] = "workflow" if run.kind == common_pb2.RUN_KIND_WORKFLOW else "tool"
+        told["name"] = wait.name or wait.step_key
+
+
+def turn_then(turn, found):
+    """A result repeated what its call had been given."""
+    given = {call.call_id: call.arguments_json for call in turn.tool_calls}
+    for result in found["tool_results"]:
+        result["arguments_json"] = given[result["call_id"]]
+
+
+THEN = {"Run": run_then, "Turn": turn_then}
 # An event's name of today -> what it was called then.
 RENAMED_EVENTS = {"ADMISSION_ASKED": "TURN_ASKED", "ADMISSION_GIVEN": "TURN_GIVEN"}
 # Not compared: sentences for people that are made when somebody asks.
@@ -39,7 +75,7 @@ def ask(server, topics):
 
 def listed(server, **fields):
     return [run["id"] for run in paged(server.runs.List, runs_pb2.RunServiceListRequest, "runs",
-                                       **fields)]
+                                       filter=runs_pb2.RunFilter(**fields))]
 
 
 def lists(server, runs):
@@ -47,8 +83,8 @@ def lists(server, runs):
     for kind in ("AGENT", "WORKFLOW", "TOOL"):
         found["kind " + kind] = listed(server, kind=getattr(common_pb2, "RUN_KIND_" + kind))
     for status in ("COMPLETED", "FAILED", "CANCELLED"):
-        found["status " + status] = listed(server,
-                                           status=getattr(common_pb2, "RUN_STATUS_" + status))
+        found["status " + status] = listed(
+            server, statuses=[getattr(common_pb2, "RUN_STATUS_" + status)])
     for deployment in ("one", "two"):
         found["deployment " + deployment] = listed(server, deployment=deployment)
     found["name kid"] = listed(server, name="kid")
@@ -95,10 +131,14 @@ def plain(message):
         value = getattr(message, field.name)
         if isinstance(value, collections.abc.MutableSequence):
             found[name] = [plain_value(field, each) for each in value]
+        elif field.message_type is not None and field.message_type.file.package != "polos.v1":
+            found[name] = value.ToMilliseconds()  # An instant or a length; 0: not set.
         elif field.message_type is not None and not message.HasField(field.name):
             found[name] = None
         else:
             found[name] = plain_value(field, value)
+    if message.DESCRIPTOR.name in THEN:
+        THEN[message.DESCRIPTOR.name](message, found)
     return found
 
 

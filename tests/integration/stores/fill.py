@@ -20,8 +20,8 @@ import grpc
 from tests.integration.stores import answers, programs
 from tests.integration.stores.programs import TOOL, Code
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2,
-                              workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, options_of, runs_pb2, suspend_pb2,
+                              tools_pb2, workflows_pb2)
 
 CLOCK = os.path.abspath(os.environ.get("CLOCK_LIBRARY", "tests/lib/libclock.so"))
 DUMP = os.path.abspath(os.environ.get("STORE_DUMP", "tests/lib/store_dump"))
@@ -86,16 +86,21 @@ class Fill:
         self.hosts.remove(host)
         host.close()
 
-    def start(self, label, name="", value=None, kind=common_pb2.RUN_KIND_WORKFLOW, **options):
+    def start(self, label, name="", value=None, **options):
         self.runs[label] = self.server.workflows.Start(workflows_pb2.WorkflowServiceStartRequest(
-            workflow_id=name or label, input_json=json.dumps(value), kind=kind,
-            options=common_pb2.StartOptions(idempotency_key=label, **options))).run_id
+            workflow_id=name or label, input_json=json.dumps(value),
+            options=options_of(label, **options))).run_id
+        return self.runs[label]
+
+    def start_tool(self, label, name="", value=None):
+        self.runs[label] = self.server.tools.Start(tools_pb2.ToolServiceStartRequest(
+            tool_id=name or label, input_json=json.dumps(value), options=options_of(label))).run_id
         return self.runs[label]
 
     def talk(self, label, name="", text="hello", options="", **start):
         self.runs[label] = self.server.agents.Start(agents_pb2.AgentServiceStartRequest(
-            agent_id=name or label, input=text, provider_options_json=options,
-            options=common_pb2.StartOptions(idempotency_key=label, **start))).run_id
+            agent_id=name or label, input=text,
+            options=options_of(label, provider_options_json=options, **start))).run_id
         return self.runs[label]
 
     def publish(self, topic, *values, key="", event_type=""):
@@ -113,7 +118,7 @@ class Fill:
 
     def fork(self, label, of, after_seq):
         self.runs[label] = self.server.runs.Fork(runs_pb2.RunServiceForkRequest(
-            run_id=self.runs[of], after_seq=after_seq)).run_id
+            run_id=self.runs[of], after_seq=after_seq)).run.id
 
     def retry(self, label, of):
         self.runs[label] = self.server.runs.Retry(
@@ -244,11 +249,11 @@ class Fill:
 
     def workflows(self):
         self.start("steps", value={"n": 1}, initial_state_json='{"done":0}', session_id="s")
-        self.start("fails", max_retries=-1)
+        self.start("fails", max_retries=0)
         self.start("flaky")
         self.start("lapsed")
-        self.start("tool-alone", "add", {"a": 20, "b": 22}, kind=common_pb2.RUN_KIND_TOOL)
-        self.start("tool-failed", "bad_tool", kind=common_pb2.RUN_KIND_TOOL, max_retries=-1)
+        self.start_tool("tool-alone", "add", {"a": 20, "b": 22})
+        self.start_tool("tool-failed", "bad_tool")
         self.start("speaker")
         self.start("answered", "asker", 1)
         self.until("answered", "TASK_PARKED")
@@ -283,7 +288,7 @@ class Fill:
         self.start("parent")
         self.until("parent", "TASK_PARKED")
         programs.FAILING.add("begetter")
-        self.start("begetter", max_retries=-1)
+        self.start("begetter", max_retries=0)
         self.ended("begetter", "FAILED")
         programs.FAILING.clear()
         self.retry("heir", "begetter")
@@ -339,7 +344,7 @@ class Fill:
         self.ended("ticked")
 
     def find(self, name):
-        return self.server.runs.List(runs_pb2.RunServiceListRequest(name=name)).runs
+        return self.server.list(name=name).runs
 
     def queues(self):
         for label, options in (

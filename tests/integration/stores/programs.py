@@ -7,7 +7,7 @@ import collections
 import json
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, child, common_pb2, tools_pb2
 
 HOUR_MS = 3600 * 1000
 LONG = 150  # Steps: more than a snapshot is apart.
@@ -37,10 +37,9 @@ def sleep(until_ms):
 
 
 def invoke(*names, wait=True, value=None, **options):
-    children = [tools_pb2.ChildSpec(
-        kind=getattr(common_pb2, "RUN_KIND_AGENT" if name == "talker" else "RUN_KIND_WORKFLOW"),
-        name=name, input_json=json.dumps("hi" if name == "talker" else value),
-        options=common_pb2.StartOptions(**options)) for name in names]
+    children = [
+        child(name, "hi", common_pb2.RUN_KIND_AGENT, **options) if name == "talker"
+        else child(name, value, **options) for name in names]
     return {"invoke": tools_pb2.Invoke(children=children, wait=wait)}
 
 

@@ -154,8 +154,8 @@ static void deltas(void **state)
     assert_string_equal(got->position, "9.3.2.480");
     assert_int_equal(got->delta->effect_id, 3);
     assert_int_equal(got->delta->attempt, 2);
-    assert_int_equal(got->delta->step, 4);
-    assert_int_equal(got->delta->kind, POLOS__V1__DELTA__KIND__KIND_REASONING);
+    assert_int_equal(got->delta->turn, 4);
+    assert_int_equal(got->delta->kind, POLOS__V1__DELTA_KIND__DELTA_KIND_REASONING);
     assert_string_equal(got->delta->text, "hm");
     polos__v1__run_service_watch_response__free_unpacked(got, NULL);
     got = unpacked(api_format()->caught_up(12));

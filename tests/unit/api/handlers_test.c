@@ -98,7 +98,11 @@ static void a_caller_that_goes_away_stops_nothing(void **state)
         world_model_says(&world, "to nobody");
         world_rounds(&world);
         Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
-        list.status = POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED;
+        Polos__V1__RunStatus completed = POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED;
+        Polos__V1__RunFilter filter = POLOS__V1__RUN_FILTER__INIT;
+        filter.n_statuses = 1;
+        filter.statuses = &completed;
+        list.filter = &filter;
         Polos__V1__RunServiceListResponse *runs =
             world_ask(&world, "/polos.v1.RunService/List", &list.base, CODE_OK);
         assert_int_equal(runs->n_runs, 1);
@@ -122,11 +126,9 @@ static void the_same_key_finds_the_same_run(void **state)
     request.options = &options;
     const char *path = "/polos.v1.AgentService/Start";
     Polos__V1__AgentServiceStartResponse *first = world_ask(&world, path, &request.base, CODE_OK);
-    assert_false(first->existed);
-    request.input = (char *)"";
-    request.input_json = (char *)"\"hello\""; /* The same, in other words. */
+    assert_int_equal(first->outcome, POLOS__V1__START_OUTCOME__START_OUTCOME_STARTED);
     Polos__V1__AgentServiceStartResponse *second = world_ask(&world, path, &request.base, CODE_OK);
-    assert_true(second->existed);
+    assert_int_equal(second->outcome, POLOS__V1__START_OUTCOME__START_OUTCOME_FOUND);
     assert_string_equal(first->run_id, second->run_id);
     assert_int_equal(world.model_calls, 1);
     /* Run with the key waits for the run that Start began. */
@@ -142,11 +144,11 @@ static void the_same_key_finds_the_same_run(void **state)
     assert_string_equal(ended->run->id, first->run_id);
     free_message(ended);
     simulated_call_release(call);
-    request.input_json = (char *)"\"something else\"";
+    request.input = (char *)"something else";
     world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
                   "options.idempotency_key");
     options.session_id = (char *)"other";
-    request.input_json = (char *)"\"hello\"";
+    request.input = (char *)"hello";
     world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
                   "options.idempotency_key");
     free_message(first);
@@ -164,30 +166,24 @@ static void a_bad_start_names_the_field(void **state)
     static const struct {
         const char *agent_id;
         const char *input;
-        const char *input_json;
         const char *options_json;
         const char *session_id;
-        int64_t timeout_ms;
+        int64_t timeout_s;
         enum code code;
         const char *reason;
         const char *field;
     } rows[] = {
-        {"", "x", "", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent_id"},
-        {"a/b", "x", "", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent_id"},
-        {"nobody", "x", "", "", "", 0, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id"},
-        {"helper", "", "", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input"},
-        {"helper", "x", "\"x\"", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input"},
-        {"helper", long_text, "", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input"},
-        {"helper", "", "{", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input_json"},
-        {"helper", "", "12", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input_json"},
-        {"helper", "x", "", "[]", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-         "provider_options_json"},
-        {"helper", "x", "", "", label, 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-         "options.session_id"},
-        {"helper", "x", "", "", "", -1, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-         "options.run_timeout_ms"},
-        {"helper", "x", "", "", "", 31622400001, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-         "options.run_timeout_ms"},
+        {"", "x", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent_id"},
+        {"a/b", "x", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent_id"},
+        {"nobody", "x", "", "", 0, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id"},
+        {"helper", "", "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input"},
+        {"helper", long_text, "", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "input"},
+        {"helper", "x", "[]", "", 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+         "options.provider_options_json"},
+        {"helper", "x", "", label, 0, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "options.session_id"},
+        {"helper", "x", "", "", -1, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "options.run_timeout"},
+        {"helper", "x", "", "", 31622401, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+         "options.run_timeout"},
     };
     struct world world;
     world_init(&world, 0);
@@ -195,12 +191,13 @@ static void a_bad_start_names_the_field(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
         options.session_id = (char *)rows[i].session_id;
-        options.run_timeout_ms = rows[i].timeout_ms;
+        Google__Protobuf__Duration timeout = {
+            PROTOBUF_C_MESSAGE_INIT(&google__protobuf__duration__descriptor), rows[i].timeout_s, 0};
+        options.run_timeout = &timeout;
+        options.provider_options_json = (char *)rows[i].options_json;
         Polos__V1__AgentServiceStartRequest request = POLOS__V1__AGENT_SERVICE_START_REQUEST__INIT;
         request.agent_id = (char *)rows[i].agent_id;
         request.input = (char *)rows[i].input;
-        request.input_json = (char *)rows[i].input_json;
-        request.provider_options_json = (char *)rows[i].options_json;
         request.options = &options;
         world_refused(&world, "/polos.v1.AgentService/Start", &request.base, rows[i].code,
                       rows[i].reason, rows[i].field);
@@ -421,7 +418,7 @@ static struct simulated_call *watch(struct world *world, char *run_id, const cha
 {
     Polos__V1__RunServiceWatchRequest request = POLOS__V1__RUN_SERVICE_WATCH_REQUEST__INIT;
     request.run_id = run_id;
-    request.from_position = (char *)position;
+    request.position = (char *)position;
     request.deltas = true;
     return simulated_call_start(&world->api, "/polos.v1.RunService/Watch", &request.base);
 }
@@ -522,9 +519,9 @@ static void a_bad_watch_is_refused(void **state)
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "run_id");
     request.run_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10";
     world_refused(&world, path, &request.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
-    request.from_position = (char *)"end";
+    request.position = (char *)"end";
     struct simulated_call *call = simulated_call_start(&world.api, path, &request.base);
-    assert_true(str_is(call->error.field, "from_position"));
+    assert_true(str_is(call->error.field, "position"));
     simulated_call_closed(call); /* Late: the partition has never heard of this watcher. */
     world_rounds(&world);
     simulated_call_release(call);
@@ -660,19 +657,6 @@ static void a_host_that_goes_away_is_let_go(void **state)
     }
 }
 
-static void agents_are_no_workflows(void **state)
-{
-    (void)state;
-    struct world world;
-    world_init(&world, 0);
-    Polos__V1__WorkflowServiceStartRequest start = POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
-    start.workflow_id = (char *)"flow";
-    start.kind = POLOS__V1__RUN_KIND__RUN_KIND_AGENT;
-    world_refused(&world, "/polos.v1.WorkflowService/Start", &start.base, CODE_INVALID_ARGUMENT,
-                  "INVALID_FIELD", "kind");
-    world_fini(&world);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -694,7 +678,6 @@ int main(void)
         cmocka_unit_test(a_host_takes_work),
         cmocka_unit_test(a_host_that_breaks_the_rules_is_told),
         cmocka_unit_test(a_host_that_goes_away_is_let_go),
-        cmocka_unit_test(agents_are_no_workflows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

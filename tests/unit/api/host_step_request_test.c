@@ -198,8 +198,11 @@ static void resumes(void **state)
 /* An order of three children: an agent, a workflow and a tool. */
 struct family {
     Polos__V1__StartOptions options;
-    Polos__V1__ChildSpec specs[3];
-    Polos__V1__ChildSpec *children[3];
+    Polos__V1__StartOptions agent_options;
+    Google__Protobuf__Duration timeout;
+    Polos__V1__RetryPolicy retry;
+    Polos__V1__RunSpec specs[3];
+    Polos__V1__RunSpec *children[3];
     Polos__V1__Invoke invoke;
     Polos__V1__Order order;
 };
@@ -212,13 +215,17 @@ static void family_init(struct family *family)
         POLOS__V1__RUN_KIND__RUN_KIND_TOOL,
     };
     polos__v1__start_options__init(&family->options);
+    polos__v1__start_options__init(&family->agent_options);
+    google__protobuf__duration__init(&family->timeout);
+    polos__v1__retry_policy__init(&family->retry);
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        polos__v1__child_spec__init(&family->specs[i]);
+        polos__v1__run_spec__init(&family->specs[i]);
         family->specs[i].kind = kinds[i];
         family->specs[i].name = (char *)"child";
         family->children[i] = &family->specs[i];
     }
-    family->specs[0].input_json = (char *)"\"hello\"";
+    family->specs[0].input = (char *)"hello";
+    family->specs[0].options = &family->agent_options;
     family->specs[1].options = &family->options;
     polos__v1__invoke__init(&family->invoke);
     family->invoke.children = family->children;
@@ -233,15 +240,16 @@ static void invokes(void **state)
     (void)state;
     struct family family;
     family_init(&family);
-    family.specs[0].provider_options_json = (char *)"{\"top_p\": 1}";
+    family.agent_options.provider_options_json = (char *)"{\"top_p\": 1}";
     family.specs[2].input_json = (char *)"{\"n\":  1}";
-    family.options.run_timeout_ms = 9;
+    family.timeout.nanos = 9000000;
+    family.options.run_timeout = &family.timeout;
     family.options.session_id = (char *)"s";
     family.options.user_id = (char *)"u";
     family.options.conversation_id = (char *)"c";
     family.options.idempotency_key = (char *)"ignored";
     family.options.initial_state_json = (char *)"{}";
-    family.options.max_retries = -7;
+    family.options.retry = &family.retry; /* Of 0: none at all. */
     family.invoke.wait = true;
     struct taken taken;
     fine(&taken, &family.order);
@@ -271,7 +279,7 @@ static void invokes(void **state)
 static void how_many_children(void **state)
 {
     (void)state;
-    static Polos__V1__ChildSpec *many[HOST_CHILDREN_MAX + 1];
+    static Polos__V1__RunSpec *many[HOST_CHILDREN_MAX + 1];
     struct family family;
     family_init(&family);
     for (size_t i = 0; i < COUNT_OF(many); i++) {
@@ -305,17 +313,25 @@ static void bad_children(void **state)
     family.specs[1].name = (char *)"a flow";
     fault(&family.order, "order.invoke.children[1].name",
           "\"a flow\" is no name: use 1 to 128 letters, digits, '_', '-' or '.'");
-    family.specs[0].input_json = (char *)""; /* An agent has to be told something. */
-    fault(&family.order, "order.invoke.children[0].input_json", "it is required, as JSON text");
+    family.specs[0].input = (char *)""; /* An agent has to be told something. */
+    fault(&family.order, "order.invoke.children[0].input",
+          "it is required: say something in input or messages");
+    family.specs[0].input_json = (char *)"1";
+    fault(&family.order, "order.invoke.children[0].input_json",
+          "leave it empty: say something to an agent in input or messages");
+    family_init(&family);
+    family.specs[1].input = (char *)"hello";
+    fault(&family.order, "order.invoke.children[1].input",
+          "leave it empty: what is no agent is started with input_json");
     family_init(&family);
     family.specs[2].input_json = text_of_len(JSON_BYTES_MAX + 1);
     fault(&family.order, "order.invoke.children[2].input_json",
           "it has 101 bytes, the limit is 100");
-    family.specs[1].provider_options_json = (char *)"{}";
-    fault(&family.order, "order.invoke.children[1].provider_options_json",
+    family.options.provider_options_json = (char *)"{}";
+    fault(&family.order, "order.invoke.children[1].options.provider_options_json",
           "leave it empty: only agents have provider options");
-    family.specs[0].provider_options_json = (char *)"[]";
-    fault(&family.order, "order.invoke.children[0].provider_options_json",
+    family.agent_options.provider_options_json = (char *)"[]";
+    fault(&family.order, "order.invoke.children[0].options.provider_options_json",
           "it has to be a JSON object, such as {\"top_p\": 0.9}");
 }
 
@@ -324,15 +340,17 @@ static void bad_options(void **state)
     (void)state;
     struct family family;
     family_init(&family);
-    family.options.max_retries = OPTIONS_RETRIES_MAX + 1;
-    fault(&family.order, "order.invoke.children[1].options.max_retries",
-          "101 is over 100, the most there is");
+    family.options.retry = &family.retry;
+    family.retry.max_retries = OPTIONS_RETRIES_MAX + 1;
+    fault(&family.order, "order.invoke.children[1].options.retry.max_retries",
+          "101 is not in 0 to 100");
     family.options.initial_state_json = text_of_len(OPTIONS_STATE_BYTES_MAX + 1);
     fault(&family.order, "order.invoke.children[1].options.initial_state_json",
           "it has 1048577 bytes, the limit is 1048576");
-    family.options.run_timeout_ms = -1;
-    fault(&family.order, "order.invoke.children[1].options.run_timeout_ms",
-          "-1 is not in 0 to 31622400000");
+    family.options.run_timeout = &family.timeout;
+    family.timeout.seconds = -1;
+    fault(&family.order, "order.invoke.children[1].options.run_timeout",
+          "it is a length of 0.000 to 31622400.000 seconds");
     family.options.user_id = (char *)text_of_len(CHECK_LABEL_BYTES_MAX + 1);
     fault(&family.order, "order.invoke.children[1].options.user_id",
           "it has 201 bytes, the limit is 200");
@@ -343,8 +361,9 @@ static void bad_options(void **state)
           "leave it empty: agents have no state");
     family.specs[0].options = NULL;
     family.specs[2].options = &family.options;
-    family.options.max_retries = 1;
-    fault(&family.order, "order.invoke.children[2].options.max_retries",
+    family.options.retry = &family.retry;
+    family.retry.max_retries = 1;
+    fault(&family.order, "order.invoke.children[2].options.retry.max_retries",
           "leave it 0: only workflows are tried again");
 }
 

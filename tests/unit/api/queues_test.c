@@ -194,7 +194,7 @@ static void says_that_it_waits_for_its_turn(void **state)
         world_ask(&world, "/polos.v1.RunService/Get", &get.base, CODE_OK);
     assert_int_equal(got->run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
     assert_int_equal(got->run->n_waiting, 1);
-    assert_string_equal(got->run->waiting[0]->kind, "queue");
+    assert_int_equal(got->run->waiting[0]->kind, POLOS__V1__WAITING__KIND__KIND_QUEUE);
     assert_string_equal(got->run->waiting[0]->name, "mail");
     assert_string_equal(got->run->waiting[0]->message,
                         "queue mail runs 1 of 1 for key acme; it is next");

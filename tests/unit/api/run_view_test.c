@@ -160,10 +160,10 @@ static void an_agent_with_tools(void **state)
     tell_started(&story, STR("\"Paris?\""));
     tell_two_calls(&story);
     Polos__V1__Run *run = view(&story);
-    assert_int_equal(run->n_steps, 1);
-    assert_int_equal(run->steps[0]->n_tool_calls, 2);
-    assert_int_equal(run->steps[0]->n_tool_results, 1); /* The other one is at work. */
-    assert_string_equal(run->steps[0]->tool_results[0]->call_id, "b");
+    assert_int_equal(run->n_turns, 1);
+    assert_int_equal(run->turns[0]->n_tool_calls, 2);
+    assert_int_equal(run->turns[0]->n_tool_results, 1); /* The other one is at work. */
+    assert_string_equal(run->turns[0]->tool_results[0]->call_id, "b");
     assert_string_equal(run->result_json, "");
     struct event first = settled(2, (struct outcome){.failed = true,
                                                      .error_type = STR("KeyError"),
@@ -176,7 +176,7 @@ static void an_agent_with_tools(void **state)
     };
     tell(&story, last, COUNT_OF(last));
     story.facts.state.state = RUN_COMPLETED;
-    story.facts.state.steps = 2;
+    story.facts.state.turns = 2;
     story.facts.state.input_tokens = 20;
     story.facts.state.output_tokens = 10;
     story.facts.state.timeout_ms = 60000;
@@ -189,29 +189,30 @@ static void an_agent_with_tools(void **state)
     assert_string_equal(run->conversation_id, "c");
     assert_string_equal(run->queue, "q");
     assert_string_equal(run->concurrency_key, "k");
-    assert_int_equal(run->run_timeout_ms, 60000);
+    assert_int_equal(run->run_timeout->seconds, 60);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_COMPLETED);
     assert_string_equal(run->result_json, "\"21 \\\"degrees\\\"\"");
-    assert_string_equal(run->stop_reason, "end");
-    assert_int_equal(run->total_steps, 2);
+    assert_int_equal(run->stop_reason, POLOS__V1__STOP_REASON__STOP_REASON_END);
+    assert_int_equal(run->turn_count, 2);
     assert_int_equal(run->usage->total_tokens, 30);
     assert_false(run->usage->incomplete);
     assert_int_equal(run->n_waiting, 0);
     assert_int_equal(run->last_seq, story.facts.state.seq);
-    assert_int_equal(run->n_steps, 2);
-    const Polos__V1__Step *step = run->steps[0];
-    assert_int_equal(step->number, 1);
-    assert_string_equal(step->content, "Let me see.");
-    assert_int_equal(step->usage->reasoning_tokens, 2);
-    assert_int_equal(step->n_tool_results, 2);
-    assert_string_equal(step->tool_results[0]->call_id, "a"); /* In the order of the calls. */
-    assert_string_equal(step->tool_results[0]->error->reason, "KeyError");
-    assert_string_equal(step->tool_results[0]->error->message, "no such city");
-    assert_string_equal(step->tool_results[0]->result_json, "");
-    assert_string_equal(step->tool_results[1]->result_json, "{\"t\":21}");
-    assert_string_equal(step->tool_results[1]->arguments_json, "{\"n\":2}");
-    assert_int_equal(run->steps[1]->number, 2);
-    assert_int_equal(run->steps[1]->n_tool_calls, 0);
+    assert_int_equal(run->n_turns, 2);
+    const Polos__V1__Turn *turn = run->turns[0];
+    assert_int_equal(turn->number, 1);
+    assert_string_equal(turn->text, "Let me see.");
+    assert_int_equal(turn->usage->reasoning_tokens, 2);
+    assert_int_equal(turn->n_tool_results, 2);
+    assert_string_equal(turn->tool_results[0]->call_id, "a"); /* In the order of the calls. */
+    assert_string_equal(turn->tool_results[0]->error->reason, "KeyError");
+    assert_string_equal(turn->tool_results[0]->error->message, "no such city");
+    assert_string_equal(turn->tool_results[0]->result_json, "");
+    assert_string_equal(turn->tool_results[1]->result_json, "{\"t\":21}");
+    assert_string_equal(turn->tool_results[1]->name, turn->tool_calls[1]->name);
+    assert_string_equal(turn->model, "scripted/m");
+    assert_int_equal(run->turns[1]->number, 2);
+    assert_int_equal(run->turns[1]->n_tool_calls, 0);
     story_fini(&story);
 }
 
@@ -250,10 +251,11 @@ static void old_steps_make_room(void **state)
         tell(&story, &reply, 1);
     }
     Polos__V1__Run *run = view(&story);
-    assert_int_equal(run->n_steps, KEPT);
-    assert_int_equal(run->steps_left_out, TURNS - KEPT);
-    assert_int_equal(run->steps[0]->number, TURNS - KEPT + 1);
-    assert_int_equal(run->steps[KEPT - 1]->content[0], '9');
+    assert_int_equal(run->n_turns, KEPT);
+    assert_int_equal(run->turn_count, TURNS);
+    assert_string_equal(run->omitted_fields[0], "turns");
+    assert_int_equal(run->turns[0]->number, TURNS - KEPT + 1);
+    assert_int_equal(run->turns[KEPT - 1]->text[0], '9');
     story_fini(&story);
 }
 
@@ -323,9 +325,9 @@ static void unread_turns_are_counted(void **state)
     tell_answer(&story, STR("fine"), false);
     story.facts.state.turns = 7;
     Polos__V1__Run *run = view(&story);
-    assert_int_equal(run->n_steps, 1);
-    assert_int_equal(run->steps[0]->number, 7);
-    assert_int_equal(run->steps_left_out, 6);
+    assert_int_equal(run->n_turns, 1);
+    assert_int_equal(run->turns[0]->number, 7);
+    assert_int_equal(run->turn_count, 7);
     story_fini(&story);
 }
 
@@ -364,8 +366,8 @@ static void a_refusal_is_shown(void **state)
     tell(&story, last, COUNT_OF(last));
     story.facts.state.state = RUN_COMPLETED;
     Polos__V1__Run *run = view(&story);
-    assert_string_equal(run->steps[0]->content, "I may not.");
-    assert_string_equal(run->stop_reason, "refusal");
+    assert_string_equal(run->turns[0]->text, "I may not.");
+    assert_int_equal(run->stop_reason, POLOS__V1__STOP_REASON__STOP_REASON_REFUSAL);
     story_fini(&story);
 }
 
@@ -383,8 +385,8 @@ static void workflows(void **state)
     story.facts.state.state = RUN_COMPLETED;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->result_json, "[1, 2]");
-    assert_string_equal(run->stop_reason, ""); /* Agents only. */
-    assert_int_equal(run->n_steps, 0);
+    assert_int_equal(run->stop_reason, 0); /* Agents only. */
+    assert_int_equal(run->n_turns, 0);
     story_fini(&story);
 }
 
@@ -443,25 +445,26 @@ static void sentences(void **state)
         enum effect_kind kind;
         enum effect_state state;
         bool has_offer;
-        const char *word;
+        Polos__V1__Waiting__Kind waits;
         const char *message;
         bool is_waiting;
     } rows[] = {
-        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, false, "tool",
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, false, POLOS__V1__WAITING__KIND__KIND_HOST,
          "no connected host offers tool get_weather; start one or wait until the deadline", true},
-        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, true, "tool",
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_READY, true, POLOS__V1__WAITING__KIND__KIND_HOST,
          "every host that offers tool get_weather is busy or away", true},
-        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_LEASED, true, "tool", "a host works on it", false},
-        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_READY, false, "workflow",
+        {RUN_KIND_AGENT, EFFECT_TOOL, EFFECT_LEASED, true, POLOS__V1__WAITING__KIND__KIND_TASK,
+         "a host works on it", false},
+        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_READY, false, POLOS__V1__WAITING__KIND__KIND_HOST,
          "no connected host offers workflow get_weather; start one or wait until the deadline",
          true},
-        {RUN_KIND_TOOL, EFFECT_BODY, EFFECT_READY, true, "tool",
+        {RUN_KIND_TOOL, EFFECT_BODY, EFFECT_READY, true, POLOS__V1__WAITING__KIND__KIND_HOST,
          "every host that offers tool get_weather is busy or away", true},
-        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_BACKOFF, true, "retry",
+        {RUN_KIND_WORKFLOW, EFFECT_BODY, EFFECT_BACKOFF, true, POLOS__V1__WAITING__KIND__KIND_RETRY,
          "the workflow failed; it is tried again at 2023-11-14T22:13:20.000Z", true},
-        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_READY, false, "model",
+        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_READY, false, POLOS__V1__WAITING__KIND__KIND_MODEL,
          "the model is answering, attempt 3", false},
-        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_BACKOFF, false, "retry",
+        {RUN_KIND_AGENT, EFFECT_MODEL, EFFECT_BACKOFF, false, POLOS__V1__WAITING__KIND__KIND_RETRY,
          "2 model calls failed; the next attempt is at 2023-11-14T22:13:20.000Z", true},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -473,10 +476,10 @@ static void sentences(void **state)
         story.report.task_count = 1;
         Polos__V1__Run *run = view(&story);
         assert_int_equal(run->n_waiting, 1);
-        assert_string_equal(run->waiting[0]->kind, rows[i].word);
+        assert_int_equal(run->waiting[0]->kind, rows[i].waits);
         assert_string_equal(run->waiting[0]->message, rows[i].message);
-        assert_int_equal(run->waiting[0]->since_ms, 5000);
-        assert_int_equal(run->waiting[0]->deadline_ms, 90000); /* The run's. */
+        assert_int_equal(run->waiting[0]->since->seconds, 5);
+        assert_int_equal(run->waiting[0]->deadline->seconds, 90); /* The run's. */
         assert_int_equal(run->status, rows[i].is_waiting
                                           ? POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING
                                           : POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING);
@@ -495,7 +498,7 @@ static void a_model_call_without_a_place(void **state)
     story.report.server = STR("https://models.example");
     const Polos__V1__Run *run = view(&story);
     assert_int_equal(run->n_waiting, 1);
-    assert_string_equal(run->waiting[0]->kind, "model");
+    assert_int_equal(run->waiting[0]->kind, POLOS__V1__WAITING__KIND__KIND_PLACE);
     assert_string_equal(run->waiting[0]->message,
                         "it waits for a place at https://models.example, attempt 3");
     story_fini(&story);
@@ -507,17 +510,20 @@ static void waits_of_code(void **state)
     static const struct {
         enum effect_kind kind;
         uint64_t due_ms;
-        const char *word;
+        Polos__V1__Waiting__Kind waits;
         const char *message;
     } rows[] = {
-        {EFFECT_SLEEP, 1700000000000, "sleep", "it sleeps, until 2023-11-14T22:13:20.000Z"},
-        {EFFECT_SUSPENSION, 0, "suspension",
+        {EFFECT_SLEEP, 1700000000000, POLOS__V1__WAITING__KIND__KIND_SLEEP,
+         "it sleeps, until 2023-11-14T22:13:20.000Z"},
+        {EFFECT_SUSPENSION, 0, POLOS__V1__WAITING__KIND__KIND_SUSPENSION,
          "it waits for an answer, which SuspendService.Resume gives"},
-        {EFFECT_SUSPENSION, 1700000000000, "suspension",
+        {EFFECT_SUSPENSION, 1700000000000, POLOS__V1__WAITING__KIND__KIND_SUSPENSION,
          "it waits for an answer, which SuspendService.Resume gives, until "
          "2023-11-14T22:13:20.000Z"},
-        {EFFECT_EVENT, 0, "event", "it waits for an event, which WorkflowService.Publish can send"},
-        {EFFECT_CHILDREN, 0, "child", "it waits for 4 of the runs it started to end"},
+        {EFFECT_EVENT, 0, POLOS__V1__WAITING__KIND__KIND_EVENT,
+         "it waits for an event, which WorkflowService.Publish can send"},
+        {EFFECT_CHILDREN, 0, POLOS__V1__WAITING__KIND__KIND_CHILDREN,
+         "it waits for 4 of the runs it started to end"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct story story;
@@ -533,13 +539,16 @@ static void waits_of_code(void **state)
         story.facts.effect_names[0] = STR("my step");
         Polos__V1__Run *run = view(&story);
         assert_int_equal(run->n_waiting, 1); /* Not the parked task, which nobody has. */
-        assert_string_equal(run->waiting[0]->kind, rows[i].word);
-        assert_string_equal(run->waiting[0]->name, "my step");
+        assert_int_equal(run->waiting[0]->kind, rows[i].waits);
+        assert_string_equal(run->waiting[0]->name, "");
+        assert_string_equal(run->waiting[0]->step_key, "my step");
         assert_string_equal(run->waiting[0]->message, rows[i].message);
-        assert_int_equal(run->waiting[0]->since_ms, 5000);
-        assert_int_equal(run->waiting[0]->deadline_ms, rows[i].due_ms); /* Not the run's. */
+        assert_int_equal(run->waiting[0]->since->seconds, 5);
+        /* Not the run's. */
+        const Google__Protobuf__Timestamp *deadline = run->waiting[0]->deadline;
+        assert_int_equal(deadline == NULL ? 0 : deadline->seconds, rows[i].due_ms / 1000);
         assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
-        assert_int_equal(run->deadline_ms, 0); /* Its clock stands still. */
+        assert_null(run->deadline); /* Its clock stands still. */
         story_fini(&story);
     }
 }
@@ -568,7 +577,7 @@ static void state_and_retries(void **state)
     assert_string_equal(run->state_json, "{\"n\": 1}");
     assert_int_equal(run->retry_count, 2);
     assert_true(run->cancelling);
-    assert_string_equal(run->waiting[0]->kind, "retry");
+    assert_int_equal(run->waiting[0]->kind, POLOS__V1__WAITING__KIND__KIND_RETRY);
     assert_string_equal(run->waiting[0]->message,
                         "the workflow failed with: no such key -- it is tried again at "
                         "2023-11-14T22:13:20.000Z");
@@ -597,7 +606,7 @@ static void sentences_know_the_journal(void **state)
     story.facts.state.effects[0].deadline_ms = 60000;
     Polos__V1__Run *run = view(&story);
     assert_string_equal(run->waiting[0]->message, "host web-1 works on it");
-    assert_int_equal(run->waiting[0]->deadline_ms, 60000);
+    assert_int_equal(run->waiting[0]->deadline->seconds, 60);
     struct event failed = {
         .kind = EVENT_MODEL_FAILED,
         .effect = 2,
@@ -619,7 +628,7 @@ static void bytes_that_are_no_utf8(void **state)
     struct story story;
     tell_answer(&story, STR("a\xFFz"), false);
     Polos__V1__Run *run = view(&story);
-    assert_string_equal(run->steps[0]->content, "a\xEF\xBF\xBDz");
+    assert_string_equal(run->turns[0]->text, "a\xEF\xBF\xBDz");
     assert_string_equal(run->result_json, "\"a\xEF\xBF\xBDz\"");
     story_fini(&story);
 }
@@ -663,8 +672,8 @@ static void lines(void **state)
     assert_string_equal(run->name, "get");
     assert_int_equal(run->kind, POLOS__V1__RUN_KIND__RUN_KIND_TOOL);
     assert_int_equal(run->status, POLOS__V1__RUN_STATUS__RUN_STATUS_FAILED);
-    assert_int_equal(run->created_at_ms, 5);
-    assert_int_equal(run->ended_at_ms, 6);
+    assert_int_equal(run->created_at->nanos, 5000000);
+    assert_int_equal(run->ended_at->nanos, 6000000);
     assert_int_equal(run->last_seq, 7);
     arena_fini(&arena);
 }

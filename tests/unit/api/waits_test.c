@@ -122,8 +122,8 @@ static void a_suspension_is_answered_once(void **state)
     Polos__V1__RunServiceGetResponse *got;
     Polos__V1__Run *run = get_run(&play, &got);
     assert_int_equal(run->n_waiting, 2); /* The host that works on it, and the answer. */
-    assert_string_equal(run->waiting[1]->kind, "suspension");
-    assert_string_equal(run->waiting[1]->name, "approve");
+    assert_int_equal(run->waiting[1]->kind, POLOS__V1__WAITING__KIND__KIND_SUSPENSION);
+    assert_string_equal(run->waiting[1]->step_key, "approve");
     free_message(got);
     Polos__V1__SuspendServiceGetRequest get = POLOS__V1__SUSPEND_SERVICE_GET_REQUEST__INIT;
     get.run_id = play.run_id;
@@ -510,10 +510,10 @@ static void children_are_found_by_their_parent(void **state)
     (void)state;
     struct play play;
     play_init(&play);
-    Polos__V1__ChildSpec spec = POLOS__V1__CHILD_SPEC__INIT;
+    Polos__V1__RunSpec spec = POLOS__V1__RUN_SPEC__INIT;
     spec.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
     spec.name = (char *)"other";
-    Polos__V1__ChildSpec *specs[] = {&spec, &spec};
+    Polos__V1__RunSpec *specs[] = {&spec, &spec};
     Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
     invoke.children = specs;
     invoke.n_children = COUNT_OF(specs);
@@ -523,7 +523,9 @@ static void children_are_found_by_their_parent(void **state)
     order.invoke = &invoke;
     say_order(&play, "both", &order);
     Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
-    list.parent_run_id = play.run_id;
+    Polos__V1__RunFilter filter = POLOS__V1__RUN_FILTER__INIT;
+    filter.parent_run_id = play.run_id;
+    list.filter = &filter;
     Polos__V1__RunServiceListResponse *runs =
         world_ask(&play.world, "/polos.v1.RunService/List", &list.base, CODE_OK);
     assert_int_equal(runs->n_runs, 2);
@@ -531,13 +533,14 @@ static void children_are_found_by_their_parent(void **state)
     free_message(runs);
     Polos__V1__RunServiceGetResponse *got;
     Polos__V1__Run *run = get_run(&play, &got);
-    assert_string_equal(run->waiting[run->n_waiting - 1]->kind, "child");
+    assert_int_equal(run->waiting[run->n_waiting - 1]->kind,
+                     POLOS__V1__WAITING__KIND__KIND_CHILDREN);
     assert_string_equal(run->waiting[run->n_waiting - 1]->message,
                         "it waits for 2 of the runs it started to end");
     free_message(got);
-    list.parent_run_id = (char *)"mother";
+    filter.parent_run_id = (char *)"mother";
     world_refused(&play.world, "/polos.v1.RunService/List", &list.base, CODE_INVALID_ARGUMENT,
-                  "INVALID_FIELD", "parent_run_id");
+                  "INVALID_FIELD", "filter.parent_run_id");
     play_fini(&play);
 }
 
@@ -617,7 +620,9 @@ static void states_and_retries_of_a_start(void **state)
     Polos__V1__StartOptions options = POLOS__V1__START_OPTIONS__INIT;
     options.idempotency_key = (char *)"k";
     options.initial_state_json = (char *)"{\"n\": 1}";
-    options.max_retries = 3;
+    Polos__V1__RetryPolicy retry = POLOS__V1__RETRY_POLICY__INIT;
+    retry.max_retries = 3;
+    options.retry = &retry;
     Polos__V1__WorkflowServiceStartRequest request =
         POLOS__V1__WORKFLOW_SERVICE_START_REQUEST__INIT;
     request.workflow_id = (char *)"flow";
@@ -633,14 +638,14 @@ static void states_and_retries_of_a_start(void **state)
     free_message(got);
     free_message(started);
     started = world_ask(&world, path, &request.base, CODE_OK);
-    assert_true(started->existed);
+    assert_int_equal(started->outcome, POLOS__V1__START_OUTCOME__START_OUTCOME_FOUND);
     free_message(started);
-    options.max_retries = 4; /* Another request. */
+    retry.max_retries = 4; /* Another request. */
     world_refused(&world, path, &request.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
                   "options.idempotency_key");
-    options.max_retries = 101;
+    retry.max_retries = 101;
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                  "options.max_retries");
+                  "options.retry.max_retries");
     options.initial_state_json = (char *)"{n}";
     world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
                   "options.initial_state_json");
@@ -655,16 +660,22 @@ static void forks_and_retries(void **state)
     Polos__V1__RunServiceForkRequest fork = POLOS__V1__RUN_SERVICE_FORK_REQUEST__INIT;
     const char *path = "/polos.v1.RunService/Fork";
     fork.run_id = play.run_id;
-    static const int64_t bad[] = {0, -1, (int64_t)UINT32_MAX + 1};
-    for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        fork.after_seq = bad[i];
-        world_refused(&play.world, path, &fork.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
-                      "after_seq");
-    }
+    world_refused(&play.world, path, &fork.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "after_seq");
+    fork.idempotency_key = (char *)"copy";
     fork.after_seq = 2; /* The start: RUN_STARTED, TASK_REQUESTED. */
     Polos__V1__RunServiceForkResponse *forked = world_ask(&play.world, path, &fork.base, CODE_OK);
-    assert_string_not_equal(forked->run_id, play.run_id);
+    assert_string_not_equal(forked->run->id, play.run_id);
+    assert_false(forked->existed);
+    Polos__V1__RunServiceForkResponse *again = world_ask(&play.world, path, &fork.base, CODE_OK);
+    assert_string_equal(again->run->id, forked->run->id);
+    assert_true(again->existed);
+    free_message(again);
     free_message(forked);
+    fork.after_seq = 1; /* Another request. */
+    world_refused(&play.world, path, &fork.base, CODE_ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED",
+                  "idempotency_key");
+    fork.idempotency_key = (char *)"";
     fork.run_id = NOBODY;
     world_refused(&play.world, path, &fork.base, CODE_NOT_FOUND, "RUN_NOT_FOUND", "run_id");
     Polos__V1__RunServiceRetryRequest retry = POLOS__V1__RUN_SERVICE_RETRY_REQUEST__INIT;
@@ -676,10 +687,10 @@ static void forks_and_retries(void **state)
                   "run_id");
     say_task_done(play.host, play.given->task, ++play.seq, "NaN"); /* No JSON: it failed. */
     world_rounds(&play.world);
-    Polos__V1__RunServiceRetryResponse *again = world_ask(&play.world, path, &retry.base, CODE_OK);
-    assert_true(again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING ||
-                again->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
-    free_message(again);
+    Polos__V1__RunServiceRetryResponse *anew = world_ask(&play.world, path, &retry.base, CODE_OK);
+    assert_true(anew->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_RUNNING ||
+                anew->run->status == POLOS__V1__RUN_STATUS__RUN_STATUS_WAITING);
+    free_message(anew);
     play_fini(&play);
 }
 

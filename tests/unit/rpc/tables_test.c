@@ -85,9 +85,9 @@ static void test_symbols_lead_to_their_file(void **state)
         "polos.v1.RunService.Get",
         "polos.v1.HistoryEvent",
         "polos.v1.HistoryEvent.seq",
-        "polos.v1.Delta.Kind",
-        "polos.v1.Delta.KIND_TEXT",
-        "polos.v1.Delta.KIND_UNSPECIFIED",
+        "polos.v1.DeltaKind",
+        "polos.v1.DELTA_KIND_TEXT",
+        "polos.v1.RunServiceWatchResponse.position",
         "polos.v1.RunServiceWatchResponse.event",
     };
     struct descriptors *descriptors = real();

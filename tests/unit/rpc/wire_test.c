@@ -163,7 +163,7 @@ static void test_requests_arrive_in_any_number_of_pieces(void **state)
         const Polos__V1__RunServiceWatchRequest *request =
             (const Polos__V1__RunServiceWatchRequest *)message;
         assert_string_equal(request->run_id, "hello");
-        assert_string_equal(request->from_position, "\xf0\x9f\x98\x80");
+        assert_string_equal(request->position, "\xf0\x9f\x98\x80");
         arena_reset(&arena);
     }
     status empty = unpack(&polos__v1__run_service_watch_request__descriptor, "", 0, 1, &arena,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -26,8 +26,8 @@ from ..types import (
     ToolResult,
     Usage,
 )
-from ..v1 import common_pb2, tools_pb2
-from .starts import AgentRunConfig, StartOptions, input_json, options_json
+from ..v1 import common_pb2, start_pb2, tools_pb2
+from .starts import AgentInput, AgentRunConfig, StartOptions, agent_input, options_json
 
 
 class RunIdentity(Protocol):
@@ -49,9 +49,9 @@ class Child:
 
     name: str
     kind: common_pb2.RunKind
-    input_json: str
-    options: common_pb2.StartOptions
-    provider_options_json: str = ""
+    options: start_pb2.StartOptions
+    input_json: str = ""  # of a workflow or tool
+    said: AgentInput = field(default_factory=AgentInput)  # to an agent
     target: Any = None
 
     @classmethod
@@ -95,12 +95,13 @@ class Child:
     def _of_agent(
         cls, agent: StartableAgent, input: Any, options: StartOptions, kwargs: dict[str, Any]
     ) -> Child:
+        message = options.message()
+        message.provider_options_json = options_json(kwargs)
         return cls(
             name=agent.id,
             kind=common_pb2.RUN_KIND_AGENT,
-            input_json=input_json(input),
-            options=options.message(),
-            provider_options_json=options_json(kwargs),
+            said=agent_input(input),
+            options=message,
             target=agent,
         )
 
@@ -133,17 +134,17 @@ def order_of(key: str, children: list[Child], ctx: RunIdentity, wait: bool) -> t
     """The order for a step's children; session and user are inherited where not given."""
     specs = []
     for child in children:
-        options = common_pb2.StartOptions()
+        options = start_pb2.StartOptions()
         options.CopyFrom(child.options)
         options.session_id = options.session_id or ctx.session_id
         options.user_id = options.user_id or ctx.user_id
         specs.append(
-            tools_pb2.ChildSpec(
+            start_pb2.RunSpec(
                 kind=child.kind,
                 name=child.name,
                 input_json=child.input_json,
-                provider_options_json=child.provider_options_json,
                 options=options,
+                **child.said,
             )
         )
     return tools_pb2.Order(key=key, invoke=tools_pb2.Invoke(children=specs, wait=wait))

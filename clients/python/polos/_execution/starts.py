@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from .._checks import check_option_names, checked_text, refuse
 from .._codec.text import dumps_argument
+from .._codec.times import length
 from .._startable import StartableAgent
 from ..errors import InvalidArgumentError
 from ..queue import name_of
 from ..types import AgentResult
-from ..v1 import common_pb2
+from ..v1 import messages_pb2, start_pb2
 from .state import state_json
 
 PRIORITY_BITS = 31
@@ -57,15 +58,16 @@ class StartOptions:
                 "idempotency_key is empty: it is 1 to 200 bytes, or None", field="idempotency_key"
             )
 
-    def message(self) -> common_pb2.StartOptions:
+    def message(self) -> start_pb2.StartOptions:
         """As the API takes them."""
-        return common_pb2.StartOptions(
-            run_timeout_ms=0 if self.timeout is None else max(1, round(self.timeout * 1000)),
+        retries = self.max_retries
+        return start_pb2.StartOptions(
+            run_timeout=length(self.timeout),
             session_id=checked_text(self.session_id, "session_id"),
             user_id=checked_text(self.user_id, "user_id"),
             conversation_id=checked_text(self.conversation_id, "conversation_id"),
             initial_state_json=state_json(self.initial_state),
-            max_retries=0 if self.max_retries is None else (self.max_retries or -1),
+            retry=None if retries is None else start_pb2.RetryPolicy(max_retries=retries),
             queue=name_of(self.queue),
             concurrency_key=checked_text(self.concurrency_key, "concurrency_key"),
             priority=self.priority or 0,
@@ -159,7 +161,7 @@ _OPTIONS = frozenset(inspect.signature(AgentRunConfig).parameters) - {"kwargs"} 
 }  # fmt: skip
 
 
-def input_json(input: Any) -> str:
+def agent_input(input: Any) -> AgentInput:
     """An agent's input as the API takes it, or InvalidArgumentError.
 
     A dict with `input` stands for that, and an AgentResult for its answer, as programs pass them.
@@ -170,14 +172,54 @@ def input_json(input: Any) -> str:
         answer = input.result
         input = answer if isinstance(answer, str) else dumps_argument(answer, "input", "input")
     if isinstance(input, list) and all(isinstance(message, dict) for message in input) and input:
-        pass
-    elif not isinstance(input, str):
+        return {"messages": [_message(at, message) for at, message in enumerate(input)]}
+    if not isinstance(input, str):
         raise InvalidArgumentError(
             "input must be a text, or a list of messages with role and content, "
             f"not {type(input).__name__}",
             field="input",
         )
-    return dumps_argument(input, "input", "input")
+    dumps_argument(input, "input", "input")
+    return {"input": input}
+
+
+def _message(at: int, given: dict[str, Any]) -> messages_pb2.Message:
+    role, content = given.get("role"), given.get("content")
+    if role not in _ROLES:
+        raise InvalidArgumentError(
+            f'input[{at}].role must be "system", "user" or "assistant", not {role!r}',
+            field="input",
+        )
+    texts = [content] if isinstance(content, str) else content
+    if not isinstance(texts, list) or not all(map(_is_text, texts)):
+        raise InvalidArgumentError(
+            f"input[{at}].content must be a text, or a list of "
+            '{"type": "text", "text": ...}: other parts are not supported',
+            field="input",
+        )
+    dumps_argument(texts, f"input[{at}]", "input")
+    parts = [messages_pb2.Part(text=t if isinstance(t, str) else t["text"]) for t in texts]
+    return messages_pb2.Message(role=_ROLES[role], parts=parts)
+
+
+def _is_text(part: Any) -> bool:
+    if isinstance(part, dict):
+        return part.get("type") == "text" and isinstance(part.get("text"), str)
+    return isinstance(part, str)
+
+
+_ROLES = {
+    "system": messages_pb2.Message.ROLE_SYSTEM,
+    "user": messages_pb2.Message.ROLE_USER,
+    "assistant": messages_pb2.Message.ROLE_ASSISTANT,
+}
+
+
+class AgentInput(TypedDict, total=False):
+    """One of the two."""
+
+    input: str
+    messages: list[messages_pb2.Message]
 
 
 def options_json(provider_kwargs: dict[str, Any]) -> str:

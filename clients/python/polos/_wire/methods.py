@@ -42,7 +42,9 @@ AGENT_START = Method(agents_pb2.AgentServiceStartRequest, agents_pb2.AgentServic
 WORKFLOW_START = Method(
     workflows_pb2.WorkflowServiceStartRequest, workflows_pb2.WorkflowServiceStartResponse
 )
+TOOL_START = Method(tools_pb2.ToolServiceStartRequest, tools_pb2.ToolServiceStartResponse)
 RUN_GET = Method(runs_pb2.RunServiceGetRequest, runs_pb2.RunServiceGetResponse)
+RUN_WAIT = Method(runs_pb2.RunServiceWaitRequest, runs_pb2.RunServiceWaitResponse)
 RUN_LIST = Method(runs_pb2.RunServiceListRequest, runs_pb2.RunServiceListResponse)
 RUN_HISTORY = Method(runs_pb2.RunServiceHistoryRequest, runs_pb2.RunServiceHistoryResponse)
 RUN_FORK = Method(runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkResponse)

@@ -9,12 +9,14 @@ from contextlib import aclosing
 
 import grpc.aio
 
+from .._codec.times import length
 from ..errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
 from ..v1 import common_pb2, runs_pb2, workflows_pb2
 from .channel import Wire
 from .errors import backoff, error_from
-from .methods import RUN_WATCH, SUBSCRIBE, Method, Request, Response
+from .methods import RUN_WAIT, RUN_WATCH, SUBSCRIBE, Method, Request, Response
 
+WAIT_SECONDS = 20.0  # of one call for a run's end; less than a call may take
 CUTS_IN_A_ROW_MAX = 20  # of a server that is there and ends the stream; none for one that is away
 
 
@@ -29,9 +31,7 @@ async def follow(
     position = ""
 
     def request() -> runs_pb2.RunServiceWatchRequest:
-        return runs_pb2.RunServiceWatchRequest(
-            run_id=run_id, from_position=position, deltas=deltas
-        )
+        return runs_pb2.RunServiceWatchRequest(run_id=run_id, position=position, deltas=deltas)
 
     async with aclosing(_dialling(wire, RUN_WATCH, request)) as responses:
         async for response in responses:
@@ -100,9 +100,9 @@ def _count_cut(error: grpc.aio.AioRpcError, cuts: int, wire: Wire) -> int:
 
 
 async def wait_until_ended(wire: Wire, run_id: str) -> common_pb2.Run:
-    """The run, once it has ended."""
-    async with aclosing(follow(wire, run_id, deltas=False)) as responses:
-        async for response in responses:
-            if response.WhichOneof("event") == "ended":
-                return response.ended
-    raise AssertionError("follow() ends with the run's end")
+    """The run, once it has ended: however often the server goes away meanwhile."""
+    request = runs_pb2.RunServiceWaitRequest(run_id=run_id, timeout=length(WAIT_SECONDS))
+    while True:
+        run = (await wire.call(RUN_WAIT, request)).run
+        if run.HasField("ended_at"):
+            return run
