@@ -78,8 +78,8 @@ static void found(void *context, const struct polos_error *error, const Protobuf
     const struct load *load = context;
     const Polos__V1__RunServiceGetResponse *response = (const void *)answer;
     load_must(error);
-    if (response->run->step_count != (int32_t)load->options.steps) {
-        fprintf(stderr, "load: run %s has %d steps\n", response->run->id,
+    if (response->run->step_count != load->options.steps) {
+        fprintf(stderr, "load: run %s has %u steps\n", response->run->id,
                 response->run->step_count);
         exit(1);
     }

@@ -136,7 +136,7 @@ static size_t listed(struct lone_partition *lone, uint32_t asked, uint32_t shown
     size_t count = 0;
     struct read *read = read_new(&list_kind);
     list_read(read)->limit = 100;
-    list_read(read)->filter.status = asked;
+    list_read(read)->filter.statuses = asked == 0 ? 0 : 1U << asked;
     lone_read(lone, read);
     for (size_t i = 0; i < list_read(read)->ret_count; i++) {
         const struct run_line *line = &list_read(read)->ret_lines[i];

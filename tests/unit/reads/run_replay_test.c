@@ -160,7 +160,7 @@ static void what_is_not_there_is_refused(void **state)
     it = replay(&shelf, run.seq + 1, 0);
     assert_int_equal(shelf.failure.code, CODE_OUT_OF_RANGE);
     assert_int_equal(shelf.failure.reason, REASON_POSITION_AHEAD);
-    assert_true(str_is(shelf.failure.field, "from_position"));
+    assert_true(str_is(shelf.failure.field, "position"));
     read_free(&it->read);
     shelf_fini(&shelf);
 }

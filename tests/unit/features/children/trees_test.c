@@ -45,7 +45,7 @@ static size_t count_cancelled(struct lone_partition *lone)
     do {
         struct read *read = read_new(&list_kind);
         list_read(read)->limit = RUNS + 1;
-        list_read(read)->filter.status = STATUS_CANCELLED;
+        list_read(read)->filter.statuses = 1U << STATUS_CANCELLED;
         list_read(read)->before = before;
         lone_read(lone, read);
         count += list_read(read)->ret_count;
