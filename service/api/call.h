@@ -67,6 +67,9 @@ enum api_method_kind {
 struct api_method {
     const char *path; /* "/polos.v1.RunService/Get" */
     enum api_method_kind kind;
+    /* It changes nothing, and passes over what it does not know of a request. What changes
+     * something refuses that: a newer client means it. */
+    bool is_read;
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
     /* Unary and server streams: the request, borrowed for the call. Bidi: request is NULL. */

@@ -210,6 +210,7 @@ const struct api_method queues_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/ListQueues",
+        .is_read = true,
         .request = &polos__v1__workflow_service_list_queues_request__descriptor,
         .response = &polos__v1__workflow_service_list_queues_response__descriptor,
         .start = list_queues,

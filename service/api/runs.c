@@ -169,6 +169,7 @@ static void fork_run(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
+        .is_read = true,
         .request = &polos__v1__run_service_get_request__descriptor,
         .response = &polos__v1__run_service_get_response__descriptor,
         .start = get_run,

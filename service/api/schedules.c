@@ -164,6 +164,7 @@ const struct api_method schedules_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/ListSchedules",
+        .is_read = true,
         .request = &polos__v1__workflow_service_list_schedules_request__descriptor,
         .response = &polos__v1__workflow_service_list_schedules_response__descriptor,
         .start = list_schedules,

@@ -210,6 +210,7 @@ static void resume_suspension(struct api_call *call, const ProtobufCMessage *mes
 const struct api_method suspend_methods[] = {
     {
         .path = "/polos.v1.SuspendService/List",
+        .is_read = true,
         .request = &polos__v1__suspend_service_list_request__descriptor,
         .response = &polos__v1__suspend_service_list_response__descriptor,
         .start = list_suspensions,
@@ -217,6 +218,7 @@ const struct api_method suspend_methods[] = {
     },
     {
         .path = "/polos.v1.SuspendService/Get",
+        .is_read = true,
         .request = &polos__v1__suspend_service_get_request__descriptor,
         .response = &polos__v1__suspend_service_get_response__descriptor,
         .start = get_suspension,

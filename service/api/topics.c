@@ -246,6 +246,7 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.WorkflowService/Subscribe",
+        .is_read = true,
         .kind = API_SERVER_STREAM,
         .request = &polos__v1__workflow_service_subscribe_request__descriptor,
         .response = &polos__v1__workflow_service_subscribe_response__descriptor,

@@ -543,6 +543,9 @@ static void deliver(struct rpc_call *call, grpc_byte_buffer *bytes)
     const ProtobufCMessage *request = NULL;
     str field = STR_EMPTY;
     status unpacked = wire_unpack(method->request, bytes, arena, &request, &field);
+    if (status_is_ok(unpacked) && !method->is_read && method->kind != API_BIDI) {
+        unpacked = wire_check_known(request, arena, &field);
+    }
     if (!status_is_ok(unpacked)) {
         reject(call, unpacked, field);
     } else if (call->handler == CALL_HANDLER_SERVING) {

@@ -283,6 +283,91 @@ status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffe
     return STATUS_OK;
 }
 
+/* ---- What a newer client says. ---- */
+
+static bool is_known(const ProtobufCMessage *message, struct arena *arena, str *ret_field);
+
+/* *ret_below: where in it; empty: it is an enum's value itself. */
+static bool one_is_known(const ProtobufCFieldDescriptor *field, const void *at, struct arena *arena,
+                         str *ret_below)
+{
+    if (field->type == PROTOBUF_C_TYPE_ENUM) {
+        const ProtobufCEnumDescriptor *words = field->descriptor;
+        return protobuf_c_enum_descriptor_get_value(words, *(const int *)at) != NULL;
+    }
+    const ProtobufCMessage *inner = *(const ProtobufCMessage *const *)at;
+    return inner == NULL || is_known(inner, arena, ret_below);
+}
+
+static bool single_is_known(const ProtobufCFieldDescriptor *field, const void *at,
+                            struct arena *arena, str *ret_field)
+{
+    str below = STR_EMPTY;
+    if (one_is_known(field, at, arena, &below)) {
+        return true;
+    }
+    *ret_field =
+        arena_printf(arena, "%s%s" STR_FMT, field->name, below.len > 0 ? "." : "", STR_ARG(below));
+    return false;
+}
+
+static bool items_are_known(const ProtobufCFieldDescriptor *field, const char *items, size_t count,
+                            struct arena *arena, str *ret_field)
+{
+    size_t bytes = field->type == PROTOBUF_C_TYPE_ENUM ? sizeof(int) : sizeof(void *);
+    str below = STR_EMPTY;
+    for (size_t i = 0; i < count; i++) {
+        if (!one_is_known(field, items + i * bytes, arena, &below)) {
+            *ret_field = arena_printf(arena, "%s[%zu]%s" STR_FMT, field->name, i,
+                                      below.len > 0 ? "." : "", STR_ARG(below));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool field_is_known(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                           struct arena *arena, str *ret_field)
+{
+    const char *at = (const char *)message + field->offset;
+    const char *quantifier = (const char *)message + field->quantifier_offset;
+    if (field->type != PROTOBUF_C_TYPE_ENUM && field->type != PROTOBUF_C_TYPE_MESSAGE) {
+        return true;
+    }
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        return items_are_known(field, *(const char *const *)(const void *)at,
+                               *(const size_t *)(const void *)quantifier, arena, ret_field);
+    }
+    bool set = (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 ||
+               *(const uint32_t *)(const void *)quantifier == field->id;
+    return !set || single_is_known(field, at, arena, ret_field);
+}
+
+static bool is_known(const ProtobufCMessage *message, struct arena *arena, str *ret_field)
+{
+    if (message->n_unknown_fields > 0) {
+        *ret_field = arena_printf(arena, "%u", (unsigned)message->unknown_fields[0].tag);
+        return false;
+    }
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
+        if (!field_is_known(message, &message->descriptor->fields[i], arena, ret_field)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+status wire_check_known(const ProtobufCMessage *message, struct arena *arena, str *ret_field)
+{
+    assert(message != NULL && message->descriptor != NULL);
+    if (is_known(message, arena, ret_field)) {
+        return STATUS_OK;
+    }
+    return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                      STR_FMT ": this server does not know it; update the server, or leave it out",
+                      STR_ARG(*ret_field));
+}
+
 static bool depth_is_bounded(const ProtobufCMessageDescriptor *descriptor, unsigned depth)
 {
     if (depth > MESSAGE_DEPTH_MAX) {

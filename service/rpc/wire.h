@@ -42,6 +42,10 @@ size_t wire_unpacked_bytes_max(size_t message_bytes_max);
 status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffer *bytes,
                    struct arena *arena, const ProtobufCMessage **ret, str *ret_field);
 
+/* INVALID_ARGUMENT where it, or a message in it, has a field or a value of an enum that this server
+ * does not know: `ret_field` says where, by the field's number if it has no name here. */
+status wire_check_known(const ProtobufCMessage *message, struct arena *arena, str *ret_field);
+
 /* True when a message of this type cannot contain itself: unpacking recurses on the stack. */
 bool wire_is_acyclic(const ProtobufCMessageDescriptor *descriptor);
 

@@ -18,6 +18,7 @@
 
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
+#include "polos/v1/agents.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/tools.pb-c.h"
 #include "service/base/utf8.h"
@@ -192,6 +193,36 @@ static void test_wrong_text_is_named_by_its_path(void **state)
     arena_fini(&arena);
 }
 
+/* Of a start: fields and words that only a newer server would know, at any depth. */
+static void test_what_is_not_known_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *field; /* NULL: all is known. */
+    } rows[] = {
+        {"\x0a\x01\x61", 3, NULL},
+        {"\x0a\x01\x61\xf8\x06\x01", 6, "111"},
+        {"\x22\x03\xf8\x06\x01", 5, "options.111"},
+        {"\x1a\x02\x08\x03", 4, NULL}, /* messages: role 3 is the assistant; */
+        {"\x1a\x02\x08\x63", 4, "messages[0].role"}, /* 99 is none. */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena arena;
+        const ProtobufCMessage *message = NULL;
+        str field = STR_EMPTY;
+        arena_init(&arena, wire_unpacked_bytes_max(4096));
+        status unpacked = unpack(&polos__v1__agent_service_start_request__descriptor, rows[i].bytes,
+                                 rows[i].len, 1, &arena, &message, &field);
+        assert_true(status_is_ok(unpacked));
+        status known = wire_check_known(message, &arena, &field);
+        assert_int_equal(known.code, rows[i].field == NULL ? CODE_OK : CODE_INVALID_ARGUMENT);
+        assert_true(rows[i].field == NULL || str_is(field, rows[i].field));
+        arena_fini(&arena);
+    }
+}
+
 static void test_a_request_that_unfolds_is_refused(void **state)
 {
     (void)state;
@@ -279,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_payloads_are_shared_when_large),
         cmocka_unit_test(test_requests_arrive_in_any_number_of_pieces),
         cmocka_unit_test(test_wrong_text_is_named_by_its_path),
+        cmocka_unit_test(test_what_is_not_known_is_named),
         cmocka_unit_test(test_a_request_that_unfolds_is_refused),
         cmocka_unit_test(test_mutated_requests_are_taken_or_refused),
     };
