@@ -175,6 +175,8 @@ class Connection:
         try:
             await asyncio.get_running_loop().create_future()
         finally:
+            if self.host is not None:  # it is cancelled as well, and has calls of its own to end
+                await self.host.ended()
             with contextlib.suppress(Exception):
                 await self.wire.close()
             await asyncio.sleep(LOOP_END_SECONDS)

@@ -243,6 +243,11 @@ class Host:
         if self.failure is not None:
             raise self.failure
 
+    async def ended(self) -> None:
+        """Returns when the host dials no more and its last call is over."""
+        if self._loop_task is not None:
+            await asyncio.wait([self._loop_task])
+
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Takes no new tasks, gives back those that only wait, lets those at work end for so long,
         stops the others, and leaves."""

@@ -48,7 +48,15 @@ class Wire:
         for call in calls:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 await asyncio.wait_for(call.code(), END_SECONDS)
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            await asyncio.wait_for(self._until_told(), END_SECONDS)
         await self._channel.close()
+
+    async def _until_told(self) -> None:
+        """Returns when gRPC has told this loop of all that is over: a cancelled call says that it
+        is at once, what it was at comes back later, by the same way as the answers here."""
+        for _ in range(2):
+            await self._channel.wait_for_state_change(grpc.ChannelConnectivity.SHUTDOWN)
 
     async def call(
         self,
