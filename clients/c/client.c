@@ -36,8 +36,9 @@ static const struct method methods[] = {
     [POLOS_SUSPEND_GET] = METHOD("SuspendService", "Get", suspend_service_get),
     [POLOS_SUSPEND_RESUME] = METHOD("SuspendService", "Resume", suspend_service_resume),
     [POLOS_METHOD_WATCH] = METHOD("RunService", "Watch", run_service_watch),
-    [POLOS_METHOD_CONNECT] = {"/polos.v1.ToolService/Connect", &polos__v1__host_message__descriptor,
-                              &polos__v1__server_message__descriptor},
+    [POLOS_METHOD_CONNECT] = {"/polos.v1.ToolService/Connect",
+                              &polos__v1__tool_service_connect_request__descriptor,
+                              &polos__v1__tool_service_connect_response__descriptor},
 };
 
 static_assert(sizeof(methods) / sizeof(methods[0]) == POLOS_METHOD_ALL);

@@ -51,4 +51,11 @@ bool polos_task_is_at_work(const struct polos_task *task);
 /* Frees it when neither its owner nor a message needs it. */
 void polos_task_let_go(struct polos_task *task);
 
+/* The server did it. */
+static inline bool polos_step_is_request(const Polos__V1__SettledStep *step)
+{
+    return step->kind != POLOS__V1__STEP_KIND__STEP_KIND_UNSPECIFIED &&
+           step->kind != POLOS__V1__STEP_KIND__STEP_KIND_CODE;
+}
+
 #endif

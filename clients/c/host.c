@@ -43,6 +43,8 @@ struct polos_host {
     void (*stopped)(void *context);
     void *stopped_context;
     Polos__V1__Hello hello;
+    Polos__V1__Offers offered; /* Of `hello`. */
+    struct polos_session_envelope outgoing;
     struct offer *offers; /* Of tools first, or workflows: as they were made. */
     size_t offer_count;
 };
@@ -61,8 +63,8 @@ void polos_host_offer_tool(struct polos_host *host, const Polos__V1__ToolDefinit
                            polos_task_given *given, void *context)
 {
     Polos__V1__ToolDefinition *copy = (Polos__V1__ToolDefinition *)polos_wire_copy(&tool->base);
-    host->hello.tools = memory_grown(host->hello.tools, host->hello.n_tools, sizeof(copy));
-    host->hello.tools[host->hello.n_tools++] = copy;
+    host->offered.tools = memory_grown(host->offered.tools, host->offered.n_tools, sizeof(copy));
+    host->offered.tools[host->offered.n_tools++] = copy;
     add_offer(host, POLOS__V1__TASK_KIND__TASK_KIND_TOOL, copy->name, given, context);
 }
 
@@ -74,9 +76,9 @@ void polos_host_offer_workflow(struct polos_host *host, const char *id, const ch
     workflow.description = (char *)description;
     Polos__V1__WorkflowDefinition *copy =
         (Polos__V1__WorkflowDefinition *)polos_wire_copy(&workflow.base);
-    host->hello.workflows =
-        memory_grown(host->hello.workflows, host->hello.n_workflows, sizeof(copy));
-    host->hello.workflows[host->hello.n_workflows++] = copy;
+    host->offered.workflows =
+        memory_grown(host->offered.workflows, host->offered.n_workflows, sizeof(copy));
+    host->offered.workflows[host->offered.n_workflows++] = copy;
     add_offer(host, POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW, copy->id, given, context);
 }
 
@@ -84,8 +86,8 @@ void polos_host_offer_agent(struct polos_host *host, const Polos__V1__AgentDefin
 {
     Polos__V1__AgentDefinition *copy = (Polos__V1__AgentDefinition *)polos_wire_copy(&agent->base);
     assert(!host->is_started);
-    host->hello.agents = memory_grown(host->hello.agents, host->hello.n_agents, sizeof(copy));
-    host->hello.agents[host->hello.n_agents++] = copy;
+    host->offered.agents = memory_grown(host->offered.agents, host->offered.n_agents, sizeof(copy));
+    host->offered.agents[host->offered.n_agents++] = copy;
 }
 
 /* ---- the stream ---- */
@@ -112,16 +114,16 @@ static void stop_if_idle(struct polos_host *host)
     }
 }
 
-/* Sends one message; its completion sends the next. */
+/* Sends what there is; its completion sends what was said meanwhile. */
 static void flush(struct polos_loop_soon *soon)
 {
     struct polos_host *host = memory_owner(soon, struct polos_host, flush);
-    struct polos_session_message message;
+    struct polos_session_envelope *outgoing = &host->outgoing;
     if (host->stream == NULL || !polos_stream_can_send(host->stream)) {
         return;
     }
-    if (polos_session_next(host->session, &message)) {
-        polos_stream_send(host->stream, &message.message.base,
+    if (polos_session_next(host->session, outgoing)) {
+        polos_stream_send(host->stream, &outgoing->envelope.base,
                           polos_session_has_next(host->session));
     } else if (polos_session_owes_ack(host->session) && host->acknowledge.due_us == 0) {
         polos_timer_set(host->loop, &host->acknowledge, polos_now_us() + ACK_DELAY_US);
@@ -152,9 +154,10 @@ static void beat(void *context)
 static void received(void *context, grpc_byte_buffer *bytes)
 {
     struct polos_host *host = context;
-    ProtobufCMessage *message = polos_wire_unpack(&polos__v1__server_message__descriptor, bytes);
+    ProtobufCMessage *message =
+        polos_wire_unpack(&polos__v1__tool_service_connect_response__descriptor, bytes);
     if (message == NULL ||
-        !polos_session_receive(host->session, (Polos__V1__ServerMessage *)message)) {
+        !polos_session_receive(host->session, (Polos__V1__ToolServiceConnectResponse *)message)) {
         polos_stream_cancel(host->stream);
     } else {
         ready(host); /* An acknowledgement may be owed. */
@@ -199,11 +202,11 @@ static void closed(void *context, const struct polos_error *error)
 
 static const struct polos_stream_events stream_events = {received, sent, closed};
 
-static void send_hello(void *context, const Polos__V1__HostMessage *message)
+static void send_hello(void *context, const Polos__V1__ToolServiceConnectRequest *envelope)
 {
     struct polos_host *host = context;
     assert(host->stream == NULL);
-    host->stream = polos_stream_open(host->client, POLOS_METHOD_CONNECT, &message->base, false,
+    host->stream = polos_stream_open(host->client, POLOS_METHOD_CONNECT, &envelope->base, false,
                                      &stream_events, host);
 }
 
@@ -220,7 +223,11 @@ static void welcomed(void *context, const Polos__V1__Welcome *welcome)
 {
     struct polos_host *host = context;
     host->redial_us = REDIAL_FIRST_US;
-    host->heartbeat_ms = welcome->heartbeat_ms > 0 ? (uint64_t)welcome->heartbeat_ms : HEARTBEAT_MS;
+    const Google__Protobuf__Duration *heartbeat = welcome->heartbeat;
+    bool is_said = heartbeat != NULL && heartbeat->seconds >= 0 && heartbeat->nanos >= 0;
+    uint64_t ms =
+        is_said ? (uint64_t)heartbeat->seconds * 1000 + (uint64_t)heartbeat->nanos / 1000000 : 0;
+    host->heartbeat_ms = ms > 0 ? ms : HEARTBEAT_MS;
     polos_timer_set(host->loop, &host->beat, polos_now_us() + host->heartbeat_ms * 1000);
     if (host->options.connected != NULL) {
         host->options.connected(host->options.context, welcome->resumed);
@@ -283,6 +290,8 @@ struct polos_host *polos_host_new(struct polos_client *client,
     host->options.host_id = host->host_id;
     host->options.deployment = memory_copy(options->deployment);
     polos__v1__hello__init(&host->hello);
+    polos__v1__offers__init(&host->offered);
+    host->hello.offers = &host->offered;
     host->hello.host_id = host->host_id;
     host->hello.deployment = (char *)host->options.deployment;
     host->hello.slots = options->slots == 0 ? SLOTS_DEFAULT : options->slots;
@@ -303,13 +312,25 @@ void polos_host_start(struct polos_host *host)
     dial(host);
 }
 
-void polos_host_stop(struct polos_host *host, void (*stopped)(void *context), void *context)
+static void begin_stop(struct polos_host *host, void (*stopped)(void *context), void *context)
 {
     assert(host->is_started && !host->is_stopping);
     host->is_stopping = true;
     host->stopped = stopped;
     host->stopped_context = context;
+}
+
+void polos_host_stop(struct polos_host *host, void (*stopped)(void *context), void *context)
+{
+    begin_stop(host, stopped, context);
     polos_session_drain(host->session, "the host is shutting down");
+    stop_if_idle(host);
+}
+
+void polos_host_leave(struct polos_host *host, void (*stopped)(void *context), void *context)
+{
+    begin_stop(host, stopped, context);
+    polos_session_release_all(host->session, "the host is shutting down");
     stop_if_idle(host);
 }
 
@@ -320,18 +341,18 @@ void polos_host_free(struct polos_host *host)
     }
     assert(host->stream == NULL);
     polos_session_free(host->session);
-    for (size_t i = 0; i < host->hello.n_tools; i++) {
-        polos__v1__tool_definition__free_unpacked(host->hello.tools[i], NULL);
+    for (size_t i = 0; i < host->offered.n_tools; i++) {
+        polos__v1__tool_definition__free_unpacked(host->offered.tools[i], NULL);
     }
-    for (size_t i = 0; i < host->hello.n_workflows; i++) {
-        polos__v1__workflow_definition__free_unpacked(host->hello.workflows[i], NULL);
+    for (size_t i = 0; i < host->offered.n_workflows; i++) {
+        polos__v1__workflow_definition__free_unpacked(host->offered.workflows[i], NULL);
     }
-    for (size_t i = 0; i < host->hello.n_agents; i++) {
-        polos__v1__agent_definition__free_unpacked(host->hello.agents[i], NULL);
+    for (size_t i = 0; i < host->offered.n_agents; i++) {
+        polos__v1__agent_definition__free_unpacked(host->offered.agents[i], NULL);
     }
-    free(host->hello.tools);
-    free(host->hello.workflows);
-    free(host->hello.agents);
+    free(host->offered.tools);
+    free(host->offered.workflows);
+    free(host->offered.agents);
     free(host->offers);
     free((char *)host->options.deployment);
     free(host);

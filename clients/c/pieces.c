@@ -13,17 +13,18 @@ static const char *id_of(const Polos__V1__ServerMessage *message)
 {
     return message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK
                ? message->task->task_id
-               : message->outcome->task_id;
+               : message->step_result->task_id;
 }
 
-void polos_pieces_begin(struct polos_pieces *pieces, Polos__V1__ServerMessage *message)
+void polos_pieces_begin(struct polos_pieces *pieces, uint64_t seq,
+                        Polos__V1__ServerMessage *message)
 {
     assert(pieces->message == NULL);
+    pieces->seq = seq;
     pieces->message = memory_zeroed(1, sizeof(*pieces->message));
     polos__v1__server_message__init(pieces->message);
-    pieces->message->seq = message->seq;
     pieces->message->message_case = message->message_case;
-    pieces->message->task = message->task; /* Or the outcome, in the same place. */
+    pieces->message->task = message->task; /* Or the result, in the same place. */
     message->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET;
     message->task = NULL;
 }
@@ -131,8 +132,8 @@ static Polos__V1__Task *task_of(Polos__V1__ServerMessage *message)
     }
     Polos__V1__Task *task = memory_zeroed(1, sizeof(*task));
     polos__v1__task__init(task);
-    task->task_id = memory_copy(message->outcome->task_id);
-    polos__v1__outcome__free_unpacked(message->outcome, NULL);
+    task->task_id = memory_copy(message->step_result->task_id);
+    polos__v1__step_result__free_unpacked(message->step_result, NULL);
     message->task = task;
     return task;
 }

@@ -19,9 +19,9 @@
 
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/common.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/suspend.pb-c.h"
-#include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 
 /* ---- the loop ---- */

@@ -52,6 +52,9 @@ void polos_host_offer_agent(struct polos_host *host, const Polos__V1__AgentDefin
 void polos_host_start(struct polos_host *host);
 /* Takes no more tasks, leaves when those at work are settled, and calls stopped(context). */
 void polos_host_stop(struct polos_host *host, void (*stopped)(void *context), void *context);
+/* As polos_host_stop(), but what it holds is given back at once, and its owners are told to stop.
+ */
+void polos_host_leave(struct polos_host *host, void (*stopped)(void *context), void *context);
 void polos_host_free(struct polos_host *host); /* After `stopped`, or never started. NULL too. */
 
 /* ---- a task ---- */
@@ -95,18 +98,20 @@ typedef void polos_request_settled(void *context, struct polos_task *task,
  * task_id, epoch and key are set here. The others below are for one kind each.
  * False: nobody wants to know any more; `settled` is not called.
  */
-bool polos_request_step(struct polos_task *task, const char *key, const Polos__V1__Order *request,
-                        polos_request_settled *settled, void *context);
-/* Until a time, Unix milliseconds. */
-bool polos_request_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+bool polos_request_step(struct polos_task *task, const char *key,
+                        const Polos__V1__StepRequest *request, polos_request_settled *settled,
+                        void *context);
+/* For a length, from when the server takes it; 1 ms or more. */
+bool polos_request_sleep(struct polos_task *task, const char *key, uint64_t length_ms,
                          polos_request_settled *settled, void *context);
 /* Until somebody answers, or its deadline. */
 bool polos_request_suspend(struct polos_task *task, const char *key,
                            const Polos__V1__Suspend *suspend, polos_request_settled *settled,
                            void *context);
 /* Starts runs, and waits for them if it says so. */
-bool polos_request_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
-                          polos_request_settled *settled, void *context);
+bool polos_request_start(struct polos_task *task, const char *key,
+                         const Polos__V1__StartRuns *start, polos_request_settled *settled,
+                         void *context);
 /* The next event of a topic, or its deadline. */
 bool polos_request_await(struct polos_task *task, const char *key,
                          const Polos__V1__AwaitEvent *awaited, polos_request_settled *settled,
@@ -127,7 +132,7 @@ void polos_task_on_stop(struct polos_task *task,
  * stop(task, "cancelled") is called. */
 void polos_task_on_cancel(struct polos_task *task, void (*cancel)(struct polos_task *task));
 
-/* The task has ended. One of these three must be called once for each task, also when it was
+/* The task has ended. One of these four must be called once for each task, also when it was
  * stopped; the pointer is dead afterwards. The answer is sent until the server has it. */
 void polos_task_done(struct polos_task *task, const struct polos_outcome *outcome);
 /* It ended because its run is being cancelled; `cause` is for people. */
@@ -135,5 +140,7 @@ void polos_task_cancelled(struct polos_task *task, const char *cause);
 /* It only waits for what it asked for: it is given again, with its steps, when something of that
  * has ended. */
 void polos_task_park(struct polos_task *task);
+/* It is given back unfinished, to be given to another host at once; `cause` is for people. */
+void polos_task_release(struct polos_task *task, const char *cause);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 
 /* Zero-initialised is valid. */
 struct replay {

@@ -113,22 +113,23 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
     return node;
 }
 
-static Polos__V1__Order *copy_request(const Polos__V1__Order *request)
+static Polos__V1__StepRequest *copy_request(const Polos__V1__StepRequest *request)
 {
-    size_t bytes = polos__v1__order__get_packed_size(request);
+    size_t bytes = polos__v1__step_request__get_packed_size(request);
     uint8_t *packed = memory_zeroed(bytes, 1);
-    polos__v1__order__pack(request, packed);
-    Polos__V1__Order *copy = polos__v1__order__unpack(NULL, bytes, packed);
+    polos__v1__step_request__pack(request, packed);
+    Polos__V1__StepRequest *copy = polos__v1__step_request__unpack(NULL, bytes, packed);
     assert(copy != NULL);
     free(packed);
     return copy;
 }
 
 struct said *polos_said_request(struct polos_task *task, const char *key,
-                                const Polos__V1__Order *request)
+                                const Polos__V1__StepRequest *request)
 {
     struct said *node = polos_said_about(SAID_STEP_REQUEST, task, key, NULL);
     node->request = copy_request(request);
+    node->bytes += polos__v1__step_request__get_packed_size(request);
     return node;
 }
 
@@ -139,7 +140,7 @@ void polos_said_free(struct said *node)
     }
     struct polos_task *task = node->task;
     if (node->request != NULL) {
-        polos__v1__order__free_unpacked(node->request, NULL);
+        polos__v1__step_request__free_unpacked(node->request, NULL);
     }
     free(node);
     if (task != NULL) {
@@ -172,6 +173,7 @@ struct said *polos_said_again(const struct said *node)
     const struct polos_outcome outcome = {node->value_json, node->error_type, node->error_message};
     struct said *again = polos_said_about(node->kind, node->task, node->text, &outcome);
     again->request = node->request == NULL ? NULL : copy_request(node->request);
+    again->bytes = node->bytes;
     again->is_cancelled = node->is_cancelled;
     again->number = node->number;
     again->settled = node->settled;
@@ -222,6 +224,7 @@ static void write_task_done(struct said *node, struct polos_session_message *ret
     polos__v1__task_done__init(&ret->task_done);
     ret->task_done.task_id = node->task->message->task_id;
     ret->task_done.epoch = node->epoch;
+    ret->task_done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
     ret->task_done.outcome = write_outcome(node, ret);
     ret->task_done.cancelled = node->is_cancelled;
     ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
@@ -235,8 +238,8 @@ static void write_request(struct said *node, struct polos_session_message *ret)
     ret->request.task_id = node->task->message->task_id;
     ret->request.epoch = node->epoch;
     ret->request.key = node->text;
-    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
-    ret->message.order = &ret->request;
+    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_REQUEST;
+    ret->message.step_request = &ret->request;
 }
 
 static void write_park(struct said *node, struct polos_session_message *ret)
@@ -244,9 +247,28 @@ static void write_park(struct said *node, struct polos_session_message *ret)
     polos__v1__park__init(&ret->park);
     ret->park.task_id = node->task->message->task_id;
     ret->park.epoch = node->epoch;
-    ret->park.outcomes_seen = node->number;
+    ret->park.results_seen = node->number;
     ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_PARK;
     ret->message.park = &ret->park;
+}
+
+static void write_release(struct said *node, struct polos_session_message *ret)
+{
+    polos__v1__release__init(&ret->release);
+    ret->release.task_id = node->task->message->task_id;
+    ret->release.epoch = node->epoch;
+    ret->release.cause = node->text;
+    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE;
+    ret->message.release = &ret->release;
+}
+
+static void write_drain(struct said *node, struct polos_session_message *ret)
+{
+    polos__v1__host_drain__init(&ret->drain);
+    ret->drain.cause = node->text;
+    ret->drain.release_all = node->releases_all;
+    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN;
+    ret->message.drain = &ret->drain;
 }
 
 static void write_delta(struct said *node, struct polos_session_message *ret)
@@ -255,30 +277,6 @@ static void write_delta(struct said *node, struct polos_session_message *ret)
     ret->delta.task_id = node->task->message->task_id;
     ret->delta.epoch = node->epoch;
     ret->delta.text = node->text;
-    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA;
-    ret->message.delta = &ret->delta;
-}
-
-static void write_heartbeat(struct said *node, struct polos_session_message *ret)
-{
-    (void)node;
-    polos__v1__heartbeat__init(&ret->heartbeat);
-    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
-    ret->message.heartbeat = &ret->heartbeat;
-}
-
-static void write_drain(struct said *node, struct polos_session_message *ret)
-{
-    polos__v1__drain__init(&ret->drain);
-    ret->drain.cause = node->text;
-    ret->message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN;
-    ret->message.drain = &ret->drain;
-}
-
-static void write_nothing(struct said *node, struct polos_session_message *ret)
-{
-    (void)node;
-    (void)ret;
 }
 
 void polos_said_write(struct said *node, struct polos_session_message *ret)
@@ -286,12 +284,11 @@ void polos_said_write(struct said *node, struct polos_session_message *ret)
     static void (*const writers[])(struct said *, struct polos_session_message *) = {
         [SAID_STEP_DONE] = write_step_done, [SAID_STEP_REQUEST] = write_request,
         [SAID_TASK_DONE] = write_task_done, [SAID_PARK] = write_park,
-        [SAID_DRAIN] = write_drain,         [SAID_DELTA] = write_delta,
-        [SAID_HEARTBEAT] = write_heartbeat, [SAID_ACK] = write_nothing,
+        [SAID_RELEASE] = write_release,     [SAID_DRAIN] = write_drain,
+        [SAID_DELTA] = write_delta,
     };
     assert(polos_said_is_numbered(node) == (node->seq != 0));
     assert(node->kind == SAID_STEP_REQUEST || node->request == NULL);
     polos__v1__host_message__init(&ret->message);
-    ret->message.seq = node->seq;
     writers[node->kind](node, ret);
 }

@@ -21,11 +21,10 @@ enum said_kind {
     SAID_STEP_REQUEST,
     SAID_TASK_DONE,
     SAID_PARK,
+    SAID_RELEASE,
     SAID_DRAIN,
     /* Unnumbered: */
     SAID_DELTA,
-    SAID_HEARTBEAT,
-    SAID_ACK,
 };
 
 struct said {
@@ -34,15 +33,16 @@ struct said {
     bool is_void; /* Nobody waits for its acknowledgement. */
     uint32_t epoch;
     bool is_cancelled; /* TASK_DONE: because the run is being cancelled. */
+    bool releases_all; /* DRAIN: what is held is given back. */
     uint32_t number; /* Of a step; PARK: of outcomes. */
     uint64_t seq;
     struct polos_task *task; /* NULL: about none. */
     polos_step_settled *settled; /* STEP_DONE; NULL: called, or nobody to call. */
-    polos_request_settled *came; /* ORDER; the same. */
+    polos_request_settled *came; /* STEP_REQUEST; the same. */
     void *context;
-    Polos__V1__Order *request; /* ORDER; the node's. */
+    Polos__V1__StepRequest *request; /* STEP_REQUEST; the node's. */
     /* In `memory`: */
-    size_t bytes;
+    size_t bytes; /* And of the request. */
     char *text; /* A step's or step request's key, a delta's text, a cause. */
     char *value_json; /* NULL: an error. */
     char *error_type;
@@ -72,7 +72,7 @@ struct said *polos_said_about(enum said_kind kind, struct polos_task *task, cons
                               const struct polos_outcome *outcome);
 /* As polos_said_about(), of a step request, which is copied. */
 struct said *polos_said_request(struct polos_task *task, const char *key,
-                                const Polos__V1__Order *request);
+                                const Polos__V1__StepRequest *request);
 /* Accepts NULL. May free its task, too. */
 void polos_said_free(struct said *node);
 /* Calls who waits for it, at most once. */
@@ -82,7 +82,7 @@ void polos_said_settle(struct said *node, const struct polos_error *error,
 struct said *polos_said_again(const struct said *node);
 /* Whether it is kept until it is acknowledged. */
 bool polos_said_is_numbered(const struct said *node);
-/* Points into the node. */
+/* Of a numbered one, or a delta; points into the node. */
 void polos_said_write(struct said *node, struct polos_session_message *ret);
 
 #endif

@@ -9,7 +9,7 @@
 struct polos_session {
     const struct polos_session_events *events;
     void *context;
-    char *name; /* Welcome.session; empty: none yet. */
+    char *token; /* Welcome.host_token; empty: none yet. */
     bool is_open; /* Welcome came on this stream. */
     bool is_drained; /* Drain was said, and holds for every session to come. */
     struct polos_held held;
@@ -19,7 +19,8 @@ struct polos_session {
     uint64_t told; /* The acknowledgement the server has last been sent. */
     struct said_list unsent;
     struct said_list unacknowledged; /* Sent on this stream. */
-    struct said *last; /* Given out by next(), unnumbered. */
+    struct said_list given; /* The deltas of the last envelope that next() gave. */
+    bool is_beat_due; /* An envelope is to be sent, with or without messages. */
 };
 
 /* ---- what is said ---- */
@@ -47,26 +48,59 @@ void polos_session_say_if_open(struct polos_session *session, struct said *node)
 
 bool polos_session_has_next(const struct polos_session *session)
 {
-    return session->is_open && session->unsent.first != NULL;
+    return session->is_open && (session->unsent.first != NULL || session->is_beat_due);
 }
 
-bool polos_session_next(struct polos_session *session, struct polos_session_message *ret)
+static void forget_list(struct said_list *list)
 {
+    for (struct said *node = polos_said_pop(list); node != NULL; node = polos_said_pop(list)) {
+        polos_said_free(node);
+    }
+}
+
+static void begin_envelope(struct polos_session *session, struct polos_session_envelope *ret)
+{
+    Polos__V1__ToolServiceConnectRequest *envelope = &ret->envelope;
+    forget_list(&session->given);
+    polos__v1__tool_service_connect_request__init(envelope);
+    envelope->messages = ret->messages;
+    envelope->deltas = ret->deltas;
+    envelope->ack = session->dealt;
+    assert(session->told <= session->dealt);
+    session->told = session->dealt;
+    session->is_beat_due = false;
+}
+
+static void put_in(struct polos_session *session, struct said *node,
+                   struct polos_session_envelope *ret)
+{
+    Polos__V1__ToolServiceConnectRequest *envelope = &ret->envelope;
+    struct polos_session_message *room = &ret->rooms[envelope->n_messages + envelope->n_deltas];
+    polos_said_write(node, room);
+    if (!polos_said_is_numbered(node)) {
+        envelope->deltas[envelope->n_deltas++] = &room->delta;
+        polos_said_push(&session->given, node);
+        return;
+    }
+    envelope->first_seq = envelope->n_messages == 0 ? node->seq : envelope->first_seq;
+    assert(node->seq == envelope->first_seq + envelope->n_messages);
+    envelope->messages[envelope->n_messages++] = &room->message;
+    polos_said_push(&session->unacknowledged, node);
+}
+
+bool polos_session_next(struct polos_session *session, struct polos_session_envelope *ret)
+{
+    size_t bytes = 0;
     if (!polos_session_has_next(session)) {
         return false;
     }
-    struct said *node = polos_said_pop(&session->unsent);
-    assert(session->last == NULL || !polos_said_is_numbered(session->last));
-    polos_said_free(session->last);
-    session->last = NULL;
-    polos_said_write(node, ret);
-    ret->message.ack = session->dealt;
-    assert(session->told <= session->dealt);
-    session->told = session->dealt;
-    if (polos_said_is_numbered(node)) {
-        polos_said_push(&session->unacknowledged, node);
-    } else {
-        session->last = node;
+    begin_envelope(session, ret);
+    for (size_t i = 0; i < ENVELOPE_MESSAGES_MAX && session->unsent.first != NULL; i++) {
+        bytes += session->unsent.first->bytes;
+        if (i > 0 && bytes > ENVELOPE_BYTES_MAX) {
+            break;
+        }
+        put_in(session, polos_said_pop(&session->unsent), ret);
     }
     return true;
 }
@@ -117,7 +151,8 @@ static void drop(struct polos_session *session, struct polos_task *task, const c
 static void acknowledge_node(struct polos_session *session, struct said *node)
 {
     struct polos_task *task = node->task;
-    bool ends_task = node->kind == SAID_TASK_DONE || node->kind == SAID_PARK;
+    bool ends_task =
+        node->kind == SAID_TASK_DONE || node->kind == SAID_PARK || node->kind == SAID_RELEASE;
     assert(polos_said_is_numbered(node) && node->next == NULL);
     assert(task != NULL || node->kind == SAID_DRAIN);
     if (node->is_void) {
@@ -192,15 +227,15 @@ static void renumber(struct polos_session *session)
     }
 }
 
-static bool receive_welcome(struct polos_session *session, const Polos__V1__ServerMessage *message)
+static bool receive_welcome(struct polos_session *session, const Polos__V1__Welcome *welcome,
+                            uint64_t ack)
 {
-    const Polos__V1__Welcome *welcome = message->welcome;
-    if (session->is_open || (welcome->resumed && session->name[0] == '\0')) {
+    if (session->is_open || (welcome->resumed && session->token[0] == '\0')) {
         return false;
     }
-    free(session->name);
-    session->name = memory_copy(welcome->session);
-    if (welcome->resumed && !acknowledged(session, message->ack)) {
+    free(session->token);
+    session->token = memory_copy(welcome->host_token);
+    if (welcome->resumed && !acknowledged(session, ack)) {
         return false;
     }
     for (size_t i = 0; i < welcome->n_lost; i++) {
@@ -271,7 +306,7 @@ static void receive_outcome(struct polos_session *session, const char *task_id, 
 static void receive_outcomes(struct polos_session *session, const Polos__V1__Task *message)
 {
     for (size_t i = 0; i < message->n_steps; i++) {
-        if (message->steps[i]->is_order) {
+        if (polos_step_is_request(message->steps[i])) {
             receive_outcome(session, message->task_id, message->steps[i]->key,
                             message->steps[i]->outcome);
         }
@@ -325,27 +360,32 @@ static void receive_cancel(struct polos_session *session, const Polos__V1__Cance
     if (task == NULL || cancel->epoch < task->epoch) {
         return;
     }
-    if (strcmp(cancel->cause, "cancelled") != 0) {
-        drop(session, task, cancel->cause);
-        return;
-    }
     task->nodes++;
     polos_task_cancel(task);
     task->nodes--;
     polos_task_let_go(task);
 }
 
-/* Refusals after which nothing this host says about the task counts. */
-static bool is_task_gone(const char *reason)
+static const char *cause_of(Polos__V1__StopTask__Reason reason)
 {
-    static const char *const reasons[] = {"STALE_EPOCH", "UNKNOWN_TASK", "TASK_SETTLED",
-                                          "RUN_ENDED", "NOT_FOUND"};
-    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (strcmp(reason, reasons[i]) == 0) {
-            return true;
-        }
+    switch ((int)reason) {
+    case POLOS__V1__STOP_TASK__REASON__REASON_RUN_ENDED:
+        return "its run has ended";
+    case POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE:
+        return "its time is up";
+    case POLOS__V1__STOP_TASK__REASON__REASON_LEASE_LOST:
+        return "lease lost";
+    default:
+        return "the server says so";
     }
-    return false;
+}
+
+static void receive_stop(struct polos_session *session, const Polos__V1__StopTask *stop)
+{
+    struct polos_task *task = polos_held_find(&session->held, stop->task_id);
+    if (task != NULL && stop->epoch >= task->epoch) {
+        drop(session, task, cause_of(stop->reason));
+    }
 }
 
 static void answer_refused(struct polos_session *session, struct polos_task *task,
@@ -368,7 +408,7 @@ static void receive_refused(struct polos_session *session, const Polos__V1__Refu
     if (node == NULL || node->is_void || node->task == NULL) {
         return;
     }
-    if (is_task_gone(refused->reason)) {
+    if (refused->task_is_gone) {
         drop(session, node->task, refused->message);
         return;
     }
@@ -377,7 +417,7 @@ static void receive_refused(struct polos_session *session, const Polos__V1__Refu
         answer_refused(session, node->task, refused->message);
         return;
     }
-    if (node->kind == SAID_PARK) {
+    if (node->kind == SAID_PARK || node->kind == SAID_RELEASE) {
         drop(session, node->task, refused->message);
         return;
     }
@@ -387,15 +427,25 @@ static void receive_refused(struct polos_session *session, const Polos__V1__Refu
 
 static void receive_new(struct polos_session *session, Polos__V1__ServerMessage *message)
 {
-    if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK) {
+    switch ((int)message->message_case) {
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK:
         receive_task(session, message);
-    } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL) {
-        receive_cancel(session, message->cancel);
-    } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME) {
-        receive_outcome(session, message->outcome->task_id, message->outcome->key,
-                        message->outcome->outcome);
-    } else if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN) {
+        break;
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK:
+        receive_cancel(session, message->cancel_task);
+        break;
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK:
+        receive_stop(session, message->stop_task);
+        break;
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT:
+        receive_outcome(session, message->step_result->task_id, message->step_result->step->key,
+                        message->step_result->step->outcome);
+        break;
+    case POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN:
         session->events->draining(session->context);
+        break;
+    default: /* A refusal was dealt with before. */
+        break;
     }
 }
 
@@ -403,22 +453,35 @@ static bool has_more(const Polos__V1__ServerMessage *message)
 {
     return message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK
                ? message->task->has_more
-               : message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME &&
-                     message->outcome->has_more;
+               : message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT &&
+                     message->step_result->has_more;
 }
 
-static void receive_numbered(struct polos_session *session, Polos__V1__ServerMessage *message)
+/* The number of the last message that came, if not all of it. */
+static uint64_t came(const struct polos_session *session)
 {
-    if (message->seq != 0) {
-        polos_pieces_drop(&session->pieces);
-        session->dealt = message->seq;
+    return session->dealt + (session->pieces.message != NULL);
+}
+
+/* False: there is a gap. */
+static bool receive_numbered(struct polos_session *session, uint64_t seq,
+                             Polos__V1__ServerMessage *message)
+{
+    if (seq <= came(session)) {
+        return seq > 0;
     }
+    if (seq != came(session) + 1) {
+        return false;
+    }
+    polos_pieces_drop(&session->pieces); /* When another comes, they don't come any more. */
+    session->dealt = seq;
     if (has_more(message)) {
         session->dealt--; /* Until its last piece is there. */
-        polos_pieces_begin(&session->pieces, message);
-        return;
+        polos_pieces_begin(&session->pieces, seq, message);
+        return true;
     }
     receive_new(session, message);
+    return true;
 }
 
 static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *facts)
@@ -431,8 +494,8 @@ static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *f
         return true;
     }
     bool is_task = session->pieces.message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+    session->dealt = session->pieces.seq;
     Polos__V1__ServerMessage *whole = polos_pieces_end(&session->pieces, facts);
-    session->dealt = whole->seq;
     if (is_task) {
         receive_task(session, whole);
     } else {
@@ -442,31 +505,38 @@ static bool receive_facts(struct polos_session *session, Polos__V1__TaskFacts *f
     return true;
 }
 
-bool polos_session_receive(struct polos_session *session, Polos__V1__ServerMessage *message)
+/* Before the acknowledgement, which counts the refused messages as dealt with. */
+static void receive_refusals(struct polos_session *session,
+                             const Polos__V1__ToolServiceConnectResponse *envelope)
 {
-    if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME) {
-        return receive_welcome(session, message);
+    for (size_t i = 0; i < envelope->n_messages; i++) {
+        const Polos__V1__ServerMessage *message = envelope->messages[i];
+        if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED &&
+            envelope->first_seq + i > came(session)) {
+            receive_refused(session, message->refused);
+        }
     }
-    /* When another comes instead of its pieces, they don't come any more. */
-    uint64_t next = session->dealt + 1 + (session->pieces.message != NULL);
-    if (!session->is_open || message->seq > next) {
+}
+
+bool polos_session_receive(struct polos_session *session,
+                           Polos__V1__ToolServiceConnectResponse *envelope)
+{
+    if (envelope->welcome != NULL && !receive_welcome(session, envelope->welcome, envelope->ack)) {
         return false;
     }
-    bool is_new = message->seq == 0 || message->seq == next;
-    /* Before the acknowledgement, which counts the refused message as dealt with. */
-    if (is_new && message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED) {
-        receive_refused(session, message->refused);
-    }
-    if (!acknowledged(session, message->ack)) {
+    if (!session->is_open) {
         return false;
     }
-    if (message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS) {
-        return receive_facts(session, message->task_facts);
+    receive_refusals(session, envelope);
+    if (!acknowledged(session, envelope->ack)) {
+        return false;
     }
-    if (is_new) {
-        receive_numbered(session, message);
+    for (size_t i = 0; i < envelope->n_messages; i++) {
+        if (!receive_numbered(session, envelope->first_seq + i, envelope->messages[i])) {
+            return false;
+        }
     }
-    return true;
+    return envelope->facts == NULL || receive_facts(session, envelope->facts);
 }
 
 /* ---- the stream ---- */
@@ -478,15 +548,8 @@ struct polos_session *polos_session_new(const struct polos_session_events *event
     assert(events->ready != NULL && events->draining != NULL);
     session->events = events;
     session->context = context;
-    session->name = memory_copy("");
+    session->token = memory_copy("");
     return session;
-}
-
-static void forget_list(struct said_list *list)
-{
-    for (struct said *node = polos_said_pop(list); node != NULL; node = polos_said_pop(list)) {
-        polos_said_free(node);
-    }
 }
 
 void polos_session_free(struct polos_session *session)
@@ -497,12 +560,12 @@ void polos_session_free(struct polos_session *session)
         }
     }
     assert(session->held.count == 0);
-    polos_said_free(session->last);
+    forget_list(&session->given);
     forget_list(&session->unacknowledged);
     forget_list(&session->unsent);
     polos_pieces_drop(&session->pieces);
     polos_held_fini(&session->held);
-    free(session->name);
+    free(session->token);
     free(session);
 }
 
@@ -525,21 +588,24 @@ static void unsend(struct polos_session *session)
 void polos_session_cut(struct polos_session *session)
 {
     session->is_open = false;
+    session->is_beat_due = false;
     polos_pieces_drop(&session->pieces);
     unsend(session);
     assert(session->unacknowledged.first == NULL);
 }
 
 void polos_session_hello(struct polos_session *session, const Polos__V1__Hello *hello,
-                         void (*send)(void *context, const Polos__V1__HostMessage *message),
+                         void (*send)(void *context,
+                                      const Polos__V1__ToolServiceConnectRequest *envelope),
                          void *context)
 {
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    Polos__V1__ToolServiceConnectRequest envelope = POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
     Polos__V1__Hello completed = *hello;
     size_t count = session->held.count;
     Polos__V1__HeldTask *held = memory_zeroed(count, sizeof(*held));
     polos_session_cut(session);
-    completed.session = session->name;
+    completed.protocol = POLOS_PROTOCOL;
+    completed.host_token = session->token;
     completed.held = memory_zeroed(count, sizeof(Polos__V1__HeldTask *));
     for (size_t i = 0; i < session->held.bucket_count; i++) {
         struct polos_task *task = session->held.buckets[i];
@@ -552,10 +618,9 @@ void polos_session_hello(struct polos_session *session, const Polos__V1__Hello *
         }
     }
     assert(completed.n_held == count);
-    message.ack = session->name[0] == '\0' ? 0 : session->dealt;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
-    message.hello = &completed;
-    send(context, &message);
+    envelope.ack = session->token[0] == '\0' ? 0 : session->dealt;
+    envelope.hello = &completed;
+    send(context, &envelope);
     free(completed.held);
     free(held);
 }
@@ -565,22 +630,46 @@ bool polos_session_owes_ack(const struct polos_session *session)
     return session->is_open && session->told < session->dealt;
 }
 
+static void beat(struct polos_session *session)
+{
+    session->is_beat_due = true;
+    if (session->is_open) {
+        session->events->ready(session->context);
+    }
+}
+
 void polos_session_ack(struct polos_session *session)
 {
-    if (polos_session_owes_ack(session) && session->unsent.first == NULL) {
-        polos_session_say(session, polos_said_alone(SAID_ACK, ""));
+    if (polos_session_owes_ack(session)) {
+        beat(session);
     }
 }
 
 void polos_session_heartbeat(struct polos_session *session)
 {
-    polos_session_say_if_open(session, polos_said_alone(SAID_HEARTBEAT, ""));
+    if (session->is_open) {
+        beat(session);
+    }
 }
 
 void polos_session_drain(struct polos_session *session, const char *cause)
 {
     session->is_drained = true;
     polos_session_say(session, polos_said_alone(SAID_DRAIN, cause));
+}
+
+void polos_session_release_all(struct polos_session *session, const char *cause)
+{
+    struct said *node = polos_said_alone(SAID_DRAIN, cause);
+    node->releases_all = true;
+    session->is_drained = true;
+    for (size_t i = 0; i < session->held.bucket_count; i++) {
+        while (session->held.buckets[i] != NULL) {
+            drop(session, session->held.buckets[i], cause);
+        }
+    }
+    assert(session->held.count == 0);
+    polos_session_say(session, node);
 }
 
 bool polos_session_is_open(const struct polos_session *session)

@@ -13,7 +13,7 @@ struct polos_task *polos_task_new(struct polos_session *session, Polos__V1__Task
     task->epoch = message->epoch;
     task->is_held = task->is_owned = true;
     for (size_t i = 0; i < message->n_steps; i++) {
-        task->outcomes += message->steps[i]->is_order;
+        task->outcomes += polos_step_is_request(message->steps[i]);
     }
     task->steps = message->settled_count;
     return task;
@@ -78,8 +78,9 @@ void polos_task_progress(struct polos_task *task, const char *text)
     }
 }
 
-bool polos_request_step(struct polos_task *task, const char *key, const Polos__V1__Order *request,
-                        polos_request_settled *settled, void *context)
+bool polos_request_step(struct polos_task *task, const char *key,
+                        const Polos__V1__StepRequest *request, polos_request_settled *settled,
+                        void *context)
 {
     assert(task->is_owned);
     if (!polos_task_is_at_work(task)) {
@@ -92,13 +93,17 @@ bool polos_request_step(struct polos_task *task, const char *key, const Polos__V
     return true;
 }
 
-bool polos_request_sleep(struct polos_task *task, const char *key, int64_t until_ms,
+bool polos_request_sleep(struct polos_task *task, const char *key, uint64_t length_ms,
                          polos_request_settled *settled, void *context)
 {
     Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
-    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-    sleep.until_ms = until_ms;
-    request.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    Polos__V1__StepRequest request = POLOS__V1__STEP_REQUEST__INIT;
+    Google__Protobuf__Duration length = GOOGLE__PROTOBUF__DURATION__INIT;
+    length.seconds = (int64_t)(length_ms / 1000);
+    length.nanos = (int32_t)(length_ms % 1000 * 1000000);
+    sleep.end_case = POLOS__V1__SLEEP__END_DURATION;
+    sleep.duration = &length;
+    request.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SLEEP;
     request.sleep = &sleep;
     return polos_request_step(task, key, &request, settled, context);
 }
@@ -107,18 +112,19 @@ bool polos_request_suspend(struct polos_task *task, const char *key,
                            const Polos__V1__Suspend *suspend, polos_request_settled *settled,
                            void *context)
 {
-    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-    request.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    Polos__V1__StepRequest request = POLOS__V1__STEP_REQUEST__INIT;
+    request.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SUSPEND;
     request.suspend = (Polos__V1__Suspend *)suspend;
     return polos_request_step(task, key, &request, settled, context);
 }
 
-bool polos_request_invoke(struct polos_task *task, const char *key, const Polos__V1__Invoke *invoke,
-                          polos_request_settled *settled, void *context)
+bool polos_request_start(struct polos_task *task, const char *key,
+                         const Polos__V1__StartRuns *start, polos_request_settled *settled,
+                         void *context)
 {
-    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-    request.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
-    request.invoke = (Polos__V1__Invoke *)invoke;
+    Polos__V1__StepRequest request = POLOS__V1__STEP_REQUEST__INIT;
+    request.request_case = POLOS__V1__STEP_REQUEST__REQUEST_START_RUNS;
+    request.start_runs = (Polos__V1__StartRuns *)start;
     return polos_request_step(task, key, &request, settled, context);
 }
 
@@ -126,8 +132,8 @@ bool polos_request_await(struct polos_task *task, const char *key,
                          const Polos__V1__AwaitEvent *awaited, polos_request_settled *settled,
                          void *context)
 {
-    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-    request.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
+    Polos__V1__StepRequest request = POLOS__V1__STEP_REQUEST__INIT;
+    request.request_case = POLOS__V1__STEP_REQUEST__REQUEST_AWAIT_EVENT;
     request.await_event = (Polos__V1__AwaitEvent *)awaited;
     return polos_request_step(task, key, &request, settled, context);
 }
@@ -136,8 +142,8 @@ bool polos_request_publish(struct polos_task *task, const char *key,
                            const Polos__V1__Publish *publish, polos_request_settled *settled,
                            void *context)
 {
-    Polos__V1__Order request = POLOS__V1__ORDER__INIT;
-    request.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
+    Polos__V1__StepRequest request = POLOS__V1__STEP_REQUEST__INIT;
+    request.request_case = POLOS__V1__STEP_REQUEST__REQUEST_PUBLISH;
     request.publish = (Polos__V1__Publish *)publish;
     return polos_request_step(task, key, &request, settled, context);
 }
@@ -186,20 +192,32 @@ void polos_task_cancelled(struct polos_task *task, const char *cause)
     end(task, &outcome, true);
 }
 
-void polos_task_park(struct polos_task *task)
+/* The code is gone, the task is not over: the server gives it again. */
+static void give_back(struct polos_task *task, enum said_kind kind, const char *cause)
 {
     bool is_at_work = polos_task_is_at_work(task);
     assert(task->is_owned);
+    assert(kind == SAID_PARK || kind == SAID_RELEASE);
     task->is_owned = false;
     if (!is_at_work) {
         polos_task_let_go(task);
         return;
     }
-    struct said *node = polos_said_about(SAID_PARK, task, "", NULL);
+    struct said *node = polos_said_about(kind, task, cause, NULL);
     node->number = task->outcomes;
     polos_task_forget_requests(
         task); /* The server has them; those it lacks are still on their way. */
     polos_session_say(task->session, node);
+}
+
+void polos_task_park(struct polos_task *task)
+{
+    give_back(task, SAID_PARK, "");
+}
+
+void polos_task_release(struct polos_task *task, const char *cause)
+{
+    give_back(task, SAID_RELEASE, cause);
 }
 
 /* ---- what the server says of it ---- */

@@ -10,8 +10,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "service/api/api.h"
+#include "service/api/envelope.h"
 #include "service/api/exchange.h"
 #include "service/api/host_wire.h"
 #include "service/api/methods.h"
@@ -40,16 +41,25 @@ struct connect {
     enum connect_state state; /* The call's thread's. */
     struct failure leaving; /* Why; code OK: the host hung up. Written before HOST_GONE. */
     struct arena arena; /* Of `leaving`. */
+    struct envelope out; /* The partition thread's. */
     atomic_int greeting; /* enum greeting; any thread. */
     bool is_greeted; /* The partition thread's: Hello was answered. */
     bool is_finished; /* The partition thread's, once Hello was posted. */
 };
+
+static void send_off(struct connect *connect)
+{
+    if (connect->out.has_any) {
+        connect->call->vtable->send(connect->call, envelope_take(&connect->out));
+    }
+}
 
 static void finish(struct connect *connect, const struct failure *failure)
 {
     if (connect->is_finished) {
         return;
     }
+    send_off(connect);
     connect->is_finished = true;
     connect->call->vtable->finish(connect->call, failure);
 }
@@ -57,7 +67,20 @@ static void finish(struct connect *connect, const struct failure *failure)
 static void link_send(struct host_link *link, struct payload *payload)
 {
     struct connect *connect = container_of(link, struct connect, link);
-    connect->call->vtable->send(connect->call, payload);
+    if (!envelope_add(&connect->out, payload)) {
+        send_off(connect);
+        bool is_added = envelope_add(&connect->out, payload);
+        assert(is_added);
+    }
+    payload_unref(payload);
+    if (connect->out.body.len >= ENVELOPE_BYTES_MAX / 2) {
+        send_off(connect); /* So that has_room() knows of it. */
+    }
+}
+
+static void link_flush(struct host_link *link)
+{
+    send_off(container_of(link, struct connect, link));
 }
 
 static bool link_has_room(const struct host_link *link)
@@ -79,6 +102,7 @@ static void link_close(struct host_link *link, enum code code, enum reason reaso
 static const struct host_link_vtable link_vtable = {
     .pack = host_wire_pack,
     .send = link_send,
+    .flush = link_flush,
     .has_room = link_has_room,
     .close = link_close,
 };
@@ -137,23 +161,24 @@ static void leave(struct connect *connect, const struct failure *why)
     }
 }
 
-static void take_hello(struct connect *connect, const Polos__V1__HostMessage *message)
+static void take_hello(struct connect *connect, const Polos__V1__ToolServiceConnectRequest *first)
 {
     assert(connect->state == CONNECT_NEW);
     struct request *request = exchange_new(connect->call, &hello_operation, greeted);
     struct check check = {.arena = &request->arena};
     bool is_fine = true;
-    if (message->message_case != POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO) {
-        is_fine = check_fault(&check, "message", "the first message of a stream has to be hello");
-    } else if (message->seq != 0) {
-        is_fine = check_fault(&check, "seq", "leave it 0: hello is not numbered");
+    if (first->hello == NULL) {
+        is_fine = check_fault(&check, "hello", "the first envelope of a stream has to have it");
+    } else if (first->n_messages > 0 || first->n_deltas > 0 || first->first_seq != 0) {
+        is_fine = check_fault(&check, "messages", "leave them for the envelopes after hello");
     }
     hello_request(request)->link = &connect->link;
-    if (!is_fine || !host_wire_hello(&check, message->hello, request)) {
+    if (!is_fine || !host_wire_hello(&check, first->hello, request)) {
         leave(connect, &check.error);
         exchange_end(request);
         return;
     }
+    hello_request(request)->hello.ack = first->ack;
     if (!exchange_try_post(request)) {
         struct failure busy = exchange_busy();
         leave(connect, &busy);
@@ -162,19 +187,77 @@ static void take_hello(struct connect *connect, const Polos__V1__HostMessage *me
     connect->state = CONNECT_OPEN;
 }
 
-static void take_message(struct connect *connect, const Polos__V1__HostMessage *message)
+static struct request *new_message(struct connect *connect, struct check *ret_check)
 {
-    assert(connect->state == CONNECT_OPEN);
     const struct api *api = connect->call->service;
     struct request *request = exchange_new(connect->call, &host_message_operation, exchange_ignore);
-    struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
+    *ret_check = (struct check){.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
     host_request(request)->link = &connect->link;
-    if (!host_wire_message(&check, message, &host_request(request)->message)) {
-        leave(connect, &check.error);
+    return request;
+}
+
+static void post_message(struct connect *connect, struct request *request,
+                         const struct check *check, bool is_fine)
+{
+    assert(is_fine == (check->error.code == CODE_OK));
+    if (!is_fine) {
+        leave(connect, &check->error);
         exchange_end(request);
         return;
     }
     exchange_post_said(request);
+}
+
+/* Of an envelope without messages. */
+static void take_acknowledgement(struct connect *connect, uint64_t ack)
+{
+    struct check check;
+    struct request *request = new_message(connect, &check);
+    host_request(request)->message = (struct host_message){.ack = ack};
+    post_message(connect, request, &check, true);
+}
+
+static void take_delta(struct connect *connect,
+                       const Polos__V1__ToolServiceConnectRequest *envelope, size_t index)
+{
+    struct check check;
+    struct request *request = new_message(connect, &check);
+    struct host_message *message = &host_request(request)->message;
+    bool is_fine = host_wire_delta(&check, envelope->deltas[index], message);
+    message->ack = envelope->ack;
+    post_message(connect, request, &check, is_fine);
+}
+
+static void take_message(struct connect *connect,
+                         const Polos__V1__ToolServiceConnectRequest *envelope, size_t index)
+{
+    struct check check;
+    struct request *request = new_message(connect, &check);
+    struct host_message *message = &host_request(request)->message;
+    bool is_fine = host_wire_message(&check, envelope->messages[index], message);
+    message->seq = envelope->first_seq + index;
+    message->ack = envelope->ack;
+    post_message(connect, request, &check, is_fine);
+}
+
+static void take_envelope(struct connect *connect,
+                          const Polos__V1__ToolServiceConnectRequest *envelope)
+{
+    assert(connect->state == CONNECT_OPEN);
+    struct check check = {.arena = &connect->arena};
+    if (!host_wire_check_envelope(&check, envelope)) {
+        leave(connect, &check.error);
+        return;
+    }
+    if (envelope->n_messages + envelope->n_deltas == 0) {
+        take_acknowledgement(connect, envelope->ack);
+    }
+    for (size_t i = 0; i < envelope->n_deltas && connect->state == CONNECT_OPEN; i++) {
+        take_delta(connect, envelope, i);
+    }
+    for (size_t i = 0; i < envelope->n_messages && connect->state == CONNECT_OPEN; i++) {
+        take_message(connect, envelope, i);
+    }
 }
 
 static void connect_start(struct api_call *call, const ProtobufCMessage *request)
@@ -202,7 +285,7 @@ static void connect_message(struct api_call *call, const ProtobufCMessage *messa
         take_hello(connect, (const void *)message);
         break;
     case CONNECT_OPEN:
-        take_message(connect, (const void *)message);
+        take_envelope(connect, (const void *)message);
         break;
     case CONNECT_LEAVING:
         break;
@@ -235,6 +318,7 @@ static void connect_released(struct api_call *call)
     struct connect *connect = call->user;
     assert(connect != NULL && connect->call == call);
     arena_fini(&connect->arena);
+    envelope_fini(&connect->out);
     free(connect);
 }
 
@@ -242,8 +326,8 @@ const struct api_method connect_methods[] = {
     {
         .path = "/polos.v1.ToolService/Connect",
         .kind = API_BIDI,
-        .request = &polos__v1__host_message__descriptor,
-        .response = &polos__v1__server_message__descriptor,
+        .request = &polos__v1__tool_service_connect_request__descriptor,
+        .response = &polos__v1__tool_service_connect_response__descriptor,
         .start = connect_start,
         .message = connect_message,
         .writable = connect_writable,

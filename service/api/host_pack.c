@@ -1,6 +1,8 @@
 #include "service/api/api.h"
+#include "service/api/envelope.h"
 #include "service/api/host_wire.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 
 static char *task_id(struct arena *arena, struct task_ref task)
 {
@@ -30,16 +32,17 @@ static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct outcome
 }
 
 static void put_welcome(struct arena *arena, const struct server_message *from,
-                        Polos__V1__ServerMessage *ret)
+                        Polos__V1__ToolServiceConnectResponse *ret)
 {
     assert(from->welcome.session.len > 0);
     assert(from->welcome.lost_count == 0 || from->welcome.lost != NULL);
     Polos__V1__Welcome *welcome = arena_alloc(arena, sizeof(*welcome));
     polos__v1__welcome__init(welcome);
-    welcome->session = text_of(arena, from->welcome.session);
+    welcome->protocol = HOST_PROTOCOL;
+    welcome->host_token = text_of(arena, from->welcome.session);
     welcome->resumed = from->welcome.resumed;
-    welcome->lease_ms = (int64_t)from->welcome.lease_ms;
-    welcome->heartbeat_ms = (int64_t)from->welcome.heartbeat_ms;
+    welcome->lease = times_length(arena, from->welcome.lease_ms);
+    welcome->heartbeat = times_length(arena, from->welcome.heartbeat_ms);
     welcome->server_version = (char *)API_VERSION;
     welcome->n_lost = from->welcome.lost_count;
     welcome->lost = arena_alloc(arena, welcome->n_lost * sizeof(*welcome->lost));
@@ -49,8 +52,22 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
         welcome->lost[i]->task_id = task_id(arena, from->welcome.lost[i].task);
         welcome->lost[i]->epoch = from->welcome.lost[i].epoch;
     }
-    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME;
     ret->welcome = welcome;
+}
+
+static_assert((int)SETTLED_CODE == (int)POLOS__V1__STEP_KIND__STEP_KIND_CODE, "as they are");
+static_assert((int)SETTLED_AT_ONCE == (int)POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE, "as they are");
+
+static Polos__V1__SettledStep *settled(struct arena *arena, str key, enum settled_kind kind,
+                                       const struct outcome *from)
+{
+    assert(kind >= SETTLED_CODE && kind <= SETTLED_AT_ONCE);
+    Polos__V1__SettledStep *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__settled_step__init(ret);
+    ret->key = text_of(arena, key);
+    ret->kind = (Polos__V1__StepKind)kind;
+    ret->outcome = outcome(arena, from);
+    return ret;
 }
 
 static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_step *from,
@@ -58,12 +75,7 @@ static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_
 {
     Polos__V1__SettledStep **ret = arena_alloc(arena, count * sizeof(*ret));
     for (size_t i = 0; i < count; i++) {
-        ret[i] = arena_alloc(arena, sizeof(*ret[i]));
-        polos__v1__settled_step__init(ret[i]);
-        ret[i]->key = text_of(arena, from[i].key);
-        ret[i]->outcome = outcome(arena, &from[i].outcome);
-        ret[i]->is_order = from[i].is_step_request;
-        ret[i]->kind = (char *)from[i].kind;
+        ret[i] = settled(arena, from[i].key, from[i].kind, &from[i].outcome);
         ret[i]->is_child = from[i].is_child;
         ret[i]->child_index = from[i].index;
         ret[i]->has_children = from[i].has_children;
@@ -91,7 +103,7 @@ static void put_task(struct arena *arena, const struct host_task *from,
                                          : POLOS__V1__TASK_KIND__TASK_KIND_WORKFLOW;
     task->name = text_of(arena, from->name);
     task->input_json = text_of(arena, from->input);
-    task->deadline_ms = (int64_t)from->deadline_ms;
+    task->timeout = times_length(arena, from->timeout_ms);
     task->run_id = text_of_uuid(arena, from->task.run);
     task->agent_id = text_of(arena, from->agent_id);
     task->call_id = text_of(arena, from->call_id);
@@ -107,28 +119,30 @@ static void put_task(struct arena *arena, const struct host_task *from,
         task->parent_run_id = text_of_uuid(arena, from->parent);
     }
     task->root_name = text_of(arena, from->root_name);
-    task->created_at_ms = (int64_t)from->created_ms;
+    task->created_at = times_instant(arena, from->created_ms);
     put_steps(arena, from, task);
     task->has_more = from->more != NULL;
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     ret->task = task;
 }
 
-static void put_outcome(struct arena *arena, const struct server_message *from,
-                        Polos__V1__ServerMessage *ret)
+static void put_result(struct arena *arena, const struct server_message *from,
+                       Polos__V1__ServerMessage *ret)
 {
-    Polos__V1__Outcome *settled = arena_alloc(arena, sizeof(*settled));
-    polos__v1__outcome__init(settled);
-    settled->task_id = task_id(arena, from->outcome.task);
-    settled->key = text_of(arena, from->outcome.key);
-    settled->has_more = from->outcome.more != NULL;
-    settled->outcome = settled->has_more ? NULL : outcome(arena, &from->outcome.outcome);
-    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
-    ret->outcome = settled;
+    Polos__V1__StepResult *result = arena_alloc(arena, sizeof(*result));
+    polos__v1__step_result__init(result);
+    result->task_id = task_id(arena, from->outcome.task);
+    result->has_more = from->outcome.more != NULL;
+    if (!result->has_more) {
+        result->step =
+            settled(arena, from->outcome.key, from->outcome.kind, &from->outcome.outcome);
+    }
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
+    ret->step_result = result;
 }
 
 static void put_facts(struct arena *arena, const struct host_facts *from,
-                      Polos__V1__ServerMessage *ret)
+                      Polos__V1__ToolServiceConnectResponse *ret)
 {
     assert(from->epoch > 0);
     Polos__V1__TaskFacts *facts = arena_alloc(arena, sizeof(*facts));
@@ -140,8 +154,7 @@ static void put_facts(struct arena *arena, const struct host_facts *from,
     facts->facts = steps(arena, from->facts, from->count);
     facts->is_last = from->is_last;
     facts->state_json = text_of(arena, from->state);
-    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS;
-    ret->task_facts = facts;
+    ret->facts = facts;
 }
 
 static void put_cancel(struct arena *arena, const struct server_message *from,
@@ -152,16 +165,34 @@ static void put_cancel(struct arena *arena, const struct server_message *from,
     polos__v1__cancel_task__init(cancel);
     cancel->task_id = task_id(arena, from->cancelled.task);
     cancel->epoch = from->cancelled.epoch;
-    cancel->cause = text_of(arena, from->cause);
-    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL;
-    ret->cancel = cancel;
+    cancel->grace = times_length(arena, from->grace_ms);
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK;
+    ret->cancel_task = cancel;
+}
+
+static_assert((int)STOP_RUN_ENDED == (int)POLOS__V1__STOP_TASK__REASON__REASON_RUN_ENDED, "as is");
+static_assert((int)STOP_LEASE_LOST == (int)POLOS__V1__STOP_TASK__REASON__REASON_LEASE_LOST,
+              "as is");
+
+static void put_stop(struct arena *arena, const struct server_message *from,
+                     Polos__V1__ServerMessage *ret)
+{
+    assert(from->cancelled.epoch > 0);
+    assert(from->stop >= STOP_RUN_ENDED && from->stop <= STOP_LEASE_LOST);
+    Polos__V1__StopTask *stop = arena_alloc(arena, sizeof(*stop));
+    polos__v1__stop_task__init(stop);
+    stop->task_id = task_id(arena, from->cancelled.task);
+    stop->epoch = from->cancelled.epoch;
+    stop->reason = (Polos__V1__StopTask__Reason)from->stop;
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK;
+    ret->stop_task = stop;
 }
 
 static void put_drain(struct arena *arena, const struct server_message *from,
                       Polos__V1__ServerMessage *ret)
 {
-    Polos__V1__Drain *drain = arena_alloc(arena, sizeof(*drain));
-    polos__v1__drain__init(drain);
+    Polos__V1__ServerDrain *drain = arena_alloc(arena, sizeof(*drain));
+    polos__v1__server_drain__init(drain);
     drain->cause = text_of(arena, from->cause);
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_DRAIN;
     ret->drain = drain;
@@ -180,46 +211,76 @@ static void put_refused(struct arena *arena, const struct server_message *from,
     if (from->refused.has_task) {
         refused->task_id = task_id(arena, from->refused.task);
     }
+    refused->task_is_gone = from->refused.is_task_gone;
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED;
     ret->refused = refused;
+}
+
+/* What is not numbered has a field of its own. */
+static void put_unnumbered(struct arena *arena, const struct server_message *message,
+                           Polos__V1__ToolServiceConnectResponse *ret)
+{
+    assert(message->seq == 0);
+    if (message->kind == SERVER_MESSAGE_WELCOME) {
+        put_welcome(arena, message, ret);
+    } else if (message->kind == SERVER_MESSAGE_FACTS) {
+        put_facts(arena, message->facts, ret);
+    }
+}
+
+static void put_numbered(struct arena *arena, const struct server_message *message,
+                         Polos__V1__ServerMessage *ret)
+{
+    switch (message->kind) {
+    case SERVER_MESSAGE_TASK:
+        assert(message->task != NULL);
+        put_task(arena, message->task, ret);
+        break;
+    case SERVER_MESSAGE_OUTCOME:
+        put_result(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_CANCEL:
+        put_cancel(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_STOP:
+        put_stop(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_DRAIN:
+        put_drain(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_REFUSED:
+        put_refused(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_ACK:
+    case SERVER_MESSAGE_WELCOME:
+    case SERVER_MESSAGE_FACTS:
+        break;
+    }
+    assert(ret->message_case != POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET);
 }
 
 struct payload *host_wire_pack(const struct server_message *message)
 {
     struct arena arena;
     arena_init(&arena, 0);
-    Polos__V1__ServerMessage ret = POLOS__V1__SERVER_MESSAGE__INIT;
-    ret.seq = message->seq;
-    ret.ack = message->ack;
-    switch (message->kind) {
-    case SERVER_MESSAGE_ACK:
-        break;
-    case SERVER_MESSAGE_WELCOME:
-        put_welcome(&arena, message, &ret);
-        break;
-    case SERVER_MESSAGE_TASK:
-        assert(message->task != NULL);
-        put_task(&arena, message->task, &ret);
-        break;
-    case SERVER_MESSAGE_OUTCOME:
-        put_outcome(&arena, message, &ret);
-        break;
-    case SERVER_MESSAGE_FACTS:
-        put_facts(&arena, message->facts, &ret);
-        break;
-    case SERVER_MESSAGE_CANCEL:
-        put_cancel(&arena, message, &ret);
-        break;
-    case SERVER_MESSAGE_DRAIN:
-        put_drain(&arena, message, &ret);
-        break;
-    case SERVER_MESSAGE_REFUSED:
-        put_refused(&arena, message, &ret);
-        break;
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
+    Polos__V1__ServerMessage numbered = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__ServerMessage *messages[] = {&numbered};
+    if (message->seq == 0) {
+        put_unnumbered(&arena, message, &envelope);
+    } else {
+        put_numbered(&arena, message, &numbered);
+        envelope.n_messages = 1;
+        envelope.messages = messages;
     }
-    assert((ret.message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET) ==
-           (message->kind == SERVER_MESSAGE_ACK));
-    struct payload *payload = api_pack(&ret.base);
+    struct envelope_head head = {
+        .seq = message->seq,
+        .ack = message->ack,
+        .settled = message->settled,
+        .is_result = message->kind == SERVER_MESSAGE_OUTCOME,
+        .is_last = message->kind == SERVER_MESSAGE_FACTS,
+    };
+    struct payload *packed = envelope_pack(&head, &envelope.base);
     arena_fini(&arena);
-    return payload;
+    return packed;
 }

@@ -2,11 +2,16 @@
 
 #include "service/api/options.h"
 #include "service/api/run_input.h"
+#include "service/api/times.h"
 
-/* The end of the year 9999. */
-#define DUE_MS_MAX ((int64_t)253402300799999)
+enum {
+    DAY_MS = 24 * 3600 * 1000,
+};
+
+/* A thousand years: further than that nobody waits. */
+#define LENGTH_MS_MAX ((uint64_t)365250 * DAY_MS)
 /* The path of one of the runs to be started. */
-#define CHILD "order.invoke.children[%zu]."
+#define CHILD "step_request.start_runs.runs[%zu]."
 
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1, "taken as it is");
 
@@ -14,18 +19,33 @@ static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,
                        struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_SLEEP;
-    ret->due_ms = (uint64_t)proto->until_ms;
-    return check_range(check, "order.sleep.until_ms", proto->until_ms, 1, DUE_MS_MAX);
+    if (proto->end_case == POLOS__V1__SLEEP__END_UNTIL) {
+        const char *field = "step_request.sleep.until";
+        return check_instant(check, field, proto->until, &ret->due_ms) &&
+               (ret->due_ms > 0 || check_fault(check, field, "it is after the year 1970 began"));
+    }
+    if (proto->end_case != POLOS__V1__SLEEP__END_DURATION) {
+        return check_fault(check, "step_request.sleep", "set duration or until");
+    }
+    return check_length(check, "step_request.sleep.duration", proto->duration, 1, LENGTH_MS_MAX,
+                        &ret->length_ms);
+}
+
+/* Unset: for ever. */
+static bool take_timeout(struct check *check, const char *field,
+                         const Google__Protobuf__Duration *timeout, struct host_step_request *ret)
+{
+    return timeout == NULL ||
+           check_length(check, field, timeout, 1, LENGTH_MS_MAX, &ret->length_ms);
 }
 
 static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
                          struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_SUSPENSION;
-    ret->due_ms = (uint64_t)proto->deadline_ms;
-    return check_value_or_null(check, "order.suspend.data_json", str_of(proto->data_json),
+    return check_value_or_null(check, "step_request.suspend.data_json", str_of(proto->data_json),
                                &ret->data) &&
-           check_range(check, "order.suspend.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
+           take_timeout(check, "step_request.suspend.timeout", proto->timeout, ret);
 }
 
 static bool take_child_options(struct check *check, const char *prefix, enum run_kind kind,
@@ -62,23 +82,23 @@ static bool take_child(struct check *check, size_t index, const Polos__V1__RunSp
            take_child_options(check, check_path(check, CHILD "options.", index), kind, proto, ret);
 }
 
-static bool take_invoke(struct check *check, const Polos__V1__Invoke *proto,
-                        struct host_step_request *ret)
+static bool take_start(struct check *check, const Polos__V1__StartRuns *proto,
+                       struct host_step_request *ret)
 {
-    if (!check_range(check, "order.invoke.children", (int64_t)proto->n_children, 1,
+    if (!check_range(check, "step_request.start_runs.runs", (int64_t)proto->n_runs, 1,
                      HOST_CHILDREN_MAX)) {
         return false;
     }
-    struct host_child *children = arena_zalloc(check->arena, proto->n_children * sizeof(*children));
+    struct host_child *children = arena_zalloc(check->arena, proto->n_runs * sizeof(*children));
     assert(ret->children == NULL);
-    for (size_t i = 0; i < proto->n_children; i++) {
-        if (!take_child(check, i, proto->children[i], &children[i])) {
+    for (size_t i = 0; i < proto->n_runs; i++) {
+        if (!take_child(check, i, proto->runs[i], &children[i])) {
             return false;
         }
     }
     ret->kind = STEP_REQUEST_START;
     ret->children = children;
-    ret->child_count = proto->n_children;
+    ret->child_count = proto->n_runs;
     ret->waits = proto->wait;
     return true;
 }
@@ -89,11 +109,10 @@ static bool take_await(struct check *check, const Polos__V1__AwaitEvent *proto,
     ret->kind = STEP_REQUEST_EVENT;
     ret->topic = check_copy(check, proto->topic);
     ret->event_type = check_copy(check, proto->event_type);
-    ret->due_ms = (uint64_t)proto->deadline_ms;
-    return check_some(check, "order.await_event.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
-           check_bytes(check, "order.await_event.event_type", ret->event_type,
+    return check_some(check, "step_request.await_event.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
+           check_bytes(check, "step_request.await_event.event_type", ret->event_type,
                        CHECK_EVENT_TYPE_BYTES_MAX) &&
-           check_range(check, "order.await_event.deadline_ms", proto->deadline_ms, 0, DUE_MS_MAX);
+           take_timeout(check, "step_request.await_event.timeout", proto->timeout, ret);
 }
 
 static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
@@ -102,48 +121,49 @@ static bool take_publish(struct check *check, const Polos__V1__Publish *proto,
     ret->kind = STEP_REQUEST_PUBLISH;
     ret->topic = check_copy(check, proto->topic);
     ret->event_type = check_copy(check, proto->event_type);
-    return check_some(check, "order.publish.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
-           check_bytes(check, "order.publish.event_type", ret->event_type,
+    return check_some(check, "step_request.publish.topic", ret->topic, CHECK_TOPIC_BYTES_MAX) &&
+           check_bytes(check, "step_request.publish.event_type", ret->event_type,
                        CHECK_EVENT_TYPE_BYTES_MAX) &&
-           check_value_or_null(check, "order.publish.data_json", str_of(proto->data_json),
+           check_value_or_null(check, "step_request.publish.data_json", str_of(proto->data_json),
                                &ret->data);
 }
 
-static bool take_resume(struct check *check, const Polos__V1__ResumeRun *proto,
+static bool take_resume(struct check *check, const Polos__V1__Resume *proto,
                         struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_RESUME;
     ret->step_key = check_copy(check, proto->step_key);
     ret->workflow = check_copy(check, proto->workflow_id);
-    return check_suspension(check, "order.resume.", str_of(proto->suspension_id),
+    return check_suspension(check, "step_request.resume.", str_of(proto->suspension_id),
                             str_of(proto->run_id), ret->step_key, &ret->run, &ret->effect) &&
-           check_value_or_null(check, "order.resume.data_json", str_of(proto->data_json),
+           check_value_or_null(check, "step_request.resume.data_json", str_of(proto->data_json),
                                &ret->data);
 }
 
-bool host_step_request_take(struct check *check, const Polos__V1__Order *proto,
+bool host_step_request_take(struct check *check, const Polos__V1__StepRequest *proto,
                             struct host_step_request *ret)
 {
     assert(proto != NULL);
     assert(check->error.code == CODE_OK); /* Else an old fault would refuse a good request. */
     *ret = (struct host_step_request){0};
-    switch ((int)proto->order_case) {
-    case POLOS__V1__ORDER__ORDER_SLEEP:
+    switch ((int)proto->request_case) {
+    case POLOS__V1__STEP_REQUEST__REQUEST_SLEEP:
         return take_sleep(check, proto->sleep, ret);
-    case POLOS__V1__ORDER__ORDER_SUSPEND:
+    case POLOS__V1__STEP_REQUEST__REQUEST_SUSPEND:
         return take_suspend(check, proto->suspend, ret);
-    case POLOS__V1__ORDER__ORDER_INVOKE:
-        return take_invoke(check, proto->invoke, ret);
-    case POLOS__V1__ORDER__ORDER_AWAIT_EVENT:
+    case POLOS__V1__STEP_REQUEST__REQUEST_START_RUNS:
+        return take_start(check, proto->start_runs, ret);
+    case POLOS__V1__STEP_REQUEST__REQUEST_AWAIT_EVENT:
         return take_await(check, proto->await_event, ret);
-    case POLOS__V1__ORDER__ORDER_PUBLISH:
+    case POLOS__V1__STEP_REQUEST__REQUEST_PUBLISH:
         return take_publish(check, proto->publish, ret);
-    case POLOS__V1__ORDER__ORDER_RESUME:
+    case POLOS__V1__STEP_REQUEST__REQUEST_RESUME:
         return take_resume(check, proto->resume, ret);
-    case POLOS__V1__ORDER__ORDER__NOT_SET:
+    case POLOS__V1__STEP_REQUEST__REQUEST__NOT_SET:
     default:
-        return check_fault(check, "order",
-                           "set one of sleep, suspend, invoke, await_event, publish and resume, "
-                           "as this server's protos have them");
+        return check_fault(
+            check, "step_request",
+            "set one of sleep, suspend, start_runs, await_event, publish and resume, "
+            "as this server's protos have them");
     }
 }

@@ -4,7 +4,7 @@
 #ifndef SERVICE_API_HOST_STEP_REQUEST_H
 #define SERVICE_API_HOST_STEP_REQUEST_H
 
-#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/steps.pb-c.h"
 #include "service/api/check.h"
 #include "service/hosts/message.h"
 
@@ -14,7 +14,7 @@ enum {
 
 /* Not its task, epoch and key. False: the check holds the fault. The result lives as long as the
  * check's arena. */
-bool host_step_request_take(struct check *check, const Polos__V1__Order *proto,
+bool host_step_request_take(struct check *check, const Polos__V1__StepRequest *proto,
                             struct host_step_request *ret);
 
 #endif

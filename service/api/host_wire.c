@@ -2,12 +2,14 @@
 
 #include "service/agents/definition.h"
 #include "service/api/definition.h"
+#include "service/api/envelope.h"
 #include "service/api/host_step_request.h"
 #include "service/api/options.h"
 #include "service/api/queues.h"
 #include "service/api/schedules.h"
 #include "service/base/json.h"
 #include "service/base/utf8.h"
+#include "service/engine/engine.h"
 #include "service/features/schedules/schedules.h"
 #include "service/features/tasks/tasks.h"
 #include "service/features/triggers/triggers.h"
@@ -20,16 +22,16 @@ static bool take_task_id(struct check *check, const char *field, const char *tex
            check_fault(check, field, "pass task_id as the Task message gave it");
 }
 
-static bool take_offers(struct check *check, const Polos__V1__Hello *hello, struct host_hello *ret)
+static bool take_offers(struct check *check, const Polos__V1__Offers *proto, struct host_hello *ret)
 {
-    size_t count = hello->n_tools + hello->n_workflows;
+    size_t count = proto->n_tools + proto->n_workflows;
     struct host_offer *offers = arena_zalloc(check->arena, count * sizeof(*offers));
     for (size_t i = 0; i < count; i++) {
-        bool is_tool = i < hello->n_tools;
-        size_t index = is_tool ? i : i - hello->n_tools;
-        const char *name = is_tool ? hello->tools[index]->name : hello->workflows[index]->id;
-        const char *field = is_tool ? check_path(check, "hello.tools[%zu].name", index)
-                                    : check_path(check, "hello.workflows[%zu].id", index);
+        bool is_tool = i < proto->n_tools;
+        size_t index = is_tool ? i : i - proto->n_tools;
+        const char *name = is_tool ? proto->tools[index]->name : proto->workflows[index]->id;
+        const char *field = is_tool ? check_path(check, "hello.offers.tools[%zu].name", index)
+                                    : check_path(check, "hello.offers.workflows[%zu].id", index);
         if (!check_name(check, field, str_of(name))) {
             return false;
         }
@@ -58,13 +60,14 @@ static bool take_held(struct check *check, const Polos__V1__Hello *hello, struct
     return true;
 }
 
-static bool take_agents(struct check *check, const Polos__V1__Hello *hello, struct request *request)
+static bool take_agents(struct check *check, const Polos__V1__Offers *offers,
+                        struct request *request)
 {
-    size_t count = hello->n_agents;
+    size_t count = offers->n_agents;
     struct agent_definition *agents = arena_zalloc(check->arena, count * sizeof(*agents));
     for (size_t i = 0; i < count; i++) {
-        const char *prefix = check_path(check, "hello.agents[%zu].", i);
-        if (!definition_take(check, prefix, hello->agents[i], &agents[i])) {
+        const char *prefix = check_path(check, "hello.offers.agents[%zu].", i);
+        if (!definition_take(check, prefix, offers->agents[i], &agents[i])) {
             return false;
         }
     }
@@ -77,7 +80,7 @@ static bool take_trigger(struct check *check, size_t index,
                          const Polos__V1__WorkflowDefinition *workflow, struct trigger_offer *ret)
 {
     const Polos__V1__EventTrigger *trigger = workflow->trigger;
-    const char *prefix = check_path(check, "hello.workflows[%zu].trigger.", index);
+    const char *prefix = check_path(check, "hello.offers.workflows[%zu].trigger.", index);
     *ret = (struct trigger_offer){
         .workflow = check_copy(check, workflow->id),
         .topic = check_copy(check, trigger->topic),
@@ -96,7 +99,7 @@ static bool take_schedule(struct check *check, size_t index,
                           const Polos__V1__WorkflowDefinition *workflow, struct schedule_offer *ret)
 {
     const Polos__V1__Schedule *schedule = workflow->schedule;
-    const char *prefix = check_path(check, "hello.workflows[%zu].schedule.", index);
+    const char *prefix = check_path(check, "hello.offers.workflows[%zu].schedule.", index);
     *ret = (struct schedule_offer){
         .workflow = check_copy(check, workflow->id),
         .cron = check_copy(check, schedule->cron),
@@ -106,63 +109,75 @@ static bool take_schedule(struct check *check, size_t index,
     return schedule_take(check, prefix, schedule->key, schedule->timezone, ret);
 }
 
-static bool take_schedules(struct check *check, const Polos__V1__Hello *hello,
+static bool take_schedules(struct check *check, const Polos__V1__Offers *offers,
                            struct request *request)
 {
     struct schedule_offer *schedules =
-        arena_zalloc(check->arena, hello->n_workflows * sizeof(*schedules));
+        arena_zalloc(check->arena, offers->n_workflows * sizeof(*schedules));
     size_t count = 0;
-    for (size_t i = 0; i < hello->n_workflows; i++) {
-        if (hello->workflows[i]->schedule != NULL &&
-            !take_schedule(check, i, hello->workflows[i], &schedules[count++])) {
+    for (size_t i = 0; i < offers->n_workflows; i++) {
+        if (offers->workflows[i]->schedule != NULL &&
+            !take_schedule(check, i, offers->workflows[i], &schedules[count++])) {
             return false;
         }
     }
-    assert(count <= hello->n_workflows);
+    assert(count <= offers->n_workflows);
     hello_request(request)->schedules = schedules;
     hello_request(request)->schedule_count = count;
     return true;
 }
 
-static bool take_triggers(struct check *check, const Polos__V1__Hello *hello,
+static bool take_triggers(struct check *check, const Polos__V1__Offers *offers,
                           struct request *request)
 {
     struct trigger_offer *triggers =
-        arena_zalloc(check->arena, hello->n_workflows * sizeof(*triggers));
+        arena_zalloc(check->arena, offers->n_workflows * sizeof(*triggers));
     size_t count = 0;
-    for (size_t i = 0; i < hello->n_workflows; i++) {
-        if (hello->workflows[i]->trigger != NULL &&
-            !take_trigger(check, i, hello->workflows[i], &triggers[count++])) {
+    for (size_t i = 0; i < offers->n_workflows; i++) {
+        if (offers->workflows[i]->trigger != NULL &&
+            !take_trigger(check, i, offers->workflows[i], &triggers[count++])) {
             return false;
         }
     }
-    assert(count <= hello->n_workflows);
+    assert(count <= offers->n_workflows);
     hello_request(request)->triggers = triggers;
     hello_request(request)->trigger_count = count;
     return true;
 }
 
+static bool check_protocol(struct check *check, uint32_t protocol)
+{
+    return protocol == HOST_PROTOCOL ||
+           check_fault(check, "hello.protocol",
+                       "this server speaks protocol %d, the host %s %u; %s", HOST_PROTOCOL,
+                       protocol == 0 ? "does not say which, so" : "speaks", protocol,
+                       protocol > HOST_PROTOCOL ? "update the server" : "update the host's SDK");
+}
+
 bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct request *request)
 {
+    static const Polos__V1__Offers nothing = POLOS__V1__OFFERS__INIT;
     assert(check->arena == &request->arena);
     assert(request->operation == &hello_operation);
     assert(check->error.code == CODE_OK);
     str deployment = str_of(hello->deployment);
+    const Polos__V1__Offers *offers = hello->offers == NULL ? &nothing : hello->offers;
     struct host_hello *ret = &hello_request(request)->hello;
     *ret = (struct host_hello){
         .host_id = check_copy(check, hello->host_id),
         .deployment = deployment.len == 0 ? STR("default") : arena_copy(check->arena, deployment),
         .slots = hello->slots,
-        .session = check_copy(check, hello->session),
+        .session = check_copy(check, hello->host_token),
         .user_agent = check_copy(check, hello->user_agent),
     };
-    return check_some(check, "hello.host_id", ret->host_id, NAME_BYTES_MAX) &&
+    return check_protocol(check, hello->protocol) &&
+           check_some(check, "hello.host_id", ret->host_id, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.deployment", ret->deployment, NAME_BYTES_MAX) &&
-           check_bytes(check, "hello.session", ret->session, NAME_BYTES_MAX) &&
+           check_bytes(check, "hello.host_token", ret->session, NAME_BYTES_MAX) &&
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
-           take_offers(check, hello, ret) && take_held(check, hello, ret) &&
-           take_triggers(check, hello, request) && take_schedules(check, hello, request) &&
-           queue_offers_take(check, hello, request) && take_agents(check, hello, request);
+           take_offers(check, offers, ret) && take_held(check, hello, ret) &&
+           take_triggers(check, offers, request) && take_schedules(check, offers, request) &&
+           queue_offers_take(check, offers, request) && take_agents(check, offers, request);
 }
 
 /* At most bytes_max, without cutting a character. */
@@ -242,6 +257,15 @@ static struct outcome invalid_result(str message)
         .failed = true, .error_type = STR("INVALID_RESULT"), .error_message = message};
 }
 
+static struct outcome mismatch(struct check *check, const Polos__V1__Mismatch *proto)
+{
+    return (struct outcome){
+        .failed = true,
+        .error_type = STR(ENGINE_NON_DETERMINISM),
+        .error_message = check_copy(check, proto->message),
+    };
+}
+
 static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
                            struct host_message *ret)
 {
@@ -249,11 +273,20 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     ret->epoch = done->epoch;
     ret->is_cancelled = done->cancelled;
     ret->state = check_copy(check, done->state_json);
-    if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task) ||
-        !take_outcome(check, "task_done.outcome", done->outcome, &ret->outcome)) {
+    if (!take_task_id(check, "task_done.task_id", done->task_id, &ret->task)) {
         return false;
     }
-    ret->is_retryable = ret->outcome.failed && done->outcome->error->retryable;
+    if (done->result_case == POLOS__V1__TASK_DONE__RESULT_MISMATCH) {
+        ret->outcome = mismatch(check, done->mismatch);
+        return true;
+    }
+    if (!take_outcome(check, "task_done.outcome",
+                      done->result_case == POLOS__V1__TASK_DONE__RESULT_OUTCOME ? done->outcome
+                                                                                : NULL,
+                      &ret->outcome)) {
+        return false;
+    }
+    ret->is_retryable = ret->outcome.failed && done->retryable;
     if (!ret->outcome.failed) {
         status valid = json_validate(ret->outcome.value, check->arena);
         if (!status_is_ok(valid)) {
@@ -271,16 +304,16 @@ static bool take_task_done(struct check *check, const Polos__V1__TaskDone *done,
     return true;
 }
 
-static bool take_step_request(struct check *check, const Polos__V1__Order *order,
+static bool take_step_request(struct check *check, const Polos__V1__StepRequest *proto,
                               struct host_message *ret)
 {
     ret->kind = HOST_MESSAGE_STEP_REQUEST;
-    ret->epoch = order->epoch;
-    ret->key = check_copy(check, order->key);
-    return take_task_id(check, "order.task_id", order->task_id, &ret->task) &&
+    ret->epoch = proto->epoch;
+    ret->key = check_copy(check, proto->key);
+    return take_task_id(check, "step_request.task_id", proto->task_id, &ret->task) &&
            note_fault(check,
-                      check_some(check, "order.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
-                          host_step_request_take(check, order, &ret->step_request),
+                      check_some(check, "step_request.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
+                          host_step_request_take(check, proto, &ret->step_request),
                       ret);
 }
 
@@ -288,78 +321,78 @@ static bool take_park(struct check *check, const Polos__V1__Park *park, struct h
 {
     ret->kind = HOST_MESSAGE_PARK;
     ret->epoch = park->epoch;
-    ret->outcomes_seen = park->outcomes_seen;
+    ret->outcomes_seen = park->results_seen;
     return take_task_id(check, "park.task_id", park->task_id, &ret->task);
 }
 
-static bool take_delta(struct check *check, const Polos__V1__HostDelta *delta,
-                       struct host_message *ret)
+static bool take_release(struct check *check, const Polos__V1__Release *release,
+                         struct host_message *ret)
 {
-    ret->kind = HOST_MESSAGE_DELTA;
-    ret->epoch = delta->epoch;
+    str cause = str_of(release->cause);
+    ret->kind = HOST_MESSAGE_RELEASE;
+    ret->epoch = release->epoch;
+    ret->text = cause.len == 0 ? STR("its host gave it back") : arena_copy(check->arena, cause);
+    return take_task_id(check, "release.task_id", release->task_id, &ret->task) &&
+           check_bytes(check, "release.cause", ret->text, CHECK_CAUSE_BYTES_MAX);
+}
+
+static bool take_drain(const Polos__V1__HostDrain *drain, struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_DRAIN;
+    ret->releases_all = drain->release_all;
+    return true;
+}
+
+bool host_wire_check_envelope(struct check *check,
+                              const Polos__V1__ToolServiceConnectRequest *envelope)
+{
+    int64_t messages = (int64_t)envelope->n_messages;
+    if (envelope->hello != NULL) {
+        return check_fault(check, "hello",
+                           "it is in the first envelope of a stream, and only there; dial again to "
+                           "say it again");
+    }
+    if ((envelope->first_seq == 0) != (messages == 0) ||
+        envelope->first_seq > UINT64_MAX - (uint64_t)messages) {
+        return check_fault(check, "first_seq",
+                           "it is the number of the first message, from 1; 0 without messages");
+    }
+    return check_range(check, "messages", messages, 0, ENVELOPE_MESSAGES_MAX) &&
+           check_range(check, "deltas", (int64_t)envelope->n_deltas, 0, ENVELOPE_MESSAGES_MAX);
+}
+
+bool host_wire_delta(struct check *check, const Polos__V1__HostDelta *delta,
+                     struct host_message *ret)
+{
+    *ret = (struct host_message){.kind = HOST_MESSAGE_DELTA, .epoch = delta->epoch};
+    assert(check->error.code == CODE_OK);
     ret->text = check_copy(check, delta->text);
     return take_task_id(check, "delta.task_id", delta->task_id, &ret->task) &&
            check_bytes(check, "delta.text", ret->text, HOST_DELTA_BYTES_MAX);
 }
 
-static bool check_numbering(struct check *check, const struct host_message *message)
-{
-    switch (message->kind) {
-    case HOST_MESSAGE_NONE:
-    case HOST_MESSAGE_DELTA:
-    case HOST_MESSAGE_HEARTBEAT:
-        return message->seq == 0 ||
-               check_fault(check, "seq",
-                           "leave it 0: an acknowledgement alone, a delta and a "
-                           "heartbeat are not numbered");
-    case HOST_MESSAGE_STEP_DONE:
-    case HOST_MESSAGE_STEP_REQUEST:
-    case HOST_MESSAGE_TASK_DONE:
-    case HOST_MESSAGE_PARK:
-        return message->seq != 0 ||
-               check_fault(check, "seq", "it is required: this message is numbered, from 1");
-    case HOST_MESSAGE_DRAIN:
-        break;
-    }
-    return true;
-}
-
 bool host_wire_message(struct check *check, const Polos__V1__HostMessage *message,
                        struct host_message *ret)
 {
-    *ret = (struct host_message){.seq = message->seq, .ack = message->ack};
+    *ret = (struct host_message){0};
     assert(check->error.code == CODE_OK);
-    bool is_fine = true;
     switch ((int)message->message_case) {
     case POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE:
-        is_fine = take_step_done(check, message->step_done, ret);
-        break;
-    case POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER:
-        is_fine = take_step_request(check, message->order, ret);
-        break;
+        return take_step_done(check, message->step_done, ret);
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_REQUEST:
+        return take_step_request(check, message->step_request, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE:
-        is_fine = take_task_done(check, message->task_done, ret);
-        break;
+        return take_task_done(check, message->task_done, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_PARK:
-        is_fine = take_park(check, message->park, ret);
-        break;
-    case POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA:
-        is_fine = take_delta(check, message->delta, ret);
-        break;
-    case POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT:
-        ret->kind = HOST_MESSAGE_HEARTBEAT;
-        break;
+        return take_park(check, message->park, ret);
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE:
+        return take_release(check, message->release, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN:
-        ret->kind = HOST_MESSAGE_DRAIN;
-        break;
+        return take_drain(message->drain, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE__NOT_SET:
-        ret->kind = HOST_MESSAGE_NONE;
-        break;
-    case POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO:
     default:
-        return check_fault(check, "hello",
-                           "it is the first message of a stream, and only that; "
-                           "dial again to say it again");
+        return check_fault(check, "messages",
+                           "set one of step_done, step_request, task_done, park, release and "
+                           "drain, as this server's protos have them");
     }
-    return is_fine && check_numbering(check, ret);
 }

@@ -59,7 +59,7 @@ static bool take_default(struct check *check, size_t index,
                          const Polos__V1__WorkflowDefinition *workflow,
                          struct queue_default_offer *ret)
 {
-    const char *field = check_path(check, "hello.workflows[%zu].queue", index);
+    const char *field = check_path(check, "hello.offers.workflows[%zu].queue", index);
     *ret = (struct queue_default_offer){
         .workflow = check_copy(check, workflow->id),
         .queue = check_copy(check, workflow->queue),
@@ -67,30 +67,32 @@ static bool take_default(struct check *check, size_t index,
     return ret->queue.len == 0 || check_name(check, field, ret->queue);
 }
 
-bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struct request *request)
+bool queue_offers_take(struct check *check, const Polos__V1__Offers *offers,
+                       struct request *request)
 {
     assert(check->arena == &request->arena);
-    struct queue_offer *queues = arena_zalloc(check->arena, hello->n_queues * sizeof(*queues));
+    struct queue_offer *queues = arena_zalloc(check->arena, offers->n_queues * sizeof(*queues));
     struct queue_default_offer *defaults =
-        arena_zalloc(check->arena, hello->n_workflows * sizeof(*defaults));
-    if (!check_range(check, "hello.queues", (int64_t)hello->n_queues, 0, HELLO_QUEUES_MAX)) {
+        arena_zalloc(check->arena, offers->n_workflows * sizeof(*defaults));
+    if (!check_range(check, "hello.offers.queues", (int64_t)offers->n_queues, 0,
+                     HELLO_QUEUES_MAX)) {
         return false;
     }
-    for (size_t i = 0; i < hello->n_queues; i++) {
-        const char *prefix = check_path(check, "hello.queues[%zu].", i);
-        if (!queue_offer_take(check, prefix, hello->queues[i], &queues[i])) {
+    for (size_t i = 0; i < offers->n_queues; i++) {
+        const char *prefix = check_path(check, "hello.offers.queues[%zu].", i);
+        if (!queue_offer_take(check, prefix, offers->queues[i], &queues[i])) {
             return false;
         }
     }
-    for (size_t i = 0; i < hello->n_workflows; i++) {
-        if (!take_default(check, i, hello->workflows[i], &defaults[i])) {
+    for (size_t i = 0; i < offers->n_workflows; i++) {
+        if (!take_default(check, i, offers->workflows[i], &defaults[i])) {
             return false;
         }
     }
     hello_request(request)->queues = queues;
-    hello_request(request)->queue_count = hello->n_queues;
+    hello_request(request)->queue_count = offers->n_queues;
     hello_request(request)->defaults = defaults;
-    hello_request(request)->default_count = hello->n_workflows;
+    hello_request(request)->default_count = offers->n_workflows;
     return true;
 }
 

@@ -5,7 +5,7 @@
 #define SERVICE_API_QUEUES_H
 
 #include "polos/v1/common.pb-c.h"
-#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "service/api/check.h"
 #include "service/features/queues/queues.h"
 #include "service/partition/request.h"
@@ -14,6 +14,7 @@
 bool queue_offer_take(struct check *check, const char *prefix,
                       const Polos__V1__QueueDefinition *proto, struct queue_offer *ret);
 /* The queues of a hello, and its workflows' own. */
-bool queue_offers_take(struct check *check, const Polos__V1__Hello *hello, struct request *request);
+bool queue_offers_take(struct check *check, const Polos__V1__Offers *offers,
+                       struct request *request);
 
 #endif

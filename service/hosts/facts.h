@@ -18,7 +18,7 @@ struct facts_wait {
     struct facts_wait *next;
     uint32_t effect;
     uint32_t owner;
-    const char *kind; /* A word of SettledStep.kind. */
+    enum settled_kind kind;
     size_t key_len;
     char key[];
 };

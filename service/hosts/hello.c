@@ -32,8 +32,8 @@ static bool is_name(str text)
 static const char *offer_field(const struct host_hello *hello, size_t index, struct arena *arena)
 {
     static const char *const formats[TASK_KIND_COUNT] = {
-        [TASK_TOOL] = "hello.tools[%zu].name",
-        [TASK_WORKFLOW] = "hello.workflows[%zu].id",
+        [TASK_TOOL] = "hello.offers.tools[%zu].name",
+        [TASK_WORKFLOW] = "hello.offers.workflows[%zu].id",
     };
     size_t place = 0;
     char field[64];
@@ -97,7 +97,7 @@ static status check_counts(const struct hosts *hosts, const struct host_hello *h
                           hello->slots);
     }
     if (hello->offer_count > options->offers_max) {
-        *ret_field = "hello.tools";
+        *ret_field = "hello.offers.tools";
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
                           "A host may offer %zu tools and workflows; this one offers %zu. Spread "
                           "them over several hosts.",
@@ -183,15 +183,16 @@ static status check_new(struct hosts *hosts, const struct host_hello *hello,
         return make_room(hosts, arena, ret_field);
     }
     assert(str_equal(old->host_id, hello->host_id));
-    if (old->link == NULL) {
+    if (old->link == NULL && old->held.count == 0) {
         return STATUS_OK;
     }
     *ret_field = "hello.host_id";
-    return arena_fail(arena, CODE_ALREADY_EXISTS,
-                      "Another stream with host id \"" STR_FMT "\" is alive. Give each process a "
-                      "host id of its own, dial with the session of that stream, or wait %llu ms "
-                      "until it counts as lost.",
-                      STR_ARG(hello->host_id), (unsigned long long)hosts->options.lease_ms);
+    return arena_fail(
+        arena, CODE_ALREADY_EXISTS,
+        "Another process has the host id \"" STR_FMT "\" and is at work. Give each "
+        "process a host id of its own, dial with the token of its session, or wait up "
+        "to %llu ms until it counts as lost.",
+        STR_ARG(hello->host_id), (unsigned long long)hosts->options.lease_ms);
 }
 
 static struct host_session *begin(struct hosts *hosts, const struct host_hello *hello)
@@ -273,7 +274,7 @@ static void welcome(struct hosts *hosts, struct host_session *session, bool is_r
                 .lost_count = lost_count,
             },
     };
-    session_send_unnumbered(session, &message);
+    session_send_unnumbered(hosts, session, &message);
     session_write(hosts, session);
 }
 

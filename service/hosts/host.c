@@ -118,6 +118,7 @@ static bool must_be_numbered(enum host_message_kind kind)
     case HOST_MESSAGE_STEP_REQUEST:
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
+    case HOST_MESSAGE_RELEASE:
     case HOST_MESSAGE_DRAIN:
         return true;
     case HOST_MESSAGE_NONE:
@@ -193,6 +194,7 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
     case HOST_MESSAGE_STEP_REQUEST:
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
+    case HOST_MESSAGE_RELEASE:
         return receive_answer(hosts, session, message);
     case HOST_MESSAGE_DELTA:
         receipt = holds(hosts, session, message) ? HOST_RECEIPT_SHOW : HOST_RECEIPT_DROP;
@@ -200,6 +202,9 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
     case HOST_MESSAGE_DRAIN:
         session->is_draining = true;
         session_update_standing(hosts, session);
+        if (message->releases_all) {
+            session_release_all(hosts, session);
+        }
         break;
     case HOST_MESSAGE_NONE:
     case HOST_MESSAGE_HEARTBEAT:
@@ -229,8 +234,8 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
             hosts, session, CODE_FAILED_PRECONDITION, REASON_UNNUMBERED,
-            "A step, a step request, the end of a task, a park and a drain are numbered from "
-            "1 within a session; seq was 0.");
+            "A step, a step request, the end of a task, a park, a release and a drain are numbered "
+            "from 1 within a session; the number was 0.");
     }
     if (message->seq != 0) {
         enum host_receipt receipt = take_number(hosts, session, message->seq);
@@ -245,6 +250,15 @@ void hosts_mark_handled(struct hosts *hosts, uint64_t number, uint64_t seq)
 {
     struct host_session *session = sessions_find_number(hosts, number);
     if (session != NULL) {
+        session_mark_handled(hosts, session, seq);
+    }
+}
+
+void hosts_mark_settled(struct hosts *hosts, uint64_t number, uint64_t seq)
+{
+    struct host_session *session = sessions_find_number(hosts, number);
+    if (session != NULL) {
+        session->settled++;
         session_mark_handled(hosts, session, seq);
     }
 }
@@ -299,6 +313,17 @@ static void feed(struct hosts *hosts)
     }
 }
 
+/* Streams that hold back what they were sent. */
+static void send_off(struct hosts *hosts)
+{
+    while (!list_is_empty(&hosts->sent)) {
+        struct host_session *session = container_of(hosts->sent.next, struct host_session, sent);
+        assert(session->link != NULL);
+        list_remove(&session->sent);
+        session->vtable->flush(session->link);
+    }
+}
+
 void hosts_flush(struct hosts *hosts)
 {
     while (!list_is_empty(&hosts->acks_due)) {
@@ -307,10 +332,11 @@ void hosts_flush(struct hosts *hosts)
         struct server_message message = {.kind = SERVER_MESSAGE_ACK};
         list_remove(&session->flush);
         if (session->vtable->has_room(session->link)) { /* Else once it is writable. */
-            session_send_unnumbered(session, &message);
+            session_send_unnumbered(hosts, session, &message);
         }
     }
     feed(hosts);
+    send_off(hosts);
     free_over(hosts);
 }
 

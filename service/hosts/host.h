@@ -71,6 +71,8 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
 /* The message with this number is durable and will be acknowledged. `session` is the number of a
  * session, which may be gone: then nothing happens. Also in the next two. */
 void hosts_mark_handled(struct hosts *hosts, uint64_t session, uint64_t seq);
+/* As hosts_mark_handled(), of a STEP_DONE: what its task is told from now on comes after it. */
+void hosts_mark_settled(struct hosts *hosts, uint64_t session, uint64_t seq);
 /* The message was refused: tells the host, and counts it as handled. */
 void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, enum reason reason,
                   str message, const struct task_ref *task);

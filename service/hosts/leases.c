@@ -39,7 +39,7 @@ void hosts_release(struct hosts *hosts, struct task_ref task)
     }
 }
 
-void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
+void hosts_stop(struct hosts *hosts, struct task_ref task, enum stop_reason reason)
 {
     struct task_entry *entry = tasks_find(&hosts->tasks, task);
     if (entry == NULL) {
@@ -47,7 +47,7 @@ void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause)
     }
     struct host_session *session = entry->session;
     struct server_message message = {
-        .kind = SERVER_MESSAGE_CANCEL, .cancelled = entry->held, .cause = str_of(cause)};
+        .kind = SERVER_MESSAGE_STOP, .cancelled = entry->held, .stop = reason};
     bool must_be_told = task_entry_is_given(entry) && session->state != SESSION_EXPECTED;
     session_remove_task(hosts, entry);
     if (must_be_told) {
@@ -66,28 +66,28 @@ static const struct task_entry *find_told(const struct hosts *hosts, struct task
     return entry;
 }
 
-void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause)
+void hosts_interrupt(struct hosts *hosts, struct task_ref task, uint64_t grace_ms)
 {
     const struct task_entry *entry = find_told(hosts, task);
-    assert(cause != NULL);
     if (entry != NULL) {
         session_send(hosts, entry->session,
                      &(struct server_message){.kind = SERVER_MESSAGE_CANCEL,
                                               .cancelled = entry->held,
-                                              .cause = str_of(cause)});
+                                              .grace_ms = grace_ms});
     }
 }
 
-void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
+void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key, enum settled_kind kind,
                         const struct outcome *outcome)
 {
     const struct task_entry *entry = find_told(hosts, task);
     assert(key.len > 0);
+    assert(kind != 0 && kind != SETTLED_CODE);
     if (entry != NULL) {
-        session_send(
-            hosts, entry->session,
-            &(struct server_message){.kind = SERVER_MESSAGE_OUTCOME,
-                                     .outcome = {.task = task, .key = key, .outcome = *outcome}});
+        session_send(hosts, entry->session,
+                     &(struct server_message){
+                         .kind = SERVER_MESSAGE_OUTCOME,
+                         .outcome = {.task = task, .key = key, .kind = kind, .outcome = *outcome}});
     }
 }
 
@@ -126,7 +126,7 @@ void hosts_expect(struct hosts *hosts, struct task_ref task, uint32_t epoch, uin
     if (entry != NULL && entry->held.epoch == epoch) {
         return;
     }
-    hosts_cancel(hosts, task, "lease lost");
+    hosts_stop(hosts, task, STOP_LEASE_LOST);
     ready_queue_remove(&hosts->ready_queue, task);
     struct host_session *session = sessions_find_expected(hosts, host_hash);
     if (session == NULL) {

@@ -40,13 +40,14 @@ void hosts_give(struct hosts *hosts, struct host_session *session, const struct 
 /* The task is settled or its host let go of it (PARK); its slot is free. */
 void hosts_release(struct hosts *hosts, struct task_ref task);
 /* As release, and tells the host to stop. */
-void hosts_cancel(struct hosts *hosts, struct task_ref task, const char *cause);
+void hosts_stop(struct hosts *hosts, struct task_ref task, enum stop_reason reason);
 /* Tells the host that holds the task (numbered) that its run is being cancelled; the task stays its
- * own until it says TaskDone. One that is only reserved says so itself when it is given. */
-void hosts_interrupt(struct hosts *hosts, struct task_ref task, const char *cause);
+ * own until it says TaskDone; its code has so long to end. One that is only reserved says so itself
+ * when it is given. */
+void hosts_interrupt(struct hosts *hosts, struct task_ref task, uint64_t grace_ms);
 /* Sends a step request's outcome (numbered) to the host that holds the task; without one, nothing:
  * the outcome comes with the task when it is given again. */
-void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key,
+void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key, enum settled_kind kind,
                         const struct outcome *outcome);
 /* Tells the host that holds the task (numbered) what the cursor is to tell, in pieces. Its epoch is
  * set here. */

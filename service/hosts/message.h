@@ -1,7 +1,7 @@
 /*
  * message: what hosts and the server send each other, as plain structs.
  *
- * The wire form is the API's affair (protos/polos/v1/tools.proto says what each field means);
+ * The wire form is the API's affair (protos/polos/v1/host.proto says what each field means);
  * these structs borrow their bytes for the call they are passed to.
  */
 #ifndef SERVICE_HOSTS_MESSAGE_H
@@ -66,10 +66,10 @@ struct host_hello {
 
 /* A step that the server does for a task's code. */
 enum step_request_kind {
-    STEP_REQUEST_SLEEP, /* due_ms */
-    STEP_REQUEST_SUSPENSION, /* data, due_ms (0: never) */
+    STEP_REQUEST_SLEEP, /* due_ms or length_ms */
+    STEP_REQUEST_SUSPENSION, /* data, length_ms (0: for ever) */
     STEP_REQUEST_START, /* children, waits */
-    STEP_REQUEST_EVENT, /* topic, event_type (empty: any), due_ms (0: never) */
+    STEP_REQUEST_EVENT, /* topic, event_type (empty: any), length_ms (0: for ever) */
     STEP_REQUEST_PUBLISH, /* topic, event_type, data */
     STEP_REQUEST_RESUME, /* run, effect or step_key, workflow, data */
     STEP_REQUEST_COUNT,
@@ -86,7 +86,8 @@ struct host_child {
 
 struct host_step_request {
     enum step_request_kind kind;
-    uint64_t due_ms;
+    uint64_t due_ms; /* An instant; 0: length_ms says when. */
+    uint64_t length_ms; /* From when the server takes the step. */
     str data; /* JSON text. */
     str topic;
     str event_type;
@@ -108,24 +109,36 @@ enum host_message_kind {
     HOST_MESSAGE_HEARTBEAT,
     HOST_MESSAGE_DRAIN,
     HOST_MESSAGE_PARK,
+    HOST_MESSAGE_RELEASE,
 };
 
 struct host_message {
     uint64_t seq; /* 0: unnumbered. */
     uint64_t ack;
     enum host_message_kind kind;
-    struct task_ref task; /* STEP_DONE, STEP_REQUEST, TASK_DONE, DELTA. */
+    struct task_ref task; /* STEP_DONE, STEP_REQUEST, TASK_DONE, PARK, RELEASE, DELTA. */
     uint32_t epoch;
     uint32_t number; /* STEP_DONE. */
     str key; /* STEP_DONE, STEP_REQUEST. */
-    str text; /* DELTA. */
+    str text; /* DELTA; RELEASE: why. */
     struct outcome outcome; /* STEP_DONE, TASK_DONE. */
     str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
     bool is_retryable; /* TASK_DONE that failed. */
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
+    bool releases_all; /* DRAIN: what the host holds is given back. */
     uint32_t outcomes_seen; /* PARK. */
     struct host_step_request step_request; /* STEP_REQUEST. */
     str fault; /* STEP_DONE, STEP_REQUEST: not empty: what is wrong with it; it is refused. */
+};
+
+/* What a step is: StepKind in steps.proto. */
+enum settled_kind {
+    SETTLED_CODE = 1,
+    SETTLED_SLEEP,
+    SETTLED_SUSPENSION,
+    SETTLED_EVENT,
+    SETTLED_CHILDREN,
+    SETTLED_AT_ONCE,
 };
 
 /* A fact of a task: a step, a wait, or a child that a wait counts. */
@@ -133,7 +146,7 @@ struct settled_step {
     str key; /* Of a child: its wait's. */
     struct outcome outcome; /* Of a child: its value is the child's place in the wait's. */
     bool is_step_request;
-    const char *kind; /* A word of SettledStep.kind in tools.proto. */
+    enum settled_kind kind;
     bool is_child;
     uint32_t index; /* Of a child. */
     bool has_children; /* Of a wait: its value is made of those of its children. */
@@ -162,7 +175,7 @@ struct host_task {
     str input;
     const struct settled_step *steps;
     size_t step_count;
-    uint64_t deadline_ms;
+    uint64_t timeout_ms; /* 0: none. */
     str agent_id;
     str call_id;
     str session_id;
@@ -184,15 +197,24 @@ enum server_message_kind {
     SERVER_MESSAGE_WELCOME,
     SERVER_MESSAGE_TASK,
     SERVER_MESSAGE_CANCEL,
+    SERVER_MESSAGE_STOP,
     SERVER_MESSAGE_DRAIN,
     SERVER_MESSAGE_REFUSED,
     SERVER_MESSAGE_OUTCOME,
     SERVER_MESSAGE_FACTS, /* Not numbered. */
 };
 
+/* Why a task is no longer its host's: StopTask.Reason in host.proto. */
+enum stop_reason {
+    STOP_RUN_ENDED = 1,
+    STOP_DEADLINE,
+    STOP_LEASE_LOST,
+};
+
 struct server_message {
     uint64_t seq; /* 0: unnumbered. */
     uint64_t ack;
+    uint64_t settled; /* Steps that had been made durable when it was packed: a count. */
     enum server_message_kind kind;
     struct {
         str session;
@@ -203,18 +225,22 @@ struct server_message {
         size_t lost_count;
     } welcome;
     const struct host_task *task; /* TASK. */
-    struct held_task cancelled; /* CANCEL. */
-    str cause; /* CANCEL, DRAIN. */
+    struct held_task cancelled; /* CANCEL, STOP. */
+    uint64_t grace_ms; /* CANCEL: how long its code may take to end; 0: not said. */
+    enum stop_reason stop; /* STOP. */
+    str cause; /* DRAIN. */
     struct {
         uint64_t seq;
         enum reason reason;
         str message;
         struct task_ref task;
         bool has_task;
+        bool is_task_gone; /* It is not the host's any more. */
     } refused;
     struct {
         struct task_ref task;
         str key; /* Empty, with `more`. */
+        enum settled_kind kind;
         struct outcome outcome;
         const struct facts_cursor *more; /* What is to be told follows in pieces; NULL: is here. */
     } outcome;
@@ -227,8 +253,10 @@ struct host_session;
 
 struct host_link_vtable {
     struct payload *(*pack)(const struct server_message *message);
-    /* Takes one reference of the payload; never blocks. */
+    /* Takes one reference of the payload; never blocks. It may keep it until flush(). */
     void (*send)(struct host_link *link, struct payload *payload);
+    /* What was sent goes out now, together. Optional. Also before close(). */
+    void (*flush)(struct host_link *link);
     /* Whether the stream takes another message now. Once it said no, hosts_writable() follows. */
     bool (*has_room)(const struct host_link *link);
     /* Ends the stream; no call follows. */

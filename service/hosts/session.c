@@ -34,6 +34,7 @@ static struct host_session *allocate(struct hosts *hosts, enum session_state sta
     list_init(&session->lease);
     list_init(&session->flush);
     list_init(&session->feed);
+    list_init(&session->sent);
     return session;
 }
 
@@ -63,14 +64,15 @@ void session_replace(struct hosts *hosts, struct host_session *session)
     move(session, SESSION_REPLACED);
 }
 
-static void lose_tasks(struct hosts *hosts, struct host_session *session, const char *cause)
+static void lose_tasks(struct hosts *hosts, struct host_session *session, bool is_excused,
+                       const char *cause)
 {
     struct task_entry *entry;
     while ((entry = tasks_first(&hosts->tasks, &session->held)) != NULL) {
         struct host_loss loss = {
             .task = entry->held.task,
             .epoch = entry->held.epoch,
-            .is_excused = session->state == SESSION_EXPECTED,
+            .is_excused = is_excused,
             .cause = cause,
         };
         session_remove_task(hosts, entry);
@@ -78,11 +80,17 @@ static void lose_tasks(struct hosts *hosts, struct host_session *session, const 
     }
 }
 
+void session_release_all(struct hosts *hosts, struct host_session *session)
+{
+    assert(session->link != NULL && session->is_draining);
+    lose_tasks(hosts, session, true, "its host gave it back");
+}
+
 void session_end(struct hosts *hosts, struct host_session *session, const char *cause)
 {
     assert(cause != NULL);
     assert(session->link == NULL && session->state != SESSION_OVER);
-    lose_tasks(hosts, session, cause);
+    lose_tasks(hosts, session, session->state == SESSION_EXPECTED, cause);
     assert(session->held.count == 0);
     session_set_offers(hosts, session, NULL, 0);
     sessions_remove(hosts, session);
@@ -187,6 +195,7 @@ void session_detach(struct hosts *hosts, struct host_session *session)
     move(session, SESSION_AWAY);
     list_remove(&session->flush);
     list_remove(&session->feed);
+    list_remove(&session->sent);
     assert(hosts->connected_count > 0);
     hosts->connected_count--;
     session_update_standing(hosts, session);
@@ -226,6 +235,7 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
 static struct payload *pack(struct host_session *session, struct server_message *message)
 {
     message->ack = session->inbound.handled;
+    message->settled = session->settled;
     struct payload *payload = session->vtable->pack(message);
     assert(payload != NULL);
     return payload;
@@ -234,6 +244,14 @@ static struct payload *pack(struct host_session *session, struct server_message 
 static const struct facts_cursor *cursor_of(const struct server_message *message)
 {
     return message->kind == SERVER_MESSAGE_TASK ? message->task->more : message->outcome.more;
+}
+
+static void send(struct hosts *hosts, struct host_session *session, struct payload *payload)
+{
+    session->vtable->send(session->link, payload);
+    if (session->vtable->flush != NULL && list_is_empty(&session->sent)) {
+        list_append(&hosts->sent, &session->sent);
+    }
 }
 
 void session_send(struct hosts *hosts, struct host_session *session, struct server_message *message)
@@ -258,11 +276,12 @@ void session_send(struct hosts *hosts, struct host_session *session, struct serv
     }
 }
 
-void session_send_unnumbered(struct host_session *session, struct server_message *message)
+void session_send_unnumbered(struct hosts *hosts, struct host_session *session,
+                             struct server_message *message)
 {
     assert(session->link != NULL);
     message->seq = 0;
-    session->vtable->send(session->link, pack(session, message));
+    send(hosts, session, pack(session, message));
     list_remove(&session->flush); /* The acknowledgement rides on this message. */
 }
 
@@ -283,7 +302,7 @@ void session_write(struct hosts *hosts, struct host_session *session)
         }
         struct payload *payload = outbox_get(outbox, ++session->written);
         payload_ref(payload);
-        session->vtable->send(session->link, payload);
+        send(hosts, session, payload);
     }
 }
 
@@ -309,7 +328,8 @@ void session_feed(struct hosts *hosts, struct host_session *session)
     if (!owed->is_over && (facts.count > 0 || facts.is_last)) {
         owed->is_over = facts.is_last;
         session_send_unnumbered(
-            session, &(struct server_message){.kind = SERVER_MESSAGE_FACTS, .facts = &facts});
+            hosts, session,
+            &(struct server_message){.kind = SERVER_MESSAGE_FACTS, .facts = &facts});
     }
     session_write(hosts, session);
 }
@@ -338,7 +358,11 @@ void session_refuse(struct hosts *hosts, struct host_session *session, uint64_t 
     window_mark_handled(&session->inbound, seq); /* The acknowledgement rides on the refusal. */
     struct server_message refused = {
         .kind = SERVER_MESSAGE_REFUSED,
-        .refused = {.seq = seq, .reason = reason, .message = message, .has_task = task != NULL},
+        .refused = {.seq = seq,
+                    .reason = reason,
+                    .message = message,
+                    .has_task = task != NULL,
+                    .is_task_gone = reason == REASON_STALE_EPOCH},
     };
     if (task != NULL) {
         refused.refused.task = *task;

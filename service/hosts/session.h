@@ -81,8 +81,10 @@ struct host_session {
     uint64_t lease_end; /* By hosts.clock. */
     struct list flush; /* In hosts.acks_due (connected) or hosts.over. */
     struct list feed; /* In hosts.feeds. */
+    struct list sent; /* In hosts.sent. */
     struct facts_owed *facts; /* What follows messages of `outbound`. */
     struct window inbound;
+    uint64_t settled; /* Steps of `inbound` that are durable: a count. */
     struct outbox outbound;
     uint64_t written; /* Of `outbound`: the link was given it, or it is acknowledged. */
 };
@@ -114,6 +116,7 @@ struct hosts {
     struct list acks_due;
     struct list over;
     struct list feeds; /* Of sessions to which a piece can be sent. */
+    struct list sent; /* Of sessions whose links were sent something in this round. */
     struct task_ref *taken_over; /* In order; what is no longer HOLD_TAKEN_OVER is passed over. */
     uint32_t taken_over_count;
     uint32_t taken_over_read;
@@ -157,9 +160,12 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
 void session_send(struct hosts *hosts, struct host_session *session,
                   struct server_message *message);
 /* To a connected host; it does not come again when it is lost. */
-void session_send_unnumbered(struct host_session *session, struct server_message *message);
+void session_send_unnumbered(struct hosts *hosts, struct host_session *session,
+                             struct server_message *message);
 /* What a connected host has not been given yet, as far as its stream takes it. */
 void session_write(struct hosts *hosts, struct host_session *session);
+/* Its tasks are lost, and excused: their host gives them back. It may go on. */
+void session_release_all(struct hosts *hosts, struct host_session *session);
 /* Sends a piece of what follows the last message that was written. */
 void session_feed(struct hosts *hosts, struct host_session *session);
 /* An acknowledgement goes out with the next hosts_flush(), if nothing carries it before. A host

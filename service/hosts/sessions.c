@@ -69,6 +69,7 @@ void sessions_init(struct hosts *hosts)
     list_init(&hosts->acks_due);
     list_init(&hosts->over);
     list_init(&hosts->feeds);
+    list_init(&hosts->sent);
 }
 
 void sessions_fini(struct hosts *hosts)

@@ -283,16 +283,16 @@ void load_events(struct load *load)
 
 static void order_child(struct waiter *waiter, const char *key)
 {
-    Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
+    Polos__V1__StartRuns start = POLOS__V1__START_RUNS__INIT;
     Polos__V1__RunSpec child = POLOS__V1__RUN_SPEC__INIT;
     Polos__V1__RunSpec *children[] = {&child};
     child.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
     child.name = (char *)"bench-child";
     child.input_json = (char *)"1";
-    invoke.n_children = 1;
-    invoke.children = children;
-    invoke.wait = true;
-    polos_request_invoke(waiter->task, key, &invoke, came, waiter);
+    start.n_runs = 1;
+    start.runs = children;
+    start.wait = true;
+    polos_request_start(waiter->task, key, &start, came, waiter);
 }
 
 void load_children(struct load *load)
@@ -317,7 +317,7 @@ static void too_early(void *context, struct polos_task *task, const struct polos
 static void sleep_given(void *context, struct polos_task *task)
 {
     struct load *load = context;
-    polos_request_sleep(task, "sleep", (int64_t)time(NULL) * 1000 + HOUR_MS, too_early, load);
+    polos_request_sleep(task, "sleep", HOUR_MS, too_early, load);
     polos_task_park(task);
     if (++waits.parked == load->options.count) {
         polos_loop_stop(load->loop);

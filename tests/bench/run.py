@@ -283,7 +283,7 @@ def measure_steps(bench):
 def measure_python(bench):
     program = os.path.join(ROOT, "clients", "python", "bench", "host_bench.py")
     known = subprocess.run(
-        [sys.executable, "-c", "import grpc, pydantic, polos.v1.tools_pb2"], check=False,
+        [sys.executable, "-c", "import grpc, pydantic, polos.v1.host_pb2"], check=False,
         stderr=subprocess.DEVNULL, cwd=os.path.join(ROOT, "clients", "python"),
     )
     if known.returncode != 0:

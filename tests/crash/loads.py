@@ -7,9 +7,8 @@ import threading
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, runs_pb2, suspend_pb2, tools_pb2,
-                              workflows_pb2)
-
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, runs_pb2, steps_pb2,
+                              suspend_pb2, workflows_pb2)
 
 
 class Violation(Exception):
@@ -186,10 +185,10 @@ class Lives(Load):
         self.host.hello["queues"] = [
             common_pb2.QueueDefinition(name="narrow", concurrency_limit=self.ROOM)]
         self.host.hello["workflows"] += [
-            tools_pb2.WorkflowDefinition(id="kid", queue="narrow"),
-            tools_pb2.WorkflowDefinition(
-                id="each", trigger=tools_pb2.EventTrigger(topic=self.TOPIC)),
-            tools_pb2.WorkflowDefinition(id="threes", trigger=tools_pb2.EventTrigger(
+            host_pb2.WorkflowDefinition(id="kid", queue="narrow"),
+            host_pb2.WorkflowDefinition(
+                id="each", trigger=host_pb2.EventTrigger(topic=self.TOPIC)),
+            host_pb2.WorkflowDefinition(id="threes", trigger=host_pb2.EventTrigger(
                 topic=self.TOPIC, batch_size=3, batch_timeout_ms=300))]
         self.host.on_outcome = self.outcome
         self.lives = {}  # run id -> its number
@@ -264,15 +263,15 @@ class Lives(Load):
         host.order(task, key, **self.order_of(key, number, task))
         if seen is not None and number % 2 == 0:
             del self.open[task.task_id]
-            host.park(task, seen=sum(1 for s in task.steps if s.is_order))
+            host.park(task, seen=sum(1 for s in task.steps if polosd.is_order(s)))
 
     def order_of(self, key, number, task):
         kids = [child("kid", 2 * number + i) for i in range(2)]
         return {
-            "ask": {"suspend": tools_pb2.Suspend()},
-            "kids": {"invoke": tools_pb2.Invoke(children=kids, wait=True)},
-            "nap": {"sleep": tools_pb2.Sleep(until_ms=task.created_at_ms + self.NAP_MS)},
-            "say": {"publish": tools_pb2.Publish(topic=self.SAID, data_json=str(number))},
+            "ask": {"suspend": steps_pb2.Suspend()},
+            "kids": {"start_runs": steps_pb2.StartRuns(runs=kids, wait=True)},
+            "nap": {"sleep": steps_pb2.Sleep(duration=polosd.length(self.NAP_MS))},
+            "say": {"publish": steps_pb2.Publish(topic=self.SAID, data_json=str(number))},
         }[key]
 
     # ---- the laws ----

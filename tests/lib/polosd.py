@@ -14,15 +14,16 @@ import time
 import unittest
 
 import grpc
-from google.protobuf import duration_pb2
+from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
-from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, messages_pb2, runs_pb2,
-                      runs_pb2_grpc, start_pb2, suspend_pb2, suspend_pb2_grpc, tools_pb2,
-                      tools_pb2_grpc, workflows_pb2, workflows_pb2_grpc)
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, runs_pb2,
+                      runs_pb2_grpc, start_pb2, steps_pb2, suspend_pb2, suspend_pb2_grpc,
+                      tools_pb2, tools_pb2_grpc, workflows_pb2, workflows_pb2_grpc)
 
 BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
 READY_S = 20
-PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, messages_pb2, runs_pb2, start_pb2, suspend_pb2,
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, runs_pb2, start_pb2,
+         steps_pb2, suspend_pb2,
          tools_pb2, workflows_pb2)
 
 
@@ -195,6 +196,36 @@ def details_of(error):
     return reason, field, error.details()
 
 
+def instant_of(ms):
+    """A Timestamp."""
+    return timestamp_pb2.Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1000000)
+
+
+def hello_of(tools=(), workflows=(), agents=(), queues=(), **fields):
+    """The first envelope of a stream."""
+    offers = host_pb2.Offers(tools=tools, workflows=workflows, agents=agents, queues=queues)
+    fields.setdefault("protocol", 1)
+    return host_pb2.ToolServiceConnectRequest(hello=host_pb2.Hello(offers=offers, **fields))
+
+
+def envelope_of(seq=0, ack=0, **body):
+    """An envelope of one message of a host, or of none."""
+    messages = [host_pb2.HostMessage(**body)] if body else []
+    return host_pb2.ToolServiceConnectRequest(first_seq=seq, ack=ack, messages=messages)
+
+
+def is_order(step):
+    """Whether the server did it."""
+    return step.kind != steps_pb2.STEP_KIND_CODE
+
+
+class Outcome:
+    """How a step of a task ended that the server did."""
+
+    def __init__(self, task_id, step):
+        self.task_id, self.key, self.outcome = task_id, step.key, step.outcome
+
+
 class Host:
     """A host written against the protocol alone: it runs `work(host, task)` for each task, on one
     thread, and keeps what was not acknowledged for the next session."""
@@ -205,7 +236,7 @@ class Host:
         self.hello = dict(
             host_id=host_id, slots=slots, deployment=deployment,
             tools=[agents_pb2.ToolDefinition(name=n) for n in tools],
-            workflows=[tools_pb2.WorkflowDefinition(id=n) for n in workflows])
+            workflows=[host_pb2.WorkflowDefinition(id=n) for n in workflows])
         self.work = work
         self.session = ""
         self.seq = 0
@@ -216,7 +247,7 @@ class Host:
         self.refused_ids = set()  # id() of messages that are in `acknowledged`
         self.done_messages = {}  # task id -> its TaskDone, once acknowledged
         self.tasks = []  # every task received, whole
-        self.partial = None  # A Task or Outcome whose pieces are on their way, and its seq.
+        self.partial = None  # (seq, Task or StepResult) whose pieces are on their way.
         self.children = {}  # key -> {index: text}, of the pieces
         self.pieces = 0  # TaskFacts received
         self.largest = 0  # Bytes of the largest message received
@@ -252,40 +283,43 @@ class Host:
 
     def serve(self):
         self.out = queue.Queue()
-        held = [tools_pb2.HeldTask(task_id=t, epoch=e) for t, e in self.held.items()]
-        self.out.put(tools_pb2.HostMessage(
-            hello=tools_pb2.Hello(session=self.session, held=held, **self.hello)))
+        held = [host_pb2.HeldTask(task_id=t, epoch=e) for t, e in self.held.items()]
+        self.out.put(hello_of(host_token=self.session, held=held, **self.hello))
         self.ended = threading.Event()
         try:
-            for message in self.server.tools.Connect(iter(self.out.get, None)):
-                self.receive(message)
+            for envelope in self.server.tools.Connect(iter(self.out.get, None)):
+                self.receive(envelope)
         finally:
             self.ended.set()
             self.out.put(None)
 
     def beat(self, out, ended, every_s):
         while not ended.wait(every_s):
-            out.put(tools_pb2.HostMessage(heartbeat=tools_pb2.Heartbeat()))
+            out.put(envelope_of())
 
-    def whole(self, message):
-        """The message, or what it completes, or None while more of it is to come."""
-        self.largest = max(self.largest, message.ByteSize())
+    def whole(self, seq, message):
+        """The message, or None while more of it is to come."""
         kind = message.WhichOneof("message")
-        if kind in ("task", "outcome") and getattr(message, kind).has_more:
-            self.partial, self.children = message, {}
-        if kind != "task_facts" or self.partial is None:
-            return None if self.partial is message else message
-        self.pieces += 1
-        body = getattr(self.partial, self.partial.WhichOneof("message"))
-        assert body.task_id == message.task_facts.task_id
-        for fact in message.task_facts.facts:
-            self.take_fact(body, fact)
-        if not message.task_facts.is_last:
+        if kind in ("task", "step_result") and getattr(message, kind).has_more:
+            self.partial, self.children = (seq, getattr(message, kind)), {}
             return None
-        if isinstance(body, tools_pb2.Task):
-            body.state_json = message.task_facts.state_json
-        message, self.partial = self.partial, None
         return message
+
+    def take_facts(self, facts):
+        if self.partial is None:
+            return
+        self.pieces += 1
+        seq, body = self.partial
+        assert body.task_id == facts.task_id
+        for fact in facts.facts:
+            self.take_fact(body, fact)
+        if facts.is_last:
+            self.partial = None
+            if isinstance(body, host_pb2.Task):
+                body.state_json = facts.state_json
+                self.deal(seq, host_pb2.ServerMessage(task=body))
+            else:
+                self.out.put(envelope_of(ack=seq))
 
     def take_fact(self, body, fact):
         if fact.is_child:
@@ -294,51 +328,58 @@ class Host:
         if fact.has_children:
             parts = self.children.pop(fact.key, {})
             fact.outcome.value_json = "[%s]" % ",".join(parts[i] for i in sorted(parts))
-        if isinstance(body, tools_pb2.Task):
+        if isinstance(body, host_pb2.Task):
             body.steps.append(fact)
-        elif fact.is_order:
-            self.on_outcome(self, tools_pb2.Outcome(task_id=body.task_id, key=fact.key,
-                                                    outcome=fact.outcome))
+        elif is_order(fact):
+            self.on_outcome(self, Outcome(body.task_id, fact))
 
-    def receive(self, message):
-        message = self.whole(message)
-        if message is None:
-            return
-        kind = message.WhichOneof("message")
-        if kind == "welcome":
+    def receive(self, envelope):
+        self.largest = max(self.largest, envelope.ByteSize())
+        if envelope.HasField("welcome"):
             self.partial = None
-            self.welcomed(message.welcome)
+            self.welcomed(envelope.welcome)
+        numbered = list(enumerate(envelope.messages, envelope.first_seq))
+        for _, message in numbered:  # Before the acknowledgement, which counts the refused one.
+            if message.HasField("refused"):
+                self.refused.append(message.refused)
+                self.refused_ids.add(id(self.sent.get(message.refused.refused_seq)))
+        self.hear_ack(envelope.ack)
+        for seq, message in numbered:
+            if self.whole(seq, message) is not None:
+                self.deal(seq, message)
+        if envelope.HasField("facts"):
+            self.take_facts(envelope.facts)
+
+    def hear_ack(self, ack):
         with self.lock:
-            while self.unacknowledged and self.unacknowledged[0][0] <= message.ack:
+            while self.unacknowledged and self.unacknowledged[0][0] <= ack:
                 body = self.unacknowledged.pop(0)[1]
                 self.acknowledged.append(body)
                 if "task_done" in body:
                     self.held.pop(body["task_done"].task_id, None)
                     self.done_messages[body["task_done"].task_id] = body
+
+    def deal(self, seq, message):
+        kind = message.WhichOneof("message")
+        self.out.put(envelope_of(ack=seq))
         if kind == "task":
-            self.out.put(tools_pb2.HostMessage(ack=message.seq))
             self.tasks.append(message.task)
             self.held[message.task.task_id] = message.task.epoch
             self.work(self, message.task)
-        elif kind == "cancel":
-            self.out.put(tools_pb2.HostMessage(ack=message.seq))
-            self.cancelled(message.cancel)
-        elif kind == "outcome":
-            self.out.put(tools_pb2.HostMessage(ack=message.seq))
-            if not message.outcome.has_more:  # Else each was told as it came.
-                self.on_outcome(self, message.outcome)
-        elif kind == "refused":
-            self.refused.append(message.refused)
-            self.refused_ids.add(id(self.sent.get(message.refused.refused_seq)))
+        elif kind == "cancel_task":
+            self.cancelled(message.cancel_task)
+        elif kind == "stop_task":
+            self.held.pop(message.stop_task.task_id, None)
+        elif kind == "step_result":
+            self.on_outcome(self, Outcome(message.step_result.task_id, message.step_result.step))
 
     def cancelled(self, cancel):
-        """Cleans up at once, where it is asked to."""
-        held = self.held.pop(cancel.task_id, None)
-        if cancel.cause == "cancelled" and held is not None:
-            self.send(task_done=tools_pb2.TaskDone(
+        """Cleans up at once."""
+        if self.held.pop(cancel.task_id, None) is not None:
+            self.send(task_done=host_pb2.TaskDone(
                 task_id=cancel.task_id, epoch=cancel.epoch, cancelled=True,
-                outcome=tools_pb2.TaskOutcome(
-                    error=tools_pb2.TaskError(type="CANCELLED", message="cleaned up"))))
+                outcome=steps_pb2.TaskOutcome(
+                    error=steps_pb2.TaskError(type="CANCELLED", message="cleaned up"))))
 
     def welcomed(self, welcome):
         with self.lock:
@@ -351,11 +392,11 @@ class Host:
                 self.unacknowledged = []
                 for body in messages:
                     self.number(body)
-            self.session = welcome.session
-            beat = (self.out, self.ended, welcome.heartbeat_ms / 1000)
+            self.session = welcome.host_token
+            beat = (self.out, self.ended, welcome.heartbeat.ToMilliseconds() / 1000)
             threading.Thread(target=self.beat, args=beat, daemon=True).start()
             for seq, body in self.unacknowledged:
-                self.out.put(tools_pb2.HostMessage(seq=seq, **body))
+                self.out.put(envelope_of(seq, **body))
         self.welcome.set()
 
     def number(self, body):
@@ -367,7 +408,7 @@ class Host:
     def send(self, **body):
         with self.lock:
             seq = self.number(body)
-            self.out.put(tools_pb2.HostMessage(seq=seq, **body))
+            self.out.put(envelope_of(seq, **body))
 
     def durable(self):
         """What was acknowledged and not refused."""
@@ -379,26 +420,28 @@ class Host:
         return message is not None and id(message) not in self.refused_ids
 
     def step(self, task, number, key, value):
-        outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
-        self.send(step_done=tools_pb2.StepDone(task_id=task.task_id, epoch=task.epoch,
+        outcome = steps_pb2.TaskOutcome(value_json=json.dumps(value))
+        self.send(step_done=host_pb2.StepDone(task_id=task.task_id, epoch=task.epoch,
                                                number=number, key=key, outcome=outcome))
 
     def done(self, task, value):
-        outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
-        self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+        outcome = steps_pb2.TaskOutcome(value_json=json.dumps(value))
+        self.send(task_done=host_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
                                                outcome=outcome))
 
     def order(self, task, key, **order):
-        self.send(order=tools_pb2.Order(task_id=task.task_id, epoch=task.epoch, key=key, **order))
+        self.send(step_request=steps_pb2.StepRequest(
+            task_id=task.task_id, epoch=task.epoch, key=key, **order))
 
     def park(self, task, seen=0):
         self.held.pop(task.task_id, None)
-        self.send(park=tools_pb2.Park(task_id=task.task_id, epoch=task.epoch, outcomes_seen=seen))
+        self.send(park=host_pb2.Park(task_id=task.task_id, epoch=task.epoch, results_seen=seen))
 
     def failed(self, task, kind, text, retryable=False):
-        error = tools_pb2.TaskError(type=kind, message=text, retryable=retryable)
-        self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
-                                               outcome=tools_pb2.TaskOutcome(error=error)))
+        error = steps_pb2.TaskError(type=kind, message=text)
+        self.send(task_done=host_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+                                              retryable=retryable,
+                                              outcome=steps_pb2.TaskOutcome(error=error)))
 
 
 class Hosted(unittest.TestCase):

@@ -23,8 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "polos/v1/host.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
-#include "polos/v1/tools.pb-c.h"
 #include "protos/api_descriptors.h"
 #include "service/base/inbox.h"
 #include "service/base/sys.h"
@@ -211,17 +211,17 @@ static void connect_start(struct api_call *call, const ProtobufCMessage *request
 
 static void connect_message(struct api_call *call, const ProtobufCMessage *base)
 {
-    const Polos__V1__HostMessage *message = (const Polos__V1__HostMessage *)base;
-    Polos__V1__ServerMessage answer = POLOS__V1__SERVER_MESSAGE__INIT;
+    const Polos__V1__ToolServiceConnectRequest *message =
+        (const Polos__V1__ToolServiceConnectRequest *)base;
+    Polos__V1__ToolServiceConnectResponse answer = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
     if (message == NULL) {
         call->vtable->finish(call, NULL);
         return;
     }
-    answer.ack = message->seq;
-    if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO) {
-        welcome.session = message->hello->host_id;
-        answer.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME;
+    answer.ack = message->first_seq;
+    if (message->hello != NULL) {
+        welcome.host_token = message->hello->host_id;
         answer.welcome = &welcome;
     }
     api_call_send(call, &answer.base);
@@ -250,8 +250,8 @@ static const struct api_method methods[] = {
     {
         .path = "/polos.v1.ToolService/Connect",
         .kind = API_BIDI,
-        .request = &polos__v1__host_message__descriptor,
-        .response = &polos__v1__server_message__descriptor,
+        .request = &polos__v1__tool_service_connect_request__descriptor,
+        .response = &polos__v1__tool_service_connect_response__descriptor,
         .start = connect_start,
         .message = connect_message,
         .closed = finish_closed,

@@ -1,5 +1,5 @@
 /*
- * What hosts say and hear: each keeps its side of the protocol as tools.proto tells it, works on
+ * What hosts say and hear: each keeps its side of the protocol as host.proto tells it, works on
  * what it is given, and holds every message of the server against the laws.
  */
 #include "tests/simulation/world_hosts.h"
@@ -139,9 +139,6 @@ static struct payload *pack(const struct server_message *message)
             judge_outcome(world, message);
         }
         copy.outcome.key = arena_copy(arena, message->outcome.key);
-    }
-    if (message->kind == SERVER_MESSAGE_CANCEL) {
-        copy.cause = arena_copy(arena, message->cause);
     }
     if (message->kind == SERVER_MESSAGE_WELCOME) {
         size_t bytes = message->welcome.lost_count * sizeof(struct held_task);
@@ -487,17 +484,17 @@ static void hear_message(struct sim_host *host, const struct server_message *mes
     host->dealt = message->seq != 0 ? message->seq : host->dealt;
     if (message->kind == SERVER_MESSAGE_TASK) {
         hear_task(host, message->task);
-    } else if (message->kind == SERVER_MESSAGE_CANCEL) {
+    } else if (message->kind == SERVER_MESSAGE_CANCEL || message->kind == SERVER_MESSAGE_STOP) {
         struct sim_task *held = find_held(host, message->cancelled.task);
         if (held == NULL || message->cancelled.epoch < held->epoch) {
             return;
         }
-        if (str_is(message->cause, "cancelled")) {
-            held->is_cancelled = true;
-            sim_work_later(host, held);
-        } else {
+        if (message->kind == SERVER_MESSAGE_STOP) {
             drop(host, message->cancelled.task);
+            return;
         }
+        held->is_cancelled = true;
+        sim_work_later(host, held);
     } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
         struct sim_task *held = find_held(host, message->outcome.task);
         if (held != NULL) {

@@ -235,7 +235,8 @@ MUTANTS = {
     "losses_all_excused": (
         "Every lost lease is excused, not only those nobody knows to have been given.",
         {
-            ".is_excused = session->state == SESSION_EXPECTED,": ".is_excused = true,",
+            "lose_tasks(hosts, session, session->state == SESSION_EXPECTED, cause);":
+                "lose_tasks(hosts, session, true, cause);",
         },
     ),
     "lost_not_told": ("The tasks of a host whose lease ran out are lost in silence.", {

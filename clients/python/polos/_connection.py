@@ -18,7 +18,7 @@ from ._wire.methods import QUEUE_LIST, QUEUE_PUT, REGISTER
 from .agent import Agent
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, common_pb2, tools_pb2, workflows_pb2
+from .v1 import agents_pb2, common_pb2, host_pb2, workflows_pb2
 from .workflow import Workflow
 
 T = TypeVar("T")
@@ -151,9 +151,9 @@ class Connection:
         elif isinstance(target, Workflow):
             await self.ready_for(target)
 
-    def _resolve(self, task: tools_pb2.Task) -> Workflow | None:
+    def _resolve(self, task: host_pb2.Task) -> Workflow | None:
         """The code for a task: an agent's own tool first, then what is defined under the name."""
-        if task.kind != tools_pb2.TASK_KIND_TOOL:
+        if task.kind != host_pb2.TASK_KIND_TOOL:
             return _registry.workflows.get(task.name)
         agent = self._agents.get(task.agent_id)
         own = next((t for t in agent.tools if t.id == task.name), None) if agent else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._execution.execution import Execution
 from .step import Step
-from .v1 import tools_pb2
+from .v1 import host_pb2
 
 
 class WorkflowContext:
@@ -43,7 +43,7 @@ class WorkflowContext:
 
     def __init__(
         self,
-        task: tools_pb2.Task,
+        task: host_pb2.Task,
         execution: Execution,
         *,
         deployment_id: str,
@@ -62,13 +62,13 @@ class WorkflowContext:
         self.retry_count = task.retry_count
         self.attempt = task.epoch
         self.created_at = (
-            datetime.fromtimestamp(task.created_at_ms / 1000, timezone.utc)
-            if task.created_at_ms
+            task.created_at.ToDatetime(timezone.utc)
+            if task.HasField("created_at")
             else datetime.now(timezone.utc)
         )
         self.deadline = (
-            datetime.fromtimestamp(task.deadline_ms / 1000, timezone.utc)
-            if task.deadline_ms
+            datetime.now(timezone.utc) + task.timeout.ToTimedelta()
+            if task.HasField("timeout")
             else None
         )
         self.workflow_type = workflow_type

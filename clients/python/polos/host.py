@@ -18,6 +18,7 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -28,6 +29,7 @@ from ._codec.outcomes import (
     OutcomeTooLargeError,
     error_outcome,
     parts_of,
+    text_of,
     value_outcome,
     whole_text_of,
 )
@@ -70,13 +72,15 @@ from .errors import (
     UnsupportedFeatureError,
 )
 from .tool import Tool
-from .v1 import tools_pb2
+from .v1 import host_pb2, steps_pb2
 from .workflow import InputError, Workflow
 
 log = logging.getLogger("polos")
 
-Stream = grpc.aio.StreamStreamCall[tools_pb2.HostMessage, tools_pb2.ServerMessage]
-Resolve = Callable[[tools_pb2.Task], Workflow | None]
+Stream = grpc.aio.StreamStreamCall[
+    host_pb2.ToolServiceConnectRequest, host_pb2.ToolServiceConnectResponse
+]
+Resolve = Callable[[host_pb2.Task], Workflow | None]
 Prepare = Callable[[Any], Awaitable[None]]
 PrepareQueue = Callable[[str], Awaitable[None]]
 
@@ -103,6 +107,14 @@ _LASTING = (
     NotJsonError,
     OutcomeTooLargeError,
 )
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a task ended."""
+
+    outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch
+    retryable: bool = False
 
 
 class _Running:
@@ -135,12 +147,12 @@ class _Line:
         self._prepare_queue = prepare_queue
 
     def step_done(
-        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str
     ) -> int:
         self._wake.set()
         return self._session.step_done(task_id, key, outcome, state_json)
 
-    def order(self, task_id: str, order: tools_pb2.Order) -> bool:
+    def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         self._wake.set()
         return self._session.order(task_id, order)
 
@@ -273,6 +285,8 @@ class Host:
             running.stop()
         if self._loop_task is not None:
             self._leaving = True
+            if self._session.held_count:
+                self._session.drain("the host is shutting down", release_all=True)
             self._loop_task.cancel()
             works.append(self._loop_task)
         await asyncio.gather(*works, return_exceptions=True)
@@ -328,7 +342,7 @@ class Host:
             return UnavailableError("the stream broke before Hello was sent")
         except ProtocolError as error:
             log.error("the server broke the host protocol: %s", error)
-            self._session.name = ""
+            self._session.token = ""
         except Exception as error:
             log.exception("the host failed")
             return ServerError(f"the host failed: {error!r}")
@@ -377,10 +391,10 @@ class Host:
 
     async def _read(self, call: Stream) -> None:
         while True:
-            message = await call.read()
-            if not isinstance(message, tools_pb2.ServerMessage):
+            envelope = await call.read()
+            if not isinstance(envelope, host_pb2.ToolServiceConnectResponse):
                 return  # the end of the stream
-            for event in self._session.receive(message):
+            for event in self._session.receive(envelope):
                 self._handle(event)
             self._wake.set()
 
@@ -395,8 +409,8 @@ class Host:
             if end.is_set() and not self._leaving:
                 return
             self._wake.clear()
-            for message in self._session.take():
-                await call.write(message)
+            while (envelope := self._session.take()) is not None:
+                await call.write(envelope)
             if end.is_set():
                 await call.done_writing()  # what it still holds goes to others at once
                 return
@@ -476,7 +490,7 @@ class Host:
 
     # ---- the work ----
 
-    def _begin(self, task: tools_pb2.Task) -> None:
+    def _begin(self, task: host_pb2.Task) -> None:
         context = contextvars.Context()  # what the caller has set is not the code's affair
         context.run(current_task.set, task.task_id)
         running = _Running(Execution(task, self._line, self._threshold))
@@ -487,15 +501,15 @@ class Host:
         running.work.set_name("polos-task")
         quiet(running.work)
 
-    async def _work(self, task: tools_pb2.Task, running: _Running) -> None:
+    async def _work(self, task: host_pb2.Task, running: _Running) -> None:
         """Runs a task's code and reports how it ended, unless nobody wants to know."""
         execution = running.execution
         try:
-            outcome = await self._outcome(task, running)
+            end = await self._end_of(task, running)
         except GeneratorExit as error:  # of a thread or task of the code, or of the loop's end
             if asyncio.current_task() is not running.work:
                 raise
-            outcome = _failed(error, task, _what(task), execution)
+            end = _failed(error, task, _what(task), execution)
         finally:
             execution.close()
             if self._running.get(task.task_id) is running:
@@ -506,10 +520,12 @@ class Host:
             self._session.park(task.task_id)
         else:
             changed = _last_state(execution)
-            self._session.task_done(task.task_id, outcome, changed, execution.cancel_shown)
+            self._session.task_done(
+                task.task_id, end.outcome, changed, execution.cancel_shown, end.retryable
+            )
         self._wake.set()
 
-    async def _outcome(self, task: tools_pb2.Task, running: _Running) -> tools_pb2.TaskOutcome:
+    async def _end_of(self, task: host_pb2.Task, running: _Running) -> _End:
         execution, what = running.execution, _what(task)
         try:
             found = self._resolve(task)
@@ -517,7 +533,7 @@ class Host:
                 raise UnknownTaskError(f"this host does not have {what}")
             value = await self._value(found, task, running)
             text = dumps_shown(value) if task.call_id else dumps(value)  # a model asked for it
-            return value_outcome(text, what)
+            return _End(value_outcome(text, what))
         except (Exception, SystemExit) as error:
             return _failed(error, task, what, execution)
         except asyncio.CancelledError as error:
@@ -531,7 +547,7 @@ class Host:
         except BaseException as error:  # alone or in a group
             return _failed(error, task, what, execution)
 
-    async def _value(self, found: Workflow, task: tools_pb2.Task, running: _Running) -> Any:
+    async def _value(self, found: Workflow, task: host_pb2.Task, running: _Running) -> Any:
         """What a task's code gives."""
         execution = running.execution
         ctx = WorkflowContext(
@@ -555,7 +571,7 @@ class Host:
         return value
 
 
-def _about(task: tools_pb2.Task) -> dict[str, Any]:
+def _about(task: host_pb2.Task) -> dict[str, Any]:
     """What a span says of a task."""
     about = {"run_id": task.run_id, "task_id": task.task_id, "attempt": task.epoch}
     about |= {"agent_id": task.agent_id} if task.agent_id else {}
@@ -579,8 +595,8 @@ def _tell(execution: Execution, event: Event) -> None:
 
 
 def _failed(
-    error: BaseException, task: tools_pb2.Task, what: str, execution: Execution
-) -> tools_pb2.TaskOutcome:
+    error: BaseException, task: host_pb2.Task, what: str, execution: Execution
+) -> _End:
     """A task's error."""
     error = execution.failure or error
     if isinstance(error, NonDeterminismError):
@@ -591,15 +607,15 @@ def _failed(
             task.run_id,
             error,
         )
-        return error_outcome(error, what, type=error.reason)
+        return _End(host_pb2.Mismatch(message=text_of(error)))
     if not _is_obedience(error, execution):
         warn_of(error, f"{what} of run {task.run_id} failed")
     passing = all(
         isinstance(part, Exception) and not isinstance(part, _LASTING) for part in parts_of(error)
     )
-    is_workflow = task.kind == tools_pb2.TASK_KIND_WORKFLOW
+    is_workflow = task.kind == host_pb2.TASK_KIND_WORKFLOW
     says = whole_text_of if is_workflow else None
-    return error_outcome(error, what, retryable=passing and is_workflow, says=says)
+    return _End(error_outcome(error, what, says=says), retryable=passing and is_workflow)
 
 
 def _is_obedience(error: BaseException, execution: Execution) -> bool:
@@ -633,8 +649,8 @@ def _is_final(error: PolosError) -> bool:
 
 
 def _named(error: PolosError, offers: Offers) -> PolosError:
-    """An error that blames hello.workflows[2] says which one that is."""
-    found = re.match(r"hello\.(workflows|tools|agents|queues)\[(\d+)\]", error.field)
+    """An error that blames hello.offers.workflows[2] says which one that is."""
+    found = re.match(r"hello\.offers\.(workflows|tools|agents|queues)\[(\d+)\]", error.field)
     offered = list(getattr(offers, found[1])) if found else []
     if found is None or int(found[2]) >= len(offered):
         return error
@@ -644,8 +660,8 @@ def _named(error: PolosError, offers: Offers) -> PolosError:
     return error
 
 
-def _what(task: tools_pb2.Task) -> str:
-    kind = "tool" if task.kind == tools_pb2.TASK_KIND_TOOL else "workflow"
+def _what(task: host_pb2.Task) -> str:
+    kind = "tool" if task.kind == host_pb2.TASK_KIND_TOOL else "workflow"
     return f"{kind} {task.name!r}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .v1 import tools_pb2, workflows_pb2
+from .v1 import host_pb2, workflows_pb2
 
 
 class SchedulePayload(BaseModel):
@@ -74,7 +74,7 @@ def schedule_info(found: workflows_pb2.WorkflowSchedule) -> ScheduleInfo:
     )
 
 
-def schedule_offer(schedule: Any, *, queue: Any, topic: str | None) -> tools_pb2.Schedule | None:
+def schedule_offer(schedule: Any, *, queue: Any, topic: str | None) -> host_pb2.Schedule | None:
     """`schedule` of @workflow as hosts offer it; None: there is none to offer."""
     if schedule is None or schedule is False:
         return None
@@ -93,7 +93,7 @@ def schedule_offer(schedule: Any, *, queue: Any, topic: str | None) -> tools_pb2
     for name in ("cron", "timezone", "key"):
         if not isinstance(texts.get(name), str) or not texts[name].strip():
             raise ValueError(f"the schedule's {name} is a text that is not empty")
-    return tools_pb2.Schedule(**texts)
+    return host_pb2.Schedule(**texts)
 
 
 def _time(unix_ms: int) -> datetime | None:

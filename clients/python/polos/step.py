@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar, overload
 
+from google.protobuf import duration_pb2, timestamp_pb2
 from pydantic import BaseModel, ValidationError
 
 from . import trace
@@ -51,7 +52,7 @@ from .event import EventPayload, iso_time
 from .handle import ExecutionHandle
 from .queue import Queue
 from .types import AgentResult, BatchStepResult, BatchWorkflowInput
-from .v1 import tools_pb2
+from .v1 import steps_pb2
 
 State = BaseModel | dict[str, Any] | None
 In = TypeVar("In")
@@ -243,7 +244,7 @@ class Step:
                 f"wait_for({step_key!r}) waits {total} s: give seconds, minutes, hours, days or "
                 "weeks, 0 or more"
             )
-        await self._sleep(step_key, lambda: _now_ms() + round(total * 1000))
+        await self._sleep(step_key, steps_pb2.Sleep(duration=_length(max(1e-3, total))))
 
     async def wait_until(self, step_key: str, timestamp: datetime) -> None:
         """Waits for a time; one without a time zone is taken as UTC."""
@@ -253,8 +254,9 @@ class Step:
             )
         if timestamp.tzinfo is None:
             timestamp = timestamp.replace(tzinfo=timezone.utc)
-        until_ms = max(1, round(timestamp.timestamp() * 1000))
-        await self._sleep(step_key, lambda: until_ms)
+        until = timestamp_pb2.Timestamp()
+        until.FromMilliseconds(max(1, round(timestamp.timestamp() * 1000)))
+        await self._sleep(step_key, steps_pb2.Sleep(until=until))
 
     async def wait_for_event(
         self,
@@ -269,13 +271,11 @@ class Step:
             timeout: seconds after which the step fails (`error_type` "TIMEOUT"); None: never.
             event_type: only events of this type.
         """
-        deadline = _deadline(step_key, timeout)
+        length = _timeout(step_key, timeout)
 
-        def order() -> tools_pb2.Order:
-            body = tools_pb2.AwaitEvent(
-                topic=topic, event_type=event_type or "", deadline_ms=deadline()
-            )
-            return tools_pb2.Order(key=step_key, await_event=body)
+        def order() -> steps_pb2.StepRequest:
+            body = steps_pb2.AwaitEvent(topic=topic, event_type=event_type or "", timeout=length)
+            return steps_pb2.StepRequest(key=step_key, await_event=body)
 
         value = await self._ordered(step_key, "event", order)
         return EventPayload.model_validate(value)
@@ -309,11 +309,11 @@ class Step:
             {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
         """
         text = dumps_argument(data, f"the data of suspend({step_key!r})", "data")
-        deadline = _deadline(step_key, timeout)
+        length = _timeout(step_key, timeout)
 
-        def order() -> tools_pb2.Order:
-            body = tools_pb2.Suspend(data_json=text, deadline_ms=deadline())
-            return tools_pb2.Order(key=step_key, suspend=body)
+        def order() -> steps_pb2.StepRequest:
+            body = steps_pb2.Suspend(data_json=text, timeout=length)
+            return steps_pb2.StepRequest(key=step_key, suspend=body)
 
         answer = self._resumed(step_key, await self._ordered(step_key, "suspend", order))
         return answer if schema is None else _answer_of(schema, answer["data"], step_key)
@@ -325,7 +325,8 @@ class Step:
             async with ctx.step.timeout("patience", 30):
                 await ctx.step.suspend("approve", {})
         """
-        return Timeout(lambda: self._sleep(step_key, _deadline(step_key, seconds)))
+        length = _timeout(step_key, seconds)
+        return Timeout(lambda: self._sleep(step_key, steps_pb2.Sleep(duration=length)))
 
     # ---- events and answers ----
 
@@ -335,9 +336,9 @@ class Step:
         """Publishes an event, once, however often the code runs."""
         text = dumps_argument(data, f"the data of publish_event({step_key!r})", "data")
 
-        def order() -> tools_pb2.Order:
-            body = tools_pb2.Publish(topic=topic, event_type=event_type or "", data_json=text)
-            return tools_pb2.Order(key=step_key, publish=body)
+        def order() -> steps_pb2.StepRequest:
+            body = steps_pb2.Publish(topic=topic, event_type=event_type or "", data_json=text)
+            return steps_pb2.StepRequest(key=step_key, publish=body)
 
         await self._ordered(step_key, "publish", order)
 
@@ -358,14 +359,14 @@ class Step:
         """Answers another run's suspension, once; nothing happens when it was answered before."""
         text = dumps_argument(data, f"the data of resume({step_key!r})", "data")
 
-        def order() -> tools_pb2.Order:
-            body = tools_pb2.ResumeRun(
+        def order() -> steps_pb2.StepRequest:
+            body = steps_pb2.Resume(
                 run_id=suspend_execution_id,
                 step_key=suspend_step_key,
                 data_json=text,
                 workflow_id=suspend_workflow_id,
             )
-            return tools_pb2.Order(key=step_key, resume=body)
+            return steps_pb2.StepRequest(key=step_key, resume=body)
 
         await self._ordered(step_key, "resume", order)
 
@@ -499,7 +500,7 @@ class Step:
     # ---- inside ----
 
     def _value_of(
-        self, outcome: tools_pb2.TaskOutcome, key: str, func: Callable[..., Any] | None = None
+        self, outcome: steps_pb2.TaskOutcome, key: str, func: Callable[..., Any] | None = None
     ) -> Any:
         """What the code is given: the same when the step ran and whenever it is replayed."""
         if outcome.WhichOneof("result") == "error":
@@ -544,19 +545,15 @@ class Step:
                 await self._execution.settle(key, settled)
         return self._value_of(settled, key)
 
-    async def _ordered(self, key: str, kind: str, make: Callable[[], tools_pb2.Order]) -> Any:
-        """The value of an order's outcome, from the history or from the server."""
+    async def _ordered(self, key: str, kind: str, make: Callable[[], steps_pb2.StepRequest]) -> Any:
+        """The value of a step that the server does, from the history or from the server."""
         outcome = await self._execution.recall(key, kind)
         if outcome is None:
             outcome = await self._execution.order(make(), kind)
         return self._value_of(outcome, key)
 
-    async def _sleep(self, key: str, until_ms: Callable[[], int]) -> None:
-        await self._ordered(
-            key,
-            "sleep",
-            lambda: tools_pb2.Order(key=key, sleep=tools_pb2.Sleep(until_ms=until_ms())),
-        )
+    async def _sleep(self, key: str, sleep: steps_pb2.Sleep) -> None:
+        await self._ordered(key, "sleep", lambda: steps_pb2.StepRequest(key=key, sleep=sleep))
 
     def _own_topic(self) -> str:
         return f"workflow/{self._ctx.root_workflow_id}/{self._ctx.root_execution_id}"
@@ -635,19 +632,22 @@ def _answer_of(schema: type[BaseModel], answer: Any, key: str) -> BaseModel:
         ) from error
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _length(seconds: float) -> duration_pb2.Duration:
+    """To the millisecond."""
+    length = duration_pb2.Duration()
+    length.FromMilliseconds(max(1, round(seconds * 1000)))
+    return length
 
 
-def _deadline(key: str, timeout: float | None) -> Callable[[], int]:
+def _timeout(key: str, timeout: float | None) -> duration_pb2.Duration | None:
     if timeout is None:
-        return lambda: 0
+        return None
     if not 0 < timeout < 1e10:
         raise ValueError(f"the timeout of step {key!r} is {timeout}: it is more than 0 seconds")
-    return lambda: _now_ms() + max(1, round(timeout * 1000))
+    return _length(timeout)
 
 
-def _failure(outcome: tools_pb2.TaskOutcome, key: str) -> StepExecutionError:
+def _failure(outcome: steps_pb2.TaskOutcome, key: str) -> StepExecutionError:
     error = outcome.error
     return StepExecutionError(
         f"step {key!r} failed: {error.type}: {error.message}", error_type=error.type

@@ -24,7 +24,7 @@ from .event import event_fields
 from .handle import ExecutionHandle
 from .queue import Queue, default_name, name_of
 from .schedule import schedule_offer
-from .v1 import tools_pb2
+from .v1 import host_pb2
 
 log = logging.getLogger("polos")
 
@@ -66,8 +66,8 @@ class Workflow(Generic[In, Out]):
         *,
         state_schema: type[BaseModel] | None = None,
         on_cancel: Function | None = None,
-        trigger: tools_pb2.EventTrigger | None = None,
-        schedule: tools_pb2.Schedule | None = None,
+        trigger: host_pb2.EventTrigger | None = None,
+        schedule: host_pb2.Schedule | None = None,
         queue: str = "",
     ) -> None:
         self.id = checked_id(id, self.kind)
@@ -105,9 +105,9 @@ class Workflow(Generic[In, Out]):
             "outside, ctx.step.invoke_and_wait(key, ...) inside another; .func is the function"
         )
 
-    def offer(self) -> tools_pb2.WorkflowDefinition:
+    def offer(self) -> host_pb2.WorkflowDefinition:
         """As hosts offer it to the server."""
-        return tools_pb2.WorkflowDefinition(
+        return host_pb2.WorkflowDefinition(
             id=self.id,
             description=self.description,
             trigger=self.trigger,
@@ -277,7 +277,7 @@ def _checked_state(name: str, schema: Any) -> type[BaseModel] | None:
 
 def _trigger(
     topic: str | None, batch_size: int, batch_timeout_seconds: float | None
-) -> tools_pb2.EventTrigger | None:
+) -> host_pb2.EventTrigger | None:
     if topic is None:
         if batch_size != 1 or batch_timeout_seconds is not None:
             raise ValueError("batch_size and batch_timeout_seconds need trigger_on_event")
@@ -286,7 +286,7 @@ def _trigger(
         raise ValueError(f"trigger_on_event is a topic of 1 to 512 bytes, not {topic!r}")
     if batch_size < 1 or (batch_timeout_seconds is not None and not batch_timeout_seconds > 0):
         raise ValueError("batch_size is 1 or more, batch_timeout_seconds more than 0")
-    return tools_pb2.EventTrigger(
+    return host_pb2.EventTrigger(
         topic=topic,
         batch_size=batch_size,
         batch_timeout_ms=round((batch_timeout_seconds or 0) * 1000),

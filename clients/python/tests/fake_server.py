@@ -1,6 +1,6 @@
 """A SIMULATED server: the host protocol and a canned Watch, for tests of the protocol alone.
 
-It keeps the rules of protos/polos/v1/tools.proto (numbers, acknowledgements, resume, epochs) and
+It keeps the rules of protos/polos/v1/host.proto (numbers, acknowledgements, resume, epochs) and
 lets a test cut streams, forget sessions and hold acknowledgements back. It has no journal and no
 agent loop: what depends on those is tested against the real polosd.
 """
@@ -16,19 +16,28 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from polos.v1 import (
     agents_pb2,
     agents_pb2_grpc,
     common_pb2,
+    host_pb2,
     runs_pb2,
     runs_pb2_grpc,
-    tools_pb2,
+    steps_pb2,
     tools_pb2_grpc,
 )
 
+KINDS = {
+    "step": steps_pb2.STEP_KIND_CODE,
+    "sleep": steps_pb2.STEP_KIND_SLEEP,
+    "suspend": steps_pb2.STEP_KIND_SUSPENSION,
+    "event": steps_pb2.STEP_KIND_EVENT,
+    "invoke": steps_pb2.STEP_KIND_CHILDREN,
+    "order": steps_pb2.STEP_KIND_AT_ONCE,
+}
 CUT = "cut"  # in a watch script: the stream breaks here
 
 
@@ -37,9 +46,9 @@ class FakeSession:
     """The server's side of one host session."""
 
     name: str
-    hello: tools_pb2.Hello
-    outgoing: asyncio.Queue[tools_pb2.ServerMessage | None]
-    sent: list[tools_pb2.ServerMessage] = field(default_factory=list)  # numbered, unacknowledged
+    hello: host_pb2.Hello
+    outgoing: asyncio.Queue[host_pb2.ToolServiceConnectResponse | None]
+    sent: list[tuple[int, host_pb2.ServerMessage]] = field(default_factory=list)  # unacknowledged
     sent_seq: int = 0
     dealt: int = 0
     connected: bool = True
@@ -57,12 +66,13 @@ class FakeServer(
         self.lease_ms = lease_ms
         self.heartbeat_ms = heartbeat_ms
         self.sessions: dict[str, FakeSession] = {}
-        self.hellos: list[tools_pb2.Hello] = []
-        self.heard: list[tools_pb2.HostMessage] = []  # numbered messages, dealt with once
+        self.hellos: list[host_pb2.Hello] = []
+        self.heard: list[host_pb2.HostMessage] = []  # numbered messages, dealt with once
         self.repeated = 0  # numbered messages that came again
-        self.heartbeats = 0
+        self.envelopes = 0
+        self.heartbeats = 0  # envelopes without messages
         self.hold_acks = False
-        self.lost: list[tools_pb2.HeldTask] = []  # told in the next Welcome
+        self.lost: list[host_pb2.HeldTask] = []  # told in the next Welcome
         self.registered: dict[str, agents_pb2.AgentDefinition] = {}
         self.starts: list[agents_pb2.AgentServiceStartRequest] = []
         self.start_errors: list[grpc.StatusCode] = []  # answered before a start succeeds
@@ -109,13 +119,14 @@ class FakeServer(
     # ---- ToolService ----
 
     async def Connect(  # noqa: N802 (gRPC's name)
-        self, requests: AsyncIterator[tools_pb2.HostMessage], context: Any
-    ) -> AsyncIterator[tools_pb2.ServerMessage]:
+        self, requests: AsyncIterator[host_pb2.ToolServiceConnectRequest], context: Any
+    ) -> AsyncIterator[host_pb2.ToolServiceConnectResponse]:
         first = await anext(requests)
         session, welcome = self._welcome(first)
+        if welcome.welcome.resumed and session.sent:
+            welcome.first_seq = session.sent[0][0]
+            welcome.messages.extend(message for _, message in session.sent)
         yield welcome
-        for message in list(session.sent) if welcome.welcome.resumed else []:
-            yield message
         await self._note()
         reader = asyncio.create_task(self._read(session, requests))
         try:
@@ -130,11 +141,12 @@ class FakeServer(
             await self._note()
 
     def _welcome(
-        self, message: tools_pb2.HostMessage
-    ) -> tuple[FakeSession, tools_pb2.ServerMessage]:
-        hello = message.hello
+        self, envelope: host_pb2.ToolServiceConnectRequest
+    ) -> tuple[FakeSession, host_pb2.ToolServiceConnectResponse]:
+        hello = envelope.hello
+        assert hello.protocol == 1
         self.hellos.append(hello)
-        session = self.sessions.get(hello.session)
+        session = self.sessions.get(hello.host_token)
         resumed = session is not None
         if session is None:
             session = FakeSession(f"session-{uuid.uuid4()}", hello, asyncio.Queue())
@@ -142,91 +154,98 @@ class FakeServer(
         else:
             session.outgoing = asyncio.Queue()
             session.connected = True
-            session.sent = [m for m in session.sent if m.seq > message.ack]
+            session.sent = [m for m in session.sent if m[0] > envelope.ack]
         lost, self.lost = self.lost, []
-        return session, tools_pb2.ServerMessage(
+        return session, host_pb2.ToolServiceConnectResponse(
             ack=session.dealt,
-            welcome=tools_pb2.Welcome(
-                session=session.name,
+            welcome=host_pb2.Welcome(
+                protocol=1,
+                host_token=session.name,
                 resumed=resumed,
-                lease_ms=self.lease_ms,
-                heartbeat_ms=self.heartbeat_ms,
+                lease=_length(self.lease_ms),
+                heartbeat=_length(self.heartbeat_ms),
                 lost=lost,
                 server_version="fake/0",
             ),
         )
 
     async def _read(
-        self, session: FakeSession, requests: AsyncIterator[tools_pb2.HostMessage]
+        self, session: FakeSession, requests: AsyncIterator[host_pb2.ToolServiceConnectRequest]
     ) -> None:
         outgoing = session.outgoing
-        async for message in requests:
-            session.sent = [m for m in session.sent if m.seq > message.ack]
-            if message.WhichOneof("message") == "heartbeat":
+        async for envelope in requests:
+            session.sent = [m for m in session.sent if m[0] > envelope.ack]
+            self.envelopes += 1
+            if not envelope.messages:
                 self.heartbeats += 1
-            if message.seq:
-                self._deal(session, message)
+            for seq, message in enumerate(envelope.messages, envelope.first_seq):
+                self._deal(session, seq, message)
             await self._note()
         session.left = True
         outgoing.put_nowait(None)
 
-    def _deal(self, session: FakeSession, message: tools_pb2.HostMessage) -> None:
-        if message.seq <= session.dealt:
+    def _deal(self, session: FakeSession, seq: int, message: host_pb2.HostMessage) -> None:
+        if seq <= session.dealt:
             self.repeated += 1
         else:
-            assert message.seq == session.dealt + 1, "the host left a gap"
-            session.dealt = message.seq
+            assert seq == session.dealt + 1, "the host left a gap"
+            session.dealt = seq
             self.heard.append(message)
         if not self.hold_acks:
-            session.outgoing.put_nowait(tools_pb2.ServerMessage())
+            session.outgoing.put_nowait(host_pb2.ToolServiceConnectResponse())
 
     @property
     def session(self) -> FakeSession:
         """The one that is connected."""
         return next(s for s in self.sessions.values() if s.connected)
 
-    def send(self, message: tools_pb2.ServerMessage) -> None:
+    def send(self, message: host_pb2.ServerMessage) -> None:
         """Numbers a message and sends it."""
         session = self.session
         session.sent_seq += 1
-        message.seq = session.sent_seq
-        session.sent.append(message)
-        session.outgoing.put_nowait(message)
+        session.sent.append((session.sent_seq, message))
+        session.outgoing.put_nowait(
+            host_pb2.ToolServiceConnectResponse(first_seq=session.sent_seq, messages=[message])
+        )
 
     def give(self, name: str, value: Any = None, **fields: Any) -> str:
         """Gives a tool task; its id."""
         task_id = fields.pop("task_id", None) or f"{uuid.uuid4()}.1"
-        task = tools_pb2.Task(
+        task = host_pb2.Task(
             task_id=task_id,
             epoch=fields.pop("epoch", 1),
-            kind=fields.pop("kind", tools_pb2.TASK_KIND_TOOL),
+            kind=fields.pop("kind", host_pb2.TASK_KIND_TOOL),
             name=name,
             input_json=fields.pop("input_json", json.dumps(value)),
             run_id=task_id.split(".")[0],
             **fields,
         )
-        self.send(tools_pb2.ServerMessage(task=task))
+        self.send(host_pb2.ServerMessage(task=task))
         return task_id
 
-    def orders(self, task_id: str) -> list[tools_pb2.Order]:
+    def orders(self, task_id: str) -> list[steps_pb2.StepRequest]:
         """What a task has asked for, as often as it was heard."""
-        found = [m.order for m in self.heard if m.WhichOneof("message") == "order"]
+        found = [m.step_request for m in self.heard if m.HasField("step_request")]
         return [order for order in found if order.task_id == task_id]
 
-    async def order(self, task_id: str, key: str) -> tools_pb2.Order:
+    async def order(self, task_id: str, key: str) -> steps_pb2.StepRequest:
         await self.until(lambda: any(o.key == key for o in self.orders(task_id)))
         return next(o for o in self.orders(task_id) if o.key == key)
 
     def settle(self, task_id: str, key: str, value: Any = None, *, error: str = "") -> None:
-        """Answers an order."""
-        outcome = tools_pb2.Outcome(
-            task_id=task_id, key=key, outcome=outcome_of(value, error=error)
-        )
-        self.send(tools_pb2.ServerMessage(outcome=outcome))
+        """Answers a step request."""
+        step = settled_step(key, value, kind="sleep", error=error)
+        result = steps_pb2.StepResult(task_id=task_id, step=step)
+        self.send(host_pb2.ServerMessage(step_result=result))
 
-    def interrupt(self, task_id: str, epoch: int = 1, cause: str = "cancelled") -> None:
-        cancel = tools_pb2.CancelTask(task_id=task_id, epoch=epoch, cause=cause)
-        self.send(tools_pb2.ServerMessage(cancel=cancel))
+    def interrupt(self, task_id: str, epoch: int = 1) -> None:
+        cancel = host_pb2.CancelTask(task_id=task_id, epoch=epoch)
+        self.send(host_pb2.ServerMessage(cancel_task=cancel))
+
+    def stop_task(self, task_id: str, epoch: int = 1) -> None:
+        reason = host_pb2.StopTask.REASON_RUN_ENDED
+        stop = host_pb2.StopTask(task_id=task_id, epoch=epoch, reason=reason)
+        self.send(host_pb2.ServerMessage(stop_task=stop))
 
     def said(self, kind: str, task_id: str = "") -> list[Any]:
         """The numbered messages of a kind, of a task."""
@@ -239,17 +258,25 @@ class FakeServer(
 
     def release_acks(self) -> None:
         self.hold_acks = False
-        self.session.outgoing.put_nowait(tools_pb2.ServerMessage())
+        self.session.outgoing.put_nowait(host_pb2.ToolServiceConnectResponse())
 
-    def done(self, task_id: str) -> tools_pb2.TaskOutcome | None:
+    def ended(self, task_id: str) -> host_pb2.TaskDone | None:
+        """What was said last of a task, as far as was heard."""
+        return next(iter(self.said("task_done", task_id)), None)
+
+    def done(self, task_id: str) -> steps_pb2.TaskOutcome | None:
         """How a task ended, as far as was heard."""
-        for message in self.heard:
-            if message.WhichOneof("message") == "task_done":
-                if message.task_done.task_id == task_id:
-                    return message.task_done.outcome
-        return None
+        ended = self.ended(task_id)
+        return None if ended is None else ended.outcome
 
-    async def outcome(self, task_id: str) -> tools_pb2.TaskOutcome:
+    async def mismatch(self, task_id: str) -> str:
+        """Why the code of a task does not fit its history."""
+        await self.until(lambda: self.ended(task_id) is not None)
+        ended = self.ended(task_id)
+        assert ended is not None and ended.WhichOneof("result") == "mismatch"
+        return str(ended.mismatch.message)
+
+    async def outcome(self, task_id: str) -> steps_pb2.TaskOutcome:
         await self.until(lambda: self.done(task_id) is not None)
         found = self.done(task_id)
         assert found is not None
@@ -313,19 +340,25 @@ class FakeServer(
         return runs_pb2.RunServiceRetryResponse(run=told.run, existed=told.existed)
 
 
-def outcome_of(value: Any = None, *, error: str = "") -> tools_pb2.TaskOutcome:
+def outcome_of(value: Any = None, *, error: str = "") -> steps_pb2.TaskOutcome:
     if error:
-        told = tools_pb2.TaskError(type=error, message=f"{error} happened")
-        return tools_pb2.TaskOutcome(error=told)
-    return tools_pb2.TaskOutcome(value_json=json.dumps(value))
+        told = steps_pb2.TaskError(type=error, message=f"{error} happened")
+        return steps_pb2.TaskOutcome(error=told)
+    return steps_pb2.TaskOutcome(value_json=json.dumps(value))
 
 
 def settled_step(
     key: str, value: Any = None, *, kind: str = "step", error: str = ""
-) -> tools_pb2.SettledStep:
-    return tools_pb2.SettledStep(
-        key=key, outcome=outcome_of(value, error=error), is_order=kind != "step", kind=kind
+) -> steps_pb2.SettledStep:
+    return steps_pb2.SettledStep(
+        key=key, outcome=outcome_of(value, error=error), kind=KINDS[kind]
     )
+
+
+def _length(ms: int) -> duration_pb2.Duration:
+    length = duration_pb2.Duration()
+    length.FromMilliseconds(ms)
+    return length
 
 
 async def refuse(context: Any, code: grpc.StatusCode, reason: str, field_name: str) -> None:

@@ -9,16 +9,16 @@ from typing import Any
 from fake_server import FakeServer
 
 from polos import PolosClient
-from polos.v1 import tools_pb2
+from polos.v1 import host_pb2, steps_pb2
 
-FLOW = tools_pb2.TASK_KIND_WORKFLOW
+FLOW = host_pb2.TASK_KIND_WORKFLOW
 
 
 async def serve(client: PolosClient):
     return await client._connection().serve()
 
 
-def give(fake: FakeServer, steps: list[tools_pb2.SettledStep] | None = None, **fields: Any) -> str:
+def give(fake: FakeServer, steps: list[steps_pb2.SettledStep] | None = None, **fields: Any) -> str:
     """Gives a task of the workflow "flow"."""
     value = fields.pop("value", None)
     return fake.give("flow", value, kind=FLOW, steps=steps or [], **fields)
@@ -30,7 +30,7 @@ async def value_of(fake: FakeServer, task_id: str) -> Any:
     return json.loads(outcome.value_json)
 
 
-async def error_of(fake: FakeServer, task_id: str) -> tools_pb2.TaskError:
+async def error_of(fake: FakeServer, task_id: str) -> steps_pb2.TaskError:
     outcome = await fake.outcome(task_id)
     assert outcome.WhichOneof("result") == "error", outcome.value_json
     return outcome.error

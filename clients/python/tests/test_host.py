@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from polos import PolosClient, StepExecutionError, tool, workflow
-from polos.v1 import tools_pb2
+from polos.v1 import host_pb2, steps_pb2
 
 
 class City(BaseModel):
@@ -34,9 +34,9 @@ async def test_hello_says_what_is_offered(fake, fake_client):
 
     await serve(fake_client)
     (hello,) = fake.hellos
-    assert [t.name for t in hello.tools] == ["get_weather"]
-    assert [w.id for w in hello.workflows] == ["flow"]
-    assert hello.slots == 100 and hello.deployment == "default" and hello.session == ""
+    assert [t.name for t in hello.offers.tools] == ["get_weather"]
+    assert [w.id for w in hello.offers.workflows] == ["flow"]
+    assert hello.slots == 100 and hello.deployment == "default" and hello.host_token == ""
 
 
 async def test_a_tool_is_called_with_its_model_and_context(fake, fake_client):
@@ -136,7 +136,7 @@ async def test_steps_are_durable_before_the_code_goes_on(fake, fake_client):
 
     await serve(fake_client)
     fake.hold_acks = True
-    task_id = fake.give("flow", "second", kind=tools_pb2.TASK_KIND_WORKFLOW)
+    task_id = fake.give("flow", "second", kind=host_pb2.TASK_KIND_WORKFLOW)
     await fake.until(lambda: len(fake.heard) == 1)
     await asyncio.sleep(0.05)
     assert passed == [], "went on before the acknowledgement"
@@ -145,11 +145,11 @@ async def test_steps_are_durable_before_the_code_goes_on(fake, fake_client):
     assert [m.step_done.number for m in fake.heard[:2]] == [1, 2]
 
 
-def settled(key: str, value: Any = None, error: str = "") -> tools_pb2.SettledStep:
-    outcome = tools_pb2.TaskOutcome(value_json=json.dumps(value))
+def settled(key: str, value: Any = None, error: str = "") -> steps_pb2.SettledStep:
+    outcome = steps_pb2.TaskOutcome(value_json=json.dumps(value))
     if error:
-        outcome = tools_pb2.TaskOutcome(error=tools_pb2.TaskError(type="E", message=error))
-    return tools_pb2.SettledStep(key=key, outcome=outcome)
+        outcome = steps_pb2.TaskOutcome(error=steps_pb2.TaskError(type="E", message=error))
+    return steps_pb2.SettledStep(key=key, outcome=outcome)
 
 
 async def test_a_replay_answers_settled_steps_falsy_and_failed_ones_too(fake, fake_client):
@@ -172,7 +172,7 @@ async def test_a_replay_answers_settled_steps_falsy_and_failed_ones_too(fake, fa
     await serve(fake_client)
     steps = [settled(f"falsy{i}", value) for i, value in enumerate([0, "", False, None])]
     steps += [settled("failed", error="gone"), settled("now", 5), settled("uuid", "u")]
-    task_id = fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW, steps=steps)
+    task_id = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW, steps=steps)
     outcome = json.loads((await fake.outcome(task_id)).value_json)
     assert outcome == [0, "", False, None, "step 'failed' failed: E: gone", 5, "u"]
     assert calls == [] and len(fake.heard) == 1
@@ -191,7 +191,7 @@ async def test_a_failing_step_is_tried_again_then_kept(fake, fake_client):
         await ctx.step.run("s", fails, max_retries=2, base_delay=0.001)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
     assert calls == 3
     assert outcome.error.message.startswith("step 's' failed: ValueError: try 3 (test_host.py:")
     settled = [
@@ -215,7 +215,7 @@ async def test_a_step_that_succeeds_at_last_is_kept_once(fake, fake_client):
         return await ctx.step.run("s", flaky, base_delay=0.001)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
     assert outcome.value_json == '"yes"'
     assert [m.step_done.key for m in fake.heard[:-1]] == ["polos.try.1.s", "polos.try.2.s", "s"]
 
@@ -234,12 +234,12 @@ async def test_a_step_gives_the_same_type_now_and_in_a_replay(fake, fake_client)
         return [type(one).__name__, type(two[0]).__name__, one.city + two[0].city]
 
     await serve(fake_client)
-    first = await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))
+    first = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
     steps = [
-        tools_pb2.SettledStep(key=m.step_done.key, outcome=m.step_done.outcome)
+        steps_pb2.SettledStep(key=m.step_done.key, outcome=m.step_done.outcome)
         for m in fake.heard[:2]
     ]
-    again = fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW, steps=steps)
+    again = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW, steps=steps)
     assert json.loads(first.value_json) == ["City", "City", "ab"]
     assert (await fake.outcome(again)).value_json == first.value_json
 
@@ -251,7 +251,7 @@ async def test_a_key_used_twice_is_an_error(fake, fake_client):
             await ctx.step.run("same", lambda: 1)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
     assert "step key 'same' is used twice" in outcome.error.message
 
 
@@ -268,14 +268,14 @@ async def test_a_broken_stream_loses_and_repeats_nothing(fake, fake_client):
         return await ctx.step.run("after", lambda: 2)
 
     await serve(fake_client)
-    task_id = fake.give("flow", kind=tools_pb2.TASK_KIND_WORKFLOW)
+    task_id = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW)
     await fake.until(lambda: len(fake.heard) == 1)
     fake.cut()
     await fake.until(lambda: len(fake.hellos) == 2)
     go_on.set()
     assert (await fake.outcome(task_id)).value_json == "2"
     assert begun == 1
-    assert fake.hellos[1].session == fake.session.name
+    assert fake.hellos[1].host_token == fake.session.name
     assert [(h.task_id, h.epoch) for h in fake.hellos[1].held] == [(task_id, 1)]
 
 
@@ -296,7 +296,8 @@ async def test_a_restarted_server_gets_what_it_had_not_acknowledged(fake, fake_c
     fake.hold_acks = False
     await fake.restart()
     assert (await fake.outcome(task_id)).value_json == '"kept"'
-    assert begun == 1 and fake.heard[0].seq == 1 and fake.heard[0].step_done.number == 1
+    assert begun == 1 and fake.session.dealt == len(fake.heard)
+    assert fake.heard[0].step_done.number == 1
     assert [h.task_id for h in fake.hellos[1].held] == [task_id]
 
 
@@ -317,8 +318,7 @@ async def test_a_cancelled_task_stops_and_says_nothing(fake, fake_client):
     await serve(fake_client)
     task_id = fake.give("endless", {})
     await asyncio.sleep(0.05)
-    cancel = tools_pb2.CancelTask(task_id=task_id, epoch=1, cause="run cancelled")
-    fake.send(tools_pb2.ServerMessage(cancel=cancel))
+    fake.stop_task(task_id)
     await asyncio.wait_for(stopped.wait(), 5)
     assert (await fake.outcome(fake.give("ping", {}))).value_json == '"pong"'
     assert fake.done(task_id) is None
@@ -337,7 +337,7 @@ async def test_lost_tasks_are_stopped(fake, fake_client):
     await serve(fake_client)
     task_id = fake.give("endless", {})
     await asyncio.sleep(0.05)
-    fake.lost = [tools_pb2.HeldTask(task_id=task_id, epoch=1)]
+    fake.lost = [host_pb2.HeldTask(task_id=task_id, epoch=1)]
     await fake.restart()
     await asyncio.wait_for(stopped.wait(), 5)
 
@@ -351,9 +351,9 @@ async def test_a_refused_answer_becomes_an_error(fake, fake_client):
     fake.hold_acks = True
     task_id = fake.give("t", {})
     await fake.until(lambda: len(fake.heard) == 1)
-    body = tools_pb2.Refused(refused_seq=1, reason="INVALID_FIELD", message="not JSON")
+    body = host_pb2.Refused(refused_seq=1, reason="INVALID_FIELD", message="not JSON")
     fake.hold_acks = False
-    fake.send(tools_pb2.ServerMessage(refused=body))
+    fake.send(host_pb2.ServerMessage(refused=body))
     await fake.until(lambda: len(fake.heard) == 2)
     assert fake.heard[1].task_done.task_id == task_id
     assert "the answer was refused: not JSON" in fake.heard[1].task_done.outcome.error.message

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from fake_server import settled_step
 from flows import FLOW, error_of, give, serve, until_nothing_is_held, value_of
+from google.protobuf import timestamp_pb2
 from pydantic import BaseModel
 
 from polos import (
@@ -54,7 +55,7 @@ async def test_code_that_only_waits_is_let_go_of(fake, fake_client, at_once):
     task_id = give(fake)
     await fake.until(lambda: fake.said("park"))
     (park,) = fake.said("park")
-    assert (park.task_id, park.epoch, park.outcomes_seen) == (task_id, 1, 0)
+    assert (park.task_id, park.epoch, park.results_seen) == (task_id, 1, 0)
     await until_nothing_is_held(fake_client)
     assert ways == ["finally"] and [s.key for s in fake.said("step_done")] == ["first"]
     assert fake.done(task_id) is None
@@ -116,7 +117,7 @@ async def test_an_outcome_that_comes_while_the_code_unwinds_is_not_counted(
     await asyncio.sleep(0.05)
     go_on.set()
     await fake.until(lambda: fake.said("park"))
-    assert fake.said("park")[0].outcomes_seen == 0
+    assert fake.said("park")[0].results_seen == 0
 
 
 async def test_code_that_does_not_end_when_let_go_of_is_cancelled(fake, fake_client, at_once):
@@ -184,7 +185,7 @@ async def test_a_cancellation_is_seen_at_the_wait_and_cleans_up(fake, fake_clien
     fake.interrupt(task_id)
     fake.interrupt(task_id)  # told twice, seen once
     error = await error_of(fake, task_id)
-    assert error.type == "ExecutionCancelledError" and not error.retryable
+    assert error.type == "ExecutionCancelledError" and not fake.ended(task_id).retryable
     assert ways == ["told True", "tidy", "undo 7"]
     assert [s.key for s in fake.said("step_done")] == ["tidy", "undo"]
     assert fake.said("task_done")[0].cancelled
@@ -421,9 +422,10 @@ async def test_what_a_workflow_raises_may_be_tried_again_and_what_a_step_raises_
         raise LookupError("no")
 
     await serve(fake_client)
-    assert (await error_of(fake, give(fake, value="code"))).retryable
-    assert not (await error_of(fake, give(fake, value="step"))).retryable
-    assert not (await error_of(fake, fake.give("broken", {}))).retryable
+    given = [give(fake, value="code"), give(fake, value="step"), fake.give("broken", {})]
+    for task_id, retryable in zip(given, (True, False, False)):
+        await error_of(fake, task_id)
+        assert fake.ended(task_id).retryable == retryable
 
 
 async def test_triggers_are_offered_and_events_have_their_documented_names(fake, fake_client):
@@ -432,7 +434,7 @@ async def test_triggers_are_offered_and_events_have_their_documented_names(fake,
         return [event["sequence_id"] for event in payload["events"]]
 
     await serve(fake_client)
-    (offered,) = fake.hellos[-1].workflows
+    (offered,) = fake.hellos[-1].offers.workflows
     trigger = offered.trigger
     assert (trigger.topic, trigger.batch_size, trigger.batch_timeout_ms) == ("orders", 10, 500)
     event = {"sequence": 3, "topic": "orders", "data": {}, "created_at_ms": 1}
@@ -457,5 +459,5 @@ async def test_the_context_tells_of_its_run(fake, fake_client):
 
     await serve(fake_client)
     task_id = give(fake, parent_run_id="p", root_name="top", retry_count=2, epoch=4,
-                   created_at_ms=5000)
+                   created_at=timestamp_pb2.Timestamp(seconds=5))
     assert await value_of(fake, task_id) == ["p", "top", 2, 4, True]

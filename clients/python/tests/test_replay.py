@@ -13,7 +13,7 @@ import pytest
 from polos._execution.execution import CodeStopped, Execution
 from polos._replay.machine import Begin, Diverged, Fact, Give, Replay, ShowCancel
 from polos._replay.ready import current_task, of_loop
-from polos.v1 import tools_pb2
+from polos.v1 import host_pb2, steps_pb2
 
 
 def fact(key: str, **fields: Any) -> Fact:
@@ -129,16 +129,16 @@ async def live(program, settled: list[str], known: int, burst: int) -> list[str]
     """What a program did, when `known` of its facts were known and the others came `burst` at a
     time."""
     steps = [
-        tools_pb2.SettledStep(key=k, outcome=tools_pb2.TaskOutcome(value_json='"x"'))
+        steps_pb2.SettledStep(key=k, outcome=steps_pb2.TaskOutcome(value_json='"x"'))
         for k in settled[:known]
     ]
     journal, trace = Journal(settled), []
-    execution = Execution(tools_pb2.Task(task_id="t", steps=steps), journal, 60)
+    execution = Execution(host_pb2.Task(task_id="t", steps=steps), journal, 60)
 
     async def step(key: str) -> None:
         if await execution.recall(key, "step") is None:
             with execution.working():
-                outcome = tools_pb2.TaskOutcome(value_json='"x"')
+                outcome = steps_pb2.TaskOutcome(value_json='"x"')
                 await execution.settle(key, outcome)
         trace.append(key)
 
@@ -244,10 +244,10 @@ async def test_code_with_a_timer_of_its_own_is_waited_for():
 async def _patient(program, settled: list[str]) -> list[str]:
     """As live(), of a program that also waits for the clock; all its facts are known."""
     steps = [
-        tools_pb2.SettledStep(key=k, outcome=tools_pb2.TaskOutcome(value_json="1"))
+        steps_pb2.SettledStep(key=k, outcome=steps_pb2.TaskOutcome(value_json="1"))
         for k in settled
     ]
-    execution = Execution(tools_pb2.Task(task_id="t", steps=steps), Journal(settled), 60)
+    execution = Execution(host_pb2.Task(task_id="t", steps=steps), Journal(settled), 60)
     trace: list[str] = []
 
     async def step(key: str) -> None:

@@ -13,7 +13,7 @@
 #include "service/partition/runs.h"
 
 enum {
-    ACCOUNT_BYTES_MAX = 64 * 1024, /* Of steps; tools.proto says so. */
+    ACCOUNT_BYTES_MAX = 64 * 1024, /* Of steps; steps.proto says so. */
 };
 
 struct call {

@@ -410,7 +410,7 @@ static void prepare_suspend(struct step_request *step)
     assert(wanted->kind == STEP_REQUEST_SUSPENSION);
     step->command.step_request.kind = EFFECT_SUSPENSION;
     step->command.step_request.data = wanted->data;
-    step->command.step_request.due_ms = wanted->due_ms;
+    step->command.step_request.due_ms = step->due_ms;
     struct outcome kept;
     str by;
     if (engine_has_kept(&step->run->state, engine_key(step->message->key)) &&

@@ -57,6 +57,15 @@ static str root_name(struct partition *partition, const struct live_run *run,
     return arena_copy(&partition->round_arena, str_of(root->name));
 }
 
+/* Until a deadline; 0: there is none. */
+static uint64_t time_left(const struct partition *partition, uint64_t deadline_ms)
+{
+    if (deadline_ms == 0) {
+        return 0;
+    }
+    return deadline_ms > partition->now_ms ? deadline_ms - partition->now_ms : 1;
+}
+
 /* The cursor is for what is too much for one message. */
 static status build_task(struct partition *partition, struct live_run *run,
                          const struct effect *effect, struct facts_cursor *cursor,
@@ -96,7 +105,7 @@ static status build_task(struct partition *partition, struct live_run *run,
         .more = replay.is_cut ? cursor : NULL,
         .is_cancelling = run->state.is_cancelling,
         .retry_count = run->state.retries,
-        .deadline_ms = deadline_ms == 0 ? run->state.deadline_ms : deadline_ms,
+        .timeout_ms = time_left(partition, deadline_ms == 0 ? run->state.deadline_ms : deadline_ms),
         .agent_id = run->state.kind == RUN_KIND_AGENT ? spec->name : STR_EMPTY,
         .call_id = task.task_requested.call_id,
         .session_id = spec->options.session_id,

@@ -20,6 +20,14 @@ static void close_link(struct host_link *link, const struct failure *failure)
     link->vtable->close(link, failure->code, failure->reason, failure->message);
 }
 
+static enum reason hello_reason(enum code code)
+{
+    if (code == CODE_INVALID_ARGUMENT) {
+        return REASON_INVALID_FIELD;
+    }
+    return code == CODE_ALREADY_EXISTS ? REASON_HOST_ID_TAKEN : REASON_HELLO_REFUSED;
+}
+
 static void greet(struct partition *partition, struct request *request)
 {
     const struct hello_request *hello = hello_request(request);
@@ -37,9 +45,7 @@ static void greet(struct partition *partition, struct request *request)
         request_answer(partition, request, NULL);
         return;
     }
-    bool is_field = heard.code == CODE_INVALID_ARGUMENT;
-    struct failure failure = failure_make(
-        heard.code, is_field ? REASON_INVALID_FIELD : REASON_HELLO_REFUSED, str_of(heard.why));
+    struct failure failure = failure_make(heard.code, hello_reason(heard.code), str_of(heard.why));
     failure.field = str_of(field);
     close_link(hello->link, &failure);
     request_answer(partition, request, &failure);
@@ -180,6 +186,19 @@ static enum verdict submit_step_done(struct partition *partition, struct live_ru
     return command_submit(partition, run, &command);
 }
 
+static enum verdict submit_release(struct partition *partition, struct live_run *run,
+                                   const struct host_message *message)
+{
+    assert(message->kind == HOST_MESSAGE_RELEASE);
+    struct command command = {
+        .kind = COMMAND_LEASE_LOST,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .lease_lost = {.cause = message->text, .is_excused = true},
+    };
+    return command_submit(partition, run, &command);
+}
+
 static enum verdict submit_message(struct partition *partition, struct live_run *run,
                                    struct request *request)
 {
@@ -199,6 +218,8 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
         return step_request_submit(partition, run, message, &request->arena);
     case HOST_MESSAGE_PARK:
         return command_submit(partition, run, &park);
+    case HOST_MESSAGE_RELEASE:
+        return submit_release(partition, run, message);
     case HOST_MESSAGE_NONE:
     case HOST_MESSAGE_DELTA:
     case HOST_MESSAGE_HEARTBEAT:
@@ -213,6 +234,7 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
 struct receipt {
     uint64_t session; /* Its number. */
     uint64_t seq; /* The message's. */
+    bool is_step; /* It is a STEP_DONE. */
     enum reason reason; /* Of a refusal. */
     str message;
 };
@@ -221,6 +243,10 @@ static void perform_acknowledge(struct partition *partition, const struct act *a
 {
     const struct receipt *receipt = act->data;
     assert(receipt->reason == REASON_NONE);
+    if (receipt->is_step) {
+        hosts_mark_settled(partition->hosts, receipt->session, receipt->seq);
+        return;
+    }
     hosts_mark_handled(partition->hosts, receipt->session, receipt->seq);
 }
 
@@ -253,13 +279,14 @@ static const struct act_kind acknowledge_act = {
 static const struct act_kind refuse_act = {
     .name = "refuse", .perform = perform_refuse, .abandon = abandon_refuse};
 
-static void note_verdict(struct partition *partition, uint64_t session, uint64_t seq,
-                         enum verdict verdict)
+static void note_verdict(struct partition *partition, uint64_t session,
+                         const struct host_message *message, enum verdict verdict)
 {
     struct receipt *receipt = arena_zalloc(&partition->round_arena, sizeof(*receipt));
     const struct act_kind *kind = &refuse_act;
     receipt->session = session;
-    receipt->seq = seq;
+    receipt->seq = message->seq;
+    receipt->is_step = message->kind == HOST_MESSAGE_STEP_DONE;
     switch (verdict) {
     case VERDICT_OK:
     case VERDICT_DONE_BEFORE:
@@ -297,7 +324,7 @@ static void submit_for_host(struct partition *partition, struct request *request
     if (status_is_ok(found)) {
         verdict = submit_message(partition, run, request);
     }
-    note_verdict(partition, said->received_by, message->seq, verdict);
+    note_verdict(partition, said->received_by, message, verdict);
     request_answer_later(partition, request);
 }
 

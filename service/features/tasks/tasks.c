@@ -116,20 +116,27 @@ static void perform_release(struct partition *partition, const struct act *act)
     hosts_release(partition->hosts, (struct task_ref){act->run_id, act->effect});
 }
 
+/* Why the task is no longer its host's. */
+static enum stop_reason reason_of(const struct act *act)
+{
+    enum stop_reason reason = *(const enum stop_reason *)act->data;
+    assert(reason == STOP_RUN_ENDED || reason == STOP_DEADLINE);
+    return reason;
+}
+
 static void perform_cancel(struct partition *partition, const struct act *act)
 {
     struct task_ref task = {act->run_id, act->effect};
-    assert(act->data != NULL); /* The cause. */
     if (act->attempt == 0) {
         hosts_release(partition->hosts, task);
         return;
     }
-    hosts_cancel(partition->hosts, task, act->data);
+    hosts_stop(partition->hosts, task, reason_of(act));
 }
 
 static void perform_interrupt(struct partition *partition, const struct act *act)
 {
-    hosts_interrupt(partition->hosts, (struct task_ref){act->run_id, act->effect}, "cancelled");
+    step_request_interrupt(partition, (struct task_ref){act->run_id, act->effect});
 }
 
 static const struct act_kind release_act = {.name = "release", .perform = perform_release};
@@ -139,25 +146,27 @@ static const struct act_kind interrupt_act = {.name = "interrupt", .perform = pe
 /* A task is over without its host having said so: whoever has it is told, it stands no longer among
  * the ready ones. */
 static void withdraw_task(struct partition *partition, struct live_run *run,
-                          const struct effect *effect, const char *cause)
+                          const struct effect *effect, enum stop_reason reason)
 {
+    static const enum stop_reason reasons[] = {
+        [STOP_RUN_ENDED] = STOP_RUN_ENDED, [STOP_DEADLINE] = STOP_DEADLINE};
     assert(effect != NULL && effect_is_task(effect));
-    assert(cause != NULL);
+    assert(reason < COUNT_OF(reasons));
     struct act *act = act_add(partition, &cancel_act, run);
     act->effect = effect->id;
     act->attempt = effect->state == EFFECT_LEASED ? effect->attempt : 0;
-    act->data = (void *)cause;
+    act->data = (void *)&reasons[reason];
     if (effect->state != EFFECT_LEASED) {
         hosts_ready_remove(partition->hosts, (struct task_ref){run->state.id, effect->id});
     }
 }
 
-static void note_end(struct partition *partition, struct live_run *run, const char *cause)
+static void note_end(struct partition *partition, struct live_run *run)
 {
     for (uint32_t i = 0; i < run->state.effect_count; i++) {
         const struct effect *effect = &run->state.effects[i];
         if (effect_is_task(effect)) {
-            withdraw_task(partition, run, effect, cause);
+            withdraw_task(partition, run, effect, STOP_RUN_ENDED);
         }
     }
 }
@@ -181,14 +190,13 @@ static void before_event(void *self, struct live_run *run, const struct event *e
     if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TASK_DONE) {
         act_add(partition, &release_act, run)->effect = event->effect;
     } else if (event->kind == EVENT_TASK_SETTLED && command == COMMAND_TIME) {
-        withdraw_task(partition, run, engine_effect(&run->state, event->effect), "deadline");
-    } else if (event->kind == EVENT_TASK_FAILED || event->kind == EVENT_TASK_PARKED) {
+        withdraw_task(partition, run, engine_effect(&run->state, event->effect), STOP_DEADLINE);
+    } else if (event->kind == EVENT_TASK_FAILED || event->kind == EVENT_TASK_PARKED ||
+               event->kind == EVENT_LEASE_LOST) {
         /* At once: it may be granted again in this very round. */
         hosts_release(partition->hosts, (struct task_ref){run->state.id, event->effect});
-    } else if (event->kind == EVENT_RUN_FAILED) {
-        note_end(partition, run, "the run failed");
-    } else if (event->kind == EVENT_RUN_CANCELLED) {
-        note_end(partition, run, "the run was cancelled");
+    } else if (event->kind == EVENT_RUN_FAILED || event->kind == EVENT_RUN_CANCELLED) {
+        note_end(partition, run);
     } else if (event->kind == EVENT_CANCEL_REQUESTED) {
         note_cancel(partition, run);
     }
@@ -353,7 +361,7 @@ static void release_again(struct partition *partition, const struct act *act)
         return;
     }
     if (act->kind == &cancel_act) {
-        hosts_cancel(partition->hosts, task, act->data);
+        hosts_stop(partition->hosts, task, reason_of(act));
     } else {
         hosts_release(partition->hosts, task);
     }

@@ -633,7 +633,7 @@ static void prepare_await(struct step_request *step)
     assert(wanted->kind == STEP_REQUEST_EVENT);
     step->command.step_request.kind = EFFECT_EVENT;
     step->command.step_request.data = buf_finish(&text, step->arena);
-    step->command.step_request.due_ms = wanted->due_ms;
+    step->command.step_request.due_ms = step->due_ms;
 }
 
 static void prepare_publish(struct step_request *step)

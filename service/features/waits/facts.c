@@ -26,17 +26,17 @@ struct reading {
     status status;
 };
 
-static const char *kind_name(enum effect_kind kind)
+enum settled_kind facts_kind(enum effect_kind kind)
 {
     switch (kind) {
     case EFFECT_SLEEP:
-        return "sleep";
+        return SETTLED_SLEEP;
     case EFFECT_SUSPENSION:
-        return "suspend";
+        return SETTLED_SUSPENSION;
     case EFFECT_EVENT:
-        return "event";
+        return SETTLED_EVENT;
     case EFFECT_CHILDREN:
-        return "invoke";
+        return SETTLED_CHILDREN;
     case EFFECT_NONE:
     case EFFECT_MODEL:
     case EFFECT_TOOL:
@@ -45,7 +45,7 @@ static const char *kind_name(enum effect_kind kind)
     case EFFECT_KIND_COUNT:
         break;
     }
-    return "order";
+    return SETTLED_AT_ONCE;
 }
 
 /* The members of an agent's account; without its steps where there is much already. */
@@ -152,7 +152,7 @@ static void read_wait_set(struct facts_cursor *cursor, const struct event *event
     struct facts_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
     wait->effect = event->effect;
     wait->owner = event->wait_set.owner;
-    wait->kind = kind_name(event->wait_set.kind);
+    wait->kind = facts_kind(event->wait_set.kind);
     wait->key_len = key.len;
     if (key.len > 0) {
         memcpy(wait->key, key.ptr, key.len);
@@ -189,7 +189,7 @@ static bool read_wait_settled(struct reading *reading, const struct event *event
         .is_step_request = true,
         .kind = wait->kind,
         .has_children =
-            strcmp(wait->kind, "invoke") == 0 && !outcome->failed && outcome->value.len == 0,
+            wait->kind == SETTLED_CHILDREN && !outcome->failed && outcome->value.len == 0,
         .wait = event->effect,
     };
     if (!add(reading, fact)) {
@@ -222,7 +222,7 @@ static bool read_step(struct reading *reading, const struct event *event)
     bool is_told = event->effect == cursor->task.effect && cursor->wait == 0 && !cursor->waits_only;
     return !is_told || add(reading, (struct settled_step){.key = event->step_settled.key,
                                                           .outcome = event->step_settled.outcome,
-                                                          .kind = "step"});
+                                                          .kind = SETTLED_CODE});
 }
 
 /* False: the page has no room for it. */

@@ -70,7 +70,7 @@ static void perform_tell(struct partition *partition, const struct act *act)
             return;
         }
     }
-    hosts_send_outcome(partition->hosts, task, told->key, &outcome);
+    hosts_send_outcome(partition->hosts, task, told->key, told->settled, &outcome);
 }
 
 static const struct act_kind tell_act = {.name = "outcome", .perform = perform_tell};
@@ -188,6 +188,7 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
         if (replay.steps[i].is_step_request && str_equal(replay.steps[i].key, step->message->key)) {
             struct told told = {
                 .kind = EFFECT_AT_ONCE,
+                .settled = replay.steps[i].kind,
                 .key = step->message->key,
                 .outcome = outcome_without_stack(&replay.steps[i].outcome),
             };
@@ -196,6 +197,13 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
         }
     }
     return false;
+}
+
+/* By the server's clock; 0: never. */
+static uint64_t due_ms(const struct partition *partition, const struct host_step_request *wanted)
+{
+    assert(wanted->due_ms == 0 || wanted->length_ms == 0);
+    return wanted->length_ms == 0 ? wanted->due_ms : partition->now_ms + wanted->length_ms;
 }
 
 enum verdict step_request_submit(struct partition *partition, struct live_run *run,
@@ -208,6 +216,7 @@ enum verdict step_request_submit(struct partition *partition, struct live_run *r
         .run = run,
         .message = message,
         .arena = arena,
+        .due_ms = due_ms(partition, &message->step_request),
         .command = {.kind = COMMAND_STEP_REQUEST,
                     .effect = message->task.effect,
                     .attempt = message->epoch,
@@ -234,13 +243,24 @@ bool step_request_must_wait(struct partition *partition, const struct live_run *
     return kind->must_wait != NULL && kind->must_wait(partition, run);
 }
 
+void step_request_interrupt(struct partition *partition, struct task_ref task)
+{
+    struct live_run *run;
+    uint64_t left_ms = 0;
+    if (status_is_ok(runs_get(partition, task.run, &run)) && run->state.is_cancelling &&
+        run->state.deadline_ms > partition->now_ms) {
+        left_ms = run->state.deadline_ms - partition->now_ms;
+    }
+    hosts_interrupt(partition->hosts, task, left_ms);
+}
+
 static void resend_in_pieces(struct partition *partition, struct task_ref task)
 {
     struct facts_cursor cursor = replay_cursor(task.run, task.effect);
     struct live_run *run;
     cursor.waits_only = true;
     if (status_is_ok(runs_get(partition, task.run, &run)) && run->state.is_cancelling) {
-        hosts_interrupt(partition->hosts, task, "cancelled");
+        step_request_interrupt(partition, task);
     }
     hosts_send_facts(partition->hosts, task, cursor);
 }
@@ -258,11 +278,11 @@ void step_request_resend(struct partition *partition, struct task_ref task)
         return;
     }
     if (replay.cancel_cause.len > 0) {
-        hosts_interrupt(partition->hosts, task, "cancelled");
+        step_request_interrupt(partition, task);
     }
     for (size_t i = 0; i < replay.count; i++) {
         if (replay.steps[i].is_step_request) {
-            hosts_send_outcome(partition->hosts, task, replay.steps[i].key,
+            hosts_send_outcome(partition->hosts, task, replay.steps[i].key, replay.steps[i].kind,
                                &replay.steps[i].outcome);
         }
     }

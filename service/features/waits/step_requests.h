@@ -26,6 +26,7 @@ struct told {
     uint32_t wait; /* The effect. */
     enum effect_kind kind;
     uint32_t since; /* The seq of its WAIT_SET. */
+    enum settled_kind settled; /* What hosts call it. */
     str key; /* The step's. */
     struct outcome outcome; /* Of children without a value: it is read when it is told. */
 };
@@ -33,6 +34,9 @@ struct told {
 /* After the commit. Copies what it is given. */
 void step_request_tell(struct partition *partition, struct live_run *run, uint32_t task,
                        const struct told *told);
+/* Tells the task's host, if it has one, that the run is being cancelled, and how long it may take.
+ */
+void step_request_interrupt(struct partition *partition, struct task_ref task);
 /* Whether the act would have told a host something of its task: an outcome. */
 bool step_request_tells(const struct act *act);
 

@@ -17,6 +17,7 @@ struct step_request {
     struct live_run *run;
     const struct host_message *message;
     struct arena *arena; /* Of the request. */
+    uint64_t due_ms; /* When its time is up, by the server's clock; 0: never. */
     struct command command; /* A COMMAND_STEP_REQUEST with its key; filled in by `prepare`. */
     void *own; /* Of the kind, from `prepare` to `carry_out`. */
 };

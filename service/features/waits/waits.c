@@ -10,6 +10,7 @@
 
 #include "service/base/hash.h"
 #include "service/base/json.h"
+#include "service/features/waits/facts.h"
 #include "service/features/waits/step_requests.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/journal.h"
@@ -209,9 +210,11 @@ static void note_outcome(struct partition *partition, struct live_run *run,
         !status_is_ok(wait_find(partition, run, event->effect, &found))) {
         return;
     }
+    enum effect_kind kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind;
     struct told told = {
         .wait = event->effect,
-        .kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind,
+        .kind = kind,
+        .settled = facts_kind(kind),
         .since = found->seq,
         .key = found->key,
         .outcome = event->wait_settled.outcome,
@@ -292,7 +295,7 @@ static void prepare_sleep(struct step_request *step)
 {
     assert(step->message->step_request.kind == STEP_REQUEST_SLEEP);
     step->command.step_request.kind = EFFECT_SLEEP;
-    step->command.step_request.due_ms = step->message->step_request.due_ms;
+    step->command.step_request.due_ms = step->due_ms;
 }
 
 static const struct wait_kind sleep_kind = {

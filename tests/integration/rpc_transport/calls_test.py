@@ -91,9 +91,12 @@ class BadRequestTest(ServerTest):
 
     def test_small_on_the_wire_and_huge_in_memory(self):
         # A Hello with two million empty tools: four bytes each here, a struct each there.
-        hello = b"\x22\x00" * 1900000
-        data = b"\x1a" + bytes([len(hello) & 0x7F | 0x80, len(hello) >> 7 & 0x7F | 0x80,
-                                len(hello) >> 14 & 0x7F | 0x80, len(hello) >> 21]) + hello
+        def field(tag, value):
+            size = len(value)
+            return tag + bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80,
+                                size >> 14 & 0x7F | 0x80, size >> 21]) + value
+
+        data = field(b"\x0a", field(b"\x32", b"\x0a\x00" * 1900000))  # hello { offers { tools
         stub = self.channel.stream_stream("/polos.v1.ToolService/Connect")
         error = self.failure(lambda: list(stub(iter([data]), timeout=20)))
         self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
@@ -242,7 +245,7 @@ class BidiTest(ServerTest):
         return self.api.request("/polos.v1.ToolService/Connect", **values)
 
     def test_echo_in_order_and_half_close(self):
-        messages = (self.host_message(seq=i) for i in range(1, 2001))
+        messages = (self.host_message(first_seq=i) for i in range(1, 2001))
         self.assertEqual([m.ack for m in self.api.connect(messages)], list(range(1, 2001)))
 
     def test_full_duplex(self):
@@ -256,29 +259,30 @@ class BidiTest(ServerTest):
                 if done.is_set():
                     return
                 seq += 1
-                yield self.host_message(seq=seq, hello={"host_id": f"host-{seq}"})
+                yield self.host_message(first_seq=seq, hello={"host_id": f"host-{seq}"})
 
         got = []
         for answer in self.api.connect(messages()):
-            got.append((answer.ack, answer.welcome.session))
+            got.append((answer.ack, answer.welcome.host_token))
             if len(got) == 5:
                 done.set()
             go.release()
         self.assertEqual(got, [(i, f"host-{i}") for i in range(1, 6)])
 
     def test_sender_that_does_not_read_is_held_up_not_buffered(self):
-        hello = self.host_message(seq=1, hello={"host_id": "h" * 1000})
+        hello = self.host_message(first_seq=1, hello={"host_id": "h" * 1000})
         call = self.api.connect(iter([hello] * 5000))
         self.assertEqual(sum(1 for _ in call), 5000)
         self.assertLess(self.server.stats()["queued_max"], 300 * 1024)
 
     def test_garbage_in_the_middle(self):
         stub = self.channel.stream_stream("/polos.v1.ToolService/Connect")
-        call = stub(iter([b"\x08\x01", b"\xff\xff"]), timeout=20)
+        call = stub(iter([b"\x10\x01", b"\xff\xff"]), timeout=20)
         got = []
         error = self.failure(lambda: got.extend(call))
         self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
-        self.assertEqual(error.details(), "request is not a valid polos.v1.HostMessage message")
+        self.assertEqual(error.details(),
+                         "request is not a valid polos.v1.ToolServiceConnectRequest message")
         while self.server.stats()["closed"] < 1:
             pass
 

@@ -69,7 +69,8 @@ class LoadTest(ServerTest):
                     call.cancel()
                 else:
                     path = "/polos.v1.ToolService/Connect"
-                    messages = [self.api.request(path, seq=i) for i in range(dice.randrange(5))]
+                    messages = [self.api.request(path, first_seq=i)
+                                for i in range(dice.randrange(5))]
                     call = self.api.connect(iter(messages))
                     for _ in zip(call, range(dice.randrange(6))):
                         pass

@@ -9,8 +9,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (Server, agents_pb2, common_pb2, messages_pb2, options_of, runs_pb2,
-                              tools_pb2, workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, messages_pb2, options_of,
+                              runs_pb2, steps_pb2, workflows_pb2)
 
 TOOL = agents_pb2.ToolDefinition(
     name="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
@@ -239,19 +239,21 @@ class BadInput(unittest.TestCase):
         other.close()
 
     def test_hosts_that_break_the_rules(self):
-        hello = tools_pb2.Hello(host_id="h", slots=1)
+        hello = polosd.hello_of(host_id="h", slots=1)
+        done = host_pb2.TaskDone(task_id="01890000-0000-7000-8000-000000000000.1", epoch=1,
+                                 outcome=steps_pb2.TaskOutcome(value_json="1"))
+        many = host_pb2.ToolServiceConnectRequest(
+            first_seq=1, messages=[host_pb2.HostMessage(task_done=done)] * 1001)
         for messages, code in [
-            ([tools_pb2.HostMessage(seq=1, step_done=tools_pb2.StepDone())],
+            ([polosd.envelope_of(1, step_done=host_pb2.StepDone())],
              grpc.StatusCode.INVALID_ARGUMENT),
-            ([tools_pb2.HostMessage(hello=tools_pb2.Hello(slots=1))],
+            ([polosd.hello_of(slots=1)], grpc.StatusCode.INVALID_ARGUMENT),
+            ([polosd.hello_of(host_id="h")], grpc.StatusCode.INVALID_ARGUMENT),
+            ([polosd.hello_of(host_id="h", slots=1, protocol=0)],
              grpc.StatusCode.INVALID_ARGUMENT),
-            ([tools_pb2.HostMessage(hello=tools_pb2.Hello(host_id="h"))],
-             grpc.StatusCode.INVALID_ARGUMENT),
-            ([tools_pb2.HostMessage(hello=hello),
-              tools_pb2.HostMessage(seq=5, task_done=tools_pb2.TaskDone(
-                  task_id="01890000-0000-7000-8000-000000000000.1", epoch=1,
-                  outcome=tools_pb2.TaskOutcome(value_json="1")))],
+            ([hello, polosd.envelope_of(5, task_done=done)],
              grpc.StatusCode.FAILED_PRECONDITION),
+            ([hello, many], grpc.StatusCode.INVALID_ARGUMENT),
         ]:
             with self.subTest(messages=messages), self.assertRaises(grpc.RpcError) as caught:
                 list(self.server.tools.Connect(iter(messages), timeout=5))

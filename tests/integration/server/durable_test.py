@@ -12,7 +12,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, host_pb2, steps_pb2
 
 ADD = agents_pb2.ToolDefinition(name="add", parameters_json='{"type":"object"}')
 ONCE = agents_pb2.ToolDefinition(name="pay", parameters_json='{"type":"object"}',
@@ -190,22 +190,22 @@ class Durable(Hosted):
         while task is None:
             task = first.tasks[0] if first.tasks else None
         first.close()
-        held = [tools_pb2.HeldTask(task_id=task.task_id, epoch=task.epoch)]
-        done = tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
-                                  outcome=tools_pb2.TaskOutcome(value_json="1"))
+        held = [host_pb2.HeldTask(task_id=task.task_id, epoch=task.epoch)]
+        done = host_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch,
+                                  outcome=steps_pb2.TaskOutcome(value_json="1"))
         self.server.kill()
         self.server.start()
         stop = threading.Event()
 
         def messages():
-            yield tools_pb2.HostMessage(hello=tools_pb2.Hello(
+            yield polosd.hello_of(
                 host_id="one", slots=1, held=held,
-                workflows=[tools_pb2.WorkflowDefinition(id="w")]))
-            yield tools_pb2.HostMessage(seq=1, task_done=done)
+                workflows=[host_pb2.WorkflowDefinition(id="w")])
+            yield polosd.envelope_of(1, task_done=done)
             stop.wait(20)
 
         stream = self.server.tools.Connect(messages())
-        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        self.assertTrue(next(stream).HasField("welcome"))
         self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
         stop.set()
 
@@ -334,9 +334,9 @@ class Durable(Hosted):
         """Over a kill, too, and whatever became of the copy meanwhile."""
         def work(host, task):
             host.step(task, 1, "a", 1)
-            host.send(task_done=tools_pb2.TaskDone(
-                task_id=task.task_id, epoch=task.epoch, outcome=tools_pb2.TaskOutcome(
-                    error=tools_pb2.TaskError(type="ValueError", message="broken"))))
+            host.send(task_done=host_pb2.TaskDone(
+                task_id=task.task_id, epoch=task.epoch, outcome=steps_pb2.TaskOutcome(
+                    error=steps_pb2.TaskError(type="ValueError", message="broken"))))
         self.host(workflows=["later"], work=work)
         run_id = self.server.start_workflow("later")
         self.server.wait_ended(run_id)
@@ -373,19 +373,74 @@ class Durable(Hosted):
         silent = threading.Event()
 
         def messages():
-            yield tools_pb2.HostMessage(hello=tools_pb2.Hello(
-                host_id="silent", slots=1, workflows=[tools_pb2.WorkflowDefinition(id="w")]))
+            yield polosd.hello_of(
+                host_id="silent", slots=1, workflows=[host_pb2.WorkflowDefinition(id="w")])
             silent.wait(30)
 
         stream = self.server.tools.Connect(messages())
-        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        self.assertTrue(next(stream).HasField("welcome"))
         run_id = self.server.start_workflow("w")
-        self.assertEqual(next(stream).WhichOneof("message"), "task")
+        self.assertTrue(next(stream).messages[0].HasField("task"))
         self.host(workflows=["w"], work=lambda h, t: h.done(t, 1), host_id="lively")
         self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
         with self.assertRaises(grpc.RpcError):
             list(stream)
         silent.set()
+
+
+class Leaving(Hosted):
+    """What a host gives back goes to another at once, and is no lost lease."""
+
+    LEASE_MS = 60000  # Nothing here waits for it.
+
+    def given_to(self, host_id):
+        """A host whose tasks are worked on by hand, and a queue of them."""
+        given = queue.Queue()
+        host = self.host(workflows=["w"], host_id=host_id, work=lambda h, t: given.put(t))
+        self.assertTrue(host.welcome.wait(10))
+        return host, given
+
+    def passed_on(self, give_back, count):
+        first, at_first = self.given_to("first")
+        runs = [self.server.start_workflow("w") for _ in range(count)]
+        tasks = [at_first.get(timeout=20) for _ in range(count)]
+        for task in tasks:
+            first.step(task, 1, "begun", 1)
+        first.send(drain=host_pb2.HostDrain())  # So that it gets nothing again.
+        second, at_second = self.given_to("second")
+        give_back(first, tasks)
+        for _ in range(count):
+            task = at_second.get(timeout=20)
+            self.assertEqual((task.epoch, [step.key for step in task.steps]), (2, ["begun"]))
+            second.done(task, "second")
+        for run_id in runs:
+            self.assertEqual(self.server.wait_ended(run_id).result_json, '"second"')
+        first.done(tasks[0], "too late")
+        deadline = time.monotonic() + 20
+        while not first.refused and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertTrue(first.refused[0].task_is_gone)
+
+    def test_one_task(self):
+        self.passed_on(lambda host, tasks: host.send(release=host_pb2.Release(
+            task_id=tasks[0].task_id, epoch=tasks[0].epoch)), 1)
+
+    def test_all_of_them(self):
+        self.passed_on(
+            lambda host, tasks: host.send(drain=host_pb2.HostDrain(release_all=True)), 5)
+
+    def test_lengths_are_by_the_servers_clock(self):
+        """The host says how long, so nothing is reckoned from its clock."""
+        host, given = self.given_to("first")
+        run_id = self.server.start_workflow("w")
+        task = given.get(timeout=20)
+        host.order(task, "nap", sleep=steps_pb2.Sleep(duration=polosd.length(1500)))
+        self.assertEqual(host.outcomes.get(timeout=20).key, "nap")
+        host.done(task, 1)
+        self.server.wait_ended(run_id)
+        events = {event.type: event for event in self.server.history(run_id)}
+        slept_ms = events["WAIT_SETTLED"].time_ms - events["WAIT_SET"].time_ms
+        self.assertGreaterEqual(slept_ms, 1500)
 
 
 class Streams(Hosted):
@@ -395,22 +450,23 @@ class Streams(Hosted):
 
     def raw(self, messages):
         """A stream of our own: what is put is sent, None ends it; its answers are read by hand."""
-        messages.put(tools_pb2.HostMessage(hello=tools_pb2.Hello(
-            host_id="raw", slots=1, workflows=[tools_pb2.WorkflowDefinition(id="w")])))
+        messages.put(polosd.hello_of(
+            host_id="raw", slots=1, workflows=[host_pb2.WorkflowDefinition(id="w")]))
         self.addCleanup(messages.put, None)
         stream = self.server.tools.Connect(iter(messages.get, None))
-        self.assertEqual(next(stream).WhichOneof("message"), "welcome")
+        self.assertTrue(next(stream).HasField("welcome"))
         return stream
 
     def step_of(self, task, seq, number, value):
-        return tools_pb2.HostMessage(seq=seq, step_done=tools_pb2.StepDone(
+        return polosd.envelope_of(seq, step_done=host_pb2.StepDone(
             task_id=task.task_id, epoch=task.epoch, number=number, key="k%d" % number,
-            outcome=tools_pb2.TaskOutcome(value_json=json.dumps(value))))
+            outcome=steps_pb2.TaskOutcome(value_json=json.dumps(value))))
 
     def task_of(self, stream):
-        for message in stream:
-            if message.WhichOneof("message") == "task":
-                return message.task
+        for envelope in stream:
+            for message in envelope.messages:
+                if message.HasField("task"):
+                    return message.task
         raise AssertionError("the stream ended before there was a task")
 
     def values(self, run_id):
@@ -427,9 +483,9 @@ class Streams(Hosted):
         messages.put(self.step_of(task, 2, 2, "second"))
         for value in ("late", "later"):  # Long after the messages behind it.
             messages.put(self.step_of(task, 1, 1, value))
-        outcome = tools_pb2.TaskOutcome(value_json="1")
+        outcome = steps_pb2.TaskOutcome(value_json="1")
         for _ in range(2):
-            messages.put(tools_pb2.HostMessage(seq=3, task_done=tools_pb2.TaskDone(
+            messages.put(polosd.envelope_of(3, task_done=host_pb2.TaskDone(
                 task_id=task.task_id, epoch=task.epoch, outcome=outcome)))
         self.assertEqual(self.server.wait_ended(run_id).result_json, "1")
         self.assertEqual(self.values(run_id), ["first", "second"])
@@ -464,14 +520,12 @@ class Streams(Hosted):
         self.host(workflows=["w"], work=work, host_id="same")
         run_id = self.server.start_workflow("w")
         self.assertTrue(at_work.wait(10))
-        twin = tools_pb2.Hello(host_id="same", slots=1,
-                               workflows=[tools_pb2.WorkflowDefinition(id="w")])
-        for session in ("", "no such session"):
-            twin.session = session
+        for token in ("", "no such token"):
+            twin = polosd.hello_of(host_id="same", slots=1, host_token=token,
+                                   workflows=[host_pb2.WorkflowDefinition(id="w")])
             with self.assertRaises(grpc.RpcError) as caught:
-                list(self.server.tools.Connect(iter([tools_pb2.HostMessage(hello=twin)]),
-                                               timeout=5))
-            self.assertEqual(polosd.details_of(caught.exception)[0], "HELLO_REFUSED")
+                list(self.server.tools.Connect(iter([twin]), timeout=5))
+            self.assertEqual(polosd.details_of(caught.exception)[0], "HOST_ID_TAKEN")
         go_on.set()
         self.assertEqual(self.server.wait_ended(run_id).result_json, '"first"')
         self.assertEqual(types(self.server.history(run_id)).count("LEASE_GRANTED"), 1)

@@ -9,7 +9,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, child, common_pb2, options_of, tools_pb2, workflows_pb2
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, steps_pb2,
+                              workflows_pb2)
 
 QUEUED = common_pb2.Waiting.KIND_QUEUE
 
@@ -141,7 +142,7 @@ class Queues(polosd.Hosted):
         parent = self.start(name="mail")
         task = self.task()
         children = [child("child", queue="mail")] * 2
-        host.order(task, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
+        host.order(task, "both", start_runs=steps_pb2.StartRuns(runs=children, wait=True))
         self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
         host.park(task, 0)
         for _ in children:
@@ -262,7 +263,7 @@ class Queues(polosd.Hosted):
                          ["RUN_STARTED", "ADMISSION_ASKED", "ADMISSION_GIVEN", "MODEL_REQUESTED"])
 
     def suspend(self, host, task):
-        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}"))
+        host.order(task, "ask", suspend=steps_pb2.Suspend(data_json="{}"))
         self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
         host.park(task, 0)
 
@@ -374,12 +375,13 @@ class Queues(polosd.Hosted):
         parent = self.task()
         children = [child("a", "hi", common_pb2.RUN_KIND_AGENT, queue="mail",
                           concurrency_key="k")] * 2
-        self.hosts[1].order(parent, "both", invoke=tools_pb2.Invoke(children=children, wait=True))
+        self.hosts[1].order(parent, "both",
+                            start_runs=steps_pb2.StartRuns(runs=children, wait=True))
         self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
         self.hosts[1].park(parent, 0)
         for _ in children:
             task = self.task()
-            self.assertEqual((task.kind, task.name), (tools_pb2.TASK_KIND_TOOL, "look"))
+            self.assertEqual((task.kind, task.name), (host_pb2.TASK_KIND_TOOL, "look"))
             self.assertEqual(self.count("mail")[0], 1)
             host.done(task, "x")
         again = self.task()
@@ -408,11 +410,11 @@ class Queues(polosd.Hosted):
                          (code.INVALID_ARGUMENT, "INVALID_FIELD", "options.queue"))
         self.assertEqual(refused(lambda: self.server.agent("b", [], queue="no name")),
                          (code.INVALID_ARGUMENT, "INVALID_FIELD", "agent.queue"))
-        hello = tools_pb2.HostMessage(hello=tools_pb2.Hello(
-            host_id="h", slots=1, queues=[definition("ok"), definition("no name")]))
+        hello = polosd.hello_of(
+            host_id="h", slots=1, queues=[definition("ok"), definition("no name")])
         self.assertEqual(
             refused(lambda: list(self.server.tools.Connect(iter([hello]), timeout=20))),
-            (code.INVALID_ARGUMENT, "INVALID_FIELD", "hello.queues[1].name"))
+            (code.INVALID_ARGUMENT, "INVALID_FIELD", "hello.offers.queues[1].name"))
         key = "again"
         first = self.start(name="mail", idempotency_key=key)
         self.assertEqual(self.start(name="mail", idempotency_key=key), first)

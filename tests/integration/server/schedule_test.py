@@ -14,7 +14,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import runs_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import host_pb2, runs_pb2, workflows_pb2
 
 ZONES = "/usr/share/zoneinfo"
 
@@ -131,8 +131,8 @@ class Schedules(unittest.TestCase):
 
     def test_a_host_offers_it_with_its_workflow(self):
         host = polosd.Host(self.server, work=None)
-        host.hello["workflows"] = [tools_pb2.WorkflowDefinition(
-            id="tick", schedule=tools_pb2.Schedule(cron="30 9 * * MON-FRI", key="work"))]
+        host.hello["workflows"] = [host_pb2.WorkflowDefinition(
+            id="tick", schedule=host_pb2.Schedule(cron="30 9 * * MON-FRI", key="work"))]
         self.hosts.append(host.start())
         self.assertTrue(host.welcome.wait(20))
         schedule, = self.list()

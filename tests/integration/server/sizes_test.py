@@ -8,7 +8,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import child, common_pb2, runs_pb2, tools_pb2, workflows_pb2
+from tests.lib.polosd import child, common_pb2, runs_pb2, steps_pb2, workflows_pb2
 
 MIB = 1 << 20
 STEPS = 40
@@ -95,7 +95,7 @@ class Sizes(polosd.Hosted):
                 host.done(task, len(json.loads(task.steps[0].outcome.value_json)))
             else:
                 spec = child("child")
-                host.order(task, "c", invoke=tools_pb2.Invoke(wait=True, children=[spec] * 70))
+                host.order(task, "c", start_runs=steps_pb2.StartRuns(wait=True, runs=[spec] * 70))
 
         host = self.host(workflows=["parent", "child"], work=work, slots=8)
         run_id = self.server.start_workflow("parent")

@@ -9,7 +9,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import child, common_pb2, runs_pb2, tools_pb2
+from tests.lib.polosd import child, common_pb2, runs_pb2, steps_pb2
 
 STACK_BYTES = 1 << 20  # A thread's; what is done by calls that nest would not fit.
 DEPTH = 1500
@@ -19,7 +19,7 @@ CANCELLED = common_pb2.RUN_STATUS_CANCELLED
 
 def start_of(name, count=1, wait=True):
     spec = child(name)
-    return tools_pb2.Invoke(wait=wait, children=[spec] * count)
+    return steps_pb2.StartRuns(wait=wait, runs=[spec] * count)
 
 
 class Trees(polosd.Hosted):
@@ -55,7 +55,7 @@ class Trees(polosd.Hosted):
             if len(below) == depth:
                 last(host, task)
             else:
-                host.order(task, "below", invoke=start_of("chain"))
+                host.order(task, "below", start_runs=start_of("chain"))
                 host.park(task)
 
         self.host("chain", work=work, slots=10000)
@@ -96,7 +96,7 @@ class Trees(polosd.Hosted):
                 host.done(task, 1)
             else:
                 lowest.append(task.run_id)
-                host.order(task, "below", invoke=start_of("chain"))
+                host.order(task, "below", start_runs=start_of("chain"))
                 host.park(task)
 
         self.host("chain", work=work, slots=10000)
@@ -109,7 +109,7 @@ class Trees(polosd.Hosted):
         answers = []
 
         def work(host, task):
-            host.order(task, "below", invoke=start_of("chain"))
+            host.order(task, "below", start_runs=start_of("chain"))
             self.tasks.put(task)
 
         host = self.host("chain", work=work)
@@ -125,11 +125,11 @@ class Trees(polosd.Hosted):
         host = self.host("wide", work=lambda host, task: self.tasks.put(task))
         root = self.server.start_workflow("wide")
         task = self.task()
-        host.order(task, "seven", invoke=start_of("nobody", 7, wait=False))
+        host.order(task, "seven", start_runs=start_of("nobody", 7, wait=False))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "")
-        host.order(task, "four", invoke=start_of("nobody", 4, wait=False))
+        host.order(task, "four", start_runs=start_of("nobody", 4, wait=False))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TREE_TOO_LARGE")
-        host.order(task, "three", invoke=start_of("nobody", 3, wait=False))
+        host.order(task, "three", start_runs=start_of("nobody", 3, wait=False))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "")
         self.cancel(root)  # Who has ended counts no more.
         host.done(task, 1)
@@ -141,7 +141,7 @@ class Trees(polosd.Hosted):
         task = self.task()
         children = []
         for part in range(WIDTH // 1000):
-            host.order(task, f"part-{part}", invoke=start_of("nobody", 1000, wait=False))
+            host.order(task, f"part-{part}", start_runs=start_of("nobody", 1000, wait=False))
             host.outcomes.get(timeout=20)
         page = ""
         while True:
@@ -160,7 +160,7 @@ class Trees(polosd.Hosted):
 
         def work(host, task):
             seen.append(task.run_id)
-            host.order(task, "again", invoke=start_of("self", 2, wait=False))
+            host.order(task, "again", start_runs=start_of("self", 2, wait=False))
             self.tasks.put(task)
 
         self.host("self", work=work, slots=10000)
@@ -183,9 +183,9 @@ class Trees(polosd.Hosted):
         host = self.host("top", "middle", "low", work=lambda host, task: self.tasks.put(task))
         root = self.server.start_workflow("top")
         top = self.task()
-        host.order(top, "middle", invoke=start_of("middle", wait=False))
+        host.order(top, "middle", start_runs=start_of("middle", wait=False))
         middle = self.task()
-        host.order(middle, "low", invoke=start_of("low", wait=False))
+        host.order(middle, "low", start_runs=start_of("low", wait=False))
         low = self.task()
         host.done(middle, 1)
         self.server.wait_ended(middle.run_id)
@@ -200,7 +200,7 @@ class Trees(polosd.Hosted):
         self.until(root, "STEP_SETTLED")
         host.cancelled = lambda cancel: None  # It takes its time.
         self.cancel(root)
-        host.order(task, "late", invoke=start_of("w", wait=False))
+        host.order(task, "late", start_runs=start_of("w", wait=False))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "CANCELLED")
 
 

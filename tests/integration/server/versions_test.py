@@ -7,7 +7,7 @@ import time
 import unittest
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, common_pb2, runs_pb2, suspend_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, common_pb2, host_pb2, runs_pb2, steps_pb2, suspend_pb2
 
 MISFIT = "the code does not ask for the steps its history has:\n  history (expected)  code (actual)"
 
@@ -50,7 +50,7 @@ class Versions(polosd.Hosted):
         run_id = self.server.start_workflow("w")
         task = self.task_of(host)
         host.step(task, 1, "before", 5)
-        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.order(task, "ask", suspend=steps_pb2.Suspend())
         host.park(task)
         self.until(run_id, "TASK_PARKED")
         return run_id
@@ -73,7 +73,7 @@ class Versions(polosd.Hosted):
         self.assertEqual(task.run_id, third)
         new.done(task, 3)
         self.ends(third, 3)
-        new.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="taken back")))
+        new.send(drain=host_pb2.HostDrain(cause="taken back"))
         new.close()
         fourth = self.server.start_workflow("w")
         old.done(self.task_of(old), 4)
@@ -94,7 +94,7 @@ class Versions(polosd.Hosted):
         run_id = self.begin(old)
         waiting = common_pb2.RUN_STATUS_WAITING
         self.assertEqual(self.listed("v1", statuses=[waiting]), [run_id])
-        old.out.put(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause="old")))
+        old.send(drain=host_pb2.HostDrain(cause="old"))
         old.close()
         new = self.host("v2")
         self.resume(run_id, "ask")
@@ -152,7 +152,7 @@ class Versions(polosd.Hosted):
         self.assertEqual([step.key for step in task.steps], ["before", "ask"])
         self.assertEqual(self.server.get(run_id).deployment, "v1")
         third.step(task, 2, "after", 6)
-        third.order(task, "again", suspend=tools_pb2.Suspend())
+        third.order(task, "again", suspend=steps_pb2.Suspend())
         third.park(task)
         self.until(run_id, "TASK_PARKED", 2)
         self.assertEqual(self.server.get(run_id).deployment, "v3")
@@ -167,7 +167,7 @@ class Versions(polosd.Hosted):
         run_id = self.begin(old)
         new = self.host("v2")
         time.sleep(self.LEASE_MS / 1000)  # Since the server's start: only then runs may move.
-        old.send(drain=tools_pb2.Drain())
+        old.send(drain=host_pb2.HostDrain())
         while old.unacknowledged:
             time.sleep(0.01)
         begun = time.monotonic()
@@ -234,8 +234,8 @@ class Versions(polosd.Hosted):
         old = self.host("v1")
         run_id = self.server.start_workflow("w")
         task = self.task_of(old)
-        old.order(task, "a", suspend=tools_pb2.Suspend())
-        old.order(task, "b", suspend=tools_pb2.Suspend())
+        old.order(task, "a", suspend=steps_pb2.Suspend())
+        old.order(task, "b", suspend=steps_pb2.Suspend())
         old.park(task)
         self.until(run_id, "TASK_PARKED")
         old.close()

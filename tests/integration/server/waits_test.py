@@ -10,8 +10,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (child, common_pb2, options_of, runs_pb2, suspend_pb2, tools_pb2,
-                              waiting_of, workflows_pb2)
+from tests.lib.polosd import (child, common_pb2, host_pb2, options_of, runs_pb2, steps_pb2,
+                              suspend_pb2, waiting_of, workflows_pb2)
 
 
 class Waits(polosd.Hosted):
@@ -42,7 +42,7 @@ class Waits(polosd.Hosted):
         host = self.host("w")
         run_id = self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json='{"q":1}'))
+        host.order(task, "ask", suspend=steps_pb2.Suspend(data_json='{"q":1}'))
         self.until(run_id, "WAIT_SET")
         [found] = self.suspended()
         self.assertEqual((found.run_id, found.step_key, found.data_json, found.open),
@@ -74,7 +74,7 @@ class Waits(polosd.Hosted):
         self.assertEqual((early.accepted, early.kept), (True, True))
         self.assertFalse(self.resume(run_id, "ask", 8).accepted)
         self.restart(host)
-        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.order(task, "ask", suspend=steps_pb2.Suspend())
         self.assertEqual(self.outcome(host)["data"], 7)
         host.done(task, 1)
         self.server.wait_ended(run_id)
@@ -83,8 +83,7 @@ class Waits(polosd.Hosted):
         host = self.host("w")
         self.server.start_workflow("w")
         task = self.task()
-        soon = int(time.time() * 1000) + 300
-        host.order(task, "ask", suspend=tools_pb2.Suspend(deadline_ms=soon))
+        host.order(task, "ask", suspend=steps_pb2.Suspend(timeout=polosd.length(300)))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
 
     def test_a_parked_sleep_wakes_on_another_host_after_a_kill(self):
@@ -93,7 +92,7 @@ class Waits(polosd.Hosted):
         task = self.task()
         host.step(task, 1, "before", 5)
         due = int(time.time() * 1000) + 1500
-        host.order(task, "nap", sleep=tools_pb2.Sleep(until_ms=due))
+        host.order(task, "nap", sleep=steps_pb2.Sleep(until=polosd.instant_of(due)))
         host.park(task)
         self.until(run_id, "TASK_PARKED")
         host.close()
@@ -103,7 +102,7 @@ class Waits(polosd.Hosted):
         second = self.host("w", host_id="second")
         again = self.task()
         self.assertGreaterEqual(time.time() * 1000, due)
-        self.assertEqual([(s.key, s.is_order, s.outcome.value_json) for s in again.steps],
+        self.assertEqual([(s.key, polosd.is_order(s), s.outcome.value_json) for s in again.steps],
                          [("before", False, "5"), ("nap", True, "null")])
         self.assertEqual((again.settled_count, again.epoch), (1, 2))
         second.done(again, "awake")
@@ -113,7 +112,7 @@ class Waits(polosd.Hosted):
         host = self.host("w")
         run_id = self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.order(task, "ask", suspend=steps_pb2.Suspend())
         self.until(run_id, "WAIT_SET")
         self.resume(run_id, "ask", 1)
         host.park(task)  # It has not seen the outcome.
@@ -138,8 +137,8 @@ class Waits(polosd.Hosted):
     def run_family(self, host, task):
         if task.name == "parent":
             agent = child("talker", "hi", common_pb2.RUN_KIND_AGENT)
-            host.order(task, "kids", invoke=tools_pb2.Invoke(
-                children=[child("good", 1), child("bad"), agent], wait=True))
+            host.order(task, "kids", start_runs=steps_pb2.StartRuns(
+                runs=[child("good", 1), child("bad"), agent], wait=True))
             threading.Thread(target=self.finish_family, args=(host, task)).start()
         elif task.name == "good":
             host.done(task, json.loads(task.input_json) + 1)
@@ -153,9 +152,9 @@ class Waits(polosd.Hosted):
         host = self.host("parent", "kid")
         run_id = self.server.start_workflow("parent")
         task = self.task()
-        order = tools_pb2.Invoke(children=[child("kid", 1)])
-        host.order(task, "go", invoke=order)
-        host.order(task, "go", invoke=order)
+        order = steps_pb2.StartRuns(runs=[child("kid", 1)])
+        host.order(task, "go", start_runs=order)
+        host.order(task, "go", start_runs=order)
         first = self.outcome(host)
         self.assertEqual(self.outcome(host), first)
         kid = self.task()
@@ -167,9 +166,9 @@ class Waits(polosd.Hosted):
         host = self.host("parent", "kid")
         run_id = self.server.start_workflow("parent")
         task = self.task()
-        host.order(task, "kids", invoke=tools_pb2.Invoke(children=[child("kid")], wait=True))
+        host.order(task, "kids", start_runs=steps_pb2.StartRuns(runs=[child("kid")], wait=True))
         kid = self.task()
-        host.order(kid, "ask", suspend=tools_pb2.Suspend())
+        host.order(kid, "ask", suspend=steps_pb2.Suspend())
         self.until(kid.run_id, "WAIT_SET")
         self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id, cause="enough"))
         for ended in (run_id, kid.run_id):
@@ -183,7 +182,7 @@ class Waits(polosd.Hosted):
         host = self.host("parent", "kid")
         run_id = self.server.start_workflow("parent")
         task = self.task()
-        host.order(task, "kids", invoke=tools_pb2.Invoke(children=[child("kid")], wait=True))
+        host.order(task, "kids", start_runs=steps_pb2.StartRuns(runs=[child("kid")], wait=True))
         kid = self.task()
         self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=kid.run_id))
         self.assertEqual(self.outcome(host)[0]["status"], "cancelled")
@@ -194,15 +193,14 @@ class Waits(polosd.Hosted):
         host = self.host("w")
         run_id = self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "ask", suspend=tools_pb2.Suspend())
+        host.order(task, "ask", suspend=steps_pb2.Suspend())
         host.park(task)
         self.until(run_id, "TASK_PARKED")
         self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id))
         again = self.task()
         self.assertTrue(again.cancelling)
         host.step(again, 1, "cleanup", "done")
-        host.cancelled(tools_pb2.CancelTask(task_id=again.task_id, epoch=again.epoch,
-                                            cause="cancelled"))
+        host.cancelled(host_pb2.CancelTask(task_id=again.task_id, epoch=again.epoch))
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_CANCELLED)
         self.assertIn("STEP_SETTLED", [e.type for e in self.server.history(run_id)])
 
@@ -211,14 +209,14 @@ class Waits(polosd.Hosted):
         self.publish("news", "old")
         self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "news", await_event=tools_pb2.AwaitEvent(topic="news"))
+        host.order(task, "news", await_event=steps_pb2.AwaitEvent(topic="news"))
         self.until(task.run_id, "WAIT_SET")
         self.restart(host)
         self.assertEqual(self.publish("other", "no"), [1])
         self.assertEqual(self.publish("news", "new"), [2])
         event = self.outcome(host)
         self.assertEqual((event["sequence"], event["data"], event["topic"]), (2, "new", "news"))
-        host.order(task, "say", publish=tools_pb2.Publish(topic="news", data_json='"mine"'))
+        host.order(task, "say", publish=steps_pb2.Publish(topic="news", data_json='"mine"'))
         self.assertEqual(self.outcome(host), {"sequence": 3})
         heard = list(self.server.workflows.Subscribe(
             workflows_pb2.WorkflowServiceSubscribeRequest(topic="news", after_sequence=1)))
@@ -239,7 +237,7 @@ class Waits(polosd.Hosted):
         return host, self.server.start_agent("a")
 
     def ask(self, host, task, **fields):
-        host.order(task, "ask", suspend=tools_pb2.Suspend(data_json="{}", **fields))
+        host.order(task, "ask", suspend=steps_pb2.Suspend(data_json="{}", **fields))
 
     def refused(self, run_id, key):
         with self.assertRaises(grpc.RpcError) as caught:
@@ -278,7 +276,7 @@ class Waits(polosd.Hosted):
     def test_an_answer_after_the_timeout_is_for_nobody(self):
         host, run_id = self.asking_agent(2)
         first = self.task()
-        self.ask(host, first, deadline_ms=1)
+        self.ask(host, first, timeout=polosd.length(1))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
         self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
         host.done(first, "x")
@@ -340,8 +338,8 @@ class Waits(polosd.Hosted):
         """A parent that waits for children; its task, and theirs by name."""
         run_id = self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "both", invoke=tools_pb2.Invoke(
-            children=[child(name) for name in names], wait=True))
+        host.order(task, "both", start_runs=steps_pb2.StartRuns(
+            runs=[child(name) for name in names], wait=True))
         found = [self.task() for _ in names]
         return run_id, task, {each.name: each for each in found}
 
@@ -356,8 +354,8 @@ class Waits(polosd.Hosted):
         host.failed(task, "ValueError", "oh", retryable=True)
         again = self.task()
         self.assertEqual((again.run_id, again.epoch, len(again.steps)), (run_id, 2, 0))
-        host.order(again, "both", invoke=tools_pb2.Invoke(
-            children=[child("a"), child("b")], wait=True))
+        host.order(again, "both", start_runs=steps_pb2.StartRuns(
+            runs=[child("a"), child("b")], wait=True))
         self.restart(host)
         host.done(found["b"], 2)
         told = self.outcome(host)
@@ -383,8 +381,8 @@ class Waits(polosd.Hosted):
         new_id = self.retry(run_id)
         again = self.task()
         self.assertEqual(again.run_id, new_id)
-        host.order(again, "both", invoke=tools_pb2.Invoke(
-            children=[child(name) for name in "abc"], wait=True))
+        host.order(again, "both", start_runs=steps_pb2.StartRuns(
+            runs=[child(name) for name in "abc"], wait=True))
         self.restart(host)
         host.done(found["c"], 3)  # ... and after it.
         self.assertEqual([each["result"] for each in self.outcome(host)], [1, 2, 3])
@@ -456,10 +454,10 @@ class Waits(polosd.Hosted):
         self.assertEqual(next(stream).event.data_json, '"last"')
 
     def test_events_start_workflows_once_each(self):
-        single = tools_pb2.WorkflowDefinition(
-            id="each", trigger=tools_pb2.EventTrigger(topic="orders"))
-        batch = tools_pb2.WorkflowDefinition(
-            id="many", trigger=tools_pb2.EventTrigger(topic="orders", batch_size=3))
+        single = host_pb2.WorkflowDefinition(
+            id="each", trigger=host_pb2.EventTrigger(topic="orders"))
+        batch = host_pb2.WorkflowDefinition(
+            id="many", trigger=host_pb2.EventTrigger(topic="orders", batch_size=3))
         host = self.host()
         host.close()
         host.hello["workflows"] = [single, batch]
@@ -493,7 +491,7 @@ class Waits(polosd.Hosted):
         run_id = self.server.start_workflow("w", timeout_ms=900)
         task = self.task()
         due = int(time.time() * 1000) + 1300
-        host.order(task, "nap", sleep=tools_pb2.Sleep(until_ms=due))
+        host.order(task, "nap", sleep=steps_pb2.Sleep(until=polosd.instant_of(due)))
         self.assertIsNone(self.outcome(host))
         host.done(task, "in time")
         self.assertEqual(self.server.wait_ended(run_id).result_json, '"in time"')
@@ -530,9 +528,9 @@ class Waits(polosd.Hosted):
         run_id = self.server.workflows.Start(request).run_id
         task = self.task()
         self.assertEqual(task.state_json, '{"n":0}')
-        host.send(step_done=tools_pb2.StepDone(
+        host.send(step_done=host_pb2.StepDone(
             task_id=task.task_id, epoch=task.epoch, number=1, key="k", state_json='{"n":1}',
-            outcome=tools_pb2.TaskOutcome(value_json="1")))
+            outcome=steps_pb2.TaskOutcome(value_json="1")))
         self.until(run_id, "STEP_SETTLED")
         host.close()
         second = self.host("w", host_id="second")

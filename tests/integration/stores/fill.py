@@ -20,8 +20,8 @@ import grpc
 from tests.integration.stores import answers, programs
 from tests.integration.stores.programs import TOOL, Code
 from tests.lib import polosd
-from tests.lib.polosd import (Server, agents_pb2, common_pb2, options_of, runs_pb2, suspend_pb2,
-                              tools_pb2, workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, options_of, runs_pb2,
+                              suspend_pb2, tools_pb2, workflows_pb2)
 
 CLOCK = os.path.abspath(os.environ.get("CLOCK_LIBRARY", "tests/lib/libclock.so"))
 DUMP = os.path.abspath(os.environ.get("STORE_DUMP", "tests/lib/store_dump"))
@@ -53,9 +53,9 @@ def queue(name, **limits):
 
 
 TRIGGERS = {
-    "each": tools_pb2.EventTrigger(topic="orders"),
-    "threes": tools_pb2.EventTrigger(topic="clicks", batch_size=3),
-    "timed": tools_pb2.EventTrigger(topic="counted", batch_size=3, batch_timeout_ms=2 * HOUR_MS),
+    "each": host_pb2.EventTrigger(topic="orders"),
+    "threes": host_pb2.EventTrigger(topic="clicks", batch_size=3),
+    "timed": host_pb2.EventTrigger(topic="counted", batch_size=3, batch_timeout_ms=2 * HOUR_MS),
 }
 
 
@@ -169,10 +169,10 @@ class Fill:
             self.leave(host)
 
     def main_host(self, host_id="main"):
-        of = {name: tools_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
+        of = {name: host_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
               if name != "mortal"}
         add_triggers(of.values())
-        of["hourly"].schedule.CopyFrom(tools_pb2.Schedule(cron="30 * * * *"))
+        of["hourly"].schedule.CopyFrom(host_pb2.Schedule(cron="30 * * * *"))
         of["kid"].queue = "kids"
         return self.host(
             host_id, list(of.values()), list(programs.TOOLS),
@@ -309,7 +309,7 @@ class Fill:
         self.until("mortal", "STEP_SETTLED")
         self.until("payer", "LEASE_GRANTED")
         self.leave(dying)
-        other = self.host("other", [tools_pb2.WorkflowDefinition(id="mortal")],
+        other = self.host("other", [host_pb2.WorkflowDefinition(id="mortal")],
                           deployment="two")
         self.ended("mortal")
         self.ended("payer")

@@ -7,7 +7,7 @@ import collections
 import json
 
 from tests.lib import polosd
-from tests.lib.polosd import agents_pb2, child, common_pb2, tools_pb2
+from tests.lib.polosd import agents_pb2, child, common_pb2, host_pb2, steps_pb2
 
 HOUR_MS = 3600 * 1000
 LONG = 150  # Steps: more than a snapshot is apart.
@@ -28,23 +28,24 @@ class Failed(Exception):
 
 # ---- what code waits for ----
 
-def suspend(show=None, deadline_ms=0):
-    return {"suspend": tools_pb2.Suspend(data_json=json.dumps(show), deadline_ms=deadline_ms)}
+def suspend(show=None, timeout_ms=0):
+    timeout = polosd.length(timeout_ms) if timeout_ms else None
+    return {"suspend": steps_pb2.Suspend(data_json=json.dumps(show), timeout=timeout)}
 
 
-def sleep(until_ms):
-    return {"sleep": tools_pb2.Sleep(until_ms=until_ms)}
+def sleep(length_ms):
+    return {"sleep": steps_pb2.Sleep(duration=polosd.length(length_ms))}
 
 
 def invoke(*names, wait=True, value=None, **options):
     children = [
         child(name, "hi", common_pb2.RUN_KIND_AGENT, **options) if name == "talker"
         else child(name, value, **options) for name in names]
-    return {"invoke": tools_pb2.Invoke(children=children, wait=wait)}
+    return {"start_runs": steps_pb2.StartRuns(runs=children, wait=wait)}
 
 
 def await_event(topic, event_type=""):
-    return {"await_event": tools_pb2.AwaitEvent(topic=topic, event_type=event_type)}
+    return {"await_event": steps_pb2.AwaitEvent(topic=topic, event_type=event_type)}
 
 
 # ---- the workflows ----
@@ -90,18 +91,18 @@ def misfit(task):
 
 def napper(task):
     yield Step("before", 1)
-    yield Order("nap", sleep(task.created_at_ms + HOUR_MS // 6), parks=True)
+    yield Order("nap", sleep(HOUR_MS // 6), parks=True)
     return "awake"
 
 
 def sleeper(task):
     yield Step("before", 1)
-    yield Order("nap", sleep(task.created_at_ms + 3 * HOUR_MS), parks=True)
+    yield Order("nap", sleep(3 * HOUR_MS), parks=True)
     return "awake"
 
 
 def dozer(task):
-    yield Order("nap", sleep(task.created_at_ms + 3 * HOUR_MS))
+    yield Order("nap", sleep(3 * HOUR_MS))
     return "awake"
 
 
@@ -116,7 +117,7 @@ def held_asker(task):
 
 
 def late(task):
-    answer = yield Order("ask", suspend("hurry", task.created_at_ms + 3 * HOUR_MS), parks=True)
+    answer = yield Order("ask", suspend("hurry", 3 * HOUR_MS), parks=True)
     return answer.error.type
 
 
@@ -177,13 +178,13 @@ def listener(task):
 
 
 def speaker(task):
-    said = yield Order("say", {"publish": tools_pb2.Publish(
+    said = yield Order("say", {"publish": steps_pb2.Publish(
         topic="said", event_type="spoken", data_json='{"by":"speaker"}')})
     return json.loads(said.value_json)
 
 
 def helper(task):
-    done = yield Order("help", {"resume": tools_pb2.ResumeRun(
+    done = yield Order("help", {"resume": steps_pb2.Resume(
         run_id=json.loads(task.input_json), step_key="ask", data_json='"helped"')})
     return json.loads(done.value_json)
 
@@ -293,21 +294,19 @@ class Code(polosd.Host):
 
     def cancelled(self, cancel):
         replay = self.open.get(cancel.task_id)
-        if cancel.cause == "cancelled" and replay is not None:
+        if replay is not None:
             self.clean_up(replay)
-        else:
-            self.drop(cancel.task_id)
 
     def clean_up(self, replay):
         task = replay.task
         if task.name not in CLEANS_UP:
-            self.finish(task, cancelled=True, outcome=tools_pb2.TaskOutcome(
-                error=tools_pb2.TaskError(type="CANCELLED", message="ended")))
+            self.finish(task, cancelled=True, outcome=steps_pb2.TaskOutcome(
+                error=steps_pb2.TaskError(type="CANCELLED", message="ended")))
             return
         self.settle(replay, Step("undo", "undone"))
         if not (self.holds and "stay" in task.input_json):
-            self.finish(task, cancelled=True, outcome=tools_pb2.TaskOutcome(
-                error=tools_pb2.TaskError(type="CANCELLED", message="cleaned up")))
+            self.finish(task, cancelled=True, outcome=steps_pb2.TaskOutcome(
+                error=steps_pb2.TaskError(type="CANCELLED", message="cleaned up")))
 
     def go_on(self, replay):
         """As far as the code comes with what is settled."""
@@ -317,12 +316,12 @@ class Code(polosd.Host):
             while self.is_over(replay, item):
                 item = code.send(replay.settled.get(getattr(item, "key", None)))
         except StopIteration as end:
-            self.finish(replay.task, outcome=tools_pb2.TaskOutcome(
+            self.finish(replay.task, outcome=steps_pb2.TaskOutcome(
                 value_json=json.dumps(end.value)))
         except Failed as failure:
-            self.finish(replay.task, outcome=tools_pb2.TaskOutcome(error=tools_pb2.TaskError(
-                type=failure.kind, message=str(failure), stack="a stack",
-                retryable=failure.retryable)))
+            self.finish(replay.task, outcome=steps_pb2.TaskOutcome(error=steps_pb2.TaskError(
+                type=failure.kind, message=str(failure), stack="a stack")),
+                retryable=failure.retryable)
 
     def is_over(self, replay, item):
         """False: the code goes no further for now."""
@@ -343,14 +342,14 @@ class Code(polosd.Host):
 
     def settle(self, replay, step):
         replay.number += 1
-        replay.settled[step.key] = tools_pb2.TaskOutcome(value_json=json.dumps(step.value))
-        self.send(step_done=tools_pb2.StepDone(
+        replay.settled[step.key] = steps_pb2.TaskOutcome(value_json=json.dumps(step.value))
+        self.send(step_done=host_pb2.StepDone(
             task_id=replay.task.task_id, epoch=replay.task.epoch, number=replay.number,
             key=step.key, outcome=replay.settled[step.key], state_json=step.state))
 
     def finish(self, task, **fields):
         self.drop(task.task_id, is_held=True)
-        self.send(task_done=tools_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch, **fields))
+        self.send(task_done=host_pb2.TaskDone(task_id=task.task_id, epoch=task.epoch, **fields))
 
     def drop(self, task_id, is_held=False):
         self.open.pop(task_id, None)
@@ -363,5 +362,5 @@ class Replay:
         self.task = task
         self.settled = {step.key: step.outcome for step in task.steps}
         self.number = task.settled_count
-        self.seen = sum(step.is_order for step in task.steps)
+        self.seen = sum(polosd.is_order(step) for step in task.steps)
         self.asked = set()

@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "polos/v1/agents.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
-#include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 #include "service/partition/partition.h"
 #include "tests/unit/api/world.h"
@@ -304,14 +304,10 @@ static void a_host_is_held_back_by_a_full_inbox(void **state)
     world_init(&world, 0);
     struct simulated_call *host = world_connect_host(&world);
     world_rounds(&world);
-    Polos__V1__Heartbeat beat = POLOS__V1__HEARTBEAT__INIT;
-    Polos__V1__HostMessage heartbeat = POLOS__V1__HOST_MESSAGE__INIT;
-    heartbeat.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
-    heartbeat.heartbeat = &beat;
     for (int again = 0; again < 2; again++) {
         size_t said = 0;
         while (host->holds == 0 && said < WORLD_INBOX_BYTES_MAX / 256) {
-            simulated_call_message(host, &heartbeat.base);
+            say_message(host, 0, NULL); /* A heartbeat. */
             said++;
         }
         assert_in_range(said, WORLD_INBOX_BYTES_MAX / 4096, WORLD_INBOX_BYTES_MAX / 256 - 1);
@@ -535,11 +531,12 @@ static void a_host_takes_work(void **state)
     world_init(&world, 0);
     struct simulated_call *host = world_connect_host(&world);
     world_rounds(&world);
-    Polos__V1__ServerMessage *welcome = last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME);
-    assert_non_null(welcome);
-    assert_true(strlen(welcome->welcome->session) > 0);
-    assert_string_equal(welcome->welcome->server_version, API_VERSION);
-    free_message(welcome);
+    Polos__V1__ToolServiceConnectResponse *first = simulated_call_sent(host, 0);
+    assert_non_null(first->welcome);
+    assert_int_equal(first->welcome->protocol, 1);
+    assert_true(strlen(first->welcome->host_token) > 0);
+    assert_string_equal(first->welcome->server_version, API_VERSION);
+    free_message(first);
     static const struct {
         const char *value;
         enum _Polos__V1__RunStatus status;
@@ -564,7 +561,8 @@ static void a_host_takes_work(void **state)
         assert_int_equal(got->run->status, rows[i].status);
         free_message(got);
         free_message(given);
-        Polos__V1__ServerMessage *newest = simulated_call_sent(host, host->sent_count - 1);
+        Polos__V1__ToolServiceConnectResponse *newest =
+            simulated_call_sent(host, host->sent_count - 1);
         assert_int_equal(newest->ack, i + 1); /* Durable. */
         free_message(newest);
     }
@@ -589,45 +587,53 @@ static void expect_stream_error(struct world *world, struct simulated_call *call
     simulated_call_release(call);
 }
 
+static struct simulated_call *connect_path(struct world *world)
+{
+    return simulated_call_start(&world->api, "/polos.v1.ToolService/Connect", NULL);
+}
+
 static void a_host_that_breaks_the_rules_is_told(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world, 0);
-    const char *path = "/polos.v1.ToolService/Connect";
-    Polos__V1__Heartbeat beat = POLOS__V1__HEARTBEAT__INIT;
-    Polos__V1__HostMessage heartbeat = POLOS__V1__HOST_MESSAGE__INIT;
-    heartbeat.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
-    heartbeat.heartbeat = &beat;
-    struct simulated_call *call = simulated_call_start(&world.api, path, NULL);
-    simulated_call_message(call, &heartbeat.base); /* Before Hello. */
-    expect_stream_error(&world, call, "message");
+    static const struct {
+        uint32_t protocol;
+        const char *host_id;
+        uint32_t slots;
+        const char *field;
+    } rows[] = {
+        {0, "host-2", 1, "hello.protocol"},
+        {2, "host-2", 1, "hello.protocol"},
+        {1, "", 1, "hello.host_id"},
+        {1, "host-2", 0, "hello.slots"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct simulated_call *call = connect_path(&world);
+        Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+        hello.protocol = rows[i].protocol;
+        hello.host_id = (char *)rows[i].host_id;
+        hello.slots = rows[i].slots;
+        say_hello(call, &hello);
+        expect_stream_error(&world, call, rows[i].field);
+    }
+    struct simulated_call *call = connect_path(&world);
+    say_message(call, 0, NULL); /* Before Hello. */
+    expect_stream_error(&world, call, "hello");
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
-    hello.slots = 1;
-    Polos__V1__HostMessage greeting = POLOS__V1__HOST_MESSAGE__INIT;
-    greeting.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
-    greeting.hello = &hello;
-    call = simulated_call_start(&world.api, path, NULL);
-    simulated_call_message(call, &greeting.base); /* Without an id. */
-    expect_stream_error(&world, call, "hello.host_id");
-    hello.host_id = (char *)"host-2";
-    greeting.seq = 1;
-    call = simulated_call_start(&world.api, path, NULL);
-    simulated_call_message(call, &greeting.base);
-    expect_stream_error(&world, call, "seq");
-    greeting.seq = 0;
-    hello.slots = 0;
-    call = simulated_call_start(&world.api, path, NULL);
-    simulated_call_message(call, &greeting.base);
-    expect_stream_error(&world, call, "hello.slots");
     call = world_connect_host(&world);
-    hello.slots = 1;
-    simulated_call_message(call, &greeting.base); /* A second Hello. */
+    say_hello(call, &hello); /* A second one. */
     expect_stream_error(&world, call, "hello");
     call = world_connect_host(&world);
-    heartbeat.seq = 1;
-    simulated_call_message(call, &heartbeat.base);
-    expect_stream_error(&world, call, "seq");
+    say_message(call, 1, NULL); /* A number of nothing. */
+    expect_stream_error(&world, call, "first_seq");
+    Polos__V1__HostMessage nothing = POLOS__V1__HOST_MESSAGE__INIT;
+    call = world_connect_host(&world);
+    say_message(call, 0, &nothing);
+    expect_stream_error(&world, call, "first_seq");
+    call = world_connect_host(&world);
+    say_message(call, 1, &nothing);
+    expect_stream_error(&world, call, "messages");
     call = world_connect_host(&world);
     Polos__V1__Task task = POLOS__V1__TASK__INIT;
     task.task_id = (char *)"nonsense";

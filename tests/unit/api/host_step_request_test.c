@@ -21,7 +21,7 @@ struct taken {
     struct host_step_request request;
 };
 
-static bool take(struct taken *ret, const Polos__V1__Order *proto)
+static bool take(struct taken *ret, const Polos__V1__StepRequest *proto)
 {
     memset(ret, 0, sizeof(*ret));
     arena_init(&ret->arena, 0);
@@ -32,14 +32,14 @@ static bool take(struct taken *ret, const Polos__V1__Order *proto)
     return is_fine;
 }
 
-static void fine(struct taken *ret, const Polos__V1__Order *proto)
+static void fine(struct taken *ret, const Polos__V1__StepRequest *proto)
 {
     if (!take(ret, proto)) {
         fail_msg(STR_FMT, STR_ARG(ret->check.error.message));
     }
 }
 
-static void fault(const Polos__V1__Order *proto, const char *field, const char *sentence)
+static void fault(const Polos__V1__StepRequest *proto, const char *field, const char *sentence)
 {
     struct taken taken;
     assert_false(take(&taken, proto));
@@ -64,94 +64,115 @@ static char *text_of_len(size_t len)
     return text;
 }
 
-static const int64_t end_of_time = 253402300799999;
+static const char lengths[] = "it is a length of 0.001 to 31557600000.000 seconds";
 
 static void sleeps(void **state)
 {
     (void)state;
     Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SLEEP;
     order.sleep = &sleep;
-    sleep.until_ms = end_of_time;
+    Google__Protobuf__Duration length = GOOGLE__PROTOBUF__DURATION__INIT;
+    sleep.end_case = POLOS__V1__SLEEP__END_DURATION;
+    sleep.duration = &length;
+    length.seconds = 5;
+    length.nanos = 1; /* What is left of a millisecond counts as one. */
     struct taken taken;
     fine(&taken, &order);
     assert_int_equal(taken.request.kind, STEP_REQUEST_SLEEP);
-    assert_int_equal(taken.request.due_ms, end_of_time);
+    assert_int_equal(taken.request.length_ms, 5001);
+    assert_int_equal(taken.request.due_ms, 0);
     arena_fini(&taken.arena);
-    sleep.until_ms = 0; /* Would mean for ever. */
-    fault(&order, "order.sleep.until_ms", "0 is not in 1 to 253402300799999");
-    sleep.until_ms = -1;
-    fault(&order, "order.sleep.until_ms", "-1 is not in 1 to 253402300799999");
-    sleep.until_ms = end_of_time + 1;
-    fault(&order, "order.sleep.until_ms", "253402300800000 is not in 1 to 253402300799999");
-    order.order_case = POLOS__V1__ORDER__ORDER__NOT_SET;
-    fault(&order, "order",
-          "set one of sleep, suspend, invoke, await_event, publish and resume, as this server's "
-          "protos have them");
+    length.seconds = -1;
+    fault(&order, "step_request.sleep.duration", lengths);
+    length.seconds = length.nanos = 0; /* Would mean for ever. */
+    fault(&order, "step_request.sleep.duration", lengths);
+    Google__Protobuf__Timestamp until = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    sleep.end_case = POLOS__V1__SLEEP__END_UNTIL;
+    sleep.until = &until;
+    until.seconds = 253402300799;
+    fine(&taken, &order);
+    assert_int_equal(taken.request.due_ms, 253402300799000);
+    assert_int_equal(taken.request.length_ms, 0);
+    arena_fini(&taken.arena);
+    until.seconds++;
+    fault(&order, "step_request.sleep.until", "it is an instant from 1970 to 9999");
+    until.seconds = 0;
+    fault(&order, "step_request.sleep.until", "it is after the year 1970 began");
+    sleep.end_case = POLOS__V1__SLEEP__END__NOT_SET;
+    fault(&order, "step_request.sleep", "set duration or until");
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST__NOT_SET;
+    fault(&order, "step_request",
+          "set one of sleep, suspend, start_runs, await_event, publish and resume, as this "
+          "server's protos have them");
 }
 
 static void suspends(void **state)
 {
     (void)state;
     Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SUSPEND;
     order.suspend = &suspend;
     suspend.data_json = (char *)"{\"ask\":  1}";
-    suspend.deadline_ms = 77;
+    Google__Protobuf__Duration length = GOOGLE__PROTOBUF__DURATION__INIT;
+    length.nanos = 77000000;
+    suspend.timeout = &length;
     struct taken taken;
     fine(&taken, &order);
     assert_int_equal(taken.request.kind, STEP_REQUEST_SUSPENSION);
     assert_true(str_is(taken.request.data, suspend.data_json)); /* Byte for byte. */
-    assert_int_equal(taken.request.due_ms, 77);
+    assert_int_equal(taken.request.length_ms, 77);
     arena_fini(&taken.arena);
     suspend.data_json = (char *)"";
-    suspend.deadline_ms = 0;
+    suspend.timeout = NULL;
     fine(&taken, &order);
     assert_true(str_is(taken.request.data, "null"));
-    assert_int_equal(taken.request.due_ms, 0);
+    assert_int_equal(taken.request.length_ms, 0);
     arena_fini(&taken.arena);
-    suspend.deadline_ms = -5;
-    fault(&order, "order.suspend.deadline_ms", "-5 is not in 0 to 253402300799999");
+    suspend.timeout = &length;
+    length.seconds = -5;
+    fault(&order, "step_request.suspend.timeout", lengths);
     suspend.data_json = text_of_len(JSON_BYTES_MAX + 1);
-    fault(&order, "order.suspend.data_json", "it has 101 bytes, the limit is 100");
+    fault(&order, "step_request.suspend.data_json", "it has 101 bytes, the limit is 100");
 }
 
 static void awaits(void **state)
 {
     (void)state;
     Polos__V1__AwaitEvent await = POLOS__V1__AWAIT_EVENT__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_AWAIT_EVENT;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_AWAIT_EVENT;
     order.await_event = &await;
     await.topic = (char *)"orders/eu";
     await.event_type = (char *)"created";
-    await.deadline_ms = 5;
+    Google__Protobuf__Duration length = GOOGLE__PROTOBUF__DURATION__INIT;
+    length.seconds = 5;
+    await.timeout = &length;
     struct taken taken;
     fine(&taken, &order);
     assert_int_equal(taken.request.kind, STEP_REQUEST_EVENT);
     assert_true(str_is(taken.request.topic, "orders/eu"));
     assert_true(str_is(taken.request.event_type, "created"));
-    assert_int_equal(taken.request.due_ms, 5);
+    assert_int_equal(taken.request.length_ms, 5000);
     arena_fini(&taken.arena);
-    await.deadline_ms = INT64_MIN;
-    fault(&order, "order.await_event.deadline_ms",
-          "-9223372036854775808 is not in 0 to 253402300799999");
+    length.nanos = -1;
+    fault(&order, "step_request.await_event.timeout", lengths);
     await.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
-    fault(&order, "order.await_event.event_type", "it has 201 bytes, the limit is 200");
+    fault(&order, "step_request.await_event.event_type", "it has 201 bytes, the limit is 200");
     await.topic = text_of_len(CHECK_TOPIC_BYTES_MAX + 1);
-    fault(&order, "order.await_event.topic", "it has 513 bytes, the limit is 512");
+    fault(&order, "step_request.await_event.topic", "it has 513 bytes, the limit is 512");
     await.topic = (char *)"";
-    fault(&order, "order.await_event.topic", "it is required");
+    fault(&order, "step_request.await_event.topic", "it is required");
 }
 
 static void publishes(void **state)
 {
     (void)state;
     Polos__V1__Publish publish = POLOS__V1__PUBLISH__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_PUBLISH;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_PUBLISH;
     order.publish = &publish;
     publish.topic = (char *)"t";
     publish.data_json = (char *)"[]";
@@ -162,19 +183,19 @@ static void publishes(void **state)
     assert_true(str_is(taken.request.data, "[]"));
     arena_fini(&taken.arena);
     publish.data_json = text_of_len(JSON_BYTES_MAX + 1);
-    fault(&order, "order.publish.data_json", "it has 101 bytes, the limit is 100");
+    fault(&order, "step_request.publish.data_json", "it has 101 bytes, the limit is 100");
     publish.event_type = text_of_len(CHECK_EVENT_TYPE_BYTES_MAX + 1);
-    fault(&order, "order.publish.event_type", "it has 201 bytes, the limit is 200");
+    fault(&order, "step_request.publish.event_type", "it has 201 bytes, the limit is 200");
     publish.topic = (char *)"";
-    fault(&order, "order.publish.topic", "it is required");
+    fault(&order, "step_request.publish.topic", "it is required");
 }
 
 static void resumes(void **state)
 {
     (void)state;
-    Polos__V1__ResumeRun resume = POLOS__V1__RESUME_RUN__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_RESUME;
+    Polos__V1__Resume resume = POLOS__V1__RESUME__INIT;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_RESUME;
     order.resume = &resume;
     resume.run_id = (char *)"01020304-0506-7708-890a-0b0c0d0e0f10";
     resume.step_key = (char *)"approve";
@@ -187,11 +208,11 @@ static void resumes(void **state)
     assert_true(str_is(taken.request.data, "true"));
     arena_fini(&taken.arena);
     resume.step_key = text_of_len(CHECK_STEP_KEY_BYTES_MAX + 1);
-    fault(&order, "order.resume.step_key", "it has 513 bytes, the limit is 512");
+    fault(&order, "step_request.resume.step_key", "it has 513 bytes, the limit is 512");
     resume.step_key = (char *)"";
-    fault(&order, "order.resume.step_key", "it is required");
+    fault(&order, "step_request.resume.step_key", "it is required");
     resume.run_id = (char *)"7";
-    fault(&order, "order.resume.run_id",
+    fault(&order, "step_request.resume.run_id",
           "it is no UUID; pass it as a start call or a list answered it");
 }
 
@@ -203,8 +224,8 @@ struct family {
     Polos__V1__RetryPolicy retry;
     Polos__V1__RunSpec specs[3];
     Polos__V1__RunSpec *children[3];
-    Polos__V1__Invoke invoke;
-    Polos__V1__Order order;
+    Polos__V1__StartRuns start;
+    Polos__V1__StepRequest order;
 };
 
 static void family_init(struct family *family)
@@ -227,12 +248,12 @@ static void family_init(struct family *family)
     family->specs[0].input = (char *)"hello";
     family->specs[0].options = &family->agent_options;
     family->specs[1].options = &family->options;
-    polos__v1__invoke__init(&family->invoke);
-    family->invoke.children = family->children;
-    family->invoke.n_children = COUNT_OF(kinds);
-    polos__v1__order__init(&family->order);
-    family->order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
-    family->order.invoke = &family->invoke;
+    polos__v1__start_runs__init(&family->start);
+    family->start.runs = family->children;
+    family->start.n_runs = COUNT_OF(kinds);
+    polos__v1__step_request__init(&family->order);
+    family->order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_START_RUNS;
+    family->order.start_runs = &family->start;
 }
 
 static void invokes(void **state)
@@ -250,7 +271,7 @@ static void invokes(void **state)
     family.options.idempotency_key = (char *)"ignored";
     family.options.initial_state_json = (char *)"{}";
     family.options.retry = &family.retry; /* Of 0: none at all. */
-    family.invoke.wait = true;
+    family.start.wait = true;
     struct taken taken;
     fine(&taken, &family.order);
     assert_int_equal(taken.request.kind, STEP_REQUEST_START);
@@ -285,17 +306,17 @@ static void how_many_children(void **state)
     for (size_t i = 0; i < COUNT_OF(many); i++) {
         many[i] = &family.specs[1];
     }
-    family.invoke.children = many;
-    family.invoke.n_children = HOST_CHILDREN_MAX;
+    family.start.runs = many;
+    family.start.n_runs = HOST_CHILDREN_MAX;
     struct taken taken;
     fine(&taken, &family.order);
     assert_int_equal(taken.request.child_count, HOST_CHILDREN_MAX);
     assert_false(taken.request.waits);
     arena_fini(&taken.arena);
-    family.invoke.n_children = HOST_CHILDREN_MAX + 1;
-    fault(&family.order, "order.invoke.children", "1001 is not in 1 to 1000");
-    family.invoke.n_children = 0;
-    fault(&family.order, "order.invoke.children", "0 is not in 1 to 1000");
+    family.start.n_runs = HOST_CHILDREN_MAX + 1;
+    fault(&family.order, "step_request.start_runs.runs", "1001 is not in 1 to 1000");
+    family.start.n_runs = 0;
+    fault(&family.order, "step_request.start_runs.runs", "0 is not in 1 to 1000");
 }
 
 static void bad_children(void **state)
@@ -304,34 +325,34 @@ static void bad_children(void **state)
     struct family family;
     family_init(&family);
     family.specs[0].kind = POLOS__V1__RUN_KIND__RUN_KIND_UNSPECIFIED;
-    fault(&family.order, "order.invoke.children[0].kind",
+    fault(&family.order, "step_request.start_runs.runs[0].kind",
           "0 is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT");
     family.specs[0].kind = (Polos__V1__RunKind)4;
-    fault(&family.order, "order.invoke.children[0].kind",
+    fault(&family.order, "step_request.start_runs.runs[0].kind",
           "4 is none; use RUN_KIND_WORKFLOW, RUN_KIND_TOOL or RUN_KIND_AGENT");
     family_init(&family);
     family.specs[1].name = (char *)"a flow";
-    fault(&family.order, "order.invoke.children[1].name",
+    fault(&family.order, "step_request.start_runs.runs[1].name",
           "\"a flow\" is no name: use 1 to 128 letters, digits, '_', '-' or '.'");
     family.specs[0].input = (char *)""; /* An agent has to be told something. */
-    fault(&family.order, "order.invoke.children[0].input",
+    fault(&family.order, "step_request.start_runs.runs[0].input",
           "it is required: say something in input or messages");
     family.specs[0].input_json = (char *)"1";
-    fault(&family.order, "order.invoke.children[0].input_json",
+    fault(&family.order, "step_request.start_runs.runs[0].input_json",
           "leave it empty: say something to an agent in input or messages");
     family_init(&family);
     family.specs[1].input = (char *)"hello";
-    fault(&family.order, "order.invoke.children[1].input",
+    fault(&family.order, "step_request.start_runs.runs[1].input",
           "leave it empty: what is no agent is started with input_json");
     family_init(&family);
     family.specs[2].input_json = text_of_len(JSON_BYTES_MAX + 1);
-    fault(&family.order, "order.invoke.children[2].input_json",
+    fault(&family.order, "step_request.start_runs.runs[2].input_json",
           "it has 101 bytes, the limit is 100");
     family.options.provider_options_json = (char *)"{}";
-    fault(&family.order, "order.invoke.children[1].options.provider_options_json",
+    fault(&family.order, "step_request.start_runs.runs[1].options.provider_options_json",
           "leave it empty: only agents have provider options");
     family.agent_options.provider_options_json = (char *)"[]";
-    fault(&family.order, "order.invoke.children[0].options.provider_options_json",
+    fault(&family.order, "step_request.start_runs.runs[0].options.provider_options_json",
           "it has to be a JSON object, such as {\"top_p\": 0.9}");
 }
 
@@ -342,28 +363,28 @@ static void bad_options(void **state)
     family_init(&family);
     family.options.retry = &family.retry;
     family.retry.max_retries = OPTIONS_RETRIES_MAX + 1;
-    fault(&family.order, "order.invoke.children[1].options.retry.max_retries",
+    fault(&family.order, "step_request.start_runs.runs[1].options.retry.max_retries",
           "101 is not in 0 to 100");
     family.options.initial_state_json = text_of_len(OPTIONS_STATE_BYTES_MAX + 1);
-    fault(&family.order, "order.invoke.children[1].options.initial_state_json",
+    fault(&family.order, "step_request.start_runs.runs[1].options.initial_state_json",
           "it has 1048577 bytes, the limit is 1048576");
     family.options.run_timeout = &family.timeout;
     family.timeout.seconds = -1;
-    fault(&family.order, "order.invoke.children[1].options.run_timeout",
+    fault(&family.order, "step_request.start_runs.runs[1].options.run_timeout",
           "it is a length of 0.000 to 31622400.000 seconds");
     family.options.user_id = (char *)text_of_len(CHECK_LABEL_BYTES_MAX + 1);
-    fault(&family.order, "order.invoke.children[1].options.user_id",
+    fault(&family.order, "step_request.start_runs.runs[1].options.user_id",
           "it has 201 bytes, the limit is 200");
     family_init(&family);
     family.specs[0].options = &family.options;
     family.options.initial_state_json = (char *)"{}";
-    fault(&family.order, "order.invoke.children[0].options.initial_state_json",
+    fault(&family.order, "step_request.start_runs.runs[0].options.initial_state_json",
           "leave it empty: agents have no state");
     family.specs[0].options = NULL;
     family.specs[2].options = &family.options;
     family.options.retry = &family.retry;
     family.retry.max_retries = 1;
-    fault(&family.order, "order.invoke.children[2].options.retry.max_retries",
+    fault(&family.order, "step_request.start_runs.runs[2].options.retry.max_retries",
           "leave it 0: only workflows are tried again");
 }
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "service/api/api.h"
+#include "service/api/envelope.h"
 #include "service/api/host_wire.h"
 #include "service/api/options.h"
 #include "service/features/tasks/tasks.h"
@@ -80,16 +81,12 @@ static void steps(void **state)
     done.outcome = &outcome;
     done.state_json = (char *)"{\"n\":  1}";
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = 9;
-    message.ack = 3;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE;
     message.step_done = &done;
     struct taken taken;
     take(&taken, &message);
     assert_true(taken.is_fine);
     assert_int_equal(taken.message.kind, HOST_MESSAGE_STEP_DONE);
-    assert_int_equal(taken.message.seq, 9);
-    assert_int_equal(taken.message.ack, 3);
     assert_int_equal(taken.message.task.effect, 7);
     assert_int_equal(taken.message.epoch, 4);
     assert_int_equal(taken.message.number, 2);
@@ -112,8 +109,6 @@ static void steps(void **state)
     fault(&message, "step_done.key");
     done.key = long_text(CHECK_STEP_KEY_BYTES_MAX + 1, 'k');
     fault(&message, "step_done.key");
-    message.seq = 0;
-    refuse(&message, "seq");
     done.task_id = (char *)"7";
     refuse(&message, "step_done.task_id");
 }
@@ -132,9 +127,9 @@ static void errors(void **state)
     outcome.error = &error;
     Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
     done.task_id = (char *)task_id;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
     done.outcome = &outcome;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = 1;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     message.task_done = &done;
     struct taken taken;
@@ -153,27 +148,34 @@ static void errors(void **state)
     assert_true(taken.message.outcome.failed);
     assert_true(str_is(taken.message.outcome.error_type, "INVALID_RESULT"));
     arena_fini(&taken.arena);
-    message.seq = 0;
-    refuse(&message, "seq");
-    done.outcome = NULL;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT__NOT_SET;
     refuse(&message, "task_done.outcome");
+    Polos__V1__Mismatch mismatch = POLOS__V1__MISMATCH__INIT;
+    mismatch.message = (char *)"it asks for b, not a";
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_MISMATCH;
+    done.mismatch = &mismatch;
+    take(&taken, &message);
+    assert_true(taken.is_fine && taken.message.outcome.failed);
+    assert_true(str_is(taken.message.outcome.error_type, "NON_DETERMINISM"));
+    assert_true(str_is(taken.message.outcome.error_message, "it asks for b, not a"));
+    arena_fini(&taken.arena);
 }
 
 static void ends(void **state)
 {
     (void)state;
     Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
-    error.retryable = true;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
     outcome.error = &error;
     Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
     done.task_id = (char *)task_id;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
     done.outcome = &outcome;
+    done.retryable = true;
     done.state_json = (char *)"[1]";
     done.cancelled = true;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = 1;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     message.task_done = &done;
     struct taken taken;
@@ -199,9 +201,8 @@ static void parks(void **state)
     Polos__V1__Park park = POLOS__V1__PARK__INIT;
     park.task_id = (char *)task_id;
     park.epoch = 4;
-    park.outcomes_seen = 3;
+    park.results_seen = 3;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = 2;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_PARK;
     message.park = &park;
     struct taken taken;
@@ -212,54 +213,95 @@ static void parks(void **state)
     assert_int_equal(taken.message.epoch, 4);
     assert_int_equal(taken.message.outcomes_seen, 3);
     arena_fini(&taken.arena);
-    message.seq = 0;
-    refuse(&message, "seq");
     park.task_id = (char *)"";
     refuse(&message, "park.task_id");
 }
 
-static void unnumbered(void **state)
+static void releases(void **state)
 {
     (void)state;
-    Polos__V1__Heartbeat heartbeat = POLOS__V1__HEARTBEAT__INIT;
+    Polos__V1__Release release = POLOS__V1__RELEASE__INIT;
+    release.task_id = (char *)task_id;
+    release.epoch = 4;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE;
+    message.release = &release;
+    struct taken taken;
+    take(&taken, &message);
+    assert_int_equal(taken.message.kind, HOST_MESSAGE_RELEASE);
+    assert_int_equal(taken.message.task.effect, 7);
+    assert_int_equal(taken.message.epoch, 4);
+    assert_true(str_is(taken.message.text, "its host gave it back"));
+    arena_fini(&taken.arena);
+    release.cause = (char *)"it is being stopped";
+    take(&taken, &message);
+    assert_true(str_is(taken.message.text, "it is being stopped"));
+    arena_fini(&taken.arena);
+    release.cause = long_text(CHECK_CAUSE_BYTES_MAX + 1, 'c');
+    refuse(&message, "release.cause");
+    Polos__V1__HostDrain drain = POLOS__V1__HOST_DRAIN__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN;
+    message.drain = &drain;
+    for (int all = 0; all < 2; all++) {
+        drain.release_all = all == 1;
+        take(&taken, &message);
+        assert_int_equal(taken.message.kind, HOST_MESSAGE_DRAIN);
+        assert_int_equal(taken.message.releases_all, all);
+        arena_fini(&taken.arena);
+    }
+}
+
+static void deltas(void **state)
+{
+    (void)state;
+    static char text[HOST_DELTA_BYTES_MAX + 2];
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct check check = {.arena = &arena};
+    struct host_message message;
     Polos__V1__HostDelta delta = POLOS__V1__HOST_DELTA__INIT;
     delta.task_id = (char *)task_id;
     delta.text = (char *)"half way";
-    Polos__V1__Drain drain = POLOS__V1__DRAIN__INIT;
-    Polos__V1__HostMessage rows[4];
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        polos__v1__host_message__init(&rows[i]);
-    }
-    rows[1].message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HEARTBEAT;
-    rows[1].heartbeat = &heartbeat;
-    rows[2].message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA;
-    rows[2].delta = &delta;
-    rows[3].message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_DRAIN;
-    rows[3].drain = &drain;
-    static const enum host_message_kind kinds[] = {
-        HOST_MESSAGE_NONE,
-        HOST_MESSAGE_HEARTBEAT,
-        HOST_MESSAGE_DELTA,
-        HOST_MESSAGE_DRAIN,
+    assert_true(host_wire_delta(&check, &delta, &message));
+    assert_int_equal(message.kind, HOST_MESSAGE_DELTA);
+    assert_true(str_is(message.text, "half way"));
+    memset(text, 't', sizeof(text) - 1);
+    delta.text = text;
+    assert_false(host_wire_delta(&check, &delta, &message));
+    assert_true(str_is(check.error.field, "delta.text"));
+    arena_fini(&arena);
+}
+
+static void envelopes(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t first_seq;
+        size_t messages;
+        size_t deltas;
+        const char *field; /* NULL: it is fine. */
+    } rows[] = {
+        {0, 0, 0, NULL},
+        {1, 1000, 1000, NULL},
+        {1, 1001, 0, "messages"},
+        {0, 0, 1001, "deltas"},
+        {0, 1, 0, "first_seq"},
+        {1, 0, 0, "first_seq"},
+        {UINT64_MAX, 2, 0, "first_seq"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct taken taken;
-        rows[i].ack = 5;
-        take(&taken, &rows[i]);
-        assert_true(taken.is_fine);
-        assert_int_equal(taken.message.kind, kinds[i]);
-        assert_int_equal(taken.message.ack, 5);
-        arena_fini(&taken.arena);
-        rows[i].seq = 1;
-        if (kinds[i] != HOST_MESSAGE_DRAIN) {
-            refuse(&rows[i], "seq");
-        }
+        struct arena arena;
+        arena_init(&arena, 0);
+        struct check check = {.arena = &arena};
+        Polos__V1__ToolServiceConnectRequest envelope =
+            POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
+        envelope.first_seq = rows[i].first_seq;
+        envelope.n_messages = rows[i].messages;
+        envelope.n_deltas = rows[i].deltas;
+        assert_int_equal(host_wire_check_envelope(&check, &envelope), rows[i].field == NULL);
+        assert_true(rows[i].field == NULL || str_is(check.error.field, rows[i].field));
+        arena_fini(&arena);
     }
-    static char text[HOST_DELTA_BYTES_MAX + 2];
-    memset(text, 't', sizeof(text) - 1);
-    rows[2].seq = 0;
-    delta.text = text;
-    refuse(&rows[2], "delta.text");
 }
 
 static void hello(void **state)
@@ -281,16 +323,19 @@ static void hello(void **state)
     agent.model = (char *)"m";
     Polos__V1__AgentDefinition *agents[] = {&agent};
     Polos__V1__Hello proto = POLOS__V1__HELLO__INIT;
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    proto.protocol = HOST_PROTOCOL;
     proto.host_id = (char *)"h";
     proto.slots = 3;
-    proto.tools = tools;
-    proto.n_tools = 1;
-    proto.workflows = flows;
-    proto.n_workflows = 1;
+    proto.offers = &offers;
+    offers.tools = tools;
+    offers.n_tools = 1;
+    offers.workflows = flows;
+    offers.n_workflows = 1;
     proto.held = held;
     proto.n_held = 1;
-    proto.agents = agents;
-    proto.n_agents = 1;
+    offers.agents = agents;
+    offers.n_agents = 1;
     struct request *request = request_new(&hello_operation);
     struct check check = {.arena = &request->arena};
     assert_true(host_wire_hello(&check, &proto, request));
@@ -307,7 +352,7 @@ static void hello(void **state)
     assert_true(str_is(hello_request(request)->definitions[0].id, "a"));
     agent.model = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.agents[0].model"));
+    assert_true(str_is(check.error.field, "hello.offers.agents[0].model"));
     check.error = (struct failure){0};
     task.task_id = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
@@ -315,7 +360,7 @@ static void hello(void **state)
     check.error = (struct failure){0};
     flow.id = (char *)"a flow";
     assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[0].id"));
+    assert_true(str_is(check.error.field, "hello.offers.workflows[0].id"));
     request_free(request);
 }
 
@@ -330,10 +375,13 @@ static void triggers(void **state)
     flow.trigger = &trigger;
     Polos__V1__WorkflowDefinition *flows[] = {&plain, &flow};
     Polos__V1__Hello proto = POLOS__V1__HELLO__INIT;
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    proto.protocol = HOST_PROTOCOL;
     proto.host_id = (char *)"h";
     proto.slots = 3;
-    proto.workflows = flows;
-    proto.n_workflows = COUNT_OF(flows);
+    proto.offers = &offers;
+    offers.workflows = flows;
+    offers.n_workflows = COUNT_OF(flows);
     struct request *request = request_new(&hello_operation);
     struct check check = {.arena = &request->arena};
     trigger.topic = (char *)"orders";
@@ -347,29 +395,119 @@ static void triggers(void **state)
     assert_int_equal(hello_request(request)->triggers[0].batch_timeout_ms, 5000);
     trigger.batch_timeout_ms = -1;
     assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_timeout_ms"));
+    assert_true(str_is(check.error.field, "hello.offers.workflows[1].trigger.batch_timeout_ms"));
     check.error = (struct failure){0};
     trigger.batch_size = HOST_TRIGGER_BATCH_MAX + 1;
     assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.batch_size"));
+    assert_true(str_is(check.error.field, "hello.offers.workflows[1].trigger.batch_size"));
     check.error = (struct failure){0};
     trigger.topic = (char *)"";
     assert_false(host_wire_hello(&check, &proto, request));
-    assert_true(str_is(check.error.field, "hello.workflows[1].trigger.topic"));
+    assert_true(str_is(check.error.field, "hello.offers.workflows[1].trigger.topic"));
     request_free(request);
 }
 
-static Polos__V1__ServerMessage *packed(const struct server_message *message)
+static Polos__V1__ToolServiceConnectResponse *sent(struct envelope *envelope)
+{
+    struct payload *payload = envelope_take(envelope);
+    str bytes = payload_bytes(payload);
+    Polos__V1__ToolServiceConnectResponse *ret = polos__v1__tool_service_connect_response__unpack(
+        NULL, bytes.len, (const uint8_t *)bytes.ptr);
+    assert_non_null(ret);
+    payload_unref(payload);
+    envelope_fini(envelope);
+    return ret;
+}
+
+static bool put(struct envelope *envelope, const struct server_message *message)
 {
     struct payload *payload = host_wire_pack(message);
-    str bytes = payload_bytes(payload);
-    Polos__V1__ServerMessage *ret =
-        polos__v1__server_message__unpack(NULL, bytes.len, (const uint8_t *)bytes.ptr);
-    assert_non_null(ret);
-    assert_int_equal(ret->seq, message->seq);
-    assert_int_equal(ret->ack, message->ack);
+    bool is_added = envelope_add(envelope, payload);
     payload_unref(payload);
-    return ret;
+    return is_added;
+}
+
+/* In an envelope of its own; the message when it is numbered. */
+static Polos__V1__ToolServiceConnectResponse *packed(const struct server_message *message,
+                                                     Polos__V1__ServerMessage **ret)
+{
+    struct envelope envelope = {0};
+    assert_true(put(&envelope, message));
+    Polos__V1__ToolServiceConnectResponse *got = sent(&envelope);
+    assert_int_equal(got->first_seq, message->seq);
+    assert_int_equal(got->ack, message->ack);
+    assert_int_equal(got->n_messages, message->seq == 0 ? 0 : 1);
+    *ret = got->n_messages == 0 ? NULL : got->messages[0];
+    return got;
+}
+
+static void release(Polos__V1__ToolServiceConnectResponse *envelope)
+{
+    polos__v1__tool_service_connect_response__free_unpacked(envelope, NULL);
+}
+
+static struct server_message numbered(uint64_t seq, uint64_t ack, uint64_t settled,
+                                      enum server_message_kind kind)
+{
+    return (struct server_message){
+        .seq = seq,
+        .ack = ack,
+        .settled = settled,
+        .kind = kind,
+        .cancelled = {.epoch = 1},
+        .outcome = {.key = STR("k"), .kind = SETTLED_SLEEP, .outcome = {.value = STR("1")}},
+    };
+}
+
+static void messages_go_out_together(void **state)
+{
+    (void)state;
+    struct envelope envelope = {0};
+    struct server_message cancel = numbered(7, 3, 1, SERVER_MESSAGE_CANCEL);
+    struct server_message result = numbered(8, 4, 1, SERVER_MESSAGE_OUTCOME);
+    struct server_message ack = {.ack = 5, .settled = 1, .kind = SERVER_MESSAGE_ACK};
+    assert_true(put(&envelope, &cancel) && put(&envelope, &result) && put(&envelope, &ack));
+    struct server_message gap = numbered(10, 5, 1, SERVER_MESSAGE_CANCEL);
+    assert_false(put(&envelope, &gap));
+    /* A step that settled after the result is told after it. */
+    struct server_message later = {.ack = 6, .settled = 2, .kind = SERVER_MESSAGE_ACK};
+    assert_false(put(&envelope, &later));
+    Polos__V1__ToolServiceConnectResponse *got = sent(&envelope);
+    assert_int_equal(got->first_seq, 7);
+    assert_int_equal(got->ack, 5);
+    assert_int_equal(got->n_messages, 2);
+    assert_int_equal(got->messages[0]->message_case,
+                     POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK);
+    assert_string_equal(got->messages[1]->step_result->step->key, "k");
+    release(got);
+    /* Without a result it waits for nothing; and pieces come last. */
+    const struct host_facts facts = {.epoch = 1, .is_last = true};
+    struct server_message piece = {
+        .ack = 6, .settled = 3, .kind = SERVER_MESSAGE_FACTS, .facts = &facts};
+    assert_true(put(&envelope, &cancel) && put(&envelope, &later) && put(&envelope, &piece));
+    assert_false(put(&envelope, &result));
+    got = sent(&envelope);
+    assert_true(got->n_messages == 1 && got->facts->is_last && got->ack == 6);
+    release(got);
+}
+
+static void envelopes_are_bounded(void **state)
+{
+    (void)state;
+    struct envelope envelope = {0};
+    for (uint64_t seq = 1; seq <= ENVELOPE_MESSAGES_MAX; seq++) {
+        struct server_message message = numbered(seq, 0, 0, SERVER_MESSAGE_CANCEL);
+        assert_true(put(&envelope, &message));
+    }
+    struct server_message next = numbered(ENVELOPE_MESSAGES_MAX + 1, 0, 0, SERVER_MESSAGE_CANCEL);
+    assert_false(put(&envelope, &next));
+    release(sent(&envelope));
+    struct server_message large = numbered(1, 0, 0, SERVER_MESSAGE_OUTCOME);
+    large.outcome.outcome.value = str_of(long_text(OPTIONS_STATE_BYTES_MAX + 1, '1'));
+    assert_true(put(&envelope, &large)); /* Alone. */
+    next.seq = 2;
+    assert_false(put(&envelope, &next));
+    release(sent(&envelope));
 }
 
 static struct task_ref ref(void)
@@ -383,10 +521,10 @@ static void tasks_go_out(void **state)
 {
     (void)state;
     const struct settled_step settled[] = {
-        {.key = STR("one"), .outcome = {.value = STR("1")}, .kind = "step"},
+        {.key = STR("one"), .outcome = {.value = STR("1")}, .kind = SETTLED_CODE},
         {.key = STR("two"),
          .is_step_request = true,
-         .kind = "sleep",
+         .kind = SETTLED_SLEEP,
          .outcome = {.failed = true, .error_type = STR("E")}},
     };
     struct host_task task = {
@@ -397,7 +535,7 @@ static void tasks_go_out(void **state)
         .input = STR("{\"a\" : 1}"),
         .steps = settled,
         .step_count = COUNT_OF(settled),
-        .deadline_ms = 99,
+        .timeout_ms = 99,
         .agent_id = STR("agent"),
         .call_id = STR("call"),
         .session_id = STR("s"),
@@ -412,7 +550,8 @@ static void tasks_go_out(void **state)
     };
     struct server_message message = {
         .seq = 5, .ack = 6, .kind = SERVER_MESSAGE_TASK, .task = &task};
-    Polos__V1__ServerMessage *got = packed(&message);
+    Polos__V1__ServerMessage *got;
+    Polos__V1__ToolServiceConnectResponse *envelope = packed(&message, &got);
     assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
     assert_string_equal(got->task->task_id, task_id);
     assert_int_equal(got->task->epoch, 3);
@@ -421,26 +560,24 @@ static void tasks_go_out(void **state)
     assert_string_equal(got->task->run_id, "01020304-0506-7708-890a-0b0c0d0e0f10");
     assert_string_equal(got->task->root_run_id, got->task->run_id);
     assert_string_equal(got->task->call_id, "call");
-    assert_int_equal(got->task->deadline_ms, 99);
+    assert_int_equal(got->task->timeout->nanos, 99000000);
     assert_int_equal(got->task->n_steps, 2);
     assert_string_equal(got->task->steps[0]->outcome->value_json, "1");
     assert_string_equal(got->task->steps[1]->outcome->error->type, "E");
-    assert_false(got->task->steps[0]->is_order);
-    assert_true(got->task->steps[1]->is_order);
-    assert_string_equal(got->task->steps[0]->kind, "step");
-    assert_string_equal(got->task->steps[1]->kind, "sleep");
+    assert_int_equal(got->task->steps[0]->kind, POLOS__V1__STEP_KIND__STEP_KIND_CODE);
+    assert_int_equal(got->task->steps[1]->kind, POLOS__V1__STEP_KIND__STEP_KIND_SLEEP);
     assert_int_equal(got->task->settled_count, 1);
     assert_true(got->task->cancelling);
     assert_string_equal(got->task->state_json, "{\"k\" : 0}");
     assert_int_equal(got->task->retry_count, 2);
     assert_string_equal(got->task->parent_run_id, got->task->run_id);
     assert_string_equal(got->task->root_name, "top");
-    assert_int_equal(got->task->created_at_ms, 44);
-    polos__v1__server_message__free_unpacked(got, NULL);
+    assert_int_equal(got->task->created_at->nanos, 44000000);
+    release(envelope);
     task.parent = (uuid){{0}};
-    got = packed(&message);
+    envelope = packed(&message, &got);
     assert_string_equal(got->task->parent_run_id, "");
-    polos__v1__server_message__free_unpacked(got, NULL);
+    release(envelope);
 }
 
 static void the_rest_goes_out(void **state)
@@ -456,54 +593,63 @@ static void the_rest_goes_out(void **state)
                     .lost = &lost,
                     .lost_count = 1},
     };
-    Polos__V1__ServerMessage *got = packed(&message);
-    assert_string_equal(got->welcome->session, "s-1");
-    assert_true(got->welcome->resumed);
-    assert_int_equal(got->welcome->lease_ms, 15000);
-    assert_string_equal(got->welcome->lost[0]->task_id, task_id);
-    assert_string_equal(got->welcome->server_version, API_VERSION);
-    polos__v1__server_message__free_unpacked(got, NULL);
+    Polos__V1__ServerMessage *got;
+    Polos__V1__ToolServiceConnectResponse *envelope = packed(&message, &got);
+    assert_string_equal(envelope->welcome->host_token, "s-1");
+    assert_true(envelope->welcome->resumed);
+    assert_int_equal(envelope->welcome->lease->seconds, 15);
+    assert_string_equal(envelope->welcome->lost[0]->task_id, task_id);
+    assert_string_equal(envelope->welcome->server_version, API_VERSION);
+    release(envelope);
     message = (struct server_message){
-        .kind = SERVER_MESSAGE_CANCEL,
+        .seq = 1,
+        .kind = SERVER_MESSAGE_STOP,
         .cancelled = lost,
-        .cause = STR("deadline"),
+        .stop = STOP_DEADLINE,
     };
-    got = packed(&message);
-    assert_int_equal(got->cancel->epoch, 8);
-    assert_string_equal(got->cancel->cause, "deadline");
-    polos__v1__server_message__free_unpacked(got, NULL);
+    envelope = packed(&message, &got);
+    assert_int_equal(got->stop_task->epoch, 8);
+    assert_int_equal(got->stop_task->reason, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE);
+    release(envelope);
+    message = (struct server_message){.seq = 2, .kind = SERVER_MESSAGE_CANCEL, .cancelled = lost};
+    envelope = packed(&message, &got);
+    assert_int_equal(got->cancel_task->epoch, 8);
+    assert_string_equal(got->cancel_task->task_id, task_id);
+    release(envelope);
     message = (struct server_message){
         .seq = 3,
         .kind = SERVER_MESSAGE_OUTCOME,
         .outcome = {.task = ref(),
                     .key = STR("wait"),
+                    .kind = SETTLED_SUSPENSION,
                     .outcome = {.failed = true,
                                 .error_type = STR("TIMEOUT"),
                                 .error_message = STR("nobody answered")}},
     };
-    got = packed(&message);
-    assert_string_equal(got->outcome->task_id, task_id);
-    assert_string_equal(got->outcome->key, "wait");
-    assert_string_equal(got->outcome->outcome->error->type, "TIMEOUT");
-    assert_string_equal(got->outcome->outcome->error->message, "nobody answered");
-    polos__v1__server_message__free_unpacked(got, NULL);
+    envelope = packed(&message, &got);
+    assert_string_equal(got->step_result->task_id, task_id);
+    assert_string_equal(got->step_result->step->key, "wait");
+    assert_string_equal(got->step_result->step->outcome->error->type, "TIMEOUT");
+    assert_string_equal(got->step_result->step->outcome->error->message, "nobody answered");
+    release(envelope);
     message = (struct server_message){
+        .seq = 4,
         .kind = SERVER_MESSAGE_REFUSED,
         .refused = {.seq = 4, .reason = REASON_STEP_GAP, .message = STR("why")},
     };
-    got = packed(&message);
+    envelope = packed(&message, &got);
     assert_int_equal(got->refused->refused_seq, 4);
     assert_string_equal(got->refused->reason, "STEP_GAP");
     assert_string_equal(got->refused->task_id, "");
-    polos__v1__server_message__free_unpacked(got, NULL);
+    release(envelope);
     message = (struct server_message){.ack = 77, .kind = SERVER_MESSAGE_ACK};
-    got = packed(&message);
-    assert_int_equal(got->message_case, POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET);
-    polos__v1__server_message__free_unpacked(got, NULL);
-    message = (struct server_message){.kind = SERVER_MESSAGE_DRAIN, .cause = STR("bye")};
-    got = packed(&message);
+    envelope = packed(&message, &got);
+    assert_null(got);
+    release(envelope);
+    message = (struct server_message){.seq = 9, .kind = SERVER_MESSAGE_DRAIN, .cause = STR("bye")};
+    envelope = packed(&message, &got);
     assert_string_equal(got->drain->cause, "bye");
-    polos__v1__server_message__free_unpacked(got, NULL);
+    release(envelope);
 }
 
 int main(void)
@@ -513,7 +659,11 @@ int main(void)
         cmocka_unit_test(errors),
         cmocka_unit_test(ends),
         cmocka_unit_test(parks),
-        cmocka_unit_test(unnumbered),
+        cmocka_unit_test(releases),
+        cmocka_unit_test(deltas),
+        cmocka_unit_test(envelopes),
+        cmocka_unit_test(messages_go_out_together),
+        cmocka_unit_test(envelopes_are_bounded),
         cmocka_unit_test(hello),
         cmocka_unit_test(triggers),
         cmocka_unit_test(tasks_go_out),

@@ -244,15 +244,15 @@ static struct simulated_call *connect_host(struct world *world, const char *cron
     flow.id = (char *)"flow";
     flow.schedule = &schedule;
     Polos__V1__WorkflowDefinition *flows[] = {&plain, &flow};
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    offers.workflows = flows;
+    offers.n_workflows = COUNT_OF(flows);
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+    hello.protocol = 1;
     hello.host_id = (char *)"host-1";
     hello.slots = 1;
-    hello.workflows = flows;
-    hello.n_workflows = COUNT_OF(flows);
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
-    message.hello = &hello;
-    simulated_call_message(call, &message.base);
+    hello.offers = &offers;
+    say_hello(call, &hello);
     world_rounds(world);
     return call;
 }
@@ -301,7 +301,7 @@ static void refuses_a_host_with_a_bad_one(void **state)
     struct simulated_call *host = connect_host(&world, "0 25 * * *");
     assert_int_equal(host->finishes, 1);
     assert_int_equal(host->error.code, CODE_INVALID_ARGUMENT);
-    assert_true(str_is(host->error.field, "hello.workflows[1].schedule.cron"));
+    assert_true(str_is(host->error.field, "hello.offers.workflows[1].schedule.cron"));
     leave(&world, host);
     Polos__V1__WorkflowServiceListSchedulesResponse *page = list(&world, 0, "");
     assert_int_equal(page->n_schedules, 0);

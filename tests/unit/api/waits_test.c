@@ -45,16 +45,15 @@ static void play_fini(struct play *play)
     world_fini(&play->world);
 }
 
-static void say_order(struct play *play, const char *key, Polos__V1__Order *order)
+static void say_order(struct play *play, const char *key, Polos__V1__StepRequest *order)
 {
     order->task_id = play->given->task->task_id;
     order->epoch = play->given->task->epoch;
     order->key = (char *)key;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = ++play->seq;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER;
-    message.order = order;
-    simulated_call_message(play->host, &message.base);
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_REQUEST;
+    message.step_request = order;
+    say_message(play->host, ++play->seq, &message);
     world_rounds(&play->world);
 }
 
@@ -62,8 +61,8 @@ static void order_suspend(struct play *play, const char *key)
 {
     Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
     suspend.data_json = (char *)"{\"ask\":  1}";
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_SUSPEND;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SUSPEND;
     order.suspend = &suspend;
     say_order(play, key, &order);
 }
@@ -95,10 +94,10 @@ static char resume(struct play *play, const char *key)
 static Polos__V1__ServerMessage *outcome_of(const struct play *play, const char *key)
 {
     Polos__V1__ServerMessage *message =
-        last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME);
+        last_of(play->host, POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT);
     assert_non_null(message);
-    assert_string_equal(message->outcome->key, key);
-    assert_string_equal(message->outcome->task_id, play->given->task->task_id);
+    assert_string_equal(message->step_result->step->key, key);
+    assert_string_equal(message->step_result->task_id, play->given->task->task_id);
     return message;
 }
 
@@ -106,9 +105,12 @@ static size_t count_outcomes(const struct play *play)
 {
     size_t count = 0;
     for (size_t i = 0; i < play->host->sent_count; i++) {
-        Polos__V1__ServerMessage *message = simulated_call_sent(play->host, i);
-        count += message->message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME ? 1 : 0;
-        free_message(message);
+        Polos__V1__ToolServiceConnectResponse *envelope = simulated_call_sent(play->host, i);
+        for (size_t j = 0; j < envelope->n_messages; j++) {
+            count += envelope->messages[j]->message_case ==
+                     POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
+        }
+        free_message(envelope);
     }
     return count;
 }
@@ -139,8 +141,8 @@ static void a_suspension_is_answered_once(void **state)
     free_message(one);
     assert_int_equal(resume(&play, "approve"), 'a');
     Polos__V1__ServerMessage *outcome = outcome_of(&play, "approve");
-    assert_non_null(strstr(outcome->outcome->outcome->value_json, "{\"yes\": true}"));
-    assert_non_null(strstr(outcome->outcome->outcome->value_json, "\"ann\""));
+    assert_non_null(strstr(outcome->step_result->step->outcome->value_json, "{\"yes\": true}"));
+    assert_non_null(strstr(outcome->step_result->step->outcome->value_json, "\"ann\""));
     free_message(outcome);
     assert_int_equal(count_outcomes(&play), 1);
     order_suspend(&play, "approve"); /* The same order: the outcome comes again. */
@@ -514,13 +516,13 @@ static void children_are_found_by_their_parent(void **state)
     spec.kind = POLOS__V1__RUN_KIND__RUN_KIND_WORKFLOW;
     spec.name = (char *)"other";
     Polos__V1__RunSpec *specs[] = {&spec, &spec};
-    Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
-    invoke.children = specs;
-    invoke.n_children = COUNT_OF(specs);
+    Polos__V1__StartRuns invoke = POLOS__V1__START_RUNS__INIT;
+    invoke.runs = specs;
+    invoke.n_runs = COUNT_OF(specs);
     invoke.wait = true;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_INVOKE;
-    order.invoke = &invoke;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_START_RUNS;
+    order.start_runs = &invoke;
     say_order(&play, "both", &order);
     Polos__V1__RunServiceListRequest list = POLOS__V1__RUN_SERVICE_LIST_REQUEST__INIT;
     Polos__V1__RunFilter filter = POLOS__V1__RUN_FILTER__INIT;
@@ -557,9 +559,10 @@ static void a_cancelled_run_cleans_up(void **state)
     assert_true(asked->run->cancelling);
     assert_null(asked->run->error);
     free_message(asked);
-    Polos__V1__ServerMessage *told = last_of(play.host, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL);
+    Polos__V1__ServerMessage *told =
+        last_of(play.host, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK);
     assert_non_null(told);
-    assert_string_equal(told->cancel->task_id, play.given->task->task_id);
+    assert_string_equal(told->cancel_task->task_id, play.given->task->task_id);
     free_message(told);
     Polos__V1__TaskError error = POLOS__V1__TASK_ERROR__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
@@ -568,14 +571,14 @@ static void a_cancelled_run_cleans_up(void **state)
     Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
     done.task_id = play.given->task->task_id;
     done.epoch = play.given->task->epoch;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
     done.outcome = &outcome;
     done.cancelled = true;
     done.state_json = (char *)"{\"swept\": true}";
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = ++play.seq;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     message.task_done = &done;
-    simulated_call_message(play.host, &message.base);
+    say_message(play.host, ++play.seq, &message);
     world_rounds(&play.world);
     Polos__V1__RunServiceGetResponse *got;
     Polos__V1__Run *run = get_run(&play, &got);
@@ -594,16 +597,15 @@ static void an_order_that_makes_no_sense_is_refused(void **state)
     struct play play;
     play_init(&play);
     Polos__V1__Sleep sleep = POLOS__V1__SLEEP__INIT;
-    Polos__V1__Order order = POLOS__V1__ORDER__INIT;
-    order.order_case = POLOS__V1__ORDER__ORDER_SLEEP;
+    Polos__V1__StepRequest order = POLOS__V1__STEP_REQUEST__INIT;
+    order.request_case = POLOS__V1__STEP_REQUEST__REQUEST_SLEEP;
     order.sleep = &sleep;
     say_order(&play, "nap", &order);
     Polos__V1__ServerMessage *refused =
         last_of(play.host, POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED);
     assert_non_null(refused);
     assert_string_equal(refused->refused->reason, "INVALID_FIELD");
-    assert_string_equal(refused->refused->message,
-                        "order.sleep.until_ms: 0 is not in 1 to 253402300799999");
+    assert_string_equal(refused->refused->message, "step_request.sleep: set duration or until");
     assert_string_equal(refused->refused->task_id, play.given->task->task_id);
     free_message(refused);
     assert_int_equal(play.host->finishes, 0);

@@ -163,28 +163,48 @@ struct simulated_call *world_connect_host(struct world *world)
     Polos__V1__WorkflowDefinition flow = POLOS__V1__WORKFLOW_DEFINITION__INIT;
     flow.id = (char *)"flow";
     Polos__V1__WorkflowDefinition *flows[] = {&flow};
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    offers.workflows = flows;
+    offers.n_workflows = 1;
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
+    hello.protocol = 1;
     hello.host_id = (char *)"host-1";
     hello.slots = 1;
-    hello.workflows = flows;
-    hello.n_workflows = 1;
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
-    message.hello = &hello;
-    simulated_call_message(call, &message.base);
+    hello.offers = &offers;
+    say_hello(call, &hello);
     return call;
+}
+
+void say_hello(struct simulated_call *call, Polos__V1__Hello *hello)
+{
+    Polos__V1__ToolServiceConnectRequest envelope = POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
+    envelope.hello = hello;
+    simulated_call_message(call, &envelope.base);
+}
+
+void say_message(struct simulated_call *call, uint64_t seq, Polos__V1__HostMessage *message)
+{
+    Polos__V1__ToolServiceConnectRequest envelope = POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
+    envelope.first_seq = seq;
+    envelope.n_messages = message == NULL ? 0 : 1;
+    envelope.messages = &message;
+    simulated_call_message(call, &envelope.base);
 }
 
 Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind)
 {
-    for (size_t i = call->sent_count; i-- > 0;) {
-        Polos__V1__ServerMessage *message = simulated_call_sent(call, i);
-        if ((int)message->message_case == kind) {
-            return message;
+    Polos__V1__ServerMessage *found = NULL;
+    for (size_t i = call->sent_count; i-- > 0 && found == NULL;) {
+        Polos__V1__ToolServiceConnectResponse *envelope = simulated_call_sent(call, i);
+        for (size_t j = envelope->n_messages; j-- > 0 && found == NULL;) {
+            if ((int)envelope->messages[j]->message_case == kind) {
+                found = envelope->messages[j];
+                envelope->messages[j] = envelope->messages[--envelope->n_messages];
+            }
         }
-        free_message(message);
+        free_message(envelope);
     }
-    return NULL;
+    return found;
 }
 
 void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,
@@ -196,10 +216,10 @@ void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uin
     Polos__V1__TaskDone done = POLOS__V1__TASK_DONE__INIT;
     done.task_id = task->task_id;
     done.epoch = task->epoch;
+    done.result_case = POLOS__V1__TASK_DONE__RESULT_OUTCOME;
     done.outcome = &outcome;
     Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
-    message.seq = seq;
     message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE;
     message.task_done = &done;
-    simulated_call_message(call, &message.base);
+    say_message(call, seq, &message);
 }

@@ -5,7 +5,7 @@
 #ifndef TESTS_UNIT_API_WORLD_H
 #define TESTS_UNIT_API_WORLD_H
 
-#include "polos/v1/tools.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "service/llm/provider.h"
 #include "service/reads/reads.h"
 #include "storage/store.h"
@@ -46,6 +46,10 @@ void free_message(void *message);
 void world_start_workflow(struct world *world, char ret[UUID_TEXT_BYTES]);
 /* A host that offers the workflow "flow". */
 struct simulated_call *world_connect_host(struct world *world);
+/* The first envelope of a stream. */
+void say_hello(struct simulated_call *call, Polos__V1__Hello *hello);
+/* An envelope of this message; NULL: of none. */
+void say_message(struct simulated_call *call, uint64_t seq, Polos__V1__HostMessage *message);
 /* The newest message of that kind; NULL: none. */
 Polos__V1__ServerMessage *last_of(const struct simulated_call *call, int kind);
 void say_task_done(struct simulated_call *call, const Polos__V1__Task *task, uint64_t seq,

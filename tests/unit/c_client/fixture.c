@@ -89,34 +89,48 @@ static const struct polos_session_events events = {welcomed, given, ready, drain
 
 /* ---- what the server says ---- */
 
+static bool receive_message(struct fixture *fixture, uint64_t seq, uint64_t ack,
+                            Polos__V1__ServerMessage *message)
+{
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
+    envelope.first_seq = seq;
+    envelope.ack = ack;
+    envelope.n_messages = 1;
+    envelope.messages = &message;
+    return polos_session_receive(fixture->session, &envelope);
+}
+
 static bool receive(struct fixture *fixture, uint64_t seq, uint64_t ack,
                     Polos__V1__ServerMessage__MessageCase message_case, void *body)
 {
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
-    message.seq = seq;
-    message.ack = ack;
     message.message_case = message_case;
-    message.welcome = body; /* A union of pointers. */
-    return polos_session_receive(fixture->session, &message);
+    message.task = body; /* A union of pointers. */
+    return receive_message(fixture, seq, ack, &message);
 }
 
 bool fixture_receive_ack(struct fixture *fixture, uint64_t ack)
 {
-    return receive(fixture, 0, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE__NOT_SET, NULL);
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
+    envelope.ack = ack;
+    return polos_session_receive(fixture->session, &envelope);
 }
 
 bool fixture_receive_welcome(struct fixture *fixture, const char *name, bool resumed, uint64_t ack,
                              const char *lost)
 {
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
     Polos__V1__HeldTask held = POLOS__V1__HELD_TASK__INIT;
     Polos__V1__HeldTask *helds[] = {&held};
-    welcome.session = (char *)name;
+    welcome.host_token = (char *)name;
     welcome.resumed = resumed;
     held.task_id = (char *)lost;
     welcome.n_lost = lost == NULL ? 0 : 1;
     welcome.lost = helds;
-    return receive(fixture, 0, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME, &welcome);
+    envelope.ack = ack;
+    envelope.welcome = &welcome;
+    return polos_session_receive(fixture->session, &envelope);
 }
 
 /* The session keeps the task it is given; the others are freed here. */
@@ -124,11 +138,9 @@ static bool receive_whole_task(struct fixture *fixture, uint64_t seq, const Polo
 {
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
     uint8_t packed[512];
-    message.seq = seq;
-    message.ack = fixture->ack;
     message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
     message.task = polos__v1__task__unpack(NULL, polos__v1__task__pack(task, packed), packed);
-    bool is_fine = polos_session_receive(fixture->session, &message);
+    bool is_fine = receive_message(fixture, seq, fixture->ack, &message);
     if (message.message_case == POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK) {
         polos__v1__task__free_unpacked(message.task, NULL);
     }
@@ -147,7 +159,8 @@ bool fixture_receive_task_with(struct fixture *fixture, uint64_t seq, const char
     outcome.value_json = (char *)"true";
     for (size_t i = 0; i < steps + orders; i++) {
         polos__v1__settled_step__init(&all[i]);
-        all[i].is_order = i >= steps;
+        all[i].kind = i >= steps ? POLOS__V1__STEP_KIND__STEP_KIND_SLEEP
+                                 : POLOS__V1__STEP_KIND__STEP_KIND_CODE;
         all[i].key = (char *)(i < steps ? "before" : "asked");
         all[i].outcome = &outcome;
         pointers[i] = &all[i];
@@ -170,40 +183,41 @@ bool fixture_receive_task(struct fixture *fixture, uint64_t seq, const char *id,
 bool fixture_receive_outcome(struct fixture *fixture, uint64_t seq, uint64_t ack, const char *id,
                              const char *key)
 {
-    Polos__V1__Outcome message = POLOS__V1__OUTCOME__INIT;
+    Polos__V1__StepResult message = POLOS__V1__STEP_RESULT__INIT;
+    Polos__V1__SettledStep step = POLOS__V1__SETTLED_STEP__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
     outcome.value_json = (char *)"true";
     message.task_id = (char *)id;
-    message.key = (char *)key;
-    message.outcome = &outcome;
-    return receive(fixture, seq, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME, &message);
+    message.step = &step;
+    step.key = (char *)key;
+    step.outcome = &outcome;
+    return receive(fixture, seq, ack, POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT, &message);
 }
 
 bool fixture_receive_more(struct fixture *fixture, uint64_t seq, const char *id, bool is_task)
 {
     Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
     Polos__V1__Task task = POLOS__V1__TASK__INIT;
-    Polos__V1__Outcome outcome = POLOS__V1__OUTCOME__INIT;
+    Polos__V1__StepResult result = POLOS__V1__STEP_RESULT__INIT;
     uint8_t packed[512];
-    task.task_id = outcome.task_id = (char *)id;
+    task.task_id = result.task_id = (char *)id;
     task.epoch = 1;
-    task.has_more = outcome.has_more = true;
-    message.seq = seq;
+    task.has_more = result.has_more = true;
     if (is_task) {
         message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
         message.task = polos__v1__task__unpack(NULL, polos__v1__task__pack(&task, packed), packed);
     } else {
-        message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
-        message.outcome =
-            polos__v1__outcome__unpack(NULL, polos__v1__outcome__pack(&outcome, packed), packed);
+        message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
+        message.step_result = polos__v1__step_result__unpack(
+            NULL, polos__v1__step_result__pack(&result, packed), packed);
     }
-    return polos_session_receive(fixture->session, &message); /* Which takes the body. */
+    return receive_message(fixture, seq, 0, &message); /* Which takes the body. */
 }
 
 bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t first, bool is_last)
 {
-    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
     Polos__V1__TaskFacts facts = POLOS__V1__TASK_FACTS__INIT;
     Polos__V1__SettledStep fact = POLOS__V1__SETTLED_STEP__INIT;
     Polos__V1__SettledStep *pointers[] = {&fact};
@@ -217,7 +231,8 @@ bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t fir
     fact.outcome = &outcome;
     fact.is_child = !is_last;
     fact.child_index = 1 - first;
-    fact.is_order = fact.has_children = is_last;
+    fact.kind = POLOS__V1__STEP_KIND__STEP_KIND_CHILDREN;
+    fact.has_children = is_last;
     facts.task_id = (char *)id;
     facts.epoch = 1;
     facts.first = first;
@@ -225,22 +240,29 @@ bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t fir
     facts.facts = pointers;
     facts.is_last = is_last;
     facts.state_json = (char *)"{}";
-    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK_FACTS;
-    message.task_facts =
+    envelope.facts =
         polos__v1__task_facts__unpack(NULL, polos__v1__task_facts__pack(&facts, packed), packed);
-    bool is_fine = polos_session_receive(fixture->session, &message);
-    polos__v1__task_facts__free_unpacked(message.task_facts, NULL);
+    bool is_fine = polos_session_receive(fixture->session, &envelope);
+    polos__v1__task_facts__free_unpacked(envelope.facts, NULL);
     return is_fine;
 }
 
-bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
-                            const char *cause)
+bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch)
 {
     Polos__V1__CancelTask message = POLOS__V1__CANCEL_TASK__INIT;
     message.task_id = (char *)id;
     message.epoch = epoch;
-    message.cause = (char *)cause;
-    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL, &message);
+    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_CANCEL_TASK, &message);
+}
+
+bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
+                          Polos__V1__StopTask__Reason reason)
+{
+    Polos__V1__StopTask message = POLOS__V1__STOP_TASK__INIT;
+    message.task_id = (char *)id;
+    message.epoch = epoch;
+    message.reason = reason;
+    return receive(fixture, seq, 0, POLOS__V1__SERVER_MESSAGE__MESSAGE_STOP_TASK, &message);
 }
 
 bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t refused_seq,
@@ -250,6 +272,7 @@ bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t ref
     refused.refused_seq = refused_seq;
     refused.reason = (char *)reason;
     refused.message = (char *)"no";
+    refused.task_is_gone = strcmp(reason, "STALE_EPOCH") == 0;
     return receive(fixture, seq, refused_seq, POLOS__V1__SERVER_MESSAGE__MESSAGE_REFUSED, &refused);
 }
 
@@ -257,7 +280,6 @@ bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t ref
 
 static void write_message(const Polos__V1__HostMessage *message, char *log)
 {
-    note(log, "%d^%d ", (int)message->seq, (int)message->ack);
     if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE) {
         note(log, "step %s#%u e%u;", message->step_done->key, message->step_done->number,
              message->step_done->epoch);
@@ -268,34 +290,48 @@ static void write_message(const Polos__V1__HostMessage *message, char *log)
              message->task_done->cancelled ? " cancelled"
              : is_error                    ? " error"
                                            : "");
-    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER) {
-        note(log, "request %s(%d) e%u;", message->order->key, (int)message->order->order_case,
-             message->order->epoch);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_REQUEST) {
+        note(log, "request %s(%d) e%u;", message->step_request->key,
+             (int)message->step_request->request_case, message->step_request->epoch);
     } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_PARK) {
-        note(log, "park e%u seen %u;", message->park->epoch, message->park->outcomes_seen);
-    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_DELTA) {
-        note(log, "delta %s;", message->delta->text);
+        note(log, "park e%u seen %u;", message->park->epoch, message->park->results_seen);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE) {
+        note(log, "release e%u %s;", message->release->epoch, message->release->cause);
     } else {
-        note(log, "(%d);", (int)message->message_case);
+        note(log, "drain%s;", message->drain->release_all ? " all" : "");
+    }
+}
+
+static void write_envelope(const Polos__V1__ToolServiceConnectRequest *envelope, char *log)
+{
+    for (size_t i = 0; i < envelope->n_deltas; i++) {
+        note(log, "delta %s;", envelope->deltas[i]->text);
+    }
+    for (size_t i = 0; i < envelope->n_messages; i++) {
+        note(log, "%d^%d ", (int)(envelope->first_seq + i), (int)envelope->ack);
+        write_message(envelope->messages[i], log);
+    }
+    if (envelope->n_messages + envelope->n_deltas == 0) {
+        note(log, "^%d;", (int)envelope->ack);
     }
 }
 
 void fixture_expect_said(struct fixture *fixture, const char *expected)
 {
-    struct polos_session_message message;
+    static struct polos_session_envelope envelope;
     char said[LOG_BYTES] = "";
-    while (polos_session_next(fixture->session, &message)) {
-        write_message(&message.message, said);
+    while (polos_session_next(fixture->session, &envelope)) {
+        write_envelope(&envelope.envelope, said);
     }
     assert_string_equal(said, expected);
 }
 
-static void write_hello(void *context, const Polos__V1__HostMessage *message)
+static void write_hello(void *context, const Polos__V1__ToolServiceConnectRequest *envelope)
 {
     struct fixture *fixture = context;
-    const Polos__V1__Hello *hello = message->hello;
+    const Polos__V1__Hello *hello = envelope->hello;
     fixture->hello[0] = '\0';
-    note(fixture->hello, "%d session=%s", (int)message->ack, hello->session);
+    note(fixture->hello, "%d session=%s", (int)envelope->ack, hello->host_token);
     for (size_t i = 0; i < hello->n_held; i++) {
         note(fixture->hello, " %s/%u", hello->held[i]->task_id, hello->held[i]->epoch);
     }

@@ -41,12 +41,13 @@ bool fixture_receive_task(struct fixture *fixture, uint64_t seq, const char *id,
                           size_t steps);
 bool fixture_receive_outcome(struct fixture *fixture, uint64_t seq, uint64_t ack, const char *id,
                              const char *key);
-/* A Task or an Outcome of which TaskFacts follow. */
+/* A Task or a StepResult of which TaskFacts follow. */
 bool fixture_receive_more(struct fixture *fixture, uint64_t seq, const char *id, bool is_task);
 /* Fact 0 is child 1 of "children", fact 1 its child 0; the last one is their step request. */
 bool fixture_receive_facts(struct fixture *fixture, const char *id, uint32_t first, bool is_last);
-bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
-                            const char *cause);
+bool fixture_receive_cancel(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch);
+bool fixture_receive_stop(struct fixture *fixture, uint64_t seq, const char *id, uint32_t epoch,
+                          Polos__V1__StopTask__Reason reason);
 bool fixture_receive_refused(struct fixture *fixture, uint64_t seq, uint64_t refused_seq,
                              const char *reason);
 void fixture_expect_said(struct fixture *fixture, const char *expected);

@@ -156,37 +156,51 @@ static void work(struct peer *peer)
 
 /* ---- what the server says ---- */
 
-static void deliver(struct peer *peer, Polos__V1__ServerMessage *message)
+static void deliver_envelope(struct peer *peer,
+                             const Polos__V1__ToolServiceConnectResponse *envelope)
 {
-    size_t bytes = polos__v1__server_message__get_packed_size(message);
-    uint8_t *packed = malloc(bytes);
+    size_t bytes = polos__v1__tool_service_connect_response__get_packed_size(envelope);
+    uint8_t *packed = malloc(bytes + 1);
     assert_non_null(packed);
-    polos__v1__server_message__pack(message, packed);
-    Polos__V1__ServerMessage *copy = polos__v1__server_message__unpack(NULL, bytes, packed);
+    polos__v1__tool_service_connect_response__pack(envelope, packed);
+    Polos__V1__ToolServiceConnectResponse *copy =
+        polos__v1__tool_service_connect_response__unpack(NULL, bytes, packed);
     assert_true(polos_session_receive(peer->session, copy));
-    polos__v1__server_message__free_unpacked(copy, NULL);
+    polos__v1__tool_service_connect_response__free_unpacked(copy, NULL);
     free(packed);
 }
 
-static void deliver_outcome(struct peer *peer, Polos__V1__ServerMessage *message,
-                            const struct peer_said *said)
+static void deliver(struct peer *peer, uint64_t seq, Polos__V1__ServerMessage *message)
 {
-    Polos__V1__Outcome body = POLOS__V1__OUTCOME__INIT;
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
+    envelope.first_seq = seq;
+    envelope.ack = peer->dealt;
+    envelope.n_messages = message == NULL ? 0 : 1;
+    envelope.messages = &message;
+    deliver_envelope(peer, &envelope);
+}
+
+static void deliver_outcome(struct peer *peer, uint64_t seq, const struct peer_said *said)
+{
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__StepResult body = POLOS__V1__STEP_RESULT__INIT;
+    Polos__V1__SettledStep step = POLOS__V1__SETTLED_STEP__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
     char key[8];
     snprintf(key, sizeof(key), "%u", said->deed);
     outcome.result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
-    outcome.value_json = body.key = key;
+    outcome.value_json = step.key = key;
     body.task_id = peer->tasks[said->task].id;
-    body.outcome = &outcome;
-    message->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_OUTCOME;
-    message->outcome = &body;
-    deliver(peer, message);
+    step.outcome = &outcome;
+    body.step = &step;
+    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
+    message.step_result = &body;
+    deliver(peer, seq, &message);
 }
 
-static void deliver_task(struct peer *peer, Polos__V1__ServerMessage *message,
-                         const struct peer_said *said)
+static void deliver_task(struct peer *peer, uint64_t seq, const struct peer_said *said)
 {
+    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
     const struct peer_task *known = &peer->tasks[said->task];
     Polos__V1__Task body = POLOS__V1__TASK__INIT;
     Polos__V1__TaskOutcome outcome = POLOS__V1__TASK_OUTCOME__INIT;
@@ -198,7 +212,8 @@ static void deliver_task(struct peer *peer, Polos__V1__ServerMessage *message,
             snprintf(keys[i], sizeof(keys[i]), "%u", i);
             polos__v1__settled_step__init(&steps[i]);
             steps[i].key = keys[i];
-            steps[i].is_order = i % 2 == 1;
+            steps[i].kind = i % 2 == 1 ? POLOS__V1__STEP_KIND__STEP_KIND_SLEEP
+                                       : POLOS__V1__STEP_KIND__STEP_KIND_CODE;
             steps[i].outcome = &outcome;
             pointers[body.n_steps++] = &steps[i];
         }
@@ -207,21 +222,18 @@ static void deliver_task(struct peer *peer, Polos__V1__ServerMessage *message,
     body.epoch = known->epoch;
     body.settled_count = known->steps;
     body.steps = pointers;
-    message->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
-    message->task = &body;
-    deliver(peer, message);
+    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK;
+    message.task = &body;
+    deliver(peer, seq, &message);
 }
 
 static void deliver_said(struct peer *peer, uint64_t seq)
 {
     const struct peer_said *said = &peer->said[seq - 1];
-    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
-    message.seq = seq;
-    message.ack = peer->dealt;
     if (said->is_outcome) {
-        deliver_outcome(peer, &message, said);
+        deliver_outcome(peer, seq, said);
     } else {
-        deliver_task(peer, &message, said);
+        deliver_task(peer, seq, said);
     }
 }
 
@@ -275,14 +287,14 @@ static void hear_step(struct peer *peer, const Polos__V1__StepDone *done)
     }
 }
 
-static void hear_order(struct peer *peer, const Polos__V1__Order *order)
+static void hear_order(struct peer *peer, const Polos__V1__StepRequest *order)
 {
     struct peer_task *task = task_of(peer, order->task_id);
     unsigned deed = (unsigned)atoi(order->key);
     if (order->epoch != task->epoch) {
         return;
     }
-    assert_int_equal(order->sleep->until_ms, 1);
+    assert_int_equal(order->sleep->duration->nanos, 1000000);
     assert_int_equal(task->deeds[deed - 1], SETTLED);
     if (task->deeds[deed] == SETTLED) {
         answer(peer, task, deed);
@@ -297,26 +309,25 @@ static void hear_park(struct peer *peer, const Polos__V1__Park *park)
     if (park->epoch != task->epoch || task->is_parked) {
         return;
     }
-    assert_true(park->outcomes_seen <= outcomes_of(task));
-    if (outcomes_of(task) > park->outcomes_seen) {
+    assert_true(park->results_seen <= outcomes_of(task));
+    if (outcomes_of(task) > park->results_seen) {
         give(peer, task);
     } else {
         task->is_parked = true;
     }
 }
 
-static void hear(struct peer *peer, const Polos__V1__HostMessage *message)
+static void hear(struct peer *peer, uint64_t seq, const Polos__V1__HostMessage *message)
 {
-    if (message->seq == 0 || message->seq <= peer->dealt) {
+    if (seq <= peer->dealt) {
         return;
     }
-    assert_int_equal(message->seq, peer->dealt + 1);
-    peer->dealt = message->seq;
-    peer->told = message->ack > peer->told ? message->ack : peer->told;
+    assert_int_equal(seq, peer->dealt + 1);
+    peer->dealt = seq;
     if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_DONE) {
         hear_step(peer, message->step_done);
-    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_ORDER) {
-        hear_order(peer, message->order);
+    } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_STEP_REQUEST) {
+        hear_order(peer, message->step_request);
     } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_PARK) {
         hear_park(peer, message->park);
     } else if (message->message_case == POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE) {
@@ -328,13 +339,19 @@ static void hear(struct peer *peer, const Polos__V1__HostMessage *message)
 
 static void hear_all(struct peer *peer)
 {
-    struct polos_session_message message;
-    while (!peer->is_cut && polos_session_next(peer->session, &message)) {
+    static struct polos_session_envelope next;
+    const Polos__V1__ToolServiceConnectRequest *envelope = &next.envelope;
+    while (!peer->is_cut && polos_session_next(peer->session, &next)) {
         if (draw(peer, 20) == 0) {
             peer->is_cut = true; /* This one and all after it are lost. */
             return;
         }
-        hear(peer, &message.message);
+        bool has_messages = envelope->n_messages > 0;
+        assert_int_equal(envelope->first_seq != 0, has_messages);
+        peer->told = envelope->ack > peer->told && has_messages ? envelope->ack : peer->told;
+        for (size_t i = 0; i < envelope->n_messages; i++) {
+            hear(peer, envelope->first_seq + i, envelope->messages[i]);
+        }
     }
 }
 
@@ -371,10 +388,10 @@ static void forget(struct peer *peer)
 }
 
 /* A new session: tasks that Hello does not name are given out again. */
-static void hear_hello(void *context, const Polos__V1__HostMessage *message)
+static void hear_hello(void *context, const Polos__V1__ToolServiceConnectRequest *message)
 {
     struct peer *peer = context;
-    peer->is_known = peer->sessions > 0 && strcmp(message->hello->session, peer->name) == 0 &&
+    peer->is_known = peer->sessions > 0 && strcmp(message->hello->host_token, peer->name) == 0 &&
                      draw(peer, 10) > 0;
     if (peer->is_known) {
         return;
@@ -393,18 +410,17 @@ static void dial(struct peer *peer)
 {
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
     Polos__V1__Welcome welcome = POLOS__V1__WELCOME__INIT;
-    Polos__V1__ServerMessage message = POLOS__V1__SERVER_MESSAGE__INIT;
+    Polos__V1__ToolServiceConnectResponse envelope = POLOS__V1__TOOL_SERVICE_CONNECT_RESPONSE__INIT;
     polos_session_hello(peer->session, &hello, hear_hello, peer);
     peer->is_cut = draw(peer, 10) < 3;
     if (peer->is_cut) {
         return; /* Before Welcome arrived. */
     }
-    welcome.session = peer->name;
+    welcome.host_token = peer->name;
     welcome.resumed = peer->is_known;
-    message.ack = peer->dealt;
-    message.message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_WELCOME;
-    message.welcome = &welcome;
-    deliver(peer, &message);
+    envelope.ack = peer->dealt;
+    envelope.welcome = &welcome;
+    deliver_envelope(peer, &envelope);
     uint64_t sent = peer->sent;
     for (uint64_t seq = peer->told + 1; seq <= sent; seq++) {
         deliver_said(peer, seq);
@@ -433,9 +449,7 @@ static void turn(struct peer *peer)
     struct peer_task *next = &peer->tasks[draw(peer, TASKS)];
     hear_all(peer);
     if (!peer->is_cut && draw(peer, 10) < 7) {
-        Polos__V1__ServerMessage ack = POLOS__V1__SERVER_MESSAGE__INIT;
-        ack.ack = peer->dealt;
-        deliver(peer, &ack);
+        deliver(peer, 0, NULL);
     }
     if (!peer->is_cut && next->epoch == 0) {
         give(peer, next);

@@ -34,7 +34,7 @@ static void test_a_task_goes_from_given_to_durable(void **state)
     assert_true(fixture_step(&fixture, "a"));
     polos_task_progress(fixture.task, "half");
     polos_task_done(fixture.task, &fixture_value);
-    fixture_expect_said(&fixture, "1^1 step a#1 e1;0^1 delta half;2^1 done e1;");
+    fixture_expect_said(&fixture, "delta half;1^1 step a#1 e1;2^1 done e1;");
     assert_int_equal(polos_session_held(fixture.session), 1);
     assert_true(fixture_receive_ack(&fixture, 1));
     fixture_expect_log(&fixture, "given r.1;durable a;");
@@ -115,7 +115,7 @@ static void test_an_acknowledgement_is_owed_once(void **state)
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
     assert_true(polos_session_owes_ack(fixture.session));
     polos_session_ack(fixture.session);
-    fixture_expect_said(&fixture, "0^1 (0);");
+    fixture_expect_said(&fixture, "^1;");
     assert_false(polos_session_owes_ack(fixture.session));
     polos_task_done(fixture.task, &fixture_value);
     fixture_close(&fixture);
@@ -186,11 +186,14 @@ static void test_a_task_is_stopped_once(void **state)
     (void)state;
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 2, 0));
-    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 1, "deadline"));
+    assert_true(
+        fixture_receive_stop(&fixture, 2, "r.1", 1, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE));
     fixture_expect_log(&fixture, "given r.1;");
-    assert_true(fixture_receive_cancel(&fixture, 3, "r.1", 2, "deadline"));
-    assert_true(fixture_receive_cancel(&fixture, 4, "r.1", 2, "deadline"));
-    fixture_expect_log(&fixture, "stop r.1 deadline;");
+    assert_true(
+        fixture_receive_stop(&fixture, 3, "r.1", 2, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE));
+    assert_true(
+        fixture_receive_stop(&fixture, 4, "r.1", 2, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE));
+    fixture_expect_log(&fixture, "stop r.1 its time is up;");
     fixture_expect_said(&fixture, "");
     fixture_close(&fixture);
 }
@@ -266,15 +269,15 @@ static void test_a_drain_is_said_once_in_every_session(void **state)
     (void)state;
     fixture_open(&fixture);
     polos_session_drain(fixture.session, "over");
-    fixture_expect_said(&fixture, "1^0 (9);");
+    fixture_expect_said(&fixture, "1^0 drain;");
     fixture_dial(&fixture);
     assert_true(fixture_receive_welcome(&fixture, "s2", false, 0, NULL));
-    fixture_expect_said(&fixture, "1^0 (9);");
+    fixture_expect_said(&fixture, "1^0 drain;");
     assert_false(polos_session_is_settled(fixture.session));
     assert_true(fixture_receive_ack(&fixture, 1));
     fixture_dial(&fixture);
     assert_true(fixture_receive_welcome(&fixture, "s3", false, 0, NULL));
-    fixture_expect_said(&fixture, "1^0 (9);");
+    fixture_expect_said(&fixture, "1^0 drain;");
     fixture_close(&fixture);
 }
 

@@ -19,8 +19,8 @@ static void test_a_cancelled_task_may_clean_up(void **state)
     fixture.cleans_up = true;
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
     assert_true(fixture_request(&fixture, "a"));
-    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 1, "cancelled"));
-    assert_true(fixture_receive_cancel(&fixture, 3, "r.1", 1, "cancelled"));
+    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 1));
+    assert_true(fixture_receive_cancel(&fixture, 3, "r.1", 1));
     fixture_expect_log(&fixture, "given r.1;cancel r.1;");
     assert_true(fixture_step(&fixture, "tidy"));
     polos_task_cancelled(fixture.task, "the run was cancelled");
@@ -38,11 +38,12 @@ static void test_a_cancelled_task_without_cleanup_ends_by_itself(void **state)
     fixture_open(&fixture);
     fixture.holds_on = true;
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
-    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 1, "cancelled"));
+    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 1));
     fixture_expect_log(&fixture, "given r.1;stop r.1 cancelled;");
     assert_false(fixture_step(&fixture, "late"));
     assert_false(fixture_request(&fixture, "late"));
-    assert_true(fixture_receive_cancel(&fixture, 3, "r.1", 1, "lease lost"));
+    assert_true(fixture_receive_stop(&fixture, 3, "r.1", 1,
+                                     POLOS__V1__STOP_TASK__REASON__REASON_LEASE_LOST));
     polos_task_done(fixture.task, &fixture_value);
     fixture_expect_said(&fixture, "1^3 done e1 cancelled;");
     fixture_expect_log(&fixture, "");
@@ -56,7 +57,7 @@ static void test_a_task_may_come_to_be_cancelled(void **state)
     fixture_open(&fixture);
     fixture.cleans_up = fixture.is_cancelling = true;
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 2, 1));
-    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 2, "cancelled"));
+    assert_true(fixture_receive_cancel(&fixture, 2, "r.1", 2));
     fixture_expect_log(&fixture, "given r.1;cancel r.1;");
     polos_task_cancelled(fixture.task, "the run was cancelled");
     fixture_expect_said(&fixture, "1^2 done e2 cancelled;");
@@ -89,7 +90,7 @@ static void test_a_step_request_is_answered_once(void **state)
 static void test_step_requests_of_every_kind(void **state)
 {
     Polos__V1__Suspend suspend = POLOS__V1__SUSPEND__INIT;
-    Polos__V1__Invoke invoke = POLOS__V1__INVOKE__INIT;
+    Polos__V1__StartRuns start = POLOS__V1__START_RUNS__INIT;
     Polos__V1__AwaitEvent awaited = POLOS__V1__AWAIT_EVENT__INIT;
     Polos__V1__Publish publish = POLOS__V1__PUBLISH__INIT;
     struct fixture fixture;
@@ -97,10 +98,10 @@ static void test_step_requests_of_every_kind(void **state)
     fixture_open(&fixture);
     assert_true(fixture_receive_task(&fixture, 1, "r.1", 1, 0));
     assert_true(polos_request_suspend(fixture.task, "s", &suspend, fixture_came, NULL));
-    assert_true(polos_request_invoke(fixture.task, "i", &invoke, fixture_came, NULL));
+    assert_true(polos_request_start(fixture.task, "i", &start, fixture_came, NULL));
     assert_true(polos_request_await(fixture.task, "a", &awaited, fixture_came, NULL));
     assert_true(polos_request_publish(fixture.task, "p", &publish, fixture_came, NULL));
-    fixture_expect_said(&fixture, "1^1 request s(5) e1;2^1 request i(6) e1;3^1 request a(7) e1;"
+    fixture_expect_said(&fixture, "1^1 request s(5) e1;2^1 request i(7) e1;3^1 request a(6) e1;"
                                   "4^1 request p(8) e1;");
     polos_task_done(fixture.task, &fixture_value);
     fixture_close(&fixture);
@@ -119,8 +120,9 @@ static void test_a_refused_step_request_is_an_error(void **state)
     assert_true(fixture_receive_outcome(&fixture, 3, 1, "r.1", "a"));
     fixture_expect_log(&fixture, "");
     assert_true(fixture_request(&fixture, "b"));
-    assert_true(fixture_receive_cancel(&fixture, 4, "r.1", 1, "deadline"));
-    fixture_expect_log(&fixture, "TASK_STOPPED b;stop r.1 deadline;");
+    assert_true(
+        fixture_receive_stop(&fixture, 4, "r.1", 1, POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE));
+    fixture_expect_log(&fixture, "TASK_STOPPED b;stop r.1 its time is up;");
     fixture_close(&fixture);
 }
 

@@ -31,7 +31,10 @@ struct payload *wire_pack(const struct server_message *message)
         break;
     case SERVER_MESSAGE_CANCEL:
         wire.task = message->cancelled;
-        copy_text(wire.text, sizeof(wire.text), message->cause);
+        break;
+    case SERVER_MESSAGE_STOP:
+        wire.task = message->cancelled;
+        wire.stop = message->stop;
         break;
     case SERVER_MESSAGE_DRAIN:
         copy_text(wire.text, sizeof(wire.text), message->cause);
@@ -83,8 +86,8 @@ static bool link_has_room(const struct host_link *base)
     return !container_of(base, struct test_link, link)->is_full;
 }
 
-static const struct host_link_vtable test_link_vtable = {wire_pack, link_send, link_has_room,
-                                                         link_close};
+static const struct host_link_vtable test_link_vtable = {
+    .pack = wire_pack, .send = link_send, .has_room = link_has_room, .close = link_close};
 
 void link_init(struct test_link *link)
 {

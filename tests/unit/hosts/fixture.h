@@ -22,7 +22,8 @@ struct wire {
     uint64_t seq;
     uint64_t ack;
     enum server_message_kind kind;
-    struct held_task task; /* TASK, CANCEL, REFUSED, OUTCOME, FACTS. */
+    enum stop_reason stop; /* STOP. */
+    struct held_task task; /* TASK, CANCEL, STOP, REFUSED, OUTCOME, FACTS. */
     bool has_task;
     char token[33];
     bool resumed;

@@ -263,6 +263,7 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
         take_task(sim, host, wire);
         break;
     case SERVER_MESSAGE_CANCEL:
+    case SERVER_MESSAGE_STOP:
         take_cancel(host, wire);
         break;
     case SERVER_MESSAGE_OUTCOME:

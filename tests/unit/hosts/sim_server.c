@@ -9,8 +9,6 @@ void sim_host_id(const struct sim_link *link, char ret[16])
     snprintf(ret, 16, "h%u.%u", link->host, link->incarnation);
 }
 
-static const char interruption[] = "interrupted";
-
 static uint64_t hash_of_holder(uint32_t host, uint32_t incarnation)
 {
     struct sim_link link = {.host = host, .incarnation = incarnation};
@@ -32,9 +30,9 @@ static struct payload *pack(const struct server_message *message)
         wire.task = (struct held_task){message->task->task, message->task->epoch};
         wire.steps = (uint32_t)message->task->step_count;
         wire.is_interrupted = message->task->is_cancelling;
-    } else if (message->kind == SERVER_MESSAGE_CANCEL) {
+    } else if (message->kind == SERVER_MESSAGE_CANCEL || message->kind == SERVER_MESSAGE_STOP) {
         wire.task = message->cancelled;
-        wire.is_interrupted = str_is(message->cause, interruption);
+        wire.is_interrupted = message->kind == SERVER_MESSAGE_CANCEL;
     } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
         wire.task.task = message->outcome.task;
         wire.steps = (uint32_t)(message->outcome.key.ptr[0] - '0');
@@ -75,7 +73,8 @@ static bool has_room(const struct host_link *link)
     return true;
 }
 
-static const struct host_link_vtable vtable = {pack, send_down, has_room, close_link};
+static const struct host_link_vtable vtable = {
+    .pack = pack, .send = send_down, .has_room = has_room, .close = close_link};
 
 static void note_lost(void *context, const struct host_loss *loss)
 {
@@ -134,7 +133,7 @@ static void send_outcome(struct sim *sim, uint32_t task, uint32_t step)
 {
     char key = (char)('0' + step);
     struct outcome outcome = {.value = STR("null")};
-    hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), &outcome);
+    hosts_send_outcome(sim->hosts, sim_task_ref(task), str_make(&key, 1), SETTLED_SLEEP, &outcome);
 }
 
 static void tell_again(struct sim *sim, const struct sim_link *link)
@@ -152,7 +151,7 @@ static void tell_again(struct sim *sim, const struct sim_link *link)
             }
         }
         if (task->is_interrupted) {
-            hosts_interrupt(sim->hosts, ref, interruption);
+            hosts_interrupt(sim->hosts, ref, 1000);
         }
     }
 }
@@ -269,7 +268,7 @@ static void settle(struct sim *sim, uint32_t number)
 
 void sim_server_cancel(struct sim *sim, uint32_t number)
 {
-    hosts_cancel(sim->hosts, sim_task_ref(number), "run cancelled");
+    hosts_stop(sim->hosts, sim_task_ref(number), STOP_RUN_ENDED);
     settle(sim, number);
 }
 
@@ -283,7 +282,7 @@ void sim_server_interrupt(struct sim *sim, uint32_t number)
 {
     struct sim_task *task = &sim->tasks[number];
     task->is_interrupted = true;
-    hosts_interrupt(sim->hosts, sim_task_ref(number), interruption);
+    hosts_interrupt(sim->hosts, sim_task_ref(number), 1000);
     if (task->state == SIM_TASK_PARKED) {
         make_ready(sim, number);
     }

@@ -54,7 +54,7 @@ static void picks_the_least_busy(void **state)
     assert_false(hosts_is_offered(fixture.hosts, TASK_WORKFLOW, STR("b")));
     assert_ptr_equal(hosts_pick(fixture.hosts, TASK_WORKFLOW, STR("a"), HOSTS_ANY), other);
     hosts_release(fixture.hosts, task_number(999));
-    hosts_cancel(fixture.hosts, task_number(999), "nobody has it");
+    hosts_stop(fixture.hosts, task_number(999), STOP_RUN_ENDED);
     assert_int_equal(fixture_stats(&fixture).held, 5);
     fixture_fini(&fixture);
 }
@@ -95,12 +95,12 @@ static void reservations_take_slots(void **state)
     assert_int_equal(fixture_stats(&fixture).held, 1);
     /* A cancelled reservation is no business of the host's. */
     hosts_reserve(fixture.hosts, session, task_number(3), 1);
-    hosts_cancel(fixture.hosts, task_number(3), "run cancelled");
+    hosts_stop(fixture.hosts, task_number(3), STOP_RUN_ENDED);
     assert_true(link_is_quiet(&link));
-    hosts_cancel(fixture.hosts, task_number(1), "run cancelled");
-    const struct wire *cancel = link_next(&link, SERVER_MESSAGE_CANCEL);
+    hosts_stop(fixture.hosts, task_number(1), STOP_RUN_ENDED);
+    const struct wire *cancel = link_next(&link, SERVER_MESSAGE_STOP);
     assert_int_equal(cancel->task.epoch, 5);
-    assert_string_equal(cancel->text, "run cancelled");
+    assert_int_equal(cancel->stop, STOP_RUN_ENDED);
     assert_int_equal(fixture_stats(&fixture).held, 0);
     fixture_fini(&fixture);
 }
@@ -150,14 +150,13 @@ static void an_interrupted_task_stays_held(void **state)
     dispatch(&fixture, "a", 1, 4);
     link_next(&link, SERVER_MESSAGE_TASK);
     hosts_reserve(fixture.hosts, session, task_number(2), 1);
-    hosts_interrupt(fixture.hosts, task_number(2), "run cancelled"); /* It will say so itself. */
-    hosts_interrupt(fixture.hosts, task_number(999), "run cancelled");
+    hosts_interrupt(fixture.hosts, task_number(2), 1000); /* It will say so itself. */
+    hosts_interrupt(fixture.hosts, task_number(999), 1000);
     assert_true(link_is_quiet(&link));
-    hosts_interrupt(fixture.hosts, task_number(1), "run cancelled");
+    hosts_interrupt(fixture.hosts, task_number(1), 1000);
     const struct wire *cancel = link_next(&link, SERVER_MESSAGE_CANCEL);
     assert_int_equal(cancel->seq, 2);
     assert_int_equal(cancel->task.epoch, 4);
-    assert_string_equal(cancel->text, "run cancelled");
     assert_int_equal(fixture_stats(&fixture).held, 2);
     assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 1, 1, 4),
                      HOST_RECEIPT_COMMAND);

@@ -19,8 +19,8 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "polos/v1/agents.pb-c.h"
+#include "polos/v1/host.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
-#include "polos/v1/tools.pb-c.h"
 #include "service/base/utf8.h"
 #include "service/rpc/wire.h"
 
@@ -179,16 +179,16 @@ static void test_requests_arrive_in_any_number_of_pieces(void **state)
 static void test_wrong_text_is_named_by_its_path(void **state)
 {
     (void)state;
-    /* hello { tools { name: "\xff" } }: the path of a field two messages down. */
-    static const char bytes[] = "\x1a\x05\x22\x03\x0a\x01\xff";
+    /* hello { offers { tools { name: "\xff" } } }: the path of a field three messages down. */
+    static const char bytes[] = "\x0a\x07\x32\x05\x0a\x03\x0a\x01\xff";
     struct arena arena;
     const ProtobufCMessage *message = NULL;
     str field = STR_EMPTY;
     arena_init(&arena, wire_unpacked_bytes_max(4096));
-    status unpacked = unpack(&polos__v1__host_message__descriptor, bytes, sizeof(bytes) - 1, 1,
-                             &arena, &message, &field);
+    status unpacked = unpack(&polos__v1__tool_service_connect_request__descriptor, bytes,
+                             sizeof(bytes) - 1, 1, &arena, &message, &field);
     assert_int_equal(unpacked.code, CODE_INVALID_ARGUMENT);
-    assert_true(str_starts_with(field, STR("hello.tools.")));
+    assert_true(str_starts_with(field, STR("hello.offers.tools.")));
     assert_null(message);
     arena_fini(&arena);
 }
@@ -232,14 +232,16 @@ static void test_a_request_that_unfolds_is_refused(void **state)
     struct arena arena;
     const ProtobufCMessage *message = NULL;
     str field = STR_EMPTY;
-    char *bytes = xmalloc(4 + 2 * COUNT);
-    memcpy(bytes, "\x1a\xc0\xb8\x02", 4);
+    static const char head[] = "\x0a\xc4\xb8\x02\x32\xc0\xb8\x02"; /* hello { offers { */
+    size_t at = sizeof(head) - 1;
+    char *bytes = xmalloc(at + 2 * COUNT);
+    memcpy(bytes, head, at);
     for (size_t i = 0; i < COUNT; i++) {
-        memcpy(bytes + 4 + 2 * i, "\x22\x00", 2); /* An empty tool. */
+        memcpy(bytes + at + 2 * i, "\x0a\x00", 2); /* An empty tool. */
     }
     arena_init(&arena, wire_unpacked_bytes_max(2 * COUNT));
-    status unpacked = unpack(&polos__v1__host_message__descriptor, bytes, 4 + 2 * COUNT, 1, &arena,
-                             &message, &field);
+    status unpacked = unpack(&polos__v1__tool_service_connect_request__descriptor, bytes,
+                             at + 2 * COUNT, 1, &arena, &message, &field);
     assert_int_equal(unpacked.code, CODE_RESOURCE_EXHAUSTED);
     assert_true(arena.bytes <= arena.bytes_max + 65536); /* Up to a block more. */
     free(bytes);
@@ -253,21 +255,22 @@ static size_t pack_hello(uint8_t *ret, size_t room)
     Polos__V1__HeldTask task = POLOS__V1__HELD_TASK__INIT;
     Polos__V1__HeldTask *held[] = {&task};
     Polos__V1__Hello hello = POLOS__V1__HELLO__INIT;
-    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    Polos__V1__Offers offers = POLOS__V1__OFFERS__INIT;
+    Polos__V1__ToolServiceConnectRequest message = POLOS__V1__TOOL_SERVICE_CONNECT_REQUEST__INIT;
     workflow.id = (char *)"workflow";
     workflow.description = (char *)"caf\xc3\xa9";
     task.task_id = (char *)"task";
     task.epoch = 7;
     hello.host_id = (char *)"host";
-    hello.n_workflows = COUNT_OF(workflows);
-    hello.workflows = workflows;
+    offers.n_workflows = COUNT_OF(workflows);
+    offers.workflows = workflows;
+    hello.offers = &offers;
     hello.n_held = COUNT_OF(held);
     hello.held = held;
-    message.seq = 1;
-    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_HELLO;
+    message.first_seq = 1;
     message.hello = &hello;
-    assert_true(polos__v1__host_message__get_packed_size(&message) <= room);
-    return polos__v1__host_message__pack(&message, ret);
+    assert_true(polos__v1__tool_service_connect_request__get_packed_size(&message) <= room);
+    return polos__v1__tool_service_connect_request__pack(&message, ret);
 }
 
 /* Under the sanitizers this is the test of protobuf-c's unpacking into an arena as well. */
@@ -289,8 +292,8 @@ static void test_mutated_requests_are_taken_or_refused(void **state)
             bad[(size_t)rand_r(&seed) % len] = (uint8_t)rand_r(&seed);
         }
         size_t cut = rand_r(&seed) % 4 == 0 ? (size_t)rand_r(&seed) % len : len;
-        status unpacked =
-            unpack(&polos__v1__host_message__descriptor, bad, cut, 1, &arena, &message, &field);
+        status unpacked = unpack(&polos__v1__tool_service_connect_request__descriptor, bad, cut, 1,
+                                 &arena, &message, &field);
         assert_true(status_is_ok(unpacked) || unpacked.code == CODE_INVALID_ARGUMENT);
         assert_true(status_is_ok(unpacked) == (message != NULL));
         taken += message != NULL;

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..v1 import tools_pb2
+from ..v1 import steps_pb2
 from .names import class_path
 from .text import NotJsonError
 
@@ -27,7 +27,7 @@ class OutcomeTooLargeError(ValueError):
     """A step or a tool gave back more than one message holds."""
 
 
-def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
+def value_outcome(text: str, what: str) -> steps_pb2.TaskOutcome:
     """An outcome with a value; `what` names the step or tool for the error when it is too large."""
     size = len(text.encode())
     if size > VALUE_BYTES_MAX:
@@ -35,7 +35,7 @@ def value_outcome(text: str, what: str) -> tools_pb2.TaskOutcome:
             f"{what} gave back {size:,} bytes of JSON; at most {VALUE_BYTES_MAX:,} can be kept: "
             "store the data elsewhere and give back where it is"
         )
-    return tools_pb2.TaskOutcome(value_json=text)
+    return steps_pb2.TaskOutcome(value_json=text)
 
 
 def error_outcome(
@@ -43,9 +43,8 @@ def error_outcome(
     what: str,
     *,
     type: str = "",
-    retryable: bool = False,
     says: Says | None = None,
-) -> tools_pb2.TaskOutcome:
+) -> steps_pb2.TaskOutcome:
     """An outcome with an error: its class (or `type`), its text, its stack; of a group those of the
     first in it. `says` makes the text, text_of() if None. Whatever is given, there is an outcome.
     """
@@ -53,22 +52,21 @@ def error_outcome(
         told = _task_error(error, what, says or text_of)
     except BaseException as why:
         name = builtins.type(error).__name__
-        told = tools_pb2.TaskError(
+        told = steps_pb2.TaskError(
             type=name, message=f"{name}, of which {builtins.type(why).__name__} came when asked"
         )
     told.type = type or told.type
-    told.retryable = retryable
-    return tools_pb2.TaskOutcome(error=told)
+    return steps_pb2.TaskOutcome(error=told)
 
 
-def _task_error(error: BaseException, what: str, says: Says) -> tools_pb2.TaskError:
+def _task_error(error: BaseException, what: str, says: Says) -> steps_pb2.TaskError:
     first, *others = parts_of(error)
     message = says(first)
     if isinstance(first, NotJsonError):
         message = f"{what} gave back a value that has no JSON form: {message}"
     if others:
         message += f" (and {len(others)} more)"
-    return tools_pb2.TaskError(
+    return steps_pb2.TaskError(
         type=_name_of(builtins.type(first)),
         message=_clean(message)[:MESSAGE_CHARACTERS_MAX],
         stack=_tail(_clean(stack_of(error)), STACK_BYTES_MAX),

@@ -26,7 +26,7 @@ from ..types import (
     ToolResult,
     Usage,
 )
-from ..v1 import common_pb2, start_pb2, tools_pb2
+from ..v1 import common_pb2, start_pb2, steps_pb2
 from .starts import AgentInput, AgentRunConfig, StartOptions, agent_input, options_json
 
 
@@ -130,8 +130,10 @@ def batch_options(found: BatchWorkflowInput) -> StartOptions:
     )
 
 
-def order_of(key: str, children: list[Child], ctx: RunIdentity, wait: bool) -> tools_pb2.Order:
-    """The order for a step's children; session and user are inherited where not given."""
+def order_of(
+    key: str, children: list[Child], ctx: RunIdentity, wait: bool
+) -> steps_pb2.StepRequest:
+    """The request for a step's children; session and user are inherited where not given."""
     specs = []
     for child in children:
         options = start_pb2.StartOptions()
@@ -147,7 +149,7 @@ def order_of(key: str, children: list[Child], ctx: RunIdentity, wait: bool) -> t
                 **child.said,
             )
         )
-    return tools_pb2.Order(key=key, invoke=tools_pb2.Invoke(children=specs, wait=wait))
+    return steps_pb2.StepRequest(key=key, start_runs=steps_pb2.StartRuns(runs=specs, wait=wait))
 
 
 def handle_of(

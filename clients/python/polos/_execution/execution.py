@@ -22,7 +22,7 @@ from .._replay import ready
 from .._replay.machine import Begin, Diverged, Fact, Give, Output, Replay, ShowCancel
 from .._replay.ready import current_task, outside
 from ..errors import ExecutionCancelledError, NonDeterminismError, StepExecutionError
-from ..v1 import tools_pb2
+from ..v1 import host_pb2, steps_pb2
 from .parking import Parking
 from .state import State
 
@@ -33,6 +33,14 @@ DIAGNOSIS_SECONDS = 5.0  # how long code may leave the next fact unasked, for no
 CANCEL_PATIENCE_SECONDS = 10.0  # what a step at work may take when its run is cancelled
 UNWIND_SECONDS = 1.0  # what code that is stopped may take before it is cancelled as well
 
+_WORDS = {
+    steps_pb2.STEP_KIND_CODE: "step",
+    steps_pb2.STEP_KIND_SLEEP: "sleep",
+    steps_pb2.STEP_KIND_SUSPENSION: "suspend",
+    steps_pb2.STEP_KIND_EVENT: "event",
+    steps_pb2.STEP_KIND_CHILDREN: "children",
+    steps_pb2.STEP_KIND_AT_ONCE: "at once",
+}
 _WAITS = frozenset({"sleep", "suspend", "event", "invoke_and_wait"})
 
 
@@ -44,11 +52,11 @@ class Line(Protocol):
     """How an execution speaks to the server; what comes back is told to it by its host."""
 
     def step_done(
-        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str
     ) -> int:
         """The step's number; 0: nobody wants it."""
 
-    def order(self, task_id: str, order: tools_pb2.Order) -> bool:
+    def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         """False: nobody wants it."""
 
     def let_go(self, task_id: str) -> bool:
@@ -95,7 +103,7 @@ class Execution:
         failure: why it must not go on; None: it may.
     """
 
-    def __init__(self, task: tools_pb2.Task, line: Line, threshold: float) -> None:
+    def __init__(self, task: host_pb2.Task, line: Line, threshold: float) -> None:
         self.task_id = task.task_id
         self.state = State(task.state_json)
         self.parked = False
@@ -200,7 +208,7 @@ class Execution:
         if fact is not None:
             self._refuse(fact.key, error)
 
-    def settled(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
+    def settled(self, key: str, outcome: steps_pb2.TaskOutcome) -> None:
         """What an order asked for has come about."""
         self._replay.settle(Fact(key, "", False, outcome, _is_cancellation(outcome)))
         self._look_if_idle()
@@ -210,7 +218,7 @@ class Execution:
 
     # ---- what steps ask for ----
 
-    async def recall(self, key: str, kind: str) -> tools_pb2.TaskOutcome | None:
+    async def recall(self, key: str, kind: str) -> steps_pb2.TaskOutcome | None:
         """How the history says that a step ended, when it is its turn; None: the step is new.
 
         Raises ValueError for a bad key or one used before, CodeStopped when the code must not go
@@ -242,7 +250,7 @@ class Execution:
             self._busy -= 1
             self._parking.touch()
 
-    async def settle(self, key: str, outcome: tools_pb2.TaskOutcome) -> None:
+    async def settle(self, key: str, outcome: steps_pb2.TaskOutcome) -> None:
         """Returns when a step's outcome is on the server's disk, and it is its turn; called while
         working()."""
         self._check_alive()
@@ -260,7 +268,7 @@ class Execution:
                 self._due.remove(key)
                 self._busy += 1
 
-    async def order(self, order: tools_pb2.Order, kind: str) -> tools_pb2.TaskOutcome:
+    async def order(self, order: steps_pb2.StepRequest, kind: str) -> steps_pb2.TaskOutcome:
         """The outcome of an order that recall() said is new."""
         if kind not in _WAITS:
             with self.working():
@@ -285,7 +293,9 @@ class Execution:
 
     # ---- inside: asks ----
 
-    async def _ordered(self, order: tools_pb2.Order, *, is_wait: bool) -> tools_pb2.TaskOutcome:
+    async def _ordered(
+        self, order: steps_pb2.StepRequest, *, is_wait: bool
+    ) -> steps_pb2.TaskOutcome:
         self._check_alive()
         if not self._line.order(self.task_id, order):
             raise ExecutionCancelledError
@@ -293,7 +303,7 @@ class Execution:
         assert outcome is not None
         return outcome
 
-    async def _await(self, key: str, ask: _Ask) -> tools_pb2.TaskOutcome | None:
+    async def _await(self, key: str, ask: _Ask) -> steps_pb2.TaskOutcome | None:
         """What comes of an ask; the ask is given up when whoever awaits it is cancelled."""
         self._asks[key] = ask
         self._parking.touch()
@@ -310,7 +320,7 @@ class Execution:
         if outcome is _RELEASED:
             self._check_alive()
             raise self._end()
-        found: tools_pb2.TaskOutcome | None = outcome
+        found: steps_pb2.TaskOutcome | None = outcome
         return found
 
     def _refuse(self, key: str, error: StepExecutionError) -> None:
@@ -461,13 +471,14 @@ class Execution:
             ask.settle(_RELEASED)
 
 
-def _fact(step: tools_pb2.SettledStep) -> Fact:
+def _fact(step: steps_pb2.SettledStep) -> Fact:
     outcome = step.outcome
-    cancels = step.is_order and _is_cancellation(outcome)
-    return Fact(step.key, step.kind, not step.is_order, outcome, cancels)
+    word = _WORDS.get(step.kind, "step")
+    is_step = word == "step"
+    return Fact(step.key, word, is_step, outcome, not is_step and _is_cancellation(outcome))
 
 
-def _is_cancellation(outcome: tools_pb2.TaskOutcome) -> bool:
+def _is_cancellation(outcome: steps_pb2.TaskOutcome) -> bool:
     return outcome.WhichOneof("result") == "error" and outcome.error.type == "CANCELLED"
 
 

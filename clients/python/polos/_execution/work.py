@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import _keys
 from .._codec.outcomes import error_outcome, stack_of, text_and_place_of, whole_text_of
-from ..v1 import tools_pb2
+from ..v1 import steps_pb2
 from . import pool
 
 log = logging.getLogger("polos")
@@ -89,7 +89,7 @@ def warn_of(error: BaseException, what: str) -> None:
     log.warning("%s: %s\n%s", what, whole_text_of(error), stack_of(error).rstrip())
 
 
-def error_of_try(error: BaseException, key: str) -> tools_pb2.TaskOutcome:
+def error_of_try(error: BaseException, key: str) -> steps_pb2.TaskOutcome:
     """How a try ended that raised."""
     kind = "TIMEOUT" if isinstance(error, OutOfTimeError) else ""
     return error_outcome(error, f"step {key!r}", type=kind, says=text_and_place_of)

@@ -1,11 +1,12 @@
 """The host protocol without any I/O: numbers, acknowledgements, resume, held tasks.
 
-Messages go in, messages and events come out; the stream, the clock and the user's code are the
+Envelopes go in, envelopes and events come out; the stream, the clock and the user's code are the
 affair of host.py. A task is held from the moment it arrives until its TaskDone is acknowledged
 (which means: durable) or its Park is, it is stopped, or the server says it is lost; connections
 may come and go meanwhile. The surprising part: a task that comes again with a higher epoch while
 its code is still at work is not started twice. The work goes on, and its answers carry the new
-epoch. Orders without an outcome are said again in every new session: asking twice is asking once.
+epoch. Step requests without a result are said again in every new session: asking twice is asking
+once. All that was said when the stream takes more goes out in one envelope.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from ..v1 import agents_pb2, common_pb2, tools_pb2
+from google.protobuf import duration_pb2
+
+from ..v1 import agents_pb2, common_pb2, host_pb2, steps_pb2
 
 
 class ProtocolError(Exception):
@@ -25,7 +28,7 @@ class Offers:
     """What a host tells the server it has."""
 
     tools: tuple[agents_pb2.ToolDefinition, ...] = ()
-    workflows: tuple[tools_pb2.WorkflowDefinition, ...] = ()
+    workflows: tuple[host_pb2.WorkflowDefinition, ...] = ()
     agents: tuple[agents_pb2.AgentDefinition, ...] = ()
     queues: tuple[common_pb2.QueueDefinition, ...] = ()
 
@@ -44,7 +47,7 @@ class Welcomed:
 class TaskGiven:
     """Start working on this."""
 
-    task: tools_pb2.Task
+    task: host_pb2.Task
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class OrderSettled:
 
     task_id: str
     key: str
-    outcome: tools_pb2.TaskOutcome
+    outcome: steps_pb2.TaskOutcome
 
 
 @dataclass(frozen=True)
@@ -144,15 +147,21 @@ Event = (
     | ServerDraining
 )
 
-# Refusals after which nothing this host says about the task counts.
-_TASK_IS_GONE = frozenset({"STALE_EPOCH", "UNKNOWN_TASK", "TASK_SETTLED", "RUN_ENDED", "NOT_FOUND"})
-# CancelTask.cause of a run whose code may clean up; with any other the task is no longer wanted.
-CANCELLED = "cancelled"
+PROTOCOL = 1  # Hello.protocol
+MESSAGES_MAX = 1000  # in an envelope
+BYTES_MAX = 1 << 20  # of an envelope, unless one message is larger
+
+_STOPPED = {
+    host_pb2.StopTask.REASON_RUN_ENDED: "its run has ended",
+    host_pb2.StopTask.REASON_DEADLINE: "its time is up",
+    host_pb2.StopTask.REASON_LEASE_LOST: "the lease was lost",
+}
 
 
 @dataclass
 class _Sent:
-    message: tools_pb2.HostMessage
+    seq: int
+    message: host_pb2.HostMessage
     void: bool = False  # nobody waits for its acknowledgement
 
 
@@ -161,7 +170,7 @@ class _Held:
     epoch: int
     steps: int  # settled, those that came with the task included
     outcomes: set[str] = field(default_factory=set)  # keys of the orders known to be settled
-    open: dict[str, tools_pb2.Order] = field(default_factory=dict)  # orders without an outcome
+    open: dict[str, steps_pb2.StepRequest] = field(default_factory=dict)  # without a result
     seen: int | None = None  # outcomes the code has seen, once its host lets go of it
     parked: bool = False  # its Park was given
     done: bool = False  # its TaskDone was given
@@ -169,15 +178,15 @@ class _Held:
 
 @dataclass
 class _Partial:
-    """A Task or an Outcome whose pieces are on their way."""
+    """A Task or a StepResult whose pieces are on their way."""
 
     seq: int
-    body: tools_pb2.Task | tools_pb2.Outcome
+    body: host_pb2.Task | steps_pb2.StepResult
     facts: int = 0  # that came
-    steps: list[tools_pb2.SettledStep] = field(default_factory=list)
+    steps: list[steps_pb2.SettledStep] = field(default_factory=list)
     children: dict[str, dict[int, str]] = field(default_factory=dict)  # by key and place
 
-    def take(self, piece: tools_pb2.TaskFacts) -> None:
+    def take(self, piece: host_pb2.TaskFacts) -> None:
         """What a piece tells; the value of a wait is made of its children."""
         self.facts += len(piece.facts)
         for fact in piece.facts:
@@ -189,7 +198,7 @@ class _Partial:
                 places = self.children.pop(fact.key, {})
                 values = (places[place] for place in sorted(places))
                 fact.outcome.value_json = f"[{','.join(values)}]"
-            if isinstance(self.body, tools_pb2.Task):
+            if isinstance(self.body, host_pb2.Task):
                 self.body.steps.append(fact)
             else:
                 self.steps.append(fact)
@@ -199,7 +208,7 @@ class _Partial:
 class Session:
     """One host's side of ToolService.Connect.
 
-    Order: hello(); then receive() each message and send what take() gives; after the stream broke,
+    Order: hello(); then receive() each envelope and send what take() gives; after the stream broke,
     hello() again. take() gives nothing before Welcome has been received.
     """
 
@@ -208,7 +217,7 @@ class Session:
     slots: int
     offers: Offers
     user_agent: str = ""
-    name: str = ""  # Welcome.session
+    token: str = ""  # Welcome.host_token
     welcomed: bool = False  # on this stream
     _held: dict[str, _Held] = field(default_factory=dict)
     _sent: int = 0  # number of the last numbered message
@@ -216,77 +225,77 @@ class Session:
     _told: int = 0  # the acknowledgement the server has last been sent
     _partial: _Partial | None = None  # the message whose pieces are on their way
     _unacknowledged: deque[_Sent] = field(default_factory=deque)
-    _outgoing: deque[tools_pb2.HostMessage] = field(default_factory=deque)
+    _outgoing: deque[_Sent] = field(default_factory=deque)
+    _beat: bool = False  # an envelope is due, with or without messages
 
     # ---- the stream ----
 
-    def hello(self) -> tools_pb2.HostMessage:
-        """The first message of a stream, also when the offers have changed."""
+    def hello(self) -> host_pb2.ToolServiceConnectRequest:
+        """The first envelope of a stream, also when the offers have changed."""
         self.welcomed = False
         self._partial = None
+        self._beat = False
         self._outgoing.clear()
-        return tools_pb2.HostMessage(
-            ack=self._dealt if self.name else 0,
-            hello=tools_pb2.Hello(
+        return host_pb2.ToolServiceConnectRequest(
+            ack=self._dealt if self.token else 0,
+            hello=host_pb2.Hello(
+                protocol=PROTOCOL,
                 host_id=self.host_id,
+                host_token=self.token,
                 deployment=self.deployment,
                 slots=self.slots,
-                tools=self.offers.tools,
-                workflows=self.offers.workflows,
-                agents=self.offers.agents,
-                queues=self.offers.queues,
-                session=self.name,
+                offers=host_pb2.Offers(
+                    tools=self.offers.tools,
+                    workflows=self.offers.workflows,
+                    agents=self.offers.agents,
+                    queues=self.offers.queues,
+                ),
                 held=[
-                    tools_pb2.HeldTask(task_id=task_id, epoch=held.epoch)
+                    host_pb2.HeldTask(task_id=task_id, epoch=held.epoch)
                     for task_id, held in self._held.items()
                 ],
                 user_agent=self.user_agent,
             ),
         )
 
-    def receive(self, message: tools_pb2.ServerMessage) -> list[Event]:
-        """Deals with one message of the server. Raises ProtocolError when it makes no sense."""
-        kind = message.WhichOneof("message")
-        if kind == "welcome":
-            return self._receive_welcome(message)
-        if not self.welcomed:
-            raise ProtocolError(f"{kind or 'an acknowledgement'} came before Welcome")
+    def receive(self, envelope: host_pb2.ToolServiceConnectResponse) -> list[Event]:
+        """Deals with an envelope of the server. Raises ProtocolError when it makes no sense."""
         events: list[Event] = []
-        if kind == "refused" and self._is_new(message.seq):
-            events += self._receive_refused(message.refused)
-        events += self._acknowledged(message.ack)
-        if not self._is_new(message.seq):
-            return events
-        if message.seq:
-            self._dealt = message.seq
-            self._partial = None
-        if kind == "task_facts":
-            return events + self._receive_facts(message.task_facts)
-        if kind in ("task", "outcome") and getattr(message, kind).has_more:
-            self._dealt = message.seq - 1  # until its last piece is there
-            self._partial = _Partial(message.seq, getattr(message, kind))
-            return events
-        if kind == "task":
-            events += self._receive_task(message.task)
-        elif kind == "outcome":
-            events += self._receive_outcome(message.outcome)
-        elif kind == "cancel":
-            events += self._receive_cancel(message.cancel)
-        elif kind == "drain":
-            events.append(ServerDraining(message.drain.cause))
+        if envelope.HasField("welcome"):
+            events += self._receive_welcome(envelope.welcome, envelope.ack)
+        elif not self.welcomed:
+            raise ProtocolError("something came before Welcome")
+        numbered = list(enumerate(envelope.messages, envelope.first_seq))
+        for seq, message in numbered:
+            # Before the acknowledgement, which counts the refused message as dealt with.
+            if message.HasField("refused") and seq > self._dealt:
+                events += self._receive_refused(message.refused)
+        events += self._acknowledged(envelope.ack)
+        for seq, message in numbered:
+            if self._is_new(seq):
+                events += self._receive_message(seq, message)
+        if envelope.HasField("facts"):
+            events += self._receive_facts(envelope.facts)
         return events
 
-    def take(self) -> list[tools_pb2.HostMessage]:
-        """What is to be sent now, in order; each carries the acknowledgement that is due."""
-        if not self.welcomed:
-            return []
-        messages = list(self._outgoing)
-        self._outgoing.clear()
-        for message in messages:
-            message.ack = self._dealt
-        if messages:
-            self._told = self._dealt
-        return messages
+    def take(self) -> host_pb2.ToolServiceConnectRequest | None:
+        """What is to be sent now; None: nothing. What does not fit is taken next."""
+        if not self.welcomed or not (self._outgoing or self._beat):
+            return None
+        envelope = host_pb2.ToolServiceConnectRequest(ack=self._dealt)
+        if self._outgoing:
+            envelope.first_seq = self._outgoing[0].seq
+        size = 0
+        while self._outgoing and len(envelope.messages) < MESSAGES_MAX:
+            message = self._outgoing[0].message
+            size += message.ByteSize()
+            if envelope.messages and size > BYTES_MAX:
+                break
+            envelope.messages.append(message)
+            self._outgoing.popleft()
+        self._told = self._dealt
+        self._beat = False
+        return envelope
 
     @property
     def acknowledgement_due(self) -> bool:
@@ -295,29 +304,28 @@ class Session:
 
     def acknowledge(self) -> None:
         """Sends an acknowledgement alone, when one is due."""
-        if self.acknowledgement_due and not self._outgoing:
-            self._outgoing.append(tools_pb2.HostMessage())
+        self._beat |= self.acknowledgement_due
 
     # ---- the work ----
 
     def heartbeat(self) -> None:
         """Renews the leases."""
-        if self.welcomed:
-            self._outgoing.append(tools_pb2.HostMessage(heartbeat=tools_pb2.Heartbeat()))
+        self._beat = True
 
-    def drain(self, cause: str) -> None:
-        """Asks for no more tasks."""
-        self._queue(tools_pb2.HostMessage(drain=tools_pb2.Drain(cause=cause)))
+    def drain(self, cause: str, *, release_all: bool = False) -> None:
+        """Asks for no more tasks; `release_all`: gives those back that are held."""
+        drain = host_pb2.HostDrain(cause=cause, release_all=release_all)
+        self._queue(host_pb2.HostMessage(drain=drain))
 
     def step_done(
-        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome, state_json: str = ""
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome, state_json: str = ""
     ) -> int:
         """Reports a settled step; its number, or 0 when the task is no longer at work here."""
         held = self._at_work(task_id)
         if held is None:
             return 0
         held.steps += 1
-        done = tools_pb2.StepDone(
+        done = host_pb2.StepDone(
             task_id=task_id,
             epoch=held.epoch,
             number=held.steps,
@@ -325,17 +333,17 @@ class Session:
             outcome=outcome,
             state_json=state_json,
         )
-        self._queue(tools_pb2.HostMessage(step_done=done))
+        self._queue(host_pb2.HostMessage(step_done=done))
         return held.steps
 
-    def order(self, task_id: str, order: tools_pb2.Order) -> bool:
-        """Asks for what an order with a key says; False when the task is no longer at work here."""
+    def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
+        """Asks for a step that the server does; False when the task is no longer at work here."""
         held = self._at_work(task_id)
         if held is None:
             return False
         order.task_id, order.epoch = task_id, held.epoch
         held.open[order.key] = order
-        self._queue(tools_pb2.HostMessage(order=order))
+        self._queue(host_pb2.HostMessage(step_request=order))
         return True
 
     def let_go(self, task_id: str) -> bool:
@@ -353,31 +361,37 @@ class Session:
         if held is None or held.seen is None or held.parked:
             return False
         held.parked = True
-        park = tools_pb2.Park(task_id=task_id, epoch=held.epoch, outcomes_seen=held.seen)
-        self._queue(tools_pb2.HostMessage(park=park))
+        park = host_pb2.Park(task_id=task_id, epoch=held.epoch, results_seen=held.seen)
+        self._queue(host_pb2.HostMessage(park=park))
         return True
 
     def task_done(
         self,
         task_id: str,
-        outcome: tools_pb2.TaskOutcome,
+        outcome: steps_pb2.TaskOutcome | host_pb2.Mismatch,
         state_json: str = "",
         cancelled: bool = False,
+        retryable: bool = False,
     ) -> bool:
-        """Reports a task's end; False when the task is no longer at work here."""
+        """Reports a task's end, or that its code does not fit; False when the task is no longer at
+        work here."""
         held = self._at_work(task_id)
         if held is None:
             return False
         held.done = True
         held.open.clear()
-        done = tools_pb2.TaskDone(
+        done = host_pb2.TaskDone(
             task_id=task_id,
             epoch=held.epoch,
-            outcome=outcome,
             state_json=state_json,
             cancelled=cancelled,
+            retryable=retryable,
         )
-        self._queue(tools_pb2.HostMessage(task_done=done))
+        if isinstance(outcome, host_pb2.Mismatch):
+            done.mismatch.CopyFrom(outcome)
+        else:
+            done.outcome.CopyFrom(outcome)
+        self._queue(host_pb2.HostMessage(task_done=done))
         return True
 
     def holds(self, task_id: str) -> bool:
@@ -405,53 +419,52 @@ class Session:
         held = self._held.get(task_id)
         return None if held is None or held.done or held.seen is not None else held
 
-    def _queue(self, message: tools_pb2.HostMessage) -> None:
+    def _queue(self, message: host_pb2.HostMessage) -> None:
         self._sent += 1
-        message.seq = self._sent
-        self._unacknowledged.append(_Sent(message))
+        sent = _Sent(self._sent, message)
+        self._unacknowledged.append(sent)
         if self.welcomed:
-            self._outgoing.append(message)
+            self._outgoing.append(sent)
 
     def _is_new(self, seq: int) -> bool:
         if self._partial is not None and seq == self._partial.seq + 1:
             return True  # the rest of the one before does not come
-        if seq == 0 or seq == self._dealt + 1:
+        if seq == self._dealt + 1:
             return True
         if seq <= self._dealt:
             return False
         raise ProtocolError(f"server message {seq} came after {self._dealt}")
 
-    def _receive_welcome(self, message: tools_pb2.ServerMessage) -> list[Event]:
+    def _receive_welcome(self, welcome: host_pb2.Welcome, ack: int) -> list[Event]:
         if self.welcomed:
             raise ProtocolError("a second Welcome came")
-        welcome = message.welcome
-        if welcome.resumed and not self.name:
+        if welcome.resumed and not self.token:
             raise ProtocolError("the server resumed a session that was not asked for")
         self.welcomed = True
-        self.name = welcome.session
+        self.token = welcome.host_token
         events: list[Event] = [
             Welcomed(
                 resumed=welcome.resumed,
-                lease_seconds=welcome.lease_ms / 1000,
-                heartbeat_seconds=welcome.heartbeat_ms / 1000,
+                lease_seconds=_seconds(welcome.lease),
+                heartbeat_seconds=_seconds(welcome.heartbeat),
                 server_version=welcome.server_version,
             )
         ]
         if welcome.resumed:
-            events += self._acknowledged(message.ack)
+            events += self._acknowledged(ack)
         for lost in welcome.lost:
             events += self._drop(lost.task_id, "lease lost")
         if not welcome.resumed:
             self._renumber()
         self._told = 0
-        self._outgoing.extend(sent.message for sent in self._unacknowledged)
+        self._outgoing.extend(self._unacknowledged)
         return events
 
     def _renumber(self) -> None:
         """A new session: numbers start at 1; what nobody waits for is not said again."""
         kept = [sent for sent in self._unacknowledged if not sent.void]
         again = [
-            _Sent(tools_pb2.HostMessage(order=order))
+            _Sent(0, host_pb2.HostMessage(step_request=order))
             for task_id in self._held
             for order in self._acknowledged_orders(task_id)
         ]
@@ -459,22 +472,26 @@ class Session:
         self._unacknowledged.clear()
         for sent in again + kept:
             self._sent += 1
-            sent.message.seq = self._sent
+            sent.seq = self._sent
             self._unacknowledged.append(sent)
 
-    def _acknowledged_orders(self, task_id: str) -> list[tools_pb2.Order]:
+    def _acknowledged_orders(self, task_id: str) -> list[steps_pb2.StepRequest]:
         """Open orders of a task that are not among what will be sent again anyway."""
         held = self._held[task_id]
         if not held.open:
             return []
-        waiting = {s.message.order.key for s in self._about(task_id) if s.message.HasField("order")}
+        waiting = {
+            sent.message.step_request.key
+            for sent in self._about(task_id)
+            if sent.message.HasField("step_request")
+        }
         return [order for key, order in held.open.items() if key not in waiting]
 
     def _acknowledged(self, ack: int) -> list[Event]:
         if ack > self._sent:
             raise ProtocolError(f"message {ack} was acknowledged; the last sent is {self._sent}")
         events: list[Event] = []
-        while self._unacknowledged and self._unacknowledged[0].message.seq <= ack:
+        while self._unacknowledged and self._unacknowledged[0].seq <= ack:
             sent = self._unacknowledged.popleft()
             kind = sent.message.WhichOneof("message")
             if sent.void:
@@ -490,13 +507,39 @@ class Session:
                 events.append(TaskParked(sent.message.park.task_id))
         return events
 
-    def _receive_task(self, task: tools_pb2.Task) -> list[Event]:
+    def _receive_message(self, seq: int, message: host_pb2.ServerMessage) -> list[Event]:
+        self._dealt = seq
+        self._partial = None
+        kind = message.WhichOneof("message")
+        if kind == "task":
+            if message.task.has_more:
+                return self._await_facts(seq, message.task)
+            return self._receive_task(message.task)
+        if kind == "step_result":
+            if message.step_result.has_more:
+                return self._await_facts(seq, message.step_result)
+            step = message.step_result.step
+            return self._order_settled(message.step_result.task_id, step.key, step.outcome)
+        if kind == "cancel_task":
+            return self._receive_cancel(message.cancel_task)
+        if kind == "stop_task":
+            return self._receive_stop(message.stop_task)
+        if kind == "drain":
+            return [ServerDraining(message.drain.cause)]
+        return []
+
+    def _await_facts(self, seq: int, body: host_pb2.Task | steps_pb2.StepResult) -> list[Event]:
+        self._dealt = seq - 1  # until its last piece is there
+        self._partial = _Partial(seq, body)
+        return []
+
+    def _receive_task(self, task: host_pb2.Task) -> list[Event]:
         held = self._held.get(task.task_id)
         if held is not None and held.parked and task.epoch > held.epoch:
             self._drop(task.task_id, "")  # its Park was dealt with
             held = None
         if held is None:
-            orders = {step.key for step in task.steps if step.is_order}
+            orders = {step.key for step in task.steps if is_order(step)}
             count = task.settled_count or len(task.steps) - len(orders)
             self._held[task.task_id] = _Held(task.epoch, count, outcomes=orders)
             return [TaskGiven(task)]
@@ -506,13 +549,13 @@ class Session:
         self._send_again_as(task.task_id, task.epoch)
         events: list[Event] = []
         for step in task.steps:
-            if step.is_order:
+            if is_order(step):
                 events += self._order_settled(task.task_id, step.key, step.outcome)
         if task.cancelling and self._at_work(task.task_id) is not None:
             events.append(TaskCancelling(task.task_id))
         return events
 
-    def _receive_facts(self, piece: tools_pb2.TaskFacts) -> list[Event]:
+    def _receive_facts(self, piece: host_pb2.TaskFacts) -> list[Event]:
         partial = self._partial
         if partial is None or partial.body.task_id != piece.task_id:
             return []
@@ -522,20 +565,17 @@ class Session:
         if not piece.is_last:
             return []
         self._dealt, self._partial = partial.seq, None
-        if isinstance(partial.body, tools_pb2.Task):
+        if isinstance(partial.body, host_pb2.Task):
             partial.body.state_json = piece.state_json
             return self._receive_task(partial.body)
         events: list[Event] = []
         for step in partial.steps:
-            if step.is_order:
+            if is_order(step):
                 events += self._order_settled(piece.task_id, step.key, step.outcome)
         return events
 
-    def _receive_outcome(self, outcome: tools_pb2.Outcome) -> list[Event]:
-        return self._order_settled(outcome.task_id, outcome.key, outcome.outcome)
-
     def _order_settled(
-        self, task_id: str, key: str, outcome: tools_pb2.TaskOutcome
+        self, task_id: str, key: str, outcome: steps_pb2.TaskOutcome
     ) -> list[Event]:
         """An outcome counts once, and only while the code is there to see it."""
         held = self._at_work(task_id)
@@ -545,7 +585,7 @@ class Session:
         if held.open.pop(key, None) is None:
             return []
         for sent in self._about(task_id):
-            if sent.message.HasField("order") and sent.message.order.key == key:
+            if sent.message.HasField("step_request") and sent.message.step_request.key == key:
                 sent.void = True
         return [OrderSettled(task_id, key, outcome)]
 
@@ -554,46 +594,49 @@ class Session:
         held = self._held[task_id]
         orders = self._acknowledged_orders(task_id)
         for sent in self._about(task_id):
-            again = tools_pb2.HostMessage()
+            again = host_pb2.HostMessage()
             again.CopyFrom(sent.message)
             _body(again).epoch = epoch
             sent.void = True
-            if again.HasField("order"):
-                held.open[again.order.key] = again.order
+            if again.HasField("step_request"):
+                held.open[again.step_request.key] = again.step_request
             self._queue(again)
         for order in orders:
             order.epoch = epoch
-            self._queue(tools_pb2.HostMessage(order=order))
+            self._queue(host_pb2.HostMessage(step_request=order))
 
     def _about(self, task_id: str) -> list[_Sent]:
         return [s for s in self._unacknowledged if not s.void and _task_id(s.message) == task_id]
 
-    def _receive_cancel(self, cancel: tools_pb2.CancelTask) -> list[Event]:
-        held = self._held.get(cancel.task_id)
+    def _receive_cancel(self, cancel: host_pb2.CancelTask) -> list[Event]:
+        held = self._at_work(cancel.task_id)
         if held is None or cancel.epoch < held.epoch:
             return []
-        if cancel.cause == CANCELLED:
-            at_work = self._at_work(cancel.task_id) is not None
-            return [TaskCancelling(cancel.task_id)] if at_work else []
-        return self._drop(cancel.task_id, cancel.cause)
+        return [TaskCancelling(cancel.task_id)]
 
-    def _receive_refused(self, refused: tools_pb2.Refused) -> list[Event]:
+    def _receive_stop(self, stop: host_pb2.StopTask) -> list[Event]:
+        held = self._held.get(stop.task_id)
+        if held is None or stop.epoch < held.epoch:
+            return []
+        return self._drop(stop.task_id, _STOPPED.get(stop.reason, "the server says so"))
+
+    def _receive_refused(self, refused: host_pb2.Refused) -> list[Event]:
         sent = next(
-            (s for s in self._unacknowledged if s.message.seq == refused.refused_seq), None
+            (s for s in self._unacknowledged if s.seq == refused.refused_seq), None
         )
         if sent is None or sent.void or not _task_id(sent.message):
             return []
         task_id, kind = _task_id(sent.message), sent.message.WhichOneof("message")
         sent.void = True
         held = self._held[task_id]
-        if refused.reason in _TASK_IS_GONE:
+        if refused.task_is_gone:
             return self._drop(task_id, refused.message)
         if kind == "step_done":
             held.steps -= 1
             number = sent.message.step_done.number
             return [StepRefused(task_id, number, refused.reason, refused.message)]
-        if kind == "order":
-            key = sent.message.order.key
+        if kind == "step_request":
+            key = sent.message.step_request.key
             held.open.pop(key, None)
             return [OrderRefused(task_id, key, refused.reason, refused.message)]
         if kind == "park":
@@ -609,19 +652,28 @@ class Session:
         return [TaskStopped(task_id, cause)]
 
 
-_Body = tools_pb2.StepDone | tools_pb2.TaskDone | tools_pb2.Order | tools_pb2.Park
+_Body = host_pb2.StepDone | host_pb2.TaskDone | steps_pb2.StepRequest | host_pb2.Park
 
 
-def _body(message: tools_pb2.HostMessage) -> _Body:
+def _body(message: host_pb2.HostMessage) -> _Body:
     kind = message.WhichOneof("message")
     if kind == "step_done":
         return message.step_done
-    if kind == "order":
-        return message.order
+    if kind == "step_request":
+        return message.step_request
     return message.park if kind == "park" else message.task_done
 
 
-def _task_id(message: tools_pb2.HostMessage) -> str:
+def _task_id(message: host_pb2.HostMessage) -> str:
     """The task a numbered message is about; empty for the others."""
     kind = message.WhichOneof("message")
-    return _body(message).task_id if kind in ("step_done", "task_done", "order", "park") else ""
+    return "" if kind == "drain" else _body(message).task_id
+
+
+def _seconds(length: duration_pb2.Duration) -> float:
+    return length.seconds + length.nanos / 1e9
+
+
+def is_order(step: steps_pb2.SettledStep) -> bool:
+    """Whether the server did it, rather than the code."""
+    return step.kind not in (steps_pb2.STEP_KIND_CODE, steps_pb2.STEP_KIND_UNSPECIFIED)

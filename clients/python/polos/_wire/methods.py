@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 try:
-    from ..v1 import agents_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
+    from ..v1 import agents_pb2, host_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
 except ImportError as error:  # a checkout where the protos were not compiled yet
     raise ImportError(
         "polos.v1 is missing: run clients/python/generate.py (./run does), "
@@ -22,15 +22,18 @@ Response = TypeVar("Response", bound=Message)
 class Method(Generic[Request, Response]):
     """One method of the API: its path and its two message types."""
 
-    def __init__(self, request: type[Request], response: type[Response]) -> None:
-        self.path = _path(request.DESCRIPTOR, response.DESCRIPTOR)
+    def __init__(
+        self, request: type[Request], response: type[Response], services: Any = None
+    ) -> None:
+        file = request.DESCRIPTOR.file if services is None else services.DESCRIPTOR
+        self.path = _path(file, request.DESCRIPTOR, response.DESCRIPTOR)
         self.encode: Callable[[Request], bytes] = request.SerializeToString
         self.decode: Callable[[bytes], Response] = response.FromString
 
 
-def _path(request: Any, response: Any) -> str:
-    """Of the method that takes one and answers with the other."""
-    for service in request.file.services_by_name.values():
+def _path(file: Any, request: Any, response: Any) -> str:
+    """Of the method of a file that takes one and answers with the other."""
+    for service in file.services_by_name.values():
         for method in service.methods:
             if (method.input_type, method.output_type) == (request, response):
                 return f"/{service.full_name}/{method.name}"
@@ -86,4 +89,6 @@ SUSPENSION_GET = Method(
     suspend_pb2.SuspendServiceGetRequest, suspend_pb2.SuspendServiceGetResponse
 )
 RESUME = Method(suspend_pb2.SuspendServiceResumeRequest, suspend_pb2.SuspendServiceResumeResponse)
-TOOL_CONNECT = Method(tools_pb2.HostMessage, tools_pb2.ServerMessage)
+TOOL_CONNECT = Method(
+    host_pb2.ToolServiceConnectRequest, host_pb2.ToolServiceConnectResponse, tools_pb2
+)

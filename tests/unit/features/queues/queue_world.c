@@ -442,7 +442,8 @@ static bool link_has_room(const struct host_link *link)
     return true;
 }
 
-static const struct host_link_vtable link_vtable = {pack, link_send, link_has_room, link_close};
+static const struct host_link_vtable link_vtable = {
+    .pack = pack, .send = link_send, .has_room = link_has_room, .close = link_close};
 
 void world_connect(struct world *world, int number, const char *default_queue)
 {

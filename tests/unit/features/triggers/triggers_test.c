@@ -54,7 +54,8 @@ static bool has_room(const struct host_link *link)
     return true;
 }
 
-static const struct host_link_vtable vtable = {pack, send, has_room, close};
+static const struct host_link_vtable vtable = {
+    .pack = pack, .send = send, .has_room = has_room, .close = close};
 
 static void offer_in(struct lone_partition *lone, struct host_link *link, uint32_t batch_size,
                      uint64_t batch_timeout_ms, str queue)

@@ -148,7 +148,8 @@ static bool has_room(const struct host_link *link)
     return true;
 }
 
-static const struct host_link_vtable vtable = {pack, send_to, has_room, close_it};
+static const struct host_link_vtable vtable = {
+    .pack = pack, .send = send_to, .has_room = has_room, .close = close_it};
 
 static void ask(struct request *request)
 {
