@@ -6,7 +6,7 @@ MUTANTS = {
         {
             "case VERDICT_TERMINAL: kind = &acknowledge_act; break;":
                 """case VERDICT_TERMINAL: kind = &acknowledge_act;
-                hosts_mark_handled(partition->hosts, receipt->session, seq); break;""",
+                hosts_mark_handled(partition->hosts, receipt->session, receipt->seq); break;""",
         },
     ),
     "ack_over_open": ("An acknowledgement covers messages that are still open.", {
