@@ -18,56 +18,84 @@ static_assert((int)HISTORY_PAGE <= (int)HISTORY_PAGE_MAX);
 /* A page of history being filled. */
 struct page {
     struct arena *arena;
+    const struct history_read *history;
     Polos__V1__RunServiceHistoryResponse response;
-    uint32_t from_seq;
-    size_t events_max;
     size_t bytes;
+    uint32_t next; /* The first of the next page; 0: there is none. */
 };
 
-/* *ret_full true: it is the first of the next page. */
-static status add_event(struct page *page, const struct codec_entry *entry, bool *ret_full)
+static bool is_wanted(const struct history_read *history, uint32_t seq)
+{
+    return history->backwards ? seq > history->after_seq && seq <= history->from_seq
+                              : seq >= history->from_seq;
+}
+
+/* Where it has no room, it is the first of the next page. */
+static status add_event(struct page *page, const struct codec_entry *entry)
 {
     struct event event;
-    assert(entry->seq >= page->from_seq && page->response.n_events <= page->events_max);
+    if (page->next != 0 || !is_wanted(page->history, entry->seq)) {
+        return STATUS_OK;
+    }
     TRY(codec_decode(entry, page->arena, &event));
     Polos__V1__HistoryEvent *shown = format_event(entry, &event, page->arena);
     size_t bytes = strlen(shown->data_json);
     size_t count = page->response.n_events;
-    *ret_full = count == page->events_max || (count > 0 && page->bytes + bytes > HISTORY_BYTES_MAX);
-    if (!*ret_full) {
-        page->response.events[page->response.n_events++] = shown;
-        page->bytes += bytes;
+    if (count == page->history->limit || (count > 0 && page->bytes + bytes > HISTORY_BYTES_MAX)) {
+        page->next = entry->seq;
+        return STATUS_OK;
     }
+    page->response.events[page->response.n_events++] = shown;
+    page->bytes += bytes;
     return STATUS_OK;
 }
 
 static status add_record(struct page *page, str record)
 {
+    struct codec_entry entries[ENGINE_EVENTS_MAX];
+    size_t count = 0;
     size_t cursor = 0;
-    while (page->response.next_from_seq == 0) {
+    for (;;) {
         struct codec_entry entry;
         bool end = false;
-        bool is_full = false;
         TRY(codec_next(record, &cursor, &entry, &end));
         if (end) {
-            return STATUS_OK;
+            break;
         }
-        if (entry.seq >= page->from_seq) {
-            TRY(add_event(page, &entry, &is_full));
+        if (count == ENGINE_EVENTS_MAX) {
+            return status_make(CODE_DATA_LOSS, "a record has too many events");
         }
-        page->response.next_from_seq = is_full ? entry.seq : 0;
+        entries[count++] = entry;
+    }
+    for (size_t i = 0; i < count; i++) {
+        TRY(add_event(page, &entries[page->history->backwards ? count - 1 - i : i]));
     }
     return STATUS_OK;
 }
 
-static status fill(struct page *page, const struct history_read *history)
+/* Which page follows: none when all was read and had room. */
+static uint32_t next_of(const struct page *page)
 {
-    page->response.events = arena_alloc(page->arena, page->events_max * sizeof(void *));
+    const struct history_read *history = page->history;
+    if (page->next != 0 || !history->backwards) {
+        return page->next != 0 ? page->next : history->ret_next;
+    }
+    size_t count = page->response.n_events;
+    uint32_t last = count == 0 ? 0 : (uint32_t)page->response.events[count - 1]->seq;
+    return last > history->after_seq + 1 ? last - 1 : 0; /* A page of the store was full. */
+}
+
+static status fill(struct page *page)
+{
+    const struct history_read *history = page->history;
+    page->response.events = arena_alloc(page->arena, history->limit * sizeof(void *));
     for (size_t i = 0; i < history->ret_count; i++) {
         TRY(add_record(page, history->ret_records[i]));
     }
-    if (page->response.next_from_seq == 0) {
-        page->response.next_from_seq = history->ret_next;
+    uint32_t next = next_of(page);
+    if (next != 0) {
+        const char *order = history->backwards ? "-" : "";
+        page->response.next_page_token = (char *)arena_printf(page->arena, "%s%u", order, next).ptr;
     }
     return STATUS_OK;
 }
@@ -81,11 +109,10 @@ static void was_read(struct read *read, const struct failure *failure)
     arena_init(&arena, 0);
     struct page page = {
         .arena = &arena,
+        .history = history_read(read),
         .response = POLOS__V1__RUN_SERVICE_HISTORY_RESPONSE__INIT,
-        .from_seq = history_read(read)->from_seq,
-        .events_max = history_read(read)->limit,
     };
-    status filled = fill(&page, history_read(read));
+    status filled = fill(&page);
     if (status_is_ok(filled)) {
         api_call_reply(reading_call(read), &page.response.base);
     } else {
@@ -95,16 +122,43 @@ static void was_read(struct read *read, const struct failure *failure)
     reading_end(read);
 }
 
+/* The seq where the page begins; backwards with a sign before it. */
+static bool take_token(struct check *check, str token, bool backwards, uint32_t *ret)
+{
+    bool is_back = token.len > 0 && token.ptr[0] == '-';
+    str digits = is_back ? str_make(token.ptr + 1, token.len - 1) : token;
+    uint64_t value = 0;
+    if (token.len == 0) {
+        return true;
+    }
+    bool is_fine = is_back == backwards && digits.len > 0 && digits.len <= 10;
+    for (size_t i = 0; is_fine && i < digits.len; i++) {
+        is_fine = digits.ptr[i] >= '0' && digits.ptr[i] <= '9';
+        value = 10 * value + (uint64_t)(digits.ptr[i] - '0');
+    }
+    if (!is_fine || value == 0 || value > UINT32_MAX) {
+        return check_fault(check, "page_token",
+                           "pass next_page_token of the page before, in the same order");
+    }
+    *ret = (uint32_t)value;
+    return true;
+}
+
 static void read_history(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__RunServiceHistoryRequest *proto = (const void *)message;
     struct read *read = reading_new(call, &history_kind, was_read);
+    struct history_read *history = history_read(read);
     struct check check = {.arena = &read->arena};
-    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &read->run) &&
-                   check_range(&check, "from_seq", proto->from_seq, 0, UINT32_MAX) &&
-                   check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX,
-                                   &history_read(read)->limit);
-    history_read(read)->from_seq = proto->from_seq == 0 ? 1 : (uint32_t)proto->from_seq;
+    history->backwards = proto->newest_first;
+    history->after_seq = proto->after_seq;
+    history->from_seq = proto->newest_first ? UINT32_MAX : proto->after_seq + 1;
+    bool is_fine =
+        check_uuid(&check, "run_id", str_of(proto->run_id), &read->run) &&
+        check_range(&check, "after_seq", proto->after_seq, 0, UINT32_MAX - 1) &&
+        check_page_size(&check, proto->page_size, HISTORY_PAGE, HISTORY_PAGE_MAX,
+                        &history->limit) &&
+        take_token(&check, str_of(proto->page_token), proto->newest_first, &history->from_seq);
     reading_post_checked(read, is_fine, &check);
 }
 

@@ -7,7 +7,45 @@ struct reading {
     struct history_read *history;
     str *records;
     size_t capacity;
+    size_t count; /* Backwards: events that are wanted. */
 };
+
+/* How many of the record's events are wanted. */
+static status count_events(const struct history_read *history, str record, size_t *ret)
+{
+    size_t cursor = 0;
+    for (;;) {
+        struct codec_entry entry;
+        bool at_end = false;
+        TRY(codec_next(record, &cursor, &entry, &at_end));
+        if (at_end) {
+            return STATUS_OK;
+        }
+        *ret += entry.seq > history->after_seq && entry.seq <= history->from_seq;
+    }
+}
+
+static void keep(struct reading *reading, str record)
+{
+    struct history_read *history = reading->history;
+    struct arena *arena = &history->read.arena;
+    reading->records = array_reserve_in(arena, reading->records, &reading->capacity,
+                                        history->ret_count + 1, sizeof(reading->records[0]));
+    reading->records[history->ret_count++] = arena_copy(arena, record);
+}
+
+static status take_back(void *context, uint32_t seq, str record, bool *ret_enough)
+{
+    struct reading *reading = context;
+    const struct history_read *history = reading->history;
+    size_t count = reading->count;
+    TRY(count_events(history, record, &reading->count));
+    if (reading->count > count) {
+        keep(reading, record);
+    }
+    *ret_enough = reading->count >= history->limit || seq <= history->after_seq + 1;
+    return STATUS_OK;
+}
 
 static status take(void *context, uint32_t seq, str record, bool *ret_enough)
 {
@@ -19,10 +57,27 @@ static status take(void *context, uint32_t seq, str record, bool *ret_enough)
         *ret_enough = true;
         return STATUS_OK;
     }
-    struct arena *arena = &history->read.arena;
-    reading->records = array_reserve_in(arena, reading->records, &reading->capacity,
-                                        history->ret_count + 1, sizeof(reading->records[0]));
-    reading->records[history->ret_count++] = arena_copy(arena, record);
+    keep(reading, record);
+    return STATUS_OK;
+}
+
+static status read_back(struct reading *reading, const struct reads_source *source)
+{
+    struct history_read *history = reading->history;
+    uint32_t next;
+    assert(history->after_seq < UINT32_MAX);
+    return journal_page(source, history->read.run, history->from_seq, true, take_back, reading,
+                        &next);
+}
+
+static status read_on(struct reading *reading, const struct reads_source *source)
+{
+    struct history_read *history = reading->history;
+    uint32_t start;
+    uint32_t next;
+    TRY(journal_record_start(source, history->read.run, history->from_seq, &start));
+    TRY(journal_page(source, history->read.run, start, false, take, reading, &next));
+    history->ret_next = history->ret_next == 0 ? next : history->ret_next;
     return STATUS_OK;
 }
 
@@ -39,13 +94,9 @@ static status step(struct read *read, const struct reads_source *source, bool *r
 {
     struct history_read *history = history_read(read);
     struct reading reading = {.history = history};
-    uint32_t start;
-    uint32_t next;
     assert(history->from_seq > 0 && history->limit > 0);
     *ret_over = true;
-    TRY(journal_record_start(source, read->run, history->from_seq, &start));
-    TRY(journal_page(source, read->run, start, false, take, &reading, &next));
-    history->ret_next = history->ret_next == 0 ? next : history->ret_next;
+    TRY(history->backwards ? read_back(&reading, source) : read_on(&reading, source));
     history->ret_records = reading.records;
     return history->ret_count == 0 ? check_run(read, source) : STATUS_OK;
 }

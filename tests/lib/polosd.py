@@ -129,12 +129,12 @@ class Server:
             page_size=page_size, page_token=page_token, filter=runs_pb2.RunFilter(**fields)))
 
     def history(self, run_id):
-        events, start = [], 1
-        while start:
-            page = self.runs.History(
-                runs_pb2.RunServiceHistoryRequest(run_id=run_id, from_seq=start, page_size=500))
+        events, token = [], None
+        while token != "":
+            page = self.runs.History(runs_pb2.RunServiceHistoryRequest(
+                run_id=run_id, page_token=token, page_size=500))
             events.extend(page.events)
-            start = page.next_from_seq
+            token = page.next_page_token
         return events
 
     def watch(self, run_id, position="", deltas=True, timeout=30):

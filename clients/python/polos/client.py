@@ -196,15 +196,15 @@ class PolosClient:
         Raises NotFoundError when there is no such run.
         """
         events = History()
-        from_seq = 0
+        token = ""
         while True:
             request = runs_pb2.RunServiceHistoryRequest(
-                run_id=execution_id, from_seq=from_seq, page_size=1000
+                run_id=execution_id, page_token=token, page_size=1000
             )
             page = await self._connection().wire.call(RUN_HISTORY, request)
             events += [_history_event(event) for event in page.events]
-            from_seq = page.next_from_seq
-            if from_seq == 0:
+            token = page.next_page_token
+            if not token:
                 return events
 
     async def fork(self, execution_id: str, after_seq: int) -> ExecutionHandle:

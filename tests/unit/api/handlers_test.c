@@ -359,26 +359,76 @@ static void history_comes_in_pages(void **state)
     request.run_id = run_id;
     request.page_size = 1;
     static const char *const types[] = {"RUN_STARTED", "TASK_REQUESTED", "RUN_CANCELLED"};
+    char token[16] = "";
     for (int64_t seq = 1; seq <= 3; seq++) {
         Polos__V1__RunServiceHistoryResponse *page =
             world_ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
         assert_int_equal(page->n_events, 1);
         assert_int_equal(page->events[0]->seq, seq);
         assert_string_equal(page->events[0]->type, types[seq - 1]);
-        assert_int_equal(page->next_from_seq, seq < 3 ? seq + 1 : 0);
-        request.from_seq = page->next_from_seq;
+        assert_string_equal(page->next_page_token, seq == 1 ? "2" : seq == 2 ? "3" : "");
+        snprintf(token, sizeof(token), "%s", page->next_page_token);
+        request.page_token = token;
         free_message(page);
     }
-    request.from_seq = 2;
+    request.after_seq = 1;
+    request.page_token = (char *)"";
     request.page_size = 0;
     Polos__V1__RunServiceHistoryResponse *rest =
         world_ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
     assert_int_equal(rest->n_events, 2);
     assert_int_equal(rest->events[0]->seq, 2);
+    assert_string_equal(rest->next_page_token, "");
     free_message(rest);
     request.page_size = 1001;
     world_refused(&world, "/polos.v1.RunService/History", &request.base, CODE_INVALID_ARGUMENT,
                   "INVALID_FIELD", "page_size");
+    world_fini(&world);
+}
+
+/* From the end backwards, down to any event, in pages of any size. */
+static void history_comes_newest_first(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    char run_id[UUID_TEXT_BYTES];
+    world_start_workflow(&world, run_id);
+    cancel(&world, run_id);
+    const char *path = "/polos.v1.RunService/History";
+    for (uint32_t after = 0; after <= 3; after++) {
+        for (int32_t size = 1; size <= 4; size++) {
+            Polos__V1__RunServiceHistoryRequest request =
+                POLOS__V1__RUN_SERVICE_HISTORY_REQUEST__INIT;
+            char token[16] = "";
+            int64_t expected = 3;
+            request.run_id = run_id;
+            request.newest_first = true;
+            request.after_seq = after;
+            request.page_size = size;
+            request.page_token = token;
+            do {
+                Polos__V1__RunServiceHistoryResponse *page =
+                    world_ask(&world, path, &request.base, CODE_OK);
+                assert_true(page->n_events <= (size_t)size);
+                for (size_t i = 0; i < page->n_events; i++) {
+                    assert_int_equal(page->events[i]->seq, expected--);
+                }
+                snprintf(token, sizeof(token), "%s", page->next_page_token);
+                free_message(page);
+            } while (token[0] != '\0');
+            assert_int_equal(expected, after);
+        }
+    }
+    static const char *const bad[] = {"3", "-", "-0", "x", "-4294967296", "-1x"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Polos__V1__RunServiceHistoryRequest request = POLOS__V1__RUN_SERVICE_HISTORY_REQUEST__INIT;
+        request.run_id = run_id;
+        request.newest_first = true;
+        request.page_token = (char *)bad[i];
+        world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                      "page_token");
+    }
     world_fini(&world);
 }
 
@@ -676,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_host_is_held_back_by_a_full_inbox),
         cmocka_unit_test(full_reads_say_when_to_come_back),
         cmocka_unit_test(history_comes_in_pages),
+        cmocka_unit_test(history_comes_newest_first),
         cmocka_unit_test(lists_come_in_pages),
         cmocka_unit_test(a_watch_ends_with_its_run),
         cmocka_unit_test(what_lies_behind_is_read_beside_the_partition),

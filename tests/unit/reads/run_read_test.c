@@ -106,6 +106,16 @@ static void large_histories_are_read_in_pages(void **unused)
         read_free(read);
     }
     assert_true(pages >= STEPS - 3 && pages <= STEPS + 3);
+    struct read *read = read_new(&history_kind); /* Backwards: a page of the newest. */
+    read->run = id;
+    history_read(read)->from_seq = UINT32_MAX;
+    history_read(read)->backwards = true;
+    history_read(read)->limit = 1000;
+    shelf_read(&shelf, read);
+    assert_int_equal(shelf.failure.code, CODE_OK);
+    assert_true(history_read(read)->ret_count > 0 && history_read(read)->ret_count < 5);
+    assert_true(read->arena.bytes < 4 << 20);
+    read_free(read);
     shelf_fini(&shelf);
 }
 
