@@ -56,6 +56,12 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
 }
 
 static_assert((int)SETTLED_CODE == (int)POLOS__V1__STEP_KIND__STEP_KIND_CODE, "as they are");
+static_assert((int)SETTLED_SLEEP == (int)POLOS__V1__STEP_KIND__STEP_KIND_SLEEP, "as they are");
+static_assert((int)SETTLED_SUSPENSION == (int)POLOS__V1__STEP_KIND__STEP_KIND_SUSPENSION,
+              "as they are");
+static_assert((int)SETTLED_EVENT == (int)POLOS__V1__STEP_KIND__STEP_KIND_EVENT, "as they are");
+static_assert((int)SETTLED_CHILDREN == (int)POLOS__V1__STEP_KIND__STEP_KIND_CHILDREN,
+              "as they are");
 static_assert((int)SETTLED_AT_ONCE == (int)POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE, "as they are");
 
 static Polos__V1__SettledStep *settled(struct arena *arena, str key, enum settled_kind kind,
@@ -171,6 +177,7 @@ static void put_cancel(struct arena *arena, const struct server_message *from,
 }
 
 static_assert((int)STOP_RUN_ENDED == (int)POLOS__V1__STOP_TASK__REASON__REASON_RUN_ENDED, "as is");
+static_assert((int)STOP_DEADLINE == (int)POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE, "as is");
 static_assert((int)STOP_LEASE_LOST == (int)POLOS__V1__STOP_TASK__REASON__REASON_LEASE_LOST,
               "as is");
 
