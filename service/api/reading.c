@@ -138,7 +138,8 @@ static void told(struct request *request, const struct failure *failure)
     if (!reading_failed(read, failure)) {
         const struct run_report *report = copy_report(report_request(request)->ret, &read->arena);
         reading_of(read)->report = report;
-        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL);
+        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL,
+                      report->history_bytes);
         reads_post_always(reads_of(read), read);
     }
     exchange_end(request);
@@ -181,7 +182,7 @@ void reading_post_report(struct read *read, const struct run_report *report)
     assert(report->is_in_memory);
     reading_of(read)->report = copy_report(report, &read->arena);
     read->run = report->state.id;
-    run_read_with(run_read(read), &report->state);
+    run_read_with(run_read(read), &report->state, report->history_bytes);
     reads_post_always(reads_of(read), read);
 }
 

@@ -84,6 +84,7 @@ Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *aren
     run->ended_at = times_instant(arena, state->ended_ms);
     run->deadline = times_instant(arena, engine_is_clock_stopped(state) ? 0 : state->deadline_ms);
     run->last_seq = state->seq;
+    run->history_bytes = (int64_t)facts->history_bytes;
     run->run_timeout = times_length(arena, state->timeout_ms);
     run->retry_count = state->retries;
     run->deployment = text_of(arena, facts->deployment);

@@ -50,9 +50,10 @@ void codec_render(const struct event *event, struct buf *ret);
 
 /* A run's state, for snapshots: format, checksum and a nanopb body. A snapshot that is refused
  * (an older release's too) costs nothing but time: the state is replayed from the first event. */
-void codec_encode_run(const struct run *run, struct buf *ret);
-/* *ret stays as it is unless it is OK. DATA_LOSS: damaged. FAILED_PRECONDITION: another format. */
-status codec_decode_run(str bytes, struct run *ret);
+void codec_encode_run(const struct run *run, uint64_t history_bytes, struct buf *ret);
+/* *ret stays as it is unless it is OK. history_bytes: of the records up to there; may be NULL.
+ * DATA_LOSS: damaged. FAILED_PRECONDITION: another format. */
+status codec_decode_run(str bytes, struct run *ret, uint64_t *ret_history_bytes);
 
 enum {
     CODEC_READY_MAX = 4,

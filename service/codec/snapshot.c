@@ -80,12 +80,13 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
     }
 }
 
-void codec_encode_run(const struct run *run, struct buf *ret)
+void codec_encode_run(const struct run *run, uint64_t history_bytes, struct buf *ret)
 {
     polos_journal_v1_RunSnapshot body;
     assert(run->effect_count <= ENGINE_EFFECTS_MAX);
     assert(run->kept_count <= ENGINE_KEPT_MAX);
     run_to(run, &body);
+    body.history_bytes = history_bytes;
     buf_reserve(ret, HEAD_BYTES + polos_journal_v1_RunSnapshot_size);
     char *start = ret->ptr + ret->len;
     size_t packed = pack_message(polos_journal_v1_RunSnapshot_fields, &body, start + HEAD_BYTES,
@@ -162,7 +163,7 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     return true;
 }
 
-status codec_decode_run(str bytes, struct run *ret)
+status codec_decode_run(str bytes, struct run *ret, uint64_t *ret_history_bytes)
 {
     polos_journal_v1_RunSnapshot body = polos_journal_v1_RunSnapshot_init_zero;
     struct run run;
@@ -186,5 +187,8 @@ status codec_decode_run(str bytes, struct run *ret)
                            "snapshot: a state this release does not know");
     }
     memcpy(ret, &run, sizeof(run));
+    if (ret_history_bytes != NULL) {
+        *ret_history_bytes = body.history_bytes;
+    }
     return STATUS_OK;
 }

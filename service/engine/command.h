@@ -29,6 +29,7 @@ enum command_kind {
     /* It is a copy, and the admission was not its own: it waits for another. What hosts have in
      * hand may go on. */
     COMMAND_WITHDRAW_ADMISSION,
+    COMMAND_FAIL, /* It has passed a limit of the server's. */
     COMMAND_COUNT,
 };
 
@@ -117,6 +118,10 @@ struct command {
         struct {
             str message; /* What to say if the run's own deadline has passed. */
         } time;
+        struct {
+            str reason;
+            str message;
+        } fail;
         struct {
             str cause;
         } cancel;

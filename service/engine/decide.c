@@ -72,6 +72,17 @@ static enum verdict decide_time(struct draft *draft, const struct command *comma
     return draft->decision->count > 0 ? VERDICT_OK : VERDICT_DONE_BEFORE;
 }
 
+/* One that was cancelled ends as it was asked to. */
+static enum verdict decide_fail(struct draft *draft, const struct command *command)
+{
+    if (draft->run.is_cancelling) {
+        draft_cancel(draft, command->fail.message);
+    } else {
+        draft_fail(draft, command->fail.reason, command->fail.message);
+    }
+    return VERDICT_OK;
+}
+
 /* Code that has begun gets the chance to clean up. */
 static bool has_begun(const struct run *run)
 {
@@ -130,6 +141,7 @@ static const struct {
     [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
     [COMMAND_ADMIT] = {LIVE, false, decide_admit},
     [COMMAND_WITHDRAW_ADMISSION] = {LIVE, false, decide_withdraw_admission},
+    [COMMAND_FAIL] = {LIVE, false, decide_fail},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 

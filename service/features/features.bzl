@@ -11,6 +11,7 @@ USES = {
     "children": ["definitions", "owed", "starts", "trees", "waits"],
     "definitions": ["queues"],
     "forks": ["children", "reports", "starts"],
+    "histories": [],
     "idempotency": [],
     "lines": [],
     "lists": [],

@@ -49,6 +49,7 @@ static void put_record(struct partition *partition, struct live_run *run,
     assert(run->is_touched); /* Else its row would not be sealed. */
     str record = encode(partition, decision, first);
     run->tail_bytes += record.len;
+    run->history_bytes += record.len;
     for (size_t i = 0; i < decision->count; i++) {
         store_batch_raise(&partition->batch, level_of_event(decision->events[i].kind));
     }
@@ -69,7 +70,7 @@ static void put_snapshot(struct partition *partition, struct live_run *run)
     }
     char key[KEY_BYTES_MAX];
     buf_reset(&partition->packed);
-    codec_encode_run(&run->state, &partition->packed);
+    codec_encode_run(&run->state, run->history_bytes, &partition->packed);
     store_batch_put(&partition->batch, STORE_SNAPSHOTS,
                     key_run(key, partition->options.space, run->state.id),
                     buf_str(&partition->packed));
@@ -125,7 +126,9 @@ void command_replay(struct partition *partition, struct live_run *run,
                     const struct decision *decision)
 {
     assert(!run->is_touched); /* It is not in the batch before command_replay_commit(). */
-    runs_keep_record(run, encode(partition, decision, run->state.seq + 1));
+    str record = encode(partition, decision, run->state.seq + 1);
+    runs_keep_record(run, record);
+    run->history_bytes += record.len;
     for (size_t i = 0; i < decision->count; i++) {
         const struct event *event = &decision->events[i];
         engine_apply(&run->state, event);

@@ -51,6 +51,7 @@ static bool load_visit(void *context, str key, str value)
     load->found = true;
     load->status = load_record(load, value);
     load->run->tail_bytes += value.len;
+    load->run->history_bytes += value.len;
     if (keeps && status_is_ok(load->status)) {
         runs_keep_record(load->run, value);
     }
@@ -78,11 +79,14 @@ static status load_run(struct partition *partition, struct live_run *run)
         status found =
             store_get(&partition->store, STORE_SNAPSHOTS, prefix, &partition->scratch, &snapshot);
         struct run state;
-        if (status_is_ok(found) && status_is_ok(codec_decode_run(snapshot, &state)) &&
+        uint64_t history_bytes;
+        if (status_is_ok(found) &&
+            status_is_ok(codec_decode_run(snapshot, &state, &history_bytes)) &&
             uuid_equal(state.id, id)) {
             run->state = state; /* A damaged one is passed over: the journal has it all. */
             run->snapshot_seq = state.seq;
             run->tail_bytes = 0;
+            run->history_bytes = history_bytes;
         } else if (!status_is_ok(found) && found.code != CODE_NOT_FOUND) {
             return found;
         }

@@ -33,6 +33,7 @@ struct live_run {
     uint64_t used_round;
     uint32_t snapshot_seq;
     size_t tail_bytes; /* Of the records after it. */
+    size_t history_bytes; /* Of all its records. */
     uint32_t durable_seq; /* Events up to here are on disk, and live watchers have seen them. */
     /* Journal records, copied: all of an agent's, the first of others. */
     str *records;

@@ -38,19 +38,20 @@ static status read_row(struct run_read *read, const struct reads_source *source)
     return codec_decode_row(bytes, &read->ret.row);
 }
 
-void run_read_with(struct run_read *read, const struct run *state)
+void run_read_with(struct run_read *read, const struct run *state, uint64_t history_bytes)
 {
     assert(uuid_equal(state->id, read->read.run) && state->seq > 0);
     read->ret.state = *state;
+    read->ret.history_bytes = history_bytes;
     read->phase = RUN_READ_FIRST;
 }
 
-void run_read_live(struct run_read *read, const struct run *state)
+void run_read_live(struct run_read *read, const struct run *state, uint64_t history_bytes)
 {
     assert(read->needs_live && read->phase == RUN_READ_STATE);
     read->needs_live = false;
     if (state != NULL) {
-        run_read_with(read, state);
+        run_read_with(read, state, history_bytes);
     }
 }
 
@@ -68,7 +69,7 @@ static status read_snapshot(struct run_read *read, const struct reads_source *so
         return STATUS_OK;
     }
     TRY(found);
-    status decoded = codec_decode_run(bytes, &read->ret.state);
+    status decoded = codec_decode_run(bytes, &read->ret.state, &read->ret.history_bytes);
     (void)decoded; /* One that is refused costs nothing but time. */
     return STATUS_OK;
 }
@@ -80,6 +81,7 @@ static status fold_record(void *context, uint32_t seq, str record, bool *ret_eno
     size_t cursor = 0;
     (void)seq, (void)ret_enough;
     arena_reset(&wanted->scratch);
+    wanted->read->ret.history_bytes += record.len;
     for (;;) {
         struct codec_entry entry;
         struct event event;

@@ -22,6 +22,7 @@ enum {
 struct run_facts {
     struct run_row row;
     struct run state;
+    uint64_t history_bytes; /* Of its records. */
     str name;
     /* Agents: the first and the newest. Others: the first and the last. In order. */
     const str *records;
@@ -61,12 +62,12 @@ struct run_read {
 };
 extern const struct read_kind run_kind;
 
-/* The partition was asked. state: as it is in memory, all of it durable; NULL: it is not there.
- * Then it is to be posted again. */
-void run_read_live(struct run_read *read, const struct run *state);
+/* The partition was asked. state: as it is in memory, all of it durable, with the bytes of its
+ * records; NULL: it is not there. Then it is to be posted again. */
+void run_read_live(struct run_read *read, const struct run *state, uint64_t history_bytes);
 
 /* Before it is posted for the first time: the partition has told its state already. */
-void run_read_with(struct run_read *read, const struct run *state);
+void run_read_with(struct run_read *read, const struct run *state, uint64_t history_bytes);
 
 static inline struct run_read *run_read(struct read *read)
 {

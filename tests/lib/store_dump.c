@@ -74,7 +74,7 @@ static status print_snapshot(struct dump *dump, str key, str value)
     if (!key_read_run(key, &run)) {
         return status_make(CODE_DATA_LOSS, "a key of the snapshots is damaged");
     }
-    TRY(codec_decode_run(value, &state));
+    TRY(codec_decode_run(value, &state, NULL));
     printf("%s %s seq=%u steps=%u effects=%u state=%u\n", dump->table, run_text(run), state.seq,
            state.steps, state.effect_count, state.state);
     return STATUS_OK;

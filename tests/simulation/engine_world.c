@@ -198,7 +198,7 @@ static void take_snapshot(struct engine_world *world)
 {
     world->counts.snapshots++;
     buf_reset(&world->snapshot);
-    codec_encode_run(&world->live, &world->snapshot);
+    codec_encode_run(&world->live, 0, &world->snapshot);
     world->snapshot_records = world->record_count;
 }
 
@@ -208,7 +208,7 @@ static void check_snapshot(struct engine_world *world)
         return;
     }
     struct run run;
-    status outcome = codec_decode_run(buf_str(&world->snapshot), &run);
+    status outcome = codec_decode_run(buf_str(&world->snapshot), &run, NULL);
     expect(world, status_is_ok(outcome), "snapshots-are-readable");
     for (size_t i = world->snapshot_records; i < world->record_count && is_well(world); i++) {
         fold_record(world, i, &run, NULL);
@@ -283,7 +283,7 @@ static void trace_decision(const struct engine_world *world, const struct comman
         "START",        "MODEL_REPLIED", "MODEL_FAILED",       "MODEL_REISSUE", "LEASE_GRANT",
         "LEASE_LOST",   "STEP_DONE",     "TASK_DONE",          "TIME",          "CANCEL",
         "STEP_REQUEST", "RESUME",        "WAIT_DONE",          "CHILD_DONE",    "PARK",
-        "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION",
+        "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION", "FAIL",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],

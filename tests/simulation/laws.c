@@ -163,6 +163,18 @@ static void take_event(struct world *world, struct sim_run *run, const struct co
               engine_event_name(event->kind), event->effect, event->attempt);
 }
 
+/* One that is over the limit fails with what is put next, or next but few. */
+static void note_size(struct world *world, struct sim_run *run, size_t bytes)
+{
+    size_t max = world->options.history_bytes_max;
+    run->history_bytes += bytes;
+    run->ledger.is_full = max != 0 && run->history_bytes > max;
+    if (run->ledger.is_full && run->full_since_ms == 0) {
+        run->full_since_ms = world->time_ms;
+        run->full_life = world->life;
+    }
+}
+
 static void take_record(struct world *world, uuid id, uint32_t first_seq, str record)
 {
     struct sim_run *run = world_find_run(world, id);
@@ -187,6 +199,7 @@ static void take_record(struct world *world, uuid id, uint32_t first_seq, str re
         }
     }
     if (world_is_well(world)) {
+        note_size(world, run, record.len);
         const char *law = ledger_settle(&run->ledger);
         world_expect(world, law == NULL, law);
         run->kinds[run->ledger.events - 1] |= 0x80;
@@ -197,13 +210,16 @@ static void take_snapshot(struct world *world, uuid id, str bytes)
 {
     struct sim_run *run = world_find_run(world, id);
     struct run snapshot;
-    status read = codec_decode_run(bytes, &snapshot);
+    uint64_t history_bytes = 0;
+    status read = codec_decode_run(bytes, &snapshot, &history_bytes);
     world_expect(world, status_is_ok(read), "snapshots-are-readable");
     world_expect(world, run != NULL, "snapshots-follow-their-records");
     if (world_is_well(world)) {
         world->counts.snapshots++;
         world_expect(world, memcmp(&snapshot, &run->folded, sizeof(snapshot)) == 0,
                      "a-snapshot-is-the-fold-so-far");
+        world_expect(world, history_bytes == run->history_bytes,
+                     "a-snapshot-knows-how-large-the-history-is");
     }
 }
 

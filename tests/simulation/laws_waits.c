@@ -546,6 +546,10 @@ void laws_check_due(struct world *world)
         if (!run->is_damaged) {
             check_awaited(world, run);
         }
+        world_expect(world,
+                     run->full_since_ms == 0 || run->full_life != world->life || run->is_damaged ||
+                         world->time_ms < run->full_since_ms + PATIENCE_MS,
+                     "who-passes-the-limit-of-its-history-fails");
         if (!world_is_well(world)) {
             world_detail(world, "run %.8s due %llu", run->marker.ptr, (unsigned long long)due_ms);
         }

@@ -562,6 +562,10 @@ static const char *add_failed(struct ledger *ledger, const struct event *event)
             ledger->deadline_ms != 0 && event->time_ms >= ledger->deadline_ms);
         return NULL;
     }
+    if (str_is(event->run_failed.reason, "HISTORY_TOO_LARGE")) {
+        LAW("failed-over-its-history", ledger->is_full);
+        return NULL;
+    }
     LAW("agents-fail-by-their-model", ledger->kind != RUN_KIND_AGENT || ledger->gave_up_model);
     return NULL;
 }

@@ -56,6 +56,7 @@ struct ledger_effect {
 
 struct ledger {
     bool is_started;
+    bool is_full; /* Its history was over its limit before the record at hand. */
     enum event_kind ended; /* EVENT_NONE: it has not. */
     enum run_kind kind;
     uint64_t deadline_ms;

@@ -176,6 +176,7 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_CANCEL:
     case COMMAND_ADMIT:
     case COMMAND_WITHDRAW_ADMISSION:
+    case COMMAND_FAIL:
     case COMMAND_COUNT:
         break;
     }
@@ -233,5 +234,5 @@ enum verdict ledger_verdict(const struct ledger *ledger, const struct command *c
     if (command->kind == COMMAND_ADMIT || command->kind == COMMAND_WITHDRAW_ADMISSION) {
         return admission_verdict(ledger, command->kind);
     }
-    return answer_verdict(ledger, command);
+    return command->kind == COMMAND_FAIL ? VERDICT_OK : answer_verdict(ledger, command);
 }

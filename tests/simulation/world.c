@@ -209,6 +209,8 @@ static void draw_options(struct world *world)
         .run_timeout_ms = 20000 + world_below(world, world->is_branching ? 10000 : 100000),
         .zone_folder = WORLD_ZONE_FOLDER,
         .snapshot_every = snapshots[world_below(world, COUNT_OF(snapshots))],
+        .history_bytes_max =
+            draw_below(&world->pages, 5) == 0 ? 1500 + draw_below(&world->pages, 3000) : 0,
         .inbox_bytes_max = draw_below(&world->pages, 4) == 0 ? 20000 : 0,
         .kept_bytes_max = kept[draw_below(&world->pages, COUNT_OF(kept))],
         .owed_max = world->is_branching ? 1 : budgets[world_below(world, COUNT_OF(budgets))],

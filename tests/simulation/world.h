@@ -131,6 +131,9 @@ struct sim_run {
     uuid id;
     struct ledger ledger;
     struct run folded; /* The journal, folded by the engine. */
+    size_t history_bytes; /* Of its records. */
+    uint64_t full_since_ms; /* True time at which it passed the limit of them; 0: it has not. */
+    uint64_t full_life; /* And the process's life then. */
     uint32_t compared_seq; /* At which it was what the partition has in memory. */
     str marker; /* The run's input: names the start it came from. */
     uint64_t definition; /* Hash of its definition's hash; 0: none. */

@@ -188,6 +188,13 @@ MUTANTS = {
                 "replay->next = replay->seq + 1;",
         },
     ),
+    "history_without_end": ("A run that passes the limit of its history goes on.", {
+        "engine_is_terminal(&run->state) || run->history_bytes <= limit_of(histories)":
+            "engine_is_terminal(&run->state) || run->history_bytes > limit_of(histories)",
+    }),
+    "history_shrinks": ("What a run's history holds is counted from its last snapshot on.", {
+        "run->history_bytes = history_bytes;": "run->history_bytes = 0;",
+    }),
     "joined_with_a_gap": ("What comes while a watcher is read for is not kept.", {
         "if (followed != NULL && followed->reading > 0) {":
             "if (followed != NULL && followed->reading > 9999) {",

@@ -146,7 +146,8 @@ static struct sim_read *read_begin(struct world *world, uuid run)
 struct told {
     uint32_t until;
     struct run state;
-    uint32_t records; /* That hold these facts. */
+    uint32_t records; /* That hold these facts, ... */
+    size_t bytes; /* ... and how many they are. */
     struct arena arena;
     str name;
     str state_json;
@@ -187,6 +188,7 @@ static bool tell_record(void *context, str key, str value)
     (void)key;
     str record = arena_copy(&told->arena, value);
     told->records += told->state.seq < told->until;
+    told->bytes += told->state.seq < told->until ? value.len : 0;
     while (told->state.seq < told->until &&
            status_is_ok(codec_next(record, &cursor, &entry, &is_end)) && !is_end &&
            status_is_ok(codec_decode(&entry, &told->arena, &event))) {
@@ -243,6 +245,7 @@ static void judge_facts(struct world *world, const struct sim_read *it,
     world_expect(world, facts->state.seq >= it->seen, "reads-see-what-was-there");
     world_expect(world, memcmp(&told->state, &facts->state, sizeof(told->state)) == 0,
                  "reads-fold-the-journal");
+    world_expect(world, facts->history_bytes == told->bytes, "reads-know-how-large-it-is");
     world_expect(world, str_equal(facts->name, told->name), "reports-name-the-run");
     bool is_agent = facts->state.kind == RUN_KIND_AGENT;
     world_expect(world, is_agent || str_equal(facts->state_json, told->state_json),
@@ -289,7 +292,8 @@ static void told_live(struct request *request, const struct failure *failure)
         read_free(read);
     } else {
         const struct run_report *report = report_request(request)->ret;
-        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL);
+        run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL,
+                      report->history_bytes);
         it->base.is_answered = false;
         world->open_requests++;
         reads_post_always(world->reads, read);

@@ -44,6 +44,7 @@ void report_run(struct partition *partition, struct live_run *run, struct arena 
         .is_in_memory = true,
         .state = run->state,
         .name = str_of(run->name),
+        .history_bytes = run->history_bytes,
         .server = arena_copy(arena, line_server(partition, run)),
         .queue = arena_copy(arena, queues_name(partition, run)),
         .queue_sentence = queues_sentence(partition, run, arena),

@@ -23,6 +23,7 @@ struct run_report {
     bool is_in_memory; /* Else `state` and `name` are empty: what the store says holds. */
     struct run state; /* All of it is durable. */
     str name;
+    size_t history_bytes; /* Where it is in memory. */
     struct report_task tasks[ENGINE_EFFECTS_MAX];
     size_t task_count;
     str server; /* At which its model call waits for a place; empty: it does not. */

@@ -136,9 +136,9 @@ static void read_snapshot(char *bytes, size_t size)
     if (size >= 8) {
         put_u32_le(bytes + 4, crc32c(0, str_make(bytes + 8, size - 8)));
     }
-    if (status_is_ok(codec_decode_run((str){bytes, size}, &run))) {
-        codec_encode_run(&run, &packed);
-        require(status_is_ok(codec_decode_run(buf_str(&packed), &back)) &&
+    if (status_is_ok(codec_decode_run((str){bytes, size}, &run, NULL))) {
+        codec_encode_run(&run, 0, &packed);
+        require(status_is_ok(codec_decode_run(buf_str(&packed), &back, NULL)) &&
                     memcmp(&run, &back, sizeof(run)) == 0,
                 "a snapshot comes back");
         buf_fini(&packed);

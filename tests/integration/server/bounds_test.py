@@ -8,7 +8,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import workflows_pb2
+from tests.lib.polosd import common_pb2, workflows_pb2
 
 MIB = 1 << 20
 
@@ -46,6 +46,32 @@ class Bounds(unittest.TestCase):
         self.assertEqual(server.wait_ended(run_id, 60).result_json, '"ok"')
         self.assertEqual(host.streams, 1)
         self.assertEqual(len(server.history(run_id)), steps + 5)
+
+    def test_a_history_has_a_limit(self):
+        """Over it the run fails, with a reason, and the next one is none the worse."""
+        limit, size = 100000, 4000
+
+        def work(host, task):
+            for i in range(task.settled_count, 15 if task.input_json == "1" else 1000):
+                host.step(task, i + 1, "s%d" % i, "x" * size)
+            host.done(task, "ok")
+
+        server = self.serve("--history-bytes-max=%d" % limit)
+        self.host(server, work)
+        fits = server.wait_ended(server.start_workflow("w", 1), 30)
+        self.assertEqual(fits.result_json, '"ok"')
+        self.assertTrue(15 * size < fits.history_bytes < limit, fits.history_bytes)
+        run_id = server.start_workflow("w", 2)
+        server.wait_ended(run_id, 30)
+        server.kill()
+        server.start()
+        run = server.get(run_id)
+        self.assertEqual((run.status, run.error.reason),
+                         (common_pb2.RUN_STATUS_FAILED, "HISTORY_TOO_LARGE"))
+        self.assertIn("--history-bytes-max", run.error.message)
+        self.assertGreater(run.history_bytes, limit)
+        self.assertEqual(len(server.history(run_id)), run.last_seq)
+        self.assertRegex(server.log(), "history_large run=%s" % run_id)
 
     def test_callers_are_told_to_come_back(self):
         """However much they ask for at once, and no memory is taken for what is refused."""

@@ -63,14 +63,14 @@ static void test_snapshot_comes_back_as_bytes(void **state)
         random_run(&seed, round % (ENGINE_EFFECTS_MAX + 1), &run);
         memset(&back, 0xaa, sizeof(back));
         buf_reset(&bytes);
-        codec_encode_run(&run, &bytes);
-        assert_int_equal(codec_decode_run(buf_str(&bytes), &back).code, CODE_OK);
+        codec_encode_run(&run, 0, &bytes);
+        assert_int_equal(codec_decode_run(buf_str(&bytes), &back, NULL).code, CODE_OK);
         assert_memory_equal(&run, &back, sizeof(run));
     }
     memset(&run, 0, sizeof(run));
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
-    assert_int_equal(codec_decode_run(buf_str(&bytes), &back).code, CODE_OK);
+    codec_encode_run(&run, 0, &bytes);
+    assert_int_equal(codec_decode_run(buf_str(&bytes), &back, NULL).code, CODE_OK);
     assert_memory_equal(&run, &back, sizeof(run));
     buf_fini(&bytes);
 }
@@ -83,7 +83,7 @@ static bool snapshot_is_refused(str bytes)
     memset(&before, 0x55, sizeof(before));
     memcpy(&run, &before, sizeof(run));
     memcpy(exact, bytes.ptr, bytes.len);
-    status outcome = codec_decode_run((str){exact, bytes.len}, &run);
+    status outcome = codec_decode_run((str){exact, bytes.len}, &run, NULL);
     free(exact);
     /* What is refused leaves the caller's state alone. */
     return outcome.code != CODE_OK && memcmp(&run, &before, sizeof(run)) == 0;
@@ -96,7 +96,7 @@ static void test_snapshot_refuses_damage(void **state)
     struct run run;
     (void)state;
     random_run(&seed, 3, &run);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     for (size_t at = 0; at < bytes.len; at++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             bytes.ptr[at] ^= (char)(1 << bit);
@@ -108,25 +108,25 @@ static void test_snapshot_refuses_damage(void **state)
     assert_false(snapshot_is_refused(buf_str(&bytes)));
     run.state = RUN_STATE_COUNT;
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
     run.state = RUN_ACTING;
     run.effects[1].state = EFFECT_PARKED;
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     assert_false(snapshot_is_refused(buf_str(&bytes)));
     run.effects[1].state = EFFECT_READY - 1;
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
     run.effects[1].state = EFFECT_PARKED + 1;
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
     run.effects[1].state = EFFECT_READY;
     run.effects[1].kind = EFFECT_KIND_COUNT;
     buf_reset(&bytes);
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
     buf_fini(&bytes);
 }
@@ -154,8 +154,8 @@ static void test_snapshot_of_the_most(void **state)
         run.effects[i].at_most_once = 1;
         memset(run.effects[i].reserved, 0, sizeof(run.effects[i].reserved));
     }
-    codec_encode_run(&run, &bytes);
-    assert_int_equal(codec_decode_run(buf_str(&bytes), &back).code, CODE_OK);
+    codec_encode_run(&run, 0, &bytes);
+    assert_int_equal(codec_decode_run(buf_str(&bytes), &back, NULL).code, CODE_OK);
     assert_memory_equal(&run, &back, sizeof(run));
     buf_fini(&bytes);
 }
@@ -189,10 +189,12 @@ static void test_snapshot_refuses_what_is_too_much(void **state)
         assert_true(is_refused == (count > ENGINE_KEPT_MAX));
     }
     assert_false(snapshot_is_refused(forge_snapshot(2, (str){"\x10\x03", 2}, &bytes)));
-    assert_int_equal(codec_decode_run(forge_snapshot(1, (str){"\x10\x03", 2}, &bytes), &run).code,
-                     CODE_FAILED_PRECONDITION);
-    assert_int_equal(codec_decode_run(forge_snapshot(3, (str){"\x10\x03", 2}, &bytes), &run).code,
-                     CODE_FAILED_PRECONDITION);
+    assert_int_equal(
+        codec_decode_run(forge_snapshot(1, (str){"\x10\x03", 2}, &bytes), &run, NULL).code,
+        CODE_FAILED_PRECONDITION);
+    assert_int_equal(
+        codec_decode_run(forge_snapshot(3, (str){"\x10\x03", 2}, &bytes), &run, NULL).code,
+        CODE_FAILED_PRECONDITION);
     buf_fini(&body);
     buf_fini(&bytes);
 }
@@ -248,7 +250,7 @@ static void test_snapshot_golden_bytes(void **state)
     struct buf hex = {0};
     (void)state;
     memcpy(run.id.bytes, "ABCDEFGHIJKLMNOP", sizeof(run.id.bytes));
-    codec_encode_run(&run, &bytes);
+    codec_encode_run(&run, 0, &bytes);
     for (size_t i = 0; i < bytes.len; i++) {
         buf_printf(&hex, "%02x", (unsigned)(uint8_t)bytes.ptr[i]);
     }

@@ -205,6 +205,7 @@ static void read_rest(struct player *player, const struct words *words, struct c
     case COMMAND_CODE_CAME:
     case COMMAND_ADMIT:
     case COMMAND_WITHDRAW_ADMISSION:
+    case COMMAND_FAIL:
     case COMMAND_COUNT:
         break;
     }
@@ -232,6 +233,7 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_CODE_CAME] = "code",
         [COMMAND_ADMIT] = "admit",
         [COMMAND_WITHDRAW_ADMISSION] = "withdraw",
+        [COMMAND_FAIL] = "end",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     struct words words = split(line);

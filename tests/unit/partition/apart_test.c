@@ -122,7 +122,7 @@ static bool is_unreadable(struct lone_partition *lone, uuid run)
     read->run = run;
     lone_read(lone, read);
     if (run_read(read)->needs_live) {
-        run_read_live(run_read(read), NULL);
+        run_read_live(run_read(read), NULL, 0);
         lone_read(lone, read);
     }
     bool is = run_read(read)->ret.unreadable.len > 0;

@@ -175,7 +175,7 @@ static void a_large_run_is_read(void **unused)
     shelf_put_row(&shelf, &state, "flow");
     struct run_read *read = read_run(&shelf);
     assert_true(read->needs_live);
-    run_read_live(read, NULL);
+    run_read_live(read, NULL, 0);
     shelf_read(&shelf, &read->read);
     assert_int_equal(shelf.failure.code, CODE_OK);
     assert_memory_equal(&read->ret.state, &state, sizeof(state));
@@ -191,9 +191,10 @@ static void a_large_run_is_read(void **unused)
     read = read_run(&shelf);
     state.code_state = CODE_STATE_NONE;
     state.effect_count = 0;
-    run_read_live(read, &state);
+    run_read_live(read, &state, 77);
     shelf_read(&shelf, &read->read);
     assert_true(shelf.steps <= 3);
+    assert_int_equal(read->ret.history_bytes, 77); /* As the partition told. */
     assert_true(str_is(read->ret.deployment, "v1"));
     read_free(&read->read);
     shelf_fini(&shelf);
