@@ -23,6 +23,7 @@ struct fork {
     uint32_t nearest; /* The last transition's end before it. */
     int64_t shift_ms; /* From the time of the last copied event to now. */
     status status;
+    size_t bytes; /* Of the records that were looked at. */
 };
 
 static_assert(COUNT_OF(((struct decision *)0)->events) == ENGINE_EVENTS_MAX,
@@ -59,22 +60,22 @@ static void date(const struct fork *fork, struct event *event)
     }
 }
 
+/* What it holds lives in the record and the scratch arena. */
 static status decode_record(struct fork *fork, str record, struct decision *ret, uint32_t *ret_last)
 {
     size_t cursor = 0;
-    str copy = arena_copy(&fork->partition->round_arena, record);
     ret->count = 0;
     for (;;) {
         struct codec_entry entry;
         bool at_end;
-        TRY(codec_next(copy, &cursor, &entry, &at_end));
+        TRY(codec_next(record, &cursor, &entry, &at_end));
         if (at_end) {
             return STATUS_OK;
         }
         if (ret->count == ENGINE_EVENTS_MAX) {
             return status_make(CODE_DATA_LOSS, "a record has too many events");
         }
-        TRY(codec_decode(&entry, &fork->partition->round_arena, &ret->events[ret->count]));
+        TRY(codec_decode(&entry, &fork->partition->scratch, &ret->events[ret->count]));
         date(fork, &ret->events[ret->count]);
         ret->count++;
         *ret_last = entry.seq;
@@ -87,6 +88,12 @@ static bool copy_record(void *context, str key, str value)
     struct fork *fork = context;
     struct decision decision;
     uint32_t last = 0;
+    fork->bytes += value.len;
+    if (fork->bytes > fork->partition->options.fork_bytes_max) {
+        fork->status = status_make(CODE_FAILED_PRECONDITION, "its history is too large");
+        return false;
+    }
+    arena_reset(&fork->partition->scratch);
     fork->status = decode_record(fork, value, &decision, &last);
     if (!status_is_ok(fork->status) || last > fork->after_seq) {
         return false;
@@ -145,13 +152,13 @@ static bool find_time(void *context, str key, str value)
 static status copy_events(struct fork *fork, uuid source)
 {
     char key[KEY_BYTES_MAX];
-    TRY(store_scan(&fork->partition->store, STORE_JOURNAL,
-                   key_run(key, fork->partition->options.space, source), STR_EMPTY, false, SIZE_MAX,
-                   find_time, fork));
+    char from[KEY_BYTES_MAX];
+    struct key_space space = fork->partition->options.space;
+    TRY(store_scan(&fork->partition->store, STORE_JOURNAL, key_run(key, space, source),
+                   key_journal(from, space, source, fork->after_seq), true, 1, find_time, fork));
     TRY(fork->status);
-    TRY(store_scan(&fork->partition->store, STORE_JOURNAL,
-                   key_run(key, fork->partition->options.space, source), STR_EMPTY, false, SIZE_MAX,
-                   copy_record, fork));
+    TRY(store_scan(&fork->partition->store, STORE_JOURNAL, key_run(key, space, source), STR_EMPTY,
+                   false, SIZE_MAX, copy_record, fork));
     return fork->status;
 }
 
@@ -209,6 +216,12 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
     if (!is_fine) {
         bool has_children = !adopts && waits_for_children(&fork.run->state);
         abandon_fork(partition, &fork);
+        if (copied.code == CODE_FAILED_PRECONDITION &&
+            fork.bytes > partition->options.fork_bytes_max) {
+            return refuse(ret_failure, copied.code, REASON_HISTORY_TOO_LARGE, "run_id",
+                          STR("the history to be copied is larger than this server copies at once "
+                              "(--fork-bytes-max); choose an earlier point, or start anew"));
+        }
         if (!status_is_ok(copied)) {
             return refuse(ret_failure, copied.code, REASON_STORE_DAMAGED, "run_id",
                           str_of(copied.why));

@@ -8,7 +8,7 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import common_pb2, workflows_pb2
+from tests.lib.polosd import common_pb2, runs_pb2, workflows_pb2
 
 MIB = 1 << 20
 
@@ -72,6 +72,26 @@ class Bounds(unittest.TestCase):
         self.assertGreater(run.history_bytes, limit)
         self.assertEqual(len(server.history(run_id)), run.last_seq)
         self.assertRegex(server.log(), "history_large run=%s" % run_id)
+
+    def test_a_fork_has_a_limit(self):
+        """What would be copied in one commit; a fork at an earlier point is carried out."""
+        def work(host, task):
+            for i in range(task.settled_count, 40):
+                host.step(task, i + 1, "s%d" % i, "x" * 4000)
+            host.done(task, "ok")
+
+        server = self.serve("--fork-bytes-max=100000")
+        self.host(server, work)
+        run_id = server.start_workflow("w")
+        last = server.wait_ended(run_id).last_seq
+        fork = runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=last - 3)
+        with self.assertRaises(grpc.RpcError) as refused:
+            server.runs.Fork(fork)
+        self.assertEqual((refused.exception.code().name, *polosd.details_of(refused.exception)[:2]),
+                         ("FAILED_PRECONDITION", "HISTORY_TOO_LARGE", "run_id"))
+        fork.after_seq = 10
+        forked = server.wait_ended(server.runs.Fork(fork).run.id)
+        self.assertEqual(forked.result_json, '"ok"')
 
     def test_callers_are_told_to_come_back(self):
         """However much they ask for at once, and no memory is taken for what is refused."""
