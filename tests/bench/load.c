@@ -7,16 +7,16 @@
  *   load watch  --watchers W --rate D       D progress deltas a second to W watchers of one run
  *   load park   --count R                   starts R runs that nobody hosts
  *   load list --in-flight N --seconds S     N callers page through lists that fit no run
- *   load live   --count R                   R runs at work, until standard input ends
- *   load flat --steps M --count R           R runs one by one: first gaps between steps, last gaps
- *   load pipeline --steps M --in-flight N   one run, N steps on their way at any time
- *   load abandon --steps M                  a run with M steps, whose host dies: prints its id
- *   load resume --run-id ID                 ... and a new host takes it over
- *   load sleepers --count R                 R runs that sleep for an hour
- *   load suspend --in-flight N --count R    R answers, N runs ask: from Resume to the code
- *   load wake --in-flight N --count R       the same when the runs are parked meanwhile
- *   load events --in-flight N --count R     R events that N runs wait for: from Publish to the code
- *   load children --in-flight N --count R   R child runs of N parents: from order to outcome
+ *   load replay --in-flight N --seconds S   N watchers read the newest run from its start to its
+ * end load live   --count R                   R runs at work, until standard input ends load flat
+ * --steps M --count R           R runs one by one: first gaps between steps, last gaps load
+ * pipeline --steps M --in-flight N   one run, N steps on their way at any time load abandon --steps
+ * M                  a run with M steps, whose host dies: prints its id load resume --run-id ID ...
+ * and a new host takes it over load sleepers --count R                 R runs that sleep for an
+ * hour load suspend --in-flight N --count R    R answers, N runs ask: from Resume to the code load
+ * wake --in-flight N --count R       the same when the runs are parked meanwhile load events
+ * --in-flight N --count R     R events that N runs wait for: from Publish to the code load children
+ * --in-flight N --count R   R child runs of N parents: from order to outcome
  *
  * Every mode: --address HOST:PORT [--connections N] [--server-pid PID]. Prints one line of JSON.
  */
@@ -42,6 +42,7 @@ static const struct mode modes[] = {
     {"pipeline", load_pipeline}, {"abandon", load_abandon},   {"resume", load_resume},
     {"sleepers", load_sleepers}, {"suspend", load_suspend},   {"wake", load_wake},
     {"events", load_events},     {"children", load_children}, {"list", load_list},
+    {"replay", load_replay},
 };
 
 void load_must(const struct polos_error *error)

@@ -36,6 +36,7 @@ void load_steps(struct load *load);
 void load_agents(struct load *load);
 void load_watch(struct load *load);
 void load_list(struct load *load);
+void load_replay(struct load *load);
 void load_park(struct load *load);
 void load_live(struct load *load);
 void load_flat(struct load *load);

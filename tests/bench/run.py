@@ -114,6 +114,8 @@ ROWS = {
     "list_page_p50": ("ms", "<= 5", "empty_call_p50"),
     "list_page_p99": ("ms", None, None),
     "step_p50_beside_lists": ("ms", None, "step_p50_at_1"),
+    "facts_replayed": ("/s", None, "empty_calls"),
+    "step_p50_beside_replays": ("ms", None, "step_p50_at_1"),
     "parks": ("/s", None, "empty_calls"),
     "rss_sleeping_runs": ("MB", "<= 64", None),
     "rss_per_sleeping_run": ("bytes", "<= 100", None),
@@ -420,6 +422,18 @@ def measure_lists(bench):
         bench.note("step_p50_beside_lists", found["p50_us"] / 1000)
 
 
+def measure_replays(bench):
+    """A long history read by watchers, again and again, alone and beside steps."""
+    seconds, steps = bench.sizes["seconds"], bench.sizes["steps"][1]
+    with bench.server() as server:
+        bench.load(server, "pipeline", in_flight=256, steps=bench.sizes["long"])
+        found = bench.load(server, "replay", in_flight=50, seconds=seconds)
+        bench.note("facts_replayed", found["facts_per_s"])
+        with bench.beside(server, "replay", in_flight=50, seconds=600):
+            found = bench.load(server, "steps", in_flight=1, steps=steps)
+        bench.note("step_p50_beside_replays", found["p50_us"] / 1000)
+
+
 def measure_restart(bench):
     data = tempfile.mkdtemp(dir=bench.folder)
     server = Server(bench.options.polosd, os.path.join(data, "store"))
@@ -453,7 +467,7 @@ def measure_size(bench):
 
 MEASURES = (
     measure_limits, measure_steps, measure_long, measure_agents, measure_waits, measure_watch,
-    measure_cold, measure_live, measure_lists, measure_restart, measure_sleepers,
+    measure_cold, measure_live, measure_lists, measure_replays, measure_restart, measure_sleepers,
     measure_python, measure_size,
 )
 
