@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
 from pydantic import BaseModel
+from typing_extensions import TypeVar
 
 from . import _registry, sync
 from ._checks import check_client, checked_id, refuse, spelling_checked
@@ -27,8 +28,11 @@ from .workflow import Workflow
 Input = str | list[dict[str, Any]]
 
 
-class Agent(Workflow[Any, AgentResult]):
-    """A model, a prompt and tools under an id.
+T = TypeVar("T", default=str)
+
+
+class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
+    """A model, a prompt and tools under an id; `T` is what it answers: text, or its output_schema.
 
     The loop runs in the server: it calls the model, has the tools run by a host (this process, or
     any other that offers them), feeds their results back, and writes every fact down before it
@@ -72,7 +76,7 @@ class Agent(Workflow[Any, AgentResult]):
         provider_llm_api: str | None = None,
         queue: str | Queue | dict[str, Any] | None = None,
         stop_conditions: list[Any] | None = None,
-        output_schema: type[Any] | None = None,
+        output_schema: type[T] | None = None,
         on_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
         on_end: Callable[..., Any] | list[Callable[..., Any]] | None = None,
         on_agent_step_start: Callable[..., Any] | list[Callable[..., Any]] | None = None,
@@ -163,7 +167,7 @@ class Agent(Workflow[Any, AgentResult]):
         priority: int | None = None,
         idempotency_key: str | None = None,
         **provider_kwargs: Any,
-    ) -> AgentResult:
+    ) -> AgentResult[T]:
         """Runs the agent and returns its answer.
 
         The first call of a script attaches this process as a host for the tools defined so far;
@@ -205,7 +209,7 @@ class Agent(Workflow[Any, AgentResult]):
 
     def run_sync(  # type: ignore[override]
         self, client: Starter, input: Input, **options: Any
-    ) -> AgentResult:
+    ) -> AgentResult[T]:
         """As run(), for code without an event loop: waits in a thread of its own. Also works where
         a loop runs, as in a notebook; not inside a tool or workflow."""
         return sync.run(lambda: self.run(client, input, **options))
@@ -225,7 +229,7 @@ class Agent(Workflow[Any, AgentResult]):
         priority: int | None = None,
         idempotency_key: str | None = None,
         **provider_kwargs: Any,
-    ) -> StreamStart:
+    ) -> StreamStart[T]:
         """Starts a run and returns at once; the result's `text_chunks` and `events` follow it.
 
             stream = await agent.stream(client, "hi")
@@ -296,7 +300,7 @@ class Agent(Workflow[Any, AgentResult]):
         priority: int | None = None,
         idempotency_key: str | None = None,
         **kwargs: Any,
-    ) -> AgentRunConfig:
+    ) -> AgentRunConfig[T]:
         """This agent with what it is to be run with, for ctx.step.agent_invoke and its kin.
 
         Arguments as for run(); session and user default to those of the run that invokes it.

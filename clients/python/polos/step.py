@@ -8,7 +8,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -473,26 +473,28 @@ class Step:
         children = [Child.of_batch(each, self._execution.find) for each in workflows]
         return await self._results(step_key, children)
 
-    async def agent_invoke(self, step_key: str, config: AgentRunConfig) -> ExecutionHandle:
+    async def agent_invoke(self, step_key: str, config: AgentRunConfig[Any]) -> ExecutionHandle:
         """Starts a run of an agent (`agent.with_input(...)`) and goes on; its handle."""
         return (await self._started(step_key, [Child.of_agent(config)]))[0]
 
-    async def agent_invoke_and_wait(self, step_key: str, config: AgentRunConfig) -> AgentResult:
+    async def agent_invoke_and_wait(
+        self, step_key: str, config: AgentRunConfig[R]
+    ) -> AgentResult[R]:
         """Starts a run of an agent (`agent.with_input(...)`) and waits for its AgentResult.
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        found: AgentResult = await self._result(step_key, Child.of_agent(config))
+        found: AgentResult[R] = await self._result(step_key, Child.of_agent(config))
         return found
 
     async def batch_agent_invoke(
-        self, step_key: str, configs: list[AgentRunConfig]
+        self, step_key: str, configs: Sequence[AgentRunConfig[Any]]
     ) -> list[ExecutionHandle]:
         """Starts runs of agents and goes on; their handles, in order."""
         return await self._started(step_key, [Child.of_agent(c) for c in configs])
 
     async def batch_agent_invoke_and_wait(
-        self, step_key: str, configs: list[AgentRunConfig]
+        self, step_key: str, configs: Sequence[AgentRunConfig[Any]]
     ) -> list[BatchStepResult]:
         """Starts runs of agents and waits for all of them; how each ended, in order."""
         return await self._results(step_key, [Child.of_agent(c) for c in configs])

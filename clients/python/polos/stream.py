@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from ._agent_events import Narrator
 from ._run_models import raise_unless_completed
@@ -16,6 +18,9 @@ from ._wire.streams import follow
 from .handle import ExecutionHandle
 from .types import AgentResult, StreamEvent
 from .v1 import common_pb2
+
+
+R = TypeVar("R", default=Any)  # the agent's answer
 
 
 class TextChunk(str):
@@ -32,7 +37,7 @@ class TextChunk(str):
     restarted: bool = False
 
 
-class StreamResult:
+class StreamResult(Generic[R]):
     """A run that was started; follow it, or just wait for its result.
 
     `created_at` is ISO 8601; `parent_execution_id` and `step_key` are None: it is a root.
@@ -115,7 +120,7 @@ class StreamResult:
             self._check(response.ended if response.HasField("ended") else None)
         return narrator.text()
 
-    async def result(self) -> AgentResult:
+    async def result(self) -> AgentResult[R]:
         """The result, once the run has ended; errors as agent.run()."""
         return await self._client._agent_result(self._agent, self._run_id, None)
 
@@ -166,7 +171,7 @@ class StreamResult:
             self._check(response.ended if response.HasField("ended") else None)
 
 
-class StreamStart:
+class StreamStart(Generic[R]):
     """A run that is being started: awaited it gives a StreamResult, and so does `async with`, which
     cancels the run when it is left by an exception."""
 
@@ -179,12 +184,12 @@ class StreamStart:
         self._client = client
         self._agent = agent
         self._start = start
-        self._started: StreamResult | None = None
+        self._started: StreamResult[R] | None = None
 
-    def __await__(self) -> Generator[Any, None, StreamResult]:
+    def __await__(self) -> Generator[Any, None, StreamResult[R]]:
         return self._result().__await__()
 
-    async def __aenter__(self) -> StreamResult:
+    async def __aenter__(self) -> StreamResult[R]:
         self._started = await self._result()
         return self._started
 
@@ -194,7 +199,7 @@ class StreamStart:
         if kind is not None and self._started is not None:
             await self._started.cancel()
 
-    async def _result(self) -> StreamResult:
+    async def _result(self) -> StreamResult[R]:
         return StreamResult(self._client, self._agent, await self._start)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import warnings
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Generic, TypedDict
+
+from typing_extensions import TypeVar
 
 from .._checks import check_option_names, checked_text, refuse
 from .._codec.text import dumps_argument
@@ -19,6 +21,7 @@ from .state import state_json
 
 PRIORITY_BITS = 31
 RETRIES_MAX = 100
+R = TypeVar("R", default=Any)  # an agent's answer
 TIMEOUT_SECONDS_MAX = 366 * 24 * 3600
 
 
@@ -102,7 +105,7 @@ def _check_priority(priority: Any) -> None:
         )
 
 
-class AgentRunConfig:
+class AgentRunConfig(Generic[R]):
     """An agent with what it is to be run with; made by agent.with_input()."""
 
     def __init__(

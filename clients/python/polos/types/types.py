@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeVar
+
+R = TypeVar("R", default=Any)  # pydantic checks what is not said by the default
 
 
 class Usage(BaseModel):
@@ -60,7 +63,7 @@ class Step(BaseModel):
     raw_output: Any | None = None
 
 
-class AgentResult(BaseModel):
+class AgentResult(BaseModel, Generic[R]):
     """How an agent run ended.
 
     Attributes:
@@ -75,7 +78,7 @@ class AgentResult(BaseModel):
     """
 
     agent_run_id: str
-    result: Any | None = None
+    result: R = None  # type: ignore[assignment]
     result_schema: str | None = None
     tool_results: list[ToolResult] = []
     total_steps: int

@@ -18,6 +18,7 @@ def double(number: int) -> int:
 
 
 agent = Agent(id="a", provider="openai", model="m")
+forecaster = Agent(id="f", provider="openai", model="m", output_schema=Weather)
 
 
 @workflow
@@ -34,6 +35,8 @@ async def flow(ctx: WorkflowContext, payload: City) -> Weather:
     print(found.celcius)  # wrong
     answer = await ctx.step.agent_invoke_and_wait("e", agent.with_input("x"))
     print(answer.results)  # wrong
+    told = await ctx.step.agent_invoke_and_wait("f", forecaster.with_input("x"))
+    print(told.result.celcius)  # wrong
     return City(name="x")  # wrong
 
 
@@ -41,3 +44,6 @@ async def main() -> None:
     await flow.run(PolosClient(), 3)  # wrong
     result = await flow.run(PolosClient(), City(name="x"))
     print(result.fahrenheit)  # wrong
+    print((await forecaster.run(PolosClient(), "x")).result.fahrenheit)  # wrong
+    print((await agent.run(PolosClient(), "x")).result.celsius)  # wrong
+    Agent(id="g", provider="openai", model="m", system_promt="x")  # wrong

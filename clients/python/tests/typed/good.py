@@ -1,5 +1,7 @@
 """A program whose types are right: mypy --strict finds nothing in it."""
 
+from typing import Any
+
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
@@ -51,6 +53,7 @@ async def fetch(city: str, *, fast: bool = False) -> Weather:
 
 
 agent = Agent(id="a", provider="openai", model="m", tools=[look])
+forecaster = Agent(id="f", provider="openai", model="m", output_schema=Weather)
 
 
 @workflow(id="flow")
@@ -64,7 +67,10 @@ async def flow(ctx: WorkflowContext, payload: City) -> Weather:
     assert_type(await ctx.step.invoke_and_wait("g", bare), list[int])
     assert_type(await ctx.step.invoke_and_wait("h", plain, 3, priority=2), str)
     asked = await ctx.step.agent_invoke_and_wait("i", agent.with_input("x"))
-    assert_type(asked, AgentResult)
+    assert_type(asked, AgentResult[str])
+    told = await ctx.step.agent_invoke_and_wait("m", forecaster.with_input("x"))
+    assert_type(told.result.celsius, int)
+    await ctx.step.batch_agent_invoke("n", [agent.with_input("x"), forecaster.with_input("y")])
     assert_type(await ctx.step.suspend("j", schema=Decision), Decision)
     print((await ctx.step.suspend("k", {"a": 1}))["data"], await ctx.step.invoke_and_wait("l", "x"))
     return Weather(celsius=1)
@@ -79,4 +85,13 @@ async def main() -> None:
     assert_type(await plain.run(client, 4), str)
     assert_type(await bare.run(client), list[int])
     assert_type(flow.run_sync(client, City(name="x")), Weather)
-    assert_type(await agent.run(client, "x"), AgentResult)
+    assert_type(await agent.run(client, "x"), AgentResult[str])
+    assert_type(forecaster, Agent[Weather])
+    assert_type((await forecaster.run(client, "x")).result, Weather)
+    assert_type(forecaster.run_sync(client, "x").result.celsius, int)
+    stream = await forecaster.stream(client, "x")
+    assert_type((await stream.result()).result, Weather)
+    async with agent.stream(client, "x") as followed:
+        assert_type((await followed.result()).result, str)
+    some: list[Agent[Any]] = [agent, forecaster]
+    print(some)
