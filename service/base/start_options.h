@@ -20,6 +20,7 @@ struct start_options {
     int32_t priority; /* Within the key; higher ones first. */
     int32_t max_retries; /* 0: the default; negative: none. Not in the journal. */
     uint64_t timeout_ms; /* 0: the default. Not in the journal. */
+    bool outlives_parent; /* A parent that waits for it and fails does not cancel it. */
 };
 
 #endif

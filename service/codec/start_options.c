@@ -13,6 +13,7 @@ void start_options_pack(const struct start_options *options, Polos__Journal__V1_
     ret->queue = body_bytes(options->queue);
     ret->concurrency_key = body_bytes(options->concurrency_key);
     ret->priority = options->priority;
+    ret->outlives_parent = options->outlives_parent;
 }
 
 void start_options_unpack(const Polos__Journal__V1__RunStarted *body, struct start_options *ret)
@@ -26,6 +27,7 @@ void start_options_unpack(const Polos__Journal__V1__RunStarted *body, struct sta
         .queue = body_str(body->queue),
         .concurrency_key = body_str(body->concurrency_key),
         .priority = body->priority,
+        .outlives_parent = body->outlives_parent,
     };
 }
 
@@ -44,5 +46,8 @@ void start_options_render(const struct start_options *options, struct json_write
     render_text(writer, "concurrency_key", options->concurrency_key);
     if (options->priority != 0) {
         json_put_i64(writer, "priority", options->priority);
+    }
+    if (options->outlives_parent) {
+        json_put_bool(writer, "outlive_parent", true);
     }
 }

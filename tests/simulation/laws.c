@@ -67,6 +67,7 @@ static struct sim_run *open_run(struct world *world, uuid id, const struct event
     run->root = spec->root;
     run->parent_effect = spec->parent_effect;
     run->parent_index = spec->parent_index;
+    run->outlives_parent = spec->options.outlives_parent;
     run->started = world->event_number + 1;
     run->name = arena_copy(&world->arena, spec->name);
     laws_clockwork_open(world, run, spec);

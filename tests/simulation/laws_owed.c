@@ -11,6 +11,7 @@ enum {
     TELL_PARENT = 1,
     CANCEL_BELOW = 2,
     SUCCEED = 3,
+    CANCEL_ORPHANS = 4,
 };
 
 static void take_owed(struct world *world, str tail, const struct store_entry *entry)
@@ -104,6 +105,40 @@ bool sim_run_owes_cancel(struct world *world, const struct sim_run *child)
     return false;
 }
 
+static const struct sim_wait *awaited_by(struct world *world, const struct sim_run *child)
+{
+    const struct sim_run *parent = world_find_run(world, child->parent);
+    return parent == NULL || child->parent_effect == 0 || child->outlives_parent
+               ? NULL
+               : sim_run_wait_of(parent, child->parent_effect);
+}
+
+bool sim_run_is_orphan(struct world *world, const struct sim_run *child)
+{
+    const struct sim_wait *wait = awaited_by(world, child);
+    return wait != NULL && wait->is_failed_with;
+}
+
+bool sim_run_may_be_orphan(struct world *world, const struct sim_run *child)
+{
+    const struct sim_wait *wait = awaited_by(world, child);
+    return wait != NULL && !wait->is_open && !wait->is_settled;
+}
+
+bool sim_run_owes_orphan(const struct world *world, const struct sim_run *child)
+{
+    for (size_t i = 0; i < world->owed_count; i++) {
+        const struct owed_row *row = &world->owed[i].row;
+        bool is_of_all = uuid_is_zero(row->source) &&
+                         memcmp(row->cursor.bytes, child->id.bytes, sizeof(uuid)) < 0;
+        if (row->kind == CANCEL_ORPHANS && uuid_equal(row->target, child->parent) &&
+            (is_of_all || uuid_equal(row->source, child->id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sim_run_is_below_cancelled(struct world *world, const struct sim_run *run)
 {
     while (run != NULL && !uuid_is_zero(run->parent)) {
@@ -134,6 +169,25 @@ static bool has_heard(const struct sim_run *run, uuid child)
     return false;
 }
 
+/* It was cancelled with the failed run, and began anew below it or a successor before it. */
+static bool is_renewed(struct world *world, const struct sim_run *successor,
+                       const struct sim_run *child)
+{
+    for (size_t i = 0; i < world->run_count; i++) {
+        const struct sim_run *run = world->runs[i];
+        const struct sim_run *parent = world_find_run(world, run->parent);
+        bool is_it = parent != NULL && run->started > child->started &&
+                     run->parent_effect == child->parent_effect &&
+                     run->parent_index == child->parent_index &&
+                     str_equal(run->marker, child->marker) &&
+                     str_equal(parent->marker, successor->marker);
+        if (is_it && (parent == successor || parent->ledger.ended == EVENT_RUN_FAILED)) {
+            return child->ledger.ended == EVENT_RUN_CANCELLED;
+        }
+    }
+    return false;
+}
+
 /* The run that a retry made waits for the children of the one that failed. */
 static void check_successor(struct world *world, const struct sim_run *successor)
 {
@@ -151,9 +205,10 @@ static void check_successor(struct world *world, const struct sim_run *successor
         if (wait != NULL && copied != NULL && wait->is_open && wait->kind == EFFECT_CHILDREN &&
             str_equal(wait->data, copied->data)) { /* It names the children. */
             bool is_owed = owed != NULL && memcmp(owed->row.cursor.bytes, child->id.bytes, 16) < 0;
-            world_expect(
-                world, is_owed || has_heard(successor, child->id) || sim_run_owes_end(world, child),
-                "a-successor-is-told-of-the-children-it-waits-for");
+            world_expect(world,
+                         is_owed || has_heard(successor, child->id) ||
+                             sim_run_owes_end(world, child) || is_renewed(world, successor, child),
+                         "a-successor-is-told-of-the-children-it-waits-for");
         }
     }
 }

@@ -203,6 +203,15 @@ static void note_settled(struct world *world, struct sim_run *run, const struct 
     }
 }
 
+/* Its code failed, and waits for nothing more. */
+static void fail_with(struct sim_run *run, uint32_t owner)
+{
+    for (size_t i = 0; i < run->wait_count; i++) {
+        bool is_its = owner == 0 || run->waits[i].owner == owner;
+        run->waits[i].is_failed_with |= is_its && run->waits[i].is_open;
+    }
+}
+
 /* kept: the kind that goes on. */
 static void cut_off(struct sim_run *run, uint32_t owner, enum effect_kind kept)
 {
@@ -225,10 +234,16 @@ void laws_note_wait(struct world *world, struct sim_run *run, const struct event
         laws_note_kept(world, run, event->resume_kept.key);
         note_answer(world, run, event->resume_kept.key, event->resume_kept.by, 0);
     } else if (event->kind == EVENT_TASK_SETTLED) {
+        if (event->task_settled.outcome.failed) {
+            fail_with(run, event->effect);
+        }
         cut_off(run, event->effect, EFFECT_NONE);
     } else if (event->kind == EVENT_TASK_FAILED && !event->task_failed.is_mismatch) {
         cut_off(run, event->effect, EFFECT_CHILDREN);
     } else if (event->kind == EVENT_CANCEL_REQUESTED || run->ledger.ended != EVENT_NONE) {
+        if (event->kind == EVENT_RUN_FAILED) {
+            fail_with(run, 0);
+        }
         cut_off(run, 0, EFFECT_NONE);
     }
     world->counts.parks += event->kind == EVENT_TASK_PARKED;
@@ -267,11 +282,21 @@ static void note_child(struct world *world, const struct sim_run *parent, const 
     world->counts.children++;
 }
 
+static str cause_of(const struct event *event)
+{
+    return event->kind == EVENT_CANCEL_REQUESTED ? event->cancel_requested.cause
+                                                 : event->run_cancelled.cause;
+}
+
 void laws_note_family(struct world *world, struct sim_run *run, const struct event *event)
 {
     bool is_cancelled = event->kind == EVENT_CANCEL_REQUESTED || event->kind == EVENT_RUN_CANCELLED;
     if (is_cancelled && run->cancelled == 0) {
         run->cancelled = world->event_number;
+    }
+    if (is_cancelled && str_is(cause_of(event), "the run that waited for it failed")) {
+        world->counts.orphans++;
+        run->is_cancelled_as_orphan = !run->is_copying;
     }
     if (event->kind == EVENT_RUN_STARTED) {
         world_expect(world, !sim_run_is_below_cancelled(world, run),
@@ -317,6 +342,12 @@ static void check_child(struct world *world, const struct sim_run *child)
                  has_ended || child->cancelled != 0 || sim_run_owes_cancel(world, child) ||
                      !sim_run_is_below_cancelled(world, child),
                  "a-cancelled-tree-is-cancelled-whole");
+    world_expect(world,
+                 has_ended || child->cancelled != 0 || !sim_run_is_orphan(world, child) ||
+                     sim_run_owes_orphan(world, child),
+                 "orphans-are-cancelled");
+    world_expect(world, !child->is_cancelled_as_orphan || sim_run_may_be_orphan(world, child),
+                 "only-orphans-are-cancelled-as-such");
 }
 
 static void check_children(struct world *world, const struct sim_run *parent)

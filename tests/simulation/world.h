@@ -101,6 +101,7 @@ struct sim_wait {
     bool is_open;
     bool is_settled; /* Else it was cut off by its task's end. */
     bool is_withdrawn; /* Cut off, and not by a failed attempt. */
+    bool is_failed_with; /* Its code failed while it was open. */
     bool failed;
     uint64_t settled_ms; /* True time. */
     uint32_t told_epoch; /* Under which its host was sent the outcome last. */
@@ -157,6 +158,8 @@ struct sim_run {
     uint64_t tree_counted; /* By the facts. */
     uint32_t parent_effect;
     uint32_t parent_index;
+    bool outlives_parent;
+    bool is_cancelled_as_orphan;
     uint64_t started; /* Number of its first event in the world, ... */
     uint64_t cancelled; /* ... of its cancellation; 0: never. */
     str name;
@@ -188,7 +191,7 @@ struct world_counts {
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
-    uint64_t owed, damaged;
+    uint64_t owed, damaged, orphans;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
@@ -422,6 +425,11 @@ void laws_owed_take(struct world *world, uint8_t kind, str tail, const struct st
 bool sim_run_owes_end(const struct world *world, const struct sim_run *child); /* To its parent. */
 /* Of a run above it. */
 bool sim_run_owes_cancel(struct world *world, const struct sim_run *child);
+/* Whether its parent waited for it and failed, or its task did; its cancellation as such is owed.
+ */
+bool sim_run_is_orphan(struct world *world, const struct sim_run *child);
+bool sim_run_may_be_orphan(struct world *world, const struct sim_run *child); /* Nobody waits. */
+bool sim_run_owes_orphan(const struct world *world, const struct sim_run *child);
 bool sim_run_is_below_cancelled(struct world *world, const struct sim_run *run);
 void laws_owed_hear(struct sim_run *run, uuid child); /* It is told of the child's end. */
 void laws_owed_check(struct world *world);

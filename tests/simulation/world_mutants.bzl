@@ -33,6 +33,15 @@ MUTANTS = {
             "if (below == BELOW_TO_CANCEL && !is_there) {": "if (false) {",
         },
     ),
+    "orphans_go_on": ("The children a failed run waited for go on.", {
+        "if (awaits(&run->state, is_task ? event->effect : 0)) {": "if (false) {",
+    }),
+    "orphans_outlive_nobody": ("Children that outlive their parent are cancelled with it.", {
+        "place->parent_effect != 0 && !place->outlives_parent &&": "place->parent_effect != 0 &&",
+    }),
+    "renewal_left_out": ("A successor waits for a child that was cancelled and never begins.", {
+        "!start_run(partition, &spec, arena, &failure, &id)) {": "(id = spec.parent, false)) {",
+    }),
     "alarm_not_moved": (
         "The alarm of a run stays where it was when its events move the deadline.",
         {
@@ -256,8 +265,8 @@ MUTANTS = {
     "new_child_not_cancelled": (
         "A child started in the round of its parent's cancellation lives on.",
         {
-            "uuid_equal(children->fresh[i].parent, owed->target)":
-                "uuid_equal(children->fresh[i].parent, owed->target) && i > 99",
+            "uuid_equal(children->fresh[i].parent, parent)) { run_ids_add(":
+                "uuid_equal(children->fresh[i].parent, parent) && i > 99) { run_ids_add(",
         },
     ),
     "newest_goes_first": ("Of the same priority the run that was started last goes first.", {

@@ -63,6 +63,7 @@ static void print_counts(const struct world_counts *counts)
         {"events awaited", counts->awaited},
         {"events fed", counts->feeds},
         {"pages and runs read", counts->reads},
+        {"orphans cancelled", counts->orphans},
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},

@@ -292,6 +292,7 @@ static void draw_children(struct world *world, const struct sim_task *task,
         size_t kind = world_below(world, bound);
         uint64_t timeout_ms = 5000 + world_below(world, 60000);
         int32_t max_retries = (int32_t)world_below(world, 4) - 1;
+        bool outlives_parent = world_below(world, 4) == 0;
         children[i] = (struct host_child){
             .kind = kinds[kind].kind,
             .name = str_of(kinds[kind].name),
@@ -300,6 +301,7 @@ static void draw_children(struct world *world, const struct sim_task *task,
             .options.timeout_ms = timeout_ms,
             .options.session_id = STR("session"),
             .options.max_retries = max_retries,
+            .options.outlives_parent = outlives_parent,
         };
         if (children[i].kind != 1 && world_below(world, 2) == 0) { /* The parent's own, too. */
             children[i].options.queue =

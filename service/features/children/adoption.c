@@ -66,7 +66,9 @@ static status adopt_child(struct partition *partition, struct live_run *successo
         return STATUS_OK;
     }
     TRY(ending_read(partition, child, NULL, &outcome));
-    ending_tell(partition, successor->state.id, child, &outcome);
+    if (!renewal_begin(partition, successor, child, &outcome)) {
+        ending_tell(partition, successor->state.id, child, &outcome);
+    }
     return STATUS_OK;
 }
 

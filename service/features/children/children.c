@@ -35,13 +35,8 @@ static enum below of_state(const struct run *run)
 /* By its row, without reading the run. */
 static enum below of_row(struct partition *partition, uuid id)
 {
-    char key[KEY_BYTES_MAX];
-    str value;
     struct run_row row;
-    status read =
-        store_get(&partition->store, STORE_RUNS, key_run(key, partition->options.space, id),
-                  &partition->round_arena, &value);
-    if (!status_is_ok(read) || !status_is_ok(codec_decode_row(value, &row)) || row.ended_ms == 0) {
+    if (!status_is_ok(family_run_row(partition, id, &row)) || row.ended_ms == 0) {
         return BELOW_TO_CANCEL;
     }
     return row.status == RUN_STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;
@@ -78,7 +73,6 @@ static void cancel_child(struct partition *partition, uuid lane, uuid id)
 /* Below a cancelled run nothing starts, so what is not read yet stays as it is. */
 static enum owed_result cancel_below(struct partition *partition, struct owed *owed, size_t *budget)
 {
-    const struct children *children = children_of(partition);
     assert(*budget > 0);
     struct run_ids below = {.arena = &partition->round_arena};
     struct live_run *run;
@@ -100,11 +94,7 @@ static enum owed_result cancel_below(struct partition *partition, struct owed *o
     bool goes_on = below.count == limit;
     uuid lane = tree_place(partition, run)->root;
     owed->cursor = below.count > 0 ? below.ids[below.count - 1] : owed->cursor;
-    for (size_t i = 0; i < children->count; i++) {
-        if (uuid_equal(children->fresh[i].parent, owed->target)) {
-            run_ids_add(&below, children->fresh[i].child);
-        }
-    }
+    family_read_fresh(partition, owed->target, &below);
     for (size_t i = 0; i < below.count; i++) {
         cancel_child(partition, lane, below.ids[i]);
     }
@@ -143,6 +133,13 @@ static void owe_end(struct partition *partition, struct live_run *run, const str
     *ending = (struct ending){events, count};
     const struct owed owed = {.target = run->state.id, .at_hand = ending};
     owed_post(partition, place->root, &tell_parent_owed, &owed);
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    orphans_note(((struct children *)self)->partition, run, event);
 }
 
 /* What follows for other runs. */
@@ -185,10 +182,7 @@ static void stop(void *self)
 
 static const struct wait_kind *const kinds[] = {&start_step_kind, NULL};
 static const struct owed_kind *const owed_kinds[] = {
-    &tell_parent_owed,
-    &cancel_below_owed,
-    &adopt_owed,
-    NULL,
+    &tell_parent_owed, &cancel_below_owed, &adopt_owed, &cancel_orphans_owed, NULL,
 };
 static const struct feature *const uses[] = {
     &definitions_feature, &owed_feature, &starts_feature, &trees_feature, &waits_feature, NULL,
@@ -201,6 +195,7 @@ const struct feature children_feature = {
     .owed_kinds = owed_kinds,
     .start = start,
     .at = {[ROUND_OVER] = forget_round},
+    .before_event = before_event,
     .after_decision = after_decision,
     .stop = stop,
 };

@@ -113,6 +113,17 @@ static status find_listeners(struct partition *partition, const struct live_run 
     return STATUS_OK;
 }
 
+/* A successor's. */
+static void tell_successor(struct partition *partition, uuid id, struct live_run *child,
+                           struct outcome outcome)
+{
+    struct live_run *successor;
+    if (status_is_ok(runs_get(partition, id, &successor)) &&
+        !renewal_begin(partition, successor, child, &outcome)) {
+        ending_tell(partition, id, child, &outcome);
+    }
+}
+
 static enum owed_result tell_parent(struct partition *partition, struct owed *owed, size_t *budget)
 {
     struct live_run *child;
@@ -137,7 +148,11 @@ static enum owed_result tell_parent(struct partition *partition, struct owed *ow
         return owed_unread(read);
     }
     for (size_t i = 0; i < told.count; i++) {
-        ending_tell(partition, told.ids[i], child, &outcome);
+        if (uuid_equal(told.ids[i], place->parent)) {
+            ending_tell(partition, place->parent, child, &outcome);
+        } else {
+            tell_successor(partition, told.ids[i], child, outcome);
+        }
     }
     return OWED_DONE;
 }

@@ -77,6 +77,16 @@ status family_read(struct partition *partition, uuid parent, uuid cursor, size_t
     return scan(partition, INDEX_CHILD, child_rows_of(parent), from, limit, visit_child, ret);
 }
 
+void family_read_fresh(struct partition *partition, uuid parent, struct run_ids *ret)
+{
+    const struct children *children = children_of(partition);
+    for (size_t i = 0; i < children->count; i++) {
+        if (uuid_equal(children->fresh[i].parent, parent)) {
+            run_ids_add(ret, children->fresh[i].child);
+        }
+    }
+}
+
 static bool visit_any(void *context, str key, str value)
 {
     (void)key, (void)value;
@@ -96,6 +106,15 @@ bool family_is_there(struct partition *partition, uuid parent)
     status read = scan(partition, INDEX_CHILD, child_rows_of(parent), child_rows_of(parent), 1,
                        visit_any, &is_there);
     return is_there || !status_is_ok(read);
+}
+
+status family_run_row(struct partition *partition, uuid id, struct run_row *ret)
+{
+    char key[KEY_BYTES_MAX];
+    str value;
+    TRY(store_get(&partition->store, STORE_RUNS, key_run(key, partition->options.space, id),
+                  &partition->round_arena, &value));
+    return codec_decode_row(value, ret);
 }
 
 void family_note_successor(struct partition *partition, uuid child, uuid successor)
@@ -132,4 +151,10 @@ status family_take_successors(struct partition *partition, uuid child, uuid pare
         delete_row(partition, INDEX_SUCCESSOR, successor_row_tail(child, ret->ids[i]));
     }
     return STATUS_OK;
+}
+
+void family_forget_successor(struct partition *partition, uuid child, uuid successor)
+{
+    assert(!uuid_equal(child, successor));
+    delete_row(partition, INDEX_CHILD, child_row_tail(successor, child));
 }

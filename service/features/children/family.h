@@ -35,8 +35,13 @@ void family_note(struct partition *partition, uuid parent, uuid child);
  * (zero: from the first). The list has fewer: there are no more. */
 status family_read(struct partition *partition, uuid parent, uuid cursor, size_t limit,
                    struct run_ids *ret);
+/* Adds those of this round, which are no rows of the store yet. */
+void family_read_fresh(struct partition *partition, uuid parent, struct run_ids *ret);
 /* Whether it has started any run. True also when that cannot be read. */
 bool family_is_there(struct partition *partition, uuid parent);
+
+/* The row of a run that was committed. */
+status family_run_row(struct partition *partition, uuid id, struct run_row *ret);
 
 /* A successor waits for the child in place of the run that started it. */
 void family_note_successor(struct partition *partition, uuid child, uuid successor);
@@ -44,10 +49,15 @@ void family_note_successor(struct partition *partition, uuid child, uuid success
 status family_take_successors(struct partition *partition, uuid child, uuid parent,
                               struct run_ids *ret);
 
+/* The successor waits for another child in its place. */
+void family_forget_successor(struct partition *partition, uuid child, uuid successor);
+
 /* What is owed of families; see owed.h. */
 extern const struct owed_kind tell_parent_owed; /* target: a run that has ended. */
 extern const struct owed_kind cancel_below_owed; /* target: the run above. */
 extern const struct owed_kind adopt_owed; /* target: the successor, source: whom it follows. */
+extern const struct owed_kind cancel_orphans_owed; /* target: whom they were awaited by; source: one
+                                                      of them only; zero: all. */
 
 /* What a decision is about, at hand in its own round. */
 struct ending {
@@ -62,5 +72,15 @@ status ending_read(struct partition *partition, struct live_run *run, const stru
 /* Tells a run that a child of its wait has ended so. */
 void ending_tell(struct partition *partition, uuid parent, struct live_run *child,
                  const struct outcome *outcome);
+
+/* Before an event is applied to a run: where it ends a wait for children in failure, their
+ * cancellation is owed. */
+void orphans_note(struct partition *partition, struct live_run *run, const struct event *event);
+
+/* Starts a child anew for a successor that waits for it. True: it did, if the child was cancelled:
+ * the failed run had not been told. False: the successor is to be told *outcome, which says why
+ * where another could not be started. */
+bool renewal_begin(struct partition *partition, struct live_run *successor, struct live_run *child,
+                   struct outcome *outcome);
 
 #endif

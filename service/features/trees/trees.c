@@ -157,6 +157,7 @@ static void run_begun(void *self, struct live_run *run, const struct run_spec *s
         .parent_effect = spec->parent_effect,
         .parent_index = spec->parent_index,
         .depth = spec->depth,
+        .outlives_parent = spec->options.outlives_parent,
     };
 }
 

@@ -24,6 +24,7 @@ struct tree_place {
     uint32_t parent_effect; /* The parent's wait that counts it; 0: none does. */
     uint32_t parent_index; /* Which of the wait's children it is, from 0. */
     uint32_t depth; /* Runs above it; 0: a root, or started by an older release. */
+    bool outlives_parent; /* It goes on when a parent that waits for it fails. */
 };
 
 /* Borrowed while the run is in memory. */

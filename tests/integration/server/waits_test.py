@@ -2,6 +2,7 @@
 Method: the real polosd and a host written from the protocol; callers answer, publish, cancel, fork;
 the journal says what happened."""
 import json
+import queue
 import sys
 import threading
 import time
@@ -10,8 +11,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (child, common_pb2, host_pb2, options_of, runs_pb2, steps_pb2,
-                              suspend_pb2, waiting_of, workflows_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, runs_pb2,
+                              steps_pb2, suspend_pb2, waiting_of, workflows_pb2)
 
 
 class Waits(polosd.Hosted):
@@ -369,55 +370,120 @@ class Waits(polosd.Hosted):
     def retry(self, run_id):
         return self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)).run.id
 
+    def test_a_run_that_fails_cancels_the_children_it_waited_for(self):
+        host = self.host("w", "a", "b")
+        run_id, task, found = self.parent(host, "a")
+        host.order(task, "left alone", start_runs=steps_pb2.StartRuns(runs=[child("b")]))
+        other = self.task()
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        ended = self.server.wait_ended(found["a"].run_id)
+        self.assertEqual(ended.status, common_pb2.RUN_STATUS_CANCELLED)
+        asked = [e for e in self.server.history(found["a"].run_id) if e.type == "CANCEL_REQUESTED"]
+        self.assertEqual(json.loads(asked[0].data_json)["cause"],
+                         "the run that waited for it failed")
+        host.done(other, 1)
+        self.assertEqual(self.server.wait_ended(other.run_id).status,
+                         common_pb2.RUN_STATUS_COMPLETED)
+
+    def below_a_tool(self, host, **fields):
+        """An agent's run whose tool waits for a child; the tool's task, and the child's."""
+        tool = agents_pb2.ToolDefinition(name="t", parameters_json='{"type":"object"}', **fields)
+        self.server.agent("asks", [{"tool_calls": [{"name": "t", "arguments": {}}]},
+                                   {"text": "done"}], tools=[tool])
+        run_id = self.server.start_agent("asks")
+        task = self.task()
+        host.order(task, "one", start_runs=steps_pb2.StartRuns(runs=[child("a")], wait=True))
+        return run_id, task, self.task()
+
+    def test_a_tool_that_fails_cancels_the_children_it_waited_for(self):
+        host = self.host("a", tools=["t"])
+        run_id, task, below = self.below_a_tool(host)
+        host.failed(task, "ValueError", "oh")
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertEqual(self.server.wait_ended(below.run_id).status,
+                         common_pb2.RUN_STATUS_CANCELLED)
+
+    def test_a_tool_that_times_out_cancels_the_children_it_waited_for(self):
+        host = self.host("a", tools=["t"])
+        run_id, _, below = self.below_a_tool(host, timeout_ms=1000)
+        self.assertEqual(self.server.wait_ended(below.run_id).status,
+                         common_pb2.RUN_STATUS_CANCELLED)
+        self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
     def test_a_retried_run_waits_for_the_children_it_had_begun(self):
         host = self.host("w", "a", "b", "c")
         run_id, task, found = self.parent(host, "a", "b", "c")
-        host.done(found["a"], 1)  # Before the failure, ...
+        host.done(found["a"], 1)  # What a child had answered is not asked for again.
         self.server.wait_ended(found["a"].run_id)
         host.failed(task, "ValueError", "oh")
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
-        host.done(found["b"], 2)  # ... between it and the retry, ...
-        self.server.wait_ended(found["b"].run_id)
         new_id = self.retry(run_id)
-        again = self.task()
-        self.assertEqual(again.run_id, new_id)
-        host.order(again, "both", start_runs=steps_pb2.StartRuns(
+        given = [self.task() for _ in range(3)]  # Its own, and those that were cancelled, anew.
+        again = {each.name: each for each in given}
+        self.assertEqual((again["w"].run_id, sorted(again)), (new_id, ["b", "c", "w"]))
+        host.order(again["w"], "both", start_runs=steps_pb2.StartRuns(
             runs=[child(name) for name in "abc"], wait=True))
+        host.done(again["b"], 2)
         self.restart(host)
-        host.done(found["c"], 3)  # ... and after it.
+        host.done(again["c"], 3)
         self.assertEqual([each["result"] for each in self.outcome(host)], [1, 2, 3])
-        host.done(again, "ok")
+        host.done(again["w"], "ok")
         self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
         self.assertEqual(len(self.children_of(run_id)), 3)
+        self.assertEqual(self.children_of(new_id),
+                         sorted(again[name].run_id for name in "bc"))
         self.assertTrue(self.tasks.empty())
         settled = [e for e in self.server.history(new_id) if e.type == "CHILD_SETTLED"]
         self.assertEqual(len(settled), 3)
 
-    def test_a_retry_of_a_retry_inherits_again(self):
+    def test_a_child_that_still_cleans_up_begins_anew_when_it_has(self):
         host = self.host("w", "a")
         run_id, task, found = self.parent(host, "a")
+        cancels = queue.Queue()
+        host.cancelled = cancels.put
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        cancels.get(timeout=20)
+        new_id = self.retry(run_id)
+        task = self.task()
+        self.assertEqual((task.run_id, self.children_of(new_id)), (new_id, [found["a"].run_id]))
+        host.failed(found["a"], "CANCELLED", "cleaned up")
+        again = self.task()
+        self.assertEqual((again.name, self.children_of(new_id)), ("a", [again.run_id]))
+        host.done(again, 7)
+        self.until(new_id, "WAIT_SETTLED")
+        host.done(task, "ok")
+        self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_retry_of_a_retry_begins_children_anew_again(self):
+        host = self.host("w", "a")
+        run_id, task, found = self.parent(host, "a")
+        below = found["a"]
         for _ in range(3):
             host.failed(task, "ValueError", "oh")
             self.server.wait_ended(run_id)
+            self.server.wait_ended(below.run_id)
             run_id = self.retry(run_id)
-            task = self.task()
-            self.assertEqual(task.run_id, run_id)
-            self.assertEqual(self.children_of(run_id), [found["a"].run_id])
-        host.done(found["a"], 1)
+            given = [self.task() for _ in range(2)]
+            task, below = sorted(given, key=lambda each: each.name, reverse=True)
+            self.assertEqual((task.run_id, self.children_of(run_id)), (run_id, [below.run_id]))
+        host.done(below, 1)
         self.until(run_id, "WAIT_SETTLED")
         host.done(task, "ok")
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
         self.assertTrue(self.tasks.empty())
 
-    def test_what_a_retried_run_inherited_is_cancelled_with_it(self):
+    def test_what_began_anew_for_a_retried_run_is_cancelled_with_it(self):
         host = self.host("w", "a")
         run_id, task, found = self.parent(host, "a")
         host.failed(task, "ValueError", "oh")
         self.server.wait_ended(run_id)
+        self.server.wait_ended(found["a"].run_id)
         new_id = self.retry(run_id)
-        self.task()
+        below = [each for each in (self.task(), self.task()) if each.name == "a"]
         self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=new_id))
-        for each in (new_id, found["a"].run_id):
+        for each in (new_id, below[0].run_id):
             self.assertEqual(self.server.wait_ended(each).status, common_pb2.RUN_STATUS_CANCELLED)
 
     def publish(self, topic, *data):
