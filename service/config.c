@@ -98,7 +98,8 @@ static const struct config_row rows[] = {
      "Model calls in flight; more wait, and their runs say where. Servers take turns, and each is "
      "sure of some."},
     {"drain-ms", CONFIG_NUMBER, AT(drain_ms), "10000", 0, 3600000,
-     "Milliseconds that calls in flight may take to finish after SIGTERM."},
+     "Milliseconds that calls in flight, of callers and to models, may take to finish after "
+     "SIGTERM."},
 };
 
 static const char *const level_names[] = {

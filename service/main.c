@@ -109,7 +109,10 @@ static status serve(const struct config *config, struct partition *partition, st
              (unsigned)config->drain_ms);
     rpc_server_drain(server);
     partition_post_always(partition, request_new(&drain_operation));
-    rpc_server_stop(server, (uint32_t)config->drain_ms);
+    uint64_t until_us = sys_monotonic_us() + config->drain_ms * 1000;
+    models_wait_quiet(partition, config->drain_ms);
+    uint64_t now_us = sys_monotonic_us();
+    rpc_server_stop(server, now_us < until_us ? (uint32_t)((until_us - now_us) / 1000) : 0);
     return STATUS_OK;
 }
 

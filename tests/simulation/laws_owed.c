@@ -188,6 +188,14 @@ static bool is_renewed(struct world *world, const struct sim_run *successor,
     return false;
 }
 
+/* Among those that the wait was begun for; not one that began anew for another successor. */
+static bool names(const struct sim_wait *wait, uuid child)
+{
+    char text[UUID_TEXT_BYTES];
+    uuid_format(child, text);
+    return memmem(wait->data.ptr, wait->data.len, text, strlen(text)) != NULL;
+}
+
 /* The run that a retry made waits for the children of the one that failed. */
 static void check_successor(struct world *world, const struct sim_run *successor)
 {
@@ -203,7 +211,7 @@ static void check_successor(struct world *world, const struct sim_run *successor
         const struct sim_wait *copied =
             is_its ? sim_run_wait_of(parent, child->parent_effect) : NULL;
         if (wait != NULL && copied != NULL && wait->is_open && wait->kind == EFFECT_CHILDREN &&
-            str_equal(wait->data, copied->data)) { /* It names the children. */
+            str_equal(wait->data, copied->data) && names(wait, child->id)) {
             bool is_owed = owed != NULL && memcmp(owed->row.cursor.bytes, child->id.bytes, 16) < 0;
             world_expect(world,
                          is_owed || has_heard(successor, child->id) ||

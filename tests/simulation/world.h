@@ -182,6 +182,8 @@ struct sim_run {
     bool has_active_row;
     struct run_row row;
     uint32_t calls_seen[LEDGER_EFFECTS_MAX + 1]; /* Last attempt started at the provider. */
+    uint64_t
+        replied_life[LEDGER_EFFECTS_MAX + 1]; /* The process that was told the reply; 0: none. */
     uint32_t gives_seen[LEDGER_EFFECTS_MAX + 1]; /* Last epoch sent to a host. */
 };
 
@@ -270,6 +272,8 @@ struct sim_call {
     bool is_over; /* Answered or cancelled. */
     uint64_t call;
     uint64_t life; /* Of the process that asked. */
+    struct sim_run *run;
+    uint32_t effect;
     uint64_t number;
     uint64_t text_seed;
     size_t shown;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "service/features/models/models.h"
+#include "service/partition/state.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -102,6 +103,7 @@ static struct sim_run *judge_start(struct world *world, const struct model_reque
     world_expect(world, effect->retry_at_ms == 0, "calls-that-back-off-are-not-made");
     world_expect(world, count_turns(request) == run->ledger.replies, "a-call-knows-all-turns");
     world_expect(world, run->calls_seen[id] < request->attempt, "one-call-per-attempt");
+    world_expect(world, run->replied_life[id] != world->life, "a-reply-is-paid-for-once");
     run->calls_seen[id] = request->attempt;
     unsigned version = request->system.len == 0 ? 99 : (unsigned)(request->system.ptr[0] - '0');
     world_expect(
@@ -223,6 +225,7 @@ static void answer_reply(struct world *world, struct sim_call *call)
     if (wants_tools) {
         reply.block_count += draw_tool_calls(world, call, &blocks[1]);
     }
+    call->run->replied_life[call->effect] = call->is_over ? 0 : world->life;
     sink(world).done(sink(world).context, call->call, &reply);
 }
 
@@ -291,10 +294,11 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     if (!world_sees(world)) {
         return;
     }
-    const struct sim_run *run = judge_start(world, request);
+    struct sim_run *run = judge_start(world, request);
     if (run == NULL) {
         return;
     }
+    world_expect(world, !world->partition->is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
     world->counts.model_calls++;
     struct sim_call *call = free_call(world);
@@ -303,6 +307,8 @@ static void start(void *self, uint64_t number, const struct model_request *reque
         .in_use = true,
         .call = number,
         .life = world->life,
+        .run = run,
+        .effect = open_call(run),
         .number = ++world->call_number,
         .turn = turn,
         .text_seed = world_text_seed(world, run->marker, turn, request->attempt),

@@ -39,6 +39,14 @@ MUTANTS = {
     "orphans_outlive_nobody": ("Children that outlive their parent are cancelled with it.", {
         "place->parent_effect != 0 && !place->outlives_parent &&": "place->parent_effect != 0 &&",
     }),
+    "reply_lost_with_its_commit": ("A reply whose commit fails is asked for again.", {
+        "if (kept != NULL) {":
+            """if (kept != NULL) { request_answer(models->partition, &kept->request, NULL); }
+            if (false) {""",
+    }),
+    "drained_calls_begin": ("A process that is to end begins model calls.", {
+        "if (partition->is_draining) { features_tell(": "if (false) { features_tell(",
+    }),
     "renewal_left_out": ("A successor waits for a child that was cancelled and never begins.", {
         "!start_run(partition, &spec, arena, &failure, &id)) {": "(id = spec.parent, false)) {",
     }),

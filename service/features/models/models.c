@@ -10,6 +10,7 @@
 
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
+#include "service/base/sys.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/lines/lines.h"
 #include "service/features/watchers/watchers.h"
@@ -34,6 +35,11 @@ struct models {
     struct model_slot *slots;
     size_t slot_capacity;
     uint32_t slot_free;
+    size_t in_flight; /* Slots in use. */
+    struct done_request *kept; /* Replies whose commit failed, until their run is read again. */
+    struct done_request *due; /* Those that this round says again. */
+    struct request *quiet; /* Waits until nothing is in flight; NULL: nobody does. */
+    struct inbox *is_quiet; /* Where it is answered. */
 };
 
 /* In each run. */
@@ -58,6 +64,10 @@ struct done_request {
     struct request request;
     uint64_t call;
     const struct model_reply *reply;
+    /* Since it was taken up; the run is the request's. */
+    struct done_request *next;
+    uint32_t effect;
+    uint32_t attempt;
 };
 
 struct failed_request {
@@ -119,6 +129,7 @@ static uint32_t slot_take(struct models *models)
     assert(!models->slots[slot].in_use);
     models->slot_free = models->slots[slot].next_free;
     models->slots[slot].in_use = true;
+    models->in_flight++;
     return slot;
 }
 
@@ -127,6 +138,8 @@ static void slot_give(struct models *models, uint64_t call)
     struct model_slot *slot = find_call(models, call);
     assert(slot != NULL);
     assert(slot->in_use);
+    assert(models->in_flight > 0);
+    models->in_flight--;
     slot->in_use = false;
     slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
     assert(find_call(models, call) == NULL); /* What still comes of it is told apart. */
@@ -179,6 +192,11 @@ static void perform_call(struct partition *partition, const struct act *act)
     }
     assert(effect->kind == EFFECT_MODEL);
     assert(room->call == 0);
+    /* While it drains: the next process makes it. */
+    if (partition->is_draining) {
+        features_tell(partition, run_ends_here, run->state.id);
+        return;
+    }
     struct model_request request;
     struct definition *definition;
     status built = definition_of(partition, run, &definition);
@@ -239,21 +257,44 @@ static str origin_of(const struct agent_definition *agent, struct arena *arena)
                         STR_ARG(agent->model));
 }
 
-static void submit_reply(struct partition *partition, struct live_run *run,
-                         const struct model_slot *slot, const struct model_reply *reply,
-                         struct arena *arena)
+static void perform_reply(struct partition *partition, const struct act *act)
 {
-    assert(reply != NULL && uuid_equal(slot->run, run->state.id));
+    struct done_request *done = act->data;
+    request_answer(partition, &done->request, NULL);
+}
+
+/* It has been paid for: it is said again when its run has been read again. */
+static void keep_reply(struct partition *partition, const struct act *act,
+                       const struct failure *failure)
+{
+    (void)failure;
+    struct models *models = models_of(partition);
+    struct done_request *done = act->data;
+    assert(done->next == NULL && !uuid_is_zero(done->request.run));
+    done->next = models->kept;
+    models->kept = done;
+}
+
+static const struct act_kind reply_act = {
+    .name = "model_reply", .perform = perform_reply, .abandon = keep_reply};
+
+static void submit_reply(struct partition *partition, struct live_run *run,
+                         struct done_request *done)
+{
+    const struct model_reply *reply = done->reply;
+    struct arena *arena = &done->request.arena;
+    assert(reply != NULL && uuid_equal(done->request.run, run->state.id));
     struct definition *definition;
     status found = definition_of(partition, run, &definition);
+    act_add(partition, &reply_act, run)->data = done;
     if (!status_is_ok(found)) {
-        fail_call(partition, run, slot->effect, slot->attempt, "DEFINITION_MISSING", found.why);
+        fail_call(partition, run, done->effect, done->attempt, "DEFINITION_MISSING", found.why);
         return;
     }
     struct command command = {
         .kind = COMMAND_MODEL_REPLIED,
-        .effect = slot->effect,
-        .attempt = slot->attempt,
+        .effect = done->effect,
+        .attempt = done->attempt,
     };
     transcript_judge_calls(&definition->agent, reply, arena, &command.model_replied.calls,
                            &command.model_replied.call_count, &command.model_replied.stop);
@@ -286,18 +327,65 @@ static void end_call(struct models *models, struct live_run *run, uint64_t call)
 
 static void handle_done(struct partition *partition, struct request *request)
 {
-    const struct done_request *done = container_of(request, struct done_request, request);
+    struct done_request *done = container_of(request, struct done_request, request);
     struct models *models = models_of(partition);
     struct model_slot *found = find_call(models, done->call);
+    struct live_run *run = NULL;
     if (found != NULL) {
-        struct model_slot slot = *found;
-        struct live_run *run = runs_find(partition, slot.run);
+        run = runs_find(partition, found->run);
+        request->run = found->run;
+        done->effect = found->effect;
+        done->attempt = found->attempt;
         end_call(models, run, done->call);
-        if (run != NULL) {
-            submit_reply(partition, run, &slot, done->reply, &request->arena);
+    }
+    if (run != NULL) {
+        submit_reply(partition, run, done);
+    } else {
+        request_answer(partition, request, NULL);
+    }
+}
+
+/* Those of the run that it still waits for, or of none; `effect` 0: any. Taken out. */
+static struct done_request *take_kept(struct models *models, uuid run, uint32_t effect,
+                                      uint32_t attempt)
+{
+    for (struct done_request **link = &models->kept; *link != NULL; link = &(*link)->next) {
+        struct done_request *done = *link;
+        bool is_its = effect == 0 || (done->effect == effect && done->attempt == attempt);
+        if (is_its && uuid_equal(done->request.run, run)) {
+            *link = done->next;
+            done->next = NULL;
+            return done;
         }
     }
-    request_answer_later(partition, request);
+    return NULL;
+}
+
+static void forget_kept(struct models *models, uuid run)
+{
+    struct done_request *done;
+    while ((done = take_kept(models, run, 0, 0)) != NULL) {
+        request_answer(models->partition, &done->request, NULL);
+    }
+}
+
+/* The commit that failed may have happened all the same. */
+static void reread(void *self, struct live_run *run)
+{
+    struct models *models = self;
+    bool is_awaited = false;
+    for (uint32_t i = 0; i < run->state.effect_count; i++) {
+        is_awaited |= run->state.effects[i].kind == EFFECT_MODEL;
+    }
+    if (!is_awaited) {
+        forget_kept(models, run->state.id);
+    }
+}
+
+static void unreadable(void *self, uuid run, const struct failure *failure)
+{
+    (void)failure;
+    forget_kept(self, run);
 }
 
 static void submit_failure(struct partition *partition, struct live_run *run, uint32_t effect,
@@ -437,10 +525,69 @@ bool models_are_calling(const struct partition *partition, const struct live_run
     return room_of(partition, run)->call != 0;
 }
 
+/* ---- The end of the process. ---- */
+
+static void answer_quiet(struct request *request, const struct failure *failure)
+{
+    (void)failure;
+    inbox_push_always(request->context, &request->node);
+}
+
+static void handle_quiet(struct partition *partition, struct request *request)
+{
+    struct models *models = models_of(partition);
+    assert(models->quiet == NULL && partition->is_draining);
+    models->quiet = request;
+}
+
+static const struct operation quiet_operation = {
+    .name = "models_quiet", .request_bytes = sizeof(struct request), .handle = handle_quiet};
+
+/* Calls that wait for a place have not begun: the next process makes them. */
+static void drain(void *self)
+{
+    struct models *models = self;
+    struct partition *partition = models->partition;
+    for (size_t i = 0; i < models->slot_capacity; i++) {
+        struct live_run *run =
+            models->slots[i].in_use ? runs_find(partition, models->slots[i].run) : NULL;
+        if (run != NULL && line_server(partition, run).len > 0) {
+            forget_call(models, run);
+            features_tell(partition, run_ends_here, run->state.id);
+        }
+    }
+}
+
+static void round_over(void *self)
+{
+    struct models *models = self;
+    if (models->quiet != NULL && models->in_flight == 0 && models->kept == NULL) {
+        struct request *request = models->quiet;
+        models->quiet = NULL;
+        request_answer(models->partition, request, NULL);
+    }
+}
+
+void models_wait_quiet(struct partition *partition, uint64_t wait_ms)
+{
+    const struct models *models = models_of(partition);
+    struct request *request = request_new(&quiet_operation);
+    request->done = answer_quiet;
+    request->context = models->is_quiet;
+    partition_post_always(partition, request);
+    if (inbox_wait(models->is_quiet, (int64_t)wait_ms)) {
+        struct inbox_node *node = inbox_take(models->is_quiet, 1);
+        request_free(container_of(node, struct request, node));
+    } else {
+        log_line(LOG_WARN, "models_cut_off", "waited_ms=%llu", (unsigned long long)wait_ms);
+    }
+}
+
 static void *start(struct partition *partition)
 {
     struct models *models = xcalloc(1, sizeof(*models));
     models->partition = partition;
+    models->is_quiet = inbox_new(1, NULL, NULL);
     return models;
 }
 
@@ -467,23 +614,53 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
 }
 
+static void reissue(struct partition *partition, struct live_run *run, const struct effect *effect)
+{
+    struct command again = {
+        .kind = COMMAND_MODEL_REISSUE,
+        .effect = effect->id,
+        .attempt = effect->attempt,
+    };
+    enum verdict verdict = command_submit(partition, run, &again);
+    assert(verdict == VERDICT_OK);
+}
+
 /* A call that died with the process, or whose request was lost, is made again. */
 static void recover(void *self, struct live_run *run)
 {
-    const struct models *models = self;
+    struct models *models = self;
     const struct run state = run->state;
     for (uint32_t i = 0; i < state.effect_count; i++) {
         const struct effect *effect = &state.effects[i];
         /* One that is in flight was ordered since the run was read again. */
         if (effect->kind == EFFECT_MODEL && effect->state == EFFECT_READY &&
             room_of(models->partition, run)->call == 0) {
-            struct command again = {
-                .kind = COMMAND_MODEL_REISSUE,
-                .effect = effect->id,
-                .attempt = effect->attempt,
-            };
-            enum verdict verdict = command_submit(models->partition, run, &again);
-            assert(verdict == VERDICT_OK);
+            struct done_request *kept =
+                take_kept(models, run->state.id, effect->id, effect->attempt);
+            if (kept != NULL) {
+                kept->next = models->due;
+                models->due = kept;
+            } else {
+                reissue(models->partition, run, effect);
+            }
+            forget_kept(models, run->state.id); /* Of calls that are over. */
+        }
+    }
+}
+
+/* Not while runs recover: what follows may be the run's end. */
+static void round_begins(void *self)
+{
+    struct models *models = self;
+    while (models->due != NULL) {
+        struct live_run *run;
+        struct done_request *done = models->due;
+        models->due = done->next;
+        done->next = NULL;
+        if (status_is_ok(runs_get(models->partition, done->request.run, &run))) {
+            submit_reply(models->partition, run, done);
+        } else {
+            request_answer(models->partition, &done->request, NULL);
         }
     }
 }
@@ -528,6 +705,15 @@ static void stop(void *self)
     for (size_t i = 0; i < models->slot_capacity; i++) {
         assert(!models->slots[i].in_use); /* The runs have left, and their calls with them. */
     }
+    while (models->kept != NULL) {
+        struct done_request *done = models->kept;
+        models->kept = done->next;
+        request_free(&done->request);
+    }
+    if (models->quiet != NULL) { /* Nobody waits for it any more. */
+        request_free(models->quiet);
+    }
+    inbox_free(models->is_quiet);
     free(models->slots);
     free(models);
 }
@@ -540,8 +726,16 @@ const struct feature models_feature = {
     .uses = uses,
     .run_bytes = sizeof(struct room),
     .start = start,
+    .at =
+        {
+            [ROUND_BEGINS] = round_begins,
+            [ROUND_DRAINS] = drain,
+            [ROUND_OVER] = round_over,
+        },
     .before_event = before_event,
     .after_decision = after_decision,
+    .reread = reread,
+    .unreadable = unreadable,
     .recover = recover,
     .deadline_message = deadline_message,
     .run_leaves = run_leaves,

@@ -11,6 +11,9 @@ extern const struct feature models_feature;
 
 /* Whether a call of the run is in flight. */
 bool models_are_calling(const struct partition *partition, const struct live_run *run);
+/* Waits until no call is in flight and what came back is durable, at most so long. Once, when the
+ * partition drains. Threading: any other than the partition's. */
+void models_wait_quiet(struct partition *partition, uint64_t wait_ms);
 /* Feeds requests; give it to llm_start(). Threading: its functions from any thread. */
 struct model_sink models_sink(struct partition *partition);
 

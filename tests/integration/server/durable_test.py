@@ -163,13 +163,42 @@ class Durable(Hosted):
             run_id = found.runs[0].id if found.runs else ""
         watch = self.server.watch(run_id)
         next(watch)
+        waits = self.server.watch(self.server.start_workflow("nobody"))
+        next(waits)
         self.assertEqual(self.server.stop(), 0)
         self.assertEqual(call.result(10).run.status, common_pb2.RUN_STATUS_COMPLETED)
         with self.assertRaises(grpc.RpcError) as caught:
-            list(watch)
+            list(waits)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
         self.server.start()
         self.assertEqual(self.server.get(run_id).status, common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_a_drained_server_lets_model_calls_finish_and_begins_none(self):
+        self.server.agent("slow", [{"text": "word " * 40,
+                                    "tool_calls": [{"name": "no_such_tool", "arguments": {}}]},
+                                   {"text": "done"}], options={"delta_ms": 20, "chunk": 5})
+        run_id = self.server.start_agent("slow")
+        for answer in self.server.watch(run_id):
+            if answer.HasField("delta"):
+                break
+        self.assertEqual(self.server.stop(), 0)
+        self.server.start()
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"done"')
+        asked = [(event.seq, event.attempt) for event in self.server.history(run_id)
+                 if event.type == "MODEL_REQUESTED"]
+        self.assertEqual([attempt for _, attempt in asked], [1, 1, 2])  # The second was not begun.
+
+    def test_a_drained_server_waits_for_a_silent_model_only_so_long(self):
+        self.server.options += ["--drain-ms", "300"]
+        self.server.stop()
+        self.server.start()
+        self.server.agent("slow", [{"text": "word " * 4000}], options={"delta_ms": 1000})
+        run_id = self.server.start_agent("slow")
+        for answer in self.server.watch(run_id):
+            if answer.HasField("delta"):
+                break
+        self.assertEqual(self.server.stop(), 0)
+        self.assertIn("models_cut_off", self.server.log())
 
     def test_a_drained_server_does_not_wait_for_runs_that_wait(self):
         call = self.server.workflows.Run.future(
