@@ -10,7 +10,7 @@
 struct reading {
     struct api_call *call;
     exchange_answer_run *answer; /* Of reads of a run. */
-    const struct run_report *report; /* NULL: the partition was not asked. */
+    struct run_report *report; /* NULL: the partition was not asked. */
     void *own;
 };
 
@@ -84,7 +84,7 @@ bool reading_failed(struct read *read, const struct failure *failure)
 
 /* ---- Runs. ---- */
 
-static const struct run_report *copy_report(const struct run_report *from, struct arena *arena)
+static struct run_report *copy_report(const struct run_report *from, struct arena *arena)
 {
     struct run_report *ret = arena_alloc(arena, sizeof(*ret));
     *ret = *from;
@@ -136,7 +136,7 @@ static void told(struct request *request, const struct failure *failure)
 {
     struct read *read = get_request(request)->poster;
     if (!reading_failed(read, failure)) {
-        const struct run_report *report = copy_report(report_request(request)->ret, &read->arena);
+        struct run_report *report = copy_report(report_request(request)->ret, &read->arena);
         reading_of(read)->report = report;
         run_read_live(run_read(read), report->is_in_memory ? &report->state : NULL,
                       report->history_bytes);
@@ -145,11 +145,24 @@ static void told(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static void ask_partition(struct read *read)
+/* What a child waits for is told where its parent waits for it; without it the answer is as good.
+ */
+static void told_of_child(struct request *request, const struct failure *failure)
 {
-    struct request *request = exchange_new(reading_call(read), &get_operation, told);
-    request->run = read->run;
-    get_request(request)->row = &run_read(read)->ret.row;
+    struct read *read = get_request(request)->poster;
+    if (failure == NULL) {
+        reading_of(read)->report->child = copy_report(report_request(request)->ret, &read->arena);
+    }
+    answer_run(read);
+    exchange_end(request);
+}
+
+static void ask_partition(struct read *read, uuid run, const struct run_row *row,
+                          exchange_done *done)
+{
+    struct request *request = exchange_new(reading_call(read), &get_operation, done);
+    request->run = run;
+    get_request(request)->row = row;
     get_request(request)->poster = read;
     if (!exchange_try_post(request)) {
         struct failure busy = exchange_busy();
@@ -163,8 +176,11 @@ static void run_was_read(struct read *read, const struct failure *failure)
     if (reading_failed(read, failure)) {
         return;
     }
+    const struct run_facts *facts = &run_read(read)->ret;
     if (run_read(read)->needs_live) {
-        ask_partition(read);
+        ask_partition(read, read->run, &facts->row, told);
+    } else if (!uuid_is_zero(facts->ready_child) && reading_of(read)->report != NULL) {
+        ask_partition(read, facts->ready_child, &facts->ready_row, told_of_child);
     } else {
         answer_run(read);
     }

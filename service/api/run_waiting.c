@@ -104,14 +104,55 @@ static str code_sentence(const struct effect *effect, const char *what, str fail
                         what, text_of_time(arena, effect->due_ms), STR_ARG(failure));
 }
 
+/* What the child that stands ready lacks; empty: nothing that could be said of it. */
+static str ready_child_sentence(const struct run_known *known, struct arena *arena)
+{
+    const struct run_facts *facts = known->facts;
+    const struct run_report *child = known->report == NULL ? NULL : known->report->child;
+    bool is_workflow = facts->ready_row.kind == RUN_KIND_WORKFLOW;
+    if (child == NULL || child->task_count == 0) {
+        return STR_EMPTY;
+    }
+    if (child->queue_sentence.len > 0) {
+        return child->queue_sentence;
+    }
+    if (child->tasks[0].has_offer) {
+        return STR_EMPTY;
+    }
+    return arena_printf(arena, "no connected host offers %s %s; start one",
+                        is_workflow ? "workflow" : "tool", facts->ready_row.ready[0].name);
+}
+
+/* The first of those that are named. */
+static str named_children(const struct run_known *known, const struct effect *effect,
+                          struct arena *arena)
+{
+    str text = STR_EMPTY;
+    for (size_t i = 0; i < known->facts->awaited_count; i++) {
+        const struct awaited_child *child = &known->facts->awaited[i];
+        if (child->effect != effect->id) {
+            continue;
+        }
+        char id[UUID_TEXT_BYTES];
+        uuid_format(child->id, id);
+        bool is_ready = uuid_equal(child->id, known->facts->ready_child);
+        str lack = is_ready ? ready_child_sentence(known, arena) : STR_EMPTY;
+        text = arena_printf(arena, STR_FMT "%s" STR_FMT " %s%s" STR_FMT "%s", STR_ARG(text),
+                            text.len == 0 ? ": " : ", ", STR_ARG(child->name), id,
+                            lack.len > 0 ? " (" : "", STR_ARG(lack), lack.len > 0 ? ")" : "");
+    }
+    return text;
+}
+
 static str children_sentence(const struct run_known *known, const struct effect *effect,
                              struct arena *arena)
 {
     char id[UUID_TEXT_BYTES];
     uuid_format(known->facts->unreadable_child, id);
+    str named = named_children(known, effect, arena);
     if (uuid_is_zero(known->facts->unreadable_child)) {
-        return arena_printf(arena, "it waits for %u of the runs it started to end",
-                            effect->children_left);
+        return arena_printf(arena, "it waits for %u of the runs it started to end" STR_FMT,
+                            effect->children_left, STR_ARG(named));
     }
     return arena_printf(arena,
                         "it waits for %u of the runs it started to end; one of them, %s, cannot be "
@@ -222,6 +263,23 @@ static str sentence_of(const struct run_known *known, size_t index, struct arena
     return task_sentence(known, index, what, arena);
 }
 
+static void put_run_ids(const struct run_known *known, const struct effect *effect,
+                        struct arena *arena, Polos__V1__Waiting *waiting)
+{
+    const struct run_facts *facts = known->facts;
+    if (effect->kind != EFFECT_CHILDREN || facts->awaited_count == 0) {
+        return;
+    }
+    waiting->run_ids = arena_alloc(arena, RUN_AWAITED_MAX * sizeof(waiting->run_ids[0]));
+    for (size_t i = 0; i < facts->awaited_count; i++) {
+        if (facts->awaited[i].effect == effect->id) {
+            assert(waiting->n_run_ids < RUN_AWAITED_MAX);
+            waiting->run_ids[waiting->n_run_ids] = arena_alloc(arena, UUID_TEXT_BYTES);
+            uuid_format(facts->awaited[i].id, waiting->run_ids[waiting->n_run_ids++]);
+        }
+    }
+}
+
 static Polos__V1__Waiting *waiting_for(const struct run_known *known, size_t index,
                                        struct arena *arena)
 {
@@ -245,6 +303,7 @@ static Polos__V1__Waiting *waiting_for(const struct run_known *known, size_t ind
         task_ref_format((struct task_ref){known->facts->state.id, effect->id},
                         waiting->suspension_id);
     }
+    put_run_ids(known, effect, arena, waiting);
     waiting->since = times_instant(arena, effect->since_ms);
     waiting->deadline = times_instant(arena, deadline_of(&known->facts->state, effect));
     waiting->message = text_of(arena, sentence_of(known, index, arena));

@@ -2,6 +2,7 @@
 
 #include "service/agents/definition.h"
 #include "service/base/array.h"
+#include "service/base/json.h"
 #include "service/codec/tree_rows.h"
 #include "service/reads/journal_page.h"
 
@@ -300,6 +301,9 @@ static void see_effect(struct run_read *read, const struct event *event)
         read->ret.effect_names[index] = arena_copy(arena, event->task_requested.name);
     } else if (event->kind == EVENT_WAIT_SET && wants_name(read, index)) {
         read->ret.effect_names[index] = arena_copy(arena, event->wait_set.key);
+        read->children[index] = event->wait_set.kind == EFFECT_CHILDREN
+                                    ? arena_copy(arena, event->wait_set.data)
+                                    : STR_EMPTY;
     } else if (event->kind == EVENT_LEASE_GRANTED && wants_host(read, index)) {
         read->ret.hosts[index] = arena_copy(arena, event->lease_granted.host_id);
     } else if (event->kind == EVENT_TASK_FAILED && wants_failure(read, index)) {
@@ -375,6 +379,67 @@ static void put_records(struct run_read *read)
     read->ret.record_count = count;
 }
 
+/* ---- Children. ---- */
+
+enum {
+    CHILDREN_LOOKED_AT_MAX = 100, /* Of each wait; most of those may have ended. */
+};
+
+static status note_child(struct run_read *read, const struct reads_source *source, uint32_t effect,
+                         str child)
+{
+    char key[KEY_BYTES_MAX];
+    struct arena *arena = &read->read.arena;
+    struct awaited_child awaited = {.effect = effect};
+    struct buf text = {0};
+    str raw;
+    str bytes;
+    struct run_row row;
+    bool is_read = json_object_get(child, STR("run_id"), &raw) && json_string_decode(raw, &text) &&
+                   uuid_parse(buf_str(&text), &awaited.id);
+    buf_fini(&text);
+    if (!is_read) {
+        return STATUS_OK;
+    }
+    status found = store_get(&source->store, STORE_RUNS, key_run(key, source->space, awaited.id),
+                             arena, &bytes);
+    if (found.code == CODE_NOT_FOUND ||
+        (status_is_ok(found) && !status_is_ok(codec_decode_row(bytes, &row)))) {
+        return STATUS_OK;
+    }
+    TRY(found);
+    if (row.ended_ms != 0) {
+        return STATUS_OK;
+    }
+    awaited.name = arena_copy(arena, str_of(row.name));
+    struct awaited_child *list = (struct awaited_child *)read->ret.awaited;
+    list = array_reserve_in(arena, list, &read->awaited_capacity, read->ret.awaited_count + 1,
+                            sizeof(list[0]));
+    list[read->ret.awaited_count++] = awaited;
+    read->ret.awaited = list;
+    if (row.ready_count > 0 && uuid_is_zero(read->ret.ready_child)) {
+        read->ret.ready_child = awaited.id;
+        read->ret.ready_row = row;
+    }
+    return STATUS_OK;
+}
+
+static status find_awaited(struct run_read *read, const struct reads_source *source)
+{
+    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
+        str child;
+        size_t before = read->ret.awaited_count;
+        struct json_iterator children = json_elements(read->children[i]);
+        for (size_t seen = 0; read->children[i].len > 0 && seen < CHILDREN_LOOKED_AT_MAX &&
+                              read->ret.awaited_count < before + RUN_AWAITED_MAX &&
+                              json_next_element(&children, &child);
+             seen++) {
+            TRY(note_child(read, source, read->ret.state.effects[i].id, child));
+        }
+    }
+    return STATUS_OK;
+}
+
 /* One that is set apart will not end before a restart. */
 static status find_unreadable_child(struct run_read *read, const struct reads_source *source)
 {
@@ -410,6 +475,7 @@ static status read_back(struct run_read *read, const struct reads_source *source
     *ret_over = read->next == 0;
     if (*ret_over) {
         put_records(read);
+        TRY(find_awaited(read, source));
         return find_unreadable_child(read, source);
     }
     return STATUS_OK;

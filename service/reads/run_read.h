@@ -19,6 +19,17 @@ enum {
     RUN_TURNS_BYTES = 2 << 20, /* Of an agent's newest records, and the one that passes it. */
 };
 
+enum {
+    RUN_AWAITED_MAX = 10, /* Children that are named, of each wait. */
+};
+
+/* A run that a wait of this one waits for; it has not ended. */
+struct awaited_child {
+    uint32_t effect; /* The wait. */
+    uuid id;
+    str name;
+};
+
 struct run_facts {
     struct run_row row;
     struct run state;
@@ -35,6 +46,10 @@ struct run_facts {
     str effect_names[ENGINE_EFFECTS_MAX];
     str hosts[ENGINE_EFFECTS_MAX]; /* Who has it; empty: nobody. */
     str failures[ENGINE_EFFECTS_MAX]; /* Why it failed last, where it is tried again. */
+    const struct awaited_child *awaited; /* The first of each wait for children. */
+    size_t awaited_count;
+    uuid ready_child; /* The first of those that stands ready for a host; zero: none. */
+    struct run_row ready_row; /* Its row. */
     uuid unreadable_child; /* Where it waits for children: one that is set apart; zero: none. */
     str unreadable; /* Why it cannot be read; then only the row is known, or nothing. Empty: it can.
                      */
@@ -55,6 +70,8 @@ struct run_read {
     enum run_read_phase phase;
     bool has_snapshot; /* It was looked for. */
     uint32_t next; /* Of the journal. */
+    str children[ENGINE_EFFECTS_MAX]; /* Of waits for them: whom the code asked for, as JSON. */
+    size_t awaited_capacity;
     size_t tail_bytes;
     str *tail; /* Newest first. */
     size_t tail_count;

@@ -29,6 +29,8 @@ struct run_report {
     str server; /* At which its model call waits for a place; empty: it does not. */
     str queue; /* In which it takes turns, where it may wait for one; empty: none. */
     str queue_sentence; /* Why it is not admitted; empty: it is, or needs no admission. */
+    /* Of the first child it waits for that stands ready; NULL: none does, or nobody has asked. */
+    const struct run_report *child;
 };
 
 /* In constant time: nothing is read. Lives in the arena and while the run is in memory. */

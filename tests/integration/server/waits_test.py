@@ -370,6 +370,27 @@ class Waits(polosd.Hosted):
     def retry(self, run_id):
         return self.server.runs.Retry(runs_pb2.RunServiceRetryRequest(run_id=run_id)).run.id
 
+    def test_a_parent_names_the_children_it_waits_for_and_what_they_lack(self):
+        host = self.host("w", "a")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "kids", invoke=tools_pb2.Invoke(
+            children=[child("a"), child("nobodys")], wait=True))
+        first = self.task()
+        [other] = [each for each in self.children_of(run_id) if each != first.run_id]
+        [waiting] = [w for w in self.server.get(run_id).waiting if w.step_key == "kids"]
+        self.assertEqual(list(waiting.run_ids), [first.run_id, other])
+        self.assertEqual(waiting.message, "it waits for 2 of the runs it started to end: "
+                         f"a {first.run_id}, nobodys {other} "
+                         "(no connected host offers workflow nobodys; start one)")
+        host.done(first, 1)
+        self.until(run_id, "CHILD_SETTLED")
+        host.park(task)
+        self.until(run_id, "TASK_PARKED")
+        [waiting] = self.server.get(run_id).waiting
+        self.assertEqual(list(waiting.run_ids), [other])
+        self.assertEqual(waiting_of(self.server.get(other)), [("HOST", "nobodys")])
+
     def test_a_run_that_fails_cancels_the_children_it_waited_for(self):
         host = self.host("w", "a", "b")
         run_id, task, found = self.parent(host, "a")
