@@ -95,6 +95,7 @@ static bool take_start(struct check *check, const Polos__V1__StartRuns *proto,
         if (!take_child(check, i, proto->runs[i], &children[i])) {
             return false;
         }
+        children[i].options.outlives_parent = proto->outlive_parent;
     }
     ret->kind = STEP_REQUEST_START;
     ret->children = children;

@@ -374,8 +374,8 @@ class Waits(polosd.Hosted):
         host = self.host("w", "a")
         run_id = self.server.start_workflow("w")
         task = self.task()
-        host.order(task, "kids", invoke=tools_pb2.Invoke(
-            children=[child("a"), child("nobodys")], wait=True))
+        host.order(task, "kids", start_runs=steps_pb2.StartRuns(
+            runs=[child("a"), child("nobodys")], wait=True))
         first = self.task()
         [other] = [each for each in self.children_of(run_id) if each != first.run_id]
         [waiting] = [w for w in self.server.get(run_id).waiting if w.step_key == "kids"]
@@ -406,6 +406,29 @@ class Waits(polosd.Hosted):
         host.done(other, 1)
         self.assertEqual(self.server.wait_ended(other.run_id).status,
                          common_pb2.RUN_STATUS_COMPLETED)
+
+    def test_children_that_outlive_their_parent_go_on_and_are_inherited(self):
+        host = self.host("w", "a", "b")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "both", start_runs=steps_pb2.StartRuns(
+            runs=[child("a"), child("b")], wait=True, outlive_parent=True))
+        found = {each.name: each for each in (self.task(), self.task())}
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        host.done(found["a"], 1)  # Between the failure and the retry, ...
+        self.server.wait_ended(found["a"].run_id)
+        new_id = self.retry(run_id)
+        again = self.task()
+        self.restart(host)
+        host.done(found["b"], 2)  # ... and after it.
+        self.until(new_id, "WAIT_SETTLED")
+        host.order(again, "both", start_runs=steps_pb2.StartRuns(
+            runs=[child("a"), child("b")], wait=True, outlive_parent=True))
+        self.assertEqual([each["result"] for each in self.outcome(host)], [1, 2])
+        host.done(again, "ok")
+        self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
+        self.assertTrue(self.tasks.empty())
 
     def below_a_tool(self, host, **fields):
         """An agent's run whose tool waits for a child; the tool's task, and the child's."""
