@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import threading
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 from . import _registry
@@ -32,7 +35,8 @@ class Connection:
     def __init__(
         self, endpoint: Endpoint, metadata: list[tuple[str, str]], deployment: str, slots: int
     ) -> None:
-        self.wire = Wire(endpoint, metadata)
+        with _uninterrupted():
+            self.wire = Wire(endpoint, metadata)
         self.host: Host | None = None
         self._deployment = deployment
         self._slots = slots
@@ -180,6 +184,24 @@ class Connection:
             with contextlib.suppress(Exception):
                 await self.wire.close()
             await asyncio.sleep(LOOP_END_SECONDS)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C comes afterwards: where it is raised at any place, as before Python 3.11, gRPC does
+    not survive it while it makes its first channel."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(*came[0])
 
 
 def _covers(offers: Offers, wanted: Iterable[Startable]) -> bool:
