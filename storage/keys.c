@@ -161,6 +161,15 @@ bool key_read_index(str key, str *ret_tail)
     return true;
 }
 
+bool key_read_hash(str key, uint8_t ret[KEY_HASH_BYTES])
+{
+    if (key.len < KEY_SPACE_BYTES + KEY_HASH_BYTES) {
+        return false;
+    }
+    memcpy(ret, key.ptr + KEY_SPACE_BYTES, KEY_HASH_BYTES);
+    return true;
+}
+
 bool key_read_topic_sequence(str key, uint64_t *ret)
 {
     if (key.len != KEY_SPACE_BYTES + KEY_HASH_BYTES + 8) {

@@ -24,7 +24,7 @@ enum {
     KEY_RUN_BYTES = KEY_SPACE_BYTES + 16,
     KEY_JOURNAL_BYTES = KEY_RUN_BYTES + 4,
     KEY_HASH_BYTES = 16,
-    KEY_NAME_BYTES_MAX = 256, /* Names are limited at the edge. */
+    KEY_NAME_BYTES_MAX = 512, /* Names are limited at the edge. */
     KEY_BYTES_MAX = KEY_SPACE_BYTES + 1 + KEY_NAME_BYTES_MAX,
 };
 
@@ -62,6 +62,7 @@ str key_prefix_definition_names(char ret[KEY_BYTES_MAX], struct key_space space,
 [[nodiscard]] bool key_read_journal_seq(str key, uint32_t *ret);
 [[nodiscard]] bool key_read_index_kind(str key, uint8_t *ret);
 [[nodiscard]] bool key_read_index(str key, str *ret_tail);
+[[nodiscard]] bool key_read_hash(str key, uint8_t ret[KEY_HASH_BYTES]); /* Of a topic, too. */
 [[nodiscard]] bool key_read_topic_sequence(str key, uint64_t *ret);
 [[nodiscard]] bool key_read_definition_name(str key, uint8_t *ret_kind, str *ret_name);
 

@@ -20,8 +20,11 @@
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/common.pb-c.h"
 #include "polos/v1/host.pb-c.h"
+#include "polos/v1/queues.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
+#include "polos/v1/schedules.pb-c.h"
 #include "polos/v1/suspend.pb-c.h"
+#include "polos/v1/topics.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 
 /* ---- the loop ---- */
@@ -78,7 +81,20 @@ enum polos_method {
     POLOS_RUN_LIST,
     POLOS_RUN_HISTORY,
     POLOS_RUN_CANCEL,
-    POLOS_WORKFLOW_PUBLISH,
+    POLOS_TOPIC_PUBLISH,
+    POLOS_TOPIC_LIST,
+    POLOS_TOPIC_DELETE,
+    POLOS_QUEUE_PUT,
+    POLOS_QUEUE_GET,
+    POLOS_QUEUE_LIST,
+    POLOS_QUEUE_DELETE,
+    POLOS_SCHEDULE_PUT,
+    POLOS_SCHEDULE_GET,
+    POLOS_SCHEDULE_LIST,
+    POLOS_SCHEDULE_DELETE,
+    POLOS_SCHEDULE_PAUSE,
+    POLOS_SCHEDULE_UNPAUSE,
+    POLOS_SCHEDULE_TRIGGER,
     POLOS_SUSPEND_LIST,
     POLOS_SUSPEND_GET,
     POLOS_SUSPEND_RESUME,

@@ -98,15 +98,13 @@ static bool take_trigger(struct check *check, size_t index,
 static bool take_schedule(struct check *check, size_t index,
                           const Polos__V1__WorkflowDefinition *workflow, struct schedule_offer *ret)
 {
-    const Polos__V1__Schedule *schedule = workflow->schedule;
     const char *prefix = check_path(check, "hello.offers.workflows[%zu].schedule.", index);
     *ret = (struct schedule_offer){
-        .workflow = check_copy(check, workflow->id),
-        .cron = check_copy(check, schedule->cron),
+        .name = check_copy(check, workflow->id),
         .keeps_input = true,
         .field = str_of(prefix),
     };
-    return schedule_take(check, prefix, schedule->key, schedule->timezone, ret);
+    return schedule_take(check, prefix, workflow->schedule, ret);
 }
 
 static bool take_schedules(struct check *check, const Polos__V1__Offers *offers,

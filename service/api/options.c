@@ -129,3 +129,26 @@ void options_show(const struct start_options *options, struct arena *arena, Polo
     ret->queue = text_of(arena, options->queue);
     ret->concurrency_key = text_of(arena, options->concurrency_key);
 }
+
+Polos__V1__StartOptions *options_view(const struct start_options *options, str provider_options,
+                                      struct arena *arena)
+{
+    Polos__V1__StartOptions *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__start_options__init(ret);
+    ret->idempotency_key = text_of(arena, options->idempotency_key);
+    ret->run_timeout = times_length(arena, options->timeout_ms);
+    ret->session_id = text_of(arena, options->session_id);
+    ret->user_id = text_of(arena, options->user_id);
+    ret->conversation_id = text_of(arena, options->conversation_id);
+    ret->initial_state_json = text_of(arena, options->state);
+    if (options->max_retries != 0) {
+        ret->retry = arena_alloc(arena, sizeof(*ret->retry));
+        polos__v1__retry_policy__init(ret->retry);
+        ret->retry->max_retries = options->max_retries < 0 ? 0 : (uint32_t)options->max_retries;
+    }
+    ret->queue = text_of(arena, options->queue);
+    ret->concurrency_key = text_of(arena, options->concurrency_key);
+    ret->priority = options->priority;
+    ret->provider_options_json = text_of(arena, provider_options);
+    return ret;
+}

@@ -27,6 +27,9 @@ bool options_take_provider(struct check *check, const char *prefix, enum run_kin
 void options_hash(const struct start_options *options, struct buf *ret);
 /* What callers see of them in a run. It lives in the arena. */
 void options_show(const struct start_options *options, struct arena *arena, Polos__V1__Run *ret);
+/* As they were taken. It lives in the arena. */
+Polos__V1__StartOptions *options_view(const struct start_options *options, str provider_options,
+                                      struct arena *arena);
 /* A state as JSON; empty: none. */
 bool options_check_state(struct check *check, const char *field, str state);
 

@@ -4,8 +4,8 @@
 #ifndef SERVICE_API_QUEUES_H
 #define SERVICE_API_QUEUES_H
 
-#include "polos/v1/common.pb-c.h"
 #include "polos/v1/host.pb-c.h"
+#include "polos/v1/queues.pb-c.h"
 #include "service/api/check.h"
 #include "service/features/queues/queues.h"
 #include "service/partition/request.h"

@@ -172,8 +172,8 @@ static str wait_sentence(const struct run_known *known, const struct effect *eff
         return arena_printf(arena, "it waits for an answer, which SuspendService.Resume gives%s",
                             until);
     case EFFECT_EVENT:
-        return arena_printf(
-            arena, "it waits for an event, which WorkflowService.Publish can send%s", until);
+        return arena_printf(arena, "it waits for an event, which TopicService.Publish can send%s",
+                            until);
     case EFFECT_CHILDREN:
         return children_sentence(known, effect, arena);
     case EFFECT_NONE:

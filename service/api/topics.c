@@ -9,22 +9,33 @@
  */
 #include "service/features/topics/topics.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "polos/v1/workflows.pb-c.h"
+#include "polos/v1/topics.pb-c.h"
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
 #include "service/api/methods.h"
+#include "service/api/page_token.h"
+#include "service/api/reading.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 #include "service/base/failure.h"
 #include "service/base/hash.h"
 #include "service/features/publications/publications.h"
 #include "service/partition/request.h"
+#include "service/reads/topics.h"
 
 enum {
     PUBLISH_EVENTS_MAX = 1000,
+    TOPICS_PAGE = 100,
+    TOPICS_PAGE_MAX = 1000,
+    POSITION_DIGITS_MAX = 20, /* Of a sequence. */
 };
+static_assert((int)TOPICS_PAGE <= (int)TOPICS_PAGE_MAX);
+static_assert((int)CHECK_TOPIC_BYTES_MAX <= (int)KEY_NAME_BYTES_MAX, "a topic's name is a key");
 
 static void published(struct request *request, const struct failure *failure)
 {
@@ -33,8 +44,8 @@ static void published(struct request *request, const struct failure *failure)
     }
     size_t count = publish_request(request)->count;
     assert(count > 0 && count <= PUBLISH_EVENTS_MAX);
-    Polos__V1__WorkflowServicePublishResponse response =
-        POLOS__V1__WORKFLOW_SERVICE_PUBLISH_RESPONSE__INIT;
+    Polos__V1__TopicServicePublishResponse response =
+        POLOS__V1__TOPIC_SERVICE_PUBLISH_RESPONSE__INIT;
     response.existed = publish_request(request)->ret_existed;
     response.n_sequences = count;
     response.sequences = arena_alloc(&request->arena, count * sizeof(*response.sequences));
@@ -45,7 +56,7 @@ static void published(struct request *request, const struct failure *failure)
     exchange_end(request);
 }
 
-static bool take_event(struct check *check, size_t index, const Polos__V1__TopicEvent *proto,
+static bool take_event(struct check *check, size_t index, const Polos__V1__NewEvent *proto,
                        struct topic_event *ret)
 {
     const char *type = check_path(check, "events[%zu].event_type", index);
@@ -81,7 +92,7 @@ static bool take_key(struct check *check, const char *key, struct request *reque
     return true;
 }
 
-static bool take_events(struct check *check, const Polos__V1__WorkflowServicePublishRequest *proto,
+static bool take_events(struct check *check, const Polos__V1__TopicServicePublishRequest *proto,
                         struct request *request)
 {
     str topic = check_copy(check, proto->topic);
@@ -106,7 +117,7 @@ static void publish(struct api_call *call, const ProtobufCMessage *message)
     const struct api *api = call->service;
     struct request *request = exchange_new(call, &publish_operation, published);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
-    const Polos__V1__WorkflowServicePublishRequest *proto = (const void *)message;
+    const Polos__V1__TopicServicePublishRequest *proto = (const void *)message;
     bool is_fine =
         take_events(&check, proto, request) && take_key(&check, proto->idempotency_key, request);
     exchange_post_checked(request, is_fine, &check);
@@ -117,7 +128,8 @@ static void publish(struct api_call *call, const ProtobufCMessage *message)
 struct subscription {
     struct subscriber subscriber; /* The partition thread's, once posted. */
     struct exchange_stream stream;
-    char *topic; /* Constant; subscriber.topic. */
+    char *topic; /* Constant. */
+    char *type; /* Constant; subscriber.type. */
 };
 
 static struct subscription *subscription_of(struct subscriber *subscriber)
@@ -125,27 +137,41 @@ static struct subscription *subscription_of(struct subscriber *subscriber)
     return container_of(subscriber, struct subscription, subscriber);
 }
 
+/* Its position is the last sequence that the subscriber has seen. */
+static void send_response(struct subscriber *subscriber, Polos__V1__TopicEvent *event)
+{
+    char position[POSITION_DIGITS_MAX + 1];
+    struct subscription *subscription = subscription_of(subscriber);
+    Polos__V1__TopicServiceSubscribeResponse response =
+        POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_RESPONSE__INIT;
+    assert(!subscription->stream.is_finished);
+    snprintf(position, sizeof(position), "%" PRIu64, subscriber->sequence);
+    response.position = position;
+    response.event = event;
+    api_call_send(subscription->stream.call, &response.base);
+}
+
 static void push(struct subscriber *subscriber, const struct topic_event *event)
 {
-    struct subscription *subscription = subscription_of(subscriber);
-    assert(!subscription->stream.is_finished);
-    assert(event->sequence > 0);
     struct arena arena;
+    assert(event->sequence > 0 && event->sequence == subscriber->sequence);
     arena_init(&arena, 0);
     Polos__V1__TopicEvent shown = POLOS__V1__TOPIC_EVENT__INIT;
     shown.sequence = (int64_t)event->sequence;
     shown.topic = text_of(&arena, event->topic);
     shown.event_type = text_of(&arena, event->type);
     shown.data_json = text_of(&arena, event->data);
-    shown.created_at_ms = (int64_t)event->created_ms;
+    shown.created_at = times_instant(&arena, event->created_ms);
     if (!uuid_is_zero(event->run)) {
         shown.run_id = text_of_uuid(&arena, event->run);
     }
-    Polos__V1__WorkflowServiceSubscribeResponse response =
-        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_RESPONSE__INIT;
-    response.event = &shown;
-    api_call_send(subscription->stream.call, &response.base);
+    send_response(subscriber, &shown);
     arena_fini(&arena);
+}
+
+static void caught_up(struct subscriber *subscriber)
+{
+    send_response(subscriber, NULL);
 }
 
 static bool stalls(struct subscriber *subscriber)
@@ -171,12 +197,15 @@ static void left(struct request *request, const struct failure *failure)
     exchange_stream_left(&subscription_of(subscribe_request(request)->subscriber)->stream, request);
 }
 
-static struct subscription *subscription_new(struct api_call *call, str topic)
+static struct subscription *subscription_new(struct api_call *call, str topic, str type)
 {
     struct subscription *subscription = xcalloc(1, sizeof(*subscription));
     subscription->stream.call = call;
     subscription->topic = xstrndup(topic.ptr, topic.len);
+    subscription->type = xstrndup(type.ptr, type.len);
+    subscription->subscriber.type = str_of(subscription->type);
     subscription->subscriber.push = push;
+    subscription->subscriber.caught_up = caught_up;
     subscription->subscriber.stalls = stalls;
     subscription->subscriber.end = ended;
     return subscription;
@@ -193,19 +222,55 @@ static struct request *request_of(struct api_call *call, const struct operation 
     return request;
 }
 
+static bool take_position(struct check *check, str text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    bool is_sound =
+        text.len > 0 && text.len < POSITION_DIGITS_MAX && (text.ptr[0] != '0' || text.len == 1);
+    for (size_t i = 0; is_sound && i < text.len; i++) {
+        is_sound = text.ptr[i] >= '0' && text.ptr[i] <= '9';
+        value = 10 * value + (uint64_t)(text.ptr[i] - '0');
+    }
+    *ret = value;
+    return is_sound || check_fault(check, "position", "pass position of an answer of this call");
+}
+
+static bool take_start(struct check *check, const Polos__V1__TopicServiceSubscribeRequest *proto,
+                       struct subscriber *ret)
+{
+    switch (proto->start_case) {
+    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_POSITION:
+        return take_position(check, str_of(proto->position), &ret->sequence);
+    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_AFTER_SEQUENCE:
+        ret->sequence = (uint64_t)proto->after_sequence;
+        return check_range(check, "after_sequence", proto->after_sequence, 0, INT64_MAX);
+    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_AFTER_TIME:
+        return check_instant(check, "after_time", proto->after_time, &ret->after_ms);
+    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_ONLY_NEW:
+        ret->sequence = proto->only_new ? UINT64_MAX : 0;
+        return true;
+    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START__NOT_SET:
+    case _POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START__CASE_IS_INT_SIZE:
+        break;
+    }
+    return true;
+}
+
 static void subscribe(struct api_call *call, const ProtobufCMessage *message)
 {
     assert(call->user == NULL);
-    const Polos__V1__WorkflowServiceSubscribeRequest *proto = (const void *)message;
-    struct subscription *subscription = subscription_new(call, str_of(proto->topic));
+    const Polos__V1__TopicServiceSubscribeRequest *proto = (const void *)message;
+    struct subscription *subscription =
+        subscription_new(call, str_of(proto->topic), str_of(proto->event_type));
+    struct subscriber *subscriber = &subscription->subscriber;
     call->user = subscription;
-    subscription->subscriber.follows = proto->follow;
-    subscription->subscriber.sequence =
-        proto->after_sequence < 0 ? UINT64_MAX : (uint64_t)proto->after_sequence;
+    subscriber->follows = proto->follow;
     struct request *request = request_of(call, &subscribe_operation, subscribed);
     struct check check = {.arena = &request->arena};
     bool is_fine =
-        check_some(&check, "topic", subscribe_request(request)->topic, CHECK_TOPIC_BYTES_MAX);
+        check_some(&check, "topic", subscribe_request(request)->topic, CHECK_TOPIC_BYTES_MAX) &&
+        check_bytes(&check, "event_type", subscriber->type, CHECK_EVENT_TYPE_BYTES_MAX) &&
+        take_start(&check, proto, subscriber);
     subscription->stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
@@ -233,27 +298,116 @@ static void subscriber_released(struct api_call *call)
     struct subscription *subscription = call->user;
     assert(subscription != NULL && subscription->stream.call == call);
     free(subscription->topic);
+    free(subscription->type);
     free(subscription);
+}
+
+/* ---- Topics. ---- */
+
+static void deleted(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__TopicServiceDeleteResponse response = POLOS__V1__TOPIC_SERVICE_DELETE_RESPONSE__INIT;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void delete_topic(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__TopicServiceDeleteRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, &delete_topic_operation, deleted);
+    struct delete_topic_request *wanted = delete_topic_request(request);
+    struct check check = {.arena = &request->arena};
+    wanted->topic = check_copy(&check, proto->topic);
+    wanted->up_to = (uint64_t)proto->up_to_sequence;
+    bool is_fine = check_some(&check, "topic", wanted->topic, CHECK_TOPIC_BYTES_MAX) &&
+                   check_range(&check, "up_to_sequence", proto->up_to_sequence, 0, INT64_MAX);
+    exchange_post_checked(request, is_fine, &check);
+}
+
+static Polos__V1__Topic *view(const struct topic_line *from, struct arena *arena)
+{
+    Polos__V1__Topic *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__topic__init(ret);
+    ret->name = text_of(arena, from->name);
+    ret->first_sequence = (int64_t)from->first;
+    ret->last_sequence = (int64_t)from->last;
+    ret->last_published_at = times_instant(arena, from->last_ms);
+    return ret;
+}
+
+static void listed(struct read *read, const struct failure *failure)
+{
+    if (reading_failed(read, failure)) {
+        return;
+    }
+    struct arena *arena = &read->arena;
+    const struct topics_read *list = topics_read(read);
+    Polos__V1__TopicServiceListResponse response = POLOS__V1__TOPIC_SERVICE_LIST_RESPONSE__INIT;
+    assert(list->ret_count <= list->limit);
+    assert(list->ret_count > 0 || !list->ret_more);
+    response.n_topics = list->ret_count;
+    response.topics = arena_alloc(arena, list->ret_count * sizeof(*response.topics));
+    for (size_t i = 0; i < list->ret_count; i++) {
+        response.topics[i] = view(&list->ret[i], arena);
+    }
+    if (list->ret_more) {
+        response.next_page_token = page_token_format(arena, list->ret[list->ret_count - 1].name);
+    }
+    api_call_reply(reading_call(read), &response.base);
+    reading_end(read);
+}
+
+static void list_topics(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__TopicServiceListRequest *proto = (const void *)message;
+    struct read *read = reading_new(call, &topics_kind, listed);
+    struct topics_read *list = topics_read(read);
+    struct check check = {.arena = &read->arena};
+    list->prefix = check_copy(&check, proto->prefix);
+    bool is_fine =
+        check_page_size(&check, proto->page_size, TOPICS_PAGE, TOPICS_PAGE_MAX, &list->limit) &&
+        check_bytes(&check, "prefix", list->prefix, CHECK_TOPIC_BYTES_MAX) &&
+        check_page_token(&check, proto->page_token, list->prefix, CHECK_TOPIC_BYTES_MAX,
+                         &list->after);
+    reading_post_checked(read, is_fine, &check);
 }
 
 const struct api_method topics_methods[] = {
     {
-        .path = "/polos.v1.WorkflowService/Publish",
-        .request = &polos__v1__workflow_service_publish_request__descriptor,
-        .response = &polos__v1__workflow_service_publish_response__descriptor,
+        .path = "/polos.v1.TopicService/Publish",
+        .request = &polos__v1__topic_service_publish_request__descriptor,
+        .response = &polos__v1__topic_service_publish_response__descriptor,
         .start = publish,
         .closed = exchange_closed,
     },
     {
-        .path = "/polos.v1.WorkflowService/Subscribe",
+        .path = "/polos.v1.TopicService/Subscribe",
         .is_read = true,
         .kind = API_SERVER_STREAM,
-        .request = &polos__v1__workflow_service_subscribe_request__descriptor,
-        .response = &polos__v1__workflow_service_subscribe_response__descriptor,
+        .request = &polos__v1__topic_service_subscribe_request__descriptor,
+        .response = &polos__v1__topic_service_subscribe_response__descriptor,
         .start = subscribe,
         .writable = subscriber_writable,
         .closed = subscriber_closed,
         .released = subscriber_released,
+    },
+    {
+        .path = "/polos.v1.TopicService/List",
+        .is_read = true,
+        .request = &polos__v1__topic_service_list_request__descriptor,
+        .response = &polos__v1__topic_service_list_response__descriptor,
+        .start = list_topics,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.TopicService/Delete",
+        .request = &polos__v1__topic_service_delete_request__descriptor,
+        .response = &polos__v1__topic_service_delete_response__descriptor,
+        .start = delete_topic,
+        .closed = exchange_closed,
     },
     {.path = NULL},
 };

@@ -35,6 +35,10 @@ enum index_kind {
     INDEX_AWAIT_TYPE = 18, /* wait_rows.h */
     INDEX_STEP_KEY = 19, /* step_key_rows.h */
     INDEX_STEP_KEYS_SINCE = 20, /* step_key_rows.h */
+    INDEX_SCHEDULE_TERMS = 21, /* schedule_row.h; key: as INDEX_SCHEDULE */
+    INDEX_SCHEDULE_PAUSE = 22, /* its cause; key: as INDEX_SCHEDULE */
+    INDEX_TOPIC = 23, /* topic_rows.h; key: the topic's name */
+    INDEX_TOPICS_NAMED = 24, /* topic_rows.h */
 };
 
 enum {

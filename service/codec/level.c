@@ -21,6 +21,12 @@ enum level level_of_index(uint8_t kind)
         [INDEX_RUN] = LEVEL_FIRST, /* Nobody reads them before they are all there. */
         [INDEX_RUN_BUILT] = LEVEL_OWED,
         [INDEX_AWAIT_TYPE] = LEVEL_OWED,
+        [INDEX_STEP_KEY] = LEVEL_OWED,
+        [INDEX_STEP_KEYS_SINCE] = LEVEL_OWED,
+        [INDEX_SCHEDULE_TERMS] = LEVEL_NOUNS,
+        [INDEX_SCHEDULE_PAUSE] = LEVEL_NOUNS,
+        [INDEX_TOPIC] = LEVEL_NOUNS,
+        [INDEX_TOPICS_NAMED] = LEVEL_NOUNS,
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

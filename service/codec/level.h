@@ -19,7 +19,11 @@ enum level {
      * counted wrong. That runs are listed by rows: new runs would have none. Rows of
      * waits by the type of their event: nobody would be woken by them. */
     LEVEL_OWED = 2,
-    LEVEL_NEWEST = LEVEL_OWED,
+    /* What schedules start beyond workflows, and with what options; that they are paused: an older
+     * release would start them all the same. Topics by their names, and from which event on they
+     * are kept: it would show what was deleted, and number anew. */
+    LEVEL_NOUNS = 3,
+    LEVEL_NEWEST = LEVEL_NOUNS,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -1,9 +1,12 @@
 #include "service/codec/schedule_row.h"
 
 #include "service/base/endian.h"
+#include "service/codec/body.h"
+#include "service/codec/start_options.h"
 
 enum {
     FORMAT = 1,
+    TERMS_FORMAT = 1,
     HEADER_BYTES = 1 + 4 * 8 + 16 + 1 + 16 + 4,
 };
 
@@ -47,5 +50,43 @@ status schedule_row_decode(str bytes, struct schedule_row *ret)
         return status_make(CODE_DATA_LOSS, "row of a schedule: damaged");
     }
     *ret = row;
+    return STATUS_OK;
+}
+
+void schedule_terms_encode(const struct schedule_terms *terms, struct buf *ret)
+{
+    Polos__Journal__V1__RunStarted options = POLOS__JOURNAL__V1__RUN_STARTED__INIT;
+    assert(terms->kind == RUN_KIND_WORKFLOW || terms->kind == RUN_KIND_AGENT);
+    start_options_pack(&terms->options, &options);
+    options.options = body_bytes(terms->provider_options);
+    buf_put_char(ret, TERMS_FORMAT);
+    buf_put_char(ret, (char)terms->kind);
+    buf_put_u32_le(ret, (uint32_t)terms->options.max_retries);
+    buf_put_u64_le(ret, terms->options.timeout_ms);
+    body_pack(&options.base, ret);
+}
+
+status schedule_terms_decode(str bytes, struct arena *arena, struct schedule_terms *ret)
+{
+    struct endian_reader reader = {.rest = bytes};
+    struct schedule_terms terms = {0};
+    uint64_t format = endian_take_le(&reader, 1);
+    uint64_t kind = endian_take_le(&reader, 1);
+    uint32_t retries = (uint32_t)endian_take_le(&reader, 4);
+    uint64_t timeout_ms = endian_take_le(&reader, 8);
+    bool is_sound = !reader.is_short && format == TERMS_FORMAT &&
+                    (kind == RUN_KIND_WORKFLOW || kind == RUN_KIND_AGENT);
+    const Polos__Journal__V1__RunStarted *options =
+        !is_sound ? NULL
+                  : body_unpack(&polos__journal__v1__run_started__descriptor, reader.rest, arena);
+    if (options == NULL) {
+        return status_make(CODE_DATA_LOSS, "terms of a schedule: damaged");
+    }
+    start_options_unpack(options, &terms.options);
+    terms.provider_options = body_str(options->options);
+    terms.kind = (enum run_kind)kind;
+    terms.options.max_retries = (int32_t)retries;
+    terms.options.timeout_ms = timeout_ms;
+    *ret = terms;
     return STATUS_OK;
 }

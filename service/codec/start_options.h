@@ -1,7 +1,7 @@
 /*
  * start_options: what every start shares, in the record of a run's start.
  *
- * Only events.c and render.c use it.
+ * Only events_run.c, render.c and schedule_row.c use it.
  */
 #ifndef SERVICE_CODEC_START_OPTIONS_H
 #define SERVICE_CODEC_START_OPTIONS_H

@@ -6,11 +6,52 @@
 
 enum {
     CRC_BYTES = 4,
+    ROW_FORMAT = 1,
     EVENT_HEADER_BYTES = CRC_BYTES + 8 + 16 + 2 + 2,
     TRIGGER_HEADER_BYTES = 8 + 8 + 4,
     PUBLICATION_VALUE_BYTES = 16 + 8 + 8,
     AGE_TAIL_BYTES = 8 + PUBLICATION_KEY_BYTES,
 };
+
+void topic_row_encode(const struct topic_row *row, char ret[TOPIC_ROW_BYTES])
+{
+    assert(row->first > 0 && row->first <= row->last + 1);
+    ret[0] = ROW_FORMAT;
+    ret[1] = row->is_listed ? 1 : 0;
+    endian_put_le(ret + 2, row->first, 8);
+    endian_put_le(ret + 10, row->last, 8);
+}
+
+status topic_row_decode(str value, struct topic_row *ret)
+{
+    struct endian_reader reader = {.rest = value};
+    uint64_t format = endian_take_le(&reader, 1);
+    struct topic_row row = {.is_listed = endian_take_le(&reader, 1) != 0};
+    row.first = endian_take_le(&reader, 8);
+    row.last = endian_take_le(&reader, 8);
+    if (value.len != TOPIC_ROW_BYTES || format != ROW_FORMAT || row.first == 0 ||
+        row.last == UINT64_MAX || row.first > row.last + 1) {
+        return status_make(CODE_DATA_LOSS, "row of a topic: damaged");
+    }
+    *ret = row;
+    return STATUS_OK;
+}
+
+void topics_named_encode(const struct topics_named *named, char ret[TOPICS_NAMED_BYTES])
+{
+    ret[0] = named->is_complete ? 1 : 0;
+    memcpy(ret + 1, named->last, sizeof(named->last));
+}
+
+status topics_named_decode(str value, struct topics_named *ret)
+{
+    if (value.len != TOPICS_NAMED_BYTES || (uint8_t)value.ptr[0] > 1) {
+        return status_make(CODE_DATA_LOSS, "how far topics have names: damaged");
+    }
+    ret->is_complete = value.ptr[0] == 1;
+    memcpy(ret->last, value.ptr + 1, sizeof(ret->last));
+    return STATUS_OK;
+}
 
 void topic_event_encode(const struct topic_event *event, struct buf *ret)
 {

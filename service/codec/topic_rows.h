@@ -2,6 +2,10 @@
  * topic_rows: what is kept of topics: their events, what these start, and the keys under which
  * they were published.
  *
+ *   topic            (sequence 0 there)          -> u8 format (1) | u8 is_listed | u64 first
+ *                                                   | u64 last
+ *   topic's name     name                        -> nothing
+ *   topics named     nothing                     -> u8 is_complete | last hash 16
  *   topic event      (a table of its own)        -> u32 crc32c of what follows | u64 created_ms
  *                                                   | run 16 | u16 topic_bytes | u16 type_bytes
  *                                                   | topic | type | data
@@ -23,6 +27,34 @@ enum {
     TOPIC_BYTES_MAX = 512, /* Of a trigger's topic. */
     PUBLICATION_KEY_BYTES = 16,
 };
+
+enum {
+    TOPIC_ROW_BYTES = 2 + 8 + 8,
+    TOPICS_NAMED_BYTES = 1 + 16,
+};
+
+/* How far a topic reaches. */
+struct topic_row {
+    uint64_t first; /* Events before this one are dropped, and deleted some time. */
+    uint64_t last; /* Of its newest event; of one that is read, when it was put. */
+    bool is_listed; /* Under its name; false: it was dropped, or none has named it yet. */
+};
+
+/* The value. */
+void topic_row_encode(const struct topic_row *row, char ret[TOPIC_ROW_BYTES]);
+/* DATA_LOSS: it is damaged. */
+status topic_row_decode(str value, struct topic_row *ret);
+
+/* How far an older release's topics have got names. */
+struct topics_named {
+    bool is_complete;
+    uint8_t last[16]; /* The hash of the last. */
+};
+
+/* The value. */
+void topics_named_encode(const struct topics_named *named, char ret[TOPICS_NAMED_BYTES]);
+/* DATA_LOSS: it is damaged. */
+status topics_named_decode(str value, struct topics_named *ret);
 
 /* An event of a topic; its texts are borrowed. */
 struct topic_event {

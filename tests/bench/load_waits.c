@@ -258,10 +258,9 @@ static void order_event(struct waiter *waiter, const char *key)
 
 static void publish(struct waiter *waiter, const char *key)
 {
-    Polos__V1__WorkflowServicePublishRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_PUBLISH_REQUEST__INIT;
-    Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
-    Polos__V1__TopicEvent *events[] = {&event};
+    Polos__V1__TopicServicePublishRequest request = POLOS__V1__TOPIC_SERVICE_PUBLISH_REQUEST__INIT;
+    Polos__V1__NewEvent event = POLOS__V1__NEW_EVENT__INIT;
+    Polos__V1__NewEvent *events[] = {&event};
     char topic[40];
     (void)key;
     snprintf(topic, sizeof(topic), "bench-%u", waiter->index);
@@ -269,7 +268,7 @@ static void publish(struct waiter *waiter, const char *key)
     event.data_json = (char *)"{\"n\":1}";
     request.n_events = 1;
     request.events = events;
-    polos_call(waiter->load->client, POLOS_WORKFLOW_PUBLISH, &request.base, 10000, load_must_answer,
+    polos_call(waiter->load->client, POLOS_TOPIC_PUBLISH, &request.base, 10000, load_must_answer,
                waiter->load);
 }
 

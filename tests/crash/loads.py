@@ -7,8 +7,8 @@ import threading
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, runs_pb2, steps_pb2,
-                              suspend_pb2, workflows_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, queues_pb2, runs_pb2,
+                              steps_pb2, suspend_pb2, topics_pb2)
 
 
 class Violation(Exception):
@@ -183,7 +183,7 @@ class Lives(Load):
         # Half of the lives hold a slot while they wait for kids that need one.
         super().__init__(server, workflows=["life"], slots=10000)
         self.host.hello["queues"] = [
-            common_pb2.QueueDefinition(name="narrow", concurrency_limit=self.ROOM)]
+            queues_pb2.QueueDefinition(name="narrow", concurrency_limit=self.ROOM)]
         self.host.hello["workflows"] += [
             host_pb2.WorkflowDefinition(id="kid", queue="narrow"),
             host_pb2.WorkflowDefinition(
@@ -209,10 +209,10 @@ class Lives(Load):
             self.lives[run_id] = number
         elif number % 3 == 1:
             self.tried.add(number)
-            self.published[number] = self.server.workflows.Publish(
-                workflows_pb2.WorkflowServicePublishRequest(
+            self.published[number] = self.server.topics.Publish(
+                topics_pb2.TopicServicePublishRequest(
                     topic=self.TOPIC,
-                    events=[workflows_pb2.TopicEvent(data_json=str(number))])).sequences[0]
+                    events=[topics_pb2.NewEvent(data_json=str(number))])).sequences[0]
         else:
             unanswered = [run_id for run_id in self.lives if run_id not in self.accepted]
             if unanswered:
@@ -327,14 +327,14 @@ class Lives(Load):
             require(held <= self.ROOM, "%d at once in a queue for %d", held, self.ROOM)
 
     def judge_said(self):
-        heard = [json.loads(h.event.data_json) for h in self.server.workflows.Subscribe(
-            workflows_pb2.WorkflowServiceSubscribeRequest(topic=self.SAID))]
+        heard = [json.loads(h.event.data_json) for h in self.server.topics.Subscribe(
+            topics_pb2.TopicServiceSubscribeRequest(topic=self.SAID)) if h.HasField("event")]
         require(sorted(heard) == sorted(self.lives.values()), "said %s, by %s", sorted(heard),
                 sorted(self.lives.values()))
 
     def judge_triggers(self):
-        events = [h.event for h in self.server.workflows.Subscribe(
-            workflows_pb2.WorkflowServiceSubscribeRequest(topic=self.TOPIC))]
+        events = [h.event for h in self.server.topics.Subscribe(
+            topics_pb2.TopicServiceSubscribeRequest(topic=self.TOPIC)) if h.HasField("event")]
         sequences = {int(e.data_json): e.sequence for e in events}
         require(len(sequences) == len(events) and set(sequences) <= self.tried,
                 "events nobody published, or twice: %s", sequences)

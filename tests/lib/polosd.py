@@ -16,15 +16,16 @@ import unittest
 import grpc
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
-from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, runs_pb2,
-                      runs_pb2_grpc, start_pb2, steps_pb2, suspend_pb2, suspend_pb2_grpc,
-                      tools_pb2, tools_pb2_grpc, workflows_pb2, workflows_pb2_grpc)
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, queues_pb2,
+                      queues_pb2_grpc, runs_pb2, runs_pb2_grpc, schedules_pb2, schedules_pb2_grpc,
+                      start_pb2, steps_pb2, suspend_pb2, suspend_pb2_grpc, tools_pb2,
+                      tools_pb2_grpc, topics_pb2, topics_pb2_grpc, workflows_pb2,
+                      workflows_pb2_grpc)
 
 BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
 READY_S = 20
-PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, runs_pb2, start_pb2,
-         steps_pb2, suspend_pb2,
-         tools_pb2, workflows_pb2)
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, queues_pb2, runs_pb2,
+         schedules_pb2, start_pb2, steps_pb2, suspend_pb2, tools_pb2, topics_pb2, workflows_pb2)
 
 
 class Server:
@@ -71,6 +72,9 @@ class Server:
         self.workflows = workflows_pb2_grpc.WorkflowServiceStub(self.channel)
         self.runs = runs_pb2_grpc.RunServiceStub(self.channel)
         self.tools = tools_pb2_grpc.ToolServiceStub(self.channel)
+        self.topics = topics_pb2_grpc.TopicServiceStub(self.channel)
+        self.queues = queues_pb2_grpc.QueueServiceStub(self.channel)
+        self.schedules = schedules_pb2_grpc.ScheduleServiceStub(self.channel)
         self.suspend = suspend_pb2_grpc.SuspendServiceStub(self.channel)
         if old is not None:
             old.close()

@@ -118,6 +118,7 @@ static void judge_tick(struct world *world, unsigned number, const struct sim_ru
 {
     struct sim_schedule *schedule = &world->schedules[number];
     world_expect(world, schedule->is_there, "a-deleted-schedule-starts-nothing");
+    world_expect(world, !schedule->is_paused, "a-paused-schedule-starts-nothing");
     if (!world_is_well(world)) {
         return;
     }
@@ -148,8 +149,9 @@ static void set_row(struct world *world, struct sim_schedule *schedule,
     }
     world_expect(world, status_is_ok(parsed) && schedule->zone < WORLD_ZONES,
                  "only-good-schedules-are-kept");
-    schedule->next_ms =
-        world_is_well(world) ? next_tick(world, schedule, schedule->row.base_ms) : 0;
+    schedule->next_ms = world_is_well(world) && !schedule->is_paused
+                            ? next_tick(world, schedule, schedule->row.base_ms)
+                            : 0;
 }
 
 /* New, or with other ticks: begins now. */
@@ -170,7 +172,11 @@ static void judge_progress(struct world *world, struct sim_schedule *schedule,
                            const struct schedule_row *row)
 {
     const struct schedule_row *before = &schedule->row;
-    if (row->base_ms == before->base_ms) { /* Its input changes. */
+    bool is_put = row->base_ms == before->base_ms; /* Its input changes. */
+    if (is_put || schedule->was_unpaused) {
+        world_expect(world, is_put || row->base_ms == world_wall_ms(world),
+                     "who-goes-on-catches-nothing-up");
+        schedule->was_unpaused = false;
         world_expect(world,
                      row->last_tick_ms == before->last_tick_ms && row->skipped == before->skipped &&
                          uuid_equal(row->run, before->run),
@@ -220,6 +226,21 @@ static void take_schedule(struct world *world, str id, const struct store_entry 
         judge_change(world, schedule, &row);
     }
     set_row(world, schedule, &row);
+}
+
+static void take_pause(struct world *world, str id, const struct store_entry *entry)
+{
+    unsigned number = find_schedule(id);
+    world_expect(world, number < WORLD_SCHEDULES, "a-schedule-has-the-name-it-was-given");
+    if (!world_is_well(world)) {
+        return;
+    }
+    struct sim_schedule *schedule = &world->schedules[number];
+    world_expect(world, entry->is_delete || schedule->is_there, "only-schedules-are-paused");
+    schedule->was_unpaused = entry->is_delete && schedule->is_paused && schedule->is_there;
+    schedule->is_paused = !entry->is_delete;
+    schedule->next_ms = schedule->is_paused ? 0 : schedule->next_ms;
+    schedule->pauses++;
 }
 
 /* ---- Triggers. ---- */
@@ -372,6 +393,8 @@ void laws_clockwork_take(struct world *world, uint8_t kind, str name,
 {
     if (kind == INDEX_SCHEDULE) {
         take_schedule(world, name, entry);
+    } else if (kind == INDEX_SCHEDULE_PAUSE) {
+        take_pause(world, name, entry);
     } else if (kind == INDEX_TRIGGER) {
         take_trigger(world, name, entry);
     }
@@ -380,6 +403,7 @@ void laws_clockwork_take(struct world *world, uint8_t kind, str name,
 void laws_clockwork_check_commit(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_SCHEDULES; i++) {
+        world_expect(world, !world->schedules[i].was_unpaused, "who-goes-on-catches-nothing-up");
         world_expect(world, uuid_is_zero(world->schedules[i].started),
                      "a-tick-and-its-run-are-one-commit");
     }

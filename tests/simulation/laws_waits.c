@@ -28,6 +28,9 @@ void laws_begin(struct world *world)
     world->owed_count = 0;
     for (unsigned i = 0; i < WORLD_TOPICS; i++) {
         world->topics[i].count = 0;
+        world->topics[i].first = 1;
+        world->topics[i].deleted = 0;
+        world->topics[i].is_listed = false;
         hash128(world_topic_name(i), world->topics[i].hash);
     }
     laws_queues_begin(world);
@@ -117,10 +120,12 @@ static bool fits(const struct sim_wait *wait, const struct sim_event *event)
 }
 
 /* The first that fits, of those that were published since. 0: none. */
-uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *wait)
+uint64_t laws_first_that_fits(const struct world *world, const struct sim_run *run,
+                              const struct sim_wait *wait)
 {
     const struct sim_topic *topic = &world->topics[wait->topic];
-    for (size_t i = wait->after; i < topic->count; i++) {
+    bool may_miss = run->was_damaged && wait->after < topic->deleted; /* While it rested. */
+    for (size_t i = may_miss ? topic->deleted : wait->after; i < topic->count; i++) {
         if (fits(wait, &topic->events[i])) {
             return i + 1;
         }
@@ -151,7 +156,7 @@ static void judge_settled(struct world *world, const struct sim_run *run,
 {
     if (wait->kind == EFFECT_EVENT && !outcome->failed) {
         world->counts.awaited++;
-        world_expect(world, sequence_of(outcome->value) == laws_first_that_fits(world, wait),
+        world_expect(world, sequence_of(outcome->value) == laws_first_that_fits(world, run, wait),
                      "an-awaited-event-is-the-first-that-fits");
     }
     if (wait->kind == EFFECT_AT_ONCE && !outcome->failed && sequence_of(outcome->value) > 0) {
@@ -506,15 +511,59 @@ static struct sim_topic *topic_of(struct world *world, str key)
     return NULL;
 }
 
+/* Its own row: which events are kept. */
+static void take_topic_row(struct world *world, struct sim_topic *topic,
+                           const struct store_entry *entry)
+{
+    struct topic_row row;
+    bool is_read = !entry->is_delete && status_is_ok(topic_row_decode(entry->value, &row));
+    world_expect(world, is_read, "rows-are-readable");
+    if (world_is_well(world)) {
+        world_expect(world, row.first >= topic->first && row.first <= topic->count + 1,
+                     "only-what-was-published-is-dropped");
+        topic->first = row.first;
+        world_say(world, "  topic %zu begins with %llu", (size_t)(topic - world->topics),
+                  (unsigned long long)row.first);
+        topic->is_listed = row.is_listed;
+        world->counts.dropped += row.first > 1;
+    }
+}
+
+static void take_deletion(struct world *world, struct sim_topic *topic, uint64_t sequence)
+{
+    world_expect(world, sequence == topic->deleted + 1, "events-are-deleted-once-in-order");
+    world_expect(world, sequence < topic->first, "only-what-was-dropped-is-deleted");
+    topic->deleted = sequence;
+    world_say(world, "  event %llu of topic %zu is deleted", (unsigned long long)sequence,
+              (size_t)(topic - world->topics));
+}
+
+/* At the end. */
+void laws_check_topics(struct world *world)
+{
+    for (unsigned i = 0; i < WORLD_TOPICS; i++) {
+        world_expect(world, world->topics[i].deleted + 1 == world->topics[i].first,
+                     "what-was-dropped-is-deleted");
+    }
+}
+
 /* u32 crc | u64 created_ms | run 16 | u16 topic bytes | u16 type bytes | topic | type | data */
 void laws_take_topic(struct world *world, const struct store_entry *entry)
 {
     uint64_t sequence;
     struct sim_topic *topic = topic_of(world, entry->key);
     bool is_read = topic != NULL && key_read_topic_sequence(entry->key, &sequence);
-    world_expect(world, is_read && !entry->is_delete && entry->value.len >= 32,
-                 "events-are-readable");
+    bool is_event = is_read && sequence > 0 && !entry->is_delete;
+    world_expect(world, is_read && (!is_event || entry->value.len >= 32), "events-are-readable");
     if (!world_is_well(world)) {
+        return;
+    }
+    if (!is_event) {
+        if (sequence == 0) {
+            take_topic_row(world, topic, entry);
+        } else {
+            take_deletion(world, topic, sequence);
+        }
         return;
     }
     world_expect(world, sequence == topic->count + 1, "events-are-numbered-without-gap");
@@ -548,7 +597,7 @@ static void check_awaited(struct world *world, struct sim_run *run)
         if (!wait->is_open || wait->kind != EFFECT_EVENT) {
             continue;
         }
-        uint64_t sequence = laws_first_that_fits(world, wait);
+        uint64_t sequence = laws_first_that_fits(world, run, wait);
         if (sequence == 0) {
             continue;
         }

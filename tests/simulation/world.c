@@ -433,6 +433,7 @@ static void check_end(struct world *world)
     }
     world_expect(world, world_subscribers_are_done(world), "subscribers-see-every-event");
     world_expect(world, world->owed_count == 0, "nothing-stays-owed");
+    laws_check_topics(world);
     for (size_t i = 0; i < world->run_count && world_is_well(world); i++) {
         bool has_ended = world->runs[i]->ledger.ended != EVENT_NONE;
         world_expect(world, has_ended, "every-run-ends");

@@ -192,7 +192,8 @@ struct world_counts {
     uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
-    uint64_t waits, parks, children, answers, kept, published, awaited, forks, retries, cleanups;
+    uint64_t waits, parks, children, answers, kept, published, dropped, awaited, forks, retries,
+        cleanups;
     uint64_t owed, damaged, orphans;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
@@ -224,6 +225,9 @@ struct sim_topic {
     struct sim_event *events; /* By sequence - 1. */
     size_t count;
     size_t capacity;
+    uint64_t first; /* Those before it were dropped, ... */
+    uint64_t deleted; /* ... and those up to this one deleted. */
+    bool is_listed;
 };
 
 /* A queue as it is committed. */
@@ -244,6 +248,9 @@ struct sim_queue {
 
 /* A schedule as it is committed, and what follows from that. */
 struct sim_schedule {
+    bool is_paused;
+    bool was_unpaused; /* By the row of this commit that comes next. */
+    uint64_t pauses; /* How often it was paused, and went on. */
     bool is_there;
     struct schedule_row row;
     struct cron cron;
@@ -407,10 +414,13 @@ void laws_note_wait(struct world *world, struct sim_run *run, const struct event
 void laws_note_family(struct world *world, struct sim_run *run, const struct event *event);
 void laws_take_link(struct world *world, const struct store_entry *entry);
 void laws_take_topic(struct world *world, const struct store_entry *entry);
+void laws_check_topics(struct world *world);
 void laws_check_commit(struct world *world); /* What must be true of each commit as a whole. */
 void laws_check_due(struct world *world); /* What should have happened by now. */
-/* Sequence of the first published event that an open wait for one is waiting for; 0: none. */
-uint64_t laws_first_that_fits(const struct world *world, const struct sim_wait *wait);
+/* Sequence of the first published event that an open wait for one is waiting for; 0: none. A run
+ * that was set apart meanwhile may have missed what was dropped. */
+uint64_t laws_first_that_fits(const struct world *world, const struct sim_run *run,
+                              const struct sim_wait *wait);
 uint64_t world_json_number(str object, str name); /* A member of a JSON object; 0: it has none. */
 str world_json_text(struct world *world, str object, str name);
 str world_topic_name(unsigned topic);

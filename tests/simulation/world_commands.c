@@ -234,6 +234,38 @@ static void publish(struct world *world, unsigned topic, const char *type, size_
     post(it, request, publish_done);
 }
 
+/* ---- Dropping events. ---- */
+
+static void drop_done(struct request *request, const struct failure *failure)
+{
+    struct sim_command *it = world_answered(request);
+    if (it != NULL && failure != NULL) {
+        const struct sim_topic *topic = &it->base.world->topics[it->topic];
+        bool is_gone =
+            failure->code == CODE_NOT_FOUND && topic->first > it->count; /* When it was asked. */
+        bool is_in_use =
+            failure->code == CODE_FAILED_PRECONDITION && it->topic >= WORLD_CODE_TOPICS;
+        world_fail_law(it->base.world, failure, is_gone || is_in_use, "events-can-be-dropped");
+    } else if (it != NULL) {
+        uint64_t up_to = delete_topic_request(request)->up_to;
+        const struct sim_topic *topic = &it->base.world->topics[it->topic];
+        world_expect(it->base.world, topic->first > up_to || topic->first > it->count,
+                     "acknowledged-drops-are-durable");
+    }
+    request_free(request);
+}
+
+static void drop(struct world *world, unsigned topic)
+{
+    struct sim_command *it = sim_command_new(world, (uuid){{0}});
+    struct request *request = request_new(&delete_topic_operation);
+    it->topic = topic;
+    it->count = world->topics[topic].count;
+    delete_topic_request(request)->topic = world_topic_name(topic);
+    delete_topic_request(request)->up_to = world_below(world, 1 + it->count);
+    post(it, request, drop_done);
+}
+
 /* ---- Forking, retrying, cancelling. ---- */
 
 static void judge_fork(struct world *world, const struct sim_run *source, uuid id,
@@ -412,6 +444,10 @@ static void do_command(struct world *world, void *context, uint64_t number)
     unsigned what = (unsigned)world_below(world, 100);
     unsigned topic = (unsigned)world_below(world, WORLD_TOPICS + 3);
     topic = topic < WORLD_TOPICS ? topic : WORLD_TOPICS - 1 - topic % 2; /* Of triggers. */
+    if (what < 4) {
+        drop(world, (unsigned)world_below(world, WORLD_TOPICS));
+        return;
+    }
     if (what < 25) {
         publish(world, topic, world_below(world, 2) == 0 ? "a" : "b", 1 + world_below(world, 3));
         return;

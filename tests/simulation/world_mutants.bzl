@@ -76,7 +76,7 @@ MUTANTS = {
         },
     ),
     "await_passed_over": ("Who awaits a topic after somebody was woken is not looked at.", {
-        "note_await(topic, run->state.id, wait->effect);": "(void)topic;",
+        "topic_note_await(topic, run->state.id, wait->effect);": "(void)topic;",
     }),
     "await_row_stays": (
         "The row of a wait for an event outlives the wait.",
@@ -167,16 +167,25 @@ MUTANTS = {
         },
     ),
     "deleted_schedule_comes_back": ("A schedule that is deleted stays on disk.", {
-        """store_batch_delete(&partition->batch, STORE_INDEX, key_index(key,
-        partition->options.space,
-        INDEX_SCHEDULE, id));""":
-            "",
+        "static const enum index_kind kinds[] = {INDEX_SCHEDULE, INDEX_SCHEDULE_INPUT,":
+            "static const enum index_kind kinds[] = {INDEX_SCHEDULE_INPUT,",
     }),
     "deleted_schedule_fires": ("A schedule that is deleted stays in memory.", {
-        "drop(schedules, schedule);": "(void)drop;",
+        "schedule_drop(schedules_of(partition), schedule);": "(void)schedule_drop;",
     }),
     "delta_ahead": ("A delta carries the number of an event that is not committed yet.", {
         "delta(run->durable_seq,": "delta(run->state.seq,",
+    }),
+    "drop_not_written": ("Which events are dropped is not written.", {
+        "put_row(partition, topic); if (last >= from)": "if (last >= from)",
+    }),
+    "dropped_event_stays": ("The last event that is dropped stays on disk.", {
+        "for (; from <= up_to && *budget > 0;": "for (; from < up_to && *budget > 0;",
+        "return from > up_to ? OWED_DONE": "return from >= up_to ? OWED_DONE",
+    }),
+    "dropped_events_shown": ("Events that were dropped are still shown.", {
+        "if (subscriber->sequence + 1 < topic->row.first)":
+            "if (subscriber->sequence + 2 < topic->row.first)",
     }),
     "ended_hides_below": ("A cancellation does not pass through a run that has ended.", {
         "return engine_is_terminal(run) ? BELOW_TO_PASS : BELOW_TO_CANCEL;":
@@ -392,11 +401,16 @@ MUTANTS = {
                 room_of(models->partition, run)->call != 0""",
         },
     ),
+    "pause_not_written": ("That a schedule is paused is not written.", {
+        "store_batch_put(&partition->batch, STORE_INDEX, row, pause->cause);": "(void)row;",
+    }),
+    "paused_schedule_fires": ("A schedule that is paused starts runs.", {
+        "if (schedule->pause != NULL) { return": "if (schedule->due_ms == 1) { return",
+    }),
     "replaced_input_stays": ("A schedule that is replaced goes on with its old input.", {
-        "row.cron = offer->cron;":
-            """bool stays = !is_new && schedule->row.has_input && offer->input.len > 0; row.cron =
-            offer->cron;""",
-        "if (!offer->keeps_input) { put_input(": "if (!offer->keeps_input && !stays) { put_input(",
+        "put_or_delete(partition, INDEX_SCHEDULE_INPUT, id, offer->input);":
+            """if (is_new || !schedule->row.has_input || offer->input.len == 0) {
+            put_or_delete(partition, INDEX_SCHEDULE_INPUT, id, offer->input); }""",
     }),
     "row_without_priority": ("The row of a run that waits for admission forgets its priority.", {
         "row->priority = place.priority;": "",
@@ -429,9 +443,9 @@ MUTANTS = {
             "key_journal(from, space, id, run->snapshot_seq > 0 ? UINT32_MAX : run->state.seq + 1)",
     }),
     "stalled_subscriber_skips": ("A subscriber that was slow goes on with the newest events.", {
-        "if (subscriber->at != NULL) { feed(":
-            """if (subscriber->at != NULL) { subscriber->sequence = subscriber->at->last > 3 ?
-            subscriber->at->last - 1 : subscriber->sequence; feed(""",
+        "if (subscriber->at != NULL) { topic_feed(":
+            """if (subscriber->at != NULL) { subscriber->sequence = subscriber->at->row.last > 3 ?
+            subscriber->at->row.last - 1 : subscriber->sequence; topic_feed(""",
     }),
     "start_during_sweep": (
         "Runs start in a tree while a cancellation passes through it.",
@@ -469,20 +483,23 @@ MUTANTS = {
         },
     ),
     "tick_not_waited_for": ("The process is not woken by a new schedule's first tick.", {
-        "find_next(schedules); return schedule->due_ms;": "return schedule->due_ms;",
+        "schedules_find_next(schedules); return schedule->due_ms;": "return schedule->due_ms;",
     }),
     "tick_not_written": ("How far a schedule has come is not written with the run.", {
-        """assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms); put_row(partition,
-        schedule);""":
+        """assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms);
+        schedule_put_row(partition, schedule);""":
             "assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms);",
     }),
     "tick_of_downtime_lost": ("Ticks that came while the process was down are forgotten.", {
-        "set_row(partition, add(":
+        "schedule_set_row(partition, schedule_add(":
             """row.base_ms = partition->now_ms > row.base_ms ? partition->now_ms : row.base_ms;
-            set_row(partition, add(""",
+            schedule_set_row(partition, schedule_add(""",
     }),
     "tick_overtakes": ("A tick starts a run while the one before is at work.", {
         "return !engine_is_terminal(&run->state);": "return false;",
+    }),
+    "unpaused_catches_up": ("A schedule that goes on has the ticks of its pause.", {
+        "unpause(partition, schedule);": "(void)unpause; schedule_put_row(partition, schedule);",
     }),
     "tree_ends_not_counted": ("A run that has ended counts in its tree.", {
         "change(trees, place->root, false);": "(void)trees;",

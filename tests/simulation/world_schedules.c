@@ -26,7 +26,8 @@ struct schedule_ask {
     struct sim_ask base;
     unsigned schedule;
     bool was_there; /* When it was asked, ... */
-    uint64_t deletions; /* ... and how often it had been deleted. */
+    uint64_t deletions; /* ... and how often it had been deleted, ... */
+    uint64_t pauses; /* ... or paused. */
 };
 
 static struct schedule_ask *ask_new(struct world *world, unsigned schedule)
@@ -36,6 +37,7 @@ static struct schedule_ask *ask_new(struct world *world, unsigned schedule)
     ask->schedule = schedule;
     ask->was_there = world->schedules[schedule].is_there;
     ask->deletions = world->schedules[schedule].deletions;
+    ask->pauses = world->schedules[schedule].pauses;
     return ask;
 }
 
@@ -64,7 +66,7 @@ static void put(struct world *world, unsigned number)
     struct request *request = request_new(&put_schedule_operation);
     struct schedule_offer *offer = &put_schedule_request(request)->offer;
     *offer = (struct schedule_offer){
-        .workflow = world_schedule_workflow(number),
+        .name = world_schedule_workflow(number),
         .key = world_schedule_key(number),
         .cron = str_of(crons[world_below(world, COUNT_OF(crons))]),
         .zone = world_below(world, 10) == 0
@@ -99,6 +101,33 @@ static void delete (struct world *world, unsigned number)
     struct request *request = request_new(&delete_schedule_operation);
     delete_schedule_request(request)->id = world_schedule_id(number);
     world_ask(&ask_new(world, number)->base, request, delete_done);
+}
+
+static void pause_done(struct request *request, const struct failure *failure)
+{
+    struct schedule_ask *ask = world_answered(request);
+    const struct sim_schedule *schedule =
+        ask == NULL ? NULL : &ask->base.world->schedules[ask->schedule];
+    if (ask != NULL && failure != NULL) {
+        bool is_missing = failure->code == CODE_NOT_FOUND &&
+                          (!ask->was_there || schedule->deletions > ask->deletions);
+        world_fail_law(ask->base.world, failure, is_missing, "schedules-can-be-paused");
+    } else if (ask != NULL) {
+        world_expect(ask->base.world,
+                     schedule->is_paused == pause_schedule_request(request)->pauses ||
+                         schedule->pauses > ask->pauses,
+                     "acknowledged-pauses-are-durable");
+    }
+    request_free(request);
+}
+
+static void pause(struct world *world, unsigned number, bool pauses)
+{
+    struct request *request = request_new(&pause_schedule_operation);
+    pause_schedule_request(request)->id = world_schedule_id(number);
+    pause_schedule_request(request)->pauses = pauses;
+    pause_schedule_request(request)->cause = STR("holidays");
+    world_ask(&ask_new(world, number)->base, request, pause_done);
 }
 
 /* ---- Listing. ---- */
@@ -148,7 +177,7 @@ static void offer_schedule(struct world *world, const char *deployment, struct r
 {
     struct schedule_offer *offer = arena_zalloc(&hello->arena, sizeof(*offer));
     *offer = (struct schedule_offer){
-        .workflow = world_schedule_workflow(BY_CALLERS),
+        .name = world_schedule_workflow(BY_CALLERS),
         .key = world_schedule_key(BY_CALLERS),
         .cron = str_of(deployment[1] == '1' ? "* * * * *" : "*/2 * * * *"),
         .zone = STR("UTC"),
@@ -217,12 +246,14 @@ static void do_command(struct world *world, void *context, uint64_t number)
         return;
     }
     world_at(world, 500 + world_below(world, 15000), do_command, NULL, 0);
-    unsigned what = (unsigned)world_below(world, 10);
+    unsigned what = (unsigned)world_below(world, 12);
     unsigned schedule = (unsigned)world_below(world, WORLD_SCHEDULES);
     if (what < 5) {
         put(world, schedule % BY_CALLERS);
     } else if (what < 7) {
         delete (world, schedule);
+    } else if (what < 9) {
+        pause(world, schedule, world_below(world, 3) == 0);
     } else {
         list(world);
     }

@@ -60,6 +60,7 @@ static void print_counts(const struct world_counts *counts)
         {"parks", counts->parks},
         {"children told", counts->children},
         {"events published", counts->published},
+        {"topics shortened", counts->dropped},
         {"events awaited", counts->awaited},
         {"events fed", counts->feeds},
         {"pages and runs read", counts->reads},

@@ -31,6 +31,13 @@ struct sim_subscriber {
     bool is_open;
 };
 
+/* The first that is kept of those it has not seen. */
+static uint64_t next_of(const struct sim_follower *follower)
+{
+    uint64_t first = follower->world->topics[follower->topic].first;
+    return follower->sequence + 1 < first ? first : follower->sequence + 1;
+}
+
 static void see(struct sim_follower *follower, const struct topic_event *event)
 {
     struct world *world = follower->world;
@@ -38,7 +45,7 @@ static void see(struct sim_follower *follower, const struct topic_event *event)
     world_expect(world, event->sequence >= 1 && event->sequence <= topic->count,
                  "subscribers-see-only-what-is-durable");
     bool is_first = follower->wants_new_only;
-    world_expect(world, is_first || event->sequence == follower->sequence + 1,
+    world_expect(world, is_first || event->sequence == next_of(follower),
                  "subscribers-see-each-event-once-in-order");
     if (!world_is_well(world)) {
         return;
@@ -59,6 +66,16 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     struct world *world = it->follower->world;
     if (it->is_open && world_sees(world) && world_is_well(world)) {
         see(it->follower, event);
+    }
+}
+
+static void caught_up(struct subscriber *subscriber)
+{
+    struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
+    struct world *world = it->follower->world;
+    if (it->is_open && world_sees(world) && !it->follower->wants_new_only) {
+        world_expect(world, next_of(it->follower) == world->topics[it->follower->topic].count + 1,
+                     "who-is-told-of-the-end-has-seen-all");
     }
 }
 
@@ -92,7 +109,7 @@ static void end(struct subscriber *subscriber, const struct failure *failure)
         world_expect(world, !it->subscriber.follows, "subscriptions-go-on");
         world_expect(world,
                      follower->wants_new_only ||
-                         follower->sequence == world->topics[follower->topic].count,
+                         next_of(follower) == world->topics[follower->topic].count + 1,
                      "a-replay-ends-with-the-last-event");
     }
     connect_later(follower);
@@ -167,6 +184,7 @@ static void connect(struct world *world, void *context, uint64_t number)
     it->is_open = true;
     it->subscriber.push = push;
     it->subscriber.stalls = stalls;
+    it->subscriber.caught_up = caught_up;
     it->subscriber.end = end;
     it->subscriber.follows = world->calm || world_below(world, 4) > 0;
     it->subscriber.sequence = follower->wants_new_only ? UINT64_MAX : follower->sequence;
@@ -205,7 +223,7 @@ bool world_subscribers_are_done(const struct world *world)
 {
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
         if (!followers[i].wants_new_only &&
-            followers[i].sequence < world->topics[followers[i].topic].count) {
+            next_of(&followers[i]) <= world->topics[followers[i].topic].count) {
             return false;
         }
     }

@@ -114,6 +114,7 @@ LAYERS = {
             "service/reads/run_read.h",
             "service/reads/run_replay.h",
             "service/reads/suspensions.h",
+            "service/reads/topics.h",
             "service/agents/definition.h",
             "service/agents/transcript.h",
             "service/codec/codec.h",

@@ -17,11 +17,12 @@ from ._startable import Startable, StartableAgent
 from ._wire.channel import Wire
 from ._wire.endpoint import Endpoint
 from ._wire.errors import unreachable
-from ._wire.methods import QUEUE_LIST, QUEUE_PUT, REGISTER
+from ._wire.methods import QUEUE_GET, QUEUE_PUT, REGISTER
 from .agent import Agent
+from .errors import NotFoundError
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, common_pb2, host_pb2, workflows_pb2
+from .v1 import agents_pb2, host_pb2, queues_pb2
 from .workflow import Workflow
 
 T = TypeVar("T")
@@ -69,16 +70,14 @@ class Connection:
         limits."""
         if not name or name in _registry.queues or name in self._queues:
             return
-        request = workflows_pb2.WorkflowServiceListQueuesRequest()
-        known = await self._in_time(
-            self.wire.rows(QUEUE_LIST, request, lambda page: page.queues), give_up_at
-        )
-        self._queues |= {found.definition.name for found in known}
-        if name not in self._queues:
-            definition = common_pb2.QueueDefinition(name=name)
-            put = workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
+        request = queues_pb2.QueueServiceGetRequest(name=name)
+        try:
+            await self.wire.call(QUEUE_GET, request, give_up_at=give_up_at)
+        except NotFoundError:
+            definition = queues_pb2.QueueDefinition(name=name)
+            put = queues_pb2.QueueServicePutRequest(queue=definition)
             await self.wire.call(QUEUE_PUT, put, give_up_at=give_up_at)
-            self._queues.add(name)
+        self._queues.add(name)
 
     async def serve(self) -> Host:
         """The host, offering everything defined so far, agents included."""
@@ -228,5 +227,5 @@ def _everything(
     )
 
 
-def _queues() -> tuple[common_pb2.QueueDefinition, ...]:
+def _queues() -> tuple[queues_pb2.QueueDefinition, ...]:
     return tuple(queue.definition() for queue in _registry.queues.values())

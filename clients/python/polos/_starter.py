@@ -17,6 +17,8 @@ class HasWire(Protocol):
 
     wire: Wire
 
+    async def ready_for_agent(self, agent: StartableAgent) -> None: ...
+
 
 class Starter(RunReader, Protocol):
     """PolosClient is one."""

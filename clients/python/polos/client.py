@@ -70,6 +70,7 @@ from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, 
 from .v1 import (
     agents_pb2,
     common_pb2,
+    queues_pb2,
     runs_pb2,
     start_pb2,
     suspend_pb2,
@@ -354,8 +355,8 @@ class PolosClient:
                 f"queue_concurrency_limit is {limit}: it is 1 or more, beside a queue_name",
                 field="queue_concurrency_limit",
             )
-        definition = common_pb2.QueueDefinition(name=name, per_key_limit=limit)
-        request = workflows_pb2.WorkflowServicePutQueueRequest(queue=definition)
+        definition = queues_pb2.QueueDefinition(name=name, per_key_limit=limit)
+        request = queues_pb2.QueueServicePutRequest(queue=definition)
         await self._connection().wire.call(QUEUE_PUT, request)
 
     async def batch_invoke(

@@ -27,7 +27,7 @@ from ._wire.streams import subscribe
 from .errors import InvalidArgumentError
 from .event import BatchEventPayload, EventData, EventItem, EventPayload
 from .types import StreamEvent
-from .v1 import workflows_pb2
+from .v1 import topics_pb2
 
 __all__ = [
     "BatchEventPayload",
@@ -66,10 +66,10 @@ async def batch_publish(
             "idempotency_key is empty: it is 1 to 200 bytes, or None", field="idempotency_key"
         )
     found = [_event_data(event) for event in events]
-    request = workflows_pb2.WorkflowServicePublishRequest(
+    request = topics_pb2.TopicServicePublishRequest(
         topic=checked_text(topic, "topic"),
         events=[
-            workflows_pb2.TopicEvent(
+            topics_pb2.NewEvent(
                 event_type=checked_text(e.event_type, "event_type"),
                 data_json=dumps_argument(e.data, "the data of an event", "events.data"),
             )
@@ -118,11 +118,9 @@ async def stream_topic(
             async for happened in events:
                 yield happened
         return
-    after = -1 if last_sequence_id is None else last_sequence_id
-    if last_timestamp is not None and last_sequence_id is None:
-        after = 0
-    async for event in subscribe(client._connection().wire, topic, after):
-        if last_timestamp is None or event.created_at_ms > _milliseconds(last_timestamp):
+    since = None if last_timestamp is None else _aware(last_timestamp)
+    async for event in subscribe(client._connection().wire, topic, last_sequence_id, since):
+        if since is None or event.created_at.ToDatetime(timezone.utc) > since:
             yield _stream_event(event)
 
 
@@ -245,7 +243,7 @@ def _event_data(event: Any) -> EventData:
         ) from error
 
 
-def _stream_event(event: workflows_pb2.TopicEvent) -> StreamEvent:
+def _stream_event(event: topics_pb2.TopicEvent) -> StreamEvent:
     data = parsed(event.data_json)
     return StreamEvent(
         id=f"{event.topic}:{event.sequence}",
@@ -253,13 +251,9 @@ def _stream_event(event: workflows_pb2.TopicEvent) -> StreamEvent:
         topic=event.topic,
         event_type=event.event_type or None,
         data=data if isinstance(data, dict) else {"data": data},
-        created_at=iso(event.created_at_ms),
+        created_at=iso(event.created_at.ToMilliseconds()),
     )
 
 
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
-
-
-def _milliseconds(time: datetime) -> float:
-    return _aware(time).timestamp() * 1000

@@ -9,7 +9,7 @@ from typing import Any
 from . import _registry
 from ._checks import checked_id
 from .errors import InvalidArgumentError
-from .v1 import common_pb2, workflows_pb2
+from .v1 import queues_pb2
 
 LIMIT_MAX = 1_000_000
 RATE_MAX = 10_000
@@ -53,15 +53,17 @@ class Queue:
             )
         _registry.queues[self.name] = self
 
-    def definition(self) -> common_pb2.QueueDefinition:
+    def definition(self) -> queues_pb2.QueueDefinition:
         """As the server takes it."""
-        return common_pb2.QueueDefinition(
+        found = queues_pb2.QueueDefinition(
             name=self.name,
             concurrency_limit=self.total_limit or 0,
             per_key_limit=self.concurrency_limit or 0,
             rate_limit=self.rate_limit or 0,
-            rate_period_ms=round(self.rate_period * 1000) if self.rate_limit else 0,
         )
+        if self.rate_limit:
+            found.rate_period.FromMilliseconds(round(self.rate_period * 1000))
+        return found
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ def name_of(given: Any, default: str = "") -> str:
     return checked_id(given, "queue")
 
 
-def queue_info(found: workflows_pb2.Queue) -> QueueInfo:
+def queue_info(found: queues_pb2.Queue) -> QueueInfo:
     limits = found.definition
     return QueueInfo(
         name=limits.name,
         concurrency_limit=limits.per_key_limit or None,
         total_limit=limits.concurrency_limit or None,
         rate_limit=limits.rate_limit or None,
-        rate_period=limits.rate_period_ms / 1000 if limits.rate_limit else None,
+        rate_period=limits.rate_period.ToMilliseconds() / 1000 if limits.rate_limit else None,
         running=found.running,
         waiting=found.waiting,
     )

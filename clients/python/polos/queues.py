@@ -13,14 +13,14 @@ from __future__ import annotations
 from ._starter import Starter
 from ._wire.methods import QUEUE_DELETE, QUEUE_LIST, QUEUE_PUT
 from .queue import Queue, QueueInfo, name_of, queue, queue_info
-from .v1 import workflows_pb2
+from .v1 import queues_pb2
 
 __all__ = ["Queue", "QueueInfo", "delete_queue", "list_queues", "put", "queue"]
 
 
 async def put(client: Starter, queue: Queue) -> QueueInfo:
     """Defines a queue now, or changes its limits, which hold at once; what runs goes on."""
-    request = workflows_pb2.WorkflowServicePutQueueRequest(queue=queue.definition())
+    request = queues_pb2.QueueServicePutRequest(queue=queue.definition())
     answer = await client._connection().wire.call(QUEUE_PUT, request)
     return queue_info(answer.queue)
 
@@ -33,13 +33,13 @@ async def delete_queue(client: Starter, queue: str | Queue) -> None:
     Raises ConflictError: runs wait or work in it; cancel them or let them end. NotFoundError: there
     is none.
     """
-    request = workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name_of(queue))
+    request = queues_pb2.QueueServiceDeleteRequest(name=name_of(queue))
     await client._connection().wire.call(QUEUE_DELETE, request)
 
 
 async def list_queues(client: Starter) -> list[QueueInfo]:
     """All queues, by name."""
-    request = workflows_pb2.WorkflowServiceListQueuesRequest()
+    request = queues_pb2.QueueServiceListRequest()
     wire = client._connection().wire
     found = await wire.rows(QUEUE_LIST, request, lambda page: page.queues)
     return [queue_info(each) for each in found]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ConfigDict
 
-from .v1 import host_pb2, workflows_pb2
+from .v1 import schedules_pb2
 
 
 class SchedulePayload(BaseModel):
@@ -41,6 +42,7 @@ class ScheduleInfo(BaseModel):
         skipped_ticks: ticks that started no run, because the one before had not ended.
         payload_json: what each run is told instead of its tick; None: its tick.
         problem: why it rests; None: it does not.
+        is_paused: it rests, as somebody paused it, or as something else is wrong with it.
     """
 
     schedule_id: str
@@ -55,26 +57,30 @@ class ScheduleInfo(BaseModel):
     payload_json: str | None
     created_at: datetime | None
     problem: str | None
+    is_paused: bool = False
 
 
-def schedule_info(found: workflows_pb2.WorkflowSchedule) -> ScheduleInfo:
+def schedule_info(found: schedules_pb2.Schedule) -> ScheduleInfo:
     return ScheduleInfo(
-        schedule_id=found.schedule_id,
-        workflow_id=found.workflow_id,
-        key=found.key,
-        cron=found.cron,
-        timezone=found.timezone,
-        next_tick=_time(found.next_tick_ms),
-        last_tick=_time(found.last_tick_ms),
+        schedule_id=found.id,
+        workflow_id=found.name,
+        key=found.spec.key,
+        cron=found.spec.cron,
+        timezone=found.spec.timezone,
+        next_tick=_time(found.next_tick) if found.HasField("next_tick") else None,
+        last_tick=_time(found.last_tick) if found.HasField("last_tick") else None,
         last_run_id=found.last_run_id or None,
         skipped_ticks=found.skipped_ticks,
         payload_json=found.input_json or None,
-        created_at=_time(found.created_at_ms),
+        created_at=_time(found.created_at),
+        is_paused=found.paused,
         problem=found.problem or None,
     )
 
 
-def schedule_offer(schedule: Any, *, queue: Any, topic: str | None) -> host_pb2.Schedule | None:
+def schedule_offer(
+    schedule: Any, *, queue: Any, topic: str | None
+) -> schedules_pb2.ScheduleSpec | None:
     """`schedule` of @workflow as hosts offer it; None: there is none to offer."""
     if schedule is None or schedule is False:
         return None
@@ -93,8 +99,8 @@ def schedule_offer(schedule: Any, *, queue: Any, topic: str | None) -> host_pb2.
     for name in ("cron", "timezone", "key"):
         if not isinstance(texts.get(name), str) or not texts[name].strip():
             raise ValueError(f"the schedule's {name} is a text that is not empty")
-    return host_pb2.Schedule(**texts)
+    return schedules_pb2.ScheduleSpec(**texts)
 
 
-def _time(unix_ms: int) -> datetime | None:
-    return datetime.fromtimestamp(unix_ms / 1000, timezone.utc) if unix_ms else None
+def _time(instant: Timestamp) -> datetime:
+    return instant.ToDatetime(timezone.utc)

@@ -24,7 +24,7 @@ from .event import event_fields
 from .handle import ExecutionHandle
 from .queue import Queue, default_name, name_of
 from .schedule import schedule_offer
-from .v1 import host_pb2
+from .v1 import host_pb2, schedules_pb2
 
 log = logging.getLogger("polos")
 
@@ -67,7 +67,7 @@ class Workflow(Generic[In, Out]):
         state_schema: type[BaseModel] | None = None,
         on_cancel: Function | None = None,
         trigger: host_pb2.EventTrigger | None = None,
-        schedule: host_pb2.Schedule | None = None,
+        schedule: schedules_pb2.ScheduleSpec | None = None,
         queue: str = "",
     ) -> None:
         self.id = checked_id(id, self.kind)

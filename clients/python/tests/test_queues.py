@@ -53,7 +53,7 @@ async def test_queues_are_offered(fake, fake_client):
     own = {each.id: each.queue for each in hello.workflows}
     assert own == {"object_": "mail", "name": "elsewhere", "table": "table", "none": ""}
     found = {
-        q.name: (q.concurrency_limit, q.per_key_limit, q.rate_limit, q.rate_period_ms)
+        q.name: (q.concurrency_limit, q.per_key_limit, q.rate_limit, q.rate_period.ToMilliseconds())
         for q in hello.queues
     }
     assert found == {"mail": (0, 5, 0, 0), "table": (0, 2, 0, 0), "alone": (3, 0, 10, 60000)}

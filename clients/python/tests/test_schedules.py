@@ -14,6 +14,8 @@ import polosd
 import pytest
 
 from polos import (
+    Agent,
+    ConflictError,
     InvalidArgumentError,
     NotFoundError,
     PolosClient,
@@ -166,6 +168,33 @@ async def test_schedules_are_created_changed_listed_and_deleted(client):
     with pytest.raises(NotFoundError):
         await schedules.delete(client, report)
     assert [each.key for each in await schedules.list_schedules(client, "report")] == ["alice"]
+
+
+async def test_a_schedule_rests_and_is_triggered(client):
+    await schedules.create(client, "nightly", "0 3 * * *", payload={"n": 1})
+    paused = await schedules.pause(client, "nightly", cause="holidays")
+    assert (paused.is_paused, paused.problem) == (True, "it is paused: holidays")
+    assert paused.next_tick is None
+    run_id = await schedules.trigger(client, "nightly", idempotency_key="once")
+    assert run_id == await schedules.trigger(client, "nightly", idempotency_key="once")
+    assert (await client.get_execution(run_id))["payload"] == {"n": 1}
+    with pytest.raises(ConflictError):
+        await schedules.trigger(client, "nightly")
+    gone_on = await schedules.unpause(client, "nightly")
+    assert (gone_on.is_paused, gone_on.problem) == (False, None)
+    assert gone_on.next_tick is not None
+
+
+async def test_agents_are_scheduled(client):
+    agent = Agent("morning", provider="scripted", model="scripted")
+    with pytest.raises(InvalidArgumentError) as caught:
+        await schedules.create(client, agent, "@daily")
+    assert caught.value.field == "input_json"
+    assert await schedules.create(client, agent, "@daily", payload="What is new?") == (
+        "morning/global"
+    )
+    run_id = await schedules.trigger(client, agent)
+    assert (await client.get_execution(run_id))["workflow_id"] == "morning"
 
 
 async def test_mistakes_name_the_field(client):

@@ -82,7 +82,7 @@ bool queues_check(struct partition *partition, struct run_spec *spec, struct are
     return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "options.queue",
                   arena_printf(arena,
                                "no queue '" STR_FMT "' is defined; connect a host that defines it, "
-                               "or call WorkflowService.PutQueue",
+                               "or call QueueService.Put",
                                STR_ARG(spec->options.queue)));
 }
 
@@ -262,17 +262,36 @@ static status delete_starts(struct partition *partition, str queue, uint32_t rat
     return STATUS_OK;
 }
 
+static bool check_defined(struct partition *partition, str queue, struct arena *arena,
+                          struct failure *ret)
+{
+    struct queue_limits limits;
+    return queue_order_defined(queues_in(partition), queue, &limits) ||
+           refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "name",
+                  arena_printf(arena,
+                               "no queue '" STR_FMT
+                               "' is defined; QueueService.List shows those there are",
+                               STR_ARG(queue)));
+}
+
+static void handle_get(struct partition *partition, struct request *request)
+{
+    struct failure failure;
+    struct get_queue_request *get = get_queue_request(request);
+    if (!check_defined(partition, get->name, &request->arena, &failure)) {
+        request_answer(partition, request, &failure);
+        return;
+    }
+    get->ret = queues_report(partition, get->name);
+    request_answer(partition, request, NULL);
+}
+
 static bool may_delete(struct partition *partition, str queue, struct arena *arena,
                        struct failure *ret)
 {
     struct queue_report report = queues_report(partition, queue);
-    struct queue_limits limits;
-    if (!queue_order_defined(queues_in(partition), queue, &limits)) {
-        return refuse(ret, CODE_NOT_FOUND, REASON_QUEUE_NOT_FOUND, "name",
-                      arena_printf(arena,
-                                   "no queue '" STR_FMT
-                                   "' is defined; WorkflowService.ListQueues shows those there are",
-                                   STR_ARG(queue)));
+    if (!check_defined(partition, queue, arena, ret)) {
+        return false;
     }
     bool is_idle = report.running == 0 && report.waiting == 0;
     return is_idle || refuse(ret, CODE_FAILED_PRECONDITION, REASON_QUEUE_IN_USE, "name",
@@ -424,6 +443,12 @@ status limits_load(struct partition *partition)
 
 const struct operation put_queue_operation = {
     .name = "put_queue", .request_bytes = sizeof(struct put_queue_request), .handle = handle_put};
+const struct operation get_queue_operation = {
+    .name = "get_queue",
+    .request_bytes = sizeof(struct get_queue_request),
+    .is_read = true,
+    .handle = handle_get,
+};
 const struct operation delete_queue_operation = {
     .name = "delete_queue",
     .request_bytes = sizeof(struct delete_queue_request),

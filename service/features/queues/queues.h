@@ -67,6 +67,13 @@ struct put_queue_request {
 };
 extern const struct operation put_queue_operation;
 
+struct get_queue_request {
+    struct request request;
+    str name;
+    struct queue_report ret; /* Its name is the request's. */
+};
+extern const struct operation get_queue_operation;
+
 struct delete_queue_request {
     struct request request;
     str name;
@@ -87,6 +94,12 @@ static inline struct put_queue_request *put_queue_request(struct request *reques
 {
     assert(request->operation == &put_queue_operation);
     return container_of(request, struct put_queue_request, request);
+}
+
+static inline struct get_queue_request *get_queue_request(struct request *request)
+{
+    assert(request->operation == &get_queue_operation);
+    return container_of(request, struct get_queue_request, request);
 }
 
 static inline struct delete_queue_request *delete_queue_request(struct request *request)

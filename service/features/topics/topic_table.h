@@ -12,7 +12,7 @@
 #define SERVICE_FEATURES_TOPICS_TOPIC_TABLE_H
 
 #include "service/base/table.h"
-#include "service/codec/index.h"
+#include "service/codec/topic_rows.h"
 
 struct subscriber;
 
@@ -22,8 +22,8 @@ struct topic {
     struct topic *newer;
     bool is_busy; /* In which list it is. */
     uint8_t hash[16];
-    uint64_t last; /* Sequence of its last event. */
-    bool is_type; /* The events of one type in a topic: `last` is not known, nobody follows. */
+    struct topic_row row; /* How far it reaches. */
+    bool is_type; /* The events of one type in a topic: `row` is not known, nobody follows. */
     bool is_new; /* Has events nobody was woken for yet. */
     uint64_t new_from; /* The first of them; 0: not known; UINT64_MAX: there is none. */
     struct index_tail awaits_from; /* No row of who awaits it lies before. */

@@ -10,79 +10,48 @@
 
 #include <stdlib.h>
 
-#include "service/base/json.h"
-#include "service/base/json_writer.h"
 #include "service/base/sys.h"
-#include "service/codec/topic_rows.h"
 #include "service/codec/wait_rows.h"
-#include "service/features/topics/topic_table.h"
-#include "service/features/waits/wait_kind.h"
+#include "service/features/owed/owed.h"
+#include "service/features/topics/topic_state.h"
 #include "service/partition/commands.h"
-#include "service/partition/state.h"
 
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
-    CHUNK_EVENTS = 256, /* Pushed to a subscriber per round. */
     PASSED_MANY = 256, /* Events that a wait has passed, for its row to be moved behind them. */
 };
 
 static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
-static_assert(offsetof(struct subscribe_request, request) == 0, "a request begins its struct");
 
-struct topics {
-    struct partition *partition;
-    void (*news)(void *context, const uint8_t topic[16]); /* NULL: nobody listens. */
-    void *news_context;
-    struct topic_table table;
-    struct topic_table types; /* The events of one type in a topic: who awaits them, no more. */
-    bool any_new;
-    bool any_behind; /* A subscriber has more to read. */
-};
-
-static struct topics *topics_of(const struct partition *partition)
+struct topics *topics_of(const struct partition *partition)
 {
     return partition_self(partition, &topics_feature);
 }
 
-void topics_listen(struct partition *partition,
-                   void (*news)(void *context, const uint8_t topic[16]), void *context)
+void topics_listen(struct partition *partition, const struct topic_listener *listener,
+                   void *context)
 {
     struct topics *topics = topics_of(partition);
-    assert(topics->news == NULL && news != NULL);
-    topics->news = news;
-    topics->news_context = context;
+    assert(topics->listener == NULL && listener != NULL);
+    topics->listener = listener;
+    topics->listener_context = context;
 }
 
-static bool visit_last(void *context, str key, str value)
-{
-    (void)value;
-    return key_read_topic_sequence(key, context) && false;
-}
-
-static status read_last(struct partition *partition, const uint8_t hash[16], uint64_t *ret)
-{
-    char key[KEY_BYTES_MAX];
-    str prefix = key_topic(key, partition->options.space, hash, 0);
-    prefix.len -= 8;
-    *ret = 0;
-    return store_scan(&partition->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1, visit_last, ret);
-}
-
-static status topic_find(struct partition *partition, const uint8_t hash[16], struct topic **ret)
+status topic_find(struct partition *partition, const uint8_t hash[16], struct topic **ret)
 {
     struct topic_table *table = &topics_of(partition)->table;
-    uint64_t last;
+    struct topic_row row;
     *ret = topic_table_find(table, hash);
     if (*ret != NULL) {
         return STATUS_OK;
     }
-    TRY(read_last(partition, hash, &last));
+    TRY(topic_read(partition, hash, &row));
     *ret = topic_table_add(table, hash);
-    (*ret)->last = last;
+    (*ret)->row = row;
     return STATUS_OK;
 }
 
-static struct topic *type_find(struct partition *partition, const uint8_t hash[16])
+struct topic *topic_type_find(struct partition *partition, const uint8_t hash[16])
 {
     struct topic_table *types = &topics_of(partition)->types;
     struct topic *type = topic_table_find(types, hash);
@@ -115,11 +84,11 @@ status topic_last(struct partition *partition, str name, uint64_t *ret)
     struct topic *topic;
     topic_hash(name, hash);
     TRY(topic_find(partition, hash, &topic));
-    *ret = topic->last;
+    *ret = topic->row.last;
     return STATUS_OK;
 }
 
-static void note_await(struct topic *topic, uuid run, uint32_t effect)
+void topic_note_await(struct topic *topic, uuid run, uint32_t effect)
 {
     struct index_tail row = await_row_tail(topic->hash, run, effect);
     assert(row.len >= topic->awaits_from.len && topic->awaits_from.len > 0);
@@ -128,9 +97,8 @@ static void note_await(struct topic *topic, uuid run, uint32_t effect)
     }
 }
 
-/* The row of who awaits the topic, or a type of its events. */
-static str await_key(const struct partition *partition, char ret[KEY_BYTES_MAX],
-                     const struct live_wait *wait, uuid run)
+str topic_await_key(const struct partition *partition, char ret[KEY_BYTES_MAX],
+                    const struct live_wait *wait, uuid run)
 {
     bool is_type = wait->event_type.len > 0;
     uint8_t type[16];
@@ -142,14 +110,13 @@ static str await_key(const struct partition *partition, char ret[KEY_BYTES_MAX],
                      index_tail_str(&tail));
 }
 
-/* It sees what is published after that sequence. */
-static void put_await(struct partition *partition, const struct live_wait *wait, uuid run,
-                      uint64_t after)
+void topic_put_await(struct partition *partition, const struct live_wait *wait, uuid run,
+                     uint64_t after)
 {
     char key[KEY_BYTES_MAX];
     struct buf value = {0};
     await_row_encode(&(struct await_row){.after = after}, &value);
-    store_batch_put(&partition->batch, STORE_INDEX, await_key(partition, key, wait, run),
+    store_batch_put(&partition->batch, STORE_INDEX, topic_await_key(partition, key, wait, run),
                     buf_str(&value));
     buf_fini(&value);
 }
@@ -166,20 +133,21 @@ status topic_publish(struct partition *partition, const struct topic_event *even
         TRY(topic_find(partition, hash, &topic));
         struct topic_event event = events[i];
         event.created_ms = partition->now_ms;
+        topic_list(partition, topic, event.topic);
         buf_reset(&partition->packed);
         topic_event_encode(&event, &partition->packed);
-        topic->last++;
-        look_at(partition, topic, topic->last);
+        topic->row.last++;
+        look_at(partition, topic, topic->row.last);
         if (event.type.len > 0) {
             uint8_t type[16];
             topic_type_hash(hash, event.type, type);
-            look_at(partition, type_find(partition, type), topic->last);
+            look_at(partition, topic_type_find(partition, type), topic->row.last);
         }
         store_batch_put(&partition->batch, STORE_TOPICS,
-                        key_topic(key, partition->options.space, hash, topic->last),
+                        key_topic(key, partition->options.space, hash, topic->row.last),
                         buf_str(&partition->packed));
         if (i == 0) {
-            *ret_first = topic->last;
+            *ret_first = topic->row.last;
         }
     }
     return STATUS_OK;
@@ -255,10 +223,10 @@ static void move_to_type(struct partition *partition, const struct live_wait *wa
 {
     uint8_t hash[16];
     delete_await(partition, awaiting);
-    put_await(partition, wait, awaiting->run, awaiting->after);
+    topic_put_await(partition, wait, awaiting->run, awaiting->after);
     topic_type_hash(wait->topic, wait->event_type, hash);
-    struct topic *type = type_find(partition, hash);
-    note_await(type, awaiting->run, awaiting->effect);
+    struct topic *type = topic_type_find(partition, hash);
+    topic_note_await(type, awaiting->run, awaiting->effect);
     look_at(partition, type, 0);
 }
 
@@ -272,7 +240,7 @@ static status find_event(struct partition *partition, const struct topic *topic,
     *ret = (struct match){.arena = &partition->round_arena, .type = wait->event_type};
     TRY(topic_visit(partition, wait->topic, after, match_type, ret));
     if (ret->json.len == 0 && ret->passed >= PASSED_MANY) {
-        put_await(partition, wait, awaiting->run, ret->seen);
+        topic_put_await(partition, wait, awaiting->run, ret->seen);
     }
     return STATUS_OK;
 }
@@ -332,7 +300,7 @@ static status wake_chunk(struct partition *partition, struct topic *topic)
         bool is_woken;
         TRY(wake(partition, topic, &wakes.list[i], &is_woken));
         if (!is_woken) {
-            note_await(topic, wakes.list[i].run, wakes.list[i].effect);
+            topic_note_await(topic, wakes.list[i].run, wakes.list[i].effect);
         }
     }
     topic->is_waking = wakes.count == WAKES_MAX;
@@ -364,123 +332,12 @@ static void wake_topic(struct partition *partition, struct topic *topic)
     }
 }
 
-static void detach(struct partition *partition, struct subscriber *subscriber)
-{
-    struct topic *topic = subscriber->at;
-    assert(topic != NULL);
-    struct subscriber **link = &topic->subscribers;
-    while (*link != subscriber) {
-        assert(*link != NULL);
-        link = &(*link)->next;
-    }
-    *link = subscriber->next;
-    subscriber->at = NULL;
-    topic_table_settle(&topics_of(partition)->table, topic);
-}
-
-struct feeding {
-    struct subscriber *subscriber;
-    status status;
-};
-
-static bool visit_feed(void *context, str key, str value)
-{
-    struct feeding *feeding = context;
-    struct subscriber *subscriber = feeding->subscriber;
-    struct topic_event event;
-    uint64_t sequence;
-    if (!key_read_topic_sequence(key, &sequence)) {
-        return true;
-    }
-    feeding->status = topic_event_decode(value, sequence, &event);
-    if (!status_is_ok(feeding->status)) {
-        return false;
-    }
-    assert(subscriber->at != NULL && sequence > subscriber->sequence);
-    subscriber->push(subscriber, &event);
-    subscriber->sequence = sequence;
-    return !subscriber->stalls(subscriber);
-}
-
-/* A chunk of what the subscriber has not seen. */
-static void feed(struct partition *partition, struct subscriber *subscriber)
-{
-    const struct topic *topic = subscriber->at;
-    assert(topic != NULL);
-    char prefix_bytes[KEY_BYTES_MAX];
-    char from_bytes[KEY_BYTES_MAX];
-    struct feeding feeding = {.subscriber = subscriber};
-    str from =
-        key_topic(from_bytes, partition->options.space, topic->hash, subscriber->sequence + 1);
-    str prefix = key_topic(prefix_bytes, partition->options.space, topic->hash, 0);
-    prefix.len -= 8;
-    status read = STATUS_OK;
-    if (subscriber->sequence < topic->last) {
-        read = store_scan(&partition->store, STORE_TOPICS, prefix, from, false, CHUNK_EVENTS,
-                          visit_feed, &feeding);
-        read = status_is_ok(read) ? feeding.status : read;
-    }
-    bool is_done = subscriber->sequence >= topic->last && !subscriber->follows;
-    if (is_done || !status_is_ok(read)) {
-        struct failure failure = {
-            .code = read.code, .reason = REASON_STORE_DAMAGED, .message = str_of(read.why)};
-        detach(partition, subscriber);
-        subscriber->end(subscriber, status_is_ok(read) ? NULL : &failure);
-        return;
-    }
-    subscriber->is_stalled = subscriber->stalls(subscriber);
-    topics_of(partition)->any_behind |=
-        !subscriber->is_stalled && subscriber->sequence < topic->last;
-}
-
-static void handle_subscribe(struct partition *partition, struct request *request)
-{
-    struct subscribe_request *subscribe = subscribe_request(request);
-    struct subscriber *subscriber = subscribe->subscriber;
-    uint8_t hash[16];
-    struct topic *topic;
-    assert(subscriber->at == NULL);
-    topic_hash(subscribe->topic, hash);
-    status found = topic_find(partition, hash, &topic);
-    if (!status_is_ok(found)) {
-        request_fail(partition, request, found.code, REASON_STORE_DAMAGED, found.why);
-        return;
-    }
-    if (subscriber->sequence == UINT64_MAX) {
-        subscriber->sequence = topic->last;
-    }
-    subscriber->at = topic;
-    subscriber->next = topic->subscribers;
-    topic->subscribers = subscriber;
-    topic_table_settle(&topics_of(partition)->table, topic);
-    request_answer(partition, request, NULL);
-    feed(partition, subscriber);
-}
-
-static void handle_more(struct partition *partition, struct request *request)
-{
-    struct subscriber *subscriber = subscribe_request(request)->subscriber;
-    if (subscriber->at != NULL) {
-        feed(partition, subscriber);
-    }
-    request_answer(partition, request, NULL);
-}
-
-static void handle_end(struct partition *partition, struct request *request)
-{
-    struct subscriber *subscriber = subscribe_request(request)->subscriber;
-    if (subscriber->at != NULL) {
-        detach(partition, subscriber);
-    }
-    request_answer(partition, request, NULL);
-}
-
 static void work_on(struct partition *partition, struct topic *topic)
 {
     if (topic->is_new && !topic->is_waking && !topic->is_type) {
         struct topics *topics = topics_of(partition);
-        if (topics->news != NULL) {
-            topics->news(topics->news_context, topic->hash);
+        if (topics->listener != NULL) {
+            topics->listener->news(topics->listener_context, topic->hash);
         }
     }
     if (topic->is_new || topic->is_waking) {
@@ -492,7 +349,7 @@ static void work_on(struct partition *partition, struct topic *topic)
     for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
         next = s->next;
         if (!s->is_stalled) {
-            feed(partition, s);
+            topic_feed(partition, s);
         }
     }
     settle(partition, topic);
@@ -513,6 +370,8 @@ static void begin_round(void *self)
     struct topics *topics = self;
     topic_table_trim(&topics->table);
     topic_table_trim(&topics->types);
+    topics_name_old(topics);
+    topics->is_waking_on = false;
     if (!topics->any_new && !topics->any_behind) {
         return;
     }
@@ -521,6 +380,7 @@ static void begin_round(void *self)
     work_on_all(topics->partition, &topics->types); /* First: a row that moves there is not
                                                          committed yet. */
     work_on_all(topics->partition, &topics->table);
+    topics->is_waking_on = topics->any_new;
 }
 
 size_t topics_count(const struct partition *partition)
@@ -531,7 +391,8 @@ size_t topics_count(const struct partition *partition)
 static uint64_t next_due_ms(void *self)
 {
     const struct topics *topics = self;
-    return topics->any_new || topics->any_behind ? topics->partition->now_ms : 0;
+    bool is_due = topics->any_new || topics->any_behind || topics_are_unnamed(topics);
+    return is_due ? topics->partition->now_ms : 0;
 }
 
 static void doubt(struct partition *partition, struct topic *topic)
@@ -539,7 +400,7 @@ static void doubt(struct partition *partition, struct topic *topic)
     topic->is_waking = false;
     topic->awaits_from = await_rows_of(topic->hash);
     if (!topic->is_type) {
-        status read = read_last(partition, topic->hash, &topic->last);
+        status read = topic_read(partition, topic->hash, &topic->row);
         (void)read; /* The next publication meets the same damage, and says so. */
     }
     look_at(partition, topic, 0); /* Whoever was woken in that round was not. */
@@ -557,9 +418,16 @@ static void doubt_all(struct partition *partition, struct topic_table *table)
     }
 }
 
+static void committed(void *self)
+{
+    struct topics *topics = self;
+    topics->named = topics->named_next;
+}
+
 static void failed(void *self)
 {
     struct topics *topics = self;
+    topics->named_next = topics->named;
     doubt_all(topics->partition, &topics->table);
     doubt_all(topics->partition, &topics->types);
 }
@@ -583,7 +451,7 @@ static bool visit_type_of_await(void *context, str key, str value)
     struct partition *partition = context;
     str tail;
     if (key_read_index(key, &tail) && tail.len >= 16) {
-        look_at(partition, type_find(partition, (const uint8_t *)tail.ptr), 0);
+        look_at(partition, topic_type_find(partition, (const uint8_t *)tail.ptr), 0);
     }
     return true;
 }
@@ -592,6 +460,7 @@ static status load(void *self)
 {
     char key[KEY_BYTES_MAX];
     struct partition *partition = ((struct topics *)self)->partition;
+    TRY(topics_read_named(self));
     struct key_space space = partition->options.space;
     TRY(store_scan(&partition->store, STORE_INDEX, key_index(key, space, INDEX_AWAIT, STR_EMPTY),
                    STR_EMPTY, false, SIZE_MAX, visit_topic_of_await, partition));
@@ -599,107 +468,6 @@ static status load(void *self)
                       key_index(key, space, INDEX_AWAIT_TYPE, STR_EMPTY), STR_EMPTY, false,
                       SIZE_MAX, visit_type_of_await, partition);
 }
-
-const struct operation subscribe_operation = {
-    .name = "subscribe",
-    .request_bytes = sizeof(struct subscribe_request),
-    .is_read = true,
-    .handle = handle_subscribe,
-};
-const struct operation subscribe_more_operation = {
-    .name = "subscribe_more",
-    .request_bytes = sizeof(struct subscribe_request),
-    .is_read = true,
-    .handle = handle_more,
-};
-const struct operation subscribe_end_operation = {
-    .name = "subscribe_end",
-    .request_bytes = sizeof(struct subscribe_request),
-    .is_read = true,
-    .handle = handle_end,
-};
-
-/* ---- What the code of a task asks for. ---- */
-
-static void prepare_await(struct step_request *step)
-{
-    const struct host_step_request *wanted = &step->message->step_request;
-    struct buf text = {0};
-    struct json_writer writer = json_writer_of(&text);
-    json_begin_object(&writer, NULL);
-    json_put_string(&writer, "topic", wanted->topic);
-    json_put_string(&writer, "event_type", wanted->event_type);
-    json_end_object(&writer);
-    assert(wanted->kind == STEP_REQUEST_EVENT);
-    step->command.step_request.kind = EFFECT_EVENT;
-    step->command.step_request.data = buf_finish(&text, step->arena);
-    step->command.step_request.due_ms = step->due_ms;
-}
-
-static void prepare_publish(struct step_request *step)
-{
-    const struct host_step_request *wanted = &step->message->step_request;
-    assert(wanted->kind == STEP_REQUEST_PUBLISH);
-    struct topic_event event = {
-        .topic = wanted->topic,
-        .type = wanted->event_type,
-        .data = wanted->data,
-        .run = step->run->state.id,
-    };
-    uint64_t sequence = 0;
-    status published = topic_publish(step->partition, &event, 1, &sequence);
-    if (!status_is_ok(published)) {
-        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), str_of(published.why));
-        return;
-    }
-    struct buf text = {0};
-    struct json_writer writer = json_writer_of(&text);
-    json_begin_object(&writer, NULL);
-    json_put_u64(&writer, "sequence", sequence);
-    json_end_object(&writer);
-    step_request_settle(step, (struct outcome){.value = buf_finish(&text, step->arena)});
-}
-
-/* A wait for an event sees what is published after it began. */
-static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
-                    const struct event *event)
-{
-    assert(event->wait_set.kind == EFFECT_EVENT && event->effect == wait->effect);
-    uint64_t last = 0;
-    struct topic *topic;
-    status found = topic_find(partition, wait->topic, &topic);
-    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
-    if (status_is_ok(found)) {
-        last = topic->last;
-        uint8_t type[16];
-        topic_type_hash(wait->topic, wait->event_type, type);
-        topic = wait->event_type.len > 0 ? type_find(partition, type) : topic;
-        note_await(topic, run->state.id, wait->effect);
-    }
-    put_await(partition, wait, run->state.id, last);
-}
-
-static void delete_row(struct partition *partition, struct live_run *run,
-                       const struct effect *effect)
-{
-    const struct live_wait *wait;
-    assert(effect->kind == EFFECT_EVENT);
-    if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
-        char key[KEY_BYTES_MAX];
-        store_batch_delete(&partition->batch, STORE_INDEX,
-                           await_key(partition, key, wait, run->state.id));
-    }
-}
-
-static const struct wait_kind await_kind = {
-    .request = STEP_REQUEST_EVENT,
-    .kind = EFFECT_EVENT,
-    .prepare = prepare_await,
-    .set = put_row,
-    .over = delete_row,
-};
-static const struct wait_kind publish_kind = {
-    .request = STEP_REQUEST_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
 
 static void *start(struct partition *partition)
 {
@@ -710,41 +478,32 @@ static void *start(struct partition *partition)
     return topics;
 }
 
-static void end_subscribers(struct topic *topic)
-{
-    struct failure failure =
-        failure_make(CODE_UNAVAILABLE, REASON_SHUTTING_DOWN,
-                     STR("the server is shutting down; subscribe again in a moment"));
-    while (topic->subscribers != NULL) {
-        struct subscriber *subscriber = topic->subscribers;
-        assert(subscriber->at == topic);
-        topic->subscribers = subscriber->next;
-        subscriber->at = NULL;
-        subscriber->end(subscriber, &failure);
-    }
-}
-
 static void stop(void *self)
 {
     struct topics *topics = self;
     for (struct topic *it = topics->table.busy.oldest; it != NULL; it = it->newer) {
-        end_subscribers(it);
+        topic_end_subscribers(it);
     }
     topic_table_fini(&topics->table);
     topic_table_fini(&topics->types);
     free(topics);
 }
 
-static const struct wait_kind *const kinds[] = {&await_kind, &publish_kind, NULL};
-static const struct feature *const uses[] = {&waits_feature, NULL};
+static const struct feature *const uses[] = {&owed_feature, &waits_feature, NULL};
 
 const struct feature topics_feature = {
     .name = "topics",
     .uses = uses,
-    .wait_kinds = kinds,
+    .wait_kinds = topic_wait_kinds,
+    .owed_kinds = topic_owed_kinds,
     .start = start,
     .load = load,
-    .at = {[ROUND_BEGINS] = begin_round, [ROUND_FAILED] = failed},
+    .at =
+        {
+            [ROUND_BEGINS] = begin_round,
+            [ROUND_COMMITTED] = committed,
+            [ROUND_FAILED] = failed,
+        },
     .next_due_ms = next_due_ms,
     .stop = stop,
 };

@@ -22,15 +22,22 @@ void topic_hash(str topic, uint8_t ret[16]);
 void topic_type_hash(const uint8_t topic[16], str type, uint8_t ret[16]);
 /* An event as JSON, for those who awaited it. */
 str topic_render(const struct topic_event *event, struct arena *arena);
-/* The topic's events after a sequence, until `each` returns false. DATA_LOSS: one is damaged. */
+/* The topic's events after a sequence, until `each` returns false; also those that were dropped and
+ * not deleted yet. DATA_LOSS: one is damaged. */
 status topic_visit(struct partition *partition, const uint8_t hash[16], uint64_t after,
                    bool (*each)(void *context, const struct topic_event *event), void *context);
 /* In memory. */
 size_t topics_count(const struct partition *partition);
-/* One listener: called before those who await are woken, when a topic has new events, all of them
- * committed. */
-void topics_listen(struct partition *partition,
-                   void (*news)(void *context, const uint8_t topic[16]), void *context);
+/* Who starts something with a topic's events. */
+struct topic_listener {
+    /* Before those who await are woken: the topic has new events, all of them committed. */
+    void (*news)(void *context, const uint8_t topic[16]);
+    /* Whether it still needs events up to that sequence, now or when they come. */
+    bool (*needs)(void *context, const uint8_t topic[16], uint64_t up_to);
+};
+/* One listener. It is kept. */
+void topics_listen(struct partition *partition, const struct topic_listener *listener,
+                   void *context);
 
 /* Follows one topic. Owned by the API's call; calls come from the partition thread. */
 struct subscriber {
@@ -38,14 +45,19 @@ struct subscriber {
     /* Whether the peer has to take some of what was pushed first. Once this was answered true,
      * subscribe_more_operation follows when it has. */
     bool (*stalls)(struct subscriber *subscriber);
+    /* It has seen all that is there; once. */
+    void (*caught_up)(struct subscriber *subscriber);
     /* It has ended; nothing follows. */
     void (*end)(struct subscriber *subscriber, const struct failure *failure);
     bool follows; /* False: ends with the topic's last event. */
-    uint64_t sequence; /* Events up to here were pushed; UINT64_MAX: only new ones are wanted. */
+    uint64_t sequence; /* Events up to here were seen; UINT64_MAX: only new ones are wanted. */
+    uint64_t after_ms; /* Only what was published after it; 0: whenever. */
+    str type; /* Only of this type; empty: all. */
     /* The feature's own: */
     struct topic *at; /* NULL: it has ended, or not begun. */
     struct subscriber *next;
     bool is_stalled;
+    bool has_caught_up;
 };
 
 struct subscribe_request {
@@ -61,6 +73,20 @@ static inline struct subscribe_request *subscribe_request(struct request *reques
 {
     assert(request->operation->request_bytes == sizeof(struct subscribe_request));
     return container_of(request, struct subscribe_request, request);
+}
+
+/* Drops events; see topic_names.c. */
+struct delete_topic_request {
+    struct request request;
+    str topic;
+    uint64_t up_to; /* The last of them; 0: all, and the topic. */
+};
+extern const struct operation delete_topic_operation;
+
+static inline struct delete_topic_request *delete_topic_request(struct request *request)
+{
+    assert(request->operation == &delete_topic_operation);
+    return container_of(request, struct delete_topic_request, request);
 }
 
 #endif

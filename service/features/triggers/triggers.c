@@ -244,6 +244,18 @@ static void start_runs(void *self, const uint8_t topic[16])
     }
 }
 
+/* One that is not there yet needs none. */
+static bool needs(void *self, const uint8_t topic[16], uint64_t up_to)
+{
+    const struct triggers *triggers = self;
+    const struct trigger *trigger = triggers->list;
+    while (trigger != NULL && (memcmp(trigger->hash, topic, sizeof(trigger->hash)) != 0 ||
+                               trigger->position >= up_to)) {
+        trigger = trigger->next;
+    }
+    return trigger != NULL;
+}
+
 static void begin_round(void *self)
 {
     struct triggers *triggers = self;
@@ -319,7 +331,8 @@ static void failed(void *self)
 static status load(void *self)
 {
     struct triggers *triggers = self;
-    topics_listen(triggers->partition, start_runs, triggers);
+    static const struct topic_listener listener = {.news = start_runs, .needs = needs};
+    topics_listen(triggers->partition, &listener, triggers);
     return read_rows(triggers);
 }
 

@@ -1,6 +1,7 @@
 """Goal: limits, keys, priorities and rates hold on the real server, across waits, hosts and kills.
 Method: the real polosd and a host written from the protocol, which holds what it is given until
 told otherwise; the journal says what was granted when."""
+from datetime import timedelta
 import json
 import sys
 import time
@@ -9,15 +10,16 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, steps_pb2,
-                              workflows_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, queues_pb2,
+                              steps_pb2, workflows_pb2)
 
 QUEUED = common_pb2.Waiting.KIND_QUEUE
 
 
 def definition(name, limit=0, per_key=0, rate=0, period_ms=0):
-    return common_pb2.QueueDefinition(name=name, concurrency_limit=limit, per_key_limit=per_key,
-                                      rate_limit=rate, rate_period_ms=period_ms)
+    period = timedelta(milliseconds=period_ms) if period_ms else None
+    return queues_pb2.QueueDefinition(name=name, concurrency_limit=limit, per_key_limit=per_key,
+                                      rate_limit=rate, rate_period=period)
 
 
 class Queues(polosd.Hosted):
@@ -33,7 +35,7 @@ class Queues(polosd.Hosted):
         return host
 
     def put(self, name, **limits):
-        return self.server.workflows.PutQueue(workflows_pb2.WorkflowServicePutQueueRequest(
+        return self.server.queues.Put(queues_pb2.QueueServicePutRequest(
             queue=definition(name, **limits))).queue
 
     def start(self, workflow="w", name="", key="", priority=0, **options):
@@ -51,11 +53,8 @@ class Queues(polosd.Hosted):
 
     def count(self, name):
         """(running, waiting) of one queue."""
-        for found in self.server.workflows.ListQueues(
-                workflows_pb2.WorkflowServiceListQueuesRequest()).queues:
-            if found.definition.name == name:
-                return found.running, found.waiting
-        raise AssertionError("no queue " + name)
+        found = self.server.queues.Get(queues_pb2.QueueServiceGetRequest(name=name)).queue
+        return found.running, found.waiting
 
     def quiet(self, name, running, waiting):
         """What was asked before has been dealt with: the server answers in order."""
@@ -143,7 +142,7 @@ class Queues(polosd.Hosted):
         task = self.task()
         children = [child("child", queue="mail")] * 2
         host.order(task, "both", start_runs=steps_pb2.StartRuns(runs=children, wait=True))
-        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        self.server.queues.List(queues_pb2.QueueServiceListRequest())
         host.park(task, 0)
         for _ in children:
             given = self.task()
@@ -194,8 +193,8 @@ class Queues(polosd.Hosted):
         self.assertEqual(self.count("unheard-of"), (0, 0))
 
     def delete(self, name):
-        self.server.workflows.DeleteQueue(
-            workflows_pb2.WorkflowServiceDeleteQueueRequest(name=name))
+        self.server.queues.Delete(
+            queues_pb2.QueueServiceDeleteRequest(name=name))
 
     def test_a_queue_is_deleted_when_nothing_is_in_it(self):
         def refused(name):
@@ -264,7 +263,7 @@ class Queues(polosd.Hosted):
 
     def suspend(self, host, task):
         host.order(task, "ask", suspend=steps_pb2.Suspend(data_json="{}"))
-        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        self.server.queues.List(queues_pb2.QueueServiceListRequest())
         host.park(task, 0)
 
     def answer(self, run_id):
@@ -377,7 +376,7 @@ class Queues(polosd.Hosted):
                           concurrency_key="k")] * 2
         self.hosts[1].order(parent, "both",
                             start_runs=steps_pb2.StartRuns(runs=children, wait=True))
-        self.server.workflows.ListQueues(workflows_pb2.WorkflowServiceListQueuesRequest())
+        self.server.queues.List(queues_pb2.QueueServiceListRequest())
         self.hosts[1].park(parent, 0)
         for _ in children:
             task = self.task()
@@ -401,7 +400,7 @@ class Queues(polosd.Hosted):
         self.assertEqual(refused(lambda: self.start(key="acme")),
                          (code.INVALID_ARGUMENT, "INVALID_FIELD", "options.queue"))
         self.assertEqual(refused(lambda: self.put("mail", rate=1)),
-                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "queue.rate_period_ms"))
+                         (code.INVALID_ARGUMENT, "INVALID_FIELD", "queue.rate_period"))
         self.server.agent("a", [{"text": "hi"}])
         self.put("mail", limit=1)
         self.assertEqual(refused(lambda: self.agent("a", name="nowhere")),

@@ -60,7 +60,9 @@ class Surface(unittest.TestCase):
     def test_grpcurl_lists_describes_and_calls(self):
         services = self.grpcurl("list").split()
         for name in ["polos.v1.AgentService", "polos.v1.WorkflowService", "polos.v1.ToolService",
-                     "polos.v1.SuspendService", "polos.v1.RunService", "grpc.health.v1.Health",
+                     "polos.v1.SuspendService", "polos.v1.RunService",
+                     "polos.v1.TopicService", "polos.v1.QueueService",
+                     "polos.v1.ScheduleService", "grpc.health.v1.Health",
                      "grpc.reflection.v1.ServerReflection",
                      "grpc.reflection.v1alpha.ServerReflection"]:
             self.assertIn(name, services)

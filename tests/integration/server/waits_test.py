@@ -12,7 +12,7 @@ import grpc
 
 from tests.lib import polosd
 from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, runs_pb2,
-                              steps_pb2, suspend_pb2, waiting_of, workflows_pb2)
+                              steps_pb2, suspend_pb2, topics_pb2, waiting_of, workflows_pb2)
 
 
 class Waits(polosd.Hosted):
@@ -219,10 +219,11 @@ class Waits(polosd.Hosted):
         self.assertEqual((event["sequence"], event["data"], event["topic"]), (2, "new", "news"))
         host.order(task, "say", publish=steps_pb2.Publish(topic="news", data_json='"mine"'))
         self.assertEqual(self.outcome(host), {"sequence": 3})
-        heard = list(self.server.workflows.Subscribe(
-            workflows_pb2.WorkflowServiceSubscribeRequest(topic="news", after_sequence=1)))
-        self.assertEqual([json.loads(h.event.data_json) for h in heard], ["new", "mine"])
+        heard = list(self.server.topics.Subscribe(
+            topics_pb2.TopicServiceSubscribeRequest(topic="news", after_sequence=1)))
+        self.assertEqual([json.loads(h.event.data_json) for h in heard[:2]], ["new", "mine"])
         self.assertEqual(heard[1].event.run_id, task.run_id)
+        self.assertEqual([(h.HasField("event"), h.position) for h in heard[2:]], [(False, "3")])
 
     def told(self, run_id, key, data, by="tester"):
         answer = self.resume(run_id, key, data, by)
@@ -531,15 +532,15 @@ class Waits(polosd.Hosted):
             self.assertEqual(self.server.wait_ended(each).status, common_pb2.RUN_STATUS_CANCELLED)
 
     def publish(self, topic, *data):
-        events = [workflows_pb2.TopicEvent(data_json=json.dumps(d)) for d in data]
-        return list(self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
+        events = [topics_pb2.NewEvent(data_json=json.dumps(d)) for d in data]
+        return list(self.server.topics.Publish(topics_pb2.TopicServicePublishRequest(
             topic=topic, events=events)).sequences)
 
     def test_a_key_publishes_once_across_a_kill(self):
         def publish(data):
-            return self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
+            return self.server.topics.Publish(topics_pb2.TopicServicePublishRequest(
                 topic="t", idempotency_key="k",
-                events=[workflows_pb2.TopicEvent(data_json=data)] * 2))
+                events=[topics_pb2.NewEvent(data_json=data)] * 2))
 
         first = publish("1")
         self.assertEqual((list(first.sequences), first.existed), ([1, 2], False))
@@ -555,8 +556,9 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.publish("t", 3), [3])
 
     def test_a_follower_hears_what_comes(self):
-        stream = self.server.workflows.Subscribe(workflows_pb2.WorkflowServiceSubscribeRequest(
+        stream = self.server.topics.Subscribe(topics_pb2.TopicServiceSubscribeRequest(
             topic="t", follow=True), timeout=20)
+        self.assertFalse(next(stream).HasField("event"))  # It is there, and nothing is yet.
         self.publish("t", *range(600))
         self.assertEqual([next(stream).event.sequence for _ in range(600)],
                          list(range(1, 601)))

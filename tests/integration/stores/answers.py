@@ -7,7 +7,8 @@ import json
 
 import grpc
 
-from tests.lib.polosd import common_pb2, runs_pb2, suspend_pb2, workflows_pb2
+from tests.lib.polosd import (common_pb2, queues_pb2, runs_pb2, schedules_pb2, suspend_pb2,
+                              topics_pb2)
 
 # "Message.field" of today -> what it was called when the files were written.
 RENAMED = {
@@ -20,7 +21,16 @@ RENAMED = {
     "ToolResult.name": "tool_name",
     "Waiting.since": "since_ms",
     "Waiting.deadline": "deadline_ms",
+    "QueueDefinition.rate_period": "rate_period_ms",
+    "Schedule.id": "schedule_id",
+    "Schedule.name": "workflow_id",
+    "Schedule.next_tick": "next_tick_ms",
+    "Schedule.last_tick": "last_tick_ms",
+    "Schedule.created_at": "created_at_ms",
+    "TopicEvent.created_at": "created_at_ms",
 }
+# Parts whose fields were those of the whole.
+WITHIN = {"Schedule.spec"}
 STOPS = {"MAX_TURNS": "max_steps", "UNSPECIFIED": ""}
 WAITS = {"CHILDREN": "child", "PLACE": "model"}
 
@@ -64,12 +74,12 @@ def ask(server, topics):
         "lists": lists(server, runs),
         "suspensions": suspensions(server),
         "asked": {run_id: one for run_id in runs for one in [asked(server, run_id)] if one},
-        "queues": paged(server.workflows.ListQueues,
-                        workflows_pb2.WorkflowServiceListQueuesRequest, "queues"),
-        "schedules": paged(server.workflows.ListSchedules,
-                           workflows_pb2.WorkflowServiceListSchedulesRequest, "schedules"),
-        "topics": {topic: [plain(answer.event) for answer in server.workflows.Subscribe(
-            workflows_pb2.WorkflowServiceSubscribeRequest(topic=topic))] for topic in topics},
+        "queues": paged(server.queues.List, queues_pb2.QueueServiceListRequest, "queues"),
+        "schedules": paged(server.schedules.List, schedules_pb2.ScheduleServiceListRequest,
+                           "schedules"),
+        "topics": {topic: [plain(answer.event) for answer in server.topics.Subscribe(
+            topics_pb2.TopicServiceSubscribeRequest(topic=topic)) if answer.HasField("event")]
+                   for topic in topics},
     }
 
 
@@ -133,6 +143,8 @@ def plain(message):
             found[name] = [plain_value(field, each) for each in value]
         elif field.message_type is not None and field.message_type.file.package != "polos.v1":
             found[name] = value.ToMilliseconds()  # An instant or a length; 0: not set.
+        elif "%s.%s" % (message.DESCRIPTOR.name, field.name) in WITHIN:
+            found.update(plain(value))
         elif field.message_type is not None and not message.HasField(field.name):
             found[name] = None
         else:

@@ -7,6 +7,7 @@ writes stopped.tar.xz and killed.tar.xz, the folders of a server that was stoppe
 was killed, and a .json beside each; see tests/fixtures/stores/README.md. The server lives in a time
 of its own (tests/lib/clock.c), so nothing falls due by being old."""
 import collections
+from datetime import timedelta
 import json
 import os
 import subprocess
@@ -20,8 +21,9 @@ import grpc
 from tests.integration.stores import answers, programs
 from tests.integration.stores.programs import TOOL, Code
 from tests.lib import polosd
-from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, options_of, runs_pb2,
-                              suspend_pb2, tools_pb2, workflows_pb2)
+from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, options_of, queues_pb2,
+                              runs_pb2, schedules_pb2, suspend_pb2, tools_pb2, topics_pb2,
+                              workflows_pb2)
 
 CLOCK = os.path.abspath(os.environ.get("CLOCK_LIBRARY", "tests/lib/libclock.so"))
 DUMP = os.path.abspath(os.environ.get("STORE_DUMP", "tests/lib/store_dump"))
@@ -49,7 +51,7 @@ def call_of(name, **arguments):
 
 
 def queue(name, **limits):
-    return common_pb2.QueueDefinition(name=name, **limits)
+    return queues_pb2.QueueDefinition(name=name, **limits)
 
 
 TRIGGERS = {
@@ -104,8 +106,8 @@ class Fill:
         return self.runs[label]
 
     def publish(self, topic, *values, key="", event_type=""):
-        return self.server.workflows.Publish(workflows_pb2.WorkflowServicePublishRequest(
-            topic=topic, idempotency_key=key, events=[workflows_pb2.TopicEvent(
+        return self.server.topics.Publish(topics_pb2.TopicServicePublishRequest(
+            topic=topic, idempotency_key=key, events=[topics_pb2.NewEvent(
                 event_type=event_type, data_json=json.dumps(value)) for value in values]))
 
     def resume(self, label, data, by="", key="ask"):
@@ -125,9 +127,9 @@ class Fill:
             runs_pb2.RunServiceRetryRequest(run_id=self.runs[of])).run.id
 
     def schedule(self, workflow, cron, key="", value=None, zone=""):
-        self.server.workflows.PutSchedule(workflows_pb2.WorkflowServicePutScheduleRequest(
-            workflow_id=workflow, cron=cron, key=key, timezone=zone,
-            input_json="" if value is None else json.dumps(value)))
+        spec = schedules_pb2.ScheduleSpec(cron=cron, key=key, timezone=zone)
+        self.server.schedules.Put(schedules_pb2.ScheduleServicePutRequest(
+            name=workflow, spec=spec, input_json="" if value is None else json.dumps(value)))
 
     def until(self, label, event_type, count=1):
         for answer in self.server.watch(self.runs[label], deltas=False):
@@ -172,7 +174,7 @@ class Fill:
         of = {name: host_pb2.WorkflowDefinition(id=name) for name in programs.WORKFLOWS
               if name != "mortal"}
         add_triggers(of.values())
-        of["hourly"].schedule.CopyFrom(host_pb2.Schedule(cron="30 * * * *"))
+        of["hourly"].schedule.CopyFrom(schedules_pb2.ScheduleSpec(cron="30 * * * *"))
         of["kid"].queue = "kids"
         return self.host(
             host_id, list(of.values()), list(programs.TOOLS),
@@ -182,18 +184,17 @@ class Fill:
                 provider_options_json=json.dumps({"script": [{"text": "I was offered"}]}))])
 
     def define(self):
-        put = workflows_pb2.WorkflowServicePutQueueRequest
+        put = queues_pb2.QueueServicePutRequest
         for each in (queue("idle", per_key_limit=2), queue("keyed", per_key_limit=1),
                      queue("models", concurrency_limit=1), queue("dropped", concurrency_limit=3),
-                     queue("rated", rate_limit=1, rate_period_ms=3 * HOUR_MS)):
-            self.server.workflows.PutQueue(put(queue=each))
-        self.server.workflows.DeleteQueue(
-            workflows_pb2.WorkflowServiceDeleteQueueRequest(name="dropped"))
+                     queue("rated", rate_limit=1, rate_period=timedelta(hours=3))):
+            self.server.queues.Put(put(queue=each))
+        self.server.queues.Delete(queues_pb2.QueueServiceDeleteRequest(name="dropped"))
         self.schedule("told", "30 9 * * MON-FRI", "berlin", zone="Europe/Berlin")
         self.schedule("told", "0 0 1 1 *", "input", value={"a": [1, 2]})
         self.schedule("gone", "@hourly")
-        self.server.workflows.DeleteSchedule(
-            workflows_pb2.WorkflowServiceDeleteScheduleRequest(workflow_id="gone"))
+        self.server.schedules.Delete(
+            schedules_pb2.ScheduleServiceDeleteRequest(schedule_id="gone/global"))
         self.publish("news", "old", event_type="go")
         self.publish("news", "keyed 1", "keyed 2", key="a key")
         self.publish("large", programs.LARGE)

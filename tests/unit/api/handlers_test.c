@@ -11,6 +11,7 @@
 
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/host.pb-c.h"
+#include "polos/v1/queues.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 #include "service/partition/partition.h"
@@ -249,9 +250,8 @@ static void a_full_inbox_says_when_to_come_back(void **state)
     (void)state;
     struct world world;
     world_init(&world, 1);
-    Polos__V1__WorkflowServiceListQueuesRequest list =
-        POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_REQUEST__INIT;
-    const char *path = "/polos.v1.WorkflowService/ListQueues";
+    Polos__V1__QueueServiceListRequest list = POLOS__V1__QUEUE_SERVICE_LIST_REQUEST__INIT;
+    const char *path = "/polos.v1.QueueService/List";
     struct simulated_call *first = simulated_call_start(&world.api, path, &list.base);
     struct simulated_call *second = simulated_call_start(&world.api, path, &list.base);
     assert_int_equal(second->finishes, 1);

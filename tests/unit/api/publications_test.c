@@ -12,12 +12,12 @@
 
 #include <cmocka.h>
 
-#include "polos/v1/workflows.pb-c.h"
+#include "polos/v1/topics.pb-c.h"
 #include "storage/keys.h"
 #include "storage/memory_store.h"
 #include "tests/unit/api/world.h"
 
-#define PUBLISH "/polos.v1.WorkflowService/Publish"
+#define PUBLISH "/polos.v1.TopicService/Publish"
 #define DAY_MS ((uint64_t)24 * 3600 * 1000)
 
 enum {
@@ -27,16 +27,16 @@ enum {
 };
 
 struct publication {
-    Polos__V1__WorkflowServicePublishRequest request;
-    Polos__V1__TopicEvent event;
-    Polos__V1__TopicEvent *events[EVENTS_MAX];
+    Polos__V1__TopicServicePublishRequest request;
+    Polos__V1__NewEvent event;
+    Polos__V1__NewEvent *events[EVENTS_MAX];
 };
 
 static const ProtobufCMessage *make(struct publication *it, const char *topic, const char *key,
                                     const char *data, size_t count)
 {
-    polos__v1__workflow_service_publish_request__init(&it->request);
-    polos__v1__topic_event__init(&it->event);
+    polos__v1__topic_service_publish_request__init(&it->request);
+    polos__v1__new_event__init(&it->event);
     it->event.event_type = (char *)"said";
     it->event.data_json = (char *)data;
     for (size_t i = 0; i < count; i++) {
@@ -49,7 +49,7 @@ static const ProtobufCMessage *make(struct publication *it, const char *topic, c
     return &it->request.base;
 }
 
-static void expect(Polos__V1__WorkflowServicePublishResponse *answer, int64_t first, size_t count,
+static void expect(Polos__V1__TopicServicePublishResponse *answer, int64_t first, size_t count,
                    bool existed)
 {
     assert_int_equal(answer->n_sequences, count);

@@ -13,12 +13,15 @@
 
 #include <cmocka.h>
 
+#include "google/protobuf/duration.pb-c.h"
+#include "polos/v1/queues.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 #include "tests/unit/api/world.h"
 
-#define PUT "/polos.v1.WorkflowService/PutQueue"
-#define LIST "/polos.v1.WorkflowService/ListQueues"
+#define PUT "/polos.v1.QueueService/Put"
+#define GET "/polos.v1.QueueService/Get"
+#define LIST "/polos.v1.QueueService/List"
 #define START "/polos.v1.WorkflowService/Start"
 
 static Polos__V1__QueueDefinition definition(const char *name, uint32_t limit)
@@ -29,20 +32,18 @@ static Polos__V1__QueueDefinition definition(const char *name, uint32_t limit)
     return ret;
 }
 
-static Polos__V1__WorkflowServicePutQueueResponse *put(struct world *world,
-                                                       Polos__V1__QueueDefinition queue)
+static Polos__V1__QueueServicePutResponse *put(struct world *world,
+                                               Polos__V1__QueueDefinition queue)
 {
-    Polos__V1__WorkflowServicePutQueueRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_REQUEST__INIT;
+    Polos__V1__QueueServicePutRequest request = POLOS__V1__QUEUE_SERVICE_PUT_REQUEST__INIT;
     request.queue = &queue;
     return world_ask(world, PUT, &request.base, CODE_OK);
 }
 
-static Polos__V1__WorkflowServiceListQueuesResponse *list(struct world *world, int page_size,
-                                                          const char *token)
+static Polos__V1__QueueServiceListResponse *list(struct world *world, int page_size,
+                                                 const char *token)
 {
-    Polos__V1__WorkflowServiceListQueuesRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_LIST_QUEUES_REQUEST__INIT;
+    Polos__V1__QueueServiceListRequest request = POLOS__V1__QUEUE_SERVICE_LIST_REQUEST__INIT;
     request.page_size = page_size;
     request.page_token = (char *)token;
     return world_ask(world, LIST, &request.base, CODE_OK);
@@ -56,16 +57,18 @@ static void keeps_what_it_is_told(void **state)
     Polos__V1__QueueDefinition queue = definition("mail", 5);
     queue.per_key_limit = 2;
     queue.rate_limit = 10;
-    queue.rate_period_ms = 60000;
+    Google__Protobuf__Duration minute = GOOGLE__PROTOBUF__DURATION__INIT;
+    minute.seconds = 60;
+    queue.rate_period = &minute;
     free_message(put(&world, definition("mail", 1)));
     free_message(put(&world, queue));
-    Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, 0, "");
+    Polos__V1__QueueServiceListResponse *page = list(&world, 0, "");
     assert_int_equal(page->n_queues, 1);
     assert_string_equal(page->queues[0]->definition->name, "mail");
     assert_int_equal(page->queues[0]->definition->concurrency_limit, 5);
     assert_int_equal(page->queues[0]->definition->per_key_limit, 2);
     assert_int_equal(page->queues[0]->definition->rate_limit, 10);
-    assert_int_equal(page->queues[0]->definition->rate_period_ms, 60000);
+    assert_int_equal(page->queues[0]->definition->rate_period->seconds, 60);
     assert_int_equal(page->queues[0]->running, 0);
     assert_int_equal(page->queues[0]->waiting, 0);
     assert_string_equal(page->next_page_token, "");
@@ -73,11 +76,46 @@ static void keeps_what_it_is_told(void **state)
     world_fini(&world);
 }
 
+static void gets_one(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    free_message(put(&world, definition("mail", 5)));
+    Polos__V1__QueueServiceGetRequest request = POLOS__V1__QUEUE_SERVICE_GET_REQUEST__INIT;
+    request.name = (char *)"mail";
+    Polos__V1__QueueServiceGetResponse *got = world_ask(&world, GET, &request.base, CODE_OK);
+    assert_string_equal(got->queue->definition->name, "mail");
+    assert_int_equal(got->queue->definition->concurrency_limit, 5);
+    assert_null(got->queue->definition->rate_period);
+    free_message(got);
+    request.name = (char *)"post";
+    world_refused(&world, GET, &request.base, CODE_NOT_FOUND, "QUEUE_NOT_FOUND", "name");
+    request.name = (char *)"";
+    world_refused(&world, GET, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "name");
+    world_fini(&world);
+}
+
+static void refuses_tokens_that_are_none(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    static const char *const tokens[] = {"mail", "00000000mail", "12345678", "q1"};
+    for (size_t i = 0; i < COUNT_OF(tokens); i++) {
+        Polos__V1__QueueServiceListRequest request = POLOS__V1__QUEUE_SERVICE_LIST_REQUEST__INIT;
+        request.page_token = (char *)tokens[i];
+        world_refused(&world, LIST, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                      "page_token");
+    }
+    world_fini(&world);
+}
+
 static void lists_page_by_page(void **state)
 {
     (void)state;
     struct world world;
-    char token[16] = "";
+    char token[64] = "";
     world_init(&world, 0);
     for (int i = 0; i < 7; i++) {
         char name[16];
@@ -85,7 +123,7 @@ static void lists_page_by_page(void **state)
         free_message(put(&world, definition(name, 1)));
     }
     for (int i = 0; i < 7; i++) {
-        Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, i < 6 ? 1 : 2, token);
+        Polos__V1__QueueServiceListResponse *page = list(&world, i < 6 ? 1 : 2, token);
         assert_int_equal(page->n_queues, 1);
         assert_int_equal(page->queues[0]->definition->name[1], '0' + i);
         snprintf(token, sizeof(token), "%s", page->next_page_token);
@@ -100,11 +138,14 @@ static void refuses_what_makes_no_sense(void **state)
     (void)state;
     struct world world;
     world_init(&world, 0);
+    Google__Protobuf__Duration period = GOOGLE__PROTOBUF__DURATION__INIT;
+    period.seconds = 1;
+    Google__Protobuf__Duration negative = GOOGLE__PROTOBUF__DURATION__INIT;
+    negative.seconds = -1;
     Polos__V1__QueueDefinition wrong[7];
     static const char *const fields[] = {
-        "queue.name",           "queue.concurrency_limit", "queue.per_key_limit",
-        "queue.rate_limit",     "queue.rate_period_ms",    "queue.rate_period_ms",
-        "queue.rate_period_ms",
+        "queue.name",        "queue.concurrency_limit", "queue.per_key_limit", "queue.rate_limit",
+        "queue.rate_period", "queue.rate_period",       "queue.rate_period",
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         wrong[i] = definition("mail", 1);
@@ -113,20 +154,19 @@ static void refuses_what_makes_no_sense(void **state)
     wrong[1].concurrency_limit = 1000001;
     wrong[2].per_key_limit = UINT32_MAX;
     wrong[3].rate_limit = 10001;
-    wrong[3].rate_period_ms = 1;
+    wrong[3].rate_period = &period;
     wrong[4].rate_limit = 1;
-    wrong[5].rate_period_ms = 1;
+    wrong[5].rate_period = &period;
     wrong[6].rate_limit = 1;
-    wrong[6].rate_period_ms = -1;
-    Polos__V1__WorkflowServicePutQueueRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_PUT_QUEUE_REQUEST__INIT;
+    wrong[6].rate_period = &negative;
+    Polos__V1__QueueServicePutRequest request = POLOS__V1__QUEUE_SERVICE_PUT_REQUEST__INIT;
     world_refused(&world, PUT, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "queue");
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         request.queue = &wrong[i];
         world_refused(&world, PUT, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
                       fields[i]);
     }
-    Polos__V1__WorkflowServiceListQueuesResponse *page = list(&world, 0, "");
+    Polos__V1__QueueServiceListResponse *page = list(&world, 0, "");
     assert_int_equal(page->n_queues, 0);
     free_message(page);
     world_fini(&world);
@@ -199,7 +239,7 @@ static void says_that_it_waits_for_its_turn(void **state)
     assert_string_equal(got->run->waiting[0]->message,
                         "queue mail runs 1 of 1 for key acme; it is next");
     free_message(got);
-    Polos__V1__WorkflowServicePutQueueResponse *now = put(&world, queue);
+    Polos__V1__QueueServicePutResponse *now = put(&world, queue);
     assert_int_equal(now->queue->running, 1);
     assert_int_equal(now->queue->waiting, 1);
     free_message(now);
@@ -219,7 +259,8 @@ static void says_that_it_waits_for_its_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_what_it_is_told),           cmocka_unit_test(lists_page_by_page),
+        cmocka_unit_test(keeps_what_it_is_told),           cmocka_unit_test(gets_one),
+        cmocka_unit_test(refuses_tokens_that_are_none),    cmocka_unit_test(lists_page_by_page),
         cmocka_unit_test(refuses_what_makes_no_sense),     cmocka_unit_test(starts_name_a_queue),
         cmocka_unit_test(says_that_it_waits_for_its_turn),
     };

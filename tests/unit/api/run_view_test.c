@@ -521,7 +521,7 @@ static void waits_of_code(void **state)
          "it waits for an answer, which SuspendService.Resume gives, until "
          "2023-11-14T22:13:20.000Z"},
         {EFFECT_EVENT, 0, POLOS__V1__WAITING__KIND__KIND_EVENT,
-         "it waits for an event, which WorkflowService.Publish can send"},
+         "it waits for an event, which TopicService.Publish can send"},
         {EFFECT_CHILDREN, 0, POLOS__V1__WAITING__KIND__KIND_CHILDREN,
          "it waits for 4 of the runs it started to end"},
     };

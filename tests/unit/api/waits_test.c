@@ -10,6 +10,7 @@
 
 #include "polos/v1/runs.pb-c.h"
 #include "polos/v1/suspend.pb-c.h"
+#include "polos/v1/topics.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 #include "service/partition/partition.h"
 #include "tests/unit/api/world.h"
@@ -336,20 +337,19 @@ static void a_bad_suspension_call_names_the_field(void **state)
 /* Publishes that many; the first sequence. */
 static int64_t publish(struct world *world, size_t count)
 {
-    Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
+    Polos__V1__NewEvent event = POLOS__V1__NEW_EVENT__INIT;
     event.event_type = (char *)"created";
     event.data_json = (char *)"{\"n\":  1}";
-    Polos__V1__TopicEvent *events[8];
+    Polos__V1__NewEvent *events[8];
     for (size_t i = 0; i < count; i++) {
         events[i] = &event;
     }
-    Polos__V1__WorkflowServicePublishRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_PUBLISH_REQUEST__INIT;
+    Polos__V1__TopicServicePublishRequest request = POLOS__V1__TOPIC_SERVICE_PUBLISH_REQUEST__INIT;
     request.topic = (char *)"orders";
     request.events = events;
     request.n_events = count;
-    Polos__V1__WorkflowServicePublishResponse *response =
-        world_ask(world, "/polos.v1.WorkflowService/Publish", &request.base, CODE_OK);
+    Polos__V1__TopicServicePublishResponse *response =
+        world_ask(world, "/polos.v1.TopicService/Publish", &request.base, CODE_OK);
     assert_int_equal(response->n_sequences, count);
     int64_t first = response->sequences[0];
     for (size_t i = 0; i < count; i++) {
@@ -361,29 +361,45 @@ static int64_t publish(struct world *world, size_t count)
 
 static struct simulated_call *subscribe(struct world *world, int64_t after, bool follow)
 {
-    Polos__V1__WorkflowServiceSubscribeRequest request =
-        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
+    Polos__V1__TopicServiceSubscribeRequest request =
+        POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__INIT;
     request.topic = (char *)"orders";
-    request.after_sequence = after;
+    request.start_case = after < 0
+                             ? POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_ONLY_NEW
+                             : POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_AFTER_SEQUENCE;
+    if (after < 0) {
+        request.only_new = true;
+    } else {
+        request.after_sequence = after;
+    }
     request.follow = follow;
     struct simulated_call *call =
-        simulated_call_start(&world->api, "/polos.v1.WorkflowService/Subscribe", &request.base);
+        simulated_call_start(&world->api, "/polos.v1.TopicService/Subscribe", &request.base);
     world_rounds(world);
     return call;
 }
 
-/* It was sent exactly these. */
+/* It was sent exactly these, and once that it has seen all there was. */
 static void expect_events(const struct simulated_call *call, int64_t first, size_t count)
 {
-    assert_int_equal(call->sent_count, count);
-    for (size_t i = 0; i < count; i++) {
-        Polos__V1__WorkflowServiceSubscribeResponse *sent = simulated_call_sent(call, i);
-        assert_int_equal(sent->event->sequence, first + (int64_t)i);
+    size_t marks = 0;
+    assert_int_equal(call->sent_count, count + 1);
+    for (size_t i = 0; i < count + marks; i++) {
+        Polos__V1__TopicServiceSubscribeResponse *sent = simulated_call_sent(call, i);
+        char position[32];
+        snprintf(position, sizeof(position), "%lld", (long long)first + (long long)(i - marks));
+        if (sent->event == NULL) {
+            marks++;
+            free_message(sent);
+            continue;
+        }
+        assert_string_equal(sent->position, position);
+        assert_int_equal(sent->event->sequence, first + (int64_t)(i - marks));
         assert_string_equal(sent->event->topic, "orders");
         assert_string_equal(sent->event->event_type, "created");
         assert_string_equal(sent->event->data_json, "{\"n\":  1}");
         assert_string_equal(sent->event->run_id, "");
-        assert_true(sent->event->created_at_ms > 0);
+        assert_true(sent->event->created_at->seconds > 0);
         free_message(sent);
     }
 }
@@ -438,12 +454,12 @@ static void a_subscriber_that_goes_away_is_forgotten(void **state)
         struct world world;
         world_init(&world, 0);
         publish(&world, 2);
-        Polos__V1__WorkflowServiceSubscribeRequest request =
-            POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
+        Polos__V1__TopicServiceSubscribeRequest request =
+            POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__INIT;
         request.topic = (char *)"orders";
         request.follow = true;
         struct simulated_call *call =
-            simulated_call_start(&world.api, "/polos.v1.WorkflowService/Subscribe", &request.base);
+            simulated_call_start(&world.api, "/polos.v1.TopicService/Subscribe", &request.base);
         for (int round = 0; round < when; round++) {
             partition_round(world.partition);
         }
@@ -481,24 +497,24 @@ static void a_bad_topic_call_names_the_field(void **state)
     struct world world;
     world_init(&world, 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        Polos__V1__TopicEvent event = POLOS__V1__TOPIC_EVENT__INIT;
+        Polos__V1__NewEvent event = POLOS__V1__NEW_EVENT__INIT;
         event.event_type = (char *)rows[i].type;
         event.data_json = (char *)rows[i].data;
-        static Polos__V1__TopicEvent *events[1001];
+        static Polos__V1__NewEvent *events[1001];
         for (size_t n = 0; n < rows[i].count; n++) {
             events[n] = &event;
         }
-        Polos__V1__WorkflowServicePublishRequest request =
-            POLOS__V1__WORKFLOW_SERVICE_PUBLISH_REQUEST__INIT;
+        Polos__V1__TopicServicePublishRequest request =
+            POLOS__V1__TOPIC_SERVICE_PUBLISH_REQUEST__INIT;
         request.topic = (char *)rows[i].topic;
         request.events = events;
         request.n_events = rows[i].count;
-        world_refused(&world, "/polos.v1.WorkflowService/Publish", &request.base,
+        world_refused(&world, "/polos.v1.TopicService/Publish", &request.base,
                       CODE_INVALID_ARGUMENT, "INVALID_FIELD", rows[i].field);
     }
-    Polos__V1__WorkflowServiceSubscribeRequest follow =
-        POLOS__V1__WORKFLOW_SERVICE_SUBSCRIBE_REQUEST__INIT;
-    const char *path = "/polos.v1.WorkflowService/Subscribe";
+    Polos__V1__TopicServiceSubscribeRequest follow =
+        POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__INIT;
+    const char *path = "/polos.v1.TopicService/Subscribe";
     world_refused(&world, path, &follow.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "topic");
     struct simulated_call *call = simulated_call_start(&world.api, path, &follow.base);
     simulated_call_closed(call); /* Late: the partition has never heard of this subscriber. */

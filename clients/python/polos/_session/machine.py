@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from google.protobuf import duration_pb2
 
-from ..v1 import agents_pb2, common_pb2, host_pb2, steps_pb2
+from ..v1 import agents_pb2, host_pb2, queues_pb2, steps_pb2
 
 
 class ProtocolError(Exception):
@@ -30,7 +30,7 @@ class Offers:
     tools: tuple[agents_pb2.ToolDefinition, ...] = ()
     workflows: tuple[host_pb2.WorkflowDefinition, ...] = ()
     agents: tuple[agents_pb2.AgentDefinition, ...] = ()
-    queues: tuple[common_pb2.QueueDefinition, ...] = ()
+    queues: tuple[queues_pb2.QueueDefinition, ...] = ()
 
 
 @dataclass(frozen=True)

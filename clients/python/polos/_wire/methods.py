@@ -8,7 +8,17 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 try:
-    from ..v1 import agents_pb2, host_pb2, runs_pb2, suspend_pb2, tools_pb2, workflows_pb2
+    from ..v1 import (
+        agents_pb2,
+        host_pb2,
+        queues_pb2,
+        runs_pb2,
+        schedules_pb2,
+        suspend_pb2,
+        tools_pb2,
+        topics_pb2,
+        workflows_pb2,
+    )
 except ImportError as error:  # a checkout where the protos were not compiled yet
     raise ImportError(
         "polos.v1 is missing: run clients/python/generate.py (./run does), "
@@ -54,33 +64,36 @@ RUN_FORK = Method(runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkRespons
 RUN_RETRY = Method(runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse)
 RUN_CANCEL = Method(runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse)
 RUN_WATCH = Method(runs_pb2.RunServiceWatchRequest, runs_pb2.RunServiceWatchResponse)
-PUBLISH = Method(
-    workflows_pb2.WorkflowServicePublishRequest, workflows_pb2.WorkflowServicePublishResponse
-)
+PUBLISH = Method(topics_pb2.TopicServicePublishRequest, topics_pb2.TopicServicePublishResponse)
 SUBSCRIBE = Method(
-    workflows_pb2.WorkflowServiceSubscribeRequest, workflows_pb2.WorkflowServiceSubscribeResponse
+    topics_pb2.TopicServiceSubscribeRequest, topics_pb2.TopicServiceSubscribeResponse
 )
-QUEUE_PUT = Method(
-    workflows_pb2.WorkflowServicePutQueueRequest, workflows_pb2.WorkflowServicePutQueueResponse
-)
-QUEUE_DELETE = Method(
-    workflows_pb2.WorkflowServiceDeleteQueueRequest,
-    workflows_pb2.WorkflowServiceDeleteQueueResponse,
-)
-QUEUE_LIST = Method(
-    workflows_pb2.WorkflowServiceListQueuesRequest, workflows_pb2.WorkflowServiceListQueuesResponse
-)
+TOPIC_LIST = Method(topics_pb2.TopicServiceListRequest, topics_pb2.TopicServiceListResponse)
+TOPIC_DELETE = Method(topics_pb2.TopicServiceDeleteRequest, topics_pb2.TopicServiceDeleteResponse)
+QUEUE_PUT = Method(queues_pb2.QueueServicePutRequest, queues_pb2.QueueServicePutResponse)
+QUEUE_GET = Method(queues_pb2.QueueServiceGetRequest, queues_pb2.QueueServiceGetResponse)
+QUEUE_DELETE = Method(queues_pb2.QueueServiceDeleteRequest, queues_pb2.QueueServiceDeleteResponse)
+QUEUE_LIST = Method(queues_pb2.QueueServiceListRequest, queues_pb2.QueueServiceListResponse)
 SCHEDULE_PUT = Method(
-    workflows_pb2.WorkflowServicePutScheduleRequest,
-    workflows_pb2.WorkflowServicePutScheduleResponse,
+    schedules_pb2.ScheduleServicePutRequest, schedules_pb2.ScheduleServicePutResponse
+)
+SCHEDULE_GET = Method(
+    schedules_pb2.ScheduleServiceGetRequest, schedules_pb2.ScheduleServiceGetResponse
 )
 SCHEDULE_LIST = Method(
-    workflows_pb2.WorkflowServiceListSchedulesRequest,
-    workflows_pb2.WorkflowServiceListSchedulesResponse,
+    schedules_pb2.ScheduleServiceListRequest, schedules_pb2.ScheduleServiceListResponse
 )
 SCHEDULE_DELETE = Method(
-    workflows_pb2.WorkflowServiceDeleteScheduleRequest,
-    workflows_pb2.WorkflowServiceDeleteScheduleResponse,
+    schedules_pb2.ScheduleServiceDeleteRequest, schedules_pb2.ScheduleServiceDeleteResponse
+)
+SCHEDULE_PAUSE = Method(
+    schedules_pb2.ScheduleServicePauseRequest, schedules_pb2.ScheduleServicePauseResponse
+)
+SCHEDULE_UNPAUSE = Method(
+    schedules_pb2.ScheduleServiceUnpauseRequest, schedules_pb2.ScheduleServiceUnpauseResponse
+)
+SCHEDULE_TRIGGER = Method(
+    schedules_pb2.ScheduleServiceTriggerRequest, schedules_pb2.ScheduleServiceTriggerResponse
 )
 SUSPENSION_LIST = Method(
     suspend_pb2.SuspendServiceListRequest, suspend_pb2.SuspendServiceListResponse

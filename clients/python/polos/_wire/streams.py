@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from datetime import datetime
 
 import grpc.aio
 
 from .._codec.times import length
 from ..errors import PolosError, ResourceExhaustedError, ServerError, UnavailableError
-from ..v1 import common_pb2, runs_pb2, workflows_pb2
+from ..v1 import common_pb2, runs_pb2, topics_pb2
 from .channel import Wire
 from .errors import backoff, error_from
 from .methods import RUN_WAIT, RUN_WATCH, SUBSCRIBE, Method, Request, Response
@@ -42,20 +43,30 @@ async def follow(
 
 
 async def subscribe(
-    wire: Wire, topic: str, after: int, *, follow: bool = True
-) -> AsyncGenerator[workflows_pb2.TopicEvent, None]:
-    """The events of a topic after a number (0: all that are kept; -1: only new ones), for ever;
-    or those that are there, without `follow`."""
+    wire: Wire,
+    topic: str,
+    after: int | None = None,
+    since: datetime | None = None,
+    *,
+    follow: bool = True,
+) -> AsyncGenerator[topics_pb2.TopicEvent, None]:
+    """The events of a topic, for ever; or those that are there, without `follow`.
 
-    def request() -> workflows_pb2.WorkflowServiceSubscribeRequest:
-        return workflows_pb2.WorkflowServiceSubscribeRequest(
-            topic=topic, after_sequence=after, follow=follow
-        )
+    After a number (0: all that are kept), or after a time; with neither only new ones.
+    """
+    start = topics_pb2.TopicServiceSubscribeRequest(topic=topic, follow=follow)
+    if after is not None:
+        start.after_sequence = after
+    elif since is not None:
+        start.after_time.FromDatetime(since)
+    else:
+        start.only_new = True
 
-    async with aclosing(_dialling(wire, SUBSCRIBE, request, endless=follow)) as responses:
+    async with aclosing(_dialling(wire, SUBSCRIBE, lambda: start, endless=follow)) as responses:
         async for response in responses:
-            after = response.event.sequence
-            yield response.event
+            start.position = response.position
+            if response.HasField("event"):
+                yield response.event
 
 
 async def _dialling(

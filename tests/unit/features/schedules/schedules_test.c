@@ -68,12 +68,24 @@ struct put {
     const char *input;
 };
 
+static uint64_t next_tick(struct lone_partition *lone, const struct put *put)
+{
+    struct request *request = request_new(&get_schedule_operation);
+    get_schedule_request(request)->id =
+        arena_printf(&request->arena, "%s/%s", put->workflow == NULL ? "flow" : put->workflow,
+                     put->key == NULL ? "global" : put->key);
+    lone_ask(lone, request);
+    uint64_t ret = get_schedule_request(request)->ret.next_ms;
+    request_free(request);
+    return ret;
+}
+
 /* Its next tick; 0: refused, see lone->failure, whose texts live on in the arena. */
 static uint64_t put(struct lone_partition *lone, struct put put)
 {
     struct request *request = request_new(&put_schedule_operation);
     put_schedule_request(request)->offer = (struct schedule_offer){
-        .workflow = str_of(put.workflow == NULL ? "flow" : put.workflow),
+        .name = str_of(put.workflow == NULL ? "flow" : put.workflow),
         .key = str_of(put.key == NULL ? "global" : put.key),
         .cron = str_of(put.cron),
         .zone = str_of(put.zone == NULL ? "UTC" : put.zone),
@@ -81,11 +93,14 @@ static uint64_t put(struct lone_partition *lone, struct put put)
     };
     lone_ask(lone, request);
     struct failure *failure = &lone->failure;
-    uint64_t ret = failure->code == CODE_OK ? put_schedule_request(request)->ret_next_ms : 0;
+    if (failure->code == CODE_OK) {
+        request_free(request);
+        return next_tick(lone, &put);
+    }
     failure->message = arena_copy(&lone->arena, failure->message);
     failure->field = arena_copy(&lone->arena, failure->field);
     request_free(request);
-    return ret;
+    return 0;
 }
 
 static enum code drop(struct lone_partition *lone, const char *id)
@@ -102,7 +117,8 @@ static struct request *list(struct lone_partition *lone, const char *workflow, c
                             size_t limit)
 {
     struct request *request = request_new(&list_schedules_operation);
-    schedules_request(request)->workflow = str_of(workflow);
+    schedules_request(request)->prefix =
+        workflow[0] == '\0' ? STR_EMPTY : arena_printf(&request->arena, "%s/", workflow);
     schedules_request(request)->id = str_of(after);
     schedules_request(request)->limit = limit;
     lone_ask(lone, request);
@@ -527,7 +543,7 @@ static void lists_in_pages(void **state)
     assert_int_equal(schedules_request(page)->ret_count, 2);
     assert_false(schedules_request(page)->ret_more);
     assert_true(str_is(schedules_request(page)->ret[0].cron, "2 * * * *"));
-    assert_true(str_is(schedules_request(page)->ret[1].workflow, "b"));
+    assert_true(str_is(schedules_request(page)->ret[1].name, "b"));
     request_free(page);
     page = list(lone, "a", "", 10);
     assert_int_equal(schedules_request(page)->ret_count, 2);

@@ -63,6 +63,11 @@ static void push(struct subscriber *subscriber, const struct topic_event *event)
     assert_int_equal(event->sequence, follower->pushed);
 }
 
+static void caught_up(struct subscriber *subscriber)
+{
+    (void)subscriber;
+}
+
 static bool never_stalls(struct subscriber *subscriber)
 {
     (void)subscriber;
@@ -106,8 +111,11 @@ static void test_a_topic_with_a_subscriber_is_kept(void **state)
 {
     (void)state;
     struct lone_partition lone;
-    struct follower follower = {
-        .subscriber = {.push = push, .stalls = never_stalls, .end = end, .follows = true}};
+    struct follower follower = {.subscriber = {.push = push,
+                                               .stalls = never_stalls,
+                                               .caught_up = caught_up,
+                                               .end = end,
+                                               .follows = true}};
     lone_init(&lone, 1000);
     subscribe(&lone, &subscribe_operation, &follower, 0);
     for (int i = 0; i < TOPICS; i++) {

@@ -1,0 +1,87 @@
+/*
+ * What the code of a task asks of topics: to wait for an event, and to publish one.
+ */
+#include "service/base/json_writer.h"
+#include "service/features/topics/topic_state.h"
+
+static void prepare_await(struct step_request *step)
+{
+    const struct host_step_request *wanted = &step->message->step_request;
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_string(&writer, "topic", wanted->topic);
+    json_put_string(&writer, "event_type", wanted->event_type);
+    json_end_object(&writer);
+    assert(wanted->kind == STEP_REQUEST_EVENT);
+    step->command.step_request.kind = EFFECT_EVENT;
+    step->command.step_request.data = buf_finish(&text, step->arena);
+    step->command.step_request.due_ms = step->due_ms;
+}
+
+static void prepare_publish(struct step_request *step)
+{
+    const struct host_step_request *wanted = &step->message->step_request;
+    assert(wanted->kind == STEP_REQUEST_PUBLISH);
+    struct topic_event event = {
+        .topic = wanted->topic,
+        .type = wanted->event_type,
+        .data = wanted->data,
+        .run = step->run->state.id,
+    };
+    uint64_t sequence = 0;
+    status published = topic_publish(step->partition, &event, 1, &sequence);
+    if (!status_is_ok(published)) {
+        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), str_of(published.why));
+        return;
+    }
+    struct buf text = {0};
+    struct json_writer writer = json_writer_of(&text);
+    json_begin_object(&writer, NULL);
+    json_put_u64(&writer, "sequence", sequence);
+    json_end_object(&writer);
+    step_request_settle(step, (struct outcome){.value = buf_finish(&text, step->arena)});
+}
+
+/* A wait for an event sees what is published after it began. */
+static void put_row(struct partition *partition, struct live_run *run, const struct live_wait *wait,
+                    const struct event *event)
+{
+    assert(event->wait_set.kind == EFFECT_EVENT && event->effect == wait->effect);
+    uint64_t last = 0;
+    struct topic *topic;
+    status found = topic_find(partition, wait->topic, &topic);
+    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
+    if (status_is_ok(found)) {
+        last = topic->row.last;
+        uint8_t type[16];
+        topic_type_hash(wait->topic, wait->event_type, type);
+        topic = wait->event_type.len > 0 ? topic_type_find(partition, type) : topic;
+        topic_note_await(topic, run->state.id, wait->effect);
+    }
+    topic_put_await(partition, wait, run->state.id, last);
+}
+
+static void delete_row(struct partition *partition, struct live_run *run,
+                       const struct effect *effect)
+{
+    const struct live_wait *wait;
+    assert(effect->kind == EFFECT_EVENT);
+    if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
+        char key[KEY_BYTES_MAX];
+        store_batch_delete(&partition->batch, STORE_INDEX,
+                           topic_await_key(partition, key, wait, run->state.id));
+    }
+}
+
+static const struct wait_kind await_kind = {
+    .request = STEP_REQUEST_EVENT,
+    .kind = EFFECT_EVENT,
+    .prepare = prepare_await,
+    .set = put_row,
+    .over = delete_row,
+};
+static const struct wait_kind publish_kind = {
+    .request = STEP_REQUEST_PUBLISH, .kind = EFFECT_AT_ONCE, .prepare = prepare_publish};
+
+const struct wait_kind *const topic_wait_kinds[] = {&await_kind, &publish_kind, NULL};
