@@ -108,6 +108,7 @@ LAYERS = {
             "service/base/",
             "service/partition/partition.h",
             "service/partition/request.h",
+            "service/reads/agents.h",
             "service/reads/history.h",
             "service/reads/list.h",
             "service/reads/reads.h",

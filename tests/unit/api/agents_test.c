@@ -1,0 +1,181 @@
+/*
+ * Goal:   an agent is answered as it was registered, its older versions by their hashes; the list
+ *         holds the newest of each, by id, in pages of any size.
+ * Method: agents registered through the handlers over the real partition and reads.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "polos/v1/agents.pb-c.h"
+#include "tests/unit/api/world.h"
+
+enum {
+    AGENTS = 5,
+};
+
+/* Its hash, to be freed. */
+static Polos__V1__AgentServiceRegisterResponse *put(struct world *world, const char *id,
+                                                    const char *prompt)
+{
+    Polos__V1__ToolDefinition tool = POLOS__V1__TOOL_DEFINITION__INIT;
+    Polos__V1__ToolDefinition *tools[] = {&tool};
+    Polos__V1__AgentDefinition agent = POLOS__V1__AGENT_DEFINITION__INIT;
+    tool.name = (char *)"look";
+    tool.parameters_json = (char *)"{\"type\": \"object\"}";
+    tool.timeout_ms = 7;
+    tool.at_most_once = true;
+    agent.id = (char *)id;
+    agent.provider = (char *)"simulated";
+    agent.model = (char *)"m";
+    agent.system_prompt = (char *)prompt;
+    agent.tools = tools;
+    agent.n_tools = 1;
+    agent._temperature_case = POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE;
+    agent.temperature = 0;
+    agent.max_steps = 3;
+    Polos__V1__AgentServiceRegisterRequest request =
+        POLOS__V1__AGENT_SERVICE_REGISTER_REQUEST__INIT;
+    request.agent = &agent;
+    return world_ask(world, "/polos.v1.AgentService/Register", &request.base, CODE_OK);
+}
+
+static void expect(struct world *world, const char *id, const char *hash, const char *prompt)
+{
+    Polos__V1__AgentServiceGetRequest request = POLOS__V1__AGENT_SERVICE_GET_REQUEST__INIT;
+    request.agent_id = (char *)id;
+    request.definition_hash = (char *)hash;
+    Polos__V1__AgentServiceGetResponse *got =
+        world_ask(world, "/polos.v1.AgentService/Get", &request.base, CODE_OK);
+    const Polos__V1__AgentDefinition *agent = got->agent->definition;
+    assert_string_equal(agent->id, id);
+    assert_string_equal(agent->system_prompt, prompt);
+    assert_int_equal(agent->max_steps, 3);
+    assert_int_equal(agent->_temperature_case,
+                     POLOS__V1__AGENT_DEFINITION___TEMPERATURE_TEMPERATURE);
+    assert_int_equal(agent->n_tools, 1);
+    assert_string_equal(agent->tools[0]->name, "look");
+    assert_string_equal(agent->tools[0]->parameters_json, "{\"type\": \"object\"}");
+    assert_int_equal(agent->tools[0]->timeout_ms, 7);
+    assert_true(agent->tools[0]->at_most_once);
+    if (hash[0] != '\0') {
+        assert_string_equal(got->agent->definition_hash, hash);
+    }
+    free_message(got);
+}
+
+static void an_agent_and_its_versions(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__AgentServiceRegisterResponse *first = put(&world, "helper", "one");
+    Polos__V1__AgentServiceRegisterResponse *second = put(&world, "helper", "two");
+    Polos__V1__AgentServiceRegisterResponse *other = put(&world, "other", "three");
+    expect(&world, "helper", "", "two");
+    expect(&world, "helper", first->definition_hash, "one");
+    expect(&world, "helper", second->definition_hash, "two");
+    Polos__V1__AgentServiceGetRequest request = POLOS__V1__AGENT_SERVICE_GET_REQUEST__INIT;
+    const char *path = "/polos.v1.AgentService/Get";
+    request.agent_id = (char *)"helper";
+    request.definition_hash = other->definition_hash; /* It is there, but another's. */
+    world_refused(&world, path, &request.base, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id");
+    request.definition_hash = (char *)"00112233445566778899aabbccddeeff";
+    world_refused(&world, path, &request.base, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id");
+    request.definition_hash = (char *)"00112233445566778899AABBCCDDEEFF";
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "definition_hash");
+    request.definition_hash = (char *)"";
+    request.agent_id = (char *)"nobody";
+    world_refused(&world, path, &request.base, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id");
+    request.agent_id = (char *)"no name";
+    world_refused(&world, path, &request.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "agent_id");
+    free_message(first);
+    free_message(second);
+    free_message(other);
+    world_fini(&world);
+}
+
+static void agents_come_in_pages(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    static const char *const ids[AGENTS] = {"a", "b", "ba", "c", "d"};
+    for (size_t i = 0; i < AGENTS; i++) {
+        free_message(put(&world, ids[AGENTS - 1 - i], "old"));
+        free_message(put(&world, ids[AGENTS - 1 - i], "new"));
+    }
+    const char *path = "/polos.v1.AgentService/List";
+    for (int32_t size = 1; size <= AGENTS + 1; size++) {
+        Polos__V1__AgentServiceListRequest request = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+        char token[8] = "";
+        size_t seen = 0;
+        request.page_size = size;
+        request.page_token = token;
+        do {
+            Polos__V1__AgentServiceListResponse *page =
+                world_ask(&world, path, &request.base, CODE_OK);
+            assert_true(page->n_agents > 0 && page->n_agents <= (size_t)size);
+            for (size_t i = 0; i < page->n_agents; i++) {
+                assert_string_equal(page->agents[i]->definition->id, ids[seen++]);
+                assert_string_equal(page->agents[i]->definition->system_prompt, "new");
+            }
+            snprintf(token, sizeof(token), "%s", page->next_page_token);
+            free_message(page);
+        } while (token[0] != '\0');
+        assert_int_equal(seen, AGENTS);
+    }
+    Polos__V1__AgentServiceListRequest bad = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+    bad.page_token = (char *)"no name";
+    world_refused(&world, path, &bad.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "page_token");
+    bad.page_token = (char *)"";
+    bad.page_size = 1001;
+    world_refused(&world, path, &bad.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "page_size");
+    world_fini(&world);
+}
+
+/* What is large makes a page short; no agent is lost for it. */
+static void large_agents_make_short_pages(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    enum {
+        PROMPT_BYTES = 600 << 10,
+    };
+    char *prompt = malloc(PROMPT_BYTES + 1);
+    memset(prompt, 'x', PROMPT_BYTES);
+    prompt[PROMPT_BYTES] = '\0';
+    free_message(put(&world, "a", prompt));
+    free_message(put(&world, "b", prompt));
+    Polos__V1__AgentServiceListRequest request = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+    const char *path = "/polos.v1.AgentService/List";
+    Polos__V1__AgentServiceListResponse *page = world_ask(&world, path, &request.base, CODE_OK);
+    assert_int_equal(page->n_agents, 1);
+    assert_string_equal(page->next_page_token, "a");
+    free_message(page);
+    request.page_token = (char *)"a";
+    page = world_ask(&world, path, &request.base, CODE_OK);
+    assert_int_equal(page->n_agents, 1);
+    assert_string_equal(page->agents[0]->definition->id, "b");
+    assert_string_equal(page->next_page_token, "");
+    free_message(page);
+    free(prompt);
+    world_fini(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_agent_and_its_versions),
+        cmocka_unit_test(agents_come_in_pages),
+        cmocka_unit_test(large_agents_make_short_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
