@@ -14,6 +14,7 @@
 extern const struct api_method agent_list_methods[];
 extern const struct api_method agents_methods[];
 extern const struct api_method connect_methods[];
+extern const struct api_method heartbeat_methods[];
 extern const struct api_method history_methods[];
 extern const struct api_method queues_methods[];
 extern const struct api_method run_list_methods[];

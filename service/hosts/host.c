@@ -285,6 +285,24 @@ void hosts_forget(struct hosts *hosts, uint64_t number, uint64_t seq)
                       "while and send again what was not acknowledged."));
 }
 
+bool hosts_beat(struct hosts *hosts, str token, uint64_t now_ms)
+{
+    struct host_session *session = sessions_find_token(hosts, token);
+    hosts_set_clock(hosts, now_ms);
+    if (session == NULL) {
+        return false;
+    }
+    assert(session->state == SESSION_AWAY || session->state == SESSION_CONNECTED);
+    session_renew_lease(hosts, session);
+    return true;
+}
+
+uint64_t hosts_lease_ms(const struct hosts *hosts)
+{
+    assert(hosts->options.lease_ms > 0);
+    return hosts->options.lease_ms;
+}
+
 void hosts_writable(struct hosts *hosts, struct host_session *session)
 {
     assert(session->link != NULL);

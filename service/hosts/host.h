@@ -79,6 +79,11 @@ void hosts_refuse(struct hosts *hosts, uint64_t session, uint64_t seq, enum reas
 /* The message could not be made durable: closes the stream (UNAVAILABLE) and takes it and every
  * later open one for new when the host, having dialled again, sends them again. */
 void hosts_forget(struct hosts *hosts, uint64_t session, uint64_t seq);
+/* Something was heard from the host of this token beside its stream: its lease begins anew.
+ * False: no session has the token. */
+bool hosts_beat(struct hosts *hosts, str token, uint64_t now_ms);
+/* How long a lease lasts, ms. */
+uint64_t hosts_lease_ms(const struct hosts *hosts);
 /* The stream of a connected host takes more. */
 void hosts_writable(struct hosts *hosts, struct host_session *session);
 /* The stream is gone: the host has the rest of its lease to dial again, redial_ms at most.

@@ -38,6 +38,7 @@ from ._execution.execution import Execution
 from ._execution.parking import wait_threshold
 from ._execution.work import warn_of
 from ._replay.ready import current_task
+from ._session.beat import Beat
 from ._session.machine import (
     Event,
     Offers,
@@ -208,7 +209,7 @@ class Host:
         self._settled = asyncio.Event()  # something stopped being held
         self._ready: asyncio.Future[None] | None = None
         self._heartbeat_seconds = HEARTBEAT_SECONDS
-        self._lease_seconds = 0.0
+        self._beats: Beat | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._draining = False
@@ -234,7 +235,14 @@ class Host:
         Raises UnavailableError when a server that was never reached is not there, and
         InvalidArgumentError or PermissionDeniedError when it refuses this host.
         """
-        self._ready = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+
+        def lost() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._redial.set)
+
+        self._beats = Beat(self._wire.endpoint, self._wire.metadata, lost)
         self._loop_task = asyncio.create_task(self._run(), name="polos-host")
         quiet(self._loop_task)
         await self._until_ready()
@@ -313,6 +321,13 @@ class Host:
 
     async def _run(self) -> None:
         """Dials, again and again, until something says that there is no point."""
+        try:
+            await self._dial()
+        finally:
+            if self._beats is not None:
+                self._beats.stop()
+
+    async def _dial(self) -> None:
         failures = 0
         give_up_at = time.monotonic() + FIRST_CONTACT_SECONDS
         while True:
@@ -436,12 +451,10 @@ class Host:
             late = time.monotonic() - due
             if late > BLOCKED_SECONDS:
                 log.warning(
-                    "the event loop was blocked for %.1f s: when that is longer than the lease "
-                    "(%.1f s) other hosts get the tasks of this one. Call blocking functions with "
-                    "ctx.step.run(key, func, ...) or asyncio.to_thread, or make the tool a plain "
-                    "def",
+                    "the event loop was blocked for %.1f s, and nothing else of this process ran "
+                    "meanwhile. Call blocking functions with ctx.step.run(key, func, ...) or "
+                    "asyncio.to_thread, or make the tool a plain def",
                     late,
-                    self._lease_seconds,
                 )
             self._session.heartbeat()
             self._wake.set()
@@ -467,9 +480,10 @@ class Host:
     def _welcomed(self, event: Welcomed) -> None:
         self._wire.contacted = True
         self._open.set()
-        self._lease_seconds = event.lease_seconds
         if event.heartbeat_seconds > 0:
             self._heartbeat_seconds = event.heartbeat_seconds
+        if self._beats is not None:
+            self._beats.begin(self._session.token, self._heartbeat_seconds)
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         log.debug("connected to %s, resumed=%s", event.server_version, event.resumed)

@@ -15,7 +15,7 @@ LAYERS = {
     "base": "errors types types.types event _checks _fields _keys _registry v1".split(),
     "codec": "_codec".split(),
     "wire": "_wire".split(),
-    "session": "_session.machine _session.link".split(),
+    "session": "_session.machine _session.link _session.beat".split(),
     "replay": "_replay".split(),
     "runs": "_startable handle _run_models queue schedule history trace".split(),
     "execution": "_execution step context".split(),

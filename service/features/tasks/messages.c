@@ -13,6 +13,7 @@
 
 static_assert(offsetof(struct hello_request, request) == 0, "a request begins its struct");
 static_assert(offsetof(struct host_request, request) == 0, "a request begins its struct");
+static_assert(offsetof(struct beat_request, request) == 0, "a request begins its struct");
 
 static void close_link(struct host_link *link, const struct failure *failure)
 {
@@ -386,6 +387,21 @@ static void handle_message(struct partition *partition, struct request *request)
     request_answer_later(partition, request);
 }
 
+static void handle_beat(struct partition *partition, struct request *request)
+{
+    struct beat_request *beat = beat_request(request);
+    if (!hosts_beat(partition->hosts, beat->token, tasks_clock_ms(partition))) {
+        request_fail(partition, request, CODE_NOT_FOUND, REASON_SESSION_LOST,
+                     "No session has this token: the lease ran out, or the server was restarted. "
+                     "Dial again.");
+        return;
+    }
+    beat->lease_ms = hosts_lease_ms(partition->hosts);
+    request_answer(partition, request, NULL);
+}
+
+const struct operation beat_operation = {
+    .name = "beat", .request_bytes = sizeof(struct beat_request), .handle = handle_beat};
 const struct operation hello_operation = {
     .name = "hello", .request_bytes = sizeof(struct hello_request), .handle = handle_hello};
 const struct operation host_message_operation = {

@@ -48,6 +48,20 @@ extern const struct operation host_message_operation;
 extern const struct operation host_gone_operation;
 extern const struct operation host_writable_operation; /* Its stream takes more. */
 
+/* A host says beside its stream that it lives. NOT_FOUND, SESSION_LOST. */
+struct beat_request {
+    struct request request;
+    str token;
+    uint64_t lease_ms; /* The answer: from now on. */
+};
+extern const struct operation beat_operation;
+
+static inline struct beat_request *beat_request(struct request *request)
+{
+    assert(request->operation == &beat_operation);
+    return container_of(request, struct beat_request, request);
+}
+
 static inline struct hello_request *hello_request(struct request *request)
 {
     assert(request->operation == &hello_operation);

@@ -13,6 +13,7 @@
 #include "polos/v1/host.pb-c.h"
 #include "polos/v1/queues.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
+#include "polos/v1/tools.pb-c.h"
 #include "polos/v1/workflows.pb-c.h"
 #include "service/partition/partition.h"
 #include "tests/unit/api/world.h"
@@ -692,6 +693,31 @@ static void a_host_that_breaks_the_rules_is_told(void **state)
     world_fini(&world);
 }
 
+static void a_host_beats_beside_its_stream(void **state)
+{
+    (void)state;
+    static const char path[] = "/polos.v1.ToolService/Heartbeat";
+    struct world world;
+    world_init(&world, 0);
+    struct simulated_call *host = world_connect_host(&world);
+    world_rounds(&world);
+    Polos__V1__ToolServiceConnectResponse *first = simulated_call_sent(host, 0);
+    Polos__V1__ToolServiceHeartbeatRequest beat = POLOS__V1__TOOL_SERVICE_HEARTBEAT_REQUEST__INIT;
+    beat.host_token = first->welcome->host_token;
+    Polos__V1__ToolServiceHeartbeatResponse *answer = world_ask(&world, path, &beat.base, CODE_OK);
+    assert_int_equal(answer->lease->seconds, first->welcome->lease->seconds);
+    free_message(answer);
+    free_message(first);
+    beat.host_token = (char *)"no such token";
+    world_refused(&world, path, &beat.base, CODE_NOT_FOUND, "SESSION_LOST", "");
+    beat.host_token = (char *)"";
+    world_refused(&world, path, &beat.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD", "host_token");
+    simulated_call_closed(host);
+    world_rounds(&world);
+    simulated_call_release(host);
+    world_fini(&world);
+}
+
 static void a_host_that_goes_away_is_let_go(void **state)
 {
     (void)state;
@@ -734,6 +760,7 @@ int main(void)
         cmocka_unit_test(a_bad_watch_is_refused),
         cmocka_unit_test(a_host_takes_work),
         cmocka_unit_test(a_host_that_breaks_the_rules_is_told),
+        cmocka_unit_test(a_host_beats_beside_its_stream),
         cmocka_unit_test(a_host_that_goes_away_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -495,6 +495,27 @@ static void host_drains(void **state)
     fixture_fini(&fixture);
 }
 
+static void host_gives_all_back(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    start(&fixture, &link);
+    struct host_message message = host_says(HOST_MESSAGE_DRAIN, 1, 0, 0);
+    message.releases_all = true;
+    uint32_t held = (uint32_t)fixture_stats(&fixture).held;
+    assert_int_equal(hosts_receive(fixture.hosts, link.link.session, &message, fixture.now_ms),
+                     HOST_RECEIPT_DROP);
+    assert_int_equal(fixture.lost_count, held);
+    assert_true(held > 0 && fixture.lost[0].is_excused);
+    assert_int_equal(fixture_stats(&fixture).held, 0);
+    assert_false(link.is_closed);
+    /* What it says of them now does not count. */
+    assert_int_equal(receive(&fixture, &link, HOST_MESSAGE_STEP_DONE, 2, 1, 1), HOST_RECEIPT_DROP);
+    assert_string_equal(link_next(&link, SERVER_MESSAGE_REFUSED)->reason, "STALE_EPOCH");
+    fixture_fini(&fixture);
+}
+
 static void server_drains(void **state)
 {
     (void)state;
@@ -561,6 +582,7 @@ int main(void)
         cmocka_unit_test(forgets_what_was_not_durable),
         cmocka_unit_test(shows_deltas_of_held_tasks),
         cmocka_unit_test(host_drains),
+        cmocka_unit_test(host_gives_all_back),
         cmocka_unit_test(server_drains),
         cmocka_unit_test(host_that_does_not_acknowledge),
     };

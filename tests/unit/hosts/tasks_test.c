@@ -237,6 +237,36 @@ static void leases_end(void **state)
     fixture_fini(&fixture);
 }
 
+static void beats_beside_the_stream_renew(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    fixture_init(&fixture, NULL);
+    connect_host(&fixture, &link, "h", 2, "a");
+    dispatch(&fixture, "a", 1, 1);
+    str token = str_of(link.wires[0].token);
+    for (int i = 0; i < 3; i++) {
+        fixture.now_ms += LEASE_MS - 1;
+        assert_true(hosts_beat(fixture.hosts, token, fixture.now_ms));
+        hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+        assert_int_equal(fixture.lost_count, 0);
+    }
+    /* It keeps what the host has also while it is away. */
+    disconnect(&fixture, &link);
+    fixture.now_ms += 10;
+    assert_true(hosts_beat(fixture.hosts, token, fixture.now_ms));
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
+    assert_false(hosts_beat(fixture.hosts, STR("no such token"), fixture.now_ms));
+    assert_int_equal(hosts_next_deadline(fixture.hosts), fixture.now_ms + LEASE_MS);
+    fixture.now_ms += LEASE_MS;
+    hosts_tick(fixture.hosts, fixture.now_ms, fixture.now_ms);
+    assert_int_equal(fixture.lost_count, 1);
+    assert_false(hosts_beat(fixture.hosts, token, fixture.now_ms));
+    hosts_flush(fixture.hosts);
+    fixture_fini(&fixture);
+}
+
 static void a_host_whose_stream_was_closed_dials_again_soon(void **state)
 {
     (void)state;
@@ -437,6 +467,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_task_stays_held),
         cmocka_unit_test(a_parked_task_frees_its_slot_and_comes_again),
         cmocka_unit_test(leases_end),
+        cmocka_unit_test(beats_beside_the_stream_renew),
         cmocka_unit_test(a_host_whose_stream_was_closed_dials_again_soon),
         cmocka_unit_test(a_host_that_leaves_hands_its_tasks_over),
         cmocka_unit_test(clocks_that_step_back),

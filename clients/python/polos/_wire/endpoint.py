@@ -50,12 +50,20 @@ class Endpoint:
 
     def open(self) -> grpc.aio.Channel:
         """A channel on the running loop; connects when it is first used."""
-        options = list(_CHANNEL_OPTIONS)
-        if self.local:
-            options.append(("grpc.enable_http_proxy", 0))
         if self.secure:
-            return grpc.aio.secure_channel(self.target, grpc.ssl_channel_credentials(), options)
-        return grpc.aio.insecure_channel(self.target, options)
+            credentials = grpc.ssl_channel_credentials()
+            return grpc.aio.secure_channel(self.target, credentials, self._options())
+        return grpc.aio.insecure_channel(self.target, self._options())
+
+    def open_for_threads(self) -> grpc.Channel:
+        """A channel of no loop; connects when it is first used."""
+        if self.secure:
+            credentials = grpc.ssl_channel_credentials()
+            return grpc.secure_channel(self.target, credentials, self._options())
+        return grpc.insecure_channel(self.target, self._options())
+
+    def _options(self) -> list[tuple[str, Any]]:
+        return [*_CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if self.local else [])]
 
 
 def _is_loopback(host: str) -> bool:

@@ -102,6 +102,9 @@ SUSPENSION_GET = Method(
     suspend_pb2.SuspendServiceGetRequest, suspend_pb2.SuspendServiceGetResponse
 )
 RESUME = Method(suspend_pb2.SuspendServiceResumeRequest, suspend_pb2.SuspendServiceResumeResponse)
+HEARTBEAT = Method(
+    tools_pb2.ToolServiceHeartbeatRequest, tools_pb2.ToolServiceHeartbeatResponse
+)
 TOOL_CONNECT = Method(
     host_pb2.ToolServiceConnectRequest, host_pb2.ToolServiceConnectResponse, tools_pb2
 )
