@@ -1,5 +1,6 @@
-"""Goal: what waits for the engine has a bound: callers beyond it are told to come back, hosts are
-read from more slowly, and neither costs more memory or loses anything.
+"""Goal: what grows has a bound and a word for it: what waits for the engine, a run's history, what
+a fork copies, who watches. Callers beyond it are told, hosts are read from more slowly, and neither
+costs more memory or loses anything.
 Method: the real polosd with room for little; callers and a host that say much at once."""
 import json
 import sys
@@ -92,6 +93,27 @@ class Bounds(unittest.TestCase):
         fork.after_seq = 10
         forked = server.wait_ended(server.runs.Fork(fork).run.id)
         self.assertEqual(forked.result_json, '"ok"')
+
+    def test_watchers_have_a_limit_in_all(self):
+        """Each of another run; one that leaves makes room."""
+        server = self.serve("--watchers-in-all-max=2")
+        ids = [server.start_workflow("w", i) for i in range(3)]
+        first, second = server.watch(ids[0]), server.watch(ids[1])
+        self.assertEqual((next(first).fact.seq, next(second).fact.seq), (1, 1))
+        with self.assertRaises(grpc.RpcError) as refused:
+            next(server.watch(ids[2]))
+        self.assertEqual(
+            (refused.exception.code().name, polosd.details_of(refused.exception)[0]),
+            ("RESOURCE_EXHAUSTED", "TOO_MANY_WATCHERS"))
+        first.cancel()
+        for _ in range(1000):  # Until the server has heard of it.
+            try:
+                self.assertEqual(next(server.watch(ids[2])).fact.seq, 1)
+                break
+            except grpc.RpcError as error:
+                self.assertEqual(error.code().name, "RESOURCE_EXHAUSTED")
+        else:
+            self.fail("there is no room again")
 
     def test_callers_are_told_to_come_back(self):
         """However much they ask for at once, and no memory is taken for what is refused."""
