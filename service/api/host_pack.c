@@ -176,6 +176,18 @@ static void put_cancel(struct arena *arena, const struct server_message *from,
     ret->cancel_task = cancel;
 }
 
+static void put_yield(struct arena *arena, const struct server_message *from,
+                      Polos__V1__ServerMessage *ret)
+{
+    assert(from->cancelled.epoch > 0);
+    Polos__V1__YieldTask *yield = arena_alloc(arena, sizeof(*yield));
+    polos__v1__yield_task__init(yield);
+    yield->task_id = task_id(arena, from->cancelled.task);
+    yield->epoch = from->cancelled.epoch;
+    ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_YIELD_TASK;
+    ret->yield_task = yield;
+}
+
 static_assert((int)STOP_RUN_ENDED == (int)POLOS__V1__STOP_TASK__REASON__REASON_RUN_ENDED, "as is");
 static_assert((int)STOP_DEADLINE == (int)POLOS__V1__STOP_TASK__REASON__REASON_DEADLINE, "as is");
 static_assert((int)STOP_LEASE_LOST == (int)POLOS__V1__STOP_TASK__REASON__REASON_LEASE_LOST,
@@ -251,6 +263,9 @@ static void put_numbered(struct arena *arena, const struct server_message *messa
         break;
     case SERVER_MESSAGE_STOP:
         put_stop(arena, message, ret);
+        break;
+    case SERVER_MESSAGE_YIELD:
+        put_yield(arena, message, ret);
         break;
     case SERVER_MESSAGE_DRAIN:
         put_drain(arena, message, ret);

@@ -8,7 +8,7 @@ load("//bazel:defs.bzl", "c_library")
 
 USES = {
     "callers": ["reports"],
-    "children": ["definitions", "owed", "starts", "trees", "waits"],
+    "children": ["definitions", "owed", "queues", "starts", "trees", "waits"],
     "definitions": ["queues"],
     "forks": ["children", "reports", "starts"],
     "histories": [],

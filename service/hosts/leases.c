@@ -77,6 +77,16 @@ void hosts_interrupt(struct hosts *hosts, struct task_ref task, uint64_t grace_m
     }
 }
 
+void hosts_yield(struct hosts *hosts, struct task_ref task)
+{
+    const struct task_entry *entry = find_told(hosts, task);
+    if (entry != NULL) {
+        session_send(
+            hosts, entry->session,
+            &(struct server_message){.kind = SERVER_MESSAGE_YIELD, .cancelled = entry->held});
+    }
+}
+
 void hosts_send_outcome(struct hosts *hosts, struct task_ref task, str key, enum settled_kind kind,
                         const struct outcome *outcome)
 {

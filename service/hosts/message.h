@@ -198,6 +198,7 @@ enum server_message_kind {
     SERVER_MESSAGE_TASK,
     SERVER_MESSAGE_CANCEL,
     SERVER_MESSAGE_STOP,
+    SERVER_MESSAGE_YIELD,
     SERVER_MESSAGE_DRAIN,
     SERVER_MESSAGE_REFUSED,
     SERVER_MESSAGE_OUTCOME,
@@ -225,7 +226,7 @@ struct server_message {
         size_t lost_count;
     } welcome;
     const struct host_task *task; /* TASK. */
-    struct held_task cancelled; /* CANCEL, STOP. */
+    struct held_task cancelled; /* CANCEL, STOP, YIELD. */
     uint64_t grace_ms; /* CANCEL: how long its code may take to end; 0: not said. */
     enum stop_reason stop; /* STOP. */
     str cause; /* DRAIN. */

@@ -257,6 +257,7 @@ class Host:
         self.largest = 0  # Bytes of the largest message received
         self.refused = []
         self.outcomes = queue.Queue()
+        self.yields = queue.Queue()  # YieldTask
         self.on_outcome = lambda host, outcome: host.outcomes.put(outcome)
         self.out = None
         self.thread = None
@@ -372,6 +373,8 @@ class Host:
             self.work(self, message.task)
         elif kind == "cancel_task":
             self.cancelled(message.cancel_task)
+        elif kind == "yield_task":
+            self.yields.put(message.yield_task)
         elif kind == "stop_task":
             self.held.pop(message.stop_task.task_id, None)
         elif kind == "step_result":

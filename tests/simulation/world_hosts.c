@@ -495,6 +495,11 @@ static void hear_message(struct sim_host *host, const struct server_message *mes
         }
         held->is_cancelled = true;
         sim_work_later(host, held);
+    } else if (message->kind == SERVER_MESSAGE_YIELD) {
+        struct sim_task *held = find_held(host, message->cancelled.task);
+        if (held != NULL && message->cancelled.epoch == held->epoch) {
+            held->is_wanted = true;
+        }
     } else if (message->kind == SERVER_MESSAGE_OUTCOME) {
         struct sim_task *held = find_held(host, message->outcome.task);
         if (held != NULL) {

@@ -55,6 +55,7 @@ struct sim_task {
     uint32_t epoch;
     uint32_t steps; /* Said, those that came with the task included. */
     bool is_done; /* Its end was said. */
+    bool is_wanted; /* What it waits for needs its place. */
     bool is_parked; /* That the host lets go of it was said. */
     bool is_cancelled; /* It was told so. */
     unsigned cleaned; /* What it has done about it. */

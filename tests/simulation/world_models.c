@@ -80,6 +80,16 @@ static struct sim_run *find_caller(struct world *world, const struct model_reque
     return found;
 }
 
+/* Then nobody knows here which of them has asked. */
+static bool has_copies(const struct world *world, const struct sim_run *run)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < world->run_count; i++) {
+        count += str_equal(world->runs[i]->marker, run->marker);
+    }
+    return count > 1;
+}
+
 /* A call is made when its request is on disk, once for each attempt, with the facts so far. */
 static struct sim_run *judge_start(struct world *world, const struct model_request *request)
 {
@@ -103,7 +113,8 @@ static struct sim_run *judge_start(struct world *world, const struct model_reque
     world_expect(world, effect->retry_at_ms == 0, "calls-that-back-off-are-not-made");
     world_expect(world, count_turns(request) == run->ledger.replies, "a-call-knows-all-turns");
     world_expect(world, run->calls_seen[id] < request->attempt, "one-call-per-attempt");
-    world_expect(world, run->replied_life[id] != world->life, "a-reply-is-paid-for-once");
+    world_expect(world, run->replied_life[id] != world->life || has_copies(world, run),
+                 "a-reply-is-paid-for-once");
     run->calls_seen[id] = request->attempt;
     unsigned version = request->system.len == 0 ? 99 : (unsigned)(request->system.ptr[0] - '0');
     world_expect(

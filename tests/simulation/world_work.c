@@ -411,7 +411,7 @@ static void wait(struct sim_host *host, struct sim_task *task)
 {
     struct world *world = host->world;
     bool is_patient = name_of(task) % 2 == 0;
-    if (world_below(world, 100) < (is_patient ? 98 : 75)) {
+    if (world_below(world, 100) < (task->is_wanted ? 5 : is_patient ? 98 : 75)) {
         world_at(world, 500 + world_below(world, 4000), work, host, name_of(task));
         return;
     }

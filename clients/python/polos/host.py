@@ -55,6 +55,7 @@ from ._session.machine import (
     TaskParked,
     TaskRefused,
     TaskStopped,
+    TaskWanted,
     Welcomed,
 )
 from ._wire.channel import FIRST_CONTACT_SECONDS, Wire
@@ -606,6 +607,8 @@ def _tell(execution: Execution, event: Event) -> None:
         execution.order_refused(event.key, error)
     elif isinstance(event, TaskCancelling):
         execution.cancel()
+    elif isinstance(event, TaskWanted):
+        execution.give_place()
 
 
 def _failed(

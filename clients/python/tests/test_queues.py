@@ -143,6 +143,21 @@ async def test_agents_take_turns(client, monkeypatch):
         await bare.run(client, "hello", concurrency_key="k")
 
 
+async def test_a_parent_gives_its_place_to_its_child_at_once(client, monkeypatch):
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "3600")
+    single = Queue("single", total_limit=1)
+
+    @workflow(queue=single)
+    async def below(ctx, payload):
+        return payload * 2
+
+    @workflow(queue=single)
+    async def above(ctx):
+        return await ctx.step.invoke_and_wait("kid", below, 21)
+
+    assert await above.run(client) == 42
+
+
 async def test_an_agent_says_that_it_waits_for_its_turn(client):
     begun, go = asyncio.Event(), asyncio.Event()
 

@@ -12,6 +12,7 @@
 #include "service/features/children/family.h"
 #include "service/features/children/start_step.h"
 #include "service/features/definitions/definitions.h"
+#include "service/features/queues/queues.h"
 #include "service/features/starts/starts.h"
 #include "service/features/trees/trees.h"
 #include "service/features/waits/waits.h"
@@ -185,7 +186,8 @@ static const struct owed_kind *const owed_kinds[] = {
     &tell_parent_owed, &cancel_below_owed, &adopt_owed, &cancel_orphans_owed, NULL,
 };
 static const struct feature *const uses[] = {
-    &definitions_feature, &owed_feature, &starts_feature, &trees_feature, &waits_feature, NULL,
+    &definitions_feature, &owed_feature, &queues_feature, &starts_feature, &trees_feature,
+    &waits_feature,       NULL,
 };
 
 const struct feature children_feature = {

@@ -2,8 +2,11 @@
 
 #include "service/base/json_writer.h"
 #include "service/features/children/family.h"
+#include "service/features/queues/queues.h"
 #include "service/features/starts/starts.h"
 #include "service/features/trees/trees.h"
+#include "service/hosts/leases.h"
+#include "service/partition/act.h"
 #include "service/partition/state.h"
 
 static_assert((int)RUN_KIND_AGENT == 1 && (int)RUN_KIND_WORKFLOW == 2 && (int)RUN_KIND_TOOL == 3,
@@ -106,6 +109,28 @@ static void name_children(struct step_request *step, const uuid *ids)
     }
 }
 
+static void perform_yield(struct partition *partition, const struct act *act)
+{
+    hosts_yield(partition->hosts, (struct task_ref){act->run_id, act->effect});
+}
+
+static const struct act_kind yield_act = {.name = "yield", .perform = perform_yield};
+
+/* The place that the run holds in its queue is one that a child of the same queue waits for. */
+static void give_place(struct step_request *step)
+{
+    const struct host_step_request *wanted = &step->message->step_request;
+    const struct run_spec *specs = step->own;
+    str queue = queues_name(step->partition, step->run);
+    bool is_shared = false;
+    for (size_t i = 0; i < wanted->child_count && queue.len > 0; i++) {
+        is_shared |= str_equal(specs[i].options.queue, queue);
+    }
+    if (wanted->waits && is_shared) {
+        act_add(step->partition, &yield_act, step->run)->effect = step->message->task.effect;
+    }
+}
+
 static void carry_out(struct step_request *step)
 {
     size_t count = step->message->step_request.child_count;
@@ -113,6 +138,7 @@ static void carry_out(struct step_request *step)
         uuid *ids = arena_alloc(step->arena, count * sizeof(ids[0]));
         start_children(step, step->run->state.effect_next, ids);
         name_children(step, ids);
+        give_place(step);
     }
 }
 

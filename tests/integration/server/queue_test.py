@@ -64,6 +64,24 @@ class Queues(polosd.Hosted):
     def granted_ms(self, run_id):
         return [e.time_ms for e in self.server.history(run_id) if e.type == "LEASE_GRANTED"]
 
+    def test_a_parent_is_asked_for_the_place_its_child_needs(self):
+        host = self.host("w", queues=[definition("one", limit=1), definition("other")])
+        run_id = self.start(name="one")
+        task = self.task()
+        host.order(task, "elsewhere", start_runs=steps_pb2.StartRuns(
+            runs=[child("w", queue="other")], wait=True))
+        host.done(self.task(), 1)  # It needs no place of that queue.
+        host.order(task, "alone", start_runs=steps_pb2.StartRuns(
+            runs=[child("w", queue="one")], wait=False))  # Nobody waits for it.
+        host.order(task, "kid", start_runs=steps_pb2.StartRuns(
+            runs=[child("w", queue="one", priority=1)], wait=True))
+        asked = host.yields.get(timeout=20)
+        self.assertEqual((asked.task_id, asked.epoch), (task.task_id, task.epoch))
+        self.assertTrue(host.yields.empty())
+        host.park(task, seen=2)
+        kid = self.task()
+        self.assertEqual(self.server.get(kid.run_id).parent_run_id, run_id)
+
     def test_keys_share_a_queue(self):
         host = self.host("w", queues=[definition("mail", limit=3, per_key=2)])
         runs = {self.start(name="mail", key=key): key for key in "aaaabbbb"}

@@ -30,6 +30,7 @@ struct payload *wire_pack(const struct server_message *message)
         wire.task = (struct held_task){message->task->task, message->task->epoch};
         break;
     case SERVER_MESSAGE_CANCEL:
+    case SERVER_MESSAGE_YIELD:
         wire.task = message->cancelled;
         break;
     case SERVER_MESSAGE_STOP:

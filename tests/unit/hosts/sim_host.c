@@ -274,6 +274,7 @@ static void take_wire(struct sim *sim, struct sim_host *host, const struct sim_w
             sim_fail(sim, "an honest host was refused for a gap in its steps");
         }
         break;
+    case SERVER_MESSAGE_YIELD: /* Nobody waits for a place here. */
     case SERVER_MESSAGE_DRAIN:
     case SERVER_MESSAGE_ACK:
     case SERVER_MESSAGE_WELCOME:

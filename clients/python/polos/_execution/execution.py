@@ -187,6 +187,10 @@ class Execution:
         """Its host is leaving: code that only waits is let go of at once."""
         self._parking.hurry()
 
+    def give_place(self) -> None:
+        """What it waits for needs its place: code that only waits is kept no longer."""
+        self._parking.lose_patience()
+
     @property
     def only_waits(self) -> bool:
         """Whether the code may be let go of."""

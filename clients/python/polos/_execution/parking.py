@@ -63,6 +63,11 @@ class Parking:
         self._threshold, self._hurries = QUIET_SECONDS, True
         self.touch()
 
+    def lose_patience(self) -> None:
+        """Code that only waits is let go of soon, if it has no timer of its own."""
+        self._threshold = QUIET_SECONDS
+        self.touch()
+
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()

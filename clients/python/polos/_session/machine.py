@@ -119,6 +119,13 @@ class TaskCancelling:
 
 
 @dataclass(frozen=True)
+class TaskWanted:
+    """What the task waits for needs its place: let go of it as soon as its code only waits."""
+
+    task_id: str
+
+
+@dataclass(frozen=True)
 class TaskParked:
     """A Park is dealt with; the task is no longer held."""
 
@@ -143,6 +150,7 @@ Event = (
     | OrderSettled
     | OrderRefused
     | TaskCancelling
+    | TaskWanted
     | TaskParked
     | ServerDraining
 )
@@ -524,6 +532,8 @@ class Session:
             return self._receive_cancel(message.cancel_task)
         if kind == "stop_task":
             return self._receive_stop(message.stop_task)
+        if kind == "yield_task":
+            return self._receive_yield(message.yield_task)
         if kind == "drain":
             return [ServerDraining(message.drain.cause)]
         return []
@@ -613,6 +623,12 @@ class Session:
         if held is None or cancel.epoch < held.epoch:
             return []
         return [TaskCancelling(cancel.task_id)]
+
+    def _receive_yield(self, asked: host_pb2.YieldTask) -> list[Event]:
+        held = self._at_work(asked.task_id)
+        if held is None or asked.epoch < held.epoch:
+            return []
+        return [TaskWanted(asked.task_id)]
 
     def _receive_stop(self, stop: host_pb2.StopTask) -> list[Event]:
         held = self._held.get(stop.task_id)
