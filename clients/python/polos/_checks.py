@@ -12,6 +12,7 @@ from .errors import InvalidArgumentError, UnsupportedFeatureError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SHOWN_CHARACTERS = 60  # of what is refused
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 
@@ -95,12 +96,13 @@ def checked_text(given: Any, field: str) -> str:
     """A name of the caller's as text; None: empty. Raises InvalidArgumentError for one that holds
     U+0000 or is not valid Unicode."""
     text = "" if given is None else str(given)
+    shown = repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "...")
     if "\0" in text:
-        raise InvalidArgumentError(f"{field} {text!r} holds U+0000", field=field)
+        raise InvalidArgumentError(f"{field} {shown} holds U+0000", field=field)
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidArgumentError(f"{field} {text!r} is not valid Unicode", field=field) from None
+        raise InvalidArgumentError(f"{field} {shown} is not valid Unicode", field=field) from None
     return text
 
 

@@ -443,6 +443,11 @@ async def test_names_that_are_no_text_are_refused_by_name(text):
     for name in ("session_id", "user_id", "conversation_id", "concurrency_key", "idempotency_key"):
         with pytest.raises(InvalidArgumentError, match=f"^{name} .* (holds U|is not valid U)"):
             await agent.run(client, "x", **{name: text})
+    for given in (text, "x" * 99 + text, [{"role": "user", "content": text}],
+                  [{"role": "user", "content": [{"type": "text", "text": text}]}]):
+        with pytest.raises(InvalidArgumentError, match="^input.* (holds U|is not valid U)") as told:
+            await agent.run(client, given)
+        assert len(str(told.value)) < 200
     with pytest.raises(InvalidArgumentError, match="^topic "):
         await events.publish(client, text, EventData(data=1))
     with pytest.raises(InvalidArgumentError, match="^event_type "):

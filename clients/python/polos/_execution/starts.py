@@ -182,8 +182,7 @@ def agent_input(input: Any) -> AgentInput:
             f"not {type(input).__name__}",
             field="input",
         )
-    dumps_argument(input, "input", "input")
-    return {"input": input}
+    return {"input": checked_text(input, "input")}
 
 
 def _message(at: int, given: dict[str, Any]) -> messages_pb2.Message:
@@ -200,8 +199,8 @@ def _message(at: int, given: dict[str, Any]) -> messages_pb2.Message:
             '{"type": "text", "text": ...}: other parts are not supported',
             field="input",
         )
-    dumps_argument(texts, f"input[{at}]", "input")
-    parts = [messages_pb2.Part(text=t if isinstance(t, str) else t["text"]) for t in texts]
+    texts = [checked_text(t if isinstance(t, str) else t["text"], f"input[{at}]") for t in texts]
+    parts = [messages_pb2.Part(text=text) for text in texts]
     return messages_pb2.Message(role=_ROLES[role], parts=parts)
 
 
