@@ -58,6 +58,14 @@ async def runs(client: PolosClient, arguments: Arguments) -> int:
     return _print_table(("RUN", "STATUS", "STARTED (UTC)", "KIND", "NAME"), rows)
 
 
+async def agents(client: PolosClient, arguments: Arguments) -> int:
+    found = await client.list_agents(arguments.limit)
+    if arguments.json:
+        return _print_json(found)
+    rows = [(a["id"], a["provider"], a["model"], ", ".join(a["tools"])) for a in found]
+    return _print_table(("AGENT", "PROVIDER", "MODEL", "TOOLS"), rows)
+
+
 async def show(client: PolosClient, arguments: Arguments) -> int:
     run = without_secrets(await client.get_execution(await _run_id(client, arguments.run)))
     if arguments.json:

@@ -20,7 +20,7 @@ from .errors import (
     WorkflowTimeoutError,
 )
 from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
-from .v1 import common_pb2, suspend_pb2
+from .v1 import agents_pb2, common_pb2, suspend_pb2
 
 K = TypeVar("K")
 
@@ -39,6 +39,21 @@ KIND_WORDS = {
     common_pb2.RUN_KIND_WORKFLOW: "workflow",
     common_pb2.RUN_KIND_TOOL: "tool",
 }
+
+
+def agent_dict(found: agents_pb2.Agent) -> dict[str, Any]:
+    """An agent as the server has it, as a plain dict."""
+    told = found.definition
+    return {
+        "id": told.id,
+        "provider": told.provider,
+        "model": told.model,
+        "description": told.description,
+        "system_prompt": told.system_prompt,
+        "tools": [tool.name for tool in told.tools],
+        "queue_name": told.queue or None,
+        "definition_hash": found.definition_hash,
+    }
 
 
 def kind_of(word: str) -> common_pb2.RunKind:

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how many of each value are shown (%(default)s)",
     )
     _add_runs(parser.add(commands.runs, "the newest runs", limited))
+    parser.add(commands.agents, "the agents that the server knows", limited)
     parser.add(commands.show, "a run as it stands", of_run)
     parser.add(commands.history, "what happened in a run, a line each", of_run, wide)
     parser.add(

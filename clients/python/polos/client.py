@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ from ._execution.children import batch_input
 from ._execution.starts import AgentRunConfig, StartOptions, agent_input, options_json
 from ._replay.ready import current_task
 from ._run_models import (
+    agent_dict,
     agent_result,
     ended,
     iso,
@@ -41,6 +42,7 @@ from ._startable import Startable, StartableAgent
 from ._wire import forks
 from ._wire.endpoint import Endpoint
 from ._wire.methods import (
+    AGENT_LIST,
     AGENT_START,
     QUEUE_PUT,
     RESUME,
@@ -254,6 +256,12 @@ class PolosClient:
             async for told in all:
                 if told.WhichOneof("event") == "fact":
                     yield _history_event(told.fact)
+
+    async def list_agents(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The agents that the server knows, by their ids, with their model and their tools."""
+        request = agents_pb2.AgentServiceListRequest()
+        wire = self._connection().wire
+        return [agent_dict(a) for a in await wire.rows(AGENT_LIST, request, _agents_of, limit)]
 
     async def list_executions(
         self,
@@ -599,6 +607,10 @@ def refuse_inside_task(what: str) -> None:
             "whenever the code runs again. Use ctx.step.invoke_and_wait or "
             "ctx.step.agent_invoke_and_wait"
         )
+
+
+def _agents_of(page: agents_pb2.AgentServiceListResponse) -> Iterable[agents_pb2.Agent]:
+    return page.agents
 
 
 def _agent_request(

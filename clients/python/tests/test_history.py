@@ -435,6 +435,7 @@ async def test_runs_are_started_from_a_shell(server, client):
         return "12:00"
 
     Agent(id="talker", provider="scripted", model="scripted")
+    Agent(id="asker", provider="scripted", model="scripted", tools=[clock])
     await client._connection().serve()
 
     async def run(*words: str, code: int = 0) -> tuple[str, str]:
@@ -448,6 +449,11 @@ async def test_runs_are_started_from_a_shell(server, client):
     out, err = await run("flow", '"fail"', "--timeout", "0.5", code=1)
     assert out == "" and "polos: run" in err or "as told" in err
     assert (await run("clock", "--tool"))[0] == '"12:00"'
+    header, line, _ = (await shell(server, "agents")).splitlines()
+    assert header.split() == ["AGENT", "PROVIDER", "MODEL", "TOOLS"]
+    assert line.split() == ["asker", "scripted", "scripted", "clock"]
+    told, _ = json.loads(await shell(server, "agents", "--json"))
+    assert told == (await client.list_agents())[0] and told["tools"] == ["clock"]
     out, err = await run("talker", "hello there", "--agent")
     assert "hello there" in out
     out, err = await run("talker", "hello there", "--agent", "--json")

@@ -52,6 +52,7 @@ def _path(file: Any, request: Any, response: Any) -> str:
 
 REGISTER = Method(agents_pb2.AgentServiceRegisterRequest, agents_pb2.AgentServiceRegisterResponse)
 AGENT_START = Method(agents_pb2.AgentServiceStartRequest, agents_pb2.AgentServiceStartResponse)
+AGENT_LIST = Method(agents_pb2.AgentServiceListRequest, agents_pb2.AgentServiceListResponse)
 WORKFLOW_START = Method(
     workflows_pb2.WorkflowServiceStartRequest, workflows_pb2.WorkflowServiceStartResponse
 )
