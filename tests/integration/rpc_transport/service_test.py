@@ -49,8 +49,8 @@ class ReflectionTest(ServerTest):
             "polos.v1.RunService.Watch",  # method
             "polos.v1.Delta",  # message
             "polos.v1.Delta.text",  # field
-            "polos.v1.Delta.Kind",  # nested enum
-            "polos.v1.Delta.KIND_TEXT",  # its value, named beside it
+            "polos.v1.DeltaKind",  # enum
+            "polos.v1.DELTA_KIND_TEXT",  # its value, named beside it
             "polos.v1.RunServiceWatchResponse.event",  # oneof
         ):
             for version in VERSIONS:
@@ -58,6 +58,15 @@ class ReflectionTest(ServerTest):
                 names = file_names(answer)
                 self.assertEqual(names[0], "polos/v1/runs.proto", symbol)
                 self.assertIn("polos/v1/common.proto", names)  # What it imports comes along.
+
+    def test_files_by_symbol_within_a_message(self):
+        for symbol in (
+            "polos.v1.Waiting.Kind",  # nested enum
+            "polos.v1.Waiting.KIND_SLEEP",  # its value, named beside it
+        ):
+            for version in VERSIONS:
+                answer = reflect(self.channel, text_field(4, symbol), version)
+                self.assertEqual(file_names(answer)[0], "polos/v1/common.proto", symbol)
 
     def test_file_by_name(self):
         answer = reflect(self.channel, text_field(3, "google/rpc/status.proto"))
