@@ -11,6 +11,7 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 #include "service/base/utf8.h"
+#include "service/rpc/nul.h"
 
 enum {
     /* Trailers beyond 8 KiB are refused by many clients, and the sentence is in there thrice. */
@@ -158,6 +159,8 @@ size_t wire_unpacked_bytes_max(size_t message_bytes_max)
 struct bounded {
     struct arena *arena;
     bool exhausted;
+    bool has_nul; /* A text would be cut. */
+    str nul_field;
 };
 
 static void *bounded_alloc(void *context, size_t bytes)
@@ -237,7 +240,12 @@ static ProtobufCMessage *unpack_slice(const ProtobufCMessageDescriptor *descript
 {
     ProtobufCAllocator allocator = {bounded_alloc, bounded_free, bounded};
     const uint8_t *bytes = GRPC_SLICE_START_PTR(slice);
-    return protobuf_c_message_unpack(descriptor, &allocator, GRPC_SLICE_LENGTH(slice), bytes);
+    size_t len = GRPC_SLICE_LENGTH(slice);
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &allocator, len, bytes);
+    bool may_hold = message != NULL && len > 0 && memchr(bytes, '\0', len) != NULL;
+    bounded->has_nul =
+        may_hold && nul_find(descriptor, str_make(bytes, len), bounded->arena, &bounded->nul_field);
+    return message;
 }
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor,
@@ -273,6 +281,11 @@ status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffe
     if (message == NULL) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "request is not a valid %s message",
                           descriptor->name);
+    }
+    if (bounded.has_nul) {
+        *ret_field = bounded.nul_field;
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, STR_FMT " must not hold U+0000",
+                          STR_ARG(bounded.nul_field));
     }
     if (!text_is_valid(message, arena, &field)) {
         *ret_field = field;

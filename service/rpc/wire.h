@@ -36,8 +36,8 @@ grpc_byte_buffer *wire_wrap(struct payload *payload);
 size_t wire_unpacked_bytes_max(size_t message_bytes_max);
 
 /*
- * Unpacks into the arena. INVALID_ARGUMENT: not such a message, or text that is not UTF-8
- * (then `ret_field` names it); RESOURCE_EXHAUSTED: too large once unpacked.
+ * Unpacks into the arena. INVALID_ARGUMENT: not such a message, or text that is not UTF-8 or
+ * holds U+0000 (then `ret_field` names it); RESOURCE_EXHAUSTED: too large once unpacked.
  */
 status wire_unpack(const ProtobufCMessageDescriptor *descriptor, grpc_byte_buffer *bytes,
                    struct arena *arena, const ProtobufCMessage **ret, str *ret_field);

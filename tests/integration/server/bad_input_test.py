@@ -10,7 +10,7 @@ import grpc
 
 from tests.lib import polosd
 from tests.lib.polosd import (Server, agents_pb2, common_pb2, host_pb2, messages_pb2, options_of,
-                              runs_pb2, steps_pb2, workflows_pb2)
+                              runs_pb2, steps_pb2, topics_pb2, workflows_pb2)
 
 TOOL = agents_pb2.ToolDefinition(
     name="add", parameters_json='{"type":"object","properties":{"a":{"type":"number"}}}')
@@ -105,6 +105,28 @@ class BadInput(unittest.TestCase):
             with self.subTest(field=field):
                 self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", field, start,
                              message)
+
+    def test_nothing_is_cut_at_a_nul(self):
+        """In a call, in a stream, at any depth; surrogates are no text either."""
+        event = topics_pb2.NewEvent(data_json='"QQ"')
+        messages = (
+            ("AgentService/Start", agents_pb2.AgentServiceStartRequest(
+                agent_id="nobody", input="helloQQworld"), "input"),
+            ("AgentService/Start", agents_pb2.AgentServiceStartRequest(
+                agent_id="nobody", input="a", options=options_of("keyQQ1")),
+             "options.idempotency_key"),
+            ("TopicService/Publish", topics_pb2.TopicServicePublishRequest(
+                topic="t", events=[topics_pb2.NewEvent(), event]), "events[1].data_json"),
+            ("TopicService/Subscribe", topics_pb2.TopicServiceSubscribeRequest(topic="QQ"),
+             "topic"))
+        for path, message, field in messages:
+            for junk, name in ((b"\x00\x00", field), (b"\xff\xff", field.replace("[1]", ""))):
+                with self.subTest(path=path, field=field, junk=junk):
+                    call = self.server.channel.unary_unary("/polos.v1." + path)
+                    with self.assertRaises(grpc.RpcError) as caught:
+                        call(message.SerializeToString().replace(b"QQ", junk))
+                    self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+                    self.assertEqual(polosd.details_of(caught.exception)[1], name)
 
     def test_what_only_a_newer_server_knows(self):
         """A call that changes something refuses it; a read passes over it."""

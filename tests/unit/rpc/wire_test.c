@@ -21,6 +21,7 @@
 #include "polos/v1/agents.pb-c.h"
 #include "polos/v1/host.pb-c.h"
 #include "polos/v1/runs.pb-c.h"
+#include "polos/v1/topics.pb-c.h"
 #include "service/base/utf8.h"
 #include "service/rpc/wire.h"
 
@@ -193,6 +194,38 @@ static void test_wrong_text_is_named_by_its_path(void **state)
     arena_fini(&arena);
 }
 
+static void test_text_with_a_nul_is_named_by_its_path(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *field; /* NULL: there is none in a text. */
+    } rows[] = {
+        /* topic: "a", events: [{data_json: "1"}, {data_json: "1\0x"}] */
+        {"\x0a\x01\x61\x12\x03\x12\x01\x31\x12\x05\x12\x03\x31\x00\x78", 15, "events[1].data_json"},
+        {"\x0a\x03\x61\x00\x62", 5, "topic"},
+        {"\x0a\x01\x00", 3, "topic"},
+        /* An empty event, whose length is a zero; a field that nobody knows. */
+        {"\x0a\x01\x61\x12\x00\x2a\x01\x00\x30\x00", 10, NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct arena arena;
+        const ProtobufCMessage *message = NULL;
+        str field = STR_EMPTY;
+        arena_init(&arena, wire_unpacked_bytes_max(4096));
+        for (size_t pieces = 1; pieces <= 3; pieces++) {
+            status unpacked = unpack(&polos__v1__topic_service_publish_request__descriptor,
+                                     rows[i].bytes, rows[i].len, pieces, &arena, &message, &field);
+            assert_int_equal(unpacked.code,
+                             rows[i].field == NULL ? CODE_OK : CODE_INVALID_ARGUMENT);
+            assert_true(rows[i].field == NULL || str_is(field, rows[i].field));
+            arena_reset(&arena);
+        }
+        arena_fini(&arena);
+    }
+}
+
 /* Of a start: fields and words that only a newer server would know, at any depth. */
 static void test_what_is_not_known_is_named(void **state)
 {
@@ -313,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_payloads_are_shared_when_large),
         cmocka_unit_test(test_requests_arrive_in_any_number_of_pieces),
         cmocka_unit_test(test_wrong_text_is_named_by_its_path),
+        cmocka_unit_test(test_text_with_a_nul_is_named_by_its_path),
         cmocka_unit_test(test_what_is_not_known_is_named),
         cmocka_unit_test(test_a_request_that_unfolds_is_refused),
         cmocka_unit_test(test_mutated_requests_are_taken_or_refused),
