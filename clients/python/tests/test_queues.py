@@ -50,16 +50,16 @@ async def test_queues_are_offered(fake, fake_client):
     queue("alone", rate_limit=10, rate_period=60, total_limit=3)
     await fake_client._connection().serve()
     hello = fake.hellos[-1]
-    own = {each.id: each.queue for each in hello.workflows}
+    own = {each.id: each.queue for each in hello.offers.workflows}
     assert own == {"object_": "mail", "name": "elsewhere", "table": "table", "none": ""}
     found = {
         q.name: (q.concurrency_limit, q.per_key_limit, q.rate_limit, q.rate_period.ToMilliseconds())
-        for q in hello.queues
+        for q in hello.offers.queues
     }
     assert found == {"mail": (0, 5, 0, 0), "table": (0, 2, 0, 0), "alone": (3, 0, 10, 60000)}
     Queue("later", 1)
     await fake_client._connection().serve()
-    assert "later" in {q.name for q in fake.hellos[-1].queues}
+    assert "later" in {q.name for q in fake.hellos[-1].offers.queues}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def test_schedules_are_offered(fake, fake_client):
         return None
 
     await fake_client._connection().serve()
-    offered = {each.id: each for each in fake.hellos[-1].workflows}
+    offered = {each.id: each for each in fake.hellos[-1].offers.workflows}
     found = offered["text"].schedule
     assert (found.cron, found.timezone, found.key) == ("0 3 * * *", "UTC", "global")
     found = offered["table"].schedule
