@@ -304,6 +304,26 @@ status config_read(const char *const *arguments, size_t count,
     return STATUS_OK;
 }
 
+bool config_next_stray(const char *const **environment, str *ret)
+{
+    for (; **environment != NULL; (*environment)++) {
+        const char *equals = strchr(**environment, '=');
+        str name = str_make(**environment, equals == NULL ? 0 : (size_t)(equals - **environment));
+        bool is_stray = str_starts_with(name, STR("POLOSD_")) && !str_is(name, "POLOSD_KEY_HOSTS");
+        for (size_t i = 0; i < COUNT_OF(rows) && is_stray; i++) {
+            char variable[VARIABLE_BYTES];
+            variable_of(&rows[i], variable);
+            is_stray = !str_is(name, variable);
+        }
+        if (is_stray) {
+            *ret = name;
+            (*environment)++;
+            return true;
+        }
+    }
+    return false;
+}
+
 void config_help(struct buf *ret)
 {
     buf_put(ret, STR("polosd: a durable runtime for AI agents, behind gRPC.\n\n"

@@ -66,6 +66,10 @@ status config_read(const char *const *arguments, size_t count,
                    const char *(*lookup)(const char *name), struct arena *arena, struct config *ret,
                    enum config_action *ret_action);
 
+/* The next variable that looks like a setting and is none; moves on behind it. *environment: as
+ * `environ`, NULL at its end. False: there is none more. */
+bool config_next_stray(const char *const **environment, str *ret);
+
 /* Appends what --help prints. */
 void config_help(struct buf *ret);
 /* The page docs/configuration.md. */

@@ -98,7 +98,7 @@ static status serve(const struct config *config, struct partition *partition, st
     struct rpc_server *server = NULL;
     status started = rpc_server_start(&options, arena, &server);
     if (!status_is_ok(started)) {
-        return arena_fail(arena, started.code, "cannot listen: %s", started.why);
+        return started;
     }
     say_ready(config, server);
     int signal_number = 0;
@@ -196,6 +196,20 @@ static status run(const struct config *config, struct arena *arena, const sigset
     return served;
 }
 
+extern char **environ;
+
+/* A misspelt setting would be passed over without a word. */
+static void name_strays(void)
+{
+    const char *const *at = (const char *const *)environ;
+    str name;
+    while (config_next_stray(&at, &name)) {
+        log_line(LOG_WARN, "variable_unknown",
+                 "name=" STR_FMT " why=\"it is no setting: polosd --help lists them all\"",
+                 STR_ARG(name));
+    }
+}
+
 static int print(void (*page)(struct buf *ret))
 {
     struct buf text = {0};
@@ -220,6 +234,7 @@ static int act(enum config_action action, const struct config *config, struct ar
         break;
     }
     log_level_set(config->log_level);
+    name_strays();
     sigset_t signals = signals_block();
     status ran = run(config, arena, &signals);
     if (!status_is_ok(ran)) {

@@ -12,6 +12,7 @@
 
 #include "polos/journal/v1/records.pb.h"
 #include "service/base/sys.h"
+#include "storage/folder.h"
 #include "storage/gate.h"
 #include "storage/kept.h"
 #include "storage/keys.h"
@@ -257,8 +258,10 @@ static status open_database(struct rocksdb_store *self, struct arena *arena)
     /* Recovery writes what it replayed, and the packaged library aborts on a full disk. */
     if (space_free_bytes(self->path) < self->space.free_bytes_hard / 4) {
         return arena_fail(arena, CODE_RESOURCE_EXHAUSTED,
-                          "less than %llu MiB are free on the volume of %s: free some space",
-                          (unsigned long long)(self->space.free_bytes_hard / 4 >> 20), self->path);
+                          "%llu MiB are free on the volume of %s, and %llu MiB are needed to open "
+                          "the store: free some space, or lower --free-bytes-hard",
+                          (unsigned long long)(space_free_bytes(self->path) >> 20), self->path,
+                          (unsigned long long)(self->space.free_bytes_hard / 4 >> 20));
     }
     kept_save(self->path);
     /* With a watermark there was a store: making a new one would bury what is left of it. */
@@ -278,55 +281,6 @@ static status open_database(struct rocksdb_store *self, struct arena *arena)
         kept_drop(self->path);
     }
     return opened;
-}
-
-/* A new folder is lost with the power unless its parent is synced too. */
-static void sync_parent(const char *path)
-{
-    char parent[4096];
-    const char *slash = strrchr(path, '/');
-    int len = slash == NULL ? 1 : (int)(slash - path) + 1;
-    snprintf(parent, sizeof(parent), "%.*s", len, slash == NULL ? "." : path);
-    int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir >= 0) {
-        (void)fsync(dir);
-        close(dir);
-    }
-}
-
-/* Makes the folder and those above it; whether that worked shows when it is used. */
-static void make_folders(char *path)
-{
-    size_t len = strlen(path);
-    for (size_t i = 1; i <= len; i++) {
-        if (path[i] != '/' && path[i] != '\0') {
-            continue;
-        }
-        char end = path[i];
-        path[i] = '\0';
-        if (mkdir(path, 0755) == 0) {
-            sync_parent(path);
-        }
-        path[i] = end;
-    }
-}
-
-static status make_folder(const char *path, struct arena *arena)
-{
-    struct stat info;
-    make_folders(arena_cstr(arena, str_of(path)));
-    if (stat(path, &info) != 0) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT, "cannot make the folder %s: %s", path,
-                          strerror(errno));
-    }
-    if (!S_ISDIR(info.st_mode)) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s is not a folder", path);
-    }
-    if (access(path, R_OK | W_OK | X_OK) != 0) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT, "the folder %s may not be written: %s",
-                          path, strerror(errno));
-    }
-    return STATUS_OK;
 }
 
 /* ---- Committing ---- */
@@ -765,7 +719,8 @@ status rocksdb_store_open(const struct rocksdb_store_options *options, struct ar
     if (options->path == NULL || options->path[0] == '\0') {
         return status_make(CODE_INVALID_ARGUMENT, "path: name a folder for the store");
     }
-    TRY(make_folder(options->path, arena));
+    TRY(folder_prepare(options->path, arena));
+    folder_warn_of_volume(options->path, options->free_bytes_soft);
     struct rocksdb_store *self = new_store(options);
     status opened = rocksdb_tuning_init(&self->tuning, options)
                         ? open_database(self, arena)

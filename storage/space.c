@@ -22,6 +22,15 @@ uint64_t space_free_bytes(const char *folder)
     return (uint64_t)volume.f_bavail * volume.f_frsize;
 }
 
+uint64_t space_volume_bytes(const char *folder)
+{
+    struct statvfs volume;
+    if (statvfs(folder, &volume) != 0) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)volume.f_blocks * volume.f_frsize;
+}
+
 uint64_t space_used_bytes(const char *folder)
 {
     uint64_t bytes = 0;

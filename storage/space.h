@@ -19,6 +19,7 @@ struct space {
 
 /* UINT64_MAX when the volume does not say. */
 uint64_t space_free_bytes(const char *folder);
+uint64_t space_volume_bytes(const char *folder); /* The same, of all of it. */
 /* Of all files in the folder. */
 uint64_t space_used_bytes(const char *folder);
 /* False while the volume is below the hard floor. Asks at most every few commits; after a

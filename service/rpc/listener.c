@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -56,8 +57,18 @@ static int try_bind(const struct addrinfo *info)
     return why;
 }
 
-/* The core says no more than "failed". */
-static status explain(const char *address, const char *host, const char *port, struct arena *arena)
+static bool is_loopback(const struct addrinfo *info)
+{
+    if (info->ai_family == AF_INET) {
+        const struct sockaddr_in *at = (const void *)info->ai_addr;
+        return ntohl(at->sin_addr.s_addr) >> 24 == 127;
+    }
+    const struct sockaddr_in6 *at = (const void *)info->ai_addr;
+    return info->ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&at->sin6_addr);
+}
+
+/* Before the core tries: it says no more than "failed", and that on a whole page. */
+static status look_at(const char *address, const char *host, const char *port, struct arena *arena)
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -67,9 +78,25 @@ static status explain(const char *address, const char *host, const char *port, s
                           gai_strerror(failed));
     }
     int why = try_bind(found);
+    bool is_open = !is_loopback(found);
     freeaddrinfo(found);
-    return arena_fail(arena, CODE_FAILED_PRECONDITION, "cannot listen on %s: %s", address,
-                      why == 0 ? "refused" : strerror(why));
+    if (why == EADDRINUSE) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION,
+                          "cannot listen on %s: another process does, perhaps another polosd; end "
+                          "it, or choose a free port with --listen",
+                          address);
+    }
+    if (why != 0) {
+        return arena_fail(arena, CODE_FAILED_PRECONDITION, "cannot listen on %s: %s", address,
+                          strerror(why));
+    }
+    if (is_open) {
+        log_line(LOG_WARN, "listens_openly",
+                 "address=%s why=\"there are no keys yet: whoever reaches this address may start, "
+                 "read and cancel runs; let a firewall or a proxy decide who does\"",
+                 address);
+    }
+    return STATUS_OK;
 }
 
 static bool is_port(const char *text)
@@ -97,11 +124,12 @@ status listener_open(grpc_server *server, const char *address, struct arena *are
                           address);
     }
     raise_descriptor_limit();
+    TRY(look_at(address, host, text, arena));
     grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
     int port = grpc_server_add_http2_port(server, address, plain);
     grpc_server_credentials_release(plain);
     if (port == 0) {
-        return explain(address, host, text, arena);
+        return arena_fail(arena, CODE_FAILED_PRECONDITION, "cannot listen on %s", address);
     }
     assert(port > 0 && port <= UINT16_MAX);
     *ret_port = (uint16_t)port;

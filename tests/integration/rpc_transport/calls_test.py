@@ -294,7 +294,8 @@ class AddressTest(unittest.TestCase):
         self.assertEqual(
             second.first_line,
             f"FAILED_PRECONDITION: cannot listen on 127.0.0.1:{first.port}: "
-            "Address already in use",
+            "another process does, perhaps another polosd; end it, or choose a free port with "
+            "--listen",
         )
         self.assertEqual(second.process.wait(timeout=20), 1)
         second.process.communicate()
