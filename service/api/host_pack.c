@@ -55,15 +55,6 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
     ret->welcome = welcome;
 }
 
-static_assert((int)SETTLED_CODE == (int)POLOS__V1__STEP_KIND__STEP_KIND_CODE, "as they are");
-static_assert((int)SETTLED_SLEEP == (int)POLOS__V1__STEP_KIND__STEP_KIND_SLEEP, "as they are");
-static_assert((int)SETTLED_SUSPENSION == (int)POLOS__V1__STEP_KIND__STEP_KIND_SUSPENSION,
-              "as they are");
-static_assert((int)SETTLED_EVENT == (int)POLOS__V1__STEP_KIND__STEP_KIND_EVENT, "as they are");
-static_assert((int)SETTLED_CHILDREN == (int)POLOS__V1__STEP_KIND__STEP_KIND_CHILDREN,
-              "as they are");
-static_assert((int)SETTLED_AT_ONCE == (int)POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE, "as they are");
-
 static Polos__V1__SettledStep *settled(struct arena *arena, str key, enum settled_kind kind,
                                        const struct outcome *from)
 {

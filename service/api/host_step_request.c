@@ -13,6 +13,14 @@ enum {
 /* The path of one of the runs to be started. */
 #define CHILD "step_request.start_runs.runs[%zu]."
 
+static_assert((int)SETTLED_CODE == (int)POLOS__V1__STEP_KIND__STEP_KIND_CODE, "as they are");
+static_assert((int)SETTLED_SLEEP == (int)POLOS__V1__STEP_KIND__STEP_KIND_SLEEP, "as they are");
+static_assert((int)SETTLED_SUSPENSION == (int)POLOS__V1__STEP_KIND__STEP_KIND_SUSPENSION,
+              "as they are");
+static_assert((int)SETTLED_EVENT == (int)POLOS__V1__STEP_KIND__STEP_KIND_EVENT, "as they are");
+static_assert((int)SETTLED_CHILDREN == (int)POLOS__V1__STEP_KIND__STEP_KIND_CHILDREN,
+              "as they are");
+static_assert((int)SETTLED_AT_ONCE == (int)POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE, "as they are");
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1, "taken as it is");
 
 static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,

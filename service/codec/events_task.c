@@ -36,7 +36,7 @@ static status task_requested_from(const void *message, struct event *ret)
 
 static void task_requested_render(struct json_writer *writer, const struct event *event)
 {
-    render_text(writer, "kind", str_of(engine_effect_word(event->task_requested.kind)));
+    render_text(writer, "kind", str_of(effect_kind_word(event->task_requested.kind)));
     render_text(writer, "name", event->task_requested.name);
     render_text(writer, "call_id", event->task_requested.call_id);
     render_json(writer, "input", event->task_requested.input);

@@ -36,7 +36,7 @@ static status wait_set_from(const void *message, struct event *ret)
 
 static void wait_set_render(struct json_writer *writer, const struct event *event)
 {
-    render_text(writer, "kind", str_of(engine_effect_word(event->wait_set.kind)));
+    render_text(writer, "kind", str_of(effect_kind_word(event->wait_set.kind)));
     render_number(writer, "task", event->wait_set.owner);
     render_text(writer, "key", event->wait_set.key);
     render_json(writer, "data", event->wait_set.data);
@@ -72,7 +72,7 @@ static status wait_settled_from(const void *message, struct event *ret)
 
 static void wait_settled_render(struct json_writer *writer, const struct event *event)
 {
-    render_text(writer, "kind", str_of(engine_effect_word(event->wait_settled.kind)));
+    render_text(writer, "kind", str_of(effect_kind_word(event->wait_settled.kind)));
     render_number(writer, "task", event->wait_settled.owner);
     render_text(writer, "key", event->wait_settled.key);
     render_outcome(writer, &event->wait_settled.outcome);

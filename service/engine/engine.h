@@ -78,7 +78,6 @@ uint64_t engine_pin(const struct run *run, const struct effect *task);
 
 const char *engine_event_name(enum event_kind kind); /* "RUN_STARTED" */
 const char *engine_state_name(enum run_state state); /* "thinking" */
-const char *engine_effect_word(enum effect_kind kind); /* "sleep", as histories have it. */
 
 /* What is kept of a step's key, and of a deployment's name; never 0. */
 static inline uint64_t engine_key(str key)

@@ -23,19 +23,6 @@ static const struct {
 };
 static_assert(COUNT_OF(states) == RUN_STATE_COUNT);
 
-static const char *const effect_words[] = {
-    [EFFECT_NONE] = "none",         [EFFECT_MODEL] = "model",           [EFFECT_TOOL] = "tool",
-    [EFFECT_BODY] = "body",         [EFFECT_SLEEP] = "sleep",           [EFFECT_EVENT] = "event",
-    [EFFECT_CHILDREN] = "children", [EFFECT_SUSPENSION] = "suspension", [EFFECT_AT_ONCE] = "order",
-};
-static_assert(COUNT_OF(effect_words) == EFFECT_KIND_COUNT);
-
-const char *engine_effect_word(enum effect_kind kind)
-{
-    assert(kind < EFFECT_KIND_COUNT);
-    return effect_words[kind];
-}
-
 const char *engine_state_name(enum run_state state)
 {
     assert(state < RUN_STATE_COUNT);

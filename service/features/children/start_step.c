@@ -145,6 +145,7 @@ static void carry_out(struct step_request *step)
 const struct wait_kind start_step_kind = {
     .request = STEP_REQUEST_START,
     .kind = EFFECT_CHILDREN,
+    .settled = SETTLED_CHILDREN,
     .must_wait = must_wait,
     .prepare = prepare_start,
     .carry_out = carry_out,

@@ -480,6 +480,7 @@ static void delete_row(struct partition *partition, struct live_run *run,
 static const struct wait_kind suspend_kind = {
     .request = STEP_REQUEST_SUSPENSION,
     .kind = EFFECT_SUSPENSION,
+    .settled = SETTLED_SUSPENSION,
     .prepare = prepare_suspend,
     .set = put_row,
     .over = delete_row,

@@ -77,6 +77,7 @@ static void delete_row(struct partition *partition, struct live_run *run,
 static const struct wait_kind await_kind = {
     .request = STEP_REQUEST_EVENT,
     .kind = EFFECT_EVENT,
+    .settled = SETTLED_EVENT,
     .prepare = prepare_await,
     .set = put_row,
     .over = delete_row,

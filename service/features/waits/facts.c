@@ -9,6 +9,7 @@
 #include "service/base/array.h"
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
+#include "service/features/waits/wait_kind.h"
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
 
@@ -25,28 +26,6 @@ struct reading {
     bool is_cut; /* The page is full, or enough was read. */
     status status;
 };
-
-enum settled_kind facts_kind(enum effect_kind kind)
-{
-    switch (kind) {
-    case EFFECT_SLEEP:
-        return SETTLED_SLEEP;
-    case EFFECT_SUSPENSION:
-        return SETTLED_SUSPENSION;
-    case EFFECT_EVENT:
-        return SETTLED_EVENT;
-    case EFFECT_CHILDREN:
-        return SETTLED_CHILDREN;
-    case EFFECT_NONE:
-    case EFFECT_MODEL:
-    case EFFECT_TOOL:
-    case EFFECT_BODY:
-    case EFFECT_AT_ONCE:
-    case EFFECT_KIND_COUNT:
-        break;
-    }
-    return SETTLED_AT_ONCE;
-}
 
 /* The members of an agent's account; without its steps where there is much already. */
 static void put_account(struct json_writer *writer, str account)
@@ -145,14 +124,15 @@ static const struct facts_wait *find_wait(const struct facts_cursor *cursor, uin
     return is_told ? wait : NULL;
 }
 
-static void read_wait_set(struct facts_cursor *cursor, const struct event *event)
+static void read_wait_set(struct reading *reading, const struct event *event)
 {
+    struct facts_cursor *cursor = reading->cursor;
     str key = event->wait_set.key;
     assert(event->kind == EVENT_WAIT_SET);
     struct facts_wait *wait = xcalloc(1, sizeof(*wait) + key.len);
     wait->effect = event->effect;
     wait->owner = event->wait_set.owner;
-    wait->kind = facts_kind(event->wait_set.kind);
+    wait->kind = wait_kind_settled(reading->partition, event->wait_set.kind);
     wait->key_len = key.len;
     if (key.len > 0) {
         memcpy(wait->key, key.ptr, key.len);
@@ -238,7 +218,7 @@ static bool read_fact(struct reading *reading, const struct event *event)
         return read_child(reading, event);
     }
     if (event->kind == EVENT_WAIT_SET) {
-        read_wait_set(reading->cursor, event);
+        read_wait_set(reading, event);
     } else if (event->kind == EVENT_CANCEL_REQUESTED) {
         reading->page->cancel_cause = arena_copy(reading->arena, event->cancel_requested.cause);
     }

@@ -40,7 +40,4 @@ const struct settled_step **facts_children(const struct facts_page *page, struct
 str facts_join(const struct settled_step **children, size_t count, uint32_t wait,
                struct arena *arena);
 
-/* What hosts call a wait of this kind. */
-enum settled_kind facts_kind(enum effect_kind kind);
-
 #endif

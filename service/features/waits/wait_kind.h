@@ -25,6 +25,7 @@ struct step_request {
 struct wait_kind {
     enum step_request_kind request; /* What a host asks for. */
     enum effect_kind kind; /* EFFECT_AT_ONCE: it settles at once. */
+    enum settled_kind settled; /* Of a wait: what hosts call it. */
     /* Whether something else comes before it in a later round; NULL: nothing ever does. */
     bool (*must_wait)(struct partition *partition, const struct live_run *run);
     /* Fills in the command; may settle it. What can be done at once is done in this batch. */
@@ -37,6 +38,8 @@ struct wait_kind {
     void (*over)(struct partition *partition, struct live_run *run, const struct effect *effect);
 };
 
+/* What hosts call a step request of this kind, once it has settled. */
+enum settled_kind wait_kind_settled(const struct partition *partition, enum effect_kind kind);
 /* It is settled in the batch that records it. */
 void step_request_settle(struct step_request *step, struct outcome outcome);
 /* It can't be carried out: it settles as failed, and the code is told. */

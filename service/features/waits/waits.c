@@ -214,7 +214,7 @@ static void note_outcome(struct partition *partition, struct live_run *run,
     struct told told = {
         .wait = event->effect,
         .kind = kind,
-        .settled = facts_kind(kind),
+        .settled = wait_kind_settled(partition, kind),
         .since = found->seq,
         .key = found->key,
         .outcome = event->wait_settled.outcome,
@@ -299,7 +299,11 @@ static void prepare_sleep(struct step_request *step)
 }
 
 static const struct wait_kind sleep_kind = {
-    .request = STEP_REQUEST_SLEEP, .kind = EFFECT_SLEEP, .prepare = prepare_sleep};
+    .request = STEP_REQUEST_SLEEP,
+    .kind = EFFECT_SLEEP,
+    .settled = SETTLED_SLEEP,
+    .prepare = prepare_sleep,
+};
 
 static void take_kinds(struct waits *waits, const struct feature *feature)
 {
