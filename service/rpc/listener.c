@@ -119,9 +119,10 @@ status listener_open(grpc_server *server, const char *address, struct arena *are
     char *text = NULL;
     assert(address != NULL);
     if (!split(address, arena, &host, &text) || !is_port(text)) {
-        return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "\"%s\" is not an address; write host:port, as in 127.0.0.1:8080",
-                          address);
+        return arena_fail(
+            arena, CODE_INVALID_ARGUMENT,
+            "cannot listen: \"%s\" is not an address; write host:port, as in 127.0.0.1:8080",
+            address);
     }
     raise_descriptor_limit();
     TRY(look_at(address, host, text, arena));
