@@ -19,6 +19,7 @@ struct topics {
     struct topic_table types; /* The events of one type in a topic: who awaits them, no more. */
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
+    uint64_t read_again_ms; /* The store could not be read; 0: it could. */
     bool is_waking_on; /* This round has not looked at all that was published before it. */
     struct topics_named named; /* Committed. */
     struct topics_named named_next; /* By the open batch. */

@@ -1,13 +1,31 @@
 /*
  * What the code of a task asks of topics: to wait for an event, and to publish one.
  */
+#include "service/base/hash.h"
 #include "service/base/json_writer.h"
 #include "service/features/topics/topic_state.h"
+
+/* A topic that is damaged may be awaited, for the day when it is mended. */
+static bool may_await(struct step_request *step, str name)
+{
+    uint8_t hash[16];
+    struct topic *topic;
+    hash128(name, hash);
+    status found = topic_find(step->partition, hash, &topic);
+    if (status_is_ok(found) || found.code == CODE_DATA_LOSS) {
+        return true;
+    }
+    step_request_refuse(step, reason_name(REASON_STORE_REFUSED), str_of(found.why));
+    return false;
+}
 
 static void prepare_await(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
     struct buf text = {0};
+    if (!may_await(step, wanted->topic)) {
+        return;
+    }
     struct json_writer writer = json_writer_of(&text);
     json_begin_object(&writer, NULL);
     json_put_string(&writer, "topic", wanted->topic);
@@ -32,7 +50,10 @@ static void prepare_publish(struct step_request *step)
     uint64_t sequence = 0;
     status published = topic_publish(step->partition, &event, 1, &sequence);
     if (!status_is_ok(published)) {
-        step_request_refuse(step, reason_name(REASON_STORE_DAMAGED), str_of(published.why));
+        bool is_damaged = published.code == CODE_DATA_LOSS;
+        step_request_refuse(step,
+                            reason_name(is_damaged ? REASON_STORE_DAMAGED : REASON_STORE_REFUSED),
+                            str_of(published.why));
         return;
     }
     struct buf text = {0};
@@ -51,7 +72,7 @@ static void put_row(struct partition *partition, struct live_run *run, const str
     uint64_t last = 0;
     struct topic *topic;
     status found = topic_find(partition, wait->topic, &topic);
-    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS);
+    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS); /* It was found a moment ago. */
     if (status_is_ok(found)) {
         last = topic->row.last;
         uint8_t type[16];

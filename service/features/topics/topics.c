@@ -18,6 +18,7 @@
 
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
+    READ_AGAIN_MS = 500,
     PASSED_MANY = 256, /* Events that a wait has passed, for its row to be moved behind them. */
 };
 
@@ -325,9 +326,14 @@ static void wake_topic(struct partition *partition, struct topic *topic)
     }
     status woken = wake_chunk(partition, topic);
     if (!status_is_ok(woken)) {
+        bool may_pass = woken.code != CODE_DATA_LOSS && woken.code != CODE_FAILED_PRECONDITION;
         topic->awaits_from = await_rows_of(topic->hash);
         topic->new_from = 0;
         topic->is_waking = false;
+        topic->is_new = may_pass; /* Else the next event is the next try. */
+        if (may_pass) {
+            topics_of(partition)->read_again_ms = partition->now_ms + READ_AGAIN_MS;
+        }
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
 }
@@ -372,9 +378,12 @@ static void begin_round(void *self)
     topic_table_trim(&topics->types);
     topics_name_old(topics);
     topics->is_waking_on = false;
-    if (!topics->any_new && !topics->any_behind) {
+    bool rests = topics->partition->now_ms < topics->read_again_ms;
+    if (rests || (!topics->any_new && !topics->any_behind)) {
+        topics->is_waking_on = rests && topics->any_new;
         return;
     }
+    topics->read_again_ms = 0;
     topics->any_new = false;
     topics->any_behind = false;
     work_on_all(topics->partition, &topics->types); /* First: a row that moves there is not
@@ -391,8 +400,11 @@ size_t topics_count(const struct partition *partition)
 static uint64_t next_due_ms(void *self)
 {
     const struct topics *topics = self;
-    bool is_due = topics->any_new || topics->any_behind || topics_are_unnamed(topics);
-    return is_due ? topics->partition->now_ms : 0;
+    bool is_due = topics->any_new || topics->any_behind;
+    if (topics_are_unnamed(topics) || (is_due && topics->read_again_ms == 0)) {
+        return topics->partition->now_ms;
+    }
+    return is_due ? topics->read_again_ms : 0;
 }
 
 static void doubt(struct partition *partition, struct topic *topic)

@@ -1,6 +1,9 @@
 """Bugs that waits_test must catch. The form: //bazel:mutants.bzl."""
 
 MUTANTS = {
+    "not_woken_after_a_failed_read": ("A read that fails is not tried again for a topic.", {
+        "topic->is_new = may_pass;": "topic->is_new = false;",
+    }),
     "alarm_looked_for_late": (
         "An alarm that leaves memory does not bring the next look at the alarms forward.",
         {

@@ -58,6 +58,7 @@ struct bed {
     store_visit *visit;
     void *context;
     bool is_topic; /* Else of a journal. */
+    bool fails_reads; /* Of topics and of who awaits their events. */
     size_t rows; /* Of journals, that were read. */
     size_t events; /* Of topics. */
 };
@@ -78,6 +79,9 @@ static status count_scan(void *self, enum store_table table, str prefix, str fro
                          size_t limit, store_visit *visit, void *context)
 {
     const struct store *store = &bed->lone.store;
+    if (bed->fails_reads && (table == STORE_TOPICS || table == STORE_INDEX)) {
+        return status_make(CODE_UNAVAILABLE, "the disk does not answer");
+    }
     if (table != STORE_JOURNAL && table != STORE_TOPICS) {
         return store->vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
     }
@@ -510,6 +514,39 @@ static void many_are_woken_some_a_round(void **state)
     end();
 }
 
+/* Nothing else has to happen. */
+static void who_awaits_is_woken_after_a_failed_read(void **state)
+{
+    (void)state;
+    begin();
+    size_t outcomes = bed->host.outcome_count;
+    snprintf(bed->key, sizeof(bed->key), "await");
+    request_step(for_good);
+    bed->fails_reads = true;
+    post_event(STR("good"));
+    partition_round(bed->lone.partition);
+    assert_int_equal(bed->host.outcome_count, outcomes);
+    bed->fails_reads = false;
+    lone_advance(&bed->lone, bed->lone.now_ms + NAP_MS);
+    assert_int_equal(bed->host.outcome_count, outcomes + 1);
+    end();
+}
+
+/* The code is told, and the process lives. */
+static void who_cannot_await_is_told(void **state)
+{
+    (void)state;
+    begin();
+    size_t outcomes = bed->host.outcome_count;
+    snprintf(bed->key, sizeof(bed->key), "await");
+    bed->fails_reads = true;
+    request_step((struct host_step_request){
+        .kind = STEP_REQUEST_EVENT, .topic = STR("unread"), .event_type = STR("good")});
+    assert_int_equal(bed->host.outcome_count, outcomes + 1);
+    bed->fails_reads = false;
+    end();
+}
+
 static void begin_again(void)
 {
     lone_stop(&bed->lone);
@@ -592,6 +629,8 @@ int main(void)
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
         cmocka_unit_test(many_are_woken_some_a_round),
+        cmocka_unit_test(who_awaits_is_woken_after_a_failed_read),
+        cmocka_unit_test(who_cannot_await_is_told),
         cmocka_unit_test(events_of_other_types_cost_nothing),
         cmocka_unit_test(events_are_passed_once),
     };
