@@ -420,14 +420,33 @@ static bool may_copy(const struct world *world, const struct sim_run *run)
     return world->run_count < (world->is_branching ? 300 : 50) && !run->is_by_machine;
 }
 
+/* Whether one that outlives it has ended: its successor may have to be told of that at once. */
+static bool is_outlived(const struct world *world, const struct sim_run *run)
+{
+    for (size_t i = 0; i < world->run_count; i++) {
+        const struct sim_run *child = world->runs[i];
+        if (child->outlives_parent && child->parent_effect != 0 &&
+            child->ledger.ended != EVENT_NONE && uuid_equal(child->parent, run->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Of those that have failed; where none has, it is refused. */
 static void retry_the_last(struct world *world)
 {
     const struct sim_run *run = world->runs[0];
+    bool prefers_outlived = world_below(world, 2) == 0;
+    bool found = false;
     for (size_t i = 0; i < world->run_count; i++) {
         const struct sim_run *other = world->runs[i];
-        bool has_failed = other->ledger.ended == EVENT_RUN_FAILED && !other->is_by_machine;
-        run = has_failed ? other : run;
+        if (other->ledger.ended != EVENT_RUN_FAILED || other->is_by_machine) {
+            continue;
+        }
+        bool is_preferred = prefers_outlived && is_outlived(world, other);
+        run = is_preferred || !found ? other : run;
+        found |= is_preferred;
     }
     if (may_copy(world, run)) {
         retry(world, run);
