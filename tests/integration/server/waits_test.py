@@ -651,6 +651,16 @@ class Waits(polosd.Hosted):
         second.done(again, 1)
         self.assertEqual(self.server.wait_ended(run_id).state_json, '{"n":1}')
 
+    def test_state_that_only_the_end_sets_is_shown(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        host.send(task_done=host_pb2.TaskDone(
+            task_id=task.task_id, epoch=task.epoch, state_json='{"n":2}',
+            outcome=steps_pb2.TaskOutcome(value_json="1")))
+        self.assertEqual(self.server.wait_ended(run_id).state_json, '{"n":2}')
+        self.assertEqual(self.server.get(run_id).state_json, '{"n":2}')
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -76,6 +76,25 @@ static void keeps_what_it_is_told(void **state)
     world_fini(&world);
 }
 
+/* Each limit by itself is a change. */
+static void takes_a_new_period_alone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    Google__Protobuf__Duration period = GOOGLE__PROTOBUF__DURATION__INIT;
+    Polos__V1__QueueDefinition queue = definition("mail", 5);
+    queue.rate_limit = 10;
+    queue.rate_period = &period;
+    for (period.seconds = 60; period.seconds <= 120; period.seconds += 60) {
+        free_message(put(&world, queue));
+        Polos__V1__QueueServiceListResponse *page = list(&world, 0, "");
+        assert_int_equal(page->queues[0]->definition->rate_period->seconds, period.seconds);
+        free_message(page);
+    }
+    world_fini(&world);
+}
+
 static void gets_one(void **state)
 {
     (void)state;
@@ -259,9 +278,13 @@ static void says_that_it_waits_for_its_turn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_what_it_is_told),           cmocka_unit_test(gets_one),
-        cmocka_unit_test(refuses_tokens_that_are_none),    cmocka_unit_test(lists_page_by_page),
-        cmocka_unit_test(refuses_what_makes_no_sense),     cmocka_unit_test(starts_name_a_queue),
+        cmocka_unit_test(keeps_what_it_is_told),
+        cmocka_unit_test(takes_a_new_period_alone),
+        cmocka_unit_test(gets_one),
+        cmocka_unit_test(refuses_tokens_that_are_none),
+        cmocka_unit_test(lists_page_by_page),
+        cmocka_unit_test(refuses_what_makes_no_sense),
+        cmocka_unit_test(starts_name_a_queue),
         cmocka_unit_test(says_that_it_waits_for_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

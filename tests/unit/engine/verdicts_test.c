@@ -337,6 +337,35 @@ static void steps_in_order_only(void **state)
     assert_int_equal(run.steps, 2);
 }
 
+/* Of all calls, not of the last; what one provider did not say is not known of the whole. */
+static void usage_adds_up(void **state)
+{
+    (void)state;
+    struct run run;
+    engine_init(&run);
+    struct command start = make(COMMAND_START, 0, 0);
+    assert_int_equal(give(&run, &start), VERDICT_OK);
+    for (uint32_t turn = 1; turn <= 3; turn++) {
+        struct command reply = make(COMMAND_MODEL_REPLIED, run.effects[0].id, 1);
+        reply.model_replied.stop = REPLY_STOP_PAUSE;
+        reply.model_replied.calls = NULL;
+        reply.model_replied.call_count = 0;
+        reply.model_replied.usage = (struct engine_usage){.input = 1,
+                                                          .output = 10,
+                                                          .cache_read = 100,
+                                                          .cache_write = 1000,
+                                                          .reasoning = 10000,
+                                                          .known = turn != 1};
+        assert_int_equal(give(&run, &reply), VERDICT_OK);
+    }
+    assert_int_equal(run.input_tokens, 3);
+    assert_int_equal(run.output_tokens, 30);
+    assert_int_equal(run.cache_read_tokens, 300);
+    assert_int_equal(run.cache_write_tokens, 3000);
+    assert_int_equal(run.reasoning_tokens, 30000);
+    assert_true(run.usage_incomplete);
+}
+
 static void the_largest_turn_fits(void **state)
 {
     (void)state;
@@ -389,6 +418,7 @@ int main(void)
         cmocka_unit_test(about_a_settled_effect),
         cmocka_unit_test(about_no_effect),
         cmocka_unit_test(steps_in_order_only),
+        cmocka_unit_test(usage_adds_up),
         cmocka_unit_test(the_largest_turn_fits),
         cmocka_unit_test(the_wait_before_a_retry),
         cmocka_unit_test(about_a_wait),

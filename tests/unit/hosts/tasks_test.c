@@ -192,6 +192,43 @@ static void a_parked_task_frees_its_slot_and_comes_again(void **state)
     fixture_fini(&fixture);
 }
 
+enum {
+    UNREAD_BYTES_MAX = 16 << 20, /* As in session.h. */
+    UNREAD_MAX = 262144,
+};
+
+static void tell(struct fixture *fixture, size_t count)
+{
+    const struct outcome outcome = {.value = STR("1")};
+    for (size_t i = 0; i < count; i++) {
+        hosts_send_outcome(fixture->hosts, task_number(1), STR("key"), SETTLED_SLEEP, &outcome);
+    }
+}
+
+/* It is given no more work, and in the end its stream is closed: what waits for it has a bound. */
+static void who_acknowledges_nothing_is_sent_so_much(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct test_link link;
+    fixture_init(&fixture, &(struct hosts_options){.slots_max = UNREAD_MAX});
+    connect_host(&fixture, &link, "h", UNREAD_MAX, "a");
+    assert_non_null(dispatch(&fixture, "a", 1, 1));
+    link.is_full = true;
+    size_t many = UNREAD_BYTES_MAX / sizeof(struct wire);
+    assert_true(many > 2 && many < UNREAD_MAX);
+    tell(&fixture, many - 2);
+    assert_non_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
+    tell(&fixture, 2);
+    assert_null(hosts_pick(fixture.hosts, TASK_TOOL, STR("a"), HOSTS_ANY));
+    tell(&fixture, UNREAD_MAX - many - 1);
+    assert_false(link.is_closed);
+    tell(&fixture, 2);
+    assert_true(link.is_closed);
+    assert_string_equal(link.reason, "UNACKNOWLEDGED");
+    fixture_fini(&fixture);
+}
+
 static void leases_end(void **state)
 {
     (void)state;
@@ -466,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_task_done_holds_its_slot),
         cmocka_unit_test(an_interrupted_task_stays_held),
         cmocka_unit_test(a_parked_task_frees_its_slot_and_comes_again),
+        cmocka_unit_test(who_acknowledges_nothing_is_sent_so_much),
         cmocka_unit_test(leases_end),
         cmocka_unit_test(beats_beside_the_stream_renew),
         cmocka_unit_test(a_host_whose_stream_was_closed_dials_again_soon),

@@ -187,6 +187,12 @@ static const struct shape calls[] = {
       FINISH("tool_calls")},
      NULL,
      "call(call_*,f,{}) call(call_*,g,{}) call(call_*,h,{}) stop:tool_use/tool_calls"},
+    {"\"null\" names nobody's call",
+     {CALLS("{\"id\":\"null\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}"),
+      CALLS("{\"id\":\"c2\",\"function\":{\"name\":\"g\",\"arguments\":\"{\\\"b\\\":\"}}"),
+      CALLS("{\"id\":\"null\",\"function\":{\"arguments\":\"2}\"}}"), FINISH("tool_calls")},
+     NULL,
+     "call(call_*,f,{\"a\":1}) call(c2,g,{\"b\":2}) stop:tool_use/tool_calls"},
     {"arguments as an object",
      {CALLS("{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"f\",\"arguments\":"
             "{\"n\":9007199254740993}}}"),

@@ -514,6 +514,31 @@ static void many_are_woken_some_a_round(void **state)
     end();
 }
 
+/* Where the rows of one round end between two waits of a run, the second is looked at in the next.
+ */
+static void two_waits_of_a_run_are_woken_over_rounds(void **state)
+{
+    (void)state;
+    begin();
+    struct held_task task = bed->task;
+    for (int i = 1; i < WOKEN_MAX; i++) { /* The first has its row before those. */
+        bed->task = start();
+        snprintf(bed->key, sizeof(bed->key), "await");
+        request_step(for_good);
+        say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+    }
+    bed->task = start();
+    snprintf(bed->key, sizeof(bed->key), "one");
+    request_step(for_good);
+    snprintf(bed->key, sizeof(bed->key), "two");
+    request_step(for_good);
+    size_t outcomes = bed->host.outcome_count;
+    publish(STR("good"));
+    assert_int_equal(bed->host.outcome_count, outcomes + 2);
+    bed->task = task;
+    end();
+}
+
 /* Nothing else has to happen. */
 static void who_awaits_is_woken_after_a_failed_read(void **state)
 {
@@ -629,6 +654,7 @@ int main(void)
         cmocka_unit_test(runs_that_only_wait_are_on_disk_only),
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
         cmocka_unit_test(many_are_woken_some_a_round),
+        cmocka_unit_test(two_waits_of_a_run_are_woken_over_rounds),
         cmocka_unit_test(who_awaits_is_woken_after_a_failed_read),
         cmocka_unit_test(who_cannot_await_is_told),
         cmocka_unit_test(events_of_other_types_cost_nothing),
