@@ -431,6 +431,30 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.server.wait_ended(new_id).status, common_pb2.RUN_STATUS_COMPLETED)
         self.assertTrue(self.tasks.empty())
 
+    def test_a_retried_parent_is_told_of_an_agent_as_the_first_would_have_been(self):
+        host = self.host("w", tools=["t"])
+        tool = agents_pb2.ToolDefinition(name="t", parameters_json='{"type":"object"}')
+        self.server.agent("typed", [{"tool_calls": [{"name": "t", "arguments": {}}]},
+                                    {"text": '{"n": 1}'}], tools=[tool],
+                          output_schema_json='{"type":"object"}')
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        asked = steps_pb2.StartRuns(
+            runs=[child("typed", "hello", kind=common_pb2.RUN_KIND_AGENT)], wait=True,
+            outlive_parent=True)
+        host.order(task, "agent", start_runs=asked)
+        call = self.task()
+        host.failed(task, "ValueError", "oh")
+        self.server.wait_ended(run_id)
+        host.done(call, 1)
+        self.server.wait_ended(call.run_id)
+        new_id = self.retry(run_id)
+        again = self.task()
+        self.until(new_id, "WAIT_SETTLED")
+        host.order(again, "agent", start_runs=asked)
+        [told] = self.outcome(host)
+        self.assertEqual((told["result"], told["total_steps"]), ({"n": 1}, 2))
+
     def below_a_tool(self, host, **fields):
         """An agent's run whose tool waits for a child; the tool's task, and the child's."""
         tool = agents_pb2.ToolDefinition(name="t", parameters_json='{"type":"object"}', **fields)
