@@ -222,7 +222,7 @@ void partition_stop(struct partition *partition)
 
 static void handle_drain(struct partition *partition, struct request *request)
 {
-    partition->is_draining = true;
+    partition->requests.is_draining = true;
     features_reach(partition, ROUND_DRAINS);
     request_answer_later(partition, request);
 }

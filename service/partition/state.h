@@ -42,6 +42,7 @@ struct partition {
         atomic_size_t bytes; /* Of both. */
         uint64_t handled; /* Ever. */
         struct request *finished; /* Without done: freed at the end of the round. */
+        bool is_draining; /* The process ends: nothing new is begun. */
     } requests;
     struct commands *commands;
     struct runs runs;
@@ -55,7 +56,6 @@ struct partition {
     struct buf packed; /* For whoever packs a row, until its next use. */
     uint64_t now_ms;
     uint64_t monotonic_ms; /* Leases do not run out because a clock was set. */
-    bool is_draining;
     struct partition_stats stats;
     struct partition_thread *thread;
 };

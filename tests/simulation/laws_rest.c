@@ -157,8 +157,8 @@ static void check_triggers(struct world *world, uint64_t due_ms)
 void laws_check_rest(struct world *world, uint64_t due_ms)
 {
     const struct partition *partition = world->partition;
-    bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) && !partition->is_draining &&
-                      partition->runs.recovering_count == 0;
+    bool is_at_rest = (due_ms == 0 || due_ms > world_wall_ms(world)) &&
+                      !partition->requests.is_draining && partition->runs.recovering_count == 0;
     if (!is_at_rest) {
         return;
     }

@@ -309,7 +309,7 @@ static void start(void *self, uint64_t number, const struct model_request *reque
     if (run == NULL) {
         return;
     }
-    world_expect(world, !world->partition->is_draining, "who-drains-begins-no-call");
+    world_expect(world, !world->partition->requests.is_draining, "who-drains-begins-no-call");
     judge_results(world, request);
     world->counts.model_calls++;
     struct sim_call *call = free_call(world);

@@ -45,7 +45,7 @@ MUTANTS = {
             if (false) {""",
     }),
     "drained_calls_begin": ("A process that is to end begins model calls.", {
-        "if (partition->is_draining) { features_tell(": "if (false) { features_tell(",
+        "if (partition->requests.is_draining) { features_tell(": "if (false) { features_tell(",
     }),
     "renewal_left_out": ("A successor waits for a child that was cancelled and never begins.", {
         "!start_run(partition, &spec, arena, &failure, &id)) {": "(id = spec.parent, false)) {",

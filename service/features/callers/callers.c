@@ -171,7 +171,7 @@ static void handle_wait(struct partition *partition, struct request *request)
         report_answer(partition, request, run);
         return;
     }
-    if (partition->is_draining && engine_is_waiting(&run->state)) {
+    if (partition->requests.is_draining && engine_is_waiting(&run->state)) {
         struct failure failure = draining(); /* The round that began to drain, or a later one. */
         request_answer(partition, request, &failure);
         return;

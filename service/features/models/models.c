@@ -193,7 +193,7 @@ static void perform_call(struct partition *partition, const struct act *act)
     assert(effect->kind == EFFECT_MODEL);
     assert(room->call == 0);
     /* While it drains: the next process makes it. */
-    if (partition->is_draining) {
+    if (partition->requests.is_draining) {
         features_tell(partition, run_ends_here, run->state.id);
         return;
     }
@@ -536,7 +536,7 @@ static void answer_quiet(struct request *request, const struct failure *failure)
 static void handle_quiet(struct partition *partition, struct request *request)
 {
     struct models *models = models_of(partition);
-    assert(models->quiet == NULL && partition->is_draining);
+    assert(models->quiet == NULL && partition->requests.is_draining);
     models->quiet = request;
 }
 

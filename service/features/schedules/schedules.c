@@ -360,7 +360,7 @@ static struct schedule *may_trigger(struct partition *partition, struct request 
         schedules_find_or_refuse(partition, trigger_schedule_request(request)->id, &failure);
     if (schedule == NULL) {
         request_fail_later(partition, request, &failure);
-    } else if (partition->is_draining) {
+    } else if (partition->requests.is_draining) {
         request_fail(partition, request, CODE_UNAVAILABLE, REASON_DRAINING,
                      "the server is shutting down; try again in a moment");
     } else if (!may_start(partition)) {
@@ -437,7 +437,7 @@ static void begin_round(void *self)
     struct partition *partition = schedules->partition;
     read_again(partition);
     bool is_due = schedules->next_ms != 0 && partition->now_ms >= schedules->next_ms;
-    if (!is_due || partition->is_draining) {
+    if (!is_due || partition->requests.is_draining) {
         return;
     }
     if (!may_start(partition)) {
@@ -460,7 +460,7 @@ static void begin_round(void *self)
 static uint64_t next_due_ms(void *self)
 {
     const struct schedules *schedules = self;
-    if (schedules->partition->is_draining) {
+    if (schedules->partition->requests.is_draining) {
         return 0;
     }
     return schedules->is_unread ? schedules->read_again_ms : schedules->next_ms;

@@ -111,7 +111,7 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
 
 static bool may_start(struct partition *partition, struct request *request)
 {
-    if (partition->is_draining) {
+    if (partition->requests.is_draining) {
         request_fail(partition, request, CODE_UNAVAILABLE, REASON_DRAINING,
                      "the server is shutting down; try again in a moment");
         return false;
