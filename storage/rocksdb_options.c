@@ -29,9 +29,11 @@ static uint64_t or_default(uint64_t value, uint64_t if_zero)
     return value == 0 ? if_zero : value;
 }
 
+/* The packaged library aborts when it writes to its own log after a write to that log has failed:
+ * on a full disk it says nothing there. What went wrong is told by the status of each call. */
 static void set_logging(rocksdb_options_t *options)
 {
-    rocksdb_options_set_info_log_level(options, 2); /* Warnings. */
+    rocksdb_options_set_info_log_level(options, 4); /* Fatal. */
     rocksdb_options_set_max_log_file_size(options, 4 * mib);
     rocksdb_options_set_keep_log_file_num(options, 4);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
