@@ -44,6 +44,7 @@ struct llm_call {
     bool is_wait_shown;
     struct timer timer;
     struct arena arena;
+    str log_name; /* Who asks whom, in the lines of the log. */
     struct diagnosis refusal; /* Found by start(): nothing is asked. */
 
     /* A real provider. */
@@ -191,9 +192,9 @@ static void tell_failed(struct llm_call *call, const struct diagnosis *diagnosis
         .retry_after_ms = diagnosis->retry_after_ms,
     };
     assert(diagnosis->code != CODE_OK && diagnosis->reason != NULL);
-    log_line(LOG_WARN, "model_failed", "call=%llu provider=%s reason=%s http=%u attempt=%u",
-             (unsigned long long)call->number, call->row == NULL ? "?" : call->row->name,
-             diagnosis->reason, (unsigned)diagnosis->http_status, (unsigned)call->attempt_number);
+    log_line(LOG_WARN, "model_failed", STR_FMT " provider=%s reason=%s http=%u attempt=%u",
+             STR_ARG(call->log_name), call->row == NULL ? "?" : call->row->name, diagnosis->reason,
+             (unsigned)diagnosis->http_status, (unsigned)call->attempt_number);
     sink->failed(sink->context, call->number, &told);
 }
 
@@ -243,8 +244,8 @@ static void note_empty(const struct llm_call *call, const struct model_reply *re
             return;
         }
     }
-    log_line(LOG_WARN, "model_empty", "call=%llu provider=%s stop=" STR_FMT,
-             (unsigned long long)call->number, call->row->name, STR_ARG(reply->stop_raw));
+    log_line(LOG_WARN, "model_empty", STR_FMT " provider=%s stop=" STR_FMT, STR_ARG(call->log_name),
+             call->row->name, STR_ARG(reply->stop_raw));
 }
 
 static void attempt_whole(struct llm_call *call)
@@ -550,6 +551,9 @@ static void prepare(struct llm_call *call, const struct model_request *request)
     status checked = llm_check(llm, request, &call->arena);
     call->row = provider_find(request->provider);
     call->attempt_number = request->attempt;
+    call->log_name =
+        arena_printf(&call->arena, STR_FMT "%smodel=\"" STR_FMT "\"", STR_ARG(request->log_name),
+                     request->log_name.len == 0 ? "" : " ", STR_ARG(request->model));
     if (!status_is_ok(checked)) {
         diagnosis_set(&call->refusal, checked.code, "REQUEST_REFUSED", false, "%s", checked.why);
         return;
@@ -560,8 +564,8 @@ static void prepare(struct llm_call *call, const struct model_request *request)
     }
     target_make(&llm->options.rules, call->row, request, &call->arena, &call->target);
     if (call->target.key_kept) {
-        log_line(LOG_INFO, "model_key_kept", "call=%llu provider=%s key=%s",
-                 (unsigned long long)call->number, call->row->name, call->row->key_setting);
+        log_line(LOG_INFO, "model_key_kept", STR_FMT " provider=%s key=%s", STR_ARG(call->log_name),
+                 call->row->name, call->row->key_setting);
     }
     call->row->codec->put_body(call->row, request, &call->body);
     note_used_ids(call, request);

@@ -71,6 +71,7 @@ struct model_request {
     str output_schema_json; /* Empty: free text. */
     str options_json; /* An object merged into the body; empty: nothing. */
     uint32_t attempt; /* From 1: how often the same call has been made, this time included. */
+    str log_name; /* Of whoever asks, in log lines: "run=... agent=..."; empty: nobody's. */
 };
 
 enum model_stop {

@@ -208,6 +208,10 @@ static void perform_call(struct partition *partition, const struct act *act)
         fail_call(partition, run, act->effect, act->attempt, "TRANSCRIPT_FAILED", built.why);
         return;
     }
+    char run_id[UUID_TEXT_BYTES];
+    uuid_format(run->state.id, run_id);
+    request.log_name = arena_printf(&partition->scratch, "run=%s agent=" STR_FMT, run_id,
+                                    STR_ARG(definition->agent.id));
     request.attempt = act->attempt;
     uint32_t slot = slot_take(models);
     models->slots[slot].run = run->state.id;

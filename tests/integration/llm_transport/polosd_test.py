@@ -43,6 +43,11 @@ class Polosd(unittest.TestCase):
         self.assertEqual(run.error.reason, "MODEL_OVERLOADED")
         self.assertIn("given up after 3 tries", run.error.message)
 
+    def test_the_log_says_whose_call_failed(self):
+        run, _ = self.run_with(Response(b"{}", status=404, content_type="application/json"))
+        self.assertIn(f'model_failed run={run.id} agent=a model="m" provider=openai_compatible '
+                      f"reason={run.error.reason} http=404 attempt=1", self.server.log())
+
     def test_passing_failure_is_repaired(self):
         run, asked = self.run_with(BUSY, BUSY, Response(HELLO))
         self.assertEqual((json.loads(run.result_json), asked), ("hello", 3))
