@@ -4,6 +4,7 @@
 
 #include "service/base/arena.h"
 #include "service/base/array.h"
+#include "service/rpc/wire_field.h"
 
 /* Field numbers of google/protobuf/descriptor.proto. */
 enum {
@@ -15,10 +16,6 @@ enum {
 };
 
 enum {
-    WIRE_VARINT = 0,
-    WIRE_FIXED64 = 1,
-    WIRE_BYTES = 2,
-    WIRE_FIXED32 = 5,
     NESTING_MAX = 32,
 };
 
@@ -68,71 +65,12 @@ static const struct scope file_scopes[] = {
     {0},
 };
 
-struct wire_field {
-    uint32_t number;
-    bool is_bytes;
-    str bytes;
-};
-
-static bool read_varint(str *rest, uint64_t *ret)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && rest->len > 0; shift += 7) {
-        uint8_t byte = (uint8_t)*rest->ptr;
-        rest->ptr++;
-        rest->len--;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool skip(str *rest, uint64_t bytes)
-{
-    if (bytes > rest->len) {
-        return false;
-    }
-    rest->ptr += bytes;
-    rest->len -= bytes;
-    return true;
-}
-
-static bool read_field(str *rest, struct wire_field *ret)
-{
-    uint64_t tag;
-    uint64_t value;
-    if (!read_varint(rest, &tag)) {
-        return false;
-    }
-    *ret = (struct wire_field){.number = (uint32_t)(tag >> 3)};
-    switch (tag & 7) {
-    case WIRE_VARINT:
-        return read_varint(rest, &value);
-    case WIRE_FIXED64:
-        return skip(rest, 8);
-    case WIRE_FIXED32:
-        return skip(rest, 4);
-    case WIRE_BYTES:
-        if (!read_varint(rest, &value)) {
-            return false;
-        }
-        ret->is_bytes = true;
-        ret->bytes = str_make(rest->ptr, (size_t)value);
-        return skip(rest, value);
-    default:
-        return false;
-    }
-}
-
 /* The last value of a text field, empty when there is none or the bytes are not a message. */
 static str text_field(str message, uint32_t number)
 {
     struct wire_field field;
     str found = STR_EMPTY;
-    while (message.len > 0 && read_field(&message, &field)) {
+    while (message.len > 0 && wire_field_take(&message, &field)) {
         if (field.number == number && field.is_bytes) {
             found = field.bytes;
         }
@@ -164,7 +102,7 @@ static bool add_definitions(struct descriptors *descriptors, str message, str pa
         return false;
     }
     while (message.len > 0) {
-        if (!read_field(&message, &field)) {
+        if (!wire_field_take(&message, &field)) {
             return false;
         }
         for (const struct scope *scope = scopes; scope->field != 0; scope++) {
@@ -202,7 +140,7 @@ static bool read_set(struct descriptors *descriptors, str set)
 {
     struct wire_field field;
     while (set.len > 0) {
-        if (!read_field(&set, &field) || field.number != SET_FILE || !field.is_bytes ||
+        if (!wire_field_take(&set, &field) || field.number != SET_FILE || !field.is_bytes ||
             !add_file(descriptors, field.bytes)) {
             return false;
         }
@@ -294,7 +232,7 @@ size_t descriptors_closure(const struct descriptors *descriptors, size_t file, s
     for (size_t i = 0; i < count; i++) {
         str rest = descriptors->files[ret[i]].bytes;
         struct wire_field field;
-        while (rest.len > 0 && read_field(&rest, &field)) {
+        while (rest.len > 0 && wire_field_take(&rest, &field)) {
             if (field.number != FILE_DEPENDENCY || !field.is_bytes) {
                 continue;
             }
