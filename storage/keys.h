@@ -26,6 +26,7 @@ enum {
     KEY_HASH_BYTES = 16,
     KEY_NAME_BYTES_MAX = 512, /* Names are limited at the edge. */
     KEY_BYTES_MAX = KEY_SPACE_BYTES + 1 + KEY_NAME_BYTES_MAX,
+    DEFINITION_AGENT = 1, /* The kind of definition that a name is of. */
 };
 
 struct key_space {
@@ -39,17 +40,17 @@ str key_journal(char ret[KEY_BYTES_MAX], struct key_space space, uuid run, uint3
 str key_run(char ret[KEY_BYTES_MAX], struct key_space space, uuid run);
 /* The name: 1 to KEY_NAME_BYTES_MAX bytes. */
 str key_definition_name(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str name);
-/* Of definitions and of idempotency. */
+/* Of definitions and of idempotency; also the prefix of a topic's events. */
 str key_hash(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES]);
 /* The tail is the caller's: at most KEY_NAME_BYTES_MAX bytes. Empty: the prefix of the kind. */
 str key_index(char ret[KEY_BYTES_MAX], struct key_space space, uint8_t kind, str tail);
-/* Of one event; without its last 8 bytes the prefix of the topic's. */
+/* Of one event; 0: of the topic's own row. */
 str key_topic(char ret[KEY_BYTES_MAX], struct key_space space, const uint8_t hash[KEY_HASH_BYTES],
               uint64_t sequence);
 /* The name: 1 to KEY_NAME_BYTES_MAX bytes. */
 str key_meta(char ret[KEY_BYTES_MAX], struct key_space space, str name);
 
-/* Prefixes for scans; all records of one run: key_run(). */
+/* Prefixes for scans; all records of one run: key_run(), of one topic: key_hash(). */
 str key_prefix_partition(char ret[KEY_BYTES_MAX], uint16_t partition);
 /* Of all that is in one project of a partition. */
 str key_prefix_space(char ret[KEY_BYTES_MAX], struct key_space space);

@@ -1,9 +1,5 @@
 #include "service/reads/agents.h"
 
-enum {
-    DEFINITION_AGENT = 1, /* The kind in the keys of STORE_DEFINITION_NAMES. */
-};
-
 /* Ids and hashes of a page, in the read's arena. */
 struct listing {
     struct agents_read *agents;

@@ -59,15 +59,16 @@ static status look_up(const struct reads_source *source, struct arena *arena,
 {
     uint8_t hash[KEY_HASH_BYTES];
     char key[KEY_BYTES_MAX];
+    char prefix[KEY_BYTES_MAX];
     str value;
     struct topic_row row;
     struct newest newest = {.status = STATUS_OK};
     hash128(line->name, hash);
-    str own = key_topic(key, source->space, hash, 0);
-    TRY(store_get(&source->store, STORE_TOPICS, own, arena, &value));
+    TRY(store_get(&source->store, STORE_TOPICS, key_topic(key, source->space, hash, 0), arena,
+                  &value));
     TRY(topic_row_decode(value, &row));
-    own.len -= 8;
-    TRY(store_scan(&source->store, STORE_TOPICS, own, STR_EMPTY, true, 1, visit_newest, &newest));
+    TRY(store_scan(&source->store, STORE_TOPICS, key_hash(prefix, source->space, hash), STR_EMPTY,
+                   true, 1, visit_newest, &newest));
     line->last = newest.sequence > row.last ? newest.sequence : row.last;
     bool is_kept = newest.sequence >= row.first;
     line->first = is_kept ? row.first : 0;

@@ -9,7 +9,6 @@
 
 enum {
     DEFINITION_BYTES_MAX = 64 << 20, /* Of those that no run in memory uses. */
-    DEFINITION_AGENT = 1, /* Kinds in the keys of STORE_DEFINITION_NAMES. */
 };
 
 struct definitions {

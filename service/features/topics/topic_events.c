@@ -65,8 +65,7 @@ status topic_visit(struct partition *partition, const uint8_t hash[16], uint64_t
     char from_bytes[KEY_BYTES_MAX];
     struct visiting visiting = {.each = each, .context = context};
     str from = key_topic(from_bytes, partition->options.space, hash, after + 1);
-    str prefix = key_topic(prefix_bytes, partition->options.space, hash, 0);
-    prefix.len -= 8;
+    str prefix = key_hash(prefix_bytes, partition->options.space, hash);
     TRY(store_scan(&partition->store, STORE_TOPICS, prefix, from, false, SIZE_MAX, visit_one,
                    &visiting));
     return visiting.status;

@@ -27,12 +27,14 @@ static bool visit_last(void *context, str key, str value)
 status topic_read(struct partition *partition, const uint8_t hash[16], struct topic_row *ret)
 {
     char key[KEY_BYTES_MAX];
+    char prefix[KEY_BYTES_MAX];
     uint64_t last = 0;
     str value;
     struct topic_row row = {.first = 1};
     str own = key_topic(key, partition->options.space, hash, 0);
-    str prefix = str_make(own.ptr, own.len - 8);
-    TRY(store_scan(&partition->store, STORE_TOPICS, prefix, STR_EMPTY, true, 1, visit_last, &last));
+    TRY(store_scan(&partition->store, STORE_TOPICS,
+                   key_hash(prefix, partition->options.space, hash), STR_EMPTY, true, 1, visit_last,
+                   &last));
     status found = store_get(&partition->store, STORE_TOPICS, own, &partition->round_arena, &value);
     if (status_is_ok(found)) {
         TRY(topic_row_decode(value, &row));

@@ -62,8 +62,7 @@ void topic_feed(struct partition *partition, struct subscriber *subscriber)
     }
     str from =
         key_topic(from_bytes, partition->options.space, topic->hash, subscriber->sequence + 1);
-    str prefix = key_topic(prefix_bytes, partition->options.space, topic->hash, 0);
-    prefix.len -= 8;
+    str prefix = key_hash(prefix_bytes, partition->options.space, topic->hash);
     status read = STATUS_OK;
     if (subscriber->sequence < topic->row.last) {
         read = store_scan(&partition->store, STORE_TOPICS, prefix, from, false, CHUNK_EVENTS,
