@@ -66,34 +66,35 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
+static void begin(struct api_call *call, const char *agent_id, const struct run_input *input,
+                  const Polos__V1__StartOptions *options, bool waits)
+{
+    struct start_form form = {
+        .kind = RUN_KIND_AGENT,
+        .name = str_of(agent_id),
+        .name_field = "agent_id",
+        .input = *input,
+        .options = options,
+    };
+    start_begin(call, &form, &answers, waits);
+}
+
 static void start_agent(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceStartRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_AGENT,
-        .name = str_of(proto->agent_id),
-        .name_field = "agent_id",
-        .input = {.text = str_of(proto->input),
-                  .messages = proto->messages,
-                  .message_count = proto->n_messages},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, false);
+    struct run_input input = {.text = str_of(proto->input),
+                              .messages = proto->messages,
+                              .message_count = proto->n_messages};
+    begin(call, proto->agent_id, &input, proto->options, false);
 }
 
 static void run_agent(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__AgentServiceRunRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_AGENT,
-        .name = str_of(proto->agent_id),
-        .name_field = "agent_id",
-        .input = {.text = str_of(proto->input),
-                  .messages = proto->messages,
-                  .message_count = proto->n_messages},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, true);
+    struct run_input input = {.text = str_of(proto->input),
+                              .messages = proto->messages,
+                              .message_count = proto->n_messages};
+    begin(call, proto->agent_id, &input, proto->options, true);
 }
 
 const struct api_method agents_methods[] = {

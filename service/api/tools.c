@@ -24,30 +24,29 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
+static void begin(struct api_call *call, const char *tool_id, const char *input_json,
+                  const Polos__V1__StartOptions *options, bool waits)
+{
+    struct start_form form = {
+        .kind = RUN_KIND_TOOL,
+        .name = str_of(tool_id),
+        .name_field = "tool_id",
+        .input = {.json = str_of(input_json)},
+        .options = options,
+    };
+    start_begin(call, &form, &answers, waits);
+}
+
 static void start_tool(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__ToolServiceStartRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_TOOL,
-        .name = str_of(proto->tool_id),
-        .name_field = "tool_id",
-        .input = {.json = str_of(proto->input_json)},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, false);
+    begin(call, proto->tool_id, proto->input_json, proto->options, false);
 }
 
 static void run_tool(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__ToolServiceRunRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_TOOL,
-        .name = str_of(proto->tool_id),
-        .name_field = "tool_id",
-        .input = {.json = str_of(proto->input_json)},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, true);
+    begin(call, proto->tool_id, proto->input_json, proto->options, true);
 }
 
 const struct api_method tools_methods[] = {

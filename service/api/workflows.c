@@ -25,30 +25,29 @@ static const struct start_answers answers = {
     .ended = answer_ended,
 };
 
+static void begin(struct api_call *call, const char *workflow_id, const char *input_json,
+                  const Polos__V1__StartOptions *options, bool waits)
+{
+    struct start_form form = {
+        .kind = RUN_KIND_WORKFLOW,
+        .name = str_of(workflow_id),
+        .name_field = "workflow_id",
+        .input = {.json = str_of(input_json)},
+        .options = options,
+    };
+    start_begin(call, &form, &answers, waits);
+}
+
 static void start_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceStartRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_WORKFLOW,
-        .name = str_of(proto->workflow_id),
-        .name_field = "workflow_id",
-        .input = {.json = str_of(proto->input_json)},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, false);
+    begin(call, proto->workflow_id, proto->input_json, proto->options, false);
 }
 
 static void run_workflow(struct api_call *call, const ProtobufCMessage *message)
 {
     const Polos__V1__WorkflowServiceRunRequest *proto = (const void *)message;
-    struct start_form form = {
-        .kind = RUN_KIND_WORKFLOW,
-        .name = str_of(proto->workflow_id),
-        .name_field = "workflow_id",
-        .input = {.json = str_of(proto->input_json)},
-        .options = proto->options,
-    };
-    start_begin(call, &form, &answers, true);
+    begin(call, proto->workflow_id, proto->input_json, proto->options, true);
 }
 
 const struct api_method workflows_methods[] = {
