@@ -262,9 +262,6 @@ class _Unknown:
     def __init__(self, id: str) -> None:
         self.id = id
 
-    def definition(self) -> Any:
-        raise NotImplementedError
-
 
 def _print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
     """Columns as wide as they must be, the last one as it is; nothing of no rows."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ._codec.names import class_path
 from ._codec.times import iso_of, seconds_of
 from ._codec.values import restored, return_annotation
-from ._startable import StartableAgent
+from ._startable import AnsweringAgent
 from .errors import (
     InvalidArgumentError,
     OutputError,
@@ -122,7 +122,7 @@ def tool_call_of(call_id: str, name: str, arguments: str) -> ToolCall:
 
 
 def typed_result(
-    agent: StartableAgent | None, tool_name: str, value: Any
+    agent: AnsweringAgent | None, tool_name: str, value: Any
 ) -> tuple[Any, str | None]:
     """What a tool gave, as its return annotation says, and the class that names; as JSON gives it
     where nothing is known of the tool."""
@@ -136,7 +136,7 @@ def typed_result(
 
 
 def tool_result_of(
-    result: common_pb2.ToolResult, agent: StartableAgent | None = None
+    result: common_pb2.ToolResult, agent: AnsweringAgent | None = None
 ) -> ToolResult:
     failed = result.HasField("error")
     value, schema = typed_result(agent, result.name, parsed(result.result_json))
@@ -151,7 +151,7 @@ def tool_result_of(
     )
 
 
-def step_of(turn: common_pb2.Turn, agent: StartableAgent | None = None) -> Step:
+def step_of(turn: common_pb2.Turn, agent: AnsweringAgent | None = None) -> Step:
     return Step(
         step=turn.number,
         content=turn.text,
@@ -167,7 +167,7 @@ def stop_word(reason: common_pb2.StopReason) -> str:
 
 
 def agent_result(
-    agent: StartableAgent | None, run: common_pb2.Run, timeout: float | None
+    agent: AnsweringAgent | None, run: common_pb2.Run, timeout: float | None
 ) -> AgentResult:
     """The result of an ended agent run; raises when it did not complete or does not fit."""
     raise_unless_completed(run, timeout)
@@ -207,14 +207,14 @@ def output_schema_name(target: Any) -> str | None:
     return class_path(annotation) if is_model else None
 
 
-def schema_path(agent: StartableAgent | None) -> str | None:
+def schema_path(agent: AnsweringAgent | None) -> str | None:
     """The class path of an agent's output schema; None for free text."""
     if agent is None or agent.output_schema is None:
         return None
     return class_path(agent.output_schema)
 
 
-def _answer(agent: StartableAgent | None, run: common_pb2.Run) -> Any:
+def _answer(agent: AnsweringAgent | None, run: common_pb2.Run) -> Any:
     value = parsed(run.result_json)
     if agent is None or agent.output_schema is None:
         return value

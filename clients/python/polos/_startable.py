@@ -29,12 +29,16 @@ class Startable(Protocol):
     func: Any
 
 
-class StartableAgent(Protocol):
+class AnsweringAgent(Protocol):
     """An agent, with the model its answer has to fit; None: free text."""
 
     id: str
     kind: str
     output_schema: type[BaseModel] | None
     tools: list[Any]
+
+
+class StartableAgent(AnsweringAgent, Protocol):
+    """One that this process defines."""
 
     def definition(self) -> agents_pb2.AgentDefinition: ...

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from ._execution.starts import AgentRunConfig, StartOptions
 from ._seen import SeenSuspensions
-from ._startable import Startable, StartableAgent
+from ._startable import AnsweringAgent, Startable, StartableAgent
 from ._wire.channel import Wire
 from .handle import ExecutionHandle, RunReader
 from .types import AgentResult
@@ -36,5 +36,5 @@ class Starter(RunReader, Protocol):
     async def _start_agent(self, config: AgentRunConfig) -> ExecutionHandle: ...
 
     async def _agent_result(
-        self, agent: StartableAgent, run_id: str, timeout: float | None
+        self, agent: AnsweringAgent, run_id: str, timeout: float | None
     ) -> AgentResult: ...

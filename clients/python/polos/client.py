@@ -38,7 +38,7 @@ from ._run_models import (
     suspension_of,
 )
 from ._seen import SeenSuspensions
-from ._startable import Startable, StartableAgent
+from ._startable import AnsweringAgent, Startable
 from ._wire import forks
 from ._wire.endpoint import Endpoint
 from ._wire.methods import (
@@ -505,7 +505,7 @@ class PolosClient:
         return _root_handle(started.run_id, name, request.options)
 
     async def _agent_result(
-        self, agent: StartableAgent, run_id: str, timeout: float | None
+        self, agent: AnsweringAgent, run_id: str, timeout: float | None
     ) -> AgentResult:
         run = await self._wait(run_id, timeout)
         if run.turn_count and not run.turns:

@@ -10,7 +10,7 @@ from typing_extensions import TypeVar
 
 from ._agent_events import Narrator
 from ._run_models import raise_unless_completed
-from ._startable import StartableAgent
+from ._startable import AnsweringAgent, StartableAgent
 from ._starter import Starter
 from ._tree_events import Tree
 from ._wire.channel import Wire
@@ -46,7 +46,7 @@ class StreamResult(Generic[R]):
     ended meanwhile, and survives the server being away.
     """
 
-    def __init__(self, client: Starter, agent: StartableAgent, run: ExecutionHandle) -> None:
+    def __init__(self, client: Starter, agent: AnsweringAgent, run: ExecutionHandle) -> None:
         self._client = client
         self._agent = agent
         self._run_id = run.id
