@@ -38,6 +38,8 @@ struct wait_kind {
     void (*over)(struct partition *partition, struct live_run *run, const struct effect *effect);
 };
 
+/* The row of an effect of this kind; NULL: none has one, as what settles at once. */
+const struct wait_kind *wait_kind_of(const struct partition *partition, enum effect_kind kind);
 /* What hosts call a step request of this kind, once it has settled. */
 enum settled_kind wait_kind_settled(const struct partition *partition, enum effect_kind kind);
 /* It is settled in the batch that records it. */

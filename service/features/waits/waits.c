@@ -21,7 +21,6 @@ static_assert(sizeof(((struct live_wait *)0)->topic) == KEY_HASH_BYTES, "a hash 
 struct waits {
     struct partition *partition;
     const struct wait_kind *by_request[STEP_REQUEST_COUNT];
-    const struct wait_kind *by_effect[EFFECT_KIND_COUNT];
 };
 
 /* In each run. */
@@ -152,16 +151,10 @@ status wait_find(struct partition *partition, struct live_run *run, uint32_t eff
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
 
-static const struct wait_kind *kind_of(const struct waits *waits, unsigned kind)
-{
-    assert(kind < EFFECT_KIND_COUNT);
-    return waits->by_effect[kind];
-}
-
 static void note_set(struct waits *waits, struct live_run *run, uint32_t seq,
                      const struct event *event)
 {
-    const struct wait_kind *kind = kind_of(waits, event->wait_set.kind);
+    const struct wait_kind *kind = wait_kind_of(waits->partition, event->wait_set.kind);
     struct room *room = room_of(waits, run);
     remember(room, seq, event);
     if (kind != NULL && kind->set != NULL) {
@@ -172,7 +165,7 @@ static void note_set(struct waits *waits, struct live_run *run, uint32_t seq,
 static void drop_wait(struct waits *waits, struct live_run *run, const struct effect *effect)
 {
     assert(effect != NULL);
-    const struct wait_kind *kind = kind_of(waits, effect->kind);
+    const struct wait_kind *kind = wait_kind_of(waits->partition, effect->kind);
     if (kind != NULL && kind->over != NULL) {
         kind->over(waits->partition, run, effect);
     }
@@ -314,10 +307,8 @@ static void take_kinds(struct waits *waits, const struct feature *feature)
         assert(kind->prepare != NULL && kind->kind < EFFECT_KIND_COUNT);
         assert((kind->set == NULL) == (kind->over == NULL)); /* What is put is deleted. */
         waits->by_request[kind->request] = kind;
-        if (kind->kind != EFFECT_AT_ONCE) {
-            assert(waits->by_effect[kind->kind] == NULL);
-            waits->by_effect[kind->kind] = kind;
-        }
+        assert(kind->kind == EFFECT_AT_ONCE ||
+               wait_kind_of(waits->partition, kind->kind) == kind); /* One row for each. */
     }
 }
 
