@@ -12,7 +12,7 @@ struct wire_field {
     str bytes; /* Of those; borrowed from the message. */
 };
 
-/* The next one; *rest moves on behind it. False: there is none more, or the bytes are no message. */
+/* The next one; *rest moves on behind it. False: there is none more, or these bytes are none. */
 [[nodiscard]] bool wire_field_take(str *rest, struct wire_field *ret);
 
 #endif
