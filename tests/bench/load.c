@@ -2,22 +2,27 @@
  * load: puts load on a running polosd and measures what comes back. Client and host at once, in
  * one thread, through the C client.
  *
- *   load steps  --in-flight N --steps M     N workflow runs, each M durable steps one by one
- *   load agents --in-flight N --count R     R agent runs, N at a time: model, tool, model
- *   load watch  --watchers W --rate D       D progress deltas a second to W watchers of one run
- *   load park   --count R                   starts R runs that nobody hosts
- *   load list --in-flight N --seconds S     N callers page through lists that fit no run
- *   load replay --in-flight N --seconds S   N watchers read the newest run from its start to its
- * end load live   --count R                   R runs at work, until standard input ends load flat
- * --steps M --count R           R runs one by one: first gaps between steps, last gaps load
- * pipeline --steps M --in-flight N   one run, N steps on their way at any time load abandon --steps
- * M                  a run with M steps, whose host dies: prints its id load resume --run-id ID ...
- * and a new host takes it over load sleepers --count R                 R runs that sleep for an
- * hour load suspend --in-flight N --count R    R answers, N runs ask: from Resume to the code load
- * wake --in-flight N --count R       the same when the runs are parked meanwhile load events
- * --in-flight N --count R     R events that N runs wait for: from Publish to the code load children
- * --in-flight N --count R   R child runs of N parents: from order to outcome
+ *   load steps     --in-flight N --steps M     N workflow runs, each M durable steps one by one
+ *   load agents    --in-flight N --count R     R agent runs, N at a time: model, tool, model; with
+ *                  [--model-url URL]           a model behind HTTP, else the scripted one
+ *   load watch     --watchers W --rate D       D progress deltas a second to W watchers of one run
+ *   load park      --count R                   starts R runs that nobody hosts
+ *   load list      --in-flight N --seconds S   N callers page through lists that fit no run
+ *   load replay    --in-flight N --seconds S   N watchers read the newest run from start to end
+ *   load live      --count R                   R runs at work, until standard input ends
+ *   load flat      --steps M --count R         R runs one by one: first gaps of steps, last gaps
+ *   load pipeline  --steps M --in-flight N     one run, N steps on their way at any time
+ *   load abandon   --steps M                   a run with M steps, whose host dies: prints its id
+ *   load resume    --run-id ID                 ... and a new host takes it over
+ *   load sleepers  --count R                   R runs that sleep for an hour
+ *   load suspend   --in-flight N --count R     R answers, N runs ask: from Resume to the code
+ *   load wake      --in-flight N --count R     the same when the runs are parked meanwhile
+ *   load events    --in-flight N --count R     R events that N runs wait for: Publish to the code
+ *   load children  --in-flight N --count R     R child runs of N parents: from order to outcome
+ *   load tree      --count R                   a run with R children; cancelled when a line comes
+ *   load definitions --count N                 N versions of one agent, then a host with N agents
  *
+ * --bytes B: what each step of pipeline and abandon is worth; without it, one digit.
  * Every mode: --address HOST:PORT [--connections N] [--server-pid PID]. Prints one line of JSON.
  */
 #include "tests/bench/load.h"
@@ -42,7 +47,7 @@ static const struct mode modes[] = {
     {"pipeline", load_pipeline}, {"abandon", load_abandon},   {"resume", load_resume},
     {"sleepers", load_sleepers}, {"suspend", load_suspend},   {"wake", load_wake},
     {"events", load_events},     {"children", load_children}, {"list", load_list},
-    {"replay", load_replay},
+    {"replay", load_replay},     {"tree", load_tree},         {"definitions", load_definitions},
 };
 
 void load_must(const struct polos_error *error)
@@ -160,7 +165,7 @@ static int usage(void)
     fprintf(stderr, "usage: load MODE --address HOST:PORT\n"
                     "            [--in-flight N] [--count N] [--steps N] [--watchers N]\n"
                     "            [--rate N] [--seconds N] [--connections N] [--server-pid PID]\n"
-                    "            [--run-id ID]\n");
+                    "            [--bytes N] [--run-id ID] [--model-url URL]\n");
     return 2;
 }
 
@@ -176,13 +181,15 @@ static bool parse(int argc, char **argv, struct load_options *ret)
         {"seconds", required_argument, NULL, 't'},
         {"server-pid", required_argument, NULL, 'p'},
         {"connections", required_argument, NULL, 'n'},
+        {"bytes", required_argument, NULL, 'b'},
         {"run-id", required_argument, NULL, 'd'},
+        {"model-url", required_argument, NULL, 'm'},
         {NULL, 0, NULL, 0},
     };
     unsigned *const numbers[] = {
         ['i'] = &ret->in_flight,  ['c'] = &ret->count,       ['s'] = &ret->steps,
         ['w'] = &ret->watchers,   ['r'] = &ret->rate,        ['t'] = &ret->seconds,
-        ['p'] = &ret->server_pid, ['n'] = &ret->connections,
+        ['p'] = &ret->server_pid, ['n'] = &ret->connections, ['b'] = &ret->bytes,
     };
     int name;
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -193,6 +200,8 @@ static bool parse(int argc, char **argv, struct load_options *ret)
             ret->address = optarg;
         } else if (name == 'd') {
             ret->run_id = optarg;
+        } else if (name == 'm') {
+            ret->model_url = optarg;
         } else {
             *numbers[name] = (unsigned)strtoul(optarg, NULL, 10);
         }

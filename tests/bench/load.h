@@ -20,7 +20,9 @@ struct load_options {
     unsigned seconds;
     unsigned connections;
     unsigned server_pid;
+    unsigned bytes; /* Of each step's value; 0: one digit. */
     const char *run_id; /* NULL: none. */
+    const char *model_url; /* NULL: the scripted model. */
 };
 
 struct load {
@@ -48,6 +50,8 @@ void load_suspend(struct load *load);
 void load_wake(struct load *load);
 void load_events(struct load *load);
 void load_children(struct load *load);
+void load_tree(struct load *load);
+void load_definitions(struct load *load);
 
 /* A host without offers; load_host_start() returns once it is connected. */
 void load_host_make(struct load *load, uint32_t slots);

@@ -82,7 +82,8 @@ static void define_agent(struct load *load)
     tool.parameters_json =
         (char *)"{\"type\":\"object\",\"properties\":{\"city\":{\"type\":\"string\"}}}";
     agent.id = (char *)"bench-agent";
-    agent.provider = (char *)"scripted";
+    agent.provider = (char *)(load->options.model_url != NULL ? "vllm" : "scripted");
+    agent.base_url = (char *)load->options.model_url;
     agent.model = (char *)"scripted";
     agent.system_prompt = (char *)"You tell the weather.";
     agent.provider_options_json = (char *)script;

@@ -20,6 +20,7 @@ struct long_run {
     struct load *load;
     struct polos_task *task;
     unsigned window; /* Steps on their way at once. */
+    char *value; /* Of each step, as JSON. */
     unsigned said;
     unsigned done;
     unsigned runs; /* Started. */
@@ -85,12 +86,12 @@ static void settled(void *context, struct polos_task *task, const struct polos_e
 
 static void step(void)
 {
-    static const struct polos_outcome one = {.value_json = "1"};
+    const struct polos_outcome outcome = {.value_json = long_run.value};
     char key[24];
     while (long_run.said < long_run.load->options.steps &&
            long_run.said - long_run.done < long_run.window) {
         snprintf(key, sizeof(key), "step-%u", long_run.said++);
-        bool wanted = polos_step_done(long_run.task, key, &one, settled, NULL);
+        bool wanted = polos_step_done(long_run.task, key, &outcome, settled, NULL);
         assert(wanted);
         (void)wanted;
     }
@@ -108,8 +109,26 @@ static void given(void *context, struct polos_task *task)
     step();
 }
 
+/* A text of so many bytes, or a digit. */
+static char *make_value(unsigned bytes)
+{
+    enum {
+        QUOTES = 2,
+    };
+    size_t size = bytes <= QUOTES ? 1 : bytes;
+    char *value = malloc(size + 1);
+    assert(value != NULL);
+    memset(value, size == 1 ? '1' : 'x', size);
+    if (size > 1) {
+        value[0] = value[size - 1] = '"';
+    }
+    value[size] = '\0';
+    return value;
+}
+
 static void run_all(struct load *load, unsigned window)
 {
+    long_run.value = make_value(load->options.bytes);
     long_run.load = load;
     long_run.window = window;
     long_run.runs = 1;
@@ -122,6 +141,7 @@ static void end_last(void)
 {
     static const struct polos_outcome all_done = {.value_json = "true"};
     polos_task_done(long_run.task, &all_done);
+    free(long_run.value);
 }
 
 void load_flat(struct load *load)
@@ -161,11 +181,8 @@ void load_pipeline(struct load *load)
 /* The host dies without a word. */
 void load_abandon(struct load *load)
 {
-    enum {
-        WINDOW = 256,
-    };
     load->options.count = 1;
-    run_all(load, WINDOW);
+    run_all(load, load->options.in_flight);
     printf("{\"bench\": \"abandon\", \"steps\": %u, \"run_id\": \"%s\"}\n", load->options.steps,
            polos_task_message(long_run.task)->run_id);
     fflush(stdout);

@@ -18,10 +18,12 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 # Bazel's `run` says where it was called; its tests say where the sources are.
@@ -39,6 +41,9 @@ SIZES = {
     "live": 10000, "park": 100000, "cold_starts": 4, "limit_seconds": 1, "appends": 2000,
     "flat": (2, 5000), "long": 10000, "sleepers": 100000,
     "waits": {1: 800, 64: 3200}, "wakes": {1: 100, 64: 640}, "listed": 200000,
+    "ten_step_runs": {1: 50, 64: 512}, "http_agents": {1: 200, 64: 2000},
+    "tree": 99000, "big_steps": 1000, "owed_steps": 40, "big_bytes": 1000000,
+    "definitions": 10000,
 }
 QUICK = {
     "rounds": 1, "steps": {1: 100, 64: 20, 256: 5}, "agents": {1: 20, 64: 200, 256: 300},
@@ -46,6 +51,8 @@ QUICK = {
     "live": 500, "park": 1000, "cold_starts": 2, "limit_seconds": 1, "appends": 100,
     "flat": (1, 300), "long": 500, "sleepers": 1000,
     "waits": {1: 40, 64: 256}, "wakes": {1: 10, 64: 128}, "listed": 2000,
+    "ten_step_runs": {1: 3, 64: 64}, "http_agents": {1: 10, 64: 64},
+    "tree": 2000, "big_steps": 5, "owed_steps": 4, "big_bytes": 1000000, "definitions": 300,
 }
 
 # name: (unit, target as "<= 5" or None, the figure it is held against)
@@ -71,6 +78,10 @@ ROWS = {
     "python_steps_at_1": ("/s", None, None),
     "python_steps_at_64": ("/s", None, None),
     "python_steps_at_256": ("/s", None, None),
+    "server_cpu_per_python_step": ("us", None, None),
+    "written_per_python_step": ("bytes", None, None),
+    "python_ten_steps_p50_at_1": ("ms", None, "append_p50 + empty_call_p50"),
+    "python_ten_step_runs_at_64": ("/s", None, None),
     "agent_run_p50_at_1": ("ms", "<= 5", "append_p50 + empty_call_p50"),
     "agent_run_p99_at_1": ("ms", None, None),
     "agent_runs_at_64": ("/s", ">= 1000", "empty_calls"),
@@ -79,6 +90,8 @@ ROWS = {
     "agent_runs_at_256": ("/s", None, "empty_calls"),
     "server_cpu_per_agent_run": ("us", None, None),
     "disk_per_agent_run": ("bytes", None, None),
+    "http_agent_run_p50_at_1": ("ms", None, "append_p50 + empty_call_p50"),
+    "http_agent_runs_at_64": ("/s", None, "empty_calls"),
     "delta_p50_to_1": ("ms", None, None),
     "delta_p99_to_1": ("ms", None, None),
     "delta_p50_to_many_at_20": ("ms", None, None),
@@ -116,6 +129,21 @@ ROWS = {
     "step_p50_beside_lists": ("ms", None, "step_p50_at_1"),
     "facts_replayed": ("/s", None, "empty_calls"),
     "step_p50_beside_replays": ("ms", None, "step_p50_at_1"),
+    "children_cancelled": ("/s", None, "empty_calls"),
+    "step_p50_beside_cancel": ("ms", None, "step_p50_at_1"),
+    "step_p99_beside_cancel": ("ms", None, "step_p99_at_1"),
+    "rss_tree": ("MB", None, None),
+    "big_run_read": ("MB/s", None, None),
+    "big_run_given": ("MB/s", None, None),
+    "step_p50_beside_big_run": ("ms", None, "step_p50_at_1"),
+    "rss_big_run": ("MB", None, None),
+    "owed_to_slow_host": ("x", "<= 1.1", None),
+    "slow_host_seconds": ("x", "<= 1.2", None),
+    "rss_slow_host": ("MB", None, None),
+    "register_p50": ("ms", None, "append_p50 + empty_call_p50"),
+    "register_growth": ("x", "<= 1.2", None),
+    "hello_with_definitions": ("ms", None, None),
+    "rss_definitions": ("MB", None, None),
     "parks": ("/s", None, "empty_calls"),
     "rss_sleeping_runs": ("MB", "<= 64", None),
     "rss_per_sleeping_run": ("bytes", "<= 100", None),
@@ -154,6 +182,20 @@ class Server:
         self.address = found.group(1)
         self.pid = self.process.pid
 
+    def cpu_us(self):
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+            ticks = sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+        return 1e6 * ticks / os.sysconf("SC_CLK_TCK")
+
+    def written_bytes(self):
+        """Of what it wrote so far, what went to the disk."""
+        with open(f"/proc/{self.pid}/io", encoding="ascii") as file:
+            return int(re.search(r"^write_bytes: (\d+)", file.read(), re.MULTILINE).group(1))
+
+    def rss_peak_mb(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmHWM:\s+(\d+) kB", file.read()).group(1)) / 1024
+
     def rss_mb(self):
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) / 1024
@@ -162,6 +204,47 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
+
+
+class ThinLine:
+    """A line to a server that carries so many bytes a second to whoever dials it, and all at once
+    to the server."""
+
+    BYTES_A_SECOND = 10_000_000
+    PIECE = 100_000
+
+    def __init__(self, address):
+        self.target = address
+        self.carried = 0
+        self.pid = 0
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = "%s:%d" % self.socket.getsockname()
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self.socket.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.socket.accept()
+                host, _, port = self.target.rpartition(":")
+                far = socket.create_connection((host, int(port)))
+                for pair in ((near, far, False), (far, near, True)):
+                    threading.Thread(target=self.carry, args=pair, daemon=True).start()
+
+    def carry(self, source, target, is_thin):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(self.PIECE):
+                target.sendall(piece)
+                if is_thin:
+                    self.carried += len(piece)
+                    time.sleep(len(piece) / self.BYTES_A_SECOND)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
 
 
 class Bench:
@@ -197,6 +280,15 @@ class Bench:
 
     def load(self, server, mode, **options):
         return answer_of(self.command(server, mode, options))
+
+    @contextlib.contextmanager
+    def asked(self, server, mode, **options):
+        """A load that says when all is there, and goes on at a line of its standard input."""
+        with subprocess.Popen(self.command(server, mode, options), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as process:
+            if not process.stdout.readline():
+                raise SystemExit(f"bench: {mode} failed")
+            yield process
 
     @contextlib.contextmanager
     def beside(self, server, mode, **options):
@@ -294,10 +386,24 @@ def measure_python(bench):
     for in_flight, steps in bench.sizes["python_steps"].items():
         with bench.server() as server:
             command = [sys.executable, program, "--url", f"http://{server.address}"]
+            cpu_us, written = server.cpu_us(), server.written_bytes()
             found = answer_of(command + ["--in-flight", str(in_flight), "--steps", str(steps)])
             bench.note(f"python_steps_at_{in_flight}", found["steps_per_s"])
             if in_flight == 1:
                 bench.note("python_step_p50_at_1", found["step_p50_ms"])
+            if in_flight == 64:
+                total = in_flight * steps
+                bench.note("server_cpu_per_python_step", (server.cpu_us() - cpu_us) / total)
+                bench.note("written_per_python_step", (server.written_bytes() - written) / total)
+    for in_flight, count in bench.sizes["ten_step_runs"].items():
+        with bench.server() as server:
+            command = [sys.executable, program, "--url", f"http://{server.address}"]
+            command += ["--in-flight", str(in_flight), "--steps", "10", "--runs", str(count)]
+            found = answer_of(command)
+            if in_flight == 1:
+                bench.note("python_ten_steps_p50_at_1", found["run_p50_ms"])
+            else:
+                bench.note(f"python_ten_step_runs_at_{in_flight}", found["runs_per_s"])
 
 
 def measure_agents(bench):
@@ -314,6 +420,24 @@ def measure_agents(bench):
                 bench.note("server_cpu_per_agent_run", found["server_cpu_us_each"])
                 grown = folder_bytes(server.data) - before
                 bench.note("disk_per_agent_run", grown / count)
+
+
+def measure_http_agents(bench):
+    """An agent whose model is behind HTTP and answers at once: what is polosd's of a run."""
+    program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "model.py")
+    with subprocess.Popen([sys.executable, program], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as model:
+        url = model.stdout.readline().strip()
+        for in_flight, count in bench.sizes["http_agents"].items():
+            with bench.server() as server:
+                found = bench.load(
+                    server, "agents", in_flight=in_flight, count=count, model_url=url
+                )
+            if in_flight == 1:
+                bench.note("http_agent_run_p50_at_1", found["p50_us"] / 1000)
+            else:
+                bench.note(f"http_agent_runs_at_{in_flight}", found["runs_per_s"])
+        model.stdin.close()
 
 
 def measure_watch(bench):
@@ -434,6 +558,63 @@ def measure_replays(bench):
         bench.note("step_p50_beside_replays", found["p50_us"] / 1000)
 
 
+def measure_tree(bench):
+    """All below one run are cancelled while another takes its steps."""
+    steps = bench.sizes["steps"][1]
+    with bench.server() as server:
+        with bench.asked(server, "tree", count=bench.sizes["tree"]) as tree:
+            bench.note("rss_tree", server.rss_mb())
+            tree.stdin.write("cancel\n")
+            tree.stdin.flush()
+            found = bench.load(server, "steps", in_flight=1, steps=steps)
+            bench.note("children_cancelled", json.loads(tree.stdout.read())["cancels_per_s"])
+        bench.note("step_p50_beside_cancel", found["p50_us"] / 1000)
+        bench.note("step_p99_beside_cancel", found["p99_us"] / 1000)
+
+
+def measure_big_run(bench):
+    """A run of a gigabyte: watched from its start, and given to a new host, beside steps."""
+    steps, size = bench.sizes["big_steps"], bench.sizes["big_bytes"]
+    megabytes = steps * size / 1e6
+    with bench.server("--lease-ms", "1000") as server:
+        left = bench.load(server, "abandon", in_flight=4, steps=steps, bytes=size)
+        with bench.beside(server, "resume", run_id=left["run_id"]):
+            found = bench.load(server, "steps", in_flight=1, steps=bench.sizes["steps"][1])
+        bench.note("step_p50_beside_big_run", found["p50_us"] / 1000)
+        bench.note("rss_big_run", server.rss_peak_mb())
+    with bench.server("--lease-ms", "1000") as server:
+        left = bench.load(server, "abandon", in_flight=4, steps=steps, bytes=size)
+        found = bench.load(server, "resume", run_id=left["run_id"])
+        bench.note("big_run_given", 1e6 * megabytes / found["resume_us"])
+        found = bench.load(server, "replay", in_flight=1, seconds=1)
+        bench.note("big_run_read", 1e6 * megabytes / found["p50_us"])
+
+
+def measure_slow_host(bench):
+    """A host behind a thin line is owed tens of megabytes."""
+    steps, size = bench.sizes["owed_steps"], bench.sizes["big_bytes"]
+    with bench.server("--lease-ms", "1000") as server:
+        left = bench.load(server, "abandon", in_flight=4, steps=steps, bytes=size)
+        with ThinLine(server.address) as line:
+            command = bench.command(line, "resume", {"run_id": left["run_id"]})
+            found = answer_of(command)
+        if found["steps"] != steps:
+            raise SystemExit(f"bench: {found['steps']} of {steps} steps came with the task")
+        bench.note("owed_to_slow_host", line.carried / (steps * size))
+        least_us = 1e6 * steps * size / ThinLine.BYTES_A_SECOND
+        bench.note("slow_host_seconds", found["resume_us"] / least_us)
+        bench.note("rss_slow_host", server.rss_peak_mb())
+
+
+def measure_definitions(bench):
+    with bench.server() as server:
+        found = bench.load(server, "definitions", count=bench.sizes["definitions"])
+        bench.note("register_p50", found["p50_us"] / 1000)
+        bench.note("register_growth", found["growth"])
+        bench.note("hello_with_definitions", found["hello_us"] / 1000)
+        bench.note("rss_definitions", server.rss_mb())
+
+
 def measure_restart(bench):
     data = tempfile.mkdtemp(dir=bench.folder)
     server = Server(bench.options.polosd, os.path.join(data, "store"))
@@ -466,13 +647,14 @@ def measure_size(bench):
 
 
 MEASURES = (
-    measure_limits, measure_steps, measure_long, measure_agents, measure_waits, measure_watch,
-    measure_cold, measure_live, measure_lists, measure_replays, measure_restart, measure_sleepers,
-    measure_python, measure_size,
+    measure_limits, measure_steps, measure_long, measure_agents, measure_http_agents,
+    measure_waits, measure_watch, measure_cold, measure_live, measure_lists, measure_replays,
+    measure_tree, measure_big_run, measure_slow_host, measure_definitions, measure_restart,
+    measure_sleepers, measure_python, measure_size,
 )
 
 # In the first round only: they take long, and memory does not vary with the minute.
-ONCE = {measure_lists, measure_sleepers}
+ONCE = {measure_lists, measure_tree, measure_big_run, measure_sleepers}
 
 
 # ---- the report ----
@@ -574,7 +756,8 @@ def main():
         f"{before['date']}, {before['cpus']} CPUs, Linux {before['kernel']}, load "
         f"{before['load_average']} before; medians of {sizes['rounds']}; "
         f"many = {sizes['watchers']:,} watchers, live = {sizes['live']:,} runs, "
-        f"parked = {sizes['park']:,} runs, sleeping = {sizes['sleepers']:,} runs"
+        f"parked = {sizes['park']:,} runs, sleeping = {sizes['sleepers']:,} runs, "
+        f"tree = {sizes['tree']:,} runs, big run = {sizes['big_steps']:,} steps of 1 MB"
     )
     print(header, *table(rows), sep="\n")
     for what, why in bench.skipped.items():
