@@ -7,12 +7,24 @@ enum {
     MAX_TOKENS = 16384, /* The field is required; every model of today takes so many. */
 };
 
-static void put_text_block(struct json_writer *writer, str text)
+/* Where the provider keeps what it has read so far, to be found again by the next call: behind the
+ * tools, the system's words and the newest message. Four are allowed. */
+static void put_cache_mark(struct json_writer *writer)
+{
+    json_begin_object(writer, "cache_control");
+    json_put_string(writer, "type", STR("ephemeral"));
+    json_end_object(writer);
+}
+
+static void put_text_block(struct json_writer *writer, str text, bool is_marked)
 {
     assert(str_trim(text).len > 0); /* Or the provider refuses it. */
     json_begin_object(writer, NULL);
     json_put_string(writer, "type", STR("text"));
     json_put_string(writer, "text", text);
+    if (is_marked) {
+        put_cache_mark(writer);
+    }
     json_end_object(writer);
 }
 
@@ -33,7 +45,7 @@ static void put_call(struct json_writer *writer, const struct provider_row *row,
 }
 
 static void put_result(struct json_writer *writer, const struct provider_row *row,
-                       const struct model_block *result)
+                       const struct model_block *result, bool is_marked)
 {
     char stand_in[REQUEST_CALL_ID_BYTES];
     assert(result->kind == MODEL_BLOCK_TOOL_RESULT);
@@ -43,6 +55,9 @@ static void put_result(struct json_writer *writer, const struct provider_row *ro
     json_put_string(writer, "content", result->text);
     if (result->is_error) {
         json_put_bool(writer, "is_error", true);
+    }
+    if (is_marked) {
+        put_cache_mark(writer);
     }
     json_end_object(writer);
 }
@@ -66,18 +81,19 @@ static bool is_sent(const struct model_block *block, bool same_origin)
     return false;
 }
 
+/* is_marked counts for blocks of our making; what the provider made goes back as it came. */
 static void put_block(struct json_writer *writer, const struct provider_row *row,
-                      const struct model_block *block, bool same_origin)
+                      const struct model_block *block, bool same_origin, bool is_marked)
 {
     assert(is_sent(block, same_origin));
     if (block->kind == MODEL_BLOCK_TOOL_CALL) {
         put_call(writer, row, block);
     } else if (block->kind == MODEL_BLOCK_TOOL_RESULT) {
-        put_result(writer, row, block);
+        put_result(writer, row, block, is_marked);
     } else if (same_origin && block->raw.len > 0) {
         json_put_raw(writer, NULL, block->raw);
     } else {
-        put_text_block(writer, block->text);
+        put_text_block(writer, block->text, is_marked);
     }
 }
 
@@ -92,8 +108,9 @@ static size_t count_sent(const struct model_message *message, bool same_origin)
 
 /* Results are a user's, and each message has content. */
 static void put_message(struct json_writer *writer, const struct provider_row *row,
-                        const struct model_message *message)
+                        const struct model_message *message, bool is_newest)
 {
+    size_t put = 0;
     bool is_models = message->role == MODEL_ROLE_ASSISTANT;
     bool same_origin = is_models && request_is_from(row, message->origin);
     size_t count = count_sent(message, same_origin);
@@ -106,11 +123,12 @@ static void put_message(struct json_writer *writer, const struct provider_row *r
     json_begin_array(writer, "content");
     for (size_t i = 0; i < message->block_count; i++) {
         if (is_sent(&message->blocks[i], same_origin)) {
-            put_block(writer, row, &message->blocks[i], same_origin);
+            put++;
+            put_block(writer, row, &message->blocks[i], same_origin, is_newest && put == count);
         }
     }
     if (count == 0) {
-        put_text_block(writer, STR("(no text)"));
+        put_text_block(writer, STR("(no text)"), false);
     }
     json_end_array(writer);
     json_end_object(writer);
@@ -128,7 +146,9 @@ static void put_system(struct json_writer *writer, const struct model_request *r
         }
     }
     if (str_trim(buf_str(&text)).len > 0) {
-        json_put_string(writer, "system", buf_str(&text));
+        json_begin_array(writer, "system");
+        put_text_block(writer, buf_str(&text), true);
+        json_end_array(writer);
     }
     buf_fini(&text);
 }
@@ -147,6 +167,9 @@ static void put_tools(struct json_writer *writer, const struct model_request *re
             json_put_string(writer, "description", tool->description);
         }
         json_put_raw(writer, "input_schema", request_parameters(tool));
+        if (i + 1 == request->tool_count) {
+            put_cache_mark(writer);
+        }
         json_end_object(writer);
     }
     json_end_array(writer);
@@ -190,7 +213,7 @@ void anthropic_put_body(const struct provider_row *row, const struct model_reque
     put_system(&writer, request);
     json_begin_array(&writer, "messages");
     for (size_t i = 0; i < request->message_count; i++) {
-        put_message(&writer, row, &request->messages[i]);
+        put_message(&writer, row, &request->messages[i], i + 1 == request->message_count);
     }
     json_end_array(&writer);
     put_output(&writer, request->output_schema_json, effort);

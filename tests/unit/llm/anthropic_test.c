@@ -139,6 +139,8 @@ static void test_failures(void **state)
     shapes_check("anthropic", failures, COUNT_OF(failures));
 }
 
+#define MARK ",\"cache_control\":{\"type\":\"ephemeral\"}"
+
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
@@ -171,7 +173,8 @@ static void test_settings(void **state)
         &request,
         "{\"model\":\"m\",\"tools\":[{\"name\":\"f\",\"description\":\"does\",\"input_schema\":"
         "{ \"const\":9007199254740993 }},{\"name\":\"g\",\"input_schema\":{\"type\":"
-        "\"object\",\"properties\":{}}}],\"system\":\"S\",\"messages\":[],\"output_config\":"
+        "\"object\",\"properties\":{}}" MARK "}],\"system\":[{\"type\":\"text\",\"text\":\"S\"" MARK
+        "}],\"messages\":[],\"output_config\":"
         "{\"format\":{\"type\":\"json_schema\",\"schema\":{\"n\":1e400}},\"effort\":\"low\"},"
         "\"temperature\":0.5,\"max_tokens\":50,\"stream\":true,\"top_k\":5}");
     request = (struct model_request){.model = STR("m"), .temperature = NAN};
@@ -229,7 +232,8 @@ static void test_conversation(void **state)
     "JSON\",\"is_error\":true}]},{\"role\":\"user\",\"content\":[{\"type\":\"text\","              \
     "\"text\":\"(no text)\"}]}],\"max_tokens\":16384,\"stream\":true}"
 #define HEAD                                                                                       \
-    "{\"model\":\"m\",\"system\":\"S\\n\\nrule\",\"messages\":[{\"role\":\"user\",\"content\":["   \
+    "{\"model\":\"m\",\"system\":[{\"type\":\"text\",\"text\":\"S\\n\\nrule\"" MARK                \
+    "}],\"messages\":[{\"role\":\"user\",\"content\":["                                            \
     "{\"type\":\"text\",\"text\":\"hi\"}]},{\"role\":\"assistant\",\"content\":["
     check_body(&request,
                HEAD "{\"type\":\"thinking\", \"thinking\":\"hm\",\"signature\":\"s\"}," CALLS);
@@ -237,9 +241,42 @@ static void test_conversation(void **state)
     check_body(&request, HEAD CALLS);
 }
 
+/* Only the last block of the newest message is marked, and only if it is ours. */
+static void test_newest_message_is_marked(void **state)
+{
+    const struct model_block user[] = {{.kind = MODEL_BLOCK_TEXT, .text = STR("a")},
+                                       {.kind = MODEL_BLOCK_TEXT, .text = STR("b")}};
+    const struct model_block raw[] = {
+        {.kind = MODEL_BLOCK_TEXT, .text = STR("c"), .raw = STR("{\"type\":\"text\"}")}};
+    const struct model_block result[] = {
+        {.kind = MODEL_BLOCK_TOOL_RESULT, .call_id = STR("i"), .text = STR("1"), .is_error = true}};
+    const struct model_message messages[] = {
+        {MODEL_ROLE_USER, user, 2, STR("")},
+        {MODEL_ROLE_ASSISTANT, raw, 1, STR("anthropic/m")},
+        {MODEL_ROLE_TOOL, result, 1, STR("")},
+    };
+    struct model_request request = {
+        .model = STR("m"), .messages = messages, .message_count = 1, .temperature = NAN};
+    (void)state;
+#define TEXT_A                                                                                     \
+    "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":"  \
+    "\"a\"},"
+#define RAW_C "]},{\"role\":\"assistant\",\"content\":[{\"type\":\"text\"}]}"
+#define AFTER ",\"max_tokens\":16384,\"stream\":true}"
+    check_body(&request, TEXT_A "{\"type\":\"text\",\"text\":\"b\"" MARK "}]}]" AFTER);
+    request.message_count = 2;
+    check_body(&request, TEXT_A "{\"type\":\"text\",\"text\":\"b\"}" RAW_C "]" AFTER);
+    request.message_count = 3;
+    check_body(&request, TEXT_A "{\"type\":\"text\",\"text\":\"b\"}" RAW_C
+                                ",{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+                                "\"tool_use_id\":\"i\",\"content\":\"1\",\"is_error\":true" MARK
+                                "}]}]" AFTER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_newest_message_is_marked),
         cmocka_unit_test(test_replies),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_settings),
