@@ -224,6 +224,7 @@ enum attempt_state attempt_end(struct attempt *attempt, enum attempt_end end)
             .http_status = attempt->http_status,
             .headers = buf_str(&attempt->headers),
             .body = buf_str(&attempt->body),
+            .instead = attempt->row->codec->instead,
         };
         diagnosis_from_http(&attempt->diagnosis, &answer, attempt->now_ms);
         attempt->state = ATTEMPT_FAILED;

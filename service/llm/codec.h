@@ -22,6 +22,7 @@ enum codec_result {
 
 struct codec {
     const char *name;
+    const char *instead; /* What to try where nobody speaks it; NULL: nothing. */
     bool streams_lines; /* A JSON text a line, whatever the media type is called. */
     void (*put_body)(const struct provider_row *row, const struct model_request *request,
                      struct buf *ret);

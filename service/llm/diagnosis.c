@@ -553,6 +553,9 @@ static void tell_url(struct diagnosis *diagnosis, const struct http_answer *answ
         buf_printf(&diagnosis->message, "%s%.*s%s; %s", silent ? "" : " (",
                    said.len < 200 ? (int)said.len : 200, said.ptr, silent ? "" : ")", check);
     }
+    if (about_url && answer->instead != NULL) {
+        buf_printf(&diagnosis->message, "; %s", answer->instead);
+    }
     buf_fini(&said);
 }
 

@@ -35,6 +35,7 @@ struct http_answer {
     uint32_t http_status;
     str headers; /* Lines as they came. */
     str body; /* Of any kind. */
+    const char *instead; /* Codec.instead: what else to try if the URL is not known there. */
 };
 
 /* now_ms: what Retry-After may count from. */

@@ -12,20 +12,20 @@ static const struct provider_row rows[] = {
     {.name = "scripted"},
     {
         .name = "openai",
-        .codec = CHAT,
-        .base_url = "https://api.openai.com/v1",
-        .base_url_setting = "OPENAI_BASE_URL",
-        .key_setting = "OPENAI_API_KEY",
-        .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
-    },
-    {
-        .name = "openai_responses",
         .codec = &openai_responses_codec,
         .path = "/responses",
         .base_url = "https://api.openai.com/v1",
         .base_url_setting = "OPENAI_BASE_URL",
         .key_setting = "OPENAI_API_KEY",
         .quirks = PROVIDER_CALL_ID_PLAIN,
+    },
+    {
+        .name = "openai_chat",
+        .codec = CHAT,
+        .base_url = "https://api.openai.com/v1",
+        .base_url_setting = "OPENAI_BASE_URL",
+        .key_setting = "OPENAI_API_KEY",
+        .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
     },
     {
         .name = "anthropic",

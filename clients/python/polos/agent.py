@@ -48,7 +48,8 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
         temperature: as the provider defines it; None: its default.
         max_output_tokens: per model call; None: the provider's default.
         provider_base_url: where the provider is reached, instead of its usual address.
-        provider_llm_api: "chat_completions" or None; of "openai" also "responses".
+        provider_llm_api: how a provider is spoken to; None: as it likes best, which of "openai" is
+            "responses" and of all others of its dialect "chat_completions".
         queue: the Queue its runs wait in, its name, or {"name": ..., "concurrency_limit": 5}. A
             name alone defines a queue without limits, where there is none.
         stop_conditions: max_steps(...), max_tokens(...).
@@ -324,10 +325,10 @@ class Agent(Workflow[Any, AgentResult[T]], Generic[T]):
 
 def _provider_row(provider: str, llm_api: str | None) -> str:
     """The server's name for a provider that is spoken to in this way."""
-    if llm_api in (None, "chat_completions"):
+    if llm_api is None or (provider, llm_api) == ("openai", "responses"):
         return provider
-    if llm_api == "responses" and provider in ("openai", "openai_responses"):
-        return "openai_responses"
+    if llm_api == "chat_completions":
+        return "openai_chat" if provider == "openai" else provider
     raise UnsupportedFeatureError(
         f"Agent(provider={provider!r}, provider_llm_api={llm_api!r})", '"chat_completions" is'
     )

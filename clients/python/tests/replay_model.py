@@ -1,4 +1,4 @@
-"""A SIMULATED model: an OpenAI-compatible Chat Completions endpoint that plays a script.
+"""A SIMULATED model: OpenAI's Responses and Chat Completions, playing a script.
 
 Each request takes the next turn of the script; requests are kept for the test to look at.
 """
@@ -74,7 +74,7 @@ class ReplayModel:
         if turn.status != 200:
             self._send(handler, turn.status, json.dumps({"error": {"message": turn.error}}))
         elif body.get("stream"):
-            self._stream(handler, turn)
+            self._stream(handler, turn, handler.path.endswith("/responses"))
         else:
             message = {"role": "assistant", "content": turn.text}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -87,24 +87,53 @@ class ReplayModel:
         handler.end_headers()
         handler.wfile.write(text.encode())
 
-    def _stream(self, handler: BaseHTTPRequestHandler, turn: Turn) -> None:
+    def _stream(self, handler: BaseHTTPRequestHandler, turn: Turn, is_responses: bool) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Connection", "close")
         handler.end_headers()
         try:
-            for chunk in _chunks(turn):
+            for chunk in _events(turn) if is_responses else _chunks(turn):
                 handler.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
                 handler.wfile.flush()
                 if turn.delay:
                     time.sleep(turn.delay)
-            handler.wfile.write(b"data: [DONE]\n\n")
+            if not is_responses:
+                handler.wfile.write(b"data: [DONE]\n\n")
         except (BrokenPipeError, ConnectionResetError):
             pass  # the server was killed, as some tests want
         handler.close_connection = True
 
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+def _events(turn: Turn) -> list[dict[str, Any]]:
+    """The stream of Responses: each item begins, grows and ends."""
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "resp_1", "model": "simulated"}}
+    ]
+    items: list[dict[str, Any]] = []
+    for number, (name, arguments) in enumerate(turn.tool_calls):
+        call = {"type": "function_call", "call_id": f"call_{number}", "name": name}
+        items.append({**call, "arguments": arguments})
+    if turn.text:
+        part = {"type": "output_text", "text": turn.text}
+        items.append({"type": "message", "role": "assistant", "content": [part]})
+    for at, item in enumerate(items):
+        begun = {**item, **({"arguments": ""} if "arguments" in item else {"content": []})}
+        events.append({"type": "response.output_item.added", "output_index": at, "item": begun})
+        if item["type"] == "message":
+            words = turn.text.split(" ")
+            deltas = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
+            kind = "response.output_text.delta"
+        else:
+            deltas, kind = [item["arguments"]], "response.function_call_arguments.delta"
+        events += [{"type": kind, "output_index": at, "delta": delta} for delta in deltas]
+        events.append({"type": "response.output_item.done", "output_index": at, "item": item})
+    usage = {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}
+    last = {"status": "completed", "output": items, "usage": usage}
+    return [*events, {"type": "response.completed", "response": last}]
 
 
 def _chunks(turn: Turn) -> list[dict[str, Any]]:

@@ -106,10 +106,10 @@ async def test_the_first_snippet_runs_by_itself(server, model, tmp_path):
     assert model.headers[0]["authorization"] == f"Bearer {KEY}"
     first, second = model.requests
     assert first["model"] == "gpt-4o"
-    assert first["tools"][0]["function"]["name"] == "get_weather"
-    assert first["tools"][0]["function"]["parameters"]["required"] == ["city"]
-    answer = second["messages"][-1]
-    assert answer["role"] == "tool" and json.loads(answer["content"]) == {
+    assert first["path"].endswith("/responses") and first["tools"][0]["name"] == "get_weather"
+    assert first["tools"][0]["parameters"]["required"] == ["city"]
+    answer = second["input"][-1]
+    assert answer["type"] == "function_call_output" and json.loads(answer["output"]) == {
         "city": "NYC",
         "celsius": 21,
     }
@@ -132,7 +132,7 @@ async def test_direct_execution_and_streaming(server, model, client, capsys):
     assert [r.result["city"] for r in response.tool_results] == ["NYC", "London"]
     assert response.total_steps == 2 and len(response.steps) == 2
     assert response.usage.input_tokens == 20 and response.usage.total_tokens == 30
-    assert model.requests[0]["reasoning_effort"] == "medium"  # as Chat Completions spells it
+    assert model.requests[0]["reasoning"] == {"effort": "medium"}
 
     model.script = [Turn(text="Tokyo is rainy today, they say.")]
     await execute(snippets()[STREAM], names)
@@ -167,7 +167,7 @@ async def test_structured_output_is_a_model(server, model, tmp_path):
     model.script = [Turn(text=json.dumps(person))]
     done = run_script(snippets()[STRUCTURED], server.url, tmp_path)
     assert done.stdout == "Alice\n28\nSF\n", done.stderr
-    schema = model.requests[0]["response_format"]["json_schema"]["schema"]
+    schema = model.requests[0]["text"]["format"]["schema"]
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["name", "age", "email", "location"]
 

@@ -7,6 +7,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    reply_fuzz("openai_responses", data, size);
+    reply_fuzz("openai", data, size);
     return 0;
 }

@@ -53,7 +53,7 @@ FIXTURES = [
     },
 ]
 # A provider for each dialect, and its word for the end of an answer.
-DIALECTS = {"openai": "stop", "openai_responses": "completed", "anthropic": "end_turn",
+DIALECTS = {"openai_chat": "stop", "openai": "completed", "anthropic": "end_turn",
             "gemini": "STOP", "ollama_native": "stop"}
 TOOLS = [
     {"name": "get_weather", "description": "Weather",
@@ -105,7 +105,7 @@ class AgainstAimock(unittest.TestCase):
                 time.sleep(0.02)
         raise AssertionError("the mock server did not begin to listen")
 
-    def ask(self, provider="openai", **members):
+    def ask(self, provider="openai_chat", **members):
         environment = {name + "_API_KEY": "k" for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
         base = {"gemini": "/v1beta", "ollama_native": ""}.get(provider, "/v1")
         url = self.url.removesuffix("/v1") + base

@@ -40,7 +40,7 @@ class Outcome:
 def ask(base_url="", environment=None, **members):
     """One call (or `count` of them) of the user text "hello"."""
     spec = {
-        "provider": "openai",
+        "provider": "openai_chat",
         "model": "m1",
         "base_url": base_url,
         "model_hosts": "local",

@@ -592,7 +592,7 @@ class Keys(unittest.TestCase):
         with ReplayServer(Response(HELLO)) as server:
             values = {name: value.replace("URL", server.url).replace(
                 "HOST", server.url.split("/")[2]) for name, value in environment.items()}
-            provider = values.pop("provider", "openai")
+            provider = values.pop("provider", "openai_chat")
             variables = dict({"POLOSD_KEY_HOSTS": ""}, **values)
             outcome = ask(server.url + path, variables, provider=provider)
             if outcome.last["event"] == "done":

@@ -132,6 +132,24 @@ static void test_refusals(void **state)
     }
 }
 
+/* Only where the URL is not known: a refusal by somebody who speaks the dialect says enough. */
+static void test_another_dialect_is_named(void **state)
+{
+    static const char *const bodies[] = {"", "{\"error\":{\"message\":\"no such model\"}}"};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        struct diagnosis diagnosis = {0};
+        struct http_answer answer = {.asked = STR("http://x/y"),
+                                     .http_status = 404,
+                                     .body = str_of(bodies[i]),
+                                     .instead = "try z"};
+        diagnosis_from_http(&diagnosis, &answer, now_ms);
+        assert_int_equal(memmem(diagnosis.message.ptr, diagnosis.message.len, "; try z", 7) != NULL,
+                         i == 0);
+        diagnosis_fini(&diagnosis);
+    }
+}
+
 static void test_errors_without_a_response(void **state)
 {
     static const struct {
@@ -168,7 +186,8 @@ static void test_messages_are_bounded_text(void **state)
     for (size_t i = 0; i < 1000; i++) {
         buf_put(&body, STR("\xf0\x9f\x98\x80\x01\xff"));
     }
-    struct http_answer answer = {STR("http://x/y"), 400, STR(""), buf_str(&body)};
+    struct http_answer answer = {
+        .asked = STR("http://x/y"), .http_status = 400, .body = buf_str(&body)};
     diagnosis_from_http(&diagnosis, &answer, now_ms);
     assert_true(diagnosis.message.len <= DIAGNOSIS_MESSAGE_BYTES_MAX);
     assert_true(str_starts_with(buf_str(&diagnosis.message),
@@ -192,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_another_dialect_is_named),
         cmocka_unit_test(test_errors_without_a_response),
         cmocka_unit_test(test_messages_are_bounded_text),
         cmocka_unit_test(test_secrets_are_blotted_out),

@@ -365,31 +365,31 @@ static const struct shape failures[] = {
 static void test_texts(void **state)
 {
     (void)state;
-    shapes_check("openai", texts, COUNT_OF(texts));
+    shapes_check("openai_chat", texts, COUNT_OF(texts));
 }
 
 static void test_calls(void **state)
 {
     (void)state;
-    shapes_check("openai", calls, COUNT_OF(calls));
+    shapes_check("openai_chat", calls, COUNT_OF(calls));
 }
 
 static void test_bytes(void **state)
 {
     (void)state;
-    shapes_check("openai", bytes, COUNT_OF(bytes));
+    shapes_check("openai_chat", bytes, COUNT_OF(bytes));
 }
 
 static void test_failures(void **state)
 {
     (void)state;
-    shapes_check("openai", failures, COUNT_OF(failures));
+    shapes_check("openai_chat", failures, COUNT_OF(failures));
 }
 
 static void test_broken_end_is_whole_or_the_transports(void **state)
 {
     struct response response = {
-        .row = provider_find(STR("openai")),
+        .row = provider_find(STR("openai_chat")),
         .http_status = 200,
         .headers = STR("content-type: text/event-stream\r\n"),
         .body = STR("data: " TEXT("a") "\n\ndata: " FINISH("stop") "\n\ndata: {\"usa"),
@@ -412,7 +412,8 @@ static void test_ids_of_the_conversation_are_not_given_again(void **state)
 {
     uint64_t used = str_hash(STR("c1"));
     struct reply_options options = {.used_ids = &used, .used_id_count = 1, .id_seed = 3};
-    struct attempt *attempt = attempt_new(provider_find(STR("openai")), STR("http://x"), &options);
+    struct attempt *attempt =
+        attempt_new(provider_find(STR("openai_chat")), STR("http://x"), &options);
     struct model_reply reply;
     struct arena arena;
     (void)state;
@@ -442,7 +443,7 @@ static void test_size_is_limited(void **state)
     buf_reserve(&piece, 1 << 20);
     memset(piece.ptr, 'x', 1 << 20);
     piece.len = 1 << 20;
-    attempt = attempt_new(provider_find(STR("openai")), STR("http://x"), &options);
+    attempt = attempt_new(provider_find(STR("openai_chat")), STR("http://x"), &options);
     attempt_head(attempt, 200, STR(""), 0);
     now = attempt_bytes(attempt, STR("data: "));
     for (size_t i = 0; i < 17 && now == ATTEMPT_OPEN; i++) {

@@ -134,19 +134,19 @@ static const struct shape failures[] = {
 static void test_replies(void **state)
 {
     (void)state;
-    shapes_check("openai_responses", shapes, COUNT_OF(shapes));
+    shapes_check("openai", shapes, COUNT_OF(shapes));
 }
 
 static void test_failures(void **state)
 {
     (void)state;
-    shapes_check("openai_responses", failures, COUNT_OF(failures));
+    shapes_check("openai", failures, COUNT_OF(failures));
 }
 
 static void check_body(const struct model_request *request, const char *expected)
 {
     struct buf body = {0};
-    openai_responses_put_body(provider_find(STR("openai_responses")), request, &body);
+    openai_responses_put_body(provider_find(STR("openai")), request, &body);
     assert_true(json_is_object(buf_str(&body)));
     if (!str_is(buf_str(&body), expected)) {
         fail_msg("\n     got " STR_FMT "\nexpected %s", STR_ARG(buf_str(&body)), expected);
@@ -203,7 +203,7 @@ static void test_conversation(void **state)
     };
     struct model_message messages[] = {
         {MODEL_ROLE_USER, user, 1, STR("")},
-        {MODEL_ROLE_ASSISTANT, said, 4, STR("openai_responses/m")},
+        {MODEL_ROLE_ASSISTANT, said, 4, STR("openai/m")},
         {MODEL_ROLE_TOOL, result, 1, STR("")},
     };
     struct model_request request = {
@@ -218,7 +218,7 @@ static void test_conversation(void **state)
                                                             ",\"name\":\"f\",\"arguments\""
                                                             ":\"{}\",\"call_id\":"
                                                             "\"call_x\"}," TAIL);
-    messages[1].origin = STR("openai/m");
+    messages[1].origin = STR("openai_chat/m");
     check_body(
         &request,
         HEAD "{\"role\":\"assistant\",\"content\":\"a\"},{\"type\":\"function_call\","

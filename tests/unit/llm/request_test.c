@@ -46,7 +46,7 @@ static void test_settings(void **state)
         .options_json = STR("{\"seed\":18446744073709551616,\"temperature\":null}"),
     };
     (void)state;
-    check_body("openai", &request,
+    check_body("openai_chat", &request,
                "{\"model\":\"m\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\","
                "\"description\":\"does \\\"f\\\"\",\"parameters\":{ \"const\":9007199254740993 }}},"
                "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":{\"type\":"
@@ -95,8 +95,8 @@ static void test_effort_is_spelled_as_the_server_does(void **state)
     static const char asked[] =
         "{\"seed\": 9007199254740993,\"reasoning\":{\"effort\":\"medium\"}}";
     static const char *const flat[] = {
-        "openai",   "azure",  "groq", "xai",      "deepseek", "mistral",
-        "together", "ollama", "vllm", "llamacpp", "lmstudio", "openai_compatible",
+        "openai_chat", "azure",  "groq", "xai",      "deepseek", "mistral",
+        "together",    "ollama", "vllm", "llamacpp", "lmstudio", "openai_compatible",
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(flat); i++) {
@@ -105,17 +105,21 @@ static void test_effort_is_spelled_as_the_server_does(void **state)
     check_options("openrouter", asked,
                   "\"seed\":9007199254740993,\"reasoning\":{\"effort\":\"medium\"}");
     check_options("openrouter", "{\"reasoning_effort\":\"low\"}", "\"reasoning_effort\":\"low\"");
-    check_options("openai", "{\"reasoning\":{\"effort\":\"low\"}}", "\"reasoning_effort\":\"low\"");
-    check_options("openai", "{\"reasoning\":{\"effort\":\"low\"},\"reasoning_effort\":\"high\"}",
+    check_options("openai_chat", "{\"reasoning\":{\"effort\":\"low\"}}",
+                  "\"reasoning_effort\":\"low\"");
+    check_options("openai_chat",
+                  "{\"reasoning\":{\"effort\":\"low\"},\"reasoning_effort\":\"high\"}",
                   "\"reasoning_effort\":\"high\"");
-    check_options("openai", "{\"reasoning\":{\"effort\":\"x\"},\"reasoning\":{\"effort\":\"y\"}}",
+    check_options("openai_chat",
+                  "{\"reasoning\":{\"effort\":\"x\"},\"reasoning\":{\"effort\":\"y\"}}",
                   "\"reasoning_effort\":\"y\"");
-    check_options("openai", "{\"reasoning_effort\":\"low\",\"reasoning\":{\"effort\":\"high\"}}",
+    check_options("openai_chat",
+                  "{\"reasoning_effort\":\"low\",\"reasoning\":{\"effort\":\"high\"}}",
                   "\"reasoning_effort\":\"high\"");
-    check_options("openai", "{\"reasoning\":{\"max_tokens\":5}}",
+    check_options("openai_chat", "{\"reasoning\":{\"max_tokens\":5}}",
                   "\"reasoning\":{\"max_tokens\":5}");
-    check_options("openai", "{\"reasoning\":null}", "\"reasoning\":null");
-    check_options("openai", "{}", "");
+    check_options("openai_chat", "{\"reasoning\":null}", "\"reasoning\":null");
+    check_options("openai_chat", "{}", "");
 }
 
 #define S(text)                                                                                    \
@@ -180,7 +184,7 @@ static void test_history(void **state)
         "{\"role\":\"tool\",\"tool_call_id\":\"call_1\",\"content\":\"1\"},"
         "{\"role\":\"tool\",\"tool_call_id\":\"abcDEF123\",\"content\":\"no JSON\"}]" TAIL);
     check_history(
-        "openai",
+        "openai_chat",
         "{\"model\":\"m\",\"messages\":[" USER
         "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
         "{\"id\":\"call_1\"," CALL_F "},{\"id\":\"abcDEF123\"," CALL_G "}]},"
