@@ -2,6 +2,7 @@
 
 #include "service/agents/transcript.h"
 #include "service/base/array.h"
+#include "service/base/base64.h"
 #include "service/base/json.h"
 
 static const struct role_row {
@@ -69,6 +70,57 @@ static size_t count_elements(str array)
     return count;
 }
 
+/* {"type":"media","media_type":"image/png","data":BASE64 or "url":...,"filename":...} */
+static status take_media(struct model_block *block, str part, const char *path, struct arena *arena)
+{
+    str value;
+    block->kind = MODEL_BLOCK_MEDIA;
+    str *const members[] = {&block->media_type, &block->data, &block->url, &block->filename};
+    static const char *const names[] = {"media_type", "data", "url", "filename"};
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (json_object_get_kind(part, str_of(names[i]), JSON_STRING, &value)) {
+            *members[i] = input_text(value, arena);
+        }
+    }
+    if ((block->data.len > 0) == (block->url.len > 0)) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s must have data or url, and one only",
+                          path);
+    }
+    if (block->data.len > 0 && block->media_type.len == 0) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "%s.media_type must say what the data is: \"image/png\"", path);
+    }
+    if (block->data.len > 0 && !base64_decode(block->data, NULL)) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT, "%s.data must be base64", path);
+    }
+    if (block->url.len > 0 && !str_starts_with(block->url, STR("https://")) &&
+        !str_starts_with(block->url, STR("http://"))) {
+        return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                          "%s.url must begin with http:// or https://", path);
+    }
+    return STATUS_OK;
+}
+
+static status take_part(struct model_block *block, enum model_role role, str part, const char *path,
+                        struct arena *arena)
+{
+    str type;
+    str text;
+    bool has_type = json_object_get_kind(part, STR("type"), JSON_STRING, &type);
+    if (has_type && json_string_is(type, STR("media")) && role == MODEL_ROLE_USER) {
+        return take_media(block, part, path, arena);
+    }
+    if (!has_type || !json_string_is(type, STR("text")) ||
+        !json_object_get_kind(part, STR("text"), JSON_STRING, &text)) {
+        return arena_fail(
+            arena, CODE_INVALID_ARGUMENT, "%s must be {\"type\":\"text\",\"text\":...}%s", path,
+            role == MODEL_ROLE_USER ? " or {\"type\":\"media\",...}" : ": media is for users");
+    }
+    block->kind = MODEL_BLOCK_TEXT;
+    block->text = input_text(text, arena);
+    return STATUS_OK;
+}
+
 /* [{"type":"text","text":"..."}, ...] */
 static status add_parts(struct message_list *list, enum model_role role, str parts, size_t at,
                         struct arena *arena)
@@ -83,19 +135,9 @@ static status add_parts(struct message_list *list, enum model_role role, str par
     }
     struct model_block *blocks = arena_zalloc(arena, total * sizeof(*blocks));
     while (json_next_element(&iterator, &part)) {
-        str type;
-        str text;
         assert(count < total);
-        if (!json_object_get_kind(part, STR("type"), JSON_STRING, &type) ||
-            !json_string_is(type, STR("text")) ||
-            !json_object_get_kind(part, STR("text"), JSON_STRING, &text)) {
-            return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                              "input[%zu].content[%zu] must be {\"type\":\"text\",\"text\":...}: "
-                              "other parts are not supported",
-                              at, count);
-        }
-        blocks[count].kind = MODEL_BLOCK_TEXT;
-        blocks[count++].text = input_text(text, arena);
+        str path = arena_printf(arena, "input[%zu].content[%zu]", at, count);
+        TRY(take_part(&blocks[count++], role, part, path.ptr, arena));
     }
     assert(count == total);
     message_list_add(
@@ -118,7 +160,7 @@ static status add_message(struct message_list *list, str message, size_t at, str
     if (!json_object_get(message, STR("content"), &raw) ||
         (json_kind_of(raw) != JSON_STRING && json_kind_of(raw) != JSON_ARRAY)) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT,
-                          "input[%zu].content must be a string or an array of text parts", at);
+                          "input[%zu].content must be a string or an array of parts", at);
     }
     if (json_kind_of(raw) == JSON_ARRAY) {
         return add_parts(list, role, raw, at, arena);
@@ -160,8 +202,12 @@ status input_messages(str input_json, struct arena *arena, struct message_list *
                   : status_make(CODE_INVALID_ARGUMENT, "input must have at least one message");
 }
 
-status transcript_check_input(str input_json, struct arena *arena)
+status transcript_check_input(str input_json, struct arena *arena,
+                              const struct model_message **ret_messages, size_t *ret_count)
 {
     struct message_list list = {NULL, 0, 0};
-    return input_messages(input_json, arena, &list);
+    TRY(input_messages(input_json, arena, &list));
+    *ret_messages = list.items;
+    *ret_count = list.count;
+    return STATUS_OK;
 }

@@ -29,8 +29,10 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
 status transcript_request(const struct agent_definition *definition, const str *records,
                           size_t record_count, struct arena *arena, struct model_request *ret);
 
-/* Checks a run's input before it is started; `why` says what is wrong. */
-status transcript_check_input(str input_json, struct arena *arena);
+/* The messages of a run's input, before it is started; `why` says what is wrong with it. They live
+ * as long as the arena and the input. */
+status transcript_check_input(str input_json, struct arena *arena,
+                              const struct model_message **ret_messages, size_t *ret_count);
 
 /* Judges the tool calls of a reply against the definition: what is not to be run carries a refusal
  * for the model (unknown tool, arguments no JSON object, reply cut off, too many calls). */

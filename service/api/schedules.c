@@ -156,7 +156,9 @@ static bool take_input(struct check *check, const char *input_json, struct sched
     if (!check_value(check, "input_json", input, &offer->input)) {
         return false;
     }
-    status fits = transcript_check_input(offer->input, check->arena);
+    const struct model_message *messages;
+    size_t count;
+    status fits = transcript_check_input(offer->input, check->arena, &messages, &count);
     return status_is_ok(fits) || check_fault(check, "input_json", "%s", fits.why);
 }
 

@@ -514,6 +514,8 @@ static enum codec_result anthropic_body(void *self, str json, struct diagnosis *
 
 const struct codec anthropic_codec = {
     .name = "anthropic",
+    .media = "images, PDF, and texts by their bytes",
+    .takes_media = anthropic_takes_media,
     .put_body = anthropic_put_body,
     .open = anthropic_open,
     .close = anthropic_close,

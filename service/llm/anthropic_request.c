@@ -1,3 +1,4 @@
+#include "service/base/base64.h"
 #include "service/base/json.h"
 #include "service/llm/anthropic.h"
 #include "service/llm/providers.h"
@@ -62,6 +63,49 @@ static void put_result(struct json_writer *writer, const struct provider_row *ro
     json_end_object(writer);
 }
 
+bool anthropic_takes_media(const struct model_block *media)
+{
+    return request_is_media(media, "image/") || request_is_media(media, "application/pdf") ||
+           (request_is_media(media, "text/") && media->data.len > 0);
+}
+
+static void put_source(struct json_writer *writer, const struct model_block *media)
+{
+    struct buf text = {0};
+    json_begin_object(writer, "source");
+    if (media->url.len > 0) {
+        json_put_string(writer, "type", STR("url"));
+        json_put_string(writer, "url", media->url);
+    } else if (request_is_media(media, "text/")) {
+        json_put_string(writer, "type", STR("text"));
+        json_put_string(writer, "media_type", STR("text/plain"));
+        (void)base64_decode(media->data, &text); /* It was checked when the run was started. */
+        json_put_string(writer, "data", buf_str(&text));
+    } else {
+        json_put_string(writer, "type", STR("base64"));
+        json_put_string(writer, "media_type", media->media_type);
+        json_put_string(writer, "data", media->data);
+    }
+    json_end_object(writer);
+    buf_fini(&text);
+}
+
+static void put_media(struct json_writer *writer, const struct model_block *media, bool is_marked)
+{
+    bool is_image = request_is_media(media, "image/");
+    assert(anthropic_takes_media(media));
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "type", is_image ? STR("image") : STR("document"));
+    put_source(writer, media);
+    if (!is_image && media->filename.len > 0) {
+        json_put_string(writer, "title", media->filename);
+    }
+    if (is_marked) {
+        put_cache_mark(writer);
+    }
+    json_end_object(writer);
+}
+
 /* Whether something of the block is sent. Texts of blanks alone are refused; thinking goes back
  * only as it came. */
 static bool is_sent(const struct model_block *block, bool same_origin)
@@ -75,6 +119,7 @@ static bool is_sent(const struct model_block *block, bool same_origin)
         return same_origin && block->raw.len > 0;
     case MODEL_BLOCK_TOOL_CALL:
     case MODEL_BLOCK_TOOL_RESULT:
+    case MODEL_BLOCK_MEDIA:
         return true;
     }
     assert(false && "of our own making");
@@ -90,6 +135,8 @@ static void put_block(struct json_writer *writer, const struct provider_row *row
         put_call(writer, row, block);
     } else if (block->kind == MODEL_BLOCK_TOOL_RESULT) {
         put_result(writer, row, block, is_marked);
+    } else if (block->kind == MODEL_BLOCK_MEDIA) {
+        put_media(writer, block, is_marked);
     } else if (same_origin && block->raw.len > 0) {
         json_put_raw(writer, NULL, block->raw);
     } else {

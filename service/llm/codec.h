@@ -24,6 +24,8 @@ struct codec {
     const char *name;
     const char *instead; /* What to try where nobody speaks it; NULL: nothing. */
     bool streams_lines; /* A JSON text a line, whatever the media type is called. */
+    const char *media; /* What models may be shown besides text, in words. */
+    bool (*takes_media)(const struct model_block *media); /* NULL: nothing. */
     void (*put_body)(const struct provider_row *row, const struct model_request *request,
                      struct buf *ret);
     void *(*open)(const struct provider_row *row, struct reply *reply);

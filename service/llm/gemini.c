@@ -538,6 +538,8 @@ static enum codec_result gemini_body(void *self, str json, struct diagnosis *dia
 
 const struct codec gemini_codec = {
     .name = "gemini",
+    .media = "whatever has a media_type",
+    .takes_media = gemini_takes_media,
     .put_body = gemini_put_body,
     .open = gemini_open,
     .close = gemini_close,

@@ -15,4 +15,7 @@ extern const struct codec gemini_codec;
 void gemini_put_body(const struct provider_row *row, const struct model_request *request,
                      struct buf *ret);
 
+/* Whether the dialect has words for it. */
+bool gemini_takes_media(const struct model_block *media);
+
 #endif

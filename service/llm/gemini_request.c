@@ -106,10 +106,44 @@ static bool is_nothing(const struct provider_row *row, const struct model_messag
     return true;
 }
 
+bool gemini_takes_media(const struct model_block *media)
+{
+    return media->media_type.len > 0;
+}
+
+static void put_media(struct json_writer *writer, const struct model_block *media)
+{
+    bool has_data = media->data.len > 0;
+    assert(gemini_takes_media(media));
+    json_begin_object(writer, NULL);
+    json_begin_object(writer, has_data ? "inlineData" : "fileData");
+    json_put_string(writer, "mimeType", media->media_type);
+    json_put_string(writer, has_data ? "data" : "fileUri", has_data ? media->data : media->url);
+    json_end_object(writer);
+    json_end_object(writer);
+}
+
+/* In the order they were given. */
+static void put_parts(struct json_writer *writer, const struct model_message *message)
+{
+    for (size_t i = 0; i < message->block_count; i++) {
+        const struct model_block *block = &message->blocks[i];
+        if (block->kind == MODEL_BLOCK_MEDIA) {
+            put_media(writer, block);
+        } else if (block->kind == MODEL_BLOCK_TEXT) {
+            put_text(writer, block->text);
+        }
+    }
+}
+
 static void put_user(struct json_writer *writer, const struct model_message *message)
 {
     struct buf text = {0};
     assert(message->role == MODEL_ROLE_USER);
+    if (request_has_media(message)) {
+        put_parts(writer, message);
+        return;
+    }
     (void)request_join_texts(message, MODEL_BLOCK_TEXT, &text);
     put_text(writer, text.len > 0 ? buf_str(&text) : STR("(no text)"));
     buf_fini(&text);

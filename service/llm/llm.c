@@ -9,6 +9,7 @@
 #include "service/base/table.h"
 #include "service/llm/attempt.h"
 #include "service/llm/places.h"
+#include "service/llm/request.h"
 #include "service/llm/scripted.h"
 #include "service/llm/target.h"
 #include "service/net/http_client.h"
@@ -118,6 +119,7 @@ static status llm_check(void *self, const struct model_request *request, struct 
     if (request->model.len == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
     }
+    TRY(request_check_media(row, request, arena));
     return target_check(&llm->options.rules, row, request, arena);
 }
 

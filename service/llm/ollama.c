@@ -190,6 +190,8 @@ static enum codec_result ollama_body(void *self, str json, struct diagnosis *dia
 const struct codec ollama_codec = {
     .name = "ollama",
     .streams_lines = true,
+    .media = "images by their bytes",
+    .takes_media = ollama_takes_media,
     .put_body = ollama_put_body,
     .open = ollama_open,
     .close = ollama_close,

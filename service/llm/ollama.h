@@ -15,4 +15,7 @@ extern const struct codec ollama_codec;
 void ollama_put_body(const struct provider_row *row, const struct model_request *request,
                      struct buf *ret);
 
+/* Whether the dialect has words for it. */
+bool ollama_takes_media(const struct model_block *media);
+
 #endif

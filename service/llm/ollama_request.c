@@ -12,6 +12,23 @@ static void put_texts(struct json_writer *writer, const char *name,
     buf_fini(&text);
 }
 
+bool ollama_takes_media(const struct model_block *media)
+{
+    return media->data.len > 0 && request_is_media(media, "image/");
+}
+
+static void put_images(struct json_writer *writer, const struct model_message *message)
+{
+    json_begin_array(writer, "images");
+    for (size_t i = 0; i < message->block_count; i++) {
+        if (message->blocks[i].kind == MODEL_BLOCK_MEDIA) {
+            assert(ollama_takes_media(&message->blocks[i]));
+            json_put_string(writer, NULL, message->blocks[i].data);
+        }
+    }
+    json_end_array(writer);
+}
+
 static void put_plain(struct json_writer *writer, const char *role,
                       const struct model_message *message)
 {
@@ -19,6 +36,9 @@ static void put_plain(struct json_writer *writer, const char *role,
     json_begin_object(writer, NULL);
     json_put_string(writer, "role", str_of(role));
     put_texts(writer, "content", message, MODEL_BLOCK_TEXT);
+    if (request_has_media(message)) {
+        put_images(writer, message);
+    }
     json_end_object(writer);
 }
 

@@ -604,6 +604,8 @@ static enum codec_result chat_body(void *self, str json, struct diagnosis *diagn
 
 const struct codec openai_chat_codec = {
     .name = "openai_chat",
+    .media = "images, and wav, mp3 and PDF by their bytes",
+    .takes_media = openai_chat_takes_media,
     .put_body = openai_chat_put_body,
     .open = chat_open,
     .close = chat_close,

@@ -15,13 +15,72 @@ static bool put_texts(struct json_writer *writer, const char *name,
     return any;
 }
 
+static void put_text_part(struct json_writer *writer, str text)
+{
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "type", STR("text"));
+    json_put_string(writer, "text", text);
+    json_end_object(writer);
+}
+
+bool openai_chat_takes_media(const struct model_block *media)
+{
+    bool has_data = media->data.len > 0;
+    return request_is_media(media, "image/") ||
+           (has_data &&
+            (request_is_media(media, "application/pdf") || request_is_media(media, "audio/wav") ||
+             request_is_media(media, "audio/mpeg")));
+}
+
+static void put_media_part(struct json_writer *writer, const struct model_block *media)
+{
+    bool is_mp3 = request_is_media(media, "audio/mpeg");
+    assert(openai_chat_takes_media(media));
+    json_begin_object(writer, NULL);
+    if (request_is_media(media, "image/")) {
+        json_put_string(writer, "type", STR("image_url"));
+        json_begin_object(writer, "image_url");
+        request_put_media_url(writer, "url", media);
+    } else if (request_is_media(media, "audio/")) {
+        json_put_string(writer, "type", STR("input_audio"));
+        json_begin_object(writer, "input_audio");
+        json_put_string(writer, "data", media->data);
+        json_put_string(writer, "format", is_mp3 ? STR("mp3") : STR("wav"));
+    } else {
+        json_put_string(writer, "type", STR("file"));
+        json_begin_object(writer, "file");
+        json_put_string(writer, "filename",
+                        media->filename.len > 0 ? media->filename : STR("document.pdf"));
+        request_put_media_url(writer, "file_data", media);
+    }
+    json_end_object(writer);
+    json_end_object(writer);
+}
+
+/* Texts and what is shown beside them, in the order they were given. */
+static void put_parts(struct json_writer *writer, const struct model_message *message)
+{
+    json_begin_array(writer, "content");
+    for (size_t i = 0; i < message->block_count; i++) {
+        const struct model_block *block = &message->blocks[i];
+        if (block->kind == MODEL_BLOCK_MEDIA) {
+            put_media_part(writer, block);
+        } else if (block->kind == MODEL_BLOCK_TEXT) {
+            put_text_part(writer, block->text);
+        }
+    }
+    json_end_array(writer);
+}
+
 static void put_plain_message(struct json_writer *writer, const char *role,
                               const struct model_message *message)
 {
     assert(message->role != MODEL_ROLE_ASSISTANT && message->role != MODEL_ROLE_TOOL);
     json_begin_object(writer, NULL);
     json_put_string(writer, "role", str_of(role));
-    if (!put_texts(writer, "content", message, MODEL_BLOCK_TEXT)) {
+    if (request_has_media(message)) {
+        put_parts(writer, message);
+    } else if (!put_texts(writer, "content", message, MODEL_BLOCK_TEXT)) {
         json_put_string(writer, "content", STR_EMPTY);
     }
     json_end_object(writer);

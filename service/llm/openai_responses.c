@@ -497,6 +497,8 @@ static enum codec_result responses_finish(void *self, struct diagnosis *diagnosi
 const struct codec openai_responses_codec = {
     .name = "openai_responses",
     .instead = "a server that knows Chat Completions only is openai_compatible or openai_chat",
+    .media = "images and PDF",
+    .takes_media = openai_responses_takes_media,
     .put_body = openai_responses_put_body,
     .open = responses_open,
     .close = responses_close,

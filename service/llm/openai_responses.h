@@ -16,4 +16,7 @@ extern const struct codec openai_responses_codec;
 void openai_responses_put_body(const struct provider_row *row, const struct model_request *request,
                                struct buf *ret);
 
+/* Whether the dialect has words for it. */
+bool openai_responses_takes_media(const struct model_block *media);
+
 #endif

@@ -12,6 +12,51 @@ static void put_message(struct json_writer *writer, const char *role, str text)
     json_end_object(writer);
 }
 
+bool openai_responses_takes_media(const struct model_block *media)
+{
+    return request_is_media(media, "image/") || request_is_media(media, "application/pdf");
+}
+
+static void put_media(struct json_writer *writer, const struct model_block *media)
+{
+    bool is_image = request_is_media(media, "image/");
+    assert(openai_responses_takes_media(media));
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "type", is_image ? STR("input_image") : STR("input_file"));
+    if (!is_image && media->data.len > 0) {
+        json_put_string(writer, "filename",
+                        media->filename.len > 0 ? media->filename : STR("document.pdf"));
+    }
+    request_put_media_url(writer,
+                          is_image              ? "image_url"
+                          : media->data.len > 0 ? "file_data"
+                                                : "file_url",
+                          media);
+    json_end_object(writer);
+}
+
+/* A user's words and what is shown beside them, in the order they were given. */
+static void put_parts(struct json_writer *writer, const struct model_message *message)
+{
+    assert(message->role == MODEL_ROLE_USER);
+    json_begin_object(writer, NULL);
+    json_put_string(writer, "role", STR("user"));
+    json_begin_array(writer, "content");
+    for (size_t i = 0; i < message->block_count; i++) {
+        const struct model_block *block = &message->blocks[i];
+        if (block->kind == MODEL_BLOCK_MEDIA) {
+            put_media(writer, block);
+        } else if (block->kind == MODEL_BLOCK_TEXT) {
+            json_begin_object(writer, NULL);
+            json_put_string(writer, "type", STR("input_text"));
+            json_put_string(writer, "text", block->text);
+            json_end_object(writer);
+        }
+    }
+    json_end_array(writer);
+    json_end_object(writer);
+}
+
 static void put_texts(struct json_writer *writer, const char *role,
                       const struct model_message *message)
 {
@@ -110,7 +155,11 @@ static void put_input(struct json_writer *writer, const struct provider_row *row
         put_texts(writer, "system", message);
         return;
     case MODEL_ROLE_USER:
-        put_texts(writer, "user", message);
+        if (request_has_media(message)) {
+            put_parts(writer, message);
+        } else {
+            put_texts(writer, "user", message);
+        }
         return;
     case MODEL_ROLE_ASSISTANT:
         put_reply(writer, row, message);

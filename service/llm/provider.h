@@ -31,6 +31,7 @@ enum model_block_kind {
     MODEL_BLOCK_TOOL_CALL,
     MODEL_BLOCK_TOOL_RESULT,
     MODEL_BLOCK_OPAQUE, /* Only `raw`: to be sent back as it came, to its origin. */
+    MODEL_BLOCK_MEDIA, /* An image, a document, a sound; of a user's message only. */
 };
 
 struct model_block {
@@ -42,6 +43,10 @@ struct model_block {
     bool arguments_invalid; /* TOOL_CALL: no JSON object; must not be run. */
     bool is_error; /* TOOL_RESULT. */
     str raw; /* Provider JSON, verbatim; empty when there is nothing opaque. */
+    str media_type; /* MEDIA: "image/png"; may be empty beside a URL. */
+    str data; /* MEDIA: its bytes in base64; empty: it is at `url`. */
+    str url; /* MEDIA: for the provider to read; http or https. */
+    str filename; /* MEDIA; empty: none. */
 };
 
 struct model_message {

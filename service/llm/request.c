@@ -145,6 +145,62 @@ size_t request_join_texts(const struct model_message *message, enum model_block_
     return count;
 }
 
+bool request_has_media(const struct model_message *message)
+{
+    for (size_t i = 0; i < message->block_count; i++) {
+        if (message->blocks[i].kind == MODEL_BLOCK_MEDIA) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void request_put_media_url(struct json_writer *writer, const char *name,
+                           const struct model_block *media)
+{
+    struct buf url = {0};
+    assert(media->kind == MODEL_BLOCK_MEDIA);
+    if (media->url.len > 0) {
+        json_put_string(writer, name, media->url);
+        return;
+    }
+    buf_printf(&url, "data:" STR_FMT ";base64,", STR_ARG(media->media_type));
+    buf_put(&url, media->data);
+    json_put_string(writer, name, buf_str(&url));
+    buf_fini(&url);
+}
+
+bool request_is_media(const struct model_block *media, const char *family)
+{
+    assert(media->kind == MODEL_BLOCK_MEDIA);
+    str type = media->media_type.len > 0 ? media->media_type : STR("image/");
+    return str_starts_with(type, str_of(family));
+}
+
+status request_check_media(const struct provider_row *row, const struct model_request *request,
+                           struct arena *arena)
+{
+    const struct codec *codec = row->codec;
+    for (size_t i = 0; i < request->message_count; i++) {
+        const struct model_message *message = &request->messages[i];
+        for (size_t j = 0; j < message->block_count; j++) {
+            const struct model_block *block = &message->blocks[j];
+            if (block->kind != MODEL_BLOCK_MEDIA ||
+                (codec->takes_media != NULL && codec->takes_media(block))) {
+                continue;
+            }
+            return arena_fail(arena, CODE_INVALID_ARGUMENT,
+                              "input[%zu].content[%zu] is " STR_FMT
+                              "%s, which can't be sent to provider %s: it is shown %s",
+                              i, j,
+                              STR_ARG(block->media_type.len > 0 ? block->media_type : STR("media")),
+                              block->url.len > 0 ? " by URL" : "", row->name,
+                              codec->media == NULL ? "text only" : codec->media);
+        }
+    }
+    return STATUS_OK;
+}
+
 bool request_has_call(const struct model_message *message)
 {
     for (size_t i = 0; i < message->block_count; i++) {

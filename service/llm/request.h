@@ -31,6 +31,19 @@ size_t request_join_texts(const struct model_message *message, enum model_block_
                           struct buf *ret);
 bool request_has_call(const struct model_message *message);
 
+/* Whether there is more to show than text. */
+bool request_has_media(const struct model_message *message);
+/* Where the media is: its URL, or one that holds its bytes. */
+void request_put_media_url(struct json_writer *writer, const char *name,
+                           const struct model_block *media);
+/* Its kind is of a family: "image/", "audio/". Without a kind a URL counts as an image's, since
+ * that is what all providers take. */
+bool request_is_media(const struct model_block *media, const char *family);
+/* Refuses media that the row's dialect has no words for; `why` names the part and is in the arena.
+ */
+status request_check_media(const struct provider_row *row, const struct model_request *request,
+                           struct arena *arena);
+
 /* The member "tools" in the form {"type": "function", "function": {...}}, if there are any. */
 void request_put_function_tools(struct json_writer *writer, const struct model_request *request);
 

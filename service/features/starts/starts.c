@@ -87,11 +87,13 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
                                    STR_ARG(spec->name));
         return refuse_start(ret, found.code, reason, "agent_id", message);
     }
-    found = transcript_check_input(spec->input, arena);
+    struct model_request model;
+    const struct model_message *messages;
+    size_t message_count;
+    found = transcript_check_input(spec->input, arena, &messages, &message_count);
     if (!status_is_ok(found)) {
         return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input", str_of(found.why));
     }
-    struct model_request model;
     check_request(definition, spec, &model);
     found = model_client_check(&partition->options.models, &model, arena);
     if (!status_is_ok(found)) {
@@ -99,6 +101,12 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
         return refuse_start(ret, found.code,
                             is_key ? REASON_PROVIDER_KEY_MISSING : REASON_INVALID_PROVIDER,
                             "agent.provider", str_of(found.why));
+    }
+    model.messages = messages;
+    model.message_count = message_count;
+    found = model_client_check(&partition->options.models, &model, arena);
+    if (!status_is_ok(found)) {
+        return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input", str_of(found.why));
     }
     uint32_t steps = definition->agent.max_steps;
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;

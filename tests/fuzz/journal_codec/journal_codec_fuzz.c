@@ -163,7 +163,9 @@ static void read_rows(str bytes)
 
 static void read_input(str bytes, struct arena *arena)
 {
-    status outcome = transcript_check_input(bytes, arena);
+    const struct model_message *messages;
+    size_t count;
+    status outcome = transcript_check_input(bytes, arena, &messages, &count);
     require(status_is_ok(outcome) || outcome.why != NULL, "a refusal has a sentence");
 }
 

@@ -5,7 +5,7 @@ Method: the real polosd, and a server that answers as each case says; what count
 import json
 import unittest
 
-from polos.v1 import agents_pb2, runs_pb2
+from polos.v1 import agents_pb2, messages_pb2, runs_pb2
 
 from tests.integration.llm_transport.replay import HANG, Raw, ReplayServer, Response, chunk, sse
 from tests.lib.polosd import Server, common_pb2
@@ -76,6 +76,19 @@ class Polosd(unittest.TestCase):
                           late.error.message)
             for run_id in runs:
                 self.server.runs.Cancel(runs_pb2.RunServiceCancelRequest(run_id=run_id))
+
+    def test_what_a_user_shows_reaches_the_model(self):
+        media = messages_pb2.Media(data=b"\x89PNG\xff", media_type="image/png")
+        parts = [messages_pb2.Part(text="what is it?"), messages_pb2.Part(media=media)]
+        with ReplayServer(Response(HELLO)) as model:
+            self.register("seer", model)
+            started = self.server.agents.Start(agents_pb2.AgentServiceStartRequest(
+                agent_id="seer", messages=[messages_pb2.Message(parts=parts)]))
+            self.server.wait_ended(started.run_id)
+            sent = json.loads(model.requests[0].body)
+        self.assertEqual(sent["messages"][-1]["content"], [
+            {"type": "text", "text": "what is it?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR/8="}}])
 
     def test_refusal_is_one(self):
         refusal = sse(chunk({"refusal": "I cannot."}), chunk({}, "stop"))

@@ -84,7 +84,17 @@ class BadInput(unittest.TestCase):
         request = agents_pb2.AgentServiceStartRequest
         said = messages_pb2.Message
         part = messages_pb2.Part
+        media = messages_pb2.Media
+        assistant = messages_pb2.Message.ROLE_ASSISTANT
         for message, field in [
+            (request(agent_id="ok", messages=[said(parts=[part(media=media())])]),
+             "messages[0].parts[0].media.data"),
+            (request(agent_id="ok", messages=[said(parts=[part(media=media(data=b"x"))])]),
+             "messages[0].parts[0].media.media_type"),
+            (request(agent_id="ok", messages=[said(parts=[part(media=media(url="file:///x"))])]),
+             "input"),
+            (request(agent_id="ok", messages=[said(role=assistant, parts=[
+                part(media=media(url="https://x"))])]), "messages[0].parts[0].media"),
             (request(agent_id="ok", input="a", messages=[said(parts=[part(text="b")])]), "input"),
             (request(agent_id="ok"), "input"),
             (request(agent_id="ok", messages=[said()]), "messages[0].parts"),
@@ -105,6 +115,18 @@ class BadInput(unittest.TestCase):
             with self.subTest(field=field):
                 self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", field, start,
                              message)
+
+    def test_media_that_a_provider_cant_be_shown(self):
+        definition = agents_pb2.AgentDefinition(
+            id="reader", provider="openai_compatible", model="m", base_url="http://127.0.0.1:1/v1")
+        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        video = messages_pb2.Part(media=messages_pb2.Media(data=b"x", media_type="video/mp4"))
+        message = self.refused(
+            grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "input", self.server.agents.Start,
+            agents_pb2.AgentServiceStartRequest(
+                agent_id="reader", messages=[messages_pb2.Message(parts=[video])]))
+        self.assertIn("input[0].content[0] is video/mp4", message)
+        self.assertIn("openai_compatible", message)
 
     def test_nothing_is_cut_at_a_nul(self):
         """In a call, in a stream, at any depth; surrogates are no text either."""

@@ -13,6 +13,13 @@
 
 #include "service/agents/transcript.h"
 
+static status check_input(str input, struct arena *arena)
+{
+    const struct model_message *messages;
+    size_t count;
+    return transcript_check_input(input, arena, &messages, &count);
+}
+
 static void test_accepts(void **state)
 {
     static const char *const inputs[] = {
@@ -22,12 +29,14 @@ static void test_accepts(void **state)
         "[{\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"text\":\"b\",\"type\":\"text\"}],"
         "\"role\":\"user\",\"name\":\"x\"},{\"role\":\"assistant\",\"content\":\"y\"},"
         "{\"role\":\"system\",\"content\":\"z\"}]",
+        "[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"media_type\":\"image/png\","
+        "\"data\":\"Zg==\"},{\"type\":\"media\",\"url\":\"https://x/y.png\"}]}]",
     };
     struct arena arena;
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(inputs); i++) {
-        status outcome = transcript_check_input(str_of(inputs[i]), &arena);
+        status outcome = check_input(str_of(inputs[i]), &arena);
         if (outcome.code != CODE_OK) {
             fail_msg("%s: %s", inputs[i], outcome.why);
         }
@@ -64,13 +73,27 @@ static void test_refuses_with_a_sentence(void **state)
          "input[0].content[1] must be"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}]",
          "input[0].content[0] must be"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"media_type\":\"image/png\"}]}]",
+         "input[0].content[0] must have data or url"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"data\":\"Zg==\",\"url\":\"https://"
+         "x\"}]}]",
+         "input[0].content[0] must have data or url"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"data\":\"Zg==\"}]}]",
+         "input[0].content[0].media_type must say"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"media_type\":\"image/"
+         "png\",\"data\":\"Zg=\"}]}]",
+         "input[0].content[0].data must be base64"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"media\",\"url\":\"file:///etc/passwd\"}]}]",
+         "input[0].content[0].url must begin with"},
+        {"[{\"role\":\"assistant\",\"content\":[{\"type\":\"media\",\"url\":\"https://x\"}]}]",
+         "input[0].content[0] must be {\"type\":\"text\",\"text\":...}: media is for users"},
         {"[{\"role\":\"user\",\"content\":[\"x\"]}]", "input[0].content[0] must be"},
     };
     struct arena arena;
     (void)state;
     arena_init(&arena, 0);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        status outcome = transcript_check_input(str_of(rows[i].input), &arena);
+        status outcome = check_input(str_of(rows[i].input), &arena);
         assert_int_equal(outcome.code, CODE_INVALID_ARGUMENT);
         if (strncmp(outcome.why, rows[i].why, strlen(rows[i].why)) != 0) {
             fail_msg("%s: %s", rows[i].input, outcome.why);
@@ -88,11 +111,10 @@ static void test_refuses_every_prefix(void **state)
     for (size_t len = 0; len < whole.len; len++) {
         char *exact = xmalloc(len > 0 ? len : 1);
         memcpy(exact, whole.ptr, len);
-        assert_int_equal(transcript_check_input((str){exact, len}, &arena).code,
-                         CODE_INVALID_ARGUMENT);
+        assert_int_equal(check_input((str){exact, len}, &arena).code, CODE_INVALID_ARGUMENT);
         free(exact);
     }
-    assert_int_equal(transcript_check_input(whole, &arena).code, CODE_OK);
+    assert_int_equal(check_input(whole, &arena).code, CODE_OK);
     arena_fini(&arena);
 }
 

@@ -17,6 +17,7 @@ from ..errors import InvalidArgumentError
 from ..queue import name_of
 from ..types import AgentResult
 from ..v1 import messages_pb2, start_pb2
+from .parts import message_part
 from .state import state_json
 
 PRIORITY_BITS = 31
@@ -192,22 +193,13 @@ def _message(at: int, given: dict[str, Any]) -> messages_pb2.Message:
             f'input[{at}].role must be "system", "user" or "assistant", not {role!r}',
             field="input",
         )
-    texts = [content] if isinstance(content, str) else content
-    if not isinstance(texts, list) or not all(map(_is_text, texts)):
+    given_parts = [content] if isinstance(content, str) else content
+    if not isinstance(given_parts, list) or not given_parts:
         raise InvalidArgumentError(
-            f"input[{at}].content must be a text, or a list of "
-            '{"type": "text", "text": ...}: other parts are not supported',
-            field="input",
+            f"input[{at}].content must be a text, or a list of parts", field="input"
         )
-    texts = [checked_text(t if isinstance(t, str) else t["text"], f"input[{at}]") for t in texts]
-    parts = [messages_pb2.Part(text=text) for text in texts]
+    parts = [message_part(part, f"input[{at}].content[{i}]") for i, part in enumerate(given_parts)]
     return messages_pb2.Message(role=_ROLES[role], parts=parts)
-
-
-def _is_text(part: Any) -> bool:
-    if isinstance(part, dict):
-        return part.get("type") == "text" and isinstance(part.get("text"), str)
-    return isinstance(part, str)
 
 
 _ROLES = {
