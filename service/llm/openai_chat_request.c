@@ -2,6 +2,7 @@
 #include "service/llm/openai_chat.h"
 #include "service/llm/providers.h"
 #include "service/llm/request.h"
+#include "service/llm/strict.h"
 
 static bool put_texts(struct json_writer *writer, const char *name,
                       const struct model_message *message, enum model_block_kind kind)
@@ -268,6 +269,9 @@ static void put_format(struct json_writer *writer, const struct provider_row *ro
         json_begin_object(writer, "json_schema");
         json_put_string(writer, "name", STR("output"));
         json_put_raw(writer, "schema", schema);
+        if ((row->quirks & PROVIDER_STRICT) != 0 && strict_takes(schema)) {
+            json_put_bool(writer, "strict", true);
+        }
         json_end_object(writer);
     }
     json_end_object(writer);

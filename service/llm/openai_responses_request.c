@@ -2,6 +2,7 @@
 #include "service/llm/openai_responses.h"
 #include "service/llm/providers.h"
 #include "service/llm/request.h"
+#include "service/llm/strict.h"
 
 static void put_message(struct json_writer *writer, const char *role, str text)
 {
@@ -193,7 +194,7 @@ static void put_tools(struct json_writer *writer, const struct model_request *re
     json_end_array(writer);
 }
 
-static void put_format(struct json_writer *writer, str schema)
+static void put_format(struct json_writer *writer, const struct provider_row *row, str schema)
 {
     if (schema.len == 0) {
         return;
@@ -203,6 +204,9 @@ static void put_format(struct json_writer *writer, str schema)
     json_put_string(writer, "type", STR("json_schema"));
     json_put_string(writer, "name", STR("output"));
     json_put_raw(writer, "schema", schema);
+    if ((row->quirks & PROVIDER_STRICT) != 0 && strict_takes(schema)) {
+        json_put_bool(writer, "strict", true);
+    }
     json_end_object(writer);
     json_end_object(writer);
 }
@@ -214,9 +218,10 @@ static bool may_think(str model)
            !str_starts_with(model, STR("chatgpt-"));
 }
 
-static void put_settings(struct json_writer *writer, const struct model_request *request)
+static void put_settings(struct json_writer *writer, const struct provider_row *row,
+                         const struct model_request *request)
 {
-    put_format(writer, request->output_schema_json);
+    put_format(writer, row, request->output_schema_json);
     request_put_temperature(writer, request->temperature);
     if (request->max_output_tokens > 0) {
         json_put_u64(writer, "max_output_tokens", request->max_output_tokens);
@@ -273,7 +278,7 @@ void openai_responses_put_body(const struct provider_row *row, const struct mode
         put_input(&writer, row, &request->messages[i]);
     }
     json_end_array(&writer);
-    put_settings(&writer, request);
+    put_settings(&writer, row, request);
     json_end_object(&writer);
     put_options(&options, request->options_json);
     json_object_merge(buf_str(&body), buf_str(&options), ret);

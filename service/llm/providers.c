@@ -17,7 +17,7 @@ static const struct provider_row rows[] = {
         .base_url = "https://api.openai.com/v1",
         .base_url_setting = "OPENAI_BASE_URL",
         .key_setting = "OPENAI_API_KEY",
-        .quirks = PROVIDER_CALL_ID_PLAIN,
+        .quirks = PROVIDER_CALL_ID_PLAIN | PROVIDER_STRICT,
     },
     {
         .name = "openai_chat",
@@ -25,7 +25,7 @@ static const struct provider_row rows[] = {
         .base_url = "https://api.openai.com/v1",
         .base_url_setting = "OPENAI_BASE_URL",
         .key_setting = "OPENAI_API_KEY",
-        .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
+        .quirks = PROVIDER_MAX_COMPLETION_TOKENS | PROVIDER_STRICT,
     },
     {
         .name = "anthropic",
@@ -53,7 +53,7 @@ static const struct provider_row rows[] = {
         .base_url_setting = "AZURE_OPENAI_BASE_URL",
         .key_setting = "AZURE_OPENAI_API_KEY",
         .auth = PROVIDER_AUTH_API_KEY,
-        .quirks = PROVIDER_MAX_COMPLETION_TOKENS,
+        .quirks = PROVIDER_MAX_COMPLETION_TOKENS | PROVIDER_STRICT,
     },
     {
         .name = "groq",

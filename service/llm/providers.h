@@ -25,6 +25,7 @@ enum provider_quirk {
     PROVIDER_KEY_OPTIONAL = 1 << 4, /* Runs at home, usually without a key. */
     PROVIDER_HTTP_1 = 1 << 5, /* Its HTTP/2 is not to be trusted. */
     PROVIDER_JSON_OBJECT_ONLY = 1 << 6, /* Knows no JSON schema for the answer. */
+    PROVIDER_STRICT = 1 << 9, /* Can be held to a schema. */
     PROVIDER_CALL_ID_PLAIN = 1 << 8, /* Call ids: at most 64 letters, digits, _ and -. */
     PROVIDER_REASONING_OBJECT = 1 << 7, /* Takes {"reasoning": {...}}, not reasoning_effort. */
 };
