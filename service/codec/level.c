@@ -27,6 +27,7 @@ enum level level_of_index(uint8_t kind)
         [INDEX_SCHEDULE_PAUSE] = LEVEL_NOUNS,
         [INDEX_TOPIC] = LEVEL_NOUNS,
         [INDEX_TOPICS_NAMED] = LEVEL_NOUNS,
+        [INDEX_LOOKED] = LEVEL_FIRST, /* Without it, all is looked at again. */
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

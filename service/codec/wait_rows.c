@@ -76,6 +76,17 @@ status await_row_decode(str tail, str value, struct await_row *ret)
     return STATUS_OK;
 }
 
+void looked_row_value(uint64_t up_to, char ret[LOOKED_VALUE_BYTES])
+{
+    assert(up_to > 0);
+    endian_put_le(ret, up_to, LOOKED_VALUE_BYTES);
+}
+
+uint64_t looked_row_up_to(str value)
+{
+    return value.len == LOOKED_VALUE_BYTES ? endian_get_le(value.ptr, LOOKED_VALUE_BYTES) : 0;
+}
+
 struct index_tail alarm_row_tail(uint64_t due_ms, uuid run)
 {
     struct index_tail tail = {.len = 0};

@@ -4,6 +4,7 @@
  *   suspension  since_ms 8 | run 16 | effect 4    -> u32 seq of its WAIT_SET; nothing: not said
  *   await       topic 16 | run 16 | effect 4      -> u64 after
  *   await type  hash of topic and type 16 | run 16 | effect 4 -> u64 after
+ *   looked      topic 16                          -> u64 up_to
  *   alarm       due_ms 8 | run 16                 -> nothing
  *
  * Numbers of keys are big-endian, those of values little-endian.
@@ -50,6 +51,14 @@ struct index_tail await_rows_of(const uint8_t topic[16]); /* The prefix of all w
 void await_row_encode(const struct await_row *row, struct buf *ret);
 /* Of a key's tail and a value. DATA_LOSS: one is damaged. */
 status await_row_decode(str tail, str value, struct await_row *ret);
+
+enum {
+    LOOKED_VALUE_BYTES = 8,
+};
+/* Events of a topic up to that sequence have been looked at for all who awaited it then. */
+void looked_row_value(uint64_t up_to, char ret[LOOKED_VALUE_BYTES]);
+/* Of a value; 0: it does not say. */
+uint64_t looked_row_up_to(str value);
 
 /* When a run that need not be in memory wants to be told the time. */
 struct alarm_row {

@@ -20,6 +20,8 @@ struct topics {
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
     uint64_t read_again_ms; /* The store could not be read; 0: it could. */
+    size_t looks_left; /* Events that may still be looked at in this round for those who await. */
+    bool is_unsure; /* One who awaits could not be shown an event; the next start tries again. */
     bool is_waking_on; /* This round has not looked at all that was published before it. */
     struct topics_named named; /* Committed. */
     struct topics_named named_next; /* By the open batch. */

@@ -23,6 +23,7 @@ struct topic {
     bool is_busy; /* In which list it is. */
     uint8_t hash[16];
     struct topic_row row; /* How far it reaches. */
+    uint64_t looked; /* What was last put about how far all have looked; 0: not known. */
     bool is_type; /* The events of one type in a topic: `row` is not known, nobody follows. */
     bool is_new; /* Has events nobody was woken for yet. */
     uint64_t new_from; /* The first of them; 0: not known; UINT64_MAX: there is none. */

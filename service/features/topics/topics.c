@@ -4,7 +4,8 @@
  * An event is a row under its topic and sequence. Who awaits a topic, or the events of one type in
  * it, is an index row that says from which sequence on, so a wake-up is never a fact that could be
  * lost: it follows from the rows, and after a restart every row is looked at once. An event is
- * looked at only for those who await its topic or its type there, and they look at it first.
+ * looked at only for those who await its topic or its type there, and they look at it first. How
+ * far all have looked is noted now and then, so that a start finds little left to look at.
  */
 #include "service/features/topics/topics.h"
 
@@ -19,7 +20,8 @@
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
     READ_AGAIN_MS = 500,
-    PASSED_MANY = 256, /* Events that a wait has passed, for its row to be moved behind them. */
+    LOOKS_MAX = 16 * 1024, /* Events looked at per round for those who await. */
+    LOOKED_MANY = 256, /* Events, for a note that they were looked at. */
 };
 
 static_assert(sizeof(((struct topic *)0)->hash) == KEY_HASH_BYTES, "a topic's hash is its key");
@@ -160,6 +162,7 @@ struct match {
     str json; /* The event; empty: none was found. */
     uint64_t seen; /* The sequence of the last that was looked at. */
     size_t passed; /* Events. */
+    size_t passed_max;
 };
 
 static bool match_type(void *context, const struct topic_event *event)
@@ -173,7 +176,7 @@ static bool match_type(void *context, const struct topic_event *event)
     } else {
         match->passed++;
     }
-    return !matches;
+    return !matches && match->passed < match->passed_max;
 }
 
 struct wakes {
@@ -231,29 +234,74 @@ static void move_to_type(struct partition *partition, const struct live_wait *wa
     look_at(partition, type, 0);
 }
 
-/* The first event that it awaits, if there is one; those before `topic->wake_from` it has seen. */
+/* Up to which event of the topic all have looked. */
+static status read_looked(struct partition *partition, const uint8_t hash[16], uint64_t *ret)
+{
+    char key[KEY_BYTES_MAX];
+    str value;
+    str tail = str_make((const char *)hash, 16);
+    status found = store_get(&partition->store, STORE_INDEX,
+                             key_index(key, partition->options.space, INDEX_LOOKED, tail),
+                             &partition->round_arena, &value);
+    *ret = status_is_ok(found) ? looked_row_up_to(value) : 0;
+    return found.code == CODE_NOT_FOUND ? STATUS_OK : found;
+}
+
+/* All who await the topic, or a type of its events, have looked at what is in it. */
+static void note_looked(struct partition *partition, struct topic *topic)
+{
+    char key[KEY_BYTES_MAX];
+    char value[LOOKED_VALUE_BYTES];
+    if (topic->row.last < topic->looked + LOOKED_MANY) {
+        return;
+    }
+    assert(!topic->is_type && !topic->is_new && !topic->is_waking);
+    topic->looked = topic->row.last;
+    looked_row_value(topic->looked, value);
+    str tail = str_make((const char *)topic->hash, sizeof(topic->hash));
+    store_batch_put(&partition->batch, STORE_INDEX,
+                    key_index(key, partition->options.space, INDEX_LOOKED, tail),
+                    str_make(value, sizeof(value)));
+}
+
+/* The first event that it awaits, if there is one; those before `topic->wake_from` it has seen.
+ * When no look is left, there may be more. */
 static status find_event(struct partition *partition, const struct topic *topic,
                          const struct live_wait *wait, const struct await_row *awaiting,
                          struct match *ret)
 {
-    uint64_t after = awaiting->after;
-    after = after + 1 < topic->wake_from ? topic->wake_from - 1 : after;
-    *ret = (struct match){.arena = &partition->round_arena, .type = wait->event_type};
-    TRY(topic_visit(partition, wait->topic, after, match_type, ret));
-    if (ret->json.len == 0 && ret->passed >= PASSED_MANY) {
+    size_t *left = &topics_of(partition)->looks_left;
+    uint64_t seen = topic->wake_from == 0 ? 0 : topic->wake_from - 1;
+    assert(*left > 0);
+    if (topic->wake_from == 0) {
+        TRY(read_looked(partition, wait->topic, &seen));
+    }
+    seen = awaiting->after > seen ? awaiting->after : seen;
+    *ret = (struct match){
+        .arena = &partition->round_arena, .type = wait->event_type, .passed_max = *left};
+    TRY(topic_visit(partition, wait->topic, seen, match_type, ret));
+    *left -= ret->passed;
+    if (ret->json.len == 0 && (*left == 0 || ret->passed >= LOOKED_MANY)) {
         topic_put_await(partition, wait, awaiting->run, ret->seen);
     }
     return STATUS_OK;
 }
 
+enum look {
+    LOOK_VAIN,
+    LOOK_WOKE,
+    LOOK_GOES_ON, /* In the next round: there is more than could be looked at. */
+};
+
 static status wake(struct partition *partition, const struct topic *topic,
-                   const struct await_row *awaiting, bool *ret_woken)
+                   const struct await_row *awaiting, enum look *ret)
 {
-    *ret_woken = false;
+    *ret = LOOK_VAIN;
     struct live_run *run;
     const struct live_wait *wait;
     status found = runs_get(partition, awaiting->run, &run);
     if (found.code == CODE_DATA_LOSS) {
+        topics_of(partition)->is_unsure = true;
         return STATUS_OK; /* It is set apart, and rests; the others that await it do not. */
     }
     TRY(found);
@@ -272,6 +320,7 @@ static status wake(struct partition *partition, const struct topic *topic,
     struct match match;
     TRY(find_event(partition, topic, wait, awaiting, &match));
     if (match.json.len == 0) {
+        *ret = topics_of(partition)->looks_left == 0 ? LOOK_GOES_ON : LOOK_VAIN;
         return STATUS_OK;
     }
     struct command command = {
@@ -279,8 +328,9 @@ static status wake(struct partition *partition, const struct topic *topic,
         .effect = awaiting->effect,
         .wait_done = {.outcome = {.value = match.json}},
     };
-    *ret_woken = command_submit(partition, run, &command) == VERDICT_OK;
-    return STATUS_OK; /* It may have ended by its timeout, in this very round. */
+    bool is_woken = command_submit(partition, run, &command) == VERDICT_OK;
+    *ret = is_woken ? LOOK_WOKE : LOOK_VAIN; /* It may have timed out in this very round. */
+    return STATUS_OK;
 }
 
 static status wake_chunk(struct partition *partition, struct topic *topic)
@@ -297,17 +347,19 @@ static status wake_chunk(struct partition *partition, struct topic *topic)
                    key_index(prefix, space, kind, index_tail_str(&tail)),
                    key_index(from, space, kind, index_tail_str(&topic->wake_at)), false, SIZE_MAX,
                    visit_await, &wakes));
-    for (size_t i = 0; i < wakes.count; i++) {
-        bool is_woken;
-        TRY(wake(partition, topic, &wakes.list[i], &is_woken));
-        if (!is_woken) {
+    enum look look = LOOK_VAIN;
+    size_t i = 0;
+    for (; i < wakes.count && topics_of(partition)->looks_left > 0; i++) {
+        TRY(wake(partition, topic, &wakes.list[i], &look));
+        if (look != LOOK_WOKE) {
             topic_note_await(topic, wakes.list[i].run, wakes.list[i].effect);
         }
     }
-    topic->is_waking = wakes.count == WAKES_MAX;
+    topic->is_waking = i == WAKES_MAX || i < wakes.count || look == LOOK_GOES_ON;
     if (topic->is_waking) {
-        const struct await_row *last = &wakes.list[WAKES_MAX - 1];
-        topic->wake_at = await_row_tail(topic->hash, last->run, last->effect + 1);
+        const struct await_row *last = &wakes.list[i - 1];
+        uint32_t next = last->effect + (look == LOOK_GOES_ON ? 0 : 1);
+        topic->wake_at = await_row_tail(topic->hash, last->run, next);
     }
     return STATUS_OK;
 }
@@ -333,6 +385,8 @@ static void wake_topic(struct partition *partition, struct topic *topic)
         topic->is_new = may_pass; /* Else the next event is the next try. */
         if (may_pass) {
             topics_of(partition)->read_again_ms = partition->now_ms + READ_AGAIN_MS;
+        } else {
+            topics_of(partition)->is_unsure = true;
         }
         log_line(LOG_ERROR, "topic_unreadable", "why=\"%s\"", woken.why);
     }
@@ -340,17 +394,19 @@ static void wake_topic(struct partition *partition, struct topic *topic)
 
 static void work_on(struct partition *partition, struct topic *topic)
 {
-    if (topic->is_new && !topic->is_waking && !topic->is_type) {
-        struct topics *topics = topics_of(partition);
-        if (topics->listener != NULL) {
-            topics->listener->news(topics->listener_context, topic->hash);
-        }
+    struct topics *topics = topics_of(partition);
+    if (topic->is_new && !topic->is_waking && !topic->is_type && topics->listener != NULL) {
+        topics->listener->news(topics->listener_context, topic->hash);
     }
-    if (topic->is_new || topic->is_waking) {
+    bool has_work = topic->is_new || topic->is_waking;
+    if (has_work && topics->looks_left > 0) {
         assert(topic->is_busy);
         wake_topic(partition, topic);
     }
-    topics_of(partition)->any_new |= topic->is_new || topic->is_waking;
+    topics->any_new |= topic->is_new || topic->is_waking;
+    if (has_work && !topic->is_type && !topics->any_new && !topics->is_unsure) {
+        note_looked(partition, topic); /* Of its types, too: they came first. */
+    }
     struct subscriber *next;
     for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
         next = s->next;
@@ -386,6 +442,7 @@ static void begin_round(void *self)
     topics->read_again_ms = 0;
     topics->any_new = false;
     topics->any_behind = false;
+    topics->looks_left = LOOKS_MAX;
     work_on_all(topics->partition, &topics->types); /* First: a row that moves there is not
                                                          committed yet. */
     work_on_all(topics->partition, &topics->table);
@@ -410,6 +467,7 @@ static uint64_t next_due_ms(void *self)
 static void doubt(struct partition *partition, struct topic *topic)
 {
     topic->is_waking = false;
+    topic->looked = 0;
     topic->awaits_from = await_rows_of(topic->hash);
     if (!topic->is_type) {
         status read = topic_read(partition, topic->hash, &topic->row);

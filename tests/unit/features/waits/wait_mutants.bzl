@@ -35,13 +35,19 @@ MUTANTS = {
         "return (a > b) - (a < b);": "return (a < b) - (a > b);",
     }),
     "event_read_for_all": ("An event is read for all who await another type in its topic.", {
-        "after = after + 1 < topic->wake_from ? topic->wake_from - 1 : after;": "(void)topic;",
+        "uint64_t seen = topic->wake_from == 0 ? 0 : topic->wake_from - 1;": "uint64_t seen = 0;",
     }),
     "request_carried_out_again": ("A step request that a task repeats is carried out again.", {
         "keys->count > 0": "keys->count > 9999",
     }),
     "request_reads_the_journal": ("Each step request reads the journal, not the keys in memory.", {
         "return !keys->is_complete": "return keys->is_complete",
+    }),
+    "looked_at_all_at_once": ("All that is in a topic is looked at in one round.", {
+        "LOOKS_MAX = 16 * 1024": "LOOKS_MAX = 16 * 1024 * 1024",
+    }),
+    "looked_not_noted": ("How far all have looked at a topic is not noted.", {
+        "note_looked(partition, topic);": "",
     }),
     "timer_stays": ("The timer of a run that leaves memory stays there.", {
         "timers_arm(partition->timers, run->state.id, 0);": "",
