@@ -9,6 +9,7 @@
 #include "service/base/buf.h"
 #include "service/base/failure.h"
 #include "service/base/hash.h"
+#include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
 #include "service/features/reports/reports.h"
 #include "service/partition/request.h"
@@ -166,6 +167,25 @@ static void fork_run(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
+static void deleted(struct request *request, const struct failure *failure)
+{
+    Polos__V1__RunServiceDeleteResponse response = POLOS__V1__RUN_SERVICE_DELETE_RESPONSE__INIT;
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void delete_run(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__RunServiceDeleteRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, &delete_operation, deleted);
+    struct check check = {.arena = &request->arena};
+    bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run);
+    exchange_post_checked(request, is_fine, &check);
+}
+
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
@@ -194,6 +214,13 @@ const struct api_method runs_methods[] = {
         .request = &polos__v1__run_service_retry_request__descriptor,
         .response = &polos__v1__run_service_retry_response__descriptor,
         .start = retry_run,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.RunService/Delete",
+        .request = &polos__v1__run_service_delete_request__descriptor,
+        .response = &polos__v1__run_service_delete_response__descriptor,
+        .start = delete_run,
         .closed = exchange_closed,
     },
     {.path = NULL},

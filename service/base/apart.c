@@ -16,6 +16,9 @@ struct apart {
     atomic_size_t count;
     struct entry *entries; /* By id. */
     size_t capacity;
+    char **left; /* The reasons of those that were removed. */
+    size_t left_count;
+    size_t left_capacity;
 };
 
 struct apart *apart_new(void)
@@ -34,6 +37,10 @@ void apart_free(struct apart *apart)
     for (size_t i = 0; i < apart->count; i++) {
         free(apart->entries[i].why);
     }
+    for (size_t i = 0; i < apart->left_count; i++) {
+        free(apart->left[i]);
+    }
+    free(apart->left);
     free(apart->entries);
     pthread_mutex_destroy(&apart->mutex);
     free(apart);
@@ -72,6 +79,25 @@ void apart_add(struct apart *apart, uuid id, const char *why)
                 (count - place) * sizeof(apart->entries[0]));
         apart->entries[place] = (struct entry){id, xstrndup(why, strlen(why))};
         apart->count = count + 1;
+    }
+    pthread_mutex_unlock(&apart->mutex);
+}
+
+void apart_remove(struct apart *apart, uuid id)
+{
+    if (apart_count(apart) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&apart->mutex);
+    size_t place = place_of(apart, id);
+    if (is_at(apart, place, id)) {
+        size_t count = apart->count;
+        apart->left = array_reserve(apart->left, &apart->left_capacity, apart->left_count + 1,
+                                    sizeof(apart->left[0]));
+        apart->left[apart->left_count++] = apart->entries[place].why;
+        memmove(&apart->entries[place], &apart->entries[place + 1],
+                (count - place - 1) * sizeof(apart->entries[0]));
+        apart->count = count - 1;
     }
     pthread_mutex_unlock(&apart->mutex);
 }

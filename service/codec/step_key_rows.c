@@ -9,10 +9,16 @@ enum {
 };
 static_assert((int)OPEN_TAIL_BYTES <= (int)INDEX_TAIL_BYTES_MAX, "it fits");
 
-struct index_tail step_key_rows_of(uuid scope, enum step_key_place place)
+struct index_tail step_key_rows_in(uuid scope)
 {
     struct index_tail tail = {.len = 0};
     index_tail_put(&tail, scope.bytes, sizeof(scope.bytes));
+    return tail;
+}
+
+struct index_tail step_key_rows_of(uuid scope, enum step_key_place place)
+{
+    struct index_tail tail = step_key_rows_in(scope);
     index_tail_put_number(&tail, (uint64_t)place, 1);
     assert(tail.len == PLACE_TAIL_BYTES);
     return tail;

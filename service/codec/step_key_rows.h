@@ -32,6 +32,8 @@ enum {
     SUSPENSION_ID_BYTES = 20,
 };
 
+/* The prefix of all keys of all its places. */
+struct index_tail step_key_rows_in(uuid scope);
 /* The prefix of all keys of a place. */
 struct index_tail step_key_rows_of(uuid scope, enum step_key_place place);
 /* The tail of what is over; the prefix of those that are open. */

@@ -10,6 +10,7 @@ USES = {
     "callers": ["reports"],
     "children": ["definitions", "owed", "queues", "starts", "trees", "waits"],
     "definitions": ["queues"],
+    "deletions": ["children", "owed", "suspensions", "trees"],
     "forks": ["children", "reports", "starts"],
     "histories": [],
     "idempotency": [],

@@ -3,6 +3,7 @@
 #include "service/features/callers/callers.h"
 #include "service/features/children/children.h"
 #include "service/features/definitions/definitions.h"
+#include "service/features/deletions/deletions.h"
 #include "service/features/forks/forks.h"
 #include "service/features/histories/histories.h"
 #include "service/features/idempotency/idempotency.h"
@@ -32,12 +33,31 @@
  * all others were heard, and made rows when all have decided.
  */
 const struct feature *const features_all[] = {
-    &queues_feature,    &definitions_feature, &idempotency_feature, &trees_feature,
-    &starts_feature,    &lists_feature,       &topics_feature,      &publications_feature,
-    &triggers_feature,  &schedules_feature,   &lines_feature,       &models_feature,
-    &watchers_feature,  &callers_feature,     &tasks_feature,       &versions_feature,
-    &waits_feature,     &suspensions_feature, &reports_feature,     &forks_feature,
-    &histories_feature, &children_feature,    &owed_feature,        NULL,
+    &queues_feature,
+    &definitions_feature,
+    &idempotency_feature,
+    &trees_feature,
+    &starts_feature,
+    &lists_feature,
+    &topics_feature,
+    &publications_feature,
+    &triggers_feature,
+    &schedules_feature,
+    &lines_feature,
+    &models_feature,
+    &watchers_feature,
+    &callers_feature,
+    &tasks_feature,
+    &versions_feature,
+    &waits_feature,
+    &suspensions_feature,
+    &reports_feature,
+    &forks_feature,
+    &histories_feature,
+    &children_feature,
+    &deletions_feature,
+    &owed_feature,
+    NULL,
 };
 
 static_assert(COUNT_OF(features_all) - 1 <= PARTITION_FEATURES_MAX, "each has a place");

@@ -94,6 +94,10 @@ struct feature {
     void (*run_leaves)(void *self, struct live_run *run);
     /* The kept records of a copy go into the batch: so do its index rows. */
     void (*run_copied)(void *self, struct live_run *run);
+    /* The run is deleted: so are its rows, by the batch. spec, row: as far as they can be read,
+     * else NULL. */
+    void (*run_deleted)(void *self, uuid run, const struct run_spec *spec,
+                        const struct run_row *row);
     /* When it wants the next round, Unix ms; 0: only on a request. */
     uint64_t (*next_due_ms)(void *self);
     /* The partition ends: who follows the run or waits for it is told. */

@@ -128,6 +128,7 @@ static void commit(struct partition *partition)
         store_batch_reset(&partition->batch);
         partition->stats.commits++;
         if (!status_is_ok(committed)) {
+            runs_drop_forgotten(partition, false);
             round_fail(partition, committed);
             return;
         }
@@ -135,6 +136,7 @@ static void commit(struct partition *partition)
     for (struct live_run *run = partition->runs.touched; run != NULL; run = run->touched_next) {
         run->durable_seq = run->state.seq;
     }
+    runs_drop_forgotten(partition, true);
     acts_perform(partition);
     features_reach(partition, ROUND_COMMITTED);
     acts_perform(partition);

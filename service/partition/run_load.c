@@ -16,6 +16,11 @@ struct load {
     bool found;
 };
 
+static status no_such_run(void)
+{
+    return status_make(CODE_NOT_FOUND, "there is no such run");
+}
+
 static status load_record(struct load *load, str record)
 {
     struct run *state = &load->run->state;
@@ -72,7 +77,7 @@ static status load_run(struct partition *partition, struct live_run *run)
                    &load));
     TRY(load.status);
     if (!load.found) {
-        return status_make(CODE_NOT_FOUND, "there is no such run");
+        return no_such_run();
     }
     if (run->state.kind != RUN_KIND_AGENT) {
         str snapshot;
@@ -127,10 +132,23 @@ status runs_set_apart(struct partition *partition, uuid id, status why)
     return status_make(CODE_DATA_LOSS, why.why);
 }
 
+static status not_loaded(struct partition *partition, uuid id, status why)
+{
+    if (!cannot_be_read(why)) {
+        return why;
+    }
+    return runs_exist(partition, id)
+               ? runs_set_apart(partition, id, why)
+               : no_such_run(); /* Of one that was deleted the last is still to go. */
+}
+
 status runs_get(struct partition *partition, uuid id, struct live_run **ret)
 {
     struct live_run *run = runs_find(partition, id);
     const char *why;
+    if (partition->runs.forgotten_count > 0 && !runs_exist(partition, id)) {
+        return no_such_run();
+    }
     if (run == NULL && apart_find(partition->apart, id, &why)) {
         return status_make(CODE_DATA_LOSS, why);
     }
@@ -141,7 +159,7 @@ status runs_get(struct partition *partition, uuid id, struct live_run **ret)
         if (!status_is_ok(loaded)) {
             run->state.id = id; /* Whatever the bytes said. */
             runs_drop(partition, run);
-            return cannot_be_read(loaded) ? runs_set_apart(partition, id, loaded) : loaded;
+            return not_loaded(partition, id, loaded);
         }
         note_loaded(partition, run);
         assert(!run->is_touched && !run->needs_recovery);

@@ -7,6 +7,7 @@
 #include "service/base/sys.h"
 #include "service/partition/alarms.h"
 #include "service/partition/state.h"
+#include "service/partition/timers.h"
 
 enum {
     LOOKED_AT_MAX = 1024, /* Runs at work that are looked at per round. */
@@ -151,6 +152,63 @@ void runs_drop(struct partition *partition, struct live_run *run)
     run_free(partition, run);
 }
 
+void runs_forget(struct partition *partition, uuid id)
+{
+    struct runs *runs = &partition->runs;
+    struct live_run *run = runs_find(partition, id);
+    if (run != NULL) {
+        assert(!run->is_touched && engine_is_terminal(&run->state));
+        run->is_forgotten = true;
+    }
+    runs->forgotten = array_reserve(runs->forgotten, &runs->forgotten_capacity,
+                                    runs->forgotten_count + 1, sizeof(runs->forgotten[0]));
+    runs->forgotten[runs->forgotten_count++] = id;
+}
+
+static bool is_forgotten(const struct partition *partition, uuid id)
+{
+    const struct runs *runs = &partition->runs;
+    for (size_t i = 0; i < runs->forgotten_count; i++) {
+        if (uuid_equal(runs->forgotten[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool runs_exist(struct partition *partition, uuid id)
+{
+    char key[KEY_BYTES_MAX];
+    str row;
+    if (is_forgotten(partition, id)) {
+        return false;
+    }
+    if (runs_find(partition, id) != NULL) {
+        return true;
+    }
+    status found =
+        store_get(&partition->store, STORE_RUNS, key_run(key, partition->options.space, id),
+                  &partition->round_arena, &row);
+    return found.code != CODE_NOT_FOUND;
+}
+
+void runs_drop_forgotten(struct partition *partition, bool is_committed)
+{
+    struct runs *runs = &partition->runs;
+    for (size_t i = 0; i < runs->forgotten_count; i++) {
+        struct live_run *run = runs_find(partition, runs->forgotten[i]);
+        if (run != NULL) {
+            assert(run->is_forgotten);
+            runs_drop(partition, run);
+        }
+        if (is_committed) {
+            timers_arm(partition->timers, runs->forgotten[i], 0);
+            apart_remove(partition->apart, runs->forgotten[i]);
+        }
+    }
+    runs->forgotten_count = 0;
+}
+
 static bool is_kept(const struct partition *partition, const struct live_run *run)
 {
     features_each (partition, slot) {
@@ -257,4 +315,5 @@ void runs_fini(struct partition *partition)
     }
     table_fini(&partition->runs.by_id);
     free(partition->runs.recovering);
+    free(partition->runs.forgotten);
 }

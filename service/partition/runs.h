@@ -27,6 +27,7 @@ struct live_run {
     uint64_t alarm_ms; /* Of its row among the alarms; 0: it has none. */
     bool row_written;
     bool is_touched;
+    bool is_forgotten; /* See runs_forget(). */
     bool needs_recovery;
     bool is_resting; /* Which list it is in. */
     uint64_t used_ms;
@@ -60,6 +61,9 @@ struct runs {
     size_t recovering_count;
     size_t recovering_capacity;
     uint64_t recover_at_ms; /* Not before. */
+    uuid *forgotten; /* In this round. */
+    size_t forgotten_count;
+    size_t forgotten_capacity;
     bool is_starting; /* Owed effects come before requests: a host may claim its task. */
 };
 
@@ -84,6 +88,13 @@ void runs_begun(struct partition *partition, struct live_run *run, const struct 
 status runs_started(const struct live_run *run, struct arena *arena, struct event *ret);
 /* From memory, touched ones never. */
 void runs_drop(struct partition *partition, struct live_run *run);
+/* Whether there is such a run, readable or not. True also when that cannot be read. */
+bool runs_exist(struct partition *partition, uuid id);
+/* Its deletion is in the batch: from now on there is no such run. One in memory may leave it. */
+void runs_forget(struct partition *partition, uuid id);
+/* After the round's commit, or when it has failed: those leave memory. is_committed: nor are they
+ * set apart any more. */
+void runs_drop_forgotten(struct partition *partition, bool is_committed);
 /* At the round's end: those that only wait leave. */
 void runs_evict(struct partition *partition);
 /* In memory. */

@@ -81,7 +81,7 @@ static status read_on(struct reading *reading, const struct reads_source *source
     return STATUS_OK;
 }
 
-/* There is such a run, though no event of it was asked for that is there. */
+/* There is such a run: what is left of one that was deleted is not shown. */
 static status check_run(struct read *read, const struct reads_source *source)
 {
     char key[KEY_BYTES_MAX];
@@ -96,9 +96,10 @@ static status step(struct read *read, const struct reads_source *source, bool *r
     struct reading reading = {.history = history};
     assert(history->from_seq > 0 && history->limit > 0);
     *ret_over = true;
+    TRY(check_run(read, source));
     TRY(history->backwards ? read_back(&reading, source) : read_on(&reading, source));
     history->ret_records = reading.records;
-    return history->ret_count == 0 ? check_run(read, source) : STATUS_OK;
+    return STATUS_OK;
 }
 
 const struct read_kind history_kind = {

@@ -145,6 +145,21 @@ static void finish(struct lane *lane, struct read *read, const struct failure *f
     read->done(read, failure);
 }
 
+status read_checked(const struct reads_source *source, uuid run, status why)
+{
+    char key[KEY_BYTES_MAX];
+    struct arena arena;
+    str row;
+    if (why.code != CODE_DATA_LOSS || uuid_is_zero(run)) {
+        return why;
+    }
+    arena_init_bounded(&arena, READ_ARENA_BYTES_MAX);
+    status found =
+        store_get(&source->store, STORE_RUNS, key_run(key, source->space, run), &arena, &row);
+    arena_fini(&arena);
+    return found.code == CODE_NOT_FOUND ? found : why;
+}
+
 static void fail(struct lane *lane, struct read *read, status why)
 {
     struct failure failure = failure_make(why.code, REASON_STORE_DAMAGED, str_of(why.why));
@@ -173,7 +188,7 @@ bool reads_step(struct reads *reads, size_t number)
         stepped = arena_check(&read->arena);
     }
     if (!status_is_ok(stepped)) {
-        fail(lane, read, stepped);
+        fail(lane, read, read_checked(&reads->source, read->run, stepped));
     } else if (is_over) {
         finish(lane, read, NULL);
     } else {

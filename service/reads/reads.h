@@ -77,6 +77,9 @@ struct reads *reads_new(const struct reads_options *options);
 /* What was not done is answered with UNAVAILABLE. Accepts NULL. */
 void reads_free(struct reads *reads);
 
+/* What is wrong with a run: NOT_FOUND where it was deleted while it was read. */
+status read_checked(const struct reads_source *source, uuid run, status why);
+
 /* False: its lane is full; the read stays the caller's (answer RESOURCE_EXHAUSTED). */
 [[nodiscard]] bool reads_post(struct reads *reads, struct read *read);
 /* For one that had a place before and goes on, and for a patient one. */

@@ -508,6 +508,7 @@ static status step(struct read *base, const struct reads_source *source, bool *r
     status stepped = apart_find(source->apart, base->run, &why)
                          ? status_make(CODE_DATA_LOSS, why)
                          : read_phase(read, source, ret_over);
+    stepped = read_checked(source, base->run, stepped);
     if (stepped.code != CODE_DATA_LOSS && stepped.code != CODE_FAILED_PRECONDITION) {
         return stepped;
     }

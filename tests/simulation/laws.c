@@ -235,11 +235,20 @@ static void take_row(struct world *world, const struct store_entry *entry, uuid 
     run->is_changed = true;
     if (is_active) {
         run->has_active_row = !entry->is_delete;
+    } else if (entry->is_delete) {
+        world_expect(world, run->is_doomed, "nothing-is-forgotten");
+        run->is_gone = true;
     }
     if (!entry->is_delete) {
         status read = codec_decode_row(entry->value, &run->row);
         world_expect(world, status_is_ok(read), "rows-are-readable");
     }
+}
+
+static bool is_doomed(struct world *world, uuid id)
+{
+    const struct sim_run *run = world_find_run(world, id);
+    return run != NULL && run->is_doomed;
 }
 
 static void take_entry(struct world *world, const struct store_entry *entry)
@@ -248,10 +257,10 @@ static void take_entry(struct world *world, const struct store_entry *entry)
     uint32_t seq;
     switch (entry->table) {
     case STORE_JOURNAL:
-        world_expect(world, !entry->is_delete, "nothing-is-forgotten");
         world_expect(world, key_read_run(entry->key, &id) && key_read_journal_seq(entry->key, &seq),
                      "keys-are-readable");
-        if (world_is_well(world)) {
+        world_expect(world, !entry->is_delete || is_doomed(world, id), "nothing-is-forgotten");
+        if (!entry->is_delete && world_is_well(world)) {
             take_record(world, id, seq, entry->value);
         }
         break;

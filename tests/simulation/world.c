@@ -15,6 +15,7 @@
 enum {
     HOSTILE_MS = 90000,
     CALM_MS = 3600000, /* Longer than any run's deadline, and its code's longest sleeps. */
+    DELETING_MS = 600000,
     TICKS_MAX = 400000,
     EPOCH_MS_LOW = 1700000000,
 };
@@ -376,6 +377,7 @@ static void begin(struct world *world, uint64_t seed)
     world->detail[0] = '\0';
     world->digest = 0xCBF29CE484222325u;
     world->calm = false;
+    world->is_deleting = false;
     world->time_ms = (uint64_t)EPOCH_MS_LOW * 1000;
     world->skew_ms = 0;
     world->asleep_until_ms = 0;
@@ -464,6 +466,19 @@ static bool is_all_over(const struct world *world)
            world->owed_count == 0 && world->open_requests == 0;
 }
 
+static void delete_trees(struct world *world)
+{
+    uint64_t start_ms = world->time_ms;
+    world_deletions_begin(world);
+    while (has_time(world, start_ms + DELETING_MS) && !world_deletions_are_done(world) &&
+           step(world)) {
+        world->ticks++;
+    }
+    if (world_is_well(world)) {
+        world_deletions_check(world);
+    }
+}
+
 void world_run(struct world *world, uint64_t seed)
 {
     begin(world, seed);
@@ -479,6 +494,9 @@ void world_run(struct world *world, uint64_t seed)
     }
     if (world_is_well(world)) {
         check_end(world);
+    }
+    if (world_is_well(world)) {
+        delete_trees(world);
     }
     end(world);
 }

@@ -176,6 +176,8 @@ struct sim_run {
     uuid *heard; /* Children whose end it was told. */
     size_t heard_count;
     size_t heard_capacity;
+    bool is_doomed; /* Somebody deletes its tree. */
+    bool is_gone; /* It was. */
     bool is_changed; /* By the commit at hand. */
     bool was_damaged; /* When its rows for lists were to be made, perhaps. */
     bool is_damaged; /* In this life of the process it cannot be read. */
@@ -194,7 +196,7 @@ struct world_counts {
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t waits, parks, children, answers, kept, published, dropped, awaited, forks, retries,
         cleanups;
-    uint64_t owed, damaged, orphans;
+    uint64_t owed, damaged, orphans, deletions;
     uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
 };
 
@@ -296,6 +298,7 @@ struct world {
         pages; /* What only reads draw: how large their pages are, and when they are read. */
     bool trace;
     bool calm;
+    bool is_deleting; /* All is over, and commits fail all the same. */
     const char *broken;
     char detail[256];
     uint64_t digest; /* Of all that was committed and sent. */
@@ -531,6 +534,11 @@ void world_schedules_begin(struct world *world);
 void world_offer_clockwork(struct world *world, unsigned host, const char *deployment,
                            struct request *hello);
 bool world_schedules_are_done(const struct world *world);
+
+/* world_deletions.c: the end, where trees are deleted */
+void world_deletions_begin(struct world *world);
+bool world_deletions_are_done(const struct world *world);
+void world_deletions_check(struct world *world);
 
 /* world_subscribers.c */
 void world_subscribers_begin(struct world *world);

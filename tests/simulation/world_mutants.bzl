@@ -555,6 +555,24 @@ MUTANTS = {
                 "if (it->place == FOLLOWER_LIVE && it->number < number && number > 9999)",
         },
     ),
+    "deleted_rows_stay": ("The row of how a deleted run ended stays among the lists.", {
+        "delete_byte(partition, RUN_BY_END, row->status, run);":
+            "delete_byte(partition, RUN_BY_KIND, 1, run);",
+    }),
+    "deletion_forgets_the_rest": ("Of a history that is deleted in parts the second part stays.", {
+        "*ret_over = seq == 0;": "*ret_over = true;",
+    }),
+    "deletion_of_anothers": ("A retry's deletion takes the runs that it shares with the first.", {
+        "return !status_is_ok(read) || uuid_equal(spec.root, root);":
+            "return !status_is_ok(read) || uuid_equal(spec.root, root) || seq_of(root) == 0;",
+    }),
+    "deletion_skips": ("A run below one that is deleted is passed over.", {
+        "owed->cursor = below.ids[i]; } *ret_over = below.count < limit;":
+            "owed->cursor = below.ids[below.count - 1]; } *ret_over = below.count < limit;",
+    }),
+    "refused_deletion_counts": ("A run whose deletion was refused by the store is forgotten.", {
+        "runs_drop_forgotten(partition, false);": "(void)partition;",
+    }),
     "answer_to_several": ("A key that may mean two suspensions answers the open one.", {
         "(meant.open_count == 1 && was_asked)":
             "(meant.open_count == 1 && was_asked && answer == NULL)",

@@ -328,7 +328,8 @@ static void run_was_read(struct read *read, const struct failure *failure)
         judge_run(world, it, &run_read(read)->ret);
         world->counts.reads++;
     } else if (it != NULL) {
-        world_fail_law(world, failure, false, "promised-runs-can-be-read");
+        bool is_gone = failure->code == CODE_NOT_FOUND && world_find_run(world, it->run)->is_gone;
+        world_fail_law(world, failure, is_gone, "promised-runs-can-be-read");
     }
     read_free(read);
 }
@@ -381,7 +382,8 @@ static void page_was_read(struct read *read, const struct failure *failure)
             post_page(world, it);
         }
     } else if (it != NULL && failure != NULL) {
-        world_fail_law(world, failure, false, "promised-runs-can-be-read");
+        bool is_gone = failure->code == CODE_NOT_FOUND && world_find_run(world, it->run)->is_gone;
+        world_fail_law(world, failure, is_gone, "promised-runs-can-be-read");
     }
     read_free(read);
 }
@@ -462,13 +464,13 @@ static void judge_line(struct world *world, struct sim_list *list, const struct 
     bool is_damaged = run != NULL && run->was_damaged;
     bool is_known = run != NULL && (run->is_damaged || run->row.status == line->row.status);
     world_expect(world, is_known, "lists-know-the-status");
-    world_expect(world, !is_known || run->is_damaged || fits(world, list, run),
+    world_expect(world, !is_known || run->is_damaged || run->is_doomed || fits(world, list, run),
                  "lists-show-what-was-asked-for");
     bool is_older =
         uuid_is_zero(list->last) || memcmp(&list->last, &line->id, sizeof(line->id)) > 0;
     world_expect(world, is_older, "the-newest-run-is-listed-first");
     list->last = line->id;
-    list->shown += !is_damaged;
+    list->shown += !is_damaged && !run->is_doomed;
 }
 
 static void judge_whole(struct world *world, struct sim_list *list)
@@ -477,7 +479,7 @@ static void judge_whole(struct world *world, struct sim_list *list)
     size_t now = 0;
     for (size_t i = 0; i < world->run_count; i++) {
         const struct sim_run *run = world->runs[i];
-        bool is_it = !run->was_damaged && fits(world, list, run);
+        bool is_it = !run->was_damaged && !run->is_doomed && fits(world, list, run);
         now += is_it;
         before += is_it && run->started <= list->asked && list->filter.statuses == 0;
     }

@@ -65,6 +65,7 @@ static void print_counts(const struct world_counts *counts)
         {"events fed", counts->feeds},
         {"pages and runs read", counts->reads},
         {"orphans cancelled", counts->orphans},
+        {"deletions", counts->deletions},
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},

@@ -6,9 +6,16 @@
 #include "storage/memory_store.h"
 #include "tests/simulation/world.h"
 
+/* Also when all is over and only trees are deleted. */
+static bool accident(struct world *world, unsigned percent)
+{
+    return world_fault(world, percent) ||
+           (world->is_deleting && draw_below(&world->pages, 100) < 4 * percent);
+}
+
 static void draw_death(struct world *world)
 {
-    if (world_fault(world, 2)) {
+    if (accident(world, 2)) {
         world->acts_until_death = world_below(world, 4) == 0 ? 0 : world_below(world, 30);
     }
 }
@@ -56,7 +63,7 @@ static status commit(void *self, const struct store_batch *batch)
     if (world->is_dead) {
         return status_make(CODE_UNAVAILABLE, "the process is dead");
     }
-    if (world_fault(world, is_clockwork(batch) ? 8 : 2)) {
+    if (accident(world, is_clockwork(batch) ? 8 : 2)) {
         size_t which = world_below(world, COUNT_OF(faults));
         world->upsets++;
         world->trouble_ms = world->time_ms > world->trouble_ms ? world->time_ms : world->trouble_ms;
@@ -69,7 +76,7 @@ static status commit(void *self, const struct store_batch *batch)
         world->counts.store_faults++; /* What was taken just now is doubted afterwards. */
         return outcome;
     }
-    if (world_fault(world, 1)) {
+    if (accident(world, 1)) {
         world_say(world, "store: died before the commit");
         world->is_dead = true;
         return status_make(CODE_UNAVAILABLE, "the process is dead");

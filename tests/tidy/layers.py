@@ -16,6 +16,7 @@ REQUESTS = tuple(
     for name in (
         "callers",
         "definitions",
+        "deletions",
         "forks",
         "publications",
         "queues",

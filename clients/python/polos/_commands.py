@@ -179,6 +179,13 @@ async def cancel(client: PolosClient, arguments: Arguments) -> int:
     return DONE if is_new else REFUSED
 
 
+async def delete(client: PolosClient, arguments: Arguments) -> int:
+    run = await _run_id(client, arguments.run)
+    await client.delete_execution(run)
+    told = {"id": run, "deleted": True}
+    return _print_json(told) if arguments.json else _print_lines(["deleted"])
+
+
 async def retry(client: PolosClient, arguments: Arguments) -> int:
     started = await client.retry(await _run_id(client, arguments.run))
     return _print_json({"id": started.id}) if arguments.json else _print_lines([started.id])

@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     of.add_argument("--by", metavar="WHO", help="for the history; default: this machine")
     of = parser.add(commands.cancel, "cancels a run and the runs it started", of_run)
     of.add_argument("--cause", default="", help="for the history")
+    parser.add(commands.delete, "deletes a run that has ended, with the runs below it", of_run)
     parser.add(commands.retry, "goes on with a failed run, as a new one; its id", of_run)
     of = parser.add(
         commands.fork, "starts a new run from a point of another's history; its id", of_run

@@ -47,6 +47,7 @@ from ._wire.methods import (
     QUEUE_PUT,
     RESUME,
     RUN_CANCEL,
+    RUN_DELETE,
     RUN_FORK,
     RUN_GET,
     RUN_HISTORY,
@@ -192,6 +193,16 @@ class PolosClient:
         except ConflictError:
             return False
         return True
+
+    async def delete_execution(self, execution_id: str) -> None:
+        """Deletes a run that has ended, and all the runs below it, with their histories.
+
+        The key it was started with stays used: a start with it raises ConflictError (RUN_DELETED).
+        Raises ConflictError while it, or a run below it, has not ended (RUN_NOT_ENDED), and for a
+        run below another one (RUN_NOT_ROOT); NotFoundError when there is none.
+        """
+        request = runs_pb2.RunServiceDeleteRequest(run_id=execution_id)
+        await self._connection().wire.call(RUN_DELETE, request)
 
     async def history(self, execution_id: str) -> History:
         """The run's journal: a list of HistoryEvent, oldest first, with text() and json().

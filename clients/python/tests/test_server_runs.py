@@ -22,6 +22,7 @@ from replay_model import Turn
 
 from polos import (
     Agent,
+    ConflictError,
     InvalidArgumentError,
     NotFoundError,
     PolosClient,
@@ -38,6 +39,7 @@ from polos import (
     workflow,
 )
 from polos._run_models import run_dict
+from polos.cli import _run, parsed
 from polos.v1 import common_pb2
 
 HERE = Path(__file__).resolve().parent
@@ -367,6 +369,37 @@ async def test_cancelling_stops_the_tool(client):
     with pytest.raises(RunCancelledError):
         await stream.result()
     assert await stream.cancel() is False
+
+
+async def test_deleting_a_run(client, capsys):
+    kept = await scripted().run(client, "go", script=[{"text": "one"}])
+    found = await scripted().run(client, "go", script=[{"text": "one"}])
+    await client.delete_execution(found.agent_run_id)
+    with pytest.raises(NotFoundError):
+        await client.get_execution(found.agent_run_id)
+    with pytest.raises(NotFoundError):
+        await client.delete_execution(found.agent_run_id)
+    words = ["delete", kept.agent_run_id[-8:], "--server", client.api_url]
+    assert await _run(parsed(words)) == 0
+    assert capsys.readouterr().out == "deleted\n"
+    with pytest.raises(NotFoundError):
+        await client.get_execution(kept.agent_run_id)
+
+
+async def test_a_run_at_work_is_not_deleted(client):
+    begun = asyncio.Event()
+
+    @tool
+    async def endless(ctx):
+        begun.set()
+        await asyncio.sleep(60)
+
+    stream = await scripted(tools=[endless]).stream(client, "go", script=[call("endless", {})])
+    await asyncio.wait_for(begun.wait(), 10)
+    with pytest.raises(ConflictError) as refused:
+        await client.delete_execution(stream.id)
+    assert refused.value.reason == "RUN_NOT_ENDED"
+    await stream.cancel()
 
 
 # ---- kill -9 ----

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "service/base/json.h"
 #include "service/base/sys.h"
 #include "service/features/children/children.h"
 #include "service/features/children/family.h"
@@ -43,6 +44,56 @@ static bool is_among(const struct run_ids *ids, uuid id)
            bsearch(&id, ids->ids, ids->count, sizeof(ids->ids[0]), compare_ids) != NULL;
 }
 
+/* Which of the children of a wait it is; false: none. */
+static bool find_index(str children, uuid child, uint32_t *ret)
+{
+    str element;
+    struct json_iterator each = json_elements(children);
+    for (*ret = 0; json_next_element(&each, &element); ++*ret) {
+        uuid id;
+        str raw;
+        struct buf text = {0};
+        bool is_it = json_object_get(element, STR("run_id"), &raw) &&
+                     json_string_decode(raw, &text) && uuid_parse(buf_str(&text), &id) &&
+                     uuid_equal(id, child);
+        buf_fini(&text);
+        if (is_it) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A wait that names a child; effect 0: none does. */
+struct naming {
+    uuid child;
+    uint32_t effect;
+    uint32_t index;
+};
+
+static bool visit_wait(void *context, uint32_t seq, const struct event *event)
+{
+    struct naming *naming = context;
+    uint32_t index;
+    (void)seq;
+    if (event->wait_set.kind == EFFECT_CHILDREN &&
+        find_index(event->wait_set.data, naming->child, &index)) {
+        naming->effect = event->effect;
+        naming->index = index;
+    }
+    return true;
+}
+
+/* Only the successor's own facts still say where it waits for it. */
+static status adopt_deleted(struct partition *partition, struct live_run *successor, uuid child)
+{
+    struct naming naming = {.child = child};
+    TRY(journal_each(partition, successor->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
+                     &partition->round_arena, visit_wait, &naming));
+    ending_tell_deleted(partition, successor, naming.effect, naming.index, child);
+    return STATUS_OK;
+}
+
 static status adopt_child(struct partition *partition, struct live_run *successor, uuid id)
 {
     struct live_run *child;
@@ -50,6 +101,9 @@ static status adopt_child(struct partition *partition, struct live_run *successo
     status found = runs_get(partition, id, &child);
     if (found.code == CODE_DATA_LOSS) { /* It is set apart; once it can be read, it may end. */
         family_note_successor(partition, id, successor->state.id);
+    }
+    if (found.code == CODE_NOT_FOUND) {
+        return adopt_deleted(partition, successor, id);
     }
     TRY(found);
     const struct tree_place *place = tree_place(partition, child);
@@ -98,7 +152,7 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
         read = read_settled(partition, owed->target, &settled);
     }
     if (status_is_ok(read)) {
-        read = family_read(partition, owed->source, owed->cursor, limit, &children);
+        read = children_read(partition, owed->source, owed->cursor, limit, &children);
     }
     if (!status_is_ok(read)) {
         return owed_unread(read);
@@ -115,7 +169,7 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
             continue;
         }
         status adopted = adopt_child(partition, successor, children.ids[i]);
-        if (adopted.code == CODE_NOT_FOUND) {
+        if (adopted.code == CODE_UNAVAILABLE) {
             return OWED_GOES_ON;
         }
         if (!status_is_ok(adopted)) {
@@ -129,9 +183,31 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
 
 const struct owed_kind adopt_owed = {.name = "adopt", .number = 3, .work = adopt};
 
+/* What is owed in the tree that the runs are handed on from waits for it, so that none of them is
+ * deleted before. */
+static enum owed_result hand_on(struct partition *partition, struct owed *owed, size_t *budget)
+{
+    assert(*budget > 0);
+    (*budget)--;
+    return owed_stands(partition, owed->target, &adopt_owed) ? OWED_GOES_ON : OWED_DONE;
+}
+
+const struct owed_kind handing_on_owed = {.name = "handing_on", .number = 7, .work = hand_on};
+
+bool children_are_adopted(const struct partition *partition, uuid root)
+{
+    return owed_stands(partition, root, &adopt_owed) ||
+           owed_stands(partition, root, &handing_on_owed);
+}
+
 void children_adopt(struct partition *partition, uuid source, struct live_run *successor)
 {
-    assert(!uuid_equal(source, successor->state.id));
+    struct live_run *failed;
     const struct owed owed = {.target = successor->state.id, .source = source};
+    assert(!uuid_equal(source, successor->state.id));
     owed_post(partition, tree_place(partition, successor)->root, &adopt_owed, &owed);
+    if (children_are_there(partition, source) &&
+        status_is_ok(runs_get(partition, source, &failed))) {
+        owed_post(partition, tree_place(partition, failed)->root, &handing_on_owed, &owed);
+    }
 }

@@ -37,7 +37,11 @@ static enum below of_state(const struct run *run)
 static enum below of_row(struct partition *partition, uuid id)
 {
     struct run_row row;
-    if (!status_is_ok(family_run_row(partition, id, &row)) || row.ended_ms == 0) {
+    status read = family_run_row(partition, id, &row);
+    if (read.code == CODE_NOT_FOUND) { /* It was deleted, with all below it. */
+        return BELOW_DONE;
+    }
+    if (!status_is_ok(read) || row.ended_ms == 0) {
         return BELOW_TO_CANCEL;
     }
     return row.status == RUN_STATUS_CANCELLED ? BELOW_DONE : BELOW_TO_PASS;
@@ -45,7 +49,7 @@ static enum below of_row(struct partition *partition, uuid id)
 
 static void owe_below(struct partition *partition, uuid lane, uuid run)
 {
-    if (family_is_there(partition, run)) {
+    if (children_are_there(partition, run)) {
         const struct owed owed = {.target = run};
         owed_post(partition, lane, &cancel_below_owed, &owed);
     }
@@ -80,7 +84,7 @@ static enum owed_result cancel_below(struct partition *partition, struct owed *o
     size_t limit = *budget;
     status read = runs_get(partition, owed->target, &run);
     if (status_is_ok(read)) {
-        read = family_read(partition, owed->target, owed->cursor, limit, &below);
+        read = children_read(partition, owed->target, owed->cursor, limit, &below);
     }
     if (!status_is_ok(read)) {
         (*budget)--;
@@ -161,6 +165,13 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
 }
 
+static void run_deleted(void *self, uuid run, const struct run_spec *spec,
+                        const struct run_row *row)
+{
+    (void)spec, (void)row;
+    family_delete_successors(((struct children *)self)->partition, run);
+}
+
 static void forget_round(void *self)
 {
     struct children *children = self;
@@ -183,7 +194,8 @@ static void stop(void *self)
 
 static const struct wait_kind *const kinds[] = {&start_step_kind, NULL};
 static const struct owed_kind *const owed_kinds[] = {
-    &tell_parent_owed, &cancel_below_owed, &adopt_owed, &cancel_orphans_owed, NULL,
+    &tell_parent_owed,    &cancel_below_owed, &adopt_owed,
+    &cancel_orphans_owed, &handing_on_owed,   NULL,
 };
 static const struct feature *const uses[] = {
     &definitions_feature, &owed_feature, &queues_feature, &starts_feature, &trees_feature,
@@ -199,5 +211,6 @@ const struct feature children_feature = {
     .at = {[ROUND_OVER] = forget_round},
     .before_event = before_event,
     .after_decision = after_decision,
+    .run_deleted = run_deleted,
     .stop = stop,
 };

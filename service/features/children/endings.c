@@ -72,7 +72,7 @@ status ending_read(struct partition *partition, struct live_run *run, const stru
     TRY(journal_each_back(partition, run->state.id, kinds, &partition->round_arena, note_last,
                           &last));
     if (!last.is_whole) {
-        return status_make(CODE_NOT_FOUND, "the end of the run is not on disk");
+        return status_make(CODE_UNAVAILABLE, "the end of the run is not on disk yet");
     }
     *ret = ending_outcome(partition, run, last.events, last.count);
     return STATUS_OK;
@@ -97,6 +97,25 @@ void ending_tell(struct partition *partition, uuid parent, struct live_run *chil
     };
     enum verdict verdict = command_submit(partition, run, &command);
     (void)verdict; /* It has ended, or waits no more. */
+}
+
+void ending_tell_deleted(struct partition *partition, struct live_run *run, uint32_t effect,
+                         uint32_t index, uuid child)
+{
+    struct command command = {
+        .kind = COMMAND_CHILD_DONE,
+        .effect = effect,
+        .child_done = {.index = index,
+                       .child = child,
+                       .outcome = {.failed = true,
+                                   .error_type = STR("RUN_DELETED"),
+                                   .error_message = STR("the run that it waited for was deleted")}},
+    };
+    if (effect == 0 || engine_effect(&run->state, effect) == NULL) {
+        return;
+    }
+    enum verdict verdict = command_submit(partition, run, &command);
+    (void)verdict; /* It may know of its end already. */
 }
 
 /* Who waits for it: its parent, or where that has failed, the runs that go on in its place. */

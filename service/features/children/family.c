@@ -65,8 +65,8 @@ static bool visit_child(void *context, str key, str value)
     return true;
 }
 
-status family_read(struct partition *partition, uuid parent, uuid cursor, size_t limit,
-                   struct run_ids *ret)
+status children_read(struct partition *partition, uuid parent, uuid cursor, size_t limit,
+                     struct run_ids *ret)
 {
     assert(limit > 0 && ret->count == 0);
     struct index_tail from = child_rows_of(parent);
@@ -94,7 +94,7 @@ static bool visit_any(void *context, str key, str value)
     return false;
 }
 
-bool family_is_there(struct partition *partition, uuid parent)
+bool children_are_there(struct partition *partition, uuid parent)
 {
     const struct children *children = children_of(partition);
     bool is_there = false;
@@ -135,6 +135,16 @@ static bool visit_successor(void *context, str key, str value)
     return true;
 }
 
+void family_delete_successors(struct partition *partition, uuid child)
+{
+    struct run_ids left = {.arena = &partition->round_arena};
+    status read = scan(partition, INDEX_SUCCESSOR, successor_rows_of(child),
+                       successor_rows_of(child), SIZE_MAX, visit_successor, &left);
+    for (size_t i = 0; status_is_ok(read) && i < left.count; i++) {
+        delete_row(partition, INDEX_SUCCESSOR, successor_row_tail(child, left.ids[i]));
+    }
+}
+
 status family_take_successors(struct partition *partition, uuid child, uuid parent,
                               struct run_ids *ret)
 {
@@ -156,5 +166,29 @@ status family_take_successors(struct partition *partition, uuid child, uuid pare
 void family_forget_successor(struct partition *partition, uuid child, uuid successor)
 {
     assert(!uuid_equal(child, successor));
-    delete_row(partition, INDEX_CHILD, child_row_tail(successor, child));
+    children_unlink(partition, successor, child);
+}
+
+void children_unlink(struct partition *partition, uuid parent, uuid child)
+{
+    assert(!uuid_is_zero(parent) && !uuid_is_zero(child));
+    delete_row(partition, INDEX_CHILD, child_row_tail(parent, child));
+    delete_row(partition, INDEX_SUCCESSOR, successor_row_tail(child, parent));
+}
+
+void children_tell_deleted(struct partition *partition, uuid child, const struct run_spec *spec)
+{
+    struct run_ids told = {.arena = &partition->round_arena};
+    if (uuid_is_zero(spec->parent)) {
+        return;
+    }
+    children_unlink(partition, spec->parent, child);
+    status taken = family_take_successors(partition, child, spec->parent, &told);
+    run_ids_add(&told, spec->parent);
+    for (size_t i = 0; i < told.count; i++) {
+        struct live_run *run;
+        if (status_is_ok(taken) && status_is_ok(runs_get(partition, told.ids[i], &run))) {
+            ending_tell_deleted(partition, run, spec->parent_effect, spec->parent_index, child);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 #define SERVICE_FEATURES_CHILDREN_FAMILY_H
 
 #include "service/codec/tree_rows.h"
+#include "service/features/children/children.h"
 #include "service/features/owed/owed.h"
 #include "service/partition/state.h"
 
@@ -19,27 +20,12 @@ struct children {
 /* Of the partition, whose features include this one. */
 struct children *children_of(const struct partition *partition);
 
-/* A growing list in an arena. */
-struct run_ids {
-    struct arena *arena;
-    uuid *ids;
-    size_t count;
-    size_t capacity;
-};
-
 void run_ids_add(struct run_ids *list, uuid id); /* Whether or not it is in it. */
 
 /* Into the batch: the parent's cancellation is the child's. */
 void family_note(struct partition *partition, uuid parent, uuid child);
-/* The next children by their ids, at most `limit`: those in the store that come after `cursor`
- * (zero: from the first). The list has fewer: there are no more. */
-status family_read(struct partition *partition, uuid parent, uuid cursor, size_t limit,
-                   struct run_ids *ret);
 /* Adds those of this round, which are no rows of the store yet. */
 void family_read_fresh(struct partition *partition, uuid parent, struct run_ids *ret);
-/* Whether it has started any run. True also when that cannot be read. */
-bool family_is_there(struct partition *partition, uuid parent);
-
 /* The row of a run that was committed. */
 status family_run_row(struct partition *partition, uuid id, struct run_row *ret);
 
@@ -49,6 +35,9 @@ void family_note_successor(struct partition *partition, uuid child, uuid success
 status family_take_successors(struct partition *partition, uuid child, uuid parent,
                               struct run_ids *ret);
 
+/* The child is deleted: nobody waits for it. */
+void family_delete_successors(struct partition *partition, uuid child);
+
 /* The successor waits for another child in its place. */
 void family_forget_successor(struct partition *partition, uuid child, uuid successor);
 
@@ -56,6 +45,7 @@ void family_forget_successor(struct partition *partition, uuid child, uuid succe
 extern const struct owed_kind tell_parent_owed; /* target: a run that has ended. */
 extern const struct owed_kind cancel_below_owed; /* target: the run above. */
 extern const struct owed_kind adopt_owed; /* target: the successor, source: whom it follows. */
+extern const struct owed_kind handing_on_owed; /* target: a successor of a run of this tree. */
 extern const struct owed_kind cancel_orphans_owed; /* target: whom they were awaited by; source: one
                                                       of them only; zero: all. */
 
@@ -65,13 +55,17 @@ struct ending {
     size_t count;
 };
 
-/* How the run ended, as its parent is told. NULL at hand: read from its journal. NOT_FOUND: its end
- * is not on disk yet. */
+/* How the run ended, as its parent is told. NULL at hand: read from its journal. UNAVAILABLE: its
+ * end is not on disk yet. */
 status ending_read(struct partition *partition, struct live_run *run, const struct ending *at_hand,
                    struct outcome *ret);
 /* Tells a run that a child of its wait has ended so. */
 void ending_tell(struct partition *partition, uuid parent, struct live_run *child,
                  const struct outcome *outcome);
+
+/* Tells a run that a child of its wait was deleted. */
+void ending_tell_deleted(struct partition *partition, struct live_run *run, uint32_t effect,
+                         uint32_t index, uuid child);
 
 /* Before an event is applied to a run: where it ends a wait for children in failure, their
  * cancellation is owed. */

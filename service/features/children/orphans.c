@@ -97,7 +97,7 @@ static enum owed_result cancel_orphans(struct partition *partition, struct owed 
         return cancel_one(partition, parent, owed->source);
     }
     if (status_is_ok(read)) {
-        read = family_read(partition, owed->target, owed->cursor, limit, &found);
+        read = children_read(partition, owed->target, owed->cursor, limit, &found);
     }
     if (!status_is_ok(read)) {
         (*budget)--;

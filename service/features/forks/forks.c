@@ -255,13 +255,13 @@ static bool answer_repeated(struct partition *partition, struct request *request
 {
     struct fork_request *fork = fork_request(request);
     struct idempotency_row row;
-    bool differs;
+    struct failure failure;
     if (fork->idempotency_key.len == 0 ||
-        !idempotency_ask(partition, fork->idempotency_key, fork->digest, &row, &differs)) {
+        !idempotency_ask(partition, fork->idempotency_key, fork->digest, "idempotency_key", &row,
+                         &failure)) {
         return false;
     }
-    if (differs) {
-        struct failure failure = idempotency_refusal("idempotency_key");
+    if (failure_happened(&failure)) {
         request_fail_later(partition, request, &failure);
         return true;
     }

@@ -19,8 +19,9 @@ struct idempotency {
     size_t capacity;
 };
 
-bool idempotency_find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
-                      struct idempotency_row *ret)
+/* Also those of this very round. */
+static bool find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
+                 struct idempotency_row *ret)
 {
     const struct idempotency *idempotency = partition_self(partition, &idempotency_feature);
     for (size_t i = 0; i < idempotency->count; i++) {
@@ -39,8 +40,8 @@ bool idempotency_find(struct partition *partition, const uint8_t key[IDEMPOTENCY
     return ok;
 }
 
-void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
-                     const struct idempotency_row *row)
+static void put(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
+                const struct idempotency_row *row)
 {
     struct idempotency *idempotency = partition_self(partition, &idempotency_feature);
     char bytes[KEY_BYTES_MAX];
@@ -58,16 +59,35 @@ void idempotency_put(struct partition *partition, const uint8_t key[IDEMPOTENCY_
                     key_hash(bytes, partition->options.space, key), str_make(value, len));
 }
 
+static struct failure refusal(enum code code, enum reason reason, const char *field, str message)
+{
+    struct failure ret = failure_make(code, reason, message);
+    assert(field != NULL);
+    ret.field = str_of(field);
+    return ret;
+}
+
 bool idempotency_ask(struct partition *partition, str key, const uint8_t digest[16],
-                     struct idempotency_row *ret, bool *ret_differs)
+                     const char *field, struct idempotency_row *ret, struct failure *ret_failure)
 {
     uint8_t hash[IDEMPOTENCY_HASH_BYTES];
     assert(key.len > 0);
     hash128(key, hash);
-    if (!idempotency_find(partition, hash, ret)) {
+    *ret_failure = (struct failure){.code = CODE_OK};
+    if (!find(partition, hash, ret)) {
         return false;
     }
-    *ret_differs = memcmp(ret->digest, digest, sizeof(ret->digest)) != 0;
+    assert(!uuid_is_zero(ret->run));
+    if (memcmp(ret->digest, digest, sizeof(ret->digest)) != 0) {
+        *ret_failure =
+            refusal(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED, field,
+                    STR("this idempotency key has started a run with another request; use a "
+                        "new key for a new request"));
+    } else if (!runs_exist(partition, ret->run)) {
+        *ret_failure = refusal(CODE_FAILED_PRECONDITION, REASON_RUN_DELETED, field,
+                               STR("this idempotency key has started a run that was deleted; use "
+                                   "a new key to start another"));
+    }
     return true;
 }
 
@@ -78,17 +98,7 @@ void idempotency_note(struct partition *partition, str key, const uint8_t digest
     assert(key.len > 0);
     hash128(key, hash);
     memcpy(row.digest, digest, sizeof(row.digest));
-    idempotency_put(partition, hash, &row);
-}
-
-struct failure idempotency_refusal(const char *field)
-{
-    struct failure ret =
-        failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
-                     STR("this idempotency key has started a run with another request; use a "
-                         "new key for a new request"));
-    ret.field = str_of(field);
-    return ret;
+    put(partition, hash, &row);
 }
 
 static void *start(struct partition *partition)

@@ -33,6 +33,18 @@ static void put_row(struct partition *partition, enum run_by by, str value, uuid
     }
 }
 
+static void delete_row(struct partition *partition, enum run_by by, str value, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = run_index_tail(by, value, run);
+    assert(!uuid_is_zero(run));
+    if (value.len > 0) {
+        store_batch_delete(
+            &partition->batch, STORE_INDEX,
+            key_index(key, partition->options.space, INDEX_RUN, index_tail_str(&tail)));
+    }
+}
+
 static void put_byte(struct partition *partition, enum run_by by, uint32_t value, uuid run)
 {
     char byte = (char)value;
@@ -81,6 +93,29 @@ static void run_copied(void *self, struct live_run *run)
     assert(status_is_ok(read)); /* It was folded from it. */
     assert(started.kind == EVENT_RUN_STARTED);
     put_start(lists->partition, run->state.id, &started.run_started.spec);
+}
+
+static void delete_byte(struct partition *partition, enum run_by by, uint32_t value, uuid run)
+{
+    char byte = (char)value;
+    assert(value > 0 && value < 128);
+    delete_row(partition, by, str_make(&byte, 1), run);
+}
+
+static void run_deleted(void *self, uuid run, const struct run_spec *spec,
+                        const struct run_row *row)
+{
+    struct partition *partition = ((const struct lists *)self)->partition;
+    if (spec != NULL) {
+        delete_byte(partition, RUN_BY_KIND, (uint32_t)spec->kind, run);
+        delete_row(partition, RUN_BY_NAME, spec->name, run);
+        delete_row(partition, RUN_BY_SESSION, spec->options.session_id, run);
+        delete_row(partition, RUN_BY_USER, spec->options.user_id, run);
+        delete_row(partition, RUN_BY_CONVERSATION, spec->options.conversation_id, run);
+    }
+    if (row != NULL && row->status > RUN_STATUS_WAITING) {
+        delete_byte(partition, RUN_BY_END, row->status, run);
+    }
 }
 
 /* ---- What an older release has not written. ---- */
@@ -233,6 +268,7 @@ const struct feature lists_feature = {
     .at = {[ROUND_BEGINS] = build, [ROUND_COMMITTED] = committed, [ROUND_FAILED] = failed},
     .before_event = before_event,
     .run_copied = run_copied,
+    .run_deleted = run_deleted,
     .next_due_ms = next_due_ms,
     .stop = stop,
 };

@@ -327,6 +327,9 @@ bool owed_stands(const struct partition *partition, uuid lane_root, const struct
 enum owed_result owed_unread(status why)
 {
     assert(!status_is_ok(why));
+    if (why.code == CODE_NOT_FOUND) { /* It was deleted. */
+        return OWED_DONE;
+    }
     bool may_pass = why.code == CODE_UNAVAILABLE || why.code == CODE_RESOURCE_EXHAUSTED;
     return may_pass ? OWED_LATER : OWED_PUT_ASIDE;
 }

@@ -32,10 +32,11 @@ enum owed_result {
     OWED_DONE,
     OWED_GOES_ON, /* Its cursor has moved: it is to be worked on again in a later round. */
     OWED_LATER, /* The store cannot be read now: again in half a second. */
-    OWED_PUT_ASIDE, /* A run it needs is damaged or gone; its row waits for the next start. */
+    OWED_PUT_ASIDE, /* A run it needs is damaged; its row waits for the next start. */
 };
 
-/* When a run that is needed could not be read for that reason. */
+/* When a run that is needed could not be read for that reason: nothing is owed to one that was
+ * deleted. */
 enum owed_result owed_unread(status why);
 
 /* One const row for each kind, named by the feature that posts it. */

@@ -329,23 +329,20 @@ static void trigger_digest(str id, uint8_t ret[16])
 
 /* True when the key has been used: the request is answered. */
 static bool answer_repeated(struct partition *partition, struct request *request,
-                            const uint8_t key[IDEMPOTENCY_HASH_BYTES], const uint8_t digest[16])
+                            const uint8_t digest[16])
 {
     struct trigger_schedule_request *trigger = trigger_schedule_request(request);
     struct idempotency_row row;
-    if (trigger->idempotency_key.len == 0 || !idempotency_find(partition, key, &row)) {
+    struct failure failure;
+    if (trigger->idempotency_key.len == 0 ||
+        !idempotency_ask(partition, trigger->idempotency_key, digest, "idempotency_key", &row,
+                         &failure)) {
         return false;
     }
-    if (memcmp(row.digest, digest, sizeof(row.digest)) != 0) {
-        struct failure failure =
-            failure_make(CODE_ALREADY_EXISTS, REASON_IDEMPOTENCY_KEY_REUSED,
-                         STR("this idempotency key has started a run with another request; use a "
-                             "new key for a new request"));
-        failure.field = STR("idempotency_key");
+    if (failure_happened(&failure)) {
         request_fail_later(partition, request, &failure);
         return true;
     }
-    assert(!uuid_is_zero(row.run));
     trigger->ret_run = row.run;
     trigger->ret_existed = true;
     request_answer_later(partition, request); /* Its start may be in this very batch. */
@@ -381,13 +378,11 @@ static struct schedule *may_trigger(struct partition *partition, struct request 
 static void handle_trigger(struct partition *partition, struct request *request)
 {
     struct trigger_schedule_request *trigger = trigger_schedule_request(request);
-    uint8_t key[IDEMPOTENCY_HASH_BYTES];
-    struct idempotency_row row = {0};
+    uint8_t digest[16];
     struct failure failure;
-    hash128(trigger->idempotency_key, key);
     assert(trigger->id.len > 0 && uuid_is_zero(trigger->ret_run));
-    trigger_digest(trigger->id, row.digest);
-    if (answer_repeated(partition, request, key, row.digest)) {
+    trigger_digest(trigger->id, digest);
+    if (answer_repeated(partition, request, digest)) {
         return;
     }
     struct schedule *schedule = may_trigger(partition, request);
@@ -404,11 +399,10 @@ static void handle_trigger(struct partition *partition, struct request *request)
     }
     assert(schedule->row.last_tick_ms == partition->now_ms);
     schedule_put_row(partition, schedule);
-    row.run = schedule->row.run;
+    trigger->ret_run = schedule->row.run;
     if (trigger->idempotency_key.len > 0) {
-        idempotency_put(partition, key, &row);
+        idempotency_note(partition, trigger->idempotency_key, digest, trigger->ret_run);
     }
-    trigger->ret_run = row.run;
     request_answer_later(partition, request);
 }
 

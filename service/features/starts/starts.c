@@ -32,12 +32,12 @@ static bool answer_repeated(struct partition *partition, struct request *request
     struct start_request *start = start_request(request);
     struct idempotency_row row;
     str key = start->spec.options.idempotency_key;
-    bool differs;
-    if (key.len == 0 || !idempotency_ask(partition, key, start->digest, &row, &differs)) {
+    struct failure failure;
+    if (key.len == 0 || !idempotency_ask(partition, key, start->digest, "options.idempotency_key",
+                                         &row, &failure)) {
         return false;
     }
-    if (differs) {
-        struct failure failure = idempotency_refusal("options.idempotency_key");
+    if (failure_happened(&failure)) {
         request_fail_later(partition, request, &failure);
         return true;
     }

@@ -477,6 +477,38 @@ static void delete_row(struct partition *partition, struct live_run *run,
         key_index(key, partition->options.space, INDEX_SUSPENSION, index_tail_str(&tail)));
 }
 
+struct erasing {
+    struct partition *partition;
+    size_t left;
+    bool has_more;
+};
+
+static bool visit_erased(void *context, str key, str value)
+{
+    struct erasing *erasing = context;
+    (void)value;
+    erasing->has_more = erasing->left == 0;
+    if (erasing->left > 0) {
+        erasing->left--;
+        store_batch_delete(&erasing->partition->batch, STORE_INDEX, key);
+    }
+    return !erasing->has_more;
+}
+
+status suspensions_erase(struct partition *partition, uuid run, size_t *budget, bool *ret_more)
+{
+    char key[KEY_BYTES_MAX];
+    struct index_tail tail = step_key_rows_in(run);
+    struct erasing erasing = {.partition = partition, .left = *budget};
+    TRY(store_scan(&partition->store, STORE_INDEX,
+                   key_index(key, partition->options.space, INDEX_STEP_KEY, index_tail_str(&tail)),
+                   STR_EMPTY, false, SIZE_MAX, visit_erased, &erasing));
+    assert(erasing.left <= *budget);
+    *budget = erasing.left;
+    *ret_more = erasing.has_more;
+    return STATUS_OK;
+}
+
 static const struct wait_kind suspend_kind = {
     .request = STEP_REQUEST_SUSPENSION,
     .kind = EFFECT_SUSPENSION,

@@ -49,6 +49,10 @@ struct suspension_request {
 };
 extern const struct operation get_suspension_operation;
 
+/* Into the batch: rows of the keys of a run that is deleted, and of those below it where it was a
+ * root; takes 1 from *budget for each. *ret_more: some are left, for a later round. */
+status suspensions_erase(struct partition *partition, uuid run, size_t *budget, bool *ret_more);
+
 static inline struct resume_request *resume_request(struct request *request)
 {
     assert(request->operation == &resume_operation);

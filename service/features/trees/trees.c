@@ -145,6 +145,11 @@ bool tree_may_grow(struct partition *partition, const struct live_run *run, size
     return true;
 }
 
+uint64_t tree_live(struct partition *partition, uuid root)
+{
+    return tree_find(trees_of(partition), root)->live;
+}
+
 /* ---- The feature. ---- */
 
 static void run_begun(void *self, struct live_run *run, const struct run_spec *spec)
@@ -175,6 +180,22 @@ static void after_decision(void *self, struct live_run *run, const struct event 
     }
     if (engine_is_terminal(&run->state)) {
         change(trees, place->root, false);
+    }
+}
+
+/* One below that could not be read was counted; with the root its count goes. */
+static void run_deleted(void *self, uuid run, const struct run_spec *spec,
+                        const struct run_row *row)
+{
+    struct trees *trees = self;
+    bool has_ended = row != NULL && row->ended_ms != 0;
+    if (spec != NULL && !uuid_is_zero(spec->parent) && !has_ended) {
+        change(trees, spec->root, false);
+    }
+    assert(!uuid_is_zero(run));
+    bool may_be_root = spec == NULL || uuid_is_zero(spec->parent);
+    while (may_be_root && tree_find(trees, run)->live > 0) {
+        change(trees, run, false);
     }
 }
 
@@ -251,5 +272,6 @@ const struct feature trees_feature = {
         },
     .run_begun = run_begun,
     .after_decision = after_decision,
+    .run_deleted = run_deleted,
     .stop = stop,
 };

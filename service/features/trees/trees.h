@@ -34,4 +34,7 @@ const struct tree_place *tree_place(const struct partition *partition, const str
 bool tree_may_grow(struct partition *partition, const struct live_run *run, size_t count,
                    struct arena *arena, struct failure *ret);
 
+/* Runs below the root that have not ended; those of older releases were not counted. */
+uint64_t tree_live(struct partition *partition, uuid root);
+
 #endif

@@ -396,6 +396,25 @@ static void unreadable(void *self, uuid run, const struct failure *failure)
     follow_drop(&watchers->follow, run, failure);
 }
 
+static void perform_gone(struct partition *partition, const struct act *act)
+{
+    struct failure failure = failure_make(CODE_NOT_FOUND, REASON_RUN_NOT_FOUND,
+                                          STR("the run was deleted while it was watched"));
+    failure.field = STR("run_id");
+    follow_drop(&watchers_of(partition)->follow, act->run_id, &failure);
+}
+
+static void run_deleted(void *self, uuid run, const struct run_spec *spec,
+                        const struct run_row *row)
+{
+    static const struct act_kind kind = {.name = "watchers_gone", .perform = perform_gone};
+    const struct watchers *watchers = self;
+    (void)spec, (void)row;
+    if (follow_is_followed(&watchers->follow, run)) {
+        act_add(watchers->partition, &kind, NULL)->run_id = run;
+    }
+}
+
 static void run_leaves(void *self, struct live_run *run)
 {
     const struct watchers *watchers = self;
@@ -433,6 +452,7 @@ const struct feature watchers_feature = {
     .reread = reread,
     .unreadable = unreadable,
     .run_leaves = run_leaves,
+    .run_deleted = run_deleted,
     .next_due_ms = next_due_ms,
     .stop = stop,
 };

@@ -159,24 +159,38 @@ static void full_lanes_refuse(void **state)
     tear_down(&fixture);
 }
 
+static void put_run(struct fixture *fixture, uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct store_batch batch = {.count = 0};
+    store_batch_put(&batch, STORE_RUNS, key_run(key, (struct key_space){0}, run), STR("row"));
+    assert_true(status_is_ok(store_commit(&fixture->store, &batch)));
+    store_batch_fini(&batch);
+}
+
 static void failures_have_reasons(void **state)
 {
     (void)state;
     static const struct {
         enum code code;
+        bool is_there; /* The run's row. */
         size_t page_bytes;
         enum code expected;
         enum reason reason;
     } cases[] = {
-        {CODE_OK, 0, CODE_OK, REASON_NONE},
-        {CODE_NOT_FOUND, 0, CODE_NOT_FOUND, REASON_RUN_NOT_FOUND},
-        {CODE_DATA_LOSS, 0, CODE_DATA_LOSS, REASON_RUN_UNREADABLE},
-        {CODE_OK, READ_ARENA_BYTES_MAX, CODE_RESOURCE_EXHAUSTED, REASON_READ_TOO_LARGE},
+        {CODE_OK, true, 0, CODE_OK, REASON_NONE},
+        {CODE_NOT_FOUND, true, 0, CODE_NOT_FOUND, REASON_RUN_NOT_FOUND},
+        {CODE_DATA_LOSS, true, 0, CODE_DATA_LOSS, REASON_RUN_UNREADABLE},
+        {CODE_DATA_LOSS, false, 0, CODE_NOT_FOUND, REASON_RUN_NOT_FOUND}, /* It was deleted. */
+        {CODE_OK, true, READ_ARENA_BYTES_MAX, CODE_RESOURCE_EXHAUSTED, REASON_READ_TOO_LARGE},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct fixture fixture;
         set_up(&fixture, 1, 0);
         struct counted *counted = counted_new('a', 3);
+        if (cases[i].is_there) {
+            put_run(&fixture, counted->read.run);
+        }
         counted->fails = cases[i].code;
         counted->page_bytes = cases[i].page_bytes;
         assert_true(reads_post(fixture.reads, &counted->read));

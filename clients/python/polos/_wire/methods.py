@@ -64,6 +64,7 @@ RUN_HISTORY = Method(runs_pb2.RunServiceHistoryRequest, runs_pb2.RunServiceHisto
 RUN_FORK = Method(runs_pb2.RunServiceForkRequest, runs_pb2.RunServiceForkResponse)
 RUN_RETRY = Method(runs_pb2.RunServiceRetryRequest, runs_pb2.RunServiceRetryResponse)
 RUN_CANCEL = Method(runs_pb2.RunServiceCancelRequest, runs_pb2.RunServiceCancelResponse)
+RUN_DELETE = Method(runs_pb2.RunServiceDeleteRequest, runs_pb2.RunServiceDeleteResponse)
 RUN_WATCH = Method(runs_pb2.RunServiceWatchRequest, runs_pb2.RunServiceWatchResponse)
 PUBLISH = Method(topics_pb2.TopicServicePublishRequest, topics_pb2.TopicServicePublishResponse)
 SUBSCRIBE = Method(
