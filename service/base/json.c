@@ -95,10 +95,35 @@ static bool check_wide(struct checker *checker)
     return true;
 }
 
+/* Whether one of the eight bytes of a string is no ASCII or means something: a quotation mark, a
+ * backslash, a control character. */
+static bool is_special(uint64_t eight)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    const uint64_t highs = 0x80 * ones;
+    uint64_t quotes = eight ^ '"' * ones;
+    uint64_t slashes = eight ^ '\\' * ones;
+    uint64_t below = (eight - 0x20 * ones) | (quotes - ones) | (slashes - ones);
+    return ((below | eight) & highs) != 0;
+}
+
+static void skip_plain(struct checker *checker)
+{
+    uint64_t eight;
+    while ((size_t)(checker->end - checker->at) >= sizeof(eight)) {
+        memcpy(&eight, checker->at, sizeof(eight));
+        if (is_special(eight)) {
+            return;
+        }
+        checker->at += sizeof(eight);
+    }
+}
+
 static bool check_string(struct checker *checker)
 {
     assert(*checker->at == '"');
     checker->at++;
+    skip_plain(checker);
     while (checker->at < checker->end) {
         uint8_t byte = (uint8_t)*checker->at;
         if (byte == '"') {
@@ -112,10 +137,12 @@ static bool check_string(struct checker *checker)
             if (!check_escape(checker)) {
                 return false;
             }
+            skip_plain(checker);
         } else if (byte >= 0x80) {
             if (!check_wide(checker)) {
                 return false;
             }
+            skip_plain(checker);
         } else {
             checker->at++;
         }

@@ -43,15 +43,29 @@ size_t utf8_len(str text, size_t at)
     return len;
 }
 
+/* Where the next eight bytes are not all ASCII, or there are no eight. */
+static size_t skip_ascii(str text, size_t at)
+{
+    uint64_t eight;
+    while (at + sizeof(eight) <= text.len) {
+        memcpy(&eight, text.ptr + at, sizeof(eight));
+        if ((eight & UINT64_C(0x8080808080808080)) != 0) {
+            break;
+        }
+        at += sizeof(eight);
+    }
+    return at;
+}
+
 bool utf8_is_valid(str text)
 {
-    size_t at = 0;
+    size_t at = skip_ascii(text, 0);
     while (at < text.len) {
         size_t len = utf8_len(text, at);
         if (len == 0) {
             return false;
         }
-        at += len;
+        at = skip_ascii(text, at + len);
     }
     return true;
 }

@@ -640,6 +640,7 @@ static void on_received(void *owner, bool ok)
     } else if (bytes == NULL) {
         deliver_end(call);
     } else {
+        loop_passed(call->loop, grpc_byte_buffer_length(bytes));
         deliver(call, bytes);
     }
     grpc_byte_buffer_destroy(bytes);
@@ -689,6 +690,7 @@ static void add_message(struct rpc_call *call, grpc_op *op, bool alone)
     struct payload *payload = queue_pop(call);
     assert(call->outgoing == NULL);
     call->outgoing_charge = charge_of(payload);
+    loop_passed(call->loop, call->outgoing_charge);
     call->outgoing = wire_wrap(payload);
     op->op = GRPC_OP_SEND_MESSAGE;
     op->data.send_message.send_message = call->outgoing;

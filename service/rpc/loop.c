@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "service/base/sys.h"
 #include "service/rpc/call.h"
 #include "service/rpc/wire.h"
 
 enum {
     ACCEPTS_ARMED = 32,
     POSTS_PER_WAKE = 1024,
+    PASSED_MANY = 64 << 20,
+    QUIET_US = 1000 * 1000, /* Without so many more. */
 };
 
 static _Thread_local const struct loop *current;
@@ -78,20 +81,49 @@ static void flush_dirty(struct loop *loop)
     }
 }
 
+void loop_passed(struct loop *loop, size_t bytes)
+{
+    assert(loop_is_current(loop));
+    loop->passed_bytes += bytes;
+    if (loop->passed_bytes >= PASSED_MANY) {
+        loop->passed_bytes = 0;
+        loop->give_back_us = sys_monotonic_us() + QUIET_US;
+    }
+}
+
+static grpc_event next_event(struct loop *loop)
+{
+    gpr_timespec end = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    if (loop->give_back_us != 0) {
+        end = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                           gpr_time_from_micros(QUIET_US, GPR_TIMESPAN));
+    }
+    return grpc_completion_queue_next(loop->queue, end, NULL);
+}
+
+static void give_back(struct loop *loop)
+{
+    if (loop->give_back_us != 0 && sys_monotonic_us() >= loop->give_back_us) {
+        sys_return_memory();
+        loop->give_back_us = 0;
+    }
+}
+
 static void *run(void *context)
 {
     struct loop *loop = (struct loop *)context;
     current = loop;
     for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(loop->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event = next_event(loop);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             return NULL;
         }
-        assert(event.type == GRPC_OP_COMPLETE);
-        struct loop_op *op = (struct loop_op *)event.tag;
-        op->done(op->owner, event.success != 0);
-        flush_dirty(loop);
+        if (event.type == GRPC_OP_COMPLETE) {
+            struct loop_op *op = (struct loop_op *)event.tag;
+            op->done(op->owner, event.success != 0);
+            flush_dirty(loop);
+        }
+        give_back(loop);
     }
 }
 

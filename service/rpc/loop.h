@@ -58,6 +58,8 @@ struct loop {
     struct rpc_call *calls; /* Every call, armed ones too. */
     struct rpc_call *dirty; /* To be flushed before the thread waits again. */
     uint32_t call_count;
+    size_t passed_bytes; /* Of messages, since memory was to be given back. */
+    uint64_t give_back_us; /* When it is given back, by the monotonic clock; 0: it need not be. */
 
     bool stopping; /* No calls will come; tell `idle` when the last has gone. */
     bool idle_told;
@@ -80,6 +82,9 @@ void loop_post(struct loop *loop, struct loop_post *post);
 /* Whether the caller is on the loop's thread. */
 bool loop_is_current(const struct loop *loop);
 
+/* On the loop's thread: a message of so many bytes came or went. After many of them, when no more
+ * come as fast, what the allocator kept for them is given back to the system. */
+void loop_passed(struct loop *loop, size_t bytes);
 /* On the loop's thread: no calls will come; `idle` is pushed to `inbox` when all have gone. */
 void loop_quiesce(struct loop *loop, struct inbox *inbox);
 

@@ -93,6 +93,11 @@ class Server:
         self.process.stdout.close()
         return status
 
+    def memory_mib(self):
+        with open("/proc/%d/status" % self.process.pid, encoding="utf-8") as f:
+            resident = [line for line in f if line.startswith("VmRSS:")]
+        return int(resident[0].split()[1]) // 1024
+
     def log(self):
         with open(os.path.join(self.root, "stderr"), encoding="utf-8", errors="replace") as f:
             return f.read()

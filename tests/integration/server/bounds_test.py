@@ -4,6 +4,7 @@ costs more memory or loses anything.
 Method: the real polosd with room for little; callers and a host that say much at once."""
 import json
 import sys
+import time
 import unittest
 
 import grpc
@@ -12,6 +13,7 @@ from tests.lib import polosd
 from tests.lib.polosd import common_pb2, runs_pb2, workflows_pb2
 
 MIB = 1 << 20
+MEMORY_MIB = 130  # Of which the store takes most.
 
 
 class Bounds(unittest.TestCase):
@@ -114,6 +116,23 @@ class Bounds(unittest.TestCase):
                 self.assertEqual(error.code().name, "RESOURCE_EXHAUSTED")
         else:
             self.fail("there is no room again")
+
+    def test_memory_for_what_came_at_once_is_given_back(self):
+        """Callers that send much, again and again, leave nothing of it behind."""
+        server = self.serve()
+        request = workflows_pb2.WorkflowServiceStartRequest(
+            workflow_id="w", input_json=json.dumps("x" * 900000))
+        most = 0
+        for _ in range(2):
+            calls = [server.workflows.Start.future(request) for _ in range(300)]
+            for call in calls:
+                call.exception(60)
+                most = max(most, server.memory_mib())
+        self.assertGreater(most, MEMORY_MIB, "there was nothing to give back")
+        end = time.monotonic() + 30
+        while server.memory_mib() > MEMORY_MIB:
+            self.assertLess(time.monotonic(), end, "%d MiB at most" % most)
+            time.sleep(0.05)  # Nobody tells when it was given back.
 
     def test_callers_are_told_to_come_back(self):
         """However much they ask for at once; what was taken is there, what was refused is not."""

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -98,6 +99,39 @@ static void test_refuses_every_fault(void **state)
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         if (json_is_valid(str_of(texts[i]))) {
             fail_msg("accepted: %s", texts[i]);
+        }
+    }
+}
+
+/* Eight bytes are looked at together: what means something is found at each place among others. */
+static void test_finds_what_means_something_anywhere(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool is_valid; /* In a string. */
+        bool is_text; /* UTF-8. */
+    } cases[] = {
+        {"\"", false, true},    {"\\", false, true},      {"\n", false, true},
+        {"\x1f", false, true},  {"\x01", false, true},    {"\\\"", true, true},
+        {"\x7f", true, true},   {" ", true, true},        {"!", true, true},
+        {"#", true, true},      {"\xc3\xa9", true, true}, {"\xc3", false, false},
+        {"\x80", false, false}, {"\xff", false, false},   {"\xf0\x9f\x98\x80", true, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (size_t before = 0; before < 20; before++) {
+            for (size_t after = 0; after < 20; after++) {
+                char text[64] = "";
+                snprintf(text, sizeof(text), "\"%.*s%s%.*s\"", (int)before, "abcdefgh01234567 ~[]",
+                         cases[i].bytes, (int)after, "zyxwvuts98765432 ~{}");
+                char *exact = malloc(strlen(text));
+                assert_non_null(exact);
+                memcpy(exact, text, strlen(text));
+                str whole = str_make(exact, strlen(text));
+                assert_int_equal(json_is_valid(whole), cases[i].is_valid);
+                assert_int_equal(utf8_is_valid(whole), cases[i].is_text);
+                free(exact);
+            }
         }
     }
 }
@@ -318,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts_every_valid_shape),
         cmocka_unit_test(test_refuses_every_fault),
+        cmocka_unit_test(test_finds_what_means_something_anywhere),
         cmocka_unit_test(test_names_fault_and_place),
         cmocka_unit_test(test_limits_depth),
         cmocka_unit_test(test_check_lets_cut_characters_pass),
