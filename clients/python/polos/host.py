@@ -126,6 +126,7 @@ class _Running:
         self.execution = execution
         self.work: asyncio.Task[None] | None = None
         self.stopped = False  # the server does not want its answer
+        self.is_pressed = False  # others want its slot
 
     def stop(self) -> None:
         self.stopped = True
@@ -202,6 +203,7 @@ class Host:
             f"host={socket.gethostname()}",
         )
         self._running: dict[str, _Running] = {}
+        self._slots = slots
         self._threshold = wait_threshold()
         self._wake = asyncio.Event()  # there is something to send
         self._line = _Line(self._session, self._wake, prepare, prepare_queue)
@@ -510,11 +512,21 @@ class Host:
         context.run(current_task.set, task.task_id)
         running = _Running(Execution(task, self._line, self._threshold))
         self._running[task.task_id] = running
+        if len(self._running) >= self._slots:
+            self._make_room()
         running.work = context.run(
             asyncio.get_running_loop().create_task, self._work(task, running)
         )
         running.work.set_name("polos-task")
         quiet(running.work)
+
+    def _make_room(self) -> None:
+        """Every slot is taken, and what stands in line may be what these wait for: those that only
+        wait, now or later, are kept for a moment only."""
+        for running in self._running.values():
+            if not running.is_pressed:
+                running.is_pressed = True
+                running.execution.press()
 
     async def _work(self, task: host_pb2.Task, running: _Running) -> None:
         """Runs a task's code and reports how it ended, unless nobody wants to know."""

@@ -90,6 +90,31 @@ async def test_a_hundred_waits_at_once(client, threshold):
     assert await flow.run(client, timeout=SECONDS) == 100
 
 
+async def test_those_who_wait_make_room_for_what_they_wait_for(server, monkeypatch):
+    """A host with all its slots taken by parents still runs their children, and theirs."""
+    monkeypatch.setenv("POLOS_WAIT_THRESHOLD_SECONDS", "3600")
+    monkeypatch.setenv("POLOS_MAX_CONCURRENT_WORKFLOWS", "2")
+
+    @workflow
+    async def below(ctx, depth: int) -> int:
+        if depth == 0:
+            return 1
+        return await ctx.step.invoke_and_wait("below", below, depth - 1)
+
+    @workflow
+    async def asks(ctx):
+        return await ctx.step.suspend("ask", {})
+
+    async with PolosClient(api_url=server.url) as client:
+        waiting = [await asks.invoke(client) for _ in range(5)]
+        runs = [below.run(client, 4, timeout=SECONDS) for _ in range(3)]
+        assert await asyncio.gather(*runs) == [1, 1, 1]
+        for handle in waiting:
+            await client.resume("asks", handle.id, "ask", "yes")
+        for handle in waiting:
+            await result(client, handle)
+
+
 async def test_a_wait_survives_server_and_host(server, client, let_go):
     begun = Counter[str]()
 

@@ -191,6 +191,10 @@ class Execution:
         """What it waits for needs its place: code that only waits is kept no longer."""
         self._parking.lose_patience()
 
+    def press(self) -> None:
+        """Others may want its slot: code that only waits is kept for a moment only."""
+        self._parking.press()
+
     @property
     def only_waits(self) -> bool:
         """Whether the code may be let go of."""

@@ -10,6 +10,7 @@ from .._replay.ready import outside
 from ..errors import InvalidArgumentError
 
 QUIET_SECONDS = 0.01  # the least: what has just begun to wait may have more to say
+PRESSED_SECONDS = 0.1  # at most, where others may want the slot
 OWN_TIMERS_SECONDS = 60.0  # how long code with a timer of its own is kept for it
 
 
@@ -66,6 +67,11 @@ class Parking:
     def lose_patience(self) -> None:
         """Code that only waits is let go of soon, if it has no timer of its own."""
         self._threshold = QUIET_SECONDS
+        self.touch()
+
+    def press(self) -> None:
+        """Others may want the slot: as lose_patience(), but a short wait may end in place."""
+        self._threshold = min(self._threshold, PRESSED_SECONDS)
         self.touch()
 
     def stop(self) -> None:
