@@ -4,9 +4,9 @@
 #include <stdio.h>
 
 #include "service/api/api.h"
+#include "service/api/history_event.h"
 #include "service/api/text.h"
 #include "service/api/watch.h"
-#include "service/base/buf.h"
 #include "service/features/watchers/watchers.h"
 #include "service/llm/provider.h"
 
@@ -68,25 +68,6 @@ bool position_parse(str text, struct position *ret)
     return true;
 }
 
-Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const struct event *event,
-                                      struct arena *arena)
-{
-    struct buf data = {0};
-    codec_render(event, &data);
-    Polos__V1__HistoryEvent *shown = arena_alloc(arena, sizeof(*shown));
-    polos__v1__history_event__init(shown);
-    shown->seq = entry->seq;
-    shown->time_ms = (int64_t)entry->time_ms;
-    shown->type = (char *)engine_event_name(event->kind);
-    shown->effect_id = event->effect;
-    shown->attempt = event->attempt;
-    shown->data_json = data.len <= FORMAT_DATA_BYTES_MAX
-                           ? text_of(arena, buf_str(&data))
-                           : (char *)arena_printf(arena, "{\"left_out_bytes\":%zu}", data.len).ptr;
-    buf_fini(&data);
-    return shown;
-}
-
 static struct payload *pack_at(struct position position,
                                Polos__V1__RunServiceWatchResponse *response)
 {
@@ -103,7 +84,7 @@ static void pack_fact(const struct codec_entry *entry, const struct event *event
     arena_init(&arena, 0);
     Polos__V1__RunServiceWatchResponse response = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__INIT;
     response.event_case = POLOS__V1__RUN_SERVICE_WATCH_RESPONSE__EVENT_FACT;
-    response.fact = format_event(entry, event, &arena);
+    response.fact = history_event(entry, event, &arena);
     each(context, pack_at((struct position){.seq = entry->seq}, &response));
     arena_fini(&arena);
 }

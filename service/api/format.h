@@ -14,8 +14,6 @@
 
 enum {
     POSITION_BYTES = 56, /* With the NUL. */
-    /* Of an event's data; of more only the length is told. A stock client takes 4 MiB. */
-    FORMAT_DATA_BYTES_MAX = (4 << 20) - (64 << 10),
 };
 
 struct position {
@@ -29,10 +27,6 @@ struct position {
 void position_format(struct position position, char ret[POSITION_BYTES]);
 /* Only what position_format() writes. */
 bool position_parse(str text, struct position *ret);
-
-/* One event as RunService.History and Watch show it. It lives in the arena; never NULL. */
-Polos__V1__HistoryEvent *format_event(const struct codec_entry *entry, const struct event *event,
-                                      struct arena *arena);
 
 /* What the last message of a stream that follows a run says. */
 struct payload *format_ended(uint32_t seq, Polos__V1__Run *run);

@@ -2,7 +2,7 @@
 
 #include "polos/v1/runs.pb-c.h"
 #include "service/api/check.h"
-#include "service/api/format.h"
+#include "service/api/history_event.h"
 #include "service/api/methods.h"
 #include "service/api/reading.h"
 
@@ -38,8 +38,8 @@ static status add_event(struct page *page, const struct codec_entry *entry)
         return STATUS_OK;
     }
     TRY(codec_decode(entry, page->arena, &event));
-    Polos__V1__HistoryEvent *shown = format_event(entry, &event, page->arena);
-    size_t bytes = strlen(shown->data_json);
+    Polos__V1__HistoryEvent *shown = history_event(entry, &event, page->arena);
+    size_t bytes = polos__v1__history_event__get_packed_size(shown);
     size_t count = page->response.n_events;
     if (count == page->history->limit || (count > 0 && page->bytes + bytes > HISTORY_BYTES_MAX)) {
         page->next = entry->seq;
@@ -81,7 +81,7 @@ static uint32_t next_of(const struct page *page)
         return page->next != 0 ? page->next : history->ret_next;
     }
     size_t count = page->response.n_events;
-    uint32_t last = count == 0 ? 0 : (uint32_t)page->response.events[count - 1]->seq;
+    uint32_t last = count == 0 ? 0 : page->response.events[count - 1]->seq;
     return last > history->after_seq + 1 ? last - 1 : 0; /* A page of the store was full. */
 }
 

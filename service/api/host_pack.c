@@ -1,6 +1,7 @@
 #include "service/api/api.h"
 #include "service/api/envelope.h"
 #include "service/api/host_wire.h"
+#include "service/api/shown.h"
 #include "service/api/text.h"
 #include "service/api/times.h"
 
@@ -9,25 +10,6 @@ static char *task_id(struct arena *arena, struct task_ref task)
     char *ret = arena_alloc(arena, TASK_ID_BYTES);
     task_ref_format(task, ret);
     assert(strlen(ret) < TASK_ID_BYTES);
-    return ret;
-}
-
-static Polos__V1__TaskOutcome *outcome(struct arena *arena, const struct outcome *from)
-{
-    Polos__V1__TaskOutcome *ret = arena_alloc(arena, sizeof(*ret));
-    polos__v1__task_outcome__init(ret);
-    if (!from->failed) {
-        ret->result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
-        ret->value_json = text_of(arena, from->value);
-        return ret;
-    }
-    Polos__V1__TaskError *error = arena_alloc(arena, sizeof(*error));
-    polos__v1__task_error__init(error);
-    error->type = text_of(arena, from->error_type);
-    error->message = text_of(arena, from->error_message);
-    error->stack = text_of(arena, from->error_stack);
-    ret->result_case = POLOS__V1__TASK_OUTCOME__RESULT_ERROR;
-    ret->error = error;
     return ret;
 }
 
@@ -55,24 +37,13 @@ static void put_welcome(struct arena *arena, const struct server_message *from,
     ret->welcome = welcome;
 }
 
-static Polos__V1__SettledStep *settled(struct arena *arena, str key, enum settled_kind kind,
-                                       const struct outcome *from)
-{
-    assert(kind >= SETTLED_CODE && kind <= SETTLED_AT_ONCE);
-    Polos__V1__SettledStep *ret = arena_alloc(arena, sizeof(*ret));
-    polos__v1__settled_step__init(ret);
-    ret->key = text_of(arena, key);
-    ret->kind = (Polos__V1__StepKind)kind;
-    ret->outcome = outcome(arena, from);
-    return ret;
-}
-
 static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_step *from,
                                       size_t count)
 {
     Polos__V1__SettledStep **ret = arena_alloc(arena, count * sizeof(*ret));
     for (size_t i = 0; i < count; i++) {
-        ret[i] = settled(arena, from[i].key, from[i].kind, &from[i].outcome);
+        ret[i] =
+            shown_step(arena, from[i].key, (Polos__V1__StepKind)from[i].kind, &from[i].outcome);
         ret[i]->is_child = from[i].is_child;
         ret[i]->child_index = from[i].index;
         ret[i]->has_children = from[i].has_children;
@@ -131,8 +102,8 @@ static void put_result(struct arena *arena, const struct server_message *from,
     result->task_id = task_id(arena, from->outcome.task);
     result->has_more = from->outcome.more != NULL;
     if (!result->has_more) {
-        result->step =
-            settled(arena, from->outcome.key, from->outcome.kind, &from->outcome.outcome);
+        result->step = shown_step(arena, from->outcome.key, (Polos__V1__StepKind)from->outcome.kind,
+                                  &from->outcome.outcome);
     }
     ret->message_case = POLOS__V1__SERVER_MESSAGE__MESSAGE_STEP_RESULT;
     ret->step_result = result;

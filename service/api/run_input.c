@@ -98,6 +98,10 @@ static bool put_message(struct check *check, const char *field, const Polos__V1_
         return check_fault(check, check_path(check, "%s.role", field), "%d is none",
                            (int)message->role);
     }
+    if (str_of(message->origin).len > 0) {
+        return check_fault(check, check_path(check, "%s.origin", field),
+                           "leave it empty: only a history names who said it");
+    }
     json_begin_object(writer, NULL);
     json_put_string(writer, "role", str_of(role_words[message->role]));
     bool is_fine = put_parts(check, field, message, writer);

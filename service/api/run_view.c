@@ -4,6 +4,7 @@
 #include "service/agents/transcript.h"
 #include "service/api/options.h"
 #include "service/api/run_waiting.h"
+#include "service/api/shown.h"
 #include "service/api/text.h"
 #include "service/api/times.h"
 #include "service/base/array.h"
@@ -41,29 +42,6 @@ struct fold {
     size_t room; /* Bytes the answer may still take. */
 };
 
-static Polos__V1__Failure *error_of(struct arena *arena, str reason, str message)
-{
-    Polos__V1__Failure *error = arena_alloc(arena, sizeof(*error));
-    polos__v1__failure__init(error);
-    error->reason = text_of(arena, text_cut(arena, reason, NAME_BYTES_MAX));
-    error->message = text_of(arena, text_cut(arena, message, RUN_VIEW_TEXT_BYTES_MAX));
-    return error;
-}
-
-static Polos__V1__Usage *usage_of(struct arena *arena, const struct engine_usage *from)
-{
-    Polos__V1__Usage *usage = arena_alloc(arena, sizeof(*usage));
-    polos__v1__usage__init(usage);
-    usage->input_tokens = (int64_t)from->input;
-    usage->output_tokens = (int64_t)from->output;
-    usage->total_tokens = (int64_t)(from->input + from->output);
-    usage->cache_read_input_tokens = (int64_t)from->cache_read;
-    usage->cache_creation_input_tokens = (int64_t)from->cache_write;
-    usage->reasoning_tokens = (int64_t)from->reasoning;
-    usage->incomplete = !from->known;
-    return usage;
-}
-
 Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena)
 {
     const struct run *state = &facts->state;
@@ -97,7 +75,7 @@ Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *aren
         .reasoning = state->reasoning_tokens,
         .known = !state->usage_incomplete,
     };
-    run->usage = usage_of(arena, &usage);
+    run->usage = shown_usage(arena, &usage);
     return run;
 }
 
@@ -114,7 +92,8 @@ Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena)
     run->ended_at = times_instant(arena, line->row.ended_ms);
     run->last_seq = line->row.last_seq;
     if (line->unreadable.len > 0) {
-        run->error = error_of(arena, str_of(reason_name(REASON_RUN_UNREADABLE)), line->unreadable);
+        run->error = shown_failure(arena, str_of(reason_name(REASON_RUN_UNREADABLE)),
+                                   line->unreadable, STR_EMPTY);
     }
     return run;
 }
@@ -149,12 +128,7 @@ static str text_of_reply(const struct model_reply *reply, struct arena *arena)
 static void add_call(struct fold *fold, const struct model_block *block)
 {
     assert(fold->turn != NULL);
-    assert(block->kind == MODEL_BLOCK_TOOL_CALL);
-    Polos__V1__ToolCall *call = arena_alloc(fold->arena, sizeof(*call));
-    polos__v1__tool_call__init(call);
-    call->call_id = text_of(fold->arena, block->call_id);
-    call->name = text_of(fold->arena, block->name);
-    call->arguments_json = text_of(fold->arena, block->arguments);
+    Polos__V1__ToolCall *call = shown_call(fold->arena, block);
     fold->slots[fold->turn->n_tool_calls] = (struct slot){.call = call};
     fold->turn->tool_calls[fold->turn->n_tool_calls++] = call;
 }
@@ -199,7 +173,7 @@ static status fold_reply(struct fold *fold, const struct event *event)
     fold->known.model = reply.model;
     fold->turn->model = text_of(fold->arena, origin);
     fold->turn->text = text_of(fold->arena, fold->answer);
-    fold->turn->usage = usage_of(fold->arena, &event->model_replied.usage);
+    fold->turn->usage = shown_usage(fold->arena, &event->model_replied.usage);
     fold->turn->tool_calls = arena_alloc(fold->arena, reply.block_count * sizeof(void *));
     fold->slots = arena_zalloc(fold->arena, reply.block_count * sizeof(*fold->slots));
     for (size_t i = 0; i < reply.block_count; i++) {
@@ -232,7 +206,8 @@ static void settle_slot(struct fold *fold, struct slot *slot, const struct outco
     result->call_id = slot->call->call_id;
     result->name = slot->call->name;
     if (outcome->failed) {
-        result->error = error_of(fold->arena, outcome->error_type, outcome->error_message);
+        result->error =
+            shown_failure(fold->arena, outcome->error_type, outcome->error_message, STR_EMPTY);
     } else {
         result->result_json = text_of(fold->arena, outcome->value);
     }
@@ -274,28 +249,7 @@ static void fold_cancelled(struct fold *fold, str cause)
     str asked = fold->facts->cancel_cause;
     str known = asked.len > 0 ? asked : cause;
     str sentence = known.len > 0 ? known : STR("The run was cancelled; start another one.");
-    fold->run->error = error_of(fold->arena, STR("CANCELLED"), sentence);
-}
-
-Polos__V1__StopReason run_view_stop(str word)
-{
-    static const struct {
-        const char *word;
-        Polos__V1__StopReason reason;
-    } stops[] = {
-        {"end", POLOS__V1__STOP_REASON__STOP_REASON_END},
-        {"max_steps", POLOS__V1__STOP_REASON__STOP_REASON_MAX_TURNS},
-        {"max_tokens", POLOS__V1__STOP_REASON__STOP_REASON_MAX_TOKENS},
-        {"length", POLOS__V1__STOP_REASON__STOP_REASON_LENGTH},
-        {"content_filter", POLOS__V1__STOP_REASON__STOP_REASON_CONTENT_FILTER},
-        {"refusal", POLOS__V1__STOP_REASON__STOP_REASON_REFUSAL},
-    };
-    for (size_t i = 0; i < COUNT_OF(stops); i++) {
-        if (str_is(word, stops[i].word)) {
-            return stops[i].reason;
-        }
-    }
-    return POLOS__V1__STOP_REASON__STOP_REASON_UNSPECIFIED;
+    fold->run->error = shown_failure(fold->arena, STR("CANCELLED"), sentence, STR_EMPTY);
 }
 
 static status fold_event(struct fold *fold, const struct event *event)
@@ -303,10 +257,10 @@ static status fold_event(struct fold *fold, const struct event *event)
     if (event->kind == EVENT_RUN_STARTED) {
         fold_started(fold, event);
     } else if (event->kind == EVENT_RUN_COMPLETED && fold->facts->state.kind == RUN_KIND_AGENT) {
-        fold->run->stop_reason = run_view_stop(event->run_completed.stop_reason);
+        fold->run->stop_reason = shown_stop(event->run_completed.stop_reason);
     } else if (event->kind == EVENT_RUN_FAILED) {
-        fold->run->error =
-            error_of(fold->arena, event->run_failed.reason, event->run_failed.message);
+        fold->run->error = shown_failure(fold->arena, event->run_failed.reason,
+                                         event->run_failed.message, STR_EMPTY);
     } else if (event->kind == EVENT_RUN_CANCELLED) {
         fold_cancelled(fold, event->run_cancelled.cause);
     } else if (event->kind == EVENT_MODEL_REPLIED) {

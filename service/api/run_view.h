@@ -16,7 +16,6 @@
 
 enum {
     RUN_VIEW_BYTES_MAX = (4 << 20) - (64 << 10), /* What is left of 4 MiB is for the envelope. */
-    RUN_VIEW_TEXT_BYTES_MAX = 16 << 10, /* Of an error's message. */
     RUN_VIEW_SENTENCE_BYTES_MAX = 2000, /* Of what a sentence cites. */
 };
 
@@ -30,8 +29,6 @@ Polos__V1__Run *run_view_unreadable(const struct run_line *line, struct arena *a
 Polos__V1__Run *run_view_state(const struct run_facts *facts, struct arena *arena);
 /* Leaves out what RUN_VIEW_BASIC does not hold, and names it. */
 void run_view_shorten(Polos__V1__Run *run);
-/* Why an agent's loop ended, by the word the journal keeps; UNSPECIFIED: it is none. */
-Polos__V1__StopReason run_view_stop(str word);
 /* One line of a list. */
 Polos__V1__Run *run_view_line(const struct run_line *line, struct arena *arena);
 

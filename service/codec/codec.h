@@ -43,11 +43,6 @@ status codec_decode(const struct codec_entry *entry, struct arena *arena, struct
 /* The first event of a journal's first record. DATA_LOSS: it is no RUN_STARTED, too. */
 status codec_decode_start(str record, struct arena *arena, struct event *ret);
 
-/* The event as a JSON object (without seq, time, kind, effect, attempt), for people. `reply`
- * blocks of a model are rendered as {"text","reasoning","tool_calls"...}. Values that are JSON
- * are spliced in byte for byte; what is not is shown as a string. */
-void codec_render(const struct event *event, struct buf *ret);
-
 /* A run's state, for snapshots: format, checksum and a nanopb body. A snapshot that is refused
  * (an older release's too) costs nothing but time: the state is replayed from the first event. */
 void codec_encode_run(const struct run *run, uint64_t history_bytes, struct buf *ret);

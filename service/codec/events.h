@@ -1,9 +1,8 @@
 /*
- * events: one row per kind of event, which ties the engine's struct to its protobuf body and to
- * what people are shown of it.
+ * events: one row per kind of event, which ties the engine's struct to its protobuf body.
  *
- * The rows are in events_run.c, events_model.c, events_task.c and events_wait.c. Only codec.c and
- * render.c look for them.
+ * The rows are in events_run.c, events_model.c, events_task.c and events_wait.c. Only codec.c looks
+ * for them.
  */
 #ifndef SERVICE_CODEC_EVENTS_H
 #define SERVICE_CODEC_EVENTS_H
@@ -11,7 +10,6 @@
 #include <stddef.h>
 
 #include "polos/journal/v1/journal.pb-c.h"
-#include "service/base/json_writer.h"
 #include "service/engine/engine.h"
 
 /* A body on the stack, with the messages inside it. */
@@ -29,9 +27,6 @@ struct event_row {
     /* The event is zeroed but for its envelope; what is set borrows from the message, which is of
      * the row's type. */
     status (*from_body)(const void *message, struct event *ret);
-    /* Members of a JSON object; what is empty, zero or false is left out. NULL: the envelope says
-     * it all. */
-    void (*render)(struct json_writer *writer, const struct event *event);
 };
 
 /* By kind; where other files have the row, it is empty. */

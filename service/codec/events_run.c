@@ -3,12 +3,9 @@
  */
 #include "service/codec/body.h"
 #include "service/codec/events.h"
-#include "service/codec/render.h"
 #include "service/codec/start_options.h"
 
 static_assert(RUN_KIND_AGENT == 1 && RUN_KIND_WORKFLOW == 2 && RUN_KIND_TOOL == 3, "disk");
-
-static const char *const run_kinds[RUN_KIND_COUNT] = {"none", "agent", "workflow", "tool"};
 
 static void run_started_to(const struct event *event, struct event_body *ret)
 {
@@ -63,30 +60,6 @@ static status run_started_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void run_started_render(struct json_writer *writer, const struct event *event)
-{
-    const struct run_spec *spec = &event->run_started.spec;
-    assert(spec->kind < RUN_KIND_COUNT);
-    render_id(writer, "run_id", event->run_started.id);
-    render_text(writer, "kind", str_of(run_kinds[spec->kind]));
-    render_text(writer, "name", spec->name);
-    render_json(writer, "input", spec->input);
-    render_json(writer, "options", spec->provider_options);
-    render_hex(writer, "definition_hash", spec->definition_hash);
-    start_options_render_owner(&spec->options, writer);
-    render_id(writer, "parent_run_id", spec->parent);
-    render_id(writer, "root_run_id", spec->root);
-    if (spec->parent_effect != 0) {
-        render_number(writer, "parent_effect", spec->parent_effect);
-        json_put_u64(writer, "parent_index", spec->parent_index);
-    }
-    render_number(writer, "deadline_ms", spec->deadline_ms);
-    render_number(writer, "max_total_tokens", spec->tokens_max);
-    render_number(writer, "max_steps", spec->turns_max);
-    render_number(writer, "max_retries", spec->retries_max);
-    start_options_render(&spec->options, writer);
-}
-
 static void run_completed_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__RunCompleted *body = ret->message;
@@ -98,11 +71,6 @@ static status run_completed_from(const void *message, struct event *ret)
     const Polos__Journal__V1__RunCompleted *body = message;
     ret->run_completed.stop_reason = body_str(body->stop_reason);
     return STATUS_OK;
-}
-
-static void run_completed_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "stop_reason", event->run_completed.stop_reason);
 }
 
 static void run_failed_to(const struct event *event, struct event_body *ret)
@@ -120,12 +88,6 @@ static status run_failed_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void run_failed_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "reason", event->run_failed.reason);
-    render_text(writer, "message", event->run_failed.message);
-}
-
 static void run_cancelled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__RunCancelled *body = ret->message;
@@ -137,11 +99,6 @@ static status run_cancelled_from(const void *message, struct event *ret)
     const Polos__Journal__V1__RunCancelled *body = message;
     ret->run_cancelled.cause = body_str(body->cause);
     return STATUS_OK;
-}
-
-static void run_cancelled_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "cause", event->run_cancelled.cause);
 }
 
 static void cancel_requested_to(const struct event *event, struct event_body *ret)
@@ -159,24 +116,17 @@ static status cancel_requested_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void cancel_requested_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "cause", event->cancel_requested.cause);
-    render_number(writer, "deadline_ms", event->cancel_requested.deadline_ms);
-}
-
 static const struct event_row rows[] = {
     [EVENT_RUN_STARTED] = {&polos__journal__v1__run_started__descriptor, run_started_to,
-                           run_started_from, run_started_render},
+                           run_started_from},
     [EVENT_RUN_COMPLETED] = {&polos__journal__v1__run_completed__descriptor, run_completed_to,
-                             run_completed_from, run_completed_render},
+                             run_completed_from},
     [EVENT_RUN_FAILED] = {&polos__journal__v1__run_failed__descriptor, run_failed_to,
-                          run_failed_from, run_failed_render},
+                          run_failed_from},
     [EVENT_RUN_CANCELLED] = {&polos__journal__v1__run_cancelled__descriptor, run_cancelled_to,
-                             run_cancelled_from, run_cancelled_render},
+                             run_cancelled_from},
     [EVENT_CANCEL_REQUESTED] = {&polos__journal__v1__cancel_requested__descriptor,
-                                cancel_requested_to, cancel_requested_from,
-                                cancel_requested_render},
+                                cancel_requested_to, cancel_requested_from},
 };
 
 const struct event_rows run_events = {rows, COUNT_OF(rows)};

@@ -3,7 +3,6 @@
  */
 #include "service/codec/body.h"
 #include "service/codec/events.h"
-#include "service/codec/render.h"
 
 static void task_requested_to(const struct event *event, struct event_body *ret)
 {
@@ -34,16 +33,6 @@ static status task_requested_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void task_requested_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "kind", str_of(effect_kind_word(event->task_requested.kind)));
-    render_text(writer, "name", event->task_requested.name);
-    render_text(writer, "call_id", event->task_requested.call_id);
-    render_json(writer, "input", event->task_requested.input);
-    render_number(writer, "deadline_ms", event->task_requested.deadline_ms);
-    render_true(writer, "at_most_once", event->task_requested.at_most_once);
-}
-
 static void task_settled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__TaskSettled *body = ret->message;
@@ -60,12 +49,6 @@ static status task_settled_from(const void *message, struct event *ret)
     ret->attempt = body->attempt;
     ret->task_settled.state = body_str(body->state);
     return events_take_outcome(body->outcome, &ret->task_settled.outcome);
-}
-
-static void task_settled_render(struct json_writer *writer, const struct event *event)
-{
-    render_outcome(writer, &event->task_settled.outcome);
-    render_json(writer, "state", event->task_settled.state);
 }
 
 static void step_settled_to(const struct event *event, struct event_body *ret)
@@ -90,14 +73,6 @@ static status step_settled_from(const void *message, struct event *ret)
     return events_take_outcome(body->outcome, &ret->step_settled.outcome);
 }
 
-static void step_settled_render(struct json_writer *writer, const struct event *event)
-{
-    render_number(writer, "number", event->step_settled.number);
-    render_text(writer, "key", event->step_settled.key);
-    render_outcome(writer, &event->step_settled.outcome);
-    render_json(writer, "state", event->step_settled.state);
-}
-
 static void lease_granted_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__LeaseGranted *body = ret->message;
@@ -115,12 +90,6 @@ static status lease_granted_from(const void *message, struct event *ret)
     ret->lease_granted.host_id = body_str(body->host_id);
     ret->lease_granted.deployment = body_str(body->deployment);
     return STATUS_OK;
-}
-
-static void lease_granted_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "host_id", event->lease_granted.host_id);
-    render_text(writer, "deployment", event->lease_granted.deployment);
 }
 
 static void lease_lost_to(const struct event *event, struct event_body *ret)
@@ -142,12 +111,6 @@ static status lease_lost_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void lease_lost_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "cause", event->lease_lost.cause);
-    render_true(writer, "excused", event->lease_lost.is_excused);
-}
-
 static void task_parked_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__TaskParked *body = ret->message;
@@ -163,11 +126,6 @@ static status task_parked_from(const void *message, struct event *ret)
     ret->attempt = body->attempt;
     ret->task_parked.is_ready = body->is_ready;
     return STATUS_OK;
-}
-
-static void task_parked_render(struct json_writer *writer, const struct event *event)
-{
-    render_true(writer, "is_ready", event->task_parked.is_ready);
 }
 
 static void task_failed_to(const struct event *event, struct event_body *ret)
@@ -194,13 +152,6 @@ static status task_failed_from(const void *message, struct event *ret)
     return events_take_outcome(body->outcome, &ret->task_failed.outcome);
 }
 
-static void task_failed_render(struct json_writer *writer, const struct event *event)
-{
-    render_outcome(writer, &event->task_failed.outcome);
-    render_json(writer, "state", event->task_failed.state);
-    render_number(writer, "retry_at_ms", event->task_failed.retry_at_ms);
-}
-
 static void task_requeued_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__TaskRequeued *body = ret->message;
@@ -218,21 +169,21 @@ static status task_requeued_from(const void *message, struct event *ret)
 
 static const struct event_row rows[] = {
     [EVENT_TASK_REQUESTED] = {&polos__journal__v1__task_requested__descriptor, task_requested_to,
-                              task_requested_from, task_requested_render},
+                              task_requested_from},
     [EVENT_TASK_SETTLED] = {&polos__journal__v1__task_settled__descriptor, task_settled_to,
-                            task_settled_from, task_settled_render},
+                            task_settled_from},
     [EVENT_STEP_SETTLED] = {&polos__journal__v1__step_settled__descriptor, step_settled_to,
-                            step_settled_from, step_settled_render},
+                            step_settled_from},
     [EVENT_LEASE_GRANTED] = {&polos__journal__v1__lease_granted__descriptor, lease_granted_to,
-                             lease_granted_from, lease_granted_render},
+                             lease_granted_from},
     [EVENT_LEASE_LOST] = {&polos__journal__v1__lease_lost__descriptor, lease_lost_to,
-                          lease_lost_from, lease_lost_render},
+                          lease_lost_from},
     [EVENT_TASK_PARKED] = {&polos__journal__v1__task_parked__descriptor, task_parked_to,
-                           task_parked_from, task_parked_render},
+                           task_parked_from},
     [EVENT_TASK_FAILED] = {&polos__journal__v1__task_failed__descriptor, task_failed_to,
-                           task_failed_from, task_failed_render},
+                           task_failed_from},
     [EVENT_TASK_REQUEUED] = {&polos__journal__v1__task_requeued__descriptor, task_requeued_to,
-                             task_requeued_from, NULL},
+                             task_requeued_from},
 };
 
 const struct event_rows task_events = {rows, COUNT_OF(rows)};

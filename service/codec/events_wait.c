@@ -3,7 +3,6 @@
  */
 #include "service/codec/body.h"
 #include "service/codec/events.h"
-#include "service/codec/render.h"
 
 static void wait_set_to(const struct event *event, struct event_body *ret)
 {
@@ -34,16 +33,6 @@ static status wait_set_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void wait_set_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "kind", str_of(effect_kind_word(event->wait_set.kind)));
-    render_number(writer, "task", event->wait_set.owner);
-    render_text(writer, "key", event->wait_set.key);
-    render_json(writer, "data", event->wait_set.data);
-    render_number(writer, "until_ms", event->wait_set.due_ms);
-    render_number(writer, "children", event->wait_set.children);
-}
-
 static void wait_settled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__WaitSettled *body = ret->message;
@@ -70,15 +59,6 @@ static status wait_settled_from(const void *message, struct event *ret)
     return events_take_outcome(body->outcome, &ret->wait_settled.outcome);
 }
 
-static void wait_settled_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "kind", str_of(effect_kind_word(event->wait_settled.kind)));
-    render_number(writer, "task", event->wait_settled.owner);
-    render_text(writer, "key", event->wait_settled.key);
-    render_outcome(writer, &event->wait_settled.outcome);
-    render_text(writer, "by", event->wait_settled.by);
-}
-
 static void child_settled_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__ChildSettled *body = ret->message;
@@ -101,14 +81,6 @@ static status child_settled_from(const void *message, struct event *ret)
     return events_take_outcome(body->outcome, &ret->child_settled.outcome);
 }
 
-static void child_settled_render(struct json_writer *writer, const struct event *event)
-{
-    json_put_u64(writer, "index", event->child_settled.index);
-    render_id(writer, "child_run_id", event->child_settled.child);
-    render_outcome(writer, &event->child_settled.outcome);
-    render_json(writer, "account", event->child_settled.account);
-}
-
 static void resume_kept_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__ResumeKept *body = ret->message;
@@ -126,22 +98,14 @@ static status resume_kept_from(const void *message, struct event *ret)
     return STATUS_OK;
 }
 
-static void resume_kept_render(struct json_writer *writer, const struct event *event)
-{
-    render_text(writer, "key", event->resume_kept.key);
-    render_json(writer, "data", event->resume_kept.data);
-    render_text(writer, "by", event->resume_kept.by);
-}
-
 static const struct event_row rows[] = {
-    [EVENT_WAIT_SET] = {&polos__journal__v1__wait_set__descriptor, wait_set_to, wait_set_from,
-                        wait_set_render},
+    [EVENT_WAIT_SET] = {&polos__journal__v1__wait_set__descriptor, wait_set_to, wait_set_from},
     [EVENT_WAIT_SETTLED] = {&polos__journal__v1__wait_settled__descriptor, wait_settled_to,
-                            wait_settled_from, wait_settled_render},
+                            wait_settled_from},
     [EVENT_CHILD_SETTLED] = {&polos__journal__v1__child_settled__descriptor, child_settled_to,
-                             child_settled_from, child_settled_render},
+                             child_settled_from},
     [EVENT_RESUME_KEPT] = {&polos__journal__v1__resume_kept__descriptor, resume_kept_to,
-                           resume_kept_from, resume_kept_render},
+                           resume_kept_from},
 };
 
 const struct event_rows wait_events = {rows, COUNT_OF(rows)};

@@ -1,7 +1,6 @@
 #include "service/codec/start_options.h"
 
 #include "service/codec/body.h"
-#include "service/codec/render.h"
 
 void start_options_pack(const struct start_options *options, Polos__Journal__V1__RunStarted *ret)
 {
@@ -29,25 +28,4 @@ void start_options_unpack(const Polos__Journal__V1__RunStarted *body, struct sta
         .priority = body->priority,
         .outlives_parent = body->outlives_parent,
     };
-}
-
-void start_options_render_owner(const struct start_options *options, struct json_writer *writer)
-{
-    render_text(writer, "session_id", options->session_id);
-    render_text(writer, "user_id", options->user_id);
-    render_text(writer, "conversation_id", options->conversation_id);
-    render_text(writer, "idempotency_key", options->idempotency_key);
-}
-
-void start_options_render(const struct start_options *options, struct json_writer *writer)
-{
-    render_json(writer, "state", options->state);
-    render_text(writer, "queue", options->queue);
-    render_text(writer, "concurrency_key", options->concurrency_key);
-    if (options->priority != 0) {
-        json_put_i64(writer, "priority", options->priority);
-    }
-    if (options->outlives_parent) {
-        json_put_bool(writer, "outlive_parent", true);
-    }
 }

@@ -1,22 +1,17 @@
 /*
  * start_options: what every start shares, in the record of a run's start.
  *
- * Only events_run.c, render.c and schedule_row.c use it.
+ * Only events_run.c and schedule_row.c use it.
  */
 #ifndef SERVICE_CODEC_START_OPTIONS_H
 #define SERVICE_CODEC_START_OPTIONS_H
 
 #include "polos/journal/v1/journal.pb-c.h"
-#include "service/base/json_writer.h"
 #include "service/base/start_options.h"
 
 /* What is set in the body borrows from the options. */
 void start_options_pack(const struct start_options *options, Polos__Journal__V1__RunStarted *ret);
 /* What is set borrows from the body. */
 void start_options_unpack(const Polos__Journal__V1__RunStarted *body, struct start_options *ret);
-/* As members of the object that the writer is in: whose run it is. */
-void start_options_render_owner(const struct start_options *options, struct json_writer *writer);
-/* And all the rest. What is empty or zero is left out. */
-void start_options_render(const struct start_options *options, struct json_writer *writer);
 
 #endif

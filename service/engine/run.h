@@ -61,20 +61,6 @@ enum effect_kind {
     EFFECT_KIND_COUNT,
 };
 
-/* "sleep", as histories have it. */
-static inline const char *effect_kind_word(enum effect_kind kind)
-{
-    static const char *const words[EFFECT_KIND_COUNT] = {
-        [EFFECT_NONE] = "none",     [EFFECT_MODEL] = "model",
-        [EFFECT_TOOL] = "tool",     [EFFECT_BODY] = "body",
-        [EFFECT_SLEEP] = "sleep",   [EFFECT_SUSPENSION] = "suspension",
-        [EFFECT_EVENT] = "event",   [EFFECT_CHILDREN] = "children",
-        [EFFECT_AT_ONCE] = "order",
-    };
-    assert(kind < EFFECT_KIND_COUNT && words[kind] != NULL);
-    return words[kind];
-}
-
 /* What a task's code may ask the server for. */
 static inline bool effect_kind_is_step_request(uint32_t kind)
 {

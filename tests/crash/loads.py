@@ -7,8 +7,8 @@ import threading
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, queues_pb2, runs_pb2,
-                              steps_pb2, suspend_pb2, topics_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, kind_of, queues_pb2,
+                              runs_pb2, steps_pb2, suspend_pb2, topics_pb2)
 
 
 class Violation(Exception):
@@ -111,12 +111,12 @@ def check_history(run_id, events):
     require([e.seq for e in events] == list(range(1, len(events) + 1)),
             "run %s: seqs have gaps", run_id)
     for kind in ("MODEL_REPLIED", "TASK_SETTLED", "WAIT_SETTLED"):
-        settled = collections.Counter(e.effect_id for e in events if e.type == kind)
+        settled = collections.Counter(e.effect_id for e in events if kind_of(e) == kind)
         require(all(n == 1 for n in settled.values()), "run %s: %s twice", run_id, kind)
-    ends = [e for e in events if e.type.startswith("RUN_") and e.type != "RUN_STARTED"]
-    require([e.type for e in ends] == ["RUN_COMPLETED"] and ends[0].seq == len(events),
-            "run %s: ends with %s", run_id, [e.type for e in events][-3:])
-    epochs = [e.attempt for e in events if e.type == "LEASE_GRANTED"]
+    ends = [e for e in events if kind_of(e).startswith("RUN_") and not e.HasField("run_started")]
+    require([kind_of(e) for e in ends] == ["RUN_COMPLETED"] and ends[0].seq == len(events),
+            "run %s: ends with %s", run_id, [kind_of(e) for e in events][-3:])
+    epochs = [e.attempt for e in events if e.HasField("lease_granted")]
     require(epochs == sorted(set(epochs)), "run %s: epochs %s", run_id, epochs)
 
 
@@ -131,8 +131,8 @@ def check_acknowledged(host, histories):
             continue
         kind = "STEP_SETTLED" if "step_done" in message else "TASK_SETTLED"
         found = [e for e in histories[run_id]
-                 if e.type == kind and e.effect_id == int(effect) and
-                 (kind == "TASK_SETTLED" or json.loads(e.data_json)["number"] == body.number)]
+                 if kind_of(e) == kind and e.effect_id == int(effect) and
+                 (kind == "TASK_SETTLED" or e.step_settled.number == body.number)]
         require(len(found) == 1, "%s of %s acknowledged, %d times in the history", kind,
                 body.task_id, len(found))
 
@@ -291,8 +291,8 @@ class Lives(Load):
         return histories
 
     def judge_life(self, run, number, events):
-        keys = {e.effect_id: json.loads(e.data_json)["key"] for e in events if e.type == "WAIT_SET"}
-        settled = {keys[e.effect_id]: e for e in events if e.type == "WAIT_SETTLED"}
+        keys = {e.effect_id: e.wait_set.key for e in events if e.HasField("wait_set")}
+        settled = {keys[e.effect_id]: e for e in events if e.HasField("wait_settled")}
         require([*settled] == self.KEYS == [*keys.values()], "run %s: waits %s, settled %s", run.id,
                 [*keys.values()], [*settled])
         result = json.loads(run.result_json)
@@ -302,7 +302,7 @@ class Lives(Load):
                 result["ask"], fits)
         require([kid["result"] for kid in result["kids"]] == [2 * number, 2 * number + 1],
                 "run %s: its children gave %s", run.id, result["kids"])
-        woken_ms = settled["nap"].time_ms - run.created_at.ToMilliseconds()
+        woken_ms = settled["nap"].time.ToMilliseconds() - run.created_at.ToMilliseconds()
         require(woken_ms >= self.NAP_MS, "run %s: woken early", run.id)
 
     def judge_kids(self, run_id, histories):
@@ -317,10 +317,10 @@ class Lives(Load):
         changes = []
         for events in histories:
             for event in events:
-                if event.type == "LEASE_GRANTED":
-                    changes.append((event.time_ms, 1))
-                elif event.type in ("LEASE_LOST", "TASK_SETTLED"):
-                    changes.append((event.time_ms, -1))
+                if event.HasField("lease_granted"):
+                    changes.append((event.time.ToMilliseconds(), 1))
+                elif event.WhichOneof("event") in ("lease_lost", "task_settled"):
+                    changes.append((event.time.ToMilliseconds(), -1))
         held = 0
         for _, change in sorted(changes):  # Of one millisecond, those that end come first.
             held += change
@@ -352,7 +352,7 @@ class Lives(Load):
         batches = []
         for run in self.runs_of(name):
             _, events = self.ended(run.id)
-            given = json.loads(events[0].data_json)["input"]
+            given = json.loads(events[0].run_started.input_json)
             batch = [e["sequence"] for e in (given["events"] if width > 1 else [given])]
             require(len(batch) <= width, "%s: a batch of %d", name, len(batch))
             batches.append(batch)

@@ -16,16 +16,17 @@ import unittest
 import grpc
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
-from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, queues_pb2,
-                      queues_pb2_grpc, runs_pb2, runs_pb2_grpc, schedules_pb2, schedules_pb2_grpc,
-                      start_pb2, steps_pb2, suspend_pb2, suspend_pb2_grpc, tools_pb2,
-                      tools_pb2_grpc, topics_pb2, topics_pb2_grpc, workflows_pb2,
-                      workflows_pb2_grpc)
+from polos.v1 import (agents_pb2, agents_pb2_grpc, common_pb2, history_pb2, host_pb2,
+                      messages_pb2, queues_pb2, queues_pb2_grpc, runs_pb2, runs_pb2_grpc,
+                      schedules_pb2, schedules_pb2_grpc, start_pb2, steps_pb2, suspend_pb2,
+                      suspend_pb2_grpc, tools_pb2, tools_pb2_grpc, topics_pb2, topics_pb2_grpc,
+                      workflows_pb2, workflows_pb2_grpc)
 
 BINARY = os.environ.get("POLOSD_UNDER_TEST", "service/polosd")
 READY_S = 20
-PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, host_pb2, messages_pb2, queues_pb2, runs_pb2,
-         schedules_pb2, start_pb2, steps_pb2, suspend_pb2, tools_pb2, topics_pb2, workflows_pb2)
+PARTS = (agents_pb2, agents_pb2_grpc, common_pb2, history_pb2, host_pb2, messages_pb2, queues_pb2,
+         runs_pb2, schedules_pb2, start_pb2, steps_pb2, suspend_pb2, tools_pb2, topics_pb2,
+         workflows_pb2)
 
 
 class Server:
@@ -456,6 +457,11 @@ class Host:
                                               outcome=steps_pb2.TaskOutcome(error=error)))
 
 
+def kind_of(event):
+    """"STEP_SETTLED", of a fact; "" of none."""
+    return (event.WhichOneof("event") or "").upper()
+
+
 class Hosted(unittest.TestCase):
     """A server, hosts that end with it, and a queue for the tasks they are given."""
     LEASE_MS = 900
@@ -473,7 +479,7 @@ class Hosted(unittest.TestCase):
     def until(self, run_id, event_type, count=1):
         """The fact, when it has come `count` times."""
         for answer in self.server.watch(run_id):
-            count -= answer.fact.type == event_type
+            count -= kind_of(answer.fact) == event_type
             if count == 0:
                 return answer.fact
         raise AssertionError("the run ended before " + event_type)

@@ -4,9 +4,9 @@
  *   store_dump FOLDER
  *
  * Opening a store mends what a kill left behind, so give it a copy. A line is a table's name, the
- * key and the value: an event of a journal as its run, seq, type and JSON; index rows and snapshots
- * as their fields; what has no codec of its own as hexadecimal digits. The first row that cannot
- * be read ends it with 1 and a sentence.
+ * key and the value: an event of a journal as its run, seq, time, type and body (hexadecimal
+ * digits, for `protoc --decode`); index rows and snapshots as their fields; what has no codec of
+ * its own as hexadecimal digits. The first row that cannot be read ends it with 1 and a sentence.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,6 @@ enum {
 
 struct dump {
     struct arena arena; /* Of one row. */
-    struct buf text;
     const char *table;
     status status;
 };
@@ -33,15 +32,21 @@ static const char *run_text(uuid run)
     return text;
 }
 
+static void print_hex(str bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        printf("%02x", (unsigned)(uint8_t)bytes.ptr[i]);
+    }
+}
+
 static status print_event(struct dump *dump, uuid run, const struct codec_entry *entry)
 {
     struct event event;
     TRY(codec_decode(entry, &dump->arena, &event));
-    buf_reset(&dump->text);
-    codec_render(&event, &dump->text);
-    str data = buf_str(&dump->text);
-    printf("%s %s %u %llu %s " STR_FMT "\n", dump->table, run_text(run), entry->seq,
-           (unsigned long long)entry->time_ms, engine_event_name(entry->kind), STR_ARG(data));
+    printf("%s %s %u %llu %s ", dump->table, run_text(run), entry->seq,
+           (unsigned long long)entry->time_ms, engine_event_name(entry->kind));
+    print_hex(entry->body);
+    printf("\n");
     return STATUS_OK;
 }
 
@@ -92,13 +97,6 @@ static status print_run_row(struct dump *dump, str key, str value)
            dump->table, run_text(run), (int)row.kind, row.name, row.status, row.last_seq, row.queue,
            (unsigned long long)row.next_deadline_ms, row.ready_count);
     return STATUS_OK;
-}
-
-static void print_hex(str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        printf("%02x", (unsigned)(uint8_t)bytes.ptr[i]);
-    }
 }
 
 static status print_idempotency(struct dump *dump, str key, str value)
@@ -186,7 +184,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "store_dump: %s: %s: %s\n", dump.table == NULL ? argv[1] : dump.table,
                 code_name(outcome.code), outcome.why);
     }
-    buf_fini(&dump.text);
     arena_fini(&dump.arena);
     return status_is_ok(outcome) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._codec.text import dumps
 from ._run_models import iso, parsed, stop_word, usage_of
 from ._workflow_events import suspended, wait_over
-from .types import StreamEvent, Usage
-from .v1 import common_pb2, runs_pb2
+from .types import StreamEvent
+from .v1 import common_pb2, history_pb2, runs_pb2, steps_pb2
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Narrator:
     _step_open: bool = False
     _step_began_ms: int = 0
     _reply: dict[str, Any] = field(default_factory=dict)
-    _failure: dict[str, Any] = field(default_factory=dict)  # of the attempt before
+    _failure: common_pb2.Failure = field(default_factory=common_pb2.Failure)  # of the last attempt
     _count: int = 0
     _seq: int = 0
 
@@ -70,7 +69,7 @@ class Narrator:
             events = self._ended(response.ended)
         else:
             return
-        time_ms = response.fact.time_ms if kind == "fact" else 0
+        time_ms = response.fact.time.ToMilliseconds() if kind == "fact" else 0
         if kind == "ended":
             time_ms = response.ended.ended_at.ToMilliseconds()
         for event_type, data in events:
@@ -86,101 +85,99 @@ class Narrator:
 
     # ---- facts ----
 
-    def _fact(self, fact: runs_pb2.HistoryEvent) -> Iterator[tuple[str, dict[str, Any]]]:
-        found = parsed(fact.data_json)
-        data: dict[str, Any] = found if isinstance(found, dict) else {}
-        if fact.type == "RUN_STARTED":
+    def _fact(self, fact: history_pb2.HistoryEvent) -> Iterator[tuple[str, dict[str, Any]]]:
+        kind = fact.WhichOneof("event")
+        if kind == "run_started":
             yield "agent_start", {
                 "agent_id": self.agent_id,
                 "run_id": self.run_id,
-                "input": data.get("input"),
+                "input": parsed(fact.run_started.input_json),
             }
-        elif fact.type == "MODEL_REQUESTED":
+        elif kind == "model_requested":
             yield from self._model_requested(fact)
-        elif fact.type == "MODEL_REPLIED":
-            yield from self._model_replied(fact, data)
-        elif fact.type == "MODEL_FAILED":
-            self._failure = data
-        elif fact.type == "TASK_REQUESTED":
-            yield from self._task_requested(fact, data)
-        elif fact.type == "TASK_SETTLED":
-            yield from self._task_settled(fact, data)
-        elif fact.type in ("WAIT_SET", "WAIT_SETTLED") and data.get("kind") == "suspension":
-            yield from self._suspension(fact, data)
+        elif kind == "model_replied":
+            yield from self._model_replied(fact)
+        elif kind == "model_failed":
+            self._failure = fact.model_failed.error
+        elif kind == "task_requested":
+            yield from self._task_requested(fact)
+        elif kind == "task_settled":
+            yield from self._task_settled(fact)
+        elif kind == "wait_set" or kind == "wait_settled":
+            yield from self._suspension(fact)
 
     def _model_requested(
-        self, fact: runs_pb2.HistoryEvent
+        self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         if fact.effect_id in self._effects:
             yield from self._new_attempt(self._effects[fact.effect_id], fact.attempt)
             return
-        yield from self._finish_step(fact.time_ms)
+        time_ms = fact.time.ToMilliseconds()
+        yield from self._finish_step(time_ms)
         self._step += 1
         self._step_open = True
-        self._step_began_ms = fact.time_ms
+        self._step_began_ms = time_ms
         self._effects[fact.effect_id] = _Effect(step=self._step, attempt=fact.attempt)
         yield "step_start", {"step": self._step}
         yield "stream_start", {"step": self._step}
 
     def _model_replied(
-        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+        self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         effect = self._effects.setdefault(fact.effect_id, _Effect(step=max(1, self._step)))
         if effect.done:
             return
         yield from self._new_attempt(effect, fact.attempt)
-        reply = data.get("reply") or {}
-        text = str(reply.get("text") or reply.get("refusal") or "")
+        parts = fact.model_replied.message.parts
+        text = "".join(part.text for part in parts) or "".join(part.refusal for part in parts)
         yield from self._shown_so_far(effect, text, final=True)
         effect.done = True
-        self._reply = {"content": text, "usage": _usage(data.get("usage"))}
-        for call in reply.get("tool_calls") or []:
-            yield "tool_call", _tool_call_data(
-                effect.step,
-                str(call.get("call_id", "")),
-                str(call.get("name", "")),
-                _text(call.get("arguments", "")),
-            )
+        self._reply = {"content": text, "usage": _usage(fact.model_replied.usage)}
+        for part in parts:
+            if part.WhichOneof("part") == "tool_call":
+                yield "tool_call", _tool_call_data(effect.step, part.tool_call)
 
     def _task_requested(
-        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+        self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         if fact.effect_id in self._calls:
             return
         call = {
             "step": self._step,
-            "tool_name": str(data.get("name", "")),
-            "tool_call_id": str(data.get("call_id", "")),
-            "arguments": _text(data.get("input", "")),
+            "tool_name": fact.task_requested.name,
+            "tool_call_id": fact.task_requested.call_id,
+            "arguments": fact.task_requested.input_json,
         }
         self._calls[fact.effect_id] = call
         yield "tool_start", dict(call)
 
     def _task_settled(
-        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+        self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         call = self._calls.get(fact.effect_id, {"step": self._step, "tool_name": ""})
-        error = data.get("error")
+        settled = fact.task_settled
+        failed = settled.HasField("error")
         result = {
             **call,
-            "status": "failed" if error else "completed",
-            "result": None if error else data.get("value"),
-            "error": error.get("message", "") if isinstance(error, dict) else error,
+            "status": "failed" if failed else "completed",
+            "result": None if failed else parsed(settled.value_json),
+            "error": settled.error.message if failed else None,
         }
         self._results.append(result)
         yield "tool_finish", dict(result)
 
     def _suspension(
-        self, fact: runs_pb2.HistoryEvent, data: dict[str, Any]
+        self, fact: history_pb2.HistoryEvent
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A tool asks somebody, or was answered."""
-        if fact.type == "WAIT_SET":
-            key = self._waits[fact.effect_id] = str(data.get("key"))
+        """A tool asks somebody, or was answered; other waits are not told."""
+        if fact.wait_set.kind == steps_pb2.STEP_KIND_SUSPENSION:
+            self._waits[fact.effect_id] = fact.wait_set.key
             if fact.effect_id not in self.settled:
-                yield suspended(self.run_id, fact.effect_id, key, data)
-        else:
-            key = self._waits.get(fact.effect_id, str(data.get("key")))
-            yield from wait_over(self.run_id, fact.effect_id, key, data)
+                yield suspended(self.run_id, fact.effect_id, fact.wait_set)
+        elif fact.wait_settled.step.kind == steps_pb2.STEP_KIND_SUSPENSION:
+            step = fact.wait_settled.step
+            key = self._waits.get(fact.effect_id, step.key)
+            yield from wait_over(self.run_id, fact.effect_id, key, step)
 
     def _finish_step(self, time_ms: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if not self._step_open:
@@ -238,13 +235,13 @@ class Narrator:
             return
         effect.attempt = attempt
         effect.text = ""
-        failure, self._failure = self._failure, {}
+        failure, self._failure = self._failure, common_pb2.Failure()
         yield "retry", {
             "step": effect.step,
             "attempt": attempt,
             "voided": effect.shown,
-            "reason": failure.get("reason", ""),
-            "error": failure.get("message", ""),
+            "reason": failure.reason,
+            "error": failure.message,
         }
 
     def _shown_so_far(
@@ -266,27 +263,19 @@ class Narrator:
         }
 
 
-def _tool_call_data(step: int, call_id: str, name: str, arguments: str) -> dict[str, Any]:
+def _tool_call_data(step: int, call: common_pb2.ToolCall) -> dict[str, Any]:
     return {
         "step": step,
-        "tool_name": name,
+        "tool_name": call.name,
         "tool_call": {
-            "id": call_id,
-            "call_id": call_id,
+            "id": call.call_id,
+            "call_id": call.call_id,
             "type": "function",
-            "function": {"name": name, "arguments": arguments},
+            "function": {"name": call.name, "arguments": call.arguments_json},
         },
     }
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else dumps(value)
-
-
-def _usage(usage: Any) -> dict[str, Any]:
+def _usage(usage: common_pb2.Usage) -> dict[str, Any]:
     """One turn's tokens; empty where the provider did not say."""
-    if not isinstance(usage, dict):
-        return {}
-    known = {name: int(usage.get(name, 0)) for name in Usage.model_fields}
-    known["total_tokens"] = known["input_tokens"] + known["output_tokens"]
-    return known
+    return {} if usage.incomplete else usage_of(usage).model_dump()

@@ -22,7 +22,7 @@ from .agent import Agent
 from .errors import NotFoundError
 from .host import Host, quiet
 from .tool import Tool
-from .v1 import agents_pb2, host_pb2, queues_pb2
+from .v1 import agents_pb2, history_pb2, host_pb2, queues_pb2
 from .workflow import Workflow
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class Connection:
 
     def _resolve(self, task: host_pb2.Task) -> Workflow | None:
         """The code for a task: an agent's own tool first, then what is defined under the name."""
-        if task.kind != host_pb2.TASK_KIND_TOOL:
+        if task.kind != history_pb2.TASK_KIND_TOOL:
             return _registry.workflows.get(task.name)
         agent = self._agents.get(task.agent_id)
         own = next((t for t in agent.tools if t.id == task.name), None) if agent else None

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 
 from . import _registry
 from ._agent_events import Narrator
-from ._run_models import parsed
+from ._run_models import KIND_WORDS
 from ._wire.channel import Wire
 from ._wire.streams import follow
 from ._workflow_events import RunNarrator
@@ -105,10 +105,10 @@ class Tree:
         return self._deltas and agent is not None and bool(agent.stream_to_workflow)
 
     def _teller(self, run_id: str, name: str, first: Told, settled: set[int]) -> Teller:
-        kind = _data(first).get("kind")
+        kind = KIND_WORDS.get(first.fact.run_started.kind) or "workflow"
         if kind == "agent":
             return Narrator(run_id, name, topic=self._topic, settled=settled)
-        return RunNarrator(name, run_id, self._topic, str(kind or "workflow"), settled)
+        return RunNarrator(name, run_id, self._topic, kind, settled)
 
     async def _tell(self, teller: Teller, run_id: str, told: Told) -> None:
         awaited, started = _children(told)
@@ -136,22 +136,14 @@ def _children(told: Told) -> tuple[list[str], list[tuple[str, str]]]:
     """Runs whose end a fact tells, and runs that it starts, with what they run."""
     if told.WhichOneof("event") != "fact":
         return [], []
-    data = _data(told)
-    if told.fact.type == "CHILD_SETTLED":
-        return [str(data.get("child_run_id"))], []
-    shown = data.get("data")
-    if told.fact.type != "WAIT_SET" or not isinstance(shown, list):
-        return [], []
-    runs = [each for each in shown if isinstance(each, dict) and each.get("run_id")]
-    return [], [(str(each["run_id"]), str(each.get("name") or "")) for each in runs]
+    if told.fact.WhichOneof("event") == "child_settled":
+        return [told.fact.child_settled.run.id], []
+    started = told.fact.wait_set.runs.runs
+    return [], [(run.id, run.name) for run in started if run.id]
 
 
 def _settled(past: list[Told]) -> set[int]:
     """Effects of waits that have ended."""
     facts = [told.fact for told in past if told.WhichOneof("event") == "fact"]
-    return {fact.effect_id for fact in facts if fact.type == "WAIT_SETTLED"}
+    return {fact.effect_id for fact in facts if fact.WhichOneof("event") == "wait_settled"}
 
-
-def _data(told: Told) -> dict[str, Any]:
-    found = parsed(told.fact.data_json)
-    return found if isinstance(found, dict) else {}

@@ -23,6 +23,7 @@ from ._codec.values import restored
 from ._connection import Connection
 from ._execution.children import batch_input
 from ._execution.starts import AgentRunConfig, StartOptions, agent_input, options_json
+from ._facts import data_of, type_of
 from ._replay.ready import current_task
 from ._run_models import (
     agent_dict,
@@ -73,6 +74,7 @@ from .types import AgentResult, BatchWorkflowInput, HistoryEvent, ResumeResult, 
 from .v1 import (
     agents_pb2,
     common_pb2,
+    history_pb2,
     queues_pb2,
     runs_pb2,
     start_pb2,
@@ -694,13 +696,12 @@ def _shared(run: common_pb2.Run) -> start_pb2.StartOptions:
     return start_pb2.StartOptions(session_id=run.session_id, user_id=run.user_id)
 
 
-def _history_event(event: runs_pb2.HistoryEvent) -> HistoryEvent:
-    data = parsed(event.data_json)
+def _history_event(event: history_pb2.HistoryEvent) -> HistoryEvent:
     return HistoryEvent(
         seq=event.seq,
-        time_ms=event.time_ms,
-        type=event.type,
+        time_ms=event.time.ToMilliseconds(),
+        type=type_of(event),
         effect_id=event.effect_id,
         attempt=event.attempt,
-        data=data if isinstance(data, dict) else {},
+        data=data_of(event),
     )

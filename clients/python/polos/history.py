@@ -50,7 +50,7 @@ class History(list[HistoryEvent]):
     def stack(self) -> str:
         """The traceback of the last failure that has one; empty: none has."""
         for event in reversed(self):
-            error = event.data.get("error")
+            error = event.data.get("error") or event.data.get("run", {}).get("error")
             stack = error.get("stack") if isinstance(error, dict) else None
             if stack:
                 lines = str(stack).replace("\t", "    ").split("\n")
@@ -78,17 +78,19 @@ class Words:
         self._kinds: dict[str, Callable[[HistoryEvent], str]] = {
             "RUN_STARTED": self._run_started,
             "RUN_COMPLETED": self._run_completed,
-            "RUN_FAILED": lambda e: f"the run failed{self._took_all(e)}: {self._why(e.data)}",
+            "RUN_FAILED": lambda e: f"the run failed{self._took_all(e)}: {self._why(e)}",
             "RUN_CANCELLED": lambda e: (
                 f"the run was cancelled{self._took_all(e)}{self._cause(e.data)}"
             ),
             "CANCEL_REQUESTED": lambda e: (
                 f"the run is being cancelled{self._cause(e.data)}; its code may clean up"
             ),
+            "ADMISSION_ASKED": lambda e: "the run asks its queue for leave to work",
+            "ADMISSION_GIVEN": lambda e: "the run was given leave to work",
             "MODEL_REQUESTED": self._model_requested,
             "MODEL_REPLIED": self._model_replied,
             "MODEL_FAILED": lambda e: (
-                f"{self._name(e)} failed{self._took(e)}: {self._why(e.data)}{_again(e)}"
+                f"{self._name(e)} failed{self._took(e)}: {self._why(e)}{_again(e)}"
             ),
             "TASK_REQUESTED": self._task_requested,
             "TASK_SETTLED": lambda e: f"{self._name(e)} {self._ended(e)}",
@@ -103,7 +105,7 @@ class Words:
             "WAIT_SET": self._wait_set,
             "WAIT_SETTLED": self._wait_settled,
             "CHILD_SETTLED": self._child_settled,
-            "RESUME_KEPT": self._resume_kept,
+            "ANSWER_KEPT": self._answer_kept,
         }
 
     @staticmethod
@@ -128,9 +130,10 @@ class Words:
         parts = [f"{data.get('kind', 'run')} {_quoted(data.get('name'))} was started"]
         if data.get("parent_run_id"):
             parts.append(f"by run {one_line(data['parent_run_id'])}")
-        if data.get("queue"):
-            key = data.get("concurrency_key")
-            parts.append(f"in queue {_quoted(data['queue'])}")
+        options = data.get("options") or {}
+        if options.get("queue"):
+            key = options.get("concurrency_key")
+            parts.append(f"in queue {_quoted(options['queue'])}")
             parts += [f"under key {_quoted(key)}"] if key else []
         return self._value(data.get("input"), " ".join(parts) + " with ")
 
@@ -149,17 +152,23 @@ class Words:
         return f"{self._name(event)} was ordered{_attempt(event)}"
 
     def _model_replied(self, event: HistoryEvent) -> str:
-        reply, usage = event.data.get("reply") or {}, event.data.get("usage") or {}
-        said = [self._value(text, "") for text in (reply.get("text"), reply.get("refusal")) if text]
+        message, usage = event.data.get("message") or {}, event.data.get("usage") or {}
+        parts = message.get("parts") or []
+        said = [
+            self._value("".join(texts), "")
+            for kind in ("text", "refusal")
+            if (texts := [part[kind] for part in parts if kind in part])
+        ]
         said += [
             self._value(call.get("arguments"), f"calls {_quoted(call.get('name'))} with ")
-            for call in reply.get("tool_calls") or []
+            for call in (part["tool_call"] for part in parts if "tool_call" in part)
         ]
         tokens = f"{usage.get('input_tokens', 0)} + {usage.get('output_tokens', 0)} tokens"
-        model = one_line(reply.get("origin") or reply.get("model") or "")
+        model = one_line(message.get("origin") or event.data.get("model") or "")
         return (
             f"{self._name(event)} was answered by {model}{self._took(event)} "
-            f"({tokens if usage else 'tokens unknown'}): {'; '.join(said) or 'nothing'}"
+            f"({'tokens unknown' if usage.get('incomplete') else tokens}): "
+            f"{'; '.join(said) or 'nothing'}"
         )
 
     # ---- tasks and steps ----
@@ -191,28 +200,29 @@ class Words:
 
     def _wait_set(self, event: HistoryEvent) -> str:
         data, effect = event.data, event.effect_id
-        kind, shown = data.get("kind"), data.get("data")
+        kind, runs = data.get("kind"), data.get("runs")
         self._names[effect] = f"step {_quoted(data.get('key'))}"
         self._since[effect] = event.time_ms
-        until = data.get("until_ms")
+        until = data.get("deadline_ms")
         due = f" until {_time(until)}" if until else ""
         if kind == "sleep":
             return f"{self._name(event)} waits{due}"
         if kind == "suspension":
+            shown = (data.get("suspension") or {}).get("data")
             return self._value(shown, f"{self._name(event)} waits for an answer{due} and shows ")
         if kind == "event":
-            topic, wanted = (shown or {}).get("topic"), (shown or {}).get("event_type")
+            awaited = data.get("event") or {}
+            topic, wanted = awaited.get("topic"), awaited.get("event_type")
             note = f" of type {_quoted(wanted)}" if wanted else ""
             return f"{self._name(event)} waits for an event{note} of topic {_quoted(topic)}{due}"
         if kind == "children":
-            return f"{self._name(event)} waits for {self._children(shown)}"
-        if isinstance(shown, list):
-            return f"{self._name(event)} started {self._children(shown)}"
+            return f"{self._name(event)} waits for {self._children(runs or [])}"
+        if runs:
+            return f"{self._name(event)} started {self._children(runs)}"
         return f"{self._name(event)} was ordered"
 
-    def _children(self, shown: Any) -> str:
-        runs = [run for run in shown if isinstance(run, dict)] if isinstance(shown, list) else []
-        named = [f"{_quoted(run.get('name'))} {one_line(run.get('run_id'))}" for run in runs]
+    def _children(self, runs: list[dict[str, Any]]) -> str:
+        named = [f"{_quoted(run.get('name'))} {one_line(run.get('id'))}" for run in runs]
         told = ", ".join(named)
         cut = told if len(told) <= self._most else told[: max(1, self._most - 3)] + "..."
         return f"{'a run' if len(runs) == 1 else f'{len(runs)} runs'}: {cut}"
@@ -222,29 +232,30 @@ class Words:
         name = self._names.get(event.effect_id) or f"step {_quoted(data.get('key'))}"
         if "error" in data:
             return f"{name} {self._outcome(data, self._took(event))}"
-        by = f" by {one_line(data['by'])}" if data.get("by") else ""
+        by = f" by {one_line(data['answered_by'])}" if data.get("answered_by") else ""
         kind, value = data.get("kind"), data.get("value")
         if kind == "suspension":
             answer = value.get("data") if isinstance(value, dict) else value
             return self._value(answer, f"{name} was answered{by}{self._took(event)}: ")
         if kind == "event":
             return self._value(value, f"{name} got its event{self._took(event)}: ")
-        if kind == "order":
+        if kind == "at_once":
             return f"{name} was done"
         what = ": all its runs have ended" if kind == "children" else " has waited"
         return f"{name}{what}{self._took(event)}"
 
     def _child_settled(self, event: HistoryEvent) -> str:
-        run = one_line(event.data.get("child_run_id") or "that did not start")
-        return f"{self._name(event)}: run {run} {self._outcome(event.data)}"
+        run = event.data.get("run") or {}
+        named = one_line(run.get("id") or "that did not start")
+        ended = {"value": run.get("result")} | ({"error": run["error"]} if "error" in run else {})
+        return f"{self._name(event)}: run {named} {self._outcome(ended)}"
 
-    def _resume_kept(self, event: HistoryEvent) -> str:
-        data = event.data
-        by = f" by {one_line(data['by'])}" if data.get("by") else ""
-        answer = data.get("data")
-        shown = answer.get("data") if isinstance(answer, dict) else answer
-        told = f"an answer to step {_quoted(data.get('key'))} came early{by} and is kept: "
-        return self._value(shown, told)
+    def _answer_kept(self, event: HistoryEvent) -> str:
+        answer = event.data.get("answer") or {}
+        by = f" by {one_line(answer['answered_by'])}" if answer.get("answered_by") else ""
+        key = _quoted(event.data.get("step_key"))
+        told = f"an answer to step {key} came early{by} and is kept: "
+        return self._value(answer.get("data"), told)
 
     # ---- parts of sentences ----
 
@@ -258,13 +269,15 @@ class Words:
         if "error" not in data:
             return self._value(data.get("value"), "gave ") + took
         error = data["error"]
-        kind, message = error.get("type", ""), error.get("message", "")
+        kind, message = error.get("reason", ""), error.get("message", "")
         if message.startswith(f"{kind.rpartition('.')[2]}: "):  # it says so itself
             message = message.partition(": ")[2]
         return f"failed{took}: {self._cut(one_line(kind))}: {self._cut(one_line(message))}"
 
-    def _why(self, data: dict[str, Any]) -> str:
-        return f"{one_line(data.get('reason', ''))}: {self._cut(one_line(data.get('message', '')))}"
+    def _why(self, event: HistoryEvent) -> str:
+        error = event.data.get("error") or {}
+        message = self._cut(one_line(error.get("message", "")))
+        return f"{one_line(error.get('reason', ''))}: {message}"
 
     def _cause(self, data: dict[str, Any]) -> str:
         return f": {self._cut(one_line(data['cause']))}" if data.get("cause") else ""

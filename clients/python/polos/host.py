@@ -74,7 +74,7 @@ from .errors import (
     UnsupportedFeatureError,
 )
 from .tool import Tool
-from .v1 import host_pb2, steps_pb2
+from .v1 import history_pb2, host_pb2, steps_pb2
 from .workflow import InputError, Workflow
 
 log = logging.getLogger("polos")
@@ -642,7 +642,7 @@ def _failed(
     passing = all(
         isinstance(part, Exception) and not isinstance(part, _LASTING) for part in parts_of(error)
     )
-    is_workflow = task.kind == host_pb2.TASK_KIND_WORKFLOW
+    is_workflow = task.kind == history_pb2.TASK_KIND_WORKFLOW
     says = whole_text_of if is_workflow else None
     return _End(error_outcome(error, what, says=says), retryable=passing and is_workflow)
 
@@ -690,7 +690,7 @@ def _named(error: PolosError, offers: Offers) -> PolosError:
 
 
 def _what(task: host_pb2.Task) -> str:
-    kind = "tool" if task.kind == host_pb2.TASK_KIND_TOOL else "workflow"
+    kind = "tool" if task.kind == history_pb2.TASK_KIND_TOOL else "workflow"
     return f"{kind} {task.name!r}"
 
 

@@ -23,6 +23,7 @@ from polos.v1 import (
     agents_pb2,
     agents_pb2_grpc,
     common_pb2,
+    history_pb2,
     host_pb2,
     runs_pb2,
     runs_pb2_grpc,
@@ -214,7 +215,7 @@ class FakeServer(
         task = host_pb2.Task(
             task_id=task_id,
             epoch=fields.pop("epoch", 1),
-            kind=fields.pop("kind", host_pb2.TASK_KIND_TOOL),
+            kind=fields.pop("kind", history_pb2.TASK_KIND_TOOL),
             name=name,
             input_json=fields.pop("input_json", json.dumps(value)),
             run_id=task_id.split(".")[0],

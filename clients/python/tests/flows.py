@@ -9,9 +9,9 @@ from typing import Any
 from fake_server import FakeServer
 
 from polos import PolosClient
-from polos.v1 import host_pb2, steps_pb2
+from polos.v1 import history_pb2, host_pb2, steps_pb2
 
-FLOW = host_pb2.TASK_KIND_WORKFLOW
+FLOW = history_pb2.TASK_KIND_WORKFLOW
 
 
 async def serve(client: PolosClient):

@@ -69,8 +69,8 @@ def test_values_are_shortened_and_stay_on_their_line():
     history = facts(
         ("RUN_STARTED", {"kind": "workflow", "name": "w", "input": noise}),
         ("TASK_REQUESTED", {"kind": "tool", "name": noise, "input": {"n": [1] * 500}}),
-        ("STEP_SETTLED", {"key": noise, "error": {"type": noise, "message": noise}}),
-        ("RUN_FAILED", {"reason": noise, "message": noise}),
+        ("STEP_SETTLED", {"key": noise, "error": {"reason": noise, "message": noise}}),
+        ("RUN_FAILED", {"error": {"reason": noise, "message": noise}}),
         ("SOMETHING_NEW", {"text": noise}),
     )
     lines = history.text(payload_characters=20).splitlines()

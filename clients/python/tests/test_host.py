@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from polos import PolosClient, StepExecutionError, tool, workflow
-from polos.v1 import host_pb2, steps_pb2
+from polos.v1 import history_pb2, host_pb2, steps_pb2
 
 
 class City(BaseModel):
@@ -136,7 +136,7 @@ async def test_steps_are_durable_before_the_code_goes_on(fake, fake_client):
 
     await serve(fake_client)
     fake.hold_acks = True
-    task_id = fake.give("flow", "second", kind=host_pb2.TASK_KIND_WORKFLOW)
+    task_id = fake.give("flow", "second", kind=history_pb2.TASK_KIND_WORKFLOW)
     await fake.until(lambda: len(fake.heard) == 1)
     await asyncio.sleep(0.05)
     assert passed == [], "went on before the acknowledgement"
@@ -172,7 +172,7 @@ async def test_a_replay_answers_settled_steps_falsy_and_failed_ones_too(fake, fa
     await serve(fake_client)
     steps = [settled(f"falsy{i}", value) for i, value in enumerate([0, "", False, None])]
     steps += [settled("failed", error="gone"), settled("now", 5), settled("uuid", "u")]
-    task_id = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW, steps=steps)
+    task_id = fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW, steps=steps)
     outcome = json.loads((await fake.outcome(task_id)).value_json)
     assert outcome == [0, "", False, None, "step 'failed' failed: E: gone", 5, "u"]
     assert calls == [] and len(fake.heard) == 1
@@ -191,7 +191,7 @@ async def test_a_failing_step_is_tried_again_then_kept(fake, fake_client):
         await ctx.step.run("s", fails, max_retries=2, base_delay=0.001)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     assert calls == 3
     assert outcome.error.message.startswith("step 's' failed: ValueError: try 3 (test_host.py:")
     settled = [
@@ -215,7 +215,7 @@ async def test_a_step_that_succeeds_at_last_is_kept_once(fake, fake_client):
         return await ctx.step.run("s", flaky, base_delay=0.001)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     assert outcome.value_json == '"yes"'
     assert [m.step_done.key for m in fake.heard[:-1]] == ["polos.try.1.s", "polos.try.2.s", "s"]
 
@@ -234,12 +234,12 @@ async def test_a_step_gives_the_same_type_now_and_in_a_replay(fake, fake_client)
         return [type(one).__name__, type(two[0]).__name__, one.city + two[0].city]
 
     await serve(fake_client)
-    first = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
+    first = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     steps = [
         steps_pb2.SettledStep(key=m.step_done.key, outcome=m.step_done.outcome)
         for m in fake.heard[:2]
     ]
-    again = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW, steps=steps)
+    again = fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW, steps=steps)
     assert json.loads(first.value_json) == ["City", "City", "ab"]
     assert (await fake.outcome(again)).value_json == first.value_json
 
@@ -251,7 +251,7 @@ async def test_a_key_used_twice_is_an_error(fake, fake_client):
             await ctx.step.run("same", lambda: 1)
 
     await serve(fake_client)
-    outcome = await fake.outcome(fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW))
+    outcome = await fake.outcome(fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW))
     assert "step key 'same' is used twice" in outcome.error.message
 
 
@@ -268,7 +268,7 @@ async def test_a_broken_stream_loses_and_repeats_nothing(fake, fake_client):
         return await ctx.step.run("after", lambda: 2)
 
     await serve(fake_client)
-    task_id = fake.give("flow", kind=host_pb2.TASK_KIND_WORKFLOW)
+    task_id = fake.give("flow", kind=history_pb2.TASK_KIND_WORKFLOW)
     await fake.until(lambda: len(fake.heard) == 1)
     fake.cut()
     await fake.until(lambda: len(fake.hellos) == 2)

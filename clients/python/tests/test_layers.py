@@ -17,7 +17,7 @@ LAYERS = {
     "wire": "_wire".split(),
     "session": "_session.machine _session.link _session.beat".split(),
     "replay": "_replay".split(),
-    "runs": "_startable handle _run_models queue schedule history trace".split(),
+    "runs": "_startable handle _run_models _facts queue schedule history trace".split(),
     "execution": "_execution step context".split(),
     "views": "sync _seen _starter _agent_events _workflow_events _tree_events stream".split(),
     "definitions": "_signatures stop_conditions workflow tool agent".split(),

@@ -829,7 +829,7 @@ async def test_other_code_stops_the_run_until_the_good_code_is_back(client, let_
     await client.resume("flow", handle.id, "ask", 7)
     while not (failed := await failures(client, handle.id)):
         await asyncio.sleep(0.02)
-    assert failed[0]["type"] == "NON_DETERMINISM"
+    assert failed[0]["reason"] == "NON_DETERMINISM"
     assert "'charge' (step)" in failed[0]["message"] and "'ship' (step)" in failed[0]["message"]
     assert (await handle.get(client))["status"] in ("waiting", "running")
     good._register()  # the good code comes back

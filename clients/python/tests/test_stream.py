@@ -26,23 +26,47 @@ from polos import (
     WorkflowTimeoutError,
 )
 from polos._wire.errors import error_from
-from polos.v1 import common_pb2, runs_pb2
+from polos.v1 import common_pb2, history_pb2, messages_pb2, runs_pb2
 
 
 def an_agent(**arguments: Any) -> Agent:
     return Agent(id="a", provider="scripted", model="m", **arguments)
 
 
-def fact(seq: int, type: str, effect: int = 0, attempt: int = 0, **data: Any):
-    event = runs_pb2.HistoryEvent(
-        seq=seq,
-        time_ms=1000 + seq,
-        type=type,
-        effect_id=effect,
-        attempt=attempt,
-        data_json=json.dumps(data),
+def fact(seq: int, effect: int = 0, attempt: int = 0, **event: Any):
+    time = Timestamp(seconds=1, nanos=seq * 1_000_000)
+    told = history_pb2.HistoryEvent(
+        seq=seq, time=time, effect_id=effect, attempt=attempt, **event
     )
-    return runs_pb2.RunServiceWatchResponse(fact=event)
+    return runs_pb2.RunServiceWatchResponse(fact=told)
+
+
+def started(seq: int):
+    return fact(seq, run_started=history_pb2.RunStarted(
+        kind=common_pb2.RUN_KIND_AGENT, name="a", input_json='"hi"'
+    ))
+
+
+def requested(seq: int, effect: int, attempt: int):
+    return fact(seq, effect, attempt, model_requested=history_pb2.ModelRequested())
+
+
+def replied(seq: int, effect: int, attempt: int, text: str, *calls: common_pb2.ToolCall,
+            usage: tuple[int, int] | None = None):
+    parts = [messages_pb2.Part(text=text)] + [messages_pb2.Part(tool_call=c) for c in calls]
+    told = history_pb2.ModelReplied(
+        message=messages_pb2.Message(parts=parts),
+        usage=common_pb2.Usage(incomplete=True) if usage is None else common_pb2.Usage(
+            input_tokens=usage[0], output_tokens=usage[1], total_tokens=sum(usage)
+        ),
+    )
+    return fact(seq, effect, attempt, model_replied=told)
+
+
+def completed(seq: int):
+    return fact(seq, run_completed=history_pb2.RunCompleted(
+        stop_reason=common_pb2.STOP_REASON_END
+    ))
 
 
 def delta(text: str, attempt: int = 1, effect: int = 1, step: int = 1):
@@ -76,13 +100,13 @@ def failed(reason: str, message: str, status=common_pb2.RUN_STATUS_FAILED):
 
 
 def plain_run(*deltas: Any, text: str):
+    attempt = deltas[-1].delta.attempt if deltas else 1
     return [
-        fact(1, "RUN_STARTED", kind="agent", name="a", input="hi"),
-        fact(2, "MODEL_REQUESTED", 1, 1),
+        started(1),
+        requested(2, 1, 1),
         *deltas,
-        fact(3, "MODEL_REPLIED", 1, deltas[-1].delta.attempt if deltas else 1,
-             reply={"text": text}, usage={"input_tokens": 10, "output_tokens": 5}),
-        fact(4, "RUN_COMPLETED", stop_reason="end"),
+        replied(3, 1, attempt, text, usage=(10, 5)),
+        completed(4),
         ended(text),
     ]
 
@@ -184,27 +208,23 @@ async def test_late_deltas_of_an_older_attempt_are_void(fake, fake_client):
 
 
 async def test_events_tell_the_whole_story(fake, fake_client):
+    call = common_pb2.ToolCall(call_id="c", name="t", arguments_json='{"x":1}')
     fake.watch_script = [
-        fact(1, "RUN_STARTED", kind="agent", name="a", input="hi"),
-        fact(2, "MODEL_REQUESTED", 1, 1),
+        started(1),
+        requested(2, 1, 1),
         delta("I'll look"),
-        fact(3, "MODEL_REQUESTED", 1, 2),
+        requested(3, 1, 2),
         delta("I'll look", 2),
-        fact(
-            4, "MODEL_REPLIED", 1, 2,
-            reply={
-                "text": "I'll look",
-                "tool_calls": [{"call_id": "c", "name": "t", "arguments": {"x": 1}}],
-            },
-            usage={"input_tokens": 3, "output_tokens": 4},
-        ),
-        fact(5, "TASK_REQUESTED", 2, kind="tool", name="t", call_id="c", input={"x": 1}),
-        fact(6, "LEASE_GRANTED", 2, 1, host_id="h"),
-        fact(7, "TASK_SETTLED", 2, 1, value={"y": 2}),
-        fact(8, "MODEL_REQUESTED", 3, 1),
+        replied(4, 1, 2, "I'll look", call, usage=(3, 4)),
+        fact(5, 2, task_requested=history_pb2.TaskRequested(
+            kind=history_pb2.TASK_KIND_TOOL, name="t", call_id="c", input_json='{"x":1}'
+        )),
+        fact(6, 2, 1, lease_granted=history_pb2.LeaseGranted(host_id="h")),
+        fact(7, 2, 1, task_settled=history_pb2.TaskSettled(value_json='{"y":2}')),
+        requested(8, 3, 1),
         delta("done", effect=3, step=2),
-        fact(9, "MODEL_REPLIED", 3, 1, reply={"text": "done"}, usage=None),
-        fact(10, "RUN_COMPLETED", stop_reason="end"),
+        replied(9, 3, 1, "done"),
+        completed(10),
         ended("done", turn_count=2),
     ]
     events = await events_of(fake_client)

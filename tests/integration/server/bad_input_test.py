@@ -87,6 +87,10 @@ class BadInput(unittest.TestCase):
         media = messages_pb2.Media
         assistant = messages_pb2.Message.ROLE_ASSISTANT
         for message, field in [
+            (request(agent_id="ok", messages=[said(origin="p/m", parts=[part(text="x")])]),
+             "messages[0].origin"),
+            (request(agent_id="ok", messages=[said(parts=[part(refusal="no")])]),
+             "messages[0].parts[0].text"),
             (request(agent_id="ok", messages=[said(parts=[part(media=media())])]),
              "messages[0].parts[0].media.data"),
             (request(agent_id="ok", messages=[said(parts=[part(media=media(data=b"x"))])]),
@@ -236,7 +240,7 @@ class BadInput(unittest.TestCase):
         ], tools=[TOOL])
         run_id = self.server.start_agent("lonely", timeout_ms=700)
         for answer in self.server.watch(run_id):
-            if answer.fact.type == "TASK_REQUESTED":
+            if answer.fact.HasField("task_requested"):
                 run = self.server.get(run_id)
                 self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
                 self.assertEqual(run.waiting[0].name, "add")

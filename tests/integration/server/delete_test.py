@@ -144,11 +144,11 @@ class Deletions(polosd.Hosted):
         host.done(task, 1)
         self.server.wait_ended(run_id, timeout=60)
         watch = self.server.watch(run_id)
-        self.assertEqual(next(watch).fact.type, "RUN_STARTED")  # And then it is slow.
+        self.assertEqual(polosd.kind_of(next(watch).fact), "RUN_STARTED")  # And then it is slow.
         self.delete(run_id)
         self.gone(run_id)
         try:
-            types = [answer.fact.type for answer in watch]
+            types = [polosd.kind_of(answer.fact) for answer in watch]
             self.fail(f"it was shown to its end: {types}")
         except grpc.RpcError as error:
             self.assertEqual(polosd.details_of(error)[0], "RUN_NOT_FOUND")

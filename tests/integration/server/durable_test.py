@@ -21,7 +21,7 @@ CALL = [{"tool_calls": [{"name": "add", "arguments": {"a": 1}}]}, {"text": "got 
 
 
 def types(events):
-    return [event.type for event in events]
+    return [polosd.kind_of(event) for event in events]
 
 
 class Hosted(polosd.Hosted):
@@ -67,9 +67,9 @@ class Durable(Hosted):
         self.assertEqual(shown, "word " * 50)
         events = self.server.history(run_id)
         self.assertEqual(
-            [(e.effect_id, e.attempt) for e in events if e.type == "MODEL_REQUESTED"],
+            [(e.effect_id, e.attempt) for e in events if e.HasField("model_requested")],
             [(1, 1), (3, 1), (3, 2)])
-        self.assertEqual([e.effect_id for e in events if e.type == "MODEL_REPLIED"], [1, 3])
+        self.assertEqual([e.effect_id for e in events if e.HasField("model_replied")], [1, 3])
 
     def test_a_host_at_work_through_a_restart_keeps_its_task(self):
         at_work, go_on = threading.Event(), threading.Event()
@@ -185,7 +185,7 @@ class Durable(Hosted):
         self.server.start()
         self.assertEqual(self.server.wait_ended(run_id).result_json, '"done"')
         asked = [(event.seq, event.attempt) for event in self.server.history(run_id)
-                 if event.type == "MODEL_REQUESTED"]
+                 if event.HasField("model_requested")]
         self.assertEqual([attempt for _, attempt in asked], [1, 1, 2])  # The second was not begun.
 
     def test_a_drained_server_waits_for_a_silent_model_only_so_long(self):
@@ -262,8 +262,8 @@ class Durable(Hosted):
         host = self.host(workflows=["w"], work=work)
         run_id = self.server.start_workflow("w")
         self.server.wait_ended(run_id)
-        events = [e for e in self.server.history(run_id) if e.type == "STEP_SETTLED"]
-        self.assertEqual([json.loads(e.data_json)["value"] for e in events], [1])
+        events = [e for e in self.server.history(run_id) if e.HasField("step_settled")]
+        self.assertEqual([json.loads(e.step_settled.step.outcome.value_json) for e in events], [1])
         self.assertEqual([r.reason for r in host.refused], ["STEP_GAP"])
 
     def test_slots_are_never_overbooked_and_the_line_is_served_in_order(self):
@@ -369,7 +369,7 @@ class Durable(Hosted):
         self.host(workflows=["later"], work=work)
         run_id = self.server.start_workflow("later")
         self.server.wait_ended(run_id)
-        settled = [e.seq for e in self.server.history(run_id) if e.type == "STEP_SETTLED"][0]
+        settled = [e.seq for e in self.server.history(run_id) if e.HasField("step_settled")][0]
         fork = polosd.runs_pb2.RunServiceForkRequest(
             run_id=run_id, after_seq=settled, idempotency_key="fork")
         retry = polosd.runs_pb2.RunServiceRetryRequest(run_id=run_id, idempotency_key="retry")
@@ -467,8 +467,9 @@ class Leaving(Hosted):
         self.assertEqual(host.outcomes.get(timeout=20).key, "nap")
         host.done(task, 1)
         self.server.wait_ended(run_id)
-        events = {event.type: event for event in self.server.history(run_id)}
-        slept_ms = events["WAIT_SETTLED"].time_ms - events["WAIT_SET"].time_ms
+        events = {polosd.kind_of(event): event for event in self.server.history(run_id)}
+        slept_ms = (events["WAIT_SETTLED"].time.ToMilliseconds() -
+                    events["WAIT_SET"].time.ToMilliseconds())
         self.assertGreaterEqual(slept_ms, 1500)
 
 
@@ -499,8 +500,8 @@ class Streams(Hosted):
         raise AssertionError("the stream ended before there was a task")
 
     def values(self, run_id):
-        return [json.loads(e.data_json)["value"] for e in self.server.history(run_id)
-                if e.type == "STEP_SETTLED"]
+        return [json.loads(e.step_settled.step.outcome.value_json)
+                for e in self.server.history(run_id) if e.HasField("step_settled")]
 
     def test_a_message_that_comes_again_under_its_number_is_passed_over(self):
         messages = queue.Queue()

@@ -10,8 +10,8 @@ import unittest
 import grpc
 
 from tests.lib import polosd
-from tests.lib.polosd import (agents_pb2, child, common_pb2, host_pb2, options_of, queues_pb2,
-                              steps_pb2, workflows_pb2)
+from tests.lib.polosd import (agents_pb2, child, common_pb2, history_pb2, host_pb2, options_of,
+                              queues_pb2, steps_pb2, workflows_pb2)
 
 QUEUED = common_pb2.Waiting.KIND_QUEUE
 
@@ -49,7 +49,7 @@ class Queues(polosd.Hosted):
                 queue=name, concurrency_key=key, priority=priority, **options))).run_id
 
     def types(self, run_id):
-        return [e.type for e in self.server.history(run_id)]
+        return [polosd.kind_of(e) for e in self.server.history(run_id)]
 
     def count(self, name):
         """(running, waiting) of one queue."""
@@ -62,7 +62,8 @@ class Queues(polosd.Hosted):
         self.assertTrue(self.tasks.empty())
 
     def granted_ms(self, run_id):
-        return [e.time_ms for e in self.server.history(run_id) if e.type == "LEASE_GRANTED"]
+        return [e.time.ToMilliseconds() for e in self.server.history(run_id)
+                if e.HasField("lease_granted")]
 
     def test_a_parent_is_asked_for_the_place_its_child_needs(self):
         host = self.host("w", queues=[definition("one", limit=1), definition("other")])
@@ -380,7 +381,8 @@ class Queues(polosd.Hosted):
         times = []
         for run_id in runs:
             self.server.wait_ended(run_id)
-            times += [e.time_ms for e in self.server.history(run_id) if e.type == "ADMISSION_GIVEN"]
+            times += [e.time.ToMilliseconds() for e in self.server.history(run_id)
+                      if e.HasField("admission_given")]
         times.sort()
         for earlier, later in zip(times, times[1:]):
             self.assertGreaterEqual(later - earlier, 500)
@@ -398,7 +400,7 @@ class Queues(polosd.Hosted):
         self.hosts[1].park(parent, 0)
         for _ in children:
             task = self.task()
-            self.assertEqual((task.kind, task.name), (host_pb2.TASK_KIND_TOOL, "look"))
+            self.assertEqual((task.kind, task.name), (history_pb2.TASK_KIND_TOOL, "look"))
             self.assertEqual(self.count("mail")[0], 1)
             host.done(task, "x")
         again = self.task()

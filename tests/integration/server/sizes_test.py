@@ -25,9 +25,10 @@ class Sizes(polosd.Hosted):
         """All of it, each answer of a size that was taken."""
         events = self.server.history(run_id)
         self.assertEqual([event.seq for event in events], list(range(1, len(events) + 1)))
-        steps = [json.loads(event.data_json) for event in events if event.type == "STEP_SETTLED"]
-        self.assertEqual([step["number"] for step in steps], list(range(1, STEPS + 1)))
-        self.assertTrue(all(len(step["value"]) == 1000000 for step in steps))
+        steps = [event.step_settled for event in events if event.HasField("step_settled")]
+        self.assertEqual([step.number for step in steps], list(range(1, STEPS + 1)))
+        self.assertTrue(all(len(json.loads(step.step.outcome.value_json)) == 1000000
+                            for step in steps))
 
     def test_many_large_steps(self):
         def work(host, task):
@@ -55,7 +56,7 @@ class Sizes(polosd.Hosted):
             self.assertEqual((seen.input_json, list(seen.omitted_fields)), ("", ["input_json"]))
             self.assertLess(seen.ByteSize(), 4 * MIB)
         page = self.server.runs.History(runs_pb2.RunServiceHistoryRequest(run_id=run.id))
-        self.assertEqual(json.loads(page.events[0].data_json)["input"], text)
+        self.assertEqual(json.loads(page.events[0].run_started.input_json), text)
         self.assertEqual(len(self.server.history(run.id)), page.events[0].seq + 4)
 
     def test_a_large_history_is_given_to_another_host(self):

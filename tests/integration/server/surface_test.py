@@ -75,8 +75,10 @@ class Surface(unittest.TestCase):
         self.assertEqual(got["run"]["status"], "RUN_STATUS_COMPLETED")
         history = json.loads(self.grpcurl("polos.v1.RunService/History",
                                           data={"run_id": run["id"]}))
-        self.assertEqual([e["type"] for e in history["events"]],
-                         ["RUN_STARTED", "MODEL_REQUESTED", "MODEL_REPLIED", "RUN_COMPLETED"])
+        kinds = ["runStarted", "modelRequested", "modelReplied", "runCompleted"]
+        for event, kind in zip(history["events"], kinds, strict=True):
+            self.assertIn(kind, event)
+        self.assertEqual(history["events"][0]["runStarted"]["inputJson"], '"hi"')
         watched = self.grpcurl("polos.v1.RunService/Watch", data={"run_id": run["id"]})
         self.assertIn('"ended"', watched)
         self.assertIn("SERVING", self.grpcurl("grpc.health.v1.Health/Check"))

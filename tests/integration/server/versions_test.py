@@ -36,8 +36,8 @@ class Versions(polosd.Hosted):
             run_id=run_id, step_key=key, data_json="1"))
 
     def leases(self, run_id):
-        return [json.loads(event.data_json)["deployment"]
-                for event in self.server.history(run_id) if event.type == "LEASE_GRANTED"]
+        return [event.lease_granted.deployment
+                for event in self.server.history(run_id) if event.HasField("lease_granted")]
 
     def ends(self, run_id, value):
         run = self.server.wait_ended(run_id)
@@ -221,13 +221,13 @@ class Versions(polosd.Hosted):
         for count in range(1, 5):
             bad.failed(self.task_of(bad), "NON_DETERMINISM", MISFIT)
             failed = self.until(run_id, "TASK_FAILED", count)
-        retry_at_ms = json.loads(failed.data_json)["retry_at_ms"]
-        self.assertEqual(retry_at_ms - failed.time_ms, 8000)
+        retry_at_ms = failed.task_failed.retry_at.ToMilliseconds()
+        self.assertEqual(retry_at_ms - failed.time.ToMilliseconds(), 8000)
         good = self.host("v2")  # Its own code does not fit: the newest is tried.
         good.done(self.task_of(good), "good")
         self.ends(run_id, "good")
-        requeued = [e for e in self.server.history(run_id) if e.type == "TASK_REQUEUED"]
-        self.assertLess(requeued[-1].time_ms, retry_at_ms)
+        requeued = [e for e in self.server.history(run_id) if e.HasField("task_requeued")]
+        self.assertLess(requeued[-1].time.ToMilliseconds(), retry_at_ms)
         self.assertEqual(self.leases(run_id), ["v1"] * 5 + ["v2"])
 
     def test_what_it_waits_for_is_kept_while_it_is_stopped(self):

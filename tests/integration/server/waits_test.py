@@ -177,7 +177,7 @@ class Waits(polosd.Hosted):
             self.assertEqual(run.status, common_pb2.RUN_STATUS_CANCELLED)
         self.assertIn("enough", self.server.get(run_id).error.message)
         self.assertEqual(list(self.suspended()), [])
-        self.assertIn("CANCEL_REQUESTED", [e.type for e in self.server.history(run_id)])
+        self.assertIn("CANCEL_REQUESTED", [polosd.kind_of(e) for e in self.server.history(run_id)])
 
     def test_a_cancelled_child_is_told_to_its_parent(self):
         host = self.host("parent", "kid")
@@ -203,7 +203,7 @@ class Waits(polosd.Hosted):
         host.step(again, 1, "cleanup", "done")
         host.cancelled(host_pb2.CancelTask(task_id=again.task_id, epoch=again.epoch))
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_CANCELLED)
-        self.assertIn("STEP_SETTLED", [e.type for e in self.server.history(run_id)])
+        self.assertIn("STEP_SETTLED", [polosd.kind_of(e) for e in self.server.history(run_id)])
 
     def test_an_awaited_event_wakes_those_who_wait_and_only_for_what_comes(self):
         host = self.host("w")
@@ -401,8 +401,9 @@ class Waits(polosd.Hosted):
         self.server.wait_ended(run_id)
         ended = self.server.wait_ended(found["a"].run_id)
         self.assertEqual(ended.status, common_pb2.RUN_STATUS_CANCELLED)
-        asked = [e for e in self.server.history(found["a"].run_id) if e.type == "CANCEL_REQUESTED"]
-        self.assertEqual(json.loads(asked[0].data_json)["cause"],
+        asked = [e for e in self.server.history(found["a"].run_id)
+                 if e.HasField("cancel_requested")]
+        self.assertEqual(asked[0].cancel_requested.cause,
                          "the run that waited for it failed")
         host.done(other, 1)
         self.assertEqual(self.server.wait_ended(other.run_id).status,
@@ -503,7 +504,7 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.children_of(new_id),
                          sorted(again[name].run_id for name in "bc"))
         self.assertTrue(self.tasks.empty())
-        settled = [e for e in self.server.history(new_id) if e.type == "CHILD_SETTLED"]
+        settled = [e for e in self.server.history(new_id) if e.HasField("child_settled")]
         self.assertEqual(len(settled), 3)
 
     def test_a_child_that_still_cleans_up_begins_anew_when_it_has(self):
@@ -640,7 +641,7 @@ class Waits(polosd.Hosted):
         host.step(task, 2, "b", 2)
         host.failed(task, "ValueError", "broken")
         self.assertEqual(self.server.wait_ended(run_id).status, common_pb2.RUN_STATUS_FAILED)
-        settled = [e.seq for e in self.server.history(run_id) if e.type == "STEP_SETTLED"]
+        settled = [e.seq for e in self.server.history(run_id) if e.HasField("step_settled")]
         fork_id = self.server.runs.Fork(
             runs_pb2.RunServiceForkRequest(run_id=run_id, after_seq=settled[0])).run.id
         forked = self.task()

@@ -133,11 +133,11 @@ class Fill:
 
     def until(self, label, event_type, count=1):
         for answer in self.server.watch(self.runs[label], deltas=False):
-            count -= answer.fact.type == event_type
+            count -= polosd.kind_of(answer.fact) == event_type
             if count == 0:
                 return
         raise AssertionError("%s ended before %s: %s" % (
-            label, event_type, [e.type for e in self.server.history(self.runs[label])]))
+            label, event_type, [polosd.kind_of(e) for e in self.server.history(self.runs[label])]))
 
     def ended(self, label, status="COMPLETED"):
         run = self.server.wait_ended(self.runs[label])
@@ -318,7 +318,7 @@ class Fill:
 
     def forks(self):
         settled = [e.seq for e in self.server.history(self.runs["steps"])
-                   if e.type == "STEP_SETTLED"]
+                   if e.HasField("step_settled")]
         self.fork("fork", "steps", settled[1])
         self.ended("fork")
         self.retry("retried", "fails")

@@ -359,14 +359,18 @@ static void history_comes_in_pages(void **state)
     Polos__V1__RunServiceHistoryRequest request = POLOS__V1__RUN_SERVICE_HISTORY_REQUEST__INIT;
     request.run_id = run_id;
     request.page_size = 1;
-    static const char *const types[] = {"RUN_STARTED", "TASK_REQUESTED", "RUN_CANCELLED"};
+    static const Polos__V1__HistoryEvent__EventCase cases[] = {
+        POLOS__V1__HISTORY_EVENT__EVENT_RUN_STARTED,
+        POLOS__V1__HISTORY_EVENT__EVENT_TASK_REQUESTED,
+        POLOS__V1__HISTORY_EVENT__EVENT_RUN_CANCELLED,
+    };
     char token[16] = "";
     for (int64_t seq = 1; seq <= 3; seq++) {
         Polos__V1__RunServiceHistoryResponse *page =
             world_ask(&world, "/polos.v1.RunService/History", &request.base, CODE_OK);
         assert_int_equal(page->n_events, 1);
         assert_int_equal(page->events[0]->seq, seq);
-        assert_string_equal(page->events[0]->type, types[seq - 1]);
+        assert_int_equal(page->events[0]->event_case, cases[seq - 1]);
         assert_string_equal(page->next_page_token, seq == 1 ? "2" : seq == 2 ? "3" : "");
         snprintf(token, sizeof(token), "%s", page->next_page_token);
         request.page_token = token;

@@ -11,6 +11,7 @@
 
 #include "service/agents/transcript.h"
 #include "service/api/run_view.h"
+#include "service/api/shown.h"
 #include "service/features/reports/reports.h"
 
 /* A run being written down. */
@@ -313,7 +314,7 @@ static void long_texts_are_cut(void **state)
         .run_failed = {.reason = str_make(text, LARGE), .message = str_make(text, LARGE)},
     };
     tell(&story, &failed, 1);
-    assert_true(polos__v1__run__get_packed_size(view(&story)) < 2 * RUN_VIEW_TEXT_BYTES_MAX);
+    assert_true(polos__v1__run__get_packed_size(view(&story)) < 2 * SHOWN_SENTENCE_BYTES_MAX);
     story_fini(&story);
 }
 

@@ -83,8 +83,8 @@ static void test_symbols_lead_to_their_file(void **state)
     static const char *const symbols[] = {
         "polos.v1.RunService",
         "polos.v1.RunService.Get",
-        "polos.v1.HistoryEvent",
-        "polos.v1.HistoryEvent.seq",
+        "polos.v1.Delta",
+        "polos.v1.Delta.turn",
         "polos.v1.DeltaKind",
         "polos.v1.DELTA_KIND_TEXT",
         "polos.v1.RunServiceWatchResponse.position",

@@ -186,7 +186,7 @@ class HistoryEvent(BaseModel):
         type: "RUN_STARTED", "MODEL_REQUESTED", ...
         effect_id: the effect (model call, task) it is about; 0: none.
         attempt: which attempt of it, from 1; 0: none.
-        data: the rest.
+        data: the rest, under the names that the API gives it.
     """
 
     seq: int
