@@ -684,6 +684,7 @@ static void much_is_looked_at_over_rounds(void **state)
     lone_stop(&bed->lone);
     drop_note();
     lone_begin(&bed->lone);
+    look_once(); /* Sees that there is much. */
     look_once();
     post_event(STR("bad"));
     look_once();
