@@ -2,7 +2,7 @@
  * definition: an agent as registered: a model, a prompt, tools.
  *
  * A run is pinned to the hash of the definition it began with; definitions are kept under their
- * hash for ever and under their id as "the newest".
+ * hash, until they are deleted, and under their id as "the newest".
  */
 #ifndef SERVICE_AGENTS_DEFINITION_H
 #define SERVICE_AGENTS_DEFINITION_H

@@ -4,28 +4,17 @@
 #include "service/agents/definition.h"
 #include "service/api/check.h"
 #include "service/api/methods.h"
+#include "service/api/offer_calls.h"
 #include "service/api/reading.h"
 #include "service/api/text.h"
 #include "service/api/times.h"
+#include "service/features/definitions/definitions.h"
 #include "service/reads/agents.h"
 
 enum {
     AGENTS_PAGE = 100,
     AGENTS_PAGE_MAX = 1000,
-    HASH_TEXT_LEN = 2 * KEY_HASH_BYTES,
 };
-
-static Polos__V1__ToolDefinition *view_tool(const struct tool_definition *tool, struct arena *arena)
-{
-    Polos__V1__ToolDefinition *ret = arena_alloc(arena, sizeof(*ret));
-    polos__v1__tool_definition__init(ret);
-    ret->name = text_of(arena, tool->name);
-    ret->description = text_of(arena, tool->description);
-    ret->parameters_json = text_of(arena, tool->parameters_json);
-    ret->timeout_ms = (int64_t)tool->timeout_ms;
-    ret->at_most_once = tool->at_most_once;
-    return ret;
-}
 
 static Polos__V1__AgentDefinition *view_definition(const struct agent_definition *agent,
                                                    struct arena *arena)
@@ -50,19 +39,34 @@ static Polos__V1__AgentDefinition *view_definition(const struct agent_definition
     }
     ret->tools = arena_alloc(arena, agent->tool_count * sizeof(ret->tools[0]));
     for (size_t i = 0; i < agent->tool_count; i++) {
-        ret->tools[ret->n_tools++] = view_tool(&agent->tools[i], arena);
+        ret->tools[ret->n_tools++] = offer_view_tool(&agent->tools[i], arena);
     }
     return ret;
 }
 
-static status view_line(const struct agent_line *line, struct arena *arena, Polos__V1__Agent **ret)
+static str hash_of(const struct agent_line *line)
+{
+    return str_make(line->hash, KEY_HASH_BYTES);
+}
+
+static struct offered_name name_of(const struct agent_line *line)
+{
+    return (struct offered_name){.kind = OFFERED_AGENT_VERSION, .name = hash_of(line)};
+}
+
+static status view_line(const struct agent_line *line, uint32_t hosts, struct arena *arena,
+                        Polos__V1__Agent **ret)
 {
     struct agent_definition agent;
     TRY(agent_definition_decode(line->encoded, arena, &agent));
     *ret = arena_alloc(arena, sizeof(**ret));
     polos__v1__agent__init(*ret);
     (*ret)->definition = view_definition(&agent, arena);
-    (*ret)->definition_hash = text_of_hash(arena, str_make(line->hash, KEY_HASH_BYTES));
+    (*ret)->definition_hash = text_of_hash(arena, hash_of(line));
+    (*ret)->registered_at = times_instant(arena, line->registered_ms);
+    (*ret)->newest = line->is_newest;
+    (*ret)->hosts = hosts;
+    (*ret)->runs = (int64_t)line->runs;
     return STATUS_OK;
 }
 
@@ -86,43 +90,84 @@ static void fail_missing(struct read *read)
 
 /* ---- Get. ---- */
 
+/* The names: the version's, and those of its tools. */
+static void view_missing(const struct offered_name *names, Polos__V1__Agent *agent,
+                         struct arena *arena)
+{
+    size_t count = agent->definition->n_tools;
+    agent->missing_offers = arena_alloc(arena, (count + 1) * sizeof(agent->missing_offers[0]));
+    for (size_t i = 1; i <= count; i++) {
+        if (names[i].ret_hosts == 0) {
+            agent->missing_offers[agent->n_missing_offers++] = text_of(arena, names[i].name);
+        }
+    }
+}
+
+static void answer_got(struct read *read, const struct offered_name *names)
+{
+    const struct agent_line *line = &agents_read(read)->ret_lines[0];
+    Polos__V1__AgentServiceGetResponse response = POLOS__V1__AGENT_SERVICE_GET_RESPONSE__INIT;
+    assert(names[0].kind == OFFERED_AGENT_VERSION);
+    status viewed = view_line(line, names[0].ret_hosts, &read->arena, &response.agent);
+    if (!status_is_ok(viewed)) {
+        fail_damaged(read, viewed);
+        return;
+    }
+    if (line->is_newest) {
+        view_missing(names, response.agent, &read->arena);
+    }
+    api_call_reply(reading_call(read), &response.base);
+    reading_end(read);
+}
+
 static void was_got(struct read *read, const struct failure *failure)
 {
     if (reading_failed(read, failure)) {
         return;
     }
     const struct agents_read *agents = agents_read(read);
-    Polos__V1__AgentServiceGetResponse response = POLOS__V1__AGENT_SERVICE_GET_RESPONSE__INIT;
+    struct agent_definition agent;
     if (agents->ret_count == 0) {
         fail_missing(read);
         return;
     }
-    status viewed = view_line(&agents->ret_lines[0], &read->arena, &response.agent);
-    if (!status_is_ok(viewed)) {
-        fail_damaged(read, viewed);
-    } else if (!str_is(agents->id, response.agent->definition->id)) {
-        fail_missing(read); /* The version is another agent's. */
-    } else {
-        api_call_reply(reading_call(read), &response.base);
-        reading_end(read);
+    status read_back = agent_definition_decode(agents->ret_lines[0].encoded, &read->arena, &agent);
+    if (!status_is_ok(read_back)) {
+        fail_damaged(read, read_back);
+        return;
     }
+    if (!str_equal(agents->id, agent.id)) {
+        fail_missing(read); /* The version is another agent's. */
+        return;
+    }
+    struct offered_name *names =
+        arena_zalloc(&read->arena, (1 + agent.tool_count) * sizeof(names[0]));
+    names[0] = name_of(&agents->ret_lines[0]);
+    for (size_t i = 0; i < agent.tool_count; i++) {
+        names[1 + i] = (struct offered_name){.kind = OFFERED_TOOL, .name = agent.tools[i].name};
+    }
+    offered_ask(read, names, 1 + agent.tool_count, answer_got);
 }
 
-static bool take_hash(struct check *check, str text, str *ret)
+/* False: it is not so many bytes in hex. */
+static bool take_hex(struct check *check, str text, size_t len, str *ret)
 {
     static const char digits[] = "0123456789abcdef";
-    char *bytes = arena_zalloc(check->arena, KEY_HASH_BYTES);
-    if (text.len == 0) {
-        return true;
-    }
-    bool is_fine = text.len == HASH_TEXT_LEN;
+    char *bytes = arena_zalloc(check->arena, len);
+    bool is_fine = text.len == 2 * len;
     for (size_t i = 0; is_fine && i < text.len; i++) {
         const char *digit = memchr(digits, text.ptr[i], sizeof(digits) - 1);
         is_fine = digit != NULL;
         bytes[i / 2] = (char)(bytes[i / 2] << 4 | (is_fine ? (int)(digit - digits) : 0));
     }
-    *ret = str_make(bytes, KEY_HASH_BYTES);
-    return is_fine ||
+    *ret = str_make(bytes, len);
+    return is_fine;
+}
+
+static bool take_hash(struct check *check, const char *text, str *ret)
+{
+    str hash = str_of(text);
+    return hash.len == 0 || take_hex(check, hash, KEY_HASH_BYTES, ret) ||
            check_fault(check, "definition_hash", "pass it as AgentService.Register answered it");
 }
 
@@ -134,11 +179,35 @@ static void get_agent(struct api_call *call, const ProtobufCMessage *message)
     agents_read(read)->limit = 1;
     agents_read(read)->id = check_copy(&check, proto->agent_id);
     bool is_fine = check_name(&check, "agent_id", agents_read(read)->id) &&
-                   take_hash(&check, str_of(proto->definition_hash), &agents_read(read)->hash);
+                   take_hash(&check, proto->definition_hash, &agents_read(read)->hash);
     reading_post_checked(read, is_fine, &check);
 }
 
 /* ---- List. ---- */
+
+static char *next_page(const struct agents_read *agents, struct arena *arena)
+{
+    return agents->wants_versions ? text_of_hash(arena, agents->ret_last)
+                                  : text_of(arena, agents->ret_last);
+}
+
+static void answer_listed(struct read *read, const struct offered_name *names)
+{
+    const struct agents_read *agents = agents_read(read);
+    Polos__V1__AgentServiceListResponse response = POLOS__V1__AGENT_SERVICE_LIST_RESPONSE__INIT;
+    response.agents = arena_alloc(&read->arena, agents->limit * sizeof(response.agents[0]));
+    for (size_t i = 0; i < agents->ret_count; i++) {
+        status viewed = view_line(&agents->ret_lines[i], names[i].ret_hosts, &read->arena,
+                                  &response.agents[response.n_agents++]);
+        if (!status_is_ok(viewed)) {
+            fail_damaged(read, viewed);
+            return;
+        }
+    }
+    response.next_page_token = next_page(agents, &read->arena);
+    api_call_reply(reading_call(read), &response.base);
+    reading_end(read);
+}
 
 static void was_listed(struct read *read, const struct failure *failure)
 {
@@ -146,19 +215,26 @@ static void was_listed(struct read *read, const struct failure *failure)
         return;
     }
     const struct agents_read *agents = agents_read(read);
-    Polos__V1__AgentServiceListResponse response = POLOS__V1__AGENT_SERVICE_LIST_RESPONSE__INIT;
-    response.agents = arena_alloc(&read->arena, agents->limit * sizeof(response.agents[0]));
+    struct offered_name *names = arena_zalloc(&read->arena, agents->limit * sizeof(names[0]));
+    assert(agents->ret_count <= agents->limit);
     for (size_t i = 0; i < agents->ret_count; i++) {
-        status viewed =
-            view_line(&agents->ret_lines[i], &read->arena, &response.agents[response.n_agents++]);
-        if (!status_is_ok(viewed)) {
-            fail_damaged(read, viewed);
-            return;
-        }
+        names[i] = name_of(&agents->ret_lines[i]);
     }
-    response.next_page_token = text_of(&read->arena, agents->ret_last);
-    api_call_reply(reading_call(read), &response.base);
-    reading_end(read);
+    offered_ask(read, names, agents->ret_count, answer_listed);
+}
+
+static bool take_place(struct check *check, const char *text, bool is_version, str *ret)
+{
+    str token = str_of(text);
+    if (token.len == 0) {
+        return true;
+    }
+    if (!is_version) {
+        *ret = arena_copy(check->arena, token);
+        return check_name(check, "page_token", *ret);
+    }
+    return take_hex(check, token, AGENTS_PLACE_BYTES, ret) ||
+           check_fault(check, "page_token", "pass next_page_token of the page before");
 }
 
 static void list_agents(struct api_call *call, const ProtobufCMessage *message)
@@ -167,11 +243,37 @@ static void list_agents(struct api_call *call, const ProtobufCMessage *message)
     struct read *read = reading_new(call, &agents_kind, was_listed);
     struct agents_read *agents = agents_read(read);
     struct check check = {.arena = &read->arena};
-    agents->after = check_copy(&check, proto->page_token);
+    agents->id = check_copy(&check, proto->versions_of);
+    agents->wants_versions = agents->id.len > 0;
     bool is_fine =
         check_page_size(&check, proto->page_size, AGENTS_PAGE, AGENTS_PAGE_MAX, &agents->limit) &&
-        (agents->after.len == 0 || check_name(&check, "page_token", agents->after));
+        (!agents->wants_versions || check_name(&check, "versions_of", agents->id)) &&
+        take_place(&check, proto->page_token, agents->wants_versions, &agents->after);
     reading_post_checked(read, is_fine, &check);
+}
+
+/* ---- Delete. ---- */
+
+static void was_deleted(struct request *request, const struct failure *failure)
+{
+    if (exchange_failed(request, failure)) {
+        return;
+    }
+    Polos__V1__AgentServiceDeleteResponse response = POLOS__V1__AGENT_SERVICE_DELETE_RESPONSE__INIT;
+    api_call_reply(exchange_call(request), &response.base);
+    exchange_end(request);
+}
+
+static void delete_agent(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__AgentServiceDeleteRequest *proto = (const void *)message;
+    struct request *request = exchange_new(call, &delete_definition_operation, was_deleted);
+    struct delete_definition_request *asked = delete_definition_request(request);
+    struct check check = {.arena = &request->arena};
+    asked->id = check_copy(&check, proto->agent_id);
+    bool is_fine = check_name(&check, "agent_id", asked->id) &&
+                   take_hash(&check, proto->definition_hash, &asked->hash);
+    exchange_post_checked(request, is_fine, &check);
 }
 
 const struct api_method agent_list_methods[] = {
@@ -189,6 +291,13 @@ const struct api_method agent_list_methods[] = {
         .request = &polos__v1__agent_service_list_request__descriptor,
         .response = &polos__v1__agent_service_list_response__descriptor,
         .start = list_agents,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.AgentService/Delete",
+        .request = &polos__v1__agent_service_delete_request__descriptor,
+        .response = &polos__v1__agent_service_delete_response__descriptor,
+        .start = delete_agent,
         .closed = exchange_closed,
     },
     {.path = NULL},

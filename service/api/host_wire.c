@@ -45,6 +45,66 @@ static bool take_offers(struct check *check, const Polos__V1__Offers *proto, str
     return true;
 }
 
+static struct offer_record tool_record(struct check *check, const Polos__V1__ToolDefinition *tool,
+                                       str deployment)
+{
+    return (struct offer_record){
+        .deployment = deployment,
+        .tool =
+            {
+                .name = check_copy(check, tool->name),
+                .description = check_copy(check, tool->description),
+                .parameters_json = check_copy(check, tool->parameters_json),
+                .timeout_ms = (uint64_t)tool->timeout_ms,
+                .at_most_once = tool->at_most_once,
+            },
+    };
+}
+
+static struct offer_record
+workflow_record(struct check *check, const Polos__V1__WorkflowDefinition *workflow, str deployment)
+{
+    struct offer_record record = {
+        .deployment = deployment,
+        .tool.name = check_copy(check, workflow->id),
+        .tool.description = check_copy(check, workflow->description),
+        .queue = check_copy(check, workflow->queue),
+    };
+    if (workflow->trigger != NULL) {
+        record.topic = check_copy(check, workflow->trigger->topic);
+        record.batch_size = workflow->trigger->batch_size;
+        record.batch_timeout_ms = (uint64_t)workflow->trigger->batch_timeout_ms;
+    }
+    if (workflow->schedule != NULL) {
+        record.cron = check_copy(check, workflow->schedule->cron);
+        record.zone = check_copy(check, workflow->schedule->timezone);
+        record.schedule_key = check_copy(check, workflow->schedule->key);
+    }
+    return record;
+}
+
+/* What is kept of them; in the order of the offers. */
+static bool take_records(struct check *check, const Polos__V1__Offers *proto,
+                         struct request *request)
+{
+    str deployment = hello_request(request)->hello.deployment;
+    size_t count = proto->n_tools + proto->n_workflows;
+    struct offer_record *records = arena_zalloc(check->arena, count * sizeof(*records));
+    assert(count == hello_request(request)->hello.offer_count);
+    for (size_t i = 0; i < proto->n_tools; i++) {
+        const char *field = check_path(check, "hello.offers.tools[%zu].timeout_ms", i);
+        if (!check_range(check, field, proto->tools[i]->timeout_ms, 0, INT64_MAX)) {
+            return false;
+        }
+        records[i] = tool_record(check, proto->tools[i], deployment);
+    }
+    for (size_t i = 0; i < proto->n_workflows; i++) {
+        records[proto->n_tools + i] = workflow_record(check, proto->workflows[i], deployment);
+    }
+    hello_request(request)->records = records;
+    return true;
+}
+
 static bool take_held(struct check *check, const Polos__V1__Hello *hello, struct host_hello *ret)
 {
     struct held_task *held = arena_zalloc(check->arena, hello->n_held * sizeof(*held));
@@ -175,7 +235,8 @@ bool host_wire_hello(struct check *check, const Polos__V1__Hello *hello, struct 
            check_bytes(check, "hello.user_agent", ret->user_agent, CHECK_CAUSE_BYTES_MAX) &&
            take_offers(check, offers, ret) && take_held(check, hello, ret) &&
            take_triggers(check, offers, request) && take_schedules(check, offers, request) &&
-           queue_offers_take(check, offers, request) && take_agents(check, offers, request);
+           queue_offers_take(check, offers, request) && take_records(check, offers, request) &&
+           take_agents(check, offers, request);
 }
 
 /* At most bytes_max, without cutting a character. */

@@ -1,6 +1,9 @@
 #include "polos/v1/tools.pb-c.h"
 #include "service/api/methods.h"
+#include "service/api/offer_calls.h"
 #include "service/api/start.h"
+#include "service/api/text.h"
+#include "service/api/times.h"
 
 static void answer_started(struct api_call *call, char *run_id, Polos__V1__StartOutcome outcome)
 {
@@ -49,6 +52,72 @@ static void run_tool(struct api_call *call, const ProtobufCMessage *message)
     begin(call, proto->tool_id, proto->input_json, proto->options, true);
 }
 
+/* ---- Get, List, Delete. ---- */
+
+static Polos__V1__Tool *view(const struct offer_record *offer, uint32_t hosts, struct arena *arena)
+{
+    Polos__V1__Tool *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__tool__init(ret);
+    ret->definition = offer_view_tool(&offer->tool, arena);
+    ret->deployment = text_of(arena, offer->deployment);
+    ret->hosts = hosts;
+    ret->offered_at = times_instant(arena, offer->offered_ms);
+    return ret;
+}
+
+static void answer_got(struct api_call *call, const struct offer_record *offer, uint32_t hosts,
+                       struct arena *arena)
+{
+    Polos__V1__ToolServiceGetResponse response = POLOS__V1__TOOL_SERVICE_GET_RESPONSE__INIT;
+    response.tool = view(offer, hosts, arena);
+    api_call_reply(call, &response.base);
+}
+
+static void answer_listed(struct api_call *call, const struct offer_record *offers,
+                          const struct offered_name *names, size_t count, char *next_page_token,
+                          struct arena *arena)
+{
+    Polos__V1__ToolServiceListResponse response = POLOS__V1__TOOL_SERVICE_LIST_RESPONSE__INIT;
+    response.tools = arena_alloc(arena, (count + 1) * sizeof(response.tools[0]));
+    for (size_t i = 0; i < count; i++) {
+        response.tools[response.n_tools++] = view(&offers[i], names[i].ret_hosts, arena);
+    }
+    response.next_page_token = next_page_token;
+    api_call_reply(call, &response.base);
+}
+
+static void answer_deleted(struct api_call *call)
+{
+    Polos__V1__ToolServiceDeleteResponse response = POLOS__V1__TOOL_SERVICE_DELETE_RESPONSE__INIT;
+    api_call_reply(call, &response.base);
+}
+
+static const struct offer_words words = {
+    .kind = TASK_TOOL,
+    .field = "tool_id",
+    .got = answer_got,
+    .listed = answer_listed,
+    .deleted = answer_deleted,
+};
+
+static void get_tool(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__ToolServiceGetRequest *proto = (const void *)message;
+    offer_get(call, &words, proto->tool_id);
+}
+
+static void list_tools(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__ToolServiceListRequest *proto = (const void *)message;
+    offer_list(call, &words, proto->page_size, proto->page_token);
+}
+
+static void delete_tool(struct api_call *call, const ProtobufCMessage *message)
+{
+    const Polos__V1__ToolServiceDeleteRequest *proto = (const void *)message;
+    offer_delete(call, &words, proto->tool_id);
+}
+
 const struct api_method tools_methods[] = {
     {
         .path = "/polos.v1.ToolService/Start",
@@ -65,6 +134,29 @@ const struct api_method tools_methods[] = {
         .start = run_tool,
         .closed = start_closed,
         .released = start_released,
+    },
+    {
+        .path = "/polos.v1.ToolService/Get",
+        .is_read = true,
+        .request = &polos__v1__tool_service_get_request__descriptor,
+        .response = &polos__v1__tool_service_get_response__descriptor,
+        .start = get_tool,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.ToolService/List",
+        .is_read = true,
+        .request = &polos__v1__tool_service_list_request__descriptor,
+        .response = &polos__v1__tool_service_list_response__descriptor,
+        .start = list_tools,
+        .closed = exchange_closed,
+    },
+    {
+        .path = "/polos.v1.ToolService/Delete",
+        .request = &polos__v1__tool_service_delete_request__descriptor,
+        .response = &polos__v1__tool_service_delete_response__descriptor,
+        .start = delete_tool,
+        .closed = exchange_closed,
     },
     {.path = NULL},
 };

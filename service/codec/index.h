@@ -40,6 +40,13 @@ enum index_kind {
     INDEX_TOPIC = 23, /* topic_rows.h; key: the topic's name */
     INDEX_TOPICS_NAMED = 24, /* topic_rows.h */
     INDEX_LOOKED = 28, /* wait_rows.h; key: the topic's hash */
+    INDEX_VERSION = 40, /* definition_rows.h */
+    INDEX_VERSION_TIME = 41, /* definition_rows.h */
+    INDEX_VERSION_RUNS = 42, /* definition_rows.h */
+    INDEX_VERSION_DELETED = 43, /* definition_rows.h */
+    INDEX_VERSIONS_BUILT = 44, /* definition_rows.h */
+    INDEX_TOOL_OFFER = 45, /* agents/offer.h; key: the tool's name */
+    INDEX_WORKFLOW_OFFER = 46, /* agents/offer.h; key: the workflow's name */
 };
 
 enum {

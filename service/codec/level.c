@@ -28,6 +28,13 @@ enum level level_of_index(uint8_t kind)
         [INDEX_TOPIC] = LEVEL_NOUNS,
         [INDEX_TOPICS_NAMED] = LEVEL_NOUNS,
         [INDEX_LOOKED] = LEVEL_FIRST, /* Without it, all is looked at again. */
+        [INDEX_VERSION] = LEVEL_VERSIONS,
+        [INDEX_VERSION_TIME] = LEVEL_VERSIONS,
+        [INDEX_VERSION_RUNS] = LEVEL_VERSIONS,
+        [INDEX_VERSION_DELETED] = LEVEL_VERSIONS,
+        [INDEX_VERSIONS_BUILT] = LEVEL_VERSIONS,
+        [INDEX_TOOL_OFFER] = LEVEL_FIRST, /* What they say may be old. */
+        [INDEX_WORKFLOW_OFFER] = LEVEL_FIRST,
     };
     bool is_known = kind < sizeof(levels) && levels[kind] != 0;
     return is_known ? (enum level)levels[kind] : LEVEL_NEWEST;

@@ -23,7 +23,11 @@ enum level {
      * release would start them all the same. Topics by their names, and from which event on they
      * are kept: it would show what was deleted, and number anew. */
     LEVEL_NOUNS = 3,
-    LEVEL_NEWEST = LEVEL_NOUNS,
+    /* How many runs are pinned to a version of an agent: an older release would not count, and one
+     * in use could be deleted. What is left of a deleted version: it would show runs that have
+     * ended without their answers. */
+    LEVEL_VERSIONS = 4,
+    LEVEL_NEWEST = LEVEL_VERSIONS,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

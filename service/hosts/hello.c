@@ -329,6 +329,7 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     host.session->deployment = str_make(xstrndup(deployment.ptr, deployment.len), deployment.len);
     size_t lost_count = claim_all(hosts, &host, hello, lost);
     session_set_offers(hosts, host.session, hello->offers, hello->offer_count);
+    session_set_agents(hosts, host.session, hello->agents, hello->agent_count);
     session_attach(hosts, host.session, link);
     welcome(hosts, host.session, is_resumed, lost, lost_count);
     hosts_send_drain(hosts, host.session);

@@ -36,6 +36,8 @@ struct hosts *hosts_new(const struct hosts_options *options)
     set_defaults(&hosts->options);
     assert(hosts->options.ready_max < READY_NONE);
     sessions_init(hosts);
+    tally_init(&hosts->agents);
+    tally_init(&hosts->agent_versions);
     tasks_init(&hosts->tasks);
     ready_queue_init(&hosts->ready_queue);
     return hosts;
@@ -78,6 +80,8 @@ void hosts_free(struct hosts *hosts)
     }
     free_over(hosts);
     sessions_fini(hosts);
+    tally_fini(&hosts->agents);
+    tally_fini(&hosts->agent_versions);
     tasks_fini(&hosts->tasks);
     ready_queue_fini(&hosts->ready_queue);
     free(hosts);

@@ -51,12 +51,24 @@ struct host_offer {
     str name;
 };
 
+enum {
+    HOST_AGENT_BYTES = 16,
+};
+
+/* An agent that a host defines. */
+struct host_agent {
+    str id;
+    uint8_t hash[HOST_AGENT_BYTES]; /* Of the definition. */
+};
+
 struct host_hello {
     str host_id;
     str deployment;
     uint32_t slots;
     const struct host_offer *offers;
     size_t offer_count;
+    const struct host_agent *agents;
+    size_t agent_count;
     str session; /* Empty: a new one. */
     uint64_t ack; /* Of the message that carried it. */
     const struct held_task *held;

@@ -93,6 +93,7 @@ void session_end(struct hosts *hosts, struct host_session *session, const char *
     lose_tasks(hosts, session, session->state == SESSION_EXPECTED, cause);
     assert(session->held.count == 0);
     session_set_offers(hosts, session, NULL, 0);
+    session_set_agents(hosts, session, NULL, 0);
     sessions_remove(hosts, session);
     list_remove(&session->lease);
     list_remove(&session->flush);
@@ -230,6 +231,39 @@ void session_set_offers(struct hosts *hosts, struct host_session *session,
     }
     free(old);
     session_update_standing(hosts, session);
+}
+
+static str hash_of_agent(const struct host_agent *agent)
+{
+    return str_make(agent->hash, sizeof(agent->hash));
+}
+
+static void forget_agents(struct hosts *hosts, struct host_session *session)
+{
+    for (size_t i = 0; i < session->agent_count; i++) {
+        struct host_agent *agent = &session->agents[i];
+        tally_remove(&hosts->agents, agent->id);
+        tally_remove(&hosts->agent_versions, hash_of_agent(agent));
+        free((char *)agent->id.ptr);
+    }
+    free(session->agents);
+    session->agents = NULL;
+    session->agent_count = 0;
+}
+
+void session_set_agents(struct hosts *hosts, struct host_session *session,
+                        const struct host_agent *agents, size_t count)
+{
+    forget_agents(hosts, session);
+    session->agents = count == 0 ? NULL : xcalloc(count, sizeof(session->agents[0]));
+    session->agent_count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct host_agent *agent = &session->agents[i];
+        *agent = agents[i];
+        agent->id = str_make(xstrndup(agents[i].id.ptr, agents[i].id.len), agents[i].id.len);
+        tally_add(&hosts->agents, agent->id);
+        tally_add(&hosts->agent_versions, hash_of_agent(agent));
+    }
 }
 
 static struct payload *pack(struct host_session *session, struct server_message *message)

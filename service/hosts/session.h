@@ -16,6 +16,7 @@
 #include "service/hosts/list.h"
 #include "service/hosts/outbox.h"
 #include "service/hosts/ready_queue.h"
+#include "service/hosts/tally.h"
 #include "service/hosts/tasks.h"
 #include "service/hosts/window.h"
 
@@ -73,6 +74,8 @@ struct host_session {
     uint64_t picked; /* When it was picked last, counted in picks. */
     struct offer *offers;
     uint32_t offer_count;
+    struct host_agent *agents; /* Owned, as are their ids. */
+    size_t agent_count;
     enum session_state state;
     enum session_standing standing;
     bool is_draining; /* The host has said Drain. */
@@ -121,6 +124,8 @@ struct hosts {
     uint32_t taken_over_count;
     uint32_t taken_over_read;
     size_t taken_over_capacity;
+    struct tally agents; /* Ids of those that sessions define ... */
+    struct tally agent_versions; /* ... and hashes. */
     struct tasks tasks;
     struct ready_queue ready_queue;
 };
@@ -155,6 +160,9 @@ void session_close(struct hosts *hosts, struct host_session *session, enum code 
 /* In place of those it had; its deployment is set. */
 void session_set_offers(struct hosts *hosts, struct host_session *session,
                         const struct host_offer *offers, size_t count);
+/* In place of those it defined. */
+void session_set_agents(struct hosts *hosts, struct host_session *session,
+                        const struct host_agent *agents, size_t count);
 
 /* Numbers it; it goes out when the host is there and its stream has room. */
 void session_send(struct hosts *hosts, struct host_session *session,

@@ -3,6 +3,7 @@
 #include "service/agents/definition.h"
 #include "service/base/array.h"
 #include "service/base/json.h"
+#include "service/codec/definition_rows.h"
 #include "service/codec/tree_rows.h"
 #include "service/reads/journal_page.h"
 
@@ -142,6 +143,36 @@ static void take_deployment(struct run_read *read, const struct event *event)
     }
 }
 
+static void take_definition(struct run_read *read, bool is_structured, str model)
+{
+    read->ret.is_structured = is_structured;
+    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
+        if (read->ret.state.effects[i].kind == EFFECT_MODEL) {
+            read->ret.effect_names[i] = model;
+        }
+    }
+}
+
+/* The run has ended, and the version it was started with was deleted since. */
+static status take_deleted(struct run_read *read, const struct reads_source *source, str hash)
+{
+    char key[KEY_BYTES_MAX];
+    struct version_deleted_row left;
+    str value;
+    status found = store_get(&source->store, STORE_INDEX,
+                             key_index(key, source->space, INDEX_VERSION_DELETED, hash),
+                             &read->read.arena, &value);
+    if (status_is_ok(found)) {
+        found = version_deleted_row_decode(value, &left);
+    }
+    if (found.code == CODE_DATA_LOSS || found.code == CODE_NOT_FOUND) {
+        return STATUS_OK; /* The run itself can be read. */
+    }
+    TRY(found);
+    take_definition(read, left.is_structured, left.model);
+    return STATUS_OK;
+}
+
 static status take_start(struct run_read *read, const struct reads_source *source,
                          const struct run_spec *spec)
 {
@@ -156,6 +187,9 @@ static status take_start(struct run_read *read, const struct reads_source *sourc
     status found = store_get(
         &source->store, STORE_DEFINITIONS,
         key_hash(key, source->space, (const uint8_t *)spec->definition_hash.ptr), arena, &bytes);
+    if (found.code == CODE_NOT_FOUND) {
+        return take_deleted(read, source, spec->definition_hash);
+    }
     if (status_is_ok(found)) {
         found = agent_definition_decode(bytes, arena, &definition);
     }
@@ -163,12 +197,7 @@ static status take_start(struct run_read *read, const struct reads_source *sourc
         return STATUS_OK; /* The run itself can be read. */
     }
     TRY(found);
-    read->ret.is_structured = definition.output_schema_json.len > 0;
-    for (size_t i = 0; i < read->ret.state.effect_count; i++) {
-        if (read->ret.state.effects[i].kind == EFFECT_MODEL) {
-            read->ret.effect_names[i] = definition.model;
-        }
-    }
+    take_definition(read, definition.output_schema_json.len > 0, definition.model);
     return STATUS_OK;
 }
 

@@ -255,6 +255,7 @@ static void take_entry(struct world *world, const struct store_entry *entry)
 {
     uuid id;
     uint32_t seq;
+    laws_versions_take(world, entry);
     switch (entry->table) {
     case STORE_JOURNAL:
         world_expect(world, key_read_run(entry->key, &id) && key_read_journal_seq(entry->key, &seq),
@@ -351,6 +352,7 @@ void laws_take(struct world *world, const struct store_batch *batch)
     if (world_is_well(world)) {
         laws_check_commit(world);
         laws_clockwork_check_commit(world);
+        laws_versions_check_commit(world);
     }
     for (size_t i = 0; i < world->run_count; i++) {
         world->runs[i]->is_changed = false;

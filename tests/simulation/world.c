@@ -237,6 +237,7 @@ static void start_process(struct world *world, void *context, uint64_t number)
     world->life++;
     world_reads_age(world);
     world_store_damage(world);
+    world_definitions_age(world);
     status made = partition_new(&options, &world->arena, &world->partition);
     world_expect(world, status_is_ok(made), "the-process-starts-again");
     if (!status_is_ok(made)) {
@@ -408,6 +409,7 @@ static void begin(struct world *world, uint64_t seed)
     world_hosts_begin(world);
     world_callers_begin(world);
     world_commands_begin(world);
+    world_definitions_begin(world);
     world_queues_begin(world);
     world_schedules_begin(world);
     world_subscribers_begin(world);

@@ -15,6 +15,7 @@
  *             under old epochs, leave gaps, fall silent on a stream that looks alive, say they
  * leave code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
  *             parked, fails and is tried again, cleans up or does not
+ *   agents    are deleted, and versions of them, and registered again
  *   callers   go away and ask again, with one idempotency key or none; answer early, twice, late or
  *             never; cancel, fork and retry; watchers and subscribers are slow, go away and come
  *             back where they were
@@ -197,7 +198,8 @@ struct world_counts {
     uint64_t waits, parks, children, answers, kept, published, dropped, awaited, forks, retries,
         cleanups;
     uint64_t owed, damaged, orphans, deletions;
-    uint64_t reads, feeds, suspended, admissions, beginnings, ticks, ticks_skipped, batches, rests;
+    uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
+        batches, rests;
 };
 
 /* A row of the index of links, as bytes. */
@@ -273,6 +275,16 @@ struct sim_trigger {
     uint64_t written; /* By its row. */
 };
 
+/* A version of the world's agent, as it is committed. */
+struct sim_version {
+    uint8_t hash[16];
+    bool is_there;
+    bool is_deleted_now; /* By the commit at hand. */
+    uint64_t runs; /* That work with it, by its row. */
+    uint64_t deletions;
+    uint64_t answered; /* Of them, seen by who asked for it. */
+};
+
 struct sim_host;
 struct sim_start;
 
@@ -340,6 +352,11 @@ struct world {
     uint64_t definitions[8]; /* Hash of definition hash, by version. */
     size_t definition_count;
     uint64_t registered; /* Versions whose registration was answered. */
+    struct sim_version versions[8];
+    bool are_versions_built; /* Else an older release has written the store. */
+    bool is_agent_there;
+    uint64_t agent_deletions;
+    uint64_t agent_deletions_answered;
     size_t open_requests; /* Posted and not answered. */
 
     uint64_t child_number; /* Tells apart what code and callers make up. */
@@ -467,6 +484,10 @@ void laws_queues_check_memory(struct world *world);
 str world_queue_name(unsigned queue);
 str world_queue_key(unsigned key);
 
+/* laws_versions.c: the agent's versions, and how many runs work with each */
+void laws_versions_take(struct world *world, const struct store_entry *entry);
+void laws_versions_check_commit(struct world *world);
+
 /* laws_clockwork.c: schedules and triggers */
 void laws_clockwork_begin(struct world *world);
 void laws_clockwork_open(struct world *world, struct sim_run *run, const struct run_spec *spec);
@@ -511,6 +532,10 @@ void world_work_check_told(struct world *world);
 void world_commands_begin(struct world *world);
 void world_cancel(struct world *world, uuid run);
 
+/* world_definitions.c: those who delete the agent and its versions */
+void world_definitions_begin(struct world *world);
+void world_definitions_age(struct world *world); /* The store may be one of an older release. */
+
 /* world_queues.c: those who define queues, crowd them and look at them */
 void world_queues_begin(struct world *world);
 struct queue_limits world_draw_limits(struct world *world);
@@ -547,6 +572,8 @@ bool world_subscribers_are_done(const struct world *world);
 /* world_callers.c */
 void world_callers_begin(struct world *world);
 bool world_callers_are_done(const struct world *world);
+/* That version of the agent is registered by and by. */
+void world_register(struct world *world, unsigned version);
 const struct sim_start *world_start_of(const struct world *world, str marker);
 const char *world_callers_wait_for(const struct world *world);
 

@@ -41,6 +41,7 @@ struct ask {
     struct sim_start *start;
     unsigned version;
     uint64_t registered; /* When it was asked. */
+    uint64_t deletions; /* Of the agent, when it was asked. */
     bool is_queue_known; /* When it was asked. */
     uint32_t seen; /* Events committed when it was asked. */
     str marker;
@@ -239,6 +240,8 @@ static void start_failed(struct ask *ask, const struct failure *failure)
     if (failure != NULL) {
         bool is_unregistered = failure->code == CODE_NOT_FOUND && ask->registered == 0;
         is_unregistered |= failure->code == CODE_NOT_FOUND && !ask->is_queue_known;
+        is_unregistered |= failure->reason == REASON_AGENT_NOT_FOUND &&
+                           ask->deletions != ask->base.world->agent_deletions;
         bool is_reused = failure->code == CODE_ALREADY_EXISTS && ask->is_other;
         world_fail_law(ask->base.world, failure, is_unregistered || is_reused,
                        "good-starts-are-taken");
@@ -280,6 +283,7 @@ static void ask_for_run(struct world *world, void *context, uint64_t is_other)
     }
     struct ask *ask = ask_new(start);
     ask->registered = world->registered;
+    ask->deletions = world->agent_deletions;
     ask->is_queue_known = start->queue == WORLD_QUEUES || world->queues[start->queue].is_defined;
     ask->is_other = is_other;
     ask->marker = start->marker;
@@ -345,6 +349,11 @@ static void ask_register(struct world *world, void *context, uint64_t version)
     if (!world_ask(&ask->base, request, register_done)) {
         world_at(world, 100 + world_below(world, 2000), ask_register, NULL, version);
     }
+}
+
+void world_register(struct world *world, unsigned version)
+{
+    world_at(world, 1, ask_register, NULL, version);
 }
 
 static void draw_start(struct world *world, struct sim_start *start)

@@ -33,6 +33,25 @@ MUTANTS = {
             "if (below == BELOW_TO_CANCEL && !is_there) {": "if (false) {",
         },
     ),
+    "pin_forgets_who_was_there": (
+        "The runs of a version are counted anew in each round.",
+        {"int64_t runs = (int64_t)before + pin->change;": "int64_t runs = pin->change;"},
+    ),
+    "deleted_beside_a_start": ("A version goes in the round in which a run begins with it.", {
+        "if (is_it && pin->change > 0) {": "if (is_it && pin->change > 1000) {",
+    }),
+    "deleted_under_a_host": ("An agent is deleted that a host defines.", {
+        "return !is_defined;": "return true;",
+    }),
+    "copies_are_not_pinned": ("A fork does not count among the runs of its version.", {
+        "pin_by_start(self, run, 1);": "(void)self, (void)run;",
+    }),
+    "deleted_twice": ("Two who delete one version in a round are both told that they did.", {
+        "if (at->is_under_way && str_equal(": "if (at == NULL && str_equal(",
+    }),
+    "built_again": ("Runs are counted again when the commit that counted them failed.", {
+        "if (!definitions->is_built) { status read =": "if (false) { status read =",
+    }),
     "orphans_go_on": ("The children a failed run waited for go on.", {
         "if (awaits(&run->state, is_task ? event->effect : 0)) {": "if (false) {",
     }),

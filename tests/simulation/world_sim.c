@@ -69,6 +69,7 @@ static void print_counts(const struct world_counts *counts)
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},
+        {"definitions deleted", counts->undefined},
         {"admissions", counts->admissions},
         {"beginnings under a rate", counts->beginnings},
         {"ticks", counts->ticks},

@@ -29,9 +29,7 @@ static struct outcome ending_outcome(struct partition *partition, struct live_ru
             return events[i].task_settled.outcome;
         }
     }
-    struct definition *definition;
-    bool is_structured = status_is_ok(definition_of(partition, run, &definition)) &&
-                         definition->agent.output_schema_json.len > 0;
+    bool is_structured = definition_is_structured(partition, run);
     return (struct outcome){.value = replay_answer(run, is_structured, &partition->round_arena)};
 }
 

@@ -1,23 +1,13 @@
-#include "service/features/definitions/definitions.h"
-
 #include <stdlib.h>
 
 #include "service/base/endian.h"
+#include "service/base/sys.h"
 #include "service/base/table.h"
+#include "service/features/definitions/definition_state.h"
 #include "service/features/queues/queues.h"
-#include "service/partition/state.h"
 
 enum {
     DEFINITION_BYTES_MAX = 64 << 20, /* Of those that no run in memory uses. */
-};
-
-struct definitions {
-    struct partition *partition;
-    struct table by_hash;
-    struct table newest_by_id; /* Those in memory that are the newest of their id. */
-    struct definition *oldest; /* Those that no run uses, in the order of their last use. */
-    struct definition *newest;
-    size_t unused_bytes;
 };
 
 /* In each run. */
@@ -27,7 +17,7 @@ struct room {
 
 static_assert((int)DEFINITION_HASH_BYTES == (int)KEY_HASH_BYTES, "a hash is a key on disk");
 
-static struct definitions *definitions_of(const struct partition *partition)
+struct definitions *definitions_of(const struct partition *partition)
 {
     return partition_self(partition, &definitions_feature);
 }
@@ -95,6 +85,13 @@ static void set_newest(struct definitions *definitions, struct definition *defin
     definition->is_newest = true;
 }
 
+static void free_definition(struct definition *definition)
+{
+    assert(definition->run_count == 0);
+    arena_fini(&definition->arena);
+    free(definition);
+}
+
 static void forget(struct definitions *definitions, struct definition *definition)
 {
     unlist(definitions, definition);
@@ -102,18 +99,35 @@ static void forget(struct definitions *definitions, struct definition *definitio
     if (definition->is_newest) {
         table_remove(&definitions->newest_by_id, &definition->by_id);
     }
-    arena_fini(&definition->arena);
-    free(definition);
+    free_definition(definition);
+}
+
+struct definition *definition_find(const struct definitions *definitions,
+                                   const uint8_t hash[DEFINITION_HASH_BYTES])
+{
+    struct table_link *link = table_find(&definitions->by_hash, hash_number(hash), hash);
+    return link == NULL ? NULL : container_of(link, struct definition, by_hash);
+}
+
+void definition_drop(struct definitions *definitions, struct definition *definition)
+{
+    assert(!definition->is_dropped);
+    if (definition->run_count == 0) {
+        forget(definitions, definition);
+        return;
+    }
+    table_remove(&definitions->by_hash, &definition->by_hash);
+    if (definition->is_newest) {
+        table_remove(&definitions->newest_by_id, &definition->by_id);
+    }
+    definition->is_newest = false;
+    definition->is_dropped = true; /* It goes with the last run that holds it. */
 }
 
 static struct definition *find_hash(struct definitions *definitions, const uint8_t hash[16])
 {
-    struct table_link *link = table_find(&definitions->by_hash, hash_number(hash), hash);
-    if (link == NULL) {
-        return NULL;
-    }
-    struct definition *definition = container_of(link, struct definition, by_hash);
-    if (definition->run_count == 0) {
+    struct definition *definition = definition_find(definitions, hash);
+    if (definition != NULL && definition->run_count == 0) {
         unlist(definitions, definition);
         list(definitions, definition);
     }
@@ -151,6 +165,7 @@ void definition_put(struct partition *partition, const struct agent_definition *
     agent_definition_hash(encoded, ret_hash);
     struct definition *definition = find_hash(definitions_of(partition), ret_hash);
     if (definition != NULL && definition->is_newest) {
+        definition->put_round = partition->stats.rounds;
         return;
     }
     if (definition == NULL) {
@@ -159,9 +174,11 @@ void definition_put(struct partition *partition, const struct agent_definition *
         (void)kept;
         store_batch_put(&partition->batch, STORE_DEFINITIONS, key_hash(key, space, ret_hash),
                         encoded);
+        version_put(definitions_of(partition), definition->agent.id, ret_hash);
     }
     assert(definition != NULL && !definition->is_newest);
     set_newest(definitions_of(partition), definition);
+    definition->put_round = partition->stats.rounds;
     store_batch_put(&partition->batch, STORE_DEFINITION_NAMES,
                     key_definition_name(key, space, DEFINITION_AGENT, definition->agent.id),
                     str_make(ret_hash, DEFINITION_HASH_BYTES));
@@ -204,7 +221,12 @@ static void run_leaves(void *self, struct live_run *run)
     assert(definition->run_count > 0);
     room->definition = NULL;
     definition->run_count--;
-    if (definition->run_count == 0) {
+    if (definition->run_count > 0) {
+        return;
+    }
+    if (definition->is_dropped) {
+        free_definition(definition);
+    } else {
         list(definitions, definition);
     }
 }
@@ -249,6 +271,24 @@ status definition_newest(struct partition *partition, str id, struct definition 
     return STATUS_OK;
 }
 
+bool definition_is_structured(struct partition *partition, struct live_run *run)
+{
+    struct definition *definition;
+    struct event started;
+    status found = definition_of(partition, run, &definition);
+    if (status_is_ok(found)) {
+        return definition->agent.output_schema_json.len > 0;
+    }
+    if (found.code != CODE_NOT_FOUND ||
+        !status_is_ok(runs_started(run, &partition->round_arena, &started))) {
+        return false;
+    }
+    const struct run_spec *spec = &started.run_started.spec;
+    assert(spec->definition_hash.len == DEFINITION_HASH_BYTES);
+    return version_was_structured(definitions_of(partition),
+                                  (const uint8_t *)spec->definition_hash.ptr);
+}
+
 size_t definitions_count(const struct partition *partition)
 {
     return definitions_of(partition)->by_hash.count;
@@ -272,10 +312,77 @@ const struct operation register_operation = {
     .handle = handle_register,
 };
 
+/* ---- Runs that are pinned to a version. ---- */
+
+static void pin(struct definitions *definitions, const struct run_spec *spec, int64_t change)
+{
+    if (spec->kind == RUN_KIND_AGENT && spec->definition_hash.len == DEFINITION_HASH_BYTES) {
+        pin_change(definitions, spec->name, (const uint8_t *)spec->definition_hash.ptr, change);
+    }
+}
+
+static void pin_by_start(struct definitions *definitions, const struct live_run *run,
+                         int64_t change)
+{
+    struct event started;
+    status read = runs_started(run, &definitions->partition->round_arena, &started);
+    if (status_is_ok(read)) {
+        assert(started.kind == EVENT_RUN_STARTED);
+        pin(definitions, &started.run_started.spec, change);
+    }
+}
+
+static void before_event(void *self, struct live_run *run, const struct event *event,
+                         enum command_kind command)
+{
+    (void)command;
+    struct definitions *definitions = self;
+    if (event->kind == EVENT_RUN_STARTED) {
+        pin(definitions, &event->run_started.spec, 1);
+    } else if (event_traits(event->kind)->ends_run && run->state.kind == RUN_KIND_AGENT) {
+        pin_by_start(definitions, run, -1);
+    }
+}
+
+static void run_copied(void *self, struct live_run *run)
+{
+    pin_by_start(self, run, 1);
+}
+
+static void seal(void *self)
+{
+    struct definitions *definitions = self;
+    if (definitions->has_begun) {
+        versions_build(definitions);
+    }
+    pins_seal(definitions);
+    deletions_seal(definitions);
+}
+
+static void begin(void *self)
+{
+    struct definitions *definitions = self;
+    definitions->has_begun = true;
+}
+
+static void committed(void *self)
+{
+    struct definitions *definitions = self;
+    assert(!definitions->is_built || definitions->is_built_next);
+    definitions->is_built = definitions->is_built_next;
+}
+
+static status load(void *self)
+{
+    return versions_read_built(self);
+}
+
 static void *start(struct partition *partition)
 {
     struct definitions *definitions = xcalloc(1, sizeof(*definitions));
     definitions->partition = partition;
+    definitions->last_deletion = &definitions->deletions;
+    pins_init(definitions);
     table_init(&definitions->by_hash, has_hash);
     table_init(&definitions->newest_by_id, has_id);
     return definitions;
@@ -286,6 +393,9 @@ static void over(void *self)
 {
     struct definitions *definitions = self;
     size_t bytes_max = definitions->partition->options.definition_bytes_max;
+    pins_forget(definitions);
+    definitions->deletions = NULL;
+    definitions->last_deletion = &definitions->deletions;
     bytes_max = bytes_max == 0 ? DEFINITION_BYTES_MAX : bytes_max;
     while (definitions->unused_bytes > bytes_max) {
         assert(definitions->oldest != NULL);
@@ -312,12 +422,19 @@ static void failed(void *self)
         run_leaves(definitions, run);
     }
     forget_all(definitions);
+    if (!definitions->is_built) { /* It may have been, by the commit that failed. */
+        status read = versions_read_built(definitions);
+        if (!status_is_ok(read)) {
+            log_line(LOG_ERROR, "versions_unreadable", "why=\"%s\"", read.why);
+        }
+    }
 }
 
 static void stop(void *self)
 {
     struct definitions *definitions = self;
     forget_all(definitions); /* Runs are gone already. */
+    pins_fini(definitions);
     table_fini(&definitions->by_hash);
     table_fini(&definitions->newest_by_id);
     free(definitions);
@@ -330,7 +447,14 @@ const struct feature definitions_feature = {
     .uses = uses,
     .run_bytes = sizeof(struct room),
     .start = start,
-    .at = {[ROUND_FAILED] = failed, [ROUND_OVER] = over},
+    .load = load,
+    .at = {[ROUND_BEGINS] = begin,
+           [ROUND_SEALS] = seal,
+           [ROUND_COMMITTED] = committed,
+           [ROUND_FAILED] = failed,
+           [ROUND_OVER] = over},
+    .before_event = before_event,
+    .run_copied = run_copied,
     .run_leaves = run_leaves,
     .stop = stop,
 };

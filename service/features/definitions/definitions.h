@@ -1,7 +1,9 @@
 /*
  * definitions: what agents are made of, by the hash of their bytes and by their newest.
  *
- * A run is pinned to the definition it was started with.
+ * A run is pinned to the definition it was started with. How many runs that have not ended are
+ * pinned to each is counted in the batch that begins or ends one, so a definition in use is never
+ * deleted.
  *
  * Threading: the partition thread; requests are made by any.
  */
@@ -30,7 +32,9 @@ struct definition {
     uint8_t hash[DEFINITION_HASH_BYTES];
     struct arena arena;
     struct agent_definition agent;
+    uint64_t put_round; /* In which it was registered last; 0: not since it is in memory. */
     bool is_newest; /* Of its id. */
+    bool is_dropped; /* It was deleted: only runs that have ended hold it. */
 };
 
 /* Keeps it as the newest of its id. */
@@ -42,6 +46,8 @@ status definition_newest(struct partition *partition, str id, struct definition 
 /* The definition the run is pinned to, borrowed while the run is in memory or until a round fails.
  * DATA_LOSS when its start names none. */
 status definition_of(struct partition *partition, struct live_run *run, struct definition **ret);
+/* Whether the agent of a run was defined with an output schema, be the definition deleted since. */
+bool definition_is_structured(struct partition *partition, struct live_run *run);
 size_t definitions_count(const struct partition *partition); /* In memory. */
 
 struct register_request {
@@ -51,10 +57,25 @@ struct register_request {
 };
 extern const struct operation register_operation;
 
+/* Deletes an agent, or one version of it, that no run which has not ended is pinned to and no host
+ * defines. AGENT_NOT_FOUND, DEFINITION_IN_USE. */
+struct delete_definition_request {
+    struct request request;
+    str id;
+    str hash; /* DEFINITION_HASH_BYTES; empty: all versions. */
+};
+extern const struct operation delete_definition_operation;
+
 static inline struct register_request *register_request(struct request *request)
 {
     assert(request->operation == &register_operation);
     return container_of(request, struct register_request, request);
+}
+
+static inline struct delete_definition_request *delete_definition_request(struct request *request)
+{
+    assert(request->operation == &delete_definition_operation);
+    return container_of(request, struct delete_definition_request, request);
 }
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "service/base/sys.h"
 #include "service/features/children/children.h"
+#include "service/features/definitions/definitions.h"
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/starts/starts.h"
 #include "service/partition/commands.h"
@@ -202,6 +203,14 @@ static void abandon_fork(struct partition *partition, struct fork *fork)
     assert(runs_find(partition, fork->id) == NULL);
 }
 
+/* What cannot be read is told when it is needed. */
+static bool has_definition(struct partition *partition, struct live_run *run)
+{
+    struct definition *definition;
+    return run->state.kind != RUN_KIND_AGENT ||
+           definition_of(partition, run, &definition).code != CODE_NOT_FOUND;
+}
+
 /* Where it adopts, children that are waited for there are the new run's from now on. */
 static bool fork_run(struct partition *partition, uuid source, uint32_t after_seq, bool adopts,
                      struct arena *arena, struct failure *ret_failure, uuid *ret_id)
@@ -237,6 +246,12 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
                           : seq_message(arena, &fork));
     }
     assert(fork.nearest == after_seq); /* All of it, and no more. */
+    if (!has_definition(partition, fork.run)) {
+        abandon_fork(partition, &fork);
+        return refuse(ret_failure, CODE_FAILED_PRECONDITION, REASON_DEFINITION_DELETED, "run_id",
+                      STR("the version of the agent that the run was started with was deleted; "
+                          "start a run of the newest instead"));
+    }
     command_replay_commit(partition, fork.run);
     withdraw_admission(&fork);
     drop_leases(&fork);
@@ -404,7 +419,8 @@ static void *start(struct partition *partition)
 }
 
 static const struct feature *const uses[] = {
-    &children_feature, &idempotency_feature, &reports_feature, &starts_feature, NULL,
+    &children_feature, &definitions_feature, &idempotency_feature,
+    &reports_feature,  &starts_feature,      NULL,
 };
 
 const struct feature forks_feature = {

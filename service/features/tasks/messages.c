@@ -115,6 +115,31 @@ static void take_triggers(struct partition *partition, const struct hello_reques
     }
 }
 
+/* As above. */
+static void take_offers(struct partition *partition, const struct hello_request *hello)
+{
+    for (size_t i = 0; i < hello->hello.offer_count && hello->records != NULL; i++) {
+        const struct host_offer *offer = &hello->hello.offers[i];
+        assert(str_equal(offer->name, hello->records[i].tool.name));
+        if (hosts_is_newest(partition->hosts, &hello->hello, offer->kind, offer->name)) {
+            offers_put(partition, offer->kind, &hello->records[i]);
+        }
+    }
+}
+
+static void take_definitions(struct partition *partition, struct hello_request *hello)
+{
+    static_assert((int)HOST_AGENT_BYTES == (int)DEFINITION_HASH_BYTES, "a host defines a version");
+    size_t count = hello->definition_count;
+    struct host_agent *agents = arena_zalloc(&hello->request.arena, count * sizeof(agents[0]));
+    for (size_t i = 0; i < count; i++) {
+        agents[i].id = hello->definitions[i].id;
+        definition_put(partition, &hello->definitions[i], agents[i].hash);
+    }
+    hello->hello.agents = agents;
+    hello->hello.agent_count = count;
+}
+
 static void handle_hello(struct partition *partition, struct request *request)
 {
     struct hello_request *hello = hello_request(request);
@@ -125,14 +150,12 @@ static void handle_hello(struct partition *partition, struct request *request)
         request_answer(partition, request, &failure);
         return;
     }
-    for (size_t i = 0; i < hello->definition_count; i++) {
-        uint8_t hash[DEFINITION_HASH_BYTES];
-        definition_put(partition, &hello->definitions[i], hash);
-    }
+    take_definitions(partition, hello);
     for (size_t i = 0; i < hello->schedule_count; i++) {
         schedules_put(partition, &hello->schedules[i]);
     }
     take_triggers(partition, hello);
+    take_offers(partition, hello);
     act_add(partition, &hello_act, NULL)->data = request;
 }
 

@@ -467,8 +467,9 @@ static void stop(void *self)
 }
 
 static const struct feature *const uses[] = {
-    &definitions_feature, &queues_feature, &schedules_feature, &triggers_feature,
-    &versions_feature,    &waits_feature,  &watchers_feature,  NULL,
+    &definitions_feature, &offers_feature,   &queues_feature,
+    &schedules_feature,   &triggers_feature, &versions_feature,
+    &waits_feature,       &watchers_feature, NULL,
 };
 
 const struct feature tasks_feature = {

@@ -5,6 +5,7 @@
 #define SERVICE_FEATURES_TASKS_TASKS_H
 
 #include "service/agents/definition.h"
+#include "service/features/offers/offers.h"
 #include "service/features/queues/queues.h"
 #include "service/features/schedules/schedules.h"
 #include "service/features/triggers/triggers.h"
@@ -24,6 +25,7 @@ struct hello_request {
     struct request request;
     struct host_link *link;
     struct host_hello hello;
+    const struct offer_record *records; /* As many as hello.offers. */
     const struct agent_definition *definitions;
     size_t definition_count;
     const struct trigger_offer *triggers;
@@ -55,6 +57,33 @@ struct beat_request {
     uint64_t lease_ms; /* The answer: from now on. */
 };
 extern const struct operation beat_operation;
+
+enum offered_kind {
+    OFFERED_TOOL,
+    OFFERED_WORKFLOW,
+    OFFERED_AGENT_VERSION, /* Its name is its hash. */
+};
+
+struct offered_name {
+    enum offered_kind kind;
+    str name;
+    uint32_t ret_hosts; /* That offer or define it. */
+};
+
+/* How many hosts offer what others have read of the store. Never fails. */
+struct offered_request {
+    struct request request;
+    struct offered_name *names; /* The poster's. */
+    size_t count;
+    void *poster;
+};
+extern const struct operation offered_operation;
+
+static inline struct offered_request *offered_request(struct request *request)
+{
+    assert(request->operation == &offered_operation);
+    return container_of(request, struct offered_request, request);
+}
 
 static inline struct beat_request *beat_request(struct request *request)
 {

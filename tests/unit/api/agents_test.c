@@ -1,6 +1,7 @@
 /*
  * Goal:   an agent is answered as it was registered, its older versions by their hashes; the list
- *         holds the newest of each, by id, in pages of any size.
+ *         holds the newest of each, by id, or the versions of one, in pages of any size; what is
+ *         deleted is in none.
  * Method: agents registered through the handlers over the real partition and reads.
  */
 #include <setjmp.h>
@@ -101,6 +102,69 @@ static void an_agent_and_its_versions(void **state)
     world_fini(&world);
 }
 
+/* The prompts of all versions of "helper", newest first, in pages of that size. */
+static void expect_versions(struct world *world, int32_t size, const char *const *prompts,
+                            size_t count)
+{
+    Polos__V1__AgentServiceListRequest request = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+    char token[64] = "";
+    size_t seen = 0;
+    request.page_size = size;
+    request.page_token = token;
+    request.versions_of = (char *)"helper";
+    do {
+        Polos__V1__AgentServiceListResponse *page =
+            world_ask(world, "/polos.v1.AgentService/List", &request.base, CODE_OK);
+        for (size_t i = 0; i < page->n_agents; i++, seen++) {
+            assert_in_range(seen, 0, count - 1);
+            assert_string_equal(page->agents[i]->definition->system_prompt, prompts[seen]);
+            assert_int_equal(page->agents[i]->newest, seen == 0);
+            assert_non_null(page->agents[i]->registered_at);
+        }
+        snprintf(token, sizeof(token), "%s", page->next_page_token);
+        free_message(page);
+    } while (token[0] != '\0');
+    assert_int_equal(seen, count);
+}
+
+static void versions_are_listed_and_deleted(void **state)
+{
+    (void)state;
+    static const char *const prompts[] = {"three", "two", "one"};
+    struct world world;
+    world_init(&world, 0);
+    Polos__V1__AgentServiceRegisterResponse *first = put(&world, "helper", "one");
+    free_message(put(&world, "helper", "two"));
+    Polos__V1__AgentServiceRegisterResponse *newest = put(&world, "helper", "three");
+    for (int32_t size = 1; size <= 4; size++) {
+        expect_versions(&world, size, prompts, 3);
+    }
+    Polos__V1__AgentServiceListRequest bad = POLOS__V1__AGENT_SERVICE_LIST_REQUEST__INIT;
+    bad.versions_of = (char *)"helper";
+    bad.page_token = (char *)"helper";
+    world_refused(&world, "/polos.v1.AgentService/List", &bad.base, CODE_INVALID_ARGUMENT,
+                  "INVALID_FIELD", "page_token");
+    Polos__V1__AgentServiceDeleteRequest gone = POLOS__V1__AGENT_SERVICE_DELETE_REQUEST__INIT;
+    const char *path = "/polos.v1.AgentService/Delete";
+    gone.agent_id = (char *)"helper";
+    gone.definition_hash = newest->definition_hash;
+    world_refused(&world, path, &gone.base, CODE_FAILED_PRECONDITION, "DEFINITION_IN_USE",
+                  "definition_hash");
+    gone.definition_hash = first->definition_hash;
+    free_message(world_ask(&world, path, &gone.base, CODE_OK));
+    expect_versions(&world, 1, prompts, 2);
+    world_refused(&world, path, &gone.base, CODE_NOT_FOUND, "AGENT_NOT_FOUND", "agent_id");
+    gone.definition_hash = (char *)"12";
+    world_refused(&world, path, &gone.base, CODE_INVALID_ARGUMENT, "INVALID_FIELD",
+                  "definition_hash");
+    gone.definition_hash = (char *)"";
+    free_message(world_ask(&world, path, &gone.base, CODE_OK));
+    expect_versions(&world, 1, prompts, 0);
+    free_message(first);
+    free_message(newest);
+    world_fini(&world);
+}
+
 static void agents_come_in_pages(void **state)
 {
     (void)state;
@@ -174,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_agent_and_its_versions),
+        cmocka_unit_test(versions_are_listed_and_deleted),
         cmocka_unit_test(agents_come_in_pages),
         cmocka_unit_test(large_agents_make_short_pages),
     };
