@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 # Else gRPC's core writes a line of its own to stderr when a server goes. Read when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
-from . import events, queues, schedules, sync
+from . import definitions, events, queues, schedules, sync
 from ._execution.starts import AgentRunConfig
 from ._execution.state import WorkflowState
 from ._missing import INSTEAD, MISSING
@@ -130,6 +130,7 @@ __all__ = [
     "WorkflowTimeoutError",
     "batch_agent_invoke",
     "batch_invoke",
+    "definitions",
     "events",
     "get_all_workflows",
     "get_workflow",

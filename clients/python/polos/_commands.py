@@ -12,9 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from . import definitions
 from ._execution.starts import StartOptions
 from .client import PolosClient
-from .errors import InvalidArgumentError, PolosError, RunFailedError, WorkflowTimeoutError
+from .errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    PolosError,
+    RunFailedError,
+    WorkflowTimeoutError,
+)
 from .history import PAYLOAD_CHARACTERS, Words, one_line, without_secrets
 from .stream import StreamResult
 
@@ -59,11 +66,49 @@ async def runs(client: PolosClient, arguments: Arguments) -> int:
 
 
 async def agents(client: PolosClient, arguments: Arguments) -> int:
+    if arguments.agent:
+        return await _versions(client, arguments)
     found = await client.list_agents(arguments.limit)
     if arguments.json:
         return _print_json(found)
     rows = [(a["id"], a["provider"], a["model"], ", ".join(a["tools"])) for a in found]
     return _print_table(("AGENT", "PROVIDER", "MODEL", "TOOLS"), rows)
+
+
+async def _versions(client: PolosClient, arguments: Arguments) -> int:
+    found = await definitions.list_agent_versions(client, arguments.agent, arguments.limit)
+    if not found:
+        raise NotFoundError(f"there is no agent {arguments.agent!r}", reason="AGENT_NOT_FOUND")
+    if arguments.json:
+        return _print_json(found)
+    rows = [
+        (a["definition_hash"], "newest" if a["newest"] else "", _moment(a["registered_at"] or ""),
+         str(a["hosts"]), str(a["runs"]))
+        for a in found
+    ]  # fmt: skip
+    return _print_table(("VERSION", "", "REGISTERED (UTC)", "HOSTS", "RUNS"), rows)
+
+
+async def workflows(client: PolosClient, arguments: Arguments) -> int:
+    found = await definitions.list_workflows(client, arguments.limit)
+    if arguments.json:
+        return _print_json(found)
+    rows = [
+        (w["id"], str(w["hosts"]), w["deployment_id"], w["queue_name"] or "",
+         w["schedule"] or w["trigger_on_event"] or "")
+        for w in found
+    ]  # fmt: skip
+    return _print_table(("WORKFLOW", "HOSTS", "DEPLOYMENT", "QUEUE", "STARTED BY"), rows)
+
+
+async def tools(client: PolosClient, arguments: Arguments) -> int:
+    found = await definitions.list_tools(client, arguments.limit)
+    if arguments.json:
+        return _print_json(found)
+    rows = [
+        (t["id"], str(t["hosts"]), t["deployment_id"], _shortened(t["description"])) for t in found
+    ]
+    return _print_table(("TOOL", "HOSTS", "DEPLOYMENT", "DESCRIPTION"), rows)
 
 
 async def show(client: PolosClient, arguments: Arguments) -> int:
@@ -120,6 +165,18 @@ async def suspended(client: PolosClient, arguments: Arguments) -> int:
 
 
 # ---- deeds ----
+
+
+async def delete(client: PolosClient, arguments: Arguments) -> int:
+    if arguments.version and arguments.kind != "agent":
+        raise InvalidArgumentError("only agents have versions", field="version")
+    if arguments.kind == "agent":
+        await definitions.delete_agent(client, arguments.name, arguments.version)
+    elif arguments.kind == "workflow":
+        await definitions.delete_workflow(client, arguments.name)
+    else:
+        await definitions.delete_tool(client, arguments.name)
+    return DONE
 
 
 async def run(client: PolosClient, arguments: Arguments) -> int:

@@ -53,6 +53,11 @@ def agent_dict(found: agents_pb2.Agent) -> dict[str, Any]:
         "tools": [tool.name for tool in told.tools],
         "queue_name": told.queue or None,
         "definition_hash": found.definition_hash,
+        "registered_at": iso_of(found.registered_at),
+        "newest": found.newest,
+        "hosts": found.hosts,
+        "runs": found.runs,
+        "missing_offers": list(found.missing_offers),
     }
 
 

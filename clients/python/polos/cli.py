@@ -98,7 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how many of each value are shown (%(default)s)",
     )
     _add_runs(parser.add(commands.runs, "the newest runs", limited))
-    parser.add(commands.agents, "the agents that the server knows", limited)
+    parser.add(commands.agents, "the agents that the server knows", limited).add_argument(
+        "agent", metavar="AGENT", nargs="?", help="all versions of this one"
+    )
+    parser.add(commands.workflows, "the workflows that hosts offer or have offered", limited)
+    parser.add(commands.tools, "the tools that hosts offer or have offered", limited)
     parser.add(commands.show, "a run as it stands", of_run)
     parser.add(commands.history, "what happened in a run, a line each", of_run, wide)
     parser.add(
@@ -118,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     of.add_argument("--cause", default="", help="for the history")
     parser.add(commands.delete, "deletes a run that has ended, with the runs below it", of_run)
     parser.add(commands.retry, "goes on with a failed run, as a new one; its id", of_run)
+    of = parser.add(commands.delete, "forgets an agent, a workflow or a tool that nobody uses")
+    of.add_argument("kind", choices=("agent", "workflow", "tool"))
+    of.add_argument("name", metavar="NAME")
+    of.add_argument("--version", metavar="HASH", default="", help="only this one of an agent")
     of = parser.add(
         commands.fork, "starts a new run from a point of another's history; its id", of_run
     )

@@ -21,7 +21,7 @@ LAYERS = {
     "execution": "_execution step context".split(),
     "views": "sync _seen _starter _agent_events _workflow_events _tree_events stream".split(),
     "definitions": "_signatures stop_conditions workflow tool agent".split(),
-    "client": "host _connection client app events queues schedules".split(),
+    "client": "host _connection client app definitions events queues schedules".split(),
     "beside": "__main__ cli _commands testing features core".split(),
 }
 RANKS = {name: rank for rank, names in enumerate(LAYERS.values()) for name in names}

@@ -53,6 +53,15 @@ def _path(file: Any, request: Any, response: Any) -> str:
 REGISTER = Method(agents_pb2.AgentServiceRegisterRequest, agents_pb2.AgentServiceRegisterResponse)
 AGENT_START = Method(agents_pb2.AgentServiceStartRequest, agents_pb2.AgentServiceStartResponse)
 AGENT_LIST = Method(agents_pb2.AgentServiceListRequest, agents_pb2.AgentServiceListResponse)
+AGENT_DELETE = Method(agents_pb2.AgentServiceDeleteRequest, agents_pb2.AgentServiceDeleteResponse)
+WORKFLOW_LIST = Method(
+    workflows_pb2.WorkflowServiceListRequest, workflows_pb2.WorkflowServiceListResponse
+)
+WORKFLOW_DELETE = Method(
+    workflows_pb2.WorkflowServiceDeleteRequest, workflows_pb2.WorkflowServiceDeleteResponse
+)
+TOOL_LIST = Method(tools_pb2.ToolServiceListRequest, tools_pb2.ToolServiceListResponse)
+TOOL_DELETE = Method(tools_pb2.ToolServiceDeleteRequest, tools_pb2.ToolServiceDeleteResponse)
 WORKFLOW_START = Method(
     workflows_pb2.WorkflowServiceStartRequest, workflows_pb2.WorkflowServiceStartResponse
 )

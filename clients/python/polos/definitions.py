@@ -1,0 +1,121 @@
+"""What the server knows of agents, workflows and tools, whether a host is there or not.
+
+    for version in await definitions.list_agent_versions(client, "helper"):
+        if not (version["newest"] or version["hosts"] or version["runs"]):
+            await definitions.delete_agent(client, "helper", version["definition_hash"])
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ._codec.times import iso_of
+from ._run_models import agent_dict
+from ._starter import Starter
+from ._wire.methods import (
+    AGENT_DELETE,
+    AGENT_LIST,
+    TOOL_DELETE,
+    TOOL_LIST,
+    WORKFLOW_DELETE,
+    WORKFLOW_LIST,
+)
+from .v1 import agents_pb2, tools_pb2, workflows_pb2
+
+__all__ = [
+    "delete_agent",
+    "delete_tool",
+    "delete_workflow",
+    "list_agent_versions",
+    "list_tools",
+    "list_workflows",
+]
+
+
+async def list_agent_versions(
+    client: Starter, agent_id: str, limit: int = 100
+) -> list[dict[str, Any]]:
+    """All versions of an agent, newest first: as of list_agents(), each with `newest`, `hosts` that
+    define it, `runs` that have not ended with it, and `registered_at`. Empty: there is no such
+    agent."""
+    request = agents_pb2.AgentServiceListRequest(versions_of=agent_id)
+    wire = client._connection().wire
+    found = await wire.rows(AGENT_LIST, request, lambda page: page.agents, limit)
+    return [agent_dict(each) for each in found]
+
+
+async def delete_agent(client: Starter, agent_id: str, definition_hash: str = "") -> None:
+    """Deletes an agent, or one version of it. Runs that have ended stay.
+
+    A process that still defines it registers it again when its host connects anew.
+
+    Raises ConflictError (DEFINITION_IN_USE): runs have not ended that were started with it, a host
+    defines it, or it is the newest version. NotFoundError: there is none.
+    """
+    request = agents_pb2.AgentServiceDeleteRequest(
+        agent_id=agent_id, definition_hash=definition_hash
+    )
+    await client._connection().wire.call(AGENT_DELETE, request)
+
+
+async def list_workflows(client: Starter, limit: int = 100) -> list[dict[str, Any]]:
+    """The workflows that hosts offer or have offered, by their ids."""
+    request = workflows_pb2.WorkflowServiceListRequest()
+    wire = client._connection().wire
+    found = await wire.rows(WORKFLOW_LIST, request, lambda page: page.workflows, limit)
+    return [_workflow_dict(each) for each in found]
+
+
+async def delete_workflow(client: Starter, workflow_id: str) -> None:
+    """Forgets a workflow that no host offers, and ends its trigger; runs and schedules stay.
+
+    Raises ConflictError (DEFINITION_IN_USE): a host offers it. NotFoundError: there is none.
+    """
+    request = workflows_pb2.WorkflowServiceDeleteRequest(workflow_id=workflow_id)
+    await client._connection().wire.call(WORKFLOW_DELETE, request)
+
+
+async def list_tools(client: Starter, limit: int = 100) -> list[dict[str, Any]]:
+    """The tools that hosts offer or have offered, by their ids."""
+    request = tools_pb2.ToolServiceListRequest()
+    wire = client._connection().wire
+    found = await wire.rows(TOOL_LIST, request, lambda page: page.tools, limit)
+    return [_tool_dict(each) for each in found]
+
+
+async def delete_tool(client: Starter, tool_id: str) -> None:
+    """Forgets a tool that no host offers.
+
+    Raises ConflictError (DEFINITION_IN_USE): a host offers it. NotFoundError: there is none.
+    """
+    request = tools_pb2.ToolServiceDeleteRequest(tool_id=tool_id)
+    await client._connection().wire.call(TOOL_DELETE, request)
+
+
+def _workflow_dict(found: workflows_pb2.Workflow) -> dict[str, Any]:
+    """A workflow as hosts offered it last, as a plain dict."""
+    told = found.definition
+    return {
+        "id": told.id,
+        "description": told.description,
+        "queue_name": told.queue or None,
+        "trigger_on_event": told.trigger.topic or None,
+        "schedule": told.schedule.cron or None,
+        "deployment_id": found.deployment,
+        "hosts": found.hosts,
+        "offered_at": iso_of(found.offered_at),
+    }
+
+
+def _tool_dict(found: tools_pb2.Tool) -> dict[str, Any]:
+    """A tool as hosts offered it last, as a plain dict."""
+    told = found.definition
+    return {
+        "id": told.name,
+        "description": told.description,
+        "parameters": json.loads(told.parameters_json) if told.parameters_json else None,
+        "deployment_id": found.deployment,
+        "hosts": found.hosts,
+        "offered_at": iso_of(found.offered_at),
+    }
