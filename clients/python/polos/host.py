@@ -212,6 +212,7 @@ class Host:
         self._settled = asyncio.Event()  # something stopped being held
         self._ready: asyncio.Future[None] | None = None
         self._heartbeat_seconds = HEARTBEAT_SECONDS
+        self._lease_seconds = float("inf")  # until the server says it
         self._beats: Beat | None = None
         self._ack_timer: asyncio.TimerHandle | None = None
         self._loop_task: asyncio.Task[None] | None = None
@@ -412,9 +413,27 @@ class Host:
             envelope = await call.read()
             if not isinstance(envelope, host_pb2.ToolServiceConnectResponse):
                 return  # the end of the stream
+            if self._was_away():
+                self._redial.set()
+                return
             for event in self._session.receive(envelope):
                 self._handle(event)
             self._wake.set()
+
+    def _was_away(self) -> bool:
+        """Whether what was just read may be old: this process or its machine stood still for
+        longer than its lease, so what it was given then may be another's by now."""
+        if not self._open.is_set() or self._beats is None:
+            return False
+        silence = self._beats.silence_seconds()
+        if silence <= self._lease_seconds:
+            return False
+        log.warning(
+            "the server has heard nothing of this host for %.1f s, which is longer than its lease; "
+            "dialling again before anything is begun",
+            silence,
+        )
+        return True
 
     async def _write(self, call: Stream, end: asyncio.Event) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -485,6 +504,8 @@ class Host:
         self._open.set()
         if event.heartbeat_seconds > 0:
             self._heartbeat_seconds = event.heartbeat_seconds
+        if event.lease_seconds > 0:
+            self._lease_seconds = event.lease_seconds
         if self._beats is not None:
             self._beats.begin(self._session.token, self._heartbeat_seconds)
         if self._ready is not None and not self._ready.done():

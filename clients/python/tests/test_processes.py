@@ -218,6 +218,53 @@ def test_a_host_waits_for_a_server_that_is_not_there_yet(tmp_path):
             host.kill()
 
 
+PAYING = """
+import asyncio, logging, sys
+from polos import Polos, workflow
+
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+
+@workflow
+async def pay(ctx, order: int):
+    return await ctx.step.run("charge", lambda: print("charged", order, flush=True))
+
+async def main():
+    async with Polos() as polos:
+        await polos.serve()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_host_that_stood_still_begins_nothing_of_before(impatient_server, tmp_path):
+    """A task waited in its socket when it froze; another host did it after the lease."""
+    url = impatient_server.url
+    hosts = []
+
+    def host() -> subprocess.Popen[str]:
+        folder = tmp_path / f"host-{len(hosts)}"
+        folder.mkdir()
+        hosts.append(program(PAYING, url, folder))
+        until(hosts[-1].stdout, "serving what is defined here")
+        return hosts[-1]
+
+    try:
+        async with PolosClient(url) as client:
+            frozen = host()
+            frozen.send_signal(signal.SIGSTOP)
+            first = await client.invoke("pay", 1)
+            other = host()
+            await first.result(client, SECONDS)
+            other.kill()
+            frozen.send_signal(signal.SIGCONT)
+            second = await client.invoke("pay", 2)
+            assert until(frozen.stdout, "charged") == "charged 2\n"
+            await second.result(client, SECONDS)
+    finally:
+        for each in hosts:
+            each.kill()
+
+
 def test_a_second_signal_leaves_at_once(server, tmp_path):
     host = program(SERVING, server.url, tmp_path)
 

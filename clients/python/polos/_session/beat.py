@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 
 import grpc
@@ -16,6 +17,7 @@ from .._wire.methods import HEARTBEAT
 from ..v1 import tools_pb2
 
 STOP_SECONDS = 0.5  # what the end of the thread may take
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a machine sleeps
 
 
 class Beat:
@@ -30,6 +32,7 @@ class Beat:
         self._lost = lost
         self._token = ""
         self._seconds = 0.0
+        self._lived_at = 0.0  # when the server was last told, and knew, that the session lives
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._channel: grpc.Channel | None = None
@@ -37,10 +40,15 @@ class Beat:
     def begin(self, token: str, seconds: float) -> None:
         """Says every so often that the session of this token lives, from now on."""
         self._token, self._seconds = token, seconds
+        self._lived_at = time.clock_gettime(_CLOCK)
         if self._thread is None and not self._stopped.is_set():
             self._channel = self._endpoint.open_for_threads()
             self._thread = threading.Thread(target=self._run, name="polos-beat", daemon=True)
             self._thread.start()
+
+    def silence_seconds(self) -> float:
+        """For how long the server may have heard nothing of the session."""
+        return time.clock_gettime(_CLOCK) - self._lived_at
 
     def stop(self) -> None:
         """No more of them; a host beats again with another Beat."""
@@ -66,10 +74,12 @@ class Beat:
             tools_pb2.ToolServiceHeartbeatRequest, tools_pb2.ToolServiceHeartbeatResponse
         ],
     ) -> None:
-        token = self._token
+        token, now = self._token, time.clock_gettime(_CLOCK)
         request = tools_pb2.ToolServiceHeartbeatRequest(host_token=token)
         try:
             call(request, timeout=self._seconds, metadata=self._metadata)
+            if token == self._token:
+                self._lived_at = max(self._lived_at, now)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND and token == self._token:
                 self._lost()
