@@ -1,0 +1,158 @@
+/** What can be asked of runs, whoever started them. */
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { stringifyArgument } from "../codec/json.js";
+import { timestampOf } from "../codec/times.js";
+import { ConflictError, InvalidArgumentError } from "../errors.js";
+import type { Run } from "../gen/polos/v1/common_pb.js";
+import { RunService } from "../gen/polos/v1/runs_pb.js";
+import { SuspendService } from "../gen/polos/v1/suspend_pb.js";
+import { executionOf, historyEventOf, kindOf, statusOf, suspensionOf } from "../runs/models.js";
+import type {
+  Execution,
+  ExecutionStatus,
+  HistoryEvent,
+  ResumeResult,
+  Suspension,
+} from "../runs/types.js";
+import { follow } from "../wire/streams.js";
+import type { Wire } from "../wire/wire.js";
+import type { Wiring } from "./wiring.js";
+
+/** Which runs; what is not given does not filter. */
+export interface ListOptions {
+  /** Only runs of this workflow, agent or tool. */
+  workflowId?: string;
+  /** At most so many. Default: 50. */
+  limit?: number;
+  /** Only runs that stay with this deployment. */
+  deploymentId?: string;
+  kind?: "workflow" | "agent" | "tool";
+  status?: Exclude<ExecutionStatus, "queued" | "unknown">;
+  /** Only runs that this one started. */
+  parentExecutionId?: string;
+  sessionId?: string;
+  userId?: string;
+  conversationId?: string;
+  /** Only runs that were started then or later, or before. */
+  createdAfter?: Date;
+  createdBefore?: Date;
+}
+
+/** A run as the server has it. */
+export async function getRun(wire: Wire, runId: string, giveUpAt?: number): Promise<Run> {
+  return (await wire.call(RunService.method.get, { runId }, { giveUpAt })).run!;
+}
+
+export async function cancelRun(wire: Wire, runId: string, cause: string): Promise<boolean> {
+  try {
+    await wire.call(RunService.method.cancel, { runId, cause });
+    return true;
+  } catch (error) {
+    if (error instanceof ConflictError) return false;
+    throw error;
+  }
+}
+
+export async function deleteRun(wire: Wire, runId: string): Promise<void> {
+  await wire.call(RunService.method.delete, { runId });
+}
+
+export async function historyOf(wire: Wire, runId: string): Promise<HistoryEvent[]> {
+  const request = { runId, pageSize: 1000 };
+  const found = await wire.rows(RunService.method.history, request, (page) => page.events);
+  return found.map(historyEventOf);
+}
+
+export async function* watchRun(wire: Wire, runId: string): AsyncGenerator<HistoryEvent, void> {
+  for await (const told of follow(wire, runId, { deltas: false })) {
+    if (told.event.case === "fact") yield historyEventOf(told.event.value);
+  }
+}
+
+/** The run that a copy of another one's history up to an event has become. */
+export async function forkRun(wire: Wire, runId: string, afterSeq: number): Promise<Run> {
+  if (!(Number.isInteger(afterSeq) && afterSeq > 0 && afterSeq < 2 ** 32)) {
+    throw new InvalidArgumentError(
+      `afterSeq is ${afterSeq}: it is the number of an event, from 1`,
+      {
+        field: "afterSeq",
+      },
+    );
+  }
+  const request = { runId, afterSeq, idempotencyKey: randomUUID() };
+  return (await wire.call(RunService.method.fork, request)).run!;
+}
+
+export async function retryRun(wire: Wire, runId: string): Promise<Run> {
+  const request = { runId, idempotencyKey: randomUUID() };
+  return (await wire.call(RunService.method.retry, request)).run!;
+}
+
+export async function listRuns(wire: Wire, options: ListOptions): Promise<Execution[]> {
+  const filter = {
+    name: options.workflowId ?? "",
+    deployment: options.deploymentId ?? "",
+    kind: kindOf(options.kind ?? ""),
+    statuses: options.status ? [statusOf(options.status)] : [],
+    parentRunId: options.parentExecutionId ?? "",
+    sessionId: options.sessionId ?? "",
+    userId: options.userId ?? "",
+    conversationId: options.conversationId ?? "",
+    createdAfter: timestampOf(options.createdAfter),
+    createdBefore: timestampOf(options.createdBefore),
+  };
+  const limit = options.limit ?? 50;
+  const found = await wire.rows(RunService.method.list, { filter }, (page) => page.runs, limit);
+  return found.map(executionOf);
+}
+
+/** Whose suspension is answered, and how. */
+export interface Answer {
+  workflowId: string;
+  executionId: string;
+  stepKey: string;
+  data: unknown;
+  resumedBy?: string | undefined;
+}
+
+export async function resumeRun(wiring: Wiring, answer: Answer): Promise<ResumeResult> {
+  const { wire, suspensions } = wiring;
+  const seen = suspensions.find(answer.executionId, answer.stepKey);
+  const told = await wire.call(SuspendService.method.resume, {
+    suspensionId: seen,
+    runId: seen ? "" : answer.executionId,
+    stepKey: seen ? "" : answer.stepKey,
+    dataJson: stringifyArgument(answer.data ?? null, "the answer", "data"),
+    resumedBy: answer.resumedBy ?? `node on ${hostname()}`,
+    workflowId: answer.workflowId,
+  });
+  suspensions.forget(seen);
+  return { accepted: told.accepted, kept: told.kept, existed: told.existed };
+}
+
+export async function listSuspensions(
+  wiring: Wiring,
+  executionId: string,
+  limit: number,
+): Promise<Suspension[]> {
+  const { wire, suspensions } = wiring;
+  const request = { runId: executionId };
+  const rowsOf = (page: { suspensions: Parameters<typeof suspensionOf>[0][] }) => page.suspensions;
+  const found = await wire.rows(SuspendService.method.list, request, rowsOf, limit);
+  for (const each of found) suspensions.note(each.id, each.stepKey, each.runId, each.rootRunId);
+  return found.map(suspensionOf);
+}
+
+export async function getSuspension(
+  wiring: Wiring,
+  executionId: string,
+  stepKey: string,
+): Promise<Suspension> {
+  const { wire, suspensions } = wiring;
+  const request = { runId: executionId, stepKey };
+  const found = (await wire.call(SuspendService.method.get, request)).suspension!;
+  if (found.open) suspensions.note(found.id, found.stepKey, found.runId, found.rootRunId);
+  else suspensions.forget(found.id);
+  return suspensionOf(found);
+}

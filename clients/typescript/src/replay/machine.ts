@@ -1,0 +1,277 @@
+/**
+ * Which fact an execution's code is given next: a pure machine, the same live and replayed.
+ *
+ * The facts of a run (settled steps, outcomes of waits) are numbered in the journal's order. The
+ * code asks for them by key, in whatever order it likes, and is given them one at a time in the
+ * journal's order, each when it has nothing left to run. So two branches of the code that race see
+ * the same winner in every execution.
+ *
+ *     key       asked   fact    what comes next
+ *     held      yes     no      begun at an idle at which nothing else is due
+ *     asked     yes     no      its fact, when it comes about
+ *     known     no      yes     the code asks for it, or has diverged
+ *     due       yes     yes     given when all before it were
+ *     given     yes     yes     nothing
+ *     withdrawn given up        its fact is passed over
+ *
+ * No I/O, no clock: whoever runs the code says when it is idle.
+ */
+
+/** What the code may ask for. */
+export type AskKind =
+  "step" | "sleep" | "suspend" | "event" | "invoke_and_wait" | "invoke" | "publish" | "resume";
+
+/** The word of a fact for what the code asked for; empty: not said. */
+export type FactKind = "" | "step" | "sleep" | "suspend" | "event" | "children" | "at once";
+
+const FACT_KINDS: Record<AskKind, FactKind> = {
+  step: "step",
+  sleep: "sleep",
+  suspend: "suspend",
+  event: "event",
+  invoke_and_wait: "children",
+  invoke: "at once",
+  publish: "at once",
+  resume: "at once",
+};
+
+type KeyState = "held" | "asked" | "known" | "due" | "given" | "withdrawn";
+
+/** How a step or a wait ended. */
+export interface Fact<Outcome> {
+  readonly key: string;
+  readonly kind: FactKind;
+  /** A function of the code did it, not the server. */
+  readonly isStep: boolean;
+  /** For whoever asks; the machine does not look at it. */
+  readonly outcome: Outcome;
+  /** The server refused it because the run is being cancelled. */
+  readonly cancels: boolean;
+}
+
+/** What the machine wants done. */
+export type Output<Outcome> =
+  /** Nothing is known under this key: do it. */
+  | { readonly do: "begin"; readonly key: string }
+  /** Give the code this fact, the `number`th of the journal from 0. */
+  | { readonly do: "give"; readonly number: number; readonly fact: Fact<Outcome> }
+  /** Let the code see that its run is being cancelled; `key`: the ask that is refused for it. */
+  | { readonly do: "showCancel"; readonly key: string | undefined }
+  /** The code does not ask for what the facts have; the sentences say what and where. */
+  | Diverged;
+
+export interface Diverged {
+  readonly do: "diverged";
+  readonly message: string;
+}
+
+/**
+ * One execution's way through the facts of its run.
+ *
+ * Laws: what is given is a prefix of the facts, but for what was withdrawn; at most one is given
+ * between two idles; a key is begun at most once, and never one with a fact.
+ */
+export class Replay<Outcome> {
+  private readonly facts: Fact<Outcome>[];
+  private readonly numbers = new Map<string, number>();
+  private readonly states = new Map<string, KeyState>();
+  private readonly kinds = new Map<string, AskKind>(); // of the asks, by key
+  private readonly held = new Set<string>();
+  private readonly given: string[] = []; // keys, for a sentence about what went wrong
+  private next = 0; // the number of the fact to be given next
+  private unaskedCount: number;
+  private isCancelling: boolean;
+  private isCancelShown = false;
+
+  constructor(facts: readonly Fact<Outcome>[] = [], isCancelling = false) {
+    this.facts = [...facts];
+    this.facts.forEach((fact, number) => {
+      this.numbers.set(fact.key, number);
+      this.states.set(fact.key, "known");
+    });
+    this.unaskedCount = this.facts.length;
+    this.isCancelling = isCancelling;
+  }
+
+  // ---- what happens ----
+
+  /** Whether the code has used this key. */
+  wasAsked(key: string): boolean {
+    return this.kinds.has(key);
+  }
+
+  /** A fact, whether it was given or not. */
+  find(key: string): Fact<Outcome> | undefined {
+    const number = this.numbers.get(key);
+    return number === undefined ? undefined : this.facts[number];
+  }
+
+  /** Whether it was asked for, and not begun. */
+  isHeld(key: string): boolean {
+    return this.held.has(key);
+  }
+
+  /** The code asks for a key it has not used; undefined: wait for what idle() says. */
+  ask(key: string, kind: AskKind): Output<Outcome> | undefined {
+    this.kinds.set(key, kind);
+    const number = this.numbers.get(key);
+    if (number === undefined) return this.askForNew(key);
+    if (!fits(this.facts[number]!, kind)) return this.diverged(number, JSON.stringify(key), kind);
+    this.states.set(key, "due");
+    this.unaskedCount--;
+    return undefined;
+  }
+
+  /** A fact has been added to the journal. */
+  settle(fact: Fact<Outcome>): void {
+    if (this.numbers.has(fact.key)) return;
+    const state = this.states.get(fact.key);
+    this.numbers.set(fact.key, this.facts.length);
+    this.facts.push(fact);
+    if (state === "asked") {
+      this.states.set(fact.key, "due");
+    } else if (state === undefined) {
+      this.states.set(fact.key, "known");
+      this.unaskedCount++;
+    }
+  }
+
+  /** The code no longer waits for this key, or nothing will come of it. */
+  withdraw(key: string): void {
+    const state = this.states.get(key);
+    if (state !== "held" && state !== "asked" && state !== "due") return;
+    this.states.set(key, "withdrawn");
+    this.held.delete(key);
+  }
+
+  /** The run is being cancelled. */
+  cancel(): void {
+    this.isCancelling = true;
+  }
+
+  /** The code was shown it, whatever it was at. */
+  showCancel(): void {
+    this.isCancelShown = true;
+  }
+
+  // ---- what comes of it ----
+
+  /** Whether idle() may have something to say. */
+  get wantsIdle(): boolean {
+    return this.hidesCancel || this.held.size > 0 || this.next < this.facts.length;
+  }
+
+  /** Whether the next fact is one the code has not asked for. */
+  get isBlocked(): boolean {
+    this.passWithdrawn();
+    return this.next < this.facts.length && this.nextState() === "known";
+  }
+
+  /**
+   * The code has nothing left to run.
+   *
+   * @param isBusy steps of it are at work.
+   * @param isAsking it waits for something it has asked for.
+   */
+  idle(isBusy: boolean, isAsking: boolean): Output<Outcome>[] {
+    this.passWithdrawn();
+    const fact = this.facts[this.next];
+    if (fact !== undefined) {
+      if (this.nextState() === "due") return this.give(fact, isBusy);
+      // What is next may be what its clean-up asks for; or the code asks for it later, on its own.
+      return this.hidesCancel && !isBusy && isAsking ? [this.show(undefined)] : [];
+    }
+    if (this.hidesCancel) return isBusy ? [] : [this.show(undefined)];
+    return this.beginHeld();
+  }
+
+  /** The code gave a value; undefined: it fits. */
+  end(): Diverged | undefined {
+    return this.unaskedCount ? this.diverged(this.next, "the end of the code", "") : undefined;
+  }
+
+  /** Says what the code asks for in place of the next fact. */
+  divergedAtNext(): Diverged {
+    const waiting = [...this.states].find(([, state]) => state === "due");
+    const asked = [...this.held][0] ?? waiting?.[0];
+    if (asked === undefined) return this.diverged(this.next, "nothing", "");
+    return this.diverged(this.next, JSON.stringify(asked), this.kinds.get(asked) ?? "");
+  }
+
+  // ---- inside ----
+
+  private get hidesCancel(): boolean {
+    return this.isCancelling && !this.isCancelShown;
+  }
+
+  private askForNew(key: string): Output<Outcome> | undefined {
+    if (this.unaskedCount > 0 || this.hidesCancel) {
+      this.states.set(key, "held");
+      this.held.add(key);
+      return undefined;
+    }
+    this.states.set(key, "asked");
+    return { do: "begin", key };
+  }
+
+  private beginHeld(): Output<Outcome>[] {
+    const keys = [...this.held];
+    this.held.clear();
+    for (const key of keys) this.states.set(key, "asked");
+    return keys.map((key) => ({ do: "begin", key }));
+  }
+
+  private give(fact: Fact<Outcome>, isBusy: boolean): Output<Outcome>[] {
+    if (fact.cancels && this.hidesCancel) {
+      if (isBusy) return [];
+      this.pass(fact, "withdrawn");
+      return [this.show(fact.key)];
+    }
+    const number = this.next;
+    this.pass(fact, "given");
+    this.given.push(fact.key);
+    return [{ do: "give", number, fact }];
+  }
+
+  private show(key: string | undefined): Output<Outcome> {
+    this.isCancelShown = true;
+    return { do: "showCancel", key };
+  }
+
+  private pass(fact: Fact<Outcome>, state: KeyState): void {
+    this.states.set(fact.key, state);
+    this.next++;
+  }
+
+  private passWithdrawn(): void {
+    while (this.next < this.facts.length && this.nextState() === "withdrawn") this.next++;
+  }
+
+  private nextState(): KeyState | undefined {
+    return this.states.get(this.facts[this.next]!.key);
+  }
+
+  /** What the history has and what the code asks for, side by side. */
+  private diverged(number: number, asked: string, kind: string): Diverged {
+    const unasked = this.facts.find((each) => this.states.get(each.key) === "known");
+    const there = this.facts[number];
+    const fact = there === undefined || (!kind && unasked) ? (unasked ?? there) : there;
+    const expected = fact ? `${JSON.stringify(fact.key)} (${fact.kind || "step"})` : "nothing";
+    const actual = kind ? `${asked} (${kind})` : asked;
+    const before = this.given.slice(-3).map((key) => JSON.stringify(key));
+    const heading = "history (expected)";
+    const width = Math.max(...[heading, expected, ...before].map((each) => each.length)) + 2;
+    const lines = [`  ${heading.padEnd(width)}code (actual)`];
+    lines.push(...before.map((key) => `  ${key.padEnd(width)}${key}`));
+    lines.push(`  ${expected.padEnd(width)}${actual}   <- differs`);
+    const message =
+      "the code does not ask for the steps its history has; run it with the code that made the " +
+      `history, or start a new run:\n${lines.join("\n")}`;
+    return { do: "diverged", message };
+  }
+}
+
+function fits<Outcome>(fact: Fact<Outcome>, kind: AskKind): boolean {
+  if (fact.isStep !== (kind === "step")) return false;
+  return fact.isStep || !fact.kind || fact.kind === FACT_KINDS[kind];
+}
