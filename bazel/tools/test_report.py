@@ -6,6 +6,7 @@
 FOLDER holds, for each suite, NAME.KIND.rc (the exit code of its command) and
     KIND bazel    NAME.bazel.json, Bazel's build events: what ran and where each log is
     KIND pytest   NAME.pytest.xml, the JUnit file
+    KIND node     NAME.node.xml, the JUnit file of Node's test runner
     KIND command  nothing more: one test case
 A Bazel target counts as the cases its log tells of (cmocka, unittest, pytest, or a last line
 `N passed, N failed, N skipped`), or else as one. Whatever failed without telling of a case,
@@ -121,7 +122,7 @@ def bazel_rows(suite, events, exit_code):
     return rows
 
 
-def pytest_rows(suite, path, exit_code):
+def junit_rows(suite, path, exit_code, runner):
     rows = {}
     cases = xml.etree.ElementTree.parse(path).iter("testcase") if path.exists() else []
     for case in cases:
@@ -136,8 +137,9 @@ def pytest_rows(suite, path, exit_code):
         else:
             row.passed += 1
     if exit_code != 0 and not any(row.failed for row in rows.values()):
-        name = f"{suite} pytest"
-        note = "there are no tests" if exit_code == 5 else f"exit code {exit_code}"
+        name = f"{suite} {runner}"
+        is_empty = exit_code == 5 and runner == "pytest"
+        note = "there are no tests" if is_empty else f"exit code {exit_code}"
         rows[name] = Row(name, failed=1, note=note)
     return list(rows.values())
 
@@ -148,8 +150,8 @@ def suite_rows(path):
     suite, kind = path.stem.rsplit(".", 1)
     if kind == "bazel":
         return bazel_rows(suite, read_events(path.with_suffix(".json")), exit_code)
-    if kind == "pytest":
-        return pytest_rows(suite, path.with_suffix(".xml"), exit_code)
+    if kind in ("pytest", "node"):
+        return junit_rows(suite, path.with_suffix(".xml"), exit_code, kind)
     note = "" if exit_code == 0 else f"exit code {exit_code}"
     return [Row(suite, int(exit_code == 0), int(exit_code != 0), 0, note)]
 

@@ -1,5 +1,5 @@
 """Goal:   the last line of a test run counts what really happened.
-Method: logs as cmocka, unittest and pytest write them, and small runs in a temporary folder.
+Method: logs as cmocka, unittest, pytest and Node write them, and small runs in a temporary folder.
 """
 import importlib.util
 import json
@@ -122,6 +122,20 @@ class RunTest(unittest.TestCase):
 
     def test_pytest_that_did_not_start(self):
         (self.folder / "python.pytest.rc").write_text("4\n")
+        self.assertEqual((1, "0 passed, 1 failed, 0 skipped"), self.report())
+
+    def test_node(self):
+        xml = (
+            '<testsuites><testcase name="a" classname="test"/><testcase name="b" failure="x">'
+            '<failure/></testcase><testsuite name="d"><testcase name="c" classname="test">'
+            "<skipped/></testcase></testsuite></testsuites>"
+        )
+        (self.folder / "typescript.node.xml").write_text(xml)
+        (self.folder / "typescript.node.rc").write_text("1\n")
+        self.assertEqual((1, "1 passed, 1 failed, 1 skipped"), self.report())
+
+    def test_node_whose_tests_did_not_compile(self):
+        (self.folder / "typescript.node.rc").write_text("1\n")
         self.assertEqual((1, "0 passed, 1 failed, 0 skipped"), self.report())
 
     def test_a_suite_that_lost_its_tests(self):
