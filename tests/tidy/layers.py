@@ -56,6 +56,7 @@ LAYERS = {
     ),
     "service/hosts": (("service/base/",), ()),
     "service/schedule": (("service/base/",), ()),
+    "service/schema": (("service/base/",), ()),
     "service/metrics": (("service/base/",), ()),
     "service/auth": (("service/base/",), ()),
     # The core: it knows no feature by name.
@@ -80,6 +81,7 @@ LAYERS = {
             "service/codec/",
             "service/agents/",
             "service/schedule/",
+            "service/schema/schema.h",
             "service/partition/",
             "service/features/",
             "service/llm/provider.h",

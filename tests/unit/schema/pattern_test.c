@@ -1,0 +1,141 @@
+/*
+ * Goal:   a pattern matches what ECMA-262 says it does, in time that grows with the text alone.
+ * Method: patterns beside texts; those that ruin whoever goes back and forth, with their steps
+ *         counted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "service/base/buf.h"
+#include "service/schema/pattern.h"
+
+enum {
+    STEPS = 1000000,
+};
+
+static bool matches(const char *pattern_text, str text)
+{
+    struct arena arena;
+    struct pattern *pattern;
+    uint64_t steps = STEPS;
+    arena_init(&arena, 0);
+    status read = pattern_read(str_of(pattern_text), &arena, &pattern);
+    if (!status_is_ok(read)) {
+        fail_msg("%s: %s", pattern_text, read.why);
+    }
+    bool found = pattern_matches(pattern, text, &steps);
+    assert_true(steps > 0);
+    arena_fini(&arena);
+    return found;
+}
+
+static void test_matches(void **state)
+{
+    static const struct {
+        const char *pattern;
+        const char *yes; /* Texts, a space between two. */
+        const char *no;
+    } rows[] = {
+        {"abc", "abc xabcx", "ab abd"},
+        {"^a|b$", "ax xb a b", "xa bx"},
+        {"^(a|b|cd|)$", "a b cd", "c d abc"},
+        {"^a*$", "a aaaa", "b ab"},
+        {"^a+b?$", "a ab aab", "b abb"},
+        {"^a{2}$", "aa", "a aaa"},
+        {"^a{2,}$", "aa aaa aaaaaa", "a"},
+        {"^a{1,3}$", "a aa aaa", "aaaa"},
+        {"^a{0}b$", "b", "ab"},
+        {"^(ab){2,3}?$", "abab ababab", "ab abababab"},
+        {"^(a*)*$", "aaa", "ab"},
+        {"^(a?){3}a{3}$", "aaa aaaa aaaaaa", "aa aaaaaaa"},
+        {"^[a-c]+$", "abc", "abd -"},
+        {"^[^a-c]+$", "xyz", "xaz"},
+        {"^[-a\\]]+$", "-a] ]", "b"},
+        {"^[\\d.]+$", "1.2 .", "a"},
+        {"^[^\\D]+$", "12", "1a"},
+        {"^\\w+@\\w+\\.(com|org)$", "me@here.org", "me@here.net me@.com"},
+        {"^\\u0041\\x42\\u{43}$", "ABC", "abc"},
+        {"^.$", "a \xc3\xa9 \xf0\x9f\x98\x80", "ab"},
+        {"^\\uD83D\\uDE00$", "\xf0\x9f\x98\x80", "a"},
+        {"\\bcat\\b", "cat a-cat-b", "cats concat"},
+        {"^a\\B", "ab", "a a-"},
+        {"^(?:x)(?<year>\\d)$", "x1", "x"},
+        {"^[\\b]$", "\b", "b"},
+        {"^x{,2}$", "x{,2}", "x xx"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        for (int wanted = 0; wanted < 2; wanted++) {
+            str rest = str_of(wanted ? rows[i].yes : rows[i].no);
+            while (rest.len > 0) {
+                const char *space = memchr(rest.ptr, ' ', rest.len);
+                size_t len = space == NULL ? rest.len : (size_t)(space - rest.ptr);
+                str text = str_make(rest.ptr, len);
+                if (matches(rows[i].pattern, text) != wanted) {
+                    fail_msg("%s and " STR_FMT, rows[i].pattern, STR_ARG(text));
+                }
+                rest = str_make(rest.ptr + len, rest.len - len);
+                rest = str_trim(rest);
+            }
+        }
+    }
+    assert_true(matches("^$", STR("")));
+    assert_true(matches("", STR("anything")));
+    assert_true(matches("^[^]$", STR("\n")));
+    assert_false(matches(".", STR("\n")));
+    assert_false(matches("a$", STR("a\n")));
+    assert_false(matches("[]", STR("a")));
+    assert_true(matches("^a\\u0000b$", STR("a\0b")));
+}
+
+/* Whoever goes back and forth takes 2^30 steps for the first two, and 10^8 for the third. */
+static void test_costs_grow_with_the_text_alone(void **state)
+{
+    static const char *const hostile[] = {"^(a+)+$", "^(a|a)*$", "a*a*a*a*b", "(x+x+)+y",
+                                          "^(([a-z])+.)+[A-Z]([a-z])+$"};
+    struct arena arena;
+    struct buf text = {0};
+    (void)state;
+    arena_init(&arena, 0);
+    for (int i = 0; i < 10000; i++) {
+        buf_put_char(&text, i % 2 == 0 ? 'a' : 'x');
+    }
+    buf_put_char(&text, '!');
+    for (size_t i = 0; i < COUNT_OF(hostile); i++) {
+        struct pattern *pattern;
+        uint64_t steps = STEPS;
+        assert_true(status_is_ok(pattern_read(str_of(hostile[i]), &arena, &pattern)));
+        assert_false(pattern_matches(pattern, buf_str(&text), &steps));
+        assert_true(steps > STEPS - 30 * text.len);
+    }
+    buf_fini(&text);
+    arena_fini(&arena);
+}
+
+static void test_stops_without_steps(void **state)
+{
+    struct arena arena;
+    struct pattern *pattern;
+    uint64_t steps = 100;
+    (void)state;
+    arena_init(&arena, 0);
+    assert_true(status_is_ok(pattern_read(STR("(a{500}){2}$"), &arena, &pattern)));
+    assert_false(pattern_matches(pattern, STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), &steps));
+    assert_int_equal(steps, 0);
+    arena_fini(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_matches),
+        cmocka_unit_test(test_costs_grow_with_the_text_alone),
+        cmocka_unit_test(test_stops_without_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
