@@ -327,6 +327,10 @@ static void wait_set(const struct event *event, struct arena *arena, void *messa
     if (json_is_valid(data)) {
         put_detail(arena, event->wait_set.kind, data, ret);
     }
+    if (ret->detail_case == POLOS__V1__WAIT_SET__DETAIL_SUSPENSION) {
+        ret->suspension->answer_schema_json = text_of(arena, event->wait_set.answer_schema);
+    }
+    ret->kept_misfit = text_of(arena, event->wait_set.kept_misfit);
 }
 
 static void wait_settled(const struct event *event, struct arena *arena, void *message)

@@ -3,6 +3,7 @@
 #include "service/api/options.h"
 #include "service/api/run_input.h"
 #include "service/api/times.h"
+#include "service/schema/schema.h"
 
 enum {
     DAY_MS = 24 * 3600 * 1000,
@@ -47,12 +48,30 @@ static bool take_timeout(struct check *check, const char *field,
            check_length(check, field, timeout, 1, LENGTH_MS_MAX, &ret->length_ms);
 }
 
+/* Empty: none. It is read here, beside the partition; there it is only judged by. */
+static bool take_schema(struct check *check, const char *field, str text, str *ret)
+{
+    struct arena arena;
+    struct schema *schema;
+    if (text.len == 0) {
+        return true;
+    }
+    arena_init(&arena, 0);
+    status read = schema_read(text, &arena, &schema);
+    bool is_fine = status_is_ok(read) || check_fault(check, field, "%s", read.why);
+    arena_fini(&arena);
+    *ret = arena_copy(check->arena, text);
+    return is_fine;
+}
+
 static bool take_suspend(struct check *check, const Polos__V1__Suspend *proto,
                          struct host_step_request *ret)
 {
     ret->kind = STEP_REQUEST_SUSPENSION;
     return check_value_or_null(check, "step_request.suspend.data_json", str_of(proto->data_json),
                                &ret->data) &&
+           take_schema(check, "step_request.suspend.answer_schema_json",
+                       str_of(proto->answer_schema_json), &ret->answer_schema) &&
            take_timeout(check, "step_request.suspend.timeout", proto->timeout, ret);
 }
 

@@ -81,6 +81,7 @@ static Polos__V1__Suspension *view(const struct suspension *from, struct arena *
     ret->run_id = text_of_uuid(arena, from->run);
     ret->step_key = text_of(arena, from->step_key);
     ret->data_json = text_of(arena, from->data);
+    ret->answer_schema_json = text_of(arena, from->answer_schema);
     ret->since_ms = (int64_t)from->since_ms;
     ret->deadline_ms = (int64_t)from->deadline_ms;
     ret->name = text_of(arena, from->name);
@@ -101,6 +102,7 @@ static Polos__V1__Suspension *view_open(const struct open_suspension *from, stru
         .name = from->name,
         .step_key = from->step_key,
         .data = from->data,
+        .answer_schema = from->answer_schema,
         .since_ms = from->since_ms,
         .deadline_ms = from->deadline_ms,
         .is_open = true,

@@ -15,6 +15,8 @@ static void wait_set_to(const struct event *event, struct event_body *ret)
     body->data = body_bytes(event->wait_set.data);
     body->due_ms = event->wait_set.due_ms;
     body->children = event->wait_set.children;
+    body->answer_schema = body_bytes(event->wait_set.answer_schema);
+    body->kept_misfit = body_bytes(event->wait_set.kept_misfit);
 }
 
 static status wait_set_from(const void *message, struct event *ret)
@@ -30,6 +32,8 @@ static status wait_set_from(const void *message, struct event *ret)
     ret->wait_set.data = body_str(body->data);
     ret->wait_set.due_ms = body->due_ms;
     ret->wait_set.children = body->children;
+    ret->wait_set.answer_schema = body_str(body->answer_schema);
+    ret->wait_set.kept_misfit = body_str(body->kept_misfit);
     return STATUS_OK;
 }
 

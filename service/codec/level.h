@@ -27,7 +27,9 @@ enum level {
      * in use could be deleted. What is left of a deleted version: it would show runs that have
      * ended without their answers. */
     LEVEL_VERSIONS = 4,
-    LEVEL_NEWEST = LEVEL_VERSIONS,
+    /* Schemas of suspensions: it would take any answer. */
+    LEVEL_ANSWERS = 5,
+    LEVEL_NEWEST = LEVEL_ANSWERS,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

@@ -94,6 +94,8 @@ struct command {
             str data; /* Opaque, for the journal: what is shown, the children, the topic. */
             uint64_t due_ms; /* 0: never. */
             uint32_t children; /* CHILDREN: how many, at least 1. */
+            str answer_schema; /* SUSPENSION: empty: any JSON answers it. */
+            str kept_misfit; /* SUSPENSION: why the answer kept for it is dropped; empty: not. */
             bool is_settled; /* AT_ONCE always; SUSPENSION: a resume was kept for it. */
             struct outcome outcome; /* When it is settled. */
             str by;

@@ -61,7 +61,9 @@ enum verdict decide_step_request(struct draft *draft, const struct command *comm
                                        .key = command->step_request.key,
                                        .data = command->step_request.data,
                                        .due_ms = command->step_request.due_ms,
-                                       .children = command->step_request.children},
+                                       .children = command->step_request.children,
+                                       .answer_schema = command->step_request.answer_schema,
+                                       .kept_misfit = command->step_request.kept_misfit},
                       });
     if (is_refused || command->step_request.is_settled) {
         const struct outcome *outcome = is_refused ? &refusal : &command->step_request.outcome;

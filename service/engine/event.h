@@ -135,6 +135,8 @@ struct event {
             str data;
             uint64_t due_ms;
             uint32_t children;
+            str answer_schema; /* SUSPENSION; empty: any JSON answers it. */
+            str kept_misfit; /* SUSPENSION: why the answer kept for it was dropped; empty: not. */
         } wait_set;
         struct {
             enum effect_kind kind;

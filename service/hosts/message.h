@@ -79,7 +79,7 @@ struct host_hello {
 /* A step that the server does for a task's code. */
 enum step_request_kind {
     STEP_REQUEST_SLEEP, /* due_ms or length_ms */
-    STEP_REQUEST_SUSPENSION, /* data, length_ms (0: for ever) */
+    STEP_REQUEST_SUSPENSION, /* data, answer_schema, length_ms (0: for ever) */
     STEP_REQUEST_START, /* children, waits */
     STEP_REQUEST_EVENT, /* topic, event_type (empty: any), length_ms (0: for ever) */
     STEP_REQUEST_PUBLISH, /* topic, event_type, data */
@@ -101,6 +101,7 @@ struct host_step_request {
     uint64_t due_ms; /* An instant; 0: length_ms says when. */
     uint64_t length_ms; /* From when the server takes the step. */
     str data; /* JSON text. */
+    str answer_schema; /* Read before, and found good; empty: any JSON answers it. */
     str topic;
     str event_type;
     const struct host_child *children;

@@ -111,6 +111,21 @@ status journal_each_open(struct partition *partition, uuid run, uint32_t seq, ui
     return walk.status;
 }
 
+status journal_each_at(struct partition *partition, uuid run, uint32_t seq, uint64_t kinds,
+                       struct arena *arena, journal_visit *each, void *context)
+{
+    char bytes[KEY_BYTES_MAX];
+    char from_bytes[KEY_BYTES_MAX];
+    struct walk walk = {
+        .kinds = kinds, .arena = arena, .each = each, .context = context, .copies = true};
+    str prefix = key_run(bytes, partition->options.space, run);
+    str from = key_journal(from_bytes, partition->options.space, run, seq);
+    assert(seq > 0);
+    TRY(store_scan(&partition->store, STORE_JOURNAL, prefix, from, true, 1, visit, &walk));
+    walk_open(partition, run, &walk);
+    return walk.status;
+}
+
 status journal_each_back(struct partition *partition, uuid run, uint64_t kinds, struct arena *arena,
                          journal_visit *each, void *context)
 {

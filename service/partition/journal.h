@@ -32,6 +32,10 @@ status journal_each_open(struct partition *partition, uuid run, uint32_t seq, ui
 /* Those of one record, in order; what they hold lives in its bytes and the arena. */
 status journal_record(str record, uint64_t kinds, struct arena *arena, journal_visit *each,
                       void *context);
+/* As journal_each(), of the transition alone that holds the event `seq`; and, as they may be that
+ * one, of those of the open batch. */
+status journal_each_at(struct partition *partition, uuid run, uint32_t seq, uint64_t kinds,
+                       struct arena *arena, journal_visit *each, void *context);
 /* The newest transition first, its facts in order; those on disk only. */
 status journal_each_back(struct partition *partition, uuid run, uint64_t kinds, struct arena *arena,
                          journal_visit *each, void *context);

@@ -35,6 +35,7 @@ static status look_at(struct search *search, const struct codec_entry *entry)
         search->is_found = true;
         search->found->step_key = arena_copy(search->arena, event.wait_set.key);
         search->found->data = arena_copy(search->arena, event.wait_set.data);
+        search->found->answer_schema = arena_copy(search->arena, event.wait_set.answer_schema);
         search->found->deadline_ms = event.wait_set.due_ms;
     }
     return STATUS_OK;
@@ -109,6 +110,7 @@ static void add(struct listing *listing, const struct suspension_row *row, uint3
         read = read_start(listing, row->run, found);
         list->ret_count += status_is_ok(read);
         list->bytes += found->step_key.len + found->data.len + found->name.len;
+        list->bytes += found->answer_schema.len;
     }
 }
 

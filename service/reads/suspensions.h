@@ -16,6 +16,7 @@ struct open_suspension {
     str name; /* The run's. */
     str step_key;
     str data; /* JSON text. */
+    str answer_schema; /* Empty: any JSON answers it. */
     uint64_t since_ms;
     uint64_t deadline_ms; /* 0: none. */
     uint32_t effect; /* With since_ms and run its place in the list. */

@@ -86,6 +86,7 @@ static const struct sim_run *find_answer(const struct world *world, const struct
  * those that are over, and those under any key. */
 struct known {
     size_t asked;
+    size_t with_schema; /* Of these. */
     size_t over;
     size_t any;
 };
@@ -99,6 +100,7 @@ static void add_known(const struct sim_run *run, const struct sim_resume *resume
                                              : str_equal(wait->key, resume->key);
             ret->any++;
             ret->asked += is_it;
+            ret->with_schema += is_it && wait->has_schema;
             /* Of a run that has ended all are, where its journal alone tells of them. */
             ret->over += is_it && !wait->is_open &&
                          (resume->effect != 0 || wait->is_settled || wait->is_withdrawn ||
@@ -143,8 +145,10 @@ void laws_judge_refusal(struct world *world, const struct sim_resume *resume,
 {
     const struct sim_run *run = world_find_run(world, resume->run);
     struct known known = find_known(world, resume);
-    bool is_right = (failure->reason == REASON_RUN_ENDED && run->ledger.ended != EVENT_NONE) ||
-                    (failure->reason == REASON_SUSPENSION_AMBIGUOUS && known.asked > 1) ||
-                    (failure->reason == REASON_OTHER_SUSPENSIONS_OPEN && known.any > known.asked);
+    bool is_right =
+        (failure->reason == REASON_RUN_ENDED && run->ledger.ended != EVENT_NONE) ||
+        (failure->reason == REASON_SUSPENSION_AMBIGUOUS && known.asked > 1) ||
+        (failure->reason == REASON_OTHER_SUSPENSIONS_OPEN && known.any > known.asked) ||
+        (failure->reason == REASON_ANSWER_MISFIT && resume->is_misfit && known.with_schema > 0);
     world_fail_law(world, failure, is_right, "answers-are-taken");
 }

@@ -102,6 +102,7 @@ static void note_set(struct world *world, struct sim_run *run, const struct even
         .kind = event->wait_set.kind,
         .key = arena_copy(&world->arena, event->wait_set.key),
         .data = arena_copy(&world->arena, event->wait_set.data),
+        .has_schema = event->wait_set.answer_schema.len > 0,
         .since_ms = event->time_ms,
         .due_ms = event->wait_set.due_ms,
         .is_open = true,

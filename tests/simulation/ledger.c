@@ -84,6 +84,12 @@ const struct ledger_effect *ledger_wait(const struct ledger *ledger, uint32_t ow
     return NULL;
 }
 
+/* As answers to suspensions with a schema have to. */
+static bool says_yes(str answer)
+{
+    return memmem(answer.ptr, answer.len, "\"yes\"", 5) != NULL;
+}
+
 static uint32_t wait_count(const struct ledger *ledger)
 {
     uint32_t count = 0;
@@ -385,8 +391,12 @@ static const char *add_wait_set(struct ledger *ledger, const struct event *event
     effect->due_ms = event->wait_set.due_ms;
     effect->children = event->wait_set.children;
     int kept = kind == EFFECT_SUSPENSION ? find_kept(ledger, event->wait_set.key) : -1;
+    bool is_dropped = event->wait_set.kept_misfit.len > 0;
+    effect->has_schema = event->wait_set.answer_schema.len > 0;
+    LAW("what-is-dropped-does-not-fit",
+        !is_dropped || (kept >= 0 && effect->has_schema && !ledger->kept[kept].says_yes));
     if (kept >= 0) {
-        effect->was_answered_early = true;
+        effect->was_answered_early = !is_dropped;
         effect->early_answer = ledger->kept[kept].answer;
         ledger->kept[kept] = ledger->kept[--ledger->kept_count];
     }
@@ -408,6 +418,8 @@ static const char *judge_wait_settled(const struct ledger *ledger,
         effect->kind != EFFECT_CHILDREN || outcome->failed || effect->children_told == all);
     LAW("the-kept-answer-is-given", !effect->was_answered_early || is_refused ||
                                         str_hash(outcome->value) == effect->early_answer);
+    LAW("an-answer-fits-its-schema",
+        !effect->has_schema || outcome->failed || says_yes(outcome->value));
     LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_AT_ONCE ||
                                   ledger->is_cancelling || wait_count(ledger) > 32);
     return NULL;
@@ -449,6 +461,7 @@ static const char *add_resume_kept(struct ledger *ledger, const struct event *ev
     LAW("open-suspensions-are-answered", !ledger_is_suspended(ledger, event->resume_kept.key));
     LAW("one-answer-is-kept", !ledger_has_kept(ledger, event->resume_kept.key));
     LAW("kept-answers-max", ledger->kept_count < LEDGER_KEPT_MAX);
+    ledger->kept[ledger->kept_count].says_yes = says_yes(event->resume_kept.data);
     ledger->kept[ledger->kept_count].key = str_hash(event->resume_kept.key);
     ledger->kept[ledger->kept_count++].answer = str_hash(event->resume_kept.data);
     return NULL;

@@ -50,6 +50,7 @@ struct ledger_effect {
     uint64_t due_ms; /* Wait: 0: never by itself. */
     uint32_t children; /* Wait: how many were started, ... */
     uint64_t children_told; /* ... and which of them have ended, as bits. */
+    bool has_schema; /* Suspension: that answers have to say "yes". */
     bool was_answered_early; /* Suspension: an answer had been kept, ... */
     uint64_t early_answer; /* ... and its hash. */
 };
@@ -81,6 +82,7 @@ struct ledger {
     struct {
         uint64_t key;
         uint64_t answer;
+        bool says_yes;
     } kept[LEDGER_KEPT_MAX]; /* Answers to suspensions to come. */
     uint32_t kept_count;
     struct ledger_effect effects[LEDGER_EFFECTS_MAX + 1]; /* By id. */

@@ -97,6 +97,7 @@ struct sim_wait {
     enum effect_kind kind;
     str key;
     str data;
+    bool has_schema;
     uint64_t since_ms;
     uint64_t due_ms;
     bool is_open;
@@ -127,7 +128,11 @@ struct sim_resume {
     uint32_t effect; /* 0: by key. */
     str key;
     str by; /* Nobody else's name. */
+    bool is_misfit; /* It does not fit WORLD_SCHEMA. */
 };
+
+/* Some suspensions are asked with it: an answer has to say "yes", and so the text of one does. */
+#define WORLD_SCHEMA STR("{\"type\":\"object\",\"required\":[\"yes\"]}")
 
 struct sim_run {
     uuid id;

@@ -25,6 +25,7 @@ struct sim_command {
     uint32_t effect;
     str key;
     str by;
+    bool is_misfit;
     uint32_t after_seq;
     uuid copy; /* The run that the key has made; zero: none was told of. */
     unsigned topic;
@@ -53,7 +54,7 @@ static void post(struct sim_command *it, struct request *request, request_done *
 
 static struct sim_resume resume_of(const struct sim_command *it)
 {
-    return (struct sim_resume){it->run, it->effect, it->key, it->by};
+    return (struct sim_resume){it->run, it->effect, it->key, it->by, it->is_misfit};
 }
 
 static void resume_done(struct request *request, const struct failure *failure)
@@ -71,8 +72,8 @@ static void resume_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-/* effect 0: by key. */
-static void resume(struct world *world, uuid run, uint32_t effect, str key)
+/* effect 0: by key. is_misfit: it does not fit the schema that some are asked with. */
+static void resume(struct world *world, uuid run, uint32_t effect, str key, bool is_misfit)
 {
     struct sim_command *it = sim_command_new(world, run);
     struct request *request = request_new(&resume_operation);
@@ -82,7 +83,8 @@ static void resume(struct world *world, uuid run, uint32_t effect, str key)
                           (unsigned long long)++world->child_number);
     resume_request(request)->effect = effect;
     resume_request(request)->key = effect == 0 ? key : STR_EMPTY;
-    resume_request(request)->data = STR("{\"yes\":true}");
+    it->is_misfit = is_misfit;
+    resume_request(request)->data = is_misfit ? STR("{\"no\":1}") : STR("{\"yes\":true}");
     resume_request(request)->by = it->by;
     post(it, request, resume_done);
 }
@@ -100,9 +102,10 @@ static void resume_something(struct world *world, const struct sim_run *run)
     }
     effect = world_below(world, 3) == 0 ? effect : 0;
     uuid named = effect == 0 && world_below(world, 3) == 0 ? run->root : run->id;
-    resume(world, named, effect, key);
+    bool is_misfit = world_below(world, 3) == 0;
+    resume(world, named, effect, key, is_misfit);
     if (world_below(world, 3) == 0) {
-        resume(world, named, effect, key); /* Twice, perhaps in one round. */
+        resume(world, named, effect, key, is_misfit); /* Twice, perhaps in one round. */
     }
 }
 
@@ -133,6 +136,7 @@ static void judge_suspension(struct world *world, const struct open_suspension *
         world_expect(
             world,
             str_equal(wait->key, suspension->step_key) && str_equal(wait->data, suspension->data) &&
+                wait->has_schema == str_equal(WORLD_SCHEMA, suspension->answer_schema) &&
                 wait->since_ms == suspension->since_ms && wait->due_ms == suspension->deadline_ms &&
                 str_equal(run->name, suspension->name),
             "a-listed-suspension-is-the-runs");
@@ -167,7 +171,7 @@ static void list_was_read(struct read *read, const struct failure *failure)
         if (world->calm) {
             bool is_by_key = world_below(world, 3) == 0; /* Which may mean several. */
             resume(world, suspension->run, is_by_key ? 0 : suspension->effect,
-                   arena_copy(&world->arena, suspension->step_key));
+                   arena_copy(&world->arena, suspension->step_key), false);
         }
     }
     bool is_all = is_as_before(world, it) && !page->ret_more;

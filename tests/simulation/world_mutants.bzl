@@ -596,6 +596,17 @@ MUTANTS = {
         "(meant.open_count == 1 && was_asked)":
             "(meant.open_count == 1 && was_asked && answer == NULL)",
     }),
+    "misfit_answers": ("An answer that does not fit its suspension's schema counts.", {
+        "if (!wait->has_schema) { return true; }": "if (wait != NULL) { return true; }",
+    }),
+    "misfit_kept_answers": ("A kept answer that does not fit counts when its suspension comes.", {
+        "step->command.step_request.kept_misfit = str_of(judged.why); return;": "(void)judged;",
+    }),
+    "misfit_drops_what_fits": ("A kept answer is dropped where the suspension has a schema.", {
+        "if (!status_is_ok(judged)) { step->command.step_request.kept_misfit = str_of(judged.why);":
+            """if (step->command.step_request.answer_schema.len > 0) {
+                step->command.step_request.kept_misfit = STR("why");""",
+    }),
     "kept_beside_open": ("An answer is kept while other suspensions are open.", {
         "others.open_count > 0": "others.open_count > SUSPENSIONS_MEANT_MAX",
     }),

@@ -129,6 +129,7 @@ LAYERS = {
             "service/engine/engine.h",
             "service/hosts/message.h",
             "service/llm/provider.h",
+            "service/schema/schema.h",
         )
         + REQUESTS
         + API,

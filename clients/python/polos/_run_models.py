@@ -316,6 +316,7 @@ def suspension_of(found: suspend_pb2.Suspension) -> Suspension:
         run_id=found.run_id,
         step_key=found.step_key,
         data=parsed(found.data_json),
+        answer_schema=parsed(found.answer_schema_json),
         name=found.name,
         root_run_id=found.root_run_id or found.run_id,
         since=_time(found.since_ms),

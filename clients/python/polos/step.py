@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from . import trace
 from ._codec.names import UnknownClassError
 from ._codec.outcomes import value_outcome
+from ._codec.schema import answer_schema_of
 from ._codec.text import dumps_argument, sentences
 from ._codec.values import kept, loads_step, restored
 from ._execution.children import (
@@ -303,7 +304,9 @@ class Step:
         Args:
             data: what the suspension shows to whoever looks at it.
             timeout: seconds after which the step fails (`error_type` "TIMEOUT"); None: never.
-            schema: what the answer has to fit; else the step fails (`error_type` "ANSWER_INVALID").
+            schema: what the answer has to fit. One that does not fit its JSON Schema is refused
+                where it is given (InvalidArgumentError), and the step goes on waiting; one that
+                fits it, and not the model, fails the step (`error_type` "ANSWER_INVALID").
 
         Returns: an instance of the schema, or without one
             {"data": the answer, "event_type": "resume_<step_key>", "resumed_by": who, ...}.
@@ -312,7 +315,10 @@ class Step:
         length = _timeout(step_key, timeout)
 
         def order() -> steps_pb2.StepRequest:
-            body = steps_pb2.Suspend(data_json=text, timeout=length)
+            judged_by = "" if schema is None else answer_schema_of(schema)
+            body = steps_pb2.Suspend(
+                data_json=text, answer_schema_json=judged_by, timeout=length
+            )
             return steps_pb2.StepRequest(key=step_key, suspend=body)
 
         answer = self._resumed(step_key, await self._ordered(step_key, "suspend", order))

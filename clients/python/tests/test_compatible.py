@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 import polos
 from polos import (
@@ -375,6 +375,14 @@ async def test_a_stream_is_a_context_and_an_iterable(client):
 async def test_an_answer_is_of_the_schema_it_was_asked_for(client, threshold):
     class Decision(BaseModel):
         approved: bool
+        why: str = "no reason"
+
+        @field_validator("why")
+        @classmethod
+        def is_one(cls, why):
+            if not why:
+                raise ValueError("say why")
+            return why
 
     @workflow
     async def asks(ctx):
@@ -386,7 +394,7 @@ async def test_an_answer_is_of_the_schema_it_was_asked_for(client, threshold):
 
     handle = await asks.invoke(client)
     await client.resume("asks", handle.id, "ask", Decision(approved=True))
-    await client.resume("asks", handle.id, "again", {"approved": "perhaps"})
+    await client.resume("asks", handle.id, "again", {"approved": True, "why": ""})
     assert await handle.result(client, 20) == [True, "ANSWER_INVALID"]
 
 

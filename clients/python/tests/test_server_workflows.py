@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from polos import (
     Agent,
@@ -263,6 +263,33 @@ async def test_a_suspension_times_out_and_bad_answers_are_refused(client, thresh
     await result(client, handle)
     with pytest.raises(ConflictError):
         await client.resume("short", handle.id, "ask", 1)
+
+
+async def test_an_answer_that_does_not_fit_leaves_the_question_open(client, threshold):
+    class Amount(BaseModel):
+        amount: int = Field(ge=1)
+        code: str = Field(default="A1", pattern=r"^\p{Lu}\d$")
+
+    @workflow
+    async def asks(ctx):
+        return await ctx.step.suspend("ask", {"q": 1}, schema=Amount)
+
+    handle = await asks.invoke(client)
+    await until_waits(client, handle.id, "suspension")
+    for answer, why in (
+        ({"amount": "3"}, "answer.amount: must be a whole number, is a string"),
+        ({"amount": 0}, "answer.amount: must be at least 1, is 0"),
+        ({}, "answer.amount: is missing"),
+    ):
+        with pytest.raises(InvalidArgumentError) as caught:
+            await client.resume("asks", handle.id, "ask", answer)
+        assert caught.value.reason == "ANSWER_MISFIT"
+        assert why in str(caught.value)
+    (found,) = await client.list_suspensions(handle.id)
+    assert found.answer_schema["properties"]["amount"]["minimum"] == 1
+    assert "pattern" not in found.answer_schema["properties"]["code"]  # The model alone knows it.
+    await client.resume("asks", handle.id, "ask", {"amount": 3})
+    assert (await result(client, handle))["amount"] == 3
 
 
 async def test_a_late_second_answer_answers_no_other_question(client, threshold):

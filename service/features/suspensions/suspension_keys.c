@@ -4,6 +4,7 @@
 
 #include "service/base/array.h"
 #include "service/base/endian.h"
+#include "service/features/suspensions/suspension_facts.h"
 #include "service/features/trees/trees.h"
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
@@ -192,6 +193,7 @@ static bool copy_event(void *context, uint32_t seq, const struct event *event)
     enum effect_kind kept;
     (void)seq;
     if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
+        suspension_raise_level(copying->keys->partition, event);
         struct asked *asked = arena_alloc(&copying->keys->partition->round_arena, sizeof(*asked));
         *asked = (struct asked){
             .next = copying->asked,

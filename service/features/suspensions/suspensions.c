@@ -9,108 +9,17 @@
 
 #include "service/base/json.h"
 #include "service/base/json_writer.h"
+#include "service/codec/level.h"
 #include "service/codec/wait_rows.h"
+#include "service/features/suspensions/suspension_facts.h"
 #include "service/features/suspensions/suspension_keys.h"
 #include "service/features/trees/trees.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/commands.h"
-#include "service/partition/journal.h"
 #include "service/partition/state.h"
 
 static_assert(offsetof(struct resume_request, request) == 0, "a request begins its struct");
 static_assert(offsetof(struct suspension_request, request) == 0, "a request begins its struct");
-
-struct search {
-    str key;
-    uint32_t effect; /* The one that is searched, or the last one found; 0: none yet. */
-    bool is_only; /* It is not the key that is searched. */
-    bool found;
-    struct suspension last;
-    str outcome; /* Of `last`, as its code was given it; empty: none, or it timed out. */
-    /* The answer that was kept for it. */
-    bool kept_found;
-    struct outcome kept;
-    str kept_by;
-    uuid root;
-    str name;
-};
-
-static void search_set(struct search *search, const struct event *event)
-{
-    assert(event->kind == EVENT_WAIT_SET);
-    bool is_it = search->is_only ? event->effect == search->effect
-                                 : str_equal(event->wait_set.key, search->key);
-    if (event->wait_set.kind != EFFECT_SUSPENSION || !is_it) {
-        return;
-    }
-    search->found = true;
-    search->effect = event->effect;
-    search->outcome = STR_EMPTY;
-    search->last = (struct suspension){
-        .effect = event->effect,
-        .step_key = event->wait_set.key,
-        .data = event->wait_set.data,
-        .since_ms = event->time_ms,
-        .deadline_ms = event->wait_set.due_ms,
-        .is_open = true,
-    };
-}
-
-static bool search_event(void *context, uint32_t seq, const struct event *event)
-{
-    (void)seq;
-    struct search *search = context;
-    if (event->kind == EVENT_RUN_STARTED) {
-        search->root = event->run_started.spec.root;
-        search->name = event->run_started.spec.name;
-    } else if (event->kind == EVENT_WAIT_SET) {
-        search_set(search, event);
-    } else if (event->kind == EVENT_WAIT_SETTLED && search->found &&
-               event->effect == search->effect) {
-        search->last.is_open = false;
-        search->last.by = event->wait_settled.by;
-        search->outcome = event->wait_settled.outcome.value;
-        str answer;
-        if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
-            search->last.answer = answer;
-        }
-        search->last.resumed_ms = event->time_ms;
-    } else if (event->kind == EVENT_RESUME_KEPT && str_equal(event->resume_kept.key, search->key)) {
-        search->kept_found = true;
-        search->kept = (struct outcome){.value = event->resume_kept.data};
-        search->kept_by = event->resume_kept.by;
-    }
-    return true;
-}
-
-/* One suspension, where `effect` is not 0; else the last one under the key. */
-static status search_run(struct partition *partition, uuid run, uint32_t effect, str key,
-                         struct arena *arena, struct search *ret)
-{
-    static const uint64_t kinds = JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_WAIT_SET) |
-                                  JOURNAL_KIND(EVENT_WAIT_SETTLED) |
-                                  JOURNAL_KIND(EVENT_RESUME_KEPT);
-    *ret = (struct search){.key = key, .effect = effect, .is_only = effect != 0};
-    TRY(journal_each(partition, run, kinds, arena, search_event, ret));
-    ret->last.run = run;
-    ret->last.root = ret->root;
-    ret->last.name = ret->name;
-    return STATUS_OK;
-}
-
-static status suspension_kept(struct partition *partition, uuid run, str key, struct arena *arena,
-                              struct outcome *ret, str *ret_by)
-{
-    struct search search;
-    TRY(search_run(partition, run, 0, key, arena, &search));
-    if (!search.kept_found) {
-        return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
-    }
-    assert(str_equal(search.key, key));
-    *ret = search.kept;
-    *ret_by = search.kept_by;
-    return STATUS_OK;
-}
 
 /* What the code is given: the data, and who gave it. */
 static str answer_of(str data, str by, struct arena *arena)
@@ -168,6 +77,26 @@ static bool refuse_ambiguous(struct answer *answer, const struct suspensions_mea
                                STR_ARG(list_ids(meant, answer->arena))));
 }
 
+/* Whether the answer fits what its suspension was asked with. */
+static bool check_fits(struct answer *answer, uuid run, const struct live_wait *wait)
+{
+    str schema;
+    if (!wait->has_schema) {
+        return true;
+    }
+    status judged = suspension_facts_schema(answer->partition, run, wait->effect, wait->seq,
+                                            answer->arena, &schema);
+    if (!status_is_ok(judged)) {
+        return refuse_unread(answer, judged);
+    }
+    judged = answer_judge(schema, answer->resume->data, answer->arena);
+    if (judged.code == CODE_DATA_LOSS) {
+        return refuse_unread(answer, judged);
+    }
+    return status_is_ok(judged) || refuse(answer, CODE_INVALID_ARGUMENT, REASON_ANSWER_MISFIT,
+                                          "data_json", str_of(judged.why));
+}
+
 /* It is open. */
 static bool settle(struct answer *answer, struct suspension_id id)
 {
@@ -180,6 +109,9 @@ static bool settle(struct answer *answer, struct suspension_id id)
     }
     if (!status_is_ok(found)) {
         return refuse_unread(answer, found);
+    }
+    if (!check_fits(answer, id.run, wait)) {
+        return false;
     }
     struct command command = {
         .kind = COMMAND_RESUME,
@@ -200,10 +132,10 @@ static bool settle(struct answer *answer, struct suspension_id id)
 /* It was asked, and is over: nothing changes. */
 static bool come_late(struct answer *answer, struct suspension_id id)
 {
-    struct search search;
+    struct suspension_facts search;
     struct resume_request *resume = answer->resume;
-    status searched =
-        search_run(answer->partition, id.run, id.effect, STR_EMPTY, answer->arena, &search);
+    status searched = suspension_facts_search(answer->partition, id.run, id.effect, STR_EMPTY,
+                                              answer->arena, &search);
     if (!status_is_ok(searched)) {
         return refuse_unread(answer, searched);
     }
@@ -260,13 +192,13 @@ static bool come_early(struct answer *answer, struct live_run *run)
 static status find_meant(struct partition *partition, const struct live_run *run, str key,
                          struct arena *arena, struct suspensions_meant *ret)
 {
-    struct search search;
+    struct suspension_facts search;
     struct suspension_keys *keys = partition_self(partition, &suspensions_feature);
     TRY(suspension_keys_find(keys, run, engine_key(key), ret));
     if (ret->open_count > 0 || ret->over.effect > 0 || !suspension_keys_lack(keys, run)) {
         return STATUS_OK;
     }
-    TRY(search_run(partition, run->state.id, 0, key, arena, &search));
+    TRY(suspension_facts_search(partition, run->state.id, 0, key, arena, &search));
     bool is_over = search.found && (!search.last.is_open || engine_is_terminal(&run->state));
     ret->over = (struct suspension_id){run->state.id, is_over ? search.effect : 0};
     return STATUS_OK;
@@ -359,15 +291,15 @@ static void read_one(struct partition *partition, struct request *request)
     struct suspension_request *asked = suspension_request(request);
     struct answer answer = {.arena = &request->arena};
     struct suspensions_meant meant;
-    struct search search = {.found = false};
+    struct suspension_facts search = {.found = false};
     struct live_run *run;
     status found = runs_get(partition, request->run, &run);
     if (status_is_ok(found)) {
         found = find_shown(partition, run, asked, &meant);
     }
     if (status_is_ok(found) && meant.over.effect > 0) {
-        found = search_run(partition, meant.over.run, meant.over.effect, STR_EMPTY, &request->arena,
-                           &search);
+        found = suspension_facts_search(partition, meant.over.run, meant.over.effect, STR_EMPTY,
+                                        &request->arena, &search);
     }
     if (status_is_ok(found) && search.found) {
         found = runs_get(partition, search.last.run, &run);
@@ -404,20 +336,39 @@ const struct operation get_suspension_operation = {
 
 /* ---- What the code of a task asks for. ---- */
 
+/* The answer that was kept, if it fits: it settles the suspension. */
+static void take_kept(struct step_request *step)
+{
+    struct outcome kept;
+    str by;
+    str data = STR_EMPTY;
+    status read = suspension_facts_kept(step->partition, step->run->state.id, step->message->key,
+                                        step->arena, &kept, &by);
+    if (!status_is_ok(read)) { /* It must not be lost: what is set would take its place. */
+        step_request_refuse(step, reason_name(REASON_RUN_UNREADABLE),
+                            STR("the answer that was kept for this step cannot be read"));
+        return;
+    }
+    (void)json_object_get(kept.value, STR("data"), &data);
+    status judged = answer_judge(step->command.step_request.answer_schema, data, step->arena);
+    if (!status_is_ok(judged)) {
+        step->command.step_request.kept_misfit = str_of(judged.why);
+        return;
+    }
+    step_request_settle(step, kept);
+    step->command.step_request.by = by;
+}
+
 static void prepare_suspend(struct step_request *step)
 {
     const struct host_step_request *wanted = &step->message->step_request;
     assert(wanted->kind == STEP_REQUEST_SUSPENSION);
     step->command.step_request.kind = EFFECT_SUSPENSION;
     step->command.step_request.data = wanted->data;
+    step->command.step_request.answer_schema = wanted->answer_schema;
     step->command.step_request.due_ms = step->due_ms;
-    struct outcome kept;
-    str by;
-    if (engine_has_kept(&step->run->state, engine_key(step->message->key)) &&
-        status_is_ok(suspension_kept(step->partition, step->run->state.id, step->message->key,
-                                     step->arena, &kept, &by))) {
-        step_request_settle(step, kept);
-        step->command.step_request.by = by;
+    if (engine_has_kept(&step->run->state, engine_key(step->message->key))) {
+        take_kept(step);
     }
 }
 
@@ -460,6 +411,7 @@ static void put_row(struct partition *partition, struct live_run *run, const str
     char value[SUSPENSION_VALUE_BYTES];
     struct index_tail tail = suspension_row_tail(event->time_ms, run->state.id, wait->effect);
     suspension_row_value(wait->seq, value);
+    suspension_raise_level(partition, event);
     store_batch_put(
         &partition->batch, STORE_INDEX,
         key_index(key, partition->options.space, INDEX_SUSPENSION, index_tail_str(&tail)),

@@ -18,6 +18,7 @@ struct suspension {
     str name; /* The run's. */
     str step_key;
     str data; /* JSON text. */
+    str answer_schema; /* Empty: any JSON answers it. */
     uint64_t since_ms;
     uint64_t deadline_ms; /* 0: none. */
     bool is_open;

@@ -84,6 +84,7 @@ static void remember(struct room *room, uint32_t seq, const struct event *event)
     struct live_wait *wait = xcalloc(1, sizeof(*wait) + key.len + type.len);
     wait->effect = event->effect;
     wait->seq = seq;
+    wait->has_schema = event->wait_set.answer_schema.len > 0;
     wait->key = put_text(wait, 0, key);
     wait->event_type = put_text(wait, key.len, buf_str(&type));
     if (topic.len > 0) {

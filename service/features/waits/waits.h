@@ -20,6 +20,7 @@ struct live_wait {
     struct live_wait *next;
     uint32_t effect;
     uint32_t seq; /* Of its WAIT_SET. */
+    bool has_schema; /* EFFECT_SUSPENSION: its answer has to fit the one in its WAIT_SET. */
     uint8_t topic[16]; /* EFFECT_EVENT. */
     str key; /* The step's. */
     str event_type; /* EFFECT_EVENT; empty: any. */

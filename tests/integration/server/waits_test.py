@@ -336,6 +336,80 @@ class Waits(polosd.Hosted):
         self.until(kept, "WAIT_SETTLED")
         self.assertEqual(self.told(kept, "ask", 3), self.SECOND)
 
+    SCHEMA = json.dumps({"type": "object", "required": ["amount"],
+                         "properties": {"amount": {"type": "number", "minimum": 0}}})
+
+    def misfit(self, run_id, data):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.resume(run_id, "ask", data)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+        reason, field, message = polosd.details_of(caught.exception)
+        self.assertEqual((reason, field), ("ANSWER_MISFIT", "data_json"))
+        return message
+
+    def test_an_answer_that_does_not_fit_is_refused(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task, answer_schema_json=self.SCHEMA)
+        self.until(run_id, "WAIT_SET")
+        self.assertEqual(self.misfit(run_id, {"amount": "12"}),
+                         "answer.amount: must be a number, is a string")
+        self.restart(host)
+        self.assertEqual(self.misfit(run_id, {"amount": -1}),
+                         "answer.amount: must be at least 0, is -1")
+        self.assertEqual(self.misfit(run_id, 3), "answer: must be an object, is 3")
+        (found,) = self.suspended()
+        self.assertEqual((found.open, found.answer_schema_json), (True, self.SCHEMA))
+        self.assertEqual(self.resume(run_id, "ask", {"amount": 12}).accepted, True)
+        self.assertEqual(self.outcome(host)["data"], {"amount": 12})
+        one = self.server.suspend.Get(suspend_pb2.SuspendServiceGetRequest(
+            run_id=run_id, step_key="ask")).suspension
+        self.assertEqual((one.open, one.answer_schema_json), (False, self.SCHEMA))
+        self.assertFalse(self.resume(run_id, "ask", 3).accepted)  # It is over.
+
+    def test_a_kept_answer_that_does_not_fit_is_dropped(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.assertEqual(self.told(run_id, "ask", {"amount": "12"}), self.EARLY)
+        self.ask(host, task, answer_schema_json=self.SCHEMA)
+        event = self.until(run_id, "WAIT_SET")
+        self.assertEqual(event.wait_set.kept_misfit,
+                         "answer.amount: must be a number, is a string")
+        self.assertEqual(self.told(run_id, "ask", {"amount": 1}), self.NOW)
+        self.assertEqual(self.outcome(host)["data"], {"amount": 1})
+        other = self.server.start_workflow("w")
+        task = self.task()
+        self.assertEqual(self.told(other, "ask", {"amount": 2}), self.EARLY)
+        self.ask(host, task, answer_schema_json=self.SCHEMA)
+        self.assertEqual(self.outcome(host)["data"], {"amount": 2})
+
+    def test_code_that_answers_amiss_is_told(self):
+        host = self.host("w")
+        asking = self.server.start_workflow("w")
+        self.ask(host, self.task(), answer_schema_json=self.SCHEMA)
+        self.until(asking, "WAIT_SET")
+        self.server.start_workflow("w")
+        task = self.task()
+        host.order(task, "tell", resume=steps_pb2.Resume(
+            run_id=asking, step_key="ask", data_json="{}"))
+        error = host.outcomes.get(timeout=20).outcome.error
+        self.assertEqual((error.type, error.message),
+                         ("RESUME_REFUSED", "answer.amount: is missing"))
+        self.assertEqual(len(self.suspended(asking)), 1)
+
+    def test_a_schema_that_is_none_is_refused(self):
+        host = self.host("w")
+        run_id = self.server.start_workflow("w")
+        task = self.task()
+        self.ask(host, task, answer_schema_json='{"items":{"$ref":"http://x/y"}}')
+        host.order(task, "other", suspend=steps_pb2.Suspend(answer_schema_json='{"items":{}}'))
+        self.until(run_id, "WAIT_SET")
+        (refused,) = host.refused
+        self.assertIn("#/items/$ref: leads out of the schema", refused.message)
+        self.assertEqual([one.step_key for one in self.suspended(run_id)], ["other"])
+
     def parent(self, host, *names):
         """A parent that waits for children; its task, and theirs by name."""
         run_id = self.server.start_workflow("w")

@@ -112,6 +112,8 @@ static const struct field {
     SINCE(2, WAIT_SET, TEXT, wait_set.data),
     SINCE(2, WAIT_SET, U64, wait_set.due_ms),
     SINCE(2, WAIT_SET, U32, wait_set.children),
+    SINCE(5, WAIT_SET, TEXT, wait_set.answer_schema),
+    SINCE(5, WAIT_SET, TEXT, wait_set.kept_misfit),
     SINCE(2, WAIT_SETTLED, U32, effect),
     SINCE(2, WAIT_SETTLED, WAIT_KIND, wait_settled.kind),
     SINCE(2, WAIT_SETTLED, U32, wait_settled.owner),

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
+
+PLAIN_PATTERN = re.compile(r"(?:[^\\(]|\((?!\?)|\(\?:|\\[^A-Za-z1-9]|\\[dDwWsSbBtnrfvcxu])*")
 
 
 def schema_of(model: type[BaseModel], *, closed: bool = False) -> dict[str, Any]:
@@ -20,6 +25,39 @@ def schema_of(model: type[BaseModel], *, closed: bool = False) -> dict[str, Any]
         inlined["$defs"] = {key: _inline(value, {}, ()) for key, value in definitions.items()}
     _close(inlined, closed)
     return dict(inlined)
+
+
+def answer_schema_of(model: type[BaseModel]) -> str:
+    """The JSON Schema by which the server judges answers that are to be of this model, as JSON;
+    empty: the model has none. What the server does not know of patterns is left to the model.
+    """
+    try:
+        return json.dumps(_plain(model.model_json_schema(by_alias=True)), ensure_ascii=False)
+    except PydanticInvalidForJsonSchema:
+        return ""
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    lost: set[str] = set()
+    if not _is_plain(node.get("pattern")):
+        lost.add("pattern")
+    names = node.get("patternProperties")
+    if isinstance(names, dict) and not all(map(_is_plain, names)):
+        lost |= {"patternProperties", "additionalProperties"}
+    values = ("const", "enum", "default", "examples")
+    return {
+        key: value if key in values else _plain(value)
+        for key, value in node.items()
+        if key not in lost
+    }
+
+
+def _is_plain(pattern: Any) -> bool:
+    return not isinstance(pattern, str) or PLAIN_PATTERN.fullmatch(pattern) is not None
 
 
 def _inline(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:

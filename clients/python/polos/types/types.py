@@ -141,6 +141,7 @@ class Suspension(BaseModel):
         id: names this question and no other.
         run_id, step_key: where; what client.resume() takes.
         data: what the run shows.
+        answer_schema: the JSON Schema its answer must fit; None: any JSON.
         name: the run's workflow, agent or tool.
         root_run_id: the top of its tree.
         since: when it began.
@@ -153,6 +154,7 @@ class Suspension(BaseModel):
     run_id: str
     step_key: str
     data: Any = None
+    answer_schema: dict[str, Any] | bool | None = None
     name: str = ""
     root_run_id: str = ""
     since: datetime
