@@ -66,3 +66,18 @@ status suspension_id_decode(str value, struct suspension_id *ret)
     ret->effect = (uint32_t)endian_get_le(value.ptr + 16, 4);
     return STATUS_OK;
 }
+
+void step_key_seq_encode(uint32_t seq, char ret[STEP_KEY_SEQ_BYTES])
+{
+    assert(seq > 0);
+    endian_put_le(ret, seq, STEP_KEY_SEQ_BYTES);
+}
+
+status step_key_seq_decode(str value, uint32_t *ret)
+{
+    if (value.len != STEP_KEY_SEQ_BYTES) {
+        return status_make(CODE_DATA_LOSS, "row of where a suspension stands: damaged");
+    }
+    *ret = (uint32_t)endian_get_le(value.ptr, STEP_KEY_SEQ_BYTES);
+    return STATUS_OK;
+}

@@ -418,6 +418,9 @@ static const char *judge_wait_settled(const struct ledger *ledger,
         effect->kind != EFFECT_CHILDREN || outcome->failed || effect->children_told == all);
     LAW("the-kept-answer-is-given", !effect->was_answered_early || is_refused ||
                                         str_hash(outcome->value) == effect->early_answer);
+    LAW("a-kept-answer-is-found",
+        !outcome->failed ||
+            !str_starts_with(outcome->error_message, STR("the answer that was kept")));
     LAW("an-answer-fits-its-schema",
         !effect->has_schema || outcome->failed || says_yes(outcome->value));
     LAW("room-is-not-denied", !is_refused || effect->kind == EFFECT_AT_ONCE ||

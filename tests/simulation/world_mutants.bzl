@@ -597,10 +597,23 @@ MUTANTS = {
             "(meant.open_count == 1 && was_asked && answer == NULL)",
     }),
     "misfit_answers": ("An answer that does not fit its suspension's schema counts.", {
-        "if (!wait->has_schema) { return true; }": "if (wait != NULL) { return true; }",
+        """status judged = status_is_ok(found) ?
+        answer_judge(schema, resume->data, answer->arena) : found;""":
+            "status judged = found;",
     }),
     "misfit_kept_answers": ("A kept answer that does not fit counts when its suspension comes.", {
         "step->command.step_request.kept_misfit = str_of(judged.why); return;": "(void)judged;",
+    }),
+    "schema_forgotten": ("What is read again asks for any answer.", {
+        "*ret_schema = search.last.answer_schema;": "*ret_schema = STR_EMPTY;",
+    }),
+    "place_of_question_lost": ("A suspension is not found where it stands in its journal.", {
+        "note_seq(keys, run, STEP_KEY_ASKED, event->effect, seq);":
+            "note_seq(keys, run, STEP_KEY_ASKED, event->effect + 1, seq);",
+    }),
+    "place_of_kept_lost": ("A kept answer is not found where it stands in its journal.", {
+        "note_seq(keys, run, STEP_KEY_KEPT, engine_key(event->resume_kept.key), seq);":
+            "note_seq(keys, run, STEP_KEY_KEPT, 1 + engine_key(event->resume_kept.key), seq);",
     }),
     "misfit_drops_what_fits": ("A kept answer is dropped where the suspension has a schema.", {
         "if (!status_is_ok(judged)) { step->command.step_request.kept_misfit = str_of(judged.why);":

@@ -354,7 +354,7 @@ static struct host_step_request draw_step_request(struct world *world, const str
     case OP_SUSPEND:
         order.kind = STEP_REQUEST_SUSPENSION;
         order.data = STR("{\"ask\":\"may I\"}");
-        order.answer_schema = op->amount / 3 % 3 == 0 ? WORLD_SCHEMA : STR_EMPTY;
+        order.answer_schema = op->amount / 3 % 4 == 0 ? WORLD_SCHEMA : STR_EMPTY;
         order.due_ms = draw_due(world, op->amount);
         break;
     case OP_AWAIT:

@@ -2,6 +2,8 @@
 
 #include "service/base/json.h"
 #include "service/codec/level.h"
+#include "service/features/suspensions/suspension_keys.h"
+#include "service/features/trees/trees.h"
 #include "service/partition/journal.h"
 #include "service/partition/state.h"
 #include "service/schema/schema.h"
@@ -69,48 +71,60 @@ status suspension_facts_search(struct partition *partition, uuid run, uint32_t e
     return STATUS_OK;
 }
 
-status suspension_facts_kept(struct partition *partition, uuid run, str key, struct arena *arena,
-                             struct outcome *ret, str *ret_by)
+/* Adds what the event at that place says. */
+static status look_at(struct partition *partition, uuid run, uint32_t seq, enum event_kind kind,
+                      struct arena *arena, struct suspension_facts *search)
 {
-    struct suspension_facts search;
-    TRY(suspension_facts_search(partition, run, 0, key, arena, &search));
+    return seq == 0 ? STATUS_OK
+                    : journal_each_at(partition, run, seq, JOURNAL_KIND(kind), arena, search_event,
+                                      search);
+}
+
+status suspension_facts_of(struct partition *partition, const struct live_run *run, uint32_t effect,
+                           struct arena *arena, struct suspension_facts *ret)
+{
+    struct suspension_keys *keys = partition_self(partition, &suspensions_feature);
+    uuid id = run->state.id;
+    uint32_t asked;
+    uint32_t settled;
+    assert(effect > 0);
+    *ret = (struct suspension_facts){.effect = effect, .is_only = true};
+    TRY(suspension_keys_seq(keys, id, STEP_KEY_ASKED, effect, &asked));
+    if (asked == 0) {
+        return suspension_keys_lack(keys, run)
+                   ? suspension_facts_search(partition, id, effect, STR_EMPTY, arena, ret)
+                   : STATUS_OK;
+    }
+    TRY(suspension_keys_seq(keys, id, STEP_KEY_SETTLED, effect, &settled));
+    TRY(look_at(partition, id, asked, EVENT_WAIT_SET, arena, ret));
+    TRY(look_at(partition, id, settled, EVENT_WAIT_SETTLED, arena, ret));
+    if (!ret->found) {
+        return status_make(CODE_DATA_LOSS, "the journal lacks a suspension where its row says");
+    }
+    ret->last.run = id;
+    ret->last.root = tree_place(partition, run)->root;
+    ret->last.name = str_of(run->name);
+    return STATUS_OK;
+}
+
+status suspension_facts_kept(struct partition *partition, const struct live_run *run, str key,
+                             struct arena *arena, struct outcome *ret, str *ret_by)
+{
+    struct suspension_keys *keys = partition_self(partition, &suspensions_feature);
+    struct suspension_facts search = {.key = key};
+    uint32_t seq;
+    TRY(suspension_keys_seq(keys, run->state.id, STEP_KEY_KEPT, engine_key(key), &seq));
+    if (seq > 0) {
+        TRY(look_at(partition, run->state.id, seq, EVENT_RESUME_KEPT, arena, &search));
+    } else if (suspension_keys_lack(keys, run)) {
+        TRY(suspension_facts_search(partition, run->state.id, 0, key, arena, &search));
+    }
     if (!search.kept_found) {
         return status_make(CODE_NOT_FOUND, "no answer was kept for this step");
     }
     assert(str_equal(search.key, key));
     *ret = search.kept;
     *ret_by = search.kept_by;
-    return STATUS_OK;
-}
-
-struct schema_search {
-    uint32_t effect;
-    str schema;
-    bool is_found;
-};
-
-static bool find_schema(void *context, uint32_t seq, const struct event *event)
-{
-    struct schema_search *search = context;
-    (void)seq;
-    assert(event->kind == EVENT_WAIT_SET);
-    if (event->effect == search->effect) {
-        search->schema = event->wait_set.answer_schema;
-        search->is_found = true;
-    }
-    return !search->is_found;
-}
-
-status suspension_facts_schema(struct partition *partition, uuid run, uint32_t effect, uint32_t seq,
-                               struct arena *arena, str *ret)
-{
-    struct schema_search search = {.effect = effect};
-    TRY(journal_each_at(partition, run, seq, JOURNAL_KIND(EVENT_WAIT_SET), arena, find_schema,
-                        &search));
-    if (!search.is_found) {
-        return status_make(CODE_DATA_LOSS, "the journal lacks a suspension where its wait says");
-    }
-    *ret = search.schema;
     return STATUS_OK;
 }
 

@@ -24,18 +24,16 @@ struct suspension_facts {
     str name;
 };
 
-/* One suspension, where `effect` is not 0; else the last one under the key. DATA_LOSS: the journal
- * is damaged. */
+/* One suspension of the run, found by its rows. */
+status suspension_facts_of(struct partition *partition, const struct live_run *run, uint32_t effect,
+                           struct arena *arena, struct suspension_facts *ret);
+/* In runs that are older than the rows, through the whole journal: one suspension, where `effect`
+ * is not 0; else the last one under the key. DATA_LOSS: the journal is damaged. */
 status suspension_facts_search(struct partition *partition, uuid run, uint32_t effect, str key,
                                struct arena *arena, struct suspension_facts *ret);
 /* The answer that was kept for a key. NOT_FOUND: none was. */
-status suspension_facts_kept(struct partition *partition, uuid run, str key, struct arena *arena,
-                             struct outcome *ret, str *ret_by);
-/* The schema a suspension was asked with; empty: none. seq: of its WAIT_SET. DATA_LOSS: it is not
- * there. */
-status suspension_facts_schema(struct partition *partition, uuid run, uint32_t effect, uint32_t seq,
-                               struct arena *arena, str *ret);
-
+status suspension_facts_kept(struct partition *partition, const struct live_run *run, str key,
+                             struct arena *arena, struct outcome *ret, str *ret_by);
 /* Whether the answer, JSON text, fits the schema; an empty one fits all. INVALID_ARGUMENT: where it
  * does not, and why. DATA_LOSS: the schema is none. */
 status answer_judge(str schema, str data, struct arena *arena);

@@ -12,7 +12,8 @@
 /* A row of this round: it is not in the store yet. */
 struct change {
     struct index_tail tail;
-    struct suspension_id over; /* Its value; effect 0: it has none. */
+    struct suspension_id over; /* Its value; effect 0: it has another. */
+    uint32_t seq; /* Its value; 0: it has another, or none. */
     bool is_delete;
 };
 
@@ -63,9 +64,15 @@ static void change(struct suspension_keys *keys, struct change change)
         store_batch_delete(batch, STORE_INDEX, row);
         return;
     }
-    suspension_id_encode(change.over, value);
-    store_batch_put(batch, STORE_INDEX, row,
-                    change.over.effect == 0 ? STR_EMPTY : str_make(value, sizeof(value)));
+    size_t bytes = 0;
+    if (change.over.effect > 0) {
+        suspension_id_encode(change.over, value);
+        bytes = SUSPENSION_ID_BYTES;
+    } else if (change.seq > 0) {
+        step_key_seq_encode(change.seq, value);
+        bytes = STEP_KEY_SEQ_BYTES;
+    }
+    store_batch_put(batch, STORE_INDEX, row, str_make(value, bytes));
 }
 
 /* The newest change of this round; NULL: none. */
@@ -90,6 +97,26 @@ static const struct tree_place *place_of(const struct suspension_keys *keys,
 static bool is_root(const struct suspension_keys *keys, const struct live_run *run)
 {
     return uuid_is_zero(place_of(keys, run)->parent);
+}
+
+static void note_seq(struct suspension_keys *keys, const struct live_run *run,
+                     enum step_key_place place, uint64_t key, uint32_t seq)
+{
+    assert(key > 0 && seq > 0);
+    change(keys, (struct change){.tail = step_key_row_tail(run->state.id, place, key), .seq = seq});
+}
+
+/* What stands in the journal at that place, and is found there again. */
+static void note_place(struct suspension_keys *keys, const struct live_run *run, uint32_t seq,
+                       const struct event *event)
+{
+    if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
+        note_seq(keys, run, STEP_KEY_ASKED, event->effect, seq);
+    } else if (event->kind == EVENT_WAIT_SETTLED && event->wait_settled.kind == EFFECT_SUSPENSION) {
+        note_seq(keys, run, STEP_KEY_SETTLED, event->effect, seq);
+    } else if (event->kind == EVENT_RESUME_KEPT) {
+        note_seq(keys, run, STEP_KEY_KEPT, engine_key(event->resume_kept.key), seq);
+    }
 }
 
 static void note_open(struct suspension_keys *keys, const struct live_run *run, uint64_t key,
@@ -137,6 +164,7 @@ void suspension_keys_note(struct suspension_keys *keys, const struct live_run *r
     uint32_t owner;
     enum effect_kind kept;
     const struct run *state = &run->state;
+    note_place(keys, run, state->seq + 1, event);
     if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
         note_open(keys, run, engine_key(event->wait_set.key), event->effect);
     } else if (event->kind == EVENT_WAIT_SETTLED) {
@@ -191,7 +219,7 @@ static bool copy_event(void *context, uint32_t seq, const struct event *event)
     struct copying *copying = context;
     uint32_t owner;
     enum effect_kind kept;
-    (void)seq;
+    note_place(copying->keys, copying->run, seq, event);
     if (event->kind == EVENT_WAIT_SET && event->wait_set.kind == EFFECT_SUSPENSION) {
         suspension_raise_level(copying->keys->partition, event);
         struct asked *asked = arena_alloc(&copying->keys->partition->round_arena, sizeof(*asked));
@@ -212,10 +240,10 @@ static bool copy_event(void *context, uint32_t seq, const struct event *event)
 
 void suspension_keys_copied(struct suspension_keys *keys, const struct live_run *run)
 {
-    static const uint64_t kinds = JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
-                                  JOURNAL_KIND(EVENT_TASK_SETTLED) |
-                                  JOURNAL_KIND(EVENT_TASK_FAILED) |
-                                  JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
+    static const uint64_t kinds =
+        JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
+        JOURNAL_KIND(EVENT_RESUME_KEPT) | JOURNAL_KIND(EVENT_TASK_SETTLED) |
+        JOURNAL_KIND(EVENT_TASK_FAILED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
     struct copying copying = {.keys = keys, .run = run};
     assert(is_root(keys, run)); /* Those that are open are in its state. */
     for (size_t i = 0; i < run->record_count; i++) {
@@ -327,6 +355,26 @@ status suspension_keys_open(struct suspension_keys *keys, const struct live_run 
     *ret = (struct suspensions_meant){.open_count = 0};
     find_open_in(&run->state, 0, ret);
     return is_root(keys, run) ? find_open_below(keys, &below, ret) : STATUS_OK;
+}
+
+status suspension_keys_seq(struct suspension_keys *keys, uuid run, enum step_key_place place,
+                           uint64_t key, uint32_t *ret)
+{
+    struct index_tail tail = step_key_row_tail(run, place, key);
+    const struct change *change = changed(keys, index_tail_str(&tail));
+    char bytes[KEY_BYTES_MAX];
+    str value;
+    *ret = change == NULL ? 0 : change->seq;
+    if (change != NULL) {
+        return STATUS_OK;
+    }
+    status found = store_get(&keys->partition->store, STORE_INDEX, row_key(keys, &tail, bytes),
+                             &keys->partition->round_arena, &value);
+    if (found.code == CODE_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    TRY(found);
+    return step_key_seq_decode(value, ret);
 }
 
 /* ---- Stores of older releases. ---- */

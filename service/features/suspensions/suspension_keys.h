@@ -2,8 +2,9 @@
  * suspension_keys: which suspensions a step's key may mean: in a run, or else below a root.
  *
  * Rows say it without a look into journals: those open below a root, and the last one that is over
- * in a run or below a root. Those open in a run itself are in its state. A suspension that a failed
- * attempt of its code left unanswered is forgotten: the next attempt asks anew.
+ * in a run or below a root. Those open in a run itself are in its state. Where in the journal each
+ * was asked and settled is in rows as well, and what was kept for one to come. A suspension that a
+ * failed attempt of its code left unanswered is forgotten: the next attempt asks anew.
  *
  * Threading: owned by the partition thread.
  */
@@ -48,6 +49,11 @@ status suspension_keys_find(struct suspension_keys *keys, const struct live_run 
 /* Those that are open under any key, looked for alike. */
 status suspension_keys_open(struct suspension_keys *keys, const struct live_run *run,
                             struct suspensions_meant *ret);
+/* Where in the journal of a run something stands, of this round too: `place` is STEP_KEY_ASKED or
+ * STEP_KEY_SETTLED, by the effect, or STEP_KEY_KEPT, by the key. 0: nowhere. DATA_LOSS: the row is
+ * damaged. */
+status suspension_keys_seq(struct suspension_keys *keys, uuid run, enum step_key_place place,
+                           uint64_t key, uint32_t *ret);
 /* The run is older than the rows: only its journal says what it has asked. */
 bool suspension_keys_lack(const struct suspension_keys *keys, const struct live_run *run);
 

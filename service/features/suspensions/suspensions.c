@@ -77,46 +77,49 @@ static bool refuse_ambiguous(struct answer *answer, const struct suspensions_mea
                                STR_ARG(list_ids(meant, answer->arena))));
 }
 
-/* Whether the answer fits what its suspension was asked with. */
-static bool check_fits(struct answer *answer, uuid run, const struct live_wait *wait)
+/* The step's key, and the schema it was asked with. */
+static status find_asked(struct answer *answer, struct live_run *run, uint32_t effect, str *ret_key,
+                         str *ret_schema)
 {
-    str schema;
-    if (!wait->has_schema) {
-        return true;
+    struct suspension_facts search;
+    const struct live_wait *wait = wait_known(answer->partition, run, effect);
+    if (wait != NULL && !wait->has_schema) {
+        *ret_key = arena_copy(answer->arena, wait->key);
+        *ret_schema = STR_EMPTY;
+        return STATUS_OK;
     }
-    status judged = suspension_facts_schema(answer->partition, run, wait->effect, wait->seq,
-                                            answer->arena, &schema);
-    if (!status_is_ok(judged)) {
-        return refuse_unread(answer, judged);
+    TRY(suspension_facts_of(answer->partition, run, effect, answer->arena, &search));
+    if (!search.found) {
+        return status_make(CODE_DATA_LOSS, "the journal lacks a suspension that is open");
     }
-    judged = answer_judge(schema, answer->resume->data, answer->arena);
-    if (judged.code == CODE_DATA_LOSS) {
-        return refuse_unread(answer, judged);
-    }
-    return status_is_ok(judged) || refuse(answer, CODE_INVALID_ARGUMENT, REASON_ANSWER_MISFIT,
-                                          "data_json", str_of(judged.why));
+    *ret_key = search.last.step_key;
+    *ret_schema = search.last.answer_schema;
+    return STATUS_OK;
 }
 
 /* It is open. */
 static bool settle(struct answer *answer, struct suspension_id id)
 {
     struct live_run *run;
-    const struct live_wait *wait;
+    str key;
+    str schema;
     struct resume_request *resume = answer->resume;
     status found = runs_get(answer->partition, id.run, &run);
     if (status_is_ok(found)) {
-        found = wait_find(answer->partition, run, id.effect, &wait);
+        found = find_asked(answer, run, id.effect, &key, &schema);
     }
-    if (!status_is_ok(found)) {
-        return refuse_unread(answer, found);
+    status judged = status_is_ok(found) ? answer_judge(schema, resume->data, answer->arena) : found;
+    if (judged.code == CODE_INVALID_ARGUMENT) {
+        return refuse(answer, CODE_INVALID_ARGUMENT, REASON_ANSWER_MISFIT, "data_json",
+                      str_of(judged.why));
     }
-    if (!check_fits(answer, id.run, wait)) {
-        return false;
+    if (!status_is_ok(judged)) {
+        return refuse_unread(answer, judged);
     }
     struct command command = {
         .kind = COMMAND_RESUME,
         .effect = id.effect,
-        .resume = {.key = arena_copy(answer->arena, wait->key),
+        .resume = {.key = key,
                    .data = answer_of(resume->data, resume->by, answer->arena),
                    .by = resume->by},
     };
@@ -134,8 +137,11 @@ static bool come_late(struct answer *answer, struct suspension_id id)
 {
     struct suspension_facts search;
     struct resume_request *resume = answer->resume;
-    status searched = suspension_facts_search(answer->partition, id.run, id.effect, STR_EMPTY,
-                                              answer->arena, &search);
+    struct live_run *run;
+    status searched = runs_get(answer->partition, id.run, &run);
+    if (status_is_ok(searched)) {
+        searched = suspension_facts_of(answer->partition, run, id.effect, answer->arena, &search);
+    }
     if (!status_is_ok(searched)) {
         return refuse_unread(answer, searched);
     }
@@ -298,11 +304,11 @@ static void read_one(struct partition *partition, struct request *request)
         found = find_shown(partition, run, asked, &meant);
     }
     if (status_is_ok(found) && meant.over.effect > 0) {
-        found = suspension_facts_search(partition, meant.over.run, meant.over.effect, STR_EMPTY,
-                                        &request->arena, &search);
-    }
-    if (status_is_ok(found) && search.found) {
-        found = runs_get(partition, search.last.run, &run);
+        found = runs_get(partition, meant.over.run, &run);
+        if (status_is_ok(found)) {
+            found =
+                suspension_facts_of(partition, run, meant.over.effect, &request->arena, &search);
+        }
     }
     if (!status_is_ok(found)) {
         request_fail_run(partition, request, found);
@@ -342,8 +348,8 @@ static void take_kept(struct step_request *step)
     struct outcome kept;
     str by;
     str data = STR_EMPTY;
-    status read = suspension_facts_kept(step->partition, step->run->state.id, step->message->key,
-                                        step->arena, &kept, &by);
+    status read = suspension_facts_kept(step->partition, step->run, step->message->key, step->arena,
+                                        &kept, &by);
     if (!status_is_ok(read)) { /* It must not be lost: what is set would take its place. */
         step_request_refuse(step, reason_name(REASON_RUN_UNREADABLE),
                             STR("the answer that was kept for this step cannot be read"));

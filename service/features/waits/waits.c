@@ -152,6 +152,12 @@ status wait_find(struct partition *partition, struct live_run *run, uint32_t eff
                         : status_make(CODE_DATA_LOSS, "the journal lacks a wait it counts");
 }
 
+const struct live_wait *wait_known(struct partition *partition, const struct live_run *run,
+                                   uint32_t effect)
+{
+    return known(room_of(waits_of(partition), run), effect);
+}
+
 static void note_set(struct waits *waits, struct live_run *run, uint32_t seq,
                      const struct event *event)
 {

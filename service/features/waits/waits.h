@@ -32,6 +32,10 @@ struct live_wait {
 status wait_find(struct partition *partition, struct live_run *run, uint32_t effect,
                  const struct live_wait **ret);
 
+/* As wait_find(), without a look into the journal. NULL: the run was read again since. */
+const struct live_wait *wait_known(struct partition *partition, const struct live_run *run,
+                                   uint32_t effect);
+
 /* Which keys the run's tasks have used. */
 struct step_keys *waits_step_keys(struct partition *partition, const struct live_run *run);
 /* The row of what a host may ask for. */
