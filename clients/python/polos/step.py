@@ -418,6 +418,8 @@ class Step:
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        outlive_parent: bool = False,
     ) -> Out: ...
 
     @overload
@@ -432,6 +434,8 @@ class Step:
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        outlive_parent: bool = False,
     ) -> Any: ...
 
     async def invoke_and_wait(
@@ -445,8 +449,13 @@ class Step:
         run_timeout_seconds: float | None = None,
         max_retries: int | None = None,
         priority: int | None = None,
+        *,
+        outlive_parent: bool = False,
     ) -> Any:
         """Starts a run of a workflow or tool and waits for its result.
+
+        Args:
+            outlive_parent: True: when this run fails before it, it goes on; else it is cancelled.
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
@@ -463,7 +472,7 @@ class Step:
             ),
             self._execution.find,
         )
-        return await self._result(step_key, child)
+        return await self._result(step_key, child, outlive_parent)
 
     async def batch_invoke(
         self, step_key: str, workflows: list[BatchWorkflowInput]
@@ -473,24 +482,32 @@ class Step:
         return await self._started(step_key, children)
 
     async def batch_invoke_and_wait(
-        self, step_key: str, workflows: list[BatchWorkflowInput]
+        self,
+        step_key: str,
+        workflows: list[BatchWorkflowInput],
+        *,
+        outlive_parent: bool = False,
     ) -> list[BatchStepResult]:
-        """Starts runs and waits for all of them; how each ended, in order."""
+        """Starts runs and waits for all of them; how each ended, in order. `outlive_parent`: as of
+        invoke_and_wait().
+        """
         children = [Child.of_batch(each, self._execution.find) for each in workflows]
-        return await self._results(step_key, children)
+        return await self._results(step_key, children, outlive_parent)
 
     async def agent_invoke(self, step_key: str, config: AgentRunConfig[Any]) -> ExecutionHandle:
         """Starts a run of an agent (`agent.with_input(...)`) and goes on; its handle."""
         return (await self._started(step_key, [Child.of_agent(config)]))[0]
 
     async def agent_invoke_and_wait(
-        self, step_key: str, config: AgentRunConfig[R]
+        self, step_key: str, config: AgentRunConfig[R], *, outlive_parent: bool = False
     ) -> AgentResult[R]:
         """Starts a run of an agent (`agent.with_input(...)`) and waits for its AgentResult.
+        `outlive_parent`: as of invoke_and_wait().
 
         Raises StepExecutionError when the run failed or was cancelled.
         """
-        found: AgentResult[R] = await self._result(step_key, Child.of_agent(config))
+        child = Child.of_agent(config)
+        found: AgentResult[R] = await self._result(step_key, child, outlive_parent)
         return found
 
     async def batch_agent_invoke(
@@ -500,10 +517,17 @@ class Step:
         return await self._started(step_key, [Child.of_agent(c) for c in configs])
 
     async def batch_agent_invoke_and_wait(
-        self, step_key: str, configs: Sequence[AgentRunConfig[Any]]
+        self,
+        step_key: str,
+        configs: Sequence[AgentRunConfig[Any]],
+        *,
+        outlive_parent: bool = False,
     ) -> list[BatchStepResult]:
-        """Starts runs of agents and waits for all of them; how each ended, in order."""
-        return await self._results(step_key, [Child.of_agent(c) for c in configs])
+        """Starts runs of agents and waits for all of them; how each ended, in order.
+        `outlive_parent`: as of invoke_and_wait().
+        """
+        children = [Child.of_agent(c) for c in configs]
+        return await self._results(step_key, children, outlive_parent)
 
     # ---- inside ----
 
@@ -581,14 +605,16 @@ class Step:
         }
         return Fields(found)
 
-    async def _children_of(self, key: str, children: list[Child], wait: bool) -> Any:
+    async def _children_of(
+        self, key: str, children: list[Child], wait: bool, outlive_parent: bool = False
+    ) -> Any:
         kind = "invoke_and_wait" if wait else "invoke"
         outcome = await self._execution.recall(key, kind)
         if outcome is None:
             targets = {id(c.target): c.target for c in children if c.target}
             queues = {c.options.queue for c in children if c.options.queue}
             await self._execution.prepare(targets.values(), sorted(queues))
-            order = order_of(key, children, self._ctx, wait)
+            order = order_of(key, children, self._ctx, wait, outlive_parent)
             outcome = await self._execution.order(order, kind)
         found = self._value_of(outcome, key)
         if not isinstance(found, list) or len(found) != len(children):
@@ -604,8 +630,8 @@ class Step:
         found = await self._children_of(key, children, wait=False)
         return [handle_of(key, c, told, self._ctx) for c, told in zip(children, found)]
 
-    async def _result(self, key: str, child: Child) -> Any:
-        (told,) = await self._children_of(key, [child], wait=True)
+    async def _result(self, key: str, child: Child, outlive_parent: bool) -> Any:
+        (told,) = await self._children_of(key, [child], True, outlive_parent)
         error = error_of(told)
         if error is not None:
             reason, message = error
@@ -620,12 +646,12 @@ class Step:
             ) from problem
 
     async def _results(
-        self, key: str, children: list[Child]
+        self, key: str, children: list[Child], outlive_parent: bool
     ) -> list[BatchStepResult]:
         if not children:
             await self._recorded(key, list)
             return []
-        found = await self._children_of(key, children, wait=True)
+        found = await self._children_of(key, children, True, outlive_parent)
         return [batch_result(c, told) for c, told in zip(children, found)]
 
 

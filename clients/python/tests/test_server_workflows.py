@@ -115,6 +115,38 @@ async def test_those_who_wait_make_room_for_what_they_wait_for(server, monkeypat
             await result(client, handle)
 
 
+@pytest.mark.parametrize("outlives", [False, True])
+async def test_children_outlive_a_parent_that_says_so(client, outlives):
+    @workflow
+    async def below(ctx):
+        return await ctx.step.suspend("ask", {})
+
+    @workflow
+    async def above(ctx):
+        async def fails():
+            await ctx.step.suspend("go", {})
+            raise ValueError("oh")
+
+        waits = ctx.step.invoke_and_wait("below", below, outlive_parent=outlives)
+        await asyncio.gather(waits, fails())
+
+    async def asked(root: str) -> list[Suspension]:
+        return [s for s in await client.list_suspensions() if s.root_run_id == root]
+
+    handle = await above.invoke(client, max_retries=0)
+    while len(found := await asked(handle.id)) < 2:
+        await asyncio.sleep(0.02)
+    (child,) = [each.run_id for each in found if each.run_id != handle.id]
+    await client.resume("above", handle.id, "go", 1)
+    with pytest.raises(RunFailedError):
+        await result(client, handle)
+    if outlives:
+        assert [each.run_id for each in await asked(handle.id)] == [child]
+    else:
+        while (await client.get_execution(child))["status"] != "cancelled":
+            await asyncio.sleep(0.02)
+
+
 async def test_a_wait_survives_server_and_host(server, client, let_go):
     begun = Counter[str]()
 

@@ -131,7 +131,7 @@ def batch_options(found: BatchWorkflowInput) -> StartOptions:
 
 
 def order_of(
-    key: str, children: list[Child], ctx: RunIdentity, wait: bool
+    key: str, children: list[Child], ctx: RunIdentity, wait: bool, outlive_parent: bool
 ) -> steps_pb2.StepRequest:
     """The request for a step's children; session and user are inherited where not given."""
     specs = []
@@ -149,7 +149,8 @@ def order_of(
                 **child.said,
             )
         )
-    return steps_pb2.StepRequest(key=key, start_runs=steps_pb2.StartRuns(runs=specs, wait=wait))
+    start = steps_pb2.StartRuns(runs=specs, wait=wait, outlive_parent=outlive_parent)
+    return steps_pb2.StepRequest(key=key, start_runs=start)
 
 
 def handle_of(
