@@ -54,8 +54,8 @@ void polos_task_let_go(struct polos_task *task);
 /* The server did it. */
 static inline bool polos_step_is_request(const Polos__V1__SettledStep *step)
 {
-    return step->kind != POLOS__V1__STEP_KIND__STEP_KIND_UNSPECIFIED &&
-           step->kind != POLOS__V1__STEP_KIND__STEP_KIND_CODE;
+    return step->kind > POLOS__V1__STEP_KIND__STEP_KIND_CODE &&
+           step->kind <= POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE;
 }
 
 #endif

@@ -32,8 +32,11 @@ static void make(struct replay *replay, const Polos__V1__Task *task)
     assert((replay->slot_count & (replay->slot_count - 1)) == 0);
     replay->slots = memory_zeroed(replay->slot_count, sizeof(*replay->slots));
     for (size_t i = 0; i < task->n_steps; i++) {
-        uint32_t *slot = slot_of(replay, task, task->steps[i]->key);
-        *slot = *slot == 0 ? (uint32_t)i + 1 : *slot;
+        const Polos__V1__SettledStep *step = task->steps[i];
+        if (step->kind <= POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE) {
+            uint32_t *slot = slot_of(replay, task, step->key);
+            *slot = *slot == 0 ? (uint32_t)i + 1 : *slot;
+        }
     }
 }
 

@@ -252,6 +252,21 @@ static void step_settled(const struct event *event, struct arena *arena, void *m
     ret->state_json = text_of(arena, event->step_settled.state);
 }
 
+static void cancel_shown(const struct event *event, struct arena *arena, void *message)
+{
+    (void)arena;
+    Polos__V1__CancelWasShown *ret = message;
+    ret->number = event->cancel_shown.number;
+}
+
+static void withdrawn(const struct event *event, struct arena *arena, void *message)
+{
+    Polos__V1__Withdrawn *ret = message;
+    ret->number = event->withdrawn.number;
+    ret->key = text_of(arena, event->withdrawn.key);
+    ret->facts_seen = event->withdrawn.facts_seen;
+}
+
 /* ---- waits ---- */
 
 static_assert(EFFECT_SLEEP - 2 == (int)POLOS__V1__STEP_KIND__STEP_KIND_SLEEP);
@@ -433,6 +448,8 @@ static const struct event_view views[] = {
     [EVENT_WAIT_SETTLED] = VIEW(WAIT_SETTLED, wait_settled, wait_settled),
     [EVENT_CHILD_SETTLED] = VIEW(CHILD_SETTLED, child_settled, child_settled),
     [EVENT_RESUME_KEPT] = VIEW(ANSWER_KEPT, answer_kept, answer_kept),
+    [EVENT_CANCEL_SHOWN] = VIEW(CANCEL_SHOWN, cancel_was_shown, cancel_shown),
+    [EVENT_WITHDRAWN] = VIEW(WITHDRAWN, withdrawn, withdrawn),
 };
 static_assert(COUNT_OF(views) == EVENT_COUNT, "an event has no typed form");
 

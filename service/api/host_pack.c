@@ -47,6 +47,8 @@ static Polos__V1__SettledStep **steps(struct arena *arena, const struct settled_
         ret[i]->is_child = from[i].is_child;
         ret[i]->child_index = from[i].index;
         ret[i]->has_children = from[i].has_children;
+        ret[i]->facts_seen = from[i].facts_seen;
+        ret[i]->retry_count = from[i].retry_count;
     }
     return ret;
 }

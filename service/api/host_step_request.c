@@ -22,6 +22,10 @@ static_assert((int)SETTLED_EVENT == (int)POLOS__V1__STEP_KIND__STEP_KIND_EVENT, 
 static_assert((int)SETTLED_CHILDREN == (int)POLOS__V1__STEP_KIND__STEP_KIND_CHILDREN,
               "as they are");
 static_assert((int)SETTLED_AT_ONCE == (int)POLOS__V1__STEP_KIND__STEP_KIND_AT_ONCE, "as they are");
+static_assert((int)SETTLED_CANCEL_SHOWN == (int)POLOS__V1__STEP_KIND__STEP_KIND_CANCEL_SHOWN,
+              "as they are");
+static_assert((int)SETTLED_WITHDRAWN == (int)POLOS__V1__STEP_KIND__STEP_KIND_WITHDRAWN,
+              "as they are");
 static_assert((int)RUN_KIND_COUNT == (int)POLOS__V1__RUN_KIND__RUN_KIND_TOOL + 1, "taken as it is");
 
 static bool take_sleep(struct check *check, const Polos__V1__Sleep *proto,

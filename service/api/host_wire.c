@@ -280,7 +280,8 @@ static bool take_outcome(struct check *check, const char *field,
 static bool note_fault(struct check *check, bool is_fine, struct host_message *ret)
 {
     assert(is_fine == (check->error.code == CODE_OK));
-    assert(ret->kind == HOST_MESSAGE_STEP_DONE || ret->kind == HOST_MESSAGE_STEP_REQUEST);
+    assert(ret->kind == HOST_MESSAGE_STEP_DONE || ret->kind == HOST_MESSAGE_STEP_REQUEST ||
+           ret->kind == HOST_MESSAGE_WITHDRAW);
     if (!is_fine) {
         ret->fault = check->error.message;
         check->error = (struct failure){0};
@@ -308,6 +309,28 @@ static bool take_step_done(struct check *check, const Polos__V1__StepDone *done,
     ret->state = check_copy(check, done->state_json);
     return take_task_id(check, "step_done.task_id", done->task_id, &ret->task) &&
            note_fault(check, check_step_done(check, done, ret), ret);
+}
+
+static bool take_cancel_shown(struct check *check, const Polos__V1__CancelShown *shown,
+                              struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_CANCEL_SHOWN;
+    ret->epoch = shown->epoch;
+    ret->number = shown->number;
+    return take_task_id(check, "cancel_shown.task_id", shown->task_id, &ret->task);
+}
+
+static bool take_withdraw(struct check *check, const Polos__V1__Withdraw *withdraw,
+                          struct host_message *ret)
+{
+    ret->kind = HOST_MESSAGE_WITHDRAW;
+    ret->epoch = withdraw->epoch;
+    ret->number = withdraw->number;
+    ret->key = check_copy(check, withdraw->key);
+    ret->facts_seen = withdraw->facts_seen;
+    return take_task_id(check, "withdraw.task_id", withdraw->task_id, &ret->task) &&
+           note_fault(check, check_some(check, "withdraw.key", ret->key, CHECK_STEP_KEY_BYTES_MAX),
+                      ret);
 }
 
 static struct outcome invalid_result(str message)
@@ -442,6 +465,10 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
         return take_step_request(check, message->step_request, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_TASK_DONE:
         return take_task_done(check, message->task_done, ret);
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_CANCEL_SHOWN:
+        return take_cancel_shown(check, message->cancel_shown, ret);
+    case POLOS__V1__HOST_MESSAGE__MESSAGE_WITHDRAW:
+        return take_withdraw(check, message->withdraw, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_PARK:
         return take_park(check, message->park, ret);
     case POLOS__V1__HOST_MESSAGE__MESSAGE_RELEASE:
@@ -451,7 +478,7 @@ bool host_wire_message(struct check *check, const Polos__V1__HostMessage *messag
     case POLOS__V1__HOST_MESSAGE__MESSAGE__NOT_SET:
     default:
         return check_fault(check, "messages",
-                           "set one of step_done, step_request, task_done, park, release and "
-                           "drain, as this server's protos have them");
+                           "set one of step_done, step_request, task_done, cancel_shown, withdraw, "
+                           "park, release and drain, as this server's protos have them");
     }
 }

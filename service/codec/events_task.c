@@ -73,6 +73,46 @@ static status step_settled_from(const void *message, struct event *ret)
     return events_take_outcome(body->outcome, &ret->step_settled.outcome);
 }
 
+static void cancel_shown_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__CancelShown *body = ret->message;
+    body->effect = event->effect;
+    body->attempt = event->attempt;
+    body->number = event->cancel_shown.number;
+}
+
+static status cancel_shown_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__CancelShown *body = message;
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->cancel_shown.number = body->number;
+    return STATUS_OK;
+}
+
+static void withdrawn_to(const struct event *event, struct event_body *ret)
+{
+    Polos__Journal__V1__Withdrawn *body = ret->message;
+    body->effect = event->effect;
+    body->attempt = event->attempt;
+    body->number = event->withdrawn.number;
+    body->key = body_bytes(event->withdrawn.key);
+    body->facts_seen = event->withdrawn.facts_seen;
+    body->retries = event->withdrawn.retries;
+}
+
+static status withdrawn_from(const void *message, struct event *ret)
+{
+    const Polos__Journal__V1__Withdrawn *body = message;
+    ret->effect = body->effect;
+    ret->attempt = body->attempt;
+    ret->withdrawn.number = body->number;
+    ret->withdrawn.key = body_str(body->key);
+    ret->withdrawn.facts_seen = body->facts_seen;
+    ret->withdrawn.retries = body->retries;
+    return STATUS_OK;
+}
+
 static void lease_granted_to(const struct event *event, struct event_body *ret)
 {
     Polos__Journal__V1__LeaseGranted *body = ret->message;
@@ -184,6 +224,9 @@ static const struct event_row rows[] = {
                            task_failed_from},
     [EVENT_TASK_REQUEUED] = {&polos__journal__v1__task_requeued__descriptor, task_requeued_to,
                              task_requeued_from},
+    [EVENT_CANCEL_SHOWN] = {&polos__journal__v1__cancel_shown__descriptor, cancel_shown_to,
+                            cancel_shown_from},
+    [EVENT_WITHDRAWN] = {&polos__journal__v1__withdrawn__descriptor, withdrawn_to, withdrawn_from},
 };
 
 const struct event_rows task_events = {rows, COUNT_OF(rows)};

@@ -29,7 +29,9 @@ enum level {
     LEVEL_VERSIONS = 4,
     /* Schemas of suspensions: it would take any answer. */
     LEVEL_ANSWERS = 5,
-    LEVEL_NEWEST = LEVEL_ANSWERS,
+    /* What hosts say of code beside its steps: their numbers go on after it. */
+    LEVEL_SAID = 6,
+    LEVEL_NEWEST = LEVEL_SAID,
 };
 
 /* Of a row that is put. A kind that this release does not know is of the newest level. */

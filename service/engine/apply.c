@@ -190,6 +190,26 @@ static void apply_step_settled(struct run *run, const struct event *event)
     }
 }
 
+/* What else a host says of a task's code. */
+static void count_said(struct run *run, const struct event *event, uint32_t number)
+{
+    struct effect *task = open_effect(run, event);
+    assert(effect_is_task(task) && number == task->steps + 1);
+    task->steps++;
+    pin_task(run, task);
+}
+
+static void apply_cancel_shown(struct run *run, const struct event *event)
+{
+    assert(run->is_cancelling);
+    count_said(run, event, event->cancel_shown.number);
+}
+
+static void apply_withdrawn(struct run *run, const struct event *event)
+{
+    count_said(run, event, event->withdrawn.number);
+}
+
 static void apply_wait_set(struct run *run, const struct event *event)
 {
     assert(states_effect(run, event->wait_set.owner) != NULL);
@@ -404,6 +424,8 @@ static const struct {
     [EVENT_ADMISSION_ASKED] = {{.name = "ADMISSION_ASKED"}, apply_admission_asked},
     [EVENT_ADMISSION_GIVEN] = {{.name = "ADMISSION_GIVEN", .readies_task = true},
                                apply_admission_given},
+    [EVENT_CANCEL_SHOWN] = {{.name = "CANCEL_SHOWN", .level = 6}, apply_cancel_shown},
+    [EVENT_WITHDRAWN] = {{.name = "WITHDRAWN", .level = 6}, apply_withdrawn},
 };
 static_assert(COUNT_OF(kinds) == EVENT_COUNT);
 

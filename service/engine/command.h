@@ -16,6 +16,8 @@ enum command_kind {
     COMMAND_LEASE_GRANT,
     COMMAND_LEASE_LOST,
     COMMAND_STEP_DONE,
+    COMMAND_CANCEL_SHOWN, /* A task's code is shown that its run is being cancelled. */
+    COMMAND_WITHDRAW, /* A task's code gave up what it asked for. */
     COMMAND_TASK_DONE,
     COMMAND_TIME, /* A deadline of engine_next_deadline() has come. */
     COMMAND_CANCEL,
@@ -83,6 +85,14 @@ struct command {
             str state; /* JSON text; empty: as it was. */
         } step;
         struct {
+            uint32_t number; /* As step.number. */
+        } cancel_shown;
+        struct {
+            uint32_t number; /* As step.number. */
+            str key;
+            uint32_t facts_seen;
+        } withdraw;
+        struct {
             struct outcome outcome;
             str state;
             bool is_retryable;
@@ -134,7 +144,7 @@ enum verdict {
     VERDICT_OK,
     VERDICT_STALE, /* The effect or attempt it answers is no longer awaited. */
     VERDICT_DONE_BEFORE, /* A repetition of what is settled: acknowledge it, change nothing. */
-    VERDICT_GAP, /* STEP_DONE: numbers before this one are missing. */
+    VERDICT_GAP, /* STEP_DONE and its like: numbers before this one are missing. */
     VERDICT_TERMINAL, /* The run has ended. */
     VERDICT_REFUSED, /* Not in this state. */
 };

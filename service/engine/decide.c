@@ -130,6 +130,8 @@ static const struct {
     [COMMAND_LEASE_GRANT] = {STATE_BIT(RUN_ACTING), true, decide_lease_grant},
     [COMMAND_LEASE_LOST] = {STATE_BIT(RUN_ACTING), true, decide_lease_lost},
     [COMMAND_STEP_DONE] = {STATE_BIT(RUN_ACTING), true, decide_step_done},
+    [COMMAND_CANCEL_SHOWN] = {STATE_BIT(RUN_ACTING), true, decide_cancel_shown},
+    [COMMAND_WITHDRAW] = {STATE_BIT(RUN_ACTING), true, decide_withdraw},
     [COMMAND_TASK_DONE] = {STATE_BIT(RUN_ACTING), true, decide_task_done},
     [COMMAND_TIME] = {LIVE, false, decide_time},
     [COMMAND_CANCEL] = {LIVE, false, decide_cancel},

@@ -53,17 +53,24 @@ enum verdict decide_lease_lost(struct draft *draft, const struct command *comman
     return VERDICT_OK;
 }
 
+/* What a host says of a task's code counts once, in the order of its numbers. */
+static enum verdict judge_number(const struct effect *task, uint32_t number)
+{
+    if (task->state != EFFECT_LEASED) {
+        return VERDICT_STALE;
+    }
+    if (number <= task->steps) {
+        return VERDICT_DONE_BEFORE;
+    }
+    return number == task->steps + 1 ? VERDICT_OK : VERDICT_GAP;
+}
+
 enum verdict decide_step_done(struct draft *draft, const struct command *command)
 {
     const struct effect *effect = engine_effect(&draft->run, command->effect);
-    if (effect->state != EFFECT_LEASED) {
-        return VERDICT_STALE;
-    }
-    if (command->step.number <= effect->steps) {
-        return VERDICT_DONE_BEFORE;
-    }
-    if (command->step.number != effect->steps + 1) {
-        return VERDICT_GAP;
+    enum verdict verdict = judge_number(effect, command->step.number);
+    if (verdict != VERDICT_OK) {
+        return verdict;
     }
     draft_emit(draft, (struct event){
                           .kind = EVENT_STEP_SETTLED,
@@ -73,6 +80,49 @@ enum verdict decide_step_done(struct draft *draft, const struct command *command
                                            .key = command->step.key,
                                            .outcome = command->step.outcome,
                                            .state = command->step.state},
+                      });
+    return VERDICT_OK;
+}
+
+enum verdict decide_cancel_shown(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    enum verdict verdict = judge_number(task, command->cancel_shown.number);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    if (!draft->run.is_cancelling) {
+        return VERDICT_REFUSED; /* There is nothing to be shown. */
+    }
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_CANCEL_SHOWN,
+                          .effect = command->effect,
+                          .attempt = command->attempt,
+                          .cancel_shown = {.number = command->cancel_shown.number},
+                      });
+    return VERDICT_OK;
+}
+
+enum verdict decide_withdraw(struct draft *draft, const struct command *command)
+{
+    const struct effect *task = engine_effect(&draft->run, command->effect);
+    enum verdict verdict = judge_number(task, command->withdraw.number);
+    if (verdict != VERDICT_OK) {
+        return verdict;
+    }
+    uint64_t key = engine_key(command->withdraw.key);
+    const struct effect *wait = engine_wait(&draft->run, task->id, key);
+    if (wait != NULL) {
+        draft_withdraw_wait(draft, wait, command->withdraw.key);
+    }
+    draft_emit(draft, (struct event){
+                          .kind = EVENT_WITHDRAWN,
+                          .effect = command->effect,
+                          .attempt = command->attempt,
+                          .withdrawn = {.number = command->withdraw.number,
+                                        .key = command->withdraw.key,
+                                        .facts_seen = command->withdraw.facts_seen,
+                                        .retries = draft->run.retries},
                       });
     return VERDICT_OK;
 }

@@ -136,6 +136,14 @@ enum verdict decide_child_done(struct draft *draft, const struct command *comman
     return VERDICT_OK;
 }
 
+void draft_withdraw_wait(struct draft *draft, const struct effect *wait, str key)
+{
+    const struct effect found = *wait;
+    struct outcome outcome =
+        draft_failure(STR(ENGINE_WITHDRAWN), STR("the code that waited for it gave it up"));
+    settle_wait(draft, &found, key, &outcome, STR_EMPTY);
+}
+
 void draft_end_wait(struct draft *draft, const struct effect *wait)
 {
     struct outcome outcome = {.value = STR("null")};

@@ -50,6 +50,8 @@ decide_function decide_model_reissue;
 decide_function decide_lease_grant;
 decide_function decide_lease_lost;
 decide_function decide_step_done;
+decide_function decide_cancel_shown;
+decide_function decide_withdraw;
 decide_function decide_task_done;
 decide_function decide_park;
 decide_function decide_code_came;
@@ -63,6 +65,8 @@ decide_function decide_step_request;
 decide_function decide_resume;
 decide_function decide_wait_done;
 decide_function decide_child_done;
+/* The code that waited gave it up. */
+void draft_withdraw_wait(struct draft *draft, const struct effect *wait, str key);
 /* The wait's own time is up. */
 void draft_end_wait(struct draft *draft, const struct effect *wait);
 

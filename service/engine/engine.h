@@ -40,6 +40,8 @@
 /* The type of a task's error when its code asks for other steps than its history holds. The code
  * is to blame, not the run, which goes on when code comes that fits. */
 #define ENGINE_NON_DETERMINISM "NON_DETERMINISM"
+/* The error type of a wait that the code gave up. */
+#define ENGINE_WITHDRAWN "WITHDRAWN"
 
 /* A run that has not begun. */
 void engine_init(struct run *run);

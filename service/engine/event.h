@@ -38,6 +38,8 @@ enum event_kind {
     EVENT_ADMISSION_ASKED =
         21, /* Its effect is the model call that waits for it; 0: only tools do. */
     EVENT_ADMISSION_GIVEN = 22,
+    EVENT_CANCEL_SHOWN = 23, /* Code was shown the cancellation. */
+    EVENT_WITHDRAWN = 24, /* Code gave up a key. */
     EVENT_COUNT,
 };
 
@@ -128,6 +130,15 @@ struct event {
             struct outcome outcome;
             str state;
         } step_settled;
+        struct {
+            uint32_t number; /* Counted with the steps of its task. */
+        } cancel_shown;
+        struct {
+            uint32_t number; /* As above. */
+            str key;
+            uint32_t facts_seen; /* By the code, of its task. */
+            uint32_t retries; /* Of the run, until then. */
+        } withdrawn;
         struct {
             enum effect_kind kind;
             uint32_t owner;

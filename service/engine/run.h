@@ -84,7 +84,7 @@ struct effect {
         uint32_t failures; /* Model: attempts that failed. */
         uint32_t leases_lost; /* Task: not excused, since a step or a wait was settled. */
     };
-    uint32_t steps; /* Task: steps settled. */
+    uint32_t steps; /* Task: steps settled, and what else its host said of its code. */
     uint64_t host; /* Task, leased: hash of the host's id. */
     uint64_t since_ms; /* When it was asked for. */
     uint64_t due_ms; /* Backoff: ask again then. Wait: it ends then; 0: never by itself. */

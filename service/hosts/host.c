@@ -123,6 +123,8 @@ static bool must_be_numbered(enum host_message_kind kind)
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
     case HOST_MESSAGE_RELEASE:
+    case HOST_MESSAGE_CANCEL_SHOWN:
+    case HOST_MESSAGE_WITHDRAW:
     case HOST_MESSAGE_DRAIN:
         return true;
     case HOST_MESSAGE_NONE:
@@ -199,6 +201,8 @@ static enum host_receipt receive_kind(struct hosts *hosts, struct host_session *
     case HOST_MESSAGE_TASK_DONE:
     case HOST_MESSAGE_PARK:
     case HOST_MESSAGE_RELEASE:
+    case HOST_MESSAGE_CANCEL_SHOWN:
+    case HOST_MESSAGE_WITHDRAW:
         return receive_answer(hosts, session, message);
     case HOST_MESSAGE_DELTA:
         receipt = holds(hosts, session, message) ? HOST_RECEIPT_SHOW : HOST_RECEIPT_DROP;
@@ -238,8 +242,8 @@ enum host_receipt hosts_receive(struct hosts *hosts, struct host_session *sessio
     if (message->seq == 0 && must_be_numbered(message->kind)) {
         return break_off(
             hosts, session, CODE_FAILED_PRECONDITION, REASON_UNNUMBERED,
-            "A step, a step request, the end of a task, a park, a release and a drain are numbered "
-            "from 1 within a session; the number was 0.");
+            "What is said of a task, but for progress, and a drain are numbered from 1 within a "
+            "session; the number was 0.");
     }
     if (message->seq != 0) {
         enum host_receipt receipt = take_number(hosts, session, message->seq);

@@ -123,16 +123,18 @@ enum host_message_kind {
     HOST_MESSAGE_DRAIN,
     HOST_MESSAGE_PARK,
     HOST_MESSAGE_RELEASE,
+    HOST_MESSAGE_CANCEL_SHOWN,
+    HOST_MESSAGE_WITHDRAW,
 };
 
 struct host_message {
     uint64_t seq; /* 0: unnumbered. */
     uint64_t ack;
     enum host_message_kind kind;
-    struct task_ref task; /* STEP_DONE, STEP_REQUEST, TASK_DONE, PARK, RELEASE, DELTA. */
+    struct task_ref task; /* All that are about one. */
     uint32_t epoch;
-    uint32_t number; /* STEP_DONE. */
-    str key; /* STEP_DONE, STEP_REQUEST. */
+    uint32_t number; /* STEP_DONE, CANCEL_SHOWN, WITHDRAW. */
+    str key; /* STEP_DONE, STEP_REQUEST, WITHDRAW. */
     str text; /* DELTA; RELEASE: why. */
     struct outcome outcome; /* STEP_DONE, TASK_DONE. */
     str state; /* STEP_DONE, TASK_DONE: JSON text; empty: as it was. */
@@ -140,8 +142,10 @@ struct host_message {
     bool is_cancelled; /* TASK_DONE: because of the cancellation. */
     bool releases_all; /* DRAIN: what the host holds is given back. */
     uint32_t outcomes_seen; /* PARK. */
+    uint32_t facts_seen; /* WITHDRAW. */
     struct host_step_request step_request; /* STEP_REQUEST. */
-    str fault; /* STEP_DONE, STEP_REQUEST: not empty: what is wrong with it; it is refused. */
+    str fault; /* STEP_DONE, STEP_REQUEST, WITHDRAW: not empty: what is wrong with it; it is
+                  refused. */
 };
 
 /* What a step is: StepKind in steps.proto. */
@@ -152,6 +156,8 @@ enum settled_kind {
     SETTLED_EVENT,
     SETTLED_CHILDREN,
     SETTLED_AT_ONCE,
+    SETTLED_CANCEL_SHOWN, /* No step; nor is this: */
+    SETTLED_WITHDRAWN,
 };
 
 /* A fact of a task: a step, a wait, or a child that a wait counts. */
@@ -164,6 +170,8 @@ struct settled_step {
     uint32_t index; /* Of a child. */
     bool has_children; /* Of a wait: its value is made of those of its children. */
     uint32_t wait; /* The effect, of waits and children; not on the wire. */
+    uint32_t facts_seen; /* WITHDRAWN. */
+    uint32_t retry_count; /* WITHDRAWN. */
 };
 
 struct facts_cursor; /* facts.h */
@@ -195,7 +203,7 @@ struct host_task {
     str user_id;
     str conversation_id;
     uuid root;
-    uint32_t settled_count; /* Of `steps`, those that are no step requests. */
+    uint32_t settled_count; /* Of `steps`, those that its hosts told. */
     bool is_cancelling;
     str state; /* JSON text; empty: none. */
     uint32_t retry_count;

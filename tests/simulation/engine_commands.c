@@ -168,6 +168,25 @@ static void submit_lost(struct engine_world *world, struct pending *lease)
                                                 .lease_lost = {.cause = STR("lease ran out")}});
 }
 
+/* In place of a step: what else is said of code. */
+static void say_otherwise(struct engine_world *world, const struct pending *lease,
+                          struct command *command)
+{
+    const struct ledger_effect *task = ledger_open(&world->ledger, lease->effect);
+    uint32_t number = command->step.number;
+    bool is_fresh = task != NULL && number == task->steps + 1;
+    assert(command->kind == COMMAND_STEP_DONE);
+    if (world->ledger.is_cancelling && is_fresh && !task->has_seen_cancel) {
+        command->kind = COMMAND_CANCEL_SHOWN;
+        command->cancel_shown.number = number;
+    } else if (draw_chance(&world->draw, 25)) {
+        command->kind = COMMAND_WITHDRAW;
+        command->withdraw.number = number;
+        command->withdraw.key = draw_step_key(world);
+        command->withdraw.facts_seen = number - 1;
+    }
+}
+
 static void submit_step(struct engine_world *world, struct pending *lease)
 {
     struct command command = {
@@ -177,11 +196,12 @@ static void submit_step(struct engine_world *world, struct pending *lease)
         command.step.number = (uint32_t)draw_below(&world->draw, lease->steps_told + 4);
         world->counts.repeats++;
     }
-    command.step.key = engine_world_text(world, "step");
-    command.step.outcome = draw_outcome(world);
     if (command.step.number == lease->steps_told + 1) {
         lease->steps_told++;
     }
+    command.step.key = engine_world_text(world, "step");
+    command.step.outcome = draw_outcome(world);
+    say_otherwise(world, lease, &command);
     engine_world_submit(world, command);
 }
 
@@ -345,19 +365,11 @@ void submit_noise(struct engine_world *world)
     }
     struct command command = {.effect = about.effect, .attempt = about.attempt};
     static const enum command_kind kinds[] = {
-        COMMAND_START,
-        COMMAND_MODEL_REISSUE,
-        COMMAND_LEASE_GRANT,
-        COMMAND_LEASE_LOST,
-        COMMAND_STEP_DONE,
-        COMMAND_TASK_DONE,
-        COMMAND_WAIT_DONE,
-        COMMAND_CHILD_DONE,
-        COMMAND_PARK,
-        COMMAND_STEP_REQUEST,
-        COMMAND_CODE_CAME,
-        COMMAND_ADMIT,
-        COMMAND_WITHDRAW_ADMISSION,
+        COMMAND_START,      COMMAND_MODEL_REISSUE, COMMAND_LEASE_GRANT,
+        COMMAND_LEASE_LOST, COMMAND_STEP_DONE,     COMMAND_CANCEL_SHOWN,
+        COMMAND_WITHDRAW,   COMMAND_TASK_DONE,     COMMAND_WAIT_DONE,
+        COMMAND_CHILD_DONE, COMMAND_PARK,          COMMAND_STEP_REQUEST,
+        COMMAND_CODE_CAME,  COMMAND_ADMIT,         COMMAND_WITHDRAW_ADMISSION,
     };
     command.kind = kinds[draw_below(draw, COUNT_OF(kinds))];
     if (draw_chance(draw, 30)) {

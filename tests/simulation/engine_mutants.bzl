@@ -164,15 +164,16 @@ MUTANTS = {
         ".steps = effect->steps,": "",
     }),
     "step_gap_accepted": ("A step is taken although those before it are missing.", {
-        "command->step.number != effect->steps + 1": "command->step.number > effect->steps + 2",
+        "return number == task->steps + 1 ? VERDICT_OK : VERDICT_GAP;":
+            "return number <= task->steps + 2 ? VERDICT_OK : VERDICT_GAP;",
     }),
     "step_repeat_settled": ("A repeated step is answered as if it were missing, not as done.", {
-        "command->step.number <= effect->steps": "command->step.number < effect->steps",
+        "if (number <= task->steps) {": "if (number < task->steps) {",
     }),
     "step_without_lease": ("A host that lost its lease settles a step of the task.", {
-        "if (effect->state != EFFECT_LEASED) { return VERDICT_STALE; } if (command->step.number":
-            """if (effect->state != EFFECT_LEASED && effect->leases_lost == 0) {
-            return VERDICT_STALE; } if (command->step.number""",
+        "if (task->state != EFFECT_LEASED) { return VERDICT_STALE; } if (number":
+            """if (task->state != EFFECT_LEASED && task->leases_lost == 0) {
+            return VERDICT_STALE; } if (number""",
     }),
     "stopped_clock_runs_out": (
         "A task that timed out while no code fitted it takes the run's time with it.",

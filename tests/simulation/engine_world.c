@@ -114,6 +114,8 @@ static void perform(struct engine_world *world, const struct event *event)
     case EVENT_MODEL_REPLIED:
     case EVENT_MODEL_FAILED:
     case EVENT_STEP_SETTLED:
+    case EVENT_CANCEL_SHOWN:
+    case EVENT_WITHDRAWN:
     case EVENT_WAIT_SET:
     case EVENT_CHILD_SETTLED:
     case EVENT_RESUME_KEPT:
@@ -280,10 +282,11 @@ static void trace_decision(const struct engine_world *world, const struct comman
         return;
     }
     static const char *const names[] = {
-        "START",        "MODEL_REPLIED", "MODEL_FAILED",       "MODEL_REISSUE", "LEASE_GRANT",
-        "LEASE_LOST",   "STEP_DONE",     "TASK_DONE",          "TIME",          "CANCEL",
-        "STEP_REQUEST", "RESUME",        "WAIT_DONE",          "CHILD_DONE",    "PARK",
-        "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION", "FAIL",
+        "START",      "MODEL_REPLIED", "MODEL_FAILED", "MODEL_REISSUE", "LEASE_GRANT",
+        "LEASE_LOST", "STEP_DONE",     "CANCEL_SHOWN", "WITHDRAW",      "TASK_DONE",
+        "TIME",       "CANCEL",        "STEP_REQUEST", "RESUME",        "WAIT_DONE",
+        "CHILD_DONE", "PARK",          "CODE_CAME",    "ADMIT",         "WITHDRAW_ADMISSION",
+        "FAIL",
     };
     static_assert(COUNT_OF(names) == COMMAND_COUNT);
     printf("%llu %s %u.%u -> %d", (unsigned long long)command->now_ms, names[command->kind],

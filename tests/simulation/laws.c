@@ -102,6 +102,15 @@ static void note_step(struct sim_run *run, const struct event *event)
                       });
         return;
     }
+    if (event->kind == EVENT_CANCEL_SHOWN || event->kind == EVENT_WITHDRAWN) {
+        bool is_key = event->kind == EVENT_WITHDRAWN;
+        put_step(run, (struct sim_step){
+                          .effect = event->effect,
+                          .number = is_key ? event->withdrawn.number : event->cancel_shown.number,
+                          .key = str_hash(is_key ? event->withdrawn.key : STR_EMPTY),
+                      });
+        return;
+    }
     const struct sim_wait *wait = sim_run_wait_of(run, event->effect);
     if (event->kind == EVENT_WAIT_SETTLED && wait != NULL) {
         put_step(run, (struct sim_step){

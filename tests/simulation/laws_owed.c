@@ -122,7 +122,7 @@ bool sim_run_is_orphan(struct world *world, const struct sim_run *child)
 bool sim_run_may_be_orphan(struct world *world, const struct sim_run *child)
 {
     const struct sim_wait *wait = awaited_by(world, child);
-    return wait != NULL && !wait->is_open && !wait->is_settled;
+    return wait != NULL && !wait->is_open && (!wait->is_settled || wait->is_given_up);
 }
 
 bool sim_run_owes_orphan(const struct world *world, const struct sim_run *child)

@@ -89,7 +89,7 @@ static void note_topic(struct world *world, struct sim_wait *wait)
 static void note_set(struct world *world, struct sim_run *run, const struct event *event)
 {
     const struct sim_wait *before = sim_run_wait(run, event->wait_set.owner, event->wait_set.key);
-    world_expect(world, before == NULL || !before->is_settled,
+    world_expect(world, before == NULL || !before->is_settled || before->is_given_up,
                  "a-step-request-is-carried-out-once");
     if (run->wait_count == run->wait_capacity) {
         run->wait_capacity = run->wait_capacity == 0 ? 8 : run->wait_capacity * 2;
@@ -202,6 +202,8 @@ static void note_settled(struct world *world, struct sim_run *run, const struct 
     wait->is_settled = true;
     wait->settled_ms = world->time_ms;
     wait->failed = outcome->failed;
+    wait->is_given_up = outcome->failed && str_is(outcome->error_type, ENGINE_WITHDRAWN);
+    wait->is_failed_with |= wait->is_given_up; /* Nobody waits for its children. */
     wait->value = is_put_together ? 0 : str_hash(outcome->value);
     if (event->wait_settled.by.len > 0) {
         laws_note_answered(world, run, wait, event->wait_settled.by);
@@ -300,7 +302,8 @@ void laws_note_family(struct world *world, struct sim_run *run, const struct eve
     if (is_cancelled && run->cancelled == 0) {
         run->cancelled = world->event_number;
     }
-    if (is_cancelled && str_is(cause_of(event), "the run that waited for it failed")) {
+    if (is_cancelled && (str_is(cause_of(event), "the run that waited for it failed") ||
+                         str_is(cause_of(event), "the code that waited for it gave it up"))) {
         world->counts.orphans++;
         run->is_cancelled_as_orphan = !run->is_copying;
     }

@@ -334,6 +334,41 @@ static const char *add_step_settled(struct ledger *ledger, const struct event *e
     return NULL;
 }
 
+/* What its host says of a task's code beside its steps is counted with these. */
+static const char *add_said(struct ledger *ledger, const struct event *event, uint32_t number)
+{
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("said-of-an-open-task", effect != NULL && ledger_is_task(effect));
+    LAW("said-under-a-valid-epoch", effect->is_leased && event->attempt == effect->attempt);
+    LAW("steps-without-gap", number == effect->steps + 1);
+    bind_task(ledger, effect);
+    effect->steps++;
+    return NULL;
+}
+
+static const char *add_cancel_shown(struct ledger *ledger, const struct event *event)
+{
+    const char *law = add_said(ledger, event, event->cancel_shown.number);
+    LAW(law, law == NULL);
+    struct ledger_effect *effect = open_effect(ledger, event->effect);
+    LAW("only-a-cancellation-is-shown", ledger->is_cancelling);
+    LAW("a-cancellation-is-shown-once", !effect->has_seen_cancel);
+    effect->has_seen_cancel = true;
+    return NULL;
+}
+
+static const char *add_withdrawn(struct ledger *ledger, const struct event *event)
+{
+    str key = event->withdrawn.key;
+    const char *law = add_said(ledger, event, event->withdrawn.number);
+    LAW(law, law == NULL);
+    LAW("what-is-given-up-is-not-waited-for", ledger_wait(ledger, event->effect, key) == NULL);
+    LAW("only-the-wait-is-given-up", ledger->giving_up == 0 || ledger->giving_up == str_hash(key));
+    LAW("tries-are-counted", event->withdrawn.retries == ledger->retries);
+    ledger->giving_up = 0;
+    return NULL;
+}
+
 static const char *add_lease_granted(struct ledger *ledger, const struct event *event)
 {
     struct ledger_effect *effect = open_effect(ledger, event->effect);
@@ -411,8 +446,10 @@ static const char *judge_wait_settled(const struct ledger *ledger,
     bool is_refused = outcome->failed && (str_is(outcome->error_type, "TOO_MANY_WAITS") ||
                                           str_is(outcome->error_type, "CANCELLED"));
     bool timed_out = outcome->failed && str_is(outcome->error_type, "TIMEOUT");
+    bool is_given_up_by_code = outcome->failed && str_is(outcome->error_type, ENGINE_WITHDRAWN);
     uint64_t all = effect->children == 64 ? UINT64_MAX : ((uint64_t)1 << effect->children) - 1;
-    LAW("sleeps-end-in-time", effect->kind != EFFECT_SLEEP || is_refused || is_due);
+    LAW("sleeps-end-in-time",
+        effect->kind != EFFECT_SLEEP || is_refused || is_due || is_given_up_by_code);
     LAW("waits-time-out-in-time", !timed_out || effect->kind == EFFECT_AT_ONCE || is_due);
     LAW("all-children-end-first",
         effect->kind != EFFECT_CHILDREN || outcome->failed || effect->children_told == all);
@@ -443,6 +480,10 @@ static const char *add_wait_settled(struct ledger *ledger, const struct event *e
     owner->is_parked = false;
     if (effect->kind != EFFECT_AT_ONCE) {
         restart_clock(ledger, event->time_ms);
+    }
+    if (event->wait_settled.outcome.failed &&
+        str_is(event->wait_settled.outcome.error_type, ENGINE_WITHDRAWN)) {
+        ledger->giving_up = effect->key;
     }
     close_effect(ledger, effect);
     return NULL;
@@ -623,6 +664,10 @@ static const char *add(struct ledger *ledger, const struct event *event)
         return add_task_settled(ledger, event);
     case EVENT_STEP_SETTLED:
         return add_step_settled(ledger, event);
+    case EVENT_CANCEL_SHOWN:
+        return add_cancel_shown(ledger, event);
+    case EVENT_WITHDRAWN:
+        return add_withdrawn(ledger, event);
     case EVENT_LEASE_GRANTED:
         return add_lease_granted(ledger, event);
     case EVENT_LEASE_LOST:

@@ -53,10 +53,12 @@ struct ledger_effect {
     bool has_schema; /* Suspension: that answers have to say "yes". */
     bool was_answered_early; /* Suspension: an answer had been kept, ... */
     uint64_t early_answer; /* ... and its hash. */
+    bool has_seen_cancel; /* Task: its code was shown the cancellation. */
 };
 
 struct ledger {
     bool is_started;
+    uint64_t giving_up; /* The key of the wait that was given up just now, hashed; 0: none. */
     bool is_full; /* Its history was over its limit before the record at hand. */
     enum event_kind ended; /* EVENT_NONE: it has not. */
     enum run_kind kind;

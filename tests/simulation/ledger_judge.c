@@ -157,6 +157,16 @@ static enum verdict answer_verdict(const struct ledger *ledger, const struct com
     case COMMAND_STEP_DONE:
         return !ledger_is_task(effect) ? VERDICT_REFUSED
                                        : step_verdict(effect, command->step.number);
+    case COMMAND_CANCEL_SHOWN:
+        if (ledger_is_task(effect) &&
+            step_verdict(effect, command->cancel_shown.number) == VERDICT_OK) {
+            return ledger->is_cancelling ? VERDICT_OK : VERDICT_REFUSED;
+        }
+        return !ledger_is_task(effect) ? VERDICT_REFUSED
+                                       : step_verdict(effect, command->cancel_shown.number);
+    case COMMAND_WITHDRAW:
+        return !ledger_is_task(effect) ? VERDICT_REFUSED
+                                       : step_verdict(effect, command->withdraw.number);
     case COMMAND_STEP_REQUEST:
         if (!effect->is_leased) {
             return VERDICT_REFUSED;

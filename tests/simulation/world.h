@@ -103,6 +103,7 @@ struct sim_wait {
     bool is_open;
     bool is_settled; /* Else it was cut off by its task's end. */
     bool is_withdrawn; /* Cut off, and not by a failed attempt. */
+    bool is_given_up; /* By its code. */
     bool is_failed_with; /* Its code failed while it was open. */
     bool failed;
     uint64_t settled_ms; /* True time. */
@@ -202,7 +203,7 @@ struct world_counts {
     uint64_t snapshots, stalls, snubs, stale, facts_read;
     uint64_t waits, parks, children, answers, kept, published, dropped, awaited, forks, retries,
         cleanups;
-    uint64_t owed, damaged, orphans, deletions;
+    uint64_t owed, damaged, orphans, deletions, given_up;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
         batches, rests;
 };

@@ -115,6 +115,7 @@ static const struct host_task *copy_task(struct arena *arena, const struct host_
     struct settled_step *steps = arena_alloc(arena, task->step_count * sizeof(*steps) + 1);
     for (size_t i = 0; i < task->step_count; i++) { /* Their outcomes are judged already. */
         steps[i] = (struct settled_step){.key = arena_copy(arena, task->steps[i].key),
+                                         .kind = task->steps[i].kind,
                                          .is_step_request = task->steps[i].is_step_request};
     }
     copy->steps = steps;
@@ -152,9 +153,16 @@ static struct payload *pack(const struct server_message *message)
     return payload_copy(str_make(&copy, sizeof(copy)));
 }
 
+/* Of its code, counted in one. */
+static bool is_numbered(const struct host_message *message)
+{
+    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_CANCEL_SHOWN ||
+           message->kind == HOST_MESSAGE_WITHDRAW;
+}
+
 static bool is_about_task(const struct host_message *message)
 {
-    return message->kind == HOST_MESSAGE_STEP_DONE || message->kind == HOST_MESSAGE_TASK_DONE ||
+    return is_numbered(message) || message->kind == HOST_MESSAGE_TASK_DONE ||
            message->kind == HOST_MESSAGE_STEP_REQUEST || message->kind == HOST_MESSAGE_PARK;
 }
 
@@ -284,6 +292,16 @@ void sim_host_say(struct sim_host *host, struct host_message message, bool is_vo
     sim_host_post(host, &message);
 }
 
+void sim_host_void_request(struct sim_host *host, struct task_ref task, str key)
+{
+    for (size_t i = 0; i < host->unacknowledged_count; i++) {
+        struct sim_sent *sent = &host->unacknowledged[i];
+        sent->is_void |= sent->message.kind == HOST_MESSAGE_STEP_REQUEST &&
+                         task_ref_equal(sent->message.task, task) &&
+                         str_equal(sent->message.key, key);
+    }
+}
+
 static struct sim_task *find_held(struct sim_host *host, struct task_ref task)
 {
     for (size_t i = 0; i < host->held_count; i++) {
@@ -324,10 +342,10 @@ static void judge_durable(struct sim_host *host, const struct host_message *mess
     bool is_written = is_over;
     if (message->kind == HOST_MESSAGE_STEP_REQUEST) {
         is_written |= sim_run_wait(run, message->task.effect, message->key) != NULL;
-    } else if (message->kind != HOST_MESSAGE_STEP_DONE) {
+    } else if (!is_numbered(message)) {
         is_written = is_written || !effect->is_leased || effect->attempt > message->epoch;
     }
-    for (size_t i = 0; i < run->step_count && message->kind == HOST_MESSAGE_STEP_DONE; i++) {
+    for (size_t i = 0; i < run->step_count && is_numbered(message); i++) {
         is_written |= run->steps[i].effect == message->task.effect &&
                       run->steps[i].number == message->number &&
                       run->steps[i].key == str_hash(message->key);

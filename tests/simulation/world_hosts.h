@@ -58,6 +58,7 @@ struct sim_task {
     bool is_wanted; /* What it waits for needs its place. */
     bool is_parked; /* That the host lets go of it was said. */
     bool is_cancelled; /* It was told so. */
+    bool is_shown; /* And its code, which was said. */
     unsigned cleaned; /* What it has done about it. */
     unsigned depth; /* Of its run below a caller's. */
     uint64_t given_ms;
@@ -112,6 +113,8 @@ bool sim_host_is_connected(const struct sim_host *host);
 void sim_host_post(struct sim_host *host, const struct host_message *message);
 /* Numbers it and keeps it until it is acknowledged. */
 void sim_host_say(struct sim_host *host, struct host_message message, bool is_void);
+/* Nobody waits for what was asked under this key. */
+void sim_host_void_request(struct sim_host *host, struct task_ref task, str key);
 /* A new session: numbers start at 1, and what nobody waits for is not said again. */
 void sim_host_renumber(struct sim_host *host);
 /* The stream is over; dials again in a while. */

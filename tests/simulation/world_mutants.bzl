@@ -52,6 +52,21 @@ MUTANTS = {
     "built_again": ("Runs are counted again when the commit that counted them failed.", {
         "if (!definitions->is_built) { status read =": "if (false) { status read =",
     }),
+    "orphans_of_given_up_go_on": ("The children that code gave up go on.", {
+        "event->wait_settled.kind == EFFECT_CHILDREN && outcome->failed &&":
+            "event->wait_settled.kind == EFFECT_NONE && outcome->failed &&",
+    }),
+    "given_up_stays_open": ("A wait that the code gave up stays open.", {
+        "if (wait != NULL) { draft_withdraw_wait(":
+            "if (wait != NULL && draft == NULL) { draft_withdraw_wait(",
+    }),
+    "given_up_not_told": ("A task does not say which key its code gave up.", {
+        "fact.key = event->withdrawn.key;": "",
+    }),
+    "cancel_shown_twice": ("What a host says of a task's code counts as often as it is said.", {
+        "if (number <= task->steps) { return VERDICT_DONE_BEFORE; }":
+            "if (number <= task->steps) { number = task->steps + 1; }",
+    }),
     "orphans_go_on": ("The children a failed run waited for go on.", {
         "if (awaits(&run->state, is_task ? event->effect : 0)) {": "if (false) {",
     }),

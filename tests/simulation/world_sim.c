@@ -66,6 +66,7 @@ static void print_counts(const struct world_counts *counts)
         {"pages and runs read", counts->reads},
         {"orphans cancelled", counts->orphans},
         {"deletions", counts->deletions},
+        {"given up", counts->given_up},
         {"forks", counts->forks},
         {"retries", counts->retries},
         {"clean-ups", counts->cleanups},

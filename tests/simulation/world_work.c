@@ -84,6 +84,7 @@ static void take_steps(struct world *world, struct sim_task *task, const struct 
     for (size_t i = 0; i < given->step_count; i++) {
         struct sim_op *op = find_op(world, task, given->steps[i].key);
         task->outcomes_seen += given->steps[i].is_step_request;
+        task->is_shown |= given->steps[i].kind == SETTLED_CANCEL_SHOWN;
         if (op != NULL) {
             op->state = OP_STATE_SETTLED;
         }
@@ -259,6 +260,28 @@ static void do_step(struct sim_host *host, struct sim_task *task, str key)
     sim_host_say(host, message, false);
 }
 
+/* Its code sees it from here on, and in every later life at the same place. */
+static void show_cancel(struct sim_host *host, struct sim_task *task)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_CANCEL_SHOWN);
+    message.number = ++task->steps;
+    task->is_shown = true;
+    sim_host_say(host, message, false);
+}
+
+/* Its code waits for it no more, and in no later life. */
+static void give_up(struct sim_host *host, struct sim_task *task, struct sim_op *op, str key)
+{
+    struct host_message message = message_of(task, HOST_MESSAGE_WITHDRAW);
+    message.number = ++task->steps;
+    message.key = key;
+    message.facts_seen = task->outcomes_seen + task->steps - 1;
+    op->state = OP_STATE_SETTLED;
+    host->world->counts.given_up++;
+    sim_host_void_request(host, task->task, key);
+    sim_host_say(host, message, false);
+}
+
 static void do_end(struct sim_host *host, struct sim_task *task)
 {
     struct host_message message = message_of(task, HOST_MESSAGE_TASK_DONE);
@@ -427,6 +450,9 @@ static void wait(struct sim_host *host, struct sim_task *task)
 static void clean_up(struct sim_host *host, struct sim_task *task)
 {
     struct world *world = host->world;
+    if (!task->is_shown) {
+        show_cancel(host, task);
+    }
     unsigned what = task->cleaned++;
     if (what == 0 && world_below(world, 2) == 0) {
         do_step(host, task, arena_printf(&world->arena, "c%u", task->steps + 1));
@@ -465,6 +491,11 @@ static bool do_next(struct sim_host *host, struct sim_task *task)
         }
         if (op->state == OP_STATE_NEW) {
             do_step_request(host, task, op, key_of(world, i));
+            sim_work_later(host, task);
+            return true;
+        }
+        if (op->state == OP_STATE_ASKED && world_fault(world, 4)) {
+            give_up(host, task, op, key_of(world, i));
             sim_work_later(host, task);
             return true;
         }

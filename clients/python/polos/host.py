@@ -159,6 +159,14 @@ class _Line:
         self._wake.set()
         return self._session.order(task_id, order)
 
+    def cancel_shown(self, task_id: str) -> int:
+        self._wake.set()
+        return self._session.cancel_shown(task_id)
+
+    def withdraw(self, task_id: str, key: str, facts_seen: int) -> int:
+        self._wake.set()
+        return self._session.withdraw(task_id, key, facts_seen)
+
     def let_go(self, task_id: str) -> bool:
         return self._session.let_go(task_id)
 

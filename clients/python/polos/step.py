@@ -190,7 +190,7 @@ class Step:
         settled = await self._execution.recall(step_key, "step")
         if settled is not None:
             return self._value_of(settled, step_key, func)
-        with self._execution.working():
+        with self._execution.at_work(step_key):
             try:
                 value = await self._tried(
                     tries, lambda: limited(call(func, *args, **kwargs), seconds)

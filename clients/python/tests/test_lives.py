@@ -20,6 +20,10 @@ from polos import (
     tool,
     workflow,
 )
+from polos.v1 import steps_pb2
+
+
+SHOWN = steps_pb2.SettledStep(kind=steps_pb2.STEP_KIND_CANCEL_SHOWN)
 
 
 @pytest.fixture(autouse=True)
@@ -248,12 +252,64 @@ async def test_a_task_that_comes_cancelled_is_replayed_up_to_its_wait(fake, fake
             await ctx.step.run("undo 2", ran.append, done[0])
 
     await serve(fake_client)
-    steps = [settled_step("a", "kept"), settled_step("undo 1", None)]
+    steps = [settled_step("a", "kept"), SHOWN, settled_step("undo 1", None)]
     task_id = give(fake, steps, epoch=3, cancelling=True)
     await error_of(fake, task_id)
-    assert ran == ["kept"] and fake.orders(task_id) == []
-    assert [(s.key, s.number) for s in fake.said("step_done")] == [("undo 2", 3)]
+    assert ran == ["kept"] and fake.orders(task_id) == [] and fake.said("cancel_shown") == []
+    assert [(s.key, s.number) for s in fake.said("step_done")] == [("undo 2", 4)]
     assert fake.said("task_done")[0].cancelled
+    # A journal that an older release has written does not say where that was.
+    task_id = give(fake, [steps[0], steps[2]], epoch=3, cancelling=True)
+    await error_of(fake, task_id)
+    assert [shown.number for shown in fake.said("cancel_shown", task_id)] == [3]
+    assert [(s.key, s.number) for s in fake.said("step_done", task_id)] == [("undo 2", 4)]
+
+
+async def test_what_code_gives_up_is_said_when_it_goes_on(fake, fake_client):
+    ran: list[str] = []
+
+    async def slow() -> None:
+        ran.append("slow")
+        await asyncio.sleep(60)
+
+    @workflow
+    async def flow(ctx):
+        try:
+            await asyncio.wait_for(ctx.step.run("slow", slow), 0.05)
+        except asyncio.TimeoutError:
+            await ctx.step.run("other", lambda: None)
+        try:
+            await asyncio.wait_for(ctx.step.suspend("ask", {}), 0.05)
+        except asyncio.TimeoutError:
+            return "nobody answered"
+
+    await serve(fake_client)
+    task_id = give(fake)
+    assert await value_of(fake, task_id) == "nobody answered"
+    told = [(w.key, w.number, w.facts_seen) for w in fake.said("withdraw", task_id)]
+    assert told[0] == ("slow", 1, 0) and ran == ["slow"]
+    given_up = steps_pb2.SettledStep(key="slow", kind=steps_pb2.STEP_KIND_WITHDRAWN)
+    task_id = give(fake, [given_up, settled_step("other", None)], epoch=2)
+    assert await value_of(fake, task_id) == "nobody answered"
+    assert ran == ["slow"] and "slow" not in [w.key for w in fake.said("withdraw", task_id)]
+
+
+async def test_what_is_taken_from_code_that_is_stopped_is_not_given_up(fake, fake_client):
+    @workflow
+    async def flow(ctx):
+        async def deep(depth: int) -> None:
+            if depth:
+                await asyncio.gather(deep(depth - 1))
+            else:
+                await ctx.step.run("slow", asyncio.sleep, 60)
+
+        await deep(5)
+
+    await serve(fake_client)
+    task_id = give(fake)
+    await asyncio.sleep(0.05)
+    await fake_client.close()
+    assert fake.said("withdraw", task_id) == []
 
 
 async def test_a_wait_refused_because_of_the_cancellation_is_where_it_is_seen(fake, fake_client):

@@ -11,13 +11,30 @@ from typing import Any
 import pytest
 
 from polos._execution.execution import CodeStopped, Execution
-from polos._replay.machine import Begin, Diverged, Fact, Give, Replay, ShowCancel
+from polos._replay.machine import (
+    CANCEL_SHOWN,
+    GIVEN_UP,
+    Begin,
+    Diverged,
+    Fact,
+    Give,
+    Replay,
+    SayCancel,
+    ShowCancel,
+)
 from polos._replay.ready import current_task, of_loop
 from polos.v1 import host_pb2, steps_pb2
 
 
 def fact(key: str, **fields: Any) -> Fact:
     return Fact(key, "step", True, key, **fields)
+
+
+SHOWN = Fact("", CANCEL_SHOWN, False, None)
+
+
+def gone(key: str, seen: int) -> Fact:
+    return Fact(key, GIVEN_UP, False, None, seen=seen)
 
 
 def idle(machine: Replay, *, busy: bool = False, stuck: bool = False):
@@ -71,8 +88,77 @@ def test_a_cancellation_is_shown_when_nothing_is_due_or_at_work():
     machine.cancel()
     assert machine.ask("new", "step") is None
     assert idle(machine) == [Give(0, fact("a"))]
-    assert idle(machine, busy=True) == [] and idle(machine) == [ShowCancel(None)]
+    assert idle(machine, busy=True) == [] and idle(machine) == [SayCancel()]
+    assert idle(machine) == [] and machine.insist() is None  # it is said once
+    machine.settle(SHOWN)
+    assert idle(machine, busy=True) == [ShowCancel(None)]
     assert machine.ask("clean up", "step") == Begin("clean up")
+
+
+def test_a_cancellation_is_shown_again_where_it_was_shown():
+    machine = Replay([fact("a"), SHOWN, fact("clean up")], cancelling=True)
+    machine.ask("a", "step")
+    assert machine.ask("at work", "step") is None
+    assert idle(machine) == [Give(0, fact("a"))] and idle(machine) == [ShowCancel(None)]
+    machine.withdraw("at work")
+    machine.ask("clean up", "step")
+    assert idle(machine) == [Give(2, fact("clean up"))] and machine.end() is None
+
+
+def test_a_wait_that_was_refused_shows_the_cancellation_at_its_place():
+    refused = Fact("w", "sleep", False, "no", cancels=True)
+    machine = Replay([refused], cancelling=True)
+    machine.ask("w", "sleep")
+    assert idle(machine) == [SayCancel()] and idle(machine) == []
+    machine.settle(fact("later"))
+    machine.settle(SHOWN)
+    assert idle(machine) == [ShowCancel("w")]
+    machine = Replay([refused, fact("later"), SHOWN], cancelling=True)
+    machine.ask("w", "sleep")
+    assert idle(machine) == [ShowCancel("w")]
+
+
+def test_what_was_given_up_is_neither_begun_nor_given_and_holds_up_what_came_after():
+    machine = Replay([fact("a"), fact("late"), gone("late", 1), gone("slow", 1), fact("b")])
+    assert [machine.ask(key, "step") for key in ("a", "late", "slow", "b")] == [None] * 4
+    assert idle(machine) == [Give(0, fact("a"))]
+    assert idle(machine) == [] and machine.is_blocked
+    assert machine.withdraw("slow") is False
+    assert idle(machine) == []
+    assert machine.withdraw("late") is False
+    assert idle(machine) == [Give(4, fact("b"))] and machine.end() is None
+
+
+def test_code_that_asks_no_more_for_what_it_gave_up_goes_on_once_it_only_waits():
+    machine = Replay([gone("slow", 0), fact("b")])
+    machine.ask("b", "step")
+    assert idle(machine) == [] and idle(machine, busy=True, stuck=True) == []
+    assert idle(machine, stuck=True) == [Give(1, fact("b"))]
+
+
+def test_what_a_failed_attempt_gave_up_last_is_asked_for_again():
+    ended = Fact("w", "sleep", False, "given up", ends=True)
+    facts = [fact("a"), ended, gone("w", 1), gone("slow", 1)]
+    machine = Replay(facts, tries=1)
+    machine.ask("a", "step")
+    assert idle(machine) == [Give(0, fact("a"))]
+    assert machine.ask("w", "sleep") == Begin("w")
+    assert machine.ask("slow", "step") == Begin("slow")
+    machine = Replay([*facts, fact("slow")], tries=1)  # what comes later makes it count
+    machine.ask("a", "step")
+    idle(machine)
+    assert machine.ask("w", "sleep") is None and machine.ask("slow", "step") is None
+    assert idle(machine) == []
+    machine.withdraw("w")
+    assert idle(machine) == [Give(4, fact("slow"))]
+
+
+def test_only_what_is_news_is_said_to_be_given_up():
+    machine = Replay([fact("a"), gone("b", 0)])
+    machine.ask("a", "step")
+    machine.ask("b", "step")
+    assert machine.withdraw("b") is False and machine.withdraw("a") is True
+    assert machine.withdraw("a") is False and machine.given == 0
 
 
 def test_the_laws_hold_in_every_order():
@@ -107,6 +193,7 @@ class Journal:
     def __init__(self, keys: list[str]) -> None:
         self.keys = keys
         self.said: dict[str, int] = {}  # step numbers by key
+        self.given_up: list[tuple[str, int]] = []
 
     def step_done(self, task_id: str, key: str, outcome: Any, state_json: str) -> int:
         self.said[key] = len(self.said) + 1
@@ -114,6 +201,13 @@ class Journal:
 
     def order(self, task_id: str, order: Any) -> bool:
         raise NotImplementedError
+
+    def cancel_shown(self, task_id: str) -> int:
+        raise NotImplementedError
+
+    def withdraw(self, task_id: str, key: str, facts_seen: int) -> int:
+        self.given_up.append((key, facts_seen))
+        return len(self.said) + len(self.given_up)
 
     def let_go(self, task_id: str) -> bool:
         return False

@@ -1,6 +1,6 @@
 /*
- * orphans: runs whose parent waited for them and failed. They are cancelled, unless their start
- * says that they outlive it: nobody is there to take what they would answer.
+ * orphans: runs whose parent waited for them and failed, or gave them up. They are cancelled,
+ * unless their start says that they outlive it: nobody is there to take what they would answer.
  */
 #include "service/features/children/children.h"
 #include "service/features/children/family.h"
@@ -21,8 +21,12 @@ static bool awaits(const struct run *run, uint32_t owner)
 
 void orphans_note(struct partition *partition, struct live_run *run, const struct event *event)
 {
+    const struct outcome *outcome = &event->wait_settled.outcome;
+    bool is_withdrawn = event->kind == EVENT_WAIT_SETTLED &&
+                        event->wait_settled.kind == EFFECT_CHILDREN && outcome->failed &&
+                        str_is(outcome->error_type, ENGINE_WITHDRAWN);
     bool is_task = event->kind == EVENT_TASK_SETTLED && event->task_settled.outcome.failed;
-    if (!is_task && event->kind != EVENT_RUN_FAILED) {
+    if (!is_task && !is_withdrawn && event->kind != EVENT_RUN_FAILED) {
         return;
     }
     assert(!engine_is_terminal(&run->state));
@@ -54,7 +58,9 @@ static status cancel_orphan(struct partition *partition, const struct live_run *
     struct live_run *child;
     struct command cancel = {
         .kind = COMMAND_CANCEL,
-        .cancel = {.cause = STR("the run that waited for it failed")},
+        .cancel = {.cause = engine_is_terminal(&parent->state)
+                                ? STR("the run that waited for it failed")
+                                : STR("the code that waited for it gave it up")},
     };
     if (has_ended(partition, id)) {
         return STATUS_OK;

@@ -210,6 +210,34 @@ static enum verdict submit_step_done(struct partition *partition, struct live_ru
     return command_submit(partition, run, &command);
 }
 
+static enum verdict submit_cancel_shown(struct partition *partition, struct live_run *run,
+                                        const struct host_message *message)
+{
+    assert(message->kind == HOST_MESSAGE_CANCEL_SHOWN);
+    struct command command = {
+        .kind = COMMAND_CANCEL_SHOWN,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .cancel_shown = {.number = message->number},
+    };
+    return command_submit(partition, run, &command);
+}
+
+static enum verdict submit_withdraw(struct partition *partition, struct live_run *run,
+                                    const struct host_message *message)
+{
+    assert(message->kind == HOST_MESSAGE_WITHDRAW);
+    struct command command = {
+        .kind = COMMAND_WITHDRAW,
+        .effect = message->task.effect,
+        .attempt = message->epoch,
+        .withdraw = {.number = message->number,
+                     .key = message->key,
+                     .facts_seen = message->facts_seen},
+    };
+    return command_submit(partition, run, &command);
+}
+
 static enum verdict submit_release(struct partition *partition, struct live_run *run,
                                    const struct host_message *message)
 {
@@ -236,6 +264,10 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
     switch (message->kind) {
     case HOST_MESSAGE_STEP_DONE:
         return submit_step_done(partition, run, message);
+    case HOST_MESSAGE_CANCEL_SHOWN:
+        return submit_cancel_shown(partition, run, message);
+    case HOST_MESSAGE_WITHDRAW:
+        return submit_withdraw(partition, run, message);
     case HOST_MESSAGE_TASK_DONE:
         return submit_task_done(partition, run, message);
     case HOST_MESSAGE_STEP_REQUEST:
@@ -258,7 +290,7 @@ static enum verdict submit_message(struct partition *partition, struct live_run 
 struct receipt {
     uint64_t session; /* Its number. */
     uint64_t seq; /* The message's. */
-    bool is_step; /* It is a STEP_DONE. */
+    bool is_step; /* It is a fact of its own: a STEP_DONE, or what is numbered with these. */
     enum reason reason; /* Of a refusal. */
     str message;
 };
@@ -310,7 +342,9 @@ static void note_verdict(struct partition *partition, uint64_t session,
     const struct act_kind *kind = &refuse_act;
     receipt->session = session;
     receipt->seq = message->seq;
-    receipt->is_step = message->kind == HOST_MESSAGE_STEP_DONE;
+    receipt->is_step = message->kind == HOST_MESSAGE_STEP_DONE ||
+                       message->kind == HOST_MESSAGE_CANCEL_SHOWN ||
+                       message->kind == HOST_MESSAGE_WITHDRAW;
     switch (verdict) {
     case VERDICT_OK:
     case VERDICT_DONE_BEFORE:

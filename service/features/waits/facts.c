@@ -195,14 +195,31 @@ static bool read_child(struct reading *reading, const struct event *event)
                         });
 }
 
+/* Of the task, and not of one wait alone. */
+static bool is_of_task(const struct facts_cursor *cursor, const struct event *event)
+{
+    return event->effect == cursor->task.effect && cursor->wait == 0 && !cursor->waits_only;
+}
+
 static bool read_step(struct reading *reading, const struct event *event)
 {
-    const struct facts_cursor *cursor = reading->cursor;
     assert(event->kind == EVENT_STEP_SETTLED);
-    bool is_told = event->effect == cursor->task.effect && cursor->wait == 0 && !cursor->waits_only;
-    return !is_told || add(reading, (struct settled_step){.key = event->step_settled.key,
-                                                          .outcome = event->step_settled.outcome,
-                                                          .kind = SETTLED_CODE});
+    return !is_of_task(reading->cursor, event) ||
+           add(reading, (struct settled_step){.key = event->step_settled.key,
+                                              .outcome = event->step_settled.outcome,
+                                              .kind = SETTLED_CODE});
+}
+
+static bool read_said(struct reading *reading, const struct event *event)
+{
+    struct settled_step fact = {.kind = SETTLED_CANCEL_SHOWN};
+    if (event->kind == EVENT_WITHDRAWN) {
+        fact.kind = SETTLED_WITHDRAWN;
+        fact.key = event->withdrawn.key;
+        fact.facts_seen = event->withdrawn.facts_seen;
+        fact.retry_count = event->withdrawn.retries;
+    }
+    return !is_of_task(reading->cursor, event) || add(reading, fact);
 }
 
 /* False: the page has no room for it. */
@@ -210,6 +227,9 @@ static bool read_fact(struct reading *reading, const struct event *event)
 {
     if (event->kind == EVENT_STEP_SETTLED) {
         return read_step(reading, event);
+    }
+    if (event->kind == EVENT_CANCEL_SHOWN || event->kind == EVENT_WITHDRAWN) {
+        return read_said(reading, event);
     }
     if (event->kind == EVENT_WAIT_SETTLED) {
         return read_wait_settled(reading, event);
@@ -230,7 +250,8 @@ static const uint64_t kinds_read =
     JOURNAL_KIND(EVENT_RUN_STARTED) | JOURNAL_KIND(EVENT_STEP_SETTLED) |
     JOURNAL_KIND(EVENT_TASK_SETTLED) | JOURNAL_KIND(EVENT_TASK_FAILED) |
     JOURNAL_KIND(EVENT_WAIT_SET) | JOURNAL_KIND(EVENT_WAIT_SETTLED) |
-    JOURNAL_KIND(EVENT_CHILD_SETTLED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED);
+    JOURNAL_KIND(EVENT_CHILD_SETTLED) | JOURNAL_KIND(EVENT_CANCEL_REQUESTED) |
+    JOURNAL_KIND(EVENT_CANCEL_SHOWN) | JOURNAL_KIND(EVENT_WITHDRAWN);
 
 static bool read_event(void *context, uint32_t seq, const struct event *event)
 {

@@ -21,7 +21,7 @@ struct facts_page {
     size_t count;
     size_t capacity;
     size_t bytes;
-    uint32_t settled_count; /* Those that are steps. */
+    uint32_t settled_count; /* Those that hosts told. */
     str cancel_cause; /* Of a cancel that was read; empty: none was. */
     bool is_last; /* Nothing follows it. */
 };

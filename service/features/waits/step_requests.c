@@ -159,6 +159,13 @@ static bool tell_all_if_known(struct step_request *step, uint32_t task)
     return true;
 }
 
+/* Whether it is the outcome of what is asked for; what was given up may be asked for again. */
+static bool answers(const struct settled_step *step, str key)
+{
+    bool is_withdrawn = step->outcome.failed && str_is(step->outcome.error_type, ENGINE_WITHDRAWN);
+    return step->is_step_request && !is_withdrawn && str_equal(step->key, key);
+}
+
 /* True when it stands already: its outcome is on its way, or is sent again. */
 static bool is_repeated(struct step_request *step, enum verdict *ret)
 {
@@ -185,7 +192,7 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
         return tell_all_if_known(step, task->id);
     }
     for (size_t i = 0; i < replay.count; i++) {
-        if (replay.steps[i].is_step_request && str_equal(replay.steps[i].key, step->message->key)) {
+        if (answers(&replay.steps[i], step->message->key)) {
             struct told told = {
                 .kind = EFFECT_AT_ONCE,
                 .settled = replay.steps[i].kind,

@@ -217,6 +217,48 @@ static void parks(void **state)
     refuse(&message, "park.task_id");
 }
 
+static void says_what_code_saw_and_gave_up(void **state)
+{
+    (void)state;
+    char long_key[600];
+    Polos__V1__CancelShown shown = POLOS__V1__CANCEL_SHOWN__INIT;
+    shown.task_id = (char *)task_id;
+    shown.epoch = 4;
+    shown.number = 5;
+    Polos__V1__HostMessage message = POLOS__V1__HOST_MESSAGE__INIT;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_CANCEL_SHOWN;
+    message.cancel_shown = &shown;
+    struct taken taken;
+    take(&taken, &message);
+    assert_true(taken.is_fine && taken.message.kind == HOST_MESSAGE_CANCEL_SHOWN);
+    assert_int_equal(taken.message.task.effect, 7);
+    assert_int_equal(taken.message.epoch, 4);
+    assert_int_equal(taken.message.number, 5);
+    arena_fini(&taken.arena);
+    Polos__V1__Withdraw withdraw = POLOS__V1__WITHDRAW__INIT;
+    withdraw.task_id = (char *)task_id;
+    withdraw.epoch = 4;
+    withdraw.number = 6;
+    withdraw.key = (char *)"slow";
+    withdraw.facts_seen = 3;
+    message.message_case = POLOS__V1__HOST_MESSAGE__MESSAGE_WITHDRAW;
+    message.withdraw = &withdraw;
+    take(&taken, &message);
+    assert_true(taken.is_fine && taken.message.kind == HOST_MESSAGE_WITHDRAW);
+    assert_int_equal(taken.message.number, 6);
+    assert_int_equal(taken.message.facts_seen, 3);
+    assert_true(str_is(taken.message.key, "slow") && taken.message.fault.len == 0);
+    arena_fini(&taken.arena);
+    memset(long_key, 'k', sizeof(long_key) - 1);
+    long_key[sizeof(long_key) - 1] = '\0';
+    withdraw.key = long_key;
+    take(&taken, &message);
+    assert_true(taken.is_fine && taken.message.fault.len > 0); /* Its task's affair only. */
+    arena_fini(&taken.arena);
+    withdraw.task_id = (char *)"";
+    refuse(&message, "withdraw.task_id");
+}
+
 static void releases(void **state)
 {
     (void)state;
@@ -659,6 +701,7 @@ int main(void)
         cmocka_unit_test(errors),
         cmocka_unit_test(ends),
         cmocka_unit_test(parks),
+        cmocka_unit_test(says_what_code_saw_and_gave_up),
         cmocka_unit_test(releases),
         cmocka_unit_test(deltas),
         cmocka_unit_test(envelopes),

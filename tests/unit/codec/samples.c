@@ -156,6 +156,15 @@ static const struct field {
     SINCE(2, CANCEL_REQUESTED, U64, cancel_requested.deadline_ms),
     SINCE(5, ADMISSION_ASKED, U32, effect),
     SINCE(5, ADMISSION_GIVEN, U32, effect),
+    SINCE(5, CANCEL_SHOWN, U32, effect),
+    SINCE(5, CANCEL_SHOWN, U32, attempt),
+    SINCE(5, CANCEL_SHOWN, U32, cancel_shown.number),
+    SINCE(5, WITHDRAWN, U32, effect),
+    SINCE(5, WITHDRAWN, U32, attempt),
+    SINCE(5, WITHDRAWN, U32, withdrawn.number),
+    SINCE(5, WITHDRAWN, TEXT, withdrawn.key),
+    SINCE(5, WITHDRAWN, U32, withdrawn.facts_seen),
+    SINCE(5, WITHDRAWN, U32, withdrawn.retries),
 #undef FIELD
 #undef NAMED
 #undef SINCE

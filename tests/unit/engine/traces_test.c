@@ -142,6 +142,26 @@ static void read_reply(struct player *player, const struct words *words, struct 
     }
 }
 
+/* "2 key": the number among the steps. */
+static void read_said(struct player *player, const struct words *words, str third,
+                      struct command *command)
+{
+    uint32_t number = (uint32_t)strtoul(third.ptr, NULL, 10);
+    if (command->kind == COMMAND_STEP_DONE) {
+        command->step.number = number;
+        command->step.key = STR("key");
+        command->step.outcome.value = STR("1");
+        return;
+    }
+    if (command->kind == COMMAND_CANCEL_SHOWN) {
+        command->cancel_shown.number = number;
+        return;
+    }
+    command->withdraw.number = number;
+    command->withdraw.key =
+        words->count > 3 ? arena_copy(&player->arena, str_of(words->word[3])) : STR_EMPTY;
+}
+
 static void read_rest(struct player *player, const struct words *words, struct command *command)
 {
     str third = words->count > 2 ? str_of(words->word[2]) : STR_EMPTY;
@@ -165,9 +185,9 @@ static void read_rest(struct player *player, const struct words *words, struct c
             words->count > 3 ? arena_copy(&player->arena, str_of(words->word[3])) : STR_EMPTY;
         break;
     case COMMAND_STEP_DONE:
-        command->step.number = (uint32_t)strtoul(third.ptr, NULL, 10);
-        command->step.key = STR("key");
-        command->step.outcome.value = STR("1");
+    case COMMAND_CANCEL_SHOWN:
+    case COMMAND_WITHDRAW:
+        read_said(player, words, third, command);
         break;
     case COMMAND_TASK_DONE:
         command->task.outcome =
@@ -222,6 +242,8 @@ static bool read_command(struct player *player, char *line, struct command *ret)
         [COMMAND_LEASE_GRANT] = "grant",
         [COMMAND_LEASE_LOST] = "lost",
         [COMMAND_STEP_DONE] = "step",
+        [COMMAND_CANCEL_SHOWN] = "shown",
+        [COMMAND_WITHDRAW] = "giveup",
         [COMMAND_TASK_DONE] = "done",
         [COMMAND_TIME] = "time",
         [COMMAND_CANCEL] = "cancel",

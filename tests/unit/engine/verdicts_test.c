@@ -57,6 +57,11 @@ static struct command make(enum command_kind kind, uint32_t effect, uint32_t att
         command.model_failed.retryable = true;
     } else if (kind == COMMAND_STEP_DONE) {
         command.step.number = 1;
+    } else if (kind == COMMAND_CANCEL_SHOWN) {
+        command.cancel_shown.number = 1;
+    } else if (kind == COMMAND_WITHDRAW) {
+        command.withdraw.number = 1;
+        command.withdraw.key = STR("key");
     } else if (kind == COMMAND_STEP_REQUEST) {
         command.step_request.kind = EFFECT_SLEEP;
         command.step_request.key = (str){"nap", 3};
@@ -154,24 +159,26 @@ static const struct {
     uint32_t attempt;
 } table[] = {
     /*       replied failed reissue grant lost step done time cancel request resume event child park
-     *       code admit withdraw fail, after start */
-    [NEW] = {"new", "OSSSSSSSRRSRSSSSRRR", "OSSSSSSSRRSRSSSSRRR", 1, 1},
-    [THINKING] = {"thinking", "ROOORRRRDORSRRRRSSO", "RSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BACKOFF] = {"backing off", "RSSSRRRRDORSRRRRSSO", "RSSSSSSSDOSSSSSSSSO", 1, 1},
-    [TOOL_READY] = {"tool without host", "RSSSOSSSDOSSRRSSSSO", "RSSSSSSSDOSSSSSSSSO", 2, 0},
-    [TOOL_LEASED] = {"tool at a host", "RSSSROOODOOSRROSSSO", "RSSSSSSSDOSSSSSSSSO", 2, 1},
-    [BODY_READY] = {"body without host", "RSSSOSSSDOSSRRSSSSO", "RSSSSSSSDOSSSSSSSSO", 1, 0},
-    [BODY_LEASED] = {"body at a host", "RSSSROOODOOSRROSSSO", "RSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_PARKED] = {"body that waits", "RSSSRSSSDOSSRRSSSSO", "RSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSDOSSRRSSSSO", "RSSSSSSSDOSSSSSSSSO", 1, 1},
-    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSDOSSRRSOSSO", "RSSSSSSSDOSSSSSSSSO",
-                      1, 1},
-    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOODDOSRROSSSO", "RSSSSSSSDDSSSSSSSSO", 1, 1},
-    [QUEUED] = {"in a queue", "RSSSRRRRDORSRRRROSO", "RSSSSSSSDOSSSSSSOSO", 1, 0},
-    [ADMITTED] = {"admitted", "ROOORRRRDORSRRRRSOO", "RSSSSSSSDOSSSSSSSOO", 1, 1},
-    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTT", 1, 1},
-    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTT", 1, 1},
-    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTT", 1, 1},
+     *       code admit withdraw fail, after start; shown and giveup follow step */
+    [NEW] = {"new", "OSSSSSSSSSRRSRSSSSRRR", "OSSSSSSSSSRRSRSSSSRRR", 1, 1},
+    [THINKING] = {"thinking", "ROOORRRRRRDORSRRRRSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BACKOFF] = {"backing off", "RSSSRRRRRRDORSRRRRSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [TOOL_READY] = {"tool without host", "RSSSOSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 2, 0},
+    [TOOL_LEASED] = {"tool at a host", "RSSSROOROODOOSRROSSSO", "RSSSSSSSSSDOSSSSSSSSO", 2, 1},
+    [BODY_READY] = {"body without host", "RSSSOSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 0},
+    [BODY_LEASED] = {"body at a host", "RSSSROOROODOOSRROSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_PARKED] = {"body that waits", "RSSSRSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_BACKOFF] = {"body to be tried again", "RSSSRSSSSSDOSSRRSSSSO", "RSSSSSSSSSDOSSSSSSSSO", 1,
+                      1},
+    [BODY_STOPPED] = {"body whose code did not fit", "RSSSRSSSSSDOSSRRSOSSO",
+                      "RSSSSSSSSSDOSSSSSSSSO", 1, 1},
+    [BODY_CLEANUP] = {"body that cleans up", "RSSSROOOOODDOSRROSSSO", "RSSSSSSSSSDDSSSSSSSSO", 1,
+                      1},
+    [QUEUED] = {"in a queue", "RSSSRRRRRRDORSRRRROSO", "RSSSSSSSSSDOSSSSSSOSO", 1, 0},
+    [ADMITTED] = {"admitted", "ROOORRRRRRDORSRRRRSOO", "RSSSSSSSSSDOSSSSSSSOO", 1, 1},
+    [COMPLETED] = {"completed", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [FAILED] = {"failed", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
+    [CANCELLED] = {"cancelled", "TTTTTTTTTTTTTTTTTTTTT", "TTTTTTTTTTTTTTTTTTTTT", 1, 1},
 };
 static_assert(COUNT_OF(table) == SITUATION_COUNT);
 
@@ -210,16 +217,16 @@ static void about_another_attempt(void **state)
 static void about_a_settled_effect(void **state)
 {
     (void)state;
-    check_row(TOOL_READY, 1, 1, "RDDDDDDDDODSDDDDSSO");
-    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDODSDDDDSSO");
+    check_row(TOOL_READY, 1, 1, "RDDDDDDDDDDODSDDDDSSO");
+    check_row(TOOL_LEASED, 1, 1, "RDDDDDDDDDDODSDDDDSSO");
 }
 
 static void about_no_effect(void **state)
 {
     (void)state;
     for (int i = THINKING; i <= BODY_BACKOFF; i++) {
-        check_row((enum situation)i, 77, 1, "RSSSSSSSDOSSSSSSSSO");
-        check_row((enum situation)i, 0, 0, "RSSSSSSSDOSOSSSSSSO");
+        check_row((enum situation)i, 77, 1, "RSSSSSSSSSDOSSSSSSSSO");
+        check_row((enum situation)i, 0, 0, "RSSSSSSSSSDOSOSSSSSSO");
     }
 }
 
@@ -231,10 +238,10 @@ static void about_a_wait(void **state)
         enum effect_kind kind;
         const char *expected;
     } rows[] = {
-        {EFFECT_SLEEP, "RSSSRSSSDOSSRRSSSSO"},
-        {EFFECT_SUSPENSION, "RSSSRSSSDOSSRRSSSSO"},
-        {EFFECT_EVENT, "RSSSRSSSDOSSORSSSSO"},
-        {EFFECT_CHILDREN, "RSSSRSSSDOSSROSSSSO"},
+        {EFFECT_SLEEP, "RSSSRSSSSSDOSSRRSSSSO"},
+        {EFFECT_SUSPENSION, "RSSSRSSSSSDOSSRRSSSSO"},
+        {EFFECT_EVENT, "RSSSRSSSSSDOSSORSSSSO"},
+        {EFFECT_CHILDREN, "RSSSRSSSSSDOSSROSSSSO"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         char actual[COMMAND_COUNT + 1] = {0};

@@ -19,7 +19,18 @@ from .. import _keys
 from .._checks import checked_text
 from .._codec.outcomes import value_outcome
 from .._replay import ready
-from .._replay.machine import Begin, Diverged, Fact, Give, Output, Replay, ShowCancel
+from .._replay.machine import (
+    CANCEL_SHOWN,
+    GIVEN_UP,
+    Begin,
+    Diverged,
+    Fact,
+    Give,
+    Output,
+    Replay,
+    SayCancel,
+    ShowCancel,
+)
 from .._replay.ready import current_task, outside
 from ..errors import ExecutionCancelledError, NonDeterminismError, StepExecutionError
 from ..v1 import host_pb2, steps_pb2
@@ -40,6 +51,8 @@ _WORDS = {
     steps_pb2.STEP_KIND_EVENT: "event",
     steps_pb2.STEP_KIND_CHILDREN: "children",
     steps_pb2.STEP_KIND_AT_ONCE: "at once",
+    steps_pb2.STEP_KIND_CANCEL_SHOWN: CANCEL_SHOWN,
+    steps_pb2.STEP_KIND_WITHDRAWN: GIVEN_UP,
 }
 _WAITS = frozenset({"sleep", "suspend", "event", "invoke_and_wait"})
 
@@ -58,6 +71,12 @@ class Line(Protocol):
 
     def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         """False: nobody wants it."""
+
+    def cancel_shown(self, task_id: str) -> int:
+        """The number of the fact that the code sees the cancellation; 0: nobody wants it."""
+
+    def withdraw(self, task_id: str, key: str, facts_seen: int) -> int:
+        """The number of the fact that the code gave a key up; 0: nobody wants it."""
 
     def let_go(self, task_id: str) -> bool:
         """Outcomes from now on are for the task's next execution."""
@@ -113,13 +132,15 @@ class Execution:
         facts = [_fact(step) for step in task.steps]
         steps = [number for number, fact in enumerate(facts) if fact.is_step]
         self._last_step = max(steps, default=-1)
-        self._replay = Replay(facts, cancelling=task.cancelling)
+        self._replay = Replay(facts, cancelling=task.cancelling, tries=task.retry_count)
         self._is_new = not facts
         self._line = line
         self._ready = ready.of_loop(asyncio.get_running_loop())
         self._ready.add(self.task_id, self._look)
         self._asks: dict[str, _Ask] = {}
         self._sent: dict[int, Fact] = {}  # by step number
+        self._given_up: list[tuple[str, int]] = []  # not said yet: keys, and facts given by then
+        self._at_work: set[str] = set()  # keys of steps whose functions are running
         self._room = asyncio.Semaphore(WAITS_MAX)
         self._busy = 0  # steps at work
         self._parking = Parking(threshold, self._may_park, self._park, self._next_timer)
@@ -207,8 +228,9 @@ class Execution:
         fact = self._sent.pop(number, None)
         if fact is not None:
             self._replay.settle(fact)
-            self._busy -= 1
-            self._due.add(fact.key)
+            if fact.is_step and fact.key in self._asks:  # else it was given up
+                self._busy -= 1
+                self._due.add(fact.key)
             self._look_if_idle()
 
     def refused(self, number: int, error: StepExecutionError) -> None:
@@ -234,6 +256,7 @@ class Execution:
         """
         self._check_key(key)
         self._check_alive()
+        self._say_given_up()
         self._look_again_later()
         told = self._replay.ask(key, kind)
         if isinstance(told, Diverged):
@@ -258,10 +281,24 @@ class Execution:
             self._busy -= 1
             self._parking.touch()
 
+    @contextmanager
+    def at_work(self, key: str) -> Iterator[None]:
+        """As working(), of the function of this step: stopped, it is given up."""
+        self._at_work.add(key)
+        try:
+            with self.working():
+                yield
+        except asyncio.CancelledError:
+            self._give_up(key, interrupted=key not in self._at_work)
+            raise
+        finally:
+            self._at_work.discard(key)
+
     async def settle(self, key: str, outcome: steps_pb2.TaskOutcome) -> None:
         """Returns when a step's outcome is on the server's disk, and it is its turn; called while
         working()."""
         self._check_alive()
+        self._say_given_up()
         changed = self.state.changed()
         number = self._line.step_done(self.task_id, key, outcome, changed)
         if number == 0:
@@ -305,6 +342,7 @@ class Execution:
         self, order: steps_pb2.StepRequest, *, is_wait: bool
     ) -> steps_pb2.TaskOutcome:
         self._check_alive()
+        self._say_given_up()
         if not self._line.order(self.task_id, order):
             raise ExecutionCancelledError
         outcome = await self._await(order.key, _Ask(is_wait=is_wait))
@@ -318,7 +356,7 @@ class Execution:
         try:
             outcome: Any = await ask.future
         except asyncio.CancelledError:
-            self._replay.withdraw(key)
+            self._give_up(key, interrupted=ask.interrupted)
             if ask.interrupted:
                 raise ExecutionCancelledError from None
             raise
@@ -330,6 +368,21 @@ class Execution:
             raise self._end()
         found: steps_pb2.TaskOutcome | None = outcome
         return found
+
+    def _give_up(self, key: str, *, interrupted: bool) -> None:
+        """The code waits for it no more; `interrupted`: since it was shown the cancellation, which
+        is a fact already."""
+        if self._replay.withdraw(key) and not interrupted:
+            self._given_up.append((key, self._replay.given))
+
+    def _say_given_up(self) -> None:
+        """Only once the code has gone on: what is taken from code that is ended, with its loop or
+        its host, is not given up."""
+        waiting, self._given_up = self._given_up, []
+        for key, seen in waiting:
+            number = self._line.withdraw(self.task_id, key, seen)
+            if number:
+                self._sent[number] = Fact(key, GIVEN_UP, False, None, seen=seen)
 
     def _refuse(self, key: str, error: StepExecutionError) -> None:
         self._replay.withdraw(key)
@@ -368,7 +421,11 @@ class Execution:
 
     def _look(self) -> None:
         """The code has nothing left to run: what is it given?"""
-        if self._over or self.parked or self.failure is not None or not self._replay.wants_idle:
+        if self._over or self.parked or self.failure is not None:
+            return
+        if self._given_up:
+            self._say_given_up()
+        if not self._replay.wants_idle:
             return
         for output in self._replay.idle(busy=self._busy > 0, stuck=self._is_stuck):
             self._do(output)
@@ -384,6 +441,8 @@ class Execution:
             ask = self._asks.get(output.fact.key)
             if ask is not None:
                 ask.settle(output.fact.outcome)
+        elif isinstance(output, SayCancel):
+            self._say_cancel()
         elif isinstance(output, ShowCancel):
             self._show_cancel(output.key)
         else:
@@ -437,15 +496,24 @@ class Execution:
     def _be_patient(self) -> None:
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(
-            CANCEL_PATIENCE_SECONDS, self._show_cancel, context=outside()
+            CANCEL_PATIENCE_SECONDS, self._lose_patience, context=outside()
         )
+
+    def _lose_patience(self) -> None:
+        if not (self._over or self.parked) and self._replay.insist() is not None:
+            self._say_cancel()
+
+    def _say_cancel(self) -> None:
+        number = self._line.cancel_shown(self.task_id)
+        if number:
+            self._sent[number] = Fact("", CANCEL_SHOWN, False, None)
 
     def _show_cancel(self, key: str | None = None) -> None:
         """The code sees it wherever it awaits something; what was held back is refused for it."""
         if self.cancel_shown or self._over or self.parked:
             return
         self.cancel_shown = True
-        self._replay.show_cancel()
+        self._at_work.clear()
         refused = [k for k in self._asks if k == key or self._replay.is_held(k)]
         for ask in self._asks.values():
             ask.interrupted = True
@@ -483,7 +551,17 @@ def _fact(step: steps_pb2.SettledStep) -> Fact:
     outcome = step.outcome
     word = _WORDS.get(step.kind, "step")
     is_step = word == "step"
-    return Fact(step.key, word, is_step, outcome, not is_step and _is_cancellation(outcome))
+    failed = outcome.error.type if not is_step and outcome.HasField("error") else ""
+    return Fact(
+        step.key,
+        word,
+        is_step,
+        outcome,
+        cancels=failed == "CANCELLED",
+        seen=step.facts_seen,
+        tries=step.retry_count,
+        ends=failed == "WITHDRAWN",
+    )
 
 
 def _is_cancellation(outcome: steps_pb2.TaskOutcome) -> bool:

@@ -1,9 +1,9 @@
 """Which fact an execution's code is given next: a pure machine, the same live and replayed.
 
-The facts of a run (settled steps, outcomes of waits) are numbered in the journal's order. The code
-asks for them by key, in whatever order it likes, and is given them one at a time in the journal's
-order, each when it has nothing left to run. So two tasks of the code that race see the same winner
-in every execution.
+The facts of a run (settled steps, outcomes of waits, that its code saw a cancellation or gave a key
+up) are numbered in the journal's order. The code asks for them by key, in whatever order it likes,
+and is given them one at a time in the journal's order, each when it has nothing left to run. So two
+tasks of the code that race see the same winner in every execution.
 
     key       asked   fact    what comes next
     HELD      yes     no      begun at an idle at which nothing else is due
@@ -11,7 +11,11 @@ in every execution.
     KNOWN     no      yes     the code asks for it, or has diverged
     DUE       yes     yes     given when all before it were
     GIVEN     yes     yes     nothing
+    GOING     yes     given up in an earlier execution: neither begun nor given; from where that was
+                      the code is given nothing more before it has given the key up again
     WITHDRAWN given up        its fact is passed over
+
+What an attempt that failed gave up last, before nothing else settled, does not count in the next.
 
 No I/O, no clock, no event loop: whoever runs the code says when it is idle.
 """
@@ -24,6 +28,8 @@ from enum import Enum
 from typing import Any
 
 # The word of a fact for what the code asked for.
+CANCEL_SHOWN = "cancellation shown"
+GIVEN_UP = "given up"
 KINDS = {
     "step": "step",
     "sleep": "sleep",
@@ -44,6 +50,7 @@ class KeyState(Enum):
     KNOWN = "known"
     DUE = "due"
     GIVEN = "given"
+    GOING = "going"
     WITHDRAWN = "withdrawn"
 
 
@@ -57,6 +64,9 @@ class Fact:
         is_step: a function of the code did it, not the server.
         outcome: for whoever asks; the machine does not look at it.
         cancels: the server refused it because the run is being cancelled.
+        seen: of what was given up: how many facts the code had been given.
+        tries: and how often the run had been tried before.
+        ends: the wait is over because the code gave it up.
     """
 
     key: str
@@ -64,6 +74,9 @@ class Fact:
     is_step: bool
     outcome: Any
     cancels: bool = False
+    seen: int = 0
+    tries: int = 0
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,11 @@ class Give:
 
 
 @dataclass(frozen=True)
+class SayCancel:
+    """Make it a fact that the code sees the cancellation here: it is shown once that is one."""
+
+
+@dataclass(frozen=True)
 class ShowCancel:
     """Let the code see that its run is being cancelled; `key`: the ask that is refused for it."""
 
@@ -95,7 +113,7 @@ class Diverged:
     message: str
 
 
-Output = Begin | Give | ShowCancel | Diverged
+Output = Begin | Give | SayCancel | ShowCancel | Diverged
 
 
 class Replay:
@@ -105,13 +123,29 @@ class Replay:
     between two idles; Begin at most once per key, and never for one with a fact.
     """
 
-    def __init__(self, facts: Iterable[Fact] = (), *, cancelling: bool = False) -> None:
+    def __init__(
+        self, facts: Iterable[Fact] = (), *, cancelling: bool = False, tries: int = 0
+    ) -> None:
         self._facts = list(facts)
-        self._numbers = {fact.key: number for number, fact in enumerate(self._facts)}
-        self._states = {fact.key: KeyState.KNOWN for fact in self._facts}
+        self._void = _void(self._facts, tries)  # numbers of facts that count no more
+        self._numbers: dict[str, int] = {}
+        self._going: dict[str, int] = {}  # keys that were given up, and after how many facts
+        for number, fact in enumerate(self._facts):
+            if number in self._void:
+                continue
+            if fact.kind == GIVEN_UP:
+                self._going[fact.key] = fact.seen
+            elif fact.kind != CANCEL_SHOWN:
+                self._numbers[fact.key] = number
+        self._barriers: dict[int, list[str]] = {}
+        for key, seen in self._going.items():
+            self._barriers.setdefault(seen, []).append(key)
+        self._states = dict.fromkeys(self._numbers, KeyState.KNOWN)
         self._kinds: dict[str, str] = {}  # of the asks, by key
         self._given = 0
-        self._unasked = len(self._facts)
+        self._unasked = len(self._states)
+        self._cancel_said = any(fact.kind == CANCEL_SHOWN for fact in self._facts)
+        self._cancel_known = self._cancel_said
         self._held: list[str] = []
         self._asked: list[str] = []  # that were facts, for a sentence about what went wrong
         self._cancelling = cancelling
@@ -136,6 +170,10 @@ class Replay:
         """The code asks for a key it has not used; None: wait for what idle() says."""
         self._kinds[key] = kind
         number = self._numbers.get(key)
+        if key in self._going:
+            self._unasked -= number is not None
+            self._states[key] = KeyState.GOING
+            return None
         if number is None:
             return self._ask_for_new(key)
         fact = self._facts[number]
@@ -147,6 +185,10 @@ class Replay:
 
     def settle(self, fact: Fact) -> None:
         """A fact has been added to the journal."""
+        if fact.kind in (CANCEL_SHOWN, GIVEN_UP):
+            self._cancel_known |= fact.kind == CANCEL_SHOWN
+            self._facts.append(fact)
+            return
         state = self._states.get(fact.key)
         if fact.key in self._numbers:
             return
@@ -158,20 +200,29 @@ class Replay:
             self._states[fact.key] = KeyState.KNOWN
             self._unasked += 1
 
-    def withdraw(self, key: str) -> None:
-        """The code no longer waits for this key, or nothing will come of it."""
-        if self._states.get(key) in (KeyState.HELD, KeyState.ASKED, KeyState.DUE):
-            self._states[key] = KeyState.WITHDRAWN
-            if key in self._held:
-                self._held.remove(key)
+    def withdraw(self, key: str) -> bool:
+        """The code no longer waits for this key, or nothing will come of it. True: it is news that
+        the code gives it up."""
+        state = self._states.get(key)
+        if state not in (KeyState.HELD, KeyState.ASKED, KeyState.DUE, KeyState.GOING):
+            return False
+        self._states[key] = KeyState.WITHDRAWN
+        if key in self._held:
+            self._held.remove(key)
+        return state is not KeyState.GOING
+
+    @property
+    def given(self) -> int:
+        """How many facts the code has been given, or passed over."""
+        return self._given
 
     def cancel(self) -> None:
         """The run is being cancelled."""
         self._cancelling = True
 
-    def show_cancel(self) -> None:
-        """The code was shown it, whatever it was at."""
-        self._shown = True
+    def insist(self) -> SayCancel | None:
+        """The code was not at rest for so long that it is shown the cancellation all the same."""
+        return None if self._shown else self._say()
 
     # ---- what comes of it ----
 
@@ -185,12 +236,14 @@ class Replay:
     def is_blocked(self) -> bool:
         """Whether the next fact is one the code has not asked for."""
         self._pass_withdrawn()
-        return self._given < len(self._facts) and self._next_state() is KeyState.KNOWN
+        return self._barrier() is not None or (
+            self._given < len(self._facts) and self._next_state() is KeyState.KNOWN
+        )
 
     @property
     def unasked(self) -> list[str]:
         """Keys of facts that the code did not ask for."""
-        return [f.key for f in self._facts if self._states[f.key] is KeyState.KNOWN]
+        return [key for key in self._numbers if self._states.get(key) is KeyState.KNOWN]
 
     def idle(self, *, busy: bool, stuck: Callable[[], bool]) -> list[Output]:
         """The code has nothing left to run.
@@ -200,16 +253,25 @@ class Replay:
             stuck: whether it waits for facts alone, so that nothing but a fact makes it go on.
         """
         self._pass_withdrawn()
+        while (key := self._barrier()) is not None:
+            if self._states.get(key) is KeyState.GOING or busy or not stuck():
+                return self._begin_held()
+            self._barriers[self._given].remove(key)  # the code does without it now
+            self._pass_withdrawn()
         if self._given < len(self._facts):
             fact = self._facts[self._given]
+            if fact.kind == CANCEL_SHOWN:
+                self._given += 1
+                return [self._show(None)]
             if self._next_state() is KeyState.DUE:
                 return self._give(fact, busy)
             if not busy and stuck():
-                hidden = self._cancelling and not self._shown  # what is next is its clean-up's
-                return [self._show(None) if hidden else self.diverged_at_next()]
+                if self._cancelling and not self._shown:  # what is next is its clean-up's
+                    return self._say_or_show(None)
+                return [self.diverged_at_next()]
             return self._begin_held()
         if self._cancelling and not self._shown:
-            return [] if busy else [self._show(None)]
+            return [] if busy else self._say_or_show(None)
         return self._begin_held()
 
     def end(self) -> Diverged | None:
@@ -245,12 +307,26 @@ class Replay:
         if fact.cancels and self._cancelling and not self._shown:
             if busy:
                 return []
-            self._pass(fact, KeyState.WITHDRAWN)
-            return [self._show(fact.key)]
+            if self._cancel_known:
+                self._pass(fact, KeyState.WITHDRAWN)
+            return self._say_or_show(fact.key)
         number = self._given
         self._pass(fact, KeyState.GIVEN)
         self._asked.append(fact.key)
         return [Give(number, fact)]
+
+    def _say(self) -> SayCancel | None:
+        if self._cancel_said:
+            return None
+        self._cancel_said = True
+        return SayCancel()
+
+    def _say_or_show(self, key: str | None) -> list[Output]:
+        """It is shown where it is a fact already, so that it is shown here in every execution."""
+        if self._cancel_known:
+            return [self._show(key)]
+        said = self._say()
+        return [] if said is None else [said]
 
     def _show(self, key: str | None) -> ShowCancel:
         self._shown = True
@@ -261,11 +337,29 @@ class Replay:
         self._given += 1
 
     def _pass_withdrawn(self) -> None:
-        while self._given < len(self._facts) and self._next_state() is KeyState.WITHDRAWN:
+        while (
+            self._given < len(self._facts)
+            and self._barrier() is None
+            and self._next_state() is KeyState.WITHDRAWN
+        ):
             self._given += 1
 
+    def _barrier(self) -> str | None:
+        """A key that the code had given up before it was given the next fact."""
+        for key in self._barriers.get(self._given, ()):
+            if self._states.get(key) is not KeyState.WITHDRAWN:
+                return key
+        return None
+
     def _next_state(self) -> KeyState:
-        return self._states[self._facts[self._given].key]
+        """WITHDRAWN: it is passed over. Of a cancellation that is to be shown: DUE."""
+        fact = self._facts[self._given]
+        if self._given in self._void or fact.kind == GIVEN_UP:
+            return KeyState.WITHDRAWN
+        if fact.kind == CANCEL_SHOWN:
+            return KeyState.WITHDRAWN if self._shown else KeyState.DUE
+        state = self._states[fact.key]
+        return KeyState.WITHDRAWN if state is KeyState.GOING else state
 
     def _waiting(self) -> Iterator[str]:
         return (key for key, state in self._states.items() if state is KeyState.DUE)
@@ -274,8 +368,9 @@ class Replay:
         """What the history has and what the code asks for, side by side."""
         unasked = self.unasked
         fact = self._facts[number] if number < len(self._facts) else None
-        if fact is None or (not kind and unasked):
+        if unasked and (fact is None or not kind):
             fact = self._facts[self._numbers[unasked[0]]]
+        assert fact is not None
         expected = f"{fact.key!r} ({_kind_of(fact)})"
         actual = f"{asked} ({kind})" if kind else asked
         before = [repr(key) for key in self._asked[-3:]]
@@ -287,6 +382,33 @@ class Replay:
             "the code does not ask for the steps its history has; run it with the code that made "
             "the history, or start a new run:\n" + "\n".join(lines)
         )
+
+
+def _void(facts: list[Fact], tries: int) -> set[int]:
+    """Numbers of facts that count no more: what an attempt that failed gave up at its end, and what
+    is known of a key from before it was given up and then asked for again."""
+    void: set[int] = set()
+    for number in range(len(facts) - 1, -1, -1):
+        if not (facts[number].ends or (facts[number].kind == GIVEN_UP)):
+            break
+        if facts[number].kind == GIVEN_UP and facts[number].tries >= tries:
+            break
+        void.add(number)
+    last: dict[str, int] = {}
+    for number, fact in enumerate(facts):
+        if fact.kind not in (CANCEL_SHOWN, GIVEN_UP):
+            last[fact.key] = number
+    for number, fact in enumerate(facts):
+        if fact.kind != CANCEL_SHOWN and last.get(fact.key, number) > number and (
+            fact.kind == GIVEN_UP or fact.ends or _was_given_up(facts, number, last[fact.key])
+        ):
+            void.add(number)
+    return void
+
+
+def _was_given_up(facts: list[Fact], number: int, last: int) -> bool:
+    key = facts[number].key
+    return any(facts[n].kind == GIVEN_UP and facts[n].key == key for n in range(number, last))
 
 
 def _fits(fact: Fact, kind: str) -> bool:

@@ -60,7 +60,7 @@ class TaskStopped:
 
 @dataclass(frozen=True)
 class StepDurable:
-    """A StepDone is on the server's disk."""
+    """A StepDone, CancelShown or Withdraw is on the server's disk."""
 
     task_id: str
     number: int
@@ -176,9 +176,10 @@ class _Sent:
 @dataclass
 class _Held:
     epoch: int
-    steps: int  # settled, those that came with the task included
-    outcomes: set[str] = field(default_factory=set)  # keys of the orders known to be settled
+    steps: int  # said, those that came with the task included
+    outcomes: int = 0  # orders known to be settled
     open: dict[str, steps_pb2.StepRequest] = field(default_factory=dict)  # without a result
+    given_up: set[str] = field(default_factory=set)  # keys of orders without a result
     seen: int | None = None  # outcomes the code has seen, once its host lets go of it
     parked: bool = False  # its Park was given
     done: bool = False  # its TaskDone was given
@@ -344,6 +345,34 @@ class Session:
         self._queue(host_pb2.HostMessage(step_done=done))
         return held.steps
 
+    def cancel_shown(self, task_id: str) -> int:
+        """Reports that the code is to see the cancellation now; its number among the steps, or 0
+        when the task is no longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
+            return 0
+        held.steps += 1
+        shown = host_pb2.CancelShown(task_id=task_id, epoch=held.epoch, number=held.steps)
+        self._queue(host_pb2.HostMessage(cancel_shown=shown))
+        return held.steps
+
+    def withdraw(self, task_id: str, key: str, facts_seen: int) -> int:
+        """Reports that the code gave up what it asked for under a key, an order or a step, when
+        it had been given so many facts; its number among the steps, or 0 when the task is no
+        longer at work here."""
+        held = self._at_work(task_id)
+        if held is None:
+            return 0
+        held.steps += 1
+        if held.open.pop(key, None) is not None:
+            held.given_up.add(key)
+            self._void_order(task_id, key)
+        withdraw = host_pb2.Withdraw(
+            task_id=task_id, epoch=held.epoch, number=held.steps, key=key, facts_seen=facts_seen
+        )
+        self._queue(host_pb2.HostMessage(withdraw=withdraw))
+        return held.steps
+
     def order(self, task_id: str, order: steps_pb2.StepRequest) -> bool:
         """Asks for a step that the server does; False when the task is no longer at work here."""
         held = self._at_work(task_id)
@@ -360,7 +389,7 @@ class Session:
         held = self._at_work(task_id)
         if held is None:
             return False
-        held.seen = len(held.outcomes)
+        held.seen = held.outcomes
         return True
 
     def park(self, task_id: str) -> bool:
@@ -504,9 +533,9 @@ class Session:
             kind = sent.message.WhichOneof("message")
             if sent.void:
                 continue
-            if kind == "step_done":
-                done = sent.message.step_done
-                events.append(StepDurable(done.task_id, done.number))
+            if kind in _NUMBERED:
+                said = _numbered(sent.message)
+                events.append(StepDurable(said.task_id, said.number))
             elif kind == "task_done":
                 self._held.pop(sent.message.task_done.task_id, None)
                 events.append(TaskDurable(sent.message.task_done.task_id))
@@ -549,8 +578,8 @@ class Session:
             self._drop(task.task_id, "")  # its Park was dealt with
             held = None
         if held is None:
-            orders = {step.key for step in task.steps if is_order(step)}
-            count = task.settled_count or len(task.steps) - len(orders)
+            orders = sum(map(is_order, task.steps))
+            count = task.settled_count or len(task.steps) - orders
             self._held[task.task_id] = _Held(task.epoch, count, outcomes=orders)
             return [TaskGiven(task)]
         if task.epoch <= held.epoch:
@@ -561,6 +590,7 @@ class Session:
         for step in task.steps:
             if is_order(step):
                 events += self._order_settled(task.task_id, step.key, step.outcome)
+        held.outcomes = sum(map(is_order, task.steps))
         if task.cancelling and self._at_work(task.task_id) is not None:
             events.append(TaskCancelling(task.task_id))
         return events
@@ -591,13 +621,19 @@ class Session:
         held = self._at_work(task_id)
         if held is None:
             return []
-        held.outcomes.add(key)
-        if held.open.pop(key, None) is None:
-            return []
+        if key in held.given_up:
+            held.given_up.remove(key)
+        elif held.open.pop(key, None) is None:
+            return []  # it was told before
+        held.outcomes += 1
+        self._void_order(task_id, key)
+        return [OrderSettled(task_id, key, outcome)]
+
+    def _void_order(self, task_id: str, key: str) -> None:
+        """Nobody waits for what is said of it."""
         for sent in self._about(task_id):
             if sent.message.HasField("step_request") and sent.message.step_request.key == key:
                 sent.void = True
-        return [OrderSettled(task_id, key, outcome)]
 
     def _send_again_as(self, task_id: str, epoch: int) -> None:
         """What was said under the old epoch will be refused: say it again under the new one."""
@@ -647,9 +683,9 @@ class Session:
         held = self._held[task_id]
         if refused.task_is_gone:
             return self._drop(task_id, refused.message)
-        if kind == "step_done":
+        if kind in _NUMBERED:
             held.steps -= 1
-            number = sent.message.step_done.number
+            number = _numbered(sent.message).number
             return [StepRefused(task_id, number, refused.reason, refused.message)]
         if kind == "step_request":
             key = sent.message.step_request.key
@@ -668,13 +704,22 @@ class Session:
         return [TaskStopped(task_id, cause)]
 
 
-_Body = host_pb2.StepDone | host_pb2.TaskDone | steps_pb2.StepRequest | host_pb2.Park
+_NUMBERED = ("step_done", "cancel_shown", "withdraw")  # among the steps of their task
+_Numbered = host_pb2.StepDone | host_pb2.CancelShown | host_pb2.Withdraw
+_Body = _Numbered | host_pb2.TaskDone | steps_pb2.StepRequest | host_pb2.Park
+
+
+def _numbered(message: host_pb2.HostMessage) -> _Numbered:
+    kind = message.WhichOneof("message")
+    if kind == "step_done":
+        return message.step_done
+    return message.cancel_shown if kind == "cancel_shown" else message.withdraw
 
 
 def _body(message: host_pb2.HostMessage) -> _Body:
     kind = message.WhichOneof("message")
-    if kind == "step_done":
-        return message.step_done
+    if kind in _NUMBERED:
+        return _numbered(message)
     if kind == "step_request":
         return message.step_request
     return message.park if kind == "park" else message.task_done
@@ -692,4 +737,15 @@ def _seconds(length: duration_pb2.Duration) -> float:
 
 def is_order(step: steps_pb2.SettledStep) -> bool:
     """Whether the server did it, rather than the code."""
-    return step.kind not in (steps_pb2.STEP_KIND_CODE, steps_pb2.STEP_KIND_UNSPECIFIED)
+    return step.kind in _ORDERS
+
+
+_ORDERS = frozenset(
+    {
+        steps_pb2.STEP_KIND_SLEEP,
+        steps_pb2.STEP_KIND_SUSPENSION,
+        steps_pb2.STEP_KIND_EVENT,
+        steps_pb2.STEP_KIND_CHILDREN,
+        steps_pb2.STEP_KIND_AT_ONCE,
+    }
+)
