@@ -275,6 +275,16 @@ static bool take_outcome(struct check *check, const char *field,
     return true;
 }
 
+static bool take_value_type(struct check *check, const char *type, struct outcome *ret)
+{
+    if (ret->failed) {
+        return true;
+    }
+    ret->value_type = check_copy(check, type);
+    return check_bytes(check, "step_done.outcome.value_type", ret->value_type,
+                       HOST_VALUE_TYPE_BYTES_MAX);
+}
+
 /* What user code can get wrong is its task's affair only: the message is refused, the stream goes
  * on. Always true. */
 static bool note_fault(struct check *check, bool is_fine, struct host_message *ret)
@@ -294,6 +304,7 @@ static bool check_step_done(struct check *check, const Polos__V1__StepDone *done
 {
     return check_some(check, "step_done.key", ret->key, CHECK_STEP_KEY_BYTES_MAX) &&
            take_outcome(check, "step_done.outcome", done->outcome, &ret->outcome) &&
+           take_value_type(check, done->outcome->value_type, &ret->outcome) &&
            (ret->outcome.failed ||
             check_json(check, "step_done.outcome.value_json", ret->outcome.value)) &&
            options_check_state(check, "step_done.state_json", ret->state);

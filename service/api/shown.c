@@ -45,6 +45,7 @@ Polos__V1__TaskOutcome *shown_outcome(struct arena *arena, const struct outcome 
     if (!from->failed) {
         ret->result_case = POLOS__V1__TASK_OUTCOME__RESULT_VALUE_JSON;
         ret->value_json = text_of(arena, from->value);
+        ret->value_type = text_of(arena, from->value_type);
         return ret;
     }
     Polos__V1__TaskError *error = arena_alloc(arena, sizeof(*error));

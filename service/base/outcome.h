@@ -12,6 +12,7 @@
 struct outcome {
     bool failed;
     str value; /* JSON text; empty: it failed, or has no value. */
+    str value_type; /* What hosts need beside it, theirs alone to read; empty: nothing. */
     str error_type; /* This and the next two: empty unless it failed. */
     str error_message;
     str error_stack;

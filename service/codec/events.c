@@ -44,6 +44,7 @@ Polos__Journal__V1__Outcome *events_put_outcome(const struct outcome *outcome,
     polos__journal__v1__outcome__init(&ret->outcome);
     ret->outcome.failed = outcome->failed;
     ret->outcome.value = body_bytes(outcome->value);
+    ret->outcome.value_type = body_bytes(outcome->value_type);
     ret->outcome.error_type = body_bytes(outcome->error_type);
     ret->outcome.error_message = body_bytes(outcome->error_message);
     ret->outcome.error_stack = body_bytes(outcome->error_stack);
@@ -57,6 +58,7 @@ status events_take_outcome(const Polos__Journal__V1__Outcome *body, struct outco
     }
     ret->failed = body->failed;
     ret->value = body_str(body->value);
+    ret->value_type = body_str(body->value_type);
     ret->error_type = body_str(body->error_type);
     ret->error_message = body_str(body->error_message);
     ret->error_stack = body_str(body->error_stack);

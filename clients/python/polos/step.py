@@ -195,8 +195,8 @@ class Step:
                 value = await self._tried(
                     tries, lambda: limited(call(func, *args, **kwargs), seconds)
                 )
-                text, found = kept(value, func)
-                outcome = value_outcome(text, f"step {step_key!r}")
+                text, value_type, found = kept(value, func)
+                outcome = value_outcome(text, f"step {step_key!r}", value_type)
             except UnsupportedFeatureError:
                 raise
             except Exception as error:
@@ -538,7 +538,7 @@ class Step:
         if outcome.WhichOneof("result") == "error":
             raise _failure(outcome, key)
         try:
-            return loads_step(outcome.value_json or "null", func)
+            return loads_step(outcome.value_json or "null", outcome.value_type, func)
         except UnknownClassError as error:
             sentence = f"what is kept of step {key!r} cannot be made again: {error}"
             raise self._execution.stand_still(sentence) from error

@@ -235,9 +235,10 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__} {value}")
 def test_what_goes_in_comes_out(value):
-    text, found = kept(value)
-    for each in (found, loads_step(text)):
+    text, names, found = kept(value)
+    for each in (found, loads_step(text, names)):
         assert type(each) is type(value) and each == value
+    assert json.loads(text) == json.loads(dumps(value))  # plain, for every reader
 
 
 def holder() -> Holder:
@@ -253,10 +254,13 @@ def local_class() -> type[BaseModel]:
 
 def test_an_annotation_that_tells_it_leaves_the_json_plain():
     plain = Holder(one=Base(a=1), when=NOON, data=b"text")
-    assert "$model" not in kept(plain, holder)[0] and loads_step(kept(plain, holder)[0], holder)
-    more = Holder(one=Derived(a=1, b=2))
-    assert loads_step(kept(more, holder)[0], holder).one == Derived(a=1, b=2)
-    assert loads_step(kept(3, holder)[0], holder) == 3  # whatever it says
+    text, names, _ = kept(plain, holder)
+    assert names == "" and loads_step(text, names, holder) == plain
+    text, names, _ = kept(Holder(one=Derived(a=1, b=2)), holder)
+    assert loads_step(text, names, holder).one == Derived(a=1, b=2)
+    assert json.loads(names)["/one"] == "py:test_values:Derived"
+    text, names, _ = kept(3, holder)
+    assert loads_step(text, names, holder) == 3  # whatever it says
 
 
 def test_a_class_without_a_name_needs_an_annotation():
@@ -268,21 +272,30 @@ def test_a_class_without_a_name_needs_an_annotation():
         raise AssertionError
 
     make.__annotations__["return"] = Local
-    assert loads_step(kept(Local(x=1), make)[0], make) == Local(x=1)
+    assert loads_step(*kept(Local(x=1), make)[:2], make) == Local(x=1)
 
 
 def test_a_class_that_is_gone_is_an_error_that_names_it():
-    text = kept(Base(a=1))[0].replace("Base", "Gone")
+    text, names, _ = kept(Base(a=1))
+    assert names == "py:test_values:Base"
     with pytest.raises(UnknownClassError, match="no class Gone in module test_values"):
-        loads_step(text)
+        loads_step(text, names.replace("Base", "Gone"))
     with pytest.raises(UnknownClassError, match="does not fit test_values.Derived: b: Field req"):
-        loads_step(kept(Base(a=1))[0].replace("Base", "Derived"))
+        loads_step(text, names.replace("Base", "Derived"))
 
 
 def test_nothing_but_classes_of_values_is_made():
     for name in ("os.system", "py:os:system", "py:test_values:Opaque", "py:pathlib:Path"):
         with pytest.raises(UnknownClassError):
-            loads_step(json.dumps({"$model": name, "$value": "x"}))
+            loads_step('"x"', name)
+        with pytest.raises(UnknownClassError):
+            loads_step('["x"]', json.dumps({"/0": name}))
+
+
+@pytest.mark.parametrize("names", ["{", "[]", '{"/7": "set"}', '{"/a": "set"}', '{"": 3}', "py:"])
+def test_names_that_make_no_sense_are_an_error(names):
+    with pytest.raises(UnknownClassError):
+        loads_step("[1]", names)
 
 
 def test_a_script_is_found_by_its_name_too(monkeypatch):
@@ -291,10 +304,10 @@ def test_a_script_is_found_by_its_name_too(monkeypatch):
     script.Ticket = type("Ticket", (BaseModel,), {"__module__": "__main__"})
     monkeypatch.setitem(sys.modules, "__main__", script)
     assert tag_of(script.Ticket) == "py:shop:Ticket"
-    text = kept(script.Ticket())[0]
+    text, names, _ = kept(script.Ticket())
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
     monkeypatch.setitem(sys.modules, "shop", script)
-    assert type(loads_step(text)) is script.Ticket
+    assert type(loads_step(text, names)) is script.Ticket
 
 
 def test_values_written_by_older_releases_are_read():

@@ -86,6 +86,7 @@ static struct outcome copy_outcome(struct arena *arena, const struct outcome *fr
 {
     return (struct outcome){.failed = from->failed,
                             .value = arena_copy(arena, from->value),
+                            .value_type = arena_copy(arena, from->value_type),
                             .error_type = arena_copy(arena, from->error_type),
                             .error_message = arena_copy(arena, from->error_message),
                             .error_stack = arena_copy(arena, from->error_stack)};
@@ -96,8 +97,8 @@ static bool add(struct reading *reading, struct settled_step fact)
 {
     struct facts_page *page = reading->page;
     const struct outcome *outcome = &fact.outcome;
-    size_t bytes = 64 + fact.key.len + outcome->value.len + outcome->error_type.len +
-                   outcome->error_message.len + outcome->error_stack.len;
+    size_t bytes = 64 + fact.key.len + outcome->value.len + outcome->value_type.len +
+                   outcome->error_type.len + outcome->error_message.len + outcome->error_stack.len;
     if (page->count > 0 && page->bytes + bytes > FACTS_PAGE_BYTES) {
         reading->is_cut = true;
         return false;

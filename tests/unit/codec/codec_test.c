@@ -33,6 +33,9 @@ static const struct golden fourth_release[] = {
 static const struct golden fifth_release[] = {
 #include "tests/unit/codec/golden_5.inc"
 };
+static const struct golden sixth_release[] = {
+#include "tests/unit/codec/golden_6.inc"
+};
 static_assert(COUNT_OF(first_release) == EVENT_LEASE_LOST, "they are never taken away");
 
 static const struct {
@@ -44,6 +47,7 @@ static const struct {
     [3] = {third_release, COUNT_OF(third_release)},
     [4] = {fourth_release, COUNT_OF(fourth_release)},
     [5] = {fifth_release, COUNT_OF(fifth_release)},
+    [6] = {sixth_release, COUNT_OF(sixth_release)},
 };
 
 static status decode_first(str record, struct arena *arena, struct event *ret)

@@ -97,6 +97,7 @@ static const struct field {
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_message),
     FIELD(STEP_SETTLED, TEXT, step_settled.outcome.error_stack),
     SINCE(2, STEP_SETTLED, TEXT, step_settled.state),
+    SINCE(6, STEP_SETTLED, TEXT, step_settled.outcome.value_type),
     FIELD(LEASE_GRANTED, U32, effect),
     FIELD(LEASE_GRANTED, U32, attempt),
     FIELD(LEASE_GRANTED, TEXT, lease_granted.host_id),

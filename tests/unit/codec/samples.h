@@ -10,7 +10,7 @@
 #include "service/engine/engine.h"
 
 enum {
-    SAMPLE_RELEASE = 5, /* The newest; raised when events that were released get more fields. */
+    SAMPLE_RELEASE = 6, /* The newest; raised when events that were released get more fields. */
 };
 
 /* A deterministic source of numbers. */

@@ -27,15 +27,16 @@ class OutcomeTooLargeError(ValueError):
     """A step or a tool gave back more than one message holds."""
 
 
-def value_outcome(text: str, what: str) -> steps_pb2.TaskOutcome:
-    """An outcome with a value; `what` names the step or tool for the error when it is too large."""
+def value_outcome(text: str, what: str, value_type: str = "") -> steps_pb2.TaskOutcome:
+    """An outcome with a value, and what is named beside it; `what` names the step or tool for the
+    error when it is too large."""
     size = len(text.encode())
     if size > VALUE_BYTES_MAX:
         raise OutcomeTooLargeError(
             f"{what} gave back {size:,} bytes of JSON; at most {VALUE_BYTES_MAX:,} can be kept: "
             "store the data elsewhere and give back where it is"
         )
-    return steps_pb2.TaskOutcome(value_json=text)
+    return steps_pb2.TaskOutcome(value_json=text, value_type=value_type)
 
 
 def error_outcome(

@@ -1,7 +1,8 @@
 """Values of steps: JSON, and beside it the classes that neither JSON nor an annotation tells.
 
-A kept value is its JSON, or {"$model": tags, "$value": JSON} where tags are needed: one for the
-whole, or a map from JSON pointers.
+What is beside the JSON is empty, the name of the whole value's class, or a map, as JSON text, from
+JSON pointers to names. The journals of older releases have {"$model": names, "$value": JSON} in
+place of the two.
 """
 
 from __future__ import annotations
@@ -34,30 +35,31 @@ VALUE_KEY = "$value"
 TAGS_BYTES_MAX = 4096
 
 
-def kept(value: Any, func: Any = None) -> tuple[str, Any]:
-    """The text that is kept of a value, and what loads_step() makes of it: as the return annotation
-    of func says, else by the classes named beside it.
+def kept(value: Any, func: Any = None) -> tuple[str, str, Any]:
+    """The JSON text that is kept of a value, the classes named beside it, and what loads_step()
+    makes of the two: as the return annotation of func says, else by the classes.
 
     Raises NotJsonError where neither would give back what was given.
     """
     plain, tags = plain_of(value)
     text = dumps_plain(plain, value)
-    is_wrapper = isinstance(plain, dict) and plain.keys() == {MODEL_KEY, VALUE_KEY}
-    if not is_wrapper:
+    if not _is_of_old(plain):
         adapter = adapter_of(func)
         if adapter is None and not tags:
-            return text, plain
+            return text, "", plain
         found = None if adapter is None else _fitted(adapter, text)
         if found is not None and (not tags or _same(value, found[0])):
-            return text, found[0]
+            return text, "", found[0]
     return _kept_with_tags(value, plain, text, tags)
 
 
-def loads_step(text: str, func: Any = None) -> Any:
+def loads_step(text: str, value_type: str = "", func: Any = None) -> Any:
     """The value of kept(). Raises UnknownClassError for one of a class that is not here, or that it
     does not fit."""
+    if value_type:
+        return _loads_named(text, value_type)
     value = json.loads(text)
-    if isinstance(value, dict) and value.keys() == {MODEL_KEY, VALUE_KEY}:
+    if _is_of_old(value):
         named = value[MODEL_KEY]
         if isinstance(named, str):
             return _made_whole(named, json.dumps(value[VALUE_KEY]))
@@ -133,13 +135,29 @@ def type_adapter(annotation: Any) -> TypeAdapter[Any]:
 # ---- inside ----
 
 
-def _kept_with_tags(value: Any, plain: Any, text: str, tags: Tags) -> tuple[str, Any]:
+def _is_of_old(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {MODEL_KEY, VALUE_KEY}
+
+
+def _loads_named(text: str, value_type: str) -> Any:
+    if not value_type.startswith("{"):
+        return _made_whole(value_type, text)
+    try:
+        names: Tags = json.loads(value_type)
+        return _tagged(json.loads(text), names)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, UnknownClassError):
+            raise
+        raise UnknownClassError(f"what is named beside it does not fit it: {error}") from error
+
+
+def _kept_with_tags(value: Any, plain: Any, text: str, tags: Tags) -> tuple[str, str, Any]:
     whole = tags.get("")
     if whole and not whole.startswith("keys "):
         with contextlib.suppress(UnknownClassError):
             found = _made_whole(whole, text)
             if len(tags) == 1 or _same(value, found):
-                return _wrapped(whole, text), found
+                return text, whole, found
     nameless = next((pointer for pointer, tag in tags.items() if not tag), None)
     if nameless is not None:
         raise NamelessClassError(
@@ -147,19 +165,16 @@ def _kept_with_tags(value: Any, plain: Any, text: str, tags: Tags) -> tuple[str,
             "found again by its name; define it at the top of a module, or name it in the "
             "function's return annotation"
         )
-    if len(json.dumps(tags)) > TAGS_BYTES_MAX:
+    names = json.dumps(tags, separators=(",", ":"))
+    if len(names) > TAGS_BYTES_MAX:
         raise NotJsonError(
             f"{class_path(type(value))}: holds too many values of other classes to name them all; "
             "annotate what the function returns"
         )
     try:
-        return _wrapped(tags, text), _tagged(plain, tags)
+        return text, names, _tagged(plain, tags)
     except UnknownClassError as error:
         raise NotJsonError(f"{class_path(type(value))}: {error}") from error
-
-
-def _wrapped(tags: str | Tags, text: str) -> str:
-    return f'{{"{MODEL_KEY}":{json.dumps(tags)},"{VALUE_KEY}":{text}}}'
 
 
 def _fitted(adapter: TypeAdapter[Any], text: str) -> tuple[Any] | None:

@@ -614,7 +614,7 @@ function lengthOf(outcome: TaskOutcome | undefined): number {
 
 /** Whether the server did it, rather than the code. */
 function isOrder(step: SettledStep): boolean {
-  return step.kind !== StepKind.CODE && step.kind !== StepKind.UNSPECIFIED;
+  return step.kind >= StepKind.SLEEP && step.kind <= StepKind.AT_ONCE;
 }
 
 /** The task a numbered message is about; empty for the others. */
