@@ -16,6 +16,7 @@ extern const struct api_method agents_methods[];
 extern const struct api_method connect_methods[];
 extern const struct api_method heartbeat_methods[];
 extern const struct api_method history_methods[];
+extern const struct api_method hosts_methods[];
 extern const struct api_method queues_methods[];
 extern const struct api_method run_list_methods[];
 extern const struct api_method run_wait_methods[];

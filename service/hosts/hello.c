@@ -327,6 +327,9 @@ status hosts_hello(struct hosts *hosts, struct host_link *link, const struct hos
     free((char *)host.session->deployment.ptr);
     str deployment = hello->deployment.len == 0 ? STR("default") : hello->deployment;
     host.session->deployment = str_make(xstrndup(deployment.ptr, deployment.len), deployment.len);
+    free((char *)host.session->user_agent.ptr);
+    host.session->user_agent =
+        str_make(xstrndup(hello->user_agent.ptr, hello->user_agent.len), hello->user_agent.len);
     size_t lost_count = claim_all(hosts, &host, hello, lost);
     session_set_offers(hosts, host.session, hello->offers, hello->offer_count);
     session_set_agents(hosts, host.session, hello->agents, hello->agent_count);

@@ -51,6 +51,7 @@ static void free_over(struct hosts *hosts)
         list_remove(&session->flush);
         free((char *)session->host_id.ptr);
         free((char *)session->deployment.ptr);
+        free((char *)session->user_agent.ptr);
         free(session);
     }
 }

@@ -29,6 +29,7 @@ static struct host_session *allocate(struct hosts *hosts, enum session_state sta
 {
     struct host_session *session = xcalloc(1, sizeof(*session));
     session->number = ++hosts->last_number;
+    session->begun = hosts->clock;
     session->state = state;
     session->held = TASK_LIST_EMPTY;
     list_init(&session->lease);
@@ -109,6 +110,7 @@ void session_renew_lease(struct hosts *hosts, struct host_session *session)
     assert(session->state != SESSION_OVER);
     list_remove(&session->lease);
     session->lease_end = hosts->clock + hosts->options.lease_ms;
+    session->heard = hosts->clock;
     list_append(&hosts->leases, &session->lease);
 }
 
@@ -134,7 +136,7 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
     uint64_t unacknowledged_max =
         (uint64_t)session->slots * SESSION_UNACKNOWLEDGED_PER_SLOT + SESSION_UNACKNOWLEDGED_MORE;
     return session->link != NULL && !hosts->is_draining && !session->is_draining &&
-           session->held.count < session->slots &&
+           !session->is_set_aside && session->held.count < session->slots &&
            outbox_count(&session->outbound) < unacknowledged_max &&
            session->outbound.bytes < SESSION_UNACKNOWLEDGED_BYTES_MAX;
 }
@@ -142,7 +144,7 @@ static bool may_be_picked(const struct hosts *hosts, const struct host_session *
 static enum session_standing standing_of(const struct hosts *hosts,
                                          const struct host_session *session)
 {
-    if (session->is_draining || session->state == SESSION_EXPECTED) {
+    if (session->is_draining || session->is_set_aside || session->state == SESSION_EXPECTED) {
         return SESSION_ABSENT;
     }
     return may_be_picked(hosts, session) ? SESSION_PICKABLE : SESSION_PRESENT;

@@ -68,6 +68,9 @@ struct host_session {
     str host_id; /* Owned; empty: EXPECTED. */
     uint64_t host_hash; /* When EXPECTED. */
     str deployment; /* Owned. */
+    str user_agent; /* Owned. */
+    uint64_t begun; /* By hosts.clock; so is the next. */
+    uint64_t heard; /* Something of it. */
     char token[SESSION_TOKEN_BYTES]; /* Zeros: EXPECTED. */
     uint32_t slots;
     struct task_list held;
@@ -79,6 +82,7 @@ struct host_session {
     enum session_state state;
     enum session_standing standing;
     bool is_draining; /* The host has said Drain. */
+    bool is_set_aside; /* Somebody has asked that it be given nothing new. */
     bool is_drain_sent; /* The server has. */
     struct list lease;
     uint64_t lease_end; /* By hosts.clock. */

@@ -1,6 +1,5 @@
 /* Who offers what, told to those who list it. */
 #include "service/features/tasks/tasks.h"
-#include "service/hosts/roster.h"
 #include "service/partition/state.h"
 
 static uint32_t count_hosts(const struct hosts *hosts, const struct offered_name *name)
@@ -32,4 +31,44 @@ const struct operation offered_operation = {
     .request_bytes = sizeof(struct offered_request),
     .is_read = true,
     .handle = handle_offered,
+};
+
+static void handle_list(struct partition *partition, struct request *request)
+{
+    struct hosts_request *asked = hosts_request(request);
+    asked->ret_now_ms = partition->now_ms;
+    hosts_list(partition->hosts, asked->after, asked->deployment, asked->limit,
+               tasks_clock_ms(partition), &request->arena, &asked->ret);
+    request_answer(partition, request, NULL);
+}
+
+const struct operation list_hosts_operation = {
+    .name = "list_hosts",
+    .request_bytes = sizeof(struct hosts_request),
+    .is_read = true,
+    .handle = handle_list,
+};
+
+/* Answered after what it was given in this round. */
+static void handle_drain(struct partition *partition, struct request *request)
+{
+    struct drain_host_request *asked = drain_host_request(request);
+    assert(asked->host_id.len > 0);
+    if (!hosts_set_aside(partition->hosts, asked->host_id, tasks_clock_ms(partition),
+                         &request->arena, &asked->ret)) {
+        struct failure failure = failure_make(
+            CODE_NOT_FOUND, REASON_HOST_NOT_FOUND,
+            STR("no host of this id is there; ToolService.ListHosts shows those there are"));
+        failure.field = STR("host_id");
+        request_answer(partition, request, &failure);
+        return;
+    }
+    asked->ret_now_ms = partition->now_ms;
+    request_answer_later(partition, request);
+}
+
+const struct operation drain_host_operation = {
+    .name = "drain_host",
+    .request_bytes = sizeof(struct drain_host_request),
+    .handle = handle_drain,
 };

@@ -10,6 +10,7 @@
 #include "service/features/schedules/schedules.h"
 #include "service/features/triggers/triggers.h"
 #include "service/hosts/host.h"
+#include "service/hosts/roster.h"
 #include "service/partition/feature.h"
 #include "service/partition/request.h"
 
@@ -83,6 +84,38 @@ static inline struct offered_request *offered_request(struct request *request)
 {
     assert(request->operation == &offered_operation);
     return container_of(request, struct offered_request, request);
+}
+
+/* The hosts that are there, by their ids. Never fails. */
+struct hosts_request {
+    struct request request;
+    str after; /* Empty: from the first. */
+    str deployment; /* Empty: of any. */
+    size_t limit;
+    uint64_t ret_now_ms; /* Unix time of the answer. */
+    struct host_page ret; /* In the request's arena. */
+};
+extern const struct operation list_hosts_operation;
+
+/* A host is given nothing new. HOST_NOT_FOUND. */
+struct drain_host_request {
+    struct request request;
+    str host_id;
+    uint64_t ret_now_ms; /* Unix time of the answer. */
+    struct host_view ret; /* In the request's arena. */
+};
+extern const struct operation drain_host_operation;
+
+static inline struct hosts_request *hosts_request(struct request *request)
+{
+    assert(request->operation == &list_hosts_operation);
+    return container_of(request, struct hosts_request, request);
+}
+
+static inline struct drain_host_request *drain_host_request(struct request *request)
+{
+    assert(request->operation == &drain_host_operation);
+    return container_of(request, struct drain_host_request, request);
 }
 
 static inline struct beat_request *beat_request(struct request *request)

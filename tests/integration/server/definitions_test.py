@@ -87,6 +87,33 @@ class Definitions(polosd.Hosted):
                          [newest.definition_hash])
         self.assertEqual(self.server.get(run_id).result_json, '"seen"')
 
+    def test_a_drained_host_ends_what_it_holds_and_is_given_nothing_new(self):
+        held = threading.Event()
+        tasks = []
+
+        def work(host, task):
+            tasks.append((host, task))
+            held.set()
+
+        flow = host_pb2.WorkflowDefinition(id="flow")
+        first = self.host("one", workflows=[flow], work=work)
+        run_id = self.server.start_workflow("flow")
+        self.assertTrue(held.wait(10))
+        drained = self.server.tools.DrainHost(
+            tools_pb2.ToolServiceDrainHostRequest(host_id="one")).host
+        self.assertEqual((drained.draining, drained.tasks, drained.workflow_ids),
+                         (True, 1, ["flow"]))
+        second = self.server.start_workflow("flow")
+        self.host("two", workflows=[flow], work=lambda host, task: host.done(task, "two"))
+        self.assertEqual(self.server.wait_ended(second).result_json, '"two"')
+        first.done(tasks[0][1], "one")
+        self.assertEqual(self.server.wait_ended(run_id).result_json, '"one"')
+        hosts = self.server.tools.ListHosts(tools_pb2.ToolServiceListHostsRequest()).hosts
+        self.assertEqual([(h.id, h.draining, h.connected) for h in hosts],
+                         [("one", True, True), ("two", False, True)])
+        self.refused("HOST_NOT_FOUND", self.server.tools.DrainHost,
+                     tools_pb2.ToolServiceDrainHostRequest(host_id="three"))
+
     def test_an_agent_of_many_versions_goes_though_the_server_is_killed(self):
         for number in range(VERSIONS):
             self.server.agent("helper", [{"text": "x"}], system_prompt=str(number))

@@ -295,6 +295,132 @@ static void an_agent_that_a_host_defines(void **state)
     world_fini(&world);
 }
 
+static Polos__V1__ToolServiceListHostsResponse *
+list_hosts(struct world *world, int32_t size, const char *token, const char *deployment)
+{
+    Polos__V1__ToolServiceListHostsRequest request =
+        POLOS__V1__TOOL_SERVICE_LIST_HOSTS_REQUEST__INIT;
+    request.page_size = size;
+    request.page_token = (char *)token;
+    request.deployment = (char *)deployment;
+    return world_ask(world, "/polos.v1.ToolService/ListHosts", &request.base, CODE_OK);
+}
+
+static void hosts_come_in_pages(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 0);
+    static const char *const ids[] = {"b", "a", "ab"};
+    static const char *const sorted[] = {"a", "ab", "b"};
+    struct simulated_call *hosts[COUNT_OF(ids)];
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        hosts[i] = dial(&world, ids[i], i == 0 ? "v1" : "v2", "one");
+    }
+    for (int32_t size = 1; size <= 4; size++) {
+        char token[64] = "";
+        size_t seen = 0;
+        do {
+            Polos__V1__ToolServiceListHostsResponse *page = list_hosts(&world, size, token, "");
+            for (size_t i = 0; i < page->n_hosts; i++) {
+                assert_string_equal(page->hosts[i]->id, sorted[seen++]);
+            }
+            snprintf(token, sizeof(token), "%s", page->next_page_token);
+            free_message(page);
+        } while (token[0] != '\0');
+        assert_int_equal(seen, COUNT_OF(ids));
+    }
+    Polos__V1__ToolServiceListHostsResponse *page = list_hosts(&world, 0, "", "v1");
+    assert_int_equal(page->n_hosts, 1);
+    const Polos__V1__Host *host = page->hosts[0];
+    assert_string_equal(host->id, "b");
+    assert_string_equal(host->deployment, "v1");
+    assert_true(host->connected);
+    assert_false(host->draining);
+    assert_int_equal(host->slots, 1);
+    assert_int_equal(host->tasks, 0);
+    assert_int_equal(host->n_tool_ids, 1);
+    assert_string_equal(host->tool_ids[0], "look");
+    assert_int_equal(host->n_workflow_ids, 2);
+    assert_string_equal(host->workflow_ids[0], "flow");
+    assert_int_equal(host->n_agent_ids, 1);
+    assert_string_equal(host->agent_ids[0], "helper");
+    assert_true(host->heard_at->seconds >= host->connected_at->seconds);
+    free_message(page);
+    for (size_t i = 0; i < COUNT_OF(ids); i++) {
+        simulated_call_closed(hosts[i]);
+        world_rounds(&world);
+        simulated_call_release(hosts[i]);
+    }
+    page = list_hosts(&world, 0, "", "");
+    assert_int_equal(page->n_hosts, COUNT_OF(ids)); /* Away within their leases. */
+    assert_false(page->hosts[0]->connected);
+    free_message(page);
+    world_fini(&world);
+}
+
+static void drain(struct world *world, const char *id, bool is_there)
+{
+    Polos__V1__ToolServiceDrainHostRequest request =
+        POLOS__V1__TOOL_SERVICE_DRAIN_HOST_REQUEST__INIT;
+    const char *path = "/polos.v1.ToolService/DrainHost";
+    request.host_id = (char *)id;
+    if (!is_there) {
+        world_refused(world, path, &request.base, CODE_NOT_FOUND, "HOST_NOT_FOUND", "host_id");
+        return;
+    }
+    Polos__V1__ToolServiceDrainHostResponse *answer =
+        world_ask(world, path, &request.base, CODE_OK);
+    assert_string_equal(answer->host->id, id);
+    assert_true(answer->host->draining);
+    free_message(answer);
+}
+
+static Polos__V1__ServerMessage *task_of(const struct simulated_call *host)
+{
+    return last_of(host, POLOS__V1__SERVER_MESSAGE__MESSAGE_TASK);
+}
+
+/* What it holds stays its own; what is new goes to others, or waits. */
+static void a_drained_host_is_given_nothing_new(void **state)
+{
+    (void)state;
+    struct world world;
+    char run[UUID_TEXT_BYTES];
+    world_init(&world, 0);
+    drain(&world, "host-1", false);
+    struct simulated_call *host = world_connect_host(&world);
+    world_rounds(&world);
+    world_start_workflow(&world, run);
+    world_rounds(&world);
+    Polos__V1__ServerMessage *held = task_of(host);
+    assert_non_null(held);
+    drain(&world, "host-1", true);
+    Polos__V1__ToolServiceListHostsResponse *page = list_hosts(&world, 0, "", "");
+    assert_int_equal(page->hosts[0]->tasks, 1);
+    assert_true(page->hosts[0]->draining);
+    free_message(page);
+    world_start_workflow(&world, run);
+    say_task_done(host, held->task, 1, "1");
+    world_rounds(&world);
+    page = list_hosts(&world, 0, "", "");
+    assert_int_equal(page->hosts[0]->tasks, 0); /* Its result was taken, and nothing given. */
+    free_message(page);
+    struct simulated_call *other = dial(&world, "other", "default", "one");
+    Polos__V1__ServerMessage *given = task_of(other);
+    assert_non_null(given);
+    assert_string_equal(given->task->run_id, run);
+    free_message(held);
+    free_message(given);
+    struct simulated_call *calls[] = {host, other};
+    for (size_t i = 0; i < COUNT_OF(calls); i++) {
+        simulated_call_closed(calls[i]);
+        world_rounds(&world);
+        simulated_call_release(calls[i]);
+    }
+    world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_workflow_goes_with_its_queue_and_trigger),
         cmocka_unit_test(workflows_come_in_pages),
         cmocka_unit_test(an_agent_that_a_host_defines),
+        cmocka_unit_test(hosts_come_in_pages),
+        cmocka_unit_test(a_drained_host_is_given_nothing_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
