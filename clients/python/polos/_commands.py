@@ -101,6 +101,25 @@ async def workflows(client: PolosClient, arguments: Arguments) -> int:
     return _print_table(("WORKFLOW", "HOSTS", "DEPLOYMENT", "QUEUE", "STARTED BY"), rows)
 
 
+async def hosts(client: PolosClient, arguments: Arguments) -> int:
+    found = await definitions.list_hosts(client, arguments.deployment, arguments.limit)
+    if arguments.json:
+        return _print_json(found)
+    rows = [
+        (h["id"], h["deployment_id"], _standing(h), f"{h['tasks']}/{h['slots']}",
+         _moment(h["connected_at"] or ""), _moment(h["heard_at"] or ""))
+        for h in found
+    ]  # fmt: skip
+    columns = ("HOST", "DEPLOYMENT", "STANDING", "TASKS", "SINCE (UTC)", "HEARD (UTC)")
+    return _print_table(columns, rows)
+
+
+def _standing(host: dict[str, Any]) -> str:
+    if host["draining"]:
+        return "draining"
+    return "connected" if host["connected"] else "away"
+
+
 async def tools(client: PolosClient, arguments: Arguments) -> int:
     found = await definitions.list_tools(client, arguments.limit)
     if arguments.json:
@@ -167,7 +186,12 @@ async def suspended(client: PolosClient, arguments: Arguments) -> int:
 # ---- deeds ----
 
 
-async def delete(client: PolosClient, arguments: Arguments) -> int:
+async def drain(client: PolosClient, arguments: Arguments) -> int:
+    host = await definitions.drain_host(client, arguments.host)
+    return _print_json(host) if arguments.json else DONE
+
+
+async def forget(client: PolosClient, arguments: Arguments) -> int:
     if arguments.version and arguments.kind != "agent":
         raise InvalidArgumentError("only agents have versions", field="version")
     if arguments.kind == "agent":

@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         "agent", metavar="AGENT", nargs="?", help="all versions of this one"
     )
     parser.add(commands.workflows, "the workflows that hosts offer or have offered", limited)
+    parser.add(commands.hosts, "the processes that have dialled in", limited).add_argument(
+        "--deployment", metavar="ID", default="", help="only those of this deployment"
+    )
     parser.add(commands.tools, "the tools that hosts offer or have offered", limited)
     parser.add(commands.show, "a run as it stands", of_run)
     parser.add(commands.history, "what happened in a run, a line each", of_run, wide)
@@ -122,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     of.add_argument("--cause", default="", help="for the history")
     parser.add(commands.delete, "deletes a run that has ended, with the runs below it", of_run)
     parser.add(commands.retry, "goes on with a failed run, as a new one; its id", of_run)
-    of = parser.add(commands.delete, "forgets an agent, a workflow or a tool that nobody uses")
+    of = parser.add(commands.drain, "gives a host nothing new; what it holds it ends")
+    of.add_argument("host", metavar="HOST")
+    of = parser.add(commands.forget, "forgets an agent, a workflow or a tool that nobody uses")
     of.add_argument("kind", choices=("agent", "workflow", "tool"))
     of.add_argument("name", metavar="NAME")
     of.add_argument("--version", metavar="HASH", default="", help="only this one of an agent")

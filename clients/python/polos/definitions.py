@@ -1,4 +1,4 @@
-"""What the server knows of agents, workflows and tools, whether a host is there or not.
+"""What the server knows of agents, workflows and tools, whether a host is there or not; hosts.
 
     for version in await definitions.list_agent_versions(client, "helper"):
         if not (version["newest"] or version["hosts"] or version["runs"]):
@@ -16,6 +16,8 @@ from ._starter import Starter
 from ._wire.methods import (
     AGENT_DELETE,
     AGENT_LIST,
+    HOST_DRAIN,
+    HOST_LIST,
     TOOL_DELETE,
     TOOL_LIST,
     WORKFLOW_DELETE,
@@ -27,7 +29,9 @@ __all__ = [
     "delete_agent",
     "delete_tool",
     "delete_workflow",
+    "drain_host",
     "list_agent_versions",
+    "list_hosts",
     "list_tools",
     "list_workflows",
 ]
@@ -91,6 +95,43 @@ async def delete_tool(client: Starter, tool_id: str) -> None:
     """
     request = tools_pb2.ToolServiceDeleteRequest(tool_id=tool_id)
     await client._connection().wire.call(TOOL_DELETE, request)
+
+
+async def list_hosts(
+    client: Starter, deployment_id: str = "", limit: int = 100
+) -> list[dict[str, Any]]:
+    """The processes that have dialled in, by their ids; those of one deployment, or all."""
+    request = tools_pb2.ToolServiceListHostsRequest(deployment=deployment_id)
+    wire = client._connection().wire
+    found = await wire.rows(HOST_LIST, request, lambda page: page.hosts, limit)
+    return [_host_dict(each) for each in found]
+
+
+async def drain_host(client: Starter, host_id: str) -> dict[str, Any]:
+    """Gives a host nothing new, until it is started anew; what it holds it ends. The host.
+
+    Raises NotFoundError (HOST_NOT_FOUND): it is not there.
+    """
+    request = tools_pb2.ToolServiceDrainHostRequest(host_id=host_id)
+    return _host_dict((await client._connection().wire.call(HOST_DRAIN, request)).host)
+
+
+def _host_dict(found: tools_pb2.Host) -> dict[str, Any]:
+    """A host as the server knows it, as a plain dict."""
+    return {
+        "id": found.id,
+        "deployment_id": found.deployment,
+        "user_agent": found.user_agent,
+        "connected": found.connected,
+        "draining": found.draining,
+        "slots": found.slots,
+        "tasks": found.tasks,
+        "connected_at": iso_of(found.connected_at),
+        "heard_at": iso_of(found.heard_at),
+        "tools": list(found.tool_ids),
+        "workflows": list(found.workflow_ids),
+        "agents": list(found.agent_ids),
+    }
 
 
 def _workflow_dict(found: workflows_pb2.Workflow) -> dict[str, Any]:

@@ -61,6 +61,8 @@ WORKFLOW_DELETE = Method(
     workflows_pb2.WorkflowServiceDeleteRequest, workflows_pb2.WorkflowServiceDeleteResponse
 )
 TOOL_LIST = Method(tools_pb2.ToolServiceListRequest, tools_pb2.ToolServiceListResponse)
+HOST_LIST = Method(tools_pb2.ToolServiceListHostsRequest, tools_pb2.ToolServiceListHostsResponse)
+HOST_DRAIN = Method(tools_pb2.ToolServiceDrainHostRequest, tools_pb2.ToolServiceDrainHostResponse)
 TOOL_DELETE = Method(tools_pb2.ToolServiceDeleteRequest, tools_pb2.ToolServiceDeleteResponse)
 WORKFLOW_START = Method(
     workflows_pb2.WorkflowServiceStartRequest, workflows_pb2.WorkflowServiceStartResponse
