@@ -91,6 +91,12 @@ status store_commit(const struct store *store, const struct store_batch *batch)
     return store->vtable->commit(store->self, batch);
 }
 
+bool store_may_pass(status why)
+{
+    assert(!status_is_ok(why));
+    return why.code == CODE_UNAVAILABLE || why.code == CODE_RESOURCE_EXHAUSTED;
+}
+
 status store_get(const struct store *store, enum store_table table, str key, struct arena *arena,
                  str *ret)
 {

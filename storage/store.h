@@ -107,6 +107,8 @@ status store_get(const struct store *store, enum store_table table, str key, str
  * never a short answer. */
 status store_scan(const struct store *store, enum store_table table, str prefix, str from,
                   bool reverse, size_t limit, store_visit *visit, void *context);
+/* Whether a read that failed so may succeed later. */
+bool store_may_pass(status why);
 /* A consistent copy in a new folder at `path`. */
 status store_checkpoint(const struct store *store, const char *path);
 /* Figures that may be a second old. */

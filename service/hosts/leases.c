@@ -66,6 +66,11 @@ static const struct task_entry *find_told(const struct hosts *hosts, struct task
     return entry;
 }
 
+bool hosts_can_tell(const struct hosts *hosts, struct task_ref task)
+{
+    return find_told(hosts, task) != NULL;
+}
+
 void hosts_interrupt(struct hosts *hosts, struct task_ref task, uint64_t grace_ms)
 {
     const struct task_entry *entry = find_told(hosts, task);

@@ -45,6 +45,8 @@ void hosts_stop(struct hosts *hosts, struct task_ref task, enum stop_reason reas
  * own until it says TaskDone; its code has so long to end. One that is only reserved says so itself
  * when it is given. */
 void hosts_interrupt(struct hosts *hosts, struct task_ref task, uint64_t grace_ms);
+/* Whether a host knows that it has the task, and can be told more of it. */
+bool hosts_can_tell(const struct hosts *hosts, struct task_ref task);
 /* Asks the host that holds the task (numbered) to let go of it as soon as its code only waits. */
 void hosts_yield(struct hosts *hosts, struct task_ref task);
 /* Sends a step request's outcome (numbered) to the host that holds the task; without one, nothing:

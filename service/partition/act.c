@@ -45,6 +45,17 @@ void acts_perform(struct partition *partition)
     acts->count = 0;
 }
 
+void acts_refuse(struct partition *partition)
+{
+    struct acts *acts = &partition->acts;
+    for (size_t i = 0; i < acts->count; i++) {
+        if (acts->list[i].kind->is_read) {
+            request_refuse(acts->list[i].data);
+        }
+    }
+    acts->count = 0;
+}
+
 void acts_abandon(struct partition *partition, const struct failure *failure)
 {
     struct acts *acts = &partition->acts;

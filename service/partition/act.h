@@ -51,5 +51,7 @@ struct acts {
 void acts_perform(struct partition *partition);
 /* Abandons all but those that only read, which stay. */
 void acts_abandon(struct partition *partition, const struct failure *failure);
+/* The partition ends: what is left, after a round that failed, is refused. */
+void acts_refuse(struct partition *partition);
 
 #endif

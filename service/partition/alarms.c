@@ -181,7 +181,8 @@ void alarms_work(struct partition *partition)
         looked = look_at_span(&look);
     }
     if (!status_is_ok(looked)) {
-        partition->alarms->look_ms = partition->now_ms + SPAN_MS;
+        bool may_pass = store_may_pass(looked);
+        partition->alarms->look_ms = partition->now_ms + (may_pass ? READ_AGAIN_MS : SPAN_MS);
         log_line(LOG_ERROR, "alarms_unreadable", "why=\"%s\"", looked.why);
     }
 }

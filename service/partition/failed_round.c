@@ -8,6 +8,14 @@
 #include "service/partition/round.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
+#include "service/partition/unread.h"
+
+void round_doubt(struct partition *partition, status why)
+{
+    assert(store_may_pass(why));
+    log_line(LOG_ERROR, "round_doubted", "why=\"%s\"", why.why);
+    partition->runs.doubt_ms = partition->now_ms + READ_AGAIN_MS;
+}
 
 static void reload(struct partition *partition, struct live_run *run, const struct failure *failure)
 {
@@ -17,8 +25,13 @@ static void reload(struct partition *partition, struct live_run *run, const stru
     runs_drop(partition, run);
     timers_arm(partition->timers, id, 0);
     struct live_run *again = NULL;
-    if (!status_is_ok(runs_get(partition, id, &again))) {
+    status read = runs_get(partition, id, &again);
+    if (!status_is_ok(read)) {
         features_tell(partition, unreadable, id, failure);
+        if (store_may_pass(read)) {
+            unread_doubt(partition->runs.unread, id);
+            round_doubt(partition, read);
+        }
         return;
     }
     assert(again->durable_seq == again->state.seq);
@@ -26,6 +39,28 @@ static void reload(struct partition *partition, struct live_run *run, const stru
     if (!engine_is_terminal(&again->state)) { /* Else the commit did happen. */
         runs_recover_later(partition, again, partition->now_ms + RECOVER_AGAIN_MS);
     }
+}
+
+status round_settle(struct partition *partition)
+{
+    uuid id;
+    features_reach(partition, ROUND_FAILED);
+    while (unread_first(partition->runs.unread, true, &id)) {
+        struct live_run *run;
+        status read = runs_get(partition, id, &run);
+        if (status_is_ok(read)) {
+            run->was_unread = false;
+            features_tell(partition, reread, run);
+        } else if (store_may_pass(read)) {
+            return read;
+        } else {
+            struct failure failure =
+                failure_make(read.code, REASON_STORE_REFUSED, str_of(read.why));
+            features_tell(partition, unreadable, id, &failure);
+        }
+        assert(!unread_has(partition->runs.unread, id));
+    }
+    return STATUS_OK;
 }
 
 void round_fail(struct partition *partition, status why)
@@ -53,5 +88,7 @@ void round_fail(struct partition *partition, status why)
         run = next;
     }
     features_tell(partition, doubted, acts, count);
-    acts_perform(partition); /* The reads that are left. */
+    if (partition->runs.doubt_ms == 0) {
+        acts_perform(partition); /* The reads that are left. */
+    }
 }

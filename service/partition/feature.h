@@ -34,7 +34,8 @@ enum round_point {
     ROUND_ENDS, /* After all that others caused: admissions. */
     ROUND_SEALS, /* Last before the commit, in every round: what is kept in rows of one's own. */
     ROUND_COMMITTED, /* Its acts are done too: what goes on by itself goes on. May note acts. */
-    ROUND_FAILED, /* It never was: forgets what it changed. Touched runs are read again after it. */
+    ROUND_FAILED, /* It never was: forgets what it changed. Touched runs are read again after it.
+                     Reached again where something could not be read anew: round_doubt(). */
     ROUND_OVER, /* At the very end, committed or failed: what was of this round goes. */
     ROUND_DRAINS, /* In a round: no new work is taken from now on. */
     ROUND_POINT_COUNT,

@@ -144,6 +144,7 @@ static void tell_callers(struct partition *partition)
 
 static void refuse_requests(struct partition *partition)
 {
+    acts_refuse(partition);
     refuse_all(partition->requests.pending);
     struct inbox_node *left;
     while ((left = inbox_take(partition->requests.inbox, SIZE_MAX)) != NULL) {

@@ -10,6 +10,7 @@
 #include "service/partition/seal.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
+#include "service/partition/unread.h"
 
 static void handle_inbox(struct partition *partition)
 {
@@ -69,6 +70,20 @@ static void handle_timers(struct partition *partition)
     }
 }
 
+/* Once they are read, they recover. */
+static void handle_unread(struct partition *partition)
+{
+    const struct unread *unread = partition->runs.unread;
+    uuid id;
+    for (size_t i = 0; i < partition->options.batch_max && unread_first(unread, false, &id) &&
+                       partition->now_ms >= unread_due_ms(unread);
+         i++) {
+        struct live_run *run;
+        status read = runs_get(partition, id, &run);
+        (void)read; /* It is read again then, or never. */
+    }
+}
+
 static void handle_recovering(struct partition *partition)
 {
     struct runs *runs = &partition->runs;
@@ -82,6 +97,10 @@ static void handle_recovering(struct partition *partition)
             continue;
         }
         run->needs_recovery = false;
+        if (run->was_unread) {
+            run->was_unread = false;
+            features_tell(partition, reread, run);
+        }
         if (!engine_is_terminal(&run->state)) {
             command_recover(partition, run);
         }
@@ -118,10 +137,23 @@ static void raise_level(struct store_batch *batch)
     }
 }
 
+void round_spoil(struct partition *partition, status why)
+{
+    assert(store_may_pass(why));
+    log_line(LOG_ERROR, "round_spoilt", "why=\"%s\"", why.why);
+    partition->runs.spoilt = why.why;
+}
+
 static void commit(struct partition *partition)
 {
     features_reach(partition, ROUND_SEALS);
     seal_touched(partition);
+    const char *spoilt = partition->runs.spoilt;
+    if (spoilt != NULL) {
+        store_batch_reset(&partition->batch);
+        round_fail(partition, status_make(CODE_UNAVAILABLE, spoilt));
+        return;
+    }
     if (partition->batch.count > 0) {
         raise_level(&partition->batch);
         status committed = store_commit(&partition->store, &partition->batch);
@@ -168,6 +200,7 @@ static uint64_t next_due(struct partition *partition)
     uint64_t due = timers_next_ms(partition->timers);
     due = earlier(due, runs_next_eviction_ms(partition));
     due = earlier(due, alarms_next_due_ms(partition));
+    due = earlier(due, unread_due_ms(partition->runs.unread));
     if (partition->runs.recovering_count > 0) {
         due = earlier(due, partition->runs.recover_at_ms);
     }
@@ -185,6 +218,25 @@ void round_read_clocks(struct partition *partition)
     partition->monotonic_ms = partition->options.monotonic_ms(partition->options.context);
 }
 
+/* What a failed round changed has been read anew. */
+static bool round_is_certain(struct partition *partition)
+{
+    struct runs *runs = &partition->runs;
+    if (runs->doubt_ms == 0 || partition->now_ms < runs->doubt_ms) {
+        return runs->doubt_ms == 0;
+    }
+    runs->doubt_ms = 0;
+    status read = round_settle(partition);
+    if (!status_is_ok(read)) {
+        round_doubt(partition, read);
+    }
+    if (runs->doubt_ms == 0) {
+        acts_perform(partition); /* The reads that are left of that round. */
+        arena_reset(&partition->round_arena);
+    }
+    return runs->doubt_ms == 0;
+}
+
 static void decide(struct partition *partition)
 {
     alarms_work(partition);
@@ -198,9 +250,15 @@ static void decide(struct partition *partition)
 uint64_t partition_round(struct partition *partition)
 {
     struct runs *runs = &partition->runs;
-    assert(partition->acts.count == 0 && runs->touched == NULL);
+    assert(partition->acts.count == 0 || runs->doubt_ms != 0);
+    assert(runs->touched == NULL);
     round_read_clocks(partition);
     partition->stats.rounds++;
+    if (!round_is_certain(partition)) {
+        return runs->doubt_ms;
+    }
+    runs->spoilt = NULL;
+    handle_unread(partition);
     handle_recovering(partition);
     if (!runs->is_starting) {
         decide(partition);
@@ -208,6 +266,9 @@ uint64_t partition_round(struct partition *partition)
     commit(partition);
     features_reach(partition, ROUND_OVER);
     free_finished(partition);
+    if (runs->doubt_ms != 0) {
+        return runs->doubt_ms;
+    }
     arena_reset(&partition->round_arena);
     runs_evict(partition);
     if (runs->is_starting) {

@@ -7,6 +7,7 @@
 #include "service/partition/seal.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
+#include "service/partition/unread.h"
 
 struct load {
     struct partition *partition;
@@ -117,6 +118,25 @@ static void note_loaded(struct partition *partition, struct live_run *run)
     timers_arm(partition->timers, run->state.id, engine_next_deadline(&run->state));
 }
 
+/* What it was to be read for before was not done. */
+static void make_up(struct partition *partition, struct live_run *run)
+{
+    if (unread_take(partition->runs.unread, run->state.id)) {
+        run->was_unread = true;
+        runs_recover_later(partition, run, partition->now_ms);
+    }
+}
+
+static status note_unread(struct partition *partition, uuid id, status why)
+{
+    if (store_may_pass(why)) {
+        unread_add(partition->runs.unread, id, partition->now_ms + READ_AGAIN_MS);
+    } else {
+        unread_take(partition->runs.unread, id);
+    }
+    return why;
+}
+
 static bool cannot_be_read(status why)
 {
     return why.code == CODE_DATA_LOSS || why.code == CODE_FAILED_PRECONDITION;
@@ -126,6 +146,7 @@ status runs_set_apart(struct partition *partition, uuid id, status why)
 {
     char text[UUID_TEXT_BYTES];
     assert(cannot_be_read(why) && runs_find(partition, id) == NULL);
+    unread_take(partition->runs.unread, id);
     apart_add(partition->apart, id, why.why);
     uuid_format(id, text);
     log_line(LOG_ERROR, "run_unreadable", "run=%s why=\"%s\"; it is set apart", text, why.why);
@@ -135,7 +156,7 @@ status runs_set_apart(struct partition *partition, uuid id, status why)
 static status not_loaded(struct partition *partition, uuid id, status why)
 {
     if (!cannot_be_read(why)) {
-        return why;
+        return note_unread(partition, id, why);
     }
     return runs_exist(partition, id)
                ? runs_set_apart(partition, id, why)
@@ -163,6 +184,7 @@ status runs_get(struct partition *partition, uuid id, struct live_run **ret)
         }
         note_loaded(partition, run);
         assert(!run->is_touched && !run->needs_recovery);
+        make_up(partition, run);
     }
     *ret = run;
     return STATUS_OK;

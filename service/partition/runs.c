@@ -8,6 +8,7 @@
 #include "service/partition/alarms.h"
 #include "service/partition/state.h"
 #include "service/partition/timers.h"
+#include "service/partition/unread.h"
 
 enum {
     LOOKED_AT_MAX = 1024, /* Runs at work that are looked at per round. */
@@ -24,6 +25,7 @@ static bool has_id(const struct table_link *link, const void *id)
 void runs_init(struct partition *partition)
 {
     table_init(&partition->runs.by_id, has_id);
+    partition->runs.unread = unread_new();
     partition->runs.is_starting = true;
 }
 
@@ -234,7 +236,7 @@ void runs_recover_later(struct partition *partition, struct live_run *run, uint6
     if (run->needs_recovery) {
         return;
     }
-    assert(!engine_is_terminal(&run->state));
+    assert(run->was_unread || !engine_is_terminal(&run->state));
     run->needs_recovery = true;
     partition->runs.recovering =
         array_reserve(partition->runs.recovering, &partition->runs.recovering_capacity,
@@ -314,6 +316,7 @@ void runs_fini(struct partition *partition)
         runs_drop(partition, run);
     }
     table_fini(&partition->runs.by_id);
+    unread_free(partition->runs.unread);
     free(partition->runs.recovering);
     free(partition->runs.forgotten);
 }

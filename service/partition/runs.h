@@ -14,6 +14,7 @@
 #include "service/engine/engine.h"
 
 struct partition;
+struct unread;
 
 /* A run in memory. What belongs to a feature is in its room behind: partition_room(). */
 struct live_run {
@@ -29,6 +30,7 @@ struct live_run {
     bool is_touched;
     bool is_forgotten; /* See runs_forget(). */
     bool needs_recovery;
+    bool was_unread; /* It needs recovery because it could not be read before. */
     bool is_resting; /* Which list it is in. */
     uint64_t used_ms;
     uint64_t used_round;
@@ -64,12 +66,15 @@ struct runs {
     uuid *forgotten; /* In this round. */
     size_t forgotten_count;
     size_t forgotten_capacity;
+    struct unread *unread; /* Runs that could not be read, for now. */
+    uint64_t doubt_ms; /* When what the failed round changed is read anew; 0: it was. */
+    const char *spoilt; /* Why the round cannot be committed; NULL: it can be. */
     bool is_starting; /* Owed effects come before requests: a host may claim its task. */
 };
 
 /* NOT_FOUND when there is none; DATA_LOSS when it cannot be read: it is then set apart, and is not
- * tried again before a restart. Borrowed until the round's end. Resets the scratch arena when it
- * reads. */
+ * tried again before a restart; UNAVAILABLE when the store failed: it is read again in a while, and
+ * recovered. Borrowed until the round's end. Resets the scratch arena when it reads. */
 status runs_get(struct partition *partition, uuid id, struct live_run **ret);
 /* It is not in memory, and why it cannot be: DATA_LOSS or FAILED_PRECONDITION. Nothing is written.
  * The status says so, and lives as long as the partition. */

@@ -24,6 +24,7 @@
 enum {
     BATCH_BYTES_MAX = 8 << 20, /* Over it, the round takes no more requests. */
     RECOVER_AGAIN_MS = 500, /* After a failed commit. */
+    READ_AGAIN_MS = 500, /* After a failed read. */
     PARTITION_FEATURES_MAX = 32,
 };
 

@@ -13,6 +13,7 @@ struct listing {
     size_t rows;
     bool has_after; /* The row to begin after was not passed yet. */
     bool goes_on; /* This page is full. */
+    status status;
 };
 
 /* One suspension in its run's journal. */
@@ -96,7 +97,7 @@ static status read_start(struct listing *listing, uuid run, struct open_suspensi
     return STATUS_OK;
 }
 
-/* One that cannot be read is left out. */
+/* One that cannot be read is left out; where the store failed, all is asked again. */
 static void add(struct listing *listing, const struct suspension_row *row, uint32_t seq)
 {
     struct suspensions_read *list = listing->list;
@@ -108,6 +109,10 @@ static void add(struct listing *listing, const struct suspension_row *row, uint3
     status read = search_back(listing->source, row->run, seq, &search);
     if (status_is_ok(read) && search.is_found) {
         read = read_start(listing, row->run, found);
+    }
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        listing->status = read;
+    } else if (search.is_found) {
         list->ret_count += status_is_ok(read);
         list->bytes += found->step_key.len + found->data.len + found->name.len;
         list->bytes += found->answer_schema.len;
@@ -141,6 +146,9 @@ static bool visit(void *context, str key, str value)
     if (is_wanted) {
         add(listing, &row, suspension_row_seq(value));
     }
+    if (!status_is_ok(listing->status)) {
+        return false;
+    }
     list->after_ms = row.since_ms; /* Where the next page begins. */
     list->after_run = row.run;
     list->after_effect = row.effect;
@@ -164,6 +172,7 @@ static status step(struct read *read, const struct reads_source *source, bool *r
         listing.has_after ? key_index(from, source->space, INDEX_SUSPENSION, index_tail_str(&tail))
                           : STR_EMPTY,
         false, SIZE_MAX, visit, &listing));
+    TRY(listing.status);
     *ret_over = !listing.goes_on;
     return STATUS_OK;
 }

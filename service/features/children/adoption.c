@@ -172,6 +172,9 @@ static enum owed_result adopt(struct partition *partition, struct owed *owed, si
         if (adopted.code == CODE_UNAVAILABLE) {
             return OWED_GOES_ON;
         }
+        if (!status_is_ok(adopted) && store_may_pass(adopted)) {
+            return OWED_LATER;
+        }
         if (!status_is_ok(adopted)) {
             log_line(LOG_ERROR, "child_unreadable", "why=\"%s\"", adopted.why);
         }

@@ -64,12 +64,15 @@ static void cancel_child(struct partition *partition, uuid lane, uuid id)
     };
     enum below below = child != NULL ? of_state(&child->state) : of_row(partition, id);
     bool is_there = below == BELOW_TO_CANCEL && status_is_ok(runs_get(partition, id, &child));
+    if (is_there) { /* Its row may not have been readable. */
+        below = of_state(&child->state);
+    }
     if (below == BELOW_TO_CANCEL && !is_there) { /* It is set apart, and what it is owed with it. */
         const struct owed owed = {.target = id};
         owed_post(partition, lane, &cancel_below_owed, &owed);
-    } else if (is_there) {
+    } else if (below == BELOW_TO_CANCEL) {
         enum verdict verdict = command_submit(partition, child, &cancel);
-        assert(verdict == VERDICT_OK || of_state(&child->state) != BELOW_TO_CANCEL);
+        assert(verdict == VERDICT_OK);
     } else if (below != BELOW_DONE) { /* Whatever it is at, it is passed through. */
         owe_below(partition, lane, id);
     }

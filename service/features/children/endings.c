@@ -8,6 +8,7 @@
 #include "service/features/waits/replay.h"
 #include "service/partition/commands.h"
 #include "service/partition/journal.h"
+#include "service/partition/round.h"
 
 static struct outcome ending_outcome(struct partition *partition, struct live_run *run,
                                      const struct event *events, size_t count)
@@ -82,7 +83,11 @@ void ending_tell(struct partition *partition, uuid parent, struct live_run *chil
     assert(engine_is_terminal(&child->state) && !uuid_equal(parent, child->state.id));
     const struct tree_place *place = tree_place(partition, child);
     struct live_run *run;
-    if (!status_is_ok(runs_get(partition, parent, &run))) {
+    status read = runs_get(partition, parent, &run);
+    if (!status_is_ok(read)) {
+        if (store_may_pass(read)) {
+            round_spoil(partition, read);
+        }
         return; /* Whoever asks for it is told why. */
     }
     struct command command = {
@@ -135,8 +140,11 @@ static void tell_successor(struct partition *partition, uuid id, struct live_run
                            struct outcome outcome)
 {
     struct live_run *successor;
-    if (status_is_ok(runs_get(partition, id, &successor)) &&
-        !renewal_begin(partition, successor, child, &outcome)) {
+    status read = runs_get(partition, id, &successor);
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_spoil(partition, read);
+    }
+    if (status_is_ok(read) && !renewal_begin(partition, successor, child, &outcome)) {
         ending_tell(partition, id, child, &outcome);
     }
 }

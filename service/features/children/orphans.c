@@ -66,7 +66,7 @@ static status cancel_orphan(struct partition *partition, const struct live_run *
         return STATUS_OK;
     }
     TRY(runs_get(partition, id, &child));
-    if (is_orphan(partition, parent, child)) {
+    if (!engine_is_terminal(&child->state) && is_orphan(partition, parent, child)) {
         enum verdict verdict = command_submit(partition, child, &cancel);
         assert(verdict == VERDICT_OK || verdict == VERDICT_DONE_BEFORE);
         assert(child->state.is_cancelling || engine_is_terminal(&child->state));

@@ -7,6 +7,7 @@
 #include "service/features/trees/trees.h"
 #include "service/hosts/leases.h"
 #include "service/partition/act.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 static_assert((int)RUN_KIND_AGENT == 1 && (int)RUN_KIND_WORKFLOW == 2 && (int)RUN_KIND_TOOL == 3,
@@ -67,6 +68,9 @@ static void prepare_start(struct step_request *step)
         specs[i].depth = place->depth + 1;
         specs[i].parent_index = (uint32_t)i;
         if (!start_check(step->partition, &specs[i], step->arena, &failure)) {
+            if (failure.code == CODE_UNAVAILABLE) { /* It is asked again. */
+                round_spoil(step->partition, status_make(CODE_UNAVAILABLE, "a read failed"));
+            }
             step_request_refuse(step, reason_name(failure.reason), failure.message);
             return; /* All or none. */
         }

@@ -8,6 +8,7 @@
 
 #include "service/codec/definition_rows.h"
 #include "service/features/definitions/definitions.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 static_assert((int)VERSION_HASH_BYTES == (int)DEFINITION_HASH_BYTES, "a version is its hash");

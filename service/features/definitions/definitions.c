@@ -279,6 +279,9 @@ bool definition_is_structured(struct partition *partition, struct live_run *run)
     if (status_is_ok(found)) {
         return definition->agent.output_schema_json.len > 0;
     }
+    if (store_may_pass(found)) { /* An answer of another shape would be told for ever. */
+        round_spoil(partition, found);
+    }
     if (found.code != CODE_NOT_FOUND ||
         !status_is_ok(runs_started(run, &partition->round_arena, &started))) {
         return false;
@@ -426,6 +429,9 @@ static void failed(void *self)
         status read = versions_read_built(definitions);
         if (!status_is_ok(read)) {
             log_line(LOG_ERROR, "versions_unreadable", "why=\"%s\"", read.why);
+            if (store_may_pass(read)) {
+                round_doubt(partition, read);
+            }
         }
     }
 }

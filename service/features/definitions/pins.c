@@ -107,6 +107,9 @@ void pins_seal(struct definitions *definitions)
             log_line(LOG_ERROR, "version_not_counted", "agent=" STR_FMT " why=\"%s\"",
                      STR_ARG(pin->id), sealed.why);
         }
+        if (!status_is_ok(sealed) && store_may_pass(sealed)) {
+            round_spoil(definitions->partition, sealed);
+        }
     }
 }
 

@@ -46,17 +46,27 @@ static bool is_older(struct definitions *definitions, const uint8_t hash[DEFINIT
     struct partition *partition = definitions->partition;
     char key[KEY_BYTES_MAX];
     str encoded;
-    return !definitions->is_built && store_get(&partition->store, STORE_DEFINITIONS,
-                                               key_hash(key, partition->options.space, hash),
-                                               &partition->round_arena, &encoded)
-                                             .code != CODE_NOT_FOUND;
+    if (definitions->is_built) {
+        return false;
+    }
+    status found =
+        store_get(&partition->store, STORE_DEFINITIONS,
+                  key_hash(key, partition->options.space, hash), &partition->round_arena, &encoded);
+    if (!status_is_ok(found) && store_may_pass(found)) {
+        round_spoil(partition, found);
+    }
+    return found.code != CODE_NOT_FOUND;
 }
 
 void version_put(struct definitions *definitions, str id, const uint8_t hash[DEFINITION_HASH_BYTES])
 {
     char key[KEY_BYTES_MAX];
     uint64_t registered_ms;
-    if (status_is_ok(read_time(definitions, hash, &registered_ms))) {
+    status read = read_time(definitions, hash, &registered_ms);
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_spoil(definitions->partition, read);
+    }
+    if (status_is_ok(read)) {
         return; /* It was registered before. */
     }
     struct version_row row = {.id = id, .registered_ms = definitions->partition->now_ms};
@@ -218,6 +228,9 @@ static bool visit_version(void *context, str key, str value)
     if (!status_is_ok(built)) {
         log_line(LOG_ERROR, "version_not_listed", "why=\"%s\"", built.why);
     }
+    if (!status_is_ok(built) && store_may_pass(built)) {
+        round_spoil(definitions->partition, built);
+    }
     arena_reset(&definitions->partition->scratch);
     return true;
 }
@@ -282,6 +295,10 @@ void versions_build(struct definitions *definitions)
         return;
     }
     status built = build(definitions);
+    if (!status_is_ok(built) && store_may_pass(built)) { /* Once more, in the next round. */
+        round_spoil(definitions->partition, built);
+        return;
+    }
     if (!status_is_ok(built)) {
         log_line(LOG_ERROR, "versions_unreadable", "why=\"%s\"; none can be deleted", built.why);
         definitions->is_given_up = true;

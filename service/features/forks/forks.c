@@ -303,7 +303,7 @@ static void handle_fork(struct partition *partition, struct request *request)
     struct live_run *source;
     struct failure failure;
     uuid copy;
-    if (answer_repeated(partition, request)) {
+    if (answer_repeated(partition, request) || !start_may_begin(partition, request)) {
         return;
     }
     status found = runs_get(partition, request->run, &source);
@@ -371,7 +371,7 @@ static void handle_retry(struct partition *partition, struct request *request)
     char key[KEY_BYTES_MAX];
     uuid copy;
     struct last_good good = {.partition = partition};
-    if (answer_repeated(partition, request)) {
+    if (answer_repeated(partition, request) || !start_may_begin(partition, request)) {
         return;
     }
     status found = runs_get(partition, request->run, &source);

@@ -74,6 +74,12 @@ static void run_loaded(void *self, struct live_run *run)
     }
 }
 
+/* With all the facts it begins with. */
+static void run_copied(void *self, struct live_run *run)
+{
+    look_at(self, run);
+}
+
 static void fail(struct histories *histories, uuid id)
 {
     struct partition *partition = histories->partition;
@@ -106,8 +112,10 @@ static void fail_full(void *self)
     for (size_t i = 0; i < count; i++) {
         fail(histories, histories->full[i]);
     }
-    /* Those that were read for it, and noted again, have failed. */
-    histories->full_count = 0;
+    /* Those that were read meanwhile come next. */
+    histories->full_count -= count;
+    memmove(histories->full, histories->full + count,
+            histories->full_count * sizeof(histories->full[0]));
 }
 
 static uint64_t next_due_ms(void *self)
@@ -137,6 +145,7 @@ const struct feature histories_feature = {
     .at = {[ROUND_HEARD] = fail_full},
     .record_put = record_put,
     .run_loaded = run_loaded,
+    .run_copied = run_copied,
     .next_due_ms = next_due_ms,
     .stop = stop,
 };

@@ -19,15 +19,15 @@ struct idempotency {
     size_t capacity;
 };
 
-/* Also those of this very round. */
-static bool find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
-                 struct idempotency_row *ret)
+/* NOT_FOUND: the key is new. Also those of this very round. */
+static status find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
+                   struct idempotency_row *ret)
 {
     const struct idempotency *idempotency = partition_self(partition, &idempotency_feature);
     for (size_t i = 0; i < idempotency->count; i++) {
         if (memcmp(idempotency->fresh[i].key, key, IDEMPOTENCY_HASH_BYTES) == 0) {
             *ret = idempotency->fresh[i].row;
-            return true;
+            return STATUS_OK;
         }
     }
     char bytes[KEY_BYTES_MAX];
@@ -35,9 +35,9 @@ static bool find(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH
     status found =
         store_get(&partition->store, STORE_IDEMPOTENCY,
                   key_hash(bytes, partition->options.space, key), &partition->scratch, &value);
-    bool ok = status_is_ok(found) && status_is_ok(codec_decode_idempotency(value, ret));
+    found = status_is_ok(found) ? codec_decode_idempotency(value, ret) : found;
     arena_reset(&partition->scratch);
-    return ok;
+    return found;
 }
 
 static void put(struct partition *partition, const uint8_t key[IDEMPOTENCY_HASH_BYTES],
@@ -74,8 +74,15 @@ bool idempotency_ask(struct partition *partition, str key, const uint8_t digest[
     assert(key.len > 0);
     hash128(key, hash);
     *ret_failure = (struct failure){.code = CODE_OK};
-    if (!find(partition, hash, ret)) {
+    status found = find(partition, hash, ret);
+    if (found.code == CODE_NOT_FOUND) {
         return false;
+    }
+    if (!status_is_ok(found)) {
+        *ret_failure =
+            refusal(found.code, store_may_pass(found) ? REASON_STORE_REFUSED : REASON_STORE_DAMAGED,
+                    field, str_of(found.why));
+        return true;
     }
     assert(!uuid_is_zero(ret->run));
     if (memcmp(ret->digest, digest, sizeof(ret->digest)) != 0) {

@@ -9,6 +9,7 @@
 #include "service/base/failure.h"
 #include "service/codec/codec.h"
 #include "service/partition/feature.h"
+#include "service/partition/request.h"
 
 extern const struct feature idempotency_feature;
 
@@ -17,8 +18,8 @@ enum {
 };
 
 /* By the key as the caller gave it, which is not empty. False: it is new. *ret_failure: it was used
- * for another request, or its run was deleted; else ret->run is its run. field: where the key
- * stands; static. */
+ * for another request, its run was deleted, or nobody can say, as the store failed; else ret->run
+ * is its run. field: where the key stands; static. */
 bool idempotency_ask(struct partition *partition, str key, const uint8_t digest[16],
                      const char *field, struct idempotency_row *ret, struct failure *ret_failure);
 /* The request of this key and digest has started the run. Into the batch. */

@@ -18,6 +18,7 @@ struct lists {
     struct partition *partition;
     struct run_index_built built; /* Committed. */
     struct run_index_built next; /* By the open batch. */
+    uint64_t again_ms; /* A read failed; not before this. */
     bool is_given_up; /* Until the next start: the runs could not be read. */
 };
 
@@ -163,6 +164,10 @@ static bool visit_run(void *context, str key, str value)
     assert(building->runs < BUILD_RUNS);
     status built = build_run(building, run, value);
     arena_reset(&lists->partition->scratch);
+    if (!status_is_ok(built) && store_may_pass(built)) {
+        building->status = built;
+        return false;
+    }
     if (!status_is_ok(built)) { /* It is set apart: not listed but among all. */
         log_line(LOG_ERROR, "run_not_listed", "why=\"%s\"", built.why);
     }
@@ -191,7 +196,7 @@ static void build(void *self)
     struct building building = {.lists = lists};
     char prefix[KEY_BYTES_MAX];
     char from[KEY_BYTES_MAX];
-    if (lists->built.is_complete || lists->is_given_up) {
+    if (lists->built.is_complete || lists->is_given_up || partition->now_ms < lists->again_ms) {
         return;
     }
     bool is_first = uuid_is_zero(lists->built.last);
@@ -199,6 +204,12 @@ static void build(void *self)
         &partition->store, STORE_RUNS, key_prefix_space(prefix, partition->options.space),
         is_first ? STR_EMPTY : key_run(from, partition->options.space, lists->built.last), false,
         SIZE_MAX, visit_run, &building);
+    scanned = status_is_ok(scanned) ? building.status : scanned;
+    if (!status_is_ok(scanned) && store_may_pass(scanned)) { /* The others that were built count. */
+        lists->again_ms = partition->now_ms + READ_AGAIN_MS;
+        put_built(lists);
+        return;
+    }
     if (!status_is_ok(scanned)) {
         log_line(LOG_ERROR, "runs_unreadable", "why=\"%s\"", scanned.why);
         lists->is_given_up = true; /* Lists look at all runs. */
@@ -246,7 +257,9 @@ static status load(void *self)
 static uint64_t next_due_ms(void *self)
 {
     const struct lists *lists = self;
-    return lists->built.is_complete || lists->is_given_up ? 0 : lists->partition->now_ms;
+    uint64_t now_ms = lists->partition->now_ms;
+    uint64_t due_ms = lists->again_ms > now_ms ? lists->again_ms : now_ms;
+    return lists->built.is_complete || lists->is_given_up ? 0 : due_ms;
 }
 
 static void *start(struct partition *partition)

@@ -16,6 +16,7 @@
 #include "service/features/watchers/watchers.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
+#include "service/partition/unread.h"
 
 enum {
     SLOT_NONE = UINT32_MAX,
@@ -204,6 +205,10 @@ static void perform_call(struct partition *partition, const struct act *act)
         built = transcript_request(&definition->agent, run->records, run->record_count,
                                    &partition->scratch, &request);
     }
+    if (!status_is_ok(built) && store_may_pass(built)) {
+        runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);
+        return;
+    }
     if (!status_is_ok(built)) {
         fail_call(partition, run, act->effect, act->attempt, "TRANSCRIPT_FAILED", built.why);
         return;
@@ -267,16 +272,19 @@ static void perform_reply(struct partition *partition, const struct act *act)
     request_answer(partition, &done->request, NULL);
 }
 
+static void keep_done(struct models *models, struct done_request *done)
+{
+    assert(done->next == NULL && !uuid_is_zero(done->request.run));
+    done->next = models->kept;
+    models->kept = done;
+}
+
 /* It has been paid for: it is said again when its run has been read again. */
 static void keep_reply(struct partition *partition, const struct act *act,
                        const struct failure *failure)
 {
     (void)failure;
-    struct models *models = models_of(partition);
-    struct done_request *done = act->data;
-    assert(done->next == NULL && !uuid_is_zero(done->request.run));
-    done->next = models->kept;
-    models->kept = done;
+    keep_done(models_of(partition), act->data);
 }
 
 static const struct act_kind reply_act = {
@@ -290,6 +298,12 @@ static void submit_reply(struct partition *partition, struct live_run *run,
     assert(reply != NULL && uuid_equal(done->request.run, run->state.id));
     struct definition *definition;
     status found = definition_of(partition, run, &definition);
+    bool is_awaited = !engine_is_terminal(&run->state);
+    if (!status_is_ok(found) && store_may_pass(found) && is_awaited) { /* It is said again. */
+        keep_done(models_of(partition), done);
+        runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);
+        return;
+    }
     act_add(partition, &reply_act, run)->data = done;
     if (!status_is_ok(found)) {
         fail_call(partition, run, done->effect, done->attempt, "DEFINITION_MISSING", found.why);
@@ -388,8 +402,11 @@ static void reread(void *self, struct live_run *run)
 
 static void unreadable(void *self, uuid run, const struct failure *failure)
 {
+    struct models *models = self;
     (void)failure;
-    forget_kept(self, run);
+    if (!unread_has(models->partition->runs.unread, run)) { /* Else it is read again. */
+        forget_kept(models, run);
+    }
 }
 
 static void submit_failure(struct partition *partition, struct live_run *run, uint32_t effect,
@@ -661,8 +678,11 @@ static void round_begins(void *self)
         struct done_request *done = models->due;
         models->due = done->next;
         done->next = NULL;
-        if (status_is_ok(runs_get(models->partition, done->request.run, &run))) {
+        status read = runs_get(models->partition, done->request.run, &run);
+        if (status_is_ok(read)) {
             submit_reply(models->partition, run, done);
+        } else if (store_may_pass(read)) { /* Until its run is recovered. */
+            keep_done(models, done);
         } else {
             request_answer(models->partition, &done->request, NULL);
         }

@@ -18,7 +18,6 @@ enum {
     LANES_MAX = 1000, /* In memory, when the round is over. */
     LANE_ITEMS_MAX = 1024,
     PAGE_ROWS = 256,
-    READ_AGAIN_MS = 500,
 };
 
 static_assert(LANE_RUNS_MAX <= ROUND_RUNS_MAX && LANE_BYTES_MAX <= ROUND_BYTES_MAX,
@@ -330,8 +329,7 @@ enum owed_result owed_unread(status why)
     if (why.code == CODE_NOT_FOUND) { /* It was deleted. */
         return OWED_DONE;
     }
-    bool may_pass = why.code == CODE_UNAVAILABLE || why.code == CODE_RESOURCE_EXHAUSTED;
-    return may_pass ? OWED_LATER : OWED_PUT_ASIDE;
+    return store_may_pass(why) ? OWED_LATER : OWED_PUT_ASIDE;
 }
 
 /* False: it is not done in this round. */

@@ -13,8 +13,10 @@
 #include "service/base/sys.h"
 #include "service/features/queues/limits.h"
 #include "service/partition/commands.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 #include "service/partition/task_order.h"
+#include "service/partition/unread.h"
 
 /* ---- Places. ---- */
 
@@ -252,6 +254,10 @@ static void serve(struct partition *partition, struct task_ref task)
         effect = engine_effect(&run->state, task.effect);
     } else {
         log_line(LOG_ERROR, "queued_run_unreadable", "why=\"%s\"", found.why);
+        if (store_may_pass(found)) { /* It is read again, and woken. */
+            queue_order_stall(queues_in(partition), task.run);
+            return;
+        }
     }
     bool waits =
         effect != NULL && effect->state == EFFECT_READY && queues_gate(partition, run, effect);
@@ -381,6 +387,9 @@ static void failed(void *self)
     status read = load(self);
     if (!status_is_ok(read)) {
         log_line(LOG_ERROR, "queues_unreadable", "why=\"%s\"", read.why);
+        if (store_may_pass(read)) {
+            round_doubt(((struct queues_feature *)self)->partition, read);
+        }
     }
 }
 
@@ -400,8 +409,11 @@ static void reread(void *self, struct live_run *run)
 
 static void unreadable(void *self, uuid run, const struct failure *failure)
 {
+    const struct queues_feature *feature = self;
     (void)failure;
-    queue_order_leave(((struct queues_feature *)self)->order, run);
+    if (!unread_has(feature->partition->runs.unread, run)) { /* Else it is read again. */
+        queue_order_leave(feature->order, run);
+    }
 }
 
 static void recover(void *self, struct live_run *run)

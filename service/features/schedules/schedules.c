@@ -17,6 +17,7 @@
 #include "service/features/idempotency/idempotency.h"
 #include "service/features/schedules/schedule_table.h"
 #include "service/features/starts/starts.h"
+#include "service/partition/round.h"
 #include "service/schedule/calendar.h"
 
 enum {
@@ -247,23 +248,24 @@ static str payload(const struct schedule *schedule, uint64_t tick_ms, struct are
     return buf_finish(&text, arena);
 }
 
-/* Whether the run of the tick before has not ended. One that cannot be read counts as that. */
-static bool is_busy(struct partition *partition, const struct schedule *schedule)
+/* Whether the run of the tick before has not ended: OK or NOT_FOUND. */
+static status find_last(struct partition *partition, const struct schedule *schedule)
 {
     char key[KEY_BYTES_MAX];
     str row;
     uuid id = schedule->row.run;
+    const status is_over = status_make(CODE_NOT_FOUND, "the last run is over");
     if (uuid_is_zero(id)) {
-        return false;
+        return is_over;
     }
     const struct live_run *run = runs_find(partition, id);
     if (run != NULL) {
-        return !engine_is_terminal(&run->state);
+        return engine_is_terminal(&run->state) ? is_over : STATUS_OK;
     }
     status found = store_get(&partition->store, STORE_ACTIVE,
                              key_run(key, partition->options.space, id), &partition->scratch, &row);
     arena_reset(&partition->scratch);
-    return found.code != CODE_NOT_FOUND;
+    return found;
 }
 
 /* The run of a tick. On a refusal nothing was done; what it says is in the round's arena. */
@@ -295,25 +297,24 @@ static void fire(struct partition *partition, struct schedule *schedule)
     assert(schedule->problem == NULL && schedule->zone != NULL);
     struct failure failure;
     uint64_t tick_ms = latest_tick(schedule, partition->now_ms);
-    if (is_busy(partition, schedule)) {
+    status last = find_last(partition, schedule);
+    if (!status_is_ok(last) && store_may_pass(last)) {
+        schedule->due_ms = partition->now_ms + READ_AGAIN_MS;
+        return;
+    }
+    if (last.code != CODE_NOT_FOUND) { /* One that cannot be read counts as busy. */
         schedule->row.skipped++;
     } else if (!start(partition, schedule, tick_ms, &failure)) {
         log_line(LOG_ERROR, "schedule_refused", "schedule=%s why=\"" STR_FMT "\"", schedule->id,
                  STR_ARG(failure.message));
-        schedule->due_ms = partition->now_ms + NOT_NOW_MS;
+        schedule->due_ms =
+            partition->now_ms + (failure.code == CODE_UNAVAILABLE ? READ_AGAIN_MS : NOT_NOW_MS);
         return;
     }
     schedule->row.base_ms = tick_ms;
     schedule->due_ms = cron_next_ms(&schedule->cron, schedule->zone, tick_ms);
     assert(schedule->due_ms == 0 || schedule->due_ms > partition->now_ms);
     schedule_put_row(partition, schedule);
-}
-
-static bool may_start(struct partition *partition)
-{
-    struct store_stats stats;
-    store_stats(&partition->store, &stats);
-    return !stats.is_low_on_space;
 }
 
 /* ---- A run by hand. ---- */
@@ -355,16 +356,19 @@ static struct schedule *may_trigger(struct partition *partition, struct request 
     struct failure failure = {.code = CODE_OK};
     struct schedule *schedule =
         schedules_find_or_refuse(partition, trigger_schedule_request(request)->id, &failure);
+    status last = schedule == NULL ? STATUS_OK : find_last(partition, schedule);
     if (schedule == NULL) {
         request_fail_later(partition, request, &failure);
     } else if (partition->requests.is_draining) {
         request_fail(partition, request, CODE_UNAVAILABLE, REASON_DRAINING,
                      "the server is shutting down; try again in a moment");
-    } else if (!may_start(partition)) {
+    } else if (!start_has_space(partition)) {
         request_fail(partition, request, CODE_RESOURCE_EXHAUSTED, REASON_LOW_DISK,
                      "the server's disk is nearly full, so no new run is started; free some space "
                      "and try again");
-    } else if (is_busy(partition, schedule)) {
+    } else if (!status_is_ok(last) && store_may_pass(last)) {
+        request_fail(partition, request, last.code, REASON_STORE_REFUSED, last.why);
+    } else if (last.code != CODE_NOT_FOUND) {
         failure = failure_make(CODE_FAILED_PRECONDITION, REASON_SCHEDULE_BUSY,
                                STR("the schedule's last run has not ended, and its runs do not "
                                    "overtake each other; wait for it, or cancel it"));
@@ -434,7 +438,7 @@ static void begin_round(void *self)
     if (!is_due || partition->requests.is_draining) {
         return;
     }
-    if (!may_start(partition)) {
+    if (!start_has_space(partition)) {
         schedules->next_ms = partition->now_ms + NOT_NOW_MS;
         return;
     }
@@ -476,6 +480,9 @@ static void failed(void *self)
     status read = load(self);
     if (!status_is_ok(read)) {
         log_line(LOG_ERROR, "schedules_unreadable", "why=\"%s\"", read.why);
+    }
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_doubt(((const struct schedules *)self)->partition, read);
     }
 }
 

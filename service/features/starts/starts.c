@@ -80,11 +80,13 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     if (!status_is_ok(found)) {
         bool is_missing = found.code == CODE_NOT_FOUND;
         enum reason reason = is_missing ? REASON_AGENT_NOT_FOUND : REASON_STORE_DAMAGED;
-        str message = arena_printf(arena,
-                                   "no agent '" STR_FMT
-                                   "' is registered; connect a host that defines it, or call "
-                                   "AgentService.Register",
-                                   STR_ARG(spec->name));
+        str message = is_missing
+                          ? arena_printf(arena,
+                                         "no agent '" STR_FMT
+                                         "' is registered; connect a host that defines it, or call "
+                                         "AgentService.Register",
+                                         STR_ARG(spec->name))
+                          : str_of(found.why);
         return refuse_start(ret, found.code, reason, "agent_id", message);
     }
     struct model_request model;
@@ -117,7 +119,14 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
     return true;
 }
 
-static bool may_start(struct partition *partition, struct request *request)
+bool start_has_space(struct partition *partition)
+{
+    struct store_stats stats;
+    store_stats(&partition->store, &stats);
+    return !stats.is_low_on_space;
+}
+
+bool start_may_begin(struct partition *partition, struct request *request)
 {
     if (partition->requests.is_draining) {
         request_fail(partition, request, CODE_UNAVAILABLE, REASON_DRAINING,
@@ -130,9 +139,7 @@ static bool may_start(struct partition *partition, struct request *request)
                      "have ended");
         return false;
     }
-    struct store_stats stats;
-    store_stats(&partition->store, &stats);
-    if (stats.is_low_on_space) {
+    if (!start_has_space(partition)) {
         struct failure failure = failure_make(
             CODE_RESOURCE_EXHAUSTED, REASON_LOW_DISK,
             STR("the server's disk is nearly full, so no new run is started; runs under way go "
@@ -214,7 +221,7 @@ static void handle_start(struct partition *partition, struct request *request)
 {
     struct start_request *start = start_request(request);
     struct run_spec *spec = &start->spec;
-    if (answer_repeated(partition, request) || !may_start(partition, request)) {
+    if (answer_repeated(partition, request) || !start_may_begin(partition, request)) {
         return;
     }
     struct failure failure;

@@ -17,6 +17,10 @@ bool start_run(struct partition *partition, struct run_spec *spec, struct arena 
 /* Whether start_run() would refuse it; fills in what the definition says. */
 bool start_check(struct partition *partition, struct run_spec *spec, struct arena *arena,
                  struct failure *ret_failure);
+/* Whether there is space on the disk for what new runs will write. */
+bool start_has_space(struct partition *partition);
+/* Whether the request may begin a run now. False: it was answered. */
+bool start_may_begin(struct partition *partition, struct request *request);
 /* Ids sort in the order they were made in. */
 uuid start_new_id(struct partition *partition);
 

@@ -16,6 +16,7 @@
 #include "service/features/trees/trees.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/commands.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 static_assert(offsetof(struct resume_request, request) == 0, "a request begins its struct");
@@ -227,12 +228,20 @@ static bool answer_by_key(struct answer *answer, struct live_run *run)
     return was_asked ? come_late(answer, meant.over) : come_early(answer, run);
 }
 
-static bool is_run_of(struct partition *partition, struct live_run *run, str workflow)
+static bool is_run_of(struct answer *answer, struct live_run *run, str workflow)
 {
     struct live_run *root;
-    const struct tree_place *place = tree_place(partition, run);
-    return workflow.len == 0 || str_is(workflow, run->name) ||
-           (status_is_ok(runs_get(partition, place->root, &root)) && str_is(workflow, root->name));
+    const struct tree_place *place = tree_place(answer->partition, run);
+    if (workflow.len == 0 || str_is(workflow, run->name)) {
+        return true;
+    }
+    status found = runs_get(answer->partition, place->root, &root);
+    if (!status_is_ok(found) && store_may_pass(found)) {
+        return refuse_unread(answer, found);
+    }
+    return (status_is_ok(found) && str_is(workflow, root->name)) ||
+           refuse(answer, CODE_FAILED_PRECONDITION, REASON_WORKFLOW_MISMATCH, "workflow_id",
+                  arena_printf(answer->arena, "it is a run of %s", run->name));
 }
 
 static bool answer_give(struct answer *answer)
@@ -244,9 +253,8 @@ static bool answer_give(struct answer *answer)
     if (!status_is_ok(found)) {
         return refuse_unread(answer, found);
     }
-    if (!is_run_of(answer->partition, run, resume->workflow)) {
-        return refuse(answer, CODE_FAILED_PRECONDITION, REASON_WORKFLOW_MISMATCH, "workflow_id",
-                      arena_printf(answer->arena, "it is a run of %s", run->name));
+    if (!is_run_of(answer, run, resume->workflow)) {
+        return false;
     }
     if (resume->effect == 0) {
         return answer_by_key(answer, run);
@@ -350,6 +358,10 @@ static void take_kept(struct step_request *step)
     str data = STR_EMPTY;
     status read = suspension_facts_kept(step->partition, step->run, step->message->key, step->arena,
                                         &kept, &by);
+    if (!status_is_ok(read) && store_may_pass(read)) { /* Else it would be asked once more. */
+        round_spoil(step->partition, read);
+        return;
+    }
     if (!status_is_ok(read)) { /* It must not be lost: what is set would take its place. */
         step_request_refuse(step, reason_name(REASON_RUN_UNREADABLE),
                             STR("the answer that was kept for this step cannot be read"));
@@ -394,6 +406,9 @@ static void prepare_resume(struct step_request *step)
     struct answer answer = {
         .partition = step->partition, .resume = &resume, .run = wanted->run, .arena = step->arena};
     if (!answer_give(&answer)) {
+        if (answer.failure.code == CODE_UNAVAILABLE) { /* It is asked again. */
+            round_spoil(step->partition, status_make(CODE_UNAVAILABLE, "a read failed"));
+        }
         bool is_unread =
             answer.failure.code == CODE_DATA_LOSS || answer.failure.reason == REASON_RUN_UNREADABLE;
         step_request_refuse(step, is_unread ? reason_name(answer.failure.reason) : "RESUME_REFUSED",

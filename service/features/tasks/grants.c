@@ -146,7 +146,10 @@ bool task_read_facts(struct partition *partition, struct facts_cursor *cursor,
     status read = read_piece(partition, cursor, ret);
     if (!status_is_ok(read)) {
         hosts_release(partition->hosts, cursor->task);
-        struct host_loss loss = {.task = cursor->task, .epoch = cursor->epoch, .cause = read.why};
+        struct host_loss loss = {.task = cursor->task,
+                                 .epoch = cursor->epoch,
+                                 .is_excused = store_may_pass(read),
+                                 .cause = read.why};
         task_note_loss(partition, &loss);
     }
     return status_is_ok(read);
@@ -167,6 +170,11 @@ static void perform_give(struct partition *partition, const struct act *act)
     struct host_task task;
     struct facts_cursor cursor;
     status built = build_task(partition, run, effect, &cursor, &task);
+    if (!status_is_ok(built) && store_may_pass(built)) { /* As if it had been lost on its way. */
+        hosts_release(partition->hosts, ref);
+        runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);
+        return;
+    }
     if (!status_is_ok(built)) {
         hosts_release(partition->hosts, ref);
         struct host_loss loss = {.task = ref, .epoch = act->attempt, .cause = built.why};

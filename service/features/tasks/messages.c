@@ -379,6 +379,11 @@ static void submit_for_host(struct partition *partition, struct request *request
         partition_post_always(partition, request);
         return;
     }
+    if (!status_is_ok(found) && store_may_pass(found)) { /* It is sent again. */
+        hosts_forget(partition->hosts, said->received_by, message->seq);
+        request_answer_later(partition, request);
+        return;
+    }
     if (status_is_ok(found)) {
         verdict = submit_message(partition, run, request);
     }

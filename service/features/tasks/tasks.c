@@ -23,6 +23,9 @@ struct tasks {
     struct host_loss *lost;
     size_t lost_count;
     size_t lost_capacity;
+    struct act *doubts; /* Tasks that are over, perhaps, of runs that could not be read. */
+    size_t doubt_count;
+    size_t doubt_capacity;
     struct hearing hearing;
     struct task_ref ready; /* One for which a slot is free. */
     bool has_ready;
@@ -339,6 +342,9 @@ static void recover(void *self, struct live_run *run)
         if (effect->state == EFFECT_LEASED) {
             hosts_expect(partition->hosts, ref, effect->attempt, effect->host,
                          tasks_clock_ms(partition));
+            if (hosts_can_tell(partition->hosts, ref)) {
+                step_request_resend(partition, ref); /* What it knows already does no harm. */
+            }
         } else if (effect_is_task(effect)) {
             task_grant(partition, run, effect->id);
         }
@@ -351,13 +357,13 @@ static bool give(void *self, struct live_run *run, uint32_t effect)
 }
 
 /* When the commit did happen after all, those tasks are over and hold no slot any more. */
-static void release_again(struct partition *partition, const struct act *act)
+static void release_again(struct partition *partition, const struct live_run *run,
+                          const struct act *act)
 {
     assert(act->kind == &release_act || act->kind == &cancel_act);
     struct task_ref task = {act->run_id, act->effect};
-    struct live_run *run = runs_find(partition, act->run_id);
-    const struct effect *effect = run == NULL ? NULL : engine_effect(&run->state, act->effect);
-    if (run == NULL || (effect != NULL && effect->state == EFFECT_LEASED)) {
+    const struct effect *effect = engine_effect(&run->state, act->effect);
+    if (effect != NULL && effect->state == EFFECT_LEASED) {
         return;
     }
     if (act->kind == &cancel_act) {
@@ -367,30 +373,44 @@ static void release_again(struct partition *partition, const struct act *act)
     }
 }
 
-/* Hosts would have been told: they are now; what they know already does no harm. */
-static void tell_again(struct partition *partition, const struct act *acts, size_t count)
+/* Until its run can be read. */
+static void keep_doubt(struct tasks *tasks, const struct act *act)
 {
-    struct task_ref last = {0};
-    for (size_t i = 0; i < count; i++) {
-        struct task_ref task = {acts[i].run_id, acts[i].effect};
-        bool tells = acts[i].kind == &interrupt_act || step_request_tells(&acts[i]);
-        if (tells && !task_ref_equal(task, last)) {
-            step_request_resend(partition, task);
-            arena_reset(&partition->scratch);
-            last = task;
-        }
-    }
+    tasks->doubts = array_reserve(tasks->doubts, &tasks->doubt_capacity, tasks->doubt_count + 1,
+                                  sizeof(tasks->doubts[0]));
+    tasks->doubts[tasks->doubt_count++] = *act;
 }
 
 static void doubted(void *self, const struct act *acts, size_t count)
 {
-    const struct tasks *tasks = self;
+    struct tasks *tasks = self;
     for (size_t i = 0; i < count; i++) {
-        if (acts[i].kind == &release_act || acts[i].kind == &cancel_act) {
-            release_again(tasks->partition, &acts[i]);
+        if (acts[i].kind != &release_act && acts[i].kind != &cancel_act) {
+            continue;
+        }
+        const struct live_run *run = runs_find(tasks->partition, acts[i].run_id);
+        if (run != NULL) {
+            release_again(tasks->partition, run, &acts[i]);
+        } else {
+            keep_doubt(tasks, &acts[i]);
         }
     }
-    tell_again(tasks->partition, acts, count);
+}
+
+static void reread(void *self, struct live_run *run)
+{
+    struct tasks *tasks = self;
+    size_t kept = 0;
+    for (size_t i = 0; i < tasks->doubt_count; i++) {
+        struct act act = tasks->doubts[i];
+        if (uuid_equal(act.run_id, run->state.id)) {
+            release_again(tasks->partition, run, &act);
+        } else {
+            tasks->doubts[kept++] = act;
+        }
+    }
+    assert(kept <= tasks->doubt_count);
+    tasks->doubt_count = kept;
 }
 
 static void drain(void *self)
@@ -430,7 +450,8 @@ static uint64_t next_due_ms(void *self)
 bool tasks_are_settled(const struct partition *partition)
 {
     const struct tasks *tasks = tasks_of(partition);
-    return tasks->lost_count == 0 && !tasks->has_ready && !hosts_owe_pieces(partition->hosts);
+    return tasks->lost_count == 0 && tasks->doubt_count == 0 && !tasks->has_ready &&
+           !hosts_owe_pieces(partition->hosts);
 }
 
 static void random_session(void *context, uint8_t ret[16])
@@ -463,6 +484,7 @@ static void stop(void *self)
     hosts_free(tasks->partition->hosts);
     tasks->partition->hosts = NULL;
     free(tasks->lost);
+    free(tasks->doubts);
     free(tasks);
 }
 
@@ -486,6 +508,7 @@ const struct feature tasks_feature = {
     .after_decision = after_decision,
     .deadline_message = deadline_message,
     .doubted = doubted,
+    .reread = reread,
     .row_read = row_read,
     .recover = recover,
     .give = give,

@@ -188,6 +188,7 @@ struct naming {
     struct partition *partition;
     struct topics_named *named;
     bool found;
+    status status;
 };
 
 static bool visit_unnamed(void *context, str key, str value)
@@ -209,6 +210,8 @@ static bool visit_unnamed(void *context, str key, str value)
     read = status_is_ok(read) ? topic_find(partition, naming->named->last, &topic) : read;
     if (status_is_ok(read)) {
         topic_list(partition, topic, event.topic);
+    } else if (store_may_pass(read)) {
+        naming->status = read;
     } else {
         log_line(LOG_ERROR, "topic_not_listed", "why=\"%s\"", read.why);
     }
@@ -235,7 +238,7 @@ void topics_name_old(struct topics *topics)
 {
     struct partition *partition = topics->partition;
     struct naming naming = {.partition = partition, .named = &topics->named_next, .found = true};
-    if (!topics_are_unnamed(topics)) {
+    if (!topics_are_unnamed(topics) || partition->now_ms < topics->name_again_ms) {
         return;
     }
     for (size_t i = 0; i < NAMED_PER_ROUND && naming.found; i++) {
@@ -246,6 +249,12 @@ void topics_name_old(struct topics *topics)
             &partition->store, STORE_TOPICS, key_prefix_space(prefix, partition->options.space),
             key_topic(from, partition->options.space, naming.named->last, UINT64_MAX), false,
             SIZE_MAX, visit_unnamed, &naming);
+        scanned = status_is_ok(scanned) ? naming.status : scanned;
+        if (!status_is_ok(scanned) && store_may_pass(scanned)) {
+            topics->named_next = topics->named; /* What was listed so far is listed once. */
+            topics->name_again_ms = partition->now_ms + READ_AGAIN_MS;
+            return;
+        }
         if (!status_is_ok(scanned)) {
             log_line(LOG_ERROR, "topics_unreadable", "why=\"%s\"", scanned.why);
             topics->is_given_up = true;

@@ -19,6 +19,7 @@ struct topics {
     struct topic_table types; /* The events of one type in a topic: who awaits them, no more. */
     bool any_new;
     bool any_behind; /* A subscriber has more to read. */
+    uint64_t name_again_ms; /* When older topics are named on; 0: now. */
     uint64_t read_again_ms; /* The store could not be read; 0: it could. */
     size_t looks_left; /* Events that may still be looked at in this round for those who await. */
     bool is_unsure; /* One who awaits could not be shown an event; the next start tries again. */

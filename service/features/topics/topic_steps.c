@@ -4,6 +4,7 @@
 #include "service/base/hash.h"
 #include "service/base/json_writer.h"
 #include "service/features/topics/topic_state.h"
+#include "service/partition/round.h"
 
 /* A topic that is damaged may be awaited, for the day when it is mended. */
 static bool may_await(struct step_request *step, str name)
@@ -72,7 +73,10 @@ static void put_row(struct partition *partition, struct live_run *run, const str
     uint64_t last = 0;
     struct topic *topic;
     status found = topic_find(partition, wait->topic, &topic);
-    assert(status_is_ok(found) || found.code == CODE_DATA_LOSS); /* It was found a moment ago. */
+    if (!status_is_ok(found) &&
+        store_may_pass(found)) { /* It would see what was published before. */
+        round_spoil(partition, found);
+    }
     if (status_is_ok(found)) {
         last = topic->row.last;
         uint8_t type[16];
@@ -88,7 +92,11 @@ static void delete_row(struct partition *partition, struct live_run *run,
 {
     const struct live_wait *wait;
     assert(effect->kind == EFFECT_EVENT);
-    if (status_is_ok(wait_find(partition, run, effect->id, &wait))) {
+    status found = wait_find(partition, run, effect->id, &wait);
+    if (!status_is_ok(found) && store_may_pass(found)) { /* Its row would stay. */
+        round_spoil(partition, found);
+    }
+    if (status_is_ok(found)) {
         char key[KEY_BYTES_MAX];
         store_batch_delete(&partition->batch, STORE_INDEX,
                            topic_await_key(partition, key, wait, run->state.id));

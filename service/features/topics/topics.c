@@ -16,10 +16,10 @@
 #include "service/features/owed/owed.h"
 #include "service/features/topics/topic_state.h"
 #include "service/partition/commands.h"
+#include "service/partition/round.h"
 
 enum {
     WAKES_MAX = 1024, /* Waits of one topic looked at per round. */
-    READ_AGAIN_MS = 500,
     LOOKS_MAX = 16 * 1024, /* Events looked at per round for those who await. */
     LOOKED_MANY = 256, /* Events, for a note that they were looked at. */
 };
@@ -458,10 +458,13 @@ static uint64_t next_due_ms(void *self)
 {
     const struct topics *topics = self;
     bool is_due = topics->any_new || topics->any_behind;
-    if (topics_are_unnamed(topics) || (is_due && topics->read_again_ms == 0)) {
-        return topics->partition->now_ms;
+    uint64_t now_ms = topics->partition->now_ms;
+    uint64_t name_ms = topics->name_again_ms > now_ms ? topics->name_again_ms : now_ms;
+    uint64_t read_ms = topics->read_again_ms != 0 ? topics->read_again_ms : now_ms;
+    if (!topics_are_unnamed(topics)) {
+        return is_due ? read_ms : 0;
     }
-    return is_due ? topics->read_again_ms : 0;
+    return is_due && read_ms < name_ms ? read_ms : name_ms;
 }
 
 static void doubt(struct partition *partition, struct topic *topic)
@@ -471,7 +474,9 @@ static void doubt(struct partition *partition, struct topic *topic)
     topic->awaits_from = await_rows_of(topic->hash);
     if (!topic->is_type) {
         status read = topic_read(partition, topic->hash, &topic->row);
-        (void)read; /* The next publication meets the same damage, and says so. */
+        if (!status_is_ok(read) && store_may_pass(read)) {
+            round_doubt(partition, read);
+        } /* Else the next publication meets the same damage, and says so. */
     }
     look_at(partition, topic, 0); /* Whoever was woken in that round was not. */
 }
@@ -502,17 +507,27 @@ static void failed(void *self)
     doubt_all(topics->partition, &topics->types);
 }
 
+struct loading {
+    struct partition *partition;
+    status status;
+};
+
 static bool visit_topic_of_await(void *context, str key, str value)
 {
     (void)value;
-    struct partition *partition = context;
+    struct loading *loading = context;
     str tail;
     struct topic *topic;
-    if (key_read_index(key, &tail) && tail.len >= 16 &&
-        status_is_ok(topic_find(partition, (const uint8_t *)tail.ptr, &topic))) {
-        look_at(partition, topic, 0);
+    if (!key_read_index(key, &tail) || tail.len < 16) {
+        return true;
     }
-    return true;
+    status found = topic_find(loading->partition, (const uint8_t *)tail.ptr, &topic);
+    if (status_is_ok(found)) {
+        look_at(loading->partition, topic, 0);
+    } else if (store_may_pass(found)) {
+        loading->status = found;
+    }
+    return status_is_ok(loading->status);
 }
 
 static bool visit_type_of_await(void *context, str key, str value)
@@ -530,10 +545,12 @@ static status load(void *self)
 {
     char key[KEY_BYTES_MAX];
     struct partition *partition = ((struct topics *)self)->partition;
+    struct loading loading = {.partition = partition};
     TRY(topics_read_named(self));
     struct key_space space = partition->options.space;
     TRY(store_scan(&partition->store, STORE_INDEX, key_index(key, space, INDEX_AWAIT, STR_EMPTY),
-                   STR_EMPTY, false, SIZE_MAX, visit_topic_of_await, partition));
+                   STR_EMPTY, false, SIZE_MAX, visit_topic_of_await, &loading));
+    TRY(loading.status);
     return store_scan(&partition->store, STORE_INDEX,
                       key_index(key, space, INDEX_AWAIT_TYPE, STR_EMPTY), STR_EMPTY, false,
                       SIZE_MAX, visit_type_of_await, partition);

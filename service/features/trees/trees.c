@@ -10,6 +10,7 @@
 #include "service/base/sys.h"
 #include "service/base/table.h"
 #include "service/codec/owed_row.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 enum {
@@ -67,7 +68,9 @@ static void read_row(struct trees *trees, struct tree *tree)
     if (status_is_ok(read)) {
         read = tree_row_decode(bytes, &row);
     }
-    if (!status_is_ok(read) && read.code != CODE_NOT_FOUND) {
+    if (!status_is_ok(read) && store_may_pass(read)) {
+        round_spoil(partition, read);
+    } else if (!status_is_ok(read) && read.code != CODE_NOT_FOUND) {
         log_line(LOG_ERROR, "tree_unreadable", "why=\"%s\"; it is counted anew", read.why);
     }
     tree->live = row.live;

@@ -14,6 +14,7 @@
 #include "service/codec/topic_rows.h"
 #include "service/features/starts/starts.h"
 #include "service/features/topics/topics.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 enum {
@@ -112,7 +113,9 @@ void triggers_offer(struct partition *partition, const struct trigger_offer *off
     if (!is_same) {
         set_topic(trigger, offer->topic);
         status found = topic_last(partition, offer->topic, &trigger->position);
-        (void)found; /* A damaged topic is met, and reported, by its first event. */
+        if (!status_is_ok(found) && store_may_pass(found)) { /* Its old events would count. */
+            round_spoil(partition, found);
+        } /* A damaged topic is met, and reported, by its first event. */
     }
     trigger->batch_size = batch_size;
     trigger->batch_timeout_ms = offer->batch_timeout_ms;
@@ -179,6 +182,11 @@ static bool start(struct partition *partition, struct trigger *trigger,
     };
     struct failure failure;
     uuid id;
+    if (!start_has_space(partition)) {
+        log_line(LOG_WARN, "trigger_refused", "workflow=%s why=\"the disk is nearly full\"",
+                 trigger->workflow);
+        return false;
+    }
     bool is_started = start_run(partition, &spec, arena, &failure, &id);
     if (!is_started) {
         log_line(LOG_WARN, "trigger_refused", "workflow=%s reason=%s why=\"" STR_FMT "\"",
@@ -213,7 +221,8 @@ static bool fire(struct partition *partition, struct trigger *trigger)
         put_row(partition, trigger);
         due_ms = 0;
     } else if (is_enough || !status_is_ok(read)) {
-        due_ms = partition->now_ms + AGAIN_MS;
+        bool may_pass = !status_is_ok(read) && store_may_pass(read);
+        due_ms = partition->now_ms + (may_pass ? READ_AGAIN_MS : AGAIN_MS);
     }
     trigger->due_ms = due_ms;
     if (!status_is_ok(read)) {
@@ -324,6 +333,9 @@ static void failed(void *self)
     status read = read_rows(self);
     if (!status_is_ok(read)) {
         log_line(LOG_ERROR, "triggers_unreadable", "why=\"%s\"", read.why);
+        if (store_may_pass(read)) {
+            round_doubt(((struct triggers *)self)->partition, read);
+        }
     }
 }
 

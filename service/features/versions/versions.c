@@ -41,6 +41,7 @@ struct versions {
     struct task_ref *called; /* To be tried now. */
     size_t called_count;
     size_t called_capacity;
+    uint64_t again_ms; /* The last of them could not be read; not before this. */
 };
 
 static uint64_t hash_of_task(struct task_ref task)
@@ -177,16 +178,27 @@ void versions_hear(struct partition *partition, const struct host_hello *hello)
 static uint64_t next_due_ms(void *self)
 {
     const struct versions *versions = self;
-    return versions->called_count > 0 ? versions->partition->now_ms : 0;
+    uint64_t now_ms = versions->partition->now_ms;
+    uint64_t due_ms = versions->again_ms > now_ms ? versions->again_ms : now_ms;
+    return versions->called_count > 0 ? due_ms : 0;
 }
 
 void versions_work(struct partition *partition)
 {
     struct versions *versions = partition_self(partition, &versions_feature);
+    if (partition->now_ms < versions->again_ms) {
+        return;
+    }
     for (size_t i = 0; i < partition->options.batch_max && versions->called_count > 0; i++) {
-        struct task_ref task = versions->called[--versions->called_count];
+        struct task_ref task = versions->called[versions->called_count - 1];
         struct live_run *run;
-        if (!status_is_ok(runs_get(partition, task.run, &run))) {
+        status read = runs_get(partition, task.run, &run);
+        if (!status_is_ok(read) && store_may_pass(read)) {
+            versions->again_ms = partition->now_ms + READ_AGAIN_MS;
+            return;
+        }
+        versions->called_count--;
+        if (!status_is_ok(read)) {
             continue;
         }
         const struct effect *effect = engine_effect(&run->state, task.effect);

@@ -13,11 +13,23 @@
 #include "service/hosts/leases.h"
 #include "service/partition/commands.h"
 #include "service/partition/journal.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 static void log_damage(const char *what, status why)
 {
     log_line(LOG_ERROR, "journal_unreadable", "what=%s why=\"%s\"", what, why.why);
+}
+
+/* Its host is told later, if the reason passes. */
+static void put_off(struct partition *partition, struct task_ref task, const char *what, status why)
+{
+    struct live_run *run;
+    log_damage(what, why);
+    if (store_may_pass(why) && status_is_ok(runs_get(partition, task.run, &run)) &&
+        !engine_is_terminal(&run->state)) {
+        runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);
+    }
 }
 
 void step_request_settle(struct step_request *step, struct outcome outcome)
@@ -62,7 +74,7 @@ static void perform_tell(struct partition *partition, const struct act *act)
         status read =
             replay_children(partition, &cursor, &partition->scratch, &outcome.value, &is_cut);
         if (!status_is_ok(read)) {
-            log_damage("children", read);
+            put_off(partition, task, "children", read);
             return;
         }
         if (is_cut) {
@@ -81,11 +93,6 @@ static void perform_tell_all(struct partition *partition, const struct act *act)
 }
 
 static const struct act_kind tell_all_act = {.name = "outcomes", .perform = perform_tell_all};
-
-bool step_request_tells(const struct act *act)
-{
-    return act->kind == &tell_act || act->kind == &tell_all_act;
-}
 
 void step_request_tell(struct partition *partition, struct live_run *run, uint32_t task,
                        const struct told *told)
@@ -142,6 +149,15 @@ static bool find_key(void *context, uint32_t seq, const struct event *event)
     return !search->is_found;
 }
 
+/* What is asked for may stand already: it is asked again, where the reason passes. */
+static void refuse_unread(struct partition *partition, status why)
+{
+    log_damage("step_requests", why);
+    if (store_may_pass(why)) {
+        round_spoil(partition, why);
+    }
+}
+
 /* There is too much to look through for one outcome: the host is told of each again. */
 static bool tell_all_if_known(struct step_request *step, uint32_t task)
 {
@@ -149,7 +165,7 @@ static bool tell_all_if_known(struct step_request *step, uint32_t task)
     status read = journal_each(step->partition, step->run->state.id, JOURNAL_KIND(EVENT_WAIT_SET),
                                step->arena, find_key, &search);
     if (!status_is_ok(read)) {
-        log_damage("step_requests", read);
+        refuse_unread(step->partition, read);
         return true;
     }
     if (!search.is_found) {
@@ -185,7 +201,7 @@ static bool is_repeated(struct step_request *step, enum verdict *ret)
     struct replay replay;
     status read = replay_read(step->partition, step->run->state.id, task->id, step->arena, &replay);
     if (!status_is_ok(read)) {
-        log_damage("step_requests", read);
+        refuse_unread(step->partition, read);
         return true; /* It was settled, perhaps: what cannot be read is not done again. */
     }
     if (replay.is_cut) {
@@ -277,7 +293,7 @@ void step_request_resend(struct partition *partition, struct task_ref task)
     struct replay replay;
     status read = replay_read(partition, task.run, task.effect, &partition->scratch, &replay);
     if (!status_is_ok(read)) {
-        log_damage("step_requests", read);
+        put_off(partition, task, "step_requests", read);
         return;
     }
     if (replay.is_cut) {

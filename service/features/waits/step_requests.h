@@ -37,7 +37,5 @@ void step_request_tell(struct partition *partition, struct live_run *run, uint32
 /* Tells the task's host, if it has one, that the run is being cancelled, and how long it may take.
  */
 void step_request_interrupt(struct partition *partition, struct task_ref task);
-/* Whether the act would have told a host something of its task: an outcome. */
-bool step_request_tells(const struct act *act);
 
 #endif

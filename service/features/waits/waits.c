@@ -14,6 +14,7 @@
 #include "service/features/waits/step_requests.h"
 #include "service/features/waits/wait_kind.h"
 #include "service/partition/journal.h"
+#include "service/partition/round.h"
 #include "service/partition/state.h"
 
 static_assert(sizeof(((struct live_wait *)0)->topic) == KEY_HASH_BYTES, "a hash names its topic");
@@ -206,8 +207,14 @@ static void note_outcome(struct partition *partition, struct live_run *run,
     const struct effect *wait = engine_effect(&run->state, event->effect);
     const struct effect *task = engine_effect(&run->state, event->wait_settled.owner);
     const struct live_wait *found;
-    if (task == NULL || task->state != EFFECT_LEASED ||
-        !status_is_ok(wait_find(partition, run, event->effect, &found))) {
+    if (task == NULL || task->state != EFFECT_LEASED) {
+        return;
+    }
+    status read = wait_find(partition, run, event->effect, &found);
+    if (!status_is_ok(read)) {
+        if (store_may_pass(read)) { /* Else its host would never be told. */
+            round_spoil(partition, read);
+        }
         return;
     }
     enum effect_kind kind = wait == NULL ? EFFECT_AT_ONCE : (enum effect_kind)wait->kind;
