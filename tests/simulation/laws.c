@@ -44,6 +44,13 @@ static void check_one_run_per_key(struct world *world, str key)
     }
 }
 
+/* What is under way goes on, and starts children. */
+static void check_space(struct world *world, const struct sim_run *run)
+{
+    bool is_new = uuid_is_zero(run->parent);
+    world_expect(world, !is_new || !world_store_is_low(world), "on-a-low-disk-nothing-new-starts");
+}
+
 static struct sim_run *open_run(struct world *world, uuid id, const struct event *event)
 {
     world_expect(world, event->kind == EVENT_RUN_STARTED, "started-first");
@@ -67,6 +74,7 @@ static struct sim_run *open_run(struct world *world, uuid id, const struct event
     run->root = spec->root;
     run->parent_effect = spec->parent_effect;
     run->parent_index = spec->parent_index;
+    run->session = arena_copy(&world->arena, spec->options.session_id);
     run->outlives_parent = spec->options.outlives_parent;
     run->started = world->event_number + 1;
     run->name = arena_copy(&world->arena, spec->name);
@@ -74,6 +82,7 @@ static struct sim_run *open_run(struct world *world, uuid id, const struct event
     run->is_fork = !run->is_by_machine && world_find_marked(world, spec->input) != NULL;
     run->is_copying = run->is_fork;
     laws_queues_open(world, run, spec);
+    check_space(world, run);
     world->counts.forks += run->is_fork;
     *place_of(world, id) = run;
     world->runs[world->run_count++] = run;
@@ -149,9 +158,11 @@ static void note_end(struct world *world, const struct sim_run *run, enum event_
 static void take_event(struct world *world, struct sim_run *run, const struct codec_entry *entry,
                        const struct event *event)
 {
-    /* Restarts and doubtful commits make it forget; what is copied has its reasons elsewhere. */
-    run->ledger.life = run->is_copying ? UINT64_MAX - world->event_number
-                                       : world->life + world->counts.store_faults;
+    /* Restarts, doubtful commits and failed reads make it forget; what is copied has its reasons
+     * elsewhere. */
+    run->ledger.life = run->is_copying
+                           ? UINT64_MAX - world->event_number
+                           : world->life + world->counts.store_faults + world->counts.reads_failed;
     const char *law = ledger_add(&run->ledger, event);
     world_expect(world, law == NULL, law);
     world_expect(world, entry->seq == run->ledger.events, "seqs-without-gap");
@@ -378,7 +389,9 @@ static void check_live(struct world *world, struct sim_run *run)
         return;
     }
     if (live == NULL) {
-        world_expect(world, engine_is_terminal(&run->folded) || engine_is_waiting(&run->folded),
+        world_expect(world,
+                     engine_is_terminal(&run->folded) || engine_is_waiting(&run->folded) ||
+                         world_store_is_doubtful(world),
                      "runs-at-work-stay-in-memory");
         return;
     }
@@ -421,8 +434,8 @@ static void check_slots(struct world *world)
         }
         in_queues += sim_run_awaits_admission(world->live[i]);
     }
-    bool settles =
-        tasks_are_settled(world->partition) && world->partition->runs.recovering_count == 0;
+    bool settles = tasks_are_settled(world->partition) &&
+                   world->partition->runs.recovering_count == 0 && !world_store_is_doubtful(world);
     world_expect(world,
                  !settles || (stats.held + stats.expected >= leased &&
                               stats.held + stats.expected <= leased + damaged),

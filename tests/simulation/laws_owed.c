@@ -97,7 +97,8 @@ bool sim_run_owes_cancel(struct world *world, const struct sim_run *child)
         if (owed != NULL && memcmp(owed->row.cursor.bytes, below->id.bytes, sizeof(uuid)) < 0) {
             return true;
         }
-        if (below->was_damaged && find(world, CANCEL_BELOW, below->id) != NULL) {
+        if ((below->was_damaged || below->was_unread) &&
+            find(world, CANCEL_BELOW, below->id) != NULL) {
             return true; /* Its cancellation came when it could not be read. */
         }
         below = world_find_run(world, below->parent);
@@ -144,6 +145,17 @@ bool sim_run_is_below_cancelled(struct world *world, const struct sim_run *run)
     while (run != NULL && !uuid_is_zero(run->parent)) {
         run = world_find_run(world, run->parent);
         if (run != NULL && run->cancelled != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sim_run_is_below_damaged(struct world *world, const struct sim_run *run)
+{
+    while (run != NULL && !uuid_is_zero(run->parent)) {
+        run = world_find_run(world, run->parent);
+        if (run != NULL && run->is_damaged) {
             return true;
         }
     }

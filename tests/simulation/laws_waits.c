@@ -308,8 +308,9 @@ void laws_note_family(struct world *world, struct sim_run *run, const struct eve
         run->is_cancelled_as_orphan = !run->is_copying;
     }
     if (event->kind == EVENT_RUN_STARTED) {
-        world_expect(world, !sim_run_is_below_cancelled(world, run),
-                     "below-a-cancelled-run-nothing-starts");
+        world_expect(
+            world, !sim_run_is_below_cancelled(world, run) || sim_run_is_below_damaged(world, run),
+            "below-a-cancelled-run-nothing-starts");
     }
     if (event->kind == EVENT_CHILD_SETTLED) {
         laws_owed_hear(run, event->child_settled.child);

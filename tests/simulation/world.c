@@ -52,6 +52,49 @@ uint64_t world_below(struct world *world, uint64_t bound)
     return draw_below(&world->draw, bound);
 }
 
+/* Up to 64 KiB, 1 MiB, 2 MiB, seldom so much. */
+static size_t draw_size(struct world *world)
+{
+    static const struct {
+        unsigned percent;
+        size_t least;
+        size_t most;
+    } rows[] = {
+        {40, 1, 8}, {25, 1 << 10, 64 << 10}, {20, 64 << 10, 1 << 20}, {15, 1 << 20, (2 << 20) - 2}};
+    uint64_t left = draw_below(&world->disk, 100);
+    size_t row = 0;
+    while (left >= rows[row].percent) {
+        left -= rows[row++].percent;
+    }
+    return rows[row].least + draw_below(&world->disk, rows[row].most - rows[row].least);
+}
+
+static str enlarge(struct world *world, str number, size_t least)
+{
+    size_t size = world->is_heavy && !world->calm ? draw_size(world) : 0;
+    size = size < least ? least : size;
+    if (size <= number.len + 2) {
+        return number;
+    }
+    char *text = arena_alloc(&world->arena, size);
+    memset(text, 'x', size);
+    text[0] = text[size - 1] = '"';
+    memcpy(text + 1, number.ptr, number.len);
+    return str_make(text, size);
+}
+
+str world_draw_value(struct world *world)
+{
+    unsigned long long number = (unsigned long long)world_below(world, 1000000);
+    return enlarge(world, arena_printf(&world->arena, "%llu", number), 0);
+}
+
+str world_draw_event(struct world *world, bool is_large)
+{
+    unsigned long long number = (unsigned long long)++world->child_number;
+    return enlarge(world, arena_printf(&world->arena, "%llu", number), is_large ? 1400000 : 0);
+}
+
 bool world_fault(struct world *world, unsigned percent)
 {
     return !world->calm && draw_chance(&world->draw, percent);
@@ -172,7 +215,8 @@ bool world_post(struct world *world, struct request *request)
         request->operation == &watch_join_operation ||
         request->operation == &subscribe_more_operation ||
         request->operation == &subscribe_end_operation ||
-        request->operation == &host_message_operation || request->operation == &hello_operation;
+        request->operation == &host_message_operation ||
+        request->operation == &host_writable_operation || request->operation == &hello_operation;
     if (world->partition == NULL) {
         request_free(request);
         return false;
@@ -238,7 +282,14 @@ static void start_process(struct world *world, void *context, uint64_t number)
     world_reads_age(world);
     world_store_damage(world);
     world_definitions_age(world);
+    uint64_t failed = world->counts.reads_failed;
     status made = partition_new(&options, &world->arena, &world->partition);
+    if (made.code == CODE_UNAVAILABLE && world->counts.reads_failed > failed) {
+        world_say(world, "process: cannot start: %s", made.why);
+        world->partition = NULL;
+        world_at(world, world_below(world, 2000), start_process, NULL, 0);
+        return;
+    }
     world_expect(world, status_is_ok(made), "the-process-starts-again");
     if (!status_is_ok(made)) {
         world_detail(world, "%s", made.why);
@@ -374,6 +425,8 @@ static void begin(struct world *world, uint64_t seed)
     world->draw.state = seed * 0x2545F4914F6CDD1Du;
     world->noise.state = ~seed;
     world->pages.state = seed * 0x9E3779B97F4A7C15u;
+    world->peers.state = seed * 0xA0761D6478BD642Fu;
+    world->disk.state = seed * 0xD6E8FEB86659FD93u;
     world->broken = NULL;
     world->detail[0] = '\0';
     world->digest = 0xCBF29CE484222325u;
@@ -400,11 +453,13 @@ static void begin(struct world *world, uint64_t seed)
     world->reads = NULL;
     world->reads_go_on = false;
     world->provider_failure_percent = world_below(world, 5) == 0 ? 70 : 12;
-    arena_init(&world->arena, 0);
+    arena_init(&world->arena, (size_t)1 << 34);
     memory_store_open(&world->store);
     laws_begin(world);
     world->is_branching = world_below(world, 6) == 0;
+    world->is_heavy = draw_below(&world->disk, 8) == 0;
     draw_options(world);
+    world_store_begin(world);
     start_process(world, NULL, 0);
     world_hosts_begin(world);
     world_callers_begin(world);

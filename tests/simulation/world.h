@@ -7,13 +7,17 @@
  * The faults it may draw:
  *   process   dies before a commit, after it, or after any number of the acts that follow it;
  *             is stopped politely; stays down for a while; its thread sleeps while work piles up
- *   store     a commit is refused, lost, or of unknown outcome
+ *   store     a commit is refused, lost, or of unknown outcome; reads fail, once or for a while, at
+ *             once or after some rows; space gets low, or is used up for a while
  *   readers   look at runs and histories a few rows a page, while all goes on
  *   provider  fails for ever or for a while, cuts off, calls unknown tools, sends arguments that
  *             are no JSON, answers after it was cancelled, answers twice
- *   hosts     vanish, dial again with or without their session, repeat what they said, say things
- *             under old epochs, leave gaps, fall silent on a stream that looks alive, say they
- * leave code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
+ *   hosts     read nothing for a while, vanish, dial again with or without their session, repeat
+ *             what they said, say things under old epochs, leave gaps, fall silent on a stream that
+ *             looks alive, say they leave
+ *   sizes     in some worlds values have up to 2 MiB, so that batches pass 8 MiB, histories many
+ *             MiB, and what hosts are owed comes in pieces
+ *   code      sleeps, suspends, awaits and publishes events, starts runs and waits for them, is
  *             parked, fails and is tried again, cleans up or does not
  *   agents    are deleted, and versions of them, and registered again
  *   callers   go away and ask again, with one idempotency key or none; answer early, twice, late or
@@ -143,6 +147,7 @@ struct sim_run {
     uint64_t full_since_ms; /* True time at which it passed the limit of them; 0: it has not. */
     uint64_t full_life; /* And the process's life then. */
     uint32_t compared_seq; /* At which it was what the partition has in memory. */
+    str session; /* Its label. */
     str marker; /* The run's input: names the start it came from. */
     uint64_t definition; /* Hash of its definition's hash; 0: none. */
     uint64_t key; /* Hash of its idempotency key; 0: none. */
@@ -187,6 +192,7 @@ struct sim_run {
     bool is_gone; /* It was. */
     bool is_changed; /* By the commit at hand. */
     bool was_damaged; /* When its rows for lists were to be made, perhaps. */
+    bool was_unread; /* A read of it failed once. */
     bool is_damaged; /* In this life of the process it cannot be read. */
     bool has_active_row;
     struct run_row row;
@@ -198,11 +204,12 @@ struct sim_run {
 
 struct world_counts {
     uint64_t seeds, runs, completed, failed, cancelled, commits, rounds, events;
-    uint64_t crashes, stops, store_faults, clock_jumps, model_calls, late_answers, gives;
+    uint64_t crashes, stops, store_faults, reads_failed, clock_jumps, model_calls, late_answers,
+        gives;
     uint64_t reconnects, host_deaths, refusals, starts_repeated, watches, facts_shown, deltas;
     uint64_t snapshots, stalls, snubs, stale, facts_read;
-    uint64_t waits, parks, children, answers, kept, published, dropped, awaited, forks, retries,
-        cleanups;
+    uint64_t pieces, full_streams, large_batches, waits, parks, children, answers, kept, published,
+        dropped, awaited, forks, retries, cleanups;
     uint64_t owed, damaged, orphans, deletions, given_up;
     uint64_t reads, feeds, suspended, undefined, admissions, beginnings, ticks, ticks_skipped,
         batches, rests;
@@ -291,6 +298,17 @@ struct sim_version {
     uint64_t answered; /* Of them, seen by who asked for it. */
 };
 
+/* What becomes of reads, and of space. */
+struct sim_disk {
+    uint64_t low_until_ms; /* True time: little space is left. */
+    uint64_t low_wall_ms; /* By the program's clock: when it was told so last. */
+    uint64_t full_until_ms; /* True time: none is, and every commit is refused. */
+    uint64_t fails_until_ms; /* True time: a spell in which reads fail, ... */
+    unsigned percent; /* ... so many of them. */
+    uint64_t reads_left; /* The one after them fails, once; UINT64_MAX: none does. */
+    uint64_t failed_wall_ms; /* By the program's clock: when one failed last. */
+};
+
 struct sim_host;
 struct sim_start;
 
@@ -314,6 +332,8 @@ struct world {
     struct draw noise; /* What only the program draws, so that worlds stay comparable. */
     struct draw
         pages; /* What only reads draw: how large their pages are, and when they are read. */
+    struct draw peers; /* What only those who read slowly draw. */
+    struct draw disk; /* What only the disk draws: which reads fail, when it is full. */
     bool trace;
     bool calm;
     bool is_deleting; /* All is over, and commits fail all the same. */
@@ -338,6 +358,7 @@ struct world {
     struct store store; /* The real one. */
     struct sim_run *damaged; /* NULL: none. */
     bool is_row_damaged; /* Else its journal is. */
+    struct sim_disk disk_now;
     struct partition_options options;
     uint64_t lease_ms;
 
@@ -373,6 +394,7 @@ struct world {
     size_t link_count;
     size_t link_capacity;
     bool is_branching; /* Its code starts many runs. */
+    bool is_heavy; /* Its values are large. */
     struct sim_owed *owed;
     size_t owed_count;
     size_t owed_capacity;
@@ -386,6 +408,10 @@ struct world {
 };
 
 /* world.c */
+/* A JSON value, in heavy worlds often a large one. Lives as long as the seed. */
+str world_draw_value(struct world *world);
+/* The same for an event, each another. is_large: a large one for sure. */
+str world_draw_event(struct world *world, bool is_large);
 void world_expect(struct world *world, bool holds, const char *law);
 bool world_is_well(const struct world *world);
 bool world_fault(struct world *world, unsigned percent); /* Never when calm. */
@@ -471,6 +497,8 @@ bool sim_run_is_orphan(struct world *world, const struct sim_run *child);
 bool sim_run_may_be_orphan(struct world *world, const struct sim_run *child); /* Nobody waits. */
 bool sim_run_owes_orphan(const struct world *world, const struct sim_run *child);
 bool sim_run_is_below_cancelled(struct world *world, const struct sim_run *run);
+/* What is owed below such a run rests until the next start. */
+bool sim_run_is_below_damaged(struct world *world, const struct sim_run *run);
 void laws_owed_hear(struct sim_run *run, uuid child); /* It is told of the child's end. */
 void laws_owed_check(struct world *world);
 
@@ -512,6 +540,13 @@ void laws_check_rest(struct world *world, uint64_t due_ms);
 /* world_store.c */
 /* At a start of the process: one run may not be readable until its end. */
 void world_store_damage(struct world *world);
+void world_store_begin(struct world *world);
+/* Little space is left. */
+bool world_store_is_low(const struct world *world);
+/* Space was low so lately that what was not begun then may not have been tried again. */
+bool world_store_was_low(const struct world *world);
+/* A read failed so lately that what it was for may not have been tried again. */
+bool world_store_is_doubtful(const struct world *world);
 struct store world_store(struct world *world);
 
 /* world_models.c */

@@ -219,7 +219,8 @@ static void publish_done(struct request *request, const struct failure *failure)
     request_free(request);
 }
 
-static void publish(struct world *world, unsigned topic, const char *type, size_t count)
+static void publish(struct world *world, unsigned topic, const char *type, size_t count,
+                    bool is_large)
 {
     struct sim_command *it = sim_command_new(world, (uuid){{0}});
     struct request *request = request_new(&publish_operation);
@@ -230,7 +231,7 @@ static void publish(struct world *world, unsigned topic, const char *type, size_
         it->events[i] = (struct topic_event){
             .topic = world_topic_name(topic),
             .type = str_of(type),
-            .data = arena_printf(&world->arena, "%llu", (unsigned long long)++world->child_number),
+            .data = world_draw_event(world, is_large),
         };
     }
     publish_request(request)->events = it->events;
@@ -472,7 +473,12 @@ static void do_command(struct world *world, void *context, uint64_t number)
         return;
     }
     if (what < 25) {
-        publish(world, topic, world_below(world, 2) == 0 ? "a" : "b", 1 + world_below(world, 3));
+        const char *type = world_below(world, 2) == 0 ? "a" : "b";
+        publish(world, topic, type, 1 + world_below(world, 3), false);
+        bool is_burst = world->is_heavy && draw_below(&world->peers, 8) == 0;
+        for (size_t i = 0; i < 4 && is_burst; i++) { /* More than a round takes. */
+            publish(world, topic, type, 2, true);
+        }
         return;
     }
     if (world->run_count == 0) {
@@ -510,8 +516,8 @@ static void answer_all(struct world *world, void *context, uint64_t number)
         return;
     }
     for (unsigned i = 0; i < WORLD_CODE_TOPICS; i++) {
-        publish(world, i, "a", 1);
-        publish(world, i, "b", 1);
+        publish(world, i, "a", 1, false);
+        publish(world, i, "b", 1, false);
     }
 }
 

@@ -203,6 +203,37 @@ void sim_host_dial(struct world *world, void *context, uint64_t number)
     world->open_requests++;
 }
 
+/* The host reads again: all that was held back. */
+static void drain_link(struct world *world, void *context, uint64_t life)
+{
+    struct sim_link *link = context;
+    link->is_full = false;
+    if (!link->is_open || world->life != life) {
+        return;
+    }
+    link->host->welcomed_ms = world->time_ms;
+    struct request *request = request_new(&host_writable_operation);
+    host_request(request)->link = &link->link;
+    request->context = world;
+    request->done = gone_done;
+    if (world_post(world, request)) {
+        world->open_requests++;
+    }
+}
+
+/* It reads nothing for a while. */
+static void fill_link(struct sim_host *host)
+{
+    struct world *world = host->world;
+    if (world->calm || host->link == NULL || host->link->is_full ||
+        !draw_chance(&world->peers, 6)) {
+        return;
+    }
+    host->link->is_full = true;
+    world->counts.full_streams++;
+    world_at(world, draw_below(&world->peers, 8000), drain_link, host->link, world->life);
+}
+
 static void die(struct sim_host *host)
 {
     world_say(host->world, "host %s: dies", host->id);
@@ -234,6 +265,7 @@ static void beat(struct world *world, void *context, uint64_t number)
     (void)number;
     struct host_message heartbeat = {.kind = HOST_MESSAGE_HEARTBEAT};
     sim_host_post(host, &heartbeat);
+    fill_link(host);
     if (host->is_leaving) {
         leave(host);
     } else if (world_fault(world, 4)) {
@@ -288,6 +320,7 @@ void world_hosts_calm(struct world *world)
 void world_hosts_free(struct world *world)
 {
     for (unsigned i = 0; i < WORLD_HOSTS; i++) {
+        free(world->hosts[i]->pieces);
         free(world->hosts[i]);
         world->hosts[i] = NULL;
     }

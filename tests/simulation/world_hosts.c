@@ -71,8 +71,10 @@ static void judge_task(struct world *world, const struct host_task *task)
     world_expect(world, run->gives_seen[id] < task->epoch, "one-give-per-epoch");
     run->gives_seen[id] = task->epoch;
     world->counts.gives++;
-    judge_steps(world, run, task);
-    note_told(run, task);
+    if (task->more == NULL) { /* Else they come in pieces. */
+        judge_steps(world, run, task);
+        note_told(run, task);
+    }
     world_expect(world, task->is_cancelling == run->ledger.is_cancelling,
                  "a-task-says-whether-it-is-cancelled");
     world_expect(world, task->retry_count == run->ledger.retries, "a-task-counts-its-retries");
@@ -108,6 +110,60 @@ static void judge_outcome(struct world *world, const struct server_message *mess
                  "outcomes-are-as-they-are-written");
 }
 
+static const struct sim_step *find_step(const struct sim_run *run, uint32_t effect, str key)
+{
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct sim_step *step = &run->steps[i];
+        if (step->effect == effect && step->number != 0 && step->key == str_hash(key)) {
+            return step;
+        }
+    }
+    return NULL;
+}
+
+/* A piece of what a run has settled. */
+static void judge_facts(struct world *world, const struct host_facts *piece)
+{
+    struct sim_run *run = world_find_run(world, piece->task.run);
+    world_expect(world, run != NULL, "acts-follow-their-commit");
+    for (size_t i = 0; i < piece->count && world_is_well(world); i++) {
+        const struct settled_step *fact = &piece->facts[i];
+        if (fact->is_child) {
+            continue;
+        }
+        if (!fact->is_step_request) {
+            const struct sim_step *step = find_step(run, piece->task.effect, fact->key);
+            world_expect(world, step != NULL && str_hash(fact->outcome.value) == step->value,
+                         "pieces-carry-settled-steps");
+            continue;
+        }
+        struct sim_wait *wait = sim_run_wait_of(run, fact->wait);
+        bool is_it = wait != NULL && wait->is_settled && wait->owner == piece->task.effect &&
+                     str_equal(wait->key, fact->key) && wait->failed == fact->outcome.failed;
+        bool is_told = is_it && (wait->value == 0 || fact->has_children ||
+                                 str_hash(fact->outcome.value) == wait->value);
+        world_expect(world, is_told, "pieces-carry-settled-waits");
+        if (is_it) {
+            wait->told_epoch = piece->epoch;
+        }
+    }
+}
+
+static const struct host_facts *copy_facts(struct arena *arena, const struct host_facts *piece)
+{
+    struct host_facts *copy = arena_alloc(arena, sizeof(*copy));
+    struct settled_step *facts = arena_zalloc(arena, piece->count * sizeof(*facts) + 1);
+    for (size_t i = 0; i < piece->count; i++) { /* Their outcomes are judged already. */
+        facts[i].key = arena_copy(arena, piece->facts[i].key);
+        facts[i].is_step_request = piece->facts[i].is_step_request;
+        facts[i].is_child = piece->facts[i].is_child;
+    }
+    *copy = *piece;
+    copy->facts = facts;
+    copy->state = STR_EMPTY;
+    return copy;
+}
+
 static const struct host_task *copy_task(struct arena *arena, const struct host_task *task)
 {
     struct host_task *copy = arena_alloc(arena, sizeof(*copy));
@@ -135,8 +191,14 @@ static struct payload *pack(const struct server_message *message)
         }
         copy.task = copy_task(arena, message->task);
     }
-    if (message->kind == SERVER_MESSAGE_OUTCOME) {
+    if (message->kind == SERVER_MESSAGE_FACTS) {
         if (!world->is_dead) {
+            judge_facts(world, message->facts);
+        }
+        copy.facts = copy_facts(arena, message->facts);
+    }
+    if (message->kind == SERVER_MESSAGE_OUTCOME) {
+        if (!world->is_dead && message->outcome.more == NULL) {
             judge_outcome(world, message);
         }
         copy.outcome.key = arena_copy(arena, message->outcome.key);
@@ -185,12 +247,12 @@ static void judge_durable(struct sim_host *host, const struct host_message *mess
 /* What the server says it has is on its disk when it says so. */
 static void judge_ack(struct sim_host *host, const struct server_message *message)
 {
-    for (size_t i = 0; i < host->unacknowledged_count && host->is_welcomed; i++) {
+    for (size_t i = 0; i < host->unacknowledged_count; i++) {
         struct sim_sent *sent = &host->unacknowledged[i];
         sent->is_refused |=
             message->kind == SERVER_MESSAGE_REFUSED && sent->message.seq == message->refused.seq;
-        if (sent->message.seq <= message->ack && !sent->is_void && !sent->is_refused &&
-            is_about_task(&sent->message)) {
+        if (host->is_welcomed && sent->message.seq <= message->ack && !sent->is_void &&
+            !sent->is_refused && is_about_task(&sent->message)) {
             judge_durable(host, &sent->message);
         }
     }
@@ -223,6 +285,7 @@ void sim_host_lose_link(struct sim_host *host, uint64_t again_ms)
     host->link = NULL;
     host->is_welcomed = false;
     host->inbox_count = 0;
+    host->partial = NULL;
     host->number++;
     world_at(host->world, again_ms, sim_host_dial, host, host->number);
 }
@@ -253,8 +316,7 @@ static void link_close(struct host_link *link, enum code code, enum reason reaso
 
 static bool link_has_room(const struct host_link *link)
 {
-    (void)link;
-    return true;
+    return !container_of(link, const struct sim_link, link)->is_full;
 }
 
 const struct host_link_vtable sim_link_vtable = {
@@ -366,7 +428,9 @@ static void hear_ack(struct sim_host *host, uint64_t ack)
         if (sent->is_void || !is_about_task(&sent->message)) {
             continue;
         }
-        judge_durable(host, &sent->message);
+        if (!sent->is_refused) {
+            judge_durable(host, &sent->message);
+        }
         const struct sim_task *held = find_held(host, sent->message.task);
         bool is_let_go = held != NULL && held->is_parked && held->epoch == sent->message.epoch;
         if (sent->message.kind == HOST_MESSAGE_TASK_DONE ||
@@ -483,6 +547,68 @@ static void hear_refused(struct sim_host *host, const struct server_message *mes
     }
 }
 
+/* Its pieces come next, and nothing else that is numbered. */
+static void begin_pieces(struct sim_host *host, const struct server_message *message)
+{
+    host->partial = message;
+    host->piece_count = 0;
+    host->facts_told = 0;
+}
+
+static void end_pieces(struct sim_host *host)
+{
+    const struct server_message *message = host->partial;
+    host->partial = NULL;
+    host->dealt = message->seq;
+    if (message->kind == SERVER_MESSAGE_OUTCOME) {
+        for (size_t i = 0; i < host->piece_count; i++) {
+            struct sim_task *held = find_held(host, message->outcome.task);
+            if (held != NULL && host->pieces[i].is_step_request) {
+                sim_work_hear(host, held, host->pieces[i].key);
+            }
+        }
+        return;
+    }
+    struct host_task task = *message->task;
+    uint32_t steps = 0;
+    for (size_t i = 0; i < host->piece_count; i++) {
+        steps += !host->pieces[i].is_step_request;
+    }
+    task.steps = host->pieces;
+    task.step_count = host->piece_count;
+    world_expect(host->world, steps == task.settled_count, "a-task-carries-its-settled-steps");
+    hear_task(host, &task);
+}
+
+static void hear_facts(struct sim_host *host, const struct host_facts *piece)
+{
+    struct world *world = host->world;
+    const struct server_message *message = host->partial;
+    world_expect(world, message != NULL, "pieces-follow-their-message");
+    if (!world_is_well(world)) {
+        return;
+    }
+    const struct task_ref task =
+        message->kind == SERVER_MESSAGE_TASK ? message->task->task : message->outcome.task;
+    world_expect(world, task_ref_equal(task, piece->task), "pieces-follow-their-message");
+    world_expect(world, piece->first == host->facts_told, "pieces-are-told-without-gap");
+    host->facts_told += (uint32_t)piece->count;
+    for (size_t i = 0; i < piece->count; i++) {
+        if (piece->facts[i].is_child) {
+            continue;
+        }
+        if (host->piece_count == host->piece_capacity) {
+            host->piece_capacity = host->piece_capacity == 0 ? 16 : host->piece_capacity * 2;
+            host->pieces = xrealloc(host->pieces, host->piece_capacity * sizeof(host->pieces[0]));
+        }
+        host->pieces[host->piece_count++] = piece->facts[i];
+    }
+    world->counts.pieces++;
+    if (piece->is_last) {
+        end_pieces(host);
+    }
+}
+
 static void hear_message(struct sim_host *host, const struct server_message *message)
 {
     if (message->kind == SERVER_MESSAGE_WELCOME) {
@@ -490,13 +616,27 @@ static void hear_message(struct sim_host *host, const struct server_message *mes
         return;
     }
     world_expect(host->world, host->is_welcomed, "welcome-comes-first");
+    if (host->partial != NULL && message->seq == host->partial->seq + 1) {
+        host->dealt = host->partial->seq; /* The task is its no more: the rest is not told. */
+        host->partial = NULL;
+    }
     world_expect(host->world, message->seq <= host->dealt + 1, "server-numbers-without-gap");
     bool is_new = message->seq == 0 || message->seq == host->dealt + 1;
     if (is_new && message->kind == SERVER_MESSAGE_REFUSED) {
         hear_refused(host, message);
     }
     hear_ack(host, message->ack);
+    if (message->kind == SERVER_MESSAGE_FACTS) {
+        hear_facts(host, message->facts);
+        return;
+    }
     if (!is_new) {
+        return;
+    }
+    bool has_more = (message->kind == SERVER_MESSAGE_TASK && message->task->more != NULL) ||
+                    (message->kind == SERVER_MESSAGE_OUTCOME && message->outcome.more != NULL);
+    if (has_more) {
+        begin_pieces(host, message);
         return;
     }
     host->dealt = message->seq != 0 ? message->seq : host->dealt;

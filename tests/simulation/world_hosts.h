@@ -19,6 +19,7 @@ struct sim_link {
     bool is_open;
     bool is_closed; /* By the server: nothing may follow. */
     bool is_deaf; /* Looks alive; nothing passes either way. */
+    bool is_full; /* The host reads nothing; what was sent before waits on the way. */
 };
 
 enum sim_op_kind {
@@ -93,6 +94,11 @@ struct sim_host {
     size_t held_count;
     struct sim_sent unacknowledged[UNACKNOWLEDGED_MAX];
     size_t unacknowledged_count;
+    const struct server_message *partial; /* A message that is told in pieces; NULL: none. */
+    struct settled_step *pieces; /* What was told of it. */
+    size_t piece_count;
+    uint32_t facts_told; /* Of it, children too. */
+    size_t piece_capacity;
     const struct server_message *inbox[INBOX_MAX]; /* On the way to it. */
     size_t inbox_count;
 };

@@ -341,6 +341,9 @@ static void cancel(void *self, uint64_t number)
     }
     for (size_t i = 0; i < world->call_count; i++) {
         struct sim_call *call = &world->calls[i];
+        if (call->life == world->life && call->call == number) { /* Nobody has heard a reply. */
+            call->run->replied_life[call->effect] = 0;
+        }
         if (call->in_use && call->life == world->life && call->call == number) {
             call->is_over = true; /* One answer may be under way. */
             world_at(world, world_below(world, 500), answer, NULL, call->number);

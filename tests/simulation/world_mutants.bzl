@@ -24,8 +24,8 @@ MUTANTS = {
         "if (loaded.code == CODE_DATA_LOSS) { continue;": "if (false) { continue;",
     }),
     "apart_holds_up_waits": ("A run that cannot be read holds up who awaits the same event.", {
-        """if (found.code == CODE_DATA_LOSS) { return STATUS_OK; } TRY(found);
-        if (engine_effect(""": "TRY(found); if (engine_effect(",
+        """topics_of(partition)->is_unsure = true; return STATUS_OK; } TRY(found);
+        if (engine_effect(""": "} TRY(found); if (engine_effect(",
     }),
     "apart_tree_not_cancelled": (
         "A child that cannot be read when its tree is cancelled is passed over.",
@@ -105,8 +105,8 @@ MUTANTS = {
     "await_of_lost_round_passed_over": (
         "A wait whose end was not committed is not looked at again.",
         {
-            "topic->is_waking = false; topic->awaits_from = await_rows_of(topic->hash);":
-                "topic->is_waking = false;",
+            """topic->looked = 0; topic->awaits_from = await_rows_of(topic->hash);
+            if (!topic->is_type) {""": "topic->looked = 0; if (!topic->is_type) {",
         },
     ),
     "await_passed_over": ("Who awaits a topic after somebody was woken is not looked at.", {
@@ -122,10 +122,7 @@ MUTANTS = {
     "awaits_not_recovered": (
         "After a restart nobody looks for events that came before it and woke nobody.",
         {
-            """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { look_at(partition,
-            topic, 0);""":
-                """topic_find(partition, (const uint8_t *)tail.ptr, &topic))) { topic->is_new =
-                false;""",
+            "look_at(loading->partition, topic, 0);": "topic->is_new = false;",
         },
     ),
     "batch_lost_with_commit": (
@@ -338,8 +335,7 @@ MUTANTS = {
     "outcomes_not_told_again": (
         "Outcomes of a commit that did happen after all are not told to their hosts.",
         {
-            "tell_again(tasks->partition, acts, count);":
-                "tell_again(tasks->partition, acts, 0 * count);",
+            "if (hosts_can_tell(partition->hosts, ref)) {": "if (false) {",
         },
     ),
     "owed_lost_with_commit": (
@@ -465,8 +461,7 @@ MUTANTS = {
     "slot_not_released_when_unknown": (
         "A task settled by a commit of unknown outcome keeps its slot.",
         {
-            "if (acts[i].kind == &release_act || acts[i].kind == &cancel_act)":
-                "if ((acts[i].kind == &release_act || acts[i].kind == &cancel_act) && i > 9999)",
+            "release_again(tasks->partition, run, &acts[i]);": "(void)run;",
         },
     ),
     "slots_overbooked": ("A host is given a task more than it has slots.", {
@@ -530,7 +525,7 @@ MUTANTS = {
             schedule_set_row(partition, schedule_add(""",
     }),
     "tick_overtakes": ("A tick starts a run while the one before is at work.", {
-        "return !engine_is_terminal(&run->state);": "return false;",
+        "return engine_is_terminal(&run->state) ? is_over : STATUS_OK;": "return is_over;",
     }),
     "unpaused_catches_up": ("A schedule that goes on has the ticks of its pause.", {
         "unpause(partition, schedule);": "(void)unpause; schedule_put_row(partition, schedule);",
@@ -539,8 +534,8 @@ MUTANTS = {
         "change(trees, place->root, false);": "(void)trees;",
     }),
     "trigger_begins_at_first": ("A new trigger begins with the topic's first event.", {
-        "status found = topic_last(partition, offer->topic, &trigger->position); (void)found;":
-            "trigger->position = 0;",
+        "status found = topic_last(partition, offer->topic, &trigger->position);":
+            "status found = STATUS_OK; trigger->position = 0;",
     }),
     "waits_not_answered": (
         "Who waits for a run is not told that a commit of unknown outcome ended it.",
@@ -644,5 +639,69 @@ MUTANTS = {
     }),
     "question_below_unseen": ("Those open below a root are not looked for.", {
         "add_open(finding->meant, id);": "(void)id;",
+    }),
+    "unread_alarms_wait": ("After a failed read sleepers oversleep for a minute.", {
+        "(may_pass ? READ_AGAIN_MS : SPAN_MS)": "(may_pass ? SPAN_MS : SPAN_MS)",
+    }),
+    "unread_doubt_goes_on": (
+        "A round decides before what the failed one changed was read anew.",
+        {
+            "if (!round_is_certain(partition)) {":
+                "if (!round_is_certain(partition) && runs->doubt_ms == 1) {",
+        },
+    ),
+    "unread_forgotten": ("A run that could not be read for a moment is not read again.", {
+        "unread_add(partition->runs.unread, id, partition->now_ms + READ_AGAIN_MS);": "(void)id;",
+    }),
+    "unread_gift_lost": ("A task that could not be read when it was to be given is forgotten.", {
+        """hosts_release(partition->hosts, ref);
+        runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS);""":
+            "hosts_release(partition->hosts, ref);",
+    }),
+    "unread_key_is_new": ("A key that cannot be looked up starts a second run.", {
+        "if (found.code == CODE_NOT_FOUND) { return false; } if (!status_is_ok(found)) {":
+            "if (found.code != CODE_OK) { return false; } if (!status_is_ok(found)) {",
+    }),
+    "unread_limits_lost": ("A queue's limits that could not be read anew are gone.", {
+        "round_doubt(((struct queues_feature *)self)->partition, read);": "(void)self;",
+    }),
+    "unread_list_is_short": ("An open suspension that could not be read is not listed.", {
+        "listing->status = read; } else if (search.is_found) {": "} else if (search.is_found) {",
+    }),
+    "unread_not_recovered": ("What a run was to be read for is not made up for.", {
+        "run->was_unread = true; runs_recover_later(partition, run, partition->now_ms);":
+            "(void)run;",
+    }),
+    "unread_outcome_not_told": ("An outcome that could not be read is never told.", {
+        """runs_recover_later(partition, run, partition->now_ms + READ_AGAIN_MS); } }
+        void step_request_settle(""": "(void)run; } } void step_request_settle(",
+    }),
+    "unread_round_committed": ("A round is committed though a read it needed has failed.", {
+        "if (spoilt != NULL) {": "if (spoilt != NULL && partition->batch.count == 99999) {",
+    }),
+    "unread_slot_stays": ("A slot stays taken when the run could not be read.", {
+        "keep_doubt(tasks, &acts[i]);": "(void)keep_doubt;",
+    }),
+    "unread_tree_counted_anew": ("A tree whose row could not be read is counted anew.", {
+        "if (!status_is_ok(read) && store_may_pass(read)) { round_spoil(partition, read); } else":
+            "",
+    }),
+    "unread_trigger_begins_early": ("A new trigger whose topic was not read begins with 0.", {
+        """topic_last(partition, offer->topic, &trigger->position);
+        if (!status_is_ok(found) && store_may_pass(found)) {""":
+            "topic_last(partition, offer->topic, &trigger->position); if (false) {",
+    }),
+    "unread_triggers_lost": ("Triggers that could not be read anew are gone.", {
+        "round_doubt(((struct triggers *)self)->partition, read);": "(void)self;",
+    }),
+    "low_disk_starts": ("With little space left, triggers, forks and retries go on.", {
+        "return !stats.is_low_on_space;": "return true;",
+    }),
+    "piece_told_twice": ("A piece of what a host is owed is told again.", {
+        "cursor->told += (uint32_t)page.count;": "cursor->told += 0 * (uint32_t)page.count;",
+    }),
+    "full_stream_forgotten": ("A host that reads again is not sent what waited.", {
+        "session_owe_ack(hosts, session); session_write(hosts, session);":
+            "session_owe_ack(hosts, session);",
     }),
 }

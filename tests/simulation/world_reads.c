@@ -58,7 +58,7 @@ void world_reads_age(struct world *world)
 {
     struct store_batch batch = {.count = 0};
     char key[KEY_BYTES_MAX];
-    if (draw_below(&world->pages, 8) != 0) {
+    if (draw_below(&world->pages, 8) != 0 || world->is_deleting) {
         return;
     }
     status scanned = store_scan(&world->store, STORE_INDEX,
@@ -263,7 +263,8 @@ static void judge_facts(struct world *world, const struct sim_read *it,
     bool is_whole;
     uint32_t last = events_in(facts, &is_whole);
     world_expect(world, last == facts->state.seq, "reads-show-the-newest-fact");
-    world_expect(world, !is_agent || is_whole, "reads-show-all-turns");
+    bool is_large = facts->history_bytes > RUN_TURNS_BYTES;
+    world_expect(world, !is_agent || is_whole || is_large, "reads-show-all-turns");
     arena_fini(&told->arena);
 }
 
@@ -417,24 +418,6 @@ struct sim_list {
     bool is_first; /* Its first page. */
 };
 
-/* Its label, as its first fact says; the world looks at the store itself. */
-static str session_of(struct world *world, uuid run)
-{
-    char key[KEY_BYTES_MAX];
-    struct codec_entry entry;
-    struct event event;
-    size_t cursor = 0;
-    bool is_end = false;
-    str record = STR_EMPTY;
-    bool read = status_is_ok(store_get(&world->store, STORE_JOURNAL,
-                                       key_journal(key, world->options.space, run, 1),
-                                       &world->arena, &record)) &&
-                status_is_ok(codec_next(record, &cursor, &entry, &is_end)) && !is_end &&
-                status_is_ok(codec_decode(&entry, &world->arena, &event));
-    world_expect(world, read, "listed-runs-can-be-read");
-    return read ? event.run_started.spec.options.session_id : STR_EMPTY;
-}
-
 /* Started by it, or inherited from the run it is the retry of. */
 static bool is_child(struct world *world, uuid parent, uuid run)
 {
@@ -454,8 +437,7 @@ static bool fits(struct world *world, const struct sim_list *list, const struct 
            (filter->kind == RUN_KIND_NONE || filter->kind == (enum run_kind)run->folded.kind) &&
            (filter->statuses == 0 || (filter->statuses & 1u << run->row.status) != 0) &&
            (filter->name.len == 0 || str_equal(filter->name, run->name)) &&
-           (filter->session_id.len == 0 ||
-            str_equal(filter->session_id, session_of(world, run->id)));
+           (filter->session_id.len == 0 || str_equal(filter->session_id, run->session));
 }
 
 static void judge_line(struct world *world, struct sim_list *list, const struct run_line *line)

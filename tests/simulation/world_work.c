@@ -203,9 +203,7 @@ static struct outcome draw_outcome(struct world *world)
         return (struct outcome){
             .failed = true, .error_type = STR("ValueError"), .error_message = STR("it went wrong")};
     }
-    uint64_t value = world_below(world, 1000000);
-    return (struct outcome){.value =
-                                arena_printf(&world->arena, "%llu", (unsigned long long)value)};
+    return (struct outcome){.value = world_draw_value(world)};
 }
 
 /* Answers nobody asked for: an older epoch, a missing number, a task it never had. */
