@@ -75,4 +75,5 @@ export type { Events as EventsApi, PublishOptions } from "./client/events.js";
 export type { Queues as QueuesApi, QueueInfo } from "./client/queues.js";
 export type { ListOptions } from "./client/runs.js";
 export type { ScheduleInfo, Schedules as SchedulesApi } from "./client/schedules.js";
+export * from "./later.js";
 export { sleep } from "./sleep.js";

@@ -20,7 +20,7 @@ const LAYERS = [
   ["views"],
   ["define"],
   ["client"],
-  ["index", "testing"],
+  ["later", "index", "testing"],
 ];
 
 const modules = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })

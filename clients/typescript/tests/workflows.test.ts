@@ -7,12 +7,14 @@ import {
   InvalidArgumentError,
   NonRetryableError,
   PolosClient,
+  SlackChannel,
   RunFailedError,
   StepExecutionError,
   UnsupportedFeatureError,
   defineAgent,
   defineTool,
   defineWorkflow,
+  sandboxTools,
   type BatchEventPayload,
   type EventPayload,
   type SchedulePayload,
@@ -472,4 +474,6 @@ test("what this release does not have, and what is misspelt, is refused where it
     () => defineAgent({ id: "a", model: "scripted:m", guardrails: [noop] }),
     UnsupportedFeatureError,
   );
+  assert.throws(() => sandboxTools({ env: "docker" }), /sandboxTools is not supported by this/);
+  assert.throws(() => new SlackChannel({}), UnsupportedFeatureError);
 });
