@@ -56,4 +56,5 @@ onceFor(join(here, "dist", ".stamp"), wanted, () => {
 if (process.argv.includes("--tests")) {
   rmSync(join(here, "tests", ".build"), { recursive: true, force: true });
   compile("-p", "tests");
+  compile("-p", "examples");
 }
