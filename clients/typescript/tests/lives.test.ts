@@ -223,6 +223,23 @@ test("a host that is frozen over its lease and wakes does not disturb who went o
   );
 });
 
+test("what was given to a host that froze is not begun when it wakes", async () => {
+  const { client } = there;
+  const effects = effectsFile();
+  const frozen = new HostProcess("frozen", effects);
+  await frozen.hear("ready");
+  frozen.process.kill("SIGSTOP");
+  const handle = await client.invoke("two-steps");
+  await untilWaiting(client, handle.id, "workflow");
+  const awake = new HostProcess("awake", effects);
+  await awake.hear("between");
+  frozen.process.kill("SIGCONT");
+  awake.tell();
+  assert.equal(await handle.getResult(), "awake");
+  assert.equal(await frozen.ended("SIGTERM"), 0);
+  assert.deepEqual(effectsIn(effects), ["one", "two"]);
+});
+
 test("a history that takes more than one message comes in pieces", async () => {
   const { client } = there;
   process.env["POLOS_WAIT_THRESHOLD_SECONDS"] = "0";

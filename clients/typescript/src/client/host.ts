@@ -82,6 +82,7 @@ export class Host implements Line {
   private isEnding = false; // this stream
   private isDraining = false;
   private heartbeatMs = HEARTBEAT_MS;
+  private leaseMs = Infinity; // until the server says it
   private last: PolosError | undefined; // why the last stream ended
   private dialling: Promise<void> = Promise.resolve();
   private stopAt = 0; // when a stop() under way does not wait for tasks any more
@@ -269,6 +270,7 @@ export class Host implements Line {
     let acknowledging: NodeJS.Timeout | undefined;
     for await (const envelope of answers) {
       if (stream.signal.aborted) return;
+      if (this.wasAway()) return this.redial();
       for (const event of this.session.receive(envelope)) this.handle(event);
       this.flushSoon();
       if (acknowledging || !this.session.isAcknowledgementDue) continue;
@@ -279,6 +281,20 @@ export class Host implements Line {
         this.toSend.set();
       }, ACK_DELAY_MS).unref();
     }
+  }
+
+  /**
+   * Whether what was just read may be old: this process or its machine stood still for longer than
+   * its lease, so what it was given then may be another's by now.
+   */
+  private wasAway(): boolean {
+    const { silenceMs } = this.beat;
+    if (!this.session.isWelcomed || silenceMs <= this.leaseMs) return false;
+    log.warn(
+      `the server has heard nothing of this host for ${(silenceMs / 1000).toFixed(1)} s, which is ` +
+        "longer than its lease; dialling again before anything is begun",
+    );
+    return true;
   }
 
   /** What this host says on one stream: all that was said meanwhile goes into one envelope. */
@@ -353,8 +369,9 @@ export class Host implements Line {
     }
   }
 
-  private welcomed(event: { heartbeatMs: number; resumed: boolean }): void {
+  private welcomed(event: { leaseMs: number; heartbeatMs: number; resumed: boolean }): void {
     this.config.wire.hasContact = true;
+    if (event.leaseMs > 0) this.leaseMs = event.leaseMs;
     if (event.heartbeatMs > 0) this.heartbeatMs = event.heartbeatMs;
     this.beat.begin(this.session.token, this.heartbeatMs);
     this.ready.set();

@@ -10,7 +10,7 @@ import type { Endpoint } from "../wire/endpoint.js";
 const SOURCE = `
 const http2 = require("node:http2");
 const { parentPort, workerData } = require("node:worker_threads");
-const { url, headers } = workerData;
+const { url, headers, lived } = workerData;
 let token = "", timer, session;
 
 // A gRPC message with one field, a text: ToolServiceHeartbeatRequest.
@@ -27,7 +27,7 @@ function varint(number) {
 }
 
 function beat() {
-  const said = token;
+  const said = token, now = Date.now();
   if (!session || session.closed || session.destroyed) {
     session = http2.connect(url);
     session.on("error", () => {});
@@ -40,7 +40,9 @@ function beat() {
     ...headers,
   });
   const told = (fields) => {
-    if (fields["grpc-status"] === "5" && said === token) parentPort.postMessage("lost");
+    if (said !== token) return;
+    if (fields["grpc-status"] === "5") parentPort.postMessage("lost");
+    if (fields["grpc-status"] === "0") lived[0] = Math.max(lived[0], now);
   };
   call.on("response", told).on("trailers", told).on("error", () => {});
   call.setTimeout(5000, () => call.close());
@@ -60,6 +62,8 @@ parentPort.on("message", (told) => {
 export class Beat {
   private worker: Worker | undefined;
   private isStopped = false;
+  /** When the server was last told, and knew, that the session lives; in Unix milliseconds. */
+  private readonly lived = new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT));
 
   /** @param lost called when the server does not know the session any more. */
   constructor(
@@ -71,8 +75,14 @@ export class Beat {
   /** Says every so often that the session of this token lives, from now on. */
   begin(token: string, everyMs: number): void {
     if (this.isStopped) return;
+    this.lived[0] = Date.now();
     this.worker ??= this.start();
     this.worker.postMessage({ token, everyMs });
+  }
+
+  /** For how long the server may have heard nothing of the session. */
+  get silenceMs(): number {
+    return Date.now() - this.lived[0]!;
   }
 
   /** No more of them; a host beats again with another Beat. */
@@ -82,7 +92,8 @@ export class Beat {
   }
 
   private start(): Worker {
-    const workerData = { url: this.endpoint.base, headers: Object.fromEntries(this.headers) };
+    const headers = Object.fromEntries(this.headers);
+    const workerData = { url: this.endpoint.base, headers, lived: this.lived };
     const worker = new Worker(SOURCE, { eval: true, workerData, stdout: false });
     worker.on("message", () => this.lost());
     worker.on("error", (error) => log.warn(`heartbeats ended: ${String(error)}`));
