@@ -83,8 +83,34 @@ def messages_events(body: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def responses_events(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The same as reply(), as OpenAI streams Responses."""
+    called = any(item.get("type") == "function_call_output" for item in body["input"])
+    if body.get("tools") and not called:
+        function = body["tools"][0]
+        text = json.dumps(sample(function.get("parameters") or {"type": "object"}))
+        whole = {"type": "function_call", "call_id": "call_1", "name": function["name"],
+                 "arguments": text}
+        begun, kind = {**whole, "arguments": ""}, "response.function_call_arguments.delta"
+    else:
+        wanted = (body.get("text") or {}).get("format") or {}
+        text = json.dumps(sample(wanted["schema"])) if "schema" in wanted else "It is all well."
+        part = {"type": "output_text", "text": text}
+        whole = {"type": "message", "role": "assistant", "content": [part]}
+        begun, kind = {**whole, "content": []}, "response.output_text.delta"
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    last = {"status": "completed", "output": [whole], "usage": usage}
+    return [
+        {"type": "response.created", "response": {"id": "resp_1", "model": body["model"]}},
+        {"type": "response.output_item.added", "output_index": 0, "item": begun},
+        {"type": kind, "output_index": 0, "delta": text},
+        {"type": "response.output_item.done", "output_index": 0, "item": whole},
+        {"type": "response.completed", "response": last},
+    ]
+
+
 class Model(BaseHTTPRequestHandler):
-    """An endpoint that speaks OpenAI's Chat Completions and Anthropic's Messages."""
+    """An endpoint that speaks OpenAI's Responses and Chat Completions and Anthropic's Messages."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -95,6 +121,10 @@ class Model(BaseHTTPRequestHandler):
             for event in messages_events(body):
                 line = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
                 self.wfile.write(line.encode())
+            return
+        if self.path.endswith("/responses"):
+            for event in responses_events(body):
+                self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
             return
         delta, reason = reply(body)
         for part, end in ((delta, None), ({}, reason)):
