@@ -95,8 +95,9 @@ static const struct config_row rows[] = {
      "with or without a port; local: this machine, while --listen is on it only; private: "
      "10.0.0.0/8 and its like; none."},
     {"model-calls-max", CONFIG_NUMBER, AT(model_calls_max), "256", 1, 100000,
-     "Model calls in flight; more wait, and their runs say where. Servers take turns, and each is "
-     "sure of some."},
+     "Model calls in flight; more wait, and their runs say where. Servers take turns, projects "
+     "too, "
+     "and each is sure of some."},
     {"drain-ms", CONFIG_NUMBER, AT(drain_ms), "10000", 0, 3600000,
      "Milliseconds that calls in flight, of callers and to models, may take to finish after "
      "SIGTERM."},

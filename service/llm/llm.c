@@ -42,6 +42,7 @@ struct llm_call {
     enum call_state state;
     const struct provider_row *row;
     struct claim claim; /* For a place to ask. */
+    uint32_t project; /* Whose it is. */
     bool is_wait_shown;
     struct timer timer;
     struct arena arena;
@@ -444,7 +445,7 @@ static void enqueue(struct llm_call *call)
 {
     assert(call->row != NULL && call->row->codec != NULL);
     call->state = CALL_QUEUED;
-    places_ask(&call->llm->places, &call->claim, call->target.server);
+    places_ask(&call->llm->places, &call->claim, call->project, call->target.server);
     schedule_pump(call->llm);
     http_client_arm(call->llm->http, &call->timer,
                     sys_monotonic_us() + WAIT_SHOWN_MS * (uint64_t)1000);
@@ -553,6 +554,7 @@ static void prepare(struct llm_call *call, const struct model_request *request)
     status checked = llm_check(llm, request, &call->arena);
     call->row = provider_find(request->provider);
     call->attempt_number = request->attempt;
+    call->project = request->project;
     call->log_name =
         arena_printf(&call->arena, STR_FMT "%smodel=\"" STR_FMT "\"", STR_ARG(request->log_name),
                      request->log_name.len == 0 ? "" : " ", STR_ARG(request->model));
@@ -627,7 +629,7 @@ struct llm *llm_start(const struct llm_options *options)
     table_init(&llm->by_number, has_number);
     places_init(&llm->places, own->calls_max);
     llm->pump.fire = pump;
-    llm->http = http_client_start(2 * own->calls_max); /* See places.h. */
+    llm->http = http_client_start(PLACES_WITH_SURE * own->calls_max);
     return llm;
 }
 
