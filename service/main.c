@@ -171,6 +171,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
         .redial_ms = config->redial_ms,
         .run_timeout_ms = config->run_timeout_ms,
         .snapshot_every = (uint32_t)config->snapshot_every,
+        .space = {.project = PROJECT_DEFAULT},
         .tree_depth_max = (uint32_t)config->tree_depth_max,
         .tree_runs_max = config->tree_runs_max,
         .zone_folder = config->zone_folder,

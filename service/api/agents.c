@@ -100,6 +100,7 @@ static void run_agent(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method agents_methods[] = {
     {
         .path = "/polos.v1.AgentService/Register",
+        .rights = RIGHT_HOST,
         .request = &polos__v1__agent_service_register_request__descriptor,
         .response = &polos__v1__agent_service_register_response__descriptor,
         .start = register_agent,
@@ -107,6 +108,7 @@ const struct api_method agents_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/Start",
+        .rights = RIGHT_CALL,
         .request = &polos__v1__agent_service_start_request__descriptor,
         .response = &polos__v1__agent_service_start_response__descriptor,
         .start = start_agent,
@@ -115,6 +117,7 @@ const struct api_method agents_methods[] = {
     },
     {
         .path = "/polos.v1.AgentService/Run",
+        .rights = RIGHT_CALL,
         .request = &polos__v1__agent_service_run_request__descriptor,
         .response = &polos__v1__agent_service_run_response__descriptor,
         .start = run_agent,

@@ -26,6 +26,7 @@ struct request *exchange_new(struct api_call *call, const struct operation *oper
     struct request *request = request_new(operation);
     request->done = done;
     request->context = call;
+    request->principal = call->principal;
     call->vtable->ref(call);
     return request;
 }

@@ -33,6 +33,7 @@ struct read *reading_new(struct api_call *call, const struct read_kind *kind, re
     struct reading *reading = arena_zalloc(&read->arena, sizeof(*reading));
     reading->call = call;
     read->context = reading;
+    read->principal = call->principal;
     read->done = done;
     call->vtable->ref(call);
     return read;

@@ -189,6 +189,7 @@ static void delete_run(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method runs_methods[] = {
     {
         .path = "/polos.v1.RunService/Get",
+        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__run_service_get_request__descriptor,
         .response = &polos__v1__run_service_get_response__descriptor,
@@ -197,6 +198,7 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Cancel",
+        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_cancel_request__descriptor,
         .response = &polos__v1__run_service_cancel_response__descriptor,
         .start = cancel_run,
@@ -204,6 +206,7 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Fork",
+        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_fork_request__descriptor,
         .response = &polos__v1__run_service_fork_response__descriptor,
         .start = fork_run,
@@ -211,6 +214,7 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Retry",
+        .rights = RIGHT_CALL,
         .request = &polos__v1__run_service_retry_request__descriptor,
         .response = &polos__v1__run_service_retry_response__descriptor,
         .start = retry_run,
@@ -218,6 +222,7 @@ const struct api_method runs_methods[] = {
     },
     {
         .path = "/polos.v1.RunService/Delete",
+        .rights = RIGHT_ADMIN,
         .request = &polos__v1__run_service_delete_request__descriptor,
         .response = &polos__v1__run_service_delete_response__descriptor,
         .start = delete_run,

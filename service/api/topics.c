@@ -378,6 +378,7 @@ static void list_topics(struct api_call *call, const ProtobufCMessage *message)
 const struct api_method topics_methods[] = {
     {
         .path = "/polos.v1.TopicService/Publish",
+        .rights = RIGHT_CALL | RIGHT_HOST,
         .request = &polos__v1__topic_service_publish_request__descriptor,
         .response = &polos__v1__topic_service_publish_response__descriptor,
         .start = publish,
@@ -385,6 +386,7 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.TopicService/Subscribe",
+        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .kind = API_SERVER_STREAM,
         .request = &polos__v1__topic_service_subscribe_request__descriptor,
@@ -396,6 +398,7 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.TopicService/List",
+        .rights = RIGHT_CALL | RIGHT_READ,
         .is_read = true,
         .request = &polos__v1__topic_service_list_request__descriptor,
         .response = &polos__v1__topic_service_list_response__descriptor,
@@ -404,6 +407,7 @@ const struct api_method topics_methods[] = {
     },
     {
         .path = "/polos.v1.TopicService/Delete",
+        .rights = RIGHT_ADMIN,
         .request = &polos__v1__topic_service_delete_request__descriptor,
         .response = &polos__v1__topic_service_delete_response__descriptor,
         .start = delete_topic,

@@ -100,8 +100,14 @@ static size_t weigh(struct partition *partition, struct request *request)
 }
 
 /* One that is larger than the limit by itself is taken when nothing else waits. */
+uint32_t partition_project(const struct partition *partition)
+{
+    return partition->options.space.project;
+}
+
 bool partition_post(struct partition *partition, struct request *request)
 {
+    assert(principal_is_of(&request->principal, partition_project(partition)));
     size_t before = weigh(partition, request);
     bool has_room = before == 0 || before + request->bytes <= partition->options.inbox_bytes_max;
     if (has_room && inbox_push(partition->requests.inbox, &request->node)) {
@@ -113,6 +119,7 @@ bool partition_post(struct partition *partition, struct request *request)
 
 void partition_post_always(struct partition *partition, struct request *request)
 {
+    assert(principal_is_of(&request->principal, partition_project(partition)));
     weigh(partition, request);
     inbox_push_always(partition->requests.inbox, &request->node);
 }

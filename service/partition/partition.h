@@ -63,6 +63,9 @@ status partition_new(const struct partition_options *options, struct arena *aren
                      struct partition **ret);
 void partition_free(struct partition *partition); /* Accepts NULL. */
 
+/* Whose the partition is: all requests that it is posted are of this project, or the server's own.
+ */
+uint32_t partition_project(const struct partition *partition);
 /* Before partition_start(): the model client needs the sink, and the sink the partition. */
 void partition_set_models(struct partition *partition, struct model_client models);
 

@@ -10,6 +10,7 @@ struct request *request_new(const struct operation *operation)
     assert(operation->handle != NULL && operation->name != NULL);
     struct request *request = xcalloc(1, operation->request_bytes);
     request->operation = operation;
+    request->principal = principal_server();
     arena_init_small(&request->arena);
     return request;
 }

@@ -15,6 +15,7 @@
 #include "service/base/arena.h"
 #include "service/base/failure.h"
 #include "service/base/inbox.h"
+#include "service/base/principal.h"
 #include "service/base/uuid.h"
 
 struct partition;
@@ -41,6 +42,7 @@ struct request {
      */
     void (*done)(struct request *request, const struct failure *failure);
     void *context; /* The caller's. */
+    struct principal principal; /* For whom; the server itself unless it was said otherwise. */
     uuid run; /* The run it is about, where it is about one. */
     size_t bytes; /* What it weighs in the inbox, from partition_post() until it is handled. */
     bool holds_peer; /* Its poster's: no more is read from the peer until it is done. */

@@ -43,6 +43,7 @@ struct read *read_new(const struct read_kind *kind)
     assert(kind->step != NULL && kind->name != NULL);
     struct read *read = xcalloc(1, kind->read_bytes);
     read->kind = kind;
+    read->principal = principal_server();
     arena_init_bounded(&read->arena, READ_ARENA_BYTES_MAX);
     return read;
 }
@@ -89,6 +90,7 @@ bool reads_post(struct reads *reads, struct read *read)
 {
     struct lane *lane = lane_of(reads, read);
     assert(read->done != NULL && !read->kind->is_patient);
+    assert(principal_is_of(&read->principal, reads->source.space.project));
     if (atomic_fetch_add(&lane->count, 1) >= reads->queue_max) {
         atomic_fetch_sub(&lane->count, 1);
         return false;
@@ -101,6 +103,7 @@ void reads_post_always(struct reads *reads, struct read *read)
 {
     struct lane *lane = lane_of(reads, read);
     assert(read->done != NULL);
+    assert(principal_is_of(&read->principal, reads->source.space.project));
     atomic_fetch_add(count_of(lane, read), 1);
     inbox_push_always(lane->inbox, &read->node);
 }

@@ -20,6 +20,7 @@
 #include "service/base/arena.h"
 #include "service/base/failure.h"
 #include "service/base/inbox.h"
+#include "service/base/principal.h"
 #include "service/base/uuid.h"
 #include "storage/keys.h"
 #include "storage/store.h"
@@ -59,6 +60,7 @@ struct read {
     /* Called once; `failure` NULL: it was read. The read is freed by whoever `done` belongs to. */
     void (*done)(struct read *read, const struct failure *failure);
     void *context; /* The caller's. */
+    struct principal principal; /* For whom; the server itself unless it was said otherwise. */
     uuid run; /* The run it is about; zero: it is about none. */
 };
 

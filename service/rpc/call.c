@@ -621,6 +621,9 @@ static void on_accepted(void *owner, bool ok)
     }
     call->api.method = row->method;
     call->api.service = row->service;
+    if (!api_call_admit(&call->api, principal_anyone(PROJECT_DEFAULT))) {
+        return;
+    }
     if (row->method->kind == API_BIDI) {
         move_handler(call, CALL_HANDLER_SERVING);
         row->method->start(&call->api, NULL);

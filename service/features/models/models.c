@@ -218,7 +218,7 @@ static void perform_call(struct partition *partition, const struct act *act)
     request.log_name = arena_printf(&partition->scratch, "run=%s agent=" STR_FMT, run_id,
                                     STR_ARG(definition->agent.id));
     request.attempt = act->attempt;
-    request.project = partition->options.space.project;
+    request.project = partition_project(partition);
     uint32_t slot = slot_take(models);
     models->slots[slot].run = run->state.id;
     models->slots[slot].effect = act->effect;

@@ -1,6 +1,6 @@
 /*
- * Goal:   every method of the protos has a row, with the right messages and kind. A new RPC
- *         without a row fails here.
+ * Goal:   every method of the protos has a row, with the right messages, kind and rights. A new
+ *         RPC without a row fails here.
  * Method: reads the descriptors that reflection serves, with a small reader of its own.
  */
 #include <setjmp.h>
@@ -136,6 +136,8 @@ static void check_method(str package, str service, const struct method *method)
     assert_int_equal(row->kind, kind);
     assert_non_null(row->start);
     assert_int_equal(row->kind == API_BIDI, row->message != NULL);
+    assert_true(row->rights != 0 && (row->rights & ~(uint32_t)RIGHT_ALL) == 0);
+    assert_true(!row->is_read || (row->rights & RIGHT_READ) != 0); /* A reader may read all. */
 }
 
 static size_t check_service(str package, str message)

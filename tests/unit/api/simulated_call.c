@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "service/partition/partition.h"
+
 static struct simulated_call *call_of(struct api_call *api)
 {
     return container_of(api, struct simulated_call, api);
@@ -98,6 +100,14 @@ static const struct api_method *find(const char *path)
 struct simulated_call *simulated_call_start(struct api *api, const char *path,
                                             const ProtobufCMessage *request)
 {
+    return simulated_call_start_as(api, path, request,
+                                   principal_anyone(partition_project(api->partition)));
+}
+
+struct simulated_call *simulated_call_start_as(struct api *api, const char *path,
+                                               const ProtobufCMessage *request,
+                                               struct principal principal)
+{
     struct simulated_call *call = xcalloc(1, sizeof(*call));
     call->api.vtable = &vtable;
     call->api.method = find(path);
@@ -105,7 +115,9 @@ struct simulated_call *simulated_call_start(struct api *api, const char *path,
     call->references = 1;
     arena_init(&call->arena, 0);
     assert(request == NULL || request->descriptor == call->api.method->request);
-    call->api.method->start(&call->api, request);
+    if (api_call_admit(&call->api, principal)) {
+        call->api.method->start(&call->api, request);
+    }
     return call;
 }
 
@@ -133,7 +145,7 @@ void simulated_call_release(struct simulated_call *call)
 {
     assert(call->finishes == 1);
     assert(call->references == 1);
-    if (call->api.method->released != NULL) {
+    if (call->api.method->released != NULL && call->error.reason != REASON_PERMISSION_DENIED) {
         call->api.method->released(&call->api);
     }
     for (size_t i = 0; i < call->sent_count; i++) {

@@ -27,6 +27,10 @@ struct simulated_call {
 /* Calls the method's handler as a transport would; request NULL for a stream from the peer. */
 struct simulated_call *simulated_call_start(struct api *api, const char *path,
                                             const ProtobufCMessage *request);
+/* As somebody else than the one who may do everything in the partition's project. */
+struct simulated_call *simulated_call_start_as(struct api *api, const char *path,
+                                               const ProtobufCMessage *request,
+                                               struct principal principal);
 void simulated_call_message(struct simulated_call *call, const ProtobufCMessage *message);
 void simulated_call_closed(struct simulated_call *call); /* The peer went away. */
 /* The message with this index, unpacked; free with protobuf_c_message_free_unpacked. */

@@ -37,9 +37,9 @@ static status model_check(void *self, const struct model_request *request, struc
 
 static void model_start(void *self, uint64_t call, const struct model_request *request)
 {
-    (void)request;
     struct world *world = self;
     world->model_call = call;
+    world->model_project = request->project;
     world->model_calls++;
 }
 
@@ -55,29 +55,48 @@ static const struct model_client_vtable model_vtable = {
     .cancel = model_cancel,
 };
 
-void world_init(struct world *world, size_t inbox_max)
+static void make(struct world *world, struct partition_options *options)
 {
     memset(world, 0, sizeof(*world));
     arena_init(&world->arena, 0);
     world->now_ms = 1700000000000;
-    struct partition_options options = {
-        .features = features_all,
-        .models = {&model_vtable, world},
-        .format = api_format(),
-        .now_ms = world_now,
-        .random = world_random,
-        .context = world,
-        .inbox_max = inbox_max,
-        .inbox_bytes_max = WORLD_INBOX_BYTES_MAX,
-    };
-    memory_store_open(&options.store);
-    world->store = options.store;
-    status made = partition_new(&options, &world->arena, &world->partition);
+    options->features = features_all;
+    options->models = (struct model_client){&model_vtable, world};
+    options->format = api_format();
+    options->now_ms = world_now;
+    options->random = world_random;
+    options->context = world;
+    options->inbox_bytes_max = WORLD_INBOX_BYTES_MAX;
+    world->store = options->store;
+    status made = partition_new(options, &world->arena, &world->partition);
     assert_int_equal(made.code, CODE_OK);
     world->sink = models_sink(world->partition);
-    struct reads_options reads = {.source = {.store = options.store}, .queue_max = WORLD_READS_MAX};
+    struct reads_options reads = {.source = {.store = options->store, .space = options->space},
+                                  .queue_max = WORLD_READS_MAX};
     world->reads = reads_new(&reads);
     api_init(&world->api, world->partition, world->reads, 1000);
+}
+
+void world_init(struct world *world, size_t inbox_max)
+{
+    struct partition_options options = {.inbox_max = inbox_max};
+    memory_store_open(&options.store);
+    make(world, &options);
+}
+
+static void keep_open(void *self)
+{
+    (void)self;
+}
+
+void world_init_project(struct world *world, const struct store *store, uint32_t project)
+{
+    static struct store_vtable lent;
+    lent = *store->vtable;
+    lent.close = keep_open;
+    struct partition_options options = {.store = {&lent, store->self},
+                                        .space = {.project = project}};
+    make(world, &options);
 }
 
 void world_rounds(struct world *world)

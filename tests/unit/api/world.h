@@ -27,9 +27,12 @@ struct world {
     uint64_t random;
     uint64_t model_call; /* The one that was started last. */
     unsigned model_calls;
+    uint32_t model_project; /* Of that call. */
 };
 
 void world_init(struct world *world, size_t inbox_max);
+/* As one of several over one store, each of another project; the store stays the caller's. */
+void world_init_project(struct world *world, const struct store *store, uint32_t project);
 void world_fini(struct world *world);
 void world_rounds(struct world *world);
 void world_model_says(struct world *world, const char *text);
