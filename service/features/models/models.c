@@ -13,6 +13,7 @@
 #include "service/base/sys.h"
 #include "service/features/definitions/definitions.h"
 #include "service/features/lines/lines.h"
+#include "service/features/models/lost_calls.h"
 #include "service/features/watchers/watchers.h"
 #include "service/partition/commands.h"
 #include "service/partition/state.h"
@@ -33,6 +34,7 @@ struct model_slot {
 
 struct models {
     struct partition *partition;
+    struct lost_calls lost;
     struct model_slot *slots;
     size_t slot_capacity;
     uint32_t slot_free;
@@ -164,6 +166,17 @@ static void forget_call(struct models *models, struct live_run *run)
     watch_forget_text(models->partition, run);
 }
 
+static void note_lost(struct models *models, const struct live_run *run)
+{
+    uint64_t call = room_of(models->partition, run)->call;
+    const struct model_slot *slot = call == 0 ? NULL : find_call(models, call);
+    if (slot == NULL || engine_is_terminal(&run->state)) {
+        return;
+    }
+    lost_calls_add(&models->lost,
+                   &(struct lost_call){call, slot->run, slot->effect, slot->attempt});
+}
+
 /* The call can't be made, or its reply can't be read: it failed, and the next round says so. */
 static void fail_call(struct partition *partition, struct live_run *run, uint32_t effect,
                       uint32_t attempt, const char *reason, const char *why)
@@ -230,6 +243,7 @@ static void perform_call(struct partition *partition, const struct act *act)
 static void perform_forget(struct partition *partition, const struct act *act)
 {
     forget_call(models_of(partition), act->run);
+    lost_calls_forget(&models_of(partition)->lost, act->run_id);
 }
 
 static const struct act_kind call_act = {.name = "model_call", .perform = perform_call};
@@ -349,6 +363,7 @@ static void handle_done(struct partition *partition, struct request *request)
     struct done_request *done = container_of(request, struct done_request, request);
     struct models *models = models_of(partition);
     struct model_slot *found = find_call(models, done->call);
+    struct lost_call lost;
     struct live_run *run = NULL;
     if (found != NULL) {
         run = runs_find(partition, found->run);
@@ -356,6 +371,11 @@ static void handle_done(struct partition *partition, struct request *request)
         done->effect = found->effect;
         done->attempt = found->attempt;
         end_call(models, run, done->call);
+    } else if (lost_calls_take(&models->lost, done->call, &lost)) {
+        run = runs_find(partition, lost.run);
+        request->run = lost.run;
+        done->effect = lost.effect;
+        done->attempt = lost.attempt;
     }
     if (run != NULL) {
         submit_reply(partition, run, done);
@@ -398,6 +418,7 @@ static void reread(void *self, struct live_run *run)
     }
     if (!is_awaited) {
         forget_kept(models, run->state.id);
+        lost_calls_forget(&models->lost, run->state.id);
     }
 }
 
@@ -407,6 +428,7 @@ static void unreadable(void *self, uuid run, const struct failure *failure)
     (void)failure;
     if (!unread_has(models->partition->runs.unread, run)) { /* Else it is read again. */
         forget_kept(models, run);
+        lost_calls_forget(&models->lost, run);
     }
 }
 
@@ -668,6 +690,7 @@ static void recover(void *self, struct live_run *run)
             forget_kept(models, run->state.id); /* Of calls that are over. */
         }
     }
+    lost_calls_forget(&models->lost, run->state.id);
 }
 
 /* Not while runs recover: what follows may be the run's end. */
@@ -721,6 +744,7 @@ static bool deadline_message(void *self, struct live_run *run, str *ret)
 
 static void run_leaves(void *self, struct live_run *run)
 {
+    note_lost(self, run);
     forget_call(self, run);
 }
 
@@ -740,6 +764,7 @@ static void stop(void *self)
     }
     inbox_free(models->is_quiet);
     free(models->slots);
+    lost_calls_fini(&models->lost);
     free(models);
 }
 
