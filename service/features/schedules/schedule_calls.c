@@ -120,6 +120,14 @@ static void handle_pause(struct partition *partition, struct request *request)
 
 /* ---- Seeing them. ---- */
 
+/* By the calendar: one that is tried again in a moment is still due since then. 0: none. */
+static uint64_t next_tick(const struct schedule *schedule)
+{
+    return schedule->due_ms == 0
+               ? 0
+               : cron_next_ms(&schedule->cron, schedule->zone, schedule->row.base_ms);
+}
+
 static status view(struct partition *partition, const struct schedule *schedule,
                    struct arena *arena, struct schedule_view *ret)
 {
@@ -133,7 +141,7 @@ static status view(struct partition *partition, const struct schedule *schedule,
         .is_paused = schedule->problem != NULL,
         .problem = arena_copy(arena, str_of(schedule->problem)),
         .created_ms = schedule->row.created_ms,
-        .next_ms = schedule->due_ms,
+        .next_ms = next_tick(schedule),
         .last_ms = schedule->row.last_tick_ms,
         .last_run = schedule->row.run,
         .skipped = schedule->row.skipped,
