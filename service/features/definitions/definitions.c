@@ -365,6 +365,7 @@ static void seal(void *self)
 static void begin(void *self)
 {
     struct definitions *definitions = self;
+    assert(definitions->deletions == NULL);
     definitions->has_begun = true;
 }
 

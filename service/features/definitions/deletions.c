@@ -81,6 +81,7 @@ static bool check_unused(struct definitions *definitions, str id, str version, s
 {
     struct partition *partition = definitions->partition;
     bool has_runs;
+    assert(id.len > 0);
     const uint8_t *hash = version.len == 0 ? NULL : (const uint8_t *)version.ptr;
     status asked = pins_ask(definitions, id, hash, &has_runs);
     if (!status_is_ok(asked)) {
@@ -106,6 +107,7 @@ static bool delete_version(struct definitions *definitions,
                            struct failure *ret)
 {
     struct version_row row;
+    assert(asked->hash.len == DEFINITION_HASH_BYTES && newest.len == DEFINITION_HASH_BYTES);
     status found = version_find(definitions, asked->id, (const uint8_t *)asked->hash.ptr, &row);
     if (!status_is_ok(found)) {
         *ret = unreadable(found);
@@ -140,6 +142,7 @@ static status delete_piece(struct definitions *definitions, str id, str newest, 
     for (size_t i = 0; i < count; i++) {
         TRY(version_delete(definitions, &rows[i]));
     }
+    assert(count <= VERSIONS_A_ROUND);
     *ret_over = count < VERSIONS_A_ROUND;
     if (*ret_over) {
         struct version_row row;
@@ -158,6 +161,7 @@ static bool carry_out(struct definitions *definitions,
                       struct failure *ret)
 {
     str newest;
+    assert(asked->id.len > 0);
     *ret_over = true;
     status found =
         definitions->is_built
@@ -193,6 +197,7 @@ static void seal(struct definitions *definitions, struct deletion *deletion)
         partition_post_always(partition, deletion->request);
         return;
     }
+    assert(!deletion->is_under_way);
     if (!carry_out(definitions, asked, &is_over, &failure)) {
         request_fail_later(partition, deletion->request, &failure);
         return;

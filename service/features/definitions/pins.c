@@ -75,6 +75,7 @@ static status seal(struct definitions *definitions, const struct pin *pin)
     char value[VERSION_NUMBER_BYTES];
     str row;
     uint64_t before = 0;
+    assert(pin->change != 0 && pin->id.len > 0);
     str at = key_of(definitions, key, pin);
     status found = store_get(&partition->store, STORE_INDEX, at, &partition->round_arena, &row);
     if (status_is_ok(found)) {
@@ -118,12 +119,14 @@ static bool note_any(void *context, str key, str value)
     (void)key;
     (void)value;
     bool *any = context;
+    assert(!*any); /* One is enough. */
     *any = true;
     return false;
 }
 
 static bool any_begun(const struct definitions *definitions, str id, const uint8_t *hash)
 {
+    assert(id.len > 0);
     for (const struct pin *pin = definitions->pins; pin != NULL; pin = pin->next) {
         bool is_it =
             hash == NULL ? str_equal(pin->id, id) : memcmp(pin->hash, hash, sizeof(pin->hash)) == 0;
@@ -140,6 +143,7 @@ status pins_ask(struct definitions *definitions, str id, const uint8_t *hash, bo
     char key[KEY_BYTES_MAX];
     char tail[VERSION_TAIL_BYTES_MAX];
     str rows = hash == NULL ? version_rows_of(tail, id) : version_runs_row_tail(tail, id, hash);
+    assert(definitions->is_built_next); /* Else not all are counted. */
     *ret = any_begun(definitions, id, hash);
     if (*ret) {
         return STATUS_OK;

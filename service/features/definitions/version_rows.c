@@ -62,6 +62,7 @@ void version_put(struct definitions *definitions, str id, const uint8_t hash[DEF
 {
     char key[KEY_BYTES_MAX];
     uint64_t registered_ms;
+    assert(name_is_valid(id));
     status read = read_time(definitions, hash, &registered_ms);
     if (!status_is_ok(read) && store_may_pass(read)) {
         round_spoil(definitions->partition, read);
@@ -84,6 +85,7 @@ status version_find(struct definitions *definitions, str id,
     char key[KEY_BYTES_MAX];
     char tail[VERSION_TAIL_BYTES_MAX];
     str nothing;
+    assert(id.len > 0);
     *ret = (struct version_row){.id = id};
     memcpy(ret->hash, hash, sizeof(ret->hash));
     TRY(read_time(definitions, hash, &ret->registered_ms));
@@ -122,6 +124,7 @@ status version_delete(struct definitions *definitions, const struct version_row 
     char tail[VERSION_TAIL_BYTES_MAX];
     struct version_deleted_row left;
     str hash = hash_str(row->hash);
+    assert(row->id.len > 0 && definitions->is_built_next);
     TRY(read_left(partition, row->hash, &left));
     buf_reset(&partition->packed);
     version_deleted_row_encode(&left, &partition->packed);
@@ -262,6 +265,7 @@ struct building {
 static bool visit_run(void *context, str key, str value)
 {
     struct building *building = context;
+    assert(status_is_ok(building->status));
     struct run_row row;
     uuid run;
     if (!key_read_run(key, &run)) {
@@ -294,6 +298,7 @@ void versions_build(struct definitions *definitions)
     if (definitions->is_built || definitions->is_given_up) {
         return;
     }
+    assert(!definitions->is_built_next);
     status built = build(definitions);
     if (!status_is_ok(built) && store_may_pass(built)) { /* Once more, in the next round. */
         round_spoil(definitions->partition, built);

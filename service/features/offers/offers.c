@@ -38,6 +38,7 @@ static str key_of(const struct partition *partition, char ret[KEY_BYTES_MAX], en
 
 static bool is_kept(struct partition *partition, str key, const struct offer_record *offer)
 {
+    assert(key.len > 0 && offer->offered_ms == partition->now_ms);
     struct offer_record kept;
     str bytes;
     status read = store_get(&partition->store, STORE_INDEX, key, &partition->round_arena, &bytes);
@@ -53,6 +54,7 @@ void offers_put(struct partition *partition, enum task_kind kind, const struct o
     char bytes[KEY_BYTES_MAX];
     struct offer_record now = *offer;
     now.offered_ms = partition->now_ms;
+    assert(offer->tool.name.len > 0 && offer->deployment.len > 0);
     str key = key_of(partition, bytes, kind, offer->tool.name);
     offers_of(partition)->heard_round = partition->stats.rounds;
     if (is_kept(partition, key, &now)) {
@@ -68,6 +70,7 @@ void offers_put(struct partition *partition, enum task_kind kind, const struct o
 static bool is_overtaken(const struct offers *offers, const struct deletion *deletion)
 {
     const struct delete_offer_request *asked = delete_offer_request(deletion->request);
+    assert(offers->deletions != NULL);
     for (const struct deletion *at = offers->deletions; at != deletion; at = at->next) {
         const struct delete_offer_request *other = delete_offer_request(at->request);
         if (other->kind == asked->kind && str_equal(other->name, asked->name)) {
@@ -121,6 +124,7 @@ static void carry_out(struct partition *partition, struct request *request)
     const struct delete_offer_request *asked = delete_offer_request(request);
     char bytes[KEY_BYTES_MAX];
     struct failure failure;
+    assert(asked->name.len > 0);
     str key = key_of(partition, bytes, asked->kind, asked->name);
     if (!check_deletable(partition, asked, key, &failure)) {
         request_fail_later(partition, request, &failure);
@@ -154,6 +158,7 @@ static void seal(void *self)
 static void over(void *self)
 {
     struct offers *offers = self;
+    assert(offers->partition != NULL);
     offers->deletions = NULL;
     offers->last_deletion = &offers->deletions;
 }
