@@ -50,9 +50,10 @@ static const struct config_row rows[] = {
      "Milliseconds that a host whose stream was closed has to dial again; at most a lease."},
     {"waiting-runs-max", CONFIG_NUMBER, AT(waiting_runs_max), "1000", 1, 10000000,
      "Runs that only wait and are in memory all the same, 7 kB each; the others are on disk only."},
-    {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000, "Watchers of one run."},
+    {"watchers-max", CONFIG_NUMBER, AT(watchers_max), "10000", 1, 1000000,
+     "Watchers of one run; subscribers of one topic."},
     {"watchers-in-all-max", CONFIG_NUMBER, AT(watchers_in_all_max), "100000", 1, 10000000,
-     "Watchers of all runs together."},
+     "Watchers of all runs together; as many subscribers."},
     {"watch-bytes-max", CONFIG_NUMBER, AT(watch_bytes_max), "268435456", 1048576, 1099511627776,
      "Bytes that wait until watchers and subscribers have read them; over it, each is sent one "
      "thing "

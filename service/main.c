@@ -155,6 +155,7 @@ static status run(const struct config *config, struct arena *arena, const sigset
     struct partition_options options = {
         .features = features_all,
         .format = api_format(),
+        .topic_format = api_topic_format(),
         .now_ms = now_ms,
         .monotonic_ms = monotonic_ms,
         .random = random_bytes,

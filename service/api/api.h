@@ -33,5 +33,7 @@ void api_init(struct api *api, struct partition *partition, struct reads *reads,
 const struct api_method *const *api_methods(void);
 /* For partition_options: what facts, deltas and ends look like to watchers. */
 const struct watch_format *api_format(void);
+/* And what events look like to subscribers. */
+const struct topic_format *api_topic_format(void);
 
 #endif

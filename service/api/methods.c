@@ -8,6 +8,7 @@ static const struct api_method *const tables[] = {
     agent_list_methods,
     workflows_methods,
     topics_methods,
+    subscribe_methods,
     schedules_methods,
     queues_methods,
     connect_methods,

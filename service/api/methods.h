@@ -22,6 +22,7 @@ extern const struct api_method run_list_methods[];
 extern const struct api_method run_wait_methods[];
 extern const struct api_method runs_methods[];
 extern const struct api_method schedules_methods[];
+extern const struct api_method subscribe_methods[];
 extern const struct api_method suspend_methods[];
 extern const struct api_method tools_methods[];
 extern const struct api_method topics_methods[];

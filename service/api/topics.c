@@ -1,11 +1,5 @@
 /*
- * topics: events published, and streams that follow a topic.
- *
- *   start --&subscribe_operation--> followed --end()--> finished
- *                                  |  ^
- *                           closed |  | writable --&subscribe_more_operation
- *                                  v
- *                           &subscribe_end_operation --done()--> finished
+ * topics: events published; topics listed and deleted.
  */
 #include "service/features/topics/topics.h"
 
@@ -32,7 +26,6 @@ enum {
     PUBLISH_EVENTS_MAX = 1000,
     TOPICS_PAGE = 100,
     TOPICS_PAGE_MAX = 1000,
-    POSITION_DIGITS_MAX = 20, /* Of a sequence. */
 };
 static_assert((int)TOPICS_PAGE <= (int)TOPICS_PAGE_MAX);
 static_assert((int)CHECK_TOPIC_BYTES_MAX <= (int)KEY_NAME_BYTES_MAX, "a topic's name is a key");
@@ -123,185 +116,6 @@ static void publish(struct api_call *call, const ProtobufCMessage *message)
     exchange_post_checked(request, is_fine, &check);
 }
 
-/* call->user. Lives until `released`; the partition lets go of the subscriber before the call is
- * finished, and a call is never released before that. */
-struct subscription {
-    struct subscriber subscriber; /* The partition thread's, once posted. */
-    struct exchange_stream stream;
-    char *topic; /* Constant. */
-    char *type; /* Constant; subscriber.type. */
-};
-
-static struct subscription *subscription_of(struct subscriber *subscriber)
-{
-    return container_of(subscriber, struct subscription, subscriber);
-}
-
-/* Its position is the last sequence that the subscriber has seen. */
-static void send_response(struct subscriber *subscriber, Polos__V1__TopicEvent *event)
-{
-    char position[POSITION_DIGITS_MAX + 1];
-    struct subscription *subscription = subscription_of(subscriber);
-    Polos__V1__TopicServiceSubscribeResponse response =
-        POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_RESPONSE__INIT;
-    assert(!subscription->stream.is_finished);
-    snprintf(position, sizeof(position), "%" PRIu64, subscriber->sequence);
-    response.position = position;
-    response.event = event;
-    api_call_send(subscription->stream.call, &response.base);
-}
-
-static void push(struct subscriber *subscriber, const struct topic_event *event)
-{
-    struct arena arena;
-    assert(event->sequence > 0 && event->sequence == subscriber->sequence);
-    arena_init(&arena, 0);
-    Polos__V1__TopicEvent shown = POLOS__V1__TOPIC_EVENT__INIT;
-    shown.sequence = (int64_t)event->sequence;
-    shown.topic = text_of(&arena, event->topic);
-    shown.event_type = text_of(&arena, event->type);
-    shown.data_json = text_of(&arena, event->data);
-    shown.created_at = times_instant(&arena, event->created_ms);
-    if (!uuid_is_zero(event->run)) {
-        shown.run_id = text_of_uuid(&arena, event->run);
-    }
-    send_response(subscriber, &shown);
-    arena_fini(&arena);
-}
-
-static void caught_up(struct subscriber *subscriber)
-{
-    send_response(subscriber, NULL);
-}
-
-static bool stalls(struct subscriber *subscriber)
-{
-    struct api_call *call = subscription_of(subscriber)->stream.call;
-    return call->vtable->stalls(call);
-}
-
-static void ended(struct subscriber *subscriber, const struct failure *failure)
-{
-    exchange_stream_finish(&subscription_of(subscriber)->stream, failure);
-}
-
-static void subscribed(struct request *request, const struct failure *failure)
-{
-    exchange_stream_begun(&subscription_of(subscribe_request(request)->subscriber)->stream, request,
-                          failure);
-}
-
-static void left(struct request *request, const struct failure *failure)
-{
-    (void)failure;
-    exchange_stream_left(&subscription_of(subscribe_request(request)->subscriber)->stream, request);
-}
-
-static struct subscription *subscription_new(struct api_call *call, str topic, str type)
-{
-    struct subscription *subscription = xcalloc(1, sizeof(*subscription));
-    subscription->stream.call = call;
-    subscription->topic = xstrndup(topic.ptr, topic.len);
-    subscription->type = xstrndup(type.ptr, type.len);
-    subscription->subscriber.type = str_of(subscription->type);
-    subscription->subscriber.push = push;
-    subscription->subscriber.caught_up = caught_up;
-    subscription->subscriber.stalls = stalls;
-    subscription->subscriber.end = ended;
-    return subscription;
-}
-
-static struct request *request_of(struct api_call *call, const struct operation *operation,
-                                  exchange_done *done)
-{
-    struct subscription *subscription = call->user;
-    assert(subscription != NULL && subscription->stream.call == call);
-    struct request *request = exchange_new(call, operation, done);
-    subscribe_request(request)->subscriber = &subscription->subscriber;
-    subscribe_request(request)->topic = arena_copy(&request->arena, str_of(subscription->topic));
-    return request;
-}
-
-static bool take_position(struct check *check, str text, uint64_t *ret)
-{
-    uint64_t value = 0;
-    bool is_sound =
-        text.len > 0 && text.len < POSITION_DIGITS_MAX && (text.ptr[0] != '0' || text.len == 1);
-    for (size_t i = 0; is_sound && i < text.len; i++) {
-        is_sound = text.ptr[i] >= '0' && text.ptr[i] <= '9';
-        value = 10 * value + (uint64_t)(text.ptr[i] - '0');
-    }
-    *ret = value;
-    return is_sound || check_fault(check, "position", "pass position of an answer of this call");
-}
-
-static bool take_start(struct check *check, const Polos__V1__TopicServiceSubscribeRequest *proto,
-                       struct subscriber *ret)
-{
-    switch (proto->start_case) {
-    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_POSITION:
-        return take_position(check, str_of(proto->position), &ret->sequence);
-    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_AFTER_SEQUENCE:
-        ret->sequence = (uint64_t)proto->after_sequence;
-        return check_range(check, "after_sequence", proto->after_sequence, 0, INT64_MAX);
-    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_AFTER_TIME:
-        return check_instant(check, "after_time", proto->after_time, &ret->after_ms);
-    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START_ONLY_NEW:
-        ret->sequence = proto->only_new ? UINT64_MAX : 0;
-        return true;
-    case POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START__NOT_SET:
-    case _POLOS__V1__TOPIC_SERVICE_SUBSCRIBE_REQUEST__START__CASE_IS_INT_SIZE:
-        break;
-    }
-    return true;
-}
-
-static void subscribe(struct api_call *call, const ProtobufCMessage *message)
-{
-    assert(call->user == NULL);
-    const Polos__V1__TopicServiceSubscribeRequest *proto = (const void *)message;
-    struct subscription *subscription =
-        subscription_new(call, str_of(proto->topic), str_of(proto->event_type));
-    struct subscriber *subscriber = &subscription->subscriber;
-    call->user = subscription;
-    subscriber->follows = proto->follow;
-    struct request *request = request_of(call, &subscribe_operation, subscribed);
-    struct check check = {.arena = &request->arena};
-    bool is_fine =
-        check_some(&check, "topic", subscribe_request(request)->topic, CHECK_TOPIC_BYTES_MAX) &&
-        check_bytes(&check, "event_type", subscriber->type, CHECK_EVENT_TYPE_BYTES_MAX) &&
-        take_start(&check, proto, subscriber);
-    subscription->stream.is_posted = exchange_post_checked(request, is_fine, &check);
-}
-
-static void post(struct api_call *call, const struct operation *operation, exchange_done *done)
-{
-    const struct subscription *subscription = call->user;
-    if (!subscription->stream.is_posted) {
-        return; /* Refused at once: nobody knows the subscriber. */
-    }
-    exchange_post_always(request_of(call, operation, done));
-}
-
-static void subscriber_writable(struct api_call *call)
-{
-    post(call, &subscribe_more_operation, exchange_ignore);
-}
-
-static void subscriber_closed(struct api_call *call)
-{
-    post(call, &subscribe_end_operation, left);
-}
-
-static void subscriber_released(struct api_call *call)
-{
-    struct subscription *subscription = call->user;
-    assert(subscription != NULL && subscription->stream.call == call);
-    free(subscription->topic);
-    free(subscription->type);
-    free(subscription);
-}
-
 /* ---- Topics. ---- */
 
 static void deleted(struct request *request, const struct failure *failure)
@@ -383,18 +197,6 @@ const struct api_method topics_methods[] = {
         .response = &polos__v1__topic_service_publish_response__descriptor,
         .start = publish,
         .closed = exchange_closed,
-    },
-    {
-        .path = "/polos.v1.TopicService/Subscribe",
-        .rights = RIGHT_CALL | RIGHT_READ,
-        .is_read = true,
-        .kind = API_SERVER_STREAM,
-        .request = &polos__v1__topic_service_subscribe_request__descriptor,
-        .response = &polos__v1__topic_service_subscribe_response__descriptor,
-        .start = subscribe,
-        .writable = subscriber_writable,
-        .closed = subscriber_closed,
-        .released = subscriber_released,
     },
     {
         .path = "/polos.v1.TopicService/List",

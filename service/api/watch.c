@@ -1,25 +1,19 @@
 /*
  * watch: a stream that follows one run.
  *
- *   start --&watch_operation--> read for --&watch_join_operation--> live --end()--> finished
- *                                ^    ^                            |
- *                                |    +----------------------------+ too much came meanwhile
- *                                +-- writable --&watch_more_operation-- stalled
- *
- * In every state: closed --&watch_end_operation --end() or done()--> finished.
- *
- * When the run ends the partition lets go of its watchers, those that are live all at once; the run
- * is read, and each is sent the same bytes.
+ * It begins with &watch_operation, and goes on as following.h says. When the run ends the partition
+ * lets go of its watchers, those that are live all at once; the run is read, and each is sent the
+ * same bytes.
  */
 #include "service/api/watch.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "polos/v1/runs.pb-c.h"
 #include "service/api/api.h"
 #include "service/api/check.h"
 #include "service/api/exchange.h"
+#include "service/api/following.h"
 #include "service/api/format.h"
 #include "service/api/methods.h"
 #include "service/api/reading.h"
@@ -35,9 +29,8 @@
  * finished, and a call is never released before that. */
 struct watch {
     struct watcher watcher; /* The partition thread's, once posted. */
-    struct exchange_stream stream;
+    struct following following;
     uuid run; /* Constant. */
-    atomic_bool is_closed; /* Nobody hears: what is read for it can stop. */
 };
 
 static struct watch *watch_of(struct watcher *watcher)
@@ -52,20 +45,17 @@ static struct watch *watch_by(struct follower *follower)
 
 static void push(struct follower *follower, struct payload *payload)
 {
-    struct api_call *call = watch_by(follower)->stream.call;
-    call->vtable->send(call, payload);
+    following_push(&watch_by(follower)->following, payload);
 }
 
 static bool stalls(struct follower *follower)
 {
-    struct watch *watch = watch_by(follower);
-    struct api_call *call = watch->stream.call;
-    return atomic_load(&watch->is_closed) || call->vtable->stalls(call);
+    return following_stalls(&watch_by(follower)->following);
 }
 
 static void ended(struct follower *follower, const struct failure *failure)
 {
-    exchange_stream_finish(&watch_by(follower)->stream, failure);
+    following_end(&watch_by(follower)->following, failure);
 }
 
 /* ---- What lies behind. ---- */
@@ -85,35 +75,18 @@ static bool show(struct run_replay *replay, const struct codec_entry *entry,
     return !stalls(follower);
 }
 
-static void copy_failure(struct arena *arena, const struct failure *from, struct failure *ret)
-{
-    *ret = *from;
-    ret->field = arena_copy(arena, from->field);
-    ret->message = arena_copy(arena, from->message);
-}
-
 static void replayed(struct read *read, const struct failure *failure)
 {
     struct watch *watch = *reading_own(read);
-    struct request *request =
-        exchange_new(watch->stream.call, &watch_join_operation, exchange_ignore);
-    struct watch_join_request *join = watch_join_request(request);
-    request->run = watch->run;
-    join->watch.watcher = &watch->watcher;
-    join->seq = run_replay(read)->seq;
-    join->is_full = run_replay(read)->ret_full;
-    join->has_ended = run_replay(read)->ret_ended;
-    if (failure_happened(failure)) {
-        copy_failure(&request->arena, failure, &join->failure);
-    }
-    reading_end(read);
-    exchange_post_always(request);
+    const struct run_replay *replay = run_replay(read);
+    following_joins(&watch->following, read, replay->seq, replay->ret_full, replay->ret_ended,
+                    failure);
 }
 
 static void replay(struct follower *follower)
 {
     struct watch *watch = watch_by(follower);
-    struct read *read = reading_new(watch->stream.call, &run_replay_kind, replayed);
+    struct read *read = reading_new(watch->following.stream.call, &run_replay_kind, replayed);
     *reading_own(read) = watch;
     read->run = watch->run;
     run_replay(read)->seq = (uint32_t)follower->number;
@@ -125,13 +98,8 @@ static void replay(struct follower *follower)
 
 static void watched(struct request *request, const struct failure *failure)
 {
-    exchange_stream_begun(&watch_of(watch_request(request)->watcher)->stream, request, failure);
-}
-
-static void left(struct request *request, const struct failure *failure)
-{
-    (void)failure;
-    exchange_stream_left(&watch_of(watch_request(request)->watcher)->stream, request);
+    exchange_stream_begun(&watch_of(watch_request(request)->watcher)->following.stream, request,
+                          failure);
 }
 
 /* What a read of a run is for that has ended under its watchers. */
@@ -167,7 +135,7 @@ static void end_was_read(struct read *read, const struct failure *failure)
     const struct failure *why = failure_happened(failure) ? failure : &unread;
     struct watcher *next;
     for (struct watcher *watcher = end->watchers; watcher != NULL; watcher = next) {
-        struct api_call *call = watch_of(watcher)->stream.call;
+        struct api_call *call = watch_of(watcher)->following.stream.call;
         next = watcher->next; /* It may be gone with its call. */
         if (payload != NULL) {
             payload_ref(payload);
@@ -183,12 +151,13 @@ void watch_show_end(const struct run_report *report, struct watcher *watchers)
 {
     assert(watchers != NULL && (report == NULL || engine_is_terminal(&report->state)));
     const struct watch *first = watch_of(watchers);
-    struct read *read = reading_new(first->stream.call, &run_kind, end_was_read);
+    struct read *read = reading_new(first->following.stream.call, &run_kind, end_was_read);
     struct end *end = arena_zalloc(&read->arena, sizeof(*end));
     end->watchers = watchers;
     *reading_own(read) = end;
     for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->next) {
-        watch_of(watcher)->stream.is_finished = true; /* By the read, for the partition. */
+        watch_of(watcher)->following.stream.is_finished =
+            true; /* By the read, for the partition. */
     }
     if (report == NULL) {
         read->run = first->run;
@@ -220,7 +189,9 @@ static bool take_position(struct check *check, str text, struct watcher *ret)
 static struct watch *watch_new(struct api_call *call)
 {
     struct watch *watch = xcalloc(1, sizeof(*watch));
-    watch->stream.call = call;
+    watch->following.stream.call = call;
+    watch->following.follower = &watch->watcher.follower;
+    watch->watcher.follower.own = &watch->following;
     watch->watcher.follower.push = push;
     watch->watcher.follower.stalls = stalls;
     watch->watcher.follower.read = replay;
@@ -241,32 +212,19 @@ static void watch_start(struct api_call *call, const ProtobufCMessage *message)
     bool is_fine = check_uuid(&check, "run_id", str_of(proto->run_id), &request->run) &&
                    take_position(&check, str_of(proto->position), &watch->watcher);
     watch->run = request->run;
-    watch->stream.is_posted = exchange_post_checked(request, is_fine, &check);
-}
-
-static void post(struct api_call *call, const struct operation *operation, exchange_done *done)
-{
-    struct watch *watch = call->user;
-    assert(watch != NULL && watch->stream.call == call);
-    if (!watch->stream.is_posted) {
-        return; /* Refused at once: nobody knows the watcher. */
-    }
-    struct request *request = exchange_new(call, operation, done);
-    request->run = watch->run;
-    watch_request(request)->watcher = &watch->watcher;
-    exchange_post_always(request);
+    watch->following.stream.is_posted = exchange_post_checked(request, is_fine, &check);
 }
 
 static void watch_writable(struct api_call *call)
 {
-    post(call, &watch_more_operation, exchange_ignore);
+    struct watch *watch = call->user;
+    following_writable(&watch->following);
 }
 
 static void watch_closed(struct api_call *call)
 {
     struct watch *watch = call->user;
-    atomic_store(&watch->is_closed, true);
-    post(call, &watch_end_operation, left);
+    following_closed(&watch->following);
 }
 
 static void watch_released(struct api_call *call)

@@ -10,6 +10,8 @@ struct kept {
     struct kept *next;
     uint64_t number;
     struct payload *payload;
+    size_t label_len;
+    char label[];
 };
 
 /* Something that somebody follows. */
@@ -85,13 +87,18 @@ static void drop_kept(struct follow *follow, struct followed *followed)
     assert(followed->kept_bytes == 0 && followed->newest == NULL);
 }
 
-static void keep(struct follow *follow, struct followed *followed, uint64_t number,
+static void keep(struct follow *follow, struct followed *followed, uint64_t number, str label,
                  struct payload *payload)
 {
     size_t max = follow->options.kept_bytes;
-    struct kept *kept = xcalloc(1, sizeof(*kept));
+    struct kept *kept = xcalloc(1, sizeof(*kept) + label.len);
     payload_ref(payload);
-    *kept = (struct kept){.number = number, .payload = payload};
+    kept->number = number;
+    kept->payload = payload;
+    kept->label_len = label.len;
+    if (label.len > 0) {
+        memcpy(kept->label, label.ptr, label.len);
+    }
     *(followed->newest == NULL ? &followed->oldest : &followed->newest->next) = kept;
     followed->newest = kept;
     followed->kept_bytes += payload_bytes(payload).len;
@@ -190,6 +197,7 @@ void follow_add(struct follow *follow, uuid id, struct follower *follower, bool 
     struct followed *followed = find(follow, id);
     followed = followed == NULL ? followed_new(follow, id) : followed;
     follower->at = followed;
+    follower->set = follow;
     follower->before = NULL;
     follower->next = followed->followers;
     if (follower->next != NULL) {
@@ -248,6 +256,20 @@ void follow_more(struct follow *follow, struct follower *follower)
     }
 }
 
+static bool wants(const struct follower *follower, str label)
+{
+    return follower->label.len == 0 || str_equal(follower->label, label);
+}
+
+void follow_has_all(struct follow *follow, struct follower *follower)
+{
+    assert(follow->options.all_shown != NULL);
+    if (follower->at != NULL) {
+        follow_remove(follow, follower);
+        follow->options.all_shown(follow->options.context, follower);
+    }
+}
+
 /* ---- Joining. ---- */
 
 void follow_joins(struct follow *follow, struct follower *follower, uint64_t number, bool is_full)
@@ -274,8 +296,10 @@ static bool show_kept(struct follower *follower)
         if (follower->stalls(follower)) {
             return false;
         }
-        payload_ref(kept->payload);
-        follower->push(follower, kept->payload);
+        if (wants(follower, str_make(kept->label, kept->label_len))) {
+            payload_ref(kept->payload);
+            follower->push(follower, kept->payload);
+        }
         follower->number = kept->number;
     }
     return true;
@@ -314,11 +338,12 @@ bool follow_is_unsettled(const struct follow *follow)
 
 /* ---- What happens. ---- */
 
-void follow_show(struct follow *follow, uuid id, uint64_t number, struct payload *payload)
+void follow_show(struct follow *follow, uuid id, uint64_t number, str label,
+                 struct payload *payload)
 {
     struct followed *followed = find(follow, id);
     if (followed != NULL && followed->reading > 0) {
-        keep(follow, followed, number, payload);
+        keep(follow, followed, number, label, payload);
     }
     struct follower *next;
     for (struct follower *it = followed == NULL ? NULL : followed->followers; it != NULL;
@@ -332,11 +357,32 @@ void follow_show(struct follow *follow, uuid id, uint64_t number, struct payload
             follow_stall(follow, it);
             continue;
         }
-        payload_ref(payload);
-        it->push(it, payload);
+        if (wants(it, label)) {
+            payload_ref(payload);
+            it->push(it, payload);
+        }
         it->number = number;
     }
     payload_unref(payload);
+}
+
+void follow_forget(struct follow *follow, uuid id, uint64_t number)
+{
+    struct followed *followed = find(follow, id);
+    if (followed == NULL) {
+        return;
+    }
+    while (followed->oldest != NULL && followed->oldest->number <= number) {
+        drop_oldest(follow, followed);
+    }
+    if (followed->reading > 0 && followed->lost < number) {
+        followed->lost = number; /* Who joins before it is read for again. */
+    }
+    for (struct follower *it = followed->followers; it != NULL; it = it->next) {
+        if (it->place == FOLLOWER_LIVE && it->number < number) {
+            it->number = number;
+        }
+    }
 }
 
 void follow_doubt(struct follow *follow, uuid id, uint64_t number)

@@ -11,8 +11,8 @@
  *                   ^        |
  *                   +--------+ too much came meanwhile, or the peer was full
  *
- * Invariant: a follower is shown each number once and in order: who shows it what begins after the
- *            last that the other has shown.
+ * Invariant: a follower is shown each number once and in order, but for those with another label
+ * and those that are gone: who shows it what begins after the last that the other has shown.
  * Threading: owned by the partition thread; `push` and `stalls` are also called by the reads while
  *            they show something, and then not by this.
  */
@@ -45,9 +45,12 @@ struct follower {
     void (*read)(struct follower *follower);
     /* Nothing follows; it has been removed. NULL: it was told all that there is. */
     void (*end)(struct follower *follower, const struct failure *failure);
+    void *own; /* Of whoever follows. */
+    str label; /* It is shown only what has this; empty: all. Borrowed. */
     uint64_t number; /* Up to here it was shown. */
     enum follower_place place;
     /* The set's own: */
+    struct follow *set; /* While `at` is not NULL. */
     struct followed *at; /* NULL: NOWHERE. */
     struct follower *before;
     struct follower *next;
@@ -63,6 +66,8 @@ struct follow_options {
                         */
     /* It is LIVE from now on. May end it. */
     void (*joined)(void *context, struct follower *follower);
+    /* A read has shown it all that there will ever be; it has been removed. NULL: things go on. */
+    void (*all_shown)(void *context, struct follower *follower);
     void *context;
 };
 
@@ -101,8 +106,14 @@ bool follow_is_unsettled(const struct follow *follow);
 bool follow_is_followed(const struct follow *follow, uuid id);
 /* NULL: nobody follows it. One after the other by `next`. */
 struct follower *follow_first(const struct follow *follow, uuid id);
-/* Shows what has this number, which is durable, to all who are LIVE; takes the reference. */
-void follow_show(struct follow *follow, uuid id, uint64_t number, struct payload *payload);
+/* Shows what has this number and label, and is durable, to all who are LIVE; takes the reference.
+ */
+void follow_show(struct follow *follow, uuid id, uint64_t number, str label,
+                 struct payload *payload);
+/* What has a number up to this one is gone, and is shown to nobody any more. */
+void follow_forget(struct follow *follow, uuid id, uint64_t number);
+/* A read has shown it all; see all_shown. It may be NOWHERE. */
+void follow_has_all(struct follow *follow, struct follower *follower);
 /* Something up to `number` may be durable that was not shown: whoever has not seen it is read for.
  */
 void follow_doubt(struct follow *follow, uuid id, uint64_t number);

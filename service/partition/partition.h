@@ -23,6 +23,7 @@ struct apart;
 struct feature;
 struct payload;
 struct partition_stats;
+struct topic_format;
 struct watch_format;
 
 struct partition_options {
@@ -31,6 +32,7 @@ struct partition_options {
     struct store store; /* Taken: closed by partition_free(). */
     struct model_client models;
     const struct watch_format *format; /* How what watchers see looks on the wire. */
+    const struct topic_format *topic_format; /* And subscribers; NULL: there are none. */
     struct key_space space;
     uint64_t (*now_ms)(void *context); /* Unix time. */
     uint64_t (*monotonic_ms)(void *context); /* For leases; NULL: now_ms. */

@@ -210,11 +210,9 @@ bool world_sees(struct world *world)
 bool world_post(struct world *world, struct request *request)
 {
     bool must_arrive =
-        request->operation == &host_gone_operation || request->operation == &watch_end_operation ||
-        request->operation == &forget_operation || request->operation == &watch_more_operation ||
-        request->operation == &watch_join_operation ||
-        request->operation == &subscribe_more_operation ||
-        request->operation == &subscribe_end_operation ||
+        request->operation == &host_gone_operation || request->operation == &follow_end_operation ||
+        request->operation == &forget_operation || request->operation == &follow_more_operation ||
+        request->operation == &follow_join_operation ||
         request->operation == &host_message_operation ||
         request->operation == &host_writable_operation || request->operation == &hello_operation;
     if (world->partition == NULL) {
@@ -243,6 +241,7 @@ static void draw_options(struct world *world)
     world->options = (struct partition_options){
         .features = features_all,
         .format = &world_format,
+        .topic_format = &world_topic_format,
         .space = {.partition = 1, .project = 7},
         .now_ms = now_ms,
         .random = random_bytes,

@@ -607,6 +607,7 @@ bool world_deletions_are_done(const struct world *world);
 void world_deletions_check(struct world *world);
 
 /* world_subscribers.c */
+extern const struct topic_format world_topic_format;
 void world_subscribers_begin(struct world *world);
 bool world_subscribers_are_done(const struct world *world);
 

@@ -215,8 +215,8 @@ MUTANTS = {
         "return from > up_to ? OWED_DONE": "return from >= up_to ? OWED_DONE",
     }),
     "dropped_events_shown": ("Events that were dropped are still shown.", {
-        "if (subscriber->sequence + 1 < topic->row.first)":
-            "if (subscriber->sequence + 2 < topic->row.first)",
+        "replay->sequence = replay->sequence + 1 < first ?":
+            "replay->sequence = replay->sequence + 2 < first ?",
     }),
     "ended_hides_below": ("A cancellation does not pass through a run that has ended.", {
         "return engine_is_terminal(run) ? BELOW_TO_PASS : BELOW_TO_CANCEL;":
@@ -471,10 +471,13 @@ MUTANTS = {
         "key_journal(from, space, id, run->state.seq + 1)":
             "key_journal(from, space, id, run->snapshot_seq > 0 ? UINT32_MAX : run->state.seq + 1)",
     }),
-    "stalled_subscriber_skips": ("A subscriber that was slow goes on with the newest events.", {
-        "if (subscriber->at != NULL) { topic_feed(":
-            """if (subscriber->at != NULL) { subscriber->sequence = subscriber->at->row.last > 3 ?
-            subscriber->at->row.last - 1 : subscriber->sequence; topic_feed(""",
+    "subscriber_skips": ("A subscriber that was read for is passed over what came meanwhile.", {
+        "if (replay->after_ms != 0) {":
+            "replay->sequence += replay->sequence > 3; if (replay->after_ms != 0) {",
+    }),
+    "subscriber_sees_all_types": ("One of a type is shown what else came while it was read for.", {
+        "if (wants(follower, str_make(kept->label, kept->label_len))) {":
+            "if (kept->label_len + 1 > 0) {",
     }),
     "start_during_sweep": (
         "Runs start in a tree while a cancellation passes through it.",
@@ -580,8 +583,8 @@ MUTANTS = {
     "watchers_not_reread": (
         "Watchers are not shown what a commit of unknown outcome did write.",
         {
-            "if (it->place == FOLLOWER_LIVE && it->number < number)":
-                "if (it->place == FOLLOWER_LIVE && it->number < number && number > 9999)",
+            "if (it->place == FOLLOWER_LIVE && it->number < number) { read_on(":
+                "if (it->place == FOLLOWER_LIVE && it->number < number && number == 0) { read_on(",
         },
     ),
     "deleted_rows_stay": ("The row of how a deleted run ended stays among the lists.", {

@@ -6,6 +6,7 @@
 #include "service/codec/topic_rows.h"
 #include "service/features/topics/topics.h"
 #include "service/partition/request.h"
+#include "service/reads/topic_replay.h"
 #include "tests/simulation/world.h"
 
 enum {
@@ -22,6 +23,7 @@ static struct sim_follower {
     bool wants_new_only; /* And does not know from where yet. */
     uint64_t number; /* Of the connection. */
     bool is_slow;
+    str type; /* Only of this type; empty: all. */
     struct sim_subscriber *now; /* NULL: not connected. */
 } followers[SUBSCRIBERS];
 
@@ -31,57 +33,119 @@ struct sim_subscriber {
     bool is_open;
 };
 
-/* The first that is kept of those it has not seen. */
-static uint64_t next_of(const struct sim_follower *follower)
+/* How an event is shown; its type and data follow. Sequence 0: there are no more. */
+struct shown_event {
+    uint64_t sequence;
+    uint64_t topic; /* Hash. */
+    size_t type_len;
+    size_t data_len;
+};
+
+static struct payload *make(struct shown_event *shown, str type, str data)
 {
-    uint64_t first = follower->world->topics[follower->topic].first;
-    return follower->sequence + 1 < first ? first : follower->sequence + 1;
+    shown->type_len = type.len;
+    shown->data_len = data.len;
+    struct payload *payload = payload_new(sizeof(*shown) + type.len + data.len);
+    char *to = payload_data(payload);
+    memcpy(to, shown, sizeof(*shown));
+    if (type.len > 0) {
+        memcpy(to + sizeof(*shown), type.ptr, type.len);
+    }
+    if (data.len > 0) {
+        memcpy(to + sizeof(*shown) + type.len, data.ptr, data.len);
+    }
+    return payload;
 }
 
-static void see(struct sim_follower *follower, const struct topic_event *event)
+static struct payload *format_event(const struct topic_event *event)
+{
+    struct shown_event shown = {.sequence = event->sequence, .topic = str_hash(event->topic)};
+    return make(&shown, event->type, event->data);
+}
+
+static struct payload *format_caught_up(uint64_t sequence)
+{
+    struct shown_event shown = {.sequence = 0};
+    (void)sequence;
+    return make(&shown, STR_EMPTY, STR_EMPTY);
+}
+
+const struct topic_format world_topic_format = {.event = format_event,
+                                                .caught_up = format_caught_up};
+
+/* The first that is kept and wanted of those it has not seen. */
+static uint64_t next_of(const struct sim_follower *follower)
+{
+    const struct sim_topic *topic = &follower->world->topics[follower->topic];
+    uint64_t next = follower->sequence + 1 < topic->first ? topic->first : follower->sequence + 1;
+    while (follower->type.len > 0 && next <= topic->count &&
+           !str_equal(topic->events[next - 1].type, follower->type)) {
+        next++;
+    }
+    return next;
+}
+
+static void see(struct sim_follower *follower, const struct shown_event *shown, str type, str data)
 {
     struct world *world = follower->world;
     const struct sim_topic *topic = &world->topics[follower->topic];
-    world_expect(world, event->sequence >= 1 && event->sequence <= topic->count,
+    world_expect(world, shown->sequence >= 1 && shown->sequence <= topic->count,
                  "subscribers-see-only-what-is-durable");
     bool is_first = follower->wants_new_only;
-    world_expect(world, is_first || event->sequence == next_of(follower),
+    world_expect(world, is_first || shown->sequence == next_of(follower),
                  "subscribers-see-each-event-once-in-order");
     if (!world_is_well(world)) {
+        world_detail(world, "sequence %llu after %llu, kept from %llu, %zu durable",
+                     (unsigned long long)shown->sequence, (unsigned long long)follower->sequence,
+                     (unsigned long long)topic->first, topic->count);
         return;
     }
-    const struct sim_event *written = &topic->events[event->sequence - 1];
+    const struct sim_event *written = &topic->events[shown->sequence - 1];
     world_expect(world,
-                 str_equal(written->data, event->data) && str_equal(written->type, event->type) &&
-                     str_equal(event->topic, world_topic_name(follower->topic)),
+                 str_equal(written->data, data) && str_equal(written->type, type) &&
+                     shown->topic == str_hash(world_topic_name(follower->topic)),
                  "subscribers-see-what-is-written");
     follower->wants_new_only = false;
-    follower->sequence = event->sequence;
+    follower->sequence = shown->sequence;
     world->counts.feeds++;
 }
 
-static void push(struct subscriber *subscriber, const struct topic_event *event)
+static struct sim_subscriber *sim_of(struct follower *follower)
 {
-    struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
-    struct world *world = it->follower->world;
-    if (it->is_open && world_sees(world) && world_is_well(world)) {
-        see(it->follower, event);
-    }
+    return container_of(subscriber_of(follower), struct sim_subscriber, subscriber);
 }
 
-static void caught_up(struct subscriber *subscriber)
+static void see_end(const struct sim_follower *follower)
 {
-    struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
-    struct world *world = it->follower->world;
-    if (it->is_open && world_sees(world) && !it->follower->wants_new_only) {
-        world_expect(world, next_of(it->follower) == world->topics[it->follower->topic].count + 1,
+    struct world *world = follower->world;
+    if (!follower->wants_new_only) {
+        world_expect(world, next_of(follower) == world->topics[follower->topic].count + 1,
                      "who-is-told-of-the-end-has-seen-all");
     }
 }
 
-static bool stalls(struct subscriber *subscriber)
+static void push(struct follower *follower, struct payload *payload)
 {
-    const struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
+    struct sim_subscriber *it = sim_of(follower);
+    struct world *world = it->follower->world;
+    struct shown_event shown;
+    const char *bytes = payload_bytes(payload).ptr;
+    memcpy(&shown, bytes, sizeof(shown));
+    bytes += sizeof(shown);
+    if (it->is_open && world_sees(world) && world_is_well(world)) {
+        if (shown.sequence == 0) {
+            see_end(it->follower);
+        } else {
+            see(it->follower, &shown, str_make(bytes, shown.type_len),
+                str_make(bytes + shown.type_len, shown.data_len));
+        }
+    }
+    payload_unref(payload);
+}
+
+static bool stalls(struct follower *follower)
+{
+    const struct sim_subscriber *it = sim_of(follower);
     return it->is_open && it->follower->is_slow;
 }
 
@@ -95,9 +159,9 @@ static void connect_later(struct sim_follower *follower)
     world_at(world, 20 + world_below(world, 4000), connect, follower, follower->number);
 }
 
-static void end(struct subscriber *subscriber, const struct failure *failure)
+static void end(struct follower *ended, const struct failure *failure)
 {
-    struct sim_subscriber *it = container_of(subscriber, struct sim_subscriber, subscriber);
+    struct sim_subscriber *it = sim_of(ended);
     struct sim_follower *follower = it->follower;
     struct world *world = follower->world;
     bool is_seen = it->is_open && !world->is_dead;
@@ -136,11 +200,55 @@ static void subscribe_done(struct request *request, const struct failure *failur
     request_free(request);
 }
 
+/* ---- What lies behind. ---- */
+
+static bool show(struct topic_replay *replay, const struct topic_event *event)
+{
+    struct sim_subscriber *it = replay->read.context;
+    push(&it->subscriber.follower, format_event(event));
+    return !stalls(&it->subscriber.follower);
+}
+
+static void replayed(struct read *read, const struct failure *failure)
+{
+    struct sim_subscriber *it = read->context;
+    struct world *world = it->follower->world;
+    struct request *request = request_new(&follow_join_operation);
+    struct follow_join_request *join = follow_join_request(request);
+    join->follow.follower = &it->subscriber.follower;
+    join->number = topic_replay(read)->sequence;
+    join->is_full = topic_replay(read)->ret_full;
+    if (failure != NULL) {
+        join->failure = *failure;
+        join->failure.message = STR_EMPTY; /* It lives as long as the read. */
+    }
+    request->context = world;
+    request->done = free_done;
+    read_free(read);
+    if (!world_post(world, request)) {
+        world->open_requests--;
+    }
+}
+
+static void replay(struct follower *follower)
+{
+    struct sim_subscriber *it = sim_of(follower);
+    struct world *world = it->follower->world;
+    struct read *read = read_new(&topic_replay_kind);
+    read->context = it;
+    read->done = replayed;
+    topic_hash(world_topic_name(it->follower->topic), topic_replay(read)->topic);
+    topic_replay(read)->type = follower->label;
+    topic_replay(read)->sequence = follower->number;
+    topic_replay(read)->show = show;
+    world->open_requests++; /* Until its join is answered. */
+    world_read_always(world, read);
+}
+
 static void tell(struct sim_follower *follower, const struct operation *operation)
 {
     struct request *request = request_new(operation);
-    subscribe_request(request)->subscriber = &follower->now->subscriber;
-    subscribe_request(request)->topic = world_topic_name(follower->topic);
+    follow_request(request)->follower = &follower->now->subscriber.follower;
     request->context = follower->world;
     request->done = free_done;
     if (world_post(follower->world, request)) {
@@ -157,7 +265,7 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follower->is_slow;
     follower->is_slow = world_fault(world, 40);
     if (was_slow && !follower->is_slow) {
-        tell(follower, &subscribe_more_operation);
+        tell(follower, &follow_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follower, number);
 }
@@ -168,7 +276,7 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follower->number != number || follower->now == NULL || world->calm) {
         return;
     }
-    tell(follower, &subscribe_end_operation);
+    tell(follower, &follow_end_operation);
     follower->now->is_open = false;
     connect_later(follower);
 }
@@ -182,12 +290,13 @@ static void connect(struct world *world, void *context, uint64_t number)
     struct sim_subscriber *it = arena_zalloc(&world->arena, sizeof(*it));
     it->follower = follower;
     it->is_open = true;
-    it->subscriber.push = push;
-    it->subscriber.stalls = stalls;
-    it->subscriber.caught_up = caught_up;
-    it->subscriber.end = end;
+    it->subscriber.follower.push = push;
+    it->subscriber.follower.stalls = stalls;
+    it->subscriber.follower.read = replay;
+    it->subscriber.follower.end = end;
+    it->subscriber.follower.label = follower->type;
     it->subscriber.follows = world->calm || world_below(world, 4) > 0;
-    it->subscriber.sequence = follower->wants_new_only ? UINT64_MAX : follower->sequence;
+    it->subscriber.follower.number = follower->wants_new_only ? UINT64_MAX : follower->sequence;
     follower->is_slow = world_fault(world, 20);
     struct request *request = request_new(&subscribe_operation);
     subscribe_request(request)->subscriber = &it->subscriber;
@@ -214,6 +323,9 @@ void world_subscribers_begin(struct world *world)
             .world = world,
             .topic = i % WORLD_TOPICS,
             .wants_new_only = i == SUBSCRIBERS - 1,
+            .type = i == 1   ? STR("a")
+                    : i == 2 ? STR("b")
+                             : STR_EMPTY,
         };
         connect_later(&followers[i]);
     }

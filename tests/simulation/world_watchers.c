@@ -311,13 +311,12 @@ static void replayed(struct read *read, const struct failure *failure)
 {
     struct sim_watcher *it = read->context;
     struct world *world = it->world;
-    struct request *request = request_new(&watch_join_operation);
-    struct watch_join_request *join = watch_join_request(request);
-    request->run = read->run;
-    join->watch.watcher = &it->watcher;
-    join->seq = run_replay(read)->seq;
+    struct request *request = request_new(&follow_join_operation);
+    struct follow_join_request *join = follow_join_request(request);
+    join->follow.follower = &it->watcher.follower;
+    join->number = run_replay(read)->seq;
     join->is_full = run_replay(read)->ret_full;
-    join->has_ended = run_replay(read)->ret_ended;
+    join->has_all = run_replay(read)->ret_ended;
     if (failure != NULL) {
         join->failure = *failure;
         join->failure.message = STR_EMPTY; /* It lives as long as the read. */
@@ -346,8 +345,7 @@ static void replay(struct follower *follower)
 static void tell(struct sim_follow *follow, const struct operation *operation)
 {
     struct request *request = request_new(operation);
-    request->run = follow->run;
-    watch_request(request)->watcher = &follow->now->watcher;
+    follow_request(request)->follower = &follow->now->watcher.follower;
     request->context = follow->world;
     request->done = free_done;
     if (world_post(follow->world, request)) {
@@ -364,7 +362,7 @@ static void change_pace(struct world *world, void *context, uint64_t number)
     bool was_slow = follow->is_slow;
     follow->is_slow = world_fault(world, 40);
     if (was_slow && !follow->is_slow) {
-        tell(follow, &watch_more_operation);
+        tell(follow, &follow_more_operation);
     }
     world_at(world, 1 + world_below(world, 3000), change_pace, follow, number);
 }
@@ -375,7 +373,7 @@ static void disconnect(struct world *world, void *context, uint64_t number)
     if (follow->number != number || follow->now == NULL || world->calm) {
         return;
     }
-    tell(follow, &watch_end_operation);
+    tell(follow, &follow_end_operation);
     follow->now->is_open = false;
     connect_later(follow);
 }

@@ -111,6 +111,7 @@ LAYERS = {
     "service/api": (
         (
             "service/base/",
+            "service/partition/following.h",
             "service/partition/partition.h",
             "service/partition/request.h",
             "service/reads/agents.h",
@@ -121,6 +122,7 @@ LAYERS = {
             "service/reads/run_read.h",
             "service/reads/run_replay.h",
             "service/reads/suspensions.h",
+            "service/reads/topic_replay.h",
             "service/reads/topics.h",
             "service/agents/definition.h",
             "service/agents/offer.h",

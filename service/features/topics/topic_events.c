@@ -3,12 +3,18 @@
  */
 #include "service/base/hash.h"
 #include "service/base/json_writer.h"
-#include "service/features/topics/topics.h"
-#include "service/partition/state.h"
+#include "service/features/topics/topic_state.h"
 
 void topic_hash(str topic, uint8_t ret[16])
 {
     hash128(topic, ret);
+}
+
+uuid topic_id(const uint8_t hash[16])
+{
+    uuid id;
+    memcpy(id.bytes, hash, sizeof(id.bytes));
+    return id;
 }
 
 void topic_type_hash(const uint8_t topic[16], str type, uint8_t ret[16])

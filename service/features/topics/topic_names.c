@@ -73,13 +73,6 @@ void topic_list(struct partition *partition, struct topic *topic, str name)
 
 /* ---- Dropped events. ---- */
 
-static uuid lane_of(const uint8_t hash[16])
-{
-    uuid lane;
-    memcpy(lane.bytes, hash, sizeof(lane.bytes));
-    return lane;
-}
-
 static uuid cursor_of(uint64_t from, uint64_t up_to)
 {
     uuid cursor;
@@ -147,8 +140,9 @@ static void drop(struct partition *partition, struct topic *topic, str name, uin
     assert(topic->row.first >= from && topic->row.first <= topic->row.last + 1);
     put_row(partition, topic);
     if (last >= from) {
-        owed_post(partition, lane_of(topic->hash), &events_kind,
-                  &(struct owed){.target = lane_of(topic->hash),
+        topic_show_dropped(partition, topic->hash, last);
+        owed_post(partition, topic_id(topic->hash), &events_kind,
+                  &(struct owed){.target = topic_id(topic->hash),
                                  .cursor = cursor_of(from, last),
                                  .at_hand = topic});
     }

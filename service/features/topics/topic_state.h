@@ -18,8 +18,8 @@ struct topics {
     struct topic_table table;
     struct topic_table types; /* The events of one type in a topic: who awaits them, no more. */
     bool any_new;
-    bool any_behind; /* A subscriber has more to read. */
     uint64_t name_again_ms; /* When older topics are named on; 0: now. */
+    struct follow follow; /* The subscribers, by topic_id(). */
     uint64_t read_again_ms; /* The store could not be read; 0: it could. */
     size_t looks_left; /* Events that may still be looked at in this round for those who await. */
     bool is_unsure; /* One who awaits could not be shown an event; the next start tries again. */
@@ -32,6 +32,8 @@ struct topics {
 /* Of the partition. */
 struct topics *topics_of(const struct partition *partition);
 
+/* The topic, as those are called who have an id: its lane of what is owed, its subscribers. */
+uuid topic_id(const uint8_t hash[16]);
 /* In memory, or read. DATA_LOSS: what is last in it cannot be read. */
 status topic_find(struct partition *partition, const uint8_t hash[16], struct topic **ret);
 /* The events of one type in a topic, by the hash of both. */
@@ -50,10 +52,12 @@ status topics_read_named(struct topics *topics);
 extern const struct owed_kind *const topic_owed_kinds[];
 
 /* By topic_subscribers.c: */
-/* A chunk of what the subscriber has not seen. */
-void topic_feed(struct partition *partition, struct subscriber *subscriber);
-/* The partition ends. */
-void topic_end_subscribers(struct topic *topic);
+void topic_subscribers_init(struct topics *topics);
+void topic_subscribers_fini(struct topics *topics); /* The partition ends. */
+/* The event goes into the batch: after the commit it is shown. */
+void topic_show(struct partition *partition, const uint8_t hash[16], uint64_t sequence, str bytes);
+/* Those up to that sequence are dropped by the batch. */
+void topic_show_dropped(struct partition *partition, const uint8_t hash[16], uint64_t up_to);
 
 /* By topic_steps.c: */
 extern const struct wait_kind *const topic_wait_kinds[];

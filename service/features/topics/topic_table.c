@@ -55,7 +55,6 @@ size_t topic_table_count(const struct topic_table *table)
 
 static void forget(struct topic_table *table, struct topic *topic)
 {
-    assert(topic->subscribers == NULL);
     table_remove(&table->by_hash, &topic->by_hash);
     list_remove(topic->is_busy ? &table->busy : &table->idle, topic);
     free(topic);
@@ -99,7 +98,7 @@ struct topic *topic_table_add(struct topic_table *table, const uint8_t hash[16])
 void topic_table_settle(struct topic_table *table, struct topic *topic)
 {
     bool is_in_doubt = topic->new_from == 0;
-    bool is_busy = topic->is_new || topic->is_waking || is_in_doubt || topic->subscribers != NULL;
+    bool is_busy = topic->is_new || topic->is_waking || is_in_doubt;
     if (is_busy != topic->is_busy) {
         list_remove(topic->is_busy ? &table->busy : &table->idle, topic);
         list_append(is_busy ? &table->busy : &table->idle, topic);

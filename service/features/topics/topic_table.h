@@ -4,7 +4,7 @@
  * A topic that nobody follows and whose events everybody has seen is a few numbers that can be read
  * again. The last of those are kept, the others forgotten: there may be a topic for every run.
  *
- * Invariant: a topic with something to do or subscribers is in `busy`, every other one in `idle`.
+ * Invariant: a topic with something to do is in `busy`, every other one in `idle`.
  * Order:     `idle` is in the order of their last use.
  * Threading: owned by one partition thread.
  */
@@ -13,8 +13,6 @@
 
 #include "service/base/table.h"
 #include "service/codec/topic_rows.h"
-
-struct subscriber;
 
 struct topic {
     struct table_link by_hash;
@@ -31,7 +29,6 @@ struct topic {
     bool is_waking; /* Those before `wake_at` have been looked at, since is_new was set last. */
     struct index_tail wake_at;
     uint64_t wake_from; /* What `new_from` was then. */
-    struct subscriber *subscribers;
 };
 
 struct topic_list {
@@ -48,7 +45,7 @@ struct topic_table {
 
 /* Empty; end with topic_table_fini(). */
 void topic_table_init(struct topic_table *table);
-/* Frees the topics. None has subscribers any more. */
+/* Frees the topics. */
 void topic_table_fini(struct topic_table *table);
 /* Of both lists. */
 size_t topic_table_count(const struct topic_table *table);

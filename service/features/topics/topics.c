@@ -149,6 +149,7 @@ status topic_publish(struct partition *partition, const struct topic_event *even
         store_batch_put(&partition->batch, STORE_TOPICS,
                         key_topic(key, partition->options.space, hash, topic->row.last),
                         buf_str(&partition->packed));
+        topic_show(partition, hash, topic->row.last, buf_str(&partition->packed));
         if (i == 0) {
             *ret_first = topic->row.last;
         }
@@ -407,13 +408,6 @@ static void work_on(struct partition *partition, struct topic *topic)
     if (has_work && !topic->is_type && !topics->any_new && !topics->is_unsure) {
         note_looked(partition, topic); /* Of its types, too: they came first. */
     }
-    struct subscriber *next;
-    for (struct subscriber *s = topic->subscribers; s != NULL; s = next) {
-        next = s->next;
-        if (!s->is_stalled) {
-            topic_feed(partition, s);
-        }
-    }
     settle(partition, topic);
 }
 
@@ -435,13 +429,12 @@ static void begin_round(void *self)
     topics_name_old(topics);
     topics->is_waking_on = false;
     bool rests = topics->partition->now_ms < topics->read_again_ms;
-    if (rests || (!topics->any_new && !topics->any_behind)) {
+    if (rests || !topics->any_new) {
         topics->is_waking_on = rests && topics->any_new;
         return;
     }
     topics->read_again_ms = 0;
     topics->any_new = false;
-    topics->any_behind = false;
     topics->looks_left = LOOKS_MAX;
     work_on_all(topics->partition, &topics->types); /* First: a row that moves there is not
                                                          committed yet. */
@@ -457,14 +450,33 @@ size_t topics_count(const struct partition *partition)
 static uint64_t next_due_ms(void *self)
 {
     const struct topics *topics = self;
-    bool is_due = topics->any_new || topics->any_behind;
     uint64_t now_ms = topics->partition->now_ms;
     uint64_t name_ms = topics->name_again_ms > now_ms ? topics->name_again_ms : now_ms;
     uint64_t read_ms = topics->read_again_ms != 0 ? topics->read_again_ms : now_ms;
-    if (!topics_are_unnamed(topics)) {
-        return is_due ? read_ms : 0;
+    if (follow_is_unsettled(&topics->follow)) {
+        return now_ms;
     }
-    return is_due && read_ms < name_ms ? read_ms : name_ms;
+    if (!topics_are_unnamed(topics)) {
+        return topics->any_new ? read_ms : 0;
+    }
+    return topics->any_new && read_ms < name_ms ? read_ms : name_ms;
+}
+
+/* What the commit whose outcome was unknown did write was not shown. */
+static void doubt_subscribers(struct partition *partition, struct topic *topic)
+{
+    struct follow *follow = &topics_of(partition)->follow;
+    status read = topic_read(partition, topic->hash, &topic->row);
+    if (status_is_ok(read)) {
+        follow_doubt(follow, topic_id(topic->hash), topic->row.last);
+        return;
+    }
+    if (store_may_pass(read)) {
+        round_doubt(partition, read);
+        return;
+    }
+    struct failure failure = failure_make(read.code, REASON_STORE_DAMAGED, str_of(read.why));
+    follow_drop(follow, topic_id(topic->hash), &failure);
 }
 
 static void doubt(struct partition *partition, struct topic *topic)
@@ -473,10 +485,7 @@ static void doubt(struct partition *partition, struct topic *topic)
     topic->looked = 0;
     topic->awaits_from = await_rows_of(topic->hash);
     if (!topic->is_type) {
-        status read = topic_read(partition, topic->hash, &topic->row);
-        if (!status_is_ok(read) && store_may_pass(read)) {
-            round_doubt(partition, read);
-        } /* Else the next publication meets the same damage, and says so. */
+        doubt_subscribers(partition, topic);
     }
     look_at(partition, topic, 0); /* Whoever was woken in that round was not. */
 }
@@ -497,6 +506,7 @@ static void committed(void *self)
 {
     struct topics *topics = self;
     topics->named = topics->named_next;
+    follow_settle(&topics->follow);
 }
 
 static void failed(void *self)
@@ -562,15 +572,14 @@ static void *start(struct partition *partition)
     topics->partition = partition;
     topic_table_init(&topics->table);
     topic_table_init(&topics->types);
+    topic_subscribers_init(topics);
     return topics;
 }
 
 static void stop(void *self)
 {
     struct topics *topics = self;
-    for (struct topic *it = topics->table.busy.oldest; it != NULL; it = it->newer) {
-        topic_end_subscribers(it);
-    }
+    topic_subscribers_fini(topics);
     topic_table_fini(&topics->table);
     topic_table_fini(&topics->types);
     free(topics);

@@ -6,7 +6,7 @@
 
 #include "service/codec/topic_rows.h"
 #include "service/partition/feature.h"
-#include "service/partition/request.h"
+#include "service/partition/following.h"
 
 extern const struct feature topics_feature;
 
@@ -39,39 +39,36 @@ struct topic_listener {
 void topics_listen(struct partition *partition, const struct topic_listener *listener,
                    void *context);
 
-/* Follows one topic. Owned by the API's call; calls come from the partition thread. */
-struct subscriber {
-    void (*push)(struct subscriber *subscriber, const struct topic_event *event);
-    /* Whether the peer has to take some of what was pushed first. Once this was answered true,
-     * subscribe_more_operation follows when it has. */
-    bool (*stalls)(struct subscriber *subscriber);
-    /* It has seen all that is there; once. */
-    void (*caught_up)(struct subscriber *subscriber);
-    /* It has ended; nothing follows. */
-    void (*end)(struct subscriber *subscriber, const struct failure *failure);
-    bool follows; /* False: ends with the topic's last event. */
-    uint64_t sequence; /* Events up to here were seen; UINT64_MAX: only new ones are wanted. */
-    uint64_t after_ms; /* Only what was published after it; 0: whenever. */
-    str type; /* Only of this type; empty: all. */
-    /* The feature's own: */
-    struct topic *at; /* NULL: it has ended, or not begun. */
-    struct subscriber *next;
-    bool is_stalled;
-    bool has_caught_up;
+/* What an event, or that there are no more, looks like on the wire is the API's affair. */
+struct topic_format {
+    struct payload *(*event)(const struct topic_event *event);
+    struct payload *(*caught_up)(uint64_t sequence);
 };
+
+/* Follows one topic. Owned by the API's call; see partition/follow.h. */
+struct subscriber {
+    /* Whose numbers are sequences, and whose label is a type; `read` is given by the API. Number
+     * UINT64_MAX: only new events are wanted. */
+    struct follower follower;
+    bool follows; /* False: ends with the topic's last event. */
+    bool caught_up_said; /* The feature's own. */
+};
+
+static inline struct subscriber *subscriber_of(struct follower *follower)
+{
+    return container_of(follower, struct subscriber, follower);
+}
 
 struct subscribe_request {
     struct request request;
     struct subscriber *subscriber;
-    str topic; /* Not of the two below. */
+    str topic;
 };
 extern const struct operation subscribe_operation;
-extern const struct operation subscribe_more_operation; /* It can take more. */
-extern const struct operation subscribe_end_operation; /* Its caller is gone. */
 
 static inline struct subscribe_request *subscribe_request(struct request *request)
 {
-    assert(request->operation->request_bytes == sizeof(struct subscribe_request));
+    assert(request->operation == &subscribe_operation);
     return container_of(request, struct subscribe_request, request);
 }
 

@@ -39,8 +39,6 @@ struct watchers {
 };
 
 static_assert(offsetof(struct watch_request, request) == 0, "a request begins its struct");
-static_assert(offsetof(struct watch_join_request, watch.request) == 0,
-              "a request begins its struct");
 
 static struct watchers *watchers_of(const struct partition *partition)
 {
@@ -98,7 +96,7 @@ struct showing {
 static void show_each(void *context, struct payload *payload)
 {
     const struct showing *showing = context;
-    follow_show(showing->follow, showing->run, showing->seq, payload);
+    follow_show(showing->follow, showing->run, showing->seq, STR_EMPTY, payload);
 }
 
 static status show_record(struct partition *partition, struct showing *showing, str record)
@@ -250,6 +248,15 @@ static void show_end(struct partition *partition, struct live_run *run)
     }
 }
 
+static void all_shown(void *context, struct follower *follower)
+{
+    const struct partition *partition = context;
+    struct watcher *watcher = watcher_of(follower);
+    assert(follower->place == FOLLOWER_NOWHERE);
+    watcher->next = NULL;
+    partition->options.format->ended(NULL, watcher);
+}
+
 /* Nothing is read for it here: not even whether there is such a run. */
 static void handle_watch(struct partition *partition, struct request *request)
 {
@@ -266,66 +273,12 @@ static void handle_watch(struct partition *partition, struct request *request)
     request_answer(partition, request, NULL);
 }
 
-static void handle_more(struct partition *partition, struct request *request)
-{
-    follow_more(&watchers_of(partition)->follow, &watch_request(request)->watcher->follower);
-    request_answer(partition, request, NULL);
-}
-
-static void handle_end(struct partition *partition, struct request *request)
-{
-    follow_remove(&watchers_of(partition)->follow, &watch_request(request)->watcher->follower);
-    request_answer(partition, request, NULL);
-}
-
-static void handle_join(struct partition *partition, struct request *request)
-{
-    const struct watch_join_request *join = watch_join_request(request);
-    struct follow *follow = &watchers_of(partition)->follow;
-    struct watcher *watcher = join->watch.watcher;
-    assert(uuid_equal(request->run, watcher->run) && !(join->is_full && join->has_ended));
-    if (watcher->follower.at == NULL) {
-        request_answer(partition, request, NULL); /* It left meanwhile. */
-        return;
-    }
-    if (failure_happened(&join->failure)) {
-        follow_remove(follow, &watcher->follower);
-        watcher->follower.end(&watcher->follower, &join->failure);
-    } else if (join->has_ended) {
-        follow_remove(follow, &watcher->follower);
-        watcher->next = NULL;
-        partition->options.format->ended(NULL, watcher);
-    } else {
-        follow_joins(follow, &watcher->follower, join->seq, join->is_full);
-    }
-    request_answer(partition, request, NULL);
-}
-
 const struct operation watch_operation = {
     .name = "watch",
     .request_bytes = sizeof(struct watch_request),
     .is_read = true,
     .handle = handle_watch,
 };
-const struct operation watch_more_operation = {
-    .name = "watch_more",
-    .request_bytes = sizeof(struct watch_request),
-    .is_read = true,
-    .handle = handle_more,
-};
-const struct operation watch_end_operation = {
-    .name = "watch_end",
-    .request_bytes = sizeof(struct watch_request),
-    .is_read = true,
-    .handle = handle_end,
-};
-const struct operation watch_join_operation = {
-    .name = "watch_join",
-    .request_bytes = sizeof(struct watch_join_request),
-    .is_read = true,
-    .handle = handle_join,
-};
-
 static void perform_end(struct partition *partition, const struct act *act)
 {
     show_end(partition, act->run);
@@ -346,6 +299,7 @@ static void *start(struct partition *partition)
             .each_max = options->watchers_max,
             .kept_bytes = options->kept_bytes_max == 0 ? KEPT_BYTES_MAX : options->kept_bytes_max,
             .joined = joined,
+            .all_shown = all_shown,
             .context = partition,
         });
     return watchers;

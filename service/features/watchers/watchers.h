@@ -9,7 +9,7 @@
 #include "service/base/payload.h"
 #include "service/codec/codec.h"
 #include "service/partition/feature.h"
-#include "service/partition/follow.h"
+#include "service/partition/following.h"
 #include "service/partition/request.h"
 
 struct run_report;
@@ -63,30 +63,11 @@ struct watch_request {
     struct watcher *watcher;
 };
 extern const struct operation watch_operation;
-extern const struct operation watch_more_operation; /* It can take more. */
-/* Its caller is gone; it may have ended before. */
-extern const struct operation watch_end_operation;
-
-/* The read that its `read` has begun is over. */
-struct watch_join_request {
-    struct watch_request watch;
-    uint32_t seq; /* Facts up to here were shown. */
-    bool is_full; /* There are more, but its peer has to take some first. */
-    bool has_ended; /* These are all: the run has ended. */
-    struct failure failure; /* OK: it was read. */
-};
-extern const struct operation watch_join_operation;
 
 static inline struct watch_request *watch_request(struct request *request)
 {
-    assert(request->operation->request_bytes >= sizeof(struct watch_request));
+    assert(request->operation == &watch_operation);
     return container_of(request, struct watch_request, request);
-}
-
-static inline struct watch_join_request *watch_join_request(struct request *request)
-{
-    assert(request->operation == &watch_join_operation);
-    return container_of(request, struct watch_join_request, watch.request);
 }
 
 #endif

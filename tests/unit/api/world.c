@@ -63,6 +63,7 @@ static void make(struct world *world, struct partition_options *options)
     options->features = features_all;
     options->models = (struct model_client){&model_vtable, world};
     options->format = api_format();
+    options->topic_format = api_topic_format();
     options->now_ms = world_now;
     options->random = world_random;
     options->context = world;

@@ -18,6 +18,7 @@ struct someone {
     unsigned reads; /* Begun, ever. */
     unsigned joins; /* Told that it is live, ever. */
     bool is_full;
+    bool skips; /* It is not shown every number. */
     enum code ended;
 };
 
@@ -34,7 +35,7 @@ static void push(struct follower *follower, struct payload *payload)
     struct someone *it = someone_of(follower);
     uint64_t number;
     memcpy(&number, payload_bytes(payload).ptr, sizeof(number));
-    assert_int_equal(number, it->seen + 1);
+    assert_true(it->skips ? number > it->seen : number == it->seen + 1);
     it->seen = number;
     payload_unref(payload);
 }
@@ -84,7 +85,7 @@ static void show(struct follow *follow, uint64_t number, size_t bytes)
 {
     struct payload *payload = payload_new(bytes);
     memcpy(payload_data(payload), &number, sizeof(number));
-    follow_show(follow, thing, number, payload);
+    follow_show(follow, thing, number, number % 2 == 0 ? STR("even") : STR("odd"), payload);
 }
 
 /* Its read has shown all up to `number`. */
@@ -246,12 +247,67 @@ static void followers_have_limits(void **state)
     tear_down(&follow);
 }
 
+/* Those with a label are past the others all the same. */
+static void only_what_has_its_label_is_shown(void **state)
+{
+    (void)state;
+    struct follow follow;
+    struct someone it = someone_new();
+    set_up(&follow, 1000);
+    it.follower.label = STR("even");
+    it.skips = true;
+    follow_add(&follow, thing, &it.follower, false);
+    for (uint64_t number = 1; number <= 5; number++) {
+        show(&follow, number, 10);
+    }
+    join(&follow, &it, 1, false);
+    assert_int_equal(it.seen, 4);
+    assert_int_equal(it.follower.number, 5);
+    show(&follow, 6, 10);
+    show(&follow, 7, 10);
+    assert_int_equal(it.seen, 6);
+    assert_int_equal(it.follower.number, 7);
+    assert_int_equal(it.reads, 1);
+    tear_down(&follow);
+}
+
+/* What was dropped is shown to nobody, kept or not. */
+static void what_is_gone_is_not_shown(void **state)
+{
+    (void)state;
+    struct follow follow;
+    struct someone late = someone_new();
+    struct someone live = someone_new();
+    set_up(&follow, 1000);
+    late.skips = live.skips = true;
+    follow_add(&follow, thing, &late.follower, false);
+    follow_add(&follow, thing, &live.follower, true);
+    show(&follow, 1, 10);
+    show(&follow, 2, 10);
+    follow_forget(&follow, thing, 3); /* The third was dropped before it was shown. */
+    assert_int_equal(live.follower.number, 3);
+    assert_int_equal(follow.kept_bytes, 0);
+    show(&follow, 4, 10);
+    assert_int_equal(live.seen, 4);
+    join(&follow, &late, 1, false); /* It has seen the first, and others are gone. */
+    assert_int_equal(late.reads, 2);
+    join(&follow, &late, 3, false);
+    assert_int_equal(late.seen, 4);
+    assert_int_equal(late.follower.place, FOLLOWER_LIVE);
+    tear_down(&follow);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_came_meanwhile_is_shown),  cmocka_unit_test(what_is_kept_has_a_limit),
-        cmocka_unit_test(who_is_full_is_read_for_later), cmocka_unit_test(the_end_comes_to_all),
-        cmocka_unit_test(who_leaves_is_forgotten),       cmocka_unit_test(followers_have_limits),
+        cmocka_unit_test(only_what_has_its_label_is_shown),
+        cmocka_unit_test(what_is_gone_is_not_shown),
+        cmocka_unit_test(what_came_meanwhile_is_shown),
+        cmocka_unit_test(what_is_kept_has_a_limit),
+        cmocka_unit_test(who_is_full_is_read_for_later),
+        cmocka_unit_test(the_end_comes_to_all),
+        cmocka_unit_test(who_leaves_is_forgotten),
+        cmocka_unit_test(followers_have_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

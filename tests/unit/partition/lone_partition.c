@@ -57,6 +57,7 @@ void lone_begin(struct lone_partition *lone)
         .random = random_bytes,
         .context = lone,
         .run_timeout_ms = (uint64_t)365 * 24 * 3600 * 1000,
+        .topic_format = lone->topic_format,
         .zone_folder = lone->zone_folder,
     };
     assert_null(lone->partition);

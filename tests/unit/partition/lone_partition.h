@@ -21,6 +21,7 @@ struct lone_partition {
     struct store_vtable
         vtable; /* As `store`'s, but it survives its partition, and its disk fills. */
     bool is_low_on_space;
+    const struct topic_format *topic_format;
     const char *zone_folder;
     uint64_t now_ms;
     uint64_t random;
