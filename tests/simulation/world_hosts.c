@@ -133,7 +133,9 @@ static void judge_facts(struct world *world, const struct host_facts *piece)
         }
         if (!fact->is_step_request) {
             const struct sim_step *step = find_step(run, piece->task.effect, fact->key);
-            world_expect(world, step != NULL && str_hash(fact->outcome.value) == step->value,
+            bool is_said = fact->kind == SETTLED_CANCEL_SHOWN || fact->kind == SETTLED_WITHDRAWN;
+            world_expect(world,
+                         step != NULL && (is_said || str_hash(fact->outcome.value) == step->value),
                          "pieces-carry-settled-steps");
             continue;
         }
@@ -155,6 +157,7 @@ static const struct host_facts *copy_facts(struct arena *arena, const struct hos
     struct settled_step *facts = arena_zalloc(arena, piece->count * sizeof(*facts) + 1);
     for (size_t i = 0; i < piece->count; i++) { /* Their outcomes are judged already. */
         facts[i].key = arena_copy(arena, piece->facts[i].key);
+        facts[i].kind = piece->facts[i].kind;
         facts[i].is_step_request = piece->facts[i].is_step_request;
         facts[i].is_child = piece->facts[i].is_child;
     }
