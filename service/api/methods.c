@@ -4,24 +4,12 @@
 
 /* Reflection lists the services in this order. */
 static const struct api_method *const tables[] = {
-    agents_methods,
-    agent_list_methods,
-    workflows_methods,
-    topics_methods,
-    subscribe_methods,
-    schedules_methods,
-    queues_methods,
-    connect_methods,
-    heartbeat_methods,
-    hosts_methods,
-    tools_methods,
-    runs_methods,
-    run_list_methods,
-    run_wait_methods,
-    history_methods,
-    watch_methods,
-    suspend_methods,
-    NULL,
+    agents_methods,   agent_list_methods, workflows_methods,
+    topics_methods,   subscribe_methods,  schedules_methods,
+    queues_methods,   connect_methods,    heartbeat_methods,
+    hosts_methods,    tools_methods,      runs_methods,
+    run_list_methods, run_wait_methods,   history_methods,
+    watch_methods,    suspend_methods,    NULL,
 };
 
 const struct api_method *const *api_methods(void)
