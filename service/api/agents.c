@@ -19,6 +19,9 @@ static void registered(struct request *request, const struct failure *failure)
     response.definition_hash =
         text_of_hash(&request->arena, str_make(register_request(request)->ret_hash,
                                                sizeof(register_request(request)->ret_hash)));
+    response.model_reach = register_request(request)->ret_reach == MODEL_CALLABLE
+                               ? POLOS__V1__MODEL_REACH__MODEL_REACH_CALLABLE
+                               : POLOS__V1__MODEL_REACH__MODEL_REACH_NO_KEY;
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }

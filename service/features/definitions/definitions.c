@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 
 #include "service/base/endian.h"
@@ -297,10 +298,39 @@ size_t definitions_count(const struct partition *partition)
     return definitions_of(partition)->by_hash.count;
 }
 
+bool definition_judge_model(struct partition *partition, const struct agent_definition *agent,
+                            struct arena *arena, enum model_reach *ret, struct failure *failure)
+{
+    const struct model_request request = {
+        .provider = agent->provider,
+        .model = agent->model,
+        .base_url = agent->base_url,
+        .temperature = NAN,
+        .options_json = agent->options_json,
+        .attempt = 1,
+    };
+    status found = model_client_check(&partition->options.models, &request, arena);
+    *ret = status_is_ok(found) ? MODEL_CALLABLE : MODEL_NO_KEY;
+    if (status_is_ok(found) || found.code == CODE_FAILED_PRECONDITION) {
+        return true;
+    }
+    assert(found.why != NULL);
+    *failure =
+        failure_make(found.code, REASON_INVALID_PROVIDER,
+                     arena_printf(arena, "agent '" STR_FMT "': %s", STR_ARG(agent->id), found.why));
+    failure->field = STR("agent.provider");
+    return false;
+}
+
 static void handle_register(struct partition *partition, struct request *request)
 {
     struct register_request *asked = register_request(request);
     struct failure failure;
+    if (!definition_judge_model(partition, asked->definition, &request->arena, &asked->ret_reach,
+                                &failure)) {
+        request_answer(partition, request, &failure);
+        return;
+    }
     if (!queues_name_queue(partition, asked->definition->queue, &failure)) {
         request_answer(partition, request, &failure);
         return;

@@ -50,9 +50,21 @@ status definition_of(struct partition *partition, struct live_run *run, struct d
 bool definition_is_structured(struct partition *partition, struct live_run *run);
 size_t definitions_count(const struct partition *partition); /* In memory. */
 
+/* Whether an agent's model can be asked as things stand. */
+enum model_reach {
+    MODEL_CALLABLE,
+    MODEL_NO_KEY, /* The server lacks a key, leave to send it there, or an address. */
+};
+
+/* Refuses a model that could never be asked: an unknown provider, an address that is none, options
+ * that are no object. The failure's field is the agent's. */
+bool definition_judge_model(struct partition *partition, const struct agent_definition *agent,
+                            struct arena *arena, enum model_reach *ret, struct failure *failure);
+
 struct register_request {
     struct request request;
     const struct agent_definition *definition; /* In the request's arena. */
+    enum model_reach ret_reach;
     uint8_t ret_hash[DEFINITION_HASH_BYTES];
 };
 extern const struct operation register_operation;

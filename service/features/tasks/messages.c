@@ -82,7 +82,10 @@ static bool check_offers(struct partition *partition, struct hello_request *hell
         is_fine = queues_offer_default(partition, &hello->defaults[i], ret);
     }
     for (size_t i = 0; i < hello->definition_count && is_fine; i++) {
-        is_fine = queues_name_queue(partition, hello->definitions[i].queue, ret);
+        enum model_reach reach;
+        is_fine = definition_judge_model(partition, &hello->definitions[i], &hello->request.arena,
+                                         &reach, ret) &&
+                  queues_name_queue(partition, hello->definitions[i].queue, ret);
     }
     return is_fine;
 }

@@ -45,16 +45,32 @@ class BadInput(unittest.TestCase):
         self.assertIn("'nobody'", message)
 
     def test_unknown_provider_names_the_known_ones(self):
-        definition = agents_pb2.AgentDefinition(id="odd", provider="nosuch", model="m")
-        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        for provider, base_url, word in (
+                ("nosuch", "", "openai"),
+                ("openai_compatible", "http://h:99999/v1", "port"),
+                ("openai_compatible", "https://h/v1#x", "#"), ("openai", "https://", "host")):
+            with self.subTest(provider=provider, base_url=base_url):
+                definition = agents_pb2.AgentDefinition(
+                    id="odd", provider=provider, model="m", base_url=base_url)
+                message = self.refused(
+                    grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER", "agent.provider",
+                    self.server.agents.Register,
+                    agents_pb2.AgentServiceRegisterRequest(agent=definition))
+                self.assertIn("agent 'odd'", message)
+                self.assertIn(word, message)
+
+    def test_a_host_with_an_unknown_provider_is_told(self):
+        hello = polosd.hello_of(host_id="h", agents=[
+            agents_pb2.AgentDefinition(id="odd", provider="nosuch", model="m")])
         message = self.refused(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PROVIDER",
-                               "agent.provider", self.run_agent, "odd", input="hi")
-        self.assertIn("nosuch", message)
-        self.assertIn("openai", message)
+                               "agent.provider", list, self.server.tools.Connect(iter([hello])))
+        self.assertIn("agent 'odd': unknown provider \"nosuch\"", message)
 
     def test_missing_key_names_the_variable(self):
         definition = agents_pb2.AgentDefinition(id="keyless", provider="openai", model="m")
-        self.server.agents.Register(agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        registered = self.server.agents.Register(
+            agents_pb2.AgentServiceRegisterRequest(agent=definition))
+        self.assertEqual(registered.model_reach, agents_pb2.MODEL_REACH_NO_KEY)
         message = self.refused(grpc.StatusCode.FAILED_PRECONDITION, "PROVIDER_KEY_MISSING",
                                "agent.provider", self.run_agent, "keyless", input="hi")
         self.assertIn("OPENAI_API_KEY", message)

@@ -46,12 +46,39 @@ static void stay_open(void *self)
     (void)self;
 }
 
+/* ---- Models that never answer. ---- */
+
+static status check_model(void *self, const struct model_request *request, struct arena *arena)
+{
+    (void)self;
+    (void)request;
+    (void)arena;
+    return STATUS_OK;
+}
+
+static void start_call(void *self, uint64_t call, const struct model_request *request)
+{
+    (void)self;
+    (void)call;
+    (void)request;
+}
+
+static void cancel_call(void *self, uint64_t call)
+{
+    (void)self;
+    (void)call;
+}
+
+static const struct model_client_vtable silent = {
+    .check = check_model, .start = start_call, .cancel = cancel_call};
+
 void lone_begin(struct lone_partition *lone)
 {
     static const struct watch_format format; /* Nobody watches. */
     struct partition_options options = {
         .features = features_all,
         .store = {&lone->vtable, lone->store.self},
+        .models = {&silent, NULL},
         .format = &format,
         .now_ms = now_ms,
         .random = random_bytes,

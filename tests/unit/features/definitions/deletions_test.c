@@ -19,7 +19,6 @@
 #include "service/features/forks/forks.h"
 #include "service/features/reports/reports.h"
 #include "service/features/starts/starts.h"
-#include "service/llm/provider.h"
 #include "service/reads/agents.h"
 #include "service/reads/run_read.h"
 #include "tests/unit/partition/lone_partition.h"
@@ -35,42 +34,10 @@ struct hash {
 
 static const struct hash every_version = {0};
 
-/* A model that never answers. */
-
-static status check_model(void *self, const struct model_request *request, struct arena *arena)
-{
-    (void)self;
-    (void)request;
-    (void)arena;
-    return STATUS_OK;
-}
-
-static void start_call(void *self, uint64_t call, const struct model_request *request)
-{
-    (void)self;
-    (void)call;
-    (void)request;
-}
-
-static void cancel_call(void *self, uint64_t call)
-{
-    (void)self;
-    (void)call;
-}
-
-static const struct model_client_vtable silent = {
-    .check = check_model, .start = start_call, .cancel = cancel_call};
-
-static void begin(struct lone_partition *lone)
-{
-    partition_set_models(lone->partition, (struct model_client){&silent, NULL});
-}
-
 static void restart(struct lone_partition *lone)
 {
     lone_stop(lone);
     lone_begin(lone);
-    begin(lone);
 }
 
 static struct request *new_register(const char *agent, const char *prompt)
@@ -239,7 +206,6 @@ static void what_is_used_stays(void **state)
     (void)state;
     struct lone_partition lone;
     lone_init(&lone, START_MS);
-    begin(&lone);
     struct hash old = put(&lone, "helper", "one");
     uuid first = start(&lone, "helper");
     uuid second = start(&lone, "helper");
@@ -276,7 +242,6 @@ static void in_one_round(void **state)
     (void)state;
     struct lone_partition lone;
     lone_init(&lone, START_MS);
-    begin(&lone);
     for (int i = 0; i < 4; i++) {
         struct hash old = put(&lone, "helper", "one");
         struct request *first = new_delete("helper", i < 2 ? every_version : old);
@@ -301,7 +266,6 @@ static void a_start_comes_first(void **state)
     (void)state;
     struct lone_partition lone;
     lone_init(&lone, START_MS);
-    begin(&lone);
     put(&lone, "helper", "one");
     for (int i = 0; i < 2; i++) {
         struct request *request = request_new(&start_operation);
@@ -325,7 +289,6 @@ static void an_old_run_is_shown_but_not_forked(void **state)
     (void)state;
     struct lone_partition lone;
     lone_init(&lone, START_MS);
-    begin(&lone);
     put(&lone, "helper", "one");
     uuid run = start(&lone, "helper");
     cancel(&lone, run);
@@ -352,7 +315,6 @@ static void versions_come_in_pages(void **state)
     struct hash hashes[5];
     char prompt[8] = "0";
     lone_init(&lone, START_MS);
-    begin(&lone);
     for (int i = 0; i < 5; i++) {
         prompt[0] = (char)('0' + i);
         lone.now_ms++;
@@ -387,7 +349,6 @@ static void many_versions_go_in_pieces(void **state)
     struct lone_partition lone;
     char prompt[16];
     lone_init(&lone, START_MS);
-    begin(&lone);
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(prompt, sizeof(prompt), "%d", i);
         lone.now_ms++;
@@ -403,7 +364,6 @@ static void many_versions_go_in_pieces(void **state)
     lone_stop(&lone);
     request_free(gone);
     lone_begin(&lone);
-    begin(&lone);
     struct read *read = list(&lone, "helper", STR_EMPTY, 1);
     assert_true(agents_read(read)->ret_lines[0].is_newest);
     read_free(read);
@@ -429,7 +389,6 @@ static void an_older_store_is_counted(void **state)
     struct lone_partition lone;
     struct store_batch batch = {0};
     lone_init(&lone, START_MS);
-    begin(&lone);
     struct hash old = put(&lone, "helper", "one");
     uuid run = start(&lone, "helper");
     cancel(&lone, start(&lone, "helper"));
@@ -442,7 +401,6 @@ static void an_older_store_is_counted(void **state)
     assert_int_equal(store_commit(&lone.store, &batch).code, CODE_OK);
     store_batch_fini(&batch);
     lone_begin(&lone);
-    begin(&lone);
     partition_round(lone.partition); /* The first only recovers. */
     partition_round(lone.partition);
     expect_rows(&lone, count, 0);
@@ -464,7 +422,6 @@ static void a_commit_that_fails_deletes_nothing(void **state)
     (void)state;
     struct lone_partition lone;
     lone_init(&lone, START_MS);
-    begin(&lone);
     put(&lone, "helper", "one");
     memory_store_fault(&lone.store, MEMORY_STORE_FAULT_LOST);
     drop(&lone, "helper", every_version, REASON_STORE_REFUSED);
