@@ -212,8 +212,9 @@ static status build_version(struct definitions *definitions, str key, str encode
     if (!key_read_hash(key, row.hash)) {
         return status_make(CODE_DATA_LOSS, "key of a definition: damaged");
     }
-    if (read_time(definitions, row.hash, &row.registered_ms).code != CODE_NOT_FOUND) {
-        return STATUS_OK; /* It has its rows. */
+    status known = read_time(definitions, row.hash, &row.registered_ms);
+    if (known.code != CODE_NOT_FOUND) { /* It has its rows, or nobody can say. */
+        return status_is_ok(known) || !store_may_pass(known) ? STATUS_OK : known;
     }
     TRY(agent_definition_decode(encoded, &partition->scratch, &agent));
     if (!name_is_valid(agent.id)) {
