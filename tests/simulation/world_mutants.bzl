@@ -630,7 +630,7 @@ MUTANTS = {
     }),
     "misfit_drops_what_fits": ("A kept answer is dropped where the suspension has a schema.", {
         "if (!status_is_ok(judged)) { step->command.step_request.kept_misfit = str_of(judged.why);":
-            """if (step->command.step_request.answer_schema.len > 0) {
+            """if (judged.code != CODE_OK || step->command.step_request.answer_schema.len > 0) {
                 step->command.step_request.kept_misfit = STR("why");""",
     }),
     "kept_beside_open": ("An answer is kept while other suspensions are open.", {
