@@ -222,7 +222,7 @@ static void say_stale(struct sim_host *host, const struct sim_task *task)
     } else if (what == 1) {
         message.kind = HOST_MESSAGE_STEP_DONE;
         message.epoch = task->epoch;
-        message.number = task->steps + 2 + (uint32_t)world_below(world, 3);
+        message.number = task->steps + 20 + (uint32_t)world_below(world, 3); /* Never its own. */
         message.key = STR("gap");
     } else if (what == 2) {
         message.kind = HOST_MESSAGE_STEP_REQUEST;
