@@ -180,6 +180,9 @@ static bool carry_out(struct definitions *definitions,
         return false;
     }
     status deleted = delete_piece(definitions, asked->id, newest, ret_over);
+    if (!status_is_ok(deleted) && store_may_pass(deleted)) { /* Some are in the batch already. */
+        round_spoil(definitions->partition, deleted);
+    }
     if (!status_is_ok(deleted)) {
         *ret = unreadable(deleted);
     }
