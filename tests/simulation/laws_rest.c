@@ -113,7 +113,8 @@ static void check_told(struct world *world, const struct sim_run *run)
         const struct sim_wait *wait = &run->waits[i];
         const struct ledger_effect *task =
             wait->is_settled ? ledger_open(&run->ledger, wait->owner) : NULL;
-        if (task == NULL || !task->is_leased || wait->told_epoch == task->attempt) {
+        bool is_last = sim_run_wait(run, wait->owner, wait->key) == wait; /* Else given up. */
+        if (task == NULL || !task->is_leased || wait->told_epoch == task->attempt || !is_last) {
             continue;
         }
         const struct task_entry *entry =

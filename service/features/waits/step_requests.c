@@ -175,11 +175,15 @@ static bool tell_all_if_known(struct step_request *step, uint32_t task)
     return true;
 }
 
+static bool is_withdrawn(const struct settled_step *step)
+{
+    return step->outcome.failed && str_is(step->outcome.error_type, ENGINE_WITHDRAWN);
+}
+
 /* Whether it is the outcome of what is asked for; what was given up may be asked for again. */
 static bool answers(const struct settled_step *step, str key)
 {
-    bool is_withdrawn = step->outcome.failed && str_is(step->outcome.error_type, ENGINE_WITHDRAWN);
-    return step->is_step_request && !is_withdrawn && str_equal(step->key, key);
+    return step->is_step_request && !is_withdrawn(step) && str_equal(step->key, key);
 }
 
 /* True when it stands already: its outcome is on its way, or is sent again. */
@@ -288,6 +292,23 @@ static void resend_in_pieces(struct partition *partition, struct task_ref task)
     hosts_send_facts(partition->hosts, task, cursor);
 }
 
+/* It was given up, and is asked for again: who waits for it would take this for the answer. */
+static bool is_asked_again(struct partition *partition, struct task_ref task,
+                           const struct replay *replay, size_t index)
+{
+    const struct settled_step *step = &replay->steps[index];
+    const struct live_run *run = runs_find(partition, task.run);
+    if (!is_withdrawn(step)) {
+        return false;
+    }
+    bool is_it =
+        run != NULL && engine_wait(&run->state, task.effect, engine_key(step->key)) != NULL;
+    for (size_t i = index + 1; i < replay->count && !is_it; i++) {
+        is_it = replay->steps[i].is_step_request && str_equal(replay->steps[i].key, step->key);
+    }
+    return is_it;
+}
+
 void step_request_resend(struct partition *partition, struct task_ref task)
 {
     struct replay replay;
@@ -304,7 +325,7 @@ void step_request_resend(struct partition *partition, struct task_ref task)
         step_request_interrupt(partition, task);
     }
     for (size_t i = 0; i < replay.count; i++) {
-        if (replay.steps[i].is_step_request) {
+        if (replay.steps[i].is_step_request && !is_asked_again(partition, task, &replay, i)) {
             hosts_send_outcome(partition->hosts, task, replay.steps[i].key, replay.steps[i].kind,
                                &replay.steps[i].outcome);
         }
