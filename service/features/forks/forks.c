@@ -203,12 +203,19 @@ static void abandon_fork(struct partition *partition, struct fork *fork)
     assert(runs_find(partition, fork->id) == NULL);
 }
 
-/* What cannot be read is told when it is needed. */
-static bool has_definition(struct partition *partition, struct live_run *run)
+/* One that is damaged is told of when it is needed. */
+static bool has_definition(struct partition *partition, struct live_run *run, struct failure *ret)
 {
     struct definition *definition;
-    return run->state.kind != RUN_KIND_AGENT ||
-           definition_of(partition, run, &definition).code != CODE_NOT_FOUND;
+    status found =
+        run->state.kind != RUN_KIND_AGENT ? STATUS_OK : definition_of(partition, run, &definition);
+    if (found.code == CODE_NOT_FOUND) {
+        return refuse(ret, CODE_FAILED_PRECONDITION, REASON_DEFINITION_DELETED, "run_id",
+                      STR("the version of the agent that the run was started with was deleted; "
+                          "start a run of the newest instead"));
+    }
+    return status_is_ok(found) || !store_may_pass(found) ||
+           refuse(ret, found.code, REASON_STORE_REFUSED, "run_id", str_of(found.why));
 }
 
 /* Where it adopts, children that are waited for there are the new run's from now on. */
@@ -246,11 +253,9 @@ static bool fork_run(struct partition *partition, uuid source, uint32_t after_se
                           : seq_message(arena, &fork));
     }
     assert(fork.nearest == after_seq); /* All of it, and no more. */
-    if (!has_definition(partition, fork.run)) {
+    if (!has_definition(partition, fork.run, ret_failure)) {
         abandon_fork(partition, &fork);
-        return refuse(ret_failure, CODE_FAILED_PRECONDITION, REASON_DEFINITION_DELETED, "run_id",
-                      STR("the version of the agent that the run was started with was deleted; "
-                          "start a run of the newest instead"));
+        return false;
     }
     command_replay_commit(partition, fork.run);
     withdraw_admission(&fork);
