@@ -272,6 +272,7 @@ static bool read_fails(struct world *world, str key)
         disk->failed_wall_ms = later(disk->failed_wall_ms, world_wall_ms(world));
         world->trouble_ms = later(world->trouble_ms, world->time_ms);
         world->counts.reads_failed++;
+        world->upsets++; /* The round may be spoilt. */
         note_unread(world, key);
     }
     return is_it;
