@@ -276,7 +276,7 @@ static void judge_run(struct world *world, const struct sim_read *it, const stru
         return;
     }
     world_expect(world, !is_unreadable, "only-what-is-damaged-is-unreadable");
-    if (!is_unreadable) {
+    if (!is_unreadable && !world_find_run(world, it->run)->is_gone) { /* Deleted as it was read. */
         judge_facts(world, it, facts);
     }
 }
