@@ -307,6 +307,13 @@ static void judge_copy_key(struct sim_command *it, struct request *request)
     }
 }
 
+/* The copy that the key had made was deleted. */
+static bool is_copy_gone(const struct sim_command *it, const struct failure *failure)
+{
+    const struct sim_run *copy = world_find_run(it->base.world, it->copy);
+    return failure->reason == REASON_RUN_DELETED && copy != NULL && copy->is_gone;
+}
+
 static void fork_done(struct request *request, const struct failure *failure)
 {
     struct sim_command *it = world_answered(request);
@@ -321,8 +328,8 @@ static void fork_done(struct request *request, const struct failure *failure)
         bool is_last = it->after_seq == source->ledger.events && source->ledger.ended != EVENT_NONE;
         bool may = failure->code == CODE_FAILED_PRECONDITION ||
                    (failure->code == CODE_INVALID_ARGUMENT && (!is_end || is_last));
-        world_fail_law(it->base.world, failure, may && uuid_is_zero(it->copy),
-                       "runs-can-be-forked");
+        may = uuid_is_zero(it->copy) ? may : is_copy_gone(it, failure);
+        world_fail_law(it->base.world, failure, may, "runs-can-be-forked");
     }
     request_free(request);
 }
@@ -341,7 +348,8 @@ static void retry_done(struct request *request, const struct failure *failure)
                          "acknowledged-retries-are-durable");
             judge_copy_key(it, request);
         } else {
-            bool may = failure->code == CODE_FAILED_PRECONDITION && uuid_is_zero(it->copy);
+            bool may = uuid_is_zero(it->copy) ? failure->code == CODE_FAILED_PRECONDITION
+                                              : is_copy_gone(it, failure);
             world_fail_law(it->base.world, failure, may, "failed-runs-can-be-retried");
         }
     }
