@@ -23,14 +23,11 @@ MUTANTS = {
     "apart_holds_up_others": ("A run that cannot be read keeps the process from starting.", {
         "if (loaded.code == CODE_DATA_LOSS) { continue;": "if (false) { continue;",
     }),
-    "apart_holds_up_waits": ("A run that cannot be read holds up who awaits the same event.", {
-        """topics_of(partition)->is_unsure = true; return STATUS_OK; } TRY(found);
-        if (engine_effect(""": "} TRY(found); if (engine_effect(",
-    }),
     "apart_tree_not_cancelled": (
         "A child that cannot be read when its tree is cancelled is passed over.",
         {
-            "if (below == BELOW_TO_CANCEL && !is_there) {": "if (false) {",
+            "if (below == BELOW_TO_CANCEL && !is_there) {":
+                "if (below == BELOW_TO_CANCEL && !is_there) { return;",
         },
     ),
     "pin_forgets_who_was_there": (
@@ -693,9 +690,6 @@ MUTANTS = {
         """topic_last(partition, offer->topic, &trigger->position);
         if (!status_is_ok(found) && store_may_pass(found)) {""":
             "topic_last(partition, offer->topic, &trigger->position); if (false) {",
-    }),
-    "unread_triggers_lost": ("Triggers that could not be read anew are gone.", {
-        "round_doubt(((struct triggers *)self)->partition, read);": "(void)self;",
     }),
     "low_disk_starts": ("With little space left, triggers, forks and retries go on.", {
         "return !stats.is_low_on_space;": "return true;",

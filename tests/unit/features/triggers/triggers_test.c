@@ -22,6 +22,7 @@
 #include "service/partition/partition.h"
 #include "service/partition/request.h"
 #include "storage/keys.h"
+#include "storage/memory_store.h"
 #include "storage/store.h"
 #include "tests/unit/partition/lone_partition.h"
 
@@ -287,6 +288,48 @@ static void test_a_trigger_goes_with_the_code_that_drops_it(void **state)
     lone_fini(&lone);
 }
 
+static struct lone_partition *open_now;
+static struct lone_partition *unread; /* Its index cannot be read, once. */
+
+static status fail_once(void *self, enum store_table table, str prefix, str from, bool reverse,
+                        size_t limit, store_visit *visit, void *context)
+{
+    char key[KEY_BYTES_MAX];
+    str triggers = key_index(key, (struct key_space){0}, INDEX_TRIGGER, STR_EMPTY);
+    if (unread != NULL && table == STORE_INDEX && str_equal(prefix, triggers)) {
+        unread = NULL;
+        return status_make(CODE_UNAVAILABLE, "the disk does not answer");
+    }
+    return open_now->store.vtable->scan(self, table, prefix, from, reverse, limit, visit, context);
+}
+
+/* What the batch that was lost had changed is read anew, again and again if need be. */
+static void test_triggers_outlive_a_lost_commit_and_a_failed_read(void **state)
+{
+    (void)state;
+    struct lone_partition lone;
+    struct host_link link;
+    lone_init(&lone, START_MS);
+    open_now = &lone;
+    lone.vtable.scan = fail_once;
+    offer(&lone, &link, 1, 0);
+    unread = &lone;
+    memory_store_fault(&lone.store, MEMORY_STORE_FAULT_LOST);
+    struct topic_event event = {.topic = STR("clicks"), .data = STR("{}")};
+    struct request *request = request_new(&publish_operation);
+    publish_request(request)->events = &event;
+    publish_request(request)->count = 1;
+    lone_ask(&lone, request);
+    assert_int_not_equal(lone.failure.code, CODE_OK);
+    request_free(request);
+    assert_null(unread);
+    lone_advance(&lone, START_MS + 1000); /* It is read again. */
+    publish(&lone, 2);
+    lone_advance(&lone, START_MS + 60000);
+    assert_int_equal(lone.run_count, 2);
+    lone_fini(&lone);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +339,14 @@ int main(void)
         cmocka_unit_test(test_a_refused_start_is_tried_again),
         cmocka_unit_test(test_a_row_without_a_batch_size_is_passed_over),
         cmocka_unit_test(test_a_trigger_goes_with_the_code_that_drops_it),
+        cmocka_unit_test(test_triggers_outlive_a_lost_commit_and_a_failed_read),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+#ifdef MUTANT
+    /* The report goes by the last line: what failed above had to fail. */
+    printf("%s\n", failed > 0 ? "1 passed, 0 failed, 0 skipped" : "the planted bug was not caught");
+    return failed > 0 ? 0 : 1;
+#else
+    return failed;
+#endif
 }

@@ -49,6 +49,10 @@ MUTANTS = {
     "looked_not_noted": ("How far all have looked at a topic is not noted.", {
         "note_looked(partition, topic);": "",
     }),
+    "apart_holds_up_waits": ("A run that cannot be read holds up who awaits the same event.", {
+        """topics_of(partition)->is_unsure = true; return STATUS_OK; } TRY(found);
+        if (engine_effect(""": "} TRY(found); if (engine_effect(",
+    }),
     "timer_stays": ("The timer of a run that leaves memory stays there.", {
         "timers_arm(partition->timers, run->state.id, 0);": "",
     }),

@@ -542,6 +542,41 @@ static void two_waits_of_a_run_are_woken_over_rounds(void **state)
     end();
 }
 
+/* Of a run, its first record. */
+static void damage(uuid run)
+{
+    char key[KEY_BYTES_MAX];
+    struct store_batch batch = {0};
+    store_batch_put(&batch, STORE_JOURNAL, key_journal(key, (struct key_space){0}, run, 1),
+                    STR("\xff\xff\xff"));
+    assert_true(status_is_ok(store_commit(&bed->lone.store, &batch)));
+    store_batch_fini(&batch);
+}
+
+/* Its row is before those of the others. */
+static void who_cannot_be_read_holds_up_nobody(void **state)
+{
+    (void)state;
+    uuid first = {0};
+    begin();
+    for (int i = 0; i < FEW; i++) {
+        bed->task = start();
+        first = i == 0 ? bed->task.task.run : first;
+        snprintf(bed->key, sizeof(bed->key), "await");
+        request_step(for_good);
+        say(bed->task, (struct host_message){.kind = HOST_MESSAGE_PARK});
+    }
+    lone_stop(&bed->lone);
+    damage(first);
+    lone_begin(&bed->lone);
+    rounds();
+    connect_host("second");
+    size_t given = bed->host.given_count;
+    publish(STR("good"));
+    assert_int_equal(bed->host.given_count - given, FEW - 1);
+    end();
+}
+
 /* Nothing else has to happen. */
 static void who_awaits_is_woken_after_a_failed_read(void **state)
 {
@@ -729,6 +764,7 @@ int main(void)
         cmocka_unit_test(a_nap_on_disk_ends_on_time),
         cmocka_unit_test(many_are_woken_some_a_round),
         cmocka_unit_test(two_waits_of_a_run_are_woken_over_rounds),
+        cmocka_unit_test(who_cannot_be_read_holds_up_nobody),
         cmocka_unit_test(who_awaits_is_woken_after_a_failed_read),
         cmocka_unit_test(who_cannot_await_is_told),
         cmocka_unit_test(much_is_looked_at_over_rounds),
