@@ -109,6 +109,9 @@ static void fail_full(void *self)
 {
     struct histories *histories = self;
     size_t count = histories->full_count;
+    if (count == 0) {
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         fail(histories, histories->full[i]);
     }
