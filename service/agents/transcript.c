@@ -1,5 +1,7 @@
 #include "service/agents/transcript.h"
 
+#include <math.h>
+
 #include "service/agents/input.h"
 #include "service/base/json.h"
 #include "service/codec/codec.h"
@@ -229,6 +231,19 @@ static const struct model_tool *tools_of(const struct agent_definition *definiti
     return tools;
 }
 
+struct model_request transcript_bare_request(const struct agent_definition *definition,
+                                             str options_json)
+{
+    return (struct model_request){
+        .provider = definition->provider,
+        .model = definition->model,
+        .base_url = definition->base_url,
+        .temperature = NAN,
+        .options_json = options_json,
+        .attempt = 1,
+    };
+}
+
 status transcript_request(const struct agent_definition *definition, const str *records,
                           size_t record_count, struct arena *arena, struct model_request *ret)
 {
@@ -243,20 +258,15 @@ status transcript_request(const struct agent_definition *definition, const str *
     end_turn(&builder);
     assert(builder.task_count <= ENGINE_TOOL_CALLS_MAX);
     TRY(merge_options(definition->options_json, builder.options, arena, &options));
-    *ret = (struct model_request){
-        .provider = definition->provider,
-        .model = definition->model,
-        .base_url = definition->base_url,
-        .system = definition->system_prompt,
-        .messages = builder.messages.items,
-        .message_count = builder.messages.count,
-        .tools = tools_of(definition, arena),
-        .tool_count = definition->tool_count,
-        .temperature = definition->temperature,
-        .max_output_tokens = definition->max_output_tokens,
-        .output_schema_json = definition->output_schema_json,
-        .options_json = options,
-        .attempt = builder.attempt,
-    };
+    *ret = transcript_bare_request(definition, options);
+    ret->system = definition->system_prompt;
+    ret->messages = builder.messages.items;
+    ret->message_count = builder.messages.count;
+    ret->tools = tools_of(definition, arena);
+    ret->tool_count = definition->tool_count;
+    ret->temperature = definition->temperature;
+    ret->max_output_tokens = definition->max_output_tokens;
+    ret->output_schema_json = definition->output_schema_json;
+    ret->attempt = builder.attempt;
     return STATUS_OK;
 }

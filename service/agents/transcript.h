@@ -29,6 +29,10 @@ status transcript_unpack_reply(str packed, struct arena *arena, struct model_rep
 status transcript_request(const struct agent_definition *definition, const str *records,
                           size_t record_count, struct arena *arena, struct model_request *ret);
 
+/* What a model call says of its model alone, to be checked before there is a conversation. */
+struct model_request transcript_bare_request(const struct agent_definition *definition,
+                                             str options_json);
+
 /* The messages of a run's input, before it is started; `why` says what is wrong with it. They live
  * as long as the arena and the input. */
 status transcript_check_input(str input_json, struct arena *arena,

@@ -120,8 +120,8 @@ static status llm_check(void *self, const struct model_request *request, struct 
     if (request->model.len == 0) {
         return arena_fail(arena, CODE_INVALID_ARGUMENT, "provider %s needs a model", row->name);
     }
-    TRY(request_check_media(row, request, arena));
-    return target_check(&llm->options.rules, row, request, arena);
+    TRY(target_check(&llm->options.rules, row, request, arena));
+    return request_check_media(row, request, arena);
 }
 
 static struct llm_call *call_new(struct llm *llm, uint64_t number)

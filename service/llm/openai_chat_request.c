@@ -50,8 +50,7 @@ static void put_media_part(struct json_writer *writer, const struct model_block 
     } else {
         json_put_string(writer, "type", STR("file"));
         json_begin_object(writer, "file");
-        json_put_string(writer, "filename",
-                        media->filename.len > 0 ? media->filename : STR("document.pdf"));
+        json_put_string(writer, "filename", request_media_filename(media));
         request_put_media_url(writer, "file_data", media);
     }
     json_end_object(writer);

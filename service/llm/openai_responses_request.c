@@ -25,8 +25,7 @@ static void put_media(struct json_writer *writer, const struct model_block *medi
     json_begin_object(writer, NULL);
     json_put_string(writer, "type", is_image ? STR("input_image") : STR("input_file"));
     if (!is_image && media->data.len > 0) {
-        json_put_string(writer, "filename",
-                        media->filename.len > 0 ? media->filename : STR("document.pdf"));
+        json_put_string(writer, "filename", request_media_filename(media));
     }
     request_put_media_url(writer,
                           is_image              ? "image_url"

@@ -140,7 +140,8 @@ struct model_sink {
 struct model_client_vtable {
     /* Refuses what could never work, before anything is written: an unknown provider
      * (INVALID_ARGUMENT, names the known ones), a missing key (FAILED_PRECONDITION, names the
-     * environment variable), options that are no JSON object. `why` is in the arena. */
+     * environment variable), options that are no JSON object, media that its models can't be shown
+     * (UNIMPLEMENTED). `why` is in the arena. */
     status (*check)(void *self, const struct model_request *request, struct arena *arena);
     /* Copies what it needs of the request. `call` is the caller's number, unique for ever. One
      * request goes out for it; a second only where a kept connection was dead. */

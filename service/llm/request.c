@@ -170,6 +170,12 @@ void request_put_media_url(struct json_writer *writer, const char *name,
     buf_fini(&url);
 }
 
+str request_media_filename(const struct model_block *media)
+{
+    assert(media->kind == MODEL_BLOCK_MEDIA);
+    return media->filename.len > 0 ? media->filename : STR("document.pdf");
+}
+
 bool request_is_media(const struct model_block *media, const char *family)
 {
     assert(media->kind == MODEL_BLOCK_MEDIA);
@@ -189,7 +195,7 @@ status request_check_media(const struct provider_row *row, const struct model_re
                 (codec->takes_media != NULL && codec->takes_media(block))) {
                 continue;
             }
-            return arena_fail(arena, CODE_INVALID_ARGUMENT,
+            return arena_fail(arena, CODE_UNIMPLEMENTED,
                               "input[%zu].content[%zu] is " STR_FMT
                               "%s, which can't be sent to provider %s: it is shown %s",
                               i, j,

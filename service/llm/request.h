@@ -36,10 +36,13 @@ bool request_has_media(const struct model_message *message);
 /* Where the media is: its URL, or one that holds its bytes. */
 void request_put_media_url(struct json_writer *writer, const char *name,
                            const struct model_block *media);
+/* What it is called; providers want PDFs to have a name. */
+str request_media_filename(const struct model_block *media);
 /* Its kind is of a family: "image/", "audio/". Without a kind a URL counts as an image's, since
  * that is what all providers take. */
 bool request_is_media(const struct model_block *media, const char *family);
-/* Refuses media that the row's dialect has no words for; `why` names the part and is in the arena.
+/* UNIMPLEMENTED: media that the row's dialect has no words for; `why` names the part and is in the
+ * arena.
  */
 status request_check_media(const struct provider_row *row, const struct model_request *request,
                            struct arena *arena);

@@ -1,6 +1,6 @@
-#include <math.h>
 #include <stdlib.h>
 
+#include "service/agents/transcript.h"
 #include "service/base/endian.h"
 #include "service/base/sys.h"
 #include "service/base/table.h"
@@ -301,14 +301,7 @@ size_t definitions_count(const struct partition *partition)
 bool definition_judge_model(struct partition *partition, const struct agent_definition *agent,
                             struct arena *arena, enum model_reach *ret, struct failure *failure)
 {
-    const struct model_request request = {
-        .provider = agent->provider,
-        .model = agent->model,
-        .base_url = agent->base_url,
-        .temperature = NAN,
-        .options_json = agent->options_json,
-        .attempt = 1,
-    };
+    const struct model_request request = transcript_bare_request(agent, agent->options_json);
     status found = model_client_check(&partition->options.models, &request, arena);
     *ret = status_is_ok(found) ? MODEL_CALLABLE : MODEL_NO_KEY;
     if (status_is_ok(found) || found.code == CODE_FAILED_PRECONDITION) {

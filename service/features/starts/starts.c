@@ -3,7 +3,6 @@
  */
 #include "service/features/starts/starts.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "service/agents/transcript.h"
@@ -47,20 +46,6 @@ static bool answer_repeated(struct partition *partition, struct request *request
     return true;
 }
 
-static void check_request(const struct definition *definition, const struct run_spec *spec,
-                          struct model_request *ret)
-{
-    *ret = (struct model_request){
-        .provider = definition->agent.provider,
-        .model = definition->agent.model,
-        .base_url = definition->agent.base_url,
-        .temperature = NAN,
-        .options_json = spec->provider_options.len > 0 ? spec->provider_options
-                                                       : definition->agent.options_json,
-        .attempt = 1,
-    };
-}
-
 static bool refuse_start(struct failure *ret, enum code code, enum reason reason, const char *field,
                          str message)
 {
@@ -89,26 +74,23 @@ static bool prepare_agent(struct partition *partition, struct run_spec *spec, st
                           : str_of(found.why);
         return refuse_start(ret, found.code, reason, "agent_id", message);
     }
-    struct model_request model;
-    const struct model_message *messages;
-    size_t message_count;
-    found = transcript_check_input(spec->input, arena, &messages, &message_count);
+    str options =
+        spec->provider_options.len > 0 ? spec->provider_options : definition->agent.options_json;
+    struct model_request model = transcript_bare_request(&definition->agent, options);
+    found = transcript_check_input(spec->input, arena, &model.messages, &model.message_count);
     if (!status_is_ok(found)) {
         return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input", str_of(found.why));
     }
-    check_request(definition, spec, &model);
     found = model_client_check(&partition->options.models, &model, arena);
+    if (found.code == CODE_UNIMPLEMENTED) {
+        return refuse_start(ret, CODE_INVALID_ARGUMENT, REASON_INVALID_FIELD, "input",
+                            str_of(found.why));
+    }
     if (!status_is_ok(found)) {
         bool is_key = found.code == CODE_FAILED_PRECONDITION;
         return refuse_start(ret, found.code,
                             is_key ? REASON_PROVIDER_KEY_MISSING : REASON_INVALID_PROVIDER,
                             "agent.provider", str_of(found.why));
-    }
-    model.messages = messages;
-    model.message_count = message_count;
-    found = model_client_check(&partition->options.models, &model, arena);
-    if (!status_is_ok(found)) {
-        return refuse_start(ret, found.code, REASON_INVALID_FIELD, "input", str_of(found.why));
     }
     uint32_t steps = definition->agent.max_steps;
     spec->turns_max = steps == 0 ? AGENT_STEPS_DEFAULT : steps;
