@@ -105,7 +105,9 @@ static void keep_entry(struct world *world, const struct sim_entry *entry)
         struct sim_entry *old = entries;
         entry_capacity = entry_capacity == 0 ? 256 : entry_capacity * 2;
         entries = arena_alloc(&world->arena, entry_capacity * sizeof(entries[0]));
-        memcpy(entries, old, entry_count * sizeof(entries[0]));
+        if (old) {
+            memcpy(entries, old, entry_count * sizeof(entries[0]));
+        }
     }
     entries[entry_count++] = (struct sim_entry){entry->table, arena_copy(&world->arena, entry->key),
                                                 arena_copy(&world->arena, entry->value)};
