@@ -17,8 +17,17 @@ static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->effects) == ENGIN
               "records.options");
 static_assert(COUNT_OF(((polos_journal_v1_RunSnapshot *)NULL)->kept) == ENGINE_KEPT_MAX,
               "records.options");
-static_assert(RUN_THINKING == 1 && RUN_ACTING == 2 && RUN_COMPLETED == 3, "disk");
-static_assert(RUN_FAILED == 4 && RUN_CANCELLED == 5 && RUN_STATE_COUNT == 6, "disk");
+
+/* A run's state and phase are one number on disk; agents' tools and other runs' code share one. */
+static const struct {
+    enum run_state state;
+    enum run_phase phase;
+} states[] = {
+    {RUN_NEW, PHASE_NONE},       {RUN_LIVE, PHASE_MODEL},  {RUN_LIVE, PHASE_TOOLS},
+    {RUN_COMPLETED, PHASE_NONE}, {RUN_FAILED, PHASE_NONE}, {RUN_CANCELLED, PHASE_NONE},
+};
+static_assert(RUN_STATE_COUNT == 5 && PHASE_COUNT == 4, "each has a number in the table");
+
 static_assert(EFFECT_READY == 1 && EFFECT_LEASED == 2, "disk");
 static_assert(EFFECT_BACKOFF == 3 && EFFECT_PARKED == 4, "disk");
 
@@ -44,6 +53,17 @@ static void effect_to(const struct effect *effect, polos_journal_v1_EffectState 
     };
 }
 
+static uint32_t state_to(const struct run *run)
+{
+    enum run_phase phase = run->phase == PHASE_BODY ? PHASE_TOOLS : run->phase;
+    uint32_t number = 0;
+    while (number < COUNT_OF(states) &&
+           (states[number].state != run->state || states[number].phase != phase)) {
+        number++;
+    }
+    return number;
+}
+
 static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
 {
     *ret = (polos_journal_v1_RunSnapshot){
@@ -61,7 +81,7 @@ static void run_to(const struct run *run, polos_journal_v1_RunSnapshot *ret)
         .cache_write_tokens = run->cache_write_tokens,
         .reasoning_tokens = run->reasoning_tokens,
         .kind = run->kind,
-        .state = run->state,
+        .state = state_to(run),
         .usage_incomplete = run->usage_incomplete != 0,
         .effects_count = (pb_size_t)run->effect_count,
         .timeout_ms = run->timeout_ms,
@@ -124,7 +144,7 @@ static bool effect_from(const polos_journal_v1_EffectState *body, struct effect 
 /* *ret is zeroed, so that equal states are equal bytes. */
 static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
 {
-    if (body->kind >= RUN_KIND_COUNT || body->state >= RUN_STATE_COUNT ||
+    if (body->kind >= RUN_KIND_COUNT || body->state >= COUNT_OF(states) ||
         body->admission > ADMISSION_HELD || body->code_state > CODE_STATE_THERE) {
         return false;
     }
@@ -143,7 +163,9 @@ static bool run_from(const polos_journal_v1_RunSnapshot *body, struct run *ret)
     ret->cache_write_tokens = body->cache_write_tokens;
     ret->reasoning_tokens = body->reasoning_tokens;
     ret->kind = (uint8_t)body->kind;
-    ret->state = (uint8_t)body->state;
+    bool has_body = body->kind != RUN_KIND_AGENT && states[body->state].phase == PHASE_TOOLS;
+    ret->state = (uint8_t)states[body->state].state;
+    ret->phase = (uint8_t)(has_body ? PHASE_BODY : states[body->state].phase);
     ret->usage_incomplete = body->usage_incomplete;
     ret->timeout_ms = body->timeout_ms;
     ret->kept_count = body->kept_count;

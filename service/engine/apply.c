@@ -14,6 +14,7 @@ static struct effect *add_effect(struct run *run, const struct event *event, enu
 {
     assert(run->effect_count < ENGINE_EFFECTS_MAX);
     assert(event->effect == run->effect_next);
+    assert(engine_may_owe(run, kind));
     struct effect *effect = &run->effects[run->effect_count++];
     memset(effect, 0, sizeof(*effect));
     effect->id = run->effect_next++;
@@ -94,7 +95,7 @@ static void apply_ended(struct run *run, const struct event *event, enum run_sta
 
 static void apply_model_requested(struct run *run, const struct event *event)
 {
-    states_move(run, RUN_THINKING);
+    states_enter(run, PHASE_MODEL);
     struct effect *effect = states_effect(run, event->effect);
     if (effect == NULL) {
         assert(run->effect_count == 0);
@@ -136,8 +137,9 @@ static void apply_model_failed(struct run *run, const struct event *event)
 
 static void apply_task_requested(struct run *run, const struct event *event)
 {
-    states_move(run, RUN_ACTING);
-    struct effect *effect = add_effect(run, event, event->task_requested.kind);
+    enum effect_kind kind = event->task_requested.kind;
+    states_enter(run, kind == EFFECT_BODY ? PHASE_BODY : PHASE_TOOLS);
+    struct effect *effect = add_effect(run, event, kind);
     assert(effect_is_task(effect));
     effect->deadline_ms = event->task_requested.deadline_ms;
     effect->at_most_once = event->task_requested.at_most_once;
@@ -311,7 +313,7 @@ static void apply_admission_asked(struct run *run, const struct event *event)
     if (event->effect == 0) {
         return;
     }
-    states_move(run, RUN_THINKING);
+    states_enter(run, PHASE_MODEL);
     struct effect *effect = states_effect(run, event->effect);
     if (effect == NULL) {
         effect = add_effect(run, event, EFFECT_MODEL);

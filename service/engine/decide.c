@@ -114,36 +114,38 @@ static enum verdict decide_cancel(struct draft *draft, const struct command *com
 }
 
 enum {
-    LIVE = STATE_BIT(RUN_THINKING) | STATE_BIT(RUN_ACTING),
+    ANY = 0,
+    MODEL = KIND_BIT(EFFECT_MODEL),
 };
 
-/* One row per command: where it is welcome, whether it is about an open effect's attempt. */
+/* One row per command: of what kind an effect is that it is about, so that it is welcome where the
+ * run may owe such a one; whether it is about an open effect's attempt. */
 static const struct {
-    unsigned allowed;
+    unsigned kinds;
     bool answers_effect;
     decide_function *decide;
 } commands[] = {
-    [COMMAND_START] = {STATE_BIT(RUN_NEW), false, decide_start},
-    [COMMAND_MODEL_REPLIED] = {STATE_BIT(RUN_THINKING), true, decide_model_replied},
-    [COMMAND_MODEL_FAILED] = {STATE_BIT(RUN_THINKING), true, decide_model_failed},
-    [COMMAND_MODEL_REISSUE] = {STATE_BIT(RUN_THINKING), true, decide_model_reissue},
-    [COMMAND_LEASE_GRANT] = {STATE_BIT(RUN_ACTING), true, decide_lease_grant},
-    [COMMAND_LEASE_LOST] = {STATE_BIT(RUN_ACTING), true, decide_lease_lost},
-    [COMMAND_STEP_DONE] = {STATE_BIT(RUN_ACTING), true, decide_step_done},
-    [COMMAND_CANCEL_SHOWN] = {STATE_BIT(RUN_ACTING), true, decide_cancel_shown},
-    [COMMAND_WITHDRAW] = {STATE_BIT(RUN_ACTING), true, decide_withdraw},
-    [COMMAND_TASK_DONE] = {STATE_BIT(RUN_ACTING), true, decide_task_done},
-    [COMMAND_TIME] = {LIVE, false, decide_time},
-    [COMMAND_CANCEL] = {LIVE, false, decide_cancel},
-    [COMMAND_STEP_REQUEST] = {STATE_BIT(RUN_ACTING), true, decide_step_request},
-    [COMMAND_RESUME] = {LIVE, false, decide_resume},
-    [COMMAND_WAIT_DONE] = {STATE_BIT(RUN_ACTING), true, decide_wait_done},
-    [COMMAND_CHILD_DONE] = {STATE_BIT(RUN_ACTING), true, decide_child_done},
-    [COMMAND_PARK] = {STATE_BIT(RUN_ACTING), true, decide_park},
-    [COMMAND_CODE_CAME] = {STATE_BIT(RUN_ACTING), true, decide_code_came},
-    [COMMAND_ADMIT] = {LIVE, false, decide_admit},
-    [COMMAND_WITHDRAW_ADMISSION] = {LIVE, false, decide_withdraw_admission},
-    [COMMAND_FAIL] = {LIVE, false, decide_fail},
+    [COMMAND_START] = {ANY, false, decide_start},
+    [COMMAND_MODEL_REPLIED] = {MODEL, true, decide_model_replied},
+    [COMMAND_MODEL_FAILED] = {MODEL, true, decide_model_failed},
+    [COMMAND_MODEL_REISSUE] = {MODEL, true, decide_model_reissue},
+    [COMMAND_LEASE_GRANT] = {KINDS_TASK, true, decide_lease_grant},
+    [COMMAND_LEASE_LOST] = {KINDS_TASK, true, decide_lease_lost},
+    [COMMAND_STEP_DONE] = {KINDS_TASK, true, decide_step_done},
+    [COMMAND_CANCEL_SHOWN] = {KINDS_TASK, true, decide_cancel_shown},
+    [COMMAND_WITHDRAW] = {KINDS_TASK, true, decide_withdraw},
+    [COMMAND_TASK_DONE] = {KINDS_TASK, true, decide_task_done},
+    [COMMAND_TIME] = {ANY, false, decide_time},
+    [COMMAND_CANCEL] = {ANY, false, decide_cancel},
+    [COMMAND_STEP_REQUEST] = {KINDS_TASK, true, decide_step_request},
+    [COMMAND_RESUME] = {ANY, false, decide_resume},
+    [COMMAND_WAIT_DONE] = {KINDS_TASK, true, decide_wait_done},
+    [COMMAND_CHILD_DONE] = {KINDS_TASK, true, decide_child_done},
+    [COMMAND_PARK] = {KINDS_TASK, true, decide_park},
+    [COMMAND_CODE_CAME] = {KINDS_TASK, true, decide_code_came},
+    [COMMAND_ADMIT] = {ANY, false, decide_admit},
+    [COMMAND_WITHDRAW_ADMISSION] = {ANY, false, decide_withdraw_admission},
+    [COMMAND_FAIL] = {ANY, false, decide_fail},
 };
 static_assert(COUNT_OF(commands) == COMMAND_COUNT);
 
@@ -158,13 +160,19 @@ static enum verdict judge_effect(const struct run *run, const struct command *co
     if (effect->attempt != command->attempt) {
         return VERDICT_STALE;
     }
-    bool is_model_command = command->kind == COMMAND_MODEL_REPLIED ||
-                            command->kind == COMMAND_MODEL_FAILED ||
-                            command->kind == COMMAND_MODEL_REISSUE;
+    bool is_model_command = commands[command->kind].kinds == MODEL;
     if (is_model_command && (effect->kind != EFFECT_MODEL || effect->state != EFFECT_READY)) {
         return VERDICT_STALE;
     }
     return VERDICT_OK;
+}
+
+static bool is_welcome(const struct run *run, enum command_kind kind)
+{
+    if (kind == COMMAND_START || run->state == RUN_NEW) {
+        return kind == COMMAND_START && run->state == RUN_NEW;
+    }
+    return commands[kind].kinds == ANY || states_may_owe(run, commands[kind].kinds);
 }
 
 enum verdict engine_decide(const struct run *run, const struct command *command,
@@ -182,7 +190,7 @@ enum verdict engine_decide(const struct run *run, const struct command *command,
             return verdict;
         }
     }
-    if (!(commands[command->kind].allowed & STATE_BIT(run->state))) {
+    if (!is_welcome(run, command->kind)) {
         return VERDICT_REFUSED;
     }
     struct draft draft = {.run = *run, .decision = ret, .now_ms = command->now_ms};

@@ -4,7 +4,7 @@
 /* The call of an agent's model, or NULL. */
 static const struct effect *model_call(const struct run *run)
 {
-    return run->state == RUN_THINKING ? &run->effects[0] : NULL;
+    return run->phase == PHASE_MODEL ? &run->effects[0] : NULL;
 }
 
 enum verdict decide_admit(struct draft *draft, const struct command *command)

@@ -8,13 +8,15 @@
  * effects still open in the state are what is owed after a restart, so there is no outbox.
  * Payloads pass through as borrowed bytes; the engine never looks into them.
  *
+ * A live run is in one phase, which says what it may owe (a table in states.c):
+ *
  *                 MODEL_REQUESTED              TASK_REQUESTED (one per tool call)
- *   NEW --START--> THINKING ----MODEL_REPLIED----> ACTING ----last TASK_SETTLED----+
- *    |              ^   |                                                         |
- *    |              +---|---------------------------------------------------------+
- *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from ACTING too)
- *    +--START (workflow, tool): ACTING with one BODY task --TASK_SETTLED--> terminal
- *    +--START (agent in a queue): THINKING with a call that waits --ADMIT--> MODEL_REQUESTED
+ *   NEW --START--> phase MODEL --MODEL_REPLIED--> phase TOOLS ----last TASK_SETTLED----+
+ *    |              ^   |                                                              |
+ *    |              +---|--------------------------------------------------------------+
+ *    |                  +--> COMPLETED | FAILED | CANCELLED  <-- (from TOOLS too)
+ *    +--START (workflow, tool): phase BODY with one task --TASK_SETTLED--> terminal
+ *    +--START (agent in a queue): phase MODEL with a call that waits --ADMIT--> MODEL_REQUESTED
  *
  *   A task:  READY --grant--> LEASED --settled--> gone       LEASED --lost--> READY
  *            LEASED --park--> PARKED --a wait settled--> READY
@@ -24,7 +26,7 @@
  *   An agent run in a queue works only while it is admitted. It has given that back once all that
  *   is open are tasks that rest: parked, or tried again later.
  *
- *   Suspended points: THINKING waits for the model or for a retry's time; ACTING waits for
+ *   Suspended points: MODEL waits for the model or for a retry's time; TOOLS and BODY wait for
  *   hosts and for what the code waits for, so a run is terminal or owes an effect.
  *
  * Invariant: a non-terminal started run has an open effect; a terminal run has none.
@@ -52,6 +54,8 @@ enum verdict engine_decide(const struct run *run, const struct command *command,
 /* The event must be one that was decided in this very state. */
 void engine_apply(struct run *run, const struct event *event);
 
+/* Whether the run may owe such an effect in the phase it is in. */
+bool engine_may_owe(const struct run *run, enum effect_kind kind);
 /* It has completed, failed or was cancelled: nothing happens to it any more. */
 bool engine_is_terminal(const struct run *run);
 /* Nothing is at work for it: every open effect waits for a host or for a retry's time. */
@@ -79,7 +83,8 @@ bool engine_has_kept(const struct run *run, uint64_t key);
 uint64_t engine_pin(const struct run *run, const struct effect *task);
 
 const char *engine_event_name(enum event_kind kind); /* "RUN_STARTED" */
-const char *engine_state_name(enum run_state state); /* "thinking" */
+const char *engine_state_name(enum run_state state); /* "live" */
+const char *engine_phase_name(enum run_phase phase); /* "model" */
 
 /* What is kept of a step's key, and of a deployment's name; never 0. */
 static inline uint64_t engine_key(str key)

@@ -39,12 +39,20 @@ enum run_kind {
 
 enum run_state {
     RUN_NEW,
-    RUN_THINKING,
-    RUN_ACTING,
+    RUN_LIVE,
     RUN_COMPLETED,
     RUN_FAILED,
     RUN_CANCELLED,
     RUN_STATE_COUNT,
+};
+
+/* Where a live run stands: what it may owe there says a table in states.c. */
+enum run_phase {
+    PHASE_NONE, /* It is not live. */
+    PHASE_MODEL, /* Agents: a model call. */
+    PHASE_TOOLS, /* Agents: the tool calls of a reply. */
+    PHASE_BODY, /* Workflows and tools: their code. */
+    PHASE_COUNT,
 };
 
 /* Numbers are on disk and never change; new ones go to the end. */
@@ -152,7 +160,8 @@ struct run {
     uint32_t effect_count; /* Entries at the front of `effects`, in the order they were opened. */
     uint8_t admission; /* enum admission */
     uint8_t code_state; /* enum code_state */
-    uint8_t reserved[2]; /* Zero. */
+    uint8_t phase; /* enum run_phase */
+    uint8_t reserved; /* Zero. */
     struct effect effects[ENGINE_EFFECTS_MAX]; /* Of the current turn, in order. */
 };
 

@@ -10,18 +10,30 @@ static const struct {
     const char *name;
     unsigned next;
 } states[] = {
-    [RUN_NEW] = {"new", STATE_BIT(RUN_THINKING) | STATE_BIT(RUN_ACTING)},
-    [RUN_THINKING] = {"thinking", STATE_BIT(RUN_THINKING) | STATE_BIT(RUN_ACTING) |
-                                      STATE_BIT(RUN_COMPLETED) | STATE_BIT(RUN_FAILED) |
-                                      STATE_BIT(RUN_CANCELLED)},
-    [RUN_ACTING] = {"acting", STATE_BIT(RUN_ACTING) | STATE_BIT(RUN_THINKING) |
-                                  STATE_BIT(RUN_COMPLETED) | STATE_BIT(RUN_FAILED) |
-                                  STATE_BIT(RUN_CANCELLED)},
+    [RUN_NEW] = {"new", STATE_BIT(RUN_LIVE)},
+    [RUN_LIVE] = {"live",
+                  STATE_BIT(RUN_COMPLETED) | STATE_BIT(RUN_FAILED) | STATE_BIT(RUN_CANCELLED)},
     [RUN_COMPLETED] = {"completed", 0},
     [RUN_FAILED] = {"failed", 0},
     [RUN_CANCELLED] = {"cancelled", 0},
 };
 static_assert(COUNT_OF(states) == RUN_STATE_COUNT);
+
+/* What a run may owe in each phase, and which phases may follow: what is decided, what is applied
+ * and the invariant all go by it. */
+static const struct {
+    const char *name;
+    unsigned owes;
+    unsigned next;
+} phases[] = {
+    [PHASE_NONE] = {"none", 0, PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_BODY)},
+    [PHASE_MODEL] = {"model", KIND_BIT(EFFECT_MODEL),
+                     PHASE_BIT(PHASE_MODEL) | PHASE_BIT(PHASE_TOOLS)},
+    [PHASE_TOOLS] = {"tools", KIND_BIT(EFFECT_TOOL) | KINDS_OF_CODE,
+                     PHASE_BIT(PHASE_TOOLS) | PHASE_BIT(PHASE_MODEL)},
+    [PHASE_BODY] = {"body", KIND_BIT(EFFECT_BODY) | KINDS_OF_CODE, 0},
+};
+static_assert(COUNT_OF(phases) == PHASE_COUNT);
 
 const char *engine_state_name(enum run_state state)
 {
@@ -34,6 +46,36 @@ void states_move(struct run *run, enum run_state next)
     assert(next < RUN_STATE_COUNT);
     assert(states[run->state].next & STATE_BIT(next));
     run->state = (uint8_t)next;
+    run->phase = PHASE_NONE;
+}
+
+const char *engine_phase_name(enum run_phase phase)
+{
+    assert(phase < PHASE_COUNT);
+    return phases[phase].name;
+}
+
+void states_enter(struct run *run, enum run_phase next)
+{
+    assert(next > PHASE_NONE && next < PHASE_COUNT);
+    if (run->state == RUN_NEW) {
+        states_move(run, RUN_LIVE);
+    }
+    assert(run->state == RUN_LIVE);
+    assert(phases[run->phase].next & PHASE_BIT(next));
+    run->phase = (uint8_t)next;
+}
+
+bool states_may_owe(const struct run *run, unsigned kinds)
+{
+    assert(run->phase < PHASE_COUNT);
+    return (phases[run->phase].owes & kinds) != 0;
+}
+
+bool engine_may_owe(const struct run *run, enum effect_kind kind)
+{
+    assert(kind < EFFECT_KIND_COUNT);
+    return states_may_owe(run, KIND_BIT(kind));
 }
 
 const struct effect *engine_effect(const struct run *run, uint32_t id)
@@ -86,7 +128,7 @@ bool engine_is_waiting(const struct run *run)
 
 bool engine_is_clock_stopped(const struct run *run)
 {
-    if (run->state != RUN_ACTING || run->is_cancelling) {
+    if (!states_may_owe(run, KINDS_TASK) || run->is_cancelling) {
         return false;
     }
     for (uint32_t i = 0; i < run->effect_count; i++) {
@@ -211,10 +253,14 @@ static const char *broken_effect(const struct run *run, const struct effect *eff
 
 const char *engine_broken_invariant(const struct run *run)
 {
-    if (run->state >= RUN_STATE_COUNT || run->effect_count > ENGINE_EFFECTS_MAX) {
+    if (run->state >= RUN_STATE_COUNT || run->phase >= PHASE_COUNT ||
+        run->effect_count > ENGINE_EFFECTS_MAX) {
         return "a field is out of range";
     }
     bool is_open = run->effect_count > 0;
+    if ((run->state == RUN_LIVE) != (run->phase != PHASE_NONE)) {
+        return "a live run is in no phase, or another is in one";
+    }
     if (engine_is_terminal(run)) {
         return is_open ? "a terminal run owes an effect" : NULL;
     }
@@ -229,9 +275,8 @@ const char *engine_broken_invariant(const struct run *run)
         if (why != NULL) {
             return why;
         }
-        bool is_model = run->effects[i].kind == EFFECT_MODEL;
-        if (is_model != (run->state == RUN_THINKING)) {
-            return "an open effect does not fit the state";
+        if (!engine_may_owe(run, run->effects[i].kind)) {
+            return "an open effect does not fit the phase";
         }
     }
     return NULL;

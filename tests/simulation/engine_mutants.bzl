@@ -48,8 +48,8 @@ MUTANTS = {
         },
     ),
     "clock_runs_on": ("The run's clock goes on while all its code waits.", {
-        "run->state != RUN_ACTING || run->is_cancelling":
-            "run->state != RUN_ACTING || run->is_cancelling || run->kept_count > 0",
+        "!states_may_owe(run, KINDS_TASK) || run->is_cancelling":
+            "!states_may_owe(run, KINDS_TASK) || run->is_cancelling || run->kept_count > 0",
     }),
     "deadline_exclusive": ("A run lives on at the very millisecond of its deadline.", {
         "draft->now_ms >= before.deadline_ms": "draft->now_ms > before.deadline_ms",
@@ -121,6 +121,9 @@ MUTANTS = {
     "parked_stays": ("A parked task is not ready when a wait of its code ends.", {
         "owner->state == EFFECT_PARKED":
             "owner->state == EFFECT_PARKED && wait->kind != EFFECT_EVENT",
+    }),
+    "phase_outlives_run": ("A run that was cancelled still stands where it stood.", {
+        "run->phase = PHASE_NONE;": "run->phase = next == RUN_CANCELLED ? run->phase : PHASE_NONE;",
     }),
     "refused_call_run": ("A refused tool call is run like any other.", {
         "call->refusal_type != NULL": "call->refusal_type != NULL && call->at_most_once",

@@ -404,7 +404,7 @@ static void check_live(struct world *world, struct sim_run *run)
     if (live->needs_recovery) {
         return;
     }
-    bool is_calling = run->folded.state == RUN_THINKING && !engine_is_waiting(&run->folded);
+    bool is_calling = run->folded.phase == PHASE_MODEL && !engine_is_waiting(&run->folded);
     world_expect(world, !models_are_calling(world->partition, live) || is_calling,
                  "no-call-that-nobody-awaits");
     world_expect(world,

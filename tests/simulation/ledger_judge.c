@@ -72,6 +72,20 @@ static const char *compare_effects(const struct ledger *ledger, const struct run
     return NULL;
 }
 
+/* Where the run stands, by what it owes. */
+static enum run_phase phase_of(const struct ledger *ledger)
+{
+    for (uint32_t id = 1; id <= ledger->effect_count; id++) {
+        const struct ledger_effect *effect = ledger_open(ledger, id);
+        if (effect != NULL && !ledger_is_wait(effect)) {
+            return effect->kind == EFFECT_MODEL  ? PHASE_MODEL
+                   : effect->kind == EFFECT_TOOL ? PHASE_TOOLS
+                                                 : PHASE_BODY;
+        }
+    }
+    return PHASE_NONE;
+}
+
 const char *ledger_compare(const struct ledger *ledger, const struct run *run)
 {
     static const enum run_state ends[EVENT_COUNT] = {
@@ -83,6 +97,7 @@ const char *ledger_compare(const struct ledger *ledger, const struct run *run)
     LAW("state-seq", run->seq == ledger->events);
     LAW("state-ended", engine_is_terminal(run) == has_ended);
     LAW("state-ended", !has_ended || run->state == ends[ledger->ended]);
+    LAW("state-phase", run->phase == (has_ended ? PHASE_NONE : phase_of(ledger)));
     LAW("state-steps", run->steps == ledger->steps);
     LAW("state-usage", run->input_tokens + run->output_tokens == ledger->tokens);
     LAW("state-retries", run->retries == ledger->retries);

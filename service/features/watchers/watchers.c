@@ -178,10 +178,10 @@ void watch_forget_text(struct partition *partition, struct live_run *run)
 
 static const struct effect *model_effect(const struct live_run *run)
 {
-    if (run->state.state != RUN_THINKING || run->state.effect_count == 0) {
+    if (run->state.phase != PHASE_MODEL || run->state.effect_count == 0) {
         return NULL;
     }
-    assert(run->state.effects[0].kind == EFFECT_MODEL); /* It thinks. */
+    assert(run->state.effects[0].kind == EFFECT_MODEL);
     return engine_effect(&run->state, run->state.effects[0].id);
 }
 

@@ -422,7 +422,8 @@ static void errors(void **state)
 static void open_effect(struct story *story, enum effect_kind kind, enum effect_state effect_state)
 {
     struct run *state = &story->facts.state;
-    state->state = kind == EFFECT_MODEL ? RUN_THINKING : RUN_ACTING;
+    state->state = RUN_LIVE;
+    state->phase = kind == EFFECT_MODEL ? PHASE_MODEL : PHASE_TOOLS;
     state->effect_next = 3;
     state->effect_count = 1;
     state->effects[0] = (struct effect){

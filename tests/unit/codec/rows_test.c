@@ -37,11 +37,15 @@ static void random_run(uint64_t *seed, uint32_t effect_count, struct run *ret)
     random_bytes(seed, ret, sizeof(*ret));
     ret->kind %= RUN_KIND_COUNT;
     ret->state %= RUN_STATE_COUNT;
+    ret->phase = PHASE_NONE;
+    if (ret->state == RUN_LIVE) {
+        ret->phase = ret->kind == RUN_KIND_AGENT ? PHASE_TOOLS : PHASE_BODY;
+    }
     ret->usage_incomplete %= 2;
     ret->is_cancelling %= 2;
     ret->admission %= ADMISSION_HELD + 1;
     ret->code_state %= CODE_STATE_THERE + 1;
-    memset(ret->reserved, 0, sizeof(ret->reserved));
+    ret->reserved = 0;
     ret->kept_count %= ENGINE_KEPT_MAX + 1;
     memset(ret->kept + ret->kept_count, 0,
            (ENGINE_KEPT_MAX - ret->kept_count) * sizeof(ret->kept[0]));
@@ -110,7 +114,9 @@ static void test_snapshot_refuses_damage(void **state)
     buf_reset(&bytes);
     codec_encode_run(&run, 0, &bytes);
     assert_true(snapshot_is_refused(buf_str(&bytes)));
-    run.state = RUN_ACTING;
+    run.state = RUN_LIVE;
+    run.phase = PHASE_BODY;
+    run.kind = RUN_KIND_WORKFLOW;
     run.effects[1].state = EFFECT_PARKED;
     buf_reset(&bytes);
     codec_encode_run(&run, 0, &bytes);
@@ -141,11 +147,12 @@ static void test_snapshot_of_the_most(void **state)
     memset(&run, 0xff, sizeof(run));
     run.kind = RUN_KIND_COUNT - 1;
     run.state = RUN_STATE_COUNT - 1;
+    run.phase = PHASE_NONE;
     run.usage_incomplete = 1;
     run.is_cancelling = 1;
     run.admission = ADMISSION_HELD;
     run.code_state = CODE_STATE_THERE;
-    memset(run.reserved, 0, sizeof(run.reserved));
+    run.reserved = 0;
     run.kept_count = ENGINE_KEPT_MAX;
     run.effect_count = ENGINE_EFFECTS_MAX;
     for (uint32_t i = 0; i < ENGINE_EFFECTS_MAX; i++) {
@@ -227,7 +234,8 @@ static void test_snapshot_golden_bytes(void **state)
         .retries = 18,
         .retries_max = 19,
         .kind = RUN_KIND_WORKFLOW,
-        .state = RUN_ACTING,
+        .state = RUN_LIVE,
+        .phase = PHASE_BODY,
         .usage_incomplete = 1,
         .is_cancelling = 1,
         .effect_count = 1,

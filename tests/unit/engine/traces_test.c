@@ -333,7 +333,10 @@ static void print_decision(struct player *player, enum verdict verdict)
         print_event(text, &player->decision.events[i]);
     }
     uint64_t next_ms = engine_next_deadline(&player->run);
-    buf_printf(text, " => %s", engine_state_name((enum run_state)player->run.state));
+    const struct run *run = &player->run;
+    buf_printf(text, " => %s",
+               run->state == RUN_LIVE ? engine_phase_name((enum run_phase)run->phase)
+                                      : engine_state_name((enum run_state)run->state));
     buf_printf(text, "%s", engine_is_waiting(&player->run) ? ", waiting" : "");
     print_pins(text, &player->run);
     buf_printf(text, next_ms == 0 ? "\n" : ", alarm at %llu\n", (unsigned long long)next_ms);

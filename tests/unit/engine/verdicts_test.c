@@ -373,6 +373,32 @@ static void usage_adds_up(void **state)
     assert_true(run.usage_incomplete);
 }
 
+/* What a run may owe follows from where it stands, and from nothing else. */
+static void what_may_be_owed_in_each_phase(void **state)
+{
+    (void)state;
+    static const struct {
+        enum situation situation;
+        enum run_phase phase;
+        const char *owes; /* A letter for each kind: model, tool, body, and what code waits for. */
+    } rows[] = {
+        {NEW, PHASE_NONE, "........"},          {THINKING, PHASE_MODEL, "m......."},
+        {BACKOFF, PHASE_MODEL, "m......."},     {QUEUED, PHASE_MODEL, "m......."},
+        {TOOL_READY, PHASE_TOOLS, ".t.sseca"},  {BODY_PARKED, PHASE_BODY, "..bsseca"},
+        {BODY_CLEANUP, PHASE_BODY, "..bsseca"}, {COMPLETED, PHASE_NONE, "........"},
+        {FAILED, PHASE_NONE, "........"},       {CANCELLED, PHASE_NONE, "........"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct run run;
+        bring(&run, rows[i].situation);
+        assert_int_equal(run.phase, rows[i].phase);
+        for (int kind = EFFECT_MODEL; kind < EFFECT_KIND_COUNT; kind++) {
+            assert_int_equal(engine_may_owe(&run, (enum effect_kind)kind),
+                             rows[i].owes[kind - EFFECT_MODEL] != '.');
+        }
+    }
+}
+
 static void the_largest_turn_fits(void **state)
 {
     (void)state;
@@ -387,7 +413,7 @@ static void the_largest_turn_fits(void **state)
     reply.model_replied.calls = many;
     reply.model_replied.call_count = COUNT_OF(many);
     assert_int_equal(give(&run, &reply), VERDICT_OK);
-    assert_int_equal(run.state, RUN_THINKING);
+    assert_int_equal(run.phase, PHASE_MODEL);
     assert_int_equal(run.effects[0].id, 2 + ENGINE_TOOL_CALLS_MAX);
 }
 
@@ -426,6 +452,7 @@ int main(void)
         cmocka_unit_test(about_no_effect),
         cmocka_unit_test(steps_in_order_only),
         cmocka_unit_test(usage_adds_up),
+        cmocka_unit_test(what_may_be_owed_in_each_phase),
         cmocka_unit_test(the_largest_turn_fits),
         cmocka_unit_test(the_wait_before_a_retry),
         cmocka_unit_test(about_a_wait),
