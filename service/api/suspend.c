@@ -7,6 +7,7 @@
 #include "service/api/methods.h"
 #include "service/api/reading.h"
 #include "service/api/text.h"
+#include "service/api/times.h"
 #include "service/base/failure.h"
 #include "service/features/suspensions/suspensions.h"
 #include "service/hosts/message.h"
@@ -72,6 +73,24 @@ static char *format_id(struct arena *arena, uuid run, uint32_t effect)
     return ret;
 }
 
+static const Polos__V1__Suspension__State state_words[] = {
+    [SUSPENSION_OPEN] = POLOS__V1__SUSPENSION__STATE__STATE_OPEN,
+    [SUSPENSION_ANSWERED] = POLOS__V1__SUSPENSION__STATE__STATE_ANSWERED,
+    [SUSPENSION_EXPIRED] = POLOS__V1__SUSPENSION__STATE__STATE_EXPIRED,
+    [SUSPENSION_WITHDRAWN] = POLOS__V1__SUSPENSION__STATE__STATE_WITHDRAWN,
+};
+
+static Polos__V1__Answer *view_answer(const struct suspension *from, struct arena *arena)
+{
+    assert(from->state == SUSPENSION_ANSWERED);
+    Polos__V1__Answer *ret = arena_alloc(arena, sizeof(*ret));
+    polos__v1__answer__init(ret);
+    ret->data_json = text_of(arena, from->answer);
+    ret->answered_by = text_of(arena, from->by);
+    ret->answered_at = times_instant(arena, from->answered_ms);
+    return ret;
+}
+
 static Polos__V1__Suspension *view(const struct suspension *from, struct arena *arena)
 {
     assert(!uuid_is_zero(from->run));
@@ -82,14 +101,12 @@ static Polos__V1__Suspension *view(const struct suspension *from, struct arena *
     ret->step_key = text_of(arena, from->step_key);
     ret->data_json = text_of(arena, from->data);
     ret->answer_schema_json = text_of(arena, from->answer_schema);
-    ret->since_ms = (int64_t)from->since_ms;
-    ret->deadline_ms = (int64_t)from->deadline_ms;
+    ret->created_at = times_instant(arena, from->since_ms);
+    ret->deadline = times_instant(arena, from->deadline_ms);
     ret->name = text_of(arena, from->name);
     ret->root_run_id = text_of_uuid(arena, from->root);
-    ret->open = from->is_open;
-    ret->resumed_by = text_of(arena, from->by);
-    ret->answer_json = text_of(arena, from->answer);
-    ret->resumed_at_ms = (int64_t)from->resumed_ms;
+    ret->state = state_words[from->state];
+    ret->answer = from->state == SUSPENSION_ANSWERED ? view_answer(from, arena) : NULL;
     return ret;
 }
 
@@ -105,7 +122,7 @@ static Polos__V1__Suspension *view_open(const struct open_suspension *from, stru
         .answer_schema = from->answer_schema,
         .since_ms = from->since_ms,
         .deadline_ms = from->deadline_ms,
-        .is_open = true,
+        .state = SUSPENSION_OPEN,
     };
     return view(&suspension, arena);
 }
@@ -172,6 +189,17 @@ static void get_suspension(struct api_call *call, const ProtobufCMessage *messag
     exchange_post_checked(request, is_fine, &check);
 }
 
+static Polos__V1__ResumeOutcome outcome_of(const struct resume_request *resume)
+{
+    if (resume->ret_accepted) {
+        return resume->ret_kept ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_KEPT
+                                : POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED;
+    }
+    bool is_closed = resume->ret_over != NULL && resume->ret_over->state != SUSPENSION_ANSWERED;
+    return is_closed ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_CLOSED
+                     : POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED;
+}
+
 static void resumed(struct request *request, const struct failure *failure)
 {
     if (exchange_failed(request, failure)) {
@@ -179,14 +207,9 @@ static void resumed(struct request *request, const struct failure *failure)
     }
     Polos__V1__SuspendServiceResumeResponse response =
         POLOS__V1__SUSPEND_SERVICE_RESUME_RESPONSE__INIT;
-    const struct resume_request *resume = resume_request(request);
-    response.accepted = resume->ret_accepted;
-    response.kept = resume->ret_kept;
-    response.existed = resume->ret_existed;
-    response.outcome = resume->ret_kept ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_KEPT
-                       : resume->ret_accepted
-                           ? POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED
-                           : POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED;
+    const struct suspension *over = resume_request(request)->ret_over;
+    response.outcome = outcome_of(resume_request(request));
+    response.suspension = over == NULL ? NULL : view(over, &request->arena);
     api_call_reply(exchange_call(request), &response.base);
     exchange_end(request);
 }
@@ -198,14 +221,14 @@ static void resume_suspension(struct api_call *call, const ProtobufCMessage *mes
     struct request *request = exchange_new(call, &resume_operation, resumed);
     struct check check = {.arena = &request->arena, .json_bytes_max = api->input_bytes_max};
     struct resume_request *resume = resume_request(request);
-    resume->by = check_copy(&check, proto->resumed_by);
+    resume->by = check_copy(&check, proto->answered_by);
     resume->key = check_copy(&check, proto->step_key);
     resume->workflow = check_copy(&check, proto->workflow_id);
     bool is_fine =
         check_suspension(&check, "", str_of(proto->suspension_id), str_of(proto->run_id),
                          resume->key, &request->run, &resume->effect) &&
         check_value_or_null(&check, "data_json", str_of(proto->data_json), &resume->data) &&
-        check_bytes(&check, "resumed_by", resume->by, CHECK_LABEL_BYTES_MAX);
+        check_bytes(&check, "answered_by", resume->by, CHECK_LABEL_BYTES_MAX);
     exchange_post_checked(request, is_fine, &check);
 }
 

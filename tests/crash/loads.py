@@ -221,8 +221,9 @@ class Lives(Load):
 
     def answer(self, run_id, number):
         self.answers.setdefault(run_id, []).append(number)
-        if self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
-                run_id=run_id, step_key="ask", data_json=str(number))).accepted:
+        told = self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
+            run_id=run_id, step_key="ask", data_json=str(number)))
+        if told.outcome != suspend_pb2.RESUME_OUTCOME_ALREADY_ANSWERED:
             self.accepted[run_id] = number
         else:  # One of those whose fate is unknown was the one.
             self.accepted[run_id] = None

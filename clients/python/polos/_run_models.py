@@ -19,7 +19,16 @@ from .errors import (
     RunFailedError,
     WorkflowTimeoutError,
 )
-from .types import AgentResult, Step, Suspension, ToolCall, ToolCallFunction, ToolResult, Usage
+from .types import (
+    AgentResult,
+    ResumeResult,
+    Step,
+    Suspension,
+    ToolCall,
+    ToolCallFunction,
+    ToolResult,
+    Usage,
+)
 from .v1 import agents_pb2, common_pb2, suspend_pb2
 
 K = TypeVar("K")
@@ -311,6 +320,8 @@ def _status(run: common_pb2.Run) -> str:
 
 
 def suspension_of(found: suspend_pb2.Suspension) -> Suspension:
+    answer = found.answer
+    is_answered = found.HasField("answer")
     return Suspension(
         id=found.id,
         run_id=found.run_id,
@@ -319,12 +330,27 @@ def suspension_of(found: suspend_pb2.Suspension) -> Suspension:
         answer_schema=parsed(found.answer_schema_json),
         name=found.name,
         root_run_id=found.root_run_id or found.run_id,
-        since=_time(found.since_ms),
-        deadline=_time(found.deadline_ms) if found.deadline_ms else None,
-        is_open=found.open,
-        resumed_by=found.resumed_by or None,
-        answer=parsed(found.answer_json),
-        resumed_at=_time(found.resumed_at_ms) if found.resumed_at_ms else None,
+        since=_time(found.created_at.ToMilliseconds()),
+        deadline=_time(found.deadline.ToMilliseconds()) if found.HasField("deadline") else None,
+        is_open=found.state == suspend_pb2.Suspension.STATE_OPEN,
+        resumed_by=answer.answered_by or None,
+        answer=parsed(answer.data_json),
+        resumed_at=_time(answer.answered_at.ToMilliseconds()) if is_answered else None,
+    )
+
+
+def resume_result_of(
+    told: suspend_pb2.SuspendServiceResumeResponse,
+    asked: suspend_pb2.SuspendServiceResumeRequest,
+) -> ResumeResult:
+    answer = told.suspension.answer
+    is_kept = told.outcome == suspend_pb2.RESUME_OUTCOME_KEPT
+    return ResumeResult(
+        accepted=is_kept or told.outcome == suspend_pb2.RESUME_OUTCOME_ACCEPTED,
+        kept=is_kept,
+        existed=told.suspension.HasField("answer")
+        and answer.data_json == asked.data_json
+        and answer.answered_by == asked.answered_by,
     )
 
 

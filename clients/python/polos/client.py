@@ -34,6 +34,7 @@ from ._run_models import (
     output_schema_name,
     parsed,
     raise_unless_completed,
+    resume_result_of,
     run_dict,
     status_of,
     suspension_of,
@@ -435,12 +436,12 @@ class PolosClient:
             run_id="" if seen else suspend_execution_id,
             step_key="" if seen else suspend_step_key,
             data_json=dumps_argument(data, "the answer", "data"),
-            resumed_by=resumed_by or f"python on {socket.gethostname()}",
+            answered_by=resumed_by or f"python on {socket.gethostname()}",
             workflow_id=suspend_workflow_id,
         )
         told = await self._connection().wire.call(RESUME, request)
         self._suspensions.forget(seen)
-        return ResumeResult(accepted=told.accepted, kept=told.kept, existed=told.existed)
+        return resume_result_of(told, request)
 
     async def list_suspensions(
         self, execution_id: str = "", limit: int = 50
@@ -458,7 +459,7 @@ class PolosClient:
         none, ConflictError when several are open."""
         request = suspend_pb2.SuspendServiceGetRequest(run_id=execution_id, step_key=step_key)
         found = (await self._connection().wire.call(SUSPENSION_GET, request)).suspension
-        if found.open:
+        if found.state == suspend_pb2.Suspension.STATE_OPEN:
             self._suspensions.note(found.id, found.step_key, found.run_id, found.root_run_id)
         else:
             self._suspensions.forget(found.id)

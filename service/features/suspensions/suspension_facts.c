@@ -18,7 +18,6 @@ static void search_set(struct suspension_facts *search, const struct event *even
     }
     search->found = true;
     search->effect = event->effect;
-    search->outcome = STR_EMPTY;
     search->last = (struct suspension){
         .effect = event->effect,
         .step_key = event->wait_set.key,
@@ -26,8 +25,21 @@ static void search_set(struct suspension_facts *search, const struct event *even
         .answer_schema = event->wait_set.answer_schema,
         .since_ms = event->time_ms,
         .deadline_ms = event->wait_set.due_ms,
-        .is_open = true,
+        .state = SUSPENSION_OPEN,
     };
+}
+
+static void search_settled(struct suspension_facts *search, const struct event *event)
+{
+    assert(event->kind == EVENT_WAIT_SETTLED);
+    str answer;
+    search->last.state = SUSPENSION_EXPIRED;
+    if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
+        search->last.state = SUSPENSION_ANSWERED;
+        search->last.by = event->wait_settled.by;
+        search->last.answer = answer;
+        search->last.answered_ms = event->time_ms;
+    }
 }
 
 static bool search_event(void *context, uint32_t seq, const struct event *event)
@@ -41,14 +53,7 @@ static bool search_event(void *context, uint32_t seq, const struct event *event)
         search_set(search, event);
     } else if (event->kind == EVENT_WAIT_SETTLED && search->found &&
                event->effect == search->effect) {
-        search->last.is_open = false;
-        search->last.by = event->wait_settled.by;
-        search->outcome = event->wait_settled.outcome.value;
-        str answer;
-        if (json_object_get(event->wait_settled.outcome.value, STR("data"), &answer)) {
-            search->last.answer = answer;
-        }
-        search->last.resumed_ms = event->time_ms;
+        search_settled(search, event);
     } else if (event->kind == EVENT_RESUME_KEPT && str_equal(event->resume_kept.key, search->key)) {
         search->kept_found = true;
         search->kept = (struct outcome){.value = event->resume_kept.data};

@@ -15,7 +15,6 @@ struct suspension_facts {
     bool is_only; /* It is not the key that is searched. */
     bool found;
     struct suspension last;
-    str outcome; /* Of `last`, as its code was given it; empty: none, or it timed out. */
     /* The answer that was kept for it. */
     bool kept_found;
     struct outcome kept;

@@ -151,9 +151,12 @@ static bool come_late(struct answer *answer, struct suspension_id id)
                       STR("the run has no suspension with this id; SuspendService.List shows those "
                           "that are open"));
     }
-    resume->ret_existed =
-        search.outcome.len > 0 &&
-        str_equal(search.outcome, answer_of(resume->data, resume->by, answer->arena));
+    if (search.last.state == SUSPENSION_OPEN) { /* Its run let go of it. */
+        search.last.state = SUSPENSION_WITHDRAWN;
+    }
+    struct suspension *over = arena_alloc(answer->arena, sizeof(*over));
+    *over = search.last;
+    resume->ret_over = over;
     return true;
 }
 
@@ -206,7 +209,8 @@ static status find_meant(struct partition *partition, const struct live_run *run
         return STATUS_OK;
     }
     TRY(suspension_facts_search(partition, run->state.id, 0, key, arena, &search));
-    bool is_over = search.found && (!search.last.is_open || engine_is_terminal(&run->state));
+    bool is_over =
+        search.found && (search.last.state != SUSPENSION_OPEN || engine_is_terminal(&run->state));
     ret->over = (struct suspension_id){run->state.id, is_over ? search.effect : 0};
     return STATUS_OK;
 }
@@ -249,7 +253,8 @@ static bool answer_give(struct answer *answer)
     struct live_run *run;
     struct resume_request *resume = answer->resume;
     status found = runs_get(answer->partition, answer->run, &run);
-    resume->ret_accepted = resume->ret_kept = resume->ret_existed = false;
+    resume->ret_accepted = resume->ret_kept = false;
+    resume->ret_over = NULL;
     if (!status_is_ok(found)) {
         return refuse_unread(answer, found);
     }
@@ -331,7 +336,10 @@ static void read_one(struct partition *partition, struct request *request)
         refuse_look(partition, request, asked->effect == 0);
         return;
     }
-    search.last.is_open &= engine_effect(&run->state, search.last.effect) != NULL;
+    if (search.last.state == SUSPENSION_OPEN &&
+        engine_effect(&run->state, search.last.effect) == NULL) {
+        search.last.state = SUSPENSION_WITHDRAWN;
+    }
     asked->ret = &search.last;
     request_answer(partition, request, NULL);
 }

@@ -10,6 +10,13 @@
 
 extern const struct feature suspensions_feature;
 
+enum suspension_state {
+    SUSPENSION_OPEN,
+    SUSPENSION_ANSWERED,
+    SUSPENSION_EXPIRED,
+    SUSPENSION_WITHDRAWN, /* Its run has ended, or no longer asks. */
+};
+
 /* A suspension as it is answered. */
 struct suspension {
     uuid run;
@@ -21,10 +28,11 @@ struct suspension {
     str answer_schema; /* Empty: any JSON answers it. */
     uint64_t since_ms;
     uint64_t deadline_ms; /* 0: none. */
-    bool is_open;
+    enum suspension_state state;
+    /* Where it was answered: who, with what, as JSON text, and when. */
     str by;
-    str answer; /* JSON text; empty: none, or it timed out. */
-    uint64_t resumed_ms;
+    str answer;
+    uint64_t answered_ms;
 };
 
 /* By its effect, or else by the key of its step: then `run` may also be the root of its tree. */
@@ -36,8 +44,8 @@ struct resume_request {
     str data; /* JSON text. */
     str by;
     bool ret_accepted;
-    bool ret_kept; /* It has not been asked for yet. */
-    bool ret_existed; /* Not accepted: this very answer had been. */
+    bool ret_kept; /* It has not been asked for yet; not accepted: another was kept before. */
+    const struct suspension *ret_over; /* What is not to be answered any more; valid in `done`. */
 };
 extern const struct operation resume_operation;
 

@@ -33,7 +33,7 @@ class Waits(polosd.Hosted):
 
     def resume(self, run_id, key, data, by="tester"):
         return self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
-            run_id=run_id, step_key=key, data_json=json.dumps(data), resumed_by=by))
+            run_id=run_id, step_key=key, data_json=json.dumps(data), answered_by=by))
 
     def suspended(self, run_id=""):
         return self.server.suspend.List(
@@ -46,23 +46,25 @@ class Waits(polosd.Hosted):
         host.order(task, "ask", suspend=steps_pb2.Suspend(data_json='{"q":1}'))
         self.until(run_id, "WAIT_SET")
         [found] = self.suspended()
-        self.assertEqual((found.run_id, found.step_key, found.data_json, found.open),
-                         (run_id, "ask", '{"q":1}', True))
+        self.assertEqual((found.run_id, found.step_key, found.data_json, found.state),
+                         (run_id, "ask", '{"q":1}', suspend_pb2.Suspension.STATE_OPEN))
         run = self.server.get(run_id)
         self.assertEqual(run.status, common_pb2.RUN_STATUS_WAITING)
         self.assertEqual(waiting_of(run)[-1], ("SUSPENSION", "ask"))
-        self.assertTrue(self.resume(run_id, "ask", {"yes": True}).accepted)
+        self.assertEqual(self.told(run_id, "ask", {"yes": True}), self.NOW)
         self.assertEqual(self.outcome(host), {"data": {"yes": True}, "resumed_by": "tester"})
         again = self.resume(run_id, "ask", {"yes": False})
-        self.assertEqual((again.accepted, again.kept), (False, False))
+        self.assertEqual(again.outcome, self.SECOND)
+        self.assertEqual(again.suspension.answer.data_json, '{"yes": true}')
         self.assertEqual(list(self.suspended()), [])
         one = self.server.suspend.Get(
             suspend_pb2.SuspendServiceGetRequest(run_id=run_id, step_key="ask")).suspension
-        self.assertEqual((one.open, one.resumed_by, one.answer_json),
-                         (False, "tester", '{"yes": true}'))
+        self.assertEqual(one, again.suspension)
+        self.assertEqual((one.state, one.answer.answered_by, one.answer.data_json),
+                         (suspend_pb2.Suspension.STATE_ANSWERED, "tester", '{"yes": true}'))
         host.done(task, 1)
         self.server.wait_ended(run_id)
-        self.assertFalse(self.resume(run_id, "ask", 3).accepted)
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)
         with self.assertRaises(grpc.RpcError) as caught:
             self.resume(run_id, "other", 3)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
@@ -71,9 +73,8 @@ class Waits(polosd.Hosted):
         host = self.host("w")
         run_id = self.server.start_workflow("w")
         task = self.task()
-        early = self.resume(run_id, "ask", 7)
-        self.assertEqual((early.accepted, early.kept), (True, True))
-        self.assertFalse(self.resume(run_id, "ask", 8).accepted)
+        self.assertEqual(self.told(run_id, "ask", 7), self.EARLY)
+        self.assertEqual(self.told(run_id, "ask", 8), self.SECOND)
         self.restart(host)
         host.order(task, "ask", suspend=steps_pb2.Suspend())
         self.assertEqual(self.outcome(host)["data"], 7)
@@ -82,10 +83,15 @@ class Waits(polosd.Hosted):
 
     def test_a_suspension_times_out(self):
         host = self.host("w")
-        self.server.start_workflow("w")
+        run_id = self.server.start_workflow("w")
         task = self.task()
         host.order(task, "ask", suspend=steps_pb2.Suspend(timeout=polosd.length(300)))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
+        late = self.resume(run_id, "ask", 1)
+        self.assertEqual(late.outcome, self.CLOSED)
+        self.assertEqual(late.suspension.state, suspend_pb2.Suspension.STATE_EXPIRED)
+        self.assertEqual((late.suspension.deadline.ToMilliseconds()
+                          - late.suspension.created_at.ToMilliseconds()), 300)
 
     def test_a_parked_sleep_wakes_on_another_host_after_a_kill(self):
         host = self.host("w")
@@ -226,10 +232,11 @@ class Waits(polosd.Hosted):
         self.assertEqual([(h.HasField("event"), h.position) for h in heard[2:]], [(False, "3")])
 
     def told(self, run_id, key, data, by="tester"):
-        answer = self.resume(run_id, key, data, by)
-        return answer.accepted, answer.kept
+        return self.resume(run_id, key, data, by).outcome
 
-    SECOND, EARLY, NOW, EARLY_AGAIN = (False, False), (True, True), (True, False), (False, True)
+    NOW, EARLY, SECOND, CLOSED = (
+        suspend_pb2.RESUME_OUTCOME_ACCEPTED, suspend_pb2.RESUME_OUTCOME_KEPT,
+        suspend_pb2.RESUME_OUTCOME_ALREADY_ANSWERED, suspend_pb2.RESUME_OUTCOME_CLOSED)
 
     def asking_agent(self, calls):
         host = self.host(tools=["look"])
@@ -251,13 +258,13 @@ class Waits(polosd.Hosted):
         (open_one,) = self.server.suspend.List(
             suspend_pb2.SuspendServiceListRequest()).suspensions
         return self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
-            suspension_id=open_one.id, data_json=json.dumps(data))).accepted
+            suspension_id=open_one.id, data_json=json.dumps(data))).outcome
 
     def test_an_answer_after_a_call_that_asked_is_not_for_the_next(self):
         host, run_id = self.asking_agent(2)
         first = self.task()
         self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
-        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)
         self.ask(host, first)
         self.assertEqual(self.outcome(host)["data"], 1)
         self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)
@@ -269,7 +276,7 @@ class Waits(polosd.Hosted):
         self.until(run_id, "WAIT_SET", 2)
         self.assertEqual(self.refused(run_id, "ask"), "SUSPENSION_AMBIGUOUS")
         self.assertEqual(self.refused(run_id, "other"), "OTHER_SUSPENSIONS_OPEN")
-        self.assertTrue(self.by_id(3))
+        self.assertEqual(self.by_id(3), self.NOW)
         self.assertEqual(self.outcome(host)["data"], 3)
         host.done(second, "x")
         self.server.wait_ended(run_id)
@@ -280,14 +287,14 @@ class Waits(polosd.Hosted):
         first = self.task()
         self.ask(host, first, timeout=polosd.length(1))
         self.assertEqual(host.outcomes.get(timeout=20).outcome.error.type, "TIMEOUT")
-        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        self.assertEqual(self.told(run_id, "ask", 1), self.CLOSED)
         host.done(first, "x")
         second = self.task()
-        self.assertEqual(self.told(run_id, "ask", 1), self.SECOND)
+        self.assertEqual(self.told(run_id, "ask", 1), self.CLOSED)
         self.ask(host, second)
         self.until(run_id, "WAIT_SET", 2)
         self.assertEqual(self.refused(run_id, "ask"), "SUSPENSION_AMBIGUOUS")
-        self.assertTrue(self.by_id(1))
+        self.assertEqual(self.by_id(1), self.NOW)
 
     def test_an_answer_between_two_attempts_is_for_the_next(self):
         host = self.host("w")
@@ -298,7 +305,7 @@ class Waits(polosd.Hosted):
         host.failed(task, "ValueError", "oh", retryable=True)  # It takes its question with it.
         self.until(run_id, "TASK_FAILED")
         self.assertEqual(self.told(run_id, "ask", 1), self.EARLY)
-        self.assertEqual(self.told(run_id, "ask", 2), self.EARLY_AGAIN)
+        self.assertEqual(self.told(run_id, "ask", 2), self.SECOND)
         again = self.task()
         self.ask(host, again)
         self.assertEqual(self.outcome(host)["data"], 1)
@@ -331,7 +338,7 @@ class Waits(polosd.Hosted):
         self.assertEqual(self.told(forks[answered], "ask", 2), self.SECOND)
         kept = self.server.runs.Fork(runs_pb2.RunServiceForkRequest(
             run_id=forks[2], after_seq=len(self.server.history(forks[2])))).run.id
-        self.assertEqual(self.told(kept, "ask", 3), self.EARLY_AGAIN)
+        self.assertEqual(self.told(kept, "ask", 3), self.SECOND)
         self.ask(host, self.task())
         self.until(kept, "WAIT_SETTLED")
         self.assertEqual(self.told(kept, "ask", 3), self.SECOND)
@@ -360,13 +367,15 @@ class Waits(polosd.Hosted):
                          "answer.amount: must be at least 0, is -1")
         self.assertEqual(self.misfit(run_id, 3), "answer: must be an object, is 3")
         (found,) = self.suspended()
-        self.assertEqual((found.open, found.answer_schema_json), (True, self.SCHEMA))
-        self.assertEqual(self.resume(run_id, "ask", {"amount": 12}).accepted, True)
+        self.assertEqual((found.state, found.answer_schema_json),
+                         (suspend_pb2.Suspension.STATE_OPEN, self.SCHEMA))
+        self.assertEqual(self.told(run_id, "ask", {"amount": 12}), self.NOW)
         self.assertEqual(self.outcome(host)["data"], {"amount": 12})
         one = self.server.suspend.Get(suspend_pb2.SuspendServiceGetRequest(
             run_id=run_id, step_key="ask")).suspension
-        self.assertEqual((one.open, one.answer_schema_json), (False, self.SCHEMA))
-        self.assertFalse(self.resume(run_id, "ask", 3).accepted)  # It is over.
+        self.assertEqual((one.state, one.answer_schema_json),
+                         (suspend_pb2.Suspension.STATE_ANSWERED, self.SCHEMA))
+        self.assertEqual(self.told(run_id, "ask", 3), self.SECOND)  # It is over.
 
     def test_a_kept_answer_that_does_not_fit_is_dropped(self):
         host = self.host("w")

@@ -29,6 +29,8 @@ RENAMED = {
     "Schedule.last_tick": "last_tick_ms",
     "Schedule.created_at": "created_at_ms",
     "TopicEvent.created_at": "created_at_ms",
+    "Suspension.created_at": "since_ms",
+    "Suspension.deadline": "deadline_ms",
 }
 # Parts whose fields were those of the whole.
 WITHIN = {"Schedule.spec"}
@@ -57,7 +59,15 @@ def turn_then(turn, found):
         result["arguments_json"] = given[result["call_id"]]
 
 
-THEN = {"Run": run_then, "Turn": turn_then}
+def suspension_then(suspension, found):
+    answer = suspension.answer
+    found["open"] = suspension.state == suspend_pb2.Suspension.STATE_OPEN
+    found["resumed_by"] = answer.answered_by
+    found["answer_json"] = answer.data_json
+    found["resumed_at_ms"] = answer.answered_at.ToMilliseconds()
+
+
+THEN = {"Run": run_then, "Turn": turn_then, "Suspension": suspension_then}
 # Not compared: sentences for people that are made when somebody asks.
 LEFT_OUT = {"Waiting.message"}
 TEXT_MAX = 200  # Longer text is known by its length and hash.
@@ -207,6 +217,9 @@ def compare(expected, found, moving):
     for name, ids in expected["lists"].items():
         lines += differences(*[[each for each in all_ids if each not in moving]
                                for all_ids in (ids, found["lists"].get(name, []))], "list " + name)
+    for one in expected["asked"].values():
+        if not one["answer_json"]:
+            del one["resumed_at_ms"]  # When it timed out is no time of an answer today.
     for part in ("suspensions", "asked", "queues", "schedules", "topics"):
         lines += differences(expected[part], found[part], part)
     return lines

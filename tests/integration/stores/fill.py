@@ -112,7 +112,7 @@ class Fill:
 
     def resume(self, label, data, by="", key="ask"):
         return self.server.suspend.Resume(suspend_pb2.SuspendServiceResumeRequest(
-            run_id=self.runs[label], step_key=key, data_json=json.dumps(data), resumed_by=by))
+            run_id=self.runs[label], step_key=key, data_json=json.dumps(data), answered_by=by))
 
     def cancel(self, label, cause):
         self.server.runs.Cancel(
@@ -383,7 +383,7 @@ class Fill:
         self.until("late", "TASK_PARKED")
         self.start("early")
         self.until("early", "STEP_SETTLED")
-        assert self.resume("early", "kept", by="ann").kept
+        assert self.resume("early", "kept", by="ann").outcome == suspend_pb2.RESUME_OUTCOME_KEPT
         self.start("listening", "listener")
         self.until("listening", "TASK_PARKED")
         self.start("nobody", "offered_later")
@@ -423,7 +423,8 @@ def go_on(server, runs):
         calls.publish("news", "later", event_type="go")
         calls.publish("clicks", 5)
         for label in ("asking", "held", "long", "waiting-fork", "asking-again"):
-            assert calls.resume(label, "answer to " + label, by="bob").accepted, label
+            told = calls.resume(label, "answer to " + label, by="bob").outcome
+            assert told != suspend_pb2.RESUME_OUTCOME_ALREADY_ANSWERED, label
         begin_anew(calls)
         ends = {label: end_of(server, label, run_id)
                 for label, run_id in sorted(calls.runs.items())}

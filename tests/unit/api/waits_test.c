@@ -17,6 +17,12 @@
 
 #define NOBODY ((char *)"01020304-0506-7708-890a-0b0c0d0e0f10")
 
+static uint64_t ms_of(const Google__Protobuf__Timestamp *instant)
+{
+    assert_non_null(instant);
+    return (uint64_t)instant->seconds * 1000 + (uint64_t)instant->nanos / 1000000;
+}
+
 /* A run of "flow" on a host, whose code is the test. */
 struct play {
     struct world world;
@@ -76,7 +82,7 @@ static Polos__V1__Run *get_run(struct play *play, Polos__V1__RunServiceGetRespon
     return (*ret)->run;
 }
 
-/* 'a': accepted, 'k': accepted and kept for later, '-': not accepted. */
+/* 'a': accepted, 'k': kept for later, '-': another was first, 'c': nobody asks any more. */
 static char resume(struct play *play, const char *key)
 {
     Polos__V1__SuspendServiceResumeRequest request =
@@ -84,10 +90,12 @@ static char resume(struct play *play, const char *key)
     request.run_id = play->run_id;
     request.step_key = (char *)key;
     request.data_json = (char *)"{\"yes\": true}";
-    request.resumed_by = (char *)"ann";
+    request.answered_by = (char *)"ann";
     Polos__V1__SuspendServiceResumeResponse *response =
         world_ask(&play->world, "/polos.v1.SuspendService/Resume", &request.base, CODE_OK);
-    char ret = response->accepted ? (response->kept ? 'k' : 'a') : '-';
+    static const char letters[] = {'?', 'a', 'k', '-', 'c'};
+    char ret = letters[response->outcome];
+    assert_true(ret != 'c' || response->suspension->answer == NULL);
     free_message(response);
     return ret;
 }
@@ -133,12 +141,13 @@ static void a_suspension_is_answered_once(void **state)
     get.step_key = (char *)"approve";
     Polos__V1__SuspendServiceGetResponse *one =
         world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
-    assert_true(one->suspension->open);
+    assert_int_equal(one->suspension->state, POLOS__V1__SUSPENSION__STATE__STATE_OPEN);
     assert_string_equal(one->suspension->run_id, play.run_id);
     assert_string_equal(one->suspension->root_run_id, play.run_id);
     assert_string_equal(one->suspension->name, "flow");
     assert_string_equal(one->suspension->data_json, "{\"ask\":  1}");
-    assert_string_equal(one->suspension->resumed_by, "");
+    assert_null(one->suspension->answer);
+    assert_null(one->suspension->deadline);
     free_message(one);
     assert_int_equal(resume(&play, "approve"), 'a');
     Polos__V1__ServerMessage *outcome = outcome_of(&play, "approve");
@@ -150,9 +159,10 @@ static void a_suspension_is_answered_once(void **state)
     assert_int_equal(count_outcomes(&play), 2);
     assert_int_equal(resume(&play, "approve"), '-');
     one = world_ask(&play.world, "/polos.v1.SuspendService/Get", &get.base, CODE_OK);
-    assert_false(one->suspension->open);
-    assert_string_equal(one->suspension->resumed_by, "ann");
-    assert_true(one->suspension->resumed_at_ms > one->suspension->since_ms);
+    assert_int_equal(one->suspension->state, POLOS__V1__SUSPENSION__STATE__STATE_ANSWERED);
+    assert_string_equal(one->suspension->answer->answered_by, "ann");
+    assert_string_equal(one->suspension->answer->data_json, "{\"yes\": true}");
+    assert_true(ms_of(one->suspension->answer->answered_at) > ms_of(one->suspension->created_at));
     free_message(one);
     say_task_done(play.host, play.given->task, ++play.seq, "1");
     world_rounds(&play.world);
@@ -196,20 +206,22 @@ static void an_answer_counts_for_what_it_names(void **state)
     request.run_id = request.step_key = (char *)"";
     static const struct {
         const char *by;
-        bool existed;
         Polos__V1__ResumeOutcome outcome;
     } rows[] = {
-        {"ann", false, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED},
-        {"ann", true, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
-        {"bob", false, POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
+        {"ann", POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ACCEPTED},
+        {"ann", POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
+        {"bob", POLOS__V1__RESUME_OUTCOME__RESUME_OUTCOME_ALREADY_ANSWERED},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        request.resumed_by = (char *)rows[i].by;
+        request.answered_by = (char *)rows[i].by;
         Polos__V1__SuspendServiceResumeResponse *response =
             world_ask(&play.world, "/polos.v1.SuspendService/Resume", &request.base, CODE_OK);
         assert_int_equal(response->outcome, rows[i].outcome);
-        assert_int_equal(response->accepted, i == 0);
-        assert_int_equal(response->existed, rows[i].existed);
+        assert_int_equal(response->suspension == NULL, i == 0);
+        if (i > 0) {
+            assert_string_equal(response->suspension->answer->answered_by, "ann");
+            assert_string_equal(response->suspension->id, request.suspension_id);
+        }
         free_message(response);
     }
     char other[64];
@@ -252,7 +264,7 @@ static void list_page(struct play *play, const char *run_id, char *ret_token, ch
         world_ask(&play->world, "/polos.v1.SuspendService/List", &request.base, CODE_OK);
     for (size_t i = 0; i < page->n_suspensions; i++) {
         assert_int_equal(strlen(page->suspensions[i]->step_key), 1);
-        assert_true(page->suspensions[i]->open);
+        assert_int_equal(page->suspensions[i]->state, POLOS__V1__SUSPENSION__STATE__STATE_OPEN);
         ret_keys[i] = page->suspensions[i]->step_key[0];
     }
     ret_keys[page->n_suspensions] = '\0';
@@ -297,10 +309,10 @@ static void a_bad_suspension_call_names_the_field(void **state)
         const char *by;
         const char *field;
     } rows[] = {
-        {"", "k", "1", "", "run_id"},        {"7", "k", "1", "", "run_id"},
-        {NULL, "", "1", "", "step_key"},     {NULL, key, "1", "", "step_key"},
-        {NULL, "k", "{1}", "", "data_json"}, {NULL, "k", json, "", "data_json"},
-        {NULL, "k", "1", key, "resumed_by"},
+        {"", "k", "1", "", "run_id"},         {"7", "k", "1", "", "run_id"},
+        {NULL, "", "1", "", "step_key"},      {NULL, key, "1", "", "step_key"},
+        {NULL, "k", "{1}", "", "data_json"},  {NULL, "k", json, "", "data_json"},
+        {NULL, "k", "1", key, "answered_by"},
     };
     struct world world;
     world_init(&world, 0);
@@ -310,7 +322,7 @@ static void a_bad_suspension_call_names_the_field(void **state)
         request.run_id = rows[i].run_id == NULL ? NOBODY : (char *)rows[i].run_id;
         request.step_key = (char *)rows[i].key;
         request.data_json = (char *)rows[i].data;
-        request.resumed_by = (char *)rows[i].by;
+        request.answered_by = (char *)rows[i].by;
         world_refused(&world, "/polos.v1.SuspendService/Resume", &request.base,
                       CODE_INVALID_ARGUMENT, "INVALID_FIELD", rows[i].field);
     }

@@ -6,7 +6,11 @@ import { timestampOf } from "../codec/times.js";
 import { ConflictError, InvalidArgumentError } from "../errors.js";
 import type { Run } from "../gen/polos/v1/common_pb.js";
 import { RunService } from "../gen/polos/v1/runs_pb.js";
-import { SuspendService } from "../gen/polos/v1/suspend_pb.js";
+import {
+  ResumeOutcome,
+  SuspendService,
+  Suspension_State,
+} from "../gen/polos/v1/suspend_pb.js";
 import { executionOf, historyEventOf, kindOf, statusOf, suspensionOf } from "../runs/models.js";
 import type {
   Execution,
@@ -119,16 +123,23 @@ export interface Answer {
 export async function resumeRun(wiring: Wiring, answer: Answer): Promise<ResumeResult> {
   const { wire, suspensions } = wiring;
   const seen = suspensions.find(answer.executionId, answer.stepKey);
-  const told = await wire.call(SuspendService.method.resume, {
+  const asked = {
     suspensionId: seen,
     runId: seen ? "" : answer.executionId,
     stepKey: seen ? "" : answer.stepKey,
     dataJson: stringifyArgument(answer.data ?? null, "the answer", "data"),
-    resumedBy: answer.resumedBy ?? `node on ${hostname()}`,
+    answeredBy: answer.resumedBy ?? `node on ${hostname()}`,
     workflowId: answer.workflowId,
-  });
+  };
+  const told = await wire.call(SuspendService.method.resume, asked);
   suspensions.forget(seen);
-  return { accepted: told.accepted, kept: told.kept, existed: told.existed };
+  const before = told.suspension?.answer;
+  const kept = told.outcome === ResumeOutcome.KEPT;
+  return {
+    accepted: kept || told.outcome === ResumeOutcome.ACCEPTED,
+    kept,
+    existed: before?.dataJson === asked.dataJson && before.answeredBy === asked.answeredBy,
+  };
 }
 
 export async function listSuspensions(
@@ -152,7 +163,7 @@ export async function getSuspension(
   const { wire, suspensions } = wiring;
   const request = { runId: executionId, stepKey };
   const found = (await wire.call(SuspendService.method.get, request)).suspension!;
-  if (found.open) suspensions.note(found.id, found.stepKey, found.runId, found.rootRunId);
+  if (found.state === Suspension_State.OPEN) suspensions.note(found.id, found.stepKey, found.runId, found.rootRunId);
   else suspensions.forget(found.id);
   return suspensionOf(found);
 }

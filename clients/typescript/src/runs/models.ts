@@ -19,7 +19,7 @@ import {
   type Waiting,
 } from "../gen/polos/v1/common_pb.js";
 import type { HistoryEvent as WireHistoryEvent } from "../gen/polos/v1/history_pb.js";
-import type { Suspension as WireSuspension } from "../gen/polos/v1/suspend_pb.js";
+import { Suspension_State, type Suspension as WireSuspension } from "../gen/polos/v1/suspend_pb.js";
 import { dataOf, typeOf } from "./facts.js";
 import type {
   Execution,
@@ -214,6 +214,11 @@ function statusWordOf(run: Run): ExecutionStatus {
   return STATUS_WORDS[run.status] ?? "unknown";
 }
 
+const dateOf = (time: Parameters<typeof msOf>[0]) => {
+  const ms = msOf(time);
+  return ms === undefined ? undefined : new Date(ms);
+};
+
 export function suspensionOf(found: WireSuspension): Suspension {
   return {
     id: found.id,
@@ -222,12 +227,12 @@ export function suspensionOf(found: WireSuspension): Suspension {
     stepKey: found.stepKey,
     name: found.name,
     data: parsed(found.dataJson),
-    since: new Date(Number(found.sinceMs)),
-    deadline: found.deadlineMs ? new Date(Number(found.deadlineMs)) : undefined,
-    isOpen: found.open,
-    resumedBy: found.resumedBy || undefined,
-    answer: parsed(found.answerJson),
-    resumedAt: found.resumedAtMs ? new Date(Number(found.resumedAtMs)) : undefined,
+    since: dateOf(found.createdAt) ?? new Date(0),
+    deadline: dateOf(found.deadline),
+    isOpen: found.state === Suspension_State.OPEN,
+    resumedBy: found.answer?.answeredBy || undefined,
+    answer: parsed(found.answer?.dataJson ?? ""),
+    resumedAt: dateOf(found.answer?.answeredAt),
   };
 }
 
